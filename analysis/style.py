@@ -1,0 +1,135 @@
+"""How numbers and figures look: one colour and marker an arm throughout, and figures as data that need no other file."""
+
+import base64
+import io
+import math
+from typing import NamedTuple
+
+import matplotlib
+from matplotlib.figure import Figure
+
+# Okabe and Ito's palette for all kinds of colour vision; its black is the reference arm's.
+BLACK, GREY = '#000000', '#8A8A8A'
+COLOURS = ('#D55E00', '#0072B2', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#F0E442')
+MARKERS = 'sD^vP<>XpH'
+HEAT = matplotlib.colormaps['inferno']
+HEAT_STOPS = [matplotlib.colors.to_hex(HEAT(i / 8)) for i in range(9)]
+WIDTH = 4.1  # inches of a panel
+LONGEST = 26  # characters of a name in a figure
+RC = {
+    'font.family': 'DejaVu Sans',
+    'font.size': 8,
+    'axes.titlesize': 9,
+    'axes.titleweight': 'bold',
+    'axes.titlelocation': 'left',
+    'axes.spines.top': False,
+    'axes.spines.right': False,
+    'axes.edgecolor': '#555555',
+    'axes.axisbelow': True,
+    'axes.unicode_minus': True,
+    'grid.color': '#E4E4E4',
+    'legend.frameon': False,
+    'legend.fontsize': 7.5,
+    'svg.hashsalt': 'imbalance-jax',
+    'text.parse_math': False,  # a class name with dollar signs is a class name
+}
+LABELS = {
+    'auroc': 'AUROC',
+    'average_precision': 'average precision',
+    'hit_share': 'hit share',
+    'pointing_game': 'pointing game',
+    'iou': 'IoU',
+    'ior': 'IoR',
+    'iobb': 'IoBB',
+    'empty': 'empty maps',
+    'saliency': 'Saliency',
+    'integrated_gradients': 'Integrated gradients',
+    'grad_cam': 'Grad-CAM',
+    'grad_cam_plus_plus': 'Grad-CAM++',
+    'hires_cam': 'HiRes-CAM',
+    'layer_cam': 'Layer-CAM',
+    'gradient': 'Gradient',
+    'input_x_gradient': 'Input x gradient',
+    'smooth_grad': 'SmoothGrad',
+    'occlusion': 'Occlusion',
+    'random': 'Random map',
+}
+
+
+class Panel(NamedTuple):
+    """A picture as a data URI, what it shows in words, and its natural width in CSS pixels."""
+
+    uri: str
+    alt: str
+    width: int
+
+
+class Look(NamedTuple):
+    """How an arm is drawn."""
+
+    colour: str
+    marker: str
+
+
+def looks(arms: list[str]) -> dict[str, Look]:
+    """Arm -> its look: the first, the reference, a black circle; beyond seven others colours return with new markers."""
+    others = {arm: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, arm in enumerate(arms[1:])}
+    return {arms[0]: Look(BLACK, 'o'), **others}
+
+
+def figure(height: float, width: float = WIDTH) -> Figure:
+    """An empty figure in inches; call it and draw on it within `matplotlib.rc_context(RC)`."""
+    return Figure(figsize=(width, height), layout='constrained')
+
+
+def panel(fig: Figure, alt: str) -> Panel:
+    """A figure as SVG; equal figures give equal bytes."""
+    file = io.BytesIO()
+    with matplotlib.rc_context(RC):
+        fig.savefig(file, format='svg', metadata={'Date': None, 'Creator': None})
+    return Panel(data_uri('image/svg+xml', file.getvalue()), alt, round(fig.get_figwidth() * 96))
+
+
+def data_uri(kind: str, content: bytes) -> str:
+    return f'data:{kind};base64,{base64.b64encode(content).decode()}'
+
+
+def label(name: str) -> str:
+    """A metric or method in words."""
+    return LABELS.get(name, name.replace('_', ' '))
+
+
+def short(name: str) -> str:
+    """A name that fits beside an axis."""
+    return name if len(name) <= LONGEST else f'{name[: LONGEST - 1]}…'
+
+
+def number(value: float, digits: int = 3) -> str:
+    """0.812, or an en dash where there is no number."""
+    return f'{round(value, digits) + 0.0:.{digits}f}'.replace('-', '−') if math.isfinite(value) else '–'
+
+
+def signed(value: float, digits: int = 3) -> str:
+    return ('+' if math.isfinite(value) and round(value, digits) > 0 else '') + number(value, digits)
+
+
+def spread(mean: float, deviation: float, digits: int = 3) -> str:
+    """0.812 ± 0.004; a single seed has no deviation."""
+    return f'{number(mean, digits)} ± {number(deviation, digits)}' if math.isfinite(deviation) else number(mean, digits)
+
+
+def with_interval(estimate: float, low: float, high: float) -> tuple[str, str]:
+    """+0.012 and [+0.001, +0.023], with more than three digits where three would show an end that is not 0 as 0."""
+    digits = 3
+    while digits < 6 and excludes_zero(low, high) and 0 in (round(low, digits), round(high, digits)):
+        digits += 1
+    return signed(estimate, digits), f'[{signed(low, digits)}, {signed(high, digits)}]'
+
+
+def excludes_zero(low: float, high: float) -> bool:
+    """Whether 0 lies outside an interval; never so for one that is undefined."""
+    return bool(low > 0 or high < 0)
+
+
+def whole(value: float) -> str:
+    return f'{value:,.0f}' if math.isfinite(value) else '–'

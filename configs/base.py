@@ -1,0 +1,83 @@
+"""Every field of an experiment, once, with the defaults of Khakzar, Li et al. 2022 where the study states them."""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    config = ConfigDict()
+    config.question = 'Which differences between approaches to class imbalance are more than seed noise?'
+    config.seeds = (0, 1, 2)
+    config.reference = 'bce'  # the arm that all others are compared with
+    # An arm is a loss, its hyper-parameters (gamma=2., ...), and a sampler. What is left out: loss = the arm's name,
+    # sampler = 'natural', learning_rate and weight_decay = those of `train`.
+    config.arms = {
+        'bce': {},
+        'intra_class_weighted_bce': {},
+        'inter_class_weighted_bce': {},
+        'focal': {},
+        'class_balanced_focal': {},
+        'asymmetric': {},
+        'multi_task': {},
+        'weighted_sampling': {'loss': 'bce', 'sampler': 'weighted'},
+    }
+
+    config.data = ConfigDict()
+    config.data.name = 'phantom'
+    config.data.folder = 'data'  # where prepared data sets are kept
+    config.data.image_size = 64
+    config.data.order = 'own'  # 'own': each seed its own batches; 'shared': one order for all
+    # One block a data set: the options of its `make` in imbalance_jax/datasets.
+    config.data.phantom = {
+        'num_patients': 1500,
+        'seed': 0,
+        'common_prevalence': 0.25,
+        'imbalance_ratio': 16.0,
+        'shortcut_class': '',
+        'shortcut_probability': 0.0,
+        'shortcut_background': 0.02,
+        'validation_fraction': 0.15,
+        'test_fraction': 0.25,
+    }
+    config.data.nih_chest_xray14 = {'manual_dir': '', 'split': 'official', 'validation_fraction': 0.1}
+
+    # Half-widths of uniform ranges: shift in image sizes, rotation in degrees, brightness in grey ranges.
+    config.augment = {'shift': 0.04, 'rotation': 5.0, 'scale': 0.06, 'brightness': 0.05, 'contrast': 0.1}
+
+    config.model = ConfigDict()
+    config.model.name = 'cnn'
+    # One block a model: the options of its class in imbalance_jax/models.
+    config.model.cnn = {'widths': (16, 32, 64), 'norm': 'batch'}
+    config.model.resnet18 = {'width': 64, 'norm': 'batch', 'stem': 'imagenet'}
+
+    config.train = ConfigDict()
+    config.train.epochs = 50
+    config.train.batch_size = 512
+    config.train.learning_rate = 4e-4
+    config.train.weight_decay = 1e-6
+    config.train.warmup_steps = 1000
+    config.train.rate_floor = 0.01  # the learning rate starts and ends at this share of its peak
+    config.train.steps_per_dispatch = 8
+    config.train.save_seconds = 300.0  # a checkpoint at least this often, and after every epoch
+
+    config.population = {'strategy': 'auto'}  # vmap, map, unroll, vmap:k, and shard:... of each
+    config.evaluate = {'batch_size': 64, 'bootstrap_rounds': 1000, 'bootstrap_seed': 0}
+
+    config.attribution = ConfigDict()
+    config.attribution.methods = ('saliency', 'integrated_gradients', 'grad_cam')
+    config.attribution.layer = ''  # for Grad-CAM; '' is the model's last stage
+    config.attribution.integrated_gradients = {'steps': 50}  # one block a method: its options
+    config.attribution.regions = 'box'  # what maps are held against: 'box', or 'exact' masks where there are any
+    config.attribution.batch_size = 16
+    config.attribution.max_pairs = 0  # at most so many (image, class) pairs with a box; 0: all
+
+    config.concepts = ConfigDict()
+    config.concepts.layer = ''  # '' is the model's last stage
+    config.concepts.regions = 'exact'
+    config.concepts.max_images = 512  # of the test split, boxed images first
+    config.concepts.quantile = 0.005  # share of positions above a unit's threshold, for dissection
+    config.concepts.count_quantile = 0.99  # the study's, for the number of concepts
+    # The null a detector is held against: 'image_permutation' exchanges the annotations of images and keeps places,
+    # the strict question on radiographs; 'circular_shift' moves them about, and also finds units that prefer a place.
+    config.concepts.null = 'image_permutation'
+    config.concepts.rounds = 100
+    return config

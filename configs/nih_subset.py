@@ -1,0 +1,18 @@
+"""The study on 1,000 real images of NIH ChestX-ray14: too few for published figures, enough to see it whole.
+
+    bash launch/study.sh configs/nih_subset.py runs/nih_subset --config.data.nih_chest_xray14.manual_dir=FOLDER
+"""
+
+from configs import base
+
+
+def get_config():
+    config = base.get_config()
+    config.question = 'Does the whole study hold together on real radiographs?'
+    config.data.name = 'nih_chest_xray14'
+    config.data.nih_chest_xray14.manual_dir = '../shared/data/nih'
+    config.train.epochs = 12
+    config.train.batch_size = 32
+    config.train.learning_rate = 1e-3
+    config.train.warmup_steps = 30
+    return config

@@ -1,0 +1,67 @@
+"""What every alignment metric reads: the heat of a map, the region of a mask."""
+
+import jax
+import jax.numpy as jnp
+
+
+def heat_and_region(maps: jax.Array, masks: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Heat (float32, not negative) and region (bool), [B, H, W] each.
+
+    Heat is the positive part of a map; a map with a value that is not finite has none. Raises ValueError if map and
+    mask differ in size.
+    """
+    maps, masks = jnp.asarray(maps), jnp.asarray(masks)
+    if maps.shape[-2:] != masks.shape[-2:]:
+        raise ValueError(
+            f'maps are {maps.shape[-2:]} and masks {masks.shape[-2:]} pixels: bring both to one size first.'
+        )
+    finite = jnp.isfinite(maps).all((-2, -1), keepdims=True)
+    return jnp.where(finite, jnp.maximum(maps, 0), 0).astype(jnp.float32), masks.astype(bool)
+
+
+def count(pixels: jax.Array) -> jax.Array:
+    """How many pixels are true, [B] int32."""
+    return pixels.sum((-2, -1), dtype=jnp.int32)
+
+
+def defined(values: jax.Array, heat: jax.Array, region: jax.Array) -> jax.Array:
+    """`values` [B], but 0 where there is no heat, and NaN where there is no region."""
+    values = jnp.where((heat > 0).any((-2, -1)), values, 0.0)
+    return jnp.where(region.any((-2, -1)), values, jnp.nan)
+
+
+def flat(pixels: jax.Array) -> jax.Array:
+    """[B, H, W] to [B, H W]."""
+    return pixels.reshape(*pixels.shape[:-2], -1)
+
+
+def bits(heat: jax.Array) -> jax.Array:
+    """Integers in the order of the heat, uint32 below 2^31, [B, H W]: floats that are not negative are ordered like
+    their bits, and XLA sorts integers several times faster than floats on a CPU."""
+    return jax.lax.bitcast_convert_type(jnp.abs(flat(heat)), jnp.uint32)
+
+
+def kth_largest(heat: jax.Array, k: jax.Array | int) -> jax.Array:
+    """The `k`-th largest heat of each map, [B, 1, 1]; `k` is one number or [B], between 1 and H W."""
+    ascending = jnp.sort(bits(heat), axis=-1)
+    position = jnp.broadcast_to(ascending.shape[-1] - k, ascending.shape[:-1])[..., None]
+    return jax.lax.bitcast_convert_type(jnp.take_along_axis(ascending, position, axis=-1), heat.dtype)[..., None]
+
+
+def check_top_k(top_k: int, heat: jax.Array) -> None:
+    """ValueError unless 1 <= top_k <= H W."""
+    pixels = heat.shape[-2] * heat.shape[-1]
+    if not 1 <= top_k <= pixels:
+        raise ValueError(f'top_k must be between 1 and the {pixels} pixels of a map, not {top_k}.')
+
+
+def min_max(maps: jax.Array) -> jax.Array:
+    """Each map scaled to 0..1, (h - min h) / (max h - min h), as the study does before it measures overlap
+    (its rounding to 8 bits and its 1e-8 under the fraction, which empties small maps, are left out).
+
+    A constant map and one that is not finite become zero. What is lost is the magnitude: maps of two models can no
+    longer be compared by it.
+    """
+    low, high = maps.min((-2, -1), keepdims=True), maps.max((-2, -1), keepdims=True)
+    usable = (high > low) & jnp.isfinite(high) & jnp.isfinite(low)
+    return jnp.where(usable, (maps - low) / jnp.where(usable, high - low, 1), 0)

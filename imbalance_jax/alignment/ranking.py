@@ -1,0 +1,65 @@
+"""Metrics that read only the order of a map's pixels, not its values.
+
+Pixels that tie count by their expectation when ties are broken at random: a uniform map scores chance, and nothing
+depends on the order in which pixels are stored.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from imbalance_jax.alignment.heat import bits, check_top_k, count, defined, flat, heat_and_region, kth_largest
+
+
+def _share_in_top(heat: jax.Array, region: jax.Array, number: jax.Array | int) -> jax.Array:
+    """Share of the `number` (one, or [B]) hottest pixels that is expected in the region, [B], ties broken at random."""
+    threshold = kth_largest(heat, number)
+    above, tied = heat > threshold, heat == threshold
+    from_tied = (number - count(above)) * (count(tied & region) / count(tied))
+    return defined((count(above & region) + from_tied) / number, heat, region)
+
+
+def relevance_rank(maps: jax.Array, masks: jax.Array) -> jax.Array:
+    """Relevance rank accuracy, [B]: |top K of h & B| / K with K = |B| (Arras et al. 2022). A uniform map
+    scores the area share of its mask."""
+    heat, region = heat_and_region(maps, masks)
+    return _share_in_top(heat, region, jnp.maximum(count(region), 1))
+
+
+def top_k_intersection(maps: jax.Array, masks: jax.Array, *, top_k: int | None = None) -> jax.Array:
+    """Share of the `top_k` hottest pixels that lie in the mask, [B]: |top k of h & B| / k (Theiner et al. 2021).
+
+    By default 2 % of the pixels, at least 1: close to their 1000 at 224 x 224. The best possible is min(1, |B| / k), so
+    a region smaller than `top_k` keeps even a map that equals its mask below 1. Raises ValueError unless
+    1 <= top_k <= H W.
+    """
+    heat, region = heat_and_region(maps, masks)
+    if top_k is None:
+        top_k = max(1, round(0.02 * heat.shape[-2] * heat.shape[-1]))
+    check_top_k(top_k, heat)
+    return _share_in_top(heat, region, top_k)
+
+
+def pixel_auroc(maps: jax.Array, masks: jax.Array) -> jax.Array:
+    """Area under the ROC curve of heat as a classifier of mask pixels, [B]: the probability that a pixel in the mask is
+    hotter than one outside, ties counting half. A uniform map scores 1/2 whatever the mask's area; an empty one 0. NaN
+    also where the mask is the whole image."""
+    heat, region = heat_and_region(maps, masks)
+    # The mask rides in the lowest bit, so one sort orders the pixels by heat and brings their labels along.
+    ordered = jnp.sort(bits(heat) << 1 | flat(region).astype(jnp.uint32), axis=-1)
+    first, last = _ties(ordered >> 1)
+    inside, number = (ordered & 1).astype(bool), ordered.shape[-1]
+    outside = number - inside.sum(-1)
+    # Twice a lead is #colder - #hotter, ties apart. Pixels of the mask cancel each other in the mean.
+    lead = jnp.mean((first + last + 1 - number) / 2, axis=-1, where=inside)
+    return jnp.where(outside > 0, defined(0.5 + lead / outside, heat, region), jnp.nan)
+
+
+def _ties(ordered: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """First and last place, counted from 0, of the run of equal values that each of `ordered` [B, n] is in."""
+    places = jnp.arange(ordered.shape[-1])
+    changes = ordered[..., 1:] != ordered[..., :-1]
+    edge = jnp.ones_like(ordered[..., :1], bool)
+    starts, ends = jnp.concatenate([edge, changes], -1), jnp.concatenate([changes, edge], -1)
+    first = jax.lax.cummax(jnp.where(starts, places, 0), axis=ordered.ndim - 1)
+    last = jax.lax.cummin(jnp.where(ends, places, places[-1]), axis=ordered.ndim - 1, reverse=True)
+    return first, last

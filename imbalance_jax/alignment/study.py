@@ -1,0 +1,30 @@
+"""The study's alignment figures, of one map and one mask at a time."""
+
+import jax
+import jax.numpy as jnp
+
+from imbalance_jax.alignment.heat import heat_and_region, min_max
+from imbalance_jax.alignment.overlaps import overlap
+from imbalance_jax.alignment.pointing import pointing_game
+
+
+def measure(maps: jax.Array, masks: jax.Array) -> dict[str, jax.Array]:
+    """Hits and points of the pointing game, IoBB, IoR, IoU of the min-max scaled map, and the empty flag, each [B].
+
+    Khakzar et al. 2022, published convention: see `pointing_game` and `overlap`. Of a map's values only the positive
+    part is heat; the scaling to 0..1 is the study's and concerns the three overlaps alone.
+    """
+    heat, _ = heat_and_region(maps, masks)
+    return _figures(heat, min_max(heat), masks)
+
+
+def measure_flat(masks: jax.Array) -> dict[str, jax.Array]:
+    """The same figures of a map that is 1 everywhere: what area alone scores."""
+    ones = jnp.ones(masks.shape, jnp.float32)
+    return _figures(ones, ones, masks)
+
+
+def _figures(heat, scaled, masks):
+    hits, points = pointing_game(heat, masks)
+    empty = ~(heat > 0).any((-2, -1))
+    return {'hits': hits, 'points': points, 'empty': empty.astype(jnp.float32), **overlap(scaled, masks)}

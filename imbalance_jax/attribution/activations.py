@@ -1,0 +1,54 @@
+"""What units do inside: activations of a layer, and a score's gradient there.
+
+A model is `apply(variables, images [B,H,W,C]) -> (logits [B,K], out)`, with `out` a flat dict of named activations that
+take part in flax's collection 'perturbations' under their names.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from imbalance_jax.names import lookup
+
+
+def layer_shape(model, variables, image_shape: tuple[int, ...], layer: str) -> tuple[int, ...]:
+    """Shape (h, w, U) of a layer that has maps, for images of shape (H, W, C); '' is the model's last stage.
+
+    Raises ValueError, with the layers there are, for any other name.
+    """
+    return _layers(model, variables, image_shape)[last_stage(model, variables, image_shape, layer)]
+
+
+def last_stage(model, variables, image_shape: tuple[int, ...], layer: str = '') -> str:
+    """The name `layer` itself if the model has such a layer, or for '' the last of its stages."""
+    layers = _layers(model, variables, image_shape)
+    layer = layer or max(name for name in layers if name.startswith('stage'))
+    lookup(layers, layer, 'layer')
+    return layer
+
+
+def _layers(model, variables, image_shape) -> dict[str, tuple[int, ...]]:
+    _, out = jax.eval_shape(model.apply, variables, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
+    return {name: value.shape[1:] for name, value in out.items() if value.ndim == 4}
+
+
+def features(model, variables, images: jax.Array, layer: str) -> jax.Array:
+    """Activations [B,h,w,U] of a layer."""
+    return model.apply(variables, images)[1][layer]
+
+
+def activation_and_gradient(model, variables, images: jax.Array, classes: jax.Array, layer: str):
+    """A layer's activation [B,h,w,U] and the gradient there of each image's logit of class `classes` [B]."""
+    shape = layer_shape(model, variables, images.shape[1:], layer)
+
+    def score(perturbation):
+        logits, out = model.apply({**variables, 'perturbations': {layer: perturbation}}, images)
+        return class_logits(logits, classes).sum(), out[layer]
+
+    zeros = jnp.zeros((len(images), *shape))
+    gradient, activation = jax.grad(score, has_aux=True)(zeros)
+    return activation, gradient
+
+
+def class_logits(logits: jax.Array, classes: jax.Array) -> jax.Array:
+    """The logit [B] of one class an image."""
+    return jnp.take_along_axis(logits, classes[:, None], axis=1)[:, 0]

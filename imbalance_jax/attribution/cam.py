@@ -1,0 +1,46 @@
+"""Class activation maps from one layer: what its units show, weighted by what they mean to the score.
+
+Arguments of each: `activation` [B, h, w, U] and `gradient` [B, h, w, U] = d score / d activation, of the logit, not of
+a probability. Each map is a ReLU of a sum over units, hence never negative and possibly all zero (`is_empty`); it has
+the layer's size and is not normalised.
+"""
+
+import jax
+
+
+def grad_cam(activation: jax.Array, gradient: jax.Array) -> jax.Array:
+    """Grad-CAM, [B, h, w]: M = ReLU(sum_u a_u A_u), a_u = mean over space of the gradient (Selvaraju et al. 2017,
+    equations 1 and 2). Before global average pooling and a linear head it is CAM divided by h w."""
+    weights = gradient.mean((1, 2), keepdims=True)
+    return jax.nn.relu((weights * activation).sum(-1))
+
+
+def grad_cam_plus_plus(activation: jax.Array, gradient: jax.Array) -> jax.Array:
+    """Grad-CAM++, [B, h, w]: M = ReLU(sum_u w_u A_u), w_u = sum over space of a ReLU(g), a = 1 / (2 + g sum_ab A_u,ab)
+    (Chattopadhyay et al. 2018).
+
+    Their alpha, g^2 / (2 g^2 + g^3 sum A), is divided through by g^2, and the factor exp(score) of their gradient, the
+    same for a whole map, is left out. Meant for activations after a ReLU: then no denominator is below 2.
+    """
+    rising = jax.nn.relu(gradient)
+    alpha = 1 / (2 + rising * activation.sum((1, 2), keepdims=True))
+    weights = (alpha * rising).sum((1, 2), keepdims=True)
+    return jax.nn.relu((weights * activation).sum(-1))
+
+
+def hires_cam(activation: jax.Array, gradient: jax.Array) -> jax.Array:
+    """HiResCAM, [B, h, w]: M = ReLU(sum_u g_u A_u), gradients not averaged over space (Draelos and Carin 2020)."""
+    return jax.nn.relu((gradient * activation).sum(-1))
+
+
+def layer_cam(activation: jax.Array, gradient: jax.Array) -> jax.Array:
+    """LayerCAM, [B, h, w]: M = ReLU(sum_u ReLU(g_u) A_u) (Jiang et al. 2021)."""
+    return jax.nn.relu((jax.nn.relu(gradient) * activation).sum(-1))
+
+
+CAMS = {
+    'grad_cam': grad_cam,
+    'grad_cam_plus_plus': grad_cam_plus_plus,
+    'hires_cam': hires_cam,
+    'layer_cam': layer_cam,
+}

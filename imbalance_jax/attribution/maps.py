@@ -1,0 +1,33 @@
+"""What is done to a map whatever method it comes from."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def _bilinear(source: int, target: int) -> np.ndarray:
+    """Weights [target, source] of linear interpolation between pixel centres, constant beyond the outermost ones."""
+    position = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)
+    return np.maximum(0, 1 - np.abs(position[:, None] - np.arange(source)))
+
+
+def upsample(maps: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Brings maps [..., h, w] to `size` = (H, W), [..., H, W]: bilinear, signs and magnitude kept.
+
+    Pixels are areas (half-pixel centres; `align_corners=False` in PyTorch): pixel i of H lies at (i + 1/2) h / H - 1/2.
+    To a smaller size it interpolates without averaging (no anti-aliasing). The same size returns the values themselves.
+    """
+    height, width = size
+    rows, columns = _bilinear(maps.shape[-2], height), _bilinear(maps.shape[-1], width)
+    dtype = jnp.result_type(maps, float)
+    # Accelerators multiply matrices in reduced precision unless told otherwise.
+    return jnp.einsum('...hw,Hh,Ww->...HW', maps, rows.astype(dtype), columns.astype(dtype), precision='highest')
+
+
+def is_empty(maps: jax.Array) -> jax.Array:
+    """Whether a map [..., H, W] shows nothing, bool [...]: no value is positive, or one is not finite.
+
+    An empty map cannot be normalised and points nowhere; how often it happens is a result of its own, as a ReLU empties
+    every map that argues only against the class.
+    """
+    return ~((maps > 0).any((-2, -1)) & jnp.isfinite(maps).all((-2, -1)))

@@ -1,0 +1,101 @@
+"""The console script: verbs, flags, and errors that a user can act on. No logic."""
+
+import sys
+import traceback
+
+USAGE = """\
+usage: imbalance-jax VERB [flags]
+
+verbs
+  data prepare   make the config's data set ready and keep it under config.data.folder
+  data inspect   the same, then say what is in it: splits, class counts, boxes, files left out
+  train          train the config's population into --workdir; run again to resume
+  explain        attribution, alignment and concepts of what --workdir holds
+
+flags
+  --config=FILE            a config file, such as configs/quickstart.py
+  --config.FIELD=VALUE     override one of its fields, such as --config.train.epochs=3
+  --workdir=FOLDER         where train and explain keep everything
+  --traceback              with an error, show where it happened
+
+exit status: 0 done, 1 failed, 2 wrong input, 75 stopped by a signal with all saved (run the same command again)
+"""
+
+
+def main() -> None:
+    """Entry point."""
+    arguments = sys.argv[1:]
+    if not arguments or {'-h', '--help', 'help', '--helpfull'} & set(arguments):
+        print(USAGE, end='')
+        sys.exit(0 if arguments else 2)
+    try:
+        _run([a for a in arguments if not a.startswith('-')], sys.argv)
+    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+        if '--traceback' in arguments:
+            traceback.print_exc()
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(1 if isinstance(error, FloatingPointError) else 2)
+
+
+def _run(words: list[str], argv: list[str]) -> None:
+    from absl import flags
+    from ml_collections import config_flags
+
+    from imbalance_jax.names import lookup
+
+    config_flags.DEFINE_config_file('config', lock_config=True)
+    flags.DEFINE_string('workdir', None, 'where train and explain keep everything')
+    flags.DEFINE_bool('traceback', False, 'with an error, show where it happened')
+    verb = lookup(VERBS, ' '.join(words), 'verb')
+    try:
+        flags.FLAGS(argv)
+    except (AttributeError, KeyError, TypeError, flags.Error) as error:
+        raise ValueError(' '.join(str(error).split())) from error
+    verb(flags.FLAGS)
+
+
+def _config(flags):
+    if flags.config is None:
+        raise ValueError('--config is missing; give a config file, such as --config=configs/quickstart.py.')
+    from configs import base
+    from imbalance_jax import fields
+
+    fields.check(flags.config, base.get_config())
+    return flags.config
+
+
+def _workdir(flags) -> str:
+    if not flags.workdir:
+        raise ValueError('--workdir is missing; give a folder, such as --workdir=runs/quickstart.')
+    return flags.workdir
+
+
+def _prepare(flags) -> None:
+    config = _config(flags)
+    from imbalance_jax import experiment
+
+    experiment.load_dataset(config)
+
+
+def _inspect(flags) -> None:
+    config = _config(flags)
+    from imbalance_jax import experiment, inspection
+
+    print(inspection.describe(experiment.load_dataset(config)))
+
+
+def _train(flags) -> None:
+    config, workdir = _config(flags), _workdir(flags)
+    from imbalance_jax import experiment
+
+    experiment.run(config, workdir)
+
+
+def _explain(flags) -> None:
+    workdir = _workdir(flags)
+    from imbalance_jax import explain
+
+    explain.run(workdir)
+
+
+VERBS = {'data prepare': _prepare, 'data inspect': _inspect, 'train': _train, 'explain': _explain}

@@ -1,0 +1,143 @@
+"""Device-resident data: arrays of a split, class counts, the order of an epoch, and batches with augmentation.
+
+The order of an epoch and the augmentation of a step are pure functions of (seed, epoch) and (seed, step), so a run
+that resumes needs no iterator state, and members of different arms with the same seed meet the same images.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from imbalance_jax.datasets.store import Dataset
+
+ORDER, AUGMENT = 1, 2  # streams of a seed's key; initialisation uses the key itself
+MAX_UINT32 = 2**32 - 1
+
+
+class Arrays(NamedTuple):
+    """One split on the device: images [N,H,W,C] uint8, labels [N,K] and label_mask [N,K] float32."""
+
+    images: jax.Array
+    labels: jax.Array
+    label_mask: jax.Array
+
+
+class Augmentation(NamedTuple):
+    """Half-widths of the uniform ranges drawn for every image; zeros leave it as it is.
+
+    shift is a fraction of the image size, rotation in degrees, scale and contrast are relative, brightness is in
+    units of the full grey range. Flips and transposes are left out on purpose: a mirrored chest is another anatomy.
+    """
+
+    shift: float = 0.0
+    rotation: float = 0.0
+    scale: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+
+
+def split_arrays(dataset: Dataset, split: str) -> Arrays:
+    """The rows of one split as NumPy arrays ready to be placed on devices; a masked label is 0."""
+    rows = dataset.rows(split)
+    labels, mask = (np.asarray(array[rows], np.float32) for array in (dataset.labels, dataset.label_mask))
+    return Arrays(dataset.images[rows], labels * mask, mask)
+
+
+def class_counts(arrays: Arrays) -> tuple[np.ndarray, np.ndarray]:
+    """Positives [K] and negatives [K] among the labels that count."""
+    mask = np.asarray(arrays.label_mask)
+    positive = np.asarray(arrays.labels) * mask
+    return positive.sum(0), (mask - positive).sum(0)
+
+
+def grey_statistics(images: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of the grey value in 0..1, exactly, from the histogram of uint8 images."""
+    histogram = np.bincount(np.asarray(images).ravel(), minlength=256).astype(np.float64)
+    value = np.arange(256) / 255
+    mean = (histogram * value).sum() / histogram.sum()
+    return float(mean), float(np.sqrt((histogram * (value - mean) ** 2).sum() / histogram.sum()))
+
+
+def normalise(images: jax.Array, mean: float, std: float) -> jax.Array:
+    """uint8 grey values [..., H, W, C] to float32 with the training split's mean 0 and standard deviation 1."""
+    return (images.astype(jnp.float32) / 255 - mean) / std
+
+
+def cumulative_weights(weights: np.ndarray) -> np.ndarray:
+    """Sampling weights [N] as a cumulative distribution [N] in units of 2**-32, for exact inversion on the device.
+
+    Sums are taken in float64: in float32 the weights of 100,000 examples would be off by a per cent.
+    """
+    total = np.cumsum(np.asarray(weights, np.float64))
+    if not np.isfinite(total[-1]) or total[-1] <= 0 or np.min(weights) < 0:
+        raise ValueError(f'Sampling weights must be finite, non-negative and not all zero; their sum is {total[-1]}.')
+    return np.minimum(np.round(total / total[-1] * 2.0**32), MAX_UINT32).astype(np.uint32)
+
+
+def draw_epoch(seed, cumulative, epoch, steps: int, batch_size: int) -> jax.Array:
+    """Row numbers [steps, batch_size] of one epoch.
+
+    seed: [] uint32. cumulative: [N] uint32 from `cumulative_weights`; all zeros means without replacement: every
+    row at most once, in an order drawn anew each epoch, the remainder that fills no batch left out.
+    """
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), ORDER), epoch)
+    count = steps * batch_size
+
+    def without_replacement(_):
+        return jax.random.permutation(key, cumulative.shape[0])[:count]
+
+    def with_replacement(cumulative):
+        bits = jax.random.bits(key, (count,), jnp.uint32)
+        rows = jnp.searchsorted(cumulative, bits, side='right')
+        return jnp.minimum(rows, cumulative.shape[0] - 1)
+
+    rows = jax.lax.cond(cumulative[-1] == 0, without_replacement, with_replacement, cumulative)
+    return rows.astype(jnp.int32).reshape(steps, batch_size)
+
+
+def augment(key, images: jax.Array, strength: Augmentation) -> jax.Array:
+    """Random shift, rotation, scale, brightness and contrast of grey images [B,H,W,C] in 0..1; edges repeat."""
+    batch, height, width, _ = images.shape
+    low = jnp.array([[-1.0]] * 6)
+    dy, dx, turn, zoom, light, contrast = jax.random.uniform(key, (6, batch), minval=low)
+    if strength.shift or strength.rotation or strength.scale:
+        angle = turn * strength.rotation * jnp.pi / 180
+        zoom = 1 + zoom * strength.scale
+        y, x = jnp.mgrid[:height, :width]
+        y, x = y - (height - 1) / 2, x - (width - 1) / 2
+        cos, sin = (f(angle)[:, None, None] / zoom[:, None, None] for f in (jnp.cos, jnp.sin))
+        rows = cos * y + sin * x + (height - 1) / 2 + dy[:, None, None] * strength.shift * height
+        columns = cos * x - sin * y + (width - 1) / 2 + dx[:, None, None] * strength.shift * width
+        images = jax.vmap(_sample)(images, rows, columns)
+    gain = 1 + contrast[:, None, None, None] * strength.contrast
+    offset = light[:, None, None, None] * strength.brightness
+    return jnp.clip((images - 0.5) * gain + 0.5 + offset, 0, 1)
+
+
+def _sample(image, rows, columns):
+    """Bilinear values of image [H,W,C] at real-valued rows and columns [H,W]."""
+    height, width, _ = image.shape
+    rows, columns = jnp.clip(rows, 0, height - 1), jnp.clip(columns, 0, width - 1)
+    top, left = (jnp.floor(v).astype(jnp.int32) for v in (rows, columns))
+    bottom, right = jnp.minimum(top + 1, height - 1), jnp.minimum(left + 1, width - 1)
+    v, u = ((a - b)[..., None] for a, b in ((rows, top), (columns, left)))
+    upper = image[top, left] * (1 - u) + image[top, right] * u
+    lower = image[bottom, left] * (1 - u) + image[bottom, right] * u
+    return upper * (1 - v) + lower * v
+
+
+def make_batch(mean: float, std: float, strength: Augmentation):
+    """Returns `batch(arrays, rows [B], seed, step)`: gathered, augmented, normalised, all on the device."""
+
+    def batch(arrays: Arrays, rows, seed, step) -> dict:
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), AUGMENT), step)
+        grey = augment(key, arrays.images[rows].astype(jnp.float32) / 255, strength)
+        return {
+            'image': (grey - mean) / std,
+            'labels': arrays.labels[rows],
+            'label_mask': arrays.label_mask[rows],
+        }
+
+    return batch

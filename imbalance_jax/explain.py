@@ -1,0 +1,253 @@
+"""From a trained population to what it learned: alignment of maps with findings, and concepts in units.
+
+Every part leaves one file in `explain/` when it is done, so that interrupted work goes on with the next part, and the
+tables in `results/` are made from those files alone.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from imbalance_jax import alignment, attribution, concepts, data, encoding, experiment, localisation, loop, population
+from imbalance_jax import progress as display
+from imbalance_jax.attribution import activations
+from imbalance_jax.datasets.store import Dataset
+from imbalance_jax.names import lookup
+from imbalance_jax.provenance import stage
+from imbalance_jax.regions import Pairs, concept_masks, constant_maps, finding_pairs
+from imbalance_jax.writer import read_arrays, read_json, write_arrays, write_table
+
+SPLIT = 'test'  # the only split that is ever explained: maps on training images would flatter
+GALLERY = 3  # images a finding in the gallery
+TOP_IMAGES = 4  # a unit
+
+
+class Trained(NamedTuple):
+    """A trained population: `variables` [P'] are each member's best by validation AUROC, on their devices."""
+
+    config: ConfigDict
+    members: list[dict]
+    dataset: Dataset
+    model: Any
+    normalise: Callable
+    place: population.Placement
+    variables: Any
+    alive: np.ndarray
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        return self.dataset.images.shape[1:]
+
+    @property
+    def layer_of(self) -> Callable[[str], str]:
+        """Resolves a layer's name, '' being the last stage; ValueError for a layer that the model does not have."""
+        one = jax.tree.map(lambda a: a[0], self.variables)
+        return partial(activations.last_stage, self.model, one, self.image_shape)
+
+
+def run(workdir: Path) -> None:
+    """Explains what `workdir` holds: explain/*.npz, results/alignment, results/concepts, results/units.
+
+    Raises FileNotFoundError if it holds no finished training.
+    """
+    workdir = Path(workdir)
+    population.use_all_cores()
+    trained = load(workdir)
+    with stage(workdir, 'explain', strategy=trained.place.strategy):
+        align(trained, workdir)
+        dissect(trained, workdir)
+
+
+def load(workdir: Path) -> Trained:
+    """The population of a working directory, with its data."""
+    if not (workdir / 'predictions.npz').exists():
+        raise FileNotFoundError(f'{workdir} holds no finished training (predictions.npz is missing): run train first.')
+    config = ConfigDict(read_json(workdir / 'config.json'))
+    members = read_json(workdir / 'members.json')
+    dataset = experiment.load_dataset(config)
+    run = experiment.build(config, dataset, members)
+    _, progress = loop.restore(run, workdir / 'checkpoints')
+    mean, std = data.grey_statistics(dataset.images[dataset.rows('train')])
+    return Trained(
+        config=config,
+        members=members,
+        dataset=dataset,
+        model=experiment.build_model(config, len(dataset.classes)),
+        normalise=partial(data.normalise, mean=mean, std=std),
+        place=run.place,
+        variables=progress.best,
+        alive=read_arrays(workdir / 'predictions.npz')['alive'],
+    )
+
+
+def align(trained: Trained, workdir: Path) -> None:
+    """Every method's maps of every finding with a region in the test split, every member, and the nulls beside them."""
+    config, dataset = trained.config, trained.dataset
+    kind = config.attribution.regions
+    pairs = finding_pairs(dataset, SPLIT, kind, config.attribution.max_pairs)
+    if not len(pairs.image):
+        print(f'The {SPLIT} split has no annotated region: no alignment.')
+        write_table(workdir, 'alignment', [])
+        return
+    figures = {}
+    for method in config.attribution.methods:
+        path = workdir / 'explain' / f'alignment_{method}.npz'
+        if not path.exists():
+            write_arrays(path, **_align_method(trained, method, pairs))
+        figures[method] = read_arrays(path)
+    nulls = null_figures(pairs, finding_pairs(dataset, 'train', kind))
+    options = (config.reference, config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
+    measured = {m: {k: v for k, v in f.items() if k != 'gallery'} for m, f in figures.items()}
+    rows = localisation.rows(trained.members, measured, nulls, pairs, dataset.classes, trained.alive, *options)
+    write_table(workdir, 'alignment', [{**row, 'split': SPLIT} for row in rows])
+    shown = gallery_pairs(pairs)
+    images = dataset.images[pairs.image[shown], :, :, 0]
+    chosen = {'images': images, 'row': pairs.image[shown], 'finding': pairs.finding[shown], 'mask': pairs.mask[shown]}
+    constant = constant_maps(finding_pairs(dataset, 'train', kind), pairs)[shown]
+    write_arrays(workdir / 'explain' / 'gallery.npz', **chosen, constant=constant.astype(np.float16))
+
+
+def make_maps(trained: Trained, method: str) -> Callable:
+    """Returns `maps(variables, images [B,H,W,C] uint8, classes [B]) -> [B,H,W]` of one member."""
+    model, normalise, setting = trained.model, trained.normalise, trained.config.attribution
+    if method in attribution.CAMS:
+        layer = trained.layer_of(setting.layer)
+
+        def cam(variables, images, classes):
+            at = activations.activation_and_gradient(model, variables, normalise(images), classes, layer)
+            return attribution.upsample(attribution.CAMS[method](*at), images.shape[1:3])
+
+        return cam
+    explain = lookup(attribution.METHODS, method, 'attribution method')
+    options = dict(setting.get(method, {}))
+    if method in attribution.NEEDS_KEY:
+        options = {**options, 'key': jax.random.key(0)}
+
+    def maps(variables, images, classes):
+        def score(x):
+            return activations.class_logits(model.apply(variables, x)[0], classes)
+
+        return explain(score, normalise(images), **options)
+
+    return maps
+
+
+def gallery_pairs(pairs: Pairs) -> np.ndarray:
+    """The first few pairs of every finding."""
+    return np.concatenate([np.flatnonzero(pairs.finding == k)[:GALLERY] for k in np.unique(pairs.finding)])
+
+
+def _align_method(trained: Trained, method: str, pairs: Pairs) -> dict[str, np.ndarray]:
+    """The study's figures [P,M] of one method, and its maps of the gallery's pairs [P,G,H,W]."""
+    place, size = trained.place, trained.config.attribution.batch_size
+    maps = make_maps(trained, method)
+
+    def measure(variables, images, classes, masks):
+        found = maps(variables, images, classes)
+        return alignment.measure(found, masks), found
+
+    measure = place.map(measure)
+    count, shown = len(pairs.image), gallery_pairs(pairs)
+    parts, gallery = [], []
+    with display.show(f'explain: {method}', count) as update:
+        for start in range(0, count, size):
+            index = np.arange(start, start + size) % count  # the last batch starts again to be full
+            batch = (trained.dataset.images[pairs.image[index]], pairs.finding[index], pairs.mask[index])
+            figures, found = measure(trained.variables, *place.shared(batch))
+            parts.append(place.fetch(figures))
+            first = np.isin(index, shown) & (np.arange(start, start + size) < count)
+            gallery.append(np.asarray(found)[: place.count, first].astype(np.float32))
+            update(min(start + size, count), note=f'{place.count} members')
+    joined = jax.tree.map(lambda *a: np.concatenate(a, axis=1)[:, :count], *parts)
+    return {**joined, 'gallery': np.concatenate(gallery, axis=1)}
+
+
+def null_figures(pairs: Pairs, train: Pairs) -> dict[str, dict[str, np.ndarray]]:
+    """The same figures of maps that know no model: one everywhere, the image centre, the best constant map."""
+    centre = np.broadcast_to(alignment.centre_map(pairs.mask.shape[1:]), pairs.mask.shape)
+    constant = constant_maps(train, pairs)
+    fitted = np.isfinite(constant).all((1, 2))
+    found = alignment.measure(np.nan_to_num(constant), pairs.mask)
+    return {
+        'chance': jax.tree.map(np.asarray, alignment.measure_flat(pairs.mask)),
+        'image centre': jax.tree.map(np.asarray, alignment.measure(centre, pairs.mask)),
+        'constant map': {name: np.where(fitted, value, np.nan) for name, value in found.items()},
+    }
+
+
+def probe_images(trained: Trained) -> np.ndarray:
+    """Rows of the test images that units are asked about: those with a finding's region first, then the others."""
+    dataset = trained.dataset
+    rows, most = dataset.rows(SPLIT), trained.config.concepts.max_images
+    finding = dataset.region_image[dataset.region_concept < len(dataset.classes)]
+    boxed = np.isin(rows, finding)
+    return np.sort(np.concatenate([rows[boxed], rows[~boxed]])[:most])
+
+
+def dissect(trained: Trained, workdir: Path) -> None:
+    """Dissection and the study's number of concepts of every member at one layer."""
+    config, dataset = trained.config.concepts, trained.dataset
+    layer = trained.layer_of(config.layer)
+    rows = probe_images(trained)
+    masks = concept_masks(dataset, rows, config.regions)
+    if not masks.any():
+        print(f'The {SPLIT} split has no annotated region: no concepts.')
+        return
+    findings = masks[..., : len(dataset.classes)].any((1, 2))
+    write_arrays(workdir / 'explain' / 'probe.npz', images=dataset.images[rows, :, :, 0], rows=rows)
+    features = make_features(trained, layer, rows)
+    summary, units = [], []
+    with display.show(f'explain: {layer} units', len(trained.members)) as update:
+        for member in trained.members:
+            path = workdir / 'explain' / f'units_{member["member"]}.npz'
+            if not path.exists():
+                write_arrays(path, **_dissect_member(trained.config, features(member['member']), rows, masks, findings))
+            found = read_arrays(path)
+            counts = {name: found[name] for name in ('concepts', 'concepts_corrected')}
+            summary += encoding.dissection_rows(member, found, dataset.concepts, layer, len(rows))
+            summary += encoding.count_rows(member, counts, findings[findings.any(1)], dataset.classes, layer)
+            units += encoding.unit_rows(member, found, dataset.concepts, layer, len(rows))
+            update(member['member'] + 1)
+    summary += encoding.arm_rows(trained.members, summary, trained.alive)
+    write_table(workdir, 'concepts', [{**row, 'split': SPLIT} for row in summary])
+    write_table(workdir, 'units', [{**row, 'split': SPLIT} for row in units], encoding.UNIT_COLUMNS)
+
+
+def _dissect_member(config: ConfigDict, features, rows, masks, findings) -> dict[str, np.ndarray]:
+    """One member's units: overlaps with every concept, concepts an image, and the images that excite each unit most."""
+    config = config.concepts
+    key = jax.random.key(0)  # one null for all members: their differences are not the null's
+    result = concepts.dissect(features, masks, config.quantile, config.null, config.rounds, key)
+    boxed = findings.any(1)
+    where = masks[boxed][..., : findings.shape[1]].any(-1)
+    size, quantile = masks.shape[1:3], config.count_quantile
+    study = concepts.count(features[boxed], size, quantile, where)
+    threshold = concepts.thresholds(features, 1 - quantile)
+    corrected = concepts.count(features[boxed], size, quantile, where, convention='corrected', threshold=threshold)
+    top = concepts.top_images(features, TOP_IMAGES)
+    maps = features[top, :, :, np.arange(len(top))[:, None]].astype(np.float16)
+    return {**result, 'concepts': study, 'concepts_corrected': corrected, 'top': top, 'top_maps': maps}
+
+
+def make_features(trained: Trained, layer: str, rows: np.ndarray) -> Callable[[int], np.ndarray]:
+    """Returns `features(member number) -> [N,h,w,U]`: a layer's activations at the images `rows`, compiled once."""
+    size = trained.config.evaluate.batch_size
+    index = np.arange(-(-len(rows) // size) * size) % len(rows)
+    batches = trained.dataset.images[rows[index]].reshape(-1, size, *trained.image_shape)
+
+    @jax.jit
+    def batched(variables):
+        return jax.lax.map(
+            lambda x: activations.features(trained.model, variables, trained.normalise(x), layer), batches
+        )
+
+    def features(number: int) -> np.ndarray:
+        found = np.asarray(batched(jax.tree.map(lambda a: np.asarray(a[number]), trained.variables)))
+        return found.reshape(-1, *found.shape[2:])[: len(rows)]
+
+    return features

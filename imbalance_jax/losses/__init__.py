@@ -1,0 +1,59 @@
+"""Every loss, by name. A new one is one function `(num_positive, num_negative, *, hyper) -> Loss` and one line here."""
+
+import inspect
+import math
+import numbers
+
+from imbalance_jax.losses import (
+    asymmetric,
+    batch_weighted,
+    counts,
+    distribution_balanced,
+    focal,
+    margin,
+    multi_task,
+    weighted,
+)
+from imbalance_jax.losses.entrywise import Coefficients, kernel
+from imbalance_jax.losses.loss import Loss
+from imbalance_jax.names import lookup
+
+__all__ = ['LOSSES', 'Coefficients', 'Loss', 'kernel', 'make']
+
+LOSSES = {
+    'asymmetric': asymmetric.asymmetric,
+    'bce': weighted.bce,
+    'class_balanced_focal': focal.class_balanced_focal,
+    'distribution_balanced': distribution_balanced.distribution_balanced,
+    'focal': focal.focal,
+    'inter_class_weighted_bce': weighted.inter_class_weighted_bce,
+    'intra_class_weighted_bce': batch_weighted.intra_class_weighted_bce,
+    'inverse_class_weighted_bce': weighted.inverse_class_weighted_bce,
+    'ldam': margin.ldam,
+    'logit_adjusted': margin.logit_adjusted,
+    'multi_task': multi_task.multi_task,
+    'multi_task_consistent': multi_task.multi_task_consistent,
+    'ral': asymmetric.ral,
+    'w_cel': batch_weighted.w_cel,
+    'weighted_bce': weighted.weighted_bce,
+}
+
+
+def make(name: str, num_positive, num_negative, **hyper: float) -> Loss:
+    """The loss `name` for a training set with these class counts, each [K].
+
+    `loss.init()` gives its parameters and `loss(params, logits, labels, label_mask)` the mean over counted entries.
+    Raises ValueError for an unknown name, a hyper-parameter that the loss does not have, or a value out of range.
+    """
+    family = lookup(LOSSES, name, 'loss')
+    parameters = inspect.signature(family).parameters.values()
+    defaults = {field.name: field.default for field in parameters if field.kind is field.KEYWORD_ONLY}
+    for key, value in hyper.items():
+        default = lookup(defaults, key, f'hyper-parameter of loss {name!r}')
+        if not _is_number(value) and not (value is None and default is None):
+            raise ValueError(f'Loss hyper-parameter {key} = {value!r} of {name!r} must be a finite number.')
+    return family(*counts.checked(num_positive, num_negative), **hyper)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,116 @@
+"""Convolution whose gradients stay fast on CPU, inside loops as well as outside.
+
+XLA's CPU back end has a fast convolution for the layout NHWC/HWIO/NHWC only. The gradients that JAX derives have other
+layouts, which XLA puts right at the top level of a program but not in the body of a `lax.map` or `lax.scan`, where they
+run 10-20 times slower. Here the gradients are written by hand as convolutions of the fast layout, transposes explicit.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import Array, lax
+
+LAYOUT = ('NHWC', 'HWIO', 'NHWC')
+# XLA's fast CPU convolution is not taken when neither channel count exceeds this.
+FEW_CHANNELS = 16
+
+
+def output_size(size: int, window: int, stride: int = 1, padding: tuple[int, int] = (0, 0)) -> int:
+    """Number of window positions along an axis of `size`; ValueError if there is none."""
+    count = (size + sum(padding) - window) // stride + 1
+    if count < 1:
+        raise ValueError(f'A window of {window} does not fit into {size} pixels padded by {padding}.')
+    return count
+
+
+def conv(x: Array, kernel: Array, stride: int = 1, padding: int | str | tuple = 0) -> Array:
+    """Cross-correlates x [B,H,W,C] with kernel [kh,kw,C,U], giving [B,h,w,U].
+
+    `padding` is a number of zero pixels for all four sides, 'VALID' for none, or ((top, bottom), (left, right)).
+    The value and the gradients equal those of `lax.conv_general_dilated`. On CPU the gradient is a `custom_vjp`: there,
+    forward-mode and second derivatives (`jvp`, `hessian`) raise TypeError, and a `shard_map` around it needs
+    `check_vma=False`. The platform is JAX's default when tracing: both forms are exact, so for a program placed
+    elsewhere a wrong guess costs time and never correctness, and no branch has to be differentiated.
+    """
+    padding = _sides(padding)
+    for size, window, sides in zip(x.shape[1:3], kernel.shape[:2], padding, strict=True):
+        output_size(size, window, stride, sides)
+    if jax.default_backend() == 'cpu':
+        return _conv_on_cpu(x, kernel, stride, padding)
+    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=LAYOUT)
+
+
+def _sides(padding: int | str | tuple) -> tuple[tuple[int, int], tuple[int, int]]:
+    if isinstance(padding, str):
+        if padding != 'VALID':
+            raise ValueError(f"Unknown padding {padding!r}: give 'VALID', a number of pixels or a pair for each axis.")
+        padding = 0
+    if isinstance(padding, int):
+        return (padding, padding), (padding, padding)
+    (top, bottom), (left, right) = padding
+    return (top, bottom), (left, right)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
+def _conv_on_cpu(x, kernel, stride, padding):
+    return _conv_by_columns(x, kernel, stride, padding)
+
+
+def _forward(x, kernel, stride, padding):
+    return _conv_by_columns(x, kernel, stride, padding), (x, kernel)
+
+
+def _backward(stride, padding, residuals, dy):
+    """Both gradients; under `jit` the one that nobody reads is dropped."""
+    x, kernel = residuals
+    return _input_gradient(dy, kernel, x.shape, stride, padding), _kernel_gradient(dy, x, kernel.shape, stride, padding)
+
+
+_conv_on_cpu.defvjp(_forward, _backward)
+
+
+def _input_gradient(dy, kernel, x_shape, stride, padding):
+    """Convolves dy, spread out by the stride, with the reversed kernel whose channels have changed places."""
+    sides = []
+    for size, window, count, (before, _) in zip(x_shape[1:3], kernel.shape, dy.shape[1:3], padding, strict=False):
+        spread = (count - 1) * stride + 1
+        sides.append((window - 1 - before, size + before - spread))
+    turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
+    return _conv_by_columns(dy, turned, 1, tuple(sides), spacing=stride)
+
+
+def _kernel_gradient(dy, x, kernel_shape, stride, padding):
+    """Convolves x with dy, spread out by the stride, where the examples are summed over as channels are elsewhere."""
+    sides = []
+    for size, window, count, (before, _) in zip(x.shape[1:3], kernel_shape, dy.shape[1:3], padding, strict=False):
+        # Less than the padding after x, and perhaps negative, where the stride leaves the last rows unused.
+        sides.append((before, window - 1 + (count - 1) * stride + 1 - size - before))
+    channels_first, taps = x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3)
+    gradient = lax.conv_general_dilated(
+        channels_first, taps, (1, 1), sides, rhs_dilation=(stride, stride), dimension_numbers=LAYOUT
+    )
+    return gradient.transpose(1, 2, 0, 3)
+
+
+def _conv_by_columns(x, kernel, stride, padding, spacing=1):
+    """Convolves x, spread out by `spacing`; with few channels, `f` neighbouring output columns at a time.
+
+    `f` copies of the kernel, each a stride further right, make one wider kernel with `f` times the channels: enough for
+    XLA's fast convolution, and its output [h, w/f, f*U] is in memory what is wanted, [h, w, U].
+    """
+    height, width, c, u = kernel.shape
+    spread = (x.shape[2] - 1) * spacing + 1
+    columns = output_size(spread, width, stride, padding[1])
+    f = min(2 * FEW_CHANNELS // u, columns) if max(c, u) <= FEW_CHANNELS else 1
+    groups = -(-columns // f)
+    wide = width + (f - 1) * stride
+    if f > 1:
+        copies = [jnp.pad(kernel, ((0, 0), (j * stride, wide - width - j * stride), (0, 0), (0, 0))) for j in range(f)]
+        kernel = jnp.stack(copies, axis=3).reshape(height, wide, c, f * u)
+        left = padding[1][0]
+        padding = padding[0], (left, (groups - 1) * f * stride + wide - spread - left)
+    y = lax.conv_general_dilated(
+        x, kernel, (stride, f * stride), padding, lhs_dilation=(spacing, spacing), dimension_numbers=LAYOUT
+    )
+    return y.reshape(*y.shape[:2], groups * f, u)[:, :, :columns]

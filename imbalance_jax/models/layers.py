@@ -1,0 +1,90 @@
+"""What the models share: convolution, normalisation, and the ways in and out."""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+from jax import Array
+
+from imbalance_jax.models.convolution import conv
+from imbalance_jax.models.pooling import global_average
+from imbalance_jax.names import lookup
+
+DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
+
+# He et al. 2015 (arXiv 1502.01852) by the number of outputs, the start of torchvision's residual networks.
+he_normal = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+
+
+class Conv(nn.Module):
+    """Convolves x [B,H,W,C] with a square kernel, giving [B,h,w,U] in `dtype`; parameters are float32.
+
+    The default padding is that of PyTorch's models: half the kernel, rounded down, on all four sides.
+    """
+
+    features: int
+    kernel_size: int = 3
+    stride: int = 1
+    padding: int | str | tuple | None = None
+    use_bias: bool = False
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param('kernel', he_normal, shape)
+        padding = self.kernel_size // 2 if self.padding is None else self.padding
+        y = conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, padding)
+        if self.use_bias:
+            y = y + self.param('bias', nn.initializers.zeros, (self.features,)).astype(self.dtype)
+        return y
+
+
+def batch_norm(features: int, train: bool, dtype, name: str) -> nn.Module:
+    """Ioffe & Szegedy 2015, with PyTorch's constants; statistics are float32 in any dtype."""
+    return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype, name=name)
+
+
+def group_norm(features: int, train: bool, dtype, name: str) -> nn.Module:
+    """Wu & He 2018: 32 groups, or fewer so that a group has 8 channels where the number of channels allows it."""
+    groups = math.gcd(features, min(32, max(1, features // 8)))
+    return nn.GroupNorm(num_groups=groups, epsilon=1e-5, dtype=dtype, name=name)
+
+
+NORMS = {'batch': batch_norm, 'group': group_norm}
+
+
+def make_norm(kind: str, train: bool, dtype) -> Callable[..., nn.Module]:
+    """Returns `norm(features, name) -> module`."""
+    return functools.partial(lookup(NORMS, kind, 'norm'), train=train, dtype=dtype)
+
+
+def enter(image: Array, dtype) -> Array:
+    """The image in the dtype of computation; ValueError unless it is [B,H,W,C] float."""
+    if image.ndim != 4 or not jnp.issubdtype(image.dtype, jnp.floating):
+        raise ValueError(f'image must be [B,H,W,C] float, got {image.dtype}{list(image.shape)}.')
+    return image.astype(dtype)
+
+
+def perturb(model: nn.Module, name: str, x: Array) -> Array:
+    """x plus the variable `name` of the collection 'perturbations', if the caller gave one; the gradient with respect
+    to zeros there is the gradient at x.
+
+    `flax.linen.Module.perturb` alone wants either none of a model's layers or all.
+    """
+    wanted = model.is_mutable_collection('perturbations') or model.has_variable('perturbations', name)
+    return model.perturb(name, x) if wanted else x
+
+
+def classify(model: nn.Module, x: Array, out: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
+    """Ends a model: logits [B,K] from the global average of x [B,h,w,U], and `out` with that average as 'pooled'.
+
+    Both are float32. Raises ValueError if the caller perturbs a layer that is not in `out`.
+    """
+    x = out['pooled'] = perturb(model, 'pooled', global_average(x))
+    for name in model.variables.get('perturbations', {}):
+        lookup(out, name, 'layer')
+    return nn.Dense(model.num_classes, name='head')(x), out

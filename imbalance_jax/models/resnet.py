@@ -1,0 +1,97 @@
+"""Residual networks (He et al. 2016, arXiv 1512.03385) with torchvision's structure, strides and padding."""
+
+from collections.abc import Callable
+from functools import partial
+
+import flax.linen as nn
+from jax import Array
+
+from imbalance_jax.models.layers import DTYPES, Conv, classify, enter, make_norm, perturb
+from imbalance_jax.names import lookup
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions beside a shortcut, as in ResNet-18 and -34."""
+
+    width: int
+    stride: int
+    conv: Callable[..., nn.Module]
+    norm: Callable[..., nn.Module]
+    relu: Callable[[Array], Array]
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        y = self.conv(self.width, 3, self.stride, name='conv1')(x)
+        y = self.relu(self.norm(self.width, name='norm1')(y))
+        y = self.conv(self.width, 3, name='conv2')(y)
+        y = self.norm(self.width, name='norm2')(y)
+        return self.relu(y + shortcut(self, x, self.width))
+
+
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions beside a shortcut, as in ResNet-50; the 3x3 has the stride (torchvision's v1.5)."""
+
+    width: int
+    stride: int
+    conv: Callable[..., nn.Module]
+    norm: Callable[..., nn.Module]
+    relu: Callable[[Array], Array]
+
+    @nn.compact
+    def __call__(self, x: Array) -> Array:
+        y = self.conv(self.width, 1, name='conv1')(x)
+        y = self.relu(self.norm(self.width, name='norm1')(y))
+        y = self.conv(self.width, 3, self.stride, name='conv2')(y)
+        y = self.relu(self.norm(self.width, name='norm2')(y))
+        y = self.conv(4 * self.width, 1, name='conv3')(y)
+        y = self.norm(4 * self.width, name='norm3')(y)
+        return self.relu(y + shortcut(self, x, 4 * self.width))
+
+
+def shortcut(block: nn.Module, x: Array, features: int) -> Array:
+    """x itself, or its 1x1 projection where the block changes the size or the number of channels."""
+    if block.stride == 1 and x.shape[-1] == features:
+        return x
+    x = block.conv(features, 1, block.stride, name='shortcut_conv')(x)
+    return block.norm(features, name='shortcut_norm')(x)
+
+
+# kernel size and stride of the first convolution, and whether 3x3 max pooling of stride 2 follows
+STEMS = {'imagenet': (7, 2, True), 'small': (3, 1, False)}
+
+
+class ResNet(nn.Module):
+    """A stem, four stages of residual blocks that double the width and halve the size, global average, linear head.
+
+    `out` has 'stem' (before the max pooling), 'stage1' .. 'stage4' [B,h,w,U], all after the ReLU, and 'pooled' [B,U].
+    The stem 'imagenet' makes the last maps 1/32 of the image; 'small', for images of up to 64 pixels, 1/8.
+    """
+
+    num_classes: int
+    block: Callable[..., nn.Module]
+    depths: tuple[int, ...]
+    width: int = 64
+    stem: str = 'imagenet'
+    norm: str = 'batch'
+    dtype: str = 'float32'
+    relu: Callable[[Array], Array] = nn.relu
+
+    @nn.compact
+    def __call__(self, image: Array, train: bool = False) -> tuple[Array, dict[str, Array]]:
+        dtype = lookup(DTYPES, self.dtype, 'dtype')
+        conv, norm = partial(Conv, dtype=dtype), make_norm(self.norm, train, dtype)
+        kernel_size, stride, pool = lookup(STEMS, self.stem, 'stem')
+        x, out = enter(image, dtype), {}
+        x = conv(self.width, kernel_size, stride, name='stem_conv')(x)
+        x = self.relu(norm(self.width, name='stem_norm')(x))
+        x = out['stem'] = perturb(self, 'stem', x)
+        if pool:
+            x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+        for number, depth in enumerate(self.depths, 1):
+            stage = f'stage{number}'
+            for n in range(depth):
+                stride = 2 if number > 1 and n == 0 else 1
+                width = self.width * 2 ** (number - 1)
+                x = self.block(width, stride, conv, norm, self.relu, name=f'{stage}_block{n + 1}')(x)
+            x = out[stage] = perturb(self, stage, x)
+        return classify(self, x, out)

@@ -1,0 +1,96 @@
+"""Performance of a population as rows: every member, seed ensembles, means over seeds, paired differences."""
+
+import numpy as np
+
+from imbalance_jax import metrics, tables
+from imbalance_jax.statistics import cluster_weights, paired_difference
+
+MACRO, MICRO, IMAGE = 'macro', 'micro', 'all classes'
+RANKING = ('auroc', 'average_precision')
+
+
+def rows(members: list[dict], probabilities, labels, mask, patients, alive, classes, reference, rounds, seed) -> list:
+    """All rows of one split.
+
+    probabilities: [P,N,K]; labels, mask: [N,K]; patients: [N]; alive: [P] bool. A frozen member has its own rows,
+    from the weights it had, and no part in the ensemble, the means and the differences.
+    """
+    names = [*classes, MACRO, MICRO]
+    counts = [*mask.sum(0).astype(int), len(classes), int(mask.sum())]
+    values = _by_name(metrics.evaluate(probabilities, labels, mask))
+    correct = metrics.subset_accuracy(probabilities, labels, mask)
+    result = _data_rows(labels, mask, names[:-1])
+    for row in members:
+        i = row['member']
+        own = {metric: value[i] for metric, value in values.items()}
+        result += _rows(own, names, counts, lambda row=row, **f: tables.of_member(row, method='member', **f))
+        for metric, value in (('subset_accuracy', correct[i]), ('alive', alive[i])):
+            fields = {'class': IMAGE, 'method': 'member', 'metric': metric, 'value': float(value), 'n': len(labels)}
+            result.append(tables.of_member(row, **fields))
+    first = {arm: members[numbers[0]] for arm, numbers in tables.by_arm(members).items()}
+    living = np.where(alive[:, None, None], probabilities, np.nan)
+    arms, together = metrics.seed_ensemble(living, [row['arm'] for row in members])
+    ensembles = _by_name(metrics.evaluate(together, labels, mask))
+    for number, arm in enumerate(arms):
+        own = {metric: value[number] for metric, value in ensembles.items()}
+        result += _rows(own, names, counts, lambda arm=arm, **f: tables.of_arm(first[arm], method='ensemble', **f))
+        for metric, value in values.items():
+            seeds = [row['member'] for row in members if row['arm'] == arm]
+            finite = np.where(alive[seeds, None], value[seeds], np.nan)
+            result += tables.seed_statistics(first[arm], finite, names, metric, method='member')
+    return result + _difference_rows(members, living, labels, mask, patients, names[:-1], reference, rounds, seed)
+
+
+def _by_name(found: dict) -> dict[str, np.ndarray]:
+    """Metric -> [P, K + 2]: the classes, macro, micro."""
+    levels = (found['macro'], found['micro'])
+    return {
+        name: np.concatenate([value, *(level[name][:, None] for level in levels)], axis=1)
+        for name, value in found['class'].items()
+    }
+
+
+def _rows(values: dict, names, counts, make) -> list[dict]:
+    return [
+        make(**{'class': name, 'metric': metric, 'value': value[k], 'n': counts[k]})
+        for metric, value in values.items()
+        for k, name in enumerate(names)
+    ]
+
+
+def _data_rows(labels, mask, names) -> list[dict]:
+    """Prevalence, and the accuracy of always answering no, which an accuracy has to be read against."""
+    facts = {
+        ('data', 'prevalence'): metrics.prevalence(labels, mask),
+        ('always negative', 'accuracy'): metrics.all_negative_accuracy(labels, mask),
+    }
+    result = []
+    for (method, metric), value in facts.items():
+        both = np.append(value, metrics.macro(value)[0])
+        cells = zip(names, both, strict=True)
+        result += [
+            tables.of_nobody(**{'class': name, 'method': method, 'metric': metric, 'value': v, 'n': len(labels)})
+            for name, v in cells
+        ]
+    return result
+
+
+def _difference_rows(members, living, labels, mask, patients, names, reference, rounds, seed) -> list[dict]:
+    """Every arm minus the reference over paired seeds, with the two-level bootstrap interval of patients and seeds."""
+    weights = cluster_weights(patients, rounds, np.random.default_rng(seed))
+    point, resampled = metrics.ranking(living, labels, mask), metrics.ranking(living, labels, mask, weights)
+    arms = tables.by_arm(members)
+    other, result = arms[reference], []
+    for metric in RANKING:
+        values, drawn = _with_macro(point[metric]), _with_macro(resampled[metric])
+        for arm, numbers in arms.items():
+            if arm != reference:
+                interval = paired_difference(values[numbers], values[other], drawn[:, numbers], drawn[:, other], seed)
+                pairs = int(np.isfinite(values[numbers] + values[other]).any(1).sum())
+                row = tables.of_arm(members[numbers[0]], method='member')
+                result += tables.interval_rows(row, interval, names, f'{metric}_difference', pairs)
+    return result
+
+
+def _with_macro(values: np.ndarray) -> np.ndarray:
+    return np.concatenate([values, metrics.macro(values)[0][..., None]], axis=-1)

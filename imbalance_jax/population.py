@@ -1,0 +1,169 @@
+"""The population: members from arms and seeds, and the one mapper that runs a member's function for all of them."""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as Spec
+
+OWN = ('loss', 'sampler', 'learning_rate', 'weight_decay')  # fields of an arm that are not its loss's hyper-parameters
+STRATEGIES = 'vmap, map, unroll, vmap:k (k members at a time), each also as shard:...'
+
+
+class Member(NamedTuple):
+    """The numbers that tell one member from another; every field is a scalar array, [P] in a population.
+
+    arm: which loss; sampler: which row of the sampling distributions; seed: initial weights; order_seed: data order
+    and augmentation; learning_rate: Adam's peak; weight_decay: L2, added to the gradient of the model's weights.
+    """
+
+    arm: jax.Array
+    sampler: jax.Array
+    seed: jax.Array
+    order_seed: jax.Array
+    learning_rate: jax.Array
+    weight_decay: jax.Array
+
+
+def use_all_cores() -> None:
+    """Gives JAX one host device a core: one core a member beats two cores a member.
+
+    Call it before JAX computes anything; afterwards, or where the number was set by hand, it changes nothing.
+    """
+    if 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', '') or jax.config.jax_num_cpu_devices > 0:
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    try:
+        jax.config.update('jax_num_cpu_devices', cores)
+    except RuntimeError:  # JAX runs already
+        return
+
+
+def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: str, **defaults) -> list[dict]:
+    """Every arm with every seed, as plain rows for `members.json`: the reference arm first, then by name.
+
+    arms: name -> {'loss', 'sampler', 'learning_rate', 'weight_decay', and the loss's hyper-parameters}; what an arm
+    leaves out is taken from `defaults`. Raises ValueError without arms or seeds, for a seed given twice, and for a
+    reference that is no arm.
+    """
+    if reference not in arms:
+        raise ValueError(f'config.reference is {reference!r}, which is no arm. Arms: {", ".join(sorted(arms))}.')
+    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
+        raise ValueError(f'config.seeds must be different numbers >= 0, at least one; it is {tuple(seeds)}.')
+    rows = []
+    for name in sorted(arms, key=lambda name: (name != reference, name)):
+        arm = {'loss': name, 'sampler': 'natural', **defaults, **arms[name]}
+        own = {key: arm[key] for key in OWN}
+        hyper = {key: value for key, value in arm.items() if key not in OWN}
+        rows += [{'arm': name, **own, 'hyper': hyper, 'seed': int(seed)} for seed in seeds]
+    return [{'member': i, **row} for i, row in enumerate(rows)]
+
+
+def distinct(rows: Sequence[dict], key: str) -> list:
+    """The different values of one field, in the order of the members."""
+    return list(dict.fromkeys(row[key] for row in rows))
+
+
+def numbers(rows: Sequence[dict], own_order: bool) -> Member:
+    """Rows of `make_members` as arrays [P]. Without an order of their own all seeds share seed 0's batches."""
+    arms, samplers = distinct(rows, 'arm'), distinct(rows, 'sampler')
+    seed = np.array([row['seed'] for row in rows], np.uint32)
+    return Member(
+        arm=np.array([arms.index(row['arm']) for row in rows], np.int32),
+        sampler=np.array([samplers.index(row['sampler']) for row in rows], np.int32),
+        seed=seed,
+        order_seed=seed if own_order else np.zeros_like(seed),
+        learning_rate=np.array([row['learning_rate'] for row in rows], np.float32),
+        weight_decay=np.array([row['weight_decay'] for row in rows], np.float32),
+    )
+
+
+def map_members(fn: Callable, strategy: str, mesh: Mesh | None = None) -> Callable:
+    """Returns `mapped(members, *shared)`: `fn(member, *shared)` for every entry of the leading axis of `members`.
+
+    One signature for training, evaluation, attribution and concepts. Member i of the result is `fn` of member i alone.
+
+    vmap: one batched program. map: one member after the other in a loop. unroll: the same without a loop, so compile
+    time grows with P. vmap:k: a loop over groups of k. `shard:` before any of them: members are spread over the
+    `member` axis of `mesh`, each device running its own; P must then be a multiple of the axis.
+    """
+    head, _, rest = strategy.partition(':')
+    if head == 'shard':
+        if mesh is None:
+            raise ValueError(f'Strategy {strategy!r} needs a mesh with a "member" axis.')
+        local = map_members(fn, rest)
+
+        def sharded(members, *shared):
+            specs = (Spec('member'), *(Spec() for _ in shared))
+            # The layers' hand-written gradients are opaque to the varying-axes check.
+            inner = jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=Spec('member'), check_vma=False)
+            return inner(members, *shared)
+
+        return sharded
+    if strategy == 'vmap':
+        return lambda members, *shared: jax.vmap(lambda one: fn(one, *shared))(members)
+    if strategy == 'map':
+        return lambda members, *shared: jax.lax.map(lambda one: fn(one, *shared), members)
+    if head == 'vmap' and rest.isdecimal() and int(rest) > 0:
+        return lambda members, *shared: jax.lax.map(lambda one: fn(one, *shared), members, batch_size=int(rest))
+    if strategy == 'unroll':
+        return lambda members, *shared: _unroll(lambda one: fn(one, *shared), members)
+    raise ValueError(f'Unknown population strategy {strategy!r}. Known: {STRATEGIES}.')
+
+
+def _unroll(fn: Callable, members):
+    count = jax.tree.leaves(members)[0].shape[0]
+    results = [fn(jax.tree.map(lambda a, i=i: a[i], members)) for i in range(count)]
+    return jax.tree.map(lambda *a: jnp.stack(a), *results)
+
+
+class Placement(NamedTuple):
+    """Where P members live: a mesh with one axis, `member`, and the strategy that runs there."""
+
+    count: int
+    mesh: Mesh
+    strategy: str
+
+    @property
+    def padded(self) -> int:
+        """P rounded up to the mesh; the members added repeat member 0 and appear in no result."""
+        return -(-self.count // self.mesh.size) * self.mesh.size
+
+    def members(self, tree):
+        """Arrays [P, ...] padded and spread over the mesh."""
+        index = np.arange(self.padded) * (np.arange(self.padded) < self.count)
+        spread = NamedSharding(self.mesh, Spec('member'))
+        return jax.tree.map(lambda a: jax.device_put(jnp.asarray(a)[index], spread), tree)
+
+    def shared(self, tree):
+        """The same arrays on every device."""
+        return jax.device_put(tree, NamedSharding(self.mesh, Spec()))
+
+    def fetch(self, tree):
+        """NumPy arrays [P, ...] without the padding."""
+        return jax.tree.map(lambda a: np.asarray(a)[: self.count], tree)
+
+    def map(self, fn: Callable, **jit_options) -> Callable:
+        """`map_members(fn)` of this placement, jitted."""
+        return jax.jit(map_members(fn, self.strategy, self.mesh), **jit_options)
+
+
+def place(count: int, strategy: str = 'auto') -> Placement:
+    """Spreads P members over the fewest devices that give the shortest queue.
+
+    'auto' loops over members on a CPU, where a batched convolution runs at a third of a plain one, and batches them on
+    an accelerator, where small networks are bound by launches; both over all devices.
+    """
+    devices = jax.devices()
+    longest = -(-count // len(devices))
+    mesh = Mesh(np.array(devices[: -(-count // longest)]), ('member',))
+    if strategy == 'auto':
+        strategy = 'shard:map' if devices[0].platform == 'cpu' else 'shard:vmap'
+    map_members(lambda one: one, strategy, mesh)  # an unknown strategy fails here, before anything is compiled
+    if not strategy.startswith('shard:'):
+        mesh = Mesh(np.array(devices[:1]), ('member',))
+    return Placement(count, mesh, strategy)

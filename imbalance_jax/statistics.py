@@ -1,0 +1,212 @@
+"""Which differences are real: patient bootstrap, paired tests over seeds, DeLong, corrections for many tests.
+
+NumPy float64 on the host. A value that is not finite (an undefined class, a dead member, an image without a score) is
+left out and counted; where nothing is left the result is NaN.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import stats
+
+
+class Interval(NamedTuple):
+    """An estimate with its bootstrap percentile interval, and the number of rounds in which it was defined."""
+
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    rounds: np.ndarray
+
+
+class DeLong(NamedTuple):
+    auc_a: float
+    auc_b: float
+    z: float
+    p: float
+
+
+def cluster_weights(clusters, rounds, rng):
+    """How often each example counts in each round of a cluster bootstrap: clusters [N] -> [R, N] int16.
+
+    Whole clusters (patients) are drawn with replacement, as many as there are, because the images of a patient are not
+    independent. Example-wise bootstrap: `clusters = arange(N)`.
+    """
+    names, which = np.unique(clusters, return_inverse=True)
+    draws = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=rounds)
+    return draws.astype(np.int16)[:, which]
+
+
+def weighted_mean(values, weights):
+    """Mean [R, ...] of the finite values [..., N] under each row of weights [R, N]; NaN where none has weight."""
+    finite = np.isfinite(values)
+    weights = np.asarray(weights, np.float64)
+    total = np.tensordot(weights, np.where(finite, values, 0.0), axes=(1, -1))
+    with np.errstate(invalid='ignore'):
+        return total / np.tensordot(weights, finite.astype(np.float64), axes=(1, -1))
+
+
+def _percentile_interval(estimate, samples, confidence):
+    """Interval [...] from bootstrap samples [R, ...]; rounds that are NaN are dropped, cell by cell."""
+    tails = ((1 - confidence) / 2, (1 + confidence) / 2)
+    columns = [column[np.isfinite(column)] for column in samples.reshape(len(samples), -1).T]
+    bounds = [np.quantile(column, tails) if column.size else (np.nan, np.nan) for column in columns]
+    low, high = np.moveaxis(np.reshape(bounds, (*samples.shape[1:], 2)), -1, 0)
+    return Interval(estimate, low, high, np.isfinite(samples).sum(axis=0))
+
+
+def cluster_mean_interval(values, clusters, rounds=1000, seed=0, confidence=0.95):
+    """Mean over images of values [..., N] with NaN left out, and its patient-bootstrap interval [...].
+
+    For two arms on the same images pass the difference of their values: an image that either lacks drops out of both.
+    """
+    values = np.asarray(values, np.float64)
+    estimate = weighted_mean(values, np.ones((1, values.shape[-1])))[0]
+    samples = weighted_mean(values, cluster_weights(clusters, rounds, np.random.default_rng(seed)))
+    return _percentile_interval(estimate, samples, confidence)
+
+
+def _seed_mean(values, counts):
+    """Mean of the finite values [..., S, cells] over S, each counted [..., S] times."""
+    finite = np.isfinite(values)
+    with np.errstate(invalid='ignore'):
+        total = np.einsum('...s,...sk->...k', counts, np.where(finite, values, 0.0))
+        return total / np.einsum('...s,...sk->...k', counts, finite.astype(np.float64))
+
+
+def paired_difference(arm, reference, arm_rounds, reference_rounds, seed=0, confidence=0.95):
+    """Mean over paired seeds of `arm - reference`, with a two-level (patients and seeds) bootstrap interval.
+
+    arm, reference:               [S, K] values on the data, one row a seed, the same seed in the same row of both
+    arm_rounds, reference_rounds: [R, S, K] the same under the same R patient resamples (`cluster_weights`)
+
+    In each round the pairs are drawn with replacement too: the pigeonhole bootstrap (Owen 2007), which errs on the
+    wide side where seeds and patients interact. The deviations of the drawn pairs' mean are scaled by
+    sqrt(S / (S - 1)), since the variance of S values about their own mean is too small by that factor squared. One
+    seed alone leaves the patients' part only. A pair with a dead member is left out. Returns an Interval [K]; its
+    `rounds` counts, class by class, those in which the class had positives and negatives.
+    """
+    point, samples = np.subtract(arm, reference), np.subtract(arm_rounds, reference_rounds)
+    if samples.ndim != 3 or samples.shape[1:] != point.shape:
+        raise ValueError(f'values are {point.shape} and rounds {samples.shape}; valid are [S, K] and [R, S, K].')
+    alive = np.isfinite(point).any(axis=1)
+    if alive.any():
+        point, samples = point[alive], samples[:, alive]
+    # The leading 1: not the stream from which a caller with the same seed drew the patients.
+    counts = cluster_weights(np.arange(len(point)), len(samples), np.random.default_rng([1, seed]))
+    every = np.ones(len(point))
+    mean, drawn = _seed_mean(samples, every), _seed_mean(samples, counts)
+    number = np.isfinite(point).sum(axis=0)
+    samples = mean + np.sqrt(number / np.maximum(number - 1, 1)) * (drawn - mean)
+    return _percentile_interval(_seed_mean(point, every), samples, confidence)
+
+
+def _moments(differences):
+    """Number, mean and standard deviation (n - 1) over axis 0 of the finite differences."""
+    differences = np.asarray(differences, np.float64)
+    finite = np.isfinite(differences)
+    number = finite.sum(axis=0)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        mean = np.where(finite, differences, 0).sum(axis=0) / number
+        squares = np.where(finite, (differences - mean) ** 2, 0).sum(axis=0)
+        return number, mean, np.sqrt(squares / np.where(number > 1, number - 1, np.nan))
+
+
+def _ratio(numerator, denominator):
+    """Quotient in which nothing over nothing is nothing: no difference at all is no evidence, not an unknown."""
+    with np.errstate(invalid='ignore', divide='ignore'):
+        return np.where((numerator == 0) & (denominator == 0), 0.0, np.divide(numerator, denominator))
+
+
+def paired_t(differences):
+    """Two-sided p [...] of Student's paired t test on the seeds' differences [S, ...]; NaN below two pairs."""
+    number, mean, deviation = _moments(differences)
+    return 2 * stats.t.sf(np.abs(_ratio(mean * np.sqrt(number), deviation)), number - 1)
+
+
+def paired_effect_size(differences):
+    """Cohen's d_z [...]: mean over standard deviation of the paired differences [S, ...]."""
+    _, mean, deviation = _moments(differences)
+    return _ratio(mean, deviation)
+
+
+def tost(differences, margin):
+    """p [...] of the claim that the mean difference lies within +-margin: the larger of two one-sided paired t tests.
+
+    `differences` [S, ...] over paired seeds (Schuirmann 1987); the margin is in the metric's own units.
+    """
+    if not margin > 0:
+        raise ValueError(f'margin is {margin}; valid is a positive number, such as 0.005 for AUROC.')
+    number, mean, deviation = _moments(differences)
+    above = stats.t.sf(_ratio((mean + margin) * np.sqrt(number), deviation), number - 1)
+    below = stats.t.cdf(_ratio((mean - margin) * np.sqrt(number), deviation), number - 1)
+    return np.maximum(above, below)
+
+
+def probability_of_improvement(arm, reference):
+    """P(arm > reference) [...] over all pairs of runs, ties half, of values [S, ...] and [T, ...]; chance is 0.5.
+
+    U / (ST) of Mann and Whitney, as in Agarwal et al. 2021 (arXiv 2108.13264). It compares distributions: no pairing.
+    """
+    differences = np.subtract(np.asarray(arm, np.float64)[:, None], np.asarray(reference, np.float64)[None])
+    finite = np.isfinite(differences)
+    wins = np.where(finite, (np.sign(differences) + 1) / 2, 0).sum(axis=(0, 1))
+    with np.errstate(invalid='ignore'):
+        return wins / finite.sum(axis=(0, 1))
+
+
+def _placements(scores, positive):
+    """Share of negatives below each positive [m], and of positives above each negative [n], ties half."""
+    ranks = stats.rankdata(scores)
+    number = positive.sum()
+    above = (ranks[positive] - stats.rankdata(scores[positive])) / (len(scores) - number)
+    below = 1 - (ranks[~positive] - stats.rankdata(scores[~positive])) / number
+    return above, below
+
+
+def delong(scores_a, scores_b, labels):
+    """DeLong's test that two scores [N] of the same examples have the same AUROC: two AUROCs, z and two-sided p.
+
+    Var(A - B) = var(V10_a - V10_b) / m + var(V01_a - V01_b) / n, with the placements V from midranks in O(N log N)
+    (Sun and Xu 2014). NaN for scores that are not finite or fewer than two positives or negatives. Examples are taken
+    as independent: with several images a patient p is too small, and the patient bootstrap is to be preferred.
+    """
+    scores, positive = np.array([scores_a, scores_b], np.float64), np.asarray(labels) == 1
+    if not np.isfinite(scores).all() or min(positive.sum(), (~positive).sum()) < 2:
+        return DeLong(np.nan, np.nan, np.nan, np.nan)
+    above_a, below_a = _placements(scores[0], positive)
+    above_b, below_b = _placements(scores[1], positive)
+    difference = above_a.mean() - above_b.mean()
+    variances = [np.var(a - b, ddof=1) / len(a) for a, b in ((above_a, above_b), (below_a, below_b))]
+    z = _ratio(difference, np.sqrt(sum(variances)))
+    return DeLong(float(above_a.mean()), float(above_b.mean()), float(z), float(2 * stats.norm.sf(abs(z))))
+
+
+def hanley_mcneil_se(auc, positives, negatives):
+    """Standard error [...] of an AUROC from the class counts alone (Hanley and McNeil 1982), for planning."""
+    auc = np.asarray(auc, np.float64)
+    two_positives, two_negatives = auc / (2 - auc), 2 * auc**2 / (1 + auc)
+    variance = auc * (1 - auc) + (positives - 1) * (two_positives - auc**2) + (negatives - 1) * (two_negatives - auc**2)
+    return np.sqrt(variance / (np.asarray(positives) * np.asarray(negatives)))
+
+
+def _in_order(p, rule):
+    """`rule` applied to the sorted finite p values, each put back in its place; NaN stays and is no test."""
+    p = np.asarray(p, np.float64)
+    wrong = p[(p < 0) | (p > 1)]
+    if wrong.size:
+        raise ValueError(f'p holds {wrong[0]}; valid are 0..1, and NaN for a test that could not be made.')
+    places = np.argsort(p, axis=None)[: np.isfinite(p).sum()]
+    adjusted = np.full(p.size, np.nan)
+    adjusted[places] = np.minimum(rule(p.ravel()[places]), 1)
+    return adjusted.reshape(p.shape)
+
+
+def holm(p):
+    """p values adjusted for family-wise error over all finite entries of any shape, `max_{j<=i} (n - j + 1) p_j`."""
+    return _in_order(p, lambda p: np.maximum.accumulate(np.arange(len(p), 0, -1) * p))
+
+
+def benjamini_hochberg(p):
+    """p values adjusted for false discovery rate over all finite entries of any shape, `min_{j>=i} n p_j / j`."""
+    return _in_order(p, lambda p: np.minimum.accumulate((len(p) / np.arange(1, len(p) + 1) * p)[::-1])[::-1])

@@ -1,0 +1,103 @@
+"""The working directory: the only thing that training, explaining and analysis share. Every file appears whole."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+COLUMNS = ('arm', 'loss', 'sampler', 'seed', 'class', 'split', 'method', 'metric', 'value', 'n')
+
+
+def atomic(path: Path, write: Callable) -> None:
+    """Calls `write(binary file)` on a temporary neighbour of `path` and renames it: a reader never sees half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    try:
+        with os.fdopen(handle, 'wb') as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    finally:
+        if os.path.exists(name):
+            os.unlink(name)
+
+
+def write_text(path: Path, text: str) -> None:
+    atomic(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: Path, value) -> None:
+    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + '\n')
+
+
+def read_json(path: Path):
+    return json.loads(Path(path).read_text())
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """A compressed .npz; equal arrays give equal bytes."""
+    atomic(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as arrays:
+        return dict(arrays)
+
+
+def claim(workdir: Path, config: dict) -> None:
+    """Makes `workdir` the place of this config, or raises ValueError naming the fields in which its config differs."""
+    path = Path(workdir) / 'config.json'
+    if path.exists():
+        old, new = flatten(read_json(path)), flatten(json.loads(json.dumps(config)))
+        changed = [f'{k}: {old.get(k)!r} -> {new.get(k)!r}' for k in sorted(old | new) if old.get(k) != new.get(k)]
+        if changed:
+            shown = '\n  '.join(changed)
+            raise ValueError(f'{workdir} holds a run of another config. Take another --workdir, or undo:\n  {shown}')
+    else:
+        write_json(path, config)
+
+
+def flatten(tree: dict, prefix: str = '') -> dict:
+    """{'a': {'b': 1}} as {'a.b': 1}."""
+    flat = {}
+    for key, value in tree.items():
+        name = f'{prefix}{key}'
+        flat.update(flatten(value, f'{name}.') if isinstance(value, dict) and value else {name: value})
+    return flat
+
+
+def append_metrics(workdir: Path, rows: Iterable[dict]) -> None:
+    """Adds lines to metrics.jsonl."""
+    with open(Path(workdir) / 'metrics.jsonl', 'a') as file:
+        file.writelines(json.dumps(row) + '\n' for row in rows)
+
+
+def rewind_metrics(workdir: Path, epochs: int) -> None:
+    """Drops what metrics.jsonl says after `epochs` finished epochs: a run that resumes will say it again."""
+    path = Path(workdir) / 'metrics.jsonl'
+    if path.exists():
+        whole = (line for line in path.read_text().splitlines(keepends=True) if line.endswith('\n'))
+        write_text(path, ''.join(line for line in whole if json.loads(line)['epoch'] <= epochs))
+
+
+def write_table(workdir: Path, name: str, rows: Iterable[dict], extra: tuple[str, ...] = ()) -> None:
+    """results/<name>.csv and .parquet with the columns `COLUMNS` and then `extra`; absent fields stay empty.
+
+    The CSV holds every digit of a value, so both files say the same.
+    """
+    table = pd.DataFrame(list(rows), columns=[*COLUMNS, *extra])
+    table = table.astype({'seed': 'string', 'value': 'float64', 'n': 'Int64'})
+    folder = Path(workdir) / 'results'
+    atomic(folder / f'{name}.parquet', lambda file: table.to_parquet(file, index=False))
+    write_text(folder / f'{name}.csv', table.to_csv(index=False))
+
+
+def read_table(workdir: Path, name: str) -> pd.DataFrame:
+    return pd.read_parquet(Path(workdir) / 'results' / f'{name}.parquet')

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# The whole study on the embedded phantom data set: sets up .venv, trains, explains, reports.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bash launch/study.sh configs/quickstart.py runs/quickstart "$@"

@@ -1,0 +1,52 @@
+# Makes .venv with the project in it, at the versions of launch/constraints; does nothing where that is done.
+# Sourced by the scripts beside it as: source launch/setup.sh [extra]. Leaves the environment activated.
+
+extra="${1:-}"
+
+find_python() {
+    for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11; do
+        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            echo "$candidate"
+            return
+        fi
+    done
+    echo "error: Python 3.11 or newer is needed; found $(python3 --version 2>&1). Set PYTHON to one." >&2
+    return 1
+}
+
+make_environment() {
+    local python="$1"
+    "$python" -m venv .venv 2>/dev/null && return
+    # Debian splits ensurepip off: an environment without pip, filled by the pip outside.
+    rm -rf .venv
+    "$python" -m venv --without-pip .venv && "$python" -m pip --version >/dev/null 2>&1 && return
+    rm -rf .venv
+    echo "error: $python has neither ensurepip nor pip. On Debian or Ubuntu: apt-get install python3-venv" >&2
+    return 1
+}
+
+install() {
+    local version constraints
+    version="$(.venv/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
+    constraints="launch/constraints/python$version.txt"
+    if [ ! -f "$constraints" ]; then
+        constraints="$(ls launch/constraints/python*.txt | sort -V | tail -n 1)"
+        echo "No versions are pinned for Python $version; using $constraints."
+    fi
+    local stamp=".venv/installed-${extra:-run}"
+    local wanted
+    wanted="$(cat pyproject.toml "$constraints" | cksum)"
+    [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
+    echo "Installing into .venv (about a minute the first time) ..."
+    local pip=(.venv/bin/python -m pip)
+    .venv/bin/python -m pip --version >/dev/null 2>&1 || pip=("$1" -m pip --python .venv/bin/python)
+    "${pip[@]}" install --quiet --disable-pip-version-check --constraint "$constraints" --editable ".${extra:+[$extra]}" \
+        2> >(grep -v -e 'is ignored: it is neither a file nor a directory' -e BuildBackendWarning >&2)
+    echo "$wanted" > "$stamp"
+    [ -z "$extra" ] || echo "$wanted" > .venv/installed-run
+}
+
+python="$(find_python)"
+[ -x .venv/bin/python ] || make_environment "$python"
+install "$python"
+source .venv/bin/activate

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# One study from its config to its report. Run again, it goes on where it was.
+#     bash launch/study.sh CONFIG WORKDIR [--config.FIELD=VALUE ...]
+set -euo pipefail
+if [ $# -lt 2 ]; then
+    sed -n '2,3s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+fi
+config="$(realpath "$1")" workdir="$(realpath -m "$2")"
+shift 2
+cd "$(dirname "$0")/.."
+source launch/setup.sh
+imbalance-jax train --config="$config" --workdir="$workdir" "$@"
+imbalance-jax explain --workdir="$workdir"
+python -m analysis.report "$workdir"

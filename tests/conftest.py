@@ -1,0 +1,45 @@
+"""Two host devices, as on a machine with two cores, whatever machine runs the tests; and one tiny trained study."""
+
+import jax
+import pytest
+
+jax.config.update('jax_num_cpu_devices', 2)
+
+
+@pytest.fixture(scope='session')
+def tiny_config(tmp_path_factory):
+    """The quickstart in miniature: 3 arms x 2 seeds, 16 pixels, 2 epochs."""
+    from configs import base
+
+    config = base.get_config()
+    config.seeds = (0, 1)
+    with config.unlocked():
+        config.arms = {'bce': {}, 'multi_task': {}, 'weighted_sampling': {'loss': 'bce', 'sampler': 'weighted'}}
+    config.data.folder = str(tmp_path_factory.mktemp('data'))
+    config.data.image_size = 16
+    config.data.phantom.num_patients = 60
+    config.data.phantom.imbalance_ratio = 1.0
+    config.model.cnn.widths = (4, 8)
+    config.train.epochs = 2
+    config.train.batch_size = 16
+    config.train.learning_rate = 1e-2
+    config.train.warmup_steps = 2
+    config.train.steps_per_dispatch = 2
+    config.evaluate.bootstrap_rounds = 20
+    config.attribution.integrated_gradients.steps = 4
+    config.attribution.max_pairs = 20
+    config.concepts.quantile = 0.02
+    config.concepts.rounds = 10
+    config.concepts.max_images = 20
+    return config
+
+
+@pytest.fixture(scope='session')
+def study(tiny_config, tmp_path_factory):
+    """The working directory of the tiny study, trained and explained without interruption."""
+    from imbalance_jax import experiment, explain
+
+    workdir = tmp_path_factory.mktemp('study') / 'run'
+    experiment.run(tiny_config, workdir)
+    explain.run(workdir)
+    return workdir

@@ -1,0 +1,205 @@
+"""The whole study in miniature: what it leaves, that it can be killed anywhere, and that a dead member stays alone."""
+
+import copy
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from imbalance_jax import experiment, explain, loop, metrics, writer
+
+TABLES = ('data', 'performance', 'alignment', 'concepts', 'units')
+
+
+def contents(workdir) -> dict[str, bytes]:
+    """Everything that is a result: all files but the record of when and how it ran, and the checkpoints."""
+    files = (path for path in workdir.rglob('*') if path.is_file() and 'checkpoints' not in path.parts)
+    return {str(path.relative_to(workdir)): path.read_bytes() for path in files if path.name != 'provenance.json'}
+
+
+def select(table, **fields):
+    for name, value in fields.items():
+        table = table[table[name] == value]
+    return table
+
+
+def test_predictions_are_the_tables(study, tiny_config):
+    dataset = experiment.load_dataset(tiny_config)
+    members = writer.read_json(study / 'members.json')
+    found = writer.read_arrays(study / 'predictions.npz')
+    rows = dataset.rows('test')
+    auroc = metrics.auroc(found['logits_test'], dataset.labels[rows], dataset.label_mask[rows])
+    table = writer.read_table(study, 'performance')
+    for row in members:
+        cell = {'arm': row['arm'], 'seed': str(row['seed']), 'split': 'test', 'method': 'member', 'metric': 'auroc'}
+        own = select(table, **cell).set_index('class')['value']
+        np.testing.assert_allclose(own[list(dataset.classes)], auroc[row['member']])
+        np.testing.assert_allclose(own['macro'], np.nanmean(auroc[row['member']]))
+    assert len(members) == 6
+
+
+def test_every_number_has_its_null_and_its_interval(study):
+    table = writer.read_table(study, 'alignment')
+    for method in ('chance', 'image centre', 'constant map', 'saliency', 'integrated_gradients', 'grad_cam'):
+        assert set(select(table, method=method)['metric']) >= {'pointing_game', 'hit_share', 'iobb', 'ior', 'iou', 'empty'}
+    skill = select(table, arm='bce', method='grad_cam', metric='hit_share_skill', **{'class': 'all pairs'})
+    mean = select(table, arm='bce', method='grad_cam', metric='hit_share_mean', **{'class': 'all pairs'})
+    null = select(table, method='constant map', metric='hit_share', **{'class': 'all pairs'})
+    np.testing.assert_allclose(skill['value'].item(), mean['value'].item() - null['value'].item(), rtol=1e-9)
+    ends = {
+        end: select(table, arm='bce', method='grad_cam', metric=f'hit_share_skill_{end}', **{'class': 'all pairs'})
+        for end in ('low', 'high')
+    }
+    assert ends['low']['value'].item() <= skill['value'].item() <= ends['high']['value'].item()
+
+
+def test_units_add_up(study):
+    units, concepts = (writer.read_table(study, name) for name in ('units', 'concepts'))
+    one = {'arm': 'bce', 'seed': '0'}
+    dead = select(units, metric='dead', **one)['value'].sum()
+    assert dead == select(concepts, metric='dead_units', **one)['value'].item()
+    detectors = select(units, metric='detector', **one).groupby('unit')['value'].max().sum()
+    assert detectors == select(concepts, metric='detector_units', **one, **{'class': 'all concepts'})['value'].item()
+
+
+def test_the_reference_comes_first_and_arms_differ(study):
+    members = writer.read_json(study / 'members.json')
+    assert [row['arm'] for row in members[:2]] == ['bce', 'bce']
+    logits = writer.read_arrays(study / 'predictions.npz')['logits_test']
+    assert len(np.unique(logits[:, 0, 0])) == len(members)
+
+
+def test_done_work_is_not_done_again(study, tiny_config):
+    before = {path: path.stat().st_mtime_ns for path in (study / 'checkpoints').rglob('*')}
+    first = contents(study)
+    experiment.run(tiny_config, study)
+    explain.run(study)
+    assert contents(study) == first
+    assert {path: path.stat().st_mtime_ns for path in (study / 'checkpoints').rglob('*')} == before
+
+
+RUN = """
+import sys, json
+from ml_collections import ConfigDict
+import jax
+jax.config.update('jax_num_cpu_devices', 2)
+from imbalance_jax import experiment, explain
+config = ConfigDict(json.loads(sys.argv[1]))
+experiment.run(config, sys.argv[2])
+explain.run(sys.argv[2])
+"""
+
+
+def test_killed_anywhere_it_ends_the_same(study, tiny_config, tmp_path):
+    """kill -9 at random moments, until a run gets to its end; then every result is the undisturbed run's, bit for bit."""
+    config = copy.deepcopy(tiny_config)
+    config.data.folder = str(tmp_path / 'data')
+    chance = random.Random(0)
+    command = [sys.executable, '-c', RUN, config.to_json_best_effort(), str(tmp_path / 'run')]
+    kills, limit = 0, 8.0
+    while True:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            assert process.wait(timeout=chance.uniform(3, limit)) == 0
+            break
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            kills, limit = kills + 1, limit * 1.6
+    assert kills > 0
+    expected, found = contents(study), contents(tmp_path / 'run')
+    del expected['config.json'], found['config.json']  # they differ in the data folder
+    assert sorted(expected) == sorted(found)
+    assert [name for name in expected if expected[name] != found[name]] == []
+
+
+def test_asked_to_stop_it_saves_within_an_epoch_and_resumes_to_the_same(study, tiny_config, tmp_path, monkeypatch):
+    asked = []
+
+    def stop_after_a_dispatch():
+        asked.append(signal.SIGTERM)
+        return asked
+
+    config = copy.deepcopy(tiny_config)
+    monkeypatch.setattr(loop, '_catch_signals', stop_after_a_dispatch)
+    with pytest.raises(SystemExit) as stopped:
+        experiment.run(config, tmp_path)
+    assert stopped.value.code == loop.RESUMABLE
+    steps = [int(path.name) for path in (tmp_path / 'checkpoints').iterdir() if path.name.isdecimal()]
+    assert steps == [2]
+    monkeypatch.setattr(loop, '_catch_signals', list)
+    experiment.run(config, tmp_path)
+    assert (tmp_path / 'predictions.npz').read_bytes() == (study / 'predictions.npz').read_bytes()
+    assert (tmp_path / 'metrics.jsonl').read_bytes() == (study / 'metrics.jsonl').read_bytes()
+
+
+def test_a_member_that_diverges_is_frozen_flagged_and_alone(study, tiny_config, tmp_path):
+    config = copy.deepcopy(tiny_config)
+    with config.unlocked():
+        config.arms.weighted_sampling.learning_rate = 1e38
+    experiment.run(config, tmp_path)
+    found, sound = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
+    np.testing.assert_array_equal(found['alive'], [True] * 4 + [False] * 2)
+    np.testing.assert_array_equal(found['logits_test'][:4], sound['logits_test'][:4])
+    table = writer.read_table(tmp_path, 'performance')
+    dead = select(table, arm='weighted_sampling', split='test')
+    assert (select(dead, metric='alive')['value'] == 0).all()
+    assert select(dead, metric='auroc_mean', **{'class': 'macro'})['value'].isna().all()
+    assert select(table, arm='bce', split='test', metric='alive')['value'].all()
+
+
+def test_another_config_in_the_same_place_is_refused(study, tiny_config):
+    config = copy.deepcopy(tiny_config)
+    config.train.epochs = 3
+    with pytest.raises(ValueError, match=r'train\.epochs: 2 -> 3'):
+        experiment.run(config, study)
+
+
+@pytest.mark.parametrize(
+    ('change', 'said'),
+    [
+        (lambda c: c.train.update(batch_size=10_000), 'batch_size 10000 is more than'),
+        (lambda c: c.data.update(name='phantm'), "Did you mean 'phantom'"),
+        (lambda c: c.model.update(name='cnnn'), "Did you mean 'cnn'"),
+        (lambda c: c.model.cnn.update(width=3), "Did you mean 'widths'"),
+        (lambda c: c.arms.bce.update(sampler='wieghted'), "Did you mean 'weighted'"),
+        (lambda c: c.arms.bce.update(loss='focl'), "Did you mean 'focal'"),
+        (lambda c: c.arms.bce.update(gamma=2.0), 'gamma'),
+        (lambda c: c.attribution.update(methods=('saliencie',)), "Did you mean 'saliency'"),
+        (lambda c: c.attribution.update(layer='stage9'), 'stage9'),
+        (lambda c: c.data.phantom.update(num_patients=-1), 'num_patients'),
+        (lambda c: c.data.phantom.update(patients=5), 'num_patients'),
+        (lambda c: c.population.update(strategy='vmop'), 'vmop'),
+    ],
+)
+def test_wrong_configs_fail_before_anything_is_compiled(tiny_config, tmp_path, change, said, monkeypatch):
+    config = copy.deepcopy(tiny_config)
+    with config.unlocked():
+        change(config)
+    monkeypatch.setattr(loop, 'fit', lambda *_: pytest.fail('training started'))
+    with pytest.raises(ValueError, match=said):
+        experiment.run(config, tmp_path / 'run')
+    assert not (tmp_path / 'run').exists()
+
+
+def test_nothing_to_explain_is_said(tmp_path):
+    with pytest.raises(FileNotFoundError, match='run train first'):
+        explain.run(tmp_path)
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='signals as on Unix')
+def test_sigterm_is_exit_75(tiny_config, tmp_path):
+    config = copy.deepcopy(tiny_config)
+    config.train.epochs = 10_000
+    command = [sys.executable, '-c', RUN, config.to_json_best_effort(), str(tmp_path / 'run')]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        while not (tmp_path / 'run' / 'metrics.jsonl').exists():
+            assert process.poll() is None
+            time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=60) == loop.RESUMABLE
