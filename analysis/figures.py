@@ -1,22 +1,26 @@
 """Charts: one function a kind of chart, from numbers that are in the tables to a `Panel`. One row or mark an arm."""
 
-import matplotlib
 import numpy as np
+from matplotlib import rc_context, ticker
 
 from analysis.style import BLACK, GREY, RC, Look, Panel, excludes_zero, figure, panel, short
 
 ROW = 0.21  # inches a row
+TICKS = 4  # intervals of an axis at most: names of arms leave little room
 DARK = '#333333'
 EDGE = {'markeredgecolor': DARK, 'markeredgewidth': 0.6}
 
 
-def dots(title: str, axis: str, look: dict[str, Look], points, means, ensembles=None, lines=None, limits=None) -> Panel:
+def dots(
+    title: str, axis: str, look: dict[str, Look], points, means, *, ensembles=None, lines=None, limits=None, counts=False
+) -> Panel:
     """Every seed of every arm, and the arm's mean.
 
-    points: arm -> [(value, alive)]; means, ensembles: arm -> value; lines: name -> value of what knows no model.
+    points: arm -> [(value, alive)]; means, ensembles: arm -> value; lines: name -> value of what knows no model;
+    limits: the ends of the axis; counts: it shows whole numbers.
     """
     lines = {name: value for name, value in (lines or {}).items() if np.isfinite(value)}
-    with matplotlib.rc_context(RC):
+    with rc_context(RC):
         fig, axes = _rows(title, axis, list(look), extra=0.25 if lines or ensembles else 0.0)
         for style, (name, value) in zip(('-', '--', ':'), lines.items(), strict=False):
             axes.axvline(value, linestyle=style, color='#555555', linewidth=1.1, label=name, zorder=1)
@@ -29,8 +33,8 @@ def dots(title: str, axis: str, look: dict[str, Look], points, means, ensembles=
             if ensembles:
                 hollow = {'markerfacecolor': 'white', 'markeredgecolor': colour, 'label': 'ensemble' if not y else None}
                 axes.plot(ensembles[arm], y, linestyle='', marker='D', markersize=5.5, zorder=3, **hollow)
-        if limits:
-            axes.set_xlim(limits)
+        _limit(axes, limits)
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(TICKS, integer=counts))
         if lines or ensembles:
             fig.legend(loc='outside lower center', ncols=3, handlelength=1.8, columnspacing=1.2)
     return panel(fig, f'{title}: {axis}, a row an arm, a mark a seed, a bar the mean.')
@@ -41,7 +45,7 @@ def forest(title: str, axis: str, look: dict[str, Look], intervals, limits=None)
 
     intervals: arm -> (estimate, low, high).
     """
-    with matplotlib.rc_context(RC):
+    with rc_context(RC):
         fig, axes = _rows(title, axis, list(intervals))
         axes.axvline(0, color='#555555', linewidth=1)
         for y, (arm, (estimate, low, high)) in enumerate(intervals.items()):
@@ -53,24 +57,23 @@ def forest(title: str, axis: str, look: dict[str, Look], intervals, limits=None)
                 axes.plot([low, high], [y, y], color=shade, linewidth=width, solid_capstyle='butt')
             face = colour if excludes_zero(low, high) else 'white'
             axes.plot(estimate, y, linestyle='', marker=marker, markersize=5.5, markerfacecolor=face, **EDGE)
-        if limits:
-            axes.set_xlim(limits)
+        _limit(axes, limits)
     return panel(fig, f'{title}: {axis}, a row an arm, a mark the estimate, a line its 95 % interval.')
 
 
-def limits_of(*groups, zero: bool = False) -> tuple[float, float] | None:
-    """One range of an axis for panels that show the same measure: all finite numbers and a margin, 0 too if asked."""
-    numbers = np.array([value for group in groups for value in group] + [0.0] * zero, float)
+def limits_of(*groups) -> tuple[float, float] | None:
+    """The range of an axis that shows all finite numbers of some groups with a margin; None if it would be empty."""
+    numbers = np.array([value for group in groups for value in group], float)
     numbers = numbers[np.isfinite(numbers)]
     if not len(numbers) or np.ptp(numbers) == 0:
         return None
-    margin = 0.06 * np.ptp(numbers)
+    margin = 0.05 * np.ptp(numbers)
     return numbers.min() - margin, numbers.max() + margin
 
 
 def prevalences(classes: list[str], splits: dict[str, list[float]]) -> Panel:
     """Prevalence by class on a logarithmic axis, a mark a split; a class without positives is said so."""
-    with matplotlib.rc_context(RC):
+    with rc_context(RC):
         fig, axes = _rows('Prevalence by class', 'share of images with the finding (log scale)', classes, extra=0.25)
         axes.set_xscale('log')
         kinds = (('o', BLACK, BLACK), ('s', 'white', '#0072B2'), ('D', 'white', '#D55E00'))
@@ -80,58 +83,61 @@ def prevalences(classes: list[str], splits: dict[str, list[float]]) -> Panel:
                 axes.plot([min(shares), max(shares)], [y, y], color='#BBBBBB', linewidth=1.4, zorder=1)
             empty = [split for split, values in splits.items() if values[y] == 0]
             if empty:
-                text = f'none in {", ".join(empty)}'
-                axes.annotate(text, (0.99, y), xycoords=('axes fraction', 'data'), va='center', ha='right', fontsize=6.5)
+                place = {'xycoords': ('axes fraction', 'data'), 'va': 'center', 'ha': 'right'}
+                axes.annotate(f'none in {", ".join(empty)}', (0.99, y), fontsize=6.5, **place)
         for (marker, face, colour), (split, values) in zip(kinds, splits.items(), strict=True):
             shares = np.where(np.array(values) > 0, values, np.nan)
             kind = {'marker': marker, 'markerfacecolor': face, 'markeredgecolor': colour, 'markersize': 5}
             axes.plot(shares, range(len(classes)), linestyle='', label=split, **kind)
-        axes.xaxis.set_major_locator(matplotlib.ticker.LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(lambda share, _: f'{100 * share:g} %')
-        axes.xaxis.set_minor_locator(matplotlib.ticker.NullLocator())
+        axes.xaxis.set_minor_locator(ticker.NullLocator())
         fig.legend(loc='outside lower center', ncols=3)
     return panel(fig, 'Prevalence of every class in the three splits on a logarithmic axis.')
 
 
 def curves(title: str, axis: str, look: dict[str, Look], lines) -> Panel:
     """Values against epochs, a thin line a member in its arm's colour; lines: [(arm, epochs, values)]."""
-    with matplotlib.rc_context(RC):
+    with rc_context(RC):
         fig = figure(2.6 + 0.16 * -(-len(look) // 2))
         axes = fig.subplots()
         for arm, epochs, values in lines:
             single = {'marker': '.'} if len(epochs) == 1 else {}
             axes.plot(epochs, values, color=look[arm].colour, linewidth=0.9, alpha=0.75, **single)
         _finish(axes, title, 'epoch', axis)
-        axes.xaxis.set_major_locator(matplotlib.ticker.MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         handles = [axes.plot([], [], color=one.colour, linewidth=2, label=short(arm))[0] for arm, one in look.items()]
         fig.legend(handles=handles, loc='outside lower center', ncols=2, handlelength=1.4)
     return panel(fig, f'{title}: {axis} against epochs, a line a member.')
 
 
 def ceilings(title: str, axis: str, look: dict[str, Look], names: list[str], values, tops) -> Panel:
-    """A mark an arm in every row; a bar to the highest value that can be reached. values, tops: arm -> [rows]."""
-    with matplotlib.rc_context(RC):
+    """A mark an arm in every row; a bar to the highest value that can be reached. values, tops: arm -> [rows].
+
+    The axis ends soon after the highest mark: what is beyond reach would squeeze what was reached.
+    """
+    with rc_context(RC):
         fig, axes = _rows(title, axis, names, extra=0.2 + 0.16 * -(-len(look) // 2), row=0.24)
-        highest = np.array(list(tops.values())).max(0)
+        highest = np.nan_to_num(np.fmax.reduce(list(tops.values())))
         label = 'ceiling (highest of the arms)'
         axes.barh(range(len(names)), highest, height=0.72, color='#ECECEC', edgecolor='#C8C8C8', label=label)
         offsets = np.linspace(-0.26, 0.26, len(look)) if len(look) > 1 else [0]
         for offset, (arm, (colour, marker)) in zip(offsets, look.items(), strict=True):
             kind = {'marker': marker, 'color': colour, 'markersize': 4, 'label': short(arm), **EDGE}
             axes.plot(values[arm], np.arange(len(names)) + offset, linestyle='', **kind)
-        axes.set_xlim(left=0)
+        _limit(axes, limits_of(*values.values(), [0.0, 0.01]))
         fig.legend(loc='outside lower center', ncols=2, handlelength=1.4)
     return panel(fig, f'{title}: {axis}, a row a concept, a mark an arm, a grey bar up to the ceiling.')
 
 
 def scatter(title: str, axes_names: tuple[str, str], look: dict[str, Look], across, up) -> Panel:
     """Arms in the plane of two measures, with bars of one standard deviation. across, up: arm -> (mean, deviation)."""
-    with matplotlib.rc_context(RC):
+    with rc_context(RC):
         fig = figure(2.7 + 0.16 * -(-len(look) // 2))
         axes = fig.subplots()
         for arm, (colour, marker) in look.items():
             (x, dx), (y, dy) = across[arm], up[arm]
-            bars = {'xerr': np.nan_to_num(dx), 'yerr': np.nan_to_num(dy), 'elinewidth': 0.9, 'ecolor': colour}
+            bars = {'xerr': np.nan_to_num(dx), 'yerr': np.nan_to_num(dy), 'elinewidth': 0.7, 'ecolor': colour}
             axes.errorbar(x, y, **bars, fmt=marker, color=colour, markersize=6, label=short(arm), **EDGE)
         _finish(axes, title, *axes_names)
         handles, names = axes.get_legend_handles_labels()
@@ -150,7 +156,13 @@ def _rows(title: str, axis: str, names: list[str], extra: float = 0.0, row: floa
     axes.tick_params(axis='y', length=0)
     axes.spines['left'].set_visible(False)
     axes.grid(False, axis='y')
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(TICKS))
     return fig, axes
+
+
+def _limit(axes, limits: tuple[float, float] | None) -> None:
+    if limits:
+        axes.set_xlim(limits)
 
 
 def _finish(axes, title: str, across: str, up: str = '') -> None:

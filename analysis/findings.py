@@ -4,8 +4,8 @@ import math
 from typing import NamedTuple
 
 from analysis.panels import MEASURES, RANKING, intervals
-from analysis.style import excludes_zero, label, number, spread, with_interval
 from analysis.study import Study
+from analysis.style import excludes_zero, label, number, spread, with_interval
 
 SHOWN = 4  # examples a sentence
 
@@ -40,9 +40,17 @@ class Comparison(NamedTuple):
         """The estimate in widths of its interval, by which examples are chosen: the clearest first."""
         return abs(self.estimate) / max(self.high - self.low, 1e-12)
 
+    @property
+    def bounds(self) -> str:
+        return with_interval(*self[3:])[1]
+
+    @property
+    def numbers(self) -> str:
+        return ' '.join(with_interval(*self[3:]))
+
     def __str__(self) -> str:
         what = f'{label(self.method)} {label(self.measure)}' if self.method else label(self.measure)
-        return ' '.join([f'{self.arm}: {what}', *with_interval(self.estimate, self.low, self.high)])
+        return f'{self.arm}: {what} {self.numbers}'
 
 
 def comparisons(study: Study) -> dict[str, list[Comparison]]:
@@ -80,9 +88,9 @@ def looked_at(study: Study) -> str:
         return 'No interval could be computed.'
     parts = ', '.join(f'{count} of {name}' for name, count in numbers.items() if count)
     return (
-        f'These sentences follow from {total} macro intervals by fixed rules ({parts}). Intervals are 95 % and are not '
-        f'corrected for multiplicity: if no difference were real, about {number(0.05 * total, 0)} of them would exclude '
-        f'0 all the same. An interval that includes 0 does not show that there is no difference.'
+        f'These sentences follow from {total} macro intervals by fixed rules ({parts}). Intervals are 95 % and not '
+        f'corrected for multiplicity: if no difference were real, about {number(0.05 * total, 0)} of them would '
+        f'exclude 0 all the same. An interval that includes 0 does not show that there is no difference.'
     )
 
 
@@ -107,11 +115,13 @@ def ranking(study: Study, made: list[Comparison]) -> list[Finding]:
             statement = f'No difference in macro {label(metric)} to {study.reference} is defined.'
         elif not real:
             statement = f'No arm\'s macro {label(metric)} can be told from that of {study.reference}: '
-            statement += f'all {len(own)} intervals include 0.'
+            widest = max(own, key=lambda one: one.high - one.low)
+            statement += f'of {plural(len(own), "interval")} none excludes 0. The widest is {widest.bounds}.'
         else:
-            statement = f'Macro {label(metric)} differs from that of {study.reference} in {len(real)} of {len(own)} arms: '
-            statement += f'{sum(one.estimate > 0 for one in real)} higher, {sum(one.estimate < 0 for one in real)} lower.'
-        result.append(Finding(statement, examples(real)))
+            higher = sum(one.estimate > 0 for one in real)
+            statement = f'Macro {label(metric)} differs from that of {study.reference} in {len(real)} of '
+            statement += f'{plural(len(own), "arm")}: {higher} higher, {len(real) - higher} lower.'
+        result.append(Finding(statement, shortened([str(one) for one in real])))
     return result
 
 
@@ -126,13 +136,18 @@ def hidden(study: Study, performance: list[Comparison], alignment: list[Comparis
     if not silent:
         statement = 'No arm keeps the AUROC of the reference, so that no difference is hidden from it.'
     elif not real:
-        statement = f'No difference that AUROC does not show: in the {arms} arms whose AUROC interval includes 0, so do '
-        statement += f'all {len(silent)} intervals of alignment.'
+        statement = f'No difference that AUROC does not show: in the {plural(arms, "arm")} whose AUROC interval '
+        statement += f'includes 0, so do all {plural(len(silent), "interval")} of alignment.'
     else:
-        statement = f'Differences that AUROC does not show: in the {arms} arms whose AUROC interval includes 0, '
-        statement += f'{len(real)} of {len(silent)} intervals of alignment exclude 0, '
-        statement += f'in {len({one.arm for one in real})} arms.'
-    return [Finding(statement, examples(real))]
+        statement = f'Differences that AUROC does not show: in the {plural(arms, "arm")} whose AUROC interval '
+        statement += f'includes 0, {len(real)} of {plural(len(silent), "interval")} of alignment exclude 0, '
+        statement += f'in {plural(len({one.arm for one in real}), "arm")}. The clearest of each:'
+    details = []
+    for arm in dict.fromkeys(one.arm for one in real):
+        own, first = [one for one in silent if one.arm == arm], next(one for one in real if one.arm == arm)
+        count = f'{sum(one.real for one in own)} of {len(own)}'
+        details.append(f'{first} ({count} intervals; AUROC {auroc[arm].numbers})')
+    return [Finding(statement, shortened(details))]
 
 
 def skill(made: list[Comparison]) -> list[Finding]:
@@ -145,11 +160,12 @@ def skill(made: list[Comparison]) -> list[Finding]:
         for measure in MEASURES:
             own = [one for one in made if (one.method, one.measure) == (method, measure)]
             above, below = (sum(one.real and sign * one.estimate > 0 for one in own) for sign in (1, -1))
-            parts.append(f'{label(measure)} {above} above and {below} below of {len(own)} arms')
-        details.append(f'{label(method)}: {"; ".join(parts)}')
-    above = len([one for one in made if one.real and one.estimate > 0])
-    statement = f'Against the best constant map, which looks at no image, {above} of {len(made)} skill intervals lie '
-    return [Finding(f'{statement}above 0.' if above else f'{statement}above 0: no map is shown to be better.', details)]
+            parts.append(f'{label(measure)} {above} above, {below} below')
+        details.append(f'{label(method)}, arms: {"; ".join(parts)}')
+    above, below = (sum(one.real and sign * one.estimate > 0 for one in made) for sign in (1, -1))
+    statement = 'Against the best constant map, which looks at no image, '
+    statement += f'{above} of {plural(len(made), "skill interval")} lie above 0 and {below} below'
+    return [Finding(f'{statement}.' if above else f'{statement}: no arm\'s maps are shown to be better.', details)]
 
 
 def dead(study: Study) -> list[Finding]:
@@ -158,14 +174,14 @@ def dead(study: Study) -> list[Finding]:
         return []
     options = {'name': 'all concepts', 'method': study.layer}
     means = {arm: study.concepts('dead_units_mean', arm=arm, **options) for arm in study.arms}
-    first = study.members[0]
-    units = study.concepts.count('dead_units', arm=first['arm'], seed=str(first['seed']), **options)
+    units = study.shared_count('dead_units', 'all concepts')
     silent = sorted((arm for arm in study.arms if means[arm] > 0), key=lambda arm: -means[arm])
     if not silent:
         return [Finding(f'No arm has a dead unit among the {units} of {study.layer}.', [])]
     deviation = {arm: study.concepts('dead_units_sd', arm=arm, **options) for arm in silent}
     details = [f'{arm}: {spread(means[arm], deviation[arm], 1)}' for arm in silent]
-    statement = f'{len(silent)} of {len(study.arms)} arms have dead units among the {units} of {study.layer}, by seed:'
+    statement = f'{len(silent)} of {plural(len(study.arms), "arm")} have dead units among the {units} of '
+    statement += f'{study.layer}; mean over seeds:'
     return [Finding(statement, shortened(details))]
 
 
@@ -174,8 +190,8 @@ def clearest(made: list[Comparison]) -> list[Comparison]:
     return sorted((one for one in made if one.real), key=lambda one: -one.clearness)
 
 
-def examples(made: list[Comparison]) -> list[str]:
-    return shortened([str(one) for one in made])
+def plural(count: int, noun: str) -> str:
+    return f'{count} {noun}{"s" if count != 1 else ""}'
 
 
 def shortened(texts: list[str]) -> list[str]:

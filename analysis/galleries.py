@@ -7,13 +7,13 @@ from PIL import Image, ImageDraw
 
 from analysis.style import HEAT, Panel, data_uri
 
-TILE = 96  # pixels a side in a file; pages show them smaller
+TILE = 88  # pixels a side in a file; pages show them smaller
 GAP = 4
 ROWS = 16  # of a gallery, if there are not more findings
 COLOURS = 256  # of a picture's own palette
 OUTLINE = '#00E0FF'  # of an annotated region
 ACTIVE = '#FFB000'  # of an active area
-OPACITY = 0.75  # of the hottest pixel
+OPACITY = 0.8  # of the hottest pixel
 
 
 def tile(image: np.ndarray) -> np.ndarray:
@@ -28,9 +28,13 @@ def enlarge(values: np.ndarray) -> np.ndarray:
 
 
 def heated(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """An image [H,W] under heat [H,W] in 0..1: the hotter, the more opaque. Without any heat, the image itself."""
-    heat = enlarge(np.nan_to_num(heat)).clip(0, 1)[..., None]
-    return (tile(image) * (1 - OPACITY * heat) + 255 * HEAT(heat[..., 0])[..., :3] * OPACITY * heat).astype(np.uint8)
+    """An image [H,W] under heat [H,W] in 0..1: the hotter, the more opaque. Without any heat, the image itself.
+
+    Opacity goes with the root of heat: saliency is all peaks, and would be seen nowhere else.
+    """
+    heat = enlarge(np.nan_to_num(heat)).clip(0, 1)
+    opacity = OPACITY * np.sqrt(heat)[..., None]
+    return (tile(image) * (1 - opacity) + 255 * HEAT(heat)[..., :3] * opacity).astype(np.uint8)
 
 
 def outlined(pixels: np.ndarray, mask: np.ndarray, colour: str) -> np.ndarray:
@@ -86,7 +90,7 @@ def boxed(image: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def mean_heat(maps: np.ndarray) -> np.ndarray:
-    """Maps [members,H,W]: the mean of their positive parts, each scaled to 0..1 by its own maximum (an empty one is 0)."""
+    """Mean of the positive parts of maps [members,H,W], each scaled to 0..1 by its own maximum; an empty one is 0."""
     positive = np.maximum(np.nan_to_num(maps), 0)
     peak = positive.max((1, 2), keepdims=True)
     return np.divide(positive, peak, out=np.zeros_like(positive), where=peak > 0).mean(0)

@@ -5,7 +5,7 @@ import numpy as np
 from analysis import figures
 from analysis.figures import limits_of
 from analysis.study import MEMBER, Study, Values
-from analysis.style import Look, Panel, label, short
+from analysis.style import Look, Panel, capital, label, short
 
 SPLITS = ('train', 'validation', 'test')
 RANKING = ('auroc', 'average_precision')
@@ -15,7 +15,7 @@ UNIT_COUNTS = {
     'detector_units': 'detector units',
     'unique_concepts': 'different concepts',
     'dead_units': 'dead units',
-    'sparse_units': 'units too sparse for the threshold',
+    'sparse_units': 'too sparse units',
 }
 
 
@@ -45,12 +45,12 @@ def performance(study: Study, look: dict[str, Look]) -> list[Panel]:
         points = seed_points(study, table, metric, 'macro', MEMBER)
         means = {arm: table(f'{metric}_mean', arm=arm) for arm in study.arms}
         ensembles = {arm: table(metric, arm=arm, method='ensemble') for arm in study.arms}
-        title = f'{_start(metric)}, test'
-        shown.append(figures.dots(title, f'macro {label(metric)}', look, points, means, ensembles))
+        title = f'{capital(label(metric))}, test'
+        shown.append(figures.dots(title, f'macro {label(metric)}', look, points, means, ensembles=ensembles))
         if study.others:
             found = intervals(table, f'{metric}_difference', study.others)
-            axis = f'difference in macro {label(metric)} to {short(study.reference)}'
-            shown.append(figures.forest(f'{_start(metric)}: difference', axis, look, found))
+            axis = f'macro, minus {short(study.reference)}'
+            shown.append(figures.forest(f'{capital(label(metric))}: difference', axis, look, found))
         shown.append(curves(study, look, metric))
     return shown
 
@@ -62,7 +62,7 @@ def curves(study: Study, look: dict[str, Look], metric: str) -> Panel:
         own = [line for line in study.lines if (line['arm'], line['seed']) == (row['arm'], row['seed'])]
         values = [np.nan if (value := line[f'validation_{metric}']) is None else value for line in own]
         lines.append((row['arm'], [line['epoch'] for line in own], values))
-    return figures.curves(f'{_start(metric)} in training', f'macro {label(metric)}, validation', look, lines)
+    return figures.curves(f'{capital(label(metric))} in training', f'macro {label(metric)}, validation', look, lines)
 
 
 def alignment(study: Study, look: dict[str, Look]) -> dict[str, list[Panel]]:
@@ -73,7 +73,7 @@ def alignment(study: Study, look: dict[str, Look]) -> dict[str, list[Panel]]:
         points = {m: seed_points(study, table, measure, 'macro', m) for m in study.methods}
         nulls = {null: table(measure, method=null) for null in NULLS}
         every = [value for one in points.values() for seeds in one.values() for value, _ in seeds]
-        limits = limits_of(every, nulls.values(), zero=True)
+        limits = limits_of([0], every, nulls.values())
         for method in study.methods:
             means = {arm: table(f'{measure}_mean', arm=arm, method=method) for arm in arms}
             axis = f'macro {label(measure)}'
@@ -81,9 +81,9 @@ def alignment(study: Study, look: dict[str, Look]) -> dict[str, list[Panel]]:
             shown[method].append(figures.dots(title, axis, look, points[method], means, lines=nulls, limits=limits))
     for measure in MEASURES:
         found = {m: intervals(table, f'{measure}_skill', arms, method=m) for m in study.methods}
-        limits = limits_of(*(one for by_arm in found.values() for one in by_arm.values()), zero=True)
+        limits = limits_of([0], *(one for by_arm in found.values() for one in by_arm.values()))
         for method in study.methods:
-            title, axis = f'{label(method)}: {label(measure)} skill', f'macro {label(measure)} minus the constant map\'s'
+            title, axis = f'{label(method)}: {label(measure)} skill', f'macro {label(measure)} minus constant map'
             shown[method].append(figures.forest(title, axis, look, found[method], limits))
     return shown
 
@@ -91,22 +91,23 @@ def alignment(study: Study, look: dict[str, Look]) -> dict[str, list[Panel]]:
 def concepts(study: Study, look: dict[str, Look]) -> list[Panel]:
     """Counts of units, and the best overlap with every concept under its ceiling."""
     shown, table, layer = [], study.concepts, study.layer
-    units = table.count('dead_units', 'all concepts', arm=study.arms[0], seed=str(study.members[0]['seed']), method=layer)
+    units = study.shared_count('dead_units', 'all concepts')
     for metric, words in UNIT_COUNTS.items():
         points = seed_points(study, table, metric, 'all concepts', layer)
         means = {arm: table(f'{metric}_mean', 'all concepts', arm=arm, method=layer) for arm in study.arms}
         axis = words if metric == 'unique_concepts' else f'{words} of {units}'
-        shown.append(figures.dots(f'{_start(words)}, {layer}', axis, look, points, means))
+        limits = limits_of([0, 1], (value for seeds in points.values() for value, _ in seeds))
+        shown.append(figures.dots(capital(words), axis, look, points, means, limits=limits, counts=True))
     best, top = (
         {arm: [table(f'{metric}_mean', s, arm=arm, method=layer) for s in study.concept_names] for arm in study.arms}
         for metric in ('best_iou', 'iou_ceiling')
     )
-    shown.append(figures.ceilings(f'Best unit by concept, {layer}', 'IoU', look, study.concept_names, best, top))
+    shown.append(figures.ceilings('Best unit by concept', 'IoU, mean over seeds', look, study.concept_names, best, top))
     return shown
 
 
 def beyond(study: Study, look: dict[str, Look]) -> list[Panel]:
-    """Alignment and detectors against macro AUROC, then differences of alignment to the reference."""
+    """Alignment against macro AUROC, its differences to the reference, and detectors against macro AUROC."""
 
     def pair(table, metric, name='macro', method=MEMBER):
         kinds = ('mean', 'sd')
@@ -116,17 +117,11 @@ def beyond(study: Study, look: dict[str, Look]) -> list[Panel]:
     for method in study.methods:
         up = pair(study.alignment, 'iou', method=method)
         shown.append(figures.scatter(f'{label(method)} IoU', ('macro AUROC', 'macro IoU'), look, auroc, up))
+    for method in study.methods if study.others else ():
+        found = intervals(study.alignment, 'iou_difference', study.others, method=method)
+        axis = f'macro IoU minus {short(study.reference)}'
+        shown.append(figures.forest(f'{label(method)} IoU: difference', axis, look, found))
     if study.layer:
         up = pair(study.concepts, 'detector_units', 'all concepts', study.layer)
         shown.append(figures.scatter('Detector units', ('macro AUROC', 'detector units'), look, auroc, up))
-    found = {m: intervals(study.alignment, 'iou_difference', study.others, method=m) for m in study.methods}
-    limits = limits_of(*(one for by_arm in found.values() for one in by_arm.values()), zero=True)
-    axis = f'difference in macro IoU to {short(study.reference)}'
-    for method in study.methods if study.others else ():
-        shown.append(figures.forest(f'{label(method)} IoU: difference', axis, look, found[method], limits))
     return shown
-
-
-def _start(metric: str) -> str:
-    words = label(metric)
-    return words[0].upper() + words[1:]

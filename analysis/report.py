@@ -6,6 +6,7 @@
 import argparse
 import hashlib
 import json
+import math
 import sys
 from pathlib import Path
 
@@ -13,8 +14,8 @@ import jinja2
 from markupsafe import Markup, escape
 
 from analysis import findings, galleries, panels, study, tables
-from analysis.style import HEAT_STOPS, Look, label, looks, number
 from analysis.study import EXPLAIN, Study
+from analysis.style import HEAT_STOPS, Look, capital, label, looks, number
 from imbalance_jax.writer import write_text
 
 GALLERIES = ('grad_cam', 'saliency')  # methods whose maps are shown, the first two that there are if these are not
@@ -51,9 +52,9 @@ def render(found: Study) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {'breakable': breakable, 'label': label, 'number': number}
+    environment.filters |= {'breakable': breakable, 'capital': capital, 'label': label, 'number': number}
     look = looks(found.arms)
-    return environment.get_template('report.html').render(
+    page = environment.get_template('report.html').render(
         study=found,
         look=look,
         findings=findings.findings(found),
@@ -66,6 +67,7 @@ def render(found: Study) -> str:
         provenance=provenance_section(found),
         heat=HEAT_STOPS,
     )
+    return page.strip() + '\n'
 
 
 def breakable(name: str) -> Markup:
@@ -149,12 +151,8 @@ def concepts_section(found: Study, look: dict[str, Look]) -> dict:
         'overlaps': tables.overlaps(found),
         'counts': tables.counts(found),
         'cards': [cards for cards in (unit_cards(found, arm) for arm in card_arms(found)) if cards],
-        'images': found.concepts.count('best_iou', found.concept_names[0], arm=found.arms[0], **first_seed(found)),
+        'images': found.shared_count('best_iou', found.concept_names[0]),
     }
-
-
-def first_seed(found: Study) -> dict[str, str]:
-    return {'seed': str(found.members[0]['seed']), 'method': found.layer}
 
 
 def card_arms(found: Study) -> list[str]:
@@ -163,7 +161,7 @@ def card_arms(found: Study) -> list[str]:
     def detectors(arm):
         return found.concepts('detector_units_mean', 'all concepts', arm=arm, method=found.layer)
 
-    ordered = sorted(found.others, key=detectors)
+    ordered = sorted((arm for arm in found.others if math.isfinite(detectors(arm))), key=detectors)
     return list(dict.fromkeys([found.reference, *ordered[-1:], *ordered[:1]]))
 
 
@@ -198,7 +196,7 @@ def provenance_section(found: Study) -> dict:
     return {
         'sha256': hashlib.sha256(text).hexdigest(),
         'config': json.dumps(found.config, indent=1, sort_keys=True, ensure_ascii=False),
-        'stages': list(found.provenance.items()),
+        'stages': sorted(found.provenance.items(), key=lambda stage: stage[0] != 'train'),
         'members': [{**row, 'alive': found.alive(row), 'hyper': json.dumps(row['hyper'])} for row in found.members],
     }
 

@@ -22,7 +22,7 @@ class Values(NamedTuple):
     n: dict[tuple, int]
 
     def __call__(self, metric: str, name: str = MACRO, *, arm='', seed='', split=TEST, method=MEMBER) -> float:
-        """One number; NaN where the table has no such row. A number of an arm without a seed speaks of all its seeds."""
+        """One number; NaN where the table has no such row. An arm without a seed means all of its living seeds."""
         return self.value.get((arm, seed or (ALL if arm else ''), name, split, method, metric), np.nan)
 
     def count(self, metric: str, name: str = MACRO, *, arm='', seed='', split=TEST, method=MEMBER) -> int:
@@ -81,6 +81,11 @@ class Study(NamedTuple):
     def layer(self) -> str:
         """The dissected layer, '' if there is none."""
         return next(iter(self.concepts.distinct('method')), '') if self.concepts else ''
+
+    def shared_count(self, metric: str, name: str) -> int:
+        """The n beside a number of the dissected layer, which is the same for all members: units, or probe images."""
+        first = self.members[0]
+        return self.concepts.count(metric, name, arm=first['arm'], seed=str(first['seed']), method=self.layer)
 
     def rows(self, arm: str) -> list[dict]:
         """The members of an arm."""

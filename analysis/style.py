@@ -1,4 +1,4 @@
-"""How numbers and figures look: one colour and marker an arm throughout, and figures as data that need no other file."""
+"""How numbers and figures look: one colour and marker an arm throughout, figures as data that need no other file."""
 
 import base64
 import io
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 BLACK, GREY = '#000000', '#8A8A8A'
 COLOURS = ('#D55E00', '#0072B2', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#F0E442')
 MARKERS = 'sD^vP<>XpH'
-HEAT = matplotlib.colormaps['inferno']
+HEAT = matplotlib.colormaps['plasma']
 HEAT_STOPS = [matplotlib.colors.to_hex(HEAT(i / 8)) for i in range(9)]
 WIDTH = 4.1  # inches of a panel
 LONGEST = 26  # characters of a name in a figure
@@ -72,7 +72,7 @@ class Look(NamedTuple):
 
 
 def looks(arms: list[str]) -> dict[str, Look]:
-    """Arm -> its look: the first, the reference, a black circle; beyond seven others colours return with new markers."""
+    """Arm -> its look: the first, the reference, a black circle; after seven others colours return with new markers."""
     others = {arm: Look(COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]) for i, arm in enumerate(arms[1:])}
     return {arms[0]: Look(BLACK, 'o'), **others}
 
@@ -99,6 +99,11 @@ def label(name: str) -> str:
     return LABELS.get(name, name.replace('_', ' '))
 
 
+def capital(text: str) -> str:
+    """A text with its first letter in upper case and the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
 def short(name: str) -> str:
     """A name that fits beside an axis."""
     return name if len(name) <= LONGEST else f'{name[: LONGEST - 1]}…'
@@ -119,7 +124,12 @@ def spread(mean: float, deviation: float, digits: int = 3) -> str:
 
 
 def with_interval(estimate: float, low: float, high: float) -> tuple[str, str]:
-    """+0.012 and [+0.001, +0.023], with more than three digits where three would show an end that is not 0 as 0."""
+    """+0.012 and [+0.001, +0.023], with more than three digits where three would show an end that is not 0 as 0.
+
+    An interval that is undefined is not shown.
+    """
+    if not math.isfinite(low) or not math.isfinite(high):
+        return signed(estimate), ''
     digits = 3
     while digits < 6 and excludes_zero(low, high) and 0 in (round(low, digits), round(high, digits)):
         digits += 1

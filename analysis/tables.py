@@ -4,8 +4,8 @@ import math
 from typing import NamedTuple
 
 from analysis.panels import MEASURES, NULLS, RANKING, SPLITS, intervals
-from analysis.style import excludes_zero, label, number, spread, whole, with_interval
 from analysis.study import MEMBER, Study, Values
+from analysis.style import excludes_zero, label, number, spread, whole, with_interval
 
 ALIGNMENT = ('hit_share', 'pointing_game', 'iou', 'ior', 'iobb', 'empty')
 COUNTS = ('concepts', 'concepts_corrected')
@@ -123,8 +123,11 @@ def overlaps(study: Study) -> Table:
     """The best unit's IoU with every concept, and below it the highest that the two areas allow."""
     table, layer, rows = study.concepts, study.layer, []
     for name in study.concept_names:
-        pairs = [[table(f'{m}_mean', name, arm=a, method=layer) for m in ('best_iou', 'iou_ceiling')] for a in study.arms]
-        rows.append((name, [Cell(number(iou), f'of {number(ceiling)}') for iou, ceiling in pairs]))
+        cells = []
+        for arm in study.arms:
+            best, top = (table(f'{m}_mean', name, arm=arm, method=layer) for m in ('best_iou', 'iou_ceiling'))
+            cells.append(Cell(number(best), f'of {number(top)}' if math.isfinite(top) else ''))
+        rows.append((name, cells))
     return Table('overlaps', 'concept', study.arms, rows)
 
 
@@ -133,8 +136,7 @@ def counts(study: Study) -> Table:
     table, layer, rows = study.concepts, study.layer, []
     for name in ['all images', *study.classes]:
         means = [[table(f'{m}_image_mean_mean', name, arm=a, method=layer) for m in COUNTS] for a in study.arms]
-        first = {'arm': study.arms[0], 'seed': str(study.members[0]['seed']), 'method': layer}
-        images = table.count('concepts_image_mean', name, **first)
+        images = study.shared_count('concepts_image_mean', name)
         if images:
             cells = [Cell(number(published, 1), number(corrected, 1)) for published, corrected in means]
             rows.append((name, [Cell(whole(images)), *cells]))
@@ -144,8 +146,8 @@ def counts(study: Study) -> Table:
 def beyond(study: Study, measures: tuple[str, ...] = ('iou',), key: str = 'beyond') -> Table:
     """Differences of performance and alignment to the reference, with intervals; detectors have none."""
     columns = [(label(m), study.performance, f'{m}_difference', MEMBER) for m in RANKING]
-    for measure in measures:
-        columns += [(f'{label(m)} {label(measure)}', study.alignment, f'{measure}_difference', m) for m in study.methods]
+    pairs = [(measure, method) for measure in measures for method in study.methods]
+    columns += [(f'{label(method)} {label(m)}', study.alignment, f'{m}_difference', method) for m, method in pairs]
     rows = []
     for arm in study.others:
         cells = []

@@ -9,9 +9,11 @@ from configs import base
 def get_config():
     config = base.get_config()
     config.question = 'On chest phantoms whose findings are known exactly: what does each approach to imbalance learn?'
-    config.train.epochs = 6
-    config.train.batch_size = 64
-    config.train.learning_rate = 2e-3
-    config.train.warmup_steps = 20
+    config.model.cnn.stem_stride = 2
+    config.train.epochs = 12
+    config.train.batch_size = 32
+    config.train.learning_rate = 4e-3
+    config.train.warmup_steps = 50
+    config.train.steps_per_dispatch = 16
     config.attribution.integrated_gradients.steps = 16
     return config

@@ -50,18 +50,36 @@ def _run(words: list[str], argv: list[str]) -> None:
     try:
         flags.FLAGS(argv)
     except (AttributeError, KeyError, TypeError, flags.Error) as error:
+        _check_overrides(argv)
         raise ValueError(' '.join(str(error).split())) from error
     verb(flags.FLAGS)
 
 
+def _check_overrides(argv: list[str]) -> None:
+    """Raises ValueError with the nearest known field for an override of one that no config has."""
+    from configs import base
+    from imbalance_jax.names import lookup
+    from imbalance_jax.writer import flatten
+
+    known = flatten(base.get_config().to_dict())
+    for argument in argv:
+        if argument.startswith('--config.'):
+            lookup(known, argument.removeprefix('--config.').partition('=')[0], 'config field')
+
+
 def _config(flags):
-    if flags.config is None:
+    try:
+        config = flags.config
+        fields_of_file = config and config.to_dict()  # a file that cannot be read is an error at its first use only
+    except OSError as error:
+        raise ValueError(f'--config could not be read: {str(error).strip().splitlines()[-1].strip()}') from error
+    if fields_of_file is None:
         raise ValueError('--config is missing; give a config file, such as --config=configs/quickstart.py.')
     from configs import base
     from imbalance_jax import fields
 
-    fields.check(flags.config, base.get_config())
-    return flags.config
+    fields.check(config, base.get_config())
+    return config
 
 
 def _workdir(flags) -> str:

@@ -114,6 +114,7 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> loop.Run
     if not steps:
         raise ValueError(f'config.train.batch_size {batch_size} is more than the {len(arrays.images)} training images.')
     loss_functions = build_losses(members, arrays)
+    functions = [lookup(samplers.SAMPLERS, name, 'sampler') for name in population.distinct(members, 'sampler')]
     model = build_model(config, arrays.labels.shape[1])
     check_explanation(config, model, arrays.images.shape[1:])
     mean, std = data.grey_statistics(arrays.images)
@@ -139,7 +140,7 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> loop.Run
         members=place.members(population.numbers(members, config.data.order == 'own')),
         arrays=place.shared(arrays),
         validation=validation,
-        distributions=partial(distributions, members, arrays.labels),
+        distributions=partial(distributions, functions, arrays.labels),
         epochs=epochs,
         steps=steps,
         chunk=config.train.steps_per_dispatch,
@@ -149,11 +150,11 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> loop.Run
     )
 
 
-def distributions(members: list[dict], labels: np.ndarray, epoch_fraction: float) -> np.ndarray:
+def distributions(functions: list, labels: np.ndarray, epoch_fraction: float) -> np.ndarray:
     """Cumulative sampling weights [samplers,N] of an epoch; zeros, for uniform weights, mean without replacement."""
     rows = []
-    for name in population.distinct(members, 'sampler'):
-        weights = lookup(samplers.SAMPLERS, name, 'sampler')(labels, epoch_fraction)
+    for sampler in functions:
+        weights = sampler(labels, epoch_fraction)
         uniform = np.ptp(weights) == 0
         rows.append(np.zeros(len(labels), np.uint32) if uniform else data.cumulative_weights(weights))
     return np.stack(rows)

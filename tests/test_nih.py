@@ -391,6 +391,20 @@ def test_beyond_the_size_that_tfds_keeps_in_memory(plain, tmp_path, monkeypatch)
     assert make(manual_dir=plain, tfds_dir=tmp_path, **OPTIONS).patient.tolist() == [1, 2, 5, 6, 3, 4, 7, 8]
 
 
+def test_split_by_patient_needs_no_lists_and_keeps_patients_whole(tmp_path):
+    findings = {name_of(patient, film): 'Mass' for patient in range(1, 201) for film in (0, 1)}
+    write_tables(tmp_path, findings)
+    (tmp_path / 'test_list.txt').unlink()
+    cases = nih.read_split(tmp_path, 'by_patient', 0.3)
+    patients = [set(cases.patient[cases.split == split].tolist()) for split in range(3)]
+    assert len(cases.image) == 400
+    assert set.union(*patients) == set(range(1, 201))
+    assert sum(map(len, patients)) == 200
+    np.testing.assert_allclose([len(found) / 200 for found in patients], [0.5, 0.3, 0.2], atol=0.1)
+    with pytest.raises(ValueError, match=r'validation_fraction is 0\.8'):
+        nih.read_split(tmp_path, 'by_patient', 0.8)
+
+
 def test_chexnet_lists_need_no_label_table(plain, tmp_path):
     (plain / 'Data_Entry_2017_v2020.csv').unlink()
     lists = {'train': (1, 2), 'val': (3, 4), 'test': (5, 6)}

@@ -1,19 +1,16 @@
 """NIH ChestX-ray14 as files: labels, splits by patient, boxes, and where the images lie. No image is opened here."""
 
-import csv
-import gzip
 import hashlib
 import math
 import os
 import re
-import zlib
-from collections.abc import Hashable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from imbalance_jax.datasets.store import SPLITS
+from imbalance_jax.datasets.text import once, plain_file_name, single_file, text_rows
 from imbalance_jax.names import lookup
 
 CLASSES = (
@@ -24,12 +21,14 @@ INDEX = {name: index for index, name in enumerate(CLASSES)}
 BOX_INDEX = INDEX | {'Infiltrate': INDEX['Infiltration']}  # the box list's own spelling
 FRAME = 1024  # NIH ships square images of this many pixels, and its boxes are drawn on them
 TABLE, TRAIN_VAL, TEST, BOXES = 'Data_Entry_2017*.csv', 'train_val_list.txt', 'test_list.txt', 'BBox_List_2017.csv'
+TEST_SHARE = 0.2  # of the patients, in the split 'by_patient'
 COLUMNS = ('Image Index', 'Finding Labels', 'Patient ID')
 BOX_HEADER = 'Image Index,Finding Label,Bbox [x,y,w,h]'
 LAYOUT = f"""Expected NIH's own layout in one folder (a text file may also be gzipped, as NAME.gz):
     images/*.png, images_*/*.png or images_*/images/*.png
     {BOXES}
     split 'official': {TABLE} (exactly one), {TRAIN_VAL}, {TEST}
+    split 'by_patient': {TABLE} alone
     split 'chexnet': chexnet_train_list.txt, chexnet_val_list.txt, chexnet_test_list.txt or, under their original
         names, train_list.txt, val_list.txt, test_list.txt: an image name and 14 zeros and ones a line"""
 
@@ -66,7 +65,7 @@ def read_labels(path: Path) -> Labels:
     Raises ValueError with file and line for a missing column, an unknown finding, a repeated image, an image name that
     is a path, and a patient number that is none or is not the one in the image's name.
     """
-    rows = _rows(path)
+    rows = text_rows(path)
     header = next(rows, ('', []))[1]
     if absent := [column for column in COLUMNS if column not in header]:
         raise ValueError(f'{path}, line 1: no column {absent}; expected {", ".join(COLUMNS)}; found {header}.')
@@ -76,7 +75,7 @@ def read_labels(path: Path) -> Labels:
         if len(row) < len(header):
             raise ValueError(f'{where}: {len(row)} columns; expected {len(header)} as in the header.')
         name, found, patient = (row[column] for column in columns)
-        _once(seen, _file_name(name, where), where)
+        once(seen, plain_file_name(name, where), where)
         findings.append(_findings(found, where))
         patients.append(_patient(patient, name, where))
     labels = np.zeros((len(findings), len(CLASSES)), np.uint8)
@@ -88,12 +87,12 @@ def read_labels(path: Path) -> Labels:
 def read_list(path: Path) -> np.ndarray:
     """Reads `train_val_list.txt` or `test_list.txt`: image names [N], one a line."""
     seen = {}
-    for where, row in _rows(path):
+    for where, row in text_rows(path):
         fields = ','.join(row).split()
         if len(fields) != 1:
             hint = ' This looks like a list of the CheXNet split.' if len(fields) == 1 + len(CLASSES) else ''
             raise ValueError(f'{where}: {len(fields)} fields; expected one image name.{hint}')
-        _once(seen, _file_name(fields[0], where), where)
+        once(seen, plain_file_name(fields[0], where), where)
     return np.array(list(seen), np.str_)
 
 
@@ -103,11 +102,11 @@ def read_chexnet_list(path: Path) -> Labels:
     It has no patient number; that is the first eight digits of the image's name. Raises ValueError with file and line.
     """
     seen, patients, flags = {}, [], []
-    for where, row in _rows(path):
+    for where, row in text_rows(path):
         name, *values = ','.join(row).split()
         if len(values) != len(CLASSES) or not set(values) <= {'0', '1'}:
             raise ValueError(f'{where}: expected an image name and {len(CLASSES)} zeros or ones; found {row}.')
-        _once(seen, _file_name(name, where), where)
+        once(seen, plain_file_name(name, where), where)
         patients.append(_patient(name[:8], name, where))
         flags.append(values)
     labels = np.array(flags, np.str_).reshape(-1, len(CLASSES)).astype(np.uint8)
@@ -122,7 +121,7 @@ def read_boxes(path: Path) -> Boxes:
     second box of one image and finding, and a box that is no number, is empty, or leaves the frame by a pixel or more
     (less is rounding and is clipped).
     """
-    rows = _rows(path)
+    rows = text_rows(path)
     header = ','.join(next(rows, ('', []))[1]).rstrip(',')
     if header != BOX_HEADER:
         raise ValueError(f'{path}, line 1: header {header!r}; expected {BOX_HEADER!r}.')
@@ -131,7 +130,7 @@ def read_boxes(path: Path) -> Boxes:
         if len(row) < 6 or any(row[6:]):
             raise ValueError(f'{where}: expected image, finding, x, y, w, h; found {row}.')
         finding = CLASSES[lookup(BOX_INDEX, row[1], f'finding ({where})')]
-        _once(seen, (_file_name(row[0], where), finding), where)
+        once(seen, (plain_file_name(row[0], where), finding), where)
         boxes.append(_corners(row[2:6], where))
     images = np.array([image for image, _ in seen], np.str_)
     concepts = np.array([INDEX[finding] for _, finding in seen], np.int32)
@@ -165,14 +164,15 @@ def label_files(folder: Path, split: str) -> tuple[Path, ...]:
     chexnet = 'chexnet_' if any(Path(folder).glob('chexnet_*_list.txt*')) else ''
     names = {
         'official': (TABLE, TRAIN_VAL, TEST),
+        'by_patient': (TABLE,),
         'chexnet': [f'{chexnet}{part}_list.txt' for part in ('train', 'val', 'test')],
     }
-    return tuple(_single(folder, name) for name in lookup(names, split, 'split'))
+    return tuple(single_file(folder, name, LAYOUT) for name in lookup(names, split, 'split'))
 
 
 def box_file(folder: Path) -> Path:
     """The box list; FileNotFoundError or ValueError unless it is there exactly once."""
-    return _single(folder, BOXES)
+    return single_file(folder, BOXES, LAYOUT)
 
 
 def find_images(folder: Path) -> tuple[dict[str, Path], list[str]]:
@@ -216,21 +216,22 @@ def _chexnet(files: tuple[Path, ...], _: float) -> tuple[list[Labels], dict[str,
     return [read_chexnet_list(path) for path in files], {'not_in_split': [], 'listed_without_label': []}
 
 
-READERS = {'official': _official, 'chexnet': _chexnet}
+def _by_patient(files: tuple[Path, ...], fraction: float) -> tuple[list[Labels], dict[str, list[str]]]:
+    if fraction >= 1 - TEST_SHARE:
+        raise ValueError(f'validation_fraction is {fraction}; by_patient, it must be less than {1 - TEST_SHARE}.')
+    table = read_labels(files[0])
+    share = np.array([_share(patient) for patient in table.patient.tolist()])
+    masks = ((share >= fraction) & (share < 1 - TEST_SHARE), share < fraction, share >= 1 - TEST_SHARE)
+    kept = [Labels(*(array[mask] for array in table)) for mask in masks]
+    return kept, {'not_in_split': [], 'listed_without_label': []}
+
+
+READERS = {'official': _official, 'by_patient': _by_patient, 'chexnet': _chexnet}
 
 
 def _share(patient: int) -> float:
     """A patient's place in [0, 1): the same on every machine and in every company."""
     return int.from_bytes(hashlib.sha256(str(patient).encode()).digest()[:6], 'big') / 2**48
-
-
-def _single(folder: Path, pattern: str) -> Path:
-    found = sorted(path for suffix in ('', '.gz') for path in Path(folder).glob(pattern + suffix))
-    if not found:
-        raise FileNotFoundError(f'{folder} has no {pattern}. {LAYOUT}')
-    if len(found) > 1:
-        raise ValueError(f'{folder} has {len(found)} files for {pattern}; keep one: {[path.name for path in found]}.')
-    return found[0]
 
 
 def _scan(folder: Path) -> list[os.DirEntry]:
@@ -243,32 +244,6 @@ def _scan(folder: Path) -> list[os.DirEntry]:
     if not entries:
         raise FileNotFoundError(f'{folder} has no PNG in images/, images_*/ or images_*/images/. {LAYOUT}')
     return entries
-
-
-def _rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yields the rows that are not blank, stripped, each with 'FILE, line N' for error messages."""
-    opened = gzip.open if Path(path).suffix == '.gz' else open
-    try:
-        with opened(path, 'rt', encoding='utf-8-sig', newline='') as file:
-            reader = csv.reader(file)
-            for cells in reader:
-                row = [cell.strip() for cell in cells]
-                if any(row):
-                    yield f'{path}, line {reader.line_num}', row
-    except (gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f'{path} is not a readable text table ({error}); expected UTF-8 text or its gzip.') from error
-
-
-def _once(seen: dict[Hashable, str], key: Hashable, where: str) -> None:
-    if key in seen:
-        raise ValueError(f'{where}: {key} is already in {seen[key]}; expected once.')
-    seen[key] = where
-
-
-def _file_name(text: str, where: str) -> str:
-    if not text or '/' in text or '\\' in text or '..' in text:
-        raise ValueError(f'{where}: image {text!r}; expected a plain file name such as 00000001_000.png.')
-    return text
 
 
 def _patient(text: str, name: str, where: str) -> int:

@@ -32,7 +32,9 @@ def make(
     """Makes NIH ChestX-ray14 from NIH's own files in `manual_dir`, by way of a TFDS data set kept in `tfds_dir`.
 
     `split` is 'official' (labels of the table that lies there; `validation_fraction` of the train_val patients are
-    validation) or 'chexnet' (its own three lists, with the first label revision). Rows come by split, then by name.
+    validation), 'by_patient' (a fifth of all patients are test, `validation_fraction` validation, chosen by a hash of
+    their number: for a sample of the images, which the official lists may split badly) or 'chexnet' (its own three
+    lists, with the first label revision). Rows come by split, then by name.
     "No Finding" is no class: it is a row of zeros. Images of any size and shape become `image_size` squares.
 
     Regions are NIH's boxes, all of those on images kept. With the table of 2020 every boxed finding is a label; with

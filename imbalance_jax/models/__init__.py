@@ -28,7 +28,8 @@ def make(name: str, num_classes: int, **options) -> nn.Module:
     (a function, for attribution by guided ReLUs). Raises ValueError for an unknown name or option.
     """
     model = lookup(MODELS, name, 'model')
-    known = {option: p for option, p in inspect.signature(model).parameters.items() if option not in ('parent', 'name')}
+    fixed = ('num_classes', 'block', 'depths', 'parent', 'name')
+    known = {option: p for option, p in inspect.signature(model).parameters.items() if option not in fixed}
     for option in options:
         lookup(known, option, f'option of model {name!r}:')
     return model(num_classes, **options)

@@ -28,10 +28,10 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int | str | tuple = 
     """Cross-correlates x [B,H,W,C] with kernel [kh,kw,C,U], giving [B,h,w,U].
 
     `padding` is a number of zero pixels for all four sides, 'VALID' for none, or ((top, bottom), (left, right)).
-    The value and the gradients equal those of `lax.conv_general_dilated`. On CPU the gradient is a `custom_vjp`: there,
-    forward-mode and second derivatives (`jvp`, `hessian`) raise TypeError, and a `shard_map` around it needs
-    `check_vma=False`. The platform is JAX's default when tracing: both forms are exact, so for a program placed
-    elsewhere a wrong guess costs time and never correctness, and no branch has to be differentiated.
+    The value and the gradients equal those of `lax.conv_general_dilated`. On CPU the gradient is a `custom_vjp`, so
+    forward mode (`jvp`, `jacfwd`) raises TypeError there, and a `shard_map` around it needs `check_vma=False`. The
+    platform is JAX's default when tracing: as both forms are exact, a program placed elsewhere loses time and never
+    correctness, and there is no branch on the platform to differentiate, as with `lax.platform_dependent`.
     """
     padding = _sides(padding)
     for size, window, sides in zip(x.shape[1:3], kernel.shape[:2], padding, strict=True):

@@ -1,8 +1,5 @@
-"""What the models share: convolution, normalisation, and the ways in and out."""
+"""What the models share: the convolution layer, and the ways in and out."""
 
-import functools
-import math
-from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -22,13 +19,12 @@ he_normal = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
 class Conv(nn.Module):
     """Convolves x [B,H,W,C] with a square kernel, giving [B,h,w,U] in `dtype`; parameters are float32.
 
-    The default padding is that of PyTorch's models: half the kernel, rounded down, on all four sides.
+    The padding is that of PyTorch's models: half the kernel, rounded down, on all four sides.
     """
 
     features: int
     kernel_size: int = 3
     stride: int = 1
-    padding: int | str | tuple | None = None
     use_bias: bool = False
     dtype: Any = jnp.float32
 
@@ -36,30 +32,10 @@ class Conv(nn.Module):
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
         kernel = self.param('kernel', he_normal, shape)
-        padding = self.kernel_size // 2 if self.padding is None else self.padding
-        y = conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, padding)
+        y = conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.kernel_size // 2)
         if self.use_bias:
             y = y + self.param('bias', nn.initializers.zeros, (self.features,)).astype(self.dtype)
         return y
-
-
-def batch_norm(features: int, train: bool, dtype, name: str) -> nn.Module:
-    """Ioffe & Szegedy 2015, with PyTorch's constants; statistics are float32 in any dtype."""
-    return nn.BatchNorm(use_running_average=not train, momentum=0.9, epsilon=1e-5, dtype=dtype, name=name)
-
-
-def group_norm(features: int, train: bool, dtype, name: str) -> nn.Module:
-    """Wu & He 2018: 32 groups, or fewer so that a group has 8 channels where the number of channels allows it."""
-    groups = math.gcd(features, min(32, max(1, features // 8)))
-    return nn.GroupNorm(num_groups=groups, epsilon=1e-5, dtype=dtype, name=name)
-
-
-NORMS = {'batch': batch_norm, 'group': group_norm}
-
-
-def make_norm(kind: str, train: bool, dtype) -> Callable[..., nn.Module]:
-    """Returns `norm(features, name) -> module`."""
-    return functools.partial(lookup(NORMS, kind, 'norm'), train=train, dtype=dtype)
 
 
 def enter(image: Array, dtype) -> Array:

@@ -6,7 +6,8 @@ from functools import partial
 import flax.linen as nn
 from jax import Array
 
-from imbalance_jax.models.layers import DTYPES, Conv, classify, enter, make_norm, perturb
+from imbalance_jax.models.layers import DTYPES, Conv, classify, enter, perturb
+from imbalance_jax.models.normalisation import make_norm
 from imbalance_jax.names import lookup
 
 
@@ -22,9 +23,9 @@ class BasicBlock(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         y = self.conv(self.width, 3, self.stride, name='conv1')(x)
-        y = self.relu(self.norm(self.width, name='norm1')(y))
+        y = self.relu(self.norm(name='norm1')(y))
         y = self.conv(self.width, 3, name='conv2')(y)
-        y = self.norm(self.width, name='norm2')(y)
+        y = self.norm(name='norm2')(y)
         return self.relu(y + shortcut(self, x, self.width))
 
 
@@ -40,11 +41,11 @@ class Bottleneck(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         y = self.conv(self.width, 1, name='conv1')(x)
-        y = self.relu(self.norm(self.width, name='norm1')(y))
+        y = self.relu(self.norm(name='norm1')(y))
         y = self.conv(self.width, 3, self.stride, name='conv2')(y)
-        y = self.relu(self.norm(self.width, name='norm2')(y))
+        y = self.relu(self.norm(name='norm2')(y))
         y = self.conv(4 * self.width, 1, name='conv3')(y)
-        y = self.norm(4 * self.width, name='norm3')(y)
+        y = self.norm(name='norm3')(y)
         return self.relu(y + shortcut(self, x, 4 * self.width))
 
 
@@ -53,7 +54,7 @@ def shortcut(block: nn.Module, x: Array, features: int) -> Array:
     if block.stride == 1 and x.shape[-1] == features:
         return x
     x = block.conv(features, 1, block.stride, name='shortcut_conv')(x)
-    return block.norm(features, name='shortcut_norm')(x)
+    return block.norm(name='shortcut_norm')(x)
 
 
 # kernel size and stride of the first convolution, and whether 3x3 max pooling of stride 2 follows
@@ -83,7 +84,7 @@ class ResNet(nn.Module):
         kernel_size, stride, pool = lookup(STEMS, self.stem, 'stem')
         x, out = enter(image, dtype), {}
         x = conv(self.width, kernel_size, stride, name='stem_conv')(x)
-        x = self.relu(norm(self.width, name='stem_norm')(x))
+        x = self.relu(norm(name='stem_norm')(x))
         x = out['stem'] = perturb(self, 'stem', x)
         if pool:
             x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))

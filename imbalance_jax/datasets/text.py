@@ -1,0 +1,45 @@
+"""Rows of text tables, each with its place for error messages, and names that cannot lead out of a folder."""
+
+import csv
+import gzip
+import zlib
+from collections.abc import Hashable, Iterator
+from pathlib import Path
+
+
+def single_file(folder: Path, pattern: str, layout: str) -> Path:
+    """The one file of that pattern, perhaps gzipped; FileNotFoundError or ValueError unless there is exactly one."""
+    found = sorted(path for suffix in ('', '.gz') for path in Path(folder).glob(pattern + suffix))
+    if not found:
+        raise FileNotFoundError(f'{folder} has no {pattern}. {layout}')
+    if len(found) > 1:
+        raise ValueError(f'{folder} has {len(found)} files for {pattern}; keep one: {[path.name for path in found]}.')
+    return found[0]
+
+
+def text_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
+    """Yields the rows that are not blank, stripped, each with 'FILE, line N' for error messages."""
+    opened = gzip.open if Path(path).suffix == '.gz' else open
+    try:
+        with opened(path, 'rt', encoding='utf-8-sig', newline='') as file:
+            reader = csv.reader(file)
+            for cells in reader:
+                row = [cell.strip() for cell in cells]
+                if any(row):
+                    yield f'{path}, line {reader.line_num}', row
+    except (gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f'{path} is not a readable text table ({error}); expected UTF-8 text or its gzip.') from error
+
+
+def once(seen: dict[Hashable, str], key: Hashable, where: str) -> None:
+    """Notes where a key was met; ValueError if it was met before."""
+    if key in seen:
+        raise ValueError(f'{where}: {key} is already in {seen[key]}; expected once.')
+    seen[key] = where
+
+
+def plain_file_name(text: str, where: str) -> str:
+    """The name itself; ValueError if it could lead out of a folder."""
+    if not text or '/' in text or '\\' in text or '..' in text:
+        raise ValueError(f'{where}: image {text!r}; expected a plain file name such as 00000001_000.png.')
+    return text

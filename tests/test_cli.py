@@ -1,0 +1,100 @@
+"""The console script: instant help, errors of one line, configs that load."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs import base
+from imbalance_jax import cli, fields
+from imbalance_jax.names import lookup
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = sorted(path.stem for path in (ROOT / 'configs').glob('*.py') if path.stem != '__init__')
+
+
+def imbalance_jax(*arguments) -> subprocess.CompletedProcess:
+    code = 'import sys; from imbalance_jax.cli import main; sys.argv[0] = "imbalance-jax"; main()'
+    return subprocess.run([sys.executable, '-c', code, *arguments], capture_output=True, text=True, cwd=ROOT)
+
+
+def test_help_needs_no_jax():
+    code = 'import sys; from imbalance_jax import cli\ntry: cli.main()\nfinally: print("jax" in sys.modules)'
+    found = subprocess.run([sys.executable, '-c', code, '--help'], capture_output=True, text=True, cwd=ROOT)
+    assert found.stdout == cli.USAGE + 'False\n'
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'said'),
+    [
+        (['trian'], "Did you mean 'train'"),
+        (['data'], 'Known: data inspect, data prepare'),
+        (['train'], '--config is missing'),
+        (['train', '--config=configs/quickstart.py'], '--workdir is missing'),
+        (['train', '--config=configs/quikstart.py', '--workdir=x'], 'quikstart'),
+        (['train', '--config=configs/quickstart.py', '--config.train.epoch=3'], "Did you mean 'train.epochs'"),
+        (['train', '--config=configs/quickstart.py', '--config.train.epochs=many'], 'many'),
+        (['train', '--config=configs/quickstart.py', '--config.train.epochs=0'], 'config.train.epochs is 0'),
+        (['explain', '--workdir=nowhere'], 'run train first'),
+        (['explain', '--workdri=nowhere'], 'workdri'),
+    ],
+)
+def test_errors_are_one_line_with_status_2(arguments, said):
+    found = imbalance_jax(*arguments)
+    assert found.returncode == 2
+    assert said in found.stderr
+    assert found.stderr.startswith('error: ')
+    assert found.stderr.count('\n') == 1
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_every_config_loads_and_passes_its_checks(name):
+    config = importlib.import_module(f'configs.{name}').get_config()
+    fields.check(config, base.get_config())
+    assert config.question
+
+
+@pytest.mark.parametrize(
+    ('field', 'value', 'said'),
+    [
+        ('train.batch_size', -3, '1 or more'),
+        ('train.batch_size', 2.5, 'must be a int'),
+        ('train.learning_rate', 'fast', 'must be a float'),
+        ('data.order', 'random', "'own' or 'shared'"),
+        ('concepts.quantile', 1.0, 'between 0 and 1'),
+        ('attribution.regions', 'boxes', "'box' or 'exact'"),
+        ('seeds', 3, 'must be a tuple'),
+        ('train.epochs', True, 'must be a int'),
+        ('train.batchsize', 3, "Did you mean 'train.batch_size'"),
+        ('augmnt.shift', 0.1, "Did you mean 'augment.shift'"),
+        ('train.learning_rate', float('nan'), 'more than 0'),
+    ],
+)
+def test_wrong_fields_are_named(field, value, said):
+    config = base.get_config().to_dict()
+    *blocks, name = field.split('.')
+    place = config
+    for block in blocks:
+        place = place.setdefault(block, {})
+    place[name] = value
+    from ml_collections import ConfigDict
+
+    with pytest.raises(ValueError, match=said):
+        fields.check(ConfigDict(config), base.get_config())
+
+
+def test_a_new_data_set_arm_and_method_may_bring_their_own_options():
+    config = base.get_config()
+    with config.unlocked():
+        config.data.my_set = {'folder': 'x'}
+        config.arms.focal.gamma = 5.0
+        config.attribution.occlusion = {'window': 9}
+        config.model.vit = {'depth': 2}
+    fields.check(config, base.get_config())
+
+
+def test_lookup_says_what_there_is():
+    with pytest.raises(ValueError, match=r"Unknown loss 'bcee'. Did you mean 'bce'\? Known: bce, focal\."):
+        lookup({'focal': 1, 'bce': 2}, 'bcee', 'loss')
