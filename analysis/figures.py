@@ -7,12 +7,13 @@ from analysis.style import BLACK, GREY, RC, Look, Panel, excludes_zero, figure, 
 
 ROW = 0.21  # inches a row
 TICKS = 4  # intervals of an axis at most: names of arms leave little room
+STEPS = (1, 2, 2.5, 5, 10)  # and their tenfolds lie between marks
 DARK = '#333333'
 EDGE = {'markeredgecolor': DARK, 'markeredgewidth': 0.6}
 
 
 def dots(
-    title: str, axis: str, look: dict[str, Look], points, means, *, ensembles=None, lines=None, limits=None, counts=False
+    title: str, axis: str, look: dict[str, Look], points, means, ensembles=None, lines=None, limits=None, counts=False
 ) -> Panel:
     """Every seed of every arm, and the arm's mean.
 
@@ -34,7 +35,7 @@ def dots(
                 hollow = {'markerfacecolor': 'white', 'markeredgecolor': colour, 'label': 'ensemble' if not y else None}
                 axes.plot(ensembles[arm], y, linestyle='', marker='D', markersize=5.5, zorder=3, **hollow)
         _limit(axes, limits)
-        axes.xaxis.set_major_locator(ticker.MaxNLocator(TICKS, integer=counts))
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(TICKS, integer=counts, steps=STEPS))
         if lines or ensembles:
             fig.legend(loc='outside lower center', ncols=3, handlelength=1.8, columnspacing=1.2)
     return panel(fig, f'{title}: {axis}, a row an arm, a mark a seed, a bar the mean.')
@@ -156,7 +157,7 @@ def _rows(title: str, axis: str, names: list[str], extra: float = 0.0, row: floa
     axes.tick_params(axis='y', length=0)
     axes.spines['left'].set_visible(False)
     axes.grid(False, axis='y')
-    axes.xaxis.set_major_locator(ticker.MaxNLocator(TICKS))
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(TICKS, steps=STEPS))
     return fig, axes
 
 

@@ -7,10 +7,10 @@ from PIL import Image, ImageDraw
 
 from analysis.style import HEAT, Panel, data_uri
 
-TILE = 88  # pixels a side in a file; pages show them smaller
+TILE = 96  # pixels a side in a file; pages show them smaller
 GAP = 4
 ROWS = 16  # of a gallery, if there are not more findings
-COLOURS = 256  # of a picture's own palette
+ENCODINGS = {'PNG': {'optimize': True}, 'JPEG': {'quality': 90, 'subsampling': 0, 'optimize': True}}
 OUTLINE = '#00E0FF'  # of an annotated region
 ACTIVE = '#FFB000'  # of an active area
 OPACITY = 0.8  # of the hottest pixel
@@ -28,12 +28,9 @@ def enlarge(values: np.ndarray) -> np.ndarray:
 
 
 def heated(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """An image [H,W] under heat [H,W] in 0..1: the hotter, the more opaque. Without any heat, the image itself.
-
-    Opacity goes with the root of heat: saliency is all peaks, and would be seen nowhere else.
-    """
+    """An image [H,W] under heat [H,W] in 0..1: the hotter, the more opaque. Without any heat, the image itself."""
     heat = enlarge(np.nan_to_num(heat)).clip(0, 1)
-    opacity = OPACITY * np.sqrt(heat)[..., None]
+    opacity = OPACITY * heat[..., None]
     return (tile(image) * (1 - opacity) + 255 * HEAT(heat)[..., :3] * opacity).astype(np.uint8)
 
 
@@ -55,16 +52,21 @@ def at(place: float, scale: float) -> int:
     return min(round(place * scale), TILE - 1)
 
 
-def strip(tiles: list[np.ndarray], alt: str, columns: int = 0) -> Panel:
-    """Tiles side by side as one PNG, `columns` a row (all by default), each with a gap to its right and below."""
+def strip(tiles: list[np.ndarray], alt: str, columns: int = 0, encoding: str = 'PNG') -> Panel:
+    """Tiles side by side, `columns` a row (all by default), each with a gap to its right and below.
+
+    A PNG with a palette is smallest and exact for grey images with outlines; heat has too many colours for one.
+    """
     columns = columns or len(tiles)
     step = TILE + GAP
     canvas = Image.new('RGB', (columns * step, -(-len(tiles) // columns) * step), 'white')
     for i, pixels in enumerate(tiles):
         canvas.paste(Image.fromarray(pixels), (i % columns * step, i // columns * step))
     file = io.BytesIO()
-    canvas.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(file, 'PNG', optimize=True)
-    return Panel(data_uri('image/png', file.getvalue()), alt, canvas.width)
+    if encoding == 'PNG':
+        canvas = canvas.quantize(256, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    canvas.save(file, encoding, **ENCODINGS[encoding])
+    return Panel(data_uri(f'image/{encoding.lower()}', file.getvalue()), alt, canvas.width)
 
 
 def contact_sheet(sheet: dict[str, np.ndarray], classes: list[str]) -> list[tuple[str, Panel]]:
@@ -109,7 +111,7 @@ def maps(gallery: dict[str, np.ndarray], found: np.ndarray, groups: dict[str, li
         tiles = [tile(image), *(heated(image, heat) for heat in heats)]
         name = classes[int(gallery['finding'][g])]
         alt = f'{name}: a test image, the constant map on it, and the mean map of {", ".join(groups)}.'
-        rows.append((name, strip([outlined(pixels, mask, OUTLINE) for pixels in tiles], alt)))
+        rows.append((name, strip([outlined(pixels, mask, OUTLINE) for pixels in tiles], alt, encoding='JPEG')))
     return rows
 
 

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument('workdir', type=Path, metavar='WORKDIR', help='what imbalance-jax train and explain wrote')
     try:
         print(write(parser.parse_args().workdir))
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2)
 

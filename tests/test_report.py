@@ -272,7 +272,7 @@ def test_the_page_asks_for_no_other_file(page):
     assert "default-src 'none'; img-src data:; style-src 'unsafe-inline'" in html.unescape(page)
     assert not re.findall(r'(?:src|href)="(?!data:|#)[^"]*"', page)
     assert not re.findall(r'url\((?!data:)|@import', page)
-    assert all(re.findall(r'<img src="data:image/(?:png|svg\+xml);base64,[^"]+" alt="([^"]*)"', page))
+    assert all(re.findall(r'<img src="data:image/(?:jpeg|png|svg\+xml);base64,[^"]+" alt="([^"]*)"', page))
 
 
 def test_equal_files_make_equal_bytes(workdir, page):
@@ -357,7 +357,8 @@ def test_findings_follow_their_rules(workdir):
     ]
     hidden = findings.hidden(found, made, alignment)[0]
     assert 'in the 1 arm whose AUROC interval includes 0, 1 of 2 intervals of alignment exclude 0' in hidden.statement
-    assert hidden.details == ['focal: Grad-CAM IoU +0.0004 [+0.0002, +0.0006] (1 of 2 intervals; AUROC +0.010 [−0.010, +0.030])']
+    expected = 'focal: Grad-CAM IoU +0.0004 [+0.0002, +0.0006] (1 of 2 intervals; AUROC +0.010 [−0.010, +0.030])'
+    assert hidden.details == [expected]
     none = findings.hidden(found, made, alignment[1:])[0]
     assert none.statement.startswith('No difference that AUROC does not show')
     assert not none.details

@@ -45,8 +45,9 @@ def test_predictions_are_the_tables(study, tiny_config):
 
 def test_every_number_has_its_null_and_its_interval(study):
     table = writer.read_table(study, 'alignment')
+    measures = {'pointing_game', 'hit_share', 'iobb', 'ior', 'iou', 'empty'}
     for method in ('chance', 'image centre', 'constant map', 'saliency', 'integrated_gradients', 'grad_cam'):
-        assert set(select(table, method=method)['metric']) >= {'pointing_game', 'hit_share', 'iobb', 'ior', 'iou', 'empty'}
+        assert set(select(table, method=method)['metric']) >= measures
     skill = select(table, arm='bce', method='grad_cam', metric='hit_share_skill', **{'class': 'all pairs'})
     mean = select(table, arm='bce', method='grad_cam', metric='hit_share_mean', **{'class': 'all pairs'})
     null = select(table, method='constant map', metric='hit_share', **{'class': 'all pairs'})
@@ -96,7 +97,7 @@ explain.run(sys.argv[2])
 
 
 def test_killed_anywhere_it_ends_the_same(study, tiny_config, tmp_path):
-    """kill -9 at random moments, until a run gets to its end; then every result is the undisturbed run's, bit for bit."""
+    """kill -9 at random moments until a run gets to its end; then every result is the undisturbed run's, bit for bit."""
     config = copy.deepcopy(tiny_config)
     config.data.folder = str(tmp_path / 'data')
     chance = random.Random(0)
