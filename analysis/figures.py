@@ -6,8 +6,8 @@ from matplotlib import rc_context, ticker
 from analysis.style import BLACK, GREY, RC, Look, Panel, excludes_zero, figure, panel, short
 
 ROW = 0.21  # inches a row
-TICKS = 4  # intervals of an axis at most: names of arms leave little room
-STEPS = (1, 2, 2.5, 5, 10)  # and their tenfolds lie between marks
+TICKS = 5  # intervals of an axis at most: names of arms leave little room
+STEPS = (1, 2, 5, 10)  # between them, times a power of ten
 DARK = '#333333'
 EDGE = {'markeredgecolor': DARK, 'markeredgewidth': 0.6}
 

@@ -24,8 +24,8 @@ def rows(dataset: Dataset) -> list[dict]:
             'uncertain': (1 - mask).sum(0),
             'prevalence': np.divide(positive, mask.sum(0), out=np.full(len(positive), np.nan), where=mask.sum(0) > 0),
         }
-        no_finding = int((labels * mask).any(1).size - (labels * mask).any(1).sum())
-        totals = {'images': len(index), 'patients': len(np.unique(dataset.patient[index])), 'no finding': no_finding}
+        healthy = ~(labels * mask).any(1)
+        totals = {'images': len(index), 'patients': len(np.unique(dataset.patient[index])), 'no finding': healthy.sum()}
         made += [_row('', split, metric, value, len(index)) for metric, value in totals.items()]
         for metric, values in by_class.items():
             made += [_row(name, split, metric, v, len(index)) for name, v in zip(dataset.classes, values, strict=True)]

@@ -1,7 +1,7 @@
 # Makes .venv with the project in it, at the versions of launch/constraints; does nothing where that is done.
-# Sourced by the scripts beside it as: source launch/setup.sh [extra]. Leaves the environment activated.
+# Sourced by the scripts beside it as `source launch/setup.sh run` or `... test`. Leaves the environment activated.
 
-extra="${1:-}"
+purpose="$1"
 
 find_python() {
     for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11; do
@@ -33,17 +33,18 @@ install() {
         constraints="$(ls launch/constraints/python*.txt | sort -V | tail -n 1)"
         echo "No versions are pinned for Python $version; using $constraints."
     fi
-    local stamp=".venv/installed-${extra:-run}"
+    local stamp=".venv/installed-$purpose"
     local wanted
     wanted="$(cat pyproject.toml "$constraints" | cksum)"
     [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ] && return
     echo "Installing into .venv (about a minute the first time) ..."
+    local package=.
+    [ "$purpose" = run ] || package=".[$purpose]"
     local pip=(.venv/bin/python -m pip)
     .venv/bin/python -m pip --version >/dev/null 2>&1 || pip=("$1" -m pip --python .venv/bin/python)
-    "${pip[@]}" install --quiet --disable-pip-version-check --constraint "$constraints" --editable ".${extra:+[$extra]}" \
-        2> >(grep -v -e 'is ignored: it is neither a file nor a directory' -e BuildBackendWarning >&2)
+    "${pip[@]}" install -qq --disable-pip-version-check --constraint "$constraints" --editable "$package"
     echo "$wanted" > "$stamp"
-    [ -z "$extra" ] || echo "$wanted" > .venv/installed-run
+    echo "$wanted" > .venv/installed-run  # every other purpose includes it
 }
 
 python="$(find_python)"

@@ -9,7 +9,7 @@ fi
 config="$(realpath "$1")" workdir="$(realpath -m "$2")"
 shift 2
 cd "$(dirname "$0")/.."
-source launch/setup.sh
+source launch/setup.sh run
 imbalance-jax train --config="$config" --workdir="$workdir" "$@"
 imbalance-jax explain --workdir="$workdir"
 python -m analysis.report "$workdir"

@@ -342,7 +342,7 @@ def test_every_relu_can_be_replaced(name, count):
 @pytest.mark.parametrize(
     ('name', 'options', 'message'),
     [
-        ('resnet', {}, "Unknown model 'resnet'. Did you mean 'resnet18'"),
+        ('resnet81', {}, "Unknown model 'resnet81'. Did you mean 'resnet18'"),
         ('cnn', {'width': 3}, "option of model 'cnn': 'width'. Did you mean 'widths'"),
         ('resnet18', {'depths': (1,)}, "'depths'"),
         ('cnn', {'norm': 'bach'}, "Unknown norm 'bach'. Did you mean 'batch'"),

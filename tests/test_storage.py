@@ -72,7 +72,8 @@ def dataset() -> store.Dataset:
     numbers = {'images': (4, 8, 8, 1), 'labels': (4, 2), 'label_mask': (4, 2), 'split': 4, 'region_mask': (0, 8, 1)}
     arrays = {name: np.ones(shape, np.uint8) for name, shape in numbers.items()}
     regions = {name: np.zeros(1, np.int32) for name in ('region_image', 'region_concept')}
-    ids = {'patient': np.arange(4), 'image_id': np.array(['a', 'b', 'c', 'd']), 'region_box': np.ones((1, 4), np.float32)}
+    boxes = np.ones((1, 4), np.float32)
+    ids = {'patient': np.arange(4), 'image_id': np.array(['a', 'b', 'c', 'd']), 'region_box': boxes}
     return store.Dataset(**arrays, **regions, **ids, info={'classes': ['x', 'y'], 'concepts': ['x', 'y']})
 
 

@@ -97,7 +97,7 @@ explain.run(sys.argv[2])
 
 
 def test_killed_anywhere_it_ends_the_same(study, tiny_config, tmp_path):
-    """kill -9 at random moments until a run gets to its end; then every result is the undisturbed run's, bit for bit."""
+    """kill -9 at random moments until a run gets to its end: every result is the undisturbed run's, bit for bit."""
     config = copy.deepcopy(tiny_config)
     config.data.folder = str(tmp_path / 'data')
     chance = random.Random(0)

@@ -1,8 +1,11 @@
 """What the models share: the convolution layer, and the ways in and out."""
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jax import Array
 
@@ -12,14 +15,25 @@ from imbalance_jax.names import lookup
 
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 
-# He et al. 2015 (arXiv 1502.01852) by the number of outputs, the start of torchvision's residual networks.
-he_normal = nn.initializers.variance_scaling(2.0, 'fan_out', 'normal')
+
+def normal(variance: float) -> Callable[..., Array]:
+    """Initialiser: independent normal numbers of mean 0.
+
+    They are drawn flat, which gives the same numbers as drawing an array of `shape`, while XLA's CPU back end may take
+    many seconds to compile random bits of a small array with four axes.
+    """
+
+    def init(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
+        return (math.sqrt(variance) * jax.random.normal(key, (math.prod(shape),), dtype)).reshape(shape)
+
+    return init
 
 
 class Conv(nn.Module):
     """Convolves x [B,H,W,C] with a square kernel, giving [B,h,w,U] in `dtype`; parameters are float32.
 
-    The padding is that of PyTorch's models: half the kernel, rounded down, on all four sides.
+    The padding is that of PyTorch's models: half the kernel, rounded down, on all four sides. So is the start, by the
+    number of outputs (He et al. 2015, arXiv 1502.01852).
     """
 
     features: int
@@ -31,7 +45,7 @@ class Conv(nn.Module):
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
-        kernel = self.param('kernel', he_normal, shape)
+        kernel = self.param('kernel', normal(2 / (self.kernel_size**2 * self.features)), shape)
         y = conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.kernel_size // 2)
         if self.use_bias:
             y = y + self.param('bias', nn.initializers.zeros, (self.features,)).astype(self.dtype)
@@ -63,4 +77,5 @@ def classify(model: nn.Module, x: Array, out: dict[str, Array]) -> tuple[Array, 
     x = out['pooled'] = perturb(model, 'pooled', global_average(x))
     for name in model.variables.get('perturbations', {}):
         lookup(out, name, 'layer')
-    return nn.Dense(model.num_classes, name='head')(x), out
+    head = nn.Dense(model.num_classes, kernel_init=normal(1 / x.shape[-1]), name='head')
+    return head(x), out
