@@ -22,6 +22,12 @@ GALLERIES = ('grad_cam', 'saliency')  # methods whose maps are shown, the first 
 CARDS = 6  # units an arm
 NAMES = 5  # of files left out
 
+# What happens in a round of each null model of `concepts.dissect`.
+NULLS = {
+    'image_permutation': 'images exchange their annotations, which stay in place',
+    'circular_shift': "each image's annotations are shifted at random",
+}
+
 
 def main() -> None:
     """Entry point; exit status 2 for a directory that holds no finished training, or a damaged one."""
@@ -146,6 +152,7 @@ def concepts_section(found: Study, look: dict[str, Look]) -> dict:
         return {'missing': missing(found)}
     return {
         'missing': '',
+        'null': NULLS[found.config['concepts']['null']],
         'panels': panels.concepts(found, look),
         'units': tables.units(found),
         'overlaps': tables.overlaps(found),

@@ -16,6 +16,7 @@ COUNT: Rule = (lambda v: v >= 1, '1 or more')
 NOT_NEGATIVE: Rule = (lambda v: v >= 0, '0 or more')
 SHARE: Rule = (lambda v: 0 < v < 1, 'between 0 and 1')
 REGIONS: Rule = (lambda v: v in ('box', 'exact'), "'box' or 'exact'")
+NULLS = ('image_permutation', 'circular_shift')
 RULES: dict[str, Rule] = {
     'data.image_size': (lambda v: v >= 16, '16 or more'),
     'data.order': (lambda v: v in ('own', 'shared'), "'own' or 'shared'"),
@@ -42,7 +43,8 @@ RULES: dict[str, Rule] = {
     'concepts.max_images': COUNT,
     'concepts.quantile': SHARE,
     'concepts.count_quantile': SHARE,
-    'concepts.rounds': COUNT,
+    'concepts.rounds': (lambda v: v >= 2, '2 or more'),
+    'concepts.null': (lambda v: v in NULLS, ' or '.join(map(repr, NULLS))),
 }
 
 

@@ -14,7 +14,7 @@ ALLOWED = {
     'alignment': set(),
     'attribution': set(),
     'checkpoint': set(),
-    'cli': {'experiment', 'explain', 'fields', 'inspection'},
+    'cli': {'experiment', 'explain', 'fields', 'inspection', 'writer'},
     'concepts': set(),
     'data': {'datasets'},
     'datasets': set(),
