@@ -27,7 +27,7 @@ from imbalance_jax.attribution import activations
 from imbalance_jax.datasets.store import SPLITS, Dataset
 from imbalance_jax.names import lookup
 from imbalance_jax.provenance import stage
-from imbalance_jax.writer import claim, read_arrays, write_arrays, write_json, write_table
+from imbalance_jax.writer import claim, lock, read_arrays, write_arrays, write_json, write_table
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
@@ -42,18 +42,24 @@ def run(config: ConfigDict, workdir: Path) -> None:
     dataset = load_dataset(config)
     check_splits(dataset)
     ready = build(config, dataset, members)
-    claim(workdir, config.to_dict())
-    if (workdir / 'predictions.npz').exists():
-        print(f'{workdir} is trained already.')
-    else:
-        write_json(workdir / 'members.json', members)
-        write_json(workdir / 'data.json', dataset.info)
-        write_arrays(workdir / 'contact_sheet.npz', **inspection.contact_sheet(dataset))
-        write_table(workdir, 'data', inspection.rows(dataset))
-        with stage(workdir, 'train', strategy=ready.place.strategy):
-            progress = loop.fit(ready, workdir)
-            write_predictions(ready, progress, dataset, workdir)
-    write_performance(config, dataset, members, workdir)
+    with lock(workdir):
+        claim(workdir, config.to_dict())
+        if (workdir / 'predictions.npz').exists():
+            print(f'{workdir} is trained already.')
+        else:
+            train_into(workdir, ready, dataset)
+        write_performance(config, dataset, members, workdir)
+
+
+def train_into(workdir: Path, ready: loop.Run, dataset: Dataset) -> None:
+    """Describes the members and the data, trains, and leaves predictions.npz as the last act."""
+    write_json(workdir / 'members.json', ready.rows)
+    write_json(workdir / 'data.json', dataset.info)
+    write_arrays(workdir / 'contact_sheet.npz', **inspection.contact_sheet(dataset))
+    write_table(workdir, 'data', inspection.rows(dataset))
+    with stage(workdir, 'train', strategy=ready.place.strategy):
+        progress = loop.fit(ready, workdir)
+        write_predictions(ready, progress, dataset, workdir)
 
 
 def make_members(config: ConfigDict) -> list[dict]:

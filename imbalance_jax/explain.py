@@ -20,8 +20,9 @@ from imbalance_jax.datasets.store import Dataset
 from imbalance_jax.names import lookup
 from imbalance_jax.provenance import stage
 from imbalance_jax.regions import Pairs, concept_masks, constant_maps, finding_pairs
-from imbalance_jax.writer import read_arrays, read_json, write_arrays, write_table
+from imbalance_jax.writer import lock, part, read_arrays, read_json, write_arrays, write_table
 
+PREDICTIONS = 'predictions.npz'
 SPLIT = 'test'  # the only split that is ever explained: maps on training images would flatter
 GALLERY = 3  # images a finding in the gallery
 TOP_IMAGES = 4  # a unit
@@ -58,15 +59,15 @@ def run(workdir: Path) -> None:
     workdir = Path(workdir)
     population.use_all_cores()
     trained = load(workdir)
-    with stage(workdir, 'explain', strategy=trained.place.strategy):
+    with lock(workdir), stage(workdir, 'explain', strategy=trained.place.strategy):
         align(trained, workdir)
         dissect(trained, workdir)
 
 
 def load(workdir: Path) -> Trained:
     """The population of a working directory, with its data."""
-    if not (workdir / 'predictions.npz').exists():
-        raise FileNotFoundError(f'{workdir} holds no finished training (predictions.npz is missing): run train first.')
+    if not (workdir / PREDICTIONS).exists():
+        raise FileNotFoundError(f'{workdir} holds no finished training ({PREDICTIONS} is missing): run train first.')
     config = ConfigDict(read_json(workdir / 'config.json'))
     members = read_json(workdir / 'members.json')
     dataset = experiment.load_dataset(config)
@@ -81,7 +82,7 @@ def load(workdir: Path) -> Trained:
         normalise=partial(data.normalise, mean=mean, std=std),
         place=run.place,
         variables=progress.best,
-        alive=read_arrays(workdir / 'predictions.npz')['alive'],
+        alive=read_arrays(workdir / PREDICTIONS)['alive'],
     )
 
 
@@ -97,12 +98,10 @@ def align(trained: Trained, workdir: Path) -> None:
     figures = {}
     for method in config.attribution.methods:
         path = workdir / 'explain' / f'alignment_{method}.npz'
-        if not path.exists():
-            write_arrays(path, **_align_method(trained, method, pairs))
-        figures[method] = read_arrays(path)
+        figures[method] = part(path, workdir / PREDICTIONS, partial(_align_method, trained, method, pairs))
     nulls = null_figures(pairs, finding_pairs(dataset, 'train', kind))
     options = (config.reference, config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
-    measured = {m: {k: v for k, v in f.items() if k != 'gallery'} for m, f in figures.items()}
+    measured = {m: {k: v for k, v in f.items() if k not in ('gallery', 'made_from')} for m, f in figures.items()}
     rows = localisation.rows(trained.members, measured, nulls, pairs, dataset.classes, trained.alive, *options)
     write_table(workdir, 'alignment', [{**row, 'split': SPLIT} for row in rows])
     shown = gallery_pairs(pairs)
@@ -204,23 +203,22 @@ def dissect(trained: Trained, workdir: Path) -> None:
     summary, units = [], []
     with display.show(f'explain: {layer} units', len(trained.members)) as update:
         for member in trained.members:
-            path = workdir / 'explain' / f'units_{member["member"]}.npz'
-            if not path.exists():
-                write_arrays(path, **_dissect_member(trained.config, features(member['member']), rows, masks, findings))
-            found = read_arrays(path)
+            number = member['member']
+            make = partial(_dissect_member, trained.config, features, number, rows, masks, findings)
+            found = part(workdir / 'explain' / f'units_{number}.npz', workdir / PREDICTIONS, make)
             counts = {name: found[name] for name in ('concepts', 'concepts_corrected')}
             summary += encoding.dissection_rows(member, found, dataset.concepts, layer, len(rows))
             summary += encoding.count_rows(member, counts, findings[findings.any(1)], dataset.classes, layer)
             units += encoding.unit_rows(member, found, dataset.concepts, layer, len(rows))
-            update(member['member'] + 1)
+            update(number + 1)
     summary += encoding.arm_rows(trained.members, summary, trained.alive)
     write_table(workdir, 'concepts', [{**row, 'split': SPLIT} for row in summary])
     write_table(workdir, 'units', [{**row, 'split': SPLIT} for row in units], encoding.UNIT_COLUMNS)
 
 
-def _dissect_member(config: ConfigDict, features, rows, masks, findings) -> dict[str, np.ndarray]:
+def _dissect_member(config: ConfigDict, features_of, number, rows, masks, findings) -> dict[str, np.ndarray]:
     """One member's units: overlaps with every concept, concepts an image, and the images that excite each unit most."""
-    config = config.concepts
+    config, features = config.concepts, features_of(number)
     key = jax.random.key(0)  # one null for all members: their differences are not the null's
     result = concepts.dissect(features, masks, config.quantile, config.null, config.rounds, key)
     boxed = findings.any(1)

@@ -1,9 +1,13 @@
 """The working directory: the only thing that training, explaining and analysis share. Every file appears whole."""
 
+import fcntl
 import json
 import os
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +51,40 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as arrays:
-        return dict(arrays)
+    """What `write_arrays` wrote; ValueError naming the file if it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        raise ValueError(f'{path} is damaged ({error}); delete it and run the same command again.') from error
+
+
+def part(path: Path, source: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The arrays of `path`, or what `make` gives, kept there: work is done once, unless `source` has changed since.
+
+    A damaged `path` is made again.
+    """
+    stamp = np.int64(zlib.crc32(Path(source).read_bytes()))
+    try:
+        kept = read_arrays(path)
+        if kept['made_from'] == stamp:
+            return kept
+    except (FileNotFoundError, ValueError):
+        pass
+    write_arrays(path, **make(), made_from=stamp)
+    return read_arrays(path)
+
+
+@contextmanager
+def lock(workdir: Path):
+    """Holds `workdir` for this process; ValueError if another process on this machine holds it."""
+    Path(workdir).mkdir(parents=True, exist_ok=True)
+    with open(Path(workdir) / '.lock', 'w') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ValueError(f'Another process is at work in {workdir}. Wait for it, or stop it.') from error
+        yield
 
 
 def claim(workdir: Path, config: dict) -> None:

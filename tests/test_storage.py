@@ -140,3 +140,28 @@ def test_table_says_the_same_in_both_formats(tmp_path):
     text, binary = pd.read_csv(tmp_path / 'results' / 'table.csv'), writer.read_table(tmp_path, 'table')
     assert list(text.columns) == list(binary.columns) == list(writer.COLUMNS)
     assert text['value'][0] == binary['value'][0] == 1 / 3
+
+
+def test_a_part_is_made_once_and_again_when_its_source_changes(tmp_path):
+    source, made = tmp_path / 'source', []
+
+    def make():
+        made.append(1)
+        return {'count': np.array(len(made))}
+
+    source.write_text('a')
+    assert [int(writer.part(tmp_path / 'part.npz', source, make)['count']) for _ in range(2)] == [1, 1]
+    source.write_text('b')
+    assert int(writer.part(tmp_path / 'part.npz', source, make)['count']) == 2
+    (tmp_path / 'part.npz').write_bytes(b'PK')
+    with pytest.raises(ValueError, match=r'part\.npz is damaged'):
+        writer.read_arrays(tmp_path / 'part.npz')
+    assert int(writer.part(tmp_path / 'part.npz', source, make)['count']) == 3
+
+
+def test_a_working_directory_has_one_owner_at_a_time(tmp_path):
+    run = tmp_path / 'run'
+    with writer.lock(run), pytest.raises(ValueError, match='Another process'), writer.lock(run):
+        pass
+    with writer.lock(run):
+        pass
