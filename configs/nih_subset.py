@@ -1,6 +1,7 @@
 """The study on 1,000 real images of NIH ChestX-ray14: too few for published figures, enough to see it whole.
 
-All of the sample's images in the official test list have pneumonia, so the split is a random one of its patients.
+All of the sample's images in the official test list have pneumonia, so the split is a random one of its patients,
+but for those with a box, which are all test as in the official one.
 
     bash launch/study.sh configs/nih_subset.py runs/nih_subset --config.data.nih_chest_xray14.manual_dir=FOLDER
 """

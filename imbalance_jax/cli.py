@@ -29,15 +29,15 @@ def main() -> None:
         print(USAGE, end='')
         sys.exit(0 if arguments else 2)
     try:
-        _run([a for a in arguments if not a.startswith('-')], sys.argv)
-    except (ValueError, FileNotFoundError, FloatingPointError) as error:
+        _run(sys.argv)
+    except (ValueError, OSError, FloatingPointError) as error:
         if '--traceback' in arguments:
             traceback.print_exc()
         print(f'error: {error}', file=sys.stderr)
-        sys.exit(1 if isinstance(error, FloatingPointError) else 2)
+        sys.exit(2 if isinstance(error, (ValueError, FileNotFoundError)) else 1)
 
 
-def _run(words: list[str], argv: list[str]) -> None:
+def _run(argv: list[str]) -> None:
     from absl import flags
     from ml_collections import config_flags
 
@@ -46,13 +46,12 @@ def _run(words: list[str], argv: list[str]) -> None:
     config_flags.DEFINE_config_file('config', lock_config=True)
     flags.DEFINE_string('workdir', None, 'where train and explain keep everything')
     flags.DEFINE_bool('traceback', False, 'with an error, show where it happened')
-    verb = lookup(VERBS, ' '.join(words), 'verb')
     try:
-        flags.FLAGS(argv)
-    except (AttributeError, KeyError, TypeError, flags.Error) as error:
+        words = flags.FLAGS(argv)[1:]
+    except (AttributeError, KeyError, TypeError, SyntaxError, flags.Error) as error:
         _check_overrides(argv)
         raise ValueError(' '.join(str(error).split())) from error
-    verb(flags.FLAGS)
+    lookup(VERBS, ' '.join(words), 'verb')(flags.FLAGS)
 
 
 def _check_overrides(argv: list[str]) -> None:
@@ -63,8 +62,11 @@ def _check_overrides(argv: list[str]) -> None:
 
     known = flatten(base.get_config().to_dict())
     for argument in argv:
+        name = argument.removeprefix('--config.').partition('=')[0]
+        if argument.startswith('--config.arms.'):
+            raise ValueError(f'{name}: what an arm does not say yet is set in the config file, not by a flag.')
         if argument.startswith('--config.'):
-            lookup(known, argument.removeprefix('--config.').partition('=')[0], 'config field')
+            lookup(known, name, 'config field')
 
 
 def _config(flags):
@@ -117,3 +119,7 @@ def _explain(flags) -> None:
 
 
 VERBS = {'data prepare': _prepare, 'data inspect': _inspect, 'train': _train, 'explain': _explain}
+
+
+if __name__ == '__main__':
+    main()

@@ -54,7 +54,9 @@ def class_counts(arrays: Arrays) -> tuple[np.ndarray, np.ndarray]:
 
 def grey_statistics(images: np.ndarray) -> tuple[float, float]:
     """Mean and standard deviation of the grey value in 0..1, exactly, from the histogram of uint8 images."""
-    histogram = np.bincount(np.asarray(images).ravel(), minlength=256).astype(np.float64)
+    histogram = np.zeros(256)
+    for block in np.array_split(np.asarray(images), max(1, len(images) // 1024)):  # bincount widens what it counts
+        histogram += np.bincount(block.ravel(), minlength=256)
     value = np.arange(256) / 255
     mean = (histogram * value).sum() / histogram.sum()
     return float(mean), float(np.sqrt((histogram * (value - mean) ** 2).sum() / histogram.sum()))

@@ -27,7 +27,7 @@ from imbalance_jax.attribution import activations
 from imbalance_jax.datasets.store import SPLITS, Dataset
 from imbalance_jax.names import lookup
 from imbalance_jax.provenance import stage
-from imbalance_jax.writer import claim, lock, read_arrays, write_arrays, write_json, write_table
+from imbalance_jax.writer import claim, lock, read_arrays, read_json, write_arrays, write_json, write_table
 
 
 def run(config: ConfigDict, workdir: Path) -> None:
@@ -37,6 +37,7 @@ def run(config: ConfigDict, workdir: Path) -> None:
     for anything wrong with the config, the data or the working directory, before anything is compiled.
     """
     workdir = Path(workdir)
+    check_blocks(config)
     members = make_members(config)
     population.use_all_cores()
     dataset = load_dataset(config)
@@ -44,11 +45,26 @@ def run(config: ConfigDict, workdir: Path) -> None:
     ready = build(config, dataset, members)
     with lock(workdir):
         claim(workdir, config.to_dict())
-        if (workdir / 'predictions.npz').exists():
+        check_same_data(dataset, workdir)
+        if is_finished(workdir, ready):
             print(f'{workdir} is trained already.')
         else:
             train_into(workdir, ready, dataset)
         write_performance(config, dataset, members, workdir)
+
+
+def is_finished(workdir: Path, ready: loop.Run) -> bool:
+    """Whether the predictions are there, and the checkpoint that they come from."""
+    if not (workdir / 'predictions.npz').exists():
+        return False
+    return loop.restore_finished(ready, workdir / 'checkpoints') is not None
+
+
+def check_same_data(dataset: Dataset, workdir: Path) -> None:
+    """Raises ValueError if `workdir` was begun with other data: files of the source may have changed since."""
+    path = Path(workdir) / 'data.json'
+    if path.exists() and read_json(path)['fingerprint'] != dataset.info['fingerprint']:
+        raise ValueError(f'{workdir} was begun with other data than {dataset.info["name"]} is now: take another.')
 
 
 def train_into(workdir: Path, ready: loop.Run, dataset: Dataset) -> None:
@@ -92,17 +108,47 @@ def build_model(config: ConfigDict, num_classes: int):
     return models.make(config.model.name, num_classes, **config.model.get(config.model.name, {}))
 
 
-def check_explanation(config: ConfigDict, model, image_shape: tuple[int, int, int]) -> None:
-    """Raises ValueError for a layer or an attribution method that `explain` would look for in vain after training."""
+def check_explanation(config: ConfigDict, model, image_shape: tuple[int, int, int], num_images: int) -> None:
+    """Raises ValueError for whatever `explain` would trip over after training: methods, their options, layers."""
     known = {**attribution.METHODS, **attribution.CAMS}
-    for method in config.attribution.methods:
-        found = inspect.signature(lookup(known, method, 'attribution method')).parameters
-        for option in config.attribution.get(method, {}):
-            lookup(found, option, f'option of attribution method {method!r}')
     image = jnp.zeros((1, *image_shape))
+    for method in config.attribution.methods:
+        found, options = lookup(known, method, 'attribution method'), dict(config.attribution.get(method, {}))
+        for option in options:
+            lookup(_options(found), option, f'option of attribution method {method!r}:')
+        if method in attribution.METHODS:
+            key = {'key': jax.random.key(0)} if method in attribution.NEEDS_KEY else {}
+            run = partial(found, lambda x: x.mean((1, 2, 3)), **options, **key)
+            try:
+                jax.eval_shape(run, image)
+            except (TypeError, ZeroDivisionError) as error:
+                raise ValueError(f'config.attribution.{method} is {options}: {error}') from error
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), image, mutable=['params', 'batch_stats']))
-    for layer in (config.attribution.layer, config.concepts.layer):
-        activations.last_stage(model, variables, image_shape, layer)
+    activations.last_stage(model, variables, image_shape, config.attribution.layer)
+    height, width, _ = activations.layer_shape(model, variables, image_shape, config.concepts.layer)
+    positions = height * width * min(num_images, config.concepts.max_images)
+    if config.concepts.quantile * positions < 1:
+        share = f'{config.concepts.quantile} of the {positions} positions of the layer in the test images'
+        raise ValueError(f'config.concepts.quantile: {share} is less than one; take a larger share or more images.')
+
+
+def _options(method) -> dict:
+    """The options of an attribution method, less what the study itself gives it."""
+    parameters = inspect.signature(method).parameters
+    return {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY and name != 'key'}
+
+
+def check_blocks(config: ConfigDict) -> None:
+    """Raises ValueError for a block of options of a data set, model or attribution method that there is not."""
+    known = {
+        'data': (datasets.DATASETS, 'data set'),
+        'model': (models.MODELS, 'model'),
+        'attribution': ({**attribution.METHODS, **attribution.CAMS}, 'attribution method'),
+    }
+    for block, (table, what) in known.items():
+        for name, value in config[block].items():
+            if isinstance(value, ConfigDict):
+                lookup(table, name, f'{what} in config.{block}:')
 
 
 def build_losses(members: list[dict], arrays: data.Arrays) -> list:
@@ -122,7 +168,7 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> loop.Run
     loss_functions = build_losses(members, arrays)
     functions = [lookup(samplers.SAMPLERS, name, 'sampler') for name in population.distinct(members, 'sampler')]
     model = build_model(config, arrays.labels.shape[1])
-    check_explanation(config, model, arrays.images.shape[1:])
+    check_explanation(config, model, arrays.images.shape[1:], len(dataset.rows('test')))
     mean, std = data.grey_statistics(arrays.images)
     factor = train.schedule(config.train.warmup_steps, epochs * steps, config.train.rate_floor)
     step = train.make_train_step(model, loss_functions, factor)
@@ -180,7 +226,7 @@ def write_predictions(run: loop.Run, progress: loop.Progress, dataset: Dataset, 
 
 
 def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path) -> None:
-    """results/performance and results/data, from predictions.npz alone."""
+    """results/performance, from predictions.npz alone."""
     predictions = read_arrays(workdir / 'predictions.npz')
     rows = []
     for split in ('validation', 'test'):

@@ -57,22 +57,31 @@ def run(workdir: Path) -> None:
     Raises FileNotFoundError if it holds no finished training.
     """
     workdir = Path(workdir)
+    check_trained(workdir)
     population.use_all_cores()
-    trained = load(workdir)
-    with lock(workdir), stage(workdir, 'explain', strategy=trained.place.strategy):
-        align(trained, workdir)
-        dissect(trained, workdir)
+    with lock(workdir):
+        trained = load(workdir)
+        with stage(workdir, 'explain', strategy=trained.place.strategy):
+            align(trained, workdir)
+            dissect(trained, workdir)
+
+
+def check_trained(workdir: Path) -> None:
+    """Raises FileNotFoundError unless `workdir` holds a finished training."""
+    if not (workdir / PREDICTIONS).exists():
+        raise FileNotFoundError(f'{workdir} holds no finished training ({PREDICTIONS} is missing): run train first.')
 
 
 def load(workdir: Path) -> Trained:
     """The population of a working directory, with its data."""
-    if not (workdir / PREDICTIONS).exists():
-        raise FileNotFoundError(f'{workdir} holds no finished training ({PREDICTIONS} is missing): run train first.')
     config = ConfigDict(read_json(workdir / 'config.json'))
     members = read_json(workdir / 'members.json')
     dataset = experiment.load_dataset(config)
+    experiment.check_same_data(dataset, workdir)
     run = experiment.build(config, dataset, members)
-    _, progress = loop.restore(run, workdir / 'checkpoints')
+    progress = loop.restore_finished(run, workdir / 'checkpoints')
+    if progress is None:
+        raise ValueError(f'The last checkpoint of {workdir} is missing or damaged: run train again, it makes it anew.')
     mean, std = data.grey_statistics(dataset.images[dataset.rows('train')])
     return Trained(
         config=config,
@@ -99,7 +108,8 @@ def align(trained: Trained, workdir: Path) -> None:
     for method in config.attribution.methods:
         path = workdir / 'explain' / f'alignment_{method}.npz'
         figures[method] = part(path, workdir / PREDICTIONS, partial(_align_method, trained, method, pairs))
-    nulls = null_figures(pairs, finding_pairs(dataset, 'train', kind))
+    constant = constant_maps(finding_pairs(dataset, 'train', kind), pairs)
+    nulls = null_figures(pairs, constant)
     options = (config.reference, config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
     measured = {m: {k: v for k, v in f.items() if k not in ('gallery', 'made_from')} for m, f in figures.items()}
     rows = localisation.rows(trained.members, measured, nulls, pairs, dataset.classes, trained.alive, *options)
@@ -107,38 +117,37 @@ def align(trained: Trained, workdir: Path) -> None:
     shown = gallery_pairs(pairs)
     images = dataset.images[pairs.image[shown], :, :, 0]
     chosen = {'images': images, 'row': pairs.image[shown], 'finding': pairs.finding[shown], 'mask': pairs.mask[shown]}
-    constant = constant_maps(finding_pairs(dataset, 'train', kind), pairs)[shown]
-    write_arrays(workdir / 'explain' / 'gallery.npz', **chosen, constant=constant.astype(np.float16))
+    write_arrays(workdir / 'explain' / 'gallery.npz', **chosen, constant=constant[shown].astype(np.float16))
 
 
 def make_maps(trained: Trained, method: str) -> Callable:
-    """Returns `maps(variables, images [B,H,W,C] uint8, classes [B]) -> [B,H,W]` of one member."""
+    """Returns `maps(variables, images [B,H,W,C] uint8, classes [B], number of the batch) -> [B,H,W]` of one member."""
     model, normalise, setting = trained.model, trained.normalise, trained.config.attribution
     if method in attribution.CAMS:
         layer = trained.layer_of(setting.layer)
 
-        def cam(variables, images, classes):
+        def cam(variables, images, classes, number):
             at = activations.activation_and_gradient(model, variables, normalise(images), classes, layer)
             return attribution.upsample(attribution.CAMS[method](*at), images.shape[1:3])
 
         return cam
     explain = lookup(attribution.METHODS, method, 'attribution method')
     options = dict(setting.get(method, {}))
-    if method in attribution.NEEDS_KEY:
-        options = {**options, 'key': jax.random.key(0)}
 
-    def maps(variables, images, classes):
+    def maps(variables, images, classes, number):
         def score(x):
             return activations.class_logits(model.apply(variables, x)[0], classes)
 
-        return explain(score, normalise(images), **options)
+        key = {'key': jax.random.fold_in(jax.random.key(0), number)} if method in attribution.NEEDS_KEY else {}
+        return explain(score, normalise(images), **options, **key)
 
     return maps
 
 
 def gallery_pairs(pairs: Pairs) -> np.ndarray:
-    """The first few pairs of every finding."""
-    return np.concatenate([np.flatnonzero(pairs.finding == k)[:GALLERY] for k in np.unique(pairs.finding)])
+    """The first few pairs of every finding, in the order of the pairs."""
+    first = [np.flatnonzero(pairs.finding == k)[:GALLERY] for k in np.unique(pairs.finding)]
+    return np.sort(np.concatenate(first))
 
 
 def _align_method(trained: Trained, method: str, pairs: Pairs) -> dict[str, np.ndarray]:
@@ -146,8 +155,8 @@ def _align_method(trained: Trained, method: str, pairs: Pairs) -> dict[str, np.n
     place, size = trained.place, trained.config.attribution.batch_size
     maps = make_maps(trained, method)
 
-    def measure(variables, images, classes, masks):
-        found = maps(variables, images, classes)
+    def measure(variables, images, classes, masks, number):
+        found = maps(variables, images, classes, number)
         return alignment.measure(found, masks), found
 
     measure = place.map(measure)
@@ -156,7 +165,7 @@ def _align_method(trained: Trained, method: str, pairs: Pairs) -> dict[str, np.n
     with display.show(f'explain: {method}', count) as update:
         for start in range(0, count, size):
             index = np.arange(start, start + size) % count  # the last batch starts again to be full
-            batch = (trained.dataset.images[pairs.image[index]], pairs.finding[index], pairs.mask[index])
+            batch = (trained.dataset.images[pairs.image[index]], pairs.finding[index], pairs.mask[index], start // size)
             figures, found = measure(trained.variables, *place.shared(batch))
             parts.append(place.fetch(figures))
             first = np.isin(index, shown) & (np.arange(start, start + size) < count)
@@ -166,10 +175,9 @@ def _align_method(trained: Trained, method: str, pairs: Pairs) -> dict[str, np.n
     return {**joined, 'gallery': np.concatenate(gallery, axis=1)}
 
 
-def null_figures(pairs: Pairs, train: Pairs) -> dict[str, dict[str, np.ndarray]]:
+def null_figures(pairs: Pairs, constant: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
     """The same figures of maps that know no model: one everywhere, the image centre, the best constant map."""
     centre = np.broadcast_to(alignment.centre_map(pairs.mask.shape[1:]), pairs.mask.shape)
-    constant = constant_maps(train, pairs)
     fitted = np.isfinite(constant).all((1, 2))
     found = alignment.measure(np.nan_to_num(constant), pairs.mask)
     return {
@@ -197,14 +205,15 @@ def dissect(trained: Trained, workdir: Path) -> None:
     if not masks.any():
         print(f'The {SPLIT} split has no annotated region: no concepts.')
         return
-    findings = masks[..., : len(dataset.classes)].any((1, 2))
+    boxes = concept_masks(dataset, rows, 'box')[..., : len(dataset.classes)]
     write_arrays(workdir / 'explain' / 'probe.npz', images=dataset.images[rows, :, :, 0], rows=rows)
+    findings = boxes.any((1, 2))
     features = make_features(trained, layer, rows)
     summary, units = [], []
     with display.show(f'explain: {layer} units', len(trained.members)) as update:
         for member in trained.members:
             number = member['member']
-            make = partial(_dissect_member, trained.config, features, number, rows, masks, findings)
+            make = partial(_dissect_member, trained.config, features, number, rows, masks, boxes.any(-1))
             found = part(workdir / 'explain' / f'units_{number}.npz', workdir / PREDICTIONS, make)
             counts = {name: found[name] for name in ('concepts', 'concepts_corrected')}
             summary += encoding.dissection_rows(member, found, dataset.concepts, layer, len(rows))
@@ -216,18 +225,21 @@ def dissect(trained: Trained, workdir: Path) -> None:
     write_table(workdir, 'units', [{**row, 'split': SPLIT} for row in units], encoding.UNIT_COLUMNS)
 
 
-def _dissect_member(config: ConfigDict, features_of, number, rows, masks, findings) -> dict[str, np.ndarray]:
-    """One member's units: overlaps with every concept, concepts an image, and the images that excite each unit most."""
+def _dissect_member(config: ConfigDict, features_of, number, rows, masks, where) -> dict[str, np.ndarray]:
+    """One member's units: overlaps with every concept, concepts an image, and the images that excite each unit most.
+
+    masks: [n,H,W,S] what units are held against; where: [n,H,W] an image's boxes, in which the study counts.
+    """
     config, features = config.concepts, features_of(number)
     key = jax.random.key(0)  # one null for all members: their differences are not the null's
     result = concepts.dissect(features, masks, config.quantile, config.null, config.rounds, key)
-    boxed = findings.any(1)
-    where = masks[boxed][..., : findings.shape[1]].any(-1)
+    boxed = where.any((1, 2))
+    where = where[boxed]
     size, quantile = masks.shape[1:3], config.count_quantile
     study = concepts.count(features[boxed], size, quantile, where)
     threshold = concepts.thresholds(features, 1 - quantile)
     corrected = concepts.count(features[boxed], size, quantile, where, convention='corrected', threshold=threshold)
-    top = concepts.top_images(features, TOP_IMAGES)
+    top = concepts.top_images(features, min(TOP_IMAGES, len(features)))
     maps = features[top, :, :, np.arange(len(top))[:, None]].astype(np.float16)
     return {**result, 'concepts': study, 'concepts_corrected': corrected, 'top': top, 'top_maps': maps}
 

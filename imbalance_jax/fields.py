@@ -1,5 +1,6 @@
 """Checks of a config: every field known, of the right type and in range, before anything else happens."""
 
+import math
 from collections.abc import Callable
 
 from ml_collections import ConfigDict
@@ -11,9 +12,9 @@ from imbalance_jax.writer import flatten
 BLOCKS = ('arms', 'data.', 'model.', 'attribution.')
 
 Rule = tuple[Callable, str]
-POSITIVE: Rule = (lambda v: v > 0, 'more than 0')
+POSITIVE: Rule = (lambda v: 0 < v < math.inf, 'more than 0, and finite')
 COUNT: Rule = (lambda v: v >= 1, '1 or more')
-NOT_NEGATIVE: Rule = (lambda v: v >= 0, '0 or more')
+NOT_NEGATIVE: Rule = (lambda v: 0 <= v < math.inf, '0 or more, and finite')
 SHARE: Rule = (lambda v: 0 < v < 1, 'between 0 and 1')
 REGIONS: Rule = (lambda v: v in ('box', 'exact'), "'box' or 'exact'")
 NULLS = ('image_permutation', 'circular_shift')
@@ -40,7 +41,7 @@ RULES: dict[str, Rule] = {
     'concepts.regions': REGIONS,
     'attribution.batch_size': COUNT,
     'attribution.max_pairs': NOT_NEGATIVE,
-    'concepts.max_images': COUNT,
+    'concepts.max_images': (lambda v: v >= 16, '16 or more'),
     'concepts.quantile': SHARE,
     'concepts.count_quantile': SHARE,
     'concepts.rounds': (lambda v: v >= 2, '2 or more'),
@@ -51,6 +52,9 @@ RULES: dict[str, Rule] = {
 def check(config: ConfigDict, base: ConfigDict) -> None:
     """Raises ValueError naming the first field that `base` does not have, or whose type or value is wrong."""
     known, fields = flatten(base.to_dict()), flatten(config.to_dict())
+    for name in known:
+        if not name.startswith(BLOCKS) and name not in fields:
+            raise ValueError(f'config.{name} is missing; start from configs/base.py, which has every field.')
     for name, value in fields.items():
         if name not in known and _is_option(name):
             continue

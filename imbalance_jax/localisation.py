@@ -3,6 +3,7 @@
 import numpy as np
 
 from imbalance_jax import tables
+from imbalance_jax.metrics import macro
 from imbalance_jax.regions import Pairs
 from imbalance_jax.statistics import cluster_weights, paired_difference, weighted_mean
 
@@ -40,10 +41,7 @@ def summarise(figures: dict, finding: np.ndarray, num_classes: int, weights: np.
 def _with_macro(values: np.ndarray) -> np.ndarray:
     """[..., K + 1] with all pairs last, to [..., K + 2] with the mean over findings before it."""
     findings = values[..., :-1]
-    finite = np.isfinite(findings)
-    with np.errstate(invalid='ignore'):
-        macro = np.where(finite, findings, 0).sum(-1) / finite.sum(-1)
-    return np.concatenate([findings, macro[..., None], values[..., -1:]], axis=-1)
+    return np.concatenate([findings, macro(findings)[0][..., None], values[..., -1:]], axis=-1)
 
 
 def rows(members, figures: dict, nulls: dict, pairs: Pairs, classes, alive, reference, rounds, seed) -> list[dict]:
@@ -77,11 +75,13 @@ def rows(members, figures: dict, nulls: dict, pairs: Pairs, classes, alive, refe
                 constant = np.broadcast_to(null_values['constant map'][name], one.shape)
                 constant_many = np.broadcast_to(null_rounds[name][:, None], many.shape)
                 skill = paired_difference(one, constant, many, constant_many, seed)
-                result += tables.interval_rows(row, skill, names, f'{name}_skill', len(numbers))
+                seeds = int(np.isfinite(one).any(1).sum())
+                result += tables.interval_rows(row, skill, names, f'{name}_skill', seeds)
                 if arm != reference:
                     other = arms[reference]
                     difference = paired_difference(one, living[name][other], many, resampled[name][:, other], seed)
-                    result += tables.interval_rows(row, difference, names, f'{name}_difference', len(numbers))
+                    seeds = int(np.isfinite(one + living[name][other]).any(1).sum())
+                    result += tables.interval_rows(row, difference, names, f'{name}_difference', seeds)
     return result
 
 

@@ -17,6 +17,7 @@ from imbalance_jax.population import Member, Placement
 from imbalance_jax.train import State
 from imbalance_jax.writer import append_metrics, rewind_metrics
 
+SIGNALS = [name for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name)]
 RESUMABLE = 75  # exit status after a signal: all is saved, the same command goes on (EX_TEMPFAIL)
 
 
@@ -76,6 +77,12 @@ def restore(run: Run, folder: Path) -> tuple[int, Progress] | None:
     return found and (found[0], run.place.members(found[1]))
 
 
+def restore_finished(run: Run, folder: Path) -> Progress | None:
+    """The checkpoint of the last step, or None if it is not there or not sound."""
+    found = restore(run, folder)
+    return found[1] if found and found[0] == run.epochs * run.steps else None
+
+
 def fit(run: Run, workdir: Path) -> Progress:
     """Trains to the end, from the newest checkpoint of `workdir` if there is one.
 
@@ -97,16 +104,22 @@ def fit(run: Run, workdir: Path) -> Progress:
             checkpoint.save(folder, step, run.place.fetch(progress))
             if stop and epoch + 1 < run.epochs:
                 raise SystemExit(RESUMABLE)
+    _release_signals()
     return progress
 
 
 def _catch_signals() -> list:
     """A list that stays empty until the process is asked to stop."""
     asked = []
-    for name in ('SIGTERM', 'SIGUSR1'):
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), lambda number, frame: asked.append(number))
+    for name in SIGNALS:
+        signal.signal(getattr(signal, name), lambda number, frame: asked.append(number))
     return asked
+
+
+def _release_signals() -> None:
+    """What comes after training is short and can be repeated: a signal ends it as usual."""
+    for name in SIGNALS:
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 def _train_epoch(run: Run, progress: Progress, epoch: int, step: int, folder: Path, stop: list, update: Callable):
@@ -138,10 +151,11 @@ def _evaluate_epoch(run: Run, progress: Progress, epoch: int, workdir: Path) -> 
     place, state = run.place, progress.state
     logits = predict(run.programs, place, state.variables, run.validation.images, run.batch_size)
     labels, mask = run.validation.labels, run.validation.label_mask
-    auroc, precision = (
-        metrics.macro(f(logits, labels, mask))[0] for f in (metrics.auroc, metrics.average_precision)
-    )
-    alive, loss = place.fetch(state.alive), place.fetch(state.loss_sum) / run.steps
+    ranking = metrics.ranking(logits, labels, mask)
+    # In float32, as checkpoints keep it: an equal score is no improvement, before and after a resume.
+    auroc, precision = (np.float32(metrics.macro(ranking[name])[0]) for name in ('auroc', 'average_precision'))
+    alive = place.fetch(state.alive)
+    loss = np.where(alive, place.fetch(state.loss_sum) / run.steps, np.nan)
     if not alive.any():
         raise FloatingPointError(f'No member is alive after epoch {epoch}: every loss became non-finite.')
     best_score, best_epoch = place.fetch(progress.best_score), place.fetch(progress.best_epoch)

@@ -16,24 +16,30 @@ def rows(members: list[dict], probabilities, labels, mask, patients, alive, clas
     from the weights it had, and no part in the ensemble, the means and the differences.
     """
     names = [*classes, MACRO, MICRO]
-    counts = [*mask.sum(0).astype(int), len(classes), int(mask.sum())]
-    values = _by_name(metrics.evaluate(probabilities, labels, mask))
+    found = metrics.evaluate(probabilities, labels, mask)
+    values, defined = _by_name(found), found['defined']
+    counts = [*mask.sum(0).astype(int), None, int(mask.sum())]  # of the macro mean: the classes in it, by metric
     correct = metrics.subset_accuracy(probabilities, labels, mask)
     result = _data_rows(labels, mask, names[:-1])
     for row in members:
         i = row['member']
         own = {metric: value[i] for metric, value in values.items()}
-        result += _rows(own, names, counts, lambda row=row, **f: tables.of_member(row, method='member', **f))
+        most = {metric: number[i] for metric, number in defined.items()}
+        named = tables.of_member(row, method='member')
+        result += _rows(named, own, names, counts, most)
         for metric, value in (('subset_accuracy', correct[i]), ('alive', alive[i])):
             fields = {'class': IMAGE, 'method': 'member', 'metric': metric, 'value': float(value), 'n': len(labels)}
             result.append(tables.of_member(row, **fields))
     first = {arm: members[numbers[0]] for arm, numbers in tables.by_arm(members).items()}
     living = np.where(alive[:, None, None], probabilities, np.nan)
     arms, together = metrics.seed_ensemble(living, [row['arm'] for row in members])
-    ensembles = _by_name(metrics.evaluate(together, labels, mask))
+    found = metrics.evaluate(together, labels, mask)
+    ensembles, defined = _by_name(found), found['defined']
     for number, arm in enumerate(arms):
         own = {metric: value[number] for metric, value in ensembles.items()}
-        result += _rows(own, names, counts, lambda arm=arm, **f: tables.of_arm(first[arm], method='ensemble', **f))
+        most = {metric: value[number] for metric, value in defined.items()}
+        row = tables.of_arm(first[arm], method='ensemble')
+        result += _rows(row, own, names, counts, most)
         for metric, value in values.items():
             seeds = [row['member'] for row in members if row['arm'] == arm]
             finite = np.where(alive[seeds, None], value[seeds], np.nan)
@@ -50,12 +56,13 @@ def _by_name(found: dict) -> dict[str, np.ndarray]:
     }
 
 
-def _rows(values: dict, names, counts, make) -> list[dict]:
-    return [
-        make(**{'class': name, 'metric': metric, 'value': value[k], 'n': counts[k]})
-        for metric, value in values.items()
-        for k, name in enumerate(names)
-    ]
+def _rows(row: dict, values: dict, names, counts, defined: dict) -> list[dict]:
+    result = []
+    for metric, value in values.items():
+        for k, name in enumerate(names):
+            n = defined[metric] if name == MACRO else counts[k]
+            result.append({**row, 'class': name, 'metric': metric, 'value': value[k], 'n': n})
+    return result
 
 
 def _data_rows(labels, mask, names) -> list[dict]:

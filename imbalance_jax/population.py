@@ -1,5 +1,6 @@
 """The population: members from arms and seeds, and the one mapper that runs a member's function for all of them."""
 
+import math
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
@@ -52,15 +53,25 @@ def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: s
     """
     if reference not in arms:
         raise ValueError(f'config.reference is {reference!r}, which is no arm. Arms: {", ".join(sorted(arms))}.')
-    if not seeds or len(set(seeds)) != len(seeds) or min(seeds) < 0:
-        raise ValueError(f'config.seeds must be different numbers >= 0, at least one; it is {tuple(seeds)}.')
+    whole = all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**32 for seed in seeds)
+    if not seeds or not whole or len(set(seeds)) != len(seeds):
+        raise ValueError(f'config.seeds must be one or more different whole numbers below 2^32, not {tuple(seeds)}.')
     rows = []
     for name in sorted(arms, key=lambda name: (name != reference, name)):
         arm = {'loss': name, 'sampler': 'natural', **defaults, **arms[name]}
         own = {key: arm[key] for key in OWN}
+        _check_rates(name, own)
         hyper = {key: value for key, value in arm.items() if key not in OWN}
         rows += [{'arm': name, **own, 'hyper': hyper, 'seed': int(seed)} for seed in seeds]
     return [{'member': i, **row} for i, row in enumerate(rows)]
+
+
+def _check_rates(arm: str, own: Mapping) -> None:
+    for key, least in (('learning_rate', 'more than 0'), ('weight_decay', '0 or more')):
+        value = own[key]
+        number = isinstance(value, (int, float)) and math.isfinite(value)
+        if not number or value < 0 or (value == 0 and key == 'learning_rate'):
+            raise ValueError(f'config.arms.{arm}.{key} is {value!r}; it must be a finite number, {least}.')
 
 
 def distinct(rows: Sequence[dict], key: str) -> list:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+UNFINISHED = '.unfinished'
 COLUMNS = ('arm', 'loss', 'sampler', 'seed', 'class', 'split', 'method', 'metric', 'value', 'n')
 
 
@@ -20,7 +21,7 @@ def atomic(path: Path, write: Callable) -> None:
     """Calls `write(binary file)` on a temporary neighbour of `path` and renames it: a reader never sees half a file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.')
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix=UNFINISHED)
     try:
         with os.fdopen(handle, 'wb') as file:
             write(file)
@@ -67,7 +68,7 @@ def part(path: Path, source: Path, make: Callable[[], dict[str, np.ndarray]]) ->
     stamp = np.int64(zlib.crc32(Path(source).read_bytes()))
     try:
         kept = read_arrays(path)
-        if kept['made_from'] == stamp:
+        if kept.get('made_from') == stamp:
             return kept
     except (FileNotFoundError, ValueError):
         pass
@@ -77,13 +78,18 @@ def part(path: Path, source: Path, make: Callable[[], dict[str, np.ndarray]]) ->
 
 @contextmanager
 def lock(workdir: Path):
-    """Holds `workdir` for this process; ValueError if another process on this machine holds it."""
+    """Holds `workdir` for this process; ValueError if another process on this machine holds it.
+
+    What a killed process left half-written is removed.
+    """
     Path(workdir).mkdir(parents=True, exist_ok=True)
     with open(Path(workdir) / '.lock', 'w') as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise ValueError(f'Another process is at work in {workdir}. Wait for it, or stop it.') from error
+        for left in Path(workdir).rglob(f'.*{UNFINISHED}'):
+            left.unlink()
         yield
 
 

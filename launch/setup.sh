@@ -4,18 +4,26 @@
 purpose="$1"
 
 find_python() {
+    local candidate version newer=""
     for candidate in "${PYTHON:-python3}" python3.13 python3.12 python3.11; do
-        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+        version="$("$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" || continue
+        if [ -f "launch/constraints/python$version.txt" ]; then
             echo "$candidate"
             return
         fi
+        "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' && newer="${newer:-$candidate}"
     done
+    if [ -n "$newer" ]; then
+        echo "$newer"
+        return
+    fi
     echo "error: Python 3.11 or newer is needed; found $(python3 --version 2>&1). Set PYTHON to one." >&2
     return 1
 }
 
 make_environment() {
     local python="$1"
+    rm -rf .venv
     "$python" -m venv .venv 2>/dev/null && return
     # Debian splits ensurepip off: an environment without pip, filled by the pip outside.
     rm -rf .venv
@@ -48,6 +56,9 @@ install() {
 }
 
 python="$(find_python)"
-[ -x .venv/bin/python ] || make_environment "$python"
+if [ ! -f .venv/made ]; then  # none, or one that was interrupted
+    make_environment "$python"
+    touch .venv/made
+fi
 install "$python"
 source .venv/bin/activate

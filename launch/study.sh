@@ -6,10 +6,11 @@ if [ $# -lt 2 ]; then
     sed -n '2,3s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
-config="$(realpath "$1")" workdir="$(realpath -m "$2")"
+config="$1" workdir="$2" here="$PWD"
 shift 2
 cd "$(dirname "$0")/.."
 source launch/setup.sh run
+cd "$here"  # what the config and the flags say of paths is meant from here
 imbalance-jax train --config="$config" --workdir="$workdir" "$@"
 imbalance-jax explain --workdir="$workdir"
 python -m analysis.report "$workdir"

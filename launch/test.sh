@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source launch/setup.sh test
 ruff check .
-JAX_PLATFORMS=cpu pytest "$@"
+JAX_PLATFORMS=cpu pytest -n auto --dist loadfile "$@"

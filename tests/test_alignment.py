@@ -191,7 +191,7 @@ def test_min_max_spans_zero_to_one_and_never_divides_by_nothing():
 
 
 def test_bad_input_is_named():
-    with pytest.raises(ValueError, match=r'maps are \(7, 7\) and masks \(8, 8\)'):
+    with pytest.raises(ValueError, match=r'maps are \(1, 7, 7\) and masks \(1, 8, 8\)'):
         METRICS['iou'](np.ones((1, 7, 7)), square(0, 0))
     for name in ('pointing_game', 'top_k_intersection'):
         with pytest.raises(ValueError, match='between 1 and the 64 pixels of a map, not 65'):

@@ -21,7 +21,7 @@ ALLOWED = {
     'encoding': {'concepts', 'tables'},
     'fields': {'writer'},
     'inspection': {'datasets', 'tables'},
-    'localisation': {'regions', 'statistics', 'tables'},
+    'localisation': {'metrics', 'regions', 'statistics', 'tables'},
     'loop': {'checkpoint', 'data', 'metrics', 'population', 'progress', 'train', 'writer'},
     'losses': set(),
     'metrics': set(),

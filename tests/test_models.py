@@ -318,6 +318,7 @@ def test_a_population_equals_solo_runs(model):
         # convolutions, normalisation, head
         ('cnn', {}, (64, 64, 1), 9 * (16 + 16 * 32 + 32 * 64) + 2 * (16 + 32 + 64) + 65 * 1000, (16, 16, 64)),
         ('cnn', {'stem_stride': 2, 'widths': (16, 32)}, (64, 64, 1), 9 * 16 * 33 + 2 * 48 + 33 * 1000, (16, 16, 32)),
+        ('cnn', {'widths': (4, 4, 4), 'pools': 1}, (28, 28, 1), 9 * 4 * 9 + 2 * 12 + 5 * 1000, (14, 14, 4)),
     ],
 )
 def test_parameters_and_maps_have_the_known_sizes(name, options, image, count, last):

@@ -393,13 +393,14 @@ def test_beyond_the_size_that_tfds_keeps_in_memory(plain, tmp_path, monkeypatch)
 
 def test_split_by_patient_needs_no_lists_and_keeps_patients_whole(tmp_path):
     findings = {name_of(patient, film): 'Mass' for patient in range(1, 201) for film in (0, 1)}
-    write_tables(tmp_path, findings)
+    write_tables(tmp_path, findings, boxes=[f'{name_of(patient)},Mass,5,5,9,9' for patient in range(1, 6)])
     (tmp_path / 'test_list.txt').unlink()
     cases = nih.read_split(tmp_path, 'by_patient', 0.3)
     patients = [set(cases.patient[cases.split == split].tolist()) for split in range(3)]
     assert len(cases.image) == 400
     assert set.union(*patients) == set(range(1, 201))
     assert sum(map(len, patients)) == 200
+    assert patients[2] >= set(range(1, 6))
     np.testing.assert_allclose([len(found) / 200 for found in patients], [0.5, 0.3, 0.2], atol=0.1)
     with pytest.raises(ValueError, match=r'validation_fraction is 0\.8'):
         nih.read_split(tmp_path, 'by_patient', 0.8)

@@ -11,10 +11,8 @@ def heat_and_region(maps: jax.Array, masks: jax.Array) -> tuple[jax.Array, jax.A
     mask differ in size.
     """
     maps, masks = jnp.asarray(maps), jnp.asarray(masks)
-    if maps.shape[-2:] != masks.shape[-2:]:
-        raise ValueError(
-            f'maps are {maps.shape[-2:]} and masks {masks.shape[-2:]} pixels: bring both to one size first.'
-        )
+    if maps.shape != masks.shape:
+        raise ValueError(f'maps are {maps.shape} and masks {masks.shape}: bring both to one number and size first.')
     finite = jnp.isfinite(maps).all((-2, -1), keepdims=True)
     return jnp.where(finite, jnp.maximum(maps, 0), 0).astype(jnp.float32), masks.astype(bool)
 

@@ -21,7 +21,7 @@ def layer_shape(model, variables, image_shape: tuple[int, ...], layer: str) -> t
 def last_stage(model, variables, image_shape: tuple[int, ...], layer: str = '') -> str:
     """The name `layer` itself if the model has such a layer, or for '' the last of its stages."""
     layers = _layers(model, variables, image_shape)
-    layer = layer or max(name for name in layers if name.startswith('stage'))
+    layer = layer or max((name for name in layers if name.startswith('stage')), key=lambda name: (len(name), name))
     lookup(layers, layer, 'layer')
     return layer
 

@@ -6,13 +6,14 @@ the layer's size and is not normalised.
 """
 
 import jax
+import jax.numpy as jnp
 
 
 def grad_cam(activation: jax.Array, gradient: jax.Array) -> jax.Array:
     """Grad-CAM, [B, h, w]: M = ReLU(sum_u a_u A_u), a_u = mean over space of the gradient (Selvaraju et al. 2017,
     equations 1 and 2). Before global average pooling and a linear head it is CAM divided by h w."""
-    weights = gradient.mean((1, 2), keepdims=True)
-    return jax.nn.relu((weights * activation).sum(-1))
+    weights = jnp.asarray(gradient).mean((1, 2), keepdims=True)
+    return jax.nn.relu((weights * jnp.asarray(activation)).sum(-1))
 
 
 def grad_cam_plus_plus(activation: jax.Array, gradient: jax.Array) -> jax.Array:

@@ -17,7 +17,7 @@ def upsample(maps: jax.Array, size: tuple[int, int]) -> jax.Array:
     Pixels are areas (half-pixel centres; `align_corners=False` in PyTorch): pixel i of H lies at (i + 1/2) h / H - 1/2.
     To a smaller size it interpolates without averaging (no anti-aliasing). The same size returns the values themselves.
     """
-    height, width = size
+    maps, (height, width) = jnp.asarray(maps), size
     rows, columns = _bilinear(maps.shape[-2], height), _bilinear(maps.shape[-1], width)
     dtype = jnp.result_type(maps, float)
     # Accelerators multiply matrices in reduced precision unless told otherwise.

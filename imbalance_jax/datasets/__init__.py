@@ -1,5 +1,6 @@
 """Data sets by name. One is a `make(image_size=..., **options) -> Dataset` and one line here."""
 
+import dataclasses
 import inspect
 import logging
 from collections.abc import Callable
@@ -37,7 +38,8 @@ def load(name: str, folder: Path, options: dict, progress: Callable | None = Non
     known = inspect.signature(source.make).parameters
     for option in options:
         lookup(known, option, f'option of data set {name}, config.data.{name}.')
-    place = Path(folder) / name / store.fingerprint({'name': name, **options, **source.inputs(**options)})
+    fingerprint = store.fingerprint({'name': name, **options, **source.inputs(**options)})
+    place = Path(folder) / name / fingerprint
     try:
         return store.load(place)
     except FileNotFoundError:
@@ -46,5 +48,6 @@ def load(name: str, folder: Path, options: dict, progress: Callable | None = Non
         log.warning('%s It is made again.', error)
     intermediate = {'tfds_dir': Path(folder) / 'tfds'} if 'tfds_dir' in known else {}
     dataset = source.make(**options, **intermediate, progress=progress)
+    dataset = dataclasses.replace(dataset, info={**dataset.info, 'fingerprint': fingerprint})
     store.save(dataset, place)
     return dataset

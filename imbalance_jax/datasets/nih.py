@@ -28,7 +28,7 @@ LAYOUT = f"""Expected NIH's own layout in one folder (a text file may also be gz
     images/*.png, images_*/*.png or images_*/images/*.png
     {BOXES}
     split 'official': {TABLE} (exactly one), {TRAIN_VAL}, {TEST}
-    split 'by_patient': {TABLE} alone
+    split 'by_patient': {TABLE}
     split 'chexnet': chexnet_train_list.txt, chexnet_val_list.txt, chexnet_test_list.txt or, under their original
         names, train_list.txt, val_list.txt, test_list.txt: an image name and 14 zeros and ones a line"""
 
@@ -164,7 +164,7 @@ def label_files(folder: Path, split: str) -> tuple[Path, ...]:
     chexnet = 'chexnet_' if any(Path(folder).glob('chexnet_*_list.txt*')) else ''
     names = {
         'official': (TABLE, TRAIN_VAL, TEST),
-        'by_patient': (TABLE,),
+        'by_patient': (TABLE, BOXES),
         'chexnet': [f'{chexnet}{part}_list.txt' for part in ('train', 'val', 'test')],
     }
     return tuple(single_file(folder, name, LAYOUT) for name in lookup(names, split, 'split'))
@@ -220,8 +220,10 @@ def _by_patient(files: tuple[Path, ...], fraction: float) -> tuple[list[Labels],
     if fraction >= 1 - TEST_SHARE:
         raise ValueError(f'validation_fraction is {fraction}; by_patient, it must be less than {1 - TEST_SHARE}.')
     table = read_labels(files[0])
+    boxed = np.unique(table.patient[np.isin(table.image, read_boxes(files[1]).image)])
     share = np.array([_share(patient) for patient in table.patient.tolist()])
-    masks = ((share >= fraction) & (share < 1 - TEST_SHARE), share < fraction, share >= 1 - TEST_SHARE)
+    test = (share >= 1 - TEST_SHARE) | np.isin(table.patient, boxed)
+    masks = (~test & (share >= fraction), ~test & (share < fraction), test)
     kept = [Labels(*(array[mask] for array in table)) for mask in masks]
     return kept, {'not_in_split': [], 'listed_without_label': []}
 

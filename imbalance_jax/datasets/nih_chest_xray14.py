@@ -1,5 +1,7 @@
 """NIH ChestX-ray14 (Wang et al. 2017): 112,120 chest radiographs, 14 findings, boxes for eight of them."""
 
+import logging
+import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
@@ -12,6 +14,7 @@ from imbalance_jax.datasets import nih
 from imbalance_jax.datasets.store import SPLITS, Dataset
 from imbalance_jax.names import lookup
 
+log = logging.getLogger(__name__)
 SOURCE = (
     'NIH ChestX-ray14, National Institutes of Health Clinical Center, https://nihcc.app.box.com/v/ChestXray-NIHCC. '
     'Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: Hospital-scale chest X-ray database and '
@@ -32,8 +35,9 @@ def make(
     """Makes NIH ChestX-ray14 from NIH's own files in `manual_dir`, by way of a TFDS data set kept in `tfds_dir`.
 
     `split` is 'official' (labels of the table that lies there; `validation_fraction` of the train_val patients are
-    validation), 'by_patient' (a fifth of all patients are test, `validation_fraction` validation, chosen by a hash of
-    their number: for a sample of the images, which the official lists may split badly) or 'chexnet' (its own three
+    validation), 'by_patient' (all patients with a box are test, as in the official split, and a fifth of the others;
+    `validation_fraction` are validation, by a hash of their number: for samples, which the official lists may split
+    badly) or 'chexnet' (its own three
     lists, with the first label revision). Rows come by split, then by name.
     "No Finding" is no class: it is a row of zeros. Images of any size and shape become `image_size` squares.
 
@@ -57,7 +61,21 @@ def make(
     from imbalance_jax.datasets.tfds import nih_chest_xray14 as tfds_nih
 
     options = {'image_size': image_size, 'split': split, 'validation_fraction': validation_fraction}
-    builder = tfds_nih.prepare(Path(manual_dir), Path(tfds_dir), **options, progress=progress)
+    for attempt in (1, 2):
+        builder = tfds_nih.prepare(Path(manual_dir), Path(tfds_dir), **options, progress=progress)
+        try:
+            images, examples = _decode(builder, tfds_nih, image_size, progress)
+            break
+        except Exception as error:  # a damaged shard shows itself as whatever its reader trips over
+            if attempt == 2:
+                raise
+            log.warning('%s is damaged (%s) and is prepared again.', builder.data_path, error)
+            shutil.rmtree(builder.data_path)
+    return _dataset(images, examples, options, builder.info.metadata['problems'])
+
+
+def _decode(builder, tfds_nih, image_size: int, progress) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Images [N,H,W,1] and the examples' other fields, in the order of the splits."""
     count = sum(builder.info.splits[name].num_examples for name in SPLITS)
     images, examples = np.empty((count, image_size, image_size, 1), np.uint8), []
     with ThreadPoolExecutor() as pool:
@@ -68,7 +86,7 @@ def make(
                 examples.append(example)
                 if progress:
                     progress(len(examples), count)
-    return _dataset(images, examples, options, builder.info.metadata['problems'])
+    return images, examples
 
 
 def inputs(*, manual_dir: Path, split: str = 'official', **_: Any) -> dict[str, str]:

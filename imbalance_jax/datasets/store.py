@@ -95,9 +95,12 @@ def save(dataset: Dataset, folder: Path) -> None:
 def load(folder: Path) -> Dataset:
     """Reads what `save` wrote. Raises FileNotFoundError if absent, ValueError naming the file if damaged."""
     folder = Path(folder)
-    record = json.loads((folder / 'info.json').read_text())
+    try:
+        record = json.loads((folder / 'info.json').read_text())
+        info, crc32 = record['info'], {name: record['crc32'][name] for name in ARRAYS}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f'{folder}/info.json is damaged ({error!r}).') from error
     for name in ARRAYS:
-        if _crc32(folder / f'{name}.npy') != record['crc32'][name]:
+        if not (folder / f'{name}.npy').exists() or _crc32(folder / f'{name}.npy') != crc32[name]:
             raise ValueError(f'{folder / name}.npy does not match its checksum: the prepared data set is damaged.')
-    arrays = {name: np.load(folder / f'{name}.npy', allow_pickle=False) for name in ARRAYS}
-    return Dataset(**arrays, info=record['info'])
+    return Dataset(**{name: np.load(folder / f'{name}.npy', allow_pickle=False) for name in ARRAYS}, info=info)

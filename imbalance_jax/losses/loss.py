@@ -8,7 +8,7 @@ import jax
 from imbalance_jax.losses.entrywise import Coefficients, counted, counted_mean, kernel
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)  # equal only to itself, and so hashable: `jax.jit(loss)` works
 class Loss:
     """A loss as two pure functions, and its numbers if it is a case of the shared kernel.
 

@@ -4,6 +4,7 @@ import inspect
 from functools import partial
 
 import flax.linen as nn
+import numpy as np
 
 from imbalance_jax.models.cnn import CNN
 from imbalance_jax.models.resnet import BasicBlock, Bottleneck, ResNet
@@ -32,4 +33,7 @@ def make(name: str, num_classes: int, **options) -> nn.Module:
     known = {option: p for option, p in inspect.signature(model).parameters.items() if option not in fixed}
     for option in options:
         lookup(known, option, f'option of model {name!r}:')
+    for option in ('widths', 'width', 'stem_stride'):
+        if option in options and not np.all(np.asarray(options[option]) >= 1):
+            raise ValueError(f'Option {option} of model {name!r} is {options[option]!r}; it must be 1 or more.')
     return model(num_classes, **options)

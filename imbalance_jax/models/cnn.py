@@ -13,16 +13,18 @@ from imbalance_jax.names import lookup
 
 
 class CNN(nn.Module):
-    """One 3x3 convolution, normalisation and ReLU a stage, max pooling between stages, global average, linear head.
+    """One 3x3 convolution, normalisation and ReLU a stage, global average, linear head.
 
-    `out` has 'stage1' .. 'stageN' [B,h,w,U] after the ReLU and before the pooling, and 'pooled' [B,U]. At 64 pixels the
-    defaults give maps of 64, 32 and 16 pixels with 10.0 M multiply-adds an image, three times that in training.
-    `stem_stride=2` takes 2.5 M: it halves the maps and widens the last stage's field of view from 18 to 33 pixels.
+    The first convolution has a stride of `stem_stride`, and max pooling halves the maps after each of the first `pools`
+    stages but the last. `out` has 'stage1' .. 'stageN' [B,h,w,U] after the ReLU and before the pooling, and 'pooled'
+    [B,U]. At 64 pixels the last maps have 16 pixels a side, for 10.0 M multiply-adds an image (three times that in
+    training); with `stem_stride=2` they have 8, for 2.5 M, and a field of view of 33 pixels in place of 18.
     """
 
     num_classes: int
     widths: tuple[int, ...] = (16, 32, 64)
     stem_stride: int = 1
+    pools: int = 2
     norm: str = 'batch'
     dtype: str = 'float32'
     relu: Callable[[Array], Array] = nn.relu
@@ -34,7 +36,7 @@ class CNN(nn.Module):
         x, out = enter(image, dtype), {}
         for number, width in enumerate(self.widths, 1):
             stage = f'stage{number}'
-            x = x if number == 1 else max_pool(x)
+            x = max_pool(x) if 1 < number <= self.pools + 1 else x
             x = conv(width, stride=self.stem_stride if number == 1 else 1, name=f'{stage}_conv')(x)
             x = self.relu(norm(name=f'{stage}_norm')(x))
             x = out[stage] = perturb(self, stage, x)
