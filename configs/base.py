@@ -46,7 +46,7 @@ def get_config() -> ConfigDict:
     config.model = ConfigDict()
     config.model.name = 'cnn'
     # One block a model: the options of its class in imbalance_jax/models.
-    config.model.cnn = {'widths': (16, 32, 64), 'stem_stride': 1, 'norm': 'batch', 'dtype': 'float32'}
+    config.model.cnn = {'widths': (16, 32, 64), 'stem_stride': 1, 'pools': 2, 'norm': 'batch', 'dtype': 'float32'}
     config.model.resnet18 = {'width': 64, 'norm': 'batch', 'stem': 'imagenet', 'dtype': 'float32'}
 
     config.train = ConfigDict()

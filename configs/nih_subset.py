@@ -15,6 +15,7 @@ def get_config():
     config.data.name = 'nih_chest_xray14'
     config.data.nih_chest_xray14.manual_dir = '../shared/data/nih'
     config.data.nih_chest_xray14.split = 'by_patient'
+    config.model.cnn.widths = (16, 32, 64, 64)
     config.model.cnn.stem_stride = 2
     config.train.epochs = 12
     config.train.batch_size = 32

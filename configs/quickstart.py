@@ -9,8 +9,9 @@ from configs import base
 def get_config():
     config = base.get_config()
     config.question = 'On chest phantoms whose findings are known exactly: what does each approach to imbalance learn?'
+    config.model.cnn.widths = (16, 32, 64, 64)
     config.model.cnn.stem_stride = 2
-    config.train.epochs = 12
+    config.train.epochs = 8
     config.train.batch_size = 32
     config.train.learning_rate = 4e-3
     config.train.warmup_steps = 50
