@@ -11,10 +11,11 @@ def get_config():
     config.question = 'On chest phantoms whose findings are known exactly: what does each approach to imbalance learn?'
     config.model.cnn.widths = (16, 32, 64, 64)
     config.model.cnn.stem_stride = 2
-    config.train.epochs = 8
+    config.train.epochs = 7
     config.train.batch_size = 32
     config.train.learning_rate = 4e-3
     config.train.warmup_steps = 50
     config.train.steps_per_dispatch = 16
-    config.attribution.integrated_gradients.steps = 16
+    config.attribution.integrated_gradients.steps = 8
+    config.concepts.max_images = 384
     return config

@@ -9,7 +9,7 @@ from imbalance_jax import data, losses, models, population, train
 
 STRATEGIES = ['vmap', 'map', 'unroll', 'vmap:2', 'shard:vmap', 'shard:map', 'shard:unroll']
 ARMS = {'bce': {}, 'focal': {'gamma': 1.0}, 'multi_task': {'learning_rate': 3e-3}}
-ROWS = population.make_members(ARMS, (0, 3), 'bce', learning_rate=1e-2, weight_decay=1e-4)
+ROWS = population.make_members(ARMS, (0, 3), 'bce', learning_rate=1e-3, weight_decay=1e-4)
 STEPS = 20
 
 
@@ -39,10 +39,10 @@ def member_steps():
     return run, arrays, members, jax.tree.map(lambda *a: np.stack(a), *solo)
 
 
-def assert_close(tree, expected):
+def assert_close(tree, expected, tolerance):
     for (path, a), b in zip(jax.tree_util.tree_leaves_with_path(tree), jax.tree.leaves(expected), strict=True):
-        scale = np.abs(np.asarray(b, np.float64)).max() + 1e-12
-        np.testing.assert_allclose(np.asarray(a, np.float64), b, atol=1e-5 * scale, rtol=1e-5, err_msg=str(path))
+        scale = np.abs(np.asarray(b, np.float64)).max()
+        np.testing.assert_allclose(np.asarray(a, np.float64), b, atol=tolerance * scale, rtol=0, err_msg=str(path))
 
 
 @pytest.mark.parametrize('strategy', STRATEGIES)
@@ -50,10 +50,10 @@ def test_every_member_is_its_solo_run(member_steps, strategy):
     run, arrays, members, solo = member_steps
     place = population.place(len(ROWS), strategy)
     state = place.map(run)(place.members(members), place.shared(arrays))
-    # Adam divides by the root of a gradient's mean square: where that is near zero, the order of a sum decides.
     fetched = place.fetch(state)
-    assert_close(fetched.variables['batch_stats'], solo.variables['batch_stats'])
-    assert_close(fetched.loss_sum, solo.loss_sum)
+    assert_close(fetched.loss_sum, solo.loss_sum, 1e-5)
+    # Adam divides by the root of a gradient's mean square: where that is near zero, the order of a sum shows.
+    assert_close(fetched.variables, solo.variables, 1e-4)
     assert fetched.alive.all()
 
 
