@@ -116,9 +116,10 @@ def maps(gallery: dict[str, np.ndarray], found: np.ndarray, groups: dict[str, li
 
 
 def pairs_to_show(finding: np.ndarray) -> list[int]:
-    """The first pairs of every finding [G], as many of each as make about `ROWS` rows."""
+    """The first pairs of every finding [G], finding by finding, as many of each as make about `ROWS` rows."""
     most = max(1, ROWS // max(1, len(np.unique(finding))))
-    return [g for g, k in enumerate(finding) if (finding[:g] == k).sum() < most]
+    shown = [g for g, k in enumerate(finding) if (finding[:g] == k).sum() < most]
+    return sorted(shown, key=lambda g: finding[g])
 
 
 def units_to_show(found: dict[str, np.ndarray], most: int) -> list[tuple[int, int]]:

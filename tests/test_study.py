@@ -3,11 +3,13 @@
 import copy
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import time
 
+import jax
 import numpy as np
 import pytest
 
@@ -58,6 +60,41 @@ def test_every_number_has_its_null_and_its_interval(study):
         for end in ('low', 'high')
     }
     assert ends['low']['value'].item() <= skill['value'].item() <= ends['high']['value'].item()
+
+
+def test_gallery_maps_are_those_of_its_images(study):
+    gallery = writer.read_arrays(study / 'explain' / 'gallery.npz')
+    found = writer.read_arrays(study / 'explain' / 'alignment_saliency.npz')['gallery']
+    trained = explain.load(study)
+    images = trained.dataset.images[gallery['row']]
+    np.testing.assert_array_equal(images[..., 0], gallery['images'])
+    maps = explain.make_maps(trained, 'saliency')
+    for member in (0, 5):
+        variables = jax.tree.map(lambda a, i=member: np.asarray(a[i]), trained.variables)
+        expected = np.asarray(maps(variables, images, gallery['finding'], 0))
+        np.testing.assert_allclose(found[member], expected, rtol=1e-3, atol=1e-5 * expected.max())
+    assert len(set(gallery['finding'].tolist())) > 3
+
+
+def test_explaining_a_damaged_training_is_refused_and_training_mends_it(study, tiny_config, tmp_path):
+    copied = tmp_path / 'run'
+    shutil.copytree(study, copied)
+    newest = max((copied / 'checkpoints').iterdir(), key=lambda path: path.name.zfill(9))
+    shutil.rmtree(newest / 'state')
+    with pytest.raises(ValueError, match='run train again'):
+        explain.run(copied)
+    experiment.run(tiny_config, copied)
+    explain.run(copied)
+    assert contents(copied) == contents(study)
+
+
+def test_changed_data_are_refused(study, tmp_path):
+    copied = tmp_path / 'run'
+    shutil.copytree(study, copied)
+    info = writer.read_json(copied / 'data.json')
+    writer.write_json(copied / 'data.json', {**info, 'fingerprint': 'another'})
+    with pytest.raises(ValueError, match='other data'):
+        explain.run(copied)
 
 
 def test_units_add_up(study):
