@@ -45,6 +45,11 @@ def split_arrays(dataset: Dataset, split: str) -> Arrays:
     return Arrays(dataset.images[rows], labels * mask, mask)
 
 
+def full_batches(count: int, batch_size: int) -> np.ndarray:
+    """Positions 0..count - 1 in rows of `batch_size` [n,B]; the last row is filled up by starting again."""
+    return (np.arange(-(-count // batch_size) * batch_size) % count).reshape(-1, batch_size)
+
+
 def class_counts(arrays: Arrays) -> tuple[np.ndarray, np.ndarray]:
     """Positives [K] and negatives [K] among the labels that count."""
     mask = np.asarray(arrays.label_mask)

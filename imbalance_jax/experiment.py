@@ -29,6 +29,8 @@ from imbalance_jax.names import lookup
 from imbalance_jax.provenance import stage
 from imbalance_jax.writer import claim, lock, read_arrays, read_json, write_arrays, write_json, write_table
 
+EXPLANATIONS = {**attribution.METHODS, **attribution.CAMS}
+
 
 def run(config: ConfigDict, workdir: Path) -> None:
     """Trains the config's population into `workdir`: members.json, metrics.jsonl, checkpoints, predictions, tables.
@@ -110,10 +112,9 @@ def build_model(config: ConfigDict, num_classes: int):
 
 def check_explanation(config: ConfigDict, model, image_shape: tuple[int, int, int], num_images: int) -> None:
     """Raises ValueError for whatever `explain` would trip over after training: methods, their options, layers."""
-    known = {**attribution.METHODS, **attribution.CAMS}
     image = jnp.zeros((1, *image_shape))
     for method in config.attribution.methods:
-        found, options = lookup(known, method, 'attribution method'), dict(config.attribution.get(method, {}))
+        found, options = lookup(EXPLANATIONS, method, 'attribution method'), dict(config.attribution.get(method, {}))
         for option in options:
             lookup(_options(found), option, f'option of attribution method {method!r}:')
         if method in attribution.METHODS:
@@ -143,7 +144,7 @@ def check_blocks(config: ConfigDict) -> None:
     known = {
         'data': (datasets.DATASETS, 'data set'),
         'model': (models.MODELS, 'model'),
-        'attribution': ({**attribution.METHODS, **attribution.CAMS}, 'attribution method'),
+        'attribution': (EXPLANATIONS, 'attribution method'),
     }
     for block, (table, what) in known.items():
         for name, value in config[block].items():
@@ -170,6 +171,7 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> loop.Run
     model = build_model(config, arrays.labels.shape[1])
     check_explanation(config, model, arrays.images.shape[1:], len(dataset.rows('test')))
     mean, std = data.grey_statistics(arrays.images)
+    normalise = partial(data.normalise, mean=mean, std=std)
     factor = train.schedule(config.train.warmup_steps, epochs * steps, config.train.rate_floor)
     step = train.make_train_step(model, loss_functions, factor)
     batch = data.make_batch(mean, std, data.Augmentation(**config.augment))
@@ -183,9 +185,11 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> loop.Run
         draw=place.map(draw),
         steps=place.map(train.make_train_steps(step, batch)),
         keep=place.map(lambda one: jax.tree.map(lambda old, new: jnp.where(one[2], new, old), *one[:2])),
-        predict=place.map(train.make_predict(model, partial(data.normalise, mean=mean, std=std))),
+        predict=place.map(train.make_predict(model, normalise)),
     )
     return loop.Run(
+        model=model,
+        normalise=normalise,
         programs=programs,
         place=place,
         rows=members,

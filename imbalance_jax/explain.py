@@ -82,13 +82,12 @@ def load(workdir: Path) -> Trained:
     progress = loop.restore_finished(run, workdir / 'checkpoints')
     if progress is None:
         raise ValueError(f'The last checkpoint of {workdir} is missing or damaged: run train again, it makes it anew.')
-    mean, std = data.grey_statistics(dataset.images[dataset.rows('train')])
     return Trained(
         config=config,
         members=members,
         dataset=dataset,
-        model=experiment.build_model(config, len(dataset.classes)),
-        normalise=partial(data.normalise, mean=mean, std=std),
+        model=run.model,
+        normalise=run.normalise,
         place=run.place,
         variables=progress.best,
         alive=read_arrays(workdir / PREDICTIONS)['alive'],
@@ -163,14 +162,13 @@ def _align_method(trained: Trained, method: str, pairs: Pairs) -> dict[str, np.n
     count, shown = len(pairs.image), gallery_pairs(pairs)
     parts, gallery = [], []
     with display.show(f'explain: {method}', count) as update:
-        for start in range(0, count, size):
-            index = np.arange(start, start + size) % count  # the last batch starts again to be full
-            batch = (trained.dataset.images[pairs.image[index]], pairs.finding[index], pairs.mask[index], start // size)
+        for number, index in enumerate(data.full_batches(count, size)):
+            batch = (trained.dataset.images[pairs.image[index]], pairs.finding[index], pairs.mask[index], number)
             figures, found = measure(trained.variables, *place.shared(batch))
             parts.append(place.fetch(figures))
-            first = np.isin(index, shown) & (np.arange(start, start + size) < count)
+            first = np.isin(index, shown) & (np.arange(size) < count - number * size)
             gallery.append(np.asarray(found)[: place.count, first].astype(np.float32))
-            update(min(start + size, count), note=f'{place.count} members')
+            update(min((number + 1) * size, count), note=f'{place.count} members')
     joined = jax.tree.map(lambda *a: np.concatenate(a, axis=1)[:, :count], *parts)
     return {**joined, 'gallery': np.concatenate(gallery, axis=1)}
 
@@ -247,8 +245,7 @@ def _dissect_member(config: ConfigDict, features_of, number, rows, masks, where)
 def make_features(trained: Trained, layer: str, rows: np.ndarray) -> Callable[[int], np.ndarray]:
     """Returns `features(member number) -> [N,h,w,U]`: a layer's activations at the images `rows`, compiled once."""
     size = trained.config.evaluate.batch_size
-    index = np.arange(-(-len(rows) // size) * size) % len(rows)
-    batches = trained.dataset.images[rows[index]].reshape(-1, size, *trained.image_shape)
+    batches = trained.dataset.images[rows[data.full_batches(len(rows), size)]]
 
     @jax.jit
     def batched(variables):

@@ -5,7 +5,7 @@ import numpy as np
 from imbalance_jax import tables
 from imbalance_jax.metrics import macro
 from imbalance_jax.regions import Pairs
-from imbalance_jax.statistics import cluster_weights, paired_difference, weighted_mean
+from imbalance_jax.statistics import cluster_weights, weighted_mean
 
 MEASURES = ('pointing_game', 'hit_share', 'iobb', 'ior', 'iou', 'empty')
 SKILL = ('hit_share', 'ior', 'iou')  # measures that are compared with the constant map and between arms
@@ -74,14 +74,10 @@ def rows(members, figures: dict, nulls: dict, pairs: Pairs, classes, alive, refe
                 one, many = living[name][numbers], resampled[name][:, numbers]
                 constant = np.broadcast_to(null_values['constant map'][name], one.shape)
                 constant_many = np.broadcast_to(null_rounds[name][:, None], many.shape)
-                skill = paired_difference(one, constant, many, constant_many, seed)
-                seeds = int(np.isfinite(one).any(1).sum())
-                result += tables.interval_rows(row, skill, names, f'{name}_skill', seeds)
+                result += tables.paired_rows(row, one, constant, many, constant_many, names, f'{name}_skill', seed)
                 if arm != reference:
-                    other = arms[reference]
-                    difference = paired_difference(one, living[name][other], many, resampled[name][:, other], seed)
-                    seeds = int(np.isfinite(one + living[name][other]).any(1).sum())
-                    result += tables.interval_rows(row, difference, names, f'{name}_difference', seeds)
+                    other = living[name][arms[reference]], many, resampled[name][:, arms[reference]]
+                    result += tables.paired_rows(row, one, *other, names, f'{name}_difference', seed)
     return result
 
 

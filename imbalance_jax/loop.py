@@ -12,7 +12,7 @@ import numpy as np
 
 from imbalance_jax import checkpoint, metrics
 from imbalance_jax import progress as display
-from imbalance_jax.data import Arrays
+from imbalance_jax.data import Arrays, full_batches
 from imbalance_jax.population import Member, Placement
 from imbalance_jax.train import State
 from imbalance_jax.writer import append_metrics, rewind_metrics
@@ -44,9 +44,12 @@ class Run(NamedTuple):
     """A population on its devices, with everything its loop reads.
 
     rows: the members as in `members.json`; distributions: epoch fraction -> cumulative sampling weights
-    [samplers,N]; steps: batches an epoch; chunk: steps a dispatch; batch_size: of evaluation.
+    [samplers,N]; steps: batches an epoch; chunk: steps a dispatch; batch_size: of evaluation; model and normalise: what
+    the programs are made of, for whoever explains the members.
     """
 
+    model: Any
+    normalise: Callable
     programs: Programs
     place: Placement
     rows: list[dict]
@@ -179,7 +182,6 @@ def _line(epoch: int, step: int, row: dict, alive, loss, auroc, precision) -> di
 def predict(programs: Programs, place: Placement, variables, images: np.ndarray, batch_size: int) -> np.ndarray:
     """Logits [P,N,K] of images [N,H,W,C]; the last batch is filled up by starting again."""
     count = len(images)
-    index = np.arange(-(-count // batch_size) * batch_size) % count
-    batches = place.shared(jnp.asarray(images[index]).reshape(-1, batch_size, *images.shape[1:]))
+    batches = place.shared(jnp.asarray(images[full_batches(count, batch_size)]))
     logits = place.fetch(programs.predict(variables, batches))
     return logits.reshape(place.count, -1, logits.shape[-1])[:, :count]

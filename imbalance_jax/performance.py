@@ -3,7 +3,7 @@
 import numpy as np
 
 from imbalance_jax import metrics, tables
-from imbalance_jax.statistics import cluster_weights, paired_difference
+from imbalance_jax.statistics import cluster_weights
 
 MACRO, MICRO, IMAGE = 'macro', 'micro', 'all classes'
 RANKING = ('auroc', 'average_precision')
@@ -92,10 +92,9 @@ def _difference_rows(members, living, labels, mask, patients, names, reference, 
         values, drawn = _with_macro(point[metric]), _with_macro(resampled[metric])
         for arm, numbers in arms.items():
             if arm != reference:
-                interval = paired_difference(values[numbers], values[other], drawn[:, numbers], drawn[:, other], seed)
-                pairs = int(np.isfinite(values[numbers] + values[other]).any(1).sum())
-                row = tables.of_arm(members[numbers[0]], method='member')
-                result += tables.interval_rows(row, interval, names, f'{metric}_difference', pairs)
+                row, rounds = tables.of_arm(members[numbers[0]], method='member'), (drawn[:, numbers], drawn[:, other])
+                difference = f'{metric}_difference'
+                result += tables.paired_rows(row, values[numbers], values[other], *rounds, names, difference, seed)
     return result
 
 

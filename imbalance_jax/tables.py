@@ -8,7 +8,7 @@ the reference arm over paired seeds, `_low` and `_high` the ends of its 95 % int
 
 import numpy as np
 
-from imbalance_jax.statistics import Interval
+from imbalance_jax.statistics import Interval, paired_difference
 
 ALL = 'all'
 
@@ -50,6 +50,16 @@ def seed_statistics(row: dict, values: np.ndarray, classes, metric: str, **field
         for k, name in enumerate(classes)
         for statistic, value in statistics.items()
     ]
+
+
+def paired_rows(row: dict, own, other, drawn, other_drawn, classes, metric: str, seed: int) -> list[dict]:
+    """Values [S,K] of an arm minus those of another over paired seeds, with the interval from rounds [R,S,K] of both.
+
+    n is the number of pairs in which both have a value.
+    """
+    interval = paired_difference(own, other, drawn, other_drawn, seed)
+    pairs = int(np.isfinite(own + other).any(1).sum())
+    return interval_rows(row, interval, classes, metric, pairs)
 
 
 def interval_rows(row: dict, interval: Interval, classes, metric: str, n: int, **fields) -> list[dict]:
