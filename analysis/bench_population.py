@@ -1,138 +1,254 @@
-"""Times the ways to run a population's training steps against each other, in one interleaved run.
+"""Times the ways to train a population against each other and against what one would write without the suite.
 
-    python -m analysis.bench_population --model=cnn --size=64 --batch=32 --members=8 --strategies=shard:map,map,vmap
+    python -m analysis.bench_population --model=resnet18 --size=28 --batch=64 --members=8 --strategies=all --peer=torch
 
-One JSON line a strategy: images x members a second (median over rounds), the ratio to a plain Python loop over members
-that a user would write with `flax.linen.Conv` and `max_pool` as they come, and seconds to compile. Then a table.
+A step is the gathering of a batch, forward, backward and Adam of all members. Every contestant has a process of its
+own; rounds are interleaved, one contestant at a time. One JSON line a contestant, then a table: images x members a
+second (median over rounds), its ratio to the plain flax loop and to the fastest PyTorch way (medians of each round's
+ratio), GFLOP/s, their share of this machine's matrix multiplication, seconds to compile, memory at its highest.
 """
 
 import json
-import platform
+import os
+import subprocess
+import sys
 import time
 from datetime import date
+from pathlib import Path
 
-import flax.linen as nn
-import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from imbalance_jax import data, losses, models, population, train
-from imbalance_jax.provenance import environment
-
-MODEL = flags.DEFINE_enum('model', 'cnn', ['cnn', 'resnet18'], 'which model')
-SIZE = flags.DEFINE_integer('size', 64, 'pixels')
-BATCH = flags.DEFINE_integer('batch', 32, 'images a step')
-MEMBERS = flags.DEFINE_integer('members', 8, 'P')
+MODEL = flags.DEFINE_enum('model', 'cnn', ['cnn', 'resnet18', 'resnet50'], 'which model')
+SIZE = flags.DEFINE_integer('size', 28, 'pixels')
+BATCH = flags.DEFINE_integer('batch', 64, 'images a step')
+MEMBERS = flags.DEFINE_integer('members', 16, 'P')
 STEPS = flags.DEFINE_integer('steps', 4, 'steps a dispatch')
 ROUNDS = flags.DEFINE_integer('rounds', 7, 'interleaved rounds')
 WIDTH = flags.DEFINE_integer('width', 16, 'channels of the first stage')
-STRATEGIES = flags.DEFINE_list('strategies', ['shard:map', 'map', 'shard:vmap', 'vmap', 'unroll'], 'which strategies')
+DTYPE = flags.DEFINE_enum('dtype', 'float32', ['float32', 'bfloat16'], 'of computation, for the suite')
+STRATEGIES = flags.DEFINE_list('strategies', ['all'], "which strategies; 'all' for every one that fits P, or none")
+PEER = flags.DEFINE_enum('peer', '', ['', 'torch'], 'also time PyTorch, if it is installed')
+WORKER = flags.DEFINE_string('worker', '', 'a contestant, in a process of its own: for the program itself')
 CLASSES = 8
+ALL = ['shard:map', 'shard:unroll', 'shard:vmap:2', 'shard:vmap', 'map', 'unroll', 'vmap:2', 'vmap']
+LOOP, PEAK, FORWARD = 'plain loop', 'matmul', 'evaluation'
 
 
-class PlainCNN(nn.Module):
-    """The small CNN as flax's own layers give it, for comparison."""
-
-    widths: tuple[int, ...]
-
-    @nn.compact
-    def __call__(self, x, train: bool = False):
-        for number, width in enumerate(self.widths):
-            x = x if number == 0 else nn.max_pool(x, (2, 2), (2, 2))
-            x = nn.Conv(width, (3, 3), use_bias=False)(x)
-            x = nn.relu(nn.BatchNorm(use_running_average=not train, momentum=0.9)(x))
-        return nn.Dense(CLASSES)(x.mean((1, 2))), {}
+def make_data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Images [256,H,W,1] uint8, labels [256,K] and the rows [steps,B] of one dispatch."""
+    random, size = np.random.default_rng(0), SIZE.value
+    images = random.integers(0, 256, (256, size, size, 1)).astype(np.uint8)
+    labels = (random.random((256, CLASSES)) < 0.2).astype(np.float32)
+    return images, labels, random.integers(0, 256, (STEPS.value, BATCH.value)).astype(np.int32)
 
 
 def make_model():
-    """The model of the flags, and its plain counterpart (None for a ResNet)."""
+    """The suite's model of the flags."""
+    from imbalance_jax import models
+
     if MODEL.value == 'cnn':
-        widths = tuple(WIDTH.value * 2**stage for stage in range(3))
-        return models.make('cnn', CLASSES, widths=widths), PlainCNN(widths)
-    return models.make('resnet18', CLASSES, width=WIDTH.value, stem='small'), None
+        options = {'widths': tuple(WIDTH.value * 2**stage for stage in range(3))}
+    else:
+        options = {'width': WIDTH.value, 'stem': 'imagenet' if SIZE.value > 64 else 'small'}
+    return models.make(MODEL.value, CLASSES, dtype=DTYPE.value, **options)
 
 
-def make_runs() -> dict:
-    """Name -> a function that runs `STEPS` steps of all members and waits for them."""
-    random, size = np.random.default_rng(0), SIZE.value
-    arrays = data.Arrays(
-        random.integers(0, 256, (256, size, size, 1)).astype(np.uint8),
-        (random.random((256, CLASSES)) < 0.2).astype(np.float32),
-        np.ones((256, CLASSES), np.float32),
-    )
-    rows = population.make_members({'bce': {}}, range(MEMBERS.value), 'bce', learning_rate=1e-3, weight_decay=1e-6)
-    order = random.integers(0, 256, (MEMBERS.value, STEPS.value, BATCH.value)).astype(np.int32)
-    ours, plain = make_model()
-    runs = {name: _mapped(name, ours, rows, arrays, order) for name in STRATEGIES.value}
-    if plain is not None:
-        runs['plain loop'] = _loop(plain, rows, arrays, order)
-    return runs
+def make_ours(strategy: str):
+    """Returns `run() -> seconds` and facts about the compiled program."""
+    import jax
 
+    from imbalance_jax import data, losses, placement, population, train
 
-def _parts(model):
-    functions = [losses.make('bce', [1] * CLASSES, [4] * CLASSES)]
+    placement.use_all_cores()
+    images, labels, order = make_data()
+    rows = population.make_members({'bce': {}}, range(MEMBERS.value), 'bce', learning_rate=1e-3, weight_decay=0.0)
+    model, functions = make_model(), [losses.make('bce', [1] * CLASSES, [4] * CLASSES)]
     step = train.make_train_step(model, functions, train.schedule(1, 1000, 0.01))
-    steps = train.make_train_steps(step, data.make_batch(0.5, 0.25, data.Augmentation(0.04, 5.0, 0.06, 0.05, 0.1)))
-    return train.make_init(model, functions, (SIZE.value, SIZE.value, 1)), step, steps
+    steps = train.make_train_steps(step, data.make_batch(0.5, 0.25, data.Augmentation()))
+    place = placement.place(len(rows), strategy)
+    members = place.members(population.numbers(rows, True))
+    state = place.map(train.make_init(model, functions, (SIZE.value, SIZE.value, 1)))(members)
+    order = place.members(np.broadcast_to(order, (len(rows), *order.shape)))
+    arrays = place.shared(data.Arrays(images, labels, np.ones_like(labels)))
+    begin = time.perf_counter()
+    order, mapped = place.spread(order), place.map(steps, donate=True)
+    compiled = mapped.lower((state,), (members, order), arrays, *map(np.int32, (0, 0, STEPS.value))).compile()
+    facts = {'compile_seconds': round(time.perf_counter() - begin, 1), 'temporary_bytes': _temporary(compiled)}
+    states = [state]
+
+    def run() -> float:
+        begin = time.perf_counter()
+        states[0], _ = compiled((states[0],), (members, order), arrays, *map(np.int32, (0, 0, STEPS.value)))
+        jax.block_until_ready(states[0])
+        return time.perf_counter() - begin
+
+    return run, facts
 
 
-def _mapped(name: str, model, rows, arrays, order):
-    init, _, steps = _parts(model)
-    place = population.place(len(rows), name)
-    members, mapped = place.members(population.numbers(rows, True)), place.map(steps)
-    state, order, arrays = place.map(init)(members), place.members(order), place.shared(arrays)
-    return lambda: jax.block_until_ready(mapped((state, members, order), arrays, 0, 0, STEPS.value))
+def _temporary(compiled) -> int | None:
+    memory = compiled.memory_analysis()
+    return memory and memory.temp_size_in_bytes
 
 
-def _loop(model, rows, arrays, order):
-    """One jitted step of one member, called for every step of every member."""
-    init, step, _ = _parts(model)
-    batch = data.make_batch(0.5, 0.25, data.Augmentation(0.04, 5.0, 0.06, 0.05, 0.1))
-    one_step = jax.jit(lambda state, member, arrays, rows, t: step(
-        state, member, batch(arrays, rows, member.order_seed, t), t
-    ))
-    numbers, arrays = population.numbers(rows, True), jax.tree.map(jnp.asarray, arrays)
-    members = [jax.tree.map(lambda a, i=i: jnp.asarray(a[i]), numbers) for i in range(len(rows))]
-    states = [jax.jit(init)(member) for member in members]
+def make_loop():
+    """The plain flax loop, on JAX's default device, as one meets it."""
+    from analysis import plain_flax
 
-    def run():
-        found = list(states)
-        for t in range(STEPS.value):
-            for i, member in enumerate(members):
-                found[i] = one_step(found[i], member, arrays, order[i, t], t)
-        jax.block_until_ready(found)
+    model = plain_flax.make(MODEL.value, CLASSES, WIDTH.value, SIZE.value)
+    return plain_flax.make_round(model, *make_data(), MEMBERS.value), {}
 
-    return run
+
+def make_torch(way: str):
+    from analysis import plain_torch
+
+    return plain_torch.WAYS[way](MODEL.value, CLASSES, WIDTH.value, *make_data(), MEMBERS.value), {}
+
+
+def make_peak():
+    """Times a multiplication of 2048 x 2048 float32 matrices on all cores or the first accelerator."""
+    import jax
+    import jax.numpy as jnp
+
+    multiply = jax.jit(lambda a: a @ a)
+    a = jnp.ones((2048, 2048))
+
+    def run() -> float:
+        begin = time.perf_counter()
+        multiply(a).block_until_ready()
+        return time.perf_counter() - begin
+
+    return run, {'flops': 2 * 2048**3}
+
+
+def forward_flops() -> float:
+    """Multiplications and additions of one image's forward pass, by XLA's count of the program as written."""
+    import jax
+    import jax.numpy as jnp
+
+    model, image = make_model(), jnp.zeros((1, SIZE.value, SIZE.value, 1))
+    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), image, mutable=['params', 'batch_stats']))
+    return jax.jit(lambda v: model.apply(v, image)[0]).lower(variables).cost_analysis()['flops']
+
+
+def work(name: str) -> None:
+    """A contestant: says what it is, then runs a round for every line that it is given."""
+    if name == PEAK:
+        run, facts = make_peak()
+    elif name == LOOP:
+        run, facts = make_loop()
+    elif name.startswith('torch '):
+        run, facts = make_torch(name)
+    else:
+        run, facts = make_ours(name)
+    begin = time.perf_counter()
+    run()
+    facts['first_call_seconds'] = round(time.perf_counter() - begin, 1)
+    print(json.dumps(facts), flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(run()), flush=True)
+
+
+def environment() -> dict:
+    """Device and versions, and the work of an image, from a process that ends before any is timed."""
+    from imbalance_jax import provenance
+
+    found = provenance.environment()
+    facts = {'device': found['device'], 'cores': found['cores'], 'python': found['python']}
+    facts |= {'jax': found['versions']['jax'], 'date': str(date.today())}
+    return {**facts, 'forward_flops': forward_flops()}
+
+
+class Contestant:
+    """A process that runs one way to train, and waits between rounds."""
+
+    def __init__(self, name: str):
+        command = [sys.executable, '-m', 'analysis.bench_population', *sys.argv[1:], f'--worker={name}']
+        variables = {**os.environ, 'XLA_PYTHON_CLIENT_PREALLOCATE': 'false'}
+        pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE, 'text': True}
+        self.process = subprocess.Popen(command, env=variables, **pipes)
+        self.facts = self.read()
+
+    def read(self):
+        line = self.process.stdout.readline()
+        if not line:
+            raise ChildProcessError(f'{self.process.args[-1]} ended early.')
+        return json.loads(line)
+
+    def time(self) -> float:
+        self.process.stdin.write('go\n')
+        self.process.stdin.flush()
+        return self.read()
+
+    def peak_bytes(self) -> int | None:
+        """The most memory that the process itself has held, on Linux."""
+        try:
+            lines = Path(f'/proc/{self.process.pid}/status').read_text().splitlines()
+        except OSError:
+            return None
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM'))
+
+
+def contestants() -> list[str]:
+    names = ALL if STRATEGIES.value == ['all'] else [name for name in STRATEGIES.value if name != 'none']
+    names = [*names, LOOP]
+    if PEER.value:
+        try:
+            from analysis.plain_torch import WAYS
+        except ImportError:
+            print('PyTorch is not installed: no peer.', file=sys.stderr)
+        else:
+            names += WAYS
+    return names
 
 
 def main(_) -> None:
-    population.use_all_cores()
-    runs = make_runs()
-    compile_seconds, times = {}, {name: [] for name in runs}
-    for name, run in runs.items():
-        start = time.perf_counter()
-        run()
-        compile_seconds[name] = time.perf_counter() - start
+    if WORKER.value:
+        if WORKER.value == FORWARD:
+            print(json.dumps(environment()))
+        else:
+            work(WORKER.value)
+        return
+    about = Contestant(FORWARD).facts
+    runs = {name: Contestant(name) for name in [*contestants(), PEAK]}
+    times = {name: [] for name in runs}
     for _ in range(ROUNDS.value):
         for name, run in runs.items():
-            start = time.perf_counter()
-            run()
-            times[name].append(time.perf_counter() - start)
-    work = MEMBERS.value * STEPS.value * BATCH.value
-    speed = {name: work / np.median(seconds) for name, seconds in times.items()}
-    where = environment()
-    setting = {f.name: f.value for f in (MODEL, SIZE, BATCH, MEMBERS, WIDTH)}
-    facts = {'device': where['device'], 'devices': where['devices'], 'jax': jax.__version__, 'date': str(date.today())}
-    for name in runs:
-        line = {'strategy': name, 'images_members_per_second': round(speed[name]), **setting, **facts}
-        ratio = round(speed[name] / speed['plain loop'], 2) if 'plain loop' in speed else None
-        print(json.dumps({**line, 'ratio_to_plain_loop': ratio, 'first_call_seconds': round(compile_seconds[name], 1)}))
-    print(f'\n{setting} on {facts} Python {platform.python_version()}\n')
-    print('| strategy | images x members/s | ratio to the plain loop | first call, s |\n| --- | --- | --- | --- |')
-    for name in sorted(runs, key=lambda name: -speed[name]):
-        ratio = f'{speed[name] / speed["plain loop"]:.2f}' if 'plain loop' in speed else '-'
-        print(f'| {name} | {speed[name]:,.0f} | {ratio} | {compile_seconds[name]:.1f} |')
+            times[name].append(run.time())
+    report(about, runs, {name: np.array(seconds) for name, seconds in times.items()})
+
+
+def report(about: dict, runs: dict[str, Contestant], times: dict[str, np.ndarray]) -> None:
+    """One JSON line a contestant, and the table."""
+    images = MEMBERS.value * STEPS.value * BATCH.value
+    peers = [name for name in runs if name.startswith('torch ')]
+    peer = min(peers, key=lambda name: np.median(times[name])) if peers else None
+    peak = runs.pop(PEAK).facts['flops'] / np.median(times.pop(PEAK)) / 1e9
+    setting = {f.name: f.value for f in (MODEL, SIZE, BATCH, MEMBERS, WIDTH, STEPS, DTYPE)}
+    lines = []
+    for name, run in sorted(runs.items(), key=lambda item: np.median(times[item[0]])):
+        speed = images / np.median(times[name])
+        gflops = 3 * about['forward_flops'] * speed / 1e9
+        line = {
+            'strategy': name,
+            'images_members_per_second': round(speed),
+            'ratio_to_plain_loop': round(float(np.median(times[LOOP] / times[name])), 2),
+            'ratio_to_peer': round(float(np.median(times[peer] / times[name])), 2) if peer else None,
+            'gflops': round(gflops, 1),
+            'share_of_matmul': round(gflops / peak, 2),
+            'compile_seconds': run.facts.get('compile_seconds', run.facts['first_call_seconds']),
+            'temporary_mib': run.facts.get('temporary_bytes') and round(run.facts['temporary_bytes'] / 2**20),
+            'process_peak_mib': round(run.peak_bytes() / 2**20) if run.peak_bytes() else None,
+        }
+        lines.append(line)
+        print(json.dumps({**line, **setting, **about, 'rounds': ROUNDS.value, 'matmul_gflops': round(peak)}))
+    described = ', '.join(f'{key} {value}' for key, value in {**setting, **about}.items() if key != 'forward_flops')
+    work = f'{about["forward_flops"] / 1e6:.1f} MFLOP an image forward'
+    print(f'\n{described}, {ROUNDS.value} rounds; matrix product {peak:.0f} GFLOP/s; {work}\n')
+    names = list(lines[0])
+    print(f'| {" | ".join(name.replace("_", " ") for name in names)} |\n|{" --- |" * len(names)}')
+    for line in lines:
+        print(f'| {" | ".join("-" if line[name] is None else str(line[name]) for name in names)} |')
 
 
 if __name__ == '__main__':

@@ -57,9 +57,12 @@ def get_config() -> ConfigDict:
     config.train.warmup_steps = 1000
     config.train.rate_floor = 0.01  # the learning rate starts and ends at this share of its peak
     config.train.steps_per_dispatch = 8
+    config.train.patience = 0  # a member stops after so many epochs without a better validation AUROC; 0: never
     config.train.save_seconds = 300.0  # a checkpoint at least this often, and after every epoch
 
-    config.population = {'strategy': 'auto'}  # vmap, map, unroll, vmap:k, and shard:... of each
+    # 'auto' times what could be fastest here; or vmap, map, unroll, vmap:k, shard:... of each, data:d:shard:...
+    # memory_gib: of one device; 0 for what is free. A population that needs more is trained in waves of members.
+    config.population = {'strategy': 'auto', 'memory_gib': 0.0}
     config.evaluate = {'batch_size': 64, 'bootstrap_rounds': 1000, 'bootstrap_seed': 0}
 
     config.attribution = ConfigDict()

@@ -16,6 +16,7 @@ flags
   --config=FILE            a config file, such as configs/quickstart.py
   --config.FIELD=VALUE     override one of its fields, such as --config.train.epochs=3
   --workdir=FOLDER         where train and explain keep everything
+  --profile                train: trace a few steps into WORKDIR/profile, and print the costliest operations
   --traceback              with an error, show where it happened
 
 exit status: 0 done, 1 failed, 2 wrong input, 75 stopped by a signal with all saved (run the same command again)
@@ -45,6 +46,7 @@ def _run(argv: list[str]) -> None:
 
     config_flags.DEFINE_config_file('config', lock_config=True)
     flags.DEFINE_string('workdir', None, 'where train and explain keep everything')
+    flags.DEFINE_bool('profile', False, 'trace a few training steps')
     flags.DEFINE_bool('traceback', False, 'with an error, show where it happened')
     try:
         words = flags.FLAGS(argv)[1:]
@@ -108,7 +110,7 @@ def _train(flags) -> None:
     config, workdir = _config(flags), _workdir(flags)
     from imbalance_jax import experiment
 
-    experiment.run(config, workdir)
+    experiment.run(config, workdir, flags.profile)
 
 
 def _explain(flags) -> None:

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from imbalance_jax import (
     attribution,
+    cache,
     data,
     datasets,
     inspection,
@@ -18,31 +19,40 @@ from imbalance_jax import (
     losses,
     models,
     performance,
+    placement,
+    planning,
     population,
+    processes,
+    ranking,
     samplers,
     train,
 )
 from imbalance_jax import progress as display
 from imbalance_jax.attribution import activations
+from imbalance_jax.crew import Crew, Functions, Run
 from imbalance_jax.datasets.store import SPLITS, Dataset
 from imbalance_jax.names import lookup
 from imbalance_jax.provenance import stage
 from imbalance_jax.writer import claim, lock, read_arrays, read_json, write_arrays, write_json, write_table
 
+PLAN = 'plan.json'
 EXPLANATIONS = {**attribution.METHODS, **attribution.CAMS}
 
 
-def run(config: ConfigDict, workdir: Path) -> None:
+def run(config: ConfigDict, workdir: Path, profile: bool = False) -> None:
     """Trains the config's population into `workdir`: members.json, metrics.jsonl, checkpoints, predictions, tables.
 
-    Finished work is not done again; interrupted work goes on where it was. Raises ValueError naming the field or file
-    for anything wrong with the config, the data or the working directory, before anything is compiled.
+    Finished work is not done again; interrupted work goes on where it was. With `profile`, a few steps leave a trace in
+    `profile/`. Raises ValueError naming the field or file for anything wrong with the config, the data or the working
+    directory, before anything is compiled.
     """
     workdir = Path(workdir)
     check_blocks(config)
     members = make_members(config)
-    population.use_all_cores()
-    dataset = load_dataset(config)
+    if config.population.strategy != 'auto':
+        population.parse(config.population.strategy)
+    set_up_jax()
+    dataset = processes.first_alone(lambda: load_dataset(config))
     check_splits(dataset)
     ready = build(config, dataset, members)
     with lock(workdir):
@@ -51,15 +61,41 @@ def run(config: ConfigDict, workdir: Path) -> None:
         if is_finished(workdir, ready):
             print(f'{workdir} is trained already.')
         else:
-            train_into(workdir, ready, dataset)
-        write_performance(config, dataset, members, workdir)
+            train_into(workdir, ready, dataset, config.population, profile)
+        if processes.leads():
+            write_performance(config, dataset, members, workdir)
+        processes.wait_for_all()
 
 
-def is_finished(workdir: Path, ready: loop.Run) -> bool:
-    """Whether the predictions are there, and the checkpoint that they come from."""
-    if not (workdir / 'predictions.npz').exists():
+def set_up_jax(together: bool = True) -> None:
+    """All cores, all processes, and compiled programs kept between runs; before JAX computes anything."""
+    placement.use_all_cores()
+    cache.keep_programs()
+    if together:
+        processes.join()
+
+
+def is_finished(workdir: Path, ready: Run) -> bool:
+    """Whether the predictions are there, and the checkpoints that they come from."""
+    if not all((workdir / name).exists() for name in ('predictions.npz', PLAN)):
         return False
-    return loop.restore_finished(ready, workdir / 'checkpoints') is not None
+    return loop.finished(ready, read_plan(workdir), workdir) is not None
+
+
+def read_plan(workdir: Path) -> planning.Plan:
+    """The plan that `workdir` was begun with, which a resume keeps, so that its numbers are the same to the bit."""
+    return planning.Plan(**read_json(Path(workdir) / PLAN))
+
+
+def make_plan(ready: Run, setting: ConfigDict, workdir: Path) -> tuple[planning.Plan, Crew | None]:
+    """The plan of `workdir`, made now if there is none, and the crew that came of making it."""
+    if processes.agree((workdir / PLAN).exists()):
+        return read_plan(workdir), None
+    with display.show('plan') as update:
+        plan, crew = planning.make(ready, setting.strategy, setting.memory_gib, update)
+    write_json(workdir / PLAN, plan._asdict())
+    print(planning.describe(plan), flush=True)
+    return plan, crew
 
 
 def check_same_data(dataset: Dataset, workdir: Path) -> None:
@@ -69,15 +105,19 @@ def check_same_data(dataset: Dataset, workdir: Path) -> None:
         raise ValueError(f'{workdir} was begun with other data than {dataset.info["name"]} is now: take another.')
 
 
-def train_into(workdir: Path, ready: loop.Run, dataset: Dataset) -> None:
+def train_into(workdir: Path, ready: Run, dataset: Dataset, setting: ConfigDict, profile: bool) -> None:
     """Describes the members and the data, trains, and leaves predictions.npz as the last act."""
     write_json(workdir / 'members.json', ready.rows)
     write_json(workdir / 'data.json', dataset.info)
     write_arrays(workdir / 'contact_sheet.npz', **inspection.contact_sheet(dataset))
     write_table(workdir, 'data', inspection.rows(dataset))
-    with stage(workdir, 'train', strategy=ready.place.strategy):
-        progress = loop.fit(ready, workdir)
-        write_predictions(ready, progress, dataset, workdir)
+    with stage(workdir, 'train') as record:
+        plan, crew = make_plan(ready, setting, workdir)
+        record.update(strategy=plan.strategy, plan=plan._asdict(), processes=jax.process_count())
+        images = {split: dataset.images[dataset.rows(split)] for split in ('validation', 'test')}
+        outcome, logits = loop.fit(ready, plan, workdir, images, crew, workdir / 'profile' if profile else None)
+        facts = {'alive': outcome.alive, 'best_epoch': outcome.best_epoch, 'best_score': outcome.best_score}
+        write_arrays(workdir / 'predictions.npz', **facts, **{f'logits_{split}': x for split, x in logits.items()})
 
 
 def make_members(config: ConfigDict) -> list[dict]:
@@ -159,8 +199,8 @@ def build_losses(members: list[dict], arrays: data.Arrays) -> list:
     return [losses.make(row['loss'], positive, negative, **row['hyper']) for row in arms.values()]
 
 
-def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> loop.Run:
-    """A population on its devices, from plain objects; nothing is compiled yet."""
+def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> Run:
+    """The population as plain objects and functions of one member; nothing is on a device yet."""
     arrays, validation = (data.split_arrays(dataset, split) for split in ('train', 'validation'))
     batch_size, epochs = config.train.batch_size, config.train.epochs
     steps = len(arrays.images) // batch_size
@@ -175,26 +215,25 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> loop.Run
     factor = train.schedule(config.train.warmup_steps, epochs * steps, config.train.rate_floor)
     step = train.make_train_step(model, loss_functions, factor)
     batch = data.make_batch(mean, std, data.Augmentation(**config.augment))
-    place = population.place(len(members), config.population.strategy)
+    predict = train.make_predict(model, normalise)
 
     def draw(member, distributions, epoch):
         return data.draw_epoch(member.order_seed, distributions[member.sampler], epoch, steps, batch_size)
 
-    programs = loop.Programs(
-        init=place.map(train.make_init(model, loss_functions, arrays.images.shape[1:])),
-        draw=place.map(draw),
-        steps=place.map(train.make_train_steps(step, batch)),
-        keep=place.map(lambda one: jax.tree.map(lambda old, new: jnp.where(one[2], new, old), *one[:2])),
-        predict=place.map(train.make_predict(model, normalise)),
-    )
-    return loop.Run(
+    return Run(
         model=model,
         normalise=normalise,
-        programs=programs,
-        place=place,
+        one=Functions(
+            init=train.make_init(model, loss_functions, arrays.images.shape[1:]),
+            draw=draw,
+            steps=train.make_train_steps(step, batch),
+            keep=lambda one: jax.tree.map(lambda old, new: jnp.where(one[2], new, old), *one[:2]),
+            predict=predict,
+            evaluate=train.make_evaluate(predict, ranking.ranking),
+        ),
         rows=members,
-        members=place.members(population.numbers(members, config.data.order == 'own')),
-        arrays=place.shared(arrays),
+        numbers=population.numbers(members, config.data.order == 'own'),
+        arrays=arrays,
         validation=validation,
         distributions=partial(distributions, functions, arrays.labels),
         epochs=epochs,
@@ -202,8 +241,19 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> loop.Run
         chunk=config.train.steps_per_dispatch,
         batch_size=config.evaluate.batch_size,
         train_batch_size=batch_size,
+        patience=config.train.patience,
         save_seconds=config.train.save_seconds,
+        described=describe(config, arrays, members),
     )
+
+
+def describe(config: ConfigDict, arrays: data.Arrays, members: list[dict]) -> dict:
+    """What the speed of a population's training program depends on, apart from the device."""
+    model = {'name': config.model.name, **config.model.get(config.model.name, {})}
+    shapes = {'images': list(arrays.images.shape), 'classes': arrays.labels.shape[1]}
+    arms = {row['arm']: row['loss'] for row in members}
+    augmented = {name: bool(value) for name, value in config.augment.items()}
+    return {'model': model, **shapes, 'batch': config.train.batch_size, 'losses': list(arms.values()), **augmented}
 
 
 def distributions(functions: list, labels: np.ndarray, epoch_fraction: float) -> np.ndarray:
@@ -214,19 +264,6 @@ def distributions(functions: list, labels: np.ndarray, epoch_fraction: float) ->
         uniform = np.ptp(weights) == 0
         rows.append(np.zeros(len(labels), np.uint32) if uniform else data.cumulative_weights(weights))
     return np.stack(rows)
-
-
-def write_predictions(run: loop.Run, progress: loop.Progress, dataset: Dataset, workdir: Path) -> None:
-    """predictions.npz: logits [P,N,K] of every member's best weights on validation and test, and how it fared."""
-    logits = {
-        f'logits_{split}': loop.predict(
-            run.programs, run.place, progress.best, dataset.images[dataset.rows(split)], run.batch_size
-        )
-        for split in ('validation', 'test')
-    }
-    fetch = run.place.fetch
-    facts = {'alive': progress.state.alive, 'best_epoch': progress.best_epoch, 'best_score': progress.best_score}
-    write_arrays(workdir / 'predictions.npz', **logits, **{name: fetch(value) for name, value in facts.items()})
 
 
 def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path) -> None:

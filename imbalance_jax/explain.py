@@ -13,7 +13,18 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from imbalance_jax import alignment, attribution, concepts, data, encoding, experiment, localisation, loop, population
+from imbalance_jax import (
+    alignment,
+    attribution,
+    concepts,
+    data,
+    encoding,
+    experiment,
+    localisation,
+    loop,
+    placement,
+    processes,
+)
 from imbalance_jax import progress as display
 from imbalance_jax.attribution import activations
 from imbalance_jax.datasets.store import Dataset
@@ -36,7 +47,7 @@ class Trained(NamedTuple):
     dataset: Dataset
     model: Any
     normalise: Callable
-    place: population.Placement
+    place: placement.Placement
     variables: Any
     alive: np.ndarray
 
@@ -54,13 +65,18 @@ class Trained(NamedTuple):
 def run(workdir: Path) -> None:
     """Explains what `workdir` holds: explain/*.npz, results/alignment, results/concepts, results/units.
 
+    Of several processes the first does it, on its own devices.
     Raises FileNotFoundError if it holds no finished training.
     """
     workdir = Path(workdir)
+    if not processes.leads() and not processes.together():
+        return
     check_trained(workdir)
-    population.use_all_cores()
+    experiment.set_up_jax(together=False)
     with lock(workdir):
-        trained = load(workdir)
+        trained = load(workdir)  # processes that are together read checkpoints together
+        if not processes.leads():
+            return
         with stage(workdir, 'explain', strategy=trained.place.strategy):
             align(trained, workdir)
             dissect(trained, workdir)
@@ -78,18 +94,21 @@ def load(workdir: Path) -> Trained:
     members = read_json(workdir / 'members.json')
     dataset = experiment.load_dataset(config)
     experiment.check_same_data(dataset, workdir)
-    run = experiment.build(config, dataset, members)
-    progress = loop.restore_finished(run, workdir / 'checkpoints')
-    if progress is None:
+    run, plan = experiment.build(config, dataset, members), experiment.read_plan(workdir)
+    outcome = loop.finished(run, plan, workdir)
+    if outcome is None:
         raise ValueError(f'The last checkpoint of {workdir} is missing or damaged: run train again, it makes it anew.')
+    # A population that trained in waves is explained whole, but one member after the other.
+    strategy = plan.strategy if len(plan.waves) == 1 else 'shard:map'
+    place = placement.place(len(members), strategy, jax.local_devices())
     return Trained(
         config=config,
         members=members,
         dataset=dataset,
         model=run.model,
         normalise=run.normalise,
-        place=run.place,
-        variables=progress.best,
+        place=place,
+        variables=place.members(outcome.best),
         alive=read_arrays(workdir / PREDICTIONS)['alive'],
     )
 

@@ -34,6 +34,8 @@ RULES: dict[str, Rule] = {
     'train.rate_floor': (lambda v: 0 <= v <= 1, 'in 0..1'),
     'train.steps_per_dispatch': COUNT,
     'train.save_seconds': POSITIVE,
+    'train.patience': NOT_NEGATIVE,
+    'population.memory_gib': NOT_NEGATIVE,
     'evaluate.batch_size': COUNT,
     'evaluate.bootstrap_rounds': COUNT,
     'evaluate.bootstrap_seed': NOT_NEGATIVE,

@@ -1,18 +1,19 @@
 """The population: members from arms and seeds, and the one mapper that runs a member's function for all of them."""
 
 import math
-import os
+import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 from jax.sharding import PartitionSpec as Spec
 
 OWN = ('loss', 'sampler', 'learning_rate', 'weight_decay')  # fields of an arm that are not its loss's hyper-parameters
-STRATEGIES = 'vmap, map, unroll, vmap:k (k members at a time), each also as shard:...'
+STRATEGIES = 'vmap, map, unroll, vmap:k (k members at a time), each also as shard:... and data:d:shard:...'
 
 
 class Member(NamedTuple):
@@ -28,20 +29,6 @@ class Member(NamedTuple):
     order_seed: jax.Array
     learning_rate: jax.Array
     weight_decay: jax.Array
-
-
-def use_all_cores() -> None:
-    """Gives JAX one host device a core: one core a member beats two cores a member.
-
-    Call it before JAX computes anything; afterwards, or where the number was set by hand, it changes nothing.
-    """
-    if 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', '') or jax.config.jax_num_cpu_devices > 0:
-        return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
-    try:
-        jax.config.update('jax_num_cpu_devices', cores)
-    except RuntimeError:  # JAX runs already
-        return
 
 
 def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: str, **defaults) -> list[dict]:
@@ -93,6 +80,33 @@ def numbers(rows: Sequence[dict], own_order: bool) -> Member:
     )
 
 
+def _unroll(fn: Callable, members):
+    count = jax.tree.leaves(members)[0].shape[0]
+    results = [fn(jax.tree.map(lambda a, i=i: a[i], members)) for i in range(count)]
+    return jax.tree.map(lambda *a: jnp.stack(a), *results)
+
+
+MAPPERS = {'vmap': lambda fn, members: jax.vmap(fn)(members), 'map': jax.lax.map, 'unroll': _unroll}
+
+
+class Strategy(NamedTuple):
+    """Parts: `data` devices share a batch; members are spread if `shard`; `kind`; `group`, the k of `vmap:k`, or 0."""
+
+    data: int
+    shard: bool
+    kind: str
+    group: int
+
+
+def parse(strategy: str) -> Strategy:
+    """The parts of a strategy; ValueError for one that there is not."""
+    found = re.fullmatch(r'(?:data:([1-9]\d*):(?=shard))?(shard:)?(map|unroll|vmap)(?:(?<=vmap):([1-9]\d*))?', strategy)
+    if not found:
+        raise ValueError(f'Unknown population strategy {strategy!r}. Known: {STRATEGIES}.')
+    share, shard, kind, group = found.groups()
+    return Strategy(int(share or 1), bool(shard), kind, int(group or 0))
+
+
 def map_members(fn: Callable, strategy: str, mesh: Mesh | None = None) -> Callable:
     """Returns `mapped(members, *shared)`: `fn(member, *shared)` for every entry of the leading axis of `members`.
 
@@ -100,81 +114,25 @@ def map_members(fn: Callable, strategy: str, mesh: Mesh | None = None) -> Callab
 
     vmap: one batched program. map: one member after the other in a loop. unroll: the same without a loop, so compile
     time grows with P. vmap:k: a loop over groups of k. `shard:` before any of them: members are spread over the
-    `member` axis of `mesh`, each device running its own; P must then be a multiple of the axis.
+    `member` axis of `mesh`, each device running its own; P must then be a multiple of the axis. `data:d:` before that
+    changes nothing here: it is about where arrays lie (`placement`).
     """
-    head, _, rest = strategy.partition(':')
-    if head == 'shard':
-        if mesh is None:
-            raise ValueError(f'Strategy {strategy!r} needs a mesh with a "member" axis.')
-        local = map_members(fn, rest)
+    _, shard, kind, group = parse(strategy)
+    mapper = partial(jax.lax.map, batch_size=group) if group else MAPPERS[kind]
 
-        def sharded(members, *shared):
-            specs = (Spec('member'), *(Spec() for _ in shared))
-            # The layers' hand-written gradients are opaque to the varying-axes check.
-            inner = jax.shard_map(local, mesh=mesh, in_specs=specs, out_specs=Spec('member'), check_vma=False)
-            return inner(members, *shared)
+    def local(members, *shared):
+        return mapper(lambda one: fn(one, *shared), members)
 
-        return sharded
-    if strategy == 'vmap':
-        return lambda members, *shared: jax.vmap(lambda one: fn(one, *shared))(members)
-    if strategy == 'map':
-        return lambda members, *shared: jax.lax.map(lambda one: fn(one, *shared), members)
-    if head == 'vmap' and rest.isdecimal() and int(rest) > 0:
-        return lambda members, *shared: jax.lax.map(lambda one: fn(one, *shared), members, batch_size=int(rest))
-    if strategy == 'unroll':
-        return lambda members, *shared: _unroll(lambda one: fn(one, *shared), members)
-    raise ValueError(f'Unknown population strategy {strategy!r}. Known: {STRATEGIES}.')
+    if not shard:
+        return local
+    if mesh is None:
+        raise ValueError(f'Strategy {strategy!r} needs a mesh with a "member" axis.')
 
+    def sharded(members, *shared):
+        # Other axes of the mesh are left to the compiler: what is spread over them stays so, with the same result.
+        # The layers' hand-written gradients are opaque to the varying-axes check.
+        options = {'mesh': mesh, 'axis_names': {'member'}, 'check_vma': False}
+        specs = (Spec('member'), *(Spec() for _ in shared))
+        return jax.shard_map(local, in_specs=specs, out_specs=Spec('member'), **options)(members, *shared)
 
-def _unroll(fn: Callable, members):
-    count = jax.tree.leaves(members)[0].shape[0]
-    results = [fn(jax.tree.map(lambda a, i=i: a[i], members)) for i in range(count)]
-    return jax.tree.map(lambda *a: jnp.stack(a), *results)
-
-
-class Placement(NamedTuple):
-    """Where P members live: a mesh with one axis, `member`, and the strategy that runs there."""
-
-    count: int
-    mesh: Mesh
-    strategy: str
-
-    @property
-    def padded(self) -> int:
-        """P rounded up to the mesh; the members added repeat member 0 and appear in no result."""
-        return -(-self.count // self.mesh.size) * self.mesh.size
-
-    def members(self, tree):
-        """Arrays [P, ...] padded and spread over the mesh."""
-        index = np.arange(self.padded) * (np.arange(self.padded) < self.count)
-        spread = NamedSharding(self.mesh, Spec('member'))
-        return jax.tree.map(lambda a: jax.device_put(jnp.asarray(a)[index], spread), tree)
-
-    def shared(self, tree):
-        """The same arrays on every device."""
-        return jax.device_put(tree, NamedSharding(self.mesh, Spec()))
-
-    def fetch(self, tree):
-        """NumPy arrays [P, ...] without the padding."""
-        return jax.tree.map(lambda a: np.asarray(a)[: self.count], tree)
-
-    def map(self, fn: Callable, **jit_options) -> Callable:
-        """`map_members(fn)` of this placement, jitted."""
-        return jax.jit(map_members(fn, self.strategy, self.mesh), **jit_options)
-
-
-def place(count: int, strategy: str = 'auto') -> Placement:
-    """Spreads P members over the fewest devices that give the shortest queue.
-
-    'auto' loops over members on a CPU, where a batched convolution runs at a third of a plain one, and batches them on
-    an accelerator, where small networks are bound by launches; both over all devices.
-    """
-    devices = jax.devices()
-    longest = -(-count // len(devices))
-    mesh = Mesh(np.array(devices[: -(-count // longest)]), ('member',))
-    if strategy == 'auto':
-        strategy = 'shard:map' if devices[0].platform == 'cpu' else 'shard:vmap'
-    map_members(lambda one: one, strategy, mesh)  # an unknown strategy fails here, before anything is compiled
-    if not strategy.startswith('shard:'):
-        mesh = Mesh(np.array(devices[:1]), ('member',))
-    return Placement(count, mesh, strategy)
+    return sharded

@@ -6,12 +6,20 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from imbalance_jax.processes import leads
+
 PLAIN_EVERY = 10.0  # seconds between lines where the output is no terminal
 
 
 @contextmanager
 def show(phase: str, total: int = 0, start: int = 0):
-    """Yields `update(done, total=total, note='')` for one phase, which starts with `start` of `total` units done."""
+    """Yields `update(done, total=total, note='')` for one phase, which starts with `start` of `total` units done.
+
+    Of several processes that work as one, the first shows it.
+    """
+    if not leads():
+        yield lambda done, total=total, note='': None
+        return
     console = Console()
     if not console.is_terminal:
         yield _lines(phase, total, start)

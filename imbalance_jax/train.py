@@ -86,13 +86,14 @@ def _branch(loss, arm: int) -> Callable:
 
 
 def make_train_steps(step: Callable, batch: Callable) -> Callable:
-    """Returns `steps(one, arrays, epoch_start, start, stop) -> State`: several steps in one program.
+    """Returns `steps(one, arrays, epoch_start, start, stop) -> (State, its numbers)`: several steps in one program.
 
     one: (state, member, order [steps,B] of this epoch). `start` and `stop` count within the epoch and are traced, so
-    one compiled program serves chunks of every length; `epoch_start` is the number of steps before this epoch.
+    one compiled program serves chunks of every length; `epoch_start` is the number of steps before this epoch. The
+    numbers, `alive` and `loss_sum`, can still be read when the memory of the state has been given to the next steps.
     """
 
-    def steps(one, arrays, epoch_start, start, stop) -> State:
+    def steps(one, arrays, epoch_start, start, stop) -> tuple[State, dict]:
         state, member, order = one
         state = state._replace(loss_sum=jnp.where(start == 0, 0, state.loss_sum))
 
@@ -100,7 +101,8 @@ def make_train_steps(step: Callable, batch: Callable) -> Callable:
             t = epoch_start + i
             return step(state, member, batch(arrays, order[i], member.order_seed, t), t)
 
-        return jax.lax.fori_loop(start, stop, body, state)
+        state = jax.lax.fori_loop(start, stop, body, state)
+        return state, {'alive': state.alive, 'loss_sum': state.loss_sum}
 
     return steps
 
@@ -112,3 +114,16 @@ def make_predict(model, normalise: Callable) -> Callable:
         return jax.lax.map(lambda x: model.apply(variables, normalise(x))[0], images)
 
     return predict
+
+
+def make_evaluate(predict: Callable, rank: Callable) -> Callable:
+    """Returns `evaluate(variables, images [n,B,H,W,C], labels [N,K], label_mask [N,K])`: `rank` of the predictions.
+
+    Images beyond the N-th fill the last batch up and count for nothing.
+    """
+
+    def evaluate(variables, images, labels, label_mask):
+        logits = predict(variables, images)
+        return rank(logits.reshape(-1, logits.shape[-1])[: len(labels)], labels, label_mask)
+
+    return evaluate

@@ -13,12 +13,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from imbalance_jax.processes import leads
+
 UNFINISHED = '.unfinished'
 COLUMNS = ('arm', 'loss', 'sampler', 'seed', 'class', 'split', 'method', 'metric', 'value', 'n')
 
 
 def atomic(path: Path, write: Callable) -> None:
-    """Calls `write(binary file)` on a temporary neighbour of `path` and renames it: a reader never sees half a file."""
+    """Calls `write(binary file)` on a temporary neighbour of `path` and renames it: a reader never sees half a file.
+
+    Of several processes that work as one, only the first writes, here and elsewhere in this file.
+    """
+    if not leads():
+        return
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix=UNFINISHED)
@@ -82,6 +89,9 @@ def lock(workdir: Path):
 
     What a killed process left half-written is removed.
     """
+    if not leads():
+        yield
+        return
     Path(workdir).mkdir(parents=True, exist_ok=True)
     with open(Path(workdir) / '.lock', 'w') as file:
         try:
@@ -117,16 +127,20 @@ def flatten(tree: dict, prefix: str = '') -> dict:
 
 def append_metrics(workdir: Path, rows: Iterable[dict]) -> None:
     """Adds lines to metrics.jsonl."""
+    if not leads():
+        return
     with open(Path(workdir) / 'metrics.jsonl', 'a') as file:
         file.writelines(json.dumps(row) + '\n' for row in rows)
 
 
-def rewind_metrics(workdir: Path, epochs: int) -> None:
-    """Drops what metrics.jsonl says after `epochs` finished epochs: a run that resumes will say it again."""
+def rewind_metrics(workdir: Path, epochs: int, members: set[tuple[str, int]]) -> None:
+    """Drops what metrics.jsonl says of `members` (arm, seed) after `epochs` finished epochs: they will say it again."""
     path = Path(workdir) / 'metrics.jsonl'
     if path.exists():
-        whole = (line for line in path.read_text().splitlines(keepends=True) if line.endswith('\n'))
-        write_text(path, ''.join(line for line in whole if json.loads(line)['epoch'] <= epochs))
+        whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith('\n')]
+        rows = [json.loads(line) for line in whole]
+        kept = [row['epoch'] <= epochs or (row['arm'], row['seed']) not in members for row in rows]
+        write_text(path, ''.join(line for line, keep in zip(whole, kept, strict=True) if keep))
 
 
 def write_table(workdir: Path, name: str, rows: Iterable[dict], extra: tuple[str, ...] = ()) -> None:

@@ -1,8 +1,13 @@
 """Two host devices, as on a machine with two cores, whatever machine runs the tests; and one tiny trained study."""
 
+import os
+import tempfile
+
 import jax
 import pytest
 
+# What tests compile and measure is not what the user's runs are offered, nor the other way round.
+os.environ.setdefault('IMBALANCE_JAX_CACHE', tempfile.mkdtemp())
 jax.config.update('jax_num_cpu_devices', 2)
 
 
@@ -25,6 +30,7 @@ def tiny_config(tmp_path_factory):
     config.train.learning_rate = 1e-2
     config.train.warmup_steps = 2
     config.train.steps_per_dispatch = 2
+    config.population.strategy = 'shard:map'
     config.evaluate.bootstrap_rounds = 20
     config.attribution.integrated_gradients.steps = 4
     config.attribution.max_pairs = 20

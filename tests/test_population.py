@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imbalance_jax import data, losses, models, population, train
+from imbalance_jax import data, losses, models, placement, population, train
 
-STRATEGIES = ['vmap', 'map', 'unroll', 'vmap:2', 'shard:vmap', 'shard:map', 'shard:unroll']
+STRATEGIES = ['vmap', 'map', 'unroll', 'vmap:2', 'shard:vmap', 'shard:map', 'shard:unroll', 'data:2:shard:map']
 ARMS = {'bce': {}, 'focal': {'gamma': 1.0}, 'multi_task': {'learning_rate': 3e-3}}
 ROWS = population.make_members(ARMS, (0, 3), 'bce', learning_rate=1e-3, weight_decay=1e-4)
 STEPS = 20
@@ -33,7 +33,7 @@ def member_steps():
     def run(member, arrays):
         order = data.draw_epoch(member.order_seed, jnp.zeros(48, jnp.uint32), 0, 3, 16)
         order = jnp.tile(order, (7, 1))[:STEPS]
-        return steps((init(member), member, order), arrays, 0, 0, STEPS)
+        return steps((init(member), member, order), arrays, 0, 0, STEPS)[0]
 
     solo = [jax.jit(run)(jax.tree.map(lambda a, i=i: a[i], members), arrays) for i in range(len(ROWS))]
     return run, arrays, members, jax.tree.map(lambda *a: np.stack(a), *solo)
@@ -48,7 +48,7 @@ def assert_close(tree, expected, tolerance):
 @pytest.mark.parametrize('strategy', STRATEGIES)
 def test_every_member_is_its_solo_run(member_steps, strategy):
     run, arrays, members, solo = member_steps
-    place = population.place(len(ROWS), strategy)
+    place = placement.place(len(ROWS), strategy)
     state = place.map(run)(place.members(members), place.shared(arrays))
     fetched = place.fetch(state)
     assert_close(fetched.loss_sum, solo.loss_sum, 1e-5)
@@ -64,20 +64,6 @@ def test_permuted_members_give_permuted_results(member_steps):
     straight = mapped(members, arrays)
     permuted = mapped(jax.tree.map(lambda a: a[order], members), arrays)
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(np.asarray(a)[order], b), straight, permuted)
-
-
-def test_padding_members_appear_in_no_result():
-    place = population.place(3, 'shard:map')
-    assert place.padded == 4
-    values = place.members(np.arange(3.0))
-    np.testing.assert_array_equal(np.asarray(values), [0, 1, 2, 0])
-    doubled = place.map(lambda one, factor: one * factor)(values, place.shared(jnp.float32(2)))
-    np.testing.assert_array_equal(place.fetch(doubled), [0, 2, 4])
-
-
-def test_no_device_waits_idle():
-    assert population.place(1).mesh.size == 1
-    assert population.place(5).padded == 6
 
 
 def test_same_seed_same_start_and_order_whatever_the_arm(member_steps):
@@ -107,9 +93,3 @@ def test_same_seed_same_start_and_order_whatever_the_arm(member_steps):
 def test_wrong_populations_are_refused(arms, seeds, reference, said):
     with pytest.raises(ValueError, match=said):
         population.make_members(arms, seeds, reference, learning_rate=1.0, weight_decay=0.0)
-
-
-@pytest.mark.parametrize('strategy', ['vmpa', 'vmap:', 'vmap:0', 'shard:', 'shard:x', 'shard'])
-def test_unknown_strategies_are_refused(strategy):
-    with pytest.raises(ValueError, match='strategy'):
-        population.place(2, strategy)

@@ -113,11 +113,13 @@ def test_another_config_is_refused_with_the_difference(tmp_path):
 
 
 def test_metrics_are_rewound_to_whole_lines_of_finished_epochs(tmp_path):
-    writer.append_metrics(tmp_path, ({'epoch': e} for e in (1, 2, 3)))
+    rows = [{'epoch': epoch, 'arm': arm, 'seed': 0} for epoch in (1, 2, 3) for arm in ('bce', 'focal')]
+    writer.append_metrics(tmp_path, rows)
     with open(tmp_path / 'metrics.jsonl', 'a') as file:
         file.write('{"epoch": 1, "tor')
-    writer.rewind_metrics(tmp_path, 2)
-    assert (tmp_path / 'metrics.jsonl').read_text() == '{"epoch": 1}\n{"epoch": 2}\n'
+    writer.rewind_metrics(tmp_path, 1, {('focal', 0)})
+    lines = (tmp_path / 'metrics.jsonl').read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [rows[0], rows[1], rows[2], rows[4]]
 
 
 def test_interrupted_write_leaves_the_old_file(tmp_path):

@@ -21,7 +21,7 @@ TABLES = ('data', 'performance', 'alignment', 'concepts', 'units')
 def contents(workdir) -> dict[str, bytes]:
     """Everything that is a result: all files but the record of when and how it ran, and the checkpoints."""
     files = (path for path in workdir.rglob('*') if path.is_file() and 'checkpoints' not in path.parts)
-    results = (path for path in files if path.name not in ('provenance.json', '.lock'))
+    results = (path for path in files if path.name not in ('provenance.json', 'plan.json', '.lock'))
     return {str(path.relative_to(workdir)): path.read_bytes() for path in results}
 
 
@@ -79,7 +79,7 @@ def test_gallery_maps_are_those_of_its_images(study):
 def test_explaining_a_damaged_training_is_refused_and_training_mends_it(study, tiny_config, tmp_path):
     copied = tmp_path / 'run'
     shutil.copytree(study, copied)
-    newest = max((copied / 'checkpoints').iterdir(), key=lambda path: path.name.zfill(9))
+    newest = max((copied / 'checkpoints' / 'wave_1').iterdir(), key=lambda path: path.name.zfill(9))
     shutil.rmtree(newest / 'state')
     with pytest.raises(ValueError, match='run train again'):
         explain.run(copied)
@@ -169,7 +169,7 @@ def test_asked_to_stop_it_saves_within_an_epoch_and_resumes_to_the_same(study, t
     with pytest.raises(SystemExit) as stopped:
         experiment.run(config, tmp_path)
     assert stopped.value.code == loop.RESUMABLE
-    steps = [int(path.name) for path in (tmp_path / 'checkpoints').iterdir() if path.name.isdecimal()]
+    steps = [int(path.name) for path in (tmp_path / 'checkpoints' / 'wave_1').iterdir() if path.name.isdecimal()]
     assert steps == [2]
     monkeypatch.setattr(loop, '_catch_signals', list)
     experiment.run(config, tmp_path)

@@ -37,6 +37,8 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int | str | tuple = 
     for size, window, sides in zip(x.shape[1:3], kernel.shape[:2], padding, strict=True):
         output_size(size, window, stride, sides)
     if jax.default_backend() == 'cpu':
+        if kernel.shape[:2] == (1, 1) and padding == ((0, 0), (0, 0)):
+            x, stride = x[:, ::stride, ::stride], 1  # nobody need look at what the stride leaves out
         return _conv_on_cpu(x, kernel, stride, padding)
     return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=LAYOUT)
 
@@ -71,13 +73,27 @@ _conv_on_cpu.defvjp(_forward, _backward)
 
 
 def _input_gradient(dy, kernel, x_shape, stride, padding):
-    """Convolves dy, spread out by the stride, with the reversed kernel whose channels have changed places."""
-    sides = []
-    for size, window, count, (before, _) in zip(x_shape[1:3], kernel.shape, dy.shape[1:3], padding, strict=False):
-        spread = (count - 1) * stride + 1
-        sides.append((window - 1 - before, size + before - spread))
-    turned = kernel[::-1, ::-1].transpose(0, 1, 3, 2)
-    return _conv_by_columns(dy, turned, 1, tuple(sides), spacing=stride)
+    """Convolves dy with the reversed kernel, whose channels have changed places: once for every phase of the stride.
+
+    Pixel i of x meets the taps t of the kernel with t = i + padding modulo the stride. The kernels of all phases are
+    channels of one convolution of stride 1, whose output pixels are then laid side by side: no zero is multiplied.
+    """
+    height, width, c, u = kernel.shape
+    taps = tuple(-(-size // stride) for size in (height, width))
+    fill = [(0, n * stride - size) for n, size in zip(taps, (height, width), strict=True)]
+    phases = jnp.pad(kernel, (*fill, (0, 0), (0, 0))).reshape(taps[0], stride, taps[1], stride, c, u)
+    turned = phases[::-1, :, ::-1].transpose(0, 2, 5, 1, 3, 4).reshape(*taps, u, stride * stride * c)
+    sides, crops = [], []
+    for size, n, count, (before, _) in zip(x_shape[1:3], taps, dy.shape[1:3], padding, strict=True):
+        first, last = before // stride, (size - 1 + before) // stride
+        sides.append((n - 1 - first, last - count + 1))
+        crops.append(slice(before - stride * first, before - stride * first + size))
+    found = _conv_by_columns(dy, turned, 1, tuple(sides))
+    if stride == 1:
+        return found
+    b, h, w, _ = found.shape
+    pixels = found.reshape(b, h, w, stride, stride, c).transpose(0, 1, 3, 2, 4, 5)
+    return pixels.reshape(b, h * stride, w * stride, c)[:, *crops]
 
 
 def _kernel_gradient(dy, x, kernel_shape, stride, padding):
@@ -86,22 +102,31 @@ def _kernel_gradient(dy, x, kernel_shape, stride, padding):
     for size, window, count, (before, _) in zip(x.shape[1:3], kernel_shape, dy.shape[1:3], padding, strict=False):
         # Less than the padding after x, and perhaps negative, where the stride leaves the last rows unused.
         sides.append((before, window - 1 + (count - 1) * stride + 1 - size - before))
-    channels_first, taps = x.transpose(3, 1, 2, 0), dy.transpose(1, 2, 0, 3)
     gradient = lax.conv_general_dilated(
-        channels_first, taps, (1, 1), sides, rhs_dilation=(stride, stride), dimension_numbers=LAYOUT
+        _channels_first(x, dy), dy.transpose(1, 2, 0, 3), (1, 1), sides, rhs_dilation=(stride, stride),
+        dimension_numbers=LAYOUT,
     )
     return gradient.transpose(1, 2, 0, 3)
 
 
-def _conv_by_columns(x, kernel, stride, padding, spacing=1):
-    """Convolves x, spread out by `spacing`; with few channels, `f` neighbouring output columns at a time.
+def _channels_first(x, other):
+    """x [B,H,W,C] as [C,H,W,B], by a pure transposition.
+
+    XLA would fuse it with the arithmetic that made x and do that again in the order of the result, at 3-6 times the
+    cost. It does not reach into a branch; which of the two equal ones is taken matters to nobody.
+    """
+    two_ways = (lambda x: x.transpose(3, 1, 2, 0), lambda x: x.transpose(1, 2, 3, 0).transpose(2, 0, 1, 3))
+    return lax.cond(other[0, 0, 0, 0] > 0, *two_ways, x)
+
+
+def _conv_by_columns(x, kernel, stride, padding):
+    """Convolves x; with few channels, `f` neighbouring output columns at a time.
 
     `f` copies of the kernel, each a stride further right, make one wider kernel with `f` times the channels: enough for
     XLA's fast convolution, and its output [h, w/f, f*U] is in memory what is wanted, [h, w, U].
     """
     height, width, c, u = kernel.shape
-    spread = (x.shape[2] - 1) * spacing + 1
-    columns = output_size(spread, width, stride, padding[1])
+    columns = output_size(x.shape[2], width, stride, padding[1])
     f = min(2 * FEW_CHANNELS // u, columns) if max(c, u) <= FEW_CHANNELS else 1
     groups = -(-columns // f)
     wide = width + (f - 1) * stride
@@ -109,8 +134,6 @@ def _conv_by_columns(x, kernel, stride, padding, spacing=1):
         copies = [jnp.pad(kernel, ((0, 0), (j * stride, wide - width - j * stride), (0, 0), (0, 0))) for j in range(f)]
         kernel = jnp.stack(copies, axis=3).reshape(height, wide, c, f * u)
         left = padding[1][0]
-        padding = padding[0], (left, (groups - 1) * f * stride + wide - spread - left)
-    y = lax.conv_general_dilated(
-        x, kernel, (stride, f * stride), padding, lhs_dilation=(spacing, spacing), dimension_numbers=LAYOUT
-    )
+        padding = padding[0], (left, (groups - 1) * f * stride + wide - x.shape[2] - left)
+    y = lax.conv_general_dilated(x, kernel, (stride, f * stride), padding, dimension_numbers=LAYOUT)
     return y.reshape(*y.shape[:2], groups * f, u)[:, :, :columns]
