@@ -27,12 +27,13 @@ STEPS = flags.DEFINE_integer('steps', 4, 'steps a dispatch')
 ROUNDS = flags.DEFINE_integer('rounds', 7, 'interleaved rounds')
 WIDTH = flags.DEFINE_integer('width', 16, 'channels of the first stage')
 DTYPE = flags.DEFINE_enum('dtype', 'float32', ['float32', 'bfloat16'], 'of computation, for the suite')
-STRATEGIES = flags.DEFINE_list('strategies', ['all'], "which strategies; 'all' for every one that fits P, or none")
+STRATEGIES = flags.DEFINE_list('strategies', ['all'], "which strategies, or 'all'")
 PEER = flags.DEFINE_enum('peer', '', ['', 'torch'], 'also time PyTorch, if it is installed')
 WORKER = flags.DEFINE_string('worker', '', 'a contestant, in a process of its own: for the program itself')
 CLASSES = 8
 ALL = ['shard:map', 'shard:unroll', 'shard:vmap:2', 'shard:vmap', 'map', 'unroll', 'vmap:2', 'vmap']
-LOOP, PEAK, FORWARD = 'plain loop', 'matmul', 'evaluation'
+LOOP, PEAK, ABOUT = 'plain loop', 'matmul', 'about'
+FORWARDS = {'evaluation': False, 'forward of training': True}  # name -> by the statistics of the batch
 
 
 def make_data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -91,6 +92,38 @@ def _temporary(compiled) -> int | None:
     return memory and memory.temp_size_in_bytes
 
 
+def make_forward(train: bool):
+    """Times the forward pass alone of all members, in evaluation or as in training, under the first strategy."""
+    import jax
+
+    from imbalance_jax import data, placement
+
+    placement.use_all_cores()
+    images, _, order = make_data()
+    model, image = make_model(), np.zeros((1, SIZE.value, SIZE.value, 1), np.float32)
+    place = placement.place(MEMBERS.value, ours()[0])
+
+    def init(seed):
+        return model.init(jax.random.key(seed), image, mutable=['params', 'batch_stats'])
+
+    def forward(variables, batches):
+        def logits(x):
+            x = data.normalise(x, 0.5, 0.25)
+            return model.apply(variables, x, train, mutable=['batch_stats'])[0][0]
+
+        return jax.lax.map(logits, batches)
+
+    variables = place.map(init)(place.members(np.arange(MEMBERS.value)))
+    mapped, batches = place.map(forward), place.batches(images[order])
+
+    def run() -> float:
+        begin = time.perf_counter()
+        jax.block_until_ready(mapped(variables, batches))
+        return time.perf_counter() - begin
+
+    return run, {}
+
+
 def make_loop():
     """The plain flax loop, on JAX's default device, as one meets it."""
     from analysis import plain_flax
@@ -137,6 +170,8 @@ def work(name: str) -> None:
         run, facts = make_peak()
     elif name == LOOP:
         run, facts = make_loop()
+    elif name in FORWARDS:
+        run, facts = make_forward(FORWARDS[name])
     elif name.startswith('torch '):
         run, facts = make_torch(name)
     else:
@@ -189,9 +224,13 @@ class Contestant:
         return next(int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM'))
 
 
+def ours() -> list[str]:
+    """The suite's own strategies."""
+    return ALL if STRATEGIES.value == ['all'] else STRATEGIES.value
+
+
 def contestants() -> list[str]:
-    names = ALL if STRATEGIES.value == ['all'] else [name for name in STRATEGIES.value if name != 'none']
-    names = [*names, LOOP]
+    names = [*ours(), LOOP, *FORWARDS]
     if PEER.value:
         try:
             from analysis.plain_torch import WAYS
@@ -204,12 +243,12 @@ def contestants() -> list[str]:
 
 def main(_) -> None:
     if WORKER.value:
-        if WORKER.value == FORWARD:
+        if WORKER.value == ABOUT:
             print(json.dumps(environment()))
         else:
             work(WORKER.value)
         return
-    about = Contestant(FORWARD).facts
+    about = Contestant(ABOUT).facts
     runs = {name: Contestant(name) for name in [*contestants(), PEAK]}
     times = {name: [] for name in runs}
     for _ in range(ROUNDS.value):
@@ -224,6 +263,7 @@ def report(about: dict, runs: dict[str, Contestant], times: dict[str, np.ndarray
     peers = [name for name in runs if name.startswith('torch ')]
     peer = min(peers, key=lambda name: np.median(times[name])) if peers else None
     peak = runs.pop(PEAK).facts['flops'] / np.median(times.pop(PEAK)) / 1e9
+    forwards = {name: images / np.median(times.pop(name)) for name in FORWARDS if runs.pop(name)}
     setting = {f.name: f.value for f in (MODEL, SIZE, BATCH, MEMBERS, WIDTH, STEPS, DTYPE)}
     lines = []
     for name, run in sorted(runs.items(), key=lambda item: np.median(times[item[0]])):
@@ -245,6 +285,10 @@ def report(about: dict, runs: dict[str, Contestant], times: dict[str, np.ndarray
     described = ', '.join(f'{key} {value}' for key, value in {**setting, **about}.items() if key != 'forward_flops')
     work = f'{about["forward_flops"] / 1e6:.1f} MFLOP an image forward'
     print(f'\n{described}, {ROUNDS.value} rounds; matrix product {peak:.0f} GFLOP/s; {work}\n')
+    evaluation, forward = (forwards[name] for name in FORWARDS)
+    print(json.dumps({name: round(speed) for name, speed in forwards.items()}))
+    compared = f'{evaluation / forward:.2f} of the forward pass of training'
+    print(f'evaluation {evaluation:,.0f} images x members/s, {compared}\n')
     names = list(lines[0])
     print(f'| {" | ".join(name.replace("_", " ") for name in names)} |\n|{" --- |" * len(names)}')
     for line in lines:
