@@ -70,6 +70,7 @@ def render(found: Study) -> str:
         alignment=alignment_section(found, look),
         concepts=concepts_section(found, look),
         beyond=beyond_section(found, look),
+        mistakes=tables.mistakes(found) if found.audit else [],
         provenance=provenance_section(found),
         heat=HEAT_STOPS,
     )

@@ -36,7 +36,7 @@ class Values(NamedTuple):
 
 
 class Study(NamedTuple):
-    """What training left, and what explaining left, if it did: `alignment` and `concepts` are None before that."""
+    """What training left, and what explaining left: `alignment`, `concepts` and `audit` are None before that."""
 
     folder: Path
     config: dict
@@ -49,6 +49,7 @@ class Study(NamedTuple):
     performance: Values
     alignment: Values | None
     concepts: Values | None
+    audit: Values | None
 
     @property
     def reference(self) -> str:
@@ -121,6 +122,7 @@ def load(folder: Path) -> Study:
         performance=needed(folder / 'results' / 'performance.parquet', read_values),
         alignment=optional(folder / 'results' / 'alignment.parquet', read_values),
         concepts=optional(folder / 'results' / 'concepts.parquet', read_values),
+        audit=optional(folder / 'results' / 'audit.parquet', read_values),
     )
 
 

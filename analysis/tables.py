@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from analysis.panels import MEASURES, NULLS, RANKING, SPLITS, intervals
 from analysis.study import MEMBER, Study, Values
-from analysis.style import excludes_zero, label, number, spread, whole, with_interval
+from analysis.style import excludes_zero, label, number, signed, spread, whole, with_interval
+from imbalance_jax import audit
 
 ALIGNMENT = ('hit_share', 'pointing_game', 'iou', 'ior', 'iobb', 'empty')
 COUNTS = ('concepts', 'concepts_corrected')
@@ -170,6 +171,42 @@ def other_measures(study: Study) -> Table:
 
 def detectors(study: Study, arm: str) -> Cell:
     return over_seeds(study.concepts, 'detector_units', arm, 'all concepts', study.layer, 1)
+
+
+def mistakes(study: Study) -> list[Table]:
+    """What the published mistakes of training and of measuring did; those that this study has figures for."""
+    return [table for table in (_trained_mistakes(study), _measured_mistakes(study)) if table.rows]
+
+
+def _trained_mistakes(study: Study) -> Table:
+    """A row a mistake, a column an outcome: published minus corrected arm."""
+    methods = study.methods
+    columns = [(metric, MEMBER, 3) for metric in RANKING] + [('hit_share', method, 3) for method in methods]
+    columns += [(metric, study.layer, 1) for metric in ('detector_units', 'unique_concepts')]
+    columns.append(('concepts_corrected_image_mean', study.layer, 2))
+    names = [name for name in audit.ARMS if study.audit.count('auroc_effect', name)]
+    rows = [(name, [_effect(study, m, name, method, digits) for m, method, digits in columns]) for name in names]
+    head = [label(m) if method in (MEMBER, study.layer) else f'{label(method)} {label(m)}' for m, method, _ in columns]
+    return Table('mistakes-trained', 'mistake', head, rows)
+
+
+def _measured_mistakes(study: Study) -> Table:
+    """A row a mistake and method: the published figure, the corrected one, and their difference."""
+    rows = []
+    for name, (_, _, metric, _) in audit.MEASURES.items():
+        for method in study.audit.distinct('method', **{'class': name}):
+            figures = [study.audit(f'{metric}_{kind}', name, method=method) for kind in ('published', 'corrected')]
+            by = '' if method == MEMBER else f', {label(method)}'
+            cells = [Cell(number(value)) for value in figures]
+            rows.append((f'{name}{by}', [*cells, _effect(study, metric, name, method, 3)]))
+    return Table('mistakes-measured', 'mistake', ['published', 'corrected', 'effect'], rows)
+
+
+def _effect(study: Study, metric: str, name: str, method: str, digits: int) -> Cell:
+    estimate, low, high = (study.audit(f'{metric}_effect{end}', name, method=method) for end in ('', '_low', '_high'))
+    if not math.isfinite(low):
+        return Cell(signed(estimate, digits))
+    return Cell(signed(estimate, digits), f'{number(low, digits)} to {number(high, digits)}', excludes_zero(low, high))
 
 
 def over_seeds(table: Values, metric: str, arm: str, name='macro', method: str = MEMBER, digits: int = 3) -> Cell:

@@ -26,6 +26,9 @@ def get_config() -> ConfigDict:
     config.data.folder = 'data'  # where prepared data sets are kept
     config.data.image_size = 64
     config.data.order = 'own'  # 'own': each seed its own batches; 'shared': one order for all
+    # Class -> prevalence that the training split is thinned to, by leaving out whole patients; empty: as it is.
+    config.data.imbalance = ConfigDict()
+    config.data.imbalance_seed = 0  # who leaves first
     # One block a data set: the options of its `make` in imbalance_jax/datasets.
     config.data.phantom = {
         'num_patients': 1500,

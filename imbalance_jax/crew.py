@@ -30,7 +30,7 @@ class Run(NamedTuple):
     """A population to be trained, in plain objects; nothing is on a device and nothing is compiled.
 
     one: the functions of one member; rows: the members as in `members.json`; numbers: the same as arrays [P];
-    distributions: epoch fraction -> cumulative sampling weights [samplers,N]; steps: batches an epoch; chunk: steps a
+    distributions: epoch -> cumulative sampling weights [samplers,N]; steps: batches an epoch; chunk: steps a
     dispatch; batch_size: of evaluation; patience: epochs without a better validation AUROC until a member stops, 0
     for never; model and normalise: what the functions are made of, for whoever explains the members; described: what
     the compiled programs depend on, as plain data.
@@ -77,7 +77,7 @@ def enlist(run: Run, strategy: str, index: np.ndarray) -> Crew:
     validation = batches, place.shared(run.validation.labels), place.shared(run.validation.label_mask)
     placed = Functions(*(place.map(fn, donate=name == 'steps') for name, fn in run.one._asdict().items()))
     state = jax.eval_shape(placed.init, members)
-    order = place.spread(placed.draw(members, place.shared(run.distributions(0.0)), 0))
+    order = place.spread(placed.draw(members, place.shared(run.distributions(0)), 0))
     begin = time.perf_counter()
     steps = placed.steps.lower((place.like(state),), (members, order), arrays, *map(np.int32, (0, 0, 1))).compile()
     seconds = time.perf_counter() - begin
@@ -99,7 +99,7 @@ def _needs(compiled) -> int:
 
 def order_of(crew: Crew, run: Run, epoch: int):
     """The order of an epoch [P,steps,B]."""
-    distributions = crew.place.shared(run.distributions(epoch / max(run.epochs - 1, 1)))
+    distributions = crew.place.shared(run.distributions(epoch))
     return crew.place.spread(crew.all.draw(crew.members, distributions, epoch))
 
 

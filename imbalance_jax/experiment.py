@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from imbalance_jax import (
     attribution,
     cache,
+    calibration,
     data,
     datasets,
     inspection,
@@ -128,11 +129,12 @@ def make_members(config: ConfigDict) -> list[dict]:
 
 
 def load_dataset(config: ConfigDict) -> Dataset:
-    """The config's data set, prepared first if it is not there yet."""
+    """The config's data set, prepared first if it is not there yet, its training split thinned as asked."""
     name = config.data.name
     options = {**config.data.get(name, {}), 'image_size': config.data.image_size}
     with display.show(f'prepare {name}') as update:
-        return datasets.load(name, Path(config.data.folder), options, update)
+        dataset = datasets.load(name, Path(config.data.folder), options, update)
+    return data.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
 
 
 def check_splits(dataset: Dataset) -> None:
@@ -188,7 +190,7 @@ def check_blocks(config: ConfigDict) -> None:
     }
     for block, (table, what) in known.items():
         for name, value in config[block].items():
-            if isinstance(value, ConfigDict):
+            if isinstance(value, ConfigDict) and (block, name) != ('data', 'imbalance'):
                 lookup(table, name, f'{what} in config.{block}:')
 
 
@@ -207,13 +209,17 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> Run:
     if not steps:
         raise ValueError(f'config.train.batch_size {batch_size} is more than the {len(arrays.images)} training images.')
     loss_functions = build_losses(members, arrays)
-    functions = [lookup(samplers.SAMPLERS, name, 'sampler') for name in population.distinct(members, 'sampler')]
+    for name in population.distinct(members, 'sampler'):
+        lookup(samplers.SAMPLERS, name, 'sampler')
     model = build_model(config, arrays.labels.shape[1])
     check_explanation(config, model, arrays.images.shape[1:], len(dataset.rows('test')))
     mean, std = data.grey_statistics(arrays.images)
     normalise = partial(data.normalise, mean=mean, std=std)
     factor = train.schedule(config.train.warmup_steps, epochs * steps, config.train.rate_floor)
-    step = train.make_train_step(model, loss_functions, factor)
+    image_shape, linked = arrays.images.shape[1:], any(row['head'] != 'linear' for row in members)
+    retrained = any(population.retrain_epoch(row, epochs) is not None for row in members)
+    restart = train.make_restart(model, image_shape) if retrained else None
+    step = train.make_train_step(model, loss_functions, factor, epochs * steps, restart)
     batch = data.make_batch(mean, std, data.Augmentation(**config.augment))
     predict = train.make_predict(model, normalise)
 
@@ -224,7 +230,7 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> Run:
         model=model,
         normalise=normalise,
         one=Functions(
-            init=train.make_init(model, loss_functions, arrays.images.shape[1:]),
+            init=train.make_init(model, loss_functions, image_shape, linked),
             draw=draw,
             steps=train.make_train_steps(step, batch),
             keep=lambda one: jax.tree.map(lambda old, new: jnp.where(one[2], new, old), *one[:2]),
@@ -232,10 +238,10 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> Run:
             evaluate=train.make_evaluate(predict, ranking.ranking),
         ),
         rows=members,
-        numbers=population.numbers(members, config.data.order == 'own'),
+        numbers=population.numbers(members, config.data.order == 'own', epochs, steps),
         arrays=arrays,
         validation=validation,
-        distributions=partial(distributions, functions, arrays.labels),
+        distributions=partial(distributions, population.draws(members), arrays.labels, epochs),
         epochs=epochs,
         steps=steps,
         chunk=config.train.steps_per_dispatch,
@@ -256,11 +262,16 @@ def describe(config: ConfigDict, arrays: data.Arrays, members: list[dict]) -> di
     return {'model': model, **shapes, 'batch': config.train.batch_size, 'losses': list(arms.values()), **augmented}
 
 
-def distributions(functions: list, labels: np.ndarray, epoch_fraction: float) -> np.ndarray:
-    """Cumulative sampling weights [samplers,N] of an epoch; zeros, for uniform weights, mean without replacement."""
+def distributions(draws: list[tuple], labels: np.ndarray, epochs: int, epoch: int) -> np.ndarray:
+    """Cumulative sampling weights [samplers,N] of an epoch; zeros, for uniform weights, mean without replacement.
+
+    draws: (sampler, retrain_head_from); before its head is retrained, such an arm draws naturally.
+    """
     rows = []
-    for sampler in functions:
-        weights = sampler(labels, epoch_fraction)
+    for name, start in draws:
+        begin = population.retrain_epoch({'retrain_head_from': start}, epochs)
+        sampler = samplers.SAMPLERS['natural' if begin is not None and epoch < begin else name]
+        weights = sampler(labels, epoch / max(epochs - 1, 1))
         uniform = np.ptp(weights) == 0
         rows.append(np.zeros(len(labels), np.uint32) if uniform else data.cumulative_weights(weights))
     return np.stack(rows)
@@ -268,13 +279,14 @@ def distributions(functions: list, labels: np.ndarray, epoch_fraction: float) ->
 
 def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path) -> None:
     """results/performance, from predictions.npz alone."""
-    predictions = read_arrays(workdir / 'predictions.npz')
+    predictions, arrays = read_arrays(workdir / 'predictions.npz'), data.split_arrays(dataset, 'train')
+    correct = partial(calibration.corrected, members, build_losses(members, arrays), arrays)
     rows = []
     for split in ('validation', 'test'):
-        index = dataset.rows(split)
-        probabilities = 1 / (1 + np.exp(-np.float64(predictions[f'logits_{split}'])))
-        arrays = (array[index] for array in (dataset.labels, dataset.label_mask, dataset.patient))
+        index, logits = dataset.rows(split), predictions[f'logits_{split}']
+        probabilities = calibration.probabilities(logits), calibration.probabilities(correct(logits))
+        truth = (array[index] for array in (dataset.labels, dataset.label_mask, dataset.patient))
         options = (config.reference, config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
-        found = performance.rows(members, probabilities, *arrays, predictions['alive'], dataset.classes, *options)
+        found = performance.rows(members, *probabilities, *truth, predictions['alive'], dataset.classes, *options)
         rows += [{**row, 'split': split} for row in found]
     write_table(workdir, 'performance', rows)

@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 from imbalance_jax import (
     alignment,
     attribution,
+    audit,
     concepts,
     data,
     encoding,
@@ -31,7 +32,7 @@ from imbalance_jax.datasets.store import Dataset
 from imbalance_jax.names import lookup
 from imbalance_jax.provenance import stage
 from imbalance_jax.regions import Pairs, concept_masks, constant_maps, finding_pairs
-from imbalance_jax.writer import lock, part, read_arrays, read_json, write_arrays, write_table
+from imbalance_jax.writer import lock, part, read_arrays, read_json, read_table, write_arrays, write_table
 
 PREDICTIONS = 'predictions.npz'
 SPLIT = 'test'  # the only split that is ever explained: maps on training images would flatter
@@ -63,7 +64,7 @@ class Trained(NamedTuple):
 
 
 def run(workdir: Path) -> None:
-    """Explains what `workdir` holds: explain/*.npz, results/alignment, results/concepts, results/units.
+    """Explains what `workdir` holds: explain/*.npz, results/alignment, concepts, units and audit.
 
     Of several processes the first does it, on its own devices.
     Raises FileNotFoundError if it holds no finished training.
@@ -80,6 +81,7 @@ def run(workdir: Path) -> None:
         with stage(workdir, 'explain', strategy=trained.place.strategy):
             align(trained, workdir)
             dissect(trained, workdir)
+            audit_mistakes(trained, workdir)
 
 
 def check_trained(workdir: Path) -> None:
@@ -221,6 +223,7 @@ def dissect(trained: Trained, workdir: Path) -> None:
     masks = concept_masks(dataset, rows, config.regions)
     if not masks.any():
         print(f'The {SPLIT} split has no annotated region: no concepts.')
+        write_table(workdir, 'concepts', [])
         return
     boxes = concept_masks(dataset, rows, 'box')[..., : len(dataset.classes)]
     write_arrays(workdir / 'explain' / 'probe.npz', images=dataset.images[rows, :, :, 0], rows=rows)
@@ -259,6 +262,14 @@ def _dissect_member(config: ConfigDict, features_of, number, rows, masks, where)
     top = concepts.top_images(features, min(TOP_IMAGES, len(features)))
     maps = features[top, :, :, np.arange(len(top))[:, None]].astype(np.float16)
     return {**result, 'concepts': study, 'concepts_corrected': corrected, 'top': top, 'top_maps': maps}
+
+
+def audit_mistakes(trained: Trained, workdir: Path) -> None:
+    """results/audit, from the other tables: what known mistakes of the study's code do to them."""
+    found = {name: read_table(workdir, name) for name in ('performance', 'alignment', 'concepts')}
+    found = {name: table[table['split'] == SPLIT] for name, table in found.items()}
+    made = audit.rows(trained.members, trained.alive, found)
+    write_table(workdir, 'audit', [{**row, 'split': SPLIT} for row in made])
 
 
 def make_features(trained: Trained, layer: str, rows: np.ndarray) -> Callable[[int], np.ndarray]:

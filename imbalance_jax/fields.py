@@ -21,6 +21,7 @@ NULLS = ('image_permutation', 'circular_shift')
 RULES: dict[str, Rule] = {
     'data.image_size': (lambda v: v >= 16, '16 or more'),
     'data.order': (lambda v: v in ('own', 'shared'), "'own' or 'shared'"),
+    'data.imbalance_seed': NOT_NEGATIVE,
     'augment.shift': (lambda v: 0 <= v < 0.5, 'in 0..0.5'),
     'augment.rotation': (lambda v: 0 <= v <= 180, 'in 0..180'),
     'augment.scale': (lambda v: 0 <= v < 1, 'in 0..1'),

@@ -9,17 +9,24 @@ MACRO, MICRO, IMAGE = 'macro', 'micro', 'all classes'
 RANKING = ('auroc', 'average_precision')
 
 
-def rows(members: list[dict], probabilities, labels, mask, patients, alive, classes, reference, rounds, seed) -> list:
+def rows(
+    members: list[dict], probabilities, corrected, labels, mask, patients, alive, classes, reference, rounds, seed
+) -> list:
     """All rows of one split.
 
-    probabilities: [P,N,K]; labels, mask: [N,K]; patients: [N]; alive: [P] bool. A frozen member has its own rows,
-    from the weights it had, and no part in the ensemble, the means and the differences.
+    probabilities: [P,N,K]; corrected: the same under the prior of the training set, for calibration alone, as that
+    moves all images of a class alike; labels, mask: [N,K]; patients: [N]; alive: [P] bool. A frozen member has its own
+    rows, from the weights it had, and no part in the ensemble, the means and the differences.
     """
     names = [*classes, MACRO, MICRO]
     found = metrics.evaluate(probabilities, labels, mask)
-    values, defined = _by_name(found), found['defined']
+    after = _calibration(corrected, labels, mask)
+    values, defined = {**_by_name(found), **_by_name(after)}, {**found['defined'], **after['defined']}
     counts = [*mask.sum(0).astype(int), None, int(mask.sum())]  # of the macro mean: the classes in it, by metric
     correct = metrics.subset_accuracy(probabilities, labels, mask)
+    # The study's test across data sets left images without a finding out.
+    abnormal = (labels * mask > 0).any(1)
+    among = metrics.macro(metrics.auroc(probabilities[:, abnormal], labels[abnormal], mask[abnormal]))[0]
     result = _data_rows(labels, mask, names[:-1])
     for row in members:
         i = row['member']
@@ -27,6 +34,8 @@ def rows(members: list[dict], probabilities, labels, mask, patients, alive, clas
         most = {metric: number[i] for metric, number in defined.items()}
         named = tables.of_member(row, method='member')
         result += _rows(named, own, names, counts, most)
+        ill = {'class': MACRO, 'method': 'member', 'metric': 'auroc_of_findings', 'n': int(abnormal.sum())}
+        result.append(tables.of_member(row, **ill, value=float(among[i])))
         for metric, value in (('subset_accuracy', correct[i]), ('alive', alive[i])):
             fields = {'class': IMAGE, 'method': 'member', 'metric': metric, 'value': float(value), 'n': len(labels)}
             result.append(tables.of_member(row, **fields))
@@ -45,6 +54,17 @@ def rows(members: list[dict], probabilities, labels, mask, patients, alive, clas
             finite = np.where(alive[seeds, None], value[seeds], np.nan)
             result += tables.seed_statistics(first[arm], finite, names, metric, method='member')
     return result + _difference_rows(members, living, labels, mask, patients, names[:-1], reference, rounds, seed)
+
+
+def _calibration(corrected, labels, mask) -> dict:
+    """Brier score and expected calibration error of corrected probabilities, as `metrics.evaluate` gives them."""
+    result = {'class': {}, 'macro': {}, 'defined': {}, 'micro': {}}
+    for metric in (metrics.brier, metrics.expected_calibration_error):
+        key = f'{metric.__name__}_corrected'
+        result['class'][key] = metric(corrected, labels, mask)
+        result['macro'][key], result['defined'][key] = metrics.macro(result['class'][key])
+        result['micro'][key] = metrics.micro(metric, corrected, labels, mask)
+    return result
 
 
 def _by_name(found: dict) -> dict[str, np.ndarray]:

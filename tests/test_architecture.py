@@ -13,7 +13,9 @@ LEAVES = {'names'}
 ALLOWED = {
     'alignment': set(),
     'attribution': set(),
+    'audit': {'tables'},
     'cache': set(),
+    'calibration': {'data', 'losses', 'population', 'samplers'},
     'checkpoint': set(),
     'cli': {'experiment', 'explain', 'fields', 'inspection', 'writer'},
     'concepts': set(),

@@ -78,7 +78,7 @@ def make_workdir(folder, arms=None, seeds=(0, 1), classes=('Mass', EVIL, 'Rare')
         where = dataset.rows(split)
         truth = (dataset.labels[where], dataset.label_mask[where], dataset.patient[where])
         scores = rng.uniform(size=(len(members), len(where), len(classes)))
-        made = performance.rows(members, scores, *truth, alive, classes, *options)
+        made = performance.rows(members, scores, scores, *truth, alive, classes, *options)
         rows += [{**row, 'split': split} for row in made]
     writer.write_table(folder, 'performance', rows)
     explain(folder, rng, members, dataset, alive, options)

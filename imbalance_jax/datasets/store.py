@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 SPLITS = ('train', 'validation', 'test')
+LEFT_OUT = 255
 FORMAT = 1
 
 
@@ -22,7 +23,7 @@ class Dataset:
     images:         [N, H, W, 1] uint8
     labels:         [N, K] uint8, 1 where the finding is present
     label_mask:     [N, K] uint8, 0 where a label is uncertain or missing and must count nowhere
-    split:          [N] uint8, index into `SPLITS`
+    split:          [N] uint8, index into `SPLITS`; LEFT_OUT is in none
     patient:        [N] int64, the unit of splitting and of every cluster bootstrap
     image_id:       [N] str
     region_image:   [R] int32, which image

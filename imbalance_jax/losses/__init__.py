@@ -12,16 +12,20 @@ from imbalance_jax.losses import (
     focal,
     margin,
     multi_task,
+    order,
     weighted,
 )
+from imbalance_jax.losses.counts import ratio
 from imbalance_jax.losses.entrywise import Coefficients, kernel
 from imbalance_jax.losses.loss import Loss
 from imbalance_jax.names import lookup
 
-__all__ = ['LOSSES', 'Coefficients', 'Loss', 'kernel', 'make']
+__all__ = ['LOSSES', 'Coefficients', 'Loss', 'kernel', 'make', 'ratio']
 
 LOSSES = {
     'asymmetric': asymmetric.asymmetric,
+    'auc_margin': order.auc_margin,
+    'average_precision': order.average_precision,
     'bce': weighted.bce,
     'class_balanced_focal': focal.class_balanced_focal,
     'distribution_balanced': distribution_balanced.distribution_balanced,
@@ -30,6 +34,7 @@ LOSSES = {
     'intra_class_weighted_bce': batch_weighted.intra_class_weighted_bce,
     'inverse_class_weighted_bce': weighted.inverse_class_weighted_bce,
     'ldam': margin.ldam,
+    'ldam_deferred': margin.ldam_deferred,
     'logit_adjusted': margin.logit_adjusted,
     'multi_task': multi_task.multi_task,
     'multi_task_consistent': multi_task.multi_task_consistent,

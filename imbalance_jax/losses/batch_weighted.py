@@ -1,6 +1,6 @@
 """Binary cross-entropy weighted by the class counts of the batch, so no fixed coefficients exist.
 
-The batch is what one call sees: with gradient accumulation or data parallelism it is a part of the whole batch.
+The batch is what one call sees; devices that share a batch still see it whole (`data:d:shard:...`).
 """
 
 import jax.numpy as jnp
@@ -34,7 +34,7 @@ def intra_class_weighted_bce(num_positive: np.ndarray, num_negative: np.ndarray,
         weight = jnp.where(mixed, negative / jnp.where(mixed, positive, 1.0), fallback)
         return scale * cross_entropy(logits, labels, positive_weight=weight)
 
-    return from_entries(entries)
+    return from_entries(entries, np.log(counts.ratio(num_negative, num_positive)))
 
 
 def w_cel(num_positive: np.ndarray, num_negative: np.ndarray, *, scale: float = 1.0) -> Loss:
@@ -55,4 +55,5 @@ def w_cel(num_positive: np.ndarray, num_negative: np.ndarray, *, scale: float = 
         negative_weight = jnp.where(negative > 0, total / jnp.where(negative > 0, negative, 1.0), 1.0)
         return scale * cross_entropy(logits, labels, positive_weight, negative_weight)
 
-    return from_entries(entries)
+    of_all = counts.ratio(num_negative.sum(keepdims=True), num_positive.sum(keepdims=True))
+    return from_entries(entries, np.log(of_all) * np.ones(num_positive.size))

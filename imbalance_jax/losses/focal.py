@@ -43,10 +43,15 @@ def class_balanced_focal(
     one-against-rest form of the study's code, where the two weights of a class sum to 1 (the paper normalises over
     classes). That code computes in float32, so `beta` is rounded to float32: it moves alpha by up to 4e-5.
     """
+    return _focal(num_positive.size, gamma, class_balance(num_positive, num_negative, beta), scale)
+
+
+def class_balance(num_positive: np.ndarray, num_negative: np.ndarray, beta: float) -> np.ndarray:
+    """alpha_c [K] of `class_balanced_focal`, the share of the weight that positives have."""
     beta = float(np.float32(beta))
     require(0 <= beta < 1, 'beta', beta, 'in [0, 1), in float32')
     effective = counts.ratio(_effective_number(num_negative, beta), _effective_number(num_positive, beta))
-    return _focal(num_positive.size, gamma, effective / (1 + effective), scale)
+    return effective / (1 + effective)
 
 
 def _focal(num_classes: int, gamma: float, alpha: float | np.ndarray, scale: float) -> Loss:

@@ -4,7 +4,8 @@ import numpy as np
 
 from imbalance_jax.losses import counts
 from imbalance_jax.losses.entrywise import coefficients
-from imbalance_jax.losses.loss import Loss, from_coefficients, require
+from imbalance_jax.losses.focal import class_balance
+from imbalance_jax.losses.loss import Loss, deferred, from_coefficients, require
 
 
 def ldam(
@@ -21,7 +22,8 @@ def ldam(
     positives has margin 0 and is left out of the minimum.
 
     The published loss is a softmax over classes, on logits that are cosines of **normalised** features and weights.
-    Normalising belongs to the model: on raw logits a scale of 30 saturates; use `logit_scale` 1 there.
+    Normalising belongs to the model (an arm's `head = 'cosine'`): on raw logits a scale of 30 saturates; use
+    `logit_scale` 1 there.
 
     Source: Cao et al. 2019, "Learning imbalanced datasets with label-distribution-aware margin loss" (arXiv
     1906.07413), margins proportional to N+^(-1/4); the multi-label form is a port.
@@ -41,6 +43,31 @@ def ldam(
             negative_scale=logit_scale,
         )
     )
+
+
+def ldam_deferred(
+    num_positive: np.ndarray,
+    num_negative: np.ndarray,
+    *,
+    margin: float = 0.5,
+    logit_scale: float = 30.0,
+    beta: float = 0.9999,
+    deferred_from: float = 0.8,
+    scale: float = 1.0,
+) -> Loss:
+    """`ldam` until the fraction `deferred_from` of training, from then on re-weighted.
+
+    Positives weigh 2 alpha_c and negatives 2 (1 - alpha_c), whose mean is 1, with the alpha_c of
+    `class_balanced_focal`: effective numbers of examples with `beta`, class against rest.
+
+    Source: Cao et al. 2019 (arXiv 1906.07413), deferred re-weighting after 160 of 200 epochs; the weights are the
+    multi-label form of theirs.
+    """
+    plain = ldam(num_positive, num_negative, margin=margin, logit_scale=logit_scale, scale=scale)
+    alpha = class_balance(num_positive, num_negative, beta)
+    weights = {'positive_weight': 2 * scale * alpha, 'negative_weight': 2 * scale * (1 - alpha)}
+    late = plain.coefficients._replace(**{name: np.float32(value) for name, value in weights.items()})
+    return deferred(plain, from_coefficients(late), deferred_from)
 
 
 def logit_adjusted(

@@ -25,7 +25,7 @@ def multi_task(num_positive: np.ndarray, num_negative: np.ndarray, *, scale: flo
     """
     require(scale > 0, 'scale', scale, 'positive')
 
-    def apply(params, logits, labels, label_mask):
+    def apply(params, logits, labels, label_mask, moment):
         logits, labels, mask = counted(logits, labels, label_mask)
         s = params['log_variance']
         fit = counted_mean(jnp.exp(-s) * cross_entropy(logits, labels), mask)
@@ -44,7 +44,7 @@ def multi_task_consistent(num_positive: np.ndarray, num_negative: np.ndarray, *,
     """
     require(scale > 0, 'scale', scale, 'positive')
 
-    def apply(params, logits, labels, label_mask):
+    def apply(params, logits, labels, label_mask, moment):
         logits, labels, mask = counted(logits, labels, label_mask)
         s = params['log_variance']
         return scale * counted_mean(jnp.exp(-s) * cross_entropy(logits, labels) + s / 2, mask)

@@ -13,6 +13,7 @@ from imbalance_jax.models.convolution import conv
 from imbalance_jax.models.pooling import global_average
 from imbalance_jax.names import lookup
 
+TINY = 1e-12  # keeps the gradient of a norm finite where all is 0
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 
 
@@ -72,10 +73,17 @@ def perturb(model: nn.Module, name: str, x: Array) -> Array:
 def classify(model: nn.Module, x: Array, out: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
     """Ends a model: logits [B,K] from the global average of x [B,h,w,U], and `out` with that average as 'pooled'.
 
-    Both are float32. Raises ValueError if the caller perturbs a layer that is not in `out`.
+    Both are float32. If the caller gives the variable 'cosine' of the collection 'link', and it is not 0, logits are
+    the cosines of that average and each class's weights, in -1..1, without bias (as LDAM wants them). Raises ValueError
+    if the caller perturbs a layer that is not in `out`.
     """
     x = out['pooled'] = perturb(model, 'pooled', global_average(x))
     for name in model.variables.get('perturbations', {}):
         lookup(out, name, 'layer')
     head = nn.Dense(model.num_classes, kernel_init=normal(1 / x.shape[-1]), name='head')
-    return head(x), out
+    logits = head(x)
+    if model.has_variable('link', 'cosine'):
+        kernel = head.variables['params']['kernel']
+        norms = jnp.linalg.norm(x + TINY, axis=-1, keepdims=True) * jnp.linalg.norm(kernel + TINY, axis=0)
+        logits = jnp.where(model.get_variable('link', 'cosine') > 0, x @ kernel / norms, logits)
+    return logits, out
