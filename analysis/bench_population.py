@@ -3,9 +3,10 @@
     python -m analysis.bench_population --model=resnet18 --size=28 --batch=64 --members=8 --strategies=all --peer=torch
 
 A step is the gathering of a batch, forward, backward and Adam of all members. Every contestant has a process of its
-own; rounds are interleaved, one contestant at a time. One JSON line a contestant, then a table: images x members a
-second (median over rounds), its ratio to the plain flax loop and to the fastest PyTorch way (medians of each round's
-ratio), GFLOP/s, their share of this machine's matrix multiplication, seconds to compile, memory at its highest.
+own; rounds are interleaved, one contestant at a time, and each runs once untimed before it is timed. One JSON line a
+contestant, then a table: images x members a second (median over rounds), its ratio to the plain flax loop and to the
+fastest PyTorch way (medians of each round's ratio), GFLOP/s, their share of this machine's matrix multiplication,
+seconds to compile, memory at its highest.
 """
 
 import json
@@ -181,6 +182,7 @@ def work(name: str) -> None:
     facts['first_call_seconds'] = round(time.perf_counter() - begin, 1)
     print(json.dumps(facts), flush=True)
     for _ in sys.stdin:
+        run()  # after the others had the processor, caches are cold
         print(json.dumps(run()), flush=True)
 
 
