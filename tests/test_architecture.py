@@ -46,7 +46,7 @@ ALLOWED = {
     'samplers': set(),
     'statistics': set(),
     'tables': {'statistics'},
-    'train': set(),
+    'train': {'losses'},
     'writer': {'processes'},
 }
 
