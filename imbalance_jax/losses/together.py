@@ -1,8 +1,8 @@
 """The losses of all arms as one function of an arm's number, with as few branches as can be.
 
-Arms whose loss is the shared kernel differ by numbers only: they are rows of one table and share one branch, so a grid of
-hyper-parameters compiles to the program of a single loss. Each other arm is a branch of `lax.switch`, inside which its
-gradient is taken: a value that is not finite in a branch not taken reaches nobody.
+Arms whose loss is the shared kernel differ by numbers only: they are rows of one table and share one branch, so a grid
+of hyper-parameters compiles to the program of a single loss. Each other arm is a branch of `lax.switch`, inside which
+its gradient is taken: a value that is not finite in a branch not taken reaches nobody.
 """
 
 from collections.abc import Callable, Sequence
