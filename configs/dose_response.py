@@ -23,7 +23,7 @@ def get_config(prevalence='natural'):
             'bce': {},
             'weighted_bce': {'cap': 20.0},
             'asymmetric': {},
-            'weighted_sampling': {'loss': 'bce', 'sampler': 'weighted'},
+            'weighted_sampling': {'loss': 'bce', 'sampler': 'weighted_sampling'},
         }
         if prevalence != 'natural':
             config.data.imbalance[CLASS] = float(prevalence)

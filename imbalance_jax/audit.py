@@ -16,7 +16,7 @@ from imbalance_jax import tables
 ARMS = {
     'sampling weights of classes taken for those of images': (
         ('bce', 'weighted_sampling_published'),
-        ('bce', 'weighted'),
+        ('bce', 'weighted_sampling'),
     ),
     'class weights that grow with the class': (
         ('inter_class_weighted_bce', 'natural'),
