@@ -37,7 +37,12 @@ OUTCOMES = (
 # mistake -> table, published metric, corrected metric, class
 MEASURES = {
     'images without a finding left out': ('performance', 'auroc_of_findings', 'auroc', 'macro'),
-    'pointing game by points: no empty maps, many votes for a plateau': ('alignment', 'pointing_game', 'hit_share', 'all pairs'),
+    'pointing game by points: no empty maps, many votes for a plateau': (
+        'alignment',
+        'pointing_game',
+        'hit_share',
+        'all pairs',
+    ),
     'concepts by quantile of a batch, with dead units and holes': (
         'concepts',
         'concepts_image_mean',
