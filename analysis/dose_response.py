@@ -41,7 +41,7 @@ def write(studies: list[Study], folder: Path) -> Path:
     """Makes both files and returns the page's path."""
     names = thinned(studies)
     rows = [row for found in studies for name in [*names, MACRO] for row in doses(found, name, names[0])]
-    table = pd.DataFrame(rows, columns=COLUMNS).sort_values(['class', 'method', 'metric', 'arm', 'prevalence'])
+    table = pd.DataFrame(rows, columns=COLUMNS).sort_values('prevalence', kind='stable')
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / 'dose_response.csv', table.to_csv(index=False))
     path = folder / 'dose_response.html'
