@@ -1,8 +1,7 @@
 """Losses against the study's own values, naive float64 formulas, identities between them, and extreme input."""
 
-from pathlib import Path
-
 import inspect
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
