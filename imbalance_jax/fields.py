@@ -43,6 +43,7 @@ RULES: dict[str, Rule] = {
     'attribution.regions': REGIONS,
     'concepts.regions': REGIONS,
     'attribution.batch_size': COUNT,
+    'attribution.memory_mib': POSITIVE,
     'attribution.max_pairs': NOT_NEGATIVE,
     'concepts.max_images': (lambda v: v >= 16, '16 or more'),
     'concepts.quantile': SHARE,

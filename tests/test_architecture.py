@@ -26,6 +26,7 @@ ALLOWED = {
     'fields': {'writer'},
     'inspection': {'datasets', 'tables'},
     'localisation': {'metrics', 'regions', 'statistics', 'tables'},
+    'mapping': {'alignment', 'attribution', 'data', 'progress', 'regions'},
     'loop': {
         'checkpoint', 'crew', 'metrics', 'planning', 'processes', 'profiling', 'progress', 'train', 'writer',
     },

@@ -28,7 +28,8 @@ def occlusion(
 
     A square of `window` pixels moves in steps of `stride` and sets what it covers to `baseline` (see `baselines`).
     A pixel's value is the mean of score(x) - score(covered x) over the windows that cover it; a window that overhangs
-    the far edge is cut there (Zeiler and Fergus 2014, section 4.2; averaged as in captum). One window is in memory at a time. Raises ValueError unless 1 <= stride <= window <= H, W.
+    the far edge is cut there (Zeiler and Fergus 2014, section 4.2; averaged as in captum). One window is in memory at
+    a time. Raises ValueError unless 1 <= stride <= window <= H, W.
     """
     _, height, width, _ = images.shape
     if not 1 <= stride <= window <= min(height, width):
@@ -77,7 +78,7 @@ def rise(
     with p = `keep` (Petsiuk et al. 2018, equation 6). All images share the masks. The level of a map is that of the
     score: of a logit that is negative throughout the map is negative too. `contrast=True` takes the score's mean over
     the masks off first and divides by N p (1 - p): about what the score is with the pixel minus what it is without. One
-    mask is in memory at a time. Raises ValueError unless `samples` and `cells` are 1 or more and `keep` is between 0 and 1.
+    mask is in memory at a time. Raises ValueError unless samples >= 1, cells >= 1 and 0 < keep < 1.
     """
     if samples < 1 or cells < 1 or not 0 < keep < 1:
         raise ValueError(f'rise needs samples >= 1, cells >= 1, 0 < keep < 1, not {samples}, {cells}, {keep}.')

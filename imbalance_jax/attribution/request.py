@@ -96,27 +96,19 @@ class Fitted(NamedTuple):
 
 
 def fit(compiled: Callable[[int], Any], most: int, budget: int) -> Fitted:
-    """The program of the largest chunk, up to `most`, that stays within `budget` bytes.
+    """The program that takes as many images at a time, up to `most`, as stay within `budget` bytes.
 
     `compiled(size)` compiles it for chunks of `size`. Raises ValueError if even a chunk of 1 needs more.
     """
-    found = _measured(compiled, 1)
-    if found.bytes > budget:
-        raise ValueError(f'One image needs {found.bytes:,} bytes; the memory budget is {budget:,}.')
-    # Not all of a program's memory grows with the chunk, so a chunk that needs less than expected may be enlarged once.
-    for _ in range(2):
-        size = min(most, max(found.at_once, int(found.at_once * budget / max(found.bytes, 1))))
-        if size == found.at_once:
-            break
-        larger = _measured(compiled, size)
-        while larger.bytes > budget and size > found.at_once + 1:
-            size = (size + found.at_once) // 2
-            larger = _measured(compiled, size)
-        if larger.bytes > budget or size < 1.5 * found.at_once:
-            found = larger if larger.bytes <= budget else found
-            break
-        found = larger
-    return found
+    size = most
+    while True:
+        found = _measured(compiled, size)
+        if found.bytes <= budget:
+            return found
+        if size == 1:
+            raise ValueError(f'One image needs {found.bytes:,} bytes, and the memory budget is {budget:,}.')
+        # A chunk that is too large says how large one may be, as most of what it holds grows with it.
+        size = max(1, min(size - 1, int(size * budget / found.bytes)))
 
 
 def _measured(compiled: Callable, size: int) -> Fitted:
