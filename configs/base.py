@@ -88,6 +88,7 @@ def get_config() -> ConfigDict:
     )
     config.attribution.batch_size = 64  # pairs a call
     config.attribution.memory_mib = 512.0  # that a call may hold on one device; it takes fewer pairs at a time
+    config.attribution.faithfulness_pairs = 16  # of them, for insertion, deletion, ROAD, ...; 0: none
     config.attribution.max_pairs = 0  # at most so many (image, class) pairs with a box; 0: all
 
     config.concepts = ConfigDict()

@@ -24,6 +24,7 @@ from imbalance_jax import (
     mapping,
     placement,
     processes,
+    scrutiny,
     tables,
 )
 from imbalance_jax import progress as display
@@ -89,6 +90,7 @@ def run(workdir: Path) -> None:
             return
         with stage(workdir, 'explain', strategy=trained.place.strategy):
             align(trained, workdir)
+            scrutinise(trained, workdir)
             dissect(trained, workdir)
             audit_mistakes(trained, workdir)
 
@@ -166,6 +168,27 @@ def align(trained: Trained, workdir: Path) -> None:
     images = dataset.images[pairs.image[shown], :, :, 0]
     chosen = {'images': images, 'row': pairs.image[shown], 'finding': pairs.finding[shown], 'mask': pairs.mask[shown]}
     write_arrays(workdir / 'explain' / 'gallery.npz', **chosen, constant=constant[shown].astype(np.float16))
+    logits = read_arrays(workdir / PREDICTIONS)[f'logits_{SPLIT}']
+    method = mapping.shown_method(config.attribution.methods)
+    make = partial(mapping.failures, trained, method, pairs, own[method], logits)
+    part(workdir / 'explain' / 'failures.npz', workdir / PREDICTIONS, make)
+
+
+def scrutinise(trained: Trained, workdir: Path) -> None:
+    """results/faithfulness: whether scores change as maps say, and maps with the network; noise beside them."""
+    setting = trained.config.attribution
+    pairs = finding_pairs(trained.dataset, SPLIT, setting.regions, setting.max_pairs)
+    pairs, _ = refuse_training(trained.dataset, pairs)
+    if not len(pairs.image) or not setting.faithfulness_pairs:
+        write_table(workdir, 'faithfulness', [])
+        return
+    pairs, figures = scrutiny.chosen(pairs, setting.faithfulness_pairs), {}
+    for method in dict.fromkeys([*setting.methods, scrutiny.NULL]):
+        path = workdir / 'explain' / f'faithfulness_{method}.npz'
+        found = part(path, workdir / PREDICTIONS, partial(scrutiny.measure, trained, method, pairs))
+        figures[method] = {name: value for name, value in found.items() if name != 'made_from'}
+    rows = scrutiny.rows(trained.members, figures, trained.alive)
+    write_table(workdir, 'faithfulness', [{**row, 'split': SPLIT} for row in rows])
 
 
 def probe_images(trained: Trained) -> np.ndarray:

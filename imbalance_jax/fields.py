@@ -45,6 +45,7 @@ RULES: dict[str, Rule] = {
     'attribution.batch_size': COUNT,
     'attribution.memory_mib': POSITIVE,
     'attribution.max_pairs': NOT_NEGATIVE,
+    'attribution.faithfulness_pairs': NOT_NEGATIVE,
     'concepts.max_images': (lambda v: v >= 16, '16 or more'),
     'concepts.quantile': SHARE,
     'concepts.count_quantile': SHARE,

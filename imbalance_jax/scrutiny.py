@@ -1,0 +1,84 @@
+"""Faithfulness and sanity of the maps of a trained population, as figures and as rows."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from imbalance_jax import faithfulness, mapping, tables
+from imbalance_jax import progress as display
+from imbalance_jax.regions import Pairs
+
+NULL = 'random'  # the attribution method that is noise
+
+
+def chosen(pairs: Pairs, most: int) -> Pairs:
+    """At most so many of the pairs, spread evenly."""
+    rows = np.unique(np.linspace(0, len(pairs.image) - 1, min(most, len(pairs.image))).astype(int))
+    return Pairs(*(array[rows] for array in pairs))
+
+
+def measure(trained, method: str, pairs: Pairs) -> dict[str, np.ndarray]:
+    """Figures [P,M] of a method's maps: the metrics of `faithfulness`, and the rank correlation of the maps with those
+    of the same network with more and more of it randomised, from the head down: 'randomised to PART'."""
+    model, normalise, place = trained.model, trained.normalise, trained.place
+    maps = mapping.make_maps(trained, method)
+    network = mapping.make_network(model, trained.layer_of(trained.config.attribution.layer))
+    parts = faithfulness.cascade(list(trained.one['params']))
+
+    def figures(one, images, classes, rows):
+        variables, fresh = one
+        found = maps(variables, images, classes, rows)
+
+        def score(x):
+            return jnp.take_along_axis(network(variables, x, None)[0], classes[:, None], 1)[:, 0]
+
+        shown = normalise(images)
+        result = {name: fn(score, shown, found) for name, fn in faithfulness.METRICS.items()}
+        for names in parts if method != NULL else ():
+            blurred = maps(faithfulness.randomise(variables, fresh, names), images, classes, rows)
+            lowest = names_of_part(names, parts)
+            result[f'randomised to {lowest}'] = faithfulness.rank_correlation(found, blurred)
+        return result
+
+    images = trained.dataset.images[pairs.image]
+    arrays = place.shared((images, pairs.finding, pairs.image))
+    with display.show(f'explain: faithfulness of {method}', 1) as update:
+        found = place.fetch(place.map(figures)((trained.variables, place.members(fresh(trained))), *arrays))
+        update(1)
+    return found
+
+
+def names_of_part(names: list[str], parts: list[list[str]]) -> str:
+    """The part that a step of the cascade adds to the one before it."""
+    before = max((p for p in parts if len(p) < len(names)), key=len, default=[])
+    return next(name for name in names if name not in before).split('_')[0]
+
+
+def fresh(trained):
+    """Each member's network before training, [P, ...] on the host: that of its seed."""
+    _, everyone = trained.with_untrained
+    seeds = list(dict.fromkeys(row['seed'] for row in trained.members))
+    of_seed = np.array([seeds.index(row['seed']) for row in trained.members]) + len(trained.members)
+    return jax.tree.map(lambda a: np.asarray(a)[of_seed], everyone)
+
+
+def rows(members: list[dict], figures: dict[str, dict], alive: np.ndarray) -> list[dict]:
+    """Rows of method -> figures [P,M]: each member's mean over the pairs, and mean and sd over an arm's living
+    seeds."""
+    made = []
+    for method, of in figures.items():
+        for name, value in of.items():
+            number = np.isfinite(value).sum(1)
+            with np.errstate(invalid='ignore'):
+                mean = np.nansum(value, 1) / np.where(number, number, np.nan)
+            fields = {'class': 'all pairs', 'method': method, 'metric': name}
+            made += [
+                tables.of_member(row, **fields, value=mean[row['member']], n=number[row['member']]) for row in members
+            ]
+            living = np.where(alive, mean, np.nan)
+            for numbers in tables.by_arm(members).values():
+                statistics = partial(tables.seed_statistics, members[numbers[0]])
+                made += statistics(living[numbers][:, None], ['all pairs'], name, method=method)
+    return made
