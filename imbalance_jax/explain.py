@@ -17,6 +17,7 @@ from imbalance_jax import (
     audit,
     concepts,
     data,
+    datasets,
     encoding,
     experiment,
     localisation,
@@ -25,6 +26,7 @@ from imbalance_jax import (
     placement,
     processes,
     scrutiny,
+    shortcut,
     tables,
 )
 from imbalance_jax import progress as display
@@ -91,6 +93,7 @@ def run(workdir: Path) -> None:
         with stage(workdir, 'explain', strategy=trained.place.strategy):
             align(trained, workdir)
             scrutinise(trained, workdir)
+            follow_shortcut(trained, workdir)
             dissect(trained, workdir)
             audit_mistakes(trained, workdir)
 
@@ -189,6 +192,20 @@ def scrutinise(trained: Trained, workdir: Path) -> None:
         figures[method] = {name: value for name, value in found.items() if name != 'made_from'}
     rows = scrutiny.rows(trained.members, figures, trained.alive)
     write_table(workdir, 'faithfulness', [{**row, 'split': SPLIT} for row in rows])
+
+
+def follow_shortcut(trained: Trained, workdir: Path) -> None:
+    """results/shortcut, of a phantom with one: AUROC with and without it, and how much of each map lies on it."""
+    config, name = trained.config, trained.config.data.phantom.shortcut_class
+    if config.data.name != 'phantom' or not name:
+        return
+    options = {**config.data.phantom, 'image_size': config.data.image_size}
+    clean = datasets.load('phantom', Path(config.data.folder), shortcut.clean_options(options))
+    logits = read_arrays(workdir / PREDICTIONS)[f'logits_{SPLIT}']
+    make = partial(shortcut.measure, trained, clean, name, logits, config.attribution.methods)
+    found = part(workdir / 'explain' / 'shortcut.npz', workdir / PREDICTIONS, make)
+    rows = shortcut.rows(trained.members, found, name, trained.alive)
+    write_table(workdir, 'shortcut', [{**row, 'split': SPLIT} for row in rows])
 
 
 def probe_images(trained: Trained) -> np.ndarray:

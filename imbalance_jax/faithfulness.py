@@ -158,24 +158,30 @@ def rank_correlation(maps: jax.Array, others: jax.Array) -> jax.Array:
     return correlation(midranks(jnp.asarray(maps)), midranks(jnp.asarray(others)))
 
 
-def cascade(names: Sequence[str]) -> list[list[str]]:
-    """Parameters to randomise together, from the output down: the head, then each stage, the last first, then the stem.
+def cascade(names: Sequence[str]) -> dict[str, list[str]]:
+    """The parts of a network in the order in which they are randomised, each with its parameters among `names` (such as
+    'stage2_conv'): the head, then the stages, the last first, then the stem.
 
-    names: of a model's parameters, such as 'stage2_conv'. Adebayo et al. 2018: a map that stays the same while layers
-    above it are randomised does not explain what the network has learned.
+    Adebayo et al. 2018: a map that stays the same while the layers above are randomised does not explain what the
+    network has learned.
     """
-    part = {name: name.split('_')[0] for name in names}
-    stages = sorted({p for p in part.values() if p.startswith('stage')}, key=lambda p: (len(p), p), reverse=True)
-    rest = sorted({p for p in part.values() if p != 'head' and not p.startswith('stage')})
-    order = [p for p in ['head', *stages, *rest] if p in part.values()]
-    return [[name for name in names if part[name] in order[: i + 1]] for i in range(len(order))]
+    parts: dict[str, list[str]] = {}
+    for name in names:
+        parts.setdefault(name.split('_')[0], []).append(name)
+    stages = sorted((p for p in parts if p.startswith('stage')), key=lambda p: (len(p), p), reverse=True)
+    rest = sorted(p for p in parts if p != 'head' and p not in stages)
+    return {p: parts[p] for p in ['head', *stages, *rest] if p in parts}
 
 
-def randomise(variables: dict, fresh: dict, names: Sequence[str]) -> dict:
-    """`variables` with the parameters and statistics `names` of an untrained network."""
+def randomise(variables: dict, fresh: dict, parts: dict[str, list[str]], depth) -> dict:
+    """`variables` with the first `depth` (traced) of `parts` as in an untrained network, statistics too."""
+    place = {name: i for i, names in enumerate(parts.values()) for name in names}
 
     def mixed(kind):
-        return {name: fresh[kind][name] if name in names else value for name, value in variables[kind].items()}
+        return {
+            name: jax.tree.map(lambda own, new, i=place[name]: jnp.where(i < depth, new, own), value, fresh[kind][name])
+            for name, value in variables[kind].items()
+        }
 
     return {**variables, **{kind: mixed(kind) for kind in ('params', 'batch_stats') if kind in variables}}
 

@@ -36,10 +36,13 @@ def measure(trained, method: str, pairs: Pairs) -> dict[str, np.ndarray]:
 
         shown = normalise(images)
         result = {name: fn(score, shown, found) for name, fn in faithfulness.METRICS.items()}
-        for names in parts if method != NULL else ():
-            blurred = maps(faithfulness.randomise(variables, fresh, names), images, classes, rows)
-            lowest = names_of_part(names, parts)
-            result[f'randomised to {lowest}'] = faithfulness.rank_correlation(found, blurred)
+        if method != NULL:
+            def changed(depth):
+                blind = faithfulness.randomise(variables, fresh, parts, depth)
+                return faithfulness.rank_correlation(found, maps(blind, images, classes, rows))
+
+            alike = jax.lax.map(changed, 1 + jnp.arange(len(parts)))
+            result |= {f'randomised to {part}': alike[i] for i, part in enumerate(parts)}
         return result
 
     images = trained.dataset.images[pairs.image]
@@ -48,12 +51,6 @@ def measure(trained, method: str, pairs: Pairs) -> dict[str, np.ndarray]:
         found = place.fetch(place.map(figures)((trained.variables, place.members(fresh(trained))), *arrays))
         update(1)
     return found
-
-
-def names_of_part(names: list[str], parts: list[list[str]]) -> str:
-    """The part that a step of the cascade adds to the one before it."""
-    before = max((p for p in parts if len(p) < len(names)), key=len, default=[])
-    return next(name for name in names if name not in before).split('_')[0]
 
 
 def fresh(trained):

@@ -47,6 +47,7 @@ ALLOWED = {
     'regions': {'alignment', 'datasets'},
     'samplers': set(),
     'scrutiny': {'faithfulness', 'mapping', 'progress', 'regions', 'tables'},
+    'shortcut': {'alignment', 'data', 'datasets', 'mapping', 'metrics', 'progress', 'regions', 'tables'},
     'statistics': set(),
     'tables': {'statistics'},
     'train': set(),
