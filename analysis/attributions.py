@@ -118,9 +118,10 @@ def sanity(study: Study) -> Table | None:
     if not study.faithfulness or not study.faithfulness.value:
         return None
     names = [n for n in study.faithfulness.distinct('metric', seed=_seed(study)) if n.startswith('randomised')]
+    names = sorted(names, key=lambda n: int(n.split(',')[0].split()[1]))
     methods = [m for m in _methods(study) if m != scrutiny.NULL]
     made = [(_named(m), [_over_members(study, n, m, 2) for n in names]) for m in methods]
-    return Table('sanity', 'method', [n.removeprefix('randomised ') for n in names], made)
+    return Table('sanity', 'method', [n.partition(', ')[2] for n in names], made)
 
 
 def _named(method: str) -> str:

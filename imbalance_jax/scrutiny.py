@@ -21,7 +21,7 @@ def chosen(pairs: Pairs, most: int) -> Pairs:
 
 def measure(trained, method: str, pairs: Pairs) -> dict[str, np.ndarray]:
     """Figures [P,M] of a method's maps: the metrics of `faithfulness`, and the rank correlation of the maps with those
-    of the same network with more and more of it randomised, from the head down: 'randomised to PART'."""
+    of the same network with more and more of it randomised, from the head down: 'randomised N, to PART'."""
     model, normalise, place = trained.model, trained.normalise, trained.place
     maps = mapping.make_maps(trained, method)
     network = mapping.make_network(model, trained.layer_of(trained.config.attribution.layer))
@@ -42,7 +42,7 @@ def measure(trained, method: str, pairs: Pairs) -> dict[str, np.ndarray]:
                 return faithfulness.rank_correlation(found, maps(blind, images, classes, rows))
 
             alike = jax.lax.map(changed, 1 + jnp.arange(len(parts)))
-            result |= {f'randomised to {part}': alike[i] for i, part in enumerate(parts)}
+            result |= {f'randomised {i + 1}, to {part}': alike[i] for i, part in enumerate(parts)}
         return result
 
     images = trained.dataset.images[pairs.image]
