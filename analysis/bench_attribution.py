@@ -74,7 +74,7 @@ def make_ours(method: str, way: str):
     if way == OURS:
         place = placement.place(MEMBERS.value, 'shard:map')
         variables, images = place.members(variables), place.shared(images)
-        options = {'budget': BUDGET.value * request.MIB, 'mapper': lambda fn: place.map(fn), **SHARED[method]}
+        options = {'budget': BUDGET.value * request.MIB, 'mapper': lambda fn: place.map(fn), 'options': SHARED[method]}
         call = request.all_classes(network, variables, images, method=method, **options).maps
         return lambda: place.fetch(call(variables, images))
     one_map = jax.jit(request.class_maps(network, method, SHARED[method]))

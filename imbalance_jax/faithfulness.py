@@ -141,9 +141,10 @@ def sensitivity_n(
 
 def correlation(a: jax.Array, b: jax.Array) -> jax.Array:
     """Pearson correlation along the last axis; NaN where either is constant."""
+    varies = (jnp.ptp(a, axis=-1) > 0) & (jnp.ptp(b, axis=-1) > 0)
     a, b = (x - x.mean(-1, keepdims=True) for x in (a, b))
     scale = jnp.sqrt((a**2).sum(-1) * (b**2).sum(-1))
-    return jnp.where(scale > 0, (a * b).sum(-1) / jnp.where(scale > 0, scale, 1), jnp.nan)
+    return jnp.where(varies, (a * b).sum(-1) / jnp.where(varies, scale, 1), jnp.nan)
 
 
 def rank_correlation(maps: jax.Array, others: jax.Array) -> jax.Array:

@@ -134,7 +134,7 @@ def all_classes(
     method: str = 'gradient',
     budget: int = 256 * MIB,
     mapper: Callable = one_after_the_other,
-    **options,
+    options: dict | None = None,
 ) -> Request:
     """The program for every class's map of images like `images` [B,H,W,C], of members like `members` [P, ...].
 
@@ -146,7 +146,7 @@ def all_classes(
     member = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), members)
     one_image = jax.ShapeDtypeStruct((1, *images.shape[1:]), images.dtype)
     num_classes = jax.eval_shape(lambda m, x: network(m, x, None)[0], member, one_image).shape[-1]
-    mapped, count = mapper(class_maps(network, method, options)), len(images)
+    mapped, count = mapper(class_maps(network, method, options or {})), len(images)
 
     def compiled(size: int, classes: int):
         def call(members, images):
