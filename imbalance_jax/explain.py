@@ -5,7 +5,7 @@ tables in `results/` are made from those files alone.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -126,7 +126,7 @@ def load(workdir: Path) -> Trained:
         place=place,
         variables=place.members(outcome.best),
         alive=read_arrays(workdir / PREDICTIONS)['alive'],
-        everyone=partial(with_untrained, run, outcome.best, strategy),
+        everyone=cache(partial(with_untrained, run, outcome.best, strategy)),
     )
 
 
@@ -149,14 +149,14 @@ def align(trained: Trained, workdir: Path) -> None:
         print(f'The {SPLIT} split has no annotated region: no alignment.')
         write_table(workdir, 'alignment', [])
         return
-    figures = {}
+    figures, more = {}, mapping.metrics(config.attribution, pairs.mask.shape[1:])
+    judge = mapping.make_judge(trained, mapping.against_both(more))
     for method in config.attribution.methods:
         path = workdir / 'explain' / f'alignment_{method}.npz'
-        figures[method] = part(path, workdir / PREDICTIONS, partial(mapping.measure, trained, method, pairs))
+        figures[method] = part(path, workdir / PREDICTIONS, partial(mapping.measure, trained, method, pairs, judge))
     constant = constant_maps(finding_pairs(dataset, 'train', kind), pairs)
     layer = trained.layer_of(config.attribution.layer)
     grid = activations.layer_shape(trained.model, trained.one, trained.image_shape, layer)[:2]
-    more = mapping.metrics(config.attribution, pairs.mask.shape[1:])
     nulls = mapping.null_figures(pairs, constant, more, grid)
     options = (config.reference, config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
     hidden = ('gallery', 'made_from')
@@ -185,10 +185,10 @@ def scrutinise(trained: Trained, workdir: Path) -> None:
     if not len(pairs.image) or not setting.faithfulness_pairs:
         write_table(workdir, 'faithfulness', [])
         return
-    pairs, figures = scrutiny.chosen(pairs, setting.faithfulness_pairs), {}
+    pairs, figures, judge = scrutiny.chosen(pairs, setting.faithfulness_pairs), {}, scrutiny.make_judge(trained)
     for method in dict.fromkeys([*setting.methods, scrutiny.NULL]):
         path = workdir / 'explain' / f'faithfulness_{method}.npz'
-        found = part(path, workdir / PREDICTIONS, partial(scrutiny.measure, trained, method, pairs))
+        found = part(path, workdir / PREDICTIONS, partial(scrutiny.measure, trained, method, pairs, judge))
         figures[method] = {name: value for name, value in found.items() if name != 'made_from'}
     rows = scrutiny.rows(trained.members, figures, trained.alive)
     write_table(workdir, 'faithfulness', [{**row, 'split': SPLIT} for row in rows])

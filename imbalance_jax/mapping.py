@@ -72,21 +72,15 @@ def metrics(setting, size: tuple[int, int]) -> dict[str, Callable]:
     return {name: partial(alignment.METRICS[name], **options.get(name, {})) for name in setting.metrics}
 
 
-def measure(trained, method: str, pairs: Pairs) -> dict[str, np.ndarray]:
+def measure(trained, method: str, pairs: Pairs, judge: Callable) -> dict[str, np.ndarray]:
     """Figures of a method's maps of every pair: [P,M] of the members against the pair's own region and, with the prefix
     `SHUFFLED`, against another's; [S,M] of untrained networks, one a seed, with the prefix `UNTRAINED`; and `gallery`,
-    the members' maps of the gallery's pairs [P,G,H,W]."""
+    the members' maps of the gallery's pairs [P,G,H,W]. judge: `make_judge` of `against_both`."""
     other = alignment.shuffled(pairs.finding, pairs.patient)
     strange = np.where((other >= 0)[:, None, None], pairs.mask[other], False)  # undefined where there is no other
-    maps, more = make_maps(trained, method), metrics(trained.config.attribution, pairs.mask.shape[1:])
-
-    def figures(variables, images, classes, masks, strange, rows):
-        found = maps(variables, images, classes, rows)
-        twice = alignment.measure(jnp.tile(found, (2, 1, 1)), jnp.concatenate([masks, strange]), more)
-        return {name: value.reshape(2, -1).T for name, value in twice.items()}, found
-
-    arrays = (trained.dataset.images[pairs.image], pairs.finding, pairs.mask, strange, pairs.image)
-    found, gallery = in_slabs(trained, figures, arrays, f'explain: {method}', gallery_pairs(pairs))
+    arrays = (trained.dataset.images[pairs.image], pairs.finding, pairs.image)
+    regions, shown, phase = (pairs.mask, strange), gallery_pairs(pairs), f'explain: {method}'
+    found, gallery = in_slabs(trained, make_maps(trained, method), arrays, phase, shown, judge, regions)
     count, prefixes = len(trained.members), ('', f'{SHUFFLED}: ', f'{UNTRAINED}: ')
     parts = [{n: v[:count, :, i] for n, v in found.items()} for i in range(2)]
     parts.append({n: v[count:, :, 0] for n, v in found.items()})
@@ -94,32 +88,64 @@ def measure(trained, method: str, pairs: Pairs) -> dict[str, np.ndarray]:
     return {**named, 'gallery': gallery[:count]}
 
 
-def in_slabs(trained, fn: Callable, arrays: tuple, phase: str, keep: np.ndarray) -> tuple[dict, np.ndarray]:
-    """What `fn(variables, *arrays)` gives for arrays [M,...], of the members and the untrained networks: figures
-    [P + S,M,...], and the maps at the rows `keep` [P + S,G,H,W].
+def against_both(more: dict) -> Callable:
+    """`figures(maps, masks, others)`: of one member's maps [n,H,W] against both kinds of region, each [n,2]."""
 
-    One compiled program takes a slab of pairs for all of them, and within it as many at a time as the config's memory
-    budget allows.
-    """
-    setting, count, (place, variables) = trained.config.attribution, len(arrays[0]), trained.with_untrained
-    height, width = trained.image_shape[:2]
-    budget = int(setting.memory_mib * request.MIB)
-    # The maps of a slab are in its result: no more than a quarter of the budget.
-    size = int(np.clip(budget // (4 * place.queue * height * width * 4), 1, min(setting.batch_size, count)))
-    mapped, slabs = place.map(fn), data.full_batches(count, size)
+    def figures(maps, masks, others):
+        twice = alignment.measure(jnp.tile(maps, (2, 1, 1)), jnp.concatenate([masks, others]), more)
+        return {name: value.reshape(2, -1).T for name, value in twice.items()}
+
+    return figures
+
+
+def make_judge(trained, figures: Callable) -> Callable:
+    """`judge(maps [P + S,n,H,W], *arrays [n,...])`: `figures(maps, *arrays)` of every member, compiled at its first
+    call within the memory budget, and kept for all methods whose maps are as many and as large."""
+    place, kept = trained.with_untrained[0], {}
+    mapped = place.map(figures)
+
+    def judge(maps, *arrays):
+        if maps.shape not in kept:
+            kept[maps.shape] = _fit(trained, mapped, maps, arrays)
+        return kept[maps.shape](maps, *arrays)
+
+    return judge
+
+
+def _fit(trained, mapped: Callable, first, arrays: tuple):
+    """The compiled program of `mapped(first, *arrays [n,...])` that stays within the config's memory budget."""
+    size = len(arrays[0])
 
     def compiled(chunk: int):
         whole = mapped if chunk == size else jax.jit(request.in_chunks(mapped, chunk))
-        return whole.lower(variables, *place.shared(tuple(a[slabs[0]] for a in arrays))).compile()
+        return whole.lower(first, *arrays).compile()
 
-    program = request.fit(compiled, size, budget).call
-    parts, kept = [], []
+    return request.fit(compiled, size, int(trained.config.attribution.memory_mib * request.MIB)).call
+
+
+def in_slabs(
+    trained, maps: Callable, arrays: tuple, phase: str, keep=(), judge: Callable | None = None, regions: tuple = ()
+) -> tuple[dict, np.ndarray]:
+    """What `judge(maps, *regions)` says of `maps(variables, *arrays)`, for arrays and regions [M,...], of the members
+    and the untrained networks: figures [P + S,M,...]; and the maps at the rows `keep` [P + S,G,H,W].
+
+    One compiled program makes the maps of a slab of pairs for all of them, and within it as many at a time as the
+    config's memory budget allows.
+    """
+    setting, count, (place, variables) = trained.config.attribution, len(arrays[0]), trained.with_untrained
+    height, width = trained.image_shape[:2]
+    # The maps of a slab are a result, beside what a program holds: no more than a quarter of the budget.
+    most = int(setting.memory_mib * request.MIB) // (4 * place.queue * height * width * 4)
+    size = int(np.clip(most, 1, min(setting.batch_size, count)))
+    slabs, program, parts, kept = data.full_batches(count, size), None, [], []
     with display.show(phase, count) as update:
         for number, index in enumerate(slabs):
-            figures, maps = program(variables, *place.shared(tuple(a[index] for a in arrays)))
-            parts.append(place.fetch(figures))
+            batch, asked = (place.shared(tuple(a[index] for a in one)) for one in (arrays, regions))
+            program = program or _fit(trained, place.map(maps), variables, batch)
+            found = program(variables, *batch)
+            parts.append(place.fetch(judge(found, *asked)) if judge else {})
             first = np.isin(index, keep) & (np.arange(size) < count - number * size)
-            kept.append(np.asarray(maps)[: place.count, first].astype(np.float32))
+            kept.append(np.asarray(found)[: place.count, first].astype(np.float32))
             update(min((number + 1) * size, count), note=f'{len(trained.members)} members')
     joined = jax.tree.map(lambda *a: np.concatenate(a, axis=1)[:, :count], *parts)
     return joined, np.concatenate(kept, axis=1)
@@ -161,9 +187,7 @@ def failures(trained, method: str, pairs: Pairs, figures: dict, logits: np.ndarr
     maps = make_maps(trained, method)
     images = dataset.images[pairs.image[needed]]
     arrays = (images, pairs.finding[needed], pairs.image[needed])
-    _, found = in_slabs(
-        trained, lambda *args: ({}, maps(*args)), arrays, f'explain: failures of {method}', np.arange(len(needed))
-    )
+    _, found = in_slabs(trained, maps, arrays, f'explain: failures of {method}', np.arange(len(needed)))
     facts = {'images': images[..., 0], 'finding': pairs.finding[needed], 'mask': pairs.mask[needed]}
     return {**facts, 'pair': np.searchsorted(needed, chosen) * (chosen >= 0) - (chosen < 0), 'score': surest,
             'maps': found[:count].astype(np.float16)}  # fmt: skip

@@ -1,5 +1,6 @@
 """Faithfulness and sanity of the maps of a trained population, as figures and as rows."""
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -8,6 +9,7 @@ import numpy as np
 
 from imbalance_jax import faithfulness, mapping, tables
 from imbalance_jax import progress as display
+from imbalance_jax.attribution import activations
 from imbalance_jax.regions import Pairs
 
 NULL = 'random'  # the attribution method that is noise
@@ -19,38 +21,46 @@ def chosen(pairs: Pairs, most: int) -> Pairs:
     return Pairs(*(array[rows] for array in pairs))
 
 
-def measure(trained, method: str, pairs: Pairs) -> dict[str, np.ndarray]:
-    """Figures [P,M] of a method's maps: the metrics of `faithfulness`, and the rank correlation of the maps with those
-    of the same network with more and more of it randomised, from the head down: 'randomised N, to PART'."""
-    model, normalise, place = trained.model, trained.normalise, trained.place
-    maps = mapping.make_maps(trained, method)
-    network = mapping.make_network(model, trained.layer_of(trained.config.attribution.layer))
-    parts = faithfulness.cascade(list(trained.one['params']))
+def make_judge(trained) -> Callable:
+    """`judge(variables, images, classes, maps [P,M,H,W])`: the metrics of `faithfulness` [P,M], compiled once for all
+    methods."""
+    network = mapping.make_network(trained.model, trained.layer_of(trained.config.attribution.layer))
 
-    def figures(one, images, classes, rows):
+    def figures(one, images, classes):
+        variables, maps = one
+        score = lambda x: activations.class_logits(network(variables, x, None)[0], classes)  # noqa: E731
+        shown = trained.normalise(images)
+        return {name: fn(score, shown, maps) for name, fn in faithfulness.METRICS.items()}
+
+    mapped = trained.place.map(figures)
+    return lambda maps, images, classes: mapped((trained.variables, maps), images, classes)
+
+
+def measure(trained, method: str, pairs: Pairs, judge: Callable) -> dict[str, np.ndarray]:
+    """Figures [P,M] of a method's maps: those of `make_judge`, and the rank correlation of the maps with those of the
+    same network with more and more of it randomised, from the head down: 'randomised N, to PART'."""
+    place, maps = trained.place, mapping.make_maps(trained, method)
+    parts = faithfulness.cascade(list(trained.one['params']))
+    images, classes, rows = place.shared((trained.dataset.images[pairs.image], pairs.finding, pairs.image))
+
+    def alike(one, images, classes, rows):
         variables, fresh = one
         found = maps(variables, images, classes, rows)
 
-        def score(x):
-            return jnp.take_along_axis(network(variables, x, None)[0], classes[:, None], 1)[:, 0]
+        def changed(depth):
+            blind = faithfulness.randomise(variables, fresh, parts, depth)
+            return faithfulness.rank_correlation(found, maps(blind, images, classes, rows))
 
-        shown = normalise(images)
-        result = {name: fn(score, shown, found) for name, fn in faithfulness.METRICS.items()}
-        if method != NULL:
-            def changed(depth):
-                blind = faithfulness.randomise(variables, fresh, parts, depth)
-                return faithfulness.rank_correlation(found, maps(blind, images, classes, rows))
+        return found, {} if method == NULL else {'alike': jax.lax.map(changed, 1 + jnp.arange(len(parts)))}
 
-            alike = jax.lax.map(changed, 1 + jnp.arange(len(parts)))
-            result |= {f'randomised {i + 1}, to {part}': alike[i] for i, part in enumerate(parts)}
-        return result
-
-    images = trained.dataset.images[pairs.image]
-    arrays = place.shared((images, pairs.finding, pairs.image))
     with display.show(f'explain: faithfulness of {method}', 1) as update:
-        found = place.fetch(place.map(figures)((trained.variables, place.members(fresh(trained))), *arrays))
+        both = (trained.variables, place.members(fresh(trained)))
+        found, same = place.map(alike)(both, images, classes, rows)
+        result = place.fetch(judge(found, images, classes))
+        for correlations in place.fetch(same).values():
+            result |= {f'randomised {i + 1}, to {part}': correlations[:, i] for i, part in enumerate(parts)}
         update(1)
-    return found
+    return result
 
 
 def fresh(trained):

@@ -59,16 +59,16 @@ def measure(trained, clean: Dataset, name: str, confounded: np.ndarray, methods)
     both = np.intersect1d(drained, ill)
     regions = {'tube': tubes[np.searchsorted(drained, both)], 'finding': findings[np.searchsorted(ill, both)]}
     found |= {f'area_{part}': one.mean((1, 2)) for part, one in regions.items()}
+
+    def shares(heat, *on):
+        mass = alignment.METRICS['relevance_mass']
+        return {f'mass_{part}': mass(heat, one) for part, one in zip(regions, on, strict=True)}
+
+    judge = mapping.make_judge(trained, shares)
+    arrays = (dataset.images[both], np.full(len(both), k), both)
     for method in methods if len(both) else ():
-        maps = mapping.make_maps(trained, method)
-
-        def shares(variables, images, classes, rows, tube, finding, maps=maps):
-            heat = maps(variables, images, classes, rows)
-            on = {'tube': tube, 'finding': finding}
-            return {f'mass_{part}': alignment.METRICS['relevance_mass'](heat, one) for part, one in on.items()}, heat
-
-        arrays = (dataset.images[both], np.full(len(both), k), both, regions['tube'], regions['finding'])
-        made, _ = mapping.in_slabs(trained, shares, arrays, f'explain: shortcut, {method}', np.zeros(0))
+        maps, phase = mapping.make_maps(trained, method), f'explain: shortcut, {method}'
+        made, _ = mapping.in_slabs(trained, maps, arrays, phase, (), judge, tuple(regions.values()))
         found |= {f'{method}: {n}': value[: len(trained.members)] for n, value in made.items()}
     return found
 

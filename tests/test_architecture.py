@@ -46,7 +46,7 @@ ALLOWED = {
     'ranking': set(),
     'regions': {'alignment', 'datasets'},
     'samplers': set(),
-    'scrutiny': {'faithfulness', 'mapping', 'progress', 'regions', 'tables'},
+    'scrutiny': {'attribution', 'faithfulness', 'mapping', 'progress', 'regions', 'tables'},
     'shortcut': {'alignment', 'data', 'datasets', 'mapping', 'metrics', 'progress', 'regions', 'tables'},
     'statistics': set(),
     'tables': {'statistics'},

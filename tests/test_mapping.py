@@ -1,4 +1,4 @@
-"""Maps of a population and their nulls: the arithmetic of skill, subsets, leaks, memory, permuted labels, the shortcut."""
+"""Maps of a population and their nulls: the arithmetic of skill, subsets, leaks, memory, permuted labels, shortcut."""
 
 import copy
 
@@ -76,12 +76,14 @@ def test_less_memory_gives_the_same_figures(study):
     for memory in (512.0, 0.2):
         trained.config.attribution.memory_mib = memory
         trained.config.attribution.metrics = ('relevance_rank',)
-        found.append(mapping.measure(trained, 'grad_cam', pairs))
+        more = mapping.metrics(trained.config.attribution, pairs.mask.shape[1:])
+        judge = mapping.make_judge(trained, mapping.against_both(more))
+        found.append(mapping.measure(trained, 'grad_cam', pairs, judge))
     for name, value in found[0].items():
         np.testing.assert_allclose(found[1][name], value, rtol=1e-4, atol=1e-5, err_msg=name)
     trained.config.attribution.memory_mib = 1e-4
     with pytest.raises(ValueError, match='memory budget'):
-        mapping.measure(trained, 'grad_cam', pairs)
+        mapping.measure(trained, 'grad_cam', pairs, judge)
 
 
 def test_patients_of_the_training_split_are_refused_and_counted(study):
