@@ -98,8 +98,16 @@ def mean_heat(maps: np.ndarray) -> np.ndarray:
     return np.divide(positive, peak, out=np.zeros_like(positive), where=peak > 0).mean(0)
 
 
+def disagreement(maps: np.ndarray) -> np.ndarray:
+    """Twice the standard deviation over members of maps [members,H,W], each scaled as in `mean_heat`: at most 1."""
+    positive = np.maximum(np.nan_to_num(maps), 0)
+    peak = positive.max((1, 2), keepdims=True)
+    return 2 * np.divide(positive, peak, out=np.zeros_like(positive), where=peak > 0).std(0)
+
+
 def maps(gallery: dict[str, np.ndarray], found: np.ndarray, groups: dict[str, list[int]], classes) -> list:
-    """(finding, strip) of every pair: the image, the constant map, then an arm a tile, with the finding's outline.
+    """(finding, strip) of every pair: the image, the constant map, then an arm a tile, with the finding's outline; and
+    of arms with several seeds a second strip, with how much their maps disagree.
 
     found: [P,G,H,W] maps of all members; groups: arm -> its living members.
     """
@@ -112,6 +120,13 @@ def maps(gallery: dict[str, np.ndarray], found: np.ndarray, groups: dict[str, li
         name = classes[int(gallery['finding'][g])]
         alt = f'{name}: a test image, the constant map on it, and the mean map of {", ".join(groups)}.'
         rows.append((name, strip([outlined(pixels, mask, OUTLINE) for pixels in tiles], alt, encoding='JPEG')))
+        if any(len(numbers) > 1 for numbers in groups.values()):
+            several = {arm: numbers if len(numbers) > 1 else [] for arm, numbers in groups.items()}
+            spread = [disagreement(found[n, g]) if n else constant * 0 for n in several.values()]
+            tiles = [tile(image), tile(image), *(heated(image, heat) for heat in spread)]
+            alt = f'{name}: the same test image, and how far the maps of the seeds of {", ".join(groups)} disagree.'
+            outlines = [outlined(pixels, mask, OUTLINE) for pixels in tiles]
+            rows.append((f'{name}: disagreement', strip(outlines, alt, encoding='JPEG')))
     return rows
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
-from analysis import findings, galleries, panels, study, tables
+from analysis import attributions, failures, findings, galleries, panels, study, tables
 from analysis.study import EXPLAIN, Study
 from analysis.style import HEAT_STOPS, Look, capital, label, looks, number
 from imbalance_jax.writer import write_text
@@ -45,6 +45,7 @@ def write(workdir: Path) -> Path:
     found = study.load(workdir)
     path = found.folder / 'report.html'
     write_text(path, render(found))
+    failures.write(found)
     return path
 
 
@@ -68,6 +69,8 @@ def render(found: Study) -> str:
         data=data_section(found),
         performance=performance_section(found, look),
         alignment=alignment_section(found, look),
+        attributions=attributions.section(found) if found.methods else {},
+        failures=failures.known(found),
         concepts=concepts_section(found, look),
         beyond=beyond_section(found, look),
         mistakes=tables.mistakes(found) if found.audit else [],

@@ -50,6 +50,8 @@ class Study(NamedTuple):
     alignment: Values | None
     concepts: Values | None
     audit: Values | None
+    faithfulness: Values | None = None
+    shortcut: Values | None = None
 
     @property
     def reference(self) -> str:
@@ -123,6 +125,8 @@ def load(folder: Path) -> Study:
         alignment=optional(folder / 'results' / 'alignment.parquet', read_values),
         concepts=optional(folder / 'results' / 'concepts.parquet', read_values),
         audit=optional(folder / 'results' / 'audit.parquet', read_values),
+        faithfulness=optional(folder / 'results' / 'faithfulness.parquet', read_values),
+        shortcut=optional(folder / 'results' / 'shortcut.parquet', read_values),
     )
 
 

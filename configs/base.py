@@ -73,7 +73,22 @@ def get_config() -> ConfigDict:
     config.attribution.layer = ''  # for Grad-CAM; '' is the model's last stage
     config.attribution.integrated_gradients = {'steps': 50}  # one block a method: its options
     config.attribution.regions = 'box'  # what maps are held against: 'box', or 'exact' masks where there are any
-    config.attribution.batch_size = 16
+    # Of `alignment.METRICS`, beside the study's own (pointing game, IoBB, IoR, IoU).
+    config.attribution.metrics = (
+        'pointing_game_torchray',
+        'pointing_game_quantus',
+        'pointing_game_chexlocalize',
+        'relevance_rank',
+        'top_k_intersection',
+        'pixel_auroc',
+        'effective_heat_ratio',
+        'iobb_chestxray8',
+        'miou_otsu',
+        'miou_tuned',
+    )
+    config.attribution.batch_size = 64  # pairs a call
+    config.attribution.memory_mib = 512.0  # that a call may hold on one device; it takes fewer pairs at a time
+    config.attribution.faithfulness_pairs = 16  # of them, for insertion, deletion, ROAD, ...; 0: none
     config.attribution.max_pairs = 0  # at most so many (image, class) pairs with a box; 0: all
 
     config.concepts = ConfigDict()

@@ -86,6 +86,13 @@ def _leaving(patient, counted, positive, wanted: float, seed: int) -> np.ndarray
     return who[order[:number]]
 
 
+def with_permuted_labels(arrays: Arrays, seed: int = 0) -> Arrays:
+    """Labels and their mask twice over [2 N,K]: each image's own, then, N rows further, those of another at random."""
+    other = np.random.default_rng(seed).permutation(len(arrays.images))
+    labels, mask = (np.concatenate([array, array[other]]) for array in arrays[1:])
+    return Arrays(arrays.images, labels, mask)
+
+
 def full_batches(count: int, batch_size: int) -> np.ndarray:
     """Positions 0..count - 1 in rows of `batch_size` [n,B]; the last row is filled up by starting again."""
     return (np.arange(-(-count // batch_size) * batch_size) % count).reshape(-1, batch_size)
@@ -177,15 +184,18 @@ def _sample(image, rows, columns):
 
 
 def make_batch(mean: float, std: float, strength: Augmentation):
-    """Returns `batch(arrays, rows [B], seed, step)`: gathered, augmented, normalised, all on the device."""
+    """Returns `batch(arrays, rows [B], seed, step, permuted=0)`: gathered, augmented, normalised, all on the device.
 
-    def batch(arrays: Arrays, rows, seed, step) -> dict:
+    With `permuted` 1 the labels are those that `with_permuted_labels` gave other images.
+    """
+
+    def batch(arrays: Arrays, rows, seed, step, permuted=0) -> dict:
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), AUGMENT), step)
         grey = augment(key, arrays.images[rows].astype(jnp.float32) / 255, strength)
         return {
             'image': (grey - mean) / std,
-            'labels': arrays.labels[rows],
-            'label_mask': arrays.label_mask[rows],
+            'labels': arrays.labels[rows + permuted * len(arrays.images)],
+            'label_mask': arrays.label_mask[rows + permuted * len(arrays.images)],
             'rows': rows,
         }
 

@@ -10,6 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from imbalance_jax import (
+    alignment,
     attribution,
     cache,
     calibration,
@@ -37,7 +38,7 @@ from imbalance_jax.provenance import stage
 from imbalance_jax.writer import claim, lock, read_arrays, read_json, write_arrays, write_json, write_table
 
 PLAN = 'plan.json'
-EXPLANATIONS = {**attribution.METHODS, **attribution.CAMS}
+STUDYS_OWN = ('score', 'images', 'key', 'layer', 'mean', 'deviation')  # arguments that are no options
 
 
 def run(config: ConfigDict, workdir: Path, profile: bool = False) -> None:
@@ -156,16 +157,20 @@ def check_explanation(config: ConfigDict, model, image_shape: tuple[int, int, in
     """Raises ValueError for whatever `explain` would trip over after training: methods, their options, layers."""
     image = jnp.zeros((1, *image_shape))
     for method in config.attribution.methods:
-        found, options = lookup(EXPLANATIONS, method, 'attribution method'), dict(config.attribution.get(method, {}))
+        found = lookup(attribution.METHODS, method, 'attribution method')
+        options = dict(config.attribution.get(method, {}))
         for option in options:
-            lookup(_options(found), option, f'option of attribution method {method!r}:')
-        if method in attribution.METHODS:
-            key = {'key': jax.random.key(0)} if method in attribution.NEEDS_KEY else {}
-            run = partial(found, lambda x: x.mean((1, 2, 3)), **options, **key)
-            try:
-                jax.eval_shape(run, image)
-            except (TypeError, ZeroDivisionError) as error:
-                raise ValueError(f'config.attribution.{method} is {options}: {error}') from error
+            lookup(_options(found, options), option, f'option of attribution method {method!r}:')
+        if options.get('baseline') == 'black':
+            options['baseline'] = 'zero'
+        key = {'key': jax.random.key(0)} if method in attribution.NEEDS_KEY else {}
+        run = partial(found, lambda x: x.mean((1, 2, 3)), **options, **key)
+        try:
+            jax.eval_shape(run, image)
+        except (TypeError, ZeroDivisionError) as error:
+            raise ValueError(f'config.attribution.{method} is {options}: {error}') from error
+    for metric in config.attribution.metrics:
+        lookup(alignment.METRICS, metric, 'alignment metric')
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), image, mutable=['params', 'batch_stats']))
     activations.last_stage(model, variables, image_shape, config.attribution.layer)
     height, width, _ = activations.layer_shape(model, variables, image_shape, config.concepts.layer)
@@ -175,10 +180,14 @@ def check_explanation(config: ConfigDict, model, image_shape: tuple[int, int, in
         raise ValueError(f'config.concepts.quantile: {share} is less than one; take a larger share or more images.')
 
 
-def _options(method) -> dict:
-    """The options of an attribution method, less what the study itself gives it."""
+def _options(method, given: dict) -> dict:
+    """The options of an attribution method, and of the one that it wraps, less what the study itself gives it."""
     parameters = inspect.signature(method).parameters
-    return {name: p for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY and name != 'key'}
+    found = {name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD and name not in STUDYS_OWN}
+    if len(found) < len(parameters) and any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        wrapped = attribution.METHODS.get(given.get('method', 'gradient'))
+        found |= _options(wrapped, {}) if wrapped else {}
+    return found
 
 
 def check_blocks(config: ConfigDict) -> None:
@@ -186,7 +195,7 @@ def check_blocks(config: ConfigDict) -> None:
     known = {
         'data': (datasets.DATASETS, 'data set'),
         'model': (models.MODELS, 'model'),
-        'attribution': (EXPLANATIONS, 'attribution method'),
+        'attribution': (attribution.METHODS, 'attribution method'),
     }
     for block, (table, what) in known.items():
         for name, value in config[block].items():
@@ -220,6 +229,7 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> Run:
     retrained = any(population.retrain_epoch(row, epochs) is not None for row in members)
     restart = train.make_restart(model, image_shape) if retrained else None
     step = train.make_train_step(model, loss_functions, factor, epochs * steps, restart)
+    permuted = any(row['labels'] == 'permuted' for row in members)
     batch = data.make_batch(mean, std, data.Augmentation(**config.augment))
     predict = train.make_predict(model, normalise)
 
@@ -239,7 +249,7 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> Run:
         ),
         rows=members,
         numbers=population.numbers(members, config.data.order == 'own', epochs, steps),
-        arrays=arrays,
+        arrays=data.with_permuted_labels(arrays) if permuted else arrays,
         validation=validation,
         distributions=partial(distributions, population.draws(members), arrays.labels, epochs),
         epochs=epochs,

@@ -5,7 +5,7 @@ tables in `results/` are made from those files alone.
 """
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,29 +14,31 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from imbalance_jax import (
-    alignment,
-    attribution,
     audit,
     concepts,
     data,
+    datasets,
     encoding,
     experiment,
     localisation,
     loop,
+    mapping,
     placement,
     processes,
+    scrutiny,
+    shortcut,
+    tables,
 )
 from imbalance_jax import progress as display
 from imbalance_jax.attribution import activations
 from imbalance_jax.datasets.store import Dataset
-from imbalance_jax.names import lookup
+from imbalance_jax.mapping import make_maps as make_maps
 from imbalance_jax.provenance import stage
-from imbalance_jax.regions import Pairs, concept_masks, constant_maps, finding_pairs
+from imbalance_jax.regions import concept_masks, constant_maps, finding_pairs, refuse_training
 from imbalance_jax.writer import lock, part, read_arrays, read_json, read_table, write_arrays, write_table
 
 PREDICTIONS = 'predictions.npz'
 SPLIT = 'test'  # the only split that is ever explained: maps on training images would flatter
-GALLERY = 3  # images a finding in the gallery
 TOP_IMAGES = 4  # a unit
 
 
@@ -51,16 +53,26 @@ class Trained(NamedTuple):
     place: placement.Placement
     variables: Any
     alive: np.ndarray
+    everyone: Callable[[], tuple[placement.Placement, Any]]  # where the members and the untrained networks are
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         return self.dataset.images.shape[1:]
 
     @property
+    def with_untrained(self) -> tuple[placement.Placement, Any]:
+        """A place and variables [P' + S] of the members and, after them, of a network of each seed before training."""
+        return self.everyone()
+
+    @property
+    def one(self) -> Any:
+        """The variables of the first member."""
+        return jax.tree.map(lambda a: a[0], self.variables)
+
+    @property
     def layer_of(self) -> Callable[[str], str]:
         """Resolves a layer's name, '' being the last stage; ValueError for a layer that the model does not have."""
-        one = jax.tree.map(lambda a: a[0], self.variables)
-        return partial(activations.last_stage, self.model, one, self.image_shape)
+        return partial(activations.last_stage, self.model, self.one, self.image_shape)
 
 
 def run(workdir: Path) -> None:
@@ -80,6 +92,8 @@ def run(workdir: Path) -> None:
             return
         with stage(workdir, 'explain', strategy=trained.place.strategy):
             align(trained, workdir)
+            scrutinise(trained, workdir)
+            follow_shortcut(trained, workdir)
             dissect(trained, workdir)
             audit_mistakes(trained, workdir)
 
@@ -112,98 +126,86 @@ def load(workdir: Path) -> Trained:
         place=place,
         variables=place.members(outcome.best),
         alive=read_arrays(workdir / PREDICTIONS)['alive'],
+        everyone=cache(partial(with_untrained, run, outcome.best, strategy)),
     )
+
+
+def with_untrained(run, best, strategy: str) -> tuple[placement.Placement, Any]:
+    """The members' variables, and after them those of the reference arm before training, one network a seed."""
+    first = np.array([row['member'] for row in run.rows if row['arm'] == run.rows[0]['arm']])
+    place = placement.place(len(run.rows) + len(first), strategy, jax.local_devices())
+    begun = jax.jit(jax.vmap(lambda member: run.one.init(member).variables))
+    fresh = begun(jax.tree.map(lambda a: a[first], run.numbers))
+    return place, place.members(jax.tree.map(lambda *a: np.concatenate(a), best, fresh))
 
 
 def align(trained: Trained, workdir: Path) -> None:
     """Every method's maps of every finding with a region in the test split, every member, and the nulls beside them."""
     config, dataset = trained.config, trained.dataset
     kind = config.attribution.regions
-    pairs = finding_pairs(dataset, SPLIT, kind, config.attribution.max_pairs)
+    pairs, refused = refuse_training(dataset, finding_pairs(dataset, SPLIT, kind, config.attribution.max_pairs))
+    leak = {'class': 'all findings', 'method': 'data', 'value': refused, 'n': len(pairs.image)}
     if not len(pairs.image):
         print(f'The {SPLIT} split has no annotated region: no alignment.')
         write_table(workdir, 'alignment', [])
         return
-    figures = {}
+    figures, more = {}, mapping.metrics(config.attribution, pairs.mask.shape[1:])
+    judge = mapping.make_judge(trained, mapping.against_both(more))
     for method in config.attribution.methods:
         path = workdir / 'explain' / f'alignment_{method}.npz'
-        figures[method] = part(path, workdir / PREDICTIONS, partial(_align_method, trained, method, pairs))
+        figures[method] = part(path, workdir / PREDICTIONS, partial(mapping.measure, trained, method, pairs, judge))
     constant = constant_maps(finding_pairs(dataset, 'train', kind), pairs)
-    nulls = null_figures(pairs, constant)
+    layer = trained.layer_of(config.attribution.layer)
+    grid = activations.layer_shape(trained.model, trained.one, trained.image_shape, layer)[:2]
+    nulls = mapping.null_figures(pairs, constant, more, grid)
     options = (config.reference, config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
-    measured = {m: {k: v for k, v in f.items() if k not in ('gallery', 'made_from')} for m, f in figures.items()}
-    rows = localisation.rows(trained.members, measured, nulls, pairs, dataset.classes, trained.alive, *options)
+    hidden = ('gallery', 'made_from')
+    measured = {m: {k: v for k, v in f.items() if k not in hidden} for m, f in figures.items()}
+    own, matched = mapping.split_nulls(measured, trained.members)
+    parts = mapping.subsets(trained, pairs, read_arrays(workdir / PREDICTIONS)[f'logits_{SPLIT}'])
+    answers = (trained.members, own, nulls, pairs, dataset.classes, trained.alive)
+    rows = localisation.rows(*answers, *options, matched=matched, subsets=parts)
+    rows.append(tables.of_nobody(**leak, metric='regions_refused'))
     write_table(workdir, 'alignment', [{**row, 'split': SPLIT} for row in rows])
-    shown = gallery_pairs(pairs)
+    shown = mapping.gallery_pairs(pairs)
     images = dataset.images[pairs.image[shown], :, :, 0]
     chosen = {'images': images, 'row': pairs.image[shown], 'finding': pairs.finding[shown], 'mask': pairs.mask[shown]}
     write_arrays(workdir / 'explain' / 'gallery.npz', **chosen, constant=constant[shown].astype(np.float16))
+    logits = read_arrays(workdir / PREDICTIONS)[f'logits_{SPLIT}']
+    method = mapping.shown_method(config.attribution.methods)
+    make = partial(mapping.failures, trained, method, pairs, own[method], logits)
+    part(workdir / 'explain' / 'failures.npz', workdir / PREDICTIONS, make)
 
 
-def make_maps(trained: Trained, method: str) -> Callable:
-    """Returns `maps(variables, images [B,H,W,C] uint8, classes [B], number of the batch) -> [B,H,W]` of one member."""
-    model, normalise, setting = trained.model, trained.normalise, trained.config.attribution
-    if method in attribution.CAMS:
-        layer = trained.layer_of(setting.layer)
-
-        def cam(variables, images, classes, number):
-            at = activations.activation_and_gradient(model, variables, normalise(images), classes, layer)
-            return attribution.upsample(attribution.CAMS[method](*at), images.shape[1:3])
-
-        return cam
-    explain = lookup(attribution.METHODS, method, 'attribution method')
-    options = dict(setting.get(method, {}))
-
-    def maps(variables, images, classes, number):
-        def score(x):
-            return activations.class_logits(model.apply(variables, x)[0], classes)
-
-        key = {'key': jax.random.fold_in(jax.random.key(0), number)} if method in attribution.NEEDS_KEY else {}
-        return explain(score, normalise(images), **options, **key)
-
-    return maps
+def scrutinise(trained: Trained, workdir: Path) -> None:
+    """results/faithfulness: whether scores change as maps say, and maps with the network; noise beside them."""
+    setting = trained.config.attribution
+    pairs = finding_pairs(trained.dataset, SPLIT, setting.regions, setting.max_pairs)
+    pairs, _ = refuse_training(trained.dataset, pairs)
+    if not len(pairs.image) or not setting.faithfulness_pairs:
+        write_table(workdir, 'faithfulness', [])
+        return
+    pairs, figures, judge = scrutiny.chosen(pairs, setting.faithfulness_pairs), {}, scrutiny.make_judge(trained)
+    for method in dict.fromkeys([*setting.methods, scrutiny.NULL]):
+        path = workdir / 'explain' / f'faithfulness_{method}.npz'
+        found = part(path, workdir / PREDICTIONS, partial(scrutiny.measure, trained, method, pairs, judge))
+        figures[method] = {name: value for name, value in found.items() if name != 'made_from'}
+    rows = scrutiny.rows(trained.members, figures, trained.alive)
+    write_table(workdir, 'faithfulness', [{**row, 'split': SPLIT} for row in rows])
 
 
-def gallery_pairs(pairs: Pairs) -> np.ndarray:
-    """The first few pairs of every finding, in the order of the pairs."""
-    first = [np.flatnonzero(pairs.finding == k)[:GALLERY] for k in np.unique(pairs.finding)]
-    return np.sort(np.concatenate(first))
-
-
-def _align_method(trained: Trained, method: str, pairs: Pairs) -> dict[str, np.ndarray]:
-    """The study's figures [P,M] of one method, and its maps of the gallery's pairs [P,G,H,W]."""
-    place, size = trained.place, trained.config.attribution.batch_size
-    maps = make_maps(trained, method)
-
-    def measure(variables, images, classes, masks, number):
-        found = maps(variables, images, classes, number)
-        return alignment.measure(found, masks), found
-
-    measure = place.map(measure)
-    count, shown = len(pairs.image), gallery_pairs(pairs)
-    parts, gallery = [], []
-    with display.show(f'explain: {method}', count) as update:
-        for number, index in enumerate(data.full_batches(count, size)):
-            batch = (trained.dataset.images[pairs.image[index]], pairs.finding[index], pairs.mask[index], number)
-            figures, found = measure(trained.variables, *place.shared(batch))
-            parts.append(place.fetch(figures))
-            first = np.isin(index, shown) & (np.arange(size) < count - number * size)
-            gallery.append(np.asarray(found)[: place.count, first].astype(np.float32))
-            update(min((number + 1) * size, count), note=f'{place.count} members')
-    joined = jax.tree.map(lambda *a: np.concatenate(a, axis=1)[:, :count], *parts)
-    return {**joined, 'gallery': np.concatenate(gallery, axis=1)}
-
-
-def null_figures(pairs: Pairs, constant: np.ndarray) -> dict[str, dict[str, np.ndarray]]:
-    """The same figures of maps that know no model: one everywhere, the image centre, the best constant map."""
-    centre = np.broadcast_to(alignment.centre_map(pairs.mask.shape[1:]), pairs.mask.shape)
-    fitted = np.isfinite(constant).all((1, 2))
-    found = alignment.measure(np.nan_to_num(constant), pairs.mask)
-    return {
-        'chance': jax.tree.map(np.asarray, alignment.measure_flat(pairs.mask)),
-        'image centre': jax.tree.map(np.asarray, alignment.measure(centre, pairs.mask)),
-        'constant map': {name: np.where(fitted, value, np.nan) for name, value in found.items()},
-    }
+def follow_shortcut(trained: Trained, workdir: Path) -> None:
+    """results/shortcut, of a phantom with one: AUROC with and without it, and how much of each map lies on it."""
+    config, name = trained.config, trained.config.data.phantom.shortcut_class
+    if config.data.name != 'phantom' or not name:
+        return
+    options = {**config.data.phantom, 'image_size': config.data.image_size}
+    clean = datasets.load('phantom', Path(config.data.folder), shortcut.clean_options(options))
+    logits = read_arrays(workdir / PREDICTIONS)[f'logits_{SPLIT}']
+    make = partial(shortcut.measure, trained, clean, name, logits, config.attribution.methods)
+    found = part(workdir / 'explain' / 'shortcut.npz', workdir / PREDICTIONS, make)
+    rows = shortcut.rows(trained.members, found, name, trained.alive)
+    write_table(workdir, 'shortcut', [{**row, 'split': SPLIT} for row in rows])
 
 
 def probe_images(trained: Trained) -> np.ndarray:

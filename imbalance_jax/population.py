@@ -15,8 +15,9 @@ from jax.sharding import PartitionSpec as Spec
 from imbalance_jax.names import lookup
 
 # Fields of an arm that are not its loss's hyper-parameters.
-OWN = ('loss', 'sampler', 'learning_rate', 'weight_decay', 'head', 'retrain_head_from')
+OWN = ('loss', 'sampler', 'learning_rate', 'weight_decay', 'head', 'retrain_head_from', 'labels')
 HEADS = {'linear': 0.0, 'cosine': 1.0}
+LABELS = {'own': 0, 'permuted': 1}
 NEVER = 2**31 - 1
 STRATEGIES = 'vmap, map, unroll, vmap:k (k members at a time), each also as shard:... and data:d:shard:...'
 
@@ -26,7 +27,8 @@ class Member(NamedTuple):
 
     arm: which loss; sampler: which row of the sampling distributions; seed: initial weights; order_seed: data order
     and augmentation; learning_rate: Adam's peak; weight_decay: L2, added to the gradient of the model's weights;
-    cosine: 1 for a head of cosines; retrain_from: the step at which the head begins anew and the rest is frozen.
+    cosine: 1 for a head of cosines; retrain_from: the step at which the head begins anew and the rest is frozen;
+    permuted: 1 to train on the labels of other images.
     """
 
     arm: jax.Array
@@ -37,6 +39,7 @@ class Member(NamedTuple):
     weight_decay: jax.Array
     cosine: jax.Array
     retrain_from: jax.Array
+    permuted: jax.Array
 
 
 def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: str, **defaults) -> list[dict]:
@@ -44,8 +47,9 @@ def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: s
 
     arms: name -> {'loss', 'sampler', 'learning_rate', 'weight_decay', 'head' ('linear' or 'cosine'),
     'retrain_head_from' (the fraction of training from which only a new head is trained, with the arm's sampler; 1 for
-    never), and the loss's hyper-parameters}; what an arm leaves out is taken from `defaults`. Raises ValueError without
-    arms or seeds, for a seed given twice, and for a reference that is no arm.
+    never), 'labels' ('own', or 'permuted' for a null that has nothing to learn), and the loss's hyper-parameters}; what
+    an arm leaves out is taken from `defaults`. Raises ValueError without arms or seeds, for a seed given twice, and for
+    a reference that is no arm.
     """
     if reference not in arms:
         raise ValueError(f'config.reference is {reference!r}, which is no arm. Arms: {", ".join(sorted(arms))}.')
@@ -54,7 +58,8 @@ def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: s
         raise ValueError(f'config.seeds must be one or more different whole numbers below 2^32, not {tuple(seeds)}.')
     rows = []
     for name in sorted(arms, key=lambda name: (name != reference, name)):
-        arm = {'loss': name, 'sampler': 'natural', 'head': 'linear', 'retrain_head_from': 1.0, **defaults, **arms[name]}
+        arm = {'loss': name, 'sampler': 'natural', 'head': 'linear', 'retrain_head_from': 1.0, 'labels': 'own'}
+        arm |= {**defaults, **arms[name]}
         own = {key: arm[key] for key in OWN}
         _check_rates(name, own)
         hyper = {key: value for key, value in arm.items() if key not in OWN}
@@ -69,6 +74,7 @@ def _check_rates(arm: str, own: Mapping) -> None:
         if not number or value < 0 or (value == 0 and key == 'learning_rate'):
             raise ValueError(f'config.arms.{arm}.{key} is {value!r}; it must be a finite number, {least}.')
     lookup(HEADS, own['head'], f'head of config.arms.{arm}:')
+    lookup(LABELS, own['labels'], f'labels of config.arms.{arm}:')
     start = own['retrain_head_from']
     if not isinstance(start, (int, float)) or not 0 < start <= 1:
         raise ValueError(f'config.arms.{arm}.retrain_head_from is {start!r}; it must be more than 0 and at most 1.')
@@ -107,6 +113,7 @@ def numbers(rows: Sequence[dict], own_order: bool, epochs: int = 1, steps: int =
         weight_decay=np.array([row['weight_decay'] for row in rows], np.float32),
         cosine=np.array([HEADS[row['head']] for row in rows], np.float32),
         retrain_from=np.array([NEVER if epoch is None else epoch * steps for epoch in begin], np.int32),
+        permuted=np.array([LABELS[row['labels']] for row in rows], np.int32),
     )
 
 

@@ -52,6 +52,18 @@ def finding_pairs(dataset: Dataset, split: str, kind: str, most: int = 0) -> Pai
     return Pairs(image, finding, dataset.patient[image], mask)
 
 
+def refuse_training(dataset: Dataset, pairs: Pairs) -> tuple[Pairs, int]:
+    """The pairs of which neither the image nor another of its patient is in the training split, and how many are not.
+
+    A map on a training image flatters, and so does one on a patient whose other images were learned.
+    """
+    train = dataset.rows('train')
+    leaking = np.isin(pairs.image, train) | np.isin(pairs.patient, dataset.patient[train])
+    if leaking.any():
+        print(f'{leaking.sum()} annotated regions are refused: their patients are in the training split.')
+    return Pairs(*(array[~leaking] for array in pairs)), int(leaking.sum())
+
+
 def concept_masks(dataset: Dataset, images: np.ndarray, kind: str) -> np.ndarray:
     """Masks [n,H,W,S] bool of every concept in the images [n], given as rows of the data set."""
     masks = np.zeros((len(images), *dataset.images.shape[1:3], len(dataset.concepts)), bool)

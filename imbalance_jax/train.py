@@ -144,7 +144,7 @@ def make_train_steps(step: Callable, batch: Callable) -> Callable:
 
         def body(i, state):
             t = epoch_start + i
-            return step(state, member, batch(arrays, order[i], member.order_seed, t), t)
+            return step(state, member, batch(arrays, order[i], member.order_seed, t, member.permuted), t)
 
         state = jax.lax.fori_loop(start, stop, body, state)
         return state, {'alive': state.alive, 'loss_sum': state.loss_sum}

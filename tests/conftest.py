@@ -35,6 +35,8 @@ def tiny_config(tmp_path_factory):
     config.evaluate.bootstrap_rounds = 20
     config.attribution.integrated_gradients.steps = 4
     config.attribution.max_pairs = 20
+    config.attribution.faithfulness_pairs = 4
+    config.attribution.metrics = ('relevance_rank', 'pixel_auroc', 'miou_otsu', 'pointing_game_chexlocalize')
     config.concepts.quantile = 0.02
     config.concepts.rounds = 10
     config.concepts.max_images = 20

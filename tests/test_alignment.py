@@ -114,6 +114,97 @@ def test_a_uniform_map_scores_chance():
 
 
 @pytest.mark.parametrize('name', METRICS)
+def test_a_uniform_map_scores_the_stated_chance_level_of_every_metric(name):
+    _, masks = random_case()
+    level = alignment.chance_level(name, masks)
+    np.testing.assert_allclose(compiled(name)(np.ones(masks.shape), masks), level, rtol=1e-5)
+    area = name not in alignment.nulls.LEVELS
+    np.testing.assert_allclose(level, alignment.chance(masks), rtol=1e-6) if area else None
+    assert np.isnan(alignment.chance_level(name, np.zeros_like(masks))).all()
+
+
+def test_chance_of_torchray_is_the_share_of_points_that_are_near_enough():
+    mask = square(0, 0) + square(7, 7)
+    near = alignment.chance_level('pointing_game_torchray', mask, tolerance=1.5)
+    assert near.item() == 8 / 64  # the two pixels and their three neighbours each
+    game = METRICS['pointing_game_torchray']
+    points = np.eye(64).reshape(-1, 8, 8)
+    hits = game(points, np.broadcast_to(mask, points.shape), tolerance=2.3)
+    expected = alignment.chance_level('pointing_game_torchray', mask, tolerance=2.3)
+    np.testing.assert_allclose(hits.mean(), expected[0], rtol=1e-6)
+
+
+def test_hand_worked_thresholds():
+    heat = 4 * square(0, 0, 4) + 4 * square(1, 1, 2)  # 4 on 12 pixels, 8 on 4 in their middle
+    mask = square(1, 1, 3)  # 9 pixels: the 4 hot ones, 5 warm ones
+    at = METRICS['miou_tuned']
+    np.testing.assert_allclose(at(heat, mask, threshold=0.5), 9 / 16)
+    np.testing.assert_allclose(at(heat, mask, threshold=0.51), 4 / 9)
+    np.testing.assert_allclose(METRICS['iobb_chestxray8'](heat, mask), 9 / 16)
+    np.testing.assert_allclose(METRICS['iobb_chestxray8'](heat, mask, threshold=180 / 255), 1)
+    np.testing.assert_allclose(METRICS['miou_otsu'](heat, mask), 9 / 16)  # 48 cold, 12 warm and 4 hot pixels
+    assert alignment.tune_threshold(heat, mask) == 0.2
+    assert alignment.tune_threshold(heat, square(1, 1, 2)) == 0.6
+    with pytest.raises(ValueError, match='not empty'):
+        alignment.tune_threshold(heat, np.zeros_like(mask))
+
+
+def test_otsu_separates_as_scikit_image_documents_it():
+    random = np.random.default_rng(0)
+    maps = np.clip(np.where(random.random((3, 20, 20)) < 0.3, 0.8, 0.2) + random.normal(0, 0.1, (3, 20, 20)), 0, 1)
+    for heat in maps:
+        scaled = (heat - heat.min()) / (heat.max() - heat.min())
+        levels = np.floor(np.float32(scaled) * np.float32(255)).astype(int)
+        spread = [0.0] * 256
+        for t in range(255):
+            low, high = levels[levels <= t], levels[levels > t]
+            if len(low) and len(high):
+                spread[t] = len(low) * len(high) * (low.mean() - high.mean()) ** 2
+        detected = levels > int(np.argmax(spread))
+        np.testing.assert_allclose(METRICS['miou_otsu'](heat[None], detected[None]), 1)
+
+
+def test_effective_heat_ratio_is_its_definition():
+    random = np.random.default_rng(1)
+    maps, masks = random.random((4, 9, 7)).astype(np.float32) ** 3, random.random((4, 9, 7)) < 0.4
+    expected = []
+    for heat, mask in zip(maps / maps.max((1, 2), keepdims=True), masks, strict=True):
+        limits = [min(np.quantile(heat[heat >= 0.1], q), 0.99) for q in np.linspace(0, 1, 11)]
+        ratios = [heat[(heat >= t) & mask].sum() / (heat >= t).sum() for t in limits]
+        expected.append(np.mean([(a + b) / 2 for a, b in zip(ratios[1:], ratios[:-1], strict=True)]))
+    np.testing.assert_allclose(METRICS['effective_heat_ratio'](maps, masks), expected, rtol=1e-4)
+
+
+def test_focus_of_a_mosaic():
+    images = np.arange(4, dtype=np.float32)[None, :, None, None, None] * np.ones((1, 4, 3, 2, 1), np.float32)
+    picture, mask = alignment.mosaic(images, [[0, 1, 0, 1]])
+    assert picture.shape == (1, 6, 4, 1)
+    np.testing.assert_array_equal(picture[0, ::3, ::2, 0], [[0, 1], [2, 3]])
+    np.testing.assert_array_equal(mask[0, ::3, ::2], [[False, True], [False, True]])
+    np.testing.assert_allclose(METRICS['focus'](picture[..., 0], mask), 4 / 6)
+
+
+def test_shuffled_regions_are_of_the_same_finding_and_another_patient():
+    finding, patient = np.array([0, 0, 0, 1, 1, 2]), np.array([1, 1, 2, 3, 3, 4])
+    other = alignment.shuffled(finding, patient)
+    np.testing.assert_array_equal(other[3:], -1)
+    np.testing.assert_array_equal(other[:2], 2)
+    assert other[2] in (0, 1)
+
+
+def test_grid_maps_know_the_region_as_well_as_their_cells_allow():
+    mask = np.zeros((1, 8, 8), bool)
+    mask[0, 2:4, 0:3] = True
+    shares, half, alone = alignment.grid_maps(mask, (4, 4))
+    np.testing.assert_allclose(shares[0, 1], [1, 0.5, 0, 0])
+    np.testing.assert_array_equal(half[0, 1], [1, 1, 0, 0])
+    np.testing.assert_array_equal(np.argwhere(alone[0]), [[1, 0]])
+    np.testing.assert_allclose(alignment.grid_maps(mask, (3, 5))[0].sum(), 6 / (8 / 3 * 8 / 5))
+    for found in alignment.grid_maps(mask, (8, 8))[:2]:
+        np.testing.assert_array_equal(found, mask)
+
+
+@pytest.mark.parametrize('name', METRICS)
 def test_empty_maps_score_zero_and_empty_masks_are_undefined(name):
     maps, masks = random_case()
     assert np.isnan(compiled(name)(maps, np.zeros_like(masks))).all()

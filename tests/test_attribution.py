@@ -9,6 +9,7 @@ import pytest
 
 from imbalance_jax import attribution
 from imbalance_jax.attribution import METHODS, NEEDS_KEY, gradients
+from imbalance_jax.models import CNN, BasicBlock, ResNet
 from imbalance_jax.names import lookup
 
 GOLDEN = dict(np.load(Path(__file__).parent / 'golden' / 'attribution.npz'))
@@ -74,6 +75,9 @@ def finite_differences(images, step=1e-6):
         ('input_x_gradient', 'input_x_gradient', {}),
         ('integrated_gradients_50_gausslegendre', 'integrated_gradients', {}),
         ('integrated_gradients_50_riemann_middle', 'integrated_gradients', {'rule': 'riemann_middle'}),
+        ('guided_backprop', 'guided_backprop', {}),
+        ('deconvnet', 'deconvnet', {}),
+        ('deeplift_zero', 'deeplift', {}),
         ('occlusion_w5_s1_zero', 'occlusion', {}),
     ],
 )
@@ -106,6 +110,151 @@ def test_grad_cam_matches_captum_raw_upsampled_and_guided():
     guided = METHODS['gradient'](lambda x: golden_score(x, gradients.guided_relu), GOLDEN['images_nhwc'])
     nearest = maps.repeat(2, axis=1).repeat(2, axis=2)
     assert_map_close(guided * nearest, golden_map('guided_grad_cam_nearest'))
+
+
+def golden_layer(x, shift=None):
+    features = golden_features(x)
+    features = features if shift is None else features + shift
+    return golden_head(features), features
+
+
+def test_methods_at_a_layer_match_captum_inside_jit():
+    @jax.jit
+    def both(x):
+        cam = METHODS['grad_cam'](golden_score, x, layer=golden_layer)
+        guided = METHODS['guided_grad_cam'](golden_score, x, layer=golden_layer, interpolation='nearest')
+        return cam, guided
+
+    cam, guided = both(GOLDEN['images_nhwc'])
+    assert_map_close(cam, golden_map('grad_cam_conv2_upsampled_bilinear'))
+    assert_map_close(guided, golden_map('guided_grad_cam_nearest'))
+
+
+def test_rewriting_leaves_a_network_that_was_built_with_the_rules_as_it_is():
+    images = GOLDEN['images_nhwc'][:, :12, :12]
+
+    def score(x, relu):
+        kernel, bias = GOLDEN['params/c1.weight'], GOLDEN['params/c1.bias']
+        layout = ('NHWC', 'HWIO', 'NHWC')
+        x = jax.lax.conv_general_dilated(x, kernel, (1, 1), 'SAME', dimension_numbers=layout) + bias
+        return (relu(x) * jnp.linspace(-1, 1, 8)).sum((1, 2, 3))
+
+    for method, built in (('guided_backprop', gradients.guided_relu), ('deconvnet', gradients.deconv_relu)):
+        expected = METHODS['gradient'](lambda x, relu=built: score(x, relu), images)
+        for relu in (jax.nn.relu, built, lambda x: jnp.maximum(0, x)):
+            found = METHODS[method](lambda x, relu=relu: score(x, relu), images)
+            np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize('name', ['cnn', 'resnet'])
+def test_deeplift_of_the_projects_models_sums_to_the_score_difference(name):
+    images = jax.random.normal(KEY, (2, 32, 32, 1))
+    model = CNN(3, widths=(4, 8)) if name == 'cnn' else ResNet(3, block=BasicBlock, depths=(1, 1), width=4)
+    variables = model.init(KEY, images, mutable=['params', 'batch_stats'])
+
+    @jax.jit
+    def difference(x):
+        score = lambda x: model.apply(variables, x)[0][:, 1]  # noqa: E731
+        start = attribution.baselines.baseline_images(x, 'blur')
+        return METHODS['deeplift'](score, x, baseline='blur').sum((1, 2)), score(x) - score(start)
+
+    found, expected = difference(images)
+    np.testing.assert_allclose(found, expected, rtol=1e-3)
+
+
+def test_deeplift_rescales_smooth_functions_and_its_hand_worked_slope():
+    images = SMALL.astype(np.float32)
+    maps = METHODS['deeplift'](small_score, images, baseline=0.3)
+    difference = small_score(SMALL, np) - small_score(np.full_like(SMALL, 0.3), np)
+    np.testing.assert_allclose(maps.sum((1, 2)), difference, rtol=1e-4)
+    # max(3 a - b, 0) from (0, 0) to (1, 1): 2 above 0, of which 3 and -1 are the shares of a and b.
+    image = jnp.ones((1, 1, 2, 1))
+    maps = METHODS['deeplift'](lambda x: jax.nn.relu(3 * x[:, 0, 0, 0] - x[:, 0, 1, 0]), image)
+    np.testing.assert_allclose(maps, [[[3, -1]]])
+    maps = METHODS['deeplift'](lambda x: jax.nn.relu(x[:, 0, 0, 0] + x[:, 0, 1, 0] - 1), image)
+    np.testing.assert_allclose(maps, [[[0.5, 0.5]]])  # the gradient at the image would say 1 and 1
+
+
+def test_baselines_by_name():
+    images = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)
+    by_name = attribution.baselines.baseline_images
+    np.testing.assert_array_equal(by_name(images, 'zero'), np.zeros_like(images))
+    np.testing.assert_allclose(by_name(images, 'mean')[1, 3, 2], images[1].mean((0, 1)), rtol=1e-5)
+    blurred = by_name(images, 'blur')
+    assert np.std(blurred) < np.std(images)
+    np.testing.assert_allclose(attribution.baselines.blur(np.ones((1, 6, 5, 1)), 2.0), 1, rtol=1e-5)
+    delta = np.zeros((1, 9, 9, 1), np.float32)
+    delta[0, 4, 4] = 1
+    spread = np.asarray(attribution.baselines.blur(delta, 1.0))[0, :, :, 0]
+    np.testing.assert_allclose(spread[4, 5] / spread[4, 4], np.exp(-0.5), rtol=1e-5)
+    with pytest.raises(ValueError, match="Unknown baseline 'blurr'. Did you mean 'blur'"):
+        METHODS['integrated_gradients'](small_score, SMALL, baseline='blurr')
+
+
+def left_of_middle(x):
+    """A score that only looks at the pixels (2..4, 2..4) of images [B, 16, 16, 1]."""
+    return x[:, 2:5, 2:5, 0].sum((1, 2)) - 4.5
+
+
+BRIGHT = np.ones((1, 16, 16, 1), np.float32)
+
+
+def test_rise_is_the_masks_weighted_by_their_scores_and_finds_what_counts():
+    @jax.jit
+    def maps(x):
+        options = {'key': KEY, 'samples': 400, 'cells': 8}
+        constant = METHODS['rise'](lambda x: jnp.ones(len(x)), x, **options)
+        return constant, *(METHODS['rise'](left_of_middle, x, contrast=c, **options) for c in (False, True))
+
+    constant, published, contrast = maps(BRIGHT)
+    np.testing.assert_allclose(constant.mean(), 1, atol=0.05)  # a score of 1: each pixel's mean mask over p
+    assert np.unravel_index(contrast[0].argmax(), (16, 16)) in {(r, c) for r in range(1, 6) for c in range(1, 6)}
+    assert contrast[0, 2:5, 2:5].mean() > 5 * np.abs(contrast[0, 8:, 8:]).mean()
+    # Taking the mean score off first leaves a multiple of the mean mask.
+    np.testing.assert_allclose(contrast[0] * 0.5, published[0] - published[0].mean() * constant[0], atol=0.2)
+    with pytest.raises(ValueError, match='0 < keep < 1, not 400, 7, 1'):
+        METHODS['rise'](left_of_middle, BRIGHT, key=KEY, samples=400, keep=1)
+
+
+def test_extremal_perturbation_keeps_the_given_area_where_the_score_is():
+    images = np.zeros((1, 16, 16, 1), np.float32)
+    images[0, 2:5, 2:5] = 3
+    options = {'area': 0.1, 'iterations': 300}
+    mask = jax.jit(lambda x: METHODS['extremal_perturbation'](left_of_middle, x, **options))(images)[0]
+    assert mask.min() >= 0
+    assert mask.max() <= 1
+    assert mask[2:5, 2:5].mean() > 0.8
+    assert mask[9:, 9:].max() < 0.3
+    with pytest.raises(ValueError, match='0 < area < 1'):
+        METHODS['extremal_perturbation'](left_of_middle, images, area=1.0)
+
+
+def test_information_bottleneck_lets_through_what_the_score_needs():
+    images = np.random.default_rng(0).normal(0, 1, (2, 16, 16, 1)).astype(np.float32)
+    images[:, 2:5, 2:5] += 2
+    images[:, 9:12, 9:12] += 2  # as bright, and nobody asks for it
+    maps = jax.jit(lambda x: METHODS['information_bottleneck'](left_of_middle, x, key=KEY, beta=10.0))(images)
+    assert maps.shape == (2, 16, 16)
+    assert (maps >= 0).all()
+    assert (maps[:, 2:5, 2:5].mean((1, 2)) > 3 * maps[:, 9:12, 9:12].mean((1, 2))).all()
+    # Without a price every gate stays open: KL of N(l z, (1 - l)^2) from N(0, 1) in bits, with l = sigmoid(5).
+    free = METHODS['information_bottleneck'](left_of_middle, images, key=KEY, beta=0.0, rate=0.0, sigma=0.0)
+    z = (images - images.mean((1, 2), keepdims=True)) / images.std((1, 2), keepdims=True)
+    gate = 1 / (1 + np.exp(-5.0))
+    expected = (0.5 * ((gate * z) ** 2 + (1 - gate) ** 2 - 1) - np.log(1 - gate)) / np.log(2)
+    np.testing.assert_allclose(free, expected[..., 0], rtol=1e-3)
+
+
+def test_smooth_grad_wraps_methods_that_look_inside_or_draw_numbers():
+    images = GOLDEN['images_nhwc'][:1]
+    score = lambda x: x[:, 3, 3, 0] ** 2  # noqa: E731
+    smooth = METHODS['smooth_grad'](score, images, key=KEY, samples=3, method='grad_cam', sigma=0.0)
+    np.testing.assert_allclose(smooth, METHODS['grad_cam'](score, images), rtol=1e-5)
+    wrapped = {'key': KEY, 'samples': 2, 'method': 'information_bottleneck', 'steps': 1}
+    assert METHODS['smooth_grad'](score, images, **wrapped).shape == (1, 24, 24)
+    squared = METHODS['smooth_grad_squared'](small_score, SMALL, key=KEY, samples=3)
+    mean, spread = (METHODS[n](small_score, SMALL, key=KEY, samples=3) for n in ('smooth_grad', 'var_grad'))
+    np.testing.assert_allclose(squared, mean**2 + spread, rtol=1e-4)
 
 
 def test_gradient_methods_match_finite_differences_and_reduce_channels_as_stated():
@@ -201,7 +350,13 @@ def test_every_method_maps_over_members_and_ignores_the_other_images(name):
     images = jnp.asarray(SMALL, jnp.float32)
     weights = jnp.asarray(np.random.default_rng(1).normal(size=(2, 40)), jnp.float32)
     options = {'key': KEY} if name in NEEDS_KEY else {}
-    options |= {'window': 2} if name == 'occlusion' else {}
+    quick = {
+        'occlusion': {'window': 2},
+        'extremal_perturbation': {'iterations': 3},
+        'information_bottleneck': {'steps': 2, 'samples': 2},
+        'rise': {'samples': 9},
+    }
+    options |= {'samples': 5} if name.startswith('smooth') or name == 'var_grad' else quick.get(name, {})
 
     def explain(weight, x):
         return METHODS[name](lambda x: jnp.tanh(x.reshape(len(x), -1) @ weight), x, **options)

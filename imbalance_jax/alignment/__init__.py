@@ -11,38 +11,30 @@ equals its mask. Rules that hold for all of them:
 Published names for some of these quantities clash; each docstring says whose convention it is.
 """
 
-from imbalance_jax.alignment import boxes, heat, nulls, overlaps, pointing, ranking
+from imbalance_jax.alignment import boxes, heat, nulls, overlaps, pointing, ranking, thresholds
 from imbalance_jax.alignment.boxes import rasterise
 from imbalance_jax.alignment.heat import min_max
-from imbalance_jax.alignment.nulls import centre_map, chance, constant_map
-from imbalance_jax.alignment.overlaps import overlap
+from imbalance_jax.alignment.metrics import METRICS
+from imbalance_jax.alignment.nulls import centre_map, chance, chance_level, constant_map, grid_maps, shuffled
+from imbalance_jax.alignment.overlaps import mosaic, overlap
 from imbalance_jax.alignment.pointing import pointing_game
-from imbalance_jax.alignment.study import measure, measure_flat
-
-METRICS = {
-    'pointing_game': pointing.hit_share,
-    'pointing_game_torchray': pointing.hit_torchray,
-    'pointing_game_quantus': pointing.hit_quantus,
-    'pointing_game_chexlocalize': pointing.hit_chexlocalize,
-    'iobb': overlaps.iobb,
-    'ior': overlaps.ior,
-    'iou': overlaps.iou,
-    'relevance_mass': overlaps.relevance_mass,
-    'relevance_rank': ranking.relevance_rank,
-    'top_k_intersection': ranking.top_k_intersection,
-    'pixel_auroc': ranking.pixel_auroc,
-}
+from imbalance_jax.alignment.study import TOLERANCE, measure, measure_flat
+from imbalance_jax.alignment.thresholds import tune_threshold
 
 __all__ = [
     'METRICS',
+    'TOLERANCE',
     'boxes',
     'centre_map',
     'chance',
+    'chance_level',
     'constant_map',
+    'grid_maps',
     'heat',
     'measure',
     'measure_flat',
     'min_max',
+    'mosaic',
     'nulls',
     'overlap',
     'overlaps',
@@ -50,4 +42,7 @@ __all__ = [
     'pointing_game',
     'ranking',
     'rasterise',
+    'shuffled',
+    'thresholds',
+    'tune_threshold',
 ]

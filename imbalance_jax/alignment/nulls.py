@@ -2,12 +2,84 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from imbalance_jax.alignment.metrics import METRICS
+from imbalance_jax.alignment.pointing import near_share
+from imbalance_jax.names import lookup
 
 
 def chance(masks: jax.Array) -> jax.Array:
     """Area share of each mask, [B]: what a uniform map scores in `pointing_game`, `relevance_mass`, `relevance_rank`
     and `top_k_intersection`, and a uniformly random point's probability of a hit. (`pixel_auroc`: 1/2.)"""
     return jnp.asarray(masks).astype(bool).mean((-2, -1))
+
+
+def _uniform(value: float):
+    def level(masks):
+        return jnp.where(jnp.asarray(masks).astype(bool).any((-2, -1)), value, jnp.nan)
+
+    return level
+
+
+def _near(masks: jax.Array, tolerance: float = 15) -> jax.Array:
+    return near_share(jnp.asarray(masks).astype(bool), tolerance)
+
+
+# What a uniform map scores, where that is not the mask's share of the image.
+LEVELS = {
+    'pointing_game_torchray': _near,
+    'pointing_game_quantus': _uniform(1.0),  # every pixel ties for the maximum, so one of them hits
+    'pixel_auroc': _uniform(0.5),
+    'iobb': _uniform(1.0),  # of a map of ones, which covers every region: why it is not to be read alone
+}
+
+
+def chance_level(metric: str, masks: jax.Array, **options) -> jax.Array:
+    """What a map of ones scores in `METRICS[metric](maps, masks, **options)`, [B]; NaN where the mask is empty.
+
+    It is the mask's share of the image for all metrics but those in `LEVELS`. Raises ValueError for an unknown metric.
+    """
+    lookup(METRICS, metric, 'alignment metric')
+    if metric == 'pixel_auroc':  # no pixel outside, no ranking
+        return jnp.where(jnp.asarray(masks).astype(bool).all((-2, -1)), jnp.nan, LEVELS[metric](masks))
+    if metric in LEVELS:
+        return LEVELS[metric](masks, **options)
+    return jnp.where(jnp.asarray(masks).astype(bool).any((-2, -1)), chance(masks), jnp.nan)
+
+
+def shuffled(finding: np.ndarray, patient: np.ndarray, seed: int = 0) -> np.ndarray:
+    """For every pair of an image and a finding the pair whose region it is given instead, [M]: of the same finding, of
+    another patient, by a random rotation of the finding's pairs. -1 where there is no other patient."""
+    random, other = np.random.default_rng(seed), np.full(len(finding), -1)
+    for k in np.unique(finding):
+        rows = random.permutation(np.flatnonzero(finding == k))
+        for place, row in enumerate(rows):
+            following = np.roll(rows, -place - 1)[:-1]
+            strangers = following[patient[following] != patient[row]]
+            other[row] = strangers[0] if len(strangers) else -1
+    return other
+
+
+def grid_maps(masks: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
+    """Maps that know the mask but have only h x w cells, [3, B, h, w]: each cell's share of mask pixels, the cells that
+    the mask fills by half or more (or else the fullest), and the fullest cell alone.
+
+    What the best of them scores once it is brought to the mask's size is the resolution ceiling: a lower bound of what
+    the best map of this grid could score.
+    """
+    masks = np.asarray(masks, np.float64)
+    shares = masks
+    for axis, cells in ((1, grid[0]), (2, grid[1])):
+        # Cell i covers [i, i + 1) x length / cells; a pixel on an edge counts for both in proportion.
+        length = masks.shape[axis]
+        edges = np.clip(np.arange(length + 1)[None] * cells / length - np.arange(cells)[:, None], 0, 1)
+        shares = np.moveaxis(np.tensordot(shares, np.diff(edges, axis=1), (axis, 1)), -1, axis)
+    fullest = shares.max((1, 2), keepdims=True)
+    first = shares.reshape(len(shares), -1).argmax(1)
+    alone = (np.arange(grid[0] * grid[1]) == first[:, None]).reshape(shares.shape)
+    half = (shares >= np.minimum(0.5, fullest)) & (shares > 0)
+    return np.stack([shares, half, alone * (fullest > 0)])
 
 
 def centre_map(size: tuple[int, int]) -> jax.Array:

@@ -1,6 +1,7 @@
 """The pointing game in four published conventions: is a map's hottest pixel in the region?
 
-They differ where several pixels tie for the maximum, and in how near is near enough; none depends on a map's scale.
+They differ where several pixels tie for the maximum, and in how near is near enough; none depends on a map's scale. A
+map that is the same everywhere points at no pixel: it scores what a random point does (but hits with Quantus).
 """
 
 import jax
@@ -46,7 +47,26 @@ def hit_torchray(maps: jax.Array, masks: jax.Array, *, tolerance: float = 15) ->
     row, column = (position[..., None, None] for position in _first_maximum(heat))
     rows, columns = jnp.arange(heat.shape[-2])[:, None], jnp.arange(heat.shape[-1])
     near = (rows - row) ** 2 + (columns - column) ** 2 < jnp.maximum(tolerance, 1) ** 2
-    return defined((near & region).any((-2, -1)).astype(jnp.float32), heat, region)
+    hit = (near & region).any((-2, -1)).astype(jnp.float32)
+    constant = _is_constant(heat)
+    by_chance = jax.lax.cond(constant.any(), lambda: near_share(region, tolerance), lambda: jnp.zeros_like(hit))
+    return defined(jnp.where(constant, by_chance, hit), heat, region)
+
+
+def near_share(region: jax.Array, tolerance: float) -> jax.Array:
+    """Share of the pixels from which some pixel of the region [B, H, W] is less than `tolerance` pixels away, [B]: a
+    random point's chance of a hit in TorchRay's convention."""
+    far = jnp.float32(sum(region.shape[-2:]) ** 2)
+    rows, columns = (jnp.arange(length, dtype=jnp.float32) for length in region.shape[-2:])
+    along = (rows[:, None] - rows) ** 2, (columns[:, None] - columns) ** 2
+    # The squared distance separates: first within a row of pixels, then over the rows.
+    in_row = jnp.where(region[..., None, :], along[1], far).min(-1)
+    squared = (in_row[..., None, :, :] + along[0][:, :, None]).min(-2)
+    return (squared < jnp.maximum(tolerance, 1) ** 2).mean((-2, -1), where=region.any((-2, -1), keepdims=True))
+
+
+def _is_constant(heat: jax.Array) -> jax.Array:
+    return heat.max((-2, -1)) == heat.min((-2, -1))
 
 
 def hit_quantus(maps: jax.Array, masks: jax.Array) -> jax.Array:
@@ -65,4 +85,4 @@ def hit_chexlocalize(maps: jax.Array, masks: jax.Array) -> jax.Array:
     et al. 2022), which asks for maps brought bilinearly to the size of the radiograph before."""
     heat, region = heat_and_region(maps, masks)
     hit = jnp.take_along_axis(flat(region), flat(heat).argmax(-1)[..., None], axis=-1)[..., 0]
-    return defined(hit.astype(jnp.float32), heat, region)
+    return defined(jnp.where(_is_constant(heat), region.mean((-2, -1)), hit), heat, region)

@@ -36,17 +36,16 @@ def features(model, variables, images: jax.Array, layer: str) -> jax.Array:
     return model.apply(variables, images)[1][layer]
 
 
-def activation_and_gradient(model, variables, images: jax.Array, classes: jax.Array, layer: str):
-    """A layer's activation [B,h,w,U] and the gradient there of each image's logit of class `classes` [B]."""
-    shape = layer_shape(model, variables, images.shape[1:], layer)
+def looking_at(model, variables, classes: jax.Array, layer: str):
+    """Returns `at(images, shift) -> (scores [B], activation [B,h,w,U])`: each image's logit of class `classes` [B] and
+    what `layer` holds, when `shift` [B,h,w,U] is added there; None adds nothing."""
 
-    def score(perturbation):
-        logits, out = model.apply({**variables, 'perturbations': {layer: perturbation}}, images)
-        return class_logits(logits, classes).sum(), out[layer]
+    def at(images, shift=None):
+        added = {} if shift is None else {'perturbations': {layer: shift}}
+        logits, out = model.apply({**variables, **added}, images)
+        return class_logits(logits, classes), out[layer]
 
-    zeros = jnp.zeros((len(images), *shape))
-    gradient, activation = jax.grad(score, has_aux=True)(zeros)
-    return activation, gradient
+    return at
 
 
 def class_logits(logits: jax.Array, classes: jax.Array) -> jax.Array:

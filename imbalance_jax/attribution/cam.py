@@ -1,12 +1,19 @@
 """Class activation maps from one layer: what its units show, weighted by what they mean to the score.
 
-Arguments of each: `activation` [B, h, w, U] and `gradient` [B, h, w, U] = d score / d activation, of the logit, not of
-a probability. Each map is a ReLU of a sum over units, hence never negative and possibly all zero (`is_empty`); it has
-the layer's size and is not normalised.
+Arguments of the four in `CAMS`: `activation` [B, h, w, U] and `gradient` [B, h, w, U] = d score / d activation, of the
+logit, not of a probability. Each map is a ReLU of a sum over units, hence never negative and possibly all zero
+(`is_empty`); it has the layer's size and is not normalised.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+
+from imbalance_jax.attribution.gradients import Score, image_scores
+from imbalance_jax.attribution.maps import nearest, upsample
+from imbalance_jax.attribution.rewriting import guided_backprop
+from imbalance_jax.names import lookup
 
 
 def grad_cam(activation: jax.Array, gradient: jax.Array) -> jax.Array:
@@ -45,3 +52,49 @@ CAMS = {
     'hires_cam': hires_cam,
     'layer_cam': layer_cam,
 }
+
+# `layer(images, shift) -> (scores [B], activation [B, h, w, U])`: the score, and what a layer holds, when `shift`
+# [B, h, w, U] is added there; None adds nothing.
+Layer = Callable
+
+
+def input_layer(score: Score) -> Layer:
+    """The image itself as the layer to look at: what the methods below take when they are given no other."""
+
+    def layer(images, shift=None):
+        x = images if shift is None else images + shift
+        return image_scores(score, x), x
+
+    return layer
+
+
+def activation_and_gradient(layer: Layer, images: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """A layer's activation [B, h, w, U] and the score's gradient there."""
+    images = jnp.asarray(images)
+    _, shape = jax.eval_shape(lambda x: layer(x, None), images)
+
+    def scores(shift):
+        found, activation = layer(images, shift)
+        return found.sum(), activation
+
+    gradient, activation = jax.grad(scores, has_aux=True)(jnp.zeros(shape.shape, shape.dtype))
+    return activation, gradient
+
+
+def at_layer(cam: Callable, score: Score, images: jax.Array, *, layer: Layer | None = None) -> jax.Array:
+    """A class activation map of one of `layer`'s (`Layer`) units, brought bilinearly to the images' size, [B, H, W]."""
+    maps = cam(*activation_and_gradient(layer or input_layer(score), images))
+    return upsample(maps, images.shape[1:3])
+
+
+def guided_grad_cam(
+    score: Score, images: jax.Array, *, layer: Layer | None = None, interpolation: str = 'bilinear'
+) -> jax.Array:
+    """Guided Grad-CAM, [B, H, W]: signed, not normalised.
+
+    M = guided back-propagation (summed over channels) x Grad-CAM (brought to the images' size; 'bilinear', or 'nearest'
+    as captum's default) (Selvaraju et al. 2017, section 3.2).
+    """
+    maps = grad_cam(*activation_and_gradient(layer or input_layer(score), images))
+    enlarge = lookup({'bilinear': upsample, 'nearest': nearest}, interpolation, 'interpolation')
+    return guided_backprop(score, images) * enlarge(maps, images.shape[1:3])

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from imbalance_jax.attribution.baselines import baseline_images
 from imbalance_jax.names import lookup
 
 Score = Callable[[jax.Array], jax.Array]
@@ -68,20 +69,21 @@ def integrated_gradients(
     images: jax.Array,
     *,
     steps: int = 50,
-    baseline: jax.typing.ArrayLike = 0.0,
+    baseline: jax.typing.ArrayLike | str = 0.0,
     rule: str = 'gausslegendre',
 ) -> jax.Array:
     """Integrated gradients, [B, H, W]: signed, summed over channels, not normalised.
 
     M = sum_c (x_c - b_c) int_0^1 d score / d x_c (b + a (x - b)) da (Sundararajan et al. 2017, equation 1). A map sums
-    to score(x) - score(b) up to the error of the quadrature. `baseline` is in the units of the images and broadcasts
-    against them; zero is black only where images are not standardised. `rule` places and weighs the `steps` points
-    (`RULES`); one point is in memory at a time. Raises ValueError for an unknown rule or `steps` < 1.
+    to score(x) - score(b) up to the error of the quadrature. `baseline` is numbers in the units of the images, or
+    'zero', 'mean' or 'blur' (see `baselines`). `rule` places and weighs the `steps` points (`RULES`); one point is in
+    memory at a time. Raises ValueError for an unknown rule or baseline, or `steps` < 1.
     """
     if steps < 1:
         raise ValueError(f'steps must be at least 1, not {steps}.')
     points, weights = lookup(RULES, rule, 'integration rule')(steps)
     images = jnp.asarray(images)
+    baseline = baseline_images(images, baseline)
     difference = images - baseline
 
     def add(total, point):

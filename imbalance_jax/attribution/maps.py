@@ -24,6 +24,12 @@ def upsample(maps: jax.Array, size: tuple[int, int]) -> jax.Array:
     return jnp.einsum('...hw,Hh,Ww->...HW', maps, rows.astype(dtype), columns.astype(dtype), precision='highest')
 
 
+def nearest(maps: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Brings maps [..., h, w] to `size` = (H, W), [..., H, W]: pixel i of H is pixel floor(i h / H), as in PyTorch."""
+    (height, width), (h, w) = size, maps.shape[-2:]
+    return maps[..., np.arange(height)[:, None] * h // height, np.arange(width) * w // width]
+
+
 def is_empty(maps: jax.Array) -> jax.Array:
     """Whether a map [..., H, W] shows nothing, bool [...]: no value is positive, or one is not finite.
 

@@ -1,0 +1,53 @@
+"""A page of failures: what each arm is surest of although its maps point elsewhere."""
+
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from analysis import galleries
+from analysis.study import Study
+from analysis.style import HEAT_STOPS, Panel, label, number
+from imbalance_jax import mapping
+from imbalance_jax.writer import write_text
+
+
+def known(found: Study) -> bool:
+    """Whether there is anything to show."""
+    arrays = found.arrays('failures')
+    return arrays is not None and 'maps' in arrays and bool(found.methods)
+
+
+def write(found: Study) -> None:
+    """WORKDIR/failures.html, if there is anything to show."""
+    if not known(found):
+        return
+    folder = Path(__file__).parent
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
+    method = mapping.shown_method(found.methods)
+    page = environment.get_template('failures.html').render(
+        name=found.info['name'], method=label(method), arms=rows(found), heat=HEAT_STOPS
+    )
+    write_text(found.folder / 'failures.html', page.strip() + '\n')
+
+
+def rows(found: Study) -> list[tuple[str, list[tuple[str, Panel]]]]:
+    """(arm, [(finding and score, picture)]): the image with the region, beside it the arm's seed-mean map."""
+    shown, made = found.arrays('failures'), []
+    for a, arm in enumerate(found.arms):
+        living = [row['member'] for row in found.rows(arm) if found.alive(row)]
+        pictures = []
+        for pair, score in zip(shown['pair'][a], shown['score'][a], strict=True):
+            if pair < 0 or not living:
+                continue
+            image, mask = shown['images'][pair], shown['mask'][pair]
+            heat = galleries.mean_heat(shown['maps'][living, pair].astype(np.float32))
+            tiles = [galleries.tile(image), galleries.heated(image, heat)]
+            finding = found.classes[int(shown['finding'][pair])]
+            alt = f'{finding}: a test image, and the mean map of {arm} on it.'
+            outlined = [galleries.outlined(pixels, mask, galleries.OUTLINE) for pixels in tiles]
+            pictures.append((f'{finding}, {number(score, 2)}', galleries.strip(outlined, alt, encoding='JPEG')))
+        made.append((arm, pictures))
+    return made

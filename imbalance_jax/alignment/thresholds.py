@@ -1,0 +1,111 @@
+"""Metrics of the area that a map detects once its heat, scaled to 0..1, is cut at a threshold.
+
+Scaling is (h - min h) / (max h - min h) of the positive part; a constant map, which this would divide by 0, detects
+everything, so it scores the share of the image that its mask covers.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from imbalance_jax.alignment.heat import bits, count, defined, flat, heat_and_region
+
+BINS = 256
+SHARES = np.linspace(0, 1, 11)  # of the hot pixels, at which the effective heat ratio is taken
+LEAST, MOST = 0.1, 0.99  # of the maximum: colder pixels are not hot, and no threshold is higher
+GRID = tuple(round(0.2 + 0.1 * i, 1) for i in range(6))  # CheXlocalize's for tuning
+
+
+def _scaled(heat: jax.Array) -> jax.Array:
+    low, high = heat.min((-2, -1), keepdims=True), heat.max((-2, -1), keepdims=True)
+    constant = high <= low
+    return jnp.where(constant, heat > 0, (heat - low) / jnp.where(constant, 1, high - low))
+
+
+def _iou(detected: jax.Array, region: jax.Array) -> jax.Array:
+    return count(detected & region) / jnp.maximum(count(detected | region), 1)
+
+
+def iobb_chestxray8(maps: jax.Array, masks: jax.Array, *, threshold: float = 60 / 255) -> jax.Array:
+    """Intersection over the detected area, [B]: |D & B| / |D|, D the pixels whose scaled heat is at least `threshold`.
+
+    IoBB as ChestX-ray8 names it (Wang et al. 2017), a precision; their D is the box around each isolated region, here
+    it is the region. The `iobb` of Khakzar et al. 2022 divides by the annotated area instead. Their other threshold is
+    180 / 255.
+    """
+    heat, region = heat_and_region(maps, masks)
+    detected = _scaled(heat) >= threshold
+    return defined(count(detected & region) / jnp.maximum(count(detected), 1), heat, region)
+
+
+def miou_tuned(maps: jax.Array, masks: jax.Array, *, threshold: float = 0.5) -> jax.Array:
+    """IoU with the pixels whose scaled heat is at least `threshold`, [B]: CheXlocalize's mIoU (Saporta et al. 2022).
+
+    `tune_threshold` chooses a class's threshold. A map that detects nothing is 0 (theirs drops out, which rewards it).
+    """
+    heat, region = heat_and_region(maps, masks)
+    return defined(_iou(_scaled(heat) >= threshold, region), heat, region)
+
+
+def miou_otsu(maps: jax.Array, masks: jax.Array) -> jax.Array:
+    """IoU with the pixels above Otsu's threshold of the scaled heat, [B]: CheXlocalize's mIoU without tuning.
+
+    Otsu 1979: of 256 levels, the one that separates the pixels into two groups with the largest variance between them.
+    """
+    heat, region = heat_and_region(maps, masks)
+    scaled = _scaled(heat)
+    levels = flat(jnp.floor(scaled * (BINS - 1)).astype(jnp.int32))
+    limit = jax.vmap(_otsu)(levels.reshape(-1, levels.shape[-1])).reshape(levels.shape[:-1])
+    detected = (levels > limit[..., None]).reshape(heat.shape)
+    constant = (heat.max((-2, -1), keepdims=True) <= heat.min((-2, -1), keepdims=True)) & (heat > 0)
+    return defined(_iou(detected | constant, region), heat, region)
+
+
+def _otsu(levels: jax.Array) -> jax.Array:
+    """The level [] at or below which the colder of two groups of pixels [n] lies."""
+    number = jnp.zeros(BINS).at[levels].add(1.0)
+    below = jnp.cumsum(number)
+    above = levels.shape[0] - below
+    mass = jnp.cumsum(number * jnp.arange(BINS))
+    distance = mass / jnp.maximum(below, 1) - (mass[-1] - mass) / jnp.maximum(above, 1)
+    return jnp.argmax(below * above * distance**2)
+
+
+def tune_threshold(maps: jax.Array, masks: jax.Array, grid: tuple[float, ...] = GRID) -> float:
+    """The threshold of `grid` with the highest mean `miou_tuned` over maps and masks [B, H, W] of one class.
+
+    Tune on other images than those that are judged. Raises ValueError where no mask has a pixel.
+    """
+    means = [float(np.nanmean(miou_tuned(maps, masks, threshold=t))) if np.any(masks) else np.nan for t in grid]
+    if not np.isfinite(means).any():
+        raise ValueError('tune_threshold needs at least one mask that is not empty.')
+    return grid[int(np.nanargmax(means))]
+
+
+def effective_heat_ratio(maps: jax.Array, masks: jax.Array) -> jax.Array:
+    """Effective heat ratio, [B]: the area under r_q over q = 0, 0.1 .. 1 (Qiu 2023), of heat h scaled to a maximum of
+    1.
+
+    r_q = sum of h in the mask where h >= t_q, over the number of pixels with h >= t_q, with t_q the smaller of the
+    q-quantile of the pixels with h >= 0.1 and 0.99. It asks both that the heat lies in the mask and that it is hot.
+    """
+    heat, region = heat_and_region(maps, masks)
+    peak = heat.max((-2, -1), keepdims=True)
+    heat = heat / jnp.where(peak > 0, peak, 1)
+    hot = heat >= LEAST
+    # Cold pixels are sorted behind the hot ones.
+    ordered = jax.lax.bitcast_convert_type(jnp.sort(bits(jnp.where(hot, heat, jnp.inf)), axis=-1), jnp.float32)
+    last = jnp.maximum(count(hot), 1)[..., None] - 1
+    place = SHARES.astype(np.float32) * last
+    low = jnp.floor(place).astype(jnp.int32)
+    lower, upper = (jnp.take_along_axis(ordered, i, -1) for i in (low, jnp.minimum(low + 1, last)))
+    limits = jnp.minimum(lower + (place - low) * (upper - lower), MOST)
+
+    def ratio(limit):
+        above = heat >= limit[..., None, None]
+        inside = jnp.where(above & region, heat, 0).sum((-2, -1))
+        return inside / jnp.maximum(count(above), 1)
+
+    ratios = jnp.stack([ratio(limits[..., i]) for i in range(len(SHARES))], -1)
+    area = (ratios[..., 1:] + ratios[..., :-1]).mean(-1) / 2
+    return defined(area, heat, region)

@@ -1,0 +1,80 @@
+"""Information-bottleneck attribution: how much of a layer's activation the score cannot do without."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from imbalance_jax.attribution.baselines import blur
+from imbalance_jax.attribution.cam import Layer, input_layer
+from imbalance_jax.attribution.gradients import Score
+from imbalance_jax.attribution.maps import upsample
+
+OPEN = 5.0  # where the gate's logit starts: 0.993 of the activation passes
+
+
+def _capacity(gate_logit: jax.Array, standardised: jax.Array, sigma: float) -> tuple[jax.Array, jax.Array]:
+    """The gates [B, h, w, U] in 0..1, and the nats that pass each: KL of N(gate z, (1 - gate)^2) from N(0, 1)."""
+    gate = blur(jax.nn.sigmoid(gate_logit), sigma)
+    noise = jnp.maximum(1 - gate, 1e-6)
+    nats = 0.5 * ((gate * standardised) ** 2 + noise**2 - 1) - jnp.log(noise)
+    return gate, nats
+
+
+def information_bottleneck(
+    score: Score,
+    images: jax.Array,
+    *,
+    key: jax.Array,
+    layer: Layer | None = None,
+    mean: jax.typing.ArrayLike | None = None,
+    deviation: jax.typing.ArrayLike | None = None,
+    beta: float = 10.0,
+    steps: int = 10,
+    samples: int = 10,
+    rate: float = 1.0,
+    sigma: float = 1.0,
+    least: float = 0.01,
+) -> jax.Array:
+    """Information-bottleneck attribution (IBA), [B, H, W]: bits a position of the layer, so never negative; summed over
+    units, brought bilinearly to the images' size.
+
+    A gate lambda lets lambda R + (1 - lambda) noise through in place of the activation R; Adam minimises
+    -log sigmoid(score) + beta mean(information) over it, image by image (Schulz et al. 2020, per-sample bottleneck; the
+    cross-entropy of one binary logit). `layer`: see `cam.Layer`; the image itself without one. `mean` and `deviation`
+    are those of R over a data set and broadcast against [B, h, w, U]; without them, of each image over its positions.
+    `steps` of rate `rate` with `samples` draws of noise each; the gates are blurred with `sigma`; `least` bounds the
+    deviation from below. Defaults are the authors'. Raises ValueError for fewer than one step or sample.
+    """
+    if steps < 1 or samples < 1:
+        raise ValueError(f'information_bottleneck needs steps >= 1 and samples >= 1, not {steps}, {samples}.')
+    images, layer = jnp.asarray(images), layer or input_layer(score)
+    _, activation = layer(images, None)
+    mean = activation.mean((1, 2), keepdims=True) if mean is None else jnp.asarray(mean)
+    deviation = activation.std((1, 2), keepdims=True) if deviation is None else jnp.asarray(deviation)
+    deviation = jnp.maximum(deviation, least)
+    standardised = (activation - mean) / deviation
+
+    def loss(gate_logit, key):
+        gate, nats = _capacity(gate_logit, standardised, sigma)
+
+        def cross_entropy(key):
+            noise = mean + deviation * jax.random.normal(key, activation.shape, activation.dtype)
+            scores, _ = layer(images, (1 - gate) * (noise - activation))
+            return jax.nn.softplus(-scores)
+
+        entropy = jax.lax.map(cross_entropy, jax.random.split(key, samples)).mean(0)
+        return (entropy + beta * nats.mean((1, 2, 3))).sum()
+
+    optimizer = optax.adam(rate)
+
+    def descend(state, key):
+        gate_logit, moments = state
+        change, moments = optimizer.update(jax.grad(loss)(gate_logit, key), moments)
+        return (gate_logit + change, moments), None
+
+    start = jnp.full(activation.shape, OPEN, activation.dtype)
+    (gate_logit, _), _ = jax.lax.scan(descend, (start, optimizer.init(start)), jax.random.split(key, steps))
+    _, nats = _capacity(gate_logit, standardised, sigma)
+    return upsample(nats.sum(-1) / math.log(2), images.shape[1:3])

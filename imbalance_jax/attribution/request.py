@@ -1,0 +1,174 @@
+"""All classes of all images of all members in one compiled program, whose memory does not grow with the request.
+
+A network is `network(member, images [B, H, W, C], shift) -> (logits [B, K], activation [B, h, w, U] or None)`, where
+`shift` is added to the activation of the layer that is looked at; None adds nothing. The program walks through the
+images in chunks, for all members, and holds one chunk's intermediate values at a time beside what it was given and what
+it returns. How much fits a budget in bytes is asked of the compiler, which has counted it (`memory_analysis`).
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from imbalance_jax.attribution.noise import METHODS, NEEDS_KEY, NEEDS_LAYER
+from imbalance_jax.names import lookup
+
+MIB = 2**20
+
+
+def one_after_the_other(fn: Callable) -> Callable:
+    """`mapped(members, *shared)`: `fn(member, *shared)` of every member, in a loop."""
+    return lambda members, *shared: jax.lax.map(lambda member: fn(member, *shared), members)
+
+
+def class_maps(network: Callable, method: str, options: dict, needs_layer: bool | None = None) -> Callable:
+    """Returns `maps(member, images [n,H,W,C], classes [n,k], rows [n]) -> [n,k,H,W]`: each image's maps of k classes.
+
+    The classes are mapped inside, so that what does not depend on the class - the forward pass, the images that
+    occlusion covers or SmoothGrad disturbs - is computed once for all of them. `rows` number the images: a method that
+    draws random numbers draws an image's by its number, whatever chunk it is in, and the same for all classes.
+    """
+    attribute = lookup(METHODS, method, 'attribution method')
+    wrapped = options.get('method', '')
+    if needs_layer is None:
+        needs_layer = method in NEEDS_LAYER or (isinstance(wrapped, str) and wrapped in NEEDS_LAYER)
+
+    def of_classes(member, images, chosen, **own):
+        """chosen: [n,K], 1 at each image's class."""
+
+        def score(x):
+            return (network(member, x, None)[0] * chosen).sum(-1)
+
+        def layer(x, shift=None):
+            logits, activation = network(member, x, shift)
+            return (logits * chosen).sum(-1), activation
+
+        extra = {'layer': layer} if needs_layer else {}
+        return attribute(score, images, **options, **extra, **own)
+
+    def maps(member, images, classes, rows):
+        count = jax.eval_shape(lambda x: network(member, x, None)[0], images).shape[-1]
+        chosen = jax.nn.one_hot(classes, count, axis=-1)
+        if method not in NEEDS_KEY:
+            return jax.vmap(lambda one: of_classes(member, images, one), 1, 1)(chosen)
+
+        def of_image(image, chosen, row):
+            key = jax.random.fold_in(jax.random.key(0), row)
+            return jax.vmap(lambda one: of_classes(member, image[None], one[None], key=key)[0])(chosen)
+
+        return jax.vmap(of_image)(images, chosen, rows)
+
+    return maps
+
+
+def in_chunks(mapped: Callable, size: int) -> Callable:
+    """Returns `call(members, *arrays [N,...])`: `mapped(members, *arrays [size,...])`, a tree [P, size, ...], of all N,
+    `size` at a time in a loop; a tree [P, N, ...].
+
+    The last chunk overlaps the one before it where `size` does not divide N, so nothing is padded or copied.
+    """
+
+    def call(members, *arrays):
+        count = len(arrays[0])
+        n = min(size, count)
+        shapes = jax.eval_shape(mapped, members, *(a[:n] for a in arrays))
+        empty = jax.tree.map(lambda s: jnp.zeros((s.shape[0], count, *s.shape[2:]), s.dtype), shapes)
+
+        def step(i, found):
+            start = jnp.minimum(i * n, count - n)
+            part = mapped(members, *(jax.lax.dynamic_slice_in_dim(a, start, n) for a in arrays))
+            put = jax.lax.dynamic_update_slice_in_dim
+            return jax.tree.map(lambda whole, new: put(whole, new, start, 1), found, part)
+
+        return jax.lax.fori_loop(0, -(-count // n), step, empty)
+
+    return call
+
+
+class Fitted(NamedTuple):
+    """A compiled program, how many images it takes at a time, the bytes it holds beside arguments and result."""
+
+    call: Any
+    at_once: int
+    bytes: int
+
+
+def fit(compiled: Callable[[int], Any], most: int, budget: int) -> Fitted:
+    """The program that takes as many images at a time, up to `most`, as stay within `budget` bytes.
+
+    `compiled(size)` compiles it for chunks of `size`. Raises ValueError if even a chunk of 1 needs more.
+    """
+    size = most
+    while True:
+        found = _measured(compiled, size)
+        if found.bytes <= budget:
+            return found
+        if size == 1:
+            raise ValueError(f'One image needs {found.bytes:,} bytes, and the memory budget is {budget:,}.')
+        # A chunk that is too large says how large one may be, as most of what it holds grows with it.
+        size = max(1, min(size - 1, int(size * budget / found.bytes)))
+
+
+def _measured(compiled: Callable, size: int) -> Fitted:
+    program = compiled(size)
+    analysis = program.memory_analysis()
+    return Fitted(program, size, analysis.temp_size_in_bytes if analysis else 0)
+
+
+class Request(NamedTuple):
+    """`maps(members, images [B,H,W,C]) -> [P,B,K,H,W]`, compiled, and what it takes at a time within its budget."""
+
+    maps: Callable
+    images_at_once: int
+    classes_at_once: int
+    bytes: int
+
+
+def all_classes(
+    network: Callable,
+    members,
+    images: jax.Array,
+    *,
+    method: str = 'gradient',
+    budget: int = 256 * MIB,
+    mapper: Callable = one_after_the_other,
+    options: dict | None = None,
+) -> Request:
+    """The program for every class's map of images like `images` [B,H,W,C], of members like `members` [P, ...].
+
+    `budget`: the bytes that it may hold beside its arguments and its result. As many classes as fit are computed
+    together, and as many images; a larger request runs longer in the same memory. `mapper(fn)` maps `fn(member,
+    *shared)` over members. `options` are the method's, but for `key` and `layer`. Raises ValueError for an unknown
+    method or a budget that not even one class of one image fits into.
+    """
+    member = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), members)
+    one_image = jax.ShapeDtypeStruct((1, *images.shape[1:]), images.dtype)
+    num_classes = jax.eval_shape(lambda m, x: network(m, x, None)[0], member, one_image).shape[-1]
+    mapped, count = mapper(class_maps(network, method, options or {})), len(images)
+
+    def compiled(size: int, classes: int):
+        def call(members, images):
+            groups = -(-num_classes // classes)
+            # Of the groups the last overlaps the one before it, as the chunks of images do.
+            first = jnp.minimum(jnp.arange(groups) * classes, num_classes - classes)
+            chosen = jnp.broadcast_to(jnp.arange(classes), (count, classes))
+            of_group = in_chunks(mapped, size)
+
+            def step(g, found):
+                part = of_group(members, images, chosen + first[g], jnp.arange(count))
+                return jax.lax.dynamic_update_slice_in_dim(found, part, first[g], 2)
+
+            if groups == 1:
+                return of_group(members, images, chosen, jnp.arange(count))
+            shape = (len(jax.tree.leaves(members)[0]), count, num_classes, *images.shape[1:3])
+            return jax.lax.fori_loop(0, groups, step, jnp.zeros(shape))
+
+        return jax.jit(call).lower(members, images).compile()
+
+    try:
+        classes, found = num_classes, fit(lambda size: compiled(size, num_classes), count, budget)
+    except ValueError:
+        classes, found = 1, fit(lambda size: compiled(size, 1), count, budget)
+    return Request(found.call, found.at_once, classes, found.bytes)

@@ -1,0 +1,96 @@
+"""The shortcut study: a chest drain that comes with one finding of the phantom, and what each arm makes of it.
+
+The test split is drawn twice, film by film the same but for the drain: confounded, as in training, and clean, where the
+drain is as frequent with the finding as without. What the metrics hide - a high AUROC from the drain - the clean split
+and the maps show.
+"""
+
+from functools import partial
+
+import jax
+import numpy as np
+
+from imbalance_jax import alignment, data, mapping, metrics, tables
+from imbalance_jax.datasets.store import Dataset
+from imbalance_jax.regions import region_masks
+
+TUBE = 'Tube'
+SHARES = {'tube': TUBE, 'finding': ''}
+BATCH = 64
+
+
+def clean_options(options: dict) -> dict:
+    """The phantom's options for the clean split."""
+    return {**options, 'shortcut_probability': options['shortcut_background']}
+
+
+def masks_of(dataset: Dataset, concept: str) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of the test images with a region of one concept [n], ascending, and its exact masks [n,H,W]."""
+    tests = np.isin(dataset.region_image, dataset.rows('test'))
+    regions = np.flatnonzero(tests & (dataset.region_concept == dataset.concepts.index(concept)))
+    regions = regions[np.argsort(dataset.region_image[regions], kind='stable')]
+    return dataset.region_image[regions], region_masks(dataset, regions, 'exact')
+
+
+def predict(trained, images: np.ndarray) -> np.ndarray:
+    """Logits [P,n,K] of all members."""
+    batches = images[data.full_batches(len(images), BATCH)]
+
+    def logits(variables, batches):
+        return jax.lax.map(lambda x: trained.model.apply(variables, trained.normalise(x))[0], batches)
+
+    found = trained.place.fetch(trained.place.map(logits)(trained.variables, trained.place.shared(batches)))
+    return found.reshape(len(found), -1, found.shape[-1])[:, : len(images)]
+
+
+def measure(trained, clean: Dataset, name: str, confounded: np.ndarray, methods) -> dict[str, np.ndarray]:
+    """Figures of the shortcut's class `name`: AUROC [P] on both splits, and by method the share of the heat [P,M] that
+    lies on the drain and on the finding, of test images that show both, beside the area of each [M].
+
+    confounded: the members' logits [P,N,K] of the test split that they come with.
+    """
+    dataset = trained.dataset
+    k, rows = dataset.classes.index(name), dataset.rows('test')
+    logits = {'confounded': confounded, 'clean': predict(trained, clean.images[rows])}
+    labels, mask = dataset.labels[rows], dataset.label_mask[rows]
+    found = {f'auroc_{split}': metrics.auroc(one, labels, mask)[:, k] for split, one in logits.items()}
+    drained, tubes = masks_of(dataset, TUBE)
+    ill, findings = masks_of(dataset, name)
+    both = np.intersect1d(drained, ill)
+    regions = {'tube': tubes[np.searchsorted(drained, both)], 'finding': findings[np.searchsorted(ill, both)]}
+    found |= {f'area_{part}': one.mean((1, 2)) for part, one in regions.items()}
+
+    def shares(heat, *on):
+        mass = alignment.METRICS['relevance_mass']
+        return {f'mass_{part}': mass(heat, one) for part, one in zip(regions, on, strict=True)}
+
+    judge = mapping.make_judge(trained, shares)
+    arrays = (dataset.images[both], np.full(len(both), k), both)
+    for method in methods if len(both) else ():
+        maps, phase = mapping.make_maps(trained, method), f'explain: shortcut, {method}'
+        made, _ = mapping.in_slabs(trained, maps, arrays, phase, (), judge, tuple(regions.values()))
+        found |= {f'{method}: {n}': value[: len(trained.members)] for n, value in made.items()}
+    return found
+
+
+def rows(members: list[dict], found: dict, name: str, alive: np.ndarray) -> list[dict]:
+    """Rows of the class `name`: members, mean and sd over an arm's seeds, and the areas, which are chance."""
+    values = {('member', split): found[split] for split in ('auroc_confounded', 'auroc_clean')}
+    values[('member', 'auroc_drop')] = found['auroc_confounded'] - found['auroc_clean']
+    images = len(found['area_tube'])
+    for key, value in found.items():
+        method, mark, metric = key.partition(': ')
+        if mark:
+            values[(method, metric)] = np.nanmean(value, axis=1)
+    made = [
+        tables.of_nobody(**{'class': name, 'method': 'chance', 'metric': f'mass_{part}', 'value': area, 'n': images})
+        for part, area in ((p, found[f'area_{p}'].mean()) for p in SHARES if images)
+    ]
+    for (method, metric), value in values.items():
+        fields = {'class': name, 'method': method, 'metric': metric}
+        made += [tables.of_member(row, **fields, value=value[row['member']], n=images) for row in members]
+        living = np.where(alive, value, np.nan)
+        for numbers in tables.by_arm(members).values():
+            statistics = partial(tables.seed_statistics, members[numbers[0]], living[numbers][:, None])
+            made += statistics([name], metric, method=method)
+    return made

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The shortcut study at several strengths, and one page for all of them.
+#     bash launch/shortcut.sh FOLDER [--config.FIELD=VALUE ...]
+set -euo pipefail
+if [ $# -lt 1 ]; then
+    sed -n '2,3s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+fi
+folder="$1"
+shift
+for rho in 0.02 0.3 0.6 0.9; do
+    bash "$(dirname "$0")/study.sh" "$(dirname "$0")/../configs/shortcut.py:$rho" "$folder/rho_$rho" "$@"
+done
+cd "$(dirname "$0")/.."
+source launch/setup.sh run
+cd "$OLDPWD"
+python -m analysis.shortcut "$folder" "$folder"/rho_*
