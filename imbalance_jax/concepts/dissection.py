@@ -96,13 +96,15 @@ def tally(features, masks, threshold, null=None, rounds=100, key=None, chunk=Non
     key = jax.random.key(0) if key is None else key
     parts = []
     for number, images in enumerate(nulls.blocks(len(features), key)):
-        layout = nulls.lay_out(masks[images], null, rounds if null else 0, key, images, number)
-        parts.append(meet(features[images], threshold, layout, chunk))
+        own = np.asarray(masks[images], bool)
+        layout = nulls.lay_out(own, null, rounds if null else 0, key, images, number)
+        area = own.sum((0, 1, 2), dtype=np.int64)
+        parts.append({**meet(features[images], threshold, layout, chunk), 'area': area})
     return {name: sum(part[name] for part in parts) for name in parts[0]}
 
 
 def meet(features, threshold, layout, chunk=None):
-    """The tally of one block: what the active pixels of features [n, h, w, U] meet in its `nulls.lay_out`."""
+    """The tally, less `area`, of the images of a `nulls.Layout`: what active pixels of features [n, h, w, U] meet."""
     features, threshold = np.asarray(features, np.float32), np.asarray(threshold, np.float32)
     units, (codes, concepts), size = features.shape[-1], layout.table.shape, layout.size
     chunk = chunk or max(1, PIXELS_AT_ONCE // (units * size[0] * size[1]))
@@ -116,8 +118,7 @@ def meet(features, threshold, layout, chunk=None):
             drawn += np.bincount(key_of_unit + met, minlength=units * codes)
     intersection = (histogram.reshape(-1, codes) @ layout.table).reshape(-1, units, concepts).astype(np.int64)
     pixels = np.int64(len(features) * size[0] * size[1])
-    found = {'intersection': intersection[0], 'active': active, 'area': layout.area, 'pixels': pixels}
-    return {**found, 'null': intersection[1:]}
+    return {'intersection': intersection[0], 'active': active, 'pixels': pixels, 'null': intersection[1:]}
 
 
 def judge(counted, fdr=0.05):

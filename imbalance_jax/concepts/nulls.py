@@ -20,7 +20,7 @@ class Layout(NamedTuple):
     """The concepts of n images, and where an image's pixels look them up in every round.
 
     code: flat, which set of concepts a pixel holds; stride: from one row to the next; origins: [1 + R, n] where an
-    image begins, round 0 being the truth; table: [codes, S] the sets as 0 and 1; size: (H, W); area: [S] pixels
+    image begins, round 0 being the truth; table: [codes, S] the sets as 0 and 1; size: (H, W)
     """
 
     code: np.ndarray
@@ -28,7 +28,10 @@ class Layout(NamedTuple):
     origins: np.ndarray
     table: np.ndarray
     size: tuple[int, int]
-    area: np.ndarray
+
+    def of(self, images):
+        """The layout of some of the block's images, a slice or their positions in it."""
+        return self._replace(origins=self.origins[:, images])
 
 
 def blocks(images, key):
@@ -50,7 +53,7 @@ def lay_out(masks, null=None, rounds=0, key=None, images=None, number=0):
     masks = np.asarray(masks, bool)
     count, height, width, _ = masks.shape
     code, table = _encode(masks)
-    area, key = masks.sum((0, 1, 2), dtype=np.int64), jax.random.key(0) if key is None else key
+    key = jax.random.key(0) if key is None else key
     images = np.arange(count) if images is None else np.asarray(images)
     origins, stride = np.arange(count)[None] * (height * width), width
     if null == 'circular_shift':
@@ -60,7 +63,7 @@ def lay_out(masks, null=None, rounds=0, key=None, images=None, number=0):
         code = np.tile(code, (1, 2, 2))
     elif null:
         origins = draw_exchanges(key, rounds, count, number) * (height * width)
-    return Layout(code.ravel(), stride, origins, table, (height, width), area)
+    return Layout(code.ravel(), stride, origins, table, (height, width))
 
 
 def draw_shifts(key, rounds, images, pixels):

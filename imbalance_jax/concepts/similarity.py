@@ -65,13 +65,14 @@ def gram(x):
 
 
 def hsic(grams):
-    """n (n - 3) times the unbiased HSIC [L, L] of all pairs of layers, from their `gram`s [L, n, n], in float64.
+    """The unbiased HSIC [L, L] of all pairs of layers, from their `gram`s [L, n, n], in float64.
 
-    Sums over batches of one size are those of a mini-batch estimate: the terms are averaged, and their ratio taken last
-    (Nguyen et al. 2021, arXiv 2010.15327), since the mean of batches' ratios is biased.
+    Its mean over batches is that of the data set: for a mini-batch CKA the terms are added up and their ratio is taken
+    last (Nguyen et al. 2021, arXiv 2010.15327), since the mean of batches' ratios is biased.
     """
+    n = len(grams[0])
     flat = np.asarray(grams, np.float64).reshape(len(grams), -1)
-    return flat @ flat.T
+    return flat @ flat.T / (n * (n - 3))
 
 
 def cka(terms):
