@@ -36,46 +36,69 @@ class Population:
 
 
 def run(probe: Probe, who: Population, settings: Mapping, split: str) -> None:
-    """All stages, and results/concepts, units, directions, kinship and beyond_seeds.
+    """All stages, and results/concepts, units, layers, directions, kinship and beyond_seeds.
 
     settings: the fields of `config.concepts`.
     """
-    dataset, images = probe.dataset, len(probe.rows)
-    write_arrays(who.workdir / 'explain' / 'probe.npz', images=dataset.images[probe.rows, :, :, 0], rows=probe.rows)
+    images = probe.dataset.images[probe.rows, :, :, 0]
+    write_arrays(who.workdir / 'explain' / 'probe.npz', images=images, rows=probe.rows)
     units = dissected(probe, who, settings)
-    selectivity = [selective(probe, one) for one in units]
     lost = who.kept('ablation', partial(ablated, probe, units, settings))
     kin = who.kept('kinship', lambda: {'cka': kinship.similar(probe), **kinship.match(probe)})
     pointed = who.kept('directions', partial(directed, probe, units, settings))
     added = who.kept('logits', partial(explained, probe, units, settings))
-
     labels = [concepts.unique_detectors(one)['best_concept'] for one in units]
+
+    summary = [row for n in range(len(units)) for row in summarised(probe, who.members[n], units[n], labels[n], lost, added)]
+    who.write('concepts', summary + encoding.arm_rows(who.members, summary, who.alive, who.reference), split)
     shares = kinship.fates_of_units(who.members, who.alive, units, labels, kin['partner'])
-    names, classes, main = dataset.concepts, dataset.classes, probe.main
-    boxed, summary, by_unit, asked = probe.boxed(), [], [], []
-    for row, found, own, kept, label in zip(who.members, units, selectivity, shares, labels, strict=True):
+    write_units(probe, who, units, lost, shares, split)
+    write_layers(probe, who, units, pointed, split)
+    related(probe, who, units, labels, kin, split)
+
+
+def summarised(probe: Probe, row: dict, found: dict, label, lost: dict, added: dict) -> list[dict]:
+    """Rows of results/concepts of one member: of its main layer."""
+    names, classes, layer, images = probe.dataset.concepts, probe.dataset.classes, probe.main, len(probe.rows)
+    boxed, n = probe.boxed(), row['member']
+    counts = {name: found[name] for name in ('concepts', 'concepts_corrected')}
+    without = {name: value[n] for name, value in lost.items() if name != 'made_from'}
+    parts = semantics.by_concept(added['added'][n], label, added['finding'], len(names))
+    return [
+        *encoding.dissection_rows(row, found, names, layer, images),
+        *encoding.count_rows(row, counts, boxed[boxed.any(1)], classes, layer),
+        *encoding.ablation_rows(row, without, classes, layer, images),
+        *encoding.segment_rows(row, found, names, layer, images),
+        *encoding.logit_rows(row, parts, added['finding'], classes, layer),
+    ]
+
+
+def write_units(probe: Probe, who: Population, units, lost: dict, shares, split: str) -> None:
+    """results/units: every unit of the main layer of every member."""
+    names, classes, layer, images = probe.dataset.concepts, probe.dataset.classes, probe.main, len(probe.rows)
+    made = []
+    for row, found, kept in zip(who.members, units, shares, strict=True):
         n = row['member']
-        without = {name: lost[name][n] for name in ('intact', 'without', 'order', 'left', 'carrying') if name in lost}
-        drop = without['intact'] - without['without']
+        own = {**selective(probe, found), 'drop': lost['intact'][n] - lost['without'][n], 'kept': kept}
+        made += encoding.unit_rows(row, found, names, layer, images)
+        made += encoding.selectivity_rows(row, own, classes, layer, images)
+    who.write('units', made, split, encoding.UNIT_COLUMNS)
+
+
+def write_layers(probe: Probe, who: Population, units, pointed: dict, split: str) -> None:
+    """results/layers, dissection and linear probes layer by layer, and results/directions, TCAV in one of them."""
+    names, classes, images = probe.dataset.concepts, probe.dataset.classes, len(probe.rows)
+    by_layer, asked = [], []
+    for row, found in zip(who.members, units, strict=True):
+        n = row['member']
         for layer in probe.layers:
-            summary += encoding.dissection_rows(row, of_layer(found, layer), names, layer, images)
             probes = {name: pointed[f'{name}:{layer}'][n] for name in ('auroc', 'control')}
-            summary += encoding.direction_rows(row, probes, names, layer, images)
-        counts = {name: found[name] for name in ('concepts', 'concepts_corrected')}
-        summary += encoding.count_rows(row, counts, boxed[boxed.any(1)], classes, main)
-        summary += encoding.ablation_rows(row, without, classes, main, images)
-        summary += encoding.segment_rows(row, found, names, main, images)
-        parts = semantics.by_concept(added['added'][n], label, added['finding'], len(names))
-        summary += encoding.logit_rows(row, parts, added['finding'], classes, main)
-        by_unit += encoding.unit_rows(row, found, names, main, images)
-        by_unit += encoding.selectivity_rows(row, {**own, 'drop': drop, 'kept': kept}, classes, main, images)
+            by_layer += encoding.dissection_rows(row, of_layer(found, layer), names, layer, images)
+            by_layer += encoding.direction_rows(row, probes, names, layer, images)
         tcav = {name: pointed[name][n] for name in ('sign', 'magnitude', 'random')}
         asked += encoding.tcav_rows(row, tcav, classes, names, str(pointed['layer']), pointed['counted'])
-    summary += encoding.arm_rows(who.members, summary, who.alive, who.reference)
-    who.write('concepts', summary, split)
-    who.write('units', by_unit, split, encoding.UNIT_COLUMNS)
+    who.write('layers', by_layer + encoding.arm_rows(who.members, by_layer, who.alive, who.reference), split)
     who.write('directions', asked + encoding.arm_directions(who.members, asked, who.alive), split, DIRECTIONS)
-    related(probe, who, units, labels, kin, split)
 
 
 def related(probe: Probe, who: Population, units, labels, kin, split: str) -> None:

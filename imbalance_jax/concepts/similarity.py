@@ -33,10 +33,8 @@ def linear_cka(x, y, debiased=False):
 
 
 def _centred(xp, values):
-    """Columns less their means; what rounding leaves of a constant column is 0."""
-    mean = values.mean(axis=0)
-    centred = values - mean
-    return xp.where(abs(centred) <= 8 * xp.finfo(values.dtype).eps * abs(mean), 0, centred)
+    """Columns less their means; a constant column is exactly 0, whatever its mean is rounded to."""
+    return xp.where(values.max(axis=0) == values.min(axis=0), 0, values - values.mean(axis=0))
 
 
 def _term(xp, x, y):
