@@ -18,4 +18,6 @@ def get_config():
     config.train.steps_per_dispatch = 16
     config.attribution.integrated_gradients.steps = 8
     config.concepts.max_images = 384
+    config.concepts.layers = ()
+    config.concepts.greedy_steps = 8
     return config

@@ -53,10 +53,14 @@ def ablate(probe: Probe, means: np.ndarray, steps: int, share: float) -> dict[st
         def measure(kept):
             return ranking(logits(kept)[: len(labels)], labels, mask)['auroc']
 
+        def measure_class(kept, k):
+            one = (logits(kept)[: len(labels), k], labels[:, k], mask[:, k])
+            return ranking(*(a[:, None] for a in one))['auroc'][0]
+
         intact = measure(jnp.ones(U))
         found = {'intact': intact, 'without': ablation.single(measure, U, group=64)}
         if steps:
-            found |= ablation.greedy(measure, U, K, steps)
+            found |= ablation.greedy(measure_class, U, K, steps)
             found['carrying'] = ablation.carrying(intact, found['left'], share)
         return found
 

@@ -1,8 +1,7 @@
 """What is lost without a unit, and how few units carry a class.
 
-A `measure(kept) -> [K]` is the network with every unit u times `kept[u]`, 1 or 0, plus what stands in for it, and says
-how well each class is found (AUROC). It is one pure function, so that all units, and all classes of a search, are one
-batched program.
+A measure is the network with every unit u times `kept[u]`, 1 or 0, plus what stands in for it, and says how well classes
+are found (AUROC). It is one pure function, so that all units, and all classes of a search, are one batched program.
 """
 
 import jax
@@ -10,12 +9,18 @@ import jax.numpy as jnp
 
 
 def single(measure, units, group=0):
-    """What is left without each unit [U, K], `group` units at a time (0: all)."""
-    return jax.lax.map(lambda unit: measure(jnp.ones(units).at[unit].set(0)), jnp.arange(units), batch_size=group or units)
+    """What is left without each unit [U, K] of `measure(kept [U]) -> [K]`, `group` units at a time (0: all)."""
+
+    def without(unit):
+        return measure(jnp.ones(units).at[unit].set(0))
+
+    return jax.lax.map(without, jnp.arange(units), batch_size=group or units)
 
 
 def greedy(measure, units, classes, steps):
     """Takes units away one after the other, each time the one whose loss hurts most, for each class by itself.
+
+    measure: (kept [U], number of a class) -> how well that class is found
 
     Returns `order` [K, T] int, the units in the order in which they go, and `left` [K, T], what is left of the class
     without them. Among equals the lower number goes first. T is `steps`, at most U. A class that `measure` calls NaN
@@ -25,7 +30,7 @@ def greedy(measure, units, classes, steps):
     def one_class(k):
         def step(kept, _):
             def without(unit):
-                return jnp.where(kept[unit] > 0, measure(kept.at[unit].set(0))[k], jnp.inf)
+                return jnp.where(kept[unit] > 0, measure(kept.at[unit].set(0), k), jnp.inf)
 
             left = jax.lax.map(without, jnp.arange(units), batch_size=units)
             worst = jnp.argmin(jnp.where(jnp.isnan(left) & (kept > 0), jnp.finfo(left.dtype).max, left))
