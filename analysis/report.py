@@ -1,6 +1,6 @@
 """The report: one HTML file that says what a working directory holds, and needs nothing else to be read.
 
-    python -m analysis.report WORKDIR
+python -m analysis.report WORKDIR
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
-from analysis import findings, galleries, panels, study, tables
+from analysis import encoded, findings, galleries, panels, study, tables
 from analysis.study import EXPLAIN, Study
 from analysis.style import HEAT_STOPS, Look, capital, label, looks, number
 from imbalance_jax.writer import write_text
@@ -69,6 +69,7 @@ def render(found: Study) -> str:
         performance=performance_section(found, look),
         alignment=alignment_section(found, look),
         concepts=concepts_section(found, look),
+        encoded=encoded.section(found, look),
         beyond=beyond_section(found, look),
         mistakes=tables.mistakes(found) if found.audit else [],
         provenance=provenance_section(found),
@@ -179,13 +180,14 @@ def unit_cards(found: Study, arm: str) -> dict:
     probe, units = found.arrays('probe'), row and found.arrays(f'units_{row["member"]}')
     if probe is None or units is None:
         return {}
-    cards = []
+    cards, tables_of_units = [], encoded.load(found.folder)
     for unit, s in galleries.units_to_show(units, CARDS):
         concept = found.concept_names[s]
         alt = f'The {units["top"].shape[1]} images that excite unit {unit} most, a detector of {concept}.'
         facts = {name: float(units[name][unit, s]) for name in ('iou', 'ceiling', 'p_pooled')}
         panel = galleries.unit(probe['images'], units, unit, alt)
-        cards.append({'unit': unit, 'concept': concept, 'panel': panel, **facts})
+        more = encoded.card_facts(tables_of_units, row, unit)
+        cards.append({'unit': unit, 'concept': concept, 'panel': panel, 'more': more, **facts})
     detectors = int(units['detector'].any(1).sum())
     return {'arm': arm, 'seed': row['seed'], 'cards': cards, 'detectors': detectors, 'units': len(units['dead'])}
 

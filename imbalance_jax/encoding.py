@@ -143,7 +143,10 @@ def arm_directions(members: list[dict], made: list[dict], alive: np.ndarray) -> 
 def logit_rows(row: dict, parts: np.ndarray, finding: np.ndarray, classes, layer: str) -> list[dict]:
     """What detectors of the finding, of other concepts, and other units add to its logit: means over images [n,3]."""
     made, kinds = [], ('own_detectors', 'other_detectors', 'no_detectors')
-    for name, chosen in [('all images', np.ones(len(finding), bool)), *((c, finding == k) for k, c in enumerate(classes))]:
+    for name, chosen in [
+        ('all images', np.ones(len(finding), bool)),
+        *((c, finding == k) for k, c in enumerate(classes)),
+    ]:
         if chosen.any():
             means = parts[chosen].mean(0)
             for kind, value in zip(kinds, means, strict=True):
@@ -172,15 +175,17 @@ def count_rows(row: dict, counts: dict[str, np.ndarray], findings: np.ndarray, c
     groups = [('all images', np.ones(len(findings), bool)), *zip(classes, findings.T, strict=True)]
     for k, (name, group) in enumerate(groups, -1):
         for metric, count in counts.items():
-            if count.ndim == 1:
-                chosen = count[group]
-            else:
-                chosen = count[findings] if k < 0 else count[group, k]
+            chosen = count[group] if count.ndim == 1 else _of_finding(count, findings, k)
             if len(chosen):
                 statistics = {'mean': chosen.mean(), 'sd': chosen.std(), 'min': chosen.min(), 'max': chosen.max()}
                 for statistic, value in statistics.items():
                     made.append(_row(row, name, layer, f'{metric}_image_{statistic}', value, len(chosen)))
     return made
+
+
+def _of_finding(count: np.ndarray, findings: np.ndarray, k: int) -> np.ndarray:
+    """Counts in a finding's own boxes, of the images that have it; for -1 those of all findings."""
+    return count[findings] if k < 0 else count[findings[:, k], k]
 
 
 def arm_rows(members: list[dict], made: list[dict], alive: np.ndarray, reference: str = '') -> list[dict]:
@@ -206,7 +211,11 @@ def arm_rows(members: list[dict], made: list[dict], alive: np.ndarray, reference
             if arm != reference and paired:
                 difference = f'{metric}_difference'
                 result += tables.interval_rows(
-                    tables.of_arm(first[arm], method=method), over_seeds(np.array(paired)), [name], difference, len(paired)
+                    tables.of_arm(first[arm], method=method),
+                    over_seeds(np.array(paired)),
+                    [name],
+                    difference,
+                    len(paired),
                 )
                 p = {'class': name, 'method': method, 'metric': f'{difference}_p', 'value': float(paired_t(paired))}
                 result.append(tables.of_arm(first[arm], **p, n=len(paired)))

@@ -16,7 +16,7 @@ TINY = 1e-12
 
 
 def head(variables, pooled):
-    """Logits [..., K] of the models' last step from the layer 'pooled' [..., U]: linear, or cosines (`models.layers`)."""
+    """Logits [..., K] of the models' last step from the layer 'pooled' [..., U]: linear, or cosines."""
     kernel, bias = (variables['params']['head'][name] for name in ('kernel', 'bias'))
     linear = pooled @ kernel + bias
     if 'link' not in variables:
@@ -37,9 +37,9 @@ def ends_in_head(probe: Probe) -> bool:
 def ablate(probe: Probe, means: np.ndarray, steps: int, share: float) -> dict[str, np.ndarray]:
     """AUROC of every class on the probe set, without single units of the main layer and without greedy sets of them.
 
-    What is taken away is a unit's whole map; its mean over the probe set, means [P,U], stands in for it. All units of all
-    members are one program. Returns `intact` [P,K], `without` [P,U,K], `order` and `left` [P,K,T] (`ablation.greedy`) and
-    `carrying` [P,K] (`ablation.carrying`).
+    What is taken away is a unit's whole map; its mean over the probe set, means [P,U], stands in for it. All units of
+    all members are one program. Returns `intact` [P,K], `without` [P,U,K], `order` and `left` [P,K,T]
+    (`ablation.greedy`) and `carrying` [P,K] (`ablation.carrying`).
     """
     dataset, K = probe.dataset, len(probe.dataset.classes)
     labels, mask = (np.asarray(a[probe.rows], np.float32) for a in (dataset.labels, dataset.label_mask))
@@ -103,8 +103,8 @@ def layer_logits(probe: Probe) -> Callable:
 def point(probe: Probe, means, present, orders, fold, count: int, controls: int) -> dict[str, np.ndarray]:
     """Linear probes of concepts in one layer's mean activations, and the same of labels on permuted images.
 
-    means: [P,N,U]; present: [N,S] which concepts an image shows; orders: [R,N] exchanges of the images' labels, of which
-    the first `controls` are used; fold: [N] in 0 .. count - 1, by patient.
+    means: [P,N,U]; present: [N,S] which concepts an image shows; orders: [R,N] exchanges of the images' labels, of
+    which the first `controls` are used; fold: [N] in 0 .. count - 1, by patient.
     Returns the AUROC of held-out images: `auroc` [P,S] and `control` [P,S,controls].
     """
 
@@ -131,7 +131,8 @@ def ask_directions(probe: Probe, means, found, present, orders, counted) -> dict
         x, slope = given
         every = jnp.concatenate([present[..., None], _exchanged(present, orders)], -1).reshape(len(x), -1)
         result = directions.tcav(slope, directions.fit(x, every)[1], counted)
-        sign, magnitude = (value.reshape(len(value), S, -1) for value in result.values())
+        varies = (present.min(0) < present.max(0))[None, :, None]  # else there is no direction
+        sign, magnitude = (jnp.where(varies, v.reshape(len(v), S, -1), jnp.nan) for v in result.values())
         return {'sign': sign[..., 0], 'magnitude': magnitude[..., 0], 'random': sign[..., 1:]}
 
     shared = probe.place.shared((np.asarray(present, np.float32), orders, np.asarray(counted, np.float32)))
@@ -168,8 +169,9 @@ def slopes(probe: Probe, layer: str, positions: np.ndarray) -> np.ndarray:
 def explain_logits(probe: Probe, means, positions, classes, steps: int) -> dict[str, np.ndarray]:
     """What every unit of the main layer adds to the logit of class `classes` [n] of some images, over the mean image.
 
-    means: [P,U], the units' means over the probe set, from which the path starts. Returns `added` [P,n,U], `logit` [P,n]
-    and `start` [P,n], the logit at the means; the sum of `added` over units is `logit - start`, to the error of `steps`.
+    means: [P,U], the units' means over the probe set, from which the path starts. Returns `added` [P,n,U], `logit`
+    [P,n] and `start` [P,n], the logit at the means; the sum of `added` over units is `logit - start`, to the error of
+    `steps`.
     """
 
     def member(given, images, classes):

@@ -100,7 +100,7 @@ def fate_rows(members, alive, results, labels, partner, names, layer) -> list[di
 
 
 def fates_of_units(members, alive, results, labels, partner) -> list[dict[str, np.ndarray]]:
-    """A dict a member: relation -> share [U] of the related members that keep a unit's detector, NaN for no detector."""
+    """A dict a member: relation -> share [U] of related members that keep a unit's detector, NaN for no detector."""
     found = []
     for a, row in enumerate(members):
         shares = {}
@@ -130,7 +130,13 @@ def by_relation(members, made: list[dict], arms) -> list[dict]:
         totals, weights = np.array(values, float).T
         kept = np.isfinite(totals)
         mean = totals[kept].sum() / weights[kept].sum() if kept.any() else np.nan
-        fields = {'class': name, 'method': method, 'metric': f'{metric}, {relation}', 'value': mean, 'n': int(kept.sum())}
+        fields = {
+            'class': name,
+            'method': method,
+            'metric': f'{metric}, {relation}',
+            'value': mean,
+            'n': int(kept.sum()),
+        }
         result.append(tables.of_arm(arms[arm], **fields))
     return result
 
@@ -151,14 +157,25 @@ def beyond_rows(members, alive, distances: dict[str, np.ndarray], reference: str
         for kind, distance in distances.items():
             tests[arm, kind] = arms_beyond_seeds(distance[np.ix_(rows, rows)], names, seeds, rounds)
     first, made = {row['arm']: row for row in reversed(members)}, []
-    for family in (['',], [arm for arm in groups if arm]):
+    for family in (
+        [
+            '',
+        ],
+        [arm for arm in groups if arm],
+    ):
         keys = [key for key in tests if key[0] in family]
         adjusted = holm([tests[key].p for key in keys])
         for (arm, kind), p in zip(keys, adjusted, strict=True):
             values = {**tests[arm, kind]._asdict(), 'p_holm': p}
             pairs = int(values.pop('pairs'))
             for metric, value in values.items():
-                fields = {'class': kind, 'method': 'arms beyond seeds', 'metric': metric, 'value': float(value), 'n': pairs}
+                fields = {
+                    'class': kind,
+                    'method': 'arms beyond seeds',
+                    'metric': metric,
+                    'value': float(value),
+                    'n': pairs,
+                }
                 made.append(tables.of_arm(first[arm], **fields) if arm else tables.of_nobody(**fields))
     return made
 

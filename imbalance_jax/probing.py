@@ -95,7 +95,7 @@ def stream(probe: Probe, layers, parts: list[np.ndarray], phase: str) -> Iterato
                 ahead.append((positions, mapped(probe.variables, batch)))
             if number:
                 done, found = ahead.pop(0)
-                yield done, jax.tree.map(lambda a, n=len(done): a[:, :n], probe.place.fetch(found))
+                yield done, {layer: maps[:, : len(done)] for layer, maps in probe.place.fetch(found).items()}
                 update(number)
 
 

@@ -213,7 +213,7 @@ def benjamini_hochberg(p):
 
 
 class Beyond(NamedTuple):
-    """Mean distance of members of other arms and of one arm, all of other seeds, their difference, p, number of pairs."""
+    """Mean distance of members of other arms and of one arm, all of other seeds, the difference, p, number of pairs."""
 
     between: float
     within: float

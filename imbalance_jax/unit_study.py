@@ -1,4 +1,4 @@
-"""What units of all members encode, stage by stage: each leaves a file in `explain/`, tables are made from the files."""
+"""What units of all members encode: each stage leaves a file in `explain/`, tables are made from the files."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -49,7 +49,9 @@ def run(probe: Probe, who: Population, settings: Mapping, split: str) -> None:
     added = who.kept('logits', partial(explained, probe, units, settings))
     labels = [concepts.unique_detectors(one)['best_concept'] for one in units]
 
-    summary = [row for n in range(len(units)) for row in summarised(probe, who.members[n], units[n], labels[n], lost, added)]
+    summary = [
+        row for n in range(len(units)) for row in summarised(probe, who.members[n], units[n], labels[n], lost, added)
+    ]
     who.write('concepts', summary + encoding.arm_rows(who.members, summary, who.alive, who.reference), split)
     shares = kinship.fates_of_units(who.members, who.alive, units, labels, kin['partner'])
     write_units(probe, who, units, lost, shares, split)
@@ -144,7 +146,9 @@ def _dissect_all(probe: Probe, settings: Mapping) -> list[dict[str, np.ndarray]]
     together = probing.segment(probe, [one[probe.main] for one in results], half)
     made = []
     for survey, by_layer, *others in zip(surveys, results, counts, top, together, strict=True):
-        flat = {f'{key}:{layer}': v for layer, found in by_layer.items() for key, v in found.items() if layer != probe.main}
+        flat = {
+            f'{key}:{layer}': v for layer, found in by_layer.items() for key, v in found.items() if layer != probe.main
+        }
         flat |= {f'mean:{layer}': values for layer, values in survey['mean'].items()}
         for found in (by_layer[probe.main], *others):
             flat |= found
@@ -201,7 +205,12 @@ def directed(probe: Probe, units: list[dict], settings: Mapping) -> dict[str, np
         positions = np.arange(1)
     slopes = interventions.slopes(probe, layer, positions)
     given = (means(probe, units, layer), slopes, present, orders[: settings['tcav_directions']], wanted[positions])
-    return {**made, **interventions.ask_directions(probe, *given), 'layer': np.array(layer), 'counted': wanted[positions]}
+    return {
+        **made,
+        **interventions.ask_directions(probe, *given),
+        'layer': np.array(layer),
+        'counted': wanted[positions],
+    }
 
 
 def explained(probe: Probe, units: list[dict], settings: Mapping) -> dict[str, np.ndarray]:

@@ -109,7 +109,9 @@ def test_greedy_sets_against_a_loop():
     for k in range(2):
         kept = np.ones(6)
         for step in range(6):
-            trials = [metrics.auroc((x * kept * (np.arange(6) != u)) @ weights, labels)[k] if kept[u] else 2 for u in range(6)]
+            trials = [
+                metrics.auroc((x * kept * (np.arange(6) != u)) @ weights, labels)[k] if kept[u] else 2 for u in range(6)
+            ]
             worst = int(np.argmin(np.round(trials, 6)))
             assert found['order'][k, step] == worst
             assert found['left'][k, step] == pytest.approx(trials[worst], abs=1e-6)
@@ -181,7 +183,11 @@ def test_tcav_finds_a_planted_direction_and_nothing_in_noise():
     slopes = random.normal(size=(50, 2, 8)).astype(np.float32)
     slopes[:, 1, 3] = 1.2  # class 1 rises with concept 0 in every image
     orders = directions.permutations(200, 200, jax.random.key(0))
-    every = jnp.concatenate([present[..., None], np.moveaxis(present[orders], 0, -1)], -1).reshape(200, -1).astype(jnp.float32)
+    every = (
+        jnp.concatenate([present[..., None], np.moveaxis(present[orders], 0, -1)], -1)
+        .reshape(200, -1)
+        .astype(jnp.float32)
+    )
     found = directions.tcav(slopes, directions.fit(jnp.asarray(x), every)[1], jnp.ones((50, 2)))
     sign = np.asarray(found['sign']).reshape(2, 2, -1)
     p = directions.two_sided(sign[..., 0], sign[..., 1:])
@@ -205,7 +211,9 @@ def test_two_units_together_segment_what_neither_does_alone():
     weights = segmentation.discriminant(sums)
     parts = [segmentation.histogram(active[part], masks[part], weights) for part in (slice(0, 20), slice(20, 40))]
     assert parts[0].sum() == masks[:20].size
-    single = (active[..., 0].repeat(2, 1).repeat(2, 2) & masks[..., 0]).sum() / active[..., 0].repeat(2, 1).repeat(2, 2).sum()
+    single = (active[..., 0].repeat(2, 1).repeat(2, 2) & masks[..., 0]).sum() / active[..., 0].repeat(2, 1).repeat(
+        2, 2
+    ).sum()
     assert segmentation.judged(*parts)[0] > single + 0.2
     nothing = np.zeros_like(masks)
     assert np.isnan(segmentation.judged(*[segmentation.histogram(active, nothing, weights)] * 2)).all()
@@ -213,5 +221,7 @@ def test_two_units_together_segment_what_neither_does_alone():
 
 def test_shares_of_cells():
     masks = np.random.default_rng(0).random((2, 6, 9, 3)) < 0.5
-    np.testing.assert_allclose(segmentation.shrink(masks, (3, 3)), masks.reshape(2, 3, 2, 3, 3, 3).mean((2, 4)), atol=1e-6)
+    np.testing.assert_allclose(
+        segmentation.shrink(masks, (3, 3)), masks.reshape(2, 3, 2, 3, 3, 3).mean((2, 4)), atol=1e-6
+    )
     np.testing.assert_allclose(segmentation.shrink(masks, (4, 5)).mean((1, 2)), masks.mean((1, 2)), atol=1e-6)

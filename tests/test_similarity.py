@@ -58,8 +58,10 @@ def test_mini_batches_estimate_the_whole():
     random = np.random.default_rng(0)
     x = random.normal(size=(1600, 6))
     y = x @ random.normal(size=(6, 9)) + random.normal(size=(1600, 9))
-    terms = sum(similarity.hsic(np.stack([similarity.gram(jnp.asarray(a)) for a in parts]))
-                for parts in zip(np.split(x, 50), np.split(y, 50), strict=True))
+    terms = sum(
+        similarity.hsic(np.stack([similarity.gram(jnp.asarray(a)) for a in parts]))
+        for parts in zip(np.split(x, 50), np.split(y, 50), strict=True)
+    )
     assert similarity.cka(terms)[0, 1] == pytest.approx(concepts.linear_cka(x, y, debiased=True), abs=0.02)
 
 
@@ -110,7 +112,7 @@ def test_permuted_and_scaled_units_are_found_again():
 def test_constant_units_have_no_partner_and_the_first_of_equals_is_taken():
     a = np.random.default_rng(2).exponential(size=(10, 2, 2, 3)).astype(np.float32)
     a[..., 1] = 0.1
-    pairs, r = concepts.match_units(a, a[..., [0, 0, 1, 2]])
+    pairs, _ = concepts.match_units(a, a[..., [0, 0, 1, 2]])
     assert pairs.tolist() == [[0, 0], [2, 3]]
     assert pairs.dtype.kind == 'i'
     empty, none = concepts.match_units(np.ones((4, 2, 2, 2)), a[:4])

@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 
 from imbalance_jax import concepts, explain, interventions, kinship, metrics, placement, probing, statistics, writer
-from imbalance_jax.concepts import dissection, quantiles
+from imbalance_jax.concepts import quantiles
 from imbalance_jax.datasets.store import Dataset
 from imbalance_jax.ranking import ranking
 
@@ -49,7 +49,9 @@ def made_up(images=140, seed=0):
 def scramble(images, seed, shape):
     """Numbers in 0..1 [B,*shape] that look random and depend on every pixel: a hash in whole numbers."""
     pixels = jnp.asarray(images).reshape(len(images), -1).astype(jnp.uint32)
-    code = (pixels * (2 * np.arange(pixels.shape[1], dtype=np.uint32) + 1)).sum(1) + jnp.asarray(seed).astype(jnp.uint32) * 77777
+    code = (pixels * (2 * np.arange(pixels.shape[1], dtype=np.uint32) + 1)).sum(1) + jnp.asarray(seed).astype(
+        jnp.uint32
+    ) * 77777
     place = np.arange(np.prod(shape), dtype=np.uint32).reshape(shape) * np.uint32(2654435761)
     mixed = code[:, None, None, None] * np.uint32(2246822519) + place
     for shift, factor in ((15, 0x2C1B3C6D), (12, 0x297A2D39), (15, 1)):
@@ -76,7 +78,10 @@ def population(grey, dataset=None, regions='box'):
     grey, dataset = np.asarray(grey, np.float32), dataset or made_up()
     P, U = grey.shape
     random = np.random.default_rng(5)
-    head = {'kernel': random.normal(size=(P, U, CONCEPTS)).astype(np.float32), 'bias': np.zeros((P, CONCEPTS), np.float32)}
+    head = {
+        'kernel': random.normal(size=(P, U, CONCEPTS)).astype(np.float32),
+        'bias': np.zeros((P, CONCEPTS), np.float32),
+    }
     place = placement.place(P, 'vmap')
     variables = place.members({'params': {'grey': grey, 'noise': np.arange(P), 'head': head}})
     return probing.Probe(
@@ -347,8 +352,10 @@ def test_cka_of_members_is_that_of_their_layers(probe):
         assert found[a, b] == pytest.approx(concepts.linear_cka(whole[a], whole[b], debiased=True), abs=0.05)
 
 
-MEMBERS = [{'member': i, 'arm': a, 'loss': a, 'sampler': 'natural', 'seed': s} for i, (a, s) in
-           enumerate((a, s) for a in ('x', 'y') for s in range(6))]
+MEMBERS = [
+    {'member': i, 'arm': a, 'loss': a, 'sampler': 'natural', 'seed': s}
+    for i, (a, s) in enumerate((a, s) for a in ('x', 'y') for s in range(6))
+]
 
 
 def distances(of_arm, of_seed, noise, seed=0):
@@ -401,7 +408,9 @@ def test_tables_of_the_study(study):
     pairs = select(kin, metric='cka', method='stage2')
     assert len(pairs) == len(members) * (len(members) - 1)
     fates = kin[kin['metric'].isin(('kept', 'moved', 'lost')) & (kin['class'] == 'all concepts')]
-    total = fates.groupby(['arm', 'seed', 'other_arm', 'other_seed'])[['value', 'n']].agg({'value': 'sum', 'n': 'first'})
+    total = fates.groupby(['arm', 'seed', 'other_arm', 'other_seed'])[['value', 'n']].agg(
+        {'value': 'sum', 'n': 'first'}
+    )
     assert (total['value'] == total['n']).all()
     beyond = writer.read_table(study, 'beyond_seeds')
     assert beyond[beyond['metric'] == 'p']['value'].dropna().between(0, 1).all()

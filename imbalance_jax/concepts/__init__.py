@@ -1,8 +1,8 @@
 """Concepts: what do single units of a layer respond to, and how much of it is there in an image?
 
 Features are unit activations [N, h, w, U] of one layer, masks [N, H, W, S] annotated areas. Pixels are counted on the
-host, in NumPy: active pixels are few, which favours look-ups and graphs over dense products. What runs the network again
-- ablation, directions, contributions - is in JAX, for one member, and sees it as a function of its units.
+host, in NumPy: active pixels are few, which favours look-ups and graphs over dense products. What runs the network
+again - ablation, directions, contributions - is in JAX, for one member, and sees it as a function of its units.
 """
 
 from imbalance_jax.concepts import (

@@ -1,7 +1,7 @@
 """What is lost without a unit, and how few units carry a class.
 
-A measure is the network with every unit u times `kept[u]`, 1 or 0, plus what stands in for it, and says how well classes
-are found (AUROC). It is one pure function, so that all units, and all classes of a search, are one batched program.
+A measure is the network with every unit u times `kept[u]`, 1 or 0, plus what stands in for it, and says how well
+classes are found (AUROC). It is one pure function, so that all units, and all classes of a search, are one program.
 """
 
 import jax

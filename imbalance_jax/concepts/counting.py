@@ -39,7 +39,8 @@ def count(features, image_size, quantile, masks=None, disjoint=True, convention=
     convention: 'study' or 'corrected'
     threshold:  [U], used instead of the quantile of these images, so that a count does not depend on the batch
 
-    Returns [N] int64, or [N, S] for masks with classes, 0 for a class without a box. Raises ValueError for a shape, quantile or convention that does not fit.
+    Returns [N] int64, or [N, S] for masks with classes, 0 for a class without a box. Raises ValueError for a shape,
+    quantile or convention that does not fit.
     """
     above, holes, keep_silent = lookup(CONVENTIONS, convention, 'counting convention')
     size = (image_size, image_size) if np.ndim(image_size) == 0 else tuple(image_size)

@@ -1,9 +1,9 @@
 """Concepts as directions of a layer, where no single unit has to show them: linear probes and TCAV.
 
-A probe is a ridge regression of a concept's presence on a layer's mean activations [N, U]: closed form, so that hundreds
-of control concepts - the same labels on permuted images - cost as much as one. TCAV (Kim et al. 2018, arXiv 1711.11279)
-asks whether a class's score rises along such a direction, and needs the controls as much: directions fitted to chance
-move scores too.
+A probe is a ridge regression of a concept's presence on a layer's mean activations [N, U]: closed form, so that
+hundreds of control concepts - the same labels on permuted images - cost as much as one. TCAV (Kim et al. 2018, arXiv
+1711.11279) asks whether a class's score rises along such a direction, and needs the controls as much: directions fitted
+to chance move scores too.
 """
 
 import jax
@@ -66,9 +66,9 @@ def held_out(x, targets, fold, count, penalty=PENALTY):
 def tcav(slopes, directions, counted):
     """Share of a class's images whose score rises along each direction, and the same by size of the slope.
 
-    slopes: [N, K, U] gradients of every class's logit, summed over positions; directions: [U, T]; counted: [N, K], 1 for
-    the images that each class is asked about. Returns `sign` and `magnitude` [K, T]: sum |d| 1[d > 0] / sum |d|, NaN for
-    a class without images or without any slope.
+    slopes: [N, K, U] gradients of every class's logit, summed over positions; directions: [U, T]; counted: [N, K], 1
+    for the images that each class is asked about. Returns `sign` [K, T] and `magnitude` [K, T]: sum |d| 1[d > 0] over
+    sum |d|; NaN for a class without images or without any slope.
     """
 
     def one_class(given):

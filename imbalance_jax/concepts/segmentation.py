@@ -18,7 +18,7 @@ def gather(active, masks):
 
     active: [n, h, w, U] bool; masks: [n, H, W, S] bool, whose share within each cell of the map is its target.
     """
-    n, h, w, units = active.shape
+    _, h, w, units = active.shape
     maps = active.reshape(-1, units).astype(np.float32)
     targets = shrink(masks, (h, w)).reshape(len(maps), -1)
     return {
@@ -31,7 +31,7 @@ def gather(active, masks):
 
 
 def shrink(masks, size):
-    """The share [n, h, w, S] of every cell that is covered, cells being equal parts of the image, as near as they can."""
+    """The share [n, h, w, S] of every cell that is covered, cells being equal parts of the image."""
     for axis, new in zip((1, 2), size, strict=True):
         old = masks.shape[axis]
         edges = np.arange(new + 1) * old / new
@@ -58,7 +58,7 @@ def levels(weights):
 
 def histogram(active, masks, weights):
     """Pixels by score and by whether the concept is there: [S, BINS, 2], of one part of the images; parts add up."""
-    n, height, width, concepts = masks.shape
+    _, height, width, concepts = masks.shape
     low, high = levels(weights)
     step = np.where(high > low, high - low, 1) / BINS
     scores = (active.reshape(-1, active.shape[-1]).astype(np.float32) @ weights).reshape(*active.shape[:3], concepts)
@@ -78,7 +78,7 @@ def overlap_by_level(counted):
 
 
 def judged(fitted, others):
-    """IoU [S] on the other images at the level of best IoU on the fitted ones; both are `histogram`s. NaN without area."""
+    """IoU [S] on the other images at the level of best IoU on the fitted ones, of two `histogram`s. NaN without area."""
     best = overlap_by_level(fitted)[:, 1:].argmax(1) + 1  # level 0 would be everywhere
     iou = np.take_along_axis(overlap_by_level(others), best[:, None], 1)[:, 0]
     present = (fitted[..., 1].sum(1) > 0) & (others[..., 1].sum(1) > 0)

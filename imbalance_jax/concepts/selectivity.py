@@ -7,8 +7,8 @@ from scipy import sparse, stats
 def unit_auroc(activation, labels, mask=None, patients=None, confidence=0.95):
     """AUROC of every unit as a detector of every class, its interval, and a test that it is 0.5.
 
-    The variance is DeLong's from placements, with the images of a patient together (Obuchowski 1997); p is two-sided and
-    normal. Where the ranking is perfect this variance is 0, and p is that of Mann and Whitney's statistic.
+    The variance is DeLong's from placements, with the images of a patient together (Obuchowski 1997); p is two-sided
+    and normal. Where the ranking is perfect this variance is 0, and p is that of Mann and Whitney's statistic.
 
     activation: [N, U], such as means or peaks of maps; labels, mask: [N, K]; patients: [N], each image its own if None.
     Returns `auroc`, `low`, `high`, `p_value`, all [U, K]; NaN for a class with fewer than two positives or negatives.
@@ -39,7 +39,9 @@ def _one_class(activation, positive, patients):
     auroc = above.mean(0)
     of_positives = _by_patient(above - auroc, patients[positive], patients)
     of_negatives = _by_patient(below - auroc, patients[~positive], patients)
-    with_positive, with_negative, every = (len(np.unique(p)) for p in (patients[positive], patients[~positive], patients))
+    with_positive, with_negative, every = (
+        len(np.unique(p)) for p in (patients[positive], patients[~positive], patients)
+    )
     variance = _inflation(with_positive) * (of_positives**2).sum(0) / m**2
     variance = variance + _inflation(with_negative) * (of_negatives**2).sum(0) / n**2
     variance = variance + 2 * _inflation(every) * (of_positives * of_negatives).sum(0) / (m * n)

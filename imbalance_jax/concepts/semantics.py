@@ -30,7 +30,9 @@ def by_concept(added, best_concept, finding, concepts):
     added: [B, U] contributions; best_concept: [U], -1 for a unit that detects nothing; finding: [B] concept numbers.
     """
     if len(best_concept) != np.shape(added)[1] or np.max(best_concept, initial=-1) >= concepts:
-        shapes = f'added {np.shape(added)}, best_concept {np.shape(best_concept)} up to {np.max(best_concept, initial=-1)}'
+        shapes = (
+            f'added {np.shape(added)}, best_concept {np.shape(best_concept)} up to {np.max(best_concept, initial=-1)}'
+        )
         raise ValueError(f'Shapes do not fit: {shapes}; valid are [B, U], and [U] below {concepts}.')
     best = np.broadcast_to(best_concept, np.shape(added))
     own = best == np.asarray(finding)[:, None]

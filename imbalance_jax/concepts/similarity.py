@@ -1,9 +1,9 @@
 """How alike are two layers: linear CKA of what they represent, and units of one that match units of the other.
 
-CKA compares the similarities between images that two layers see, ||Y'X||^2 / (||X'X|| ||Y'Y||) with centred columns and
-Frobenius norms (Kornblith et al. 2019, arXiv 1905.00414). It is 1 for layers that differ by a rotation and a scale, and
-biased upwards where units are many and images are few; `debiased` takes the unbiased estimator of each of the three terms
-(Song et al. 2007), which for unrelated layers is 0 on average and may be below.
+CKA compares the similarities between images that two layers see, ||Y'X||^2 / (||X'X|| ||Y'Y||) with centred columns
+and Frobenius norms (Kornblith et al. 2019, arXiv 1905.00414). It is 1 for layers that differ by a rotation and a scale,
+and biased upwards where units are many and images are few; `debiased` takes the unbiased estimator of each of the three
+terms (Song et al. 2007), which for unrelated layers is 0 on average and may be below.
 """
 
 import jax
@@ -82,9 +82,9 @@ def cka(terms):
 def match_units(a, b):
     """Units of two layers that are each other's nearest, by Pearson's r over all images and positions.
 
-    a: [N, h, w, U] and b: [N, h', w', V], of the same images; if their maps differ in size, both are enlarged bilinearly
-    to the larger height and width. A unit that is constant over everything has no correlation and no partner. Among
-    equal correlations the lower number is the nearest.
+    a: [N, h, w, U] and b: [N, h', w', V], of the same images; if their maps differ in size, both are enlarged
+    bilinearly to the larger height and width. A unit that is constant over everything has no correlation and no
+    partner. Among equal correlations the lower number is the nearest.
 
     Returns pairs [M, 2] int, ascending in the unit of `a`, and r [M] float64 of each pair, which may be low or even
     negative where nothing is alike. Raises ValueError for shapes that do not fit and values that are not finite.
