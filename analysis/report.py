@@ -13,7 +13,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
-from analysis import encoded, findings, galleries, panels, study, tables
+from analysis import effects, encoded, findings, galleries, panels, study, tables, unit_tables
 from analysis.study import EXPLAIN, Study
 from analysis.style import HEAT_STOPS, Look, capital, label, looks, number
 from imbalance_jax.writer import write_text
@@ -180,13 +180,13 @@ def unit_cards(found: Study, arm: str) -> dict:
     probe, units = found.arrays('probe'), row and found.arrays(f'units_{row["member"]}')
     if probe is None or units is None:
         return {}
-    cards, tables_of_units = [], encoded.load(found.folder)
+    cards, tables_of_units = [], unit_tables.load(found.folder)
     for unit, s in galleries.units_to_show(units, CARDS):
         concept = found.concept_names[s]
         alt = f'The {units["top"].shape[1]} images that excite unit {unit} most, a detector of {concept}.'
         facts = {name: float(units[name][unit, s]) for name in ('iou', 'ceiling', 'p_pooled')}
         panel = galleries.unit(probe['images'], units, unit, alt)
-        more = encoded.card_facts(tables_of_units, row, unit)
+        more = effects.card_facts(tables_of_units, row, unit)
         cards.append({'unit': unit, 'concept': concept, 'panel': panel, 'more': more, **facts})
     detectors = int(units['detector'].any(1).sum())
     return {'arm': arm, 'seed': row['seed'], 'cards': cards, 'detectors': detectors, 'units': len(units['dead'])}

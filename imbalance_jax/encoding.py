@@ -155,10 +155,10 @@ def logit_rows(row: dict, parts: np.ndarray, finding: np.ndarray, classes, layer
 
 
 def segment_rows(row: dict, found: dict, names, layer: str, images: int) -> list[dict]:
-    """IoU of all units together and of the best single one, by concept, on the half of the patients not fitted to."""
+    """IoU by concept of all units together, of the best one and of everything, on patients not fitted to."""
     return [
         _row(row, name, layer, metric, found[metric][s], images)
-        for metric in ('multi_unit_iou', 'single_unit_iou')
+        for metric in ('multi_unit_iou', 'single_unit_iou', 'everywhere_iou')
         for s, name in enumerate(names)
         if np.isfinite(found[metric][s])
     ]

@@ -207,7 +207,7 @@ def segment(probe: Probe, results: list[dict], half: np.ndarray) -> list[dict[st
     """Two passes: concepts shown by all units of the main layer together, fitted on one half [N] of the patients.
 
     `multi_unit_iou` [S] on the other half, and beside it `single_unit_iou` [S] there of the unit that was best on the
-    half that the weights are fitted to.
+    half that the weights are fitted to, and `everywhere_iou` [S], that of a map of ones.
     """
     thresholds = [np.where(r['sparse'], np.inf, r['threshold']) for r in results]
     halves = [probe.cut([probe.main], np.flatnonzero(half == fitted)) for fitted in (True, False)]
@@ -234,7 +234,9 @@ def _segmented(fitted: dict, others: dict) -> dict[str, np.ndarray]:
     single = [dissection.judge(part)['iou'] for part in parts]
     best = np.take_along_axis(single[1], single[0].argmax(0)[None], 0)[0]
     iou = segmentation.judged(fitted['histogram'], others['histogram'])
-    return {'multi_unit_iou': iou, 'single_unit_iou': np.where(np.isfinite(iou), best, np.nan)}
+    everywhere = parts[1]['area'] / parts[1]['pixels']
+    others = {'single_unit_iou': best, 'everywhere_iou': everywhere}
+    return {'multi_unit_iou': iou, **{name: np.where(np.isfinite(iou), v, np.nan) for name, v in others.items()}}
 
 
 def add(total, part):

@@ -22,9 +22,11 @@ ALLOWED = {
     'crew': {'data', 'placement', 'population'},
     'data': {'datasets'},
     'datasets': set(),
-    'encoding': {'concepts', 'tables'},
+    'encoding': {'concepts', 'statistics', 'tables'},
     'fields': {'writer'},
     'inspection': {'datasets', 'tables'},
+    'interventions': {'attribution', 'concepts', 'data', 'probing', 'ranking'},
+    'kinship': {'concepts', 'probing', 'progress', 'statistics', 'tables'},
     'localisation': {'metrics', 'regions', 'statistics', 'tables'},
     'loop': {
         'checkpoint', 'crew', 'metrics', 'planning', 'processes', 'profiling', 'progress', 'train', 'writer',
@@ -37,6 +39,7 @@ ALLOWED = {
     'placement': {'population'},
     'planning': {'cache', 'crew', 'placement', 'processes'},
     'population': set(),
+    'probing': {'concepts', 'datasets', 'placement', 'progress', 'regions'},
     'processes': set(),
     'profiling': set(),
     'progress': {'processes'},
@@ -47,6 +50,7 @@ ALLOWED = {
     'statistics': set(),
     'tables': {'statistics'},
     'train': set(),
+    'unit_study': {'concepts', 'encoding', 'interventions', 'kinship', 'probing', 'statistics', 'writer'},
     'writer': {'processes'},
 }
 

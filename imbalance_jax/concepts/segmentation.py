@@ -78,7 +78,7 @@ def overlap_by_level(counted):
 
 
 def judged(fitted, others):
-    """IoU [S] on the other images at the level of best IoU on the fitted ones, of two `histogram`s. NaN without area."""
+    """IoU [S] on the others at the level of best IoU on the fitted images, of two `histogram`s; NaN without area."""
     best = overlap_by_level(fitted)[:, 1:].argmax(1) + 1  # level 0 would be everywhere
     iou = np.take_along_axis(overlap_by_level(others), best[:, None], 1)[:, 0]
     present = (fitted[..., 1].sum(1) > 0) & (others[..., 1].sum(1) > 0)
