@@ -168,8 +168,8 @@ def count_rows(row: dict, counts: dict[str, np.ndarray], findings: np.ndarray, c
     """Concepts an image, by the findings that it has a region of.
 
     counts: name -> [n] concepts an image, or [n,K] in the boxes of each finding; findings: [n,K] bool. As in the study,
-    an image with two findings is in the statistics of both, and counts [n] of all of its boxes count for both. 'all
-    images' are images, or pairs of an image and a finding.
+    an image with two findings is in the statistics of both, and counts [n] of all of its boxes count for both; counts
+    [n,K] do not, and in 'all images' are added up over an image's findings.
     """
     made = []
     groups = [('all images', np.ones(len(findings), bool)), *zip(classes, findings.T, strict=True)]
@@ -184,8 +184,8 @@ def count_rows(row: dict, counts: dict[str, np.ndarray], findings: np.ndarray, c
 
 
 def _of_finding(count: np.ndarray, findings: np.ndarray, k: int) -> np.ndarray:
-    """Counts in a finding's own boxes, of the images that have it; for -1 those of all findings."""
-    return count[findings] if k < 0 else count[findings[:, k], k]
+    """Counts in a finding's own boxes, of the images that have it; for -1 the sums over an image's findings."""
+    return count.sum(1) if k < 0 else count[findings[:, k], k]
 
 
 def arm_rows(members: list[dict], made: list[dict], alive: np.ndarray, reference: str = '') -> list[dict]:

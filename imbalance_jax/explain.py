@@ -220,7 +220,7 @@ def make_probe(trained: Trained) -> probing.Probe:
     one = jax.tree.map(lambda a: a[0], trained.variables)
     shapes = activations.layer_shapes(trained.model, one, trained.image_shape)
     main = trained.layer_of(config.layer)
-    others = shapes if tuple(config.layers) == ('all',) else [trained.layer_of(layer) for layer in config.layers]
+    others = shapes if 'all' in config.layers else [trained.layer_of(layer) for layer in config.layers]
     asked = trained.layer_of(config.tcav_layer) if config.tcav_layer else layer_before(list(shapes), main)
     return probing.Probe(
         dataset=trained.dataset,

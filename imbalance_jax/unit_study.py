@@ -8,6 +8,8 @@ import numpy as np
 
 from imbalance_jax import concepts, encoding, interventions, kinship, probing
 from imbalance_jax.concepts import directions, semantics
+from imbalance_jax.concepts.nulls import NULLS
+from imbalance_jax.names import lookup
 from imbalance_jax.probing import Probe
 from imbalance_jax.statistics import cluster_weights
 from imbalance_jax.writer import part, write_arrays, write_table
@@ -33,6 +35,31 @@ class Population:
 
     def write(self, name: str, rows: list[dict], split: str, extra: tuple[str, ...] = ()) -> None:
         write_table(self.workdir, name, [{**row, 'split': split} for row in rows], extra)
+
+
+LEAST = {'rounds': 2, 'greedy_steps': 0, 'probe_folds': 2, 'probe_controls': 1, 'tcav_directions': 1, 'logit_steps': 1}
+
+
+def check(settings: Mapping, shapes: Mapping[str, tuple[int, ...]], images: int) -> None:
+    """Raises ValueError for a field of `config.concepts` that would fail after training.
+
+    shapes: the layers that the model has, name -> (h, w, U); images: of the probe set.
+    """
+    asked = [name for name in (*settings['layers'], settings['tcav_layer']) if name not in ('', 'all')]
+    for name in asked:
+        lookup(shapes, name, 'layer in config.concepts:')
+    lookup(dict.fromkeys(NULLS), settings['null'], 'null model in config.concepts.null:')
+    for field, number in LEAST.items():
+        if settings[field] < number:
+            raise ValueError(f'config.concepts.{field} is {settings[field]!r}; it must be {number} or more.')
+    for field in ('quantile', 'count_quantile', 'carrying_share'):
+        if not 0 < settings[field] < 1:
+            raise ValueError(f'config.concepts.{field} is {settings[field]!r}; it must lie between 0 and 1.')
+    for name in shapes if 'all' in settings['layers'] else asked:
+        height, width, _ = shapes[name]
+        if settings['quantile'] * height * width * images < 1:
+            share = f'{settings["quantile"]} of the {height * width * images} positions of {name} in the test images'
+            raise ValueError(f'config.concepts.quantile: {share} is less than one; take a larger share or more images.')
 
 
 def run(probe: Probe, who: Population, settings: Mapping, split: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from imbalance_jax import concepts, explain, interventions, kinship, metrics, placement, probing, statistics, writer
+from imbalance_jax import concepts, interventions, kinship, metrics, placement, probing, statistics
 from imbalance_jax.concepts import quantiles
 from imbalance_jax.datasets.store import Dataset
 from imbalance_jax.ranking import ranking
@@ -387,36 +387,3 @@ def test_intervals_over_seeds():
     assert found.estimate == 2
     assert found.high - 2 == pytest.approx(4.30265 / np.sqrt(3), rel=1e-5)
     assert np.isnan(statistics.over_seeds(np.array([1.0])).low)
-
-
-def select(table, **fields):
-    for name, value in fields.items():
-        table = table[table[name] == value]
-    return table
-
-
-def test_tables_of_the_study(study):
-    members = writer.read_json(study / 'members.json')
-    units, layers, kin = (writer.read_table(study, name) for name in ('units', 'layers', 'kinship'))
-    assert set(layers['method']) == {'stage1', 'stage2'}
-    lost = writer.read_arrays(study / 'explain' / 'ablation.npz')
-    dataset = explain.load(study).dataset
-    one = select(units, arm='multi_task', seed='1', metric='auroc_drop', unit=3).set_index('class')['value']
-    number = next(row['member'] for row in members if (row['arm'], row['seed']) == ('multi_task', 1))
-    expected = lost['intact'][number] - lost['without'][number, 3]
-    np.testing.assert_allclose(one[list(dataset.classes)], expected, atol=1e-7)
-    pairs = select(kin, metric='cka', method='stage2')
-    assert len(pairs) == len(members) * (len(members) - 1)
-    fates = kin[kin['metric'].isin(('kept', 'moved', 'lost')) & (kin['class'] == 'all concepts')]
-    total = fates.groupby(['arm', 'seed', 'other_arm', 'other_seed'])[['value', 'n']].agg(
-        {'value': 'sum', 'n': 'first'}
-    )
-    assert (total['value'] == total['n']).all()
-    beyond = writer.read_table(study, 'beyond_seeds')
-    assert beyond[beyond['metric'] == 'p']['value'].dropna().between(0, 1).all()
-
-
-def test_logit_parts_of_the_study_are_complete(study):
-    found = writer.read_arrays(study / 'explain' / 'logits.npz')
-    gap = found['added'].sum(-1) - (found['logit'] - found['start'])
-    np.testing.assert_allclose(gap, 0, atol=1e-4)

@@ -8,7 +8,6 @@ that here the overlap is also compared with a null model.
 
 import math
 
-import jax
 import numpy as np
 from scipy import stats
 
@@ -36,7 +35,7 @@ def dissect(features, masks, quantile=0.005, null='circular_shift', rounds=100, 
     features: [N, h, w, U]; masks: [N, H, W, S] bool, one layer a concept, which may overlap
     null:     'circular_shift', 'image_permutation', or None: p-values are NaN and a detector is a pair of IoU > 0.04
     rounds:   draws from the null; a pair that stands out alone is found from 1 / fdr rounds on
-    key:      jax.random key of the null; None is `jax.random.key(0)`
+    key:      jax.random key of the null, or a whole number to make one of; None is 0
     fdr:      expected share of false ones among the detectors
     chunk:    images at a time; changes memory, never the result. Beyond the arguments, which may be memory maps, only
               a block of images is held, and the share `quantile` of the activations
@@ -93,7 +92,7 @@ def tally(features, masks, threshold, null=None, rounds=100, key=None, chunk=Non
     features, masks = np.asarray(features), np.asarray(masks)
     _check(features, masks, threshold)
     nulls.check(null, rounds)
-    key = jax.random.key(0) if key is None else key
+    key = nulls.make_key(key)
     parts = []
     for number, images in enumerate(nulls.blocks(len(features), key)):
         own = np.asarray(masks[images], bool)

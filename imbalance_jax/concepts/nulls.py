@@ -53,7 +53,7 @@ def lay_out(masks, null=None, rounds=0, key=None, images=None, number=0):
     masks = np.asarray(masks, bool)
     count, height, width, _ = masks.shape
     code, table = _encode(masks)
-    key = jax.random.key(0) if key is None else key
+    key = make_key(key)
     images = np.arange(count) if images is None else np.asarray(images)
     origins, stride = np.arange(count)[None] * (height * width), width
     if null == 'circular_shift':
@@ -84,6 +84,11 @@ def draw_exchanges(key, rounds, count, number=0):
 
 
 NULLS = {'circular_shift': draw_shifts, 'image_permutation': draw_exchanges}
+
+
+def make_key(key):
+    """A jax.random key from a key, a whole number, or None for 0."""
+    return jax.random.key(0 if key is None else key) if key is None or isinstance(key, (int, np.integer)) else key
 
 
 def check(null, rounds):
