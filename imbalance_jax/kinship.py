@@ -21,21 +21,22 @@ RELATIONS = {
 
 
 def similar(probe: Probe) -> np.ndarray:
-    """Debiased linear CKA [L,P,P] of every layer between all pairs of members, by mini-batches of at most 64 images."""
+    """Debiased linear CKA [L,P,L,P] between all layers of all members, by mini-batches of at most 64 images."""
     P, layers = probe.place.count, list(probe.layers)
+    L = len(layers)
 
     def grams(variables, images):
         _, out = probe.model.apply(variables, probe.normalise(images))
         return [similarity.gram(out[layer]) for layer in layers]
 
-    mapped, terms = probe.place.map(grams), np.zeros((len(layers), P, P))
+    mapped, terms = probe.place.map(grams), np.zeros((L * P, L * P))
     blocks = [block for block in probe.blocks() if len(block) >= LEAST]
     with display.show('explain: similarity', len(blocks)) as update:
         for number, block in enumerate(blocks):
             batch = probe.place.shared(probe.dataset.images[probe.rows[block]])
-            terms += np.stack([similarity.hsic(one) for one in probe.place.fetch(mapped(probe.variables, batch))])
+            terms += similarity.hsic(np.concatenate(probe.place.fetch(mapped(probe.variables, batch))))
             update(number + 1)
-    return np.stack([similarity.cka(one) if blocks else np.full((P, P), np.nan) for one in terms])
+    return (similarity.cka(terms) if blocks else np.full(terms.shape, np.nan)).reshape(L, P, L, P)
 
 
 def match(probe: Probe) -> dict[str, np.ndarray]:
@@ -69,12 +70,19 @@ def correlations(probe: Probe, one, other) -> np.ndarray:
 
 
 def pair_rows(members, alive, cka, partner, r, layers) -> list[dict]:
-    """Rows of every ordered pair of living members: CKA by layer, and the share and mean r of units that match."""
+    """Rows of every ordered pair of living members: CKA of layers, and the share and mean r of units that match.
+
+    `cka` is that of the same layer; `cka to` another layer also compares a member with itself.
+    """
     made, main = [], layers[0]
+    for i, j in itertools.permutations(range(len(layers)), 2):
+        for a, b in itertools.product(np.flatnonzero(alive), repeat=2):
+            metric = f'cka to {layers[j]}'
+            made.append(_row(members[a], '', layers[i], metric, cka[i, a, j, b], 1, other(members[b])))
     for a, b in pairs_of(members, alive):
         fields = other(members[b])
-        for layer, values in zip(layers, cka, strict=True):
-            made.append(_row(members[a], '', layer, 'cka', values[a, b], 1, fields))
+        for i, layer in enumerate(layers):
+            made.append(_row(members[a], '', layer, 'cka', cka[i, a, i, b], 1, fields))
         found = partner[a, b] >= 0
         mean = r[a, b][found].astype(float).mean() if found.any() else np.nan
         made.append(_row(members[a], '', main, 'matched_units', found.mean(), len(found), fields))
@@ -122,7 +130,7 @@ def by_relation(members, made: list[dict], arms) -> list[dict]:
     rows = {(row['arm'], str(row['seed'])): row for row in members}
     for row in made:
         a, b = rows[row['arm'], row['seed']], rows[row['other_arm'], row['other_seed']]
-        relation = next(name for name, kind in RELATIONS.items() if relation_of(a, b) == kind)
+        relation = next((name for name, kind in RELATIONS.items() if relation_of(a, b) == kind), 'itself')
         value = (row['value'], row['n']) if row['metric'] in persistence.FATES else (row['value'], 1)
         cells.setdefault((row['arm'], row['class'], row['method'], row['metric'], relation), []).append(value)
     result = []

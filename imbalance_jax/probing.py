@@ -185,7 +185,8 @@ def count(probe: Probe, surveys: list[dict], quantile: float) -> list[dict[str, 
             own['concepts'].append(concepts.count(maps, size, quantile, union))
             options = {'convention': 'corrected', 'threshold': threshold}
             own['concepts_corrected'].append(concepts.count(maps, size, quantile, boxes, **options))
-    return [{name: np.concatenate(parts) for name, parts in own.items()} for own in counts]
+    nothing = {'concepts': np.zeros(0, int), 'concepts_corrected': np.zeros((0, len(probe.dataset.classes)), int)}
+    return [{name: np.concatenate([nothing[name], *parts]) for name, parts in own.items()} for own in counts]
 
 
 def top_maps(probe: Probe, surveys: list[dict]) -> list[dict[str, np.ndarray]]:

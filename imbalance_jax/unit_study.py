@@ -138,7 +138,7 @@ def related(probe: Probe, who: Population, units, labels, kin, split: str) -> No
     first = {row['arm']: row for row in reversed(who.members)}
     who.write('kinship', made + kinship.by_relation(who.members, made, first), split, kinship.COLUMNS)
     profile = np.array([concepts.unique_detectors(one)['per_concept'] for one in units], float)
-    distances = {f'1 - CKA, {layer}': 1 - values for layer, values in zip(layers, kin['cka'], strict=True)}
+    distances = {f'1 - CKA, {layer}': 1 - kin['cka'][i, :, i] for i, layer in enumerate(layers)}
     distances |= {
         f'unmatched units, {main}': 1 - (kin['partner'] >= 0).mean(-1),
         f'detectors by concept, {main}': kinship.euclidean(profile),
@@ -244,13 +244,13 @@ def explained(probe: Probe, units: list[dict], settings: Mapping) -> dict[str, n
     """What units add to the logits of findings, on the first probe images that have them and a region of them."""
     dataset, boxed = probe.dataset, probe.boxed()
     found = boxed & (dataset.labels[probe.rows] * dataset.label_mask[probe.rows] > 0)
-    found = found if found.any() else boxed
     chosen = found & (np.cumsum(found, axis=0) <= EXAMPLES)
     positions, finding = np.nonzero(chosen)
     centre = means(probe, units, probe.main).mean(1)
-    steps = settings['logit_steps']
+    asked = {'positions': positions, 'finding': finding}
+    if not len(positions):
+        return {**asked, 'added': np.zeros((len(units), 0, centre.shape[1]))}
     return {
-        **interventions.explain_logits(probe, centre, positions, finding.astype(np.int32), steps),
-        'positions': positions,
-        'finding': finding,
+        **asked,
+        **interventions.explain_logits(probe, centre, positions, finding.astype(np.int32), settings['logit_steps']),
     }

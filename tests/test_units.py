@@ -227,6 +227,14 @@ def test_counts_are_the_study_s_by_batch_and_corrected_by_class(probe, surveys):
     assert not corrected[~probe.boxed()[boxed]].any()
 
 
+def test_without_a_finding_s_box_there_is_nothing_to_count(probe, surveys):
+    dataset = dataclasses.replace(probe.dataset, region_image=probe.dataset.region_image[:0])
+    empty = dataclasses.replace(dataset, region_concept=dataset.region_concept[:0], region_box=dataset.region_box[:0])
+    found = probing.count(probe._replace(dataset=empty), surveys, 0.9)
+    assert found[0]['concepts'].shape == (0,)
+    assert found[0]['concepts_corrected'].shape == (0, CONCEPTS)
+
+
 def test_counts_by_class():
     features = np.zeros((2, 8, 8, 3), np.float32)
     features[0, 1:3, 1:3, 0] = features[0, 5:7, 5:7, 0] = features[1, 5:7, 1:3, 0] = 1
@@ -344,7 +352,7 @@ def test_members_in_groups_match_the_same(probe, monkeypatch):
 
 
 def test_cka_of_members_is_that_of_their_layers(probe):
-    found = kinship.similar(probe)[0]
+    found = kinship.similar(probe)[0, :, 0]
     np.testing.assert_allclose(np.diag(found), 1)
     np.testing.assert_allclose(found, found.T)
     whole = [features_of(probe, member).reshape(140, -1) for member in range(3)]
