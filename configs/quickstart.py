@@ -19,5 +19,7 @@ def get_config():
     config.attribution.integrated_gradients.steps = 8
     config.concepts.max_images = 384
     config.concepts.layers = ()
-    config.concepts.greedy_steps = 8
+    config.concepts.rounds = 50
+    config.concepts.greedy_steps = 6
+    config.concepts.tcav_directions = 200
     return config

@@ -122,20 +122,23 @@ def ask_directions(probe: Probe, means, found, present, orders, counted) -> dict
     """TCAV of every class along every concept's direction in one layer, and along directions of permuted labels.
 
     means: [P,N,U] of all probe images, to which directions are fitted; found: [P,n,K,U] `slopes` of n of them, of which
-    class k is asked about those that are 1 in counted [n,K]; present, orders: as in `point`.
+    class k is asked about those that are True in counted [n,K]; present, orders: as in `point`.
     Returns `sign` and `magnitude` [P,K,S], and `random` [P,K,S,R], the signs of the controls.
     """
-    S = present.shape[1]
+    S, most = present.shape[1], max(int(counted.sum(0).max(initial=0)), 1)
+    own = np.argsort(~counted, axis=0, kind='stable')[:most].T  # [K,M]: each class's images first
 
-    def member(given, present, orders, counted):
+    def member(given, present, orders, own, counted):
         x, slope = given
+        slope = slope[own, jnp.arange(len(own))[:, None]]
         every = jnp.concatenate([present[..., None], _exchanged(present, orders)], -1).reshape(len(x), -1)
         result = directions.tcav(slope, directions.fit(x, every)[1], counted)
         varies = (present.min(0) < present.max(0))[None, :, None]  # else there is no direction
         sign, magnitude = (jnp.where(varies, v.reshape(len(v), S, -1), jnp.nan) for v in result.values())
         return {'sign': sign[..., 0], 'magnitude': magnitude[..., 0], 'random': sign[..., 1:]}
 
-    shared = probe.place.shared((np.asarray(present, np.float32), orders, np.asarray(counted, np.float32)))
+    weight = np.take_along_axis(counted, own.T, axis=0).T.astype(np.float32)
+    shared = probe.place.shared((np.asarray(present, np.float32), orders, own, weight))
     return probe.place.fetch(probe.place.map(member)(probe.place.members((means, found)), *shared))
 
 

@@ -180,15 +180,15 @@ def test_tcav_finds_a_planted_direction_and_nothing_in_noise():
     present = random.random((200, 2)) < 0.5
     x = random.normal(size=(200, 8)).astype(np.float32)
     x[:, 3] += 3 * present[:, 0]
-    slopes = random.normal(size=(50, 2, 8)).astype(np.float32)
-    slopes[:, 1, 3] = 1.2  # class 1 rises with concept 0 in every image
+    slopes = random.normal(size=(2, 50, 8)).astype(np.float32)
+    slopes[1, :, 3] = 1.2  # class 1 rises with concept 0 in every image
     orders = directions.permutations(200, 200, jax.random.key(0))
     every = (
         jnp.concatenate([present[..., None], np.moveaxis(present[orders], 0, -1)], -1)
         .reshape(200, -1)
         .astype(jnp.float32)
     )
-    found = directions.tcav(slopes, directions.fit(jnp.asarray(x), every)[1], jnp.ones((50, 2)))
+    found = directions.tcav(slopes, directions.fit(jnp.asarray(x), every)[1], jnp.ones((2, 50)))
     sign = np.asarray(found['sign']).reshape(2, 2, -1)
     p = directions.two_sided(sign[..., 0], sign[..., 1:])
     assert sign[1, 0, 0] > 0.9

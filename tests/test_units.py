@@ -395,3 +395,24 @@ def test_intervals_over_seeds():
     assert found.estimate == 2
     assert found.high - 2 == pytest.approx(4.30265 / np.sqrt(3), rel=1e-5)
     assert np.isnan(statistics.over_seeds(np.array([1.0])).low)
+
+
+def test_directions_of_all_members_are_asked_of_each_class_s_images(probe, surveys):
+    means = np.stack([one['mean']['stage1'] for one in surveys])
+    present = probing.presence(probe)
+    orders = concepts.directions.permutations(140, 30, jax.random.key(0))
+    counted = probe.dataset.labels[:40] > 0
+    counted[:, 2] = False
+    random = np.random.default_rng(0)
+    slopes = random.normal(size=(3, 40, CONCEPTS, UNITS)).astype(np.float32)
+    present = np.concatenate([present, np.ones((140, 1), bool)], axis=1)  # what is everywhere has no direction
+    found = interventions.ask_directions(probe, means, slopes, present, orders, counted)
+    assert found['random'].shape == (3, CONCEPTS, CONCEPTS + 1, 30)
+    assert np.isnan(found['sign'][:, 2]).all()
+    assert np.isnan(found['sign'][..., CONCEPTS]).all()
+    for member, k, s in ((0, 0, 1), (2, 1, 0)):
+        target = jnp.asarray(present[:, [s]], jnp.float32)
+        direction = np.asarray(concepts.directions.fit(jnp.asarray(means[member]), target)[1])[:, 0]
+        along = slopes[member, counted[:, k], k] @ direction
+        assert found['sign'][member, k, s] == pytest.approx((along > 0).mean(), abs=1e-6)
+        assert found['magnitude'][member, k, s] == pytest.approx(along[along > 0].sum() / np.abs(along).sum(), abs=1e-4)

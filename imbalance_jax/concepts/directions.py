@@ -66,8 +66,8 @@ def held_out(x, targets, fold, count, penalty=PENALTY):
 def tcav(slopes, directions, counted):
     """Share of a class's images whose score rises along each direction, and the same by size of the slope.
 
-    slopes: [N, K, U] gradients of every class's logit, summed over positions; directions: [U, T]; counted: [N, K], 1
-    for the images that each class is asked about. Returns `sign` [K, T] and `magnitude` [K, T]: sum |d| 1[d > 0] over
+    slopes: [K, M, U] gradients of every class's logit in its own images, summed over positions; directions: [U, T];
+    counted: [K, M], 0 for what only fills up. Returns `sign` [K, T] and `magnitude` [K, T]: sum |d| 1[d > 0] over
     sum |d|; NaN for a class without images or without any slope.
     """
 
@@ -77,7 +77,7 @@ def tcav(slopes, directions, counted):
         total, rising = jnp.abs(along).sum(0), jnp.maximum(along, 0).sum(0)
         return (along > 0).sum(0) / count.sum(), jnp.where(total > 0, rising / total, jnp.nan)
 
-    sign, magnitude = jax.lax.map(one_class, (jnp.moveaxis(slopes, 1, 0), counted.T))
+    sign, magnitude = jax.lax.map(one_class, (slopes, counted))
     return {'sign': sign, 'magnitude': magnitude}
 
 
