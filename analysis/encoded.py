@@ -4,6 +4,7 @@ import math
 
 from analysis import effects, kin
 from analysis.effects import RELATIONS
+from analysis.findings import Finding
 from analysis.study import Study
 from analysis.style import Look, number, signed
 from analysis.tables import Cell, Table
@@ -35,6 +36,11 @@ def section(study: Study, look: dict[str, Look]) -> dict | None:
         'directions': effects.tcav(study, found),
         'tcav_layer': str(found.directions['method'].iloc[0]),
     }
+
+
+def findings(made: dict | None) -> list[Finding]:
+    """The answer among the main findings."""
+    return [Finding(f'Do approaches differ in what units encode beyond seeds? {made["answer"]}', [])] if made else []
 
 
 def answer(study: Study, found: Encoded) -> str:

@@ -60,16 +60,17 @@ def render(found: Study) -> str:
     )
     environment.filters |= {'breakable': breakable, 'capital': capital, 'label': label, 'number': number}
     look = looks(found.arms)
+    units = encoded.section(found, look)
     page = environment.get_template('report.html').render(
         study=found,
         look=look,
-        findings=findings.findings(found),
+        findings=[*findings.findings(found), *encoded.findings(units)],
         looked_at=findings.looked_at(found),
         data=data_section(found),
         performance=performance_section(found, look),
         alignment=alignment_section(found, look),
         concepts=concepts_section(found, look),
-        encoded=encoded.section(found, look),
+        encoded=units,
         beyond=beyond_section(found, look),
         mistakes=tables.mistakes(found) if found.audit else [],
         provenance=provenance_section(found),

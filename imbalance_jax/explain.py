@@ -63,7 +63,7 @@ class Trained(NamedTuple):
 
 
 def run(workdir: Path) -> None:
-    """Explains what `workdir` holds: explain/*.npz, results/alignment, concepts, units and audit.
+    """Explains what `workdir` holds: explain/*.npz, results/alignment, audit, and those of what units encode.
 
     Of several processes the first does it, on its own devices.
     Raises FileNotFoundError if it holds no finished training.

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from imbalance_jax import concepts, interventions, kinship, metrics, placement, probing, statistics
+from imbalance_jax import concepts, experiment, interventions, kinship, metrics, placement, probing, statistics
 from imbalance_jax.concepts import quantiles
 from imbalance_jax.datasets.store import Dataset
 from imbalance_jax.ranking import ranking
+from imbalance_jax.regions import concept_masks
 
 SIDE, CONCEPTS, UNITS = 16, 3, 8
 
@@ -416,3 +417,31 @@ def test_directions_of_all_members_are_asked_of_each_class_s_images(probe, surve
         along = slopes[member, counted[:, k], k] @ direction
         assert found['sign'][member, k, s] == pytest.approx((along > 0).mean(), abs=1e-6)
         assert found['magnitude'][member, k, s] == pytest.approx(along[along > 0].sum() / np.abs(along).sum(), abs=1e-4)
+
+
+@pytest.fixture(scope='module')
+def phantom(tiny_config):
+    return experiment.load_dataset(tiny_config)
+
+
+@pytest.mark.parametrize('null', ['circular_shift', 'image_permutation'])
+def test_units_planted_in_the_phantom(phantom, null):
+    """Every second unit shows one of the phantom's findings where its mask is; noise over all."""
+    rows = np.arange(len(phantom.images))
+    masks = concept_masks(phantom, rows, 'exact')
+    common = [s for s in range(len(phantom.classes)) if masks[..., s].any((1, 2)).sum() >= 12][:4]
+    random = np.random.default_rng(0)
+    features = 0.3 * random.random((len(rows), 8, 8, 12)).astype(np.float32)
+    for unit, s in enumerate(common):
+        features[..., 2 * unit] += masks[..., s].reshape(-1, 8, 2, 8, 2).mean((2, 4))
+    found = concepts.dissect(features, masks, 0.02, null, rounds=60, key=1)
+    assert len(common) == 4
+    assert all(found['detector'][2 * unit, s] for unit, s in enumerate(common))
+    best = concepts.unique_detectors(found)['best_concept']
+    assert [best[2 * unit] for unit in range(4)] == common
+    assert not found['detector'][1::2].any()
+    assert (found['iou'] <= found['ceiling'] + 1e-12).all()
+    if null == 'image_permutation':  # a shift also finds units that prefer a finding's place, as these still do
+        order = random.permutation(len(rows))
+        shuffled = concepts.dissect(features, masks[order], 0.02, null, rounds=60, key=1)
+        assert not any(shuffled['detector'][2 * unit, s] for unit, s in enumerate(common))
