@@ -115,6 +115,8 @@ def test_constant_units_have_no_partner_and_the_first_of_equals_is_taken():
     pairs, _ = concepts.match_units(a, a[..., [0, 0, 1, 2]])
     assert pairs.tolist() == [[0, 0], [2, 3]]
     assert pairs.dtype.kind == 'i'
+    moments = similarity.Moments.of(*(a.reshape(-1, 3) for _ in range(2)))  # in float32, as of a population
+    assert np.isnan(moments.correlation()[1]).all()
     empty, none = concepts.match_units(np.ones((4, 2, 2, 2)), a[:4])
     assert empty.shape == (0, 2)
     assert none.shape == (0,)

@@ -38,7 +38,8 @@ def _centred(xp, values):
 
 
 def _term(xp, x, y):
-    return (xp.matmul(x.T, y) ** 2).sum()
+    options = {'precision': 'highest'} if xp is jnp else {}  # an accelerator would round the factors
+    return (xp.matmul(x.T, y, **options) ** 2).sum()
 
 
 def _debiased_term(xp, x, y):
@@ -142,7 +143,8 @@ class Moments:
     def correlation(self):
         """Pearson's r [U, V]; NaN for a unit that is constant up to rounding."""
         squares = ((self.square_a, self.mean_a), (self.square_b, self.mean_b))
-        varying = [np.where(square > self.count * (1e-12 * mean) ** 2, square, 0) for square, mean in squares]
+        least = 64 * np.finfo(self.product.dtype).eps
+        varying = [np.where(square > self.count * (least * mean) ** 2, square, 0) for square, mean in squares]
         scale = np.sqrt(np.outer(*varying))
         return np.divide(self.product, scale, out=np.full(scale.shape, np.nan), where=scale > 0)
 
