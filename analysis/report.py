@@ -1,6 +1,6 @@
 """The report: one HTML file that says what a working directory holds, and needs nothing else to be read.
 
-    python -m analysis.report WORKDIR
+python -m analysis.report WORKDIR
 """
 
 import argparse
@@ -13,7 +13,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
-from analysis import attributions, failures, findings, galleries, panels, study, tables
+from analysis import attributions, effects, encoded, failures, findings, galleries, panels, study, tables, unit_tables
 from analysis.study import EXPLAIN, Study
 from analysis.style import HEAT_STOPS, Look, capital, label, looks, number
 from imbalance_jax.writer import write_text
@@ -61,10 +61,11 @@ def render(found: Study) -> str:
     )
     environment.filters |= {'breakable': breakable, 'capital': capital, 'label': label, 'number': number}
     look = looks(found.arms)
+    units = encoded.section(found, look)
     page = environment.get_template('report.html').render(
         study=found,
         look=look,
-        findings=findings.findings(found),
+        findings=[*findings.findings(found), *encoded.findings(units)],
         looked_at=findings.looked_at(found),
         data=data_section(found),
         performance=performance_section(found, look),
@@ -72,6 +73,7 @@ def render(found: Study) -> str:
         attributions=attributions.section(found) if found.methods else {},
         failures=failures.known(found),
         concepts=concepts_section(found, look),
+        encoded=units,
         beyond=beyond_section(found, look),
         mistakes=tables.mistakes(found) if found.audit else [],
         provenance=provenance_section(found),
@@ -182,13 +184,14 @@ def unit_cards(found: Study, arm: str) -> dict:
     probe, units = found.arrays('probe'), row and found.arrays(f'units_{row["member"]}')
     if probe is None or units is None:
         return {}
-    cards = []
+    cards, tables_of_units = [], unit_tables.load(found.folder)
     for unit, s in galleries.units_to_show(units, CARDS):
         concept = found.concept_names[s]
         alt = f'The {units["top"].shape[1]} images that excite unit {unit} most, a detector of {concept}.'
         facts = {name: float(units[name][unit, s]) for name in ('iou', 'ceiling', 'p_pooled')}
         panel = galleries.unit(probe['images'], units, unit, alt)
-        cards.append({'unit': unit, 'concept': concept, 'panel': panel, **facts})
+        more = effects.card_facts(tables_of_units, row, unit)
+        cards.append({'unit': unit, 'concept': concept, 'panel': panel, 'more': more, **facts})
     detectors = int(units['detector'].any(1).sum())
     return {'arm': arm, 'seed': row['seed'], 'cards': cards, 'detectors': detectors, 'units': len(units['dead'])}
 

@@ -92,7 +92,8 @@ def get_config() -> ConfigDict:
     config.attribution.max_pairs = 0  # at most so many (image, class) pairs with a box; 0: all
 
     config.concepts = ConfigDict()
-    config.concepts.layer = ''  # '' is the model's last stage
+    config.concepts.layer = ''  # '' is the model's last stage, of which most is asked
+    config.concepts.layers = ('all',)  # what else is dissected, compared and probed: names of layers, or 'all'
     config.concepts.regions = 'exact'
     config.concepts.max_images = 512  # of the test split, boxed images first
     config.concepts.quantile = 0.005  # share of positions above a unit's threshold, for dissection
@@ -101,4 +102,11 @@ def get_config() -> ConfigDict:
     # the strict question on radiographs; 'circular_shift' moves them about, and also finds units that prefer a place.
     config.concepts.null = 'image_permutation'
     config.concepts.rounds = 100
+    config.concepts.greedy_steps = 12  # units that are taken away for each class, the most harmful first; 0: none
+    config.concepts.carrying_share = 0.5  # of AUROC above 0.5 that is left of a class without the units that carry it
+    config.concepts.probe_folds = 5  # of patients, for linear probes
+    config.concepts.probe_controls = 20  # probes of labels on permuted images
+    config.concepts.tcav_layer = ''  # '' is the layer before the main one: before a linear head TCAV is 0 or 1
+    config.concepts.tcav_directions = 500  # directions fitted to permuted labels
+    config.concepts.logit_steps = 8  # of the path along which a logit is divided among units
     return config

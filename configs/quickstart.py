@@ -1,6 +1,6 @@
 """The whole study in five minutes on two CPU cores: 8 approaches x 3 seeds on the embedded phantom data set.
 
-    bash launch/quickstart.sh
+bash launch/quickstart.sh
 """
 
 from configs import base
@@ -18,4 +18,8 @@ def get_config():
     config.train.steps_per_dispatch = 16
     config.attribution.integrated_gradients.steps = 8
     config.concepts.max_images = 384
+    config.concepts.layers = ()
+    config.concepts.rounds = 50
+    config.concepts.greedy_steps = 6
+    config.concepts.tcav_directions = 200
     return config

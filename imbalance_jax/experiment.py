@@ -28,6 +28,7 @@ from imbalance_jax import (
     ranking,
     samplers,
     train,
+    unit_study,
 )
 from imbalance_jax import progress as display
 from imbalance_jax.attribution import activations
@@ -174,7 +175,9 @@ def check_explanation(config: ConfigDict, model, image_shape: tuple[int, int, in
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), image, mutable=['params', 'batch_stats']))
     activations.last_stage(model, variables, image_shape, config.attribution.layer)
     height, width, _ = activations.layer_shape(model, variables, image_shape, config.concepts.layer)
-    positions = height * width * min(num_images, config.concepts.max_images)
+    images = min(num_images, config.concepts.max_images)
+    unit_study.check(config.concepts, activations.layer_shapes(model, variables, image_shape), images)
+    positions = height * width * images
     if config.concepts.quantile * positions < 1:
         share = f'{config.concepts.quantile} of the {positions} positions of the layer in the test images'
         raise ValueError(f'config.concepts.quantile: {share} is less than one; take a larger share or more images.')

@@ -15,31 +15,28 @@ from ml_collections import ConfigDict
 
 from imbalance_jax import (
     audit,
-    concepts,
-    data,
     datasets,
-    encoding,
     experiment,
     localisation,
     loop,
     mapping,
     placement,
+    probing,
     processes,
     scrutiny,
     shortcut,
     tables,
+    unit_study,
 )
-from imbalance_jax import progress as display
 from imbalance_jax.attribution import activations
 from imbalance_jax.datasets.store import Dataset
 from imbalance_jax.mapping import make_maps as make_maps
 from imbalance_jax.provenance import stage
-from imbalance_jax.regions import concept_masks, constant_maps, finding_pairs, refuse_training
+from imbalance_jax.regions import constant_maps, finding_pairs, refuse_training
 from imbalance_jax.writer import lock, part, read_arrays, read_json, read_table, write_arrays, write_table
 
 PREDICTIONS = 'predictions.npz'
 SPLIT = 'test'  # the only split that is ever explained: maps on training images would flatter
-TOP_IMAGES = 4  # a unit
 
 
 class Trained(NamedTuple):
@@ -76,7 +73,7 @@ class Trained(NamedTuple):
 
 
 def run(workdir: Path) -> None:
-    """Explains what `workdir` holds: explain/*.npz, results/alignment, concepts, units and audit.
+    """Explains what `workdir` holds: explain/*.npz, results/alignment, audit, and those of what units encode.
 
     Of several processes the first does it, on its own devices.
     Raises FileNotFoundError if it holds no finished training.
@@ -217,53 +214,44 @@ def probe_images(trained: Trained) -> np.ndarray:
     return np.sort(np.concatenate([rows[boxed], rows[~boxed]])[:most])
 
 
+def make_probe(trained: Trained) -> probing.Probe:
+    """The images and layers of `config.concepts`, the main layer first and then the others from front to back."""
+    config = trained.config.concepts
+    one = jax.tree.map(lambda a: a[0], trained.variables)
+    shapes = activations.layer_shapes(trained.model, one, trained.image_shape)
+    main = trained.layer_of(config.layer)
+    others = shapes if 'all' in config.layers else [trained.layer_of(layer) for layer in config.layers]
+    asked = trained.layer_of(config.tcav_layer) if config.tcav_layer else layer_before(list(shapes), main)
+    return probing.Probe(
+        dataset=trained.dataset,
+        rows=probe_images(trained),
+        regions=config.regions,
+        layers={layer: shapes[layer] for layer in dict.fromkeys([main, *others, asked])},
+        tcav_layer=asked,
+        model=trained.model,
+        normalise=trained.normalise,
+        place=trained.place,
+        variables=trained.variables,
+        programs={},
+    )
+
+
+def layer_before(layers: list[str], layer: str) -> str:
+    """The layer before another, of layers from front to back, or the first itself."""
+    return layers[max(layers.index(layer) - 1, 0)]
+
+
 def dissect(trained: Trained, workdir: Path) -> None:
-    """Dissection and the study's number of concepts of every member at one layer."""
-    config, dataset = trained.config.concepts, trained.dataset
-    layer = trained.layer_of(config.layer)
-    rows = probe_images(trained)
-    masks = concept_masks(dataset, rows, config.regions)
-    if not masks.any():
+    """What units encode: results/concepts, units, directions, kinship and beyond_seeds, of all members."""
+    probe, config = make_probe(trained), trained.config
+    regions = trained.dataset.region_image
+    if not np.isin(regions, probe.rows).any():
         print(f'The {SPLIT} split has no annotated region: no concepts.')
         write_table(workdir, 'concepts', [])
         return
-    boxes = concept_masks(dataset, rows, 'box')[..., : len(dataset.classes)]
-    write_arrays(workdir / 'explain' / 'probe.npz', images=dataset.images[rows, :, :, 0], rows=rows)
-    findings = boxes.any((1, 2))
-    features = make_features(trained, layer, rows)
-    summary, units = [], []
-    with display.show(f'explain: {layer} units', len(trained.members)) as update:
-        for member in trained.members:
-            number = member['member']
-            make = partial(_dissect_member, trained.config, features, number, rows, masks, boxes.any(-1))
-            found = part(workdir / 'explain' / f'units_{number}.npz', workdir / PREDICTIONS, make)
-            counts = {name: found[name] for name in ('concepts', 'concepts_corrected')}
-            summary += encoding.dissection_rows(member, found, dataset.concepts, layer, len(rows))
-            summary += encoding.count_rows(member, counts, findings[findings.any(1)], dataset.classes, layer)
-            units += encoding.unit_rows(member, found, dataset.concepts, layer, len(rows))
-            update(number + 1)
-    summary += encoding.arm_rows(trained.members, summary, trained.alive)
-    write_table(workdir, 'concepts', [{**row, 'split': SPLIT} for row in summary])
-    write_table(workdir, 'units', [{**row, 'split': SPLIT} for row in units], encoding.UNIT_COLUMNS)
-
-
-def _dissect_member(config: ConfigDict, features_of, number, rows, masks, where) -> dict[str, np.ndarray]:
-    """One member's units: overlaps with every concept, concepts an image, and the images that excite each unit most.
-
-    masks: [n,H,W,S] what units are held against; where: [n,H,W] an image's boxes, in which the study counts.
-    """
-    config, features = config.concepts, features_of(number)
-    key = jax.random.key(0)  # one null for all members: their differences are not the null's
-    result = concepts.dissect(features, masks, config.quantile, config.null, config.rounds, key)
-    boxed = where.any((1, 2))
-    where = where[boxed]
-    size, quantile = masks.shape[1:3], config.count_quantile
-    study = concepts.count(features[boxed], size, quantile, where)
-    threshold = concepts.thresholds(features, 1 - quantile)
-    corrected = concepts.count(features[boxed], size, quantile, where, convention='corrected', threshold=threshold)
-    top = concepts.top_images(features, min(TOP_IMAGES, len(features)))
-    maps = features[top, :, :, np.arange(len(top))[:, None]].astype(np.float16)
-    return {**result, 'concepts': study, 'concepts_corrected': corrected, 'top': top, 'top_maps': maps}
+    source = workdir / PREDICTIONS
+    who = unit_study.Population(trained.members, trained.alive, config.reference, workdir, source)
+    unit_study.run(probe, who, config.concepts.to_dict(), SPLIT)
 
 
 def audit_mistakes(trained: Trained, workdir: Path) -> None:
@@ -272,21 +260,3 @@ def audit_mistakes(trained: Trained, workdir: Path) -> None:
     found = {name: table[table['split'] == SPLIT] for name, table in found.items()}
     made = audit.rows(trained.members, trained.alive, found)
     write_table(workdir, 'audit', [{**row, 'split': SPLIT} for row in made])
-
-
-def make_features(trained: Trained, layer: str, rows: np.ndarray) -> Callable[[int], np.ndarray]:
-    """Returns `features(member number) -> [N,h,w,U]`: a layer's activations at the images `rows`, compiled once."""
-    size = trained.config.evaluate.batch_size
-    batches = trained.dataset.images[rows[data.full_batches(len(rows), size)]]
-
-    @jax.jit
-    def batched(variables):
-        return jax.lax.map(
-            lambda x: activations.features(trained.model, variables, trained.normalise(x), layer), batches
-        )
-
-    def features(number: int) -> np.ndarray:
-        found = np.asarray(batched(jax.tree.map(lambda a: np.asarray(a[number]), trained.variables)))
-        return found.reshape(-1, *found.shape[2:])[: len(rows)]
-
-    return features

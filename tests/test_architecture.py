@@ -22,10 +22,12 @@ ALLOWED = {
     'crew': {'data', 'placement', 'population'},
     'data': {'datasets'},
     'datasets': set(),
-    'encoding': {'concepts', 'tables'},
+    'encoding': {'concepts', 'statistics', 'tables'},
     'faithfulness': {'attribution'},
     'fields': {'writer'},
     'inspection': {'datasets', 'tables'},
+    'interventions': {'attribution', 'concepts', 'data', 'probing', 'ranking'},
+    'kinship': {'concepts', 'probing', 'progress', 'statistics', 'tables'},
     'localisation': {'metrics', 'regions', 'statistics', 'tables'},
     'mapping': {'alignment', 'attribution', 'data', 'progress', 'regions'},
     'loop': {
@@ -39,6 +41,7 @@ ALLOWED = {
     'placement': {'population'},
     'planning': {'cache', 'crew', 'placement', 'processes'},
     'population': set(),
+    'probing': {'concepts', 'datasets', 'placement', 'progress', 'regions'},
     'processes': set(),
     'profiling': set(),
     'progress': {'processes'},
@@ -51,6 +54,7 @@ ALLOWED = {
     'statistics': set(),
     'tables': {'statistics'},
     'train': {'losses'},
+    'unit_study': {'concepts', 'encoding', 'interventions', 'kinship', 'probing', 'statistics', 'writer'},
     'writer': {'processes'},
 }
 

@@ -3,6 +3,7 @@
 import copy
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -13,6 +14,8 @@ import jax
 import numpy as np
 import pytest
 
+from analysis import report
+from analysis import study as studies
 from imbalance_jax import experiment, explain, loop, metrics, writer
 
 TABLES = ('data', 'performance', 'alignment', 'concepts', 'units')
@@ -214,6 +217,10 @@ def test_another_config_in_the_same_place_is_refused(study, tiny_config):
         (lambda c: c.data.phantom.update(num_patients=-1), 'num_patients'),
         (lambda c: c.data.phantom.update(patients=5), 'num_patients'),
         (lambda c: c.population.update(strategy='vmop'), 'vmop'),
+        (lambda c: c.concepts.update(layers=('stag1',)), "Did you mean 'stage1'"),
+        (lambda c: c.concepts.update(null='shift'), 'circular_shift'),
+        (lambda c: c.concepts.update(probe_folds=1), 'config.concepts.probe_folds is 1; it must be 2 or more'),
+        (lambda c: c.concepts.update(carrying_share=1.5), 'carrying_share is 1.5'),
     ],
 )
 def test_wrong_configs_fail_before_anything_is_compiled(tiny_config, tmp_path, change, said, monkeypatch):
@@ -242,3 +249,57 @@ def test_sigterm_is_exit_75(tiny_config, tmp_path):
             time.sleep(0.1)
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=60) == loop.RESUMABLE
+
+
+def test_units_of_all_members_in_tables(study):
+    members = writer.read_json(study / 'members.json')
+    units, layers, kin = (writer.read_table(study, name) for name in ('units', 'layers', 'kinship'))
+    assert set(layers['method']) == {'stage1', 'stage2'}
+    lost = writer.read_arrays(study / 'explain' / 'ablation.npz')
+    dataset = explain.load(study).dataset
+    one = select(units, arm='multi_task', seed='1', metric='auroc_drop', unit=3).set_index('class')['value']
+    number = next(row['member'] for row in members if (row['arm'], row['seed']) == ('multi_task', 1))
+    expected = lost['intact'][number] - lost['without'][number, 3]
+    np.testing.assert_allclose(one[list(dataset.classes)], expected, atol=1e-7)
+    pairs = select(kin, metric='cka', method='stage2')
+    assert len(pairs) == len(members) * (len(members) - 1)
+    fates = kin[kin['metric'].isin(('kept', 'moved', 'lost')) & (kin['class'] == 'all concepts')]
+    total = fates.groupby(['arm', 'seed', 'other_arm', 'other_seed'])[['value', 'n']].agg(
+        {'value': 'sum', 'n': 'first'}
+    )
+    assert (total['value'] == total['n']).all()
+    beyond = writer.read_table(study, 'beyond_seeds')
+    assert beyond[beyond['metric'] == 'p']['value'].dropna().between(0, 1).all()
+
+
+def test_logits_are_their_units_contributions(study):
+    found = writer.read_arrays(study / 'explain' / 'logits.npz')
+    gap = found['added'].sum(-1) - (found['logit'] - found['start'])
+    np.testing.assert_allclose(gap, 0, atol=1e-4)
+
+
+def test_the_report_answers_whether_arms_encode_other_things_than_seeds(study):
+    page = report.render(studies.load(study))
+    beyond = writer.read_table(study, 'beyond_seeds')
+    kinds = set(beyond['class'])
+    assert all(kind in page for kind in kinds)
+    assert 'Do approaches differ in what units encode, beyond what seeds do?' in page
+    whole = select(beyond, arm='', metric='p_holm')['value'].dropna()
+    assert ('Not shown.' in page) == bool((whole > 0.05).all())
+    mean = select(
+        writer.read_table(study, 'concepts'),
+        arm='bce',
+        seed='all',
+        metric='detector_units_mean',
+        **{'class': 'all concepts'},
+    )
+    assert re.search(rf'<td>{mean["value"].item():.1f}<small>\[', page)
+
+
+def test_the_same_tables_twice_bit_for_bit(study, tmp_path):
+    copied = tmp_path / 'run'
+    shutil.copytree(study, copied)
+    for path in (copied / 'explain').iterdir():
+        path.unlink()
+    explain.run(copied)
+    assert contents(copied) == contents(study)

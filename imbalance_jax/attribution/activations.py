@@ -15,20 +15,30 @@ def layer_shape(model, variables, image_shape: tuple[int, ...], layer: str) -> t
 
     Raises ValueError, with the layers there are, for any other name.
     """
-    return _layers(model, variables, image_shape)[last_stage(model, variables, image_shape, layer)]
+    return layer_shapes(model, variables, image_shape)[last_stage(model, variables, image_shape, layer)]
 
 
 def last_stage(model, variables, image_shape: tuple[int, ...], layer: str = '') -> str:
     """The name `layer` itself if the model has such a layer, or for '' the last of its stages."""
-    layers = _layers(model, variables, image_shape)
+    layers = layer_shapes(model, variables, image_shape)
     layer = layer or max((name for name in layers if name.startswith('stage')), key=lambda name: (len(name), name))
     lookup(layers, layer, 'layer')
     return layer
 
 
-def _layers(model, variables, image_shape) -> dict[str, tuple[int, ...]]:
+def layer_shapes(model, variables, image_shape) -> dict[str, tuple[int, ...]]:
+    """Name -> (h, w, U) of every layer that has maps, for images of shape (H, W, C), from front to back.
+
+    Maps shrink on their way; of one size, a stem comes first, and stages by their number.
+    """
     _, out = jax.eval_shape(model.apply, variables, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
-    return {name: value.shape[1:] for name, value in out.items() if value.ndim == 4}
+    shapes = {name: value.shape[1:] for name, value in out.items() if value.ndim == 4}
+
+    def depth(name: str) -> tuple:
+        h, w, _ = shapes[name]
+        return -h * w, not name.startswith('stem'), len(name), name
+
+    return {name: shapes[name] for name in sorted(shapes, key=depth)}
 
 
 def features(model, variables, images: jax.Array, layer: str) -> jax.Array:

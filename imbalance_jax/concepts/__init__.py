@@ -1,23 +1,58 @@
 """Concepts: what do single units of a layer respond to, and how much of it is there in an image?
 
-Features are unit activations [N, h, w, U] of one layer, masks [N, H, W, S] annotated areas. Everything here counts
-pixels of host arrays, in NumPy: active pixels are few, which favours look-ups and graphs over dense products.
+Features are unit activations [N, h, w, U] of one layer, masks [N, H, W, S] annotated areas. Pixels are counted on the
+host, in NumPy: active pixels are few, which favours look-ups and graphs over dense products. What runs the network
+again - ablation, directions, contributions - is in JAX, for one member, and sees it as a function of its units.
 """
 
-from imbalance_jax.concepts import counting, dissection
+from imbalance_jax.concepts import (
+    ablation,
+    counting,
+    directions,
+    dissection,
+    nulls,
+    persistence,
+    quantiles,
+    segmentation,
+    selectivity,
+    semantics,
+    similarity,
+)
 from imbalance_jax.concepts.counting import count, regions, upsample
-from imbalance_jax.concepts.dissection import dissect, judge, tally, thresholds, top_images, unique_detectors
+from imbalance_jax.concepts.dissection import (
+    dissect,
+    judge,
+    tally,
+    thresholds,
+    top_images,
+    unique_detectors,
+)
+from imbalance_jax.concepts.selectivity import class_selectivity, unit_auroc
+from imbalance_jax.concepts.similarity import linear_cka, match_units
 
 __all__ = [
+    'ablation',
+    'class_selectivity',
     'count',
     'counting',
+    'directions',
     'dissect',
     'dissection',
     'judge',
+    'linear_cka',
+    'match_units',
+    'nulls',
+    'persistence',
+    'quantiles',
     'regions',
+    'segmentation',
+    'selectivity',
+    'semantics',
+    'similarity',
     'tally',
     'thresholds',
     'top_images',
     'unique_detectors',
+    'unit_auroc',
     'upsample',
 ]

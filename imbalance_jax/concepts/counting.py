@@ -32,12 +32,15 @@ def count(features, image_size, quantile, masks=None, disjoint=True, convention=
     features:   [N, h, w, U] unit activations
     image_size: side, or (H, W), in pixels: maps are up-sampled bilinearly with half-pixel centres
     quantile:   in (0, 1), of each unit over all pixels of all `N` up-sampled maps, masked or not; linear interpolation
-    masks:      [N, H, W] bool, where to look (the union of an image's boxes in the study), or None for everywhere
+    masks:      [N, H, W] bool, where to look (the union of an image's boxes in the study), or None for everywhere;
+                or [N, H, W, S], one layer a class: `corrected` looks into each class's own boxes, `study` gives every
+                class of an image the count in the union of all, as published
     disjoint:   True counts regions, False counts units that are active anywhere inside the mask
     convention: 'study' or 'corrected'
     threshold:  [U], used instead of the quantile of these images, so that a count does not depend on the batch
 
-    Returns [N] int64. Raises ValueError for a shape, quantile or convention that does not fit.
+    Returns [N] int64, or [N, S] for masks with classes, 0 for a class without a box. Raises ValueError for a shape,
+    quantile or convention that does not fit.
     """
     above, holes, keep_silent = lookup(CONVENTIONS, convention, 'counting convention')
     size = (image_size, image_size) if np.ndim(image_size) == 0 else tuple(image_size)
@@ -45,18 +48,40 @@ def count(features, image_size, quantile, masks=None, disjoint=True, convention=
     masks = None if masks is None else np.asarray(masks, bool)
     threshold = None if threshold is None else np.asarray(threshold, np.float32)
     _check(maps, size, quantile, masks, threshold)
+    by_class = masks is not None and masks.ndim == 4
+    images, where = _places(masks, convention)
 
-    total = np.zeros(maps.shape[1], np.int64)
+    total = np.zeros(len(maps[0]) if images is None else len(images), np.int64)
     for unit, unit_maps in enumerate(maps):
         pixels = upsample(unit_maps, size)
         level = _quantile(pixels.ravel(), quantile) if threshold is None else threshold[unit]
         if not keep_silent and level <= 0 and unit_maps.min() >= 0:
             continue
         active = above(pixels, level)
-        if masks is not None:
-            active &= masks
+        if images is not None:
+            active = active[images] & where
         total += regions(active, holes) if disjoint else active.any((1, 2))
-    return total
+    return _by_class(total, images, masks, convention) if by_class else total
+
+
+def _places(masks, convention):
+    """Where to look: image numbers [M] and masks [M, H, W], one for each image and class that has one; None for all."""
+    if masks is None or masks.ndim == 3:
+        return (None, None) if masks is None else (np.arange(len(masks)), masks)
+    if convention == 'study':
+        return np.arange(len(masks)), masks.any(-1)
+    image, layer = np.nonzero(masks.any((1, 2)))
+    return image, masks[image, :, :, layer]
+
+
+def _by_class(total, images, masks, convention):
+    """Counts [N, S] from those of `_places`; a class without a box in an image has 0."""
+    present = masks.any((1, 2))
+    if convention == 'study':
+        return total[:, None] * present
+    counts = np.zeros(present.shape, np.int64)
+    counts[present] = total
+    return counts
 
 
 def regions(active, holes=False):
@@ -161,7 +186,7 @@ def _check(maps, size, quantile, masks, threshold):
         raise ValueError(f'features must be [N, h, w, U], got {maps.ndim} dimensions.')
     if not 0 < quantile < 1:
         raise ValueError(f'quantile must lie between 0 and 1, got {quantile}.')
-    if masks is not None and masks.shape != (maps.shape[1], *size):
-        raise ValueError(f'masks must be [N, H, W] = {(maps.shape[1], *size)}, got {masks.shape}.')
+    if masks is not None and (masks.ndim not in (3, 4) or masks.shape[:3] != (maps.shape[1], *size)):
+        raise ValueError(f'masks must be [N, H, W] = {(maps.shape[1], *size)}, or this and S, got {masks.shape}.')
     if threshold is not None and threshold.shape != maps.shape[:1]:
         raise ValueError(f'threshold must be [U] = {maps.shape[:1]}, got {threshold.shape}.')

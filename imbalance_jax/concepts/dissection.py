@@ -6,12 +6,14 @@ and a concept that covers a share g have at most IoU = min(q, g) / max(q, g) - a
 that here the overlap is also compared with a null model.
 """
 
-import jax
+import math
+
 import numpy as np
 from scipy import stats
 
+from imbalance_jax.concepts import nulls
 from imbalance_jax.concepts.counting import upsample
-from imbalance_jax.names import lookup
+from imbalance_jax.concepts.quantiles import UpperQuantile
 
 LITERATURE_IOU = 0.04
 PIXELS_AT_ONCE = 2**24  # up-sampled activations held at a time
@@ -27,98 +29,106 @@ def dissect(features, masks, quantile=0.005, null='circular_shift', rounds=100, 
 
     The null breaks the link between unit and image content. `circular_shift` moves each image's concepts by a random
     offset on the torus, and so also finds units that merely prefer a place. `image_permutation` exchanges the concepts
-    of images and keeps places: the stricter question on radiographs, whose anatomy is always in the same spot. One draw
-    an image and round serves all units and concepts.
+    of images (in random blocks of up to 64) and keeps places: the stricter question on radiographs, whose anatomy is
+    always in the same spot. One draw an image and round serves all units and concepts.
 
     features: [N, h, w, U]; masks: [N, H, W, S] bool, one layer a concept, which may overlap
     null:     'circular_shift', 'image_permutation', or None: p-values are NaN and a detector is a pair of IoU > 0.04
-    rounds:   draws from the null; with R of them, nothing is found unless about S / (fdr * R) pairs stand out
-    key:      jax.random key of the null; None is `jax.random.key(0)`
+    rounds:   draws from the null; a pair that stands out alone is found from 1 / fdr rounds on
+    key:      jax.random key of the null, or a whole number to make one of; None is 0
     fdr:      expected share of false ones among the detectors
-    chunk:    images at a time; changes memory, never the result. Beyond the arguments only one chunk is held, and
-              for `image_permutation` the masks once more, as one small integer a pixel
+    chunk:    images at a time; changes memory, never the result. Beyond the arguments, which may be memory maps, only
+              a block of images is held, and the share `quantile` of the activations
 
     Returns NumPy arrays: `iou`, `ceiling` (the highest IoU that the two areas allow), `independent` (the IoU expected
     of independent areas), `p_value`, `p_pooled` (see `judge`), `detector`, all [U, S]; `threshold`, `active_share`,
     `dead` (never above 0), `sparse` (above 0 in less than `quantile`, the dead included) [U]; `concept_share` [S].
     Raises ValueError for shapes that do not fit, values that are not finite and a probe set with too few positions.
     """
-    features = np.asarray(features, np.float32)
-    threshold = thresholds(features, quantile)
-    positive = (features > 0).mean((0, 1, 2))
-    silent = positive < quantile
-    counted = tally(features, masks, np.where(silent, np.inf, threshold), null, rounds, key, chunk)
-    return {**judge(counted, fdr), 'threshold': threshold, 'dead': positive == 0, 'sparse': silent}
+    features, masks = np.asarray(features), np.asarray(masks)
+    _check(features, masks)
+    nulls.check(null, rounds)
+    seen = _survey(features, quantile)
+    counted = tally(features, masks, active_threshold(seen, quantile), null, rounds, key, chunk)
+    return {**judge(counted, fdr), **describe(seen, quantile)}
 
 
 def thresholds(features, quantile):
-    """The T of each unit [U] float32 with P(a > T) = `quantile` over all positions of features [N, h, w, U].
+    """The T of each unit [U] float32 with P(a > T) = `quantile` over all positions of features [N, h, w, U], exactly.
 
     It is the smallest activation of the unit that leaves no more than the share `quantile` above it.
     """
-    features = np.asarray(features, np.float32)
-    if features.ndim != 4:
-        raise ValueError(f'features must be [N, h, w, U], got {features.ndim} dimensions.')
-    if not np.isfinite(features).all():
-        raise ValueError(f'features hold {np.count_nonzero(~np.isfinite(features))} values that are not finite.')
-    values = features.reshape(-1, features.shape[-1])
-    above = int(quantile * len(values) + 1e-6)
-    if not 1 <= above < len(values):
-        raise ValueError(f'quantile must lie between 1 / {len(values)} (one position) and 1, got {quantile}.')
-    rank = len(values) - 1 - above
-    return np.array([np.partition(unit_values, rank)[rank] for unit_values in values.T])
+    return _survey(np.asarray(features), quantile).threshold()
+
+
+def active_threshold(seen, quantile):
+    """The thresholds [U] of an `UpperQuantile`, inf for a unit that is not above 0 at the share `quantile`."""
+    return np.where(seen.share_positive() < quantile, np.inf, seen.threshold())
+
+
+def describe(seen, quantile):
+    """`threshold`, `dead` and `sparse` [U], of an `UpperQuantile`."""
+    share = seen.share_positive()
+    return {'threshold': seen.threshold(), 'dead': share == 0, 'sparse': share < quantile}
+
+
+def _survey(features, quantile):
+    if np.ndim(features) != 4:
+        raise ValueError(f'features must be [N, h, w, U], got {np.ndim(features)} dimensions.')
+    seen = UpperQuantile(features.shape[-1], math.prod(features.shape[:3]), quantile, capacity=math.inf)
+    for start in range(0, len(features), nulls.BLOCK):
+        seen.add(features[start : start + nulls.BLOCK])
+    return seen
 
 
 def tally(features, masks, threshold, null=None, rounds=100, key=None, chunk=None):
     """Areas of units and concepts over some images, in pixels; tallies of parts of a probe set add up, leaf by leaf.
 
-    threshold: [U], inf for a unit that is to be left out; the other arguments as in `dissect`. Parts of a probe set
-    need keys of their own (`jax.random.fold_in(key, part)`), and `image_permutation` exchanges images within a part.
+    threshold: [U], inf for a unit that is to be left out; the other arguments as in `dissect`.
 
     Returns int64 arrays: `intersection` [U, S], `active` [U], `area` [S], `pixels` [], and the intersections under the
     null, `null` [R, U, S] (R is `rounds`, or 0 without a null).
     """
-    features, masks, threshold = np.asarray(features, np.float32), np.asarray(masks, bool), np.asarray(threshold)
+    features, masks = np.asarray(features), np.asarray(masks)
     _check(features, masks, threshold)
-    if null and rounds < 2:
-        raise ValueError(f'rounds must be at least 2, got {rounds}.')
-    images, height, width, concepts = masks.shape
-    units = features.shape[-1]
-    chunk = chunk or max(1, PIXELS_AT_ONCE // (units * height * width))
-    draw, make_meet = lookup(NULLS, null, 'null model') if null else (_no_draws, _meet_shifted)
-    draws = draw(jax.random.key(0) if key is None else key, rounds, images, height * width)
-    meet = make_meet(masks)
+    nulls.check(null, rounds)
+    key = nulls.make_key(key)
+    parts = []
+    for number, images in enumerate(nulls.blocks(len(features), key)):
+        own = np.asarray(masks[images], bool)
+        layout = nulls.lay_out(own, null, rounds if null else 0, key, images, number)
+        area = own.sum((0, 1, 2), dtype=np.int64)
+        parts.append({**meet(features[images], threshold, layout, chunk), 'area': area})
+    return {name: sum(part[name] for part in parts) for name in parts[0]}
 
-    intersection, active = np.zeros((len(draws), units, concepts)), np.zeros(units, np.int64)
-    for start in range(0, images, chunk):
-        part = slice(start, start + chunk)
-        image, unit, row, column = _active(features[part], threshold, (height, width))
+
+def meet(features, threshold, layout, chunk=None):
+    """The tally, less `area`, of the images of a `nulls.Layout`: what active pixels of features [n, h, w, U] meet."""
+    features, threshold = np.asarray(features, np.float32), np.asarray(threshold, np.float32)
+    units, (codes, concepts), size = features.shape[-1], layout.table.shape, layout.size
+    chunk = chunk or max(1, PIXELS_AT_ONCE // (units * size[0] * size[1]))
+    histogram, active = np.zeros((len(layout.origins), units * codes), np.int64), np.zeros(units, np.int64)
+    for start in range(0, len(features), chunk):
+        image, unit, row, column = _active(features[start : start + chunk], threshold, size)
         active += np.bincount(unit, minlength=units)
-        code, stride, origins, table = meet(part, draws[:, part])
-        position, key_of_unit = row * stride + column, unit * len(table)
-        repeats = np.bincount(image, minlength=origins.shape[1])
-        for draw_number, origin in enumerate(origins):
-            met = code[position + np.repeat(origin, repeats)]
-            histogram = np.bincount(key_of_unit + met, minlength=units * len(table))
-            intersection[draw_number] += histogram.reshape(units, -1) @ table
-    return {
-        'intersection': intersection[0].astype(np.int64),
-        'active': active,
-        'area': masks.sum((0, 1, 2), dtype=np.int64),
-        'pixels': np.int64(images * height * width),
-        'null': intersection[1:].astype(np.int64),
-    }
+        position, key_of_unit = row * layout.stride + column, unit * codes
+        for drawn, origin in zip(histogram, layout.origins[:, start : start + chunk], strict=True):
+            met = layout.code[position + origin[image]]
+            drawn += np.bincount(key_of_unit + met, minlength=units * codes)
+    intersection = (histogram.reshape(-1, codes) @ layout.table).reshape(-1, units, concepts).astype(np.int64)
+    pixels = np.int64(len(features) * size[0] * size[1])
+    return {'intersection': intersection[0], 'active': active, 'pixels': pixels, 'null': intersection[1:]}
 
 
 def judge(counted, fdr=0.05):
     """Turns a tally into overlaps, p-values and detectors, all [U, S]; the keys are those of `dissect`.
 
     `p_value` is (1 + #{null >= observed}) / (1 + R) of each pair alone, too coarse for U x S tests. `p_pooled` compares
-    the pair with the R x U null values of all active units for its concept. Each null value is standardised by the
-    other R - 1 of its pair, the observed one by all R: less their mean, over their standard deviation plus the mean
-    standard deviation of the concept, which tames pairs that the null hardly ever meets (the s_0 of Tusher et al.
-    2001). Detectors are the pairs that Benjamini and Hochberg's procedure on `p_pooled` accepts at `fdr`, among all
-    pairs of a unit and a concept that have any area.
+    the pair with the R x U null values of all active units for its concept; where none of them is as high, with those
+    for all concepts, if that gives less. Each null value is standardised by the other R - 1 of its pair, the observed
+    one by all R: less their mean, over their standard deviation plus the mean standard deviation of the concept, which
+    tames pairs that the null hardly ever meets (the s_0 of Tusher et al. 2001). Detectors are the pairs that Benjamini
+    and Hochberg's procedure on `p_pooled` accepts at `fdr`, among all pairs of a unit and a concept that have any area.
 
     Without null rounds the p-values are NaN and a detector is a pair with IoU > 0.04, whatever chance would give.
     """
@@ -127,12 +137,13 @@ def judge(counted, fdr=0.05):
     if not len(null):
         unknown = np.full(observed.shape, np.nan)
         return {**overlap, 'p_value': unknown, 'p_pooled': unknown, 'detector': overlap['iou'] > LITERATURE_IOU}
-    live = counted['active'] > 0
-    tested = live[:, None] & (counted['area'] > 0)
+    live, present = counted['active'] > 0, counted['area'] > 0
+    tested = np.ix_(live, present)
     pooled, detector = np.ones(observed.shape), np.zeros(observed.shape, bool)
-    if tested.any():
-        pooled[live] = _pooled_p_value(observed[live], null[:, live])
-        detector[tested] = stats.false_discovery_control(pooled[tested]) <= fdr
+    if live.any() and present.any():
+        pooled[tested] = _pooled_p_value(observed[tested], null[:, live][..., present])
+        adjusted = stats.false_discovery_control(pooled[tested].ravel())
+        detector[tested] = adjusted.reshape(pooled[tested].shape) <= fdr
     p_value = (1 + (null >= observed).sum(0)) / (1 + len(null))
     return {**overlap, 'p_value': p_value, 'p_pooled': pooled, 'detector': detector}
 
@@ -193,9 +204,13 @@ def _pooled_p_value(observed, null):
     total, squares = null.sum(0), (null**2).sum(0)
     score = standardise(observed, total, squares, rounds)
     chance = standardise(null, total - null, squares - null**2, rounds - 1)
-    chance = np.sort(chance.reshape(-1, observed.shape[1]), axis=0)
-    as_high = [len(pool) - np.searchsorted(pool, column) for pool, column in zip(chance.T, score.T, strict=True)]
-    return (1 + np.stack(as_high, axis=1)) / (1 + len(chance))
+    own = np.sort(chance.reshape(-1, observed.shape[1]), axis=0)
+    as_high = [len(pool) - np.searchsorted(pool, column) for pool, column in zip(own.T, score.T, strict=True)]
+    p_value = (1 + np.stack(as_high, axis=1)) / (1 + len(own))
+    # A concept's own pool is too coarse for one pair among U x S: what is beyond it is held against all pools.
+    everyone = np.sort(own, axis=None)
+    finer = (1 + len(everyone) - np.searchsorted(everyone, score)) / (1 + len(everyone))
+    return np.where(np.stack(as_high, axis=1) > 0, p_value, np.minimum(p_value, finer))
 
 
 def _active(features, threshold, size):
@@ -210,73 +225,10 @@ def _active(features, threshold, size):
     return image[plane], unit[plane], *np.divmod(pixel, size[1])
 
 
-# Intersections are counted, not multiplied out: units are active on few pixels, and the pixels of all masks hold few
-# different sets of concepts. So each active pixel of a unit looks up the code of the set it meets, a histogram over
-# (unit, code) follows, and the table of sets spreads it over concepts. Under a null, a pixel merely looks elsewhere.
-
-
-def _encode(masks):
-    """The set of concepts at each pixel: code [n, H, W], and the sets themselves as a table [codes, S] of 0 and 1."""
-    code = np.zeros(masks.shape[:-1], np.int32)
-    for byte in np.moveaxis(np.packbits(masks, axis=-1), -1, 0):
-        code = code * 256 + byte
-        used = np.zeros(code.max() + 1, bool)
-        used[code] = True
-        code = (np.cumsum(used, dtype=np.int32) - 1)[code]
-    representative = np.empty(code.max() + 1, np.int64)
-    representative[code.ravel()] = np.arange(code.size)
-    sets = masks.reshape(-1, masks.shape[-1])[representative].astype(float)
-    return code.astype(np.min_scalar_type(len(sets) - 1)), sets
-
-
-def _no_draws(key, rounds, images, pixels):
-    return np.zeros((1, images), np.int64)
-
-
-def _draw_shifts(key, rounds, images, pixels):
-    """Offsets [1 + R, N] on the torus, row * W + column; the first row is no shift."""
-    offsets = np.asarray(jax.random.randint(key, (rounds, images), 0, pixels))
-    return np.concatenate([np.zeros((1, images), offsets.dtype), offsets])
-
-
-def _draw_permutations(key, rounds, images, pixels):
-    """Orders of the images [1 + R, N]; the first row leaves them in place."""
-    order = np.argsort(np.asarray(jax.random.uniform(key, (rounds, images))), axis=1, kind='stable')
-    return np.concatenate([np.arange(images)[None], order])
-
-
-def _meet_shifted(masks):
-    """Looks concepts up at shifted places: each image's codes are laid out twice in both directions, to wrap around."""
-
-    def meet(part, draws):
-        code, table = _encode(masks[part])
-        images, height, width = code.shape
-        down, across = np.divmod(draws.astype(np.int64), width)
-        origins = np.arange(images) * (4 * height * width) + down * (2 * width) + across
-        return np.tile(code, (1, 2, 2)).ravel(), 2 * width, origins, table
-
-    return meet
-
-
-def _meet_exchanged(masks):
-    """Looks concepts up at the same place of other images, for which the codes of all images are kept."""
-    code, table = _encode(masks)
-    _, height, width = code.shape
-
-    def meet(part, draws):
-        return code.ravel(), width, draws * (height * width), table
-
-    return meet
-
-
-NULLS = {
-    'circular_shift': (_draw_shifts, _meet_shifted),
-    'image_permutation': (_draw_permutations, _meet_exchanged),
-}
-
-
-def _check(features, masks, threshold):
-    if masks.ndim != 4 or len(masks) != len(features):
-        raise ValueError(f'masks must be [N, H, W, S] with N = {len(features)}, got shape {masks.shape}.')
-    if threshold.shape != features.shape[-1:]:
-        raise ValueError(f'threshold must be [U] = {features.shape[-1:]}, got {threshold.shape}.')
+def _check(features, masks, threshold=None):
+    if np.ndim(features) != 4:
+        raise ValueError(f'features must be [N, h, w, U], got {np.ndim(features)} dimensions.')
+    if np.ndim(masks) != 4 or len(masks) != len(features):
+        raise ValueError(f'masks must be [N, H, W, S] with N = {len(features)}, got shape {np.shape(masks)}.')
+    if threshold is not None and np.shape(threshold) != features.shape[-1:]:
+        raise ValueError(f'threshold must be [U] = {features.shape[-1:]}, got {np.shape(threshold)}.')

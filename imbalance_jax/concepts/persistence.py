@@ -1,0 +1,30 @@
+"""Does another network have the same detectors? What becomes of each from one network to the other."""
+
+import numpy as np
+
+KEPT, MOVED, LOST = 0, 1, 2
+FATES = ('kept', 'moved', 'lost')
+
+
+def fates(best_concept, detector, pairs):
+    """What the other network makes of each detector unit of the first: KEPT, MOVED or LOST, -1 for no detector; [U].
+
+    kept:  the unit's partner, each other's nearest by correlation, detects its concept too
+    moved: another unit does
+    lost:  no unit does
+
+    best_concept: [U] of the first network, -1 for a unit that detects nothing (`unique_detectors`); detector: [V, S] of
+    the other; pairs: [M, 2] units of the first and the other that match (`match_units`).
+    """
+    best_concept, detector = np.asarray(best_concept), np.asarray(detector, bool)
+    concept = np.maximum(best_concept, 0)
+    partner = np.full(len(best_concept), -1)
+    partner[pairs[:, 0]] = pairs[:, 1]
+    kept = (partner >= 0) & detector[np.maximum(partner, 0), concept]
+    found = np.where(kept, KEPT, np.where(detector.any(0)[concept], MOVED, LOST))
+    return np.where(best_concept >= 0, found, -1)
+
+
+def fate_counts(found):
+    """How many detectors were kept, moved and lost [3], of what `fates` says."""
+    return np.bincount(found[found >= 0], minlength=3)

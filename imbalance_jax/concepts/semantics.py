@@ -1,0 +1,40 @@
+"""Which units made a logit what it is, and what these units detect."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def contributions(score, activation, baseline, steps=1):
+    """How much every unit adds to each image's score, [B, U]: the path integral from the baseline to the activation.
+
+    score:      activation [B, ..., U] -> [B], the rest of the network and one logit
+    activation: [B, ..., U], a layer's maps or their means; baseline: the same shape or one that broadcasts to it, such
+                as the units' mean over the probe set
+    steps:      midpoints of the straight path. Before a linear head one is exact: weight x (activation - baseline).
+
+    A unit's positions are summed. The sum over units is score(activation) - score(baseline), to the error of the steps:
+    integrated gradients at a layer (Sundararajan et al. 2017, arXiv 1703.01365; Dhamdhere et al. 2018).
+    """
+    change = activation - baseline
+    slope = jax.grad(lambda x: score(x).sum())
+    middles = (jnp.arange(steps) + 0.5) / steps
+    total = jax.lax.fori_loop(0, steps, lambda i, sum_: sum_ + slope(baseline + middles[i] * change), 0 * change)
+    added = change * total / steps
+    return added.sum(tuple(range(1, added.ndim - 1)))
+
+
+def by_concept(added, best_concept, finding, concepts):
+    """What the detectors of each kind add to a logit, [B, 3]: of the image's finding, of another concept, of nothing.
+
+    added: [B, U] contributions; best_concept: [U], -1 for a unit that detects nothing; finding: [B] concept numbers.
+    """
+    if len(best_concept) != np.shape(added)[1] or np.max(best_concept, initial=-1) >= concepts:
+        shapes = (
+            f'added {np.shape(added)}, best_concept {np.shape(best_concept)} up to {np.max(best_concept, initial=-1)}'
+        )
+        raise ValueError(f'Shapes do not fit: {shapes}; valid are [B, U], and [U] below {concepts}.')
+    best = np.broadcast_to(best_concept, np.shape(added))
+    own = best == np.asarray(finding)[:, None]
+    kinds = (own, (best >= 0) & ~own, best < 0)
+    return np.stack([np.where(kind, added, 0).sum(1) for kind in kinds], axis=1)
