@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
+from imbalance_jax.files import flatten
 from imbalance_jax.names import lookup
-from imbalance_jax.writer import flatten
 
 # Blocks of options, which are checked by what they are options of.
 BLOCKS = ('arms', 'data.', 'model.', 'attribution.')

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / 'imbalance_jax'
 KNOW_EVERYONE = {'experiment', 'explain'}
-LEAVES = {'names'}
+LEAVES = {'files', 'names'}
 ALLOWED = {
     'alignment': set(),
     'attribution': set(),
@@ -17,17 +17,28 @@ ALLOWED = {
     'cache': set(),
     'calibration': {'data', 'losses', 'population', 'samplers'},
     'checkpoint': set(),
-    'cli': {'experiment', 'explain', 'fields', 'inspection', 'writer'},
+    'cli': {
+        'cluster', 'collect', 'experiment', 'explain', 'fields', 'hyper', 'inspection', 'jobs', 'plans', 'stopping',
+        'sweep',
+    },
+    'cluster': set(),
+    'collect': {'plans', 'tables', 'writer'},
     'concepts': set(),
     'crew': {'data', 'placement', 'population'},
     'data': {'datasets'},
     'datasets': set(),
     'encoding': {'concepts', 'tables'},
-    'fields': {'writer'},
+    'estimate': set(),
+    'fields': set(),
+    'files': set(),
+    'hyper': set(),
     'inspection': {'datasets', 'tables'},
+    'jobs': {'locks', 'plans', 'stopping'},
     'localisation': {'metrics', 'regions', 'statistics', 'tables'},
+    'locks': set(),
     'loop': {
-        'checkpoint', 'crew', 'metrics', 'planning', 'processes', 'profiling', 'progress', 'train', 'writer',
+        'checkpoint', 'crew', 'metrics', 'planning', 'processes', 'profiling', 'progress', 'stopping', 'train',
+        'writer',
     },
     'losses': set(),
     'metrics': set(),
@@ -36,8 +47,9 @@ ALLOWED = {
     'performance': {'metrics', 'statistics', 'tables'},
     'placement': {'population'},
     'planning': {'cache', 'crew', 'placement', 'processes'},
+    'plans': {'estimate', 'sweep'},
     'population': set(),
-    'processes': set(),
+    'processes': {'cluster'},
     'profiling': set(),
     'progress': {'processes'},
     'provenance': {'writer'},
@@ -45,9 +57,11 @@ ALLOWED = {
     'regions': {'alignment', 'datasets'},
     'samplers': set(),
     'statistics': set(),
+    'stopping': set(),
+    'sweep': set(),
     'tables': {'statistics'},
     'train': set(),
-    'writer': {'processes'},
+    'writer': {'locks', 'processes'},
 }
 
 
