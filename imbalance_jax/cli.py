@@ -85,8 +85,8 @@ def _run(argv: list[str]) -> int | None:
 def _check_overrides(argv: list[str]) -> None:
     """Raises ValueError with the nearest known field for an override of one that no config has."""
     from configs import base
-    from imbalance_jax.names import lookup
     from imbalance_jax.files import flatten
+    from imbalance_jax.names import lookup
 
     known = flatten(base.get_config().to_dict())
     for argument in argv:
@@ -187,8 +187,8 @@ def _jobs(flags) -> list:
 
 def _work(flags) -> int:
     jobs = _jobs(flags)
-    from imbalance_jax import stopping
     from imbalance_jax import jobs as working
+    from imbalance_jax import stopping
 
     if not flags.job:  # one process a population: its memory is free when it is done, and its end is not the others'
         command = [sys.executable, '-m', 'imbalance_jax.cli', 'work', f'--plan={flags.plan}', f'--grace={flags.grace}']

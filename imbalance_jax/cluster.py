@@ -10,6 +10,7 @@ import os
 from typing import NamedTuple
 
 VARIABLES = ('JAX_COORDINATOR_ADDRESS', 'JAX_NUM_PROCESSES', 'JAX_PROCESS_ID')
+NUMBERS = {'k8s': 'JOB_COMPLETION_INDEX', 'tpu': 'IMBALANCE_JAX_PROCESS'}
 
 
 class Place(NamedTuple):
@@ -22,14 +23,14 @@ class Place(NamedTuple):
 def place() -> Place:
     """Where this process is; ValueError where the environment says it wrongly."""
     asked = os.environ.get('IMBALANCE_JAX_CLUSTER', '')
-    if asked not in ('', 'off', 'k8s'):
-        raise ValueError(f"IMBALANCE_JAX_CLUSTER is {asked!r}; it must be 'off', 'k8s', or not set.")
+    if asked not in ('', 'off', *NUMBERS):
+        raise ValueError(f"IMBALANCE_JAX_CLUSTER is {asked!r}; it must be 'off', 'k8s', 'tpu', or not set.")
     if asked == 'off':
         return Place('alone')
     if os.environ.get('JAX_COORDINATOR_ADDRESS'):
         return _named()
-    if asked == 'k8s':
-        return Place('k8s', _whole('JOB_COMPLETION_INDEX'))
+    if asked:
+        return Place(asked, _whole(NUMBERS[asked]))
     # A batch script has the number of tasks of its allocation too; only a step really runs that many.
     if os.environ.get('SLURM_STEP_NUM_TASKS', '1') not in ('', '1'):
         return Place('slurm', _whole('SLURM_PROCID'))

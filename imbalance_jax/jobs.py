@@ -31,8 +31,8 @@ def work(jobs: list[Job], begin: Callable[[Job], int]) -> int:
     """Has every job done that nobody else does; returns the exit status of `imbalance-jax work`.
 
     begin: does a job in a process of its own and returns its exit status. A job that another worker holds is passed
-    over and looked at again at the end, when that worker may have been killed. 0: all are done. 1: one failed. 75: asked
-    to stop, or some are in others' hands.
+    over and looked at again at the end, when that worker may have been killed. 0: all are done. 1: one failed. 75:
+    asked to stop, or some are in others' hands.
     """
     failed, waiting = [], list(jobs)
     while waiting:

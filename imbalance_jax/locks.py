@@ -87,8 +87,8 @@ def _lock(file, path: Path, place: str) -> None:
             if not left:
                 raise Taken(_taken(place, _read(path))) from error
         except OSError as error:
-            text = f'{place} is on a file system without locks (flock: {error.strerror}), where two processes could write'
-            raise OSError(error.errno, f'{text} at once. Mount it with flock, or take another folder.') from error
+            text = f'{place} is on a file system without locks (flock: {error.strerror}), where two processes could'
+            raise OSError(error.errno, f'{text} write at once. Mount it with flock, or take another folder') from error
         time.sleep(PAUSE)
 
 

@@ -10,6 +10,8 @@ from jax.experimental import multihost_utils
 from imbalance_jax import cluster
 from imbalance_jax.cluster import VARIABLES
 
+PATIENCE = 1800  # seconds for the others to come: the first may still be explaining the population before
+
 
 def join() -> None:
     """Joins the other processes, if the environment says that there are any; call it before JAX computes anything.
@@ -22,9 +24,9 @@ def join() -> None:
         return
     if kind == 'named':
         address, count, number = (os.environ[name] for name in VARIABLES)
-        jax.distributed.initialize(address, int(count), int(number))
+        jax.distributed.initialize(address, int(count), int(number), initialization_timeout=PATIENCE)
     else:
-        jax.distributed.initialize()
+        jax.distributed.initialize(initialization_timeout=PATIENCE)
 
 
 def together() -> bool:

@@ -69,7 +69,7 @@ def run(command: list[str], **options) -> int:
 
     The command is asked to stop too if this process is killed. A command that was asked, and saved, is 75.
     """
-    with subprocess.Popen(command, preexec_fn=_die_with_parent, **options) as child:
+    with subprocess.Popen(command, preexec_fn=die_with_parent, **options) as child:
         before = handlers()
         catch(lambda number, frame: child.send_signal(number))
         try:
@@ -78,7 +78,7 @@ def run(command: list[str], **options) -> int:
             restore(before)
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
     """In a child, before its program starts: SIGTERM when the parent dies. Linux only; elsewhere it lives on."""
     if sys.platform == 'linux':
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

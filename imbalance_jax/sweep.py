@@ -1,7 +1,7 @@
 """From a config and the points of a sweep to populations: what differs by a number is trained together.
 
-Arms, losses, their hyper-parameters, learning rates, weight decay and seeds are data of a member; every other field is a
-shape, a program or a data stream, and makes another population.
+Arms, losses, their hyper-parameters, learning rates, weight decay and seeds are data of a member; every other field is
+a shape, a program or a data stream, and makes another population.
 """
 
 import copy
@@ -119,7 +119,7 @@ def _join(group: list[dict]) -> list[dict]:
 
 
 def _with_members(first: dict, members: dict, references: list[str]) -> dict:
-    """A population of those arms and seeds; its reference is the first of `references` that it has, or its first arm."""
+    """A population of those arms and seeds; its reference is the first of `references` there, or its first arm."""
     there = [label for label in references if label in members['arms']]
     reference = (there or [min(members['arms'])])[0] if references else first['reference']
     return {**copy.deepcopy(first), **members, 'reference': reference}

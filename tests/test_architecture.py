@@ -22,7 +22,7 @@ ALLOWED = {
         'sweep',
     },
     'cluster': set(),
-    'collect': {'plans', 'tables', 'writer'},
+    'collect': {'plans', 'provenance', 'writer'},
     'concepts': set(),
     'crew': {'data', 'placement', 'population'},
     'data': {'datasets'},
