@@ -6,6 +6,7 @@ import socket
 import sys
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from imbalance_jax.files import dumps, read_json, write_json
 from imbalance_jax.plans import Job
 
 STATES = ('done', 'running', 'resumable', 'failed', 'never started')
+KILLS = 5  # times that a worker begins a job again whose process was killed, for want of memory, say
 TAIL = 4096  # bytes of metrics.jsonl that hold its last line
 
 
@@ -30,16 +32,19 @@ class Standing(NamedTuple):
 def work(jobs: list[Job], begin: Callable[[Job], int]) -> int:
     """Has every job done that nobody else does; returns the exit status of `imbalance-jax work`.
 
-    begin: does a job in a process of its own and returns its exit status. A job that another worker holds is passed
-    over and looked at again at the end, when that worker may have been killed. 0: all are done. 1: one failed. 75:
-    asked to stop, or some are in others' hands.
+    begin: does a job in a process of its own and returns its exit status. A job whose process was killed, and one that
+    another worker holds, are looked at again after the others: that worker may be gone by then. 0: all are done.
+    1: one failed. 75: asked to stop, or some are in others' hands.
     """
-    failed, waiting = [], list(jobs)
+    failed, waiting, kills = [], list(jobs), Counter()
     while waiting:
-        taken = []
+        taken, killed = [], []
         for job in waiting:
             status = begin(job)
-            if status == stopping.RESUMABLE and standing(job).state == 'running':
+            if status < 0 and kills[job.id] < KILLS:
+                kills[job.id] += 1
+                killed.append(job)
+            elif status == stopping.RESUMABLE and standing(job).state == 'running':
                 taken.append(job)
             elif status == stopping.RESUMABLE:
                 return status
@@ -47,7 +52,7 @@ def work(jobs: list[Job], begin: Callable[[Job], int]) -> int:
                 failed.append(job)
         if len(taken) == len(waiting):
             break
-        waiting = taken
+        waiting = [*killed, *taken]
     for job in failed:
         print(f'{job.name} failed: {standing(job).note}', flush=True)
     return 1 if failed else stopping.RESUMABLE if waiting else 0
