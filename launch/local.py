@@ -20,21 +20,23 @@ def main() -> int:
     arguments = parser(__doc__.splitlines()[0])
     arguments.add_argument('--workers', type=int, default=1, help='processes that take the next job each')
     arguments.add_argument('--gpus', default='', help='their numbers, one a worker: 0,1,...')
+    pin = 'give each worker its own cores, as its devices: faster, but last digits depend on the number of devices'
+    arguments.add_argument('--pin', action='store_true', help=pin)
     arguments.add_argument('--restarts', type=int, default=100, help='of workers that were killed, in all')
     given = arguments.parse_args()
     unfinished(given.plan)
     command = [*HERE, 'work', f'--plan={given.plan}']
-    places = [place(worker, given.workers, given.gpus) for worker in range(given.workers)]
+    places = [place(worker, given.workers, given.gpus, given.pin) for worker in range(given.workers)]
     if given.dry_run:
         for variables, cores in places:
-            print(shlex.join(['env', *(f'{k}={v}' for k, v in variables.items()), *command]), f'# on cores {cores}')
+            print(shlex.join(['env', *(f'{k}={v}' for k, v in variables.items()), *command]), f'# cores {cores}' if cores else '')
         return 0
     return supervise(given.plan, command, places, given.restarts)
 
 
-def place(worker: int, workers: int, gpus: str) -> tuple[dict, list[int]]:
-    """A worker's own environment variables and cores."""
-    every = sorted(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else []
+def place(worker: int, workers: int, gpus: str, pin: bool) -> tuple[dict, list[int]]:
+    """A worker's own environment variables, and its own cores if it has such."""
+    every = sorted(os.sched_getaffinity(0)) if pin and hasattr(os, 'sched_getaffinity') else []
     names = [name for name in gpus.split(',') if name]
     return {'CUDA_VISIBLE_DEVICES': names[worker % len(names)]} if names else {}, every[worker::workers] or every
 

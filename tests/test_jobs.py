@@ -186,7 +186,7 @@ def test_every_stage_leaves_with_75_when_asked(plan, name, number):
 
 def test_what_is_run_is_asked_too_and_dies_with_its_parent(tmp_path):
     child = 'import time, pathlib, os; pathlib.Path("pid").write_text(str(os.getpid())); time.sleep(600)'
-    parent = f'import sys; from imbalance_jax import stopping; sys.exit(stopping.run([sys.executable, "-c", {child!r}]))'
+    parent = f'import sys; from imbalance_jax.stopping import run; sys.exit(run([sys.executable, "-c", {child!r}]))'
     for number in (signal.SIGTERM, signal.SIGKILL):
         (tmp_path / 'pid').unlink(missing_ok=True)
         variables = {**os.environ, 'PYTHONPATH': str(ROOT)}
