@@ -164,15 +164,23 @@ def check_explanation(config: ConfigDict, model, image_shape: tuple[int, int, in
             run = partial(found, lambda x: x.mean((1, 2, 3)), **options, **key)
             try:
                 jax.eval_shape(run, image)
-            except (TypeError, ZeroDivisionError) as error:
-                raise ValueError(f'config.attribution.{method} is {options}: {error}') from error
-    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), image, mutable=['params', 'batch_stats']))
+            except (TypeError, ZeroDivisionError, OverflowError) as error:
+                raise ValueError(f'config.attribution.{method} is {options}: {_one_line(error)}') from error
+    try:
+        variables = jax.eval_shape(lambda: model.init(jax.random.key(0), image, mutable=['params', 'batch_stats']))
+    except (TypeError, AttributeError, OverflowError) as error:
+        options = dict(config.model.get(config.model.name, {}))
+        raise ValueError(f'config.model.{config.model.name} is {options}: {_one_line(error)}') from error
     activations.last_stage(model, variables, image_shape, config.attribution.layer)
     height, width, _ = activations.layer_shape(model, variables, image_shape, config.concepts.layer)
     positions = height * width * min(num_images, config.concepts.max_images)
     if config.concepts.quantile * positions < 1:
         share = f'{config.concepts.quantile} of the {positions} positions of the layer in the test images'
         raise ValueError(f'config.concepts.quantile: {share} is less than one; take a larger share or more images.')
+
+
+def _one_line(error: Exception) -> str:
+    return ' '.join(str(error).split())
 
 
 def _options(method) -> dict:
@@ -182,7 +190,10 @@ def _options(method) -> dict:
 
 
 def check_blocks(config: ConfigDict) -> None:
-    """Raises ValueError for a block of options of a data set, model or attribution method that there is not."""
+    """Raises ValueError for a block of options of a data set, model or attribution method that there is not.
+
+    So it does for an option that the function of that name does not take, in use or not.
+    """
     known = {
         'data': (datasets.DATASETS, 'data set'),
         'model': (models.MODELS, 'model'),
@@ -191,7 +202,10 @@ def check_blocks(config: ConfigDict) -> None:
     for block, (table, what) in known.items():
         for name, value in config[block].items():
             if isinstance(value, ConfigDict) and (block, name) != ('data', 'imbalance'):
-                lookup(table, name, f'{what} in config.{block}:')
+                found = lookup(table, name, f'{what} in config.{block}:')
+                options = inspect.signature(found.make if block == 'data' else found).parameters
+                for option in value:
+                    lookup(options, option, f'option of {what} {name!r}:')
 
 
 def build_losses(members: list[dict], arrays: data.Arrays) -> list:

@@ -48,6 +48,22 @@ def hold(path: Path, place: str) -> Iterator[None]:
             os.ftruncate(file.fileno(), 0)  # nobody's; closing the file lets the lock go
 
 
+@contextlib.contextmanager
+def turn(path: Path, place: str) -> Iterator[None]:
+    """Holds the lock file `path` as `hold` does, once no other process does; says whom it waits for."""
+    with contextlib.ExitStack() as stack:
+        told = False
+        while True:
+            try:
+                stack.enter_context(hold(path, place))
+                break
+            except Taken as error:
+                if not told:
+                    print(f'{error} Waiting for it.', flush=True)
+                told = True
+        yield
+
+
 def owner(path: Path) -> dict | None:
     """Who holds a lock file, {'host', 'pid', ...}, or None; an owner on another machine by its last sign of life."""
     try:

@@ -29,7 +29,8 @@ def main() -> int:
     places = [place(worker, given.workers, given.gpus, given.pin) for worker in range(given.workers)]
     if given.dry_run:
         for variables, cores in places:
-            print(shlex.join(['env', *(f'{k}={v}' for k, v in variables.items()), *command]), f'# cores {cores}' if cores else '')
+            line = shlex.join(['env', *(f'{name}={value}' for name, value in variables.items()), *command])
+            print(line, f'# cores {cores}' if cores else '')
         return 0
     return supervise(given.plan, command, places, given.restarts)
 

@@ -26,7 +26,7 @@ ALLOWED = {
     'concepts': set(),
     'crew': {'data', 'placement', 'population'},
     'data': {'datasets'},
-    'datasets': set(),
+    'datasets': {'locks'},
     'encoding': {'concepts', 'tables'},
     'estimate': set(),
     'fields': set(),

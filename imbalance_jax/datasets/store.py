@@ -93,6 +93,11 @@ def save(dataset: Dataset, folder: Path) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+def leftovers(folder: Path) -> list[Path]:
+    """What `save` has left of `folder` where it was killed; only for whoever alone saves there."""
+    return [path for path in Path(folder).parent.glob(f'.{Path(folder).name}.*') if path.is_dir()]
+
+
 def load(folder: Path) -> Dataset:
     """Reads what `save` wrote. Raises FileNotFoundError if absent, ValueError naming the file if damaged."""
     folder = Path(folder)
