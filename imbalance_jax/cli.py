@@ -79,7 +79,9 @@ def _run(argv: list[str]) -> int | None:
     except (AttributeError, KeyError, TypeError, SyntaxError, flags.Error) as error:
         _check_overrides(argv)
         raise ValueError(' '.join(str(error).split())) from error
-    return lookup(VERBS, ' '.join(words), 'verb')(flags.FLAGS)
+    said = ' '.join(words)
+    begun = {verb: run for verb, run in VERBS.items() if said and verb.startswith(f'{said} ')}
+    return lookup(begun or VERBS, said, 'verb')(flags.FLAGS)
 
 
 def _check_overrides(argv: list[str]) -> None:

@@ -138,13 +138,19 @@ def load_dataset(config: ConfigDict) -> Dataset:
 
 
 def check_splits(dataset: Dataset) -> None:
-    """Raises ValueError if validation cannot choose a best epoch, or a split is empty."""
+    """Raises ValueError if validation cannot choose a best epoch, or a split is empty.
+
+    A class that a split has no image of is said: nothing can be learned of it there, or measured.
+    """
     for split in SPLITS:
         arrays = data.split_arrays(dataset, split)
         if not len(arrays.images):
             raise ValueError(f'The {split} split of {dataset.info["name"]} is empty.')
         if split == 'validation' and not np.minimum(*data.class_counts(arrays)).any():
             raise ValueError('No class has both positives and negatives in the validation split: AUROC is undefined.')
+        absent = [name for name, count in zip(dataset.classes, data.class_counts(arrays)[0], strict=True) if not count]
+        if absent and processes.leads():
+            print(f'No image of the {split} split has {", ".join(absent)}.', flush=True)
 
 
 def build_model(config: ConfigDict, num_classes: int):
