@@ -13,7 +13,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
-from analysis import findings, galleries, panels, study, tables
+from analysis import findings, galleries, panels, seeds, study, tables
 from analysis.study import EXPLAIN, Study
 from analysis.style import HEAT_STOPS, Look, capital, label, looks, number
 from imbalance_jax.writer import write_text
@@ -67,6 +67,7 @@ def render(found: Study) -> str:
         looked_at=findings.looked_at(found),
         data=data_section(found),
         performance=performance_section(found, look),
+        noise=seeds.section(found, look),
         alignment=alignment_section(found, look),
         concepts=concepts_section(found, look),
         beyond=beyond_section(found, look),

@@ -36,7 +36,10 @@ class Values(NamedTuple):
 
 
 class Study(NamedTuple):
-    """What training left, and what explaining left: `alignment`, `concepts` and `audit` are None before that."""
+    """What training left, and what explaining left: `alignment`, `concepts` and `audit` are None before that.
+
+    `seeds` is None unless an arm has many.
+    """
 
     folder: Path
     config: dict
@@ -50,6 +53,7 @@ class Study(NamedTuple):
     alignment: Values | None
     concepts: Values | None
     audit: Values | None
+    seeds: Values | None
 
     @property
     def reference(self) -> str:
@@ -123,6 +127,7 @@ def load(folder: Path) -> Study:
         alignment=optional(folder / 'results' / 'alignment.parquet', read_values),
         concepts=optional(folder / 'results' / 'concepts.parquet', read_values),
         audit=optional(folder / 'results' / 'audit.parquet', read_values),
+        seeds=optional(folder / 'results' / 'seeds.parquet', read_values),
     )
 
 

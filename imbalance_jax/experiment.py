@@ -15,6 +15,7 @@ from imbalance_jax import (
     calibration,
     data,
     datasets,
+    ensembles,
     inspection,
     loop,
     losses,
@@ -30,8 +31,9 @@ from imbalance_jax import (
 )
 from imbalance_jax import progress as display
 from imbalance_jax.attribution import activations
+from imbalance_jax.checks import check_same_data, check_splits
 from imbalance_jax.crew import Crew, Functions, Run
-from imbalance_jax.datasets.store import SPLITS, Dataset
+from imbalance_jax.datasets.store import Dataset
 from imbalance_jax.names import lookup
 from imbalance_jax.provenance import stage
 from imbalance_jax.writer import claim, lock, read_arrays, read_json, write_arrays, write_json, write_table
@@ -99,13 +101,6 @@ def make_plan(ready: Run, setting: ConfigDict, workdir: Path) -> tuple[planning.
     return plan, crew
 
 
-def check_same_data(dataset: Dataset, workdir: Path) -> None:
-    """Raises ValueError if `workdir` was begun with other data: files of the source may have changed since."""
-    path = Path(workdir) / 'data.json'
-    if path.exists() and read_json(path)['fingerprint'] != dataset.info['fingerprint']:
-        raise ValueError(f'{workdir} was begun with other data than {dataset.info["name"]} is now: take another.')
-
-
 def train_into(workdir: Path, ready: Run, dataset: Dataset, setting: ConfigDict, profile: bool) -> None:
     """Describes the members and the data, trains, and leaves predictions.npz as the last act."""
     write_json(workdir / 'members.json', ready.rows)
@@ -135,22 +130,6 @@ def load_dataset(config: ConfigDict) -> Dataset:
     with display.show(f'prepare {name}') as update:
         dataset = datasets.load(name, Path(config.data.folder), options, update)
     return data.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
-
-
-def check_splits(dataset: Dataset) -> None:
-    """Raises ValueError if validation cannot choose a best epoch, or a split is empty.
-
-    A class that a split has no image of is said: nothing can be learned of it there, or measured.
-    """
-    for split in SPLITS:
-        arrays = data.split_arrays(dataset, split)
-        if not len(arrays.images):
-            raise ValueError(f'The {split} split of {dataset.info["name"]} is empty.')
-        if split == 'validation' and not np.minimum(*data.class_counts(arrays)).any():
-            raise ValueError('No class has both positives and negatives in the validation split: AUROC is undefined.')
-        absent = [name for name, count in zip(dataset.classes, data.class_counts(arrays)[0], strict=True) if not count]
-        if absent and processes.leads():
-            print(f'No image of the {split} split has {", ".join(absent)}.', flush=True)
 
 
 def build_model(config: ConfigDict, num_classes: int):
@@ -298,15 +277,19 @@ def distributions(draws: list[tuple], labels: np.ndarray, epochs: int, epoch: in
 
 
 def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path) -> None:
-    """results/performance, from predictions.npz alone."""
+    """results/performance, and results/seeds where an arm has many, from predictions.npz alone."""
     predictions, arrays = read_arrays(workdir / 'predictions.npz'), data.split_arrays(dataset, 'train')
     correct = partial(calibration.corrected, members, build_losses(members, arrays), arrays)
-    rows = []
+    rows, noise = [], []
     for split in ('validation', 'test'):
         index, logits = dataset.rows(split), predictions[f'logits_{split}']
         probabilities = calibration.probabilities(logits), calibration.probabilities(correct(logits))
-        truth = (array[index] for array in (dataset.labels, dataset.label_mask, dataset.patient))
+        truth = [array[index] for array in (dataset.labels, dataset.label_mask, dataset.patient)]
         options = (config.reference, config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
         found = performance.rows(members, *probabilities, *truth, predictions['alive'], dataset.classes, *options)
         rows += [{**row, 'split': split} for row in found]
+        found = ensembles.rows(members, probabilities[0], *truth[:2], predictions['alive'], options[-1])
+        noise += [{**row, 'split': split} for row in found]
     write_table(workdir, 'performance', rows)
+    if noise:
+        write_table(workdir, 'seeds', noise)

@@ -17,6 +17,7 @@ ALLOWED = {
     'cache': set(),
     'calibration': {'data', 'losses', 'population', 'samplers'},
     'checkpoint': set(),
+    'checks': {'data', 'datasets', 'processes', 'writer'},
     'cli': {
         'cluster', 'collect', 'experiment', 'explain', 'fields', 'hyper', 'inspection', 'jobs', 'plans', 'stopping',
         'sweep',
@@ -28,6 +29,7 @@ ALLOWED = {
     'data': {'datasets'},
     'datasets': {'locks'},
     'encoding': {'concepts', 'tables'},
+    'ensembles': {'metrics', 'tables'},
     'estimate': set(),
     'fields': set(),
     'files': set(),
