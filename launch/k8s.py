@@ -6,6 +6,7 @@ The volume claim, mounted at --mount in every pod, holds the plan, its results a
 plan as pods see it; the same file must be readable here, under --local if its name is another.
 """
 
+import shlex
 from pathlib import Path
 
 import yaml
@@ -39,7 +40,7 @@ def main() -> None:
     given = arguments.parse_args()
     jobs = unfinished(given.local or given.plan)
     sets = [one_pod_each(given, jobs)] if given.hosts == 1 else [together(given, job) for job in jobs]
-    send(['kubectl', 'apply', '-f', '-'], yaml.safe_dump_all(sets, sort_keys=False), given.dry_run)
+    send(['kubectl', 'apply', '-f', '-'], yaml.safe_dump_all(sets, sort_keys=False, width=1000), given.dry_run)
 
 
 def one_pod_each(given, jobs: list) -> dict:
@@ -78,7 +79,7 @@ def together(given, job) -> dict:
 
 
 def _line(given) -> str:
-    return ' '.join(work(given.plan, '"$1"', 0.9 * given.grace, INSTALLED))
+    return shlex.join(work(given.plan, 'ID', 0.9 * given.grace, INSTALLED)).replace('--job=ID', '--job="$1"')
 
 
 def _pod(given, words: list[str], environment: list[dict]) -> dict:
