@@ -12,6 +12,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 KEEP = 2
+TRIES = 3
 SMALL = 4096  # bytes that a file takes beside what is in it
 
 
@@ -37,17 +38,24 @@ def save(folder: Path, step: int, tree: Any) -> None:
     Raises OSError if there is no room, or it cannot be written for another reason; the steps before are as they were.
     """
     _require_room(folder, step, tree)
-    try:
-        with _open(folder) as checkpointer:
-            for found in list(checkpointer.checkpoints):
-                if found.step >= step:
-                    checkpointer.delete(found.step)
-            saved = checkpointer.save(step, tree, custom_metadata={'crc32': _checksums(tree)})
-    except Exception as error:  # Orbax wraps whatever went wrong below it
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise OSError(f'Checkpoint {step} could not be saved in {folder}: {reason}') from error
-    if not saved:
-        raise OSError(f'Checkpoint {step} could not be saved in {folder}.')
+    for left in reversed(range(TRIES)):
+        try:
+            _save(folder, step, tree)
+            return
+        except Exception as error:  # Orbax wraps whatever went wrong below it
+            reason = str(error.__cause__ or error).strip().splitlines()[0]
+            # Orbax waits for its threads by the time of day: a clock that is set forward looks like one that hangs.
+            if not left or 'timeout' not in reason.lower():
+                raise OSError(f'Checkpoint {step} could not be saved in {folder}: {reason}') from error
+
+
+def _save(folder: Path, step: int, tree: Any) -> None:
+    with _open(folder) as checkpointer:
+        for found in list(checkpointer.checkpoints):
+            if found.step >= step:
+                checkpointer.delete(found.step)
+        if not checkpointer.save(step, tree, custom_metadata={'crc32': _checksums(tree)}):
+            raise OSError('Orbax did not say why')
 
 
 def _require_room(folder: Path, step: int, tree: Any) -> None:

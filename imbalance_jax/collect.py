@@ -1,10 +1,11 @@
 """The tables of all populations of a plan as one, with what tells them apart in front, and what made them."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
 
-from imbalance_jax.files import dumps, read_json
+from imbalance_jax.files import dumps, flatten, read_json
 from imbalance_jax.plans import Job
 from imbalance_jax.provenance import SOFTWARE
 from imbalance_jax.writer import atomic, read_table, write_text
@@ -56,11 +57,18 @@ def check_software(jobs: list[Job]) -> None:
                 told = dumps({name: facts.get(name) for name in SOFTWARE})
                 made.setdefault(told, []).append(f'{stage} of {job.id}')
     if len(made) > 1:
-        shown = '\n  '.join(f'{who[0]} and {len(who) - 1} more: {told}' for told, who in made.items())
+        states = [flatten(json.loads(told)) for told in made]
+        differ = [name for name in sorted(set().union(*states)) if len({state.get(name) for state in states}) > 1]
+        pairs = zip(states, made.values(), strict=True)
+        shown = [f'{who[0]} and {len(who) - 1} more: {_part(state, differ)}' for state, who in pairs]
         raise ValueError(
             f'{len(made)} states of the software made these results. Collect them with --mixed, or do the older ones '
-            f'again (delete their folders):\n  {shown}'
+            'again (delete their folders):' + ''.join(f'\n  {line}' for line in shown)
         )
+
+
+def _part(state: dict, names: list[str]) -> str:
+    return ', '.join(f'{name} {state.get(name)}' for name in names)
 
 
 def _tables(job: Job) -> list[Path]:
