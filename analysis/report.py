@@ -13,7 +13,19 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup, escape
 
-from analysis import attributions, effects, encoded, failures, findings, galleries, panels, study, tables, unit_tables
+from analysis import (
+    attributions,
+    effects,
+    encoded,
+    failures,
+    findings,
+    galleries,
+    panels,
+    seeds,
+    study,
+    tables,
+    unit_tables,
+)
 from analysis.study import EXPLAIN, Study
 from analysis.style import HEAT_STOPS, Look, capital, label, looks, number
 from imbalance_jax.writer import write_text
@@ -69,6 +81,7 @@ def render(found: Study) -> str:
         looked_at=findings.looked_at(found),
         data=data_section(found),
         performance=performance_section(found, look),
+        noise=seeds.section(found, look),
         alignment=alignment_section(found, look),
         attributions=attributions.section(found) if found.methods else {},
         failures=failures.known(found),

@@ -36,7 +36,10 @@ class Values(NamedTuple):
 
 
 class Study(NamedTuple):
-    """What training left, and what explaining left: `alignment`, `concepts` and `audit` are None before that."""
+    """What training left, and what explaining left: `alignment`, `concepts` and `audit` are None before that.
+
+    `seeds` is None unless an arm has many.
+    """
 
     folder: Path
     config: dict
@@ -50,6 +53,7 @@ class Study(NamedTuple):
     alignment: Values | None
     concepts: Values | None
     audit: Values | None
+    seeds: Values | None
     faithfulness: Values | None = None
     shortcut: Values | None = None
 
@@ -127,6 +131,7 @@ def load(folder: Path) -> Study:
         audit=optional(folder / 'results' / 'audit.parquet', read_values),
         faithfulness=optional(folder / 'results' / 'faithfulness.parquet', read_values),
         shortcut=optional(folder / 'results' / 'shortcut.parquet', read_values),
+        seeds=optional(folder / 'results' / 'seeds.parquet', read_values),
     )
 
 

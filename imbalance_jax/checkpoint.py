@@ -1,6 +1,8 @@
 """Checkpoints that are what they were: Orbax, with a checksum of every leaf, falling back to the newest sound step."""
 
+import errno
 import logging
+import shutil
 import zlib
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 KEEP = 2
+TRIES = 3
+SMALL = 4096  # bytes that a file takes beside what is in it
 
 
 def _checksums(tree: Any) -> dict[str, int]:
@@ -19,7 +23,7 @@ def _checksums(tree: Any) -> dict[str, int]:
 
 
 def _open(folder: Path) -> ocp.training.Checkpointer:
-    logging.getLogger('absl').setLevel(logging.ERROR)
+    logging.getLogger('absl').setLevel(logging.CRITICAL)  # what it says of an error, the error says
     policy = ocp.training.preservation_policies.LatestN(KEEP)
     always = ocp.training.save_decision_policies.FixedIntervalPolicy(1)
     return ocp.training.Checkpointer(
@@ -31,13 +35,37 @@ def save(folder: Path, step: int, tree: Any) -> None:
     """Writes a tree of NumPy arrays as `step`, whole or not at all, and keeps the newest two.
 
     Steps from `step` on that are there already did not verify, or this step would not be computed again: they go.
+    Raises OSError if there is no room, or it cannot be written for another reason; the steps before are as they were.
     """
+    _require_room(folder, step, tree)
+    for left in reversed(range(TRIES)):
+        try:
+            _save(folder, step, tree)
+            return
+        except Exception as error:  # Orbax wraps whatever went wrong below it
+            reason = str(error.__cause__ or error).strip().splitlines()[0]
+            # Orbax waits for its threads by the time of day: a clock that is set forward looks like one that hangs.
+            if not left or 'timeout' not in reason.lower():
+                raise OSError(f'Checkpoint {step} could not be saved in {folder}: {reason}') from error
+
+
+def _save(folder: Path, step: int, tree: Any) -> None:
     with _open(folder) as checkpointer:
         for found in list(checkpointer.checkpoints):
             if found.step >= step:
                 checkpointer.delete(found.step)
         if not checkpointer.save(step, tree, custom_metadata={'crc32': _checksums(tree)}):
-            raise OSError(f'Checkpoint {step} could not be saved in {folder}.')
+            raise OSError('Orbax did not say why')
+
+
+def _require_room(folder: Path, step: int, tree: Any) -> None:
+    """Orbax finds out in several threads at once that a disk is full, each of which says so at length."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    needed = sum(np.asarray(leaf).nbytes + SMALL for leaf in jax.tree.leaves(tree))
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        text = f'No space left for checkpoint {step}: it may need {needed / 2**20:,.1f} MiB, and there are'
+        raise OSError(errno.ENOSPC, f'{text} {free / 2**20:,.1f} MiB', str(folder))
 
 
 def restore(folder: Path, template: Any) -> tuple[int, Any] | None:

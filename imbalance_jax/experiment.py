@@ -16,6 +16,7 @@ from imbalance_jax import (
     calibration,
     data,
     datasets,
+    ensembles,
     inspection,
     loop,
     losses,
@@ -32,8 +33,9 @@ from imbalance_jax import (
 )
 from imbalance_jax import progress as display
 from imbalance_jax.attribution import activations
+from imbalance_jax.checks import check_same_data, check_splits
 from imbalance_jax.crew import Crew, Functions, Run
-from imbalance_jax.datasets.store import SPLITS, Dataset
+from imbalance_jax.datasets.store import Dataset
 from imbalance_jax.names import lookup
 from imbalance_jax.provenance import stage
 from imbalance_jax.writer import claim, lock, read_arrays, read_json, write_arrays, write_json, write_table
@@ -101,13 +103,6 @@ def make_plan(ready: Run, setting: ConfigDict, workdir: Path) -> tuple[planning.
     return plan, crew
 
 
-def check_same_data(dataset: Dataset, workdir: Path) -> None:
-    """Raises ValueError if `workdir` was begun with other data: files of the source may have changed since."""
-    path = Path(workdir) / 'data.json'
-    if path.exists() and read_json(path)['fingerprint'] != dataset.info['fingerprint']:
-        raise ValueError(f'{workdir} was begun with other data than {dataset.info["name"]} is now: take another.')
-
-
 def train_into(workdir: Path, ready: Run, dataset: Dataset, setting: ConfigDict, profile: bool) -> None:
     """Describes the members and the data, trains, and leaves predictions.npz as the last act."""
     write_json(workdir / 'members.json', ready.rows)
@@ -139,16 +134,6 @@ def load_dataset(config: ConfigDict) -> Dataset:
     return data.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
 
 
-def check_splits(dataset: Dataset) -> None:
-    """Raises ValueError if validation cannot choose a best epoch, or a split is empty."""
-    for split in SPLITS:
-        arrays = data.split_arrays(dataset, split)
-        if not len(arrays.images):
-            raise ValueError(f'The {split} split of {dataset.info["name"]} is empty.')
-        if split == 'validation' and not np.minimum(*data.class_counts(arrays)).any():
-            raise ValueError('No class has both positives and negatives in the validation split: AUROC is undefined.')
-
-
 def build_model(config: ConfigDict, num_classes: int):
     """The config's model."""
     return models.make(config.model.name, num_classes, **config.model.get(config.model.name, {}))
@@ -168,11 +153,15 @@ def check_explanation(config: ConfigDict, model, image_shape: tuple[int, int, in
         run = partial(found, lambda x: x.mean((1, 2, 3)), **options, **key)
         try:
             jax.eval_shape(run, image)
-        except (TypeError, ZeroDivisionError) as error:
-            raise ValueError(f'config.attribution.{method} is {options}: {error}') from error
+        except (TypeError, ZeroDivisionError, OverflowError) as error:
+            raise ValueError(f'config.attribution.{method} is {options}: {_one_line(error)}') from error
     for metric in config.attribution.metrics:
         lookup(alignment.METRICS, metric, 'alignment metric')
-    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), image, mutable=['params', 'batch_stats']))
+    try:
+        variables = jax.eval_shape(lambda: model.init(jax.random.key(0), image, mutable=['params', 'batch_stats']))
+    except (TypeError, AttributeError, OverflowError) as error:
+        options = dict(config.model.get(config.model.name, {}))
+        raise ValueError(f'config.model.{config.model.name} is {options}: {_one_line(error)}') from error
     activations.last_stage(model, variables, image_shape, config.attribution.layer)
     height, width, _ = activations.layer_shape(model, variables, image_shape, config.concepts.layer)
     images = min(num_images, config.concepts.max_images)
@@ -181,6 +170,10 @@ def check_explanation(config: ConfigDict, model, image_shape: tuple[int, int, in
     if config.concepts.quantile * positions < 1:
         share = f'{config.concepts.quantile} of the {positions} positions of the layer in the test images'
         raise ValueError(f'config.concepts.quantile: {share} is less than one; take a larger share or more images.')
+
+
+def _one_line(error: Exception) -> str:
+    return ' '.join(str(error).split())
 
 
 def _options(method, given: dict) -> dict:
@@ -194,7 +187,10 @@ def _options(method, given: dict) -> dict:
 
 
 def check_blocks(config: ConfigDict) -> None:
-    """Raises ValueError for a block of options of a data set, model or attribution method that there is not."""
+    """Raises ValueError for a block of options of a data set, model or attribution method that there is not.
+
+    So it does for an option that the function of that name does not take, in use or not.
+    """
     known = {
         'data': (datasets.DATASETS, 'data set'),
         'model': (models.MODELS, 'model'),
@@ -203,7 +199,10 @@ def check_blocks(config: ConfigDict) -> None:
     for block, (table, what) in known.items():
         for name, value in config[block].items():
             if isinstance(value, ConfigDict) and (block, name) != ('data', 'imbalance'):
-                lookup(table, name, f'{what} in config.{block}:')
+                found = lookup(table, name, f'{what} in config.{block}:')
+                options = inspect.signature(found.make if block == 'data' else found).parameters
+                for option in value:
+                    lookup(options, option, f'option of {what} {name!r}:')
 
 
 def build_losses(members: list[dict], arrays: data.Arrays) -> list:
@@ -291,15 +290,19 @@ def distributions(draws: list[tuple], labels: np.ndarray, epochs: int, epoch: in
 
 
 def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path) -> None:
-    """results/performance, from predictions.npz alone."""
+    """results/performance, and results/seeds where an arm has many, from predictions.npz alone."""
     predictions, arrays = read_arrays(workdir / 'predictions.npz'), data.split_arrays(dataset, 'train')
     correct = partial(calibration.corrected, members, build_losses(members, arrays), arrays)
-    rows = []
+    rows, noise = [], []
     for split in ('validation', 'test'):
         index, logits = dataset.rows(split), predictions[f'logits_{split}']
         probabilities = calibration.probabilities(logits), calibration.probabilities(correct(logits))
-        truth = (array[index] for array in (dataset.labels, dataset.label_mask, dataset.patient))
+        truth = [array[index] for array in (dataset.labels, dataset.label_mask, dataset.patient)]
         options = (config.reference, config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
         found = performance.rows(members, *probabilities, *truth, predictions['alive'], dataset.classes, *options)
         rows += [{**row, 'split': split} for row in found]
+        found = ensembles.rows(members, probabilities[0], *truth[:2], predictions['alive'], options[-1])
+        noise += [{**row, 'split': split} for row in found]
     write_table(workdir, 'performance', rows)
+    if noise:
+        write_table(workdir, 'seeds', noise)

@@ -1,6 +1,5 @@
 """The training loop of a population: waves, epochs, evaluation, best weights, checkpoints, signals; no arithmetic."""
 
-import signal
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,16 +8,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from imbalance_jax import checkpoint, processes, profiling
+from imbalance_jax import checkpoint, processes, profiling, stopping
 from imbalance_jax import progress as display
 from imbalance_jax.crew import Crew, Run, enlist, order_of, predict, train_steps
 from imbalance_jax.metrics import macro
 from imbalance_jax.planning import Plan
+from imbalance_jax.stopping import RESUMABLE
 from imbalance_jax.train import State
 from imbalance_jax.writer import append_metrics, rewind_metrics
 
-SIGNALS = [name for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name)]
-RESUMABLE = 75  # exit status after a signal: all is saved, the same command goes on (EX_TEMPFAIL)
 REPACK = 0.75  # members leave the program when the queue of a device falls to this share: each time is a compilation
 
 
@@ -65,7 +63,7 @@ def fit(run: Run, plan: Plan, workdir: Path, images: Mapping, crew: Crew | None 
     Returns the outcome, and the logits [P,N,K] of the images with the best variables. SIGTERM and SIGUSR1 save at the
     next dispatch and leave with exit status 75. Raises FloatingPointError when no member of a wave is alive any more.
     """
-    stop, outcomes, logits = _catch_signals(), [], []
+    before, stop, outcomes, logits = stopping.handlers(), _catch_signals(), [], []
     for wave in range(len(plan.waves)):
         part, folder = _wave(run, plan, wave, workdir)
         name = 'train' if len(plan.waves) == 1 else f'train, wave {wave + 1} of {len(plan.waves)}'
@@ -73,7 +71,7 @@ def fit(run: Run, plan: Plan, workdir: Path, images: Mapping, crew: Crew | None 
         crew = profile = None
         outcomes.append(_outcome(progress))
         logits.append({name: predict(part, plan.strategy, progress.best, x) for name, x in images.items()})
-    _release_signals()
+    stopping.restore(before)  # what comes after training is short and can be repeated
     return _join(outcomes), _join(logits)
 
 
@@ -109,15 +107,8 @@ def _start(crew: Crew) -> Progress:
 def _catch_signals() -> list:
     """A list that stays empty until the process is asked to stop."""
     asked = []
-    for name in SIGNALS:
-        signal.signal(getattr(signal, name), lambda number, frame: asked.append(number))
+    stopping.catch(lambda number, frame: asked.append(number))
     return asked
-
-
-def _release_signals() -> None:
-    """What comes after training is short and can be repeated: a signal ends it as usual."""
-    for name in SIGNALS:
-        signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 def _fit_wave(run: Run, strategy: str, workdir: Path, folder: Path, crew, stop: list, profile, name: str) -> Progress:

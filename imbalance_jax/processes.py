@@ -7,23 +7,26 @@ import jax
 import numpy as np
 from jax.experimental import multihost_utils
 
-VARIABLES = ('JAX_COORDINATOR_ADDRESS', 'JAX_NUM_PROCESSES', 'JAX_PROCESS_ID')
+from imbalance_jax import cluster
+from imbalance_jax.cluster import VARIABLES
+
+PATIENCE = 1800  # seconds for the others to come: the first may still be explaining the population before
 
 
 def join() -> None:
-    """Joins the other processes, if the environment names a coordinator; call it before JAX computes anything.
+    """Joins the other processes, if the environment says that there are any; call it before JAX computes anything.
 
-    JAX_COORDINATOR_ADDRESS=host:port, JAX_NUM_PROCESSES and JAX_PROCESS_ID (from 0) are wanted together; ValueError
-    otherwise.
+    Of processes that users name by hand, VARIABLES are wanted together; ValueError otherwise. Those of SLURM, TPU and
+    Kubernetes are found by JAX.
     """
-    given = {name: os.environ.get(name, '') for name in VARIABLES}
-    if not given['JAX_COORDINATOR_ADDRESS'] or together():
+    kind = cluster.place().kind
+    if kind == 'alone' or together():
         return
-    count, number = (given[name] for name in VARIABLES[1:])
-    if not (count.isdecimal() and number.isdecimal() and int(number) < int(count)):
-        said = ', '.join(f'{name}={value!r}' for name, value in given.items())
-        raise ValueError(f'Several processes need an address, their number, and each its own from 0 on: {said}.')
-    jax.distributed.initialize(given['JAX_COORDINATOR_ADDRESS'], int(count), int(number))
+    if kind == 'named':
+        address, count, number = (os.environ[name] for name in VARIABLES)
+        jax.distributed.initialize(address, int(count), int(number), initialization_timeout=PATIENCE)
+    else:
+        jax.distributed.initialize(initialization_timeout=PATIENCE)
 
 
 def together() -> bool:
@@ -33,7 +36,7 @@ def together() -> bool:
 
 def leads() -> bool:
     """Whether this process is the first, which alone writes files. True without others."""
-    return jax.process_index() == 0 if together() else os.environ.get('JAX_PROCESS_ID', '0') in ('', '0')
+    return jax.process_index() == 0 if together() else cluster.leads()
 
 
 def agree(value) -> np.ndarray:

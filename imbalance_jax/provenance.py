@@ -1,5 +1,7 @@
 """Where a result comes from: versions, device, command and time of every stage, in provenance.json."""
 
+import functools
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -16,6 +18,7 @@ from imbalance_jax.writer import read_json, write_json
 
 PACKAGES = ('imbalance-jax', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'tensorflow-datasets', 'numpy')
 PACKAGES += ('scipy', 'pandas', 'ml-collections')
+SOFTWARE = ('python', 'versions', 'source')
 
 
 def processor() -> str:
@@ -27,6 +30,15 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
+@functools.cache
+def source() -> str:
+    """Sixteen hexadecimal digits of the package's own code: a version number stays while code is being written."""
+    digest, folder = hashlib.sha256(), Path(__file__).parent
+    for path in sorted(folder.rglob('*.py')):
+        digest.update(f'{path.relative_to(folder)}\n'.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def environment() -> dict:
     """Versions and devices of this process. Starts JAX's backend."""
     devices = jax.devices()
@@ -34,6 +46,7 @@ def environment() -> dict:
     return {
         'python': platform.python_version(),
         'versions': {name: importlib.metadata.version(name) for name in PACKAGES},
+        'source': source(),
         'device': kind,
         'devices': len(devices),
         'platform': devices[0].platform,
@@ -44,7 +57,10 @@ def environment() -> dict:
 
 @contextmanager
 def stage(workdir: Path, name: str, **facts):
-    """Records one stage. A stage that was interrupted and resumed adds up its seconds and counts its starts."""
+    """Records one stage. A stage that was interrupted and resumed adds up its seconds and counts its starts.
+
+    What other software had a part in it before is kept in `before`.
+    """
     path = Path(workdir) / 'provenance.json'
     start = time.monotonic()
     record = {
@@ -60,4 +76,7 @@ def stage(workdir: Path, name: str, **facts):
         before = known.get(name, {'seconds': 0.0, 'starts': 0})
         record['seconds'] = round(before['seconds'] + time.monotonic() - start, 1)
         record['starts'] = before['starts'] + 1
+        others = [*before.get('before', []), {key: before[key] for key in SOFTWARE if key in before}]
+        now = {key: record[key] for key in SOFTWARE}
+        record['before'] = [one for i, one in enumerate(others) if one and one != now and one not in others[:i]]
         write_json(path, {**known, name: record})

@@ -1,9 +1,6 @@
 """The working directory: the only thing that training, explaining and analysis share. Every file appears whole."""
 
-import fcntl
 import json
-import os
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable
@@ -13,32 +10,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from imbalance_jax import files, locks
+from imbalance_jax.files import read_json
 from imbalance_jax.processes import leads
 
-UNFINISHED = '.unfinished'
 COLUMNS = ('arm', 'loss', 'sampler', 'seed', 'class', 'split', 'method', 'metric', 'value', 'n')
 
 
 def atomic(path: Path, write: Callable) -> None:
-    """Calls `write(binary file)` on a temporary neighbour of `path` and renames it: a reader never sees half a file.
-
-    Of several processes that work as one, only the first writes, here and elsewhere in this file.
-    """
-    if not leads():
-        return
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix=UNFINISHED)
-    try:
-        with os.fdopen(handle, 'wb') as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    finally:
-        if os.path.exists(name):
-            os.unlink(name)
+    """`files.atomic`; of several processes that work as one, only the first writes, here and elsewhere in this file."""
+    if leads():
+        files.atomic(path, write)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -46,11 +28,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value) -> None:
-    write_text(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + '\n')
-
-
-def read_json(path: Path):
-    return json.loads(Path(path).read_text())
+    write_text(path, files.dumps(value, indent=1) + '\n')
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
@@ -85,20 +63,15 @@ def part(path: Path, source: Path, make: Callable[[], dict[str, np.ndarray]]) ->
 
 @contextmanager
 def lock(workdir: Path):
-    """Holds `workdir` for this process; ValueError if another process on this machine holds it.
+    """Holds `workdir` for this process; ValueError, naming the other, if another process holds it.
 
     What a killed process left half-written is removed.
     """
     if not leads():
         yield
         return
-    Path(workdir).mkdir(parents=True, exist_ok=True)
-    with open(Path(workdir) / '.lock', 'w') as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ValueError(f'Another process is at work in {workdir}. Wait for it, or stop it.') from error
-        for left in Path(workdir).rglob(f'.*{UNFINISHED}'):
+    with locks.hold(Path(workdir) / '.lock', str(workdir)):
+        for left in Path(workdir).rglob(f'.*{files.UNFINISHED}'):
             left.unlink()
         yield
 
@@ -106,23 +79,11 @@ def lock(workdir: Path):
 def claim(workdir: Path, config: dict) -> None:
     """Makes `workdir` the place of this config, or raises ValueError naming the fields in which its config differs."""
     path = Path(workdir) / 'config.json'
-    if path.exists():
-        old, new = flatten(read_json(path)), flatten(json.loads(json.dumps(config)))
-        changed = [f'{k}: {old.get(k)!r} -> {new.get(k)!r}' for k in sorted(old | new) if old.get(k) != new.get(k)]
-        if changed:
-            shown = '\n  '.join(changed)
-            raise ValueError(f'{workdir} holds a run of another config. Take another --workdir, or undo:\n  {shown}')
-    else:
+    if not path.exists():
         write_json(path, config)
-
-
-def flatten(tree: dict, prefix: str = '') -> dict:
-    """{'a': {'b': 1}} as {'a.b': 1}."""
-    flat = {}
-    for key, value in tree.items():
-        name = f'{prefix}{key}'
-        flat.update(flatten(value, f'{name}.') if isinstance(value, dict) and value else {name: value})
-    return flat
+    elif changed := files.differences(read_json(path), config):
+        shown = '\n  '.join(changed)
+        raise ValueError(f'{workdir} holds a run of another config. Take another --workdir, or undo:\n  {shown}')
 
 
 def append_metrics(workdir: Path, rows: Iterable[dict]) -> None:

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / 'imbalance_jax'
 KNOW_EVERYONE = {'experiment', 'explain'}
-LEAVES = {'names'}
+LEAVES = {'files', 'names'}
 ALLOWED = {
     'alignment': set(),
     'attribution': set(),
@@ -17,21 +17,34 @@ ALLOWED = {
     'cache': set(),
     'calibration': {'data', 'losses', 'population', 'samplers'},
     'checkpoint': set(),
-    'cli': {'experiment', 'explain', 'fields', 'inspection', 'writer'},
+    'checks': {'data', 'datasets', 'processes', 'writer'},
+    'cli': {
+        'cluster', 'collect', 'experiment', 'explain', 'fields', 'hyper', 'inspection', 'jobs', 'plans', 'stopping',
+        'sweep',
+    },
+    'cluster': set(),
+    'collect': {'plans', 'provenance', 'writer'},
     'concepts': set(),
     'crew': {'data', 'placement', 'population'},
     'data': {'datasets'},
-    'datasets': set(),
+    'datasets': {'locks'},
     'encoding': {'concepts', 'statistics', 'tables'},
+    'ensembles': {'metrics', 'tables'},
+    'estimate': set(),
     'faithfulness': {'attribution'},
     'fields': {'writer'},
+    'files': set(),
+    'hyper': set(),
     'inspection': {'datasets', 'tables'},
     'interventions': {'attribution', 'concepts', 'data', 'probing', 'ranking'},
+    'jobs': {'locks', 'plans', 'stopping'},
     'kinship': {'concepts', 'probing', 'progress', 'statistics', 'tables'},
     'localisation': {'metrics', 'regions', 'statistics', 'tables'},
+    'locks': set(),
     'mapping': {'alignment', 'attribution', 'data', 'progress', 'regions'},
     'loop': {
-        'checkpoint', 'crew', 'metrics', 'planning', 'processes', 'profiling', 'progress', 'train', 'writer',
+        'checkpoint', 'crew', 'metrics', 'planning', 'processes', 'profiling', 'progress', 'stopping', 'train',
+        'writer',
     },
     'losses': set(),
     'metrics': set(),
@@ -40,9 +53,10 @@ ALLOWED = {
     'performance': {'metrics', 'statistics', 'tables'},
     'placement': {'population'},
     'planning': {'cache', 'crew', 'placement', 'processes'},
+    'plans': {'estimate', 'sweep'},
     'population': set(),
     'probing': {'concepts', 'datasets', 'placement', 'progress', 'regions'},
-    'processes': set(),
+    'processes': {'cluster'},
     'profiling': set(),
     'progress': {'processes'},
     'provenance': {'writer'},
@@ -52,10 +66,12 @@ ALLOWED = {
     'scrutiny': {'attribution', 'faithfulness', 'mapping', 'progress', 'regions', 'tables'},
     'shortcut': {'alignment', 'data', 'datasets', 'mapping', 'metrics', 'progress', 'regions', 'tables'},
     'statistics': set(),
+    'stopping': set(),
+    'sweep': set(),
     'tables': {'statistics'},
     'train': {'losses'},
     'unit_study': {'concepts', 'encoding', 'interventions', 'kinship', 'probing', 'statistics', 'writer'},
-    'writer': {'processes'},
+    'writer': {'locks', 'processes'},
 }
 
 

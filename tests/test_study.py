@@ -180,6 +180,23 @@ def test_asked_to_stop_it_saves_within_an_epoch_and_resumes_to_the_same(study, t
     assert (tmp_path / 'metrics.jsonl').read_bytes() == (study / 'metrics.jsonl').read_bytes()
 
 
+def test_a_clock_that_jumps_changes_nothing(study, tiny_config, tmp_path, monkeypatch):
+    """A day forth and two back; nothing but the record of when it was depends on the time of day."""
+    draw, now, jumps, offset = random.Random(0), time.time, [-2e5, 1e5], [0.0]
+
+    def jumping() -> float:
+        if jumps and draw.random() < 0.02:
+            offset[0] += jumps.pop()
+        return now() + offset[0]
+
+    monkeypatch.setattr(time, 'time', jumping)
+    experiment.run(tiny_config, tmp_path)
+    assert not jumps
+    monkeypatch.undo()
+    assert (tmp_path / 'predictions.npz').read_bytes() == (study / 'predictions.npz').read_bytes()
+    assert (tmp_path / 'metrics.jsonl').read_bytes() == (study / 'metrics.jsonl').read_bytes()
+
+
 def test_a_member_that_diverges_is_frozen_flagged_and_alone(study, tiny_config, tmp_path):
     config = copy.deepcopy(tiny_config)
     with config.unlocked():

@@ -199,6 +199,11 @@ def fingerprint(folder: Path, split: str = 'official') -> str:
     return digest.hexdigest()[:16]
 
 
+def config_name(folder: Path, *, image_size=224, split='official', validation_fraction=0.1) -> str:
+    """The name of what TFDS prepares from these files with these options."""
+    return f'{split}-{image_size}-validation{validation_fraction}-{fingerprint(folder, split)}'
+
+
 def _official(files: tuple[Path, ...], fraction: float) -> tuple[list[Labels], dict[str, list[str]]]:
     table, lists = read_labels(files[0]), [read_list(path) for path in files[1:]]
     train_val, test = (np.isin(table.image, names) for names in lists)

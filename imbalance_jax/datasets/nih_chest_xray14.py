@@ -94,6 +94,12 @@ def inputs(*, manual_dir: Path, split: str = 'official', **_: Any) -> dict[str, 
     return {'fingerprint': nih.fingerprint(Path(manual_dir), split)}
 
 
+def leftovers(*, manual_dir: Path, tfds_dir: Path, **options: Any) -> list[Path]:
+    """What TFDS has left of an interrupted preparation of the same options and files."""
+    folder = Path(tfds_dir) / 'nih_chest_xray14' / nih.config_name(manual_dir, **options)
+    return list(folder.glob('incomplete.*'))
+
+
 def _dataset(images: np.ndarray, examples: list[dict[str, Any]], options: dict, problems: dict) -> Dataset:
     labels = np.stack([example['labels'] for example in examples])
     regions = [len(example['boxes']) for example in examples]

@@ -164,7 +164,8 @@ def _check(options: dict) -> None:
     for name, (low, high) in RANGES.items():
         value = options[name]
         whole = name in ('image_size', 'num_patients', 'seed')
-        if not isinstance(value, numbers.Integral if whole else numbers.Real) or not low <= value <= high:
+        sound = isinstance(value, numbers.Integral if whole else numbers.Real) and low <= value <= high
+        if not sound or value == np.inf:
             bounds = f'at least {low}' if high == np.inf else f'from {low} to {high}'
             raise ValueError(f'{name} is {value!r}; it must be a {"whole " if whole else ""}number {bounds}.')
     if options['shortcut_class']:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from imbalance_jax.files import naming
+
 SPLITS = ('train', 'validation', 'test')
 LEFT_OUT = 255
 FORMAT = 1
@@ -83,14 +85,20 @@ def save(dataset: Dataset, folder: Path) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f'.{folder.name}.'))
     try:
-        for name in ARRAYS:
-            np.save(partial / f'{name}.npy', getattr(dataset, name), allow_pickle=False)
-        crc32 = {name: _crc32(partial / f'{name}.npy') for name in ARRAYS}
-        (partial / 'info.json').write_text(json.dumps({'info': dataset.info, 'crc32': crc32}, indent=1))
+        with naming(folder):
+            for name in ARRAYS:
+                np.save(partial / f'{name}.npy', getattr(dataset, name), allow_pickle=False)
+            crc32 = {name: _crc32(partial / f'{name}.npy') for name in ARRAYS}
+            (partial / 'info.json').write_text(json.dumps({'info': dataset.info, 'crc32': crc32}, indent=1))
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """What `save` has left of `folder` where it was killed; only for whoever alone saves there."""
+    return [path for path in Path(folder).parent.glob(f'.{Path(folder).name}.*') if path.is_dir()]
 
 
 def load(folder: Path) -> Dataset:
@@ -104,4 +112,11 @@ def load(folder: Path) -> Dataset:
     for name in ARRAYS:
         if not (folder / f'{name}.npy').exists() or _crc32(folder / f'{name}.npy') != crc32[name]:
             raise ValueError(f'{folder / name}.npy does not match its checksum: the prepared data set is damaged.')
-    return Dataset(**{name: np.load(folder / f'{name}.npy', allow_pickle=False) for name in ARRAYS}, info=info)
+    return Dataset(**{name: _read(folder / f'{name}.npy') for name in ARRAYS}, info=info)
+
+
+def _read(path: Path) -> np.ndarray:
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f'{path} is no array that can be loaded safely ({error}).') from error

@@ -144,8 +144,8 @@ def prepare(
     TFDS writes to `incomplete.*` and renames as its last act. Raises as `nih.read_split`, `nih.read_boxes` and
     `nih.find_images` do, and ValueError for a split without images.
     """
-    name = f'{split}-{image_size}-validation{validation_fraction}-{nih.fingerprint(manual_dir, split)}'
-    config = NihConfig(name=name, image_size=image_size, split=split, validation_fraction=validation_fraction)
+    options = {'image_size': image_size, 'split': split, 'validation_fraction': validation_fraction}
+    config = NihConfig(name=nih.config_name(manual_dir, **options), **options)
     with _quiet():
         builder = NihChestXray14(data_dir=tfds_dir, config=config)
         builder.progress = progress

@@ -1,0 +1,74 @@
+"""Files that appear whole or not at all, and plain data in them; quick to import, for what must answer at once."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+UNFINISHED = '.unfinished'
+
+
+@contextlib.contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError that does not say of which file it speaks, as of a full disk, says it of `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None or error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def atomic(path: Path, write: Callable) -> None:
+    """Calls `write(binary file)` on a temporary neighbour of `path` and renames it: a reader never sees half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix=UNFINISHED)
+    try:
+        with naming(path):
+            with os.fdopen(handle, 'wb') as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, path)
+    finally:
+        if os.path.exists(name):
+            os.unlink(name)
+
+
+def write_text(path: Path, text: str) -> None:
+    """The text as a file, in UTF-8."""
+    atomic(path, lambda file: file.write(text.encode()))
+
+
+def dumps(value, **options) -> str:
+    """JSON with sorted keys: equal values give equal text. NaN is refused, which no other reader would understand."""
+    return json.dumps(value, sort_keys=True, allow_nan=False, **options)
+
+
+def write_json(path: Path, value) -> None:
+    """A value as a JSON file."""
+    write_text(path, dumps(value, indent=1) + '\n')
+
+
+def read_json(path: Path):
+    """The value of a JSON file."""
+    return json.loads(Path(path).read_text())
+
+
+def flatten(tree: dict, prefix: str = '') -> dict:
+    """{'a': {'b': 1}} as {'a.b': 1}."""
+    flat = {}
+    for key, value in tree.items():
+        name = f'{prefix}{key}'
+        flat.update(flatten(value, f'{name}.') if isinstance(value, dict) and value else {name: value})
+    return flat
+
+
+def differences(old: dict, new: dict) -> list[str]:
+    """'field: old -> new' for every field in which two configs, as plain data, differ."""
+    old, new = flatten(old), flatten(json.loads(json.dumps(new)))
+    return [f'{k}: {old.get(k)!r} -> {new.get(k)!r}' for k in sorted(old | new) if old.get(k) != new.get(k)]

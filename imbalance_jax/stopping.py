@@ -1,0 +1,84 @@
+"""Asked to stop: a process leaves with exit status 75, and what it has is kept; the same command goes on with it."""
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h: try again
+SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name)]
+PR_SET_PDEATHSIG = 1
+
+
+def catch(handler: Callable) -> None:
+    """Sets a handler for all signals that ask to stop."""
+    for number in SIGNALS:
+        signal.signal(number, handler)
+
+
+def handlers() -> dict:
+    """What is set now, for `restore`."""
+    return {number: signal.getsignal(number) for number in SIGNALS}
+
+
+def restore(before: dict) -> None:
+    """Sets the handlers that `handlers` gave."""
+    for number, handler in before.items():
+        signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def leave_when_asked(grace: float = 0.0) -> None:
+    """From now on a signal ends the process with status 75, at the next line of Python that the main thread runs.
+
+    Training puts its own handler in the place of this one, to save first. grace: seconds after which the process ends
+    with 75 wherever it is, in a compilation, say; every file is whole at any time. 0 for never.
+    """
+
+    def leave(number, frame):
+        raise SystemExit(RESUMABLE)
+
+    catch(leave)
+    if grace > 0:
+        _end_after(grace)
+
+
+def _end_after(grace: float) -> None:
+    """A thread that hears of signals while the main thread is deaf in a library."""
+    ear, mouth = socket.socketpair()
+    mouth.setblocking(False)
+    signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+
+    def listen():
+        while ear.recv(1)[0] not in SIGNALS:
+            pass
+        time.sleep(grace)
+        print(f'Not done {grace:.0f} s after the signal to stop; leaving at once.', file=sys.stderr, flush=True)
+        mouth.close()
+        os._exit(RESUMABLE)
+
+    threading.Thread(target=listen, daemon=True).start()
+
+
+def run(command: list[str], **options) -> int:
+    """Runs a command to its end and returns its exit status; what asks this process to stop is passed on to it.
+
+    The command is asked to stop too if this process is killed. A command that was asked, and saved, is 75.
+    """
+    with subprocess.Popen(command, preexec_fn=die_with_parent, **options) as child:
+        before = handlers()
+        catch(lambda number, frame: child.send_signal(number))
+        try:
+            return child.wait()
+        finally:
+            restore(before)
+
+
+def die_with_parent() -> None:
+    """In a child, before its program starts: SIGTERM when the parent dies. Linux only; elsewhere it lives on."""
+    if sys.platform == 'linux':
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

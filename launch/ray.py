@@ -1,0 +1,61 @@
+"""A plan on an existing Ray cluster whose nodes share this file system (pip install -e '.[ray]').
+
+    python -m launch.ray --plan runs/sweep.jsonl --address auto --gpus 1 [--dry-run]
+"""
+
+import os
+import shlex
+import sys
+import time
+
+from imbalance_jax import jobs, plans, stopping
+from launch.sending import parser, unfinished, work
+
+PAUSE = 5.0  # seconds before a job is tried again
+
+
+class Again(Exception):
+    """A job that was asked to stop, or that the worker of a lost node still holds: not done, and nothing is wrong."""
+
+
+def do(command: list[str], folder: str) -> int:
+    """One job on some node; Ray runs it again if it raises Again, or if its node is lost."""
+    os.chdir(folder)
+    status = stopping.run(command)
+    if status == stopping.RESUMABLE or status < 0:
+        time.sleep(PAUSE)
+        raise Again(shlex.join(command))
+    return status
+
+
+def main() -> int:
+    arguments = parser(__doc__.splitlines()[0])
+    arguments.add_argument('--address', default='auto', help='of the cluster')
+    arguments.add_argument('--gpus', type=float, default=0.0, help='of a job')
+    arguments.add_argument('--cpus', type=float, default=1.0, help='of a job')
+    arguments.add_argument('--retries', type=int, default=100, help='of a job, lost nodes included')
+    given = arguments.parse_args()
+    commands = [work(given.plan.absolute(), job.id, 8) for job in unfinished(given.plan)]
+    options = {'num_cpus': given.cpus, 'num_gpus': given.gpus, 'max_retries': given.retries}
+    if given.dry_run:
+        print(f'# tasks with {options}', *map(shlex.join, commands), sep='\n')
+        return 0
+    import ray
+
+    ray.init(address=given.address)
+    task = ray.remote(do).options(**options, retry_exceptions=[Again])
+    waiting = [task.remote(command, os.getcwd()) for command in commands]
+    while waiting:
+        [one], waiting = ray.wait(waiting)
+        try:
+            ray.get(one)
+        except (Again, ray.exceptions.RayError) as error:
+            print(f'error: {str(error).splitlines()[-1]}', file=sys.stderr)
+        print(jobs.table(plans.read(given.plan))[0].splitlines()[-1], flush=True)
+    text, status = jobs.table(plans.read(given.plan))
+    print(text)
+    return status
+
+
+if __name__ == '__main__':
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""What all engines share: the plan's unfinished jobs, the command that does one, and how something is sent or shown."""
+
+import argparse
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from imbalance_jax import jobs, plans
+
+HERE = [sys.executable, '-m', 'imbalance_jax.cli']  # where machines share this file system
+INSTALLED = ['imbalance-jax']  # where they have an installation of their own
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """A command line with --plan and --dry-run."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    made.add_argument('--plan', required=True, type=Path, help='what imbalance-jax plan wrote')
+    made.add_argument('--dry-run', action='store_true', help='print what would be sent, and send nothing')
+    return made
+
+
+def unfinished(plan: Path) -> list[plans.Job]:
+    """The jobs that are not done; leaves the program with status 0 if there is none, 2 if the plan is wrong."""
+    try:
+        found = [job for job in plans.read(plan) if jobs.standing(job).state != 'done']
+    except (ValueError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
+    if not found:
+        print(f'Every population of {plan} is done.')
+        sys.exit(0)
+    return found
+
+
+def work(plan: Path, job: str, grace: float, program: list[str] = HERE) -> list[str]:
+    """The command that does one job of a plan."""
+    return [*program, 'work', f'--plan={plan}', f'--job={job}', f'--grace={grace:g}']
+
+
+def send(command: list[str], text: str, dry_run: bool) -> None:
+    """Runs an engine's client with `text` as its input, or prints both."""
+    if dry_run:
+        print(f'# {shlex.join(command)}\n{text}')
+        return
+    try:
+        sys.exit(subprocess.run(command, input=text, text=True).returncode)
+    except FileNotFoundError:
+        print(f'error: there is no {command[0]} here; --dry-run prints what it would be given.', file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,60 @@
+"""A plan as a SLURM job array: saved before the time limit and before preemption, requeued until it is done.
+
+    python -m launch.slurm --plan runs/sweep.jsonl --sbatch=--time=4:00:00 --sbatch=--gres=gpu:1 [--dry-run]
+"""
+
+import shlex
+from pathlib import Path
+
+from imbalance_jax import plans
+from launch.sending import parser, send, unfinished, work
+
+# A batch shell that is asked to stop waits for its step, which is asked too. A step that saved is 75.
+SCRIPT = """\
+#!/bin/bash
+#SBATCH --job-name={name}
+#SBATCH --array={array}
+#SBATCH --requeue
+#SBATCH --open-mode=append
+#SBATCH --output={log}
+#SBATCH --ntasks={tasks}
+#SBATCH --signal=USR1@{notice}
+{options}
+trap : TERM USR1
+cd {here} || exit 2
+status=0
+srun {command} || status=$?
+if [ "$status" = 75 ]; then
+    scontrol requeue "$SLURM_JOB_ID"
+fi
+exit "$status"
+"""
+
+
+def main() -> None:
+    arguments = parser(__doc__.splitlines()[0])
+    arguments.add_argument('--sbatch', action='append', default=[], help='an option of sbatch; repeat it for more')
+    arguments.add_argument('--tasks', type=int, default=1, help='processes that train one population together')
+    arguments.add_argument('--at-once', type=int, default=0, help='jobs that run at the same time, 0 for all')
+    arguments.add_argument('--notice', type=int, default=120, help='seconds before the time limit to save in')
+    given = arguments.parse_args()
+    folder = plans.folder_of(given.plan).absolute()
+    if not given.dry_run:
+        (folder / 'logs').mkdir(parents=True, exist_ok=True)
+    numbers = ','.join(str(job.number) for job in unfinished(given.plan))
+    command = shlex.join(work(given.plan.absolute(), 'JOB', 0.9 * given.notice))
+    script = SCRIPT.format(
+        name=given.plan.stem,
+        array=numbers + (f'%{given.at_once}' if given.at_once else ''),
+        log=folder / 'logs' / 'slurm-%A_%a.log',
+        tasks=given.tasks,
+        notice=given.notice,
+        options=''.join(f'#SBATCH {option}\n' for option in given.sbatch),
+        here=shlex.quote(str(Path.cwd())),
+        command=command.replace('--job=JOB', '--job="$SLURM_ARRAY_TASK_ID"'),
+    )
+    send(['sbatch'], script, given.dry_run)
+
+
+if __name__ == '__main__':
+    main()

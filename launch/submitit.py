@@ -1,0 +1,67 @@
+"""A plan through submitit: the same as launch/slurm.py for those who have it (pip install -e '.[slurm]').
+
+    python -m launch.submitit --plan runs/sweep.jsonl --set timeout_min=240 --set slurm_partition=gpu [--dry-run]
+"""
+
+import json
+import shlex
+import signal
+import subprocess
+
+from imbalance_jax import plans, stopping
+from launch.sending import parser, unfinished, work
+
+
+class Work:
+    """One job, as submitit wants it: callable, picklable, and able to say how it goes on after preemption."""
+
+    def __init__(self, command: list[str]):
+        self.command = command
+
+    def __call__(self) -> int:
+        self.child = subprocess.Popen(self.command, preexec_fn=stopping.die_with_parent)
+        status = self.child.wait()
+        if status:
+            raise RuntimeError(f'{shlex.join(self.command)} ended with status {status}')
+        return status
+
+    def checkpoint(self):
+        """Called on SLURM's signal: the work saves, and is submitted again."""
+        import submitit
+
+        self.child.send_signal(signal.SIGTERM)
+        self.child.wait()
+        return submitit.helpers.DelayedSubmission(Work(self.command))
+
+
+def main() -> None:
+    arguments = parser(__doc__.splitlines()[0])
+    arguments.add_argument('--cluster', default=None, help="submitit's executor: slurm, local, or found by itself")
+    arguments.add_argument('--set', action='append', default=[], help='a parameter of its executor, NAME=VALUE')
+    arguments.add_argument('--notice', type=int, default=120, help='seconds before the time limit to save in')
+    given = arguments.parse_args()
+    commands = [work(given.plan.absolute(), job.id, 0.9 * given.notice) for job in unfinished(given.plan)]
+    parameters = {'slurm_signal_delay_s': given.notice, 'name': given.plan.stem}
+    parameters |= {name: value_of(text) for name, _, text in (pair.partition('=') for pair in given.set)}
+    if given.dry_run:
+        print(json.dumps(parameters), *map(shlex.join, commands), sep='\n')
+        return
+    import submitit
+
+    executor = submitit.AutoExecutor(plans.folder_of(given.plan) / 'logs', cluster=given.cluster)
+    executor.update_parameters(**parameters)
+    with executor.batch():
+        sent = [executor.submit(Work(command)) for command in commands]
+    print(*(one.job_id for one in sent), sep='\n')
+
+
+def value_of(text: str):
+    """A number or word of the command line."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+if __name__ == '__main__':
+    main()

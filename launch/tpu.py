@@ -1,0 +1,56 @@
+"""A plan on Cloud TPU slices that are there and have the project installed: slice k of m does every m-th population.
+
+    python -m launch.tpu --plan FOLDER/sweep.jsonl --slices a,b --zone us-east5-b --folder imbalance_jax [--dry-run]
+
+The plan, its results and config.data.folder must lie where all slices find them: a Filestore share or a bucket mounted
+with locks, not each slice's own disk. Hosts of one slice train each population together.
+"""
+
+import shlex
+import subprocess
+import sys
+
+from launch.sending import INSTALLED, parser, unfinished
+
+WORKER = 'http://metadata.google.internal/computeMetadata/v1/instance/attributes/agent-worker-number'
+AGAIN = 30  # seconds between two attempts at a share that is not done
+
+
+def main() -> int:
+    arguments = parser(__doc__.splitlines()[0])
+    arguments.add_argument('--slices', required=True, help='names of TPU VMs, with commas between')
+    arguments.add_argument('--zone', required=True)
+    arguments.add_argument('--project', default='', help="gcloud's own, if not given")
+    arguments.add_argument('--folder', required=True, help='the repository on the TPU VMs, its .venv in it')
+    arguments.add_argument('--hosts', type=int, default=1, help='of a slice')
+    given = arguments.parse_args()
+    unfinished(given.plan)
+    names = given.slices.split(',')
+    commands = [command(given, name, f'{number}/{len(names)}') for number, name in enumerate(names)]
+    if given.dry_run:
+        print('\n'.join(map(shlex.join, commands)))
+        return 0
+    try:
+        running = [subprocess.Popen(one) for one in commands]
+    except FileNotFoundError:
+        print('error: there is no gcloud here; --dry-run prints what it would be given.', file=sys.stderr)
+        return 2
+    return max(one.wait() for one in running)
+
+
+def command(given, name: str, shard: str) -> list[str]:
+    """gcloud's command line for one slice: on all of its hosts, again as long as there is something to resume."""
+    work = shlex.join([*INSTALLED, 'work', f'--plan={given.plan}', f'--shard={shard}', '--grace=25'])
+    together = ''
+    if given.hosts > 1:
+        number = f'$(curl -sfH "Metadata-Flavor: Google" {WORKER})'
+        together = f'export IMBALANCE_JAX_CLUSTER=tpu IMBALANCE_JAX_PROCESS={number} && '
+    loop = f'until {work}; do [ $? = 75 ] || exit 1; sleep {AGAIN}; done'
+    line = f'cd {shlex.quote(given.folder)} && source .venv/bin/activate && {together}{loop}'
+    project = [f'--project={given.project}'] if given.project else []
+    ssh = ['gcloud', 'compute', 'tpus', 'tpu-vm', 'ssh', name, f'--zone={given.zone}', *project, '--worker=all']
+    return [*ssh, f'--command={line}']
+
+
+if __name__ == '__main__':
+    sys.exit(main())

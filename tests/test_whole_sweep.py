@@ -1,0 +1,58 @@
+"""One real sweep: two populations of the same numbers, one of them killed and stopped on its way; equal tables."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from imbalance_jax import jobs, plans, sweep
+
+ROOT = Path(__file__).parents[1]
+
+
+def command(*words) -> list[str]:
+    return [sys.executable, '-m', *map(str, words)]
+
+
+def wait_for(condition, process) -> None:
+    begin = time.monotonic()
+    while not condition():
+        assert process.poll() is None
+        assert time.monotonic() - begin < 240
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='signals as on Unix')
+def test_a_disturbed_population_ends_like_an_undisturbed_one(tiny_config, tmp_path):
+    tiny_config = tiny_config.copy_and_resolve_references()
+    tiny_config.train.epochs = 6
+    tiny_config.train.save_seconds = 0.01
+    tiny_config.attribution.methods = ('grad_cam',)
+    plan = tmp_path / 'plan.jsonl'
+    points = [{'question': 'disturbed'}, {'question': 'not'}]
+    found, _ = plans.write(plan, sweep.populations(tiny_config, points))
+    log = found[0].workdir / 'metrics.jsonl'
+    with subprocess.Popen(command('launch.local', '--plan', plan), cwd=ROOT, stdout=subprocess.DEVNULL) as engine:
+        wait_for(log.exists, engine)
+        job = int(jobs.standing(found[0]).note.split('process ')[1].split(',')[0])
+        os.kill(job, signal.SIGKILL)  # the worker begins it again
+        wait_for(lambda: jobs.standing(found[0]).state == 'running' and jobs.standing(found[0]).starts == 2, engine)
+        time.sleep(4)
+        engine.send_signal(signal.SIGTERM)
+        assert engine.wait(timeout=30) == 75
+    assert jobs.standing(found[0]).state in ('resumable', 'done')
+    work = command('imbalance_jax.cli', 'work', f'--plan={plan}')
+    done = subprocess.run(work, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert [jobs.standing(job).state for job in found] == ['done'] * 2
+    for name in ('data', 'performance', 'alignment', 'concepts', 'units', 'audit'):
+        one, other = ((job.workdir / 'results' / f'{name}.csv').read_bytes() for job in found)
+        assert one == other, name
+    assert all((job.workdir / 'report.html').exists() for job in found)
+    collected = subprocess.run(command('imbalance_jax.cli', 'collect', f'--plan={plan}'), cwd=ROOT, capture_output=True)
+    assert collected.returncode == 0
+    assert (plans.folder_of(plan) / 'report.html').exists()
