@@ -169,13 +169,9 @@ def check_explanation(config: ConfigDict, model, image_shape: tuple[int, int, in
                 raise ValueError(f'config.attribution.{method} is {options}: {error}') from error
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), image, mutable=['params', 'batch_stats']))
     activations.last_stage(model, variables, image_shape, config.attribution.layer)
-    height, width, _ = activations.layer_shape(model, variables, image_shape, config.concepts.layer)
-    images = min(num_images, config.concepts.max_images)
-    unit_study.check(config.concepts, activations.layer_shapes(model, variables, image_shape), images)
-    positions = height * width * images
-    if config.concepts.quantile * positions < 1:
-        share = f'{config.concepts.quantile} of the {positions} positions of the layer in the test images'
-        raise ValueError(f'config.concepts.quantile: {share} is less than one; take a larger share or more images.')
+    main = activations.last_stage(model, variables, image_shape, config.concepts.layer)
+    shapes = activations.layer_shapes(model, variables, image_shape)
+    unit_study.check(config.concepts, shapes, main, min(num_images, config.concepts.max_images))
 
 
 def _options(method) -> dict:
