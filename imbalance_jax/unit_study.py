@@ -208,8 +208,8 @@ def selective(probe: Probe, found: dict) -> dict[str, np.ndarray]:
 
 
 def ablated(probe: Probe, units: list[dict], settings: Mapping) -> dict[str, np.ndarray]:
-    centre = means(probe, units, probe.main).mean(1)
-    return interventions.ablate(probe, centre, settings['greedy_steps'], settings['carrying_share'])
+    given = means(probe, units, probe.main)
+    return interventions.ablate(probe, given, settings['greedy_steps'], settings['carrying_share'])
 
 
 def directed(probe: Probe, units: list[dict], settings: Mapping) -> dict[str, np.ndarray]:
