@@ -163,13 +163,9 @@ def check_explanation(config: ConfigDict, model, image_shape: tuple[int, int, in
         options = dict(config.model.get(config.model.name, {}))
         raise ValueError(f'config.model.{config.model.name} is {options}: {_one_line(error)}') from error
     activations.last_stage(model, variables, image_shape, config.attribution.layer)
-    height, width, _ = activations.layer_shape(model, variables, image_shape, config.concepts.layer)
-    images = min(num_images, config.concepts.max_images)
-    unit_study.check(config.concepts, activations.layer_shapes(model, variables, image_shape), images)
-    positions = height * width * images
-    if config.concepts.quantile * positions < 1:
-        share = f'{config.concepts.quantile} of the {positions} positions of the layer in the test images'
-        raise ValueError(f'config.concepts.quantile: {share} is less than one; take a larger share or more images.')
+    main = activations.last_stage(model, variables, image_shape, config.concepts.layer)
+    shapes = activations.layer_shapes(model, variables, image_shape)
+    unit_study.check(config.concepts, shapes, main, min(num_images, config.concepts.max_images))
 
 
 def _one_line(error: Exception) -> str:

@@ -37,9 +37,9 @@ def ends_in_head(probe: Probe) -> bool:
 def ablate(probe: Probe, means: np.ndarray, steps: int, share: float) -> dict[str, np.ndarray]:
     """AUROC of every class on the probe set, without single units of the main layer and without greedy sets of them.
 
-    What is taken away is a unit's whole map; its mean over the probe set, means [P,U], stands in for it. All units of
-    all members are one program. Returns `intact` [P,K], `without` [P,U,K], `order` and `left` [P,K,T]
-    (`ablation.greedy`) and `carrying` [P,K] (`ablation.carrying`).
+    What is taken away is a unit's whole map; its mean over the probe set stands in for it. means: [P,N,U], of the main
+    layer's maps. All units of all members are one program. Returns `intact` [P,K], `without` [P,U,K], `order` and
+    `left` [P,K,T] (`ablation.greedy`) and `carrying` [P,K] (`ablation.carrying`).
     """
     dataset, K = probe.dataset, len(probe.dataset.classes)
     labels, mask = (np.asarray(a[probe.rows], np.float32) for a in (dataset.labels, dataset.label_mask))
@@ -47,8 +47,7 @@ def ablate(probe: Probe, means: np.ndarray, steps: int, share: float) -> dict[st
     logits_of, U = make(probe), means.shape[-1]
 
     def member(given, batches, labels, mask):
-        variables, mean = given
-        logits = logits_of(variables, mean, batches)
+        logits = logits_of(*given, batches)
 
         def measure(kept):
             return ranking(logits(kept)[: len(labels)], labels, mask)['auroc']
@@ -70,14 +69,10 @@ def ablate(probe: Probe, means: np.ndarray, steps: int, share: float) -> dict[st
 
 
 def head_logits(probe: Probe) -> Callable:
-    """`logits_of(variables, mean, batches)(kept [U]) -> [N,K]` where units go straight into the head."""
+    """`logits_of(variables, means [N,U], batches)(kept [U]) -> [N,K]` where units go straight into the head."""
 
-    def logits_of(variables, mean, batches):
-        def pooled(images):
-            return probe.model.apply(variables, probe.normalise(images))[1]['pooled']
-
-        x = jax.lax.map(pooled, batches).reshape(-1, len(mean))
-        return lambda kept: head(variables, x * kept + mean * (1 - kept))
+    def logits_of(variables, means, batches):
+        return lambda kept: head(variables, means * kept + means.mean(0) * (1 - kept))
 
     return logits_of
 
@@ -85,7 +80,9 @@ def head_logits(probe: Probe) -> Callable:
 def layer_logits(probe: Probe) -> Callable:
     """The same where the rest of the network has to be run for every set of units."""
 
-    def logits_of(variables, mean, batches):
+    def logits_of(variables, means, batches):
+        mean = means.mean(0)
+
         def logits(kept):
             def batch(images):
                 x = probe.normalise(images)

@@ -117,12 +117,16 @@ def presence(probe: Probe) -> np.ndarray:
 
 def survey(probe: Probe, quantile: float, count_quantile: float) -> list[dict]:
     """First pass, a dict a member: `seen`, layer -> thresholds in the making; `count`, that of the concept count;
-    `mean`, layer -> [N,U] means of maps; `peak` [N,U], maxima of the main layer's."""
+    `mean`, layer -> [N,U] means of maps; `peak` [N,U], maxima of the main layer's.
+
+    The threshold of the count leaves one position above it at least.
+    """
     N, main = len(probe.rows), probe.layers[probe.main]
 
     def begin():
         seen = {layer: UpperQuantile(u, N * h * w, quantile) for layer, (h, w, u) in probe.layers.items()}
-        count = UpperQuantile(main[2], N * main[0] * main[1], 1 - count_quantile)
+        positions = N * main[0] * main[1]
+        count = UpperQuantile(main[2], positions, max(1 - count_quantile, 1 / positions))
         means = {layer: np.empty((N, u), np.float32) for layer, (_, _, u) in probe.layers.items()}
         return {'seen': seen, 'count': count, 'mean': means, 'peak': np.empty((N, main[2]), np.float32)}
 

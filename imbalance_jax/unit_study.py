@@ -1,5 +1,6 @@
 """What units of all members encode: each stage leaves a file in `explain/`, tables are made from the files."""
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -40,10 +41,10 @@ class Population:
 LEAST = {'rounds': 2, 'greedy_steps': 0, 'probe_folds': 2, 'probe_controls': 1, 'tcav_directions': 1, 'logit_steps': 1}
 
 
-def check(settings: Mapping, shapes: Mapping[str, tuple[int, ...]], images: int) -> None:
+def check(settings: Mapping, shapes: Mapping[str, tuple[int, ...]], main: str, images: int) -> None:
     """Raises ValueError for a field of `config.concepts` that would fail after training.
 
-    shapes: the layers that the model has, name -> (h, w, U); images: of the probe set.
+    shapes: the layers that the model has, name -> (h, w, U); main: the one most is asked of; images: of the probe set.
     """
     asked = [name for name in (*settings['layers'], settings['tcav_layer']) if name not in ('', 'all')]
     for name in asked:
@@ -55,10 +56,10 @@ def check(settings: Mapping, shapes: Mapping[str, tuple[int, ...]], images: int)
     for field in ('quantile', 'count_quantile', 'carrying_share'):
         if not 0 < settings[field] < 1:
             raise ValueError(f'config.concepts.{field} is {settings[field]!r}; it must lie between 0 and 1.')
-    for name in shapes if 'all' in settings['layers'] else asked:
-        height, width, _ = shapes[name]
-        if settings['quantile'] * height * width * images < 1:
-            share = f'{settings["quantile"]} of the {height * width * images} positions of {name} in the test images'
+    for name in shapes if 'all' in settings['layers'] else [main, *asked]:
+        positions = math.prod(shapes[name][:2]) * images
+        if settings['quantile'] * positions < 1:
+            share = f'{settings["quantile"]} of the {positions} positions of {name} in the test images'
             raise ValueError(f'config.concepts.quantile: {share} is less than one; take a larger share or more images.')
 
 
@@ -207,8 +208,8 @@ def selective(probe: Probe, found: dict) -> dict[str, np.ndarray]:
 
 
 def ablated(probe: Probe, units: list[dict], settings: Mapping) -> dict[str, np.ndarray]:
-    centre = means(probe, units, probe.main).mean(1)
-    return interventions.ablate(probe, centre, settings['greedy_steps'], settings['carrying_share'])
+    given = means(probe, units, probe.main)
+    return interventions.ablate(probe, given, settings['greedy_steps'], settings['carrying_share'])
 
 
 def directed(probe: Probe, units: list[dict], settings: Mapping) -> dict[str, np.ndarray]:

@@ -398,6 +398,25 @@ def test_dissect_says_what_is_wrong(probe, changes, message):
         concepts.dissect(**{'features': probe[0], 'masks': probe[1], 'quantile': 0.05, **changes})
 
 
+def test_what_is_taken_for_features_masks_and_key(probe):
+    features, masks = probe
+    whole = concepts.dissect(features, masks, 0.05, rounds=6, key=jax.random.key(7))
+    for key in (7, np.int64(7)):
+        again = concepts.dissect(jax.numpy.asarray(features), masks.astype(np.uint8), 0.05, rounds=6, key=key)
+        jax.tree.map(np.testing.assert_array_equal, again, whole)
+    double = concepts.dissect(features.astype(float), masks.astype(float), 0.05, rounds=6, key=7)
+    jax.tree.map(np.testing.assert_array_equal, double, whole)
+
+
+def test_one_planted_pair_among_many_is_found_with_few_rounds():
+    features, masks = activations(30, (80, 8, 8, 40)), rectangles(31, 80, 32, 8, size=(6, 14), present=0.3)
+    features[..., 17] += 3 * masks[..., 5].reshape(80, 8, 4, 8, 4).mean((2, 4))
+    found = concepts.dissect(features, masks, 0.01, rounds=20, key=0)
+    assert found['detector'][17, 5]
+    assert found['detector'].sum() <= 2
+    assert (found['p_pooled'] >= 1 / (1 + 20 * 40 * 8)).all()
+
+
 def test_values_that_are_not_finite_are_refused(probe):
     features = probe[0].copy()
     features[0, 0, 0, 0] = np.nan

@@ -263,9 +263,10 @@ def test_top_images(probe, surveys):
 
 
 def test_ablation_of_all_members_against_loops(probe, surveys):
-    means = np.stack([one['mean']['stage1'] for one in surveys]).mean(1)
+    given = np.stack([one['mean']['stage1'] for one in surveys])
+    means = given.mean(1)
     assert interventions.ends_in_head(probe)
-    found = interventions.ablate(probe, means, steps=3, share=0.5)
+    found = interventions.ablate(probe, given, steps=3, share=0.5)
     labels = probe.dataset.labels
     for member in (0, 2):
         variables = jax.tree.map(lambda a, m=member: np.asarray(a[m]), probe.variables)
@@ -282,7 +283,7 @@ def test_ablation_of_all_members_against_loops(probe, surveys):
     images = probe.dataset.images[None]
     variables = jax.tree.map(lambda a: a[0], probe.variables)
     kept = jnp.ones(UNITS).at[1].set(0)
-    logits = in_between(variables, jnp.asarray(means[0]), jnp.asarray(images))(kept)
+    logits = in_between(variables, jnp.asarray(given[0]), jnp.asarray(images))(kept)
     auroc = ranking(logits, jnp.asarray(labels), jnp.ones(labels.shape))['auroc']
     np.testing.assert_allclose(found['without'][0, 1], auroc, atol=2e-3)
 
