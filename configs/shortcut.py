@@ -19,7 +19,7 @@ def get_config(rho: str = '0.9'):
             'inverse_class_weighted_bce': {},
             'class_balanced_focal': {},
             'asymmetric': {},
-            'weighted_sampling': {'loss': 'bce', 'sampler': 'weighted'},
+            'weighted_sampling': {'loss': 'bce', 'sampler': 'weighted_sampling'},
             'permuted_labels': {'loss': 'bce', 'labels': 'permuted'},
         }
     config.data.phantom.shortcut_class = 'Pneumothorax'

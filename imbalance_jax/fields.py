@@ -11,7 +11,7 @@ from imbalance_jax.names import lookup
 # Blocks of options, which are checked by what they are options of.
 BLOCKS = ('data.', 'model.', 'attribution.')
 SHARES = 'data.imbalance'  # class -> prevalence
-WORDS = ('loss', 'sampler', 'head')  # the fields of an arm that are no numbers
+WORDS = ('loss', 'sampler', 'head', 'labels')  # the fields of an arm that are no numbers
 
 Rule = tuple[Callable, str]
 POSITIVE: Rule = (lambda v: 0 < v < math.inf, 'more than 0, and finite')
