@@ -52,6 +52,7 @@ class Study(NamedTuple):
     audit: Values | None
     faithfulness: Values | None = None
     shortcut: Values | None = None
+    roar: Values | None = None
 
     @property
     def reference(self) -> str:
@@ -127,6 +128,7 @@ def load(folder: Path) -> Study:
         audit=optional(folder / 'results' / 'audit.parquet', read_values),
         faithfulness=optional(folder / 'results' / 'faithfulness.parquet', read_values),
         shortcut=optional(folder / 'results' / 'shortcut.parquet', read_values),
+        roar=optional(folder / 'results' / 'roar.parquet', read_values),
     )
 
 

@@ -11,6 +11,7 @@ verbs
   data inspect   the same, then say what is in it: splits, class counts, boxes, files left out
   train          train the config's population into --workdir; run again to resume
   explain        attribution, alignment and concepts of what --workdir holds
+  roar           its reference arm, trained anew without the pixels that each method calls important
 
 flags
   --config=FILE            a config file, such as configs/quickstart.py
@@ -120,7 +121,14 @@ def _explain(flags) -> None:
     explain.run(workdir)
 
 
-VERBS = {'data prepare': _prepare, 'data inspect': _inspect, 'train': _train, 'explain': _explain}
+def _roar(flags) -> None:
+    workdir = _workdir(flags)
+    from imbalance_jax import roar
+
+    roar.run(workdir)
+
+
+VERBS = {'data prepare': _prepare, 'data inspect': _inspect, 'train': _train, 'explain': _explain, 'roar': _roar}
 
 
 if __name__ == '__main__':

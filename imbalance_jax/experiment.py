@@ -184,10 +184,8 @@ def _options(method, given: dict) -> dict:
     """The options of an attribution method, and of the one that it wraps, less what the study itself gives it."""
     parameters = inspect.signature(method).parameters
     found = {name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD and name not in STUDYS_OWN}
-    if len(found) < len(parameters) and any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        wrapped = attribution.METHODS.get(given.get('method', 'gradient'))
-        found |= _options(wrapped, {}) if wrapped else {}
-    return found
+    wrapped = attribution.METHODS.get(given.get('method', 'gradient')) if 'options' in parameters else None
+    return found | _options(wrapped, {}) if wrapped else found
 
 
 def check_blocks(config: ConfigDict) -> None:

@@ -44,11 +44,8 @@ def make_maps(trained, method: str) -> Callable:
     rows: the images' numbers, from which methods that need random numbers draw them. A baseline may also be 'black',
     the normalised grey value 0.
     """
-    lookup(attribution.METHODS, method, 'attribution method')
     model, normalise, setting = trained.model, trained.normalise, trained.config.attribution
-    options = dict(setting.get(method, {}))
-    if options.get('baseline') == 'black':
-        options['baseline'] = float(normalise(np.zeros(1, np.uint8))[0])
+    options = options_of(trained, method)
     layer = trained.layer_of(setting.layer)
     network = make_network(model, layer)
     bottleneck = 'information_bottleneck' in (method, options.get('method'))
@@ -64,6 +61,15 @@ def make_maps(trained, method: str) -> Callable:
         return found(variables, normalise(images), jnp.asarray(classes)[:, None], rows)[:, 0]
 
     return maps
+
+
+def options_of(trained, method: str) -> dict:
+    """The config's options of a method; ValueError for a method that there is not."""
+    lookup(attribution.METHODS, method, 'attribution method')
+    options = dict(trained.config.attribution.get(method, {}))
+    if options.get('baseline') == 'black':
+        options['baseline'] = float(trained.normalise(np.zeros(1, np.uint8))[0])
+    return options
 
 
 def metrics(setting, size: tuple[int, int]) -> dict[str, Callable]:

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / 'imbalance_jax'
-KNOW_EVERYONE = {'experiment', 'explain'}
+KNOW_EVERYONE = {'experiment', 'explain', 'roar'}
 LEAVES = {'names'}
 ALLOWED = {
     'alignment': set(),
@@ -17,7 +17,7 @@ ALLOWED = {
     'cache': set(),
     'calibration': {'data', 'losses', 'population', 'samplers'},
     'checkpoint': set(),
-    'cli': {'experiment', 'explain', 'fields', 'inspection', 'writer'},
+    'cli': {'experiment', 'explain', 'fields', 'inspection', 'roar', 'writer'},
     'concepts': set(),
     'crew': {'data', 'placement', 'population'},
     'data': {'datasets'},

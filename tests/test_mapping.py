@@ -1,12 +1,13 @@
 """Maps of a population and their nulls: the arithmetic of skill, subsets, leaks, memory, permuted labels, shortcut."""
 
 import copy
+import shutil
 
 import jax
 import numpy as np
 import pytest
 
-from imbalance_jax import data, experiment, explain, mapping, regions, shortcut, writer
+from imbalance_jax import data, experiment, explain, mapping, regions, roar, shortcut, writer
 from imbalance_jax.datasets import phantom
 from imbalance_jax.datasets.store import SPLITS
 
@@ -146,6 +147,25 @@ def test_the_clean_split_is_the_same_films_without_the_habit():
     others = np.setdiff1d(tests, rows)
     np.testing.assert_array_equal(clean.images[others], confounded.images[others])
     assert (clean.images[rows] != confounded.images[rows]).any((1, 2, 3)).all()
+
+
+def test_roar_trains_anew_without_the_hottest_pixels(study, tmp_path):
+    workdir = shutil.copytree(study, tmp_path / 'run')
+    trained = explain.load(workdir)
+    trained.config.attribution.memory_mib = 64.0
+    heat = roar.importance(trained, 'grad_cam')
+    assert (heat.sum((1, 2)) <= len(trained.dataset.classes) + 1e-3).all()  # at most 1 a class
+    images = roar.remove(trained.dataset, heat, 0.25)
+    changed = (images != trained.dataset.images)[..., 0]
+    assert changed.mean((1, 2)).max() <= 0.25
+    assert heat[changed].mean() > 2 * heat[~changed].mean()
+    auroc = roar.retrain(trained, np.stack([trained.dataset.images, images]))
+    assert auroc.shape == (2, 2)
+    assert ((auroc > 0.2) & (auroc < 0.9)).all()
+    assert (auroc[0] != auroc[1]).any()
+    made = roar.rows(trained, [('none', 0.0), ('grad_cam', 0.25)], auroc)
+    writer.write_table(workdir, 'roar', made)
+    assert len(made) == 2 * (2 + 2)
 
 
 def test_faithfulness_stands_beside_noise(study, tiny_config):
