@@ -3,6 +3,7 @@ sanity."""
 
 import numpy as np
 
+from analysis import shortcut
 from analysis.panels import intervals
 from analysis.study import ALL, Study
 from analysis.style import excludes_zero, label, number, whole, with_interval
@@ -31,6 +32,7 @@ def section(study: Study) -> dict:
         'faithfulness': faithfulness(study),
         'sanity': sanity(study),
         'roar': roar(study),
+        'shortcut': shortcut.tables(shortcut.strength(study), study) if shortcut.known(study) else None,
         'refused': whole(refused) if np.isfinite(refused) else '',
     }
 
