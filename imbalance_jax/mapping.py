@@ -224,7 +224,8 @@ def null_figures(pairs: Pairs, constant: np.ndarray, more: dict, grid: tuple[int
     """Figures [M] of maps that know no model: one everywhere, the image centre, the best constant map; and of the best
     of the maps of h x w cells that know the region (`alignment.grid_maps`), measure by measure."""
     masks, size = pairs.mask, pairs.mask.shape[1:]
-    flat = _judge(alignment.measure_flat, more)(masks)
+    ones = np.ones(masks.shape, np.float32)
+    flat = _judge(lambda ones, masks, more: alignment.measure_flat(masks, more, ones), more)(ones, masks)
     judge = _judge(alignment.measure, more)
     centre = judge(np.broadcast_to(alignment.centre_map(size), masks.shape), masks)
     found = judge(np.nan_to_num(constant), masks)
