@@ -176,3 +176,13 @@ def test_faithfulness_stands_beside_noise(study, tiny_config):
         assert metrics <= set(table[table['method'] == method]['metric'])
     fully = table[(table['metric'] == 'randomised 1, to head') & (table['method'] == 'grad_cam')]
     assert fully['value'].between(-1, 1).all()
+
+
+def test_a_black_baseline_is_the_grey_value_0_as_the_network_sees_it(study):
+    trained = explain.load(study)
+    trained.config.attribution.integrated_gradients = {'steps': 4, 'baseline': 'black'}
+    options = mapping.options_of(trained, 'integrated_gradients')
+    mean, deviation = data.grey_statistics(trained.dataset.images[trained.dataset.rows('train')])
+    assert options == {'steps': 4, 'baseline': pytest.approx(-mean / deviation, rel=1e-5)}
+    with pytest.raises(ValueError, match=r"Unknown attribution method 'gradcam'. Did you mean 'grad_cam'"):
+        mapping.options_of(trained, 'gradcam')
