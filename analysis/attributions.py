@@ -3,6 +3,7 @@ sanity."""
 
 import numpy as np
 
+from analysis import shortcut
 from analysis.panels import intervals
 from analysis.study import ALL, Study
 from analysis.style import excludes_zero, label, number, whole, with_interval
@@ -30,6 +31,8 @@ def section(study: Study) -> dict:
         'methods': by_method,
         'faithfulness': faithfulness(study),
         'sanity': sanity(study),
+        'roar': roar(study),
+        'shortcut': shortcut.tables(shortcut.strength(study), study) if shortcut.known(study) else None,
         'refused': whole(refused) if np.isfinite(refused) else '',
     }
 
@@ -122,6 +125,17 @@ def sanity(study: Study) -> Table | None:
     methods = [m for m in _methods(study) if m != scrutiny.NULL]
     made = [(_named(m), [_over_members(study, n, m, 2) for n in names]) for m in methods]
     return Table('sanity', 'method', [n.partition(', ')[2] for n in names], made)
+
+
+def roar(study: Study) -> Table | None:
+    """Macro AUROC of the reference arm trained anew without the hottest pixels, mean and sd over seeds."""
+    if not study.roar or not study.roar.value:
+        return None
+    names = [n.removesuffix('_mean') for n in study.roar.distinct('metric', seed=ALL) if n.endswith('_mean')]
+    methods = study.roar.distinct('method', seed=ALL)
+    made = [(_named(m), [over_seeds(study.roar, n, study.reference, method=m) for n in names]) for m in methods]
+    head = [f'without {float(n.removeprefix("auroc_without_")):.0%}' for n in names]
+    return Table('roar', 'method', head, made)
 
 
 def _named(method: str) -> str:

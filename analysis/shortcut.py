@@ -50,7 +50,7 @@ def _write(folder: Path, found: dict[float, Study]) -> Path:
         study=first,
         panels=panels(found),
         tables=[tables(rho, one) for rho, one in found.items()],
-        label=label,
+        look=looks(first.arms),
     )
     path = Path(folder) / 'shortcut.html'
     study.writer.write_text(path, page.strip() + '\n')
@@ -59,9 +59,14 @@ def _write(folder: Path, found: dict[float, Study]) -> Path:
 
 def strength(one: Study) -> float:
     """rho; ValueError for a working directory without the shortcut's table."""
-    if not one.shortcut or not one.shortcut.value:
+    if not known(one):
         raise ValueError(f'{one.folder} has no shortcut study: its config.data.phantom.shortcut_class is empty.')
     return one.config['data']['phantom']['shortcut_probability']
+
+
+def known(one: Study) -> bool:
+    """Whether a working directory has a shortcut study."""
+    return bool(one.shortcut and one.shortcut.value)
 
 
 def name_of(one: Study) -> str:

@@ -56,6 +56,7 @@ class Study(NamedTuple):
     seeds: Values | None
     faithfulness: Values | None = None
     shortcut: Values | None = None
+    roar: Values | None = None
 
     @property
     def reference(self) -> str:
@@ -132,6 +133,7 @@ def load(folder: Path) -> Study:
         faithfulness=optional(folder / 'results' / 'faithfulness.parquet', read_values),
         shortcut=optional(folder / 'results' / 'shortcut.parquet', read_values),
         seeds=optional(folder / 'results' / 'seeds.parquet', read_values),
+        roar=optional(folder / 'results' / 'roar.parquet', read_values),
     )
 
 

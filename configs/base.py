@@ -79,7 +79,6 @@ def get_config() -> ConfigDict:
         'pointing_game_quantus',
         'pointing_game_chexlocalize',
         'relevance_rank',
-        'top_k_intersection',
         'pixel_auroc',
         'effective_heat_ratio',
         'iobb_chestxray8',

@@ -17,6 +17,8 @@ def get_config():
     config.train.warmup_steps = 50
     config.train.steps_per_dispatch = 16
     config.attribution.integrated_gradients.steps = 8
+    config.attribution.max_pairs = 320
+    config.attribution.faithfulness_pairs = 8
     config.concepts.max_images = 384
     config.concepts.layers = ()
     config.concepts.rounds = 50

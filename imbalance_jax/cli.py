@@ -11,6 +11,7 @@ one population
   data inspect   the same, then say what is in it: splits, class counts, boxes, files left out
   train          train the config's population into --workdir; run again to resume
   explain        attribution, alignment and concepts of what --workdir holds
+  roar           its reference arm, trained anew without the pixels that each method calls important
 
 a sweep: many populations, from a config with get_hyper(hyper)
   plan           write --out, one line a population; say what is new since it was written last
@@ -258,11 +259,19 @@ def _collect(flags) -> int:
     return 0 if len(done) == len(jobs) else 75
 
 
+def _roar(flags) -> None:
+    workdir = _workdir(flags)
+    from imbalance_jax import roar
+
+    roar.run(workdir)
+
+
 VERBS = {
     'data prepare': _prepare,
     'data inspect': _inspect,
     'train': _train,
     'explain': _explain,
+    'roar': _roar,
     'plan': _plan,
     'work': _work,
     'status': _status,

@@ -147,10 +147,9 @@ def check_explanation(config: ConfigDict, model, image_shape: tuple[int, int, in
         options = dict(config.attribution.get(method, {}))
         for option in options:
             lookup(_options(found, options), option, f'option of attribution method {method!r}:')
-        if options.get('baseline') == 'black':
-            options['baseline'] = 'zero'
-        key = {'key': jax.random.key(0)} if method in attribution.NEEDS_KEY else {}
-        run = partial(found, lambda x: x.mean((1, 2, 3)), **options, **key)
+        options |= {'baseline': 'zero'} if options.get('baseline') == 'black' else {}
+        options |= {'key': jax.random.key(0)} if method in attribution.NEEDS_KEY else {}
+        run = partial(found, lambda x: x.mean((1, 2, 3)), **options)
         try:
             jax.eval_shape(run, image)
         except (TypeError, ZeroDivisionError, OverflowError) as error:
@@ -174,12 +173,10 @@ def _one_line(error: Exception) -> str:
 
 def _options(method, given: dict) -> dict:
     """The options of an attribution method, and of the one that it wraps, less what the study itself gives it."""
-    parameters = inspect.signature(method).parameters
-    found = {name: p for name, p in parameters.items() if p.kind is not p.VAR_KEYWORD and name not in STUDYS_OWN}
-    if len(found) < len(parameters) and any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        wrapped = attribution.METHODS.get(given.get('method', 'gradient'))
-        found |= _options(wrapped, {}) if wrapped else {}
-    return found
+    known = inspect.signature(method).parameters
+    found = {name: p for name, p in known.items() if p.kind is not p.VAR_KEYWORD and name not in STUDYS_OWN}
+    wrapped = attribution.METHODS.get(given.get('method', 'gradient')) if 'options' in known else None
+    return found | (_options(wrapped, {}) if wrapped else {})
 
 
 def check_blocks(config: ConfigDict) -> None:

@@ -44,11 +44,8 @@ def make_maps(trained, method: str) -> Callable:
     rows: the images' numbers, from which methods that need random numbers draw them. A baseline may also be 'black',
     the normalised grey value 0.
     """
-    lookup(attribution.METHODS, method, 'attribution method')
     model, normalise, setting = trained.model, trained.normalise, trained.config.attribution
-    options = dict(setting.get(method, {}))
-    if options.get('baseline') == 'black':
-        options['baseline'] = float(normalise(np.zeros(1, np.uint8))[0])
+    options = options_of(trained, method)
     layer = trained.layer_of(setting.layer)
     network = make_network(model, layer)
     bottleneck = 'information_bottleneck' in (method, options.get('method'))
@@ -64,6 +61,15 @@ def make_maps(trained, method: str) -> Callable:
         return found(variables, normalise(images), jnp.asarray(classes)[:, None], rows)[:, 0]
 
     return maps
+
+
+def options_of(trained, method: str) -> dict:
+    """The config's options of a method; ValueError for a method that there is not."""
+    lookup(attribution.METHODS, method, 'attribution method')
+    options = dict(trained.config.attribution.get(method, {}))
+    if options.get('baseline') == 'black':
+        options['baseline'] = float(trained.normalise(np.zeros(1, np.uint8))[0])
+    return options
 
 
 def metrics(setting, size: tuple[int, int]) -> dict[str, Callable]:
@@ -218,7 +224,8 @@ def null_figures(pairs: Pairs, constant: np.ndarray, more: dict, grid: tuple[int
     """Figures [M] of maps that know no model: one everywhere, the image centre, the best constant map; and of the best
     of the maps of h x w cells that know the region (`alignment.grid_maps`), measure by measure."""
     masks, size = pairs.mask, pairs.mask.shape[1:]
-    flat = _judge(alignment.measure_flat, more)(masks)
+    ones = np.ones(masks.shape, np.float32)
+    flat = _judge(lambda ones, masks, more: alignment.measure_flat(masks, more, ones), more)(ones, masks)
     judge = _judge(alignment.measure, more)
     centre = judge(np.broadcast_to(alignment.centre_map(size), masks.shape), masks)
     found = judge(np.nan_to_num(constant), masks)

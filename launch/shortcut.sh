@@ -6,12 +6,12 @@ if [ $# -lt 1 ]; then
     sed -n '2,3s/^# \{0,1\}//p' "$0" >&2
     exit 2
 fi
-folder="$1"
+folder="$1" root="$(cd "$(dirname "$0")/.." && pwd)" here="$PWD"
 shift
 for rho in 0.02 0.3 0.6 0.9; do
-    bash "$(dirname "$0")/study.sh" "$(dirname "$0")/../configs/shortcut.py:$rho" "$folder/rho_$rho" "$@"
+    bash "$root/launch/study.sh" "$root/configs/shortcut.py:$rho" "$folder/rho_$rho" "$@"
 done
-cd "$(dirname "$0")/.."
+cd "$root"
 source launch/setup.sh run
-cd "$OLDPWD"
+cd "$here"
 python -m analysis.shortcut "$folder" "$folder"/rho_*

@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / 'imbalance_jax'
-KNOW_EVERYONE = {'experiment', 'explain'}
+KNOW_EVERYONE = {'experiment', 'explain', 'roar'}
 LEAVES = {'files', 'names'}
 ALLOWED = {
     'alignment': set(),
@@ -19,8 +19,8 @@ ALLOWED = {
     'checkpoint': set(),
     'checks': {'data', 'datasets', 'processes', 'writer'},
     'cli': {
-        'cluster', 'collect', 'experiment', 'explain', 'fields', 'hyper', 'inspection', 'jobs', 'plans', 'stopping',
-        'sweep',
+        'cluster', 'collect', 'experiment', 'explain', 'fields', 'hyper', 'inspection', 'jobs', 'plans', 'roar',
+        'stopping', 'sweep',
     },
     'cluster': set(),
     'collect': {'plans', 'provenance', 'writer'},

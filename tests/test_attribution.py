@@ -187,7 +187,7 @@ def test_baselines_by_name():
     delta[0, 4, 4] = 1
     spread = np.asarray(attribution.baselines.blur(delta, 1.0))[0, :, :, 0]
     np.testing.assert_allclose(spread[4, 5] / spread[4, 4], np.exp(-0.5), rtol=1e-5)
-    with pytest.raises(ValueError, match="Unknown baseline 'blurr'. Did you mean 'blur'"):
+    with pytest.raises(ValueError, match=r"Unknown baseline 'blurr'. Did you mean 'blur'"):
         METHODS['integrated_gradients'](small_score, SMALL, baseline='blurr')
 
 

@@ -23,9 +23,14 @@ def measure(maps: jax.Array, masks: jax.Array, metrics: Mapping[str, Callable] |
     return {**_figures(heat, min_max(heat), masks), **{name: fn(heat, masks) for name, fn in (metrics or {}).items()}}
 
 
-def measure_flat(masks: jax.Array, metrics: Mapping[str, Callable] | None = None) -> dict[str, jax.Array]:
-    """The same figures of a map that is 1 everywhere: what area alone scores."""
-    ones = jnp.ones(masks.shape, jnp.float32)
+def measure_flat(
+    masks: jax.Array, metrics: Mapping[str, Callable] | None = None, ones: jax.Array | None = None
+) -> dict[str, jax.Array]:
+    """The same figures of a map that is 1 everywhere: what area alone scores.
+
+    Who compiles this gives the `ones` as an argument, or XLA computes with them while it compiles.
+    """
+    ones = jnp.ones(masks.shape, jnp.float32) if ones is None else ones
     return {**_figures(ones, ones, masks), **{name: fn(ones, masks) for name, fn in (metrics or {}).items()}}
 
 

@@ -92,20 +92,18 @@ def effective_heat_ratio(maps: jax.Array, masks: jax.Array) -> jax.Array:
     heat, region = heat_and_region(maps, masks)
     peak = heat.max((-2, -1), keepdims=True)
     heat = heat / jnp.where(peak > 0, peak, 1)
-    hot = heat >= LEAST
-    # Cold pixels are sorted behind the hot ones.
-    ordered = jax.lax.bitcast_convert_type(jnp.sort(bits(jnp.where(hot, heat, jnp.inf)), axis=-1), jnp.float32)
-    last = jnp.maximum(count(hot), 1)[..., None] - 1
-    place = SHARES.astype(np.float32) * last
+    # The mask rides in the lowest bit, so one sort orders the pixels by heat and brings their labels along.
+    packed = jnp.sort(bits(heat) << 1 | flat(region).astype(jnp.uint32), axis=-1)
+    ordered = jax.lax.bitcast_convert_type(packed >> 1, jnp.float32)
+    inside = jnp.where((packed & 1).astype(bool), ordered, 0)
+    above = jnp.cumsum(inside[..., ::-1], axis=-1)[..., ::-1]  # the mask's heat from each place to the hottest
+    number = ordered.shape[-1]
+    hot = jnp.maximum(count(heat >= LEAST), 1)[..., None]
+    place = number - hot + SHARES.astype(np.float32) * (hot - 1)
     low = jnp.floor(place).astype(jnp.int32)
-    lower, upper = (jnp.take_along_axis(ordered, i, -1) for i in (low, jnp.minimum(low + 1, last)))
+    lower, upper = (jnp.take_along_axis(ordered, i, -1) for i in (low, jnp.minimum(low + 1, number - 1)))
     limits = jnp.minimum(lower + (place - low) * (upper - lower), MOST)
-
-    def ratio(limit):
-        above = heat >= limit[..., None, None]
-        inside = jnp.where(above & region, heat, 0).sum((-2, -1))
-        return inside / jnp.maximum(count(above), 1)
-
-    ratios = jnp.stack([ratio(limits[..., i]) for i in range(len(SHARES))], -1)
-    area = (ratios[..., 1:] + ratios[..., :-1]).mean(-1) / 2
-    return defined(area, heat, region)
+    first = jax.vmap(jnp.searchsorted)(ordered.reshape(-1, number), limits.reshape(-1, len(SHARES)))
+    first = jnp.minimum(first.reshape(limits.shape), number - 1)
+    ratios = jnp.take_along_axis(above, first, -1) / (number - first)
+    return defined((ratios[..., 1:] + ratios[..., :-1]).mean(-1) / 2, heat, region)
