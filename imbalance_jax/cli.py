@@ -53,6 +53,8 @@ def main() -> None:
         sys.exit(0 if arguments else 2)
     try:
         sys.exit(_run(sys.argv))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except (ValueError, OSError, FloatingPointError) as error:
         if '--traceback' in arguments:
             traceback.print_exc()
@@ -192,10 +194,10 @@ def _work(flags) -> int:
     from imbalance_jax import jobs as working
     from imbalance_jax import stopping
 
+    stopping.leave_when_asked(flags.grace if flags.job else 0.0)
     if not flags.job:  # one process a population: its memory is free when it is done, and its end is not the others'
         command = [sys.executable, '-m', 'imbalance_jax.cli', 'work', f'--plan={flags.plan}', f'--grace={flags.grace}']
         return working.work(jobs, lambda job: stopping.run([*command, f'--job={job.id}']))
-    stopping.leave_when_asked(flags.grace)
     from imbalance_jax import cluster
 
     stages = {'train': _train_job, 'explain': _explain_job, 'report': _report_job}

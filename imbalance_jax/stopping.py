@@ -65,17 +65,27 @@ def _end_after(grace: float) -> None:
 
 
 def run(command: list[str], **options) -> int:
-    """Runs a command to its end and returns its exit status; what asks this process to stop is passed on to it.
+    """Runs a command to its end and returns its exit status.
 
-    The command is asked to stop too if this process is killed. A command that was asked, and saved, is 75.
+    What asks this process to stop is passed on; when the command has saved and left, so does this, by SystemExit(75).
+    If this process is killed, the command is asked to stop.
     """
+    asked = []
+
+    def pass_on(number, frame):
+        asked.append(number)
+        child.send_signal(number)
+
     with subprocess.Popen(command, preexec_fn=die_with_parent, **options) as child:
         before = handlers()
-        catch(lambda number, frame: child.send_signal(number))
+        catch(pass_on)
         try:
-            return child.wait()
+            status = child.wait()
         finally:
             restore(before)
+    if asked:
+        raise SystemExit(RESUMABLE)
+    return status
 
 
 def die_with_parent() -> None:
