@@ -27,7 +27,7 @@ flags
   --plan=FILE.jsonl        work, status, collect: the plan
   --job=NUMBER|ID          work: this population only
   --shard=I/N              work: every N-th population, from number I (of 0 to N - 1)
-  --grace=SECONDS          work: leave so long after a signal at the latest (8; 0 for as long as saving takes)
+  --grace=SECONDS          leave so long after a signal, or when what is being saved is whole (8; 0 for no limit)
   --watch                  status: again and again, until no population is at work
   --mixed                  collect: also what different versions of the software made
   --traceback              with an error, show where it happened
@@ -140,7 +140,7 @@ def _train(flags) -> None:
     config, workdir = _config(flags), _workdir(flags)
     from imbalance_jax import experiment, stopping
 
-    stopping.leave_when_asked()
+    stopping.leave_when_asked(flags.grace)
     experiment.run(config, workdir, flags.profile)
 
 
@@ -148,7 +148,7 @@ def _explain(flags) -> None:
     workdir = _workdir(flags)
     from imbalance_jax import explain, stopping
 
-    stopping.leave_when_asked()
+    stopping.leave_when_asked(flags.grace)
     explain.run(workdir)
 
 
