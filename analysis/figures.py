@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib import rc_context, ticker
 
-from analysis.style import BLACK, GREY, RC, Look, Panel, excludes_zero, figure, panel, short
+from analysis.style import BLACK, GREY, RC, Look, Panel, capital, excludes_zero, figure, panel, short
 
 ROW = 0.21  # inches a row
 TICKS = 5  # intervals of an axis at most: names of arms leave little room
@@ -145,6 +145,29 @@ def scatter(title: str, axes_names: tuple[str, str], look: dict[str, Look], acro
         marks = [handle[0] for handle in handles]
         fig.legend(marks, names, loc='outside lower center', ncols=2, handlelength=1.2)
     return panel(fig, f'{title}: {axes_names[1]} against {axes_names[0]}, a mark an arm, bars one standard deviation.')
+
+
+def doses(title: str, axis: str, look: dict[str, Look], lines) -> Panel:
+    """A measure against a prevalence on a logarithmic axis, a line an arm with its intervals.
+
+    lines: arm -> [4, doses]: prevalences, values, and the ends of their intervals, NaN where there is none.
+    """
+    with rc_context(RC):
+        fig = figure(2.6 + 0.16 * -(-len(look) // 2))
+        axes = fig.subplots()
+        for place, (arm, (colour, marker)) in enumerate(look.items()):
+            prevalence, value, low, high = lines[arm]
+            beside = prevalence * 1.03 ** (place - (len(look) - 1) / 2)  # bars of several arms side by side
+            bars = {'yerr': np.nan_to_num([value - low, high - value]), 'elinewidth': 0.8, 'ecolor': colour}
+            axes.errorbar(beside, value, **bars, fmt=marker, linestyle='-', linewidth=1, color=colour, label=short(arm))
+        axes.set_xscale('log')
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(lambda share, _: f'{100 * share:g} %')
+        axes.xaxis.set_minor_locator(ticker.NullLocator())
+        _finish(axes, capital(title), axis)
+        handles, names = axes.get_legend_handles_labels()
+        fig.legend([handle[0] for handle in handles], names, loc='outside lower center', ncols=2, handlelength=1.6)
+    return panel(fig, f'{title} against the {axis}, a line an arm, bars 95 % intervals over seeds.')
 
 
 def _rows(title: str, axis: str, names: list[str], extra: float = 0.0, row: float = ROW):

@@ -53,6 +53,7 @@ LABELS = {
     'smooth_grad': 'SmoothGrad',
     'occlusion': 'Occlusion',
     'random': 'Random map',
+    'concepts_corrected_image_mean': 'concepts an image, corrected',
 }
 
 

@@ -60,7 +60,10 @@ def performance(study: Study) -> Table:
         cells = [Cell(f'{alive} of {len(study.rows(arm))}')]
         for metric in RANKING:
             cells += [over_seeds(table, metric, arm), Cell(number(table(metric, arm=arm, method='ensemble')))]
-        cells += [over_seeds(table, metric, arm) for metric in ('accuracy', 'brier', 'expected_calibration_error')]
+        cells += [over_seeds(table, 'accuracy', arm)]
+        for metric in ('brier', 'expected_calibration_error'):
+            corrected = number(table(f'{metric}_corrected_mean', arm=arm))
+            cells.append(over_seeds(table, metric, arm)._replace(below=f'corrected {corrected}'))
         rows.append((arm, cells))
     nothing = [Cell('')] * 5
     always = Cell(number(table('accuracy', method='always negative')))

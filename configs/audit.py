@@ -17,7 +17,7 @@ def get_config():
         config.arms = {
             'bce': {},
             'weighted_sampling_published': {'loss': 'bce', 'sampler': 'weighted_sampling_published'},
-            'weighted_sampling': {'loss': 'bce', 'sampler': 'weighted'},
+            'weighted_sampling': {'loss': 'bce', 'sampler': 'weighted_sampling'},
             'inter_class_weighted_bce': {},
             'inverse_class_weighted_bce': {},
             'multi_task': {},

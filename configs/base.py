@@ -18,7 +18,7 @@ def get_config() -> ConfigDict:
         'class_balanced_focal': {},
         'asymmetric': {},
         'multi_task': {},
-        'weighted_sampling': {'loss': 'bce', 'sampler': 'weighted'},
+        'weighted_sampling': {'loss': 'bce', 'sampler': 'weighted_sampling'},
     }
 
     config.data = ConfigDict()

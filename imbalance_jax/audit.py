@@ -16,7 +16,7 @@ from imbalance_jax import tables
 ARMS = {
     'sampling weights of classes taken for those of images': (
         ('bce', 'weighted_sampling_published'),
-        ('bce', 'weighted'),
+        ('bce', 'weighted_sampling'),
     ),
     'class weights that grow with the class': (
         ('inter_class_weighted_bce', 'natural'),
@@ -37,7 +37,12 @@ OUTCOMES = (
 # mistake -> table, published metric, corrected metric, class
 MEASURES = {
     'images without a finding left out': ('performance', 'auroc_of_findings', 'auroc', 'macro'),
-    'empty maps left out of the pointing game': ('alignment', 'pointing_game', 'hit_share', 'all pairs'),
+    'pointing game by points: no empty maps, many votes for a plateau': (
+        'alignment',
+        'pointing_game',
+        'hit_share',
+        'all pairs',
+    ),
     'concepts by quantile of a batch, with dead units and holes': (
         'concepts',
         'concepts_image_mean',

@@ -5,6 +5,7 @@ that resumes needs no iterator state, and members of different arms with the sam
 """
 
 import dataclasses
+import numbers
 import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -65,7 +66,7 @@ def thin(dataset: Dataset, prevalences: Mapping[str, float], seed: int = 0) -> D
         counted = dataset.label_mask[rows, k] > 0
         positive = counted & (dataset.labels[rows, k] > 0)
         now = positive.sum() / max(counted.sum(), 1)
-        if not 0 < wanted <= now:
+        if not isinstance(wanted, numbers.Real) or not 0 < wanted <= now * (1 + 1e-6):
             has = f'the training split has {now:.4f}'
             raise ValueError(f'config.data.imbalance.{name} is {wanted!r}; it must be above 0 and at most what {has}.')
         gone = _leaving(dataset.patient[rows], counted, positive, wanted, seed)

@@ -37,7 +37,7 @@ def square_root(labels, epoch_fraction: float = 0.0, *, no_finding_share: float 
     return _rarest_finding(_positive(labels), lambda count: count**-0.5, no_finding_share)
 
 
-def weighted(
+def weighted_sampling(
     labels, epoch_fraction: float = 0.0, *, quantile: float = 0.75, no_finding_share: float | None = None
 ) -> np.ndarray:
     """What the study's weighted sampler meant: as `inverse_frequency`, with 1 / N_c clipped at its `quantile`.
@@ -121,7 +121,7 @@ SAMPLERS = {
     'progressive': progressive,
     'repeat_factor': repeat_factor,
     'square_root': square_root,
-    'weighted': weighted,
+    'weighted_sampling': weighted_sampling,
     'weighted_sampling_published': weighted_sampling_published,
 }
 

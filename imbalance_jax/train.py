@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from imbalance_jax.losses.together import together
+
 
 class State(NamedTuple):
     """What training changes in one member.
@@ -51,9 +53,7 @@ def make_init(model, losses: Sequence, image_shape: tuple[int, int, int], linked
 
     def init(member) -> State:
         variables = _init_model(model, jax.random.key(member.seed), image_shape)
-        of_losses = [loss.init() for loss in losses]
-        trained = tuple({name: leaf for name, leaf in own.items() if name != 'running'} for own in of_losses)
-        running = tuple({name: leaf for name, leaf in own.items() if name == 'running'} for own in of_losses)
+        trained, running = together(losses).init()
         params = {'model': variables['params'], 'loss': trained}
         link = {'cosine': jnp.float32(member.cosine)} if linked else {}
         batch_stats = variables.get('batch_stats', {})
@@ -86,17 +86,17 @@ def make_train_step(
 ) -> Callable:
     """Returns `step(state, member, batch, t) -> state`: one Adam step on the arm's loss.
 
-    The gradient is taken inside the branch that `lax.switch` selects, so a loss of another arm that is not finite
-    here cannot reach this member. With `restart`, a member's head begins anew at step `member.retrain_from`, and from
-    there on nothing else of its network changes; batch normalisation goes on with the statistics of the batch.
+    Losses that are the shared kernel are one branch with the arm's numbers; see `losses.together`. With `restart`, a
+    member's head begins anew at step `member.retrain_from`, and from there on nothing else of its network changes;
+    batch normalisation goes on with the statistics of the batch.
     """
+    arms = together(losses)
 
     def objective(params, state: State, member, batch, t):
         variables = {**state.variables, 'params': params['model']}
         (logits, _), updates = model.apply(variables, batch['image'], train=True, mutable=['batch_stats'])
-        branches = [_branch(loss, arm) for arm, loss in enumerate(losses)]
         asked = (batch['labels'], batch['label_mask'], batch.get('rows'), t / total_steps)
-        value, running = jax.lax.switch(member.arm, branches, params['loss'], state.running, logits, *asked)
+        value, running = arms.apply(params['loss'], state.running, member.arm, logits, *asked)
         return value, (updates.get('batch_stats', {}), running)
 
     def step(state: State, member, batch: dict, t) -> State:
@@ -128,16 +128,6 @@ def _only_head(new: State, old: State, frozen) -> State:
     return new._replace(
         params={**new.params, 'model': network}, batch_stats=keep(old.batch_stats, new.batch_stats)
     )
-
-
-def _branch(loss, arm: int) -> Callable:
-    """An arm's loss and what it keeps, of the parameters and running values of all arms."""
-
-    def branch(params, running, logits, *asked):
-        own = {**params[arm], **running[arm]}
-        return loss(own, logits, *asked), (*running[:arm], loss.carry(own, logits, *asked), *running[arm + 1 :])
-
-    return branch
 
 
 def make_train_steps(step: Callable, batch: Callable) -> Callable:

@@ -19,7 +19,8 @@ def tiny_config(tmp_path_factory):
     config = base.get_config()
     config.seeds = (0, 1)
     with config.unlocked():
-        config.arms = {'bce': {}, 'multi_task': {}, 'weighted_sampling': {'loss': 'bce', 'sampler': 'weighted'}}
+        sampled = {'loss': 'bce', 'sampler': 'weighted_sampling'}
+        config.arms = {'bce': {}, 'multi_task': {}, 'weighted_sampling': sampled}
     config.data.folder = str(tmp_path_factory.mktemp('data'))
     config.data.image_size = 16
     config.data.phantom.num_patients = 60

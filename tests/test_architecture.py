@@ -62,7 +62,7 @@ ALLOWED = {
     'stopping': set(),
     'sweep': set(),
     'tables': {'statistics'},
-    'train': set(),
+    'train': {'losses'},
     'writer': {'locks', 'processes'},
 }
 

@@ -55,7 +55,7 @@ def test_effects_of_training_are_paired_by_seed(found):
 
 def test_effects_of_measuring_compare_figures_of_the_same_members(found):
     rows = audit.rows(ROWS, np.ones(9, bool), found)
-    effect = select(rows, 'empty maps left out of the pointing game', 'hit_share', 'grad_cam')
+    effect = select(rows, 'pointing game by points: no empty maps, many votes for a plateau', 'hit_share', 'grad_cam')
     table = found['alignment']
     figures = [
         [[value(table, arm, s, metric, 'grad_cam') for arm in ARMS] for s in (3, 5, 8)]

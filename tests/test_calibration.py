@@ -43,14 +43,14 @@ def test_draws_move_the_odds():
     arms = {'bce': {}, 'balanced': {'loss': 'bce', 'sampler': 'class_aware'}}
     rows = population.make_members(arms, (0, 1), 'bce', learning_rate=1.0, weight_decay=0.0)
     shifts = calibration.prior_shifts(rows, arrays)
-    np.testing.assert_array_equal(shifts[:2], 0)
+    np.testing.assert_allclose(shifts[:2], 0, atol=1e-12)
     # A third of the draws each for class 0, class 1 and none of them.
     expected = np.log(0.5 / (np.array([30, 5]) / np.array([70, 95])))
     np.testing.assert_allclose(shifts[2:], [expected] * 2, rtol=1e-6)
     functions = [losses.make('bce', POSITIVE, NEGATIVE)] * 2
     logits = np.random.default_rng(0).normal(size=(4, 100, 2))
     corrected = calibration.corrected(rows, functions, arrays, logits)
-    np.testing.assert_allclose(logits - corrected, np.broadcast_to(shifts[:, None], logits.shape))
+    np.testing.assert_allclose(logits - corrected, np.broadcast_to(shifts[:, None], logits.shape), atol=1e-12)
     before, after = (metrics.ranking(scores, labels) for scores in (logits, corrected))
     for name in before:
         np.testing.assert_array_equal(before[name], after[name])

@@ -85,7 +85,7 @@ def test_no_finding_has_the_mean_weight_over_classes(name, power, labels):
     np.testing.assert_allclose(weights[3] / weights[1], (count**power).mean() / count[3] ** power)
 
 
-@pytest.mark.parametrize('name', ['inverse_frequency', 'square_root', 'weighted'])
+@pytest.mark.parametrize('name', ['inverse_frequency', 'square_root', 'weighted_sampling'])
 def test_share_of_no_finding(name, labels):
     default, set_to = SAMPLERS[name](labels, 0), SAMPLERS[name](labels, 0, no_finding_share=0.25)
     healthy = ~labels.any(axis=1)
@@ -95,12 +95,12 @@ def test_share_of_no_finding(name, labels):
 
 def test_weighted_clips_rare_classes():
     labels = exclusive([100, 50, 20, 10, 1], 0)
-    weights = SAMPLERS['weighted'](labels, 0)
+    weights = SAMPLERS['weighted_sampling'](labels, 0)
     class_weight = weights[np.cumsum([0, 100, 50, 20, 10])]
     # The 75 % quantile of five values is the fourth: the last class is drawn as if it had ten examples.
     np.testing.assert_allclose(class_weight / class_weight[3], [0.1, 0.2, 0.5, 1, 1])
     np.testing.assert_allclose(
-        SAMPLERS['weighted'](labels, 0, quantile=1.0), SAMPLERS['inverse_frequency'](labels, 0), rtol=1e-12
+        SAMPLERS['weighted_sampling'](labels, 0, quantile=1.0), SAMPLERS['inverse_frequency'](labels, 0), rtol=1e-12
     )
 
 
@@ -155,7 +155,7 @@ def test_published_weighted_sampling_draws_only_the_first_examples(labels):
         ('class_aware', [[0, -1]], 0, {}, r'labels hold \[-1\]; they must be 0 or 1'),
         ('progressive', [[0, 1]], 1.5, {}, r'epoch_fraction = 1.5 .* in \[0, 1\]'),
         ('repeat_factor', [[0, 1]], 0, {'threshold': 0}, 'threshold = 0 .* positive'),
-        ('weighted', [[0, 1]], 0, {'quantile': 75}, r'quantile = 75 .* in \[0, 1\]'),
+        ('weighted_sampling', [[0, 1]], 0, {'quantile': 75}, r'quantile = 75 .* in \[0, 1\]'),
         ('inverse_frequency', [[0, 1]], 0, {'no_finding_share': -1}, 'no_finding_share = -1'),
         ('weighted_sampling_published', [[0, 1, 0]], 0, {}, '1 examples are fewer than the 3'),
     ],

@@ -223,7 +223,7 @@ def test_another_config_in_the_same_place_is_refused(study, tiny_config):
         (lambda c: c.data.update(name='phantm'), "Did you mean 'phantom'"),
         (lambda c: c.model.update(name='cnnn'), "Did you mean 'cnn'"),
         (lambda c: c.model.cnn.update(width=3), "Did you mean 'widths'"),
-        (lambda c: c.arms.bce.update(sampler='wieghted'), "Did you mean 'weighted'"),
+        (lambda c: c.arms.bce.update(sampler='wieghted_sampling'), "Did you mean 'weighted_sampling'"),
         (lambda c: c.arms.bce.update(loss='focl'), "Did you mean 'focal'"),
         (lambda c: c.arms.bce.update(gamma=2.0), 'gamma'),
         (lambda c: c.attribution.update(methods=('saliencie',)), "Did you mean 'saliency'"),

@@ -53,11 +53,19 @@ def auc_margin(
 
 @jax.custom_vjp
 def _ascending(alpha):
-    """max(alpha, 0), whose gradient is reversed, and passes where alpha is below 0 too, so that it can come back."""
+    """max(alpha, 0) whose gradient is reversed. Where alpha is below 0 it may only come back: it goes no lower."""
     return jnp.maximum(alpha, 0)
 
 
-_ascending.defvjp(lambda alpha: (jnp.maximum(alpha, 0), None), lambda _, gradient: (-gradient,))
+def _forward(alpha):
+    return jnp.maximum(alpha, 0), alpha
+
+
+def _reverse(alpha, gradient):
+    return (jnp.where(alpha < 0, jnp.minimum(-gradient, 0), -gradient),)
+
+
+_ascending.defvjp(_forward, _reverse)
 
 
 def average_precision(

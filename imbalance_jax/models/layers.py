@@ -13,7 +13,7 @@ from imbalance_jax.models.convolution import conv
 from imbalance_jax.models.pooling import global_average
 from imbalance_jax.names import lookup
 
-TINY = 1e-12  # keeps the gradient of a norm finite where all is 0
+TINY = 1e-16  # added to a squared norm, so that the gradient is finite where all is 0
 DTYPES = {'float32': jnp.float32, 'bfloat16': jnp.bfloat16}
 
 
@@ -83,7 +83,11 @@ def classify(model: nn.Module, x: Array, out: dict[str, Array]) -> tuple[Array, 
     head = nn.Dense(model.num_classes, kernel_init=normal(1 / x.shape[-1]), name='head')
     logits = head(x)
     if model.has_variable('link', 'cosine'):
-        kernel = head.variables['params']['kernel']
-        norms = jnp.linalg.norm(x + TINY, axis=-1, keepdims=True) * jnp.linalg.norm(kernel + TINY, axis=0)
-        logits = jnp.where(model.get_variable('link', 'cosine') > 0, x @ kernel / norms, logits)
+        cosines = _unit(x, axis=-1) @ _unit(head.variables['params']['kernel'], axis=0)
+        logits = jnp.where(model.get_variable('link', 'cosine') > 0, cosines, logits)
     return logits, out
+
+
+def _unit(x: Array, axis: int) -> Array:
+    """x at length 1 along an axis; 0 stays 0."""
+    return x * jax.lax.rsqrt((x * x).sum(axis, keepdims=True) + TINY)

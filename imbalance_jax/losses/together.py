@@ -1,0 +1,70 @@
+"""The losses of all arms as one function of an arm's number, with as few branches as can be.
+
+Arms whose loss is the shared kernel differ by numbers only: they are rows of one table and share one branch, so a grid
+of hyper-parameters compiles to the program of a single loss. Each other arm is a branch of `lax.switch`, inside which
+its gradient is taken: a value that is not finite in a branch not taken reaches nobody.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from imbalance_jax.losses.entrywise import Coefficients, kernel
+from imbalance_jax.losses.loss import Loss
+
+
+class Together(NamedTuple):
+    """init: () -> (trained, running), what the arms' losses have of their own, each one pytree an arm; apply: (trained,
+    running, arm, logits [B,K], labels [B,K], label_mask [B,K], rows [B] or None, fraction) -> (value, running)."""
+
+    init: Callable
+    apply: Callable
+
+
+def together(losses: Sequence[Loss]) -> Together:
+    """The losses of the arms 0, 1, ..., of equal K."""
+    table = {arm: loss.coefficients for arm, loss in enumerate(losses) if loss.coefficients is not None}
+    branches = [_table_branch(table)] if table else []
+    branch_of = np.zeros(len(losses), np.int32)
+    for arm in sorted(set(range(len(losses))) - set(table)):
+        branch_of[arm] = len(branches)
+        branches.append(_own_branch(losses[arm], arm))
+
+    def init() -> tuple[tuple, tuple]:
+        own = [loss.init() for loss in losses]
+        trained = tuple({name: leaf for name, leaf in of.items() if name != 'running'} for of in own)
+        return trained, tuple({name: leaf for name, leaf in of.items() if name == 'running'} for of in own)
+
+    def apply(trained, running, arm, *asked):
+        if len(branches) == 1:
+            return branches[0](trained, running, arm, *asked)
+        return jax.lax.switch(jnp.asarray(branch_of)[arm], branches, trained, running, arm, *asked)
+
+    return Together(init, apply)
+
+
+def _table_branch(table: dict[int, Coefficients]) -> Callable:
+    """The shared kernel with the numbers of the arm."""
+    row_of = np.zeros(max(table) + 1, np.int32)
+    row_of[list(table)] = range(len(table))
+    stacked = Coefficients(*(np.stack(field) for field in zip(*table.values(), strict=True)))
+
+    def branch(trained, running, arm, logits, labels, label_mask, rows, fraction):
+        row = jnp.asarray(row_of)[arm]
+        own = Coefficients(*(jnp.asarray(field)[row] for field in stacked))
+        return kernel(own, logits, labels, label_mask), running
+
+    return branch
+
+
+def _own_branch(loss: Loss, number: int) -> Callable:
+    """One arm's loss and what it keeps, of the parameters and running values of all arms."""
+
+    def branch(trained, running, arm, *asked):
+        own = {**trained[number], **running[number]}
+        return loss(own, *asked), (*running[:number], loss.carry(own, *asked), *running[number + 1 :])
+
+    return branch
