@@ -162,7 +162,8 @@ def _plan(flags) -> None:
 
     from imbalance_jax import hyper, plans, sweep
 
-    get_hyper = runpy.run_path(config_flags.get_config_filename(flags['config'])).get('get_hyper')
+    path = config_flags.get_config_filename(flags['config']).partition(':')[0]  # configs/file.py:argument
+    get_hyper = runpy.run_path(path).get('get_hyper')
     populations = sweep.populations(config, get_hyper(hyper) if get_hyper else [{}])
     for plain in populations:
         _check_plain(plain)

@@ -115,7 +115,8 @@ def small(tmp_path_factory):
     config = base.get_config()
     config.seeds = (0,)
     with config.unlocked():
-        config.arms = {'bce': {}, 'w': {'loss': 'focal', 'gamma': 2.0, 'sampler': 'weighted_sampling', 'learning_rate': 1e-3}}
+        own = {'loss': 'focal', 'gamma': 2.0, 'sampler': 'weighted_sampling', 'learning_rate': 1e-3}
+        config.arms = {'bce': {}, 'w': own}
     config.data.folder = str(tmp_path_factory.mktemp('data'))
     config.data.image_size, config.data.phantom.num_patients = 16, 60
     config.data.phantom.imbalance_ratio = 1.0
