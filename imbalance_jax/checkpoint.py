@@ -11,6 +11,8 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from imbalance_jax.stopping import saving
+
 KEEP = 2
 TRIES = 3
 SMALL = 4096  # bytes that a file takes beside what is in it
@@ -40,7 +42,8 @@ def save(folder: Path, step: int, tree: Any) -> None:
     _require_room(folder, step, tree)
     for left in reversed(range(TRIES)):
         try:
-            _save(folder, step, tree)
+            with saving:
+                _save(folder, step, tree)
             return
         except Exception as error:  # Orbax wraps whatever went wrong below it
             reason = str(error.__cause__ or error).strip().splitlines()[0]

@@ -28,7 +28,7 @@ flags
   --plan=FILE.jsonl        work, status, collect: the plan
   --job=NUMBER|ID          work: this population only
   --shard=I/N              work: every N-th population, from number I (of 0 to N - 1)
-  --grace=SECONDS          work: leave so long after a signal at the latest (8; 0 for as long as saving takes)
+  --grace=SECONDS          leave so long after a signal, or when what is being saved is whole (8; 0 for no limit)
   --watch                  status: again and again, until no population is at work
   --mixed                  collect: also what different versions of the software made
   --traceback              with an error, show where it happened
@@ -54,6 +54,8 @@ def main() -> None:
         sys.exit(0 if arguments else 2)
     try:
         sys.exit(_run(sys.argv))
+    except KeyboardInterrupt:
+        sys.exit(130)
     except (ValueError, OSError, FloatingPointError) as error:
         if '--traceback' in arguments:
             traceback.print_exc()
@@ -139,7 +141,7 @@ def _train(flags) -> None:
     config, workdir = _config(flags), _workdir(flags)
     from imbalance_jax import experiment, stopping
 
-    stopping.leave_when_asked()
+    stopping.leave_when_asked(flags.grace)
     experiment.run(config, workdir, flags.profile)
 
 
@@ -147,7 +149,7 @@ def _explain(flags) -> None:
     workdir = _workdir(flags)
     from imbalance_jax import explain, stopping
 
-    stopping.leave_when_asked()
+    stopping.leave_when_asked(flags.grace)
     explain.run(workdir)
 
 
@@ -161,7 +163,8 @@ def _plan(flags) -> None:
 
     from imbalance_jax import hyper, plans, sweep
 
-    get_hyper = runpy.run_path(config_flags.get_config_filename(flags['config'])).get('get_hyper')
+    path = config_flags.get_config_filename(flags['config']).partition(':')[0]  # configs/file.py:argument
+    get_hyper = runpy.run_path(path).get('get_hyper')
     populations = sweep.populations(config, get_hyper(hyper) if get_hyper else [{}])
     for plain in populations:
         _check_plain(plain)
@@ -193,10 +196,10 @@ def _work(flags) -> int:
     from imbalance_jax import jobs as working
     from imbalance_jax import stopping
 
+    stopping.leave_when_asked(flags.grace if flags.job else 0.0)
     if not flags.job:  # one process a population: its memory is free when it is done, and its end is not the others'
         command = [sys.executable, '-m', 'imbalance_jax.cli', 'work', f'--plan={flags.plan}', f'--grace={flags.grace}']
         return working.work(jobs, lambda job: stopping.run([*command, f'--job={job.id}']))
-    stopping.leave_when_asked(flags.grace)
     from imbalance_jax import cluster
 
     stages = {'train': _train_job, 'explain': _explain_job, 'report': _report_job}

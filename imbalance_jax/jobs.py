@@ -32,9 +32,9 @@ class Standing(NamedTuple):
 def work(jobs: list[Job], begin: Callable[[Job], int]) -> int:
     """Has every job done that nobody else does; returns the exit status of `imbalance-jax work`.
 
-    begin: does a job in a process of its own and returns its exit status. A job whose process was killed, and one that
-    another worker holds, are looked at again after the others: that worker may be gone by then. 0: all are done.
-    1: one failed. 75: asked to stop, or some are in others' hands.
+    begin: does a job in a process of its own and returns its exit status; asked to stop, it leaves by SystemExit(75). A
+    job whose process was killed, and one that another worker holds, are looked at again after the others: that worker
+    may be gone by then. 0: all are done. 1: one failed. 75: some are in others' hands.
     """
     failed, waiting, kills = [], list(jobs), Counter()
     while waiting:
@@ -44,10 +44,8 @@ def work(jobs: list[Job], begin: Callable[[Job], int]) -> int:
             if status < 0 and kills[job.id] < KILLS:
                 kills[job.id] += 1
                 killed.append(job)
-            elif status == stopping.RESUMABLE and standing(job).state == 'running':
-                taken.append(job)
             elif status == stopping.RESUMABLE:
-                return status
+                taken.append(job)
             elif status:
                 failed.append(job)
         if len(taken) == len(waiting):

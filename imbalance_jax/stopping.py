@@ -13,6 +13,7 @@ from collections.abc import Callable
 RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h: try again
 SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name)]
 PR_SET_PDEATHSIG = 1
+saving = threading.RLock()  # held while something is saved that it would be a pity to lose
 
 
 def catch(handler: Callable) -> None:
@@ -36,7 +37,8 @@ def leave_when_asked(grace: float = 0.0) -> None:
     """From now on a signal ends the process with status 75, at the next line of Python that the main thread runs.
 
     Training puts its own handler in the place of this one, to save first. grace: seconds after which the process ends
-    with 75 wherever it is, in a compilation, say; every file is whole at any time. 0 for never.
+    with 75 wherever it is - in a compilation, or where a library has swallowed the exception - but not within `saving`;
+    every file is whole at any time. 0 for never.
     """
 
     def leave(number, frame):
@@ -57,6 +59,7 @@ def _end_after(grace: float) -> None:
         while ear.recv(1)[0] not in SIGNALS:
             pass
         time.sleep(grace)
+        saving.acquire()
         print(f'Not done {grace:.0f} s after the signal to stop; leaving at once.', file=sys.stderr, flush=True)
         mouth.close()
         os._exit(RESUMABLE)
@@ -65,17 +68,27 @@ def _end_after(grace: float) -> None:
 
 
 def run(command: list[str], **options) -> int:
-    """Runs a command to its end and returns its exit status; what asks this process to stop is passed on to it.
+    """Runs a command to its end and returns its exit status.
 
-    The command is asked to stop too if this process is killed. A command that was asked, and saved, is 75.
+    What asks this process to stop is passed on; when the command has saved and left, so does this, by SystemExit(75).
+    If this process is killed, the command is asked to stop.
     """
+    asked = []
+
+    def pass_on(number, frame):
+        asked.append(number)
+        child.send_signal(number)
+
     with subprocess.Popen(command, preexec_fn=die_with_parent, **options) as child:
         before = handlers()
-        catch(lambda number, frame: child.send_signal(number))
+        catch(pass_on)
         try:
-            return child.wait()
+            status = child.wait()
         finally:
             restore(before)
+    if asked:
+        raise SystemExit(RESUMABLE)
+    return status
 
 
 def die_with_parent() -> None:

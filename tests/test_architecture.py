@@ -16,7 +16,7 @@ ALLOWED = {
     'audit': {'tables'},
     'cache': set(),
     'calibration': {'data', 'losses', 'population', 'samplers'},
-    'checkpoint': set(),
+    'checkpoint': {'stopping'},
     'checks': {'data', 'datasets', 'processes', 'writer'},
     'cli': {
         'cluster', 'collect', 'experiment', 'explain', 'fields', 'hyper', 'inspection', 'jobs', 'plans', 'roar',

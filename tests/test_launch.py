@@ -1,11 +1,13 @@
 """Engines: what each would send for a plan, and to whom; nothing is sent."""
 
+import importlib
 import json
 import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import yaml
@@ -26,10 +28,28 @@ def plan(tmp_path):
     return path
 
 
-def launch(engine: str, plan, *words, path='') -> subprocess.CompletedProcess:
-    command = [sys.executable, '-m', f'launch.{engine}', '--plan', str(plan), *words]
-    variables = {**os.environ, 'PATH': path or os.environ['PATH']}
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=variables)
+class Said(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def launch(monkeypatch, capsys):
+    """Runs an engine's `main` as its command would; `path` is where it looks for the engine's client."""
+
+    def run(engine: str, plan, *words, path: str = '') -> Said:
+        monkeypatch.setattr(sys, 'argv', [engine, '--plan', str(plan), *words])
+        if path:
+            monkeypatch.setenv('PATH', path)
+        capsys.readouterr()
+        try:
+            status = importlib.import_module(f'launch.{engine}').main() or 0
+        except SystemExit as left:
+            status = left.code
+        return Said(status, *capsys.readouterr())
+
+    return run
 
 
 def works(text: str) -> list[list[str]]:
@@ -48,7 +68,7 @@ ENGINES = {
 
 
 @pytest.mark.parametrize('engine', ENGINES)
-def test_a_dry_run_names_the_plan_and_leaves_nothing(plan, engine):
+def test_a_dry_run_names_the_plan_and_leaves_nothing(launch, plan, engine):
     before = sorted(plan.parent.rglob('*'))
     found = launch(engine, plan, *ENGINES[engine], '--dry-run')
     assert found.returncode == 0, found.stderr
@@ -57,7 +77,7 @@ def test_a_dry_run_names_the_plan_and_leaves_nothing(plan, engine):
 
 
 @pytest.mark.parametrize('engine', ENGINES)
-def test_what_is_wrong_is_one_line(plan, engine, tmp_path):
+def test_what_is_wrong_is_one_line(launch, plan, engine, tmp_path):
     found = launch(engine, tmp_path / 'none.jsonl', *ENGINES[engine])
     assert (found.returncode, found.stderr.count('\n')) == (2, 1)
     for job in plans.read(plan):
@@ -67,14 +87,14 @@ def test_what_is_wrong_is_one_line(plan, engine, tmp_path):
     assert (found.returncode, found.stdout) == (0, f'Every population of {plan} is done.\n')
 
 
-def test_engines_that_are_not_here_are_said(plan):
+def test_engines_that_are_not_here_are_said(launch, plan):
     for engine in ('slurm', 'tpu', 'k8s'):
         found = launch(engine, plan, *ENGINES[engine], path='/nowhere')
         assert found.returncode == 2
         assert '--dry-run prints what it would be given' in found.stderr
 
 
-def test_slurm_gets_an_array_of_what_is_not_done(plan, tmp_path):
+def test_slurm_gets_an_array_of_what_is_not_done(launch, plan, tmp_path):
     words = ('--sbatch=--time=1:00:00', '--sbatch=--gres=gpu:1', '--tasks=2', '--at-once=4', '--notice=60')
     script = launch('slurm', plan, *words, '--dry-run').stdout
     options = [line.removeprefix('#SBATCH ') for line in script.splitlines() if line.startswith('#SBATCH')]
@@ -85,7 +105,7 @@ def test_slurm_gets_an_array_of_what_is_not_done(plan, tmp_path):
 
 
 @pytest.mark.parametrize(('status', 'requeued'), [(0, False), (2, False), (75, True)])
-def test_the_batch_script_requeues_what_saved(plan, tmp_path, status, requeued):
+def test_the_batch_script_requeues_what_saved(launch, plan, tmp_path, status, requeued):
     """The script as SLURM would run it, with programs of its names that note how they were called."""
     script = launch('slurm', plan, '--dry-run').stdout.partition('\n')[2]
     for name, code in (('srun', status), ('scontrol', 0)):
@@ -98,7 +118,7 @@ def test_the_batch_script_requeues_what_saved(plan, tmp_path, status, requeued):
     assert calls[1:] == (['scontrol requeue 77'] if requeued else [])
 
 
-def test_ray_and_submitit_get_a_command_a_population(plan):
+def test_ray_and_submitit_get_a_command_a_population(launch, plan):
     ids = [job.id for job in plans.read(plan)[1:]]
     for engine in ('ray', 'submitit'):
         found = works(launch(engine, plan, '--dry-run').stdout)
@@ -106,14 +126,14 @@ def test_ray_and_submitit_get_a_command_a_population(plan):
         assert all(f'--plan={plan}' in words for words in found)
 
 
-def test_local_workers_get_their_gpus_and_cores(plan):
+def test_local_workers_get_their_gpus_and_cores(launch, plan):
     found = works(launch('local', plan, '--workers=3', '--gpus=4,5', '--dry-run').stdout)
     assert [words[1] for words in found] == [f'CUDA_VISIBLE_DEVICES={gpu}' for gpu in (4, 5, 4)]
     pinned = launch('local', plan, '--workers=2', '--pin', '--dry-run').stdout
     assert pinned.count('# cores [') == 2
 
 
-def test_tpu_slices_share_the_plan(plan):
+def test_tpu_slices_share_the_plan(launch, plan):
     words = ('--slices=a,b', '--zone=z', '--folder=my folder', '--hosts=2', '--project=p', '--dry-run')
     lines = [shlex.split(line) for line in launch('tpu', plan, *words).stdout.splitlines()]
     assert [line[:6] for line in lines] == [['gcloud', 'compute', 'tpus', 'tpu-vm', 'ssh', name] for name in 'ab']
@@ -125,7 +145,7 @@ def test_tpu_slices_share_the_plan(plan):
         assert subprocess.run(['bash', '-n', '-c', remote]).returncode == 0
 
 
-def test_kubernetes_gets_an_indexed_job_that_ignores_what_saved(plan):
+def test_kubernetes_gets_an_indexed_job_that_ignores_what_saved(launch, plan):
     [found] = yaml.safe_load_all(launch('k8s', plan, '--image=i', '--claim=c', '--gpus=1', '--dry-run').stdout)
     assert (found['apiVersion'], found['kind']) == ('jobset.x-k8s.io/v1alpha2', 'JobSet')
     assert found['metadata']['name'] == 'a-sweep'
@@ -145,7 +165,7 @@ def test_kubernetes_gets_an_indexed_job_that_ignores_what_saved(plan):
         assert said.splitlines() == ['work', f'--plan={plan}', f'--job={one}', '--grace=108']
 
 
-def test_kubernetes_pods_of_one_population_find_each_other(plan):
+def test_kubernetes_pods_of_one_population_find_each_other(launch, plan):
     sets = list(yaml.safe_load_all(launch('k8s', plan, '--image=i', '--claim=c', '--hosts=2', '--dry-run').stdout))
     assert len(sets) == 2
     for found in sets:
@@ -204,7 +224,7 @@ def test_environments_that_are_wrong_are_said(variables, said, monkeypatch):
         cluster.place()
 
 
-def test_the_parameters_of_submitit_are_numbers_and_words(plan):
+def test_the_parameters_of_submitit_are_numbers_and_words(launch, plan):
     text = launch('submitit', plan, '--set=timeout_min=240', '--set=slurm_partition=gpu', '--dry-run').stdout
     parameters = json.loads(text.splitlines()[0])
     assert (parameters['timeout_min'], parameters['slurm_partition']) == (240, 'gpu')

@@ -214,6 +214,16 @@ def test_plan_and_status_need_no_jax(tmp_path):
     assert 'train.epochs: 3 -> 4' in again.stdout
 
 
+def test_a_config_with_an_argument_is_planned(tmp_path):
+    (tmp_path / 'swept.py').write_text(
+        'from configs import quickstart\n\n'
+        'def get_config(epochs):\n    config = quickstart.get_config()\n    config.train.epochs = int(epochs)\n'
+        '    return config\n'
+    )
+    assert imbalance_jax('plan', f'--config={tmp_path}/swept.py:9', f'--out={tmp_path}/plan.jsonl').returncode == 0
+    assert plans.read(tmp_path / 'plan.jsonl')[0].config['train']['epochs'] == 9
+
+
 @pytest.mark.parametrize(
     ('arguments', 'said'),
     [
