@@ -3,8 +3,9 @@
 Every method is `METHODS[name](score, images [B, H, W, C], **options) -> maps [B, H, W]`, where `score(x [B, H, W, C])
 -> [B]` is one logit an image and no image's score depends on another image (BatchNorm in evaluation mode). Methods in
 `NEEDS_KEY` also take `key`, a `jax.random.key`; those in `NEEDS_LAYER` take `layer` (`cam.Layer`), which says what to
-look at inside the network: without it they look at the image itself. Class activation maps of what a layer is known to
-hold are `CAMS[name](activation [B, h, w, U], gradient [B, h, w, U]) -> maps [B, h, w]`.
+look at inside the network (`activations.looking_at` makes it of a model): without it they look at the image itself.
+Class activation maps of what a layer is known to hold are `CAMS[name](activation [B, h, w, U], gradient [B, h, w, U])
+-> maps [B, h, w]`.
 
 Maps keep the sign and the magnitude of the scores: nothing here normalises. Nothing here is compiled either: call it
 inside your own `jit`, or use `request`, which does for all classes, images and members at once.
