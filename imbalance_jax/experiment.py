@@ -41,7 +41,6 @@ from imbalance_jax.provenance import stage
 from imbalance_jax.writer import claim, lock, read_arrays, read_json, write_arrays, write_json, write_table
 
 PLAN = 'plan.json'
-STUDYS_OWN = ('score', 'images', 'key', 'layer', 'mean', 'deviation')  # arguments that are no options
 
 
 def run(config: ConfigDict, workdir: Path, profile: bool = False) -> None:
@@ -143,40 +142,19 @@ def check_explanation(config: ConfigDict, model, image_shape: tuple[int, int, in
     """Raises ValueError for whatever `explain` would trip over after training: methods, their options, layers."""
     image = jnp.zeros((1, *image_shape))
     for method in config.attribution.methods:
-        found = lookup(attribution.METHODS, method, 'attribution method')
-        options = dict(config.attribution.get(method, {}))
-        for option in options:
-            lookup(_options(found, options), option, f'option of attribution method {method!r}:')
-        options |= {'baseline': 'zero'} if options.get('baseline') == 'black' else {}
-        options |= {'key': jax.random.key(0)} if method in attribution.NEEDS_KEY else {}
-        run = partial(found, lambda x: x.mean((1, 2, 3)), **options)
-        try:
-            jax.eval_shape(run, image)
-        except (TypeError, ZeroDivisionError, OverflowError) as error:
-            raise ValueError(f'config.attribution.{method} is {options}: {_one_line(error)}') from error
+        attribution.options.check(method, dict(config.attribution.get(method, {})), image)
     for metric in config.attribution.metrics:
         lookup(alignment.METRICS, metric, 'alignment metric')
     try:
         variables = jax.eval_shape(lambda: model.init(jax.random.key(0), image, mutable=['params', 'batch_stats']))
     except (TypeError, AttributeError, OverflowError) as error:
         options = dict(config.model.get(config.model.name, {}))
-        raise ValueError(f'config.model.{config.model.name} is {options}: {_one_line(error)}') from error
+        reason = ' '.join(str(error).split())
+        raise ValueError(f'config.model.{config.model.name} is {options}: {reason}') from error
     activations.last_stage(model, variables, image_shape, config.attribution.layer)
     main = activations.last_stage(model, variables, image_shape, config.concepts.layer)
     shapes = activations.layer_shapes(model, variables, image_shape)
     unit_study.check(config.concepts, shapes, main, min(num_images, config.concepts.max_images))
-
-
-def _one_line(error: Exception) -> str:
-    return ' '.join(str(error).split())
-
-
-def _options(method, given: dict) -> dict:
-    """The options of an attribution method, and of the one that it wraps, less what the study itself gives it."""
-    known = inspect.signature(method).parameters
-    found = {name: p for name, p in known.items() if p.kind is not p.VAR_KEYWORD and name not in STUDYS_OWN}
-    wrapped = attribution.METHODS.get(given.get('method', 'gradient')) if 'options' in known else None
-    return found | (_options(wrapped, {}) if wrapped else {})
 
 
 def check_blocks(config: ConfigDict) -> None:
