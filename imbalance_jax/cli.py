@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from contextlib import contextmanager
 
 USAGE = """\
 usage: imbalance-jax VERB [flags]
@@ -78,13 +79,24 @@ def _run(argv: list[str]) -> int | None:
     flags.DEFINE_bool('mixed', False, 'collect results of different versions')
     flags.DEFINE_bool('traceback', False, 'with an error, show where it happened')
     try:
-        words = flags.FLAGS(argv)[1:]
+        with _no_bytecode():
+            words = flags.FLAGS(argv)[1:]
     except (AttributeError, KeyError, TypeError, SyntaxError, flags.Error) as error:
         _check_overrides(argv)
         raise ValueError(' '.join(str(error).split())) from error
     said = ' '.join(words)
     begun = {verb: run for verb, run in VERBS.items() if said and verb.startswith(f'{said} ')}
     return lookup(begun or VERBS, said, 'verb')(flags.FLAGS)
+
+
+@contextmanager
+def _no_bytecode():
+    """A config file leaves none: one that is edited within the second would be taken for what it was."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def _check_overrides(argv: list[str]) -> None:
@@ -104,7 +116,8 @@ def _check_overrides(argv: list[str]) -> None:
 
 def _config(flags):
     try:
-        config = flags.config
+        with _no_bytecode():
+            config = flags.config
         fields_of_file = config and config.to_dict()  # a file that cannot be read is an error at its first use only
     except OSError as error:
         raise ValueError(f'--config could not be read: {str(error).strip().splitlines()[-1].strip()}') from error
