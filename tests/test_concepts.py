@@ -422,3 +422,30 @@ def test_values_that_are_not_finite_are_refused(probe):
     features[0, 0, 0, 0] = np.nan
     with pytest.raises(ValueError, match='1 values that are not finite'):
         concepts.dissect(features, probe[1], 0.05)
+
+
+@pytest.mark.parametrize('capacity', [2**14, 2])
+def test_a_plateau_wider_than_the_quantile_is_active_and_a_constant_is_not(capacity):
+    """Unit 0 is 1 on a tenth of the positions, unit 1 everywhere, unit 2 has no ties."""
+    seen = concepts.quantiles.UpperQuantile(3, 1000, 0.02, capacity)
+    values = np.stack([np.arange(1000) % 10 == 3, np.ones(1000), np.arange(1000) / 1000], axis=1).astype(np.float32)
+    for part in np.array_split(values, 7):
+        seen.add(part)
+    active = (values > seen.threshold()).mean(0)
+    np.testing.assert_allclose(active[:2], [0.1, 0])
+    assert active[2] == 0.02 if seen.exact else 0 < active[2] <= 0.02
+
+
+def test_a_planted_unit_of_two_values_is_found_and_not_when_shuffled():
+    """The unit is the mask itself, 0 or 1: more of it is at its largest value than the quantile."""
+    rng = np.random.default_rng(0)
+    masks = np.zeros((60, 28, 28, 1), bool)
+    for mask in masks[::2, :, :, 0]:
+        row, column = 4 * rng.integers(0, 5, 2)
+        mask[row : row + 8, column : column + 8] = True
+    features = np.stack([masks[:, ::4, ::4, 0], rng.random((60, 7, 7))], axis=-1).astype(np.float32)
+    found = concepts.dissect(features, masks, quantile=0.005, rounds=50, key=0)
+    assert found['detector'][:, 0].tolist() == [True, False]
+    assert found['iou'][0, 0] > 0.3  # bilinear enlargement leaves the inner part of a square at 1
+    other = concepts.dissect(features[rng.permutation(60)], masks, null='image_permutation', rounds=50, key=0)
+    assert not other['detector'].any()

@@ -14,6 +14,9 @@ class UpperQuantile:
     exact. Otherwise activations above 0 are counted in bins that share the upper 16 bits of the float32: T is then the
     upper end of the bin in which the exact T lies, at most `RELATIVE_ERROR` above it, for 128 KiB a unit however many
     positions there are. In that case units are taken to be after a ReLU: a T below 0 is given as 0.
+
+    A unit whose largest value is a plateau wider than that share would be above T nowhere. Its T lies just below the
+    plateau, which then counts as active as a whole; not so for a unit that has one value only.
     """
 
     def __init__(self, units, positions, quantile, capacity=CAPACITY):
@@ -23,6 +26,7 @@ class UpperQuantile:
         self.positions, self.seen = positions, 0
         self.positive = np.zeros(units, np.int64)
         self.exact = self.above < capacity
+        self.lowest, self.highest = np.full(units, np.inf, np.float32), np.full(units, -np.inf, np.float32)
         self.top = np.zeros((units, 0), np.float32)
         self.bins = None if self.exact else np.zeros((units, 2**KEPT_BITS // 2), np.int32)
 
@@ -34,6 +38,8 @@ class UpperQuantile:
             raise ValueError(f'features hold {values.size - np.count_nonzero(finite)} values that are not finite.')
         self.seen += len(values)
         self.positive += np.count_nonzero(values > 0, axis=0)
+        self.lowest = np.minimum(self.lowest, values.min(axis=0, initial=np.inf))
+        self.highest = np.maximum(self.highest, values.max(axis=0, initial=-np.inf))
         if self.exact:
             kept = np.concatenate([self.top, values.T], axis=1)
             surplus = kept.shape[1] - (self.above + 1)
@@ -47,8 +53,11 @@ class UpperQuantile:
         """T [U] float32, once all positions have been seen; ValueError before."""
         if self.seen != self.positions:
             raise ValueError(f'{self.seen} of {self.positions} positions have been seen.')
-        if self.exact:
-            return self.top.min(axis=1)
+        found = self.top.min(axis=1) if self.exact else self._from_bins()
+        plateau = (found >= self.highest) & (self.highest > np.maximum(self.lowest, 0))
+        return np.where(plateau, np.nextafter(self.highest, np.float32(-np.inf)), found)
+
+    def _from_bins(self):
         largest_first = np.cumsum(self.bins[:, ::-1], axis=1, dtype=np.int64)
         place = self.bins.shape[1] - 1 - (largest_first > self.above).argmax(axis=1)
         ends = (((place.astype(np.uint32) + 1) << KEPT_BITS) - 1).view(np.float32)
