@@ -9,14 +9,14 @@ the largest difference of the maps from captum's as a share of the largest value
 """
 
 import json
-import os
-import subprocess
 import sys
 import time
 from datetime import date
 
 import numpy as np
 from absl import app, flags
+
+from analysis import contestants
 
 METHODS = flags.DEFINE_list('methods', ['all'], "which methods, or 'all' that captum has too")
 SIZE = flags.DEFINE_integer('size', 28, 'pixels')
@@ -120,10 +120,7 @@ class Contestant:
     """A process that answers every method with the seconds it took."""
 
     def __init__(self, folder: str, way: str):
-        command = [sys.executable, '-W', 'ignore', '-m', 'analysis.bench_attribution', *sys.argv[1:]]
-        pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE, 'text': True}
-        variables = {**os.environ, 'XLA_PYTHON_CLIENT_PREALLOCATE': 'false'}
-        self.process = subprocess.Popen([*command, f'--worker={folder}|{way}'], env=variables, **pipes)
+        self.process = contestants.start('bench_attribution', f'{folder}|{way}', '-W', 'ignore')
 
     def time(self, method: str) -> float:
         self.process.stdin.write(f'{method}\n')

@@ -15,15 +15,14 @@ PyTorch (median of each round's ratio), memory at its highest.
 """
 
 import json
-import os
-import subprocess
 import sys
 import time
-from datetime import date
-from pathlib import Path
 
 import numpy as np
 from absl import app, flags
+
+from analysis import contestants
+from analysis.contestants import Contestant
 
 MODEL = flags.DEFINE_enum('model', 'cnn', ['cnn', 'resnet18'], 'which model')
 SIZE = flags.DEFINE_integer('size', 64, 'pixels')
@@ -197,44 +196,11 @@ def work(name: str) -> None:
 
 def environment() -> dict:
     """Device, versions and the units of the layer, from a process that ends before any is timed."""
-    from imbalance_jax import provenance
-
-    found, probe = provenance.environment(), make_probe()
-    facts = {'device': found['device'], 'cores': found['cores'], 'python': found['python']}
-    facts |= {'jax': found['versions']['jax'], 'date': str(date.today())}
-    return {**facts, 'layer': probe.main, 'shape': list(probe.layers[probe.main])}
+    probe = make_probe()
+    return {**contestants.about(), 'layer': probe.main, 'shape': list(probe.layers[probe.main])}
 
 
-class Contestant:
-    """A process that runs one way, and waits between rounds."""
-
-    def __init__(self, name: str):
-        command = [sys.executable, '-m', 'analysis.bench_concepts', *sys.argv[1:], f'--worker={name}']
-        pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE, 'stderr': subprocess.DEVNULL, 'text': True}
-        self.process = subprocess.Popen(command, env={**os.environ, 'XLA_PYTHON_CLIENT_PREALLOCATE': 'false'}, **pipes)
-        self.facts = self.read()
-
-    def read(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise ChildProcessError(f'{self.process.args[-1]} ended early.')
-        return json.loads(line)
-
-    def time(self) -> float:
-        self.process.stdin.write('go\n')
-        self.process.stdin.flush()
-        return self.read()
-
-    def peak_bytes(self) -> int | None:
-        """The most memory that the process itself has held, on Linux."""
-        try:
-            lines = Path(f'/proc/{self.process.pid}/status').read_text().splitlines()
-        except OSError:
-            return None
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM'))
-
-
-def contestants() -> list[str]:
+def ways() -> list[str]:
     names = [SUITE, NULLED, ONE]
     if PEER.value:
         try:
@@ -253,8 +219,8 @@ def main(_) -> None:
         else:
             work(WORKER.value)
         return
-    about = Contestant(ABOUT).facts
-    runs = {name: Contestant(name) for name in contestants()}
+    about = Contestant('bench_concepts', ABOUT, quiet=True).facts
+    runs = {name: Contestant('bench_concepts', name, quiet=True) for name in ways()}
     times = {name: [] for name in runs}
     for _ in range(REPEATS.value):
         for name, run in runs.items():
@@ -279,10 +245,7 @@ def report(about: dict, runs: dict[str, Contestant], times: dict[str, np.ndarray
         lines.append(line)
         print(json.dumps({**line, **setting, **about, 'repeats': REPEATS.value}))
     print(f'\n{", ".join(f"{key} {value}" for key, value in {**setting, **about}.items())}, {REPEATS.value} rounds\n')
-    names = list(lines[0])
-    print(f'| {" | ".join(name.replace("_", " ") for name in names)} |\n|{" --- |" * len(names)}')
-    for line in lines:
-        print(f'| {" | ".join("-" if line[name] is None else str(line[name]) for name in names)} |')
+    contestants.print_table(lines)
 
 
 if __name__ == '__main__':

@@ -9,13 +9,13 @@ interleaved; the figure is the median of the rounds' ratios. Prints one JSON lin
 
 import json
 import time
-from datetime import date
 
 import jax
 import numpy as np
 from absl import app, flags
 
-from imbalance_jax import data, losses, placement, population, provenance, train
+from analysis import contestants
+from imbalance_jax import data, losses, placement, population, train
 from imbalance_jax.models import make
 
 MEMBERS = flags.DEFINE_integer('members', 64, 'P')
@@ -81,9 +81,7 @@ def main(_) -> None:
         for name, (run, _) in runs.items():
             run()  # after the others had the processor, caches are cold
             times[name].append(run())
-    found = provenance.environment()
-    about = {'device': found['device'], 'cores': found['cores'], 'python': found['python']}
-    about |= {'jax': found['versions']['jax'], 'date': str(date.today()), 'members': MEMBERS.value, 'size': SIZE.value}
+    about = {**contestants.about(), 'members': MEMBERS.value, 'size': SIZE.value}
     lines = []
     for name, (_, seconds) in runs.items():
         speed = MEMBERS.value * STEPS.value * BATCH.value / np.median(times[name])
@@ -92,9 +90,7 @@ def main(_) -> None:
         lines.append({**line, 'compile_seconds': round(seconds, 1)})
         print(json.dumps({**lines[-1], **about, 'batch': BATCH.value, 'rounds': ROUNDS.value}))
     print(f'\n{", ".join(f"{key} {value}" for key, value in about.items())}, {ROUNDS.value} rounds\n')
-    print(f'| {" | ".join(name.replace("_", " ") for name in lines[0])} |\n|{" --- |" * len(lines[0])}')
-    for line in lines:
-        print(f'| {" | ".join(map(str, line.values()))} |')
+    contestants.print_table(lines)
 
 
 if __name__ == '__main__':

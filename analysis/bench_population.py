@@ -9,16 +9,19 @@ fastest PyTorch way (medians of each round's ratio), GFLOP/s, their share of thi
 seconds to compile, memory at its highest.
 """
 
+import contextlib
 import json
-import os
-import subprocess
 import sys
+import threading
 import time
-from datetime import date
-from pathlib import Path
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from absl import app, flags
+
+from analysis import contestants
+from analysis.contestants import Contestant
 
 MODEL = flags.DEFINE_enum('model', 'cnn', ['cnn', 'resnet18', 'resnet50'], 'which model')
 SIZE = flags.DEFINE_integer('size', 28, 'pixels')
@@ -32,60 +35,89 @@ STRATEGIES = flags.DEFINE_list('strategies', ['all'], "which strategies, or 'all
 PEER = flags.DEFINE_enum('peer', '', ['', 'torch'], 'also time PyTorch, if it is installed')
 WORKER = flags.DEFINE_string('worker', '', 'a contestant, in a process of its own: for the program itself')
 CLASSES = 8
+TRACING = threading.Lock()
+
+
+class Setting(NamedTuple):
+    """What is trained: a model's name, pixels, images a step, P, steps a dispatch, channels, type of computation."""
+
+    model: str = 'cnn'
+    size: int = 28
+    batch: int = 64
+    members: int = 16
+    steps: int = 4
+    width: int = 16
+    dtype: str = 'float32'
+
+
 ALL = ['shard:map', 'shard:unroll', 'shard:vmap:2', 'shard:vmap', 'map', 'unroll', 'vmap:2', 'vmap']
 LOOP, PEAK, ABOUT = 'plain loop', 'matmul', 'about'
 FORWARDS = {'evaluation': False, 'forward of training': True}  # name -> by the statistics of the batch
 
 
-def make_data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def make_data(setting: Setting) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Images [256,H,W,1] uint8, labels [256,K] and the rows [steps,B] of one dispatch."""
-    random, size = np.random.default_rng(0), SIZE.value
+    random, size = np.random.default_rng(0), setting.size
     images = random.integers(0, 256, (256, size, size, 1)).astype(np.uint8)
     labels = (random.random((256, CLASSES)) < 0.2).astype(np.float32)
-    return images, labels, random.integers(0, 256, (STEPS.value, BATCH.value)).astype(np.int32)
+    return images, labels, random.integers(0, 256, (setting.steps, setting.batch)).astype(np.int32)
 
 
-def make_model():
+def make_model(setting: Setting):
     """The suite's model of the flags."""
     from imbalance_jax import models
 
-    if MODEL.value == 'cnn':
-        options = {'widths': tuple(WIDTH.value * 2**stage for stage in range(3))}
+    if setting.model == 'cnn':
+        options = {'widths': tuple(setting.width * 2**stage for stage in range(3))}
     else:
-        options = {'width': WIDTH.value, 'stem': 'imagenet' if SIZE.value > 64 else 'small'}
-    return models.make(MODEL.value, CLASSES, dtype=DTYPE.value, **options)
+        options = {'width': setting.width, 'stem': 'imagenet' if setting.size > 64 else 'small'}
+    return models.make(setting.model, CLASSES, dtype=setting.dtype, **options)
 
 
-def make_ours(strategy: str):
-    """Returns `run() -> seconds` and facts about the compiled program."""
+def make_ours(setting: Setting, strategy: str, conv: Callable | None = None):
+    """Returns `run() -> seconds` and facts about the compiled program; `conv`: another form of `models.layers.conv`."""
     import jax
 
     from imbalance_jax import data, losses, placement, population, train
 
     placement.use_all_cores()
-    images, labels, order = make_data()
-    rows = population.make_members({'bce': {}}, range(MEMBERS.value), 'bce', learning_rate=1e-3, weight_decay=0.0)
-    model, functions = make_model(), [losses.make('bce', [1] * CLASSES, [4] * CLASSES)]
+    images, labels, order = make_data(setting)
+    rows = population.make_members({'bce': {}}, range(setting.members), 'bce', learning_rate=1e-3, weight_decay=0.0)
+    model, functions = make_model(setting), [losses.make('bce', [1] * CLASSES, [4] * CLASSES)]
     step = train.make_train_step(model, functions, train.schedule(1, 1000, 0.01))
     steps = train.make_train_steps(step, data.make_batch(0.5, 0.25, data.Augmentation()))
     place = placement.place(len(rows), strategy)
     members = place.members(population.numbers(rows, True))
-    state = place.map(train.make_init(model, functions, (SIZE.value, SIZE.value, 1)))(members)
+    state = place.map(train.make_init(model, functions, (setting.size, setting.size, 1)))(members)
     order = place.members(np.broadcast_to(order, (len(rows), *order.shape)))
     arrays = place.shared(data.Arrays(images, labels, np.ones_like(labels)))
     begin = time.perf_counter()
     order, mapped = place.spread(order), place.map(steps, donate=True)
-    compiled = mapped.lower((state,), (members, order), arrays, *map(np.int32, (0, 0, STEPS.value))).compile()
+    with using(conv):
+        lowered = mapped.lower((state,), (members, order), arrays, *map(np.int32, (0, 0, setting.steps)))
+    compiled = lowered.compile()
     facts = {'compile_seconds': round(time.perf_counter() - begin, 1), 'temporary_bytes': _temporary(compiled)}
     states = [state]
 
     def run() -> float:
         begin = time.perf_counter()
-        states[0], _ = compiled((states[0],), (members, order), arrays, *map(np.int32, (0, 0, STEPS.value)))
+        states[0], _ = compiled((states[0],), (members, order), arrays, *map(np.int32, (0, 0, setting.steps)))
         jax.block_until_ready(states[0])
         return time.perf_counter() - begin
 
     return run, facts
+
+
+@contextlib.contextmanager
+def using(conv: Callable | None):
+    """Programs are traced with this convolution, one at a time."""
+    from imbalance_jax.models import layers
+
+    with TRACING:
+        usual = layers.conv
+        layers.conv = conv or usual
+        yield
+        layers.conv = usual
 
 
 def _temporary(compiled) -> int | None:
@@ -93,16 +125,16 @@ def _temporary(compiled) -> int | None:
     return memory and memory.temp_size_in_bytes
 
 
-def make_forward(train: bool):
+def make_forward(setting: Setting, train: bool):
     """Times the forward pass alone of all members, in evaluation or as in training, under the first strategy."""
     import jax
 
     from imbalance_jax import data, placement
 
     placement.use_all_cores()
-    images, _, order = make_data()
-    model, image = make_model(), np.zeros((1, SIZE.value, SIZE.value, 1), np.float32)
-    place = placement.place(MEMBERS.value, ours()[0])
+    images, _, order = make_data(setting)
+    model, image = make_model(setting), np.zeros((1, setting.size, setting.size, 1), np.float32)
+    place = placement.place(setting.members, ours()[0])
 
     def init(seed):
         return model.init(jax.random.key(seed), image, mutable=['params', 'batch_stats'])
@@ -114,7 +146,7 @@ def make_forward(train: bool):
 
         return jax.lax.map(logits, batches)
 
-    variables = place.map(init)(place.members(np.arange(MEMBERS.value)))
+    variables = place.map(init)(place.members(np.arange(setting.members)))
     mapped, batches = place.map(forward), place.batches(images[order])
 
     def run() -> float:
@@ -125,18 +157,18 @@ def make_forward(train: bool):
     return run, {}
 
 
-def make_loop():
+def make_loop(setting: Setting):
     """The plain flax loop, on JAX's default device, as one meets it."""
     from analysis import plain_flax
 
-    model = plain_flax.make(MODEL.value, CLASSES, WIDTH.value, SIZE.value)
-    return plain_flax.make_round(model, *make_data(), MEMBERS.value), {}
+    model = plain_flax.make(setting.model, CLASSES, setting.width, setting.size)
+    return plain_flax.make_round(model, *make_data(setting), setting.members), {}
 
 
-def make_torch(way: str):
+def make_torch(setting: Setting, way: str):
     from analysis import plain_torch
 
-    return plain_torch.WAYS[way](MODEL.value, CLASSES, WIDTH.value, *make_data(), MEMBERS.value), {}
+    return plain_torch.WAYS[way](setting.model, CLASSES, setting.width, *make_data(setting), setting.members), {}
 
 
 def make_peak():
@@ -155,28 +187,28 @@ def make_peak():
     return run, {'flops': 2 * 2048**3}
 
 
-def forward_flops() -> float:
+def forward_flops(setting: Setting) -> float:
     """Multiplications and additions of one image's forward pass, by XLA's count of the program as written."""
     import jax
     import jax.numpy as jnp
 
-    model, image = make_model(), jnp.zeros((1, SIZE.value, SIZE.value, 1))
+    model, image = make_model(setting), jnp.zeros((1, setting.size, setting.size, 1))
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), image, mutable=['params', 'batch_stats']))
     return jax.jit(lambda v: model.apply(v, image)[0]).lower(variables).cost_analysis()['flops']
 
 
-def work(name: str) -> None:
+def work(setting: Setting, name: str) -> None:
     """A contestant: says what it is, then runs a round for every line that it is given."""
     if name == PEAK:
         run, facts = make_peak()
     elif name == LOOP:
-        run, facts = make_loop()
+        run, facts = make_loop(setting)
     elif name in FORWARDS:
-        run, facts = make_forward(FORWARDS[name])
+        run, facts = make_forward(setting, FORWARDS[name])
     elif name.startswith('torch '):
-        run, facts = make_torch(name)
+        run, facts = make_torch(setting, name)
     else:
-        run, facts = make_ours(name)
+        run, facts = make_ours(setting, name)
     begin = time.perf_counter()
     run()
     facts['first_call_seconds'] = round(time.perf_counter() - begin, 1)
@@ -186,44 +218,9 @@ def work(name: str) -> None:
         print(json.dumps(run()), flush=True)
 
 
-def environment() -> dict:
+def environment(setting: Setting) -> dict:
     """Device and versions, and the work of an image, from a process that ends before any is timed."""
-    from imbalance_jax import provenance
-
-    found = provenance.environment()
-    facts = {'device': found['device'], 'cores': found['cores'], 'python': found['python']}
-    facts |= {'jax': found['versions']['jax'], 'date': str(date.today())}
-    return {**facts, 'forward_flops': forward_flops()}
-
-
-class Contestant:
-    """A process that runs one way to train, and waits between rounds."""
-
-    def __init__(self, name: str):
-        command = [sys.executable, '-m', 'analysis.bench_population', *sys.argv[1:], f'--worker={name}']
-        variables = {**os.environ, 'XLA_PYTHON_CLIENT_PREALLOCATE': 'false'}
-        pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE, 'text': True}
-        self.process = subprocess.Popen(command, env=variables, **pipes)
-        self.facts = self.read()
-
-    def read(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise ChildProcessError(f'{self.process.args[-1]} ended early.')
-        return json.loads(line)
-
-    def time(self) -> float:
-        self.process.stdin.write('go\n')
-        self.process.stdin.flush()
-        return self.read()
-
-    def peak_bytes(self) -> int | None:
-        """The most memory that the process itself has held, on Linux."""
-        try:
-            lines = Path(f'/proc/{self.process.pid}/status').read_text().splitlines()
-        except OSError:
-            return None
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM'))
+    return {**contestants.about(), 'forward_flops': forward_flops(setting)}
 
 
 def ours() -> list[str]:
@@ -231,42 +228,43 @@ def ours() -> list[str]:
     return ALL if STRATEGIES.value == ['all'] else STRATEGIES.value
 
 
-def contestants() -> list[str]:
-    names = [*ours(), LOOP, *FORWARDS]
+def names() -> list[str]:
+    found = [*ours(), LOOP, *FORWARDS]
     if PEER.value:
         try:
             from analysis.plain_torch import WAYS
         except ImportError:
             print('PyTorch is not installed: no peer.', file=sys.stderr)
         else:
-            names += WAYS
-    return names
+            found += WAYS
+    return found
 
 
 def main(_) -> None:
+    setting = Setting(*(flag.value for flag in (MODEL, SIZE, BATCH, MEMBERS, STEPS, WIDTH, DTYPE)))
     if WORKER.value:
         if WORKER.value == ABOUT:
-            print(json.dumps(environment()))
+            print(json.dumps(environment(setting)))
         else:
-            work(WORKER.value)
+            work(setting, WORKER.value)
         return
-    about = Contestant(ABOUT).facts
-    runs = {name: Contestant(name) for name in [*contestants(), PEAK]}
+    about = Contestant('bench_population', ABOUT).facts
+    runs = {name: Contestant('bench_population', name) for name in [*names(), PEAK]}
     times = {name: [] for name in runs}
     for _ in range(ROUNDS.value):
         for name, run in runs.items():
             times[name].append(run.time())
-    report(about, runs, {name: np.array(seconds) for name, seconds in times.items()})
+    report(setting, about, runs, {name: np.array(seconds) for name, seconds in times.items()})
 
 
-def report(about: dict, runs: dict[str, Contestant], times: dict[str, np.ndarray]) -> None:
+def report(setting: Setting, about: dict, runs: dict[str, Contestant], times: dict[str, np.ndarray]) -> None:
     """One JSON line a contestant, and the table."""
-    images = MEMBERS.value * STEPS.value * BATCH.value
+    images = setting.members * setting.steps * setting.batch
     peers = [name for name in runs if name.startswith('torch ')]
     peer = min(peers, key=lambda name: np.median(times[name])) if peers else None
     peak = runs.pop(PEAK).facts['flops'] / np.median(times.pop(PEAK)) / 1e9
     forwards = {name: images / np.median(times.pop(name)) for name in FORWARDS if runs.pop(name)}
-    setting = {f.name: f.value for f in (MODEL, SIZE, BATCH, MEMBERS, WIDTH, STEPS, DTYPE)}
+    described = setting._asdict()
     lines = []
     for name, run in sorted(runs.items(), key=lambda item: np.median(times[item[0]])):
         speed = images / np.median(times[name])
@@ -283,18 +281,15 @@ def report(about: dict, runs: dict[str, Contestant], times: dict[str, np.ndarray
             'process_peak_mib': round(run.peak_bytes() / 2**20) if run.peak_bytes() else None,
         }
         lines.append(line)
-        print(json.dumps({**line, **setting, **about, 'rounds': ROUNDS.value, 'matmul_gflops': round(peak)}))
-    described = ', '.join(f'{key} {value}' for key, value in {**setting, **about}.items() if key != 'forward_flops')
+        print(json.dumps({**line, **described, **about, 'rounds': ROUNDS.value, 'matmul_gflops': round(peak)}))
+    told = ', '.join(f'{key} {value}' for key, value in {**described, **about}.items() if key != 'forward_flops')
     work = f'{about["forward_flops"] / 1e6:.1f} MFLOP an image forward'
-    print(f'\n{described}, {ROUNDS.value} rounds; matrix product {peak:.0f} GFLOP/s; {work}\n')
+    print(f'\n{told}, {ROUNDS.value} rounds; matrix product {peak:.0f} GFLOP/s; {work}\n')
     evaluation, forward = (forwards[name] for name in FORWARDS)
     print(json.dumps({name: round(speed) for name, speed in forwards.items()}))
     compared = f'{evaluation / forward:.2f} of the forward pass of training'
     print(f'evaluation {evaluation:,.0f} images x members/s, {compared}\n')
-    names = list(lines[0])
-    print(f'| {" | ".join(name.replace("_", " ") for name in names)} |\n|{" --- |" * len(names)}')
-    for line in lines:
-        print(f'| {" | ".join("-" if line[name] is None else str(line[name]) for name in names)} |')
+    contestants.print_table(lines)
 
 
 if __name__ == '__main__':

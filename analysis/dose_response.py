@@ -9,14 +9,13 @@ import argparse
 import sys
 from pathlib import Path
 
-import jinja2
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from analysis import figures, study
+from analysis import figures, pages, study
 from analysis.study import MACRO, Study
-from analysis.style import capital, label, looks, number
+from analysis.style import label, looks
+from imbalance_jax.statistics import over_seeds
 from imbalance_jax.writer import write_text
 
 DOSE = ('data', 'imbalance')
@@ -94,22 +93,13 @@ def doses(found: Study, name: str, dose: str) -> list[dict]:
 
 def interval(values: np.ndarray) -> tuple[float, float, float, int]:
     """Mean of the finite values, the ends of Student's 95 % interval (NaN for fewer than two), and their number."""
-    values = values[np.isfinite(values)]
-    n = len(values)
-    if n < 2:
-        return (float(values[0]) if n else np.nan), np.nan, np.nan, n
-    half = stats.t.ppf(0.975, n - 1) * values.std(ddof=1) / np.sqrt(n)
-    return values.mean(), values.mean() - half, values.mean() + half, n
+    found = over_seeds(values)
+    return float(found.estimate), float(found.low), float(found.high), int(found.rounds)
 
 
 def render(studies: list[Study], names: list[str], table: pd.DataFrame) -> str:
     """The page: a chart a measure, first of the thinned classes, then of the macro mean."""
     look = looks(studies[0].arms)
-    folder = Path(__file__).parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
-    environment.filters |= {'capital': capital, 'number': number}
     sections = []
     for name in [*names, MACRO]:
         own = table[table['class'] == name]
@@ -121,7 +111,8 @@ def render(studies: list[Study], names: list[str], table: pd.DataFrame) -> str:
             panels.append(figures.doses(beside + label(metric), f'prevalence of {names[0]} in training', look, lines))
         sections.append((name, panels))
     shown = table[['prevalence', 'positives', 'images']].drop_duplicates().sort_values('prevalence', ascending=False)
-    page = environment.get_template('dose_response.html').render(
+    return pages.render(
+        'dose_response.html',
         sections=sections,
         names=names,
         macro=MACRO,
@@ -129,7 +120,6 @@ def render(studies: list[Study], names: list[str], table: pd.DataFrame) -> str:
         first=studies[0],
         count=len(studies),
     )
-    return page.strip() + '\n'
 
 
 if __name__ == '__main__':

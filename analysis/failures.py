@@ -1,11 +1,9 @@
 """A page of failures: what each arm is surest of although its maps point elsewhere."""
 
-from pathlib import Path
 
-import jinja2
 import numpy as np
 
-from analysis import galleries
+from analysis import galleries, pages
 from analysis.study import Study
 from analysis.style import HEAT_STOPS, Panel, label, number
 from imbalance_jax import mapping
@@ -22,15 +20,12 @@ def write(found: Study) -> None:
     """WORKDIR/failures.html, if there is anything to show."""
     if not known(found):
         return
-    folder = Path(__file__).parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
-    )
     method = mapping.shown_method(found.methods)
-    page = environment.get_template('failures.html').render(
+    page = pages.render(
+        'failures.html',
         name=found.info['name'], method=label(method), arms=rows(found), heat=HEAT_STOPS
     )
-    write_text(found.folder / 'failures.html', page.strip() + '\n')
+    write_text(found.folder / 'failures.html', page)
 
 
 def rows(found: Study) -> list[tuple[str, list[tuple[str, Panel]]]]:

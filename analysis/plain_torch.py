@@ -1,4 +1,7 @@
-"""The ways to train several models in PyTorch: one after the other in a process a core, and `torch.func.vmap`."""
+"""The ways to train several models in PyTorch: in a row, in several processes at once, and by `torch.func.vmap`.
+
+On a GPU, float32 products are TF32 as JAX's are, and cuDNN looks for its fastest algorithms.
+"""
 
 import contextlib
 import copy
@@ -6,6 +9,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -13,6 +17,8 @@ from torch import nn
 from torch.nn import functional
 
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
+GPU_PROCESSES = 4  # that share a GPU
+torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.benchmark = True
 
 
 def conv(inputs: int, outputs: int, size: int = 3, stride: int = 1) -> nn.Module:
@@ -84,8 +90,10 @@ def make(name: str, num_classes: int, width: int, size: int, running: bool = Tru
     return ResNet(num_classes, width, depths, name == 'resnet50', size > 64, norm).to(DEVICE)
 
 
-def make_sequential(name, num_classes, width, images, labels, order, members: int) -> Callable[[], float]:
-    """Returns `run() -> seconds`: one model after the other, channels last, with the fused Adam."""
+def make_sequential(
+    name, num_classes, width, images, labels, order, members: int, half: bool = False
+) -> Callable[[], float]:
+    """Returns `run() -> seconds`: one model after the other, channels last, fused Adam; `half`: bfloat16 autocast."""
     torch.manual_seed(0)
     images = torch.from_numpy(images.transpose(0, 3, 1, 2).copy()).to(DEVICE)
     labels, order = torch.from_numpy(labels).to(DEVICE), torch.from_numpy(np.int64(order)).to(DEVICE)
@@ -98,7 +106,9 @@ def make_sequential(name, num_classes, width, images, labels, order, members: in
         for rows in order:
             for model, optimizer in zip(models, optimizers, strict=True):
                 x = ((images[rows].float() / 255 - 0.5) / 0.25).to(memory_format=torch.channels_last)
-                loss = functional.binary_cross_entropy_with_logits(model(x), labels[rows])
+                with torch.autocast(DEVICE, torch.bfloat16, enabled=half):
+                    logits = model(x)
+                loss = functional.binary_cross_entropy_with_logits(logits.float(), labels[rows])
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -109,23 +119,27 @@ def make_sequential(name, num_classes, width, images, labels, order, members: in
     return run
 
 
-def _serve(connection, members: int, setting: tuple) -> None:
+def _serve(connection, number: int, members: int, half: bool, setting: tuple) -> None:
     torch.set_num_threads(1)
-    run = make_sequential(*setting, members)
+    if DEVICE == 'cpu':
+        os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[number]})
+    run = make_sequential(*setting, members, half)
     with contextlib.suppress(EOFError):  # the end of the benchmark
         while connection.recv():
             connection.send(run())
 
 
-def make_processes(name, num_classes, width, images, labels, order, members: int) -> Callable[[], float]:
-    """Returns `run() -> seconds` of all members, shared out to one single-threaded process a core."""
-    workers = min(members, len(os.sched_getaffinity(0)))
+def make_processes(
+    name, num_classes, width, images, labels, order, members: int, half: bool = False
+) -> Callable[[], float]:
+    """Returns `run() -> seconds` of all members, in processes: one pinned to each core, or a few that share a GPU."""
+    workers = min(members, len(os.sched_getaffinity(0)) if DEVICE == 'cpu' else GPU_PROCESSES)
     setting, ends = (name, num_classes, width, images, labels, order), []
     for number in range(workers):
         here, there = multiprocessing.get_context('spawn').Pipe()
         own = len(range(number, members, workers))
-        target = multiprocessing.get_context('spawn').Process(target=_serve, args=(there, own, setting), daemon=True)
-        target.start()
+        args = (there, number, own, half, setting)
+        multiprocessing.get_context('spawn').Process(target=_serve, args=args, daemon=True).start()
         ends.append(here)
 
     def run() -> float:
@@ -169,6 +183,10 @@ def make_vmap(name, num_classes, width, images, labels, order, members: int) -> 
     return run
 
 
-WAYS = {'torch processes': make_processes, 'torch vmap': make_vmap}
+WAYS = {
+    'torch processes': make_processes,
+    'torch processes bf16': partial(make_processes, half=True),
+    'torch vmap': make_vmap,
+}
 if DEVICE == 'cuda':
-    WAYS = {'torch sequential': make_sequential, 'torch vmap': make_vmap}
+    WAYS |= {'torch sequential': make_sequential, 'torch sequential bf16': partial(make_sequential, half=True)}

@@ -10,9 +10,6 @@ import math
 import sys
 from pathlib import Path
 
-import jinja2
-from markupsafe import Markup, escape
-
 from analysis import (
     attributions,
     effects,
@@ -20,6 +17,7 @@ from analysis import (
     failures,
     findings,
     galleries,
+    pages,
     panels,
     seeds,
     study,
@@ -27,7 +25,7 @@ from analysis import (
     unit_tables,
 )
 from analysis.study import EXPLAIN, Study
-from analysis.style import HEAT_STOPS, Look, capital, label, looks, number
+from analysis.style import HEAT_STOPS, Look, looks
 from imbalance_jax.writer import write_text
 
 GALLERIES = ('grad_cam', 'saliency')  # methods whose maps are shown, the first two that there are if these are not
@@ -63,18 +61,10 @@ def write(workdir: Path) -> Path:
 
 def render(found: Study) -> str:
     """The page. Everything that comes from data or config is escaped by the template."""
-    folder = Path(__file__).parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {'breakable': breakable, 'capital': capital, 'label': label, 'number': number}
     look = looks(found.arms)
     units = encoded.section(found, look)
-    page = environment.get_template('report.html').render(
+    return pages.render(
+        'report.html',
         study=found,
         look=look,
         findings=[*findings.findings(found), *encoded.findings(units)],
@@ -92,12 +82,6 @@ def render(found: Study) -> str:
         provenance=provenance_section(found),
         heat=HEAT_STOPS,
     )
-    return page.strip() + '\n'
-
-
-def breakable(name: str) -> Markup:
-    """A name that may be broken after its underscores."""
-    return Markup(str(escape(name)).replace('_', '_<wbr>'))
 
 
 def data_section(found: Study) -> dict:

@@ -7,12 +7,11 @@ import argparse
 import sys
 from pathlib import Path
 
-import jinja2
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import rc_context
 
-from analysis import study
+from analysis import pages, study
 from analysis.study import Study, Values
 from analysis.style import RC, Panel, figure, label, looks, panel, spread
 from analysis.tables import Cell, Table
@@ -42,10 +41,8 @@ def write(folder: Path, workdirs: list[Path]) -> Path:
 
 def _write(folder: Path, found: dict[float, Study]) -> Path:
     first = next(iter(found.values()))
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    page = environment.get_template('shortcut.html').render(
+    page = pages.render(
+        'shortcut.html',
         finding=first.config['data']['phantom']['shortcut_class'],
         study=first,
         panels=panels(found),
@@ -53,7 +50,7 @@ def _write(folder: Path, found: dict[float, Study]) -> Path:
         look=looks(first.arms),
     )
     path = Path(folder) / 'shortcut.html'
-    study.writer.write_text(path, page.strip() + '\n')
+    study.writer.write_text(path, page)
     return path
 
 

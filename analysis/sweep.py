@@ -3,12 +3,10 @@
 import json
 from pathlib import Path
 
-import jinja2
 import numpy as np
 from matplotlib import rc_context
 
-from analysis import study
-from analysis.report import breakable
+from analysis import pages, study
 from analysis.study import Study
 from analysis.style import RC, Panel, capital, figure, label, looks, panel, short
 from analysis.tables import Cell, Table, over_seeds
@@ -29,13 +27,10 @@ def write(jobs: list[Job]) -> Path:
 
 def render(jobs: list[Job], found: list[Study]) -> str:
     """The page. Everything that comes from data or config is escaped by the template."""
-    folder = Path(__file__).parent
-    options = {'undefined': jinja2.StrictUndefined, 'trim_blocks': True, 'lstrip_blocks': True}
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(folder), autoescape=True, **options)
-    environment.filters |= {'breakable': breakable, 'label': label, 'capital': capital}
     arms = list(dict.fromkeys(arm for one in found for arm in one.arms))
     measures = measured(found)
-    page = environment.get_template('sweep.html').render(
+    return pages.render(
+        'sweep.html',
         jobs=[(job, told(job), len(one.members), dead(one)) for job, one in zip(jobs, found, strict=True)],
         question=found[0].config['question'],
         tables=[(name, table(jobs, found, arms, *how)) for name, how in measures.items()],
@@ -43,7 +38,6 @@ def render(jobs: list[Job], found: list[Study]) -> str:
         varied=varied(jobs),
         devices=sorted({f'{s["devices"]} x {s["device"]}' for one in found for s in one.provenance.values()}),
     )
-    return page.strip() + '\n'
 
 
 def measured(found: list[Study]) -> dict[str, tuple[str, str, str]]:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from imbalance_jax import tables
+from imbalance_jax.statistics import over_seeds
 
 # mistake -> (loss, sampler) as published, and as corrected
 ARMS = {
@@ -100,15 +100,13 @@ def _effect(mistake: str, metric: str, method: str, published: dict, corrected: 
     """The rows of one effect, from seed -> value of both; seeds that one of them lacks are left out."""
     seeds = [seed for seed in published if np.isfinite(published[seed] + corrected.get(seed, np.nan))]
     pairs = np.array([(published[seed], corrected[seed]) for seed in seeds]).reshape(-1, 2)
-    difference, n = pairs[:, 0] - pairs[:, 1], len(seeds)
-    mean = difference.mean() if n else np.nan
-    half = stats.t.ppf(0.975, n - 1) * difference.std(ddof=1) / np.sqrt(n) if n > 1 else np.nan
+    effect, n = over_seeds(pairs[:, 0] - pairs[:, 1]), len(seeds)
     figures = {
         'published': pairs[:, 0].mean() if n else np.nan,
         'corrected': pairs[:, 1].mean() if n else np.nan,
-        'effect': mean,
-        'effect_low': mean - half,
-        'effect_high': mean + half,
+        'effect': effect.estimate,
+        'effect_low': effect.low,
+        'effect_high': effect.high,
     }
     return [
         tables.of_nobody(**{'class': mistake, 'method': method, 'metric': f'{metric}_{name}', 'value': value, 'n': n})

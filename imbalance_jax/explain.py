@@ -30,7 +30,6 @@ from imbalance_jax import (
 )
 from imbalance_jax.attribution import activations
 from imbalance_jax.datasets.store import Dataset
-from imbalance_jax.mapping import make_maps as make_maps
 from imbalance_jax.provenance import stage
 from imbalance_jax.regions import constant_maps, finding_pairs, refuse_training
 from imbalance_jax.writer import lock, part, read_arrays, read_json, read_table, write_arrays, write_table
@@ -217,8 +216,7 @@ def probe_images(trained: Trained) -> np.ndarray:
 def make_probe(trained: Trained) -> probing.Probe:
     """The images and layers of `config.concepts`, the main layer first and then the others from front to back."""
     config = trained.config.concepts
-    one = jax.tree.map(lambda a: a[0], trained.variables)
-    shapes = activations.layer_shapes(trained.model, one, trained.image_shape)
+    shapes = activations.layer_shapes(trained.model, trained.one, trained.image_shape)
     main = trained.layer_of(config.layer)
     others = shapes if 'all' in config.layers else [trained.layer_of(layer) for layer in config.layers]
     asked = trained.layer_of(config.tcav_layer) if config.tcav_layer else layer_before(list(shapes), main)

@@ -13,7 +13,7 @@ LEAVES = {'files', 'names'}
 ALLOWED = {
     'alignment': set(),
     'attribution': set(),
-    'audit': {'tables'},
+    'audit': {'statistics', 'tables'},
     'cache': set(),
     'calibration': {'data', 'losses', 'population', 'samplers'},
     'checkpoint': {'stopping'},

@@ -16,7 +16,7 @@ import pytest
 
 from analysis import report
 from analysis import study as studies
-from imbalance_jax import experiment, explain, loop, metrics, writer
+from imbalance_jax import experiment, explain, loop, mapping, metrics, writer
 
 TABLES = ('data', 'performance', 'alignment', 'concepts', 'units')
 
@@ -71,7 +71,7 @@ def test_gallery_maps_are_those_of_its_images(study):
     trained = explain.load(study)
     images = trained.dataset.images[gallery['row']]
     np.testing.assert_array_equal(images[..., 0], gallery['images'])
-    maps = explain.make_maps(trained, 'saliency')
+    maps = mapping.make_maps(trained, 'saliency')
     for member in (0, 5):
         variables = jax.tree.map(lambda a, i=member: np.asarray(a[i]), trained.variables)
         expected = np.asarray(maps(variables, images, gallery['finding'], 0))
