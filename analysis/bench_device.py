@@ -100,10 +100,13 @@ def make_contestant(setting: Setting, name: str) -> tuple[Callable[[], float], d
 
 def try_contestant(setting: Setting, name: str):
     """The contestant, or what it failed of."""
+    begin = time.perf_counter()
     try:
         return make_contestant(setting, name)
     except Exception as error:  # one that does not fit must not end the others
         return None, {'failed': f'{type(error).__name__}: {str(error)[:120]}'}
+    finally:
+        print(f'  {name}: ready after {time.perf_counter() - begin:.0f} s', file=sys.stderr, flush=True)
 
 
 class Peer:
@@ -134,9 +137,11 @@ def measure(setting: Setting, names: list[str]) -> list[dict]:
     runs = {name: run for name, (run, _) in found.items() if run}
     facts = {name: fact for name, (_, fact) in found.items()}
     for way, peer in peers.items():
+        begin = time.perf_counter()
         try:
             peer()
             peer()
+            print(f'  {way}: ready after {time.perf_counter() - begin:.0f} s more', file=sys.stderr, flush=True)
             runs[way], facts[way] = peer, {}
         except (ChildProcessError, OSError) as error:
             facts[way] = {'failed': str(error)}
@@ -150,7 +155,10 @@ def measure(setting: Setting, names: list[str]) -> list[dict]:
     for peer in peers.values():
         peer.process.kill()
     images = setting.members * setting.steps * setting.batch
-    flops = bench_population.forward_flops(setting)
+    try:
+        flops = bench_population.forward_flops(setting)
+    except (TypeError, KeyError, RuntimeError):  # XLA does not say
+        flops = float('nan')
     rows = []
     for name in sorted(facts, key=lambda name: np.median(times.get(name, [np.inf]))):
         row = {'model': f'{setting.model} w{setting.width}', 'px': setting.size, 'P': setting.members, 'way': name}
@@ -181,7 +189,10 @@ def main(_) -> None:
         if time.perf_counter() - begin > BUDGET.value:
             print(f'left out: {setting}', flush=True)
             continue
-        contestants.print_table(measure(setting, names))
+        try:
+            contestants.print_table(measure(setting, names))
+        except Exception as error:  # the others are still worth having
+            print(f'{setting}: {type(error).__name__}: {error}', flush=True)
         print(f'{time.perf_counter() - begin:.0f} s so far', flush=True)
 
 
