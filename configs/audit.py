@@ -6,7 +6,7 @@ Seven arms x 5 seeds on the phantom data set, about ten minutes on two CPU cores
 corrected" has the table.
 """
 
-from configs import quickstart
+from imbalance_jax.configs import quickstart
 
 
 def get_config():

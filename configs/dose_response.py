@@ -3,11 +3,11 @@
     bash launch/dose_response.sh runs/dose_response
 
 Five working directories, one a dose (`configs/dose_response.py:0.05` is one of them), each 4 arms x 5 seeds on the
-phantom data set; about ten minutes on two CPU cores. `python -m analysis.dose_response` draws AUROC, average precision,
-alignment and detector units against the prevalence.
+phantom data set; about ten minutes on two CPU cores. `python -m imbalance_jax.analysis.sweeps.dose_response` draws
+AUROC, average precision, alignment and detector units against the prevalence.
 """
 
-from configs import quickstart
+from imbalance_jax.configs import quickstart
 
 CLASS = 'Effusion'
 

@@ -6,7 +6,7 @@ but for those with a box, which are all test as in the official one.
     bash launch/study.sh configs/nih_subset.py runs/nih_subset --config.data.nih_chest_xray14.manual_dir=FOLDER
 """
 
-from configs import base
+from imbalance_jax.configs import base
 
 
 def get_config():

@@ -1,9 +1,9 @@
 """The whole study in five minutes on two CPU cores: 8 approaches x 3 seeds on the embedded phantom data set.
 
-    bash launch/quickstart.sh
+bash launch/quickstart.sh
 """
 
-from configs import base
+from imbalance_jax.configs import base
 
 
 def get_config():

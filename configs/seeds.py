@@ -5,7 +5,7 @@
 About ten minutes on two CPU cores. Of another arm: --config.reference and `arms` in a copy of this file.
 """
 
-from configs import quickstart
+from imbalance_jax.configs import quickstart
 
 
 def get_config():

@@ -7,7 +7,7 @@ Per rho and arm: AUROC on the confounded test split and on a clean one, whose fi
 the share of each map on the drain and on the finding. About four minutes a rho on two CPU cores.
 """
 
-from configs import quickstart
+from imbalance_jax.configs import quickstart
 
 
 def get_config(rho: str = '0.9'):

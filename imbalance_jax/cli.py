@@ -1,8 +1,11 @@
-"""The console script: verbs, flags, and errors that a user can act on. No logic."""
+"""The console script's verbs and flags, and errors that a user can act on. No logic."""
 
 import sys
 import traceback
+from collections.abc import Callable
 from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
 
 USAGE = """\
 usage: imbalance-jax VERB [flags]
@@ -13,6 +16,7 @@ one population
   train          train the config's population into --workdir; run again to resume
   explain        attribution, alignment and concepts of what --workdir holds
   roar           its reference arm, trained anew without the pixels that each method calls important
+  report         WORKDIR/report.html: what --workdir, or the folder named, holds
 
 a sweep: many populations, from a config with get_hyper(hyper)
   plan           write --out, one line a population; say what is new since it was written last
@@ -38,6 +42,19 @@ exit status: 0 done, 1 failed, 2 wrong input, 75 stopped by a signal with all sa
 """
 
 
+class Outside(NamedTuple):
+    """What verbs need of the folders beside the package, which the package does not import.
+
+    base: every field of a config with its default; report: a working directory's page; sweep_report: that of finished
+    populations; program: the command line of this console script.
+    """
+
+    base: Callable
+    report: Callable[[Path], Path]
+    sweep_report: Callable[[list], Path]
+    program: list[str]
+
+
 TEXTS = {
     'workdir': 'where train and explain keep everything',
     'out': 'where plan writes to',
@@ -47,14 +64,14 @@ TEXTS = {
 }
 
 
-def main() -> None:
-    """Entry point."""
+def main(outside: Outside) -> None:
+    """Runs the verb of the command line and leaves with its exit status."""
     arguments = sys.argv[1:]
     if not arguments or {'-h', '--help', 'help', '--helpfull'} & set(arguments):
         print(USAGE, end='')
         sys.exit(0 if arguments else 2)
     try:
-        sys.exit(_run(sys.argv))
+        sys.exit(_run(sys.argv, outside))
     except KeyboardInterrupt:
         sys.exit(130)
     except (ValueError, OSError, FloatingPointError) as error:
@@ -64,7 +81,7 @@ def main() -> None:
         sys.exit(2 if isinstance(error, (ValueError, FileNotFoundError)) else 1)
 
 
-def _run(argv: list[str]) -> int | None:
+def _run(argv: list[str], outside: Outside) -> int | None:
     from absl import flags
     from ml_collections import config_flags
 
@@ -82,11 +99,13 @@ def _run(argv: list[str]) -> int | None:
         with _no_bytecode():
             words = flags.FLAGS(argv)[1:]
     except (AttributeError, KeyError, TypeError, SyntaxError, flags.Error) as error:
-        _check_overrides(argv)
+        _check_overrides(argv, outside)
         raise ValueError(' '.join(str(error).split())) from error
+    if words[:1] == ['report'] and len(words) == 2 and not flags.FLAGS.workdir:
+        flags.FLAGS.workdir = words.pop()
     said = ' '.join(words)
     begun = {verb: run for verb, run in VERBS.items() if said and verb.startswith(f'{said} ')}
-    return lookup(begun or VERBS, said, 'verb')(flags.FLAGS)
+    return lookup(begun or VERBS, said, 'verb')(flags.FLAGS, outside)
 
 
 @contextmanager
@@ -99,13 +118,12 @@ def _no_bytecode():
         sys.dont_write_bytecode = before
 
 
-def _check_overrides(argv: list[str]) -> None:
+def _check_overrides(argv: list[str], outside: Outside) -> None:
     """Raises ValueError with the nearest known field for an override of one that no config has."""
-    from configs import base
-    from imbalance_jax.files import flatten
     from imbalance_jax.names import lookup
+    from imbalance_jax.system.files import flatten
 
-    known = flatten(base.get_config().to_dict())
+    known = flatten(outside.base().to_dict())
     for argument in argv:
         name = argument.removeprefix('--config.').partition('=')[0]
         if argument.startswith('--config.arms.'):
@@ -114,7 +132,7 @@ def _check_overrides(argv: list[str]) -> None:
             lookup(known, name, 'config field')
 
 
-def _config(flags):
+def _config(flags, outside: Outside):
     try:
         with _no_bytecode():
             config = flags.config
@@ -123,163 +141,114 @@ def _config(flags):
         raise ValueError(f'--config could not be read: {str(error).strip().splitlines()[-1].strip()}') from error
     if fields_of_file is None:
         raise ValueError('--config is missing; give a config file, such as --config=configs/quickstart.py.')
-    from configs import base
-    from imbalance_jax import fields
+    from imbalance_jax import config as fields
 
-    fields.check(config, base.get_config())
+    fields.check(config, outside.base())
     return config
 
 
-def _workdir(flags) -> str:
-    if not flags.workdir:
-        raise ValueError('--workdir is missing; give a folder, such as --workdir=runs/quickstart.')
-    return flags.workdir
-
-
-def _prepare(flags) -> None:
-    config = _config(flags)
-    from imbalance_jax import experiment
-
-    experiment.load_dataset(config)
-
-
-def _inspect(flags) -> None:
-    config = _config(flags)
-    from imbalance_jax import experiment, inspection
-
-    print(inspection.describe(experiment.load_dataset(config)))
-
-
-def _train(flags) -> None:
-    config, workdir = _config(flags), _workdir(flags)
-    from imbalance_jax import experiment, stopping
-
-    stopping.leave_when_asked(flags.grace)
-    experiment.run(config, workdir, flags.profile)
-
-
-def _explain(flags) -> None:
-    workdir = _workdir(flags)
-    from imbalance_jax import explain, stopping
-
-    stopping.leave_when_asked(flags.grace)
-    explain.run(workdir)
-
-
-def _plan(flags) -> None:
-    config = _config(flags)
-    if not flags.out:
-        raise ValueError('--out is missing; give a file, such as --out=runs/sweep.jsonl.')
-    import runpy
-
-    from ml_collections import config_flags
-
-    from imbalance_jax import hyper, plans, sweep
-
-    path = config_flags.get_config_filename(flags['config']).partition(':')[0]  # configs/file.py:argument
-    get_hyper = runpy.run_path(path).get('get_hyper')
-    populations = sweep.populations(config, get_hyper(hyper) if get_hyper else [{}])
-    for plain in populations:
-        _check_plain(plain)
-    print(plans.compared(*plans.write(flags.out, populations)))
-
-
-def _check_plain(plain: dict):
+def _checked(plain: dict, outside: Outside):
     """The config of a population that was plain data, checked like one of a file."""
     from ml_collections import ConfigDict
 
-    from configs import base
-    from imbalance_jax import fields
+    from imbalance_jax import config as fields
 
     config = ConfigDict(plain)
-    fields.check(config, base.get_config())
+    fields.check(config, outside.base())
     return config
 
 
-def _jobs(flags) -> list:
-    if not flags.plan:
-        raise ValueError('--plan is missing; give what `imbalance-jax plan` wrote, such as --plan=runs/sweep.jsonl.')
-    from imbalance_jax import plans
-
-    return plans.select(plans.read(flags.plan), flags.job, flags.shard)
+def _workdir(flags) -> Path:
+    if not flags.workdir:
+        raise ValueError('--workdir is missing; give a folder, such as --workdir=runs/quickstart.')
+    return Path(flags.workdir)
 
 
-def _work(flags) -> int:
-    jobs = _jobs(flags)
-    from imbalance_jax import jobs as working
-    from imbalance_jax import stopping
+def _prepare(flags, outside: Outside) -> None:
+    config = _config(flags, outside)
+    from imbalance_jax.training import build
 
-    stopping.leave_when_asked(flags.grace if flags.job else 0.0)
-    if not flags.job:  # one process a population: its memory is free when it is done, and its end is not the others'
-        command = [sys.executable, '-m', 'imbalance_jax.cli', 'work', f'--plan={flags.plan}', f'--grace={flags.grace}']
-        return working.work(jobs, lambda job: stopping.run([*command, f'--job={job.id}']))
-    from imbalance_jax import cluster
-
-    stages = {'train': _train_job, 'explain': _explain_job, 'report': _report_job}
-    return working.do(jobs[0], stages, cluster.leads())
+    build.load_dataset(config)
 
 
-def _train_job(job) -> None:
-    from imbalance_jax import experiment
+def _inspect(flags, outside: Outside) -> None:
+    config = _config(flags, outside)
+    from imbalance_jax.results import data
+    from imbalance_jax.training import build
 
-    experiment.run(_check_plain(job.config), job.workdir)
-
-
-def _explain_job(job) -> None:
-    from imbalance_jax import explain
-
-    explain.run(job.workdir)
+    print(data.describe(build.load_dataset(config)))
 
 
-def _report_job(job) -> None:
-    from imbalance_jax import cluster
+def _train(flags, outside: Outside) -> None:
+    config, workdir = _config(flags, outside), _workdir(flags)
+    from imbalance_jax.system import signals
+    from imbalance_jax.training import run
 
-    if cluster.leads():
-        from analysis import report
-
-        report.write(job.workdir)
-
-
-def _status(flags) -> int:
-    jobs = _jobs(flags)
-    from imbalance_jax import jobs as working
-
-    text, status = working.table(jobs)
-    if not flags.watch:
-        print(text)
-        return status
-    import time
-
-    from rich.live import Live
-    from rich.text import Text
-
-    with Live(Text(text)) as live:
-        while any(working.standing(job).state == 'running' for job in jobs):
-            time.sleep(2)
-            text, status = working.table(jobs)
-            live.update(Text(text))
-    return status
+    signals.leave_when_asked(flags.grace)
+    run.run(config, workdir, flags.profile)
 
 
-def _collect(flags) -> int:
-    jobs = _jobs(flags)
-    from analysis import sweep as report
-    from imbalance_jax import collect
-    from imbalance_jax import jobs as working
-
-    done = [job for job in jobs if working.standing(job).state == 'done']
-    for path in (*collect.write(done, flags.mixed), report.write(done)):
-        print(path)
-    if len(done) < len(jobs):
-        print(f'{len(jobs) - len(done)} of {len(jobs)} populations are not done, and not in it.', file=sys.stderr)
-    return 0 if len(done) == len(jobs) else 75
-
-
-def _roar(flags) -> None:
+def _explain(flags, _) -> None:
     workdir = _workdir(flags)
-    from imbalance_jax import roar
+    from imbalance_jax.explain import run
+    from imbalance_jax.system import signals
+
+    signals.leave_when_asked(flags.grace)
+    run.run(workdir)
+
+
+def _roar(flags, _) -> None:
+    workdir = _workdir(flags)
+    from imbalance_jax.explain import roar
 
     roar.run(workdir)
+
+
+def _report(flags, outside: Outside) -> None:
+    print(outside.report(_workdir(flags)))
+
+
+def _plan(flags, outside: Outside) -> None:
+    config = _config(flags, outside)
+    from ml_collections import config_flags
+
+    from imbalance_jax.sweep import cli
+
+    path = config_flags.get_config_filename(flags['config']).partition(':')[0]  # configs/file.py:argument
+    cli.write_plan(config, path, flags.out, lambda plain: _checked(plain, outside))
+
+
+def _work(flags, outside: Outside) -> int:
+    from imbalance_jax.sweep import cli
+    from imbalance_jax.system import cluster
+
+    def train(job) -> None:
+        from imbalance_jax.training import run
+
+        run.run(_checked(job.config, outside), job.workdir)
+
+    def explain(job) -> None:
+        from imbalance_jax.explain import run
+
+        run.run(job.workdir)
+
+    def report(job) -> None:
+        if cluster.leads():
+            outside.report(job.workdir)
+
+    return cli.work(flags, outside.program, {'train': train, 'explain': explain, 'report': report})
+
+
+def _status(flags, _) -> int:
+    from imbalance_jax.sweep import cli
+
+    return cli.status(flags)
+
+
+def _collect(flags, outside: Outside) -> int:
+    from imbalance_jax.sweep import cli
+
+    return cli.collect_tables(flags, outside.sweep_report)
 
 
 VERBS = {
@@ -288,12 +257,9 @@ VERBS = {
     'train': _train,
     'explain': _explain,
     'roar': _roar,
+    'report': _report,
     'plan': _plan,
     'work': _work,
     'status': _status,
     'collect': _collect,
 }
-
-
-if __name__ == '__main__':
-    main()

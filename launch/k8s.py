@@ -1,6 +1,6 @@
 """A plan on Kubernetes, as a JobSet (jobset.sigs.k8s.io): a pod a population, or several pods each.
 
-    python -m launch.k8s --plan /mnt/sweep.jsonl --image IMAGE --claim CLAIM [--gpus 1] [--hosts 2] [--dry-run]
+    python -m imbalance_jax.launch.k8s --plan /mnt/sweep.jsonl --image IMAGE --claim CLAIM [--gpus 1] [--hosts 2]
 
 The volume claim, mounted at --mount in every pod, holds the plan, its results and config.data.folder. --plan is the
 plan as pods see it; the same file must be readable here, under --local if its name is another.
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import yaml
 
-from imbalance_jax.stopping import RESUMABLE
-from launch.sending import INSTALLED, parser, send, unfinished, work
+from imbalance_jax.launch.sending import INSTALLED, parser, send, unfinished, work
+from imbalance_jax.system.signals import RESUMABLE
 
 PORT = 8476
 INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"

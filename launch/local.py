@@ -1,6 +1,6 @@
 """A plan on this machine, by one worker or several; a worker that is killed is started again.
 
-    python -m launch.local --plan runs/sweep.jsonl --workers 2 [--gpus 0,1] [--dry-run]
+python -m imbalance_jax.launch.local --plan runs/sweep.jsonl --workers 2 [--gpus 0,1] [--dry-run]
 """
 
 import os
@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 
-from imbalance_jax import jobs, plans, stopping
-from launch.sending import HERE, parser, unfinished
+from imbalance_jax.launch.sending import HERE, parser, unfinished
+from imbalance_jax.sweep import jobs
+from imbalance_jax.sweep import plan as plans
+from imbalance_jax.system import signals as stopping
 
 POLL = 0.2  # seconds
 

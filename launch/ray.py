@@ -1,6 +1,6 @@
 """A plan on an existing Ray cluster whose nodes share this file system (pip install -e '.[ray]').
 
-    python -m launch.ray --plan runs/sweep.jsonl --address auto --gpus 1 [--dry-run]
+python -m imbalance_jax.launch.ray --plan runs/sweep.jsonl --address auto --gpus 1 [--dry-run]
 """
 
 import os
@@ -8,8 +8,10 @@ import shlex
 import sys
 import time
 
-from imbalance_jax import jobs, plans, stopping
-from launch.sending import parser, unfinished, work
+from imbalance_jax.launch.sending import parser, unfinished, work
+from imbalance_jax.sweep import jobs
+from imbalance_jax.sweep import plan as plans
+from imbalance_jax.system import signals as stopping
 
 PAUSE = 5.0  # seconds before a job is tried again
 

@@ -6,9 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from imbalance_jax import jobs, plans
+from imbalance_jax.launch import console
+from imbalance_jax.sweep import jobs
+from imbalance_jax.sweep import plan as plans
 
-HERE = [sys.executable, '-m', 'imbalance_jax.cli']  # where machines share this file system
+HERE = console.PROGRAM  # where machines share this file system
 INSTALLED = ['imbalance-jax']  # where they have an installation of their own
 
 

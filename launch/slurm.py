@@ -1,13 +1,13 @@
 """A plan as a SLURM job array: saved before the time limit and before preemption, requeued until it is done.
 
-    python -m launch.slurm --plan runs/sweep.jsonl --sbatch=--time=4:00:00 --sbatch=--gres=gpu:1 [--dry-run]
+python -m imbalance_jax.launch.slurm --plan runs/sweep.jsonl --sbatch=--time=4:00:00 [--dry-run]
 """
 
 import shlex
 from pathlib import Path
 
-from imbalance_jax import plans
-from launch.sending import parser, send, unfinished, work
+from imbalance_jax.launch.sending import parser, send, unfinished, work
+from imbalance_jax.sweep import plan as plans
 
 # A batch shell that is asked to stop waits for its step, which is asked too. A step that saved is 75.
 SCRIPT = """\

@@ -1,6 +1,6 @@
 """A plan through submitit: the same as launch/slurm.py for those who have it (pip install -e '.[slurm]').
 
-    python -m launch.submitit --plan runs/sweep.jsonl --set timeout_min=240 --set slurm_partition=gpu [--dry-run]
+python -m imbalance_jax.launch.submitit --plan runs/sweep.jsonl --set slurm_partition=gpu [--dry-run]
 """
 
 import json
@@ -8,8 +8,9 @@ import shlex
 import signal
 import subprocess
 
-from imbalance_jax import plans, stopping
-from launch.sending import parser, unfinished, work
+from imbalance_jax.launch.sending import parser, unfinished, work
+from imbalance_jax.sweep import plan as plans
+from imbalance_jax.system import signals as stopping
 
 
 class Work:

@@ -1,6 +1,6 @@
 """A plan on Cloud TPU slices that are there and have the project installed: slice k of m does every m-th population.
 
-    python -m launch.tpu --plan FOLDER/sweep.jsonl --slices a,b --zone us-east5-b --folder imbalance_jax [--dry-run]
+    python -m imbalance_jax.launch.tpu --plan FOLDER/sweep.jsonl --slices a,b --zone us-east5-b --folder imbalance_jax
 
 The plan, its results and config.data.folder must lie where all slices find them: a Filestore share or a bucket mounted
 with locks, not each slice's own disk. Hosts of one slice train each population together.
@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 
-from launch.sending import INSTALLED, parser, unfinished
+from imbalance_jax.launch.sending import INSTALLED, parser, unfinished
 
 WORKER = 'http://metadata.google.internal/computeMetadata/v1/instance/attributes/agent-worker-number'
 AGAIN = 30  # seconds between two attempts at a share that is not done

@@ -14,7 +14,7 @@ jax.config.update('jax_num_cpu_devices', 2)
 @pytest.fixture(scope='session')
 def tiny_config(tmp_path_factory):
     """The quickstart in miniature: 3 arms x 2 seeds, 16 pixels, 2 epochs."""
-    from configs import base
+    from imbalance_jax.configs import base
 
     config = base.get_config()
     config.seeds = (0, 1)
@@ -46,9 +46,10 @@ def tiny_config(tmp_path_factory):
 @pytest.fixture(scope='session')
 def study(tiny_config, tmp_path_factory):
     """The working directory of the tiny study, trained and explained without interruption."""
-    from imbalance_jax import experiment, explain
+    from imbalance_jax.explain import run as explain_run
+    from imbalance_jax.training import run as training_run
 
     workdir = tmp_path_factory.mktemp('study') / 'run'
-    experiment.run(tiny_config, workdir)
-    explain.run(workdir)
+    training_run.run(tiny_config, workdir)
+    explain_run.run(workdir)
     return workdir

@@ -1,4 +1,4 @@
-"""The floor plan of the README, kept: which part of the package may import which."""
+"""The levels of the README, kept: a file imports from its own folder and from lower levels only."""
 
 import ast
 import re
@@ -6,107 +6,61 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
-PACKAGE = ROOT / 'imbalance_jax'
-KNOW_EVERYONE = {'experiment', 'explain', 'roar'}
-LEAVES = {'files', 'names'}
-ALLOWED = {
-    'alignment': set(),
-    'attribution': set(),
-    'audit': {'statistics', 'tables'},
-    'cache': set(),
-    'calibration': {'data', 'losses', 'population', 'samplers'},
-    'checkpoint': {'stopping'},
-    'checks': {'data', 'datasets', 'processes', 'writer'},
-    'cli': {
-        'cluster', 'collect', 'experiment', 'explain', 'fields', 'hyper', 'inspection', 'jobs', 'plans', 'roar',
-        'stopping', 'sweep',
-    },
-    'cluster': set(),
-    'collect': {'plans', 'provenance', 'writer'},
-    'concepts': set(),
-    'crew': {'data', 'placement', 'population'},
-    'data': {'datasets'},
-    'datasets': {'locks'},
-    'encoding': {'concepts', 'statistics', 'tables'},
-    'ensembles': {'metrics', 'tables'},
-    'estimate': set(),
-    'faithfulness': {'attribution'},
-    'fields': {'writer'},
-    'files': set(),
-    'hyper': set(),
-    'inspection': {'datasets', 'tables'},
-    'interventions': {'attribution', 'concepts', 'data', 'probing', 'ranking'},
-    'jobs': {'locks', 'plans', 'stopping'},
-    'kinship': {'concepts', 'probing', 'progress', 'statistics', 'tables'},
-    'localisation': {'metrics', 'regions', 'statistics', 'tables'},
-    'locks': set(),
-    'mapping': {'alignment', 'attribution', 'data', 'progress', 'regions'},
-    'loop': {
-        'checkpoint', 'crew', 'metrics', 'planning', 'processes', 'profiling', 'progress', 'stopping', 'train',
-        'writer',
-    },
-    'losses': set(),
-    'metrics': set(),
-    'models': set(),
-    'names': set(),
-    'performance': {'metrics', 'statistics', 'tables'},
-    'placement': {'population'},
-    'planning': {'cache', 'crew', 'placement', 'processes'},
-    'plans': {'estimate', 'sweep'},
-    'population': set(),
-    'probing': {'concepts', 'datasets', 'placement', 'progress', 'regions'},
-    'processes': {'cluster'},
-    'profiling': set(),
-    'progress': {'processes'},
-    'provenance': {'writer'},
-    'ranking': set(),
-    'regions': {'alignment', 'datasets'},
-    'samplers': set(),
-    'scrutiny': {'attribution', 'faithfulness', 'mapping', 'progress', 'regions', 'tables'},
-    'shortcut': {'alignment', 'data', 'datasets', 'mapping', 'metrics', 'progress', 'regions', 'tables'},
-    'statistics': set(),
-    'stopping': set(),
-    'sweep': set(),
-    'tables': {'statistics'},
-    'train': {'losses'},
-    'unit_study': {'concepts', 'encoding', 'interventions', 'kinship', 'probing', 'statistics', 'writer'},
-    'writer': {'locks', 'processes'},
-}
-
-
-def imports(path: Path) -> set[str]:
-    """The parts of the package that a file imports, also inside functions."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or '').startswith('imbalance_jax'):
-            parts = node.module.split('.')
-            found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
-        elif isinstance(node, ast.Import):
-            found |= {alias.name.split('.')[1] for alias in node.names if alias.name.startswith('imbalance_jax.')}
-    return found
+PACKAGE = Path(__file__).parents[1] / 'imbalance_jax'
+LEVELS = (
+    {'names'},
+    {'system'},
+    {'data', 'losses', 'models', 'metrics', 'attribution', 'alignment', 'concepts', 'config'},
+    {'results', 'sweep'},
+    {'training'},
+    {'explain'},
+    {'cli'},
+)
+LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 
 
 def part(path: Path) -> str:
     return path.relative_to(PACKAGE).parts[0].removesuffix('.py')
 
 
+def imported(path: Path) -> set[str]:
+    """Folders of the package, and other folders of the repository, that a file imports, also inside functions."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            parts = node.module.split('.')
+            if parts[0] == 'imbalance_jax':
+                found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+            elif parts[0] in ('analysis', 'configs', 'launch', 'tests'):
+                found.add(parts[0])
+    return found
+
+
 @pytest.mark.parametrize('path', sorted(PACKAGE.rglob('*.py')), ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_arrows_of_the_floor_plan(path):
+def test_imports_go_down(path):
     own = part(path)
-    if own in KNOW_EVERYONE | {'__init__'}:
-        return
-    assert imports(path) - {own} <= ALLOWED[own] | LEAVES
-
-
-def test_every_part_is_in_the_readme():
-    text = (ROOT / 'README.md').read_text()
-    parts = {part(path) for path in PACKAGE.rglob('*.py')} - {'__init__'}
-    assert not {name for name in parts if not re.search(rf'`{name}(/|\.py)?`', text)}
+    if own != '__init__':
+        assert all(LEVEL.get(name, 9) < LEVEL[own] for name in imported(path) - {own})
 
 
 def test_nothing_names_a_machine():
-    files = (p for p in ROOT.rglob('*') if p.suffix in {'.py', '.sh', '.md', '.txt', '.toml', '.html'})
-    kept = [p for p in files if not {'.venv', 'runs', 'data', 'build'} & set(p.relative_to(ROOT).parts)]
+    files = (p for p in PACKAGE.parent.rglob('*') if p.suffix in {'.py', '.sh', '.md', '.txt', '.toml', '.html'})
+    kept = [p for p in files if not {'.venv', 'runs', 'data', 'build'} & set(p.relative_to(PACKAGE.parent).parts)]
     pattern = re.compile(r'(?<![\w.])/(work|root|home|farm)/|https?://(pypi|files\.pythonhosted)')
     assert not {str(p) for p in kept if p != Path(__file__) and pattern.search(p.read_text())}
+
+
+def signatures(path: Path):
+    """Public functions of a file, and public methods of its public classes."""
+    for node in ast.parse(path.read_text()).body:
+        inside = node.body if isinstance(node, ast.ClassDef) and not node.name.startswith('_') else [node]
+        yield from (f for f in inside if isinstance(f, ast.FunctionDef) and not f.name.startswith('_'))
+
+
+@pytest.mark.parametrize('path', sorted(PACKAGE.rglob('*.py')), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_public_signatures_are_typed(path):
+    for function in signatures(path):
+        given = function.args.posonlyargs + function.args.args + function.args.kwonlyargs
+        bare = [one.arg for one in given if one.annotation is None and one.arg not in ('self', 'cls')]
+        assert not bare, f'{function.name}: {bare} have no type'
+        assert function.returns is not None, f'{function.name} has no return type'

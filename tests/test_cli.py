@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from configs import base
-from imbalance_jax import cli, fields
+from imbalance_jax import cli
+from imbalance_jax import config as fields
+from imbalance_jax.configs import base
 from imbalance_jax.names import lookup
 
 ROOT = Path(__file__).parents[1]
@@ -16,12 +17,13 @@ CONFIGS = sorted(path.stem for path in (ROOT / 'configs').glob('*.py') if path.s
 
 
 def imbalance_jax(*arguments) -> subprocess.CompletedProcess:
-    code = 'import sys; from imbalance_jax.cli import main; sys.argv[0] = "imbalance-jax"; main()'
+    code = 'import sys; from imbalance_jax.launch.console import main; sys.argv[0] = "imbalance-jax"; main()'
     return subprocess.run([sys.executable, '-c', code, *arguments], capture_output=True, text=True, cwd=ROOT)
 
 
 def test_help_needs_no_jax():
-    code = 'import sys; from imbalance_jax import cli\ntry: cli.main()\nfinally: print("jax" in sys.modules)'
+    code = 'import sys; from imbalance_jax.launch import console\n'
+    code += 'try: console.main()\nfinally: print("jax" in sys.modules)'
     found = subprocess.run([sys.executable, '-c', code, '--help'], capture_output=True, text=True, cwd=ROOT)
     assert found.stdout == cli.USAGE + 'False\n'
 
@@ -51,7 +53,7 @@ def test_errors_are_one_line_with_status_2(arguments, said):
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_every_config_loads_and_passes_its_checks(name):
-    config = importlib.import_module(f'configs.{name}').get_config()
+    config = importlib.import_module(f'imbalance_jax.configs.{name}').get_config()
     fields.check(config, base.get_config())
     assert config.question
 

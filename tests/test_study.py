@@ -14,9 +14,16 @@ import jax
 import numpy as np
 import pytest
 
-from analysis import report
-from analysis import study as studies
-from imbalance_jax import experiment, explain, loop, mapping, metrics, writer
+from imbalance_jax.analysis.report import page as report
+from imbalance_jax.analysis.report import study as studies
+from imbalance_jax.explain import maps as explain_maps
+from imbalance_jax.explain import run as explain_run
+from imbalance_jax.metrics import scores as metrics
+from imbalance_jax.system import workdir as writer
+from imbalance_jax.training import build as training_build
+from imbalance_jax.training import loop
+from imbalance_jax.training import run as training_run
+from imbalance_jax.training import trained as training_trained
 
 TABLES = ('data', 'performance', 'alignment', 'concepts', 'units')
 
@@ -35,7 +42,7 @@ def select(table, **fields):
 
 
 def test_predictions_are_the_tables(study, tiny_config):
-    dataset = experiment.load_dataset(tiny_config)
+    dataset = training_build.load_dataset(tiny_config)
     members = writer.read_json(study / 'members.json')
     found = writer.read_arrays(study / 'predictions.npz')
     rows = dataset.rows('test')
@@ -68,10 +75,10 @@ def test_every_number_has_its_null_and_its_interval(study):
 def test_gallery_maps_are_those_of_its_images(study):
     gallery = writer.read_arrays(study / 'explain' / 'gallery.npz')
     found = writer.read_arrays(study / 'explain' / 'alignment_saliency.npz')['gallery']
-    trained = explain.load(study)
+    trained = training_trained.load(study)
     images = trained.dataset.images[gallery['row']]
     np.testing.assert_array_equal(images[..., 0], gallery['images'])
-    maps = mapping.make_maps(trained, 'saliency')
+    maps = explain_maps.make_maps(trained, 'saliency')
     for member in (0, 5):
         variables = jax.tree.map(lambda a, i=member: np.asarray(a[i]), trained.variables)
         expected = np.asarray(maps(variables, images, gallery['finding'], 0))
@@ -85,9 +92,9 @@ def test_explaining_a_damaged_training_is_refused_and_training_mends_it(study, t
     newest = max((copied / 'checkpoints' / 'wave_1').iterdir(), key=lambda path: path.name.zfill(9))
     shutil.rmtree(newest / 'state')
     with pytest.raises(ValueError, match='run train again'):
-        explain.run(copied)
-    experiment.run(tiny_config, copied)
-    explain.run(copied)
+        explain_run.run(copied)
+    training_run.run(tiny_config, copied)
+    explain_run.run(copied)
     assert contents(copied) == contents(study)
 
 
@@ -97,7 +104,7 @@ def test_changed_data_are_refused(study, tmp_path):
     info = writer.read_json(copied / 'data.json')
     writer.write_json(copied / 'data.json', {**info, 'fingerprint': 'another'})
     with pytest.raises(ValueError, match='other data'):
-        explain.run(copied)
+        explain_run.run(copied)
 
 
 def test_units_add_up(study):
@@ -119,8 +126,8 @@ def test_the_reference_comes_first_and_arms_differ(study):
 def test_done_work_is_not_done_again(study, tiny_config):
     before = {path: path.stat().st_mtime_ns for path in (study / 'checkpoints').rglob('*')}
     first = contents(study)
-    experiment.run(tiny_config, study)
-    explain.run(study)
+    training_run.run(tiny_config, study)
+    explain_run.run(study)
     assert contents(study) == first
     assert {path: path.stat().st_mtime_ns for path in (study / 'checkpoints').rglob('*')} == before
 
@@ -130,7 +137,8 @@ import sys, json
 from ml_collections import ConfigDict
 import jax
 jax.config.update('jax_num_cpu_devices', 2)
-from imbalance_jax import experiment, explain
+from imbalance_jax.explain import run as explain
+from imbalance_jax.training import run as experiment
 config = ConfigDict(json.loads(sys.argv[1]))
 experiment.run(config, sys.argv[2])
 explain.run(sys.argv[2])
@@ -170,12 +178,12 @@ def test_asked_to_stop_it_saves_within_an_epoch_and_resumes_to_the_same(study, t
     config = copy.deepcopy(tiny_config)
     monkeypatch.setattr(loop, '_catch_signals', stop_after_a_dispatch)
     with pytest.raises(SystemExit) as stopped:
-        experiment.run(config, tmp_path)
+        training_run.run(config, tmp_path)
     assert stopped.value.code == loop.RESUMABLE
     steps = [int(path.name) for path in (tmp_path / 'checkpoints' / 'wave_1').iterdir() if path.name.isdecimal()]
     assert steps == [2]
     monkeypatch.setattr(loop, '_catch_signals', list)
-    experiment.run(config, tmp_path)
+    training_run.run(config, tmp_path)
     assert (tmp_path / 'predictions.npz').read_bytes() == (study / 'predictions.npz').read_bytes()
     assert (tmp_path / 'metrics.jsonl').read_bytes() == (study / 'metrics.jsonl').read_bytes()
 
@@ -190,7 +198,7 @@ def test_a_clock_that_jumps_changes_nothing(study, tiny_config, tmp_path, monkey
         return now() + offset[0]
 
     monkeypatch.setattr(time, 'time', jumping)
-    experiment.run(tiny_config, tmp_path)
+    training_run.run(tiny_config, tmp_path)
     assert not jumps
     monkeypatch.undo()
     assert (tmp_path / 'predictions.npz').read_bytes() == (study / 'predictions.npz').read_bytes()
@@ -201,7 +209,7 @@ def test_a_member_that_diverges_is_frozen_flagged_and_alone(study, tiny_config, 
     config = copy.deepcopy(tiny_config)
     with config.unlocked():
         config.arms.weighted_sampling.learning_rate = 1e38
-    experiment.run(config, tmp_path)
+    training_run.run(config, tmp_path)
     found, sound = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
     np.testing.assert_array_equal(found['alive'], [True] * 4 + [False] * 2)
     np.testing.assert_array_equal(found['logits_test'][:4], sound['logits_test'][:4])
@@ -216,7 +224,7 @@ def test_another_config_in_the_same_place_is_refused(study, tiny_config):
     config = copy.deepcopy(tiny_config)
     config.train.epochs = 3
     with pytest.raises(ValueError, match=r'train\.epochs: 2 -> 3'):
-        experiment.run(config, study)
+        training_run.run(config, study)
 
 
 @pytest.mark.parametrize(
@@ -246,13 +254,13 @@ def test_wrong_configs_fail_before_anything_is_compiled(tiny_config, tmp_path, c
         change(config)
     monkeypatch.setattr(loop, 'fit', lambda *_: pytest.fail('training started'))
     with pytest.raises(ValueError, match=said):
-        experiment.run(config, tmp_path / 'run')
+        training_run.run(config, tmp_path / 'run')
     assert not (tmp_path / 'run').exists()
 
 
 def test_nothing_to_explain_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match='run train first'):
-        explain.run(tmp_path)
+        explain_run.run(tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='signals as on Unix')
@@ -273,7 +281,7 @@ def test_units_of_all_members_in_tables(study):
     units, layers, kin = (writer.read_table(study, name) for name in ('units', 'layers', 'kinship'))
     assert set(layers['method']) == {'stage1', 'stage2'}
     lost = writer.read_arrays(study / 'explain' / 'ablation.npz')
-    dataset = explain.load(study).dataset
+    dataset = training_trained.load(study).dataset
     one = select(units, arm='multi_task', seed='1', metric='auroc_drop', unit=3).set_index('class')['value']
     number = next(row['member'] for row in members if (row['arm'], row['seed']) == ('multi_task', 1))
     expected = lost['intact'][number] - lost['without'][number, 3]
@@ -318,5 +326,5 @@ def test_the_same_tables_twice_bit_for_bit(study, tmp_path):
     shutil.copytree(study, copied)
     for path in (copied / 'explain').iterdir():
         path.unlink()
-    explain.run(copied)
+    explain_run.run(copied)
     assert contents(copied) == contents(study)

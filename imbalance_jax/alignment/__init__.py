@@ -11,20 +11,18 @@ equals its mask. Rules that hold for all of them:
 Published names for some of these quantities clash; each docstring says whose convention it is.
 """
 
-from imbalance_jax.alignment import boxes, heat, nulls, overlaps, pointing, ranking, thresholds
-from imbalance_jax.alignment.boxes import rasterise
+from imbalance_jax.alignment import heat, nulls, overlaps, pointing, ranking, thresholds
 from imbalance_jax.alignment.heat import min_max
+from imbalance_jax.alignment.measure import TOLERANCE, measure, measure_flat
 from imbalance_jax.alignment.metrics import METRICS
 from imbalance_jax.alignment.nulls import centre_map, chance, chance_level, constant_map, grid_maps, shuffled
 from imbalance_jax.alignment.overlaps import mosaic, overlap
 from imbalance_jax.alignment.pointing import pointing_game
-from imbalance_jax.alignment.study import TOLERANCE, measure, measure_flat
 from imbalance_jax.alignment.thresholds import tune_threshold
 
 __all__ = [
     'METRICS',
     'TOLERANCE',
-    'boxes',
     'centre_map',
     'chance',
     'chance_level',
@@ -41,7 +39,6 @@ __all__ = [
     'pointing',
     'pointing_game',
     'ranking',
-    'rasterise',
     'shuffled',
     'thresholds',
     'tune_threshold',

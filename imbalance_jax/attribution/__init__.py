@@ -11,8 +11,8 @@ Maps keep the sign and the magnitude of the scores: nothing here normalises. Not
 inside your own `jit`, or use `request`, which does for all classes, images and members at once.
 """
 
+from imbalance_jax.attribution import all_classes as request
 from imbalance_jax.attribution import (
-    activations,
     baselines,
     bottleneck,
     cam,
@@ -22,24 +22,17 @@ from imbalance_jax.attribution import (
     noise,
     options,
     perturbation,
-    request,
-    rewriting,
 )
+from imbalance_jax.attribution import layers as activations
+from imbalance_jax.attribution import relu_rules as rewriting
 from imbalance_jax.attribution.bottleneck import information_bottleneck
-from imbalance_jax.attribution.cam import (
-    CAMS,
-    grad_cam,
-    grad_cam_plus_plus,
-    guided_grad_cam,
-    hires_cam,
-    layer_cam,
-)
+from imbalance_jax.attribution.cam import CAMS, grad_cam, grad_cam_plus_plus, guided_grad_cam, hires_cam, layer_cam
 from imbalance_jax.attribution.extremal import extremal_perturbation
 from imbalance_jax.attribution.gradients import gradient, input_x_gradient, integrated_gradients, saliency
 from imbalance_jax.attribution.maps import is_empty, upsample
 from imbalance_jax.attribution.noise import METHODS, NEEDS_KEY, NEEDS_LAYER, random_map, smooth_grad
 from imbalance_jax.attribution.perturbation import occlusion, rise
-from imbalance_jax.attribution.rewriting import deconvnet, deeplift, guided_backprop
+from imbalance_jax.attribution.relu_rules import deconvnet, deeplift, guided_backprop
 
 __all__ = [
     'CAMS',

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 
 from imbalance_jax.attribution.gradients import Score, image_scores
 from imbalance_jax.attribution.maps import nearest, upsample
-from imbalance_jax.attribution.rewriting import guided_backprop
+from imbalance_jax.attribution.relu_rules import guided_backprop
 from imbalance_jax.names import lookup
 
 

@@ -11,7 +11,7 @@ from imbalance_jax.attribution.cam import CAMS, at_layer, guided_grad_cam
 from imbalance_jax.attribution.extremal import extremal_perturbation
 from imbalance_jax.attribution.gradients import Score, gradient, input_x_gradient, integrated_gradients, saliency
 from imbalance_jax.attribution.perturbation import occlusion, rise
-from imbalance_jax.attribution.rewriting import deconvnet, deeplift, guided_backprop
+from imbalance_jax.attribution.relu_rules import deconvnet, deeplift, guided_backprop
 from imbalance_jax.names import lookup
 
 # What SmoothGrad can wrap: everything but itself and chance.

@@ -12,9 +12,9 @@ from imbalance_jax.losses import (
     focal,
     margin,
     multi_task,
-    order,
     weighted,
 )
+from imbalance_jax.losses import ranking as order
 from imbalance_jax.losses.counts import ratio
 from imbalance_jax.losses.entrywise import Coefficients, kernel
 from imbalance_jax.losses.loss import Loss

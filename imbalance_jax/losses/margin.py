@@ -70,9 +70,7 @@ def ldam_deferred(
     return deferred(plain, from_coefficients(late), deferred_from)
 
 
-def logit_adjusted(
-    num_positive: np.ndarray, num_negative: np.ndarray, *, tau: float = 1.0, scale: float = 1.0
-) -> Loss:
+def logit_adjusted(num_positive: np.ndarray, num_negative: np.ndarray, *, tau: float = 1.0, scale: float = 1.0) -> Loss:
     """Logit adjustment during training, multi-label form: scale BCE(z + tau logit(prevalence_c)).
 
     logit(prevalence_c) = log(N+_c / N-_c). The network then learns the evidence beyond the prior; the calibrated logit

@@ -103,7 +103,11 @@ def _kernel_gradient(dy, x, kernel_shape, stride, padding):
         # Less than the padding after x, and perhaps negative, where the stride leaves the last rows unused.
         sides.append((before, window - 1 + (count - 1) * stride + 1 - size - before))
     gradient = lax.conv_general_dilated(
-        _channels_first(x, dy), dy.transpose(1, 2, 0, 3), (1, 1), sides, rhs_dilation=(stride, stride),
+        _channels_first(x, dy),
+        dy.transpose(1, 2, 0, 3),
+        (1, 1),
+        sides,
+        rhs_dilation=(stride, stride),
         dimension_numbers=LAYOUT,
     )
     return gradient.transpose(1, 2, 0, 3)

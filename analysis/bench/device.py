@@ -1,0 +1,209 @@
+"""What a GPU does with populations, in eight minutes: one command, one table.
+
+    python -m imbalance_jax.analysis.bench.device [--budget=330]
+
+Every setting: the plain flax loop, the suite's strategies, convolution as one matrix product for all members, bfloat16,
+and PyTorch in its ways. JAX's contestants share a process and are compiled side by side; PyTorch's have processes of
+their own, which share the GPU under MPS where its daemon can be started. Rounds are interleaved; medians. A setting
+that would begin after the budget is left out and named.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import numpy as np
+from absl import app, flags
+
+from imbalance_jax.analysis.bench import contestants
+from imbalance_jax.analysis.bench import population as bench_population
+from imbalance_jax.analysis.bench.population import Setting
+
+BUDGET = flags.DEFINE_float('budget', 330, 'seconds after which no setting begins')
+ROUNDS_ = flags.DEFINE_integer('most_rounds', 7, 'interleaved rounds')
+SMALL = flags.DEFINE_bool('small', False, 'tiny settings, to try the program itself')
+LOOP, PRODUCT, HALF = 'plain loop', 'product', 'bf16 '
+SETTINGS = (
+    (Setting('cnn', 28, 64, 32, 8, 16), ['map', 'vmap', 'vmap:8', 'product', 'bf16 vmap', 'bf16 product']),
+    (Setting('resnet50', 224, 64, 2, 2, 64), ['map', 'vmap', 'bf16 map']),
+    (Setting('resnet18', 64, 64, 8, 4, 64), ['map', 'vmap', 'product', 'bf16 map']),
+    (Setting('cnn', 28, 64, 8, 8, 16), ['map', 'vmap', 'product', 'bf16 vmap']),
+    (Setting('cnn', 28, 64, 128, 8, 16), ['vmap', 'vmap:32', 'product', 'bf16 vmap']),
+    (Setting('resnet18', 64, 64, 32, 2, 64), ['map', 'vmap', 'bf16 map']),
+)
+TINY = ((Setting('cnn', 12, 4, 2, 2, 4), ['map', 'vmap', 'product', 'bf16 map']),)
+TORCH = ['torch sequential', 'torch sequential bf16', 'torch processes', 'torch processes bf16', 'torch vmap']
+NO_VMAP = {'resnet50'}
+
+
+def conv_as_product(x, kernel, stride=1, padding=0):
+    """`models.convolution.conv` as a matrix product of patches, which `vmap` over members makes a batched one."""
+    import jax.numpy as jnp
+
+    height, width, c, u = kernel.shape
+    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
+    rows, columns = ((size - window) // stride + 1 for size, window in zip(x.shape[1:3], (height, width), strict=True))
+    taps = [
+        x[:, i : i + (rows - 1) * stride + 1 : stride, j : j + (columns - 1) * stride + 1 : stride]
+        for i in range(height)
+        for j in range(width)
+    ]
+    patches = jnp.concatenate(taps, -1).reshape(-1, height * width * c)
+    return (patches @ kernel.reshape(-1, u)).reshape(len(x), rows, columns, u)
+
+
+def products() -> list[dict]:
+    """Matrix products of 8192 x 8192 by precision, in FLOP/s, and the memory there is."""
+    import jax
+    import jax.numpy as jnp
+
+    size = 256 if SMALL.value else 8192
+    rows = []
+    for name, dtype, precision in (
+        ('float32', jnp.float32, 'highest'),
+        ('default float32', jnp.float32, 'default'),
+        ('bfloat16', jnp.bfloat16, 'default'),
+    ):
+        a = jax.random.normal(jax.random.key(0), (size, size), dtype)
+        multiply = jax.jit(lambda a, precision=precision: jnp.matmul(a, a, precision=precision))
+        multiply(a).block_until_ready()
+        seconds = []
+        for _ in range(10):
+            begin = time.perf_counter()
+            multiply(a).block_until_ready()
+            seconds.append(time.perf_counter() - begin)
+        rows.append({'matrix product': name, 'TFLOP/s': round(2 * size**3 / float(np.median(seconds)) / 1e12, 1)})
+    stats = jax.devices()[0].memory_stats() or {}
+    print(f'memory of the device: {stats.get("bytes_limit", 0) / 2**30:.1f} GiB', flush=True)
+    return rows
+
+
+def make_contestant(setting: Setting, name: str) -> tuple[Callable[[], float], dict]:
+    """A way of this process: `run() -> seconds` and facts."""
+    if name == LOOP:
+        run, _ = bench_population.make_loop(setting)
+        begin = time.perf_counter()
+        run()
+        return run, {'compile_seconds': round(time.perf_counter() - begin, 1)}
+    strategy = name.removeprefix(HALF)
+    setting = setting._replace(dtype='bfloat16' if name.startswith(HALF) else 'float32')
+    if strategy == PRODUCT:
+        run, facts = bench_population.make_ours(setting, 'vmap', conv_as_product)
+    else:
+        run, facts = bench_population.make_ours(setting, strategy)
+    run()
+    return run, facts
+
+
+def try_contestant(setting: Setting, name: str):
+    """The contestant, or what it failed of."""
+    begin = time.perf_counter()
+    try:
+        return make_contestant(setting, name)
+    except Exception as error:  # one that does not fit must not end the others
+        return None, {'failed': f'{type(error).__name__}: {str(error)[:120]}'}
+    finally:
+        print(f'  {name}: ready after {time.perf_counter() - begin:.0f} s', file=sys.stderr, flush=True)
+
+
+class Peer:
+    """PyTorch, in a process of its own."""
+
+    def __init__(self, setting: Setting, way: str):
+        command = [
+            sys.executable,
+            '-W',
+            'ignore',
+            '-m',
+            'imbalance_jax.analysis.bench.torch_worker',
+            way,
+            json.dumps(setting._asdict()),
+        ]
+        pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE, 'stderr': subprocess.DEVNULL}
+        self.process = subprocess.Popen(command, text=True, **pipes)
+
+    def __call__(self) -> float:
+        self.process.stdin.write('go\n')
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise ChildProcessError('PyTorch ended early.')
+        return json.loads(line)
+
+
+def measure(setting: Setting, names: list[str]) -> list[dict]:
+    """Rows of one setting."""
+    peers = {}
+    for way in TORCH:
+        if not (way == 'torch vmap' and setting.model in NO_VMAP):
+            peers[way] = Peer(setting, way)
+    with ThreadPoolExecutor(8) as pool:
+        found = dict(zip([LOOP, *names], pool.map(partial(try_contestant, setting), [LOOP, *names]), strict=True))
+    runs = {name: run for name, (run, _) in found.items() if run}
+    facts = {name: fact for name, (_, fact) in found.items()}
+    for way, peer in peers.items():
+        begin = time.perf_counter()
+        try:
+            peer()
+            peer()
+            print(f'  {way}: ready after {time.perf_counter() - begin:.0f} s more', file=sys.stderr, flush=True)
+            runs[way], facts[way] = peer, {}
+        except (ChildProcessError, OSError) as error:
+            facts[way] = {'failed': str(error)}
+    times = {name: [] for name in runs}
+    begin = time.perf_counter()
+    for round_ in range(ROUNDS_.value):
+        for name, run in runs.items():
+            times[name].append(run())
+        if round_ >= 2 and time.perf_counter() - begin > 25:
+            break
+    for peer in peers.values():
+        peer.process.kill()
+    images = setting.members * setting.steps * setting.batch
+    try:
+        flops = bench_population.forward_flops(setting)
+    except (TypeError, KeyError, RuntimeError):  # XLA does not say
+        flops = float('nan')
+    rows = []
+    for name in sorted(facts, key=lambda name: np.median(times.get(name, [np.inf]))):
+        row = {'model': f'{setting.model} w{setting.width}', 'px': setting.size, 'P': setting.members, 'way': name}
+        if name in times:
+            speed = images / np.median(times[name])
+            ratio = np.median(np.array(times[LOOP]) / times[name]) if LOOP in times else np.nan
+            row |= {'images x members/s': round(speed), 'x loop': round(float(ratio), 2)}
+            row |= {'TFLOP/s': round(3 * flops * speed / 1e12, 2), 'compile s': facts[name].get('compile_seconds')}
+            temporary = facts[name].get('temporary_bytes')
+            row |= {'temporary MiB': temporary and round(temporary / 2**20), 'rounds': len(times[name]), 'failed': None}
+        else:
+            row |= dict.fromkeys(['images x members/s', 'x loop', 'TFLOP/s', 'compile s', 'temporary MiB', 'rounds'])
+            row |= {'failed': facts[name]['failed']}
+        rows.append(row)
+    return rows
+
+
+def main(_) -> None:
+    begin = time.perf_counter()
+    if subprocess.run('command -v nvidia-cuda-mps-control', shell=True, capture_output=True).returncode == 0:
+        started = subprocess.run(['nvidia-cuda-mps-control', '-d'], capture_output=True, text=True)
+        print(f'MPS: {started.returncode} {started.stderr.strip()}', flush=True)
+    else:
+        print('MPS: no daemon here', flush=True)
+    print(json.dumps(contestants.about()), flush=True)
+    contestants.print_table(products())
+    for setting, names in TINY if SMALL.value else SETTINGS:
+        if time.perf_counter() - begin > BUDGET.value:
+            print(f'left out: {setting}', flush=True)
+            continue
+        try:
+            contestants.print_table(measure(setting, names))
+        except Exception as error:  # the others are still worth having
+            print(f'{setting}: {type(error).__name__}: {error}', flush=True)
+        print(f'{time.perf_counter() - begin:.0f} s so far', flush=True)
+
+
+if __name__ == '__main__':
+    app.run(main)

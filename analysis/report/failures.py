@@ -1,0 +1,46 @@
+"""A page of failures: what each arm is surest of although its maps point elsewhere."""
+
+import numpy as np
+
+from imbalance_jax.analysis.report import galleries, pages
+from imbalance_jax.analysis.report.study import Study
+from imbalance_jax.analysis.report.style import HEAT_STOPS, Panel, label, number
+from imbalance_jax.explain import gallery as explain_gallery
+from imbalance_jax.system.workdir import write_text
+
+
+def known(found: Study) -> bool:
+    """Whether there is anything to show."""
+    arrays = found.arrays('failures')
+    return arrays is not None and 'maps' in arrays and bool(found.methods)
+
+
+def write(found: Study) -> None:
+    """WORKDIR/failures.html, if there is anything to show."""
+    if not known(found):
+        return
+    method = explain_gallery.shown_method(found.methods)
+    page = pages.render(
+        'failures.html', name=found.info['name'], method=label(method), arms=rows(found), heat=HEAT_STOPS
+    )
+    write_text(found.folder / 'failures.html', page)
+
+
+def rows(found: Study) -> list[tuple[str, list[tuple[str, Panel]]]]:
+    """(arm, [(finding and score, picture)]): the image with the region, beside it the arm's seed-mean map."""
+    shown, made = found.arrays('failures'), []
+    for a, arm in enumerate(found.arms):
+        living = [row['member'] for row in found.rows(arm) if found.alive(row)]
+        pictures = []
+        for pair, score in zip(shown['pair'][a], shown['score'][a], strict=True):
+            if pair < 0 or not living:
+                continue
+            image, mask = shown['images'][pair], shown['mask'][pair]
+            heat = galleries.mean_heat(shown['maps'][living, pair].astype(np.float32))
+            tiles = [galleries.tile(image), galleries.heated(image, heat)]
+            finding = found.classes[int(shown['finding'][pair])]
+            alt = f'{finding}: a test image, and the mean map of {arm} on it.'
+            outlined = [galleries.outlined(pixels, mask, galleries.OUTLINE) for pixels in tiles]
+            pictures.append((f'{finding}, {number(score, 2)}', galleries.strip(outlined, alt, encoding='JPEG')))
+        made.append((arm, pictures))
+    return made

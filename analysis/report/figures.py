@@ -1,0 +1,208 @@
+"""Charts: one function a kind of chart, from numbers that are in the tables to a `Panel`. One row or mark an arm."""
+
+import numpy as np
+from matplotlib import rc_context, ticker
+
+from imbalance_jax.analysis.report.style import (
+    BLACK,
+    GREY,
+    RC,
+    Look,
+    Panel,
+    capital,
+    excludes_zero,
+    figure,
+    panel,
+    short,
+)
+
+ROW = 0.21  # inches a row
+TICKS = 5  # intervals of an axis at most: names of arms leave little room
+STEPS = (1, 2, 5, 10)  # between them, times a power of ten
+DARK = '#333333'
+EDGE = {'markeredgecolor': DARK, 'markeredgewidth': 0.6}
+
+
+def dots(
+    title: str, axis: str, look: dict[str, Look], points, means, ensembles=None, lines=None, limits=None, counts=False
+) -> Panel:
+    """Every seed of every arm, and the arm's mean.
+
+    points: arm -> [(value, alive)]; means, ensembles: arm -> value; lines: name -> value of what knows no model;
+    limits: the ends of the axis; counts: it shows whole numbers.
+    """
+    lines = {name: value for name, value in (lines or {}).items() if np.isfinite(value)}
+    with rc_context(RC):
+        fig, axes = _rows(title, axis, list(look), extra=0.25 if lines or ensembles else 0.0)
+        for style, (name, value) in zip(('-', '--', ':'), lines.items(), strict=False):
+            axes.axvline(value, linestyle=style, color='#555555', linewidth=1.1, label=name, zorder=1)
+        for y, (arm, (colour, marker)) in enumerate(look.items()):
+            offsets = np.linspace(-0.2, 0.2, len(points[arm])) if len(points[arm]) > 1 else [0]
+            for offset, (value, alive) in zip(offsets, points[arm], strict=True):
+                kind = {'marker': marker, 'alpha': 0.7, **EDGE} if alive else {'marker': 'x'}
+                axes.plot(value, y + offset, linestyle='', color=colour, markersize=4.5, **kind)
+            axes.plot([means[arm]] * 2, [y - 0.36, y + 0.36], color=colour, linewidth=2.2, solid_capstyle='butt')
+            if ensembles:
+                hollow = {'markerfacecolor': 'white', 'markeredgecolor': colour, 'label': 'ensemble' if not y else None}
+                axes.plot(ensembles[arm], y, linestyle='', marker='D', markersize=5.5, zorder=3, **hollow)
+        _limit(axes, limits)
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(TICKS, integer=counts, steps=STEPS))
+        if lines or ensembles:
+            fig.legend(loc='outside lower center', ncols=3, handlelength=1.8, columnspacing=1.2)
+    return panel(fig, f'{title}: {axis}, a row an arm, a mark a seed, a bar the mean.')
+
+
+def forest(title: str, axis: str, look: dict[str, Look], intervals, limits=None) -> Panel:
+    """An estimate with its interval, arm by arm; filled where the interval excludes 0.
+
+    intervals: arm -> (estimate, low, high).
+    """
+    with rc_context(RC):
+        fig, axes = _rows(title, axis, list(intervals))
+        axes.axvline(0, color='#555555', linewidth=1)
+        for y, (arm, (estimate, low, high)) in enumerate(intervals.items()):
+            colour, marker = look[arm]
+            if not np.isfinite([estimate, low, high]).all():
+                axes.annotate('undefined', (0.01, y), xycoords=('axes fraction', 'data'), va='center', color='#777777')
+                continue
+            for width, shade in ((2.4, DARK), (1.6, colour)):  # a dark rim: the palette's yellow is faint on white
+                axes.plot([low, high], [y, y], color=shade, linewidth=width, solid_capstyle='butt')
+            face = colour if excludes_zero(low, high) else 'white'
+            axes.plot(estimate, y, linestyle='', marker=marker, markersize=5.5, markerfacecolor=face, **EDGE)
+        _limit(axes, limits)
+    return panel(fig, f'{title}: {axis}, a row an arm, a mark the estimate, a line its 95 % interval.')
+
+
+def limits_of(*groups) -> tuple[float, float] | None:
+    """The range of an axis that shows all finite numbers of some groups with a margin; None if it would be empty."""
+    numbers = np.array([value for group in groups for value in group], float)
+    numbers = numbers[np.isfinite(numbers)]
+    if not len(numbers) or np.ptp(numbers) == 0:
+        return None
+    margin = 0.05 * np.ptp(numbers)
+    return numbers.min() - margin, numbers.max() + margin
+
+
+def prevalences(classes: list[str], splits: dict[str, list[float]]) -> Panel:
+    """Prevalence by class on a logarithmic axis, a mark a split; a class without positives is said so."""
+    with rc_context(RC):
+        fig, axes = _rows('Prevalence by class', 'share of images with the finding (log scale)', classes, extra=0.25)
+        axes.set_xscale('log')
+        kinds = (('o', BLACK, BLACK), ('s', 'white', '#0072B2'), ('D', 'white', '#D55E00'))
+        for y in range(len(classes)):
+            shares = [values[y] for values in splits.values() if values[y] > 0]
+            if shares:
+                axes.plot([min(shares), max(shares)], [y, y], color='#BBBBBB', linewidth=1.4, zorder=1)
+            empty = [split for split, values in splits.items() if values[y] == 0]
+            if empty:
+                place = {'xycoords': ('axes fraction', 'data'), 'va': 'center', 'ha': 'right'}
+                axes.annotate(f'none in {", ".join(empty)}', (0.99, y), fontsize=6.5, **place)
+        for (marker, face, colour), (split, values) in zip(kinds, splits.items(), strict=True):
+            shares = np.where(np.array(values) > 0, values, np.nan)
+            kind = {'marker': marker, 'markerfacecolor': face, 'markeredgecolor': colour, 'markersize': 5}
+            axes.plot(shares, range(len(classes)), linestyle='', label=split, **kind)
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(lambda share, _: f'{100 * share:g} %')
+        axes.xaxis.set_minor_locator(ticker.NullLocator())
+        fig.legend(loc='outside lower center', ncols=3)
+    return panel(fig, 'Prevalence of every class in the three splits on a logarithmic axis.')
+
+
+def curves(title: str, axis: str, look: dict[str, Look], lines) -> Panel:
+    """Values against epochs, a thin line a member in its arm's colour; lines: [(arm, epochs, values)]."""
+    with rc_context(RC):
+        fig = figure(2.6 + 0.16 * -(-len(look) // 2))
+        axes = fig.subplots()
+        for arm, epochs, values in lines:
+            single = {'marker': '.'} if len(epochs) == 1 else {}
+            axes.plot(epochs, values, color=look[arm].colour, linewidth=0.9, alpha=0.75, **single)
+        _finish(axes, title, 'epoch', axis)
+        axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+        handles = [axes.plot([], [], color=one.colour, linewidth=2, label=short(arm))[0] for arm, one in look.items()]
+        fig.legend(handles=handles, loc='outside lower center', ncols=2, handlelength=1.4)
+    return panel(fig, f'{title}: {axis} against epochs, a line a member.')
+
+
+def ceilings(title: str, axis: str, look: dict[str, Look], names: list[str], values, tops) -> Panel:
+    """A mark an arm in every row; a bar to the highest value that can be reached. values, tops: arm -> [rows].
+
+    The axis ends soon after the highest mark: what is beyond reach would squeeze what was reached.
+    """
+    with rc_context(RC):
+        fig, axes = _rows(title, axis, names, extra=0.2 + 0.16 * -(-len(look) // 2), row=0.24)
+        highest = np.nan_to_num(np.fmax.reduce(list(tops.values())))
+        label = 'ceiling (highest of the arms)'
+        axes.barh(range(len(names)), highest, height=0.72, color='#ECECEC', edgecolor='#C8C8C8', label=label)
+        offsets = np.linspace(-0.26, 0.26, len(look)) if len(look) > 1 else [0]
+        for offset, (arm, (colour, marker)) in zip(offsets, look.items(), strict=True):
+            kind = {'marker': marker, 'color': colour, 'markersize': 4, 'label': short(arm), **EDGE}
+            axes.plot(values[arm], np.arange(len(names)) + offset, linestyle='', **kind)
+        _limit(axes, limits_of(*values.values(), [0.0, 0.01]))
+        fig.legend(loc='outside lower center', ncols=2, handlelength=1.4)
+    return panel(fig, f'{title}: {axis}, a row a concept, a mark an arm, a grey bar up to the ceiling.')
+
+
+def scatter(title: str, axes_names: tuple[str, str], look: dict[str, Look], across, up) -> Panel:
+    """Arms in the plane of two measures, with bars of one standard deviation. across, up: arm -> (mean, deviation)."""
+    with rc_context(RC):
+        fig = figure(2.7 + 0.16 * -(-len(look) // 2))
+        axes = fig.subplots()
+        for arm, (colour, marker) in look.items():
+            (x, dx), (y, dy) = across[arm], up[arm]
+            bars = {'xerr': np.nan_to_num(dx), 'yerr': np.nan_to_num(dy), 'elinewidth': 0.7, 'ecolor': colour}
+            axes.errorbar(x, y, **bars, fmt=marker, color=colour, markersize=6, label=short(arm), **EDGE)
+        _finish(axes, title, *axes_names)
+        handles, names = axes.get_legend_handles_labels()
+        marks = [handle[0] for handle in handles]
+        fig.legend(marks, names, loc='outside lower center', ncols=2, handlelength=1.2)
+    return panel(fig, f'{title}: {axes_names[1]} against {axes_names[0]}, a mark an arm, bars one standard deviation.')
+
+
+def doses(title: str, axis: str, look: dict[str, Look], lines) -> Panel:
+    """A measure against a prevalence on a logarithmic axis, a line an arm with its intervals.
+
+    lines: arm -> [4, doses]: prevalences, values, and the ends of their intervals, NaN where there is none.
+    """
+    with rc_context(RC):
+        fig = figure(2.6 + 0.16 * -(-len(look) // 2))
+        axes = fig.subplots()
+        for place, (arm, (colour, marker)) in enumerate(look.items()):
+            prevalence, value, low, high = lines[arm]
+            beside = prevalence * 1.03 ** (place - (len(look) - 1) / 2)  # bars of several arms side by side
+            bars = {'yerr': np.nan_to_num([value - low, high - value]), 'elinewidth': 0.8, 'ecolor': colour}
+            axes.errorbar(beside, value, **bars, fmt=marker, linestyle='-', linewidth=1, color=colour, label=short(arm))
+        axes.set_xscale('log')
+        axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(lambda share, _: f'{100 * share:g} %')
+        axes.xaxis.set_minor_locator(ticker.NullLocator())
+        _finish(axes, capital(title), axis)
+        handles, names = axes.get_legend_handles_labels()
+        fig.legend([handle[0] for handle in handles], names, loc='outside lower center', ncols=2, handlelength=1.6)
+    return panel(fig, f'{title} against the {axis}, a line an arm, bars 95 % intervals over seeds.')
+
+
+def _rows(title: str, axis: str, names: list[str], extra: float = 0.0, row: float = ROW):
+    """A figure with one named row an entry, the first on top."""
+    fig = figure(0.72 + extra + row * max(len(names), 2))
+    axes = fig.subplots()
+    _finish(axes, title, axis)
+    axes.set_yticks(range(len(names)), [short(name) for name in names])
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.tick_params(axis='y', length=0)
+    axes.spines['left'].set_visible(False)
+    axes.grid(False, axis='y')
+    axes.xaxis.set_major_locator(ticker.MaxNLocator(TICKS, steps=STEPS))
+    return fig, axes
+
+
+def _limit(axes, limits: tuple[float, float] | None) -> None:
+    if limits:
+        axes.set_xlim(limits)
+
+
+def _finish(axes, title: str, across: str, up: str = '') -> None:
+    axes.set_title(title)
+    axes.set_xlabel(across)
+    axes.set_ylabel(up)
+    axes.grid(True)
+    axes.tick_params(color=GREY)

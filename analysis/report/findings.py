@@ -1,0 +1,200 @@
+"""The main findings in sentences, made from intervals of the tables by fixed rules, and how many were looked at."""
+
+import math
+from typing import NamedTuple
+
+from imbalance_jax.analysis.report.panels import MEASURES, RANKING, intervals
+from imbalance_jax.analysis.report.study import Study
+from imbalance_jax.analysis.report.style import excludes_zero, label, number, spread, with_interval
+
+SHOWN = 4  # examples a sentence
+
+
+class Finding(NamedTuple):
+    """A statement, and the numbers behind it."""
+
+    statement: str
+    details: list[str]
+
+
+class Comparison(NamedTuple):
+    """An arm's macro difference to the reference, or its skill above the constant map."""
+
+    arm: str
+    method: str
+    measure: str
+    estimate: float
+    low: float
+    high: float
+
+    @property
+    def real(self) -> bool:
+        return excludes_zero(self.low, self.high)
+
+    @property
+    def defined(self) -> bool:
+        return all(map(math.isfinite, self[3:]))
+
+    @property
+    def clearness(self) -> float:
+        """The estimate in widths of its interval, by which examples are chosen: the clearest first."""
+        return abs(self.estimate) / max(self.high - self.low, 1e-12)
+
+    @property
+    def bounds(self) -> str:
+        return with_interval(*self[3:])[1]
+
+    @property
+    def numbers(self) -> str:
+        return ' '.join(with_interval(*self[3:]))
+
+    def __str__(self) -> str:
+        what = f'{label(self.method)} {label(self.measure)}' if self.method else label(self.measure)
+        return f'{self.arm}: {what} {self.numbers}'
+
+
+def comparisons(study: Study) -> dict[str, list[Comparison]]:
+    """Every defined macro interval of the study: 'performance' and 'alignment' differences, 'skill'."""
+
+    def gather(table, arms, methods, measures, suffix):
+        found = (
+            Comparison(arm, method or '', measure, *values)
+            for method in methods
+            for measure in measures
+            for arm, values in intervals(table, f'{measure}_{suffix}', arms, method=method or 'member').items()
+        )
+        return [one for one in found if one.defined]
+
+    return {
+        'performance': gather(study.performance, study.others, [None], RANKING, 'difference'),
+        'alignment': gather(study.alignment, study.others, study.methods, MEASURES, 'difference'),
+        'skill': gather(study.alignment, study.arms, study.methods, MEASURES, 'skill'),
+    }
+
+
+def findings(study: Study) -> list[Finding]:
+    """What the report says first."""
+    made = comparisons(study)
+    found = frozen(study) + ranking(study, made['performance'])
+    found += hidden(study, made['performance'], made['alignment']) + skill(made['skill']) + dead(study)
+    return found
+
+
+def looked_at(study: Study) -> str:
+    """How many intervals the findings are drawn from, and what that means."""
+    numbers = {name: len(made) for name, made in comparisons(study).items()}
+    total = sum(numbers.values())
+    if not total:
+        return 'No interval could be computed.'
+    parts = ', '.join(f'{count} of {name}' for name, count in numbers.items() if count)
+    return (
+        f'These sentences follow from {total} macro intervals by fixed rules ({parts}). Intervals are 95 % and not '
+        f'corrected for multiplicity: if no difference were real, about {number(0.05 * total, 0)} of them would '
+        f'exclude 0 all the same. An interval that includes 0 does not show that there is no difference.'
+    )
+
+
+def frozen(study: Study) -> list[Finding]:
+    """Members whose loss became non-finite, if any."""
+    names = [f'{row["arm"]}, seed {row["seed"]}' for row in study.members if not study.alive(row)]
+    if not names:
+        return []
+    statement = f'{len(names)} of {len(study.members)} members were frozen because their loss became non-finite.'
+    return [Finding(f'{statement} They are in no mean, ensemble or difference.', names)]
+
+
+def ranking(study: Study, made: list[Comparison]) -> list[Finding]:
+    """Whose AUROC and AP differ from the reference's."""
+    if not study.others:
+        return [Finding('There is one arm: nothing to compare it with.', [])]
+    result = []
+    for metric in RANKING:
+        own = [one for one in made if one.measure == metric]
+        real = clearest(own)
+        if not own:
+            statement = f'No difference in macro {label(metric)} to {study.reference} is defined.'
+        elif not real:
+            statement = f"No arm's macro {label(metric)} can be told from that of {study.reference}: "
+            widest = max(own, key=lambda one: one.high - one.low)
+            statement += f'of {plural(len(own), "interval")} none excludes 0. The widest is {widest.bounds}.'
+        else:
+            higher = sum(one.estimate > 0 for one in real)
+            statement = f'Macro {label(metric)} differs from that of {study.reference} in {len(real)} of '
+            statement += f'{plural(len(own), "arm")}: {higher} higher, {len(real) - higher} lower.'
+        result.append(Finding(statement, shortened([str(one) for one in real])))
+    return result
+
+
+def hidden(study: Study, performance: list[Comparison], alignment: list[Comparison]) -> list[Finding]:
+    """Alignment that differs from the reference's in arms whose AUROC does not."""
+    if not study.others or not alignment:
+        return []
+    auroc = {one.arm: one for one in performance if one.measure == 'auroc'}
+    silent = [one for one in alignment if one.arm in auroc and not auroc[one.arm].real]
+    real = clearest(silent)
+    arms = len({one.arm for one in silent})
+    if not silent:
+        statement = 'No arm keeps the AUROC of the reference, so that no difference is hidden from it.'
+    elif not real:
+        statement = f'No difference that AUROC does not show: in the {plural(arms, "arm")} whose AUROC interval '
+        statement += f'includes 0, so do all {plural(len(silent), "interval")} of alignment.'
+    else:
+        statement = f'Differences that AUROC does not show: in the {plural(arms, "arm")} whose AUROC interval '
+        statement += f'includes 0, {len(real)} of {plural(len(silent), "interval")} of alignment exclude 0, '
+        statement += f'in {plural(len({one.arm for one in real}), "arm")}. The clearest of each:'
+    details = []
+    for arm in dict.fromkeys(one.arm for one in real):
+        own, first = [one for one in silent if one.arm == arm], next(one for one in real if one.arm == arm)
+        count = f'{sum(one.real for one in own)} of {len(own)}'
+        details.append(f'{first} ({count} intervals; AUROC {auroc[arm].numbers})')
+    return [Finding(statement, shortened(details))]
+
+
+def skill(made: list[Comparison]) -> list[Finding]:
+    """Whether maps of models point better than the best map that looks at no image."""
+    if not made:
+        return []
+    details = []
+    for method in dict.fromkeys(one.method for one in made):
+        parts = []
+        for measure in MEASURES:
+            own = [one for one in made if (one.method, one.measure) == (method, measure)]
+            above, below = (sum(one.real and sign * one.estimate > 0 for one in own) for sign in (1, -1))
+            parts.append(f'{label(measure)} {above} above, {below} below')
+        details.append(f'{label(method)}, arms: {"; ".join(parts)}')
+    above, below = (sum(one.real and sign * one.estimate > 0 for one in made) for sign in (1, -1))
+    statement = 'Against the best constant map, which looks at no image, '
+    statement += f'{above} of {plural(len(made), "skill interval")} lie above 0 and {below} below'
+    return [Finding(f'{statement}.' if above else f"{statement}: no arm's maps are shown to be better.", details)]
+
+
+def dead(study: Study) -> list[Finding]:
+    """Units that never respond."""
+    if not study.layer:
+        return []
+    options = {'name': 'all concepts', 'method': study.layer}
+    means = {arm: study.concepts('dead_units_mean', arm=arm, **options) for arm in study.arms}
+    units = study.shared_count('dead_units', 'all concepts')
+    silent = sorted((arm for arm in study.arms if means[arm] > 0), key=lambda arm: -means[arm])
+    if not silent:
+        return [Finding(f'No arm has a dead unit among the {units} of {study.layer}.', [])]
+    deviation = {arm: study.concepts('dead_units_sd', arm=arm, **options) for arm in silent}
+    details = [f'{arm}: {spread(means[arm], deviation[arm], 1)}' for arm in silent]
+    statement = f'{len(silent)} of {plural(len(study.arms), "arm")} have dead units among the {units} of '
+    statement += f'{study.layer}; mean over seeds:'
+    return [Finding(statement, shortened(details))]
+
+
+def clearest(made: list[Comparison]) -> list[Comparison]:
+    """Those whose interval excludes 0, the clearest first."""
+    return sorted((one for one in made if one.real), key=lambda one: -one.clearness)
+
+
+def plural(count: int, noun: str) -> str:
+    return f'{count} {noun}{"s" if count != 1 else ""}'
+
+
+def shortened(texts: list[str]) -> list[str]:
+    """The first few, and how many more there are."""
+    more = len(texts) - SHOWN
+    return texts if more <= 1 else [*texts[:SHOWN], f'and {more} more']

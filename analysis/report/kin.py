@@ -1,0 +1,77 @@
+"""Charts of kinship: members in a plane and in a matrix, by the CKA of their main layer."""
+
+import numpy as np
+import pandas as pd
+from matplotlib import rc_context
+
+from imbalance_jax.analysis.report.study import Study
+from imbalance_jax.analysis.report.style import GREY, RC, Look, Panel, figure, panel, short
+
+
+def panels(study: Study, look: dict[str, Look], table: pd.DataFrame) -> list[Panel]:
+    """Both charts, of the rows of results/kinship with the CKA of the main layer."""
+    members, values = similarities(study, table)
+    return [plane(study, look, members, values), matrix(study, members, values)] if len(members) > 1 else []
+
+
+def similarities(study: Study, table: pd.DataFrame) -> tuple[list[dict], np.ndarray]:
+    """The living members and the CKA [P,P] of the main layer."""
+    members = [row for row in study.members if study.alive(row)]
+    place = {(row['arm'], str(row['seed'])): i for i, row in enumerate(members)}
+    values = np.eye(len(members))
+    for _, row in table.iterrows():
+        a, b = place.get((row['arm'], row['seed'])), place.get((row['other_arm'], row['other_seed']))
+        if a is not None and b is not None:
+            values[a, b] = row['value']
+    return members, values
+
+
+def plane(study: Study, look: dict[str, Look], members: list[dict], values: np.ndarray) -> Panel:
+    """Members in a plane, as far from each other as 1 - CKA wants and a plane can show (classical scaling)."""
+    distance = np.nan_to_num(np.clip(1 - values, 0, None), nan=1.0)
+    centre = np.eye(len(members)) - 1 / len(members)
+    power, axes_of = np.linalg.eigh(-0.5 * centre @ distance**2 @ centre)
+    power, axes_of = np.append(power[::-1], [0, 0])[:2], np.pad(axes_of[:, ::-1], ((0, 0), (0, 2)))[:, :2]
+    sign = np.where(axes_of[np.abs(axes_of).argmax(0), [0, 1]] < 0, -1, 1)
+    place = axes_of * sign * np.sqrt(np.maximum(power, 0))
+    with rc_context(RC):
+        fig = figure(3.2 + 0.16 * -(-len(look) // 2))
+        axes = fig.subplots()
+        for arm, (colour, marker) in look.items():
+            own = [i for i, row in enumerate(members) if row['arm'] == arm]
+            kind = {
+                'marker': marker,
+                'color': colour,
+                'markersize': 6,
+                'markeredgecolor': '#333333',
+                'markeredgewidth': 0.6,
+            }
+            axes.plot(*place[own].T, linestyle='', label=short(arm), **kind)
+        for (x, y), row in zip(place, members, strict=True):
+            axes.annotate(str(row['seed']), (x, y), xytext=(4, 3), textcoords='offset points', fontsize=6, color=GREY)
+        axes.set_title(f'Members by CKA of {study.layer}')
+        axes.set_xlabel('1 − CKA, first axis')
+        axes.set_ylabel('second axis')
+        axes.set_aspect('equal', 'datalim')
+        axes.grid(True)
+        fig.legend(loc='outside lower center', ncols=2, handlelength=1.2)
+    return panel(fig, f'Map of members by CKA of {study.layer}: a mark a member, its seed beside it.')
+
+
+def matrix(study: Study, members: list[dict], values: np.ndarray) -> Panel:
+    """CKA of all pairs of members, the members of an arm together."""
+    with rc_context(RC):
+        fig = figure(3.9)
+        axes = fig.subplots()
+        shown = axes.imshow(values, vmin=min(0.0, np.nanmin(values)), vmax=1, cmap='viridis')
+        arms = list(dict.fromkeys(row['arm'] for row in members))
+        ends = np.cumsum([sum(row['arm'] == arm for row in members) for arm in arms])
+        for end in ends[:-1]:
+            axes.axhline(end - 0.5, color='white', linewidth=0.8)
+            axes.axvline(end - 0.5, color='white', linewidth=0.8)
+        middles = (np.append(0, ends[:-1]) + ends) / 2 - 0.5
+        axes.set_yticks(middles, [short(arm) for arm in arms])
+        axes.set_xticks([])
+        axes.set_title(f'CKA of {study.layer}')
+        fig.colorbar(shown, ax=axes, shrink=0.7)
+    return panel(fig, f'Matrix of CKA of {study.layer} between all pairs of members, arm by arm.')

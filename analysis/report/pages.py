@@ -1,0 +1,28 @@
+"""Templates to pages: one environment for all of them."""
+
+from pathlib import Path
+
+import jinja2
+from markupsafe import Markup, escape
+
+from imbalance_jax.analysis.report.style import capital, label, number
+
+FOLDER = Path(__file__).parent
+
+
+def render(template: str, **values) -> str:
+    """The page of a template, of this folder or `sweeps`, which escapes whatever comes from data or config."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader([FOLDER, FOLDER.parent / 'sweeps']),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {'breakable': breakable, 'capital': capital, 'label': label, 'number': number}
+    return environment.get_template(template).render(**values).strip() + '\n'
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken after its underscores."""
+    return Markup(str(escape(name)).replace('_', '_<wbr>'))

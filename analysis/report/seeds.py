@@ -1,0 +1,112 @@
+"""The section on seeds: their spread, the gain of ensembles by size, and how many seeds a difference needs."""
+
+import math
+
+import numpy as np
+from matplotlib import rc_context, ticker
+
+from imbalance_jax.analysis.report.study import MACRO, MEMBER, Study, Values
+from imbalance_jax.analysis.report.style import RC, Look, Panel, capital, figure, label, number, panel, short, spread
+from imbalance_jax.analysis.report.tables import Cell, Table
+from imbalance_jax.metrics import seeds as metrics_seeds
+from imbalance_jax.results import ensembles as results_ensembles
+
+DIFFERENCES = (0.002, 0.005, 0.01, 0.02)
+ALIGNMENT = ('hit_share', 'iou')
+
+
+def section(study: Study, look: dict[str, Look]) -> dict | None:
+    """What the report shows; None for a study with too few seeds."""
+    if study.seeds is None or not study.seeds.value:
+        return None
+    arms = study.seeds.distinct('arm')
+    panels = [draw(study, look, arms, metric) for metric in results_ensembles.RANKING for draw in (spreads, gains)]
+    return {
+        'panels': panels,
+        'needed': needed(study, arms),
+        'gains': table(study, arms),
+    }
+
+
+def measures(study: Study) -> dict[str, tuple[Values, str, str]]:
+    """Name -> (table, metric, method) of what differs between seeds."""
+    shown = {label(metric): (study.performance, metric, MEMBER) for metric in results_ensembles.RANKING}
+    for method in study.methods:
+        shown |= {f'{label(method)}, {label(metric)}': (study.alignment, metric, method) for metric in ALIGNMENT}
+    return shown
+
+
+def needed(study: Study, arms: list[str]) -> Table:
+    """Mean, spread with its interval, and the seeds an arm that a difference needs."""
+    rows = []
+    for arm in arms:
+        for name, (values, metric, method) in measures(study).items():
+            mean, deviation = (values(f'{metric}_{end}', arm=arm, method=method) for end in ('mean', 'sd'))
+            count = values.count(f'{metric}_sd', arm=arm, method=method)
+            low, high = metrics_seeds.deviation_interval(deviation, count)
+            interval = f'[{number(low, 4)}, {number(high, 4)}]'
+            cells = [Cell(number(mean)), Cell(number(deviation, 4), interval), Cell(str(count))]
+            cells += [seeds(metrics_seeds.seeds_needed(deviation, difference)) for difference in DIFFERENCES]
+            rows.append((name if len(arms) == 1 else f'{arm}: {name}', cells))
+    head = ['mean', 'sd between seeds', 'seeds', *(f'{difference:g}' for difference in DIFFERENCES)]
+    groups = (('', 3), ('seeds an arm to see a difference of', len(DIFFERENCES)))
+    return Table('seeds-needed', 'macro', head, rows, groups)
+
+
+def seeds(count: float) -> Cell:
+    return Cell(f'{count:,.0f}' if math.isfinite(count) else '–')
+
+
+def table(study: Study, arms: list[str]) -> Table:
+    """The macro value of ensembles by size."""
+    sizes = sizes_of(study, arms)
+    rows = []
+    for arm in arms:
+        for metric in results_ensembles.RANKING:
+            name = label(metric) if len(arms) == 1 else f'{arm}: {label(metric)}'
+            rows.append((name, [Cell(spread(*ensemble(study, arm, metric, size))) for size in sizes]))
+    return Table('ensembles', 'macro', [str(size) for size in sizes], rows, (('seeds in the ensemble', len(sizes)),))
+
+
+def ensemble(study: Study, arm: str, metric: str, size: int) -> tuple[float, float]:
+    """The macro value of ensembles of a size: mean and standard deviation over draws."""
+    return tuple(study.seeds(f'{metric}{end}', arm=arm, method=f'ensemble of {size}') for end in ('', '_sd'))
+
+
+def sizes_of(study: Study, arms: list[str]) -> list[int]:
+    return sorted({int(name.rpartition(' ')[2]) for arm in arms for name in study.seeds.distinct('method', arm=arm)})
+
+
+def gains(study: Study, look: dict[str, Look], arms: list[str], metric: str) -> Panel:
+    """An ensemble's value against its size, a bar one standard deviation over ensembles of that size."""
+    with rc_context(RC):
+        fig = figure(2.6)
+        axes = fig.subplots()
+        for arm in arms:
+            sizes = sizes_of(study, [arm])
+            value, bar = np.array([ensemble(study, arm, metric, size) for size in sizes]).T
+            kind = {'color': look[arm].colour, 'marker': look[arm].marker, 'markersize': 4, 'capsize': 2}
+            axes.errorbar(sizes, value, np.nan_to_num(bar), label=short(arm), linewidth=1.2, **kind)
+        axes.set_xscale('log', base=2)
+        axes.xaxis.set_major_formatter(lambda size, _: f'{size:g}')
+        axes.set(title=f'{capital(label(metric))} of ensembles', xlabel='seeds', ylabel=f'macro {label(metric)}')
+        axes.grid(color='#E4E4E4')
+        if len(arms) > 1:
+            fig.legend(loc='outside lower center', ncols=2)
+    return panel(fig, f'Macro {label(metric)} of the mean probability of several seeds against their number.')
+
+
+def spreads(study: Study, look: dict[str, Look], arms: list[str], metric: str) -> Panel:
+    """A histogram of the seeds' values."""
+    with rc_context(RC):
+        fig = figure(2.6)
+        axes = fig.subplots()
+        for arm in arms:
+            living = [row for row in study.rows(arm) if study.alive(row)]
+            values = [study.performance(metric, MACRO, arm=arm, seed=str(row['seed'])) for row in living]
+            axes.hist(values, bins='auto', color=look[arm].colour, alpha=0.75, label=short(arm))
+        axes.set(title=f'{capital(label(metric))} of single seeds', xlabel=f'macro {label(metric)}', ylabel='seeds')
+        axes.yaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+        if len(arms) > 1:
+            fig.legend(loc='outside lower center', ncols=2)
+    return panel(fig, f'How many seeds have which macro {label(metric)}.')

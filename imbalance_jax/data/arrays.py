@@ -1,0 +1,62 @@
+"""Device-resident data: arrays of a split, class counts, the order of an epoch, and batches with augmentation.
+
+The order of an epoch and the augmentation of a step are pure functions of (seed, epoch) and (seed, step), so a run
+that resumes needs no iterator state, and members of different arms with the same seed meet the same images.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from imbalance_jax.data.dataset import Dataset
+
+
+class Arrays(NamedTuple):
+    """One split on the device: images [N,H,W,C] uint8, labels [N,K] and label_mask [N,K] float32."""
+
+    images: jax.Array
+    labels: jax.Array
+    label_mask: jax.Array
+
+
+def split_arrays(dataset: Dataset, split: str) -> Arrays:
+    """The rows of one split as NumPy arrays ready to be placed on devices; a masked label is 0."""
+    rows = dataset.rows(split)
+    labels, mask = (np.asarray(array[rows], np.float32) for array in (dataset.labels, dataset.label_mask))
+    return Arrays(dataset.images[rows], labels * mask, mask)
+
+
+def with_permuted_labels(arrays: Arrays, seed: int = 0) -> Arrays:
+    """Labels and their mask twice over [2 N,K]: each image's own, then, N rows further, those of another at random."""
+    other = np.random.default_rng(seed).permutation(len(arrays.images))
+    labels, mask = (np.concatenate([array, array[other]]) for array in arrays[1:])
+    return Arrays(arrays.images, labels, mask)
+
+
+def full_batches(count: int, batch_size: int) -> np.ndarray:
+    """Positions 0..count - 1 in rows of `batch_size` [n,B]; the last row is filled up by starting again."""
+    return (np.arange(-(-count // batch_size) * batch_size) % count).reshape(-1, batch_size)
+
+
+def class_counts(arrays: Arrays) -> tuple[np.ndarray, np.ndarray]:
+    """Positives [K] and negatives [K] among the labels that count."""
+    mask = np.asarray(arrays.label_mask)
+    positive = np.asarray(arrays.labels) * mask
+    return positive.sum(0), (mask - positive).sum(0)
+
+
+def grey_statistics(images: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of the grey value in 0..1, exactly, from the histogram of uint8 images."""
+    histogram = np.zeros(256)
+    for block in np.array_split(np.asarray(images), max(1, len(images) // 1024)):  # bincount widens what it counts
+        histogram += np.bincount(block.ravel(), minlength=256)
+    value = np.arange(256) / 255
+    mean = (histogram * value).sum() / histogram.sum()
+    return float(mean), float(np.sqrt((histogram * (value - mean) ** 2).sum() / histogram.sum()))
+
+
+def normalise(images: jax.Array, mean: float, std: float) -> jax.Array:
+    """uint8 grey values [..., H, W, C] to float32 with the training split's mean 0 and standard deviation 1."""
+    return (images.astype(jnp.float32) / 255 - mean) / std

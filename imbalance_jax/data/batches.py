@@ -1,0 +1,112 @@
+"""Device-resident data: arrays of a split, class counts, the order of an epoch, and batches with augmentation.
+
+The order of an epoch and the augmentation of a step are pure functions of (seed, epoch) and (seed, step), so a run
+that resumes needs no iterator state, and members of different arms with the same seed meet the same images.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from imbalance_jax.data.arrays import Arrays
+
+ORDER, AUGMENT = 1, 2  # streams of a seed's key; initialisation uses the key itself
+MAX_UINT32 = 2**32 - 1
+
+
+class Augmentation(NamedTuple):
+    """Half-widths of the uniform ranges drawn for every image; zeros leave it as it is.
+
+    shift is a fraction of the image size, rotation in degrees, scale and contrast are relative, brightness is in
+    units of the full grey range. Flips and transposes are left out on purpose: a mirrored chest is another anatomy.
+    """
+
+    shift: float = 0.0
+    rotation: float = 0.0
+    scale: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+
+
+def cumulative_weights(weights: np.ndarray) -> np.ndarray:
+    """Sampling weights [N] as a cumulative distribution [N] in units of 2**-32, for exact inversion on the device.
+
+    Sums are taken in float64: in float32 the weights of 100,000 examples would be off by a per cent.
+    """
+    total = np.cumsum(np.asarray(weights, np.float64))
+    if not np.isfinite(total[-1]) or total[-1] <= 0 or np.min(weights) < 0:
+        raise ValueError(f'Sampling weights must be finite, non-negative and not all zero; their sum is {total[-1]}.')
+    return np.minimum(np.round(total / total[-1] * 2.0**32), MAX_UINT32).astype(np.uint32)
+
+
+def draw_epoch(seed, cumulative, epoch, steps: int, batch_size: int) -> jax.Array:
+    """Row numbers [steps, batch_size] of one epoch.
+
+    seed: [] uint32. cumulative: [N] uint32 from `cumulative_weights`; all zeros means without replacement: every
+    row at most once, in an order drawn anew each epoch, the remainder that fills no batch left out.
+    """
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), ORDER), epoch)
+    count = steps * batch_size
+
+    def without_replacement(_):
+        return jax.random.permutation(key, cumulative.shape[0])[:count]
+
+    def with_replacement(cumulative):
+        bits = jax.random.bits(key, (count,), jnp.uint32)
+        rows = jnp.searchsorted(cumulative, bits, side='right')
+        return jnp.minimum(rows, cumulative.shape[0] - 1)
+
+    rows = jax.lax.cond(cumulative[-1] == 0, without_replacement, with_replacement, cumulative)
+    return rows.astype(jnp.int32).reshape(steps, batch_size)
+
+
+def augment(key, images: jax.Array, strength: Augmentation) -> jax.Array:
+    """Random shift, rotation, scale, brightness and contrast of grey images [B,H,W,C] in 0..1; edges repeat."""
+    batch, height, width, _ = images.shape
+    low = jnp.array([[-1.0]] * 6)
+    dy, dx, turn, zoom, light, contrast = jax.random.uniform(key, (6, batch), minval=low)
+    if strength.shift or strength.rotation or strength.scale:
+        angle = turn * strength.rotation * jnp.pi / 180
+        zoom = 1 + zoom * strength.scale
+        y, x = jnp.mgrid[:height, :width]
+        y, x = y - (height - 1) / 2, x - (width - 1) / 2
+        cos, sin = (f(angle)[:, None, None] / zoom[:, None, None] for f in (jnp.cos, jnp.sin))
+        rows = cos * y + sin * x + (height - 1) / 2 + dy[:, None, None] * strength.shift * height
+        columns = cos * x - sin * y + (width - 1) / 2 + dx[:, None, None] * strength.shift * width
+        images = jax.vmap(_sample)(images, rows, columns)
+    gain = 1 + contrast[:, None, None, None] * strength.contrast
+    offset = light[:, None, None, None] * strength.brightness
+    return jnp.clip((images - 0.5) * gain + 0.5 + offset, 0, 1)
+
+
+def _sample(image, rows, columns):
+    """Bilinear values of image [H,W,C] at real-valued rows and columns [H,W]."""
+    height, width, _ = image.shape
+    rows, columns = jnp.clip(rows, 0, height - 1), jnp.clip(columns, 0, width - 1)
+    top, left = (jnp.floor(v).astype(jnp.int32) for v in (rows, columns))
+    bottom, right = jnp.minimum(top + 1, height - 1), jnp.minimum(left + 1, width - 1)
+    v, u = ((a - b)[..., None] for a, b in ((rows, top), (columns, left)))
+    upper = image[top, left] * (1 - u) + image[top, right] * u
+    lower = image[bottom, left] * (1 - u) + image[bottom, right] * u
+    return upper * (1 - v) + lower * v
+
+
+def make_batch(mean: float, std: float, strength: Augmentation):
+    """Returns `batch(arrays, rows [B], seed, step, permuted=0)`: gathered, augmented, normalised, all on the device.
+
+    With `permuted` 1 the labels are those that `with_permuted_labels` gave other images.
+    """
+
+    def batch(arrays: Arrays, rows, seed, step, permuted=0) -> dict:
+        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), AUGMENT), step)
+        grey = augment(key, arrays.images[rows].astype(jnp.float32) / 255, strength)
+        return {
+            'image': (grey - mean) / std,
+            'labels': arrays.labels[rows + permuted * len(arrays.images)],
+            'label_mask': arrays.label_mask[rows + permuted * len(arrays.images)],
+            'rows': rows,
+        }
+
+    return batch

@@ -1,0 +1,146 @@
+"""Whether data can be trained on, before anything is compiled."""
+
+import dataclasses
+import hashlib
+import logging
+
+import numpy as np
+
+from imbalance_jax.data import arrays as data_arrays
+from imbalance_jax.data.dataset import LEFT_OUT, SPLITS, Dataset
+from imbalance_jax.system import processes
+
+
+def check_splits(dataset: Dataset) -> None:
+    """Raises ValueError if validation cannot choose a best epoch, or a split is empty.
+
+    A class that a split has no image of is said: nothing can be learned of it there, or measured.
+    """
+    for split in SPLITS:
+        arrays = data_arrays.split_arrays(dataset, split)
+        if not len(arrays.images):
+            raise ValueError(f'The {split} split of {dataset.info["name"]} is empty.')
+        if split == 'validation' and not np.minimum(*data_arrays.class_counts(arrays)).any():
+            raise ValueError('No class has both positives and negatives in the validation split: AUROC is undefined.')
+        absent = [
+            name for name, count in zip(dataset.classes, data_arrays.class_counts(arrays)[0], strict=True) if not count
+        ]
+        if absent and processes.leads():
+            print(f'No image of the {split} split has {", ".join(absent)}.', flush=True)
+
+
+SHOWN = 5  # names in a message
+TWINS = 'same_pixels_in_two_splits'
+log = logging.getLogger(__name__)
+
+
+def check(dataset: Dataset) -> None:
+    """Raises ValueError naming the first thing that is not as `store.Dataset` says, and where it is.
+
+    Labels are 0 or 1, with what is uncertain masked; an image and a patient are in one split; a box has an area and
+    lies in the frame; every number that points at something points at something there is.
+    """
+    count, classes, name = len(dataset.images), len(dataset.classes), dataset.info.get('name', 'data set')
+    sizes = {'labels': (count, classes), 'label_mask': (count, classes), 'split': (count,), 'patient': (count,)}
+    for field, size in {**sizes, 'image_id': (count,)}.items():
+        found = getattr(dataset, field).shape
+        _require(found == size, f'{name}: {field} has the shape {list(found)}; {list(size)} is wanted.')
+    shape, kind = dataset.images.shape, dataset.images.dtype
+    _require(kind == np.uint8 and len(shape) == 4, f'{name}: images are {kind}{list(shape)}, not uint8 [N,H,W,C].')
+    _check_flags(dataset, name)
+    allowed = [*range(len(SPLITS)), LEFT_OUT]
+    _require_all(np.isin(dataset.split, allowed), f'{name}: the split of an image must be one of {allowed}', dataset)
+    _check_once(dataset, name)
+    _check_patients(dataset, name)
+    _check_regions(dataset, name)
+
+
+def leave_out_twins(dataset: Dataset) -> Dataset:
+    """The data set without images whose very pixels are in a later split too: it would be tested on what was learned.
+
+    They are named among its problems and in a warning. Images of one grey value are no twins of one another. Twins in
+    one split are only warned of.
+    """
+    rows = np.flatnonzero((dataset.split != LEFT_OUT) & (np.ptp(dataset.images, axis=(1, 2, 3)) > 0))
+    last: dict[bytes, int] = {}
+    twins, same = [], []
+    for row in rows[np.argsort(-dataset.split[rows].astype(int), kind='stable')]:  # test first
+        digest = hashlib.blake2b(dataset.images[row].tobytes(), digest_size=16).digest()
+        other = last.setdefault(digest, row)
+        if other != row:
+            (same if dataset.split[other] == dataset.split[row] else twins).append(row)
+    name = dataset.info['name']
+    if same:
+        log.warning('%s: images repeat the pixels of one in their split: %s.', name, _names(dataset, same))
+    if not twins:
+        return dataset
+    log.warning('%s: left out, as a later split has the same pixels: %s.', name, _names(dataset, twins))
+    split = dataset.split.copy()
+    split[twins] = LEFT_OUT
+    problems = {**dataset.info['problems'], TWINS: sorted(str(dataset.image_id[row]) for row in twins)}
+    return dataclasses.replace(dataset, split=split, info={**dataset.info, 'problems': problems})
+
+
+def _check_flags(dataset: Dataset, name: str) -> None:
+    for field in ('labels', 'label_mask'):
+        wrong = ~np.isin(getattr(dataset, field), (0, 1))
+        if wrong.any():
+            row, k = np.argwhere(wrong)[0]
+            value, where = getattr(dataset, field)[row, k], f'image {dataset.image_id[row]}, {dataset.classes[k]}'
+            hint = 'what is uncertain has a 0 in label_mask' if field == 'labels' else '0 is uncertain or missing'
+            raise ValueError(f'{name}: {field} of {where}, is {value}; it must be 0 or 1 ({hint}).')
+
+
+def _check_once(dataset: Dataset, name: str) -> None:
+    names, counts = np.unique(dataset.image_id, return_counts=True)
+    if (counts > 1).any():
+        repeated = names[counts > 1]
+        splits = sorted(set(dataset.split[dataset.image_id == repeated[0]].tolist()))
+        told = ' and '.join(SPLITS[s] if s < len(SPLITS) else 'left out' for s in splits)
+        raise ValueError(f'{name}: image {repeated[0]} is there twice (in {told}); so are {len(repeated) - 1} more.')
+
+
+def _check_patients(dataset: Dataset, name: str) -> None:
+    there = [set(dataset.patient[dataset.split == number].tolist()) for number in range(len(SPLITS))]
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        if both := sorted(there[one] & there[other]):
+            told = ', '.join(map(str, both[:SHOWN]))
+            raise ValueError(
+                f'{name}: {len(both)} patients are in {SPLITS[one]} and in {SPLITS[other]} ({told}); all images of a '
+                'patient belong in one split.'
+            )
+
+
+def _check_regions(dataset: Dataset, name: str) -> None:
+    count = len(dataset.region_box)
+    height, width = dataset.info['frame']
+    for field, most in (('region_image', len(dataset.images)), ('region_concept', len(dataset.concepts))):
+        found = getattr(dataset, field)
+        sound = found.shape == (count,) and ((found >= 0) & (found < most)).all()
+        _require(sound, f'{name}: {field} must have {count} numbers from 0 to {most - 1}.')
+    x0, y0, x1, y1 = dataset.region_box.reshape(-1, 4).T
+    sound = (x0 >= 0) & (x0 < x1) & (x1 <= width) & (y0 >= 0) & (y0 < y1) & (y1 <= height)  # False for NaN, too
+    if not sound.all():
+        row = int(np.argmin(sound))
+        image, concept = dataset.image_id[dataset.region_image[row]], dataset.concepts[dataset.region_concept[row]]
+        box = [float(value) for value in dataset.region_box[row]]
+        raise ValueError(
+            f'{name}: the box of {concept} in image {image} is {box}; x0 < x1 and y0 < y1 within {width} x {height} '
+            'pixels are wanted.'
+        )
+    masks = len(dataset.region_mask)
+    _require(masks in (0, count), f'{name}: there are {masks} masks for {count} regions; all or none are wanted.')
+
+
+def _require(sound: bool, message: str) -> None:
+    if not sound:
+        raise ValueError(message)
+
+
+def _require_all(sound: np.ndarray, message: str, dataset: Dataset) -> None:
+    _require(bool(sound.all()), f'{message}; that of {_names(dataset, np.flatnonzero(~sound))} is not.')
+
+
+def _names(dataset: Dataset, rows) -> str:
+    told = ', '.join(str(dataset.image_id[row]) for row in rows[:SHOWN])
+    return told + (f' and {len(rows) - SHOWN} more' if len(rows) > SHOWN else '')

@@ -1,0 +1,127 @@
+"""NIH ChestX-ray14 (Wang et al. 2017): 112,120 chest radiographs, 14 findings, boxes for eight of them."""
+
+import logging
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imbalance_jax.data.dataset import SPLITS, Dataset
+from imbalance_jax.data.sources import nih_files as nih
+from imbalance_jax.names import lookup
+
+log = logging.getLogger(__name__)
+SOURCE = (
+    'NIH ChestX-ray14, National Institutes of Health Clinical Center, https://nihcc.app.box.com/v/ChestXray-NIHCC. '
+    'Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: Hospital-scale chest X-ray database and '
+    'benchmarks on weakly-supervised classification and localization of common thorax diseases. CVPR 2017.'
+)
+LICENCE = 'Free to use without restriction; name the NIH Clinical Center as the source and cite Wang et al. 2017.'
+
+
+def make(
+    *,
+    manual_dir: Path,
+    tfds_dir: Path,
+    image_size: int = 224,
+    split: str = 'official',
+    validation_fraction: float = 0.1,
+    progress: Callable[[int, int], Any] | None = None,
+) -> Dataset:
+    """Makes NIH ChestX-ray14 from NIH's own files in `manual_dir`, by way of a TFDS data set kept in `tfds_dir`.
+
+    `split` is 'official' (labels of the table that lies there; `validation_fraction` of the train_val patients are
+    validation), 'by_patient' (all patients with a box are test, as in the official split, and a fifth of the others;
+    `validation_fraction` are validation, by a hash of their number: for samples, which the official lists may split
+    badly) or 'chexnet' (its own three
+    lists, with the first label revision). Rows come by split, then by name.
+    "No Finding" is no class: it is a row of zeros. Images of any size and shape become `image_size` squares.
+
+    Regions are NIH's boxes, all of those on images kept. With the table of 2020 every boxed finding is a label; with
+    the first revision (the CheXNet lists) 188 of the 984 are not, 78 of the 120 with Pneumonia among them. Labels and
+    boxes are left as they are: `labels[region_image, region_concept]` tells boxes of labelled findings from the rest.
+
+    Inputs that cannot be used are left out and named in `info['problems']`: 'missing' (no PNG), 'unreadable' (not a
+    whole PNG), 'not_in_label_table' (a PNG without a label), 'not_in_split', 'listed_without_label', 'present_twice'
+    (in two image folders: the first counts), 'box_without_image' (one name a box).
+    `progress(done, total)` counts images, once while they are resized (unless that was done before), then while they
+    are decoded. Raises FileNotFoundError for an incomplete layout, ValueError for a damaged table, for patients in two
+    splits and for an empty split.
+    """
+    lookup(nih.READERS, split, 'split')
+    if image_size < 1:
+        raise ValueError(f'image_size is {image_size}; expected a positive number of pixels.')
+    if not 0 < validation_fraction < 1:
+        raise ValueError(f'validation_fraction is {validation_fraction}; expected a share between 0 and 1.')
+    # TFDS takes a second to import, which only this function should cost.
+    from imbalance_jax.data.sources.tfds import nih_chest_xray14 as tfds_nih
+
+    options = {'image_size': image_size, 'split': split, 'validation_fraction': validation_fraction}
+    for attempt in (1, 2):
+        builder = tfds_nih.prepare(Path(manual_dir), Path(tfds_dir), **options, progress=progress)
+        try:
+            images, examples = _decode(builder, tfds_nih, image_size, progress)
+            break
+        except Exception as error:  # a damaged shard shows itself as whatever its reader trips over
+            if attempt == 2:
+                raise
+            log.warning('%s is damaged (%s) and is prepared again.', builder.data_path, error)
+            shutil.rmtree(builder.data_path)
+    return _dataset(images, examples, options, builder.info.metadata['problems'])
+
+
+def _decode(builder, tfds_nih, image_size: int, progress) -> tuple[np.ndarray, list[dict[str, Any]]]:
+    """Images [N,H,W,1] and the examples' other fields, in the order of the splits."""
+    count = sum(builder.info.splits[name].num_examples for name in SPLITS)
+    images, examples = np.empty((count, image_size, image_size, 1), np.uint8), []
+    with ThreadPoolExecutor() as pool:
+        for chunk in chain.from_iterable(tfds_nih.read(builder, name) for name in SPLITS):
+            pngs = [example.pop('image') for example in chunk]
+            for example, image in zip(chunk, pool.map(tfds_nih.from_png, pngs), strict=True):
+                images[len(examples), :, :, 0] = image
+                examples.append(example)
+                if progress:
+                    progress(len(examples), count)
+    return images, examples
+
+
+def inputs(*, manual_dir: Path, split: str = 'official', **_: Any) -> dict[str, str]:
+    """What `make` depends on besides its options: a fingerprint of the files, without opening an image."""
+    return {'fingerprint': nih.fingerprint(Path(manual_dir), split)}
+
+
+def leftovers(*, manual_dir: Path, tfds_dir: Path, **options: Any) -> list[Path]:
+    """What TFDS has left of an interrupted preparation of the same options and files."""
+    folder = Path(tfds_dir) / 'nih_chest_xray14' / nih.config_name(manual_dir, **options)
+    return list(folder.glob('incomplete.*'))
+
+
+def _dataset(images: np.ndarray, examples: list[dict[str, Any]], options: dict, problems: dict) -> Dataset:
+    labels = np.stack([example['labels'] for example in examples])
+    regions = [len(example['boxes']) for example in examples]
+    return Dataset(
+        images=images,
+        labels=labels,
+        label_mask=np.ones_like(labels),
+        split=np.array([example['split'] for example in examples], np.uint8),
+        patient=np.array([example['patient'] for example in examples], np.int64),
+        image_id=np.array([example['image/filename'].decode() for example in examples], np.str_),
+        region_image=np.repeat(np.arange(len(examples), dtype=np.int32), regions),
+        region_concept=np.array([finding for example in examples for finding in example['boxes/label']], np.int32),
+        region_box=np.concatenate([example['boxes'] for example in examples]).astype(np.float32),
+        region_mask=np.zeros((0, images.shape[1], (images.shape[2] + 7) // 8), np.uint8),
+        info={
+            'name': 'nih_chest_xray14',
+            'classes': list(nih.CLASSES),
+            'concepts': list(nih.CLASSES),
+            'frame': [nih.FRAME, nih.FRAME],
+            'options': options,
+            'problems': {kind: list(names) for kind, names in problems.items()},
+            'source': SOURCE,
+            'licence': LICENCE,
+        },
+    )

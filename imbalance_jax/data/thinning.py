@@ -1,0 +1,51 @@
+"""Device-resident data: arrays of a split, class counts, the order of an epoch, and batches with augmentation.
+
+The order of an epoch and the augmentation of a step are pure functions of (seed, epoch) and (seed, step), so a run
+that resumes needs no iterator state, and members of different arms with the same seed meet the same images.
+"""
+
+import dataclasses
+import numbers
+import zlib
+from collections.abc import Mapping
+
+import numpy as np
+
+from imbalance_jax.data.dataset import LEFT_OUT, SPLITS, Dataset
+from imbalance_jax.names import lookup
+
+
+def thin(dataset: Dataset, prevalences: Mapping[str, float], seed: int = 0) -> Dataset:
+    """Leaves out training patients until each named class is no more frequent than asked, whole patients at a time.
+
+    prevalences: class -> share of the counted training images that have it. Patients with the class leave in an order
+    that depends on `seed` and on who they are, so that a lower prevalence leaves out the same patients and more.
+    Validation and test stay as they are. Raises ValueError for a class that there is not, that is rarer already, or
+    that would be left without a positive.
+    """
+    split, train = dataset.split.copy(), SPLITS.index('train')
+    for name, wanted in sorted(prevalences.items(), key=lambda item: (item[1], item[0])):
+        lookup(dict.fromkeys(dataset.classes), name, 'class in config.data.imbalance:')
+        k = list(dataset.classes).index(name)
+        rows = np.flatnonzero(split == train)
+        counted = dataset.label_mask[rows, k] > 0
+        positive = counted & (dataset.labels[rows, k] > 0)
+        now = positive.sum() / max(counted.sum(), 1)
+        if not isinstance(wanted, numbers.Real) or not 0 < wanted <= now * (1 + 1e-6):
+            has = f'the training split has {now:.4f}'
+            raise ValueError(f'config.data.imbalance.{name} is {wanted!r}; it must be above 0 and at most what {has}.')
+        gone = _leaving(dataset.patient[rows], counted, positive, wanted, seed)
+        if not positive[~np.isin(dataset.patient[rows], gone)].any():
+            raise ValueError(f'config.data.imbalance.{name} is {wanted!r}: no patient with it would be left.')
+        split[rows[np.isin(dataset.patient[rows], gone)]] = LEFT_OUT
+    return dataclasses.replace(dataset, split=split)
+
+
+def _leaving(patient, counted, positive, wanted: float, seed: int) -> np.ndarray:
+    """The patients that leave: the first with the class, in the order of their numbers' checksums, that suffice."""
+    who, of = np.unique(patient, return_inverse=True)
+    images, found = (np.bincount(of, weights=flag, minlength=len(who)) for flag in (counted, positive))
+    order = sorted(np.flatnonzero(found), key=lambda i: zlib.crc32(f'{seed} {who[i]}'.encode()))
+    left = (found.sum() - np.cumsum(found[order])) / np.maximum(images.sum() - np.cumsum(images[order]), 1)
+    number = 0 if found.sum() <= wanted * images.sum() else 1 + np.argmax(left <= wanted)
+    return who[order[:number]]

@@ -1,0 +1,79 @@
+"""The tables of all populations of a plan as one, with what tells them apart in front, and what made them."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from imbalance_jax.sweep.plan import Job
+from imbalance_jax.system.files import dumps, flatten, read_json
+from imbalance_jax.system.provenance import SOFTWARE
+from imbalance_jax.system.workdir import atomic, read_table, write_text
+
+UNITS = 'units'  # a row a unit and concept: many, and with columns of their own
+
+
+def write(jobs: list[Job], mixed: bool = False) -> list[Path]:
+    """Writes results.csv and .parquet, and units.parquet if there are any, beside the populations of `jobs`.
+
+    The columns are job, id, the fields in which the populations differ, table, and those of the tables. Equal results
+    give equal bytes, whoever made them, and when. Raises ValueError without a finished job and, unless `mixed`, if
+    different versions of the software made them, naming each.
+    """
+    if not jobs:
+        raise ValueError('No population of this plan is done: there is nothing to collect. See `imbalance-jax status`.')
+    if not mixed:
+        check_software(jobs)
+    folder, names = jobs[0].folder, sorted({path.stem for job in jobs for path in _tables(job)})
+    whole = gather(jobs, [name for name in names if name != UNITS])
+    _write_parquet(folder / 'results.parquet', whole)
+    write_text(folder / 'results.csv', whole.to_csv(index=False))
+    written = [folder / 'results.csv', folder / 'results.parquet']
+    if UNITS in names:
+        _write_parquet(folder / 'units.parquet', gather(jobs, [UNITS]))
+        written.append(folder / 'units.parquet')
+    return written
+
+
+def gather(jobs: list[Job], names: list[str]) -> pd.DataFrame:
+    """The tables of those names of all jobs, one below the other."""
+    parts = []
+    for job in jobs:
+        for name in names:
+            if (job.workdir / 'results' / f'{name}.parquet').exists():
+                differs = {field: dumps(value) for field, value in job.differs.items()}
+                front = {'job': job.number, 'id': job.id, **differs, 'table': name}
+                found = read_table(job.workdir, name)
+                parts.append(pd.concat([pd.DataFrame(front, index=found.index), found], axis=1))
+    return pd.concat(parts, ignore_index=True)
+
+
+def check_software(jobs: list[Job]) -> None:
+    """Raises ValueError, naming what differs, unless one state of the software did all of every stage of all jobs."""
+    made: dict[str, list[str]] = {}
+    for job in jobs:
+        for stage, record in read_json(job.workdir / 'provenance.json').items():
+            for facts in (record, *record.get('before', [])):
+                told = dumps({name: facts.get(name) for name in SOFTWARE})
+                made.setdefault(told, []).append(f'{stage} of {job.id}')
+    if len(made) > 1:
+        states = [flatten(json.loads(told)) for told in made]
+        differ = [name for name in sorted(set().union(*states)) if len({state.get(name) for state in states}) > 1]
+        pairs = zip(states, made.values(), strict=True)
+        shown = [f'{who[0]} and {len(who) - 1} more: {_part(state, differ)}' for state, who in pairs]
+        raise ValueError(
+            f'{len(made)} states of the software made these results. Collect them with --mixed, or do the older ones '
+            'again (delete their folders):' + ''.join(f'\n  {line}' for line in shown)
+        )
+
+
+def _part(state: dict, names: list[str]) -> str:
+    return ', '.join(f'{name} {state.get(name)}' for name in names)
+
+
+def _tables(job: Job) -> list[Path]:
+    return list((job.workdir / 'results').glob('*.parquet'))
+
+
+def _write_parquet(path: Path, table: pd.DataFrame) -> None:
+    atomic(path, lambda file: table.to_parquet(file, index=False))

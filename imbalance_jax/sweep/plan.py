@@ -1,0 +1,126 @@
+"""A plan: one line of JSON a population, and beside it a folder with all that becomes of them.
+
+PLAN.jsonl    PLAN/ID/ (a working directory)    PLAN/ID.json (how it stands)    PLAN/ID.lock
+"""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from imbalance_jax.sweep.estimate import estimate
+from imbalance_jax.sweep.populations import differing, identity
+from imbalance_jax.system.files import differences, dumps, write_text
+
+SHOWN = 6  # differences of a new population
+
+
+class Job(NamedTuple):
+    """One population of a plan. `differs`: the fields in which the populations differ; `folder`: of the whole plan."""
+
+    number: int
+    id: str
+    differs: dict
+    config: dict
+    estimate: dict | None
+    folder: Path
+
+    @property
+    def workdir(self) -> Path:
+        return self.folder / self.id
+
+    @property
+    def members(self) -> int:
+        return len(self.config['arms']) * len(self.config['seeds'])
+
+    @property
+    def name(self) -> str:
+        """Number, id and what is special, for people."""
+        told = ', '.join(f'{field}={dumps(value)}' for field, value in self.differs.items())
+        return f'job {self.number} ({self.id}{": " if told else ""}{told})'
+
+
+def folder_of(path: Path) -> Path:
+    """Where the populations of a plan live: runs/mine.jsonl has runs/mine."""
+    path = Path(path)
+    if path.suffix != '.jsonl':
+        raise ValueError(f'A plan ends in .jsonl, which {path} does not.')
+    return path.with_suffix('')
+
+
+def lines(configs: list[dict]) -> str:
+    """The text of a plan: the same configs give the same bytes."""
+    made = []
+    for number, (plain, differs) in enumerate(zip(configs, differing(configs), strict=True)):
+        facts = {'job': number, 'id': identity(plain), 'differs': differs, 'estimate': estimate(plain)}
+        made.append(json.dumps({**facts, 'config': json.loads(dumps(plain))}, allow_nan=False) + '\n')
+    return ''.join(made)
+
+
+def write(path: Path, configs: list[dict]) -> tuple[list[Job], list[Job]]:
+    """Writes a plan. Returns its jobs, and those of the plan that was there before."""
+    folder_of(path)
+    before = read(path) if Path(path).exists() else []
+    write_text(path, lines(configs))
+    return read(path), before
+
+
+def read(path: Path) -> list[Job]:
+    """The jobs of a plan; ValueError naming the line that is not what `write` wrote."""
+    folder, jobs = folder_of(path), []
+    for number, line in enumerate(Path(path).read_text().splitlines()):
+        try:
+            found = json.loads(line)
+            job = Job(found['job'], found['id'], found['differs'], found['config'], found['estimate'], folder)
+            sound = job.number == number and job.id == identity(job.config)
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f'{path}, line {number + 1} is damaged ({error!r}): plan again.') from error
+        if not sound:
+            raise ValueError(f'{path}, line {number + 1} was changed by hand; change the config and plan again.')
+        jobs.append(job)
+    if not jobs:
+        raise ValueError(f'{path} has no population.')
+    return jobs
+
+
+def select(jobs: list[Job], job: str = '', shard: str = '') -> list[Job]:
+    """The jobs asked for: one by its number or the beginning of its id, every n-th by `i/n` (i from 0), or all."""
+    if job and shard:
+        raise ValueError('Give --job or --shard, not both.')
+    if job:
+        found = [one for one in jobs if job == str(one.number)] or [one for one in jobs if one.id.startswith(job)]
+        if len(found) != 1:
+            raise ValueError(f'--job {job} is {len(found)} jobs of the plan; it has 0 to {len(jobs) - 1}.')
+        return found
+    if shard:
+        part, _, count = shard.partition('/')
+        if not (part.isdecimal() and count.isdecimal() and int(part) < int(count)):
+            raise ValueError(f'--shard is {shard!r}; it must be i/n with i from 0 to n - 1, such as 0/4.')
+        return jobs[int(part) :: int(count)]
+    return jobs
+
+
+def compared(jobs: list[Job], before: list[Job]) -> str:
+    """What is new in a plan, against the one it replaces, and what its populations will need."""
+    known, kept = {job.id for job in before}, {job.id for job in jobs}
+    new, gone = [job for job in jobs if job.id not in known], [job for job in before if job.id not in kept]
+    text = [f'{len(jobs)} population{"s" if len(jobs) > 1 else ""}, {sum(job.members for job in jobs)} members.']
+    costs = [job.estimate for job in jobs if job.estimate]
+    if costs:
+        hours, most = sum(cost['seconds'] for cost in costs) / 3600, max(cost['gib'] for cost in costs)
+        known_of = '' if len(costs) == len(jobs) else f' (of {len(costs)} whose model and data are known)'
+        text.append(f'About {hours:.1f} h on two CPU cores, and {most:.2f} GiB for the largest{known_of}.')
+    if before:
+        text.append(f'As before: {len(jobs) - len(new)}, new: {len(new)}, gone: {len(gone)}.')
+        text += [f'  new   {job.name}{_nearest(job, gone)}' for job in new]
+        text += [f'  gone  {job.id}; what it left stays in {job.workdir}' for job in gone]
+    return '\n'.join(text)
+
+
+def _nearest(job: Job, gone: list[Job]) -> str:
+    """How a new job differs from the most like it among those that went."""
+    options = [(differences(old.config, job.config), old.id) for old in gone]
+    if not options:
+        return ''
+    changed, was = min(options, key=lambda option: (len(option[0]), option[1]))
+    more = f' and {len(changed) - SHOWN} more' if len(changed) > SHOWN else ''
+    return f'; {was} with ' + ', '.join(changed[:SHOWN]) + more

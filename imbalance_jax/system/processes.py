@@ -1,0 +1,62 @@
+"""Several processes that run the same command as one: `jax.distributed` over one machine or many."""
+
+import os
+from collections.abc import Callable
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+from imbalance_jax.system import cluster
+from imbalance_jax.system.cluster import VARIABLES
+
+PATIENCE = 1800  # seconds for the others to come: the first may still be explaining the population before
+
+
+def join() -> None:
+    """Joins the other processes, if the environment says that there are any; call it before JAX computes anything.
+
+    Of processes that users name by hand, VARIABLES are wanted together; ValueError otherwise. Those of SLURM, TPU and
+    Kubernetes are found by JAX.
+    """
+    kind = cluster.place().kind
+    if kind == 'alone' or together():
+        return
+    if kind == 'named':
+        address, count, number = (os.environ[name] for name in VARIABLES)
+        jax.distributed.initialize(address, int(count), int(number), initialization_timeout=PATIENCE)
+    else:
+        jax.distributed.initialize(initialization_timeout=PATIENCE)
+
+
+def together() -> bool:
+    """Whether this process has joined others."""
+    return jax.distributed.is_initialized()
+
+
+def leads() -> bool:
+    """Whether this process is the first, which alone writes files. True without others."""
+    return jax.process_index() == 0 if together() else cluster.leads()
+
+
+def agree(value) -> np.ndarray:
+    """The first process's value, in all of them: a number or an array of the same shape everywhere."""
+    return np.asarray(multihost_utils.broadcast_one_to_all(value)) if jax.process_count() > 1 else np.asarray(value)
+
+
+def any_of(flag: bool) -> bool:
+    """Whether any process says so."""
+    return bool(multihost_utils.process_allgather(np.array(flag)).any()) if jax.process_count() > 1 else bool(flag)
+
+
+def wait_for_all() -> None:
+    """Returns when every process has come here."""
+    if jax.process_count() > 1:
+        multihost_utils.sync_global_devices('wait_for_all')
+
+
+def first_alone(work: Callable):
+    """Runs `work` in the first process, then in the others, which find done what it leaves in files."""
+    result = work() if leads() else None
+    wait_for_all()
+    return result if leads() else work()

@@ -1,0 +1,83 @@
+"""Where a result comes from: versions, device, command and time of every stage, in provenance.json."""
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+import platform
+import shlex
+import sys
+import time
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import jax
+
+from imbalance_jax.system.files import read_json
+from imbalance_jax.system.workdir import write_json
+
+PACKAGES = ('imbalance-jax', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'tensorflow-datasets', 'numpy')
+PACKAGES += ('scipy', 'pandas', 'ml-collections')
+SOFTWARE = ('python', 'versions', 'source')
+
+
+def processor() -> str:
+    """The processor's name as Linux gives it, or what Python knows."""
+    try:
+        lines = Path('/proc/cpuinfo').read_text().splitlines()
+        return next(line.split(':', 1)[1].strip() for line in lines if line.startswith('model name'))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+@functools.cache
+def source() -> str:
+    """Sixteen hexadecimal digits of the package's own code: a version number stays while code is being written."""
+    digest, folder = hashlib.sha256(), Path(__file__).parents[1]
+    for path in sorted(folder.rglob('*.py')):
+        digest.update(f'{path.relative_to(folder)}\n'.encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def environment() -> dict:
+    """Versions and devices of this process. Starts JAX's backend."""
+    devices = jax.devices()
+    kind = processor() if devices[0].platform == 'cpu' else devices[0].device_kind
+    return {
+        'python': platform.python_version(),
+        'versions': {name: importlib.metadata.version(name) for name in PACKAGES},
+        'source': source(),
+        'device': kind,
+        'devices': len(devices),
+        'platform': devices[0].platform,
+        'cores': os.cpu_count(),
+        'system': f'{platform.system()} {platform.machine()}',
+    }
+
+
+@contextmanager
+def stage(workdir: Path, name: str, **facts):
+    """Records one stage. A stage that was interrupted and resumed adds up its seconds and counts its starts.
+
+    What other software had a part in it before is kept in `before`.
+    """
+    path = Path(workdir) / 'provenance.json'
+    start = time.monotonic()
+    record = {
+        'started': datetime.now(UTC).isoformat(timespec='seconds'),
+        'command': shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        **environment(),
+        **facts,
+    }
+    try:
+        yield record
+    finally:
+        known = read_json(path) if path.exists() else {}
+        before = known.get(name, {'seconds': 0.0, 'starts': 0})
+        record['seconds'] = round(before['seconds'] + time.monotonic() - start, 1)
+        record['starts'] = before['starts'] + 1
+        others = [*before.get('before', []), {key: before[key] for key in SOFTWARE if key in before}]
+        now = {key: record[key] for key in SOFTWARE}
+        record['before'] = [one for i, one in enumerate(others) if one and one != now and one not in others[:i]]
+        write_json(path, {**known, name: record})

@@ -1,0 +1,128 @@
+"""Whether data can be trained on, before anything is compiled."""
+
+import json
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from imbalance_jax.system import files, locks
+from imbalance_jax.system.files import read_json
+from imbalance_jax.system.processes import leads
+
+
+def check_same_data(info: dict, workdir: Path) -> None:
+    """Raises ValueError if `workdir` was begun with other data: files of the source may have changed since."""
+    path = Path(workdir) / 'data.json'
+    if path.exists() and read_json(path)['fingerprint'] != info['fingerprint']:
+        raise ValueError(f'{workdir} was begun with other data than {info["name"]} is now: take another.')
+
+
+COLUMNS = ('arm', 'loss', 'sampler', 'seed', 'class', 'split', 'method', 'metric', 'value', 'n')
+
+
+def atomic(path: Path, write: Callable) -> None:
+    """`files.atomic`; of several processes that work as one, only the first writes, here and elsewhere in this file."""
+    if leads():
+        files.atomic(path, write)
+
+
+def write_text(path: Path, text: str) -> None:
+    atomic(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: Path, value) -> None:
+    write_text(path, files.dumps(value, indent=1) + '\n')
+
+
+def write_arrays(path: Path, **arrays: np.ndarray) -> None:
+    """A compressed .npz; equal arrays give equal bytes."""
+    atomic(path, lambda file: np.savez_compressed(file, allow_pickle=False, **arrays))
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """What `write_arrays` wrote; ValueError naming the file if it is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        raise ValueError(f'{path} is damaged ({error}); delete it and run the same command again.') from error
+
+
+def part(path: Path, source: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The arrays of `path`, or what `make` gives, kept there: work is done once, unless `source` has changed since.
+
+    A damaged `path` is made again.
+    """
+    stamp = np.int64(zlib.crc32(Path(source).read_bytes()))
+    try:
+        kept = read_arrays(path)
+        if kept.get('made_from') == stamp:
+            return kept
+    except (FileNotFoundError, ValueError):
+        pass
+    write_arrays(path, **make(), made_from=stamp)
+    return read_arrays(path)
+
+
+@contextmanager
+def lock(workdir: Path):
+    """Holds `workdir` for this process; ValueError, naming the other, if another process holds it.
+
+    What a killed process left half-written is removed.
+    """
+    if not leads():
+        yield
+        return
+    with locks.hold(Path(workdir) / '.lock', str(workdir)):
+        for left in Path(workdir).rglob(f'.*{files.UNFINISHED}'):
+            left.unlink()
+        yield
+
+
+def claim(workdir: Path, config: dict) -> None:
+    """Makes `workdir` the place of this config, or raises ValueError naming the fields in which its config differs."""
+    path = Path(workdir) / 'config.json'
+    if not path.exists():
+        write_json(path, config)
+    elif changed := files.differences(read_json(path), config):
+        shown = '\n  '.join(changed)
+        raise ValueError(f'{workdir} holds a run of another config. Take another --workdir, or undo:\n  {shown}')
+
+
+def append_metrics(workdir: Path, rows: Iterable[dict]) -> None:
+    """Adds lines to metrics.jsonl."""
+    if not leads():
+        return
+    with open(Path(workdir) / 'metrics.jsonl', 'a') as file:
+        file.writelines(json.dumps(row) + '\n' for row in rows)
+
+
+def rewind_metrics(workdir: Path, epochs: int, members: set[tuple[str, int]]) -> None:
+    """Drops what metrics.jsonl says of `members` (arm, seed) after `epochs` finished epochs: they will say it again."""
+    path = Path(workdir) / 'metrics.jsonl'
+    if path.exists():
+        whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith('\n')]
+        rows = [json.loads(line) for line in whole]
+        kept = [row['epoch'] <= epochs or (row['arm'], row['seed']) not in members for row in rows]
+        write_text(path, ''.join(line for line, keep in zip(whole, kept, strict=True) if keep))
+
+
+def write_table(workdir: Path, name: str, rows: Iterable[dict], extra: tuple[str, ...] = ()) -> None:
+    """results/<name>.csv and .parquet with the columns `COLUMNS` and then `extra`; absent fields stay empty.
+
+    The CSV holds every digit of a value, so both files say the same.
+    """
+    table = pd.DataFrame(list(rows), columns=[*COLUMNS, *extra])
+    table = table.astype({'seed': 'string', 'value': 'float64', 'n': 'Int64'})
+    folder = Path(workdir) / 'results'
+    atomic(folder / f'{name}.parquet', lambda file: table.to_parquet(file, index=False))
+    write_text(folder / f'{name}.csv', table.to_csv(index=False))
+
+
+def read_table(workdir: Path, name: str) -> pd.DataFrame:
+    return pd.read_parquet(Path(workdir) / 'results' / f'{name}.parquet')

@@ -1,0 +1,103 @@
+"""Checkpoints that are what they were: Orbax, with a checksum of every leaf, falling back to the newest sound step."""
+
+import errno
+import logging
+import shutil
+import zlib
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from orbax.checkpoint import v1 as ocp
+
+from imbalance_jax.system.signals import saving
+
+KEEP = 2
+TRIES = 3
+SMALL = 4096  # bytes that a file takes beside what is in it
+
+
+def _checksums(tree: Any) -> dict[str, int]:
+    """crc32 of every leaf's bytes by its path: Orbax itself restores a flipped bit without a word."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path): zlib.crc32(np.ascontiguousarray(leaf)) for path, leaf in leaves}
+
+
+def _open(folder: Path) -> ocp.training.Checkpointer:
+    logging.getLogger('absl').setLevel(logging.CRITICAL)  # what it says of an error, the error says
+    policy = ocp.training.preservation_policies.LatestN(KEEP)
+    always = ocp.training.save_decision_policies.FixedIntervalPolicy(1)
+    return ocp.training.Checkpointer(
+        Path(folder).absolute(), save_decision_policy=always, preservation_policy=policy, cleanup_tmp_directories=True
+    )
+
+
+def save(folder: Path, step: int, tree: Any) -> None:
+    """Writes a tree of NumPy arrays as `step`, whole or not at all, and keeps the newest two.
+
+    Steps from `step` on that are there already did not verify, or this step would not be computed again: they go.
+    Raises OSError if there is no room, or it cannot be written for another reason; the steps before are as they were.
+    """
+    _require_room(folder, step, tree)
+    for left in reversed(range(TRIES)):
+        try:
+            with saving:
+                _save(folder, step, tree)
+            return
+        except Exception as error:  # Orbax wraps whatever went wrong below it
+            reason = str(error.__cause__ or error).strip().splitlines()[0]
+            # Orbax waits for its threads by the time of day: a clock that is set forward looks like one that hangs.
+            if not left or 'timeout' not in reason.lower():
+                raise OSError(f'Checkpoint {step} could not be saved in {folder}: {reason}') from error
+
+
+def _save(folder: Path, step: int, tree: Any) -> None:
+    with _open(folder) as checkpointer:
+        for found in list(checkpointer.checkpoints):
+            if found.step >= step:
+                checkpointer.delete(found.step)
+        if not checkpointer.save(step, tree, custom_metadata={'crc32': _checksums(tree)}):
+            raise OSError('Orbax did not say why')
+
+
+def _require_room(folder: Path, step: int, tree: Any) -> None:
+    """Orbax finds out in several threads at once that a disk is full, each of which says so at length."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    needed = sum(np.asarray(leaf).nbytes + SMALL for leaf in jax.tree.leaves(tree))
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        text = f'No space left for checkpoint {step}: it may need {needed / 2**20:,.1f} MiB, and there are'
+        raise OSError(errno.ENOSPC, f'{text} {free / 2**20:,.1f} MiB', str(folder))
+
+
+def restore(folder: Path, template: Any) -> tuple[int, Any] | None:
+    """The newest step that verifies, as NumPy arrays, or None where there is no checkpoint.
+
+    template: a tree of arrays or `jax.ShapeDtypeStruct`. Damaged steps are named in a warning and passed over.
+    Raises ValueError if there are checkpoints and none of them is sound.
+    """
+    if not Path(folder).is_dir():
+        return None
+    template = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), template)
+    damage = {}
+    with _open(folder) as checkpointer:
+        for found in sorted(checkpointer.checkpoints, key=lambda found: -found.step):
+            try:
+                tree = checkpointer.load(found.step, template)
+                damaged = _changed(tree, checkpointer.metadata(found.step).custom_metadata)
+            except Exception as error:  # Orbax wraps whatever went wrong below it
+                damaged = str(error.__cause__ or error).strip().splitlines()[0]
+            if not damaged:
+                return found.step, tree
+            damage[found.step] = damaged
+            logging.getLogger(__name__).warning('Checkpoint %d in %s is damaged: %s', found.step, folder, damaged)
+    if damage:
+        raise ValueError(f'No sound checkpoint in {folder}: {damage}. Delete the folder to start again.')
+    return None
+
+
+def _changed(tree: Any, metadata: dict) -> str:
+    expected = metadata['crc32']
+    changed = [name for name, crc in _checksums(tree).items() if crc != expected.get(name)]
+    return f'{len(changed)} arrays differ from their checksum, {changed[0]} first' if changed else ''

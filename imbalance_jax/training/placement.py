@@ -1,0 +1,140 @@
+"""Where a population lives: the devices of one or several processes, and what goes to which of them."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import Mesh, NamedSharding
+from jax.sharding import PartitionSpec as Spec
+
+from imbalance_jax.training.strategies import map_members, parse
+
+
+def use_all_cores() -> None:
+    """Gives JAX one host device a core: one core a member beats two cores a member.
+
+    Call it before JAX computes anything; afterwards, or where the number was set by hand, it changes nothing.
+    """
+    if 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', '') or jax.config.jax_num_cpu_devices > 0:
+        return
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
+    try:
+        jax.config.update('jax_num_cpu_devices', cores)
+    except RuntimeError:  # JAX runs already
+        return
+
+
+class Placement(NamedTuple):
+    """Where P members live: a mesh with the axes `member` and `data`, and the strategy that runs there.
+
+    Along `data`, devices share the batches of the same members.
+    """
+
+    count: int
+    mesh: Mesh
+    strategy: str
+
+    @property
+    def padded(self) -> int:
+        """P rounded up to the mesh; the members added repeat member 0 and appear in no result."""
+        return -(-self.count // self.mesh.shape['member']) * self.mesh.shape['member']
+
+    @property
+    def queue(self) -> int:
+        """Members a device."""
+        return self.padded // self.mesh.shape['member']
+
+    def members(self, tree):
+        """NumPy arrays [P, ...] padded and spread over the mesh."""
+        index = np.arange(self.padded) * (np.arange(self.padded) < self.count)
+        return self._put(jax.tree.map(lambda a: np.asarray(a)[index], tree), Spec('member'))
+
+    def shared(self, tree):
+        """The same arrays on every device."""
+        return self._put(tree, Spec())
+
+    def batches(self, tree):
+        """Arrays [n, B, ...] for all members, whose examples are spread over the `data` axis."""
+        return self._put(tree, self._examples(1))
+
+    def spread(self, order):
+        """A device array [P, n, B], such as the order of an epoch, with its examples spread over the `data` axis."""
+        if self.mesh.shape['data'] == 1:
+            return order
+        return jax.jit(lambda a: a, out_shardings=NamedSharding(self.mesh, Spec('member', *self._examples(1))))(order)
+
+    def _examples(self, before: int) -> Spec:
+        return Spec(*(None,) * before, 'data') if self.mesh.shape['data'] > 1 else Spec()
+
+    def _put(self, tree, spec: Spec):
+        sharding = NamedSharding(self.mesh, spec)
+        if not self.mesh.is_multi_process:
+            return jax.device_put(tree, sharding)
+        # Every process holds the whole and gives its own devices their part.
+        whole = jax.tree.map(np.asarray, tree)
+        return jax.tree.map(lambda a: jax.make_array_from_callback(a.shape, sharding, lambda i: a[i]), whole)
+
+    def fetch(self, tree):
+        """NumPy arrays [P, ...] without the padding, in every process."""
+        if self.mesh.is_multi_process:
+            tree = multihost_utils.process_allgather(tree, tiled=True)
+        return jax.tree.map(lambda a: np.asarray(a)[: self.count], tree)
+
+    def map(self, fn: Callable, donate: bool = False) -> Callable:
+        """`map_members(fn)` of this placement, jitted: `mapped(members, *shared)`.
+
+        With `donate`, `mapped(first, rest, *shared)` gives `fn` the members' (*first, *rest), and the memory of `first`
+        to its result: `first` is gone afterwards.
+        """
+        mapped = map_members(fn, self.strategy, self.mesh)
+        to = {'out_shardings': NamedSharding(self.mesh, Spec('member'))}
+        if not donate:
+            return jax.jit(mapped, **to)
+        return jax.jit(lambda first, rest, *shared: mapped((*first, *rest), *shared), donate_argnums=0, **to)
+
+    def like(self, tree):
+        """The shapes of members' arrays [P, ...] as they lie on the devices, to compile for."""
+        sharding = NamedSharding(self.mesh, Spec('member'))
+        return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), tree)
+
+
+def place(count: int, strategy: str, devices: Sequence | None = None) -> Placement:
+    """Spreads P members over the fewest devices that give the shortest queue; without `shard`, over one device.
+
+    `data:d:` before a strategy lets d devices share every member's batches. Raises ValueError for an unknown strategy
+    or too few devices.
+    """
+    share, shard, _, _ = parse(strategy)
+    devices = jax.devices() if devices is None else list(devices)
+    if share > len(devices):
+        raise ValueError(f'Strategy {strategy!r} needs {share} devices; there are {len(devices)}.')
+    rows = len(devices) // share if shard else 1
+    together = len({device.process_index for device in devices}) > 1
+    if together and not shard:
+        raise ValueError(f'Strategy {strategy!r} has one device; several processes need one that begins with shard:.')
+    rows = rows if together else -(-count // -(-count // rows))  # no process may be left without a part
+    mesh = Mesh(np.array(devices[: rows * share]).reshape(rows, share), ('member', 'data'))
+    return Placement(count, mesh, strategy)
+
+
+def candidates(count: int, batch_size: int, devices: Sequence | None = None) -> list[str]:
+    """The strategies that can be the fastest for P members here, for a measurement to choose from.
+
+    On a CPU a batched convolution of many kernels runs at 0.2-0.4 of a plain one, so members stay apart there. On an
+    accelerator small networks are bound by launches and large ones by arithmetic, so both ways are tried. Devices share
+    batches where members alone would leave some of them idle.
+    """
+    devices = jax.devices() if devices is None else list(devices)
+    queue, idle = -(-count // len(devices)), count % len(devices)
+    names = ['shard:map']
+    if devices[0].platform == 'cpu':
+        names += ['shard:unroll'] if queue <= 2 else []
+    else:
+        names += ['shard:unroll'] if 1 < queue <= 8 else []
+        names += [f'shard:vmap:{k}' for k in (4, 16) if queue > k] + ['shard:vmap']
+    if idle and queue <= 4 and batch_size % len(devices) == 0:
+        names.append(f'data:{len(devices)}:shard:map')
+    return names

@@ -1,0 +1,38 @@
+"""The console script `imbalance-jax`: the package's verbs, with the fields and the pages that stand beside it."""
+
+import sys
+from pathlib import Path
+
+from imbalance_jax import cli
+
+PROGRAM = [sys.executable, '-m', 'imbalance_jax.launch.console']
+
+
+def base():
+    """Every field of a config with its default."""
+    from imbalance_jax.configs import base
+
+    return base.get_config()
+
+
+def report(workdir: Path) -> Path:
+    """The page of a working directory."""
+    from imbalance_jax.analysis.report import page
+
+    return page.write(workdir)
+
+
+def sweep_report(jobs: list) -> Path:
+    """The page of a sweep's finished populations."""
+    from imbalance_jax.analysis.sweeps import sweep
+
+    return sweep.write(jobs)
+
+
+def main() -> None:
+    """Entry point."""
+    cli.main(cli.Outside(base, report, sweep_report, PROGRAM))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,67 @@
+"""Several studies as one dose-response picture: intervals worked out by hand, and what is refused."""
+
+import copy
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imbalance_jax.analysis.report import study
+from imbalance_jax.analysis.sweeps import dose_response
+from imbalance_jax.explain import run as explain_run
+from imbalance_jax.training import run as training_run
+
+
+@pytest.fixture(scope='module')
+def folders(tiny_config, tmp_path_factory):
+    """Two explained studies that differ in the prevalence of a class, without slow parts."""
+    made = []
+    for dose in ({}, {'Mass': 0.1}):
+        config = copy.deepcopy(tiny_config)
+        config.attribution.methods = ('grad_cam',)
+        config.arms = {'bce': {}, 'focal': {}}
+        config.reference = 'bce'
+        with config.unlocked():
+            config.data.imbalance.update(dose)
+        made.append(tmp_path_factory.mktemp('dose'))
+        training_run.run(config, made[-1])
+        explain_run.run(made[-1])
+    return made
+
+
+def test_the_picture_and_its_table(folders, tmp_path):
+    studies = [study.load(folder) for folder in folders]
+    page = dose_response.write(studies, tmp_path).read_text()
+    table = pd.read_csv(tmp_path / 'dose_response.csv')
+    found = sorted(table['prevalence'].unique())
+    assert found[0] <= 0.1 < found[1]
+    assert set(table['class']) == {'Mass', 'macro'}
+    assert set(table['metric']) == {'auroc', 'average_precision', 'hit_share', 'iou', 'detector_units'}
+    cell = table[(table['prevalence'] == found[0]) & (table['class'] == 'Mass')]
+    cell = cell[(cell['metric'] == 'auroc') & (cell['arm'] == 'focal')].iloc[0]
+    values = [
+        studies[1].performance('auroc', 'Mass', arm='focal', seed=str(seed)) for seed in studies[1].config['seeds']
+    ]
+    assert cell['n'] == len(values)
+    np.testing.assert_allclose(cell['mean'], np.mean(values))
+    assert page.count('<img') == table[['class', 'method', 'metric']].drop_duplicates().shape[0]
+    assert not re.search(r'src="(?!data:)', page)
+
+
+def test_interval_is_students():
+    mean, low, high, n = dose_response.interval(np.array([1.0, 3.0, np.nan]))
+    assert (mean, n) == (2, 2)
+    np.testing.assert_allclose([low, high], [2 - 12.7062047, 2 + 12.7062047])  # t(0.975, 1) sd / sqrt 2, sd = sqrt 2
+    assert np.isnan(dose_response.interval(np.array([1.0]))[1])
+
+
+def test_studies_that_differ_otherwise_are_refused(folders):
+    first, second = (study.load(folder) for folder in folders)
+    with pytest.raises(ValueError, match=r'do not differ in config\.data\.imbalance'):
+        dose_response.thinned([first, first])
+    other = second._replace(config={**second.config, 'train': {**second.config['train'], 'epochs': 9}})
+    with pytest.raises(ValueError, match=r'differ in config\.train'):
+        dose_response.thinned([first, other])
+    with pytest.raises(ValueError, match='not explained'):
+        dose_response.thinned([first, second._replace(alignment=None)])

@@ -1,0 +1,90 @@
+"""What the report says of maps: its numbers are those of the tables; failures and the shortcut have pages."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+
+from imbalance_jax.analysis.report import attributions
+from imbalance_jax.analysis.report import page as report
+from imbalance_jax.analysis.report import study as studies
+from imbalance_jax.analysis.report.style import number, signed
+from imbalance_jax.analysis.sweeps import shortcut
+from imbalance_jax.results import shortcut as results_shortcut
+from imbalance_jax.system import workdir as writer
+
+
+@pytest.fixture(scope='module')
+def workdir(study, tmp_path_factory):
+    """The tiny study as if it had a shortcut, with a table of it and one of ROAR."""
+    folder = shutil.copytree(study, tmp_path_factory.mktemp('maps') / 'run')
+    config, members = json.loads((folder / 'config.json').read_text()), writer.read_json(folder / 'members.json')
+    config['data']['phantom'] |= {'shortcut_class': 'Mass', 'shortcut_probability': 0.6}
+    writer.write_json(folder / 'config.json', config)
+    random, count = np.random.default_rng(0), len(members)
+    found = {f'auroc_{split}': random.random(count) for split in ('confounded', 'clean')}
+    found |= {'area_tube': np.full(5, 0.01), 'area_finding': np.full(5, 0.05)}
+    found |= {f'grad_cam: mass_{part}': random.random((count, 5)) for part in results_shortcut.SHARES}
+    rows = results_shortcut.rows(members, found, 'Mass', np.ones(count, bool))
+    writer.write_table(folder, 'shortcut', [{**row, 'split': 'test'} for row in rows])
+    report.write(folder)
+    return folder
+
+
+def rows_of(page: str, key: str) -> list[list[str]]:
+    """The cells of a table of the page, markup left out."""
+    body = re.search(rf'<table id="{key}".*?</table>', page, re.S).group(0)
+    cells = (re.findall(r'<t[hd][^>]*>(.*?)</t[hd]>', row, re.S) for row in body.split('<tr>'))
+    return [[re.sub('<[^>]*>', ' ', cell).split() for cell in row] for row in cells if row]
+
+
+def test_skill_above_each_null_is_that_of_the_table(workdir):
+    found, page = studies.load(workdir), (workdir / 'report.html').read_text()
+    head, bce, *_ = rows_of(page, 'skill-grad_cam-hit_share')
+    names = [' '.join(cell) for cell in head]
+    for null in ('chance', 'constant map', 'shuffled regions', 'untrained network'):
+        value = found.alignment(attributions.metric('hit_share', null), arm='bce', method='grad_cam')
+        assert bce[names.index(f'above {null}')][0] == signed(value)
+    null_row, ceiling = rows_of(page, 'skill-grad_cam-hit_share')[-2:]
+    assert null_row[names.index('above chance')][0] == number(found.alignment('hit_share', method='chance'))
+    assert ceiling[1][0] == number(found.alignment('hit_share', method='resolution ceiling'))
+
+
+def test_faithfulness_sanity_and_noise_are_shown(workdir):
+    page = (workdir / 'report.html').read_text()
+    names = [' '.join(row[0]) for row in rows_of(page, 'faithfulness')]
+    assert 'Random map (noise)' in names
+    head = [' '.join(cell) for cell in rows_of(page, 'sanity')[0]]
+    assert head[1:] == ['to head', 'to stage2', 'to stage1']
+
+
+def test_failures_have_a_page_that_needs_nothing_else(workdir):
+    page = (workdir / 'failures.html').read_text()
+    assert 'href="failures.html"' in (workdir / 'report.html').read_text()
+    assert not re.search(r'(src|href)="(?!data:|report\.html)', page)
+    failures = writer.read_arrays(workdir / 'explain' / 'failures.npz')
+    shown = failures['pair'] >= 0
+    assert page.count('<img') == shown.sum() > 0
+    score = np.where(shown, failures['score'], -1)
+    assert (np.diff(score, axis=1) <= 0).all()
+
+
+def test_the_shortcut_has_a_table_and_a_page(workdir, tmp_path):
+    found = studies.load(workdir)
+    page = shortcut.write(tmp_path, [workdir]).read_text()
+    for text in (page, (workdir / 'report.html').read_text()):
+        head, bce, *_, chance = rows_of(text, 'shortcut-0.6')
+        drop = found.shortcut('auroc_drop_mean', 'Mass', arm='bce')
+        np.testing.assert_allclose(
+            drop, *(np.diff([found.shortcut(f'auroc_{s}_mean', 'Mass', arm='bce') for s in ('clean', 'confounded')]))
+        )
+        names = [' '.join(cell) for cell in head]
+        assert bce[names.index('difference')][0] == number(drop)
+        assert chance[names.index('Grad-CAM: share on the drain')] == ['0.010']
+
+
+def test_a_study_without_a_shortcut_is_refused(study, tmp_path):
+    with pytest.raises(ValueError, match='has no shortcut study'):
+        shortcut.write(tmp_path, [study])

@@ -1,0 +1,92 @@
+"""Faithfulness: closed forms for linear scores, hand-worked curves, and that noise says nothing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from imbalance_jax.attribution import faithfulness
+from imbalance_jax.attribution.faithfulness import METRICS
+from imbalance_jax.attribution.noise import METHODS as ATTRIBUTION
+
+WEIGHTS = np.random.default_rng(0).normal(size=(6, 6, 2)).astype(np.float32)
+IMAGES = np.random.default_rng(1).normal(size=(3, 6, 6, 2)).astype(np.float32)
+
+
+def linear(x):
+    return (x * WEIGHTS).sum((1, 2, 3)) + 0.5
+
+
+def test_deletion_and_insertion_of_a_linear_score_are_partial_sums():
+    maps = np.asarray(ATTRIBUTION['input_x_gradient'](linear, IMAGES))
+    ordered = -np.sort(-maps.reshape(3, -1), axis=1)
+    gone = np.concatenate([np.zeros((3, 1)), np.cumsum(ordered, 1)[:, 5::6]], 1)  # after 0, 6, .. 36 pixels
+    curve = np.asarray(linear(IMAGES))[:, None] - gone
+    expected = (curve[:, 1:] + curve[:, :-1]).mean(1) / 2
+    options = {'steps': 6, 'probability': False, 'baseline': 0.0}
+    np.testing.assert_allclose(METRICS['deletion'](linear, IMAGES, maps, **options), expected, rtol=1e-4)
+    back = 0.5 + gone
+    expected = (back[:, 1:] + back[:, :-1]).mean(1) / 2
+    np.testing.assert_allclose(METRICS['insertion'](linear, IMAGES, maps, **options), expected, rtol=1e-4)
+
+
+def test_the_right_order_is_better_than_the_reverse_under_every_metric():
+    maps = ATTRIBUTION['input_x_gradient'](linear, IMAGES)
+    for name, sign in {'deletion': -1, 'insertion': 1, 'road': 1, 'sensitivity_n': 1}.items():
+        both = jax.jit(lambda m, name=name: METRICS[name](linear, IMAGES, m))
+        assert (sign * both(maps) > sign * both(-maps)).all()
+
+
+def test_sensitivity_n_is_one_for_the_contributions_of_a_linear_score():
+    maps = ATTRIBUTION['input_x_gradient'](linear, IMAGES)
+    np.testing.assert_allclose(METRICS['sensitivity_n'](linear, IMAGES, maps), 1, atol=1e-4)
+    assert np.isnan(METRICS['sensitivity_n'](linear, IMAGES, np.zeros((3, 6, 6)))).all()
+
+
+def test_imputed_pixels_are_the_weighted_mean_of_their_neighbours():
+    ramp = np.broadcast_to(np.arange(9.0, dtype=np.float32)[:, None], (9, 9))[None, ..., None]
+    gone = np.zeros((1, 9, 9), bool)
+    gone[0, 3:6, 3:6] = True
+    found = faithfulness.impute(ramp, gone, noise=0.0)
+    np.testing.assert_allclose(found, ramp, atol=1e-2)  # a plane is its own mean
+    single = np.zeros((1, 3, 3, 1), np.float32)
+    single[0, 0, 1], single[0, 0, 0] = 6, 12
+    gone = np.zeros((1, 3, 3), bool)
+    gone[0, 1, 1] = True
+    np.testing.assert_allclose(faithfulness.impute(single, gone, noise=0.0)[0, 1, 1], 6 / 6 + 12 / 12, rtol=1e-4)
+    assert np.isfinite(faithfulness.impute(ramp, np.ones((1, 9, 9), bool))).all()
+
+
+def test_ranks_are_a_permutation_with_ties_at_random_and_nothing_for_nan():
+    maps = np.array([[[3.0, 1.0], [2.0, np.nan]], [[0.0, 0.0], [0.0, 0.0]]])
+    found = np.asarray(faithfulness.ranks(maps))
+    np.testing.assert_array_equal(found[0], [[0, 2], [1, 3]])
+    np.testing.assert_array_equal(np.sort(found[1].ravel()), range(4))
+
+
+def test_rank_correlation_equals_scipy():
+    from scipy.stats import spearmanr
+
+    a, b = np.random.default_rng(0).integers(0, 5, (2, 4, 6, 5)).astype(float)
+    expected = [spearmanr(x.ravel(), y.ravel()).statistic for x, y in zip(a, b, strict=True)]
+    np.testing.assert_allclose(faithfulness.rank_correlation(a, b), expected, rtol=1e-5)
+    assert np.isnan(faithfulness.rank_correlation(a, np.ones_like(a))).all()
+
+
+def test_the_cascade_goes_from_the_head_down_and_takes_statistics_along():
+    names = ['head', 'stage1_conv', 'stage1_norm', 'stage10_conv', 'stage2_conv', 'stem_conv']
+    parts = faithfulness.cascade(names)
+    assert list(parts) == ['head', 'stage10', 'stage2', 'stage1', 'stem']
+    own = {'params': {n: jnp.zeros(2) for n in names}, 'batch_stats': {'stage1_norm': jnp.zeros(2)}}
+    new = jax.tree.map(jnp.ones_like, own)
+    found = jax.jit(lambda depth: faithfulness.randomise(own, new, parts, depth))(4)
+    assert {n for n, v in found['params'].items() if v[0]} == set(names) - {'stem_conv'}
+    assert found['batch_stats']['stage1_norm'][0] == 1
+
+
+@pytest.mark.parametrize('name', METRICS)
+def test_noise_scores_the_same_as_its_reverse(name):
+    images = np.random.default_rng(2).normal(size=(40, 6, 6, 2)).astype(np.float32)
+    noise = np.random.default_rng(3).random((40, 6, 6))
+    found = METRICS[name](linear, images, noise) - METRICS[name](linear, images, -noise)
+    assert abs(float(found.mean())) < 4 * float(found.std()) / np.sqrt(40)

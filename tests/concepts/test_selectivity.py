@@ -1,0 +1,231 @@
+"""Single units and classes: AUROC with its interval, class selectivity, ablation, contributions, directions."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from scipy import stats
+
+from imbalance_jax import concepts
+from imbalance_jax.concepts import ablation, directions
+from imbalance_jax.concepts import contributions as semantics
+from imbalance_jax.concepts import multi_unit as segmentation
+from imbalance_jax.metrics import scores as metrics
+from imbalance_jax.metrics import statistics
+from imbalance_jax.metrics.on_device import ranking
+
+
+def answers(seed=0, images=120, units=5, classes=3):
+    random = np.random.default_rng(seed)
+    labels = (random.random((images, classes)) < 0.3).astype(np.uint8)
+    activation = np.maximum(random.normal(size=(images, units)), 0).astype(np.float32)
+    activation[:, 0] += 2 * labels[:, 1]
+    return activation, labels, np.sort(random.integers(0, 40, images))
+
+
+def test_unit_auroc_is_the_metric_s_with_delong_s_interval():
+    activation, labels, _ = answers()
+    found = concepts.unit_auroc(activation, labels)
+    for unit in range(5):
+        scores = np.repeat(activation[:, unit, None], 3, axis=1)
+        np.testing.assert_allclose(found['auroc'][unit], metrics.auroc(scores, labels))
+    for k in range(3):
+        positive = labels[:, k] == 1
+        x, y = activation[positive, 2].astype(float), activation[~positive, 2].astype(float)
+        wins = (np.sign(x[:, None] - y[None]) + 1) / 2
+        error = np.sqrt(wins.mean(1).var(ddof=1) / len(x) + wins.mean(0).var(ddof=1) / len(y))
+        assert found['high'][2, k] - found['auroc'][2, k] == pytest.approx(1.959964 * error, rel=1e-5)
+        assert found['p_value'][2, k] == pytest.approx(2 * stats.norm.sf(abs(wins.mean() - 0.5) / error))
+
+
+def test_images_of_one_patient_are_not_independent():
+    activation, labels, _ = answers()
+    alone = concepts.unit_auroc(activation, labels)
+    four = concepts.unit_auroc(*(np.repeat(a, 4, axis=0) for a in (activation, labels)))
+    together = concepts.unit_auroc(
+        *(np.repeat(a, 4, axis=0) for a in (activation, labels)), patients=np.repeat(np.arange(120), 4)
+    )
+    widths = [one['auroc'] - one['low'] for one in (alone, four, together)]
+    np.testing.assert_allclose(widths[2], widths[0], rtol=1e-9)
+    np.testing.assert_allclose(widths[1], widths[0] / 2, rtol=0.03)
+
+
+def test_unit_auroc_where_little_is_known():
+    activation, labels, patients = answers()
+    labels[:, 0] = 0
+    activation[:, 1], activation[:, 3] = labels[:, 2], 7
+    mask = np.ones_like(labels)
+    mask[:, 1] = 0
+    found = concepts.unit_auroc(activation, labels, mask, patients)
+    assert np.isnan(found['auroc'][:, :2]).all()
+    assert (found['auroc'][1, 2], found['low'][1, 2], found['high'][1, 2]) == (1, 1, 1)
+    assert 0 < found['p_value'][1, 2] < 1e-6
+    assert (found['auroc'][3, 2], found['p_value'][3, 2]) == (0.5, 1)
+    with pytest.raises(ValueError, match='Shapes do not fit'):
+        concepts.unit_auroc(activation[:5], labels)
+
+
+def test_class_selectivity_by_hand():
+    activation = np.array([[4.0, 1, 0, 2], [2.0, 1, 0, 0], [1.0, 1, 0, 0], [9.0, 9, 9, 9]])
+    labels = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0]])
+    found = concepts.class_selectivity(activation, labels)
+    np.testing.assert_allclose(found['selectivity'], [(3 - 1) / (3 + 1), 0, np.nan, 1])
+    assert found['preferred'].tolist() == [0, 0, -1, 0]
+    assert np.isnan(found['low']).all()
+
+
+def test_class_selectivity_s_interval():
+    activation, labels, patients = answers()
+    weights = statistics.cluster_weights(patients, 150, np.random.default_rng(0))
+    found = concepts.class_selectivity(activation, labels, weights=weights)
+    assert found['preferred'][0] == 1
+    assert (found['low'] <= found['high']).all()
+    assert found['low'][0] > found['high'][1:].max()
+
+
+def head(seed=0, images=80, units=6, classes=3):
+    random = np.random.default_rng(seed)
+    x = np.maximum(random.normal(size=(images, units)), 0).astype(np.float32)
+    weights = random.normal(size=(units, classes)).astype(np.float32)
+    labels = (x @ weights + random.normal(size=(images, classes)) > 0.5).astype(np.float32)
+    labels[:, 2] = 0
+    return x, weights, labels
+
+
+def measure_of(x, weights, labels):
+    return lambda kept: ranking((x * kept) @ weights, labels, jnp.ones_like(labels))['auroc']
+
+
+def test_ablation_against_a_loop():
+    x, weights, labels = head()
+    found = jax.jit(lambda: ablation.single(measure_of(x, weights, labels), 6, group=4))()
+    for unit in range(6):
+        kept = np.ones(6)
+        kept[unit] = 0
+        np.testing.assert_allclose(found[unit], metrics.auroc((x * kept) @ weights, labels), atol=1e-6)
+
+
+def test_greedy_sets_against_a_loop():
+    x, weights, labels = head()
+    measure = measure_of(x, weights, labels)
+    found = jax.jit(lambda: ablation.greedy(lambda kept, k: measure(kept)[k], 6, 3, 9))()
+    assert found['order'].shape == (3, 6)
+    for k in range(2):
+        kept = np.ones(6)
+        for step in range(6):
+            trials = [
+                metrics.auroc((x * kept * (np.arange(6) != u)) @ weights, labels)[k] if kept[u] else 2 for u in range(6)
+            ]
+            worst = int(np.argmin(np.round(trials, 6)))
+            assert found['order'][k, step] == worst
+            assert found['left'][k, step] == pytest.approx(trials[worst], abs=1e-6)
+            kept[worst] = 0
+    assert sorted(found['order'][2].tolist()) == list(range(6))
+    assert np.isnan(found['left'][2]).all()
+
+
+def test_the_smallest_carrying_set():
+    left = jnp.array([[0.85, 0.69, 0.6], [0.88, 0.87, 0.86], [0.4, 0.4, 0.4]])
+    size = ablation.carrying(jnp.array([0.9, 0.9, 0.45]), left)
+    np.testing.assert_array_equal(size, [2, np.nan, np.nan])
+
+
+def test_a_dead_unit_adds_and_carries_nothing():
+    x, weights, labels = head()
+    x[:, 4] = 0
+    found = ablation.single(measure_of(x, weights, labels), 6)
+    np.testing.assert_array_equal(found[4], measure_of(x, weights, labels)(jnp.ones(6)))
+    added = semantics.contributions(lambda a: a @ weights[:, 0], jnp.asarray(x), jnp.zeros(6))
+    np.testing.assert_array_equal(added[:, 4], 0)
+
+
+def test_contributions_of_a_linear_head_are_exact_and_of_others_complete():
+    x, weights, _ = head()
+    start = jnp.asarray(x.mean(0))
+    added = semantics.contributions(lambda a: a @ weights[:, 1], jnp.asarray(x), start)
+    np.testing.assert_allclose(added, (x - x.mean(0)) * weights[:, 1], atol=1e-6)
+
+    def score(maps):
+        return jnp.tanh(maps.mean((1, 2)) ** 2 @ weights[:, 0])
+
+    maps = jnp.asarray(np.random.default_rng(1).exponential(size=(4, 3, 2, 6)).astype(np.float32))
+    added = semantics.contributions(score, maps, 0 * maps, steps=200)
+    np.testing.assert_allclose(added.sum(1), score(maps) - score(0 * maps), atol=1e-4)
+
+
+def test_contributions_by_concept():
+    added = np.array([[1.0, 2, 4, 8], [1, 2, 4, 8]])
+    parts = semantics.by_concept(added, np.array([0, 1, -1, 0]), np.array([0, 1]), concepts=2)
+    assert parts.tolist() == [[9, 2, 4], [2, 9, 4]]
+    with pytest.raises(ValueError, match='Shapes do not fit'):
+        semantics.by_concept(added, np.array([0, 1]), np.array([0, 1]), concepts=2)
+
+
+def test_probes_are_held_out_ridge_regressions():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(60, 4)).astype(np.float32) * [1, 10, 0.1, 0] + 3
+    targets = (random.random((60, 2)) < 0.4).astype(np.float32)
+    fold = directions.folds(np.repeat(np.arange(20), 3), 4, jax.random.key(0))
+    scores = np.asarray(directions.held_out(jnp.asarray(x, jnp.float32), targets, fold, 4))
+    assert all(len(set(fold[3 * i : 3 * i + 3])) == 1 for i in range(20))
+    for number in range(4):
+        own, rest = fold == number, fold != number
+        mean, deviation = x[rest].mean(0), np.where(x[rest].std(0) > 1e-6, x[rest].std(0), np.inf)
+        z = (x[rest] - mean) / deviation
+        y = targets[rest] - targets[rest].mean(0)
+        solved = np.linalg.solve(z.T @ z / rest.sum() + directions.PENALTY * np.eye(4), z.T @ y / rest.sum())
+        np.testing.assert_allclose(scores[own], (x[own] - mean) / deviation @ solved, atol=2e-4)
+    with pytest.raises(ValueError, match='at most the 20 patients, got 21'):
+        directions.folds(np.arange(20), 21, jax.random.key(0))
+
+
+def test_tcav_finds_a_planted_direction_and_nothing_in_noise():
+    random = np.random.default_rng(0)
+    present = random.random((200, 2)) < 0.5
+    x = random.normal(size=(200, 8)).astype(np.float32)
+    x[:, 3] += 3 * present[:, 0]
+    slopes = random.normal(size=(2, 50, 8)).astype(np.float32)
+    slopes[1, :, 3] = 1.2  # class 1 rises with concept 0 in every image
+    orders = directions.permutations(200, 200, jax.random.key(0))
+    every = (
+        jnp.concatenate([present[..., None], np.moveaxis(present[orders], 0, -1)], -1)
+        .reshape(200, -1)
+        .astype(jnp.float32)
+    )
+    found = directions.tcav(slopes, directions.fit(jnp.asarray(x), every)[1], jnp.ones((2, 50)))
+    sign = np.asarray(found['sign']).reshape(2, 2, -1)
+    p = directions.two_sided(sign[..., 0], sign[..., 1:])
+    assert sign[1, 0, 0] > 0.9
+    assert p[1, 0] < 0.05
+    assert (np.delete(p.ravel(), 2) > 0.05).all()
+
+
+def test_p_values_of_controls():
+    controls = np.array([[0.5, 0.4, 0.9, np.nan]])
+    assert directions.two_sided(np.array([0.1]), controls).tolist() == [3 / 5]
+    assert directions.one_sided(np.array([0.6]), controls).tolist() == [3 / 5]
+    assert np.isnan(directions.two_sided(np.array([np.nan]), controls)).all()
+
+
+def test_two_units_together_segment_what_neither_does_alone():
+    random = np.random.default_rng(0)
+    active = random.random((40, 8, 8, 5)) < 0.3
+    masks = (active[..., 0] & active[..., 1])[..., None].repeat(2, axis=1).repeat(2, axis=2)
+    sums = segmentation.gather(active, masks)
+    weights = segmentation.discriminant(sums)
+    parts = [segmentation.histogram(active[part], masks[part], weights) for part in (slice(0, 20), slice(20, 40))]
+    assert parts[0].sum() == masks[:20].size
+    single = (active[..., 0].repeat(2, 1).repeat(2, 2) & masks[..., 0]).sum() / active[..., 0].repeat(2, 1).repeat(
+        2, 2
+    ).sum()
+    assert segmentation.judged(*parts)[0] > single + 0.2
+    nothing = np.zeros_like(masks)
+    assert np.isnan(segmentation.judged(*[segmentation.histogram(active, nothing, weights)] * 2)).all()
+
+
+def test_shares_of_cells():
+    masks = np.random.default_rng(0).random((2, 6, 9, 3)) < 0.5
+    np.testing.assert_allclose(
+        segmentation.shrink(masks, (3, 3)), masks.reshape(2, 3, 2, 3, 3, 3).mean((2, 4)), atol=1e-6
+    )
+    np.testing.assert_allclose(segmentation.shrink(masks, (4, 5)).mean((1, 2)), masks.mean((1, 2)), atol=1e-6)

@@ -1,0 +1,170 @@
+"""What is written is what is read, or an error that says what is wrong: checkpoints, data sets, working directories."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from imbalance_jax.data import dataset as store
+from imbalance_jax.system import workdir as writer
+from imbalance_jax.training import checkpoint
+
+
+def tree(value: float) -> dict:
+    kernel = np.random.default_rng(int(value)).normal(size=(200, 200)).astype(np.float32)
+    return {'weights': {'kernel': kernel}, 'alive': np.array([True, False])}
+
+
+@pytest.fixture
+def saved(tmp_path):
+    for step in (1, 2, 3):
+        checkpoint.save(tmp_path / 'checkpoints', step, tree(step))
+    return tmp_path / 'checkpoints'
+
+
+def largest_file(folder):
+    return max((path for path in folder.rglob('*') if path.is_file()), key=lambda path: path.stat().st_size)
+
+
+def test_newest_checkpoint_comes_back_and_two_are_kept(saved):
+    step, found = checkpoint.restore(saved, tree(0))
+    assert step == 3
+    jax.tree.map(np.testing.assert_array_equal, found, tree(3))
+    assert sorted(path.name for path in saved.iterdir() if path.is_dir()) == ['2', '3']
+
+
+@pytest.mark.parametrize('damage', ['truncated', 'missing', 'empty folder', 'flipped bit'])
+def test_damaged_checkpoint_is_named_and_the_one_before_it_used(saved, damage, caplog):
+    newest = saved / '3'
+    if damage == 'truncated':
+        path = largest_file(newest / 'state')
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif damage == 'missing':
+        largest_file(newest / 'state' / 'ocdbt.process_0').unlink()
+        for path in (newest / 'state' / 'd').iterdir():
+            path.unlink()
+    elif damage == 'empty folder':
+        (saved / '4').mkdir()
+    else:
+        path = largest_file(newest / 'state')
+        content = bytearray(path.read_bytes())
+        content[len(content) // 2] ^= 16
+        path.write_bytes(content)
+    step, found = checkpoint.restore(saved, tree(0))
+    expected = 3 if damage == 'empty folder' else 2
+    assert step == expected
+    jax.tree.map(np.testing.assert_array_equal, found, tree(expected))
+    assert damage == 'empty folder' or 'Checkpoint 3' in caplog.text
+    assert damage != 'flipped bit' or 'differ from their checksum' in caplog.text
+    checkpoint.save(saved, 3, tree(30))
+    jax.tree.map(np.testing.assert_array_equal, checkpoint.restore(saved, tree(0))[1], tree(30))
+
+
+def test_no_sound_checkpoint_is_an_error_and_none_at_all_is_not(saved, tmp_path):
+    for path in saved.rglob('d/*'):
+        path.write_bytes(b'')
+    with pytest.raises(ValueError, match='No sound checkpoint'):
+        checkpoint.restore(saved, tree(0))
+    assert checkpoint.restore(tmp_path / 'nothing', tree(0)) is None
+
+
+def dataset() -> store.Dataset:
+    numbers = {'images': (4, 8, 8, 1), 'labels': (4, 2), 'label_mask': (4, 2), 'split': 4, 'region_mask': (0, 8, 1)}
+    arrays = {name: np.ones(shape, np.uint8) for name, shape in numbers.items()}
+    regions = {name: np.zeros(1, np.int32) for name in ('region_image', 'region_concept')}
+    boxes = np.ones((1, 4), np.float32)
+    ids = {'patient': np.arange(4), 'image_id': np.array(['a', 'b', 'c', 'd']), 'region_box': boxes}
+    return store.Dataset(**arrays, **regions, **ids, info={'classes': ['x', 'y'], 'concepts': ['x', 'y']})
+
+
+def test_data_set_comes_back_whole(tmp_path):
+    store.save(dataset(), tmp_path / 'set')
+    found = store.load(tmp_path / 'set')
+    for name in store.ARRAYS:
+        np.testing.assert_array_equal(getattr(found, name), getattr(dataset(), name))
+    assert found.classes == ('x', 'y')
+    assert [path.name for path in tmp_path.iterdir()] == ['set']
+
+
+def test_damaged_data_set_is_refused_by_name(tmp_path):
+    store.save(dataset(), tmp_path / 'set')
+    path = tmp_path / 'set' / 'labels.npy'
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match='labels'):
+        store.load(tmp_path / 'set')
+
+
+def test_fingerprint_depends_on_every_option_and_not_on_their_order():
+    assert store.fingerprint({'a': 1, 'b': 2}) == store.fingerprint({'b': 2, 'a': 1})
+    assert store.fingerprint({'a': 1, 'b': 2}) != store.fingerprint({'a': 1, 'b': 3})
+
+
+def test_another_config_is_refused_with_the_difference(tmp_path):
+    config = {'train': {'epochs': 3, 'rate': 0.1}, 'arms': {'bce': {}}, 'seeds': (0, 1)}
+    writer.claim(tmp_path, config)
+    writer.claim(tmp_path, config)
+    with pytest.raises(ValueError, match=r'train.epochs: 3 -> 4'):
+        writer.claim(tmp_path, {**config, 'train': {'epochs': 4, 'rate': 0.1}})
+    with pytest.raises(ValueError, match='arms'):
+        writer.claim(tmp_path, {**config, 'arms': {'bce': {'scale': 2}}})
+    assert json.loads((tmp_path / 'config.json').read_text())['train']['epochs'] == 3
+
+
+def test_metrics_are_rewound_to_whole_lines_of_finished_epochs(tmp_path):
+    rows = [{'epoch': epoch, 'arm': arm, 'seed': 0} for epoch in (1, 2, 3) for arm in ('bce', 'focal')]
+    writer.append_metrics(tmp_path, rows)
+    with open(tmp_path / 'metrics.jsonl', 'a') as file:
+        file.write('{"epoch": 1, "tor')
+    writer.rewind_metrics(tmp_path, 1, {('focal', 0)})
+    lines = (tmp_path / 'metrics.jsonl').read_text().splitlines()
+    assert [json.loads(line) for line in lines] == [rows[0], rows[1], rows[2], rows[4]]
+
+
+def test_interrupted_write_leaves_the_old_file(tmp_path):
+    writer.write_text(tmp_path / 'file', 'old')
+
+    def fail(file):
+        file.write(b'new')
+        raise OSError('disk full')
+
+    with pytest.raises(OSError, match='disk full'):
+        writer.atomic(tmp_path / 'file', fail)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [('file', 'old')]
+
+
+def test_table_says_the_same_in_both_formats(tmp_path):
+    rows = [{'arm': 'bce', 'seed': '0', 'metric': 'auroc', 'value': 1 / 3, 'n': 7}, {'arm': 'bce', 'value': np.nan}]
+    writer.write_table(tmp_path, 'table', rows)
+    import pandas as pd
+
+    text, binary = pd.read_csv(tmp_path / 'results' / 'table.csv'), writer.read_table(tmp_path, 'table')
+    assert list(text.columns) == list(binary.columns) == list(writer.COLUMNS)
+    assert text['value'][0] == binary['value'][0] == 1 / 3
+
+
+def test_a_part_is_made_once_and_again_when_its_source_changes(tmp_path):
+    source, made = tmp_path / 'source', []
+
+    def make():
+        made.append(1)
+        return {'count': np.array(len(made))}
+
+    source.write_text('a')
+    assert [int(writer.part(tmp_path / 'part.npz', source, make)['count']) for _ in range(2)] == [1, 1]
+    source.write_text('b')
+    assert int(writer.part(tmp_path / 'part.npz', source, make)['count']) == 2
+    (tmp_path / 'part.npz').write_bytes(b'PK')
+    with pytest.raises(ValueError, match=r'part\.npz is damaged'):
+        writer.read_arrays(tmp_path / 'part.npz')
+    assert int(writer.part(tmp_path / 'part.npz', source, make)['count']) == 3
+
+
+def test_a_working_directory_has_one_owner_at_a_time(tmp_path):
+    run = tmp_path / 'run'
+    with writer.lock(run), pytest.raises(ValueError, match='Another process'), writer.lock(run):
+        pass
+    with writer.lock(run):
+        pass

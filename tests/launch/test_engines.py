@@ -1,0 +1,233 @@
+"""Engines: what each would send for a plan, and to whom; nothing is sent."""
+
+import importlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+
+from imbalance_jax.configs import base
+from imbalance_jax.sweep import hyper
+from imbalance_jax.sweep import plan as plans
+from imbalance_jax.sweep import populations as sweep
+from imbalance_jax.system import cluster, files
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def plan(tmp_path):
+    """Three populations, of which the first is done."""
+    path = tmp_path / 'a sweep.jsonl'
+    jobs, _ = plans.write(path, sweep.populations(base.get_config(), hyper.sweep('data.image_size', [32, 48, 64])))
+    (jobs[0].workdir / 'results').mkdir(parents=True)
+    files.write_json(jobs[0].folder / f'{jobs[0].id}.json', {'state': 'done'})
+    return path
+
+
+class Said(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def launch(monkeypatch, capsys):
+    """Runs an engine's `main` as its command would; `path` is where it looks for the engine's client."""
+
+    def run(engine: str, plan, *words, path: str = '') -> Said:
+        monkeypatch.setattr(sys, 'argv', [engine, '--plan', str(plan), *words])
+        if path:
+            monkeypatch.setenv('PATH', path)
+        capsys.readouterr()
+        try:
+            status = importlib.import_module(f'launch.{engine}').main() or 0
+        except SystemExit as left:
+            status = left.code
+        return Said(status, *capsys.readouterr())
+
+    return run
+
+
+def works(text: str) -> list[list[str]]:
+    """The command lines in a text that do some work."""
+    return [shlex.split(line) for line in text.splitlines() if ' work ' in line]
+
+
+ENGINES = {
+    'local': ('--workers=2',),
+    'slurm': (),
+    'submitit': (),
+    'ray': (),
+    'tpu': ('--slices=a,b', '--zone=z', '--folder=here'),
+    'k8s': ('--image=i', '--claim=c'),
+}
+
+
+@pytest.mark.parametrize('engine', ENGINES)
+def test_a_dry_run_names_the_plan_and_leaves_nothing(launch, plan, engine):
+    before = sorted(plan.parent.rglob('*'))
+    found = launch(engine, plan, *ENGINES[engine], '--dry-run')
+    assert found.returncode == 0, found.stderr
+    assert 'a sweep.jsonl' in found.stdout
+    assert sorted(plan.parent.rglob('*')) == before
+
+
+@pytest.mark.parametrize('engine', ENGINES)
+def test_what_is_wrong_is_one_line(launch, plan, engine, tmp_path):
+    found = launch(engine, tmp_path / 'none.jsonl', *ENGINES[engine])
+    assert (found.returncode, found.stderr.count('\n')) == (2, 1)
+    for job in plans.read(plan):
+        (job.workdir / 'results').mkdir(parents=True, exist_ok=True)
+        files.write_json(job.folder / f'{job.id}.json', {'state': 'done'})
+    found = launch(engine, plan, *ENGINES[engine])
+    assert (found.returncode, found.stdout) == (0, f'Every population of {plan} is done.\n')
+
+
+def test_engines_that_are_not_here_are_said(launch, plan):
+    for engine in ('slurm', 'tpu', 'k8s'):
+        found = launch(engine, plan, *ENGINES[engine], path='/nowhere')
+        assert found.returncode == 2
+        assert '--dry-run prints what it would be given' in found.stderr
+
+
+def test_slurm_gets_an_array_of_what_is_not_done(launch, plan, tmp_path):
+    words = ('--sbatch=--time=1:00:00', '--sbatch=--gres=gpu:1', '--tasks=2', '--at-once=4', '--notice=60')
+    script = launch('slurm', plan, *words, '--dry-run').stdout
+    options = [line.removeprefix('#SBATCH ') for line in script.splitlines() if line.startswith('#SBATCH')]
+    wanted = {'--array=1,2%4', '--requeue', '--signal=USR1@60', '--ntasks=2', '--time=1:00:00', '--gres=gpu:1'}
+    assert wanted <= set(options)
+    (tmp_path / 'script').write_text(script.partition('\n')[2])
+    assert subprocess.run(['bash', '-n', tmp_path / 'script']).returncode == 0
+
+
+@pytest.mark.parametrize(('status', 'requeued'), [(0, False), (2, False), (75, True)])
+def test_the_batch_script_requeues_what_saved(launch, plan, tmp_path, status, requeued):
+    """The script as SLURM would run it, with programs of its names that note how they were called."""
+    script = launch('slurm', plan, '--dry-run').stdout.partition('\n')[2]
+    for name, code in (('srun', status), ('scontrol', 0)):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >> "{tmp_path}/calls"\nexit {code}\n')
+        (tmp_path / name).chmod(0o755)
+    variables = {'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'SLURM_ARRAY_TASK_ID': '2', 'SLURM_JOB_ID': '77'}
+    assert subprocess.run(['bash', '-c', script], env=variables).returncode == status
+    calls = (tmp_path / 'calls').read_text().splitlines()
+    assert '--job=2' in calls[0].split()
+    assert calls[1:] == (['scontrol requeue 77'] if requeued else [])
+
+
+def test_ray_and_submitit_get_a_command_a_population(launch, plan):
+    ids = [job.id for job in plans.read(plan)[1:]]
+    for engine in ('ray', 'submitit'):
+        found = works(launch(engine, plan, '--dry-run').stdout)
+        assert [words[-2] for words in found] == [f'--job={one}' for one in ids]
+        assert all(f'--plan={plan}' in words for words in found)
+
+
+def test_local_workers_get_their_gpus_and_cores(launch, plan):
+    found = works(launch('local', plan, '--workers=3', '--gpus=4,5', '--dry-run').stdout)
+    assert [words[1] for words in found] == [f'CUDA_VISIBLE_DEVICES={gpu}' for gpu in (4, 5, 4)]
+    pinned = launch('local', plan, '--workers=2', '--pin', '--dry-run').stdout
+    assert pinned.count('# cores [') == 2
+
+
+def test_tpu_slices_share_the_plan(launch, plan):
+    words = ('--slices=a,b', '--zone=z', '--folder=my folder', '--hosts=2', '--project=p', '--dry-run')
+    lines = [shlex.split(line) for line in launch('tpu', plan, *words).stdout.splitlines()]
+    assert [line[:6] for line in lines] == [['gcloud', 'compute', 'tpus', 'tpu-vm', 'ssh', name] for name in 'ab']
+    for number, line in enumerate(lines):
+        assert {'--zone=z', '--project=p', '--worker=all'} <= set(line)
+        remote = line[-1].removeprefix('--command=')
+        assert f'--shard={number}/2' in remote
+        assert 'IMBALANCE_JAX_CLUSTER=tpu' in remote
+        assert subprocess.run(['bash', '-n', '-c', remote]).returncode == 0
+
+
+def test_kubernetes_gets_an_indexed_job_that_ignores_what_saved(launch, plan):
+    [found] = yaml.safe_load_all(launch('k8s', plan, '--image=i', '--claim=c', '--gpus=1', '--dry-run').stdout)
+    assert (found['apiVersion'], found['kind']) == ('jobset.x-k8s.io/v1alpha2', 'JobSet')
+    assert found['metadata']['name'] == 'a-sweep'
+    job = found['spec']['replicatedJobs'][0]['template']['spec']
+    assert (job['completionMode'], job['completions']) == ('Indexed', 2)
+    assert job['podFailurePolicy']['rules'][0] == {
+        'action': 'Ignore', 'onExitCodes': {'operator': 'In', 'values': [75]},
+    }  # fmt: skip
+    pod = job['template']['spec']
+    assert pod['restartPolicy'] == 'Never'  # or there may be no podFailurePolicy
+    [container] = pod['containers']
+    assert container['resources']['limits']['nvidia.com/gpu'] == 1
+    ids = [job.id for job in plans.read(plan)[1:]]
+    for index, one in enumerate(ids):
+        line = container['command'][2].replace('exec imbalance-jax', 'printf "%s\\n"')
+        said = subprocess.run(['sh', '-c', line], env={'INDEX': str(index)}, capture_output=True, text=True).stdout
+        assert said.splitlines() == ['work', f'--plan={plan}', f'--job={one}', '--grace=108']
+
+
+def test_kubernetes_pods_of_one_population_find_each_other(launch, plan):
+    sets = list(yaml.safe_load_all(launch('k8s', plan, '--image=i', '--claim=c', '--hosts=2', '--dry-run').stdout))
+    assert len(sets) == 2
+    for found in sets:
+        name = found['metadata']['name']
+        pod = found['spec']['replicatedJobs'][0]['template']['spec']['template']['spec']
+        environment = {one['name']: one.get('value') for one in pod['containers'][0]['env']}
+        assert set(environment) == set(cluster.VARIABLES)
+        assert environment['JAX_COORDINATOR_ADDRESS'] == f'{name}-work-0-0.{name}:8476'
+        assert environment['JAX_NUM_PROCESSES'] == '2'
+    assert sets[0]['metadata']['name'] != sets[1]['metadata']['name']
+
+
+def test_the_skypilot_example_is_a_task():
+    task = yaml.safe_load((ROOT / 'launch' / 'sky.yaml').read_text())
+    assert task['resources']['job_recovery']['recover_on_exit_codes'] == [75]
+    assert '--shard=$SKYPILOT_NODE_RANK/$SKYPILOT_NUM_NODES' in task['run']
+
+
+@pytest.mark.parametrize(
+    ('variables', 'place'),
+    [
+        ({}, ('alone', 0)),
+        ({'SLURM_NTASKS': '4', 'SLURM_PROCID': '0'}, ('alone', 0)),  # a batch script, which is one process
+        ({'SLURM_STEP_NUM_TASKS': '1', 'SLURM_PROCID': '0'}, ('alone', 0)),
+        ({'SLURM_STEP_NUM_TASKS': '4', 'SLURM_PROCID': '3'}, ('slurm', 3)),
+        ({'TPU_WORKER_HOSTNAMES': 'one', 'TPU_WORKER_ID': '0'}, ('alone', 0)),
+        ({'TPU_WORKER_HOSTNAMES': 'one,two', 'TPU_WORKER_ID': '1'}, ('tpu', 1)),
+        ({'JOB_COMPLETION_INDEX': '5', 'KUBERNETES_SERVICE_HOST': 'x'}, ('alone', 0)),  # a sweep's own index
+        ({'JOB_COMPLETION_INDEX': '5', 'IMBALANCE_JAX_CLUSTER': 'k8s'}, ('k8s', 5)),
+        ({'IMBALANCE_JAX_PROCESS': '2', 'IMBALANCE_JAX_CLUSTER': 'tpu'}, ('tpu', 2)),
+        ({'SLURM_STEP_NUM_TASKS': '4', 'SLURM_PROCID': '3', 'IMBALANCE_JAX_CLUSTER': 'off'}, ('alone', 0)),
+        (dict(zip(cluster.VARIABLES, ('host:1', '2', '1'), strict=True)), ('named', 1)),
+    ],
+)
+def test_places_in_environments(variables, place, monkeypatch):
+    for name in cluster.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert tuple(cluster.place()) == place
+    assert cluster.leads() == (place[1] == 0)
+
+
+@pytest.mark.parametrize(
+    ('variables', 'said'),
+    [
+        ({'IMBALANCE_JAX_CLUSTER': 'on'}, "'off', 'k8s', 'tpu'"),
+        ({'IMBALANCE_JAX_CLUSTER': 'tpu'}, 'IMBALANCE_JAX_PROCESS is'),
+        ({'SLURM_STEP_NUM_TASKS': '2', 'SLURM_PROCID': ''}, 'SLURM_PROCID is'),
+    ],
+)
+def test_environments_that_are_wrong_are_said(variables, said, monkeypatch):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ValueError, match=said):
+        cluster.place()
+
+
+def test_the_parameters_of_submitit_are_numbers_and_words(launch, plan):
+    text = launch('submitit', plan, '--set=timeout_min=240', '--set=slurm_partition=gpu', '--dry-run').stdout
+    parameters = json.loads(text.splitlines()[0])
+    assert (parameters['timeout_min'], parameters['slurm_partition']) == (240, 'gpu')

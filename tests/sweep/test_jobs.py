@@ -1,0 +1,320 @@
+"""Bookkeeping of a sweep: who does which job, what becomes of it, and one writer at a time, whoever dies."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from imbalance_jax.configs import base
+from imbalance_jax.sweep import collect, hyper, jobs
+from imbalance_jax.sweep import plan as plans
+from imbalance_jax.sweep import populations as sweep
+from imbalance_jax.system import files, locks
+from imbalance_jax.system import signals as stopping
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def plan(tmp_path):
+    configs = sweep.populations(base.get_config(), hyper.sweep('data.image_size', [32, 48, 64]))
+    plans.write(tmp_path / 'plan.jsonl', configs)
+    return tmp_path / 'plan.jsonl'
+
+
+def finish(job):
+    (job.workdir / 'results').mkdir(parents=True)
+
+
+def states(plan) -> list[str]:
+    return [jobs.standing(job).state for job in plans.read(plan)]
+
+
+def test_a_job_is_done_once_and_stage_after_stage(plan, capsys):
+    seen, [job, *_] = [], plans.read(plan)
+    stages = {'train': finish, 'explain': lambda job: seen.append(jobs.standing(job).note.split()[0])}
+    assert [jobs.do(job, stages) for _ in range(2)] == [0, 0]
+    assert seen == ['explain']
+    assert 'is done' in capsys.readouterr().out
+    assert states(plan) == ['done', 'never started', 'never started']
+    assert jobs.standing(job).starts == 1
+
+
+@pytest.mark.parametrize(
+    ('error', 'status', 'said'),
+    [
+        (ValueError('no such loss'), 2, 'no such loss'),
+        (OSError(28, 'No space left on device'), 1, 'No space left'),
+        (FloatingPointError('all dead'), 1, 'all dead'),
+        (RuntimeError('out of memory'), 1, 'RuntimeError: out of memory'),
+    ],
+)
+def test_a_failed_job_keeps_its_reason_and_can_be_tried_again(plan, error, status, said, capsys):
+    [job, *_] = plans.read(plan)
+
+    def fail(job):
+        raise error
+
+    assert jobs.do(job, {'train': fail}) == status
+    assert said in capsys.readouterr().err
+    now = jobs.standing(job)
+    assert (now.state, said in now.note) == ('failed', True)
+    text, code = jobs.table(plans.read(plan))
+    assert code == 1
+    assert said in text
+    assert jobs.do(job, {'train': finish}) == 0
+    assert jobs.standing(job).starts == 2
+
+
+def test_asked_to_stop_it_is_resumable(plan):
+    [job, *_] = plans.read(plan)
+
+    def stop(job):
+        job.workdir.mkdir(parents=True)
+        (job.workdir / 'metrics.jsonl').write_text('{"epoch": 1}\n{"epoch": 2}\n{"epo')
+        raise SystemExit(stopping.RESUMABLE)
+
+    with pytest.raises(SystemExit):
+        jobs.do(job, {'train': stop})
+    assert jobs.standing(job)[:2] == ('resumable', 'asked to stop, epoch 2 of 50')
+
+
+def test_only_the_first_of_several_processes_keeps_the_record(plan):
+    [job, *_] = plans.read(plan)
+    assert jobs.do(job, {'train': lambda job: None}, leads=False) == 0
+    assert not job.folder.exists()
+
+
+def test_work_does_all_and_says_what_failed(plan, capsys):
+    found = plans.read(plan)
+    assert jobs.work(found, lambda job: jobs.do(job, {'train': finish})) == 0
+    assert jobs.table(found)[1] == 0
+    begun = []
+
+    def begin(job):
+        begun.append(job.number)
+        return 2 if job.number == 1 else 0
+
+    assert jobs.work(found, begin) == 1
+    assert begun == [0, 1, 2]
+    assert 'job 1' in capsys.readouterr().out
+    assert jobs.work(found, lambda job: stopping.RESUMABLE) == stopping.RESUMABLE
+
+
+def test_jobs_in_others_hands_are_looked_at_again(plan):
+    """The worker that holds job 0 is killed while this one does the others: job 0 is taken over."""
+    found, begun = plans.read(plan), []
+
+    def begin(job):
+        begun.append(job.number)
+        if job.number == 0 and begun.count(0) == 1:
+            return stopping.RESUMABLE
+        if job.number == 2:
+            holder.__exit__(None, None, None)
+        return jobs.do(job, {'train': finish})
+
+    holder = locks.hold(found[0].folder / f'{found[0].id}.lock', 'job 0')
+    holder.__enter__()
+    assert jobs.work(found, begin) == 0
+    assert begun == [0, 1, 2, 0]
+    assert states(plan) == ['done'] * 3
+
+
+def test_a_killed_job_begins_again_but_not_for_ever(plan):
+    found, begun = plans.read(plan)[:2], []
+
+    def begin(job):
+        begun.append(job.number)
+        return -9 if job.number == 0 or begun.count(1) < 3 else jobs.do(job, {'train': finish})
+
+    assert jobs.work(found, begin) == 1
+    assert begun.count(0) == jobs.KILLS + 1
+    assert begun.count(1) == 3
+
+
+WORKER = """
+import sys, time, pathlib
+from imbalance_jax.sweep import jobs, plan as plans
+from imbalance_jax.system import signals as stopping
+stopping.leave_when_asked(float(sys.argv[3]))
+def slow(job):
+    (job.workdir / 'results').mkdir(parents=True, exist_ok=True)
+    with open(job.workdir / 'who', 'a') as file:
+        file.write(sys.argv[2] + '\\n')
+    print('begun', flush=True)
+    if sys.argv[2] == 'deaf':  # in a library, where Python hears of no signal
+        import hashlib
+        hashlib.pbkdf2_hmac('sha512', b'x', b'y', 500_000_000)
+    time.sleep(0.2 if sys.argv[2] == 'quick' else 600)
+sys.exit(jobs.do(plans.read(sys.argv[1])[0], {'train': slow}))
+"""
+
+
+def worker(plan, name: str, grace: float = 0.0) -> subprocess.Popen:
+    command = [sys.executable, '-c', WORKER, str(plan), name, str(grace)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+
+
+def test_two_workers_never_both_write_and_a_killed_one_is_replaced_at_once(plan):
+    [job, *_] = plans.read(plan)
+    with worker(plan, 'first') as first:
+        assert first.stdout.readline().startswith('job 0')
+        assert first.stdout.readline() == 'begun\n'
+        assert jobs.standing(job).state == 'running'
+        assert jobs.table([job])[1] == stopping.RESUMABLE
+        with worker(plan, 'second') as second:
+            assert second.wait() == stopping.RESUMABLE
+            assert f'process {first.pid} on' in second.stdout.read()
+        first.send_signal(signal.SIGKILL)
+    assert jobs.standing(job).note == 'killed'
+    with worker(plan, 'quick') as third:
+        assert third.wait() == 0
+    assert (job.workdir / 'who').read_text().split() == ['first', 'quick']
+
+
+@pytest.mark.parametrize('name', ['plain', 'deaf'])
+@pytest.mark.parametrize('number', stopping.SIGNALS)
+def test_every_stage_leaves_with_75_when_asked(plan, name, number):
+    with worker(plan, name, grace=0.5) as process:
+        while process.stdout.readline() != 'begun\n':
+            assert process.poll() is None
+        time.sleep(0.1)
+        process.send_signal(number)
+        assert process.wait(timeout=10) == stopping.RESUMABLE
+    assert states(plan)[0] == 'resumable'
+
+
+def test_what_is_run_is_asked_too_and_dies_with_its_parent(tmp_path):
+    child = 'import time, pathlib, os; pathlib.Path("pid").write_text(str(os.getpid())); time.sleep(600)'
+    parent = (
+        f'import sys; from imbalance_jax.system.signals import run; sys.exit(run([sys.executable, "-c", {child!r}]))'
+    )
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        (tmp_path / 'pid').unlink(missing_ok=True)
+        variables = {**os.environ, 'PYTHONPATH': str(ROOT)}
+        with subprocess.Popen([sys.executable, '-c', parent], cwd=tmp_path, env=variables) as process:
+            while not (tmp_path / 'pid').exists() or not (tmp_path / 'pid').read_text():
+                assert process.poll() is None
+                time.sleep(0.02)
+            process.send_signal(number)
+            process.wait(timeout=10)
+        begin, pid = time.monotonic(), int((tmp_path / 'pid').read_text())
+        while Path(f'/proc/{pid}').exists() and 'Z' not in Path(f'/proc/{pid}/stat').read_text().split()[2]:
+            assert time.monotonic() - begin < 10
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def quick_beats(monkeypatch):
+    monkeypatch.setattr(locks, 'BEAT', 0.1)
+
+
+def elsewhere(path, beat: int) -> None:
+    record = {'host': 'other', 'pid': 7, 'machine': 'another kernel', 'beat': beat}
+    path.write_bytes(json.dumps(record).encode().ljust(locks.SIZE))
+
+
+def test_an_owner_on_another_machine_is_believed_while_it_counts(tmp_path, quick_beats, monkeypatch):
+    path, beats = tmp_path / 'lock', iter(range(100))
+    elsewhere(path, 0)
+    slept = time.sleep
+    monkeypatch.setattr(locks.time, 'sleep', lambda seconds: (slept(seconds), elsewhere(path, next(beats))))
+    with pytest.raises(ValueError, match='process 7 on other'), locks.hold(path, 'the place'):
+        pass
+    assert locks.owner(path)['host'] == 'other'
+
+
+def test_a_silent_owner_on_another_machine_is_dead_whatever_the_clocks_say(tmp_path, quick_beats, monkeypatch):
+    path = tmp_path / 'lock'
+    elsewhere(path, 3)
+    os.utime(path, (2e9, 2e9))  # its clock was years ahead
+    monkeypatch.setattr(time, 'time', lambda: 1e9)
+    with locks.hold(path, 'the place'):
+        time.sleep(0.25)
+        assert json.loads(path.read_bytes())['pid'] == os.getpid()
+        assert json.loads(path.read_bytes())['beat'] >= 1
+    assert locks.owner(path) is None
+    assert path.read_bytes() == b''
+
+
+def test_who_was_thought_dead_does_not_write_on(tmp_path):
+    code = (
+        'import sys, time; from imbalance_jax.system import locks; locks.BEAT = 0.1\n'
+        'with locks.hold(sys.argv[1], "the place"):\n    print("mine", flush=True); time.sleep(60)'
+    )
+    path = tmp_path / 'lock'
+    with subprocess.Popen([sys.executable, '-c', code, path], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == 'mine\n'
+        elsewhere(path, 0)
+        assert process.wait(timeout=10) == 1
+        assert 'taken over by process 7 on other' in process.stdout.read()
+
+
+def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
+    def flock(file, how):
+        raise OSError(95, 'Operation not supported')
+
+    monkeypatch.setattr(locks.fcntl, 'flock', flock)
+    with pytest.raises(OSError, match='file system without locks'), locks.hold(tmp_path / 'lock', 'runs/x'):
+        pass
+
+
+@pytest.fixture
+def done(plan):
+    """A plan of which two populations are done, with tables of noise."""
+    from test_report import make_workdir
+
+    found = plans.read(plan)[:2]
+    for job in found:
+        make_workdir(job.workdir, arms={'bce': {}, '<script>x</script>': {'loss': 'bce'}})
+        files.write_json(job.folder / f'{job.id}.json', {'state': 'done'})
+    return found
+
+
+def test_collected_tables_are_those_of_all_jobs(done):
+    import pandas as pd
+
+    from imbalance_jax.analysis.sweeps import sweep as report
+    from imbalance_jax.system import workdir as writer
+
+    assert [path.name for path in collect.write(done)] == ['results.csv', 'results.parquet']
+    whole = pd.read_parquet(done[0].folder / 'results.parquet')
+    first = (done[0].folder / 'results.csv').read_bytes()
+    assert list(whole.columns) == ['job', 'id', 'data.image_size', 'table', *writer.COLUMNS]
+    for job in done:
+        for name in ('performance', 'alignment', 'concepts', 'data'):
+            own = whole[(whole['id'] == job.id) & (whole['table'] == name)]
+            assert set(own['data.image_size']) == {str(job.config['data']['image_size'])}
+            own = own[list(writer.COLUMNS)].reset_index(drop=True)
+            pd.testing.assert_frame_equal(own, writer.read_table(job.workdir, name))
+    page = report.write(done).read_text()
+    assert all(job.id in page for job in done)
+    assert '<script' not in page
+    assert collect.write(done)[0].read_bytes() == first
+    assert report.write(done).read_text() == page
+
+
+@pytest.mark.parametrize('change', ['versions', 'source', 'before'])
+def test_mixed_versions_are_refused_unless_asked_for(done, change):
+    path = done[1].workdir / 'provenance.json'
+    record = files.read_json(path)
+    if change == 'versions':
+        record['train']['versions']['jax'] = '0.0.1'
+    elif change == 'source':
+        record['train']['source'] = 'another'
+    else:
+        record['train']['before'] = [{**record['train'], 'source': 'older'}]
+    files.write_json(path, record)
+    with pytest.raises(ValueError, match='2 states of the software'):
+        collect.write(done)
+    assert collect.write(done, mixed=True)
+
+
+def test_nothing_to_collect_is_said(plan):
+    with pytest.raises(ValueError, match='nothing to collect'):
+        collect.write([])

@@ -1,0 +1,55 @@
+"""One real sweep: two populations of the same numbers, one of them killed on its way; equal tables."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from imbalance_jax.sweep import jobs
+from imbalance_jax.sweep import plan as plans
+from imbalance_jax.sweep import populations as sweep
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(*words) -> list[str]:
+    return [sys.executable, '-m', *map(str, words)]
+
+
+def wait_for(condition, process) -> None:
+    begin = time.monotonic()
+    while not condition():
+        assert process.poll() is None
+        assert time.monotonic() - begin < 240
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='signals as on Unix')
+def test_a_disturbed_population_ends_like_an_undisturbed_one(tiny_config, tmp_path):
+    tiny_config = tiny_config.copy_and_resolve_references()
+    tiny_config.train.epochs = 6
+    tiny_config.train.save_seconds = 0.01
+    tiny_config.attribution.methods = ('grad_cam',)
+    plan = tmp_path / 'plan.jsonl'
+    points = [{'question': 'disturbed'}, {'question': 'not'}]
+    found, _ = plans.write(plan, sweep.populations(tiny_config, points))
+    log = found[0].workdir / 'metrics.jsonl'
+    with subprocess.Popen(command('launch.local', '--plan', plan), cwd=ROOT, stdout=subprocess.DEVNULL) as engine:
+        wait_for(log.exists, engine)
+        os.kill(int(jobs.standing(found[0]).note.split('process ')[1].split(',')[0]), signal.SIGKILL)
+        assert engine.wait(timeout=240) == 0  # the worker began it again
+    assert jobs.standing(found[0]).starts == 2
+    assert [jobs.standing(job).state for job in found] == ['done'] * 2
+    for name in ('data', 'performance', 'alignment', 'concepts', 'units', 'audit'):
+        one, other = ((job.workdir / 'results' / f'{name}.csv').read_bytes() for job in found)
+        assert one == other, name
+    assert all((job.workdir / 'report.html').exists() for job in found)
+    collected = subprocess.run(
+        command('imbalance_jax.launch.console', 'collect', f'--plan={plan}'), cwd=ROOT, capture_output=True
+    )
+    assert collected.returncode == 0
+    assert (plans.folder_of(plan) / 'report.html').exists()

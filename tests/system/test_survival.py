@@ -1,0 +1,139 @@
+"""What may happen to a machine, without training: a full disk, a read-only one, a killed preparation, clocks."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imbalance_jax.data import dataset as store
+from imbalance_jax.data import sources as datasets
+from imbalance_jax.training import checkpoint
+
+ROOT = Path(__file__).parents[2]
+OPTIONS = {'num_patients': 30, 'image_size': 16, 'imbalance_ratio': 1.0}
+
+DISK = """
+import os, shutil, subprocess, sys
+import numpy as np
+from imbalance_jax.data import dataset as store
+from imbalance_jax.data.sources import phantom
+from imbalance_jax.system import files, locks
+from imbalance_jax.training import checkpoint
+
+def mount(options):
+    subprocess.run(['mount', '-o', options, '-t', 'tmpfs', 'tmpfs', 'disk'], check=True)
+
+def refused(what, number):
+    try:
+        what()
+    except OSError as error:
+        assert error.errno == number, error
+        assert 'disk/' in str(error), error
+        print(error)
+    else:
+        raise AssertionError('no error')
+
+tree = {'a': np.arange(40_000.0), 'b': np.ones(3)}
+dataset = phantom.make(num_patients=30, image_size=16, imbalance_ratio=1.0)
+mount('size=2m')
+checkpoint.save('disk/checkpoints', 1, tree)
+files.write_text('disk/file', 'old')
+with open('disk/filler', 'wb') as filler:
+    filler.write(bytes(shutil.disk_usage('disk').free - 20_000))
+refused(lambda: checkpoint.save('disk/checkpoints', 2, tree), 28)
+refused(lambda: files.write_text('disk/file', 'new' * 500_000), 28)
+refused(lambda: store.save(dataset, 'disk/set/one'), 28)
+assert os.listdir('disk/set') == [] and open('disk/file').read() == 'old'
+assert sorted(os.listdir('disk')) == ['checkpoints', 'file', 'filler', 'set']
+assert checkpoint.restore('disk/checkpoints', tree)[0] == 1
+os.unlink('disk/filler')
+checkpoint.save('disk/checkpoints', 2, tree)
+step, found = checkpoint.restore('disk/checkpoints', tree)
+assert step == 2 and np.array_equal(found['a'], tree['a'])
+mount('remount,ro')
+refused(lambda: locks.hold('disk/lock', 'disk').__enter__(), 30)
+refused(lambda: files.write_text('disk/file', 'new'), 30)
+"""
+
+
+def can_mount() -> bool:
+    command = ['unshare', '-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']
+    return bool(shutil.which('unshare')) and subprocess.run(command, capture_output=True).returncode == 0
+
+
+def test_a_full_disk_and_a_read_only_one_are_said_and_tear_nothing(tmp_path):
+    if not can_mount():
+        pytest.skip('needs the right to mount a small disk')
+    (tmp_path / 'disk').mkdir()
+    variables = {**os.environ, 'PYTHONPATH': str(ROOT)}
+    command = ['unshare', '-m', sys.executable, '-c', DISK]
+    found = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert 'No space left for checkpoint 2' in found.stdout
+    assert 'Traceback' not in found.stderr
+
+
+PREPARE = """
+import json, sys
+from imbalance_jax.data import sources
+sources.load('phantom', sys.argv[1], json.loads(sys.argv[2]))
+"""
+
+
+def prepare(folder) -> subprocess.Popen:
+    return subprocess.Popen([sys.executable, '-c', PREPARE, str(folder), json.dumps(OPTIONS)], cwd=ROOT)
+
+
+def assert_same(one: store.Dataset, other: store.Dataset) -> None:
+    for name in store.ARRAYS:
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    assert one.info == other.info
+
+
+def test_preparation_killed_anywhere_leaves_nothing_behind(tmp_path):
+    whole = datasets.load('phantom', tmp_path / 'whole', OPTIONS)
+    fingerprint, draw = whole.info['fingerprint'], random.Random(0)
+    for _ in range(3):
+        with prepare(tmp_path / 'killed') as process:
+            time.sleep(draw.uniform(0.8, 1.6))
+            process.send_signal(signal.SIGKILL)
+    (left := tmp_path / 'killed' / 'phantom' / f'.{fingerprint}.x').mkdir(parents=True)
+    (left / 'images.npy').write_bytes(b'torn')  # at the latest here there is something to be removed
+    with prepare(tmp_path / 'killed') as one, prepare(tmp_path / 'killed') as other:
+        assert (one.wait(), other.wait()) == (0, 0)
+    assert_same(datasets.load('phantom', tmp_path / 'killed', OPTIONS), whole)
+    names = {path.name for path in (tmp_path / 'killed' / 'phantom').iterdir()}
+    assert names - {f'.{fingerprint}.x'} == {fingerprint, f'{fingerprint}.lock'}
+    assert not left.exists() or (tmp_path / 'killed' / 'phantom' / fingerprint).exists()
+
+
+@pytest.mark.parametrize('damage', ['flipped bit', 'truncated', 'missing', 'information'])
+def test_a_damaged_prepared_data_set_is_named_and_made_again(tmp_path, damage, caplog):
+    whole = datasets.load('phantom', tmp_path, OPTIONS)
+    folder = tmp_path / 'phantom' / whole.info['fingerprint']
+    path = folder / ('info.json' if damage == 'information' else 'images.npy')
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    if damage == 'missing':
+        path.unlink()
+    else:
+        path.write_bytes(content if damage == 'flipped bit' else content[: len(content) // 2])
+    assert_same(datasets.load('phantom', tmp_path, OPTIONS), whole)
+    assert str(path) in caplog.text
+    assert 'made again' in caplog.text
+
+
+def test_the_newest_checkpoint_is_that_of_most_steps_whatever_the_clock_said(tmp_path):
+    for step, hour in ((1, 9e8), (2, 1e9), (3, 1e3)):
+        checkpoint.save(tmp_path, step, {'step': np.array(step)})
+        for path in (tmp_path / str(step), *(tmp_path / str(step)).rglob('*')):
+            os.utime(path, (hour, hour))
+    assert int(checkpoint.restore(tmp_path, {'step': np.array(0)})[1]['step']) == 3

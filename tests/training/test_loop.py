@@ -1,0 +1,106 @@
+"""Training whole populations: waves, shared batches, members that leave, and a trace of it."""
+
+import copy
+import gzip
+import json
+
+import numpy as np
+import pytest
+
+from imbalance_jax.system import workdir as writer
+from imbalance_jax.training import loop
+from imbalance_jax.training import run as training_run
+
+
+@pytest.fixture
+def config(tiny_config):
+    return copy.deepcopy(tiny_config)
+
+
+def lines(workdir) -> list[dict]:
+    return [json.loads(line) for line in (workdir / 'metrics.jsonl').read_text().splitlines()]
+
+
+@pytest.fixture
+def crews(monkeypatch) -> list:
+    """The members of every crew that is enlisted."""
+    found, enlist = [], loop.enlist
+
+    def watched(run, strategy, index):
+        found.append(list(index))
+        return enlist(run, strategy, index)
+
+    monkeypatch.setattr(loop, 'enlist', watched)
+    return found
+
+
+def test_waves_give_what_all_at_once_gives(study, config, tmp_path, monkeypatch):
+    """Not all members fit; the run stops after the first wave and goes on with the next."""
+    needed = writer.read_json(study / 'plan.json')['bytes']
+    config.population.memory_gib = 0.93 * needed / 2**30  # most of it is images
+    caught = loop._catch_signals
+    monkeypatch.setattr(loop, 'predict', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        training_run.run(config, tmp_path)
+    monkeypatch.undo()
+    assert loop._catch_signals is caught
+    plan = writer.read_json(tmp_path / 'plan.json')
+    assert len(plan['waves']) > 1
+    assert plan['bytes'] <= plan['limit'] < needed
+    assert [row for wave in plan['waves'] for row in range(*wave)] == list(range(6))
+    assert {row['arm'] for row in lines(tmp_path)} < {row['arm'] for row in lines(study)}
+    training_run.run(config, tmp_path)
+    assert len(list((tmp_path / 'checkpoints').iterdir())) == len(plan['waves'])
+    found, expected = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
+    assert len(lines(tmp_path)) == len(lines(study))
+
+
+def test_devices_that_share_batches_train_the_same_members(study, config, tmp_path):
+    config.population.strategy = 'data:2:shard:map'
+    training_run.run(config, tmp_path)
+    found, expected = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
+    np.testing.assert_array_equal(found['alive'], expected['alive'])
+    # Sums over a batch in another order, eight Adam steps later.
+    np.testing.assert_allclose(found['logits_test'], expected['logits_test'], atol=2e-3)
+
+
+def test_dead_members_leave_the_program(study, config, tmp_path, crews):
+    with config.unlocked():
+        for arm in ('multi_task', 'weighted_sampling'):
+            config.arms[arm].learning_rate = 1e38
+    training_run.run(config, tmp_path)
+    assert crews == [[0, 1]]  # the crew of all came with the plan
+    found, expected = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
+    np.testing.assert_allclose(found['logits_test'][:2], expected['logits_test'][:2], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(found['alive'], [True] * 2 + [False] * 4)
+    assert [(row['epoch'], row['arm'], row['alive']) for row in lines(tmp_path)][2:] == [
+        (1, 'multi_task', False),
+        (1, 'multi_task', False),
+        (1, 'weighted_sampling', False),
+        (1, 'weighted_sampling', False),
+        (2, 'bce', True),
+        (2, 'bce', True),
+    ]
+
+
+def test_patience_stops_members_that_do_not_improve(config, tmp_path):
+    config.train.epochs, config.train.patience, config.train.learning_rate = 6, 2, 3e-2
+    training_run.run(config, tmp_path)
+    found = writer.read_arrays(tmp_path / 'predictions.npz')
+    members = writer.read_json(tmp_path / 'members.json')
+    for row, best in zip(members, found['best_epoch'], strict=True):
+        own = [line for line in lines(tmp_path) if (line['arm'], line['seed']) == (row['arm'], row['seed'])]
+        assert [line['epoch'] for line in own] == list(range(1, min(best + 2, 6) + 1))
+        scores = [line['validation_auroc'] for line in own]
+        assert int(np.argmax(scores)) + 1 == best
+    assert min(found['best_epoch']) < 4  # somebody did stop
+
+
+def test_a_profile_names_the_costliest_operations(config, tmp_path, capsys):
+    config.train.epochs = 1
+    training_run.run(config, tmp_path, profile=True)
+    assert 'share' in capsys.readouterr().out
+    [trace] = (tmp_path / 'profile').rglob('perfetto_trace.json.gz')
+    assert json.loads(gzip.decompress(trace.read_bytes()))['traceEvents']

@@ -1,0 +1,75 @@
+"""Where members and batches lie, and that it changes no number."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from imbalance_jax.training import placement
+from imbalance_jax.training import strategies as training_strategies
+
+
+def test_padding_members_appear_in_no_result():
+    place = placement.place(3, 'shard:map')
+    assert (place.padded, place.queue) == (4, 2)
+    values = place.members(np.arange(3.0))
+    np.testing.assert_array_equal(np.asarray(values), [0, 1, 2, 0])
+    doubled = place.map(lambda one, factor: one * factor)(values, place.shared(jnp.float32(2)))
+    np.testing.assert_array_equal(place.fetch(doubled), [0, 2, 4])
+
+
+def test_no_device_waits_idle():
+    assert placement.place(1, 'shard:map').mesh.size == 1
+    assert placement.place(5, 'shard:map').padded == 6
+    assert placement.place(5, 'map').mesh.size == 1
+    assert dict(placement.place(1, 'data:2:shard:map').mesh.shape) == {'member': 1, 'data': 2}
+
+
+def test_more_devices_than_there_are():
+    with pytest.raises(ValueError, match='needs 64 devices; there are 2'):
+        placement.place(1, 'data:64:shard:map')
+
+
+@pytest.mark.parametrize(
+    'strategy', ['vmpa', 'vmap:', 'vmap:0', 'map:2', 'shard:', 'shard:x', 'shard', 'data:2:map', 'data:0:shard:map']
+)
+def test_unknown_strategies_are_refused(strategy):
+    for refuse in (training_strategies.parse, lambda name: placement.place(2, name)):
+        with pytest.raises(ValueError, match='Unknown population strategy'):
+            refuse(strategy)
+
+
+def test_every_candidate_is_a_strategy_that_fits_here():
+    for count in (1, 2, 3, 7, 24):
+        for name in placement.candidates(count, 16):
+            assert placement.place(count, name).count == count
+    assert 'data:2:shard:map' in placement.candidates(1, 16)
+    assert 'data:2:shard:map' not in placement.candidates(1, 15)
+
+
+def test_devices_that_share_a_batch_hold_half_of_it_each():
+    place = placement.place(1, 'data:2:shard:map')
+    batches = place.batches(np.zeros((3, 8, 2)))
+    order = place.spread(place.members(np.zeros((1, 3, 8))))
+    assert {shard.data.shape for shard in batches.addressable_shards} == {(3, 4, 2)}
+    assert {shard.data.shape for shard in order.addressable_shards} == {(1, 3, 4)}
+
+
+def test_donated_memory_is_used_again():
+    place = placement.place(2, 'shard:map')
+    add = place.map(lambda one, shared: one[0] + one[1] * shared, donate=True)
+    state, rest = place.members(np.ones((2, 3), np.float32)), place.members(np.arange(2, dtype=np.float32))
+    result = add((state,), (rest,), place.shared(jnp.float32(3)))
+    np.testing.assert_array_equal(place.fetch(result), [[1, 1, 1], [4, 4, 4]])
+    assert state.is_deleted()
+    assert not rest.is_deleted()
+
+
+def test_cores_become_devices():
+    placement.use_all_cores()  # JAX runs already, with the two devices of these tests
+    assert len(jax.devices()) == 2
+
+
+def test_parts_of_a_strategy():
+    assert training_strategies.parse('data:2:shard:vmap:3') == (2, True, 'vmap', 3)
+    assert training_strategies.parse('map') == (1, False, 'map', 0)
