@@ -2,10 +2,10 @@
 
     python -m imbalance_jax.analysis.bench.device [--budget=330]
 
-Every setting: the plain flax loop, the suite's strategies, convolution as one matrix product for all members, bfloat16,
-and PyTorch in its ways. JAX's contestants share a process and are compiled side by side; PyTorch's have processes of
-their own, which share the GPU under MPS where its daemon can be started. Rounds are interleaved; medians. A setting
-that would begin after the budget is left out and named.
+Every setting: the plain flax loop, the suite's strategies (`vmap` makes a convolution one matrix product), `vmap` of
+JAX's own convolution, which is grouped, bfloat16, and PyTorch in its ways. JAX's contestants share a process and are
+compiled side by side; PyTorch's have processes of their own, which share the GPU under MPS where its daemon can be
+started. Rounds are interleaved; medians. A setting that would begin after the budget is left out and named.
 """
 
 import json
@@ -22,38 +22,28 @@ from absl import app, flags
 from imbalance_jax.analysis.bench import contestants
 from imbalance_jax.analysis.bench import population as bench_population
 from imbalance_jax.analysis.bench.population import Setting
+from imbalance_jax.models import product
 
 BUDGET = flags.DEFINE_float('budget', 330, 'seconds after which no setting begins')
 ROUNDS_ = flags.DEFINE_integer('most_rounds', 7, 'interleaved rounds')
 SMALL = flags.DEFINE_bool('small', False, 'tiny settings, to try the program itself')
-LOOP, PRODUCT, HALF = 'plain loop', 'product', 'bf16 '
+LOOP, GROUPED, HALF = 'plain loop', 'grouped', 'bf16 '
 SETTINGS = (
-    (Setting('cnn', 28, 64, 32, 8, 16), ['map', 'vmap', 'vmap:8', 'product', 'bf16 vmap', 'bf16 product']),
+    (Setting('cnn', 28, 64, 32, 8, 16), ['map', 'vmap', 'vmap:8', 'grouped', 'bf16 vmap']),
     (Setting('resnet50', 224, 64, 2, 2, 64), ['map', 'vmap', 'bf16 map']),
-    (Setting('resnet18', 64, 64, 8, 4, 64), ['map', 'vmap', 'product', 'bf16 map']),
-    (Setting('cnn', 28, 64, 8, 8, 16), ['map', 'vmap', 'product', 'bf16 vmap']),
-    (Setting('cnn', 28, 64, 128, 8, 16), ['vmap', 'vmap:32', 'product', 'bf16 vmap']),
+    (Setting('resnet18', 64, 64, 8, 4, 64), ['map', 'vmap', 'grouped', 'bf16 map']),
+    (Setting('cnn', 28, 64, 8, 8, 16), ['map', 'vmap', 'grouped', 'bf16 vmap']),
+    (Setting('cnn', 28, 64, 128, 8, 16), ['vmap', 'vmap:32', 'grouped', 'bf16 vmap']),
     (Setting('resnet18', 64, 64, 32, 2, 64), ['map', 'vmap', 'bf16 map']),
 )
-TINY = ((Setting('cnn', 12, 4, 2, 2, 4), ['map', 'vmap', 'product', 'bf16 map']),)
+TINY = ((Setting('cnn', 12, 4, 2, 2, 4), ['map', 'vmap', 'grouped', 'bf16 map']),)
 TORCH = ['torch sequential', 'torch sequential bf16', 'torch processes', 'torch processes bf16', 'torch vmap']
 NO_VMAP = {'resnet50'}
 
 
-def conv_as_product(x, kernel, stride=1, padding=0):
-    """`models.convolution.conv` as a matrix product of patches, which `vmap` over members makes a batched one."""
-    import jax.numpy as jnp
-
-    height, width, c, u = kernel.shape
-    x = jnp.pad(x, ((0, 0), (padding, padding), (padding, padding), (0, 0)))
-    rows, columns = ((size - window) // stride + 1 for size, window in zip(x.shape[1:3], (height, width), strict=True))
-    taps = [
-        x[:, i : i + (rows - 1) * stride + 1 : stride, j : j + (columns - 1) * stride + 1 : stride]
-        for i in range(height)
-        for j in range(width)
-    ]
-    patches = jnp.concatenate(taps, -1).reshape(-1, height * width * c)
-    return (patches @ kernel.reshape(-1, u)).reshape(len(x), rows, columns, u)
+def grouped_conv(x, kernel, stride=1, padding=0):
+    """`models.convolution.conv` as JAX has it, which `vmap` over members makes a grouped convolution."""
+    return product.plain(x, kernel, stride, ((padding, padding),) * 2)
 
 
 def products() -> list[dict]:
@@ -91,8 +81,8 @@ def make_contestant(setting: Setting, name: str) -> tuple[Callable[[], float], d
         return run, {'compile_seconds': round(time.perf_counter() - begin, 1)}
     strategy = name.removeprefix(HALF)
     setting = setting._replace(dtype='bfloat16' if name.startswith(HALF) else 'float32')
-    if strategy == PRODUCT:
-        run, facts = bench_population.make_ours(setting, 'vmap', conv_as_product)
+    if strategy == GROUPED:
+        run, facts = bench_population.make_ours(setting, 'vmap', grouped_conv)
     else:
         run, facts = bench_population.make_ours(setting, strategy)
     run()

@@ -11,7 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-LAYOUT = ('NHWC', 'HWIO', 'NHWC')
+from imbalance_jax.models.product import LAYOUT, make_conv
+
 # XLA's fast CPU convolution is not taken when neither channel count exceeds this.
 FEW_CHANNELS = 16
 
@@ -28,10 +29,11 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int | str | tuple = 
     """Cross-correlates x [B,H,W,C] with kernel [kh,kw,C,U], giving [B,h,w,U].
 
     `padding` is a number of zero pixels for all four sides, 'VALID' for none, or ((top, bottom), (left, right)).
-    The value and the gradients equal those of `lax.conv_general_dilated`. On CPU the gradient is a `custom_vjp`, so
-    forward mode (`jvp`, `jacfwd`) raises TypeError there, and a `shard_map` around it needs `check_vma=False`. The
-    platform is JAX's default when tracing: as both forms are exact, a program placed elsewhere loses time and never
-    correctness, and there is no branch on the platform to differentiate, as with `lax.platform_dependent`.
+    The value and the gradients equal those of `lax.conv_general_dilated`. The gradient is a `custom_vjp`, so forward
+    mode (`jvp`, `jacfwd`) raises TypeError, and a `shard_map` around it needs `check_vma=False`. Off the CPU, `vmap`
+    over kernels makes it one matrix product (`models.product`). The platform is JAX's default when tracing: as both
+    forms are exact, a program placed elsewhere loses time and never correctness, and there is no branch on the platform
+    to differentiate, as with `lax.platform_dependent`.
     """
     padding = _sides(padding)
     for size, window, sides in zip(x.shape[1:3], kernel.shape[:2], padding, strict=True):
@@ -40,7 +42,7 @@ def conv(x: Array, kernel: Array, stride: int = 1, padding: int | str | tuple = 
         if kernel.shape[:2] == (1, 1) and padding == ((0, 0), (0, 0)):
             x, stride = x[:, ::stride, ::stride], 1  # nobody need look at what the stride leaves out
         return _conv_on_cpu(x, kernel, stride, padding)
-    return lax.conv_general_dilated(x, kernel, (stride, stride), padding, dimension_numbers=LAYOUT)
+    return make_conv(stride, padding)(x, kernel)
 
 
 def _sides(padding: int | str | tuple) -> tuple[tuple[int, int], tuple[int, int]]:
