@@ -18,7 +18,7 @@ from imbalance_jax.attribution.gradients import Score, deconv_relu, guided_relu,
 
 CALLS = {'jit': 'jaxpr', 'pjit': 'jaxpr', 'custom_jvp_call': 'call_jaxpr', 'checkpoint': 'jaxpr', 'remat2': 'jaxpr'}
 CURVED = frozenset({'tanh', 'logistic', 'exp', 'log', 'log1p', 'erf', 'abs', 'sqrt', 'rsqrt', 'integer_pow', 'square'})
-PIECES = frozenset({'slice', 'max', 'squeeze', 'reshape'})  # what a max pool by corners is made of
+PIECES = frozenset({'pad', 'slice', 'max', 'squeeze', 'reshape'})  # what `models.pooling.max_pool` is made of
 CLOSE = 1e-10  # inputs nearer to the baseline's than this have a derivative instead of a slope, as in captum
 
 # A rule is `rule(eqn, lanes) -> outputs, one a lane, or None if it does not concern the operation`. A lane is one

@@ -8,6 +8,7 @@ from jax import Array
 
 from imbalance_jax.models.layers import DTYPES, Conv, classify, enter, perturb
 from imbalance_jax.models.normalisation import make_norm
+from imbalance_jax.models.pooling import max_pool
 from imbalance_jax.names import lookup
 
 
@@ -87,7 +88,7 @@ class ResNet(nn.Module):
         x = self.relu(norm(name='stem_norm')(x))
         x = out['stem'] = perturb(self, 'stem', x)
         if pool:
-            x = nn.max_pool(x, (3, 3), (2, 2), ((1, 1), (1, 1)))
+            x = max_pool(x, 3, 2, 1)
         for number, depth in enumerate(self.depths, 1):
             stage = f'stage{number}'
             for n in range(depth):

@@ -134,18 +134,34 @@ def test_conv_refuses_a_window_larger_than_the_image():
 # pooling and normalisation
 
 
-@pytest.mark.parametrize(('size', 'window'), [((6, 8), 2), ((7, 5), 2), ((7, 9), 3)])
-def test_max_pool_equals_flax_with_ties_too(size, window):
-    x = jnp.asarray(np.random.default_rng(0).integers(0, 3, (2, *size, 4)), jnp.float32)
-    dy = jnp.asarray(draw((2, size[0] // window, size[1] // window, 4)), jnp.float32)
-    pools = (lambda x: pooling.max_pool(x, window)), (lambda x: nn.max_pool(x, (window, window), (window, window)))
+POOLS = [
+    ((6, 8), 2, 2, 0),
+    ((7, 5), 2, 2, 0),
+    ((7, 9), 3, 3, 0),
+    ((8, 7), 3, 2, 1),
+    ((9, 9), 3, 1, 1),
+    ((9, 8), 2, 3, 0),
+]
+
+
+@pytest.mark.parametrize(('size', 'window', 'stride', 'padding'), POOLS)
+def test_max_pool_equals_flax_with_ties_too(size, window, stride, padding):
+    """Also where squares overlap, as in the ImageNet stem, or leave pixels between them."""
+    x = jnp.asarray(np.random.default_rng(0).integers(-3, 3, (2, *size, 4)), jnp.float32)
+    sides = ((padding, padding),) * 2
+    pools = (
+        lambda x: pooling.max_pool(x, window, stride, padding),
+        lambda x: nn.max_pool(x, (window, window), (stride, stride), sides),
+    )
+    dy = jnp.asarray(draw(pools[1](x).shape), jnp.float32)
 
     def value_and_gradient(pool):
         y, gradient = jax.vjp(pool, x)
         return y, gradient(dy)
 
     found, expected = jax.jit(lambda: [value_and_gradient(pool) for pool in pools])()
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+    np.testing.assert_array_equal(found[0], expected[0])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6), found[1], expected[1])
 
 
 def test_global_average_of_bfloat16_is_float32():
