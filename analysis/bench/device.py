@@ -26,6 +26,8 @@ from imbalance_jax.models import product
 
 BUDGET = flags.DEFINE_float('budget', 330, 'seconds after which no setting begins')
 ROUNDS_ = flags.DEFINE_integer('most_rounds', 7, 'interleaved rounds')
+ONLY = flags.DEFINE_list('only', [], 'of the settings: names and members, such as cnn-32,resnet50-2')
+PEERS = flags.DEFINE_bool('peers', True, 'PyTorch too')
 SMALL = flags.DEFINE_bool('small', False, 'tiny settings, to try the program itself')
 LOOP, GROUPED, HALF = 'plain loop', 'grouped', 'bf16 '
 SETTINGS = (
@@ -128,7 +130,7 @@ class Peer:
 def measure(setting: Setting, names: list[str]) -> list[dict]:
     """Rows of one setting."""
     peers = {}
-    for way in TORCH:
+    for way in TORCH if PEERS.value else []:
         if not (way == 'torch vmap' and setting.model in NO_VMAP):
             peers[way] = Peer(setting, way)
     with ThreadPoolExecutor(8) as pool:
@@ -185,6 +187,8 @@ def main(_) -> None:
     print(json.dumps(contestants.about()), flush=True)
     contestants.print_table(products())
     for setting, names in TINY if SMALL.value else SETTINGS:
+        if ONLY.value and f'{setting.model}-{setting.members}' not in ONLY.value:
+            continue
         if time.perf_counter() - begin > BUDGET.value:
             print(f'left out: {setting}', flush=True)
             continue
