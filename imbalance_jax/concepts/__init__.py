@@ -7,7 +7,7 @@ again - ablation, directions, contributions - is in JAX, for one member, and see
 
 from imbalance_jax.concepts import ablation, counting, directions, dissection, nulls, quantiles, selectivity, similarity
 from imbalance_jax.concepts import contributions as semantics
-from imbalance_jax.concepts import fates as persistence
+from imbalance_jax.concepts import persistence
 from imbalance_jax.concepts import multi_unit as segmentation
 from imbalance_jax.concepts.counting import count, regions, upsample
 from imbalance_jax.concepts.dissection import dissect, judge, tally, thresholds, top_images, unique_detectors

@@ -3,10 +3,10 @@
 import numpy as np
 
 KEPT, MOVED, LOST = 0, 1, 2
-FATES = ('kept', 'moved', 'lost')
+OUTCOMES = ('kept', 'moved', 'lost')
 
 
-def fates(best_concept, detector, pairs):
+def detector_persistence(best_concept, detector, pairs):
     """What the other network makes of each detector unit of the first: KEPT, MOVED or LOST, -1 for no detector; [U].
 
     kept:  the unit's partner, each other's nearest by correlation, detects its concept too
@@ -25,6 +25,6 @@ def fates(best_concept, detector, pairs):
     return np.where(best_concept >= 0, found, -1)
 
 
-def fate_counts(found):
-    """How many detectors were kept, moved and lost [3], of what `fates` says."""
+def persistence_counts(found):
+    """How many detectors were kept, moved and lost [3], of what `detector_persistence` says."""
     return np.bincount(found[found >= 0], minlength=3)
