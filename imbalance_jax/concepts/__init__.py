@@ -10,7 +10,7 @@ from imbalance_jax.concepts import contributions as semantics
 from imbalance_jax.concepts import persistence
 from imbalance_jax.concepts import multi_unit as segmentation
 from imbalance_jax.concepts.counting import count, regions, upsample
-from imbalance_jax.concepts.dissection import dissect, judge, tally, thresholds, top_images, unique_detectors
+from imbalance_jax.concepts.dissection import dissect, overlap_counts, overlap_statistics, thresholds, top_images, unique_detectors
 from imbalance_jax.concepts.selectivity import class_selectivity, unit_auroc
 from imbalance_jax.concepts.similarity import linear_cka, match_units
 
@@ -22,7 +22,7 @@ __all__ = [
     'directions',
     'dissect',
     'dissection',
-    'judge',
+    'overlap_counts',
     'linear_cka',
     'match_units',
     'nulls',
@@ -33,7 +33,7 @@ __all__ = [
     'selectivity',
     'semantics',
     'similarity',
-    'tally',
+    'overlap_statistics',
     'thresholds',
     'top_images',
     'unique_detectors',

@@ -41,16 +41,16 @@ def dissect(features, masks, quantile=0.005, null='circular_shift', rounds=100, 
               a block of images is held, and the share `quantile` of the activations
 
     Returns NumPy arrays: `iou`, `ceiling` (the highest IoU that the two areas allow), `independent` (the IoU expected
-    of independent areas), `p_value`, `p_pooled` (see `judge`), `detector`, all [U, S]; `threshold`, `active_share`,
+    of independent areas), `p_value`, `p_pooled` (see `overlap_statistics`), `detector`, all [U, S]; `threshold`, `active_share`,
     `dead` (never above 0), `sparse` (above 0 in less than `quantile`, the dead included) [U]; `concept_share` [S].
     Raises ValueError for shapes that do not fit, values that are not finite and a probe set with too few positions.
     """
     features, masks = np.asarray(features), np.asarray(masks)
     _check(features, masks)
     nulls.check(null, rounds)
-    seen = _survey(features, quantile)
-    counted = tally(features, masks, active_threshold(seen, quantile), null, rounds, key, chunk)
-    return {**judge(counted, fdr), **describe(seen, quantile)}
+    seen = _collect_thresholds(features, quantile)
+    counted = overlap_counts(features, masks, active_threshold(seen, quantile), null, rounds, key, chunk)
+    return {**overlap_statistics(counted, fdr), **describe(seen, quantile)}
 
 
 def thresholds(features, quantile):
@@ -58,7 +58,7 @@ def thresholds(features, quantile):
 
     It is the smallest activation of the unit that leaves no more than the share `quantile` above it.
     """
-    return _survey(np.asarray(features), quantile).threshold()
+    return _collect_thresholds(np.asarray(features), quantile).threshold()
 
 
 def active_threshold(seen, quantile):
@@ -72,7 +72,7 @@ def describe(seen, quantile):
     return {'threshold': seen.threshold(), 'dead': share == 0, 'sparse': share < quantile}
 
 
-def _survey(features, quantile):
+def _collect_thresholds(features, quantile):
     if np.ndim(features) != 4:
         raise ValueError(f'features must be [N, h, w, U], got {np.ndim(features)} dimensions.')
     seen = UpperQuantile(features.shape[-1], math.prod(features.shape[:3]), quantile, capacity=math.inf)
@@ -81,7 +81,7 @@ def _survey(features, quantile):
     return seen
 
 
-def tally(features, masks, threshold, null=None, rounds=100, key=None, chunk=None):
+def overlap_counts(features, masks, threshold, null=None, rounds=100, key=None, chunk=None):
     """Areas of units and concepts over some images, in pixels; tallies of parts of a probe set add up, leaf by leaf.
 
     threshold: [U], inf for a unit that is to be left out; the other arguments as in `dissect`.
@@ -98,11 +98,11 @@ def tally(features, masks, threshold, null=None, rounds=100, key=None, chunk=Non
         own = np.asarray(masks[images], bool)
         layout = nulls.lay_out(own, null, rounds if null else 0, key, images, number)
         area = own.sum((0, 1, 2), dtype=np.int64)
-        parts.append({**meet(features[images], threshold, layout, chunk), 'area': area})
+        parts.append({**count_overlap(features[images], threshold, layout, chunk), 'area': area})
     return {name: sum(part[name] for part in parts) for name in parts[0]}
 
 
-def meet(features, threshold, layout, chunk=None):
+def count_overlap(features, threshold, layout, chunk=None):
     """The tally, less `area`, of the images of a `nulls.Layout`: what active pixels of features [n, h, w, U] meet."""
     features, threshold = np.asarray(features, np.float32), np.asarray(threshold, np.float32)
     units, (codes, concepts), size = features.shape[-1], layout.table.shape, layout.size
@@ -120,7 +120,7 @@ def meet(features, threshold, layout, chunk=None):
     return {'intersection': intersection[0], 'active': active, 'pixels': pixels, 'null': intersection[1:]}
 
 
-def judge(counted, fdr=0.05):
+def overlap_statistics(counted, fdr=0.05):
     """Turns a tally into overlaps, p-values and detectors, all [U, S]; the keys are those of `dissect`.
 
     `p_value` is (1 + #{null >= observed}) / (1 + R) of each pair alone, too coarse for U x S tests. `p_pooled` compares
@@ -191,7 +191,7 @@ def _ratio(part, whole):
 
 
 def _pooled_p_value(observed, null):
-    """The upper-tail p-values [U, S] that `judge` describes, of observed [U, S] among null [R, U, S]."""
+    """The upper-tail p-values [U, S] that `overlap_statistics` describes, of observed [U, S] among null [R, U, S]."""
     rounds = len(null)
     null, spread = null.astype(float), null.std(0).mean(0)
 

@@ -77,7 +77,7 @@ def overlap_by_level(counted):
     return np.divide(above[..., 1], whole, out=np.zeros(whole.shape), where=whole > 0)
 
 
-def judged(fitted, others):
+def held_out_iou(fitted, others):
     """IoU [S] on the others at the level of best IoU on the fitted images, of two `histogram`s; NaN without area."""
     best = overlap_by_level(fitted)[:, 1:].argmax(1) + 1  # level 0 would be everywhere
     iou = np.take_along_axis(overlap_by_level(others), best[:, None], 1)[:, 0]

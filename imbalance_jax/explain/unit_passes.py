@@ -17,7 +17,7 @@ STUDY_BATCH = 64  # images whose quantile the published count shares
 TOP_IMAGES = 4  # a unit
 
 
-def survey(probe: Probe, quantile: float, count_quantile: float) -> list[dict]:
+def collect_thresholds(probe: Probe, quantile: float, count_quantile: float) -> list[dict]:
     """First pass, a dict a member: `seen`, layer -> thresholds in the making; `count`, that of the concept count;
     `mean`, layer -> [N,U] means of maps; `peak` [N,U], maxima of the main layer's.
 
@@ -59,7 +59,7 @@ def dissect(probe: Probe, surveys: list[dict], quantile: float, null: str, round
         own = layout.of(np.searchsorted(blocks[number], positions))
         for member, (total, threshold) in enumerate(zip(counted, thresholds, strict=True)):
             for layer in probe.layers:
-                met = dissection.meet(found[layer][member], threshold[layer], own)
+                met = dissection.count_overlap(found[layer][member], threshold[layer], own)
                 total[layer] = add(total[layer], met)
     return [
         {layer: result(total[layer], area, member['seen'][layer], quantile) for layer in probe.layers}
@@ -69,7 +69,7 @@ def dissect(probe: Probe, surveys: list[dict], quantile: float, null: str, round
 
 def result(counted: dict, area: np.ndarray, seen: UpperQuantile, quantile: float) -> dict[str, np.ndarray]:
     """The keys of `concepts.dissect`, and `threshold_error`: by how large a share a threshold may be too high."""
-    judged = dissection.judge({**counted, 'area': area})
+    judged = dissection.overlap_statistics({**counted, 'area': area})
     error = np.float64(seen.relative_error)
     return {**judged, **dissection.describe(seen, quantile), 'threshold_error': error}
 
@@ -131,16 +131,16 @@ def segment(probe: Probe, results: list[dict], half: np.ndarray) -> list[dict[st
             layout = nulls.lay_out(masks)
             for member, maps in enumerate(found[probe.main]):
                 together = segmentation.histogram(maps > thresholds[member], masks, weights[member])
-                single = dissection.meet(maps, thresholds[member], layout)
+                single = dissection.count_overlap(maps, thresholds[member], layout)
                 kept[member] = add(kept[member], {'histogram': together, 'single': single})
     return [_segmented(*one) for one in zip(*counted, strict=True)]
 
 
 def _segmented(fitted: dict, others: dict) -> dict[str, np.ndarray]:
     parts = [{**one['single'], 'area': one['histogram'][..., 1].sum(1)} for one in (fitted, others)]
-    single = [dissection.judge(part)['iou'] for part in parts]
+    single = [dissection.overlap_statistics(part)['iou'] for part in parts]
     best = np.take_along_axis(single[1], single[0].argmax(0)[None], 0)[0]
-    iou = segmentation.judged(fitted['histogram'], others['histogram'])
+    iou = segmentation.held_out_iou(fitted['histogram'], others['histogram'])
     everywhere = parts[1]['area'] / parts[1]['pixels']
     others = {'single_unit_iou': best, 'everywhere_iou': everywhere}
     return {'multi_unit_iou': iou, **{name: np.where(np.isfinite(iou), v, np.nan) for name, v in others.items()}}

@@ -148,7 +148,7 @@ def dissected(probe: Probe, who: Population, settings: Mapping) -> list[dict[str
 
 def _dissect_all(probe: Probe, settings: Mapping) -> list[dict[str, np.ndarray]]:
     quantile, count_quantile = settings['quantile'], settings['count_quantile']
-    surveys = explain_unit_passes.survey(probe, quantile, count_quantile)
+    surveys = explain_unit_passes.collect_thresholds(probe, quantile, count_quantile)
     results = explain_unit_passes.dissect(probe, surveys, quantile, settings['null'], settings['rounds'])
     counts = explain_unit_passes.count(probe, surveys, count_quantile)
     top = explain_unit_passes.top_maps(probe, surveys)

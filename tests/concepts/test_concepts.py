@@ -235,7 +235,7 @@ def test_dead_and_sparse_units_take_part_in_nothing(probe, null):
 def test_the_null_is_the_overlap_with_moved_masks(probe, null):
     features, masks = probe
     threshold, key = concepts.thresholds(features, 0.1), jax.random.key(3)
-    counted = concepts.tally(features, masks, threshold, null, rounds=4, key=key)
+    counted = concepts.overlap_counts(features, masks, threshold, null, rounds=4, key=key)
     if null == 'circular_shift':
         draws = nulls.draw_shifts(key, 4, np.arange(24), 24 * 24)
     else:
@@ -253,7 +253,7 @@ def test_the_null_is_the_overlap_with_moved_masks(probe, null):
         np.testing.assert_array_equal(found, expected)
     if null == 'image_permutation':
         np.testing.assert_array_equal(np.sort(draws, axis=1), np.tile(np.arange(24), (5, 1)))
-    p_value = concepts.judge(counted)['p_value']
+    p_value = concepts.overlap_statistics(counted)['p_value']
     np.testing.assert_allclose(p_value, (1 + (counted['null'] >= counted['intersection']).sum(0)) / 5)
 
 
@@ -271,8 +271,8 @@ def test_chunks_and_repetition_change_nothing(probe, null):
 def test_tallies_of_parts_add_up(probe):
     features, masks = probe
     threshold = concepts.thresholds(features, 0.05)
-    whole = concepts.tally(features, masks, threshold)
-    parts = [concepts.tally(features[part], masks[part], threshold) for part in (slice(0, 10), slice(10, None))]
+    whole = concepts.overlap_counts(features, masks, threshold)
+    parts = [concepts.overlap_counts(features[part], masks[part], threshold) for part in (slice(0, 10), slice(10, None))]
     jax.tree.map(np.testing.assert_array_equal, jax.tree.map(np.add, *parts), whole)
 
 
@@ -281,7 +281,7 @@ def test_many_concepts_that_overlap():
     threshold = concepts.thresholds(features, 0.2)
     active = slow_upsample_all(features, (15, 15)) > threshold[:, None, None]
     expected = np.einsum('nuyx,nyxs->us', active.astype(int), masks)
-    np.testing.assert_array_equal(concepts.tally(features, masks, threshold)['intersection'], expected)
+    np.testing.assert_array_equal(concepts.overlap_counts(features, masks, threshold)['intersection'], expected)
 
 
 def test_a_unit_equal_to_its_concept_reaches_one(probe):
@@ -307,7 +307,7 @@ def test_the_literature_s_bar_can_be_out_of_reach(share, concept_share, ceiling)
     pixels = 10**6
     active, area = np.array([round(share * pixels)]), np.array([round(concept_share * pixels)])
     best = {'intersection': np.minimum(active, area)[None], 'active': active, 'area': area, 'pixels': pixels}
-    result = concepts.judge({**best, 'null': np.zeros((0, 1, 1), int)})
+    result = concepts.overlap_statistics({**best, 'null': np.zeros((0, 1, 1), int)})
     assert result['ceiling'].item() == pytest.approx(ceiling, rel=0.03)
     assert result['iou'].item() == pytest.approx(result['ceiling'].item())
     assert result['detector'].item() == (ceiling > 0.04)

@@ -218,9 +218,9 @@ def test_two_units_together_segment_what_neither_does_alone():
     single = (active[..., 0].repeat(2, 1).repeat(2, 2) & masks[..., 0]).sum() / active[..., 0].repeat(2, 1).repeat(
         2, 2
     ).sum()
-    assert segmentation.judged(*parts)[0] > single + 0.2
+    assert segmentation.held_out_iou(*parts)[0] > single + 0.2
     nothing = np.zeros_like(masks)
-    assert np.isnan(segmentation.judged(*[segmentation.histogram(active, nothing, weights)] * 2)).all()
+    assert np.isnan(segmentation.held_out_iou(*[segmentation.histogram(active, nothing, weights)] * 2)).all()
 
 
 def test_shares_of_cells():
