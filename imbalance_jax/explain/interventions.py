@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from imbalance_jax.attribution import layers as activations
-from imbalance_jax.concepts import ablation, directions
-from imbalance_jax.concepts import contributions as semantics
+from imbalance_jax.concepts import ablation, contributions, directions
 from imbalance_jax.data.arrays import full_batches
 from imbalance_jax.explain.probe import Probe
 from imbalance_jax.metrics.on_device import ranking
@@ -185,7 +184,7 @@ def explain_logits(probe: Probe, means, positions, classes, steps: int) -> dict[
             return activations.class_logits(probe.model.apply(changed, x)[0], classes)
 
         start = jnp.broadcast_to(mean, maps.shape)
-        added = semantics.contributions(score, maps, start, steps)
+        added = contributions.contributions(score, maps, start, steps)
         return {'added': added, 'logit': score(maps), 'start': score(start)}
 
     mapped, parts = probe.place.map(member), []

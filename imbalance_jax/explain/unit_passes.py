@@ -8,8 +8,7 @@ import jax
 import numpy as np
 
 from imbalance_jax import concepts
-from imbalance_jax.concepts import dissection, nulls
-from imbalance_jax.concepts import multi_unit as segmentation
+from imbalance_jax.concepts import dissection, multi_unit, nulls
 from imbalance_jax.concepts.quantiles import UpperQuantile
 from imbalance_jax.explain.probe import Probe, stream
 
@@ -122,15 +121,15 @@ def segment(probe: Probe, results: list[dict], half: np.ndarray) -> list[dict[st
     for positions, found in stream(probe, [probe.main], halves[0], 'multi-unit concepts'):
         masks = probe.masks(positions)
         for member, maps in enumerate(found[probe.main]):
-            sums[member] = add(sums[member], segmentation.gather(maps > thresholds[member], masks))
-    weights = [segmentation.discriminant(one) for one in sums]
+            sums[member] = add(sums[member], multi_unit.gather(maps > thresholds[member], masks))
+    weights = [multi_unit.discriminant(one) for one in sums]
     counted = [[None] * len(results) for _ in halves]
     for kept, parts in zip(counted, halves, strict=True):
         for positions, found in stream(probe, [probe.main], parts, 'multi-unit concepts'):
             masks = probe.masks(positions)
             layout = nulls.lay_out(masks)
             for member, maps in enumerate(found[probe.main]):
-                together = segmentation.histogram(maps > thresholds[member], masks, weights[member])
+                together = multi_unit.histogram(maps > thresholds[member], masks, weights[member])
                 single = dissection.count_overlap(maps, thresholds[member], layout)
                 kept[member] = add(kept[member], {'histogram': together, 'single': single})
     return [_segmented(*one) for one in zip(*counted, strict=True)]
@@ -140,7 +139,7 @@ def _segmented(fitted: dict, others: dict) -> dict[str, np.ndarray]:
     parts = [{**one['single'], 'area': one['histogram'][..., 1].sum(1)} for one in (fitted, others)]
     single = [dissection.overlap_statistics(part)['iou'] for part in parts]
     best = np.take_along_axis(single[1], single[0].argmax(0)[None], 0)[0]
-    iou = segmentation.held_out_iou(fitted['histogram'], others['histogram'])
+    iou = multi_unit.held_out_iou(fitted['histogram'], others['histogram'])
     everywhere = parts[1]['area'] / parts[1]['pixels']
     others = {'single_unit_iou': best, 'everywhere_iou': everywhere}
     return {'multi_unit_iou': iou, **{name: np.where(np.isfinite(iou), v, np.nan) for name, v in others.items()}}

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from imbalance_jax import concepts
-from imbalance_jax.concepts import contributions as semantics
-from imbalance_jax.concepts import directions
+from imbalance_jax.concepts import contributions, directions
 from imbalance_jax.explain import interventions
 from imbalance_jax.explain import probe as explain_probe
 from imbalance_jax.explain import similarity as explain_similarity
@@ -73,7 +72,7 @@ def summarised(probe: Probe, row: dict, found: dict, label, lost: dict, added: d
     boxed, n = probe.boxed(), row['member']
     counts = {name: found[name] for name in ('concepts', 'concepts_corrected')}
     without = {name: value[n] for name, value in lost.items() if name != 'made_from'}
-    parts = semantics.by_concept(added['added'][n], label, added['finding'], len(names))
+    parts = contributions.by_concept(added['added'][n], label, added['finding'], len(names))
     return [
         *encoding.dissection_rows(row, found, names, layer, images),
         *encoding.count_rows(row, counts, boxed[boxed.any(1)], classes, layer),

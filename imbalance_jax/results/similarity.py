@@ -61,7 +61,10 @@ def fates_of_units(members, alive, results, labels, partner) -> list[dict[str, n
         shares = {}
         for relation, kind in RELATIONS.items():
             related = [b for b in range(len(members)) if b != a and alive[b] and relation_of(row, members[b]) == kind]
-            fates = [persistence.detector_persistence(labels[a], results[b]['detector'], _pairs(partner[a, b])) for b in related]
+            fates = [
+                persistence.detector_persistence(labels[a], results[b]['detector'], _pairs(partner[a, b]))
+                for b in related
+            ]
             kept = np.mean([one == persistence.KEPT for one in fates], axis=0) if related else np.nan
             shares[relation] = np.where(labels[a] >= 0, kept, np.nan)
         found.append(shares)

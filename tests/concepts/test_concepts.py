@@ -272,7 +272,9 @@ def test_tallies_of_parts_add_up(probe):
     features, masks = probe
     threshold = concepts.thresholds(features, 0.05)
     whole = concepts.overlap_counts(features, masks, threshold)
-    parts = [concepts.overlap_counts(features[part], masks[part], threshold) for part in (slice(0, 10), slice(10, None))]
+    parts = [
+        concepts.overlap_counts(features[part], masks[part], threshold) for part in (slice(0, 10), slice(10, None))
+    ]
     jax.tree.map(np.testing.assert_array_equal, jax.tree.map(np.add, *parts), whole)
 
 

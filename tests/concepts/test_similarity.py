@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax import concepts
-from imbalance_jax.concepts import persistence
-from imbalance_jax.concepts import similarity
+from imbalance_jax.concepts import persistence, similarity
 
 
 def demo():
