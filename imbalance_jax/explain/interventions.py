@@ -59,7 +59,7 @@ def ablate(probe: Probe, means: np.ndarray, steps: int, share: float) -> dict[st
         intact = measure(jnp.ones(U))
         found = {'intact': intact, 'without': ablation.single(measure, U, group=64)}
         if steps:
-            found |= ablation.greedy(measure_class, U, K, steps)
+            found |= ablation.greedy(measure_class, U, K, steps=steps)
             found['carrying'] = ablation.carrying(intact, found['left'], share)
         return found
 
@@ -107,7 +107,7 @@ def point(probe: Probe, means, present, orders, fold, count: int, controls: int)
 
     def member(x, present, orders, fold):
         every = jnp.concatenate([present[..., None], _exchanged(present, orders)], -1).reshape(len(x), -1)
-        scores = directions.held_out(x, every, fold, count)
+        scores = directions.held_out(x, every, fold, count=count)
         auroc = ranking(scores, every, jnp.ones_like(every))['auroc'].reshape(present.shape[1], -1)
         return {'auroc': auroc[:, 0], 'control': auroc[:, 1:]}
 
@@ -184,7 +184,7 @@ def explain_logits(probe: Probe, means, positions, classes, steps: int) -> dict[
             return activations.class_logits(probe.model.apply(changed, x)[0], classes)
 
         start = jnp.broadcast_to(mean, maps.shape)
-        added = contributions.contributions(score, maps, start, steps)
+        added = contributions.contributions(score, maps, start, steps=steps)
         return {'added': added, 'logit': score(maps), 'start': score(start)}
 
     mapped, parts = probe.place.map(member), []

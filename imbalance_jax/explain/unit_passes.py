@@ -53,7 +53,7 @@ def dissect(probe: Probe, surveys: list[dict], quantile: float, null: str, round
     for (number, _), (positions, found) in zip(parts, found_parts, strict=True):
         if number != current:
             masks, current = probe.masks(blocks[number]), number
-            layout = nulls.lay_out(masks, null, rounds, probe.key, blocks[number], number)
+            layout = nulls.lay_out(masks, null, rounds, key=probe.key, images=blocks[number], number=number)
             area = area + masks.sum((0, 1, 2), dtype=np.int64)
         own = layout.of(np.searchsorted(blocks[number], positions))
         for member, (total, threshold) in enumerate(zip(counted, thresholds, strict=True)):
@@ -97,7 +97,7 @@ def count(probe: Probe, surveys: list[dict], quantile: float) -> list[dict[str, 
 def top_maps(probe: Probe, surveys: list[dict]) -> list[dict[str, np.ndarray]]:
     """The images `top` [U,n] that excite each unit of the main layer most, and its maps there, `top_maps` [U,n,h,w]."""
     most = min(TOP_IMAGES, len(probe.rows))
-    top = [np.argsort(-member['peak'], axis=0, kind='stable')[:most].T for member in surveys]
+    top = [dissection.highest(member['peak'], most) for member in surveys]
     h, w, _ = probe.layers[probe.main]
     maps = [np.zeros((*one.shape, h, w), np.float16) for one in top]
     parts = probe.cut([probe.main], np.unique(np.stack(top)))

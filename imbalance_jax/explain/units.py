@@ -72,7 +72,7 @@ def summarised(probe: Probe, row: dict, found: dict, label, lost: dict, added: d
     boxed, n = probe.boxed(), row['member']
     counts = {name: found[name] for name in ('concepts', 'concepts_corrected')}
     without = {name: value[n] for name, value in lost.items() if name != 'made_from'}
-    parts = contributions.by_concept(added['added'][n], label, added['finding'], len(names))
+    parts = contributions.by_concept(added['added'][n], label, added['finding'], concepts=len(names))
     return [
         *encoding.dissection_rows(row, found, names, layer, images),
         *encoding.count_rows(row, counts, boxed[boxed.any(1)], classes, layer),
@@ -182,9 +182,9 @@ def selective(probe: Probe, found: dict) -> dict[str, np.ndarray]:
     labels, mask, patient = dataset.labels[rows], dataset.label_mask[rows], dataset.patient[rows]
     mean = found[f'mean:{probe.main}']
     weights = cluster_weights(patient, SELECTIVITY_ROUNDS, np.random.default_rng(0))
-    own = concepts.class_selectivity(mean, labels, mask, weights)
+    own = concepts.class_selectivity(mean, labels, mask, weights=weights)
     ends = {'selectivity_low': own['low'], 'selectivity_high': own['high']}
-    aurocs = concepts.unit_auroc(mean, labels, mask, patient)
+    aurocs = concepts.unit_auroc(mean, labels, mask, patients=patient)
     return {**aurocs, **ends, 'selectivity': own['selectivity'], 'preferred': own['preferred']}
 
 

@@ -54,7 +54,7 @@ def test_unit_auroc_where_little_is_known():
     activation[:, 1], activation[:, 3] = labels[:, 2], 7
     mask = np.ones_like(labels)
     mask[:, 1] = 0
-    found = concepts.unit_auroc(activation, labels, mask, patients)
+    found = concepts.unit_auroc(activation, labels, mask, patients=patients)
     assert np.isnan(found['auroc'][:, :2]).all()
     assert (found['auroc'][1, 2], found['low'][1, 2], found['high'][1, 2]) == (1, 1, 1)
     assert 0 < found['p_value'][1, 2] < 1e-6
@@ -106,7 +106,7 @@ def test_ablation_against_a_loop():
 def test_greedy_sets_against_a_loop():
     x, weights, labels = head()
     measure = measure_of(x, weights, labels)
-    found = jax.jit(lambda: ablation.greedy(lambda kept, k: measure(kept)[k], 6, 3, 9))()
+    found = jax.jit(lambda: ablation.greedy(lambda kept, k: measure(kept)[k], 6, 3, steps=9))()
     assert found['order'].shape == (3, 6)
     for k in range(2):
         kept = np.ones(6)
@@ -164,7 +164,7 @@ def test_probes_are_held_out_ridge_regressions():
     x = random.normal(size=(60, 4)).astype(np.float32) * [1, 10, 0.1, 0] + 3
     targets = (random.random((60, 2)) < 0.4).astype(np.float32)
     fold = directions.folds(np.repeat(np.arange(20), 3), 4, jax.random.key(0))
-    scores = np.asarray(directions.held_out(jnp.asarray(x, jnp.float32), targets, fold, 4))
+    scores = np.asarray(directions.held_out(jnp.asarray(x, jnp.float32), targets, fold, count=4))
     assert all(len(set(fold[3 * i : 3 * i + 3])) == 1 for i in range(20))
     for number in range(4):
         own, rest = fold == number, fold != number

@@ -213,7 +213,7 @@ def test_streaming_thresholds(capacity):
     values = np.maximum(ndimage.gaussian_filter(random.normal(size=(50, 6, 6, 4)), (0, 1, 1, 0)), 0).astype(np.float32)
     values[..., 1] = 0
     values[..., 2] *= values[..., 2] > np.sort(values[..., 2].ravel())[-5]
-    seen = quantiles.UpperQuantile(4, 50 * 36, 0.03, capacity)
+    seen = quantiles.UpperQuantile(4, 50 * 36, 0.03, capacity=capacity)
     for part in np.array_split(values, 7):
         seen.add(part)
     exact = concepts.thresholds(values, 0.03)
@@ -225,7 +225,7 @@ def test_streaming_thresholds(capacity):
     np.testing.assert_allclose(seen.share_positive(), (values > 0).mean((0, 1, 2)))
     assert ((values > found).mean((0, 1, 2)) <= 0.03).all()
     with pytest.raises(ValueError, match='0 of 100 positions'):
-        quantiles.UpperQuantile(4, 100, 0.03, capacity).threshold()
+        quantiles.UpperQuantile(4, 100, 0.03, capacity=capacity).threshold()
 
 
 def test_counts_are_the_study_s_by_batch_and_corrected_by_class(probe, surveys):
