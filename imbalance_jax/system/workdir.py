@@ -82,7 +82,7 @@ def lock(workdir: Path):
     if not leads():
         yield
         return
-    with locks.hold(Path(workdir) / '.lock', str(workdir)):
+    with locks.acquire(Path(workdir) / '.lock', str(workdir)):
         for left in Path(workdir).rglob(f'.*{files.UNFINISHED}'):
             left.unlink()
         yield
