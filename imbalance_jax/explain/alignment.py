@@ -19,6 +19,7 @@ from imbalance_jax.explain.gallery import gallery_pairs
 from imbalance_jax.explain.maps import in_slabs, make_maps
 from imbalance_jax.results import alignment as localisation
 from imbalance_jax.results import rows as tables
+from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import cached_arrays, read_arrays, write_arrays, write_table
 from imbalance_jax.training.trained import PREDICTIONS, SPLIT, Trained
 
@@ -179,7 +180,7 @@ def align(trained: Trained, workdir: Path) -> None:
     figures, more = {}, metrics(config.attribution, pairs.mask.shape[1:])
     judge = explain_maps.make_judge(trained, against_both(more))
     for method in config.attribution.methods:
-        path = workdir / 'explain' / f'alignment_{method}.npz'
+        path = layout.explained(workdir, f'alignment_{method}')
         figures[method] = cached_arrays(path, workdir / PREDICTIONS, partial(measure, trained, method, pairs, judge))
     constant = constant_maps(finding_pairs(dataset, 'train', kind), pairs)
     layer = trained.layer_of(config.attribution.layer)
@@ -196,8 +197,8 @@ def align(trained: Trained, workdir: Path) -> None:
     shown = explain_gallery.gallery_pairs(pairs)
     images = dataset.images[pairs.image[shown], :, :, 0]
     chosen = {'images': images, 'row': pairs.image[shown], 'finding': pairs.finding[shown], 'mask': pairs.mask[shown]}
-    write_arrays(workdir / 'explain' / 'gallery.npz', **chosen, constant=constant[shown].astype(np.float16))
+    write_arrays(layout.explained(workdir, 'gallery'), **chosen, constant=constant[shown].astype(np.float16))
     logits = read_arrays(workdir / PREDICTIONS)[f'logits_{SPLIT}']
     method = explain_gallery.shown_method(config.attribution.methods)
     make = partial(explain_gallery.failures, trained, method, pairs, own[method], logits)
-    cached_arrays(workdir / 'explain' / 'failures.npz', workdir / PREDICTIONS, make)
+    cached_arrays(layout.explained(workdir, 'failures'), workdir / PREDICTIONS, make)

@@ -17,6 +17,7 @@ from imbalance_jax.explain.probe import Probe, make_probe
 from imbalance_jax.metrics.statistics import cluster_weights
 from imbalance_jax.results import similarity as results_similarity
 from imbalance_jax.results import units as encoding
+from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import cached_arrays, write_arrays, write_table
 from imbalance_jax.training.trained import PREDICTIONS, SPLIT, Trained
 
@@ -37,7 +38,7 @@ class Population:
         self.workdir, self.source = Path(workdir), source
 
     def kept(self, name: str, make: Callable[[], dict]) -> dict[str, np.ndarray]:
-        return cached_arrays(self.workdir / 'explain' / f'{name}.npz', self.source, make)
+        return cached_arrays(layout.explained(self.workdir, name), self.source, make)
 
     def write(self, name: str, rows: list[dict], split: str, extra: tuple[str, ...] = ()) -> None:
         write_table(self.workdir, name, [{**row, 'split': split} for row in rows], extra)
@@ -49,7 +50,7 @@ def run(probe: Probe, who: Population, settings: Mapping, split: str) -> None:
     settings: the fields of `config.concepts`.
     """
     images = probe.dataset.images[probe.rows, :, :, 0]
-    write_arrays(who.workdir / 'explain' / 'probe.npz', images=images, rows=probe.rows)
+    write_arrays(layout.explained(who.workdir, 'probe'), images=images, rows=probe.rows)
     units = dissected(probe, who, settings)
     lost = who.kept('ablation', partial(ablated, probe, units, settings))
     kin = who.kept('kinship', lambda: {'cka': explain_similarity.similar(probe), **explain_similarity.match(probe)})
