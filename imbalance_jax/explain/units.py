@@ -16,7 +16,7 @@ from imbalance_jax.explain.probe import Probe, make_probe
 from imbalance_jax.metrics.statistics import cluster_weights
 from imbalance_jax.results import similarity as results_similarity
 from imbalance_jax.results import units as encoding
-from imbalance_jax.system.workdir import part, write_arrays, write_table
+from imbalance_jax.system.workdir import cached_arrays, write_arrays, write_table
 from imbalance_jax.training.trained import PREDICTIONS, SPLIT, Trained
 
 EXAMPLES = 8  # images of a finding whose logits are taken apart
@@ -36,7 +36,7 @@ class Population:
         self.workdir, self.source = Path(workdir), source
 
     def kept(self, name: str, make: Callable[[], dict]) -> dict[str, np.ndarray]:
-        return part(self.workdir / 'explain' / f'{name}.npz', self.source, make)
+        return cached_arrays(self.workdir / 'explain' / f'{name}.npz', self.source, make)
 
     def write(self, name: str, rows: list[dict], split: str, extra: tuple[str, ...] = ()) -> None:
         write_table(self.workdir, name, [{**row, 'split': split} for row in rows], extra)
@@ -71,7 +71,7 @@ def summarised(probe: Probe, row: dict, found: dict, label, lost: dict, added: d
     names, classes, layer, images = probe.dataset.concepts, probe.dataset.classes, probe.main, len(probe.rows)
     boxed, n = probe.boxed(), row['member']
     counts = {name: found[name] for name in ('concepts', 'concepts_corrected')}
-    without = {name: value[n] for name, value in lost.items() if name != 'made_from'}
+    without = {name: value[n] for name, value in lost.items()}
     parts = contributions.by_concept(added['added'][n], label, added['finding'], concepts=len(names))
     return [
         *encoding.dissection_rows(row, found, names, layer, images),

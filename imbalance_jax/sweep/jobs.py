@@ -70,7 +70,7 @@ def do(job: Job, stages: Mapping[str, Callable[[Job], None]], leads: bool = True
     if not leads:
         return _run(job, stages, lambda **facts: None)
     try:
-        with locks.hold(_beside(job, '.lock'), job.name):
+        with locks.acquire(_beside(job, '.lock'), job.name):
             if standing(job, held=True).state == 'done':  # by who held it a moment ago
                 return 0
             return _run(job, stages, _recorder(job))

@@ -22,6 +22,7 @@ def check_same_data(info: dict, workdir: Path) -> None:
         raise ValueError(f'{workdir} was begun with other data than {info["name"]} is now: take another.')
 
 
+MADE_FROM = 'made_from'  # in a file of `cached_arrays`: what it was made from
 COLUMNS = ('arm', 'loss', 'sampler', 'seed', 'class', 'split', 'method', 'metric', 'value', 'n')
 
 
@@ -53,20 +54,23 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f'{path} is damaged ({error}); delete it and run the same command again.') from error
 
 
-def part(path: Path, source: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def cached_arrays(path: Path, source: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """The arrays of `path`, or what `make` gives, kept there: work is done once, unless `source` has changed since.
 
-    A damaged `path` is made again.
+    The file also holds the checksum of `source`, MADE_FROM, which is not among the arrays returned. A damaged `path` is
+    made again.
     """
     stamp = np.int64(zlib.crc32(Path(source).read_bytes()))
     try:
-        kept = read_arrays(path)
-        if kept.get('made_from') == stamp:
-            return kept
+        arrays = read_arrays(path)
+        if arrays.pop(MADE_FROM, None) == stamp:
+            return arrays
     except (FileNotFoundError, ValueError):
         pass
-    write_arrays(path, **make(), made_from=stamp)
-    return read_arrays(path)
+    write_arrays(path, **make(), **{MADE_FROM: stamp})
+    arrays = read_arrays(path)
+    del arrays[MADE_FROM]
+    return arrays
 
 
 @contextmanager
@@ -78,7 +82,7 @@ def lock(workdir: Path):
     if not leads():
         yield
         return
-    with locks.hold(Path(workdir) / '.lock', str(workdir)):
+    with locks.acquire(Path(workdir) / '.lock', str(workdir)):
         for left in Path(workdir).rglob(f'.*{files.UNFINISHED}'):
             left.unlink()
         yield
