@@ -17,13 +17,14 @@ from imbalance_jax.explain import gallery as explain_gallery
 from imbalance_jax.explain import maps as explain_maps
 from imbalance_jax.explain.gallery import gallery_pairs
 from imbalance_jax.explain.maps import in_slabs, make_maps
-from imbalance_jax.results import alignment as localisation
-from imbalance_jax.results import rows as tables
-from imbalance_jax.system.workdir import cached_arrays, read_arrays, write_arrays, write_table
+from imbalance_jax.results import alignment as results_alignment
+from imbalance_jax.results import rows as results_rows
+from imbalance_jax.results.alignment import CEILING, CENTRE, CHANCE, CONSTANT, PERMUTED, SHUFFLED, UNTRAINED
+from imbalance_jax.results.rows import Bootstrap, Population
+from imbalance_jax.results.schema import write_table
+from imbalance_jax.system.workdir import cached_arrays, read_arrays, write_arrays
 from imbalance_jax.training.trained import PREDICTIONS, SPLIT, Trained
 
-SHUFFLED, UNTRAINED, PERMUTED = 'shuffled regions', 'untrained network', 'permuted labels'
-GRID = 'resolution ceiling'
 BATCH = 64  # null maps at a time
 # By the share of the image that a region covers.
 SIZES = {'small regions': (0, 0.02), 'medium regions': (0.02, 0.08), 'large regions': (0.08, 1.01)}
@@ -104,10 +105,10 @@ def null_figures(pairs: Pairs, constant: np.ndarray, more: dict, grid: tuple[int
     for name in ('hits', 'points', 'empty'):
         ceiling[name] = np.take_along_axis(np.stack([one[name] for one in best]), highest[None], 0)[0]
     return {
-        'chance': flat,
-        'image centre': centre,
-        'constant map': {name: np.where(fitted, value, np.nan) for name, value in found.items()},
-        GRID: ceiling,
+        CHANCE: flat,
+        CENTRE: centre,
+        CONSTANT: {name: np.where(fitted, value, np.nan) for name, value in found.items()},
+        CEILING: ceiling,
     }
 
 
@@ -171,7 +172,6 @@ def align(trained: Trained, workdir: Path) -> None:
     config, dataset = trained.config, trained.dataset
     kind = config.attribution.regions
     pairs, refused = refuse_training(dataset, finding_pairs(dataset, SPLIT, kind, config.attribution.max_pairs))
-    leak = {'class': 'all findings', 'method': 'data', 'value': refused, 'n': len(pairs.image)}
     if not len(pairs.image):
         print(f'The {SPLIT} split has no annotated region: no alignment.')
         write_table(workdir, 'alignment', [])
@@ -185,14 +185,20 @@ def align(trained: Trained, workdir: Path) -> None:
     layer = trained.layer_of(config.attribution.layer)
     grid = activations.layer_shape(trained.model, trained.one, trained.image_shape, layer)[:2]
     nulls = null_figures(pairs, constant, more, grid)
-    options = (config.reference, config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
     measured = {m: {k: v for k, v in f.items() if k != 'gallery'} for m, f in figures.items()}
     own, matched = split_nulls(measured, trained.members)
     parts = subsets(trained, pairs, read_arrays(workdir / PREDICTIONS)[f'logits_{SPLIT}'])
-    answers = (trained.members, own, nulls, pairs, dataset.classes, trained.alive)
-    rows = localisation.rows(*answers, *options, matched=matched, subsets=parts)
-    rows.append(tables.of_nobody(**leak, metric='regions_refused'))
-    write_table(workdir, 'alignment', [{**row, 'split': SPLIT} for row in rows])
+    rows = results_alignment.rows(
+        Population(trained.members, trained.alive, config.reference),
+        own,
+        pairs,
+        nulls=results_alignment.Nulls(nulls, matched),
+        classes=dataset.classes,
+        bootstrap=Bootstrap(config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed),
+        subsets=parts,
+    )
+    rows.append(results_rows.row('data', 'regions_refused', refused, len(pairs.image), name='all findings'))
+    write_table(workdir, 'alignment', [{**one, 'split': SPLIT} for one in rows])
     shown = explain_gallery.gallery_pairs(pairs)
     images = dataset.images[pairs.image[shown], :, :, 0]
     chosen = {'images': images, 'row': pairs.image[shown], 'finding': pairs.finding[shown], 'mask': pairs.mask[shown]}

@@ -13,8 +13,10 @@ from imbalance_jax.attribution import layers as activations
 from imbalance_jax.data.regions import Pairs, finding_pairs, refuse_training
 from imbalance_jax.explain import maps as explain_maps
 from imbalance_jax.results import faithfulness as results_faithfulness
+from imbalance_jax.results.rows import Population
+from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import progress as display
-from imbalance_jax.system.workdir import cached_arrays, write_table
+from imbalance_jax.system.workdir import cached_arrays
 from imbalance_jax.training.trained import PREDICTIONS, SPLIT, Trained
 
 NULL = 'random'  # the attribution method that is noise
@@ -88,5 +90,10 @@ def scrutinise(trained: Trained, workdir: Path) -> None:
     for method in dict.fromkeys([*setting.methods, NULL]):
         path = workdir / 'explain' / f'faithfulness_{method}.npz'
         figures[method] = cached_arrays(path, workdir / PREDICTIONS, partial(measure, trained, method, pairs, judge))
-    rows = results_faithfulness.rows(trained.members, figures, trained.alive)
+    parts = faithfulness.cascade(list(trained.one['params']))
+    keys = [f'randomised {i + 1}, to {part}' for i, part in enumerate(parts)]
+    measured = {m: {name: f[name] for name in faithfulness.METRICS} for m, f in figures.items()}
+    sanity = {m: np.stack([f[key] for key in keys]) for m, f in figures.items() if m != NULL}
+    population = Population(trained.members, trained.alive, trained.config.reference)
+    rows = results_faithfulness.rows(population, measured, sanity=sanity, parts=parts)
     write_table(workdir, 'faithfulness', [{**row, 'split': SPLIT} for row in rows])

@@ -18,8 +18,9 @@ from imbalance_jax.data import arrays as data_arrays
 from imbalance_jax.explain import maps as explain_maps
 from imbalance_jax.metrics import scores as metrics
 from imbalance_jax.results.roar import rows
+from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import progress as display
-from imbalance_jax.system.workdir import lock, write_table
+from imbalance_jax.system.workdir import lock
 from imbalance_jax.training import build as training_build
 from imbalance_jax.training import placement
 from imbalance_jax.training import run as training_run
@@ -43,7 +44,9 @@ def run(workdir: Path, shares: Sequence[float] = SHARES) -> None:
             heat = importance(trained, method)
             images |= {(method, share): remove(trained.dataset, heat, share) for share in shares}
         auroc = retrain(trained, np.stack(list(images.values())))
-        write_table(workdir, 'roar', rows(trained, list(images), auroc))
+        reference = [row for row in trained.members if row['arm'] == trained.config.reference]
+        images_of_test = len(trained.dataset.rows(training_trained.SPLIT))
+        write_table(workdir, 'roar', rows(reference, list(images), auroc, images=images_of_test))
 
 
 def importance(trained, method: str) -> np.ndarray:

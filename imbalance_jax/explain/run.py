@@ -11,9 +11,11 @@ from imbalance_jax.explain.faithfulness import scrutinise
 from imbalance_jax.explain.shortcut import follow_shortcut
 from imbalance_jax.explain.units import dissect
 from imbalance_jax.results import audit
+from imbalance_jax.results.rows import Population
+from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import processes
 from imbalance_jax.system.provenance import stage
-from imbalance_jax.system.workdir import lock, read_table, write_table
+from imbalance_jax.system.workdir import lock, read_table
 from imbalance_jax.training import run as training_run
 from imbalance_jax.training.trained import SPLIT, Trained, check_trained, load
 
@@ -45,5 +47,5 @@ def audit_mistakes(trained: Trained, workdir: Path) -> None:
     """results/audit, from the other tables: what known mistakes of the study's code do to them."""
     found = {name: read_table(workdir, name) for name in ('performance', 'alignment', 'concepts')}
     found = {name: table[table['split'] == SPLIT] for name, table in found.items()}
-    made = audit.rows(trained.members, trained.alive, found)
+    made = audit.rows(Population(trained.members, trained.alive, trained.config.reference), found)
     write_table(workdir, 'audit', [{**row, 'split': SPLIT} for row in made])

@@ -19,11 +19,14 @@ from imbalance_jax.data.regions import region_masks
 from imbalance_jax.explain import maps as explain_maps
 from imbalance_jax.metrics import scores as metrics
 from imbalance_jax.results import shortcut as results_shortcut
-from imbalance_jax.results.shortcut import TUBE
-from imbalance_jax.system.workdir import cached_arrays, read_arrays, write_table
+from imbalance_jax.results.rows import Population
+from imbalance_jax.results.schema import write_table
+from imbalance_jax.results.shortcut import Shortcut
+from imbalance_jax.system.workdir import cached_arrays, read_arrays
 from imbalance_jax.training.trained import PREDICTIONS, SPLIT, Trained
 
 BATCH = 64
+TUBE = 'Tube'  # the phantom's concept
 
 
 def clean_options(options: dict) -> dict:
@@ -90,5 +93,15 @@ def follow_shortcut(trained: Trained, workdir: Path) -> None:
     logits = read_arrays(workdir / PREDICTIONS)[f'logits_{SPLIT}']
     make = partial(measure, trained, clean, name, logits, config.attribution.methods)
     found = cached_arrays(workdir / 'explain' / 'shortcut.npz', workdir / PREDICTIONS, make)
-    rows = results_shortcut.rows(trained.members, found, name, trained.alive)
+    regions, versions = (results_shortcut.TUBE, results_shortcut.FINDING), ('confounded', 'clean')
+    shortcut = Shortcut(
+        auroc={version: found[f'auroc_{version}'] for version in versions},
+        area={region: found[f'area_{region}'] for region in regions},
+        mass={
+            method: {region: found[f'{method}: mass_{region}'] for region in regions}
+            for method in config.attribution.methods
+            if f'{method}: mass_{results_shortcut.TUBE}' in found
+        },
+    )
+    rows = results_shortcut.rows(Population(trained.members, trained.alive, config.reference), shortcut, name)
     write_table(workdir, 'shortcut', [{**row, 'split': SPLIT} for row in rows])

@@ -14,15 +14,16 @@ from imbalance_jax.explain import similarity as explain_similarity
 from imbalance_jax.explain import unit_passes as explain_unit_passes
 from imbalance_jax.explain.probe import Probe, make_probe
 from imbalance_jax.metrics.statistics import cluster_weights
+from imbalance_jax.results import arm_effect, rows, unit_arms
 from imbalance_jax.results import similarity as results_similarity
-from imbalance_jax.results import units as encoding
-from imbalance_jax.system.workdir import cached_arrays, write_arrays, write_table
+from imbalance_jax.results import units as results_units
+from imbalance_jax.results.schema import write_table
+from imbalance_jax.system.workdir import cached_arrays, write_arrays
 from imbalance_jax.training.trained import PREDICTIONS, SPLIT, Trained
 
 EXAMPLES = 8  # images of a finding whose logits are taken apart
 TCAV_IMAGES = 32  # of a class
 SELECTIVITY_ROUNDS = 200  # of the bootstrap over patients
-DIRECTIONS = ('concept',)  # more columns of results/directions
 
 
 class Population:
@@ -38,12 +39,16 @@ class Population:
     def kept(self, name: str, make: Callable[[], dict]) -> dict[str, np.ndarray]:
         return cached_arrays(self.workdir / 'explain' / f'{name}.npz', self.source, make)
 
-    def write(self, name: str, rows: list[dict], split: str, extra: tuple[str, ...] = ()) -> None:
-        write_table(self.workdir, name, [{**row, 'split': split} for row in rows], extra)
+    def write(self, name: str, made: list[dict], split: str) -> None:
+        write_table(self.workdir, name, [{**row, 'split': split} for row in made])
+
+    @property
+    def population(self) -> rows.Population:
+        return rows.Population(self.members, self.alive, self.reference)
 
 
 def run(probe: Probe, who: Population, settings: Mapping, split: str) -> None:
-    """All stages, and results/concepts, units, layers, directions, kinship and beyond_seeds.
+    """All stages, and results/concepts, units, layers, directions, similarity and arm_effect.
 
     settings: the fields of `config.concepts`.
     """
@@ -59,26 +64,29 @@ def run(probe: Probe, who: Population, settings: Mapping, split: str) -> None:
     summary = [
         row for n in range(len(units)) for row in summarised(probe, who.members[n], units[n], labels[n], lost, added)
     ]
-    who.write('concepts', summary + encoding.arm_rows(who.members, summary, who.alive, who.reference), split)
-    shares = results_similarity.fates_of_units(who.members, who.alive, units, labels, kin['partner'])
+    who.write('concepts', summary + unit_arms.arm_rows(who.population, summary), split)
+    detectors = [
+        results_similarity.Detectors(*pair) for pair in zip([u['detector'] for u in units], labels, strict=True)
+    ]
+    shares = results_similarity.persistence_of_units(who.population, detectors, kin['partner'])
     write_units(probe, who, units, lost, shares, split)
     write_layers(probe, who, units, pointed, split)
-    related(probe, who, units, labels, kin, split)
+    related(probe, who, units, detectors, kin, split)
 
 
 def summarised(probe: Probe, row: dict, found: dict, label, lost: dict, added: dict) -> list[dict]:
     """Rows of results/concepts of one member: of its main layer."""
     names, classes, layer, images = probe.dataset.concepts, probe.dataset.classes, probe.main, len(probe.rows)
     boxed, n = probe.boxed(), row['member']
-    counts = {name: found[name] for name in ('concepts', 'concepts_corrected')}
+    counts = {results_units.PUBLISHED: found['concepts'], results_units.CORRECTED: found['concepts_corrected']}
     without = {name: value[n] for name, value in lost.items()}
     parts = contributions.by_concept(added['added'][n], label, added['finding'], concepts=len(names))
     return [
-        *encoding.dissection_rows(row, found, names, layer, images),
-        *encoding.count_rows(row, counts, boxed[boxed.any(1)], classes, layer),
-        *encoding.ablation_rows(row, without, classes, layer, images),
-        *encoding.segment_rows(row, found, names, layer, images),
-        *encoding.logit_rows(row, parts, added['finding'], classes, layer),
+        *results_units.dissection_rows(row, found, names, layer=layer, images=images),
+        *results_units.count_rows(row, counts, boxed[boxed.any(1)], classes, layer=layer),
+        *results_units.ablation_rows(row, without, classes, layer=layer, images=images),
+        *results_units.segment_rows(row, found, names, layer=layer, images=images),
+        *results_units.logit_rows(row, parts, added['finding'], classes, layer=layer),
     ]
 
 
@@ -88,10 +96,10 @@ def write_units(probe: Probe, who: Population, units, lost: dict, shares, split:
     made = []
     for row, found, kept in zip(who.members, units, shares, strict=True):
         n = row['member']
-        own = {**selective(probe, found), 'drop': lost['intact'][n] - lost['without'][n], 'kept': kept}
-        made += encoding.unit_rows(row, found, names, layer, images)
-        made += encoding.selectivity_rows(row, own, classes, layer, images)
-    who.write('units', made, split, encoding.UNIT_COLUMNS)
+        drop, place = lost['intact'][n] - lost['without'][n], {'layer': layer, 'images': images}
+        made += results_units.unit_rows(row, found, names, **place)
+        made += results_units.selectivity_rows(row, selective(probe, found), drop, kept, classes=classes, **place)
+    who.write('units', made, split)
 
 
 def write_layers(probe: Probe, who: Population, units, pointed: dict, split: str) -> None:
@@ -102,32 +110,33 @@ def write_layers(probe: Probe, who: Population, units, pointed: dict, split: str
         n = row['member']
         for layer in probe.layers:
             probes = {name: pointed[f'{name}:{layer}'][n] for name in ('auroc', 'control')}
-            by_layer += encoding.dissection_rows(row, of_layer(found, layer), names, layer, images)
-            by_layer += encoding.direction_rows(row, probes, names, layer, images)
+            by_layer += results_units.dissection_rows(row, of_layer(found, layer), names, layer=layer, images=images)
+            by_layer += results_units.direction_rows(row, probes, names, layer=layer, images=images)
         tcav = {name: pointed[name][n] for name in ('sign', 'magnitude', 'random')}
-        asked += encoding.tcav_rows(row, tcav, classes, names, str(pointed['layer']), pointed['counted'])
-    who.write('layers', by_layer + encoding.arm_rows(who.members, by_layer, who.alive, who.reference), split)
-    who.write('directions', asked + encoding.arm_directions(who.members, asked, who.alive), split, DIRECTIONS)
+        place = {'layer': str(pointed['layer']), 'counted': pointed['counted']}
+        asked += results_units.tcav_rows(row, tcav, names, classes=classes, **place)
+    who.write('layers', by_layer + unit_arms.arm_rows(who.population, by_layer), split)
+    who.write('directions', asked + unit_arms.arm_directions(who.population, asked), split)
 
 
-def related(probe: Probe, who: Population, units, labels, kin, split: str) -> None:
-    """results/kinship and beyond_seeds: what pairs of members share, and whether arms differ by more than seeds."""
+def related(probe: Probe, who: Population, units, detectors, kin, split: str) -> None:
+    """results/similarity and arm_effect: what pairs of members share, and whether arms differ by more than seeds."""
     layers, names, main = list(probe.layers), probe.dataset.concepts, probe.main
-    made = results_similarity.pair_rows(who.members, who.alive, kin['cka'], kin['partner'], kin['r'], layers)
-    made += results_similarity.fate_rows(who.members, who.alive, units, labels, kin['partner'], names, main)
-    first = {row['arm']: row for row in reversed(who.members)}
-    who.write(
-        'kinship', made + results_similarity.by_relation(who.members, made, first), split, results_similarity.COLUMNS
-    )
-    profile = np.array([concepts.unique_detectors(one)['per_concept'] for one in units], float)
-    distances = {f'1 - CKA, {layer}': 1 - kin['cka'][i, :, i] for i, layer in enumerate(layers)}
-    distances |= {
-        f'unmatched units, {main}': 1 - (kin['partner'] >= 0).mean(-1),
-        f'detectors by concept, {main}': explain_similarity.euclidean(profile),
-        f'best IoU by concept, {main}': explain_similarity.euclidean(np.array([one['iou'].max(0) for one in units])),
-        f'dead units, {main}': explain_similarity.euclidean(np.array([[one['dead'].sum()] for one in units], float)),
+    likeness = results_similarity.Likeness(kin['cka'], kin['partner'], kin['r'], layers)
+    made = results_similarity.pair_rows(who.population, likeness)
+    made += results_similarity.persistence_rows(who.population, detectors, kin['partner'], names, layer=main)
+    who.write('similarity', made + results_similarity.by_relation(who.population, made), split)
+    distances = [arm_effect.Distance('1 - CKA', layer, 1 - kin['cka'][i, :, i]) for i, layer in enumerate(layers)]
+    distances.append(arm_effect.Distance('unmatched units', main, 1 - (kin['partner'] >= 0).mean(-1)))
+    profiles = {
+        'detectors by concept': [concepts.unique_detectors(one)['per_concept'] for one in units],
+        'best IoU by concept': [one['iou'].max(0) for one in units],
+        'dead units': [[one['dead'].sum()] for one in units],
     }
-    who.write('beyond_seeds', results_similarity.beyond_rows(who.members, who.alive, distances, who.reference), split)
+    for name, profile in profiles.items():
+        values = explain_similarity.euclidean(np.array(profile, float))
+        distances.append(arm_effect.Distance(name, main, values))
+    who.write('arm_effect', arm_effect.rows(who.population, distances), split)
 
 
 def dissected(probe: Probe, who: Population, settings: Mapping) -> list[dict[str, np.ndarray]]:
@@ -239,7 +248,7 @@ def explained(probe: Probe, units: list[dict], settings: Mapping) -> dict[str, n
 
 
 def dissect(trained: Trained, workdir: Path) -> None:
-    """What units encode: results/concepts, units, directions, kinship and beyond_seeds, of all members."""
+    """What units encode: results/concepts, units, layers, directions, similarity and arm_effect, of all members."""
     probe, config = make_probe(trained), trained.config
     regions = trained.dataset.region_image
     if not np.isin(regions, probe.rows).any():
