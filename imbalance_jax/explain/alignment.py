@@ -70,7 +70,7 @@ def run(trained: Trained, workdir: Path) -> None:
     figures = {}
     for method in methods:
         make = partial(measure, trained, method, pairs, scorer=scorer)
-        figures[method] = MethodFigures(**outputs.cached(workdir, f'alignment_{method}', lambda m=make: m()._asdict()))
+        figures[method] = MethodFigures(**outputs.cached(workdir, f'alignment_{method}', make))
     train_pairs = finding_pairs(trained.dataset, 'train', trained.config.attribution.regions)
     constant, logits = constant_maps(train_pairs, pairs), outputs.test_logits(workdir)
     layer = trained.layer_of(trained.config.attribution.layer)
@@ -95,9 +95,11 @@ def test_pairs(trained: Trained) -> tuple[Pairs, int]:
 
 def metrics_of(trained: Trained) -> Metrics:
     """The config's metrics beside the study's own, TorchRay's tolerance in proportion to the image."""
-    options = {'pointing_game_torchray': {'tolerance': alignment.TOLERANCE * trained.image_shape[0]}}
-    names = trained.config.attribution.metrics
-    return {name: partial(alignment.METRICS[name], **options.get(name, {})) for name in names}
+    metrics: dict[str, Callable] = {name: alignment.METRICS[name] for name in trained.config.attribution.metrics}
+    if torchray := metrics.get('pointing_game_torchray'):
+        tolerance = alignment.TOLERANCE * trained.image_shape[0]
+        metrics['pointing_game_torchray'] = partial(torchray, tolerance=tolerance)
+    return metrics
 
 
 def against_both(metrics: Metrics) -> Callable[..., dict[str, jax.Array]]:

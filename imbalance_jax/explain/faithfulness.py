@@ -47,14 +47,12 @@ def run(trained: Trained, workdir: Path) -> None:
     measured = {}
     for method in dict.fromkeys([*setting.methods, NULL]):
         make = partial(measure, trained, method, pairs, scorer=scorer)
-        measured[method] = Faithfulness(
-            **outputs.cached(workdir, f'faithfulness_{method}', lambda m=make: m()._asdict())
-        )
+        measured[method] = Faithfulness(**outputs.cached(workdir, f'faithfulness_{method}', make))
     rows = results_faithfulness.rows(
         outputs.population(trained),
         {method: dict(zip(one.metrics.tolist(), one.figures, strict=True)) for method, one in measured.items()},
         sanity={method: one.sanity for method, one in measured.items() if method != NULL},
-        parts=parts_of(trained),
+        parts=list(parts_of(trained)),
     )
     outputs.write_rows(workdir, 'faithfulness', rows)
 
@@ -65,8 +63,8 @@ def spread(pairs: Pairs, most: int) -> Pairs:
     return Pairs(*(array[rows] for array in pairs))
 
 
-def parts_of(trained: Trained) -> list[str]:
-    """The parts of the network in the order in which they are randomised."""
+def parts_of(trained: Trained) -> dict[str, list[str]]:
+    """The parts of the network in the order in which they are randomised (`faithfulness.cascade`)."""
     return faithfulness.cascade(list(trained.one['params']))
 
 
@@ -84,7 +82,7 @@ def make_scorer(trained: Trained) -> Scorer:
 
         return {name: metric(score, normalised, maps) for name, metric in faithfulness.METRICS.items()}
 
-    mapped = trained.place.map(figures)
+    mapped: Any = trained.place.map(figures)
     return lambda maps, images, classes: mapped((trained.variables, maps), images, classes)
 
 
@@ -93,7 +91,7 @@ def measure(trained: Trained, method: str, pairs: Pairs, *, scorer: Scorer) -> F
     place = trained.place
     images, classes, rows = place.shared((trained.dataset.images[pairs.image], pairs.finding, pairs.image))
     with progress.show(f'explain: faithfulness of {method}', 1) as update:
-        mapped = place.map(map_and_sanity(trained, method))
+        mapped: Any = place.map(map_and_sanity(trained, method))
         maps, sanity = mapped((trained.variables, place.members(untrained(trained))), images, classes, rows)
         figures = place.fetch(scorer(maps, images, classes))
         sanity = np.moveaxis(place.fetch(sanity), 0, 1)

@@ -21,7 +21,7 @@ from imbalance_jax.training.trained import Trained
 
 REFERENCE_IMAGES = 64  # training images whose activations the information bottleneck's noise is like
 
-Maps = Callable[[Any, jax.Array, jax.Array, jax.Array], jax.Array]  # variables, images, classes, rows -> [n,H,W]
+Maps = Callable[..., jax.Array]  # variables, arrays [n,...] such as images, classes and rows -> [n,H,W]
 Scorer = Callable[..., dict[str, jax.Array]]  # maps [P,n,H,W], *arrays [n,...] -> figures [P,n,...]
 
 

@@ -13,9 +13,17 @@ from imbalance_jax.system.workdir import cached_arrays, read_arrays, write_array
 from imbalance_jax.training.trained import SPLIT, Trained
 
 
-def cached(workdir: Path, name: str, make: Callable[[], Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The arrays of `explain/<name>.npz`, or what `make` gives, kept there until there are other predictions."""
-    return cached_arrays(layout.explained(workdir, name), workdir / layout.PREDICTIONS, lambda: dict(make()))
+def cached(workdir: Path, name: str, make: Callable[[], Any]) -> dict[str, np.ndarray]:
+    """The arrays of `explain/<name>.npz`, or those that `make` gives, kept there until there are other predictions.
+
+    make: returns a dict of arrays, or a NamedTuple of arrays.
+    """
+
+    def arrays() -> dict[str, np.ndarray]:
+        result = make()
+        return dict(result) if isinstance(result, Mapping) else result._asdict()
+
+    return cached_arrays(layout.explained(workdir, name), workdir / layout.PREDICTIONS, arrays)
 
 
 def write(workdir: Path, name: str, **arrays: np.ndarray) -> None:

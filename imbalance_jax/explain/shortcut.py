@@ -60,7 +60,7 @@ def run(trained: Trained, workdir: Path) -> None:
     clean = sources.load('phantom', Path(config.data.folder), clean_options(options))
     logits, methods = outputs.test_logits(workdir), config.attribution.methods
     make = partial(measure, trained, clean, name, logits=logits, methods=methods)
-    measured = Measured(**outputs.cached(workdir, 'shortcut', lambda: make()._asdict()))
+    measured = Measured(**outputs.cached(workdir, 'shortcut', make))
     rows = results_shortcut.rows(outputs.population(trained), measured.by_name(), name)
     outputs.write_rows(workdir, 'shortcut', rows)
 

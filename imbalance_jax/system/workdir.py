@@ -23,7 +23,6 @@ def check_same_data(info: dict, workdir: Path) -> None:
 
 
 MADE_FROM = 'made_from'  # in a file of `cached_arrays`: what it was made from
-COLUMNS = ('arm', 'loss', 'sampler', 'seed', 'class', 'split', 'method', 'metric', 'value', 'n')
 
 
 def atomic(path: Path, write: Callable) -> None:
@@ -116,13 +115,8 @@ def rewind_metrics(workdir: Path, epochs: int, members: set[tuple[str, int]]) ->
         write_text(path, ''.join(line for line, keep in zip(whole, kept, strict=True) if keep))
 
 
-def write_table(workdir: Path, name: str, rows: Iterable[dict], extra: tuple[str, ...] = ()) -> None:
-    """results/<name>.csv and .parquet with the columns `COLUMNS` and then `extra`; absent fields stay empty.
-
-    The CSV holds every digit of a value, so both files say the same.
-    """
-    table = pd.DataFrame(list(rows), columns=[*COLUMNS, *extra])
-    table = table.astype({'seed': 'string', 'value': 'float64', 'n': 'Int64'})
+def write_frame(workdir: Path, name: str, table: pd.DataFrame) -> None:
+    """results/<name>.csv and .parquet. The CSV holds every digit of a value, so both files say the same."""
     atomic(layout.table(workdir, name), lambda file: table.to_parquet(file, index=False))
     write_text(layout.table(workdir, name, 'csv'), table.to_csv(index=False))
 

@@ -9,9 +9,10 @@ from ml_collections import ConfigDict
 from imbalance_jax.data import arrays as data_arrays
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.soundness import check_splits
-from imbalance_jax.results import data as inspection
-from imbalance_jax.results import ensembles as results_ensembles
-from imbalance_jax.results import performance
+from imbalance_jax.results import data as results_data
+from imbalance_jax.results import ensembles, performance
+from imbalance_jax.results.rows import Bootstrap, Population
+from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import cache, processes
 from imbalance_jax.system import progress as display
 from imbalance_jax.system.provenance import stage
@@ -22,7 +23,6 @@ from imbalance_jax.system.workdir import (
     read_arrays,
     write_arrays,
     write_json,
-    write_table,
 )
 from imbalance_jax.training import autotune as planning
 from imbalance_jax.training import calibration, loop, placement
@@ -60,11 +60,11 @@ def run(config: ConfigDict, workdir: Path, profile: bool = False) -> None:
         processes.wait_for_all()
 
 
-def set_up_jax(together: bool = True) -> None:
+def set_up_jax(join: bool = True) -> None:
     """All cores, all processes, and compiled programs kept between runs; before JAX computes anything."""
     placement.use_all_cores()
     cache.keep_programs()
-    if together:
+    if join:
         processes.join()
 
 
@@ -90,8 +90,8 @@ def train_into(workdir: Path, ready: Run, dataset: Dataset, setting: ConfigDict,
     """Describes the members and the data, trains, and leaves predictions.npz as the last act."""
     write_json(workdir / 'members.json', ready.rows)
     write_json(workdir / 'data.json', dataset.info)
-    write_arrays(workdir / 'contact_sheet.npz', **inspection.contact_sheet(dataset))
-    write_table(workdir, 'data', inspection.rows(dataset))
+    write_arrays(workdir / 'contact_sheet.npz', **results_data.contact_sheet(dataset))
+    write_table(workdir, 'data', results_data.rows(dataset))
     with stage(workdir, 'train') as record:
         plan, crew = make_plan(ready, setting, workdir)
         record.update(strategy=plan.strategy, plan=plan._asdict(), processes=jax.process_count())
@@ -105,16 +105,17 @@ def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict],
     """results/performance, and results/seeds where an arm has many, from predictions.npz alone."""
     predictions, arrays = read_arrays(workdir / 'predictions.npz'), data_arrays.split_arrays(dataset, 'train')
     correct = partial(calibration.corrected, members, build_losses(members, arrays), arrays)
-    rows, noise = [], []
+    population = Population(members, predictions['alive'], config.reference)
+    bootstrap = Bootstrap(config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
+    rows, of_ensembles = [], []
     for split in ('validation', 'test'):
         index, logits = dataset.rows(split), predictions[f'logits_{split}']
-        probabilities = calibration.probabilities(logits), calibration.probabilities(correct(logits))
-        truth = [array[index] for array in (dataset.labels, dataset.label_mask, dataset.patient)]
-        options = (config.reference, config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
-        found = performance.rows(members, *probabilities, *truth, predictions['alive'], dataset.classes, *options)
-        rows += [{**row, 'split': split} for row in found]
-        found = results_ensembles.rows(members, probabilities[0], *truth[:2], predictions['alive'], options[-1])
-        noise += [{**row, 'split': split} for row in found]
+        probabilities, corrected = (calibration.probabilities(one) for one in (logits, correct(logits)))
+        truth = performance.Truth(dataset.labels[index], dataset.label_mask[index], dataset.patient[index])
+        what = {'corrected': corrected, 'classes': dataset.classes, 'bootstrap': bootstrap}
+        rows += [{**row, 'split': split} for row in performance.rows(population, probabilities, truth, **what)]
+        made = ensembles.rows(population, probabilities, truth, seed=bootstrap.seed)
+        of_ensembles += [{**row, 'split': split} for row in made]
     write_table(workdir, 'performance', rows)
-    if noise:
-        write_table(workdir, 'seeds', noise)
+    if of_ensembles:
+        write_table(workdir, 'seeds', of_ensembles)
