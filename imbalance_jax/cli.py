@@ -199,9 +199,9 @@ def _explain(flags, _) -> None:
 
 def _roar(flags, _) -> None:
     workdir = _workdir(flags)
-    from imbalance_jax.explain import roar
+    from imbalance_jax.explain import run
 
-    roar.run(workdir)
+    run.run_roar(workdir)
 
 
 def _report(flags, outside: Outside) -> None:
