@@ -122,7 +122,8 @@ def thresholds(probe):
 
 @pytest.fixture(scope='module')
 def results(probe, thresholds):
-    return [one['stage1'] for one in unit_passes.dissect(probe, thresholds, quantile=0.02, null='image_permutation', rounds=50)]
+    overlaps = unit_passes.dissect(probe, thresholds, quantile=0.02, null='image_permutation', rounds=50)
+    return [one['stage1'] for one in overlaps]
 
 
 def features_of(probe, member):
@@ -151,7 +152,7 @@ def test_planted_units_are_lost_when_annotations_are_shuffled(probe):
 def test_streaming_is_dissect_bit_for_bit(probe, results):
     for member in range(3):
         masks = probe.masks(np.arange(len(probe.rows)))
-        whole = concepts.dissect(features_of(probe, member), masks, quantile=0.02, null='image_permutation', rounds=50, probe.key)
+        whole = concepts.dissect(features_of(probe, member), masks, 0.02, 'image_permutation', 50, probe.key)
         for name, value in whole.items():
             np.testing.assert_array_equal(results[member][name], value, err_msg=name)
 
@@ -270,9 +271,7 @@ def test_top_images(probe, thresholds):
     found = unit_passes.top_maps(probe, thresholds)
     for member in (0, 1):
         features = features_of(probe, member)
-        np.testing.assert_array_equal(
-            found[member]['top'], concepts.top_images(features, unit_passes.TOP_IMAGES)
-        )
+        np.testing.assert_array_equal(found[member]['top'], concepts.top_images(features, unit_passes.TOP_IMAGES))
         unit = 2
         expected = features[found[member]['top'][unit], :, :, unit]
         np.testing.assert_allclose(found[member]['top_maps'][unit], expected, atol=1e-3)
