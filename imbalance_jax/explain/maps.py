@@ -107,7 +107,7 @@ def in_slabs(
             found = program(variables, *batch)
             parts.append(place.fetch(judge(found, *asked)) if judge else {})
             first = np.isin(index, keep) & (np.arange(size) < count - number * size)
-            kept.append(np.asarray(found)[: place.count, first].astype(np.float32))
+            kept.append(np.asarray(found)[: place.num_members, first].astype(np.float32))
             update(min((number + 1) * size, count), note=f'{len(trained.members)} members')
     joined = jax.tree.map(lambda *a: np.concatenate(a, axis=1)[:, :count], *parts)
     return joined, np.concatenate(kept, axis=1)

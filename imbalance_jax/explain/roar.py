@@ -20,10 +20,11 @@ from imbalance_jax.metrics import scores as metrics
 from imbalance_jax.results.roar import rows
 from imbalance_jax.system import progress as display
 from imbalance_jax.system.workdir import lock, write_table
-from imbalance_jax.training import build as training_build
-from imbalance_jax.training import placement
+from imbalance_jax.training import build, placement
 from imbalance_jax.training import run as training_run
 from imbalance_jax.training import trained as training_trained
+from imbalance_jax.training.member import make_predict
+from imbalance_jax.training.prediction import predict
 
 SHARES = (0.3, 0.7)
 NOISE = 'random'
@@ -78,26 +79,27 @@ def remove(dataset, heat: np.ndarray, share: float) -> np.ndarray:
 def retrain(trained, images: np.ndarray) -> np.ndarray:
     """Macro AUROC [A,S] on the test split of the reference arm trained on each of the image sets [A,N,H,W,C]."""
     dataset, config = trained.dataset, trained.config
-    run = training_build.build(config, dataset, trained.members)
+    experiment = build.build(config, dataset, trained.members)
+    steps = experiment.steps_per_epoch
     first = np.array([row['member'] for row in trained.members if row['arm'] == config.reference])
     count = len(images) * len(first)
     place = placement.place(count, trained.place.strategy, jax.local_devices())
     which = place.members(np.repeat(np.arange(len(images)), len(first)).astype(np.int32))
-    members = place.members(jax.tree.map(lambda a: np.tile(a[first], len(images)), run.numbers))
+    members = place.members(jax.tree.map(lambda a: np.tile(a[first], len(images)), experiment.member_arrays))
     train, test = (images[:, dataset.rows(split)] for split in ('train', 'test'))
 
-    def epoch(one, images, labels, mask, distributions, number):
+    def epoch(one, images, labels, mask, cdf, number):
         state, member, own = one
-        order = run.one.draw(member, distributions, number)
+        order = experiment.functions.sample_order(member, cdf, number)
         arrays = data_arrays.Arrays(images[own], labels, mask)
-        return run.one.steps((state, member, order), arrays, number * run.steps, 0, run.steps)[0]
+        return experiment.functions.train_steps((state, member, order), arrays, number * steps, 0, steps)[0]
 
-    state = place.map(run.one.init)(members)
-    step, labels = place.map(epoch), place.shared((train, run.arrays.labels, run.arrays.label_mask))
-    with display.show('roar: training', run.epochs) as update:
-        for number in range(run.epochs):
-            distributions = place.shared(run.distributions(number))
-            state = step((state, members, which), *labels, distributions, jnp.int32(number))
+    state = place.map(experiment.functions.init)(members)
+    step, labels = place.map(epoch), place.shared((train, experiment.train.labels, experiment.train.label_mask))
+    with display.show('roar: training', experiment.epochs) as update:
+        for number in range(experiment.epochs):
+            cdf = place.shared(experiment.sampling_cdf(number))
+            state = step((state, members, which), *labels, cdf, jnp.int32(number))
             update(number + 1, note=f'{count} members')
     return score(trained, place, (state.variables, which), test).reshape(len(images), -1)
 
@@ -105,12 +107,12 @@ def retrain(trained, images: np.ndarray) -> np.ndarray:
 def score(trained, place, one, images: np.ndarray) -> np.ndarray:
     """Macro AUROC [P] on the test images [A,n,H,W,C] of each member's own set."""
     dataset = trained.dataset
-    rows, index = dataset.rows('test'), data_arrays.full_batches(images.shape[1], trained.config.evaluate.batch_size)
+    rows, predict_one = dataset.rows('test'), make_predict(trained.model, trained.normalise)
 
-    def logits(one, images):
+    def predict_own(one, images):  # [n,B,A,H,W,C]
         variables, own = one
-        return jax.lax.map(lambda i: trained.model.apply(variables, trained.normalise(images[own, i]))[0], index)
+        return predict_one(variables, images[:, :, own])
 
-    found = place.fetch(place.map(logits)(one, place.shared(images)))
-    found = found.reshape(len(found), -1, found.shape[-1])[:, : len(rows)]
-    return metrics.macro(metrics.auroc(found, dataset.labels[rows], dataset.label_mask[rows]))[0]
+    images, batch_size = np.moveaxis(images, 0, 1), trained.config.evaluate.batch_size
+    logits = predict(place, predict_own, one, images=images, batch_size=batch_size)
+    return metrics.macro(metrics.auroc(logits, dataset.labels[rows], dataset.label_mask[rows]))[0]

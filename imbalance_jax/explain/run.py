@@ -15,7 +15,7 @@ from imbalance_jax.system import processes
 from imbalance_jax.system.provenance import stage
 from imbalance_jax.system.workdir import lock, read_table, write_table
 from imbalance_jax.training import run as training_run
-from imbalance_jax.training.trained import SPLIT, Trained, check_trained, load
+from imbalance_jax.training.trained import SPLIT, Stage, Trained, check_trained, load
 
 
 def run(workdir: Path) -> None:
@@ -34,11 +34,8 @@ def run(workdir: Path) -> None:
         if not processes.leads():
             return
         with stage(workdir, 'explain', strategy=trained.place.strategy):
-            align(trained, workdir)
-            scrutinise(trained, workdir)
-            follow_shortcut(trained, workdir)
-            dissect(trained, workdir)
-            audit_mistakes(trained, workdir)
+            for question in STAGES.values():
+                question.run(trained, workdir)
 
 
 def audit_mistakes(trained: Trained, workdir: Path) -> None:
@@ -47,3 +44,12 @@ def audit_mistakes(trained: Trained, workdir: Path) -> None:
     found = {name: table[table['split'] == SPLIT] for name, table in found.items()}
     made = audit.rows(trained.members, trained.alive, found)
     write_table(workdir, 'audit', [{**row, 'split': SPLIT} for row in made])
+
+
+STAGES = {
+    'alignment': Stage(align, tables=('alignment',)),
+    'faithfulness': Stage(scrutinise, tables=('faithfulness',)),
+    'shortcut': Stage(follow_shortcut, tables=('shortcut',)),
+    'units': Stage(dissect, tables=('concepts', 'units', 'layers', 'directions', 'kinship', 'beyond_seeds')),
+    'audit': Stage(audit_mistakes, tables=('audit',)),
+}

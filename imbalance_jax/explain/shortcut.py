@@ -8,11 +8,9 @@ and the maps show.
 from functools import partial
 from pathlib import Path
 
-import jax
 import numpy as np
 
 from imbalance_jax import alignment
-from imbalance_jax.data import arrays as data_arrays
 from imbalance_jax.data import sources as datasets
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.regions import region_masks
@@ -22,6 +20,8 @@ from imbalance_jax.results import shortcut as results_shortcut
 from imbalance_jax.results.shortcut import TUBE
 from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import cached_arrays, read_arrays, write_table
+from imbalance_jax.training.member import make_predict
+from imbalance_jax.training.prediction import predict
 from imbalance_jax.training.trained import PREDICTIONS, SPLIT, Trained
 
 BATCH = 64
@@ -40,17 +40,6 @@ def masks_of(dataset: Dataset, concept: str) -> tuple[np.ndarray, np.ndarray]:
     return dataset.region_image[regions], region_masks(dataset, regions, 'exact')
 
 
-def predict(trained, images: np.ndarray) -> np.ndarray:
-    """Logits [P,n,K] of all members."""
-    batches = images[data_arrays.full_batches(len(images), BATCH)]
-
-    def logits(variables, batches):
-        return jax.lax.map(lambda x: trained.model.apply(variables, trained.normalise(x))[0], batches)
-
-    found = trained.place.fetch(trained.place.map(logits)(trained.variables, trained.place.shared(batches)))
-    return found.reshape(len(found), -1, found.shape[-1])[:, : len(images)]
-
-
 def measure(trained, clean: Dataset, name: str, confounded: np.ndarray, methods) -> dict[str, np.ndarray]:
     """Figures of the shortcut's class `name`: AUROC [P] on both splits, and by method the share of the heat [P,M] that
     lies on the drain and on the finding, of test images that show both, beside the area of each [M].
@@ -59,7 +48,11 @@ def measure(trained, clean: Dataset, name: str, confounded: np.ndarray, methods)
     """
     dataset = trained.dataset
     k, rows = dataset.classes.index(name), dataset.rows('test')
-    logits = {'confounded': confounded, 'clean': predict(trained, clean.images[rows])}
+    predict_one = make_predict(trained.model, trained.normalise)
+    logits = {
+        'confounded': confounded,
+        'clean': predict(trained.place, predict_one, trained.variables, images=clean.images[rows], batch_size=BATCH),
+    }
     labels, mask = dataset.labels[rows], dataset.label_mask[rows]
     found = {f'auroc_{split}': metrics.auroc(one, labels, mask)[:, k] for split, one in logits.items()}
     drained, tubes = masks_of(dataset, TUBE)

@@ -32,7 +32,7 @@ def survey(probe: Probe, quantile: float, count_quantile: float) -> list[dict]:
         means = {layer: np.empty((N, u), np.float32) for layer, (_, _, u) in probe.layers.items()}
         return {'seen': seen, 'count': count, 'mean': means, 'peak': np.empty((N, main[2]), np.float32)}
 
-    members = [begin() for _ in range(probe.place.count)]
+    members = [begin() for _ in range(probe.place.num_members)]
     for positions, found in stream(probe, probe.layers, probe.cut(probe.layers), 'thresholds'):
         for number, member in enumerate(members):
             for layer, seen in member['seen'].items():

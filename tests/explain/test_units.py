@@ -20,8 +20,7 @@ from imbalance_jax.explain import unit_passes as explain_unit_passes
 from imbalance_jax.metrics import scores as metrics
 from imbalance_jax.metrics import statistics
 from imbalance_jax.metrics.on_device import ranking
-from imbalance_jax.training import build as training_build
-from imbalance_jax.training import placement
+from imbalance_jax.training import network, placement
 
 SIDE, CONCEPTS, UNITS = 16, 3, 8
 
@@ -438,7 +437,7 @@ def test_directions_of_all_members_are_asked_of_each_class_s_images(probe, surve
 
 @pytest.fixture(scope='module')
 def phantom(tiny_config):
-    return training_build.load_dataset(tiny_config)
+    return network.load_dataset(tiny_config)
 
 
 @pytest.mark.parametrize('null', ['circular_shift', 'image_permutation'])
