@@ -16,12 +16,12 @@ from imbalance_jax.data.arrays import luminance
 from imbalance_jax.data.regions import Pairs, finding_pairs, refuse_training
 from imbalance_jax.explain import gallery, outputs
 from imbalance_jax.explain.map_nulls import Figures, Metrics, constant_maps, null_figures
-from imbalance_jax.explain.maps import Scorer, abstract_variables, in_slabs, make_maps, make_scorer, seed_numbers
+from imbalance_jax.explain.maps import Scorer, in_slabs, make_maps, make_scorer, seed_numbers
 from imbalance_jax.names import lookup
 from imbalance_jax.results import alignment as results_alignment
 from imbalance_jax.results import rows as results_rows
 from imbalance_jax.results.alignment import PERMUTED, SHUFFLED, UNTRAINED
-from imbalance_jax.training.network import Network
+from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
 # By the share of the image that a region covers.

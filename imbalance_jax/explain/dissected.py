@@ -32,7 +32,7 @@ def dissected(probe: Probe, workdir: Path, settings: Mapping[str, Any]) -> list[
         name = f'units_{member}' if layer == probe.main else f'units_{member}_{layer}'
         return outputs.cached(workdir, name, lambda: everyone()[member][layer])
 
-    return [{layer: of_layer(member, layer) for layer in probe.layers} for member in range(probe.place.count)]
+    return [{layer: of_layer(member, layer) for layer in probe.layers} for member in range(probe.place.num_members)]
 
 
 def dissect_all(probe: Probe, settings: Mapping[str, Any]) -> list[Units]:

@@ -1,6 +1,6 @@
 """Stage `faithfulness`: do scores change as maps say, and do maps change with the network? Noise stands beside them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -72,6 +72,7 @@ def make_scorer(trained: Trained) -> Scorer:
     """`scorer(maps [P,M,H,W], images, classes)`: the metrics of `attribution.faithfulness` [P,M], compiled once for all
     methods."""
     network = make_network(trained.model, trained.layer_of(trained.config.attribution.layer))
+    metrics: Mapping[str, Any] = faithfulness.METRICS
 
     def figures(member, images, classes):
         variables, maps = member
@@ -80,7 +81,7 @@ def make_scorer(trained: Trained) -> Scorer:
         def score(x):
             return layers.class_logits(network(variables, x, None)[0], classes)
 
-        return {name: metric(score, normalised, maps) for name, metric in faithfulness.METRICS.items()}
+        return {name: metric(score, normalised, maps) for name, metric in metrics.items()}
 
     mapped: Any = trained.place.map(figures)
     return lambda maps, images, classes: mapped((trained.variables, maps), images, classes)

@@ -36,12 +36,6 @@ def make_network(model: Any, layer: str) -> Callable:
     return network
 
 
-def abstract_variables(model: Any, image_shape: tuple[int, int, int]) -> Any:
-    """The shapes of a model's variables; nothing is computed."""
-    image = jnp.zeros((1, *image_shape))
-    return jax.eval_shape(lambda: model.init(jax.random.key(0), image, mutable=['params', 'batch_stats']))
-
-
 def make_maps(trained: Trained, method: str) -> Maps:
     """Returns `maps(variables, images [B,H,W,C] uint8, classes [B], rows [B]) -> [B,H,W]` of one member.
 
@@ -137,7 +131,7 @@ def in_slabs(
     size = slab_size(trained, count)
     programs: list[Callable] = []
     mapped: Any = place.map(maps)
-    kept = np.zeros((place.count, len(keep), *trained.image_shape[:2]), np.float32)
+    kept = np.zeros((place.num_members, len(keep), *trained.image_shape[:2]), np.float32)
 
     def program(chunk: int, count: int) -> Any:
         return mapped if chunk == count else jax.jit(all_classes.in_chunks(mapped, chunk))
@@ -150,7 +144,7 @@ def in_slabs(
         result = programs[0](variables, *batch)
         here = (keep >= start) & (keep < start + size)
         if here.any():
-            kept[:, here] = np.asarray(result)[: place.count, keep[here] - start]
+            kept[:, here] = np.asarray(result)[: place.num_members, keep[here] - start]
         figures = place.fetch(scorer(result, *place.shared(regions))) if scorer else {}
         update(min(start + size, count), note=f'{len(trained.members)} members')
         return figures

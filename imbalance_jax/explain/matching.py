@@ -19,7 +19,7 @@ def likeness(probe: Probe) -> dict[str, np.ndarray]:
 
 def layer_similarity(probe: Probe) -> np.ndarray:
     """Debiased linear CKA [L,P,L,P] between all layers of all members, by mini-batches of at most 64 images."""
-    P, layers = probe.place.count, list(probe.layers)
+    P, layers = probe.place.num_members, list(probe.layers)
     L = len(layers)
 
     def grams(variables, images):
@@ -42,7 +42,7 @@ def match(probe: Probe) -> dict[str, np.ndarray]:
     `partner` [P,P,U] int16: the unit of the second member that matches a unit of the first, -1 for none; `r` [P,P,U]
     float16, its correlation, NaN for none.
     """
-    P, U = probe.place.count, probe.layers[probe.main][-1]
+    P, U = probe.place.num_members, probe.layers[probe.main][-1]
     partner = np.full((P, P, U), -1, np.int16)
     r = np.full((P, P, U), np.nan, np.float16)
     groups = np.array_split(np.arange(P), min(P, -(-P * U // MATCHED_AT_ONCE)))

@@ -21,6 +21,7 @@ from imbalance_jax.results import roar as results_roar
 from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import progress
 from imbalance_jax.training import build, placement
+from imbalance_jax.training.member import make_predict
 from imbalance_jax.training.prediction import predict
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
@@ -75,42 +76,44 @@ def remove(dataset: Dataset, heat: np.ndarray, share: float) -> np.ndarray:
 def retrain(trained: Trained, images: np.ndarray) -> np.ndarray:
     """Macro AUROC [A,S] on the test split of the reference arm trained on each of the image sets [A,N,H,W,C]."""
     dataset, config = trained.dataset, trained.config
-    run = build.build(config, dataset, trained.members)
+    experiment = build.build(config, dataset, trained.members)
+    functions, steps = experiment.functions, experiment.steps_per_epoch
     first = np.array(reference_members(trained))
     count = len(images) * len(first)
     place = placement.place(count, trained.place.strategy, jax.local_devices())
     image_set = place.members(np.repeat(np.arange(len(images)), len(first)).astype(np.int32))
-    members = place.members(jax.tree.map(lambda a: np.tile(a[first], len(images)), run.numbers))
-    train = images[:, dataset.rows('train')]
+    members = place.members(jax.tree.map(lambda a: np.tile(a[first], len(images)), experiment.member_arrays))
 
-    def epoch(one, images, labels, mask, distributions, number):
-        state, member, own = one
-        order = run.one.draw(member, distributions, number)
-        arrays = Arrays(images[own], labels, mask)
-        return run.one.steps((state, member, order), arrays, number * run.steps, 0, run.steps)[0]
+    def epoch(one, images, labels, mask, cdf, number):
+        state, member, image_set = one
+        order = functions.sample_order(member, cdf, number)
+        arrays = Arrays(images[image_set], labels, mask)
+        return functions.train_steps((state, member, order), arrays, number * steps, 0, steps)[0]
 
-    state = place.map(run.one.init)(members)
-    step, labels = place.map(epoch), place.shared((train, run.arrays.labels, run.arrays.label_mask))
-    with progress.show('roar: training', run.epochs) as update:
-        for number in range(run.epochs):
-            distributions = place.shared(run.distributions(number))
-            state = step((state, members, image_set), *labels, distributions, jnp.int32(number))
+    state, train_epoch = place.map(functions.init)(members), place.map(epoch)
+    train = (images[:, dataset.rows('train')], experiment.train.labels, experiment.train.label_mask)
+    arrays = place.shared(train)
+    with progress.show('roar: training', experiment.epochs) as update:
+        for number in range(experiment.epochs):
+            cdf = place.shared(experiment.sampling_cdf(number))
+            state = train_epoch((state, members, image_set), *arrays, cdf, jnp.int32(number))
             update(number + 1, note=f'{count} members')
     auroc = score(trained, place, (state.variables, image_set), images=images[:, dataset.rows(SPLIT)])
     return auroc.reshape(len(images), -1)
 
 
 def score(trained: Trained, place: placement.Placement, members: tuple, *, images: np.ndarray) -> np.ndarray:
-    """Macro AUROC [P] on the test images [A,n,H,W,C] of each member's own set; members: (variables, image set)."""
+    """Macro AUROC [P] on the test images [A,n,H,W,C] of each member's image set; members: (variables, image set)."""
     dataset, rows = trained.dataset, trained.dataset.rows(SPLIT)
+    predict_one = make_predict(trained.model, trained.normalise)
 
-    def logits(member, batches):  # [n,B,A,H,W,C]
+    def predict_image_set(member, images):  # [n,B,A,H,W,C]
         variables, image_set = member
-        return jax.lax.map(lambda x: trained.model.apply(variables, trained.normalise(x[:, image_set]))[0], batches)
+        return predict_one(variables, images[:, :, image_set])
 
     by_image, batch_size = np.moveaxis(images, 0, 1), trained.config.evaluate.batch_size
-    predicted = predict(place, logits, members, images=by_image, batch_size=batch_size)
-    return scores.macro(scores.auroc(predicted, dataset.labels[rows], dataset.label_mask[rows]))[0]
+    logits = predict(place, predict_image_set, members, images=by_image, batch_size=batch_size)
+    return scores.macro(scores.auroc(logits, dataset.labels[rows], dataset.label_mask[rows]))[0]
 
 
 STAGE = Stage(run=run, tables=('roar',))

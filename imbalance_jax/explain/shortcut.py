@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from imbalance_jax import alignment
@@ -22,6 +21,7 @@ from imbalance_jax.explain.maps import Scorer, in_slabs, make_maps, make_scorer
 from imbalance_jax.metrics import scores
 from imbalance_jax.results import shortcut as results_shortcut
 from imbalance_jax.results.shortcut import CLEAN, CONFOUNDED, FINDING, TUBE
+from imbalance_jax.training.member import make_predict
 from imbalance_jax.training.prediction import predict
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
@@ -82,7 +82,9 @@ def measure(trained: Trained, clean: Dataset, name: str, *, logits: np.ndarray, 
     """The figures of the shortcut's class `name`; logits: the members' [P,N,K] of the confounded test split."""
     dataset = trained.dataset
     rows, k = dataset.rows(SPLIT), dataset.classes.index(name)
-    by_version = {CONFOUNDED: logits, CLEAN: predict_images(trained, clean.images[rows])}
+    predict_one = make_predict(trained.model, trained.normalise)
+    of_clean = predict(trained.place, predict_one, trained.variables, images=clean.images[rows], batch_size=BATCH)
+    by_version = {CONFOUNDED: logits, CLEAN: of_clean}
     labels, mask = dataset.labels[rows], dataset.label_mask[rows]
     images, regions = regions_of_both(dataset, name)
     methods = list(methods) if len(images) else []
@@ -96,15 +98,6 @@ def measure(trained: Trained, clean: Dataset, name: str, *, logits: np.ndarray, 
         methods=np.array(methods, dtype=str),
         mass=np.reshape(mass, (len(methods), len(regions), len(trained.members), len(images))),
     )
-
-
-def predict_images(trained: Trained, images: np.ndarray) -> np.ndarray:
-    """Logits [P,n,K] of all members."""
-
-    def logits(variables, batches):
-        return jax.lax.map(lambda x: trained.model.apply(variables, trained.normalise(x))[0], batches)
-
-    return predict(trained.place, logits, trained.variables, images=images, batch_size=BATCH)
 
 
 def regions_of_both(dataset: Dataset, name: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -48,7 +48,7 @@ class Thresholds(NamedTuple):
 
 def collect_thresholds(probe: Probe, quantile: float, count_quantile: float) -> list[Thresholds]:
     """First pass: the thresholds of every member."""
-    members = [Thresholds.begin(probe, quantile, count_quantile) for _ in range(probe.place.count)]
+    members = [Thresholds.begin(probe, quantile, count_quantile) for _ in range(probe.place.num_members)]
     for positions, activations in stream(probe, probe.layers, probe.cut(probe.layers), 'thresholds'):
         for number, member in enumerate(members):
             for layer, seen in member.seen.items():

@@ -16,7 +16,6 @@ from imbalance_jax.concepts.nulls import NULLS
 from imbalance_jax.data.arrays import luminance
 from imbalance_jax.explain import interventions, matching, outputs
 from imbalance_jax.explain.dissected import Units, detectors, dissected, means
-from imbalance_jax.explain.maps import abstract_variables
 from imbalance_jax.explain.probe import Probe, make_probe, presence
 from imbalance_jax.metrics.statistics import cluster_weights
 from imbalance_jax.names import lookup
@@ -24,7 +23,7 @@ from imbalance_jax.results import similarity as results_similarity
 from imbalance_jax.results import unit_arms
 from imbalance_jax.results import units as results_units
 from imbalance_jax.results.rows import Population, Row
-from imbalance_jax.training.network import Network
+from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
 EXAMPLES = 8  # images of a finding whose logits are taken apart

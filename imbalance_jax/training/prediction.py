@@ -22,4 +22,4 @@ def predict(place: Placement, function: Callable, members: Any, *, images: np.nd
     for group in full_batches(len(batches), min(BATCHES, len(batches))):
         logits.append(place.fetch(mapped(members, place.batches(images[batches[group]]))))
     joined = np.concatenate(logits, axis=1)
-    return joined.reshape(place.count, -1, joined.shape[-1])[:, : len(images)]
+    return joined.reshape(place.num_members, -1, joined.shape[-1])[:, : len(images)]

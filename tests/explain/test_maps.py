@@ -19,10 +19,10 @@ from imbalance_jax.training import trained as training_trained
 def test_the_untrained_networks_are_those_that_training_began_with(study):
     trained = training_trained.load(study)
     place, variables = trained.with_untrained
-    assert place.count == len(trained.members) + 2
-    run = training_build.build(trained.config, trained.dataset, trained.members)
-    first = jax.tree.map(lambda a: a[0], run.numbers)
-    begun = run.one.init(first).variables['params']['head']['kernel']
+    assert place.num_members == len(trained.members) + 2
+    experiment = training_build.build(trained.config, trained.dataset, trained.members)
+    first = jax.tree.map(lambda a: a[0], experiment.member_arrays)
+    begun = experiment.functions.init(first).variables['params']['head']['kernel']
     np.testing.assert_allclose(np.asarray(variables['params']['head']['kernel'])[6], begun, rtol=1e-6)
 
 

@@ -13,15 +13,12 @@ from imbalance_jax import concepts
 from imbalance_jax.concepts import quantiles
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.regions import concept_masks
-from imbalance_jax.explain import interventions
+from imbalance_jax.explain import interventions, matching, unit_passes
 from imbalance_jax.explain import probe as explain_probe
-from imbalance_jax.explain import matching
-from imbalance_jax.explain import unit_passes
 from imbalance_jax.metrics import scores as metrics
 from imbalance_jax.metrics import statistics
 from imbalance_jax.metrics.on_device import ranking
-from imbalance_jax.training import build as training_build
-from imbalance_jax.training import placement
+from imbalance_jax.training import network, placement
 
 SIDE, CONCEPTS, UNITS = 16, 3, 8
 
@@ -437,7 +434,7 @@ def test_directions_of_all_members_are_asked_of_each_class_s_images(probe, thres
 
 @pytest.fixture(scope='module')
 def phantom(tiny_config):
-    return training_build.load_dataset(tiny_config)
+    return network.load_dataset(tiny_config)
 
 
 @pytest.mark.parametrize('null', ['circular_shift', 'image_permutation'])
