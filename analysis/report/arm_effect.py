@@ -9,6 +9,7 @@ from imbalance_jax.analysis.report.cells import Cell, Table, plain
 from imbalance_jax.analysis.report.findings import Finding
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import Look, interval, number, probability, signed
+from imbalance_jax.analysis.report.unit_tables import rows_of
 from imbalance_jax.results.arm_effect import BETWEEN, WITHIN
 
 LEVEL = 0.05
@@ -27,7 +28,7 @@ def section(study: Study, look: dict[str, Look]) -> dict[str, Any] | None:
     tables = unit_tables.load(study.folder)
     if tables is None:
         return None
-    whole = by_distance(tables.arm_effect.query("kind == 'population'"))
+    whole = by_distance(rows_of(tables.arm_effect, kind='population'))
     return {
         'answer': answer(whole),
         'tests': tests(whole),
@@ -101,9 +102,9 @@ def tests(whole: pd.DataFrame) -> Table:
 
 def arm_tests(study: Study, table: pd.DataFrame) -> Table | None:
     """Each arm against the reference: the excess of the distance over that between seeds, and its p."""
-    rows, distances = [], list(by_distance(table.query("kind == 'population'")).index)
+    rows, distances = [], list(by_distance(rows_of(table, kind='population')).index)
     for arm in study.others:
-        of_arm = by_distance(table.query("kind == 'arm' and arm == @arm"))
+        of_arm = by_distance(rows_of(table, kind='arm', arm=arm))
         if len(of_arm):
             tested = [of_arm.loc[distance] for distance in distances]
             cells = [Cell(signed(t['difference']), f'p {probability(t["p"])}', t['p'] <= LEVEL) for t in tested]

@@ -8,6 +8,7 @@ import pandas as pd
 from imbalance_jax.analysis.report.cells import Cell, Table, over_seeds
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import number, signed
+from imbalance_jax.analysis.report.unit_tables import rows_of
 from imbalance_jax.results.rows import MACRO
 from imbalance_jax.results.units import ALL_CONCEPTS, ALL_IMAGES, BEYOND_NULL, PERMUTED_IMAGES
 
@@ -17,13 +18,12 @@ LARGEST = 5  # units of each that are named
 
 def layers(study: Study, table: pd.DataFrame) -> Table:
     """Detectors and linear probes, layer by layer: means over seeds, probes over concepts too."""
-    means, rows = table.query("statistic == 'mean'"), []
-    detectors = means.query(f"metric == 'detector_units' and method == '{BEYOND_NULL}' and against == ''")
-    detectors = detectors.query(f"concept == '{ALL_CONCEPTS}'")
-    probes = means.query("metric == 'probe_auroc' and kind == 'arm' and against == ''")
-    controls = means.query(f"metric == 'probe_auroc' and kind == 'null' and against == '{PERMUTED_IMAGES}'")
+    means, rows = rows_of(table, statistic='mean'), []
+    detectors = rows_of(means, metric='detector_units', method=BEYOND_NULL, against='', concept=ALL_CONCEPTS)
+    probes = rows_of(means, metric='probe_auroc', kind='arm', against='')
+    controls = rows_of(means, metric='probe_auroc', kind='null', against=PERMUTED_IMAGES)
     by_arm = [one.groupby(['layer', 'arm'])['value'].mean() for one in (detectors, probes, controls)]
-    for layer in table.query("kind == 'arm'")['layer'].drop_duplicates():
+    for layer in rows_of(table, kind='arm')['layer'].drop_duplicates():
         count, auroc, control = ([one.get((layer, arm), np.nan) for arm in study.arms] for one in by_arm)
         rows.append((f'{layer}: detector units', [Cell(number(value, 1)) for value in count]))
         cells = [Cell(number(a), f'control {number(c)}') for a, c in zip(auroc, control, strict=True)]

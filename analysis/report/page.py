@@ -27,6 +27,7 @@ from imbalance_jax.analysis.report import (
 from imbalance_jax.analysis.report.study import Study, load
 from imbalance_jax.analysis.report.style import HEAT_STOPS, looks
 from imbalance_jax.explain.run import STAGES
+from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import write_text
 from imbalance_jax.training.trained import Stage
 
@@ -48,7 +49,7 @@ def write(workdir: Path, *, known: Mapping[str, Stage] = STAGES) -> Path:
     known: the stages whose further tables are shown.
     """
     study = load(workdir)
-    path = study.folder / 'report.html'
+    path = study.folder / layout.REPORT
     write_text(path, render(study, known=known))
     failures.write(study)
     return path

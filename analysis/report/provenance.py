@@ -5,11 +5,12 @@ import json
 from typing import Any
 
 from imbalance_jax.analysis.report.study import Study
+from imbalance_jax.system import layout
 
 
 def section(study: Study) -> dict[str, Any]:
     """What the template lays out."""
-    text = (study.folder / 'config.json').read_bytes()
+    text = (study.folder / layout.CONFIG).read_bytes()
     return {
         'sha256': hashlib.sha256(text).hexdigest(),
         'config': json.dumps(study.config, indent=1, sort_keys=True, ensure_ascii=False),

@@ -9,6 +9,7 @@ from matplotlib import rc_context
 from imbalance_jax.analysis.report.cells import Cell, Table
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import GREY, RC, Look, Panel, figure, panel, percent, short
+from imbalance_jax.analysis.report.unit_tables import rows_of
 from imbalance_jax.concepts.persistence import OUTCOMES
 from imbalance_jax.results.units import ALL_CONCEPTS
 
@@ -29,8 +30,8 @@ def similarities(study: Study, table: pd.DataFrame) -> tuple[list[dict], np.ndar
     """The living members and the CKA [P,P] of the main layer."""
     members = [row for row in study.members if study.alive(row)]
     place = {(row['arm'], row['seed']): i for i, row in enumerate(members)}
-    layer, values = study.layer, np.eye(len(members))
-    pairs = table.query("kind == 'pair' and metric == 'cka' and layer == @layer and other_layer == @layer")
+    values = np.eye(len(members))
+    pairs = rows_of(table, kind='pair', metric='cka', layer=study.layer, other_layer=study.layer)
     columns = pairs[['arm', 'seed', 'other_arm', 'other_seed', 'value']]
     for arm, seed, other_arm, other_seed, value in columns.itertuples(index=False, name=None):
         a, b = place.get((arm, seed)), place.get((other_arm, other_seed))
@@ -92,8 +93,8 @@ def matrix(study: Study, members: list[dict], values: np.ndarray) -> Panel:
 
 def persistence(study: Study, table: pd.DataFrame) -> Table:
     """What becomes of an arm's detectors in other seeds and arms, and how many units match, by relation."""
-    layer = study.layer
-    shown = table.query(f"kind == 'arm' and layer == @layer and concept in ('', '{ALL_CONCEPTS}')")
+    shown = rows_of(table, kind='arm', layer=study.layer)
+    shown = shown[shown['concept'].isin(('', ALL_CONCEPTS))]
     shares = shown.set_index(['arm', 'metric', 'against'])['value'].to_dict()
     rows = []
     for arm in study.arms:
@@ -108,10 +109,11 @@ def changes(study: Study, table: pd.DataFrame) -> Table | None:
 
     The first row is the reference against its own other seeds.
     """
-    pairs = table.query(f"kind == 'pair' and concept == '{ALL_CONCEPTS}'")
+    pairs = rows_of(table, kind='pair', concept=ALL_CONCEPTS)
 
     def shares(one: str, other: str, same_seed: bool) -> dict[str, float]:
-        chosen = pairs.query('arm == @one and other_arm == @other and (seed == other_seed) == @same_seed')
+        chosen = rows_of(pairs, arm=one, other_arm=other)
+        chosen = chosen[(chosen['seed'] == chosen['other_seed']) == same_seed]
         sums = chosen.groupby('metric')[['value', 'n']].sum()
         return (sums['value'] / sums['n']).to_dict()
 

@@ -7,7 +7,7 @@ import pandas as pd
 from imbalance_jax.analysis.report.cells import Cell, Table
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import interval, label, spread
-from imbalance_jax.analysis.report.unit_tables import read
+from imbalance_jax.analysis.report.unit_tables import read, rows_of
 from imbalance_jax.results.schema import TABLES
 from imbalance_jax.training.trained import Stage
 
@@ -41,8 +41,8 @@ def arms_by_metric(study: Study, name: str, table: pd.DataFrame) -> Table:
     for arm in study.arms:
         cells = []
         for metric, method, of_class in columns.itertuples(index=False, name=None):
-            here = chosen.query('arm == @arm and metric == @metric and method == @method and `class` == @of_class')
-            cells.append(cell(here))
+            where = {'arm': arm, 'metric': metric, 'method': method, 'class': of_class}
+            cells.append(cell(rows_of(chosen, **where)))
         rows.append((arm, cells))
     head = [heading(*one) for one in columns.itertuples(index=False, name=None)]
     return Table(f'table-{name}', 'arm', head, rows)

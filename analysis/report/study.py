@@ -11,6 +11,7 @@ from imbalance_jax.analysis.report.values import Outcome, Values, read_values
 from imbalance_jax.results.performance import IMAGE
 from imbalance_jax.results.rows import MACRO, by_arm
 from imbalance_jax.results.units import ALL_CONCEPTS, BEYOND_NULL
+from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import read_arrays
 
@@ -111,7 +112,7 @@ class Study(NamedTuple):
 
     def arrays(self, name: str) -> dict[str, np.ndarray] | None:
         """explain/<name>.npz, None if it is not there."""
-        path = self.folder / 'explain' / f'{name}.npz'
+        path = layout.explained(self.folder, name)
         return read(path, read_arrays) if path.exists() else None
 
 
@@ -121,11 +122,9 @@ def load(folder: Path) -> Study:
     Raises FileNotFoundError naming the first missing file and the command that makes it, ValueError for a damaged file.
     """
     folder = Path(folder)
-    names = ('config', 'members', 'data', 'provenance')
-    config, members, info, provenance = (needed(folder / f'{name}.json', read_json) for name in names)
-    of_training = {
-        name: needed(folder / 'results' / f'{name}.parquet', read_values) for name in ('data', 'performance')
-    }
+    names = (layout.CONFIG, layout.MEMBERS, layout.DATA, layout.PROVENANCE)
+    config, members, info, provenance = (needed(folder / name, read_json) for name in names)
+    of_training = {name: needed(layout.table(folder, name), read_values) for name in ('data', 'performance')}
     later = ('alignment', 'concepts', 'audit', 'seeds', 'faithfulness', 'shortcut', 'roar')
     return Study(
         folder=folder,
@@ -133,10 +132,10 @@ def load(folder: Path) -> Study:
         members=members,
         info=info,
         provenance=provenance,
-        lines=needed(folder / 'metrics.jsonl', read_lines),
-        sheet=needed(folder / 'contact_sheet.npz', read_arrays),
+        lines=needed(folder / layout.METRICS, read_lines),
+        sheet=needed(folder / layout.CONTACT_SHEET, read_arrays),
         **of_training,
-        **{name: optional(folder / 'results' / f'{name}.parquet', read_values) for name in later},
+        **{name: optional(layout.table(folder, name), read_values) for name in later},
     )
 
 
@@ -148,7 +147,7 @@ def read_lines(path: Path) -> list[dict]:
 def needed(path: Path, reader: Callable[[Path], Any]) -> Any:
     """What `reader` makes of a file that training leaves."""
     if not path.exists():
-        folder = path.parent.parent if path.parent.name == 'results' else path.parent
+        folder = path.parent.parent if path.parent.name == layout.RESULTS else path.parent
         raise FileNotFoundError(f'{path} is missing: training is not finished. Make it with: {TRAIN.format(folder)}')
     return read(path, reader)
 

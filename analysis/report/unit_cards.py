@@ -9,7 +9,7 @@ from imbalance_jax.analysis.report import galleries
 from imbalance_jax.analysis.report.similarity import RELATIONS
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import interval, number, percent, signed
-from imbalance_jax.analysis.report.unit_tables import read
+from imbalance_jax.analysis.report.unit_tables import read, rows_of
 
 SHOWN = 6  # units per arm
 
@@ -34,8 +34,7 @@ def cards(study: Study, arm: str) -> dict[str, Any]:
 
 def facts(table: pd.DataFrame, member: dict, unit: int) -> list[str]:
     """Selectivity, effect and kin of a unit, of results/units."""
-    number_of = member['member']
-    rows = table.query("kind == 'member' and member == @number_of and unit == @unit")
+    rows = rows_of(table, kind='member', member=member['member'], unit=unit)
     columns = rows[['metric', 'statistic', 'against', 'class', 'value']]
     value = {(m, s, against, name): v for m, s, against, name, v in columns.itertuples(index=False, name=None)}
     return [*auroc(value), *drop(value), *selectivity(value), *persistence(value)]

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import read_table
 
 
@@ -26,4 +27,11 @@ def load(folder: Path) -> UnitTables | None:
 
 def read(folder: Path, name: str) -> pd.DataFrame | None:
     """A table, None if it is not there."""
-    return read_table(folder, name) if (folder / 'results' / f'{name}.parquet').exists() else None
+    return read_table(folder, name) if layout.table(folder, name).exists() else None
+
+
+def rows_of(table: pd.DataFrame, **where: str | int) -> pd.DataFrame:
+    """The rows in which columns have these values."""
+    for column, value in where.items():
+        table = table[table[column] == value]
+    return table

@@ -14,6 +14,7 @@ from imbalance_jax.analysis.report.style import RC, Panel, capital, figure, labe
 from imbalance_jax.analysis.report.values import Outcome
 from imbalance_jax.results.performance import RANKED
 from imbalance_jax.sweep.plan import Job
+from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import write_text
 
 ALIGNMENT = ('hit_share', 'iou')
@@ -22,7 +23,7 @@ FRONT = 4  # fields that are shown before the numbers
 
 def write(jobs: list[Job]) -> Path:
     """Makes PLAN/report.html of finished populations and returns its path. Equal files give an equal report."""
-    path = jobs[0].folder / 'report.html'
+    path = jobs[0].folder / layout.REPORT
     write_text(path, render(jobs, [load(job.workdir) for job in jobs]))
     return path
 

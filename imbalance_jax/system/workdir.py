@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from imbalance_jax.system import files, locks
+from imbalance_jax.system import files, layout, locks
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.processes import leads
 
 
 def check_same_data(info: dict, workdir: Path) -> None:
     """Raises ValueError if `workdir` was begun with other data: files of the source may have changed since."""
-    path = Path(workdir) / 'data.json'
+    path = Path(workdir) / layout.DATA
     if path.exists() and read_json(path)['fingerprint'] != info['fingerprint']:
         raise ValueError(f'{workdir} was begun with other data than {info["name"]} is now: take another.')
 
@@ -81,7 +81,7 @@ def lock(workdir: Path):
     if not leads():
         yield
         return
-    with locks.acquire(Path(workdir) / '.lock', str(workdir)):
+    with locks.acquire(Path(workdir) / layout.LOCK, str(workdir)):
         for left in Path(workdir).rglob(f'.*{files.UNFINISHED}'):
             left.unlink()
         yield
@@ -89,7 +89,7 @@ def lock(workdir: Path):
 
 def claim(workdir: Path, config: dict) -> None:
     """Makes `workdir` the place of this config, or raises ValueError naming the fields in which its config differs."""
-    path = Path(workdir) / 'config.json'
+    path = Path(workdir) / layout.CONFIG
     if not path.exists():
         write_json(path, config)
     elif changed := files.differences(read_json(path), config):
@@ -101,13 +101,13 @@ def append_metrics(workdir: Path, rows: Iterable[dict]) -> None:
     """Adds lines to metrics.jsonl."""
     if not leads():
         return
-    with open(Path(workdir) / 'metrics.jsonl', 'a') as file:
+    with open(Path(workdir) / layout.METRICS, 'a') as file:
         file.writelines(json.dumps(row) + '\n' for row in rows)
 
 
 def rewind_metrics(workdir: Path, epochs: int, members: set[tuple[str, int]]) -> None:
     """Drops what metrics.jsonl says of `members` (arm, seed) after `epochs` finished epochs: they will say it again."""
-    path = Path(workdir) / 'metrics.jsonl'
+    path = Path(workdir) / layout.METRICS
     if path.exists():
         whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith('\n')]
         rows = [json.loads(line) for line in whole]
@@ -117,10 +117,9 @@ def rewind_metrics(workdir: Path, epochs: int, members: set[tuple[str, int]]) ->
 
 def write_frame(workdir: Path, name: str, table: pd.DataFrame) -> None:
     """results/<name>.csv and .parquet. The CSV holds every digit of a value, so both files say the same."""
-    folder = Path(workdir) / 'results'
-    atomic(folder / f'{name}.parquet', lambda file: table.to_parquet(file, index=False))
-    write_text(folder / f'{name}.csv', table.to_csv(index=False))
+    atomic(layout.table(workdir, name), lambda file: table.to_parquet(file, index=False))
+    write_text(layout.table(workdir, name, 'csv'), table.to_csv(index=False))
 
 
 def read_table(workdir: Path, name: str) -> pd.DataFrame:
-    return pd.read_parquet(Path(workdir) / 'results' / f'{name}.parquet')
+    return pd.read_parquet(layout.table(workdir, name))
