@@ -10,6 +10,7 @@ from imbalance_jax.results import audit
 from imbalance_jax.results.audit import Figure
 from imbalance_jax.results.units import CORRECTED, PUBLISHED
 
+VERSIONS = (PUBLISHED, CORRECTED)
 DIGITS = {'detector_units': 1, 'unique_concepts': 1, 'concepts_per_image': 2}
 
 
@@ -41,13 +42,10 @@ def measured(values: Values) -> Table:
     for mistake, (_, corrected) in audit.MEASURES.items():
         for method in values.distinct('method', mistake=mistake):
             figure = corrected._replace(method=method)
-            by = f', {label(method)}' if corrected.method is None else ''
+            place = label(method) if corrected.method is None else layer_of(values, figure)
             means = [plain(values(figure.metric, **where(values, mistake, figure, version=v))) for v in VERSIONS]
-            rows.append((f'{mistake}{by}', [*means, effect(values, mistake, figure, 3)]))
+            rows.append((f'{mistake}, {place}' if place else mistake, [*means, effect(values, mistake, figure, 3)]))
     return Table('mistakes-measured', 'mistake', ['published', 'corrected', 'effect'], rows)
-
-
-VERSIONS = (PUBLISHED, CORRECTED)
 
 
 def words(figure: Figure) -> str:
@@ -60,13 +58,18 @@ def words(figure: Figure) -> str:
 def where(values: Values, mistake: str, figure: Figure, **columns: str) -> dict[str, str]:
     """The columns of a row of results/audit beside its metric; `name` is its class."""
     place = {'kind': 'population', 'statistic': 'mean', 'mistake': mistake, 'method': figure.method or '', **columns}
-    if figure.table == 'concepts':
-        place['layer'] = next((layer for layer in values.distinct('layer') if layer), '')
+    place['layer'] = layer_of(values, figure)
     return {
         'name': figure.columns.get('class', ''),
         **{c: v for c, v in figure.columns.items() if c != 'class'},
         **place,
     }
+
+
+def layer_of(values: Values, figure: Figure) -> str:
+    """The dissected layer, of figures of its units."""
+    layers = (layer for layer in values.distinct('layer') if layer)
+    return next(layers, '') if figure.table == 'concepts' else ''
 
 
 def count(values: Values, mistake: str, figure: Figure) -> int:
