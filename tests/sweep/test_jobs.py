@@ -267,7 +267,7 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
 @pytest.fixture
 def done(plan):
     """A plan of which two populations are done, with tables of noise."""
-    from test_report import make_workdir
+    from noise_study import make_workdir
 
     found = plans.read(plan)[:2]
     for job in found:
