@@ -16,7 +16,6 @@ from PIL import Image
 
 from imbalance_jax import config as fields
 from imbalance_jax.configs import base
-from imbalance_jax.data import arrays as data_arrays
 from imbalance_jax.data import dataset as store
 from imbalance_jax.data import soundness
 from imbalance_jax.data import sources as datasets
