@@ -286,7 +286,17 @@ def test_collected_tables_are_those_of_all_jobs(done):
     assert [path.name for path in collect.write(done)] == ['results.csv', 'results.parquet']
     whole = pd.read_parquet(done[0].folder / 'results.parquet')
     first = (done[0].folder / 'results.csv').read_bytes()
-    assert list(whole.columns) == ['job', 'id', 'data.image_size', 'table', *schema.COLUMNS, 'subset', 'concept', 'layer', 'over_images']
+    assert list(whole.columns) == [
+        'job',
+        'id',
+        'data.image_size',
+        'table',
+        *schema.COLUMNS,
+        'subset',
+        'concept',
+        'layer',
+        'over_images',
+    ]
     for job in done:
         for name in ('performance', 'alignment', 'concepts', 'data'):
             own = whole[(whole['id'] == job.id) & (whole['table'] == name)]
