@@ -133,8 +133,8 @@ def check(settings: Mapping, shapes: Mapping[str, tuple[int, ...]], main: str, i
 
     shapes: the layers that the model has, name -> (h, w, U); main: the one most is asked of; images: of the probe set.
     """
-    asked = [name for name in (*settings['layers'], settings['tcav_layer']) if name not in ('', 'all')]
-    for name in asked:
+    named = [name for name in (*settings['layers'], settings['tcav_layer']) if name not in ('', 'all')]
+    for name in named:
         lookup(shapes, name, 'layer in config.concepts:')
     lookup(dict.fromkeys(NULLS), settings['null'], 'null model in config.concepts.null:')
     for field, number in LEAST.items():
@@ -143,7 +143,7 @@ def check(settings: Mapping, shapes: Mapping[str, tuple[int, ...]], main: str, i
     for field in ('quantile', 'count_quantile', 'carrying_share'):
         if not 0 < settings[field] < 1:
             raise ValueError(f'config.concepts.{field} is {settings[field]!r}; it must lie between 0 and 1.')
-    for name in shapes if 'all' in settings['layers'] else [main, *asked]:
+    for name in shapes if 'all' in settings['layers'] else [main, *named]:
         positions = math.prod(shapes[name][:2]) * images
         if settings['quantile'] * positions < 1:
             share = f'{settings["quantile"]} of the {positions} positions of {name} in the test images'
