@@ -40,9 +40,9 @@ def _open(folder: Path) -> ocp.training.Checkpointer:
 
 def _loading(partial: bool) -> ocp.Context:
     """How checkpoints are read inside of this context."""
-    return ocp.Context(
-        pytree_options=ocp.options.PyTreeOptions(loading=ocp.options.PyTreeOptions.Loading(partial_load=partial))
-    )
+    context = ocp.Context()
+    context.pytree.loading.partial_load = partial
+    return context
 
 
 def save(folder: Path, step: int, tree: Any) -> None:
