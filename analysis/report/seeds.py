@@ -97,7 +97,7 @@ def gains(study: Study, look: dict[str, Look], arms: list[str], metric: str) -> 
                 'markersize': 4,
                 'capsize': 2,
             }
-            axes.errorbar(sizes, value, np.nan_to_num(bar), label=short(arm), linewidth=1.2, capsize=2, **kind)
+            axes.errorbar(sizes, value, np.nan_to_num(bar), label=short(arm), linewidth=1.2, **kind)
         axes.set_xscale('log', base=2)
         axes.xaxis.set_major_formatter(lambda size, _: f'{size:g}')
         axes.set(title=f'{capital(label(metric))} of ensembles', xlabel='seeds', ylabel=f'macro {label(metric)}')
