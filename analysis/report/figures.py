@@ -107,7 +107,7 @@ def prevalences(classes: list[str], splits: dict[str, list[float]]) -> Panel:
                 'markeredgecolor': colour,
                 'markersize': 5,
             }
-            axes.plot(shares, range(len(classes)), linestyle='', label=split, **kind)
+            axes.plot(positive, range(len(classes)), linestyle='', label=split, **kind)
         axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(lambda share, _: f'{100 * share:g} %')
         axes.xaxis.set_minor_locator(ticker.NullLocator())

@@ -110,9 +110,7 @@ def lines(jobs: list[Job], studies: list[Study], arms: list[str], compared: Comp
                 'linewidth': 1.2,
                 'capsize': 2,
             }
-            axes.errorbar(
-                [dose for dose, _ in doses], means, np.nan_to_num(spreads), label=short(arm), linewidth=1.2, **kind
-            )
+            axes.errorbar([dose for dose, _ in doses], means, np.nan_to_num(spreads), label=short(arm), **kind)
         axes.set(title=capital(compared.title), xlabel=field, ylabel=f'macro {label(compared.metric)}')
         axes.grid(color='#E4E4E4')
         if doses[0][0] > 0 and doses[-1][0] >= 10 * doses[0][0]:
