@@ -166,26 +166,27 @@ def _workdir(flags) -> Path:
 
 def _prepare(flags, outside: Outside) -> None:
     config = _config(flags, outside)
-    from imbalance_jax.training import build
+    from imbalance_jax.training import network
 
-    build.load_dataset(config)
+    network.load_dataset(config)
 
 
 def _inspect(flags, outside: Outside) -> None:
     config = _config(flags, outside)
     from imbalance_jax.results import data
-    from imbalance_jax.training import build
+    from imbalance_jax.training import network
 
-    print(data.describe(build.load_dataset(config)))
+    print(data.describe(network.load_dataset(config)))
 
 
 def _train(flags, outside: Outside) -> None:
     config, workdir = _config(flags, outside), _workdir(flags)
+    from imbalance_jax.explain.run import STAGES
     from imbalance_jax.system import signals
     from imbalance_jax.training import run
 
     signals.leave_when_asked(flags.grace)
-    run.run(config, workdir, flags.profile)
+    run.run(config, workdir, flags.profile, stages=STAGES)
 
 
 def _explain(flags, _) -> None:
@@ -199,9 +200,9 @@ def _explain(flags, _) -> None:
 
 def _roar(flags, _) -> None:
     workdir = _workdir(flags)
-    from imbalance_jax.explain import roar
+    from imbalance_jax.explain import run
 
-    roar.run(workdir)
+    run.run_roar(workdir)
 
 
 def _report(flags, outside: Outside) -> None:
@@ -223,9 +224,10 @@ def _work(flags, outside: Outside) -> int:
     from imbalance_jax.system import cluster
 
     def train(job) -> None:
+        from imbalance_jax.explain.run import STAGES
         from imbalance_jax.training import run
 
-        run.run(_checked(job.config, outside), job.workdir)
+        run.run(_checked(job.config, outside), job.workdir, stages=STAGES)
 
     def explain(job) -> None:
         from imbalance_jax.explain import run

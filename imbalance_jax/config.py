@@ -27,7 +27,6 @@ def one_of(*names: str) -> Rule:
 
 REGIONS = one_of('box', 'exact')
 NORM, DTYPE = one_of('batch', 'group'), one_of('float32', 'bfloat16')
-NULLS = ('image_permutation', 'circular_shift')
 RULES: dict[str, Rule] = {
     'data.image_size': (lambda v: v >= 16, '16 or more'),
     'data.order': one_of('own', 'shared'),
@@ -60,7 +59,12 @@ RULES: dict[str, Rule] = {
     'concepts.quantile': SHARE,
     'concepts.count_quantile': SHARE,
     'concepts.rounds': (lambda v: v >= 2, '2 or more'),
-    'concepts.null': one_of(*NULLS),
+    'concepts.greedy_steps': NOT_NEGATIVE,
+    'concepts.carrying_share': SHARE,
+    'concepts.probe_folds': (lambda v: v >= 2, '2 or more'),
+    'concepts.probe_controls': COUNT,
+    'concepts.tcav_directions': COUNT,
+    'concepts.logit_steps': COUNT,
     'data.folder': (bool, 'the name of a folder'),
     'data.nih_chest_xray14.validation_fraction': SHARE,
     'data.nih_chest_xray14.split': one_of('official', 'by_patient', 'chexnet'),

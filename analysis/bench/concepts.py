@@ -74,10 +74,8 @@ def make_probe():
 
     placement.use_all_cores()
     dataset, shape = make_data(), (SIZE.value, SIZE.value, 1)
-    options = (
-        {'widths': tuple(WIDTH.value * 2**s for s in range(3))} if MODEL.value == 'cnn' else {'width': WIDTH.value}
-    )
-    model = models.make(MODEL.value, CONCEPTS.value, **options)
+    width = {'widths': contestants.widths(WIDTH.value)} if MODEL.value == 'cnn' else {'width': WIDTH.value}
+    model = models.make(MODEL.value, CONCEPTS.value, **width)
     strategy = 'shard:map' if jax.default_backend() == 'cpu' else 'shard:vmap'
     place = placement.place(MEMBERS.value, strategy)
 
@@ -108,8 +106,9 @@ def make_suite(null: str | None):
     probe, quantile = make_probe(), QUANTILE.value
 
     def run() -> None:
-        surveys = explain_unit_passes.survey(probe, quantile, 1 - quantile)
-        explain_unit_passes.dissect(probe, surveys, quantile, null, NULL_ROUNDS.value if null else 0)
+        thresholds = explain_unit_passes.collect_thresholds(probe, quantile, 1 - quantile)
+        rounds = NULL_ROUNDS.value if null else 0
+        explain_unit_passes.dissect(probe, thresholds, quantile=quantile, null=null, rounds=rounds)
 
     return run
 

@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from imbalance_jax.analysis.bench.contestants import widths
+
 Norm = partial(nn.BatchNorm, momentum=0.9)
 Conv = partial(nn.Conv, use_bias=False)
 
@@ -66,7 +68,7 @@ class ResNet(nn.Module):
 def make(name: str, num_classes: int, width: int, size: int) -> nn.Module:
     """The counterpart of the suite's model of that name."""
     if name == 'cnn':
-        return CNN(num_classes, tuple(width * 2**stage for stage in range(3)))
+        return CNN(num_classes, widths(width))
     depths = (2, 2, 2, 2) if name == 'resnet18' else (3, 4, 6, 3)
     return ResNet(num_classes, width, depths, bottleneck=name == 'resnet50', imagenet=size > 64)
 
@@ -82,15 +84,15 @@ def make_round(model: nn.Module, images, labels, order, members: int) -> Callabl
         return variables, optimizer.init(variables['params'])
 
     @jax.jit
-    def step(variables, moments, rows):
+    def step(variables, opt_state, rows):
         def loss(params):
             x = (images[rows].astype(jnp.float32) / 255 - 0.5) / 0.25
             logits, updates = model.apply({**variables, 'params': params}, x, train=True, mutable=['batch_stats'])
             return optax.sigmoid_binary_cross_entropy(logits, labels[rows]).mean(), updates
 
         gradients, updates = jax.grad(loss, has_aux=True)(variables['params'])
-        changes, moments = optimizer.update(gradients, moments)
-        return {'params': optax.apply_updates(variables['params'], changes), **updates}, moments
+        changes, opt_state = optimizer.update(gradients, opt_state)
+        return {'params': optax.apply_updates(variables['params'], changes), **updates}, opt_state
 
     states = [init(jax.random.key(seed)) for seed in range(members)]
 

@@ -1,41 +1,44 @@
-"""Whether data can be trained on, before anything is compiled."""
+"""A working directory: who may write in it, and arrays, tables and lines of metrics that are whole or not there."""
 
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 
-from imbalance_jax.system import files, locks
+from imbalance_jax.system import files, layout, locks
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.processes import leads
 
 
 def check_same_data(info: dict, workdir: Path) -> None:
     """Raises ValueError if `workdir` was begun with other data: files of the source may have changed since."""
-    path = Path(workdir) / 'data.json'
+    path = Path(workdir) / layout.DATA
     if path.exists() and read_json(path)['fingerprint'] != info['fingerprint']:
         raise ValueError(f'{workdir} was begun with other data than {info["name"]} is now: take another.')
 
 
-COLUMNS = ('arm', 'loss', 'sampler', 'seed', 'class', 'split', 'method', 'metric', 'value', 'n')
+MADE_FROM = 'made_from'  # in a file of `cached_arrays`: what it was made from
 
 
-def atomic(path: Path, write: Callable) -> None:
+def atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """`files.atomic`; of several processes that work as one, only the first writes, here and elsewhere in this file."""
     if leads():
         files.atomic(path, write)
 
 
 def write_text(path: Path, text: str) -> None:
+    """The text as a file, in UTF-8."""
     atomic(path, lambda file: file.write(text.encode()))
 
 
-def write_json(path: Path, value) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """A value as a JSON file."""
     write_text(path, files.dumps(value, indent=1) + '\n')
 
 
@@ -53,24 +56,27 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f'{path} is damaged ({error}); delete it and run the same command again.') from error
 
 
-def part(path: Path, source: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def cached_arrays(path: Path, source: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """The arrays of `path`, or what `make` gives, kept there: work is done once, unless `source` has changed since.
 
-    A damaged `path` is made again.
+    The file also holds the checksum of `source`, MADE_FROM, which is not among the arrays returned. A damaged `path` is
+    made again.
     """
     stamp = np.int64(zlib.crc32(Path(source).read_bytes()))
     try:
-        kept = read_arrays(path)
-        if kept.get('made_from') == stamp:
-            return kept
+        arrays = read_arrays(path)
+        if arrays.pop(MADE_FROM, None) == stamp:
+            return arrays
     except (FileNotFoundError, ValueError):
         pass
-    write_arrays(path, **make(), made_from=stamp)
-    return read_arrays(path)
+    write_arrays(path, **{**make(), MADE_FROM: np.asarray(stamp)})
+    arrays = read_arrays(path)
+    del arrays[MADE_FROM]
+    return arrays
 
 
 @contextmanager
-def lock(workdir: Path):
+def lock(workdir: Path) -> Iterator[None]:
     """Holds `workdir` for this process; ValueError, naming the other, if another process holds it.
 
     What a killed process left half-written is removed.
@@ -78,15 +84,15 @@ def lock(workdir: Path):
     if not leads():
         yield
         return
-    with locks.hold(Path(workdir) / '.lock', str(workdir)):
-        for left in Path(workdir).rglob(f'.*{files.UNFINISHED}'):
-            left.unlink()
+    with locks.acquire(Path(workdir) / layout.LOCK, str(workdir)):
+        for unfinished in Path(workdir).rglob(f'.*{files.UNFINISHED}'):
+            unfinished.unlink()
         yield
 
 
 def claim(workdir: Path, config: dict) -> None:
     """Makes `workdir` the place of this config, or raises ValueError naming the fields in which its config differs."""
-    path = Path(workdir) / 'config.json'
+    path = Path(workdir) / layout.CONFIG
     if not path.exists():
         write_json(path, config)
     elif changed := files.differences(read_json(path), config):
@@ -98,13 +104,13 @@ def append_metrics(workdir: Path, rows: Iterable[dict]) -> None:
     """Adds lines to metrics.jsonl."""
     if not leads():
         return
-    with open(Path(workdir) / 'metrics.jsonl', 'a') as file:
+    with open(Path(workdir) / layout.METRICS, 'a') as file:
         file.writelines(json.dumps(row) + '\n' for row in rows)
 
 
 def rewind_metrics(workdir: Path, epochs: int, members: set[tuple[str, int]]) -> None:
     """Drops what metrics.jsonl says of `members` (arm, seed) after `epochs` finished epochs: they will say it again."""
-    path = Path(workdir) / 'metrics.jsonl'
+    path = Path(workdir) / layout.METRICS
     if path.exists():
         whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith('\n')]
         rows = [json.loads(line) for line in whole]
@@ -112,17 +118,12 @@ def rewind_metrics(workdir: Path, epochs: int, members: set[tuple[str, int]]) ->
         write_text(path, ''.join(line for line, keep in zip(whole, kept, strict=True) if keep))
 
 
-def write_table(workdir: Path, name: str, rows: Iterable[dict], extra: tuple[str, ...] = ()) -> None:
-    """results/<name>.csv and .parquet with the columns `COLUMNS` and then `extra`; absent fields stay empty.
-
-    The CSV holds every digit of a value, so both files say the same.
-    """
-    table = pd.DataFrame(list(rows), columns=[*COLUMNS, *extra])
-    table = table.astype({'seed': 'string', 'value': 'float64', 'n': 'Int64'})
-    folder = Path(workdir) / 'results'
-    atomic(folder / f'{name}.parquet', lambda file: table.to_parquet(file, index=False))
-    write_text(folder / f'{name}.csv', table.to_csv(index=False))
+def write_frame(workdir: Path, name: str, table: pd.DataFrame) -> None:
+    """results/<name>.csv and .parquet. The CSV holds every digit of a value, so both files say the same."""
+    atomic(layout.table(workdir, name), lambda file: table.to_parquet(file, index=False))
+    write_text(layout.table(workdir, name, 'csv'), table.to_csv(index=False))
 
 
 def read_table(workdir: Path, name: str) -> pd.DataFrame:
-    return pd.read_parquet(Path(workdir) / 'results' / f'{name}.parquet')
+    """results/<name>.parquet; FileNotFoundError where there is none."""
+    return pd.read_parquet(layout.table(workdir, name))

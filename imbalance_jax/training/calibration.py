@@ -14,10 +14,11 @@ import scipy.special
 from imbalance_jax.data.arrays import Arrays
 from imbalance_jax.data.samplers import SAMPLERS
 from imbalance_jax.losses.counts import ratio
+from imbalance_jax.losses.loss import Loss
 from imbalance_jax.training.members import distinct
 
 
-def probabilities(logits) -> np.ndarray:
+def probabilities(logits: np.ndarray) -> np.ndarray:
     """The sigmoid in float64."""
     return scipy.special.expit(np.float64(logits))
 
@@ -38,8 +39,8 @@ def prior_shifts(members: Sequence[dict], arrays: Arrays) -> np.ndarray:
     return np.stack([np.log(moved[row['sampler']]) for row in members])
 
 
-def corrected(members: Sequence[dict], losses: Sequence, arrays: Arrays, logits: np.ndarray) -> np.ndarray:
-    """Logits [P,N,K] under the prior of the training set. losses: one an arm; arrays: the training split."""
+def corrected(members: Sequence[dict], losses: Sequence[Loss], arrays: Arrays, logits: np.ndarray) -> np.ndarray:
+    """Logits [P,N,K] under the prior of the training set. losses: one per arm; arrays: the training split."""
     arms = distinct(members, 'arm')
-    read = [losses[arms.index(row['arm'])].corrected(logits[row['member']]) for row in members]
-    return np.stack(read) - prior_shifts(members, arrays)[:, None]
+    under_prior = [losses[arms.index(row['arm'])].corrected(logits[row['member']]) for row in members]
+    return np.stack(under_prior) - prior_shifts(members, arrays)[:, None]

@@ -21,7 +21,12 @@ SMALL = 4096  # bytes that a file takes beside what is in it
 def _checksums(tree: Any) -> dict[str, int]:
     """crc32 of every leaf's bytes by its path: Orbax itself restores a flipped bit without a word."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path): zlib.crc32(np.ascontiguousarray(leaf)) for path, leaf in leaves}
+    return {jax.tree_util.keystr(path): zlib.crc32(memoryview(_bytes(leaf))) for path, leaf in leaves}
+
+
+def _bytes(leaf: Any) -> Any:
+    """An array as its bytes; types that NumPy does not know, such as bfloat16, are none of Python's buffers."""
+    return np.ascontiguousarray(leaf).view(np.uint8)
 
 
 def _open(folder: Path) -> ocp.training.Checkpointer:
@@ -31,6 +36,13 @@ def _open(folder: Path) -> ocp.training.Checkpointer:
     return ocp.training.Checkpointer(
         Path(folder).absolute(), save_decision_policy=always, preservation_policy=policy, cleanup_tmp_directories=True
     )
+
+
+def _loading(partial: bool) -> ocp.Context:
+    """How checkpoints are read inside of this context."""
+    context = ocp.Context()
+    context.pytree.loading.partial_load = partial
+    return context
 
 
 def save(folder: Path, step: int, tree: Any) -> None:
@@ -54,9 +66,9 @@ def save(folder: Path, step: int, tree: Any) -> None:
 
 def _save(folder: Path, step: int, tree: Any) -> None:
     with _open(folder) as checkpointer:
-        for found in list(checkpointer.checkpoints):
-            if found.step >= step:
-                checkpointer.delete(found.step)
+        for saved in list(checkpointer.checkpoints):
+            if saved.step >= step:
+                checkpointer.delete(saved.step)
         if not checkpointer.save(step, tree, custom_metadata={'crc32': _checksums(tree)}):
             raise OSError('Orbax did not say why')
 
@@ -71,27 +83,28 @@ def _require_room(folder: Path, step: int, tree: Any) -> None:
         raise OSError(errno.ENOSPC, f'{text} {free / 2**20:,.1f} MiB', str(folder))
 
 
-def restore(folder: Path, template: Any) -> tuple[int, Any] | None:
+def restore(folder: Path, template: Any, *, partial: bool = False) -> tuple[int, Any] | None:
     """The newest step that verifies, as NumPy arrays, or None where there is no checkpoint.
 
-    template: a tree of arrays or `jax.ShapeDtypeStruct`. Damaged steps are named in a warning and passed over.
+    template: a tree of arrays or `jax.ShapeDtypeStruct`; with `partial`, of some of the fields that were saved, and the
+    others are not read. Damaged steps are named in a warning and passed over.
     Raises ValueError if there are checkpoints and none of them is sound.
     """
     if not Path(folder).is_dir():
         return None
     template = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), template)
-    damage = {}
-    with _open(folder) as checkpointer:
-        for found in sorted(checkpointer.checkpoints, key=lambda found: -found.step):
+    damage: dict[int, str] = {}
+    with _loading(partial), _open(folder) as checkpointer:
+        for saved in sorted(checkpointer.checkpoints, key=lambda saved: -saved.step):
             try:
-                tree = checkpointer.load(found.step, template)
-                damaged = _changed(tree, checkpointer.metadata(found.step).custom_metadata)
+                tree = checkpointer.load(saved.step, template)
+                damaged = _changed(tree, checkpointer.metadata(saved.step).custom_metadata)
             except Exception as error:  # Orbax wraps whatever went wrong below it
                 damaged = str(error.__cause__ or error).strip().splitlines()[0]
             if not damaged:
-                return found.step, tree
-            damage[found.step] = damaged
-            logging.getLogger(__name__).warning('Checkpoint %d in %s is damaged: %s', found.step, folder, damaged)
+                return saved.step, tree
+            damage[saved.step] = damaged
+            logging.getLogger(__name__).warning('Checkpoint %d in %s is damaged: %s', saved.step, folder, damaged)
     if damage:
         raise ValueError(f'No sound checkpoint in {folder}: {damage}. Delete the folder to start again.')
     return None
