@@ -21,6 +21,10 @@ def get_config() -> ConfigDict:
         'weighted_sampling': {'loss': 'bce', 'sampler': 'weighted_sampling'},
     }
 
+    # Modules or .py files with losses, models, methods, ... of your own: imbalance_jax/README.md.
+    config.plugins = ()
+    config.plugin_folders = ()  # where they were found; filled in when the config is loaded
+
     config.data = ConfigDict()
     config.data.name = 'phantom'
     config.data.folder = 'data'  # where prepared data sets are kept

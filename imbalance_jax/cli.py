@@ -1,45 +1,20 @@
-"""The console script's verbs and flags, and errors that a user can act on. No logic."""
+"""The console script: its verbs and what each needs. No logic."""
 
+import importlib.metadata
 import sys
 import traceback
-from collections.abc import Callable
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-USAGE = """\
-usage: imbalance-jax VERB [flags]
+from imbalance_jax.system import command_line
+from imbalance_jax.system.command_line import Command, Verb
 
-one population
-  data prepare   make the config's data set ready and keep it under config.data.folder
-  data inspect   the same, then say what is in it: splits, class counts, boxes, files left out
-  train          train the config's population into --workdir; run again to resume
-  explain        attribution, alignment and concepts of what --workdir holds
-  roar           its reference arm, trained anew without the pixels that each method calls important
-  report         WORKDIR/report.html: what --workdir, or the folder named, holds
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
 
-a sweep: many populations, from a config with get_hyper(hyper)
-  plan           write --out, one line a population; say what is new since it was written last
-  work           train, explain and report the populations of --plan that are not done, or one, or a share of them
-  status         how the populations of --plan stand; exit status 0 all done, 1 one failed, 75 not all done
-  collect        the tables of all populations of --plan as one, and a report over the sweep
-
-flags
-  --config=FILE            a config file, such as configs/quickstart.py
-  --config.FIELD=VALUE     override one of its fields, such as --config.train.epochs=3
-  --workdir=FOLDER         where train and explain keep everything
-  --profile                train: trace a few steps into WORKDIR/profile, and print the costliest operations
-  --out=FILE.jsonl         plan: the plan; its populations live beside it, in the folder FILE
-  --plan=FILE.jsonl        work, status, collect: the plan
-  --job=NUMBER|ID          work: this population only
-  --shard=I/N              work: every N-th population, from number I (of 0 to N - 1)
-  --grace=SECONDS          leave so long after a signal, or when what is being saved is whole (8; 0 for no limit)
-  --watch                  status: again and again, until no population is at work
-  --mixed                  collect: also what different versions of the software made
-  --traceback              with an error, show where it happened
-
-exit status: 0 done, 1 failed, 2 wrong input, 75 stopped by a signal with all saved (run the same command again)
-"""
+    from imbalance_jax.config.file import ConfigFile
+    from imbalance_jax.sweep.plan import Job
 
 
 class Outside(NamedTuple):
@@ -49,29 +24,41 @@ class Outside(NamedTuple):
     populations; program: the command line of this console script.
     """
 
-    base: Callable
+    base: Callable[[], 'ConfigDict']
     report: Callable[[Path], Path]
-    sweep_report: Callable[[list], Path]
+    sweep_report: Callable[[list['Job']], Path]
     program: list[str]
 
 
-TEXTS = {
-    'workdir': 'where train and explain keep everything',
-    'out': 'where plan writes to',
-    'plan': 'what plan wrote',
-    'job': 'a number or id of a population',
-    'shard': 'i/n: every n-th population',
+FLAGS: dict[str, dict[str, Any]] = {
+    'config': {'metavar': 'FILE', 'help': 'a config file, such as configs/quickstart.py, or FILE:ARGUMENT'},
+    'workdir': {'metavar': 'FOLDER', 'help': 'where train, explain and report keep everything'},
+    'profile': {'action': 'store_true', 'help': 'trace a few steps into WORKDIR/profile, and print the costliest'},
+    'out': {'metavar': 'FILE.jsonl', 'help': 'the plan to write; its populations live beside it, in the folder FILE'},
+    'plan': {'metavar': 'FILE.jsonl', 'help': 'what plan wrote'},
+    'job': {'metavar': 'NUMBER|ID', 'help': 'this population only'},
+    'shard': {'metavar': 'I/N', 'help': 'every N-th population, from number I (of 0 to N - 1)'},
+    'grace': {
+        'metavar': 'SECONDS',
+        'type': float,
+        'default': 8.0,
+        'help': 'leave so long after a signal, or when what is being saved is whole (8; 0 for no limit)',
+    },
+    'watch': {'action': 'store_true', 'help': 'again and again, until no population is at work'},
+    'mixed': {'action': 'store_true', 'help': 'also what different versions of the software made'},
+    'traceback': {'action': 'store_true', 'help': 'with an error, show where it happened'},
 }
+EXIT = (
+    'exit status: 0 done, 1 failed, 2 wrong input, 75 stopped by a signal with all saved: give the same command again'
+)
+GROUPS = {'one population': 'data prepare', 'a sweep: many populations, from a config with get_hyper(hyper)': 'plan'}
 
 
 def main(outside: Outside) -> None:
     """Runs the verb of the command line and leaves with its exit status."""
     arguments = sys.argv[1:]
-    if not arguments or {'-h', '--help', 'help', '--helpfull'} & set(arguments):
-        print(USAGE, end='')
-        sys.exit(0 if arguments else 2)
     try:
-        sys.exit(_run(sys.argv, outside))
+        sys.exit(run(arguments, outside))
     except KeyboardInterrupt:
         sys.exit(130)
     except (ValueError, OSError, FloatingPointError) as error:
@@ -81,185 +68,197 @@ def main(outside: Outside) -> None:
         sys.exit(2 if isinstance(error, (ValueError, FileNotFoundError)) else 1)
 
 
-def _run(argv: list[str], outside: Outside) -> int | None:
-    from absl import flags
-    from ml_collections import config_flags
-
-    from imbalance_jax.names import lookup
-
-    config_flags.DEFINE_config_file('config', lock_config=True)
-    flags.DEFINE_bool('profile', False, 'trace a few training steps')
-    for name, meaning in TEXTS.items():
-        flags.DEFINE_string(name, None, meaning)
-    flags.DEFINE_float('grace', 8.0, 'seconds to leave in after a signal')
-    flags.DEFINE_bool('watch', False, 'show again and again')
-    flags.DEFINE_bool('mixed', False, 'collect results of different versions')
-    flags.DEFINE_bool('traceback', False, 'with an error, show where it happened')
-    try:
-        with _no_bytecode():
-            words = flags.FLAGS(argv)[1:]
-    except (AttributeError, KeyError, TypeError, SyntaxError, flags.Error) as error:
-        _check_overrides(argv, outside)
-        raise ValueError(' '.join(str(error).split())) from error
-    if words[:1] == ['report'] and len(words) == 2 and not flags.FLAGS.workdir:
-        flags.FLAGS.workdir = words.pop()
-    said = ' '.join(words)
-    begun = {verb: run for verb, run in VERBS.items() if said and verb.startswith(f'{said} ')}
-    return lookup(begun or VERBS, said, 'verb')(flags.FLAGS, outside)
+def run(arguments: list[str], outside: Outside) -> int | None:
+    """Does what a command line asks for and returns its exit status; ValueError for one that makes no sense."""
+    if not arguments or arguments[0] in ('-h', '--help', 'help'):
+        print(f'{command_line.usage(VERBS, GROUPS)}\n\n{EXIT}')
+        return 0 if arguments else 2
+    if arguments[0] == '--version':
+        print(f'imbalance-jax {importlib.metadata.version("imbalance-jax")}')
+        return 0
+    name, rest = command_line.split_verb(arguments, VERBS)
+    verb = VERBS[name]
+    return verb.run(command_line.parse(name, rest, verb, flags=FLAGS, note=EXIT), outside)
 
 
-@contextmanager
-def _no_bytecode():
-    """A config file leaves none: one that is edited within the second would be taken for what it was."""
-    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
-    try:
-        yield
-    finally:
-        sys.dont_write_bytecode = before
+def _load_config(command: Command, outside: Outside) -> 'ConfigFile':
+    """The config file of --config, its plugins loaded, its overrides applied, its fields checked."""
+    from imbalance_jax.config import file, overrides
 
-
-def _check_overrides(argv: list[str], outside: Outside) -> None:
-    """Raises ValueError with the nearest known field for an override of one that no config has."""
-    from imbalance_jax.names import lookup
-    from imbalance_jax.system.files import flatten
-
-    known = flatten(outside.base().to_dict())
-    for argument in argv:
-        name = argument.removeprefix('--config.').partition('=')[0]
-        if argument.startswith('--config.arms.'):
-            raise ValueError(f'{name}: what an arm does not say yet is set in the config file, not by a flag.')
-        if argument.startswith('--config.'):
-            lookup(known, name, 'config field')
-
-
-def _config(flags, outside: Outside):
-    try:
-        with _no_bytecode():
-            config = flags.config
-        fields_of_file = config and config.to_dict()  # a file that cannot be read is an error at its first use only
-    except OSError as error:
-        raise ValueError(f'--config could not be read: {str(error).strip().splitlines()[-1].strip()}') from error
-    if fields_of_file is None:
+    if not command.flags.config:
         raise ValueError('--config is missing; give a config file, such as --config=configs/quickstart.py.')
+    loaded, texts = file.load(command.flags.config), dict(command.overrides)
+    config = loaded.config
+    if 'plugins' in texts:  # before all others, which may be options of what they bring
+        overrides.apply_texts(config, {'plugins': texts.pop('plugins')})
+    folders = _load_plugins(config, (Path.cwd(), loaded.path.absolute().parent))
+    with config.unlocked():
+        config.plugin_folders = folders
+    overrides.apply_texts(config, texts, _options)
+    _check(config, outside)
+    return loaded
+
+
+def _check(config: 'ConfigDict', outside: Outside) -> None:
     from imbalance_jax import config as fields
 
-    fields.check(config, outside.base())
-    return config
+    base = outside.base()
+    if config.get('plugins'):
+        from imbalance_jax.explain import run
+        from imbalance_jax.training import plugins
+
+        plugins.add_defaults(base, run.STAGES)
+    fields.check(config, base, _options)
 
 
-def _checked(plain: dict, outside: Outside):
-    """The config of a population that was plain data, checked like one of a file."""
+def _options(kind: str, name: str, block: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`plugins.options`, imported when it is asked only: that takes seconds."""
+    from imbalance_jax.training import plugins
+
+    return plugins.options(kind, name, block)
+
+
+def _load_plugins(config: 'ConfigDict', folders: tuple[Path, ...]) -> tuple[str, ...]:
+    """Loads what config.plugins names, adds the defaults of its stages, and says where it was found."""
+    if not config.get('plugins'):
+        return ()
+    from imbalance_jax.explain import run
+    from imbalance_jax.training import plugins
+
+    found_in = plugins.load(config.plugins, folders, run.STAGES)
+    plugins.add_defaults(config, run.STAGES)
+    return found_in
+
+
+def _read_config(plain: dict[str, Any]) -> 'ConfigDict':
+    """A config that a plan or a working directory has kept, its plugins loaded."""
     from ml_collections import ConfigDict
 
-    from imbalance_jax import config as fields
-
     config = ConfigDict(plain)
-    fields.check(config, outside.base())
+    _load_plugins(config, (*map(Path, config.get('plugin_folders', ())), Path.cwd()))
     return config
 
 
-def _workdir(flags) -> Path:
-    if not flags.workdir:
+def _workdir(command: Command) -> Path:
+    if not command.flags.workdir:
         raise ValueError('--workdir is missing; give a folder, such as --workdir=runs/quickstart.')
-    return Path(flags.workdir)
+    return Path(command.flags.workdir)
 
 
-def _prepare(flags, outside: Outside) -> None:
-    config = _config(flags, outside)
+def _trained(command: Command) -> Path:
+    """The working directory, the plugins of its config loaded."""
+    from imbalance_jax.system.files import read_json
+
+    workdir = _workdir(command)
+    if (workdir / 'config.json').exists():
+        _read_config(read_json(workdir / 'config.json'))
+    return workdir
+
+
+def _prepare(command: Command, outside: Outside) -> None:
+    config = _load_config(command, outside).config
     from imbalance_jax.training import build
 
     build.load_dataset(config)
 
 
-def _inspect(flags, outside: Outside) -> None:
-    config = _config(flags, outside)
+def _inspect(command: Command, outside: Outside) -> None:
+    config = _load_config(command, outside).config
     from imbalance_jax.results import data
     from imbalance_jax.training import build
 
     print(data.describe(build.load_dataset(config)))
 
 
-def _train(flags, outside: Outside) -> None:
-    config, workdir = _config(flags, outside), _workdir(flags)
+def _train(command: Command, outside: Outside) -> None:
+    config, workdir = _load_config(command, outside).config, _workdir(command)
     from imbalance_jax.system import signals
     from imbalance_jax.training import run
 
-    signals.leave_when_asked(flags.grace)
-    run.run(config, workdir, flags.profile)
+    signals.leave_when_asked(command.flags.grace)
+    run.run(config, workdir, command.flags.profile)
 
 
-def _explain(flags, _) -> None:
-    workdir = _workdir(flags)
+def _explain(command: Command, _: Outside) -> None:
+    workdir = _trained(command)
     from imbalance_jax.explain import run
     from imbalance_jax.system import signals
 
-    signals.leave_when_asked(flags.grace)
+    signals.leave_when_asked(command.flags.grace)
     run.run(workdir)
 
 
-def _roar(flags, _) -> None:
-    workdir = _workdir(flags)
+def _roar(command: Command, _: Outside) -> None:
+    workdir = _trained(command)
     from imbalance_jax.explain import roar
 
     roar.run(workdir)
 
 
-def _report(flags, outside: Outside) -> None:
-    print(outside.report(_workdir(flags)))
+def _report(command: Command, outside: Outside) -> None:
+    print(outside.report(_trained(command)))
 
 
-def _plan(flags, outside: Outside) -> None:
-    config = _config(flags, outside)
-    from ml_collections import config_flags
-
+def _plan(command: Command, outside: Outside) -> None:
     from imbalance_jax.sweep import cli
 
-    path = config_flags.get_config_filename(flags['config']).partition(':')[0]  # configs/file.py:argument
-    cli.write_plan(config, path, flags.out, lambda plain: _checked(plain, outside))
+    loaded = _load_config(command, outside)
+
+    def check(plain: dict[str, Any]) -> None:
+        _check(_read_config(plain), outside)
+
+    cli.write_plan(loaded.config, loaded.get_hyper, command.flags.out, check=check, options=_options)
 
 
-def _work(flags, outside: Outside) -> int:
+def _work(command: Command, outside: Outside) -> int:
     from imbalance_jax.sweep import cli
     from imbalance_jax.system import cluster
 
-    def train(job) -> None:
+    def train(job: 'Job') -> None:
+        config = _read_config(job.config)
+        _check(config, outside)
         from imbalance_jax.training import run
 
-        run.run(_checked(job.config, outside), job.workdir)
+        run.run(config, job.workdir)
 
-    def explain(job) -> None:
+    def explain(job: 'Job') -> None:
         from imbalance_jax.explain import run
 
         run.run(job.workdir)
 
-    def report(job) -> None:
+    def report(job: 'Job') -> None:
         if cluster.leads():
             outside.report(job.workdir)
 
-    return cli.work(flags, outside.program, {'train': train, 'explain': explain, 'report': report})
+    return cli.work(command.flags, outside.program, {'train': train, 'explain': explain, 'report': report})
 
 
-def _status(flags, _) -> int:
+def _status(command: Command, _: Outside) -> int:
     from imbalance_jax.sweep import cli
 
-    return cli.status(flags)
+    return cli.status(command.flags)
 
 
-def _collect(flags, outside: Outside) -> int:
+def _collect(command: Command, outside: Outside) -> int:
     from imbalance_jax.sweep import cli
 
-    return cli.collect_tables(flags, outside.sweep_report)
+    return cli.collect_tables(command.flags, outside.sweep_report)
 
 
+CONFIG, WORKDIR, PLAN = ('config', 'traceback'), ('workdir', 'traceback'), ('plan', 'job', 'shard', 'traceback')
 VERBS = {
-    'data prepare': _prepare,
-    'data inspect': _inspect,
-    'train': _train,
-    'explain': _explain,
-    'roar': _roar,
-    'report': _report,
-    'plan': _plan,
-    'work': _work,
-    'status': _status,
-    'collect': _collect,
+    'data prepare': Verb(
+        _prepare, 'make the data set of the config ready and keep it under config.data.folder', CONFIG
+    ),
+    'data inspect': Verb(
+        _inspect, 'the same, then say what is in it: splits, counts, boxes, what was left out', CONFIG
+    ),
+    'train': Verb(_train, 'train the population of the config', ('workdir', 'profile', 'grace', *CONFIG)),
+    'explain': Verb(_explain, 'attribution, alignment and concepts of what was trained', ('grace', *WORKDIR)),
+    'roar': Verb(_roar, 'train the reference arm anew without the pixels that each method calls important', WORKDIR),
+    'report': Verb(_report, 'write WORKDIR/report.html', WORKDIR, ('workdir', 'WORKDIR')),
+    'plan': Verb(_plan, 'write a plan, one line per population, and say what is new in it', ('out', *CONFIG)),
+    'work': Verb(_work, 'train, explain and report the populations that are not done', ('grace', *PLAN)),
+    'status': Verb(_status, 'how the populations stand; status 0 all done, 1 one failed, 75 else', ('watch', *PLAN)),
+    'collect': Verb(_collect, 'the tables of all populations as one, and a report over them', ('mixed', *PLAN)),
 }

@@ -15,7 +15,9 @@ from imbalance_jax.system import processes
 from imbalance_jax.system.provenance import stage
 from imbalance_jax.system.workdir import lock, read_table, write_table
 from imbalance_jax.training import run as training_run
-from imbalance_jax.training.trained import SPLIT, Trained, check_trained, load
+from imbalance_jax.training.trained import SPLIT, Stage, Trained, check_trained, load
+
+STAGES: dict[str, Stage] = {}
 
 
 def run(workdir: Path) -> None:

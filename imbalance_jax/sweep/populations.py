@@ -8,19 +8,23 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import Any
 
 from ml_collections import ConfigDict
 
-from imbalance_jax.names import lookup
+from imbalance_jax.config import overrides
+from imbalance_jax.config.fields import OptionsOf
 from imbalance_jax.system.files import dumps, flatten
 
 RATES = ('learning_rate', 'weight_decay')
 NUMBERS = ('arms', 'seeds', *(f'train.{rate}' for rate in RATES))
 
 
-def populations(config: ConfigDict, points: Iterable[dict]) -> list[dict]:
+def populations(
+    config: ConfigDict, points: Iterable[Mapping[str, Any]], options: OptionsOf | None = None
+) -> list[dict]:
     """The configs, as plain data, of the populations that cover every point of a sweep, in the order of the points.
 
     Points that differ by numbers only are one population. An arm that several of them give different numbers becomes
@@ -30,25 +34,16 @@ def populations(config: ConfigDict, points: Iterable[dict]) -> list[dict]:
     """
     groups: dict[str, list[dict]] = {}
     for point in points:
-        plain = _plain(override(config, point))
+        plain = _plain(override(config, point, options))
         fixed = {name: value for name, value in flatten(plain).items() if not _is_number(name)}
         groups.setdefault(dumps(fixed), []).append(plain)
     return [population for group in groups.values() for population in _join(group)]
 
 
-def override(config: ConfigDict, point: dict) -> ConfigDict:
+def override(config: ConfigDict, point: Mapping[str, Any], options: OptionsOf | None = None) -> ConfigDict:
     """A copy of `config` with the fields of a point; their names may begin with `config.`."""
     changed = copy.deepcopy(config)
-    known = {**flatten(changed.to_dict()), 'arms': None}
-    for name, value in point.items():
-        name = name.removeprefix('config.')
-        block = name.rpartition('.')[0]
-        if name.startswith('arms'):
-            if block.startswith('arms.'):
-                lookup(changed.arms, block.removeprefix('arms.'), 'arm')
-        elif not _is_block(changed, block) or name not in known:
-            lookup(known, name, 'config field')
-        _set(changed, name, value)
+    overrides.apply_point(changed, point, options)
     return changed
 
 
@@ -63,32 +58,6 @@ def differing(configs: list[dict]) -> list[dict]:
     names = sorted(set().union(*flat))
     names = [name for name in names if len({dumps(one.get(name)) for one in flat}) > 1]
     return [{name: one.get(name) for name in names} for one in flat]
-
-
-def _set(config: ConfigDict, name: str, value) -> None:
-    *blocks, last = name.split('.')
-    place = config
-    for block in blocks:
-        place = place[block]
-    try:
-        with config.unlocked():
-            place[last] = value
-    except (TypeError, ValueError) as error:
-        kind = type(place[last]).__name__
-        raise ValueError(f'config.{name} is {value!r}, a {type(value).__name__}; it must be a {kind}.') from error
-
-
-def _is_block(config: ConfigDict, name: str) -> bool:
-    try:
-        return isinstance(config if not name else _get(config, name), ConfigDict)
-    except KeyError:
-        return False
-
-
-def _get(config: ConfigDict, name: str):
-    for part in name.split('.'):
-        config = config[part]
-    return config
 
 
 def _is_number(name: str) -> bool:

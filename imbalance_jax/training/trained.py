@@ -4,7 +4,7 @@ Every part leaves one file in `explain/` when it is done, so that interrupted wo
 tables in `results/` are made from those files alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,6 +56,16 @@ class Trained(NamedTuple):
     def layer_of(self) -> Callable[[str], str]:
         """Resolves a layer's name, '' being the last stage; ValueError for a layer that the model does not have."""
         return partial(activations.last_stage, self.model, self.one, self.image_shape)
+
+
+class Stage(NamedTuple):
+    """A question to a trained population: what explain runs, and what comes along with it."""
+
+    run: Callable[[Trained, Path], None]
+    check: Callable[..., None] | None = None
+    defaults: Mapping[str, Any] = {}
+    tables: tuple[str, ...] = ()
+    section: str = ''
 
 
 def check_trained(workdir: Path) -> None:
