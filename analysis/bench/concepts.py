@@ -108,7 +108,7 @@ def make_suite(null: str | None):
     probe, quantile = make_probe(), QUANTILE.value
 
     def run() -> None:
-        surveys = explain_unit_passes.survey(probe, quantile, 1 - quantile)
+        surveys = explain_unit_passes.collect_thresholds(probe, quantile, 1 - quantile)
         explain_unit_passes.dissect(probe, surveys, quantile, null, NULL_ROUNDS.value if null else 0)
 
     return run

@@ -61,7 +61,7 @@ def contestant(arms: dict, seeds: tuple):
     steps = train.make_train_steps(step, data_batches.make_batch(0.5, 0.25, data_batches.Augmentation()))
     place = placement.place(len(rows), 'shard:map')
     members = place.members(training_members.numbers(rows, True))
-    state = place.map(train.make_init(model, functions, images.shape[1:]))(members)
+    state = place.map(train.make_init(train.make_network_init(model, images.shape[1:]), functions))(members)
     order = place.members(np.broadcast_to(order, (len(rows), *order.shape)))
     arrays = place.shared(data_arrays.Arrays(images, labels, np.ones_like(labels)))
     bounds = [np.int32(0), np.int32(0), np.int32(STEPS.value)]

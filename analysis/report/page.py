@@ -26,6 +26,7 @@ from imbalance_jax.analysis.report import (
 )
 from imbalance_jax.analysis.report.study import EXPLAIN, Study
 from imbalance_jax.analysis.report.style import HEAT_STOPS, Look, looks
+from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import write_text
 
 GALLERIES = ('grad_cam', 'saliency')  # methods whose maps are shown, the first two that there are if these are not
@@ -53,7 +54,7 @@ def main() -> None:
 def write(workdir: Path) -> Path:
     """Makes WORKDIR/report.html and returns its path. Equal files give an equal report, byte for byte."""
     found = study.load(workdir)
-    path = found.folder / 'report.html'
+    path = found.folder / layout.REPORT
     write_text(path, render(found))
     failures.write(found)
     return path
@@ -64,7 +65,7 @@ def render(found: Study) -> str:
     look = looks(found.arms)
     units = encoded.section(found, look)
     return pages.render(
-        'report.html',
+        layout.REPORT,
         study=found,
         look=look,
         findings=[*findings.findings(found), *encoded.findings(units)],
@@ -203,7 +204,7 @@ def beyond_section(found: Study, look: dict[str, Look]) -> dict:
 
 
 def provenance_section(found: Study) -> dict:
-    text = (found.folder / 'config.json').read_bytes()
+    text = (found.folder / layout.CONFIG).read_bytes()
     return {
         'sha256': hashlib.sha256(text).hexdigest(),
         'config': json.dumps(found.config, indent=1, sort_keys=True, ensure_ascii=False),

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imbalance_jax.results import rows as tables
+from imbalance_jax.system import layout
 from imbalance_jax.system import workdir as writer
 
 ALL, MACRO, TEST, MEMBER = tables.ALL, 'macro', 'test', 'member'
@@ -106,7 +107,7 @@ class Study(NamedTuple):
 
     def arrays(self, name: str) -> dict[str, np.ndarray] | None:
         """explain/<name>.npz, None if it is not there."""
-        path = self.folder / 'explain' / f'{name}.npz'
+        path = layout.explained(self.folder, name)
         return read(path, writer.read_arrays) if path.exists() else None
 
 
@@ -116,25 +117,25 @@ def load(folder: Path) -> Study:
     Raises FileNotFoundError naming the first missing file and the command that makes it, ValueError for a damaged file.
     """
     folder = Path(folder)
-    names = ('config', 'members', 'data', 'provenance')
-    config, members, info, provenance = (needed(folder / f'{name}.json', writer.read_json) for name in names)
+    names = (layout.CONFIG, layout.MEMBERS, layout.DATA, layout.PROVENANCE)
+    config, members, info, provenance = (needed(folder / name, writer.read_json) for name in names)
     return Study(
         folder=folder,
         config=config,
         members=members,
         info=info,
         provenance=provenance,
-        lines=needed(folder / 'metrics.jsonl', read_lines),
-        sheet=needed(folder / 'contact_sheet.npz', writer.read_arrays),
-        data=needed(folder / 'results' / 'data.parquet', read_values),
-        performance=needed(folder / 'results' / 'performance.parquet', read_values),
-        alignment=optional(folder / 'results' / 'alignment.parquet', read_values),
-        concepts=optional(folder / 'results' / 'concepts.parquet', read_values),
-        audit=optional(folder / 'results' / 'audit.parquet', read_values),
-        faithfulness=optional(folder / 'results' / 'faithfulness.parquet', read_values),
-        shortcut=optional(folder / 'results' / 'shortcut.parquet', read_values),
-        seeds=optional(folder / 'results' / 'seeds.parquet', read_values),
-        roar=optional(folder / 'results' / 'roar.parquet', read_values),
+        lines=needed(folder / layout.METRICS, read_lines),
+        sheet=needed(folder / layout.CONTACT_SHEET, writer.read_arrays),
+        data=needed(layout.table(folder, 'data'), read_values),
+        performance=needed(layout.table(folder, 'performance'), read_values),
+        alignment=optional(layout.table(folder, 'alignment'), read_values),
+        concepts=optional(layout.table(folder, 'concepts'), read_values),
+        audit=optional(layout.table(folder, 'audit'), read_values),
+        faithfulness=optional(layout.table(folder, 'faithfulness'), read_values),
+        shortcut=optional(layout.table(folder, 'shortcut'), read_values),
+        seeds=optional(layout.table(folder, 'seeds'), read_values),
+        roar=optional(layout.table(folder, 'roar'), read_values),
     )
 
 
@@ -156,7 +157,7 @@ def read_lines(path: Path) -> list[dict]:
 def needed(path: Path, reader: Callable[[Path], Any]):
     """What `reader` makes of a file that training leaves."""
     if not path.exists():
-        folder = path.parent.parent if path.parent.name == 'results' else path.parent
+        folder = path.parent.parent if path.parent.name == layout.RESULTS else path.parent
         raise FileNotFoundError(f'{path} is missing: training is not finished. Make it with: {TRAIN.format(folder)}')
     return read(path, reader)
 

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from imbalance_jax.analysis.report.style import number
+from imbalance_jax.system import layout
 from imbalance_jax.system import workdir as writer
 
 
@@ -22,7 +23,7 @@ class Encoded(NamedTuple):
 
 def load(folder: Path) -> Encoded:
     names = ('units', 'layers', 'kinship', 'beyond_seeds', 'directions')
-    paths = [folder / 'results' / f'{name}.parquet' for name in names]
+    paths = [layout.table(folder, name) for name in names]
     return Encoded(*(writer.read_table(folder, path.stem) if path.exists() else None for path in paths))
 
 

@@ -11,6 +11,7 @@ from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import RC, Panel, capital, figure, label, looks, panel, short
 from imbalance_jax.analysis.report.tables import Cell, Table, over_seeds
 from imbalance_jax.sweep.plan import Job
+from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import write_text
 
 RANKING = ('auroc', 'average_precision')
@@ -20,7 +21,7 @@ FRONT = 4  # fields that are shown before the numbers
 
 def write(jobs: list[Job]) -> Path:
     """Makes PLAN/report.html of finished populations and returns its path. Equal files give an equal report."""
-    path = jobs[0].folder / 'report.html'
+    path = jobs[0].folder / layout.REPORT
     write_text(path, render(jobs, [study.load(job.workdir) for job in jobs]))
     return path
 

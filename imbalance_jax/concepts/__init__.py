@@ -5,35 +5,51 @@ host, in NumPy: active pixels are few, which favours look-ups and graphs over de
 again - ablation, directions, contributions - is in JAX, for one member, and sees it as a function of its units.
 """
 
-from imbalance_jax.concepts import ablation, counting, directions, dissection, nulls, quantiles, selectivity, similarity
-from imbalance_jax.concepts import contributions as semantics
-from imbalance_jax.concepts import fates as persistence
-from imbalance_jax.concepts import multi_unit as segmentation
+from imbalance_jax.concepts import (
+    ablation,
+    contributions,
+    counting,
+    directions,
+    dissection,
+    multi_unit,
+    nulls,
+    persistence,
+    quantiles,
+    selectivity,
+    similarity,
+)
 from imbalance_jax.concepts.counting import count, regions, upsample
-from imbalance_jax.concepts.dissection import dissect, judge, tally, thresholds, top_images, unique_detectors
+from imbalance_jax.concepts.dissection import (
+    dissect,
+    overlap_counts,
+    overlap_statistics,
+    thresholds,
+    top_images,
+    unique_detectors,
+)
 from imbalance_jax.concepts.selectivity import class_selectivity, unit_auroc
 from imbalance_jax.concepts.similarity import linear_cka, match_units
 
 __all__ = [
     'ablation',
     'class_selectivity',
+    'contributions',
     'count',
     'counting',
     'directions',
     'dissect',
     'dissection',
-    'judge',
     'linear_cka',
     'match_units',
+    'multi_unit',
     'nulls',
+    'overlap_counts',
+    'overlap_statistics',
     'persistence',
     'quantiles',
     'regions',
-    'segmentation',
     'selectivity',
-    'semantics',
     'similarity',
-    'tally',
     'thresholds',
     'top_images',
     'unique_detectors',

@@ -4,11 +4,13 @@ A measure is the network with every unit u times `kept[u]`, 1 or 0, plus what st
 classes are found (AUROC). It is one pure function, so that all units, and all classes of a search, are one program.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
 
-def single(measure, units, group=0):
+def single(measure: Callable[[jax.Array], jax.Array], units: int, group: int = 0) -> jax.Array:
     """What is left without each unit [U, K] of `measure(kept [U]) -> [K]`, `group` units at a time (0: all)."""
 
     def without(unit):
@@ -17,7 +19,9 @@ def single(measure, units, group=0):
     return jax.lax.map(without, jnp.arange(units), batch_size=group or units)
 
 
-def greedy(measure, units, classes, steps):
+def greedy(
+    measure: Callable[[jax.Array, jax.Array], jax.Array], units: int, classes: int, *, steps: int
+) -> dict[str, jax.Array]:
     """Takes units away one after the other, each time the one whose loss hurts most, for each class by itself.
 
     measure: (kept [U], number of a class) -> how well that class is found
@@ -42,7 +46,7 @@ def greedy(measure, units, classes, steps):
     return {'order': order, 'left': left}
 
 
-def carrying(intact, left, share=0.5, chance=0.5):
+def carrying(intact: jax.Array, left: jax.Array, share: float = 0.5, *, chance: float = 0.5) -> jax.Array:
     """The size [K] of the smallest greedy set without which a class keeps at most `share` of what it has over chance.
 
     intact: [K]; left: [K, T] as from `greedy`. NaN where T units are too few, and where a class has nothing to lose.

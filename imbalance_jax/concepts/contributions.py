@@ -1,11 +1,15 @@
 """Which units made a logit what it is, and what these units detect."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 
-def contributions(score, activation, baseline, steps=1):
+def contributions(
+    score: Callable[[jax.Array], jax.Array], activation: jax.Array, baseline: jax.Array, *, steps: int = 1
+) -> jax.Array:
     """How much every unit adds to each image's score, [B, U]: the path integral from the baseline to the activation.
 
     score:      activation [B, ..., U] -> [B], the rest of the network and one logit
@@ -24,7 +28,7 @@ def contributions(score, activation, baseline, steps=1):
     return added.sum(tuple(range(1, added.ndim - 1)))
 
 
-def by_concept(added, best_concept, finding, concepts):
+def by_concept(added: np.ndarray, best_concept: np.ndarray, finding: np.ndarray, *, concepts: int) -> np.ndarray:
     """What the detectors of each kind add to a logit, [B, 3]: of the image's finding, of another concept, of nothing.
 
     added: [B, U] contributions; best_concept: [U], -1 for a unit that detects nothing; finding: [B] concept numbers.
@@ -35,6 +39,6 @@ def by_concept(added, best_concept, finding, concepts):
         )
         raise ValueError(f'Shapes do not fit: {shapes}; valid are [B, U], and [U] below {concepts}.')
     best = np.broadcast_to(best_concept, np.shape(added))
-    own = best == np.asarray(finding)[:, None]
-    kinds = (own, (best >= 0) & ~own, best < 0)
+    of_finding = best == np.asarray(finding)[:, None]
+    kinds = (of_finding, (best >= 0) & ~of_finding, best < 0)
     return np.stack([np.where(kind, added, 0).sum(1) for kind in kinds], axis=1)

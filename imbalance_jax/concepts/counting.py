@@ -8,6 +8,7 @@ fragmentation and box area rather than selectivity; and a quantile taken over a 
 """
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 from scipy import sparse
@@ -22,7 +23,15 @@ CONVENTIONS = {
 }
 
 
-def count(features, image_size, quantile, masks=None, disjoint=True, convention='study', threshold=None):
+def count(
+    features: np.ndarray,
+    image_size: int | Sequence[int],
+    quantile: float,
+    masks: np.ndarray | None = None,
+    disjoint: bool = True,
+    convention: str = 'study',
+    threshold: np.ndarray | None = None,
+) -> np.ndarray:
     """Counts the concepts of each image over all units.
 
     `study` is the published count: active where the up-sampled map `>=` the unit's quantile, regions are 8-connected
@@ -43,11 +52,12 @@ def count(features, image_size, quantile, masks=None, disjoint=True, convention=
     quantile or convention that does not fit.
     """
     above, holes, keep_silent = lookup(CONVENTIONS, convention, 'counting convention')
-    size = (image_size, image_size) if np.ndim(image_size) == 0 else tuple(image_size)
+    height, width = (image_size, image_size) if isinstance(image_size, (int, np.integer)) else image_size
+    size = int(height), int(width)
     maps = np.ascontiguousarray(np.moveaxis(np.asarray(features, np.float32), -1, 0))
     masks = None if masks is None else np.asarray(masks, bool)
     threshold = None if threshold is None else np.asarray(threshold, np.float32)
-    _check(maps, size, quantile, masks, threshold)
+    _check(maps, size, quantile, masks=masks, threshold=threshold)
     by_class = masks is not None and masks.ndim == 4
     images, where = _places(masks, convention)
 
@@ -61,20 +71,22 @@ def count(features, image_size, quantile, masks=None, disjoint=True, convention=
         if images is not None:
             active = active[images] & where
         total += regions(active, holes) if disjoint else active.any((1, 2))
-    return _by_class(total, images, masks, convention) if by_class else total
+    if masks is None or not by_class:
+        return total
+    return _by_class(total, masks, convention)
 
 
-def _places(masks, convention):
+def _places(masks: np.ndarray | None, convention: str) -> tuple[np.ndarray | None, np.ndarray | None]:
     """Where to look: image numbers [M] and masks [M, H, W], one for each image and class that has one; None for all."""
     if masks is None or masks.ndim == 3:
         return (None, None) if masks is None else (np.arange(len(masks)), masks)
     if convention == 'study':
-        return np.arange(len(masks)), masks.any(-1)
+        return np.arange(len(masks)), np.any(masks, axis=-1)
     image, layer = np.nonzero(masks.any((1, 2)))
     return image, masks[image, :, :, layer]
 
 
-def _by_class(total, images, masks, convention):
+def _by_class(total: np.ndarray, masks: np.ndarray, convention: str) -> np.ndarray:
     """Counts [N, S] from those of `_places`; a class without a box in an image has 0."""
     present = masks.any((1, 2))
     if convention == 'study':
@@ -84,7 +96,7 @@ def _by_class(total, images, masks, convention):
     return counts
 
 
-def regions(active, holes=False):
+def regions(active: np.ndarray, holes: bool = False) -> np.ndarray:
     """Counts the 8-connected regions of each plane, with `holes` also the holes inside them.
 
     A hole is a 4-connected region of background that does not reach the border. Pixels are gathered into horizontal
@@ -108,7 +120,7 @@ def regions(active, holes=False):
     return 2 * components + edges - np.bincount(plane, minlength=planes)
 
 
-def upsample(maps, size):
+def upsample(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Enlarges maps [..., h, w] to [..., H, W], bilinear with half-pixel centres and constant beyond the outer ones.
 
     The same as PyTorch's `align_corners=False`, which goes along x first, then y; no smoothing where `size` is smaller.
@@ -118,7 +130,7 @@ def upsample(maps, size):
 
 
 @functools.cache
-def _interpolation(old, new):
+def _interpolation(old: int, new: int) -> np.ndarray:
     """The matrix [new, old] of linear interpolation between half-pixel centres."""
     centre = (np.arange(new, dtype=np.float32) + np.float32(0.5)) * np.float32(old / new) - np.float32(0.5)
     centre = np.clip(centre, 0, old - 1)
@@ -130,7 +142,7 @@ def _interpolation(old, new):
     return weight
 
 
-def _quantile(values, quantile):
+def _quantile(values: np.ndarray, quantile: float) -> np.floating:
     """The quantile of `values` [n] by linear interpolation, in float32 throughout.
 
     A pixel equal to its threshold is active under `>=`, so the last bit matters: rank and interpolation are computed
@@ -146,7 +158,7 @@ def _quantile(values, quantile):
     return low + part * (high - low) if part < 0.5 else high - (high - low) * (1 - part)
 
 
-def _largest(values, number):
+def _largest(values: np.ndarray, number: int) -> np.ndarray:
     """A copy of at least the `number` largest values: all above a bound guessed from a sample, or simply all."""
     sample = values[::37]
     rank = len(sample) - 3 * number // (2 * 37) - 16
@@ -157,7 +169,7 @@ def _largest(values, number):
     return values.copy()
 
 
-def _runs(active):
+def _runs(active: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
     """The horizontal runs of active pixels: plane, first and one past the last position, and the step to the next row.
 
     Positions count through all planes in reading order, with a blank column after each row and a blank row after each
@@ -172,7 +184,7 @@ def _runs(active):
     return row[new] // height, position[new], position[last] + 1, width + 1
 
 
-def _components(first, degree):
+def _components(first: np.ndarray, degree: np.ndarray) -> tuple[int, np.ndarray]:
     """The components of the graph that joins run `i` to the runs `first[i] ... first[i] + degree[i] - 1`."""
     runs, edges = len(first), int(degree.sum())
     offset = np.cumsum(degree)
@@ -181,7 +193,7 @@ def _components(first, degree):
     return csgraph.connected_components(graph, directed=False)
 
 
-def _check(maps, size, quantile, masks, threshold):
+def _check(maps, size, quantile, *, masks, threshold) -> None:
     if maps.ndim != 4:
         raise ValueError(f'features must be [N, h, w, U], got {maps.ndim} dimensions.')
     if not 0 < quantile < 1:

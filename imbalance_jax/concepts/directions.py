@@ -13,13 +13,13 @@ import numpy as np
 PENALTY = 1e-2  # of the ridge, in units of the standardised activations' variance
 
 
-def permutations(images, rounds, key):
+def permutations(images: int, rounds: int, key: jax.Array) -> np.ndarray:
     """Orders [R, N] in which the images' labels are exchanged for the controls."""
     chance = jax.random.uniform(key, (rounds, images))
     return np.argsort(np.asarray(chance), axis=1, kind='stable')
 
 
-def folds(patients, count, key):
+def folds(patients: np.ndarray, count: int, key: jax.Array) -> np.ndarray:
     """The fold [N] of every image, 0 .. count - 1, all images of a patient in one; folds of nearly equal patients.
 
     Raises ValueError for fewer patients than folds.
@@ -33,7 +33,9 @@ def folds(patients, count, key):
     return fold[which]
 
 
-def fit(x, targets, weight=None, penalty=PENALTY):
+def fit(
+    x: jax.Array, targets: jax.Array, weight: jax.Array | None = None, *, penalty: float = PENALTY
+) -> tuple[jax.Array, jax.Array]:
     """Ridge regression of targets [N, T] on activations [N, U], each standardised: mean [U], directions [U, T].
 
     The directions are in units of the activations, so that scores are (x - mean) @ directions. weight: [N], 0 leaves an
@@ -48,22 +50,22 @@ def fit(x, targets, weight=None, penalty=PENALTY):
     standard = (x - mean) * scale
     targets = targets - (share * targets).sum(0)
     covariance = jnp.matmul((share * standard).T, standard, precision='highest')
-    together = jnp.matmul((share * standard).T, targets, precision='highest')
-    solved = jax.scipy.linalg.solve(covariance + penalty * jnp.eye(x.shape[1]), together, assume_a='pos')
+    with_targets = jnp.matmul((share * standard).T, targets, precision='highest')
+    solved = jax.scipy.linalg.solve(covariance + penalty * jnp.eye(x.shape[1]), with_targets, assume_a='pos')
     return mean, scale[:, None] * solved
 
 
-def held_out(x, targets, fold, count, penalty=PENALTY):
+def held_out(x: jax.Array, targets: jax.Array, fold: jax.Array, *, count: int, penalty: float = PENALTY) -> jax.Array:
     """Scores [N, T] of every image by the probe that was fitted on the other folds. fold: [N] in 0 .. count - 1."""
 
     def one(number):
-        mean, directions = fit(x, targets, (fold != number).astype(x.dtype), penalty)
+        mean, directions = fit(x, targets, (fold != number).astype(x.dtype), penalty=penalty)
         return jnp.where((fold == number)[:, None], (x - mean) @ directions, 0)
 
     return jax.lax.map(one, jnp.arange(count)).sum(0)
 
 
-def tcav(slopes, directions, counted):
+def tcav(slopes: jax.Array, directions: jax.Array, counted: jax.Array) -> dict[str, jax.Array]:
     """Share of a class's images whose score rises along each direction, and the same by size of the slope.
 
     slopes: [K, M, U] gradients of every class's logit in its own images, summed over positions; directions: [U, T];
@@ -81,7 +83,7 @@ def tcav(slopes, directions, counted):
     return {'sign': sign, 'magnitude': magnitude}
 
 
-def two_sided(observed, controls, centre=0.5):
+def two_sided(observed: np.ndarray, controls: np.ndarray, centre: float = 0.5) -> np.ndarray:
     """p [...] that controls [..., R] lie as far from the centre as what was observed [...]; NaN stays NaN.
 
     (1 + #{|control - centre| >= |observed - centre|}) / (1 + R), with a control that is NaN counted as far.
@@ -91,7 +93,7 @@ def two_sided(observed, controls, centre=0.5):
     return np.where(np.isfinite(observed), p, np.nan)
 
 
-def one_sided(observed, controls):
+def one_sided(observed: np.ndarray, controls: np.ndarray) -> np.ndarray:
     """p [...] that controls [..., R] are as high as what was observed [...]; NaN stays NaN."""
     p = (1 + (~(controls < observed[..., None])).sum(-1)) / (1 + controls.shape[-1])
     return np.where(np.isfinite(observed), p, np.nan)

@@ -7,7 +7,9 @@ that here the overlap is also compared with a null model.
 """
 
 import math
+from typing import Any
 
+import jax
 import numpy as np
 from scipy import stats
 
@@ -19,7 +21,16 @@ LITERATURE_IOU = 0.04
 PIXELS_AT_ONCE = 2**24  # up-sampled activations held at a time
 
 
-def dissect(features, masks, quantile=0.005, null='circular_shift', rounds=100, key=None, fdr=0.05, chunk=None):
+def dissect(
+    features: np.ndarray,
+    masks: np.ndarray,
+    quantile: float = 0.005,
+    null: str | None = 'circular_shift',
+    rounds: int = 100,
+    key: jax.Array | int | None = None,
+    fdr: float = 0.05,
+    chunk: int | None = None,
+) -> dict[str, np.ndarray]:
     """Compares every unit with every concept over one probe set.
 
     Unit u is active where its up-sampled map exceeds T_u, with P(a_u > T_u) = `quantile` over all positions of all
@@ -41,38 +52,40 @@ def dissect(features, masks, quantile=0.005, null='circular_shift', rounds=100, 
               a block of images is held, and the share `quantile` of the activations
 
     Returns NumPy arrays: `iou`, `ceiling` (the highest IoU that the two areas allow), `independent` (the IoU expected
-    of independent areas), `p_value`, `p_pooled` (see `judge`), `detector`, all [U, S]; `threshold`, `active_share`,
-    `dead` (never above 0), `sparse` (above 0 in less than `quantile`, the dead included) [U]; `concept_share` [S].
+    of independent areas), `p_value`, `p_pooled` (see `overlap_statistics`), `detector`, all [U, S]; `threshold`,
+    `active_share`, `dead` (never above 0), `sparse` (above 0 in less than `quantile`, the dead included) [U];
+    `concept_share` [S].
     Raises ValueError for shapes that do not fit, values that are not finite and a probe set with too few positions.
     """
     features, masks = np.asarray(features), np.asarray(masks)
     _check(features, masks)
     nulls.check(null, rounds)
-    seen = _survey(features, quantile)
-    counted = tally(features, masks, active_threshold(seen, quantile), null, rounds, key, chunk)
-    return {**judge(counted, fdr), **describe(seen, quantile)}
+    seen = _collect_thresholds(features, quantile)
+    threshold = active_threshold(seen, quantile)
+    counted = overlap_counts(features, masks, threshold, null=null, rounds=rounds, key=key, chunk=chunk)
+    return {**overlap_statistics(counted, fdr), **describe(seen, quantile)}
 
 
-def thresholds(features, quantile):
+def thresholds(features: np.ndarray, quantile: float) -> np.ndarray:
     """The T of each unit [U] float32 with P(a > T) = `quantile` over all positions of features [N, h, w, U], exactly.
 
     It is the smallest activation of the unit that leaves no more than the share `quantile` above it.
     """
-    return _survey(np.asarray(features), quantile).threshold()
+    return _collect_thresholds(np.asarray(features), quantile).threshold()
 
 
-def active_threshold(seen, quantile):
+def active_threshold(seen: UpperQuantile, quantile: float) -> np.ndarray:
     """The thresholds [U] of an `UpperQuantile`, inf for a unit that is not above 0 at the share `quantile`."""
     return np.where(seen.share_positive() < quantile, np.inf, seen.threshold())
 
 
-def describe(seen, quantile):
+def describe(seen: UpperQuantile, quantile: float) -> dict[str, np.ndarray]:
     """`threshold`, `dead` and `sparse` [U], of an `UpperQuantile`."""
     share = seen.share_positive()
     return {'threshold': seen.threshold(), 'dead': share == 0, 'sparse': share < quantile}
 
 
-def _survey(features, quantile):
+def _collect_thresholds(features: np.ndarray, quantile: float) -> UpperQuantile:
     if np.ndim(features) != 4:
         raise ValueError(f'features must be [N, h, w, U], got {np.ndim(features)} dimensions.')
     seen = UpperQuantile(features.shape[-1], math.prod(features.shape[:3]), quantile, capacity=math.inf)
@@ -81,8 +94,17 @@ def _survey(features, quantile):
     return seen
 
 
-def tally(features, masks, threshold, null=None, rounds=100, key=None, chunk=None):
-    """Areas of units and concepts over some images, in pixels; tallies of parts of a probe set add up, leaf by leaf.
+def overlap_counts(
+    features: np.ndarray,
+    masks: np.ndarray,
+    threshold: np.ndarray,
+    *,
+    null: str | None = None,
+    rounds: int = 100,
+    key: jax.Array | int | None = None,
+    chunk: int | None = None,
+) -> dict[str, np.ndarray]:
+    """Areas of units and concepts over some images, in pixels; counts of parts of a probe set add up, leaf by leaf.
 
     threshold: [U], inf for a unit that is to be left out; the other arguments as in `dissect`.
 
@@ -95,15 +117,18 @@ def tally(features, masks, threshold, null=None, rounds=100, key=None, chunk=Non
     key = nulls.make_key(key)
     parts = []
     for number, images in enumerate(nulls.blocks(len(features), key)):
-        own = np.asarray(masks[images], bool)
-        layout = nulls.lay_out(own, null, rounds if null else 0, key, images, number)
-        area = own.sum((0, 1, 2), dtype=np.int64)
-        parts.append({**meet(features[images], threshold, layout, chunk), 'area': area})
+        block_masks = np.asarray(masks[images], bool)
+        layout = nulls.lay_out(block_masks, null, rounds if null else 0, key=key, images=images, number=number)
+        area = block_masks.sum((0, 1, 2), dtype=np.int64)
+        parts.append({**count_overlap(features[images], threshold, layout, chunk=chunk), 'area': area})
     return {name: sum(part[name] for part in parts) for name in parts[0]}
 
 
-def meet(features, threshold, layout, chunk=None):
-    """The tally, less `area`, of the images of a `nulls.Layout`: what active pixels of features [n, h, w, U] meet."""
+def count_overlap(
+    features: np.ndarray, threshold: np.ndarray, layout: nulls.Layout, *, chunk: int | None = None
+) -> dict[str, np.ndarray]:
+    """`overlap_counts`, less `area`, of the images of a `nulls.Layout`: what active pixels of features [n, h, w, U]
+    meet."""
     features, threshold = np.asarray(features, np.float32), np.asarray(threshold, np.float32)
     units, (codes, concepts), size = features.shape[-1], layout.table.shape, layout.size
     chunk = chunk or max(1, PIXELS_AT_ONCE // (units * size[0] * size[1]))
@@ -112,16 +137,16 @@ def meet(features, threshold, layout, chunk=None):
         image, unit, row, column = _active(features[start : start + chunk], threshold, size)
         active += np.bincount(unit, minlength=units)
         position, key_of_unit = row * layout.stride + column, unit * codes
-        for drawn, origin in zip(histogram, layout.origins[:, start : start + chunk], strict=True):
+        for of_round, origin in zip(histogram, layout.origins[:, start : start + chunk], strict=True):
             met = layout.code[position + origin[image]]
-            drawn += np.bincount(key_of_unit + met, minlength=units * codes)
+            of_round += np.bincount(key_of_unit + met, minlength=units * codes)
     intersection = (histogram.reshape(-1, codes) @ layout.table).reshape(-1, units, concepts).astype(np.int64)
     pixels = np.int64(len(features) * size[0] * size[1])
     return {'intersection': intersection[0], 'active': active, 'pixels': pixels, 'null': intersection[1:]}
 
 
-def judge(counted, fdr=0.05):
-    """Turns a tally into overlaps, p-values and detectors, all [U, S]; the keys are those of `dissect`.
+def overlap_statistics(counted: dict[str, np.ndarray], fdr: float = 0.05) -> dict[str, np.ndarray]:
+    """Turns `overlap_counts` into overlaps, p-values and detectors, all [U, S]; the keys are those of `dissect`.
 
     `p_value` is (1 + #{null >= observed}) / (1 + R) of each pair alone, too coarse for U x S tests. `p_pooled` compares
     the pair with the R x U null values of all active units for its concept; where none of them is as high, with those
@@ -148,7 +173,7 @@ def judge(counted, fdr=0.05):
     return {**overlap, 'p_value': p_value, 'p_pooled': pooled, 'detector': detector}
 
 
-def unique_detectors(result):
+def unique_detectors(result: dict[str, np.ndarray]) -> dict[str, Any]:
     """Labels each detector unit with its best concept, the one of highest IoU among those that it detects.
 
     Returns `units`, the number of detector units; `concepts`, the number of different labels; `per_concept` [S], the
@@ -165,15 +190,19 @@ def unique_detectors(result):
     }
 
 
-def top_images(features, count):
+def top_images(features: np.ndarray, count: int) -> np.ndarray:
     """The images [U, count] of highest peak activation of each unit, best first, the lower index first among equals."""
-    peak = np.asarray(features).max((1, 2))
+    return highest(np.asarray(features).max((1, 2)), count)
+
+
+def highest(peak: np.ndarray, count: int) -> np.ndarray:
+    """The same from each image's peaks [N, U]."""
     if not 1 <= count <= len(peak):
         raise ValueError(f'count must lie between 1 and the {len(peak)} images, got {count}.')
     return np.argsort(-peak, axis=0, kind='stable')[:count].T
 
 
-def _overlap(counted):
+def _overlap(counted: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """IoU, its ceiling and its value for independent areas, each 0 where both areas are empty."""
     q, g = counted['active'][:, None] / counted['pixels'], counted['area'] / counted['pixels']
     union = counted['active'][:, None] + counted['area'] - counted['intersection']
@@ -186,12 +215,12 @@ def _overlap(counted):
     }
 
 
-def _ratio(part, whole):
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.zeros(np.shape(whole)), where=whole > 0)
 
 
-def _pooled_p_value(observed, null):
-    """The upper-tail p-values [U, S] that `judge` describes, of observed [U, S] among null [R, U, S]."""
+def _pooled_p_value(observed: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """The upper-tail p-values [U, S] that `overlap_statistics` describes, of observed [U, S] among null [R, U, S]."""
     rounds = len(null)
     null, spread = null.astype(float), null.std(0).mean(0)
 
@@ -204,16 +233,16 @@ def _pooled_p_value(observed, null):
     total, squares = null.sum(0), (null**2).sum(0)
     score = standardise(observed, total, squares, rounds)
     chance = standardise(null, total - null, squares - null**2, rounds - 1)
-    own = np.sort(chance.reshape(-1, observed.shape[1]), axis=0)
-    as_high = [len(pool) - np.searchsorted(pool, column) for pool, column in zip(own.T, score.T, strict=True)]
-    p_value = (1 + np.stack(as_high, axis=1)) / (1 + len(own))
+    of_concept = np.sort(chance.reshape(-1, observed.shape[1]), axis=0)
+    as_high = [len(pool) - np.searchsorted(pool, column) for pool, column in zip(of_concept.T, score.T, strict=True)]
+    p_value = (1 + np.stack(as_high, axis=1)) / (1 + len(of_concept))
     # A concept's own pool is too coarse for one pair among U x S: what is beyond it is held against all pools.
-    everyone = np.sort(own, axis=None)
-    finer = (1 + len(everyone) - np.searchsorted(everyone, score)) / (1 + len(everyone))
+    of_all = np.sort(of_concept, axis=None)
+    finer = (1 + len(of_all) - np.searchsorted(of_all, score)) / (1 + len(of_all))
     return np.where(np.stack(as_high, axis=1) > 0, p_value, np.minimum(p_value, finer))
 
 
-def _active(features, threshold, size):
+def _active(features: np.ndarray, threshold: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
     """Image, unit, row and column of every active pixel, images ascending.
 
     Only maps with a value above the threshold are enlarged: interpolation does not exceed what it interpolates.
@@ -225,7 +254,7 @@ def _active(features, threshold, size):
     return image[plane], unit[plane], *np.divmod(pixel, size[1])
 
 
-def _check(features, masks, threshold=None):
+def _check(features: np.ndarray, masks: np.ndarray, threshold: np.ndarray | None = None) -> None:
     if np.ndim(features) != 4:
         raise ValueError(f'features must be [N, h, w, U], got {np.ndim(features)} dimensions.')
     if np.ndim(masks) != 4 or len(masks) != len(features):

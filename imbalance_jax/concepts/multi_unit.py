@@ -13,7 +13,7 @@ BINS = 256  # levels that are tried
 PENALTY = 1e-3  # on the diagonal of the covariance, of binary maps with variance q (1 - q)
 
 
-def gather(active, masks):
+def gather(active: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
     """Sums of one part of the images, that add up leaf by leaf: of binary maps and of what they meet.
 
     active: [n, h, w, U] bool; masks: [n, H, W, S] bool, whose share within each cell of the map is its target.
@@ -23,14 +23,14 @@ def gather(active, masks):
     targets = shrink(masks, (h, w)).reshape(len(maps), -1)
     return {
         'products': (maps.T @ maps).astype(np.float64),
-        'together': (maps.T @ targets).astype(np.float64),
+        'with_targets': (maps.T @ targets).astype(np.float64),
         'units': maps.sum(0, dtype=np.float64),
         'area': targets.sum(0, dtype=np.float64),
-        'positions': np.float64(len(maps)),
+        'positions': np.array(len(maps), np.float64),
     }
 
 
-def shrink(masks, size):
+def shrink(masks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The share [n, h, w, S] of every cell that is covered, cells being equal parts of the image."""
     for axis, new in zip((1, 2), size, strict=True):
         old = masks.shape[axis]
@@ -41,43 +41,43 @@ def shrink(masks, size):
     return masks
 
 
-def discriminant(sums, penalty=PENALTY):
+def discriminant(sums: dict[str, np.ndarray], penalty: float = PENALTY) -> np.ndarray:
     """Weights [U, S] of unit maps by Fisher's discriminant; 0 for a concept that is nowhere or everywhere."""
     share, mean = sums['area'] / sums['positions'], sums['units'] / sums['positions']
     covariance = sums['products'] / sums['positions'] - np.outer(mean, mean)
-    apart = sums['together'] / sums['positions'] - np.outer(mean, share)
+    apart = sums['with_targets'] / sums['positions'] - np.outer(mean, share)
     weights = np.linalg.solve(covariance + penalty * np.eye(len(mean)), apart)
     spread = share * (1 - share)
     return np.divide(weights, spread, out=np.zeros_like(weights), where=spread > 1e-12)
 
 
-def levels(weights):
+def levels(weights: np.ndarray) -> np.ndarray:
     """The ends [2, S] between which any sum of binary maps lies."""
     return np.stack([np.minimum(weights, 0).sum(0), np.maximum(weights, 0).sum(0)])
 
 
-def histogram(active, masks, weights):
+def histogram(active: np.ndarray, masks: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Pixels by score and by whether the concept is there: [S, BINS, 2], of one part of the images; parts add up."""
     _, height, width, concepts = masks.shape
     low, high = levels(weights)
     step = np.where(high > low, high - low, 1) / BINS
     scores = (active.reshape(-1, active.shape[-1]).astype(np.float32) @ weights).reshape(*active.shape[:3], concepts)
-    found = np.zeros((concepts, BINS, 2), np.int64)
+    counted = np.zeros((concepts, BINS, 2), np.int64)
     for s in range(concepts):
         pixels = upsample(scores[..., s], (height, width))
         place = np.clip((pixels - low[s]) / step[s], 0, BINS - 1).astype(np.int64)
-        found[s] = np.bincount((2 * place + masks[..., s]).ravel(), minlength=2 * BINS).reshape(BINS, 2)
-    return found
+        counted[s] = np.bincount((2 * place + masks[..., s]).ravel(), minlength=2 * BINS).reshape(BINS, 2)
+    return counted
 
 
-def overlap_by_level(counted):
+def overlap_by_level(counted: np.ndarray) -> np.ndarray:
     """IoU [S, BINS] of concept and of scores at or above each level, of a `histogram`; 0 where both are empty."""
     above = np.cumsum(counted[:, ::-1], axis=1)[:, ::-1]
     whole = counted[..., 1].sum(1)[:, None] + above[..., 0]
     return np.divide(above[..., 1], whole, out=np.zeros(whole.shape), where=whole > 0)
 
 
-def judged(fitted, others):
+def held_out_iou(fitted: np.ndarray, others: np.ndarray) -> np.ndarray:
     """IoU [S] on the others at the level of best IoU on the fitted images, of two `histogram`s; NaN without area."""
     best = overlap_by_level(fitted)[:, 1:].argmax(1) + 1  # level 0 would be everywhere
     iou = np.take_along_axis(overlap_by_level(others), best[:, None], 1)[:, 0]

@@ -2,9 +2,11 @@
 
 Intersections are counted, not multiplied out: units are active on few pixels, and the pixels of all masks hold few
 different sets of concepts. So each active pixel of a unit looks up the code of the set it meets, a histogram over
-(unit, code) follows, and the table of sets spreads it over concepts. Under a null, a pixel merely looks elsewhere.
+(unit, code) follows, and the table of sets spreads it over concepts. Under a null, a pixel merely looks elsewhere:
+a null model says on which image, and how far away on it.
 """
 
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
@@ -29,12 +31,54 @@ class Layout(NamedTuple):
     table: np.ndarray
     size: tuple[int, int]
 
-    def of(self, images):
+    def of(self, images: slice | np.ndarray) -> 'Layout':
         """The layout of some of the block's images, a slice or their positions in it."""
         return self._replace(origins=self.origins[:, images])
 
 
-def blocks(images, key):
+class Block(NamedTuple):
+    """Images whose annotations a null model may exchange: their `images` [n] numbers in the probe set, the block's own
+    `number`, and the `size` (H, W) of their masks."""
+
+    images: np.ndarray
+    number: int
+    size: tuple[int, int]
+
+
+class Displacement(NamedTuple):
+    """Where images find the concepts that they are held against in R rounds, both int [R, n]: those of the block's
+    image `source`, displaced by `offset` = row * W + column on the torus."""
+
+    source: np.ndarray
+    offset: np.ndarray
+
+
+Null = Callable[[jax.Array, int, Block], Displacement]
+
+
+def circular_shift(key: jax.Array, rounds: int, block: Block) -> Displacement:
+    """Each image keeps its own concepts, displaced by a random offset, a function of the image's number."""
+    height, width = block.size
+    offset = np.asarray(_offsets(key, block.images, height * width, rounds)).T
+    return Displacement(np.broadcast_to(np.arange(len(block.images)), offset.shape), offset)
+
+
+@partial(jax.jit, static_argnums=3)
+def _offsets(key, images, pixels, rounds):
+    return jax.vmap(lambda image: jax.random.randint(jax.random.fold_in(key, image), (rounds,), 0, pixels))(images)
+
+
+def image_permutation(key: jax.Array, rounds: int, block: Block) -> Displacement:
+    """The images of a block exchange their concepts, which stay in their places."""
+    chance = jax.random.uniform(jax.random.fold_in(key, block.number + 1), (rounds, len(block.images)))
+    source = np.argsort(np.asarray(chance), axis=1, kind='stable')
+    return Displacement(source, np.zeros_like(source))
+
+
+NULLS: dict[str, Null] = {'circular_shift': circular_shift, 'image_permutation': image_permutation}
+
+
+def blocks(images: int, key: jax.Array) -> list[np.ndarray]:
     """Splits `images` into random blocks of nearly equal size, at most `BLOCK`: [ascending image numbers [n], ...].
 
     Images exchange annotations within a block. These exchanges are a subgroup of all permutations, so the test stays
@@ -44,7 +88,15 @@ def blocks(images, key):
     return [np.sort(part) for part in np.array_split(order, -(-images // BLOCK))]
 
 
-def lay_out(masks, null=None, rounds=0, key=None, images=None, number=0):
+def lay_out(
+    masks: np.ndarray,
+    null: str | None = None,
+    rounds: int = 0,
+    *,
+    key: jax.Array | int | None = None,
+    images: np.ndarray | None = None,
+    number: int = 0,
+) -> Layout:
     """The layout of one block of images.
 
     masks: [n, H, W, S] bool; images: [n] their numbers in the probe set, and number: the block's, of which the draws
@@ -53,45 +105,26 @@ def lay_out(masks, null=None, rounds=0, key=None, images=None, number=0):
     masks = np.asarray(masks, bool)
     count, height, width, _ = masks.shape
     code, table = _encode(masks)
-    key = make_key(key)
-    images = np.arange(count) if images is None else np.asarray(images)
     origins, stride = np.arange(count)[None] * (height * width), width
-    if null == 'circular_shift':
-        # Each image's codes are laid out twice in both directions, to wrap around.
-        down, across = np.divmod(draw_shifts(key, rounds, images, height * width), width)
-        origins, stride = 4 * origins + down * (2 * width) + across, 2 * width
-        code = np.tile(code, (1, 2, 2))
-    elif null:
-        origins = draw_exchanges(key, rounds, count, number) * (height * width)
+    if null:
+        block = Block(np.arange(count) if images is None else np.asarray(images), number, (height, width))
+        source, offset = lookup(NULLS, null, 'null model')(make_key(key), rounds, block)
+        source = np.concatenate([np.arange(count)[None], source])
+        origins = source * (height * width)
+        if np.any(offset):
+            # Each image's codes are laid out twice in both directions, to wrap around.
+            down, across = np.divmod(np.concatenate([np.zeros((1, count), np.int64), offset]), width)
+            origins, stride = 4 * origins + down * (2 * width) + across, 2 * width
+            code = np.tile(code, (1, 2, 2))
     return Layout(code.ravel(), stride, origins, table, (height, width))
 
 
-def draw_shifts(key, rounds, images, pixels):
-    """Offsets [1 + R, n] on the torus, row * W + column, of the images with these numbers; the first is no shift."""
-    offsets = np.asarray(_shifts(key, images, pixels, rounds)).T
-    return np.concatenate([np.zeros((1, len(images)), np.int64), offsets])
-
-
-@partial(jax.jit, static_argnums=3)
-def _shifts(key, images, pixels, rounds):
-    return jax.vmap(lambda image: jax.random.randint(jax.random.fold_in(key, image), (rounds,), 0, pixels))(images)
-
-
-def draw_exchanges(key, rounds, count, number=0):
-    """Orders [1 + R, n] of the images of block `number`; the first leaves them in place."""
-    chance = jax.random.uniform(jax.random.fold_in(key, number + 1), (rounds, count))
-    return np.concatenate([np.arange(count)[None], np.argsort(np.asarray(chance), axis=1, kind='stable')])
-
-
-NULLS = {'circular_shift': draw_shifts, 'image_permutation': draw_exchanges}
-
-
-def make_key(key):
+def make_key(key: jax.Array | int | None) -> jax.Array:
     """A jax.random key from a key, a whole number, or None for 0."""
     return jax.random.key(0 if key is None else key) if key is None or isinstance(key, (int, np.integer)) else key
 
 
-def check(null, rounds):
+def check(null: str | None, rounds: int) -> None:
     """Raises ValueError for a null model that there is not, or fewer than two rounds."""
     if null is not None:
         lookup(NULLS, null, 'null model')
@@ -99,7 +132,7 @@ def check(null, rounds):
             raise ValueError(f'rounds must be at least 2, got {rounds}.')
 
 
-def _encode(masks):
+def _encode(masks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The set of concepts at each pixel: code [n, H, W], and the sets themselves as a table [codes, S] of 0 and 1."""
     code = np.zeros(masks.shape[:-1], np.int32)
     for byte in np.moveaxis(np.packbits(masks, axis=-1), -1, 0):

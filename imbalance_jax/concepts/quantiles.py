@@ -19,7 +19,7 @@ class UpperQuantile:
     plateau, which then counts as active as a whole; not so for a unit that has one value only.
     """
 
-    def __init__(self, units, positions, quantile, capacity=CAPACITY):
+    def __init__(self, units: int, positions: int, quantile: float, *, capacity: float = CAPACITY) -> None:
         self.above = int(quantile * positions + 1e-6)
         if not 1 <= self.above < positions:
             raise ValueError(f'quantile must lie between 1 / {positions} (one position) and 1, got {quantile}.')
@@ -28,9 +28,9 @@ class UpperQuantile:
         self.exact = self.above < capacity
         self.lowest, self.highest = np.full(units, np.inf, np.float32), np.full(units, -np.inf, np.float32)
         self.top = np.zeros((units, 0), np.float32)
-        self.bins = None if self.exact else np.zeros((units, 2**KEPT_BITS // 2), np.int32)
+        self.bins = np.zeros((units, 0 if self.exact else 2**KEPT_BITS // 2), np.int32)
 
-    def add(self, features):
+    def add(self, features: np.ndarray) -> None:
         """Takes notice of [..., U] activations. Raises ValueError for values that are not finite."""
         values = np.asarray(features, np.float32).reshape(-1, len(self.positive))
         finite = np.isfinite(values)
@@ -49,25 +49,25 @@ class UpperQuantile:
             place = (values[position, unit].view(np.uint32) >> KEPT_BITS) + unit * self.bins.shape[1]
             self.bins += np.bincount(place, minlength=self.bins.size).reshape(self.bins.shape).astype(np.int32)
 
-    def threshold(self):
+    def threshold(self) -> np.ndarray:
         """T [U] float32, once all positions have been seen; ValueError before."""
         if self.seen != self.positions:
             raise ValueError(f'{self.seen} of {self.positions} positions have been seen.')
-        found = self.top.min(axis=1) if self.exact else self._from_bins()
-        plateau = (found >= self.highest) & (self.highest > np.maximum(self.lowest, 0))
-        return np.where(plateau, np.nextafter(self.highest, np.float32(-np.inf)), found)
+        value = self.top.min(axis=1) if self.exact else self._from_bins()
+        plateau = (value >= self.highest) & (self.highest > np.maximum(self.lowest, 0))
+        return np.where(plateau, np.nextafter(self.highest, np.float32(-np.inf)), value)
 
-    def _from_bins(self):
+    def _from_bins(self) -> np.ndarray:
         largest_first = np.cumsum(self.bins[:, ::-1], axis=1, dtype=np.int64)
         place = self.bins.shape[1] - 1 - (largest_first > self.above).argmax(axis=1)
         ends = (((place.astype(np.uint32) + 1) << KEPT_BITS) - 1).view(np.float32)
         return np.where(self.positive > self.above, ends, np.float32(0)).astype(np.float32)
 
-    def share_positive(self):
+    def share_positive(self) -> np.ndarray:
         """The share of positions [U] at which a unit is above 0."""
         return self.positive / self.positions
 
     @property
-    def relative_error(self):
+    def relative_error(self) -> float:
         """The most by which a threshold may lie above the exact one, as a share of it."""
         return 0.0 if self.exact else RELATIVE_ERROR

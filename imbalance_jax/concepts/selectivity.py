@@ -4,7 +4,14 @@ import numpy as np
 from scipy import sparse, stats
 
 
-def unit_auroc(activation, labels, mask=None, patients=None, confidence=0.95):
+def unit_auroc(
+    activation: np.ndarray,
+    labels: np.ndarray,
+    mask: np.ndarray | None = None,
+    *,
+    patients: np.ndarray | None = None,
+    confidence: float = 0.95,
+) -> dict[str, np.ndarray]:
     """AUROC of every unit as a detector of every class, its interval, and a test that it is 0.5.
 
     The variance is DeLong's from placements, with the images of a patient together (Obuchowski 1997); p is two-sided
@@ -19,18 +26,20 @@ def unit_auroc(activation, labels, mask=None, patients=None, confidence=0.95):
     if activation.ndim != 2 or labels.shape != mask.shape or not len(activation) == len(labels) == len(patients):
         shapes = f'activation {activation.shape}, labels {labels.shape}, mask {mask.shape}'
         raise ValueError(f'Shapes do not fit: {shapes}; valid are [N, U], [N, K] and [N, K], with patients [N].')
-    found = {name: np.full((activation.shape[1], labels.shape[1]), np.nan) for name in ('auroc', 'error', 'p_value')}
+    result = {name: np.full((activation.shape[1], labels.shape[1]), np.nan) for name in ('auroc', 'error', 'p_value')}
     for k, (positive, kept) in enumerate(zip(labels.T, mask.T, strict=True)):
         if min((positive & kept).sum(), (~positive & kept).sum()) > 1:
             values = _one_class(activation[kept], positive[kept], patients[kept])
-            for name, value in zip(found, values, strict=True):
-                found[name][:, k] = value
-    half = stats.norm.ppf((1 + confidence) / 2) * found.pop('error')
-    ends = {'low': np.maximum(found['auroc'] - half, 0), 'high': np.minimum(found['auroc'] + half, 1)}
-    return {**found, **ends}
+            for name, value in zip(result, values, strict=True):
+                result[name][:, k] = value
+    half = stats.norm.ppf((1 + confidence) / 2) * result.pop('error')
+    ends = {'low': np.maximum(result['auroc'] - half, 0), 'high': np.minimum(result['auroc'] + half, 1)}
+    return {**result, **ends}
 
 
-def _one_class(activation, positive, patients):
+def _one_class(
+    activation: np.ndarray, positive: np.ndarray, patients: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """AUROC, its standard error and p, each [U]."""
     m, n = positive.sum(), (~positive).sum()
     ranks = stats.rankdata(activation, axis=0)
@@ -51,18 +60,25 @@ def _one_class(activation, positive, patients):
     return auroc, error, 2 * stats.norm.sf(np.abs(z))
 
 
-def _inflation(count):
+def _inflation(count: int) -> float:
     return count / (count - 1) if count > 1 else np.nan
 
 
-def _by_patient(values, patients, everyone):
+def _by_patient(values: np.ndarray, patients: np.ndarray, everyone: np.ndarray) -> np.ndarray:
     """Sums [patients of `everyone`, U] of values [n, U]."""
     names = np.unique(everyone)
     place = np.searchsorted(names, patients)
     return sparse.csr_array((np.ones(len(place)), (place, np.arange(len(place)))), (len(names), len(values))) @ values
 
 
-def class_selectivity(activation, labels, mask=None, weights=None, confidence=0.95):
+def class_selectivity(
+    activation: np.ndarray,
+    labels: np.ndarray,
+    mask: np.ndarray | None = None,
+    *,
+    weights: np.ndarray | None = None,
+    confidence: float = 0.95,
+) -> dict[str, np.ndarray]:
     """How much more a unit responds to its preferred class than to the others (Morcos et al. 2018, arXiv 1803.06959).
 
     (a - b) / (a + b), with a the highest of the classes' mean activations and b the mean of the other classes'; 0 for a
@@ -78,19 +94,19 @@ def class_selectivity(activation, labels, mask=None, weights=None, confidence=0.
     value, preferred = _selectivity(activation, positive, np.ones((1, len(activation))))
     low = high = np.full(activation.shape[1], np.nan)
     if weights is not None:
-        drawn = np.concatenate([_selectivity(activation, positive, part)[0] for part in _slices(weights)])
+        resampled = np.concatenate([_selectivity(activation, positive, part)[0] for part in _slices(weights)])
         tails = ((1 - confidence) / 2, (1 + confidence) / 2)
-        defined = [column[np.isfinite(column)] for column in drawn.T]
+        defined = [column[np.isfinite(column)] for column in resampled.T]
         ends = [np.quantile(column, tails) if len(column) else (np.nan, np.nan) for column in defined]
         low, high = np.array(ends).reshape(-1, 2).T
     return {'selectivity': value[0], 'preferred': preferred[0], 'low': low, 'high': high}
 
 
-def _slices(weights):
+def _slices(weights: np.ndarray) -> list[np.ndarray]:
     return np.array_split(np.asarray(weights, np.float64), -(-len(weights) // 64))
 
 
-def _selectivity(activation, positive, weights):
+def _selectivity(activation: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Selectivity and preferred class [R, U] under weights [R, N]."""
     means = np.full((len(weights), activation.shape[1], positive.shape[1]), np.nan)
     for k, chosen in enumerate(positive.T):

@@ -6,14 +6,18 @@ and biased upwards where units are many and images are few; `debiased` takes the
 terms (Song et al. 2007), which for unrelated layers is 0 on average and may be below.
 """
 
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from imbalance_jax.concepts.counting import upsample
 
+Array = np.ndarray | jax.Array
 
-def linear_cka(x, y, debiased=False):
+
+def linear_cka(x: Array, y: Array, debiased: bool = False) -> Any:
     """Linear CKA, a scalar, of activations [N, p] and [N, q] of the same N examples.
 
     NumPy arrays are computed with in float64; JAX arrays in their own precision, also under `jit`, `vmap` and `grad`.
@@ -21,7 +25,8 @@ def linear_cka(x, y, debiased=False):
     examples: at least 2, debiased 4.
     """
     traced = isinstance(x, jax.Array) or isinstance(y, jax.Array)
-    xp, dtype = (jnp, jnp.promote_types(jnp.result_type(x, y), jnp.float32)) if traced else (np, np.float64)
+    xp: Any = jnp if traced else np
+    dtype: Any = jnp.promote_types(jnp.result_type(x, y), jnp.float32) if traced else np.float64
     x, y = xp.asarray(x, dtype), xp.asarray(y, dtype)
     least = 4 if debiased else 2
     if x.ndim != 2 or y.ndim != 2 or len(x) != len(y) or len(x) < least:
@@ -32,23 +37,23 @@ def linear_cka(x, y, debiased=False):
         return terms(xp, x, y) / xp.sqrt(terms(xp, x, x) * terms(xp, y, y))
 
 
-def _centred(xp, values):
+def _centred(xp: Any, values: Any) -> Any:
     """Columns less their means; a constant column is exactly 0, whatever its mean is rounded to."""
     return xp.where(values.max(axis=0) == values.min(axis=0), 0, values - values.mean(axis=0))
 
 
-def _term(xp, x, y):
+def _term(xp: Any, x: Any, y: Any) -> Any:
     options = {'precision': 'highest'} if xp is jnp else {}  # an accelerator would round the factors
     return (xp.matmul(x.T, y, **options) ** 2).sum()
 
 
-def _debiased_term(xp, x, y):
+def _debiased_term(xp: Any, x: Any, y: Any) -> Any:
     """The unbiased estimator of the same, times n (n - 3), from centred x [n, p] and y [n, q]."""
     n, rows_x, rows_y = len(x), (x**2).sum(axis=1), (y**2).sum(axis=1)
     return _term(xp, x, y) - n / (n - 2) * (rows_x * rows_y).sum() + rows_x.sum() * rows_y.sum() / ((n - 1) * (n - 2))
 
 
-def gram(x):
+def gram(x: jax.Array) -> jax.Array:
     """The doubly centred similarities [n, n] of some examples' activations [n, ...], with zeros on the diagonal.
 
     Centred as the unbiased estimator asks (Szekely and Rizzo 2014): rows sum to 0 although the diagonal is out.
@@ -63,7 +68,7 @@ def gram(x):
     return centred * (1 - jnp.eye(n))
 
 
-def hsic(grams):
+def hsic(grams: np.ndarray) -> np.ndarray:
     """The unbiased HSIC [L, L] of all pairs of layers, from their `gram`s [L, n, n], in float64.
 
     Its mean over batches is that of the data set: for a mini-batch CKA the terms are added up and their ratio is taken
@@ -74,13 +79,13 @@ def hsic(grams):
     return flat @ flat.T / (n * (n - 3))
 
 
-def cka(terms):
+def cka(terms: np.ndarray) -> np.ndarray:
     """Debiased CKA [L, L] from summed `hsic` terms; NaN where a layer's own term is not above 0."""
-    own = np.where(np.diag(terms) > 0, np.diag(terms), np.nan)
-    return terms / np.sqrt(own[:, None] * own)
+    norm = np.where(np.diag(terms) > 0, np.diag(terms), np.nan)
+    return terms / np.sqrt(norm[:, None] * norm)
 
 
-def match_units(a, b):
+def match_units(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Units of two layers that are each other's nearest, by Pearson's r over all images and positions.
 
     a: [N, h, w, U] and b: [N, h', w', V], of the same images; if their maps differ in size, both are enlarged
@@ -93,15 +98,15 @@ def match_units(a, b):
     a, b = np.asarray(a), np.asarray(b)
     if a.ndim != 4 or b.ndim != 4 or len(a) != len(b):
         raise ValueError(f'a and b must be [N, h, w, U] and [N, h, w, V] of the same N, got {a.shape} and {b.shape}.')
-    size = tuple(np.maximum(a.shape[1:3], b.shape[1:3]).tolist())
-    moments = None
+    size = max(a.shape[1], b.shape[1]), max(a.shape[2], b.shape[2])
+    moments: Moments | None = None
     for start in range(0, len(a), 64):
-        found = Moments.of(*(_at_size(part[start : start + 64], size) for part in (a, b)))
-        moments = found if moments is None else moments + found
+        part = Moments.of(*(_at_size(maps[start : start + 64], size) for maps in (a, b)))
+        moments = part if moments is None else moments.with_more(part)
     return mutual(moments.correlation() if moments else np.full((a.shape[-1], b.shape[-1]), np.nan))
 
 
-def _at_size(maps, size):
+def _at_size(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     maps = np.asarray(maps, np.float64)
     if not np.isfinite(maps).all():
         raise ValueError(f'Activations hold {np.count_nonzero(~np.isfinite(maps))} values that are not finite.')
@@ -110,46 +115,50 @@ def _at_size(maps, size):
     return maps.reshape(-1, maps.shape[-1])
 
 
-class Moments:
+class Moments(NamedTuple):
     """Sums from which correlations [U, V] of units follow; parts add up, wherever they are cut.
 
     Means and centred sums of products (Chan et al. 1983), not sums of squares, which would cancel.
     """
 
-    def __init__(self, count, mean_a, mean_b, square_a, square_b, product):
-        self.count, self.mean_a, self.mean_b = count, mean_a, mean_b
-        self.square_a, self.square_b, self.product = square_a, square_b, product
+    positions: int
+    mean_a: np.ndarray
+    mean_b: np.ndarray
+    square_a: np.ndarray
+    square_b: np.ndarray
+    product: np.ndarray
 
     @classmethod
-    def of(cls, a, b):
+    def of(cls, a: np.ndarray, b: np.ndarray) -> 'Moments':
         """Of activations [n, U] and [n, V]."""
         mean_a, mean_b = a.mean(0), b.mean(0)
         a, b = a - mean_a, b - mean_b
         return cls(len(a), mean_a, mean_b, (a**2).sum(0), (b**2).sum(0), a.T @ b)
 
-    def __add__(self, other):
-        count = self.count + other.count
-        weight = self.count * other.count / count
+    def with_more(self, other: 'Moments') -> 'Moments':
+        """The sums of both parts."""
+        positions = self.positions + other.positions
+        weight = self.positions * other.positions / positions
         step_a, step_b = other.mean_a - self.mean_a, other.mean_b - self.mean_b
         return Moments(
-            count,
-            self.mean_a + step_a * other.count / count,
-            self.mean_b + step_b * other.count / count,
+            positions,
+            self.mean_a + step_a * other.positions / positions,
+            self.mean_b + step_b * other.positions / positions,
             self.square_a + other.square_a + weight * step_a**2,
             self.square_b + other.square_b + weight * step_b**2,
             self.product + other.product + weight * np.outer(step_a, step_b),
         )
 
-    def correlation(self):
+    def correlation(self) -> np.ndarray:
         """Pearson's r [U, V]; NaN for a unit that is constant up to rounding."""
         squares = ((self.square_a, self.mean_a), (self.square_b, self.mean_b))
         least = 64 * np.finfo(self.product.dtype).eps
-        varying = [np.where(square > self.count * (least * mean) ** 2, square, 0) for square, mean in squares]
+        varying = [np.where(square > self.positions * (least * mean) ** 2, square, 0) for square, mean in squares]
         scale = np.sqrt(np.outer(*varying))
         return np.divide(self.product, scale, out=np.full(scale.shape, np.nan), where=scale > 0)
 
 
-def mutual(r):
+def mutual(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs [M, 2] of rows and columns of r [U, V] that are each other's highest, and r [M] of each; NaN is lowest."""
     ranked = np.where(np.isnan(r), -np.inf, r)
     if not ranked.size:

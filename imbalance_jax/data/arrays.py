@@ -4,7 +4,8 @@ The order of an epoch and the augmentation of a step are pure functions of (seed
 that resumes needs no iterator state, and members of different arms with the same seed meet the same images.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -60,3 +61,24 @@ def grey_statistics(images: np.ndarray) -> tuple[float, float]:
 def normalise(images: jax.Array, mean: float, std: float) -> jax.Array:
     """uint8 grey values [..., H, W, C] to float32 with the training split's mean 0 and standard deviation 1."""
     return (images.astype(jnp.float32) / 255 - mean) / std
+
+
+def in_batches(fn: Callable[..., Any], arrays: tuple, size: int, *, axis: int = 0) -> Any:
+    """`fn(*arrays)` of arrays [N,...], trees of them, for a `fn` that takes `size` examples at a time.
+
+    The last batch is filled up by starting again, so that `fn` is compiled for one shape; what fills it up is cut off.
+    Returns a tree of NumPy arrays in which the N examples are along `axis`, as they are in what `fn` returns.
+    """
+    count = len(jax.tree.leaves(arrays)[0])
+    batches = full_batches(count, max(1, min(size, count)))
+    parts = [fn(*jax.tree.map(lambda a, index=index: a[index], arrays)) for index in batches]
+    cut = (*[slice(None)] * axis, slice(count))
+    return jax.tree.map(lambda *part: np.concatenate(part, axis)[cut], *parts)
+
+
+def luminance(images: np.ndarray) -> np.ndarray:
+    """Images [...,H,W,C] uint8 in grey [...,H,W] uint8, to be shown: three channels are red, green and blue, weighted
+    as in ITU-R BT.601 (0.299, 0.587, 0.114); of any other number the mean."""
+    channels = images.shape[-1]
+    weights = np.array([0.299, 0.587, 0.114]) if channels == 3 else np.full(channels, 1 / channels)
+    return images[..., 0] if channels == 1 else np.round(images @ weights).astype(np.uint8)

@@ -19,7 +19,8 @@ from imbalance_jax.explain.gallery import gallery_pairs
 from imbalance_jax.explain.maps import in_slabs, make_maps
 from imbalance_jax.results import alignment as localisation
 from imbalance_jax.results import rows as tables
-from imbalance_jax.system.workdir import part, read_arrays, write_arrays, write_table
+from imbalance_jax.system import layout
+from imbalance_jax.system.workdir import cached_arrays, read_arrays, write_arrays, write_table
 from imbalance_jax.training.trained import PREDICTIONS, SPLIT, Trained
 
 SHUFFLED, UNTRAINED, PERMUTED = 'shuffled regions', 'untrained network', 'permuted labels'
@@ -179,15 +180,14 @@ def align(trained: Trained, workdir: Path) -> None:
     figures, more = {}, metrics(config.attribution, pairs.mask.shape[1:])
     judge = explain_maps.make_judge(trained, against_both(more))
     for method in config.attribution.methods:
-        path = workdir / 'explain' / f'alignment_{method}.npz'
-        figures[method] = part(path, workdir / PREDICTIONS, partial(measure, trained, method, pairs, judge))
+        path = layout.explained(workdir, f'alignment_{method}')
+        figures[method] = cached_arrays(path, workdir / PREDICTIONS, partial(measure, trained, method, pairs, judge))
     constant = constant_maps(finding_pairs(dataset, 'train', kind), pairs)
     layer = trained.layer_of(config.attribution.layer)
     grid = activations.layer_shape(trained.model, trained.one, trained.image_shape, layer)[:2]
     nulls = null_figures(pairs, constant, more, grid)
     options = (config.reference, config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
-    hidden = ('gallery', 'made_from')
-    measured = {m: {k: v for k, v in f.items() if k not in hidden} for m, f in figures.items()}
+    measured = {m: {k: v for k, v in f.items() if k != 'gallery'} for m, f in figures.items()}
     own, matched = split_nulls(measured, trained.members)
     parts = subsets(trained, pairs, read_arrays(workdir / PREDICTIONS)[f'logits_{SPLIT}'])
     answers = (trained.members, own, nulls, pairs, dataset.classes, trained.alive)
@@ -197,8 +197,8 @@ def align(trained: Trained, workdir: Path) -> None:
     shown = explain_gallery.gallery_pairs(pairs)
     images = dataset.images[pairs.image[shown], :, :, 0]
     chosen = {'images': images, 'row': pairs.image[shown], 'finding': pairs.finding[shown], 'mask': pairs.mask[shown]}
-    write_arrays(workdir / 'explain' / 'gallery.npz', **chosen, constant=constant[shown].astype(np.float16))
+    write_arrays(layout.explained(workdir, 'gallery'), **chosen, constant=constant[shown].astype(np.float16))
     logits = read_arrays(workdir / PREDICTIONS)[f'logits_{SPLIT}']
     method = explain_gallery.shown_method(config.attribution.methods)
     make = partial(explain_gallery.failures, trained, method, pairs, own[method], logits)
-    part(workdir / 'explain' / 'failures.npz', workdir / PREDICTIONS, make)
+    cached_arrays(layout.explained(workdir, 'failures'), workdir / PREDICTIONS, make)

@@ -13,8 +13,9 @@ from imbalance_jax.attribution import layers as activations
 from imbalance_jax.data.regions import Pairs, finding_pairs, refuse_training
 from imbalance_jax.explain import maps as explain_maps
 from imbalance_jax.results import faithfulness as results_faithfulness
+from imbalance_jax.system import layout
 from imbalance_jax.system import progress as display
-from imbalance_jax.system.workdir import part, write_table
+from imbalance_jax.system.workdir import cached_arrays, write_table
 from imbalance_jax.training.trained import PREDICTIONS, SPLIT, Trained
 
 NULL = 'random'  # the attribution method that is noise
@@ -86,8 +87,7 @@ def scrutinise(trained: Trained, workdir: Path) -> None:
         return
     pairs, figures, judge = chosen(pairs, setting.faithfulness_pairs), {}, make_judge(trained)
     for method in dict.fromkeys([*setting.methods, NULL]):
-        path = workdir / 'explain' / f'faithfulness_{method}.npz'
-        found = part(path, workdir / PREDICTIONS, partial(measure, trained, method, pairs, judge))
-        figures[method] = {name: value for name, value in found.items() if name != 'made_from'}
+        path = layout.explained(workdir, f'faithfulness_{method}')
+        figures[method] = cached_arrays(path, workdir / PREDICTIONS, partial(measure, trained, method, pairs, judge))
     rows = results_faithfulness.rows(trained.members, figures, trained.alive)
     write_table(workdir, 'faithfulness', [{**row, 'split': SPLIT} for row in rows])

@@ -7,8 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from imbalance_jax.attribution import layers as activations
-from imbalance_jax.concepts import ablation, directions
-from imbalance_jax.concepts import contributions as semantics
+from imbalance_jax.concepts import ablation, contributions, directions
 from imbalance_jax.data.arrays import full_batches
 from imbalance_jax.explain.probe import Probe
 from imbalance_jax.metrics.on_device import ranking
@@ -60,7 +59,7 @@ def ablate(probe: Probe, means: np.ndarray, steps: int, share: float) -> dict[st
         intact = measure(jnp.ones(U))
         found = {'intact': intact, 'without': ablation.single(measure, U, group=64)}
         if steps:
-            found |= ablation.greedy(measure_class, U, K, steps)
+            found |= ablation.greedy(measure_class, U, K, steps=steps)
             found['carrying'] = ablation.carrying(intact, found['left'], share)
         return found
 
@@ -108,7 +107,7 @@ def point(probe: Probe, means, present, orders, fold, count: int, controls: int)
 
     def member(x, present, orders, fold):
         every = jnp.concatenate([present[..., None], _exchanged(present, orders)], -1).reshape(len(x), -1)
-        scores = directions.held_out(x, every, fold, count)
+        scores = directions.held_out(x, every, fold, count=count)
         auroc = ranking(scores, every, jnp.ones_like(every))['auroc'].reshape(present.shape[1], -1)
         return {'auroc': auroc[:, 0], 'control': auroc[:, 1:]}
 
@@ -185,7 +184,7 @@ def explain_logits(probe: Probe, means, positions, classes, steps: int) -> dict[
             return activations.class_logits(probe.model.apply(changed, x)[0], classes)
 
         start = jnp.broadcast_to(mean, maps.shape)
-        added = semantics.contributions(score, maps, start, steps)
+        added = contributions.contributions(score, maps, start, steps=steps)
         return {'added': added, 'logit': score(maps), 'start': score(start)}
 
     mapped, parts = probe.place.map(member), []

@@ -34,7 +34,7 @@ def run(workdir: Path, shares: Sequence[float] = SHARES) -> None:
     """results/roar of a trained working directory: its config's methods and noise, its reference arm, its seeds."""
     workdir = Path(workdir)
     training_trained.check_trained(workdir)
-    training_run.set_up_jax(together=False)
+    training_run.set_up_jax(join=False)
     with lock(workdir):
         trained = training_trained.load(workdir)
         methods = list(dict.fromkeys([*trained.config.attribution.methods, NOISE]))

@@ -27,10 +27,10 @@ def run(workdir: Path) -> None:
     Raises FileNotFoundError if it holds no finished training.
     """
     workdir = Path(workdir)
-    if not processes.leads() and not processes.together():
+    if not processes.leads() and not processes.joined():
         return
     check_trained(workdir)
-    training_run.set_up_jax(together=False)
+    training_run.set_up_jax(join=False)
     with lock(workdir):
         trained = load(workdir)  # processes that are together read checkpoints together
         if not processes.leads():

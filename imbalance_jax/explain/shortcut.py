@@ -20,7 +20,8 @@ from imbalance_jax.explain import maps as explain_maps
 from imbalance_jax.metrics import scores as metrics
 from imbalance_jax.results import shortcut as results_shortcut
 from imbalance_jax.results.shortcut import TUBE
-from imbalance_jax.system.workdir import part, read_arrays, write_table
+from imbalance_jax.system import layout
+from imbalance_jax.system.workdir import cached_arrays, read_arrays, write_table
 from imbalance_jax.training.trained import PREDICTIONS, SPLIT, Trained
 
 BATCH = 64
@@ -89,6 +90,6 @@ def follow_shortcut(trained: Trained, workdir: Path) -> None:
     clean = datasets.load('phantom', Path(config.data.folder), clean_options(options))
     logits = read_arrays(workdir / PREDICTIONS)[f'logits_{SPLIT}']
     make = partial(measure, trained, clean, name, logits, config.attribution.methods)
-    found = part(workdir / 'explain' / 'shortcut.npz', workdir / PREDICTIONS, make)
+    found = cached_arrays(layout.explained(workdir, 'shortcut'), workdir / PREDICTIONS, make)
     rows = results_shortcut.rows(trained.members, found, name, trained.alive)
     write_table(workdir, 'shortcut', [{**row, 'split': SPLIT} for row in rows])

@@ -57,7 +57,7 @@ def correlations(probe: Probe, one, other) -> np.ndarray:
         maps = np.moveaxis(found[probe.main], 0, -2)
         sides = [maps[..., members, :].reshape(-1, len(members) * U) for members in (one, other)]
         new = similarity.Moments.of(*sides)
-        moments = new if moments is None else moments + new
+        moments = new if moments is None else moments.with_more(new)
     return moments.correlation().reshape(len(one), U, len(other), U)
 
 

@@ -8,8 +8,7 @@ import jax
 import numpy as np
 
 from imbalance_jax import concepts
-from imbalance_jax.concepts import dissection, nulls
-from imbalance_jax.concepts import multi_unit as segmentation
+from imbalance_jax.concepts import dissection, multi_unit, nulls
 from imbalance_jax.concepts.quantiles import UpperQuantile
 from imbalance_jax.explain.probe import Probe, stream
 
@@ -17,7 +16,7 @@ STUDY_BATCH = 64  # images whose quantile the published count shares
 TOP_IMAGES = 4  # a unit
 
 
-def survey(probe: Probe, quantile: float, count_quantile: float) -> list[dict]:
+def collect_thresholds(probe: Probe, quantile: float, count_quantile: float) -> list[dict]:
     """First pass, a dict a member: `seen`, layer -> thresholds in the making; `count`, that of the concept count;
     `mean`, layer -> [N,U] means of maps; `peak` [N,U], maxima of the main layer's.
 
@@ -54,12 +53,12 @@ def dissect(probe: Probe, surveys: list[dict], quantile: float, null: str, round
     for (number, _), (positions, found) in zip(parts, found_parts, strict=True):
         if number != current:
             masks, current = probe.masks(blocks[number]), number
-            layout = nulls.lay_out(masks, null, rounds, probe.key, blocks[number], number)
+            layout = nulls.lay_out(masks, null, rounds, key=probe.key, images=blocks[number], number=number)
             area = area + masks.sum((0, 1, 2), dtype=np.int64)
         own = layout.of(np.searchsorted(blocks[number], positions))
         for member, (total, threshold) in enumerate(zip(counted, thresholds, strict=True)):
             for layer in probe.layers:
-                met = dissection.meet(found[layer][member], threshold[layer], own)
+                met = dissection.count_overlap(found[layer][member], threshold[layer], own)
                 total[layer] = add(total[layer], met)
     return [
         {layer: result(total[layer], area, member['seen'][layer], quantile) for layer in probe.layers}
@@ -69,7 +68,7 @@ def dissect(probe: Probe, surveys: list[dict], quantile: float, null: str, round
 
 def result(counted: dict, area: np.ndarray, seen: UpperQuantile, quantile: float) -> dict[str, np.ndarray]:
     """The keys of `concepts.dissect`, and `threshold_error`: by how large a share a threshold may be too high."""
-    judged = dissection.judge({**counted, 'area': area})
+    judged = dissection.overlap_statistics({**counted, 'area': area})
     error = np.float64(seen.relative_error)
     return {**judged, **dissection.describe(seen, quantile), 'threshold_error': error}
 
@@ -98,7 +97,7 @@ def count(probe: Probe, surveys: list[dict], quantile: float) -> list[dict[str, 
 def top_maps(probe: Probe, surveys: list[dict]) -> list[dict[str, np.ndarray]]:
     """The images `top` [U,n] that excite each unit of the main layer most, and its maps there, `top_maps` [U,n,h,w]."""
     most = min(TOP_IMAGES, len(probe.rows))
-    top = [np.argsort(-member['peak'], axis=0, kind='stable')[:most].T for member in surveys]
+    top = [dissection.highest(member['peak'], most) for member in surveys]
     h, w, _ = probe.layers[probe.main]
     maps = [np.zeros((*one.shape, h, w), np.float16) for one in top]
     parts = probe.cut([probe.main], np.unique(np.stack(top)))
@@ -122,25 +121,25 @@ def segment(probe: Probe, results: list[dict], half: np.ndarray) -> list[dict[st
     for positions, found in stream(probe, [probe.main], halves[0], 'multi-unit concepts'):
         masks = probe.masks(positions)
         for member, maps in enumerate(found[probe.main]):
-            sums[member] = add(sums[member], segmentation.gather(maps > thresholds[member], masks))
-    weights = [segmentation.discriminant(one) for one in sums]
+            sums[member] = add(sums[member], multi_unit.gather(maps > thresholds[member], masks))
+    weights = [multi_unit.discriminant(one) for one in sums]
     counted = [[None] * len(results) for _ in halves]
     for kept, parts in zip(counted, halves, strict=True):
         for positions, found in stream(probe, [probe.main], parts, 'multi-unit concepts'):
             masks = probe.masks(positions)
             layout = nulls.lay_out(masks)
             for member, maps in enumerate(found[probe.main]):
-                together = segmentation.histogram(maps > thresholds[member], masks, weights[member])
-                single = dissection.meet(maps, thresholds[member], layout)
+                together = multi_unit.histogram(maps > thresholds[member], masks, weights[member])
+                single = dissection.count_overlap(maps, thresholds[member], layout)
                 kept[member] = add(kept[member], {'histogram': together, 'single': single})
     return [_segmented(*one) for one in zip(*counted, strict=True)]
 
 
 def _segmented(fitted: dict, others: dict) -> dict[str, np.ndarray]:
     parts = [{**one['single'], 'area': one['histogram'][..., 1].sum(1)} for one in (fitted, others)]
-    single = [dissection.judge(part)['iou'] for part in parts]
+    single = [dissection.overlap_statistics(part)['iou'] for part in parts]
     best = np.take_along_axis(single[1], single[0].argmax(0)[None], 0)[0]
-    iou = segmentation.judged(fitted['histogram'], others['histogram'])
+    iou = multi_unit.held_out_iou(fitted['histogram'], others['histogram'])
     everywhere = parts[1]['area'] / parts[1]['pixels']
     others = {'single_unit_iou': best, 'everywhere_iou': everywhere}
     return {'multi_unit_iou': iou, **{name: np.where(np.isfinite(iou), v, np.nan) for name, v in others.items()}}

@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from imbalance_jax import concepts
-from imbalance_jax.concepts import contributions as semantics
-from imbalance_jax.concepts import directions
+from imbalance_jax.concepts import contributions, directions
 from imbalance_jax.explain import interventions
 from imbalance_jax.explain import probe as explain_probe
 from imbalance_jax.explain import similarity as explain_similarity
@@ -17,7 +16,8 @@ from imbalance_jax.explain.probe import Probe, make_probe
 from imbalance_jax.metrics.statistics import cluster_weights
 from imbalance_jax.results import similarity as results_similarity
 from imbalance_jax.results import units as encoding
-from imbalance_jax.system.workdir import part, write_arrays, write_table
+from imbalance_jax.system import layout
+from imbalance_jax.system.workdir import cached_arrays, write_arrays, write_table
 from imbalance_jax.training.trained import PREDICTIONS, SPLIT, Trained
 
 EXAMPLES = 8  # images of a finding whose logits are taken apart
@@ -37,7 +37,7 @@ class Population:
         self.workdir, self.source = Path(workdir), source
 
     def kept(self, name: str, make: Callable[[], dict]) -> dict[str, np.ndarray]:
-        return part(self.workdir / 'explain' / f'{name}.npz', self.source, make)
+        return cached_arrays(layout.explained(self.workdir, name), self.source, make)
 
     def write(self, name: str, rows: list[dict], split: str, extra: tuple[str, ...] = ()) -> None:
         write_table(self.workdir, name, [{**row, 'split': split} for row in rows], extra)
@@ -49,7 +49,7 @@ def run(probe: Probe, who: Population, settings: Mapping, split: str) -> None:
     settings: the fields of `config.concepts`.
     """
     images = probe.dataset.images[probe.rows, :, :, 0]
-    write_arrays(who.workdir / 'explain' / 'probe.npz', images=images, rows=probe.rows)
+    write_arrays(layout.explained(who.workdir, 'probe'), images=images, rows=probe.rows)
     units = dissected(probe, who, settings)
     lost = who.kept('ablation', partial(ablated, probe, units, settings))
     kin = who.kept('kinship', lambda: {'cka': explain_similarity.similar(probe), **explain_similarity.match(probe)})
@@ -72,8 +72,8 @@ def summarised(probe: Probe, row: dict, found: dict, label, lost: dict, added: d
     names, classes, layer, images = probe.dataset.concepts, probe.dataset.classes, probe.main, len(probe.rows)
     boxed, n = probe.boxed(), row['member']
     counts = {name: found[name] for name in ('concepts', 'concepts_corrected')}
-    without = {name: value[n] for name, value in lost.items() if name != 'made_from'}
-    parts = semantics.by_concept(added['added'][n], label, added['finding'], len(names))
+    without = {name: value[n] for name, value in lost.items()}
+    parts = contributions.by_concept(added['added'][n], label, added['finding'], concepts=len(names))
     return [
         *encoding.dissection_rows(row, found, names, layer, images),
         *encoding.count_rows(row, counts, boxed[boxed.any(1)], classes, layer),
@@ -148,7 +148,7 @@ def dissected(probe: Probe, who: Population, settings: Mapping) -> list[dict[str
 
 def _dissect_all(probe: Probe, settings: Mapping) -> list[dict[str, np.ndarray]]:
     quantile, count_quantile = settings['quantile'], settings['count_quantile']
-    surveys = explain_unit_passes.survey(probe, quantile, count_quantile)
+    surveys = explain_unit_passes.collect_thresholds(probe, quantile, count_quantile)
     results = explain_unit_passes.dissect(probe, surveys, quantile, settings['null'], settings['rounds'])
     counts = explain_unit_passes.count(probe, surveys, count_quantile)
     top = explain_unit_passes.top_maps(probe, surveys)
@@ -183,9 +183,9 @@ def selective(probe: Probe, found: dict) -> dict[str, np.ndarray]:
     labels, mask, patient = dataset.labels[rows], dataset.label_mask[rows], dataset.patient[rows]
     mean = found[f'mean:{probe.main}']
     weights = cluster_weights(patient, SELECTIVITY_ROUNDS, np.random.default_rng(0))
-    own = concepts.class_selectivity(mean, labels, mask, weights)
+    own = concepts.class_selectivity(mean, labels, mask, weights=weights)
     ends = {'selectivity_low': own['low'], 'selectivity_high': own['high']}
-    aurocs = concepts.unit_auroc(mean, labels, mask, patient)
+    aurocs = concepts.unit_auroc(mean, labels, mask, patients=patient)
     return {**aurocs, **ends, 'selectivity': own['selectivity'], 'preferred': own['preferred']}
 
 

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from imbalance_jax.concepts import fates as persistence
+from imbalance_jax.concepts import persistence
 from imbalance_jax.metrics.statistics import arms_beyond_seeds, holm
 from imbalance_jax.results import rows as tables
 
@@ -44,12 +44,12 @@ def fate_rows(members, alive, results, labels, partner, names, layer) -> list[di
     """
     made = []
     for a, b in pairs_of(members, alive):
-        found = persistence.fates(labels[a], results[b]['detector'], _pairs(partner[a, b]))
+        found = persistence.detector_persistence(labels[a], results[b]['detector'], _pairs(partner[a, b]))
         for s, name in [(None, 'all concepts'), *enumerate(names)]:
             chosen = found if s is None else found[labels[a] == s]
-            counts = persistence.fate_counts(chosen)
+            counts = persistence.persistence_counts(chosen)
             if counts.sum():
-                for fate, number in zip(persistence.FATES, counts, strict=True):
+                for fate, number in zip(persistence.OUTCOMES, counts, strict=True):
                     made.append(_row(members[a], name, layer, fate, number, counts.sum(), other(members[b])))
     return made
 
@@ -61,7 +61,10 @@ def fates_of_units(members, alive, results, labels, partner) -> list[dict[str, n
         shares = {}
         for relation, kind in RELATIONS.items():
             related = [b for b in range(len(members)) if b != a and alive[b] and relation_of(row, members[b]) == kind]
-            fates = [persistence.fates(labels[a], results[b]['detector'], _pairs(partner[a, b])) for b in related]
+            fates = [
+                persistence.detector_persistence(labels[a], results[b]['detector'], _pairs(partner[a, b]))
+                for b in related
+            ]
             kept = np.mean([one == persistence.KEPT for one in fates], axis=0) if related else np.nan
             shares[relation] = np.where(labels[a] >= 0, kept, np.nan)
         found.append(shares)
@@ -78,7 +81,7 @@ def by_relation(members, made: list[dict], arms) -> list[dict]:
     for row in made:
         a, b = rows[row['arm'], row['seed']], rows[row['other_arm'], row['other_seed']]
         relation = next((name for name, kind in RELATIONS.items() if relation_of(a, b) == kind), 'itself')
-        value = (row['value'], row['n']) if row['metric'] in persistence.FATES else (row['value'], 1)
+        value = (row['value'], row['n']) if row['metric'] in persistence.OUTCOMES else (row['value'], 1)
         cells.setdefault((row['arm'], row['class'], row['method'], row['metric'], relation), []).append(value)
     result = []
     for (arm, name, method, metric, relation), values in cells.items():

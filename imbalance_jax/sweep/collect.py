@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from imbalance_jax.sweep.plan import Job
+from imbalance_jax.system import layout
 from imbalance_jax.system.files import dumps, flatten, read_json
 from imbalance_jax.system.provenance import SOFTWARE
 from imbalance_jax.system.workdir import atomic, read_table, write_text
@@ -40,7 +41,7 @@ def gather(jobs: list[Job], names: list[str]) -> pd.DataFrame:
     parts = []
     for job in jobs:
         for name in names:
-            if (job.workdir / 'results' / f'{name}.parquet').exists():
+            if layout.table(job.workdir, name).exists():
                 differs = {field: dumps(value) for field, value in job.differs.items()}
                 front = {'job': job.number, 'id': job.id, **differs, 'table': name}
                 found = read_table(job.workdir, name)
@@ -52,7 +53,7 @@ def check_software(jobs: list[Job]) -> None:
     """Raises ValueError, naming what differs, unless one state of the software did all of every stage of all jobs."""
     made: dict[str, list[str]] = {}
     for job in jobs:
-        for stage, record in read_json(job.workdir / 'provenance.json').items():
+        for stage, record in read_json(job.workdir / layout.PROVENANCE).items():
             for facts in (record, *record.get('before', [])):
                 told = dumps({name: facts.get(name) for name in SOFTWARE})
                 made.setdefault(told, []).append(f'{stage} of {job.id}')
@@ -72,7 +73,7 @@ def _part(state: dict, names: list[str]) -> str:
 
 
 def _tables(job: Job) -> list[Path]:
-    return list((job.workdir / 'results').glob('*.parquet'))
+    return list((job.workdir / layout.RESULTS).glob('*.parquet'))
 
 
 def _write_parquet(path: Path, table: pd.DataFrame) -> None:

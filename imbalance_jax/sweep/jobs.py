@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from imbalance_jax.sweep.plan import Job
-from imbalance_jax.system import locks
+from imbalance_jax.system import layout, locks
 from imbalance_jax.system import signals as stopping
 from imbalance_jax.system.files import dumps, read_json, write_json
 
@@ -70,7 +70,7 @@ def do(job: Job, stages: Mapping[str, Callable[[Job], None]], leads: bool = True
     if not leads:
         return _run(job, stages, lambda **facts: None)
     try:
-        with locks.hold(_beside(job, '.lock'), job.name):
+        with locks.acquire(_beside(job, '.lock'), job.name):
             if standing(job, held=True).state == 'done':  # by who held it a moment ago
                 return 0
             return _run(job, stages, _recorder(job))
@@ -128,7 +128,7 @@ def standing(job: Job, held: bool = False) -> Standing:
         note = f'{record.get("note", "")} on {owner["host"]}, process {owner["pid"]}{_epoch(job)}'
         return Standing('running', note.strip(), seconds, starts)
     state = record.get('state')
-    if state == 'done' and (job.workdir / 'results').is_dir():
+    if state == 'done' and (job.workdir / layout.RESULTS).is_dir():
         return Standing('done', '', seconds, starts)
     if state == 'failed':
         return Standing('failed', record['note'], seconds, starts)
@@ -153,7 +153,7 @@ def _record(job: Job) -> dict:
 def _epoch(job: Job) -> str:
     """How far training is, from the last whole line of its metrics."""
     try:
-        with open(job.workdir / 'metrics.jsonl', 'rb') as file:
+        with open(job.workdir / layout.METRICS, 'rb') as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
             lines = file.read().split(b'\n')
         return f', epoch {json.loads(lines[-2])["epoch"]} of {job.config["train"]["epochs"]}'

@@ -20,7 +20,7 @@ def join() -> None:
     Kubernetes are found by JAX.
     """
     kind = cluster.place().kind
-    if kind == 'alone' or together():
+    if kind == 'alone' or joined():
         return
     if kind == 'named':
         address, count, number = (os.environ[name] for name in VARIABLES)
@@ -29,14 +29,14 @@ def join() -> None:
         jax.distributed.initialize(initialization_timeout=PATIENCE)
 
 
-def together() -> bool:
+def joined() -> bool:
     """Whether this process has joined others."""
     return jax.distributed.is_initialized()
 
 
 def leads() -> bool:
     """Whether this process is the first, which alone writes files. True without others."""
-    return jax.process_index() == 0 if together() else cluster.leads()
+    return jax.process_index() == 0 if joined() else cluster.leads()
 
 
 def agree(value) -> np.ndarray:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import jax
 
+from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import write_json
 
@@ -62,7 +63,7 @@ def stage(workdir: Path, name: str, **facts):
 
     What other software had a part in it before is kept in `before`.
     """
-    path = Path(workdir) / 'provenance.json'
+    path = Path(workdir) / layout.PROVENANCE
     start = time.monotonic()
     record = {
         'started': datetime.now(UTC).isoformat(timespec='seconds'),

@@ -10,18 +10,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from imbalance_jax.system import files, locks
+from imbalance_jax.system import files, layout, locks
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.processes import leads
 
 
 def check_same_data(info: dict, workdir: Path) -> None:
     """Raises ValueError if `workdir` was begun with other data: files of the source may have changed since."""
-    path = Path(workdir) / 'data.json'
+    path = Path(workdir) / layout.DATA
     if path.exists() and read_json(path)['fingerprint'] != info['fingerprint']:
         raise ValueError(f'{workdir} was begun with other data than {info["name"]} is now: take another.')
 
 
+MADE_FROM = 'made_from'  # in a file of `cached_arrays`: what it was made from
 COLUMNS = ('arm', 'loss', 'sampler', 'seed', 'class', 'split', 'method', 'metric', 'value', 'n')
 
 
@@ -53,20 +54,23 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f'{path} is damaged ({error}); delete it and run the same command again.') from error
 
 
-def part(path: Path, source: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+def cached_arrays(path: Path, source: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
     """The arrays of `path`, or what `make` gives, kept there: work is done once, unless `source` has changed since.
 
-    A damaged `path` is made again.
+    The file also holds the checksum of `source`, MADE_FROM, which is not among the arrays returned. A damaged `path` is
+    made again.
     """
     stamp = np.int64(zlib.crc32(Path(source).read_bytes()))
     try:
-        kept = read_arrays(path)
-        if kept.get('made_from') == stamp:
-            return kept
+        arrays = read_arrays(path)
+        if arrays.pop(MADE_FROM, None) == stamp:
+            return arrays
     except (FileNotFoundError, ValueError):
         pass
-    write_arrays(path, **make(), made_from=stamp)
-    return read_arrays(path)
+    write_arrays(path, **make(), **{MADE_FROM: stamp})
+    arrays = read_arrays(path)
+    del arrays[MADE_FROM]
+    return arrays
 
 
 @contextmanager
@@ -78,7 +82,7 @@ def lock(workdir: Path):
     if not leads():
         yield
         return
-    with locks.hold(Path(workdir) / '.lock', str(workdir)):
+    with locks.acquire(Path(workdir) / layout.LOCK, str(workdir)):
         for left in Path(workdir).rglob(f'.*{files.UNFINISHED}'):
             left.unlink()
         yield
@@ -86,7 +90,7 @@ def lock(workdir: Path):
 
 def claim(workdir: Path, config: dict) -> None:
     """Makes `workdir` the place of this config, or raises ValueError naming the fields in which its config differs."""
-    path = Path(workdir) / 'config.json'
+    path = Path(workdir) / layout.CONFIG
     if not path.exists():
         write_json(path, config)
     elif changed := files.differences(read_json(path), config):
@@ -98,13 +102,13 @@ def append_metrics(workdir: Path, rows: Iterable[dict]) -> None:
     """Adds lines to metrics.jsonl."""
     if not leads():
         return
-    with open(Path(workdir) / 'metrics.jsonl', 'a') as file:
+    with open(Path(workdir) / layout.METRICS, 'a') as file:
         file.writelines(json.dumps(row) + '\n' for row in rows)
 
 
 def rewind_metrics(workdir: Path, epochs: int, members: set[tuple[str, int]]) -> None:
     """Drops what metrics.jsonl says of `members` (arm, seed) after `epochs` finished epochs: they will say it again."""
-    path = Path(workdir) / 'metrics.jsonl'
+    path = Path(workdir) / layout.METRICS
     if path.exists():
         whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith('\n')]
         rows = [json.loads(line) for line in whole]
@@ -119,10 +123,9 @@ def write_table(workdir: Path, name: str, rows: Iterable[dict], extra: tuple[str
     """
     table = pd.DataFrame(list(rows), columns=[*COLUMNS, *extra])
     table = table.astype({'seed': 'string', 'value': 'float64', 'n': 'Int64'})
-    folder = Path(workdir) / 'results'
-    atomic(folder / f'{name}.parquet', lambda file: table.to_parquet(file, index=False))
-    write_text(folder / f'{name}.csv', table.to_csv(index=False))
+    atomic(layout.table(workdir, name), lambda file: table.to_parquet(file, index=False))
+    write_text(layout.table(workdir, name, 'csv'), table.to_csv(index=False))
 
 
 def read_table(workdir: Path, name: str) -> pd.DataFrame:
-    return pd.read_parquet(Path(workdir) / 'results' / f'{name}.parquet')
+    return pd.read_parquet(layout.table(workdir, name))

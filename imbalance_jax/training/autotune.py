@@ -10,10 +10,12 @@ import jax
 import numpy as np
 
 from imbalance_jax.system import cache, processes
+from imbalance_jax.system.files import read_json
 from imbalance_jax.training import placement
 from imbalance_jax.training.program import Crew, Run, enlist, order_of, train_steps
 
 GIB = 2**30
+PLAN = 'plan.json'
 SHARE = 0.9  # of the memory that is free, which is never quite all to be had
 SECONDS = 1.0  # of training steps that a strategy is timed for, after its first step
 
@@ -63,6 +65,11 @@ def make(run: Run, wanted: str, memory_gib: float, update: Callable) -> tuple[Pl
     measured = seconds if len(names) > 1 else (known or {}).get('seconds', {})
     strategy = best.place.strategy
     return Plan(strategy, [[0, len(everyone)]], measured, best.bytes, limit, best.compile_seconds), best
+
+
+def read(workdir: Path) -> Plan:
+    """The plan that `workdir` was begun with, which a resume keeps, so that its numbers are the same to the bit."""
+    return Plan(**read_json(Path(workdir) / PLAN))
 
 
 def describe(plan: Plan) -> str:

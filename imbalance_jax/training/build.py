@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from imbalance_jax import losses, models
+from imbalance_jax import losses
 from imbalance_jax.data import arrays as data_arrays
 from imbalance_jax.data import batches as data_batches
 from imbalance_jax.data import samplers
@@ -21,6 +21,7 @@ from imbalance_jax.system import progress as display
 from imbalance_jax.training import member as train
 from imbalance_jax.training import members as training_members
 from imbalance_jax.training.checks import check_explanation
+from imbalance_jax.training.network import network
 from imbalance_jax.training.program import Functions, Run
 
 
@@ -40,11 +41,6 @@ def load_dataset(config: ConfigDict) -> Dataset:
     return data_thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
 
 
-def build_model(config: ConfigDict, num_classes: int):
-    """The config's model."""
-    return models.make(config.model.name, num_classes, **config.model.get(config.model.name, {}))
-
-
 def build_losses(members: list[dict], arrays: data_arrays.Arrays) -> list:
     """The loss of every arm, in the order of the members' arm numbers."""
     positive, negative = data_arrays.class_counts(arrays)
@@ -62,14 +58,12 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> Run:
     loss_functions = build_losses(members, arrays)
     for name in training_members.distinct(members, 'sampler'):
         lookup(samplers.SAMPLERS, name, 'sampler')
-    model = build_model(config, arrays.labels.shape[1])
+    model, normalise, init = network(config, dataset)
     check_explanation(config, model, arrays.images.shape[1:], len(dataset.rows('test')))
     mean, std = data_arrays.grey_statistics(arrays.images)
-    normalise = partial(data_arrays.normalise, mean=mean, std=std)
     factor = train.schedule(config.train.warmup_steps, epochs * steps, config.train.rate_floor)
-    image_shape, linked = arrays.images.shape[1:], any(row['head'] != 'linear' for row in members)
     retrained = any(training_members.retrain_epoch(row, epochs) is not None for row in members)
-    restart = train.make_restart(model, image_shape) if retrained else None
+    restart = train.make_restart(model, arrays.images.shape[1:]) if retrained else None
     step = train.make_train_step(model, loss_functions, factor, epochs * steps, restart)
     permuted = any(row['labels'] == 'permuted' for row in members)
     batch = data_batches.make_batch(mean, std, data_batches.Augmentation(**config.augment))
@@ -82,7 +76,7 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> Run:
         model=model,
         normalise=normalise,
         one=Functions(
-            init=train.make_init(model, loss_functions, image_shape, linked),
+            init=train.make_init(init, loss_functions),
             draw=draw,
             steps=train.make_train_steps(step, batch),
             keep=lambda one: jax.tree.map(lambda old, new: jnp.where(one[2], new, old), *one[:2]),

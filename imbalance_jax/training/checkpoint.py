@@ -33,6 +33,13 @@ def _open(folder: Path) -> ocp.training.Checkpointer:
     )
 
 
+def _loading(partial: bool) -> ocp.Context:
+    """How checkpoints are read inside of this context."""
+    return ocp.Context(
+        pytree_options=ocp.options.PyTreeOptions(loading=ocp.options.PyTreeOptions.Loading(partial_load=partial))
+    )
+
+
 def save(folder: Path, step: int, tree: Any) -> None:
     """Writes a tree of NumPy arrays as `step`, whole or not at all, and keeps the newest two.
 
@@ -71,17 +78,18 @@ def _require_room(folder: Path, step: int, tree: Any) -> None:
         raise OSError(errno.ENOSPC, f'{text} {free / 2**20:,.1f} MiB', str(folder))
 
 
-def restore(folder: Path, template: Any) -> tuple[int, Any] | None:
+def restore(folder: Path, template: Any, *, partial: bool = False) -> tuple[int, Any] | None:
     """The newest step that verifies, as NumPy arrays, or None where there is no checkpoint.
 
-    template: a tree of arrays or `jax.ShapeDtypeStruct`. Damaged steps are named in a warning and passed over.
+    template: a tree of arrays or `jax.ShapeDtypeStruct`; with `partial`, of some of the fields that were saved, and the
+    others are not read. Damaged steps are named in a warning and passed over.
     Raises ValueError if there are checkpoints and none of them is sound.
     """
     if not Path(folder).is_dir():
         return None
     template = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), template)
     damage = {}
-    with _open(folder) as checkpointer:
+    with _loading(partial), _open(folder) as checkpointer:
         for found in sorted(checkpointer.checkpoints, key=lambda found: -found.step):
             try:
                 tree = checkpointer.load(found.step, template)

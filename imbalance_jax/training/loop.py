@@ -17,6 +17,7 @@ from imbalance_jax.system.workdir import append_metrics, rewind_metrics
 from imbalance_jax.training import checkpoint
 from imbalance_jax.training.autotune import Plan
 from imbalance_jax.training.member import State
+from imbalance_jax.training.members import Member
 from imbalance_jax.training.program import Crew, Run, enlist, order_of, predict, train_steps
 
 REPACK = 0.75  # members leave the program when the queue of a device falls to this share: each time is a compilation
@@ -37,6 +38,12 @@ class Progress(NamedTuple):
     packed: np.ndarray
 
 
+class Best(NamedTuple):
+    """The part of `Progress` that explaining needs."""
+
+    best: Any
+
+
 class Outcome(NamedTuple):
     """What training leaves of all members [P]: the variables to explain, and how they fared."""
 
@@ -50,7 +57,7 @@ def finished(run: Run, plan: Plan, workdir: Path) -> Outcome | None:
     """The outcome of all waves, from their last checkpoints; None if one is not there or not sound."""
     outcomes = []
     for wave in range(len(plan.waves)):
-        part, folder = _wave(run, plan, wave, workdir)
+        part, folder = _wave(run, plan, wave), wave_folder(workdir, wave)
         found = checkpoint.restore(folder, _template(part))
         if not found or found[0] != run.epochs * run.steps:
             return None
@@ -67,7 +74,7 @@ def fit(run: Run, plan: Plan, workdir: Path, images: Mapping, crew: Crew | None 
     """
     before, stop, outcomes, logits = stopping.handlers(), _catch_signals(), [], []
     for wave in range(len(plan.waves)):
-        part, folder = _wave(run, plan, wave, workdir)
+        part, folder = _wave(run, plan, wave), wave_folder(workdir, wave)
         name = 'train' if len(plan.waves) == 1 else f'train, wave {wave + 1} of {len(plan.waves)}'
         progress = _fit_wave(part, plan.strategy, workdir, folder, crew, stop, profile, name)
         crew = profile = None
@@ -77,11 +84,30 @@ def fit(run: Run, plan: Plan, workdir: Path, images: Mapping, crew: Crew | None 
     return _join(outcomes), _join(logits)
 
 
-def _wave(run: Run, plan: Plan, wave: int, workdir: Path) -> tuple[Run, Path]:
-    """A wave as a run of its own, and the folder of its checkpoints."""
+def best_variables(init: Callable, members: Member, plan: Plan, workdir: Path, steps: int) -> Any | None:
+    """The best variables [P] of all members, NumPy arrays, from the checkpoints of step `steps`, the last.
+
+    init: (member) -> its variables; members: their arrays [P]. None if a wave's checkpoint is not there or not sound.
+    """
+    variables = []
+    for wave, (first, stop) in enumerate(plan.waves):
+        template = Best(jax.eval_shape(jax.vmap(init), jax.tree.map(lambda a: a[first:stop], members)))
+        restored = checkpoint.restore(wave_folder(workdir, wave), template, partial=True)
+        if not restored or restored[0] != steps:
+            return None
+        variables.append(restored[1].best)
+    return _join(variables)
+
+
+def wave_folder(workdir: Path, wave: int) -> Path:
+    """Where the checkpoints of a wave, counted from 0, are."""
+    return Path(workdir) / 'checkpoints' / f'wave_{wave + 1}'
+
+
+def _wave(run: Run, plan: Plan, wave: int) -> Run:
+    """A wave as a run of its own."""
     first, stop = plan.waves[wave]
-    part = run._replace(rows=run.rows[first:stop], numbers=jax.tree.map(lambda a: a[first:stop], run.numbers))
-    return part, Path(workdir) / 'checkpoints' / f'wave_{wave + 1}'
+    return run._replace(rows=run.rows[first:stop], numbers=jax.tree.map(lambda a: a[first:stop], run.numbers))
 
 
 def _outcome(progress: Progress) -> Outcome:

@@ -3,11 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
+from imbalance_jax.losses.loss import Loss
 from imbalance_jax.losses.switch import together
+from imbalance_jax.training.members import Member
 
 
 class State(NamedTuple):
@@ -44,25 +47,34 @@ def schedule(warmup_steps: int, total_steps: int, floor: float) -> Callable:
     return optax.warmup_cosine_decay_schedule(floor, 1.0, warmup_steps, max(total_steps, warmup_steps + 1), floor)
 
 
-def make_init(model, losses: Sequence, image_shape: tuple[int, int, int], linked: bool = False) -> Callable:
-    """Returns `init(member) -> State`; equal seeds give equal weights whatever the arm.
+def make_network_init(model: nn.Module, image_shape: tuple[int, int, int], *, linked: bool = False) -> Callable:
+    """Returns `init(member) -> variables`; equal seeds give equal weights whatever the arm.
 
-    `member` is a `population.Member`, of which a step reads arm, seed, order_seed, learning_rate, weight_decay,
-    retrain_from, and, if the heads are `linked` to it, cosine.
+    Of `member`, a `members.Member`, it reads the seed and, if the heads are `linked` to it, cosine.
     """
 
-    def init(member) -> State:
+    def init(member: Member) -> dict[str, Any]:
         variables = _init_model(model, jax.random.key(member.seed), image_shape)
-        trained, running = together(losses).init()
-        params = {'model': variables['params'], 'loss': trained}
-        link = {'cosine': jnp.float32(member.cosine)} if linked else {}
-        batch_stats = variables.get('batch_stats', {})
-        return State(params, batch_stats, link, running, OPTIMIZER.init(params), jnp.array(True), jnp.zeros(()))
+        link = {'link': {'cosine': jnp.float32(member.cosine)}} if linked else {}
+        return {'params': variables['params'], 'batch_stats': variables.get('batch_stats', {}), **link}
 
     return init
 
 
-def _init_model(model, key, image_shape) -> dict:
+def make_init(network_init: Callable, losses: Sequence[Loss]) -> Callable:
+    """Returns `init(member) -> State`: the variables of `network_init(member)`, and what the losses start with."""
+
+    def init(member: Member) -> State:
+        variables = network_init(member)
+        trained, running = together(losses).init()
+        params = {'model': variables['params'], 'loss': trained}
+        link, stats = variables.get('link', {}), variables['batch_stats']
+        return State(params, stats, link, running, OPTIMIZER.init(params), jnp.array(True), jnp.zeros(()))
+
+    return init
+
+
+def _init_model(model: nn.Module, key: jax.Array, image_shape: tuple[int, int, int]) -> dict:
     return model.init(key, jnp.zeros((1, *image_shape)), mutable=['params', 'batch_stats'])
 
 

@@ -14,7 +14,6 @@ from imbalance_jax.results import ensembles as results_ensembles
 from imbalance_jax.results import performance
 from imbalance_jax.system import cache, processes
 from imbalance_jax.system import progress as display
-from imbalance_jax.system.files import read_json
 from imbalance_jax.system.provenance import stage
 from imbalance_jax.system.workdir import (
     check_same_data,
@@ -31,8 +30,6 @@ from imbalance_jax.training import strategies as training_strategies
 from imbalance_jax.training.build import build, build_losses, load_dataset, make_members
 from imbalance_jax.training.checks import check_blocks
 from imbalance_jax.training.program import Crew, Run
-
-PLAN = 'plan.json'
 
 
 def run(config: ConfigDict, workdir: Path, profile: bool = False) -> None:
@@ -73,23 +70,18 @@ def set_up_jax(together: bool = True) -> None:
 
 def is_finished(workdir: Path, ready: Run) -> bool:
     """Whether the predictions are there, and the checkpoints that they come from."""
-    if not all((workdir / name).exists() for name in ('predictions.npz', PLAN)):
+    if not all((workdir / name).exists() for name in ('predictions.npz', planning.PLAN)):
         return False
-    return loop.finished(ready, read_plan(workdir), workdir) is not None
-
-
-def read_plan(workdir: Path) -> planning.Plan:
-    """The plan that `workdir` was begun with, which a resume keeps, so that its numbers are the same to the bit."""
-    return planning.Plan(**read_json(Path(workdir) / PLAN))
+    return loop.finished(ready, planning.read(workdir), workdir) is not None
 
 
 def make_plan(ready: Run, setting: ConfigDict, workdir: Path) -> tuple[planning.Plan, Crew | None]:
     """The plan of `workdir`, made now if there is none, and the crew that came of making it."""
-    if processes.agree((workdir / PLAN).exists()):
-        return read_plan(workdir), None
+    if processes.agree((workdir / planning.PLAN).exists()):
+        return planning.read(workdir), None
     with display.show('plan') as update:
         plan, crew = planning.make(ready, setting.strategy, setting.memory_gib, update)
-    write_json(workdir / PLAN, plan._asdict())
+    write_json(workdir / planning.PLAN, plan._asdict())
     print(planning.describe(plan), flush=True)
     return plan, crew
 

@@ -1,50 +1,55 @@
-"""From a trained population to what it learned: alignment of maps with findings, and concepts in units.
-
-Every part leaves one file in `explain/` when it is done, so that interrupted work goes on with the next part, and the
-tables in `results/` are made from those files alone.
-"""
+"""A trained population as `explain` meets it, and what a question to it is."""
 
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from imbalance_jax.attribution import layers as activations
+from imbalance_jax.attribution import layers
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.system.files import read_json
-from imbalance_jax.system.workdir import read_arrays
-from imbalance_jax.training import build as training_build
-from imbalance_jax.training import loop, placement
-from imbalance_jax.training import run as training_run
+from imbalance_jax.system.workdir import check_same_data, read_arrays
+from imbalance_jax.training import autotune, loop, placement
+from imbalance_jax.training.build import load_dataset
+from imbalance_jax.training.members import numbers
+from imbalance_jax.training.network import Network, network
+from imbalance_jax.training.placement import Placement
 
 PREDICTIONS = 'predictions.npz'
 SPLIT = 'test'  # the only split that is ever explained: maps on training images would flatter
 
 
 class Trained(NamedTuple):
-    """A trained population: `variables` [P'] are each member's best by validation AUROC, on their devices."""
+    """A trained population.
+
+    members: the rows of members.json; variables [P']: each member's best by validation AUROC, padded to P' and on their
+    devices; place: those devices; alive [P]: whether a member's loss stayed finite; everyone: see `with_untrained`.
+    """
 
     config: ConfigDict
-    members: list[dict]
+    members: list[dict[str, Any]]
     dataset: Dataset
-    model: Any
-    normalise: Callable
-    place: placement.Placement
+    model: nn.Module
+    normalise: Callable[[jax.Array], jax.Array]
+    place: Placement
     variables: Any
     alive: np.ndarray
-    everyone: Callable[[], tuple[placement.Placement, Any]]  # where the members and the untrained networks are
+    everyone: Callable[[], tuple[Placement, Any]]
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        return self.dataset.images.shape[1:]
+        """H, W, C."""
+        height, width, channels = self.dataset.images.shape[1:]
+        return height, width, channels
 
     @property
-    def with_untrained(self) -> tuple[placement.Placement, Any]:
-        """A place and variables [P' + S] of the members and, after them, of a network of each seed before training."""
+    def with_untrained(self) -> tuple[Placement, Any]:
+        """Placement and variables [P' + S] of the members and, after them, of a network per seed before training."""
         return self.everyone()
 
     @property
@@ -55,14 +60,20 @@ class Trained(NamedTuple):
     @property
     def layer_of(self) -> Callable[[str], str]:
         """Resolves a layer's name, '' being the last stage; ValueError for a layer that the model does not have."""
-        return partial(activations.last_stage, self.model, self.one, self.image_shape)
+        return partial(layers.last_stage, self.model, self.one, self.image_shape)
 
 
 class Stage(NamedTuple):
-    """A question to a trained population: what explain runs, and what comes along with it."""
+    """A question to a trained population: what `explain` runs, and what comes along with it.
+
+    run: (population, working directory); check: (config, network, image shape, number of images of the test split),
+    raises ValueError for options that would fail, before anything is compiled; defaults: the block `config.NAME`, if
+    the stage has one; tables: those of `results/` that it writes; section: the heading in the report under which tables
+    that no page shows are listed.
+    """
 
     run: Callable[[Trained, Path], None]
-    check: Callable[..., None] | None = None
+    check: Callable[[ConfigDict, Network, tuple[int, int, int], int], None] | None = None
     defaults: Mapping[str, Any] = {}
     tables: tuple[str, ...] = ()
     section: str = ''
@@ -75,14 +86,17 @@ def check_trained(workdir: Path) -> None:
 
 
 def load(workdir: Path) -> Trained:
-    """The population of a working directory, with its data."""
-    config = ConfigDict(read_json(workdir / 'config.json'))
-    members = read_json(workdir / 'members.json')
-    dataset = training_build.load_dataset(config)
-    training_run.check_same_data(dataset.info, workdir)
-    run, plan = training_build.build(config, dataset, members), training_run.read_plan(workdir)
-    outcome = loop.finished(run, plan, workdir)
-    if outcome is None:
+    """The population of a working directory, with its data; its losses and its training steps are not built.
+
+    Raises ValueError if the data are others than it was trained on, or if its weights are missing or damaged.
+    """
+    config, members = ConfigDict(read_json(workdir / 'config.json')), read_json(workdir / 'members.json')
+    dataset = load_dataset(config)
+    check_same_data(dataset.info, workdir)
+    untrained, plan = network(config, dataset), autotune.read(workdir)
+    steps = config.train.epochs * (len(dataset.rows('train')) // config.train.batch_size)
+    best = loop.best_variables(untrained.init, numbers(members, own_order=True), plan, workdir, steps)
+    if best is None:
         raise ValueError(f'The last checkpoint of {workdir} is missing or damaged: run train again, it makes it anew.')
     # A population that trained in waves is explained whole, but one member after the other.
     strategy = plan.strategy if len(plan.waves) == 1 else 'shard:map'
@@ -91,19 +105,18 @@ def load(workdir: Path) -> Trained:
         config=config,
         members=members,
         dataset=dataset,
-        model=run.model,
-        normalise=run.normalise,
+        model=untrained.model,
+        normalise=untrained.normalise,
         place=place,
-        variables=place.members(outcome.best),
+        variables=place.members(best),
         alive=read_arrays(workdir / PREDICTIONS)['alive'],
-        everyone=cache(partial(with_untrained, run, outcome.best, strategy)),
+        everyone=cache(partial(with_untrained, untrained, members, best, strategy=strategy)),
     )
 
 
-def with_untrained(run, best, strategy: str) -> tuple[placement.Placement, Any]:
-    """The members' variables, and after them those of the reference arm before training, one network a seed."""
-    first = np.array([row['member'] for row in run.rows if row['arm'] == run.rows[0]['arm']])
-    place = placement.place(len(run.rows) + len(first), strategy, jax.local_devices())
-    begun = jax.jit(jax.vmap(lambda member: run.one.init(member).variables))
-    fresh = begun(jax.tree.map(lambda a: a[first], run.numbers))
+def with_untrained(untrained: Network, members: list[dict], best: Any, *, strategy: str) -> tuple[Placement, Any]:
+    """The members' variables [P], and after them those of the reference arm before training, one network per seed."""
+    first = np.array([row['member'] for row in members if row['arm'] == members[0]['arm']])
+    place = placement.place(len(members) + len(first), strategy, jax.local_devices())
+    fresh = jax.jit(jax.vmap(untrained.init))(numbers([members[i] for i in first], own_order=True))
     return place, place.members(jax.tree.map(lambda *a: np.concatenate(a), best, fresh))

@@ -235,26 +235,33 @@ def test_dead_and_sparse_units_take_part_in_nothing(probe, null):
 def test_the_null_is_the_overlap_with_moved_masks(probe, null):
     features, masks = probe
     threshold, key = concepts.thresholds(features, 0.1), jax.random.key(3)
-    counted = concepts.tally(features, masks, threshold, null, rounds=4, key=key)
-    if null == 'circular_shift':
-        draws = nulls.draw_shifts(key, 4, np.arange(24), 24 * 24)
-    else:
-        draws = nulls.draw_exchanges(key, 4, 24)
+    counted = concepts.overlap_counts(features, masks, threshold, null=null, rounds=4, key=key)
+    source, offset = nulls.NULLS[null](key, 4, nulls.Block(np.arange(24), 0, (24, 24)))
     maps = slow_upsample_all(features, (24, 24))
     active = (maps > threshold[:, None, None]).astype(int)
-    for number, draw in enumerate(draws):
-        if null == 'circular_shift':
-            shifts = [divmod(int(offset), 24) for offset in draw]
-            moved = np.stack([np.roll(m, (-y, -x), (0, 1)) for m, (y, x) in zip(masks, shifts, strict=True)])
-        else:
-            moved = masks[draw]
-        expected = np.einsum('nuyx,nyxs->us', active, moved)
-        found = counted['null'][number - 1] if number else counted['intersection']
-        np.testing.assert_array_equal(found, expected)
-    if null == 'image_permutation':
-        np.testing.assert_array_equal(np.sort(draws, axis=1), np.tile(np.arange(24), (5, 1)))
-    p_value = concepts.judge(counted)['p_value']
+    np.testing.assert_array_equal(counted['intersection'], np.einsum('nuyx,nyxs->us', active, masks))
+    for of_round, *moves in zip(counted['null'], source, offset, strict=True):
+        moved = [np.roll(masks[i], (-(o // 24), -(o % 24)), (0, 1)) for i, o in zip(*moves, strict=True)]
+        np.testing.assert_array_equal(of_round, np.einsum('nuyx,nyxs->us', active, np.stack(moved)))
+    np.testing.assert_array_equal(np.sort(source, axis=1), np.tile(np.arange(24), (4, 1)))
+    assert (offset != 0).any() == (null == 'circular_shift')
+    assert (source != np.arange(24)).any() == (null == 'image_permutation')
+    p_value = concepts.overlap_statistics(counted)['p_value']
     np.testing.assert_allclose(p_value, (1 + (counted['null'] >= counted['intersection']).sum(0)) / 5)
+
+
+def test_a_null_of_one_s_own_is_one_function_and_one_line(probe, monkeypatch):
+    def displaced_neighbour(key, rounds, block):
+        n, (height, width) = len(block.images), block.size
+        source = np.tile(np.roll(np.arange(n), 1), (rounds, 1))
+        return nulls.Displacement(source, np.full((rounds, n), height // 2 * width))
+
+    monkeypatch.setitem(nulls.NULLS, 'neighbour', displaced_neighbour)
+    features, masks = probe
+    counted = concepts.overlap_counts(features, masks, concepts.thresholds(features, 0.1), null='neighbour', rounds=3)
+    moved = np.roll(np.roll(masks, 1, axis=0), -12, axis=1)
+    expected = concepts.overlap_counts(features, moved, concepts.thresholds(features, 0.1))['intersection']
+    np.testing.assert_array_equal(counted['null'], np.stack([expected] * 3))
 
 
 @pytest.mark.parametrize('null', NULLS)
@@ -271,8 +278,10 @@ def test_chunks_and_repetition_change_nothing(probe, null):
 def test_tallies_of_parts_add_up(probe):
     features, masks = probe
     threshold = concepts.thresholds(features, 0.05)
-    whole = concepts.tally(features, masks, threshold)
-    parts = [concepts.tally(features[part], masks[part], threshold) for part in (slice(0, 10), slice(10, None))]
+    whole = concepts.overlap_counts(features, masks, threshold)
+    parts = [
+        concepts.overlap_counts(features[part], masks[part], threshold) for part in (slice(0, 10), slice(10, None))
+    ]
     jax.tree.map(np.testing.assert_array_equal, jax.tree.map(np.add, *parts), whole)
 
 
@@ -281,7 +290,7 @@ def test_many_concepts_that_overlap():
     threshold = concepts.thresholds(features, 0.2)
     active = slow_upsample_all(features, (15, 15)) > threshold[:, None, None]
     expected = np.einsum('nuyx,nyxs->us', active.astype(int), masks)
-    np.testing.assert_array_equal(concepts.tally(features, masks, threshold)['intersection'], expected)
+    np.testing.assert_array_equal(concepts.overlap_counts(features, masks, threshold)['intersection'], expected)
 
 
 def test_a_unit_equal_to_its_concept_reaches_one(probe):
@@ -307,7 +316,7 @@ def test_the_literature_s_bar_can_be_out_of_reach(share, concept_share, ceiling)
     pixels = 10**6
     active, area = np.array([round(share * pixels)]), np.array([round(concept_share * pixels)])
     best = {'intersection': np.minimum(active, area)[None], 'active': active, 'area': area, 'pixels': pixels}
-    result = concepts.judge({**best, 'null': np.zeros((0, 1, 1), int)})
+    result = concepts.overlap_statistics({**best, 'null': np.zeros((0, 1, 1), int)})
     assert result['ceiling'].item() == pytest.approx(ceiling, rel=0.03)
     assert result['iou'].item() == pytest.approx(result['ceiling'].item())
     assert result['detector'].item() == (ceiling > 0.04)
@@ -427,7 +436,7 @@ def test_values_that_are_not_finite_are_refused(probe):
 @pytest.mark.parametrize('capacity', [2**14, 2])
 def test_a_plateau_wider_than_the_quantile_is_active_and_a_constant_is_not(capacity):
     """Unit 0 is 1 on a tenth of the positions, unit 1 everywhere, unit 2 has no ties."""
-    seen = concepts.quantiles.UpperQuantile(3, 1000, 0.02, capacity)
+    seen = concepts.quantiles.UpperQuantile(3, 1000, 0.02, capacity=capacity)
     values = np.stack([np.arange(1000) % 10 == 3, np.ones(1000), np.arange(1000) / 1000], axis=1).astype(np.float32)
     for part in np.array_split(values, 7):
         seen.add(part)

@@ -7,9 +7,7 @@ import pytest
 from scipy import stats
 
 from imbalance_jax import concepts
-from imbalance_jax.concepts import ablation, directions
-from imbalance_jax.concepts import contributions as semantics
-from imbalance_jax.concepts import multi_unit as segmentation
+from imbalance_jax.concepts import ablation, contributions, directions, multi_unit
 from imbalance_jax.metrics import scores as metrics
 from imbalance_jax.metrics import statistics
 from imbalance_jax.metrics.on_device import ranking
@@ -56,7 +54,7 @@ def test_unit_auroc_where_little_is_known():
     activation[:, 1], activation[:, 3] = labels[:, 2], 7
     mask = np.ones_like(labels)
     mask[:, 1] = 0
-    found = concepts.unit_auroc(activation, labels, mask, patients)
+    found = concepts.unit_auroc(activation, labels, mask, patients=patients)
     assert np.isnan(found['auroc'][:, :2]).all()
     assert (found['auroc'][1, 2], found['low'][1, 2], found['high'][1, 2]) == (1, 1, 1)
     assert 0 < found['p_value'][1, 2] < 1e-6
@@ -108,7 +106,7 @@ def test_ablation_against_a_loop():
 def test_greedy_sets_against_a_loop():
     x, weights, labels = head()
     measure = measure_of(x, weights, labels)
-    found = jax.jit(lambda: ablation.greedy(lambda kept, k: measure(kept)[k], 6, 3, 9))()
+    found = jax.jit(lambda: ablation.greedy(lambda kept, k: measure(kept)[k], 6, 3, steps=9))()
     assert found['order'].shape == (3, 6)
     for k in range(2):
         kept = np.ones(6)
@@ -135,30 +133,30 @@ def test_a_dead_unit_adds_and_carries_nothing():
     x[:, 4] = 0
     found = ablation.single(measure_of(x, weights, labels), 6)
     np.testing.assert_array_equal(found[4], measure_of(x, weights, labels)(jnp.ones(6)))
-    added = semantics.contributions(lambda a: a @ weights[:, 0], jnp.asarray(x), jnp.zeros(6))
+    added = contributions.contributions(lambda a: a @ weights[:, 0], jnp.asarray(x), jnp.zeros(6))
     np.testing.assert_array_equal(added[:, 4], 0)
 
 
 def test_contributions_of_a_linear_head_are_exact_and_of_others_complete():
     x, weights, _ = head()
     start = jnp.asarray(x.mean(0))
-    added = semantics.contributions(lambda a: a @ weights[:, 1], jnp.asarray(x), start)
+    added = contributions.contributions(lambda a: a @ weights[:, 1], jnp.asarray(x), start)
     np.testing.assert_allclose(added, (x - x.mean(0)) * weights[:, 1], atol=1e-6)
 
     def score(maps):
         return jnp.tanh(maps.mean((1, 2)) ** 2 @ weights[:, 0])
 
     maps = jnp.asarray(np.random.default_rng(1).exponential(size=(4, 3, 2, 6)).astype(np.float32))
-    added = semantics.contributions(score, maps, 0 * maps, steps=200)
+    added = contributions.contributions(score, maps, 0 * maps, steps=200)
     np.testing.assert_allclose(added.sum(1), score(maps) - score(0 * maps), atol=1e-4)
 
 
 def test_contributions_by_concept():
     added = np.array([[1.0, 2, 4, 8], [1, 2, 4, 8]])
-    parts = semantics.by_concept(added, np.array([0, 1, -1, 0]), np.array([0, 1]), concepts=2)
+    parts = contributions.by_concept(added, np.array([0, 1, -1, 0]), np.array([0, 1]), concepts=2)
     assert parts.tolist() == [[9, 2, 4], [2, 9, 4]]
     with pytest.raises(ValueError, match='Shapes do not fit'):
-        semantics.by_concept(added, np.array([0, 1]), np.array([0, 1]), concepts=2)
+        contributions.by_concept(added, np.array([0, 1]), np.array([0, 1]), concepts=2)
 
 
 def test_probes_are_held_out_ridge_regressions():
@@ -166,7 +164,7 @@ def test_probes_are_held_out_ridge_regressions():
     x = random.normal(size=(60, 4)).astype(np.float32) * [1, 10, 0.1, 0] + 3
     targets = (random.random((60, 2)) < 0.4).astype(np.float32)
     fold = directions.folds(np.repeat(np.arange(20), 3), 4, jax.random.key(0))
-    scores = np.asarray(directions.held_out(jnp.asarray(x, jnp.float32), targets, fold, 4))
+    scores = np.asarray(directions.held_out(jnp.asarray(x, jnp.float32), targets, fold, count=4))
     assert all(len(set(fold[3 * i : 3 * i + 3])) == 1 for i in range(20))
     for number in range(4):
         own, rest = fold == number, fold != number
@@ -211,21 +209,21 @@ def test_two_units_together_segment_what_neither_does_alone():
     random = np.random.default_rng(0)
     active = random.random((40, 8, 8, 5)) < 0.3
     masks = (active[..., 0] & active[..., 1])[..., None].repeat(2, axis=1).repeat(2, axis=2)
-    sums = segmentation.gather(active, masks)
-    weights = segmentation.discriminant(sums)
-    parts = [segmentation.histogram(active[part], masks[part], weights) for part in (slice(0, 20), slice(20, 40))]
+    sums = multi_unit.gather(active, masks)
+    weights = multi_unit.discriminant(sums)
+    parts = [multi_unit.histogram(active[part], masks[part], weights) for part in (slice(0, 20), slice(20, 40))]
     assert parts[0].sum() == masks[:20].size
     single = (active[..., 0].repeat(2, 1).repeat(2, 2) & masks[..., 0]).sum() / active[..., 0].repeat(2, 1).repeat(
         2, 2
     ).sum()
-    assert segmentation.judged(*parts)[0] > single + 0.2
+    assert multi_unit.held_out_iou(*parts)[0] > single + 0.2
     nothing = np.zeros_like(masks)
-    assert np.isnan(segmentation.judged(*[segmentation.histogram(active, nothing, weights)] * 2)).all()
+    assert np.isnan(multi_unit.held_out_iou(*[multi_unit.histogram(active, nothing, weights)] * 2)).all()
 
 
 def test_shares_of_cells():
     masks = np.random.default_rng(0).random((2, 6, 9, 3)) < 0.5
     np.testing.assert_allclose(
-        segmentation.shrink(masks, (3, 3)), masks.reshape(2, 3, 2, 3, 3, 3).mean((2, 4)), atol=1e-6
+        multi_unit.shrink(masks, (3, 3)), masks.reshape(2, 3, 2, 3, 3, 3).mean((2, 4)), atol=1e-6
     )
-    np.testing.assert_allclose(segmentation.shrink(masks, (4, 5)).mean((1, 2)), masks.mean((1, 2)), atol=1e-6)
+    np.testing.assert_allclose(multi_unit.shrink(masks, (4, 5)).mean((1, 2)), masks.mean((1, 2)), atol=1e-6)

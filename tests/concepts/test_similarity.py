@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax import concepts
-from imbalance_jax.concepts import fates as persistence
-from imbalance_jax.concepts import similarity
+from imbalance_jax.concepts import persistence, similarity
 
 
 def demo():
@@ -138,6 +137,6 @@ def test_what_becomes_of_detectors():
     best = np.array([0, 1, 1, -1, 2])
     other = np.array([[True, False, False], [False, False, False], [False, True, False]])
     pairs = np.array([[0, 0], [1, 1], [2, 2]])
-    found = persistence.fates(best, other, pairs)
+    found = persistence.detector_persistence(best, other, pairs)
     assert found.tolist() == [persistence.KEPT, persistence.MOVED, persistence.KEPT, -1, persistence.LOST]
-    assert persistence.fate_counts(found).tolist() == [2, 1, 1]
+    assert persistence.persistence_counts(found).tolist() == [2, 1, 1]

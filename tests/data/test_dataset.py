@@ -153,13 +153,13 @@ def test_a_part_is_made_once_and_again_when_its_source_changes(tmp_path):
         return {'count': np.array(len(made))}
 
     source.write_text('a')
-    assert [int(writer.part(tmp_path / 'part.npz', source, make)['count']) for _ in range(2)] == [1, 1]
+    assert [int(writer.cached_arrays(tmp_path / 'part.npz', source, make)['count']) for _ in range(2)] == [1, 1]
     source.write_text('b')
-    assert int(writer.part(tmp_path / 'part.npz', source, make)['count']) == 2
+    assert int(writer.cached_arrays(tmp_path / 'part.npz', source, make)['count']) == 2
     (tmp_path / 'part.npz').write_bytes(b'PK')
     with pytest.raises(ValueError, match=r'part\.npz is damaged'):
         writer.read_arrays(tmp_path / 'part.npz')
-    assert int(writer.part(tmp_path / 'part.npz', source, make)['count']) == 3
+    assert int(writer.cached_arrays(tmp_path / 'part.npz', source, make)['count']) == 3
 
 
 def test_a_working_directory_has_one_owner_at_a_time(tmp_path):

@@ -117,7 +117,7 @@ def probe():
 
 @pytest.fixture(scope='module')
 def surveys(probe):
-    return explain_unit_passes.survey(probe, 0.02, 0.9)
+    return explain_unit_passes.collect_thresholds(probe, 0.02, 0.9)
 
 
 @pytest.fixture(scope='module')
@@ -143,7 +143,7 @@ def test_planted_units_are_lost_when_annotations_are_shuffled(probe):
     image = order[probe.dataset.region_image].astype(np.int32)
     other = probe._replace(dataset=dataclasses.replace(probe.dataset, region_image=image))
     found = explain_unit_passes.dissect(
-        other, explain_unit_passes.survey(other, 0.02, 0.9), 0.02, 'image_permutation', 50
+        other, explain_unit_passes.collect_thresholds(other, 0.02, 0.9), 0.02, 'image_permutation', 50
     )
     assert sum(one['stage1']['detector'].sum() for one in found) <= 1
 
@@ -161,7 +161,7 @@ def test_parts_of_any_size_give_the_same(probe, surveys, results, monkeypatch):
     small = probe._replace(programs={})
     assert small.together(['stage1']) == 7
     again = explain_unit_passes.dissect(
-        small, explain_unit_passes.survey(small, 0.02, 0.9), 0.02, 'image_permutation', 50
+        small, explain_unit_passes.collect_thresholds(small, 0.02, 0.9), 0.02, 'image_permutation', 50
     )
     for one, other in zip(again, results, strict=True):
         jax.tree.map(np.testing.assert_array_equal, one['stage1'], other)
@@ -180,7 +180,7 @@ def test_a_probe_set_ten_times_larger_needs_the_same_memory():
         own = population(GREY, many)
         tracemalloc.start()
         found = explain_unit_passes.dissect(
-            own, explain_unit_passes.survey(own, 0.01, 0.99), 0.01, 'circular_shift', 20
+            own, explain_unit_passes.collect_thresholds(own, 0.01, 0.99), 0.01, 'circular_shift', 20
         )
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -213,7 +213,7 @@ def test_streaming_thresholds(capacity):
     values = np.maximum(ndimage.gaussian_filter(random.normal(size=(50, 6, 6, 4)), (0, 1, 1, 0)), 0).astype(np.float32)
     values[..., 1] = 0
     values[..., 2] *= values[..., 2] > np.sort(values[..., 2].ravel())[-5]
-    seen = quantiles.UpperQuantile(4, 50 * 36, 0.03, capacity)
+    seen = quantiles.UpperQuantile(4, 50 * 36, 0.03, capacity=capacity)
     for part in np.array_split(values, 7):
         seen.add(part)
     exact = concepts.thresholds(values, 0.03)
@@ -225,7 +225,7 @@ def test_streaming_thresholds(capacity):
     np.testing.assert_allclose(seen.share_positive(), (values > 0).mean((0, 1, 2)))
     assert ((values > found).mean((0, 1, 2)) <= 0.03).all()
     with pytest.raises(ValueError, match='0 of 100 positions'):
-        quantiles.UpperQuantile(4, 100, 0.03, capacity).threshold()
+        quantiles.UpperQuantile(4, 100, 0.03, capacity=capacity).threshold()
 
 
 def test_counts_are_the_study_s_by_batch_and_corrected_by_class(probe, surveys):

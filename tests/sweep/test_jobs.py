@@ -118,7 +118,7 @@ def test_jobs_in_others_hands_are_looked_at_again(plan):
             holder.__exit__(None, None, None)
         return jobs.do(job, {'train': finish})
 
-    holder = locks.hold(found[0].folder / f'{found[0].id}.lock', 'job 0')
+    holder = locks.acquire(found[0].folder / f'{found[0].id}.lock', 'job 0')
     holder.__enter__()
     assert jobs.work(found, begin) == 0
     assert begun == [0, 1, 2, 0]
@@ -210,42 +210,42 @@ def test_what_is_run_is_asked_too_and_dies_with_its_parent(tmp_path):
 
 
 @pytest.fixture
-def quick_beats(monkeypatch):
-    monkeypatch.setattr(locks, 'BEAT', 0.1)
+def quick_heartbeats(monkeypatch):
+    monkeypatch.setattr(locks, 'HEARTBEAT', 0.1)
 
 
-def elsewhere(path, beat: int) -> None:
-    record = {'host': 'other', 'pid': 7, 'machine': 'another kernel', 'beat': beat}
+def elsewhere(path, count: int) -> None:
+    record = {'host': 'other', 'pid': 7, 'machine': 'another kernel', 'heartbeat': count}
     path.write_bytes(json.dumps(record).encode().ljust(locks.SIZE))
 
 
-def test_an_owner_on_another_machine_is_believed_while_it_counts(tmp_path, quick_beats, monkeypatch):
-    path, beats = tmp_path / 'lock', iter(range(100))
+def test_an_owner_on_another_machine_is_believed_while_it_counts(tmp_path, quick_heartbeats, monkeypatch):
+    path, counts = tmp_path / 'lock', iter(range(100))
     elsewhere(path, 0)
     slept = time.sleep
-    monkeypatch.setattr(locks.time, 'sleep', lambda seconds: (slept(seconds), elsewhere(path, next(beats))))
-    with pytest.raises(ValueError, match='process 7 on other'), locks.hold(path, 'the place'):
+    monkeypatch.setattr(locks.time, 'sleep', lambda seconds: (slept(seconds), elsewhere(path, next(counts))))
+    with pytest.raises(ValueError, match='process 7 on other'), locks.acquire(path, 'the place'):
         pass
     assert locks.owner(path)['host'] == 'other'
 
 
-def test_a_silent_owner_on_another_machine_is_dead_whatever_the_clocks_say(tmp_path, quick_beats, monkeypatch):
+def test_a_silent_owner_on_another_machine_is_dead_whatever_the_clocks_say(tmp_path, quick_heartbeats, monkeypatch):
     path = tmp_path / 'lock'
     elsewhere(path, 3)
     os.utime(path, (2e9, 2e9))  # its clock was years ahead
     monkeypatch.setattr(time, 'time', lambda: 1e9)
-    with locks.hold(path, 'the place'):
+    with locks.acquire(path, 'the place'):
         time.sleep(0.25)
         assert json.loads(path.read_bytes())['pid'] == os.getpid()
-        assert json.loads(path.read_bytes())['beat'] >= 1
+        assert json.loads(path.read_bytes())['heartbeat'] >= 1
     assert locks.owner(path) is None
     assert path.read_bytes() == b''
 
 
 def test_who_was_thought_dead_does_not_write_on(tmp_path):
     code = (
-        'import sys, time; from imbalance_jax.system import locks; locks.BEAT = 0.1\n'
-        'with locks.hold(sys.argv[1], "the place"):\n    print("mine", flush=True); time.sleep(60)'
+        'import sys, time; from imbalance_jax.system import locks; locks.HEARTBEAT = 0.1\n'
+        'with locks.acquire(sys.argv[1], "the place"):\n    print("mine", flush=True); time.sleep(60)'
     )
     path = tmp_path / 'lock'
     with subprocess.Popen([sys.executable, '-c', code, path], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
@@ -260,7 +260,7 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
         raise OSError(95, 'Operation not supported')
 
     monkeypatch.setattr(locks.fcntl, 'flock', flock)
-    with pytest.raises(OSError, match='file system without locks'), locks.hold(tmp_path / 'lock', 'runs/x'):
+    with pytest.raises(OSError, match='file system without locks'), locks.acquire(tmp_path / 'lock', 'runs/x'):
         pass
 
 

@@ -73,7 +73,7 @@ def test_half_an_address_is_refused(monkeypatch):
 
 def test_alone_everything_is_agreed():
     assert processes.leads()
-    assert not processes.together()
+    assert not processes.joined()
     assert processes.agree(3) == 3
     assert processes.any_of(True)
     assert not processes.any_of(False)

@@ -59,7 +59,7 @@ checkpoint.save('disk/checkpoints', 2, tree)
 step, found = checkpoint.restore('disk/checkpoints', tree)
 assert step == 2 and np.array_equal(found['a'], tree['a'])
 mount('remount,ro')
-refused(lambda: locks.hold('disk/lock', 'disk').__enter__(), 30)
+refused(lambda: locks.acquire('disk/lock', 'disk').__enter__(), 30)
 refused(lambda: files.write_text('disk/file', 'new'), 30)
 """
 

@@ -25,7 +25,7 @@ def parts():
     model = models.make('cnn', 2, widths=(4,))
     functions = [losses.make(row['loss'], [3, 4], [5, 4]) for row in ROWS]
     members = training_members.numbers(ROWS, own_order=True)
-    init = train.make_init(model, functions, (8, 8, 1))
+    init = train.make_init(train.make_network_init(model, (8, 8, 1)), functions)
     step = jax.jit(train.make_train_step(model, functions, train.schedule(0, 10, 0.01)))
     one, other = (jax.tree.map(lambda a, i=i: a[i], members) for i in (0, 1))
     return model, functions, init, step, one, other

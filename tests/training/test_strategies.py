@@ -33,7 +33,7 @@ def member_steps():
     step = train.make_train_step(model, functions, train.schedule(3, STEPS, 0.01))
     batch = data_batches.make_batch(0.5, 0.25, data_batches.Augmentation(shift=0.1, rotation=5, brightness=0.1))
     steps = train.make_train_steps(step, batch)
-    init = train.make_init(model, functions, (8, 8, 1))
+    init = train.make_init(train.make_network_init(model, (8, 8, 1)), functions)
     members = training_members.numbers(ROWS, own_order=True)
 
     def run(member, arrays):
@@ -76,7 +76,7 @@ def test_same_seed_same_start_and_order_whatever_the_arm(member_steps):
     _, _, members, _ = member_steps
     model = models.make('cnn', 3, widths=(4, 8))
     functions = [losses.make(row['loss'], [20, 9, 3], [28, 39, 45], **row['hyper']) for row in ROWS[::2]]
-    state = jax.jit(jax.vmap(train.make_init(model, functions, (8, 8, 1))))(members)
+    state = jax.jit(jax.vmap(train.make_init(train.make_network_init(model, (8, 8, 1)), functions)))(members)
     kernel = np.asarray(state.variables['params']['stage1_conv']['kernel'])
     for i, row in enumerate(ROWS):
         for j, other in enumerate(ROWS):

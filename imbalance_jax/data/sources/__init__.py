@@ -52,7 +52,7 @@ def load(name: str, folder: Path, options: dict, progress: Callable | None = Non
     if dataset := _kept(place):
         return dataset
     intermediate = {'tfds_dir': Path(folder) / 'tfds'} if 'tfds_dir' in known else {}
-    with locks.turn(place.with_name(f'{fingerprint}.lock'), str(place)):
+    with locks.wait(place.with_name(f'{fingerprint}.lock'), str(place)):
         if dataset := _kept(place):  # by the process that had its turn before
             return dataset
         for left in (*store.leftovers(place), *source.leftovers(**options, **intermediate)):

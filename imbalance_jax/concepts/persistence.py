@@ -3,10 +3,10 @@
 import numpy as np
 
 KEPT, MOVED, LOST = 0, 1, 2
-FATES = ('kept', 'moved', 'lost')
+OUTCOMES = ('kept', 'moved', 'lost')
 
 
-def fates(best_concept, detector, pairs):
+def detector_persistence(best_concept: np.ndarray, detector: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """What the other network makes of each detector unit of the first: KEPT, MOVED or LOST, -1 for no detector; [U].
 
     kept:  the unit's partner, each other's nearest by correlation, detects its concept too
@@ -21,10 +21,10 @@ def fates(best_concept, detector, pairs):
     partner = np.full(len(best_concept), -1)
     partner[pairs[:, 0]] = pairs[:, 1]
     kept = (partner >= 0) & detector[np.maximum(partner, 0), concept]
-    found = np.where(kept, KEPT, np.where(detector.any(0)[concept], MOVED, LOST))
-    return np.where(best_concept >= 0, found, -1)
+    outcome = np.where(kept, KEPT, np.where(np.any(detector, axis=0)[concept], MOVED, LOST))
+    return np.where(best_concept >= 0, outcome, -1)
 
 
-def fate_counts(found):
-    """How many detectors were kept, moved and lost [3], of what `fates` says."""
-    return np.bincount(found[found >= 0], minlength=3)
+def persistence_counts(outcomes: np.ndarray) -> np.ndarray:
+    """How many detectors were kept, moved and lost [3], of what `detector_persistence` says."""
+    return np.bincount(outcomes[outcomes >= 0], minlength=3)

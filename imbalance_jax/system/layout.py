@@ -1,0 +1,36 @@
+"""The files of a working directory by name; quick to import, for what must answer at once."""
+
+from pathlib import Path
+
+# From training, in the order in which they appear.
+LOCK = '.lock'
+CONFIG = 'config.json'
+MEMBERS = 'members.json'
+DATA = 'data.json'
+CONTACT_SHEET = 'contact_sheet.npz'
+PLAN = 'plan.json'
+PROFILE = 'profile'
+CHECKPOINTS = 'checkpoints'
+METRICS = 'metrics.jsonl'
+PROVENANCE = 'provenance.json'
+PREDICTIONS = 'predictions.npz'  # the last: what has it is trained
+# From explaining, and from both.
+EXPLAIN = 'explain'
+RESULTS = 'results'
+# From `report`.
+REPORT = 'report.html'
+
+
+def checkpoints(workdir: Path, wave: int) -> Path:
+    """The folder of the checkpoints of a wave, counted from 0."""
+    return Path(workdir) / CHECKPOINTS / f'wave_{wave + 1}'
+
+
+def explained(workdir: Path, name: str) -> Path:
+    """The arrays that explaining keeps under `name`."""
+    return Path(workdir) / EXPLAIN / f'{name}.npz'
+
+
+def table(workdir: Path, name: str, suffix: str = 'parquet') -> Path:
+    """A table of results."""
+    return Path(workdir) / RESULTS / f'{name}.{suffix}'
