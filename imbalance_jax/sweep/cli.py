@@ -45,7 +45,7 @@ def work(flags: Namespace, program: list[str], stages: Mapping[str, Callable[[Jo
     chosen = read_jobs(flags)
     signals.leave_when_asked(flags.grace if flags.job else 0.0)
     if flags.job:
-        return jobs.do(chosen[0], stages, cluster.leads())
+        return jobs.do(chosen[0], stages, leads=cluster.leads())
     # One process per population: its memory is free when it is done, and its end is not the others'.
     command = [*program, 'work', f'--plan={flags.plan}', f'--grace={flags.grace}']
     return jobs.work(chosen, lambda job: signals.run([*command, f'--job={job.id}']))

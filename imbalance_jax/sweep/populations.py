@@ -79,18 +79,18 @@ def _join(group: list[dict]) -> list[dict]:
             seeds += [seed for seed in plain['seeds'] if seed not in seeds]
     labels = _labels([(name, json.loads(arm)) for name, arm in variants])
     references = [label for (name, _), label in labels.items() if name == first['reference']]
-    made: dict[str, dict] = {}
+    populations_of: dict[str, dict] = {}
     for (name, arm), seeds in variants.items():
         label = labels[name, arm]
-        members = made.setdefault(dumps(sorted(seeds)), {'arms': {}, 'seeds': seeds})
+        members = populations_of.setdefault(dumps(sorted(seeds)), {'arms': {}, 'seeds': seeds})
         members['arms'][label] = _brief(first, name, label, json.loads(arm))
-    return [_with_members(first, members, references) for members in made.values()]
+    return [_with_members(first, members, references) for members in populations_of.values()]
 
 
 def _with_members(first: dict, members: dict, references: list[str]) -> dict:
     """A population of those arms and seeds; its reference is the first of `references` there, or its first arm."""
-    there = [label for label in references if label in members['arms']]
-    reference = (there or [min(members['arms'])])[0] if references else first['reference']
+    present = [label for label in references if label in members['arms']]
+    reference = (present or [min(members['arms'])])[0] if references else first['reference']
     return {**copy.deepcopy(first), **members, 'reference': reference}
 
 
@@ -103,26 +103,26 @@ def _whole(plain: dict, name: str) -> dict:
 def _brief(first: dict, name: str, label: str, arm: dict) -> dict:
     """The arm without what it would have anyway in the first point's config."""
     usual = {'loss': label, **{rate: first['train'][rate] for rate in RATES}}
-    own = first['arms'].get(name, {})
-    return {key: value for key, value in arm.items() if key in own or key not in usual or value != usual[key]}
+    written = first['arms'].get(name, {})
+    return {key: value for key, value in arm.items() if key in written or key not in usual or value != usual[key]}
 
 
 def _labels(variants: list[tuple[str, dict]]) -> dict[tuple[str, str], str]:
     """(arm, its fields as JSON) -> a name of its own, the arm's if there is only one of it."""
     labels = {}
     for name, arm in variants:
-        same = [other for own, other in variants if own == name]
+        same = [other for other_name, other in variants if other_name == name]
         varied = [key for key in sorted(set().union(*same)) if len({dumps(other.get(key)) for other in same}) > 1]
-        told = ','.join(f'{key}={_told(arm[key])}' for key in varied if key in arm)
-        labels[name, dumps(arm)] = f'{name}@{told}' if told else name
+        special = ','.join(f'{key}={_as_label(arm[key])}' for key in varied if key in arm)
+        labels[name, dumps(arm)] = f'{name}@{special}' if special else name
     return labels
 
 
-def _told(value) -> str:
+def _as_label(value: Any) -> str:
     """A value as part of an arm's name, which cannot have dots: 0.004 is 4e-3."""
     if not isinstance(value, float) or not math.isfinite(value):
         return str(value).replace('.', '_')
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
-    number = ''.join(map(str, digits))
-    number = f'{number}e{exponent}' if exponent < 0 else number + '0' * exponent
+    number, power = ''.join(map(str, digits)), int(exponent)
+    number = f'{number}e{power}' if power < 0 else number + '0' * power
     return f'-{number}' if sign else number
