@@ -156,7 +156,7 @@ def concepts_section(found: Study, look: dict[str, Look]) -> dict:
         return {'missing': missing(found)}
     return {
         'missing': '',
-        'null': NULLS[found.config['concepts']['null']],
+        'null': NULLS.get(null := found.config['concepts']['null'], f'annotations are found elsewhere ({null})'),
         'panels': panels.concepts(found, look),
         'units': tables.units(found),
         'overlaps': tables.overlaps(found),
