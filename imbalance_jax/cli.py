@@ -125,9 +125,9 @@ def _load_plugins(config: 'ConfigDict', folders: tuple[Path, ...]) -> tuple[str,
     from imbalance_jax.explain import run
     from imbalance_jax.training import plugins
 
-    found_in = plugins.load(config.plugins, folders, run.STAGES)
+    needed = plugins.load(config.plugins, folders, run.STAGES)
     plugins.add_defaults(config, run.STAGES)
-    return found_in
+    return needed
 
 
 def _read_config(plain: dict[str, Any]) -> 'ConfigDict':

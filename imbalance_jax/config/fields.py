@@ -49,6 +49,8 @@ def default_of(tree: Mapping[str, Any], name: str, options: OptionsOf | None) ->
     Raises ValueError, with the nearest name, for a field that there is not.
     """
     known = flatten(dict(tree))
+    if name == 'arms':
+        return tree['arms']
     if name.startswith('arms.'):
         return _arm_default(tree['arms'], name, options)
     if name.startswith(f'{SHARES}.'):

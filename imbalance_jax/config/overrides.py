@@ -27,7 +27,7 @@ def apply_point(config: ConfigDict, point: Mapping[str, Any], options: OptionsOf
     """Sets the fields of a point of a sweep, whose names may begin with `config.`; ValueError as `apply_texts`."""
     for name, value in point.items():
         name = name.removeprefix('config.')
-        if name != 'arms':
+        if name != 'arms':  # whose blocks are checked as they are read
             check_kind(name, value, default_of(config.to_dict(), name, options))
         _put(config, name, value)
 

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -22,7 +22,9 @@ from imbalance_jax.concepts import nulls
 from imbalance_jax.config import file
 from imbalance_jax.data import samplers, sources
 from imbalance_jax.names import lookup, options_of
-from imbalance_jax.training.trained import Stage
+
+if TYPE_CHECKING:
+    from imbalance_jax.training.trained import Stage
 
 
 class Table(NamedTuple):
@@ -50,7 +52,7 @@ _origins: dict[tuple[str, str], str] = {}  # (kind, name) -> the file that added
 
 
 def load(
-    names: Iterable[str], folders: Iterable[str | Path], stages: dict[str, Stage] | None = None
+    names: Iterable[str], folders: Iterable[str | Path], stages: dict[str, 'Stage'] | None = None
 ) -> tuple[str, ...]:
     """Adds what the plugins of those names have to our tables; loaded again they change nothing.
 
@@ -70,7 +72,12 @@ def load(
     return tuple(dict.fromkeys(map(str, needed)))
 
 
-def add_defaults(config: ConfigDict, stages: Mapping[str, Stage]) -> None:
+def load_kept(config: Mapping[str, Any], stages: dict[str, 'Stage'] | None = None) -> None:
+    """The plugins of a config that was loaded before: from where they were then, or else from the current folder."""
+    load(config.get('plugins', ()), (*config.get('plugin_folders', ()), Path.cwd()), stages)
+
+
+def add_defaults(config: ConfigDict, stages: Mapping[str, 'Stage']) -> None:
     """Gives a config the blocks of options that stages have, where it does not set them itself."""
     with config.unlocked():
         for name, stage in stages.items():

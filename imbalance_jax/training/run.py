@@ -25,7 +25,7 @@ from imbalance_jax.system.workdir import (
     write_table,
 )
 from imbalance_jax.training import autotune as planning
-from imbalance_jax.training import calibration, loop, placement
+from imbalance_jax.training import calibration, loop, placement, plugins
 from imbalance_jax.training import strategies as training_strategies
 from imbalance_jax.training.build import build, build_losses, load_dataset, make_members
 from imbalance_jax.training.checks import check_blocks
@@ -40,6 +40,7 @@ def run(config: ConfigDict, workdir: Path, profile: bool = False) -> None:
     directory, before anything is compiled.
     """
     workdir = Path(workdir)
+    plugins.load_kept(config)
     check_blocks(config)
     members = make_members(config)
     if config.population.strategy != 'auto':

@@ -14,7 +14,7 @@ from imbalance_jax.attribution import layers
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import check_same_data, read_arrays
-from imbalance_jax.training import autotune, loop, placement
+from imbalance_jax.training import autotune, loop, placement, plugins
 from imbalance_jax.training.build import load_dataset
 from imbalance_jax.training.members import numbers
 from imbalance_jax.training.network import Network, network
@@ -91,6 +91,7 @@ def load(workdir: Path) -> Trained:
     Raises ValueError if the data are others than it was trained on, or if its weights are missing or damaged.
     """
     config, members = ConfigDict(read_json(workdir / 'config.json')), read_json(workdir / 'members.json')
+    plugins.load_kept(config)
     dataset = load_dataset(config)
     check_same_data(dataset.info, workdir)
     untrained, plan = network(config, dataset), autotune.read(workdir)
