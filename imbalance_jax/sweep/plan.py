@@ -41,6 +41,7 @@ class Job(NamedTuple):
 
 def folder_of(path: Path) -> Path:
     """Where the populations of a plan live: runs/mine.jsonl has runs/mine."""
+    path = Path(path)
     if path.suffix != '.jsonl':
         raise ValueError(f'A plan ends in .jsonl, which {path} does not.')
     return path.with_suffix('')
@@ -58,7 +59,7 @@ def lines(configs: list[dict]) -> str:
 def write(path: Path, configs: list[dict]) -> tuple[list[Job], list[Job]]:
     """Writes a plan. Returns its jobs, and those of the plan that was there before."""
     folder_of(path)
-    before = read(path) if path.exists() else []
+    before = read(path) if Path(path).exists() else []
     write_text(path, lines(configs))
     return read(path), before
 
@@ -66,7 +67,7 @@ def write(path: Path, configs: list[dict]) -> tuple[list[Job], list[Job]]:
 def read(path: Path) -> list[Job]:
     """The jobs of a plan; ValueError naming the line that is not what `write` wrote."""
     folder, jobs = folder_of(path), []
-    for number, line in enumerate(path.read_text().splitlines()):
+    for number, line in enumerate(Path(path).read_text().splitlines()):
         try:
             facts = json.loads(line)
             job = Job(
