@@ -1,8 +1,10 @@
-"""Look a name up in a plain dict, with an error a user can act on."""
+"""Look a name up in a plain dict, with an error a user can act on; read a function's options from its signature."""
 
 import difflib
-from collections.abc import Mapping
-from typing import TypeVar
+import functools
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
 
 T = TypeVar('T')
 
@@ -17,3 +19,19 @@ def lookup(table: Mapping[str, T], name: str, what: str) -> T:
     near = difflib.get_close_matches(str(name), list(table), n=1)
     hint = f' Did you mean {near[0]!r}?' if near else ''
     raise ValueError(f'Unknown {what} {name!r}.{hint} Known: {", ".join(sorted(table))}.')
+
+
+def options_of(function: Callable[..., Any], skip: Collection[str] = ()) -> dict[str, Any]:
+    """The options of a function or class, name -> default: the keyword parameters that have a default.
+
+    What a `functools.partial` has settled already is no option of it, nor is a name in `skip`.
+    """
+    settled = function.keywords if isinstance(function, functools.partial) else {}
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.default is not parameter.empty
+        and name not in settled
+        and name not in skip
+    }
