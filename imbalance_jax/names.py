@@ -1,6 +1,7 @@
-"""Look a name up in a plain dict, with an error a user can act on; and what a function can be told."""
+"""Look a name up in a plain dict, with an error a user can act on; read a function's options from its signature."""
 
 import difflib
+import functools
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
@@ -21,14 +22,20 @@ def lookup(table: Mapping[str, T], name: str, what: str) -> T:
     raise ValueError(f'Unknown {what} {name!r}.{hint} {_known(table, str(name))}')
 
 
-def options_of(function: Callable, skip: Collection[str] = ()) -> dict[str, Any]:
-    """The keyword parameters of a function, but for those in `skip`, with their defaults; None where there is none."""
-    options = {}
-    for name, parameter in inspect.signature(function).parameters.items():
-        has_default = parameter.default is not parameter.empty
-        if name not in skip and (has_default or parameter.kind is parameter.KEYWORD_ONLY):
-            options[name] = parameter.default if has_default else None
-    return options
+def options_of(function: Callable[..., Any], skip: Collection[str] = ()) -> dict[str, Any]:
+    """The options of a function or class, name -> default: the keyword parameters that have a default.
+
+    What a `functools.partial` has settled already is no option of it, nor is a name in `skip`.
+    """
+    settled = function.keywords if isinstance(function, functools.partial) else {}
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.default is not parameter.empty
+        and name not in settled
+        and name not in skip
+    }
 
 
 def _known(table: Mapping[str, Any], name: str) -> str:

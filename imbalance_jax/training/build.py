@@ -16,7 +16,6 @@ from imbalance_jax.data import sources as datasets
 from imbalance_jax.data import thinning as data_thinning
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.metrics import on_device as ranking
-from imbalance_jax.names import lookup
 from imbalance_jax.system import progress as display
 from imbalance_jax.training import member as train
 from imbalance_jax.training import members as training_members
@@ -56,8 +55,8 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> Run:
     if not steps:
         raise ValueError(f'config.train.batch_size {batch_size} is more than the {len(arrays.images)} training images.')
     loss_functions = build_losses(members, arrays)
-    for name in training_members.distinct(members, 'sampler'):
-        lookup(samplers.SAMPLERS, name, 'sampler')
+    for name, options, _ in training_members.draws(members):
+        samplers.make(name, **dict(options))(arrays.labels, 0.0)  # a value out of range is said here
     model, normalise, init = network(config, dataset)
     check_explanation(config, model, arrays.images.shape[1:], len(dataset.rows('test')))
     mean, std = data_arrays.grey_statistics(arrays.images)
@@ -111,12 +110,13 @@ def describe(config: ConfigDict, arrays: data_arrays.Arrays, members: list[dict]
 def distributions(draws: list[tuple], labels: np.ndarray, epochs: int, epoch: int) -> np.ndarray:
     """Cumulative sampling weights [samplers,N] of an epoch; zeros, for uniform weights, mean without replacement.
 
-    draws: (sampler, retrain_head_from); before its head is retrained, such an arm draws naturally.
+    draws: (sampler, options, retrain_head_from); before its head is retrained, such an arm draws naturally.
     """
     rows = []
-    for name, start in draws:
+    for name, options, start in draws:
         begin = training_members.retrain_epoch({'retrain_head_from': start}, epochs)
-        sampler = samplers.SAMPLERS['natural' if begin is not None and epoch < begin else name]
+        natural = begin is not None and epoch < begin
+        sampler = samplers.make('natural') if natural else samplers.make(name, **dict(options))
         weights = sampler(labels, epoch / max(epochs - 1, 1))
         uniform = np.ptp(weights) == 0
         rows.append(np.zeros(len(labels), np.uint32) if uniform else data_batches.cumulative_weights(weights))

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.special
 
+from imbalance_jax.data import samplers
 from imbalance_jax.data.arrays import Arrays
-from imbalance_jax.data.samplers import SAMPLERS
 from imbalance_jax.losses.counts import ratio
-from imbalance_jax.training.members import distinct
+from imbalance_jax.training.members import distinct, draws
 
 
 def probabilities(logits) -> np.ndarray:
@@ -34,8 +34,11 @@ def prior_shifts(members: Sequence[dict], arrays: Arrays) -> np.ndarray:
         return ratio(positive, counted - positive)
 
     natural = odds(np.ones(len(labels)))
-    moved = {name: odds(SAMPLERS[name](labels * mask, 1.0)) / natural for name in distinct(members, 'sampler')}
-    return np.stack([np.log(moved[row['sampler']]) for row in members])
+    weights = {
+        (name, options): samplers.make(name, **dict(options))(labels * mask, 1.0) for name, options, _ in draws(members)
+    }
+    moved = {sampler: np.log(odds(values) / natural) for sampler, values in weights.items()}
+    return np.stack([moved[draws([row])[0][:2]] for row in members])
 
 
 def corrected(members: Sequence[dict], losses: Sequence, arrays: Arrays, logits: np.ndarray) -> np.ndarray:

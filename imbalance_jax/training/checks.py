@@ -28,6 +28,7 @@ def check_explanation(config: ConfigDict, model, image_shape: tuple[int, int, in
         options = dict(config.model.get(config.model.name, {}))
         reason = ' '.join(str(error).split())
         raise ValueError(f'config.model.{config.model.name} is {options}: {reason}') from error
+    models.check(model, image_shape)
     activations.last_stage(model, variables, image_shape, config.attribution.layer)
     main = activations.last_stage(model, variables, image_shape, config.concepts.layer)
     shapes = activations.layer_shapes(model, variables, image_shape)

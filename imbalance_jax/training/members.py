@@ -7,9 +7,11 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from imbalance_jax.names import lookup
+from imbalance_jax.data.samplers import SAMPLERS
+from imbalance_jax.losses import LOSSES
+from imbalance_jax.names import lookup, options_of
 
-# Fields of an arm that are not its loss's hyper-parameters.
+# Fields of an arm that are neither its loss's hyper-parameters nor its sampler's options.
 OWN = ('loss', 'sampler', 'learning_rate', 'weight_decay', 'head', 'retrain_head_from', 'labels')
 HEADS = {'linear': 0.0, 'cosine': 1.0}
 LABELS = {'own': 0, 'permuted': 1}
@@ -41,9 +43,10 @@ def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: s
 
     arms: name -> {'loss', 'sampler', 'learning_rate', 'weight_decay', 'head' ('linear' or 'cosine'),
     'retrain_head_from' (the fraction of training from which only a new head is trained, with the arm's sampler; 1 for
-    never), 'labels' ('own', or 'permuted' for a null that has nothing to learn), and the loss's hyper-parameters}; what
-    an arm leaves out is taken from `defaults`. Raises ValueError without arms or seeds, for a seed given twice, and for
-    a reference that is no arm.
+    never), 'labels' ('own', or 'permuted' for a null that has nothing to learn), and hyper-parameters of the loss and
+    options of the sampler (`split_options`)}; what an arm leaves out is taken from `defaults`. Raises ValueError
+    without arms or seeds, for a seed given twice, for a reference that is no arm, and for an unknown loss, sampler or
+    option.
     """
     if reference not in arms:
         raise ValueError(f'config.reference is {reference!r}, which is no arm. Arms: {", ".join(sorted(arms))}.')
@@ -56,9 +59,26 @@ def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: s
         arm |= {**defaults, **arms[name]}
         own = {key: arm[key] for key in OWN}
         _check_rates(name, own)
-        hyper = {key: value for key, value in arm.items() if key not in OWN}
-        rows += [{'arm': name, **own, 'hyper': hyper, 'seed': int(seed)} for seed in seeds]
+        options = split_options(name, arm['loss'], arm['sampler'], {k: v for k, v in arm.items() if k not in OWN})
+        rows += [{'arm': name, **own, **options, 'seed': int(seed)} for seed in seeds]
     return [{'member': i, **row} for i, row in enumerate(rows)]
+
+
+def split_options(arm: str, loss: str, sampler: str, options: Mapping) -> dict[str, dict]:
+    """An arm's options as {'hyper': those of its loss, 'sampler_options': those of its sampler}, by their signatures.
+
+    Raises ValueError for an unknown loss, sampler or option, and for an option that both know.
+    """
+    of_loss, of_sampler = options_of(lookup(LOSSES, loss, 'loss')), options_of(lookup(SAMPLERS, sampler, 'sampler'))
+    for name in options:
+        lookup(of_loss | of_sampler, name, f'option of config.arms.{arm} (loss {loss!r}, sampler {sampler!r}):')
+        if name in of_loss and name in of_sampler:
+            both = f'loss {loss!r} and sampler {sampler!r} both have it'
+            raise ValueError(f'config.arms.{arm}.{name} is ambiguous: {both}; rename it in one of them.')
+    return {
+        'hyper': {name: value for name, value in options.items() if name in of_loss},
+        'sampler_options': {name: value for name, value in options.items() if name in of_sampler},
+    }
 
 
 def _check_rates(arm: str, own: Mapping) -> None:
@@ -86,8 +106,12 @@ def retrain_epoch(row: dict, epochs: int) -> int | None:
 
 
 def draws(rows: Sequence[dict]) -> list[tuple]:
-    """The different (sampler, retrain_head_from), in the order of the members: each draws from its own weights."""
-    return list(dict.fromkeys((row['sampler'], row['retrain_head_from']) for row in rows))
+    """The different (sampler, its options, retrain_head_from), in the order of the members, each with its own weights.
+
+    Options are sorted (name, value) pairs.
+    """
+    options = [tuple(sorted(row.get('sampler_options', {}).items())) for row in rows]
+    return list(dict.fromkeys((r['sampler'], o, r['retrain_head_from']) for r, o in zip(rows, options, strict=True)))
 
 
 def numbers(rows: Sequence[dict], own_order: bool, epochs: int = 1, steps: int = 1) -> Member:

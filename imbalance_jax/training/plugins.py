@@ -8,8 +8,9 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -89,7 +90,8 @@ def options(kind: str, name: str, block: Mapping[str, Any]) -> dict[str, Any]:
     """What a data set, model, attribution method, loss or sampler takes, with defaults: `config.fields.OptionsOf`."""
     tables = {name: table.entries for name, table in TABLES.items()}
     if kind == 'data':
-        return options_of(lookup(tables['DATASETS'], name, 'data set in config.data:').make, NOT_OF_DATA)
+        make = lookup(tables['DATASETS'], name, 'data set in config.data:').make
+        return {**dict.fromkeys(_required(make, NOT_OF_DATA)), **options_of(make, NOT_OF_DATA)}
     if kind == 'model':
         return options_of(lookup(tables['MODELS'], name, 'model in config.model:'), NOT_OF_MODELS)
     if kind == 'attribution':
@@ -98,7 +100,13 @@ def options(kind: str, name: str, block: Mapping[str, Any]) -> dict[str, Any]:
         return {option: None if p.default is p.empty else p.default for option, p in known.items()}
     if kind == 'loss':
         return options_of(lookup(tables['LOSSES'], name, 'loss'))
-    return options_of(lookup(tables['SAMPLERS'], name, 'sampler'), ('epoch_fraction', 'progress'))
+    return options_of(lookup(tables['SAMPLERS'], name, 'sampler'))
+
+
+def _required(function: Callable[..., Any], skip: Collection[str]) -> list[str]:
+    """The keyword parameters that have no default: a data set may want a folder."""
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty and p.name not in skip]
 
 
 def _find(name: str, folders: list[Path]) -> tuple[ModuleType, Path | None]:

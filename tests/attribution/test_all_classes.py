@@ -27,7 +27,7 @@ def alone(method, member, image, k):
     if method in attribution.NEEDS_KEY:
         options['key'] = jax.random.fold_in(jax.random.key(0), image)
     if method in attribution.NEEDS_LAYER:
-        options['layer'] = attribution.activations.looking_at(MODEL, variables, jnp.array([k]), 'stage2')
+        options['layer'] = lambda x, shift: (lambda logits, maps: (logits[:, k], maps))(*network(variables, x, shift))
     score = lambda x: network(variables, x, None)[0][:, k]  # noqa: E731
     return jax.jit(lambda x: attribution.METHODS[method](score, x, **options))(IMAGES[image : image + 1])[0]
 
