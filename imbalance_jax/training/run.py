@@ -61,11 +61,11 @@ def run(config: ConfigDict, workdir: Path, profile: bool = False) -> None:
         processes.wait_for_all()
 
 
-def set_up_jax(together: bool = True) -> None:
+def set_up_jax(join: bool = True) -> None:
     """All cores, all processes, and compiled programs kept between runs; before JAX computes anything."""
     placement.use_all_cores()
     cache.keep_programs()
-    if together:
+    if join:
         processes.join()
 
 
