@@ -57,7 +57,8 @@ def load(name: str, folder: Path, options: dict, progress: Callable | None = Non
             return dataset
         for left in (*store.leftovers(place), *source.leftovers(**options, **intermediate)):
             shutil.rmtree(left, ignore_errors=True)
-        dataset = source.make(**options, **intermediate, progress=progress)
+        shown = {'progress': progress} if 'progress' in known else {}
+        dataset = source.make(**options, **intermediate, **shown)
         soundness.check(dataset)
         dataset = soundness.leave_out_twins(dataset)
         dataset = dataclasses.replace(dataset, info={**dataset.info, 'fingerprint': fingerprint})
