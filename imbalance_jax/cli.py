@@ -157,26 +157,27 @@ def _trained(command: Command) -> Path:
 
 def _prepare(command: Command, outside: Outside) -> None:
     config = _load_config(command, outside).config
-    from imbalance_jax.training import build
+    from imbalance_jax.training import network
 
-    build.load_dataset(config)
+    network.load_dataset(config)
 
 
 def _inspect(command: Command, outside: Outside) -> None:
     config = _load_config(command, outside).config
     from imbalance_jax.results import data
-    from imbalance_jax.training import build
+    from imbalance_jax.training import network
 
-    print(data.describe(build.load_dataset(config)))
+    print(data.describe(network.load_dataset(config)))
 
 
 def _train(command: Command, outside: Outside) -> None:
     config, workdir = _load_config(command, outside).config, _workdir(command)
+    from imbalance_jax.explain.run import STAGES
     from imbalance_jax.system import signals
     from imbalance_jax.training import run
 
     signals.leave_when_asked(command.flags.grace)
-    run.run(config, workdir, command.flags.profile)
+    run.run(config, workdir, command.flags.profile, stages=STAGES)
 
 
 def _explain(command: Command, _: Outside) -> None:
@@ -190,9 +191,9 @@ def _explain(command: Command, _: Outside) -> None:
 
 def _roar(command: Command, _: Outside) -> None:
     workdir = _trained(command)
-    from imbalance_jax.explain import roar
+    from imbalance_jax.explain import run
 
-    roar.run(workdir)
+    run.run_roar(workdir)
 
 
 def _report(command: Command, outside: Outside) -> None:
@@ -217,9 +218,10 @@ def _work(command: Command, outside: Outside) -> int:
     def train(job: 'Job') -> None:
         config = _read_config(job.config)
         _check(config, outside)
+        from imbalance_jax.explain.run import STAGES
         from imbalance_jax.training import run
 
-        run.run(config, job.workdir)
+        run.run(config, job.workdir, stages=STAGES)
 
     def explain(job: 'Job') -> None:
         from imbalance_jax.explain import run

@@ -20,8 +20,7 @@ from imbalance_jax.explain import maps as explain_maps
 from imbalance_jax.explain import run as explain_run
 from imbalance_jax.metrics import scores as metrics
 from imbalance_jax.system import workdir as writer
-from imbalance_jax.training import build as training_build
-from imbalance_jax.training import loop
+from imbalance_jax.training import loop, network
 from imbalance_jax.training import run as training_run
 from imbalance_jax.training import trained as training_trained
 
@@ -42,7 +41,7 @@ def select(table, **fields):
 
 
 def test_predictions_are_the_tables(study, tiny_config):
-    dataset = training_build.load_dataset(tiny_config)
+    dataset = network.load_dataset(tiny_config)
     members = writer.read_json(study / 'members.json')
     found = writer.read_arrays(study / 'predictions.npz')
     rows = dataset.rows('test')
@@ -252,7 +251,7 @@ def test_wrong_configs_fail_before_anything_is_compiled(tiny_config, tmp_path, c
     config = copy.deepcopy(tiny_config)
     with config.unlocked():
         change(config)
-    monkeypatch.setattr(loop, 'fit', lambda *_: pytest.fail('training started'))
+    monkeypatch.setattr(loop, 'fit', lambda *_, **__: pytest.fail('training started'))
     with pytest.raises(ValueError, match=said):
         training_run.run(config, tmp_path / 'run')
     assert not (tmp_path / 'run').exists()

@@ -108,8 +108,9 @@ def make_suite(null: str | None):
     probe, quantile = make_probe(), QUANTILE.value
 
     def run() -> None:
-        surveys = explain_unit_passes.collect_thresholds(probe, quantile, 1 - quantile)
-        explain_unit_passes.dissect(probe, surveys, quantile, null, NULL_ROUNDS.value if null else 0)
+        thresholds = explain_unit_passes.collect_thresholds(probe, quantile, 1 - quantile)
+        rounds = NULL_ROUNDS.value if null else 0
+        explain_unit_passes.dissect(probe, thresholds, quantile=quantile, null=null, rounds=rounds)
 
     return run
 

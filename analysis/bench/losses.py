@@ -57,10 +57,10 @@ def contestant(arms: dict, seeds: tuple):
     of_arm = {row['arm']: row for row in rows}
     functions = [losses.make(row['loss'], *counts, **row['hyper']) for row in of_arm.values()]
     model = make('cnn', CLASSES, widths=(16, 32, 64))
-    step = train.make_train_step(model, functions, train.schedule(1, 1000, 0.01), 1000)
+    step = train.make_train_step(model, functions, train.schedule(1, 1000, 0.01), total_steps=1000)
     steps = train.make_train_steps(step, data_batches.make_batch(0.5, 0.25, data_batches.Augmentation()))
     place = placement.place(len(rows), 'shard:map')
-    members = place.members(training_members.numbers(rows, True))
+    members = place.members(training_members.member_arrays(rows, own_order=True))
     state = place.map(train.make_init(train.make_network_init(model, images.shape[1:]), functions))(members)
     order = place.members(np.broadcast_to(order, (len(rows), *order.shape)))
     arrays = place.shared(data_arrays.Arrays(images, labels, np.ones_like(labels)))

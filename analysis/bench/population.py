@@ -94,7 +94,7 @@ def make_ours(setting: Setting, strategy: str, conv: Callable | None = None):
     step = train.make_train_step(model, functions, train.schedule(1, 1000, 0.01))
     steps = train.make_train_steps(step, data_batches.make_batch(0.5, 0.25, data_batches.Augmentation()))
     place = placement.place(len(rows), strategy)
-    members = place.members(training_members.numbers(rows, True))
+    members = place.members(training_members.member_arrays(rows, own_order=True))
     network_init = train.make_network_init(model, (setting.size, setting.size, 1))
     state = place.map(train.make_init(network_init, functions))(members)
     order = place.members(np.broadcast_to(order, (len(rows), *order.shape)))

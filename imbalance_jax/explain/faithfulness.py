@@ -1,93 +1,130 @@
-"""Faithfulness and sanity of the maps of a trained population, as figures and as rows."""
+"""Stage `faithfulness`: do scores change as maps say, and do maps change with the network? Noise stands beside them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imbalance_jax.attribution import faithfulness
-from imbalance_jax.attribution import layers as activations
-from imbalance_jax.data.regions import Pairs, finding_pairs, refuse_training
-from imbalance_jax.explain import maps as explain_maps
+from imbalance_jax.attribution import faithfulness, layers
+from imbalance_jax.data.regions import Pairs
+from imbalance_jax.explain import outputs
+from imbalance_jax.explain.alignment import test_pairs
+from imbalance_jax.explain.maps import make_maps, make_network, seed_numbers
 from imbalance_jax.results import faithfulness as results_faithfulness
-from imbalance_jax.system import layout
-from imbalance_jax.system import progress as display
-from imbalance_jax.system.workdir import cached_arrays, write_table
-from imbalance_jax.training.trained import PREDICTIONS, SPLIT, Trained
+from imbalance_jax.system import progress
+from imbalance_jax.training.trained import Stage, Trained
 
 NULL = 'random'  # the attribution method that is noise
 
+Scorer = Callable[[jax.Array, jax.Array, jax.Array], dict[str, jax.Array]]
 
-def chosen(pairs: Pairs, most: int) -> Pairs:
+
+class Faithfulness(NamedTuple):
+    """What was measured of one method's maps of M pairs.
+
+    metrics: [F] names of those in `attribution.faithfulness`; figures: [F,P,M]; sanity: rank correlations [D,P,M] of
+    the maps with those of the same network with more and more of its parts randomised, from the head down; none for
+    noise.
+    """
+
+    metrics: np.ndarray
+    figures: np.ndarray
+    sanity: np.ndarray
+
+
+def run(trained: Trained, workdir: Path) -> None:
+    """results/faithfulness, of some of the pairs that `alignment` is about."""
+    setting = trained.config.attribution
+    pairs, _ = test_pairs(trained)
+    if not len(pairs.image) or not setting.faithfulness_pairs:
+        outputs.write_rows(workdir, 'faithfulness', [])
+        return
+    pairs, scorer = spread(pairs, setting.faithfulness_pairs), make_scorer(trained)
+    measured = {}
+    for method in dict.fromkeys([*setting.methods, NULL]):
+        make = partial(measure, trained, method, pairs, scorer=scorer)
+        measured[method] = Faithfulness(**outputs.cached(workdir, f'faithfulness_{method}', make))
+    rows = results_faithfulness.rows(
+        outputs.population(trained),
+        {method: dict(zip(one.metrics.tolist(), one.figures, strict=True)) for method, one in measured.items()},
+        sanity={method: one.sanity for method, one in measured.items() if method != NULL},
+        parts=list(parts_of(trained)),
+    )
+    outputs.write_rows(workdir, 'faithfulness', rows)
+
+
+def spread(pairs: Pairs, most: int) -> Pairs:
     """At most so many of the pairs, spread evenly."""
     rows = np.unique(np.linspace(0, len(pairs.image) - 1, min(most, len(pairs.image))).astype(int))
     return Pairs(*(array[rows] for array in pairs))
 
 
-def make_judge(trained) -> Callable:
-    """`judge(variables, images, classes, maps [P,M,H,W])`: the metrics of `faithfulness` [P,M], compiled once for all
+def parts_of(trained: Trained) -> dict[str, list[str]]:
+    """The parts of the network in the order in which they are randomised (`faithfulness.cascade`)."""
+    return faithfulness.cascade(list(trained.one['params']))
+
+
+def make_scorer(trained: Trained) -> Scorer:
+    """`scorer(maps [P,M,H,W], images, classes)`: the metrics of `attribution.faithfulness` [P,M], compiled once for all
     methods."""
-    network = explain_maps.make_network(trained.model, trained.layer_of(trained.config.attribution.layer))
+    network = make_network(trained.model, trained.layer_of(trained.config.attribution.layer))
+    metrics: Mapping[str, Any] = faithfulness.METRICS
 
-    def figures(one, images, classes):
-        variables, maps = one
-        score = lambda x: activations.class_logits(network(variables, x, None)[0], classes)  # noqa: E731
-        shown = trained.normalise(images)
-        return {name: fn(score, shown, maps) for name, fn in faithfulness.METRICS.items()}
+    def figures(member, images, classes):
+        variables, maps = member
+        normalised = trained.normalise(images)
 
-    mapped = trained.place.map(figures)
+        def score(x):
+            return layers.class_logits(network(variables, x, None)[0], classes)
+
+        return {name: metric(score, normalised, maps) for name, metric in metrics.items()}
+
+    mapped: Any = trained.place.map(figures)
     return lambda maps, images, classes: mapped((trained.variables, maps), images, classes)
 
 
-def measure(trained, method: str, pairs: Pairs, judge: Callable) -> dict[str, np.ndarray]:
-    """Figures [P,M] of a method's maps: those of `make_judge`, and the rank correlation of the maps with those of the
-    same network with more and more of it randomised, from the head down: 'randomised N, to PART'."""
-    place, maps = trained.place, explain_maps.make_maps(trained, method)
-    parts = faithfulness.cascade(list(trained.one['params']))
+def measure(trained: Trained, method: str, pairs: Pairs, *, scorer: Scorer) -> Faithfulness:
+    """The figures of a method's maps; scorer: of `make_scorer`."""
+    place = trained.place
     images, classes, rows = place.shared((trained.dataset.images[pairs.image], pairs.finding, pairs.image))
-
-    def alike(one, images, classes, rows):
-        variables, fresh = one
-        found = maps(variables, images, classes, rows)
-
-        def changed(depth):
-            blind = faithfulness.randomise(variables, fresh, parts, depth)
-            return faithfulness.rank_correlation(found, maps(blind, images, classes, rows))
-
-        return found, {} if method == NULL else {'alike': jax.lax.map(changed, 1 + jnp.arange(len(parts)))}
-
-    with display.show(f'explain: faithfulness of {method}', 1) as update:
-        both = (trained.variables, place.members(fresh(trained)))
-        found, same = place.map(alike)(both, images, classes, rows)
-        result = place.fetch(judge(found, images, classes))
-        for correlations in place.fetch(same).values():
-            result |= {f'randomised {i + 1}, to {part}': correlations[:, i] for i, part in enumerate(parts)}
+    with progress.show(f'explain: faithfulness of {method}', 1) as update:
+        mapped: Any = place.map(map_and_sanity(trained, method))
+        maps, sanity = mapped((trained.variables, place.members(untrained(trained))), images, classes, rows)
+        figures = place.fetch(scorer(maps, images, classes))
+        sanity = np.moveaxis(place.fetch(sanity), 0, 1)
         update(1)
-    return result
+    return Faithfulness(np.array(list(figures)), np.stack(list(figures.values())), sanity)
 
 
-def fresh(trained):
+def map_and_sanity(trained: Trained, method: str) -> Callable:
+    """`of_member((variables, untrained variables), images, classes, rows)`: one member's maps [M,H,W], and their rank
+    correlations [D,M] with those of the randomised network, or [0,M] of noise."""
+    maps, parts = make_maps(trained, method), parts_of(trained)
+
+    def of_member(member, images, classes, rows):
+        variables, fresh = member
+        intact = maps(variables, images, classes, rows)
+
+        def correlation(depth):
+            randomised = faithfulness.randomise(variables, fresh, parts, depth)
+            return faithfulness.rank_correlation(intact, maps(randomised, images, classes, rows))
+
+        if method == NULL:
+            return intact, jnp.zeros((0, len(images)))
+        return intact, jax.lax.map(correlation, 1 + jnp.arange(len(parts)))
+
+    return of_member
+
+
+def untrained(trained: Trained) -> Any:
     """Each member's network before training, [P, ...] on the host: that of its seed."""
     _, everyone = trained.with_untrained
-    seeds = list(dict.fromkeys(row['seed'] for row in trained.members))
-    of_seed = np.array([seeds.index(row['seed']) for row in trained.members]) + len(trained.members)
-    return jax.tree.map(lambda a: np.asarray(a)[of_seed], everyone)
+    numbers = len(trained.members) + seed_numbers(trained.members)
+    return jax.tree.map(lambda a: np.asarray(a)[numbers], everyone)
 
 
-def scrutinise(trained: Trained, workdir: Path) -> None:
-    """results/faithfulness: whether scores change as maps say, and maps with the network; noise beside them."""
-    setting = trained.config.attribution
-    pairs = finding_pairs(trained.dataset, SPLIT, setting.regions, setting.max_pairs)
-    pairs, _ = refuse_training(trained.dataset, pairs)
-    if not len(pairs.image) or not setting.faithfulness_pairs:
-        write_table(workdir, 'faithfulness', [])
-        return
-    pairs, figures, judge = chosen(pairs, setting.faithfulness_pairs), {}, make_judge(trained)
-    for method in dict.fromkeys([*setting.methods, NULL]):
-        path = layout.explained(workdir, f'faithfulness_{method}')
-        figures[method] = cached_arrays(path, workdir / PREDICTIONS, partial(measure, trained, method, pairs, judge))
-    rows = results_faithfulness.rows(trained.members, figures, trained.alive)
-    write_table(workdir, 'faithfulness', [{**row, 'split': SPLIT} for row in rows])
+STAGE = Stage(run=run, tables=('faithfulness',))

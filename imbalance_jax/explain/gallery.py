@@ -1,12 +1,16 @@
-"""Maps of a trained population, and how they align with findings: its members' and of what stands in for them."""
+"""Pictures of maps: the first pairs of every finding, and each arm's most confident failures."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
+from imbalance_jax.data.arrays import luminance
 from imbalance_jax.data.regions import Pairs
 from imbalance_jax.explain.maps import in_slabs, make_maps
+from imbalance_jax.training.trained import SPLIT, Trained
 
-GALLERY = 3  # images a finding in the gallery
-FAILURES = 6  # an arm
+GALLERY = 3  # images of a finding in the gallery
+FAILURES = 6  # of an arm
 
 
 def gallery_pairs(pairs: Pairs) -> np.ndarray:
@@ -15,37 +19,63 @@ def gallery_pairs(pairs: Pairs) -> np.ndarray:
     return np.sort(np.concatenate(first))
 
 
-def shown_method(methods) -> str:
+def shown_method(methods: Sequence[str]) -> str:
     """The method whose failures are shown: Grad-CAM, or the first that there is."""
     return 'grad_cam' if 'grad_cam' in methods else methods[0]
 
 
-def failures(trained, method: str, pairs: Pairs, figures: dict, logits: np.ndarray) -> dict[str, np.ndarray]:
+def failures(
+    trained: Trained, method: str, pairs: Pairs, *, missed: np.ndarray, logits: np.ndarray
+) -> dict[str, np.ndarray]:
     """The pairs of each arm [A,F] that it is surest of although no seed's map points into the region, surest first,
     with their images, masks, scores and seed-mean maps; -1 where an arm has fewer.
 
-    figures: the method's [P,M]; logits: of the test split [P,N,K].
+    missed: [P,M] bool, whether a member's map of a pair points elsewhere; logits: of the test split [P,N,K].
     """
-    dataset, count = trained.dataset, len(trained.members)
-    place = np.searchsorted(dataset.rows('test'), pairs.image)
-    scores = 1 / (1 + np.exp(-logits[:, place, pairs.finding].astype(np.float64)))
-    missed = (figures['hits'] == 0) & ~np.isnan(figures['iou'])
-    arms = list(dict.fromkeys(row['arm'] for row in trained.members))
+    position = np.searchsorted(trained.dataset.rows(SPLIT), pairs.image)
+    scores = 1 / (1 + np.exp(-logits[:, position, pairs.finding].astype(np.float64)))
+    chosen, score = surest_failures(missed, scores, living_arms(trained))
+    shown = np.unique(chosen[chosen >= 0])
+    if not len(shown):
+        return {'pair': chosen, 'score': score}
+    pictures = pictures_of(trained, method, pairs, shown)
+    return {**pictures, 'pair': np.where(chosen < 0, -1, np.searchsorted(shown, chosen)), 'score': score}
+
+
+def living_arms(trained: Trained) -> list[list[int]]:
+    """The living members of every arm, in the order of the arms."""
+    arms: dict[str, list[int]] = {row['arm']: [] for row in trained.members}
+    for row in trained.members:
+        if trained.alive[row['member']]:
+            arms[row['arm']].append(row['member'])
+    return list(arms.values())
+
+
+def surest_failures(
+    missed: np.ndarray, scores: np.ndarray, arms: Sequence[Sequence[int]]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs [A,F] that all members of an arm miss, by falling mean score, and the scores [A,F]; -1 and 0 for none.
+
+    missed, scores: [P,M]; arms: the members of each.
+    """
     chosen, surest = np.full((len(arms), FAILURES), -1), np.zeros((len(arms), FAILURES))
-    for a, arm in enumerate(arms):
-        own = [row['member'] for row in trained.members if row['arm'] == arm and trained.alive[row['member']]]
-        if own:
-            score = np.where(missed[own].all(0), scores[own].mean(0), -1)
+    for a, members in enumerate(arms):
+        if members:
+            score = np.where(missed[members].all(0), scores[members].mean(0), -1)
             worst = np.argsort(-score, kind='stable')[:FAILURES]
             worst = worst[score[worst] >= 0]
             chosen[a, : len(worst)], surest[a, : len(worst)] = worst, score[worst]
-    needed = np.unique(chosen[chosen >= 0])
-    if not len(needed):
-        return {'pair': chosen, 'score': surest}
-    maps = make_maps(trained, method)
-    images = dataset.images[pairs.image[needed]]
-    arrays = (images, pairs.finding[needed], pairs.image[needed])
-    _, found = in_slabs(trained, maps, arrays, f'explain: failures of {method}', np.arange(len(needed)))
-    facts = {'images': images[..., 0], 'finding': pairs.finding[needed], 'mask': pairs.mask[needed]}
-    return {**facts, 'pair': np.searchsorted(needed, chosen) * (chosen >= 0) - (chosen < 0), 'score': surest,
-            'maps': found[:count].astype(np.float16)}  # fmt: skip
+    return chosen, surest
+
+
+def pictures_of(trained: Trained, method: str, pairs: Pairs, shown: np.ndarray) -> dict[str, np.ndarray]:
+    """Images [n,H,W], finding [n] and mask [n,H,W] of some pairs, and the members' maps of them [P,n,H,W]."""
+    images, finding = trained.dataset.images[pairs.image[shown]], pairs.finding[shown]
+    arrays, phase = (images, finding, pairs.image[shown]), f'explain: failures of {method}'
+    _, maps = in_slabs(trained, make_maps(trained, method), arrays, phase=phase, keep=np.arange(len(shown)))
+    return {
+        'images': luminance(images),
+        'finding': finding,
+        'mask': pairs.mask[shown],
+        'maps': maps[: len(trained.members)].astype(np.float16),
+    }

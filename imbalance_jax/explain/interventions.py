@@ -1,21 +1,25 @@
 """Programs that run all members again, changed: without units, along concept directions, from a mean to an image."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imbalance_jax.attribution import layers as activations
+from imbalance_jax.attribution import layers
 from imbalance_jax.concepts import ablation, contributions, directions
-from imbalance_jax.data.arrays import full_batches
+from imbalance_jax.data.arrays import full_batches, in_batches
 from imbalance_jax.explain.probe import Probe
 from imbalance_jax.metrics.on_device import ranking
 
 TINY = 1e-12
+BATCH = 16  # images whose gradients are computed together
+
+Arrays = dict[str, np.ndarray]
 
 
-def head(variables, pooled):
+def head(variables: dict[str, Any], pooled: jax.Array) -> jax.Array:
     """Logits [..., K] of the models' last step from the layer 'pooled' [..., U]: linear, or cosines."""
     kernel, bias = (variables['params']['head'][name] for name in ('kernel', 'bias'))
     linear = pooled @ kernel + bias
@@ -34,7 +38,7 @@ def ends_in_head(probe: Probe) -> bool:
     return means.shape == out['pooled'].shape and bool(jnp.allclose(means, out['pooled'], rtol=1e-3, atol=1e-5))
 
 
-def ablate(probe: Probe, means: np.ndarray, steps: int, share: float) -> dict[str, np.ndarray]:
+def ablate(probe: Probe, means: np.ndarray, *, steps: int, share: float) -> Arrays:
     """AUROC of every class on the probe set, without single units of the main layer and without greedy sets of them.
 
     What is taken away is a unit's whole map; its mean over the probe set stands in for it. means: [P,N,U], of the main
@@ -46,8 +50,8 @@ def ablate(probe: Probe, means: np.ndarray, steps: int, share: float) -> dict[st
     make = head_logits if ends_in_head(probe) else layer_logits
     logits_of, U = make(probe), means.shape[-1]
 
-    def member(given, batches, labels, mask):
-        logits = logits_of(*given, batches)
+    def of_member(member, batches, labels, mask):
+        logits = logits_of(*member, batches)
 
         def measure(kept):
             return ranking(logits(kept)[: len(labels)], labels, mask)['auroc']
@@ -57,15 +61,15 @@ def ablate(probe: Probe, means: np.ndarray, steps: int, share: float) -> dict[st
             return ranking(*(a[:, None] for a in one))['auroc'][0]
 
         intact = measure(jnp.ones(U))
-        found = {'intact': intact, 'without': ablation.single(measure, U, group=64)}
+        lost = {'intact': intact, 'without': ablation.single(measure, U, group=64)}
         if steps:
-            found |= ablation.greedy(measure_class, U, K, steps=steps)
-            found['carrying'] = ablation.carrying(intact, found['left'], share)
-        return found
+            lost |= ablation.greedy(measure_class, U, K, steps=steps)
+            lost['carrying'] = ablation.carrying(intact, lost['left'], share)
+        return lost
 
     index = full_batches(len(probe.rows), min(64, len(probe.rows)))
     shared = probe.place.shared((dataset.images[probe.rows[index]], labels, mask))
-    return probe.place.fetch(probe.place.map(member)((probe.variables, probe.place.members(means)), *shared))
+    return probe.place.fetch(probe.place.map(of_member)((probe.variables, probe.place.members(means)), *shared))
 
 
 def head_logits(probe: Probe) -> Callable:
@@ -86,7 +90,7 @@ def layer_logits(probe: Probe) -> Callable:
         def logits(kept):
             def batch(images):
                 x = probe.normalise(images)
-                maps = activations.features(probe.model, variables, x, probe.main)
+                maps = layers.features(probe.model, variables, x, probe.main)
                 change = {probe.main: (mean - maps) * (1 - kept)}
                 return probe.model.apply({**variables, 'perturbations': change}, x)[0]
 
@@ -97,49 +101,58 @@ def layer_logits(probe: Probe) -> Callable:
     return logits_of
 
 
-def point(probe: Probe, means, present, orders, fold, count: int, controls: int) -> dict[str, np.ndarray]:
+def linear_probes(
+    probe: Probe, means: np.ndarray, present: np.ndarray, *, orders: np.ndarray, fold: np.ndarray, folds: int
+) -> Arrays:
     """Linear probes of concepts in one layer's mean activations, and the same of labels on permuted images.
 
-    means: [P,N,U]; present: [N,S] which concepts an image shows; orders: [R,N] exchanges of the images' labels, of
-    which the first `controls` are used; fold: [N] in 0 .. count - 1, by patient.
-    Returns the AUROC of held-out images: `auroc` [P,S] and `control` [P,S,controls].
+    means: [P,N,U]; present: [N,S] which concepts an image shows; orders: [R,N] exchanges of the images' labels; fold:
+    [N] in 0 .. folds - 1, by patient. Returns the AUROC of held-out images: `auroc` [P,S] and `control` [P,S,R].
     """
 
-    def member(x, present, orders, fold):
+    def of_member(x, present, orders, fold):
         every = jnp.concatenate([present[..., None], _exchanged(present, orders)], -1).reshape(len(x), -1)
-        scores = directions.held_out(x, every, fold, count=count)
+        scores = directions.held_out(x, every, fold, count=folds)
         auroc = ranking(scores, every, jnp.ones_like(every))['auroc'].reshape(present.shape[1], -1)
         return {'auroc': auroc[:, 0], 'control': auroc[:, 1:]}
 
-    shared = probe.place.shared((np.asarray(present, np.float32), orders[:controls], fold))
-    return probe.place.fetch(probe.place.map(member)(probe.place.members(means), *shared))
+    shared = probe.place.shared((np.asarray(present, np.float32), orders, fold))
+    return probe.place.fetch(probe.place.map(of_member)(probe.place.members(means), *shared))
 
 
-def ask_directions(probe: Probe, means, found, present, orders, counted) -> dict[str, np.ndarray]:
+def tcav(
+    probe: Probe,
+    means: np.ndarray,
+    slopes: np.ndarray,
+    *,
+    present: np.ndarray,
+    orders: np.ndarray,
+    counted: np.ndarray,
+) -> Arrays:
     """TCAV of every class along every concept's direction in one layer, and along directions of permuted labels.
 
-    means: [P,N,U] of all probe images, to which directions are fitted; found: [P,n,K,U] `slopes` of n of them, of which
-    class k is asked about those that are True in counted [n,K]; present, orders: as in `point`.
+    means: [P,N,U] of all probe images, to which directions are fitted; slopes: [P,n,K,U] of n of them, of which those
+    that are True in counted [n,K] are of class k; present, orders: as in `linear_probes`.
     Returns `sign` and `magnitude` [P,K,S], and `random` [P,K,S,R], the signs of the controls.
     """
     S, most = present.shape[1], max(int(counted.sum(0).max(initial=0)), 1)
-    own = np.argsort(~counted, axis=0, kind='stable')[:most].T  # [K,M]: each class's images first
+    of_class = np.argsort(~counted, axis=0, kind='stable')[:most].T  # [K,M]: each class's images first
 
-    def member(given, present, orders, own, counted):
-        x, slope = given
-        slope = slope[own, jnp.arange(len(own))[:, None]]
+    def of_member(member, present, orders, of_class, counted):
+        x, slope = member
+        slope = slope[of_class, jnp.arange(len(of_class))[:, None]]
         every = jnp.concatenate([present[..., None], _exchanged(present, orders)], -1).reshape(len(x), -1)
         result = directions.tcav(slope, directions.fit(x, every)[1], counted)
         varies = (present.min(0) < present.max(0))[None, :, None]  # else there is no direction
         sign, magnitude = (jnp.where(varies, v.reshape(len(v), S, -1), jnp.nan) for v in result.values())
         return {'sign': sign[..., 0], 'magnitude': magnitude[..., 0], 'random': sign[..., 1:]}
 
-    weight = np.take_along_axis(counted, own.T, axis=0).T.astype(np.float32)
-    shared = probe.place.shared((np.asarray(present, np.float32), orders, own, weight))
-    return probe.place.fetch(probe.place.map(member)(probe.place.members((means, found)), *shared))
+    weight = np.take_along_axis(counted, of_class.T, axis=0).T.astype(np.float32)
+    shared = probe.place.shared((np.asarray(present, np.float32), orders, of_class, weight))
+    return probe.place.fetch(probe.place.map(of_member)(probe.place.members((means, slopes)), *shared))
 
 
-def _exchanged(present, orders):
+def _exchanged(present: jax.Array, orders: jax.Array) -> jax.Array:
     """The labels [N,S,R] after each exchange of images."""
     return jnp.moveaxis(present[orders], 0, -1)
 
@@ -148,25 +161,27 @@ def slopes(probe: Probe, layer: str, positions: np.ndarray) -> np.ndarray:
     """Gradients [P,n,K,U] of every class's logit in a layer, summed over positions, at some images of the probe set."""
     K, shape = len(probe.dataset.classes), probe.layers[layer]
 
-    def member(variables, batches):
-        def batch(images):
-            x = probe.normalise(images)
+    def of_member(variables, images):
+        x = probe.normalise(images)
 
-            def logits(perturbation):
-                return probe.model.apply({**variables, 'perturbations': {layer: perturbation}}, x)[0].sum(0)
+        def logits(perturbation):
+            return probe.model.apply({**variables, 'perturbations': {layer: perturbation}}, x)[0].sum(0)
 
-            # One forward pass, one backward pass a class: images do not mix, so sums over them can be differentiated.
-            _, back = jax.vjp(logits, jnp.zeros((len(x), *shape)))
-            return jnp.moveaxis(jax.vmap(lambda k: back(k)[0].sum((1, 2)))(jnp.eye(K)), 0, 1)
+        # One forward pass, one backward pass per class: images do not mix, so sums over them can be differentiated.
+        _, back = jax.vjp(logits, jnp.zeros((len(x), *shape)))
+        return jnp.moveaxis(jax.vmap(lambda k: back(k)[0].sum((1, 2)))(jnp.eye(K)), 0, 1)
 
-        return jax.lax.map(batch, batches).reshape(-1, K, shape[-1])
+    mapped = probe.place.map(of_member)
 
-    index = full_batches(len(positions), min(16, len(positions)))
-    batches = probe.place.shared(probe.dataset.images[probe.rows[positions[index]]])
-    return probe.place.fetch(probe.place.map(member)(probe.variables, batches))[:, : len(positions)]
+    def of_batch(images):
+        return probe.place.fetch(mapped(probe.variables, probe.place.shared(images)))
+
+    return in_batches(of_batch, (probe.dataset.images[probe.rows[positions]],), BATCH, axis=1)
 
 
-def explain_logits(probe: Probe, means, positions, classes, steps: int) -> dict[str, np.ndarray]:
+def logit_contributions(
+    probe: Probe, means: np.ndarray, *, positions: np.ndarray, classes: np.ndarray, steps: int
+) -> Arrays:
     """What every unit of the main layer adds to the logit of class `classes` [n] of some images, over the mean image.
 
     means: [P,U], the units' means over the probe set, from which the path starts. Returns `added` [P,n,U], `logit`
@@ -174,23 +189,22 @@ def explain_logits(probe: Probe, means, positions, classes, steps: int) -> dict[
     `steps`.
     """
 
-    def member(given, images, classes):
-        variables, mean = given
+    def of_member(member, images, classes):
+        variables, mean = member
         x = probe.normalise(images)
-        maps = activations.features(probe.model, variables, x, probe.main)
+        maps = layers.features(probe.model, variables, x, probe.main)
 
         def score(activation):
             changed = {**variables, 'perturbations': {probe.main: activation - maps}}
-            return activations.class_logits(probe.model.apply(changed, x)[0], classes)
+            return layers.class_logits(probe.model.apply(changed, x)[0], classes)
 
         start = jnp.broadcast_to(mean, maps.shape)
         added = contributions.contributions(score, maps, start, steps=steps)
         return {'added': added, 'logit': score(maps), 'start': score(start)}
 
-    mapped, parts = probe.place.map(member), []
-    given = (probe.variables, probe.place.members(means))
-    size = min(16, len(positions))
-    for index in full_batches(len(positions), size):
-        shared = probe.place.shared((probe.dataset.images[probe.rows[positions[index]]], classes[index]))
-        parts.append(probe.place.fetch(mapped(given, *shared)))
-    return jax.tree.map(lambda *a: np.concatenate(a, axis=1)[:, : len(positions)], *parts)
+    mapped, members = probe.place.map(of_member), (probe.variables, probe.place.members(means))
+
+    def of_batch(images, classes):
+        return probe.place.fetch(mapped(members, *probe.place.shared((images, classes))))
+
+    return in_batches(of_batch, (probe.dataset.images[probe.rows[positions]], classes), BATCH, axis=1)

@@ -4,17 +4,17 @@ Each pass over the probe set runs the network of every member on a few images, a
 image is small: its place in a random order, and the mean of every unit's map.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from imbalance_jax.attribution import layers as activations
+from imbalance_jax.attribution import layers
 from imbalance_jax.concepts import nulls
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.regions import concept_masks
-from imbalance_jax.system import progress as display
+from imbalance_jax.system import progress
 from imbalance_jax.training.placement import Placement
 from imbalance_jax.training.trained import SPLIT, Trained
 
@@ -22,9 +22,9 @@ BYTES_AT_ONCE = 2**27  # activations of all members that leave the devices toget
 
 
 class Probe(NamedTuple):
-    """What is asked: the images `rows` [N] of a data set, held against their regions; and who: P members on devices.
+    """The probe set, images `rows` [N] of a data set with their regions, and P members on devices.
 
-    layers: name -> (h, w, U), the main one first; tcav_layer: that in which TCAV is asked; regions: 'exact' or 'box'
+    regions: 'exact' or 'box'; layers: name -> (h, w, U), the main one first; tcav_layer: the layer of TCAV
     """
 
     dataset: Dataset
@@ -36,14 +36,14 @@ class Probe(NamedTuple):
     normalise: Callable
     place: Placement
     variables: Any
-    programs: dict  # compiled by `stream`
+    programs: dict[tuple[str, ...], Callable]  # of `stream`, by layers
 
     @property
     def main(self) -> str:
         return next(iter(self.layers))
 
     @property
-    def key(self):
+    def key(self) -> jax.Array:
         """Of every draw: one for all members, so that what differs between them is not the draws."""
         return jax.random.key(0)
 
@@ -62,42 +62,49 @@ class Probe(NamedTuple):
     def boxed(self) -> np.ndarray:
         """Which findings each image has a box of, [N,K] bool."""
         dataset = self.dataset
-        found = np.zeros((len(dataset.images), len(dataset.concepts)), bool)
-        found[dataset.region_image, dataset.region_concept] = True
-        return found[self.rows, : len(dataset.classes)]
+        boxed = np.zeros((len(dataset.images), len(dataset.concepts)), bool)
+        boxed[dataset.region_image, dataset.region_concept] = True
+        return boxed[self.rows, : len(dataset.classes)]
 
-    def together(self, layers) -> int:
+    def has_regions(self) -> bool:
+        """Whether any of the images has an annotated region."""
+        return bool(np.isin(self.dataset.region_image, self.rows).any())
+
+    def images_at_once(self, layers: Iterable[str]) -> int:
         """Images whose activations may leave the devices together."""
         each = 4 * self.place.padded * sum(int(np.prod(self.layers[layer])) for layer in layers)
         return int(np.clip(BYTES_AT_ONCE // each, 1, min(nulls.BLOCK, len(self.rows))))
 
-    def cut(self, layers, positions: np.ndarray | None = None) -> list[np.ndarray]:
+    def cut(self, layers: Iterable[str], positions: np.ndarray | None = None) -> list[np.ndarray]:
         """Ascending positions of the probe set, or of a part of it, in pieces that fit."""
-        positions, size = np.arange(len(self.rows)) if positions is None else positions, self.together(layers)
+        positions = np.arange(len(self.rows)) if positions is None else positions
+        size = self.images_at_once(layers)
         return [positions[start : start + size] for start in range(0, len(positions), size)]
 
 
-def stream(probe: Probe, layers, parts: list[np.ndarray], phase: str) -> Iterator[tuple[np.ndarray, dict]]:
+def stream(
+    probe: Probe, layers: Iterable[str], parts: list[np.ndarray], phase: str
+) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Yields (positions [n], {layer: [P,n,h,w,U]} of all members) of every part of the probe set.
 
     The devices are one part ahead of who asks. Parts are filled up to one size, so that one program serves all.
     """
     layers, images = tuple(layers), probe.dataset.images
     mapped = probe.programs.setdefault(layers, probe.place.map(make_features(probe, layers)))
-    size = probe.together(layers)
-    with display.show(f'explain: {phase}', len(parts)) as update:
+    size = probe.images_at_once(layers)
+    with progress.show(f'explain: {phase}', len(parts)) as update:
         ahead: list = []
         for number, positions in enumerate([*parts, None]):
             if positions is not None:
                 batch = probe.place.shared(images[probe.rows[np.resize(positions, max(size, len(positions)))]])
                 ahead.append((positions, mapped(probe.variables, batch)))
             if number:
-                done, found = ahead.pop(0)
-                yield done, {layer: maps[:, : len(done)] for layer, maps in probe.place.fetch(found).items()}
+                done, activations = ahead.pop(0)
+                yield done, {layer: maps[:, : len(done)] for layer, maps in probe.place.fetch(activations).items()}
                 update(number)
 
 
-def make_features(probe: Probe, layers) -> Callable:
+def make_features(probe: Probe, layers: tuple[str, ...]) -> Callable:
     """Returns `features(variables, images) -> {layer: [n,h,w,U]}` of one member."""
 
     def features(variables, images):
@@ -114,7 +121,7 @@ def presence(probe: Probe) -> np.ndarray:
 
 
 def probe_images(trained: Trained) -> np.ndarray:
-    """Rows of the test images that units are asked about: those with a finding's region first, then the others."""
+    """Rows of the test images that make up the probe set: those with a finding's region first, then the others."""
     dataset = trained.dataset
     rows, most = dataset.rows(SPLIT), trained.config.concepts.max_images
     finding = dataset.region_image[dataset.region_concept < len(dataset.classes)]
@@ -125,16 +132,16 @@ def probe_images(trained: Trained) -> np.ndarray:
 def make_probe(trained: Trained) -> Probe:
     """The images and layers of `config.concepts`, the main layer first and then the others from front to back."""
     config = trained.config.concepts
-    shapes = activations.layer_shapes(trained.model, trained.one, trained.image_shape)
+    shapes = layers.layer_shapes(trained.model, trained.one, trained.image_shape)
     main = trained.layer_of(config.layer)
     others = shapes if 'all' in config.layers else [trained.layer_of(layer) for layer in config.layers]
-    asked = trained.layer_of(config.tcav_layer) if config.tcav_layer else layer_before(list(shapes), main)
+    tcav_layer = trained.layer_of(config.tcav_layer) if config.tcav_layer else layer_before(list(shapes), main)
     return Probe(
         dataset=trained.dataset,
         rows=probe_images(trained),
         regions=config.regions,
-        layers={layer: shapes[layer] for layer in dict.fromkeys([main, *others, asked])},
-        tcav_layer=asked,
+        layers={layer: shapes[layer] for layer in dict.fromkeys([main, *others, tcav_layer])},
+        tcav_layer=tcav_layer,
         model=trained.model,
         normalise=trained.normalise,
         place=trained.place,

@@ -1,51 +1,55 @@
-"""From a trained population to what it learned: alignment of maps with findings, and concepts in units.
+"""From a trained population to what it learned: the stages, in order.
 
-Every part leaves one file in `explain/` when it is done, so that interrupted work goes on with the next part, and the
-tables in `results/` are made from those files alone.
+A stage is a question to a trained population, in one file: `run`, and with it the check of its options, its tables, its
+defaults and its section of the report. It leaves arrays in `explain/` when they are done, so that interrupted work goes
+on with the next, and makes its tables in `results/` from them alone.
 """
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from imbalance_jax.explain.alignment import align
-from imbalance_jax.explain.faithfulness import scrutinise
-from imbalance_jax.explain.shortcut import follow_shortcut
-from imbalance_jax.explain.units import dissect
-from imbalance_jax.results import audit
-from imbalance_jax.system import processes
-from imbalance_jax.system.provenance import stage
-from imbalance_jax.system.workdir import lock, read_table, write_table
-from imbalance_jax.training import run as training_run
-from imbalance_jax.training.trained import SPLIT, Stage, Trained, check_trained, load
+from imbalance_jax.explain import alignment, audit, faithfulness, roar, shortcut, similarity, units
+from imbalance_jax.system import layout, processes, provenance
+from imbalance_jax.system.files import read_json
+from imbalance_jax.system.workdir import lock
+from imbalance_jax.training import plugins
+from imbalance_jax.training.run import set_up_jax
+from imbalance_jax.training.trained import Stage, check_trained, load
 
-STAGES: dict[str, Stage] = {}
+# Of `explain`; a new question to the model is one more line. A stage may read what those before it have left.
+STAGES: dict[str, Stage] = {
+    'alignment': alignment.STAGE,
+    'faithfulness': faithfulness.STAGE,
+    'shortcut': shortcut.STAGE,
+    'units': units.STAGE,
+    'similarity': similarity.STAGE,
+    'audit': audit.STAGE,
+}
 
 
-def run(workdir: Path) -> None:
-    """Explains what `workdir` holds: explain/*.npz, results/alignment, audit, and those of what units encode.
+def run(workdir: Path, *, stages: Mapping[str, Stage] = STAGES, verb: str = 'explain') -> None:
+    """Runs stages on what `workdir` holds, as `verb` of its provenance: explain/*.npz and their tables in results/.
 
-    Of several processes the first does it, on its own devices.
-    Raises FileNotFoundError if it holds no finished training.
+    Of several processes the first does it, on its own devices. Raises FileNotFoundError if `workdir` holds no finished
+    training.
     """
     workdir = Path(workdir)
     if not processes.leads() and not processes.joined():
         return
     check_trained(workdir)
-    training_run.set_up_jax(join=False)
+    plugins.load_kept(read_json(workdir / layout.CONFIG), STAGES)
+    set_up_jax(join=False)
     with lock(workdir):
-        trained = load(workdir)  # processes that are together read checkpoints together
+        trained = load(workdir)  # processes that are joined read checkpoints together
         if not processes.leads():
             return
-        with stage(workdir, 'explain', strategy=trained.place.strategy):
-            align(trained, workdir)
-            scrutinise(trained, workdir)
-            follow_shortcut(trained, workdir)
-            dissect(trained, workdir)
-            audit_mistakes(trained, workdir)
+        with provenance.stage(workdir, verb, strategy=trained.place.strategy):
+            for stage in stages.values():
+                stage.run(trained, workdir)
 
 
-def audit_mistakes(trained: Trained, workdir: Path) -> None:
-    """results/audit, from the other tables: what known mistakes of the study's code do to them."""
-    found = {name: read_table(workdir, name) for name in ('performance', 'alignment', 'concepts')}
-    found = {name: table[table['split'] == SPLIT] for name, table in found.items()}
-    made = audit.rows(trained.members, trained.alive, found)
-    write_table(workdir, 'audit', [{**row, 'split': SPLIT} for row in made])
+def run_roar(workdir: Path, shares: Sequence[float] = roar.SHARES) -> None:
+    """results/roar, which trains again and so is a verb of its own."""
+    stage = roar.STAGE._replace(run=partial(roar.run, shares=shares))
+    run(workdir, stages={'roar': stage}, verb='roar')

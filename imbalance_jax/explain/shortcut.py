@@ -1,95 +1,140 @@
-"""The shortcut study: a chest drain that comes with one finding of the phantom, and what each arm makes of it.
+"""Stage `shortcut`: a chest drain that comes with one finding of the phantom, and what each arm makes of it.
 
 The test split is drawn twice, film by film the same but for the drain: confounded, as in training, and clean, where the
 drain is as frequent with the finding as without. What the metrics hide - a high AUROC from the drain - the clean split
 and the maps show.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from imbalance_jax import alignment
-from imbalance_jax.data import arrays as data_arrays
-from imbalance_jax.data import sources as datasets
+from imbalance_jax.data import sources
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.regions import region_masks
-from imbalance_jax.explain import maps as explain_maps
-from imbalance_jax.metrics import scores as metrics
+from imbalance_jax.explain import outputs
+from imbalance_jax.explain.maps import Scorer, in_slabs, make_maps, make_scorer
+from imbalance_jax.metrics import scores
 from imbalance_jax.results import shortcut as results_shortcut
-from imbalance_jax.results.shortcut import TUBE
-from imbalance_jax.system import layout
-from imbalance_jax.system.workdir import cached_arrays, read_arrays, write_table
-from imbalance_jax.training.trained import PREDICTIONS, SPLIT, Trained
+from imbalance_jax.results.shortcut import CLEAN, CONFOUNDED, FINDING, TUBE
+from imbalance_jax.training.member import make_predict
+from imbalance_jax.training.prediction import predict
+from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
-BATCH = 64
+BATCH = 64  # images of the clean split at a time
+DRAIN = 'Tube'  # the phantom's concept
 
 
-def clean_options(options: dict) -> dict:
+class Measured(NamedTuple):
+    """AUROC of the shortcut's class on both versions of the test split, auroc [V,P]; of the M test images that show the
+    drain and the finding, the area [R,M] of both regions, and by method the share of the heat on each, mass
+    [A,R,P,M]."""
+
+    versions: np.ndarray
+    auroc: np.ndarray
+    regions: np.ndarray
+    area: np.ndarray
+    methods: np.ndarray
+    mass: np.ndarray
+
+    def by_name(self) -> results_shortcut.Shortcut:
+        """The same as mappings."""
+        versions, regions, methods = (names.tolist() for names in (self.versions, self.regions, self.methods))
+        return results_shortcut.Shortcut(
+            auroc=dict(zip(versions, self.auroc, strict=True)),
+            area=dict(zip(regions, self.area, strict=True)),
+            mass={m: dict(zip(regions, mass, strict=True)) for m, mass in zip(methods, self.mass, strict=True)},
+        )
+
+
+def run(trained: Trained, workdir: Path) -> None:
+    """results/shortcut, of a phantom with one: AUROC with and without it, and how much of each map lies on it."""
+    config, name = trained.config, trained.config.data.phantom.shortcut_class
+    if config.data.name != 'phantom' or not name:
+        return
+    options = {**config.data.phantom, 'image_size': config.data.image_size}
+    clean = sources.load('phantom', Path(config.data.folder), clean_options(options))
+    logits, methods = outputs.test_logits(workdir), config.attribution.methods
+    make = partial(measure, trained, clean, name, logits=logits, methods=methods)
+    measured = Measured(**outputs.cached(workdir, 'shortcut', make))
+    rows = results_shortcut.rows(outputs.population(trained), measured.by_name(), name)
+    outputs.write_rows(workdir, 'shortcut', rows)
+
+
+def clean_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The phantom's options for the clean split."""
     return {**options, 'shortcut_probability': options['shortcut_background']}
 
 
 def masks_of(dataset: Dataset, concept: str) -> tuple[np.ndarray, np.ndarray]:
     """Rows of the test images with a region of one concept [n], ascending, and its exact masks [n,H,W]."""
-    tests = np.isin(dataset.region_image, dataset.rows('test'))
-    regions = np.flatnonzero(tests & (dataset.region_concept == dataset.concepts.index(concept)))
+    in_test = np.isin(dataset.region_image, dataset.rows(SPLIT))
+    regions = np.flatnonzero(in_test & (dataset.region_concept == dataset.concepts.index(concept)))
     regions = regions[np.argsort(dataset.region_image[regions], kind='stable')]
     return dataset.region_image[regions], region_masks(dataset, regions, 'exact')
 
 
-def predict(trained, images: np.ndarray) -> np.ndarray:
-    """Logits [P,n,K] of all members."""
-    batches = images[data_arrays.full_batches(len(images), BATCH)]
-
-    def logits(variables, batches):
-        return jax.lax.map(lambda x: trained.model.apply(variables, trained.normalise(x))[0], batches)
-
-    found = trained.place.fetch(trained.place.map(logits)(trained.variables, trained.place.shared(batches)))
-    return found.reshape(len(found), -1, found.shape[-1])[:, : len(images)]
-
-
-def measure(trained, clean: Dataset, name: str, confounded: np.ndarray, methods) -> dict[str, np.ndarray]:
-    """Figures of the shortcut's class `name`: AUROC [P] on both splits, and by method the share of the heat [P,M] that
-    lies on the drain and on the finding, of test images that show both, beside the area of each [M].
-
-    confounded: the members' logits [P,N,K] of the test split that they come with.
-    """
+def measure(trained: Trained, clean: Dataset, name: str, *, logits: np.ndarray, methods: Sequence[str]) -> Measured:
+    """The figures of the shortcut's class `name`; logits: the members' [P,N,K] of the confounded test split."""
     dataset = trained.dataset
-    k, rows = dataset.classes.index(name), dataset.rows('test')
-    logits = {'confounded': confounded, 'clean': predict(trained, clean.images[rows])}
+    rows, k = dataset.rows(SPLIT), dataset.classes.index(name)
+    predict_one = make_predict(trained.model, trained.normalise)
+    of_clean = predict(trained.place, predict_one, trained.variables, images=clean.images[rows], batch_size=BATCH)
+    by_version = {CONFOUNDED: logits, CLEAN: of_clean}
     labels, mask = dataset.labels[rows], dataset.label_mask[rows]
-    found = {f'auroc_{split}': metrics.auroc(one, labels, mask)[:, k] for split, one in logits.items()}
-    drained, tubes = masks_of(dataset, TUBE)
-    ill, findings = masks_of(dataset, name)
-    both = np.intersect1d(drained, ill)
-    regions = {'tube': tubes[np.searchsorted(drained, both)], 'finding': findings[np.searchsorted(ill, both)]}
-    found |= {f'area_{part}': one.mean((1, 2)) for part, one in regions.items()}
-
-    def shares(heat, *on):
-        mass = alignment.METRICS['relevance_mass']
-        return {f'mass_{part}': mass(heat, one) for part, one in zip(regions, on, strict=True)}
-
-    judge = explain_maps.make_judge(trained, shares)
-    arrays = (dataset.images[both], np.full(len(both), k), both)
-    for method in methods if len(both) else ():
-        maps, phase = explain_maps.make_maps(trained, method), f'explain: shortcut, {method}'
-        made, _ = explain_maps.in_slabs(trained, maps, arrays, phase, (), judge, tuple(regions.values()))
-        found |= {f'{method}: {n}': value[: len(trained.members)] for n, value in made.items()}
-    return found
+    images, regions = regions_of_both(dataset, name)
+    methods = list(methods) if len(images) else []
+    scorer = make_region_scorer(trained, list(regions))
+    mass = [heat_shares(trained, method, images, k=k, scorer=scorer, regions=regions) for method in methods]
+    return Measured(
+        versions=np.array(list(by_version)),
+        auroc=np.stack([scores.auroc(one, labels, mask)[:, k] for one in by_version.values()]),
+        regions=np.array(list(regions)),
+        area=np.stack([one.mean((1, 2)) for one in regions.values()]),
+        methods=np.array(methods, dtype=str),
+        mass=np.reshape(mass, (len(methods), len(regions), len(trained.members), len(images))),
+    )
 
 
-def follow_shortcut(trained: Trained, workdir: Path) -> None:
-    """results/shortcut, of a phantom with one: AUROC with and without it, and how much of each map lies on it."""
-    config, name = trained.config, trained.config.data.phantom.shortcut_class
-    if config.data.name != 'phantom' or not name:
-        return
-    options = {**config.data.phantom, 'image_size': config.data.image_size}
-    clean = datasets.load('phantom', Path(config.data.folder), clean_options(options))
-    logits = read_arrays(workdir / PREDICTIONS)[f'logits_{SPLIT}']
-    make = partial(measure, trained, clean, name, logits, config.attribution.methods)
-    found = cached_arrays(layout.explained(workdir, 'shortcut'), workdir / PREDICTIONS, make)
-    rows = results_shortcut.rows(trained.members, found, name, trained.alive)
-    write_table(workdir, 'shortcut', [{**row, 'split': SPLIT} for row in rows])
+def regions_of_both(dataset: Dataset, name: str) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Rows [M] of the test images that show the drain and the finding `name`, and the masks [M,H,W] of both."""
+    with_drain, drains = masks_of(dataset, DRAIN)
+    with_finding, findings = masks_of(dataset, name)
+    both = np.intersect1d(with_drain, with_finding)
+    regions = {
+        TUBE: drains[np.searchsorted(with_drain, both)],
+        FINDING: findings[np.searchsorted(with_finding, both)],
+    }
+    return both, regions
+
+
+def make_region_scorer(trained: Trained, names: Sequence[str]) -> Scorer:
+    """`scorer(maps, *masks)`: the share of the heat on the mask of each region."""
+    relevance_mass = alignment.METRICS['relevance_mass']
+
+    def figures(maps, *masks):
+        return {name: relevance_mass(maps, mask) for name, mask in zip(names, masks, strict=True)}
+
+    return make_scorer(figures, trained.with_untrained[0], memory_mib=trained.config.attribution.memory_mib)
+
+
+def heat_shares(
+    trained: Trained, method: str, images: np.ndarray, *, k: int, scorer: Scorer, regions: Mapping[str, np.ndarray]
+) -> np.ndarray:
+    """The share of the heat of class k [R,P,M] that lies on each region, of the images with these rows [M]."""
+    shares, _ = in_slabs(
+        trained,
+        make_maps(trained, method),
+        (trained.dataset.images[images], np.full(len(images), k), images),
+        phase=f'explain: shortcut, {method}',
+        scorer=scorer,
+        regions=tuple(regions.values()),
+    )
+    return np.stack([shares[name][: len(trained.members)] for name in regions])
+
+
+STAGE = Stage(run=run, tables=('shortcut',))

@@ -1,66 +1,52 @@
-"""Do other members represent the same: CKA of layers, units that match, and what becomes of detectors."""
+"""Stage `similarity`: do other members represent the same, and do arms differ by more than seeds do?"""
 
-import itertools
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-from imbalance_jax.concepts import similarity
-from imbalance_jax.explain.probe import Probe, stream
-from imbalance_jax.system import progress as display
-
-LEAST = 8  # images a part: fewer make the unbiased estimate of a similarity very noisy
-MATCHED_AT_ONCE = 2**13  # units whose correlations with each other are held
-
-
-def similar(probe: Probe) -> np.ndarray:
-    """Debiased linear CKA [L,P,L,P] between all layers of all members, by mini-batches of at most 64 images."""
-    P, layers = probe.place.count, list(probe.layers)
-    L = len(layers)
-
-    def grams(variables, images):
-        _, out = probe.model.apply(variables, probe.normalise(images))
-        return [similarity.gram(out[layer]) for layer in layers]
-
-    mapped, terms = probe.place.map(grams), np.zeros((L * P, L * P))
-    blocks = [block for block in probe.blocks() if len(block) >= LEAST]
-    with display.show('explain: similarity', len(blocks)) as update:
-        for number, block in enumerate(blocks):
-            batch = probe.place.shared(probe.dataset.images[probe.rows[block]])
-            terms += similarity.hsic(np.concatenate(probe.place.fetch(mapped(probe.variables, batch))))
-            update(number + 1)
-    return (similarity.cka(terms) if blocks else np.full(terms.shape, np.nan)).reshape(L, P, L, P)
+from imbalance_jax import concepts
+from imbalance_jax.explain import matching, outputs
+from imbalance_jax.explain.dissected import Units, detectors, dissected
+from imbalance_jax.explain.probe import Probe, make_probe
+from imbalance_jax.results import arm_effect
+from imbalance_jax.results import similarity as results_similarity
+from imbalance_jax.results.arm_effect import Distance
+from imbalance_jax.training.trained import Stage, Trained
 
 
-def match(probe: Probe) -> dict[str, np.ndarray]:
-    """Units of the main layer that are each other's nearest in all pairs of members.
-
-    `partner` [P,P,U] int16: the unit of the second member that matches a unit of the first, -1 for none; `r` [P,P,U]
-    float16, its correlation, NaN for none.
-    """
-    P, U = probe.place.count, probe.layers[probe.main][-1]
-    partner = np.full((P, P, U), -1, np.int16)
-    r = np.full((P, P, U), np.nan, np.float16)
-    groups = np.array_split(np.arange(P), min(P, -(-P * U // MATCHED_AT_ONCE)))
-    for one, other in itertools.combinations_with_replacement(groups, 2):
-        correlation = correlations(probe, one, other)
-        for (i, a), (j, b) in itertools.product(enumerate(one), enumerate(other)):
-            pairs, values = similarity.mutual(correlation[i, :, j])
-            partner[a, b, pairs[:, 0]], r[a, b, pairs[:, 0]] = pairs[:, 1], values
-            partner[b, a, pairs[:, 1]], r[b, a, pairs[:, 1]] = pairs[:, 0], values
-    return {'partner': partner, 'r': r}
+def run(trained: Trained, workdir: Path) -> None:
+    """results/similarity, what pairs of members share, and results/arm_effect, whether arms differ beyond seeds."""
+    probe = make_probe(trained)
+    if not probe.has_regions():
+        return
+    population, names, main = outputs.population(trained), probe.dataset.concepts, probe.main
+    units = dissected(probe, workdir, trained.config.concepts)
+    arrays = outputs.cached(workdir, 'similarity', partial(matching.likeness, probe))
+    likeness = results_similarity.Likeness(**arrays, layers=list(probe.layers))
+    rows = results_similarity.pair_rows(population, likeness)
+    rows += results_similarity.persistence_rows(
+        population, detectors(probe, units), likeness.partner, names, layer=main
+    )
+    outputs.write_rows(workdir, 'similarity', rows + results_similarity.by_relation(population, rows))
+    outputs.write_rows(workdir, 'arm_effect', arm_effect.rows(population, distances(probe, units, likeness)))
 
 
-def correlations(probe: Probe, one, other) -> np.ndarray:
-    """Pearson's r [A,U,B,U] over images and positions, of the units of members `one` [A] and `other` [B]."""
-    U, moments = probe.layers[probe.main][-1], None
-    for _, found in stream(probe, [probe.main], probe.cut([probe.main]), 'matching units'):
-        maps = np.moveaxis(found[probe.main], 0, -2)
-        sides = [maps[..., members, :].reshape(-1, len(members) * U) for members in (one, other)]
-        new = similarity.Moments.of(*sides)
-        moments = new if moments is None else moments.with_more(new)
-    return moments.correlation().reshape(len(one), U, len(other), U)
+def distances(probe: Probe, units: Sequence[Units], likeness: results_similarity.Likeness) -> list[Distance]:
+    """How far apart members are, by what they represent, by matching units, and by what their units detect."""
+    main = probe.main
+    by_layer = [Distance('1 - CKA', layer, 1 - likeness.cka[i, :, i]) for i, layer in enumerate(probe.layers)]
+    profiles = {
+        'detectors by concept': [concepts.unique_detectors(one[main])['per_concept'] for one in units],
+        'best IoU by concept': [one[main]['iou'].max(0) for one in units],
+        'dead units': [[one[main]['dead'].sum()] for one in units],
+    }
+    return [
+        *by_layer,
+        Distance('unmatched units', main, 1 - (likeness.partner >= 0).mean(-1)),
+        *(Distance(name, main, matching.euclidean(np.array(one, float))) for name, one in profiles.items()),
+    ]
 
 
-def euclidean(profiles: np.ndarray) -> np.ndarray:
-    """Distances [P,P] between the rows of profiles [P,n]."""
-    return np.sqrt(((profiles[:, None] - profiles[None]) ** 2).sum(-1))
+STAGE = Stage(run=run, tables=('similarity', 'arm_effect'))

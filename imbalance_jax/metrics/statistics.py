@@ -101,15 +101,30 @@ def paired_difference(arm, reference, arm_rounds, reference_rounds, seed=0, conf
     return _percentile_interval(_seed_mean(point, every), samples, confidence)
 
 
-def _moments(differences):
-    """Number, mean and standard deviation (n - 1) over axis 0 of the finite differences."""
-    differences = np.asarray(differences, np.float64)
-    finite = np.isfinite(differences)
+class Moments(NamedTuple):
+    """Number, mean and standard deviation (n - 1) of what is finite."""
+
+    number: np.ndarray
+    mean: np.ndarray
+    deviation: np.ndarray
+
+
+def moments(values: np.ndarray) -> Moments:
+    """Moments [...] over axis 0 of the finite values [S, ...]; NaN for the mean of none and the deviation of one."""
+    values = np.asarray(values)
+    finite = np.isfinite(values)
     number = finite.sum(axis=0)
     with np.errstate(invalid='ignore', divide='ignore'):
-        mean = np.where(finite, differences, 0).sum(axis=0) / number
-        squares = np.where(finite, (differences - mean) ** 2, 0).sum(axis=0)
-        return number, mean, np.sqrt(squares / np.where(number > 1, number - 1, np.nan))
+        mean = np.where(finite, values, 0).sum(axis=0) / number
+        squares = np.where(finite, (values - mean) ** 2, 0).sum(axis=0)
+        return Moments(number, mean, np.sqrt(squares / np.where(number > 1, number - 1, np.nan)))
+
+
+def finite_mean(values: np.ndarray) -> float:
+    """Mean of the finite ones of some values; NaN without any."""
+    values = np.asarray(values, np.float64)
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if finite.size else float('nan')
 
 
 def _ratio(numerator, denominator):
@@ -120,13 +135,13 @@ def _ratio(numerator, denominator):
 
 def paired_t(differences):
     """Two-sided p [...] of Student's paired t test on the seeds' differences [S, ...]; NaN below two pairs."""
-    number, mean, deviation = _moments(differences)
+    number, mean, deviation = moments(differences)
     return 2 * stats.t.sf(np.abs(_ratio(mean * np.sqrt(number), deviation)), number - 1)
 
 
 def paired_effect_size(differences):
     """Cohen's d_z [...]: mean over standard deviation of the paired differences [S, ...]."""
-    _, mean, deviation = _moments(differences)
+    _, mean, deviation = moments(differences)
     return _ratio(mean, deviation)
 
 
@@ -137,7 +152,7 @@ def tost(differences, margin):
     """
     if not margin > 0:
         raise ValueError(f'margin is {margin}; valid is a positive number, such as 0.005 for AUROC.')
-    number, mean, deviation = _moments(differences)
+    number, mean, deviation = moments(differences)
     above = stats.t.sf(_ratio((mean + margin) * np.sqrt(number), deviation), number - 1)
     below = stats.t.cdf(_ratio((mean - margin) * np.sqrt(number), deviation), number - 1)
     return np.maximum(above, below)
@@ -209,7 +224,7 @@ def holm(p):
 
 def benjamini_hochberg(p):
     """p values adjusted for false discovery rate over all finite entries of any shape, `min_{j>=i} n p_j / j`."""
-    return _in_order(p, lambda p: np.minimum.accumulate((len(p) / np.arange(1, len(p) + 1) * p)[::-1])[::-1])
+    return _in_order(p, stats.false_discovery_control)
 
 
 class Beyond(NamedTuple):
@@ -259,7 +274,7 @@ def over_seeds(values, confidence=0.95):
 
     The ends are NaN below two finite values.
     """
-    number, mean, deviation = _moments(values)
+    number, mean, deviation = moments(values)
     with np.errstate(invalid='ignore', divide='ignore'):
         half = stats.t.ppf((1 + confidence) / 2, np.maximum(number - 1, 1)) * deviation / np.sqrt(number)
     return Interval(mean, mean - half, mean + half, number)

@@ -4,111 +4,152 @@ A mistake of training is a pair of arms, with and without it; a mistake of measu
 An effect is the published minus the corrected figure, its interval Student's over seeds (paired, 95 %).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from imbalance_jax.metrics.statistics import over_seeds
+from imbalance_jax.metrics.statistics import finite_mean, over_seeds
 from imbalance_jax.results import rows as tables
+from imbalance_jax.results.alignment import ALL_PAIRS
+from imbalance_jax.results.performance import ABNORMAL
+from imbalance_jax.results.rows import MACRO, Population, Row
+from imbalance_jax.results.units import ALL_CONCEPTS, ALL_IMAGES, BEYOND_NULL, CORRECTED, PUBLISHED
 
-# mistake -> (loss, sampler) as published, and as corrected
+
+class Kind(NamedTuple):
+    """What tells an arm of a mistake."""
+
+    loss: str
+    sampler: str
+
+
+class Figure(NamedTuple):
+    """A number of single members in a table: its metric, and what further columns say.
+
+    Columns that are not named are '', but for `method` where it is None: then there is a figure per method.
+    """
+
+    table: str
+    metric: str
+    columns: Mapping[str, str]
+    method: str | None = ''
+
+
+def _counted(method: str) -> Figure:
+    return Figure('concepts', 'concepts_per_image', {'class': ALL_IMAGES, 'over_images': 'mean'}, method)
+
+
+AUROC = Figure('performance', 'auroc', {'class': MACRO})
+HIT_SHARE = Figure('alignment', 'hit_share', {'class': ALL_PAIRS}, None)
+
+# mistake -> the arm as published, and as corrected
 ARMS = {
     'sampling weights of classes taken for those of images': (
-        ('bce', 'weighted_sampling_published'),
-        ('bce', 'weighted_sampling'),
+        Kind('bce', 'weighted_sampling_published'),
+        Kind('bce', 'weighted_sampling'),
     ),
     'class weights that grow with the class': (
-        ('inter_class_weighted_bce', 'natural'),
-        ('inverse_class_weighted_bce', 'natural'),
+        Kind('inter_class_weighted_bce', 'natural'),
+        Kind('inverse_class_weighted_bce', 'natural'),
     ),
-    'mean fit beside summed penalty': (('multi_task', 'natural'), ('multi_task_consistent', 'natural')),
+    'mean fit beside summed penalty': (Kind('multi_task', 'natural'), Kind('multi_task_consistent', 'natural')),
 }
-# table, metric, class; of every method of the table that has the metric
 OUTCOMES = (
-    ('performance', 'auroc', 'macro'),
-    ('performance', 'average_precision', 'macro'),
-    ('alignment', 'hit_share', 'all pairs'),
-    ('alignment', 'iou', 'all pairs'),
-    ('concepts', 'detector_units', 'all concepts'),
-    ('concepts', 'unique_concepts', 'all concepts'),
-    ('concepts', 'concepts_corrected_image_mean', 'all images'),
+    AUROC,
+    Figure('performance', 'average_precision', {'class': MACRO}),
+    HIT_SHARE,
+    Figure('alignment', 'iou', {'class': ALL_PAIRS}, None),
+    Figure('concepts', 'detector_units', {'concept': ALL_CONCEPTS}, BEYOND_NULL),
+    Figure('concepts', 'unique_concepts', {'concept': ALL_CONCEPTS}, BEYOND_NULL),
+    _counted(CORRECTED),
 )
-# mistake -> table, published metric, corrected metric, class
+# mistake -> the figure as published, and as corrected
 MEASURES = {
-    'images without a finding left out': ('performance', 'auroc_of_findings', 'auroc', 'macro'),
+    'images without a finding left out': (AUROC._replace(columns={'class': MACRO, 'subset': ABNORMAL}), AUROC),
     'pointing game by points: no empty maps, many votes for a plateau': (
-        'alignment',
-        'pointing_game',
-        'hit_share',
-        'all pairs',
+        HIT_SHARE._replace(metric='pointing_game'),
+        HIT_SHARE,
     ),
-    'concepts by quantile of a batch, with dead units and holes': (
-        'concepts',
-        'concepts_image_mean',
-        'concepts_corrected_image_mean',
-        'all images',
-    ),
+    'concepts by quantile of a batch, with dead units and holes': (_counted(PUBLISHED), _counted(CORRECTED)),
 }
 
+Values = dict[tuple[str, int], float]  # (arm, seed) -> value
+Place = tuple[str, str]  # method and layer
 
-def rows(members: Sequence[dict], alive: np.ndarray, found: Mapping[str, pd.DataFrame]) -> list[dict]:
+
+def rows(population: Population, found: Mapping[str, pd.DataFrame]) -> list[Row]:
     """Rows of results/audit: for each mistake, outcome and method the effect, its interval, and both figures.
 
-    found: the tables performance (test split), alignment and concepts. `class` is the mistake; n counts seeds. Mistakes
-    of training are there if the run has both arms. With one seed there is no interval.
+    found: the tables performance (test split), alignment and concepts. n counts seeds. Mistakes of training are there
+    if the run has both arms. With one seed there is no interval.
     """
-    living = [row for row in members if alive[row['member']]]
-    cells = {name: _cells(table) for name, table in found.items()}
+    living = [population.members[i] for i in population.numbers]
     made = []
     for mistake, pair in ARMS.items():
-        arms = [next((r['arm'] for r in members if (r['loss'], r['sampler']) == kind), None) for kind in pair]
-        if None in arms:
-            continue
-        for table, metric, name in OUTCOMES:
-            for method in cells[table].get((metric, name), {}):
-                of = cells[table][metric, name][method]
-                figures = [_by_seed(living, of, arm) for arm in arms]
-                made += _effect(mistake, metric, method, *figures)
-    for mistake, (table, published, corrected, name) in MEASURES.items():
-        for method in cells[table].get((published, name), {}):
-            figures = [_by_seed(living, cells[table][metric, name][method]) for metric in (published, corrected)]
-            made += _effect(mistake, corrected, method, *figures)
+        arms = [_arm(population, kind) for kind in pair]
+        if None not in arms:
+            for outcome in OUTCOMES:
+                for place, values in _members(found[outcome.table], outcome).items():
+                    published, corrected = (_by_seed(living, values, arm) for arm in arms)
+                    made += _effect(mistake, outcome, place, published=published, corrected=corrected)
+    for mistake, (wrong, right) in MEASURES.items():
+        values_right = _members(found[right.table], right)
+        for (method, layer), values in _members(found[wrong.table], wrong).items():
+            place = (right.method if right.method is not None else method, layer)
+            published, corrected = _by_seed(living, values), _by_seed(living, values_right[place])
+            made += _effect(mistake, right, place, published=published, corrected=corrected)
     return made
 
 
-def _cells(table: pd.DataFrame) -> dict:
-    """(metric, class) -> method -> (arm, seed) -> value, of single members."""
-    cells: dict = {}
-    single = table[table['seed'].astype(str).str.isdecimal()]
-    columns = single[['arm', 'seed', 'class', 'method', 'metric', 'value']]
-    for arm, seed, name, method, metric, value in columns.itertuples(index=False, name=None):
-        cells.setdefault((metric, name), {}).setdefault(method, {})[arm, str(seed)] = value
-    return cells
+def _arm(population: Population, kind: Kind) -> str | None:
+    return next((one['arm'] for one in population.members if Kind(one['loss'], one['sampler']) == kind), None)
 
 
-def _by_seed(living: Sequence[dict], of: Mapping, arm: str | None = None) -> dict[str, float]:
+def _members(table: pd.DataFrame, figure: Figure) -> dict[Place, Values]:
+    """(method, layer) -> (arm, seed) -> value of a figure, of single members."""
+    fixed = {'kind': 'member', 'metric': figure.metric, 'statistic': 'value', 'against': '', **figure.columns}
+    if 'subset' in table:
+        fixed = {'subset': '', **fixed}
+    if figure.method is not None:
+        fixed['method'] = figure.method
+    for column, value in fixed.items():
+        table = table[table[column] == value]
+    places: dict[Place, Values] = {}
+    layers = table['layer'] if 'layer' in table else [''] * len(table)
+    for arm, seed, method, layer, value in zip(
+        table['arm'], table['seed'], table['method'], layers, table['value'], strict=True
+    ):
+        places.setdefault((method, layer), {})[arm, int(seed)] = value
+    return places
+
+
+def _by_seed(living: list[Row], values: Values, arm: str | None = None) -> dict[int, float]:
     """Seed -> value of one arm, or the mean over all arms that have a living member of that seed."""
-    values: dict[str, list[float]] = {}
-    for row in living:
-        if arm in (None, row['arm']):
-            values.setdefault(str(row['seed']), []).append(of[row['arm'], str(row['seed'])])
-    return {seed: float(np.nanmean(own)) if np.isfinite(own).any() else np.nan for seed, own in values.items()}
+    by_seed: dict[int, list[float]] = {}
+    for member in living:
+        if arm in (None, member['arm']):
+            by_seed.setdefault(member['seed'], []).append(values[member['arm'], member['seed']])
+    return {seed: finite_mean(np.array(of_seed)) for seed, of_seed in by_seed.items()}
 
 
-def _effect(mistake: str, metric: str, method: str, published: dict, corrected: dict) -> list[dict]:
+def _effect(
+    mistake: str, figure: Figure, place: Place, *, published: dict[int, float], corrected: dict[int, float]
+) -> list[Row]:
     """The rows of one effect, from seed -> value of both; seeds that one of them lacks are left out."""
     seeds = [seed for seed in published if np.isfinite(published[seed] + corrected.get(seed, np.nan))]
     pairs = np.array([(published[seed], corrected[seed]) for seed in seeds]).reshape(-1, 2)
     effect, n = over_seeds(pairs[:, 0] - pairs[:, 1]), len(seeds)
-    figures = {
-        'published': pairs[:, 0].mean() if n else np.nan,
-        'corrected': pairs[:, 1].mean() if n else np.nan,
-        'effect': effect.estimate,
-        'effect_low': effect.low,
-        'effect_high': effect.high,
-    }
-    return [
-        tables.of_nobody(**{'class': mistake, 'method': method, 'metric': f'{metric}_{name}', 'value': value, 'n': n})
-        for name, value in figures.items()
+    figures = [
+        (pairs[:, 0].mean() if n else np.nan, {'version': PUBLISHED, 'statistic': 'mean'}),
+        (pairs[:, 1].mean() if n else np.nan, {'version': CORRECTED, 'statistic': 'mean'}),
+        (effect.estimate, {'version': PUBLISHED, 'statistic': 'mean', 'against': CORRECTED}),
+        (effect.low, {'version': PUBLISHED, 'statistic': 'low', 'against': CORRECTED}),
+        (effect.high, {'version': PUBLISHED, 'statistic': 'high', 'against': CORRECTED}),
     ]
+    method, layer = place
+    what = {**figure.columns, 'mistake': mistake, 'method': method}
+    if layer:
+        what['layer'] = layer
+    return [{**tables.row('population', figure.metric, value, n), **what, **columns} for value, columns in figures]

@@ -1,41 +1,42 @@
 """What is in a data set: counts by split and class as rows, a contact sheet, and the same as text."""
 
+from functools import partial
+
 import numpy as np
 
 from imbalance_jax.data.dataset import SPLITS, Dataset
 from imbalance_jax.results import rows as tables
+from imbalance_jax.results.rows import Row
 
-SHOWN = 5  # file names a kind of problem in the text
-SHEET = 4  # images a finding on the contact sheet
-
-
-def rows(dataset: Dataset) -> list[dict]:
-    """Rows of results/data: images, patients; positives, negatives, uncertain, prevalence and regions by class."""
-    made = []
-    for number, split in enumerate(SPLITS):
-        index = dataset.rows(split)
-        mask, labels = dataset.label_mask[index].astype(int), dataset.labels[index].astype(int)
-        positive = (labels * mask).sum(0)
-        in_split = dataset.split[dataset.region_image] == number
-        regions = np.bincount(dataset.region_concept[in_split], minlength=len(dataset.concepts))
-        by_class = {
-            'positives': positive,
-            'negatives': mask.sum(0) - positive,
-            'uncertain': (1 - mask).sum(0),
-            'prevalence': np.divide(positive, mask.sum(0), out=np.full(len(positive), np.nan), where=mask.sum(0) > 0),
-        }
-        healthy = ~(labels * mask).any(1)
-        totals = {'images': len(index), 'patients': len(np.unique(dataset.patient[index])), 'no finding': healthy.sum()}
-        made += [_row('', split, metric, value, len(index)) for metric, value in totals.items()]
-        for metric, values in by_class.items():
-            made += [_row(name, split, metric, v, len(index)) for name, v in zip(dataset.classes, values, strict=True)]
-        made += [_row(name, split, 'regions', v, len(index)) for name, v in zip(dataset.concepts, regions, strict=True)]
-    return made
+SHOWN = 5  # file names per kind of problem in the text
+SHEET = 4  # images per finding on the contact sheet
 
 
-def _row(name: str, split: str, metric: str, value, n: int) -> dict:
-    fields = {'class': name, 'split': split, 'method': 'data', 'metric': metric, 'value': float(value), 'n': n}
-    return tables.of_nobody(**fields)
+def rows(dataset: Dataset) -> list[Row]:
+    """Rows of results/data: images and patients; positives, negatives, uncertain labels and prevalence by class;
+    regions by concept."""
+    return [row for number, split in enumerate(SPLITS) for row in _split_rows(dataset, number, split)]
+
+
+def _split_rows(dataset: Dataset, number: int, split: str) -> list[Row]:
+    index = dataset.rows(split)
+    mask, labels = dataset.label_mask[index].astype(int), dataset.labels[index].astype(int)
+    positive, counted = (labels * mask).sum(0), mask.sum(0)
+    healthy = ~(labels * mask).any(1)
+    totals = {'images': len(index), 'patients': len(np.unique(dataset.patient[index])), 'no finding': healthy.sum()}
+    by_class = {
+        'positives': positive,
+        'negatives': counted - positive,
+        'uncertain': (1 - mask).sum(0),
+        'prevalence': np.divide(positive, counted, out=np.full(len(positive), np.nan), where=counted > 0),
+    }
+    in_split = dataset.split[dataset.region_image] == number
+    regions = np.bincount(dataset.region_concept[in_split], minlength=len(dataset.concepts))
+    row = partial(tables.row, 'data', n=len(index), split=split)
+    made = [row(metric, value) for metric, value in totals.items()]
+    for metric, values in by_class.items():
+        made += [row(metric, value, name=name) for name, value in zip(dataset.classes, values, strict=True)]
+    return made + [row('regions', n, concept=name) for name, n in zip(dataset.concepts, regions, strict=True)]
 
 
 def contact_sheet(dataset: Dataset) -> dict[str, np.ndarray]:
@@ -65,15 +66,17 @@ def contact_sheet(dataset: Dataset) -> dict[str, np.ndarray]:
 def describe(dataset: Dataset) -> str:
     """The data set in a screenful of text."""
     info, lines = dataset.info, []
-    found = {(row['class'], row['split'], row['metric']): row['value'] for row in rows(dataset)}
+    value = {
+        (row['metric'], row['class'] or row.get('concept', ''), row['split']): row['value'] for row in rows(dataset)
+    }
     size = 'x'.join(map(str, dataset.images.shape[1:3]))
     lines.append(f'{info["name"]}: {len(dataset.images):,} images of {size} pixels. {info["source"]}')
     lines.append(f'{"":22}' + ''.join(f'{split:>22}' for split in SPLITS))
     for metric in ('images', 'patients', 'no finding'):
-        lines.append(f'{metric:22}' + ''.join(f'{found["", split, metric]:22,.0f}' for split in SPLITS))
+        lines.append(f'{metric:22}' + ''.join(f'{value[metric, "", split]:22,.0f}' for split in SPLITS))
     lines.append(f'{"class":22}' + ''.join(f'{"positives   regions":>22}' for _ in SPLITS))
     for name in dataset.concepts:
-        counts = ((found.get((name, split, 'positives'), 0), found[name, split, 'regions']) for split in SPLITS)
+        counts = ((value.get(('positives', name, split), 0), value['regions', name, split]) for split in SPLITS)
         lines.append(f'{name:22}' + ''.join(f'{positives:12,.0f}{regions:10,.0f}' for positives, regions in counts))
     for kind, names in info['problems'].items():
         if names:

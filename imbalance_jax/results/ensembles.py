@@ -1,39 +1,48 @@
-"""What a number of seeds is worth: their spread, the gain of ensembles by size, and how many a difference needs."""
+"""What a number of seeds is worth, as rows: the gain of ensembles by size."""
+
+from typing import Any
 
 import numpy as np
 
 from imbalance_jax.metrics import scores as metrics
 from imbalance_jax.results import rows as tables
+from imbalance_jax.results.performance import RANKED, Truth
+from imbalance_jax.results.rows import MACRO, Population, Row
 
 FEWEST = 8  # seeds of an arm, below which a spread says little
 DRAWS = 200  # ensembles of a size, where there are more than that
-RANKING = ('auroc', 'average_precision')
 
 
-def rows(members: list[dict], probabilities, labels, mask, alive, seed: int = 0) -> list[dict]:
+def rows(population: Population, probabilities: np.ndarray, truth: Truth, *, seed: int = 0) -> list[Row]:
     """Rows of results/seeds for one split, of every arm with at least `FEWEST` living seeds; [] without one.
 
-    probabilities: [P,N,K]; labels, mask: [N,K]; alive: [P] bool. For every size k the macro AUROC and average precision
-    of the mean probability of k seeds, drawn without replacement: mean and sd over draws, n their number.
+    probabilities: [P,N,K]. For every size k the macro AUROC and average precision of the mean probability of k seeds,
+    drawn without replacement: mean and standard deviation over draws, n their number.
     """
     made = []
-    for numbers in tables.by_arm(members).values():
-        living = [number for number in numbers if alive[number]]
-        if len(living) < FEWEST:
-            continue
-        for size, subsets in drawn(len(living), seed).items():
-            together = np.stack([probabilities[living][subset].mean(0) for subset in subsets])
-            found = metrics.ranking(together, labels, mask)
-            for metric in RANKING:
-                macro = metrics.macro(found[metric])[0]
-                spread = {'': macro.mean(), '_sd': macro.std(ddof=1) if len(macro) > 1 else np.nan}
-                fields = {'class': 'macro', 'method': f'ensemble of {size}', 'n': len(subsets)}
-                row = members[living[0]]
-                made += [tables.of_arm(row, metric=f'{metric}{end}', value=v, **fields) for end, v in spread.items()]
+    for numbers in population.arms.values():
+        living = [number for number in numbers if population.alive[number]]
+        if len(living) >= FEWEST:
+            for size, subsets in drawn_seeds(len(living), seed).items():
+                made += _size_rows(population.members[living[0]], probabilities[living], truth, size, subsets)
     return made
 
 
-def drawn(count: int, seed: int = 0) -> dict[int, np.ndarray]:
+def _size_rows(member: Row, probabilities: np.ndarray, truth: Truth, size: int, subsets: np.ndarray) -> list[Row]:
+    """Rows of one arm's ensembles of one size; probabilities: [S,N,K] of its living seeds."""
+    ensembles = np.stack([probabilities[subset].mean(0) for subset in subsets])
+    by_metric = metrics.ranking(ensembles, truth.labels, truth.label_mask)
+    made = []
+    for metric in RANKED:
+        macro = metrics.macro(by_metric[metric])[0]
+        spread = {'mean': macro.mean(), 'sd': macro.std(ddof=1) if len(macro) > 1 else np.nan}
+        for statistic, value in spread.items():
+            what: dict[str, Any] = {'kind': 'ensemble', 'name': MACRO, 'statistic': statistic, 'size': size}
+            made.append(tables.of_arm(member, metric, value, len(subsets), **what))
+    return made
+
+
+def drawn_seeds(count: int, seed: int = 0) -> dict[int, np.ndarray]:
     """Size -> subsets [draws,size] of `count` seeds: 1, 2, 4 .. and all; every seed alone, and all once."""
     rng, sizes = np.random.default_rng(seed), [2**i for i in range(count.bit_length()) if 2**i < count]
     subsets = {size: np.stack([rng.permutation(count)[:size] for _ in range(DRAWS)]) for size in sizes[1:]}

@@ -1,27 +1,48 @@
-"""Faithfulness and sanity of the maps of a trained population, as figures and as rows."""
+"""Faithfulness and sanity of the maps of a trained population, as rows."""
 
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from imbalance_jax.results import rows as tables
+from imbalance_jax.results.alignment import ALL_PAIRS
+from imbalance_jax.results.rows import Population, Row
+
+SANITY = 'rank_correlation'  # of a map with that of the network with some of it randomised
 
 
-def rows(members: list[dict], figures: dict[str, dict], alive: np.ndarray) -> list[dict]:
-    """Rows of method -> figures [P,M]: each member's mean over the pairs, and mean and sd over an arm's living
-    seeds."""
+def rows(
+    population: Population,
+    figures: Mapping[str, Mapping[str, np.ndarray]],
+    *,
+    sanity: Mapping[str, np.ndarray],
+    parts: Sequence[str],
+) -> list[Row]:
+    """Each member's mean over the pairs, and mean and sd over an arm's living seeds.
+
+    figures: method -> metric -> [P,M]; sanity: method -> rank correlations [D,P,M] of maps with those of the network
+    with the first, the first two ... of `parts` [D] randomised.
+    """
     made = []
-    for method, of in figures.items():
-        for name, value in of.items():
-            number = np.isfinite(value).sum(1)
-            with np.errstate(invalid='ignore'):
-                mean = np.nansum(value, 1) / np.where(number, number, np.nan)
-            fields = {'class': 'all pairs', 'method': method, 'metric': name}
-            made += [
-                tables.of_member(row, **fields, value=mean[row['member']], n=number[row['member']]) for row in members
-            ]
-            living = np.where(alive, mean, np.nan)
-            for numbers in tables.by_arm(members).values():
-                statistics = partial(tables.seed_statistics, members[numbers[0]])
-                made += statistics(living[numbers][:, None], ['all pairs'], name, method=method)
+    for method, by_metric in figures.items():
+        for metric, values in by_metric.items():
+            made += _metric_rows(population, values, metric, method=method)
+    for method, by_depth in sanity.items():
+        for depth, (part, values) in enumerate(zip(parts, by_depth, strict=True), 1):
+            made += _metric_rows(population, values, SANITY, method=method, part=part, depth=depth)
+    return made
+
+
+def _metric_rows(population: Population, values: np.ndarray, metric: str, **columns) -> list[Row]:
+    """Rows of one figure [P,M] of every pair."""
+    number = np.isfinite(values).sum(1)
+    with np.errstate(invalid='ignore'):
+        mean = np.nansum(values, 1) / np.where(number, number, np.nan)
+    made = [
+        tables.of_member(member, metric, mean[member['member']], number[member['member']], name=ALL_PAIRS, **columns)
+        for member in population.members
+    ]
+    living, cells = population.living(mean), tables.classes([ALL_PAIRS])
+    for arm, numbers in population.arms.items():
+        made += tables.seed_statistics(population.first[arm], living[numbers][:, None], cells, metric, **columns)
     return made

@@ -1,122 +1,185 @@
 """Performance of a population as rows: every member, seed ensembles, means over seeds, paired differences."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from imbalance_jax.metrics import scores as metrics
 from imbalance_jax.metrics.statistics import cluster_weights
 from imbalance_jax.results import rows as tables
+from imbalance_jax.results.rows import MACRO, MICRO, Bootstrap, Population, Row, Sample
 
-MACRO, MICRO, IMAGE = 'macro', 'micro', 'all classes'
-RANKING = ('auroc', 'average_precision')
+IMAGE = 'all classes'
+RANKED = ('auroc', 'average_precision')  # the metrics that arms are compared by
+CORRECTED = 'prior_corrected'  # the method: probabilities under the prior of the training set
+ABNORMAL = 'images with a finding'
+ALWAYS_NEGATIVE = 'always negative'  # the null of an accuracy
+
+
+class Truth(NamedTuple):
+    """What the images of a split show: labels and label_mask [N,K] of 0 and 1, patients [N]."""
+
+    labels: np.ndarray
+    label_mask: np.ndarray
+    patients: np.ndarray
+
+
+class Measured(NamedTuple):
+    """A metric of every member or arm: values [P, K + 2] of the classes, macro and micro, and the number [P] of
+    classes that the macro mean is over."""
+
+    values: np.ndarray
+    defined: np.ndarray
+
+
+Figures = Mapping[tuple[str, str], Measured]  # (metric, method) -> measured
 
 
 def rows(
-    members: list[dict], probabilities, corrected, labels, mask, patients, alive, classes, reference, rounds, seed
-) -> list:
+    population: Population,
+    probabilities: np.ndarray,
+    truth: Truth,
+    *,
+    corrected: np.ndarray,
+    classes: Sequence[str],
+    bootstrap: Bootstrap,
+) -> list[Row]:
     """All rows of one split.
 
     probabilities: [P,N,K]; corrected: the same under the prior of the training set, for calibration alone, as that
-    moves all images of a class alike; labels, mask: [N,K]; patients: [N]; alive: [P] bool. A frozen member has its own
-    rows, from the weights it had, and no part in the ensemble, the means and the differences.
+    moves all images of a class alike. A frozen member has its own rows, from the weights it had, and no part in the
+    ensemble, the means and the differences.
     """
     names = [*classes, MACRO, MICRO]
-    found = metrics.evaluate(probabilities, labels, mask)
-    after = _calibration(corrected, labels, mask)
-    values, defined = {**_by_name(found), **_by_name(after)}, {**found['defined'], **after['defined']}
-    counts = [*mask.sum(0).astype(int), None, int(mask.sum())]  # of the macro mean: the classes in it, by metric
-    correct = metrics.subset_accuracy(probabilities, labels, mask)
-    # The study's test across data sets left images without a finding out.
+    living = population.living(probabilities)
+    figures = {**_evaluated(probabilities, truth), **_calibration(corrected, truth)}
+    return [
+        *_data_rows(truth, names[:-1]),
+        *_member_rows(population.members, figures, names, truth),
+        *_image_rows(population, probabilities, truth),
+        *_ensemble_rows(population, living, names, truth),
+        *_mean_rows(population, figures, names),
+        *_difference_rows(population, living, truth, cells=tables.classes(names[:-1]), bootstrap=bootstrap),
+    ]
+
+
+def _evaluated(probabilities: np.ndarray, truth: Truth) -> Figures:
+    by_level = metrics.evaluate(probabilities, truth.labels, truth.label_mask)
+    return {
+        (metric, ''): _measured(
+            values, by_level['macro'][metric], by_level['micro'][metric], by_level['defined'][metric]
+        )
+        for metric, values in by_level['class'].items()
+    }
+
+
+def _calibration(corrected: np.ndarray, truth: Truth) -> Figures:
+    """Brier score and expected calibration error of corrected probabilities."""
+    result = {}
+    for metric in (metrics.brier, metrics.expected_calibration_error):
+        values = metric(corrected, truth.labels, truth.label_mask)
+        pooled = metrics.micro(metric, corrected, truth.labels, truth.label_mask)
+        macro, defined = metrics.macro(values)
+        result[metric.__name__, CORRECTED] = _measured(values, macro, pooled, defined)
+    return result
+
+
+def _measured(values: np.ndarray, macro: np.ndarray, micro: np.ndarray, defined: np.ndarray) -> Measured:
+    return Measured(np.concatenate([values, macro[:, None], micro[:, None]], axis=1), defined)
+
+
+def _member_rows(members: Sequence[Row], figures: Figures, names: Sequence[str], truth: Truth) -> list[Row]:
+    counts = _counts(names, truth)
+    return [
+        tables.of_member(member, metric, value, n, name=name, method=method)
+        for member in members
+        for (metric, method), measured in figures.items()
+        for name, value, n in _cells(measured, member['member'], names, counts)
+    ]
+
+
+def _ensemble_rows(population: Population, living: np.ndarray, names: Sequence[str], truth: Truth) -> list[Row]:
+    """The mean probability of an arm's living seeds."""
+    arms, ensembles = metrics.seed_ensemble(living, [member['arm'] for member in population.members])
+    figures, counts, first = _evaluated(ensembles, truth), _counts(names, truth), population.first
+    return [
+        tables.of_arm(first[arm], metric, value, n, kind='ensemble', name=name, method=method)
+        for number, arm in enumerate(arms)
+        for (metric, method), measured in figures.items()
+        for name, value, n in _cells(measured, number, names, counts)
+    ]
+
+
+def _counts(names: Sequence[str], truth: Truth) -> dict[str, int]:
+    """Class or micro -> entries that count."""
+    by_class = truth.label_mask.sum(0).astype(int)
+    return {**dict(zip(names, by_class, strict=False)), MICRO: int(truth.label_mask.sum())}
+
+
+def _cells(measured: Measured, number: int, names: Sequence[str], counts: Mapping[str, int]):
+    """(class, value, n) of one member or arm; n of the macro mean is the number of classes in it."""
+    for name, value in zip(names, measured.values[number], strict=True):
+        yield name, value, measured.defined[number] if name == MACRO else counts[name]
+
+
+def _image_rows(population: Population, probabilities: np.ndarray, truth: Truth) -> list[Row]:
+    """By member: whether it lives, the share of images with all labels right, macro AUROC among images with a finding.
+
+    The study's test across data sets left images without a finding out.
+    """
+    labels, mask = truth.labels, truth.label_mask
+    right = metrics.subset_accuracy(probabilities, labels, mask)
     abnormal = (labels * mask > 0).any(1)
     among = metrics.macro(metrics.auroc(probabilities[:, abnormal], labels[abnormal], mask[abnormal]))[0]
-    result = _data_rows(labels, mask, names[:-1])
-    for row in members:
-        i = row['member']
-        own = {metric: value[i] for metric, value in values.items()}
-        most = {metric: number[i] for metric, number in defined.items()}
-        named = tables.of_member(row, method='member')
-        result += _rows(named, own, names, counts, most)
-        ill = {'class': MACRO, 'method': 'member', 'metric': 'auroc_of_findings', 'n': int(abnormal.sum())}
-        result.append(tables.of_member(row, **ill, value=float(among[i])))
-        for metric, value in (('subset_accuracy', correct[i]), ('alive', alive[i])):
-            fields = {'class': IMAGE, 'method': 'member', 'metric': metric, 'value': float(value), 'n': len(labels)}
-            result.append(tables.of_member(row, **fields))
-    first = {arm: members[numbers[0]] for arm, numbers in tables.by_arm(members).items()}
-    living = np.where(alive[:, None, None], probabilities, np.nan)
-    arms, together = metrics.seed_ensemble(living, [row['arm'] for row in members])
-    found = metrics.evaluate(together, labels, mask)
-    ensembles, defined = _by_name(found), found['defined']
-    for number, arm in enumerate(arms):
-        own = {metric: value[number] for metric, value in ensembles.items()}
-        most = {metric: value[number] for metric, value in defined.items()}
-        row = tables.of_arm(first[arm], method='ensemble')
-        result += _rows(row, own, names, counts, most)
-        for metric, value in values.items():
-            seeds = [row['member'] for row in members if row['arm'] == arm]
-            finite = np.where(alive[seeds, None], value[seeds], np.nan)
-            result += tables.seed_statistics(first[arm], finite, names, metric, method='member')
-    return result + _difference_rows(members, living, labels, mask, patients, names[:-1], reference, rounds, seed)
-
-
-def _calibration(corrected, labels, mask) -> dict:
-    """Brier score and expected calibration error of corrected probabilities, as `metrics.evaluate` gives them."""
-    result = {'class': {}, 'macro': {}, 'defined': {}, 'micro': {}}
-    for metric in (metrics.brier, metrics.expected_calibration_error):
-        key = f'{metric.__name__}_corrected'
-        result['class'][key] = metric(corrected, labels, mask)
-        result['macro'][key], result['defined'][key] = metrics.macro(result['class'][key])
-        result['micro'][key] = metrics.micro(metric, corrected, labels, mask)
-    return result
-
-
-def _by_name(found: dict) -> dict[str, np.ndarray]:
-    """Metric -> [P, K + 2]: the classes, macro, micro."""
-    levels = (found['macro'], found['micro'])
-    return {
-        name: np.concatenate([value, *(level[name][:, None] for level in levels)], axis=1)
-        for name, value in found['class'].items()
-    }
-
-
-def _rows(row: dict, values: dict, names, counts, defined: dict) -> list[dict]:
-    result = []
-    for metric, value in values.items():
-        for k, name in enumerate(names):
-            n = defined[metric] if name == MACRO else counts[k]
-            result.append({**row, 'class': name, 'metric': metric, 'value': value[k], 'n': n})
-    return result
-
-
-def _data_rows(labels, mask, names) -> list[dict]:
-    """Prevalence, and the accuracy of always answering no, which an accuracy has to be read against."""
-    facts = {
-        ('data', 'prevalence'): metrics.prevalence(labels, mask),
-        ('always negative', 'accuracy'): metrics.all_negative_accuracy(labels, mask),
-    }
-    result = []
-    for (method, metric), value in facts.items():
-        both = np.append(value, metrics.macro(value)[0])
-        cells = zip(names, both, strict=True)
-        result += [
-            tables.of_nobody(**{'class': name, 'method': method, 'metric': metric, 'value': v, 'n': len(labels)})
-            for name, v in cells
+    made = []
+    for member in population.members:
+        i = member['member']
+        made += [
+            tables.of_member(member, 'auroc', among[i], abnormal.sum(), name=MACRO, subset=ABNORMAL),
+            tables.of_member(member, 'subset_accuracy', right[i], len(labels), name=IMAGE),
+            tables.of_member(member, 'alive', population.alive[i], len(labels), name=IMAGE),
         ]
-    return result
+    return made
 
 
-def _difference_rows(members, living, labels, mask, patients, names, reference, rounds, seed) -> list[dict]:
+def _mean_rows(population: Population, figures: Figures, names: Sequence[str]) -> list[Row]:
+    """Mean and standard deviation over an arm's living seeds."""
+    cells, first, made = tables.classes(names), population.first, []
+    for (metric, method), measured in figures.items():
+        living = population.living(measured.values)
+        for arm, numbers in population.arms.items():
+            made += tables.seed_statistics(first[arm], living[numbers], cells, metric, method=method)
+    return made
+
+
+def _data_rows(truth: Truth, names: Sequence[str]) -> list[Row]:
+    """Prevalence, and the accuracy of always answering no, which an accuracy has to be read against."""
+    prevalence = metrics.prevalence(truth.labels, truth.label_mask)
+    accuracy = metrics.all_negative_accuracy(truth.labels, truth.label_mask)
+    n, made = len(truth.labels), []
+    for name, share, right in zip(names, _with_macro(prevalence), _with_macro(accuracy), strict=True):
+        made.append(tables.row('data', 'prevalence', share, n, name=name))
+        made.append(tables.row('null', 'accuracy', right, n, name=name, against=ALWAYS_NEGATIVE))
+    return made
+
+
+def _difference_rows(
+    population: Population, living: np.ndarray, truth: Truth, *, cells: tables.Cells, bootstrap: Bootstrap
+) -> list[Row]:
     """Every arm minus the reference over paired seeds, with the two-level bootstrap interval of patients and seeds."""
-    weights = cluster_weights(patients, rounds, np.random.default_rng(seed))
-    point, resampled = metrics.ranking(living, labels, mask), metrics.ranking(living, labels, mask, weights)
-    arms = tables.by_arm(members)
-    other, result = arms[reference], []
-    for metric in RANKING:
-        values, drawn = _with_macro(point[metric]), _with_macro(resampled[metric])
-        for arm, numbers in arms.items():
+    weights = cluster_weights(truth.patients, bootstrap.rounds, np.random.default_rng(bootstrap.seed))
+    values = metrics.ranking(living, truth.labels, truth.label_mask)
+    resampled = metrics.ranking(living, truth.labels, truth.label_mask, weights)
+    arms, first, reference, made = population.arms, population.first, population.reference, []
+    for metric in RANKED:
+        whole, rounds = _with_macro(values[metric]), _with_macro(resampled[metric])
+        samples = {arm: Sample(whole[numbers], rounds[:, numbers]) for arm, numbers in arms.items()}
+        for arm, sample in samples.items():
             if arm != reference:
-                row, rounds = tables.of_arm(members[numbers[0]], method='member'), (drawn[:, numbers], drawn[:, other])
-                difference = f'{metric}_difference'
-                result += tables.paired_rows(row, values[numbers], values[other], *rounds, names, difference, seed)
-    return result
+                what: dict[str, Any] = {'cells': cells, 'metric': metric, 'against': reference, 'seed': bootstrap.seed}
+                made += tables.paired_rows(first[arm], sample, samples[reference], **what)
+    return made
 
 
 def _with_macro(values: np.ndarray) -> np.ndarray:

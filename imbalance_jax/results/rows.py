@@ -1,72 +1,131 @@
-"""Rows of the long tables: one number each, with who, what and over how many it is.
+"""Rows of the tables: one number each, with who it is of, what it is and over how many.
 
-A row is (arm, loss, sampler, seed, class, split, method, metric, value, n). `seed` is a number for one member, 'all'
-for what speaks of an arm's living seeds together. Suffixes of `metric`: `_mean` and `_sd` over seeds, `_difference` to
-the reference arm over paired seeds, `_low` and `_high` the ends of its 95 % interval. `class` is a finding, or
-'macro' (mean over the classes where the metric is defined) or 'micro' (all entries as one class).
+`schema.COLUMNS` says what the columns mean. Functions that make several rows take `cells`, one dict of columns per
+entry of the last axis of their values, such as `[{'class': 'Mass'}, {'class': 'macro'}]`.
 """
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from imbalance_jax.metrics.statistics import Interval, paired_difference
+from imbalance_jax.metrics.statistics import Interval, moments, paired_difference
 
-ALL = 'all'
-
-
-def of_member(row: dict, **fields) -> dict:
-    """A row of one member."""
-    return {'arm': row['arm'], 'loss': row['loss'], 'sampler': row['sampler'], 'seed': str(row['seed']), **fields}
+MACRO, MICRO = 'macro', 'micro'
+Row = dict[str, Any]
+Number = float | np.ndarray | np.generic  # one number, as Python or NumPy writes it
+Cells = Sequence[Mapping[str, Any]]
 
 
-def of_arm(row: dict, **fields) -> dict:
+class Population(NamedTuple):
+    """Who the rows are of: members as in members.json, which of them are alive [P] bool, and the reference arm."""
+
+    members: Sequence[Row]
+    alive: np.ndarray
+    reference: str
+
+    @property
+    def arms(self) -> dict[str, list[int]]:
+        """Arm -> its member numbers, in the order of the seeds."""
+        return by_arm(self.members)
+
+    @property
+    def first(self) -> dict[str, Row]:
+        """Arm -> the first of its members."""
+        return {arm: self.members[numbers[0]] for arm, numbers in self.arms.items()}
+
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of the living members."""
+        return np.flatnonzero(self.alive).tolist()
+
+    def living(self, values: np.ndarray) -> np.ndarray:
+        """Values [P,...] with NaN for members that were frozen."""
+        return np.where(self.alive.reshape(-1, *[1] * (np.ndim(values) - 1)), values, np.nan)
+
+
+class Bootstrap(NamedTuple):
+    """How often the test patients are resampled for an interval, and from which seed."""
+
+    rounds: int
+    seed: int
+
+
+def row(
+    kind: str, metric: str, value: Number, n: Number, *, name: str = '', statistic: str = 'value', **columns: Any
+) -> Row:
+    """A row of the kinds that are of no arm; `name` is its class."""
+    what = {'class': name, 'metric': metric, 'statistic': statistic, 'value': float(value), 'n': int(n)}
+    return {'kind': kind, **what, **columns}
+
+
+def of_arm(
+    member: Mapping[str, Any], metric: str, value: Number, n: Number, *, kind: str = 'arm', **columns: Any
+) -> Row:
     """A row of the arm that a member belongs to."""
-    return {**of_member(row), 'seed': ALL, **fields}
+    arm = {key: member[key] for key in ('arm', 'loss', 'sampler')}
+    return {**row(kind, metric, value, n, **columns), **arm}
 
 
-def of_nobody(**fields) -> dict:
-    """A row that no member has a part in: the data, a null."""
-    return {'arm': '', 'loss': '', 'sampler': '', 'seed': '', **fields}
+def of_member(
+    member: Mapping[str, Any], metric: str, value: Number, n: Number, *, kind: str = 'member', **columns: Any
+) -> Row:
+    """A row of one member."""
+    one = {key: member[key] for key in ('seed', 'member')}
+    return {**of_arm(member, metric, value, n, kind=kind, **columns), **one}
 
 
-def by_arm(rows: list[dict]) -> dict[str, list[int]]:
+def by_arm(members: Iterable[Mapping]) -> dict[str, list[int]]:
     """Arm -> its member numbers, in the order of the seeds."""
     arms: dict[str, list[int]] = {}
-    for row in rows:
-        arms.setdefault(row['arm'], []).append(row['member'])
+    for member in members:
+        arms.setdefault(member['arm'], []).append(member['member'])
     return arms
 
 
-def seed_statistics(row: dict, values: np.ndarray, classes, metric: str, **fields) -> list[dict]:
+def classes(names: Iterable[str]) -> list[dict[str, str]]:
+    """Cells that differ in their class only."""
+    return [{'class': name} for name in names]
+
+
+def seed_statistics(member: Mapping, values: np.ndarray, cells: Cells, metric: str, **columns) -> list[Row]:
     """Mean and standard deviation over an arm's seeds of values [S,K]; seeds that are NaN are left out of n."""
-    finite = np.isfinite(values)
-    count = finite.sum(0)
-    with np.errstate(invalid='ignore', divide='ignore'):
-        mean = np.where(finite, values, 0).sum(0) / count
-        squares = np.where(finite, (values - mean) ** 2, 0).sum(0)
-        deviation = np.sqrt(squares / np.where(count > 1, count - 1, np.nan))
-    statistics = {'mean': mean, 'sd': deviation}
+    number, mean, deviation = moments(values)
     return [
-        of_arm(row, **fields, **{'class': name, 'metric': f'{metric}_{statistic}', 'value': value[k], 'n': count[k]})
-        for k, name in enumerate(classes)
-        for statistic, value in statistics.items()
+        {**of_arm(member, metric, value[k], number[k], statistic=statistic, **columns), **cell}
+        for k, cell in enumerate(cells)
+        for statistic, value in (('mean', mean), ('sd', deviation))
     ]
 
 
-def paired_rows(row: dict, own, other, drawn, other_drawn, classes, metric: str, seed: int) -> list[dict]:
-    """Values [S,K] of an arm minus those of another over paired seeds, with the interval from rounds [R,S,K] of both.
+def interval_rows(member: Mapping, interval: Interval, cells: Cells, metric: str, n: int, **columns) -> list[Row]:
+    """Mean and both ends of an interval [K] over n seeds."""
+    ends = {'mean': interval.estimate, 'low': interval.low, 'high': interval.high}
+    return [
+        {**of_arm(member, metric, np.atleast_1d(value)[k], n, statistic=statistic, **columns), **cell}
+        for k, cell in enumerate(cells)
+        for statistic, value in ends.items()
+    ]
+
+
+class Sample(NamedTuple):
+    """Values of an arm [S,K] on the data, and the same [R,S,K] in every round of a bootstrap over patients."""
+
+    values: np.ndarray
+    resampled: np.ndarray
+
+    @property
+    def defined(self) -> bool:
+        return bool(np.isfinite(self.values).any())
+
+
+def paired_rows(
+    member: Mapping, sample: Sample, other: Sample, *, cells: Cells, metric: str, against: str, seed: int, **columns
+) -> list[Row]:
+    """An arm's values minus those of `against` over paired seeds, with the interval over patients and seeds.
 
     n is the number of pairs in which both have a value.
     """
-    interval = paired_difference(own, other, drawn, other_drawn, seed)
-    pairs = int(np.isfinite(own + other).any(1).sum())
-    return interval_rows(row, interval, classes, metric, pairs)
-
-
-def interval_rows(row: dict, interval: Interval, classes, metric: str, n: int, **fields) -> list[dict]:
-    """Estimate and both ends of an interval [K]."""
-    ends = {metric: interval.estimate, f'{metric}_low': interval.low, f'{metric}_high': interval.high}
-    return [
-        {**row, **fields, 'class': name, 'metric': end, 'value': np.atleast_1d(value)[k], 'n': n}
-        for k, name in enumerate(classes)
-        for end, value in ends.items()
-    ]
+    interval = paired_difference(sample.values, other.values, sample.resampled, other.resampled, seed)
+    pairs = int(np.isfinite(sample.values + other.values).any(1).sum())
+    return interval_rows(member, interval, cells, metric, pairs, against=against, **columns)

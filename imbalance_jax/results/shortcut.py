@@ -1,38 +1,57 @@
-"""The shortcut study: a chest drain that comes with one finding of the phantom, and what each arm makes of it.
+"""The shortcut study as rows: what each arm makes of a chest drain that comes with one finding of the phantom.
 
 The test split is drawn twice, film by film the same but for the drain: confounded, as in training, and clean, where the
 drain is as frequent with the finding as without. What the metrics hide - a high AUROC from the drain - the clean split
 and the maps show.
 """
 
-from functools import partial
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from imbalance_jax.results import rows as tables
+from imbalance_jax.results.alignment import CHANCE
+from imbalance_jax.results.rows import Population, Row
 
-TUBE = 'Tube'
-SHARES = {'tube': TUBE, 'finding': ''}
+CONFOUNDED, CLEAN = 'confounded', 'clean'  # versions of the test split
+TUBE, FINDING = 'tube', 'finding'  # regions
+MASS = 'relevance_mass'
 
 
-def rows(members: list[dict], found: dict, name: str, alive: np.ndarray) -> list[dict]:
+class Shortcut(NamedTuple):
+    """What was measured: AUROC [P] by version; of films that show both, the share of each region [M] by region, and
+    the share of the heat [P,M] that lies on it by method and region."""
+
+    auroc: Mapping[str, np.ndarray]
+    area: Mapping[str, np.ndarray]
+    mass: Mapping[str, Mapping[str, np.ndarray]]
+
+
+def rows(population: Population, shortcut: Shortcut, name: str) -> list[Row]:
     """Rows of the class `name`: members, mean and sd over an arm's seeds, and the areas, which are chance."""
-    values = {('member', split): found[split] for split in ('auroc_confounded', 'auroc_clean')}
-    values[('member', 'auroc_drop')] = found['auroc_confounded'] - found['auroc_clean']
-    images = len(found['area_tube'])
-    for key, value in found.items():
-        method, mark, metric = key.partition(': ')
-        if mark:
-            values[(method, metric)] = np.nanmean(value, axis=1)
+    images, made = len(shortcut.area[TUBE]), []
+    for region, area in shortcut.area.items():
+        if images:
+            made.append(tables.row('null', MASS, area.mean(), images, name=name, against=CHANCE, region=region))
+    for version, auroc in shortcut.auroc.items():
+        made += _value_rows(population, auroc, 'auroc', images, name=name, version=version)
+    drop = shortcut.auroc[CONFOUNDED] - shortcut.auroc[CLEAN]
+    made += _value_rows(population, drop, 'auroc', images, name=name, version=CONFOUNDED, against=CLEAN)
+    for method, by_region in shortcut.mass.items():
+        for region, mass in by_region.items():
+            mean = np.nanmean(mass, axis=1)
+            made += _value_rows(population, mean, MASS, images, name=name, method=method, region=region)
+    return made
+
+
+def _value_rows(population: Population, values: np.ndarray, metric: str, n: int, *, name: str, **columns) -> list[Row]:
+    """Rows of values [P] of the members, and of their arms."""
     made = [
-        tables.of_nobody(**{'class': name, 'method': 'chance', 'metric': f'mass_{part}', 'value': area, 'n': images})
-        for part, area in ((p, found[f'area_{p}'].mean()) for p in SHARES if images)
+        tables.of_member(member, metric, values[member['member']], n, name=name, **columns)
+        for member in population.members
     ]
-    for (method, metric), value in values.items():
-        fields = {'class': name, 'method': method, 'metric': metric}
-        made += [tables.of_member(row, **fields, value=value[row['member']], n=images) for row in members]
-        living = np.where(alive, value, np.nan)
-        for numbers in tables.by_arm(members).values():
-            statistics = partial(tables.seed_statistics, members[numbers[0]], living[numbers][:, None])
-            made += statistics([name], metric, method=method)
+    living, cells = population.living(values), tables.classes([name])
+    for arm, numbers in population.arms.items():
+        made += tables.seed_statistics(population.first[arm], living[numbers][:, None], cells, metric, **columns)
     return made

@@ -1,161 +1,138 @@
-"""Do other members represent the same: CKA of layers, units that match, and what becomes of detectors."""
+"""Do other members represent the same, as rows: CKA of layers, units that match, and what becomes of detectors."""
 
 import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from imbalance_jax.concepts import persistence
-from imbalance_jax.metrics.statistics import arms_beyond_seeds, holm
 from imbalance_jax.results import rows as tables
+from imbalance_jax.results.rows import Population, Row
+from imbalance_jax.results.units import ALL_CONCEPTS
 
-COLUMNS = ('other_arm', 'other_seed')
+# relation -> whether two members share the arm, and the seed
 RELATIONS = {
-    'other seed': (True, False),  # same arm, another seed
-    'other arm': (False, True),  # another arm, same seed: the same initial weights and data order
+    'other seed': (True, False),
+    'other arm': (False, True),  # the same initial weights and data order
     'other arm and seed': (False, False),
 }
+ITSELF = 'itself'
 
 
-def pair_rows(members, alive, cka, partner, r, layers) -> list[dict]:
+class Likeness(NamedTuple):
+    """What pairs of members share: CKA [L,P,L,P] of layers; of the first of the `layers`, the unit of the second
+    member that matches each unit of the first, partner [P,P,U] (-1 for none), and their correlation r [P,P,U]."""
+
+    cka: np.ndarray
+    partner: np.ndarray
+    r: np.ndarray
+    layers: Sequence[str]
+
+
+class Detectors(NamedTuple):
+    """What the units of a member detect: detector [U,S] bool, and the best concept [U] of each, -1 for none."""
+
+    detector: np.ndarray
+    best_concept: np.ndarray
+
+
+def pair_rows(population: Population, likeness: Likeness) -> list[Row]:
     """Rows of every ordered pair of living members: CKA of layers, and the share and mean r of units that match.
 
-    `cka` is that of the same layer; `cka to` another layer also compares a member with itself.
+    CKA with another layer also compares a member with itself.
     """
-    made, main = [], layers[0]
-    for i, j in itertools.permutations(range(len(layers)), 2):
-        for a, b in itertools.product(np.flatnonzero(alive), repeat=2):
-            metric = f'cka to {layers[j]}'
-            made.append(_row(members[a], '', layers[i], metric, cka[i, a, j, b], 1, other(members[b])))
-    for a, b in pairs_of(members, alive):
-        fields = other(members[b])
-        for i, layer in enumerate(layers):
-            made.append(_row(members[a], '', layer, 'cka', cka[i, a, i, b], 1, fields))
-        found = partner[a, b] >= 0
-        mean = r[a, b][found].astype(float).mean() if found.any() else np.nan
-        made.append(_row(members[a], '', main, 'matched_units', found.mean(), len(found), fields))
-        made.append(_row(members[a], '', main, 'matched_r', mean, int(found.sum()), fields))
+    members, layers, made = population.members, likeness.layers, []
+    for i, j in itertools.product(range(len(layers)), repeat=2):
+        for a, b in itertools.product(population.numbers, repeat=2):
+            if i != j or a != b:
+                place = {'layer': layers[i], 'other_layer': layers[j]}
+                made.append(_row(members[a], members[b], 'cka', likeness.cka[i, a, j, b], 1, **place))
+    for a, b in _pairs(population):
+        matched, r = likeness.partner[a, b] >= 0, likeness.r[a, b]
+        mean = r[matched].astype(float).mean() if matched.any() else np.nan
+        values = {'matched_units': (matched.mean(), len(matched)), 'matched_r': (mean, matched.sum())}
+        for metric, (value, n) in values.items():
+            made.append(_row(members[a], members[b], metric, value, n, layer=layers[0]))
     return made
 
 
-def fate_rows(members, alive, results, labels, partner, names, layer) -> list[dict]:
+def persistence_rows(
+    population: Population, detectors: Sequence[Detectors], partner: np.ndarray, names: Sequence[str], *, layer: str
+) -> list[Row]:
     """Rows of every ordered pair of living members: detectors of the first that the second keeps, moves and loses.
 
-    results: a dict a member with `detector` [U,S]; labels: `best_concept` [U] of each. n is the number of detectors.
+    n is the number of detectors.
     """
-    made = []
-    for a, b in pairs_of(members, alive):
-        found = persistence.detector_persistence(labels[a], results[b]['detector'], _pairs(partner[a, b]))
-        for s, name in [(None, 'all concepts'), *enumerate(names)]:
-            chosen = found if s is None else found[labels[a] == s]
-            counts = persistence.persistence_counts(chosen)
-            if counts.sum():
-                for fate, number in zip(persistence.OUTCOMES, counts, strict=True):
-                    made.append(_row(members[a], name, layer, fate, number, counts.sum(), other(members[b])))
+    members, made = population.members, []
+    for a, b in _pairs(population):
+        outcomes = _outcomes(detectors, partner, a, b)
+        groups = {
+            ALL_CONCEPTS: outcomes,
+            **{name: outcomes[detectors[a].best_concept == s] for s, name in enumerate(names)},
+        }
+        for name, group in groups.items():
+            counts = persistence.persistence_counts(group)
+            for metric, count in zip(persistence.OUTCOMES, counts, strict=True) if counts.sum() else ():
+                made.append(_row(members[a], members[b], metric, count, counts.sum(), concept=name, layer=layer))
     return made
 
 
-def fates_of_units(members, alive, results, labels, partner) -> list[dict[str, np.ndarray]]:
-    """A dict a member: relation -> share [U] of related members that keep a unit's detector, NaN for no detector."""
-    found = []
-    for a, row in enumerate(members):
+def persistence_of_units(
+    population: Population, detectors: Sequence[Detectors], partner: np.ndarray
+) -> list[dict[str, np.ndarray]]:
+    """A dict per member: relation -> share [U] of related members that keep a unit's detector, NaN for no detector."""
+    members, result = population.members, []
+    for a, one in enumerate(members):
         shares = {}
         for relation, kind in RELATIONS.items():
-            related = [b for b in range(len(members)) if b != a and alive[b] and relation_of(row, members[b]) == kind]
-            fates = [
-                persistence.detector_persistence(labels[a], results[b]['detector'], _pairs(partner[a, b]))
-                for b in related
-            ]
-            kept = np.mean([one == persistence.KEPT for one in fates], axis=0) if related else np.nan
-            shares[relation] = np.where(labels[a] >= 0, kept, np.nan)
-        found.append(shares)
-    return found
-
-
-def by_relation(members, made: list[dict], arms) -> list[dict]:
-    """Arm rows of the pair rows: mean over pairs of each relation, for the arm's members as the first of the pair.
-
-    Fates become shares of the detectors, all pairs together. `metric` gets the relation as a suffix.
-    """
-    cells: dict[tuple, list[tuple[float, float]]] = {}
-    rows = {(row['arm'], str(row['seed'])): row for row in members}
-    for row in made:
-        a, b = rows[row['arm'], row['seed']], rows[row['other_arm'], row['other_seed']]
-        relation = next((name for name, kind in RELATIONS.items() if relation_of(a, b) == kind), 'itself')
-        value = (row['value'], row['n']) if row['metric'] in persistence.OUTCOMES else (row['value'], 1)
-        cells.setdefault((row['arm'], row['class'], row['method'], row['metric'], relation), []).append(value)
-    result = []
-    for (arm, name, method, metric, relation), values in cells.items():
-        totals, weights = np.array(values, float).T
-        kept = np.isfinite(totals)
-        mean = totals[kept].sum() / weights[kept].sum() if kept.any() else np.nan
-        fields = {
-            'class': name,
-            'method': method,
-            'metric': f'{metric}, {relation}',
-            'value': mean,
-            'n': int(kept.sum()),
-        }
-        result.append(tables.of_arm(arms[arm], **fields))
+            related = [b for b in population.numbers if b != a and relation_of(one, members[b]) == kind]
+            kept = [_outcomes(detectors, partner, a, b) == persistence.KEPT for b in related]
+            share = np.mean(kept, axis=0) if related else np.nan
+            shares[relation] = np.where(detectors[a].best_concept >= 0, share, np.nan)
+        result.append(shares)
     return result
 
 
-def beyond_rows(members, alive, distances: dict[str, np.ndarray], reference: str, rounds: int = 9999) -> list[dict]:
-    """Do arms differ by more than seeds do? One test of all arms by kind of distance [P,P], and one of each arm.
+def by_relation(population: Population, made: Sequence[Row]) -> list[Row]:
+    """Arm rows of the pair rows: mean over pairs of each relation, for the arm's members as the first of the pair.
 
-    `class` is the kind of distance; `between` the mean distance of members of other arms and other seeds, `within` that
-    of one arm's, `p` by exchange of arms within seeds, `p_holm` corrected over the kinds (of an arm: over arms too).
+    What becomes of detectors are shares of them, all pairs together.
     """
-    living = np.flatnonzero(alive)
-    arms = list(dict.fromkeys(members[i]['arm'] for i in living))
-    groups = {'': arms, **{arm: [reference, arm] for arm in arms if arm != reference and reference in arms}}
-    tests: dict[tuple, object] = {}
-    for arm, chosen in groups.items():
-        rows = [i for i in living if members[i]['arm'] in chosen]
-        names, seeds = ([members[i][key] for i in rows] for key in ('arm', 'seed'))
-        for kind, distance in distances.items():
-            tests[arm, kind] = arms_beyond_seeds(distance[np.ix_(rows, rows)], names, seeds, rounds)
-    first, made = {row['arm']: row for row in reversed(members)}, []
-    for family in (
-        [
-            '',
-        ],
-        [arm for arm in groups if arm],
-    ):
-        keys = [key for key in tests if key[0] in family]
-        adjusted = holm([tests[key].p for key in keys])
-        for (arm, kind), p in zip(keys, adjusted, strict=True):
-            values = {**tests[arm, kind]._asdict(), 'p_holm': p}
-            pairs = int(values.pop('pairs'))
-            for metric, value in values.items():
-                fields = {
-                    'class': kind,
-                    'method': 'arms beyond seeds',
-                    'metric': metric,
-                    'value': float(value),
-                    'n': pairs,
-                }
-                made.append(tables.of_arm(first[arm], **fields) if arm else tables.of_nobody(**fields))
-    return made
+    cells: dict[tuple, list[tuple[float, float]]] = {}
+    for row in made:
+        same = row['arm'] == row['other_arm'], row['seed'] == row['other_seed']
+        relation = next((name for name, kind in RELATIONS.items() if same == kind), ITSELF)
+        place = tuple((column, row[column]) for column in ('concept', 'layer', 'other_layer') if column in row)
+        weight = row['n'] if row['metric'] in persistence.OUTCOMES else 1
+        cells.setdefault((row['arm'], row['metric'], relation, place), []).append((row['value'], weight))
+    result = []
+    for (arm, metric, relation, place), values in cells.items():
+        totals, weights = np.array(values, float).T
+        kept = np.isfinite(totals)
+        mean = totals[kept].sum() / weights[kept].sum() if kept.any() else np.nan
+        what = {'statistic': 'share' if metric in persistence.OUTCOMES else 'mean', 'against': relation, **dict(place)}
+        result.append(tables.of_arm(population.first[arm], metric, mean, kept.sum(), **what))
+    return result
 
 
-def relation_of(a: dict, b: dict) -> tuple[bool, bool]:
+def relation_of(one: Mapping, other: Mapping) -> tuple[bool, bool]:
     """Whether two members share the arm, and the seed."""
-    return a['arm'] == b['arm'], a['seed'] == b['seed']
+    return one['arm'] == other['arm'], one['seed'] == other['seed']
 
 
-def pairs_of(members, alive):
-    return [(a, b) for a, b in itertools.permutations(range(len(members)), 2) if alive[a] and alive[b]]
+def _pairs(population: Population) -> Iterator[tuple[int, int]]:
+    """Ordered pairs of living members."""
+    return itertools.permutations(population.numbers, 2)
 
 
-def other(row: dict) -> dict:
-    return dict(zip(COLUMNS, (row['arm'], str(row['seed'])), strict=True))
+def _outcomes(detectors: Sequence[Detectors], partner: np.ndarray, a: int, b: int) -> np.ndarray:
+    """What member b makes of the detectors of member a, [U]."""
+    unit = np.flatnonzero(partner[a, b] >= 0)
+    matches = np.stack([unit, partner[a, b][unit]], axis=1)
+    return persistence.detector_persistence(detectors[a].best_concept, detectors[b].detector, matches)
 
 
-def _pairs(partner: np.ndarray) -> np.ndarray:
-    unit = np.flatnonzero(partner >= 0)
-    return np.stack([unit, partner[unit]], axis=1)
-
-
-def _row(row: dict, name: str, layer: str, metric: str, value, n: int, fields: dict) -> dict:
-    cell = {'class': name, 'method': layer, 'metric': metric, 'value': float(value), 'n': int(n)}
-    return {**tables.of_member(row, **cell), **fields}
+def _row(member: Row, other: Row, metric: str, value: float, n: int, **columns) -> Row:
+    pair = {'kind': 'pair', 'other_arm': other['arm'], 'other_seed': other['seed']}
+    return tables.of_member(member, metric, value, n, **pair, **columns)

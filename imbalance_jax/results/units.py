@@ -1,244 +1,202 @@
 """What the units of a population encode, as rows: dissection, number of concepts, selectivity, ablation, directions."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
+
 import numpy as np
 
 from imbalance_jax import concepts
 from imbalance_jax.concepts import directions
-from imbalance_jax.metrics.statistics import benjamini_hochberg, over_seeds, paired_t
+from imbalance_jax.metrics.statistics import benjamini_hochberg, finite_mean
 from imbalance_jax.results import rows as tables
+from imbalance_jax.results.rows import MACRO, Row
 
-COUNTED = ('detector_units', 'unique_concepts', 'dead_units', 'sparse_units')  # get intervals over seeds
-UNIT_COLUMNS = ('layer', 'unit')
-PER_UNIT = ('iou', 'ceiling', 'independent', 'p_value', 'p_pooled', 'detector')
+ALL_CONCEPTS, ALL_IMAGES = 'all concepts', 'all images'
+BEYOND_NULL, BY_IOU = 'beyond_null', 'iou_above_0.04'  # methods: how a detector is told
+PUBLISHED, CORRECTED = 'published', 'corrected'  # methods: how concepts per image are counted
+INDEPENDENT = 'independent areas'  # the null of an IoU
+PERMUTED_IMAGES = 'permuted images'  # the null of probes and of TCAV: labels that belong to other images
+
+Found = dict[str, np.ndarray]  # what a function of `concepts` returns, by name
 
 
-def dissection_rows(row: dict, result: dict, names, layer: str, images: int) -> list[dict]:
+def dissection_rows(member: Row, result: Found, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
     """One member's layer: detector units of every concept, different concepts, dead and too-sparse units.
 
-    A unit detects a concept where the overlap is beyond the permutation null (`detector`), or by the literature's bare
-    IoU > 0.04 (`detector_iou_0.04`), given beside it because published counts use it. n is the number of units.
+    A unit detects a concept where the overlap is beyond the permutation null, or by the literature's bare IoU > 0.04,
+    given beside it because published counts use it. n is the number of units.
     """
     units = len(result['dead'])
-    by_iou = {**result, 'detector': result['iou'] > concepts.dissection.LITERATURE_IOU}
+    row = partial(tables.of_member, member, layer=layer)
     facts = {'dead_units': result['dead'].sum(), 'sparse_units': (result['sparse'] & ~result['dead']).sum()}
     if 'threshold_error' in result:
         facts['threshold_error'] = result['threshold_error']
-    made = [_row(row, 'all concepts', layer, metric, value, units) for metric, value in facts.items()]
-    for suffix, verdict in (('', result), ('_iou_0.04', by_iou)):
+    made = [row(metric, value, units, concept=ALL_CONCEPTS) for metric, value in facts.items()]
+    by_iou = {**result, 'detector': result['iou'] > concepts.dissection.LITERATURE_IOU}
+    for method, verdict in ((BEYOND_NULL, result), (BY_IOU, by_iou)):
         unique = concepts.unique_detectors(verdict)
-        made.append(_row(row, 'all concepts', layer, f'detector_units{suffix}', unique['units'], units))
-        made.append(_row(row, 'all concepts', layer, f'unique_concepts{suffix}', unique['concepts'], units))
-        for s, name in enumerate(names):
-            made.append(_row(row, name, layer, f'detector_units{suffix}', unique['per_concept'][s], units))
-    best, ceiling = result['iou'].max(0), result['ceiling'].max(0)
-    for s, name in enumerate(names):
-        made.append(_row(row, name, layer, 'best_iou', best[s], images))
-        made.append(_row(row, name, layer, 'iou_ceiling', ceiling[s], images))
+        made.append(row('detector_units', unique['units'], units, method=method, concept=ALL_CONCEPTS))
+        made.append(row('unique_concepts', unique['concepts'], units, method=method, concept=ALL_CONCEPTS))
+        for name, count in zip(names, unique['per_concept'], strict=True):
+            made.append(row('detector_units', count, units, method=method, concept=name))
+    for metric, values in (('best_iou', result['iou']), ('iou_ceiling', result['ceiling'])):
+        made += [row(metric, best, images, concept=name) for name, best in zip(names, values.max(0), strict=True)]
     return made
 
 
-def unit_rows(row: dict, result: dict, names, layer: str, images: int) -> list[dict]:
+def unit_rows(member: Row, result: Found, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
     """Every unit and concept of one member's layer, for results/units."""
+    overlap = {
+        'iou': {'metric': 'iou'},
+        'ceiling': {'metric': 'iou_ceiling'},
+        'independent': {'metric': 'iou', 'kind': 'null', 'against': INDEPENDENT},
+        'p_value': {'metric': 'iou', 'statistic': 'p'},
+        'p_pooled': {'metric': 'iou', 'statistic': 'p_pooled'},
+        'detector': {'metric': 'detector'},
+    }
     made = []
-    for metric in PER_UNIT:
-        for (unit, s), value in np.ndenumerate(result[metric]):
-            made.append(_unit_row(row, names[s], layer, unit, metric, value, images))
+    for key, what in overlap.items():
+        for (unit, s), value in np.ndenumerate(result[key]):
+            place = {'concept': names[s], 'layer': layer, 'unit': unit}
+            made.append(tables.of_member(member, value=value, n=images, **place, **what))
     for metric in ('threshold', 'dead', 'sparse'):
         for unit, value in enumerate(result[metric]):
-            made.append(_unit_row(row, '', layer, unit, metric, value, images))
+            made.append(tables.of_member(member, metric, value, images, layer=layer, unit=unit))
     return made
 
 
-def selectivity_rows(row: dict, found: dict, classes, layer: str, images: int) -> list[dict]:
+def selectivity_rows(
+    member: Row,
+    selectivity: Found,
+    drop: np.ndarray,
+    persistence: Mapping[str, np.ndarray],
+    *,
+    classes: Sequence[str],
+    layer: str,
+    images: int,
+) -> list[Row]:
     """Unit x class AUROC of mean maps with interval and p, class selectivity, AUROC lost without the unit, its kin.
 
-    found: `auroc`, `low`, `high`, `p_value`, `drop` [U,K], `selectivity` and its ends and `preferred` [U], and `kept`,
-    relation -> [U], the share of other members that have the unit's detector.
+    selectivity: `auroc`, `low`, `high`, `p_value` [U,K], `selectivity` and its ends and `preferred` [U]; drop: [U,K]
+    AUROC that is lost without the unit; persistence: relation -> [U], the share of other members that have the unit's
+    detector.
     """
-    made = []
-    for metric, name in (('auroc', 'auroc'), ('low', 'auroc_low'), ('high', 'auroc_high'), ('p_value', 'auroc_p')):
-        for (unit, k), value in np.ndenumerate(found[metric]):
-            made.append(_unit_row(row, classes[k], layer, unit, name, value, images))
-    for (unit, k), value in np.ndenumerate(found['drop']):
-        made.append(_unit_row(row, classes[k], layer, unit, 'auroc_drop', value, images))
-    for unit, k in enumerate(found['preferred']):
-        if k >= 0:
-            for end, metric in (('selectivity', ''), ('selectivity_low', '_low'), ('selectivity_high', '_high')):
-                name = f'class_selectivity{metric}'
-                made.append(_unit_row(row, classes[k], layer, unit, name, found[end][unit], images))
-    for relation, shares in found['kept'].items():
+    made, row = [], partial(tables.of_member, member, n=images, layer=layer)
+    for key, statistic in (('auroc', 'value'), ('low', 'low'), ('high', 'high'), ('p_value', 'p')):
+        for (unit, k), value in np.ndenumerate(selectivity[key]):
+            made.append(row('auroc', value, name=classes[k], statistic=statistic, unit=unit))
+    for (unit, k), value in np.ndenumerate(drop):
+        made.append(row('auroc_drop', value, name=classes[k], unit=unit))
+    ends = {'value': 'selectivity', 'low': 'selectivity_low', 'high': 'selectivity_high'}
+    for unit, k in enumerate(selectivity['preferred']):
+        for statistic, key in ends.items() if k >= 0 else ():
+            value = selectivity[key][unit]
+            made.append(row('class_selectivity', value, name=classes[k], statistic=statistic, unit=unit))
+    for relation, shares in persistence.items():
         for unit in np.flatnonzero(np.isfinite(shares)):
-            made.append(_unit_row(row, '', layer, int(unit), f'kept, {relation}', shares[unit], images))
+            made.append(row('kept', shares[unit], against=relation, unit=int(unit)))
     return made
 
 
-def ablation_rows(row: dict, found: dict, classes, layer: str, images: int) -> list[dict]:
+def ablation_rows(member: Row, ablation: Found, classes: Sequence[str], *, layer: str, images: int) -> list[Row]:
     """By class: AUROC intact, the largest loss by one unit, units that matter, and the size of the carrying set."""
-    made, drop = [], found['intact'] - found['without']
-    values = {'auroc_intact': found['intact'], 'largest_drop': drop.max(0)}
-    if 'carrying' in found:
-        values |= {'carrying_units': found['carrying'], 'auroc_without_greedy': found['left'][:, -1]}
+    values = {
+        'auroc_intact': ablation['intact'],
+        'largest_drop': (ablation['intact'] - ablation['without']).max(0),
+    }
+    if 'carrying' in ablation:
+        values |= {'carrying_units': ablation['carrying'], 'auroc_without_greedy': ablation['left'][:, -1]}
+    row, made = partial(tables.of_member, member, n=images, layer=layer), []
     for metric, by_class in values.items():
-        made += [_row(row, name, layer, metric, value, images) for name, value in zip(classes, by_class, strict=True)]
-        made.append(_row(row, 'macro', layer, metric, _mean(by_class), images))
+        made += [row(metric, value, name=name) for name, value in zip(classes, by_class, strict=True)]
+        made.append(row(metric, finite_mean(by_class), name=MACRO))
     return made
 
 
-def direction_rows(row: dict, found: dict, names, layer: str, images: int) -> list[dict]:
-    """Linear probes: held-out AUROC, that of permuted labels, their difference (selectivity) and p, by concept."""
-    control = found['control']
-    values = {
-        'probe_auroc': found['auroc'],
-        'probe_control': np.array([_mean(one) for one in control]),
-        'probe_p': directions.one_sided(found['auroc'], control),
-    }
-    values['probe_selectivity'] = values['probe_auroc'] - values['probe_control']
-    return [
-        _row(row, name, layer, metric, by_concept[s], images)
-        for metric, by_concept in values.items()
-        for s, name in enumerate(names)
-        if np.isfinite(found['auroc'][s])
-    ]
+def direction_rows(member: Row, probes: Found, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
+    """Linear probes by concept: held-out AUROC, that of permuted labels, their difference (selectivity) and p.
+
+    probes: `auroc` [S] and `control` [S,R].
+    """
+    row, made = partial(tables.of_member, member, 'probe_auroc', n=images, layer=layer), []
+    p = directions.one_sided(probes['auroc'], probes['control'])
+    for s, name in enumerate(names):
+        auroc, control = probes['auroc'][s], finite_mean(probes['control'][s])
+        if np.isfinite(auroc):
+            made += [
+                row(auroc, concept=name),
+                row(control, concept=name, kind='null', against=PERMUTED_IMAGES),
+                row(auroc - control, concept=name, against=PERMUTED_IMAGES),
+                row(p[s], concept=name, statistic='p', against=PERMUTED_IMAGES),
+            ]
+    return made
 
 
-def tcav_rows(row: dict, found: dict, classes, names, layer: str, counted: np.ndarray) -> list[dict]:
+def tcav_rows(
+    member: Row, tcav: Found, names: Sequence[str], *, classes: Sequence[str], layer: str, counted: np.ndarray
+) -> list[Row]:
     """TCAV of every class and concept, for results/directions: sign, magnitude, two-sided p, and corrected (FDR).
 
-    counted: [n,K], the images that each class is asked about.
+    tcav: `sign` and `magnitude` [K,S], `random` [K,S,R]; counted: [n,K], the images that each class is asked about.
     """
-    p = directions.two_sided(found['sign'], found['random'])
-    control = np.array([[_mean(one) for one in by_class] for by_class in found['random']])
-    values = {
-        'tcav': found['sign'],
-        'tcav_magnitude': found['magnitude'],
-        'tcav_control': control,
-        'tcav_p': p,
-        'tcav_p_adjusted': benjamini_hochberg(p),
-    }
-    return [
-        {**_row(row, name, layer, metric, value[k, s], int(counted[:, k].sum())), 'concept': concept}
-        for metric, value in values.items()
-        for k, name in enumerate(classes)
-        for s, concept in enumerate(names)
-        if np.isfinite(p[k, s])
-    ]
-
-
-def arm_directions(members: list[dict], made: list[dict], alive: np.ndarray) -> list[dict]:
-    """By arm: mean TCAV over living seeds, and in how many of them the concept moved the class (p adjusted <= 0.05)."""
-    first = {row['arm']: row for row in reversed(members)}
-    living = {(row['arm'], str(row['seed'])) for row in members if alive[row['member']]}
-    cells: dict[tuple, list[float]] = {}
-    for row in made:
-        if (row['arm'], row['seed']) in living and row['metric'] in ('tcav', 'tcav_p_adjusted'):
-            key = (row['arm'], row['class'], row['concept'], row['method'], row['metric'])
-            cells.setdefault(key, []).append(row['value'])
-    result = []
-    for (arm, name, concept, method, metric), values in cells.items():
-        found = ('tcav_mean', _mean(values)) if metric == 'tcav' else ('tcav_seeds', np.sum(np.array(values) <= 0.05))
-        fields = {'class': name, 'method': method, 'metric': found[0], 'value': float(found[1]), 'n': len(values)}
-        result.append({**tables.of_arm(first[arm], **fields), 'concept': concept})
-    return result
-
-
-def logit_rows(row: dict, parts: np.ndarray, finding: np.ndarray, classes, layer: str) -> list[dict]:
-    """What detectors of the finding, of other concepts, and other units add to its logit: means over images [n,3]."""
-    made, kinds = [], ('own_detectors', 'other_detectors', 'no_detectors')
-    for name, chosen in [
-        ('all images', np.ones(len(finding), bool)),
-        *((c, finding == k) for k, c in enumerate(classes)),
-    ]:
-        if chosen.any():
-            means = parts[chosen].mean(0)
-            for kind, value in zip(kinds, means, strict=True):
-                made.append(_row(row, name, layer, f'logit_from_{kind}', value, int(chosen.sum())))
+    p = directions.two_sided(tcav['sign'], tcav['random'])
+    adjusted, made = benjamini_hochberg(p), []
+    for k, s in np.argwhere(np.isfinite(p)):
+        row = partial(tables.of_member, member, n=counted[:, k].sum(), name=classes[k], layer=layer, concept=names[s])
+        made += [
+            row('tcav', tcav['sign'][k, s]),
+            row('tcav_magnitude', tcav['magnitude'][k, s]),
+            row('tcav', finite_mean(tcav['random'][k, s]), kind='null', against=PERMUTED_IMAGES),
+            row('tcav', p[k, s], statistic='p', against=PERMUTED_IMAGES),
+            row('tcav', adjusted[k, s], statistic='p_adjusted', against=PERMUTED_IMAGES),
+        ]
     return made
 
 
-def segment_rows(row: dict, found: dict, names, layer: str, images: int) -> list[dict]:
+def logit_rows(member: Row, parts: np.ndarray, finding: np.ndarray, classes: Sequence[str], *, layer: str) -> list[Row]:
+    """What detectors of the finding, of other concepts, and other units add to its logit: means over images [n,3]."""
+    metrics = ('logit_from_own_detectors', 'logit_from_other_detectors', 'logit_from_no_detectors')
+    groups = {ALL_IMAGES: np.ones(len(finding), bool), **{name: finding == k for k, name in enumerate(classes)}}
+    made = []
+    for name, group in groups.items():
+        if group.any():
+            for metric, value in zip(metrics, parts[group].mean(0), strict=True):
+                made.append(tables.of_member(member, metric, value, group.sum(), name=name, layer=layer))
+    return made
+
+
+def segment_rows(member: Row, segmented: Found, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
     """IoU by concept of all units together, of the best one and of everything, on patients not fitted to."""
     return [
-        _row(row, name, layer, metric, found[metric][s], images)
+        tables.of_member(member, metric, segmented[metric][s], images, concept=name, layer=layer)
         for metric in ('multi_unit_iou', 'single_unit_iou', 'everywhere_iou')
         for s, name in enumerate(names)
-        if np.isfinite(found[metric][s])
+        if np.isfinite(segmented[metric][s])
     ]
 
 
-def count_rows(row: dict, counts: dict[str, np.ndarray], findings: np.ndarray, classes, layer: str) -> list[dict]:
-    """Concepts an image, by the findings that it has a region of.
+def count_rows(
+    member: Row, counts: Mapping[str, np.ndarray], findings: np.ndarray, classes: Sequence[str], *, layer: str
+) -> list[Row]:
+    """Concepts per image, by the findings that it has a region of.
 
-    counts: name -> [n] concepts an image, or [n,K] in the boxes of each finding; findings: [n,K] bool. As in the study,
-    an image with two findings is in the statistics of both, and counts [n] of all of its boxes count for both; counts
-    [n,K] do not, and in 'all images' are added up over an image's findings.
+    counts: method -> [n] concepts per image, or [n,K] in the boxes of each finding; findings: [n,K] bool. As in the
+    study, an image with two findings is in the statistics of both, and counts [n] of all of its boxes count for both;
+    counts [n,K] do not, and in 'all images' are added up over an image's findings.
     """
     made = []
-    groups = [('all images', np.ones(len(findings), bool)), *zip(classes, findings.T, strict=True)]
+    groups = [(ALL_IMAGES, np.ones(len(findings), bool)), *zip(classes, findings.T, strict=True)]
     for k, (name, group) in enumerate(groups, -1):
-        for metric, count in counts.items():
+        for method, count in counts.items():
             chosen = count[group] if count.ndim == 1 else _of_finding(count, findings, k)
             if len(chosen):
-                statistics = {'mean': chosen.mean(), 'sd': chosen.std(), 'min': chosen.min(), 'max': chosen.max()}
-                for statistic, value in statistics.items():
-                    made.append(_row(row, name, layer, f'{metric}_image_{statistic}', value, len(chosen)))
+                over_images = {'mean': chosen.mean(), 'sd': chosen.std(), 'min': chosen.min(), 'max': chosen.max()}
+                for over, value in over_images.items():
+                    what = {'name': name, 'method': method, 'layer': layer, 'over_images': over}
+                    made.append(tables.of_member(member, 'concepts_per_image', value, len(chosen), **what))
     return made
 
 
 def _of_finding(count: np.ndarray, findings: np.ndarray, k: int) -> np.ndarray:
     """Counts in a finding's own boxes, of the images that have it; for -1 the sums over an image's findings."""
     return count.sum(1) if k < 0 else count[findings[:, k], k]
-
-
-def arm_rows(members: list[dict], made: list[dict], alive: np.ndarray, reference: str = '') -> list[dict]:
-    """Means and standard deviations over the living seeds of every arm, of the rows of single members.
-
-    Counts of units also get Student's 95 % interval over seeds (`_low`, `_high`), and their difference to the reference
-    over paired seeds with its interval and p (`_difference`, ...).
-    """
-    seeds = {(row['arm'], str(row['seed'])): alive[row['member']] for row in members}
-    cells: dict[tuple, dict[str, float]] = {}
-    first = {row['arm']: row for row in reversed(members)}
-    for row in made:
-        if seeds[row['arm'], row['seed']]:
-            cells.setdefault((row['arm'], row['class'], row['method'], row['metric']), {})[row['seed']] = row['value']
-    result = []
-    for (arm, name, method, metric), by_seed in cells.items():
-        values = np.array(list(by_seed.values()), float)
-        result += tables.seed_statistics(first[arm], values[:, None], [name], metric, method=method)
-        if metric in COUNTED:
-            result += _interval_rows(first[arm], over_seeds(values), name, metric, method)
-            other = cells.get((reference, name, method, metric), {})
-            paired = [by_seed[seed] - other[seed] for seed in by_seed if seed in other]
-            if arm != reference and paired:
-                difference = f'{metric}_difference'
-                result += tables.interval_rows(
-                    tables.of_arm(first[arm], method=method),
-                    over_seeds(np.array(paired)),
-                    [name],
-                    difference,
-                    len(paired),
-                )
-                p = {'class': name, 'method': method, 'metric': f'{difference}_p', 'value': float(paired_t(paired))}
-                result.append(tables.of_arm(first[arm], **p, n=len(paired)))
-    return result
-
-
-def _interval_rows(row: dict, interval, name: str, metric: str, method: str) -> list[dict]:
-    ends = {'low': interval.low, 'high': interval.high}
-    shared = {'class': name, 'method': method, 'n': int(interval.rounds)}
-    return [tables.of_arm(row, **shared, metric=f'{metric}_{end}', value=float(value)) for end, value in ends.items()]
-
-
-def _mean(values: np.ndarray) -> float:
-    values = np.asarray(values, float)
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else np.nan
-
-
-def _unit_row(row: dict, name: str, layer: str, unit: int, metric: str, value, n: int) -> dict:
-    return {**_row(row, name, layer, metric, value, n), 'layer': layer, 'unit': unit}
-
-
-def _row(row: dict, name: str, layer: str, metric: str, value, n: int) -> dict:
-    fields = {'class': name, 'method': layer, 'metric': metric, 'value': float(value), 'n': n}
-    return tables.of_member(row, **fields)

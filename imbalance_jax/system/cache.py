@@ -21,31 +21,32 @@ def folder() -> Path:
 
 def keep_programs() -> None:
     """Lets JAX keep compiled programs, unless a cache of the user's own is set already."""
-    if jax.config.jax_compilation_cache_dir is None and _writable():
+    users_own = getattr(jax.config, 'jax_compilation_cache_dir')  # noqa: B009  an option that type checkers don't know
+    if users_own is None and _writable():
         jax.config.update('jax_compilation_cache_dir', str(folder() / 'programs'))
 
 
-def remember(question: dict, answer: dict) -> None:
-    """Keeps the answer to a question, which is whatever it depends on as plain data."""
+def remember(conditions: dict, result: dict) -> None:
+    """Keeps the result of a measurement under its conditions: whatever it depends on, as plain data."""
     if _writable():
-        path = _path(question)
+        path = _path(conditions)
         handle, name = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(handle, 'w') as file:
-            json.dump({'question': question, 'answer': answer}, file, indent=1, sort_keys=True)
+            json.dump({'conditions': conditions, 'result': result}, file, indent=1, sort_keys=True)
         os.replace(name, path)
 
 
-def recall(question: dict) -> dict | None:
-    """The answer that was kept for exactly this question, or None."""
+def recall(conditions: dict) -> dict | None:
+    """The result that was kept under exactly these conditions, or None."""
     try:
-        kept = json.loads(_path(question).read_text())
-        return kept['answer'] if kept['question'] == json.loads(json.dumps(question)) else None
+        kept = json.loads(_path(conditions).read_text())
+        return kept['result'] if kept['conditions'] == json.loads(json.dumps(conditions)) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _path(question: dict) -> Path:
-    digest = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()
+def _path(conditions: dict) -> Path:
+    digest = hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
     return folder() / 'strategies' / f'{digest[:16]}.json'
 
 

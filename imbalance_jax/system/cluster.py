@@ -13,45 +13,45 @@ VARIABLES = ('JAX_COORDINATOR_ADDRESS', 'JAX_NUM_PROCESSES', 'JAX_PROCESS_ID')
 NUMBERS = {'k8s': 'JOB_COMPLETION_INDEX', 'tpu': 'IMBALANCE_JAX_PROCESS'}
 
 
-class Place(NamedTuple):
+class Role(NamedTuple):
     """kind: 'alone', 'named' (by VARIABLES), 'slurm', 'tpu' or 'k8s'; number: of this process, from 0."""
 
     kind: str
     number: int = 0
 
 
-def place() -> Place:
-    """Where this process is; ValueError where the environment says it wrongly."""
-    asked = os.environ.get('IMBALANCE_JAX_CLUSTER', '')
-    if asked not in ('', 'off', *NUMBERS):
-        raise ValueError(f"IMBALANCE_JAX_CLUSTER is {asked!r}; it must be 'off', 'k8s', 'tpu', or not set.")
-    if asked == 'off':
-        return Place('alone')
+def role() -> Role:
+    """The role of this process; ValueError where the environment says it wrongly."""
+    setting = os.environ.get('IMBALANCE_JAX_CLUSTER', '')
+    if setting not in ('', 'off', *NUMBERS):
+        raise ValueError(f"IMBALANCE_JAX_CLUSTER is {setting!r}; it must be 'off', 'k8s', 'tpu', or not set.")
+    if setting == 'off':
+        return Role('alone')
     if os.environ.get('JAX_COORDINATOR_ADDRESS'):
         return _named()
-    if asked:
-        return Place(asked, _whole(NUMBERS[asked]))
+    if setting:
+        return Role(setting, _whole(NUMBERS[setting]))
     # A batch script has the number of tasks of its allocation too; only a step really runs that many.
     if os.environ.get('SLURM_STEP_NUM_TASKS', '1') not in ('', '1'):
-        return Place('slurm', _whole('SLURM_PROCID'))
+        return Role('slurm', _whole('SLURM_PROCID'))
     hosts = os.environ.get('TPU_PROCESS_ADDRESSES') or os.environ.get('TPU_WORKER_HOSTNAMES', '')
     if ',' in hosts:
-        return Place('tpu', _whole('TPU_WORKER_ID'))
-    return Place('alone')
+        return Role('tpu', _whole('TPU_WORKER_ID'))
+    return Role('alone')
 
 
 def leads() -> bool:
     """Whether this process is the first, which alone writes files. True without others."""
-    return place().number == 0
+    return role().number == 0
 
 
-def _named() -> Place:
-    given = {name: os.environ.get(name, '') for name in VARIABLES}
-    count, number = (given[name] for name in VARIABLES[1:])
+def _named() -> Role:
+    values = {name: os.environ.get(name, '') for name in VARIABLES}
+    count, number = (values[name] for name in VARIABLES[1:])
     if not (count.isdecimal() and number.isdecimal() and int(number) < int(count)):
-        said = ', '.join(f'{name}={value!r}' for name, value in given.items())
-        raise ValueError(f'Several processes need an address, their number, and each its own from 0 on: {said}.')
-    return Place('named', int(number))
+        shown = ', '.join(f'{name}={value!r}' for name, value in values.items())
+        raise ValueError(f'Several processes need an address, their number, and each its own from 0 on: {shown}.')
+    return Role('named', int(number))
 
 
 def _whole(name: str) -> int:

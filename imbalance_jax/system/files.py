@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO, Any
 
 UNFINISHED = '.unfinished'
 
@@ -21,7 +22,7 @@ def naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
-def atomic(path: Path, write: Callable) -> None:
+def atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Calls `write(binary file)` on a temporary neighbour of `path` and renames it: a reader never sees half a file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,24 +45,24 @@ def write_text(path: Path, text: str) -> None:
     atomic(path, lambda file: file.write(text.encode()))
 
 
-def dumps(value, **options) -> str:
+def dumps(value: Any, **options: Any) -> str:
     """JSON with sorted keys: equal values give equal text. NaN is refused, which no other reader would understand."""
     return json.dumps(value, sort_keys=True, allow_nan=False, **options)
 
 
-def write_json(path: Path, value) -> None:
+def write_json(path: Path, value: Any) -> None:
     """A value as a JSON file."""
     write_text(path, dumps(value, indent=1) + '\n')
 
 
-def read_json(path: Path):
+def read_json(path: Path) -> Any:
     """The value of a JSON file."""
     return json.loads(Path(path).read_text())
 
 
-def flatten(tree: dict, prefix: str = '') -> dict:
+def flatten(tree: dict[str, Any], prefix: str = '') -> dict[str, Any]:
     """{'a': {'b': 1}} as {'a.b': 1}."""
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, value in tree.items():
         name = f'{prefix}{key}'
         flat.update(flatten(value, f'{name}.') if isinstance(value, dict) and value else {name: value})

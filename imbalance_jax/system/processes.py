@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -10,16 +11,17 @@ from jax.experimental import multihost_utils
 from imbalance_jax.system import cluster
 from imbalance_jax.system.cluster import VARIABLES
 
+T = TypeVar('T')
 PATIENCE = 1800  # seconds for the others to come: the first may still be explaining the population before
 
 
 def join() -> None:
     """Joins the other processes, if the environment says that there are any; call it before JAX computes anything.
 
-    Of processes that users name by hand, VARIABLES are wanted together; ValueError otherwise. Those of SLURM, TPU and
+    Of processes that users name by hand, all VARIABLES are wanted; ValueError otherwise. Those of SLURM, TPU and
     Kubernetes are found by JAX.
     """
-    kind = cluster.place().kind
+    kind = cluster.role().kind
     if kind == 'alone' or joined():
         return
     if kind == 'named':
@@ -39,7 +41,7 @@ def leads() -> bool:
     return jax.process_index() == 0 if joined() else cluster.leads()
 
 
-def agree(value) -> np.ndarray:
+def agree(value: Any) -> np.ndarray:
     """The first process's value, in all of them: a number or an array of the same shape everywhere."""
     return np.asarray(multihost_utils.broadcast_one_to_all(value)) if jax.process_count() > 1 else np.asarray(value)
 
@@ -55,8 +57,11 @@ def wait_for_all() -> None:
         multihost_utils.sync_global_devices('wait_for_all')
 
 
-def first_alone(work: Callable):
+def first_alone(work: Callable[[], T]) -> T:
     """Runs `work` in the first process, then in the others, which find done what it leaves in files."""
-    result = work() if leads() else None
+    if leads():
+        result = work()
+        wait_for_all()
+        return result
     wait_for_all()
-    return result if leads() else work()
+    return work()

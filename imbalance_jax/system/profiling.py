@@ -74,7 +74,7 @@ def costliest(folder: Path, programs: Sequence[jax.stages.Compiled] = (), count:
     empty. On a CPU an operation split over threads may be timed (JAX 0.10) on the thread that started it alone.
     FileNotFoundError where nothing was traced, ValueError where the trace holds none of the programs.
     """
-    return rank(_events(_newest(folder)), [program.as_text() for program in programs], count)
+    return rank(_events(_newest(folder)), [program.as_text() or '' for program in programs], count)
 
 
 def rank(events: Iterable[tuple], texts: Sequence[str] = (), count: int | None = 10) -> list[dict]:
@@ -88,14 +88,14 @@ def rank(events: Iterable[tuple], texts: Sequence[str] = (), count: int | None =
         for name, duration, stats in events
     ]
     tables = _tables(events, texts)
-    found = defaultdict(list)
+    durations_of = defaultdict(list)
     for program, operation, name, duration in events:
         if identity := _identity(operation, name, tables[program]):
-            found[program, identity].append(duration)
-    if texts and events and not found:
-        seen, given = sorted({str(program[0]) for program, *_ in events}), [MODULE.match(text)[1] for text in texts]
-        raise ValueError(f'programs: none of {given} is in the trace, which holds {seen}')
-    total = sum(map(sum, found.values())) or 1
+            durations_of[program, identity].append(duration)
+    if texts and events and not durations_of:
+        seen, wanted = sorted({str(program[0]) for program, *_ in events}), [_first(MODULE, text) for text in texts]
+        raise ValueError(f'programs: none of {wanted} is in the trace, which holds {seen}')
+    total = sum(map(sum, durations_of.values())) or 1
     rows = [
         {
             'operation': operation,
@@ -106,7 +106,7 @@ def rank(events: Iterable[tuple], texts: Sequence[str] = (), count: int | None =
             'result': instruction.result,
             'where': instruction.where,
         }
-        for (_, (operation, instruction)), durations in found.items()
+        for (_, (operation, instruction)), durations in durations_of.items()
     ]
     return sorted(rows, key=lambda row: -row['milliseconds'])[:count]
 
@@ -168,14 +168,14 @@ def _tables(events: list[tuple], texts: Sequence[str]) -> dict[tuple, dict[str, 
     """Program of the trace -> the instructions of the text that it was compiled to.
 
     Programs may have one name, so the text is the one of that name with most of the operations seen; a program of
-    whose operations it has not even half is none of those asked about.
+    whose operations it has not even half is none of those wanted.
     """
-    seen = defaultdict(set)
+    seen: dict[tuple, set[str]] = defaultdict(set)
     for program, operation, *_ in events:
         seen[program] |= {operation} - {None}
     if not texts:
         return {program: {name: Instruction(name.split('.')[0]) for name in names} for program, names in seen.items()}
-    known = [(MODULE.match(text)[1], instructions(text)) for text in texts]
+    known = [(_first(MODULE, text), instructions(text)) for text in texts]
     tables = {}
     for program, names in seen.items():
         alike = [table for module, table in known if program[0] in (None, module)]
@@ -185,7 +185,7 @@ def _tables(events: list[tuple], texts: Sequence[str]) -> dict[tuple, dict[str, 
 
 
 def _identity(operation: str | None, name: str, table: dict) -> tuple[str, Instruction] | None:
-    """The operation that an event counts for; None if for none: a container, or of a program not asked about."""
+    """The operation that an event counts for; None if for none: a container, or of a program that is not wanted."""
     if operation is None:
         return name, Instruction(KERNEL, KERNEL)
     instruction = table.get(operation)
@@ -196,13 +196,14 @@ def _identity(operation: str | None, name: str, table: dict) -> tuple[str, Instr
 
 def _computations(text: str) -> dict[str, dict[str, _Line]]:
     """Name -> its lines by name; a line's opcode says what it does, for a library's function and a copy too."""
-    computations, body = {}, {}
+    computations: dict[str, dict[str, _Line]] = {}
+    body: dict[str, _Line] = {}
     for line in text.splitlines():
-        if found := INSTRUCTION.match(line):
-            name, shape, opcode, rest = found.groups()
+        if match := INSTRUCTION.match(line):
+            name, shape, opcode, rest = match.groups()
             body[name] = _Line(_opcode(opcode, shape, rest, body), shape, rest)
-        elif found := COMPUTATION.match(line):
-            body = computations.setdefault(found[1], {})
+        elif match := COMPUTATION.match(line):
+            body = computations.setdefault(match[1], {})
     return computations
 
 
@@ -241,9 +242,9 @@ def _where(name: str) -> str:
     return '/'.join([part for part in parts[1:] if part not in STRUCTURE] or parts[-1:])
 
 
-def _first(pattern: str, text: str) -> str:
-    found = re.search(pattern, text)
-    return found[1] if found else ''
+def _first(pattern: str | re.Pattern[str], text: str) -> str:
+    match = re.search(pattern, text)
+    return match[1] if match else ''
 
 
 def _short(text: str, width: int) -> str:

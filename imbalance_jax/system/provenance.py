@@ -8,9 +8,11 @@ import platform
 import shlex
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import jax
 
@@ -18,8 +20,19 @@ from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import write_json
 
-PACKAGES = ('imbalance-jax', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'tensorflow-datasets', 'numpy')
-PACKAGES += ('scipy', 'pandas', 'ml-collections')
+PACKAGES = (
+    'imbalance-jax',
+    'jax',
+    'jaxlib',
+    'flax',
+    'optax',
+    'orbax-checkpoint',
+    'tensorflow-datasets',
+    'numpy',
+    'scipy',
+    'pandas',
+    'ml-collections',
+)
 SOFTWARE = ('python', 'versions', 'source')
 
 
@@ -41,13 +54,21 @@ def source() -> str:
     return digest.hexdigest()[:16]
 
 
-def environment() -> dict:
+def version(package: str) -> str | None:
+    """The version of an installed package; None for one that is not, such as this one run from its folder."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def environment() -> dict[str, Any]:
     """Versions and devices of this process. Starts JAX's backend."""
     devices = jax.devices()
     kind = processor() if devices[0].platform == 'cpu' else devices[0].device_kind
     return {
         'python': platform.python_version(),
-        'versions': {name: importlib.metadata.version(name) for name in PACKAGES},
+        'versions': {name: version(name) for name in PACKAGES},
         'source': source(),
         'device': kind,
         'devices': len(devices),
@@ -58,10 +79,11 @@ def environment() -> dict:
 
 
 @contextmanager
-def stage(workdir: Path, name: str, **facts):
-    """Records one stage. A stage that was interrupted and resumed adds up its seconds and counts its starts.
+def stage(workdir: Path, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
+    """Records one stage; yields its record, to which facts may be added.
 
-    What other software had a part in it before is kept in `before`.
+    A stage that was interrupted and resumed adds up its seconds and counts its starts. What other software had a part
+    in it before is kept in `before`.
     """
     path = Path(workdir) / layout.PROVENANCE
     start = time.monotonic()

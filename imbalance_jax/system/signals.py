@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h: try again
 SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name)]
@@ -41,7 +42,7 @@ def leave_when_asked(grace: float = 0.0) -> None:
     every file is whole at any time. 0 for never.
     """
 
-    def leave(number, frame):
+    def leave(number: int, frame: Any) -> None:
         raise SystemExit(RESUMABLE)
 
     catch(leave)
@@ -50,33 +51,33 @@ def leave_when_asked(grace: float = 0.0) -> None:
 
 
 def _end_after(grace: float) -> None:
-    """A thread that hears of signals while the main thread is deaf in a library."""
-    ear, mouth = socket.socketpair()
-    mouth.setblocking(False)
-    signal.set_wakeup_fd(mouth.fileno(), warn_on_full_buffer=False)
+    """A thread that receives signals also while the main thread is in a library and does not."""
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
 
-    def listen():
-        while ear.recv(1)[0] not in SIGNALS:
+    def listen() -> None:
+        while receiver.recv(1)[0] not in SIGNALS:
             pass
         time.sleep(grace)
         saving.acquire()
         print(f'Not done {grace:.0f} s after the signal to stop; leaving at once.', file=sys.stderr, flush=True)
-        mouth.close()
+        sender.close()
         os._exit(RESUMABLE)
 
     threading.Thread(target=listen, daemon=True).start()
 
 
-def run(command: list[str], **options) -> int:
+def run(command: list[str], **options: Any) -> int:
     """Runs a command to its end and returns its exit status.
 
     What asks this process to stop is passed on; when the command has saved and left, so does this, by SystemExit(75).
     If this process is killed, the command is asked to stop.
     """
-    asked = []
+    passed_on: list[int] = []
 
-    def pass_on(number, frame):
-        asked.append(number)
+    def pass_on(number: int, frame: Any) -> None:
+        passed_on.append(number)
         child.send_signal(number)
 
     with subprocess.Popen(command, preexec_fn=die_with_parent, **options) as child:
@@ -86,7 +87,7 @@ def run(command: list[str], **options) -> int:
             status = child.wait()
         finally:
             restore(before)
-    if asked:
+    if passed_on:
         raise SystemExit(RESUMABLE)
     return status
 

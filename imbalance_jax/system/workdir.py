@@ -1,11 +1,12 @@
-"""Whether data can be trained on, before anything is compiled."""
+"""A working directory: who may write in it, and arrays, tables and lines of metrics that are whole or not there."""
 
 import json
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
@@ -23,20 +24,21 @@ def check_same_data(info: dict, workdir: Path) -> None:
 
 
 MADE_FROM = 'made_from'  # in a file of `cached_arrays`: what it was made from
-COLUMNS = ('arm', 'loss', 'sampler', 'seed', 'class', 'split', 'method', 'metric', 'value', 'n')
 
 
-def atomic(path: Path, write: Callable) -> None:
+def atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """`files.atomic`; of several processes that work as one, only the first writes, here and elsewhere in this file."""
     if leads():
         files.atomic(path, write)
 
 
 def write_text(path: Path, text: str) -> None:
+    """The text as a file, in UTF-8."""
     atomic(path, lambda file: file.write(text.encode()))
 
 
-def write_json(path: Path, value) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """A value as a JSON file."""
     write_text(path, files.dumps(value, indent=1) + '\n')
 
 
@@ -67,14 +69,14 @@ def cached_arrays(path: Path, source: Path, make: Callable[[], dict[str, np.ndar
             return arrays
     except (FileNotFoundError, ValueError):
         pass
-    write_arrays(path, **make(), **{MADE_FROM: stamp})
+    write_arrays(path, **{**make(), MADE_FROM: np.asarray(stamp)})
     arrays = read_arrays(path)
     del arrays[MADE_FROM]
     return arrays
 
 
 @contextmanager
-def lock(workdir: Path):
+def lock(workdir: Path) -> Iterator[None]:
     """Holds `workdir` for this process; ValueError, naming the other, if another process holds it.
 
     What a killed process left half-written is removed.
@@ -83,8 +85,8 @@ def lock(workdir: Path):
         yield
         return
     with locks.acquire(Path(workdir) / layout.LOCK, str(workdir)):
-        for left in Path(workdir).rglob(f'.*{files.UNFINISHED}'):
-            left.unlink()
+        for unfinished in Path(workdir).rglob(f'.*{files.UNFINISHED}'):
+            unfinished.unlink()
         yield
 
 
@@ -116,16 +118,12 @@ def rewind_metrics(workdir: Path, epochs: int, members: set[tuple[str, int]]) ->
         write_text(path, ''.join(line for line, keep in zip(whole, kept, strict=True) if keep))
 
 
-def write_table(workdir: Path, name: str, rows: Iterable[dict], extra: tuple[str, ...] = ()) -> None:
-    """results/<name>.csv and .parquet with the columns `COLUMNS` and then `extra`; absent fields stay empty.
-
-    The CSV holds every digit of a value, so both files say the same.
-    """
-    table = pd.DataFrame(list(rows), columns=[*COLUMNS, *extra])
-    table = table.astype({'seed': 'string', 'value': 'float64', 'n': 'Int64'})
+def write_frame(workdir: Path, name: str, table: pd.DataFrame) -> None:
+    """results/<name>.csv and .parquet. The CSV holds every digit of a value, so both files say the same."""
     atomic(layout.table(workdir, name), lambda file: table.to_parquet(file, index=False))
     write_text(layout.table(workdir, name, 'csv'), table.to_csv(index=False))
 
 
 def read_table(workdir: Path, name: str) -> pd.DataFrame:
+    """results/<name>.parquet; FileNotFoundError where there is none."""
     return pd.read_parquet(layout.table(workdir, name))

@@ -1,21 +1,24 @@
-"""How a population is run here: the strategy that is measured to be fastest, in waves if it does not fit the memory."""
+"""How a population is run here: the strategy that is measured to be fastest, in waves if it does not fit the memory.
+
+A wave is a part of the members that trains to its end before the next one begins.
+"""
 
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from imbalance_jax.system import cache, processes
+from imbalance_jax.system import cache, layout, processes
 from imbalance_jax.system.files import read_json
 from imbalance_jax.training import placement
-from imbalance_jax.training.program import Crew, Run, enlist, order_of, train_steps
+from imbalance_jax.training.member import State
+from imbalance_jax.training.program import Experiment, Program, compile_members, sample_order, train_steps
 
 GIB = 2**30
-PLAN = 'plan.json'
 SHARE = 0.9  # of the memory that is free, which is never quite all to be had
 SECONDS = 1.0  # of training steps that a strategy is timed for, after its first step
 
@@ -35,41 +38,91 @@ class Plan(NamedTuple):
     compile_seconds: float
 
 
-def make(run: Run, wanted: str, memory_gib: float, update: Callable) -> tuple[Plan, Crew | None]:
-    """The plan for a run, and the crew of its first wave if it is at hand.
+class Trials(NamedTuple):
+    """fastest: the program of the strategy that fits and is fastest, or None if none fits; seconds: of a training step,
+    by strategy that fits, 0 if it was the only one and is not timed; bytes: needed, by strategy."""
 
-    wanted: a strategy, or 'auto' to time the candidates for a few real steps and take the fastest that fits, or the one
-    that was fastest here before. memory_gib: of one device; 0 for what is free. update: progress, of `progress.show`.
-    Raises ValueError if not even a single member a device fits.
-    """
-    limit = int((memory_gib or float(processes.agree(available() / GIB))) * GIB)
-    everyone, question = np.arange(len(run.rows)), ask(run, memory_gib)
-    names, known = [wanted], None
-    if wanted == 'auto':
-        known = cache.recall(question) if processes.leads() else None
-        names = placement.candidates(len(run.rows), run.train_batch_size)
-        told = processes.agree(names.index(known['strategy']) if known and known['strategy'] in names else -1)
-        names = names if told < 0 else [names[int(told)]]
-    best, bytes_of, seconds = None, {}, {}
-    for number, name in enumerate(names):
-        crew = enlist(run, name, everyone)
-        bytes_of[name] = crew.bytes
-        if crew.bytes <= limit:
-            seconds[name] = measure(crew, run) if len(names) > 1 else 0.0
-            best = crew if best is None or seconds[name] < seconds[best.place.strategy] else best
-        update(number + 1, len(names), f'{name}: {_told(crew, seconds.get(name), limit)}')
-    if best is None:
-        return _in_waves(run, min(bytes_of, key=bytes_of.get), limit)
-    if len(names) > 1 and processes.leads():
-        cache.remember(question, {'strategy': best.place.strategy, 'seconds': seconds})
-    measured = seconds if len(names) > 1 else (known or {}).get('seconds', {})
-    strategy = best.place.strategy
-    return Plan(strategy, [[0, len(everyone)]], measured, best.bytes, limit, best.compile_seconds), best
+    fastest: Program | None
+    seconds: dict[str, float]
+    bytes: dict[str, int]
 
 
 def read(workdir: Path) -> Plan:
     """The plan that `workdir` was begun with, which a resume keeps, so that its numbers are the same to the bit."""
-    return Plan(**read_json(Path(workdir) / PLAN))
+    return Plan(**read_json(Path(workdir) / layout.PLAN))
+
+
+def make_plan(
+    experiment: Experiment, wanted: str, memory_gib: float, *, update: Callable
+) -> tuple[Plan, Program | None]:
+    """The plan for an experiment, and the program of its first wave if it is at hand.
+
+    wanted: a strategy, or 'auto' to time the candidates for a few real steps and take the fastest that fits, or the one
+    that was fastest here before. memory_gib: of one device; 0 for what is free. update: progress, of `progress.show`.
+    Raises ValueError if not even a single member per device fits.
+    """
+    limit = int((memory_gib or float(processes.agree(available() / GIB))) * GIB)
+    key, known = conditions(experiment, memory_gib), None
+    names = [wanted]
+    if wanted == 'auto':
+        known = cache.recall(key) if processes.leads() else None
+        names = _candidates(experiment, known)
+    fastest, seconds, needed = _try_all(experiment, names, limit, update=update)
+    if fastest is None:
+        return _in_waves(experiment, min(names, key=lambda name: needed[name]), limit)
+    strategy = fastest.place.strategy
+    if len(names) > 1 and processes.leads():
+        cache.remember(key, {'strategy': strategy, 'seconds': seconds})
+    measured = seconds if len(names) > 1 else (known or {}).get('seconds', {})
+    waves = [[0, len(experiment.members)]]
+    return Plan(strategy, waves, measured, fastest.bytes, limit, fastest.compile_seconds), fastest
+
+
+def _candidates(experiment: Experiment, known: dict | None) -> list[str]:
+    """The strategies worth a try: the one that was fastest before, of which all processes agree, or else all."""
+    names = placement.candidates(len(experiment.members), experiment.batch_size)
+    remembered = names.index(known['strategy']) if known and known['strategy'] in names else -1
+    remembered = int(processes.agree(remembered))
+    return names if remembered < 0 else [names[remembered]]
+
+
+def _try_all(experiment: Experiment, names: list[str], limit: int, *, update: Callable) -> Trials:
+    """Compiles all members under every strategy, and times what fits `limit` bytes if there is a choice."""
+    everyone, trials = np.arange(len(experiment.members)), Trials(None, {}, {})
+    for number, name in enumerate(names):
+        program = compile_members(experiment, name, everyone)
+        trials.bytes[name] = program.bytes
+        if program.bytes <= limit:
+            trials.seconds[name] = measure(program, experiment) if len(names) > 1 else 0.0
+            best = trials.fastest
+            if best is None or trials.seconds[name] < trials.seconds[best.place.strategy]:
+                trials = trials._replace(fastest=program)
+        update(number + 1, len(names), f'{name}: {_describe(program, trials.seconds.get(name), limit)}')
+    return trials
+
+
+def _describe(program: Program, seconds: float | None, limit: int) -> str:
+    needs = f'compiled in {program.compile_seconds:.1f} s, {program.bytes / GIB:.2f} GiB a device'
+    if seconds is None:
+        return f'{needs}, of which there are {limit / GIB:.2f}'
+    return f'{needs}, {1000 * seconds:.1f} ms a step' if seconds else needs
+
+
+def _in_waves(experiment: Experiment, strategy: str, limit: int) -> tuple[Plan, Program]:
+    """Halves the number of members in the program until it fits."""
+    count = largest = len(experiment.members)
+    while True:
+        if largest == 1:
+            raise ValueError(
+                f'One member needs more than the {limit / GIB:.2f} GiB of a device. Take a smaller '
+                'config.train.batch_size, image or model, or set config.population.memory_gib.'
+            )
+        largest = -(-largest // 2)
+        waves = np.array_split(np.arange(count), -(-count // largest))
+        program = compile_members(experiment, strategy, waves[0])
+        if program.bytes <= limit:
+            bounds = [[int(wave[0]), int(wave[-1]) + 1] for wave in waves]
+            return Plan(strategy, bounds, {}, program.bytes, limit, program.compile_seconds), program
 
 
 def describe(plan: Plan) -> str:
@@ -84,42 +137,20 @@ def describe(plan: Plan) -> str:
     return f'{text}.'
 
 
-def _told(crew: Crew, seconds: float | None, limit: int) -> str:
-    needs = f'compiled in {crew.compile_seconds:.1f} s, {crew.bytes / GIB:.2f} GiB a device'
-    if seconds is None:
-        return f'{needs}, of which there are {limit / GIB:.2f}'
-    return f'{needs}, {1000 * seconds:.1f} ms a step' if seconds else needs
+def measure(program: Program, experiment: Experiment) -> float:
+    """Seconds that a training step of the program takes, the same in all processes."""
+    order = sample_order(program, experiment, 0)
 
-
-def _in_waves(run: Run, strategy: str, limit: int) -> tuple[Plan, Crew]:
-    """Halves the number of members in the program until it fits."""
-    count = most = len(run.rows)
-    while True:
-        if most == 1:
-            raise ValueError(
-                f'One member needs more than the {limit / GIB:.2f} GiB of a device. Take a smaller '
-                'config.train.batch_size, image or model, or set config.population.memory_gib.'
-            )
-        most = -(-most // 2)
-        parts = np.array_split(np.arange(count), -(-count // most))
-        crew = enlist(run, strategy, parts[0])
-        if crew.bytes <= limit:
-            waves = [[int(part[0]), int(part[-1]) + 1] for part in parts]
-            return Plan(strategy, waves, {}, crew.bytes, limit, crew.compile_seconds), crew
-
-
-def measure(crew: Crew, run: Run) -> float:
-    """Seconds that a training step of the crew takes, the same in all processes."""
-    state, order = crew.all.init(crew.members), order_of(crew, run, 0)
-
-    def timed(state, steps: int):
+    def timed(state: State, steps: int) -> tuple[State, float]:
         begin = time.perf_counter()
-        state = jax.block_until_ready(train_steps(crew, state, order, 0, 0, steps)[0])
+        state, _ = train_steps(program, state, order, epoch_start=0, start=0, stop=steps)
+        state = jax.block_until_ready(state)
         return state, (time.perf_counter() - begin) / steps
 
-    state, _ = timed(state, 1)
+    state, _ = timed(program.functions.init(program.members), 1)
     state, once = timed(state, 1)
-    steps = int(processes.agree(np.clip(SECONDS / 2 / once, 1, min(run.chunk, run.steps))))
+    most = min(experiment.steps_per_dispatch, experiment.steps_per_epoch)
+    steps = int(processes.agree(np.clip(SECONDS / 2 / once, 1, most)))
     best = once
     for _ in range(2):
         state, seconds = timed(state, steps)
@@ -127,19 +158,19 @@ def measure(crew: Crew, run: Run) -> float:
     return float(processes.agree(best))
 
 
-def ask(run: Run, memory_gib: float) -> dict:
+def conditions(experiment: Experiment, memory_gib: float) -> dict[str, Any]:
     """What the fastest strategy depends on."""
     devices = jax.devices()
-    here = {'device': devices[0].device_kind, 'devices': len(devices), 'cores': os.cpu_count(), 'gib': memory_gib}
-    return {**run.described, **here, 'members': len(run.rows), 'jax': jax.__version__}
+    machine = {'device': devices[0].device_kind, 'devices': len(devices), 'cores': os.cpu_count(), 'gib': memory_gib}
+    return {**experiment.described, **machine, 'members': len(experiment.members), 'jax': jax.__version__}
 
 
 def available() -> int:
     """Bytes that are free on the device of this process that has the least."""
     devices = jax.local_devices()
-    found = [device.memory_stats() for device in devices]
-    if all(stats and 'bytes_limit' in stats for stats in found):
-        return int(min(SHARE * (stats['bytes_limit'] - stats.get('bytes_in_use', 0)) for stats in found))
+    statistics = [device.memory_stats() for device in devices]
+    if all(stats and 'bytes_limit' in stats for stats in statistics):
+        return int(min(SHARE * (stats['bytes_limit'] - stats.get('bytes_in_use', 0)) for stats in statistics))
     return int(SHARE * _host_memory() / len(devices))
 
 

@@ -1,7 +1,7 @@
-"""From a config to a trained population in a working directory: `config -> objects -> loop -> predictions, tables`."""
+"""From a config to the objects of an experiment; nothing is on a device yet."""
 
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,114 +10,124 @@ from ml_collections import ConfigDict
 
 from imbalance_jax import losses
 from imbalance_jax.data import arrays as data_arrays
-from imbalance_jax.data import batches as data_batches
-from imbalance_jax.data import samplers
-from imbalance_jax.data import sources as datasets
-from imbalance_jax.data import thinning as data_thinning
+from imbalance_jax.data import batches, samplers
+from imbalance_jax.data.arrays import Arrays
 from imbalance_jax.data.dataset import Dataset
-from imbalance_jax.metrics import on_device as ranking
-from imbalance_jax.system import progress as display
-from imbalance_jax.training import member as train
-from imbalance_jax.training import members as training_members
-from imbalance_jax.training.checks import check_explanation
-from imbalance_jax.training.network import network
-from imbalance_jax.training.program import Functions, Run
+from imbalance_jax.losses.loss import Loss
+from imbalance_jax.metrics import on_device
+from imbalance_jax.training import checks, member, members
+from imbalance_jax.training.members import Member, Sampling
+from imbalance_jax.training.network import Network, network
+from imbalance_jax.training.program import Experiment, Functions
 
 
 def make_members(config: ConfigDict) -> list[dict]:
-    """The rows of members.json."""
+    """The rows of members.json; ValueError for arms, seeds or a reference that cannot be."""
     defaults = {'learning_rate': config.train.learning_rate, 'weight_decay': config.train.weight_decay}
     arms = {name: dict(arm) for name, arm in config.arms.items()}
-    return training_members.make_members(arms, tuple(config.seeds), config.reference, **defaults)
+    checks.check_population(arms, tuple(config.seeds), config.reference)
+    rows = members.make_members(arms, tuple(config.seeds), config.reference, **defaults)
+    checks.check_members(rows)
+    return rows
 
 
-def load_dataset(config: ConfigDict) -> Dataset:
-    """The config's data set, prepared first if it is not there yet, its training split thinned as asked."""
-    name = config.data.name
-    options = {**config.data.get(name, {}), 'image_size': config.data.image_size}
-    with display.show(f'prepare {name}') as update:
-        dataset = datasets.load(name, Path(config.data.folder), options, update)
-    return data_thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
-
-
-def build_losses(members: list[dict], arrays: data_arrays.Arrays) -> list:
-    """The loss of every arm, in the order of the members' arm numbers."""
+def build_losses(rows: list[dict], arrays: Arrays) -> list[Loss]:
+    """The loss of every arm, in the order of the members' arm numbers. rows: of members.json; arrays: to train on."""
     positive, negative = data_arrays.class_counts(arrays)
-    arms = {row['arm']: row for row in members}
+    arms = {row['arm']: row for row in rows}
     return [losses.make(row['loss'], positive, negative, **row['hyper']) for row in arms.values()]
 
 
-def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> Run:
-    """The population as plain objects and functions of one member; nothing is on a device yet."""
-    arrays, validation = (data_arrays.split_arrays(dataset, split) for split in ('train', 'validation'))
-    batch_size, epochs = config.train.batch_size, config.train.epochs
-    steps = len(arrays.images) // batch_size
-    if not steps:
-        raise ValueError(f'config.train.batch_size {batch_size} is more than the {len(arrays.images)} training images.')
-    loss_functions = build_losses(members, arrays)
-    for name, options, _ in training_members.draws(members):
-        samplers.make(name, **dict(options))(arrays.labels, 0.0)  # a value out of range is said here
-    model, normalise, init = network(config, dataset)
-    check_explanation(config, model, arrays.images.shape[1:], len(dataset.rows('test')))
-    mean, std = data_arrays.grey_statistics(arrays.images)
-    factor = train.schedule(config.train.warmup_steps, epochs * steps, config.train.rate_floor)
-    retrained = any(training_members.retrain_epoch(row, epochs) is not None for row in members)
-    restart = train.make_restart(model, arrays.images.shape[1:]) if retrained else None
-    step = train.make_train_step(model, loss_functions, factor, epochs * steps, restart)
-    permuted = any(row['labels'] == 'permuted' for row in members)
-    batch = data_batches.make_batch(mean, std, data_batches.Augmentation(**config.augment))
-    predict = train.make_predict(model, normalise)
+def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: Network | None = None) -> Experiment:
+    """The population as plain objects and functions of one member. rows: of members.json; untrained: if at hand.
 
-    def draw(member, distributions, epoch):
-        return data_batches.draw_epoch(member.order_seed, distributions[member.sampler], epoch, steps, batch_size)
-
-    return Run(
-        model=model,
-        normalise=normalise,
-        one=Functions(
-            init=train.make_init(init, loss_functions),
-            draw=draw,
-            steps=train.make_train_steps(step, batch),
-            keep=lambda one: jax.tree.map(lambda old, new: jnp.where(one[2], new, old), *one[:2]),
-            predict=predict,
-            evaluate=train.make_evaluate(predict, ranking.ranking),
+    Raises ValueError for an unknown loss or hyper-parameter; `checks` says what else may be wrong.
+    """
+    train, validation = (data_arrays.split_arrays(dataset, split) for split in ('train', 'validation'))
+    epochs, steps = config.train.epochs, len(train.images) // config.train.batch_size
+    permuted = any(row['labels'] == 'permuted' for row in rows)
+    for sampling in members.samplings(rows):
+        samplers.make(sampling.sampler, **dict(sampling.options))(
+            train.labels, 0.0
+        )  # a value out of range is said here
+    return Experiment(
+        functions=build_functions(config, untrained or network(config, dataset), rows, train=train),
+        members=rows,
+        member_arrays=members.member_arrays(
+            rows, own_order=config.data.order == 'own', epochs=epochs, steps_per_epoch=steps
         ),
-        rows=members,
-        numbers=training_members.numbers(members, config.data.order == 'own', epochs, steps),
-        arrays=data_arrays.with_permuted_labels(arrays) if permuted else arrays,
+        train=data_arrays.with_permuted_labels(train) if permuted else train,
         validation=validation,
-        distributions=partial(distributions, training_members.draws(members), arrays.labels, epochs),
+        sampling_cdf=partial(sampling_cdf, members.samplings(rows), np.asarray(train.labels), epochs),
         epochs=epochs,
-        steps=steps,
-        chunk=config.train.steps_per_dispatch,
-        batch_size=config.evaluate.batch_size,
-        train_batch_size=batch_size,
+        steps_per_epoch=steps,
+        steps_per_dispatch=config.train.steps_per_dispatch,
+        batch_size=config.train.batch_size,
+        eval_batch_size=config.evaluate.batch_size,
         patience=config.train.patience,
         save_seconds=config.train.save_seconds,
-        described=describe(config, arrays, members),
+        described=describe(config, train, rows),
     )
 
 
-def describe(config: ConfigDict, arrays: data_arrays.Arrays, members: list[dict]) -> dict:
+def build_functions(config: ConfigDict, untrained: Network, rows: list[dict], *, train: Arrays) -> Functions:
+    """What training does with one member; ValueError for an unknown loss or hyper-parameter."""
+    loss_functions = build_losses(rows, train)
+    predict = member.make_predict(untrained.model, untrained.normalise)
+    return Functions(
+        init=member.make_init(untrained.init, loss_functions),
+        sample_order=make_sample_order(len(train.images) // config.train.batch_size, config.train.batch_size),
+        train_steps=build_train_steps(config, untrained, rows, loss_functions=loss_functions, train=train),
+        keep_best=keep_best,
+        predict=predict,
+        evaluate=member.make_evaluate(predict, on_device.ranking),
+    )
+
+
+def build_train_steps(
+    config: ConfigDict, untrained: Network, rows: list[dict], *, loss_functions: list[Loss], train: Arrays
+) -> Any:
+    """Several training steps of one member: gather and augment a batch, and take an Adam step on it."""
+    epochs, total = config.train.epochs, config.train.epochs * (len(train.images) // config.train.batch_size)
+    factor = member.schedule(config.train.warmup_steps, total, config.train.rate_floor)
+    retrained = any(members.retrain_epoch(row['retrain_head_from'], epochs) is not None for row in rows)
+    restart = member.make_restart(untrained.model, train.images.shape[1:]) if retrained else None
+    step = member.make_train_step(untrained.model, loss_functions, factor, total_steps=total, restart=restart)
+    return member.make_train_steps(step, batches.make_batch(*untrained.grey, batches.Augmentation(**config.augment)))
+
+
+def make_sample_order(steps_per_epoch: int, batch_size: int) -> Any:
+    """Returns `sample_order(member, cdf [samplings,N], epoch) -> [steps,B]`, the examples of an epoch's batches."""
+
+    def sample_order(one: Member, cdf: jax.Array, epoch: jax.Array) -> jax.Array:
+        return batches.draw_epoch(one.order_seed, cdf[one.sampler], epoch, steps_per_epoch, batch_size)
+
+    return sample_order
+
+
+def keep_best(one: tuple) -> Any:
+    """(best, new, improved []) of one member -> `new` where it improved, else `best`."""
+    best, new, improved = one
+    return jax.tree.map(lambda old, new: jnp.where(improved, new, old), best, new)
+
+
+def describe(config: ConfigDict, arrays: Arrays, rows: list[dict]) -> dict[str, Any]:
     """What the speed of a population's training program depends on, apart from the device."""
     model = {'name': config.model.name, **config.model.get(config.model.name, {})}
     shapes = {'images': list(arrays.images.shape), 'classes': arrays.labels.shape[1]}
-    arms = {row['arm']: row['loss'] for row in members}
+    arms = {row['arm']: row['loss'] for row in rows}
     augmented = {name: bool(value) for name, value in config.augment.items()}
     return {'model': model, **shapes, 'batch': config.train.batch_size, 'losses': list(arms.values()), **augmented}
 
 
-def distributions(draws: list[tuple], labels: np.ndarray, epochs: int, epoch: int) -> np.ndarray:
-    """Cumulative sampling weights [samplers,N] of an epoch; zeros, for uniform weights, mean without replacement.
-
-    draws: (sampler, options, retrain_head_from); before its head is retrained, such an arm draws naturally.
-    """
+def sampling_cdf(samplings: list[Sampling], labels: np.ndarray, epochs: int, epoch: int) -> np.ndarray:
+    """Cumulative sampling weights [samplings,N] of an epoch; zeros, for uniform weights, mean without replacement."""
     rows = []
-    for name, options, start in draws:
-        begin = training_members.retrain_epoch({'retrain_head_from': start}, epochs)
+    for sampling in samplings:
+        begin = members.retrain_epoch(sampling.retrain_head_from, epochs)
         natural = begin is not None and epoch < begin
-        sampler = samplers.make('natural') if natural else samplers.make(name, **dict(options))
+        sampler = samplers.make('natural') if natural else samplers.make(sampling.sampler, **dict(sampling.options))
         weights = sampler(labels, epoch / max(epochs - 1, 1))
         uniform = np.ptp(weights) == 0
-        rows.append(np.zeros(len(labels), np.uint32) if uniform else data_batches.cumulative_weights(weights))
+        rows.append(np.zeros(len(labels), np.uint32) if uniform else batches.cumulative_weights(weights))
     return np.stack(rows)

@@ -14,7 +14,7 @@ import scipy.special
 from imbalance_jax.data import samplers
 from imbalance_jax.data.arrays import Arrays
 from imbalance_jax.losses.counts import ratio
-from imbalance_jax.training.members import distinct, draws
+from imbalance_jax.training.members import distinct, samplings
 
 
 def probabilities(logits) -> np.ndarray:
@@ -34,11 +34,11 @@ def prior_shifts(members: Sequence[dict], arrays: Arrays) -> np.ndarray:
         return ratio(positive, counted - positive)
 
     natural = odds(np.ones(len(labels)))
-    weights = {
-        (name, options): samplers.make(name, **dict(options))(labels * mask, 1.0) for name, options, _ in draws(members)
-    }
-    moved = {sampler: np.log(odds(values) / natural) for sampler, values in weights.items()}
-    return np.stack([moved[draws([row])[0][:2]] for row in members])
+    shift = {}
+    for sampling in samplings(members):
+        weights = samplers.make(sampling.sampler, **dict(sampling.options))(labels * mask, 1.0)
+        shift[sampling] = np.log(odds(weights) / natural)
+    return np.stack([shift[samplings([row])[0]] for row in members])
 
 
 def corrected(members: Sequence[dict], losses: Sequence, arrays: Arrays, logits: np.ndarray) -> np.ndarray:

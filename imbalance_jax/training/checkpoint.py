@@ -21,7 +21,12 @@ SMALL = 4096  # bytes that a file takes beside what is in it
 def _checksums(tree: Any) -> dict[str, int]:
     """crc32 of every leaf's bytes by its path: Orbax itself restores a flipped bit without a word."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    return {jax.tree_util.keystr(path): zlib.crc32(np.ascontiguousarray(leaf)) for path, leaf in leaves}
+    return {jax.tree_util.keystr(path): zlib.crc32(memoryview(_bytes(leaf))) for path, leaf in leaves}
+
+
+def _bytes(leaf: Any) -> Any:
+    """An array as its bytes; types that NumPy does not know, such as bfloat16, are none of Python's buffers."""
+    return np.ascontiguousarray(leaf).view(np.uint8)
 
 
 def _open(folder: Path) -> ocp.training.Checkpointer:

@@ -1,7 +1,7 @@
 """The training loop of a population: waves, epochs, evaluation, best weights, checkpoints, signals; no arithmetic."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,258 +9,239 @@ import jax
 import numpy as np
 
 from imbalance_jax.metrics.scores import macro
-from imbalance_jax.system import processes, profiling
-from imbalance_jax.system import progress as display
-from imbalance_jax.system import signals as stopping
+from imbalance_jax.system import layout, processes, profiling, progress, signals
 from imbalance_jax.system.signals import RESUMABLE
 from imbalance_jax.system.workdir import append_metrics, rewind_metrics
-from imbalance_jax.training import checkpoint
+from imbalance_jax.training import checkpoint, placement, snapshot
 from imbalance_jax.training.autotune import Plan
 from imbalance_jax.training.member import State
-from imbalance_jax.training.members import Member
-from imbalance_jax.training.program import Crew, Run, enlist, order_of, predict, train_steps
+from imbalance_jax.training.prediction import predict
+from imbalance_jax.training.program import Experiment, Program, compile_members, sample_order, train_steps
+from imbalance_jax.training.snapshot import Outcome, Scores, Snapshot
 
-REPACK = 0.75  # members leave the program when the queue of a device falls to this share: each time is a compilation
 
+class Wave(NamedTuple):
+    """A wave as an experiment of its own, its strategy, and where it writes.
 
-class Progress(NamedTuple):
-    """What a checkpoint holds of a wave, every leaf a NumPy array [P].
-
-    best: each member's variables with the best validation AUROC, which is best_score, of best_epoch; active: still
-    training, neither dead nor stopped; packed: in the program, if only because leaving it would not pay.
+    checkpoints: its folder; title: of the progress shown; stop: signals caught, empty until the process is asked to
+    stop.
     """
 
+    experiment: Experiment
+    strategy: str
+    workdir: Path
+    checkpoints: Path
+    title: str
+    stop: list[int]
+
+
+class OnDevices(NamedTuple):
+    """A program, and the state and the best variables so far of its members, [Q'] on its devices."""
+
+    program: Program
     state: State
     best: Any
-    best_score: np.ndarray
-    best_epoch: np.ndarray
-    active: np.ndarray
-    packed: np.ndarray
 
 
-class Best(NamedTuple):
-    """The part of `Progress` that explaining needs."""
-
-    best: Any
-
-
-class Outcome(NamedTuple):
-    """What training leaves of all members [P]: the variables to explain, and how they fared."""
-
-    best: Any
-    best_score: np.ndarray
-    best_epoch: np.ndarray
-    alive: np.ndarray
-
-
-def finished(run: Run, plan: Plan, workdir: Path) -> Outcome | None:
-    """The outcome of all waves, from their last checkpoints; None if one is not there or not sound."""
-    outcomes = []
-    for wave in range(len(plan.waves)):
-        part, folder = _wave(run, plan, wave), wave_folder(workdir, wave)
-        found = checkpoint.restore(folder, _template(part))
-        if not found or found[0] != run.epochs * run.steps:
-            return None
-        outcomes.append(_outcome(found[1]))
-    return _join(outcomes)
-
-
-def fit(run: Run, plan: Plan, workdir: Path, images: Mapping, crew: Crew | None = None, profile: Path | None = None):
+def fit(
+    experiment: Experiment,
+    plan: Plan,
+    workdir: Path,
+    *,
+    images: Mapping[str, np.ndarray],
+    program: Program | None = None,
+    profile: Path | None = None,
+) -> tuple[Outcome, dict[str, np.ndarray]]:
     """Trains every wave to its end, each from its newest checkpoint in `workdir` if there is one.
 
-    images: name -> [N,H,W,C]; crew: the first wave's, if it is at hand; profile: a folder for a trace of a few steps.
-    Returns the outcome, and the logits [P,N,K] of the images with the best variables. SIGTERM and SIGUSR1 save at the
-    next dispatch and leave with exit status 75. Raises FloatingPointError when no member of a wave is alive any more.
+    images: name -> [N,H,W,C]; program: the first wave's, if it is at hand; profile: a folder for a trace of a few
+    steps. Returns the outcome, and the logits [P,N,K] of the images with the best variables, by name. SIGTERM and
+    SIGUSR1 save at the next dispatch and leave with exit status 75. Raises FloatingPointError when no member of a wave
+    is alive any more.
     """
-    before, stop, outcomes, logits = stopping.handlers(), _catch_signals(), [], []
-    for wave in range(len(plan.waves)):
-        part, folder = _wave(run, plan, wave), wave_folder(workdir, wave)
-        name = 'train' if len(plan.waves) == 1 else f'train, wave {wave + 1} of {len(plan.waves)}'
-        progress = _fit_wave(part, plan.strategy, workdir, folder, crew, stop, profile, name)
-        crew = profile = None
-        outcomes.append(_outcome(progress))
-        logits.append({name: predict(part, plan.strategy, progress.best, x) for name, x in images.items()})
-    stopping.restore(before)  # what comes after training is short and can be repeated
-    return _join(outcomes), _join(logits)
+    before, stop, outcomes, logits = signals.handlers(), _catch_signals(), [], []
+    for number in range(len(plan.waves)):
+        title = 'train' if len(plan.waves) == 1 else f'train, wave {number + 1} of {len(plan.waves)}'
+        part, folder = snapshot.wave(experiment, plan, number), layout.checkpoints(workdir, number)
+        wave = Wave(part, plan.strategy, Path(workdir), folder, title, stop)
+        final = _fit_wave(wave, program, profile)
+        program = profile = None
+        outcomes.append(snapshot.outcome(final))
+        logits.append(_predict(wave, final.best, images))
+    signals.restore(before)  # what comes after training is short and can be repeated
+    return snapshot.join(outcomes), snapshot.join(logits)
 
 
-def best_variables(init: Callable, members: Member, plan: Plan, workdir: Path, steps: int) -> Any | None:
-    """The best variables [P] of all members, NumPy arrays, from the checkpoints of step `steps`, the last.
-
-    init: (member) -> its variables; members: their arrays [P]. None if a wave's checkpoint is not there or not sound.
-    """
-    variables = []
-    for wave, (first, stop) in enumerate(plan.waves):
-        template = Best(jax.eval_shape(jax.vmap(init), jax.tree.map(lambda a: a[first:stop], members)))
-        restored = checkpoint.restore(wave_folder(workdir, wave), template, partial=True)
-        if not restored or restored[0] != steps:
-            return None
-        variables.append(restored[1].best)
-    return _join(variables)
-
-
-def wave_folder(workdir: Path, wave: int) -> Path:
-    """Where the checkpoints of a wave, counted from 0, are."""
-    return Path(workdir) / 'checkpoints' / f'wave_{wave + 1}'
-
-
-def _wave(run: Run, plan: Plan, wave: int) -> Run:
-    """A wave as a run of its own."""
-    first, stop = plan.waves[wave]
-    return run._replace(rows=run.rows[first:stop], numbers=jax.tree.map(lambda a: a[first:stop], run.numbers))
-
-
-def _outcome(progress: Progress) -> Outcome:
-    return Outcome(progress.best, progress.best_score, progress.best_epoch, np.asarray(progress.state.alive))
-
-
-def _join(waves: list):
-    return jax.tree.map(lambda *a: np.concatenate(a), *waves)
-
-
-def _template(run: Run) -> Progress:
-    """The shapes of a checkpoint."""
-    state, count = jax.eval_shape(jax.vmap(run.one.init), run.numbers), len(run.rows)
-    kinds = {'best_score': np.float32, 'best_epoch': np.int32, 'active': bool, 'packed': bool}
-    return Progress(state, state.variables, **{k: jax.ShapeDtypeStruct((count,), v) for k, v in kinds.items()})
-
-
-def _start(crew: Crew) -> Progress:
-    """Untrained members; whatever is evaluated first is their best so far."""
-    state, count = crew.place.fetch(crew.all.init(crew.members)), len(crew.index)
-    score, epoch = np.full(count, -np.inf, np.float32), np.zeros(count, np.int32)
-    return Progress(state, state.variables, score, epoch, np.ones(count, bool), np.ones(count, bool))
-
-
-def _catch_signals() -> list:
+def _catch_signals() -> list[int]:
     """A list that stays empty until the process is asked to stop."""
-    asked = []
-    stopping.catch(lambda number, frame: asked.append(number))
-    return asked
+    caught: list[int] = []
+    signals.catch(lambda number, frame: caught.append(number))
+    return caught
 
 
-def _fit_wave(run: Run, strategy: str, workdir: Path, folder: Path, crew, stop: list, profile, name: str) -> Progress:
+def _predict(wave: Wave, best: Any, images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Logits [P,N,K] by name of all members of a wave, alive or not."""
+    place = placement.place(len(wave.experiment.members), wave.strategy)
+    function, size = wave.experiment.functions.predict, wave.experiment.eval_batch_size
+    variables = place.members(best)
+    return {name: predict(place, function, variables, images=x, batch_size=size) for name, x in images.items()}
+
+
+def _fit_wave(wave: Wave, program: Program | None, profile: Path | None) -> Snapshot:
     """One wave to its end, from its newest checkpoint or from the start."""
-    total, found = run.epochs * run.steps, checkpoint.restore(folder, _template(run))
-    step = found[0] if found else 0
-    rewind_metrics(workdir, step // run.steps, {(row['arm'], row['seed']) for row in run.rows})
-    if step == total:
-        return found[1]
-    crew = _pack(run, strategy, found[1].packed if found else np.ones(len(run.rows), bool), crew)
-    progress = found[1] if found else _start(crew)
-    state, best = _load(crew, progress)
-    with display.show(name, total, step) as update:
-        for epoch in range(step // run.steps, run.epochs):
-            save = _saver(run, folder, progress, crew, stop)
-            state, now = _train_epoch(run, crew, state, epoch, step - epoch * run.steps, save, update, profile)
-            step, profile = (epoch + 1) * run.steps, None
-            progress, best = _evaluate_epoch(run, crew, state, best, now, progress, epoch + 1, workdir)
-            if not progress.active.any():
-                step = total
-            checkpoint.save(folder, step, progress)
-            if step == total:
+    experiment, per_epoch = wave.experiment, wave.experiment.steps_per_epoch
+    step, now = checkpoint.restore(wave.checkpoints, snapshot.template(experiment)) or (0, None)
+    rewind_metrics(wave.workdir, step // per_epoch, {(row['arm'], row['seed']) for row in experiment.members})
+    if now is not None and step == experiment.total_steps:
+        return now
+    packed = np.ones(len(experiment.members), bool) if now is None else now.packed
+    program = _pack(wave, packed, program)
+    now = snapshot.start(program) if now is None else now
+    devices = _load(program, now)
+    with progress.show(wave.title, experiment.total_steps, step) as update:
+        for epoch in range(step // per_epoch, experiment.epochs):
+            save = _saver(wave, now, devices.program)
+            first = step - epoch * per_epoch
+            devices, counters = _train_epoch(
+                wave, devices, epoch, first=first, save=save, update=update, profile=profile
+            )
+            step, profile = (epoch + 1) * per_epoch, None
+            now, devices = _finish_epoch(wave, devices, now, epoch=epoch + 1, counters=counters)
+            if not now.active.any():
+                step = experiment.total_steps
+            checkpoint.save(wave.checkpoints, step, now)
+            if step == experiment.total_steps:
                 break
-            if processes.any_of(bool(stop)):
+            if processes.any_of(bool(wave.stop)):
                 raise SystemExit(RESUMABLE)
-            if progress.packed.sum() < len(crew.index):
-                crew = _pack(run, strategy, progress.packed, crew)
-                state, best = _load(crew, progress)
-    return progress
+            if now.packed.sum() < len(devices.program.indices):
+                devices = _load(_pack(wave, now.packed, devices.program), now)
+    return now
 
 
-def _pack(run: Run, strategy: str, packed: np.ndarray, crew: Crew | None) -> Crew:
-    """The crew of the members in `packed` [P]: `crew` itself, if it is theirs."""
+def _pack(wave: Wave, packed: np.ndarray, program: Program | None) -> Program:
+    """The program of the members in `packed` [P]: `program` itself, if it is theirs."""
     index = np.flatnonzero(packed)
-    return crew if crew is not None and np.array_equal(crew.index, index) else enlist(run, strategy, index)
+    if program is not None and np.array_equal(program.indices, index):
+        return program
+    return compile_members(wave.experiment, wave.strategy, index)
 
 
-def _load(crew: Crew, progress: Progress):
-    """State and best variables of a crew, on its devices."""
-    return crew.place.members(jax.tree.map(lambda a: a[crew.index], (progress.state, progress.best)))
+def _load(program: Program, now: Snapshot) -> OnDevices:
+    """State and best variables of a program's members, on its devices."""
+    state, best = program.place.members(jax.tree.map(lambda a: a[program.indices], (now.state, now.best)))
+    return OnDevices(program, state, best)
 
 
-def _put(old, crew: Crew, new):
-    """Arrays [P, ...] with the crew's members replaced by what its devices hold."""
-
-    def replace(old, new):
-        result = np.array(old)
-        result[crew.index] = new
-        return result
-
-    return jax.tree.map(replace, old, crew.place.fetch(new))
-
-
-def _saver(run: Run, folder: Path, progress: Progress, crew: Crew, stop: list) -> Callable:
+def _saver(wave: Wave, now: Snapshot, program: Program) -> Callable[[State, int], None]:
     """Returns `save(state, step)`, which keeps the middle of an epoch if it is time to, and leaves if asked to."""
-    saved = [time.monotonic()]
+    last = time.monotonic()
 
-    def save(state, step: int) -> None:
-        asked, due = bool(stop), time.monotonic() - saved[0] > run.save_seconds
-        if processes.any_of(asked or due):
-            checkpoint.save(folder, step, progress._replace(state=_put(progress.state, crew, state)))
-            saved[0] = time.monotonic()
-            if processes.any_of(asked):
+    def save(state: State, step: int) -> None:
+        nonlocal last
+        stop, due = bool(wave.stop), time.monotonic() - last > wave.experiment.save_seconds
+        if processes.any_of(stop or due):
+            checkpoint.save(wave.checkpoints, step, now._replace(state=snapshot.put(now.state, program, state)))
+            last = time.monotonic()
+            if processes.any_of(stop):
                 raise SystemExit(RESUMABLE)
 
     return save
 
 
-def _train_epoch(run: Run, crew: Crew, state, epoch: int, first: int, save: Callable, update: Callable, profile):
-    """The rest of an epoch from its step `first` on. Returns the state and its numbers."""
-    order, count, epoch_start = order_of(crew, run, epoch), len(crew.index), epoch * run.steps
-    begins, before, clock = range(first, run.steps, run.chunk), None, time.monotonic()
-    for begin in begins:
-        end = min(begin + run.chunk, run.steps)
-        if profile and begin == begins[min(1, len(begins) - 1)]:
-            state, now = _profiled(crew, state, order, epoch_start, begin, end, profile)
-        else:
-            state, now = train_steps(crew, state, order, epoch_start, begin, end)
-        if before is not None:  # the numbers of the last dispatch, while this one runs
-            alive, speed = crew.place.fetch(before['alive']).sum(), (begin - first) * count * run.train_batch_size
-            speed /= time.monotonic() - clock
-            update(epoch_start + begin, note=f'{alive}/{count} members alive, {speed:,.0f} images x members/s')
-        before = now
-        if end < run.steps:
-            save(state, epoch_start + end)
-    update(epoch_start + run.steps, note=f'{crew.place.fetch(now["alive"]).sum()}/{count} members alive')
-    return state, now
+def _train_epoch(
+    wave: Wave,
+    devices: OnDevices,
+    epoch: int,
+    *,
+    first: int,
+    save: Callable[[State, int], None],
+    update: Callable,
+    profile: Path | None,
+) -> tuple[OnDevices, dict[str, jax.Array]]:
+    """The rest of an epoch from its step `first` on. Returns what is on the devices then, and its counters."""
+    experiment, program, state = wave.experiment, devices.program, devices.state
+    order, count = sample_order(program, experiment, epoch), len(program.indices)
+    epoch_start, end_of_epoch = epoch * experiment.steps_per_epoch, experiment.steps_per_epoch
+    starts = range(first, end_of_epoch, experiment.steps_per_dispatch)
+    traced = starts[min(1, len(starts) - 1)] if profile else None
+    before, clock = None, time.monotonic()
+    for start in starts:
+        stop = min(start + experiment.steps_per_dispatch, end_of_epoch)
+        run = _traced_steps(profile) if profile and start == traced else train_steps
+        state, counters = run(program, state, order, epoch_start=epoch_start, start=start, stop=stop)
+        if before is not None:  # the counters of the last dispatch, while this one runs
+            alive = program.place.fetch(before['alive']).sum()
+            speed = (start - first) * count * experiment.batch_size / (time.monotonic() - clock)
+            update(epoch_start + start, note=f'{alive}/{count} members alive, {speed:,.0f} images x members/s')
+        before = counters
+        if stop < end_of_epoch:
+            save(state, epoch_start + stop)
+    alive = program.place.fetch(counters['alive']).sum()
+    update(epoch_start + end_of_epoch, note=f'{alive}/{count} members alive')
+    return devices._replace(state=state), counters
 
 
-def _profiled(crew: Crew, state, order, epoch_start: int, begin: int, end: int, folder: Path):
-    """The same steps, traced; prints the costliest operations."""
-    with profiling.trace(folder):
-        state, now = jax.block_until_ready(train_steps(crew, state, order, epoch_start, begin, end))
-    print(profiling.table(profiling.costliest(folder, [crew.all.steps])), flush=True)
-    return state, now
+def _traced_steps(folder: Path) -> Callable:
+    """`train_steps`, traced into a folder; prints the costliest operations."""
+
+    def steps(program: Program, state: State, order: jax.Array, **bounds: int):
+        with profiling.trace(folder):
+            state, counters = jax.block_until_ready(train_steps(program, state, order, **bounds))
+        print(profiling.table(profiling.costliest(folder, [program.functions.train_steps])), flush=True)
+        return state, counters
+
+    return steps
 
 
-def _evaluate_epoch(run: Run, crew: Crew, state, best, now: dict, progress: Progress, epoch: int, workdir: Path):
-    """Validation AUROC of every member, its line in metrics.jsonl, and its best variables so far, there and here."""
-    place, index = crew.place, crew.index
-    ranking = place.fetch(crew.all.evaluate(state.variables, *crew.validation))
-    # In float32, as checkpoints keep it: an equal score is no improvement, before and after a resume.
-    auroc, precision = (np.float32(macro(ranking[name])[0]) for name in ('auroc', 'average_precision'))
-    now = place.fetch(now)
-    alive, active = now['alive'], progress.active[index]
-    if not alive.any():
+def _finish_epoch(
+    wave: Wave, devices: OnDevices, now: Snapshot, *, epoch: int, counters: dict[str, jax.Array]
+) -> tuple[Snapshot, OnDevices]:
+    """After `epoch` epochs: validation, lines of metrics.jsonl, and the best variables so far, there and here."""
+    program, experiment = devices.program, wave.experiment
+    scores = _evaluate(devices, now, program.place.fetch(counters), steps=experiment.steps_per_epoch)
+    if not scores.alive.any():
         raise FloatingPointError(f'No member is alive after epoch {epoch}: every loss became non-finite.')
-    loss = np.where(alive, now['loss_sum'] / run.steps, np.nan)
-    improved = active & alive & (auroc > progress.best_score[index])
-    values = zip(index, active, alive, loss, auroc, precision, strict=True)
-    append_metrics(workdir, (_line(run, epoch, i, *rest) for i, was, *rest in values if was))
-    best = crew.all.keep((best, state.variables, place.members(improved)))
-    score, best_epoch, still = (a.copy() for a in (progress.best_score, progress.best_epoch, progress.active))
-    score[index] = np.where(improved, auroc, score[index])
-    best_epoch[index] = np.where(improved, epoch, best_epoch[index])
-    still[index] = active & alive & ~((run.patience > 0) & (epoch - best_epoch[index] >= run.patience))
-    queue = -(-still.sum() // place.mesh.shape['member'])
-    packed = still if 0 < queue <= REPACK * place.queue else progress.packed
-    kept = _put(progress.state, crew, state), _put(progress.best, crew, best)
-    return Progress(*kept, score, best_epoch, still, packed.copy()), best
+    append_metrics(wave.workdir, _lines(experiment, now.active, program.indices, scores=scores, epoch=epoch))
+    improved = program.place.members(scores.improved)
+    best = program.functions.keep_best((devices.best, devices.state.variables, improved))
+    state_here = snapshot.put(now.state, program, devices.state)
+    best_here = snapshot.put(now.best, program, best)
+    now = snapshot.after_epoch(now, program, scores, epoch=epoch, patience=experiment.patience)
+    return now._replace(state=state_here, best=best_here), devices._replace(best=best)
 
 
-def _line(run: Run, epoch: int, member: int, alive, loss, auroc, precision) -> dict:
-    numbers = {'train_loss': loss, 'validation_auroc': auroc, 'validation_average_precision': precision}
-    numbers = {name: float(value) if np.isfinite(value) else None for name, value in numbers.items()}
-    who = {'arm': run.rows[member]['arm'], 'seed': run.rows[member]['seed'], 'alive': bool(alive)}
-    return {'epoch': epoch, 'step': epoch * run.steps, **who, **numbers}
+def _evaluate(devices: OnDevices, now: Snapshot, counters: dict[str, np.ndarray], *, steps: int) -> Scores:
+    """An epoch's scores [Q]. counters: of its last step; steps: of an epoch."""
+    program = devices.program
+    ranking = program.place.fetch(program.functions.evaluate(devices.state.variables, *program.validation))
+    # In float32, as checkpoints keep it: an equal score is no improvement, before and after a resume.
+    auroc, precision = (np.asarray(macro(ranking[name])[0], np.float32) for name in ('auroc', 'average_precision'))
+    alive = counters['alive']
+    loss = np.where(alive, counters['loss_sum'] / steps, np.nan)
+    improved = now.active[program.indices] & alive & (auroc > now.best_score[program.indices])
+    return Scores(alive, loss, auroc, precision, improved)
+
+
+def _lines(
+    experiment: Experiment, active: np.ndarray, index: np.ndarray, *, scores: Scores, epoch: int
+) -> Iterator[dict[str, Any]]:
+    """The lines of metrics.jsonl for the members of a program, `index` [Q], that were `active` [P] in this epoch."""
+    for q, member in enumerate(index):
+        if active[member]:
+            row = experiment.members[member]
+            yield {
+                'epoch': epoch,
+                'step': epoch * experiment.steps_per_epoch,
+                'arm': row['arm'],
+                'seed': row['seed'],
+                'alive': bool(scores.alive[q]),
+                'train_loss': _finite(scores.loss[q]),
+                'validation_auroc': _finite(scores.auroc[q]),
+                'validation_average_precision': _finite(scores.average_precision[q]),
+            }
+
+
+def _finite(value: float) -> float | None:
+    """A number of JSON, which has no NaN."""
+    return float(value) if np.isfinite(value) else None

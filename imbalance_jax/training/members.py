@@ -1,8 +1,8 @@
-"""The population: members from arms and seeds, and the one mapper that runs a member's function for all of them."""
+"""The members of a population: rows of members.json from arms and seeds, and the same as arrays."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -11,11 +11,15 @@ from imbalance_jax.data.samplers import SAMPLERS
 from imbalance_jax.losses import LOSSES
 from imbalance_jax.names import lookup, options_of
 
-# Fields of an arm that are neither its loss's hyper-parameters nor its sampler's options.
-OWN = ('loss', 'sampler', 'learning_rate', 'weight_decay', 'head', 'retrain_head_from', 'labels')
+# Fields of an arm that are neither hyper-parameters of its loss nor options of its sampler, with the values of an arm
+# that does not set them; without a value are those that it takes from the config's `train`.
+DEFAULTS = {'sampler': 'natural', 'head': 'linear', 'retrain_head_from': 1.0, 'labels': 'own'}
+FIELDS = ('loss', 'sampler', 'learning_rate', 'weight_decay', 'head', 'retrain_head_from', 'labels')
 HEADS = {'linear': 0.0, 'cosine': 1.0}
 LABELS = {'own': 0, 'permuted': 1}
 NEVER = 2**31 - 1
+
+Array = jax.Array | np.ndarray
 
 
 class Member(NamedTuple):
@@ -27,44 +31,46 @@ class Member(NamedTuple):
     permuted: 1 to train on the labels of other images.
     """
 
-    arm: jax.Array
-    sampler: jax.Array
-    seed: jax.Array
-    order_seed: jax.Array
-    learning_rate: jax.Array
-    weight_decay: jax.Array
-    cosine: jax.Array
-    retrain_from: jax.Array
-    permuted: jax.Array
+    arm: Array
+    sampler: Array
+    seed: Array
+    order_seed: Array
+    learning_rate: Array
+    weight_decay: Array
+    cosine: Array
+    retrain_from: Array
+    permuted: Array
 
 
-def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: str, **defaults) -> list[dict]:
+class Sampling(NamedTuple):
+    """How a member's examples are drawn: a sampler with its options, as sorted (name, value) pairs, and from which
+    fraction of training on its head is retrained. Before that, it draws naturally."""
+
+    sampler: str
+    options: tuple[tuple[str, Any], ...]
+    retrain_head_from: float
+
+
+def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: str, **defaults: float) -> list[dict]:
     """Every arm with every seed, as plain rows for `members.json`: the reference arm first, then by name.
 
     arms: name -> {'loss', 'sampler', 'learning_rate', 'weight_decay', 'head' ('linear' or 'cosine'),
     'retrain_head_from' (the fraction of training from which only a new head is trained, with the arm's sampler; 1 for
     never), 'labels' ('own', or 'permuted' for a null that has nothing to learn), and hyper-parameters of the loss and
-    options of the sampler (`split_options`)}; what an arm leaves out is taken from `defaults`. Raises ValueError
-    without arms or seeds, for a seed given twice, for a reference that is no arm, and for an unknown loss, sampler or
-    option.
+    options of the sampler (`split_options`)}; what an arm leaves out is taken from `defaults`. Raises ValueError for an
+    unknown loss, sampler or option; `checks.check_members` says what else is wrong in them.
     """
-    if reference not in arms:
-        raise ValueError(f'config.reference is {reference!r}, which is no arm. Arms: {", ".join(sorted(arms))}.')
-    whole = all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**32 for seed in seeds)
-    if not seeds or not whole or len(set(seeds)) != len(seeds):
-        raise ValueError(f'config.seeds must be one or more different whole numbers below 2^32, not {tuple(seeds)}.')
     rows = []
     for name in sorted(arms, key=lambda name: (name != reference, name)):
-        arm = {'loss': name, 'sampler': 'natural', 'head': 'linear', 'retrain_head_from': 1.0, 'labels': 'own'}
-        arm |= {**defaults, **arms[name]}
-        own = {key: arm[key] for key in OWN}
-        _check_rates(name, own)
-        options = split_options(name, arm['loss'], arm['sampler'], {k: v for k, v in arm.items() if k not in OWN})
-        rows += [{'arm': name, **own, **options, 'seed': int(seed)} for seed in seeds]
+        arm = {'loss': name, **DEFAULTS, **defaults, **arms[name]}
+        fields = {key: arm[key] for key in FIELDS}
+        brought = {key: value for key, value in arm.items() if key not in FIELDS}
+        options = split_options(name, arm['loss'], arm['sampler'], options=brought)
+        rows += [{'arm': name, **fields, **options, 'seed': int(seed)} for seed in seeds]
     return [{'member': i, **row} for i, row in enumerate(rows)]
 
 
-def split_options(arm: str, loss: str, sampler: str, options: Mapping) -> dict[str, dict]:
+def split_options(arm: str, loss: str, sampler: str, *, options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """An arm's options as {'hyper': those of its loss, 'sampler_options': those of its sampler}, by their signatures.
 
     Raises ValueError for an unknown loss, sampler or option, and for an option that both know.
@@ -81,55 +87,42 @@ def split_options(arm: str, loss: str, sampler: str, options: Mapping) -> dict[s
     }
 
 
-def _check_rates(arm: str, own: Mapping) -> None:
-    for key, least in (('learning_rate', 'more than 0'), ('weight_decay', '0 or more')):
-        value = own[key]
-        number = isinstance(value, (int, float)) and math.isfinite(value)
-        if not number or value < 0 or (value == 0 and key == 'learning_rate'):
-            raise ValueError(f'config.arms.{arm}.{key} is {value!r}; it must be a finite number, {least}.')
-    lookup(HEADS, own['head'], f'head of config.arms.{arm}:')
-    lookup(LABELS, own['labels'], f'labels of config.arms.{arm}:')
-    start = own['retrain_head_from']
-    if not isinstance(start, (int, float)) or not 0 < start <= 1:
-        raise ValueError(f'config.arms.{arm}.retrain_head_from is {start!r}; it must be more than 0 and at most 1.')
-
-
 def distinct(rows: Sequence[dict], key: str) -> list:
     """The different values of one field, in the order of the members."""
     return list(dict.fromkeys(row[key] for row in rows))
 
 
-def retrain_epoch(row: dict, epochs: int) -> int | None:
-    """The epoch, counted from 0, with which the re-training of a member's head begins, or None."""
-    start = row['retrain_head_from']
+def retrain_epoch(start: float, epochs: int) -> int | None:
+    """The epoch, counted from 0, with which the fraction `start` of training is done, or None for 1, the end."""
     return math.ceil(start * epochs - 1e-9) if start < 1 else None
 
 
-def draws(rows: Sequence[dict]) -> list[tuple]:
-    """The different (sampler, its options, retrain_head_from), in the order of the members, each with its own weights.
-
-    Options are sorted (name, value) pairs.
-    """
-    options = [tuple(sorted(row.get('sampler_options', {}).items())) for row in rows]
-    return list(dict.fromkeys((r['sampler'], o, r['retrain_head_from']) for r, o in zip(rows, options, strict=True)))
+def samplings(rows: Sequence[dict]) -> list[Sampling]:
+    """The different ways of sampling, in the order of the members."""
+    return list(dict.fromkeys(_sampling(row) for row in rows))
 
 
-def numbers(rows: Sequence[dict], own_order: bool, epochs: int = 1, steps: int = 1) -> Member:
-    """Rows of `make_members` as arrays [P], for so many epochs of so many steps.
+def _sampling(row: Mapping[str, Any]) -> Sampling:
+    return Sampling(
+        sampler=row['sampler'],
+        options=tuple(sorted(row.get('sampler_options', {}).items())),
+        retrain_head_from=row['retrain_head_from'],
+    )
 
-    Without an order of their own all seeds share seed 0's batches.
-    """
-    arms, samplers = distinct(rows, 'arm'), draws(rows)
-    begin = [retrain_epoch(row, epochs) for row in rows]
+
+def member_arrays(rows: Sequence[dict], *, own_order: bool, epochs: int = 1, steps_per_epoch: int = 1) -> Member:
+    """Rows of `make_members` as arrays [P]. Without an order of their own all seeds share seed 0's batches."""
+    arms, ways = distinct(rows, 'arm'), samplings(rows)
+    begin = [retrain_epoch(row['retrain_head_from'], epochs) for row in rows]
     seed = np.array([row['seed'] for row in rows], np.uint32)
     return Member(
         arm=np.array([arms.index(row['arm']) for row in rows], np.int32),
-        sampler=np.array([samplers.index(draws([row])[0]) for row in rows], np.int32),
+        sampler=np.array([ways.index(_sampling(row)) for row in rows], np.int32),
         seed=seed,
         order_seed=seed if own_order else np.zeros_like(seed),
         learning_rate=np.array([row['learning_rate'] for row in rows], np.float32),
         weight_decay=np.array([row['weight_decay'] for row in rows], np.float32),
         cosine=np.array([HEADS[row['head']] for row in rows], np.float32),
-        retrain_from=np.array([NEVER if epoch is None else epoch * steps for epoch in begin], np.int32),
+        retrain_from=np.array([NEVER if epoch is None else epoch * steps_per_epoch for epoch in begin], np.int32),
         permuted=np.array([LABELS[row['labels']] for row in rows], np.int32),
     )

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,11 +14,12 @@ from imbalance_jax.training.strategies import map_members, parse
 
 
 def use_all_cores() -> None:
-    """Gives JAX one host device a core: one core a member beats two cores a member.
+    """Gives JAX one host device per core: one core per member is faster than two cores per member.
 
     Call it before JAX computes anything; afterwards, or where the number was set by hand, it changes nothing.
     """
-    if 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', '') or jax.config.jax_num_cpu_devices > 0:
+    set_by_hand: int = getattr(jax.config, 'jax_num_cpu_devices')  # noqa: B009  an option that type checkers don't know
+    if 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', '') or set_by_hand > 0:
         return
     cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     try:
@@ -28,39 +29,39 @@ def use_all_cores() -> None:
 
 
 class Placement(NamedTuple):
-    """Where P members live: a mesh with the axes `member` and `data`, and the strategy that runs there.
+    """Where P = `num_members` members live: a mesh with the axes `member` and `data`, and the strategy that runs there.
 
     Along `data`, devices share the batches of the same members.
     """
 
-    count: int
+    num_members: int
     mesh: Mesh
     strategy: str
 
     @property
     def padded(self) -> int:
         """P rounded up to the mesh; the members added repeat member 0 and appear in no result."""
-        return -(-self.count // self.mesh.shape['member']) * self.mesh.shape['member']
+        return -(-self.num_members // self.mesh.shape['member']) * self.mesh.shape['member']
 
     @property
     def queue(self) -> int:
-        """Members a device."""
+        """Members per device."""
         return self.padded // self.mesh.shape['member']
 
-    def members(self, tree):
+    def members(self, tree: Any) -> Any:
         """NumPy arrays [P, ...] padded and spread over the mesh."""
-        index = np.arange(self.padded) * (np.arange(self.padded) < self.count)
+        index = np.arange(self.padded) * (np.arange(self.padded) < self.num_members)
         return self._put(jax.tree.map(lambda a: np.asarray(a)[index], tree), Spec('member'))
 
-    def shared(self, tree):
+    def shared(self, tree: Any) -> Any:
         """The same arrays on every device."""
         return self._put(tree, Spec())
 
-    def batches(self, tree):
+    def batches(self, tree: Any) -> Any:
         """Arrays [n, B, ...] for all members, whose examples are spread over the `data` axis."""
         return self._put(tree, self._examples(1))
 
-    def spread(self, order):
+    def spread(self, order: jax.Array) -> jax.Array:
         """A device array [P, n, B], such as the order of an epoch, with its examples spread over the `data` axis."""
         if self.mesh.shape['data'] == 1:
             return order
@@ -69,7 +70,7 @@ class Placement(NamedTuple):
     def _examples(self, before: int) -> Spec:
         return Spec(*(None,) * before, 'data') if self.mesh.shape['data'] > 1 else Spec()
 
-    def _put(self, tree, spec: Spec):
+    def _put(self, tree: Any, spec: Spec) -> Any:
         sharding = NamedSharding(self.mesh, spec)
         if not self.mesh.is_multi_process:
             return jax.device_put(tree, sharding)
@@ -77,31 +78,32 @@ class Placement(NamedTuple):
         whole = jax.tree.map(np.asarray, tree)
         return jax.tree.map(lambda a: jax.make_array_from_callback(a.shape, sharding, lambda i: a[i]), whole)
 
-    def fetch(self, tree):
+    def fetch(self, tree: Any) -> Any:
         """NumPy arrays [P, ...] without the padding, in every process."""
         if self.mesh.is_multi_process:
             tree = multihost_utils.process_allgather(tree, tiled=True)
-        return jax.tree.map(lambda a: np.asarray(a)[: self.count], tree)
+        return jax.tree.map(lambda a: np.asarray(a)[: self.num_members], tree)
 
-    def map(self, fn: Callable, donate: bool = False) -> Callable:
+    def map(self, fn: Callable, donate: bool = False) -> Any:
         """`map_members(fn)` of this placement, jitted: `mapped(members, *shared)`.
 
         With `donate`, `mapped(first, rest, *shared)` gives `fn` the members' (*first, *rest), and the memory of `first`
         to its result: `first` is gone afterwards.
         """
         mapped = map_members(fn, self.strategy, self.mesh)
-        to = {'out_shardings': NamedSharding(self.mesh, Spec('member'))}
+        spread = NamedSharding(self.mesh, Spec('member'))
         if not donate:
-            return jax.jit(mapped, **to)
-        return jax.jit(lambda first, rest, *shared: mapped((*first, *rest), *shared), donate_argnums=0, **to)
+            return jax.jit(mapped, out_shardings=spread)
+        joined = lambda first, rest, *shared: mapped((*first, *rest), *shared)  # noqa: E731  its name is in traces
+        return jax.jit(joined, out_shardings=spread, donate_argnums=0)
 
-    def like(self, tree):
+    def like(self, tree: Any) -> Any:
         """The shapes of members' arrays [P, ...] as they lie on the devices, to compile for."""
         sharding = NamedSharding(self.mesh, Spec('member'))
         return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), tree)
 
 
-def place(count: int, strategy: str, devices: Sequence | None = None) -> Placement:
+def place(num_members: int, strategy: str, devices: Sequence[jax.Device] | None = None) -> Placement:
     """Spreads P members over the fewest devices that give the shortest queue; without `shard`, over one device.
 
     `data:d:` before a strategy lets d devices share every member's batches. Raises ValueError for an unknown strategy
@@ -112,15 +114,15 @@ def place(count: int, strategy: str, devices: Sequence | None = None) -> Placeme
     if share > len(devices):
         raise ValueError(f'Strategy {strategy!r} needs {share} devices; there are {len(devices)}.')
     rows = len(devices) // share if shard else 1
-    together = len({device.process_index for device in devices}) > 1
-    if together and not shard:
+    several = len({device.process_index for device in devices}) > 1
+    if several and not shard:
         raise ValueError(f'Strategy {strategy!r} has one device; several processes need one that begins with shard:.')
-    rows = rows if together else -(-count // -(-count // rows))  # no process may be left without a part
+    rows = rows if several else -(-num_members // -(-num_members // rows))  # no process may be left without a part
     mesh = Mesh(np.array(devices[: rows * share]).reshape(rows, share), ('member', 'data'))
-    return Placement(count, mesh, strategy)
+    return Placement(num_members, mesh, strategy)
 
 
-def candidates(count: int, batch_size: int, devices: Sequence | None = None) -> list[str]:
+def candidates(num_members: int, batch_size: int, devices: Sequence[jax.Device] | None = None) -> list[str]:
     """The strategies that can be the fastest for P members here, for a measurement to choose from.
 
     On a CPU a batched convolution of many kernels runs at 0.2-0.4 of a plain one, so members stay apart there. On an
@@ -128,7 +130,7 @@ def candidates(count: int, batch_size: int, devices: Sequence | None = None) -> 
     batches where members alone would leave some of them idle.
     """
     devices = jax.devices() if devices is None else list(devices)
-    queue, idle = -(-count // len(devices)), count % len(devices)
+    queue, idle = -(-num_members // len(devices)), num_members % len(devices)
     names = ['shard:map']
     if devices[0].platform == 'cpu':
         names += ['shard:unroll'] if queue <= 2 else []

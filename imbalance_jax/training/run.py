@@ -1,5 +1,6 @@
-"""From a config to a trained population in a working directory: `config -> objects -> loop -> predictions, tables`."""
+"""From a config to a trained population in a working directory: its predictions and the tables made of them."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -9,11 +10,11 @@ from ml_collections import ConfigDict
 from imbalance_jax.data import arrays as data_arrays
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.soundness import check_splits
-from imbalance_jax.results import data as inspection
-from imbalance_jax.results import ensembles as results_ensembles
-from imbalance_jax.results import performance
-from imbalance_jax.system import cache, processes
-from imbalance_jax.system import progress as display
+from imbalance_jax.results import data as results_data
+from imbalance_jax.results import ensembles, performance
+from imbalance_jax.results.rows import Bootstrap, Population
+from imbalance_jax.results.schema import write_table
+from imbalance_jax.system import cache, layout, processes, progress
 from imbalance_jax.system.provenance import stage
 from imbalance_jax.system.workdir import (
     check_same_data,
@@ -22,40 +23,39 @@ from imbalance_jax.system.workdir import (
     read_arrays,
     write_arrays,
     write_json,
-    write_table,
 )
-from imbalance_jax.training import autotune as planning
-from imbalance_jax.training import calibration, loop, placement, plugins
-from imbalance_jax.training import strategies as training_strategies
-from imbalance_jax.training.build import build, build_losses, load_dataset, make_members
-from imbalance_jax.training.checks import check_blocks
-from imbalance_jax.training.program import Crew, Run
+from imbalance_jax.training import autotune, calibration, checks, loop, placement, plugins, snapshot
+from imbalance_jax.training.build import build, build_losses, make_members
+from imbalance_jax.training.network import load_dataset, network
+from imbalance_jax.training.program import Experiment, Program
+from imbalance_jax.training.trained import Stage
 
 
-def run(config: ConfigDict, workdir: Path, profile: bool = False) -> None:
+def run(config: ConfigDict, workdir: Path, profile: bool = False, *, stages: Mapping[str, Stage] = {}) -> None:
     """Trains the config's population into `workdir`: members.json, metrics.jsonl, checkpoints, predictions, tables.
 
     Finished work is not done again; interrupted work goes on where it was. With `profile`, a few steps leave a trace in
-    `profile/`. Raises ValueError naming the field or file for anything wrong with the config, the data or the working
-    directory, before anything is compiled.
+    `profile/`. stages: what will be asked of the population, whose options are checked now. Raises ValueError naming
+    the field or file for anything wrong with the config, the data or the working directory, before anything is
+    compiled.
     """
     workdir = Path(workdir)
     plugins.load_kept(config)
-    check_blocks(config)
+    checks.check_config(config)
     members = make_members(config)
-    if config.population.strategy != 'auto':
-        training_strategies.parse(config.population.strategy)
     set_up_jax()
     dataset = processes.first_alone(lambda: load_dataset(config))
     check_splits(dataset)
-    ready = build(config, dataset, members)
+    untrained = network(config, dataset)
+    checks.check_before_compiling(config, dataset, untrained, stages=stages)
+    experiment = build(config, dataset, members, untrained=untrained)
     with lock(workdir):
         claim(workdir, config.to_dict())
         check_same_data(dataset.info, workdir)
-        if is_finished(workdir, ready):
+        if is_finished(workdir, experiment):
             print(f'{workdir} is trained already.')
         else:
-            train_into(workdir, ready, dataset, config.population, profile)
+            train_into(workdir, experiment, dataset, config.population, profile=profile)
         if processes.leads():
             write_performance(config, dataset, members, workdir)
         processes.wait_for_all()
@@ -69,53 +69,59 @@ def set_up_jax(join: bool = True) -> None:
         processes.join()
 
 
-def is_finished(workdir: Path, ready: Run) -> bool:
+def is_finished(workdir: Path, experiment: Experiment) -> bool:
     """Whether the predictions are there, and the checkpoints that they come from."""
-    if not all((workdir / name).exists() for name in ('predictions.npz', planning.PLAN)):
+    if not all((workdir / name).exists() for name in (layout.PREDICTIONS, layout.PLAN)):
         return False
-    return loop.finished(ready, planning.read(workdir), workdir) is not None
+    return snapshot.finished(experiment, autotune.read(workdir), workdir) is not None
 
 
-def make_plan(ready: Run, setting: ConfigDict, workdir: Path) -> tuple[planning.Plan, Crew | None]:
-    """The plan of `workdir`, made now if there is none, and the crew that came of making it."""
-    if processes.agree((workdir / planning.PLAN).exists()):
-        return planning.read(workdir), None
-    with display.show('plan') as update:
-        plan, crew = planning.make(ready, setting.strategy, setting.memory_gib, update)
-    write_json(workdir / planning.PLAN, plan._asdict())
-    print(planning.describe(plan), flush=True)
-    return plan, crew
+def make_plan(workdir: Path, experiment: Experiment, setting: ConfigDict) -> tuple[autotune.Plan, Program | None]:
+    """The plan of `workdir`, made now if there is none, and the first wave's program if making it left that behind."""
+    if processes.agree((workdir / layout.PLAN).exists()):
+        return autotune.read(workdir), None
+    with progress.show('plan') as update:
+        plan, program = autotune.make_plan(experiment, setting.strategy, setting.memory_gib, update=update)
+    write_json(workdir / layout.PLAN, plan._asdict())
+    print(autotune.describe(plan), flush=True)
+    return plan, program
 
 
-def train_into(workdir: Path, ready: Run, dataset: Dataset, setting: ConfigDict, profile: bool) -> None:
+def train_into(
+    workdir: Path, experiment: Experiment, dataset: Dataset, setting: ConfigDict, *, profile: bool = False
+) -> None:
     """Describes the members and the data, trains, and leaves predictions.npz as the last act."""
-    write_json(workdir / 'members.json', ready.rows)
-    write_json(workdir / 'data.json', dataset.info)
-    write_arrays(workdir / 'contact_sheet.npz', **inspection.contact_sheet(dataset))
-    write_table(workdir, 'data', inspection.rows(dataset))
+    write_json(workdir / layout.MEMBERS, experiment.members)
+    write_json(workdir / layout.DATA, dataset.info)
+    write_arrays(workdir / layout.CONTACT_SHEET, **results_data.contact_sheet(dataset))
+    write_table(workdir, 'data', results_data.rows(dataset))
     with stage(workdir, 'train') as record:
-        plan, crew = make_plan(ready, setting, workdir)
+        plan, program = make_plan(workdir, experiment, setting)
         record.update(strategy=plan.strategy, plan=plan._asdict(), processes=jax.process_count())
         images = {split: dataset.images[dataset.rows(split)] for split in ('validation', 'test')}
-        outcome, logits = loop.fit(ready, plan, workdir, images, crew, workdir / 'profile' if profile else None)
+        folder = workdir / layout.PROFILE if profile else None
+        outcome, logits = loop.fit(experiment, plan, workdir, images=images, program=program, profile=folder)
         facts = {'alive': outcome.alive, 'best_epoch': outcome.best_epoch, 'best_score': outcome.best_score}
-        write_arrays(workdir / 'predictions.npz', **facts, **{f'logits_{split}': x for split, x in logits.items()})
+        write_arrays(workdir / layout.PREDICTIONS, **facts, **{f'logits_{split}': x for split, x in logits.items()})
 
 
 def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path) -> None:
     """results/performance, and results/seeds where an arm has many, from predictions.npz alone."""
-    predictions, arrays = read_arrays(workdir / 'predictions.npz'), data_arrays.split_arrays(dataset, 'train')
+    predictions, arrays = read_arrays(workdir / layout.PREDICTIONS), data_arrays.split_arrays(dataset, 'train')
     correct = partial(calibration.corrected, members, build_losses(members, arrays), arrays)
-    rows, noise = [], []
+    population = Population(members, predictions['alive'], config.reference)
+    bootstrap = Bootstrap(config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
+    rows, of_ensembles = [], []
     for split in ('validation', 'test'):
         index, logits = dataset.rows(split), predictions[f'logits_{split}']
-        probabilities = calibration.probabilities(logits), calibration.probabilities(correct(logits))
-        truth = [array[index] for array in (dataset.labels, dataset.label_mask, dataset.patient)]
-        options = (config.reference, config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
-        found = performance.rows(members, *probabilities, *truth, predictions['alive'], dataset.classes, *options)
-        rows += [{**row, 'split': split} for row in found]
-        found = results_ensembles.rows(members, probabilities[0], *truth[:2], predictions['alive'], options[-1])
-        noise += [{**row, 'split': split} for row in found]
+        probabilities, corrected = (calibration.probabilities(one) for one in (logits, correct(logits)))
+        truth = performance.Truth(dataset.labels[index], dataset.label_mask[index], dataset.patient[index])
+        made = performance.rows(
+            population, probabilities, truth, corrected=corrected, classes=dataset.classes, bootstrap=bootstrap
+        )
+        rows += [{**row, 'split': split} for row in made]
+        made = ensembles.rows(population, probabilities, truth, seed=bootstrap.seed)
+        of_ensembles += [{**row, 'split': split} for row in made]
     write_table(workdir, 'performance', rows)
-    if noise:
-        write_table(workdir, 'seeds', noise)
+    if of_ensembles:
+        write_table(workdir, 'seeds', of_ensembles)

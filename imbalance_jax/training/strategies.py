@@ -1,9 +1,9 @@
-"""The population: members from arms and seeds, and the one mapper that runs a member's function for all of them."""
+"""The one mapper that runs a member's function for all members of a population, and the strategies it knows."""
 
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,13 +13,17 @@ from jax.sharding import PartitionSpec as Spec
 STRATEGIES = 'vmap, map, unroll, vmap:k (k members at a time), each also as shard:... and data:d:shard:...'
 
 
-def _unroll(fn: Callable, members):
+def _unroll(fn: Callable, members: Any) -> Any:
     count = jax.tree.leaves(members)[0].shape[0]
     results = [fn(jax.tree.map(lambda a, i=i: a[i], members)) for i in range(count)]
     return jax.tree.map(lambda *a: jnp.stack(a), *results)
 
 
-MAPPERS = {'vmap': lambda fn, members: jax.vmap(fn)(members), 'map': jax.lax.map, 'unroll': _unroll}
+MAPPERS: dict[str, Callable[[Callable, Any], Any]] = {
+    'vmap': lambda fn, members: jax.vmap(fn)(members),
+    'map': jax.lax.map,
+    'unroll': _unroll,
+}
 
 
 class Strategy(NamedTuple):
@@ -33,10 +37,10 @@ class Strategy(NamedTuple):
 
 def parse(strategy: str) -> Strategy:
     """The parts of a strategy; ValueError for one that there is not."""
-    found = re.fullmatch(r'(?:data:([1-9]\d*):(?=shard))?(shard:)?(map|unroll|vmap)(?:(?<=vmap):([1-9]\d*))?', strategy)
-    if not found:
+    match = re.fullmatch(r'(?:data:([1-9]\d*):(?=shard))?(shard:)?(map|unroll|vmap)(?:(?<=vmap):([1-9]\d*))?', strategy)
+    if not match:
         raise ValueError(f'Unknown population strategy {strategy!r}. Known: {STRATEGIES}.')
-    share, shard, kind, group = found.groups()
+    share, shard, kind, group = match.groups()
     return Strategy(int(share or 1), bool(shard), kind, int(group or 0))
 
 
@@ -48,12 +52,13 @@ def map_members(fn: Callable, strategy: str, mesh: Mesh | None = None) -> Callab
     vmap: one batched program. map: one member after the other in a loop. unroll: the same without a loop, so compile
     time grows with P. vmap:k: a loop over groups of k. `shard:` before any of them: members are spread over the
     `member` axis of `mesh`, each device running its own; P must then be a multiple of the axis. `data:d:` before that
-    changes nothing here: it is about where arrays lie (`placement`).
+    changes nothing here: it is about where arrays lie (`placement`). Raises ValueError for an unknown strategy, and for
+    `shard:` without a mesh.
     """
     _, shard, kind, group = parse(strategy)
     mapper = partial(jax.lax.map, batch_size=group) if group else MAPPERS[kind]
 
-    def local(members, *shared):
+    def local(members: Any, *shared: Any) -> Any:
         return mapper(lambda one: fn(one, *shared), members)
 
     if not shard:
@@ -61,11 +66,13 @@ def map_members(fn: Callable, strategy: str, mesh: Mesh | None = None) -> Callab
     if mesh is None:
         raise ValueError(f'Strategy {strategy!r} needs a mesh with a "member" axis.')
 
-    def sharded(members, *shared):
+    def sharded(members: Any, *shared: Any) -> Any:
         # Other axes of the mesh are left to the compiler: what is spread over them stays so, with the same result.
         # The layers' hand-written gradients are opaque to the varying-axes check.
-        options = {'mesh': mesh, 'axis_names': {'member'}, 'check_vma': False}
         specs = (Spec('member'), *(Spec() for _ in shared))
-        return jax.shard_map(local, in_specs=specs, out_specs=Spec('member'), **options)(members, *shared)
+        mapped = jax.shard_map(
+            local, mesh=mesh, in_specs=specs, out_specs=Spec('member'), axis_names={'member'}, check_vma=False
+        )
+        return mapped(members, *shared)
 
     return sharded

@@ -12,15 +12,15 @@ from ml_collections import ConfigDict
 
 from imbalance_jax.attribution import layers
 from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
+from imbalance_jax.system.layout import PREDICTIONS
 from imbalance_jax.system.workdir import check_same_data, read_arrays
-from imbalance_jax.training import autotune, loop, placement, plugins
-from imbalance_jax.training.build import load_dataset
-from imbalance_jax.training.members import numbers
-from imbalance_jax.training.network import Network, network
+from imbalance_jax.training import autotune, placement, plugins, snapshot
+from imbalance_jax.training.members import member_arrays
+from imbalance_jax.training.network import Network, load_dataset, network
 from imbalance_jax.training.placement import Placement
 
-PREDICTIONS = 'predictions.npz'
 SPLIT = 'test'  # the only split that is ever explained: maps on training images would flatter
 
 
@@ -90,13 +90,14 @@ def load(workdir: Path) -> Trained:
 
     Raises ValueError if the data are others than it was trained on, or if its weights are missing or damaged.
     """
-    config, members = ConfigDict(read_json(workdir / 'config.json')), read_json(workdir / 'members.json')
+    config, members = ConfigDict(read_json(workdir / layout.CONFIG)), read_json(workdir / layout.MEMBERS)
     plugins.load_kept(config)
     dataset = load_dataset(config)
     check_same_data(dataset.info, workdir)
     untrained, plan = network(config, dataset), autotune.read(workdir)
     steps = config.train.epochs * (len(dataset.rows('train')) // config.train.batch_size)
-    best = loop.best_variables(untrained.init, numbers(members, own_order=True), plan, workdir, steps)
+    arrays = member_arrays(members, own_order=True)
+    best = snapshot.best_variables(untrained.init, arrays, plan, workdir, total_steps=steps)
     if best is None:
         raise ValueError(f'The last checkpoint of {workdir} is missing or damaged: run train again, it makes it anew.')
     # A population that trained in waves is explained whole, but one member after the other.
@@ -119,5 +120,5 @@ def with_untrained(untrained: Network, members: list[dict], best: Any, *, strate
     """The members' variables [P], and after them those of the reference arm before training, one network per seed."""
     first = np.array([row['member'] for row in members if row['arm'] == members[0]['arm']])
     place = placement.place(len(members) + len(first), strategy, jax.local_devices())
-    fresh = jax.jit(jax.vmap(untrained.init))(numbers([members[i] for i in first], own_order=True))
+    fresh = jax.jit(jax.vmap(untrained.init))(member_arrays([members[i] for i in first], own_order=True))
     return place, place.members(jax.tree.map(lambda *a: np.concatenate(a), best, fresh))

@@ -24,9 +24,11 @@ from imbalance_jax.data import thinning as data_thinning
 from imbalance_jax.data.dataset import LEFT_OUT
 from imbalance_jax.data.sources import nih_files as nih
 from imbalance_jax.data.sources import phantom
+from imbalance_jax.explain.run import STAGES
 from imbalance_jax.system.files import flatten
 from imbalance_jax.training import build as training_build
 from imbalance_jax.training import checks as training_checks
+from imbalance_jax.training import network
 from imbalance_jax.training import run as training_run
 from imbalance_jax.training import strategies as training_strategies
 
@@ -131,7 +133,7 @@ def small(tmp_path_factory):
     config.data.image_size, config.data.phantom.num_patients = 16, 60
     config.data.phantom.imbalance_ratio = 1.0
     config.train.batch_size, config.model.cnn.widths, config.concepts.quantile = 16, (4, 8), 0.02
-    return json.loads(json.dumps(config.to_dict())), training_build.load_dataset(config)
+    return json.loads(json.dumps(config.to_dict())), network.load_dataset(config)
 
 
 def everything_before_compiling(plain: dict, dataset, deep: bool = True) -> None:
@@ -146,6 +148,7 @@ def everything_before_compiling(plain: dict, dataset, deep: bool = True) -> None
     phantom._check({'image_size': config.data.image_size, **config.data.phantom})
     dataset = data_thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
     if deep:
+        training_checks.check_before_compiling(config, dataset, network.network(config, dataset), stages=STAGES)
         training_build.build(config, dataset, members)
 
 

@@ -1,195 +1,135 @@
-"""Maps of a population and their nulls: the arithmetic of skill, subsets, leaks, memory, permuted labels, shortcut."""
-
-import copy
-import shutil
+"""Maps and their figures: whatever fits the memory budget at a time, the result is the same."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from imbalance_jax import alignment
+from imbalance_jax.attribution import all_classes
 from imbalance_jax.data import arrays as data_arrays
-from imbalance_jax.data import batches as data_batches
 from imbalance_jax.data import regions as data_regions
-from imbalance_jax.data.dataset import SPLITS
-from imbalance_jax.data.sources import phantom
 from imbalance_jax.explain import alignment as explain_alignment
 from imbalance_jax.explain import maps as explain_maps
-from imbalance_jax.explain import roar as explain_roar
-from imbalance_jax.explain import shortcut as explain_shortcut
-from imbalance_jax.results import roar as results_roar
-from imbalance_jax.system import workdir as writer
 from imbalance_jax.training import build as training_build
+from imbalance_jax.training import placement
 from imbalance_jax.training import trained as training_trained
-
-
-def select(table, **fields):
-    for name, value in fields.items():
-        table = table[table[name] == value]
-    return table['value'].to_numpy()
-
-
-@pytest.fixture(scope='module')
-def table(study):
-    return writer.read_table(study, 'alignment')
-
-
-def test_every_measure_has_a_skill_above_every_null(table, tiny_config):
-    names = {'hit_share', 'ior', 'iou', *tiny_config.attribution.metrics}
-    nulls = ('_skill', '_above_chance', '_above_image_centre', '_above_shuffled_regions', '_above_untrained_network')
-    cell = {'arm': 'bce', 'seed': 'all', 'method': 'grad_cam', 'class': 'all pairs'}
-    for name in names:
-        for null in nulls:
-            estimate, low, high = (select(table, metric=f'{name}{null}{end}', **cell) for end in ('', '_low', '_high'))
-            assert low.item() <= estimate.item() <= high.item()
-        assert len(select(table, metric=name, method=explain_alignment.GRID, **{'class': 'all pairs'})) == 1
-
-
-def test_skill_is_the_mean_minus_that_of_what_stands_in(table):
-    cell = {'arm': 'multi_task', 'seed': 'all', 'class': 'all pairs'}
-    for null in (explain_alignment.SHUFFLED, explain_alignment.UNTRAINED):
-        metric = f'pixel_auroc_above_{null.replace(" ", "_")}'
-        own = select(table, method='saliency', metric='pixel_auroc_mean', **cell)
-        other = select(table, method=f'saliency, {null}', metric='pixel_auroc_mean', **cell)
-        np.testing.assert_allclose(select(table, method='saliency', metric=metric, **cell), own - other)
-
-
-def test_a_map_of_ones_scores_its_chance_level(table):
-    cell = {'method': 'chance', 'class': 'all pairs'}
-    area = select(table, metric='ior', **cell).item()
-    for name in ('hit_share', 'iou', 'relevance_rank', 'pointing_game_chexlocalize', 'miou_otsu'):
-        np.testing.assert_allclose(select(table, metric=name, **cell), area, rtol=1e-5)
-    np.testing.assert_allclose(select(table, metric='pixel_auroc', **cell), 0.5)
-
-
-def test_subsets_are_parts_of_the_pairs(study):
-    table = writer.read_table(study, 'alignment')
-    rows = table[(table.arm == 'bce') & (table.seed == '0') & (table.method == 'grad_cam') & (table.metric == 'iou')]
-    count = rows.set_index('class')['n']
-    assert sum(count.get(name, 0) for name in explain_alignment.SIZES) == count['all pairs']
-    assert count['labelled'] == count['all pairs']  # the phantom's labels are its regions
-    assert 0 < count['true positives'] <= count['labelled']
 
 
 def test_the_untrained_networks_are_those_that_training_began_with(study):
     trained = training_trained.load(study)
     place, variables = trained.with_untrained
-    assert place.count == len(trained.members) + 2
-    run = training_build.build(trained.config, trained.dataset, trained.members)
-    first = jax.tree.map(lambda a: a[0], run.numbers)
-    begun = run.one.init(first).variables['params']['head']['kernel']
+    assert place.num_members == len(trained.members) + 2
+    experiment = training_build.build(trained.config, trained.dataset, trained.members)
+    first = jax.tree.map(lambda a: a[0], experiment.member_arrays)
+    begun = experiment.functions.init(first).variables['params']['head']['kernel']
     np.testing.assert_allclose(np.asarray(variables['params']['head']['kernel'])[6], begun, rtol=1e-6)
 
 
-def test_less_memory_gives_the_same_figures(study):
+def maps_and_masks(members, count, side, seed=0):
+    random = np.random.default_rng(seed)
+    maps = random.normal(size=(members, count, side, side)).astype(np.float32)
+    masks = random.random((2, count, side, side)) < 0.2
+    return maps, masks
+
+
+def sizes_of(monkeypatch):
+    """The sizes, in the order in which they are tried, of every program that is compiled."""
+    sizes, fit = [], all_classes.fit
+
+    def spy(compiled, most, budget):
+        return fit(lambda size: sizes.append(size) or compiled(size), most, budget)
+
+    monkeypatch.setattr(all_classes, 'fit', spy)
+    return sizes
+
+
+def bytes_of(figures, place, maps, arrays, size):
+    """Bytes that the scorer holds with `size` maps at a time."""
+    part = slice(0, size)
+    program = place.map(figures).lower(maps[:, part], *(a[part] for a in arrays)).compile()
+    return program.memory_analysis().temp_size_in_bytes
+
+
+@pytest.mark.parametrize('strategy', ['map', 'vmap', 'shard:map'])
+def test_a_scorer_gives_the_same_figures_whatever_it_takes_at_a_time(strategy, monkeypatch):
+    count = 7
+    maps, (masks, others) = maps_and_masks(3, count, 32)
+    place = placement.place(3, strategy)
+    on_devices, arrays = place.members(maps), place.shared((masks, others))
+    figures = explain_alignment.against_both({'pixel_auroc': alignment.METRICS['pixel_auroc']})
+    sizes = sizes_of(monkeypatch)
+    whole = place.fetch(explain_maps.make_scorer(figures, place, memory_mib=512.0)(on_devices, *arrays))
+    assert sizes == [count]
+    assert whole['iou'].shape == (3, count, 2)
+    needed = bytes_of(figures, place, on_devices, arrays, count)
+    taken = set()
+    for share in (0.6, 0.35, 0.25):
+        sizes.clear()
+        scorer = explain_maps.make_scorer(figures, place, memory_mib=share * needed / 2**20)
+        some = place.fetch(scorer(on_devices, *arrays))
+        taken.add(sizes[-1])
+        for name, value in whole.items():
+            np.testing.assert_allclose(
+                some[name], value, rtol=1e-6, atol=1e-7, err_msg=f'{name}, {sizes[-1]} at a time'
+            )
+    assert min(taken) == 1
+    assert len(taken) > 1
+    with pytest.raises(ValueError, match=r'^One image needs [\d,]+ bytes, and the memory budget is 104\.$'):
+        explain_maps.make_scorer(figures, place, memory_mib=1e-4)(on_devices, *arrays)
+
+
+def test_a_scorer_at_128_pixels_with_all_metrics_of_the_config():
+    from imbalance_jax.configs import base
+
+    count = 6
+    metrics = {name: alignment.METRICS[name] for name in base.get_config().attribution.metrics}
+    figures = explain_alignment.against_both(metrics)
+    maps, (masks, others) = maps_and_masks(2, count, 128)
+    place = placement.place(2, 'map')
+    on_devices, arrays = place.members(maps), place.shared((masks, others))
+    whole = place.fetch(explain_maps.make_scorer(figures, place, memory_mib=512.0)(on_devices, *arrays))
+    needed = bytes_of(figures, place, on_devices, arrays, count)
+    some = explain_maps.make_scorer(figures, place, memory_mib=0.5 * needed / 2**20)(on_devices, *arrays)
+    for name, value in place.fetch(some).items():
+        np.testing.assert_allclose(value, whole[name], rtol=1e-5, atol=1e-6, err_msg=name)
+
+
+def test_maps_and_figures_are_the_same_within_any_budget(study, monkeypatch):
+    """A whole, several chunks, slabs of one pair, and a clear error below that."""
+    trained, results = training_trained.load(study), []
+    pairs = data_regions.finding_pairs(trained.dataset, 'test', 'box', 10)
+    trained.config.attribution.metrics = ('relevance_rank',)
+    figures = explain_alignment.against_both(explain_alignment.metrics_of(trained))
+    place, sizes = trained.with_untrained[0], sizes_of(monkeypatch)
+    for memory in (512.0, 0.06, 0.03):
+        trained.config.attribution.memory_mib = memory
+        scorer = explain_maps.make_scorer(figures, place, memory_mib=memory)
+        results.append(explain_alignment.measure(trained, 'grad_cam', pairs, scorer=scorer))
+    assert sizes[0] == 10
+    assert min(sizes) == 1
+    for other in results[1:]:
+        np.testing.assert_array_equal(other.measures, results[0].measures)
+        for one, two in zip(other[1:], results[0][1:], strict=True):
+            np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
+    trained.config.attribution.memory_mib = 1e-4
+    with pytest.raises(ValueError, match='memory budget is 104'):
+        explain_alignment.measure(trained, 'grad_cam', pairs, scorer=scorer)
+
+
+def test_kept_maps_are_those_of_their_rows(study):
     trained = training_trained.load(study)
     pairs = data_regions.finding_pairs(trained.dataset, 'test', 'box', 10)
-    found = []
-    for memory in (512.0, 0.2):
-        trained.config.attribution.memory_mib = memory
-        trained.config.attribution.metrics = ('relevance_rank',)
-        more = explain_alignment.metrics(trained.config.attribution, pairs.mask.shape[1:])
-        judge = explain_maps.make_judge(trained, explain_alignment.against_both(more))
-        found.append(explain_alignment.measure(trained, 'grad_cam', pairs, judge))
-    for name, value in found[0].items():
-        np.testing.assert_allclose(found[1][name], value, rtol=1e-4, atol=1e-5, err_msg=name)
-    trained.config.attribution.memory_mib = 1e-4
-    with pytest.raises(ValueError, match='memory budget'):
-        explain_alignment.measure(trained, 'grad_cam', pairs, judge)
-
-
-def test_patients_of_the_training_split_are_refused_and_counted(study):
-    dataset = training_trained.load(study).dataset
-    pairs = data_regions.finding_pairs(dataset, 'test', 'box')
-    assert data_regions.refuse_training(dataset, pairs)[1] == 0
-    dataset.split[dataset.rows('validation')[0]] = SPLITS.index('train')  # any row will do: its patient moves
-    split = dataset.split.copy()
-    dataset.patient[dataset.rows('train')[0]] = pairs.patient[0]
-    kept, refused = data_regions.refuse_training(dataset, pairs)
-    assert refused == (pairs.patient == pairs.patient[0]).sum() > 0
-    assert len(kept.image) == len(pairs.image) - refused
-    np.testing.assert_array_equal(dataset.split, split)
-    leaked = data_regions.finding_pairs(dataset, 'train', 'box')
-    assert len(data_regions.refuse_training(dataset, leaked)[0].image) == 0
-
-
-def test_permuted_labels_are_those_of_other_images():
-    random = np.random.default_rng(0)
-    labels = random.integers(0, 2, (50, 3)).astype(np.float32)
-    arrays = data_arrays.Arrays(random.integers(0, 255, (50, 4, 4, 1)).astype(np.uint8), labels, np.ones_like(labels))
-    both = data_arrays.with_permuted_labels(arrays)
-    np.testing.assert_array_equal(both.labels[:50], labels)
-    np.testing.assert_array_equal(both.labels.sum(0), 2 * labels.sum(0))
-    assert (both.labels[50:] != labels).any(1).mean() > 0.5
-    batch, rows = data_batches.make_batch(0.5, 0.25, data_batches.Augmentation()), np.array([3, 7])
-    own, other = (batch(jax.tree.map(np.asarray, both), rows, np.uint32(0), 0, p) for p in (0, 1))
-    np.testing.assert_array_equal(own['image'], other['image'])
-    np.testing.assert_array_equal(own['labels'], labels[rows])
-    np.testing.assert_array_equal(other['labels'], both.labels[rows + 50])
-
-
-def test_an_arm_says_whose_labels_it_has(tiny_config, tmp_path):
-    config = copy.deepcopy(tiny_config)
-    with config.unlocked():
-        config.arms = {'bce': {}, 'blind': {'loss': 'bce', 'labels': 'permuted'}}
-    rows = training_build.make_members(config)
-    assert [row['labels'] for row in rows] == ['own', 'own', 'permuted', 'permuted']
-    figures = {
-        'grad_cam': {'iou': np.arange(8.0).reshape(4, 2), f'{explain_alignment.UNTRAINED}: iou': np.ones((2, 2))}
-    }
-    own, matched = explain_alignment.split_nulls(figures, rows)
-    np.testing.assert_array_equal(
-        matched[explain_alignment.PERMUTED]['grad_cam']['iou'][:2], own['grad_cam']['iou'][2:]
-    )
-    assert np.isnan(matched[explain_alignment.PERMUTED]['grad_cam']['iou'][2:]).all()
-    assert matched[explain_alignment.UNTRAINED]['grad_cam']['iou'].shape == (4, 2)
-    config.arms.blind.labels = 'shuffled'
-    with pytest.raises(ValueError, match=r"labels of config.arms.blind: 'shuffled'"):
-        training_build.make_members(config)
-
-
-def test_the_clean_split_is_the_same_films_without_the_habit():
-    options = {'image_size': 16, 'num_patients': 40, 'imbalance_ratio': 1.0, 'shortcut_background': 0.0}
-    options |= {'shortcut_class': 'Mass', 'shortcut_probability': 1.0}
-    confounded, clean = phantom.make(**options), phantom.make(**explain_shortcut.clean_options(options))
-    tests = confounded.rows('test')
-    rows, masks = explain_shortcut.masks_of(confounded, 'Tube')
-    k = confounded.classes.index('Mass')
-    np.testing.assert_array_equal(rows, tests[confounded.labels[tests, k] == 1])
-    assert masks.any((1, 2)).all()
-    assert len(explain_shortcut.masks_of(clean, 'Tube')[0]) == 0
-    np.testing.assert_array_equal(clean.labels, confounded.labels)
-    others = np.setdiff1d(tests, rows)
-    np.testing.assert_array_equal(clean.images[others], confounded.images[others])
-    assert (clean.images[rows] != confounded.images[rows]).any((1, 2, 3)).all()
-
-
-def test_roar_trains_anew_without_the_hottest_pixels(study, tmp_path):
-    workdir = shutil.copytree(study, tmp_path / 'run')
-    trained = training_trained.load(workdir)
-    trained.config.attribution.memory_mib = 64.0
-    heat = explain_roar.importance(trained, 'grad_cam')
-    assert (heat.sum((1, 2)) <= len(trained.dataset.classes) + 1e-3).all()  # at most 1 a class
-    images = explain_roar.remove(trained.dataset, heat, 0.25)
-    changed = (images != trained.dataset.images)[..., 0]
-    assert changed.mean((1, 2)).max() <= 0.25
-    assert heat[changed].mean() > 2 * heat[~changed].mean()
-    auroc = explain_roar.retrain(trained, np.stack([trained.dataset.images, images]))
-    assert auroc.shape == (2, 2)
-    assert ((auroc > 0.2) & (auroc < 0.9)).all()
-    assert (auroc[0] != auroc[1]).any()
-    made = results_roar.rows(trained, [('none', 0.0), ('grad_cam', 0.25)], auroc)
-    writer.write_table(workdir, 'roar', made)
-    assert len(made) == 2 * (2 + 2)
-
-
-def test_faithfulness_stands_beside_noise(study, tiny_config):
-    table = writer.read_table(study, 'faithfulness')
-    assert set(table['method']) == {*tiny_config.attribution.methods, 'random'}
-    metrics = {'deletion', 'insertion', 'road', 'sensitivity_n'}
-    for method in set(table['method']):
-        assert metrics <= set(table[table['method'] == method]['metric'])
-    fully = table[(table['metric'] == 'randomised 1, to head') & (table['method'] == 'grad_cam')]
-    assert fully['value'].between(-1, 1).all()
+    arrays = (trained.dataset.images[pairs.image], pairs.finding, pairs.image)
+    maps = explain_maps.make_maps(trained, 'saliency')
+    trained.config.attribution.batch_size = 4  # the last of three slabs is filled up
+    _, whole = explain_maps.in_slabs(trained, maps, arrays, phase='test', keep=np.arange(10))
+    figures, some = explain_maps.in_slabs(trained, maps, arrays, phase='test', keep=[1, 8, 9])
+    assert figures == {}
+    np.testing.assert_array_equal(some, whole[:, [1, 8, 9]])
+    variables = jax.tree.map(lambda a: a[2], trained.variables)
+    alone = maps(variables, *(jnp.asarray(a[8:9]) for a in arrays))
+    np.testing.assert_allclose(whole[2, 8], alone[0], rtol=1e-4, atol=1e-6)
 
 
 def test_a_black_baseline_is_the_grey_value_0_as_the_network_sees_it(study):

@@ -1,4 +1,4 @@
-"""Units of a whole population: a network whose answers are known, streaming, kinship, and arms beyond seeds."""
+"""Units of a whole population: a network whose answers are known, streaming, similarity, and arms beyond seeds."""
 
 import dataclasses
 import tracemalloc
@@ -13,15 +13,12 @@ from imbalance_jax import concepts
 from imbalance_jax.concepts import quantiles
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.regions import concept_masks
-from imbalance_jax.explain import interventions
+from imbalance_jax.explain import interventions, matching, unit_passes
 from imbalance_jax.explain import probe as explain_probe
-from imbalance_jax.explain import similarity as explain_similarity
-from imbalance_jax.explain import unit_passes as explain_unit_passes
 from imbalance_jax.metrics import scores as metrics
 from imbalance_jax.metrics import statistics
 from imbalance_jax.metrics.on_device import ranking
-from imbalance_jax.training import build as training_build
-from imbalance_jax.training import placement
+from imbalance_jax.training import network, placement
 
 SIDE, CONCEPTS, UNITS = 16, 3, 8
 
@@ -116,13 +113,14 @@ def probe():
 
 
 @pytest.fixture(scope='module')
-def surveys(probe):
-    return explain_unit_passes.collect_thresholds(probe, 0.02, 0.9)
+def thresholds(probe):
+    return unit_passes.collect_thresholds(probe, 0.02, 0.9)
 
 
 @pytest.fixture(scope='module')
-def results(probe, surveys):
-    return [one['stage1'] for one in explain_unit_passes.dissect(probe, surveys, 0.02, 'image_permutation', 50)]
+def results(probe, thresholds):
+    overlaps = unit_passes.dissect(probe, thresholds, quantile=0.02, null='image_permutation', rounds=50)
+    return [one['stage1'] for one in overlaps]
 
 
 def features_of(probe, member):
@@ -142,8 +140,8 @@ def test_planted_units_are_lost_when_annotations_are_shuffled(probe):
     order = np.random.default_rng(1).permutation(len(probe.rows))
     image = order[probe.dataset.region_image].astype(np.int32)
     other = probe._replace(dataset=dataclasses.replace(probe.dataset, region_image=image))
-    found = explain_unit_passes.dissect(
-        other, explain_unit_passes.collect_thresholds(other, 0.02, 0.9), 0.02, 'image_permutation', 50
+    found = unit_passes.dissect(
+        other, unit_passes.collect_thresholds(other, 0.02, 0.9), quantile=0.02, null='image_permutation', rounds=50
     )
     assert sum(one['stage1']['detector'].sum() for one in found) <= 1
 
@@ -156,12 +154,12 @@ def test_streaming_is_dissect_bit_for_bit(probe, results):
             np.testing.assert_array_equal(results[member][name], value, err_msg=name)
 
 
-def test_parts_of_any_size_give_the_same(probe, surveys, results, monkeypatch):
+def test_parts_of_any_size_give_the_same(probe, thresholds, results, monkeypatch):
     monkeypatch.setattr(explain_probe, 'BYTES_AT_ONCE', 4 * 3 * 8 * 8 * UNITS * 7)
     small = probe._replace(programs={})
-    assert small.together(['stage1']) == 7
-    again = explain_unit_passes.dissect(
-        small, explain_unit_passes.collect_thresholds(small, 0.02, 0.9), 0.02, 'image_permutation', 50
+    assert small.images_at_once(['stage1']) == 7
+    again = unit_passes.dissect(
+        small, unit_passes.collect_thresholds(small, 0.02, 0.9), quantile=0.02, null='image_permutation', rounds=50
     )
     for one, other in zip(again, results, strict=True):
         jax.tree.map(np.testing.assert_array_equal, one['stage1'], other)
@@ -179,8 +177,8 @@ def test_a_probe_set_ten_times_larger_needs_the_same_memory():
         )
         own = population(GREY, many)
         tracemalloc.start()
-        found = explain_unit_passes.dissect(
-            own, explain_unit_passes.collect_thresholds(own, 0.01, 0.99), 0.01, 'circular_shift', 20
+        found = unit_passes.dissect(
+            own, unit_passes.collect_thresholds(own, 0.01, 0.99), quantile=0.01, null='circular_shift', rounds=20
         )
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
@@ -228,8 +226,8 @@ def test_streaming_thresholds(capacity):
         quantiles.UpperQuantile(4, 100, 0.03, capacity=capacity).threshold()
 
 
-def test_counts_are_the_study_s_by_batch_and_corrected_by_class(probe, surveys):
-    found = explain_unit_passes.count(probe, surveys, 0.9)
+def test_counts_are_the_study_s_by_batch_and_corrected_by_class(probe, thresholds):
+    found = unit_passes.count(probe, thresholds, 0.9)
     features = features_of(probe, 0)
     boxed = np.flatnonzero(probe.boxed().any(1))
     boxes = probe.boxes(boxed)
@@ -242,10 +240,10 @@ def test_counts_are_the_study_s_by_batch_and_corrected_by_class(probe, surveys):
     assert not corrected[~probe.boxed()[boxed]].any()
 
 
-def test_without_a_finding_s_box_there_is_nothing_to_count(probe, surveys):
+def test_without_a_finding_s_box_there_is_nothing_to_count(probe, thresholds):
     dataset = dataclasses.replace(probe.dataset, region_image=probe.dataset.region_image[:0])
     empty = dataclasses.replace(dataset, region_concept=dataset.region_concept[:0], region_box=dataset.region_box[:0])
-    found = explain_unit_passes.count(probe._replace(dataset=empty), surveys, 0.9)
+    found = unit_passes.count(probe._replace(dataset=empty), thresholds, 0.9)
     assert found[0]['concepts'].shape == (0,)
     assert found[0]['concepts_corrected'].shape == (0, CONCEPTS)
 
@@ -266,20 +264,18 @@ def test_counts_by_class():
     assert not concepts.count(features, 8, 0.9, masks[..., 2:], convention='corrected').any()
 
 
-def test_top_images(probe, surveys):
-    found = explain_unit_passes.top_maps(probe, surveys)
+def test_top_images(probe, thresholds):
+    found = unit_passes.top_maps(probe, thresholds)
     for member in (0, 1):
         features = features_of(probe, member)
-        np.testing.assert_array_equal(
-            found[member]['top'], concepts.top_images(features, explain_unit_passes.TOP_IMAGES)
-        )
+        np.testing.assert_array_equal(found[member]['top'], concepts.top_images(features, unit_passes.TOP_IMAGES))
         unit = 2
         expected = features[found[member]['top'][unit], :, :, unit]
         np.testing.assert_allclose(found[member]['top_maps'][unit], expected, atol=1e-3)
 
 
-def test_ablation_of_all_members_against_loops(probe, surveys):
-    given = np.stack([one['mean']['stage1'] for one in surveys])
+def test_ablation_of_all_members_against_loops(probe, thresholds):
+    given = np.stack([one.mean['stage1'] for one in thresholds])
     means = given.mean(1)
     assert interventions.ends_in_head(probe)
     found = interventions.ablate(probe, given, steps=3, share=0.5)
@@ -304,10 +300,10 @@ def test_ablation_of_all_members_against_loops(probe, surveys):
     np.testing.assert_allclose(found['without'][0, 1], auroc, atol=2e-3)
 
 
-def test_contributions_add_up_to_the_logit(probe, surveys):
-    means = np.stack([one['mean']['stage1'] for one in surveys]).mean(1)
+def test_contributions_add_up_to_the_logit(probe, thresholds):
+    means = np.stack([one.mean['stage1'] for one in thresholds]).mean(1)
     classes = np.array([0, 1, 2, 0, 1], np.int32)
-    found = interventions.explain_logits(probe, means, np.arange(5), classes, steps=1)
+    found = interventions.logit_contributions(probe, means, positions=np.arange(5), classes=classes, steps=1)
     np.testing.assert_allclose(found['added'].sum(-1), found['logit'] - found['start'], atol=1e-4)
     kernel = np.asarray(probe.variables['params']['head']['kernel'])
     pooled = features_of(probe, 1)[:5].mean((1, 2))
@@ -332,13 +328,13 @@ def test_slopes_are_gradients(probe):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_probes_find_what_is_there_and_controls_do_not(probe, surveys):
-    means = np.stack([one['mean']['stage1'] for one in surveys])
+def test_probes_find_what_is_there_and_controls_do_not(probe, thresholds):
+    means = np.stack([one.mean['stage1'] for one in thresholds])
     present = explain_probe.presence(probe)
     np.testing.assert_array_equal(present, probe.dataset.labels > 0)
     orders = concepts.directions.permutations(140, 10, jax.random.key(0))
     fold = concepts.directions.folds(probe.dataset.patient, 5, jax.random.key(0))
-    found = interventions.point(probe, means, present, orders, fold, 5, 10)
+    found = interventions.linear_probes(probe, means, present, orders=orders, fold=fold, folds=5)
     assert (found['auroc'][:2] > 0.9).all()
     assert (found['auroc'][2] < 0.8).all()  # images without a concept are all alike, noise and all
     assert abs(np.nanmean(found['control']) - 0.5) < 0.06
@@ -346,13 +342,13 @@ def test_probes_find_what_is_there_and_controls_do_not(probe, surveys):
 
 def test_units_together_do_not_do_worse_than_one(probe, results):
     half = concepts.directions.folds(probe.dataset.patient, 2, jax.random.key(0)) == 0
-    found = explain_unit_passes.segment(probe, results, half)
+    found = unit_passes.segment(probe, results, half)
     assert (found[0]['multi_unit_iou'] > 0.8 * found[0]['single_unit_iou']).all()
     assert (found[0]['single_unit_iou'] > found[2]['single_unit_iou']).all()
 
 
 def test_matches_of_members_are_those_of_match_units(probe):
-    found = explain_similarity.match(probe)
+    found = matching.match(probe)
     for a, b in ((0, 1), (1, 2), (0, 0)):
         pairs, r = concepts.match_units(features_of(probe, a), features_of(probe, b))
         expected = np.full(UNITS, -1)
@@ -364,13 +360,13 @@ def test_matches_of_members_are_those_of_match_units(probe):
 
 
 def test_members_in_groups_match_the_same(probe, monkeypatch):
-    whole = explain_similarity.match(probe)
-    monkeypatch.setattr(explain_similarity, 'MATCHED_AT_ONCE', UNITS)
-    jax.tree.map(np.testing.assert_array_equal, explain_similarity.match(probe), whole)
+    whole = matching.match(probe)
+    monkeypatch.setattr(matching, 'MATCHED_AT_ONCE', UNITS)
+    jax.tree.map(np.testing.assert_array_equal, matching.match(probe), whole)
 
 
 def test_cka_of_members_is_that_of_their_layers(probe):
-    found = explain_similarity.similar(probe)[0, :, 0]
+    found = matching.layer_similarity(probe)[0, :, 0]
     np.testing.assert_allclose(np.diag(found), 1)
     np.testing.assert_allclose(found, found.T)
     whole = [features_of(probe, member).reshape(140, -1) for member in range(3)]
@@ -388,7 +384,7 @@ def distances(of_arm, of_seed, noise, seed=0):
     random = np.random.default_rng(seed)
     arms, seeds = ([row[key] for row in MEMBERS] for key in ('arm', 'seed'))
     place = np.array([[of_arm * (a == 'y'), 10 * of_seed * s] for a, s in zip(arms, seeds, strict=True)], float)
-    return explain_similarity.euclidean(place + noise * random.normal(size=place.shape)), arms, seeds
+    return matching.euclidean(place + noise * random.normal(size=place.shape)), arms, seeds
 
 
 def test_arms_beyond_seeds():
@@ -415,8 +411,8 @@ def test_intervals_over_seeds():
     assert np.isnan(statistics.over_seeds(np.array([1.0])).low)
 
 
-def test_directions_of_all_members_are_asked_of_each_class_s_images(probe, surveys):
-    means = np.stack([one['mean']['stage1'] for one in surveys])
+def test_directions_of_all_members_are_asked_of_each_class_s_images(probe, thresholds):
+    means = np.stack([one.mean['stage1'] for one in thresholds])
     present = explain_probe.presence(probe)
     orders = concepts.directions.permutations(140, 30, jax.random.key(0))
     counted = probe.dataset.labels[:40] > 0
@@ -424,7 +420,7 @@ def test_directions_of_all_members_are_asked_of_each_class_s_images(probe, surve
     random = np.random.default_rng(0)
     slopes = random.normal(size=(3, 40, CONCEPTS, UNITS)).astype(np.float32)
     present = np.concatenate([present, np.ones((140, 1), bool)], axis=1)  # what is everywhere has no direction
-    found = interventions.ask_directions(probe, means, slopes, present, orders, counted)
+    found = interventions.tcav(probe, means, slopes, present=present, orders=orders, counted=counted)
     assert found['random'].shape == (3, CONCEPTS, CONCEPTS + 1, 30)
     assert np.isnan(found['sign'][:, 2]).all()
     assert np.isnan(found['sign'][..., CONCEPTS]).all()
@@ -438,7 +434,7 @@ def test_directions_of_all_members_are_asked_of_each_class_s_images(probe, surve
 
 @pytest.fixture(scope='module')
 def phantom(tiny_config):
-    return training_build.load_dataset(tiny_config)
+    return network.load_dataset(tiny_config)
 
 
 @pytest.mark.parametrize('null', ['circular_shift', 'image_permutation'])

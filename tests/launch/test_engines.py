@@ -188,7 +188,7 @@ def test_the_skypilot_example_is_a_task():
 
 
 @pytest.mark.parametrize(
-    ('variables', 'place'),
+    ('variables', 'role'),
     [
         ({}, ('alone', 0)),
         ({'SLURM_NTASKS': '4', 'SLURM_PROCID': '0'}, ('alone', 0)),  # a batch script, which is one process
@@ -203,13 +203,13 @@ def test_the_skypilot_example_is_a_task():
         (dict(zip(cluster.VARIABLES, ('host:1', '2', '1'), strict=True)), ('named', 1)),
     ],
 )
-def test_places_in_environments(variables, place, monkeypatch):
+def test_roles_in_environments(variables, role, monkeypatch):
     for name in cluster.VARIABLES:
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
-    assert tuple(cluster.place()) == place
-    assert cluster.leads() == (place[1] == 0)
+    assert tuple(cluster.role()) == role
+    assert cluster.leads() == (role[1] == 0)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_environments_that_are_wrong_are_said(variables, said, monkeypatch):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match=said):
-        cluster.place()
+        cluster.role()
 
 
 def test_the_parameters_of_submitit_are_numbers_and_words(launch, plan):

@@ -1,20 +1,21 @@
 """The strategy is chosen by measurement, once; what does not fit is said."""
 
 import copy
+import os
 
+import jax
 import pytest
 
 from imbalance_jax.system import cache
-from imbalance_jax.training import autotune as planning
+from imbalance_jax.training import autotune, network, placement
 from imbalance_jax.training import build as training_build
-from imbalance_jax.training import placement
 
 
 @pytest.fixture(scope='module')
 def ready(tiny_config):
     config = copy.deepcopy(tiny_config)
     config.seeds = (0,)
-    dataset = training_build.load_dataset(config)
+    dataset = network.load_dataset(config)
     return training_build.build(config, dataset, training_build.make_members(config)[:1])
 
 
@@ -26,34 +27,35 @@ def test_auto_takes_the_fastest_and_remembers_it(ready, tmp_path, monkeypatch):
     monkeypatch.setenv('IMBALANCE_JAX_CACHE', str(tmp_path))
     seconds = {'shard:map': 0.3, 'data:2:shard:map': 0.1}
     monkeypatch.setattr(placement, 'candidates', lambda *_: list(seconds))
-    monkeypatch.setattr(planning, 'measure', lambda crew, run: seconds[crew.place.strategy])
-    plan, crew = planning.make(ready, 'auto', 0.0, nothing)
-    assert plan.strategy == crew.place.strategy == 'data:2:shard:map'
+    monkeypatch.setattr(autotune, 'measure', lambda program, _: seconds[program.place.strategy])
+    plan, program = autotune.make_plan(ready, 'auto', 0.0, update=nothing)
+    assert plan.strategy == program.place.strategy == 'data:2:shard:map'
     assert plan.seconds == seconds
     assert plan.waves == [[0, 1]]
-    monkeypatch.setattr(planning, 'measure', lambda *_: pytest.fail('measured again'))
-    again, _ = planning.make(ready, 'auto', 0.0, nothing)
+    monkeypatch.setattr(autotune, 'measure', lambda *_: pytest.fail('measured again'))
+    again, _ = autotune.make_plan(ready, 'auto', 0.0, update=nothing)
     assert (again.strategy, again.seconds) == (plan.strategy, plan.seconds)
-    assert 'data:2:shard:map 100.0 ms' in planning.describe(again)
+    assert 'data:2:shard:map 100.0 ms' in autotune.describe(again)
     larger = ready._replace(described={**ready.described, 'batch': 1})
-    assert cache.recall(planning.ask(larger, 0.0)) is None
+    assert cache.recall(autotune.conditions(larger, 0.0)) is None
 
 
 def test_a_measurement_runs_real_steps(ready):
-    _, crew = planning.make(ready, 'shard:map', 0.0, nothing)
-    assert 0 < planning.measure(crew, ready) < 60
-    assert crew.bytes > sum(a.nbytes for a in crew.arrays)
-    assert 0 < planning.available() < 2**50
+    _, program = autotune.make_plan(ready, 'shard:map', 0.0, update=nothing)
+    assert 0 < autotune.measure(program, ready) < 60
+    assert program.bytes > sum(a.nbytes for a in program.train)
+    memory = os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')
+    assert 0 < autotune.available() <= autotune.SHARE * memory / len(jax.local_devices())
 
 
 def test_too_little_memory_for_one_member_is_an_error(ready):
     with pytest.raises(ValueError, match=r'batch_size.*memory_gib'):
-        planning.make(ready, 'shard:map', 1e-6, nothing)
+        autotune.make_plan(ready, 'shard:map', 1e-6, update=nothing)
 
 
 def test_a_strategy_that_was_asked_for_is_not_measured(ready, monkeypatch):
-    monkeypatch.setattr(planning, 'measure', lambda *_: pytest.fail('measured'))
-    plan, _ = planning.make(ready, 'map', 0.0, nothing)
+    monkeypatch.setattr(autotune, 'measure', lambda *_: pytest.fail('measured'))
+    plan, _ = autotune.make_plan(ready, 'map', 0.0, update=nothing)
     assert plan.strategy == 'map'
     assert plan.seconds == {}
 

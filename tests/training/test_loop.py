@@ -22,16 +22,16 @@ def lines(workdir) -> list[dict]:
 
 
 @pytest.fixture
-def crews(monkeypatch) -> list:
-    """The members of every crew that is enlisted."""
-    found, enlist = [], loop.enlist
+def compiled(monkeypatch) -> list:
+    """The members of every program that is compiled."""
+    members, compile_members = [], loop.compile_members
 
-    def watched(run, strategy, index):
-        found.append(list(index))
-        return enlist(run, strategy, index)
+    def watched(experiment, strategy, indices):
+        members.append(list(indices))
+        return compile_members(experiment, strategy, indices)
 
-    monkeypatch.setattr(loop, 'enlist', watched)
-    return found
+    monkeypatch.setattr(loop, 'compile_members', watched)
+    return members
 
 
 def test_waves_give_what_all_at_once_gives(study, config, tmp_path, monkeypatch):
@@ -39,7 +39,7 @@ def test_waves_give_what_all_at_once_gives(study, config, tmp_path, monkeypatch)
     needed = writer.read_json(study / 'plan.json')['bytes']
     config.population.memory_gib = 0.93 * needed / 2**30  # most of it is images
     caught = loop._catch_signals
-    monkeypatch.setattr(loop, 'predict', lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(loop, 'predict', lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         training_run.run(config, tmp_path)
     monkeypatch.undo()
@@ -66,12 +66,12 @@ def test_devices_that_share_batches_train_the_same_members(study, config, tmp_pa
     np.testing.assert_allclose(found['logits_test'], expected['logits_test'], atol=2e-3)
 
 
-def test_dead_members_leave_the_program(study, config, tmp_path, crews):
+def test_dead_members_leave_the_program(study, config, tmp_path, compiled):
     with config.unlocked():
         for arm in ('multi_task', 'weighted_sampling'):
             config.arms[arm].learning_rate = 1e38
     training_run.run(config, tmp_path)
-    assert crews == [[0, 1]]  # the crew of all came with the plan
+    assert compiled == [[0, 1]]  # the program of all came with the plan
     found, expected = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
     np.testing.assert_allclose(found['logits_test'][:2], expected['logits_test'][:2], rtol=1e-4, atol=1e-5)
     np.testing.assert_array_equal(found['alive'], [True] * 2 + [False] * 4)

@@ -24,7 +24,7 @@ BATCH = {
 def parts():
     model = models.make('cnn', 2, widths=(4,))
     functions = [losses.make(row['loss'], [3, 4], [5, 4]) for row in ROWS]
-    members = training_members.numbers(ROWS, own_order=True)
+    members = training_members.member_arrays(ROWS, own_order=True)
     init = train.make_init(train.make_network_init(model, (8, 8, 1)), functions)
     step = jax.jit(train.make_train_step(model, functions, train.schedule(0, 10, 0.01)))
     one, other = (jax.tree.map(lambda a, i=i: a[i], members) for i in (0, 1))

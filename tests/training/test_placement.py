@@ -42,7 +42,7 @@ def test_unknown_strategies_are_refused(strategy):
 def test_every_candidate_is_a_strategy_that_fits_here():
     for count in (1, 2, 3, 7, 24):
         for name in placement.candidates(count, 16):
-            assert placement.place(count, name).count == count
+            assert placement.place(count, name).num_members == count
     assert 'data:2:shard:map' in placement.candidates(1, 16)
     assert 'data:2:shard:map' not in placement.candidates(1, 15)
 

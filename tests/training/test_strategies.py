@@ -8,9 +8,9 @@ import pytest
 from imbalance_jax import losses, models
 from imbalance_jax.data import arrays as data_arrays
 from imbalance_jax.data import batches as data_batches
+from imbalance_jax.training import checks, placement
 from imbalance_jax.training import member as train
 from imbalance_jax.training import members as training_members
-from imbalance_jax.training import placement
 from imbalance_jax.training import strategies as training_strategies
 
 STRATEGIES = ['vmap', 'map', 'unroll', 'vmap:2', 'shard:vmap', 'shard:map', 'shard:unroll', 'data:2:shard:map']
@@ -34,7 +34,7 @@ def member_steps():
     batch = data_batches.make_batch(0.5, 0.25, data_batches.Augmentation(shift=0.1, rotation=5, brightness=0.1))
     steps = train.make_train_steps(step, batch)
     init = train.make_init(train.make_network_init(model, (8, 8, 1)), functions)
-    members = training_members.numbers(ROWS, own_order=True)
+    members = training_members.member_arrays(ROWS, own_order=True)
 
     def run(member, arrays):
         order = data_batches.draw_epoch(member.order_seed, jnp.zeros(48, jnp.uint32), 0, 3, 16)
@@ -83,7 +83,7 @@ def test_same_seed_same_start_and_order_whatever_the_arm(member_steps):
             assert (row['seed'] == other['seed']) == np.array_equal(kernel[i], kernel[j])
     assert [row['arm'] for row in ROWS] == ['bce', 'bce', 'focal', 'focal', 'multi_task', 'multi_task']
     np.testing.assert_array_equal(members.order_seed, [0, 3, 0, 3, 0, 3])
-    np.testing.assert_array_equal(training_members.numbers(ROWS, own_order=False).order_seed, 0)
+    np.testing.assert_array_equal(training_members.member_arrays(ROWS, own_order=False).order_seed, 0)
     np.testing.assert_allclose(members.learning_rate[4:], 3e-3)
 
 
@@ -98,4 +98,4 @@ def test_same_seed_same_start_and_order_whatever_the_arm(member_steps):
 )
 def test_wrong_populations_are_refused(arms, seeds, reference, said):
     with pytest.raises(ValueError, match=said):
-        training_members.make_members(arms, seeds, reference, learning_rate=1.0, weight_decay=0.0)
+        checks.check_population(arms, seeds, reference)

@@ -13,6 +13,7 @@ from imbalance_jax.data import arrays as data_arrays
 from imbalance_jax.data import thinning as data_thinning
 from imbalance_jax.system import workdir as writer
 from imbalance_jax.training import build as training_build
+from imbalance_jax.training import checks, network
 from imbalance_jax.training import member as train
 from imbalance_jax.training import members as training_members
 from imbalance_jax.training import run as training_run
@@ -32,9 +33,9 @@ def trained():
     """The states of the three members after every step."""
     model = models.make('cnn', 3, widths=(4, 8))
     functions = [losses.make(row['loss'], [20, 9, 3], [28, 39, 45]) for row in ROWS]
-    members = training_members.numbers(ROWS, True, EPOCHS, STEPS)
+    members = training_members.member_arrays(ROWS, own_order=True, epochs=EPOCHS, steps_per_epoch=STEPS)
     factor, restart = train.schedule(1, EPOCHS * STEPS, 0.1), train.make_restart(model, (8, 8, 1))
-    step = train.make_train_step(model, functions, factor, EPOCHS * STEPS, restart)
+    step = train.make_train_step(model, functions, factor, total_steps=EPOCHS * STEPS, restart=restart)
     step = jax.jit(jax.vmap(step, (0, 0, None, None)))
     state = jax.jit(jax.vmap(train.make_init(train.make_network_init(model, (8, 8, 1), linked=True), functions)))(
         members
@@ -64,8 +65,8 @@ def test_after_half_of_training_only_the_new_head_changes(trained):
     kernel = next(name for name in before if 'head' in name and 'kernel' in name)
     for other in (begin, before):
         assert np.abs(after[kernel] - other[kernel]).max() > 0.1
-    assert states[7].moments.count[RETRAINED] == 1
-    assert states[7].moments.count[PLAIN] == 7
+    assert states[7].opt_state.count[RETRAINED] == 1
+    assert states[7].opt_state.count[PLAIN] == 7
 
 
 def test_other_members_do_not_notice(trained):
@@ -98,10 +99,10 @@ def test_a_head_of_cosines(trained):
 def test_each_stage_draws_in_its_own_way():
     labels = np.repeat([[1, 0, 0], [0, 1, 0]], [3, 9], axis=0)
     found = [
-        training_build.distributions(training_members.draws(ROWS), labels, EPOCHS, epoch) for epoch in range(EPOCHS)
+        training_build.sampling_cdf(training_members.samplings(ROWS), labels, EPOCHS, epoch) for epoch in range(EPOCHS)
     ]
-    assert training_members.draws(ROWS) == [('natural', (), 1.0), ('class_aware', (), 0.5)]
-    np.testing.assert_array_equal(training_members.numbers(ROWS, True).sampler, [0, 0, 1])
+    assert training_members.samplings(ROWS) == [('natural', (), 1.0), ('class_aware', (), 0.5)]
+    np.testing.assert_array_equal(training_members.member_arrays(ROWS, own_order=True).sampler, [0, 0, 1])
     for epoch, weights in enumerate(found):
         assert not weights[0].any()
         assert weights[1].any() == (epoch >= 2)
@@ -117,7 +118,9 @@ def test_each_stage_draws_in_its_own_way():
 )
 def test_wrong_stages_are_refused(arm, said):
     with pytest.raises(ValueError, match=said):
-        training_members.make_members({'bce': {}, 'x': arm}, (0,), 'bce', learning_rate=1.0, weight_decay=0.0)
+        checks.check_members(
+            training_members.make_members({'bce': {}, 'x': arm}, (0,), 'bce', learning_rate=1.0, weight_decay=0.0)
+        )
 
 
 def test_a_study_of_every_kind_of_arm(tiny_config, tmp_path):
@@ -144,7 +147,7 @@ def test_a_study_of_every_kind_of_arm(tiny_config, tmp_path):
 
 
 def test_thinning_keeps_patients_whole_and_other_splits_as_they_are(tiny_config):
-    dataset = training_build.load_dataset(tiny_config)
+    dataset = network.load_dataset(tiny_config)
     k = dataset.classes.index('Mass')
     before = data_arrays.split_arrays(dataset, 'train')
     share = before.labels[:, k].mean()

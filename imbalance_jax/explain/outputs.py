@@ -1,0 +1,46 @@
+"""What stages leave in a working directory: arrays in `explain/`, made once, and tables of the test split."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imbalance_jax.results.rows import Population
+from imbalance_jax.results.schema import write_table
+from imbalance_jax.system import layout
+from imbalance_jax.system.workdir import cached_arrays, read_arrays, write_arrays
+from imbalance_jax.training.trained import SPLIT, Trained
+
+
+def cached(workdir: Path, name: str, make: Callable[[], Any]) -> dict[str, np.ndarray]:
+    """The arrays of `explain/<name>.npz`, or those that `make` gives, kept there until there are other predictions.
+
+    make: returns a dict of arrays, or a NamedTuple of arrays.
+    """
+
+    def arrays() -> dict[str, np.ndarray]:
+        result = make()
+        return dict(result) if isinstance(result, Mapping) else result._asdict()
+
+    return cached_arrays(layout.explained(workdir, name), workdir / layout.PREDICTIONS, arrays)
+
+
+def write(workdir: Path, name: str, **arrays: np.ndarray) -> None:
+    """Writes `explain/<name>.npz`."""
+    write_arrays(layout.explained(workdir, name), **arrays)
+
+
+def write_rows(workdir: Path, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Writes a table of `results/`, all of the test split."""
+    write_table(workdir, table, [{**row, 'split': SPLIT} for row in rows])
+
+
+def test_logits(workdir: Path) -> np.ndarray:
+    """The members' logits [P,N,K] of the test split."""
+    return read_arrays(workdir / layout.PREDICTIONS)[f'logits_{SPLIT}']
+
+
+def population(trained: Trained) -> Population:
+    """Who the rows of tables are of."""
+    return Population(trained.members, trained.alive, trained.config.reference)

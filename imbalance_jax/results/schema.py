@@ -1,0 +1,149 @@
+"""The tables of results/: which columns each has, what a column means, and how a table is written.
+
+One row holds one number. A column has one meaning, so that nothing has to be read out of the spelling of a name:
+
+    pandas.read_parquet('WORKDIR/results/performance.parquet').query("kind == 'arm' and metric == 'auroc'")
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+
+from imbalance_jax.system.workdir import write_frame
+
+TEXT, WHOLE, REAL = 'object', 'Int64', 'float64'
+
+
+class Column(NamedTuple):
+    """The pandas type of a column and what it says. Text that does not apply is '', a number that does not is empty."""
+
+    dtype: str
+    meaning: str
+
+
+KINDS = {
+    'member': 'one member: one arm with one seed',
+    'pair': 'a member beside another one, which `other_arm` and `other_seed` name',
+    'ensemble': 'the mean probability of several seeds of an arm',
+    'arm': 'the living seeds of an arm together',
+    'population': 'all living members together',
+    'null': 'what `against` names: the level of something that knows nothing, in place of a member or an arm',
+    'data': 'the data set',
+}
+
+STATISTICS = {
+    'value': 'the figure itself',
+    'mean': 'mean over seeds (of pairs of members: over the pairs)',
+    'sd': 'standard deviation over seeds, n - 1 in the denominator',
+    'low': 'lower end of the 95 % interval of the value or the mean beside it',
+    'high': 'upper end of that interval',
+    'p': 'p of the value or the mean beside it',
+    'p_adjusted': 'the same p, corrected for the number of tests',
+    'p_pooled': 'p from the nulls of all units together, finer than p',
+    'p_mean': 'mean over seeds of their p',
+    'p_sd': 'standard deviation over seeds of their p',
+    'share': 'share of the detectors of all pairs of members together',
+    'seeds_found': 'number of seeds in which p_adjusted is at most 0.05',
+}
+
+COLUMNS = {
+    'kind': Column(TEXT, 'who the number is of: ' + ', '.join(KINDS)),
+    'arm': Column(TEXT, "the arm, '' for what is of no arm"),
+    'loss': Column(TEXT, "the arm's loss"),
+    'sampler': Column(TEXT, "the arm's sampler"),
+    'seed': Column(WHOLE, "the member's seed, empty for what is of no single member"),
+    'member': Column(WHOLE, "the member's number in members.json"),
+    'class': Column(
+        TEXT, "a finding; 'macro': mean over findings; 'micro': all entries as one class; 'all ...': as said"
+    ),
+    'split': Column(TEXT, 'train, validation or test'),
+    'method': Column(TEXT, 'how it was measured: an attribution method, or a variant of the metric'),
+    'metric': Column(TEXT, 'what was measured'),
+    'statistic': Column(TEXT, 'which figure of it: ' + ', '.join(STATISTICS)),
+    'against': Column(
+        TEXT, "'': the metric itself; else what it is the difference to (an arm, a null) or the relation"
+    ),
+    'value': Column(REAL, 'the number'),
+    'n': Column(WHOLE, 'over how many images, pairs, units or seeds'),
+}
+
+CONCEPT = Column(TEXT, "an annotated concept, or 'all concepts'")
+LAYER = Column(TEXT, 'the layer of the network')
+UNIT = Column(WHOLE, 'number of the unit in its layer')
+OVER_IMAGES = Column(TEXT, 'what was taken over images first: mean, sd, min, max')
+OTHER_ARM = Column(TEXT, 'the arm of the other member of a pair')
+OTHER_SEED = Column(WHOLE, 'the seed of the other member of a pair')
+
+# table -> the columns that it has beside those of all tables
+TABLES: dict[str, dict[str, Column]] = {
+    'data': {'concept': CONCEPT},
+    'performance': {'subset': Column(TEXT, "'': all images; 'images with a finding'")},
+    'seeds': {'size': Column(WHOLE, 'number of seeds in the ensemble')},
+    'alignment': {'subset': Column(TEXT, "'': all pairs of an image and a finding; else a part of them")},
+    'faithfulness': {
+        'part': Column(TEXT, 'the network is randomised from the head down to this part'),
+        'depth': Column(WHOLE, 'how many parts that are'),
+    },
+    'shortcut': {
+        'version': Column(TEXT, 'of the test split: confounded or clean'),
+        'region': Column(TEXT, 'where the heat lies: tube or finding'),
+    },
+    'roar': {'share': Column(REAL, 'share of the pixels that were removed')},
+    'concepts': {'concept': CONCEPT, 'layer': LAYER, 'over_images': OVER_IMAGES},
+    'units': {'concept': CONCEPT, 'layer': LAYER, 'unit': UNIT},
+    'layers': {'concept': CONCEPT, 'layer': LAYER},
+    'directions': {'concept': CONCEPT, 'layer': LAYER},
+    'similarity': {
+        'concept': CONCEPT,
+        'layer': LAYER,
+        'other_layer': Column(TEXT, 'the layer that it is compared with'),
+        'other_arm': OTHER_ARM,
+        'other_seed': OTHER_SEED,
+    },
+    'arm_effect': {
+        'layer': LAYER,
+        'pairs': Column(TEXT, 'of members with different seeds: between arms or within arms'),
+    },
+    'audit': {
+        'mistake': Column(TEXT, 'the mistake of the published code'),
+        'version': Column(TEXT, 'published: with the mistake; corrected: without'),
+        'concept': CONCEPT,
+        'layer': LAYER,
+        'over_images': OVER_IMAGES,
+    },
+}
+
+# What tells two rows of a table apart is everything but these.
+DESCRIPTIVE = ('loss', 'sampler', 'member', 'value', 'n')
+
+
+def columns_of(name: str) -> dict[str, Column]:
+    """The columns of a table, in order; those that all tables have for a table of a user's own."""
+    return {**COLUMNS, **TABLES.get(name, {})}
+
+
+def keys_of(columns: Iterable[str]) -> list[str]:
+    """Those of the columns that together tell the rows of a table apart."""
+    return [name for name in columns if name not in DESCRIPTIVE]
+
+
+def frame(name: str, rows: Iterable[Mapping]) -> pd.DataFrame:
+    """The table of some rows: `columns_of(name)`, and further columns of a user's own table as they come.
+
+    Raises ValueError for a column that a table of ours does not have.
+    """
+    rows = list(rows)
+    columns = columns_of(name)
+    further = list(dict.fromkeys(key for row in rows for key in row if key not in columns))
+    if further and name in TABLES:
+        raise ValueError(f'results/{name} has no column {further[0]!r}; it has {", ".join(columns)}.')
+    table = pd.DataFrame(rows, columns=[*columns, *further])
+    texts = [column for column, (dtype, _) in columns.items() if dtype == TEXT]
+    return table.fillna(dict.fromkeys(texts, '')).astype({column: dtype for column, (dtype, _) in columns.items()})
+
+
+def write_table(workdir: Path, name: str, rows: Iterable[Mapping]) -> None:
+    """Writes results/<name>.parquet and .csv; fields that a row lacks stay empty."""
+    write_frame(workdir, name, frame(name, rows))

@@ -1,0 +1,56 @@
+"""Arrays of a split, batches of one size, and pictures in grey."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from imbalance_jax.data import arrays as data_arrays
+from imbalance_jax.data import batches as data_batches
+
+
+@pytest.mark.parametrize('axis', [0, 1])
+@pytest.mark.parametrize(('count', 'size'), [(10, 4), (8, 4), (3, 64), (5, 1)])
+def test_in_batches_is_the_function_of_the_whole(axis, count, size):
+    values, weights = np.arange(2.0 * count).reshape(count, 2), np.arange(count) % 3
+    shapes = set()
+
+    @jax.jit
+    def double(values, weights):
+        shapes.add(values.shape)
+        products = jnp.asarray(values) * weights[:, None]
+        return {
+            'one': 2 * products if axis == 0 else 2 * products[None],
+            'two': products.sum(1).reshape((1,) * axis + (-1,)),
+        }
+
+    result = data_arrays.in_batches(double, (values, weights), size, axis=axis)
+    expected = 2 * values * weights[:, None]
+    np.testing.assert_array_equal(result['one'] if axis == 0 else result['one'][0], expected)
+    np.testing.assert_array_equal(result['two'].ravel(), expected.sum(1) / 2)
+    assert shapes == {(min(size, count), 2)}  # one shape, one program
+
+
+def test_luminance_weighs_colours_as_the_eye_does():
+    grey = np.random.default_rng(0).integers(0, 256, (2, 3, 3, 1)).astype(np.uint8)
+    np.testing.assert_array_equal(data_arrays.luminance(grey), grey[..., 0])
+    np.testing.assert_array_equal(data_arrays.luminance(np.repeat(grey, 3, axis=-1)), grey[..., 0])
+    pure = 255 * np.eye(3, dtype=np.uint8)
+    np.testing.assert_array_equal(data_arrays.luminance(pure), np.round([255 * 0.299, 255 * 0.587, 255 * 0.114]))
+    assert data_arrays.luminance(pure).dtype == np.uint8
+    np.testing.assert_array_equal(data_arrays.luminance(np.array([[10, 20]], np.uint8)), [15])
+
+
+def test_permuted_labels_are_those_of_other_images():
+    random = np.random.default_rng(0)
+    labels = random.integers(0, 2, (50, 3)).astype(np.float32)
+    arrays = data_arrays.Arrays(random.integers(0, 255, (50, 4, 4, 1)).astype(np.uint8), labels, np.ones_like(labels))
+    both = data_arrays.with_permuted_labels(arrays)
+    np.testing.assert_array_equal(both.labels[:50], labels)
+    np.testing.assert_array_equal(both.labels.sum(0), 2 * labels.sum(0))
+    assert (both.labels[50:] != labels).any(1).mean() > 0.5
+    batch, rows = data_batches.make_batch(0.5, 0.25, data_batches.Augmentation()), np.array([3, 7])
+    own, other = (batch(jax.tree.map(np.asarray, both), rows, np.uint32(0), 0, p) for p in (0, 1))
+    np.testing.assert_array_equal(own['image'], other['image'])
+    np.testing.assert_array_equal(own['labels'], labels[rows])
+    np.testing.assert_array_equal(other['labels'], both.labels[rows + 50])

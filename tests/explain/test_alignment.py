@@ -1,0 +1,81 @@
+"""Stage `alignment`: the arithmetic of nulls, subsets of the pairs, and what stands in for a member."""
+
+import copy
+
+import numpy as np
+import pytest
+
+from imbalance_jax.explain import alignment
+from imbalance_jax.explain.alignment import MethodFigures
+from imbalance_jax.results.alignment import CEILING, CENTRE, CHANCE, CONSTANT, PERMUTED, SHUFFLED, UNTRAINED
+from imbalance_jax.system import workdir as writer
+from imbalance_jax.training import build as training_build
+
+
+def select(table, **fields):
+    for name, value in fields.items():
+        table = table[table[name] == value]
+    return table['value'].to_numpy()
+
+
+@pytest.fixture(scope='module')
+def table(study):
+    table = writer.read_table(study, 'alignment')
+    return table[table['subset'] == '']
+
+
+def test_every_measure_is_held_against_every_null(table, tiny_config):
+    cell = {'kind': 'arm', 'arm': 'bce', 'method': 'grad_cam', 'class': 'all pairs'}
+    for metric in {'hit_share', 'ior', 'iou', *tiny_config.attribution.metrics}:
+        for null in (CONSTANT, CHANCE, CENTRE, SHUFFLED, UNTRAINED):
+            of = {'metric': metric, 'against': null, **cell}
+            low, mean, high = (select(table, statistic=name, **of).item() for name in ('low', 'mean', 'high'))
+            assert low <= mean <= high
+        assert len(select(table, kind='null', metric=metric, against=CEILING, **{'class': 'all pairs'})) == 1
+
+
+def test_a_difference_to_a_null_is_the_mean_minus_that_of_what_stands_in(table):
+    cell = {'arm': 'multi_task', 'class': 'all pairs', 'method': 'saliency', 'metric': 'pixel_auroc'}
+    mean = select(table, kind='arm', statistic='mean', against='', **cell)
+    for null in (SHUFFLED, UNTRAINED):
+        difference = select(table, kind='arm', statistic='mean', against=null, **cell)
+        level = select(table, kind='null', statistic='mean', against=null, **cell)
+        np.testing.assert_allclose(difference, mean - level)
+
+
+def test_a_map_of_ones_scores_its_chance_level(table):
+    cell = {'kind': 'null', 'against': CHANCE, 'class': 'all pairs'}
+    area = select(table, metric='ior', **cell).item()
+    for metric in ('hit_share', 'iou', 'relevance_rank', 'pointing_game_chexlocalize', 'miou_otsu'):
+        np.testing.assert_allclose(select(table, metric=metric, **cell), area, rtol=1e-5)
+    np.testing.assert_allclose(select(table, metric='pixel_auroc', **cell), 0.5)
+
+
+def test_subsets_are_parts_of_the_pairs(study):
+    table = writer.read_table(study, 'alignment')
+    rows = table[(table.kind == 'member') & (table.arm == 'bce') & (table.seed == 0) & (table['class'] == 'all pairs')]
+    count = rows[(rows.method == 'grad_cam') & (rows.metric == 'iou')].set_index('subset')['n']
+    assert sum(count.get(name, 0) for name in alignment.SIZES) == count['']
+    assert count['labelled'] == count['']  # the phantom's labels are its regions
+    assert 0 < count['true positives'] <= count['labelled']
+
+
+def test_an_arm_says_whose_labels_it_has(tiny_config):
+    config = copy.deepcopy(tiny_config)
+    with config.unlocked():
+        config.arms = {'bce': {}, 'blind': {'loss': 'bce', 'labels': 'permuted'}}
+    members = training_build.make_members(config)
+    assert [row['labels'] for row in members] == ['own', 'own', 'permuted', 'permuted']
+    iou = np.arange(8.0).reshape(1, 4, 2)
+    of_method = MethodFigures(np.array(['iou']), iou, iou + 10, np.ones((1, 2, 2)), np.zeros((4, 1, 2, 2)))
+    nulls = {
+        null: by_method['grad_cam']['iou']
+        for null, by_method in alignment.stand_ins({'grad_cam': of_method}, members).items()
+    }
+    np.testing.assert_array_equal(nulls[PERMUTED][:2], iou[0, 2:])
+    assert np.isnan(nulls[PERMUTED][2:]).all()
+    np.testing.assert_array_equal(nulls[SHUFFLED], iou[0] + 10)
+    assert nulls[UNTRAINED].shape == (4, 2)
+    config.arms.blind.labels = 'shuffled'
+    with pytest.raises(ValueError, match=r"labels of config.arms.blind: 'shuffled'"):
+        training_build.make_members(config)

@@ -1,0 +1,16 @@
+"""Stage `faithfulness`: every method beside noise."""
+
+from imbalance_jax.explain.faithfulness import NULL
+from imbalance_jax.system import workdir as writer
+
+
+def test_faithfulness_stands_beside_noise(study, tiny_config):
+    table = writer.read_table(study, 'faithfulness')
+    assert set(table['method']) == {*tiny_config.attribution.methods, NULL}
+    for method in set(table['method']):
+        metrics = set(table[table['method'] == method]['metric'])
+        assert metrics >= {'deletion', 'insertion', 'road', 'sensitivity_n'}
+        assert ('rank_correlation' in metrics) == (method != NULL)
+    head = table[(table['metric'] == 'rank_correlation') & (table['depth'] == 1) & (table['method'] == 'grad_cam')]
+    assert set(head['part']) == {'head'}
+    assert head[head['kind'] == 'member']['value'].between(-1, 1).all()

@@ -1,0 +1,56 @@
+"""Stages: each question to a trained population is one file, with its check and its tables."""
+
+import copy
+import shutil
+
+import pytest
+
+from imbalance_jax.explain import outputs
+from imbalance_jax.explain.run import STAGES, run
+from imbalance_jax.results.rows import row
+from imbalance_jax.system import layout
+from imbalance_jax.system.workdir import read_json, read_table
+from imbalance_jax.training.network import load_dataset, network
+from imbalance_jax.training.trained import Stage
+
+
+def test_every_table_of_explain_is_a_stage_s(study):
+    tables = {table for name, stage in STAGES.items() if name != 'shortcut' for table in stage.tables}
+    written = {path.stem for path in (study / layout.RESULTS).glob('*.parquet')}
+    assert tables <= written
+    assert written - tables <= {'data', 'performance', 'seeds'}  # of training
+
+
+def test_a_question_of_one_s_own_is_one_stage(study, tmp_path):
+    def count_living(trained, workdir):
+        alive = int(trained.alive.sum())
+        outputs.write_rows(workdir, 'living', [row('data', 'living_members', alive, len(trained.members))])
+
+    workdir = shutil.copytree(study, tmp_path / 'run')
+    run(workdir, stages={'living': Stage(count_living, tables=('living',))}, verb='living')
+    table = read_table(workdir, 'living')
+    assert table[['metric', 'value', 'n', 'split']].values.tolist() == [['living_members', 6.0, 6, 'test']]
+    assert 'living' in read_json(workdir / layout.PROVENANCE)
+
+
+@pytest.mark.parametrize(
+    ('stage', 'field', 'value', 'said'),
+    [
+        ('alignment', 'attribution.methods', ('gradcam',), "Did you mean 'grad_cam'"),
+        ('alignment', 'attribution.metrics', ('pixel_auc',), "Did you mean 'pixel_auroc'"),
+        ('alignment', 'attribution.layer', 'stage9', 'Unknown layer'),
+        ('units', 'concepts.layers', ('stage9',), 'layer in config.concepts'),
+        ('units', 'concepts.tcav_layer', 'stage9', 'layer in config.concepts'),
+        ('units', 'concepts.null', 'permutation', "Did you mean 'image_permutation'"),
+        ('units', 'concepts.quantile', 1e-6, 'is less than one'),
+    ],
+)
+def test_a_stage_checks_its_own_options(tiny_config, stage, field, value, said):
+    config, dataset = copy.deepcopy(tiny_config), load_dataset(tiny_config)
+    check, untrained = STAGES[stage].check, network(config, dataset)
+    images = len(dataset.rows('test'))
+    check(config, untrained, (16, 16, 1), images)
+    block, name = field.split('.')
+    config[block][name] = value
+    with pytest.raises(ValueError, match=said):
+        check(config, untrained, (16, 16, 1), images)
