@@ -1,6 +1,7 @@
 """The whole study in miniature: what it leaves, that it can be killed anywhere, and that a dead member stays alone."""
 
 import copy
+import itertools
 import os
 import random
 import re
@@ -48,7 +49,7 @@ def test_predictions_are_the_tables(study, tiny_config):
     auroc = metrics.auroc(found['logits_test'], dataset.labels[rows], dataset.label_mask[rows])
     table = writer.read_table(study, 'performance')
     for row in members:
-        cell = {'arm': row['arm'], 'seed': str(row['seed']), 'split': 'test', 'method': 'member', 'metric': 'auroc'}
+        cell = {'kind': 'member', 'member': row['member'], 'split': 'test', 'subset': '', 'metric': 'auroc'}
         own = select(table, **cell).set_index('class')['value']
         np.testing.assert_allclose(own[list(dataset.classes)], auroc[row['member']])
         np.testing.assert_allclose(own['macro'], np.nanmean(auroc[row['member']]))
@@ -58,16 +59,17 @@ def test_predictions_are_the_tables(study, tiny_config):
 def test_every_number_has_its_null_and_its_interval(study):
     table = writer.read_table(study, 'alignment')
     measures = {'pointing_game', 'hit_share', 'iobb', 'ior', 'iou', 'empty'}
-    for method in ('chance', 'image centre', 'constant map', 'saliency', 'integrated_gradients', 'grad_cam'):
-        assert set(select(table, method=method)['metric']) >= measures
-    skill = select(table, arm='bce', method='grad_cam', metric='hit_share_skill', **{'class': 'all pairs'})
-    mean = select(table, arm='bce', method='grad_cam', metric='hit_share_mean', **{'class': 'all pairs'})
-    null = select(table, method='constant map', metric='hit_share', **{'class': 'all pairs'})
+    for null in ('chance', 'image centre', 'constant map'):
+        assert set(select(table, kind='null', against=null)['metric']) >= measures
+    for method in ('saliency', 'integrated_gradients', 'grad_cam'):
+        assert set(select(table, method=method, kind='arm')['metric']) >= measures
+    cell = {'metric': 'hit_share', 'class': 'all pairs', 'subset': ''}
+    of_arm = {'kind': 'arm', 'arm': 'bce', 'method': 'grad_cam', **cell}
+    skill = select(table, statistic='mean', against='constant map', **of_arm)
+    mean = select(table, statistic='mean', against='', **of_arm)
+    null = select(table, kind='null', against='constant map', **cell)
     np.testing.assert_allclose(skill['value'].item(), mean['value'].item() - null['value'].item(), rtol=1e-9)
-    ends = {
-        end: select(table, arm='bce', method='grad_cam', metric=f'hit_share_skill_{end}', **{'class': 'all pairs'})
-        for end in ('low', 'high')
-    }
+    ends = {end: select(table, statistic=end, against='constant map', **of_arm) for end in ('low', 'high')}
     assert ends['low']['value'].item() <= skill['value'].item() <= ends['high']['value'].item()
 
 
@@ -108,11 +110,16 @@ def test_changed_data_are_refused(study, tmp_path):
 
 def test_units_add_up(study):
     units, concepts = (writer.read_table(study, name) for name in ('units', 'concepts'))
-    one = {'arm': 'bce', 'seed': '0'}
+    one = {'kind': 'member', 'arm': 'bce', 'seed': 0}
     dead = select(units, metric='dead', **one)['value'].sum()
     assert dead == select(concepts, metric='dead_units', **one)['value'].item()
     detectors = select(units, metric='detector', **one).groupby('unit')['value'].max().sum()
-    assert detectors == select(concepts, metric='detector_units', **one, **{'class': 'all concepts'})['value'].item()
+    assert (
+        detectors
+        == select(concepts, metric='detector_units', method='beyond_null', concept='all concepts', **one)[
+            'value'
+        ].item()
+    )
 
 
 def test_the_reference_comes_first_and_arms_differ(study):
@@ -144,23 +151,24 @@ explain.run(sys.argv[2])
 """
 
 
+# What a killed run has left by then, from its first file to its last but one.
+MILESTONES = ('members.json', 'metrics.jsonl', 'predictions.npz', 'explain/alignment_saliency.npz', 'explain/probe.npz')
+
+
 def test_killed_anywhere_it_ends_the_same(study, tiny_config, tmp_path):
-    """kill -9 at random moments until a run gets to its end: every result is the undisturbed run's, bit for bit."""
+    """kill -9 at random moments in every part of a run: every result is the undisturbed run's, bit for bit."""
     config = copy.deepcopy(tiny_config)
     config.data.folder = str(tmp_path / 'data')
-    chance = random.Random(0)
+    moment = random.Random(0)
     command = [sys.executable, '-c', RUN, config.to_json_best_effort(), str(tmp_path / 'run')]
-    kills, limit = 0, 8.0
-    while True:
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        try:
-            assert process.wait(timeout=chance.uniform(3, limit)) == 0
-            break
-        except subprocess.TimeoutExpired:
+    for milestone in MILESTONES:
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+            while not (tmp_path / 'run' / milestone).exists():
+                assert process.poll() is None
+                time.sleep(0.01)
+            time.sleep(moment.uniform(0, 0.3))
             process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills, limit = kills + 1, limit * 1.6
-    assert kills > 0
+    assert subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0
     expected, found = contents(study), contents(tmp_path / 'run')
     del expected['config.json'], found['config.json']  # they differ in the data folder
     assert sorted(expected) == sorted(found)
@@ -189,10 +197,10 @@ def test_asked_to_stop_it_saves_within_an_epoch_and_resumes_to_the_same(study, t
 
 def test_a_clock_that_jumps_changes_nothing(study, tiny_config, tmp_path, monkeypatch):
     """A day forth and two back; nothing but the record of when it was depends on the time of day."""
-    draw, now, jumps, offset = random.Random(0), time.time, [-2e5, 1e5], [0.0]
+    now, jumps, offset, calls = time.time, [-2e5, 1e5], [0.0], itertools.count(1)
 
     def jumping() -> float:
-        if jumps and draw.random() < 0.02:
+        if jumps and next(calls) % 20 == 0:
             offset[0] += jumps.pop()
         return now() + offset[0]
 
@@ -215,7 +223,7 @@ def test_a_member_that_diverges_is_frozen_flagged_and_alone(study, tiny_config, 
     table = writer.read_table(tmp_path, 'performance')
     dead = select(table, arm='weighted_sampling', split='test')
     assert (select(dead, metric='alive')['value'] == 0).all()
-    assert select(dead, metric='auroc_mean', **{'class': 'macro'})['value'].isna().all()
+    assert select(dead, kind='arm', metric='auroc', statistic='mean', **{'class': 'macro'})['value'].isna().all()
     assert select(table, arm='bce', split='test', metric='alive')['value'].all()
 
 
@@ -253,7 +261,7 @@ def test_wrong_configs_fail_before_anything_is_compiled(tiny_config, tmp_path, c
         change(config)
     monkeypatch.setattr(loop, 'fit', lambda *_, **__: pytest.fail('training started'))
     with pytest.raises(ValueError, match=said):
-        training_run.run(config, tmp_path / 'run')
+        training_run.run(config, tmp_path / 'run', stages=explain_run.STAGES)
     assert not (tmp_path / 'run').exists()
 
 
@@ -277,23 +285,23 @@ def test_sigterm_is_exit_75(tiny_config, tmp_path):
 
 def test_units_of_all_members_in_tables(study):
     members = writer.read_json(study / 'members.json')
-    units, layers, kin = (writer.read_table(study, name) for name in ('units', 'layers', 'kinship'))
-    assert set(layers['method']) == {'stage1', 'stage2'}
+    units, layers, kin = (writer.read_table(study, name) for name in ('units', 'layers', 'similarity'))
+    assert set(layers['layer']) == {'stage1', 'stage2'}
     lost = writer.read_arrays(study / 'explain' / 'ablation.npz')
     dataset = training_trained.load(study).dataset
-    one = select(units, arm='multi_task', seed='1', metric='auroc_drop', unit=3).set_index('class')['value']
+    one = select(units, arm='multi_task', seed=1, metric='auroc_drop', unit=3).set_index('class')['value']
     number = next(row['member'] for row in members if (row['arm'], row['seed']) == ('multi_task', 1))
     expected = lost['intact'][number] - lost['without'][number, 3]
     np.testing.assert_allclose(one[list(dataset.classes)], expected, atol=1e-7)
-    pairs = select(kin, metric='cka', method='stage2')
+    pairs = select(kin, kind='pair', metric='cka', layer='stage2', other_layer='stage2')
     assert len(pairs) == len(members) * (len(members) - 1)
-    fates = kin[kin['metric'].isin(('kept', 'moved', 'lost')) & (kin['class'] == 'all concepts')]
+    fates = select(kin, kind='pair', concept='all concepts')
     total = fates.groupby(['arm', 'seed', 'other_arm', 'other_seed'])[['value', 'n']].agg(
         {'value': 'sum', 'n': 'first'}
     )
     assert (total['value'] == total['n']).all()
-    beyond = writer.read_table(study, 'beyond_seeds')
-    assert beyond[beyond['metric'] == 'p']['value'].dropna().between(0, 1).all()
+    effect = writer.read_table(study, 'arm_effect')
+    assert set(effect[effect['statistic'] == 'mean']['pairs']) == {'between arms', 'within arms'}
 
 
 def test_logits_are_their_units_contributions(study):
@@ -304,18 +312,20 @@ def test_logits_are_their_units_contributions(study):
 
 def test_the_report_answers_whether_arms_encode_other_things_than_seeds(study):
     page = report.render(studies.load(study))
-    beyond = writer.read_table(study, 'beyond_seeds')
-    kinds = set(beyond['class'])
-    assert all(kind in page for kind in kinds)
+    effect = writer.read_table(study, 'arm_effect')
+    assert all(f'{metric}, {layer}' in page for metric, layer in zip(effect['metric'], effect['layer'], strict=True))
     assert 'Do approaches differ in what units encode, beyond what seeds do?' in page
-    whole = select(beyond, arm='', metric='p_holm')['value'].dropna()
+    whole = select(effect, kind='population', statistic='p_adjusted')['value'].dropna()
     assert ('Not shown.' in page) == bool((whole > 0.05).all())
     mean = select(
         writer.read_table(study, 'concepts'),
         arm='bce',
-        seed='all',
-        metric='detector_units_mean',
-        **{'class': 'all concepts'},
+        kind='arm',
+        metric='detector_units',
+        statistic='mean',
+        against='',
+        method='beyond_null',
+        concept='all concepts',
     )
     assert re.search(rf'<td>{mean["value"].item():.1f}<small>\[', page)
 

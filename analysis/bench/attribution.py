@@ -50,13 +50,13 @@ def make_members():
 
     from imbalance_jax import models
 
-    model = models.make('cnn', CLASSES.value, widths=tuple(WIDTH.value * 2**stage for stage in range(3)))
+    model = models.make('cnn', CLASSES.value, widths=contestants.widths(WIDTH.value))
     images = np.random.default_rng(0).normal(size=(BATCH.value, SIZE.value, SIZE.value, 1)).astype(np.float32)
     keys = jax.random.split(jax.random.key(0), MEMBERS.value)
     return model, jax.vmap(lambda key: model.init(key, images[:1], mutable=['params', 'batch_stats']))(keys), images
 
 
-def make_ours(method: str, way: str):
+def make_suite(method: str, way: str):
     """Returns `run() -> maps [P,B,K,H,W]`: everything in one call, or a call an image and class, as captum is asked."""
     import jax
 
@@ -81,12 +81,12 @@ def make_ours(method: str, way: str):
     members = [jax.tree.map(lambda a, i=i: a[i], variables) for i in range(MEMBERS.value)]
 
     def run() -> np.ndarray:
-        found = [
+        heat = [
             [[one_map(one, images[b : b + 1], np.array([[k]]), np.array([b])) for k in range(CLASSES.value)]
              for b in range(BATCH.value)]
             for one in members
         ]  # fmt: skip
-        return np.asarray(found)[:, :, :, 0, 0]
+        return np.asarray(heat)[:, :, :, 0, 0]
 
     return run
 
@@ -108,7 +108,7 @@ def work(name: str) -> None:
     for line in sys.stdin:
         method = line.strip()
         if method not in runs:
-            runs[method] = (make_ours if way in (OURS, ONE_CLASS) else make_peer)(method, way)
+            runs[method] = (make_suite if way in (OURS, ONE_CLASS) else make_peer)(method, way)
             np.save(f'{folder}/{way}.{method}.npy', runs[method]())
         runs[method]()  # after the others had the processor, caches are cold
         begin = time.perf_counter()
@@ -178,11 +178,11 @@ def report(about: dict, times: dict, maps: dict) -> None:
     units, rows = BATCH.value * CLASSES.value * MEMBERS.value, []
     for method, by_way in times.items():
         seconds = {way: np.array(values) for way, values in by_way.items()}
-        for way, own in seconds.items():
-            ratios = {peer: float(np.median(seconds[peer] / own)) if peer in seconds else None for peer in PEERS}
+        for way, rounds in seconds.items():
+            ratios = {peer: float(np.median(seconds[peer] / rounds)) if peer in seconds else None for peer in PEERS}
             other = maps[method].get(PEERS[1], maps[method][OURS])
             away = float(np.abs(maps[method][way] - other).max() / max(np.abs(other).max(), 1e-30))
-            line = {'method': method, 'way': way, 'maps_per_second': round(units / np.median(own))}
+            line = {'method': method, 'way': way, 'maps_per_second': round(units / np.median(rounds))}
             line |= {f'ratio_to_{peer}': ratio and round(ratio, 2) for peer, ratio in ratios.items()}
             line['difference'] = float(f'{away:.1e}')
             rows.append(line)

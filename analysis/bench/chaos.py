@@ -33,13 +33,13 @@ def main() -> int:
     parser.add_argument('--kills', type=int, default=20)
     parser.add_argument('--pause', type=float, default=4.0, help='seconds between two disturbances, in the mean')
     parser.add_argument('--seed', type=int, default=0)
-    given = parser.parse_args()
-    folder = given.folder.absolute()
-    calm, rough = (make_plan(folder, name, given.populations) for name in ('calm', f'rough_{given.engine}'))
+    options = parser.parse_args()
+    folder = options.folder.absolute()
+    calm, rough = (make_plan(folder, name, options.populations) for name in ('calm', f'rough_{options.engine}'))
     if subprocess.run([*CLI, 'work', f'--plan={calm}'], stdout=subprocess.DEVNULL).returncode:
         raise SystemExit('The undisturbed sweep failed.')
     begin = time.monotonic()
-    disturbed = ENGINES[given.engine](rough, given.kills, given.pause, random.Random(given.seed))
+    disturbed = ENGINES[options.engine](rough, options.kills, options.pause, random.Random(options.seed))
     text, status = jobs.table(plans.read(rough))
     print(text)
     if status:
@@ -47,7 +47,9 @@ def main() -> int:
     same = [collect(plan).read_bytes() for plan in (calm, rough)]
     verdict = 'the same' if same[0] == same[1] else 'DIFFERENT'
     seconds = time.monotonic() - begin
-    print(f'{given.engine}: {given.populations} populations, {disturbed} disturbances in {seconds:.0f} s; {verdict}.')
+    print(
+        f'{options.engine}: {options.populations} populations, {disturbed} disturbances in {seconds:.0f} s; {verdict}.'
+    )
     return int(same[0] != same[1])
 
 
@@ -125,11 +127,11 @@ def descendants(pid: int) -> list[int]:
                 parents[int(entry.name)] = int((entry / 'stat').read_text().rpartition(')')[2].split()[1])
             except OSError:
                 continue
-    found, level = [], [pid]
+    below, level = [], [pid]
     while level:
         level = [child for child, parent in parents.items() if parent in level]
-        found += level
-    return found
+        below += level
+    return below
 
 
 def on_ray(plan: Path, kills: int, pause: float, draw: random.Random) -> int:

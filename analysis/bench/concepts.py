@@ -74,10 +74,8 @@ def make_probe():
 
     placement.use_all_cores()
     dataset, shape = make_data(), (SIZE.value, SIZE.value, 1)
-    options = (
-        {'widths': tuple(WIDTH.value * 2**s for s in range(3))} if MODEL.value == 'cnn' else {'width': WIDTH.value}
-    )
-    model = models.make(MODEL.value, CONCEPTS.value, **options)
+    width = {'widths': contestants.widths(WIDTH.value)} if MODEL.value == 'cnn' else {'width': WIDTH.value}
+    model = models.make(MODEL.value, CONCEPTS.value, **width)
     strategy = 'shard:map' if jax.default_backend() == 'cpu' else 'shard:vmap'
     place = placement.place(MEMBERS.value, strategy)
 

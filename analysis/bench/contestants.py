@@ -6,10 +6,11 @@ import subprocess
 import sys
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 
-def start(module: str, worker: str, *options: str, quiet: bool = False) -> subprocess.Popen:
-    """The benchmark `module` once more, with its own flags and as a worker, its input and output in our hands."""
+def start(module: str, worker: str, *options: str, quiet: bool = False) -> subprocess.Popen[str]:
+    """The benchmark `module` once more, with its own flags and as a worker, its input and output as pipes."""
     command = [
         sys.executable,
         *options,
@@ -18,27 +19,51 @@ def start(module: str, worker: str, *options: str, quiet: bool = False) -> subpr
         *sys.argv[1:],
         f'--worker={worker}',
     ]
-    pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE, 'stderr': subprocess.DEVNULL if quiet else None}
-    return subprocess.Popen(command, env={**os.environ, 'XLA_PYTHON_CLIENT_PREALLOCATE': 'false'}, text=True, **pipes)
+    return open_worker(command, quiet=quiet, env={**os.environ, 'XLA_PYTHON_CLIENT_PREALLOCATE': 'false'})
+
+
+def open_worker(command: list[str], *, quiet: bool, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    """A process whose input and output are pipes of text; `quiet` drops what it says of errors."""
+    errors = subprocess.DEVNULL if quiet else None
+    return subprocess.Popen(command, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors)
+
+
+def widths(width: int) -> tuple[int, ...]:
+    """Channels of the stages of the small CNN, in the suite and in the peers."""
+    return tuple(width * 2**stage for stage in range(3))
+
+
+def ask(process: subprocess.Popen[str]) -> Any:
+    """What a worker answers, as JSON, to a line that asks it for a round; ChildProcessError if it has ended."""
+    assert process.stdin is not None
+    process.stdin.write('go\n')
+    process.stdin.flush()
+    return read_line(process)
+
+
+def read_line(process: subprocess.Popen[str]) -> Any:
+    """The next line of a worker, as JSON; ChildProcessError if it has ended."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    if not line:
+        raise ChildProcessError(f'{process.args} ended early.')
+    return json.loads(line)
 
 
 class Contestant:
-    """A process that says what it is in a line of JSON, and then, asked, the seconds of a round."""
+    """A process that says what it is in a line of JSON, and then, for every line it is given, the seconds of a round."""
 
     def __init__(self, module: str, name: str, quiet: bool = False):
         self.process = start(module, name, quiet=quiet)
         self.facts = self.read()
 
-    def read(self):
-        line = self.process.stdout.readline()
-        if not line:
-            raise ChildProcessError(f'{self.process.args[-1]} ended early.')
-        return json.loads(line)
+    def read(self) -> Any:
+        """Its next line."""
+        return read_line(self.process)
 
     def time(self) -> float:
-        self.process.stdin.write('go\n')
-        self.process.stdin.flush()
-        return self.read()
+        """The seconds of a round."""
+        return ask(self.process)
 
     def peak_bytes(self) -> int | None:
         """The most memory that the process itself has held, on Linux."""
@@ -53,9 +78,9 @@ def about() -> dict:
     """Device, versions and date."""
     from imbalance_jax.system import provenance
 
-    found = provenance.environment()
-    facts = {'device': found['device'], 'cores': found['cores'], 'python': found['python']}
-    return {**facts, 'jax': found['versions']['jax'], 'date': str(date.today())}
+    here = provenance.environment()
+    facts = {name: here[name] for name in ('device', 'cores', 'python')}
+    return {**facts, 'jax': here['versions']['jax'], 'date': str(date.today())}
 
 
 def print_table(lines: list[dict]) -> None:

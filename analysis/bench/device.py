@@ -19,8 +19,7 @@ from functools import partial
 import numpy as np
 from absl import app, flags
 
-from imbalance_jax.analysis.bench import contestants
-from imbalance_jax.analysis.bench import population as bench_population
+from imbalance_jax.analysis.bench import contestants, population
 from imbalance_jax.analysis.bench.population import Setting
 
 BUDGET = flags.DEFINE_float('budget', 330, 'seconds after which no setting begins')
@@ -85,16 +84,16 @@ def products() -> list[dict]:
 def make_contestant(setting: Setting, name: str) -> tuple[Callable[[], float], dict]:
     """A way of this process: `run() -> seconds` and facts."""
     if name == LOOP:
-        run, _ = bench_population.make_loop(setting)
+        run, _ = population.make_loop(setting)
         begin = time.perf_counter()
         run()
         return run, {'compile_seconds': round(time.perf_counter() - begin, 1)}
     strategy = name.removeprefix(HALF)
     setting = setting._replace(dtype='bfloat16' if name.startswith(HALF) else 'float32')
     if strategy == PRODUCT:
-        run, facts = bench_population.make_ours(setting, 'vmap', conv_as_product)
+        run, facts = population.make_suite(setting, 'vmap', conv_as_product)
     else:
-        run, facts = bench_population.make_ours(setting, strategy)
+        run, facts = population.make_suite(setting, strategy)
     run()
     return run, facts
 
@@ -111,78 +110,88 @@ def try_contestant(setting: Setting, name: str):
 
 
 class Peer:
-    """PyTorch, in a process of its own."""
+    """PyTorch, in a process of its own: called, it answers with the seconds of a round."""
 
     def __init__(self, setting: Setting, way: str):
-        command = [
-            sys.executable,
-            '-W',
-            'ignore',
-            '-m',
-            'imbalance_jax.analysis.bench.torch_worker',
-            way,
-            json.dumps(setting._asdict()),
-        ]
-        pipes = {'stdin': subprocess.PIPE, 'stdout': subprocess.PIPE, 'stderr': subprocess.DEVNULL}
-        self.process = subprocess.Popen(command, text=True, **pipes)
+        module = 'imbalance_jax.analysis.bench.torch_worker'
+        command = [sys.executable, '-W', 'ignore', '-m', module, way, json.dumps(setting._asdict())]
+        self.process = contestants.open_worker(command, quiet=True)
 
     def __call__(self) -> float:
-        self.process.stdin.write('go\n')
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise ChildProcessError('PyTorch ended early.')
-        return json.loads(line)
+        return contestants.ask(self.process)
+
+
+def start_peers(setting: Setting) -> dict[str, Peer]:
+    """PyTorch in all its ways, each getting ready in its process."""
+    ways = [way for way in TORCH if not (way == 'torch vmap' and setting.model in NO_VMAP)]
+    return {way: Peer(setting, way) for way in ways}
+
+
+def try_peer(way: str, peer: Peer) -> dict:
+    """Two untimed rounds; {} or what it failed of."""
+    begin = time.perf_counter()
+    try:
+        peer()
+        peer()
+    except (ChildProcessError, OSError) as error:
+        return {'failed': str(error)}
+    print(f'  {way}: ready after {time.perf_counter() - begin:.0f} s more', file=sys.stderr, flush=True)
+    return {}
+
+
+def time_rounds(runs: dict[str, Callable[[], float]]) -> dict[str, list[float]]:
+    """Seconds of every contestant's rounds, interleaved: as many as there is time for, but at least three."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    begin = time.perf_counter()
+    for number in range(ROUNDS_.value):
+        for name, run in runs.items():
+            times[name].append(run())
+        if number >= 2 and time.perf_counter() - begin > 25:
+            break
+    return times
 
 
 def measure(setting: Setting, names: list[str]) -> list[dict]:
     """Rows of one setting."""
-    peers = {}
-    for way in TORCH:
-        if not (way == 'torch vmap' and setting.model in NO_VMAP):
-            peers[way] = Peer(setting, way)
+    peers = start_peers(setting)
     with ThreadPoolExecutor(8) as pool:
-        found = dict(zip([LOOP, *names], pool.map(partial(try_contestant, setting), [LOOP, *names]), strict=True))
-    runs = {name: run for name, (run, _) in found.items() if run}
-    facts = {name: fact for name, (_, fact) in found.items()}
+        tried = dict(zip([LOOP, *names], pool.map(partial(try_contestant, setting), [LOOP, *names]), strict=True))
+    runs = {name: run for name, (run, _) in tried.items() if run}
+    facts = {name: fact for name, (_, fact) in tried.items()}
     for way, peer in peers.items():
-        begin = time.perf_counter()
-        try:
-            peer()
-            peer()
-            print(f'  {way}: ready after {time.perf_counter() - begin:.0f} s more', file=sys.stderr, flush=True)
-            runs[way], facts[way] = peer, {}
-        except (ChildProcessError, OSError) as error:
-            facts[way] = {'failed': str(error)}
-    times = {name: [] for name in runs}
-    begin = time.perf_counter()
-    for round_ in range(ROUNDS_.value):
-        for name, run in runs.items():
-            times[name].append(run())
-        if round_ >= 2 and time.perf_counter() - begin > 25:
-            break
+        facts[way] = try_peer(way, peer)
+        if not facts[way]:
+            runs[way] = peer
+    times = time_rounds(runs)
     for peer in peers.values():
         peer.process.kill()
-    images = setting.members * setting.steps * setting.batch
     try:
-        flops = bench_population.forward_flops(setting)
+        flops = population.forward_flops(setting)
     except (TypeError, KeyError, RuntimeError):  # XLA does not say
         flops = float('nan')
-    rows = []
-    for name in sorted(facts, key=lambda name: np.median(times.get(name, [np.inf]))):
-        row = {'model': f'{setting.model} w{setting.width}', 'px': setting.size, 'P': setting.members, 'way': name}
-        if name in times:
-            speed = images / np.median(times[name])
-            ratio = np.median(np.array(times[LOOP]) / times[name]) if LOOP in times else np.nan
-            row |= {'images x members/s': round(speed), 'x loop': round(float(ratio), 2)}
-            row |= {'TFLOP/s': round(3 * flops * speed / 1e12, 2), 'compile s': facts[name].get('compile_seconds')}
-            temporary = facts[name].get('temporary_bytes')
-            row |= {'temporary MiB': temporary and round(temporary / 2**20), 'rounds': len(times[name]), 'failed': None}
-        else:
-            row |= dict.fromkeys(['images x members/s', 'x loop', 'TFLOP/s', 'compile s', 'temporary MiB', 'rounds'])
-            row |= {'failed': facts[name]['failed']}
-        rows.append(row)
-    return rows
+    order = sorted(facts, key=lambda name: np.median(times.get(name, [np.inf])))
+    return [table_row(setting, name, facts[name], times=times, flops=flops) for name in order]
+
+
+def table_row(setting: Setting, name: str, facts: dict, *, times: dict[str, list[float]], flops: float) -> dict:
+    """A line of the table. times: of all contestants; flops: of an image's forward pass."""
+    row = {'model': f'{setting.model} w{setting.width}', 'px': setting.size, 'P': setting.members, 'way': name}
+    if name not in times:
+        empty = ['images x members/s', 'x loop', 'TFLOP/s', 'compile s', 'temporary MiB', 'rounds']
+        return {**row, **dict.fromkeys(empty), 'failed': facts['failed']}
+    speed = setting.members * setting.steps * setting.batch / np.median(times[name])
+    ratio = np.median(np.array(times[LOOP]) / times[name]) if LOOP in times else np.nan
+    temporary = facts.get('temporary_bytes')
+    return {
+        **row,
+        'images x members/s': round(speed),
+        'x loop': round(float(ratio), 2),
+        'TFLOP/s': round(3 * flops * speed / 1e12, 2),
+        'compile s': facts.get('compile_seconds'),
+        'temporary MiB': temporary and round(temporary / 2**20),
+        'rounds': len(times[name]),
+        'failed': None,
+    }
 
 
 def main(_) -> None:

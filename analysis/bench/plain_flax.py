@@ -9,6 +9,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from imbalance_jax.analysis.bench.contestants import widths
+
 Norm = partial(nn.BatchNorm, momentum=0.9)
 Conv = partial(nn.Conv, use_bias=False)
 
@@ -66,7 +68,7 @@ class ResNet(nn.Module):
 def make(name: str, num_classes: int, width: int, size: int) -> nn.Module:
     """The counterpart of the suite's model of that name."""
     if name == 'cnn':
-        return CNN(num_classes, tuple(width * 2**stage for stage in range(3)))
+        return CNN(num_classes, widths(width))
     depths = (2, 2, 2, 2) if name == 'resnet18' else (3, 4, 6, 3)
     return ResNet(num_classes, width, depths, bottleneck=name == 'resnet50', imagenet=size > 64)
 

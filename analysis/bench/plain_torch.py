@@ -16,6 +16,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from imbalance_jax.analysis.bench.contestants import widths
+
 DEVICE = 'cuda' if torch.cuda.is_available() else 'cpu'
 GPU_PROCESSES = 4  # that share a GPU
 torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.benchmark = True
@@ -85,7 +87,7 @@ def make(name: str, num_classes: int, width: int, size: int, running: bool = Tru
         return nn.BatchNorm2d(channels, track_running_stats=running)
 
     if name == 'cnn':
-        return CNN(num_classes, tuple(width * 2**stage for stage in range(3)), norm).to(DEVICE)
+        return CNN(num_classes, widths(width), norm).to(DEVICE)
     depths = (2, 2, 2, 2) if name == 'resnet18' else (3, 4, 6, 3)
     return ResNet(num_classes, width, depths, name == 'resnet50', size > 64, norm).to(DEVICE)
 
@@ -137,8 +139,8 @@ def make_processes(
     setting, ends = (name, num_classes, width, images, labels, order), []
     for number in range(workers):
         here, there = multiprocessing.get_context('spawn').Pipe()
-        own = len(range(number, members, workers))
-        args = (there, number, own, half, setting)
+        count = len(range(number, members, workers))
+        args = (there, number, count, half, setting)
         multiprocessing.get_context('spawn').Process(target=_serve, args=args, daemon=True).start()
         ends.append(here)
 

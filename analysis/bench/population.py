@@ -68,13 +68,13 @@ def make_model(setting: Setting):
     from imbalance_jax import models
 
     if setting.model == 'cnn':
-        options = {'widths': tuple(setting.width * 2**stage for stage in range(3))}
+        options = {'widths': contestants.widths(setting.width)}
     else:
         options = {'width': setting.width, 'stem': 'imagenet' if setting.size > 64 else 'small'}
     return models.make(setting.model, CLASSES, dtype=setting.dtype, **options)
 
 
-def make_ours(setting: Setting, strategy: str, conv: Callable | None = None):
+def make_suite(setting: Setting, strategy: str, conv: Callable | None = None):
     """Returns `run() -> seconds` and facts about the compiled program; `conv`: another form of `models.layers.conv`."""
     import jax
 
@@ -143,7 +143,7 @@ def make_forward(setting: Setting, train: bool):
     placement.use_all_cores()
     images, _, order = make_data(setting)
     model, image = make_model(setting), np.zeros((1, setting.size, setting.size, 1), np.float32)
-    place = placement.place(setting.members, ours()[0])
+    place = placement.place(setting.members, strategies()[0])
 
     def init(seed):
         return model.init(jax.random.key(seed), image, mutable=['params', 'batch_stats'])
@@ -220,7 +220,7 @@ def work(setting: Setting, name: str) -> None:
     elif name.startswith('torch '):
         run, facts = make_torch(setting, name)
     else:
-        run, facts = make_ours(setting, name)
+        run, facts = make_suite(setting, name)
     begin = time.perf_counter()
     run()
     facts['first_call_seconds'] = round(time.perf_counter() - begin, 1)
@@ -235,21 +235,22 @@ def environment(setting: Setting) -> dict:
     return {**contestants.about(), 'forward_flops': forward_flops(setting)}
 
 
-def ours() -> list[str]:
+def strategies() -> list[str]:
     """The suite's own strategies."""
     return ALL if STRATEGIES.value == ['all'] else STRATEGIES.value
 
 
 def names() -> list[str]:
-    found = [*ours(), LOOP, *FORWARDS]
+    """All contestants but the matrix product."""
+    listed = [*strategies(), LOOP, *FORWARDS]
     if PEER.value:
         try:
             from imbalance_jax.analysis.bench.plain_torch import WAYS
         except ImportError:
             print('PyTorch is not installed: no peer.', file=sys.stderr)
         else:
-            found += WAYS
-    return found
+            listed += WAYS
+    return listed
 
 
 def main(_) -> None:
@@ -294,9 +295,9 @@ def report(setting: Setting, about: dict, runs: dict[str, Contestant], times: di
         }
         lines.append(line)
         print(json.dumps({**line, **described, **about, 'rounds': ROUNDS.value, 'matmul_gflops': round(peak)}))
-    told = ', '.join(f'{key} {value}' for key, value in {**described, **about}.items() if key != 'forward_flops')
+    facts = ', '.join(f'{key} {value}' for key, value in {**described, **about}.items() if key != 'forward_flops')
     work = f'{about["forward_flops"] / 1e6:.1f} MFLOP an image forward'
-    print(f'\n{told}, {ROUNDS.value} rounds; matrix product {peak:.0f} GFLOP/s; {work}\n')
+    print(f'\n{facts}, {ROUNDS.value} rounds; matrix product {peak:.0f} GFLOP/s; {work}\n')
     evaluation, forward = (forwards[name] for name in FORWARDS)
     print(json.dumps({name: round(speed) for name, speed in forwards.items()}))
     compared = f'{evaluation / forward:.2f} of the forward pass of training'

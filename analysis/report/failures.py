@@ -9,28 +9,28 @@ from imbalance_jax.explain import gallery as explain_gallery
 from imbalance_jax.system.workdir import write_text
 
 
-def known(found: Study) -> bool:
+def known(study: Study) -> bool:
     """Whether there is anything to show."""
-    arrays = found.arrays('failures')
-    return arrays is not None and 'maps' in arrays and bool(found.methods)
+    arrays = study.arrays('failures')
+    return arrays is not None and 'maps' in arrays and bool(study.methods)
 
 
-def write(found: Study) -> None:
+def write(study: Study) -> None:
     """WORKDIR/failures.html, if there is anything to show."""
-    if not known(found):
+    if not known(study):
         return
-    method = explain_gallery.shown_method(found.methods)
+    method = explain_gallery.shown_method(study.methods)
     page = pages.render(
-        'failures.html', name=found.info['name'], method=label(method), arms=rows(found), heat=HEAT_STOPS
+        'failures.html', name=study.info['name'], method=label(method), arms=rows(study), heat=HEAT_STOPS
     )
-    write_text(found.folder / 'failures.html', page)
+    write_text(study.folder / 'failures.html', page)
 
 
-def rows(found: Study) -> list[tuple[str, list[tuple[str, Panel]]]]:
+def rows(study: Study) -> list[tuple[str, list[tuple[str, Panel]]]]:
     """(arm, [(finding and score, picture)]): the image with the region, beside it the arm's seed-mean map."""
-    shown, made = found.arrays('failures'), []
-    for a, arm in enumerate(found.arms):
-        living = [row['member'] for row in found.rows(arm) if found.alive(row)]
+    shown, made = study.arrays('failures'), []
+    for a, arm in enumerate(study.arms):
+        living = [member['member'] for member in study.living(arm)]
         pictures = []
         for pair, score in zip(shown['pair'][a], shown['score'][a], strict=True):
             if pair < 0 or not living:
@@ -38,7 +38,7 @@ def rows(found: Study) -> list[tuple[str, list[tuple[str, Panel]]]]:
             image, mask = shown['images'][pair], shown['mask'][pair]
             heat = galleries.mean_heat(shown['maps'][living, pair].astype(np.float32))
             tiles = [galleries.tile(image), galleries.heated(image, heat)]
-            finding = found.classes[int(shown['finding'][pair])]
+            finding = study.classes[int(shown['finding'][pair])]
             alt = f'{finding}: a test image, and the mean map of {arm} on it.'
             outlined = [galleries.outlined(pixels, mask, galleries.OUTLINE) for pixels in tiles]
             pictures.append((f'{finding}, {number(score, 2)}', galleries.strip(outlined, alt, encoding='JPEG')))

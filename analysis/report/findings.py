@@ -3,11 +3,14 @@
 import math
 from typing import NamedTuple
 
-from imbalance_jax.analysis.report.panels import MEASURES, RANKING, intervals
+from imbalance_jax.analysis.report.alignment import MEASURES
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import excludes_zero, label, number, spread, with_interval
+from imbalance_jax.analysis.report.values import Outcome
+from imbalance_jax.results.alignment import CONSTANT
+from imbalance_jax.results.performance import RANKED
 
-SHOWN = 4  # examples a sentence
+SHOWN = 4  # examples per sentence
 
 
 class Finding(NamedTuple):
@@ -55,29 +58,34 @@ class Comparison(NamedTuple):
 
 def comparisons(study: Study) -> dict[str, list[Comparison]]:
     """Every defined macro interval of the study: 'performance' and 'alignment' differences, 'skill'."""
-
-    def gather(table, arms, methods, measures, suffix):
-        found = (
-            Comparison(arm, method or '', measure, *values)
-            for method in methods
-            for measure in measures
-            for arm, values in intervals(table, f'{measure}_{suffix}', arms, method=method or 'member').items()
-        )
-        return [one for one in found if one.defined]
-
+    aligned = [(method, study.aligned(method, measure)) for method in study.methods for measure in MEASURES]
     return {
-        'performance': gather(study.performance, study.others, [None], RANKING, 'difference'),
-        'alignment': gather(study.alignment, study.others, study.methods, MEASURES, 'difference'),
-        'skill': gather(study.alignment, study.arms, study.methods, MEASURES, 'skill'),
+        'performance': gather([('', study.ranked(metric)) for metric in RANKED], study.others, study.reference),
+        'alignment': gather(aligned, study.others, study.reference),
+        'skill': gather(aligned, study.arms, CONSTANT),
     }
+
+
+def gather(outcomes: list[tuple[str, Outcome]], arms: list[str], against: str) -> list[Comparison]:
+    """The defined differences of some arms, by (method, outcome)."""
+    made = [
+        Comparison(arm, method, outcome.metric, *outcome.interval(arm, against))
+        for method, outcome in outcomes
+        for arm in arms
+    ]
+    return [one for one in made if one.defined]
 
 
 def findings(study: Study) -> list[Finding]:
     """What the report says first."""
     made = comparisons(study)
-    found = frozen(study) + ranking(study, made['performance'])
-    found += hidden(study, made['performance'], made['alignment']) + skill(made['skill']) + dead(study)
-    return found
+    return [
+        *frozen(study),
+        *ranking(study, made['performance']),
+        *hidden(study, made['performance'], made['alignment']),
+        *skill(made['skill']),
+        *dead(study),
+    ]
 
 
 def looked_at(study: Study) -> str:
@@ -108,19 +116,19 @@ def ranking(study: Study, made: list[Comparison]) -> list[Finding]:
     if not study.others:
         return [Finding('There is one arm: nothing to compare it with.', [])]
     result = []
-    for metric in RANKING:
-        own = [one for one in made if one.measure == metric]
-        real = clearest(own)
-        if not own:
+    for metric in RANKED:
+        of_metric = [one for one in made if one.measure == metric]
+        real = clearest(of_metric)
+        if not of_metric:
             statement = f'No difference in macro {label(metric)} to {study.reference} is defined.'
         elif not real:
             statement = f"No arm's macro {label(metric)} can be told from that of {study.reference}: "
-            widest = max(own, key=lambda one: one.high - one.low)
-            statement += f'of {plural(len(own), "interval")} none excludes 0. The widest is {widest.bounds}.'
+            widest = max(of_metric, key=lambda one: one.high - one.low)
+            statement += f'of {plural(len(of_metric), "interval")} none excludes 0. The widest is {widest.bounds}.'
         else:
             higher = sum(one.estimate > 0 for one in real)
             statement = f'Macro {label(metric)} differs from that of {study.reference} in {len(real)} of '
-            statement += f'{plural(len(own), "arm")}: {higher} higher, {len(real) - higher} lower.'
+            statement += f'{plural(len(of_metric), "arm")}: {higher} higher, {len(real) - higher} lower.'
         result.append(Finding(statement, shortened([str(one) for one in real])))
     return result
 
@@ -144,8 +152,8 @@ def hidden(study: Study, performance: list[Comparison], alignment: list[Comparis
         statement += f'in {plural(len({one.arm for one in real}), "arm")}. The clearest of each:'
     details = []
     for arm in dict.fromkeys(one.arm for one in real):
-        own, first = [one for one in silent if one.arm == arm], next(one for one in real if one.arm == arm)
-        count = f'{sum(one.real for one in own)} of {len(own)}'
+        of_arm, first = [one for one in silent if one.arm == arm], next(one for one in real if one.arm == arm)
+        count = f'{sum(one.real for one in of_arm)} of {len(of_arm)}'
         details.append(f'{first} ({count} intervals; AUROC {auroc[arm].numbers})')
     return [Finding(statement, shortened(details))]
 
@@ -158,28 +166,31 @@ def skill(made: list[Comparison]) -> list[Finding]:
     for method in dict.fromkeys(one.method for one in made):
         parts = []
         for measure in MEASURES:
-            own = [one for one in made if (one.method, one.measure) == (method, measure)]
-            above, below = (sum(one.real and sign * one.estimate > 0 for one in own) for sign in (1, -1))
+            above, below = sides([one for one in made if (one.method, one.measure) == (method, measure)])
             parts.append(f'{label(measure)} {above} above, {below} below')
         details.append(f'{label(method)}, arms: {"; ".join(parts)}')
-    above, below = (sum(one.real and sign * one.estimate > 0 for one in made) for sign in (1, -1))
+    above, below = sides(made)
     statement = 'Against the best constant map, which looks at no image, '
     statement += f'{above} of {plural(len(made), "skill interval")} lie above 0 and {below} below'
     return [Finding(f'{statement}.' if above else f"{statement}: no arm's maps are shown to be better.", details)]
+
+
+def sides(made: list[Comparison]) -> tuple[int, int]:
+    """How many intervals lie above 0, and how many below."""
+    above, below = (sum(one.real and sign * one.estimate > 0 for one in made) for sign in (1, -1))
+    return above, below
 
 
 def dead(study: Study) -> list[Finding]:
     """Units that never respond."""
     if not study.layer:
         return []
-    options = {'name': 'all concepts', 'method': study.layer}
-    means = {arm: study.concepts('dead_units_mean', arm=arm, **options) for arm in study.arms}
-    units = study.shared_count('dead_units', 'all concepts')
+    outcome = study.counted('dead_units')
+    means, units = {arm: outcome(arm=arm) for arm in study.arms}, study.shared_count(outcome)
     silent = sorted((arm for arm in study.arms if means[arm] > 0), key=lambda arm: -means[arm])
     if not silent:
         return [Finding(f'No arm has a dead unit among the {units} of {study.layer}.', [])]
-    deviation = {arm: study.concepts('dead_units_sd', arm=arm, **options) for arm in silent}
-    details = [f'{arm}: {spread(means[arm], deviation[arm], 1)}' for arm in silent]
+    details = [f'{arm}: {spread(*outcome.spread(arm), 1)}' for arm in silent]
     statement = f'{len(silent)} of {plural(len(study.arms), "arm")} have dead units among the {units} of '
     statement += f'{study.layer}; mean over seeds:'
     return [Finding(statement, shortened(details))]

@@ -5,11 +5,12 @@ import math
 import numpy as np
 from matplotlib import rc_context, ticker
 
-from imbalance_jax.analysis.report.study import MACRO, MEMBER, Study, Values
+from imbalance_jax.analysis.report.cells import Cell, Table, plain
+from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import RC, Look, Panel, capital, figure, label, number, panel, short, spread
-from imbalance_jax.analysis.report.tables import Cell, Table
-from imbalance_jax.metrics import seeds as metrics_seeds
-from imbalance_jax.results import ensembles as results_ensembles
+from imbalance_jax.analysis.report.values import Outcome
+from imbalance_jax.metrics.seeds import deviation_interval, seeds_needed
+from imbalance_jax.results.performance import RANKED
 
 DIFFERENCES = (0.002, 0.005, 0.01, 0.02)
 ALIGNMENT = ('hit_share', 'iou')
@@ -20,7 +21,7 @@ def section(study: Study, look: dict[str, Look]) -> dict | None:
     if study.seeds is None or not study.seeds.value:
         return None
     arms = study.seeds.distinct('arm')
-    panels = [draw(study, look, arms, metric) for metric in results_ensembles.RANKING for draw in (spreads, gains)]
+    panels = [draw(study, look, arms, metric) for metric in RANKED for draw in (spreads, gains)]
     return {
         'panels': panels,
         'needed': needed(study, arms),
@@ -28,25 +29,25 @@ def section(study: Study, look: dict[str, Look]) -> dict | None:
     }
 
 
-def measures(study: Study) -> dict[str, tuple[Values, str, str]]:
-    """Name -> (table, metric, method) of what differs between seeds."""
-    shown = {label(metric): (study.performance, metric, MEMBER) for metric in results_ensembles.RANKING}
+def outcomes(study: Study) -> dict[str, Outcome]:
+    """Name -> what differs between seeds."""
+    shown = {label(metric): study.ranked(metric) for metric in RANKED}
     for method in study.methods:
-        shown |= {f'{label(method)}, {label(metric)}': (study.alignment, metric, method) for metric in ALIGNMENT}
+        shown |= {f'{label(method)}, {label(measure)}': study.aligned(method, measure) for measure in ALIGNMENT}
     return shown
 
 
 def needed(study: Study, arms: list[str]) -> Table:
-    """Mean, spread with its interval, and the seeds an arm that a difference needs."""
+    """Mean, spread with its interval, and the seeds per arm that a difference needs."""
     rows = []
     for arm in arms:
-        for name, (values, metric, method) in measures(study).items():
-            mean, deviation = (values(f'{metric}_{end}', arm=arm, method=method) for end in ('mean', 'sd'))
-            count = values.count(f'{metric}_sd', arm=arm, method=method)
-            low, high = metrics_seeds.deviation_interval(deviation, count)
+        for name, outcome in outcomes(study).items():
+            mean, deviation = outcome.spread(arm)
+            count = outcome.count(arm=arm, statistic='sd')
+            low, high = deviation_interval(deviation, count)
             interval = f'[{number(low, 4)}, {number(high, 4)}]'
-            cells = [Cell(number(mean)), Cell(number(deviation, 4), interval), Cell(str(count))]
-            cells += [seeds(metrics_seeds.seeds_needed(deviation, difference)) for difference in DIFFERENCES]
+            cells = [plain(mean), Cell(number(deviation, 4), interval), Cell(str(count))]
+            cells += [seeds(seeds_needed(deviation, difference)) for difference in DIFFERENCES]
             rows.append((name if len(arms) == 1 else f'{arm}: {name}', cells))
     head = ['mean', 'sd between seeds', 'seeds', *(f'{difference:g}' for difference in DIFFERENCES)]
     groups = (('', 3), ('seeds an arm to see a difference of', len(DIFFERENCES)))
@@ -62,7 +63,7 @@ def table(study: Study, arms: list[str]) -> Table:
     sizes = sizes_of(study, arms)
     rows = []
     for arm in arms:
-        for metric in results_ensembles.RANKING:
+        for metric in RANKED:
             name = label(metric) if len(arms) == 1 else f'{arm}: {label(metric)}'
             rows.append((name, [Cell(spread(*ensemble(study, arm, metric, size))) for size in sizes]))
     return Table('ensembles', 'macro', [str(size) for size in sizes], rows, (('seeds in the ensemble', len(sizes)),))
@@ -70,11 +71,15 @@ def table(study: Study, arms: list[str]) -> Table:
 
 def ensemble(study: Study, arm: str, metric: str, size: int) -> tuple[float, float]:
     """The macro value of ensembles of a size: mean and standard deviation over draws."""
-    return tuple(study.seeds(f'{metric}{end}', arm=arm, method=f'ensemble of {size}') for end in ('', '_sd'))
+    assert study.seeds is not None
+    where = {'kind': 'ensemble', 'arm': arm, 'size': str(size)}
+    return study.seeds(metric, **where, statistic='mean'), study.seeds(metric, **where, statistic='sd')
 
 
 def sizes_of(study: Study, arms: list[str]) -> list[int]:
-    return sorted({int(name.rpartition(' ')[2]) for arm in arms for name in study.seeds.distinct('method', arm=arm)})
+    """The sizes of the arms' ensembles."""
+    assert study.seeds is not None
+    return sorted({int(size) for arm in arms for size in study.seeds.distinct('size', arm=arm)})
 
 
 def gains(study: Study, look: dict[str, Look], arms: list[str], metric: str) -> Panel:
@@ -102,8 +107,7 @@ def spreads(study: Study, look: dict[str, Look], arms: list[str], metric: str) -
         fig = figure(2.6)
         axes = fig.subplots()
         for arm in arms:
-            living = [row for row in study.rows(arm) if study.alive(row)]
-            values = [study.performance(metric, MACRO, arm=arm, seed=str(row['seed'])) for row in living]
+            values = [study.ranked(metric).of_member(member) for member in study.living(arm)]
             axes.hist(values, bins='auto', color=look[arm].colour, alpha=0.75, label=short(arm))
         axes.set(title=f'{capital(label(metric))} of single seeds', xlabel=f'macro {label(metric)}', ylabel='seeds')
         axes.yaxis.set_major_locator(ticker.MaxNLocator(integer=True))

@@ -162,3 +162,18 @@ def excludes_zero(low: float, high: float) -> bool:
 
 def whole(value: float) -> str:
     return f'{value:,.0f}' if math.isfinite(value) else '–'
+
+
+def probability(p: float) -> str:
+    """p with three digits, a very small one as a bound."""
+    return '–' if not math.isfinite(p) else ('< 0.001' if p < 0.001 else number(p))
+
+
+def percent(share: float) -> str:
+    """A share as a whole percentage."""
+    return f'{100 * share:.0f} %' if math.isfinite(share) else '–'
+
+
+def interval(low: float, high: float, digits: int = 1) -> str:
+    """[low, high], '' where it is undefined."""
+    return f'[{number(low, digits)}, {number(high, digits)}]' if math.isfinite(low) and math.isfinite(high) else ''

@@ -1,46 +1,37 @@
-"""The long tables about units, and how their numbers are written."""
+"""The long tables about units."""
 
-import math
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
-from imbalance_jax.analysis.report.style import number
 from imbalance_jax.system import layout
-from imbalance_jax.system import workdir as writer
+from imbalance_jax.system.workdir import read_table
 
 
-class Encoded(NamedTuple):
-    """The tables that explaining left about units, None for one that is not there."""
+class UnitTables(NamedTuple):
+    """The tables that explaining left about units of all layers and members."""
 
-    units: pd.DataFrame | None
-    layers: pd.DataFrame | None
-    kinship: pd.DataFrame | None
-    beyond: pd.DataFrame | None
-    directions: pd.DataFrame | None
-
-
-def load(folder: Path) -> Encoded:
-    names = ('units', 'layers', 'kinship', 'beyond_seeds', 'directions')
-    paths = [layout.table(folder, name) for name in names]
-    return Encoded(*(writer.read_table(folder, path.stem) if path.exists() else None for path in paths))
+    layers: pd.DataFrame
+    similarity: pd.DataFrame
+    arm_effect: pd.DataFrame
+    directions: pd.DataFrame
 
 
-def of(table: pd.DataFrame, **fields) -> pd.DataFrame:
+def load(folder: Path) -> UnitTables | None:
+    """The tables, None unless all of them are there and hold something."""
+    tables = [read(folder, name) for name in UnitTables._fields]
+    whole = [table for table in tables if table is not None and len(table)]
+    return UnitTables(*whole) if len(whole) == len(tables) else None
+
+
+def read(folder: Path, name: str) -> pd.DataFrame | None:
+    """A table, None if it is not there."""
+    return read_table(folder, name) if layout.table(folder, name).exists() else None
+
+
+def rows_of(table: pd.DataFrame, **where: str | int) -> pd.DataFrame:
     """The rows in which columns have these values."""
-    for name, value in fields.items():
-        table = table[table[name].fillna('') == value]
+    for column, value in where.items():
+        table = table[table[column] == value]
     return table
-
-
-def probability(p: float) -> str:
-    return '–' if not math.isfinite(p) else ('< 0.001' if p < 0.001 else number(p))
-
-
-def percent(share: float) -> str:
-    return f'{100 * share:.0f} %' if math.isfinite(share) else '–'
-
-
-def interval(low: float, high: float, digits: int = 1) -> str:
-    return f'[{number(low, digits)}, {number(high, digits)}]' if math.isfinite(low) and math.isfinite(high) else ''

@@ -8,14 +8,19 @@ Writes FOLDER/dose_response.csv and FOLDER/dose_response.html. Intervals are Stu
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from imbalance_jax.analysis.report import figures, pages, study
-from imbalance_jax.analysis.report.study import MACRO, Study
+from imbalance_jax.analysis.report import figures, pages
+from imbalance_jax.analysis.report.study import EXPLAIN, Study, load
 from imbalance_jax.analysis.report.style import label, looks
+from imbalance_jax.analysis.report.values import Outcome
 from imbalance_jax.metrics.statistics import over_seeds
+from imbalance_jax.results.performance import RANKED
+from imbalance_jax.results.rows import MACRO
+from imbalance_jax.results.units import BEYOND_NULL
 from imbalance_jax.system.workdir import write_text
 
 DOSE = ('data', 'imbalance')
@@ -28,11 +33,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog='python -m imbalance_jax.analysis.sweeps.dose_response', description=__doc__.splitlines()[0]
     )
-    parser.add_argument('workdir', type=Path, nargs='+', metavar='WORKDIR', help='trained and explained, one a dose')
+    parser.add_argument('workdir', type=Path, nargs='+', metavar='WORKDIR', help='trained and explained, one per dose')
     parser.add_argument('--out', type=Path, required=True, metavar='FOLDER', help='where the table and the page go')
     arguments = parser.parse_args()
     try:
-        print(write([study.load(folder) for folder in arguments.workdir], arguments.out))
+        print(write([load(folder) for folder in arguments.workdir], arguments.out))
     except (ValueError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2)
@@ -41,7 +46,7 @@ def main() -> None:
 def write(studies: list[Study], folder: Path) -> Path:
     """Makes both files and returns the page's path."""
     names = thinned(studies)
-    rows = [row for found in studies for name in [*names, MACRO] for row in doses(found, name, names[0])]
+    rows = [row for study in studies for name in [*names, MACRO] for row in doses(study, name, names[0])]
     table = pd.DataFrame(rows, columns=COLUMNS).sort_values('prevalence', kind='stable')
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / 'dose_response.csv', table.to_csv(index=False))
@@ -52,63 +57,66 @@ def write(studies: list[Study], folder: Path) -> Path:
 
 def thinned(studies: list[Study]) -> list[str]:
     """The classes whose prevalence differs; ValueError if nothing does, or anything else does."""
-    for found in studies:
-        if found.alignment is None:
-            raise ValueError(f'{found.folder} is not explained yet. Run: {study.EXPLAIN.format(found.folder)}')
-        for name, value in found.config.items():
+    for study in studies:
+        if study.alignment is None:
+            raise ValueError(f'{study.folder} is not explained yet. Run: {EXPLAIN.format(study.folder)}')
+        for name, value in study.config.items():
             if name not in FREE and without_dose(name, value) != without_dose(name, studies[0].config[name]):
-                both = f'{found.folder} and {studies[0].folder}'
+                both = f'{study.folder} and {studies[0].folder}'
                 raise ValueError(f'{both} differ in config.{name}, not only in the dose.')
-    doses = [found.config[DOSE[0]][DOSE[1]] for found in studies]
+    doses = [study.config[DOSE[0]][DOSE[1]] for study in studies]
     names = sorted(set().union(*doses))
     if not names or len({tuple(sorted(dose.items())) for dose in doses}) < 2:
         raise ValueError('The studies do not differ in config.data.imbalance: there is no dose to plot against.')
     return names
 
 
-def without_dose(name: str, value):
+def without_dose(name: str, value: Any) -> Any:
+    """A field of the config without the dose."""
     return {key: one for key, one in value.items() if key != DOSE[1]} if name == DOSE[0] else value
 
 
-def measures(found: Study, name: str) -> list[tuple]:
-    """(table, class, method, metric): performance, alignment by method, detector units of the class or of all."""
-    ranking = [(found.performance, name, study.MEMBER, metric) for metric in ('auroc', 'average_precision')]
-    aligned = [(found.alignment, name, method, metric) for method in found.methods for metric in ('hit_share', 'iou')]
-    concept = 'all concepts' if name == MACRO else name
-    return ranking + aligned + [(found.concepts, concept, found.layer, 'detector_units')] * bool(found.layer)
+def outcomes(study: Study, name: str) -> list[tuple[str, Outcome]]:
+    """(method or layer, outcome): performance, alignment by method, detector units of the class or of all."""
+    shown = [('member', study.ranked(metric, name)) for metric in RANKED]
+    for method in study.methods:
+        shown += [(method, study.aligned(method, measure, name)) for measure in ('hit_share', 'iou')]
+    if study.layer:
+        of_class = study.encoded('detector_units', concept=name, method=BEYOND_NULL)
+        shown.append((study.layer, study.counted('detector_units') if name == MACRO else of_class))
+    return shown
 
 
-def doses(found: Study, name: str, dose: str) -> list[dict]:
-    """The rows of one study and class: every measure of every arm, mean and interval over its living seeds."""
-    of_data = {metric: found.data(metric, dose, split='train', method='data') for metric in ('prevalence', 'positives')}
-    images = found.data('images', '', split='train', method='data')
+def doses(study: Study, name: str, dose: str) -> list[dict]:
+    """The rows of one study and class: every outcome of every arm, mean and interval over its living seeds."""
+    of_data = {metric: study.data(metric, dose, split='train') for metric in ('prevalence', 'positives')}
+    of_data['images'] = study.data('images', '', split='train')
     rows = []
-    for table, of, method, metric in measures(found, name):
-        for arm in found.arms:
-            living = [row for row in found.rows(arm) if found.alive(row)]
-            values = [table(metric, of, arm=arm, seed=str(row['seed']), method=method) for row in living]
+    for method, outcome in outcomes(study, name):
+        for arm in study.arms:
+            values = [outcome.of_member(member) for member in study.living(arm)]
             mean, low, high, n = interval(np.array(values, float))
-            own = {'arm': arm, 'class': name, 'method': method, 'metric': metric}
-            rows.append({**of_data, 'images': images, **own, 'mean': mean, 'low': low, 'high': high, 'n': n})
+            what = {'arm': arm, 'class': name, 'method': method, 'metric': outcome.metric}
+            rows.append({**of_data, **what, 'mean': mean, 'low': low, 'high': high, 'n': n})
     return rows
 
 
 def interval(values: np.ndarray) -> tuple[float, float, float, int]:
     """Mean of the finite values, the ends of Student's 95 % interval (NaN for fewer than two), and their number."""
-    found = over_seeds(values)
-    return float(found.estimate), float(found.low), float(found.high), int(found.rounds)
+    over = over_seeds(values)
+    return float(over.estimate), float(over.low), float(over.high), int(over.rounds)
 
 
 def render(studies: list[Study], names: list[str], table: pd.DataFrame) -> str:
-    """The page: a chart a measure, first of the thinned classes, then of the macro mean."""
+    """The page: a chart per measure, first of the thinned classes, then of the macro mean."""
     look = looks(studies[0].arms)
     sections = []
     for name in [*names, MACRO]:
-        own = table[table['class'] == name]
+        of_class = table[table['class'] == name]
         panels = []
-        for method, metric in own[['method', 'metric']].drop_duplicates().itertuples(index=False):
-            part = own[(own['method'] == method) & (own['metric'] == metric)]
-            beside = '' if method == study.MEMBER else f'{label(method)}: '
+        for method, metric in of_class[['method', 'metric']].drop_duplicates().itertuples(index=False):
+            part = of_class[(of_class['method'] == method) & (of_class['metric'] == metric)]
+            beside = '' if method == 'member' else f'{label(method)}: '
             lines = {arm: of[['prevalence', 'mean', 'low', 'high']].to_numpy().T for arm, of in part.groupby('arm')}
             panels.append(figures.doses(beside + label(metric), f'prevalence of {names[0]} in training', look, lines))
         sections.append((name, panels))

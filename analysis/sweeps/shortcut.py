@@ -11,13 +11,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import rc_context
 
-from imbalance_jax.analysis.report import pages, study
-from imbalance_jax.analysis.report.study import Study, Values
-from imbalance_jax.analysis.report.style import RC, Panel, figure, label, looks, panel, spread
-from imbalance_jax.analysis.report.tables import Cell, Table
+from imbalance_jax.analysis.report import pages
+from imbalance_jax.analysis.report.cells import Cell, Table, over_seeds
+from imbalance_jax.analysis.report.study import Study, load
+from imbalance_jax.analysis.report.style import RC, Panel, figure, label, looks, panel
+from imbalance_jax.analysis.report.values import Outcome
+from imbalance_jax.results.alignment import CHANCE
+from imbalance_jax.results.shortcut import CLEAN, CONFOUNDED, FINDING, MASS, TUBE
+from imbalance_jax.system.workdir import write_text
 
-METRICS = {'auroc_confounded': 'AUROC, confounded', 'auroc_clean': 'AUROC, clean'}
-MASSES = {'mass_tube': 'share on the drain', 'mass_finding': 'share on the finding'}
+VERSIONS = {CONFOUNDED: 'AUROC, confounded', CLEAN: 'AUROC, clean'}
+REGIONS = {TUBE: 'share on the drain', FINDING: 'share on the finding'}
 
 
 def main() -> None:
@@ -26,7 +30,7 @@ def main() -> None:
         prog='python -m imbalance_jax.analysis.sweeps.shortcut', description='Writes FOLDER/shortcut.html.'
     )
     parser.add_argument('folder', type=Path)
-    parser.add_argument('workdir', type=Path, nargs='+', help='one a strength of the shortcut')
+    parser.add_argument('workdir', type=Path, nargs='+', help='one per strength of the shortcut')
     arguments = parser.parse_args()
     try:
         print(write(arguments.folder, arguments.workdir))
@@ -37,76 +41,92 @@ def main() -> None:
 
 def write(folder: Path, workdirs: list[Path]) -> Path:
     """Makes FOLDER/shortcut.html of working directories that differ in the shortcut's probability."""
-    found = {strength(one): one for one in (study.load(path) for path in workdirs)}
-    return _write(folder, dict(sorted(found.items())))
+    studies = {strength(study): study for study in map(load, workdirs)}
+    return _write(folder, dict(sorted(studies.items())))
 
 
-def _write(folder: Path, found: dict[float, Study]) -> Path:
-    first = next(iter(found.values()))
+def _write(folder: Path, studies: dict[float, Study]) -> Path:
+    first = next(iter(studies.values()))
     page = pages.render(
         'shortcut.html',
         finding=first.config['data']['phantom']['shortcut_class'],
         study=first,
-        panels=panels(found),
-        tables=[tables(rho, one) for rho, one in found.items()],
+        panels=panels(studies),
+        tables=[table(rho, study) for rho, study in studies.items()],
         look=looks(first.arms),
     )
     path = Path(folder) / 'shortcut.html'
-    study.writer.write_text(path, page)
+    write_text(path, page)
     return path
 
 
-def strength(one: Study) -> float:
+def strength(study: Study) -> float:
     """rho; ValueError for a working directory without the shortcut's table."""
-    if not known(one):
-        raise ValueError(f'{one.folder} has no shortcut study: its config.data.phantom.shortcut_class is empty.')
-    return one.config['data']['phantom']['shortcut_probability']
+    if not known(study):
+        raise ValueError(f'{study.folder} has no shortcut study: its config.data.phantom.shortcut_class is empty.')
+    return study.config['data']['phantom']['shortcut_probability']
 
 
-def known(one: Study) -> bool:
+def known(study: Study) -> bool:
     """Whether a working directory has a shortcut study."""
-    return bool(one.shortcut and one.shortcut.value)
+    return bool(study.shortcut and study.shortcut.value)
 
 
-def name_of(one: Study) -> str:
-    return one.config['data']['phantom']['shortcut_class']
+def auroc(study: Study, version: str, against: str = '') -> Outcome:
+    """The AUROC of the shortcut's class on a version of the test split, or its difference to another."""
+    return _outcome(study, 'auroc', version=version, against=against)
 
 
-def tables(rho: float, one: Study) -> Table:
+def mass(study: Study, method: str, region: str) -> Outcome:
+    """The share of a method's heat that lies on a region."""
+    return _outcome(study, MASS, method=method, region=region)
+
+
+def _outcome(study: Study, metric: str, **where: str) -> Outcome:
+    assert study.shortcut is not None
+    return Outcome(study.shortcut, metric, study.config['data']['phantom']['shortcut_class'], where)
+
+
+def chance(study: Study, region: str) -> float:
+    """The share of the image that a region covers."""
+    return mass(study, '', region)(kind='null', against=CHANCE)
+
+
+def table(rho: float, study: Study) -> Table:
     """Mean ± sd over seeds of every arm, chance last."""
-    columns = [('member', m) for m in (*METRICS, 'auroc_drop')]
-    columns += [(method, m) for method in one.methods for m in MASSES]
-    rows = [(arm, [_cell(one.shortcut, arm, name_of(one), *column) for column in columns]) for arm in one.arms]
-    chance = [one.shortcut(m, name_of(one), method='chance') for _, m in columns]
-    rows.append(('chance', [Cell(f'{v:.3f}' if np.isfinite(v) else '') for v in chance]))
-    words = {**METRICS, 'auroc_drop': 'difference', **MASSES}
-    head = [words[m] if method == 'member' else f'{label(method)}: {words[m]}' for method, m in columns]
-    return Table(f'shortcut-{rho:g}', f'rho = {rho:g}', head, rows)
+    columns = {words: auroc(study, version) for version, words in VERSIONS.items()}
+    columns['difference'] = auroc(study, CONFOUNDED, CLEAN)
+    shares = [(method, region) for method in study.methods for region in REGIONS]
+    columns |= {f'{label(method)}: {REGIONS[region]}': mass(study, method, region) for method, region in shares}
+    rows = [(arm, [over_seeds(outcome, arm) for outcome in columns.values()]) for arm in study.arms]
+    areas = [chance(study, region) for _, region in shares]
+    rows.append((CHANCE, [Cell('')] * 3 + [Cell(f'{area:.3f}' if np.isfinite(area) else '') for area in areas]))
+    return Table(f'shortcut-{rho:g}', f'rho = {rho:g}', list(columns), rows)
 
 
-def _cell(table: Values, arm: str, name: str, method: str, metric: str) -> Cell:
-    return Cell(spread(*(table(f'{metric}_{kind}', name, arm=arm, method=method) for kind in ('mean', 'sd'))))
+def panels(studies: dict[float, Study]) -> list[Panel]:
+    """Every figure against rho, a line per arm."""
+    shown = []
+    for version, words in VERSIONS.items():
+        outcomes = {rho: auroc(study, version) for rho, study in studies.items()}
+        shown.append(_lines(studies, outcomes, {}, words))
+    for method in next(iter(studies.values())).methods:
+        for region, words in REGIONS.items():
+            outcomes = {rho: mass(study, method, region) for rho, study in studies.items()}
+            areas = {rho: chance(study, region) for rho, study in studies.items()}
+            shown.append(_lines(studies, outcomes, areas, f'{label(method)}: {words}'))
+    return shown
 
 
-def panels(found: dict[float, Study]) -> list[Panel]:
-    """Every figure against rho, a line an arm."""
-    first = next(iter(found.values()))
-    shown = [('member', metric, words) for metric, words in METRICS.items()]
-    shown += [(method, m, f'{label(method)}: {words}') for method in first.methods for m, words in MASSES.items()]
-    return [_lines(found, *one) for one in shown]
-
-
-def _lines(found: dict[float, Study], method: str, metric: str, title: str) -> Panel:
-    first, chance = next(iter(found.values())), []
+def _lines(studies: dict[float, Study], outcomes: dict[float, Outcome], areas: dict[float, float], title: str) -> Panel:
     with rc_context(RC):
         fig = figure(2.4)
         axes = fig.subplots()
-        for arm, (colour, marker) in looks(first.arms).items():
-            means = [one.shortcut(f'{metric}_mean', name_of(one), arm=arm, method=method) for one in found.values()]
-            axes.plot(list(found), means, color=colour, marker=marker, markersize=4, label=arm)
-        chance = [one.shortcut(metric, name_of(one), method='chance') for one in found.values()]
-        if np.isfinite(chance).any():
-            axes.plot(list(found), chance, color='#555555', linestyle=':')
+        for arm, (colour, marker) in looks(next(iter(studies.values())).arms).items():
+            means = [outcome(arm=arm) for outcome in outcomes.values()]
+            axes.plot(list(outcomes), means, color=colour, marker=marker, markersize=4, label=arm)
+        if np.isfinite(list(areas.values())).any():
+            axes.plot(list(areas), list(areas.values()), color='#555555', linestyle=':')
         axes.set(title=title, xlabel='probability of the drain with the finding')
         made = panel(fig, f'{title} against the probability of the drain, a line an arm.')
     plt.close('all')

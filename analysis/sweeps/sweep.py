@@ -2,19 +2,21 @@
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib import rc_context
 
-from imbalance_jax.analysis.report import pages, study
-from imbalance_jax.analysis.report.study import Study
+from imbalance_jax.analysis.report import pages
+from imbalance_jax.analysis.report.cells import Cell, Table, over_seeds
+from imbalance_jax.analysis.report.study import Study, load
 from imbalance_jax.analysis.report.style import RC, Panel, capital, figure, label, looks, panel, short
-from imbalance_jax.analysis.report.tables import Cell, Table, over_seeds
+from imbalance_jax.analysis.report.values import Outcome
+from imbalance_jax.results.performance import RANKED
 from imbalance_jax.sweep.plan import Job
 from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import write_text
 
-RANKING = ('auroc', 'average_precision')
 ALIGNMENT = ('hit_share', 'iou')
 FRONT = 4  # fields that are shown before the numbers
 
@@ -22,40 +24,57 @@ FRONT = 4  # fields that are shown before the numbers
 def write(jobs: list[Job]) -> Path:
     """Makes PLAN/report.html of finished populations and returns its path. Equal files give an equal report."""
     path = jobs[0].folder / layout.REPORT
-    write_text(path, render(jobs, [study.load(job.workdir) for job in jobs]))
+    write_text(path, render(jobs, [load(job.workdir) for job in jobs]))
     return path
 
 
-def render(jobs: list[Job], found: list[Study]) -> str:
+def render(jobs: list[Job], studies: list[Study]) -> str:
     """The page. Everything that comes from data or config is escaped by the template."""
-    arms = list(dict.fromkeys(arm for one in found for arm in one.arms))
-    measures = measured(found)
+    arms = list(dict.fromkeys(arm for study in studies for arm in study.arms))
+    compared = comparisons(studies)
     return pages.render(
         'sweep.html',
-        jobs=[(job, told(job), len(one.members), dead(one)) for job, one in zip(jobs, found, strict=True)],
-        question=found[0].config['question'],
-        tables=[(name, table(jobs, found, arms, *how)) for name, how in measures.items()],
-        panels=[lines(jobs, found, arms, name, *how) for name, how in measures.items() if varied(jobs)],
+        jobs=[
+            (job, described(job), len(study.members), frozen(study)) for job, study in zip(jobs, studies, strict=True)
+        ],
+        question=studies[0].config['question'],
+        tables=[(one.title, table(jobs, studies, arms, one)) for one in compared],
+        panels=[lines(jobs, studies, arms, one) for one in compared if varied(jobs)],
         varied=varied(jobs),
-        devices=sorted({f'{s["devices"]} x {s["device"]}' for one in found for s in one.provenance.values()}),
+        devices=sorted({f'{s["devices"]} x {s["device"]}' for study in studies for s in study.provenance.values()}),
     )
 
 
-def measured(found: list[Study]) -> dict[str, tuple[str, str, str]]:
-    """Name -> (table, metric, method) of what is compared: ranking, alignment by method, detectors."""
-    shown = {label(metric): ('performance', metric, study.MEMBER) for metric in RANKING}
-    for method in dict.fromkeys(method for one in found for method in one.methods):
-        shown |= {f'{label(method)}, {label(metric)}': ('alignment', metric, method) for metric in ALIGNMENT}
+class Compared(NamedTuple):
+    """What populations are compared by: a metric of performance, or of the alignment of a method's maps."""
+
+    title: str
+    metric: str
+    method: str = ''
+
+    def outcome(self, study: Study) -> Outcome | None:
+        """Where it stands in a study's tables; None without such a table."""
+        if not self.method:
+            return study.ranked(self.metric)
+        return study.aligned(self.method, self.metric) if study.alignment else None
+
+
+def comparisons(studies: list[Study]) -> list[Compared]:
+    """Ranking, and alignment by method."""
+    shown = [Compared(label(metric), metric) for metric in RANKED]
+    for method in dict.fromkeys(method for study in studies for method in study.methods):
+        shown += [Compared(f'{label(method)}, {label(measure)}', measure, method) for measure in ALIGNMENT]
     return shown
 
 
-def told(job: Job) -> list[str]:
+def described(job: Job) -> list[str]:
     """What is special about a population, in a few words."""
     return [f'{name} = {json.dumps(value)}' for name, value in job.differs.items()] or [job.id]
 
 
-def dead(one: Study) -> int:
-    return sum(not one.alive(row) for row in one.members)
+def frozen(study: Study) -> int:
+    """The number of members whose loss became non-finite."""
+    return sum(not study.alive(member) for member in study.members)
 
 
 def varied(jobs: list[Job]) -> str:
@@ -65,37 +84,36 @@ def varied(jobs: list[Job]) -> str:
     return names.pop() if len(names) == 1 and numbers and len(jobs) > 1 else ''
 
 
-def table(jobs: list[Job], found: list[Study], arms: list[str], name: str, metric: str, method: str) -> Table:
-    """Macro mean and deviation over seeds: a row a population, a column an arm."""
+def table(jobs: list[Job], studies: list[Study], arms: list[str], compared: Compared) -> Table:
+    """Macro mean and deviation over seeds: a row per population, a column per arm."""
     rows = []
-    for job, one in zip(jobs, found, strict=True):
-        values = {'performance': one.performance, 'alignment': one.alignment}[name]
-        cells = [over_seeds(values, metric, arm, method=method) if values else Cell('–') for arm in arms]
-        rows.append((', '.join(told(job)[:FRONT]), cells))
-    return Table(f'{method}-{metric}', 'population', arms, rows)
+    for job, study in zip(jobs, studies, strict=True):
+        outcome = compared.outcome(study)
+        cells = [over_seeds(outcome, arm) if outcome else Cell('–') for arm in arms]
+        rows.append((', '.join(described(job)[:FRONT]), cells))
+    return Table(f'{compared.method or "member"}-{compared.metric}', 'population', arms, rows)
 
 
-def lines(jobs, found, arms, title: str, name: str, metric: str, method: str) -> Panel:
+def lines(jobs: list[Job], studies: list[Study], arms: list[str], compared: Compared) -> Panel:
     """Means over seeds with their standard deviation against the one number that differs."""
     field, look = varied(jobs), looks(arms)
     with rc_context(RC):
         fig = figure(2.6 + 0.16 * -(-len(arms) // 2))
         axes = fig.subplots()
-        places = sorted((job.differs[field], i) for i, job in enumerate(jobs))
+        doses = sorted((job.differs[field], i) for i, job in enumerate(jobs))
         for arm, one in look.items():
-            ends = [point(found[i], name, metric, method, arm) for _, i in places]
-            means, spreads = np.array(ends).T
+            means, spreads = np.array([point(compared.outcome(studies[i]), arm) for _, i in doses]).T
             kind = {'color': one.colour, 'marker': one.marker, 'markersize': 4, 'linewidth': 1.2, 'capsize': 2}
-            axes.errorbar([x for x, _ in places], means, np.nan_to_num(spreads), label=short(arm), **kind)
-        axes.set(title=capital(title), xlabel=field, ylabel=f'macro {label(metric)}')
+            axes.errorbar([dose for dose, _ in doses], means, np.nan_to_num(spreads), label=short(arm), **kind)
+        axes.set(title=capital(compared.title), xlabel=field, ylabel=f'macro {label(compared.metric)}')
         axes.grid(color='#E4E4E4')
-        if places[0][0] > 0 and places[-1][0] >= 10 * places[0][0]:
+        if doses[0][0] > 0 and doses[-1][0] >= 10 * doses[0][0]:
             axes.set_xscale('log')
         fig.legend(loc='outside lower center', ncols=2)
-    return panel(fig, f'{title} against {field}, a line an arm, a bar one standard deviation over seeds.')
+    alt = f'{compared.title} against {field}, a line an arm, a bar one standard deviation over seeds.'
+    return panel(fig, alt)
 
 
-def point(one: Study, name: str, metric: str, method: str, arm: str) -> tuple[float, float]:
-    values = {'performance': one.performance, 'alignment': one.alignment}[name]
-    ends = (f'{metric}_mean', f'{metric}_sd')
-    return tuple(values(end, arm=arm, method=method) for end in ends) if values else (np.nan, np.nan)
+def point(outcome: Outcome | None, arm: str) -> tuple[float, float]:
+    """Mean and standard deviation over an arm's seeds; NaN without the table."""
+    return outcome.spread(arm) if outcome else (np.nan, np.nan)

@@ -42,7 +42,7 @@ def count(
     image_size: side, or (H, W), in pixels: maps are up-sampled bilinearly with half-pixel centres
     quantile:   in (0, 1), of each unit over all pixels of all `N` up-sampled maps, masked or not; linear interpolation
     masks:      [N, H, W] bool, where to look (the union of an image's boxes in the study), or None for everywhere;
-                or [N, H, W, S], one layer a class: `corrected` looks into each class's own boxes, `study` gives every
+                or [N, H, W, S], one layer per class: `corrected` looks into each class's own boxes, `study` gives every
                 class of an image the count in the union of all, as published
     disjoint:   True counts regions, False counts units that are active anywhere inside the mask
     convention: 'study' or 'corrected'

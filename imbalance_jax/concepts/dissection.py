@@ -41,9 +41,9 @@ def dissect(
     The null breaks the link between unit and image content. `circular_shift` moves each image's concepts by a random
     offset on the torus, and so also finds units that merely prefer a place. `image_permutation` exchanges the concepts
     of images (in random blocks of up to 64) and keeps places: the stricter question on radiographs, whose anatomy is
-    always in the same spot. One draw an image and round serves all units and concepts.
+    always in the same spot. One draw per image and round serves all units and concepts.
 
-    features: [N, h, w, U]; masks: [N, H, W, S] bool, one layer a concept, which may overlap
+    features: [N, h, w, U]; masks: [N, H, W, S] bool, one layer per concept, which may overlap
     null:     'circular_shift', 'image_permutation', or None: p-values are NaN and a detector is a pair of IoU > 0.04
     rounds:   draws from the null; a pair that stands out alone is found from 1 / fdr rounds on
     key:      jax.random key of the null, or a whole number to make one of; None is 0

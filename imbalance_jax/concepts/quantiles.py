@@ -2,7 +2,7 @@
 
 import numpy as np
 
-CAPACITY = 2**14  # largest activations of a unit that are kept, unless told otherwise
+CAPACITY = 2**14  # largest activations of a unit that are kept, by default
 KEPT_BITS = 16  # of a float32, for the histogram: sign, exponent and 7 bits of the fraction
 RELATIVE_ERROR = 2.0**-7  # of a threshold from the histogram: the width of a bin over its lower end
 
@@ -12,7 +12,7 @@ class UpperQuantile:
 
     Where the floor(quantile x positions) + 1 largest activations of a unit fit into `capacity`, they are kept and T is
     exact. Otherwise activations above 0 are counted in bins that share the upper 16 bits of the float32: T is then the
-    upper end of the bin in which the exact T lies, at most `RELATIVE_ERROR` above it, for 128 KiB a unit however many
+    upper end of the bin in which the exact T lies, at most `RELATIVE_ERROR` above it, for 128 KiB per unit however many
     positions there are. In that case units are taken to be after a ReLU: a T below 0 is given as 0.
 
     A unit whose largest value is a plateau wider than that share would be above T nowhere. Its T lies just below the

@@ -38,7 +38,7 @@ def failures(
     shown = np.unique(chosen[chosen >= 0])
     if not len(shown):
         return {'pair': chosen, 'score': score}
-    pictures = pictures_of(trained, method, pairs, shown)
+    pictures = pictures_of(trained, method, pairs, shown=shown)
     return {**pictures, 'pair': np.where(chosen < 0, -1, np.searchsorted(shown, chosen)), 'score': score}
 
 
@@ -68,7 +68,7 @@ def surest_failures(
     return chosen, surest
 
 
-def pictures_of(trained: Trained, method: str, pairs: Pairs, shown: np.ndarray) -> dict[str, np.ndarray]:
+def pictures_of(trained: Trained, method: str, pairs: Pairs, *, shown: np.ndarray) -> dict[str, np.ndarray]:
     """Images [n,H,W], finding [n] and mask [n,H,W] of some pairs, and the members' maps of them [P,n,H,W]."""
     images, finding = trained.dataset.images[pairs.image[shown]], pairs.finding[shown]
     arrays, phase = (images, finding, pairs.image[shown]), f'explain: failures of {method}'

@@ -59,7 +59,7 @@ def correlations(probe: Probe, one: np.ndarray, other: np.ndarray) -> np.ndarray
     """Pearson's r [A,U,B,U] over images and positions, of the units of members `one` [A] and `other` [B]."""
     U = probe.layers[probe.main][-1]
     moments: list[similarity.Moments] = []
-    for _, activations in stream(probe, [probe.main], probe.cut([probe.main]), 'matching units'):
+    for _, activations in stream(probe, [probe.main], probe.cut([probe.main]), phase='matching units'):
         maps = np.moveaxis(activations[probe.main], 0, -2)
         sides = [maps[..., members, :].reshape(-1, len(members) * U) for members in (one, other)]
         part = similarity.Moments.of(*sides)

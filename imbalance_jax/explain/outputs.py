@@ -12,18 +12,28 @@ from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import cached_arrays, read_arrays, write_arrays
 from imbalance_jax.training.trained import SPLIT, Trained
 
+FORMAT = 2  # of the arrays in `explain/`: their names and axes
+
 
 def cached(workdir: Path, name: str, make: Callable[[], Any]) -> dict[str, np.ndarray]:
     """The arrays of `explain/<name>.npz`, or those that `make` gives, kept there until there are other predictions.
 
-    make: returns a dict of arrays, or a NamedTuple of arrays.
+    make: returns a dict of arrays, or a NamedTuple of arrays. Arrays of another FORMAT, as an earlier version left
+    them, are made again.
     """
+    path, source = layout.explained(workdir, name), workdir / layout.PREDICTIONS
 
-    def arrays() -> dict[str, np.ndarray]:
+    def in_format() -> dict[str, np.ndarray]:
         result = make()
-        return dict(result) if isinstance(result, Mapping) else result._asdict()
+        arrays = dict(result) if isinstance(result, Mapping) else result._asdict()
+        return {**arrays, 'format': np.array(FORMAT)}
 
-    return cached_arrays(layout.explained(workdir, name), workdir / layout.PREDICTIONS, arrays)
+    arrays = cached_arrays(path, source, in_format)
+    if arrays.pop('format', 0) != FORMAT:
+        path.unlink()
+        arrays = cached_arrays(path, source, in_format)
+        del arrays['format']
+    return arrays
 
 
 def write(workdir: Path, name: str, **arrays: np.ndarray) -> None:

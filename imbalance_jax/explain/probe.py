@@ -83,11 +83,11 @@ class Probe(NamedTuple):
 
 
 def stream(
-    probe: Probe, layers: Iterable[str], parts: list[np.ndarray], phase: str
+    probe: Probe, layers: Iterable[str], parts: list[np.ndarray], *, phase: str
 ) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
     """Yields (positions [n], {layer: [P,n,h,w,U]} of all members) of every part of the probe set.
 
-    The devices are one part ahead of who asks. Parts are filled up to one size, so that one program serves all.
+    The devices are one part ahead of the caller. Parts are filled up to one size, so that one program serves all.
     """
     layers, images = tuple(layers), probe.dataset.images
     mapped = probe.programs.setdefault(layers, probe.place.map(make_features(probe, layers)))

@@ -49,7 +49,7 @@ class Thresholds(NamedTuple):
 def collect_thresholds(probe: Probe, quantile: float, count_quantile: float) -> list[Thresholds]:
     """First pass: the thresholds of every member."""
     members = [Thresholds.begin(probe, quantile, count_quantile) for _ in range(probe.place.num_members)]
-    for positions, activations in stream(probe, probe.layers, probe.cut(probe.layers), 'thresholds'):
+    for positions, activations in stream(probe, probe.layers, probe.cut(probe.layers), phase='thresholds'):
         for number, member in enumerate(members):
             for layer, seen in member.seen.items():
                 seen.add(activations[layer][number])
@@ -69,7 +69,7 @@ def dissect(
     blocks, layouts = probe.blocks(), {}
     area = np.zeros(len(probe.dataset.concepts), np.int64)
     parts = [(number, part) for number, block in enumerate(blocks) for part in probe.cut(probe.layers, block)]
-    passes = stream(probe, probe.layers, [part for _, part in parts], 'overlap with concepts')
+    passes = stream(probe, probe.layers, [part for _, part in parts], phase='overlap with concepts')
     for (number, _), (positions, activations) in zip(parts, passes, strict=True):
         if number not in layouts:
             masks = probe.masks(blocks[number])
@@ -108,7 +108,7 @@ def count(probe: Probe, thresholds: Sequence[Thresholds], quantile: float) -> li
     published: list[list[np.ndarray]] = [[np.zeros(0, int)] for _ in thresholds]
     corrected: list[list[np.ndarray]] = [[np.zeros((0, len(probe.dataset.classes)), int)] for _ in thresholds]
     levels = [member.counted.threshold() for member in thresholds]
-    for part, activations in stream(probe, [probe.main], parts, 'number of concepts'):
+    for part, activations in stream(probe, [probe.main], parts, phase='number of concepts'):
         boxes = probe.boxes(part)
         size, union = boxes.shape[1:3], np.asarray(boxes.any(-1))
         for member, maps in enumerate(activations[probe.main]):
@@ -128,7 +128,7 @@ def top_maps(probe: Probe, thresholds: Sequence[Thresholds]) -> list[Arrays]:
     h, w, _ = probe.layers[probe.main]
     maps = [np.zeros((*images.shape, h, w), np.float16) for images in top]
     parts = probe.cut([probe.main], np.unique(np.stack(top)))
-    for positions, activations in stream(probe, [probe.main], parts, 'top images'):
+    for positions, activations in stream(probe, [probe.main], parts, phase='top images'):
         for images, kept, features in zip(top, maps, activations[probe.main], strict=True):
             unit, rank = np.nonzero(np.isin(images, positions))
             position = np.searchsorted(positions, images[unit, rank])
@@ -145,14 +145,14 @@ def segment(probe: Probe, overlaps: Sequence[Arrays], half: np.ndarray) -> list[
     levels = [np.where(one['sparse'], np.inf, one['threshold']) for one in overlaps]
     fitted, others = (probe.cut([probe.main], np.flatnonzero(half == which)) for which in (True, False))
     weights = fit_weights(probe, levels, fitted)
-    on_fitted, on_others = (count_segments(probe, levels, weights, parts) for parts in (fitted, others))
+    on_fitted, on_others = (count_segments(probe, levels, weights, parts=parts) for parts in (fitted, others))
     return [_segmented(*one) for one in zip(on_fitted, on_others, strict=True)]
 
 
 def fit_weights(probe: Probe, levels: Sequence[np.ndarray], parts: list[np.ndarray]) -> list[np.ndarray]:
     """Each member's weights [U,S] of its units, by `multi_unit.discriminant`, on some images."""
     sums: list[Any] = [None] * len(levels)
-    for positions, activations in stream(probe, [probe.main], parts, 'multi-unit concepts'):
+    for positions, activations in stream(probe, [probe.main], parts, phase='multi-unit concepts'):
         masks = probe.masks(positions)
         for member, maps in enumerate(activations[probe.main]):
             sums[member] = add(sums[member], multi_unit.gather(maps > levels[member], masks))
@@ -160,11 +160,11 @@ def fit_weights(probe: Probe, levels: Sequence[np.ndarray], parts: list[np.ndarr
 
 
 def count_segments(
-    probe: Probe, levels: Sequence[np.ndarray], weights: Sequence[np.ndarray], parts: list[np.ndarray]
+    probe: Probe, levels: Sequence[np.ndarray], weights: Sequence[np.ndarray], *, parts: list[np.ndarray]
 ) -> list[Arrays]:
     """Each member's `multi_unit.histogram` on some images, and the overlap counts of its single units there."""
     counts: list[Any] = [None] * len(levels)
-    for positions, activations in stream(probe, [probe.main], parts, 'multi-unit concepts'):
+    for positions, activations in stream(probe, [probe.main], parts, phase='multi-unit concepts'):
         masks = probe.masks(positions)
         layout = nulls.lay_out(masks)
         for member, maps in enumerate(activations[probe.main]):

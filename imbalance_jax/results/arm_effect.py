@@ -26,8 +26,7 @@ def rows(population: Population, distances: Sequence[Distance], *, rounds: int =
     p is by exchange of arms within seeds; p_adjusted is corrected over the distances (Holm), for single arms over arms
     too. Rows of kind 'arm' are of the arm and the reference alone.
     """
-    living = [population.members[i] for i in population.numbers]
-    arms, reference = list(tables.by_arm(living)), population.reference
+    arms, reference = list(tables.by_arm(population.living_members)), population.reference
     made = _family(population, distances, {'': arms}, rounds=rounds)
     others = {arm: [reference, arm] for arm in arms if arm != reference and reference in arms}
     return made + _family(population, distances, others, rounds=rounds)

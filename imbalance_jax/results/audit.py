@@ -85,7 +85,7 @@ def rows(population: Population, found: Mapping[str, pd.DataFrame]) -> list[Row]
     found: the tables performance (test split), alignment and concepts. n counts seeds. Mistakes of training are there
     if the run has both arms. With one seed there is no interval.
     """
-    living = [population.members[i] for i in population.numbers]
+    living = population.living_members
     made = []
     for mistake, pair in ARMS.items():
         arms = [_arm(population, kind) for kind in pair]

@@ -39,6 +39,11 @@ class Population(NamedTuple):
         """The numbers of the living members."""
         return np.flatnonzero(self.alive).tolist()
 
+    @property
+    def living_members(self) -> list[Row]:
+        """The living members."""
+        return [member for member in self.members if self.alive[member['member']]]
+
     def living(self, values: np.ndarray) -> np.ndarray:
         """Values [P,...] with NaN for members that were frozen."""
         return np.where(self.alive.reshape(-1, *[1] * (np.ndim(values) - 1)), values, np.nan)

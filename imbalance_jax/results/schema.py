@@ -140,8 +140,14 @@ def frame(name: str, rows: Iterable[Mapping]) -> pd.DataFrame:
     if further and name in TABLES:
         raise ValueError(f'results/{name} has no column {further[0]!r}; it has {", ".join(columns)}.')
     table = pd.DataFrame(rows, columns=[*columns, *further])
-    texts = [column for column, (dtype, _) in columns.items() if dtype == TEXT]
-    return table.fillna(dict.fromkeys(texts, '')).astype({column: dtype for column, (dtype, _) in columns.items()})
+    return typed(table, columns)
+
+
+def typed(table: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
+    """The table with the types of its columns, text that is missing being ''."""
+    here = {name: column.dtype for name, column in columns.items() if name in table}
+    texts = {name: '' for name, dtype in here.items() if dtype == TEXT}
+    return table.fillna(texts).astype(here)
 
 
 def write_table(workdir: Path, name: str, rows: Iterable[Mapping]) -> None:

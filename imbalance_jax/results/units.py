@@ -121,7 +121,7 @@ def direction_rows(member: Row, probes: Found, names: Sequence[str], *, layer: s
     row, made = partial(tables.of_member, member, 'probe_auroc', n=images, layer=layer), []
     p = directions.one_sided(probes['auroc'], probes['control'])
     for s, name in enumerate(names):
-        auroc, control = probes['auroc'][s], finite_mean(probes['control'][s])
+        auroc, control = float(probes['auroc'][s]), finite_mean(probes['control'][s])
         if np.isfinite(auroc):
             made += [
                 row(auroc, concept=name),

@@ -11,15 +11,15 @@ from imbalance_jax.system.files import dumps, flatten, read_json
 from imbalance_jax.system.provenance import SOFTWARE
 from imbalance_jax.system.workdir import atomic, read_table, write_text
 
-UNITS = 'units'  # a row a unit and concept: many, and with columns of their own
+UNITS = 'units'  # a row per unit and concept: too many to stand among the others
 
 
 def write(jobs: list[Job], mixed: bool = False) -> list[Path]:
     """Writes results.csv and .parquet, and units.parquet if there are any, beside the populations of `jobs`.
 
-    The columns are job, id, the fields in which the populations differ, table, and those of the tables. Equal results
-    give equal bytes, whoever made them, and when. Raises ValueError without a finished job and, unless `mixed`, if
-    different versions of the software made them, naming each.
+    The columns are job, id, the fields in which the populations differ, table, and those of all tables, empty where a
+    table lacks one. Equal results give equal bytes, whoever made them, and when. Raises ValueError without a finished
+    job and, unless `mixed`, if different versions of the software made them, naming each.
     """
     if not jobs:
         raise ValueError('No population of this plan is done: there is nothing to collect. See `imbalance-jax status`.')
@@ -40,30 +40,32 @@ def gather(jobs: list[Job], names: list[str]) -> pd.DataFrame:
     """The tables of those names of all jobs, one below the other."""
     parts = []
     for job in jobs:
+        differs = {field: dumps(value) for field, value in job.differs.items()}
         for name in names:
             if layout.table(job.workdir, name).exists():
-                differs = {field: dumps(value) for field, value in job.differs.items()}
-                front = {'job': job.number, 'id': job.id, **differs, 'table': name}
-                found = read_table(job.workdir, name)
-                parts.append(pd.concat([pd.DataFrame(front, index=found.index), found], axis=1))
-    return pd.concat(parts, ignore_index=True)
+                table = read_table(job.workdir, name)
+                front = pd.DataFrame({'job': job.number, 'id': job.id, **differs, 'table': name}, index=table.index)
+                parts.append(pd.concat([front, table], axis=1))
+    types = {column: dtype for part in parts for column, dtype in part.dtypes.items()}
+    texts = {column: '' for column, dtype in types.items() if pd.api.types.is_string_dtype(dtype)}
+    return pd.concat(parts, ignore_index=True).fillna(texts).astype(types)
 
 
 def check_software(jobs: list[Job]) -> None:
     """Raises ValueError, naming what differs, unless one state of the software did all of every stage of all jobs."""
-    made: dict[str, list[str]] = {}
+    done_by: dict[str, list[str]] = {}
     for job in jobs:
         for stage, record in read_json(job.workdir / layout.PROVENANCE).items():
             for facts in (record, *record.get('before', [])):
-                told = dumps({name: facts.get(name) for name in SOFTWARE})
-                made.setdefault(told, []).append(f'{stage} of {job.id}')
-    if len(made) > 1:
-        states = [flatten(json.loads(told)) for told in made]
+                state = dumps({name: facts.get(name) for name in SOFTWARE})
+                done_by.setdefault(state, []).append(f'{stage} of {job.id}')
+    if len(done_by) > 1:
+        states = [flatten(json.loads(state)) for state in done_by]
         differ = [name for name in sorted(set().union(*states)) if len({state.get(name) for state in states}) > 1]
-        pairs = zip(states, made.values(), strict=True)
-        shown = [f'{who[0]} and {len(who) - 1} more: {_part(state, differ)}' for state, who in pairs]
+        pairs = zip(states, done_by.values(), strict=True)
+        shown = [f'{stages[0]} and {len(stages) - 1} more: {_part(state, differ)}' for state, stages in pairs]
         raise ValueError(
-            f'{len(made)} states of the software made these results. Collect them with --mixed, or do the older ones '
+            f'{len(done_by)} states of the software made these results. Collect them with --mixed, or do the older ones '
             'again (delete their folders):' + ''.join(f'\n  {line}' for line in shown)
         )
 

@@ -40,9 +40,7 @@ def test_the_picture_and_its_table(folders, tmp_path):
     assert set(table['metric']) == {'auroc', 'average_precision', 'hit_share', 'iou', 'detector_units'}
     cell = table[(table['prevalence'] == found[0]) & (table['class'] == 'Mass')]
     cell = cell[(cell['metric'] == 'auroc') & (cell['arm'] == 'focal')].iloc[0]
-    values = [
-        studies[1].performance('auroc', 'Mass', arm='focal', seed=str(seed)) for seed in studies[1].config['seeds']
-    ]
+    values = [studies[1].ranked('auroc', 'Mass')(arm='focal', seed=str(seed)) for seed in studies[1].config['seeds']]
     assert cell['n'] == len(values)
     np.testing.assert_allclose(cell['mean'], np.mean(values))
     assert page.count('<img') == table[['class', 'method', 'metric']].drop_duplicates().shape[0]

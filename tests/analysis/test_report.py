@@ -10,131 +10,18 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from noise_study import ARMS, EVIL, LAYER, make_workdir
 
 from imbalance_jax.analysis.report import findings, galleries
 from imbalance_jax.analysis.report import page as report
 from imbalance_jax.analysis.report import study as studies
-from imbalance_jax.configs import base
-from imbalance_jax.data import regions as data_regions
-from imbalance_jax.data.dataset import Dataset
-from imbalance_jax.results import alignment as localisation
-from imbalance_jax.results import data as inspection
-from imbalance_jax.results import performance
-from imbalance_jax.results import units as encoding
-from imbalance_jax.system import provenance
 from imbalance_jax.system import workdir as writer
-from imbalance_jax.training import build as training_build
 
-EVIL = '<script>alert("x")</script>'
-ARMS = {'bce': {}, 'focal': {'gamma': 2.0}, 'inter_class_weighted_bce': {}}
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome')
 QUIET = (
     '--headless --no-sandbox --disable-gpu --no-first-run --disable-background-networking --disable-component-update '
     '--disable-sync --enable-logging=stderr --v=0 --virtual-time-budget=20000 --dump-dom'
 )
-LAYER, UNITS, SIZE = 'stage2', 6, 16
-
-
-def make_dataset(rng, classes, with_regions: bool) -> Dataset:
-    """60 noise images, 20 a split; every second image has each finding with a box, and the last class nobody."""
-    count, names = 60, (*classes, 'Lungs')
-    labels = (np.arange(count)[:, None] + np.arange(len(classes))) % 2
-    labels[:, -1] = 0
-    image, concept = np.nonzero(labels)
-    image, concept = (image, concept) if with_regions else (image[:0], concept[:0])
-    boxes = np.tile([8, 8, 40, 40], (len(image), 1)) + 8 * (image % 3)[:, None]
-    problems = {'unreadable': [f'{EVIL}.png', *(f'{i}.png' for i in range(9))], 'missing': []}
-    info = {'name': 'noise', 'classes': list(classes), 'concepts': list(names), 'frame': [64, 64], 'options': {}}
-    return Dataset(
-        images=rng.integers(0, 255, (count, SIZE, SIZE, 1), np.uint8),
-        labels=labels.astype(np.uint8),
-        label_mask=np.ones_like(labels, np.uint8),
-        split=(np.arange(count) // 20).astype(np.uint8),
-        patient=np.arange(count) // 2,
-        image_id=np.arange(count).astype(str),
-        region_image=image,
-        region_concept=concept,
-        region_box=boxes.astype(np.float32),
-        region_mask=np.zeros((0, SIZE, 2), np.uint8),
-        info={**info, 'problems': problems, 'source': f'made up {EVIL}', 'licence': 'none'},
-    )
-
-
-def make_workdir(folder, arms=None, seeds=(0, 1), classes=('Mass', EVIL, 'Rare'), with_regions=True, dead=()):
-    """A finished working directory of noise, with the package's own tables."""
-    rng = np.random.default_rng(0)
-    config = base.get_config()
-    config.seeds = seeds
-    with config.unlocked():
-        config.arms = arms or ARMS
-    config.attribution.methods = ('grad_cam',)
-    config.evaluate.bootstrap_rounds = 20
-    members, dataset = training_build.make_members(config), make_dataset(rng, classes, with_regions)
-    alive = np.array([row['member'] not in dead for row in members])
-    writer.write_json(folder / 'config.json', config.to_dict())
-    writer.write_json(folder / 'members.json', members)
-    writer.write_json(folder / 'data.json', dataset.info)
-    writer.write_arrays(folder / 'contact_sheet.npz', **inspection.contact_sheet(dataset))
-    writer.write_table(folder, 'data', inspection.rows(dataset))
-    with provenance.stage(folder, 'train', strategy='vmap'):
-        lines = {'validation_auroc': 0.6, 'validation_average_precision': None}
-        for epoch in (1, 2):
-            writer.append_metrics(folder, [{**row, 'epoch': epoch, **lines} for row in members])
-    options = (config.reference, config.evaluate.bootstrap_rounds, 0)
-    rows = []
-    for split in ('validation', 'test'):
-        where = dataset.rows(split)
-        truth = (dataset.labels[where], dataset.label_mask[where], dataset.patient[where])
-        scores = rng.uniform(size=(len(members), len(where), len(classes)))
-        made = performance.rows(members, scores, scores, *truth, alive, classes, *options)
-        rows += [{**row, 'split': split} for row in made]
-    writer.write_table(folder, 'performance', rows)
-    explain(folder, rng, members, dataset, alive, options)
-    return folder
-
-
-def explain(folder, rng, members, dataset, alive, options):
-    """What explaining leaves, of random figures, maps and units."""
-    pairs = data_regions.finding_pairs(dataset, 'test', 'box')
-    count = len(pairs.image)
-    if not count:
-        writer.write_table(folder, 'alignment', [])
-        return
-
-    def figures(*lead):
-        figure = {name: rng.uniform(size=(*lead, count)) for name in ('iobb', 'ior', 'iou', 'empty', 'hits')}
-        return {**figure, 'points': np.ones((*lead, count))}
-
-    nulls = {name: figures() for name in ('chance', 'image centre', 'constant map')}
-    own = {'grad_cam': figures(len(members))}
-    made = localisation.rows(members, own, nulls, pairs, dataset.classes, alive, *options)
-    writer.write_table(folder, 'alignment', [{**row, 'split': 'test'} for row in made])
-    shown = {'images': dataset.images[pairs.image, :, :, 0], 'finding': pairs.finding, 'mask': pairs.mask}
-    writer.write_arrays(folder / 'explain' / 'gallery.npz', **shown, constant=pairs.mask.astype(np.float16))
-    maps = rng.normal(size=(len(members), count, SIZE, SIZE)).astype(np.float32)
-    writer.write_arrays(folder / 'explain' / 'alignment_grad_cam.npz', gallery=maps)
-
-    probe = dataset.rows('test')
-    writer.write_arrays(folder / 'explain' / 'probe.npz', images=dataset.images[probe, :, :, 0], rows=probe)
-    summary = []
-    for row in members:
-        found = units(rng, len(dataset.concepts), len(probe))
-        writer.write_arrays(folder / 'explain' / f'units_{row["member"]}.npz', **found)
-        counts = {name: rng.integers(1, 9, len(probe)) for name in ('concepts', 'concepts_corrected')}
-        summary += encoding.dissection_rows(row, found, dataset.concepts, LAYER, len(probe))
-        summary += encoding.count_rows(row, counts, dataset.labels[probe].astype(bool), dataset.classes, LAYER)
-    summary += encoding.arm_rows(members, summary, alive)
-    writer.write_table(folder, 'concepts', [{**row, 'split': 'test'} for row in summary])
-
-
-def units(rng, concepts: int, images: int) -> dict[str, np.ndarray]:
-    """One member's dissection, of random numbers."""
-    pairs = {name: rng.uniform(size=(UNITS, concepts)) for name in ('iou', 'ceiling', 'p_pooled')}
-    flags = {'dead': np.arange(UNITS) == 0, 'sparse': np.arange(UNITS) < 2}
-    top = np.stack([rng.permutation(images)[:4] for _ in range(UNITS)])
-    maps = rng.uniform(size=(UNITS, 4, 4, 4)).astype(np.float16)
-    found = {**pairs, **flags, 'detector': pairs['iou'] > 0.5, 'threshold': np.full(UNITS, 0.7)}
-    return {**found, 'top': top, 'top_maps': maps}
 
 
 class Tables(HTMLParser):
@@ -187,10 +74,12 @@ def shown(page):
     return Tables(page)
 
 
-def value(workdir, table, metric, name='macro', arm='', method='member', seed='all') -> float:
-    """One number of a results table, by pandas alone."""
+def value(workdir, table, metric, name='macro', **where) -> float:
+    """One number of a results table, by pandas alone: of an arm its mean unless `where` says otherwise."""
     rows = writer.read_table(workdir, table)
-    keys = {'metric': metric, 'class': name, 'arm': arm, 'seed': seed if arm else '', 'method': method, 'split': 'test'}
+    arm = 'arm' in where
+    keys = {'kind': 'arm' if arm else 'data', 'statistic': 'mean' if arm else 'value', 'against': '', 'method': ''}
+    keys |= {'metric': metric, 'class': name, 'split': 'test', **where}
     for column, key in keys.items():
         rows = rows[rows[column] == key]
     return rows['value'].item()
@@ -204,12 +93,12 @@ def text(number: float, digits=3, plus=False) -> str:
 
 
 def mean_and_deviation(workdir, table, metric, digits=3, **where) -> str:
-    mean, deviation = (value(workdir, table, f'{metric}_{kind}', **where) for kind in ('mean', 'sd'))
+    mean, deviation = (value(workdir, table, metric, statistic=kind, **where) for kind in ('mean', 'sd'))
     return '–' if np.isnan(mean) else f'{text(mean, digits)} ± {text(deviation, digits)}'
 
 
 def estimate(workdir, table, metric, **where) -> list[str]:
-    mean, low, high = (value(workdir, table, f'{metric}{end}', **where) for end in ('', '_low', '_high'))
+    mean, low, high = (value(workdir, table, metric, statistic=end, **where) for end in ('mean', 'low', 'high'))
     return [text(mean, plus=True), f'[{text(low, plus=True)}, {text(high, plus=True)}]']
 
 
@@ -218,26 +107,26 @@ def test_performance_is_that_of_the_tables(workdir, shown):
         for metric, column in (('auroc', 'AUROC'), ('average_precision', 'AP'), ('accuracy', 'accuracy')):
             expected = mean_and_deviation(workdir, 'performance', metric, arm=arm)
             assert shown['performance'][arm, column] == [expected]
-        ensemble = value(workdir, 'performance', 'auroc', arm=arm, method='ensemble')
+        ensemble = value(workdir, 'performance', 'auroc', arm=arm, kind='ensemble', statistic='value')
         assert shown['performance'][arm, 'AUROC, ensemble'] == [text(ensemble)]
         for metric in ('auroc', 'average_precision'):
             for name in ('Mass', EVIL, 'Rare', 'macro'):
                 expected = mean_and_deviation(workdir, 'performance', metric, arm=arm, name=name)
                 assert shown[f'{metric}-by-class'][name, arm] == [expected]
     assert shown['auroc-by-class']['Rare', 'bce'] == ['–']
-    accuracy = value(workdir, 'performance', 'accuracy', method='always negative')
+    accuracy = value(workdir, 'performance', 'accuracy', kind='null', against='always negative')
     assert shown['performance']['always negative', 'accuracy'] == [text(accuracy)]
-    prevalence = value(workdir, 'performance', 'prevalence', name='Mass', method='data')
+    prevalence = value(workdir, 'performance', 'prevalence', name='Mass')
     assert shown['auroc-by-class']['Mass', 'prevalence'] == [text(prevalence)]
 
 
 def test_differences_are_those_of_the_tables(workdir, shown):
     for arm in ('focal', 'inter_class_weighted_bce'):
-        expected = estimate(workdir, 'performance', 'auroc_difference', arm=arm)
+        expected = estimate(workdir, 'performance', 'auroc', arm=arm, against='bce')
         assert shown['auroc-difference']['macro', arm] == shown['beyond'][arm, 'AUROC difference'] == expected
-        expected = estimate(workdir, 'performance', 'average_precision_difference', arm=arm, name='Mass')
+        expected = estimate(workdir, 'performance', 'average_precision', arm=arm, name='Mass', against='bce')
         assert shown['average_precision-difference']['Mass', arm] == expected
-        expected = estimate(workdir, 'alignment', 'iou_difference', arm=arm, method='grad_cam')
+        expected = estimate(workdir, 'alignment', 'iou', arm=arm, method='grad_cam', against='bce')
         assert shown['beyond'][arm, 'Grad-CAM IoU difference'] == expected
 
 
@@ -247,26 +136,32 @@ def test_alignment_and_concepts_are_those_of_the_tables(workdir, shown):
         for arm in ARMS:
             expected = mean_and_deviation(workdir, 'alignment', metric, arm=arm, method='grad_cam')
             assert shown['alignment-grad_cam'][arm, column] == [expected]
-        null = value(workdir, 'alignment', metric, method='constant map')
+        null = value(workdir, 'alignment', metric, kind='null', against='constant map')
         assert shown['alignment-grad_cam']['constant map', column] == [text(null)]
     for arm in ARMS:
-        place = {'arm': arm, 'method': LAYER}
-        for metric, column in (('detector_units', 'detector units'), ('dead_units', 'dead units')):
-            expected = mean_and_deviation(workdir, 'concepts', metric, 1, name='all concepts', **place)
+        place = {'arm': arm, 'layer': LAYER}
+        for metric, column, method in (
+            ('detector_units', 'detector units', 'beyond_null'),
+            ('dead_units', 'dead units', ''),
+        ):
+            of_units = {'name': '', 'concept': 'all concepts', 'method': method, **place}
+            expected = mean_and_deviation(workdir, 'concepts', metric, 1, **of_units)
             assert shown['units'][arm, column] == [expected]
-        best = value(workdir, 'concepts', 'best_iou_mean', name='Lungs', **place)
-        ceiling = value(workdir, 'concepts', 'iou_ceiling_mean', name='Lungs', **place)
+        best = value(workdir, 'concepts', 'best_iou', name='', concept='Lungs', **place)
+        ceiling = value(workdir, 'concepts', 'iou_ceiling', name='', concept='Lungs', **place)
         assert shown['overlaps']['Lungs', arm] == [text(best), f'of {text(ceiling)}']
         published, corrected = (
-            value(workdir, 'concepts', f'{m}_image_mean_mean', name='Mass', **place)
-            for m in ('concepts', 'concepts_corrected')
+            value(workdir, 'concepts', 'concepts_per_image', name='Mass', method=m, over_images='mean', **place)
+            for m in ('published', 'corrected')
         )
         assert shown['counts']['Mass', arm] == [text(published, 1), text(corrected, 1)]
 
 
 def test_data_are_those_of_the_tables(workdir, shown):
     rows = writer.read_table(workdir, 'data')
-    rows = rows[(rows['class'] == 'Mass') & (rows['split'] == 'train')].set_index('metric')['value']
+    rows = rows[((rows['class'] == 'Mass') | (rows['concept'] == 'Mass')) & (rows['split'] == 'train')].set_index(
+        'metric'
+    )['value']
     first = next(row for row in shown.tables['data'] if row[0][0] == 'Mass')[1:4]
     assert first == [[f'{rows["positives"]:.0f}'], [f'{100 * rows["prevalence"]:.2f} %'], [f'{rows["regions"]:.0f}']]
 
@@ -294,7 +189,7 @@ def test_one_arm_one_seed_no_region(tmp_path):
     assert page.count('no annotated region') == 3
     assert page.count('There is one arm: nothing to compare') == 2
     assert 'holds the patients' in page
-    expected = value(folder, 'performance', 'auroc_mean', arm='bce')
+    expected = value(folder, 'performance', 'auroc', arm='bce')
     assert Tables(page)['performance']['bce', 'AUROC'] == [text(expected)]
 
 

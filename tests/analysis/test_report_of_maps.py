@@ -7,12 +7,13 @@ import shutil
 import numpy as np
 import pytest
 
-from imbalance_jax.analysis.report import attributions
 from imbalance_jax.analysis.report import page as report
 from imbalance_jax.analysis.report import study as studies
 from imbalance_jax.analysis.report.style import number, signed
 from imbalance_jax.analysis.sweeps import shortcut
 from imbalance_jax.results import shortcut as results_shortcut
+from imbalance_jax.results.rows import Population
+from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import workdir as writer
 
 
@@ -24,11 +25,13 @@ def workdir(study, tmp_path_factory):
     config['data']['phantom'] |= {'shortcut_class': 'Mass', 'shortcut_probability': 0.6}
     writer.write_json(folder / 'config.json', config)
     random, count = np.random.default_rng(0), len(members)
-    found = {f'auroc_{split}': random.random(count) for split in ('confounded', 'clean')}
-    found |= {'area_tube': np.full(5, 0.01), 'area_finding': np.full(5, 0.05)}
-    found |= {f'grad_cam: mass_{part}': random.random((count, 5)) for part in results_shortcut.SHARES}
-    rows = results_shortcut.rows(members, found, 'Mass', np.ones(count, bool))
-    writer.write_table(folder, 'shortcut', [{**row, 'split': 'test'} for row in rows])
+    measured = results_shortcut.Shortcut(
+        auroc={version: random.random(count) for version in ('confounded', 'clean')},
+        area={'tube': np.full(5, 0.01), 'finding': np.full(5, 0.05)},
+        mass={'grad_cam': {region: random.random((count, 5)) for region in ('tube', 'finding')}},
+    )
+    rows = results_shortcut.rows(Population(members, np.ones(count, bool), 'bce'), measured, 'Mass')
+    write_table(folder, 'shortcut', [{**row, 'split': 'test'} for row in rows])
     report.write(folder)
     return folder
 
@@ -45,11 +48,13 @@ def test_skill_above_each_null_is_that_of_the_table(workdir):
     head, bce, *_ = rows_of(page, 'skill-grad_cam-hit_share')
     names = [' '.join(cell) for cell in head]
     for null in ('chance', 'constant map', 'shuffled regions', 'untrained network'):
-        value = found.alignment(attributions.metric('hit_share', null), arm='bce', method='grad_cam')
+        value = found.aligned('grad_cam', 'hit_share')(arm='bce', against=null)
         assert bce[names.index(f'above {null}')][0] == signed(value)
     null_row, ceiling = rows_of(page, 'skill-grad_cam-hit_share')[-2:]
-    assert null_row[names.index('above chance')][0] == number(found.alignment('hit_share', method='chance'))
-    assert ceiling[1][0] == number(found.alignment('hit_share', method='resolution ceiling'))
+    assert null_row[names.index('above chance')][0] == number(
+        found.alignment('hit_share', kind='null', against='chance')
+    )
+    assert ceiling[1][0] == number(found.alignment('hit_share', kind='null', against='resolution ceiling'))
 
 
 def test_faithfulness_sanity_and_noise_are_shown(workdir):
@@ -76,10 +81,9 @@ def test_the_shortcut_has_a_table_and_a_page(workdir, tmp_path):
     page = shortcut.write(tmp_path, [workdir]).read_text()
     for text in (page, (workdir / 'report.html').read_text()):
         head, bce, *_, chance = rows_of(text, 'shortcut-0.6')
-        drop = found.shortcut('auroc_drop_mean', 'Mass', arm='bce')
-        np.testing.assert_allclose(
-            drop, *(np.diff([found.shortcut(f'auroc_{s}_mean', 'Mass', arm='bce') for s in ('clean', 'confounded')]))
-        )
+        drop = shortcut.auroc(found, 'confounded', 'clean')(arm='bce')
+        means = [shortcut.auroc(found, version)(arm='bce') for version in ('clean', 'confounded')]
+        np.testing.assert_allclose(drop, *np.diff(means))
         names = [' '.join(cell) for cell in head]
         assert bce[names.index('difference')][0] == number(drop)
         assert chance[names.index('Grad-CAM: share on the drain')] == ['0.010']

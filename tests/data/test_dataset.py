@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax.data import dataset as store
+from imbalance_jax.results import schema
 from imbalance_jax.system import workdir as writer
 from imbalance_jax.training import checkpoint
 
@@ -136,12 +137,12 @@ def test_interrupted_write_leaves_the_old_file(tmp_path):
 
 
 def test_table_says_the_same_in_both_formats(tmp_path):
-    rows = [{'arm': 'bce', 'seed': '0', 'metric': 'auroc', 'value': 1 / 3, 'n': 7}, {'arm': 'bce', 'value': np.nan}]
-    writer.write_table(tmp_path, 'table', rows)
+    rows = [{'arm': 'bce', 'seed': 0, 'metric': 'auroc', 'value': 1 / 3, 'n': 7}, {'arm': 'bce', 'value': np.nan}]
+    schema.write_table(tmp_path, 'table', rows)
     import pandas as pd
 
     text, binary = pd.read_csv(tmp_path / 'results' / 'table.csv'), writer.read_table(tmp_path, 'table')
-    assert list(text.columns) == list(binary.columns) == list(writer.COLUMNS)
+    assert list(text.columns) == list(binary.columns) == list(schema.COLUMNS)
     assert text['value'][0] == binary['value'][0] == 1 / 3
 
 

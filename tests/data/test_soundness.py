@@ -16,7 +16,6 @@ from PIL import Image
 
 from imbalance_jax import config as fields
 from imbalance_jax.configs import base
-from imbalance_jax.data import arrays as data_arrays
 from imbalance_jax.data import dataset as store
 from imbalance_jax.data import soundness
 from imbalance_jax.data import sources as datasets
@@ -24,7 +23,7 @@ from imbalance_jax.data import thinning as data_thinning
 from imbalance_jax.data.dataset import LEFT_OUT
 from imbalance_jax.data.sources import nih_files as nih
 from imbalance_jax.data.sources import phantom
-from imbalance_jax.explain.run import STAGES
+from imbalance_jax.explain import run as explain_run
 from imbalance_jax.system.files import flatten
 from imbalance_jax.training import build as training_build
 from imbalance_jax.training import checks as training_checks
@@ -148,7 +147,9 @@ def everything_before_compiling(plain: dict, dataset, deep: bool = True) -> None
     phantom._check({'image_size': config.data.image_size, **config.data.phantom})
     dataset = data_thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
     if deep:
-        training_checks.check_before_compiling(config, dataset, network.network(config, dataset), stages=STAGES)
+        training_checks.check_before_compiling(
+            config, dataset, network.network(config, dataset), stages=explain_run.STAGES
+        )
         training_build.build(config, dataset, members)
 
 
@@ -266,7 +267,7 @@ def folder(tmp_path):
 def mutate(draw: random.Random, data: bytes) -> bytes:
     """One lie: a byte, a cut, a line twice, two lines exchanged, or a field replaced."""
     kind = draw.randrange(5)
-    lines = data_arrays.split(b'\n')
+    lines = data.split(b'\n')
     one, other = draw.randrange(len(lines)), draw.randrange(len(lines))
     if kind == 0:
         at = draw.randrange(len(data))

@@ -3,6 +3,7 @@
 import copy
 import shutil
 
+import numpy as np
 import pytest
 
 from imbalance_jax.explain import outputs
@@ -31,6 +32,22 @@ def test_a_question_of_one_s_own_is_one_stage(study, tmp_path):
     table = read_table(workdir, 'living')
     assert table[['metric', 'value', 'n', 'split']].values.tolist() == [['living_members', 6.0, 6, 'test']]
     assert 'living' in read_json(workdir / layout.PROVENANCE)
+
+
+def test_arrays_are_made_once_and_again_for_another_format(study, tmp_path, monkeypatch):
+    workdir, calls = shutil.copytree(study, tmp_path / 'run'), []
+
+    def make():
+        calls.append(1)
+        return {'values': np.arange(3.0)}
+
+    for _ in range(2):
+        assert list(outputs.cached(workdir, 'mine', make)) == ['values']
+    assert len(calls) == 1
+    monkeypatch.setattr(outputs, 'FORMAT', outputs.FORMAT + 1)
+    for _ in range(2):
+        np.testing.assert_array_equal(outputs.cached(workdir, 'mine', make)['values'], np.arange(3.0))
+    assert len(calls) == 2
 
 
 @pytest.mark.parametrize(

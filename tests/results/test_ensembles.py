@@ -6,7 +6,10 @@ from scipy import stats
 
 from imbalance_jax.metrics import scores as metrics
 from imbalance_jax.metrics import seeds as metrics_seeds
-from imbalance_jax.results import ensembles as results_ensembles
+from imbalance_jax.results import ensembles
+from imbalance_jax.results.performance import Truth
+from imbalance_jax.results.rows import Population
+from imbalance_jax.results.schema import write_table
 
 
 @pytest.fixture
@@ -16,40 +19,40 @@ def noisy():
     labels = (rng.uniform(size=(300, 3)) < 0.3).astype(float)
     logits = labels + rng.normal(scale=2.0, size=(17, 300, 3))
     members = [{'member': i, 'arm': 'a', 'loss': 'bce', 'sampler': 'natural', 'seed': i} for i in range(17)]
-    return members, 1 / (1 + np.exp(-logits)), labels, np.ones_like(labels)
+    return members, 1 / (1 + np.exp(-logits)), Truth(labels, np.ones_like(labels), np.arange(300))
 
 
-def value(rows, size: int, metric: str) -> dict:
-    [row] = [row for row in rows if row['method'] == f'ensemble of {size}' and row['metric'] == metric]
+def value(rows, size: int, metric: str, statistic: str = 'mean') -> dict:
+    [row] = [row for row in rows if (row['size'], row['metric'], row['statistic']) == (size, metric, statistic)]
     return row
 
 
 def test_ensembles_of_one_and_of_all_are_the_seeds_and_their_mean(noisy):
-    members, probabilities, labels, mask = noisy
-    alive = np.arange(17) < 16
-    rows = results_ensembles.rows(members, probabilities, labels, mask, alive)
+    members, probabilities, truth = noisy
+    labels, mask, _ = truth
+    population = Population(members, np.arange(17) < 16, 'a')
+    rows = ensembles.rows(population, probabilities, truth)
     single = metrics.macro(metrics.auroc(probabilities[:16], labels, mask))[0]
     assert value(rows, 1, 'auroc')['value'] == pytest.approx(single.mean(), rel=1e-12)
-    assert value(rows, 1, 'auroc_sd')['value'] == pytest.approx(single.std(ddof=1), rel=1e-12)
+    assert value(rows, 1, 'auroc', 'sd')['value'] == pytest.approx(single.std(ddof=1), rel=1e-12)
     assert value(rows, 1, 'auroc')['n'] == 16
     together = metrics.macro(metrics.auroc(probabilities[:16].mean(0), labels, mask))[0]
     assert value(rows, 16, 'auroc')['value'] == pytest.approx(float(together), rel=1e-12)
-    assert np.isnan(value(rows, 16, 'auroc_sd')['value'])
+    assert np.isnan(value(rows, 16, 'auroc', 'sd')['value'])
     means = [value(rows, size, 'auroc')['value'] for size in (1, 2, 4, 8, 16)]
     assert means == sorted(means)
-    assert rows == results_ensembles.rows(members, probabilities, labels, mask, alive) or np.isnan(rows[-1]['value'])
+    assert rows == ensembles.rows(population, probabilities, truth) or np.isnan(rows[-1]['value'])
 
 
 def test_few_seeds_say_nothing(noisy):
-    members, probabilities, labels, mask = noisy
-    assert (
-        results_ensembles.rows(members, probabilities, labels, mask, np.arange(17) < results_ensembles.FEWEST - 1) == []
-    )
+    members, probabilities, truth = noisy
+    few = Population(members, np.arange(17) < ensembles.FEWEST - 1, 'a')
+    assert ensembles.rows(few, probabilities, truth) == []
 
 
 @pytest.mark.parametrize('count', [8, 9, 64])
 def test_draws_are_without_replacement(count):
-    drawn = results_ensembles.drawn(count)
+    drawn = ensembles.drawn_seeds(count)
     assert list(drawn) == [size for size in (1, 2, 4, 8, 16, 32) if size < count] + [count]
     for size, subsets in drawn.items():
         assert subsets.shape[1] == size
@@ -78,7 +81,7 @@ def test_seeds_needed_are_those_of_the_tables_and_of_a_simulation():
 
 
 def test_the_report_shows_them(tmp_path):
-    from test_report import make_workdir
+    from noise_study import make_workdir
 
     from imbalance_jax.analysis.report import page as report
     from imbalance_jax.analysis.report import seeds, study
@@ -89,12 +92,13 @@ def test_the_report_shows_them(tmp_path):
     members = writer.read_json(folder / 'members.json')
     rng = np.random.default_rng(0)
     labels = (np.arange(20)[:, None] + np.arange(3)) % 2
-    made = results_ensembles.rows(members, rng.uniform(size=(8, 20, 3)), labels, np.ones_like(labels), np.ones(8, bool))
-    writer.write_table(folder, 'seeds', [{**row, 'split': 'test'} for row in made])
+    truth, population = Truth(labels, np.ones_like(labels), np.arange(20)), Population(members, np.ones(8, bool), 'bce')
+    made = ensembles.rows(population, rng.uniform(size=(8, 20, 3)), truth)
+    write_table(folder, 'seeds', [{**row, 'split': 'test'} for row in made])
     page = report.write(folder).read_text()
     assert 'id="seeds"' in page
     assert 'id="seeds-needed"' in page
     found = study.load(folder)
     table = seeds.needed(found, ['bce'])
-    deviation = found.performance('auroc_sd', arm='bce')
+    deviation = found.ranked('auroc')(arm='bce', statistic='sd')
     assert table.rows[0][1][-1].text == f'{metrics_seeds.seeds_needed(deviation, seeds.DIFFERENCES[-1]):,.0f}'

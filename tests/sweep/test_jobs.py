@@ -266,7 +266,7 @@ def test_a_file_system_without_locks_is_said(tmp_path, monkeypatch):
 @pytest.fixture
 def done(plan):
     """A plan of which two populations are done, with tables of noise."""
-    from test_report import make_workdir
+    from noise_study import make_workdir
 
     found = plans.read(plan)[:2]
     for job in found:
@@ -279,17 +279,28 @@ def test_collected_tables_are_those_of_all_jobs(done):
     import pandas as pd
 
     from imbalance_jax.analysis.sweeps import sweep as report
+    from imbalance_jax.results import schema
     from imbalance_jax.system import workdir as writer
 
     assert [path.name for path in collect.write(done)] == ['results.csv', 'results.parquet']
     whole = pd.read_parquet(done[0].folder / 'results.parquet')
     first = (done[0].folder / 'results.csv').read_bytes()
-    assert list(whole.columns) == ['job', 'id', 'data.image_size', 'table', *writer.COLUMNS]
+    assert list(whole.columns) == [
+        'job',
+        'id',
+        'data.image_size',
+        'table',
+        *schema.COLUMNS,
+        'subset',
+        'concept',
+        'layer',
+        'over_images',
+    ]
     for job in done:
         for name in ('performance', 'alignment', 'concepts', 'data'):
             own = whole[(whole['id'] == job.id) & (whole['table'] == name)]
             assert set(own['data.image_size']) == {str(job.config['data']['image_size'])}
-            own = own[list(writer.COLUMNS)].reset_index(drop=True)
+            own = own[list(schema.columns_of(name))].reset_index(drop=True)
             pd.testing.assert_frame_equal(own, writer.read_table(job.workdir, name))
     page = report.write(done).read_text()
     assert all(job.id in page for job in done)

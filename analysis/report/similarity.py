@@ -1,15 +1,27 @@
-"""Charts of kinship: members in a plane and in a matrix, by the CKA of their main layer."""
+"""How alike members are: in a plane and in a matrix by the CKA of their main layer, and what becomes of detectors."""
+
+import math
 
 import numpy as np
 import pandas as pd
 from matplotlib import rc_context
 
+from imbalance_jax.analysis.report.cells import Cell, Table
 from imbalance_jax.analysis.report.study import Study
-from imbalance_jax.analysis.report.style import GREY, RC, Look, Panel, figure, panel, short
+from imbalance_jax.analysis.report.style import GREY, RC, Look, Panel, figure, panel, percent, short
+from imbalance_jax.analysis.report.unit_tables import rows_of
+from imbalance_jax.concepts.persistence import OUTCOMES
+from imbalance_jax.results.units import ALL_CONCEPTS
+
+RELATIONS = {
+    'other seed': 'same arm, other seed',
+    'other arm and seed': 'other arm, other seed',
+    'other arm': 'other arm, same seed',
+}
 
 
 def panels(study: Study, look: dict[str, Look], table: pd.DataFrame) -> list[Panel]:
-    """Both charts, of the rows of results/kinship with the CKA of the main layer."""
+    """Both charts, of results/similarity."""
     members, values = similarities(study, table)
     return [plane(study, look, members, values), matrix(study, members, values)] if len(members) > 1 else []
 
@@ -17,12 +29,14 @@ def panels(study: Study, look: dict[str, Look], table: pd.DataFrame) -> list[Pan
 def similarities(study: Study, table: pd.DataFrame) -> tuple[list[dict], np.ndarray]:
     """The living members and the CKA [P,P] of the main layer."""
     members = [row for row in study.members if study.alive(row)]
-    place = {(row['arm'], str(row['seed'])): i for i, row in enumerate(members)}
+    place = {(row['arm'], row['seed']): i for i, row in enumerate(members)}
     values = np.eye(len(members))
-    for _, row in table.iterrows():
-        a, b = place.get((row['arm'], row['seed'])), place.get((row['other_arm'], row['other_seed']))
+    pairs = rows_of(table, kind='pair', metric='cka', layer=study.layer, other_layer=study.layer)
+    columns = pairs[['arm', 'seed', 'other_arm', 'other_seed', 'value']]
+    for arm, seed, other_arm, other_seed, value in columns.itertuples(index=False, name=None):
+        a, b = place.get((arm, seed)), place.get((other_arm, other_seed))
         if a is not None and b is not None:
-            values[a, b] = row['value']
+            values[a, b] = value
     return members, values
 
 
@@ -75,3 +89,40 @@ def matrix(study: Study, members: list[dict], values: np.ndarray) -> Panel:
         axes.set_title(f'CKA of {study.layer}')
         fig.colorbar(shown, ax=axes, shrink=0.7)
     return panel(fig, f'Matrix of CKA of {study.layer} between all pairs of members, arm by arm.')
+
+
+def persistence(study: Study, table: pd.DataFrame) -> Table:
+    """What becomes of an arm's detectors in other seeds and arms, and how many units match, by relation."""
+    shown = rows_of(table, kind='arm', layer=study.layer)
+    shown = shown[shown['concept'].isin(('', ALL_CONCEPTS))]
+    shares = shown.set_index(['arm', 'metric', 'against'])['value'].to_dict()
+    rows = []
+    for arm in study.arms:
+        keys = [(arm, metric, relation) for relation in RELATIONS for metric in (*OUTCOMES, 'matched_units')]
+        rows.append((arm, [Cell(percent(shares.get(key, math.nan))) for key in keys]))
+    head = [*OUTCOMES, 'units that match'] * len(RELATIONS)
+    return Table('fates', 'detectors of', head, rows, tuple((words, 4) for words in RELATIONS.values()))
+
+
+def changes(study: Study, table: pd.DataFrame) -> Table | None:
+    """Against the reference: its detectors that an arm keeps, moves and deletes, and the arm's that are new.
+
+    The first row is the reference against its own other seeds.
+    """
+    pairs = rows_of(table, kind='pair', concept=ALL_CONCEPTS)
+
+    def shares(one: str, other: str, same_seed: bool) -> dict[str, float]:
+        chosen = rows_of(pairs, arm=one, other_arm=other)
+        chosen = chosen[(chosen['seed'] == chosen['other_seed']) == same_seed]
+        sums = chosen.groupby('metric')[['value', 'n']].sum()
+        return (sums['value'] / sums['n']).to_dict()
+
+    def cells(arm: str, same_seed: bool) -> list[Cell]:
+        there, back = shares(study.reference, arm, same_seed), shares(arm, study.reference, same_seed)
+        values = [there.get(outcome, math.nan) for outcome in OUTCOMES] + [back.get('lost', math.nan)]
+        return [Cell(percent(value)) for value in values]
+
+    rows = [(f'{study.reference} itself', [*cells(study.reference, False), *cells('', True)])]
+    rows += [(arm, [*cells(arm, False), *cells(arm, True)]) for arm in study.others]
+    groups = (('other seed', 4), ('same seed', 4))
+    return Table('changes', 'arm', ['kept', 'moved', 'deleted', 'created'] * 2, rows, groups) if study.others else None

@@ -1,0 +1,100 @@
+"""Networks run again without units, along directions and from a mean, against loops and closed forms."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from planted import CONCEPTS, UNITS, features_of
+
+from imbalance_jax import concepts
+from imbalance_jax.explain import interventions
+from imbalance_jax.explain import probe as explain_probe
+from imbalance_jax.metrics import scores as metrics
+from imbalance_jax.metrics.on_device import ranking
+
+
+def test_ablation_of_all_members_against_loops(probe, thresholds):
+    given = np.stack([one.mean['stage1'] for one in thresholds])
+    means = given.mean(1)
+    assert interventions.ends_in_head(probe)
+    found = interventions.ablate(probe, given, steps=3, share=0.5)
+    labels = probe.dataset.labels
+    for member in (0, 2):
+        variables = jax.tree.map(lambda a, m=member: np.asarray(a[m]), probe.variables)
+        pooled = features_of(probe, member).mean((1, 2))
+        for unit in (0, 5):
+            without = pooled.copy()
+            without[:, unit] = means[member, unit]
+            expected = metrics.auroc(np.asarray(interventions.head(variables, jnp.asarray(without))), labels)
+            np.testing.assert_allclose(found['without'][member, unit], expected, atol=2e-3)
+    np.testing.assert_allclose(found['without'][0, 6], found['intact'][0], atol=2e-3)  # a dead unit carries nothing
+    assert found['order'].shape == (3, CONCEPTS, 3)
+    np.testing.assert_allclose(found['left'][:, :, 0], found['without'].min(1), atol=1e-6)
+    in_between = interventions.layer_logits(probe)
+    images = probe.dataset.images[None]
+    variables = jax.tree.map(lambda a: a[0], probe.variables)
+    kept = jnp.ones(UNITS).at[1].set(0)
+    logits = in_between(variables, jnp.asarray(given[0]), jnp.asarray(images))(kept)
+    auroc = ranking(logits, jnp.asarray(labels), jnp.ones(labels.shape))['auroc']
+    np.testing.assert_allclose(found['without'][0, 1], auroc, atol=2e-3)
+
+
+def test_contributions_add_up_to_the_logit(probe, thresholds):
+    means = np.stack([one.mean['stage1'] for one in thresholds]).mean(1)
+    classes = np.array([0, 1, 2, 0, 1], np.int32)
+    found = interventions.logit_contributions(probe, means, positions=np.arange(5), classes=classes, steps=1)
+    np.testing.assert_allclose(found['added'].sum(-1), found['logit'] - found['start'], atol=1e-4)
+    kernel = np.asarray(probe.variables['params']['head']['kernel'])
+    pooled = features_of(probe, 1)[:5].mean((1, 2))
+    np.testing.assert_allclose(found['added'][1], (pooled - means[1]) * kernel[1][:, classes].T, atol=1e-4)
+
+
+def test_the_model_s_head_is_ours():
+    from imbalance_jax import models
+
+    model, image = models.make('cnn', 3, widths=(4, 5)), jnp.ones((2, 8, 8, 1))
+    variables = model.init(jax.random.key(0), image, mutable=['params', 'batch_stats'])
+    for cosine in (None, 0.0, 1.0):
+        given = variables if cosine is None else {**variables, 'link': {'cosine': jnp.float32(cosine)}}
+        logits, out = model.apply(given, image)
+        np.testing.assert_allclose(interventions.head(given, out['pooled']), logits, atol=1e-6)
+
+
+def test_slopes_are_gradients(probe):
+    found = interventions.slopes(probe, 'stage1', np.array([3, 9, 4]))
+    kernel = np.asarray(probe.variables['params']['head']['kernel'])
+    expected = np.broadcast_to(np.swapaxes(kernel, 1, 2)[:, None], found.shape)  # summed over positions of a mean
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_probes_find_what_is_there_and_controls_do_not(probe, thresholds):
+    means = np.stack([one.mean['stage1'] for one in thresholds])
+    present = explain_probe.presence(probe)
+    np.testing.assert_array_equal(present, probe.dataset.labels > 0)
+    orders = concepts.directions.permutations(140, 10, jax.random.key(0))
+    fold = concepts.directions.folds(probe.dataset.patient, 5, jax.random.key(0))
+    found = interventions.linear_probes(probe, means, present, orders=orders, fold=fold, folds=5)
+    assert (found['auroc'][:2] > 0.9).all()
+    assert (found['auroc'][2] < 0.8).all()  # images without a concept are all alike, noise and all
+    assert abs(np.nanmean(found['control']) - 0.5) < 0.06
+
+
+def test_directions_of_all_members_are_asked_of_each_class_s_images(probe, thresholds):
+    means = np.stack([one.mean['stage1'] for one in thresholds])
+    present = explain_probe.presence(probe)
+    orders = concepts.directions.permutations(140, 30, jax.random.key(0))
+    counted = probe.dataset.labels[:40] > 0
+    counted[:, 2] = False
+    random = np.random.default_rng(0)
+    slopes = random.normal(size=(3, 40, CONCEPTS, UNITS)).astype(np.float32)
+    present = np.concatenate([present, np.ones((140, 1), bool)], axis=1)  # what is everywhere has no direction
+    found = interventions.tcav(probe, means, slopes, present=present, orders=orders, counted=counted)
+    assert found['random'].shape == (3, CONCEPTS, CONCEPTS + 1, 30)
+    assert np.isnan(found['sign'][:, 2]).all()
+    assert np.isnan(found['sign'][..., CONCEPTS]).all()
+    for member, k, s in ((0, 0, 1), (2, 1, 0)):
+        target = jnp.asarray(present[:, [s]], jnp.float32)
+        direction = np.asarray(concepts.directions.fit(jnp.asarray(means[member]), target)[1])[:, 0]
+        along = slopes[member, counted[:, k], k] @ direction
+        assert found['sign'][member, k, s] == pytest.approx((along > 0).mean(), abs=1e-6)
+        assert found['magnitude'][member, k, s] == pytest.approx(along[along > 0].sum() / np.abs(along).sum(), abs=1e-4)

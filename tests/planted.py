@@ -1,0 +1,100 @@
+"""A population whose answers are known: networks whose units show certain grey values, and images that have them."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.explain import interventions
+from imbalance_jax.explain import probe as explain_probe
+from imbalance_jax.training import placement
+
+SIDE, CONCEPTS, UNITS = 16, 3, 8
+# Of three members: the grey value that each unit shows; 0 is noise, -1 a dead unit.
+GREY = [[60, 120, 180, 0, 0, 0, -1, 60], [0, 0, 60, 0, 120, 0, -1, 180], [0, 0, 0, 0, 0, 0, 0, -1]]
+
+
+def made_up(images=140, seed=0):
+    """Images in which concept s is a rectangle of grey value 60 (s + 1), in a third of them; labels say which."""
+    random = np.random.default_rng(seed)
+    pixels = np.zeros((images, SIDE, SIDE, 1), np.uint8)
+    regions, labels = [], np.zeros((images, CONCEPTS), np.uint8)
+    for image in range(images):
+        for s in np.flatnonzero(random.random(CONCEPTS) < 0.4):
+            y, x = random.integers(0, SIDE - 5, 2)
+            pixels[image, y : y + 5, x : x + 5] = 60 * (s + 1)
+            regions.append((image, s, x, y, x + 5, y + 5))
+            labels[image, s] = 1
+    regions = np.array(regions)
+    names = [f'finding {s}' for s in range(CONCEPTS)]
+    info = {'name': 'made up', 'classes': names, 'concepts': names, 'frame': [SIDE, SIDE]}
+    return Dataset(
+        images=pixels,
+        labels=labels,
+        label_mask=np.ones_like(labels),
+        split=np.full(images, 2, np.uint8),
+        patient=np.arange(images) // 2,
+        image_id=np.arange(images).astype(str),
+        region_image=regions[:, 0].astype(np.int32),
+        region_concept=regions[:, 1].astype(np.int32),
+        region_box=regions[:, 2:].astype(np.float32),
+        region_mask=np.zeros((0, SIDE, 2), np.uint8),
+        info=info,
+    )
+
+
+def scramble(images, seed, shape):
+    """Numbers in 0..1 [B,*shape] that look random and depend on every pixel: a hash in whole numbers."""
+    pixels = jnp.asarray(images).reshape(len(images), -1).astype(jnp.uint32)
+    code = (pixels * (2 * np.arange(pixels.shape[1], dtype=np.uint32) + 1)).sum(1) + jnp.asarray(seed).astype(
+        jnp.uint32
+    ) * 77777
+    place = np.arange(np.prod(shape), dtype=np.uint32).reshape(shape) * np.uint32(2654435761)
+    mixed = code[:, None, None, None] * np.uint32(2246822519) + place
+    for shift, factor in ((15, 0x2C1B3C6D), (12, 0x297A2D39), (15, 1)):
+        mixed = (mixed ^ (mixed >> shift)) * np.uint32(factor)
+    return mixed.astype(jnp.float32) / 2.0**32
+
+
+class Planted:
+    """A network whose unit u shows grey value `grey[u]`, over smooth noise from the image; linear head."""
+
+    def apply(self, variables, images):
+        grey, noise = variables['params']['grey'], variables['params']['noise']
+        shows = jnp.maximum(0, 1 - jnp.abs(images - grey) / 20)  # [B,H,W,U]
+        maps = shows.reshape(len(images), 8, 2, 8, 2, -1).mean((2, 4)) * (grey > 0)
+        maps = maps + 0.3 * scramble(images, noise, maps.shape[1:]) * (grey >= 0)
+        given = variables.get('perturbations', {})
+        maps = maps + given.get('stage1', 0)
+        pooled = maps.mean((1, 2)) + given.get('pooled', 0)
+        return interventions.head(variables, pooled), {'stage1': maps, 'pooled': pooled}
+
+
+def population(grey, dataset=None, regions='box'):
+    """A probe of planted members: grey [P,U], where 0 is noise and -1 a dead unit."""
+    grey, dataset = np.asarray(grey, np.float32), dataset or made_up()
+    P, U = grey.shape
+    random = np.random.default_rng(5)
+    head = {
+        'kernel': random.normal(size=(P, U, CONCEPTS)).astype(np.float32),
+        'bias': np.zeros((P, CONCEPTS), np.float32),
+    }
+    place = placement.place(P, 'vmap')
+    variables = place.members({'params': {'grey': grey, 'noise': np.arange(P), 'head': head}})
+    return explain_probe.Probe(
+        dataset=dataset,
+        rows=np.arange(len(dataset.images)),
+        regions=regions,
+        layers={'stage1': (8, 8, U)},
+        tcav_layer='stage1',
+        model=Planted(),
+        normalise=lambda images: images.astype(jnp.float32),
+        place=place,
+        variables=variables,
+        programs={},
+    )
+
+
+def features_of(probe, member):
+    variables = jax.tree.map(lambda a: np.asarray(a[member]), probe.variables)
+    return np.asarray(probe.model.apply(variables, probe.normalise(probe.dataset.images))[1]['stage1'])
