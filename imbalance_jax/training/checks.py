@@ -48,7 +48,7 @@ def check_blocks(config: ConfigDict) -> None:
         for name, value in config[block].items():
             if isinstance(value, ConfigDict) and (block, name) != ('data', 'imbalance'):
                 found = lookup(table, name, f'{what} in config.{block}:')
-                options = inspect.signature(found.make if block == 'data' else found).parameters
+                options = inspect.signature(datasets.find(name).make if block == 'data' else found).parameters
                 for option in value:
                     lookup(options, option, f'option of {what} {name!r}:')
 

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from imbalance_jax.losses.switch import together
+from imbalance_jax.losses.switch import switch
 
 
 class State(NamedTuple):
@@ -53,7 +53,7 @@ def make_init(model, losses: Sequence, image_shape: tuple[int, int, int], linked
 
     def init(member) -> State:
         variables = _init_model(model, jax.random.key(member.seed), image_shape)
-        trained, running = together(losses).init()
+        trained, running = switch(losses).init()
         params = {'model': variables['params'], 'loss': trained}
         link = {'cosine': jnp.float32(member.cosine)} if linked else {}
         batch_stats = variables.get('batch_stats', {})
@@ -86,11 +86,11 @@ def make_train_step(
 ) -> Callable:
     """Returns `step(state, member, batch, t) -> state`: one Adam step on the arm's loss.
 
-    Losses that are the shared kernel are one branch with the arm's numbers; see `losses.together`. With `restart`, a
+    Losses that are the shared kernel are one branch with the arm's numbers; see `losses.switch`. With `restart`, a
     member's head begins anew at step `member.retrain_from`, and from there on nothing else of its network changes;
     batch normalisation goes on with the statistics of the batch.
     """
-    arms = together(losses)
+    arms = switch(losses)
 
     def objective(params, state: State, member, batch, t):
         variables = {**state.variables, 'params': params['model']}
