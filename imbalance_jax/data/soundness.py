@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imbalance_jax.data import arrays as data_arrays
+from imbalance_jax.data.arrays import class_counts, split_arrays
 from imbalance_jax.data.dataset import LEFT_OUT, SPLITS, Dataset
 from imbalance_jax.system import processes
 
@@ -23,14 +23,12 @@ def check_splits(dataset: Dataset) -> None:
     A class that a split has no image of is said: nothing can be learned of it there, or measured.
     """
     for split in SPLITS:
-        arrays = data_arrays.split_arrays(dataset, split)
+        arrays = split_arrays(dataset, split)
         if not len(arrays.images):
             raise ValueError(f'The {split} split of {dataset.info["name"]} is empty.')
-        if split == 'validation' and not np.minimum(*data_arrays.class_counts(arrays)).any():
+        if split == 'validation' and not np.minimum(*class_counts(arrays)).any():
             raise ValueError('No class has both positives and negatives in the validation split: AUROC is undefined.')
-        absent = [
-            name for name, count in zip(dataset.classes, data_arrays.class_counts(arrays)[0], strict=True) if not count
-        ]
+        absent = [name for name, count in zip(dataset.classes, class_counts(arrays)[0], strict=True) if not count]
         if absent and processes.leads():
             print(f'No image of the {split} split has {", ".join(absent)}.', flush=True)
 

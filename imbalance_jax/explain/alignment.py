@@ -30,7 +30,7 @@ SIZES = {'small regions': (0, 0.02), 'medium regions': (0.02, 0.08), 'large regi
 
 
 def needs_layer(method: str, options: dict) -> bool:
-    return method in attribution.NEEDS_LAYER or options.get('method') in attribution.NEEDS_LAYER
+    return attribution.needs_layer(method, options)
 
 
 def metrics(setting, size: tuple[int, int]) -> dict[str, Callable]:

@@ -58,13 +58,13 @@ def entries(coefficients: Coefficients, logits: jax.Array, labels: jax.Array) ->
     return labels * c.positive_weight * positive + (1 - labels) * c.negative_weight * negative
 
 
-def positive_entries(logits: jax.Array, gamma: ArrayLike = 0.0, floor: ArrayLike = 0.0) -> jax.Array:
+def positive_entries(logits: ArrayLike, gamma: ArrayLike = 0.0, floor: ArrayLike = 0.0) -> jax.Array:
     """(1 - p)^gamma (-log max(p, floor)) with p = sigmoid(logit)."""
     return -jnp.maximum(log_sigmoid(logits), jnp.log(floor)) * jnp.exp(gamma * log_sigmoid(-logits))
 
 
 def negative_entries(
-    logits: jax.Array, gamma: ArrayLike = 0.0, margin: ArrayLike = 0.0, floor: ArrayLike = 0.0
+    logits: ArrayLike, gamma: ArrayLike = 0.0, margin: ArrayLike = 0.0, floor: ArrayLike = 0.0
 ) -> jax.Array:
     """q^gamma (-log max(1 - q, floor)) with q = max(sigmoid(logit) - margin, 0)."""
     probability = jax.nn.sigmoid(logits)

@@ -75,7 +75,9 @@ def build(config: ConfigDict, dataset: Dataset, members: list[dict]) -> Run:
     predict = train.make_predict(model, normalise)
 
     def draw(member, distributions, epoch):
-        return data_batches.draw_epoch(member.order_seed, distributions[member.sampler], epoch, steps, batch_size)
+        return data_batches.sample_order(
+            member.order_seed, distributions[member.sampler], epoch, steps=steps, batch_size=batch_size
+        )
 
     return Run(
         model=model,
