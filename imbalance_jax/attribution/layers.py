@@ -39,7 +39,7 @@ def layer_shapes(model: nn.Module, variables: Variables, image_shape: tuple[int,
     """Name -> (h, w, U) of every layer that has maps, for images of shape (H, W, C), from front to back."""
     in_order: list[str] = []
 
-    def activations(variables: Variables, image: jax.Array) -> dict[str, jax.Array]:
+    def activations(variables: Variables, image: jax.Array) -> Any:
         out = model.apply(variables, image)[1]
         in_order.extend(out)  # here, as `eval_shape` returns a dict with its keys sorted
         return out

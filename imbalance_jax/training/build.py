@@ -47,9 +47,7 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
     epochs, steps = config.train.epochs, len(train.images) // config.train.batch_size
     permuted = any(row['labels'] == 'permuted' for row in rows)
     for sampling in members.samplings(rows):
-        samplers.make(sampling.sampler, **dict(sampling.options))(
-            train.labels, 0.0
-        )  # a value out of range is said here
+        samplers.make(sampling.sampler, **dict(sampling.options))(train.labels, 0.0)  # says what is out of range
     return Experiment(
         functions=build_functions(config, untrained or network(config, dataset), rows, train=train),
         members=rows,
@@ -100,7 +98,9 @@ def make_sample_order(steps_per_epoch: int, batch_size: int) -> Any:
     """Returns `sample_order(member, cdf [samplings,N], epoch) -> [steps,B]`, the examples of an epoch's batches."""
 
     def sample_order(one: Member, cdf: jax.Array, epoch: jax.Array) -> jax.Array:
-        return batches.draw_epoch(one.order_seed, cdf[one.sampler], epoch, steps_per_epoch, batch_size)
+        return batches.sample_order(
+            one.order_seed, cdf[one.sampler], epoch, steps=steps_per_epoch, batch_size=batch_size
+        )
 
     return sample_order
 

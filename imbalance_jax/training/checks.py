@@ -94,6 +94,6 @@ def check_blocks(config: ConfigDict) -> None:
         for name, value in config[block].items():
             if isinstance(value, ConfigDict) and (block, name) != ('data', 'imbalance'):
                 entry = lookup(table, name, f'{kind} in config.{block}:')
-                options = inspect.signature(entry.make if block == 'data' else entry).parameters
+                options = inspect.signature(sources.find(name).make if block == 'data' else entry).parameters
                 for option in value:
                     lookup(options, option, f'option of {kind} {name!r}:')

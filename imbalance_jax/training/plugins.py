@@ -10,7 +10,7 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,7 +35,7 @@ class Table(NamedTuple):
     entries: dict[str, Any]
 
 
-TABLES = {
+TABLES: dict[str, Table] = {
     'LOSSES': Table('imbalance_jax.losses', losses.LOSSES),
     'SAMPLERS': Table('imbalance_jax.data.samplers', samplers.SAMPLERS),
     'MODELS': Table('imbalance_jax.models', models.MODELS),
@@ -45,10 +45,6 @@ TABLES = {
     'NULLS': Table('imbalance_jax.concepts', nulls.NULLS),
 }
 KINDS = (*TABLES, 'STAGES')
-# What whoever calls a model or makes a data set gives it.
-NOT_OF_DATA = ('image_size', 'progress', 'tfds_dir')
-NOT_OF_MODELS = ('num_classes', 'block', 'depths', 'relu', 'parent', 'name')
-
 _origins: dict[tuple[str, str], str] = {}  # (kind, name) -> the file that added it
 
 
@@ -88,25 +84,24 @@ def add_defaults(config: ConfigDict, stages: Mapping[str, 'Stage']) -> None:
 
 def options(kind: str, name: str, block: Mapping[str, Any]) -> dict[str, Any]:
     """What a data set, model, attribution method, loss or sampler takes, with defaults: `config.fields.OptionsOf`."""
-    tables = {name: table.entries for name, table in TABLES.items()}
     if kind == 'data':
-        make = lookup(tables['DATASETS'], name, 'data set in config.data:').make
-        return {**dict.fromkeys(_required(make, NOT_OF_DATA)), **options_of(make, NOT_OF_DATA)}
+        return _options_of_data(sources.find(name).make, block)
     if kind == 'model':
-        return options_of(lookup(tables['MODELS'], name, 'model in config.model:'), NOT_OF_MODELS)
+        return options_of(lookup(models.MODELS, name, 'model'), skip=(*models.NOT_OPTIONS, 'relu'))
     if kind == 'attribution':
-        method = lookup(tables['METHODS'], name, 'attribution method in config.attribution:')
-        known = attribution_options.known(method, dict(block))
-        return {option: None if p.default is p.empty else p.default for option, p in known.items()}
-    if kind == 'loss':
-        return options_of(lookup(tables['LOSSES'], name, 'loss'))
-    return options_of(lookup(tables['SAMPLERS'], name, 'sampler'))
+        lookup(attribution.METHODS, name, 'attribution method')
+        return attribution_options.known(name, block)
+    table: Mapping[str, Callable[..., Any]] = losses.LOSSES if kind == 'loss' else samplers.SAMPLERS
+    return options_of(lookup(table, name, kind))
 
 
-def _required(function: Callable[..., Any], skip: Collection[str]) -> list[str]:
-    """The keyword parameters that have no default: a data set may want a folder."""
-    parameters = inspect.signature(function).parameters.values()
-    return [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.default is p.empty and p.name not in skip]
+def _options_of_data(make: Callable[..., Any], block: Mapping[str, Any]) -> dict[str, Any]:
+    """Also those without a default, such as a folder; with `**` in its signature, whatever is set."""
+    parameters = inspect.signature(make).parameters
+    required = [name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    anything = block if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) else ()
+    known = dict.fromkeys(name for name in (*required, *anything) if name not in sources.NOT_OPTIONS)
+    return {**known, **options_of(make, skip=sources.NOT_OPTIONS)}
 
 
 def _find(name: str, folders: list[Path]) -> tuple[ModuleType, Path | None]:
@@ -181,6 +176,5 @@ def _add(kind: str, table: Table, entries: dict[str, Any], origin: str) -> None:
             raise ValueError(f'config.plugins: {kind} of {origin} has {name!r}, as {before} has; name it otherwise.')
         if not callable(value) and not isinstance(value, tuple):
             raise ValueError(f'config.plugins: {kind}[{name!r}] of {origin} is {value!r}; it must be a function.')
-        as_source = kind == 'DATASETS' and not isinstance(value, sources.Source)
-        table.entries[name] = sources.Source(value) if as_source else value
+        table.entries[name] = value
         _origins[kind, name] = origin

@@ -62,7 +62,7 @@ def test_kept_folders_come_before_the_current_one(tmp_path, monkeypatch):
 def test_a_data_set_may_be_a_bare_function(tmp_path):
     write(tmp_path / 'mine.py', 'def make(*, image_size, seed=3):\n    pass\n\nDATASETS = {"mine": make}\n')
     plugins.load(['mine.py'], [tmp_path])
-    assert isinstance(sources.DATASETS['mine'], sources.Source)
+    assert callable(sources.find('mine').make)
     assert plugins.options('data', 'mine', {}) == {'seed': 3}
 
 
