@@ -122,7 +122,7 @@ class Moments(NamedTuple):
     deviation: np.ndarray
 
 
-def moments(values: np.ndarray) -> Moments:
+def moments(values: ArrayLike) -> Moments:
     """Moments [...] over axis 0 of the finite values [S, ...]; NaN for the mean of none and the deviation of one."""
     values = np.asarray(values)
     finite = np.isfinite(values)
