@@ -1,4 +1,4 @@
-"""A plan on Kubernetes, as a JobSet (jobset.sigs.k8s.io): a pod a population, or several pods each.
+"""A plan on Kubernetes, as a JobSet (jobset.sigs.k8s.io): one pod per population, or several.
 
     python -m imbalance_jax.launch.k8s --plan /mnt/sweep.jsonl --image IMAGE --claim CLAIM [--gpus 1] [--hosts 2]
 

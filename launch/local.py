@@ -29,7 +29,7 @@ class Share(NamedTuple):
 def main() -> int:
     command_line = parser(__doc__.splitlines()[0])
     command_line.add_argument('--workers', type=int, default=1, help='processes that take the next job each')
-    command_line.add_argument('--gpus', default='', help='their numbers, one a worker: 0,1,...')
+    command_line.add_argument('--gpus', default='', help='their numbers, one per worker: 0,1,...')
     pin = 'give each worker its own cores, as its devices: faster, but last digits depend on the number of devices'
     command_line.add_argument('--pin', action='store_true', help=pin)
     command_line.add_argument('--restarts', type=int, default=100, help='of workers that were killed, in all')

@@ -17,7 +17,7 @@ from imbalance_jax.losses.counts import ratio
 from imbalance_jax.training.members import distinct, samplings
 
 
-def probabilities(logits) -> np.ndarray:
+def probabilities(logits: np.ndarray) -> np.ndarray:
     """The sigmoid in float64."""
     return scipy.special.expit(np.float64(logits))
 
