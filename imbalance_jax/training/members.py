@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from imbalance_jax.config.fields import ARM_FIELDS
 from imbalance_jax.data.samplers import SAMPLERS
 from imbalance_jax.losses import LOSSES
 from imbalance_jax.names import lookup, options_of
@@ -14,7 +15,7 @@ from imbalance_jax.names import lookup, options_of
 # Fields of an arm that are neither hyper-parameters of its loss nor options of its sampler, with the values of an arm
 # that does not set them; without a value are those that it takes from the config's `train`.
 DEFAULTS = {'sampler': 'natural', 'head': 'linear', 'retrain_head_from': 1.0, 'labels': 'own'}
-FIELDS = ('loss', 'sampler', 'learning_rate', 'weight_decay', 'head', 'retrain_head_from', 'labels')
+FIELDS = tuple(ARM_FIELDS)
 HEADS = {'linear': 0.0, 'cosine': 1.0}
 LABELS = {'own': 0, 'permuted': 1}
 NEVER = 2**31 - 1

@@ -3,17 +3,17 @@
 import importlib.metadata
 import sys
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from imbalance_jax.cli import loading
 from imbalance_jax.system import command_line
 from imbalance_jax.system.command_line import Command, Verb
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
-    from imbalance_jax.config.file import ConfigFile
     from imbalance_jax.sweep.plan import Job
 
 
@@ -81,64 +81,6 @@ def run(arguments: list[str], outside: Outside) -> int | None:
     return verb.run(command_line.parse(name, rest, verb, flags=FLAGS, note=EXIT), outside)
 
 
-def _load_config(command: Command, outside: Outside) -> 'ConfigFile':
-    """The config file of --config, its plugins loaded, its overrides applied, its fields checked."""
-    from imbalance_jax.config import file, overrides
-
-    if not command.flags.config:
-        raise ValueError('--config is missing; give a config file, such as --config=configs/quickstart.py.')
-    loaded, texts = file.load(command.flags.config), dict(command.overrides)
-    config = loaded.config
-    if 'plugins' in texts:  # before all others, which may be options of what they bring
-        overrides.apply_texts(config, {'plugins': texts.pop('plugins')})
-    folders = _load_plugins(config, (Path.cwd(), loaded.path.absolute().parent))
-    with config.unlocked():
-        config.plugin_folders = folders
-    overrides.apply_texts(config, texts, _options)
-    _check(config, outside)
-    return loaded
-
-
-def _check(config: 'ConfigDict', outside: Outside) -> None:
-    from imbalance_jax import config as fields
-
-    base = outside.base()
-    if config.get('plugins'):
-        from imbalance_jax.explain import run
-        from imbalance_jax.training import plugins
-
-        plugins.add_defaults(base, run.STAGES)
-    fields.check(config, base, _options)
-
-
-def _options(kind: str, name: str, block: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`plugins.options`, imported when it is asked only: that takes seconds."""
-    from imbalance_jax.training import plugins
-
-    return plugins.options(kind, name, block)
-
-
-def _load_plugins(config: 'ConfigDict', folders: tuple[Path, ...]) -> tuple[str, ...]:
-    """Loads what config.plugins names, adds the defaults of its stages, and says where it was found."""
-    if not config.get('plugins'):
-        return ()
-    from imbalance_jax.explain import run
-    from imbalance_jax.training import plugins
-
-    needed = plugins.load(config.plugins, folders, run.STAGES)
-    plugins.add_defaults(config, run.STAGES)
-    return needed
-
-
-def _read_config(plain: dict[str, Any]) -> 'ConfigDict':
-    """A config that a plan or a working directory has kept, its plugins loaded."""
-    from ml_collections import ConfigDict
-
-    config = ConfigDict(plain)
-    _load_plugins(config, (*map(Path, config.get('plugin_folders', ())), Path.cwd()))
-    return config
-
-
 def _workdir(command: Command) -> Path:
     if not command.flags.workdir:
         raise ValueError('--workdir is missing; give a folder, such as --workdir=runs/quickstart.')
@@ -151,19 +93,19 @@ def _trained(command: Command) -> Path:
 
     workdir = _workdir(command)
     if (workdir / 'config.json').exists():
-        _read_config(read_json(workdir / 'config.json'))
+        loading.read(read_json(workdir / 'config.json'))
     return workdir
 
 
 def _prepare(command: Command, outside: Outside) -> None:
-    config = _load_config(command, outside).config
+    config = loading.load(command.flags.config, command.overrides, outside.base).config
     from imbalance_jax.training import network
 
     network.load_dataset(config)
 
 
 def _inspect(command: Command, outside: Outside) -> None:
-    config = _load_config(command, outside).config
+    config = loading.load(command.flags.config, command.overrides, outside.base).config
     from imbalance_jax.results import data
     from imbalance_jax.training import network
 
@@ -171,7 +113,7 @@ def _inspect(command: Command, outside: Outside) -> None:
 
 
 def _train(command: Command, outside: Outside) -> None:
-    config, workdir = _load_config(command, outside).config, _workdir(command)
+    config, workdir = loading.load(command.flags.config, command.overrides, outside.base).config, _workdir(command)
     from imbalance_jax.explain.run import STAGES
     from imbalance_jax.system import signals
     from imbalance_jax.training import run
@@ -203,12 +145,12 @@ def _report(command: Command, outside: Outside) -> None:
 def _plan(command: Command, outside: Outside) -> None:
     from imbalance_jax.sweep import cli
 
-    loaded = _load_config(command, outside)
+    loaded = loading.load(command.flags.config, command.overrides, outside.base)
 
     def check(plain: dict[str, Any]) -> None:
-        _check(_read_config(plain), outside)
+        loading.check(loading.read(plain), outside.base())
 
-    cli.write_plan(loaded.config, loaded.get_hyper, command.flags.out, check=check, options=_options)
+    cli.write_plan(loaded.config, loaded.get_hyper, command.flags.out, check=check, options=loading.options)
 
 
 def _work(command: Command, outside: Outside) -> int:
@@ -216,8 +158,8 @@ def _work(command: Command, outside: Outside) -> int:
     from imbalance_jax.system import cluster
 
     def train(job: 'Job') -> None:
-        config = _read_config(job.config)
-        _check(config, outside)
+        config = loading.read(job.config)
+        loading.check(config, outside.base())
         from imbalance_jax.explain.run import STAGES
         from imbalance_jax.training import run
 
