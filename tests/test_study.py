@@ -15,6 +15,7 @@ import jax
 import numpy as np
 import pytest
 
+from imbalance_jax import losses
 from imbalance_jax.analysis.report import page as report
 from imbalance_jax.analysis.report import study as studies
 from imbalance_jax.explain import maps as explain_maps
@@ -24,6 +25,8 @@ from imbalance_jax.system import workdir as writer
 from imbalance_jax.training import loop, network
 from imbalance_jax.training import run as training_run
 from imbalance_jax.training import trained as training_trained
+from imbalance_jax.training.member import make_predict
+from imbalance_jax.training.prediction import predict
 
 TABLES = ('data', 'performance', 'alignment', 'concepts', 'units')
 
@@ -97,6 +100,16 @@ def test_explaining_a_damaged_training_is_refused_and_training_mends_it(study, t
     training_run.run(tiny_config, copied)
     explain_run.run(copied)
     assert contents(copied) == contents(study)
+
+
+def test_a_population_is_read_without_its_losses(study, monkeypatch):
+    monkeypatch.setattr(losses, 'make', lambda *_, **__: pytest.fail('a loss was built'))
+    trained = training_trained.load(study)
+    predictions = writer.read_arrays(study / 'predictions.npz')
+    images = trained.dataset.images[trained.dataset.rows('test')]
+    function = make_predict(trained.model, trained.normalise)
+    logits = predict(trained.place, function, trained.variables, images=images, batch_size=7)
+    np.testing.assert_allclose(logits, predictions['logits_test'], rtol=1e-4, atol=1e-5)
 
 
 def test_changed_data_are_refused(study, tmp_path):

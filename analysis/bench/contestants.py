@@ -46,12 +46,12 @@ def read_line(process: subprocess.Popen[str]) -> Any:
     assert process.stdout is not None
     line = process.stdout.readline()
     if not line:
-        raise ChildProcessError(f'{process.args} ended early.')
+        raise ChildProcessError(f'{process.args!r} ended early.')
     return json.loads(line)
 
 
 class Contestant:
-    """A process that says what it is in a line of JSON, and then, for every line it is given, the seconds of a round."""
+    """A process that says what it is in a line of JSON, and then, for every line that it reads, a round's seconds."""
 
     def __init__(self, module: str, name: str, quiet: bool = False):
         self.process = start(module, name, quiet=quiet)

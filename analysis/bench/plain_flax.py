@@ -84,15 +84,15 @@ def make_round(model: nn.Module, images, labels, order, members: int) -> Callabl
         return variables, optimizer.init(variables['params'])
 
     @jax.jit
-    def step(variables, moments, rows):
+    def step(variables, opt_state, rows):
         def loss(params):
             x = (images[rows].astype(jnp.float32) / 255 - 0.5) / 0.25
             logits, updates = model.apply({**variables, 'params': params}, x, train=True, mutable=['batch_stats'])
             return optax.sigmoid_binary_cross_entropy(logits, labels[rows]).mean(), updates
 
         gradients, updates = jax.grad(loss, has_aux=True)(variables['params'])
-        changes, moments = optimizer.update(gradients, moments)
-        return {'params': optax.apply_updates(variables['params'], changes), **updates}, moments
+        changes, opt_state = optimizer.update(gradients, opt_state)
+        return {'params': optax.apply_updates(variables['params'], changes), **updates}, opt_state
 
     states = [init(jax.random.key(seed)) for seed in range(members)]
 

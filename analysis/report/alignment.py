@@ -54,7 +54,7 @@ def missing(study: Study) -> str:
 def annotated_pairs(study: Study, measure: str, name: str) -> int:
     """The number of pairs that the constant map was measured on."""
     assert study.alignment is not None
-    return study.alignment.count(measure, name, kind='null', against=CONSTANT)
+    return study.alignment.over(measure, name, kind='null', against=CONSTANT)
 
 
 def null_level(study: Study, measure: str, null: str, name: str = MACRO) -> float:

@@ -74,7 +74,7 @@ def layer_of(values: Values, figure: Figure) -> str:
 
 def count(values: Values, mistake: str, figure: Figure) -> int:
     """The number of seeds that an effect is the mean of."""
-    return values.count(figure.metric, **where(values, mistake, figure, version=PUBLISHED, against=CORRECTED))
+    return values.over(figure.metric, **where(values, mistake, figure, version=PUBLISHED, against=CORRECTED))
 
 
 def effect(values: Values, mistake: str, figure: Figure, digits: int) -> Cell:

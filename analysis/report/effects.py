@@ -38,7 +38,7 @@ def effects(study: Study) -> Table:
         carrying, drop = (study.encoded(metric, name) for metric in ('carrying_units', 'largest_drop'))
         cells = []
         for arm in study.arms:
-            seeds = f'{carrying.count(arm=arm)} of {len(study.rows(arm))}; ' if name != MACRO else ''
+            seeds = f'{carrying.over(arm=arm)} of {len(study.rows(arm))}; ' if name != MACRO else ''
             cells.append(Cell(number(carrying(arm=arm), 1), f'{seeds}one: {number(-drop(arm=arm))}'))
         rows.append((name, cells))
     return Table('effects', 'finding', study.arms, rows)
@@ -99,15 +99,14 @@ def parts(added: np.ndarray, detected: list[str]) -> list[str]:
 def tcav(study: Study, table: pd.DataFrame) -> Table:
     """TCAV of every finding along its own direction, and the seeds in which it is beyond that of permuted labels."""
     shown = table[(table['kind'] == 'arm') & (table['class'] == table['concept'])]
-    by_cell = shown.set_index(['arm', 'class', 'statistic'])[['value', 'n']]
+    columns = shown[['arm', 'class', 'statistic', 'value', 'n']].itertuples(index=False, name=None)
+    by_cell = {(arm, name, statistic): (value, n) for arm, name, statistic, value, n in columns}
     rows = []
     for name in study.classes:
         cells = []
         for arm in study.arms:
-            if (arm, name, 'mean') not in by_cell.index:
-                cells.append(Cell('–'))
-                continue
-            mean, beyond = by_cell.loc[(arm, name, 'mean')], by_cell.loc[(arm, name, 'seeds_found')]
-            cells.append(Cell(number(mean['value'], 2), f'{number(beyond["value"], 0)} of {int(beyond["n"])}'))
+            mean, _ = by_cell.get((arm, name, 'mean'), (np.nan, 0))
+            found_in, seeds = by_cell.get((arm, name, 'seeds_found'), (np.nan, 0))
+            cells.append(Cell(number(mean, 2), f'{number(found_in, 0)} of {seeds}' if seeds else ''))
         rows.append((name, cells))
     return Table('tcav', 'finding', study.arms, rows)

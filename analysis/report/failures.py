@@ -28,7 +28,7 @@ def write(study: Study) -> None:
 
 def rows(study: Study) -> list[tuple[str, list[tuple[str, Panel]]]]:
     """(arm, [(finding and score, picture)]): the image with the region, beside it the arm's seed-mean map."""
-    shown, made = study.arrays('failures'), []
+    shown, made = study.arrays('failures') or {}, []
     for a, arm in enumerate(study.arms):
         living = [member['member'] for member in study.living(arm)]
         pictures = []

@@ -66,4 +66,4 @@ def over_arms(study: Study, outcome: Outcome, digits: int = 3) -> Cell:
     means = [value for value in means if np.isfinite(value)]
     if not means:
         return Cell('–')
-    return Cell(number(np.mean(means), digits), f'{number(min(means), digits)} to {number(max(means), digits)}')
+    return Cell(number(float(np.mean(means)), digits), f'{number(min(means), digits)} to {number(max(means), digits)}')

@@ -1,5 +1,7 @@
 """Charts: one function a kind of chart, from numbers that are in the tables to a `Panel`. One row or mark an arm."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib import rc_context, ticker
 
@@ -39,7 +41,7 @@ def dots(
         for y, (arm, (colour, marker)) in enumerate(look.items()):
             offsets = np.linspace(-0.2, 0.2, len(points[arm])) if len(points[arm]) > 1 else [0]
             for offset, (value, alive) in zip(offsets, points[arm], strict=True):
-                kind = {'marker': marker, 'alpha': 0.7, **EDGE} if alive else {'marker': 'x'}
+                kind: dict[str, Any] = {'marker': marker, 'alpha': 0.7, **EDGE} if alive else {'marker': 'x'}
                 axes.plot(value, y + offset, linestyle='', color=colour, markersize=4.5, **kind)
             axes.plot([means[arm]] * 2, [y - 0.36, y + 0.36], color=colour, linewidth=2.2, solid_capstyle='butt')
             if ensembles:
@@ -98,9 +100,14 @@ def prevalences(classes: list[str], splits: dict[str, list[float]]) -> Panel:
                 place = {'xycoords': ('axes fraction', 'data'), 'va': 'center', 'ha': 'right'}
                 axes.annotate(f'none in {", ".join(empty)}', (0.99, y), fontsize=6.5, **place)
         for (marker, face, colour), (split, values) in zip(kinds, splits.items(), strict=True):
-            shares = np.where(np.array(values) > 0, values, np.nan)
-            kind = {'marker': marker, 'markerfacecolor': face, 'markeredgecolor': colour, 'markersize': 5}
-            axes.plot(shares, range(len(classes)), linestyle='', label=split, **kind)
+            positive = np.where(np.array(values) > 0, values, np.nan)
+            kind: dict[str, Any] = {
+                'marker': marker,
+                'markerfacecolor': face,
+                'markeredgecolor': colour,
+                'markersize': 5,
+            }
+            axes.plot(positive, range(len(classes)), linestyle='', label=split, **kind)
         axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(lambda share, _: f'{100 * share:g} %')
         axes.xaxis.set_minor_locator(ticker.NullLocator())
@@ -135,7 +142,7 @@ def ceilings(title: str, axis: str, look: dict[str, Look], names: list[str], val
         axes.barh(range(len(names)), highest, height=0.72, color='#ECECEC', edgecolor='#C8C8C8', label=label)
         offsets = np.linspace(-0.26, 0.26, len(look)) if len(look) > 1 else [0]
         for offset, (arm, (colour, marker)) in zip(offsets, look.items(), strict=True):
-            kind = {'marker': marker, 'color': colour, 'markersize': 4, 'label': short(arm), **EDGE}
+            kind: dict[str, Any] = {'marker': marker, 'color': colour, 'markersize': 4, 'label': short(arm), **EDGE}
             axes.plot(values[arm], np.arange(len(names)) + offset, linestyle='', **kind)
         _limit(axes, limits_of(*values.values(), [0.0, 0.01]))
         fig.legend(loc='outside lower center', ncols=2, handlelength=1.4)
@@ -149,11 +156,16 @@ def scatter(title: str, axes_names: tuple[str, str], look: dict[str, Look], acro
         axes = fig.subplots()
         for arm, (colour, marker) in look.items():
             (x, dx), (y, dy) = across[arm], up[arm]
-            bars = {'xerr': np.nan_to_num(dx), 'yerr': np.nan_to_num(dy), 'elinewidth': 0.7, 'ecolor': colour}
+            bars: dict[str, Any] = {
+                'xerr': np.nan_to_num(dx),
+                'yerr': np.nan_to_num(dy),
+                'elinewidth': 0.7,
+                'ecolor': colour,
+            }
             axes.errorbar(x, y, **bars, fmt=marker, color=colour, markersize=6, label=short(arm), **EDGE)
         _finish(axes, title, *axes_names)
-        handles, names = axes.get_legend_handles_labels()
-        marks = [handle[0] for handle in handles]
+        handles: list[Any] = axes.get_legend_handles_labels()[0]
+        names, marks = axes.get_legend_handles_labels()[1], [handle[0] for handle in handles]
         fig.legend(marks, names, loc='outside lower center', ncols=2, handlelength=1.2)
     return panel(fig, f'{title}: {axes_names[1]} against {axes_names[0]}, a mark an arm, bars one standard deviation.')
 
@@ -169,14 +181,19 @@ def doses(title: str, axis: str, look: dict[str, Look], lines) -> Panel:
         for place, (arm, (colour, marker)) in enumerate(look.items()):
             prevalence, value, low, high = lines[arm]
             beside = prevalence * 1.03 ** (place - (len(look) - 1) / 2)  # bars of several arms side by side
-            bars = {'yerr': np.nan_to_num([value - low, high - value]), 'elinewidth': 0.8, 'ecolor': colour}
+            bars: dict[str, Any] = {
+                'yerr': np.nan_to_num([value - low, high - value]),
+                'elinewidth': 0.8,
+                'ecolor': colour,
+            }
             axes.errorbar(beside, value, **bars, fmt=marker, linestyle='-', linewidth=1, color=colour, label=short(arm))
         axes.set_xscale('log')
         axes.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(lambda share, _: f'{100 * share:g} %')
         axes.xaxis.set_minor_locator(ticker.NullLocator())
         _finish(axes, capital(title), axis)
-        handles, names = axes.get_legend_handles_labels()
+        handles: list[Any] = axes.get_legend_handles_labels()[0]
+        names = axes.get_legend_handles_labels()[1]
         fig.legend([handle[0] for handle in handles], names, loc='outside lower center', ncols=2, handlelength=1.6)
     return panel(fig, f'{title} against the {axis}, a line an arm, bars 95 % intervals over seeds.')
 

@@ -1,6 +1,7 @@
 """Pictures of images, maps and units: tiles with outlines and heat, without a word in them."""
 
 import io
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -10,7 +11,10 @@ from imbalance_jax.analysis.report.style import HEAT, Panel, data_uri
 TILE = 96  # pixels a side in a file; pages show them smaller
 GAP = 4
 ROWS = 16  # of a gallery, if there are not more findings
-ENCODINGS = {'PNG': {'optimize': True}, 'JPEG': {'quality': 90, 'subsampling': 0, 'optimize': True}}
+ENCODINGS: dict[str, dict[str, Any]] = {
+    'PNG': {'optimize': True},
+    'JPEG': {'quality': 90, 'subsampling': 0, 'optimize': True},
+}
 OUTLINE = '#00E0FF'  # of an annotated region
 ACTIVE = '#FFB000'  # of an active area
 OPACITY = 0.8  # of the hottest pixel

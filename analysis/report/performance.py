@@ -20,7 +20,7 @@ def section(study: Study, look: dict[str, Look]) -> dict[str, Any]:
         'table': table(study),
         'by_class': {metric: by_class(study, metric) for metric in RANKED},
         'differences': {metric: differences(study, metric) for metric in RANKED if study.others},
-        'images': study.performance.count('prevalence', study.classes[0]),
+        'images': study.performance.over('prevalence', study.classes[0]),
     }
 
 

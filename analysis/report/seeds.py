@@ -1,6 +1,7 @@
 """The section on seeds: their spread, the gain of ensembles by size, and how many seeds a difference needs."""
 
 import math
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context, ticker
@@ -43,7 +44,7 @@ def needed(study: Study, arms: list[str]) -> Table:
     for arm in arms:
         for name, outcome in outcomes(study).items():
             mean, deviation = outcome.spread(arm)
-            count = outcome.count(arm=arm, statistic='sd')
+            count = outcome.over(arm=arm, statistic='sd')
             low, high = deviation_interval(deviation, count)
             interval = f'[{number(low, 4)}, {number(high, 4)}]'
             cells = [plain(mean), Cell(number(deviation, 4), interval), Cell(str(count))]
@@ -90,7 +91,12 @@ def gains(study: Study, look: dict[str, Look], arms: list[str], metric: str) -> 
         for arm in arms:
             sizes = sizes_of(study, [arm])
             value, bar = np.array([ensemble(study, arm, metric, size) for size in sizes]).T
-            kind = {'color': look[arm].colour, 'marker': look[arm].marker, 'markersize': 4, 'capsize': 2}
+            kind: dict[str, Any] = {
+                'color': look[arm].colour,
+                'marker': look[arm].marker,
+                'markersize': 4,
+                'capsize': 2,
+            }
             axes.errorbar(sizes, value, np.nan_to_num(bar), label=short(arm), linewidth=1.2, **kind)
         axes.set_xscale('log', base=2)
         axes.xaxis.set_major_formatter(lambda size, _: f'{size:g}')

@@ -1,6 +1,7 @@
 """How alike members are: in a plane and in a matrix by the CKA of their main layer, and what becomes of detectors."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -53,7 +54,7 @@ def plane(study: Study, look: dict[str, Look], members: list[dict], values: np.n
         axes = fig.subplots()
         for arm, (colour, marker) in look.items():
             own = [i for i, row in enumerate(members) if row['arm'] == arm]
-            kind = {
+            kind: dict[str, Any] = {
                 'marker': marker,
                 'color': colour,
                 'markersize': 6,
@@ -115,7 +116,7 @@ def changes(study: Study, table: pd.DataFrame) -> Table | None:
         chosen = rows_of(pairs, arm=one, other_arm=other)
         chosen = chosen[(chosen['seed'] == chosen['other_seed']) == same_seed]
         sums = chosen.groupby('metric')[['value', 'n']].sum()
-        return (sums['value'] / sums['n']).to_dict()
+        return {str(metric): share for metric, share in (sums['value'] / sums['n']).items()}
 
     def cells(arm: str, same_seed: bool) -> list[Cell]:
         there, back = shares(study.reference, arm, same_seed), shares(arm, study.reference, same_seed)

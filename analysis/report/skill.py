@@ -62,7 +62,7 @@ def level(study: Study, method: str, measure: str, null: str) -> Cell:
     where = {'kind': 'null', 'method': method, 'against': null, 'statistic': 'mean'}
     levels = [study.alignment(measure, arm=arm, **where) for arm in study.arms]
     levels = [value for value in levels if np.isfinite(value)]
-    return plain(np.mean(levels) if levels else np.nan)
+    return plain(float(np.mean(levels)) if levels else np.nan)
 
 
 def others(study: Study, method: str) -> Table:
@@ -80,7 +80,7 @@ def subsets(study: Study, method: str) -> Table:
     first = study.rows(study.reference)[0]
     for name in PARTS:
         outcome = whole_outcome._replace(where={**whole_outcome.where, 'subset': name})
-        pairs = outcome.count(arm=first['arm'], seed=str(first['seed']))
+        pairs = outcome.over(arm=first['arm'], seed=str(first['seed']))
         if pairs:
             cells = []
             for arm in study.arms:

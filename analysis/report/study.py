@@ -96,7 +96,7 @@ class Study(NamedTuple):
     def shared_count(self, outcome: Outcome) -> int:
         """The n beside a figure, which is the same for all members: units, or probe images."""
         first = self.members[0]
-        return outcome.count(arm=first['arm'], seed=str(first['seed']))
+        return outcome.over(arm=first['arm'], seed=str(first['seed']))
 
     def rows(self, arm: str) -> list[dict]:
         """The members of an arm."""

@@ -3,7 +3,7 @@
 import base64
 import io
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -16,7 +16,7 @@ HEAT = matplotlib.colormaps['plasma']
 HEAT_STOPS = [matplotlib.colors.to_hex(HEAT(i / 8)) for i in range(9)]
 WIDTH = 4.1  # inches of a panel
 LONGEST = 26  # characters of a name in a figure
-RC = {
+RC: dict[Any, Any] = {
     'font.family': 'DejaVu Sans',
     'font.size': 8,
     'axes.titlesize': 9,

@@ -54,7 +54,7 @@ def by_class(value: Facts, metric: str) -> dict[str, float]:
 
 def ends(value: Facts, metric: str, name: str) -> str:
     """The interval of a figure in words."""
-    return interval(*(value[metric, end, '', name] for end in ('low', 'high')), 2)
+    return interval(value[metric, 'low', '', name], value[metric, 'high', '', name], 2)
 
 
 def auroc(value: Facts) -> list[str]:

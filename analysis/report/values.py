@@ -37,7 +37,7 @@ class Values(NamedTuple):
         """One number; NaN where the table has no such row."""
         return self.value.get(self.key(metric, name, where), np.nan)
 
-    def count(self, metric: str, name: str = MACRO, **where: str) -> int:
+    def over(self, metric: str, name: str = MACRO, **where: str) -> int:
         """The n beside that number, 0 where there is no such row."""
         return self.n.get(self.key(metric, name, where), 0)
 
@@ -60,9 +60,9 @@ class Outcome(NamedTuple):
         """One number of this figure; see `Values.key` for what is said of it."""
         return self.table(self.metric, self.name, **{**self.where, **where})
 
-    def count(self, **where: str) -> int:
+    def over(self, **where: str) -> int:
         """The n beside that number."""
-        return self.table.count(self.metric, self.name, **{**self.where, **where})
+        return self.table.over(self.metric, self.name, **{**self.where, **where})
 
     def of_member(self, member: Mapping) -> float:
         return self(arm=member['arm'], seed=str(member['seed']))

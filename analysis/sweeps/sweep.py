@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import rc_context
@@ -103,7 +103,13 @@ def lines(jobs: list[Job], studies: list[Study], arms: list[str], compared: Comp
         doses = sorted((job.differs[field], i) for i, job in enumerate(jobs))
         for arm, one in look.items():
             means, spreads = np.array([point(compared.outcome(studies[i]), arm) for _, i in doses]).T
-            kind = {'color': one.colour, 'marker': one.marker, 'markersize': 4, 'linewidth': 1.2, 'capsize': 2}
+            kind: dict[str, Any] = {
+                'color': one.colour,
+                'marker': one.marker,
+                'markersize': 4,
+                'linewidth': 1.2,
+                'capsize': 2,
+            }
             axes.errorbar([dose for dose, _ in doses], means, np.nan_to_num(spreads), label=short(arm), **kind)
         axes.set(title=capital(compared.title), xlabel=field, ylabel=f'macro {label(compared.metric)}')
         axes.grid(color='#E4E4E4')

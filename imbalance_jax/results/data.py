@@ -4,6 +4,7 @@ from functools import partial
 
 import numpy as np
 
+from imbalance_jax.data.arrays import luminance
 from imbalance_jax.data.dataset import SPLITS, Dataset
 from imbalance_jax.results import rows as tables
 from imbalance_jax.results.rows import Row
@@ -57,7 +58,7 @@ def contact_sheet(dataset: Dataset) -> dict[str, np.ndarray]:
             finding.append(k)
             boxes.append(dataset.region_box[region][0] * scale if region.any() else np.full(4, np.nan))
     return {
-        'images': dataset.images[chosen, :, :, 0],
+        'images': luminance(dataset.images[chosen]),
         'finding': np.array(finding),
         'boxes': np.array(boxes, np.float32),
     }

@@ -102,10 +102,10 @@ def _try_all(experiment: Experiment, names: list[str], limit: int, *, update: Ca
 
 
 def _describe(program: Program, seconds: float | None, limit: int) -> str:
-    needs = f'compiled in {program.compile_seconds:.1f} s, {program.bytes / GIB:.2f} GiB a device'
+    needs = f'compiled in {program.compile_seconds:.1f} s, {program.bytes / GIB:.2f} GiB per device'
     if seconds is None:
         return f'{needs}, of which there are {limit / GIB:.2f}'
-    return f'{needs}, {1000 * seconds:.1f} ms a step' if seconds else needs
+    return f'{needs}, {1000 * seconds:.1f} ms per step' if seconds else needs
 
 
 def _in_waves(experiment: Experiment, strategy: str, limit: int) -> tuple[Plan, Program]:
@@ -128,10 +128,12 @@ def _in_waves(experiment: Experiment, strategy: str, limit: int) -> tuple[Plan, 
 def describe(plan: Plan) -> str:
     """A plan in one sentence."""
     need, there = plan.bytes / GIB, plan.limit / GIB
-    text = f'Strategy {plan.strategy}, compiled in {plan.compile_seconds:.1f} s, {need:.2f} of {there:.2f} GiB a device'
+    text = (
+        f'Strategy {plan.strategy}, compiled in {plan.compile_seconds:.1f} s, {need:.2f} of {there:.2f} GiB per device'
+    )
     if plan.seconds:
         others = ', '.join(f'{name} {1000 * seconds:.1f} ms' for name, seconds in plan.seconds.items())
-        text += f'; measured, a step: {others}'
+        text += f'; measured, per step: {others}'
     if len(plan.waves) > 1:
         text += f'; {len(plan.waves)} waves of up to {max(stop - first for first, stop in plan.waves)} members'
     return f'{text}.'

@@ -14,6 +14,7 @@ import scipy.special
 from imbalance_jax.data import samplers
 from imbalance_jax.data.arrays import Arrays
 from imbalance_jax.losses.counts import ratio
+from imbalance_jax.losses.loss import Loss
 from imbalance_jax.training.members import distinct, samplings
 
 
@@ -41,8 +42,8 @@ def prior_shifts(members: Sequence[dict], arrays: Arrays) -> np.ndarray:
     return np.stack([shift[samplings([row])[0]] for row in members])
 
 
-def corrected(members: Sequence[dict], losses: Sequence, arrays: Arrays, logits: np.ndarray) -> np.ndarray:
-    """Logits [P,N,K] under the prior of the training set. losses: one an arm; arrays: the training split."""
+def corrected(members: Sequence[dict], losses: Sequence[Loss], arrays: Arrays, logits: np.ndarray) -> np.ndarray:
+    """Logits [P,N,K] under the prior of the training set. losses: one per arm; arrays: the training split."""
     arms = distinct(members, 'arm')
-    read = [losses[arms.index(row['arm'])].corrected(logits[row['member']]) for row in members]
-    return np.stack(read) - prior_shifts(members, arrays)[:, None]
+    under_prior = [losses[arms.index(row['arm'])].corrected(logits[row['member']]) for row in members]
+    return np.stack(under_prior) - prior_shifts(members, arrays)[:, None]

@@ -40,9 +40,9 @@ def _open(folder: Path) -> ocp.training.Checkpointer:
 
 def _loading(partial: bool) -> ocp.Context:
     """How checkpoints are read inside of this context."""
-    return ocp.Context(
-        pytree_options=ocp.options.PyTreeOptions(loading=ocp.options.PyTreeOptions.Loading(partial_load=partial))
-    )
+    context = ocp.Context()
+    context.pytree.loading.partial_load = partial
+    return context
 
 
 def save(folder: Path, step: int, tree: Any) -> None:
@@ -66,9 +66,9 @@ def save(folder: Path, step: int, tree: Any) -> None:
 
 def _save(folder: Path, step: int, tree: Any) -> None:
     with _open(folder) as checkpointer:
-        for found in list(checkpointer.checkpoints):
-            if found.step >= step:
-                checkpointer.delete(found.step)
+        for saved in list(checkpointer.checkpoints):
+            if saved.step >= step:
+                checkpointer.delete(saved.step)
         if not checkpointer.save(step, tree, custom_metadata={'crc32': _checksums(tree)}):
             raise OSError('Orbax did not say why')
 
@@ -93,18 +93,18 @@ def restore(folder: Path, template: Any, *, partial: bool = False) -> tuple[int,
     if not Path(folder).is_dir():
         return None
     template = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), template)
-    damage = {}
+    damage: dict[int, str] = {}
     with _loading(partial), _open(folder) as checkpointer:
-        for found in sorted(checkpointer.checkpoints, key=lambda found: -found.step):
+        for saved in sorted(checkpointer.checkpoints, key=lambda saved: -saved.step):
             try:
-                tree = checkpointer.load(found.step, template)
-                damaged = _changed(tree, checkpointer.metadata(found.step).custom_metadata)
+                tree = checkpointer.load(saved.step, template)
+                damaged = _changed(tree, checkpointer.metadata(saved.step).custom_metadata)
             except Exception as error:  # Orbax wraps whatever went wrong below it
                 damaged = str(error.__cause__ or error).strip().splitlines()[0]
             if not damaged:
-                return found.step, tree
-            damage[found.step] = damaged
-            logging.getLogger(__name__).warning('Checkpoint %d in %s is damaged: %s', found.step, folder, damaged)
+                return saved.step, tree
+            damage[saved.step] = damaged
+            logging.getLogger(__name__).warning('Checkpoint %d in %s is damaged: %s', saved.step, folder, damaged)
     if damage:
         raise ValueError(f'No sound checkpoint in {folder}: {damage}. Delete the folder to start again.')
     return None

@@ -26,7 +26,7 @@ Array = jax.Array | np.ndarray
 class Member(NamedTuple):
     """The numbers that tell one member from another; every field is a scalar array, [P] in a population.
 
-    arm: which loss; sampler: which row of the sampling distributions; seed: initial weights; order_seed: data order
+    arm: which loss; sampler: which row of the sampling CDFs; seed: initial weights; order_seed: data order
     and augmentation; learning_rate: Adam's peak; weight_decay: L2, added to the gradient of the model's weights;
     cosine: 1 for a head of cosines; retrain_from: the step at which the head begins anew and the rest is frozen;
     permuted: 1 to train on the labels of other images.

@@ -1,0 +1,41 @@
+"""Where a result comes from, also where the package is not installed."""
+
+import importlib.metadata
+import runpy
+from pathlib import Path
+
+import pytest
+
+import imbalance_jax
+from imbalance_jax.system import layout, provenance
+from imbalance_jax.system.files import read_json
+
+
+@pytest.fixture
+def nothing_installed(monkeypatch):
+    def version(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, 'version', version)
+
+
+def test_a_package_that_is_not_installed_has_no_version(nothing_installed, tmp_path):
+    with provenance.stage(tmp_path, 'train'):
+        pass
+    record = read_json(tmp_path / layout.PROVENANCE)['train']
+    assert set(record['versions']) == set(provenance.PACKAGES)
+    assert set(record['versions'].values()) == {None}
+    assert runpy.run_path(imbalance_jax.__file__)['__version__'] == '0+local'
+
+
+def test_the_version_is_that_of_the_installed_package():
+    assert imbalance_jax.__version__ == importlib.metadata.version('imbalance-jax')
+    assert Path(imbalance_jax.__file__).parent.name == 'imbalance_jax'
+
+
+def test_a_stage_that_is_resumed_adds_up(tmp_path):
+    for _ in range(2):
+        with provenance.stage(tmp_path, 'train', strategy='map') as record:
+            record['plan'] = 'one wave'
+    kept = read_json(tmp_path / layout.PROVENANCE)['train']
+    assert (kept['starts'], kept['strategy'], kept['plan'], kept['before']) == (2, 'map', 'one wave', [])
