@@ -1,1 +1,1 @@
-"""Experiments as plain Python: `base.py` has every field once; one more file a study."""
+"""Experiments as plain Python: `base.py` has every field once; one more file per study."""

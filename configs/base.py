@@ -8,8 +8,8 @@ def get_config() -> ConfigDict:
     config.question = 'Which differences between approaches to class imbalance are more than seed noise?'
     config.seeds = (0, 1, 2)
     config.reference = 'bce'  # the arm that all others are compared with
-    # An arm is a loss, its hyper-parameters (gamma=2., ...), and a sampler. What is left out: loss = the arm's name,
-    # sampler = 'natural', learning_rate and weight_decay = those of `train`.
+    # An arm is a loss and a sampler, with options of either (gamma=2., ...). What is left out: loss = the arm's name,
+    # sampler = 'natural', learning_rate and weight_decay = those of `train`, head = 'linear', labels = 'own'.
     config.arms = {
         'bce': {},
         'intra_class_weighted_bce': {},
@@ -21,6 +21,10 @@ def get_config() -> ConfigDict:
         'weighted_sampling': {'loss': 'bce', 'sampler': 'weighted_sampling'},
     }
 
+    # Modules or .py files with losses, models, methods, ... of your own: imbalance_jax/README.md.
+    config.plugins = ()
+    config.plugin_folders = ()  # where they were found; filled in when the config is loaded
+
     config.data = ConfigDict()
     config.data.name = 'phantom'
     config.data.folder = 'data'  # where prepared data sets are kept
@@ -29,7 +33,8 @@ def get_config() -> ConfigDict:
     # Class -> prevalence that the training split is thinned to, by leaving out whole patients; empty: as it is.
     config.data.imbalance = ConfigDict()
     config.data.imbalance_seed = 0  # who leaves first
-    # One block a data set: the options of its `make` in imbalance_jax/datasets.
+    # One block per data set: options of its `make` in imbalance_jax/data/sources. An option that is not listed here has
+    # the default of its signature and can be set all the same; so can those of models, methods, losses and samplers.
     config.data.phantom = {
         'num_patients': 1500,
         'seed': 0,
@@ -48,7 +53,7 @@ def get_config() -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.name = 'cnn'
-    # One block a model: the options of its class in imbalance_jax/models.
+    # One block per model: options of its class in imbalance_jax/models.
     config.model.cnn = {'widths': (16, 32, 64), 'stem_stride': 1, 'pools': 2, 'norm': 'batch', 'dtype': 'float32'}
     config.model.resnet18 = {'width': 64, 'norm': 'batch', 'stem': 'imagenet', 'dtype': 'float32'}
 
@@ -71,7 +76,7 @@ def get_config() -> ConfigDict:
     config.attribution = ConfigDict()
     config.attribution.methods = ('saliency', 'integrated_gradients', 'grad_cam')
     config.attribution.layer = ''  # for Grad-CAM; '' is the model's last stage
-    config.attribution.integrated_gradients = {'steps': 50}  # one block a method: its options
+    config.attribution.integrated_gradients = {'steps': 50}  # one block per method: its options
     config.attribution.regions = 'box'  # what maps are held against: 'box', or 'exact' masks where there are any
     # Of `alignment.METRICS`, beside the study's own (pointing game, IoBB, IoR, IoU).
     config.attribution.metrics = (
@@ -85,7 +90,7 @@ def get_config() -> ConfigDict:
         'miou_otsu',
         'miou_tuned',
     )
-    config.attribution.batch_size = 64  # pairs a call
+    config.attribution.batch_size = 64  # pairs per call
     config.attribution.memory_mib = 512.0  # that a call may hold on one device; it takes fewer pairs at a time
     config.attribution.faithfulness_pairs = 16  # of them, for insertion, deletion, ROAD, ...; 0: none
     config.attribution.max_pairs = 0  # at most so many (image, class) pairs with a box; 0: all

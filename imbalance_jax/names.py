@@ -1,10 +1,13 @@
-"""Look a name up in a plain dict, with an error a user can act on."""
+"""Look a name up in a plain dict, with an error a user can act on; read a function's options from its signature."""
 
 import difflib
-from collections.abc import Mapping
-from typing import TypeVar
+import functools
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, TypeVar
 
 T = TypeVar('T')
+MOST, NEAREST = 24, 10  # names that an error lists in full; of a longer list, those most like what was written
 
 
 def lookup(table: Mapping[str, T], name: str, what: str) -> T:
@@ -16,4 +19,27 @@ def lookup(table: Mapping[str, T], name: str, what: str) -> T:
         return table[name]
     near = difflib.get_close_matches(str(name), list(table), n=1)
     hint = f' Did you mean {near[0]!r}?' if near else ''
-    raise ValueError(f'Unknown {what} {name!r}.{hint} Known: {", ".join(sorted(table))}.')
+    raise ValueError(f'Unknown {what} {name!r}.{hint} {_known(table, str(name))}')
+
+
+def options_of(function: Callable[..., Any], skip: Collection[str] = ()) -> dict[str, Any]:
+    """The options of a function or class, name -> default: the keyword parameters that have a default.
+
+    What a `functools.partial` has settled already is no option of it, nor is a name in `skip`.
+    """
+    settled = function.keywords if isinstance(function, functools.partial) else {}
+    return {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and parameter.default is not parameter.empty
+        and name not in settled
+        and name not in skip
+    }
+
+
+def _known(table: Mapping[str, Any], name: str) -> str:
+    if len(table) <= MOST:
+        return f'Known: {", ".join(sorted(table))}.'
+    nearest = difflib.get_close_matches(name, list(table), n=NEAREST, cutoff=0.0)
+    return f'Of {len(table)} known ones the nearest: {", ".join(nearest)}.'

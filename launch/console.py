@@ -2,13 +2,19 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imbalance_jax import cli
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from imbalance_jax.sweep.plan import Job
 
 PROGRAM = [sys.executable, '-m', 'imbalance_jax.launch.console']
 
 
-def base():
+def base() -> 'ConfigDict':
     """Every field of a config with its default."""
     from imbalance_jax.configs import base
 
@@ -22,7 +28,7 @@ def report(workdir: Path) -> Path:
     return page.write(workdir)
 
 
-def sweep_report(jobs: list) -> Path:
+def sweep_report(jobs: list['Job']) -> Path:
     """The page of a sweep's finished populations."""
     from imbalance_jax.analysis.sweeps import sweep
 

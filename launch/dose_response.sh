@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One study a dose of configs/dose_response.py, and one picture of all. Run again, it goes on where it was.
+# One study per dose of configs/dose_response.py, and one picture of all. Run again, it goes on where it was.
 #     bash launch/dose_response.sh FOLDER [--config.FIELD=VALUE ...]
 set -euo pipefail
 if [ $# -lt 1 ]; then

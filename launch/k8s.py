@@ -1,4 +1,4 @@
-"""A plan on Kubernetes, as a JobSet (jobset.sigs.k8s.io): a pod a population, or several pods each.
+"""A plan on Kubernetes, as a JobSet (jobset.sigs.k8s.io): one pod per population, or several.
 
     python -m imbalance_jax.launch.k8s --plan /mnt/sweep.jsonl --image IMAGE --claim CLAIM [--gpus 1] [--hosts 2]
 
@@ -7,11 +7,14 @@ plan as pods see it; the same file must be readable here, under --local if its n
 """
 
 import shlex
+from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from imbalance_jax.launch.sending import INSTALLED, parser, send, unfinished, work
+from imbalance_jax.sweep.plan import Job
 from imbalance_jax.system.signals import RESUMABLE
 
 PORT = 8476
@@ -25,84 +28,84 @@ FATAL = {'action': 'FailIndex', 'onExitCodes': {'operator': 'In', 'values': [2]}
 
 
 def main() -> None:
-    arguments = parser(__doc__.splitlines()[0])
-    arguments.add_argument('--local', type=Path, default=None, help='the plan as it is found here')
-    arguments.add_argument('--image', required=True, help='with the project installed')
-    arguments.add_argument('--claim', required=True, help='a persistent volume claim, ReadWriteMany')
-    arguments.add_argument('--mount', default='/mnt', help='where it is in a pod')
-    arguments.add_argument('--namespace', default='default')
-    arguments.add_argument('--gpus', type=int, default=0, help='of a pod')
-    arguments.add_argument('--memory', default='16Gi', help='of a pod')
-    arguments.add_argument('--cpus', default='4', help='of a pod')
-    arguments.add_argument('--at-once', type=int, default=4, help='pods at the same time')
-    arguments.add_argument('--hosts', type=int, default=1, help='pods that train one population together')
-    arguments.add_argument('--grace', type=int, default=120, help='seconds to save in when a pod has to go')
-    given = arguments.parse_args()
-    jobs = unfinished(given.local or given.plan)
-    sets = [one_pod_each(given, jobs)] if given.hosts == 1 else [together(given, job) for job in jobs]
-    send(['kubectl', 'apply', '-f', '-'], yaml.safe_dump_all(sets, sort_keys=False, width=1000), given.dry_run)
+    command_line = parser(__doc__.splitlines()[0])
+    command_line.add_argument('--local', type=Path, default=None, help='the plan as it is found here')
+    command_line.add_argument('--image', required=True, help='with the project installed')
+    command_line.add_argument('--claim', required=True, help='a persistent volume claim, ReadWriteMany')
+    command_line.add_argument('--mount', default='/mnt', help='where it is in a pod')
+    command_line.add_argument('--namespace', default='default')
+    command_line.add_argument('--gpus', type=int, default=0, help='of a pod')
+    command_line.add_argument('--memory', default='16Gi', help='of a pod')
+    command_line.add_argument('--cpus', default='4', help='of a pod')
+    command_line.add_argument('--at-once', type=int, default=4, help='pods at the same time')
+    command_line.add_argument('--hosts', type=int, default=1, help='pods that train one population together')
+    command_line.add_argument('--grace', type=int, default=120, help='seconds to save in when a pod has to go')
+    args = command_line.parse_args()
+    jobs = unfinished(args.local or args.plan)
+    sets = [indexed_jobs(args, jobs)] if args.hosts == 1 else [replicated_job(args, job) for job in jobs]
+    send(['kubectl', 'apply', '-f', '-'], yaml.safe_dump_all(sets, sort_keys=False, width=1000), dry_run=args.dry_run)
 
 
-def one_pod_each(given, jobs: list) -> dict:
+def indexed_jobs(args: Namespace, jobs: list[Job]) -> dict[str, Any]:
     """A JobSet of one indexed Job: pod i does the i-th unfinished population, and only its own failures count."""
     ids = [job.id for job in jobs]
-    words = ['sh', '-c', f'set -- {" ".join(ids)}; shift "$INDEX"; exec {_line(given)}']
-    index = {'name': 'INDEX', 'valueFrom': {'fieldRef': {'fieldPath': INDEX}}}
+    words = ['sh', '-c', f'set -- {" ".join(ids)}; shift "$INDEX"; exec {_line(args)}']
+    index: dict[str, Any] = {'name': 'INDEX', 'valueFrom': {'fieldRef': {'fieldPath': INDEX}}}
     job = {
         'completionMode': 'Indexed',
         'completions': len(jobs),
-        'parallelism': min(given.at_once, len(jobs)),
+        'parallelism': min(args.at_once, len(jobs)),
         'backoffLimitPerIndex': 10,
         'podFailurePolicy': {'rules': [*POLICY, FATAL]},
-        'template': _pod(given, words, [index]),
+        'template': _pod(args, words, [index]),
     }
-    return _jobset(given, given.plan.stem, job, restarts=0)
+    return _jobset(args, args.plan.stem, job, restarts=0)
 
 
-def together(given, job) -> dict:
+def replicated_job(args: Namespace, job: Job) -> dict[str, Any]:
     """A JobSet for one population that several pods train as one: if one pod has to go, all begin again and resume."""
-    name = f'{given.plan.stem}-{job.id}'
-    words = ['sh', '-c', f'set -- {job.id}; exec {_line(given)}']
-    environment = [
+    name = f'{args.plan.stem}-{job.id}'
+    words = ['sh', '-c', f'set -- {job.id}; exec {_line(args)}']
+    environment: list[dict[str, Any]] = [
         {'name': 'JAX_COORDINATOR_ADDRESS', 'value': f'{_name(name)}-work-0-0.{_name(name)}:{PORT}'},
-        {'name': 'JAX_NUM_PROCESSES', 'value': str(given.hosts)},
+        {'name': 'JAX_NUM_PROCESSES', 'value': str(args.hosts)},
         {'name': 'JAX_PROCESS_ID', 'valueFrom': {'fieldRef': {'fieldPath': INDEX}}},
     ]
     spec = {
         'completionMode': 'Indexed',
-        'completions': given.hosts,
-        'parallelism': given.hosts,
+        'completions': args.hosts,
+        'parallelism': args.hosts,
         'backoffLimit': 0,
-        'template': _pod(given, words, environment),
+        'template': _pod(args, words, environment),
     }
-    return _jobset(given, name, spec, restarts=100)
+    return _jobset(args, name, spec, restarts=100)
 
 
-def _line(given) -> str:
-    return shlex.join(work(given.plan, 'ID', 0.9 * given.grace, INSTALLED)).replace('--job=ID', '--job="$1"')
+def _line(args: Namespace) -> str:
+    return shlex.join(work(args.plan, 'ID', 0.9 * args.grace, program=INSTALLED)).replace('--job=ID', '--job="$1"')
 
 
-def _pod(given, words: list[str], environment: list[dict]) -> dict:
-    limits = {'cpu': given.cpus, 'memory': given.memory, **({'nvidia.com/gpu': given.gpus} if given.gpus else {})}
+def _pod(args: Namespace, words: list[str], environment: list[dict[str, Any]]) -> dict[str, Any]:
+    limits = {'cpu': args.cpus, 'memory': args.memory, **({'nvidia.com/gpu': args.gpus} if args.gpus else {})}
     container = {
         'name': 'work',
-        'image': given.image,
+        'image': args.image,
         'command': words,
-        'workingDir': given.mount,
+        'workingDir': args.mount,
         'env': environment,
         'resources': {'limits': limits},
-        'volumeMounts': [{'name': 'shared', 'mountPath': given.mount}],
+        'volumeMounts': [{'name': 'shared', 'mountPath': args.mount}],
     }
-    volume = {'name': 'shared', 'persistentVolumeClaim': {'claimName': given.claim}}
-    spec = {'restartPolicy': 'Never', 'terminationGracePeriodSeconds': given.grace}
+    volume = {'name': 'shared', 'persistentVolumeClaim': {'claimName': args.claim}}
+    spec = {'restartPolicy': 'Never', 'terminationGracePeriodSeconds': args.grace}
     return {'spec': {**spec, 'containers': [container], 'volumes': [volume]}}
 
 
-def _jobset(given, name: str, job: dict, restarts: int) -> dict:
+def _jobset(args: Namespace, name: str, job: dict[str, Any], restarts: int) -> dict[str, Any]:
     return {
         'apiVersion': 'jobset.x-k8s.io/v1alpha2',
         'kind': 'JobSet',
-        'metadata': {'name': _name(name), 'namespace': given.namespace},
+        'metadata': {'name': _name(name), 'namespace': args.namespace},
         'spec': {
             'failurePolicy': {'maxRestarts': restarts},
             'replicatedJobs': [{'name': 'work', 'replicas': 1, 'template': {'spec': job}}],

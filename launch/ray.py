@@ -9,9 +9,8 @@ import sys
 import time
 
 from imbalance_jax.launch.sending import parser, unfinished, work
-from imbalance_jax.sweep import jobs
-from imbalance_jax.sweep import plan as plans
-from imbalance_jax.system import signals as stopping
+from imbalance_jax.sweep import jobs, plan
+from imbalance_jax.system import signals
 
 PAUSE = 5.0  # seconds before a job is tried again
 
@@ -23,28 +22,28 @@ class Again(Exception):
 def do(command: list[str], folder: str) -> int:
     """One job on some node; Ray runs it again if it raises Again, or if its node is lost."""
     os.chdir(folder)
-    status = stopping.run(command)
-    if status == stopping.RESUMABLE or status < 0:
+    status = signals.run(command)
+    if status == signals.RESUMABLE or status < 0:
         time.sleep(PAUSE)
         raise Again(shlex.join(command))
     return status
 
 
 def main() -> int:
-    arguments = parser(__doc__.splitlines()[0])
-    arguments.add_argument('--address', default='auto', help='of the cluster')
-    arguments.add_argument('--gpus', type=float, default=0.0, help='of a job')
-    arguments.add_argument('--cpus', type=float, default=1.0, help='of a job')
-    arguments.add_argument('--retries', type=int, default=100, help='of a job, lost nodes included')
-    given = arguments.parse_args()
-    commands = [work(given.plan.absolute(), job.id, 8) for job in unfinished(given.plan)]
-    options = {'num_cpus': given.cpus, 'num_gpus': given.gpus, 'max_retries': given.retries}
-    if given.dry_run:
+    command_line = parser(__doc__.splitlines()[0])
+    command_line.add_argument('--address', default='auto', help='of the cluster')
+    command_line.add_argument('--gpus', type=float, default=0.0, help='of a job')
+    command_line.add_argument('--cpus', type=float, default=1.0, help='of a job')
+    command_line.add_argument('--retries', type=int, default=100, help='of a job, lost nodes included')
+    args = command_line.parse_args()
+    commands = [work(args.plan.absolute(), job.id, 8) for job in unfinished(args.plan)]
+    options = {'num_cpus': args.cpus, 'num_gpus': args.gpus, 'max_retries': args.retries}
+    if args.dry_run:
         print(f'# tasks with {options}', *map(shlex.join, commands), sep='\n')
         return 0
     import ray
 
-    ray.init(address=given.address)
+    ray.init(address=args.address)
     task = ray.remote(do).options(**options, retry_exceptions=[Again])
     waiting = [task.remote(command, os.getcwd()) for command in commands]
     while waiting:
@@ -53,8 +52,8 @@ def main() -> int:
             ray.get(one)
         except (Again, ray.exceptions.RayError) as error:
             print(f'error: {str(error).splitlines()[-1]}', file=sys.stderr)
-        print(jobs.table(plans.read(given.plan))[0].splitlines()[-1], flush=True)
-    text, status = jobs.table(plans.read(given.plan))
+        print(jobs.table(plan.read(args.plan))[0].splitlines()[-1], flush=True)
+    text, status = jobs.table(plan.read(args.plan))
     print(text)
     return status
 

@@ -7,8 +7,7 @@ import sys
 from pathlib import Path
 
 from imbalance_jax.launch import console
-from imbalance_jax.sweep import jobs
-from imbalance_jax.sweep import plan as plans
+from imbalance_jax.sweep import jobs, plan
 
 HERE = console.PROGRAM  # where machines share this file system
 INSTALLED = ['imbalance-jax']  # where they have an installation of their own
@@ -16,31 +15,33 @@ INSTALLED = ['imbalance-jax']  # where they have an installation of their own
 
 def parser(description: str) -> argparse.ArgumentParser:
     """A command line with --plan and --dry-run."""
-    made = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    made.add_argument('--plan', required=True, type=Path, help='what imbalance-jax plan wrote')
-    made.add_argument('--dry-run', action='store_true', help='print what would be sent, and send nothing')
-    return made
+    command_line = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    command_line.add_argument('--plan', required=True, type=Path, help='what imbalance-jax plan wrote')
+    command_line.add_argument('--dry-run', action='store_true', help='print what would be sent, and send nothing')
+    return command_line
 
 
-def unfinished(plan: Path) -> list[plans.Job]:
+def unfinished(path: Path) -> list[plan.Job]:
     """The jobs that are not done; leaves the program with status 0 if there is none, 2 if the plan is wrong."""
     try:
-        found = [job for job in plans.read(plan) if jobs.standing(job).state != 'done']
+        open_jobs = [job for job in plan.read(path) if jobs.standing(job).state != 'done']
     except (ValueError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2)
-    if not found:
-        print(f'Every population of {plan} is done.')
+    if not open_jobs:
+        print(f'Every population of {path} is done.')
         sys.exit(0)
-    return found
+    return open_jobs
 
 
-def work(plan: Path, job: str, grace: float, program: list[str] = HERE) -> list[str]:
+def work(path: Path, job: str, grace: float, *, program: list[str] = HERE) -> list[str]:
     """The command that does one job of a plan."""
-    return [*program, 'work', f'--plan={plan}', f'--job={job}', f'--grace={grace:g}']
+    return [*program, 'work', f'--plan={path}', f'--job={job}', f'--grace={grace:g}']
 
 
-def send(command: list[str], text: str, dry_run: bool) -> None:
+def send(command: list[str], text: str, *, dry_run: bool) -> None:
     """Runs an engine's client with `text` as its input, or prints both."""
     if dry_run:
         print(f'# {shlex.join(command)}\n{text}')

@@ -1,7 +1,8 @@
 # Makes .venv with the project in it, at the versions of launch/constraints; does nothing where that is done.
-# Sourced by the scripts beside it as `source launch/setup.sh run` or `... test`. Leaves the environment activated.
+# In the repository's folder: `bash launch/setup.sh`; with `test` or `bench` in the end it installs what those need, too.
+# The scripts beside it source it, which leaves the environment activated.
 
-purpose="$1"
+purpose="${1:-run}"
 
 find_python() {
     local candidate version newer=""
@@ -50,15 +51,27 @@ install() {
     [ "$purpose" = run ] || package=".[$purpose]"
     local pip=(.venv/bin/python -m pip)
     .venv/bin/python -m pip --version >/dev/null 2>&1 || pip=("$1" -m pip --python .venv/bin/python)
-    "${pip[@]}" install -qq --disable-pip-version-check --constraint "$constraints" --editable "$package"
+    "${pip[@]}" install -qq --disable-pip-version-check --constraint "$constraints" --editable "$package" || return 1
     echo "$wanted" > "$stamp"
     echo "$wanted" > .venv/installed-run  # every other purpose includes it
 }
 
-python="$(find_python)"
-if [ ! -f .venv/made ]; then  # none, or one that was interrupted
-    make_environment "$python"
-    touch .venv/made
+set_up() {
+    local python
+    if [ ! -f launch/setup.sh ]; then
+        echo "error: launch/setup.sh works in the repository's folder, which $PWD is not." >&2
+        return 1
+    fi
+    python="$(find_python)" || return 1
+    if [ ! -f .venv/made ]; then  # none, or one that was interrupted
+        make_environment "$python" || return 1
+        touch .venv/made
+    fi
+    install "$python"
+}
+
+if set_up; then
+    source .venv/bin/activate
+else
+    return 1 2>/dev/null || exit 1  # sourced, or run
 fi
-install "$python"
-source .venv/bin/activate

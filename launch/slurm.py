@@ -7,7 +7,7 @@ import shlex
 from pathlib import Path
 
 from imbalance_jax.launch.sending import parser, send, unfinished, work
-from imbalance_jax.sweep import plan as plans
+from imbalance_jax.sweep import plan
 
 # A batch shell that is asked to stop waits for its step, which is asked too. A step that saved is 75.
 SCRIPT = """\
@@ -32,28 +32,28 @@ exit "$status"
 
 
 def main() -> None:
-    arguments = parser(__doc__.splitlines()[0])
-    arguments.add_argument('--sbatch', action='append', default=[], help='an option of sbatch; repeat it for more')
-    arguments.add_argument('--tasks', type=int, default=1, help='processes that train one population together')
-    arguments.add_argument('--at-once', type=int, default=0, help='jobs that run at the same time, 0 for all')
-    arguments.add_argument('--notice', type=int, default=120, help='seconds before the time limit to save in')
-    given = arguments.parse_args()
-    folder = plans.folder_of(given.plan).absolute()
-    if not given.dry_run:
+    command_line = parser(__doc__.splitlines()[0])
+    command_line.add_argument('--sbatch', action='append', default=[], help='an option of sbatch; repeat it for more')
+    command_line.add_argument('--tasks', type=int, default=1, help='processes that train one population together')
+    command_line.add_argument('--at-once', type=int, default=0, help='jobs that run at the same time, 0 for all')
+    command_line.add_argument('--notice', type=int, default=120, help='seconds before the time limit to save in')
+    args = command_line.parse_args()
+    folder = plan.folder_of(args.plan).absolute()
+    if not args.dry_run:
         (folder / 'logs').mkdir(parents=True, exist_ok=True)
-    numbers = ','.join(str(job.number) for job in unfinished(given.plan))
-    command = shlex.join(work(given.plan.absolute(), 'JOB', 0.9 * given.notice))
+    numbers = ','.join(str(job.number) for job in unfinished(args.plan))
+    command = shlex.join(work(args.plan.absolute(), 'JOB', 0.9 * args.notice))
     script = SCRIPT.format(
-        name=given.plan.stem,
-        array=numbers + (f'%{given.at_once}' if given.at_once else ''),
+        name=args.plan.stem,
+        array=numbers + (f'%{args.at_once}' if args.at_once else ''),
         log=folder / 'logs' / 'slurm-%A_%a.log',
-        tasks=given.tasks,
-        notice=given.notice,
-        options=''.join(f'#SBATCH {option}\n' for option in given.sbatch),
+        tasks=args.tasks,
+        notice=args.notice,
+        options=''.join(f'#SBATCH {option}\n' for option in args.sbatch),
         here=shlex.quote(str(Path.cwd())),
         command=command.replace('--job=JOB', '--job="$SLURM_ARRAY_TASK_ID"'),
     )
-    send(['sbatch'], script, given.dry_run)
+    send(['sbatch'], script, dry_run=args.dry_run)
 
 
 if __name__ == '__main__':

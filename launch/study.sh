@@ -13,4 +13,4 @@ source launch/setup.sh run
 cd "$here"  # what the config and the flags say of paths is meant from here
 imbalance-jax train --config="$config" --workdir="$workdir" "$@"
 imbalance-jax explain --workdir="$workdir"
-python -m imbalance_jax.analysis.report "$workdir"
+imbalance-jax report "$workdir"

@@ -7,26 +7,27 @@ import json
 import shlex
 import signal
 import subprocess
+from typing import Any
 
 from imbalance_jax.launch.sending import parser, unfinished, work
-from imbalance_jax.sweep import plan as plans
-from imbalance_jax.system import signals as stopping
+from imbalance_jax.sweep import plan
+from imbalance_jax.system import signals
 
 
 class Work:
     """One job, as submitit wants it: callable, picklable, and able to say how it goes on after preemption."""
 
-    def __init__(self, command: list[str]):
+    def __init__(self, command: list[str]) -> None:
         self.command = command
 
     def __call__(self) -> int:
-        self.child = subprocess.Popen(self.command, preexec_fn=stopping.die_with_parent)
+        self.child = subprocess.Popen(self.command, preexec_fn=signals.die_with_parent)
         status = self.child.wait()
         if status:
             raise RuntimeError(f'{shlex.join(self.command)} ended with status {status}')
         return status
 
-    def checkpoint(self):
+    def checkpoint(self) -> Any:
         """Called on SLURM's signal: the work saves, and is submitted again."""
         import submitit
 
@@ -36,27 +37,27 @@ class Work:
 
 
 def main() -> None:
-    arguments = parser(__doc__.splitlines()[0])
-    arguments.add_argument('--cluster', default=None, help="submitit's executor: slurm, local, or found by itself")
-    arguments.add_argument('--set', action='append', default=[], help='a parameter of its executor, NAME=VALUE')
-    arguments.add_argument('--notice', type=int, default=120, help='seconds before the time limit to save in')
-    given = arguments.parse_args()
-    commands = [work(given.plan.absolute(), job.id, 0.9 * given.notice) for job in unfinished(given.plan)]
-    parameters = {'slurm_signal_delay_s': given.notice, 'name': given.plan.stem}
-    parameters |= {name: value_of(text) for name, _, text in (pair.partition('=') for pair in given.set)}
-    if given.dry_run:
+    command_line = parser(__doc__.splitlines()[0])
+    command_line.add_argument('--cluster', default=None, help="submitit's executor: slurm, local, or found by itself")
+    command_line.add_argument('--set', action='append', default=[], help='a parameter of its executor, NAME=VALUE')
+    command_line.add_argument('--notice', type=int, default=120, help='seconds before the time limit to save in')
+    args = command_line.parse_args()
+    commands = [work(args.plan.absolute(), job.id, 0.9 * args.notice) for job in unfinished(args.plan)]
+    parameters = {'slurm_signal_delay_s': args.notice, 'name': args.plan.stem}
+    parameters |= {name: value_of(text) for name, _, text in (pair.partition('=') for pair in args.set)}
+    if args.dry_run:
         print(json.dumps(parameters), *map(shlex.join, commands), sep='\n')
         return
     import submitit
 
-    executor = submitit.AutoExecutor(plans.folder_of(given.plan) / 'logs', cluster=given.cluster)
+    executor = submitit.AutoExecutor(plan.folder_of(args.plan) / 'logs', cluster=args.cluster)
     executor.update_parameters(**parameters)
     with executor.batch():
         sent = [executor.submit(Work(command)) for command in commands]
     print(*(one.job_id for one in sent), sep='\n')
 
 
-def value_of(text: str):
+def value_of(text: str) -> Any:
     """A number or word of the command line."""
     try:
         return json.loads(text)

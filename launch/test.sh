@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
-# The whole test suite, in .venv. Arguments go to pytest.
+# Style, types and the whole test suite, in .venv. Arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source launch/setup.sh test
 ruff check .
+ruff format --check .
+mypy
 JAX_PLATFORMS=cpu pytest -n auto --dist loadfile "$@"

@@ -9,6 +9,7 @@ with locks, not each slice's own disk. Hosts of one slice train each population 
 import shlex
 import subprocess
 import sys
+from argparse import Namespace
 
 from imbalance_jax.launch.sending import INSTALLED, parser, unfinished
 
@@ -17,17 +18,17 @@ AGAIN = 30  # seconds between two attempts at a share that is not done
 
 
 def main() -> int:
-    arguments = parser(__doc__.splitlines()[0])
-    arguments.add_argument('--slices', required=True, help='names of TPU VMs, with commas between')
-    arguments.add_argument('--zone', required=True)
-    arguments.add_argument('--project', default='', help="gcloud's own, if not given")
-    arguments.add_argument('--folder', required=True, help='the repository on the TPU VMs, its .venv in it')
-    arguments.add_argument('--hosts', type=int, default=1, help='of a slice')
-    given = arguments.parse_args()
-    unfinished(given.plan)
-    names = given.slices.split(',')
-    commands = [command(given, name, f'{number}/{len(names)}') for number, name in enumerate(names)]
-    if given.dry_run:
+    command_line = parser(__doc__.splitlines()[0])
+    command_line.add_argument('--slices', required=True, help='names of TPU VMs, with commas between')
+    command_line.add_argument('--zone', required=True)
+    command_line.add_argument('--project', default='', help="gcloud's own, if not given")
+    command_line.add_argument('--folder', required=True, help='the repository on the TPU VMs, its .venv in it')
+    command_line.add_argument('--hosts', type=int, default=1, help='of a slice')
+    args = command_line.parse_args()
+    unfinished(args.plan)
+    names = args.slices.split(',')
+    commands = [command(args, name, f'{number}/{len(names)}') for number, name in enumerate(names)]
+    if args.dry_run:
         print('\n'.join(map(shlex.join, commands)))
         return 0
     try:
@@ -38,17 +39,17 @@ def main() -> int:
     return max(one.wait() for one in running)
 
 
-def command(given, name: str, shard: str) -> list[str]:
+def command(args: Namespace, name: str, shard: str) -> list[str]:
     """gcloud's command line for one slice: on all of its hosts, again as long as there is something to resume."""
-    work = shlex.join([*INSTALLED, 'work', f'--plan={given.plan}', f'--shard={shard}', '--grace=25'])
-    together = ''
-    if given.hosts > 1:
+    work = shlex.join([*INSTALLED, 'work', f'--plan={args.plan}', f'--shard={shard}', '--grace=25'])
+    cluster = ''
+    if args.hosts > 1:
         number = f'$(curl -sfH "Metadata-Flavor: Google" {WORKER})'
-        together = f'export IMBALANCE_JAX_CLUSTER=tpu IMBALANCE_JAX_PROCESS={number} && '
+        cluster = f'export IMBALANCE_JAX_CLUSTER=tpu IMBALANCE_JAX_PROCESS={number} && '
     loop = f'until {work}; do [ $? = 75 ] || exit 1; sleep {AGAIN}; done'
-    line = f'cd {shlex.quote(given.folder)} && source .venv/bin/activate && {together}{loop}'
-    project = [f'--project={given.project}'] if given.project else []
-    ssh = ['gcloud', 'compute', 'tpus', 'tpu-vm', 'ssh', name, f'--zone={given.zone}', *project, '--worker=all']
+    line = f'cd {shlex.quote(args.folder)} && source .venv/bin/activate && {cluster}{loop}'
+    project = [f'--project={args.project}'] if args.project else []
+    ssh = ['gcloud', 'compute', 'tpus', 'tpu-vm', 'ssh', name, f'--zone={args.zone}', *project, '--worker=all']
     return [*ssh, f'--command={line}']
 
 

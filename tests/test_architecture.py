@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,16 @@ def test_public_signatures_are_typed(path):
         bare = [one.arg for one in given if one.annotation is None and one.arg not in ('self', 'cls')]
         assert not bare, f'{function.name}: {bare} have no type'
         assert function.returns is not None, f'{function.name} has no return type'
+
+
+def test_every_folder_is_packaged():
+    root = PACKAGE.parent
+    table = tomllib.loads((root / 'pyproject.toml').read_text())['tool']['setuptools']
+    places = {name: root / folder for name, folder in table['package-dir'].items()}
+    inside = [
+        '.'.join((name, *path.parent.relative_to(folder).parts))
+        for name, folder in places.items()
+        for path in folder.rglob('__init__.py')
+    ]
+    assert sorted(table['packages']) == sorted(inside)
+    assert len(set(inside)) == len(inside)

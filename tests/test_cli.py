@@ -1,6 +1,7 @@
 """The console script: instant help, errors of one line, configs that load."""
 
 import importlib
+import importlib.metadata
 import subprocess
 import sys
 from pathlib import Path
@@ -16,16 +17,29 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(path.stem for path in (ROOT / 'configs').glob('*.py') if path.stem != '__init__')
 
 
-def imbalance_jax(*arguments) -> subprocess.CompletedProcess:
+def imbalance_jax(*arguments, cwd=ROOT) -> subprocess.CompletedProcess:
     code = 'import sys; from imbalance_jax.launch.console import main; sys.argv[0] = "imbalance-jax"; main()'
-    return subprocess.run([sys.executable, '-c', code, *arguments], capture_output=True, text=True, cwd=ROOT)
+    return subprocess.run([sys.executable, '-c', code, *arguments], capture_output=True, text=True, cwd=cwd)
 
 
-def test_help_needs_no_jax():
+@pytest.mark.parametrize('arguments', [['--help'], ['train', '--help'], ['collect', '-h'], ['--version']])
+def test_help_needs_no_jax(arguments):
     code = 'import sys; from imbalance_jax.launch import console\n'
-    code += 'try: console.main()\nfinally: print("jax" in sys.modules)'
-    found = subprocess.run([sys.executable, '-c', code, '--help'], capture_output=True, text=True, cwd=ROOT)
-    assert found.stdout == cli.USAGE + 'False\n'
+    code += 'try: console.main()\nfinally: print("jax" in sys.modules, "numpy" in sys.modules)'
+    done = subprocess.run([sys.executable, '-c', code, *arguments], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0
+    assert done.stdout.endswith('False False\n')
+
+
+def test_help_names_every_verb_and_a_verb_its_own_flags():
+    said = imbalance_jax('-h').stdout
+    assert all(f'  {verb} ' in said for verb in cli.VERBS)
+    assert imbalance_jax().returncode == 2
+    for verb, flags in {'report': {'workdir', 'traceback'}, 'plan': {'out', 'config', 'traceback'}}.items():
+        said = imbalance_jax(verb, '-h').stdout
+        assert {flag for flag in cli.FLAGS if f'--{flag}' in said} == flags
+        assert ('--config.FIELD=VALUE' in said) == ('config' in flags)
+    assert imbalance_jax('--version').stdout.split() == ['imbalance-jax', importlib.metadata.version('imbalance-jax')]
 
 
 @pytest.mark.parametrize(
@@ -40,7 +54,17 @@ def test_help_needs_no_jax():
         (['train', '--config=configs/quickstart.py', '--config.train.epochs=many'], 'many'),
         (['train', '--config=configs/quickstart.py', '--config.train.epochs=0'], 'config.train.epochs is 0'),
         (['explain', '--workdir=nowhere'], 'run train first'),
-        (['explain', '--workdri=nowhere'], 'workdri'),
+        (['explain', '--workdri=nowhere'], "Unknown flag of explain 'workdri'. Did you mean 'workdir'"),
+        (['explain', '--workdir=nowhere', '--profile'], "Unknown flag of explain 'profile'"),
+        (['explain', '--workdir=nowhere', '--config.train.epochs=3'], 'explain takes no --config.train.epochs'),
+        (['--workdir=nowhere', 'explain'], 'The verb comes first'),
+        (['work', '--plan=nowhere.jsonl', '--grace=long'], 'invalid float value'),
+        (['report'], '--workdir is missing'),
+        (['report', 'nowhere'], 'nowhere'),
+        (['train', '--config=configs/quickstart.py', '--config.seeds=3'], '--config.seeds="(0, 1, 2)"'),
+        (['train', '--config=configs/quickstart.py', '--config.model.resnet50.widht=3'], "Did you mean 'width'"),
+        (['train', '--config=configs/quickstart.py', '--config.arms.focal.gama=3'], "Did you mean 'gamma'"),
+        (['train', '--config=configs/quickstart.py', '--config.plugins=mine.py'], 'config.plugins: mine.py failed'),
     ],
 )
 def test_errors_are_one_line_with_status_2(arguments, said):
@@ -62,13 +86,13 @@ def test_every_config_loads_and_passes_its_checks(name):
     ('field', 'value', 'said'),
     [
         ('train.batch_size', -3, '1 or more'),
-        ('train.batch_size', 2.5, 'must be a int'),
-        ('train.learning_rate', 'fast', 'must be a float'),
+        ('train.batch_size', 2.5, 'must be a whole number'),
+        ('train.learning_rate', 'fast', 'must be a number'),
         ('data.order', 'random', "'own' or 'shared'"),
         ('concepts.quantile', 1.0, 'between 0 and 1'),
         ('attribution.regions', 'boxes', "'box' or 'exact'"),
         ('seeds', 3, 'must be a tuple'),
-        ('train.epochs', True, 'must be a int'),
+        ('train.epochs', True, 'must be a whole number'),
         ('train.batchsize', 3, "Did you mean 'train.batch_size'"),
         ('augmnt.shift', 0.1, "Did you mean 'augment.shift'"),
         ('train.learning_rate', float('nan'), 'more than 0'),

@@ -1,5 +1,7 @@
 """What maps that know no model, or no image, score: an alignment means nothing except next to these."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,8 +17,8 @@ def chance(masks: jax.Array) -> jax.Array:
     return jnp.asarray(masks).astype(bool).mean((-2, -1))
 
 
-def _uniform(value: float):
-    def level(masks):
+def _uniform(value: float) -> Callable[[jax.Array], jax.Array]:
+    def level(masks: jax.Array) -> jax.Array:
         return jnp.where(jnp.asarray(masks).astype(bool).any((-2, -1)), value, jnp.nan)
 
     return level
@@ -27,7 +29,7 @@ def _near(masks: jax.Array, tolerance: float = 15) -> jax.Array:
 
 
 # What a uniform map scores, where that is not the mask's share of the image.
-LEVELS = {
+LEVELS: dict[str, Callable[..., jax.Array]] = {
     'pointing_game_torchray': _near,
     'pointing_game_quantus': _uniform(1.0),  # every pixel ties for the maximum, so one of them hits
     'pixel_auroc': _uniform(0.5),
@@ -35,7 +37,7 @@ LEVELS = {
 }
 
 
-def chance_level(metric: str, masks: jax.Array, **options) -> jax.Array:
+def chance_level(metric: str, masks: jax.Array, **options: float) -> jax.Array:
     """What a map of ones scores in `METRICS[metric](maps, masks, **options)`, [B]; NaN where the mask is empty.
 
     It is the mask's share of the image for all metrics but those in `LEVELS`. Raises ValueError for an unknown metric.
@@ -54,8 +56,8 @@ def shuffled(finding: np.ndarray, patient: np.ndarray, seed: int = 0) -> np.ndar
     random, other = np.random.default_rng(seed), np.full(len(finding), -1)
     for k in np.unique(finding):
         rows = random.permutation(np.flatnonzero(finding == k))
-        for place, row in enumerate(rows):
-            following = np.roll(rows, -place - 1)[:-1]
+        for i, row in enumerate(rows):
+            following = np.roll(rows, -i - 1)[:-1]
             strangers = following[patient[following] != patient[row]]
             other[row] = strangers[0] if len(strangers) else -1
     return other

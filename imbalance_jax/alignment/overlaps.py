@@ -33,28 +33,19 @@ def iobb(maps: jax.Array, masks: jax.Array, *, threshold: float | None = None) -
 
 
 def ior(maps: jax.Array, masks: jax.Array, *, threshold: float | None = None) -> jax.Array:
-    """Share of the heat that lies in the annotated area, [B]; `overlap`'s second."""
+    """Share of the heat that lies in the annotated area, [B]: sum(h B) / sum(h), `overlap`'s second.
+
+    Soft, it is the relevance mass accuracy of Arras et al. 2022 and the energy-based pointing game of Wang et al. 2020
+    (Score-CAM). On the pictures of a `mosaic`, with masks that say which quarters show the class, it is the focus of
+    Arias-Duart et al. 2022, which needs no annotated region: two quarters of four make its chance level 1/2. It does
+    not depend on the scale of a map.
+    """
     return overlap(maps, masks, threshold)['ior']
 
 
 def iou(maps: jax.Array, masks: jax.Array, *, threshold: float | None = None) -> jax.Array:
     """Intersection over union of heat and annotated area, [B]; `overlap`'s third."""
     return overlap(maps, masks, threshold)['iou']
-
-
-def relevance_mass(maps: jax.Array, masks: jax.Array) -> jax.Array:
-    """Relevance mass accuracy, [B]: sum(h B) / sum(h) (Arras et al. 2022); the energy-based pointing game
-    (Wang et al. 2020, Score-CAM) and the soft `ior` are the same number. Does not depend on the scale of a map."""
-    return overlap(maps, masks)['ior']
-
-
-def focus(maps: jax.Array, masks: jax.Array) -> jax.Array:
-    """Focus, [B]: the share of a mosaic's heat that lies on the pictures of the explained class (Arias-Duart 2022).
-
-    `maps` are of `mosaic`'s pictures and `masks` say which quarters show the class: it is `relevance_mass` of a mosaic,
-    a test that needs no annotated region, and two quarters of four make its chance level 1/2.
-    """
-    return relevance_mass(maps, masks)
 
 
 def mosaic(images: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -55,11 +55,11 @@ def pixel_auroc(maps: jax.Array, masks: jax.Array) -> jax.Array:
 
 
 def _ties(ordered: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """First and last place, counted from 0, of the run of equal values that each of `ordered` [B, n] is in."""
-    places = jnp.arange(ordered.shape[-1])
+    """First and last position, counted from 0, of the run of equal values that each of `ordered` [B, n] is in."""
+    positions = jnp.arange(ordered.shape[-1])
     changes = ordered[..., 1:] != ordered[..., :-1]
     edge = jnp.ones_like(ordered[..., :1], bool)
     starts, ends = jnp.concatenate([edge, changes], -1), jnp.concatenate([changes, edge], -1)
-    first = jax.lax.cummax(jnp.where(starts, places, 0), axis=ordered.ndim - 1)
-    last = jax.lax.cummin(jnp.where(ends, places, places[-1]), axis=ordered.ndim - 1, reverse=True)
+    first = jax.lax.cummax(jnp.where(starts, positions, 0), axis=ordered.ndim - 1)
+    last = jax.lax.cummin(jnp.where(ends, positions, positions[-1]), axis=ordered.ndim - 1, reverse=True)
     return first, last

@@ -96,13 +96,13 @@ def effective_heat_ratio(maps: jax.Array, masks: jax.Array) -> jax.Array:
     packed = jnp.sort(bits(heat) << 1 | flat(region).astype(jnp.uint32), axis=-1)
     ordered = jax.lax.bitcast_convert_type(packed >> 1, jnp.float32)
     inside = jnp.where((packed & 1).astype(bool), ordered, 0)
-    above = jnp.cumsum(inside[..., ::-1], axis=-1)[..., ::-1]  # the mask's heat from each place to the hottest
+    above = jnp.cumsum(inside[..., ::-1], axis=-1)[..., ::-1]  # the mask's heat from each pixel to the hottest
     number = ordered.shape[-1]
     hot = jnp.maximum(count(heat >= LEAST), 1)[..., None]
-    place = number - hot + SHARES.astype(np.float32) * (hot - 1)
-    low = jnp.floor(place).astype(jnp.int32)
+    position = number - hot + SHARES.astype(np.float32) * (hot - 1)
+    low = jnp.floor(position).astype(jnp.int32)
     lower, upper = (jnp.take_along_axis(ordered, i, -1) for i in (low, jnp.minimum(low + 1, number - 1)))
-    limits = jnp.minimum(lower + (place - low) * (upper - lower), MOST)
+    limits = jnp.minimum(lower + (position - low) * (upper - lower), MOST)
     first = jax.vmap(jnp.searchsorted)(ordered.reshape(-1, number), limits.reshape(-1, len(SHARES)))
     first = jnp.minimum(first.reshape(limits.shape), number - 1)
     ratios = jnp.take_along_axis(above, first, -1) / (number - first)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from imbalance_jax.attribution.noise import METHODS, NEEDS_KEY, NEEDS_LAYER
+from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer
 from imbalance_jax.names import lookup
 
 MIB = 2**20
@@ -23,7 +23,7 @@ def one_after_the_other(fn: Callable) -> Callable:
     return lambda members, *shared: jax.lax.map(lambda member: fn(member, *shared), members)
 
 
-def class_maps(network: Callable, method: str, options: dict, needs_layer: bool | None = None) -> Callable:
+def class_maps(network: Callable, method: str, options: dict) -> Callable:
     """Returns `maps(member, images [n,H,W,C], classes [n,k], rows [n]) -> [n,k,H,W]`: each image's maps of k classes.
 
     The classes are mapped inside, so that what does not depend on the class - the forward pass, the images that
@@ -31,11 +31,9 @@ def class_maps(network: Callable, method: str, options: dict, needs_layer: bool 
     draws random numbers draws an image's by its number, whatever chunk it is in, and the same for all classes.
     """
     attribute = lookup(METHODS, method, 'attribution method')
-    wrapped = options.get('method', '')
-    if needs_layer is None:
-        needs_layer = method in NEEDS_LAYER or (isinstance(wrapped, str) and wrapped in NEEDS_LAYER)
+    looks_inside, draws = needs_layer(method, options), needs_key(method)
 
-    def of_classes(member, images, chosen, **own):
+    def of_classes(member, images, chosen, **random):
         """chosen: [n,K], 1 at each image's class."""
 
         def score(x):
@@ -45,13 +43,13 @@ def class_maps(network: Callable, method: str, options: dict, needs_layer: bool 
             logits, activation = network(member, x, shift)
             return (logits * chosen).sum(-1), activation
 
-        extra = {'layer': layer} if needs_layer else {}
-        return attribute(score, images, **options, **extra, **own)
+        inside = {'layer': layer} if looks_inside else {}
+        return attribute(score, images, **options, **inside, **random)
 
     def maps(member, images, classes, rows):
         count = jax.eval_shape(lambda x: network(member, x, None)[0], images).shape[-1]
         chosen = jax.nn.one_hot(classes, count, axis=-1)
-        if method not in NEEDS_KEY:
+        if not draws:
             return jax.vmap(lambda one: of_classes(member, images, one), 1, 1)(chosen)
 
         def of_image(image, chosen, row):
@@ -76,11 +74,11 @@ def in_chunks(mapped: Callable, size: int) -> Callable:
         shapes = jax.eval_shape(mapped, members, *(a[:n] for a in arrays))
         empty = jax.tree.map(lambda s: jnp.zeros((s.shape[0], count, *s.shape[2:]), s.dtype), shapes)
 
-        def step(i, found):
+        def step(i, results):
             start = jnp.minimum(i * n, count - n)
-            part = mapped(members, *(jax.lax.dynamic_slice_in_dim(a, start, n) for a in arrays))
+            chunk = mapped(members, *(jax.lax.dynamic_slice_in_dim(a, start, n) for a in arrays))
             put = jax.lax.dynamic_update_slice_in_dim
-            return jax.tree.map(lambda whole, new: put(whole, new, start, 1), found, part)
+            return jax.tree.map(lambda whole, new: put(whole, new, start, 1), results, chunk)
 
         return jax.lax.fori_loop(0, -(-count // n), step, empty)
 
@@ -100,21 +98,26 @@ def fit(compiled: Callable[[int], Any], most: int, budget: int) -> Fitted:
 
     `compiled(size)` compiles it for chunks of `size`. Raises ValueError if even a chunk of 1 needs more.
     """
-    size = most
-    while True:
-        found = _measured(compiled, size)
-        if found.bytes <= budget:
-            return found
-        if size == 1:
-            raise ValueError(f'One image needs {found.bytes:,} bytes, and the memory budget is {budget:,}.')
+    program = _shrunk(compiled, most, budget)
+    if program.bytes > budget:
+        raise ValueError(f'One image needs {program.bytes:,} bytes, and the memory budget is {budget:,}.')
+    return program
+
+
+def _shrunk(compiled: Callable[[int], Any], most: int, budget: int) -> Fitted:
+    """The program of the largest chunk that stays within `budget` bytes, or of a chunk of 1, which may need more."""
+    program = _measured(compiled, most)
+    while program.bytes > budget and program.at_once > 1:
         # A chunk that is too large says how large one may be, as most of what it holds grows with it.
-        size = max(1, min(size - 1, int(size * budget / found.bytes)))
+        size = min(program.at_once - 1, int(program.at_once * budget / program.bytes))
+        program = _measured(compiled, max(1, size))
+    return program
 
 
 def _measured(compiled: Callable, size: int) -> Fitted:
     program = compiled(size)
     analysis = program.memory_analysis()
-    return Fitted(program, size, analysis.temp_size_in_bytes if analysis else 0)
+    return Fitted(program, at_once=size, bytes=analysis.temp_size_in_bytes if analysis else 0)
 
 
 class Request(NamedTuple):
@@ -128,7 +131,7 @@ class Request(NamedTuple):
 
 def all_classes(
     network: Callable,
-    members,
+    members: Any,
     images: jax.Array,
     *,
     method: str = 'gradient',
@@ -146,29 +149,35 @@ def all_classes(
     member = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), members)
     one_image = jax.ShapeDtypeStruct((1, *images.shape[1:]), images.dtype)
     num_classes = jax.eval_shape(lambda m, x: network(m, x, None)[0], member, one_image).shape[-1]
-    mapped, count = mapper(class_maps(network, method, options or {})), len(images)
+    mapped = mapper(class_maps(network, method, options or {}))
 
-    def compiled(size: int, classes: int):
-        def call(members, images):
-            groups = -(-num_classes // classes)
-            # Of the groups the last overlaps the one before it, as the chunks of images do.
-            first = jnp.minimum(jnp.arange(groups) * classes, num_classes - classes)
-            chosen = jnp.broadcast_to(jnp.arange(classes), (count, classes))
-            of_group = in_chunks(mapped, size)
+    def compiled(images_at_once: int, classes_at_once: int) -> Any:
+        program = _of_all_classes(mapped, num_classes, images_at_once, classes_at_once)
+        return jax.jit(program).lower(members, images).compile()
 
-            def step(g, found):
-                part = of_group(members, images, chosen + first[g], jnp.arange(count))
-                return jax.lax.dynamic_update_slice_in_dim(found, part, first[g], 2)
+    classes, program = num_classes, _shrunk(lambda size: compiled(size, num_classes), len(images), budget)
+    if program.bytes > budget:
+        classes, program = 1, fit(lambda size: compiled(size, 1), len(images), budget)
+    return Request(program.call, program.at_once, classes, program.bytes)
 
-            if groups == 1:
-                return of_group(members, images, chosen, jnp.arange(count))
-            shape = (len(jax.tree.leaves(members)[0]), count, num_classes, *images.shape[1:3])
-            return jax.lax.fori_loop(0, groups, step, jnp.zeros(shape))
 
-        return jax.jit(call).lower(members, images).compile()
+def _of_all_classes(mapped: Callable, num_classes: int, images_at_once: int, classes_at_once: int) -> Callable:
+    """Returns `call(members, images [B,H,W,C]) -> [P,B,K,H,W]`, so many images and classes at a time in two loops."""
+    groups, of_group = -(-num_classes // classes_at_once), in_chunks(mapped, images_at_once)
 
-    try:
-        classes, found = num_classes, fit(lambda size: compiled(size, num_classes), count, budget)
-    except ValueError:
-        classes, found = 1, fit(lambda size: compiled(size, 1), count, budget)
-    return Request(found.call, found.at_once, classes, found.bytes)
+    def call(members, images):
+        rows = jnp.arange(len(images))
+        classes = jnp.broadcast_to(jnp.arange(classes_at_once), (len(images), classes_at_once))
+        if groups == 1:
+            return of_group(members, images, classes, rows)
+        # Of the groups the last overlaps the one before it, as the chunks of images do.
+        first = jnp.minimum(jnp.arange(groups) * classes_at_once, num_classes - classes_at_once)
+
+        def step(g, maps):
+            group = of_group(members, images, classes + first[g], rows)
+            return jax.lax.dynamic_update_slice_in_dim(maps, group, first[g], 2)
+
+        shape = (len(jax.tree.leaves(members)[0]), len(images), num_classes, *images.shape[1:3])
+        return jax.lax.fori_loop(0, groups, step, jnp.zeros(shape))
+
+    return call

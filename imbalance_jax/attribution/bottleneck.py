@@ -9,7 +9,7 @@ import optax
 from imbalance_jax.attribution.baselines import blur
 from imbalance_jax.attribution.cam import Layer, input_layer
 from imbalance_jax.attribution.gradients import Score
-from imbalance_jax.attribution.maps import upsample
+from imbalance_jax.attribution.maps import image_size, upsample
 
 OPEN = 5.0  # where the gate's logit starts: 0.993 of the activation passes
 
@@ -77,4 +77,4 @@ def information_bottleneck(
     start = jnp.full(activation.shape, OPEN, activation.dtype)
     (gate_logit, _), _ = jax.lax.scan(descend, (start, optimizer.init(start)), jax.random.split(key, steps))
     _, nats = _capacity(gate_logit, standardised, sigma)
-    return upsample(nats.sum(-1) / math.log(2), images.shape[1:3])
+    return upsample(nats.sum(-1) / math.log(2), image_size(images))

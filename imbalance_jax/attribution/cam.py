@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from imbalance_jax.attribution.gradients import Score, image_scores
-from imbalance_jax.attribution.maps import nearest, upsample
+from imbalance_jax.attribution.maps import image_size, nearest, upsample
 from imbalance_jax.attribution.relu_rules import guided_backprop
 from imbalance_jax.names import lookup
 
@@ -74,8 +74,8 @@ def activation_and_gradient(layer: Layer, images: jax.Array) -> tuple[jax.Array,
     _, shape = jax.eval_shape(lambda x: layer(x, None), images)
 
     def scores(shift):
-        found, activation = layer(images, shift)
-        return found.sum(), activation
+        values, activation = layer(images, shift)
+        return values.sum(), activation
 
     gradient, activation = jax.grad(scores, has_aux=True)(jnp.zeros(shape.shape, shape.dtype))
     return activation, gradient
@@ -84,7 +84,7 @@ def activation_and_gradient(layer: Layer, images: jax.Array) -> tuple[jax.Array,
 def at_layer(cam: Callable, score: Score, images: jax.Array, *, layer: Layer | None = None) -> jax.Array:
     """A class activation map of one of `layer`'s (`Layer`) units, brought bilinearly to the images' size, [B, H, W]."""
     maps = cam(*activation_and_gradient(layer or input_layer(score), images))
-    return upsample(maps, images.shape[1:3])
+    return upsample(maps, image_size(images))
 
 
 def guided_grad_cam(
@@ -97,4 +97,4 @@ def guided_grad_cam(
     """
     maps = grad_cam(*activation_and_gradient(layer or input_layer(score), images))
     enlarge = lookup({'bilinear': upsample, 'nearest': nearest}, interpolation, 'interpolation')
-    return guided_backprop(score, images) * enlarge(maps, images.shape[1:3])
+    return guided_backprop(score, images) * enlarge(maps, image_size(images))

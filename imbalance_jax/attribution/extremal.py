@@ -42,10 +42,10 @@ def _smooth_mask(cells: jax.Array, kernel: jax.Array, step: int, reach: int) -> 
 
 
 def _perturb(pyramid: jax.Array, mask: jax.Array) -> jax.Array:
-    """Images between the levels [L, B, H, W, C] of blur, the last one sharp, at the place that the mask says."""
-    place = jnp.clip(mask, 0, 1)[..., None] * (len(pyramid) - 1)
+    """Images between the levels [L, B, H, W, C] of blur, the last one sharp, at the level that the mask says."""
+    level = jnp.clip(mask, 0, 1)[..., None] * (len(pyramid) - 1)
     levels = jnp.arange(len(pyramid)).reshape(-1, 1, 1, 1, 1)
-    return (jnp.maximum(0, 1 - jnp.abs(place - levels)) * pyramid).sum(0)
+    return (jnp.maximum(0, 1 - jnp.abs(level - levels)) * pyramid).sum(0)
 
 
 def extremal_perturbation(

@@ -1,24 +1,26 @@
 """Faithfulness: does the score change as a map says? And sanity: does the map change when the network does?
 
 Every metric is `METRICS[name](score, images [B,H,W,C], maps [B,H,W], **options) -> [B]`, with `score(x) -> [B]` one
-logit an image. A map of uniform noise is the null of each: what it scores is to be reported beside. Pixels that tie in
+logit per image. A map of uniform noise is the null of each: what it scores is to be reported beside. Pixels that tie in
 a map are ordered at random, the same at every call.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.typing import ArrayLike
 
 from imbalance_jax.attribution.baselines import baseline_images
+from imbalance_jax.attribution.gradients import Score
 
-Score = Callable[[jax.Array], jax.Array]
 STRAIGHT, DIAGONAL = 1 / 6, 1 / 12  # weights of a pixel's neighbours in ROAD
 NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
 
 
 def ranks(maps: jax.Array) -> jax.Array:
-    """The place of every pixel of maps [B,H,W] when the hottest is 0, [B,H,W] int32; ties at random."""
+    """The rank of every pixel of maps [B,H,W] when the hottest is 0, [B,H,W] int32; ties at random."""
     flat = jnp.asarray(maps).reshape(len(maps), -1)
     flat = jnp.where(jnp.isfinite(flat), flat, -jnp.inf)
     noise = jax.random.uniform(jax.random.key(0), flat.shape)
@@ -27,15 +29,21 @@ def ranks(maps: jax.Array) -> jax.Array:
 
 
 def curve(
-    score: Score, images, maps, *, shares: Sequence[float], start: jax.Array, goal: jax.Array, probability: bool = True
+    score: Score,
+    maps: jax.Array,
+    *,
+    shares: ArrayLike | Sequence[float],
+    start: jax.Array,
+    goal: jax.Array,
+    probability: bool = True,
 ) -> jax.Array:
     """Scores [B, n] after the hottest `shares` of the pixels of `start` were exchanged for those of `goal`."""
-    place, pixels = ranks(maps), maps.shape[1] * maps.shape[2]
+    rank, pixels = ranks(maps), maps.shape[1] * maps.shape[2]
 
     def at(share):
-        changed = (place < jnp.round(share * pixels))[..., None]
-        found = score(jnp.where(changed, goal, start))
-        return jax.nn.sigmoid(found) if probability else found
+        changed = (rank < jnp.round(share * pixels))[..., None]
+        logits = score(jnp.where(changed, goal, start))
+        return jax.nn.sigmoid(logits) if probability else logits
 
     return jax.lax.map(at, jnp.asarray(shares)).T
 
@@ -46,7 +54,14 @@ def _area(values: jax.Array) -> jax.Array:
 
 
 def deletion(
-    score: Score, images, maps, *, steps: int = 10, baseline='zero', cutoff: float = 1.0, probability: bool = True
+    score: Score,
+    images: jax.Array,
+    maps: jax.Array,
+    *,
+    steps: int = 10,
+    baseline: ArrayLike | str = 'zero',
+    cutoff: float = 1.0,
+    probability: bool = True,
 ) -> jax.Array:
     """Area under the score while pixels go, hottest first, [B]; lower is better (Petsiuk et al. 2018).
 
@@ -55,29 +70,37 @@ def deletion(
     """
     images = jnp.asarray(images)
     shares = cutoff * jnp.linspace(0, 1, steps + 1)
-    options = {'start': images, 'goal': baseline_images(images, baseline), 'probability': probability}
-    return _area(curve(score, images, maps, shares=shares, **options))
+    goal = baseline_images(images, baseline)
+    return _area(curve(score, maps, shares=shares, start=images, goal=goal, probability=probability))
 
 
 def insertion(
-    score: Score, images, maps, *, steps: int = 10, baseline='blur', cutoff: float = 1.0, probability: bool = True
+    score: Score,
+    images: jax.Array,
+    maps: jax.Array,
+    *,
+    steps: int = 10,
+    baseline: ArrayLike | str = 'blur',
+    cutoff: float = 1.0,
+    probability: bool = True,
 ) -> jax.Array:
     """Area under the score while pixels come back to the `baseline`, hottest first, [B]; higher is better (Petsiuk et
     al. 2018). Otherwise as `deletion`."""
     images = jnp.asarray(images)
     shares = cutoff * jnp.linspace(0, 1, steps + 1)
-    options = {'start': baseline_images(images, baseline), 'goal': images, 'probability': probability}
-    return _area(curve(score, images, maps, shares=shares, **options))
+    start = baseline_images(images, baseline)
+    return _area(curve(score, maps, shares=shares, start=start, goal=images, probability=probability))
 
 
 def _neighbour_sum(x: jax.Array) -> jax.Array:
     """Weighted sum of the eight neighbours of x [B,H,W,C]; there is nothing beyond the edge."""
     _, height, width, _ = x.shape
     padded = jnp.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    return sum(
-        (DIAGONAL if dy and dx else STRAIGHT) * padded[:, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
-        for dy, dx in NEIGHBOURS
-    )
+    total = jnp.zeros_like(x)
+    for dy, dx in NEIGHBOURS:
+        weight = DIAGONAL if dy and dx else STRAIGHT
+        total += weight * padded[:, 1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
+    return total
 
 
 def impute(images: jax.Array, gone: jax.Array, noise: float = 0.01) -> jax.Array:
@@ -93,24 +116,29 @@ def impute(images: jax.Array, gone: jax.Array, noise: float = 0.01) -> jax.Array
     def laplacian(x):
         return mask * (weight * x - _neighbour_sum(mask * x)) + (1 - mask) * x
 
-    found, _ = jax.scipy.sparse.linalg.cg(laplacian, mask * _neighbour_sum(known), tol=1e-4, maxiter=200)
+    mean, _ = jax.scipy.sparse.linalg.cg(laplacian, mask * _neighbour_sum(known), tol=1e-4, maxiter=200)
     extra = noise * jax.random.normal(jax.random.key(1), images.shape, images.dtype)
-    return jnp.where(mask > 0, found + extra, images)
+    return jnp.where(mask > 0, mean + extra, images)
 
 
 def road(
-    score: Score, images, maps, *, shares: Sequence[float] = (0.2, 0.5, 0.8), probability: bool = True
+    score: Score,
+    images: jax.Array,
+    maps: jax.Array,
+    *,
+    shares: Sequence[float] = (0.2, 0.5, 0.8),
+    probability: bool = True,
 ) -> jax.Array:
     """Remove and debias, [B]: mean over `shares` of (score without the coldest - score without the hottest pixels) / 2.
 
     Removed pixels are imputed (`impute`), so that the network is not asked about black holes (Rong et al. 2022; both
     orders in one figure as in pytorch-grad-cam). Higher is better; noise scores 0 on average.
     """
-    images, place, pixels = jnp.asarray(images), ranks(maps), maps.shape[1] * maps.shape[2]
+    images, rank, pixels = jnp.asarray(images), ranks(maps), maps.shape[1] * maps.shape[2]
 
     def at(share):
         count = jnp.round(share * pixels)
-        without = [impute(images, gone) for gone in (place >= pixels - count, place < count)]
+        without = [impute(images, gone) for gone in (rank >= pixels - count, rank < count)]
         coldest, hottest = (score(x) for x in without)
         return jax.nn.sigmoid(coldest) - jax.nn.sigmoid(hottest) if probability else coldest - hottest
 
@@ -118,7 +146,14 @@ def road(
 
 
 def sensitivity_n(
-    score: Score, images, maps, *, share: float = 0.2, samples: int = 32, baseline='zero', seed: int = 0
+    score: Score,
+    images: jax.Array,
+    maps: jax.Array,
+    *,
+    share: float = 0.2,
+    samples: int = 32,
+    baseline: ArrayLike | str = 'zero',
+    seed: int = 0,
 ) -> jax.Array:
     """Sensitivity-n, [B]: Pearson correlation, over random sets of n = `share` H W pixels, of the sum of the map in a
     set with the drop of the logit when the set goes to `baseline` (Ancona et al. 2018). NaN where either does not vary.
@@ -174,17 +209,26 @@ def cascade(names: Sequence[str]) -> dict[str, list[str]]:
     return {p: parts[p] for p in ['head', *stages, *rest] if p in parts}
 
 
-def randomise(variables: dict, fresh: dict, parts: dict[str, list[str]], depth) -> dict:
+def randomise(
+    variables: dict[str, Any], fresh: dict[str, Any], parts: dict[str, list[str]], depth: ArrayLike
+) -> dict[str, Any]:
     """`variables` with the first `depth` (traced) of `parts` as in an untrained network, statistics too."""
-    place = {name: i for i, names in enumerate(parts.values()) for name in names}
+    number = {name: i for i, names in enumerate(parts.values()) for name in names}
 
     def mixed(kind):
         return {
-            name: jax.tree.map(lambda own, new, i=place[name]: jnp.where(i < depth, new, own), value, fresh[kind][name])
+            name: jax.tree.map(
+                lambda old, new, i=number[name]: jnp.where(i < depth, new, old), value, fresh[kind][name]
+            )
             for name, value in variables[kind].items()
         }
 
     return {**variables, **{kind: mixed(kind) for kind in ('params', 'batch_stats') if kind in variables}}
 
 
-METRICS = {'deletion': deletion, 'insertion': insertion, 'road': road, 'sensitivity_n': sensitivity_n}
+METRICS: dict[str, Callable[..., jax.Array]] = {
+    'deletion': deletion,
+    'insertion': insertion,
+    'road': road,
+    'sensitivity_n': sensitivity_n,
+}

@@ -13,13 +13,13 @@ Score = Callable[[jax.Array], jax.Array]
 
 
 def image_scores(score: Score, images: jax.Array) -> jax.Array:
-    """Returns `score(images)`, [B]; a ValueError if it is not one number an image.
+    """Returns `score(images)`, [B]; a ValueError if it is not one number per image.
 
     A score of shape [B, K] would otherwise be summed over classes without a word.
     """
     scores = score(images)
     if scores.shape != images.shape[:1]:
-        raise ValueError(f'score must return one logit an image, shape {images.shape[:1]}, not {scores.shape}.')
+        raise ValueError(f'score must return one logit per image, shape {images.shape[:1]}, not {scores.shape}.')
     return scores
 
 

@@ -4,58 +4,53 @@ A model is `apply(variables, images [B,H,W,C]) -> (logits [B,K], out)`, with `ou
 take part in flax's collection 'perturbations' under their names.
 """
 
+from typing import Any
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from imbalance_jax.names import lookup
 
+Variables = dict[str, Any]
 
-def layer_shape(model, variables, image_shape: tuple[int, ...], layer: str) -> tuple[int, ...]:
-    """Shape (h, w, U) of a layer that has maps, for images of shape (H, W, C); '' is the model's last stage.
+
+def layer_shape(
+    model: nn.Module, variables: Variables, image_shape: tuple[int, ...], layer: str = ''
+) -> tuple[int, ...]:
+    """Shape (h, w, U) of a layer that has maps, for images of shape (H, W, C); '' is the last of them.
 
     Raises ValueError, with the layers there are, for any other name.
     """
     return layer_shapes(model, variables, image_shape)[last_stage(model, variables, image_shape, layer)]
 
 
-def last_stage(model, variables, image_shape: tuple[int, ...], layer: str = '') -> str:
-    """The name `layer` itself if the model has such a layer, or for '' the last of its stages."""
-    layers = layer_shapes(model, variables, image_shape)
-    layer = layer or max((name for name in layers if name.startswith('stage')), key=lambda name: (len(name), name))
-    lookup(layers, layer, 'layer')
+def last_stage(model: nn.Module, variables: Variables, image_shape: tuple[int, ...], layer: str = '') -> str:
+    """The name `layer` itself if the model has such a layer, or for '' the last of its layers that have maps."""
+    shapes = layer_shapes(model, variables, image_shape)
+    if not shapes:
+        raise ValueError('The model names no activation [B,h,w,U]: see the contract in imbalance_jax/models/README.md.')
+    layer = layer or list(shapes)[-1]
+    lookup(shapes, layer, 'layer')
     return layer
 
 
-def layer_shapes(model, variables, image_shape) -> dict[str, tuple[int, ...]]:
-    """Name -> (h, w, U) of every layer that has maps, for images of shape (H, W, C), from front to back.
+def layer_shapes(model: nn.Module, variables: Variables, image_shape: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
+    """Name -> (h, w, U) of every layer that has maps, for images of shape (H, W, C), from front to back."""
+    in_order: list[str] = []
 
-    Maps shrink on their way; of one size, a stem comes first, and stages by their number.
-    """
-    _, out = jax.eval_shape(model.apply, variables, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
-    shapes = {name: value.shape[1:] for name, value in out.items() if value.ndim == 4}
+    def activations(variables: Variables, image: jax.Array) -> Any:
+        out = model.apply(variables, image)[1]
+        in_order.extend(out)  # here, as `eval_shape` returns a dict with its keys sorted
+        return out
 
-    def depth(name: str) -> tuple:
-        h, w, _ = shapes[name]
-        return -h * w, not name.startswith('stem'), len(name), name
-
-    return {name: shapes[name] for name in sorted(shapes, key=depth)}
+    out = jax.eval_shape(activations, variables, jax.ShapeDtypeStruct((1, *image_shape), jnp.float32))
+    return {name: out[name].shape[1:] for name in in_order if out[name].ndim == 4}
 
 
-def features(model, variables, images: jax.Array, layer: str) -> jax.Array:
+def features(model: nn.Module, variables: Variables, images: jax.Array, layer: str) -> jax.Array:
     """Activations [B,h,w,U] of a layer."""
     return model.apply(variables, images)[1][layer]
-
-
-def looking_at(model, variables, classes: jax.Array, layer: str):
-    """Returns `at(images, shift) -> (scores [B], activation [B,h,w,U])`: each image's logit of class `classes` [B] and
-    what `layer` holds, when `shift` [B,h,w,U] is added there; None adds nothing."""
-
-    def at(images, shift=None):
-        added = {} if shift is None else {'perturbations': {layer: shift}}
-        logits, out = model.apply({**variables, **added}, images)
-        return class_logits(logits, classes), out[layer]
-
-    return at
 
 
 def class_logits(logits: jax.Array, classes: jax.Array) -> jax.Array:

@@ -5,6 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 
 
+def image_size(images: jax.Array) -> tuple[int, int]:
+    """(H, W) of images [B, H, W, C]."""
+    _, height, width, _ = images.shape
+    return height, width
+
+
 def _bilinear(source: int, target: int) -> np.ndarray:
     """Weights [target, source] of linear interpolation between pixel centres, constant beyond the outermost ones."""
     position = np.clip((np.arange(target) + 0.5) * source / target - 0.5, 0, source - 1)

@@ -6,7 +6,7 @@ import numpy as np
 
 from imbalance_jax.attribution.baselines import baseline_images
 from imbalance_jax.attribution.gradients import Score, image_scores
-from imbalance_jax.attribution.maps import upsample
+from imbalance_jax.attribution.maps import image_size, upsample
 
 
 def _windows(length: int, window: int, stride: int) -> np.ndarray:
@@ -19,6 +19,7 @@ def _windows(length: int, window: int, stride: int) -> np.ndarray:
 def occlusion(
     score: Score,
     images: jax.Array,
+    *,
     window: int = 5,
     stride: int = 1,
     baseline: jax.typing.ArrayLike | str = 0.0,
@@ -54,11 +55,11 @@ def occlusion(
 def _random_mask(key: jax.Array, size: tuple[int, int], cells: int, keep: float) -> jax.Array:
     """A smooth mask [H, W] in 0..1: `cells` x `cells` coins that show 1 with probability `keep`, enlarged bilinearly to
     one cell more than the image, and cut out at a random place."""
-    coins, places = jax.random.split(key)
-    step = [-(-length // cells) for length in size]
+    coins, corner = jax.random.split(key)
+    rows, columns = (-(-length // cells) for length in size)
     grid = jax.random.bernoulli(coins, keep, (cells + 1, cells + 1)).astype(jnp.float32)
-    wide = upsample(grid, tuple((cells + 1) * length for length in step))
-    return jax.lax.dynamic_slice(wide, jax.random.randint(places, (2,), 0, jnp.array(step)), size)
+    wide = upsample(grid, ((cells + 1) * rows, (cells + 1) * columns))
+    return jax.lax.dynamic_slice(wide, jax.random.randint(corner, (2,), 0, jnp.array([rows, columns])), size)
 
 
 def rise(
@@ -86,11 +87,11 @@ def rise(
     start = baseline_images(images, baseline)
 
     def add(sums, sample):
-        mask = _random_mask(sample, images.shape[1:3], cells, keep)
+        mask = _random_mask(sample, image_size(images), cells, keep)
         shown = start + mask[..., None] * (images - start)
-        found = image_scores(score, shown)
+        value = image_scores(score, shown)
         weighted, scores, coverage = sums
-        return (weighted + found[:, None, None] * mask, scores + found, coverage + mask), None
+        return (weighted + value[:, None, None] * mask, scores + value, coverage + mask), None
 
     zeros = jnp.zeros(images.shape[:3], images.dtype)
     (weighted, scores, coverage), _ = jax.lax.scan(

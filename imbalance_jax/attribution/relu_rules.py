@@ -21,7 +21,7 @@ CURVED = frozenset({'tanh', 'logistic', 'exp', 'log', 'log1p', 'erf', 'abs', 'sq
 PIECES = frozenset({'pad', 'slice', 'max', 'squeeze', 'reshape'})  # what `models.pooling.max_pool` is made of
 CLOSE = 1e-10  # inputs nearer to the baseline's than this have a derivative instead of a slope, as in captum
 
-# A rule is `rule(eqn, lanes) -> outputs, one a lane, or None if it does not concern the operation`. A lane is one
+# A rule is `rule(eqn, lanes) -> outputs, one per lane, or None if it does not concern the operation`. A lane is one
 # input's way through the network; DeepLift has two, the image's and the baseline's.
 Rule = Callable
 
@@ -29,7 +29,7 @@ Rule = Callable
 def replay(score: Score, inputs: Sequence[jax.Array], rule: Rule) -> list[jax.Array]:
     """The scores [B] of each of `inputs`, whose operations are `rule`'s where it has any."""
     closed = jax.make_jaxpr(lambda x: image_scores(score, x))(inputs[0])
-    return _run(closed.jaxpr, closed.consts, [tuple(inputs)], rule)[0]
+    return list(_run(closed.jaxpr, closed.consts, [tuple(inputs)], rule)[0])
 
 
 def _run(jaxpr, consts, arguments: list[tuple], rule: Rule) -> list[tuple]:
@@ -41,8 +41,8 @@ def _run(jaxpr, consts, arguments: list[tuple], rule: Rule) -> list[tuple]:
         return (atom.val,) if isinstance(atom, Literal) else values[atom]
 
     for eqn in jaxpr.eqns:
-        found = _step(eqn, [read(atom) for atom in eqn.invars], rule)
-        values |= zip(eqn.outvars, found, strict=True)
+        outputs = _step(eqn, [read(atom) for atom in eqn.invars], rule)
+        values |= zip(eqn.outvars, outputs, strict=True)
     return [read(atom) for atom in jaxpr.outvars]
 
 
@@ -52,15 +52,15 @@ def _step(eqn, inputs: list[tuple], rule: Rule) -> list[tuple]:
         return _run(getattr(inner, 'jaxpr', inner), getattr(inner, 'consts', ()), inputs, rule)
     count = max((len(lanes) for lanes in inputs), default=1)
     lanes = [[one[min(i, len(one) - 1)] for one in inputs] for i in range(count)]
-    found = rule(eqn, lanes)
-    if found is not None:
-        return [tuple(found)]
+    replaced = rule(eqn, lanes)
+    if replaced is not None:
+        return [tuple(replaced)]
     return list(zip(*(_bind(eqn, lane) for lane in lanes), strict=True))
 
 
 def _bind(eqn, values) -> list:
-    found = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(eqn.params))
-    return found if eqn.primitive.multiple_results else [found]
+    outputs = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(eqn.params))
+    return outputs if eqn.primitive.multiple_results else [outputs]
 
 
 def _rectified(eqn, lanes: list[list]) -> int | None:

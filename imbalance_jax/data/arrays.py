@@ -1,8 +1,4 @@
-"""Device-resident data: arrays of a split, class counts, the order of an epoch, and batches with augmentation.
-
-The order of an epoch and the augmentation of a step are pure functions of (seed, epoch) and (seed, step), so a run
-that resumes needs no iterator state, and members of different arms with the same seed meet the same images.
-"""
+"""Arrays of one split: images, labels that count, class counts, and grey values as the network sees them."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,11 +11,11 @@ from imbalance_jax.data.dataset import Dataset
 
 
 class Arrays(NamedTuple):
-    """One split on the device: images [N,H,W,C] uint8, labels [N,K] and label_mask [N,K] float32."""
+    """One split, on the host or on the device: images [N,H,W,C] uint8, labels [N,K] and label_mask [N,K] float32."""
 
-    images: jax.Array
-    labels: jax.Array
-    label_mask: jax.Array
+    images: jax.Array | np.ndarray
+    labels: jax.Array | np.ndarray
+    label_mask: jax.Array | np.ndarray
 
 
 def split_arrays(dataset: Dataset, split: str) -> Arrays:
@@ -30,7 +26,7 @@ def split_arrays(dataset: Dataset, split: str) -> Arrays:
 
 
 def with_permuted_labels(arrays: Arrays, seed: int = 0) -> Arrays:
-    """Labels and their mask twice over [2 N,K]: each image's own, then, N rows further, those of another at random."""
+    """Labels and their mask twice over [2 N,K]: as they are, then, N rows further, those of another image at random."""
     other = np.random.default_rng(seed).permutation(len(arrays.images))
     labels, mask = (np.concatenate([array, array[other]]) for array in arrays[1:])
     return Arrays(arrays.images, labels, mask)

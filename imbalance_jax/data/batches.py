@@ -1,14 +1,16 @@
-"""Device-resident data: arrays of a split, class counts, the order of an epoch, and batches with augmentation.
+"""The order of an epoch, and batches with augmentation, all on the device.
 
 The order of an epoch and the augmentation of a step are pure functions of (seed, epoch) and (seed, step), so a run
 that resumes needs no iterator state, and members of different arms with the same seed meet the same images.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from imbalance_jax.data.arrays import Arrays
 
@@ -17,7 +19,7 @@ MAX_UINT32 = 2**32 - 1
 
 
 class Augmentation(NamedTuple):
-    """Half-widths of the uniform ranges drawn for every image; zeros leave it as it is.
+    """Half-widths of the uniform ranges from which every image is changed; zeros leave it as it is.
 
     shift is a fraction of the image size, rotation in degrees, scale and contrast are relative, brightness is in
     units of the full grey range. Flips and transposes are left out on purpose: a mirrored chest is another anatomy.
@@ -41,11 +43,11 @@ def cumulative_weights(weights: np.ndarray) -> np.ndarray:
     return np.minimum(np.round(total / total[-1] * 2.0**32), MAX_UINT32).astype(np.uint32)
 
 
-def draw_epoch(seed, cumulative, epoch, steps: int, batch_size: int) -> jax.Array:
-    """Row numbers [steps, batch_size] of one epoch.
+def sample_order(seed: ArrayLike, cumulative: jax.Array, epoch: ArrayLike, *, steps: int, batch_size: int) -> jax.Array:
+    """Rows of the training split [steps, batch_size] in the order of one epoch.
 
     seed: [] uint32. cumulative: [N] uint32 from `cumulative_weights`; all zeros means without replacement: every
-    row at most once, in an order drawn anew each epoch, the remainder that fills no batch left out.
+    row at most once, in another order each epoch, the remainder that fills no batch left out.
     """
     key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), ORDER), epoch)
     count = steps * batch_size
@@ -62,7 +64,7 @@ def draw_epoch(seed, cumulative, epoch, steps: int, batch_size: int) -> jax.Arra
     return rows.astype(jnp.int32).reshape(steps, batch_size)
 
 
-def augment(key, images: jax.Array, strength: Augmentation) -> jax.Array:
+def augment(key: jax.Array, images: jax.Array, strength: Augmentation) -> jax.Array:
     """Random shift, rotation, scale, brightness and contrast of grey images [B,H,W,C] in 0..1; edges repeat."""
     batch, height, width, _ = images.shape
     low = jnp.array([[-1.0]] * 6)
@@ -73,33 +75,33 @@ def augment(key, images: jax.Array, strength: Augmentation) -> jax.Array:
         y, x = jnp.mgrid[:height, :width]
         y, x = y - (height - 1) / 2, x - (width - 1) / 2
         cos, sin = (f(angle)[:, None, None] / zoom[:, None, None] for f in (jnp.cos, jnp.sin))
-        rows = cos * y + sin * x + (height - 1) / 2 + dy[:, None, None] * strength.shift * height
-        columns = cos * x - sin * y + (width - 1) / 2 + dx[:, None, None] * strength.shift * width
-        images = jax.vmap(_sample)(images, rows, columns)
+        source_y = cos * y + sin * x + (height - 1) / 2 + dy[:, None, None] * strength.shift * height
+        source_x = cos * x - sin * y + (width - 1) / 2 + dx[:, None, None] * strength.shift * width
+        images = jax.vmap(_bilinear)(images, source_y, source_x)
     gain = 1 + contrast[:, None, None, None] * strength.contrast
     offset = light[:, None, None, None] * strength.brightness
     return jnp.clip((images - 0.5) * gain + 0.5 + offset, 0, 1)
 
 
-def _sample(image, rows, columns):
-    """Bilinear values of image [H,W,C] at real-valued rows and columns [H,W]."""
+def _bilinear(image: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
+    """Bilinear values of image [H,W,C] at real-valued positions y and x [H,W], in pixels; edges repeat."""
     height, width, _ = image.shape
-    rows, columns = jnp.clip(rows, 0, height - 1), jnp.clip(columns, 0, width - 1)
-    top, left = (jnp.floor(v).astype(jnp.int32) for v in (rows, columns))
+    y, x = jnp.clip(y, 0, height - 1), jnp.clip(x, 0, width - 1)
+    top, left = (jnp.floor(v).astype(jnp.int32) for v in (y, x))
     bottom, right = jnp.minimum(top + 1, height - 1), jnp.minimum(left + 1, width - 1)
-    v, u = ((a - b)[..., None] for a, b in ((rows, top), (columns, left)))
+    v, u = ((a - b)[..., None] for a, b in ((y, top), (x, left)))
     upper = image[top, left] * (1 - u) + image[top, right] * u
     lower = image[bottom, left] * (1 - u) + image[bottom, right] * u
     return upper * (1 - v) + lower * v
 
 
-def make_batch(mean: float, std: float, strength: Augmentation):
+def make_batch(mean: float, std: float, strength: Augmentation) -> Callable[..., dict[str, jax.Array]]:
     """Returns `batch(arrays, rows [B], seed, step, permuted=0)`: gathered, augmented, normalised, all on the device.
 
     With `permuted` 1 the labels are those that `with_permuted_labels` gave other images.
     """
 
-    def batch(arrays: Arrays, rows, seed, step, permuted=0) -> dict:
+    def batch(arrays: Arrays, rows: jax.Array, seed: ArrayLike, step: ArrayLike, permuted: ArrayLike = 0) -> dict:
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), AUGMENT), step)
         grey = augment(key, arrays.images[rows].astype(jnp.float32) / 255, strength)
         return {

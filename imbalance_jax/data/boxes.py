@@ -1,4 +1,4 @@
-"""Boxes to masks."""
+"""Boxes in pixels of the original image as masks of any size."""
 
 import numpy as np
 

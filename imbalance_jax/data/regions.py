@@ -11,7 +11,7 @@ KINDS = ('box', 'exact')
 
 
 class Pairs(NamedTuple):
-    """Findings with an annotated region, one row an (image, finding) pair, in the order of the images.
+    """Findings with an annotated region, one row per (image, finding) pair, in the order of the images.
 
     image: [M] row in the data set; finding: [M] class number; patient: [M]; mask: [M,H,W] bool
     """

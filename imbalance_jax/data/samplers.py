@@ -1,22 +1,49 @@
 """Sampling weights: how often each training example is drawn.
 
-A sampler is `(labels [N, K], epoch_fraction) -> weights [N]`: labels are 0 or 1 (a masked label as 0), epoch_fraction
-is the share of training that is done, in [0, 1], and weights are float64, not negative and sum to 1: the probability
-of each example at one draw with replacement. Everything here is NumPy and depends on nothing else.
+A sampler is `sampler(labels [N, K], progress, *, option=default) -> weights [N]`: labels are 0 or 1 (a masked label as
+0), progress is the share of training that is done, in [0, 1], and weights are float64, not negative and sum to 1: the
+probability of each example at one draw with replacement. Everything here is NumPy. A new one is one function and one
+line in `SAMPLERS`.
 
 `N_c` is the number of examples with finding c. A class without examples is never drawn for and enters no rule.
 """
 
+import math
+import numbers
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
+from numpy.typing import ArrayLike
+
+from imbalance_jax.names import lookup, options_of
+
+Sampler = Callable[..., np.ndarray]
 
 
-def natural(labels, epoch_fraction: float = 0.0) -> np.ndarray:
+def make(name: str, **options: float | None) -> Sampler:
+    """The sampler `name` with these options: `sampler(labels, progress) -> weights [N]`.
+
+    Raises ValueError for an unknown name, an option that the sampler does not have, or one that is no finite number
+    (None where None is the default); a value out of range shows itself when the sampler is called.
+    """
+    sampler = lookup(SAMPLERS, name, 'sampler')
+    defaults = options_of(sampler)
+    for key, value in options.items():
+        default = lookup(defaults, key, f'option of sampler {name!r}')
+        number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
+        if not number and not (value is None and default is None):
+            raise ValueError(f'Sampler option {key} = {value!r} of {name!r} must be a finite number.')
+    return partial(sampler, **options)
+
+
+def natural(labels: ArrayLike, progress: float) -> np.ndarray:
     """Every example alike: w_i = 1 / N."""
     positive = _positive(labels)
     return np.full(len(positive), 1 / len(positive))
 
 
-def inverse_frequency(labels, epoch_fraction: float = 0.0, *, no_finding_share: float | None = None) -> np.ndarray:
+def inverse_frequency(labels: ArrayLike, progress: float, *, no_finding_share: float | None = None) -> np.ndarray:
     """w_i ~ max of 1 / N_c over the example's findings; without a finding, the mean over classes of 1 / N_c.
 
     The mean is over classes, so one very rare class raises the weight of every example without a finding: on the
@@ -28,7 +55,7 @@ def inverse_frequency(labels, epoch_fraction: float = 0.0, *, no_finding_share: 
     return _rarest_finding(_positive(labels), lambda count: 1 / count, no_finding_share)
 
 
-def square_root(labels, epoch_fraction: float = 0.0, *, no_finding_share: float | None = None) -> np.ndarray:
+def square_root(labels: ArrayLike, progress: float, *, no_finding_share: float | None = None) -> np.ndarray:
     """As `inverse_frequency` with 1 / sqrt(N_c): half-way, in the exponent, between natural and balanced.
 
     Source: square-root sampling, Mahajan et al. 2018, "Exploring the limits of weakly supervised pretraining" (arXiv
@@ -38,7 +65,7 @@ def square_root(labels, epoch_fraction: float = 0.0, *, no_finding_share: float 
 
 
 def weighted_sampling(
-    labels, epoch_fraction: float = 0.0, *, quantile: float = 0.75, no_finding_share: float | None = None
+    labels: ArrayLike, progress: float, *, quantile: float = 0.75, no_finding_share: float | None = None
 ) -> np.ndarray:
     """What the study's weighted sampler meant: as `inverse_frequency`, with 1 / N_c clipped at its `quantile`.
 
@@ -55,11 +82,11 @@ def weighted_sampling(
     return _rarest_finding(_positive(labels), class_weight, no_finding_share)
 
 
-def weighted_sampling_published(labels, epoch_fraction: float = 0.0, *, quantile: float = 0.75) -> np.ndarray:
+def weighted_sampling_published(labels: ArrayLike, progress: float, *, quantile: float = 0.75) -> np.ndarray:
     """The study's weighted sampler as it ran: K class weights taken for the weights of the first K examples.
 
     Class weights are 1 / (N_c + 1e-6), clipped at their `quantile` and divided by their sum. The published code hands
-    this vector of length K to a sampler that reads it as one weight an example, so an epoch of N draws sees examples
+    this vector of length K to a sampler that reads it as one weight per example, so an epoch of N draws sees examples
     0 to K - 1 only: the arm is trained on K images. Kept to show what that does. Raises ValueError if N < K.
 
     Source: Khakzar et al. 2022 (arXiv 2204.01729) and its code, `imba_sampling_weights`.
@@ -75,7 +102,7 @@ def weighted_sampling_published(labels, epoch_fraction: float = 0.0, *, quantile
     return weights / weights.sum()
 
 
-def class_aware(labels, epoch_fraction: float = 0.0) -> np.ndarray:
+def class_aware(labels: ArrayLike, progress: float) -> np.ndarray:
     """A class uniformly, then one of its examples uniformly: w_i ~ sum of 1 / N_c over the example's classes.
 
     "No finding" is a class of its own, of the examples without a positive label; classes without examples are left
@@ -89,17 +116,17 @@ def class_aware(labels, epoch_fraction: float = 0.0) -> np.ndarray:
     return weights / weights.sum()
 
 
-def progressive(labels, epoch_fraction: float) -> np.ndarray:
-    """From natural to class-aware, linearly with training: (1 - t) natural + t class_aware, t = epoch_fraction.
+def progressive(labels: ArrayLike, progress: float) -> np.ndarray:
+    """From natural to class-aware, linearly with training: (1 - t) natural + t class_aware, t = `progress`.
 
     Source: progressively-balanced sampling, Kang et al. 2020, "Decoupling representation and classifier" (arXiv
     1910.09217).
     """
-    _require(0 <= epoch_fraction <= 1, 'epoch_fraction', epoch_fraction, 'in [0, 1]')
-    return (1 - epoch_fraction) * natural(labels) + epoch_fraction * class_aware(labels)
+    _require(0 <= progress <= 1, 'progress', progress, 'in [0, 1]')
+    return (1 - progress) * natural(labels, progress) + progress * class_aware(labels, progress)
 
 
-def repeat_factor(labels, epoch_fraction: float = 0.0, *, threshold: float = 0.05) -> np.ndarray:
+def repeat_factor(labels: ArrayLike, progress: float, *, threshold: float = 0.05) -> np.ndarray:
     """w_i ~ max over the example's findings of max(1, sqrt(threshold / f_c)), f_c = N_c / N; 1 without a finding.
 
     Classes more frequent than `threshold` are left alone. LVIS uses 0.001, below the rarest finding of a chest X-ray
@@ -114,7 +141,7 @@ def repeat_factor(labels, epoch_fraction: float = 0.0, *, threshold: float = 0.0
     return repeats / repeats.sum()
 
 
-SAMPLERS = {
+SAMPLERS: dict[str, Sampler] = {
     'class_aware': class_aware,
     'inverse_frequency': inverse_frequency,
     'natural': natural,
@@ -126,7 +153,9 @@ SAMPLERS = {
 }
 
 
-def _rarest_finding(positive: np.ndarray, class_weight, no_finding_share: float | None) -> np.ndarray:
+def _rarest_finding(
+    positive: np.ndarray, class_weight: Callable[[np.ndarray], np.ndarray], no_finding_share: float | None
+) -> np.ndarray:
     """Each example's largest class weight, and the mean class weight without a finding; sums to 1.
 
     class_weight: counts of the classes that have examples -> their weights.
@@ -136,7 +165,7 @@ def _rarest_finding(positive: np.ndarray, class_weight, no_finding_share: float 
     count = positive.sum(axis=0)
     seen, healthy = count > 0, ~positive.any(axis=1)
     if not seen.any():
-        return natural(positive)
+        return natural(positive, 0.0)
     weight_of_class = class_weight(count[seen])
     weights = np.where(healthy, weight_of_class.mean(), (positive[:, seen] * weight_of_class).max(axis=1))
     if share is not None and healthy.any():
@@ -145,17 +174,17 @@ def _rarest_finding(positive: np.ndarray, class_weight, no_finding_share: float 
     return weights / weights.sum()
 
 
-def _positive(labels) -> np.ndarray:
+def _positive(labels: ArrayLike) -> np.ndarray:
     """Labels as bool [N, K]; a ValueError if they are not a matrix of 0 and 1 with at least one row and column."""
     labels = np.asarray(labels)
     if labels.ndim != 2 or not labels.size:
         raise ValueError(f'labels have shape {labels.shape}; they must be [N, K], with N and K at least 1.')
     if not np.isin(labels, (0, 1)).all():
-        found = np.unique(labels[~np.isin(labels, (0, 1))])[:3].tolist()
-        raise ValueError(f'labels hold {found}; they must be 0 or 1. Pass an uncertain or missing label as 0.')
+        wrong = np.unique(labels[~np.isin(labels, (0, 1))])[:3].tolist()
+        raise ValueError(f'labels hold {wrong}; they must be 0 or 1. Pass an uncertain or missing label as 0.')
     return labels == 1
 
 
-def _require(valid: bool, name: str, value: float, allowed: str) -> None:
+def _require(valid: bool, name: str, value: float | None, allowed: str) -> None:
     if not valid:
         raise ValueError(f'Sampler option {name} = {value!r} is out of range: it must be {allowed}.')

@@ -3,12 +3,18 @@
 import dataclasses
 import hashlib
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 
-from imbalance_jax.data import arrays as data_arrays
+from imbalance_jax.data.arrays import class_counts, split_arrays
 from imbalance_jax.data.dataset import LEFT_OUT, SPLITS, Dataset
 from imbalance_jax.system import processes
+
+SHOWN = 5  # names in a message
+DUPLICATES = 'same_pixels_in_two_splits'
+INFO = ('name', 'classes', 'concepts', 'frame', 'options', 'problems', 'source', 'licence')  # what `Dataset.info` has
+log = logging.getLogger(__name__)
 
 
 def check_splits(dataset: Dataset) -> None:
@@ -17,36 +23,30 @@ def check_splits(dataset: Dataset) -> None:
     A class that a split has no image of is said: nothing can be learned of it there, or measured.
     """
     for split in SPLITS:
-        arrays = data_arrays.split_arrays(dataset, split)
+        arrays = split_arrays(dataset, split)
         if not len(arrays.images):
             raise ValueError(f'The {split} split of {dataset.info["name"]} is empty.')
-        if split == 'validation' and not np.minimum(*data_arrays.class_counts(arrays)).any():
+        if split == 'validation' and not np.minimum(*class_counts(arrays)).any():
             raise ValueError('No class has both positives and negatives in the validation split: AUROC is undefined.')
-        absent = [
-            name for name, count in zip(dataset.classes, data_arrays.class_counts(arrays)[0], strict=True) if not count
-        ]
+        absent = [name for name, count in zip(dataset.classes, class_counts(arrays)[0], strict=True) if not count]
         if absent and processes.leads():
             print(f'No image of the {split} split has {", ".join(absent)}.', flush=True)
 
 
-SHOWN = 5  # names in a message
-TWINS = 'same_pixels_in_two_splits'
-log = logging.getLogger(__name__)
-
-
 def check(dataset: Dataset) -> None:
-    """Raises ValueError naming the first thing that is not as `store.Dataset` says, and where it is.
+    """Raises ValueError naming the first thing that is not as `Dataset` says, and where it is.
 
     Labels are 0 or 1, with what is uncertain masked; an image and a patient are in one split; a box has an area and
     lies in the frame; every number that points at something points at something there is.
     """
-    count, classes, name = len(dataset.images), len(dataset.classes), dataset.info.get('name', 'data set')
+    _check_info(dataset.info)
+    count, classes, name = len(dataset.images), len(dataset.classes), dataset.info['name']
     sizes = {'labels': (count, classes), 'label_mask': (count, classes), 'split': (count,), 'patient': (count,)}
     for field, size in {**sizes, 'image_id': (count,)}.items():
-        found = getattr(dataset, field).shape
-        _require(found == size, f'{name}: {field} has the shape {list(found)}; {list(size)} is wanted.')
-    shape, kind = dataset.images.shape, dataset.images.dtype
-    _require(kind == np.uint8 and len(shape) == 4, f'{name}: images are {kind}{list(shape)}, not uint8 [N,H,W,C].')
+        shape = getattr(dataset, field).shape
+        _require(shape == size, f'{name}: {field} has the shape {list(shape)}; {list(size)} is wanted.')
+    kind, axes = dataset.images.dtype, list(dataset.images.shape)
+    _require(kind == np.uint8 and len(axes) == 4, f'{name}: images are {kind}{axes}, not uint8 [N,H,W,C].')
     _check_flags(dataset, name)
     allowed = [*range(len(SPLITS)), LEFT_OUT]
     _require_all(np.isin(dataset.split, allowed), f'{name}: the split of an image must be one of {allowed}', dataset)
@@ -55,30 +55,40 @@ def check(dataset: Dataset) -> None:
     _check_regions(dataset, name)
 
 
-def leave_out_twins(dataset: Dataset) -> Dataset:
+def leave_out_duplicates(dataset: Dataset) -> Dataset:
     """The data set without images whose very pixels are in a later split too: it would be tested on what was learned.
 
-    They are named among its problems and in a warning. Images of one grey value are no twins of one another. Twins in
-    one split are only warned of.
+    They are named among its problems and in a warning. Images of one grey value are no duplicates of one another.
+    Duplicates within a split are only warned of.
     """
     rows = np.flatnonzero((dataset.split != LEFT_OUT) & (np.ptp(dataset.images, axis=(1, 2, 3)) > 0))
     last: dict[bytes, int] = {}
-    twins, same = [], []
+    across: list[int] = []
+    within: list[int] = []
     for row in rows[np.argsort(-dataset.split[rows].astype(int), kind='stable')]:  # test first
         digest = hashlib.blake2b(dataset.images[row].tobytes(), digest_size=16).digest()
         other = last.setdefault(digest, row)
         if other != row:
-            (same if dataset.split[other] == dataset.split[row] else twins).append(row)
+            (within if dataset.split[other] == dataset.split[row] else across).append(row)
     name = dataset.info['name']
-    if same:
-        log.warning('%s: images repeat the pixels of one in their split: %s.', name, _names(dataset, same))
-    if not twins:
+    if within:
+        log.warning('%s: images repeat the pixels of one in their split: %s.', name, _names(dataset, within))
+    if not across:
         return dataset
-    log.warning('%s: left out, as a later split has the same pixels: %s.', name, _names(dataset, twins))
+    log.warning('%s: left out, as a later split has the same pixels: %s.', name, _names(dataset, across))
     split = dataset.split.copy()
-    split[twins] = LEFT_OUT
-    problems = {**dataset.info['problems'], TWINS: sorted(str(dataset.image_id[row]) for row in twins)}
+    split[across] = LEFT_OUT
+    problems = {**dataset.info['problems'], DUPLICATES: sorted(str(dataset.image_id[row]) for row in across)}
     return dataclasses.replace(dataset, split=split, info={**dataset.info, 'problems': problems})
+
+
+def _check_info(info: dict) -> None:
+    name = info.get('name', 'data set')
+    if absent := [key for key in INFO if key not in info]:
+        raise ValueError(f'{name}: info has no {", ".join(map(repr, absent))}; it must have {", ".join(INFO)}.')
+    classes, concepts = list(info['classes']), list(info['concepts'])
+    _require(concepts[: len(classes)] == classes, f'{name}: the concepts must begin with the classes {classes}.')
+    _require(len(info['frame']) == 2, f'{name}: frame is {info["frame"]}; [height, width] in pixels is wanted.')
 
 
 def _check_flags(dataset: Dataset, name: str) -> None:
@@ -96,17 +106,17 @@ def _check_once(dataset: Dataset, name: str) -> None:
     if (counts > 1).any():
         repeated = names[counts > 1]
         splits = sorted(set(dataset.split[dataset.image_id == repeated[0]].tolist()))
-        told = ' and '.join(SPLITS[s] if s < len(SPLITS) else 'left out' for s in splits)
-        raise ValueError(f'{name}: image {repeated[0]} is there twice (in {told}); so are {len(repeated) - 1} more.')
+        places = ' and '.join(SPLITS[s] if s < len(SPLITS) else 'left out' for s in splits)
+        raise ValueError(f'{name}: image {repeated[0]} is there twice (in {places}); so are {len(repeated) - 1} more.')
 
 
 def _check_patients(dataset: Dataset, name: str) -> None:
     there = [set(dataset.patient[dataset.split == number].tolist()) for number in range(len(SPLITS))]
     for one, other in ((0, 1), (0, 2), (1, 2)):
         if both := sorted(there[one] & there[other]):
-            told = ', '.join(map(str, both[:SHOWN]))
+            shown = ', '.join(map(str, both[:SHOWN]))
             raise ValueError(
-                f'{name}: {len(both)} patients are in {SPLITS[one]} and in {SPLITS[other]} ({told}); all images of a '
+                f'{name}: {len(both)} patients are in {SPLITS[one]} and in {SPLITS[other]} ({shown}); all images of a '
                 'patient belong in one split.'
             )
 
@@ -115,8 +125,8 @@ def _check_regions(dataset: Dataset, name: str) -> None:
     count = len(dataset.region_box)
     height, width = dataset.info['frame']
     for field, most in (('region_image', len(dataset.images)), ('region_concept', len(dataset.concepts))):
-        found = getattr(dataset, field)
-        sound = found.shape == (count,) and ((found >= 0) & (found < most)).all()
+        numbers = getattr(dataset, field)
+        sound = numbers.shape == (count,) and ((numbers >= 0) & (numbers < most)).all()
         _require(sound, f'{name}: {field} must have {count} numbers from 0 to {most - 1}.')
     x0, y0, x1, y1 = dataset.region_box.reshape(-1, 4).T
     sound = (x0 >= 0) & (x0 < x1) & (x1 <= width) & (y0 >= 0) & (y0 < y1) & (y1 <= height)  # False for NaN, too
@@ -141,6 +151,6 @@ def _require_all(sound: np.ndarray, message: str, dataset: Dataset) -> None:
     _require(bool(sound.all()), f'{message}; that of {_names(dataset, np.flatnonzero(~sound))} is not.')
 
 
-def _names(dataset: Dataset, rows) -> str:
-    told = ', '.join(str(dataset.image_id[row]) for row in rows[:SHOWN])
-    return told + (f' and {len(rows) - SHOWN} more' if len(rows) > SHOWN else '')
+def _names(dataset: Dataset, rows: Sequence[int] | np.ndarray) -> str:
+    shown = ', '.join(str(dataset.image_id[row]) for row in rows[:SHOWN])
+    return shown + (f' and {len(rows) - SHOWN} more' if len(rows) > SHOWN else '')

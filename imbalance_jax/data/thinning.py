@@ -1,8 +1,4 @@
-"""Device-resident data: arrays of a split, class counts, the order of an epoch, and batches with augmentation.
-
-The order of an epoch and the augmentation of a step are pure functions of (seed, epoch) and (seed, step), so a run
-that resumes needs no iterator state, and members of different arms with the same seed meet the same images.
-"""
+"""A rarer class: training patients with it left out until its prevalence is what an experiment wants."""
 
 import dataclasses
 import numbers
@@ -16,7 +12,7 @@ from imbalance_jax.names import lookup
 
 
 def thin(dataset: Dataset, prevalences: Mapping[str, float], seed: int = 0) -> Dataset:
-    """Leaves out training patients until each named class is no more frequent than asked, whole patients at a time.
+    """Leaves out training patients until each named class is no more frequent than wanted, whole patients at a time.
 
     prevalences: class -> share of the counted training images that have it. Patients with the class leave in an order
     that depends on `seed` and on who they are, so that a lower prevalence leaves out the same patients and more.
@@ -34,18 +30,18 @@ def thin(dataset: Dataset, prevalences: Mapping[str, float], seed: int = 0) -> D
         if not isinstance(wanted, numbers.Real) or not 0 < wanted <= now * (1 + 1e-6):
             has = f'the training split has {now:.4f}'
             raise ValueError(f'config.data.imbalance.{name} is {wanted!r}; it must be above 0 and at most what {has}.')
-        gone = _leaving(dataset.patient[rows], counted, positive, wanted, seed)
-        if not positive[~np.isin(dataset.patient[rows], gone)].any():
+        leaving = np.isin(dataset.patient[rows], _leaving(dataset.patient[rows], counted, positive, wanted, seed))
+        if not positive[~leaving].any():
             raise ValueError(f'config.data.imbalance.{name} is {wanted!r}: no patient with it would be left.')
-        split[rows[np.isin(dataset.patient[rows], gone)]] = LEFT_OUT
+        split[rows[leaving]] = LEFT_OUT
     return dataclasses.replace(dataset, split=split)
 
 
-def _leaving(patient, counted, positive, wanted: float, seed: int) -> np.ndarray:
+def _leaving(patient: np.ndarray, counted: np.ndarray, positive: np.ndarray, wanted: float, seed: int) -> np.ndarray:
     """The patients that leave: the first with the class, in the order of their numbers' checksums, that suffice."""
-    who, of = np.unique(patient, return_inverse=True)
-    images, found = (np.bincount(of, weights=flag, minlength=len(who)) for flag in (counted, positive))
-    order = sorted(np.flatnonzero(found), key=lambda i: zlib.crc32(f'{seed} {who[i]}'.encode()))
-    left = (found.sum() - np.cumsum(found[order])) / np.maximum(images.sum() - np.cumsum(images[order]), 1)
-    number = 0 if found.sum() <= wanted * images.sum() else 1 + np.argmax(left <= wanted)
-    return who[order[:number]]
+    names, index = np.unique(patient, return_inverse=True)
+    images, positives = (np.bincount(index, weights=flag, minlength=len(names)) for flag in (counted, positive))
+    order = sorted(np.flatnonzero(positives), key=lambda i: zlib.crc32(f'{seed} {names[i]}'.encode()))
+    share = (positives.sum() - np.cumsum(positives[order])) / np.maximum(images.sum() - np.cumsum(images[order]), 1)
+    number = 0 if positives.sum() <= wanted * images.sum() else 1 + int(np.argmax(share <= wanted))
+    return names[order[:number]]

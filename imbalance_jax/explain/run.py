@@ -10,8 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from imbalance_jax.explain import alignment, audit, faithfulness, roar, shortcut, similarity, units
-from imbalance_jax.system import processes, provenance
+from imbalance_jax.system import layout, processes, provenance
+from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import lock
+from imbalance_jax.training import plugins
 from imbalance_jax.training.run import set_up_jax
 from imbalance_jax.training.trained import Stage, check_trained, load
 
@@ -36,6 +38,7 @@ def run(workdir: Path, *, stages: Mapping[str, Stage] = STAGES, verb: str = 'exp
     if not processes.leads() and not processes.joined():
         return
     check_trained(workdir)
+    plugins.load_kept(read_json(workdir / layout.CONFIG), STAGES)
     set_up_jax(join=False)
     with lock(workdir):
         trained = load(workdir)  # processes that are joined read checkpoints together

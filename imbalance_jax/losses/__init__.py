@@ -1,8 +1,10 @@
 """Every loss, by name. A new one is one function `(num_positive, num_negative, *, hyper) -> Loss` and one line here."""
 
-import inspect
 import math
 import numbers
+from collections.abc import Callable
+
+from numpy.typing import ArrayLike
 
 from imbalance_jax.losses import (
     asymmetric,
@@ -12,20 +14,20 @@ from imbalance_jax.losses import (
     focal,
     margin,
     multi_task,
+    ranking,
     weighted,
 )
-from imbalance_jax.losses import ranking as order
 from imbalance_jax.losses.counts import ratio
 from imbalance_jax.losses.entrywise import Coefficients, kernel
 from imbalance_jax.losses.loss import Loss
-from imbalance_jax.names import lookup
+from imbalance_jax.names import lookup, options_of
 
 __all__ = ['LOSSES', 'Coefficients', 'Loss', 'kernel', 'make', 'ratio']
 
-LOSSES = {
+LOSSES: dict[str, Callable[..., Loss]] = {
     'asymmetric': asymmetric.asymmetric,
-    'auc_margin': order.auc_margin,
-    'average_precision': order.average_precision,
+    'auc_margin': ranking.auc_margin,
+    'average_precision': ranking.average_precision,
     'bce': weighted.bce,
     'class_balanced_focal': focal.class_balanced_focal,
     'distribution_balanced': distribution_balanced.distribution_balanced,
@@ -44,15 +46,14 @@ LOSSES = {
 }
 
 
-def make(name: str, num_positive, num_negative, **hyper: float) -> Loss:
+def make(name: str, num_positive: ArrayLike, num_negative: ArrayLike, **hyper: float | None) -> Loss:
     """The loss `name` for a training set with these class counts, each [K].
 
     `loss.init()` gives its parameters and `loss(params, logits, labels, label_mask)` the mean over counted entries.
     Raises ValueError for an unknown name, a hyper-parameter that the loss does not have, or a value out of range.
     """
     family = lookup(LOSSES, name, 'loss')
-    parameters = inspect.signature(family).parameters.values()
-    defaults = {field.name: field.default for field in parameters if field.kind is field.KEYWORD_ONLY}
+    defaults = options_of(family)
     for key, value in hyper.items():
         default = lookup(defaults, key, f'hyper-parameter of loss {name!r}')
         if not _is_number(value) and not (value is None and default is None):
@@ -60,5 +61,5 @@ def make(name: str, num_positive, num_negative, **hyper: float) -> Loss:
     return family(*counts.checked(num_positive, num_negative), **hyper)
 
 
-def _is_number(value) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)

@@ -12,7 +12,7 @@ from imbalance_jax.losses.loss import Loss, from_entries, require
 
 
 def intra_class_weighted_bce(num_positive: np.ndarray, num_negative: np.ndarray, *, scale: float = 1.0) -> Loss:
-    """Positive weight from the batch, a class at a time: scale (-w_c y log p - (1 - y) log(1 - p)).
+    """Positive weight from the batch, one class at a time: scale (-w_c y log p - (1 - y) log(1 - p)).
 
     w_c = n-_c / n+_c over the counted entries of the batch. A class that is all positive or all negative in the batch
     has the smallest N-_c / N+_c of the training set (over classes that have both; 1 if none has).
@@ -34,7 +34,7 @@ def intra_class_weighted_bce(num_positive: np.ndarray, num_negative: np.ndarray,
         weight = jnp.where(mixed, negative / jnp.where(mixed, positive, 1.0), fallback)
         return scale * cross_entropy(logits, labels, positive_weight=weight)
 
-    return from_entries(entries, np.log(counts.ratio(num_negative, num_positive)))
+    return from_entries(entries, prior=np.log(counts.ratio(num_negative, num_positive)))
 
 
 def w_cel(num_positive: np.ndarray, num_negative: np.ndarray, *, scale: float = 1.0) -> Loss:
@@ -56,4 +56,4 @@ def w_cel(num_positive: np.ndarray, num_negative: np.ndarray, *, scale: float = 
         return scale * cross_entropy(logits, labels, positive_weight, negative_weight)
 
     of_all = counts.ratio(num_negative.sum(keepdims=True), num_positive.sum(keepdims=True))
-    return from_entries(entries, np.log(of_all) * np.ones(num_positive.size))
+    return from_entries(entries, prior=np.log(of_all) * np.ones(num_positive.size))

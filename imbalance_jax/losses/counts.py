@@ -1,15 +1,16 @@
 """Class counts of the training set, and the ratios that losses take from them."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def checked(num_positive, num_negative) -> tuple[np.ndarray, np.ndarray]:
+def checked(num_positive: ArrayLike, num_negative: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Both counts as float64 [K]; a ValueError names the one that is not a vector of K counts."""
-    arrays = {'num_positive': num_positive, 'num_negative': num_negative}
-    arrays = {name: np.asarray(value, np.float64) for name, value in arrays.items()}
+    counts = {'num_positive': num_positive, 'num_negative': num_negative}
+    arrays = {name: np.asarray(value, np.float64) for name, value in counts.items()}
     for name, array in arrays.items():
         if array.ndim != 1 or not array.size:
-            raise ValueError(f'{name} has shape {array.shape}; it must be [K], one count a class.')
+            raise ValueError(f'{name} has shape {array.shape}; it must be [K], one count per class.')
         if not (np.isfinite(array) & (array >= 0)).all():
             raise ValueError(f'{name} = {array.tolist()} must be finite and not negative.')
     positive, negative = arrays.values()

@@ -63,4 +63,4 @@ def distribution_balanced(
         weight = alpha + jax.nn.sigmoid(beta * (rebalanced - mu))
         return weight * entrywise.entries(numbers, logits, labels)
 
-    return from_entries(entries)
+    return from_entries(entries, prior=0.0)

@@ -17,33 +17,36 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.nn import log_sigmoid
+from jax.typing import ArrayLike
 
 
 class Coefficients(NamedTuple):
     """The numbers of one loss, each [K] float32 from `coefficients`; anything that broadcasts with [B, K] is right."""
 
-    positive_weight: jax.typing.ArrayLike = 1.0
-    negative_weight: jax.typing.ArrayLike = 1.0
-    gamma_pos: jax.typing.ArrayLike = 0.0
-    gamma_neg: jax.typing.ArrayLike = 0.0
-    margin: jax.typing.ArrayLike = 0.0  # probability that a negative may have at no loss
-    floor: jax.typing.ArrayLike = 0.0  # smallest probability inside a logarithm; below it the logarithm is constant
-    positive_shift: jax.typing.ArrayLike = 0.0
-    negative_shift: jax.typing.ArrayLike = 0.0
-    positive_scale: jax.typing.ArrayLike = 1.0
-    negative_scale: jax.typing.ArrayLike = 1.0
+    positive_weight: ArrayLike = 1.0
+    negative_weight: ArrayLike = 1.0
+    gamma_pos: ArrayLike = 0.0
+    gamma_neg: ArrayLike = 0.0
+    margin: ArrayLike = 0.0  # probability that a negative may have at no loss
+    floor: ArrayLike = 0.0  # smallest probability inside a logarithm; below it the logarithm is constant
+    positive_shift: ArrayLike = 0.0
+    negative_shift: ArrayLike = 0.0
+    positive_scale: ArrayLike = 1.0
+    negative_scale: ArrayLike = 1.0
 
 
-def coefficients(num_classes: int, **values) -> Coefficients:
+def coefficients(num_classes: int, **values: ArrayLike) -> Coefficients:
     """`Coefficients(**values)` with every field a float32 array [K], so that those of different losses stack."""
     fields = Coefficients(**values)
     return Coefficients(*(np.array(np.broadcast_to(field, num_classes), np.float32) for field in fields))
 
 
-def kernel(coefficients: Coefficients, logits, labels, label_mask=None) -> jax.Array:
+def kernel(
+    coefficients: Coefficients, logits: ArrayLike, labels: ArrayLike, label_mask: ArrayLike | None = None
+) -> jax.Array:
     """Mean over counted entries of the loss above; logits, labels and label_mask are [B, K]."""
-    logits, labels, mask = counted(logits, labels, label_mask)
-    return counted_mean(entries(coefficients, logits, labels), mask)
+    z, y, mask = counted(logits, labels, label_mask)
+    return counted_mean(entries(coefficients, z, y), mask)
 
 
 @jax.jit  # one compilation serves all losses of this form, as the coefficients are arguments
@@ -55,12 +58,14 @@ def entries(coefficients: Coefficients, logits: jax.Array, labels: jax.Array) ->
     return labels * c.positive_weight * positive + (1 - labels) * c.negative_weight * negative
 
 
-def positive_entries(logits, gamma=0.0, floor=0.0) -> jax.Array:
+def positive_entries(logits: ArrayLike, gamma: ArrayLike = 0.0, floor: ArrayLike = 0.0) -> jax.Array:
     """(1 - p)^gamma (-log max(p, floor)) with p = sigmoid(logit)."""
     return -jnp.maximum(log_sigmoid(logits), jnp.log(floor)) * jnp.exp(gamma * log_sigmoid(-logits))
 
 
-def negative_entries(logits, gamma=0.0, margin=0.0, floor=0.0) -> jax.Array:
+def negative_entries(
+    logits: ArrayLike, gamma: ArrayLike = 0.0, margin: ArrayLike = 0.0, floor: ArrayLike = 0.0
+) -> jax.Array:
     """q^gamma (-log max(1 - q, floor)) with q = max(sigmoid(logit) - margin, 0)."""
     probability = jax.nn.sigmoid(logits)
     # Where q is 0 the loss is 0, and log q must not be reached even by the gradient. `tiny`, as the reciprocal of a
@@ -71,13 +76,17 @@ def negative_entries(logits, gamma=0.0, margin=0.0, floor=0.0) -> jax.Array:
     return jnp.where(active, -jnp.maximum(log_rest, jnp.log(floor)) * jnp.exp(gamma * log_q), 0.0)
 
 
-def cross_entropy(logits, labels, positive_weight=1.0, negative_weight=1.0) -> jax.Array:
+def cross_entropy(
+    logits: jax.Array, labels: jax.Array, positive_weight: ArrayLike = 1.0, negative_weight: ArrayLike = 1.0
+) -> jax.Array:
     """Weighted binary cross-entropy of every entry, [B, K]."""
     positive, negative = -log_sigmoid(logits), -log_sigmoid(-logits)
     return labels * positive_weight * positive + (1 - labels) * negative_weight * negative
 
 
-def counted(logits, labels, label_mask=None) -> tuple[jax.Array, jax.Array, jax.Array]:
+def counted(
+    logits: ArrayLike, labels: ArrayLike, label_mask: ArrayLike | None = None
+) -> tuple[jax.Array, jax.Array, jax.Array]:
     """Logits, labels and mask, all [B, K], in float32 or wider; a label that does not count becomes 0.
 
     A masked label may hold anything (-1, NaN): it must reach neither value nor gradient.

@@ -7,16 +7,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from imbalance_jax.losses.counts import ratio
 from imbalance_jax.losses.entrywise import Coefficients, counted, counted_mean, kernel
 
 
 class Moment(NamedTuple):
-    """When a loss is asked: which training examples these are, `rows` [B] or None; the `fraction` of training done."""
+    """When a loss is computed: which training examples these are, `rows` [B] or None; `fraction` of training done."""
 
-    rows: jax.Array | None = None
-    fraction: jax.typing.ArrayLike = 0.0
+    rows: ArrayLike | None = None
+    fraction: ArrayLike = 0.0
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # equal only to itself, and so hashable: `jax.jit(loss)` works
@@ -39,20 +40,36 @@ class Loss:
     prior: np.ndarray | float = 0.0
     readout: tuple = (1.0, 0.0)
 
-    def __call__(self, params, logits, labels, label_mask=None, rows=None, fraction=0.0) -> jax.Array:
+    def __call__(
+        self,
+        params: dict,
+        logits: ArrayLike,
+        labels: ArrayLike,
+        label_mask: ArrayLike | None = None,
+        rows: ArrayLike | None = None,
+        fraction: ArrayLike = 0.0,
+    ) -> jax.Array:
         """Mean loss over the entries of [B, K] whose `label_mask` is not 0; 0 if there are none.
 
-        rows: [B], which training examples these are; fraction: of training that is done. Only a few losses ask.
+        rows: [B], which training examples these are; fraction: of training that is done. Few losses read either.
         """
         return self.apply(params, logits, labels, label_mask, Moment(rows, fraction))
 
-    def carry(self, params, logits, labels, label_mask=None, rows=None, fraction=0.0) -> dict:
+    def carry(
+        self,
+        params: dict,
+        logits: ArrayLike,
+        labels: ArrayLike,
+        label_mask: ArrayLike | None = None,
+        rows: ArrayLike | None = None,
+        fraction: ArrayLike = 0.0,
+    ) -> dict:
         """{'running': what is not trained} after this batch; {} for most."""
         if self.advance is None:
             return {}
         return {'running': self.advance(params, logits, labels, label_mask, Moment(rows, fraction))}
 
-    def corrected(self, logits: np.ndarray) -> np.ndarray:
+    def corrected(self, logits: ArrayLike) -> np.ndarray:
         """Logits [..., K] whose sigmoid is a probability under the prior of the training set.
 
         The loss's scale and shift are applied, as in training, and the prior shift of its weights is taken back:
@@ -68,13 +85,18 @@ def from_coefficients(coefficients: Coefficients) -> Loss:
     def apply(params, logits, labels, label_mask, moment):
         return kernel(coefficients, logits, labels, label_mask)
 
-    weights = np.broadcast_arrays(coefficients.positive_weight, coefficients.negative_weight)
+    fields = (coefficients.positive_weight, coefficients.negative_weight)
+    positive, negative = np.broadcast_arrays(*(np.asarray(field, np.float64) for field in fields))
     readout = (coefficients.negative_scale, coefficients.negative_shift)
-    return Loss(apply, coefficients=coefficients, prior=np.log(ratio(*np.float64(weights))), readout=readout)
+    return Loss(apply, coefficients=coefficients, prior=np.log(ratio(positive, negative)), readout=readout)
 
 
-def from_entries(entries: Callable[..., jax.Array], prior: np.ndarray | float = 0.0) -> Loss:
-    """The loss that is the mean of `entries(logits, labels, mask) -> [B, K]`, all three [B, K] floats."""
+def from_entries(entries: Callable[..., jax.Array], *, prior: np.ndarray | float) -> Loss:
+    """The loss that is the mean of `entries(logits, labels, mask) -> [B, K]`, all three [B, K] floats.
+
+    prior: [K] or one number, by how much its weights move the log-odds that it teaches, log (w+ / w-); 0.0 where it
+    weighs positives and negatives alike. It has no default, as a wrong one makes corrected probabilities wrong.
+    """
 
     def apply(params, logits, labels, label_mask, moment):
         logits, labels, mask = counted(logits, labels, label_mask)
@@ -95,7 +117,7 @@ def deferred(first: Loss, then: Loss, start: float) -> Loss:
     return dataclasses.replace(then, apply=apply, coefficients=None)
 
 
-def require(valid: bool, name: str, value: float, allowed: str) -> None:
+def require(valid: bool | np.bool, name: str, value: float | np.ndarray | None, allowed: str) -> None:
     """Raises a ValueError that names the hyper-parameter, its value and what is allowed."""
     if not valid:
         raise ValueError(f'Loss hyper-parameter {name} = {value!r} is out of range: it must be {allowed}.')

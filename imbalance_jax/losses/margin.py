@@ -66,6 +66,7 @@ def ldam_deferred(
     plain = ldam(num_positive, num_negative, margin=margin, logit_scale=logit_scale, scale=scale)
     alpha = class_balance(num_positive, num_negative, beta)
     weights = {'positive_weight': 2 * scale * alpha, 'negative_weight': 2 * scale * (1 - alpha)}
+    assert plain.coefficients is not None  # it is a case of the shared kernel
     late = plain.coefficients._replace(**{name: np.float32(value) for name, value in weights.items()})
     return deferred(plain, from_coefficients(late), deferred_from)
 

@@ -6,6 +6,7 @@ Both take h = sigmoid(logit) as the score, so value and gradient are finite for 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from imbalance_jax.losses.entrywise import counted
 from imbalance_jax.losses.loss import Loss, require
@@ -92,46 +93,56 @@ def average_precision(
     def init():
         return {'running': {'all': jnp.zeros(shape), 'positive': jnp.zeros(shape)}}
 
-    def surrogate(logits, labels, mask):
-        """l [B, B, K], with 0 for entries that do not count, and its means over all j and over positive j, [B, K]."""
-        h = jax.nn.sigmoid(logits)
-        pairs = jnp.maximum(margin - (h[:, None] - h[None]), 0) ** 2 * mask[None]
-        number = jnp.maximum(mask.sum(0), 1)
-        return pairs, pairs.sum(1) / number, (labels[None] * pairs).sum(1) / number
-
-    def updated(params, means, rows):
-        """u and u+ [B, K] after this batch."""
-        running = params['running']
-        old = [jnp.zeros_like(means[0])] * 2 if rows is None else [running[k][rows] for k in ('all', 'positive')]
-        return [jax.lax.stop_gradient((1 - gamma) * u + gamma * mean) for u, mean in zip(old, means, strict=True)]
-
     def apply(params, logits, labels, label_mask, moment):
         logits, labels, mask = counted(logits, labels, label_mask)
-        pairs, *means = surrogate(logits, labels, mask)
-        every, positive = updated(params, means, moment.rows)
-        every = jnp.maximum(every, jnp.finfo(every.dtype).eps)  # where nothing comes within the margin, l is 0 anyway
-        weight = (positive[:, None] - labels[None] * every[:, None]) / every[:, None] ** 2
-        found = labels * mask
-        per_positive = (weight * pairs).sum(1) / jnp.maximum(mask.sum(0), 1)
-        number = found.sum(0)
-        return scale * _class_mean((found * per_positive).sum(0) / jnp.maximum(number, 1), number > 0)
+        pairs = _squared_hinge(logits, mask, margin)
+        means = _moved(params['running'], _batch_means(pairs, labels, mask), gamma, moment.rows)
+        return scale * _ap_surrogate(pairs, means, labels, mask)
 
     def advance(params, logits, labels, label_mask, moment):
         running = params['running']
         if moment.rows is None:
             return running
         logits, labels, mask = counted(logits, labels, label_mask)
-        new = updated(params, surrogate(logits, labels, mask)[1:], moment.rows)
-        found = labels * mask > 0
+        means = _moved(running, _batch_means(_squared_hinge(logits, mask, margin), labels, mask), gamma, moment.rows)
+        positive = labels * mask > 0
         return {
-            name: running[name].at[moment.rows].set(jnp.where(found, value, running[name][moment.rows]))
-            for name, value in zip(('all', 'positive'), new, strict=True)
+            name: whole.at[moment.rows].set(jnp.where(positive, means[name], whole[moment.rows]))
+            for name, whole in running.items()
         }
 
     return Loss(apply, init=init, advance=advance)
 
 
-def _class_mean(values, counts):
+def _squared_hinge(logits: jax.Array, mask: jax.Array, margin: float) -> jax.Array:
+    """l_ij = max(margin - (h_i - h_j), 0)^2, [B, B, K], with 0 for entries j that do not count."""
+    h = jax.nn.sigmoid(logits)
+    return jnp.maximum(margin - (h[:, None] - h[None]), 0) ** 2 * mask[None]
+
+
+def _batch_means(pairs: jax.Array, labels: jax.Array, mask: jax.Array) -> dict[str, jax.Array]:
+    """Means of l over all entries j of the batch, and of y_j l, [B, K] each."""
+    number = jnp.maximum(mask.sum(0), 1)
+    return {'all': pairs.sum(1) / number, 'positive': (labels[None] * pairs).sum(1) / number}
+
+
+def _moved(running: dict, means: dict, gamma: float, rows: ArrayLike | None) -> dict[str, jax.Array]:
+    """The running means u ('all') and u+ ('positive') [B, K] of the batch's examples after this batch, constants."""
+    old = {name: jnp.zeros_like(mean) if rows is None else running[name][rows] for name, mean in means.items()}
+    return {name: jax.lax.stop_gradient((1 - gamma) * old[name] + gamma * mean) for name, mean in means.items()}
+
+
+def _ap_surrogate(pairs: jax.Array, means: dict, labels: jax.Array, mask: jax.Array) -> jax.Array:
+    """Mean over classes with positives in the batch of the mean of p_ij l_ij over positives i and entries j."""
+    every = jnp.maximum(means['all'], jnp.finfo(pairs.dtype).eps)  # where nothing comes within the margin, l is 0
+    weight = (means['positive'][:, None] - labels[None] * every[:, None]) / every[:, None] ** 2
+    positive = labels * mask
+    per_positive = (weight * pairs).sum(1) / jnp.maximum(mask.sum(0), 1)
+    number = positive.sum(0)
+    return _class_mean((positive * per_positive).sum(0) / jnp.maximum(number, 1), number > 0)
+
+
+def _class_mean(values: jax.Array, counts: ArrayLike) -> jax.Array:
     """Mean of values [K] over the classes that count; 0 without any."""
     counts = jnp.asarray(counts, values.dtype)
     return (values * counts).sum() / jnp.maximum(counts.sum(), 1)

@@ -16,34 +16,39 @@ from imbalance_jax.losses.entrywise import Coefficients, kernel
 from imbalance_jax.losses.loss import Loss
 
 
-class Together(NamedTuple):
-    """init: () -> (trained, running), what the arms' losses have of their own, each one pytree an arm; apply: (trained,
-    running, arm, logits [B,K], labels [B,K], label_mask [B,K], rows [B] or None, fraction) -> (value, running)."""
+class Switch(NamedTuple):
+    """The losses of all arms.
+
+    init: () -> (trained, running), the parameters of the arms' losses, each a tuple with one pytree per arm.
+    apply: (trained, running, arm, logits [B,K], labels [B,K], label_mask [B,K], rows [B] or None, fraction) -> (value,
+    running), the loss of that arm and what it carries on.
+    """
 
     init: Callable
     apply: Callable
 
 
-def together(losses: Sequence[Loss]) -> Together:
-    """The losses of the arms 0, 1, ..., of equal K."""
+def switch(losses: Sequence[Loss]) -> Switch:
+    """The losses of the arms 0, 1, ..., of equal K, as one function of an arm's number."""
     table = {arm: loss.coefficients for arm, loss in enumerate(losses) if loss.coefficients is not None}
     branches = [_table_branch(table)] if table else []
     branch_of = np.zeros(len(losses), np.int32)
     for arm in sorted(set(range(len(losses))) - set(table)):
         branch_of[arm] = len(branches)
-        branches.append(_own_branch(losses[arm], arm))
+        branches.append(_single_branch(losses[arm], arm))
 
     def init() -> tuple[tuple, tuple]:
-        own = [loss.init() for loss in losses]
-        trained = tuple({name: leaf for name, leaf in of.items() if name != 'running'} for of in own)
-        return trained, tuple({name: leaf for name, leaf in of.items() if name == 'running'} for of in own)
+        params = [loss.init() for loss in losses]
+        trained = tuple({name: leaf for name, leaf in one.items() if name != 'running'} for one in params)
+        return trained, tuple({name: leaf for name, leaf in one.items() if name == 'running'} for one in params)
 
-    def apply(trained, running, arm, *asked):
+    def apply(trained, running, arm, logits, labels, label_mask, rows, fraction):
+        arguments = (trained, running, arm, logits, labels, label_mask, rows, fraction)
         if len(branches) == 1:
-            return branches[0](trained, running, arm, *asked)
-        return jax.lax.switch(jnp.asarray(branch_of)[arm], branches, trained, running, arm, *asked)
+            return branches[0](*arguments)
+        return jax.lax.switch(jnp.asarray(branch_of)[arm], branches, *arguments)
 
-    return Together(init, apply)
+    return Switch(init, apply)
 
 
 def _table_branch(table: dict[int, Coefficients]) -> Callable:
@@ -54,17 +59,18 @@ def _table_branch(table: dict[int, Coefficients]) -> Callable:
 
     def branch(trained, running, arm, logits, labels, label_mask, rows, fraction):
         row = jnp.asarray(row_of)[arm]
-        own = Coefficients(*(jnp.asarray(field)[row] for field in stacked))
-        return kernel(own, logits, labels, label_mask), running
+        coefficients = Coefficients(*(jnp.asarray(field)[row] for field in stacked))
+        return kernel(coefficients, logits, labels, label_mask), running
 
     return branch
 
 
-def _own_branch(loss: Loss, number: int) -> Callable:
-    """One arm's loss and what it keeps, of the parameters and running values of all arms."""
+def _single_branch(loss: Loss, number: int) -> Callable:
+    """One arm's loss and what it carries on, of the parameters and running values of all arms."""
 
-    def branch(trained, running, arm, *asked):
-        own = {**trained[number], **running[number]}
-        return loss(own, *asked), (*running[:number], loss.carry(own, *asked), *running[number + 1 :])
+    def branch(trained, running, arm, logits, labels, label_mask, rows, fraction):
+        params = {**trained[number], **running[number]}
+        batch = (logits, labels, label_mask, rows, fraction)
+        return loss(params, *batch), (*running[:number], loss.carry(params, *batch), *running[number + 1 :])
 
     return branch

@@ -37,7 +37,7 @@ def weighted_bce(
 
 
 def inter_class_weighted_bce(num_positive: np.ndarray, num_negative: np.ndarray, *, scale: float = 15.0) -> Loss:
-    """One weight a class, for positives and negatives alike, as published: scale w_c BCE.
+    """One weight per class, for positives and negatives alike, as published: scale w_c BCE.
 
     w_c = sqrt(N+_c / (max_c N+_c + sum_c N+_c)), divided by its sum over classes.
 
@@ -69,6 +69,6 @@ def inverse_class_weighted_bce(num_positive: np.ndarray, num_negative: np.ndarra
 
 
 def _class_weighted(weight: np.ndarray, scale: float) -> Loss:
-    """Cross-entropy times one weight a class [K], made to sum to `scale`."""
+    """Cross-entropy times one weight per class [K], made to sum to `scale`."""
     weight = scale * weight / weight.sum()
     return from_coefficients(coefficients(weight.size, positive_weight=weight, negative_weight=weight))

@@ -1,6 +1,6 @@
 """AUROC and average precision of one member on the device, counted in integers up to the last step.
 
-`metrics.ranking` is their float64 on the host, with weights. Without float64 a sum over the pairs of a positive and a
+`scores.ranking` is their float64 on the host, with weights. Without float64 a sum over the pairs of a positive and a
 negative is out of reach of float32, which is exact only up to 2^24, and of 32 bits. Here every sum is one of whole
 numbers in digits of 12 bits, exact whatever the order of the examples and whatever `jax_enable_x64` says.
 """
@@ -9,6 +9,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+from jax import Array
 
 DIGIT = 12  # bits: whole numbers up to 2^24 have two digits, and each is summed for itself
 LIMIT = 1 << 19  # examples: a sum of so many digits fits into a uint32, and so does a remainder followed by one
@@ -64,7 +65,7 @@ def _average_precision(found, flagged, kept, positives):
     return mean.astype(jnp.float32) / ONE
 
 
-def ranking(logits, labels, label_mask):
+def ranking(logits: Array, labels: Array, label_mask: Array) -> dict[str, Array]:
     """{'auroc', 'average_precision'}, each [K] float32, of logits, labels and mask [N, K].
 
     With m positives and n negatives of a class, the sums running over the positives i,
@@ -75,7 +76,7 @@ def ranking(logits, labels, label_mask):
     AUROC is Mann and Whitney's U with midranks over mn (Hanley and McNeil 1982), AP the sum over distinct thresholds
     `sum_t (R_t - R_t-1) P_t` without interpolation (Davis and Goadrich 2006, scikit-learn): tied scores count half
     and are one threshold. Scores are compared as float32; labels are 1 or else negative; mask 0 counts nowhere,
-    whatever stands there. Both are NaN, as in `metrics.ranking`, for a class without positives, without negatives
+    whatever stands there. Both are NaN, as in `scores.ranking`, for a class without positives, without negatives
     or with a counted score that is not finite.
 
     Sums and quotients are whole numbers, rounded to 2^-24 or finer: neither the order of the examples nor the device

@@ -5,7 +5,11 @@ NumPy float64 on the host. Scores are `[..., N, K]` with any leading axes, such 
 in every class for which it has a score that is not finite: the others go on.
 """
 
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import sparse
 
 from imbalance_jax.names import lookup
@@ -14,7 +18,7 @@ from imbalance_jax.names import lookup
 BLOCK = 1 << 22
 
 
-def _entries(scores, labels, mask):
+def _entries(scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Scores [M, N, K] float64, labels and mask [N, K] bool; ValueError if they do not fit."""
     scores, labels = np.asarray(scores, np.float64), np.asarray(labels)
     mask = np.ones(labels.shape, bool) if mask is None else np.asarray(mask) > 0
@@ -27,7 +31,9 @@ def _entries(scores, labels, mask):
     return scores.reshape(-1, *labels.shape), labels == 1, mask
 
 
-def _probabilities(probabilities, labels, mask):
+def _probabilities(
+    probabilities: ArrayLike, labels: ArrayLike, mask: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """As `_entries`, for scores that must lie in 0..1 where they are finite."""
     entries = _entries(probabilities, labels, mask)
     wrong = entries[0][(entries[0] < 0) | (entries[0] > 1)]
@@ -37,7 +43,12 @@ def _probabilities(probabilities, labels, mask):
     return entries
 
 
-def _by_class(measure, probabilities, labels, mask):
+def _by_class(
+    measure: Callable[[np.ndarray, np.ndarray], Any],
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    mask: ArrayLike | None,
+) -> np.ndarray:
     """`measure(probabilities [n], labels [n]) -> number` of every member and class: [..., K]."""
     scores, labels, kept = _probabilities(probabilities, labels, mask)
     values = np.full((len(scores), labels.shape[1]), np.nan)
@@ -49,13 +60,13 @@ def _by_class(measure, probabilities, labels, mask):
     return values.reshape(*np.shape(probabilities)[:-2], labels.shape[1])
 
 
-def _tally(bins, examples, number, weights):
+def _weight_of_bins(bins: np.ndarray, examples: np.ndarray, number: int, weights: np.ndarray) -> np.ndarray:
     """Weight [number, R] in every bin, of the `examples` that lie in `bins`, for all rounds [N, R] in one product."""
     membership = (np.ones(len(bins)), (bins, examples))
     return sparse.csr_array(membership, shape=(number, len(weights))) @ weights
 
 
-def _rank(scores, positive, weights):
+def _rank(scores: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """AUROC and AP [2, R] of scores [N], labels [N] bool, weights [N, R].
 
     Only the scores of positives can change either, so they are the thresholds. Every negative lies on one or between
@@ -63,23 +74,23 @@ def _rank(scores, positive, weights):
     """
     thresholds = np.unique(scores[positive])
     number = len(thresholds)
-    place = np.searchsorted(thresholds, scores)
-    tied = thresholds[np.minimum(place, number - 1)] == scores
+    bins = np.searchsorted(thresholds, scores)
+    tied = thresholds[np.minimum(bins, number - 1)] == scores
     positives, negatives = np.flatnonzero(positive), np.flatnonzero(~positive)
-    hits = _tally(place[positives], positives, number, weights)
-    others = _tally((2 * place + tied)[negatives], negatives, 2 * number + 1, weights)
+    hits = _weight_of_bins(bins[positives], positives, number, weights)
+    others = _weight_of_bins((2 * bins + tied)[negatives], negatives, 2 * number + 1, weights)
     total = others.sum(axis=0)
     below = np.cumsum(others, axis=0)[:-1:2]
-    found = np.cumsum(hits[::-1], axis=0)[::-1]
-    alarms = total - below
+    true = np.cumsum(hits[::-1], axis=0)[::-1]
+    false = total - below
     pairs = (hits * (below + others[1::2] / 2)).sum(axis=0)
-    precision = np.divide(found, found + alarms, out=np.zeros_like(found), where=found > 0)
+    precision = np.divide(true, true + false, out=np.zeros_like(true), where=true > 0)
     every = hits.sum(axis=0)
     with np.errstate(invalid='ignore'):
         return np.where(total * every > 0, [pairs / (every * total), (hits * precision).sum(axis=0) / every], np.nan)
 
 
-def _rank_members(scores, labels, mask, weights):
+def _rank_members(scores: np.ndarray, labels: np.ndarray, mask: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """AUROC and AP [2, R, M, K] of scores [M, N, K] under the weights [R, N]."""
     values = np.full((2, len(weights), len(scores), labels.shape[1]), np.nan)
     for k in range(labels.shape[1]):
@@ -91,10 +102,12 @@ def _rank_members(scores, labels, mask, weights):
     return values
 
 
-def ranking(scores, labels, mask=None, weights=None):
+def ranking(
+    scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None = None, weights: ArrayLike | None = None
+) -> dict[str, np.ndarray]:
     """{'auroc', 'average_precision'} of scores [..., N, K], each [..., K], from one pass over each class.
 
-    `weights` count an example so many times: [N], or one row a bootstrap round [R, N], which makes the results
+    `weights` count an example so many times: [N], or one row per bootstrap round [R, N], which makes the results
     [R, ..., K]. Both metrics are NaN for a class without positives or without negatives (of positive weight, in that
     round), so that both are defined for the same classes. Ties are exact, as in `auroc` and `average_precision`.
     """
@@ -104,12 +117,14 @@ def ranking(scores, labels, mask=None, weights=None):
         raise ValueError(f'weights {rounds.shape} must be non-negative, [N] or [R, N] with N = {len(positive)}.')
     blocks = np.array_split(rounds, max(1, min(len(rounds), rounds.size // BLOCK)))
     values = np.concatenate([_rank_members(members, positive, kept, block) for block in blocks], axis=1)
-    lead = np.shape(scores)[:-2] if np.ndim(weights) < 2 else (len(rounds), *np.shape(scores)[:-2])
+    lead = np.shape(scores)[:-2] if weights is None or np.ndim(weights) < 2 else (len(rounds), *np.shape(scores)[:-2])
     auroc, average_precision = values.reshape(2, *lead, positive.shape[1])
     return {'auroc': auroc, 'average_precision': average_precision}
 
 
-def auroc(scores, labels, mask=None, weights=None):
+def auroc(
+    scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None = None, weights: ArrayLike | None = None
+) -> np.ndarray:
     """Probability that a positive scores above a negative, ties counting half: [..., K], or [R, ..., K] as `ranking`.
 
     AUROC = U / (mn), with U of Mann and Whitney (1947): Hanley and McNeil 1982.
@@ -117,7 +132,9 @@ def auroc(scores, labels, mask=None, weights=None):
     return ranking(scores, labels, mask, weights)['auroc']
 
 
-def average_precision(scores, labels, mask=None, weights=None):
+def average_precision(
+    scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None = None, weights: ArrayLike | None = None
+) -> np.ndarray:
     """Mean precision over the positives, `sum_t (R_t - R_t-1) P_t`: [..., K], or [R, ..., K] as `ranking`.
 
     Steps without interpolation; tied scores are one threshold t. A random ranking scores the prevalence.
@@ -125,12 +142,16 @@ def average_precision(scores, labels, mask=None, weights=None):
     return ranking(scores, labels, mask, weights)['average_precision']
 
 
-def accuracy(probabilities, labels, mask=None, threshold=0.5):
+def accuracy(
+    probabilities: ArrayLike, labels: ArrayLike, mask: ArrayLike | None = None, *, threshold: float = 0.5
+) -> np.ndarray:
     """Share of right decisions, `probability > threshold` meaning present: [..., K]."""
     return _by_class(lambda p, y: ((p > threshold) == y).mean(), probabilities, labels, mask)
 
 
-def subset_accuracy(probabilities, labels, mask=None, threshold=0.5):
+def subset_accuracy(
+    probabilities: ArrayLike, labels: ArrayLike, mask: ArrayLike | None = None, *, threshold: float = 0.5
+) -> np.ndarray:
     """Share of images with all labels right [...]: masked labels never wrong, wholly masked images not counted."""
     scores, positive, kept = _probabilities(probabilities, labels, mask)
     right = ((scores > threshold) == positive) | ~kept
@@ -140,29 +161,36 @@ def subset_accuracy(probabilities, labels, mask=None, threshold=0.5):
     return np.where(alive, shares, np.nan).reshape(np.shape(probabilities)[:-2])
 
 
-def prevalence(labels, mask=None):
+def prevalence(labels: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Share of positives among the labels that count [K], NaN where none does: the AP of a random ranking."""
     return accuracy(np.ones(np.shape(labels)), labels, mask)
 
 
-def all_negative_accuracy(labels, mask=None):
+def all_negative_accuracy(labels: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Accuracy [K] of always answering no, which any accuracy on rare classes has to be read against."""
     return accuracy(np.zeros(np.shape(labels)), labels, mask)
 
 
-def brier(probabilities, labels, mask=None):
+def brier(probabilities: ArrayLike, labels: ArrayLike, mask: ArrayLike | None = None) -> np.ndarray:
     """Mean squared error of the probability, `mean (p - y)^2`: [..., K] (Brier 1950, for one binary event)."""
     return _by_class(lambda p, y: ((p - y) ** 2).mean(), probabilities, labels, mask)
 
 
-def _edges_of_equal_width(probabilities, grid):
-    return grid
+# Edges between bins, of probabilities [n] and the shares [b] of the way at which they lie.
+EDGES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
+    'mass': lambda probabilities, shares: np.quantile(probabilities, shares),
+    'width': lambda probabilities, shares: shares,
+}
 
 
-EDGES = {'mass': np.quantile, 'width': _edges_of_equal_width}
-
-
-def expected_calibration_error(probabilities, labels, mask=None, bins=15, spacing='mass'):
+def expected_calibration_error(
+    probabilities: ArrayLike,
+    labels: ArrayLike,
+    mask: ArrayLike | None = None,
+    *,
+    bins: int = 15,
+    spacing: str = 'mass',
+) -> np.ndarray:
     """Mean gap between predicted probability and observed frequency, `sum_b n_b / n |mean p - mean y|`: [..., K].
 
     Bins are closed on the right. They hold equally many examples by default ('mass', Nguyen and O'Connor 2015): of
@@ -178,7 +206,7 @@ def expected_calibration_error(probabilities, labels, mask=None, bins=15, spacin
     return _by_class(gap, probabilities, labels, mask)
 
 
-def macro(values):
+def macro(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean over the defined classes and their number, [...] each, of values [..., K]; NaN where none is defined."""
     defined = np.isfinite(values)
     number = defined.sum(axis=-1)
@@ -186,31 +214,40 @@ def macro(values):
         return np.where(defined, values, 0).sum(axis=-1) / number, number
 
 
-def _pooled(scores, labels, mask):
+def _pooled(
+    scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """All classes as one: scores [..., N * K, 1], labels and mask [N * K, 1]."""
     scores = np.asarray(scores)
-    flat = [None if array is None else np.reshape(array, (-1, 1)) for array in (labels, mask)]
-    return scores.reshape(*scores.shape[:-2], -1, 1), *flat
+    flat_mask = None if mask is None else np.reshape(mask, (-1, 1))
+    return scores.reshape(*scores.shape[:-2], -1, 1), np.reshape(labels, (-1, 1)), flat_mask
 
 
-def micro(metric, scores, labels, mask=None, weights=None):
+def micro(
+    metric: Callable[..., np.ndarray],
+    scores: ArrayLike,
+    labels: ArrayLike,
+    mask: ArrayLike | None = None,
+    weights: ArrayLike | None = None,
+) -> np.ndarray:
     """One value [...] of a metric of this module over the entries of all classes together, weights as in `ranking`."""
     options = {} if weights is None else {'weights': np.repeat(weights, np.shape(labels)[1], axis=-1)}
     return metric(*_pooled(scores, labels, mask), **options)[..., 0]
 
 
-def per_class(probabilities, labels, mask=None):
+def per_class(probabilities: ArrayLike, labels: ArrayLike, mask: ArrayLike | None = None) -> dict[str, np.ndarray]:
     """{metric: [..., K]} of every metric by class."""
-    entries = (probabilities, labels, mask)
     return {
-        **ranking(*entries),
-        'accuracy': accuracy(*entries),
-        'brier': brier(*entries),
-        'expected_calibration_error': expected_calibration_error(*entries),
+        **ranking(probabilities, labels, mask),
+        'accuracy': accuracy(probabilities, labels, mask),
+        'brier': brier(probabilities, labels, mask),
+        'expected_calibration_error': expected_calibration_error(probabilities, labels, mask),
     }
 
 
-def evaluate(probabilities, labels, mask=None):
+def evaluate(
+    probabilities: ArrayLike, labels: ArrayLike, mask: ArrayLike | None = None
+) -> dict[str, dict[str, np.ndarray]]:
     """All metrics of probabilities [P, N, K], as {level: {metric: array}}.
 
     Levels: 'class' [P, K]; 'macro' [P], the mean over the defined classes; 'defined' [P], how many those are;
@@ -228,7 +265,7 @@ def evaluate(probabilities, labels, mask=None):
     }
 
 
-def seed_ensemble(probabilities, groups):
+def seed_ensemble(probabilities: ArrayLike, groups: Iterable[Hashable]) -> tuple[list[Any], np.ndarray]:
     """Names of the G groups, in order of appearance, and their mean probability [G, N, K].
 
     `groups` [P] names each member's group (its arm). A member with a probability that is not finite is left out; a

@@ -13,8 +13,8 @@ def deviation_interval(deviation: float, count: int, confidence: float = 0.95) -
     return float(low), float(high)
 
 
-def seeds_needed(deviation: float, difference: float, power: float = 0.8, level: float = 0.05) -> float:
-    """Seeds an arm with which Student's two-sample t-test finds a true difference; NaN without a spread.
+def seeds_needed(deviation: float, difference: float, *, power: float = 0.8, level: float = 0.05) -> float:
+    """Seeds per arm with which Student's two-sample t-test finds a true difference; NaN without a spread.
 
     deviation: between seeds, the same in both arms, whose seeds are independent. Pairing by seed needs fewer where the
     arms' values go together. Exact, by the noncentral t distribution; at least 2.
@@ -31,7 +31,7 @@ def seeds_needed(deviation: float, difference: float, power: float = 0.8, level:
 
 
 def _power(count: int, effect: float, level: float) -> float:
-    """Of the two-sided two-sample t-test with `count` values a group."""
+    """Of the two-sided two-sample t-test with `count` values per group."""
     freedom, shift = 2 * count - 2, effect * np.sqrt(count / 2)
     bar = stats.t.ppf(1 - level / 2, freedom)
     if shift > 35:  # certain; scipy's noncentral t is not made for it

@@ -4,9 +4,11 @@ NumPy float64 on the host. A value that is not finite (an undefined class, a dea
 left out and counted; where nothing is left the result is NaN.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 
@@ -20,13 +22,15 @@ class Interval(NamedTuple):
 
 
 class DeLong(NamedTuple):
+    """Two AUROCs of the same examples, and z and the two-sided p of their difference."""
+
     auc_a: float
     auc_b: float
     z: float
     p: float
 
 
-def cluster_weights(clusters, rounds, rng):
+def cluster_weights(clusters: ArrayLike, rounds: int, rng: np.random.Generator) -> np.ndarray:
     """How often each example counts in each round of a cluster bootstrap: clusters [N] -> [R, N] int16.
 
     Whole clusters (patients) are drawn with replacement, as many as there are, because the images of a patient are not
@@ -37,7 +41,7 @@ def cluster_weights(clusters, rounds, rng):
     return draws.astype(np.int16)[:, which]
 
 
-def weighted_mean(values, weights):
+def weighted_mean(values: np.ndarray, weights: ArrayLike) -> np.ndarray:
     """Mean [R, ...] of the finite values [..., N] under each row of weights [R, N]; NaN where none has weight."""
     finite = np.isfinite(values)
     weights = np.asarray(weights, np.float64)
@@ -46,7 +50,7 @@ def weighted_mean(values, weights):
         return total / np.tensordot(weights, finite.astype(np.float64), axes=(1, -1))
 
 
-def _percentile_interval(estimate, samples, confidence):
+def _percentile_interval(estimate: np.ndarray, samples: np.ndarray, confidence: float) -> Interval:
     """Interval [...] from bootstrap samples [R, ...]; rounds that are NaN are dropped, cell by cell."""
     tails = ((1 - confidence) / 2, (1 + confidence) / 2)
     columns = [column[np.isfinite(column)] for column in samples.reshape(len(samples), -1).T]
@@ -55,7 +59,9 @@ def _percentile_interval(estimate, samples, confidence):
     return Interval(estimate, low, high, np.isfinite(samples).sum(axis=0))
 
 
-def cluster_mean_interval(values, clusters, rounds=1000, seed=0, confidence=0.95):
+def cluster_mean_interval(
+    values: ArrayLike, clusters: ArrayLike, rounds: int = 1000, *, seed: int = 0, confidence: float = 0.95
+) -> Interval:
     """Mean over images of values [..., N] with NaN left out, and its patient-bootstrap interval [...].
 
     For two arms on the same images pass the difference of their values: an image that either lacks drops out of both.
@@ -66,7 +72,7 @@ def cluster_mean_interval(values, clusters, rounds=1000, seed=0, confidence=0.95
     return _percentile_interval(estimate, samples, confidence)
 
 
-def _seed_mean(values, counts):
+def _seed_mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Mean of the finite values [..., S, cells] over S, each counted [..., S] times."""
     finite = np.isfinite(values)
     with np.errstate(invalid='ignore'):
@@ -74,14 +80,21 @@ def _seed_mean(values, counts):
         return total / np.einsum('...s,...sk->...k', counts, finite.astype(np.float64))
 
 
-def paired_difference(arm, reference, arm_rounds, reference_rounds, seed=0, confidence=0.95):
+def paired_difference(
+    arm: ArrayLike,
+    reference: ArrayLike,
+    arm_rounds: ArrayLike,
+    reference_rounds: ArrayLike,
+    seed: int = 0,
+    confidence: float = 0.95,
+) -> Interval:
     """Mean over paired seeds of `arm - reference`, with a two-level (patients and seeds) bootstrap interval.
 
-    arm, reference:               [S, K] values on the data, one row a seed, the same seed in the same row of both
+    arm, reference:               [S, K] values on the data, one row per seed, the same seed in the same row of both
     arm_rounds, reference_rounds: [R, S, K] the same under the same R patient resamples (`cluster_weights`)
 
     In each round the pairs are drawn with replacement too: the pigeonhole bootstrap (Owen 2007), which errs on the
-    wide side where seeds and patients interact. The deviations of the drawn pairs' mean are scaled by
+    wide side where seeds and patients interact. The deviations of the resampled pairs' mean are scaled by
     sqrt(S / (S - 1)), since the variance of S values about their own mean is too small by that factor squared. One
     seed alone leaves the patients' part only. A pair with a dead member is left out. Returns an Interval [K]; its
     `rounds` counts, class by class, those in which the class had positives and negatives.
@@ -95,9 +108,9 @@ def paired_difference(arm, reference, arm_rounds, reference_rounds, seed=0, conf
     # The leading 1: not the stream from which a caller with the same seed drew the patients.
     counts = cluster_weights(np.arange(len(point)), len(samples), np.random.default_rng([1, seed]))
     every = np.ones(len(point))
-    mean, drawn = _seed_mean(samples, every), _seed_mean(samples, counts)
+    mean, resampled = _seed_mean(samples, every), _seed_mean(samples, counts)
     number = np.isfinite(point).sum(axis=0)
-    samples = mean + np.sqrt(number / np.maximum(number - 1, 1)) * (drawn - mean)
+    samples = mean + np.sqrt(number / np.maximum(number - 1, 1)) * (resampled - mean)
     return _percentile_interval(_seed_mean(point, every), samples, confidence)
 
 
@@ -109,7 +122,7 @@ class Moments(NamedTuple):
     deviation: np.ndarray
 
 
-def moments(values: np.ndarray) -> Moments:
+def moments(values: ArrayLike) -> Moments:
     """Moments [...] over axis 0 of the finite values [S, ...]; NaN for the mean of none and the deviation of one."""
     values = np.asarray(values)
     finite = np.isfinite(values)
@@ -127,25 +140,26 @@ def finite_mean(values: np.ndarray) -> float:
     return float(finite.mean()) if finite.size else float('nan')
 
 
-def _ratio(numerator, denominator):
+def _ratio(numerator: ArrayLike, denominator: ArrayLike) -> np.ndarray:
     """Quotient in which nothing over nothing is nothing: no difference at all is no evidence, not an unknown."""
     with np.errstate(invalid='ignore', divide='ignore'):
-        return np.where((numerator == 0) & (denominator == 0), 0.0, np.divide(numerator, denominator))
+        nothing = (np.asarray(numerator) == 0) & (np.asarray(denominator) == 0)
+        return np.where(nothing, 0.0, np.divide(numerator, denominator))
 
 
-def paired_t(differences):
+def paired_t(differences: ArrayLike) -> np.ndarray:
     """Two-sided p [...] of Student's paired t test on the seeds' differences [S, ...]; NaN below two pairs."""
     number, mean, deviation = moments(differences)
     return 2 * stats.t.sf(np.abs(_ratio(mean * np.sqrt(number), deviation)), number - 1)
 
 
-def paired_effect_size(differences):
+def paired_effect_size(differences: ArrayLike) -> np.ndarray:
     """Cohen's d_z [...]: mean over standard deviation of the paired differences [S, ...]."""
     _, mean, deviation = moments(differences)
     return _ratio(mean, deviation)
 
 
-def tost(differences, margin):
+def tost(differences: ArrayLike, margin: float) -> np.ndarray:
     """p [...] of the claim that the mean difference lies within +-margin: the larger of two one-sided paired t tests.
 
     `differences` [S, ...] over paired seeds (Schuirmann 1987); the margin is in the metric's own units.
@@ -158,7 +172,7 @@ def tost(differences, margin):
     return np.maximum(above, below)
 
 
-def probability_of_improvement(arm, reference):
+def probability_of_improvement(arm: ArrayLike, reference: ArrayLike) -> np.ndarray:
     """P(arm > reference) [...] over all pairs of runs, ties half, of values [S, ...] and [T, ...]; chance is 0.5.
 
     U / (ST) of Mann and Whitney, as in Agarwal et al. 2021 (arXiv 2108.13264). It compares distributions: no pairing.
@@ -170,7 +184,7 @@ def probability_of_improvement(arm, reference):
         return wins / finite.sum(axis=(0, 1))
 
 
-def _placements(scores, positive):
+def _placements(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Share of negatives below each positive [m], and of positives above each negative [n], ties half."""
     ranks = stats.rankdata(scores)
     number = positive.sum()
@@ -179,7 +193,7 @@ def _placements(scores, positive):
     return above, below
 
 
-def delong(scores_a, scores_b, labels):
+def delong(scores_a: ArrayLike, scores_b: ArrayLike, labels: ArrayLike) -> DeLong:
     """DeLong's test that two scores [N] of the same examples have the same AUROC: two AUROCs, z and two-sided p.
 
     Var(A - B) = var(V10_a - V10_b) / m + var(V01_a - V01_b) / n, with the placements V from midranks in O(N log N)
@@ -197,32 +211,32 @@ def delong(scores_a, scores_b, labels):
     return DeLong(float(above_a.mean()), float(above_b.mean()), float(z), float(2 * stats.norm.sf(abs(z))))
 
 
-def hanley_mcneil_se(auc, positives, negatives):
+def hanley_mcneil_se(auc: ArrayLike, positives: ArrayLike, negatives: ArrayLike) -> np.ndarray:
     """Standard error [...] of an AUROC from the class counts alone (Hanley and McNeil 1982), for planning."""
-    auc = np.asarray(auc, np.float64)
+    auc, positives, negatives = (np.asarray(value, np.float64) for value in (auc, positives, negatives))
     two_positives, two_negatives = auc / (2 - auc), 2 * auc**2 / (1 + auc)
     variance = auc * (1 - auc) + (positives - 1) * (two_positives - auc**2) + (negatives - 1) * (two_negatives - auc**2)
-    return np.sqrt(variance / (np.asarray(positives) * np.asarray(negatives)))
+    return np.sqrt(variance / (positives * negatives))
 
 
-def _in_order(p, rule):
-    """`rule` applied to the sorted finite p values, each put back in its place; NaN stays and is no test."""
+def _in_order(p: ArrayLike, rule: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """`rule` applied to the sorted finite p values, each put back where it was; NaN stays and is no test."""
     p = np.asarray(p, np.float64)
     wrong = p[(p < 0) | (p > 1)]
     if wrong.size:
         raise ValueError(f'p holds {wrong[0]}; valid are 0..1, and NaN for a test that could not be made.')
-    places = np.argsort(p, axis=None)[: np.isfinite(p).sum()]
+    order = np.argsort(p, axis=None)[: np.isfinite(p).sum()]
     adjusted = np.full(p.size, np.nan)
-    adjusted[places] = np.minimum(rule(p.ravel()[places]), 1)
+    adjusted[order] = np.minimum(rule(p.ravel()[order]), 1)
     return adjusted.reshape(p.shape)
 
 
-def holm(p):
+def holm(p: ArrayLike) -> np.ndarray:
     """p values adjusted for family-wise error over all finite entries of any shape, `max_{j<=i} (n - j + 1) p_j`."""
     return _in_order(p, lambda p: np.maximum.accumulate(np.arange(len(p), 0, -1) * p))
 
 
-def benjamini_hochberg(p):
+def benjamini_hochberg(p: ArrayLike) -> np.ndarray:
     """p values adjusted for false discovery rate over all finite entries of any shape, `min_{j>=i} n p_j / j`."""
     return _in_order(p, stats.false_discovery_control)
 
@@ -237,7 +251,9 @@ class Beyond(NamedTuple):
     pairs: int
 
 
-def arms_beyond_seeds(distance, arms, seeds, rounds=9999, seed=0):
+def arms_beyond_seeds(
+    distance: ArrayLike, arms: ArrayLike, seeds: ArrayLike, rounds: int = 9999, seed: int = 0
+) -> Beyond:
     """Are members of different arms further apart than members of one arm? distance: [P, P]; arms, seeds: [P].
 
     Only pairs of different seeds are compared: one seed's members share initial weights and data order across arms, and
@@ -262,14 +278,14 @@ def arms_beyond_seeds(distance, arms, seeds, rounds=9999, seed=0):
         return Beyond(between, within, np.nan, np.nan, pairs)
     rng, by_seed = np.random.default_rng(seed), np.argsort(group, kind='stable')
     chance = rng.random((rounds, len(arm))) + group[by_seed]  # sorts within seeds
-    drawn = np.empty((rounds, len(arm)), int)
-    drawn[:, by_seed] = arm[by_seed][np.argsort(chance, axis=1)]
-    nulls = [np.subtract(*means(part)) for part in np.array_split(drawn, -(-rounds // 256))]
+    exchanged = np.empty((rounds, len(arm)), int)
+    exchanged[:, by_seed] = arm[by_seed][np.argsort(chance, axis=1)]
+    nulls = [np.subtract(*means(block)) for block in np.array_split(exchanged, -(-rounds // 256))]
     reached = np.concatenate(nulls) >= between - within - 1e-12
     return Beyond(between, within, between - within, (1 + reached.sum()) / (1 + rounds), pairs)
 
 
-def over_seeds(values, confidence=0.95):
+def over_seeds(values: ArrayLike, confidence: float = 0.95) -> Interval:
     """Mean of values [S, ...] over seeds with Student's interval, an Interval [...] whose `rounds` counts the seeds.
 
     The ends are NaN below two finite values.

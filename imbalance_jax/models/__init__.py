@@ -1,36 +1,44 @@
 """Models by name: `logits, out = model.apply(variables, image)`, with `out` a flat dict of named activations."""
 
-import inspect
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import numpy as np
 
 from imbalance_jax.models.cnn import CNN
+from imbalance_jax.models.contract import check
 from imbalance_jax.models.resnet import BasicBlock, Bottleneck, ResNet
-from imbalance_jax.names import lookup
+from imbalance_jax.names import lookup, options_of
 
-MODELS = {
+__all__ = ['MODELS', 'NOT_OPTIONS', 'check', 'make']
+
+MODELS: dict[str, Callable[..., nn.Module]] = {
     'cnn': CNN,
     'resnet18': partial(ResNet, block=BasicBlock, depths=(2, 2, 2, 2)),
     'resnet34': partial(ResNet, block=BasicBlock, depths=(3, 4, 6, 3)),
     'resnet50': partial(ResNet, block=Bottleneck, depths=(3, 4, 6, 3)),
 }
+NOT_OPTIONS = ('parent', 'name')  # what Flax adds to the signature of every module
 
 
-def make(name: str, num_classes: int, **options) -> nn.Module:
-    """The model `name` with K = `num_classes` outputs.
+def make(name: str, num_classes: int, **options: Any) -> nn.Module:
+    """The model `name` with K = `num_classes` outputs; `check` says whether a model keeps this contract:
 
-    `model.init(key, image, mutable=['params', 'batch_stats'])` gives the variables (no 'batch_stats' with group
-    normalisation), `model.apply(variables, image [B,H,W,C] float, train=False)` the logits [B,K] and `out`.
-    The gradient of a score with respect to zeros given as `variables['perturbations'][layer]`, shaped like
-    `out[layer]`, is the score's gradient at that layer; any number of layers may be given.
-    Every model has the options `norm` ('batch' or 'group'), `dtype` of computation ('float32' or 'bfloat16') and `relu`
-    (a function, for attribution by guided ReLUs). Raises ValueError for an unknown name or option.
+    * `model.init(key, image, mutable=['params', 'batch_stats'])` gives the variables; no 'batch_stats' is fine.
+    * `logits, out = model.apply(variables, image [B,H,W,C] float32, train=False)`: logits [B,K], and `out` a flat dict
+      of named activations: maps [B,h,w,U] from front to back, the last of which is explained unless another is named,
+      and 'pooled' [B,U]. With `train=True` and `mutable=['batch_stats']` the statistics are updated.
+    * `params['head']` is the last layer, of out['pooled']: 'kernel' [U,K] and 'bias' [K].
+    * Every activation of `out` goes through `layers.perturb`, so that the gradient of a score with respect to zeros
+      given as `variables['perturbations'][layer]` is the score's gradient at that layer; any number may be given.
+
+    The models here have the options `norm` ('batch' or 'group'), `dtype` of computation ('float32' or 'bfloat16') and
+    `relu` (a function). Raises ValueError for an unknown name or option.
     """
     model = lookup(MODELS, name, 'model')
-    fixed = ('num_classes', 'block', 'depths', 'parent', 'name')
-    known = {option: p for option, p in inspect.signature(model).parameters.items() if option not in fixed}
+    known = options_of(model, skip=NOT_OPTIONS)
     for option in options:
         lookup(known, option, f'option of model {name!r}:')
     for option in ('widths', 'width', 'stem_stride'):

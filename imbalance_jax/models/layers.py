@@ -53,7 +53,7 @@ class Conv(nn.Module):
         return y
 
 
-def enter(image: Array, dtype) -> Array:
+def enter(image: Array, dtype: Any) -> Array:
     """The image in the dtype of computation; ValueError unless it is [B,H,W,C] float."""
     if image.ndim != 4 or not jnp.issubdtype(image.dtype, jnp.floating):
         raise ValueError(f'image must be [B,H,W,C] float, got {image.dtype}{list(image.shape)}.')

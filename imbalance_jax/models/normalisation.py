@@ -65,10 +65,13 @@ class GroupNorm(nn.Module):
         return _normalise(self, x, mean, jnp.maximum(square - mean**2, 0))
 
 
-NORMS = {'batch': BatchNorm, 'group': lambda train, **options: GroupNorm(**options)}
+NORMS: dict[str, Callable[..., nn.Module]] = {
+    'batch': BatchNorm,
+    'group': lambda train, **options: GroupNorm(**options),
+}
 
 
-def make_norm(kind: str, train: bool, dtype) -> Callable[..., nn.Module]:
+def make_norm(kind: str, train: bool, dtype: Any) -> Callable[..., nn.Module]:
     """Returns `norm(name=...) -> module`."""
     return partial(lookup(NORMS, kind, 'norm'), train=train, dtype=dtype)
 

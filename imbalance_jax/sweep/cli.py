@@ -1,48 +1,57 @@
 """A sweep's verbs: plan, work, status, collect."""
 
-import runpy
 import sys
 import time
-from collections.abc import Callable, Mapping
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import ModuleType
 
 from ml_collections import ConfigDict
 
-from imbalance_jax.sweep import collect, hyper, jobs, plan, populations
+from imbalance_jax.config.fields import OptionsOf
+from imbalance_jax.sweep import hyper, jobs, plan, populations
 from imbalance_jax.sweep.plan import Job
 from imbalance_jax.system import cluster, signals
 
 
-def write_plan(config: ConfigDict, config_file: str, out: str | None, check: Callable[[dict], object]) -> None:
-    """Writes `out`, one line per population of the config's `get_hyper`, and says what is new in it."""
+def write_plan(
+    config: ConfigDict,
+    get_hyper: Callable[[ModuleType], Iterable[hyper.Point]] | None,
+    out: str | None,
+    *,
+    check: Callable[[dict], object],
+    options: OptionsOf,
+) -> None:
+    """Writes `out`, one line per population of a config's `get_hyper`, each checked; says what is new in it."""
     if not out:
         raise ValueError('--out is missing; give a file, such as --out=runs/sweep.jsonl.')
-    get_hyper = runpy.run_path(config_file).get('get_hyper')
-    found = populations.populations(config, get_hyper(hyper) if get_hyper else [{}])
-    for plain in found:
+    points = get_hyper(hyper) if get_hyper else [{}]
+    configs = populations.populations(config, points, options)
+    for plain in configs:
         check(plain)
-    print(plan.compared(*plan.write(out, found)))
+    print(plan.compared(*plan.write(Path(out), configs)))
 
 
-def read_jobs(flags) -> list[Job]:
+def read_jobs(flags: Namespace) -> list[Job]:
     """The populations of --plan, or those of them that --job or --shard names."""
     if not flags.plan:
         raise ValueError('--plan is missing; give what `imbalance-jax plan` wrote, such as --plan=runs/sweep.jsonl.')
-    return plan.select(plan.read(flags.plan), flags.job, flags.shard)
+    return plan.select(plan.read(Path(flags.plan)), job=flags.job or '', shard=flags.shard or '')
 
 
-def work(flags, program: list[str], stages: Mapping[str, Callable[[Job], None]]) -> int:
+def work(flags: Namespace, program: list[str], stages: Mapping[str, Callable[[Job], None]]) -> int:
     """Does one population by `stages`, or every open one in a process of its own by `program`."""
     chosen = read_jobs(flags)
     signals.leave_when_asked(flags.grace if flags.job else 0.0)
     if flags.job:
-        return jobs.do(chosen[0], stages, cluster.leads())
+        return jobs.do(chosen[0], stages, leads=cluster.leads())
     # One process per population: its memory is free when it is done, and its end is not the others'.
     command = [*program, 'work', f'--plan={flags.plan}', f'--grace={flags.grace}']
     return jobs.work(chosen, lambda job: signals.run([*command, f'--job={job.id}']))
 
 
-def status(flags) -> int:
+def status(flags: Namespace) -> int:
     """Shows how the populations stand; 0 all done, 1 one failed, 75 not all done."""
     chosen = read_jobs(flags)
     text, code = jobs.table(chosen)
@@ -60,8 +69,10 @@ def status(flags) -> int:
     return code
 
 
-def collect_tables(flags, write_report: Callable[[list[Job]], Path]) -> int:
+def collect_tables(flags: Namespace, write_report: Callable[[list[Job]], Path]) -> int:
     """The tables of all finished populations as one, and a report over them."""
+    from imbalance_jax.sweep import collect
+
     chosen = read_jobs(flags)
     done = [job for job in chosen if jobs.standing(job).state == 'done']
     for path in (*collect.write(done, flags.mixed), write_report(done)):

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Sequence
 Point = dict[str, object]
 
 
-def sweep(name: str, values: Iterable) -> list[Point]:
-    """One point a value of one field."""
+def sweep(name: str, values: Iterable[object]) -> list[Point]:
+    """One point per value of one field."""
     return [{name: value} for value in values]
 
 
-def fixed(name: str, value, length: int = 1) -> list[Point]:
+def fixed(name: str, value: object, length: int = 1) -> list[Point]:
     """The same value `length` times."""
     return [{name: value} for _ in range(length)]
 

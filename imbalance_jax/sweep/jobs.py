@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from imbalance_jax.sweep.plan import Job
 from imbalance_jax.system import layout, locks
-from imbalance_jax.system import signals as stopping
 from imbalance_jax.system.files import dumps, read_json, write_json
+from imbalance_jax.system.signals import RESUMABLE
 
 STATES = ('done', 'running', 'resumable', 'failed', 'never started')
 KILLS = 5  # times that a worker begins a job again whose process was killed, for want of memory, say
@@ -37,7 +37,9 @@ def work(jobs: list[Job], begin: Callable[[Job], int]) -> int:
     job whose process was killed, and one that another worker holds, are looked at again after the others: that worker
     may be gone by then. 0: all are done. 1: one failed. 75: some are in others' hands.
     """
-    failed, waiting, kills = [], list(jobs), Counter()
+    failed: list[Job] = []
+    kills: Counter[str] = Counter()
+    waiting = list(jobs)
     while waiting:
         taken, killed = [], []
         for job in waiting:
@@ -45,7 +47,7 @@ def work(jobs: list[Job], begin: Callable[[Job], int]) -> int:
             if status < 0 and kills[job.id] < KILLS:
                 kills[job.id] += 1
                 killed.append(job)
-            elif status == stopping.RESUMABLE:
+            elif status == RESUMABLE:
                 taken.append(job)
             elif status:
                 failed.append(job)
@@ -54,10 +56,10 @@ def work(jobs: list[Job], begin: Callable[[Job], int]) -> int:
         waiting = [*killed, *taken]
     for job in failed:
         print(f'{job.name} failed: {standing(job).note}', flush=True)
-    return 1 if failed else stopping.RESUMABLE if waiting else 0
+    return 1 if failed else RESUMABLE if waiting else 0
 
 
-def do(job: Job, stages: Mapping[str, Callable[[Job], None]], leads: bool = True) -> int:
+def do(job: Job, stages: Mapping[str, Callable[[Job], None]], *, leads: bool = True) -> int:
     """Does one job in this process, stage after stage, from where it is; returns its exit status.
 
     0: done, now or before. 1 or 2: failed, the reason kept and printed; 2 where the input is to blame. 75: another
@@ -76,7 +78,7 @@ def do(job: Job, stages: Mapping[str, Callable[[Job], None]], leads: bool = True
             return _run(job, stages, _recorder(job))
     except locks.Taken as error:
         print(error, flush=True)
-        return stopping.RESUMABLE
+        return RESUMABLE
 
 
 def _run(job: Job, stages: Mapping[str, Callable], record: Callable) -> int:
@@ -120,7 +122,7 @@ def _recorder(job: Job) -> Callable:
     return record
 
 
-def standing(job: Job, held: bool = False) -> Standing:
+def standing(job: Job, *, held: bool = False) -> Standing:
     """How a job stands, from its record and its lock; nothing of its results is opened. held: by this very process."""
     record, owner = _record(job), None if held else locks.owner(_beside(job, '.lock'))
     seconds, starts = record.get('seconds', 0.0), record.get('starts', 0)
@@ -133,8 +135,8 @@ def standing(job: Job, held: bool = False) -> Standing:
     if state == 'failed':
         return Standing('failed', record['note'], seconds, starts)
     if state or job.workdir.exists():
-        was = 'asked to stop' if state == 'stopped' else 'killed' if state == 'running' else 'begun'
-        return Standing('resumable', was + _epoch(job), seconds, starts)
+        how = 'asked to stop' if state == 'stopped' else 'killed' if state == 'running' else 'begun'
+        return Standing('resumable', how + _epoch(job), seconds, starts)
     return Standing('never started', '', 0.0, 0)
 
 
@@ -144,8 +146,8 @@ def _beside(job: Job, suffix: str) -> Path:
 
 def _record(job: Job) -> dict:
     try:
-        found = read_json(_beside(job, '.json'))
-        return found if isinstance(found, dict) else {}
+        record = read_json(_beside(job, '.json'))
+        return record if isinstance(record, dict) else {}
     except (OSError, ValueError):
         return {}
 
@@ -173,7 +175,7 @@ def table(jobs: list[Job]) -> tuple[str, int]:
     lines = ['  '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     counts = {state: sum(now.state == state for now in stood) for state in STATES}
     lines.append(', '.join(f'{count} {state}' for state, count in counts.items() if count) + _left(jobs, stood))
-    status = 0 if counts['done'] == len(jobs) else 1 if counts['failed'] else stopping.RESUMABLE
+    status = 0 if counts['done'] == len(jobs) else 1 if counts['failed'] else RESUMABLE
     return '\n'.join(lines), status
 
 

@@ -1,4 +1,4 @@
-"""A plan: one line of JSON a population, and beside it a folder with all that becomes of them.
+"""A plan: one line of JSON per population, and beside it a folder with all that becomes of them.
 
 PLAN.jsonl    PLAN/ID/ (a working directory)    PLAN/ID.json (how it stands)    PLAN/ID.lock
 """
@@ -35,8 +35,8 @@ class Job(NamedTuple):
     @property
     def name(self) -> str:
         """Number, id and what is special, for people."""
-        told = ', '.join(f'{field}={dumps(value)}' for field, value in self.differs.items())
-        return f'job {self.number} ({self.id}{": " if told else ""}{told})'
+        special = ', '.join(f'{field}={dumps(value)}' for field, value in self.differs.items())
+        return f'job {self.number} ({self.id}{": " if special else ""}{special})'
 
 
 def folder_of(path: Path) -> Path:
@@ -49,11 +49,11 @@ def folder_of(path: Path) -> Path:
 
 def lines(configs: list[dict]) -> str:
     """The text of a plan: the same configs give the same bytes."""
-    made = []
+    text = ''
     for number, (plain, differs) in enumerate(zip(configs, differing(configs), strict=True)):
         facts = {'job': number, 'id': identity(plain), 'differs': differs, 'estimate': estimate(plain)}
-        made.append(json.dumps({**facts, 'config': json.loads(dumps(plain))}, allow_nan=False) + '\n')
-    return ''.join(made)
+        text += json.dumps({**facts, 'config': json.loads(dumps(plain))}, allow_nan=False) + '\n'
+    return text
 
 
 def write(path: Path, configs: list[dict]) -> tuple[list[Job], list[Job]]:
@@ -69,8 +69,15 @@ def read(path: Path) -> list[Job]:
     folder, jobs = folder_of(path), []
     for number, line in enumerate(Path(path).read_text().splitlines()):
         try:
-            found = json.loads(line)
-            job = Job(found['job'], found['id'], found['differs'], found['config'], found['estimate'], folder)
+            facts = json.loads(line)
+            job = Job(
+                number=facts['job'],
+                id=facts['id'],
+                differs=facts['differs'],
+                config=facts['config'],
+                estimate=facts['estimate'],
+                folder=folder,
+            )
             sound = job.number == number and job.id == identity(job.config)
         except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f'{path}, line {number + 1} is damaged ({error!r}): plan again.') from error
@@ -82,20 +89,20 @@ def read(path: Path) -> list[Job]:
     return jobs
 
 
-def select(jobs: list[Job], job: str = '', shard: str = '') -> list[Job]:
-    """The jobs asked for: one by its number or the beginning of its id, every n-th by `i/n` (i from 0), or all."""
+def select(jobs: list[Job], *, job: str = '', shard: str = '') -> list[Job]:
+    """All jobs, or some: one by its number or the beginning of its id, or every n-th by `i/n` (i from 0)."""
     if job and shard:
         raise ValueError('Give --job or --shard, not both.')
     if job:
-        found = [one for one in jobs if job == str(one.number)] or [one for one in jobs if one.id.startswith(job)]
-        if len(found) != 1:
-            raise ValueError(f'--job {job} is {len(found)} jobs of the plan; it has 0 to {len(jobs) - 1}.')
-        return found
+        chosen = [one for one in jobs if job == str(one.number)] or [one for one in jobs if one.id.startswith(job)]
+        if len(chosen) != 1:
+            raise ValueError(f'--job {job} is {len(chosen)} jobs of the plan; it has 0 to {len(jobs) - 1}.')
+        return chosen
     if shard:
-        part, _, count = shard.partition('/')
-        if not (part.isdecimal() and count.isdecimal() and int(part) < int(count)):
+        first, _, count = shard.partition('/')
+        if not (first.isdecimal() and count.isdecimal() and int(first) < int(count)):
             raise ValueError(f'--shard is {shard!r}; it must be i/n with i from 0 to n - 1, such as 0/4.')
-        return jobs[int(part) :: int(count)]
+        return jobs[int(first) :: int(count)]
     return jobs
 
 
@@ -107,8 +114,8 @@ def compared(jobs: list[Job], before: list[Job]) -> str:
     costs = [job.estimate for job in jobs if job.estimate]
     if costs:
         hours, most = sum(cost['seconds'] for cost in costs) / 3600, max(cost['gib'] for cost in costs)
-        known_of = '' if len(costs) == len(jobs) else f' (of {len(costs)} whose model and data are known)'
-        text.append(f'About {hours:.1f} h on two CPU cores, and {most:.2f} GiB for the largest{known_of}.')
+        of_some = '' if len(costs) == len(jobs) else f' (of {len(costs)} whose model and data are known)'
+        text.append(f'About {hours:.1f} h on two CPU cores, and {most:.2f} GiB for the largest{of_some}.')
     if before:
         text.append(f'As before: {len(jobs) - len(new)}, new: {len(new)}, gone: {len(gone)}.')
         text += [f'  new   {job.name}{_nearest(job, gone)}' for job in new]
@@ -121,6 +128,6 @@ def _nearest(job: Job, gone: list[Job]) -> str:
     options = [(differences(old.config, job.config), old.id) for old in gone]
     if not options:
         return ''
-    changed, was = min(options, key=lambda option: (len(option[0]), option[1]))
+    changed, old_id = min(options, key=lambda option: (len(option[0]), option[1]))
     more = f' and {len(changed) - SHOWN} more' if len(changed) > SHOWN else ''
-    return f'; {was} with ' + ', '.join(changed[:SHOWN]) + more
+    return f'; {old_id} with ' + ', '.join(changed[:SHOWN]) + more

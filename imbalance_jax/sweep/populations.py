@@ -8,19 +8,23 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from typing import Any
 
 from ml_collections import ConfigDict
 
-from imbalance_jax.names import lookup
+from imbalance_jax.config import overrides
+from imbalance_jax.config.fields import OptionsOf
 from imbalance_jax.system.files import dumps, flatten
 
 RATES = ('learning_rate', 'weight_decay')
 NUMBERS = ('arms', 'seeds', *(f'train.{rate}' for rate in RATES))
 
 
-def populations(config: ConfigDict, points: Iterable[dict]) -> list[dict]:
+def populations(
+    config: ConfigDict, points: Iterable[Mapping[str, Any]], options: OptionsOf | None = None
+) -> list[dict]:
     """The configs, as plain data, of the populations that cover every point of a sweep, in the order of the points.
 
     Points that differ by numbers only are one population. An arm that several of them give different numbers becomes
@@ -30,25 +34,16 @@ def populations(config: ConfigDict, points: Iterable[dict]) -> list[dict]:
     """
     groups: dict[str, list[dict]] = {}
     for point in points:
-        plain = _plain(override(config, point))
+        plain = _plain(override(config, point, options))
         fixed = {name: value for name, value in flatten(plain).items() if not _is_number(name)}
         groups.setdefault(dumps(fixed), []).append(plain)
     return [population for group in groups.values() for population in _join(group)]
 
 
-def override(config: ConfigDict, point: dict) -> ConfigDict:
+def override(config: ConfigDict, point: Mapping[str, Any], options: OptionsOf | None = None) -> ConfigDict:
     """A copy of `config` with the fields of a point; their names may begin with `config.`."""
     changed = copy.deepcopy(config)
-    known = {**flatten(changed.to_dict()), 'arms': None}
-    for name, value in point.items():
-        name = name.removeprefix('config.')
-        block = name.rpartition('.')[0]
-        if name.startswith('arms'):
-            if block.startswith('arms.'):
-                lookup(changed.arms, block.removeprefix('arms.'), 'arm')
-        elif not _is_block(changed, block) or name not in known:
-            lookup(known, name, 'config field')
-        _set(changed, name, value)
+    overrides.apply_point(changed, point, options)
     return changed
 
 
@@ -63,32 +58,6 @@ def differing(configs: list[dict]) -> list[dict]:
     names = sorted(set().union(*flat))
     names = [name for name in names if len({dumps(one.get(name)) for one in flat}) > 1]
     return [{name: one.get(name) for name in names} for one in flat]
-
-
-def _set(config: ConfigDict, name: str, value) -> None:
-    *blocks, last = name.split('.')
-    place = config
-    for block in blocks:
-        place = place[block]
-    try:
-        with config.unlocked():
-            place[last] = value
-    except (TypeError, ValueError) as error:
-        kind = type(place[last]).__name__
-        raise ValueError(f'config.{name} is {value!r}, a {type(value).__name__}; it must be a {kind}.') from error
-
-
-def _is_block(config: ConfigDict, name: str) -> bool:
-    try:
-        return isinstance(config if not name else _get(config, name), ConfigDict)
-    except KeyError:
-        return False
-
-
-def _get(config: ConfigDict, name: str):
-    for part in name.split('.'):
-        config = config[part]
-    return config
 
 
 def _is_number(name: str) -> bool:
@@ -110,18 +79,18 @@ def _join(group: list[dict]) -> list[dict]:
             seeds += [seed for seed in plain['seeds'] if seed not in seeds]
     labels = _labels([(name, json.loads(arm)) for name, arm in variants])
     references = [label for (name, _), label in labels.items() if name == first['reference']]
-    made: dict[str, dict] = {}
+    populations_of: dict[str, dict] = {}
     for (name, arm), seeds in variants.items():
         label = labels[name, arm]
-        members = made.setdefault(dumps(sorted(seeds)), {'arms': {}, 'seeds': seeds})
+        members = populations_of.setdefault(dumps(sorted(seeds)), {'arms': {}, 'seeds': seeds})
         members['arms'][label] = _brief(first, name, label, json.loads(arm))
-    return [_with_members(first, members, references) for members in made.values()]
+    return [_with_members(first, members, references) for members in populations_of.values()]
 
 
 def _with_members(first: dict, members: dict, references: list[str]) -> dict:
     """A population of those arms and seeds; its reference is the first of `references` there, or its first arm."""
-    there = [label for label in references if label in members['arms']]
-    reference = (there or [min(members['arms'])])[0] if references else first['reference']
+    present = [label for label in references if label in members['arms']]
+    reference = (present or [min(members['arms'])])[0] if references else first['reference']
     return {**copy.deepcopy(first), **members, 'reference': reference}
 
 
@@ -134,26 +103,26 @@ def _whole(plain: dict, name: str) -> dict:
 def _brief(first: dict, name: str, label: str, arm: dict) -> dict:
     """The arm without what it would have anyway in the first point's config."""
     usual = {'loss': label, **{rate: first['train'][rate] for rate in RATES}}
-    own = first['arms'].get(name, {})
-    return {key: value for key, value in arm.items() if key in own or key not in usual or value != usual[key]}
+    written = first['arms'].get(name, {})
+    return {key: value for key, value in arm.items() if key in written or key not in usual or value != usual[key]}
 
 
 def _labels(variants: list[tuple[str, dict]]) -> dict[tuple[str, str], str]:
     """(arm, its fields as JSON) -> a name of its own, the arm's if there is only one of it."""
     labels = {}
     for name, arm in variants:
-        same = [other for own, other in variants if own == name]
+        same = [other for other_name, other in variants if other_name == name]
         varied = [key for key in sorted(set().union(*same)) if len({dumps(other.get(key)) for other in same}) > 1]
-        told = ','.join(f'{key}={_told(arm[key])}' for key in varied if key in arm)
-        labels[name, dumps(arm)] = f'{name}@{told}' if told else name
+        special = ','.join(f'{key}={_as_label(arm[key])}' for key in varied if key in arm)
+        labels[name, dumps(arm)] = f'{name}@{special}' if special else name
     return labels
 
 
-def _told(value) -> str:
+def _as_label(value: Any) -> str:
     """A value as part of an arm's name, which cannot have dots: 0.004 is 4e-3."""
     if not isinstance(value, float) or not math.isfinite(value):
         return str(value).replace('.', '_')
     sign, digits, exponent = Decimal(repr(value)).normalize().as_tuple()
-    number = ''.join(map(str, digits))
-    number = f'{number}e{exponent}' if exponent < 0 else number + '0' * exponent
+    number, power = ''.join(map(str, digits)), int(exponent)
+    number = f'{number}e{power}' if power < 0 else number + '0' * power
     return f'-{number}' if sign else number

@@ -46,6 +46,8 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
     train, validation = (data_arrays.split_arrays(dataset, split) for split in ('train', 'validation'))
     epochs, steps = config.train.epochs, len(train.images) // config.train.batch_size
     permuted = any(row['labels'] == 'permuted' for row in rows)
+    for sampling in members.samplings(rows):
+        samplers.make(sampling.sampler, **dict(sampling.options))(train.labels, 0.0)  # says what is out of range
     return Experiment(
         functions=build_functions(config, untrained or network(config, dataset), rows, train=train),
         members=rows,
@@ -96,7 +98,9 @@ def make_sample_order(steps_per_epoch: int, batch_size: int) -> Any:
     """Returns `sample_order(member, cdf [samplings,N], epoch) -> [steps,B]`, the examples of an epoch's batches."""
 
     def sample_order(one: Member, cdf: jax.Array, epoch: jax.Array) -> jax.Array:
-        return batches.draw_epoch(one.order_seed, cdf[one.sampler], epoch, steps_per_epoch, batch_size)
+        return batches.sample_order(
+            one.order_seed, cdf[one.sampler], epoch, steps=steps_per_epoch, batch_size=batch_size
+        )
 
     return sample_order
 
@@ -119,9 +123,10 @@ def describe(config: ConfigDict, arrays: Arrays, rows: list[dict]) -> dict[str, 
 def sampling_cdf(samplings: list[Sampling], labels: np.ndarray, epochs: int, epoch: int) -> np.ndarray:
     """Cumulative sampling weights [samplings,N] of an epoch; zeros, for uniform weights, mean without replacement."""
     rows = []
-    for name, start in samplings:
-        begin = members.retrain_epoch(start, epochs)
-        sampler = samplers.SAMPLERS['natural' if begin is not None and epoch < begin else name]
+    for sampling in samplings:
+        begin = members.retrain_epoch(sampling.retrain_head_from, epochs)
+        natural = begin is not None and epoch < begin
+        sampler = samplers.make('natural') if natural else samplers.make(sampling.sampler, **dict(sampling.options))
         weights = sampler(labels, epoch / max(epochs - 1, 1))
         uniform = np.ptp(weights) == 0
         rows.append(np.zeros(len(labels), np.uint32) if uniform else batches.cumulative_weights(weights))

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 import scipy.special
 
+from imbalance_jax.data import samplers
 from imbalance_jax.data.arrays import Arrays
-from imbalance_jax.data.samplers import SAMPLERS
 from imbalance_jax.losses.counts import ratio
 from imbalance_jax.losses.loss import Loss
-from imbalance_jax.training.members import distinct
+from imbalance_jax.training.members import distinct, samplings
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
@@ -35,8 +35,11 @@ def prior_shifts(members: Sequence[dict], arrays: Arrays) -> np.ndarray:
         return ratio(positive, counted - positive)
 
     natural = odds(np.ones(len(labels)))
-    moved = {name: odds(SAMPLERS[name](labels * mask, 1.0)) / natural for name in distinct(members, 'sampler')}
-    return np.stack([np.log(moved[row['sampler']]) for row in members])
+    shift = {}
+    for sampling in samplings(members):
+        weights = samplers.make(sampling.sampler, **dict(sampling.options))(labels * mask, 1.0)
+        shift[sampling] = np.log(odds(weights) / natural)
+    return np.stack([shift[samplings([row])[0]] for row in members])
 
 
 def corrected(members: Sequence[dict], losses: Sequence[Loss], arrays: Arrays, logits: np.ndarray) -> np.ndarray:

@@ -70,13 +70,14 @@ def check_batch_size(batch_size: int, num_images: int) -> None:
 
 
 def check_network(config: ConfigDict, untrained: Network, image_shape: tuple[int, int, int]) -> None:
-    """Raises ValueError for options that the model cannot be built with."""
+    """Raises ValueError for options that the model cannot be built with, and for a model that breaks its contract."""
     try:
         network.abstract_variables(untrained.model, image_shape)
     except (TypeError, AttributeError, OverflowError) as error:
         options = dict(config.model.get(config.model.name, {}))
         reason = ' '.join(str(error).split())
         raise ValueError(f'config.model.{config.model.name} is {options}: {reason}') from error
+    models.check(untrained.model, image_shape)
 
 
 def check_blocks(config: ConfigDict) -> None:
@@ -93,6 +94,6 @@ def check_blocks(config: ConfigDict) -> None:
         for name, value in config[block].items():
             if isinstance(value, ConfigDict) and (block, name) != ('data', 'imbalance'):
                 entry = lookup(table, name, f'{kind} in config.{block}:')
-                options = inspect.signature(entry.make if block == 'data' else entry).parameters
+                options = inspect.signature(sources.find(name).make if block == 'data' else entry).parameters
                 for option in value:
                     lookup(options, option, f'option of {kind} {name!r}:')

@@ -10,7 +10,7 @@ import optax
 
 from imbalance_jax.data.arrays import Arrays
 from imbalance_jax.losses.loss import Loss
-from imbalance_jax.losses.switch import together
+from imbalance_jax.losses.switch import switch
 from imbalance_jax.training.members import Member
 
 OPTIMIZER = optax.scale_by_adam()
@@ -66,7 +66,7 @@ def make_init(network_init: Callable, losses: Sequence[Loss]) -> Callable[[Membe
 
     def init(member: Member) -> State:
         variables = network_init(member)
-        trained, running = together(losses).init()
+        trained, running = switch(losses).init()
         params = {'model': variables['params'], 'loss': trained}
         return State(
             params=params,
@@ -115,7 +115,7 @@ def make_train_step(
     `member.retrain_from`, and from there on nothing else of its network changes; batch normalisation goes on with the
     statistics of the batch. A step whose loss or gradient is not finite changes nothing but `alive`.
     """
-    arms = together(losses)
+    arms = switch(losses)
 
     def objective(params, state: State, member: Member, batch: dict, t):
         variables = {**state.variables, 'params': params['model']}

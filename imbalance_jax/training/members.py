@@ -7,10 +7,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-# Fields of an arm that are not its loss's hyper-parameters, with the values of an arm that does not set them; without
-# a value are those that it takes from the config's `train`.
+from imbalance_jax.config.fields import ARM_FIELDS
+from imbalance_jax.data.samplers import SAMPLERS
+from imbalance_jax.losses import LOSSES
+from imbalance_jax.names import lookup, options_of
+
+# Fields of an arm that are neither hyper-parameters of its loss nor options of its sampler, with the values of an arm
+# that does not set them; without a value are those that it takes from the config's `train`.
 DEFAULTS = {'sampler': 'natural', 'head': 'linear', 'retrain_head_from': 1.0, 'labels': 'own'}
-FIELDS = ('loss', 'sampler', 'learning_rate', 'weight_decay', 'head', 'retrain_head_from', 'labels')
+FIELDS = tuple(ARM_FIELDS)
 HEADS = {'linear': 0.0, 'cosine': 1.0}
 LABELS = {'own': 0, 'permuted': 1}
 NEVER = 2**31 - 1
@@ -39,12 +44,11 @@ class Member(NamedTuple):
 
 
 class Sampling(NamedTuple):
-    """How a member's examples are drawn: a sampler, and from which fraction of training on its head is retrained.
-
-    Before that, it draws naturally.
-    """
+    """How a member's examples are drawn: a sampler with its options, as sorted (name, value) pairs, and from which
+    fraction of training on its head is retrained. Before that, it draws naturally."""
 
     sampler: str
+    options: tuple[tuple[str, Any], ...]
     retrain_head_from: float
 
 
@@ -53,16 +57,35 @@ def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: s
 
     arms: name -> {'loss', 'sampler', 'learning_rate', 'weight_decay', 'head' ('linear' or 'cosine'),
     'retrain_head_from' (the fraction of training from which only a new head is trained, with the arm's sampler; 1 for
-    never), 'labels' ('own', or 'permuted' for a null that has nothing to learn), and the loss's hyper-parameters}; what
-    an arm leaves out is taken from `defaults`. `checks.check_members` says what is wrong in them.
+    never), 'labels' ('own', or 'permuted' for a null that has nothing to learn), and hyper-parameters of the loss and
+    options of the sampler (`split_options`)}; what an arm leaves out is taken from `defaults`. Raises ValueError for an
+    unknown loss, sampler or option; `checks.check_members` says what else is wrong in them.
     """
     rows = []
     for name in sorted(arms, key=lambda name: (name != reference, name)):
         arm = {'loss': name, **DEFAULTS, **defaults, **arms[name]}
-        hyper = {key: value for key, value in arm.items() if key not in FIELDS}
         fields = {key: arm[key] for key in FIELDS}
-        rows += [{'arm': name, **fields, 'hyper': hyper, 'seed': int(seed)} for seed in seeds]
+        brought = {key: value for key, value in arm.items() if key not in FIELDS}
+        options = split_options(name, arm['loss'], arm['sampler'], options=brought)
+        rows += [{'arm': name, **fields, **options, 'seed': int(seed)} for seed in seeds]
     return [{'member': i, **row} for i, row in enumerate(rows)]
+
+
+def split_options(arm: str, loss: str, sampler: str, *, options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """An arm's options as {'hyper': those of its loss, 'sampler_options': those of its sampler}, by their signatures.
+
+    Raises ValueError for an unknown loss, sampler or option, and for an option that both know.
+    """
+    of_loss, of_sampler = options_of(lookup(LOSSES, loss, 'loss')), options_of(lookup(SAMPLERS, sampler, 'sampler'))
+    for name in options:
+        lookup(of_loss | of_sampler, name, f'option of config.arms.{arm} (loss {loss!r}, sampler {sampler!r}):')
+        if name in of_loss and name in of_sampler:
+            both = f'loss {loss!r} and sampler {sampler!r} both have it'
+            raise ValueError(f'config.arms.{arm}.{name} is ambiguous: {both}; rename it in one of them.')
+    return {
+        'hyper': {name: value for name, value in options.items() if name in of_loss},
+        'sampler_options': {name: value for name, value in options.items() if name in of_sampler},
+    }
 
 
 def distinct(rows: Sequence[dict], key: str) -> list:
@@ -81,7 +104,11 @@ def samplings(rows: Sequence[dict]) -> list[Sampling]:
 
 
 def _sampling(row: Mapping[str, Any]) -> Sampling:
-    return Sampling(row['sampler'], row['retrain_head_from'])
+    return Sampling(
+        sampler=row['sampler'],
+        options=tuple(sorted(row.get('sampler_options', {}).items())),
+        retrain_head_from=row['retrain_head_from'],
+    )
 
 
 def member_arrays(rows: Sequence[dict], *, own_order: bool, epochs: int = 1, steps_per_epoch: int = 1) -> Member:

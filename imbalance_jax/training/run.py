@@ -24,7 +24,7 @@ from imbalance_jax.system.workdir import (
     write_arrays,
     write_json,
 )
-from imbalance_jax.training import autotune, calibration, checks, loop, placement, snapshot
+from imbalance_jax.training import autotune, calibration, checks, loop, placement, plugins, snapshot
 from imbalance_jax.training.build import build, build_losses, make_members
 from imbalance_jax.training.network import load_dataset, network
 from imbalance_jax.training.program import Experiment, Program
@@ -40,6 +40,7 @@ def run(config: ConfigDict, workdir: Path, profile: bool = False, *, stages: Map
     compiled.
     """
     workdir = Path(workdir)
+    plugins.load_kept(config)
     checks.check_config(config)
     members = make_members(config)
     set_up_jax()

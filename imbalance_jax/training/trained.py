@@ -16,7 +16,7 @@ from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.layout import PREDICTIONS
 from imbalance_jax.system.workdir import check_same_data, read_arrays
-from imbalance_jax.training import autotune, placement, snapshot
+from imbalance_jax.training import autotune, placement, plugins, snapshot
 from imbalance_jax.training.members import member_arrays
 from imbalance_jax.training.network import Network, load_dataset, network
 from imbalance_jax.training.placement import Placement
@@ -91,6 +91,7 @@ def load(workdir: Path) -> Trained:
     Raises ValueError if the data are others than it was trained on, or if its weights are missing or damaged.
     """
     config, members = ConfigDict(read_json(workdir / layout.CONFIG)), read_json(workdir / layout.MEMBERS)
+    plugins.load_kept(config)
     dataset = load_dataset(config)
     check_same_data(dataset.info, workdir)
     untrained, plan = network(config, dataset), autotune.read(workdir)

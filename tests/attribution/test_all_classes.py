@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax import attribution, models
-from imbalance_jax.attribution import all_classes as request
+from imbalance_jax.attribution import all_classes
 
 MODEL = models.make('cnn', 3, widths=(4, 8))
 IMAGES = jax.random.normal(jax.random.key(1), (60, 16, 16, 1))
@@ -24,10 +24,10 @@ def alone(method, member, image, k):
     """One member's map of one class of one image, by the plain contract."""
     variables = jax.tree.map(lambda a: a[member], MEMBERS)
     options = {'samples': 2} if method == 'smooth_grad' else {}
-    if method in attribution.NEEDS_KEY:
+    if attribution.needs_key(method):
         options['key'] = jax.random.fold_in(jax.random.key(0), image)
-    if method in attribution.NEEDS_LAYER:
-        options['layer'] = attribution.activations.looking_at(MODEL, variables, jnp.array([k]), 'stage2')
+    if attribution.needs_layer(method):
+        options['layer'] = lambda x, shift: (lambda logits, maps: (logits[:, k], maps))(*network(variables, x, shift))
     score = lambda x: network(variables, x, None)[0][:, k]  # noqa: E731
     return jax.jit(lambda x: attribution.METHODS[method](score, x, **options))(IMAGES[image : image + 1])[0]
 
@@ -36,7 +36,7 @@ def alone(method, member, image, k):
 def test_a_request_equals_its_parts_and_ten_times_as_much_takes_the_same_memory(method):
     budget = 2**18
     options = {'method': method, 'budget': budget, 'options': {'samples': 2} if method == 'smooth_grad' else {}}
-    small, large = (request.all_classes(network, MEMBERS, IMAGES[:n], **options) for n in (6, 60))
+    small, large = (all_classes.all_classes(network, MEMBERS, IMAGES[:n], **options) for n in (6, 60))
     assert small.bytes <= budget
     assert large.bytes <= budget
     assert large.maps.memory_analysis().temp_size_in_bytes <= budget
@@ -53,16 +53,16 @@ def test_classes_are_taken_one_at_a_time_where_all_do_not_fit_and_too_little_is_
     def many(member, images, shift):
         return jnp.tanh((images**2).mean((1, 2, 3)))[:, None] * member, None
 
-    whole = request.all_classes(many, kernel, IMAGES[:1], budget=2**30)
-    tight = request.all_classes(many, kernel, IMAGES[:1], budget=whole.bytes // 2)
+    whole = all_classes.all_classes(many, kernel, IMAGES[:1], budget=2**30)
+    tight = all_classes.all_classes(many, kernel, IMAGES[:1], budget=whole.bytes // 2)
     assert (whole.classes_at_once, tight.classes_at_once) == (40, 1)
     np.testing.assert_allclose(tight.maps(kernel, IMAGES[:1]), whole.maps(kernel, IMAGES[:1]), atol=1e-6)
     with pytest.raises(ValueError, match='the memory budget is 100'):
-        request.all_classes(many, kernel, IMAGES[:1], budget=100)
+        all_classes.all_classes(many, kernel, IMAGES[:1], budget=100)
 
 
 def test_chunks_cover_everything_once_whatever_divides():
-    call = request.in_chunks(lambda members, x: members[:, None] * x, 4)
+    call = all_classes.in_chunks(lambda members, x: members[:, None] * x, 4)
     for count in (1, 3, 4, 10):
         x = jnp.arange(count)
         np.testing.assert_array_equal(jax.jit(call)(jnp.array([1, 2]), x), np.outer([1, 2], x))

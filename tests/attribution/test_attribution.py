@@ -9,7 +9,7 @@ import pytest
 
 from imbalance_jax import attribution
 from imbalance_jax.attribution import gradients
-from imbalance_jax.attribution.noise import METHODS, NEEDS_KEY
+from imbalance_jax.attribution.methods import METHODS, needs_key
 from imbalance_jax.models.cnn import CNN
 from imbalance_jax.models.resnet import BasicBlock, ResNet
 from imbalance_jax.names import lookup
@@ -351,7 +351,7 @@ def test_random_map_is_noise_of_its_key():
 def test_every_method_maps_over_members_and_ignores_the_other_images(name):
     images = jnp.asarray(SMALL, jnp.float32)
     weights = jnp.asarray(np.random.default_rng(1).normal(size=(2, 40)), jnp.float32)
-    options = {'key': KEY} if name in NEEDS_KEY else {}
+    options = {'key': KEY} if needs_key(name) else {}
     quick = {
         'occlusion': {'window': 2},
         'extremal_perturbation': {'iterations': 3},
@@ -366,7 +366,7 @@ def test_every_method_maps_over_members_and_ignores_the_other_images(name):
     population = jax.jit(jax.vmap(explain, (0, None)))(weights, images)
     assert population.shape == (2, 3, 5, 4)
     np.testing.assert_allclose(population[1], explain(weights[1], images), atol=1e-5)
-    if name not in NEEDS_KEY:
+    if not needs_key(name):
         np.testing.assert_allclose(population[0, :1], explain(weights[0], images[:1]), atol=1e-5)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from imbalance_jax.attribution import faithfulness
 from imbalance_jax.attribution.faithfulness import METRICS
-from imbalance_jax.attribution.noise import METHODS as ATTRIBUTION
+from imbalance_jax.attribution.methods import METHODS as ATTRIBUTION
 
 WEIGHTS = np.random.default_rng(0).normal(size=(6, 6, 2)).astype(np.float32)
 IMAGES = np.random.default_rng(1).normal(size=(3, 6, 6, 2)).astype(np.float32)

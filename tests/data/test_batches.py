@@ -12,18 +12,21 @@ ZEROS = jnp.zeros(50, jnp.uint32)
 
 
 def test_natural_order_takes_every_row_at_most_once_and_changes_by_epoch_and_seed():
-    rows = np.asarray(data_batches.draw_epoch(3, ZEROS, 0, 6, 8)).ravel()
+    rows = np.asarray(data_batches.sample_order(3, ZEROS, 0, steps=6, batch_size=8)).ravel()
     assert len(set(rows.tolist())) == 48
-    np.testing.assert_array_equal(rows, np.asarray(data_batches.draw_epoch(3, ZEROS, 0, 6, 8)).ravel())
+    np.testing.assert_array_equal(
+        rows, np.asarray(data_batches.sample_order(3, ZEROS, 0, steps=6, batch_size=8)).ravel()
+    )
     for seed, epoch in ((3, 1), (4, 0)):
-        assert (rows != np.asarray(data_batches.draw_epoch(seed, ZEROS, epoch, 6, 8)).ravel()).any()
+        assert (rows != np.asarray(data_batches.sample_order(seed, ZEROS, epoch, steps=6, batch_size=8)).ravel()).any()
 
 
 def test_weighted_order_follows_the_weights_exactly():
     weights = np.arange(50) ** 2.0
     weights[10] = 0
     cumulative = data_batches.cumulative_weights(weights)
-    draw = jax.jit(jax.vmap(lambda epoch: data_batches.draw_epoch(0, jnp.asarray(cumulative), epoch, 5, 10)))
+    one = lambda epoch: data_batches.sample_order(0, jnp.asarray(cumulative), epoch, steps=5, batch_size=10)  # noqa: E731
+    draw = jax.jit(jax.vmap(one))
     rows = np.asarray(draw(jnp.arange(4000))).ravel()
     share = np.bincount(rows, minlength=50) / len(rows)
     expected = weights / weights.sum()

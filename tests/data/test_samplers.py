@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from imbalance_jax.data import samplers
 from imbalance_jax.data.samplers import SAMPLERS
 
 
@@ -153,7 +154,7 @@ def test_published_weighted_sampling_draws_only_the_first_examples(labels):
         ('natural', [0, 1], 0, {}, r'shape \(2,\); they must be \[N, K\]'),
         ('natural', np.zeros((0, 3)), 0, {}, r'shape \(0, 3\)'),
         ('class_aware', [[0, -1]], 0, {}, r'labels hold \[-1\]; they must be 0 or 1'),
-        ('progressive', [[0, 1]], 1.5, {}, r'epoch_fraction = 1.5 .* in \[0, 1\]'),
+        ('progressive', [[0, 1]], 1.5, {}, r'progress = 1.5 .* in \[0, 1\]'),
         ('repeat_factor', [[0, 1]], 0, {'threshold': 0}, 'threshold = 0 .* positive'),
         ('weighted_sampling', [[0, 1]], 0, {'quantile': 75}, r'quantile = 75 .* in \[0, 1\]'),
         ('inverse_frequency', [[0, 1]], 0, {'no_finding_share': -1}, 'no_finding_share = -1'),
@@ -163,3 +164,28 @@ def test_published_weighted_sampling_draws_only_the_first_examples(labels):
 def test_wrong_input(name, given, fraction, options, message):
     with pytest.raises(ValueError, match=message):
         SAMPLERS[name](given, fraction, **options)
+
+
+def test_make_sets_the_options_of_a_sampler(labels):
+    made = samplers.make('repeat_factor', threshold=0.16)
+    np.testing.assert_array_equal(made(labels, 0), SAMPLERS['repeat_factor'](labels, 0, threshold=0.16))
+    np.testing.assert_array_equal(samplers.make('natural')(labels, 0.5), SAMPLERS['natural'](labels, 0.5))
+
+
+@pytest.mark.parametrize(
+    ('name', 'options', 'message'),
+    [
+        ('repeat_factr', {}, "Unknown sampler 'repeat_factr'. Did you mean 'repeat_factor'"),
+        (
+            'repeat_factor',
+            {'treshold': 1},
+            "Unknown option of sampler 'repeat_factor' 'treshold'. Did you mean 'thresh",
+        ),
+        ('repeat_factor', {'threshold': True}, 'threshold = True of .* must be a finite number'),
+        ('repeat_factor', {'threshold': None}, 'threshold = None of .* must be a finite number'),
+        ('natural', {'quantile': 0.5}, "Unknown option of sampler 'natural' 'quantile'"),
+    ],
+)
+def test_make_refuses_what_a_sampler_does_not_take(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        samplers.make(name, **options)

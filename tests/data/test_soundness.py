@@ -49,7 +49,7 @@ def changed(dataset, field: str, place, value):
 
 def test_the_phantom_is_sound(sound):
     soundness.check(sound)
-    assert soundness.leave_out_twins(sound) is sound
+    assert soundness.leave_out_duplicates(sound) is sound
 
 
 @pytest.mark.parametrize(
@@ -91,14 +91,14 @@ def test_arrays_that_do_not_belong_together_are_refused(sound, field):
 
 def test_the_same_pixels_in_two_splits_are_learned_from_in_neither(sound, caplog):
     train, test = sound.rows('train')[:3], sound.rows('test')[:2]
-    twins = changed(sound, 'images', train[:2], sound.images[test[0]])
-    twins = changed(twins, 'images', [train[2], test[1]], 77)  # blank ones say nothing
-    found = soundness.leave_out_twins(twins)
-    assert (found.split[train[:2]] == LEFT_OUT).all()
-    np.testing.assert_array_equal(np.delete(found.split, train[:2]), np.delete(twins.split, train[:2]))
-    assert found.info['problems'][soundness.TWINS] == sorted(twins.image_id[train[:2]].tolist())
-    assert twins.image_id[train[0]] in caplog.text
-    soundness.check(found)
+    repeated = changed(sound, 'images', train[:2], sound.images[test[0]])
+    repeated = changed(repeated, 'images', [train[2], test[1]], 77)  # blank ones say nothing
+    kept = soundness.leave_out_duplicates(repeated)
+    assert (kept.split[train[:2]] == LEFT_OUT).all()
+    np.testing.assert_array_equal(np.delete(kept.split, train[:2]), np.delete(repeated.split, train[:2]))
+    assert kept.info['problems'][soundness.DUPLICATES] == sorted(repeated.image_id[train[:2]].tolist())
+    assert repeated.image_id[train[0]] in caplog.text
+    soundness.check(kept)
 
 
 def test_lies_are_told_before_anything_is_kept(sound, tmp_path, monkeypatch):

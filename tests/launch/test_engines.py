@@ -47,7 +47,7 @@ def launch(monkeypatch, capsys):
             monkeypatch.setenv('PATH', path)
         capsys.readouterr()
         try:
-            status = importlib.import_module(f'launch.{engine}').main() or 0
+            status = importlib.import_module(f'imbalance_jax.launch.{engine}').main() or 0
         except SystemExit as left:
             status = left.code
         return Said(status, *capsys.readouterr())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax import losses
-from imbalance_jax.losses.switch import together
+from imbalance_jax.losses.switch import switch
 
 POSITIVE, NEGATIVE = np.array([12, 3, 30]), np.array([28, 37, 10])
 RANDOM = np.random.default_rng(5)
@@ -17,7 +17,7 @@ GRID = [losses.make('focal', POSITIVE, NEGATIVE, gamma=g, alpha=a) for g in (0, 
 
 def every(functions):
     """Value and gradient of every arm, [arms] and [arms, B, K]."""
-    arms = together(functions)
+    arms = switch(functions)
     trained, running = arms.init()
 
     def value(logits, arm):
@@ -38,13 +38,13 @@ def test_each_arm_has_the_value_and_gradient_of_its_loss(mixed):
 
 
 def test_a_grid_of_hyper_parameters_is_one_program_without_branches():
-    arms = together(GRID)
+    arms = switch(GRID)
     program = str(jax.make_jaxpr(arms.apply)(*arms.init(), 3, LOGITS, LABELS, MASK, None, 0.0))
-    single = together(GRID[:1])
+    single = switch(GRID[:1])
     assert 'cond[' not in program
     length = len(str(jax.make_jaxpr(single.apply)(*single.init(), 0, LOGITS, LABELS, MASK, None, 0.0)).splitlines())
     assert len(program.splitlines()) <= length + 2
-    two = together([*GRID, losses.make('multi_task', POSITIVE, NEGATIVE)])
+    two = switch([*GRID, losses.make('multi_task', POSITIVE, NEGATIVE)])
     assert str(jax.make_jaxpr(two.apply)(*two.init(), 3, LOGITS, LABELS, MASK, None, 0.0)).count('cond[') == 1
 
 

@@ -14,8 +14,7 @@ from imbalance_jax.configs import base
 from imbalance_jax.sweep import collect, hyper, jobs
 from imbalance_jax.sweep import plan as plans
 from imbalance_jax.sweep import populations as sweep
-from imbalance_jax.system import files, locks
-from imbalance_jax.system import signals as stopping
+from imbalance_jax.system import files, locks, signals
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,7 +76,7 @@ def test_asked_to_stop_it_is_resumable(plan):
     def stop(job):
         job.workdir.mkdir(parents=True)
         (job.workdir / 'metrics.jsonl').write_text('{"epoch": 1}\n{"epoch": 2}\n{"epo')
-        raise SystemExit(stopping.RESUMABLE)
+        raise SystemExit(signals.RESUMABLE)
 
     with pytest.raises(SystemExit):
         jobs.do(job, {'train': stop})
@@ -103,7 +102,7 @@ def test_work_does_all_and_says_what_failed(plan, capsys):
     assert jobs.work(found, begin) == 1
     assert begun == [0, 1, 2]
     assert 'job 1' in capsys.readouterr().out
-    assert jobs.work(found, lambda job: stopping.RESUMABLE) == stopping.RESUMABLE
+    assert jobs.work(found, lambda job: signals.RESUMABLE) == signals.RESUMABLE
 
 
 def test_jobs_in_others_hands_are_looked_at_again(plan):
@@ -113,7 +112,7 @@ def test_jobs_in_others_hands_are_looked_at_again(plan):
     def begin(job):
         begun.append(job.number)
         if job.number == 0 and begun.count(0) == 1:
-            return stopping.RESUMABLE
+            return signals.RESUMABLE
         if job.number == 2:
             holder.__exit__(None, None, None)
         return jobs.do(job, {'train': finish})
@@ -140,8 +139,8 @@ def test_a_killed_job_begins_again_but_not_for_ever(plan):
 WORKER = """
 import sys, time, pathlib
 from imbalance_jax.sweep import jobs, plan as plans
-from imbalance_jax.system import signals as stopping
-stopping.leave_when_asked(float(sys.argv[3]))
+from imbalance_jax.system import signals
+signals.leave_when_asked(float(sys.argv[3]))
 def slow(job):
     (job.workdir / 'results').mkdir(parents=True, exist_ok=True)
     with open(job.workdir / 'who', 'a') as file:
@@ -166,9 +165,9 @@ def test_two_workers_never_both_write_and_a_killed_one_is_replaced_at_once(plan)
         assert first.stdout.readline().startswith('job 0')
         assert first.stdout.readline() == 'begun\n'
         assert jobs.standing(job).state == 'running'
-        assert jobs.table([job])[1] == stopping.RESUMABLE
+        assert jobs.table([job])[1] == signals.RESUMABLE
         with worker(plan, 'second') as second:
-            assert second.wait() == stopping.RESUMABLE
+            assert second.wait() == signals.RESUMABLE
             assert f'process {first.pid} on' in second.stdout.read()
         first.send_signal(signal.SIGKILL)
     assert jobs.standing(job).note == 'killed'
@@ -178,14 +177,14 @@ def test_two_workers_never_both_write_and_a_killed_one_is_replaced_at_once(plan)
 
 
 @pytest.mark.parametrize('name', ['plain', 'deaf'])
-@pytest.mark.parametrize('number', stopping.SIGNALS)
+@pytest.mark.parametrize('number', signals.SIGNALS)
 def test_every_stage_leaves_with_75_when_asked(plan, name, number):
     with worker(plan, name, grace=0.5) as process:
         while process.stdout.readline() != 'begun\n':
             assert process.poll() is None
         time.sleep(0.1)
         process.send_signal(number)
-        assert process.wait(timeout=10) == stopping.RESUMABLE
+        assert process.wait(timeout=10) == signals.RESUMABLE
     assert states(plan)[0] == 'resumable'
 
 

@@ -19,7 +19,7 @@ from imbalance_jax.training import members as training_members
 
 ROOT = Path(__file__).parents[2]
 SWEPT = """
-from configs import quickstart
+from imbalance_jax.configs import quickstart
 
 def get_config():
     config = quickstart.get_config()
@@ -107,8 +107,8 @@ def test_seeds_join_and_stay_apart_where_other_numbers_go_with_them(config):
         ({'train.epoch': 3}, "Did you mean 'train.epochs'"),
         ({'config.trian.epochs': 3}, "Did you mean 'train.epochs'"),
         ({'arms.focl.gamma': 3}, "Did you mean 'focal'"),
-        ({'train.epochs': 'many'}, 'must be a int'),
-        ({'train.epochs': 2.5}, 'must be a int'),
+        ({'train.epochs': 'many'}, 'must be a whole number'),
+        ({'train.epochs': 2.5}, 'must be a whole number'),
         ({'train': 3}, "Unknown config field 'train'"),
         ({'data.phantom.num_patient': 3}, "Did you mean 'data.phantom.num_patients'"),
     ],
@@ -220,7 +220,7 @@ def test_plan_and_status_need_no_jax(tmp_path):
 
 def test_a_config_with_an_argument_is_planned(tmp_path):
     (tmp_path / 'swept.py').write_text(
-        'from configs import quickstart\n\n'
+        'from imbalance_jax.configs import quickstart\n\n'
         'def get_config(epochs):\n    config = quickstart.get_config()\n    config.train.epochs = int(epochs)\n'
         '    return config\n'
     )

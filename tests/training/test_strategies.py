@@ -37,7 +37,7 @@ def member_steps():
     members = training_members.member_arrays(ROWS, own_order=True)
 
     def run(member, arrays):
-        order = data_batches.draw_epoch(member.order_seed, jnp.zeros(48, jnp.uint32), 0, 3, 16)
+        order = data_batches.sample_order(member.order_seed, jnp.zeros(48, jnp.uint32), 0, steps=3, batch_size=16)
         order = jnp.tile(order, (7, 1))[:STEPS]
         return steps((init(member), member, order), arrays, 0, 0, STEPS)[0]
 

@@ -101,7 +101,7 @@ def test_each_stage_draws_in_its_own_way():
     found = [
         training_build.sampling_cdf(training_members.samplings(ROWS), labels, EPOCHS, epoch) for epoch in range(EPOCHS)
     ]
-    assert training_members.samplings(ROWS) == [('natural', 1.0), ('class_aware', 0.5)]
+    assert training_members.samplings(ROWS) == [('natural', (), 1.0), ('class_aware', (), 0.5)]
     np.testing.assert_array_equal(training_members.member_arrays(ROWS, own_order=True).sampler, [0, 0, 1])
     for epoch, weights in enumerate(found):
         assert not weights[0].any()

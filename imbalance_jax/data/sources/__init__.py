@@ -1,4 +1,4 @@
-"""Data sets by name. One is a `make(image_size=..., **options) -> Dataset` and one line here."""
+"""Data sets by name. A new one is a function `make(*, image_size, option=default) -> Dataset` and one line here."""
 
 import dataclasses
 import inspect
@@ -6,22 +6,26 @@ import logging
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from imbalance_jax.data import dataset as store
+from imbalance_jax.data import dataset as dataset_module
 from imbalance_jax.data import soundness
 from imbalance_jax.data.dataset import SPLITS, Dataset
 from imbalance_jax.data.sources import nih_chest_xray14, phantom
 from imbalance_jax.names import lookup
 from imbalance_jax.system import locks
 
-__all__ = ['DATASETS', 'SPLITS', 'Dataset', 'Source', 'load']
+__all__ = ['DATASETS', 'NOT_OPTIONS', 'SPLITS', 'Dataset', 'Source', 'find', 'load']
 log = logging.getLogger(__name__)
 
 
 class Source(NamedTuple):
-    """make: options -> Dataset. inputs: options -> what the result depends on besides them, as JSON; files, say.
+    """Where a data set comes from.
 
+    make: (image_size=..., **options) -> Dataset. Its signature is its contract: options are its keyword parameters, and
+    it is given `progress`, called as progress(done, total), and `tfds_dir`, a folder for TFDS, if it has a parameter of
+    that name. With `**` in its signature it is given any option.
+    inputs: options -> what the result depends on besides them, such as the state of files, as JSON.
     leftovers: options -> folders that a `make` of the same options has left if it was killed, and that no other uses.
     """
 
@@ -30,45 +34,54 @@ class Source(NamedTuple):
     leftovers: Callable[..., list[Path]] = lambda **options: []
 
 
-DATASETS = {
-    'phantom': Source(phantom.make),
+DATASETS: dict[str, Source | Callable[..., Dataset]] = {
+    'phantom': phantom.make,
     'nih_chest_xray14': Source(nih_chest_xray14.make, nih_chest_xray14.inputs, nih_chest_xray14.leftovers),
 }
+NOT_OPTIONS = ('image_size', 'progress', 'tfds_dir')  # what `load` gives, or a config says for all data sets
 
 
-def load(name: str, folder: Path, options: dict, progress: Callable | None = None) -> Dataset:
+def find(name: str) -> Source:
+    """The source of the data set `name`; ValueError for an unknown name."""
+    source = lookup(DATASETS, name, 'data set')
+    return source if isinstance(source, Source) else Source(source)
+
+
+def load(name: str, folder: Path, options: dict, progress: Callable[[int, int], Any] | None = None) -> Dataset:
     """The data set of that name and options: read from `folder`, or made and kept there if it is not there or damaged.
 
     `progress(done, total)` is called while it is made. Of several processes one makes it, and the others wait; what a
     killed one left is removed. Raises ValueError for an unknown name or option, and whatever
     the data set's own `make`, and `soundness.check`, say of its input.
     """
-    source = lookup(DATASETS, name, 'data set')
+    source = find(name)
     known = inspect.signature(source.make).parameters
-    for option in options:
-        lookup(known, option, f'option of data set {name}, config.data.{name}.')
-    fingerprint = store.fingerprint({'name': name, **options, **source.inputs(**options)})
-    place = Path(folder) / name / fingerprint
-    if dataset := _kept(place):
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        for option in options:
+            lookup(known, option, f'option of data set {name}, config.data.{name}.')
+    fingerprint = dataset_module.fingerprint({'name': name, **options, **source.inputs(**options)})
+    prepared = Path(folder) / name / fingerprint
+    if dataset := _kept(prepared):
         return dataset
     intermediate = {'tfds_dir': Path(folder) / 'tfds'} if 'tfds_dir' in known else {}
-    with locks.wait(place.with_name(f'{fingerprint}.lock'), str(place)):
-        if dataset := _kept(place):  # by the process that had its turn before
+    display = {'progress': progress} if 'progress' in known else {}
+    with locks.wait(prepared.with_name(f'{fingerprint}.lock'), str(prepared)):
+        if dataset := _kept(prepared):  # by the process that had its turn before
             return dataset
-        for left in (*store.leftovers(place), *source.leftovers(**options, **intermediate)):
+        for left in (*dataset_module.leftovers(prepared), *source.leftovers(**options, **intermediate)):
             shutil.rmtree(left, ignore_errors=True)
-        dataset = source.make(**options, **intermediate, progress=progress)
+        dataset = source.make(**options, **intermediate, **display)
         soundness.check(dataset)
-        dataset = soundness.leave_out_twins(dataset)
+        dataset = soundness.leave_out_duplicates(dataset)
         dataset = dataclasses.replace(dataset, info={**dataset.info, 'fingerprint': fingerprint})
-        store.save(dataset, place)
+        dataset_module.save(dataset, prepared)
     return dataset
 
 
-def _kept(place: Path) -> Dataset | None:
+def _kept(prepared: Path) -> Dataset | None:
     """What was prepared before, None if it was not, or if it is damaged."""
     try:
-        return store.load(place)
+        return dataset_module.load(prepared)
     except FileNotFoundError:
         return None
     except ValueError as error:

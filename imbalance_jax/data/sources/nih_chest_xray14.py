@@ -47,7 +47,7 @@ def make(
 
     Inputs that cannot be used are left out and named in `info['problems']`: 'missing' (no PNG), 'unreadable' (not a
     whole PNG), 'not_in_label_table' (a PNG without a label), 'not_in_split', 'listed_without_label', 'present_twice'
-    (in two image folders: the first counts), 'box_without_image' (one name a box).
+    (in two image folders: the first counts), 'box_without_image' (one name per box).
     `progress(done, total)` counts images, once while they are resized (unless that was done before), then while they
     are decoded. Raises FileNotFoundError for an incomplete layout, ValueError for a damaged table, for patients in two
     splits and for an empty split.
@@ -60,7 +60,7 @@ def make(
     # TFDS takes a second to import, which only this function should cost.
     from imbalance_jax.data.sources.tfds import nih_chest_xray14 as tfds_nih
 
-    options = {'image_size': image_size, 'split': split, 'validation_fraction': validation_fraction}
+    options: dict[str, Any] = {'image_size': image_size, 'split': split, 'validation_fraction': validation_fraction}
     for attempt in (1, 2):
         builder = tfds_nih.prepare(Path(manual_dir), Path(tfds_dir), **options, progress=progress)
         try:
@@ -74,10 +74,13 @@ def make(
     return _dataset(images, examples, options, builder.info.metadata['problems'])
 
 
-def _decode(builder, tfds_nih, image_size: int, progress) -> tuple[np.ndarray, list[dict[str, Any]]]:
+def _decode(
+    builder: Any, tfds_nih: Any, image_size: int, progress: Callable | None
+) -> tuple[np.ndarray, list[dict[str, Any]]]:
     """Images [N,H,W,1] and the examples' other fields, in the order of the splits."""
     count = sum(builder.info.splits[name].num_examples for name in SPLITS)
-    images, examples = np.empty((count, image_size, image_size, 1), np.uint8), []
+    images = np.empty((count, image_size, image_size, 1), np.uint8)
+    examples: list[dict[str, Any]] = []
     with ThreadPoolExecutor() as pool:
         for chunk in chain.from_iterable(tfds_nih.read(builder, name) for name in SPLITS):
             pngs = [example.pop('image') for example in chunk]

@@ -4,6 +4,7 @@ import hashlib
 import math
 import os
 import re
+from collections.abc import Hashable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +31,7 @@ LAYOUT = f"""Expected NIH's own layout in one folder (a text file may also be gz
     split 'official': {TABLE} (exactly one), {TRAIN_VAL}, {TEST}
     split 'by_patient': {TABLE}
     split 'chexnet': chexnet_train_list.txt, chexnet_val_list.txt, chexnet_test_list.txt or, under their original
-        names, train_list.txt, val_list.txt, test_list.txt: an image name and 14 zeros and ones a line"""
+        names, train_list.txt, val_list.txt, test_list.txt: an image name and 14 zeros and ones per line"""
 
 
 class Labels(NamedTuple):
@@ -70,23 +71,24 @@ def read_labels(path: Path) -> Labels:
     if absent := [column for column in COLUMNS if column not in header]:
         raise ValueError(f'{path}, line 1: no column {absent}; expected {", ".join(COLUMNS)}; found {header}.')
     columns = [header.index(column) for column in COLUMNS]
-    seen, patients, findings = {}, [], []
+    seen: dict[Hashable, str] = {}
+    patients, findings = [], []
     for where, row in rows:
         if len(row) < len(header):
             raise ValueError(f'{where}: {len(row)} columns; expected {len(header)} as in the header.')
-        name, found, patient = (row[column] for column in columns)
+        name, finding, patient = (row[column] for column in columns)
         once(seen, plain_file_name(name, where), where)
-        findings.append(_findings(found, where))
+        findings.append(_findings(finding, where))
         patients.append(_patient(patient, name, where))
     labels = np.zeros((len(findings), len(CLASSES)), np.uint8)
-    for row, found in zip(labels, findings, strict=True):
-        row[found] = 1
+    for flags, numbers in zip(labels, findings, strict=True):
+        flags[numbers] = 1
     return Labels(np.array(list(seen), np.str_), np.array(patients, np.int64), labels)
 
 
 def read_list(path: Path) -> np.ndarray:
-    """Reads `train_val_list.txt` or `test_list.txt`: image names [N], one a line."""
-    seen = {}
+    """Reads `train_val_list.txt` or `test_list.txt`: image names [N], one per line."""
+    seen: dict[Hashable, str] = {}
     for where, row in text_rows(path):
         fields = ','.join(row).split()
         if len(fields) != 1:
@@ -101,7 +103,8 @@ def read_chexnet_list(path: Path) -> Labels:
 
     It has no patient number; that is the first eight digits of the image's name. Raises ValueError with file and line.
     """
-    seen, patients, flags = {}, [], []
+    seen: dict[Hashable, str] = {}
+    patients, flags = [], []
     for where, row in text_rows(path):
         name, *values = ','.join(row).split()
         if len(values) != len(CLASSES) or not set(values) <= {'0', '1'}:
@@ -125,7 +128,8 @@ def read_boxes(path: Path) -> Boxes:
     header = ','.join(next(rows, ('', []))[1]).rstrip(',')
     if header != BOX_HEADER:
         raise ValueError(f'{path}, line 1: header {header!r}; expected {BOX_HEADER!r}.')
-    seen, boxes = {}, []
+    seen: dict[tuple[str, str], str] = {}
+    boxes = []
     for where, row in rows:
         if len(row) < 6 or any(row[6:]):
             raise ValueError(f'{where}: expected image, finding, x, y, w, h; found {row}.')
@@ -177,7 +181,8 @@ def box_file(folder: Path) -> Path:
 
 def find_images(folder: Path) -> tuple[dict[str, Path], list[str]]:
     """Returns {image name: path} and the names met again in a later folder, whose file there is left out."""
-    paths, repeated = {}, []
+    paths: dict[str, Path] = {}
+    repeated = []
     for entry in _scan(folder):
         if entry.name in paths:
             repeated.append(entry.name)
@@ -188,7 +193,7 @@ def find_images(folder: Path) -> tuple[dict[str, Path], list[str]]:
 def fingerprint(folder: Path, split: str = 'official') -> str:
     """Sixteen hexadecimal digits that change with the text files' contents and any image's name, size or time.
 
-    One `stat` an image: nothing of it is read.
+    One `stat` per image: nothing of it is read.
     """
     digest = hashlib.sha256()
     for path in (*label_files(folder, split), box_file(folder)):
@@ -199,7 +204,9 @@ def fingerprint(folder: Path, split: str = 'official') -> str:
     return digest.hexdigest()[:16]
 
 
-def config_name(folder: Path, *, image_size=224, split='official', validation_fraction=0.1) -> str:
+def config_name(
+    folder: Path, *, image_size: int = 224, split: str = 'official', validation_fraction: float = 0.1
+) -> str:
     """The name of what TFDS prepares from these files with these options."""
     return f'{split}-{image_size}-validation{validation_fraction}-{fingerprint(folder, split)}'
 
@@ -237,16 +244,16 @@ READERS = {'official': _official, 'by_patient': _by_patient, 'chexnet': _chexnet
 
 
 def _share(patient: int) -> float:
-    """A patient's place in [0, 1): the same on every machine and in every company."""
+    """A patient's number in [0, 1): the same on every machine and whichever other patients there are."""
     return int.from_bytes(hashlib.sha256(str(patient).encode()).digest()[:6], 'big') / 2**48
 
 
 def _scan(folder: Path) -> list[os.DirEntry]:
     """All PNG files of the layout's image folders, by folder and name."""
     folder, entries = Path(folder), []
-    for place in [folder / 'images', *sorted(folder.glob('images_*')), *sorted(folder.glob('images_*/images'))]:
-        if place.is_dir():
-            files = [entry for entry in os.scandir(place) if entry.name.endswith('.png') and entry.is_file()]
+    for images in [folder / 'images', *sorted(folder.glob('images_*')), *sorted(folder.glob('images_*/images'))]:
+        if images.is_dir():
+            files = [entry for entry in os.scandir(images) if entry.name.endswith('.png') and entry.is_file()]
             entries += sorted(files, key=lambda entry: entry.name)
     if not entries:
         raise FileNotFoundError(f'{folder} has no PNG in images/, images_*/ or images_*/images/. {LAYOUT}')

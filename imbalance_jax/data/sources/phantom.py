@@ -3,6 +3,7 @@
 import numbers
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +16,7 @@ CLASSES = tuple(FINDINGS)
 ANATOMY = ('Lungs', 'Heart', 'Ribs', 'Diaphragm')
 CONCEPTS = (*CLASSES, 'Tube', *ANATOMY)
 FRAME = 1024
-VISITS = (0.48, 0.24, 0.14, 0.08, 0.06)  # probability of 1 to 5 films a patient: mean 2
+VISITS = (0.48, 0.24, 0.14, 0.08, 0.06)  # probability of 1 to 5 films per patient: mean 2
 
 # Most to least common, as in ChestX-ray14, and how likely a film shows the patient's chronic state of a finding.
 PERSISTENCE = {
@@ -65,6 +66,7 @@ def has_tube(
     seed: int,
     patient: int,
     film: int,
+    *,
     state: dict,
     shortcut_class: str,
     shortcut_probability: float,
@@ -82,7 +84,7 @@ def _build(seed: int, patient: int) -> dict:
     return draw_patient(stream(seed, BUILD, patient))
 
 
-def expose(rng, density: np.ndarray, chest: dict) -> np.ndarray:
+def expose(rng: np.random.Generator, density: np.ndarray, chest: dict) -> np.ndarray:
     """Brightness [size, size] of the film: 255 (1 - exp(-density)) with exposure, scattered light and fall-off."""
     exposure, contrast = rng.uniform(-0.04, 0.04), rng.uniform(2.3, 3.5)
     veil, fall = rng.uniform(0.0, 0.15), rng.uniform(0.0, 0.25)
@@ -92,7 +94,9 @@ def expose(rng, density: np.ndarray, chest: dict) -> np.ndarray:
     return film * (1.0 - fall * square)
 
 
-def render(seed: int, patient: int, film: int, image_size: int, findings: dict, tube: bool = False):
+def render(
+    seed: int, patient: int, film: int, *, image_size: int, findings: dict, tube: bool = False
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """One film [size, size] uint8 of a patient, and its masks {concept: [size, size] bool}.
 
     A mask holds the pixels whose centre is inside; anatomy is where it lies, whether a finding hides it or not.
@@ -101,12 +105,12 @@ def render(seed: int, patient: int, film: int, image_size: int, findings: dict, 
     finding or the tube leaves the rest of the film as it was.
     """
     visit = draw_visit(stream(seed, FILM, patient, film), _build(seed, patient))
-    drawn = {
+    lesions = {
         name: FINDINGS[name][0](stream(seed, FINDING, patient, episode, CLASSES.index(name)))
         for name, episode in findings.items()
     }
-    chest = scene(reshape(visit, drawn), image_size)
-    painted = {name: FINDINGS[name][1](chest, p) for name, p in drawn.items()}
+    chest = scene(reshape(visit, lesions), image_size)
+    painted = {name: FINDINGS[name][1](chest, p) for name, p in lesions.items()}
     if tube:
         painted['Tube'] = paint_tube(chest, draw_tube(stream(seed, DEVICE, patient, film)))
     density, air, vessels = chest['tissue'], chest['visit']['air'] * chest['air'], chest['vessels']
@@ -128,7 +132,7 @@ def render(seed: int, patient: int, film: int, image_size: int, findings: dict, 
     return np.rint(np.clip(picture, 0.0, 255.0)).astype(np.uint8), masks
 
 
-def split_patients(seed: int, num_patients: int, validation_fraction: float, test_fraction: float) -> np.ndarray:
+def split_patients(seed: int, num_patients: int, *, validation_fraction: float, test_fraction: float) -> np.ndarray:
     """Index into `SPLITS` [num_patients]: a random order of the patients, cut at the rounded fractions."""
     rank = np.argsort(np.argsort(stream(seed, SPLIT).random(num_patients)))
     test, validation = round(test_fraction * num_patients), round(validation_fraction * num_patients)
@@ -141,10 +145,19 @@ def split_patients(seed: int, num_patients: int, validation_fraction: float, tes
     return np.array([SPLITS.index(name) for name in names], np.uint8)[rank]
 
 
-def box(mask: np.ndarray) -> tuple:
+def box(mask: np.ndarray) -> tuple[float, ...]:
     """Tight bounds x0 y0 x1 y1 of a mask, in pixels of a frame of `FRAME` x `FRAME`."""
     x, y = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     return tuple(edge * FRAME / len(mask) for edge in (x[0], y[0], x[-1] + 1, y[-1] + 1))
+
+
+class Region(NamedTuple):
+    """A mask on a film: row of the image, number of the concept, bounds in pixels of the frame, packed mask."""
+
+    image: int
+    concept: int
+    box: tuple[float, ...]
+    mask: np.ndarray
 
 
 RANGES = {
@@ -164,7 +177,7 @@ def _check(options: dict) -> None:
     for name, (low, high) in RANGES.items():
         value = options[name]
         whole = name in ('image_size', 'num_patients', 'seed')
-        sound = isinstance(value, numbers.Integral if whole else numbers.Real) and low <= value <= high
+        sound = isinstance(value, numbers.Integral if whole else numbers.Real) and low <= float(value) <= high
         if not sound or value == np.inf:
             bounds = f'at least {low}' if high == np.inf else f'from {low} to {high}'
             raise ValueError(f'{name} is {value!r}; it must be a {"whole " if whole else ""}number {bounds}.')
@@ -204,7 +217,8 @@ def make(
     options = {name: value for name, value in locals().items() if name != 'progress'}
     _check(options)
     prevalence = prevalences(common_prevalence, imbalance_ratio)
-    split = split_patients(seed, num_patients, validation_fraction, test_fraction)
+    fractions = {'validation_fraction': validation_fraction, 'test_fraction': test_fraction}
+    split = split_patients(seed, num_patients, **fractions)
     films = [
         (patient, film, state)
         for patient in range(num_patients)
@@ -212,19 +226,19 @@ def make(
     ]
     patient = np.array([patient for patient, _, _ in films], np.int64)
     images = np.empty((len(films), image_size, image_size, 1), np.uint8)
-    regions = []
+    regions: list[Region] = []
+    shortcut: dict[str, Any] = {name: value for name, value in options.items() if name.startswith('shortcut_')}
     for row, (person, film, state) in enumerate(films):
-        tube = has_tube(seed, person, film, state, shortcut_class, shortcut_probability, shortcut_background)
-        images[row, :, :, 0], masks = render(seed, person, film, image_size, state, tube)
+        tube = has_tube(seed, person, film, state=state, **shortcut)
+        images[row, :, :, 0], masks = render(seed, person, film, image_size=image_size, findings=state, tube=tube)
         anatomy = SPLITS[split[person]] == 'test'
         regions += [
-            (row, CONCEPTS.index(name), box(mask), np.packbits(mask, axis=-1))
+            Region(row, CONCEPTS.index(name), box(mask), np.packbits(mask, axis=-1))
             for name, mask in masks.items()
             if anatomy or name not in ANATOMY
         ]
         if progress and (row % 50 == 49 or row == len(films) - 1):
             progress(row + 1, len(films))
-    row, concept, bounds, masks = ([region[i] for region in regions] for i in range(4))
     labels = np.array([[name in state for name in CLASSES] for _, _, state in films], np.uint8)
     return Dataset(
         images=images,
@@ -233,10 +247,12 @@ def make(
         split=split[patient],
         patient=patient,
         image_id=np.array([f'{person:08d}_{film:03d}' for person, film, _ in films]),
-        region_image=np.array(row, np.int32),
-        region_concept=np.array(concept, np.int32),
-        region_box=np.array(bounds, np.float32).reshape(-1, 4),
-        region_mask=np.array(masks, np.uint8).reshape(-1, image_size, -(-image_size // 8)),
+        region_image=np.array([region.image for region in regions], np.int32),
+        region_concept=np.array([region.concept for region in regions], np.int32),
+        region_box=np.array([region.box for region in regions], np.float32).reshape(-1, 4),
+        region_mask=np.array([region.mask for region in regions], np.uint8).reshape(
+            -1, image_size, -(-image_size // 8)
+        ),
         info={
             'name': 'phantom',
             'classes': list(CLASSES),
@@ -244,7 +260,7 @@ def make(
             'frame': [FRAME, FRAME],
             'options': options,
             'problems': {},
-            'source': 'generated by this package (imbalance_jax.datasets.phantom)',
+            'source': 'generated by this package (imbalance_jax.data.sources.phantom)',
             'licence': 'Apache-2.0',
         },
     )

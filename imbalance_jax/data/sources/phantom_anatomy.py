@@ -9,26 +9,30 @@ units of which 0.26 takes half the range of the film.
 from functools import lru_cache
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.ndimage import gaussian_filter
 
 BRANCHES, TWIGS, STEPS = 16, 4, 40
 TISSUE_CELLS, LUNG_CELLS = 6, 36
 
 
-def smooth(field, width):
+def smooth(field: ArrayLike, width: ArrayLike) -> np.ndarray:
     """Rises from 0 to 1 while `field` crosses zero over `width`: an anti-aliased edge."""
-    t = np.clip(field / width + 0.5, 0.0, 1.0)
+    t = np.clip(np.asarray(field) / width + 0.5, 0.0, 1.0)
     return t * t * (3.0 - 2.0 * t)
 
 
-def union(a, b, blend):
+def union(a: ArrayLike, b: ArrayLike, blend: float) -> np.ndarray:
     """The union of two fields with the groove between them filled to a depth of `blend`."""
-    gap = np.maximum(blend - np.abs(a - b), 0.0)
+    gap = np.maximum(blend - np.abs(np.subtract(a, b)), 0.0)
     return np.maximum(a, b) + gap * gap / (4.0 * blend)
 
 
-def ellipse(x, y, cx, cy, rx, ry, angle=0.0):
-    """Field of an ellipse turned by `angle` radians."""
+def ellipse(
+    x: np.ndarray, y: np.ndarray, centre: tuple[float, float], radii: tuple[float, float], *, angle: float = 0.0
+) -> np.ndarray:
+    """Field of an ellipse with `centre` x, y and `radii` along x, y, turned by `angle` radians."""
+    (cx, cy), (rx, ry) = centre, radii
     dx, dy = x - cx, y - cy
     if angle:
         cos, sin = np.cos(angle), np.sin(angle)
@@ -37,7 +41,7 @@ def ellipse(x, y, cx, cy, rx, ry, angle=0.0):
 
 
 @lru_cache(maxsize=32)
-def _spline(size: int, cells: int):
+def _spline(size: int, cells: int) -> tuple[np.ndarray, np.ndarray]:
     """First knot [size] and four cubic B-spline weights [4, size, 1] at the pixel centres of a row of `cells` cells."""
     position = (np.arange(size) + 0.5) / size * cells
     first = np.floor(position).astype(np.int64)
@@ -46,7 +50,7 @@ def _spline(size: int, cells: int):
     return first, weights[:, :, None]
 
 
-def lattice(rng, cells: int) -> np.ndarray:
+def lattice(rng: np.random.Generator, cells: int) -> np.ndarray:
     """Draws the knots of a `cloud` of `cells` x `cells` cells."""
     return rng.standard_normal((cells + 3, cells + 3))
 
@@ -61,7 +65,7 @@ def cloud(knots: np.ndarray, size: int) -> np.ndarray:
     return 2.0 * stretch(stretch(knots).T).T
 
 
-def draw_patient(rng) -> dict:
+def draw_patient(rng: np.random.Generator) -> dict:
     """Draws one patient's build: a dict of numbers, pairs being (patient's right, patient's left)."""
     uniform = rng.uniform
     dome = uniform(0.68, 0.78)
@@ -95,7 +99,7 @@ def draw_patient(rng) -> dict:
     }
 
 
-def draw_visit(rng, patient: dict) -> dict:
+def draw_visit(rng: np.random.Generator, patient: dict) -> dict:
     """Draws one film of a patient: the build, breathing and positioning."""
     uniform = rng.uniform
     return patient | {
@@ -108,7 +112,7 @@ def draw_visit(rng, patient: dict) -> dict:
     }
 
 
-def draw_vessels(rng) -> np.ndarray:
+def draw_vessels(rng: np.random.Generator) -> np.ndarray:
     """Draws points along both lungs' vessel trees: [points, 3], x y and weight (width times length)."""
     count = 2 * BRANCHES
     side = np.repeat([-1.0, 1.0], BRANCHES)
@@ -135,7 +139,7 @@ def draw_vessels(rng) -> np.ndarray:
     return np.stack([points[0] * sides, points[1], np.concatenate(weight)], -1)
 
 
-def grid(visit: dict, size: int):
+def grid(visit: dict, size: int) -> tuple[np.ndarray, np.ndarray]:
     """Anatomical x and y, each [size, size], of the pixel centres."""
     line = (np.arange(size) + 0.5) / size - 0.5
     u, v = line[None, :] - visit['shift'][0], line[:, None] - visit['shift'][1]
@@ -143,13 +147,13 @@ def grid(visit: dict, size: int):
     return cos * u + sin * v, cos * v - sin * u + 0.5
 
 
-def to_film(visit: dict, x, y):
+def to_film(visit: dict, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Film coordinates, 0 to 1, of anatomical points: the inverse of `grid`."""
     cos, sin = np.cos(visit['rotation']) * visit['scale'], np.sin(visit['rotation']) * visit['scale']
     return cos * x - sin * (y - 0.5) + 0.5 + visit['shift'][0], sin * x + cos * (y - 0.5) + 0.5 + visit['shift'][1]
 
 
-def borders(visit: dict, x, y):
+def borders(visit: dict, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Distances from the midline of a lung's medial and lateral border at height y, and the dome's height at x."""
     width, apex, tip, crest = visit['width'], visit['apex'], 0.135, 0.17
     right, left = visit['dome']
@@ -162,28 +166,28 @@ def borders(visit: dict, x, y):
     return medial, lateral, dome
 
 
-def place(visit: dict, side: int, across: float, down: float):
+def lung_point(visit: dict, side: int, across: float, down: float) -> tuple[float, float]:
     """The point a fraction `across` (mediastinum to wall) and `down` (apex to dome) a lung; side -1 is the right."""
     y = visit['apex'] + down * (visit['dome'][int(side > 0)] - visit['apex'])
     medial, lateral, _ = borders(visit, side * 0.17, y)
     return side * (medial + across * (lateral - medial)), y
 
 
-def heart(visit: dict, x, y):
+def heart(visit: dict, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Fields of the heart, as wide as the cardiothoracic ratio says, and of heart and great vessels together."""
     width, tilt, flat = 2.0 * visit['ctr'] * visit['width'], visit['heart_tilt'], 0.72
     x = x - visit['heart_shift']
     long = 0.46 * width / np.sqrt(np.cos(tilt) ** 2 + (flat * np.sin(tilt)) ** 2)
     half_height = long * np.sqrt(np.sin(tilt) ** 2 + (flat * np.cos(tilt)) ** 2)
     centre = visit['dome'][1] + 0.045 - half_height
-    ventricles = ellipse(x, y, 0.22 * width, centre, long, flat * long, tilt)
-    atrium = ellipse(x, y, -0.12 * width, centre + 0.01, 0.2 * width, 0.33 * width)
+    ventricles = ellipse(x, y, (0.22 * width, centre), (long, flat * long), angle=tilt)
+    atrium = ellipse(x, y, (-0.12 * width, centre + 0.01), (0.2 * width, 0.33 * width))
     whole = union(ventricles, atrium, 0.06)
-    pedicle = ellipse(x, y, 0.018, centre - 0.14, 0.078, 0.17, -0.1)
+    pedicle = ellipse(x, y, (0.018, centre - 0.14), (0.078, 0.17), angle=-0.1)
     return whole, union(whole, pedicle, 0.04)
 
 
-def ribs(visit: dict, x, y, lateral):
+def ribs(visit: dict, x: np.ndarray, y: np.ndarray, lateral: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Fields of the ribs' posterior and anterior parts inside the cage."""
     a, spacing, drop = np.abs(x), visit['rib_spacing'], visit['rib_drop']
     q = np.minimum(a / (lateral + 0.012), 1.1)
@@ -214,7 +218,7 @@ def vessels(visit: dict, size: int) -> np.ndarray:
     return gaussian_filter(total, 0.0035 * size, truncate=3.0) if size > 96 else total
 
 
-def body(visit: dict, x, y, pixel):
+def body(visit: dict, x: np.ndarray, y: np.ndarray, pixel: float) -> np.ndarray:
     """Soft-tissue density of trunk, neck, shoulders and arms, without what is inside."""
     a = np.abs(x)
     trunk = visit['width'] + visit['wall'] - 0.02 * smooth(y - 0.6, 0.8)
@@ -226,31 +230,49 @@ def body(visit: dict, x, y, pixel):
     return depth * (1.0 + visit['fat']) * (0.85 + 0.3 * y) + 0.02
 
 
-def bones(visit: dict, x, y, pixel, posterior, anterior, below):
+def bones(
+    visit: dict,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    pixel: float,
+    posterior: np.ndarray,
+    anterior: np.ndarray,
+    below: np.ndarray,
+) -> np.ndarray:
     """Density of ribs, vertebrae, clavicles and the heads of the humeri."""
     a, edge = np.abs(x), max(0.008, pixel)
     discs = y / 0.058 + visit['rib_phase']
     vertebrae = smooth(0.042 - a, 0.03) * (0.06 + 0.03 * np.abs(discs - np.floor(discs) - 0.5))
     bow = visit['clavicle'] * (a - 0.04) / 0.3 - 2.2 * (a - 0.2) ** 2 * (a - 0.05)
     clavicle = np.minimum(0.012 - np.abs(y - 0.165 + bow), np.minimum(a - 0.03, 0.40 - a))
-    humerus = ellipse(a, y, 0.44, 0.17, 0.05, 0.055)
+    humerus = ellipse(a, y, (0.44, 0.17), (0.05, 0.055))
     cage = visit['rib_density'] * (1 - 0.8 * below) * (smooth(posterior, edge) + 0.5 * smooth(anterior, edge))
     return cage + vertebrae + 0.08 * smooth(clavicle, edge) + 0.06 * smooth(humerus, 0.03)
 
 
-def organs(visit: dict, x, y, pixel, dome, silhouette, below):
+def organs(
+    visit: dict,
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    pixel: float,
+    dome: np.ndarray,
+    silhouette: np.ndarray,
+    below: np.ndarray,
+) -> np.ndarray:
     """Density of heart, vessels and windpipe between the lungs, of the abdomen and of the breasts."""
     a, edge = np.abs(x), max(0.012, pixel)
     heart = 0.10 * smooth(silhouette, edge) + 0.09 * smooth(silhouette - 0.035, 0.09)
     abdomen = (0.10 * below + 0.12 * smooth(y - dome - 0.02, 0.1)) * smooth(visit['width'] + 0.03 - a, 0.08)
-    aorta = smooth(ellipse(x, y, 0.055, 0.31, visit['knob'], visit['knob'] * 1.2), 0.015)
+    aorta = smooth(ellipse(x, y, (0.055, 0.31), (visit['knob'], visit['knob'] * 1.2)), 0.015)
     trachea = smooth(0.018 - np.abs(x + 0.004), 0.016) * smooth(0.37 - y, 0.08)
     middle = smooth(0.085 - a, 0.06) * smooth(y - 0.2, 0.2)
     density = np.maximum(heart, abdomen) + 0.06 * aorta + 0.03 * middle - 0.05 * trachea
     if visit['breasts']:
-        density += visit['breasts'] * smooth(ellipse(a, y, 0.24, 0.66, 0.15, 0.16), 0.06)
+        density += visit['breasts'] * smooth(ellipse(a, y, (0.24, 0.66), (0.15, 0.16)), 0.06)
     if visit['bubble']:  # of air in the stomach
-        density -= visit['bubble'] * smooth(ellipse(x, y, 0.17, visit['dome'][1] + 0.065, 0.075, 0.035), 0.02)
+        density -= visit['bubble'] * smooth(ellipse(x, y, (0.17, visit['dome'][1] + 0.065), (0.075, 0.035)), 0.02)
     return density
 
 
@@ -272,8 +294,9 @@ def scene(visit: dict, size: int) -> dict:
     air *= 1.0 - 0.65 * smooth(silhouette, max(0.012, pixel))
     air *= (0.8 + 0.2 * smooth(lateral - a - 0.06, 0.12)) * (1.0 + 0.04 * cloud(visit['parenchyma'], size))
     soft = body(visit, x, y, pixel)
-    tissue = soft + organs(visit, x, y, pixel, dome, silhouette, below)
-    tissue += bones(visit, x, y, pixel, posterior, anterior, below) * np.minimum(soft / 0.2, 1.0)  # none in the air
+    tissue = soft + organs(visit, x, y, pixel=pixel, dome=dome, silhouette=silhouette, below=below)
+    skeleton = bones(visit, x, y, pixel=pixel, posterior=posterior, anterior=anterior, below=below)
+    tissue += skeleton * np.minimum(soft / 0.2, 1.0)  # none in the air
     return {
         'x': x, 'y': y, 'a': a, 'pixel': pixel, 'size': size, 'visit': visit,
         'medial': medial, 'lateral': lateral, 'dome': dome,

@@ -5,18 +5,20 @@ painted onto a scene (`paint_`). Painting returns `field`, positive inside the f
 `vessels` are multiplied, `density` is added. Sizes follow the boxes that radiologists drew for ChestX-ray14.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
-from imbalance_jax.data.sources.phantom_anatomy import cloud, ellipse, lattice, place, smooth, union
+from imbalance_jax.data.sources.phantom_anatomy import cloud, ellipse, lattice, lung_point, smooth, union
 
 CLOUD_CELLS = 14
 
 
-def _side(rng) -> int:
+def _side(rng: np.random.Generator) -> int:
     return -1 if rng.random() < 0.5 else 1
 
 
-def draw_atelectasis(rng) -> dict:
+def draw_atelectasis(rng: np.random.Generator) -> dict:
     """A basal plate (discoid atelectasis) or the wedge of a collapsed lower lobe, with loss of volume."""
     return {
         'side': _side(rng),
@@ -41,16 +43,16 @@ def paint_atelectasis(scene: dict, p: dict) -> dict:
     return {'field': field, 'air': 1 - alpha, 'density': 0.14 * alpha}
 
 
-def _plate(scene: dict, p: dict):
+def _plate(scene: dict, p: dict) -> np.ndarray:
     """A lens-shaped, slightly bent streak."""
-    cx, cy = place(scene['visit'], p['side'], p['across'], p['down'])
+    cx, cy = lung_point(scene['visit'], p['side'], p['across'], p['down'])
     dx, dy = scene['x'] - cx, scene['y'] - cy
     cos, sin = np.cos(p['angle']), np.sin(p['angle'])
     along, off = cos * dx + sin * dy, cos * dy - sin * dx
     return p['thick'] * (1 - (along / p['half']) ** 2) - np.abs(off + p['sag'] * along * along)
 
 
-def _wedge(scene: dict, p: dict):
+def _wedge(scene: dict, p: dict) -> np.ndarray:
     """A triangle between the mediastinum and a line from the hilum down to the dome."""
     hilum = 0.46
     fall = np.clip((scene['y'] - hilum) / (scene['dome'] - hilum), 0.0, 1.0)
@@ -58,7 +60,7 @@ def _wedge(scene: dict, p: dict):
     return np.minimum(np.minimum(edge - scene['a'], scene['y'] - hilum), p['side'] * scene['x'])
 
 
-def draw_cardiomegaly(rng) -> dict:
+def draw_cardiomegaly(rng: np.random.Generator) -> dict:
     """A cardiothoracic ratio beyond the normal half."""
     return {'ctr': rng.uniform(0.54, 0.70)}
 
@@ -68,7 +70,7 @@ def paint_cardiomegaly(scene: dict, p: dict) -> dict:
     return {'field': scene['heart']}
 
 
-def draw_effusion(rng) -> dict:
+def draw_effusion(rng: np.random.Generator) -> dict:
     """Fluid to a height in one or both pleural spaces, from a blunted costophrenic angle to half a lung."""
     height = 0.11 + 0.35 * rng.random() ** 1.6
     other = height * rng.uniform(0.5, 1.0) if rng.random() < 0.3 else 0.0
@@ -92,7 +94,7 @@ def paint_effusion(scene: dict, p: dict) -> dict:
     }
 
 
-def draw_infiltration(rng) -> dict:
+def draw_infiltration(rng: np.random.Generator) -> dict:
     """Ill-defined patches of haze, more often than not in both lungs."""
     side = _side(rng)
     sides = (side, -side) if rng.random() < 0.6 else (side,)
@@ -111,7 +113,7 @@ def paint_infiltration(scene: dict, p: dict) -> dict:
     """Uneven loss of air through which the vessels stay visible."""
     texture = cloud(p['cloud'], scene['size'])
     patches = [
-        ellipse(scene['x'], scene['y'], *place(scene['visit'], side, across, down), rx, ry)
+        ellipse(scene['x'], scene['y'], lung_point(scene['visit'], side, across, down), (rx, ry))
         for side, across, down, rx, ry in p['patches']
     ]
     field = np.minimum(np.maximum.reduce(patches) + 0.012 * texture, scene['lung'])
@@ -119,17 +121,17 @@ def paint_infiltration(scene: dict, p: dict) -> dict:
     return {'field': field, 'air': 1 - alpha}
 
 
-def draw_mass(rng) -> dict:
+def draw_mass(rng: np.random.Generator) -> dict:
     """A well-defined, slightly lobulated ball of more than 3 cm."""
     return _draw_ball(rng, 0.045 + 0.06 * rng.random() ** 1.5, 0.12, 0.36, 0.72)
 
 
-def draw_nodule(rng) -> dict:
+def draw_nodule(rng: np.random.Generator) -> dict:
     """A small ball of 1.5 to 3 cm."""
     return _draw_ball(rng, rng.uniform(0.023, 0.038), 0.14, 0.4, 0.85)
 
 
-def _draw_ball(rng, radius: float, low: float, high: float, far: float) -> dict:
+def _draw_ball(rng: np.random.Generator, radius: float, low: float, high: float, far: float) -> dict:
     side, down = _side(rng), rng.uniform(0.15, 0.85)
     near = 0.5 if side > 0 and down > 0.5 else 0.2  # beside the heart, not behind it
     return {
@@ -144,7 +146,7 @@ def _draw_ball(rng, radius: float, low: float, high: float, far: float) -> dict:
 
 def paint_ball(scene: dict, p: dict) -> dict:
     """A solid ball, thinner towards its crisp outline."""
-    cx, cy = place(scene['visit'], p['side'], p['across'], p['down'])
+    cx, cy = lung_point(scene['visit'], p['side'], p['across'], p['down'])
     dx, dy, radius = scene['x'] - cx, scene['y'] - cy, p['radius']
     square = dx * dx + dy * dy
     two, three = p['lobes']  # second and third harmonic of the outline, cos 2t and sin 3t as polynomials
@@ -155,7 +157,7 @@ def paint_ball(scene: dict, p: dict) -> dict:
     return {'field': field, 'density': p['density'] * bulk * smooth(field, max(0.008, scene['pixel']))}
 
 
-def draw_pneumonia(rng) -> dict:
+def draw_pneumonia(rng: np.random.Generator) -> dict:
     """Dense consolidation of the upper, middle or lower zone of one lung, its border fuzzy."""
     return {
         'side': _side(rng),
@@ -171,7 +173,8 @@ def draw_pneumonia(rng) -> dict:
 def paint_pneumonia(scene: dict, p: dict) -> dict:
     """Alveoli full of fluid: air lost but for some bronchi, vessels drowned."""
     texture = cloud(p['cloud'], scene['size'])
-    blob = ellipse(scene['x'], scene['y'], *place(scene['visit'], p['side'], p['across'], p['down']), p['rx'], p['ry'])
+    centre = lung_point(scene['visit'], p['side'], p['across'], p['down'])
+    blob = ellipse(scene['x'], scene['y'], centre, (p['rx'], p['ry']))
     field = np.minimum(blob + 0.025 * texture, scene['lung'])
     alpha = p['strength'] * smooth(field, 0.07)
     return {
@@ -182,7 +185,7 @@ def paint_pneumonia(scene: dict, p: dict) -> dict:
     }
 
 
-def draw_pneumothorax(rng) -> dict:
+def draw_pneumothorax(rng: np.random.Generator) -> dict:
     """Air between the chest wall and the visceral pleura of a lung that has fallen away from apex and side."""
     gap = 0.035 + 0.085 * rng.random() ** 1.3
     return {
@@ -215,7 +218,7 @@ def paint_pneumothorax(scene: dict, p: dict) -> dict:
     }
 
 
-def draw_tube(rng) -> dict:
+def draw_tube(rng: np.random.Generator) -> dict:
     """A chest drain, from the lateral wall up towards the apex."""
     return {
         'side': _side(rng),
@@ -249,7 +252,7 @@ def reshape(visit: dict, findings: dict) -> dict:
     return visit
 
 
-FINDINGS = {
+FINDINGS: dict[str, tuple[Callable[[np.random.Generator], dict], Callable[[dict, dict], dict]]] = {
     'Atelectasis': (draw_atelectasis, paint_atelectasis),
     'Cardiomegaly': (draw_cardiomegaly, paint_cardiomegaly),
     'Effusion': (draw_effusion, paint_effusion),

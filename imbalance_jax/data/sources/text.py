@@ -1,20 +1,23 @@
-"""Rows of text tables, each with its place for error messages, and names that cannot lead out of a folder."""
+"""Rows of text tables, each with its file and line for error messages, and names that cannot lead out of a folder."""
 
 import csv
 import gzip
 import zlib
 from collections.abc import Hashable, Iterator
 from pathlib import Path
+from typing import TypeVar
+
+Key = TypeVar('Key', bound=Hashable)
 
 
 def single_file(folder: Path, pattern: str, layout: str) -> Path:
     """The one file of that pattern, perhaps gzipped; FileNotFoundError or ValueError unless there is exactly one."""
-    found = sorted(path for suffix in ('', '.gz') for path in Path(folder).glob(pattern + suffix))
-    if not found:
+    paths = sorted(path for suffix in ('', '.gz') for path in Path(folder).glob(pattern + suffix))
+    if not paths:
         raise FileNotFoundError(f'{folder} has no {pattern}. {layout}')
-    if len(found) > 1:
-        raise ValueError(f'{folder} has {len(found)} files for {pattern}; keep one: {[path.name for path in found]}.')
-    return found[0]
+    if len(paths) > 1:
+        raise ValueError(f'{folder} has {len(paths)} files for {pattern}; keep one: {[path.name for path in paths]}.')
+    return paths[0]
 
 
 def text_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
@@ -31,7 +34,7 @@ def text_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
         raise ValueError(f'{path} is not a readable text table ({error}); expected UTF-8 text or its gzip.') from error
 
 
-def once(seen: dict[Hashable, str], key: Hashable, where: str) -> None:
+def once(seen: dict[Key, str], key: Key, where: str) -> None:
     """Notes where a key was met; ValueError if it was met before."""
     if key in seen:
         raise ValueError(f'{where}: {key} is already in {seen[key]}; expected once.')

@@ -104,7 +104,9 @@ def test_every_finding_has_one_region_and_only_test_films_have_anatomy(data):
 
 def test_no_finding_is_smaller_than_four_pixels_at_64():
     for name in phantom.CLASSES:
-        areas = [phantom.render(7, patient, 0, 64, {name: 0})[1][name].sum() for patient in range(12)]
+        areas = [
+            phantom.render(7, patient, 0, image_size=64, findings={name: 0})[1][name].sum() for patient in range(12)
+        ]
         assert min(areas) >= 4, name
 
 
@@ -145,8 +147,8 @@ def test_films_show_findings_with_the_prevalence_and_persistence_asked_for():
 
 def test_a_chronic_lesion_stays_where_it_was_and_a_new_one_does_not():
     def overlap(patient, episode):
-        first = phantom.render(2, patient, 0, 32, {'Mass': 0})[1]['Mass']
-        second = phantom.render(2, patient, 1, 32, {'Mass': episode})[1]['Mass']
+        first = phantom.render(2, patient, 0, image_size=32, findings={'Mass': 0})[1]['Mass']
+        second = phantom.render(2, patient, 1, image_size=32, findings={'Mass': episode})[1]['Mass']
         return (first & second).sum() / (first | second).sum()
 
     assert np.mean([overlap(patient, 0) for patient in range(10)]) > 0.4
@@ -156,16 +158,16 @@ def test_a_chronic_lesion_stays_where_it_was_and_a_new_one_does_not():
 @pytest.mark.parametrize('name', phantom.CLASSES)
 def test_a_finding_changes_the_film_inside_its_mask_more_than_outside(name):
     for patient in range(8):
-        film, masks = phantom.render(1, patient, 0, 64, {name: 0})
-        healthy, _ = phantom.render(1, patient, 0, 64, {})
+        film, masks = phantom.render(1, patient, 0, image_size=64, findings={name: 0})
+        healthy, _ = phantom.render(1, patient, 0, image_size=64, findings={})
         change = np.abs(film.astype(float) - healthy)
         assert change[masks[name]].mean() > 3 * change[~masks[name]].mean()
 
 
 def test_findings_look_like_themselves():
     def inside(name, patient):
-        film, masks = phantom.render(6, patient, 0, 64, {name: 0})
-        healthy, usual = phantom.render(6, patient, 0, 64, {})
+        film, masks = phantom.render(6, patient, 0, image_size=64, findings={name: 0})
+        healthy, usual = phantom.render(6, patient, 0, image_size=64, findings={})
         return film.astype(float)[masks[name]].mean() - healthy[masks[name]].mean(), masks, usual
 
     for patient in range(6):
@@ -181,7 +183,7 @@ def test_findings_look_like_themselves():
 
 def test_lungs_are_dark_and_heart_and_diaphragm_bright():
     for patient in range(6):
-        film, masks = phantom.render(9, patient, 0, 64, {})
+        film, masks = phantom.render(9, patient, 0, image_size=64, findings={})
         assert film[masks['Lungs']].mean() + 30 < min(film[masks['Heart']].mean(), film[masks['Diaphragm']].mean())
         assert film[masks['Lungs'] & masks['Ribs']].mean() > film[masks['Lungs'] & ~masks['Ribs']].mean()
         assert not (masks['Lungs'] & masks['Heart']).any()
@@ -205,7 +207,8 @@ def test_the_tube_follows_its_class_and_leaves_all_else_as_it_was(data):
 
 @pytest.mark.parametrize(('state', 'probability'), [({'Mass': 0}, 0.8), ({'Nodule': 0}, 0.1)])
 def test_the_tube_has_the_probabilities_asked_for(state, probability):
-    shown = [phantom.has_tube(1, patient, 0, state, 'Mass', 0.8, 0.1) for patient in range(2000)]
+    shortcut = {'shortcut_class': 'Mass', 'shortcut_probability': 0.8, 'shortcut_background': 0.1}
+    shown = [phantom.has_tube(1, patient, 0, state=state, **shortcut) for patient in range(2000)]
     assert abs(np.mean(shown) - probability) < 4 * np.sqrt(probability * (1 - probability) / 2000)
 
 

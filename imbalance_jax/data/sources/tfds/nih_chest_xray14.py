@@ -18,7 +18,7 @@ from PIL import Image
 from imbalance_jax.data.dataset import SPLITS
 from imbalance_jax.data.sources import nih_files as nih
 
-SHARD = 2048  # examples a file; TFDS holds one file's PNGs in memory
+SHARD = 2048  # examples per file; TFDS holds one file's PNGs in memory
 AHEAD = 64  # images in work before the oldest is waited for
 MAX_PIXELS = 8192**2  # eight times NIH's width; more is a mistake or a decompression bomb
 NO_BOXES = nih.Boxes(np.zeros(0, np.str_), np.zeros(0, np.int32), np.zeros((0, 4), np.float32))
@@ -72,7 +72,7 @@ class NihChestXray14(tfds.core.ShardBasedBuilder):
             'image/filename': tfds.features.Text(),
             'patient': tfds.features.Scalar(np.int64),
             'labels': tfds.features.Tensor(shape=(len(nih.CLASSES),), dtype=np.uint8),
-            # Flat frame coordinates, x0 y0 x1 y1: a BBoxFeature would come back as one list entry a box.
+            # Flat frame coordinates, x0 y0 x1 y1: a BBoxFeature would come back as one list entry per box.
             'boxes': tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
             'boxes/label': tfds.features.Sequence(tfds.features.ClassLabel(names=nih.CLASSES)),
             'split': tfds.features.ClassLabel(names=SPLITS),
@@ -95,7 +95,7 @@ class NihChestXray14(tfds.core.ShardBasedBuilder):
     def _shard_iterators_per_split(self, dl_manager: tfds.download.DownloadManager) -> dict[str, list[Callable]]:
         plan = make_plan(Path(dl_manager.manual_dir), self.builder_config)
         self.info.metadata['problems'] = plan.cases.problems
-        shards = {}
+        shards: dict[str, list[Callable]] = {}
         for index, split in enumerate(SPLITS):
             _require_images(plan.cases, index)
             rows = np.flatnonzero(plan.cases.split == index).tolist()
@@ -147,7 +147,7 @@ def prepare(
     TFDS writes to `incomplete.*` and renames as its last act. Raises as `nih.read_split`, `nih.read_boxes` and
     `nih.find_images` do, and ValueError for a split without images.
     """
-    options = {'image_size': image_size, 'split': split, 'validation_fraction': validation_fraction}
+    options: dict[str, Any] = {'image_size': image_size, 'split': split, 'validation_fraction': validation_fraction}
     config = NihConfig(name=nih.config_name(manual_dir, **options), **options)
     with _quiet():
         builder = NihChestXray14(data_dir=tfds_dir, config=config)
@@ -215,7 +215,7 @@ def from_png(data: bytes) -> np.ndarray:
 
 def in_order(pool: ThreadPoolExecutor, function: Callable, items: Iterable) -> Iterator:
     """Like `pool.map`, but with at most `AHEAD` items in work or waiting, so that memory stays bounded."""
-    pending = collections.deque()
+    pending: collections.deque = collections.deque()
     for item in items:
         pending.append(pool.submit(function, item))
         if len(pending) == AHEAD:

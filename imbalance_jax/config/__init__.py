@@ -2,31 +2,40 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from ml_collections import ConfigDict
 
+from imbalance_jax.config.fields import (
+    ARM_FIELDS,
+    SHARES,
+    OptionsOf,
+    arm_options,
+    check_kind,
+    flatten_fields,
+    is_option,
+    kind_of,
+    option_default,
+)
 from imbalance_jax.names import lookup
 from imbalance_jax.system.files import flatten
 
-# Blocks of options, which are checked by what they are options of.
-BLOCKS = ('data.', 'model.', 'attribution.')
-SHARES = 'data.imbalance'  # class -> prevalence
-WORDS = ('loss', 'sampler', 'head', 'labels')  # the fields of an arm that are no numbers
+MOST = 2**31  # whole numbers are below it: they are counted in 32 bits
 
-Rule = tuple[Callable, str]
+Rule = tuple[Callable[[Any], bool], str]
 POSITIVE: Rule = (lambda v: 0 < v < math.inf, 'more than 0, and finite')
 COUNT: Rule = (lambda v: v >= 1, '1 or more')
-MOST = 2**31  # whole numbers are below it: they are counted in 32 bits
 NOT_NEGATIVE: Rule = (lambda v: 0 <= v < math.inf, '0 or more, and finite')
 SHARE: Rule = (lambda v: 0 < v < 1, 'between 0 and 1')
 
 
 def one_of(*names: str) -> Rule:
+    """The rule that a value is one of these."""
     return lambda v: v in names, ' or '.join(map(repr, names))
 
 
 REGIONS = one_of('box', 'exact')
-NORM, DTYPE = one_of('batch', 'group'), one_of('float32', 'bfloat16')
+NORM, DTYPE, STEM = one_of('batch', 'group'), one_of('float32', 'bfloat16'), one_of('imagenet', 'small')
 RULES: dict[str, Rule] = {
     'data.image_size': (lambda v: v >= 16, '16 or more'),
     'data.order': one_of('own', 'shared'),
@@ -68,102 +77,94 @@ RULES: dict[str, Rule] = {
     'data.folder': (bool, 'the name of a folder'),
     'data.nih_chest_xray14.validation_fraction': SHARE,
     'data.nih_chest_xray14.split': one_of('official', 'by_patient', 'chexnet'),
-    'model.cnn.pools': NOT_NEGATIVE,
-    'model.cnn.norm': NORM,
-    'model.cnn.dtype': DTYPE,
-    'model.resnet18.width': COUNT,
-    'model.resnet18.stem': one_of('imagenet', 'small'),
-    'model.resnet18.norm': NORM,
-    'model.resnet18.dtype': DTYPE,
+    **{
+        f'model.{model}.{option}': rule
+        for model in ('cnn', 'resnet18', 'resnet34', 'resnet50')
+        for option, rule in {'pools': NOT_NEGATIVE, 'width': COUNT, 'stem': STEM, 'norm': NORM, 'dtype': DTYPE}.items()
+    },
 }
 
 
-def check(config: ConfigDict, base: ConfigDict) -> None:
-    """Raises ValueError naming the first field that `base` does not have, or whose type or value is wrong."""
+def check(config: ConfigDict, base: ConfigDict, options: OptionsOf | None = None) -> None:
+    """Raises ValueError naming the first field that `base` does not have, or whose type or value is wrong.
+
+    options: says what data sets, models, methods, losses and samplers take; without it their options are any numbers
+    and words, to be checked by whoever uses them. It is asked only for what `base` does not list.
+    """
     tree, base_tree = config.to_dict(), base.to_dict()
-    _check_arms(tree.get('arms'))
-    known, fields = flatten(base_tree), flatten(tree)
-    for name, expected in known.items():
-        if name.startswith('arms.') or isinstance(expected, dict):
-            continue
-        if isinstance(value := _get(tree, name), dict):
-            raise ValueError(f'config.{name} is a block, {value!r}; it must be a {type(expected).__name__}.')
-        if not name.startswith(BLOCKS) and name not in fields:
-            raise ValueError(f'config.{name} is missing; start from configs/base.py, which has every field.')
-    for name, value in fields.items():
-        if name.startswith(('arms.', f'{SHARES}.')) or name == SHARES:
-            continue
-        if name not in known and _is_option(name):
+    _check_arms(tree.get('arms'), options)
+    _check_whole(tree, base_tree)
+    known = flatten(base_tree)
+    for name, value in flatten_fields(tree).items():
+        if name in known:
+            check_kind(name, value, known[name])
+        elif not is_option(name):
+            lookup(known, name, 'config field')
+        elif options is None:
             _check_plain(name, value)
         else:
-            _check_field(name, value, lookup(known, name, 'config field'))
+            check_kind(name, value, option_default(tree, name, options))
+        _check_range(name, value)
     _check_shares(tree['data'].get('imbalance', {}))
 
 
-def _check_field(name: str, value, expected) -> None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    if not _same_kind(value, expected):
-        kind = type(expected).__name__
-        raise ValueError(f'config.{name} is {value!r}, a {type(value).__name__}; it must be a {kind}.')
-    if isinstance(expected, (tuple, list)) and expected:
-        for one in value:
-            if not _same_kind(one, expected[0]):
-                kind = type(expected[0]).__name__
-                raise ValueError(f'config.{name} has {one!r}, a {type(one).__name__}; it must have {kind} only.')
+def _check_whole(tree: dict, base_tree: dict) -> None:
+    """Every field of the base is there, and none is a block that is none; options may be left out."""
+    fields = flatten(tree)
+    for name, expected in flatten(base_tree).items():
+        if name.startswith('arms.') or isinstance(expected, dict):
+            continue
+        if isinstance(value := _get(tree, name), dict):
+            raise ValueError(f'config.{name} is a block, {value!r}; it must be {kind_of(expected)}.')
+        if not is_option(name) and name not in fields:
+            raise ValueError(f'config.{name} is missing; start from configs/base.py, which has every field.')
+
+
+def _check_range(name: str, value: Any) -> None:
     valid, text = RULES.get(name, (lambda v: True, ''))
     if not valid(value):
         raise ValueError(f'config.{name} is {value!r}; it must be {text}.')
-    if whole and isinstance(expected, int) and value >= MOST:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= MOST:
         raise ValueError(f'config.{name} is {value!r}; it must be less than {MOST}.')
 
 
-def _check_plain(name: str, value) -> None:
+def _check_plain(name: str, value: Any) -> None:
     """What a new data set, model or method brings: a number, a word, or several."""
     values = value if isinstance(value, (tuple, list)) and value else [value]
     if not all(one is None or isinstance(one, (bool, int, float, str)) for one in values):
         raise ValueError(f'config.{name} is {value!r}; an option is a number, a word, or a tuple of them.')
 
 
-def _check_arms(arms) -> None:
-    """An arm is a block of numbers and words; which ones, its loss and its sampler say."""
+def _check_arms(arms: Any, options: OptionsOf | None) -> None:
+    """An arm is a block of its own fields and of the options of its loss and its sampler."""
     if not isinstance(arms, dict) or not arms:
         raise ValueError(f"config.arms is {arms!r}; it must have at least one arm, such as {{'bce': {{}}}}.")
     for name, arm in arms.items():
         if not isinstance(arm, dict):
             raise ValueError(f'config.arms.{name} is {arm!r}; it must be a block such as {{}} or {{"gamma": 2.0}}.')
-        for key, value in arm.items():
-            if key in WORDS and not isinstance(value, str):
-                raise ValueError(f'config.arms.{name}.{key} is {value!r}; it must be a name.')
-            if key not in WORDS and (isinstance(value, (bool, str)) or not isinstance(value, (int, float, type(None)))):
-                raise ValueError(f'config.arms.{name}.{key} is {value!r}; it must be a number.')
+        for key in arm.keys() & ARM_FIELDS.keys():
+            check_kind(f'arms.{name}.{key}', arm[key], ARM_FIELDS[key])
+        brought = {key: value for key, value in arm.items() if key not in ARM_FIELDS}
+        known = arm_options(name, arm, options) if options and brought else None
+        for key, value in brought.items():
+            field = f'arms.{name}.{key}'
+            if known is None:
+                _check_plain(field, value)
+            else:
+                check_kind(field, value, lookup(known, key, f'option in config.arms.{name}:'))
 
 
-def _check_shares(shares) -> None:
+def _check_shares(shares: Any) -> None:
     if not isinstance(shares, dict):
         raise ValueError(f'config.{SHARES} is {shares!r}; it must be a block of shares by class, such as {{}}.')
     for name, value in shares.items():
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not number or not 0 < value <= 1:
-            raise ValueError(f'config.data.imbalance.{name} is {value!r}; it must be a share above 0, at most 1.')
+            raise ValueError(f'config.{SHARES}.{name} is {value!r}; it must be a share above 0, at most 1.')
 
 
-def _get(tree: dict, name: str):
+def _get(tree: dict, name: str) -> Any:
+    value: Any = tree
     for key in name.split('.'):
-        tree = tree.get(key) if isinstance(tree, dict) else None
-    return tree
-
-
-def _is_option(name: str) -> bool:
-    """Whether a field is an option of a data set, a model or an attribution method."""
-    block, _, option = name.rpartition('.')
-    return block.startswith(BLOCKS) and block.count('.') == 1 and bool(option)
-
-
-def _same_kind(value, expected) -> bool:
-    if isinstance(value, bool) or isinstance(expected, bool):
-        return isinstance(value, bool) and isinstance(expected, bool)
-    if isinstance(expected, float):
-        return isinstance(value, (int, float))
-    if isinstance(expected, (tuple, list)):
-        return isinstance(value, (tuple, list))
-    return isinstance(value, type(expected))
+        value = value.get(key) if isinstance(value, dict) else None
+    return value

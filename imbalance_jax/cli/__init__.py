@@ -1,0 +1,208 @@
+"""The console script: its verbs and what each needs. No logic."""
+
+import importlib.metadata
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from imbalance_jax.cli import loading
+from imbalance_jax.system import command_line
+from imbalance_jax.system.command_line import Command, Verb
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from imbalance_jax.sweep.plan import Job
+
+
+class Outside(NamedTuple):
+    """What verbs need of the folders beside the package, which the package does not import.
+
+    base: every field of a config with its default; report: a working directory's page; sweep_report: that of finished
+    populations; program: the command line of this console script.
+    """
+
+    base: Callable[[], 'ConfigDict']
+    report: Callable[[Path], Path]
+    sweep_report: Callable[[list['Job']], Path]
+    program: list[str]
+
+
+FLAGS: dict[str, dict[str, Any]] = {
+    'config': {'metavar': 'FILE', 'help': 'a config file, such as configs/quickstart.py, or FILE:ARGUMENT'},
+    'workdir': {'metavar': 'FOLDER', 'help': 'where train, explain and report keep everything'},
+    'profile': {'action': 'store_true', 'help': 'trace a few steps into WORKDIR/profile, and print the costliest'},
+    'out': {'metavar': 'FILE.jsonl', 'help': 'the plan to write; its populations live beside it, in the folder FILE'},
+    'plan': {'metavar': 'FILE.jsonl', 'help': 'what plan wrote'},
+    'job': {'metavar': 'NUMBER|ID', 'help': 'this population only'},
+    'shard': {'metavar': 'I/N', 'help': 'every N-th population, from number I (of 0 to N - 1)'},
+    'grace': {
+        'metavar': 'SECONDS',
+        'type': float,
+        'default': 8.0,
+        'help': 'leave so long after a signal, or when what is being saved is whole (8; 0 for no limit)',
+    },
+    'watch': {'action': 'store_true', 'help': 'again and again, until no population is at work'},
+    'mixed': {'action': 'store_true', 'help': 'also what different versions of the software made'},
+    'traceback': {'action': 'store_true', 'help': 'with an error, show where it happened'},
+}
+EXIT = (
+    'exit status: 0 done, 1 failed, 2 wrong input, 75 stopped by a signal with all saved: give the same command again'
+)
+GROUPS = {'one population': 'data prepare', 'a sweep: many populations, from a config with get_hyper(hyper)': 'plan'}
+
+
+def main(outside: Outside) -> None:
+    """Runs the verb of the command line and leaves with its exit status."""
+    arguments = sys.argv[1:]
+    try:
+        sys.exit(run(arguments, outside))
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except (ValueError, OSError, FloatingPointError) as error:
+        if '--traceback' in arguments:
+            traceback.print_exc()
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2 if isinstance(error, (ValueError, FileNotFoundError)) else 1)
+
+
+def run(arguments: list[str], outside: Outside) -> int | None:
+    """Does what a command line asks for and returns its exit status; ValueError for one that makes no sense."""
+    if not arguments or arguments[0] in ('-h', '--help', 'help'):
+        print(f'{command_line.usage(VERBS, GROUPS)}\n\n{EXIT}')
+        return 0 if arguments else 2
+    if arguments[0] == '--version':
+        print(f'imbalance-jax {importlib.metadata.version("imbalance-jax")}')
+        return 0
+    name, rest = command_line.split_verb(arguments, VERBS)
+    verb = VERBS[name]
+    return verb.run(command_line.parse(name, rest, verb, flags=FLAGS, note=EXIT), outside)
+
+
+def _workdir(command: Command) -> Path:
+    if not command.flags.workdir:
+        raise ValueError('--workdir is missing; give a folder, such as --workdir=runs/quickstart.')
+    return Path(command.flags.workdir)
+
+
+def _trained(command: Command) -> Path:
+    """The working directory, the plugins of its config loaded."""
+    from imbalance_jax.system.files import read_json
+
+    workdir = _workdir(command)
+    if (workdir / 'config.json').exists():
+        loading.read(read_json(workdir / 'config.json'))
+    return workdir
+
+
+def _prepare(command: Command, outside: Outside) -> None:
+    config = loading.load(command.flags.config, command.overrides, outside.base).config
+    from imbalance_jax.training import network
+
+    network.load_dataset(config)
+
+
+def _inspect(command: Command, outside: Outside) -> None:
+    config = loading.load(command.flags.config, command.overrides, outside.base).config
+    from imbalance_jax.results import data
+    from imbalance_jax.training import network
+
+    print(data.describe(network.load_dataset(config)))
+
+
+def _train(command: Command, outside: Outside) -> None:
+    config, workdir = loading.load(command.flags.config, command.overrides, outside.base).config, _workdir(command)
+    from imbalance_jax.explain.run import STAGES
+    from imbalance_jax.system import signals
+    from imbalance_jax.training import run
+
+    signals.leave_when_asked(command.flags.grace)
+    run.run(config, workdir, command.flags.profile, stages=STAGES)
+
+
+def _explain(command: Command, _: Outside) -> None:
+    workdir = _trained(command)
+    from imbalance_jax.explain import run
+    from imbalance_jax.system import signals
+
+    signals.leave_when_asked(command.flags.grace)
+    run.run(workdir)
+
+
+def _roar(command: Command, _: Outside) -> None:
+    workdir = _trained(command)
+    from imbalance_jax.explain import run
+
+    run.run_roar(workdir)
+
+
+def _report(command: Command, outside: Outside) -> None:
+    print(outside.report(_trained(command)))
+
+
+def _plan(command: Command, outside: Outside) -> None:
+    from imbalance_jax.sweep import cli
+
+    loaded = loading.load(command.flags.config, command.overrides, outside.base)
+
+    def check(plain: dict[str, Any]) -> None:
+        loading.check(loading.read(plain), outside.base())
+
+    cli.write_plan(loaded.config, loaded.get_hyper, command.flags.out, check=check, options=loading.options)
+
+
+def _work(command: Command, outside: Outside) -> int:
+    from imbalance_jax.sweep import cli
+    from imbalance_jax.system import cluster
+
+    def train(job: 'Job') -> None:
+        config = loading.read(job.config)
+        loading.check(config, outside.base())
+        from imbalance_jax.explain.run import STAGES
+        from imbalance_jax.training import run
+
+        run.run(config, job.workdir, stages=STAGES)
+
+    def explain(job: 'Job') -> None:
+        from imbalance_jax.explain import run
+
+        run.run(job.workdir)
+
+    def report(job: 'Job') -> None:
+        if cluster.leads():
+            outside.report(job.workdir)
+
+    return cli.work(command.flags, outside.program, {'train': train, 'explain': explain, 'report': report})
+
+
+def _status(command: Command, _: Outside) -> int:
+    from imbalance_jax.sweep import cli
+
+    return cli.status(command.flags)
+
+
+def _collect(command: Command, outside: Outside) -> int:
+    from imbalance_jax.sweep import cli
+
+    return cli.collect_tables(command.flags, outside.sweep_report)
+
+
+CONFIG, WORKDIR, PLAN = ('config', 'traceback'), ('workdir', 'traceback'), ('plan', 'job', 'shard', 'traceback')
+VERBS = {
+    'data prepare': Verb(
+        _prepare, 'make the data set of the config ready and keep it under config.data.folder', CONFIG
+    ),
+    'data inspect': Verb(
+        _inspect, 'the same, then say what is in it: splits, counts, boxes, what was left out', CONFIG
+    ),
+    'train': Verb(_train, 'train the population of the config', ('workdir', 'profile', 'grace', *CONFIG)),
+    'explain': Verb(_explain, 'attribution, alignment and concepts of what was trained', ('grace', *WORKDIR)),
+    'roar': Verb(_roar, 'train the reference arm anew without the pixels that each method calls important', WORKDIR),
+    'report': Verb(_report, 'write WORKDIR/report.html', WORKDIR, ('workdir', 'WORKDIR')),
+    'plan': Verb(_plan, 'write a plan, one line per population, and say what is new in it', ('out', *CONFIG)),
+    'work': Verb(_work, 'train, explain and report the populations that are not done', ('grace', *PLAN)),
+    'status': Verb(_status, 'how the populations stand; status 0 all done, 1 one failed, 75 else', ('watch', *PLAN)),
+    'collect': Verb(_collect, 'the tables of all populations as one, and a report over them', ('mixed', *PLAN)),
+}

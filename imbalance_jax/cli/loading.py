@@ -1,0 +1,71 @@
+"""From --config, or from what a working directory or a plan has kept, to a config: plugins loaded, fields checked."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
+    from imbalance_jax.config.file import ConfigFile
+
+
+def load(name: str | None, texts: Mapping[str, str], base: Callable[[], 'ConfigDict']) -> 'ConfigFile':
+    """The config file of that name, its plugins loaded, its overrides applied, its fields checked.
+
+    texts: overrides, {'train.epochs': '3'}; base: gives every field with its default. Raises ValueError, of one line.
+    """
+    from imbalance_jax.config import file, overrides
+
+    if not name:
+        raise ValueError('--config is missing; give a config file, such as --config=configs/quickstart.py.')
+    loaded, others = file.load(name), dict(texts)
+    config = loaded.config
+    if 'plugins' in others:  # before all others, which may be options of what they bring
+        overrides.apply_texts(config, {'plugins': others.pop('plugins')})
+    folders = load_plugins(config, (Path.cwd(), loaded.path.absolute().parent))
+    with config.unlocked():
+        config.plugin_folders = folders
+    overrides.apply_texts(config, others, options)
+    check(config, base())
+    return loaded
+
+
+def read(plain: Mapping[str, Any]) -> 'ConfigDict':
+    """A config that a plan or a working directory has kept, its plugins loaded."""
+    from ml_collections import ConfigDict
+
+    config = ConfigDict(plain)
+    load_plugins(config, (*map(Path, config.get('plugin_folders', ())), Path.cwd()))
+    return config
+
+
+def check(config: 'ConfigDict', base: 'ConfigDict') -> None:
+    """Raises ValueError for the first field that is wrong."""
+    from imbalance_jax import config as fields
+
+    if config.get('plugins'):
+        from imbalance_jax.explain import run
+        from imbalance_jax.training import plugins
+
+        plugins.add_defaults(base, run.STAGES)
+    fields.check(config, base, options)
+
+
+def load_plugins(config: 'ConfigDict', folders: tuple[Path, ...]) -> tuple[str, ...]:
+    """Loads what config.plugins names, adds the defaults of its stages, and returns the folders where it was found."""
+    if not config.get('plugins'):
+        return ()
+    from imbalance_jax.explain import run
+    from imbalance_jax.training import plugins
+
+    needed = plugins.load(config.plugins, folders, run.STAGES)
+    plugins.add_defaults(config, run.STAGES)
+    return needed
+
+
+def options(kind: str, name: str, block: Mapping[str, Any]) -> Mapping[str, Any]:
+    """`plugins.options`, imported only when it is asked: that takes seconds."""
+    from imbalance_jax.training import plugins
+
+    return plugins.options(kind, name, block)

@@ -1,0 +1,118 @@
+"""What a config may hold: which fields, of which kind, and where the options of a data set, model, method or arm stand.
+
+config.FIELD, config.BLOCK.FIELD         a field of configs/base.py
+config.data.NAME.OPTION                  an option of a data set; so `model` and `attribution`
+config.data.imbalance.CLASS              a share
+config.arms.ARM.FIELD                    a field of an arm, or an option of its loss or its sampler
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from imbalance_jax.names import lookup
+from imbalance_jax.system.files import flatten
+
+BLOCKS = ('data', 'model', 'attribution')
+SHARES = 'data.imbalance'  # class -> prevalence
+# What an arm has beside the options of its loss and its sampler, with values of the kind that each must be.
+ARM_FIELDS = {
+    'loss': 'bce',
+    'sampler': 'natural',
+    'learning_rate': 4e-4,
+    'weight_decay': 1e-6,
+    'head': 'linear',
+    'retrain_head_from': 1.0,
+    'labels': 'own',
+}
+KINDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a word', tuple: 'a tuple'}
+
+# options(kind, name, block) -> what `name` takes, with defaults. kind: 'data', 'model', 'attribution', 'loss' or
+# 'sampler'; block: what is set already. ValueError for a name that there is not.
+OptionsOf = Callable[[str, str, Mapping[str, Any]], Mapping[str, Any]]
+
+
+def is_option(name: str) -> bool:
+    """Whether a field is an option of a data set, a model or an attribution method."""
+    parts = name.split('.')
+    return len(parts) == 3 and parts[0] in BLOCKS and all(parts) and not name.startswith(f'{SHARES}.')
+
+
+def flatten_fields(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a config by their full names, but for arms and shares, whose names are the user's own."""
+    fields = flatten(dict(tree))
+    return {name: value for name, value in fields.items() if name != SHARES and not _is_named_by_user(name)}
+
+
+def default_of(tree: Mapping[str, Any], name: str, options: OptionsOf | None) -> Any:
+    """A value of the kind that a field must have: what is there, or the default of an option.
+
+    Raises ValueError, with the nearest name, for a field that there is not.
+    """
+    known = flatten(dict(tree))
+    if name == 'arms':
+        return tree['arms']
+    if name.startswith('arms.'):
+        return _arm_default(tree['arms'], name, options)
+    if name.startswith(f'{SHARES}.'):
+        return 1.0
+    if name not in known and is_option(name) and options:
+        return option_default(tree, name, options)
+    return lookup(known, name, 'config field')
+
+
+def option_default(tree: Mapping[str, Any], name: str, options: OptionsOf) -> Any:
+    """The default of config.BLOCK.NAME.OPTION; None where any value will do."""
+    block, kind, option = name.split('.')
+    present = tree[block].get(kind) or {}
+    return lookup(options(block, kind, present), option, f'option in config.{block}.{kind}:')
+
+
+def arm_options(name: str, arm: Mapping[str, Any], options: OptionsOf) -> dict[str, Any]:
+    """What an arm's loss and sampler take, with defaults."""
+    loss = options('loss', arm.get('loss', name), arm)
+    return {**loss, **options('sampler', arm.get('sampler', 'natural'), arm)}
+
+
+def check_kind(name: str, value: Any, expected: Any) -> None:
+    """Raises ValueError unless a field's value is of the kind of another; with None, any number, word or tuple is."""
+    if expected is None:
+        return
+    if not _is_same_kind(value, expected):
+        raise ValueError(f'config.{name} is {value!r}; it must be {kind_of(expected)}.')
+    if isinstance(expected, (tuple, list)) and expected:
+        for one in value:
+            if not _is_same_kind(one, expected[0]):
+                raise ValueError(f'config.{name} has {one!r}; each of its values must be {kind_of(expected[0])}.')
+
+
+def kind_of(expected: Any) -> str:
+    """What a value like `expected` is, in words."""
+    if isinstance(expected, (tuple, list)):
+        return f'a tuple, such as {tuple(expected)}'
+    return KINDS.get(type(expected), f'a {type(expected).__name__}')
+
+
+def _arm_default(arms: Mapping[str, Any], name: str, options: OptionsOf | None) -> Any:
+    _, arm, *field = name.split('.')
+    present = lookup(arms, arm, 'arm')
+    if not field:
+        return present
+    option = '.'.join(field)
+    if option in ARM_FIELDS or options is None:
+        return ARM_FIELDS.get(option, present.get(option))
+    known = {**ARM_FIELDS, **arm_options(arm, present, options)}
+    return lookup(known, option, f'field or option in config.arms.{arm}:')
+
+
+def _is_named_by_user(name: str) -> bool:
+    return name == 'arms' or name.startswith(('arms.', f'{SHARES}.'))
+
+
+def _is_same_kind(value: Any, expected: Any) -> bool:
+    if isinstance(value, bool) or isinstance(expected, bool):
+        return isinstance(value, bool) and isinstance(expected, bool)
+    if isinstance(expected, float):
+        return isinstance(value, (int, float))
+    if isinstance(expected, (tuple, list)):
+        return isinstance(value, (tuple, list))
+    return isinstance(value, type(expected))

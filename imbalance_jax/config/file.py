@@ -1,0 +1,73 @@
+"""Config files: Python with `get_config()`, and `get_hyper(hyper)` where it is a sweep."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+
+class ConfigFile(NamedTuple):
+    """What a config file gives. get_hyper: its points of a sweep, or None."""
+
+    path: Path
+    config: ConfigDict
+    get_hyper: Callable[..., Any] | None
+
+
+def load(text: str) -> ConfigFile:
+    """The config of `FILE.py`, or of `FILE.py:ARGUMENT`, whose `get_config` takes the argument as text.
+
+    Modules beside the file and in the current folder can be imported by it, behind all that is installed. Raises
+    ValueError if the file is not there or fails.
+    """
+    name, _, argument = text.partition('.py:') if '.py:' in text else (text.removesuffix('.py'), '', '')
+    path = Path(f'{name}.py')
+    add_folders(path.absolute().parent, Path.cwd())
+    with no_bytecode():
+        names = _execute(path)
+        if not callable(get_config := names.get('get_config')):
+            raise ValueError(f'--config={path} has no function get_config.')
+        if argument and not inspect.signature(get_config).parameters:
+            raise ValueError(f'--config={path} takes no argument, as its get_config has none; given is {argument!r}.')
+        config = _call(path, get_config, *([argument] if argument else []))
+    if not isinstance(config, ConfigDict):
+        raise ValueError(f'--config={path}: get_config gave a {type(config).__name__}; it must give a ConfigDict.')
+    return ConfigFile(path, config.lock(), names.get('get_hyper'))
+
+
+def add_folders(*folders: Path) -> None:
+    """Makes modules in these folders importable, behind all that is installed: they hide nothing."""
+    sys.path += [str(folder) for folder in dict.fromkeys(folders) if str(folder) not in sys.path]
+
+
+@contextmanager
+def no_bytecode() -> Iterator[None]:
+    """Python leaves none: a file that is edited within the second would be taken for what it was."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
+
+
+def _execute(path: Path) -> dict[str, Any]:
+    try:
+        code = path.read_text()
+    except OSError as error:
+        raise ValueError(f'--config={path} could not be read: {error.strerror}.') from error
+    names: dict[str, Any] = {'__name__': path.stem, '__file__': str(path.absolute())}
+    _call(path, lambda: exec(compile(code, str(path), 'exec'), names))
+    return names
+
+
+def _call(path: Path, function: Callable[..., Any], *arguments: str) -> Any:
+    """What a function of the file gives; whatever it raises is the file's fault, and one line."""
+    try:
+        return function(*arguments)
+    except Exception as error:
+        reason = ' '.join(str(error).split())
+        raise ValueError(f'--config={path} failed with {type(error).__name__}: {reason}') from error

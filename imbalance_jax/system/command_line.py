@@ -1,0 +1,99 @@
+"""A command line: verbs with flags of their own, and overrides of a config, with errors that a user can act on."""
+
+import argparse
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from imbalance_jax.names import lookup
+
+OVERRIDES = 'and --config.FIELD=VALUE for any field of the config, such as --config.train.epochs=3'
+
+
+class Command(NamedTuple):
+    """What stands after a verb. flags: those of the verb; overrides: {'train.epochs': '3'}, as text."""
+
+    flags: argparse.Namespace
+    overrides: dict[str, str]
+
+
+class Verb(NamedTuple):
+    """run: does it, and returns the exit status; text: what its help says; flags: those it has; operand: what may
+    stand beside its flags in the place of one of them: ('workdir', 'WORKDIR')."""
+
+    run: Callable[..., int | None]
+    text: str
+    flags: tuple[str, ...]
+    operand: tuple[str, str] | None = None
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are the caller's to show."""
+
+    def error(self, message: str) -> Any:
+        raise ValueError(f'{message[0].upper()}{message[1:]}.')
+
+
+def split_verb(arguments: list[str], verbs: Mapping[str, Verb]) -> tuple[str, list[str]]:
+    """The verb, of one word or two, and what follows it; ValueError for one that there is not."""
+    for count in (2, 1):
+        if (name := ' '.join(arguments[:count])) in verbs:
+            return name, arguments[count:]
+    if arguments[0].startswith('-'):
+        raise ValueError(f'The verb comes first, then flags such as {arguments[0]}: imbalance-jax VERB [flags].')
+    begun = {name: verb for name, verb in verbs.items() if name.startswith(f'{arguments[0]} ')}
+    typed = [word for word in arguments[: 2 if begun else 1] if not word.startswith('-')]
+    lookup(begun or verbs, ' '.join(typed), 'verb')
+    raise AssertionError
+
+
+def parse(name: str, arguments: list[str], verb: Verb, *, flags: Mapping[str, Mapping[str, Any]], note: str) -> Command:
+    """The flags of a verb and the overrides of its config; ValueError for what the verb does not have.
+
+    flags: all flags, as `ArgumentParser.add_argument` wants them; note: the last line of the help.
+    """
+    arguments, overrides = split_overrides(arguments)
+    parser = Parser(
+        prog=f'imbalance-jax {name}',
+        description=f'{verb.text[0].upper()}{verb.text[1:]}.',
+        epilog=f'{OVERRIDES}\n\n{note}' if 'config' in verb.flags else note,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    if verb.operand:
+        flag, shown = verb.operand
+        parser.add_argument('operand', nargs='?', metavar=shown, help=f'the same as --{flag}')
+    for flag in verb.flags:
+        parser.add_argument(f'--{flag}', **flags[flag])
+    parsed, unknown = parser.parse_known_args(arguments)
+    for argument in unknown:
+        lookup(dict.fromkeys(verb.flags), argument.partition('=')[0].lstrip('-'), f'flag of {name}')
+    if overrides and 'config' not in verb.flags:
+        raise ValueError(f'{name} takes no --config.{next(iter(overrides))}: the config is settled when it begins.')
+    if verb.operand and parsed.operand:
+        setattr(parsed, verb.operand[0], parsed.operand)
+    return Command(parsed, overrides)
+
+
+def split_overrides(arguments: list[str]) -> tuple[list[str], dict[str, str]]:
+    """Takes --config.FIELD=VALUE, or the two apart, out of the other arguments."""
+    others: list[str] = []
+    overrides: dict[str, str] = {}
+    words = iter(arguments)
+    for word in words:
+        if not word.startswith('--config.'):
+            others.append(word)
+            continue
+        name, equals, value = word.removeprefix('--config.').partition('=')
+        overrides[name] = value if equals else next(words, '')
+    return others, overrides
+
+
+def usage(verbs: Mapping[str, Verb], groups: Mapping[str, str]) -> str:
+    """The verbs, a line each; groups: heading -> its first verb."""
+    width = max(map(len, verbs))
+    headings = {first: heading for heading, first in groups.items()}
+    lines = ['usage: imbalance-jax VERB [flags]     what a verb takes: imbalance-jax VERB --help']
+    for name, verb in verbs.items():
+        lines += [f'\n{headings[name]}'] if name in headings else []
+        lines.append(f'  {name:{width}}  {verb.text}')
+    return '\n'.join(lines)

@@ -1,0 +1,180 @@
+"""A user's own losses, samplers, models, data sets, attribution methods, alignment metrics, nulls and stages.
+
+`config.plugins` names modules that have any of the dicts of `TABLES` (or STAGES, which `explain` has); what is in them
+stands beside ours under its name. They are loaded before a config is checked, and again by every process that reads it.
+"""
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from imbalance_jax import alignment, attribution, losses, models
+from imbalance_jax.attribution import options as attribution_options
+from imbalance_jax.concepts import nulls
+from imbalance_jax.config import file
+from imbalance_jax.data import samplers, sources
+from imbalance_jax.names import lookup, options_of
+
+if TYPE_CHECKING:
+    from imbalance_jax.training.trained import Stage
+
+
+class Table(NamedTuple):
+    """A dict that plugins add to, and the module where it stands."""
+
+    home: str
+    entries: dict[str, Any]
+
+
+TABLES: dict[str, Table] = {
+    'LOSSES': Table('imbalance_jax.losses', losses.LOSSES),
+    'SAMPLERS': Table('imbalance_jax.data.samplers', samplers.SAMPLERS),
+    'MODELS': Table('imbalance_jax.models', models.MODELS),
+    'DATASETS': Table('imbalance_jax.data.sources', sources.DATASETS),
+    'METHODS': Table('imbalance_jax.attribution', attribution.METHODS),
+    'METRICS': Table('imbalance_jax.alignment', alignment.METRICS),
+    'NULLS': Table('imbalance_jax.concepts', nulls.NULLS),
+}
+KINDS = (*TABLES, 'STAGES')
+_origins: dict[tuple[str, str], str] = {}  # (kind, name) -> the file that added it
+
+
+def load(
+    names: Iterable[str], folders: Iterable[str | Path], stages: dict[str, 'Stage'] | None = None
+) -> tuple[str, ...]:
+    """Adds what the plugins of those names have to our tables; loaded again they change nothing.
+
+    names: of modules, or paths that end in .py; both are looked for in `folders`, modules first of all among what is
+    installed. stages: the table that STAGES are added to, where the caller has it. Returns the folders that were
+    needed, absolute, to be given to the next process. Raises ValueError, of one line, for a plugin that is not there or
+    fails, for one that has none of the tables, and for a name that is there already.
+    """
+    tables = TABLES if stages is None else {**TABLES, 'STAGES': Table('imbalance_jax.explain.run', stages)}
+    searched, needed = [Path(folder).absolute() for folder in folders], []
+    for name in names:
+        module, folder = _find(name, searched)
+        needed += [folder] if folder else []
+        for kind, entries in _entries(module, name).items():
+            if kind in tables:
+                _add(kind, tables[kind], entries, str(module.__file__))
+    return tuple(dict.fromkeys(map(str, needed)))
+
+
+def load_kept(config: Mapping[str, Any], stages: dict[str, 'Stage'] | None = None) -> None:
+    """The plugins of a config that was loaded before: from where they were then, or else from the current folder."""
+    load(config.get('plugins', ()), (*config.get('plugin_folders', ()), Path.cwd()), stages)
+
+
+def add_defaults(config: ConfigDict, stages: Mapping[str, 'Stage']) -> None:
+    """Gives a config the blocks of options that stages have, where it does not set them itself."""
+    with config.unlocked():
+        for name, stage in stages.items():
+            if stage.defaults:
+                config[name] = {**stage.defaults, **config.get(name, {})}
+
+
+def options(kind: str, name: str, block: Mapping[str, Any]) -> dict[str, Any]:
+    """What a data set, model, attribution method, loss or sampler takes, with defaults: `config.fields.OptionsOf`."""
+    if kind == 'data':
+        return _options_of_data(sources.find(name).make, block)
+    if kind == 'model':
+        return options_of(lookup(models.MODELS, name, 'model'), skip=(*models.NOT_OPTIONS, 'relu'))
+    if kind == 'attribution':
+        lookup(attribution.METHODS, name, 'attribution method')
+        return attribution_options.known(name, block)
+    table: Mapping[str, Callable[..., Any]] = losses.LOSSES if kind == 'loss' else samplers.SAMPLERS
+    return options_of(lookup(table, name, kind))
+
+
+def _options_of_data(make: Callable[..., Any], block: Mapping[str, Any]) -> dict[str, Any]:
+    """Also those without a default, such as a folder; with `**` in its signature, whatever is set."""
+    parameters = inspect.signature(make).parameters
+    required = [name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
+    anything = block if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) else ()
+    known = dict.fromkeys(name for name in (*required, *anything) if name not in sources.NOT_OPTIONS)
+    return {**known, **options_of(make, skip=sources.NOT_OPTIONS)}
+
+
+def _find(name: str, folders: list[Path]) -> tuple[ModuleType, Path | None]:
+    """The module of that name, and the folder that it was found in; None if it is installed."""
+    file.add_folders(*folders)
+    try:
+        with file.no_bytecode():
+            if name.endswith('.py'):
+                return _from_path(name, folders)
+            module = importlib.import_module(name)
+    except Exception as error:
+        reason = ' '.join(str(error).split())
+        raise ValueError(f'config.plugins: {name} failed with {type(error).__name__}: {reason}') from error
+    folder = _root(module)
+    return module, folder if folder in folders else None
+
+
+def _root(module: ModuleType) -> Path | None:
+    """The folder that a module was imported from: that of its outermost package."""
+    spec = module.__spec__
+    if not spec or not spec.origin:
+        return None
+    inner = spec.name.count('.') + (1 if spec.submodule_search_locations else 0)
+    return Path(spec.origin).absolute().parents[inner]
+
+
+def _from_path(name: str, folders: list[Path]) -> tuple[ModuleType, Path]:
+    for folder in folders:
+        path = folder / name
+        if path.is_file():
+            return _execute(path.resolve()), folder
+    raise FileNotFoundError(f'there is no such file in {" or ".join(map(str, dict.fromkeys(folders)))}')
+
+
+def _execute(path: Path) -> ModuleType:
+    """The module of a file, executed once, under a name of its own: it hides no other module."""
+    name = f'{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}'
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f'{path} is no Python file')
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _entries(module: ModuleType, name: str) -> dict[str, dict[str, Any]]:
+    """The tables of a plugin: those of its dicts in upper case whose names we know."""
+    dicts = {key: value for key, value in vars(module).items() if key.isupper() and isinstance(value, dict)}
+    known = {kind: entries for kind, entries in dicts.items() if kind in KINDS}
+    for kind in dicts.keys() - known.keys():
+        if not known or difflib.get_close_matches(kind, KINDS, n=1, cutoff=0.8):
+            lookup(dict.fromkeys(KINDS), kind, f'table in config.plugins, {name}:')
+    if not known:
+        raise ValueError(f'config.plugins: {name} has none of the dicts {", ".join(KINDS)}.')
+    return known
+
+
+def _add(kind: str, table: Table, entries: dict[str, Any], origin: str) -> None:
+    if entries is table.entries:  # ours, imported by the plugin
+        return
+    for name, value in entries.items():
+        if _origins.get((kind, name)) == origin:
+            continue
+        if name in table.entries:
+            before = _origins.get((kind, name), table.home)
+            raise ValueError(f'config.plugins: {kind} of {origin} has {name!r}, as {before} has; name it otherwise.')
+        if not callable(value) and not isinstance(value, tuple):
+            raise ValueError(f'config.plugins: {kind}[{name!r}] of {origin} is {value!r}; it must be a function.')
+        table.entries[name] = value
+        _origins[kind, name] = origin

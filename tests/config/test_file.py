@@ -1,0 +1,74 @@
+"""Config files: what they give, what they may import, and what is said of those that fail."""
+
+import sys
+
+import pytest
+
+from imbalance_jax.config import file
+
+GOOD = 'from imbalance_jax.configs import base\n\ndef get_config():\n    return base.get_config()\n'
+WITH_ARGUMENT = (
+    'from imbalance_jax.configs import base\n\n'
+    'def get_config(epochs="5"):\n    config = base.get_config()\n    config.train.epochs = int(epochs)\n'
+    '    return config\n\n'
+    'def get_hyper(hyper):\n    return []\n'
+)
+
+
+@pytest.fixture(autouse=True)
+def _same_path(monkeypatch):
+    monkeypatch.setattr(sys, 'path', [*sys.path])
+
+
+def write(folder, text):
+    folder.mkdir(exist_ok=True)
+    (folder / 'mine.py').write_text(text)
+    return folder / 'mine.py'
+
+
+def test_a_file_gives_a_config_and_maybe_a_sweep(tmp_path):
+    loaded = file.load(str(write(tmp_path / 'a folder', GOOD)))
+    assert loaded.get_hyper is None
+    assert loaded.config.train.epochs == 50
+    assert loaded.config.is_locked
+    path = write(tmp_path, WITH_ARGUMENT)
+    assert file.load(str(path)).config.train.epochs == 5
+    assert file.load(f'{path}:9').config.train.epochs == 9
+    assert file.load(str(path)).get_hyper('hyper') == []
+    assert not list(tmp_path.rglob('__pycache__'))
+
+
+def test_a_file_imports_its_neighbours_but_hides_nothing(tmp_path):
+    (tmp_path / 'a_neighbour_of_mine.py').write_text('EPOCHS = 7\n')
+    (tmp_path / 'json.py').write_text('raise RuntimeError\n')
+    (tmp_path / 'configs').mkdir()
+    (tmp_path / 'configs' / 'base.py').write_text('raise RuntimeError\n')
+    text = GOOD.replace('def ', 'import json\nimport a_neighbour_of_mine\n\ndef ', 1)
+    path = write(tmp_path, text.replace('return base', 'assert a_neighbour_of_mine.EPOCHS == 7\n    return base'))
+    assert file.load(str(path)).config.train.epochs == 50
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ('def get_config(:', 'failed with SyntaxError'),
+        ('import no_such_module', 'failed with ModuleNotFoundError: No module named'),
+        ('x = 1', 'has no function get_config'),
+        ('def get_config():\n    return 3', 'gave a int; it must give a ConfigDict'),
+        (GOOD.replace('return', 'base.get_config().train.epoch\n    return'), 'failed with AttributeError'),
+        (GOOD.replace('base.get_config()', '{}["a"]'), "failed with KeyError: 'a'"),
+    ],
+)
+def test_a_file_that_fails_is_one_line(tmp_path, text, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        file.load(str(write(tmp_path, text)))
+    assert str(caught.value).startswith(f'--config={tmp_path}/mine.py')
+    assert '\n' not in str(caught.value)
+
+
+def test_an_argument_for_a_file_that_takes_none_and_a_file_that_is_not_there(tmp_path):
+    path = write(tmp_path, GOOD)
+    with pytest.raises(ValueError, match='takes no argument'):
+        file.load(f'{path}:9')
+    with pytest.raises(ValueError, match='could not be read: No such file'):
+        file.load('nowhere.py')

@@ -1,0 +1,93 @@
+"""The contract of a model: every way to break it is one line, before anything is compiled."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import pytest
+
+from imbalance_jax import models
+from imbalance_jax.attribution import layers as attribution_layers
+from imbalance_jax.models.layers import perturb
+
+SHAPE = (8, 8, 1)
+
+
+class Plain(nn.Module):
+    """A model of a user that keeps the contract, with names of its own; each flag breaks it in one way."""
+
+    num_classes: int
+    breaks: str = ''
+
+    @nn.compact
+    def __call__(self, image, train=False):
+        out, breaks = {}, self.breaks
+        move = nn.Module.perturb if breaks == 'flax' else perturb
+        x = nn.relu(nn.Conv(4, (3, 3))(image))
+        x = out['zebra'] = x if breaks == 'unperturbed' else move(self, 'zebra', x)
+        x = nn.relu(nn.Conv(6, (3, 3), 2)(x))
+        x = out['apple'] = move(self, 'apple', x)
+        if breaks == 'no maps':
+            out = {}
+        x = out['pooled'] = move(self, 'pooled', x.mean((1, 2)))
+        if breaks == 'not pooled':
+            del out['pooled']
+        if breaks == 'dropout':
+            x = nn.Dropout(0.5)(x, deterministic=not train)
+        name = 'classifier' if breaks == 'no head' else 'head'
+        logits = nn.Dense(self.num_classes, use_bias=breaks != 'no bias', name=name)(x)
+        if breaks == 'stopped':
+            logits = jax.lax.stop_gradient(logits)
+        if breaks == 'one number':
+            logits = logits[:, 0]
+        return logits if breaks == 'no out' else (logits, out)
+
+
+class NoTrain(nn.Module):
+    @nn.compact
+    def __call__(self, image):
+        x = perturb(self, 'stage', nn.Conv(4, (3, 3))(image))
+        pooled = perturb(self, 'pooled', x.mean((1, 2)))
+        return nn.Dense(3, name='head')(pooled), {'stage': x, 'pooled': pooled}
+
+
+@pytest.mark.parametrize('model', [Plain(3), models.make('cnn', 3, widths=(4, 8)), models.make('cnn', 3, norm='group')])
+def test_a_model_that_keeps_the_contract_passes(model):
+    models.check(model, SHAPE)
+
+
+@pytest.mark.parametrize(
+    ('breaks', 'message'),
+    [
+        ('no out', 'return logits and a dict of named activations'),
+        ('one number', r'logits must be \[B,K\], and are \[2\]'),
+        ('no maps', r"`out` holds \['pooled'\]: none is a map"),
+        ('not pooled', r"must have 'pooled' \[B,U\]"),
+        ('no head', r"a part named 'head', the last layer, beside \['Conv_0', 'Conv_1', 'classifier'\]"),
+        ('no bias', r"must have .*'bias': \(3,\)"),
+        ('unperturbed', "do not change with a perturbation of 'zebra': write x = out"),
+        ('stopped', "do not change with a perturbation of 'apple'"),
+        ('flax', "fails in apply with a perturbation of 'apple' alone"),
+        ('dropout', r'fails in apply\(\.\.\., train=True\)'),
+    ],
+)
+def test_every_breach_is_one_line(breaks, message):
+    with pytest.raises(ValueError, match=message) as error:
+        models.check(Plain(3, breaks), SHAPE)
+    assert '\n' not in str(error.value)
+
+
+def test_a_model_without_train_is_named():
+    with pytest.raises(ValueError, match=r'apply\(\.\.\., train=True\): .*unexpected keyword'):
+        models.check(NoTrain(), SHAPE)
+
+
+def test_an_error_of_the_model_itself_passes():
+    with pytest.raises(ValueError, match='A window of'):
+        models.check(models.make('cnn', 3, widths=(4, 4, 4, 4), pools=3), (4, 4, 1))
+
+
+def test_layers_come_in_the_order_of_the_model_whatever_their_names():
+    model = Plain(3)
+    variables = model.init(jax.random.key(0), jnp.zeros((1, *SHAPE)))
+    assert attribution_layers.layer_shapes(model, variables, SHAPE) == {'zebra': (8, 8, 4), 'apple': (4, 4, 6)}
+    assert attribution_layers.last_stage(model, variables, SHAPE) == 'apple'

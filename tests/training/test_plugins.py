@@ -1,0 +1,124 @@
+"""Plugins: added once beside ours, found from anywhere, and refused in one line."""
+
+import sys
+
+import pytest
+
+from imbalance_jax import losses
+from imbalance_jax.data import samplers, sources
+from imbalance_jax.training import plugins
+
+LOSS = """
+from imbalance_jax.losses import LOSSES as ours
+
+LOSSES = {'NAME': ours['focal']}
+"""
+
+
+@pytest.fixture(autouse=True)
+def _same_tables(monkeypatch):
+    """What a test adds is gone after it."""
+    monkeypatch.setattr(sys, 'path', [*sys.path])
+    monkeypatch.setattr(plugins, '_origins', {})
+    before = {kind: dict(table.entries) for kind, table in plugins.TABLES.items()}
+    yield
+    for kind, table in plugins.TABLES.items():
+        table.entries.clear()
+        table.entries.update(before[kind])
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
+def test_a_file_adds_to_a_table_and_a_second_time_nothing(tmp_path):
+    write(tmp_path / 'my loss.py', LOSS.replace('NAME', 'mine'))
+    for _ in range(2):
+        assert plugins.load(['my loss.py'], [tmp_path]) == (str(tmp_path),)
+    assert losses.LOSSES['mine'] is losses.LOSSES['focal']
+    assert plugins.options('loss', 'mine', {}) == plugins.options('loss', 'focal', {})
+    assert 'gamma' in plugins.options('loss', 'mine', {})
+
+
+def test_a_module_of_a_package_is_found_in_its_folder_and_an_installed_one_needs_none(tmp_path):
+    write(tmp_path / 'labour' / '__init__.py', '')
+    write(tmp_path / 'labour' / 'losses.py', LOSS.replace('NAME', 'mine'))
+    assert plugins.load(['labour.losses'], [tmp_path / 'elsewhere', tmp_path]) == (str(tmp_path),)
+    assert 'mine' in losses.LOSSES
+    assert plugins.load(['imbalance_jax.losses'], [tmp_path]) == ()  # our own table: nothing new
+
+
+def test_kept_folders_come_before_the_current_one(tmp_path, monkeypatch):
+    write(tmp_path / 'kept' / 'mine.py', LOSS.replace('NAME', 'of_kept'))
+    write(tmp_path / 'here' / 'mine.py', LOSS.replace('NAME', 'of_here'))
+    monkeypatch.chdir(tmp_path / 'here')
+    plugins.load_kept({'plugins': ['mine.py'], 'plugin_folders': [str(tmp_path / 'kept')]})
+    assert 'of_kept' in losses.LOSSES
+    assert 'of_here' not in losses.LOSSES
+    plugins.load_kept({})
+
+
+def test_a_data_set_may_be_a_bare_function(tmp_path):
+    write(tmp_path / 'mine.py', 'def make(*, image_size, seed=3):\n    pass\n\nDATASETS = {"mine": make}\n')
+    plugins.load(['mine.py'], [tmp_path])
+    assert callable(sources.find('mine').make)
+    assert plugins.options('data', 'mine', {}) == {'seed': 3}
+
+
+def test_stages_go_where_the_caller_has_them(tmp_path):
+    text = (
+        'from imbalance_jax.training.trained import Stage\n\nSTAGES = {"mine": Stage(run=print, defaults={"x": 1})}\n'
+    )
+    write(tmp_path / 'mine.py', text)
+    plugins.load(['mine.py'], [tmp_path])  # by who has none: they are for others
+    stages = {}
+    plugins.load(['mine.py'], [tmp_path], stages)
+    assert stages['mine'].defaults == {'x': 1}
+    from ml_collections import ConfigDict
+
+    config = ConfigDict({'mine': {'x': 2}}).lock()
+    plugins.add_defaults(config, stages)
+    assert config.mine.x == 2
+    config = ConfigDict({}).lock()
+    plugins.add_defaults(config, stages)
+    assert config.mine.x == 1
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        (LOSS.replace('NAME', 'bce'), "LOSSES of .*mine.py has 'bce', as imbalance_jax.losses has"),
+        ('LOSES = {"a": print}\n', "Did you mean 'LOSSES'"),
+        ('LOSSES = {"a": print}\nSAMPLER = {"b": print}\n', "Did you mean 'SAMPLERS'"),
+        ('x = 1\n', 'mine.py has none of the dicts LOSSES, SAMPLERS'),
+        ('LOSSES = {"a": 3}\n', r"LOSSES\['a'\] of .* is 3; it must be a function"),
+        (
+            'import no_such_module\n',
+            'config.plugins: mine.py failed with ModuleNotFoundError: No module named',
+        ),
+        ('def f(:\n', 'config.plugins: mine.py failed with SyntaxError'),
+    ],
+)
+def test_what_is_wrong_with_a_plugin_is_one_line(tmp_path, text, message):
+    write(tmp_path / 'mine.py', text)
+    with pytest.raises(ValueError, match=message) as caught:
+        plugins.load(['mine.py'], [tmp_path])
+    assert '\n' not in str(caught.value)
+
+
+def test_a_plugin_that_is_not_there_and_one_name_of_two_plugins(tmp_path):
+    for name in ('nowhere.py', 'no_such_lab.losses'):
+        with pytest.raises(ValueError, match=f'config.plugins: {name} failed'):
+            plugins.load([name], [tmp_path])
+    write(tmp_path / 'one.py', LOSS.replace('NAME', 'mine'))
+    write(tmp_path / 'two.py', LOSS.replace('NAME', 'mine'))
+    with pytest.raises(ValueError, match=r'two.py has .mine., as .*one.py has'):
+        plugins.load(['one.py', 'two.py'], [tmp_path])
+
+
+def test_constants_in_upper_case_are_no_tables(tmp_path):
+    write(tmp_path / 'mine.py', 'COLOURS = {"a": 1}\n' + LOSS.replace('NAME', 'mine'))
+    plugins.load(['mine.py'], [tmp_path])
+    assert 'COLOURS' not in plugins.TABLES
+    assert samplers.SAMPLERS.keys() == plugins.TABLES['SAMPLERS'].entries.keys()
