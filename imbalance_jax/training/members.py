@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -55,7 +55,13 @@ def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: s
         raise ValueError(f'config.seeds must be one or more different whole numbers below 2^32, not {tuple(seeds)}.')
     rows = []
     for name in sorted(arms, key=lambda name: (name != reference, name)):
-        arm = {'loss': name, 'sampler': 'natural', 'head': 'linear', 'retrain_head_from': 1.0, 'labels': 'own'}
+        arm: dict[str, Any] = {
+            'loss': name,
+            'sampler': 'natural',
+            'head': 'linear',
+            'retrain_head_from': 1.0,
+            'labels': 'own',
+        }
         arm |= {**defaults, **arms[name]}
         own = {key: arm[key] for key in OWN}
         _check_rates(name, own)
