@@ -55,14 +55,8 @@ def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: s
         raise ValueError(f'config.seeds must be one or more different whole numbers below 2^32, not {tuple(seeds)}.')
     rows = []
     for name in sorted(arms, key=lambda name: (name != reference, name)):
-        arm: dict[str, Any] = {
-            'loss': name,
-            'sampler': 'natural',
-            'head': 'linear',
-            'retrain_head_from': 1.0,
-            'labels': 'own',
-        }
-        arm |= {**defaults, **arms[name]}
+        usual = {'loss': name, 'sampler': 'natural', 'head': 'linear', 'retrain_head_from': 1.0, 'labels': 'own'}
+        arm: dict[str, Any] = {**usual, **defaults, **arms[name]}
         own = {key: arm[key] for key in OWN}
         _check_rates(name, own)
         options = split_options(name, arm['loss'], arm['sampler'], {k: v for k, v in arm.items() if k not in OWN})
