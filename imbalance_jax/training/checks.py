@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -39,18 +40,21 @@ def check_blocks(config: ConfigDict) -> None:
 
     So it does for an option that the function of that name does not take, in use or not.
     """
-    known = {
+    tables: dict[str, tuple[Mapping[str, Any], str]] = {
         'data': (datasets.DATASETS, 'data set'),
         'model': (models.MODELS, 'model'),
         'attribution': (attribution.METHODS, 'attribution method'),
     }
-    for block, (table, what) in known.items():
-        for name, value in config[block].items():
-            if isinstance(value, ConfigDict) and (block, name) != ('data', 'imbalance'):
-                found = lookup(table, name, f'{what} in config.{block}:')
-                options = inspect.signature(datasets.find(name).make if block == 'data' else found).parameters
-                for option in value:
-                    lookup(options, option, f'option of {what} {name!r}:')
+    for block, (table, what) in tables.items():
+        for name, options in config[block].items():
+            if not isinstance(options, ConfigDict) or (block, name) == ('data', 'imbalance'):
+                continue
+            function = lookup(table, name, f'{what} in config.{block}:')
+            if block == 'data':
+                datasets.check_options(name, options)
+                continue
+            for option in options:
+                lookup(inspect.signature(function).parameters, option, f'option of {what} {name!r}:')
 
 
 LEAST = {'rounds': 2, 'greedy_steps': 0, 'probe_folds': 2, 'probe_controls': 1, 'tcav_directions': 1, 'logit_steps': 1}
