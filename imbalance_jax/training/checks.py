@@ -91,9 +91,12 @@ def check_blocks(config: ConfigDict) -> None:
         'attribution': (attribution.METHODS, 'attribution method'),
     }
     for block, (table, kind) in known.items():
-        for name, value in config[block].items():
-            if isinstance(value, ConfigDict) and (block, name) != ('data', 'imbalance'):
-                entry = lookup(table, name, f'{kind} in config.{block}:')
-                options = inspect.signature(sources.find(name).make if block == 'data' else entry).parameters
-                for option in value:
-                    lookup(options, option, f'option of {kind} {name!r}:')
+        for name, options in config[block].items():
+            if not isinstance(options, ConfigDict) or (block, name) == ('data', 'imbalance'):
+                continue
+            entry = lookup(table, name, f'{kind} in config.{block}:')
+            if block == 'data':
+                sources.check_options(name, options)
+                continue
+            for option in options:
+                lookup(inspect.signature(entry).parameters, option, f'option of {kind} {name!r}:')
