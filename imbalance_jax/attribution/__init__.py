@@ -30,8 +30,8 @@ from imbalance_jax.attribution.cam import CAMS, grad_cam, grad_cam_plus_plus, gu
 from imbalance_jax.attribution.extremal import extremal_perturbation
 from imbalance_jax.attribution.gradients import gradient, input_x_gradient, integrated_gradients, saliency
 from imbalance_jax.attribution.maps import is_empty, upsample
-from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer
-from imbalance_jax.attribution.noise import random_map, smooth_grad
+from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer, smooth_grad
+from imbalance_jax.attribution.noise import random_map
 from imbalance_jax.attribution.perturbation import occlusion, rise
 from imbalance_jax.attribution.relu_rules import deconvnet, deeplift, guided_backprop
 

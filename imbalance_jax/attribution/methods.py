@@ -9,11 +9,18 @@ from imbalance_jax.attribution.bottleneck import information_bottleneck
 from imbalance_jax.attribution.cam import CAMS, at_layer, guided_grad_cam
 from imbalance_jax.attribution.extremal import extremal_perturbation
 from imbalance_jax.attribution.gradients import gradient, input_x_gradient, integrated_gradients, saliency
-from imbalance_jax.attribution.noise import random_map, smooth_grad
+from imbalance_jax.attribution.noise import NOISY, make_smooth_grad, random_map
 from imbalance_jax.attribution.perturbation import occlusion, rise
 from imbalance_jax.attribution.relu_rules import deconvnet, deeplift, guided_backprop
 from imbalance_jax.names import lookup
 
+
+def _not_noisy(name: str) -> Callable[..., Any]:
+    known = {other: method for other, method in METHODS.items() if other not in NOISY}
+    return lookup(known, name, 'attribution method')
+
+
+smooth_grad = make_smooth_grad(_not_noisy)
 METHODS: dict[str, Callable[..., Any]] = {
     'gradient': gradient,
     'saliency': saliency,

@@ -18,57 +18,54 @@ STATISTICS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
 }
 
 
-def smooth_grad(
-    score: Score,
-    images: jax.Array,
-    *,
-    key: jax.Array,
-    method: str | Callable = 'gradient',
-    samples: int = 50,
-    sigma: float = 0.15,
-    statistic: str = 'mean',
-    **options: Any,
-) -> jax.Array:
-    """Statistic of a method's maps over noisy copies of the images, [B, H, W]: signs and channels as `method`'s (not
-    negative for 'squared' and 'variance'), not normalised.
+def make_smooth_grad(find: Callable[[str], Callable[..., jax.Array]]) -> Callable[..., jax.Array]:
+    """Returns `smooth_grad`, which finds the method that it wraps by its name with `find`."""
 
-    Noise is Gaussian; its standard deviation is `sigma` times the image's own max - min, so a constant image gets none.
-    `method` is a name in `METHODS`, but none of this file's, or a function like those, and receives `options`; one that
-    draws random numbers gets another key for every sample. `statistic`: 'mean' is SmoothGrad (Smilkov et al. 2017),
-    'squared' SmoothGrad-Squared (Hooker et al. 2019), 'variance' VarGrad (Adebayo et al. 2018, over all samples, not
-    samples - 1). One sample is in memory at a time. Raises ValueError for an unknown method or statistic, or
-    `samples` < 1.
-    """
-    if samples < 1:
-        raise ValueError(f'samples must be at least 1, not {samples}.')
-    attribute = _by_name(method) if isinstance(method, str) else method
-    draws = 'key' in inspect.signature(attribute).parameters
-    summarise = lookup(STATISTICS, statistic, 'SmoothGrad statistic')
-    images = jnp.asarray(images)
-    deviation = sigma * jnp.ptp(images, axis=(1, 2, 3), keepdims=True)
+    def smooth_grad(
+        score: Score,
+        images: jax.Array,
+        *,
+        key: jax.Array,
+        method: str | Callable = 'gradient',
+        samples: int = 50,
+        sigma: float = 0.15,
+        statistic: str = 'mean',
+        **options: Any,
+    ) -> jax.Array:
+        """Statistic of a method's maps over noisy copies of the images, [B, H, W], not normalised.
 
-    def add(sums, sample):
-        mean, squares = sums
-        count, sample_key = sample
-        noisy = images + deviation * jax.random.normal(sample_key, images.shape, images.dtype)
-        random = {'key': jax.random.fold_in(sample_key, 1)} if draws else {}
-        delta = attribute(score, noisy, **options, **random) - mean
-        mean += delta / count
-        # Welford's update: a difference of raw moments would cancel where the variance is small.
-        return (mean, squares + delta**2 * (1 - 1 / count)), None
+        Signs and channels are those of `method`; 'squared' and 'variance' are not negative. Noise is Gaussian; its
+        standard deviation is `sigma` times the image's own max - min, so a constant image gets none. `method` is a name
+        in `METHODS`, but none of this file's, or a function like those, and receives `options`; one that draws random
+        numbers gets another key for every sample. `statistic`: 'mean' is SmoothGrad (Smilkov et al. 2017), 'squared'
+        SmoothGrad-Squared (Hooker et al. 2019), 'variance' VarGrad (Adebayo et al. 2018, over all samples, not
+        samples - 1). One sample is in memory at a time. Raises ValueError for an unknown method or statistic, or
+        `samples` < 1.
+        """
+        if samples < 1:
+            raise ValueError(f'samples must be at least 1, not {samples}.')
+        attribute = find(method) if isinstance(method, str) else method
+        draws = 'key' in inspect.signature(attribute).parameters
+        summarise = lookup(STATISTICS, statistic, 'SmoothGrad statistic')
+        images = jnp.asarray(images)
+        deviation = sigma * jnp.ptp(images, axis=(1, 2, 3), keepdims=True)
 
-    start = jnp.zeros(images.shape[:3], images.dtype)
-    counts = jnp.arange(1, samples + 1, dtype=images.dtype)
-    (mean, squares), _ = jax.lax.scan(add, (start, start), (counts, jax.random.split(key, samples)))
-    return summarise(mean, squares / samples)
+        def add(sums, sample):
+            mean, squares = sums
+            count, sample_key = sample
+            noisy = images + deviation * jax.random.normal(sample_key, images.shape, images.dtype)
+            random = {'key': jax.random.fold_in(sample_key, 1)} if draws else {}
+            delta = attribute(score, noisy, **options, **random) - mean
+            mean += delta / count
+            # Welford's update: a difference of raw moments would cancel where the variance is small.
+            return (mean, squares + delta**2 * (1 - 1 / count)), None
 
+        start = jnp.zeros(images.shape[:3], images.dtype)
+        counts = jnp.arange(1, samples + 1, dtype=images.dtype)
+        (mean, squares), _ = jax.lax.scan(add, (start, start), (counts, jax.random.split(key, samples)))
+        return summarise(mean, squares / samples)
 
-def _by_name(name: str) -> Callable[..., jax.Array]:
-    from imbalance_jax.attribution.methods import METHODS  # here, as SmoothGrad is one of them
-
-    return lookup(
-        {known: method for known, method in METHODS.items() if known not in NOISY}, name, 'attribution method'
-    )
+    return smooth_grad
 
 
 def random_map(score: Score, images: jax.Array, *, key: jax.Array) -> jax.Array:

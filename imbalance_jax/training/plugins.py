@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
@@ -23,9 +23,6 @@ from imbalance_jax.concepts import nulls
 from imbalance_jax.config import file
 from imbalance_jax.data import samplers, sources
 from imbalance_jax.names import lookup, options_of
-
-if TYPE_CHECKING:
-    from imbalance_jax.training.trained import Stage
 
 
 class Table(NamedTuple):
@@ -48,9 +45,7 @@ KINDS = (*TABLES, 'STAGES')
 _origins: dict[tuple[str, str], str] = {}  # (kind, name) -> the file that added it
 
 
-def load(
-    names: Iterable[str], folders: Iterable[str | Path], stages: dict[str, 'Stage'] | None = None
-) -> tuple[str, ...]:
+def load(names: Iterable[str], folders: Iterable[str | Path], stages: dict[str, Any] | None = None) -> tuple[str, ...]:
     """Adds what the plugins of those names have to our tables; loaded again they change nothing.
 
     names: of modules, or paths that end in .py; both are looked for in `folders`, modules first of all among what is
@@ -69,12 +64,12 @@ def load(
     return tuple(dict.fromkeys(map(str, needed)))
 
 
-def load_kept(config: Mapping[str, Any], stages: dict[str, 'Stage'] | None = None) -> None:
+def load_kept(config: Mapping[str, Any], stages: dict[str, Any] | None = None) -> None:
     """The plugins of a config that was loaded before: from where they were then, or else from the current folder."""
     load(config.get('plugins', ()), (*config.get('plugin_folders', ()), Path.cwd()), stages)
 
 
-def add_defaults(config: ConfigDict, stages: Mapping[str, 'Stage']) -> None:
+def add_defaults(config: ConfigDict, stages: Mapping[str, Any]) -> None:
     """Gives a config the blocks of options that stages have, where it does not set them itself."""
     with config.unlocked():
         for name, stage in stages.items():
