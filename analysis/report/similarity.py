@@ -70,7 +70,7 @@ def plane(study: Study, look: dict[str, Look], members: list[dict], values: np.n
         axes.set_aspect('equal', 'datalim')
         axes.grid(True)
         fig.legend(loc='outside lower center', ncols=2, handlelength=1.2)
-    return panel(fig, f'Map of members by CKA of {study.layer}: a mark a member, its seed beside it.')
+    return panel(fig, f'Map of members by CKA of {study.layer}: one mark per member, its seed beside it.')
 
 
 def matrix(study: Study, members: list[dict], values: np.ndarray) -> Panel:

@@ -128,7 +128,7 @@ def _lines(studies: dict[float, Study], outcomes: dict[float, Outcome], areas: d
         if np.isfinite(list(areas.values())).any():
             axes.plot(list(areas), list(areas.values()), color='#555555', linestyle=':')
         axes.set(title=title, xlabel='probability of the drain with the finding')
-        chart = panel(fig, f'{title} against the probability of the drain, a line an arm.')
+        chart = panel(fig, f'{title} against the probability of the drain, one line per arm.')
     plt.close('all')
     return chart
 
