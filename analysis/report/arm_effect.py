@@ -47,9 +47,11 @@ def section(study: Study, look: dict[str, Look]) -> dict[str, Any] | None:
     }
 
 
-def findings(made: dict[str, Any] | None) -> list[Finding]:
+def findings(effect: dict[str, Any] | None) -> list[Finding]:
     """The answer among the main findings."""
-    return [Finding(f'Do approaches differ in what units encode beyond seeds? {made["answer"]}', [])] if made else []
+    return (
+        [Finding(f'Do approaches differ in what units encode beyond seeds? {effect["answer"]}', [])] if effect else []
+    )
 
 
 def by_distance(rows: pd.DataFrame) -> pd.DataFrame:

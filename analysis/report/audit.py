@@ -52,7 +52,7 @@ def words(figure: Figure) -> str:
     """The head of a column."""
     if figure.table == 'alignment':
         return f'{label(figure.method or "")} {label(figure.metric)}'
-    return 'concepts an image, corrected' if figure.metric == 'concepts_per_image' else label(figure.metric)
+    return 'concepts per image, corrected' if figure.metric == 'concepts_per_image' else label(figure.metric)
 
 
 def where(values: Values, mistake: str, figure: Figure, **columns: str) -> dict[str, str]:

@@ -28,7 +28,7 @@ def write(study: Study) -> None:
 
 def rows(study: Study) -> list[tuple[str, list[tuple[str, Panel]]]]:
     """(arm, [(finding and score, picture)]): the image with the region, beside it the arm's seed-mean map."""
-    shown, made = study.arrays('failures') or {}, []
+    shown, by_arm = study.arrays('failures') or {}, []
     for a, arm in enumerate(study.arms):
         living = [member['member'] for member in study.living(arm)]
         pictures = []
@@ -42,5 +42,5 @@ def rows(study: Study) -> list[tuple[str, list[tuple[str, Panel]]]]:
             alt = f'{finding}: a test image, and the mean map of {arm} on it.'
             outlined = [galleries.outlined(pixels, mask, galleries.OUTLINE) for pixels in tiles]
             pictures.append((f'{finding}, {number(score, 2)}', galleries.strip(outlined, alt, encoding='JPEG')))
-        made.append((arm, pictures))
-    return made
+        by_arm.append((arm, pictures))
+    return by_arm

@@ -51,7 +51,7 @@ def dots(
         axes.xaxis.set_major_locator(ticker.MaxNLocator(TICKS, integer=counts, steps=STEPS))
         if lines or ensembles:
             fig.legend(loc='outside lower center', ncols=3, handlelength=1.8, columnspacing=1.2)
-    return panel(fig, f'{title}: {axis}, a row an arm, a mark a seed, a bar the mean.')
+    return panel(fig, f'{title}: {axis}, one row per arm, one mark per seed, a bar the mean.')
 
 
 def forest(title: str, axis: str, look: dict[str, Look], intervals, limits=None) -> Panel:
@@ -72,7 +72,7 @@ def forest(title: str, axis: str, look: dict[str, Look], intervals, limits=None)
             face = colour if excludes_zero(low, high) else 'white'
             axes.plot(estimate, y, linestyle='', marker=marker, markersize=5.5, markerfacecolor=face, **EDGE)
         _limit(axes, limits)
-    return panel(fig, f'{title}: {axis}, a row an arm, a mark the estimate, a line its 95 % interval.')
+    return panel(fig, f'{title}: {axis}, one row per arm, a mark the estimate, a line its 95 % interval.')
 
 
 def limits_of(*groups) -> tuple[float, float] | None:
@@ -86,7 +86,7 @@ def limits_of(*groups) -> tuple[float, float] | None:
 
 
 def prevalences(classes: list[str], splits: dict[str, list[float]]) -> Panel:
-    """Prevalence by class on a logarithmic axis, a mark a split; a class without positives is said so."""
+    """Prevalence by class on a logarithmic axis, one mark per split; a class without positives is said so."""
     with rc_context(RC):
         fig, axes = _rows('Prevalence by class', 'share of images with the finding (log scale)', classes, extra=0.25)
         axes.set_xscale('log')
@@ -127,7 +127,7 @@ def curves(title: str, axis: str, look: dict[str, Look], lines) -> Panel:
         axes.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         handles = [axes.plot([], [], color=one.colour, linewidth=2, label=short(arm))[0] for arm, one in look.items()]
         fig.legend(handles=handles, loc='outside lower center', ncols=2, handlelength=1.4)
-    return panel(fig, f'{title}: {axis} against epochs, a line a member.')
+    return panel(fig, f'{title}: {axis} against epochs, one line per member.')
 
 
 def ceilings(title: str, axis: str, look: dict[str, Look], names: list[str], values, tops) -> Panel:
@@ -146,7 +146,7 @@ def ceilings(title: str, axis: str, look: dict[str, Look], names: list[str], val
             axes.plot(values[arm], np.arange(len(names)) + offset, linestyle='', **kind)
         _limit(axes, limits_of(*values.values(), [0.0, 0.01]))
         fig.legend(loc='outside lower center', ncols=2, handlelength=1.4)
-    return panel(fig, f'{title}: {axis}, a row a concept, a mark an arm, a grey bar up to the ceiling.')
+    return panel(fig, f'{title}: {axis}, one row per concept, one mark per arm, a grey bar up to the ceiling.')
 
 
 def scatter(title: str, axes_names: tuple[str, str], look: dict[str, Look], across, up) -> Panel:
@@ -167,11 +167,12 @@ def scatter(title: str, axes_names: tuple[str, str], look: dict[str, Look], acro
         handles: list[Any] = axes.get_legend_handles_labels()[0]
         names, marks = axes.get_legend_handles_labels()[1], [handle[0] for handle in handles]
         fig.legend(marks, names, loc='outside lower center', ncols=2, handlelength=1.2)
-    return panel(fig, f'{title}: {axes_names[1]} against {axes_names[0]}, a mark an arm, bars one standard deviation.')
+    words = f'{axes_names[1]} against {axes_names[0]}, one mark per arm, bars one standard deviation.'
+    return panel(fig, f'{title}: {words}')
 
 
 def doses(title: str, axis: str, look: dict[str, Look], lines) -> Panel:
-    """A measure against a prevalence on a logarithmic axis, a line an arm with its intervals.
+    """A measure against a prevalence on a logarithmic axis, one line per arm with its intervals.
 
     lines: arm -> [4, doses]: prevalences, values, and the ends of their intervals, NaN where there is none.
     """
@@ -195,7 +196,7 @@ def doses(title: str, axis: str, look: dict[str, Look], lines) -> Panel:
         handles: list[Any] = axes.get_legend_handles_labels()[0]
         names = axes.get_legend_handles_labels()[1]
         fig.legend([handle[0] for handle in handles], names, loc='outside lower center', ncols=2, handlelength=1.6)
-    return panel(fig, f'{title} against the {axis}, a line an arm, bars 95 % intervals over seeds.')
+    return panel(fig, f'{title} against the {axis}, one line per arm, bars 95 % intervals over seeds.')
 
 
 def _rows(title: str, axis: str, names: list[str], extra: float = 0.0, row: float = ROW):

@@ -1,4 +1,4 @@
-"""The main findings in sentences, made from intervals of the tables by fixed rules, and how many were looked at."""
+"""The main findings in sentences, compared from intervals of the tables by fixed rules, and how many were looked at."""
 
 import math
 from typing import NamedTuple
@@ -68,29 +68,29 @@ def comparisons(study: Study) -> dict[str, list[Comparison]]:
 
 def gather(outcomes: list[tuple[str, Outcome]], arms: list[str], against: str) -> list[Comparison]:
     """The defined differences of some arms, by (method, outcome)."""
-    made = [
+    compared = [
         Comparison(arm, method, outcome.metric, *outcome.interval(arm, against))
         for method, outcome in outcomes
         for arm in arms
     ]
-    return [one for one in made if one.defined]
+    return [one for one in compared if one.defined]
 
 
 def findings(study: Study) -> list[Finding]:
     """What the report says first."""
-    made = comparisons(study)
+    compared = comparisons(study)
     return [
         *frozen(study),
-        *ranking(study, made['performance']),
-        *hidden(study, made['performance'], made['alignment']),
-        *skill(made['skill']),
+        *ranking(study, compared['performance']),
+        *hidden(study, compared['performance'], compared['alignment']),
+        *skill(compared['skill']),
         *dead(study),
     ]
 
 
 def looked_at(study: Study) -> str:
     """How many intervals the findings are drawn from, and what that means."""
-    numbers = {name: len(made) for name, made in comparisons(study).items()}
+    numbers = {name: len(compared) for name, compared in comparisons(study).items()}
     total = sum(numbers.values())
     if not total:
         return 'No interval could be computed.'
@@ -111,13 +111,13 @@ def frozen(study: Study) -> list[Finding]:
     return [Finding(f'{statement} They are in no mean, ensemble or difference.', names)]
 
 
-def ranking(study: Study, made: list[Comparison]) -> list[Finding]:
+def ranking(study: Study, compared: list[Comparison]) -> list[Finding]:
     """Whose AUROC and AP differ from the reference's."""
     if not study.others:
         return [Finding('There is one arm: nothing to compare it with.', [])]
     result = []
     for metric in RANKED:
-        of_metric = [one for one in made if one.measure == metric]
+        of_metric = [one for one in compared if one.measure == metric]
         real = clearest(of_metric)
         if not of_metric:
             statement = f'No difference in macro {label(metric)} to {study.reference} is defined.'
@@ -158,26 +158,26 @@ def hidden(study: Study, performance: list[Comparison], alignment: list[Comparis
     return [Finding(statement, shortened(details))]
 
 
-def skill(made: list[Comparison]) -> list[Finding]:
+def skill(compared: list[Comparison]) -> list[Finding]:
     """Whether maps of models point better than the best map that looks at no image."""
-    if not made:
+    if not compared:
         return []
     details = []
-    for method in dict.fromkeys(one.method for one in made):
+    for method in dict.fromkeys(one.method for one in compared):
         parts = []
         for measure in MEASURES:
-            above, below = sides([one for one in made if (one.method, one.measure) == (method, measure)])
+            above, below = sides([one for one in compared if (one.method, one.measure) == (method, measure)])
             parts.append(f'{label(measure)} {above} above, {below} below')
         details.append(f'{label(method)}, arms: {"; ".join(parts)}')
-    above, below = sides(made)
+    above, below = sides(compared)
     statement = 'Against the best constant map, which looks at no image, '
-    statement += f'{above} of {plural(len(made), "skill interval")} lie above 0 and {below} below'
+    statement += f'{above} of {plural(len(compared), "skill interval")} lie above 0 and {below} below'
     return [Finding(f'{statement}.' if above else f"{statement}: no arm's maps are shown to be better.", details)]
 
 
-def sides(made: list[Comparison]) -> tuple[int, int]:
+def sides(compared: list[Comparison]) -> tuple[int, int]:
     """How many intervals lie above 0, and how many below."""
-    above, below = (sum(one.real and sign * one.estimate > 0 for one in made) for sign in (1, -1))
+    above, below = (sum(one.real and sign * one.estimate > 0 for one in compared) for sign in (1, -1))
     return above, below
 
 
@@ -196,9 +196,9 @@ def dead(study: Study) -> list[Finding]:
     return [Finding(statement, shortened(details))]
 
 
-def clearest(made: list[Comparison]) -> list[Comparison]:
+def clearest(compared: list[Comparison]) -> list[Comparison]:
     """Those whose interval excludes 0, the clearest first."""
-    return sorted((one for one in made if one.real), key=lambda one: -one.clearness)
+    return sorted((one for one in compared if one.real), key=lambda one: -one.clearness)
 
 
 def plural(count: int, noun: str) -> str:

@@ -109,24 +109,27 @@ def disagreement(maps: np.ndarray) -> np.ndarray:
     return 2 * np.divide(positive, peak, out=np.zeros_like(positive), where=peak > 0).std(0)
 
 
-def maps(gallery: dict[str, np.ndarray], found: np.ndarray, groups: dict[str, list[int]], classes) -> list:
+def maps(gallery: dict[str, np.ndarray], heat_of: np.ndarray, groups: dict[str, list[int]], classes) -> list:
     """(finding, strip) of every pair: the image, the constant map, then an arm a tile, with the finding's outline; and
     of arms with several seeds a second strip, with how much their maps disagree.
 
-    found: [P,G,H,W] maps of all members; groups: arm -> its living members.
+    heat_of: [P,G,H,W] maps of all members; groups: arm -> its living members.
     """
     rows = []
     for g in pairs_to_show(gallery['finding']):
         image, mask = gallery['images'][g], gallery['mask'][g]
         constant = mean_heat(gallery['constant'][g : g + 1].astype(np.float32))
-        heats = [constant, *(mean_heat(found[numbers, g]) if numbers else constant * 0 for numbers in groups.values())]
+        heats = [
+            constant,
+            *(mean_heat(heat_of[numbers, g]) if numbers else constant * 0 for numbers in groups.values()),
+        ]
         tiles = [tile(image), *(heated(image, heat) for heat in heats)]
         name = classes[int(gallery['finding'][g])]
         alt = f'{name}: a test image, the constant map on it, and the mean map of {", ".join(groups)}.'
         rows.append((name, strip([outlined(pixels, mask, OUTLINE) for pixels in tiles], alt, encoding='JPEG')))
         if any(len(numbers) > 1 for numbers in groups.values()):
             several = {arm: numbers if len(numbers) > 1 else [] for arm, numbers in groups.items()}
-            spread = [disagreement(found[n, g]) if n else constant * 0 for n in several.values()]
+            spread = [disagreement(heat_of[n, g]) if n else constant * 0 for n in several.values()]
             tiles = [tile(image), tile(image), *(heated(image, heat) for heat in spread)]
             alt = f'{name}: the same test image, and how far the maps of the seeds of {", ".join(groups)} disagree.'
             outlines = [outlined(pixels, mask, OUTLINE) for pixels in tiles]
@@ -141,9 +144,9 @@ def pairs_to_show(finding: np.ndarray) -> list[int]:
     return sorted(shown, key=lambda g: finding[g])
 
 
-def units_to_show(found: dict[str, np.ndarray], most: int) -> list[tuple[int, int]]:
+def units_to_show(units: dict[str, np.ndarray], most: int) -> list[tuple[int, int]]:
     """(unit, concept) of detector units, each with its best concept: the best unit of every concept first, by IoU."""
-    iou = np.where(found['detector'], found['iou'], -1)
+    iou = np.where(units['detector'], units['iou'], -1)
     best = iou.argmax(1)
     pairs = sorted(((iou[unit, s], unit, s) for unit, s in enumerate(best) if iou[unit, s] >= 0), key=lambda p: -p[0])
     rank: dict[int, int] = {}
@@ -154,10 +157,10 @@ def units_to_show(found: dict[str, np.ndarray], most: int) -> list[tuple[int, in
     return [(unit, s) for _, _, unit, s in sorted(ordered)[:most]]
 
 
-def unit(images: np.ndarray, found: dict[str, np.ndarray], number: int, alt: str) -> Panel:
+def unit(images: np.ndarray, units: dict[str, np.ndarray], number: int, alt: str) -> Panel:
     """The images that excite a unit most, with the area in which it is above its threshold."""
     tiles = []
-    for row, activation in zip(found['top'][number], found['top_maps'][number], strict=True):
-        active = enlarge(activation) > found['threshold'][number]
+    for row, activation in zip(units['top'][number], units['top_maps'][number], strict=True):
+        active = enlarge(activation) > units['threshold'][number]
         tiles.append(outlined(tile(images[row]), active, ACTIVE))
     return strip(tiles, alt)

@@ -86,9 +86,9 @@ def seed_points(study: Study, outcome: Outcome) -> dict[str, list[tuple[float, b
 
 def curves(study: Study, look: dict[str, Look], metric: str) -> Panel:
     """A validation metric of every member against epochs."""
-    drawn = []
+    members = []
     for member in study.members:
         lines = [line for line in study.lines if (line['arm'], line['seed']) == (member['arm'], member['seed'])]
         values = [np.nan if (value := line[f'validation_{metric}']) is None else value for line in lines]
-        drawn.append((member['arm'], [line['epoch'] for line in lines], values))
-    return figures.curves(f'{capital(label(metric))} in training', f'macro {label(metric)}, validation', look, drawn)
+        members.append((member['arm'], [line['epoch'] for line in lines], values))
+    return figures.curves(f'{capital(label(metric))} in training', f'macro {label(metric)}, validation', look, members)

@@ -53,7 +53,7 @@ def plane(study: Study, look: dict[str, Look], members: list[dict], values: np.n
         fig = figure(3.2 + 0.16 * -(-len(look) // 2))
         axes = fig.subplots()
         for arm, (colour, marker) in look.items():
-            own = [i for i, row in enumerate(members) if row['arm'] == arm]
+            of_arm = [i for i, row in enumerate(members) if row['arm'] == arm]
             kind: dict[str, Any] = {
                 'marker': marker,
                 'color': colour,
@@ -61,7 +61,7 @@ def plane(study: Study, look: dict[str, Look], members: list[dict], values: np.n
                 'markeredgecolor': '#333333',
                 'markeredgewidth': 0.6,
             }
-            axes.plot(*place[own].T, linestyle='', label=short(arm), **kind)
+            axes.plot(*place[of_arm].T, linestyle='', label=short(arm), **kind)
         for (x, y), row in zip(place, members, strict=True):
             axes.annotate(str(row['seed']), (x, y), xytext=(4, 3), textcoords='offset points', fontsize=6, color=GREY)
         axes.set_title(f'Members by CKA of {study.layer}')
@@ -70,7 +70,7 @@ def plane(study: Study, look: dict[str, Look], members: list[dict], values: np.n
         axes.set_aspect('equal', 'datalim')
         axes.grid(True)
         fig.legend(loc='outside lower center', ncols=2, handlelength=1.2)
-    return panel(fig, f'Map of members by CKA of {study.layer}: a mark a member, its seed beside it.')
+    return panel(fig, f'Map of members by CKA of {study.layer}: one mark per member, its seed beside it.')
 
 
 def matrix(study: Study, members: list[dict], values: np.ndarray) -> Panel:

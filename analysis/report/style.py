@@ -53,7 +53,6 @@ LABELS = {
     'smooth_grad': 'SmoothGrad',
     'occlusion': 'Occlusion',
     'random': 'Random map',
-    'concepts_corrected_image_mean': 'concepts an image, corrected',
     'smooth_grad_squared': 'SmoothGrad squared',
     'var_grad': 'VarGrad',
     'guided_backprop': 'Guided back-propagation',

@@ -128,9 +128,9 @@ def _lines(studies: dict[float, Study], outcomes: dict[float, Outcome], areas: d
         if np.isfinite(list(areas.values())).any():
             axes.plot(list(areas), list(areas.values()), color='#555555', linestyle=':')
         axes.set(title=title, xlabel='probability of the drain with the finding')
-        made = panel(fig, f'{title} against the probability of the drain, a line an arm.')
+        chart = panel(fig, f'{title} against the probability of the drain, one line per arm.')
     plt.close('all')
-    return made
+    return chart
 
 
 if __name__ == '__main__':

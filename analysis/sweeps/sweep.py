@@ -116,7 +116,7 @@ def lines(jobs: list[Job], studies: list[Study], arms: list[str], compared: Comp
         if doses[0][0] > 0 and doses[-1][0] >= 10 * doses[0][0]:
             axes.set_xscale('log')
         fig.legend(loc='outside lower center', ncols=2)
-    alt = f'{compared.title} against {field}, a line an arm, a bar one standard deviation over seeds.'
+    alt = f'{compared.title} against {field}, one line per arm, a bar one standard deviation over seeds.'
     return panel(fig, alt)
 
 

@@ -199,7 +199,7 @@ def write_table(
         bootstrap=results_rows.Bootstrap(setting.bootstrap_rounds, setting.bootstrap_seed),
         subsets=subsets,
     )
-    rows.append(results_rows.row('data', 'regions_refused', refused, len(pairs.image), name='all findings'))
+    rows.append(results_rows.of_kind('data', 'regions_refused', refused, len(pairs.image), name='all findings'))
     outputs.write_rows(workdir, 'alignment', rows)
 
 

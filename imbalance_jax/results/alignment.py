@@ -8,8 +8,19 @@ import numpy as np
 from imbalance_jax.data.regions import Pairs
 from imbalance_jax.metrics.scores import macro
 from imbalance_jax.metrics.statistics import cluster_weights, weighted_mean
-from imbalance_jax.results import rows as tables
-from imbalance_jax.results.rows import MACRO, Bootstrap, Cells, Population, Row, Sample
+from imbalance_jax.results.rows import (
+    MACRO,
+    Bootstrap,
+    Cells,
+    Population,
+    Row,
+    Sample,
+    class_cells,
+    of_kind,
+    of_member,
+    paired_rows,
+    seed_statistics,
+)
 
 MEASURES = ('pointing_game', 'hit_share', 'iobb', 'ior', 'iou', 'empty')
 COMPARED = ('hit_share', 'ior', 'iou')  # of these, the ones that are compared with nulls and between arms
@@ -51,7 +62,7 @@ class Grouping(NamedTuple):
     def cells(self, classes: Sequence[str]) -> list[dict[str, str]]:
         """Class and subset of the last axis of what `summarise` gives."""
         parts = [{'class': ALL_PAIRS, 'subset': name} for name in self.subsets]
-        return [*tables.classes([*classes, MACRO, ALL_PAIRS]), *parts]
+        return [*class_cells([*classes, MACRO, ALL_PAIRS]), *parts]
 
 
 def summarise(figures: Figures, grouping: Grouping, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
@@ -137,20 +148,20 @@ def rows(
     cells, counts = grouping.cells(classes), grouping.counts
     weights = cluster_weights(pairs.patient, bootstrap.rounds, np.random.default_rng(bootstrap.seed))
     fixed = {null: Means.of(value, grouping, weights) for null, value in nulls.fixed.items()}
-    made = [row for null, means in fixed.items() for row in _null_rows(null, means.values, cells, counts)]
+    result = [row for null, means in fixed.items() for row in _null_rows(null, means.values, cells, counts)]
     for method, measures in figures.items():
-        made += _member_rows(population.members, method, summarise(measures, grouping), cells=cells, counts=counts)
+        result += _member_rows(population.members, method, summarise(measures, grouping), cells=cells, counts=counts)
         living = Means.of(_living(population, measures), grouping, weights)
         matched = {
             null: Means.of(_living(population, by_method[method]), grouping, weights)
             for null, by_method in nulls.matched.items()
             if method in by_method
         }
-        made += _mean_rows(population, method, living, matched, cells=cells)
+        result += _mean_rows(population, method, living, matched, cells=cells)
         compared = [name for name in names_of(measures) if name in COMPARED or name not in MEASURES]
         comparison = Comparison(method, living, fixed, matched)
-        made += _difference_rows(population, comparison, compared, cells=cells, seed=bootstrap.seed)
-    return made
+        result += _difference_rows(population, comparison, compared, cells=cells, seed=bootstrap.seed)
+    return result
 
 
 class Comparison(NamedTuple):
@@ -175,7 +186,7 @@ def _living(population: Population, figures: Figures) -> dict[str, np.ndarray]:
 def _null_rows(null: str, values: Figures, cells: Cells, counts: Sequence[int]) -> list[Row]:
     """Rows of a map that knows no model; findings without a pair have none."""
     return [
-        {**tables.row('null', measure, value[k], counts[k], against=null), **cell}
+        {**of_kind('null', measure, value[k], counts[k], against=null), **cell}
         for measure, value in values.items()
         for k, cell in enumerate(cells)
         if counts[k]
@@ -187,7 +198,7 @@ def _member_rows(
 ) -> list[Row]:
     """Rows of every member; findings without a pair have none."""
     return [
-        {**tables.of_member(member, measure, value[member['member'], k], counts[k], method=method), **cell}
+        {**of_member(member, measure, value[member['member'], k], counts[k], method=method), **cell}
         for member in members
         for measure, value in values.items()
         for k, cell in enumerate(cells)
@@ -199,24 +210,24 @@ def _mean_rows(
     population: Population, method: str, living: Means, matched: Mapping[str, Means], *, cells: Cells
 ) -> list[Row]:
     """Mean and standard deviation over an arm's seeds, and the same of what stands in for them."""
-    made = []
+    result = []
     for arm, numbers in population.arms.items():
         first = population.first[arm]
         for measure, values in living.values.items():
-            made += tables.seed_statistics(first, values[numbers], cells, measure, method=method)
+            result += seed_statistics(first, values[numbers], cells, measure, method=method)
         for null, means in matched.items():
             for measure, values in means.values.items():
                 what: dict[str, Any] = {'kind': 'null', 'method': method, 'against': null}
-                level = tables.seed_statistics(first, values[numbers], cells, measure, **what)
-                made += [row for row in level if row['n']]
-    return made
+                level = seed_statistics(first, values[numbers], cells, measure, **what)
+                result += [row for row in level if row['n']]
+    return result
 
 
 def _difference_rows(
     population: Population, comparison: Comparison, measures: Sequence[str], *, cells: Cells, seed: int
 ) -> list[Row]:
     """An arm's means over seeds minus those of every null and of the reference, with intervals."""
-    made, arms = [], population.arms
+    result, arms = [], population.arms
     for arm, numbers in arms.items():
         for measure in measures:
             sample, others = comparison.living.sample(measure, numbers), comparison.nulls(measure, numbers)
@@ -224,5 +235,5 @@ def _difference_rows(
                 others[population.reference] = comparison.living.sample(measure, arms[population.reference])
             for against, other in others.items():
                 what: dict[str, Any] = {'cells': cells, 'metric': measure, 'against': against, 'seed': seed}
-                made += tables.paired_rows(population.first[arm], sample, other, method=comparison.method, **what)
-    return made
+                result += paired_rows(population.first[arm], sample, other, method=comparison.method, **what)
+    return result

@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.metrics.statistics import Beyond, arms_beyond_seeds, holm
-from imbalance_jax.results import rows as tables
-from imbalance_jax.results.rows import Population, Row
+from imbalance_jax.results.rows import Population, Row, by_arm, of_arm, of_kind
 
 BETWEEN, WITHIN = 'between arms', 'within arms'
 
@@ -26,10 +25,10 @@ def rows(population: Population, distances: Sequence[Distance], *, rounds: int =
     p is by exchange of arms within seeds; p_adjusted is corrected over the distances (Holm), for single arms over arms
     too. Rows of kind 'arm' are of the arm and the reference alone.
     """
-    arms, reference = list(tables.by_arm(population.living_members)), population.reference
-    made = _family(population, distances, {'': arms}, rounds=rounds)
+    arms, reference = list(by_arm(population.living_members)), population.reference
+    result = _family(population, distances, {'': arms}, rounds=rounds)
     others = {arm: [reference, arm] for arm in arms if arm != reference and reference in arms}
-    return made + _family(population, distances, others, rounds=rounds)
+    return result + _family(population, distances, others, rounds=rounds)
 
 
 def _family(
@@ -63,12 +62,12 @@ def _test_rows(population: Population, arm: str, distance: Distance, test: Beyon
         (test.p, {'pairs': BETWEEN, 'statistic': 'p', 'against': WITHIN}),
         (p_adjusted, {'pairs': BETWEEN, 'statistic': 'p_adjusted', 'against': WITHIN}),
     ]
-    made = []
+    result = []
     for value, what in figures:
         if arm:
             member = population.first[arm]
-            row = tables.of_arm(member, distance.metric, value, test.pairs, layer=distance.layer, **what)
+            row = of_arm(member, distance.metric, value, test.pairs, layer=distance.layer, **what)
         else:
-            row = tables.row('population', distance.metric, value, test.pairs, layer=distance.layer, **what)
-        made.append(row)
-    return made
+            row = of_kind('population', distance.metric, value, test.pairs, layer=distance.layer, **what)
+        result.append(row)
+    return result

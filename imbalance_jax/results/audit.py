@@ -11,10 +11,9 @@ import numpy as np
 import pandas as pd
 
 from imbalance_jax.metrics.statistics import finite_mean, over_seeds
-from imbalance_jax.results import rows as tables
 from imbalance_jax.results.alignment import ALL_PAIRS
 from imbalance_jax.results.performance import ABNORMAL
-from imbalance_jax.results.rows import MACRO, Population, Row
+from imbalance_jax.results.rows import MACRO, Population, Row, of_kind
 from imbalance_jax.results.units import ALL_CONCEPTS, ALL_IMAGES, BEYOND_NULL, CORRECTED, PUBLISHED
 
 
@@ -79,28 +78,28 @@ Values = dict[tuple[str, int], float]  # (arm, seed) -> value
 Place = tuple[str, str]  # method and layer
 
 
-def rows(population: Population, found: Mapping[str, pd.DataFrame]) -> list[Row]:
+def rows(population: Population, by_name: Mapping[str, pd.DataFrame]) -> list[Row]:
     """Rows of results/audit: for each mistake, outcome and method the effect, its interval, and both figures.
 
-    found: the tables performance (test split), alignment and concepts. n counts seeds. Mistakes of training are there
+    by_name: the tables performance (test split), alignment and concepts. n counts seeds. Mistakes of training are there
     if the run has both arms. With one seed there is no interval.
     """
     living = population.living_members
-    made = []
+    result = []
     for mistake, pair in ARMS.items():
         arms = [_arm(population, kind) for kind in pair]
         if None not in arms:
             for outcome in OUTCOMES:
-                for place, values in _members(found[outcome.table], outcome).items():
+                for place, values in _members(by_name[outcome.table], outcome).items():
                     published, corrected = (_by_seed(living, values, arm) for arm in arms)
-                    made += _effect(mistake, outcome, place, published=published, corrected=corrected)
+                    result += _effect(mistake, outcome, place, published=published, corrected=corrected)
     for mistake, (wrong, right) in MEASURES.items():
-        values_right = _members(found[right.table], right)
-        for (method, layer), values in _members(found[wrong.table], wrong).items():
+        values_right = _members(by_name[right.table], right)
+        for (method, layer), values in _members(by_name[wrong.table], wrong).items():
             place = (right.method if right.method is not None else method, layer)
             published, corrected = _by_seed(living, values), _by_seed(living, values_right[place])
-            made += _effect(mistake, right, place, published=published, corrected=corrected)
-    return made
+            result += _effect(mistake, right, place, published=published, corrected=corrected)
+    return result
 
 
 def _arm(population: Population, kind: Kind) -> str | None:
@@ -152,4 +151,4 @@ def _effect(
     what = {**figure.columns, 'mistake': mistake, 'method': method}
     if layer:
         what['layer'] = layer
-    return [{**tables.row('population', figure.metric, value, n), **what, **columns} for value, columns in figures]
+    return [{**of_kind('population', figure.metric, value, n), **what, **columns} for value, columns in figures]

@@ -6,8 +6,7 @@ import numpy as np
 
 from imbalance_jax.data.arrays import luminance
 from imbalance_jax.data.dataset import SPLITS, Dataset
-from imbalance_jax.results import rows as tables
-from imbalance_jax.results.rows import Row
+from imbalance_jax.results.rows import Row, of_kind
 
 SHOWN = 5  # file names per kind of problem in the text
 SHEET = 4  # images per finding on the contact sheet
@@ -33,11 +32,11 @@ def _split_rows(dataset: Dataset, number: int, split: str) -> list[Row]:
     }
     in_split = dataset.split[dataset.region_image] == number
     regions = np.bincount(dataset.region_concept[in_split], minlength=len(dataset.concepts))
-    row = partial(tables.row, 'data', n=len(index), split=split)
-    made = [row(metric, value) for metric, value in totals.items()]
+    row = partial(of_kind, 'data', n=len(index), split=split)
+    result = [row(metric, value) for metric, value in totals.items()]
     for metric, values in by_class.items():
-        made += [row(metric, value, name=name) for name, value in zip(dataset.classes, values, strict=True)]
-    return made + [row('regions', n, concept=name) for name, n in zip(dataset.concepts, regions, strict=True)]
+        result += [row(metric, value, name=name) for name, value in zip(dataset.classes, values, strict=True)]
+    return result + [row('regions', n, concept=name) for name, n in zip(dataset.concepts, regions, strict=True)]
 
 
 def contact_sheet(dataset: Dataset) -> dict[str, np.ndarray]:

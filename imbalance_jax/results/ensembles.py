@@ -5,9 +5,8 @@ from typing import Any
 import numpy as np
 
 from imbalance_jax.metrics import scores as metrics
-from imbalance_jax.results import rows as tables
 from imbalance_jax.results.performance import RANKED, Truth
-from imbalance_jax.results.rows import MACRO, Population, Row
+from imbalance_jax.results.rows import MACRO, Population, Row, of_arm
 
 FEWEST = 8  # seeds of an arm, below which a spread says little
 DRAWS = 200  # ensembles of a size, where there are more than that
@@ -19,27 +18,27 @@ def rows(population: Population, probabilities: np.ndarray, truth: Truth, *, see
     probabilities: [P,N,K]. For every size k the macro AUROC and average precision of the mean probability of k seeds,
     drawn without replacement: mean and standard deviation over draws, n their number.
     """
-    made = []
+    result = []
     for numbers in population.arms.values():
         living = [number for number in numbers if population.alive[number]]
         if len(living) >= FEWEST:
             for size, subsets in drawn_seeds(len(living), seed).items():
-                made += _size_rows(population.members[living[0]], probabilities[living], truth, size, subsets)
-    return made
+                result += _size_rows(population.members[living[0]], probabilities[living], truth, size, subsets)
+    return result
 
 
 def _size_rows(member: Row, probabilities: np.ndarray, truth: Truth, size: int, subsets: np.ndarray) -> list[Row]:
     """Rows of one arm's ensembles of one size; probabilities: [S,N,K] of its living seeds."""
     ensembles = np.stack([probabilities[subset].mean(0) for subset in subsets])
     by_metric = metrics.ranking(ensembles, truth.labels, truth.label_mask)
-    made = []
+    result = []
     for metric in RANKED:
         macro = metrics.macro(by_metric[metric])[0]
         spread = {'mean': macro.mean(), 'sd': macro.std(ddof=1) if len(macro) > 1 else np.nan}
         for statistic, value in spread.items():
             what: dict[str, Any] = {'kind': 'ensemble', 'name': MACRO, 'statistic': statistic, 'size': size}
-            made.append(tables.of_arm(member, metric, value, len(subsets), **what))
-    return made
+            result.append(of_arm(member, metric, value, len(subsets), **what))
+    return result
 
 
 def drawn_seeds(count: int, seed: int = 0) -> dict[int, np.ndarray]:

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from imbalance_jax.results import rows as tables
 from imbalance_jax.results.alignment import ALL_PAIRS
-from imbalance_jax.results.rows import Population, Row
+from imbalance_jax.results.rows import Population, Row, class_cells, of_member, seed_statistics
 
 SANITY = 'rank_correlation'  # of a map with that of the network with some of it randomised
 
@@ -23,14 +22,14 @@ def rows(
     figures: method -> metric -> [P,M]; sanity: method -> rank correlations [D,P,M] of maps with those of the network
     with the first, the first two ... of `parts` [D] randomised.
     """
-    made = []
+    result = []
     for method, by_metric in figures.items():
         for metric, values in by_metric.items():
-            made += _metric_rows(population, values, metric, method=method)
+            result += _metric_rows(population, values, metric, method=method)
     for method, by_depth in sanity.items():
         for depth, (part, values) in enumerate(zip(parts, by_depth, strict=True), 1):
-            made += _metric_rows(population, values, SANITY, method=method, part=part, depth=depth)
-    return made
+            result += _metric_rows(population, values, SANITY, method=method, part=part, depth=depth)
+    return result
 
 
 def _metric_rows(population: Population, values: np.ndarray, metric: str, **columns) -> list[Row]:
@@ -38,11 +37,11 @@ def _metric_rows(population: Population, values: np.ndarray, metric: str, **colu
     number = np.isfinite(values).sum(1)
     with np.errstate(invalid='ignore'):
         mean = np.nansum(values, 1) / np.where(number, number, np.nan)
-    made = [
-        tables.of_member(member, metric, mean[member['member']], number[member['member']], name=ALL_PAIRS, **columns)
+    result = [
+        of_member(member, metric, mean[member['member']], number[member['member']], name=ALL_PAIRS, **columns)
         for member in population.members
     ]
-    living, cells = population.living(mean), tables.classes([ALL_PAIRS])
+    living, cells = population.living(mean), class_cells([ALL_PAIRS])
     for arm, numbers in population.arms.items():
-        made += tables.seed_statistics(population.first[arm], living[numbers][:, None], cells, metric, **columns)
-    return made
+        result += seed_statistics(population.first[arm], living[numbers][:, None], cells, metric, **columns)
+    return result

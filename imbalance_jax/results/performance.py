@@ -7,8 +7,21 @@ import numpy as np
 
 from imbalance_jax.metrics import scores as metrics
 from imbalance_jax.metrics.statistics import cluster_weights
-from imbalance_jax.results import rows as tables
-from imbalance_jax.results.rows import MACRO, MICRO, Bootstrap, Population, Row, Sample
+from imbalance_jax.results.rows import (
+    MACRO,
+    MICRO,
+    Bootstrap,
+    Cells,
+    Population,
+    Row,
+    Sample,
+    class_cells,
+    of_arm,
+    of_kind,
+    of_member,
+    paired_rows,
+    seed_statistics,
+)
 
 IMAGE = 'all classes'
 RANKED = ('auroc', 'average_precision')  # the metrics that arms are compared by
@@ -60,7 +73,7 @@ def rows(
         *_image_rows(population, probabilities, truth),
         *_ensemble_rows(population, living, names, truth),
         *_mean_rows(population, figures, names),
-        *_difference_rows(population, living, truth, cells=tables.classes(names[:-1]), bootstrap=bootstrap),
+        *_difference_rows(population, living, truth, cells=class_cells(names[:-1]), bootstrap=bootstrap),
     ]
 
 
@@ -92,7 +105,7 @@ def _measured(values: np.ndarray, macro: np.ndarray, micro: np.ndarray, defined:
 def _member_rows(members: Sequence[Row], figures: Figures, names: Sequence[str], truth: Truth) -> list[Row]:
     counts = _counts(names, truth)
     return [
-        tables.of_member(member, metric, value, n, name=name, method=method)
+        of_member(member, metric, value, n, name=name, method=method)
         for member in members
         for (metric, method), measured in figures.items()
         for name, value, n in _cells(measured, member['member'], names, counts)
@@ -104,7 +117,7 @@ def _ensemble_rows(population: Population, living: np.ndarray, names: Sequence[s
     arms, ensembles = metrics.seed_ensemble(living, [member['arm'] for member in population.members])
     figures, counts, first = _evaluated(ensembles, truth), _counts(names, truth), population.first
     return [
-        tables.of_arm(first[arm], metric, value, n, kind='ensemble', name=name, method=method)
+        of_arm(first[arm], metric, value, n, kind='ensemble', name=name, method=method)
         for number, arm in enumerate(arms)
         for (metric, method), measured in figures.items()
         for name, value, n in _cells(measured, number, names, counts)
@@ -132,54 +145,54 @@ def _image_rows(population: Population, probabilities: np.ndarray, truth: Truth)
     right = metrics.subset_accuracy(probabilities, labels, mask)
     abnormal = (labels * mask > 0).any(1)
     among = metrics.macro(metrics.auroc(probabilities[:, abnormal], labels[abnormal], mask[abnormal]))[0]
-    made = []
+    result = []
     for member in population.members:
         i = member['member']
-        made += [
-            tables.of_member(member, 'auroc', among[i], abnormal.sum(), name=MACRO, subset=ABNORMAL),
-            tables.of_member(member, 'subset_accuracy', right[i], len(labels), name=IMAGE),
-            tables.of_member(member, 'alive', population.alive[i], len(labels), name=IMAGE),
+        result += [
+            of_member(member, 'auroc', among[i], abnormal.sum(), name=MACRO, subset=ABNORMAL),
+            of_member(member, 'subset_accuracy', right[i], len(labels), name=IMAGE),
+            of_member(member, 'alive', population.alive[i], len(labels), name=IMAGE),
         ]
-    return made
+    return result
 
 
 def _mean_rows(population: Population, figures: Figures, names: Sequence[str]) -> list[Row]:
     """Mean and standard deviation over an arm's living seeds."""
-    cells, first, made = tables.classes(names), population.first, []
+    cells, first, result = class_cells(names), population.first, []
     for (metric, method), measured in figures.items():
         living = population.living(measured.values)
         for arm, numbers in population.arms.items():
-            made += tables.seed_statistics(first[arm], living[numbers], cells, metric, method=method)
-    return made
+            result += seed_statistics(first[arm], living[numbers], cells, metric, method=method)
+    return result
 
 
 def _data_rows(truth: Truth, names: Sequence[str]) -> list[Row]:
     """Prevalence, and the accuracy of always answering no, which an accuracy has to be read against."""
     prevalence = metrics.prevalence(truth.labels, truth.label_mask)
     accuracy = metrics.all_negative_accuracy(truth.labels, truth.label_mask)
-    n, made = len(truth.labels), []
+    n, result = len(truth.labels), []
     for name, share, right in zip(names, _with_macro(prevalence), _with_macro(accuracy), strict=True):
-        made.append(tables.row('data', 'prevalence', share, n, name=name))
-        made.append(tables.row('null', 'accuracy', right, n, name=name, against=ALWAYS_NEGATIVE))
-    return made
+        result.append(of_kind('data', 'prevalence', share, n, name=name))
+        result.append(of_kind('null', 'accuracy', right, n, name=name, against=ALWAYS_NEGATIVE))
+    return result
 
 
 def _difference_rows(
-    population: Population, living: np.ndarray, truth: Truth, *, cells: tables.Cells, bootstrap: Bootstrap
+    population: Population, living: np.ndarray, truth: Truth, *, cells: Cells, bootstrap: Bootstrap
 ) -> list[Row]:
     """Every arm minus the reference over paired seeds, with the two-level bootstrap interval of patients and seeds."""
     weights = cluster_weights(truth.patients, bootstrap.rounds, np.random.default_rng(bootstrap.seed))
     values = metrics.ranking(living, truth.labels, truth.label_mask)
     resampled = metrics.ranking(living, truth.labels, truth.label_mask, weights)
-    arms, first, reference, made = population.arms, population.first, population.reference, []
+    arms, first, reference, result = population.arms, population.first, population.reference, []
     for metric in RANKED:
         whole, rounds = _with_macro(values[metric]), _with_macro(resampled[metric])
         samples = {arm: Sample(whole[numbers], rounds[:, numbers]) for arm, numbers in arms.items()}
         for arm, sample in samples.items():
             if arm != reference:
                 what: dict[str, Any] = {'cells': cells, 'metric': metric, 'against': reference, 'seed': bootstrap.seed}
-                made += tables.paired_rows(first[arm], sample, samples[reference], **what)
-    return made
+                result += paired_rows(first[arm], sample, samples[reference], **what)
+    return result
 
 
 def _with_macro(values: np.ndarray) -> np.ndarray:

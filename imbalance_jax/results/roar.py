@@ -5,8 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from imbalance_jax.results import rows as tables
-from imbalance_jax.results.rows import MACRO, Row
+from imbalance_jax.results.rows import MACRO, Row, class_cells, of_member, seed_statistics
 
 
 def rows(members: Sequence[Row], removed: Sequence[tuple[str, float]], auroc: np.ndarray, *, images: int) -> list[Row]:
@@ -14,10 +13,10 @@ def rows(members: Sequence[Row], removed: Sequence[tuple[str, float]], auroc: np
 
     members: the S members of the reference arm; images: of the test split.
     """
-    made = []
+    result = []
     for (method, share), values in zip(removed, auroc, strict=True):
         what: dict[str, Any] = {'method': method, 'share': share, 'split': 'test'}
         for member, value in zip(members, values, strict=True):
-            made.append(tables.of_member(member, 'auroc', value, images, name=MACRO, **what))
-        made += tables.seed_statistics(members[0], values[:, None], tables.classes([MACRO]), 'auroc', **what)
-    return made
+            result.append(of_member(member, 'auroc', value, images, name=MACRO, **what))
+        result += seed_statistics(members[0], values[:, None], class_cells([MACRO]), 'auroc', **what)
+    return result

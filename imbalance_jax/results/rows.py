@@ -56,7 +56,7 @@ class Bootstrap(NamedTuple):
     seed: int
 
 
-def row(
+def of_kind(
     kind: str, metric: str, value: Number, n: Number, *, name: str = '', statistic: str = 'value', **columns: Any
 ) -> Row:
     """A row of the kinds that are of no arm; `name` is its class."""
@@ -69,7 +69,7 @@ def of_arm(
 ) -> Row:
     """A row of the arm that a member belongs to."""
     arm = {key: member[key] for key in ('arm', 'loss', 'sampler')}
-    return {**row(kind, metric, value, n, **columns), **arm}
+    return {**of_kind(kind, metric, value, n, **columns), **arm}
 
 
 def of_member(
@@ -88,7 +88,7 @@ def by_arm(members: Iterable[Mapping]) -> dict[str, list[int]]:
     return arms
 
 
-def classes(names: Iterable[str]) -> list[dict[str, str]]:
+def class_cells(names: Iterable[str]) -> list[dict[str, str]]:
     """Cells that differ in their class only."""
     return [{'class': name} for name in names]
 

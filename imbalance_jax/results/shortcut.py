@@ -10,9 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imbalance_jax.results import rows as tables
 from imbalance_jax.results.alignment import CHANCE
-from imbalance_jax.results.rows import Population, Row
+from imbalance_jax.results.rows import Population, Row, class_cells, of_kind, of_member, seed_statistics
 
 CONFOUNDED, CLEAN = 'confounded', 'clean'  # versions of the test split
 TUBE, FINDING = 'tube', 'finding'  # regions
@@ -30,28 +29,27 @@ class Shortcut(NamedTuple):
 
 def rows(population: Population, shortcut: Shortcut, name: str) -> list[Row]:
     """Rows of the class `name`: members, mean and sd over an arm's seeds, and the areas, which are chance."""
-    images, made = len(shortcut.area[TUBE]), []
+    images, result = len(shortcut.area[TUBE]), []
     for region, area in shortcut.area.items():
         if images:
-            made.append(tables.row('null', MASS, area.mean(), images, name=name, against=CHANCE, region=region))
+            result.append(of_kind('null', MASS, area.mean(), images, name=name, against=CHANCE, region=region))
     for version, auroc in shortcut.auroc.items():
-        made += _value_rows(population, auroc, 'auroc', images, name=name, version=version)
+        result += _value_rows(population, auroc, 'auroc', images, name=name, version=version)
     drop = shortcut.auroc[CONFOUNDED] - shortcut.auroc[CLEAN]
-    made += _value_rows(population, drop, 'auroc', images, name=name, version=CONFOUNDED, against=CLEAN)
+    result += _value_rows(population, drop, 'auroc', images, name=name, version=CONFOUNDED, against=CLEAN)
     for method, by_region in shortcut.mass.items():
         for region, mass in by_region.items():
             mean = np.nanmean(mass, axis=1)
-            made += _value_rows(population, mean, MASS, images, name=name, method=method, region=region)
-    return made
+            result += _value_rows(population, mean, MASS, images, name=name, method=method, region=region)
+    return result
 
 
 def _value_rows(population: Population, values: np.ndarray, metric: str, n: int, *, name: str, **columns) -> list[Row]:
     """Rows of values [P] of the members, and of their arms."""
-    made = [
-        tables.of_member(member, metric, values[member['member']], n, name=name, **columns)
-        for member in population.members
+    result = [
+        of_member(member, metric, values[member['member']], n, name=name, **columns) for member in population.members
     ]
-    living, cells = population.living(values), tables.classes([name])
+    living, cells = population.living(values), class_cells([name])
     for arm, numbers in population.arms.items():
-        made += tables.seed_statistics(population.first[arm], living[numbers][:, None], cells, metric, **columns)
-    return made
+        result += seed_statistics(population.first[arm], living[numbers][:, None], cells, metric, **columns)
+    return result

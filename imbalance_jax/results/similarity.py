@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.concepts import persistence
-from imbalance_jax.results import rows as tables
-from imbalance_jax.results.rows import Population, Row
+from imbalance_jax.results.rows import Population, Row, of_arm, of_member
 from imbalance_jax.results.units import ALL_CONCEPTS
 
 # relation -> whether two members share the arm, and the seed
@@ -42,19 +41,19 @@ def pair_rows(population: Population, likeness: Likeness) -> list[Row]:
 
     CKA with another layer also compares a member with itself.
     """
-    members, layers, made = population.members, likeness.layers, []
+    members, layers, result = population.members, likeness.layers, []
     for i, j in itertools.product(range(len(layers)), repeat=2):
         for a, b in itertools.product(population.numbers, repeat=2):
             if i != j or a != b:
                 place = {'layer': layers[i], 'other_layer': layers[j]}
-                made.append(_row(members[a], members[b], 'cka', likeness.cka[i, a, j, b], 1, **place))
+                result.append(_row(members[a], members[b], 'cka', likeness.cka[i, a, j, b], 1, **place))
     for a, b in _pairs(population):
         matched, r = likeness.partner[a, b] >= 0, likeness.r[a, b]
         mean = r[matched].astype(float).mean() if matched.any() else np.nan
         values = {'matched_units': (matched.mean(), len(matched)), 'matched_r': (mean, matched.sum())}
         for metric, (value, n) in values.items():
-            made.append(_row(members[a], members[b], metric, value, n, layer=layers[0]))
-    return made
+            result.append(_row(members[a], members[b], metric, value, n, layer=layers[0]))
+    return result
 
 
 def persistence_rows(
@@ -64,7 +63,7 @@ def persistence_rows(
 
     n is the number of detectors.
     """
-    members, made = population.members, []
+    members, result = population.members, []
     for a, b in _pairs(population):
         outcomes = _outcomes(detectors, partner, a, b)
         groups = {
@@ -74,8 +73,8 @@ def persistence_rows(
         for name, group in groups.items():
             counts = persistence.persistence_counts(group)
             for metric, count in zip(persistence.OUTCOMES, counts, strict=True) if counts.sum() else ():
-                made.append(_row(members[a], members[b], metric, count, counts.sum(), concept=name, layer=layer))
-    return made
+                result.append(_row(members[a], members[b], metric, count, counts.sum(), concept=name, layer=layer))
+    return result
 
 
 def persistence_of_units(
@@ -94,13 +93,13 @@ def persistence_of_units(
     return result
 
 
-def by_relation(population: Population, made: Sequence[Row]) -> list[Row]:
+def by_relation(population: Population, pairs: Sequence[Row]) -> list[Row]:
     """Arm rows of the pair rows: mean over pairs of each relation, for the arm's members as the first of the pair.
 
     What becomes of detectors are shares of them, all pairs together.
     """
     cells: dict[tuple, list[tuple[float, float]]] = {}
-    for row in made:
+    for row in pairs:
         same = row['arm'] == row['other_arm'], row['seed'] == row['other_seed']
         relation = next((name for name, kind in RELATIONS.items() if same == kind), ITSELF)
         place = tuple((column, row[column]) for column in ('concept', 'layer', 'other_layer') if column in row)
@@ -112,7 +111,7 @@ def by_relation(population: Population, made: Sequence[Row]) -> list[Row]:
         kept = np.isfinite(totals)
         mean = totals[kept].sum() / weights[kept].sum() if kept.any() else np.nan
         what = {'statistic': 'share' if metric in persistence.OUTCOMES else 'mean', 'against': relation, **dict(place)}
-        result.append(tables.of_arm(population.first[arm], metric, mean, kept.sum(), **what))
+        result.append(of_arm(population.first[arm], metric, mean, kept.sum(), **what))
     return result
 
 
@@ -135,4 +134,4 @@ def _outcomes(detectors: Sequence[Detectors], partner: np.ndarray, a: int, b: in
 
 def _row(member: Row, other: Row, metric: str, value: float, n: int, **columns) -> Row:
     pair = {'kind': 'pair', 'other_arm': other['arm'], 'other_seed': other['seed']}
-    return tables.of_member(member, metric, value, n, **pair, **columns)
+    return of_member(member, metric, value, n, **pair, **columns)

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from imbalance_jax.metrics.statistics import finite_mean, over_seeds, paired_t
-from imbalance_jax.results import rows as tables
-from imbalance_jax.results.rows import Population, Row
+from imbalance_jax.results.rows import Population, Row, class_cells, interval_rows, of_arm, seed_statistics
 from imbalance_jax.results.units import BY_IOU, PERMUTED_IMAGES
 
 COUNTED = ('detector_units', 'unique_concepts', 'dead_units', 'sparse_units')  # get intervals over seeds
@@ -18,13 +17,13 @@ OF_ONE_MEMBER = ('arm', 'loss', 'sampler', 'seed', 'member', 'value', 'n')  # co
 Cell = tuple[tuple[str, str], ...]  # the columns that say what was measured
 
 
-def arm_rows(population: Population, made: Sequence[Row]) -> list[Row]:
+def arm_rows(population: Population, of_members: Sequence[Row]) -> list[Row]:
     """Means and standard deviations over the living seeds of every arm, of the rows of single members.
 
     Counts of units also get Student's 95 % interval over seeds, and their difference to the reference over paired
     seeds with its interval and p.
     """
-    cells, result = _by_cell(population, made), []
+    cells, result = _by_cell(population, of_members), []
     for (arm, cell), by_seed in cells.items():
         member, what = population.first[arm], dict(cell)
         metric, name, statistic = what.pop('metric'), what.pop('class'), what.pop('statistic')
@@ -39,14 +38,14 @@ def arm_rows(population: Population, made: Sequence[Row]) -> list[Row]:
                 what['against'] = population.reference
                 result += _interval_rows(member, np.array(paired), metric, name=name, **what)
                 p = paired_t(paired)
-                result.append(tables.of_arm(member, metric, p, len(paired), name=name, statistic='p', **what))
+                result.append(of_arm(member, metric, p, len(paired), name=name, statistic='p', **what))
     return result
 
 
-def _by_cell(population: Population, made: Sequence[Row]) -> dict[tuple[str, Cell], dict[int, float]]:
+def _by_cell(population: Population, of_members: Sequence[Row]) -> dict[tuple[str, Cell], dict[int, float]]:
     """(arm, what was measured) -> seed -> value, of living members."""
     cells: dict[tuple[str, Cell], dict[int, float]] = {}
-    for row in made:
+    for row in of_members:
         if population.alive[row['member']]:
             cell = tuple(sorted((column, value) for column, value in row.items() if column not in OF_ONE_MEMBER))
             cells.setdefault((row['arm'], cell), {})[row['seed']] = row['value']
@@ -58,31 +57,31 @@ def _statistics_rows(
 ) -> list[Row]:
     """Mean and standard deviation of one value per seed, under the given names."""
     values = np.array(list(by_seed.values()), float)[:, None]
-    rows = tables.seed_statistics(member, values, tables.classes([name]), metric, **columns)
+    rows = seed_statistics(member, values, class_cells([name]), metric, **columns)
     return [{**row, 'statistic': statistic} for row, statistic in zip(rows, names, strict=True)]
 
 
 def _interval_rows(member: Row, values: np.ndarray, metric: str, *, name: str, **columns) -> list[Row]:
     """Mean of values [S] over seeds, and both ends of Student's interval."""
     interval = over_seeds(values)
-    cells = tables.classes([name])
-    return tables.interval_rows(member, interval, cells, metric, int(interval.rounds), **columns)
+    cells = class_cells([name])
+    return interval_rows(member, interval, cells, metric, int(interval.rounds), **columns)
 
 
-def arm_directions(population: Population, made: Sequence[Row]) -> list[Row]:
+def arm_directions(population: Population, of_members: Sequence[Row]) -> list[Row]:
     """By arm: mean TCAV over living seeds, and in how many of them the concept moved the class (p adjusted <= 0.05)."""
     result = []
-    for (arm, cell), by_seed in _by_cell(population, made).items():
+    for (arm, cell), by_seed in _by_cell(population, of_members).items():
         what, values = dict(cell), list(by_seed.values())
         if what['metric'] != 'tcav' or what['kind'] != 'member':
             continue
         place = {'name': what['class'], 'concept': what['concept'], 'layer': what['layer']}
         if what['statistic'] == 'value':
             mean = finite_mean(np.array(values))
-            row = tables.of_arm(population.first[arm], 'tcav', mean, len(values), statistic='mean', **place)
+            row = of_arm(population.first[arm], 'tcav', mean, len(values), statistic='mean', **place)
         elif what['statistic'] == 'p_adjusted':
             count, place['against'] = sum(value <= LEVEL for value in values), PERMUTED_IMAGES
-            row = tables.of_arm(population.first[arm], 'tcav', count, len(values), statistic='seeds_found', **place)
+            row = of_arm(population.first[arm], 'tcav', count, len(values), statistic='seeds_found', **place)
         else:
             continue
         result.append(row)

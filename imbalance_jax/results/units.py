@@ -8,8 +8,7 @@ import numpy as np
 from imbalance_jax import concepts
 from imbalance_jax.concepts import directions
 from imbalance_jax.metrics.statistics import benjamini_hochberg, finite_mean
-from imbalance_jax.results import rows as tables
-from imbalance_jax.results.rows import MACRO, Row
+from imbalance_jax.results.rows import MACRO, Row, of_member
 
 ALL_CONCEPTS, ALL_IMAGES = 'all concepts', 'all images'
 BEYOND_NULL, BY_IOU = 'beyond_null', 'iou_above_0.04'  # methods: how a detector is told
@@ -27,21 +26,21 @@ def dissection_rows(member: Row, result: Found, names: Sequence[str], *, layer: 
     given beside it because published counts use it. n is the number of units.
     """
     units = len(result['dead'])
-    row = partial(tables.of_member, member, layer=layer)
+    row = partial(of_member, member, layer=layer)
     facts = {'dead_units': result['dead'].sum(), 'sparse_units': (result['sparse'] & ~result['dead']).sum()}
     if 'threshold_error' in result:
         facts['threshold_error'] = result['threshold_error']
-    made = [row(metric, value, units, concept=ALL_CONCEPTS) for metric, value in facts.items()]
+    rows = [row(metric, value, units, concept=ALL_CONCEPTS) for metric, value in facts.items()]
     by_iou = {**result, 'detector': result['iou'] > concepts.dissection.LITERATURE_IOU}
     for method, verdict in ((BEYOND_NULL, result), (BY_IOU, by_iou)):
         unique = concepts.unique_detectors(verdict)
-        made.append(row('detector_units', unique['units'], units, method=method, concept=ALL_CONCEPTS))
-        made.append(row('unique_concepts', unique['concepts'], units, method=method, concept=ALL_CONCEPTS))
+        rows.append(row('detector_units', unique['units'], units, method=method, concept=ALL_CONCEPTS))
+        rows.append(row('unique_concepts', unique['concepts'], units, method=method, concept=ALL_CONCEPTS))
         for name, count in zip(names, unique['per_concept'], strict=True):
-            made.append(row('detector_units', count, units, method=method, concept=name))
+            rows.append(row('detector_units', count, units, method=method, concept=name))
     for metric, values in (('best_iou', result['iou']), ('iou_ceiling', result['ceiling'])):
-        made += [row(metric, best, images, concept=name) for name, best in zip(names, values.max(0), strict=True)]
-    return made
+        rows += [row(metric, best, images, concept=name) for name, best in zip(names, values.max(0), strict=True)]
+    return rows
 
 
 def unit_rows(member: Row, result: Found, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
@@ -54,15 +53,15 @@ def unit_rows(member: Row, result: Found, names: Sequence[str], *, layer: str, i
         'p_pooled': {'metric': 'iou', 'statistic': 'p_pooled'},
         'detector': {'metric': 'detector'},
     }
-    made = []
+    rows = []
     for key, what in overlap.items():
         for (unit, s), value in np.ndenumerate(result[key]):
             place = {'concept': names[s], 'layer': layer, 'unit': unit}
-            made.append(tables.of_member(member, value=value, n=images, **place, **what))
+            rows.append(of_member(member, value=value, n=images, **place, **what))
     for metric in ('threshold', 'dead', 'sparse'):
         for unit, value in enumerate(result[metric]):
-            made.append(tables.of_member(member, metric, value, images, layer=layer, unit=unit))
-    return made
+            rows.append(of_member(member, metric, value, images, layer=layer, unit=unit))
+    return rows
 
 
 def selectivity_rows(
@@ -81,21 +80,21 @@ def selectivity_rows(
     AUROC that is lost without the unit; persistence: relation -> [U], the share of other members that have the unit's
     detector.
     """
-    made, row = [], partial(tables.of_member, member, n=images, layer=layer)
+    rows, row = [], partial(of_member, member, n=images, layer=layer)
     for key, statistic in (('auroc', 'value'), ('low', 'low'), ('high', 'high'), ('p_value', 'p')):
         for (unit, k), value in np.ndenumerate(selectivity[key]):
-            made.append(row('auroc', value, name=classes[k], statistic=statistic, unit=unit))
+            rows.append(row('auroc', value, name=classes[k], statistic=statistic, unit=unit))
     for (unit, k), value in np.ndenumerate(drop):
-        made.append(row('auroc_drop', value, name=classes[k], unit=unit))
+        rows.append(row('auroc_drop', value, name=classes[k], unit=unit))
     ends = {'value': 'selectivity', 'low': 'selectivity_low', 'high': 'selectivity_high'}
     for unit, k in enumerate(selectivity['preferred']):
         for statistic, key in ends.items() if k >= 0 else ():
             value = selectivity[key][unit]
-            made.append(row('class_selectivity', value, name=classes[k], statistic=statistic, unit=unit))
+            rows.append(row('class_selectivity', value, name=classes[k], statistic=statistic, unit=unit))
     for relation, shares in persistence.items():
         for unit in np.flatnonzero(np.isfinite(shares)):
-            made.append(row('kept', shares[unit], against=relation, unit=int(unit)))
-    return made
+            rows.append(row('kept', shares[unit], against=relation, unit=int(unit)))
+    return rows
 
 
 def ablation_rows(member: Row, ablation: Found, classes: Sequence[str], *, layer: str, images: int) -> list[Row]:
@@ -106,11 +105,11 @@ def ablation_rows(member: Row, ablation: Found, classes: Sequence[str], *, layer
     }
     if 'carrying' in ablation:
         values |= {'carrying_units': ablation['carrying'], 'auroc_without_greedy': ablation['left'][:, -1]}
-    row, made = partial(tables.of_member, member, n=images, layer=layer), []
+    row, rows = partial(of_member, member, n=images, layer=layer), []
     for metric, by_class in values.items():
-        made += [row(metric, value, name=name) for name, value in zip(classes, by_class, strict=True)]
-        made.append(row(metric, finite_mean(by_class), name=MACRO))
-    return made
+        rows += [row(metric, value, name=name) for name, value in zip(classes, by_class, strict=True)]
+        rows.append(row(metric, finite_mean(by_class), name=MACRO))
+    return rows
 
 
 def direction_rows(member: Row, probes: Found, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
@@ -118,18 +117,18 @@ def direction_rows(member: Row, probes: Found, names: Sequence[str], *, layer: s
 
     probes: `auroc` [S] and `control` [S,R].
     """
-    row, made = partial(tables.of_member, member, 'probe_auroc', n=images, layer=layer), []
+    row, rows = partial(of_member, member, 'probe_auroc', n=images, layer=layer), []
     p = directions.one_sided(probes['auroc'], probes['control'])
     for s, name in enumerate(names):
         auroc, control = float(probes['auroc'][s]), finite_mean(probes['control'][s])
         if np.isfinite(auroc):
-            made += [
+            rows += [
                 row(auroc, concept=name),
                 row(control, concept=name, kind='null', against=PERMUTED_IMAGES),
                 row(auroc - control, concept=name, against=PERMUTED_IMAGES),
                 row(p[s], concept=name, statistic='p', against=PERMUTED_IMAGES),
             ]
-    return made
+    return rows
 
 
 def tcav_rows(
@@ -140,35 +139,35 @@ def tcav_rows(
     tcav: `sign` and `magnitude` [K,S], `random` [K,S,R]; counted: [n,K], the images that each class is asked about.
     """
     p = directions.two_sided(tcav['sign'], tcav['random'])
-    adjusted, made = benjamini_hochberg(p), []
+    adjusted, rows = benjamini_hochberg(p), []
     for k, s in np.argwhere(np.isfinite(p)):
-        row = partial(tables.of_member, member, n=counted[:, k].sum(), name=classes[k], layer=layer, concept=names[s])
-        made += [
+        row = partial(of_member, member, n=counted[:, k].sum(), name=classes[k], layer=layer, concept=names[s])
+        rows += [
             row('tcav', tcav['sign'][k, s]),
             row('tcav_magnitude', tcav['magnitude'][k, s]),
             row('tcav', finite_mean(tcav['random'][k, s]), kind='null', against=PERMUTED_IMAGES),
             row('tcav', p[k, s], statistic='p', against=PERMUTED_IMAGES),
             row('tcav', adjusted[k, s], statistic='p_adjusted', against=PERMUTED_IMAGES),
         ]
-    return made
+    return rows
 
 
 def logit_rows(member: Row, parts: np.ndarray, finding: np.ndarray, classes: Sequence[str], *, layer: str) -> list[Row]:
     """What detectors of the finding, of other concepts, and other units add to its logit: means over images [n,3]."""
     metrics = ('logit_from_own_detectors', 'logit_from_other_detectors', 'logit_from_no_detectors')
     groups = {ALL_IMAGES: np.ones(len(finding), bool), **{name: finding == k for k, name in enumerate(classes)}}
-    made = []
+    rows = []
     for name, group in groups.items():
         if group.any():
             for metric, value in zip(metrics, parts[group].mean(0), strict=True):
-                made.append(tables.of_member(member, metric, value, group.sum(), name=name, layer=layer))
-    return made
+                rows.append(of_member(member, metric, value, group.sum(), name=name, layer=layer))
+    return rows
 
 
 def segment_rows(member: Row, segmented: Found, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
     """IoU by concept of all units together, of the best one and of everything, on patients not fitted to."""
     return [
-        tables.of_member(member, metric, segmented[metric][s], images, concept=name, layer=layer)
+        of_member(member, metric, segmented[metric][s], images, concept=name, layer=layer)
         for metric in ('multi_unit_iou', 'single_unit_iou', 'everywhere_iou')
         for s, name in enumerate(names)
         if np.isfinite(segmented[metric][s])
@@ -184,7 +183,7 @@ def count_rows(
     study, an image with two findings is in the statistics of both, and counts [n] of all of its boxes count for both;
     counts [n,K] do not, and in 'all images' are added up over an image's findings.
     """
-    made = []
+    rows = []
     groups = [(ALL_IMAGES, np.ones(len(findings), bool)), *zip(classes, findings.T, strict=True)]
     for k, (name, group) in enumerate(groups, -1):
         for method, count in counts.items():
@@ -193,8 +192,8 @@ def count_rows(
                 over_images = {'mean': chosen.mean(), 'sd': chosen.std(), 'min': chosen.min(), 'max': chosen.max()}
                 for over, value in over_images.items():
                     what = {'name': name, 'method': method, 'layer': layer, 'over_images': over}
-                    made.append(tables.of_member(member, 'concepts_per_image', value, len(chosen), **what))
-    return made
+                    rows.append(of_member(member, 'concepts_per_image', value, len(chosen), **what))
+    return rows
 
 
 def _of_finding(count: np.ndarray, findings: np.ndarray, k: int) -> np.ndarray:

@@ -83,7 +83,7 @@ def test_one_line_answers_a_question(tables):
 
 
 def test_a_column_that_a_table_lacks_is_named():
-    row = rows.row('data', 'images', 3, 3, unit=1)
+    row = rows.of_kind('data', 'images', 3, 3, unit=1)
     with pytest.raises(ValueError, match="results/data has no column 'unit'"):
         schema.frame('data', [row])
     assert list(schema.frame('mine', [row]).columns) == [*schema.COLUMNS, 'unit']
