@@ -16,7 +16,6 @@ from PIL import Image
 
 from imbalance_jax import config as fields
 from imbalance_jax.configs import base
-from imbalance_jax.data import arrays as data_arrays
 from imbalance_jax.data import dataset as store
 from imbalance_jax.data import soundness
 from imbalance_jax.data import sources as datasets
@@ -263,7 +262,7 @@ def folder(tmp_path):
 def mutate(draw: random.Random, data: bytes) -> bytes:
     """One lie: a byte, a cut, a line twice, two lines exchanged, or a field replaced."""
     kind = draw.randrange(5)
-    lines = data_arrays.split(b'\n')
+    lines = data.split(b'\n')
     one, other = draw.randrange(len(lines)), draw.randrange(len(lines))
     if kind == 0:
         at = draw.randrange(len(data))
