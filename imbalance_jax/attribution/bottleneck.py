@@ -37,8 +37,8 @@ def information_bottleneck(
     sigma: float = 1.0,
     least: float = 0.01,
 ) -> jax.Array:
-    """Information-bottleneck attribution (IBA), [B, H, W]: bits a position of the layer, so never negative; summed over
-    units, brought bilinearly to the images' size.
+    """Information-bottleneck attribution (IBA), [B, H, W]: bits per position of the layer, so never negative; summed
+    over units, brought bilinearly to the images' size.
 
     A gate lambda lets lambda R + (1 - lambda) noise through in place of the activation R; Adam minimises
     -log sigmoid(score) + beta mean(information) over it, image by image (Schulz et al. 2020, per-sample bottleneck; the

@@ -54,5 +54,5 @@ def features(model: nn.Module, variables: Variables, images: jax.Array, layer: s
 
 
 def class_logits(logits: jax.Array, classes: jax.Array) -> jax.Array:
-    """The logit [B] of one class an image."""
+    """The logit [B] of one class per image."""
     return jnp.take_along_axis(logits, classes[:, None], axis=1)[:, 0]

@@ -11,11 +11,14 @@ from imbalance_jax.data.dataset import Dataset
 
 
 class Arrays(NamedTuple):
-    """One split, on the host or on the device: images [N,H,W,C] uint8, labels [N,K] and label_mask [N,K] float32."""
+    """One split: images [N,H,W,C] uint8, labels [N,K] and label_mask [N,K] float32.
 
-    images: jax.Array | np.ndarray
-    labels: jax.Array | np.ndarray
-    label_mask: jax.Array | np.ndarray
+    Arrays of NumPy on the host, and of JAX once they are placed on devices.
+    """
+
+    images: Any
+    labels: Any
+    label_mask: Any
 
 
 def split_arrays(dataset: Dataset, split: str) -> Arrays:

@@ -60,19 +60,21 @@ def entries(coefficients: Coefficients, logits: jax.Array, labels: jax.Array) ->
 
 def positive_entries(logits: ArrayLike, gamma: ArrayLike = 0.0, floor: ArrayLike = 0.0) -> jax.Array:
     """(1 - p)^gamma (-log max(p, floor)) with p = sigmoid(logit)."""
-    return -jnp.maximum(log_sigmoid(logits), jnp.log(floor)) * jnp.exp(gamma * log_sigmoid(-logits))
+    z = jnp.asarray(logits)
+    return -jnp.maximum(log_sigmoid(z), jnp.log(floor)) * jnp.exp(gamma * log_sigmoid(-z))
 
 
 def negative_entries(
     logits: ArrayLike, gamma: ArrayLike = 0.0, margin: ArrayLike = 0.0, floor: ArrayLike = 0.0
 ) -> jax.Array:
     """q^gamma (-log max(1 - q, floor)) with q = max(sigmoid(logit) - margin, 0)."""
-    probability = jax.nn.sigmoid(logits)
+    z = jnp.asarray(logits)
+    probability = jax.nn.sigmoid(z)
     # Where q is 0 the loss is 0, and log q must not be reached even by the gradient. `tiny`, as the reciprocal of a
     # denormal number overflows.
     active = probability > jnp.maximum(margin, jnp.finfo(probability.dtype).tiny)
     log_q = jnp.log(jnp.where(active, probability - margin, 1.0))
-    log_rest = jnp.logaddexp(log_sigmoid(-logits), jnp.log(margin))
+    log_rest = jnp.logaddexp(log_sigmoid(-z), jnp.log(margin))
     return jnp.where(active, -jnp.maximum(log_rest, jnp.log(floor)) * jnp.exp(gamma * log_q), 0.0)
 
 

@@ -57,9 +57,9 @@ def _auroc(twice_beaten, kept, positives, negatives):
     return twice.astype(jnp.float32) / (2 * ONE)
 
 
-def _average_precision(found, flagged, kept, positives):
+def _average_precision(true, flagged, kept, positives):
     """AP [K] from the positives and examples [K, N] not below each kept positive: the mean of their quotients."""
-    precision, _ = _divide([found, 0, flagged // 2], flagged)
+    precision, _ = _divide([true, 0, flagged // 2], flagged)
     high, low = _total(precision, kept)
     mean, _ = _divide([high, low + positives // 2], positives)
     return mean.astype(jnp.float32) / ONE
@@ -94,11 +94,11 @@ def ranking(logits: Array, labels: Array, label_mask: Array) -> dict[str, Array]
     kept = jnp.arange(logits.shape[1]) < positives[:, None]
 
     below, not_above = (_rank_of(hits, others, side) for side in ('left', 'right'))
-    found = positives[:, None] - _rank_of(hits, hits, 'left')
-    flagged = jnp.maximum(found + negatives[:, None] - below, 1)
+    true = positives[:, None] - _rank_of(hits, hits, 'left')
+    flagged = jnp.maximum(true + negatives[:, None] - below, 1)
     values = {
         'auroc': _auroc(below + not_above, kept, some_positives, some_negatives),
-        'average_precision': _average_precision(found, flagged, kept, some_positives),
+        'average_precision': _average_precision(true, flagged, kept, some_positives),
     }
     defined = (positives > 0) & (negatives > 0) & jnp.all(jnp.isfinite(logits) | ~counted, axis=1)
     return {name: jnp.where(defined, value, jnp.nan) for name, value in values.items()}

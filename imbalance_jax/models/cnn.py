@@ -13,11 +13,11 @@ from imbalance_jax.names import lookup
 
 
 class CNN(nn.Module):
-    """One 3x3 convolution, normalisation and ReLU a stage, global average, linear head.
+    """One 3x3 convolution, normalisation and ReLU per stage, global average, linear head.
 
     The first convolution has a stride of `stem_stride`, and max pooling halves the maps after each of the first `pools`
     stages but the last. `out` has 'stage1' .. 'stageN' [B,h,w,U] after the ReLU and before the pooling, and 'pooled'
-    [B,U]. At 64 pixels the last maps have 16 pixels a side, for 10.0 M multiply-adds an image (three times that in
+    [B,U]. At 64 pixels the last maps are 16 x 16, for 10.0 M multiply-adds per image (three times that in
     training); with `stem_stride=2` they have 8, for 2.5 M, and a field of view of 33 pixels in place of 18.
     """
 

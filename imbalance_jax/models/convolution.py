@@ -88,11 +88,11 @@ def _input_gradient(dy, kernel, x_shape, stride, padding):
         first, last = before // stride, (size - 1 + before) // stride
         sides.append((n - 1 - first, last - count + 1))
         crops.append(slice(before - stride * first, before - stride * first + size))
-    found = _conv_by_columns(dy, turned, 1, tuple(sides))
+    gradient = _conv_by_columns(dy, turned, 1, tuple(sides))
     if stride == 1:
-        return found
-    b, h, w, _ = found.shape
-    pixels = found.reshape(b, h, w, stride, stride, c).transpose(0, 1, 3, 2, 4, 5)
+        return gradient
+    b, h, w, _ = gradient.shape
+    pixels = gradient.reshape(b, h, w, stride, stride, c).transpose(0, 1, 3, 2, 4, 5)
     return pixels.reshape(b, h * stride, w * stride, c)[:, *crops]
 
 

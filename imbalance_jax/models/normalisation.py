@@ -1,4 +1,4 @@
-"""Batch and group normalisation as one multiplication and one addition a pixel.
+"""Batch and group normalisation as one multiplication and one addition per pixel.
 
 Parameters and statistics have the names of `flax.linen.BatchNorm` and `GroupNorm`; values are theirs up to rounding.
 """
@@ -15,7 +15,7 @@ from jax import Array
 from imbalance_jax.names import lookup
 
 EPSILON = 1e-5
-MOMENTUM = 0.9  # the running statistics keep this share a step; PyTorch's momentum is the rest, 0.1
+MOMENTUM = 0.9  # the running statistics keep this share per step; PyTorch's momentum is the rest, 0.1
 
 
 class BatchNorm(nn.Module):

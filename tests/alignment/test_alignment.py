@@ -183,6 +183,7 @@ def test_focus_of_a_mosaic():
     np.testing.assert_array_equal(picture[0, ::3, ::2, 0], [[0, 1], [2, 3]])
     np.testing.assert_array_equal(mask[0, ::3, ::2], [[False, True], [False, True]])
     np.testing.assert_allclose(METRICS['focus'](picture[..., 0], mask), 4 / 6)
+    assert METRICS['focus'] is METRICS['ior'] is METRICS['relevance_mass']
 
 
 def test_shuffled_regions_are_of_the_same_finding_and_another_patient():

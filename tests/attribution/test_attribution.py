@@ -372,7 +372,7 @@ def test_every_method_maps_over_members_and_ignores_the_other_images(name):
 
 def test_bad_input_is_named():
     images = jnp.ones((2, 5, 4, 2))
-    with pytest.raises(ValueError, match=r'one logit an image, shape \(2,\), not \(2, 3\)'):
+    with pytest.raises(ValueError, match=r'one logit per image, shape \(2,\), not \(2, 3\)'):
         METHODS['gradient'](lambda x: jnp.ones((2, 3)) * x.sum(), images)
     with pytest.raises(ValueError, match='steps must be at least 1, not 0'):
         METHODS['integrated_gradients'](small_score, images, steps=0)

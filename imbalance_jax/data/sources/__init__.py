@@ -4,7 +4,7 @@ import dataclasses
 import inspect
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from imbalance_jax.data.sources import nih_chest_xray14, phantom
 from imbalance_jax.names import lookup
 from imbalance_jax.system import locks
 
-__all__ = ['DATASETS', 'NOT_OPTIONS', 'SPLITS', 'Dataset', 'Source', 'find', 'load']
+__all__ = ['DATASETS', 'NOT_OPTIONS', 'SPLITS', 'Dataset', 'Source', 'check_options', 'find', 'load']
 log = logging.getLogger(__name__)
 
 
@@ -47,6 +47,14 @@ def find(name: str) -> Source:
     return source if isinstance(source, Source) else Source(source)
 
 
+def check_options(name: str, options: Iterable[str]) -> None:
+    """ValueError for an unknown data set, or an option that its `make` does not take."""
+    known = inspect.signature(find(name).make).parameters
+    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+        for option in options:
+            lookup(known, option, f'option of data set {name}, config.data.{name}.')
+
+
 def load(name: str, folder: Path, options: dict, progress: Callable[[int, int], Any] | None = None) -> Dataset:
     """The data set of that name and options: read from `folder`, or made and kept there if it is not there or damaged.
 
@@ -56,9 +64,7 @@ def load(name: str, folder: Path, options: dict, progress: Callable[[int, int], 
     """
     source = find(name)
     known = inspect.signature(source.make).parameters
-    if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
-        for option in options:
-            lookup(known, option, f'option of data set {name}, config.data.{name}.')
+    check_options(name, options)
     fingerprint = dataset_module.fingerprint({'name': name, **options, **source.inputs(**options)})
     prepared = Path(folder) / name / fingerprint
     if dataset := _kept(prepared):
