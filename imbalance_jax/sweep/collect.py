@@ -65,8 +65,8 @@ def check_software(jobs: list[Job]) -> None:
         pairs = zip(states, done_by.values(), strict=True)
         shown = [f'{stages[0]} and {len(stages) - 1} more: {_part(state, differ)}' for state, stages in pairs]
         raise ValueError(
-            f'{len(done_by)} states of the software made these results. Collect them with --mixed, or do the older ones '
-            'again (delete their folders):' + ''.join(f'\n  {line}' for line in shown)
+            f'{len(done_by)} states of the software made these results. Collect them with --mixed, or do the older '
+            'ones again (delete their folders):' + ''.join(f'\n  {line}' for line in shown)
         )
 
 
