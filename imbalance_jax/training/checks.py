@@ -1,17 +1,16 @@
 """What can be wrong with a config or its data is said here, with what would be valid, before anything is compiled."""
 
-import inspect
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from imbalance_jax import attribution, models
-from imbalance_jax.data import samplers, sources
+from imbalance_jax import models
+from imbalance_jax.data import samplers
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.names import lookup
-from imbalance_jax.training import network, strategies
+from imbalance_jax.training import network, plugins, strategies
 from imbalance_jax.training.members import HEADS, LABELS
 from imbalance_jax.training.network import Network
 from imbalance_jax.training.trained import Stage
@@ -85,18 +84,10 @@ def check_blocks(config: ConfigDict) -> None:
 
     So it does for an option that the function of that name does not take, in use or not.
     """
-    known: dict[str, tuple[Mapping[str, Any], str]] = {
-        'data': (sources.DATASETS, 'data set'),
-        'model': (models.MODELS, 'model'),
-        'attribution': (attribution.METHODS, 'attribution method'),
-    }
-    for block, (table, kind) in known.items():
+    kinds = {'data': 'data set', 'model': 'model', 'attribution': 'attribution method'}
+    for block, kind in kinds.items():
         for name, options in config[block].items():
-            if not isinstance(options, ConfigDict) or (block, name) == ('data', 'imbalance'):
-                continue
-            entry = lookup(table, name, f'{kind} in config.{block}:')
-            if block == 'data':
-                sources.check_options(name, options)
-                continue
-            for option in options:
-                lookup(inspect.signature(entry).parameters, option, f'option of {kind} {name!r}:')
+            if isinstance(options, ConfigDict) and (block, name) != ('data', 'imbalance'):
+                known = plugins.options(block, name, options)
+                for option in options:
+                    lookup(known, option, f'option of {kind} {name!r}:')
