@@ -18,11 +18,11 @@ import time
 from pathlib import Path
 
 from imbalance_jax.configs import base
+from imbalance_jax.launch import console
 from imbalance_jax.sweep import jobs
 from imbalance_jax.sweep import plan as plans
 from imbalance_jax.sweep import populations as sweep
 
-CLI = [sys.executable, '-m', 'imbalance_jax.cli']
 
 
 def main() -> int:
@@ -36,7 +36,7 @@ def main() -> int:
     options = parser.parse_args()
     folder = options.folder.absolute()
     calm, rough = (make_plan(folder, name, options.populations) for name in ('calm', f'rough_{options.engine}'))
-    if subprocess.run([*CLI, 'work', f'--plan={calm}'], stdout=subprocess.DEVNULL).returncode:
+    if subprocess.run([*console.PROGRAM, 'work', f'--plan={calm}'], stdout=subprocess.DEVNULL).returncode:
         raise SystemExit('The undisturbed sweep failed.')
     begin = time.monotonic()
     disturbed = ENGINES[options.engine](rough, options.kills, options.pause, random.Random(options.seed))
@@ -79,7 +79,7 @@ def make_plan(folder: Path, name: str, count: int) -> Path:
 
 def collect(plan: Path) -> Path:
     """The collected table without what names the population: its id is a hash of a config with the data's folder."""
-    if subprocess.run([*CLI, 'collect', f'--plan={plan}'], stdout=subprocess.DEVNULL).returncode:
+    if subprocess.run([*console.PROGRAM, 'collect', f'--plan={plan}'], stdout=subprocess.DEVNULL).returncode:
         raise SystemExit(f'{plan} could not be collected.')
     text = (plans.folder_of(plan) / 'results.csv').read_text()
     for job in plans.read(plan):
@@ -114,7 +114,7 @@ def locally(plan: Path, kills: int, pause: float, draw: random.Random) -> int:
                     continue
     while any(jobs.standing(job).state == 'running' for job in plans.read(plan)):
         time.sleep(0.5)  # a job whose worker was the last to be killed
-    subprocess.run([*CLI, 'work', f'--plan={plan}'], stdout=subprocess.DEVNULL)
+    subprocess.run([*console.PROGRAM, 'work', f'--plan={plan}'], stdout=subprocess.DEVNULL)
     return done
 
 
