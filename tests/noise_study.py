@@ -3,15 +3,13 @@
 import numpy as np
 
 from imbalance_jax.configs import base
-from imbalance_jax.data import regions as data_regions
+from imbalance_jax.data import regions
 from imbalance_jax.data.dataset import Dataset
-from imbalance_jax.results import alignment, performance, unit_arms, units
-from imbalance_jax.results import data as results_data
+from imbalance_jax.results import alignment, data, performance, unit_arms, units
 from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
-from imbalance_jax.system import provenance
-from imbalance_jax.system import workdir as writer
-from imbalance_jax.training import build as training_build
+from imbalance_jax.system import provenance, workdir
+from imbalance_jax.training import build
 
 EVIL = '<script>alert("x")</script>'
 ARMS = {'bce': {}, 'focal': {'gamma': 2.0}, 'inter_class_weighted_bce': {}}
@@ -52,17 +50,17 @@ def make_workdir(folder, arms=None, seeds=(0, 1), classes=('Mass', EVIL, 'Rare')
         config.arms = arms or ARMS
     config.attribution.methods = ('grad_cam',)
     config.evaluate.bootstrap_rounds = 20
-    members, dataset = training_build.make_members(config), make_dataset(rng, classes, with_regions)
+    members, dataset = build.make_members(config), make_dataset(rng, classes, with_regions)
     alive = np.array([row['member'] not in dead for row in members])
-    writer.write_json(folder / 'config.json', config.to_dict())
-    writer.write_json(folder / 'members.json', members)
-    writer.write_json(folder / 'data.json', dataset.info)
-    writer.write_arrays(folder / 'contact_sheet.npz', **results_data.contact_sheet(dataset))
-    write_table(folder, 'data', results_data.rows(dataset))
+    workdir.write_json(folder / 'config.json', config.to_dict())
+    workdir.write_json(folder / 'members.json', members)
+    workdir.write_json(folder / 'data.json', dataset.info)
+    workdir.write_arrays(folder / 'contact_sheet.npz', **data.contact_sheet(dataset))
+    write_table(folder, 'data', data.rows(dataset))
     with provenance.stage(folder, 'train', strategy='vmap'):
         lines = {'validation_auroc': 0.6, 'validation_average_precision': None}
         for epoch in (1, 2):
-            writer.append_metrics(folder, [{**row, 'epoch': epoch, **lines} for row in members])
+            workdir.append_metrics(folder, [{**row, 'epoch': epoch, **lines} for row in members])
     population, bootstrap = Population(members, alive, config.reference), Bootstrap(20, 0)
     rows = []
     for split in ('validation', 'test'):
@@ -79,7 +77,7 @@ def make_workdir(folder, arms=None, seeds=(0, 1), classes=('Mass', EVIL, 'Rare')
 
 def explain(folder, rng, dataset, population, bootstrap):
     """What explaining leaves, of random figures, maps and units."""
-    pairs = data_regions.finding_pairs(dataset, 'test', 'box')
+    pairs = regions.finding_pairs(dataset, 'test', 'box')
     count = len(pairs.image)
     if not count:
         write_table(folder, 'alignment', [])
@@ -95,16 +93,16 @@ def explain(folder, rng, dataset, population, bootstrap):
     made = alignment.rows(population, of_members, pairs, **what)
     write_table(folder, 'alignment', [{**row, 'split': 'test'} for row in made])
     shown = {'images': dataset.images[pairs.image, :, :, 0], 'finding': pairs.finding, 'mask': pairs.mask}
-    writer.write_arrays(folder / 'explain' / 'gallery.npz', **shown, constant=pairs.mask.astype(np.float16))
+    workdir.write_arrays(folder / 'explain' / 'gallery.npz', **shown, constant=pairs.mask.astype(np.float16))
     maps = rng.normal(size=(len(members), count, SIZE, SIZE)).astype(np.float32)
-    writer.write_arrays(folder / 'explain' / 'alignment_grad_cam.npz', gallery=maps)
+    workdir.write_arrays(folder / 'explain' / 'alignment_grad_cam.npz', gallery=maps)
 
     probe = dataset.rows('test')
-    writer.write_arrays(folder / 'explain' / 'probe.npz', images=dataset.images[probe, :, :, 0], rows=probe)
+    workdir.write_arrays(folder / 'explain' / 'probe.npz', images=dataset.images[probe, :, :, 0], rows=probe)
     summary = []
     for row in members:
         dissection = dissected(rng, len(dataset.concepts), len(probe))
-        writer.write_arrays(folder / 'explain' / f'units_{row["member"]}.npz', **dissection)
+        workdir.write_arrays(folder / 'explain' / f'units_{row["member"]}.npz', **dissection)
         counts = {name: rng.integers(1, 9, len(probe)) for name in (units.PUBLISHED, units.CORRECTED)}
         findings_shown = dataset.labels[probe].astype(bool)
         summary += units.dissection_rows(row, dissection, dataset.concepts, layer=LAYER, images=len(probe))

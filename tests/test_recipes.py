@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from imbalance_jax.explain import run as explain_run
+from imbalance_jax.explain import run
 from imbalance_jax.system.files import read_json
 
 README = Path(__file__).parents[1] / 'imbalance_jax' / 'README.md'
@@ -110,7 +110,7 @@ def test_the_study_is_in_its_tables(workdir):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not explain_run.STAGES, reason='explain does not run STAGES yet')
+@pytest.mark.skipif(not run.STAGES, reason='explain does not run STAGES yet')
 def test_the_stage_is_in_results_and_in_the_report(workdir):
     table = pd.read_parquet(workdir / 'results' / 'confidence.parquet')
     shares = table[table['metric'] == 'sure'].set_index('arm')['value']

@@ -20,7 +20,7 @@ from imbalance_jax.analysis.report import page as report
 from imbalance_jax.analysis.report import study as studies
 from imbalance_jax.explain import maps as explain_maps
 from imbalance_jax.explain import run as explain_run
-from imbalance_jax.metrics import scores as metrics
+from imbalance_jax.metrics import scores
 from imbalance_jax.system import workdir as writer
 from imbalance_jax.training import loop, network
 from imbalance_jax.training import run as training_run
@@ -49,7 +49,7 @@ def test_predictions_are_the_tables(study, tiny_config):
     members = writer.read_json(study / 'members.json')
     found = writer.read_arrays(study / 'predictions.npz')
     rows = dataset.rows('test')
-    auroc = metrics.auroc(found['logits_test'], dataset.labels[rows], dataset.label_mask[rows])
+    auroc = scores.auroc(found['logits_test'], dataset.labels[rows], dataset.label_mask[rows])
     table = writer.read_table(study, 'performance')
     for row in members:
         cell = {'kind': 'member', 'member': row['member'], 'split': 'test', 'subset': '', 'metric': 'auroc'}

@@ -60,7 +60,7 @@ def make_suite(method: str, way: str):
     """Returns `run() -> maps [P,B,K,H,W]`: everything in one call, or a call an image and class, as captum is asked."""
     import jax
 
-    from imbalance_jax.attribution import all_classes as request
+    from imbalance_jax.attribution import all_classes
     from imbalance_jax.training import placement
 
     placement.use_all_cores()
@@ -74,10 +74,14 @@ def make_suite(method: str, way: str):
     if way == OURS:
         place = placement.place(MEMBERS.value, 'shard:map')
         variables, images = place.members(variables), place.shared(images)
-        options = {'budget': BUDGET.value * request.MIB, 'mapper': lambda fn: place.map(fn), 'options': SHARED[method]}
-        call = request.all_classes(network, variables, images, method=method, **options).maps
+        options = {
+            'budget': BUDGET.value * all_classes.MIB,
+            'mapper': lambda fn: place.map(fn),
+            'options': SHARED[method],
+        }
+        call = all_classes.all_classes(network, variables, images, method=method, **options).maps
         return lambda: place.fetch(call(variables, images))
-    one_map = jax.jit(request.class_maps(network, method, SHARED[method]))
+    one_map = jax.jit(all_classes.class_maps(network, method, SHARED[method]))
     members = [jax.tree.map(lambda a, i=i: a[i], variables) for i in range(MEMBERS.value)]
 
     def run() -> np.ndarray:

@@ -19,10 +19,8 @@ from pathlib import Path
 
 from imbalance_jax.configs import base
 from imbalance_jax.launch import console
-from imbalance_jax.sweep import jobs
+from imbalance_jax.sweep import jobs, populations
 from imbalance_jax.sweep import plan as plans
-from imbalance_jax.sweep import populations as sweep
-
 
 
 def main() -> int:
@@ -73,7 +71,7 @@ def make_plan(folder: Path, name: str, count: int) -> Path:
     points = [{'evaluate.bootstrap_seed': i // 2, 'data.order': ('own', 'shared')[i % 2]} for i in range(count)]
     path = folder / f'{name}.jsonl'
     shutil.rmtree(path.with_suffix(''), ignore_errors=True)
-    plans.write(path, sweep.populations(config, points))
+    plans.write(path, populations.populations(config, points))
     return path
 
 

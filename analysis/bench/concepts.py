@@ -67,8 +67,8 @@ def make_probe():
     import jax
 
     from imbalance_jax import models
-    from imbalance_jax.attribution import layers as activations
-    from imbalance_jax.data import arrays as data_arrays
+    from imbalance_jax.attribution import layers
+    from imbalance_jax.data import arrays
     from imbalance_jax.explain import probe as explain_probe
     from imbalance_jax.training import placement
 
@@ -84,15 +84,15 @@ def make_probe():
 
     variables = place.map(init)(place.members(np.arange(MEMBERS.value)))
     one = jax.tree.map(lambda a: a[0], variables)
-    layer = activations.last_stage(model, one, shape)
+    layer = layers.last_stage(model, one, shape)
     return explain_probe.Probe(
         dataset=dataset,
         rows=np.arange(IMAGES.value),
         regions='box',
-        layers={layer: activations.layer_shapes(model, one, shape)[layer]},
+        layers={layer: layers.layer_shapes(model, one, shape)[layer]},
         tcav_layer=layer,
         model=model,
-        normalise=lambda images: data_arrays.normalise(images, 0.5, 0.25),
+        normalise=lambda images: arrays.normalise(images, 0.5, 0.25),
         place=place,
         variables=variables,
         programs={},
@@ -101,14 +101,14 @@ def make_probe():
 
 def make_suite(null: str | None):
     """Two passes over the probe set, all members at once."""
-    from imbalance_jax.explain import unit_passes as explain_unit_passes
+    from imbalance_jax.explain import unit_passes
 
     probe, quantile = make_probe(), QUANTILE.value
 
     def run() -> None:
-        thresholds = explain_unit_passes.collect_thresholds(probe, quantile, 1 - quantile)
+        thresholds = unit_passes.collect_thresholds(probe, quantile, 1 - quantile)
         rounds = NULL_ROUNDS.value if null else 0
-        explain_unit_passes.dissect(probe, thresholds, quantile=quantile, null=null, rounds=rounds)
+        unit_passes.dissect(probe, thresholds, quantile=quantile, null=null, rounds=rounds)
 
     return run
 

@@ -17,11 +17,10 @@ from absl import app, flags
 from imbalance_jax import losses
 from imbalance_jax.analysis.bench import contestants
 from imbalance_jax.data import arrays as data_arrays
-from imbalance_jax.data import batches as data_batches
+from imbalance_jax.data import batches
 from imbalance_jax.models import make
-from imbalance_jax.training import member as train
+from imbalance_jax.training import member, placement
 from imbalance_jax.training import members as training_members
-from imbalance_jax.training import placement
 
 MEMBERS = flags.DEFINE_integer('members', 64, 'P')
 SIZE = flags.DEFINE_integer('size', 28, 'pixels')
@@ -57,11 +56,11 @@ def contestant(arms: dict, seeds: tuple):
     of_arm = {row['arm']: row for row in rows}
     functions = [losses.make(row['loss'], *counts, **row['hyper']) for row in of_arm.values()]
     model = make('cnn', CLASSES, widths=(16, 32, 64))
-    step = train.make_train_step(model, functions, train.schedule(1, 1000, 0.01), total_steps=1000)
-    steps = train.make_train_steps(step, data_batches.make_batch(0.5, 0.25, data_batches.Augmentation()))
+    step = member.make_train_step(model, functions, member.schedule(1, 1000, 0.01), total_steps=1000)
+    steps = member.make_train_steps(step, batches.make_batch(0.5, 0.25, batches.Augmentation()))
     place = placement.place(len(rows), 'shard:map')
     members = place.members(training_members.member_arrays(rows, own_order=True))
-    state = place.map(train.make_init(train.make_network_init(model, images.shape[1:]), functions))(members)
+    state = place.map(member.make_init(member.make_network_init(model, images.shape[1:]), functions))(members)
     order = place.members(np.broadcast_to(order, (len(rows), *order.shape)))
     arrays = place.shared(data_arrays.Arrays(images, labels, np.ones_like(labels)))
     bounds = [np.int32(0), np.int32(0), np.int32(STEPS.value)]

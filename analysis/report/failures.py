@@ -5,7 +5,7 @@ import numpy as np
 from imbalance_jax.analysis.report import galleries, pages
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import HEAT_STOPS, Panel, label, number
-from imbalance_jax.explain import gallery as explain_gallery
+from imbalance_jax.explain import gallery
 from imbalance_jax.system.workdir import write_text
 
 
@@ -19,7 +19,7 @@ def write(study: Study) -> None:
     """WORKDIR/failures.html, if there is anything to show."""
     if not known(study):
         return
-    method = explain_gallery.shown_method(study.methods)
+    method = gallery.shown_method(study.methods)
     page = pages.render(
         'failures.html', name=study.info['name'], method=label(method), arms=rows(study), heat=HEAT_STOPS
     )

@@ -8,7 +8,7 @@ from imbalance_jax.analysis.report.cells import Cell, Table, estimated, over_see
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import excludes_zero, label, whole, with_interval
 from imbalance_jax.explain.alignment import SIZES
-from imbalance_jax.results import alignment as results_alignment
+from imbalance_jax.results import alignment
 from imbalance_jax.results.alignment import (
     ALL_PAIRS,
     CEILING,
@@ -67,7 +67,7 @@ def level(study: Study, method: str, measure: str, null: str) -> Cell:
 
 def others(study: Study, method: str) -> Table:
     """The measures that the other tables leave out, by arm, and of every null."""
-    names = [name for name in measures(study) if name not in results_alignment.MEASURES]
+    names = [name for name in measures(study) if name not in alignment.MEASURES]
     rows = [(arm, [over_seeds(study.aligned(method, name), arm) for name in names]) for arm in study.arms]
     rows += [(null, [level(study, method, name, null) for name in names]) for null in (*FIXED, CEILING, *STAND_INS)]
     rows = [(name, cells) for name, cells in rows if any(cell.text != '–' for cell in cells)]

@@ -17,7 +17,7 @@ from imbalance_jax.data.arrays import Arrays, grey_statistics, in_batches
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.explain.maps import in_slabs, make_network, options_of
 from imbalance_jax.metrics import scores
-from imbalance_jax.results import roar as results_roar
+from imbalance_jax.results import roar
 from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import progress
 from imbalance_jax.training import build, placement
@@ -38,7 +38,7 @@ def run(trained: Trained, workdir: Path, shares: Sequence[float] = SHARES) -> No
         images |= {(method, share): remove(trained.dataset, heat, share) for share in shares}
     auroc = retrain(trained, np.stack(list(images.values())))
     members = [trained.members[i] for i in reference_members(trained)]
-    rows = results_roar.rows(members, list(images), auroc, images=len(trained.dataset.rows(SPLIT)))
+    rows = roar.rows(members, list(images), auroc, images=len(trained.dataset.rows(SPLIT)))
     write_table(workdir, 'roar', rows)
 
 

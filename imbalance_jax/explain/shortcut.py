@@ -19,7 +19,7 @@ from imbalance_jax.data.regions import region_masks
 from imbalance_jax.explain import outputs
 from imbalance_jax.explain.maps import Scorer, in_slabs, make_maps, make_scorer
 from imbalance_jax.metrics import scores
-from imbalance_jax.results import shortcut as results_shortcut
+from imbalance_jax.results import shortcut
 from imbalance_jax.results.shortcut import CLEAN, CONFOUNDED, FINDING, TUBE
 from imbalance_jax.training.member import make_predict
 from imbalance_jax.training.prediction import predict
@@ -41,10 +41,10 @@ class Measured(NamedTuple):
     methods: np.ndarray
     mass: np.ndarray
 
-    def by_name(self) -> results_shortcut.Shortcut:
+    def by_name(self) -> shortcut.Shortcut:
         """The same as mappings."""
         versions, regions, methods = (names.tolist() for names in (self.versions, self.regions, self.methods))
-        return results_shortcut.Shortcut(
+        return shortcut.Shortcut(
             auroc=dict(zip(versions, self.auroc, strict=True)),
             area=dict(zip(regions, self.area, strict=True)),
             mass={m: dict(zip(regions, mass, strict=True)) for m, mass in zip(methods, self.mass, strict=True)},
@@ -61,7 +61,7 @@ def run(trained: Trained, workdir: Path) -> None:
     logits, methods = outputs.test_logits(workdir), config.attribution.methods
     make = partial(measure, trained, clean, name, logits=logits, methods=methods)
     measured = Measured(**outputs.cached(workdir, 'shortcut', make))
-    rows = results_shortcut.rows(outputs.population(trained), measured.by_name(), name)
+    rows = shortcut.rows(outputs.population(trained), measured.by_name(), name)
     outputs.write_rows(workdir, 'shortcut', rows)
 
 

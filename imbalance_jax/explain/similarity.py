@@ -10,8 +10,7 @@ from imbalance_jax import concepts
 from imbalance_jax.explain import matching, outputs
 from imbalance_jax.explain.dissected import Units, detectors, dissected
 from imbalance_jax.explain.probe import Probe, make_probe
-from imbalance_jax.results import arm_effect
-from imbalance_jax.results import similarity as results_similarity
+from imbalance_jax.results import arm_effect, similarity
 from imbalance_jax.results.arm_effect import Distance
 from imbalance_jax.training.trained import Stage, Trained
 
@@ -24,16 +23,14 @@ def run(trained: Trained, workdir: Path) -> None:
     population, names, main = outputs.population(trained), probe.dataset.concepts, probe.main
     units = dissected(probe, workdir, trained.config.concepts)
     arrays = outputs.cached(workdir, 'similarity', partial(matching.likeness, probe))
-    likeness = results_similarity.Likeness(**arrays, layers=list(probe.layers))
-    rows = results_similarity.pair_rows(population, likeness)
-    rows += results_similarity.persistence_rows(
-        population, detectors(probe, units), likeness.partner, names, layer=main
-    )
-    outputs.write_rows(workdir, 'similarity', rows + results_similarity.by_relation(population, rows))
+    likeness = similarity.Likeness(**arrays, layers=list(probe.layers))
+    rows = similarity.pair_rows(population, likeness)
+    rows += similarity.persistence_rows(population, detectors(probe, units), likeness.partner, names, layer=main)
+    outputs.write_rows(workdir, 'similarity', rows + similarity.by_relation(population, rows))
     outputs.write_rows(workdir, 'arm_effect', arm_effect.rows(population, distances(probe, units, likeness)))
 
 
-def distances(probe: Probe, units: Sequence[Units], likeness: results_similarity.Likeness) -> list[Distance]:
+def distances(probe: Probe, units: Sequence[Units], likeness: similarity.Likeness) -> list[Distance]:
     """How far apart members are, by what they represent, by matching units, and by what their units detect."""
     main = probe.main
     by_layer = [Distance('1 - CKA', layer, 1 - likeness.cka[i, :, i]) for i, layer in enumerate(probe.layers)]

@@ -19,8 +19,7 @@ from imbalance_jax.explain.dissected import Units, detectors, dissected, means
 from imbalance_jax.explain.probe import Probe, make_probe, presence
 from imbalance_jax.metrics.statistics import cluster_weights
 from imbalance_jax.names import lookup
-from imbalance_jax.results import similarity as results_similarity
-from imbalance_jax.results import unit_arms
+from imbalance_jax.results import similarity, unit_arms
 from imbalance_jax.results import units as results_units
 from imbalance_jax.results.rows import Population, Row
 from imbalance_jax.training.network import Network, abstract_variables
@@ -70,7 +69,7 @@ def run(trained: Trained, workdir: Path) -> None:
         for row in member_rows(probe, member, of_member[probe.main], ablation=ablation, added=added)
     ]
     outputs.write_rows(workdir, 'concepts', summary + unit_arms.arm_rows(population, summary))
-    kept = results_similarity.persistence_of_units(population, detectors(probe, units), likeness['partner'])
+    kept = similarity.persistence_of_units(population, detectors(probe, units), likeness['partner'])
     outputs.write_rows(workdir, 'units', unit_rows(probe, trained.members, units, ablation=ablation, kept=kept))
     rows = layer_rows(probe, trained.members, units, pointed=pointed)
     outputs.write_rows(workdir, 'layers', rows + unit_arms.arm_rows(population, rows))

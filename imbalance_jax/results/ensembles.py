@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from imbalance_jax.metrics import scores as metrics
+from imbalance_jax.metrics import scores
 from imbalance_jax.results.performance import RANKED, Truth
 from imbalance_jax.results.rows import MACRO, Population, Row, of_arm
 
@@ -30,10 +30,10 @@ def rows(population: Population, probabilities: np.ndarray, truth: Truth, *, see
 def _size_rows(member: Row, probabilities: np.ndarray, truth: Truth, size: int, subsets: np.ndarray) -> list[Row]:
     """Rows of one arm's ensembles of one size; probabilities: [S,N,K] of its living seeds."""
     ensembles = np.stack([probabilities[subset].mean(0) for subset in subsets])
-    by_metric = metrics.ranking(ensembles, truth.labels, truth.label_mask)
+    by_metric = scores.ranking(ensembles, truth.labels, truth.label_mask)
     result = []
     for metric in RANKED:
-        macro = metrics.macro(by_metric[metric])[0]
+        macro = scores.macro(by_metric[metric])[0]
         spread = {'mean': macro.mean(), 'sd': macro.std(ddof=1) if len(macro) > 1 else np.nan}
         for statistic, value in spread.items():
             what: dict[str, Any] = {'kind': 'ensemble', 'name': MACRO, 'statistic': statistic, 'size': size}

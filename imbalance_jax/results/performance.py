@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imbalance_jax.metrics import scores as metrics
+from imbalance_jax.metrics import scores
 from imbalance_jax.metrics.statistics import cluster_weights
 from imbalance_jax.results.rows import (
     MACRO,
@@ -78,7 +78,7 @@ def rows(
 
 
 def _evaluated(probabilities: np.ndarray, truth: Truth) -> Figures:
-    by_level = metrics.evaluate(probabilities, truth.labels, truth.label_mask)
+    by_level = scores.evaluate(probabilities, truth.labels, truth.label_mask)
     return {
         (metric, ''): _measured(
             values, by_level['macro'][metric], by_level['micro'][metric], by_level['defined'][metric]
@@ -90,10 +90,10 @@ def _evaluated(probabilities: np.ndarray, truth: Truth) -> Figures:
 def _calibration(corrected: np.ndarray, truth: Truth) -> Figures:
     """Brier score and expected calibration error of corrected probabilities."""
     result = {}
-    for metric in (metrics.brier, metrics.expected_calibration_error):
+    for metric in (scores.brier, scores.expected_calibration_error):
         values = metric(corrected, truth.labels, truth.label_mask)
-        pooled = metrics.micro(metric, corrected, truth.labels, truth.label_mask)
-        macro, defined = metrics.macro(values)
+        pooled = scores.micro(metric, corrected, truth.labels, truth.label_mask)
+        macro, defined = scores.macro(values)
         result[metric.__name__, CORRECTED] = _measured(values, macro, pooled, defined)
     return result
 
@@ -114,7 +114,7 @@ def _member_rows(members: Sequence[Row], figures: Figures, names: Sequence[str],
 
 def _ensemble_rows(population: Population, living: np.ndarray, names: Sequence[str], truth: Truth) -> list[Row]:
     """The mean probability of an arm's living seeds."""
-    arms, ensembles = metrics.seed_ensemble(living, [member['arm'] for member in population.members])
+    arms, ensembles = scores.seed_ensemble(living, [member['arm'] for member in population.members])
     figures, counts, first = _evaluated(ensembles, truth), _counts(names, truth), population.first
     return [
         of_arm(first[arm], metric, value, n, kind='ensemble', name=name, method=method)
@@ -142,9 +142,9 @@ def _image_rows(population: Population, probabilities: np.ndarray, truth: Truth)
     The study's test across data sets left images without a finding out.
     """
     labels, mask = truth.labels, truth.label_mask
-    right = metrics.subset_accuracy(probabilities, labels, mask)
+    right = scores.subset_accuracy(probabilities, labels, mask)
     abnormal = (labels * mask > 0).any(1)
-    among = metrics.macro(metrics.auroc(probabilities[:, abnormal], labels[abnormal], mask[abnormal]))[0]
+    among = scores.macro(scores.auroc(probabilities[:, abnormal], labels[abnormal], mask[abnormal]))[0]
     result = []
     for member in population.members:
         i = member['member']
@@ -168,8 +168,8 @@ def _mean_rows(population: Population, figures: Figures, names: Sequence[str]) -
 
 def _data_rows(truth: Truth, names: Sequence[str]) -> list[Row]:
     """Prevalence, and the accuracy of always answering no, which an accuracy has to be read against."""
-    prevalence = metrics.prevalence(truth.labels, truth.label_mask)
-    accuracy = metrics.all_negative_accuracy(truth.labels, truth.label_mask)
+    prevalence = scores.prevalence(truth.labels, truth.label_mask)
+    accuracy = scores.all_negative_accuracy(truth.labels, truth.label_mask)
     n, result = len(truth.labels), []
     for name, share, right in zip(names, _with_macro(prevalence), _with_macro(accuracy), strict=True):
         result.append(of_kind('data', 'prevalence', share, n, name=name))
@@ -182,8 +182,8 @@ def _difference_rows(
 ) -> list[Row]:
     """Every arm minus the reference over paired seeds, with the two-level bootstrap interval of patients and seeds."""
     weights = cluster_weights(truth.patients, bootstrap.rounds, np.random.default_rng(bootstrap.seed))
-    values = metrics.ranking(living, truth.labels, truth.label_mask)
-    resampled = metrics.ranking(living, truth.labels, truth.label_mask, weights)
+    values = scores.ranking(living, truth.labels, truth.label_mask)
+    resampled = scores.ranking(living, truth.labels, truth.label_mask, weights)
     arms, first, reference, result = population.arms, population.first, population.reference, []
     for metric in RANKED:
         whole, rounds = _with_macro(values[metric]), _with_macro(resampled[metric])
@@ -196,4 +196,4 @@ def _difference_rows(
 
 
 def _with_macro(values: np.ndarray) -> np.ndarray:
-    return np.concatenate([values, metrics.macro(values)[0][..., None]], axis=-1)
+    return np.concatenate([values, scores.macro(values)[0][..., None]], axis=-1)

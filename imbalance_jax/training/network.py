@@ -11,8 +11,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from imbalance_jax import models
-from imbalance_jax.data import arrays as data_arrays
-from imbalance_jax.data import sources, thinning
+from imbalance_jax.data import arrays, sources, thinning
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.system import progress
 from imbalance_jax.training.member import make_network_init
@@ -47,10 +46,10 @@ def network(config: ConfigDict, dataset: Dataset) -> Network:
     """The network that a config trains on a data set; ValueError for an unknown model or option."""
     images = dataset.images[dataset.rows('train')]
     model = make_model(config, len(dataset.classes))
-    mean, std = data_arrays.grey_statistics(images)
+    mean, std = arrays.grey_statistics(images)
     linked = any(arm.get('head', 'linear') != 'linear' for arm in config.arms.values())
     init = make_network_init(model, images.shape[1:], linked=linked)
-    return Network(model, partial(data_arrays.normalise, mean=mean, std=std), init, (mean, std))
+    return Network(model, partial(arrays.normalise, mean=mean, std=std), init, (mean, std))
 
 
 def make_model(config: ConfigDict, num_classes: int) -> nn.Module:

@@ -10,8 +10,7 @@ from ml_collections import ConfigDict
 from imbalance_jax.data import arrays as data_arrays
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.soundness import check_splits
-from imbalance_jax.results import data as results_data
-from imbalance_jax.results import ensembles, performance
+from imbalance_jax.results import data, ensembles, performance
 from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import cache, layout, processes, progress
@@ -93,8 +92,8 @@ def train_into(
     """Describes the members and the data, trains, and leaves predictions.npz as the last act."""
     write_json(workdir / layout.MEMBERS, experiment.members)
     write_json(workdir / layout.DATA, dataset.info)
-    write_arrays(workdir / layout.CONTACT_SHEET, **results_data.contact_sheet(dataset))
-    write_table(workdir, 'data', results_data.rows(dataset))
+    write_arrays(workdir / layout.CONTACT_SHEET, **data.contact_sheet(dataset))
+    write_table(workdir, 'data', data.rows(dataset))
     with stage(workdir, 'train') as record:
         plan, program = make_plan(workdir, experiment, setting)
         record.update(strategy=plan.strategy, plan=plan._asdict(), processes=jax.process_count())

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 from noise_study import ARMS, EVIL, LAYER, make_workdir
 
-from imbalance_jax.analysis.report import findings, galleries
+from imbalance_jax.analysis.report import findings, galleries, study
 from imbalance_jax.analysis.report import page as report
-from imbalance_jax.analysis.report import study as studies
 from imbalance_jax.system import workdir as writer
 
 BROWSERS = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable', 'chrome')
@@ -245,7 +244,7 @@ def comparison(arm, measure, estimate, low, high, method=''):
 
 
 def test_findings_follow_their_rules(workdir):
-    found = studies.load(workdir)
+    found = study.load(workdir)
     made = [
         comparison('focal', 'auroc', 0.01, -0.01, 0.03),
         comparison('inter_class_weighted_bce', 'auroc', -0.05, -0.06, -0.04),
@@ -270,7 +269,7 @@ def test_findings_follow_their_rules(workdir):
 
 
 def test_number_of_comparisons(workdir, page):
-    total = sum(map(len, findings.comparisons(studies.load(workdir)).values()))
+    total = sum(map(len, findings.comparisons(study.load(workdir)).values()))
     assert total == 2 * 2 + 2 * 3 + 3 * 3
     assert f'follow from {total} macro intervals' in page
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax.data import arrays as data_arrays
-from imbalance_jax.data import batches as data_batches
+from imbalance_jax.data import batches
 
 
 @pytest.mark.parametrize('axis', [0, 1])
@@ -49,7 +49,7 @@ def test_permuted_labels_are_those_of_other_images():
     np.testing.assert_array_equal(both.labels[:50], labels)
     np.testing.assert_array_equal(both.labels.sum(0), 2 * labels.sum(0))
     assert (both.labels[50:] != labels).any(1).mean() > 0.5
-    batch, rows = data_batches.make_batch(0.5, 0.25, data_batches.Augmentation()), np.array([3, 7])
+    batch, rows = batches.make_batch(0.5, 0.25, batches.Augmentation()), np.array([3, 7])
     own, other = (batch(jax.tree.map(np.asarray, both), rows, np.uint32(0), 0, p) for p in (0, 1))
     np.testing.assert_array_equal(own['image'], other['image'])
     np.testing.assert_array_equal(own['labels'], labels[rows])

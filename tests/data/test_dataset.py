@@ -8,7 +8,7 @@ import pytest
 
 from imbalance_jax.data import dataset as store
 from imbalance_jax.results import schema
-from imbalance_jax.system import workdir as writer
+from imbalance_jax.system import workdir
 from imbalance_jax.training import checkpoint
 
 
@@ -105,34 +105,34 @@ def test_fingerprint_depends_on_every_option_and_not_on_their_order():
 
 def test_another_config_is_refused_with_the_difference(tmp_path):
     config = {'train': {'epochs': 3, 'rate': 0.1}, 'arms': {'bce': {}}, 'seeds': (0, 1)}
-    writer.claim(tmp_path, config)
-    writer.claim(tmp_path, config)
+    workdir.claim(tmp_path, config)
+    workdir.claim(tmp_path, config)
     with pytest.raises(ValueError, match=r'train.epochs: 3 -> 4'):
-        writer.claim(tmp_path, {**config, 'train': {'epochs': 4, 'rate': 0.1}})
+        workdir.claim(tmp_path, {**config, 'train': {'epochs': 4, 'rate': 0.1}})
     with pytest.raises(ValueError, match='arms'):
-        writer.claim(tmp_path, {**config, 'arms': {'bce': {'scale': 2}}})
+        workdir.claim(tmp_path, {**config, 'arms': {'bce': {'scale': 2}}})
     assert json.loads((tmp_path / 'config.json').read_text())['train']['epochs'] == 3
 
 
 def test_metrics_are_rewound_to_whole_lines_of_finished_epochs(tmp_path):
     rows = [{'epoch': epoch, 'arm': arm, 'seed': 0} for epoch in (1, 2, 3) for arm in ('bce', 'focal')]
-    writer.append_metrics(tmp_path, rows)
+    workdir.append_metrics(tmp_path, rows)
     with open(tmp_path / 'metrics.jsonl', 'a') as file:
         file.write('{"epoch": 1, "tor')
-    writer.rewind_metrics(tmp_path, 1, {('focal', 0)})
+    workdir.rewind_metrics(tmp_path, 1, {('focal', 0)})
     lines = (tmp_path / 'metrics.jsonl').read_text().splitlines()
     assert [json.loads(line) for line in lines] == [rows[0], rows[1], rows[2], rows[4]]
 
 
 def test_interrupted_write_leaves_the_old_file(tmp_path):
-    writer.write_text(tmp_path / 'file', 'old')
+    workdir.write_text(tmp_path / 'file', 'old')
 
     def fail(file):
         file.write(b'new')
         raise OSError('disk full')
 
     with pytest.raises(OSError, match='disk full'):
-        writer.atomic(tmp_path / 'file', fail)
+        workdir.atomic(tmp_path / 'file', fail)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [('file', 'old')]
 
 
@@ -141,7 +141,7 @@ def test_table_says_the_same_in_both_formats(tmp_path):
     schema.write_table(tmp_path, 'table', rows)
     import pandas as pd
 
-    text, binary = pd.read_csv(tmp_path / 'results' / 'table.csv'), writer.read_table(tmp_path, 'table')
+    text, binary = pd.read_csv(tmp_path / 'results' / 'table.csv'), workdir.read_table(tmp_path, 'table')
     assert list(text.columns) == list(binary.columns) == list(schema.COLUMNS)
     assert text['value'][0] == binary['value'][0] == 1 / 3
 
@@ -154,18 +154,18 @@ def test_a_part_is_made_once_and_again_when_its_source_changes(tmp_path):
         return {'count': np.array(len(made))}
 
     source.write_text('a')
-    assert [int(writer.cached_arrays(tmp_path / 'part.npz', source, make)['count']) for _ in range(2)] == [1, 1]
+    assert [int(workdir.cached_arrays(tmp_path / 'part.npz', source, make)['count']) for _ in range(2)] == [1, 1]
     source.write_text('b')
-    assert int(writer.cached_arrays(tmp_path / 'part.npz', source, make)['count']) == 2
+    assert int(workdir.cached_arrays(tmp_path / 'part.npz', source, make)['count']) == 2
     (tmp_path / 'part.npz').write_bytes(b'PK')
     with pytest.raises(ValueError, match=r'part\.npz is damaged'):
-        writer.read_arrays(tmp_path / 'part.npz')
-    assert int(writer.cached_arrays(tmp_path / 'part.npz', source, make)['count']) == 3
+        workdir.read_arrays(tmp_path / 'part.npz')
+    assert int(workdir.cached_arrays(tmp_path / 'part.npz', source, make)['count']) == 3
 
 
 def test_a_working_directory_has_one_owner_at_a_time(tmp_path):
     run = tmp_path / 'run'
-    with writer.lock(run), pytest.raises(ValueError, match='Another process'), writer.lock(run):
+    with workdir.lock(run), pytest.raises(ValueError, match='Another process'), workdir.lock(run):
         pass
-    with writer.lock(run):
+    with workdir.lock(run):
         pass

@@ -2,21 +2,21 @@
 
 import numpy as np
 
-from imbalance_jax.data import regions as data_regions
+from imbalance_jax.data import regions
 from imbalance_jax.data.dataset import SPLITS
-from imbalance_jax.training import trained as training_trained
+from imbalance_jax.training import trained
 
 
 def test_patients_of_the_training_split_are_refused_and_counted(study):
-    dataset = training_trained.load(study).dataset
-    pairs = data_regions.finding_pairs(dataset, 'test', 'box')
-    assert data_regions.refuse_training(dataset, pairs)[1] == 0
+    dataset = trained.load(study).dataset
+    pairs = regions.finding_pairs(dataset, 'test', 'box')
+    assert regions.refuse_training(dataset, pairs)[1] == 0
     dataset.split[dataset.rows('validation')[0]] = SPLITS.index('train')  # any row will do: its patient moves
     split = dataset.split.copy()
     dataset.patient[dataset.rows('train')[0]] = pairs.patient[0]
-    kept, refused = data_regions.refuse_training(dataset, pairs)
+    kept, refused = regions.refuse_training(dataset, pairs)
     assert refused == (pairs.patient == pairs.patient[0]).sum() > 0
     assert len(kept.image) == len(pairs.image) - refused
     np.testing.assert_array_equal(dataset.split, split)
-    leaked = data_regions.finding_pairs(dataset, 'train', 'box')
-    assert len(data_regions.refuse_training(dataset, leaked)[0].image) == 0
+    leaked = regions.finding_pairs(dataset, 'train', 'box')
+    assert len(regions.refuse_training(dataset, leaked)[0].image) == 0

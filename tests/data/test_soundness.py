@@ -17,19 +17,13 @@ from PIL import Image
 from imbalance_jax import config as fields
 from imbalance_jax.configs import base
 from imbalance_jax.data import dataset as store
-from imbalance_jax.data import soundness
-from imbalance_jax.data import sources as datasets
-from imbalance_jax.data import thinning as data_thinning
+from imbalance_jax.data import soundness, sources, thinning
 from imbalance_jax.data.dataset import LEFT_OUT
-from imbalance_jax.data.sources import nih_files as nih
-from imbalance_jax.data.sources import phantom
+from imbalance_jax.data.sources import nih_files, phantom
 from imbalance_jax.explain import run as explain_run
 from imbalance_jax.system.files import flatten
-from imbalance_jax.training import build as training_build
-from imbalance_jax.training import checks as training_checks
-from imbalance_jax.training import network
+from imbalance_jax.training import build, checks, network, strategies
 from imbalance_jax.training import run as training_run
-from imbalance_jax.training import strategies as training_strategies
 
 WRONG = (
     None, 'text', '', [], ['x'], {}, {'a': 1}, True, 3.7, -1, -0.5, 0, math.nan, math.inf, -math.inf, 10**30, -(10**30),
@@ -102,10 +96,10 @@ def test_the_same_pixels_in_two_splits_are_learned_from_in_neither(sound, caplog
 
 
 def test_lies_are_told_before_anything_is_kept(sound, tmp_path, monkeypatch):
-    source = datasets.Source(lambda progress=None: changed(sound, 'labels', (0, 0), 9))
-    monkeypatch.setitem(datasets.DATASETS, 'lying', source)
+    source = sources.Source(lambda progress=None: changed(sound, 'labels', (0, 0), 9))
+    monkeypatch.setitem(sources.DATASETS, 'lying', source)
     with pytest.raises(ValueError, match='it must be 0 or 1'):
-        datasets.load('lying', tmp_path, {})
+        sources.load('lying', tmp_path, {})
     assert not [path for path in (tmp_path / 'lying').iterdir() if path.is_dir()]
 
 
@@ -139,18 +133,16 @@ def everything_before_compiling(plain: dict, dataset, deep: bool = True) -> None
     """What `train` does with a config before it compiles, but for making another data set."""
     config = ConfigDict(plain)
     fields.check(config, base.get_config())
-    training_checks.check_blocks(config)
-    members = training_build.make_members(config)
+    checks.check_blocks(config)
+    members = build.make_members(config)
     if config.population.strategy != 'auto':
-        training_strategies.parse(config.population.strategy)
-    datasets.lookup(datasets.DATASETS, config.data.name, 'data set')
+        strategies.parse(config.population.strategy)
+    sources.lookup(sources.DATASETS, config.data.name, 'data set')
     phantom._check({'image_size': config.data.image_size, **config.data.phantom})
-    dataset = data_thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
+    dataset = thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
     if deep:
-        training_checks.check_before_compiling(
-            config, dataset, network.network(config, dataset), stages=explain_run.STAGES
-        )
-        training_build.build(config, dataset, members)
+        checks.check_before_compiling(config, dataset, network.network(config, dataset), stages=explain_run.STAGES)
+        build.build(config, dataset, members)
 
 
 def refusal(plain: dict, dataset, deep: bool = True) -> str:
@@ -294,14 +286,17 @@ def test_label_files_with_anything_in_them_are_refused_or_right(folder):
         name = draw.choice(names)
         (folder / name).write_bytes(mutate(draw, sound[name]))
         try:
-            cases, boxes = nih.read_split(folder, 'official', 0.3), nih.read_boxes(nih.box_file(folder))
+            cases, boxes = (
+                nih_files.read_split(folder, 'official', 0.3),
+                nih_files.read_boxes(nih_files.box_file(folder)),
+            )
         except ValueError as error:
             said.append(str(error))
         else:
             assert set(np.unique(cases.labels)) <= {0, 1}
             assert len(set(cases.image.tolist())) == len(cases.image)
             assert not any('/' in image or '..' in image for image in (*cases.image, *boxes.image))
-            assert ((boxes.box >= 0) & (boxes.box <= nih.FRAME)).all()
+            assert ((boxes.box >= 0) & (boxes.box <= nih_files.FRAME)).all()
             assert (boxes.box[:, 0] < boxes.box[:, 2]).all()
             for patient in np.unique(cases.patient):
                 assert len(set(cases.split[cases.patient == patient].tolist())) == 1
@@ -335,4 +330,4 @@ def test_a_link_out_of_the_data_folder_is_not_followed_by_a_name(folder, tmp_pat
     text = TABLE.replace('00000002_000.png', '../secret.png')
     (folder / 'Data_Entry_2017_v2020.csv').write_text(text)
     with pytest.raises(ValueError, match='expected a plain file name'):
-        nih.read_split(folder, 'official', 0.3)
+        nih_files.read_split(folder, 'official', 0.3)

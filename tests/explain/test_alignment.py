@@ -8,8 +8,8 @@ import pytest
 from imbalance_jax.explain import alignment
 from imbalance_jax.explain.alignment import MethodFigures
 from imbalance_jax.results.alignment import CEILING, CENTRE, CHANCE, CONSTANT, PERMUTED, SHUFFLED, UNTRAINED
-from imbalance_jax.system import workdir as writer
-from imbalance_jax.training import build as training_build
+from imbalance_jax.system import workdir
+from imbalance_jax.training import build
 
 
 def select(table, **fields):
@@ -20,7 +20,7 @@ def select(table, **fields):
 
 @pytest.fixture(scope='module')
 def table(study):
-    table = writer.read_table(study, 'alignment')
+    table = workdir.read_table(study, 'alignment')
     return table[table['subset'] == '']
 
 
@@ -52,7 +52,7 @@ def test_a_map_of_ones_scores_its_chance_level(table):
 
 
 def test_subsets_are_parts_of_the_pairs(study):
-    table = writer.read_table(study, 'alignment')
+    table = workdir.read_table(study, 'alignment')
     rows = table[(table.kind == 'member') & (table.arm == 'bce') & (table.seed == 0) & (table['class'] == 'all pairs')]
     count = rows[(rows.method == 'grad_cam') & (rows.metric == 'iou')].set_index('subset')['n']
     assert sum(count.get(name, 0) for name in alignment.SIZES) == count['']
@@ -64,7 +64,7 @@ def test_an_arm_says_whose_labels_it_has(tiny_config):
     config = copy.deepcopy(tiny_config)
     with config.unlocked():
         config.arms = {'bce': {}, 'blind': {'loss': 'bce', 'labels': 'permuted'}}
-    members = training_build.make_members(config)
+    members = build.make_members(config)
     assert [row['labels'] for row in members] == ['own', 'own', 'permuted', 'permuted']
     iou = np.arange(8.0).reshape(1, 4, 2)
     of_method = MethodFigures(np.array(['iou']), iou, iou + 10, np.ones((1, 2, 2)), np.zeros((4, 1, 2, 2)))
@@ -78,4 +78,4 @@ def test_an_arm_says_whose_labels_it_has(tiny_config):
     assert nulls[UNTRAINED].shape == (4, 2)
     config.arms.blind.labels = 'shuffled'
     with pytest.raises(ValueError, match=r"labels of config.arms.blind: 'shuffled'"):
-        training_build.make_members(config)
+        build.make_members(config)

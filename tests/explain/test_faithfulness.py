@@ -1,11 +1,11 @@
 """Stage `faithfulness`: every method beside noise."""
 
 from imbalance_jax.explain.faithfulness import NULL
-from imbalance_jax.system import workdir as writer
+from imbalance_jax.system import workdir
 
 
 def test_faithfulness_stands_beside_noise(study, tiny_config):
-    table = writer.read_table(study, 'faithfulness')
+    table = workdir.read_table(study, 'faithfulness')
     assert set(table['method']) == {*tiny_config.attribution.methods, NULL}
     for method in set(table['method']):
         metrics = set(table[table['method'] == method]['metric'])

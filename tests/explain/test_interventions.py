@@ -9,7 +9,7 @@ from planted import CONCEPTS, UNITS, features_of
 from imbalance_jax import concepts
 from imbalance_jax.explain import interventions
 from imbalance_jax.explain import probe as explain_probe
-from imbalance_jax.metrics import scores as metrics
+from imbalance_jax.metrics import scores
 from imbalance_jax.metrics.on_device import ranking
 
 
@@ -25,7 +25,7 @@ def test_ablation_of_all_members_against_loops(probe, thresholds):
         for unit in (0, 5):
             without = pooled.copy()
             without[:, unit] = means[member, unit]
-            expected = metrics.auroc(np.asarray(interventions.head(variables, jnp.asarray(without))), labels)
+            expected = scores.auroc(np.asarray(interventions.head(variables, jnp.asarray(without))), labels)
             np.testing.assert_allclose(found['without'][member, unit], expected, atol=2e-3)
     np.testing.assert_allclose(found['without'][0, 6], found['intact'][0], atol=2e-3)  # a dead unit carries nothing
     assert found['order'].shape == (3, CONCEPTS, 3)

@@ -8,11 +8,10 @@ import pytest
 from imbalance_jax import alignment
 from imbalance_jax.attribution import all_classes
 from imbalance_jax.data import arrays as data_arrays
-from imbalance_jax.data import regions as data_regions
+from imbalance_jax.data import regions
 from imbalance_jax.explain import alignment as explain_alignment
 from imbalance_jax.explain import maps as explain_maps
-from imbalance_jax.training import build as training_build
-from imbalance_jax.training import placement
+from imbalance_jax.training import build, placement
 from imbalance_jax.training import trained as training_trained
 
 
@@ -20,7 +19,7 @@ def test_the_untrained_networks_are_those_that_training_began_with(study):
     trained = training_trained.load(study)
     place, variables = trained.with_untrained
     assert place.num_members == len(trained.members) + 2
-    experiment = training_build.build(trained.config, trained.dataset, trained.members)
+    experiment = build.build(trained.config, trained.dataset, trained.members)
     first = jax.tree.map(lambda a: a[0], experiment.member_arrays)
     begun = experiment.functions.init(first).variables['params']['head']['kernel']
     np.testing.assert_allclose(np.asarray(variables['params']['head']['kernel'])[6], begun, rtol=1e-6)
@@ -98,7 +97,7 @@ def test_a_scorer_at_128_pixels_with_all_metrics_of_the_config():
 def test_maps_and_figures_are_the_same_within_any_budget(study, monkeypatch):
     """A whole, several chunks, slabs of one pair, and a clear error below that."""
     trained, results = training_trained.load(study), []
-    pairs = data_regions.finding_pairs(trained.dataset, 'test', 'box', 10)
+    pairs = regions.finding_pairs(trained.dataset, 'test', 'box', 10)
     trained.config.attribution.metrics = ('relevance_rank',)
     figures = explain_alignment.against_both(explain_alignment.metrics_of(trained))
     place, sizes = trained.with_untrained[0], sizes_of(monkeypatch)
@@ -119,7 +118,7 @@ def test_maps_and_figures_are_the_same_within_any_budget(study, monkeypatch):
 
 def test_kept_maps_are_those_of_their_rows(study):
     trained = training_trained.load(study)
-    pairs = data_regions.finding_pairs(trained.dataset, 'test', 'box', 10)
+    pairs = regions.finding_pairs(trained.dataset, 'test', 'box', 10)
     arrays = (trained.dataset.images[pairs.image], pairs.finding, pairs.image)
     maps = explain_maps.make_maps(trained, 'saliency')
     trained.config.attribution.batch_size = 4  # the last of three slabs is filled up

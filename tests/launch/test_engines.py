@@ -13,9 +13,8 @@ import pytest
 import yaml
 
 from imbalance_jax.configs import base
-from imbalance_jax.sweep import hyper
+from imbalance_jax.sweep import hyper, populations
 from imbalance_jax.sweep import plan as plans
-from imbalance_jax.sweep import populations as sweep
 from imbalance_jax.system import cluster, files
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +24,9 @@ ROOT = Path(__file__).parents[2]
 def plan(tmp_path):
     """Three populations, of which the first is done."""
     path = tmp_path / 'a sweep.jsonl'
-    jobs, _ = plans.write(path, sweep.populations(base.get_config(), hyper.sweep('data.image_size', [32, 48, 64])))
+    jobs, _ = plans.write(
+        path, populations.populations(base.get_config(), hyper.sweep('data.image_size', [32, 48, 64]))
+    )
     (jobs[0].workdir / 'results').mkdir(parents=True)
     files.write_json(jobs[0].folder / f'{jobs[0].id}.json', {'state': 'done'})
     return path

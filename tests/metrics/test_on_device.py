@@ -6,9 +6,9 @@ import pytest
 from jax.sharding import Mesh
 from sklearn import metrics as oracle
 
-from imbalance_jax.metrics import scores as metrics
+from imbalance_jax.metrics import scores
 from imbalance_jax.metrics.on_device import LIMIT, ranking
-from imbalance_jax.training import strategies as training_strategies
+from imbalance_jax.training import strategies
 
 BOUND = 2.0**-24  # as promised
 jitted = jax.jit(ranking)
@@ -26,7 +26,7 @@ def entries():
 
 
 def assert_equals_reference(logits, labels, mask):
-    got, want = jitted(logits, labels, mask), metrics.ranking(logits, labels, mask)
+    got, want = jitted(logits, labels, mask), scores.ranking(logits, labels, mask)
     assert got.keys() == want.keys()
     for name, values in want.items():
         assert got[name].dtype == np.float32
@@ -93,7 +93,7 @@ def test_float64_being_enabled_changes_no_bit(entries):
 def test_members_together_are_members_alone(strategy, entries):
     logits, labels, mask = entries
     count = 2 if 'shard' in strategy else 3
-    mapped = training_strategies.map_members(ranking, strategy, Mesh(jax.devices()[:2], 'member'))
+    mapped = strategies.map_members(ranking, strategy, Mesh(jax.devices()[:2], 'member'))
     got = jax.jit(mapped)(logits[:count], labels, mask)
     for i in range(count):
         for name, values in jitted(logits[i], labels, mask).items():
@@ -132,7 +132,7 @@ def test_constant_scores_are_worth_nothing(entries):
     _, labels, mask = entries
     got = assert_equals_reference(np.full_like(labels, -0.3), labels, mask)
     np.testing.assert_array_equal(got['auroc'], 0.5)
-    np.testing.assert_allclose(got['average_precision'], metrics.prevalence(labels, mask), rtol=0, atol=BOUND)
+    np.testing.assert_allclose(got['average_precision'], scores.prevalence(labels, mask), rtol=0, atol=BOUND)
 
 
 def test_keys_order_floats_of_every_size():
@@ -148,7 +148,7 @@ def test_keys_order_floats_of_every_size():
 def test_logits_in_half_precision_are_ranked_as_they_are(entries):
     logits, labels, mask = entries
     half = jax.numpy.asarray(logits[0], jax.numpy.bfloat16)
-    want = metrics.ranking(np.asarray(half, np.float64), labels, mask)
+    want = scores.ranking(np.asarray(half, np.float64), labels, mask)
     for name, values in jitted(half, labels, mask).items():
         np.testing.assert_allclose(values, want[name], rtol=0, atol=BOUND)
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import pytest
 
 from imbalance_jax import models
-from imbalance_jax.attribution import layers as attribution_layers
+from imbalance_jax.attribution import layers
 from imbalance_jax.models.layers import perturb
 
 SHAPE = (8, 8, 1)
@@ -89,5 +89,5 @@ def test_an_error_of_the_model_itself_passes():
 def test_layers_come_in_the_order_of_the_model_whatever_their_names():
     model = Plain(3)
     variables = model.init(jax.random.key(0), jnp.zeros((1, *SHAPE)))
-    assert attribution_layers.layer_shapes(model, variables, SHAPE) == {'zebra': (8, 8, 4), 'apple': (4, 4, 6)}
-    assert attribution_layers.last_stage(model, variables, SHAPE) == 'apple'
+    assert layers.layer_shapes(model, variables, SHAPE) == {'zebra': (8, 8, 4), 'apple': (4, 4, 6)}
+    assert layers.last_stage(model, variables, SHAPE) == 'apple'

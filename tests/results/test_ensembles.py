@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from imbalance_jax.metrics import scores as metrics
+from imbalance_jax.metrics import scores
 from imbalance_jax.metrics import seeds as metrics_seeds
 from imbalance_jax.results import ensembles
 from imbalance_jax.results.performance import Truth
@@ -32,11 +32,11 @@ def test_ensembles_of_one_and_of_all_are_the_seeds_and_their_mean(noisy):
     labels, mask, _ = truth
     population = Population(members, np.arange(17) < 16, 'a')
     rows = ensembles.rows(population, probabilities, truth)
-    single = metrics.macro(metrics.auroc(probabilities[:16], labels, mask))[0]
+    single = scores.macro(scores.auroc(probabilities[:16], labels, mask))[0]
     assert value(rows, 1, 'auroc')['value'] == pytest.approx(single.mean(), rel=1e-12)
     assert value(rows, 1, 'auroc', 'sd')['value'] == pytest.approx(single.std(ddof=1), rel=1e-12)
     assert value(rows, 1, 'auroc')['n'] == 16
-    together = metrics.macro(metrics.auroc(probabilities[:16].mean(0), labels, mask))[0]
+    together = scores.macro(scores.auroc(probabilities[:16].mean(0), labels, mask))[0]
     assert value(rows, 16, 'auroc')['value'] == pytest.approx(float(together), rel=1e-12)
     assert np.isnan(value(rows, 16, 'auroc', 'sd')['value'])
     means = [value(rows, size, 'auroc')['value'] for size in (1, 2, 4, 8, 16)]
@@ -85,11 +85,11 @@ def test_the_report_shows_them(tmp_path):
 
     from imbalance_jax.analysis.report import page as report
     from imbalance_jax.analysis.report import seeds, study
-    from imbalance_jax.system import workdir as writer
+    from imbalance_jax.system import workdir
 
     folder = make_workdir(tmp_path / 'run', arms={'bce': {}}, seeds=tuple(range(8)))
     assert 'id="seeds"' not in report.write(folder).read_text()
-    members = writer.read_json(folder / 'members.json')
+    members = workdir.read_json(folder / 'members.json')
     rng = np.random.default_rng(0)
     labels = (np.arange(20)[:, None] + np.arange(3)) % 2
     truth, population = Truth(labels, np.ones_like(labels), np.arange(20)), Population(members, np.ones(8, bool), 'bce')

@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from imbalance_jax.configs import base
-from imbalance_jax.sweep import collect, hyper, jobs
+from imbalance_jax.sweep import collect, hyper, jobs, populations
 from imbalance_jax.sweep import plan as plans
-from imbalance_jax.sweep import populations as sweep
 from imbalance_jax.system import files, locks, signals
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def plan(tmp_path):
-    configs = sweep.populations(base.get_config(), hyper.sweep('data.image_size', [32, 48, 64]))
+    configs = populations.populations(base.get_config(), hyper.sweep('data.image_size', [32, 48, 64]))
     plans.write(tmp_path / 'plan.jsonl', configs)
     return tmp_path / 'plan.jsonl'
 
@@ -278,9 +277,9 @@ def done(plan):
 def test_collected_tables_are_those_of_all_jobs(done):
     import pandas as pd
 
-    from imbalance_jax.analysis.sweeps import sweep as report
+    from imbalance_jax.analysis.sweeps import sweep
     from imbalance_jax.results import schema
-    from imbalance_jax.system import workdir as writer
+    from imbalance_jax.system import workdir
 
     assert [path.name for path in collect.write(done)] == ['results.csv', 'results.parquet']
     whole = pd.read_parquet(done[0].folder / 'results.parquet')
@@ -301,12 +300,12 @@ def test_collected_tables_are_those_of_all_jobs(done):
             own = whole[(whole['id'] == job.id) & (whole['table'] == name)]
             assert set(own['data.image_size']) == {str(job.config['data']['image_size'])}
             own = own[list(schema.columns_of(name))].reset_index(drop=True)
-            pd.testing.assert_frame_equal(own, writer.read_table(job.workdir, name))
-    page = report.write(done).read_text()
+            pd.testing.assert_frame_equal(own, workdir.read_table(job.workdir, name))
+    page = sweep.write(done).read_text()
     assert all(job.id in page for job in done)
     assert '<script' not in page
     assert collect.write(done)[0].read_bytes() == first
-    assert report.write(done).read_text() == page
+    assert sweep.write(done).read_text() == page
 
 
 @pytest.mark.parametrize('change', ['versions', 'source', 'before'])

@@ -11,11 +11,10 @@ import pytest
 
 from imbalance_jax import models
 from imbalance_jax.configs import base
-from imbalance_jax.sweep import estimate, hyper
+from imbalance_jax.sweep import estimate, hyper, populations
 from imbalance_jax.sweep import plan as plans
-from imbalance_jax.sweep import populations as sweep
 from imbalance_jax.system.files import dumps
-from imbalance_jax.training import members as training_members
+from imbalance_jax.training import members
 
 ROOT = Path(__file__).parents[2]
 SWEPT = """
@@ -59,7 +58,7 @@ def test_sweeps_are_lists_of_points():
 
 
 def test_no_sweep_is_the_config_itself(config):
-    [only] = sweep.populations(config, [{}])
+    [only] = populations.populations(config, [{}])
     assert only == json.loads(dumps(config.to_dict()))
 
 
@@ -67,11 +66,11 @@ def test_numbers_join_the_population_and_shapes_do_not(config):
     rates, sizes = hyper.sweep('config.train.learning_rate', [1e-3, 4e-3]), hyper.sweep('data.image_size', [32, 64])
     weight, gamma = hyper.sweep('train.weight_decay', [0.0, 1e-4]), hyper.sweep('config.arms.focal.gamma', [1.0, 3.0])
     for points in (hyper.product([rates, sizes, weight, gamma]), hyper.product([gamma, sizes, rates, weight])):
-        made = sweep.populations(config, points)
+        made = populations.populations(config, points)
         assert [plain['data']['image_size'] for plain in made] == [32, 64]
         for plain in made:
-            rates_of = {rate: plain['train'][rate] for rate in sweep.RATES}
-            rows = training_members.make_members(plain['arms'], plain['seeds'], plain['reference'], **rates_of)
+            rates_of = {rate: plain['train'][rate] for rate in populations.RATES}
+            rows = members.make_members(plain['arms'], plain['seeds'], plain['reference'], **rates_of)
             numbers = {(r['loss'], r['learning_rate'], r['weight_decay'], r['hyper'].get('gamma')) for r in rows}
             four = [(rate, decay) for rate in (1e-3, 4e-3) for decay in (0.0, 1e-4)]
             expected = {('bce', *pair, None) for pair in four}
@@ -81,7 +80,7 @@ def test_numbers_join_the_population_and_shapes_do_not(config):
 
 
 def test_an_arm_that_is_given_once_keeps_its_name(config):
-    [plain] = sweep.populations(config, hyper.sweep('arms.focal.gamma', [2.0, 0.5]))
+    [plain] = populations.populations(config, hyper.sweep('arms.focal.gamma', [2.0, 0.5]))
     assert plain['arms'] == {
         'bce': {},
         'focal@gamma=2': {'gamma': 2.0, 'loss': 'focal'},
@@ -91,14 +90,14 @@ def test_an_arm_that_is_given_once_keeps_its_name(config):
 
 
 def test_seeds_join_and_stay_apart_where_other_numbers_go_with_them(config):
-    [plain] = sweep.populations(config, hyper.sweep('seeds', [(0, 1), (1, 2)]))
+    [plain] = populations.populations(config, hyper.sweep('seeds', [(0, 1), (1, 2)]))
     assert plain['seeds'] == [0, 1, 2]
     pairs = hyper.zipit([hyper.sweep('seeds', [(0,), (1,)]), hyper.sweep('train.weight_decay', [0.0, 0.1])])
-    made = sweep.populations(config, pairs)
+    made = populations.populations(config, pairs)
     assert [plain['seeds'] for plain in made] == [[0], [1]]
     assert [plain['reference'] for plain in made] == ['bce@weight_decay=0', 'bce@weight_decay=1e-1']
     references = ['bce@weight_decay=0', 'bce@weight_decay=1e-1']
-    assert sweep.differing(made) == [{'reference': name, 'seeds': [i]} for i, name in enumerate(references)]
+    assert populations.differing(made) == [{'reference': name, 'seeds': [i]} for i, name in enumerate(references)]
 
 
 @pytest.mark.parametrize(
@@ -115,11 +114,11 @@ def test_seeds_join_and_stay_apart_where_other_numbers_go_with_them(config):
 )
 def test_wrong_points_are_named(config, point, said):
     with pytest.raises(ValueError, match=said):
-        sweep.populations(config, [point])
+        populations.populations(config, [point])
 
 
 def test_a_plan_comes_back_and_is_the_same_twice(config, tmp_path):
-    configs = sweep.populations(config, hyper.sweep('data.image_size', [32, 64]))
+    configs = populations.populations(config, hyper.sweep('data.image_size', [32, 64]))
     jobs, before = plans.write(tmp_path / 'plan.jsonl', configs)
     assert before == []
     first = (tmp_path / 'plan.jsonl').read_bytes()
@@ -127,13 +126,15 @@ def test_a_plan_comes_back_and_is_the_same_twice(config, tmp_path):
     assert again == before == jobs
     assert (tmp_path / 'plan.jsonl').read_bytes() == first
     assert [job.config for job in jobs] == configs
-    assert [job.id for job in jobs] == [sweep.identity(plain) for plain in configs]
+    assert [job.id for job in jobs] == [populations.identity(plain) for plain in configs]
     assert [job.differs for job in jobs] == [{'data.image_size': 32}, {'data.image_size': 64}]
     assert 'new: 0' in plans.compared(again, before)
 
 
 def test_a_changed_plan_says_what_is_new(config, tmp_path):
-    one, two = (sweep.populations(config, hyper.sweep('data.image_size', sizes)) for sizes in ([32, 64], [32, 96]))
+    one, two = (
+        populations.populations(config, hyper.sweep('data.image_size', sizes)) for sizes in ([32, 64], [32, 96])
+    )
     plans.write(tmp_path / 'plan.jsonl', one)
     jobs, before = plans.write(tmp_path / 'plan.jsonl', two)
     said = plans.compared(jobs, before)
@@ -144,7 +145,7 @@ def test_a_changed_plan_says_what_is_new(config, tmp_path):
 
 def test_a_plan_changed_by_hand_is_refused(config, tmp_path):
     path = tmp_path / 'plan.jsonl'
-    plans.write(path, sweep.populations(config, [{}]))
+    plans.write(path, populations.populations(config, [{}]))
     text = path.read_text()
     path.write_text(text.replace('"epochs": 50', '"epochs": 51'))
     with pytest.raises(ValueError, match='line 1 was changed by hand'):
@@ -157,7 +158,7 @@ def test_a_plan_changed_by_hand_is_refused(config, tmp_path):
 
 
 def test_shares_cover_every_job_once(config, tmp_path):
-    configs = sweep.populations(config, hyper.sweep('data.image_size', [32, 48, 64, 80, 96]))
+    configs = populations.populations(config, hyper.sweep('data.image_size', [32, 48, 64, 80, 96]))
     jobs, _ = plans.write(tmp_path / 'plan.jsonl', configs)
     shares = [plans.select(jobs, shard=f'{i}/3') for i in range(3)]
     assert sorted(job.number for share in shares for job in share) == list(range(5))
@@ -184,12 +185,12 @@ def test_estimates_count_what_models_do(name, size, options):
 
 def test_estimates_grow_with_members_and_epochs_and_know_their_limits(config):
     config.train.epochs = 10
-    [small], [long] = sweep.populations(config, [{}]), sweep.populations(config, [{'train.epochs': 20}])
-    [many] = sweep.populations(config, [{'seeds': tuple(range(9))}])
+    [small], [long] = populations.populations(config, [{}]), populations.populations(config, [{'train.epochs': 20}])
+    [many] = populations.populations(config, [{'seeds': tuple(range(9))}])
     few, more, most = map(estimate.estimate, (small, long, many))
     assert few['seconds'] < more['seconds'] < most['seconds']
     assert few['gib'] < most['gib'] < most['gib_batched']
-    [unknown] = sweep.populations(config, [{'data.name': 'mine'}])
+    [unknown] = populations.populations(config, [{'data.name': 'mine'}])
     assert estimate.estimate(unknown) is None
 
 

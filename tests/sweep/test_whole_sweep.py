@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from imbalance_jax.sweep import jobs
+from imbalance_jax.sweep import jobs, populations
 from imbalance_jax.sweep import plan as plans
-from imbalance_jax.sweep import populations as sweep
 
 ROOT = Path(__file__).parents[2]
 
@@ -36,7 +35,7 @@ def test_a_disturbed_population_ends_like_an_undisturbed_one(tiny_config, tmp_pa
     tiny_config.attribution.methods = ('grad_cam',)
     plan = tmp_path / 'plan.jsonl'
     points = [{'question': 'disturbed'}, {'question': 'not'}]
-    found, _ = plans.write(plan, sweep.populations(tiny_config, points))
+    found, _ = plans.write(plan, populations.populations(tiny_config, points))
     log = found[0].workdir / 'metrics.jsonl'
     with subprocess.Popen(command('launch.local', '--plan', plan), cwd=ROOT, stdout=subprocess.DEVNULL) as engine:
         wait_for(log.exists, engine)

@@ -13,8 +13,7 @@ import pytest
 
 from imbalance_jax.system import processes
 from imbalance_jax.system import workdir as writer
-from imbalance_jax.training import loop
-from imbalance_jax.training import run as training_run
+from imbalance_jax.training import loop, run
 
 RUN = """
 import sys, json
@@ -45,7 +44,7 @@ def test_two_processes_are_one(tiny_config, tmp_path):
     """One of the two is asked to stop, both save and leave; together they go on, and the first explains."""
     config = copy.deepcopy(tiny_config)
     config.train.epochs = 30
-    training_run.run(config, tmp_path / 'alone')
+    run.run(config, tmp_path / 'alone')
     pair = start(config, tmp_path / 'pair', 2)
     while not (tmp_path / 'pair' / 'metrics.jsonl').exists():
         assert [process.poll() for process in pair] == [None, None]

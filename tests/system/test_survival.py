@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from imbalance_jax.data import dataset as store
-from imbalance_jax.data import sources as datasets
+from imbalance_jax.data import dataset, sources
 from imbalance_jax.training import checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -92,14 +91,14 @@ def prepare(folder) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, '-c', PREPARE, str(folder), json.dumps(OPTIONS)], cwd=ROOT)
 
 
-def assert_same(one: store.Dataset, other: store.Dataset) -> None:
-    for name in store.ARRAYS:
+def assert_same(one: dataset.Dataset, other: dataset.Dataset) -> None:
+    for name in dataset.ARRAYS:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
     assert one.info == other.info
 
 
 def test_preparation_killed_anywhere_leaves_nothing_behind(tmp_path):
-    whole = datasets.load('phantom', tmp_path / 'whole', OPTIONS)
+    whole = sources.load('phantom', tmp_path / 'whole', OPTIONS)
     fingerprint, draw = whole.info['fingerprint'], random.Random(0)
     for _ in range(3):
         with prepare(tmp_path / 'killed') as process:
@@ -109,7 +108,7 @@ def test_preparation_killed_anywhere_leaves_nothing_behind(tmp_path):
     (left / 'images.npy').write_bytes(b'torn')  # at the latest here there is something to be removed
     with prepare(tmp_path / 'killed') as one, prepare(tmp_path / 'killed') as other:
         assert (one.wait(), other.wait()) == (0, 0)
-    assert_same(datasets.load('phantom', tmp_path / 'killed', OPTIONS), whole)
+    assert_same(sources.load('phantom', tmp_path / 'killed', OPTIONS), whole)
     names = {path.name for path in (tmp_path / 'killed' / 'phantom').iterdir()}
     assert names - {f'.{fingerprint}.x'} == {fingerprint, f'{fingerprint}.lock'}
     assert not left.exists() or (tmp_path / 'killed' / 'phantom' / fingerprint).exists()
@@ -117,7 +116,7 @@ def test_preparation_killed_anywhere_leaves_nothing_behind(tmp_path):
 
 @pytest.mark.parametrize('damage', ['flipped bit', 'truncated', 'missing', 'information'])
 def test_a_damaged_prepared_data_set_is_named_and_made_again(tmp_path, damage, caplog):
-    whole = datasets.load('phantom', tmp_path, OPTIONS)
+    whole = sources.load('phantom', tmp_path, OPTIONS)
     folder = tmp_path / 'phantom' / whole.info['fingerprint']
     path = folder / ('info.json' if damage == 'information' else 'images.npy')
     content = bytearray(path.read_bytes())
@@ -126,7 +125,7 @@ def test_a_damaged_prepared_data_set_is_named_and_made_again(tmp_path, damage, c
         path.unlink()
     else:
         path.write_bytes(content if damage == 'flipped bit' else content[: len(content) // 2])
-    assert_same(datasets.load('phantom', tmp_path, OPTIONS), whole)
+    assert_same(sources.load('phantom', tmp_path, OPTIONS), whole)
     assert str(path) in caplog.text
     assert 'made again' in caplog.text
 

@@ -7,8 +7,7 @@ import jax
 import pytest
 
 from imbalance_jax.system import cache
-from imbalance_jax.training import autotune, network, placement
-from imbalance_jax.training import build as training_build
+from imbalance_jax.training import autotune, build, network, placement
 
 
 @pytest.fixture(scope='module')
@@ -16,7 +15,7 @@ def ready(tiny_config):
     config = copy.deepcopy(tiny_config)
     config.seeds = (0,)
     dataset = network.load_dataset(config)
-    return training_build.build(config, dataset, training_build.make_members(config)[:1])
+    return build.build(config, dataset, build.make_members(config)[:1])
 
 
 def nothing(*_):

@@ -6,8 +6,7 @@ import pytest
 from imbalance_jax import losses
 from imbalance_jax.data.arrays import Arrays
 from imbalance_jax.metrics import scores as metrics
-from imbalance_jax.training import calibration
-from imbalance_jax.training import members as training_members
+from imbalance_jax.training import calibration, members
 
 POSITIVE, NEGATIVE = np.array([30, 5]), np.array([70, 95])
 
@@ -44,7 +43,7 @@ def test_draws_move_the_odds():
     labels[:30, 0], labels[30:35, 1] = 1, 1
     arrays = Arrays(np.zeros((100, 1)), labels, np.ones_like(labels))
     arms = {'bce': {}, 'balanced': {'loss': 'bce', 'sampler': 'class_aware'}}
-    rows = training_members.make_members(arms, (0, 1), 'bce', learning_rate=1.0, weight_decay=0.0)
+    rows = members.make_members(arms, (0, 1), 'bce', learning_rate=1.0, weight_decay=0.0)
     shifts = calibration.prior_shifts(rows, arrays)
     np.testing.assert_allclose(shifts[:2], 0, atol=1e-12)
     # A third of the draws each for class 0, class 1 and none of them.

@@ -2,8 +2,7 @@
 
 import pytest
 
-from imbalance_jax.training import loop, network
-from imbalance_jax.training import run as training_run
+from imbalance_jax.training import loop, network, run
 from imbalance_jax.training.trained import Stage
 
 
@@ -17,7 +16,7 @@ def test_stages_check_their_options_before_training(tiny_config, tmp_path, monke
     monkeypatch.setattr(loop, 'fit', lambda *_, **__: pytest.fail('training started'))
     stages = {'silent': Stage(lambda trained, workdir: None), 'mine': Stage(lambda trained, workdir: None, check)}
     with pytest.raises(ValueError, match=r'config\.mine\.rounds is 0'):
-        training_run.run(tiny_config, tmp_path / 'run', stages=stages)
+        run.run(tiny_config, tmp_path / 'run', stages=stages)
     assert not (tmp_path / 'run').exists()
     [(size, _, image_shape, num_images)] = seen
     assert image_shape == (size, size, 1)

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax.system import workdir as writer
-from imbalance_jax.training import loop
-from imbalance_jax.training import run as training_run
+from imbalance_jax.training import loop, run
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ def test_waves_give_what_all_at_once_gives(study, config, tmp_path, monkeypatch)
     caught = loop._catch_signals
     monkeypatch.setattr(loop, 'predict', lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        training_run.run(config, tmp_path)
+        run.run(config, tmp_path)
     monkeypatch.undo()
     assert loop._catch_signals is caught
     plan = writer.read_json(tmp_path / 'plan.json')
@@ -49,7 +48,7 @@ def test_waves_give_what_all_at_once_gives(study, config, tmp_path, monkeypatch)
     assert plan['bytes'] <= plan['limit'] < needed
     assert [row for wave in plan['waves'] for row in range(*wave)] == list(range(6))
     assert {row['arm'] for row in lines(tmp_path)} < {row['arm'] for row in lines(study)}
-    training_run.run(config, tmp_path)
+    run.run(config, tmp_path)
     assert len(list((tmp_path / 'checkpoints').iterdir())) == len(plan['waves'])
     found, expected = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
     for name, values in expected.items():
@@ -59,7 +58,7 @@ def test_waves_give_what_all_at_once_gives(study, config, tmp_path, monkeypatch)
 
 def test_devices_that_share_batches_train_the_same_members(study, config, tmp_path):
     config.population.strategy = 'data:2:shard:map'
-    training_run.run(config, tmp_path)
+    run.run(config, tmp_path)
     found, expected = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
     np.testing.assert_array_equal(found['alive'], expected['alive'])
     # Sums over a batch in another order, eight Adam steps later.
@@ -70,7 +69,7 @@ def test_dead_members_leave_the_program(study, config, tmp_path, compiled):
     with config.unlocked():
         for arm in ('multi_task', 'weighted_sampling'):
             config.arms[arm].learning_rate = 1e38
-    training_run.run(config, tmp_path)
+    run.run(config, tmp_path)
     assert compiled == [[0, 1]]  # the program of all came with the plan
     found, expected = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
     np.testing.assert_allclose(found['logits_test'][:2], expected['logits_test'][:2], rtol=1e-4, atol=1e-5)
@@ -87,7 +86,7 @@ def test_dead_members_leave_the_program(study, config, tmp_path, compiled):
 
 def test_patience_stops_members_that_do_not_improve(config, tmp_path):
     config.train.epochs, config.train.patience, config.train.learning_rate = 6, 2, 3e-2
-    training_run.run(config, tmp_path)
+    run.run(config, tmp_path)
     found = writer.read_arrays(tmp_path / 'predictions.npz')
     members = writer.read_json(tmp_path / 'members.json')
     for row, best in zip(members, found['best_epoch'], strict=True):
@@ -100,7 +99,7 @@ def test_patience_stops_members_that_do_not_improve(config, tmp_path):
 
 def test_a_profile_names_the_costliest_operations(config, tmp_path, capsys):
     config.train.epochs = 1
-    training_run.run(config, tmp_path, profile=True)
+    run.run(config, tmp_path, profile=True)
     assert 'share' in capsys.readouterr().out
     [trace] = (tmp_path / 'profile').rglob('perfetto_trace.json.gz')
     assert json.loads(gzip.decompress(trace.read_bytes()))['traceEvents']

@@ -9,7 +9,7 @@ import pytest
 from imbalance_jax import losses, models
 from imbalance_jax.training import member as train
 from imbalance_jax.training import members as training_members
-from imbalance_jax.training import strategies as training_strategies
+from imbalance_jax.training import strategies
 
 ROWS = training_members.make_members({'bce': {}, 'multi_task': {}}, (1,), 'bce', learning_rate=1e-2, weight_decay=0.1)
 RANDOM = np.random.default_rng(1)
@@ -78,9 +78,9 @@ def test_a_dead_member_leaves_the_others_alone(parts):
     def run(member):
         return jax.lax.fori_loop(0, 3, lambda t, state: step(state, member, BATCH, t), init(member))
 
-    both = jax.jit(training_strategies.map_members(run, 'vmap'))(members)
+    both = jax.jit(strategies.map_members(run, 'vmap'))(members)
     np.testing.assert_array_equal(both.alive, [True, False])
-    alone = jax.jit(training_strategies.map_members(run, 'vmap'))(members._replace(learning_rate=jnp.full(2, 1e-2)))
+    alone = jax.jit(strategies.map_members(run, 'vmap'))(members._replace(learning_rate=jnp.full(2, 1e-2)))
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a[0], b[0], rtol=1e-6), both.params, alone.params)
 
 

@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imbalance_jax.training import placement
-from imbalance_jax.training import strategies as training_strategies
+from imbalance_jax.training import placement, strategies
 
 
 def test_padding_members_appear_in_no_result():
@@ -34,7 +33,7 @@ def test_more_devices_than_there_are():
     'strategy', ['vmpa', 'vmap:', 'vmap:0', 'map:2', 'shard:', 'shard:x', 'shard', 'data:2:map', 'data:0:shard:map']
 )
 def test_unknown_strategies_are_refused(strategy):
-    for refuse in (training_strategies.parse, lambda name: placement.place(2, name)):
+    for refuse in (strategies.parse, lambda name: placement.place(2, name)):
         with pytest.raises(ValueError, match='Unknown population strategy'):
             refuse(strategy)
 
@@ -71,5 +70,5 @@ def test_cores_become_devices():
 
 
 def test_parts_of_a_strategy():
-    assert training_strategies.parse('data:2:shard:vmap:3') == (2, True, 'vmap', 3)
-    assert training_strategies.parse('map') == (1, False, 'map', 0)
+    assert strategies.parse('data:2:shard:vmap:3') == (2, True, 'vmap', 3)
+    assert strategies.parse('map') == (1, False, 'map', 0)

@@ -7,11 +7,10 @@ import pytest
 
 from imbalance_jax import losses, models
 from imbalance_jax.data import arrays as data_arrays
-from imbalance_jax.data import batches as data_batches
-from imbalance_jax.training import checks, placement
+from imbalance_jax.data import batches
+from imbalance_jax.training import checks, placement, strategies
 from imbalance_jax.training import member as train
 from imbalance_jax.training import members as training_members
-from imbalance_jax.training import strategies as training_strategies
 
 STRATEGIES = ['vmap', 'map', 'unroll', 'vmap:2', 'shard:vmap', 'shard:map', 'shard:unroll', 'data:2:shard:map']
 ARMS = {'bce': {}, 'focal': {'gamma': 1.0}, 'multi_task': {'learning_rate': 3e-3}}
@@ -31,13 +30,13 @@ def member_steps():
     model = models.make('cnn', 3, widths=(4, 8))
     functions = [losses.make(row['loss'], [20, 9, 3], [28, 39, 45], **row['hyper']) for row in ROWS[::2]]
     step = train.make_train_step(model, functions, train.schedule(3, STEPS, 0.01))
-    batch = data_batches.make_batch(0.5, 0.25, data_batches.Augmentation(shift=0.1, rotation=5, brightness=0.1))
+    batch = batches.make_batch(0.5, 0.25, batches.Augmentation(shift=0.1, rotation=5, brightness=0.1))
     steps = train.make_train_steps(step, batch)
     init = train.make_init(train.make_network_init(model, (8, 8, 1)), functions)
     members = training_members.member_arrays(ROWS, own_order=True)
 
     def run(member, arrays):
-        order = data_batches.sample_order(member.order_seed, jnp.zeros(48, jnp.uint32), 0, steps=3, batch_size=16)
+        order = batches.sample_order(member.order_seed, jnp.zeros(48, jnp.uint32), 0, steps=3, batch_size=16)
         order = jnp.tile(order, (7, 1))[:STEPS]
         return steps((init(member), member, order), arrays, 0, 0, STEPS)[0]
 
@@ -66,7 +65,7 @@ def test_every_member_is_its_solo_run(member_steps, strategy):
 def test_permuted_members_give_permuted_results(member_steps):
     run, arrays, members, _ = member_steps
     order = np.array([5, 0, 3, 1, 4, 2])
-    mapped = jax.jit(training_strategies.map_members(run, 'map'))
+    mapped = jax.jit(strategies.map_members(run, 'map'))
     straight = mapped(members, arrays)
     permuted = mapped(jax.tree.map(lambda a: a[order], members), arrays)
     jax.tree.map(lambda a, b: np.testing.assert_array_equal(np.asarray(a)[order], b), straight, permuted)

@@ -8,15 +8,12 @@ import numpy as np
 import pytest
 
 from imbalance_jax import losses, models
-from imbalance_jax.attribution import layers as activations
-from imbalance_jax.data import arrays as data_arrays
-from imbalance_jax.data import thinning as data_thinning
-from imbalance_jax.system import workdir as writer
-from imbalance_jax.training import build as training_build
-from imbalance_jax.training import checks, network
+from imbalance_jax.attribution import layers
+from imbalance_jax.data import arrays, thinning
+from imbalance_jax.system import workdir
+from imbalance_jax.training import build, checks, network, run
 from imbalance_jax.training import member as train
 from imbalance_jax.training import members as training_members
-from imbalance_jax.training import run as training_run
 
 ARMS = {
     'bce': {},
@@ -88,7 +85,7 @@ def test_a_head_of_cosines(trained):
     np.testing.assert_array_equal(model.apply(one[PLAIN], batch['image'])[0], model.apply(plain, batch['image'])[0])
 
     def score(x):
-        return activations.class_logits(model.apply(one[COSINE], x)[0], jnp.zeros(6, int))
+        return layers.class_logits(model.apply(one[COSINE], x)[0], jnp.zeros(6, int))
 
     assert np.isfinite(jax.grad(lambda x: score(x).sum())(batch['image'])).all()
     dead = jax.tree.map(jnp.zeros_like, one[COSINE]['params'])
@@ -98,9 +95,7 @@ def test_a_head_of_cosines(trained):
 
 def test_each_stage_draws_in_its_own_way():
     labels = np.repeat([[1, 0, 0], [0, 1, 0]], [3, 9], axis=0)
-    found = [
-        training_build.sampling_cdf(training_members.samplings(ROWS), labels, EPOCHS, epoch) for epoch in range(EPOCHS)
-    ]
+    found = [build.sampling_cdf(training_members.samplings(ROWS), labels, EPOCHS, epoch) for epoch in range(EPOCHS)]
     assert training_members.samplings(ROWS) == [('natural', (), 1.0), ('class_aware', (), 0.5)]
     np.testing.assert_array_equal(training_members.member_arrays(ROWS, own_order=True).sampler, [0, 0, 1])
     for epoch, weights in enumerate(found):
@@ -136,12 +131,12 @@ def test_a_study_of_every_kind_of_arm(tiny_config, tmp_path):
             'crt': {'loss': 'bce', 'sampler': 'class_aware', 'retrain_head_from': 0.5},
         }
         config.data.imbalance['Mass'] = 0.1
-    training_run.run(config, tmp_path)
-    found = writer.read_arrays(tmp_path / 'predictions.npz')
+    run.run(config, tmp_path)
+    found = workdir.read_arrays(tmp_path / 'predictions.npz')
     assert found['alive'].all()
-    cosine = [row['member'] for row in writer.read_json(tmp_path / 'members.json') if row['head'] == 'cosine']
+    cosine = [row['member'] for row in workdir.read_json(tmp_path / 'members.json') if row['head'] == 'cosine']
     assert np.abs(found['logits_test'][cosine]).max() <= 1
-    table = writer.read_table(tmp_path, 'data')
+    table = workdir.read_table(tmp_path, 'data')
     thinned = table[(table['metric'] == 'prevalence') & (table['split'] == 'train') & (table['class'] == 'Mass')]
     assert thinned['value'].item() <= 0.1
 
@@ -149,12 +144,12 @@ def test_a_study_of_every_kind_of_arm(tiny_config, tmp_path):
 def test_thinning_keeps_patients_whole_and_other_splits_as_they_are(tiny_config):
     dataset = network.load_dataset(tiny_config)
     k = dataset.classes.index('Mass')
-    before = data_arrays.split_arrays(dataset, 'train')
+    before = arrays.split_arrays(dataset, 'train')
     share = before.labels[:, k].mean()
     left = []
     for wanted in (share, 0.6 * share, 0.3 * share):
-        thin = data_thinning.thin(dataset, {'Mass': float(wanted)})
-        assert data_arrays.split_arrays(thin, 'train').labels[:, k].mean() <= wanted + 1e-9
+        thin = thinning.thin(dataset, {'Mass': float(wanted)})
+        assert arrays.split_arrays(thin, 'train').labels[:, k].mean() <= wanted + 1e-9
         for split in ('validation', 'test'):
             np.testing.assert_array_equal(thin.rows(split), dataset.rows(split))
         gone = np.setdiff1d(dataset.rows('train'), thin.rows('train'))
@@ -164,10 +159,10 @@ def test_thinning_keeps_patients_whole_and_other_splits_as_they_are(tiny_config)
     assert not left[0]
     assert left[1] < left[2]  # a lower prevalence leaves out the same patients and more
     other = np.setdiff1d(
-        dataset.rows('train'), data_thinning.thin(dataset, {'Mass': float(0.6 * share)}, seed=1).rows('train')
+        dataset.rows('train'), thinning.thin(dataset, {'Mass': float(0.6 * share)}, seed=1).rows('train')
     )
     assert set(other.tolist()) != left[1]
     wrong = (('Mas', 0.1, "Did you mean 'Mass'"), ('Mass', 0.9, 'at most'), ('Mass', 1e-9, 'no patient'))
     for name, wanted, said in wrong:
         with pytest.raises(ValueError, match=said):
-            data_thinning.thin(dataset, {name: wanted})
+            thinning.thin(dataset, {name: wanted})

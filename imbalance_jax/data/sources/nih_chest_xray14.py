@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from imbalance_jax.data.dataset import SPLITS, Dataset
-from imbalance_jax.data.sources import nih_files as nih
+from imbalance_jax.data.sources import nih_files
 from imbalance_jax.names import lookup
 
 log = logging.getLogger(__name__)
@@ -52,7 +52,7 @@ def make(
     are decoded. Raises FileNotFoundError for an incomplete layout, ValueError for a damaged table, for patients in two
     splits and for an empty split.
     """
-    lookup(nih.READERS, split, 'split')
+    lookup(nih_files.READERS, split, 'split')
     if image_size < 1:
         raise ValueError(f'image_size is {image_size}; expected a positive number of pixels.')
     if not 0 < validation_fraction < 1:
@@ -94,12 +94,12 @@ def _decode(
 
 def inputs(*, manual_dir: Path, split: str = 'official', **_: Any) -> dict[str, str]:
     """What `make` depends on besides its options: a fingerprint of the files, without opening an image."""
-    return {'fingerprint': nih.fingerprint(Path(manual_dir), split)}
+    return {'fingerprint': nih_files.fingerprint(Path(manual_dir), split)}
 
 
 def leftovers(*, manual_dir: Path, tfds_dir: Path, **options: Any) -> list[Path]:
     """What TFDS has left of an interrupted preparation of the same options and files."""
-    folder = Path(tfds_dir) / 'nih_chest_xray14' / nih.config_name(manual_dir, **options)
+    folder = Path(tfds_dir) / 'nih_chest_xray14' / nih_files.config_name(manual_dir, **options)
     return list(folder.glob('incomplete.*'))
 
 
@@ -119,9 +119,9 @@ def _dataset(images: np.ndarray, examples: list[dict[str, Any]], options: dict, 
         region_mask=np.zeros((0, images.shape[1], (images.shape[2] + 7) // 8), np.uint8),
         info={
             'name': 'nih_chest_xray14',
-            'classes': list(nih.CLASSES),
-            'concepts': list(nih.CLASSES),
-            'frame': [nih.FRAME, nih.FRAME],
+            'classes': list(nih_files.CLASSES),
+            'concepts': list(nih_files.CLASSES),
+            'frame': [nih_files.FRAME, nih_files.FRAME],
             'options': options,
             'problems': {kind: list(names) for kind, names in problems.items()},
             'source': SOURCE,

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from imbalance_jax.data import dataset as store
-from imbalance_jax.data.sources import nih_files as nih
+from imbalance_jax.data.sources import nih_files
 from imbalance_jax.data.sources.nih_chest_xray14 import inputs, make
 
 HEADER = 'Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age'
@@ -76,12 +76,12 @@ def assert_same(one, other):
 
 @pytest.fixture(scope='module')
 def official():
-    return nih.read_split(shared('nih_labels'))
+    return nih_files.read_split(shared('nih_labels'))
 
 
 @pytest.fixture(scope='module')
 def chexnet():
-    return nih.read_split(shared('nih_labels'), 'chexnet')
+    return nih_files.read_split(shared('nih_labels'), 'chexnet')
 
 
 def by_split(cases):
@@ -118,13 +118,13 @@ def test_chexnet_split_and_first_revision_have_the_published_counts(chexnet):
     ]
     assert np.bincount(chexnet.labels.sum(1)).tolist() == [60412, 30973, 14292, 4829, 1233, 298, 64, 16, 1, 2]
     # The official lists with the first revision's labels, two files that never meet in one read_split.
-    train_val = np.isin(chexnet.image, nih.read_list(shared('nih_labels', 'train_val_list.txt.gz')))
+    train_val = np.isin(chexnet.image, nih_files.read_list(shared('nih_labels', 'train_val_list.txt.gz')))
     expected = [8280, 1707, 8659, 13782, 4034, 4708, 876, 2637, 2852, 1378, 1423, 1251, 2242, 141]
     assert chexnet.labels[train_val].sum(0).tolist() == expected
 
 
 def test_box_list_has_the_published_counts():
-    boxes = nih.read_boxes(shared('nih', 'BBox_List_2017.csv'))
+    boxes = nih_files.read_boxes(shared('nih', 'BBox_List_2017.csv'))
     assert np.bincount(boxes.concept).tolist() == [180, 146, 153, 123, 85, 79, 120, 98]
     assert len(np.unique(boxes.image)) == 880
     width, height = (boxes.box[:, 2:] - boxes.box[:, :2]).T
@@ -133,8 +133,8 @@ def test_box_list_has_the_published_counts():
 
 
 def test_boxes_against_both_label_revisions(official, chexnet):
-    boxes = nih.read_boxes(shared('nih', 'BBox_List_2017.csv'))
-    pneumonia = boxes.concept == nih.INDEX['Pneumonia']
+    boxes = nih_files.read_boxes(shared('nih', 'BBox_List_2017.csv'))
+    pneumonia = boxes.concept == nih_files.INDEX['Pneumonia']
 
     def of_boxes(cases):
         row = {name: index for index, name in enumerate(cases.image.tolist())}
@@ -152,7 +152,7 @@ def test_boxes_against_both_label_revisions(official, chexnet):
 
 
 def test_a_patient_is_in_the_same_split_in_any_company(official):
-    some = nih.read_split(shared('nih'))
+    some = nih_files.read_split(shared('nih'))
     split = dict(zip(official.patient.tolist(), official.split.tolist(), strict=True))
     assert [split[patient] for patient in some.patient.tolist()] == some.split.tolist()
     assert len(np.unique(some.patient)) == 682
@@ -160,7 +160,7 @@ def test_a_patient_is_in_the_same_split_in_any_company(official):
 
 def test_validation_grows_with_its_fraction(plain):
     def validation(fraction):
-        cases = nih.read_split(plain, validation_fraction=fraction)
+        cases = nih_files.read_split(plain, validation_fraction=fraction)
         return set(cases.patient[cases.split == 1].tolist())
 
     assert validation(0.2) <= validation(0.4) <= validation(0.9) <= set(range(1, 7))
@@ -172,17 +172,17 @@ def test_validation_grows_with_its_fraction(plain):
 
 def test_labels_columns_gzip_and_byte_order_mark(tmp_path):
     lines = [HEADER, f'{name_of(3)},Pleural_Thickening|Atelectasis,0,3,58', '', f'{name_of(4)},No Finding,0,00000004,7']
-    table = nih.read_labels(write(tmp_path / 'Data_Entry_2017.csv', lines))
+    table = nih_files.read_labels(write(tmp_path / 'Data_Entry_2017.csv', lines))
     assert table.image.tolist() == [name_of(3), name_of(4)]
     assert table.patient.tolist() == [3, 4]
     assert [np.flatnonzero(row).tolist() for row in table.labels] == [[0, 12], []]
     packed = tmp_path / 'Data_Entry_2017.csv.gz'
     packed.write_bytes(gzip.compress(b'\xef\xbb\xbf' + (tmp_path / 'Data_Entry_2017.csv').read_bytes()))
-    for one, other in zip(nih.read_labels(packed), table, strict=True):
+    for one, other in zip(nih_files.read_labels(packed), table, strict=True):
         np.testing.assert_array_equal(one, other)
     packed.write_bytes(packed.read_bytes()[:-20])
     with pytest.raises(ValueError, match=r'Data_Entry_2017.csv.gz is not a readable text table'):
-        nih.read_labels(packed)
+        nih_files.read_labels(packed)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_labels_columns_gzip_and_byte_order_mark(tmp_path):
 )
 def test_damaged_label_table_is_named_with_its_line(tmp_path, lines, message):
     with pytest.raises(ValueError, match=message) as error:
-        nih.read_labels(write(tmp_path / 'Data_Entry_2017.csv', lines))
+        nih_files.read_labels(write(tmp_path / 'Data_Entry_2017.csv', lines))
     assert 'Data_Entry_2017.csv' in str(error.value)
 
 
@@ -226,18 +226,18 @@ def test_damaged_label_table_is_named_with_its_line(tmp_path, lines, message):
 def test_damaged_box_is_named_with_its_line(tmp_path, box, message):
     path = write(tmp_path / 'BBox_List_2017.csv', [BOX_HEADER, f'{name_of(2)},Nodule,1,2,3,4', f'{name_of(1)},{box}'])
     with pytest.raises(ValueError, match=f'BBox_List_2017.csv, line 3.*{message}'):
-        nih.read_boxes(path)
+        nih_files.read_boxes(path)
 
 
 def test_boxes_are_corners_and_clipped_by_rounding_only(tmp_path):
     lines = [f'{name_of(1)},Infiltrate,10.5,20,30,40.25', f'{name_of(1)},Mass,1000,-0.5,24.75,1024']
-    boxes = nih.read_boxes(write(tmp_path / 'BBox_List_2017.csv', [BOX_HEADER.rstrip(','), *lines]))
-    assert [nih.CLASSES[finding] for finding in boxes.concept] == ['Infiltration', 'Mass']
+    boxes = nih_files.read_boxes(write(tmp_path / 'BBox_List_2017.csv', [BOX_HEADER.rstrip(','), *lines]))
+    assert [nih_files.CLASSES[finding] for finding in boxes.concept] == ['Infiltration', 'Mass']
     np.testing.assert_array_equal(boxes.box, [[10.5, 20, 40.5, 60.25], [1000, 0, 1024, 1023.5]])
     with pytest.raises(ValueError, match=r'line 3: .*00000001_000.png.*already in .*line 2'):
-        nih.read_boxes(write(tmp_path / 'BBox_List_2017.csv', [BOX_HEADER, *2 * lines[:1]]))
+        nih_files.read_boxes(write(tmp_path / 'BBox_List_2017.csv', [BOX_HEADER, *2 * lines[:1]]))
     with pytest.raises(ValueError, match="header 'Image Index,Finding Label,x,y,w,h'; expected"):
-        nih.read_boxes(write(tmp_path / 'BBox_List_2017.csv', ['Image Index,Finding Label,x,y,w,h', *lines]))
+        nih_files.read_boxes(write(tmp_path / 'BBox_List_2017.csv', ['Image Index,Finding Label,x,y,w,h', *lines]))
 
 
 def test_a_patient_in_two_lists_is_named(plain):
@@ -245,29 +245,29 @@ def test_a_patient_in_two_lists_is_named(plain):
     with open(lists[1], 'a') as file:
         file.write(name_of(3) + '\n')
     with pytest.raises(ValueError, match='1 patients are in both train and test of the official split, for example 3;'):
-        nih.read_split(plain)
+        nih_files.read_split(plain)
     with open(lists[1], 'a') as file:
         file.write(f'{name_of(4)} {" ".join("0" * 14)}\n')
     with pytest.raises(ValueError, match=r'test_list.txt, line 4: 15 fields.*CheXNet'):
-        nih.read_split(plain)
+        nih_files.read_split(plain)
 
 
 def test_layout_errors_say_what_is_expected(plain):
     with pytest.raises(ValueError, match=r"Unknown split 'offical'. Did you mean 'official'"):
-        nih.read_split(plain, 'offical')
+        nih_files.read_split(plain, 'offical')
     with pytest.raises(FileNotFoundError, match=r'no train_list.txt. Expected NIH'):
-        nih.fingerprint(plain, 'chexnet')
+        nih_files.fingerprint(plain, 'chexnet')
     shutil.copy(plain / 'Data_Entry_2017_v2020.csv', plain / 'Data_Entry_2017.csv')
     with pytest.raises(ValueError, match=r'2 files for Data_Entry_2017\*.csv; keep one'):
-        nih.read_split(plain)
+        nih_files.read_split(plain)
     shutil.move(plain / 'images', plain / 'pictures')
     with pytest.raises(FileNotFoundError, match=r'no PNG in images/, images_\*/ or images_\*/images/. Expected NIH'):
-        nih.find_images(plain)
+        nih_files.find_images(plain)
 
 
 def test_fingerprint_follows_every_input(plain):
-    seen = [nih.fingerprint(plain)]
-    assert nih.fingerprint(plain) == seen[0] == inputs(manual_dir=str(plain), image_size=3)['fingerprint']
+    seen = [nih_files.fingerprint(plain)]
+    assert nih_files.fingerprint(plain) == seen[0] == inputs(manual_dir=str(plain), image_size=3)['fingerprint']
     image = plain / 'images' / name_of(2)
     for change in (
         lambda: os.utime(image, (1, 1)),
@@ -277,10 +277,10 @@ def test_fingerprint_follows_every_input(plain):
         lambda: write(plain / 'train_val_list.txt', [name_of(1)]),
     ):
         change()
-        seen.append(nih.fingerprint(plain))
+        seen.append(nih_files.fingerprint(plain))
     assert len(set(seen)) == 6
     write(plain / 'README.txt', ['of no consequence'])
-    assert nih.fingerprint(plain) == seen[-1]
+    assert nih_files.fingerprint(plain) == seen[-1]
 
 
 # Images
@@ -349,11 +349,11 @@ def test_dataset_fields(plain, tmp_path, capfd):
     assert capfd.readouterr() == ('', '')
     assert dataset.patient.tolist() == [1, 2, 5, 6, 3, 4, 7, 8]
     assert [dataset.patient[dataset.rows(split)].tolist() for split in store.SPLITS] == [[1, 2, 5, 6], [3, 4], [7, 8]]
-    assert dataset.classes == dataset.concepts == nih.CLASSES
+    assert dataset.classes == dataset.concepts == nih_files.CLASSES
     np.testing.assert_array_equal(dataset.labels.sum(1), 2 * (dataset.patient % 2))
     assert dataset.label_mask.all()
     assert dataset.label_mask.shape == (8, 14)
-    assert dataset.region_concept.tolist() == [nih.INDEX['Mass']]
+    assert dataset.region_concept.tolist() == [nih_files.INDEX['Mass']]
     assert dataset.region_mask.shape == (0, SIZE, 2)
     assert dataset.info['frame'] == [1024, 1024]
     types = {array: getattr(dataset, array).dtype for array in store.ARRAYS if array != 'image_id'}
@@ -396,7 +396,7 @@ def test_split_by_patient_needs_no_lists_and_keeps_patients_whole(tmp_path):
     findings = {name_of(patient, film): 'Mass' for patient in range(1, 201) for film in (0, 1)}
     write_tables(tmp_path, findings, boxes=[f'{name_of(patient)},Mass,5,5,9,9' for patient in range(1, 6)])
     (tmp_path / 'test_list.txt').unlink()
-    cases = nih.read_split(tmp_path, 'by_patient', 0.3)
+    cases = nih_files.read_split(tmp_path, 'by_patient', 0.3)
     patients = [set(cases.patient[cases.split == split].tolist()) for split in range(3)]
     assert len(cases.image) == 400
     assert set.union(*patients) == set(range(1, 201))
@@ -404,7 +404,7 @@ def test_split_by_patient_needs_no_lists_and_keeps_patients_whole(tmp_path):
     assert patients[2] >= set(range(1, 6))
     np.testing.assert_allclose([len(found) / 200 for found in patients], [0.5, 0.3, 0.2], atol=0.1)
     with pytest.raises(ValueError, match=r'validation_fraction is 0\.8'):
-        nih.read_split(tmp_path, 'by_patient', 0.8)
+        nih_files.read_split(tmp_path, 'by_patient', 0.8)
 
 
 def test_chexnet_lists_need_no_label_table(plain, tmp_path):
@@ -422,7 +422,7 @@ def test_chexnet_lists_need_no_label_table(plain, tmp_path):
         assert dataset.info['problems']['not_in_label_table'] == [name_of(7), name_of(8)]
     write(plain / 'chexnet_val_list.txt', [f'{name_of(3)} 1 0'])
     with pytest.raises(ValueError, match=r'chexnet_val_list.txt, line 1: expected an image name and 14 zeros or ones'):
-        nih.read_split(plain, 'chexnet')
+        nih_files.read_split(plain, 'chexnet')
 
 
 @pytest.mark.parametrize(('split', 'patients'), [('train', (1, 2, 5, 6)), ('validation', (3, 4)), ('test', (7, 8))])
@@ -498,7 +498,7 @@ def test_thousand_real_images(tmp_path):
     folder = shared('nih')
     dataset = make(manual_dir=folder, tfds_dir=tmp_path, image_size=32)
     assert dataset.images.shape == (1000, 32, 32, 1)
-    assert dataset.labels[:, nih.INDEX['Pneumonia']].sum() == (dataset.labels.sum(1) == 0).sum() == 500
+    assert dataset.labels[:, nih_files.INDEX['Pneumonia']].sum() == (dataset.labels.sum(1) == 0).sum() == 500
     assert [len(dataset.rows(split)) for split in store.SPLITS][2] == 153
     assert sum(len(names) for names in dataset.info['problems'].values()) == 984 - len(dataset.region_image)
     assert len(np.unique(dataset.region_image)) == 44

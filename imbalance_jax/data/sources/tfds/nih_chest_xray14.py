@@ -16,12 +16,12 @@ from absl import logging
 from PIL import Image
 
 from imbalance_jax.data.dataset import SPLITS
-from imbalance_jax.data.sources import nih_files as nih
+from imbalance_jax.data.sources import nih_files
 
 SHARD = 2048  # examples per file; TFDS holds one file's PNGs in memory
 AHEAD = 64  # images in work before the oldest is waited for
 MAX_PIXELS = 8192**2  # eight times NIH's width; more is a mistake or a decompression bomb
-NO_BOXES = nih.Boxes(np.zeros(0, np.str_), np.zeros(0, np.int32), np.zeros((0, 4), np.float32))
+NO_BOXES = nih_files.Boxes(np.zeros(0, np.str_), np.zeros(0, np.int32), np.zeros((0, 4), np.float32))
 CITATION = """@inproceedings{wang2017chestxray8,
   title={ChestX-ray8: Hospital-scale Chest X-ray Database and Benchmarks on Weakly-Supervised Classification and
     Localization of Common Thorax Diseases},
@@ -32,9 +32,9 @@ CITATION = """@inproceedings{wang2017chestxray8,
 class Plan(NamedTuple):
     """What is to be written: cases whose image is there, its path, and the boxes of each image that has any."""
 
-    cases: nih.Cases
+    cases: nih_files.Cases
     paths: list[Path]
-    boxes: dict[str, nih.Boxes]
+    boxes: dict[str, nih_files.Boxes]
 
 
 @dataclasses.dataclass(eq=False)
@@ -56,11 +56,11 @@ class NihChestXray14(tfds.core.ShardBasedBuilder):
 
     VERSION = tfds.core.Version('1.0.0')
     RELEASE_NOTES = {'1.0.0': 'First version.'}  # noqa: RUF012 (TFDS reads a class attribute)
-    MANUAL_DOWNLOAD_INSTRUCTIONS = f'Download from https://nihcc.app.box.com/v/ChestXray-NIHCC. {nih.LAYOUT}'
+    MANUAL_DOWNLOAD_INSTRUCTIONS = f'Download from https://nihcc.app.box.com/v/ChestXray-NIHCC. {nih_files.LAYOUT}'
     # For `tfds.builder('nih_chest_xray14/official-224')`; `prepare` names its config by the input files, too.
     BUILDER_CONFIGS = [  # noqa: RUF012
         NihConfig(name=f'{split}-{size}', description=f'{split} split, {size} pixels', image_size=size, split=split)
-        for split in nih.READERS
+        for split in nih_files.READERS
         for size in (64, 128, 224)
     ]
     progress: Callable[[int, int], Any] | None = None
@@ -71,10 +71,10 @@ class NihChestXray14(tfds.core.ShardBasedBuilder):
             'image': tfds.features.Image(shape=(size, size, 1), encoding_format='png'),
             'image/filename': tfds.features.Text(),
             'patient': tfds.features.Scalar(np.int64),
-            'labels': tfds.features.Tensor(shape=(len(nih.CLASSES),), dtype=np.uint8),
+            'labels': tfds.features.Tensor(shape=(len(nih_files.CLASSES),), dtype=np.uint8),
             # Flat frame coordinates, x0 y0 x1 y1: a BBoxFeature would come back as one list entry per box.
             'boxes': tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
-            'boxes/label': tfds.features.Sequence(tfds.features.ClassLabel(names=nih.CLASSES)),
+            'boxes/label': tfds.features.Sequence(tfds.features.ClassLabel(names=nih_files.CLASSES)),
             'split': tfds.features.ClassLabel(names=SPLITS),
         }
         return tfds.core.DatasetInfo(
@@ -148,7 +148,7 @@ def prepare(
     `nih.find_images` do, and ValueError for a split without images.
     """
     options: dict[str, Any] = {'image_size': image_size, 'split': split, 'validation_fraction': validation_fraction}
-    config = NihConfig(name=nih.config_name(manual_dir, **options), **options)
+    config = NihConfig(name=nih_files.config_name(manual_dir, **options), **options)
     with _quiet():
         builder = NihChestXray14(data_dir=tfds_dir, config=config)
         builder.progress = progress
@@ -172,9 +172,9 @@ def read(builder: NihChestXray14, split: str, count: int = 1024) -> Iterator[lis
 
 def make_plan(folder: Path, config: NihConfig) -> Plan:
     """Matches labels, files and boxes, and names what has no counterpart; no image is opened yet."""
-    cases = nih.read_split(folder, config.split, config.validation_fraction)
-    paths, repeated = nih.find_images(folder)
-    boxes = nih.read_boxes(nih.box_file(folder))
+    cases = nih_files.read_split(folder, config.split, config.validation_fraction)
+    paths, repeated = nih_files.find_images(folder)
+    boxes = nih_files.read_boxes(nih_files.box_file(folder))
     present = np.array([name in paths for name in cases.image.tolist()], bool)
     kept = cases.image[present]
     boxed = np.isin(boxes.image, kept)
@@ -186,9 +186,10 @@ def make_plan(folder: Path, config: NihConfig) -> Plan:
         'box_without_image': boxes.image[~boxed].tolist(),
     }
     by_image = {
-        name: nih.Boxes(*(array[boxes.image == name] for array in boxes)) for name in set(boxes.image[boxed].tolist())
+        name: nih_files.Boxes(*(array[boxes.image == name] for array in boxes))
+        for name in set(boxes.image[boxed].tolist())
     }
-    cases = nih.Cases(kept, cases.patient[present], cases.labels[present], cases.split[present], problems)
+    cases = nih_files.Cases(kept, cases.patient[present], cases.labels[present], cases.split[present], problems)
     return Plan(cases, [paths[name] for name in kept.tolist()], by_image)
 
 
@@ -247,7 +248,7 @@ def _grey(image: Image.Image) -> Image.Image:
     return image.convert('L')
 
 
-def _require_images(cases: nih.Cases, split: int) -> None:
+def _require_images(cases: nih_files.Cases, split: int) -> None:
     left = set(cases.image[cases.split == split].tolist()).difference(cases.problems['unreadable'])
     if not left:
         counts = ', '.join(f'{len(names)} {kind}' for kind, names in cases.problems.items())
