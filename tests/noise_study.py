@@ -117,5 +117,5 @@ def dissected(rng, concepts: int, images: int) -> dict[str, np.ndarray]:
     flags = {'dead': np.arange(UNITS) == 0, 'sparse': np.arange(UNITS) < 2}
     top = np.stack([rng.permutation(images)[:4] for _ in range(UNITS)])
     maps = rng.uniform(size=(UNITS, 4, 4, 4)).astype(np.float16)
-    found = {**pairs, **flags, 'detector': pairs['iou'] > 0.5, 'threshold': np.full(UNITS, 0.7)}
-    return {**found, 'top': top, 'top_maps': maps}
+    result = {**pairs, **flags, 'detector': pairs['iou'] > 0.5, 'threshold': np.full(UNITS, 0.7)}
+    return {**result, 'top': top, 'top_maps': maps}

@@ -68,11 +68,11 @@ def test_help_names_every_verb_and_a_verb_its_own_flags():
     ],
 )
 def test_errors_are_one_line_with_status_2(arguments, said):
-    found = imbalance_jax(*arguments)
-    assert found.returncode == 2
-    assert said in found.stderr
-    assert found.stderr.startswith('error: ')
-    assert found.stderr.count('\n') == 1
+    result = imbalance_jax(*arguments)
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert result.stderr.startswith('error: ')
+    assert result.stderr.count('\n') == 1
 
 
 @pytest.mark.parametrize('name', CONFIGS)

@@ -47,9 +47,9 @@ def select(table, **fields):
 def test_predictions_are_the_tables(study, tiny_config):
     dataset = network.load_dataset(tiny_config)
     members = writer.read_json(study / 'members.json')
-    found = writer.read_arrays(study / 'predictions.npz')
+    result = writer.read_arrays(study / 'predictions.npz')
     rows = dataset.rows('test')
-    auroc = scores.auroc(found['logits_test'], dataset.labels[rows], dataset.label_mask[rows])
+    auroc = scores.auroc(result['logits_test'], dataset.labels[rows], dataset.label_mask[rows])
     table = writer.read_table(study, 'performance')
     for row in members:
         cell = {'kind': 'member', 'member': row['member'], 'split': 'test', 'subset': '', 'metric': 'auroc'}
@@ -78,7 +78,7 @@ def test_every_number_has_its_null_and_its_interval(study):
 
 def test_gallery_maps_are_those_of_its_images(study):
     gallery = writer.read_arrays(study / 'explain' / 'gallery.npz')
-    found = writer.read_arrays(study / 'explain' / 'alignment_saliency.npz')['gallery']
+    result = writer.read_arrays(study / 'explain' / 'alignment_saliency.npz')['gallery']
     trained = training_trained.load(study)
     images = trained.dataset.images[gallery['row']]
     np.testing.assert_array_equal(images[..., 0], gallery['images'])
@@ -86,7 +86,7 @@ def test_gallery_maps_are_those_of_its_images(study):
     for member in (0, 5):
         variables = jax.tree.map(lambda a, i=member: np.asarray(a[i]), trained.variables)
         expected = np.asarray(maps(variables, images, gallery['finding'], 0))
-        np.testing.assert_allclose(found[member], expected, rtol=1e-3, atol=1e-5 * expected.max())
+        np.testing.assert_allclose(result[member], expected, rtol=1e-3, atol=1e-5 * expected.max())
     assert len(set(gallery['finding'].tolist())) > 3
 
 
@@ -182,10 +182,10 @@ def test_killed_anywhere_it_ends_the_same(study, tiny_config, tmp_path):
             time.sleep(moment.uniform(0, 0.3))
             process.send_signal(signal.SIGKILL)
     assert subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0
-    expected, found = contents(study), contents(tmp_path / 'run')
-    del expected['config.json'], found['config.json']  # they differ in the data folder
-    assert sorted(expected) == sorted(found)
-    assert [name for name in expected if expected[name] != found[name]] == []
+    expected, result = contents(study), contents(tmp_path / 'run')
+    del expected['config.json'], result['config.json']  # they differ in the data folder
+    assert sorted(expected) == sorted(result)
+    assert [name for name in expected if expected[name] != result[name]] == []
 
 
 def test_asked_to_stop_it_saves_within_an_epoch_and_resumes_to_the_same(study, tiny_config, tmp_path, monkeypatch):
@@ -230,9 +230,9 @@ def test_a_member_that_diverges_is_frozen_flagged_and_alone(study, tiny_config, 
     with config.unlocked():
         config.arms.weighted_sampling.learning_rate = 1e38
     training_run.run(config, tmp_path)
-    found, sound = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
-    np.testing.assert_array_equal(found['alive'], [True] * 4 + [False] * 2)
-    np.testing.assert_array_equal(found['logits_test'][:4], sound['logits_test'][:4])
+    result, sound = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
+    np.testing.assert_array_equal(result['alive'], [True] * 4 + [False] * 2)
+    np.testing.assert_array_equal(result['logits_test'][:4], sound['logits_test'][:4])
     table = writer.read_table(tmp_path, 'performance')
     dead = select(table, arm='weighted_sampling', split='test')
     assert (select(dead, metric='alive')['value'] == 0).all()
@@ -318,8 +318,8 @@ def test_units_of_all_members_in_tables(study):
 
 
 def test_logits_are_their_units_contributions(study):
-    found = writer.read_arrays(study / 'explain' / 'logits.npz')
-    gap = found['added'].sum(-1) - (found['logit'] - found['start'])
+    result = writer.read_arrays(study / 'explain' / 'logits.npz')
+    gap = result['added'].sum(-1) - (result['logit'] - result['start'])
     np.testing.assert_allclose(gap, 0, atol=1e-4)
 
 

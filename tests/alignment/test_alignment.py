@@ -202,8 +202,8 @@ def test_grid_maps_know_the_region_as_well_as_their_cells_allow():
     np.testing.assert_array_equal(half[0, 1], [1, 1, 0, 0])
     np.testing.assert_array_equal(np.argwhere(alone[0]), [[1, 0]])
     np.testing.assert_allclose(alignment.grid_maps(mask, (3, 5))[0].sum(), 6 / (8 / 3 * 8 / 5))
-    for found in alignment.grid_maps(mask, (8, 8))[:2]:
-        np.testing.assert_array_equal(found, mask)
+    for result in alignment.grid_maps(mask, (8, 8))[:2]:
+        np.testing.assert_array_equal(result, mask)
 
 
 @pytest.mark.parametrize('name', METRICS)

@@ -34,11 +34,11 @@ def test_the_picture_and_its_table(folders, tmp_path):
     studies = [study.load(folder) for folder in folders]
     page = dose_response.write(studies, tmp_path).read_text()
     table = pd.read_csv(tmp_path / 'dose_response.csv')
-    found = sorted(table['prevalence'].unique())
-    assert found[0] <= 0.1 < found[1]
+    result = sorted(table['prevalence'].unique())
+    assert result[0] <= 0.1 < result[1]
     assert set(table['class']) == {'Mass', 'macro'}
     assert set(table['metric']) == {'auroc', 'average_precision', 'hit_share', 'iou', 'detector_units'}
-    cell = table[(table['prevalence'] == found[0]) & (table['class'] == 'Mass')]
+    cell = table[(table['prevalence'] == result[0]) & (table['class'] == 'Mass')]
     cell = cell[(cell['metric'] == 'auroc') & (cell['arm'] == 'focal')].iloc[0]
     values = [studies[1].ranked('auroc', 'Mass')(arm='focal', seed=str(seed)) for seed in studies[1].config['seeds']]
     assert cell['n'] == len(values)

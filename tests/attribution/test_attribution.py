@@ -144,8 +144,8 @@ def test_rewriting_leaves_a_network_that_was_built_with_the_rules_as_it_is():
     for method, built in (('guided_backprop', gradients.guided_relu), ('deconvnet', gradients.deconv_relu)):
         expected = METHODS['gradient'](lambda x, relu=built: score(x, relu), images)
         for relu in (jax.nn.relu, built, lambda x: jnp.maximum(0, x)):
-            found = METHODS[method](lambda x, relu=relu: score(x, relu), images)
-            np.testing.assert_allclose(found, expected, atol=1e-6)
+            result = METHODS[method](lambda x, relu=relu: score(x, relu), images)
+            np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
 @pytest.mark.parametrize('name', ['cnn', 'resnet'])
@@ -160,8 +160,8 @@ def test_deeplift_of_the_projects_models_sums_to_the_score_difference(name):
         start = attribution.baselines.baseline_images(x, 'blur')
         return METHODS['deeplift'](score, x, baseline='blur').sum((1, 2)), score(x) - score(start)
 
-    found, expected = difference(images)
-    np.testing.assert_allclose(found, expected, rtol=1e-3)
+    result, expected = difference(images)
+    np.testing.assert_allclose(result, expected, rtol=1e-3)
 
 
 def test_deeplift_rescales_smooth_functions_and_its_hand_worked_slope():

@@ -47,8 +47,8 @@ def test_imputed_pixels_are_the_weighted_mean_of_their_neighbours():
     ramp = np.broadcast_to(np.arange(9.0, dtype=np.float32)[:, None], (9, 9))[None, ..., None]
     gone = np.zeros((1, 9, 9), bool)
     gone[0, 3:6, 3:6] = True
-    found = faithfulness.impute(ramp, gone, noise=0.0)
-    np.testing.assert_allclose(found, ramp, atol=1e-2)  # a plane is its own mean
+    result = faithfulness.impute(ramp, gone, noise=0.0)
+    np.testing.assert_allclose(result, ramp, atol=1e-2)  # a plane is its own mean
     single = np.zeros((1, 3, 3, 1), np.float32)
     single[0, 0, 1], single[0, 0, 0] = 6, 12
     gone = np.zeros((1, 3, 3), bool)
@@ -59,9 +59,9 @@ def test_imputed_pixels_are_the_weighted_mean_of_their_neighbours():
 
 def test_ranks_are_a_permutation_with_ties_at_random_and_nothing_for_nan():
     maps = np.array([[[3.0, 1.0], [2.0, np.nan]], [[0.0, 0.0], [0.0, 0.0]]])
-    found = np.asarray(faithfulness.ranks(maps))
-    np.testing.assert_array_equal(found[0], [[0, 2], [1, 3]])
-    np.testing.assert_array_equal(np.sort(found[1].ravel()), range(4))
+    result = np.asarray(faithfulness.ranks(maps))
+    np.testing.assert_array_equal(result[0], [[0, 2], [1, 3]])
+    np.testing.assert_array_equal(np.sort(result[1].ravel()), range(4))
 
 
 def test_rank_correlation_equals_scipy():
@@ -79,14 +79,14 @@ def test_the_cascade_goes_from_the_head_down_and_takes_statistics_along():
     assert list(parts) == ['head', 'stage10', 'stage2', 'stage1', 'stem']
     own = {'params': {n: jnp.zeros(2) for n in names}, 'batch_stats': {'stage1_norm': jnp.zeros(2)}}
     new = jax.tree.map(jnp.ones_like, own)
-    found = jax.jit(lambda depth: faithfulness.randomise(own, new, parts, depth))(4)
-    assert {n for n, v in found['params'].items() if v[0]} == set(names) - {'stem_conv'}
-    assert found['batch_stats']['stage1_norm'][0] == 1
+    result = jax.jit(lambda depth: faithfulness.randomise(own, new, parts, depth))(4)
+    assert {n for n, v in result['params'].items() if v[0]} == set(names) - {'stem_conv'}
+    assert result['batch_stats']['stage1_norm'][0] == 1
 
 
 @pytest.mark.parametrize('name', METRICS)
 def test_noise_scores_the_same_as_its_reverse(name):
     images = np.random.default_rng(2).normal(size=(40, 6, 6, 2)).astype(np.float32)
     noise = np.random.default_rng(3).random((40, 6, 6))
-    found = METRICS[name](linear, images, noise) - METRICS[name](linear, images, -noise)
-    assert abs(float(found.mean())) < 4 * float(found.std()) / np.sqrt(40)
+    result = METRICS[name](linear, images, noise) - METRICS[name](linear, images, -noise)
+    assert abs(float(result.mean())) < 4 * float(result.std()) / np.sqrt(40)

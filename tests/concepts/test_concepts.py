@@ -332,12 +332,12 @@ def planted(seed):
 @pytest.mark.parametrize('null', NULLS)
 def test_planted_units_are_found_and_lost_when_masks_are_shuffled(null):
     features, masks = planted(20)
-    found = concepts.dissect(features, masks, quantile=0.01, null=null)
-    assert found['detector'][:4].diagonal().all()
-    assert found['detector'].sum() <= 5  # one false detector is what a false discovery rate allows
+    result = concepts.dissect(features, masks, quantile=0.01, null=null)
+    assert result['detector'][:4].diagonal().all()
+    assert result['detector'].sum() <= 5  # one false detector is what a false discovery rate allows
     shuffled = masks[np.random.default_rng(0).permutation(len(masks))]
     assert not concepts.dissect(features, shuffled, quantile=0.01, null=null)['detector'][:4].diagonal().any()
-    labels = concepts.unique_detectors(found)
+    labels = concepts.unique_detectors(result)
     assert labels['concepts'] == 4
     assert labels['best_concept'][:4].tolist() == [0, 1, 2, 3]
 
@@ -420,10 +420,10 @@ def test_what_is_taken_for_features_masks_and_key(probe):
 def test_one_planted_pair_among_many_is_found_with_few_rounds():
     features, masks = activations(30, (80, 8, 8, 40)), rectangles(31, 80, 32, 8, size=(6, 14), present=0.3)
     features[..., 17] += 3 * masks[..., 5].reshape(80, 8, 4, 8, 4).mean((2, 4))
-    found = concepts.dissect(features, masks, 0.01, rounds=20, key=0)
-    assert found['detector'][17, 5]
-    assert found['detector'].sum() <= 2
-    assert (found['p_pooled'] >= 1 / (1 + 20 * 40 * 8)).all()
+    result = concepts.dissect(features, masks, 0.01, rounds=20, key=0)
+    assert result['detector'][17, 5]
+    assert result['detector'].sum() <= 2
+    assert (result['p_pooled'] >= 1 / (1 + 20 * 40 * 8)).all()
 
 
 def test_values_that_are_not_finite_are_refused(probe):
@@ -453,8 +453,8 @@ def test_a_planted_unit_of_two_values_is_found_and_not_when_shuffled():
         row, column = 4 * rng.integers(0, 5, 2)
         mask[row : row + 8, column : column + 8] = True
     features = np.stack([masks[:, ::4, ::4, 0], rng.random((60, 7, 7))], axis=-1).astype(np.float32)
-    found = concepts.dissect(features, masks, quantile=0.005, rounds=50, key=0)
-    assert found['detector'][:, 0].tolist() == [True, False]
-    assert found['iou'][0, 0] > 0.3  # bilinear enlargement leaves the inner part of a square at 1
+    result = concepts.dissect(features, masks, quantile=0.005, rounds=50, key=0)
+    assert result['detector'][:, 0].tolist() == [True, False]
+    assert result['iou'][0, 0] > 0.3  # bilinear enlargement leaves the inner part of a square at 1
     other = concepts.dissect(features[rng.permutation(60)], masks, null='image_permutation', rounds=50, key=0)
     assert not other['detector'].any()

@@ -23,17 +23,17 @@ def answers(seed=0, images=120, units=5, classes=3):
 
 def test_unit_auroc_is_the_metric_s_with_delong_s_interval():
     activation, labels, _ = answers()
-    found = concepts.unit_auroc(activation, labels)
+    result = concepts.unit_auroc(activation, labels)
     for unit in range(5):
         scores = np.repeat(activation[:, unit, None], 3, axis=1)
-        np.testing.assert_allclose(found['auroc'][unit], metrics.auroc(scores, labels))
+        np.testing.assert_allclose(result['auroc'][unit], metrics.auroc(scores, labels))
     for k in range(3):
         positive = labels[:, k] == 1
         x, y = activation[positive, 2].astype(float), activation[~positive, 2].astype(float)
         wins = (np.sign(x[:, None] - y[None]) + 1) / 2
         error = np.sqrt(wins.mean(1).var(ddof=1) / len(x) + wins.mean(0).var(ddof=1) / len(y))
-        assert found['high'][2, k] - found['auroc'][2, k] == pytest.approx(1.959964 * error, rel=1e-5)
-        assert found['p_value'][2, k] == pytest.approx(2 * stats.norm.sf(abs(wins.mean() - 0.5) / error))
+        assert result['high'][2, k] - result['auroc'][2, k] == pytest.approx(1.959964 * error, rel=1e-5)
+        assert result['p_value'][2, k] == pytest.approx(2 * stats.norm.sf(abs(wins.mean() - 0.5) / error))
 
 
 def test_images_of_one_patient_are_not_independent():
@@ -54,11 +54,11 @@ def test_unit_auroc_where_little_is_known():
     activation[:, 1], activation[:, 3] = labels[:, 2], 7
     mask = np.ones_like(labels)
     mask[:, 1] = 0
-    found = concepts.unit_auroc(activation, labels, mask, patients=patients)
-    assert np.isnan(found['auroc'][:, :2]).all()
-    assert (found['auroc'][1, 2], found['low'][1, 2], found['high'][1, 2]) == (1, 1, 1)
-    assert 0 < found['p_value'][1, 2] < 1e-6
-    assert (found['auroc'][3, 2], found['p_value'][3, 2]) == (0.5, 1)
+    result = concepts.unit_auroc(activation, labels, mask, patients=patients)
+    assert np.isnan(result['auroc'][:, :2]).all()
+    assert (result['auroc'][1, 2], result['low'][1, 2], result['high'][1, 2]) == (1, 1, 1)
+    assert 0 < result['p_value'][1, 2] < 1e-6
+    assert (result['auroc'][3, 2], result['p_value'][3, 2]) == (0.5, 1)
     with pytest.raises(ValueError, match='Shapes do not fit'):
         concepts.unit_auroc(activation[:5], labels)
 
@@ -66,19 +66,19 @@ def test_unit_auroc_where_little_is_known():
 def test_class_selectivity_by_hand():
     activation = np.array([[4.0, 1, 0, 2], [2.0, 1, 0, 0], [1.0, 1, 0, 0], [9.0, 9, 9, 9]])
     labels = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0]])
-    found = concepts.class_selectivity(activation, labels)
-    np.testing.assert_allclose(found['selectivity'], [(3 - 1) / (3 + 1), 0, np.nan, 1])
-    assert found['preferred'].tolist() == [0, 0, -1, 0]
-    assert np.isnan(found['low']).all()
+    result = concepts.class_selectivity(activation, labels)
+    np.testing.assert_allclose(result['selectivity'], [(3 - 1) / (3 + 1), 0, np.nan, 1])
+    assert result['preferred'].tolist() == [0, 0, -1, 0]
+    assert np.isnan(result['low']).all()
 
 
 def test_class_selectivity_s_interval():
     activation, labels, patients = answers()
     weights = statistics.cluster_weights(patients, 150, np.random.default_rng(0))
-    found = concepts.class_selectivity(activation, labels, weights=weights)
-    assert found['preferred'][0] == 1
-    assert (found['low'] <= found['high']).all()
-    assert found['low'][0] > found['high'][1:].max()
+    result = concepts.class_selectivity(activation, labels, weights=weights)
+    assert result['preferred'][0] == 1
+    assert (result['low'] <= result['high']).all()
+    assert result['low'][0] > result['high'][1:].max()
 
 
 def head(seed=0, images=80, units=6, classes=3):
@@ -96,18 +96,18 @@ def measure_of(x, weights, labels):
 
 def test_ablation_against_a_loop():
     x, weights, labels = head()
-    found = jax.jit(lambda: ablation.single(measure_of(x, weights, labels), 6, group=4))()
+    result = jax.jit(lambda: ablation.single(measure_of(x, weights, labels), 6, group=4))()
     for unit in range(6):
         kept = np.ones(6)
         kept[unit] = 0
-        np.testing.assert_allclose(found[unit], metrics.auroc((x * kept) @ weights, labels), atol=1e-6)
+        np.testing.assert_allclose(result[unit], metrics.auroc((x * kept) @ weights, labels), atol=1e-6)
 
 
 def test_greedy_sets_against_a_loop():
     x, weights, labels = head()
     measure = measure_of(x, weights, labels)
-    found = jax.jit(lambda: ablation.greedy(lambda kept, k: measure(kept)[k], 6, 3, steps=9))()
-    assert found['order'].shape == (3, 6)
+    result = jax.jit(lambda: ablation.greedy(lambda kept, k: measure(kept)[k], 6, 3, steps=9))()
+    assert result['order'].shape == (3, 6)
     for k in range(2):
         kept = np.ones(6)
         for step in range(6):
@@ -115,11 +115,11 @@ def test_greedy_sets_against_a_loop():
                 metrics.auroc((x * kept * (np.arange(6) != u)) @ weights, labels)[k] if kept[u] else 2 for u in range(6)
             ]
             worst = int(np.argmin(np.round(trials, 6)))
-            assert found['order'][k, step] == worst
-            assert found['left'][k, step] == pytest.approx(trials[worst], abs=1e-6)
+            assert result['order'][k, step] == worst
+            assert result['left'][k, step] == pytest.approx(trials[worst], abs=1e-6)
             kept[worst] = 0
-    assert sorted(found['order'][2].tolist()) == list(range(6))
-    assert np.isnan(found['left'][2]).all()
+    assert sorted(result['order'][2].tolist()) == list(range(6))
+    assert np.isnan(result['left'][2]).all()
 
 
 def test_the_smallest_carrying_set():
@@ -131,8 +131,8 @@ def test_the_smallest_carrying_set():
 def test_a_dead_unit_adds_and_carries_nothing():
     x, weights, labels = head()
     x[:, 4] = 0
-    found = ablation.single(measure_of(x, weights, labels), 6)
-    np.testing.assert_array_equal(found[4], measure_of(x, weights, labels)(jnp.ones(6)))
+    result = ablation.single(measure_of(x, weights, labels), 6)
+    np.testing.assert_array_equal(result[4], measure_of(x, weights, labels)(jnp.ones(6)))
     added = contributions.contributions(lambda a: a @ weights[:, 0], jnp.asarray(x), jnp.zeros(6))
     np.testing.assert_array_equal(added[:, 4], 0)
 
@@ -190,8 +190,8 @@ def test_tcav_finds_a_planted_direction_and_nothing_in_noise():
         .reshape(200, -1)
         .astype(jnp.float32)
     )
-    found = directions.tcav(slopes, directions.fit(jnp.asarray(x), every)[1], jnp.ones((2, 50)))
-    sign = np.asarray(found['sign']).reshape(2, 2, -1)
+    result = directions.tcav(slopes, directions.fit(jnp.asarray(x), every)[1], jnp.ones((2, 50)))
+    sign = np.asarray(result['sign']).reshape(2, 2, -1)
     p = directions.two_sided(sign[..., 0], sign[..., 1:])
     assert sign[1, 0, 0] > 0.9
     assert p[1, 0] < 0.05

@@ -137,6 +137,6 @@ def test_what_becomes_of_detectors():
     best = np.array([0, 1, 1, -1, 2])
     other = np.array([[True, False, False], [False, False, False], [False, True, False]])
     pairs = np.array([[0, 0], [1, 1], [2, 2]])
-    found = persistence.detector_persistence(best, other, pairs)
-    assert found.tolist() == [persistence.KEPT, persistence.MOVED, persistence.KEPT, -1, persistence.LOST]
-    assert persistence.persistence_counts(found).tolist() == [2, 1, 1]
+    result = persistence.detector_persistence(best, other, pairs)
+    assert result.tolist() == [persistence.KEPT, persistence.MOVED, persistence.KEPT, -1, persistence.LOST]
+    assert persistence.persistence_counts(result).tolist() == [2, 1, 1]

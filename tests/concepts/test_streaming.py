@@ -20,11 +20,11 @@ def test_dissect_takes_memory_maps_and_holds_blocks(tmp_path):
     masks = np.lib.format.open_memmap(tmp_path / 'm.npy', 'w+', bool, (1000, 32, 32, 2))
     masks[:] = random.random((1000, 32, 32, 2)) < 0.01
     tracemalloc.start()
-    found = concepts.dissect(stored, masks, 0.01, rounds=20)
+    result = concepts.dissect(stored, masks, 0.01, rounds=20)
     used = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert used < 0.5 * 1000 * 32 * 32 * 4 * 4
-    assert np.isfinite(found['iou']).all()
+    assert np.isfinite(result['iou']).all()
 
 
 @pytest.mark.parametrize('capacity', [10**6, 10])
@@ -37,13 +37,13 @@ def test_streaming_thresholds(capacity):
     for part in np.array_split(values, 7):
         seen.add(part)
     exact = concepts.thresholds(values, 0.03)
-    found = seen.threshold()
-    assert (found >= exact).all()
-    assert (found <= exact * (1 + seen.relative_error)).all()
+    result = seen.threshold()
+    assert (result >= exact).all()
+    assert (result <= exact * (1 + seen.relative_error)).all()
     assert seen.relative_error == (0 if capacity > 100 else quantiles.RELATIVE_ERROR)
-    np.testing.assert_array_equal(found[1:3], 0)
+    np.testing.assert_array_equal(result[1:3], 0)
     np.testing.assert_allclose(seen.share_positive(), (values > 0).mean((0, 1, 2)))
-    assert ((values > found).mean((0, 1, 2)) <= 0.03).all()
+    assert ((values > result).mean((0, 1, 2)) <= 0.03).all()
     with pytest.raises(ValueError, match='0 of 100 positions'):
         quantiles.UpperQuantile(4, 100, 0.03, capacity=capacity).threshold()
 
@@ -79,13 +79,13 @@ def test_units_planted_in_the_phantom(phantom, null):
     features = 0.3 * random.random((len(rows), 8, 8, 12)).astype(np.float32)
     for unit, s in enumerate(common):
         features[..., 2 * unit] += masks[..., s].reshape(-1, 8, 2, 8, 2).mean((2, 4))
-    found = concepts.dissect(features, masks, 0.02, null, rounds=60, key=1)
+    result = concepts.dissect(features, masks, 0.02, null, rounds=60, key=1)
     assert len(common) == 4
-    assert all(found['detector'][2 * unit, s] for unit, s in enumerate(common))
-    best = concepts.unique_detectors(found)['best_concept']
+    assert all(result['detector'][2 * unit, s] for unit, s in enumerate(common))
+    best = concepts.unique_detectors(result)['best_concept']
     assert [best[2 * unit] for unit in range(4)] == common
-    assert not found['detector'][1::2].any()
-    assert (found['iou'] <= found['ceiling'] + 1e-12).all()
+    assert not result['detector'][1::2].any()
+    assert (result['iou'] <= result['ceiling'] + 1e-12).all()
     if null == 'image_permutation':  # a shift also finds units that prefer a finding's place, as these still do
         order = random.permutation(len(rows))
         shuffled = concepts.dissect(features, masks[order], 0.02, null, rounds=60, key=1)

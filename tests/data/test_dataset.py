@@ -29,9 +29,9 @@ def largest_file(folder):
 
 
 def test_newest_checkpoint_comes_back_and_two_are_kept(saved):
-    step, found = checkpoint.restore(saved, tree(0))
+    step, result = checkpoint.restore(saved, tree(0))
     assert step == 3
-    jax.tree.map(np.testing.assert_array_equal, found, tree(3))
+    jax.tree.map(np.testing.assert_array_equal, result, tree(3))
     assert sorted(path.name for path in saved.iterdir() if path.is_dir()) == ['2', '3']
 
 
@@ -52,10 +52,10 @@ def test_damaged_checkpoint_is_named_and_the_one_before_it_used(saved, damage, c
         content = bytearray(path.read_bytes())
         content[len(content) // 2] ^= 16
         path.write_bytes(content)
-    step, found = checkpoint.restore(saved, tree(0))
+    step, result = checkpoint.restore(saved, tree(0))
     expected = 3 if damage == 'empty folder' else 2
     assert step == expected
-    jax.tree.map(np.testing.assert_array_equal, found, tree(expected))
+    jax.tree.map(np.testing.assert_array_equal, result, tree(expected))
     assert damage == 'empty folder' or 'Checkpoint 3' in caplog.text
     assert damage != 'flipped bit' or 'differ from their checksum' in caplog.text
     checkpoint.save(saved, 3, tree(30))
@@ -81,10 +81,10 @@ def dataset() -> store.Dataset:
 
 def test_data_set_comes_back_whole(tmp_path):
     store.save(dataset(), tmp_path / 'set')
-    found = store.load(tmp_path / 'set')
+    result = store.load(tmp_path / 'set')
     for name in store.ARRAYS:
-        np.testing.assert_array_equal(getattr(found, name), getattr(dataset(), name))
-    assert found.classes == ('x', 'y')
+        np.testing.assert_array_equal(getattr(result, name), getattr(dataset(), name))
+    assert result.classes == ('x', 'y')
     assert [path.name for path in tmp_path.iterdir()] == ['set']
 
 

@@ -17,7 +17,7 @@ def test_ablation_of_all_members_against_loops(probe, thresholds):
     given = np.stack([one.mean['stage1'] for one in thresholds])
     means = given.mean(1)
     assert interventions.ends_in_head(probe)
-    found = interventions.ablate(probe, given, steps=3, share=0.5)
+    result = interventions.ablate(probe, given, steps=3, share=0.5)
     labels = probe.dataset.labels
     for member in (0, 2):
         variables = jax.tree.map(lambda a, m=member: np.asarray(a[m]), probe.variables)
@@ -26,27 +26,27 @@ def test_ablation_of_all_members_against_loops(probe, thresholds):
             without = pooled.copy()
             without[:, unit] = means[member, unit]
             expected = scores.auroc(np.asarray(interventions.head(variables, jnp.asarray(without))), labels)
-            np.testing.assert_allclose(found['without'][member, unit], expected, atol=2e-3)
-    np.testing.assert_allclose(found['without'][0, 6], found['intact'][0], atol=2e-3)  # a dead unit carries nothing
-    assert found['order'].shape == (3, CONCEPTS, 3)
-    np.testing.assert_allclose(found['left'][:, :, 0], found['without'].min(1), atol=1e-6)
+            np.testing.assert_allclose(result['without'][member, unit], expected, atol=2e-3)
+    np.testing.assert_allclose(result['without'][0, 6], result['intact'][0], atol=2e-3)  # a dead unit carries nothing
+    assert result['order'].shape == (3, CONCEPTS, 3)
+    np.testing.assert_allclose(result['left'][:, :, 0], result['without'].min(1), atol=1e-6)
     in_between = interventions.layer_logits(probe)
     images = probe.dataset.images[None]
     variables = jax.tree.map(lambda a: a[0], probe.variables)
     kept = jnp.ones(UNITS).at[1].set(0)
     logits = in_between(variables, jnp.asarray(given[0]), jnp.asarray(images))(kept)
     auroc = ranking(logits, jnp.asarray(labels), jnp.ones(labels.shape))['auroc']
-    np.testing.assert_allclose(found['without'][0, 1], auroc, atol=2e-3)
+    np.testing.assert_allclose(result['without'][0, 1], auroc, atol=2e-3)
 
 
 def test_contributions_add_up_to_the_logit(probe, thresholds):
     means = np.stack([one.mean['stage1'] for one in thresholds]).mean(1)
     classes = np.array([0, 1, 2, 0, 1], np.int32)
-    found = interventions.logit_contributions(probe, means, positions=np.arange(5), classes=classes, steps=1)
-    np.testing.assert_allclose(found['added'].sum(-1), found['logit'] - found['start'], atol=1e-4)
+    result = interventions.logit_contributions(probe, means, positions=np.arange(5), classes=classes, steps=1)
+    np.testing.assert_allclose(result['added'].sum(-1), result['logit'] - result['start'], atol=1e-4)
     kernel = np.asarray(probe.variables['params']['head']['kernel'])
     pooled = features_of(probe, 1)[:5].mean((1, 2))
-    np.testing.assert_allclose(found['added'][1], (pooled - means[1]) * kernel[1][:, classes].T, atol=1e-4)
+    np.testing.assert_allclose(result['added'][1], (pooled - means[1]) * kernel[1][:, classes].T, atol=1e-4)
 
 
 def test_the_model_s_head_is_ours():
@@ -61,10 +61,10 @@ def test_the_model_s_head_is_ours():
 
 
 def test_slopes_are_gradients(probe):
-    found = interventions.slopes(probe, 'stage1', np.array([3, 9, 4]))
+    result = interventions.slopes(probe, 'stage1', np.array([3, 9, 4]))
     kernel = np.asarray(probe.variables['params']['head']['kernel'])
-    expected = np.broadcast_to(np.swapaxes(kernel, 1, 2)[:, None], found.shape)  # summed over positions of a mean
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    expected = np.broadcast_to(np.swapaxes(kernel, 1, 2)[:, None], result.shape)  # summed over positions of a mean
+    np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
 def test_probes_find_what_is_there_and_controls_do_not(probe, thresholds):
@@ -73,10 +73,10 @@ def test_probes_find_what_is_there_and_controls_do_not(probe, thresholds):
     np.testing.assert_array_equal(present, probe.dataset.labels > 0)
     orders = concepts.directions.permutations(140, 10, jax.random.key(0))
     fold = concepts.directions.folds(probe.dataset.patient, 5, jax.random.key(0))
-    found = interventions.linear_probes(probe, means, present, orders=orders, fold=fold, folds=5)
-    assert (found['auroc'][:2] > 0.9).all()
-    assert (found['auroc'][2] < 0.8).all()  # images without a concept are all alike, noise and all
-    assert abs(np.nanmean(found['control']) - 0.5) < 0.06
+    result = interventions.linear_probes(probe, means, present, orders=orders, fold=fold, folds=5)
+    assert (result['auroc'][:2] > 0.9).all()
+    assert (result['auroc'][2] < 0.8).all()  # images without a concept are all alike, noise and all
+    assert abs(np.nanmean(result['control']) - 0.5) < 0.06
 
 
 def test_directions_of_all_members_are_asked_of_each_class_s_images(probe, thresholds):
@@ -88,13 +88,13 @@ def test_directions_of_all_members_are_asked_of_each_class_s_images(probe, thres
     random = np.random.default_rng(0)
     slopes = random.normal(size=(3, 40, CONCEPTS, UNITS)).astype(np.float32)
     present = np.concatenate([present, np.ones((140, 1), bool)], axis=1)  # what is everywhere has no direction
-    found = interventions.tcav(probe, means, slopes, present=present, orders=orders, counted=counted)
-    assert found['random'].shape == (3, CONCEPTS, CONCEPTS + 1, 30)
-    assert np.isnan(found['sign'][:, 2]).all()
-    assert np.isnan(found['sign'][..., CONCEPTS]).all()
+    result = interventions.tcav(probe, means, slopes, present=present, orders=orders, counted=counted)
+    assert result['random'].shape == (3, CONCEPTS, CONCEPTS + 1, 30)
+    assert np.isnan(result['sign'][:, 2]).all()
+    assert np.isnan(result['sign'][..., CONCEPTS]).all()
     for member, k, s in ((0, 0, 1), (2, 1, 0)):
         target = jnp.asarray(present[:, [s]], jnp.float32)
         direction = np.asarray(concepts.directions.fit(jnp.asarray(means[member]), target)[1])[:, 0]
         along = slopes[member, counted[:, k], k] @ direction
-        assert found['sign'][member, k, s] == pytest.approx((along > 0).mean(), abs=1e-6)
-        assert found['magnitude'][member, k, s] == pytest.approx(along[along > 0].sum() / np.abs(along).sum(), abs=1e-4)
+        assert result['sign'][member, k, s] == pytest.approx((along > 0).mean(), abs=1e-6)
+        assert result['magnitude'][member, k, s] == pytest.approx(along[along > 0].sum() / np.abs(along).sum(), abs=1e-4)

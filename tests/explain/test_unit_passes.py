@@ -13,21 +13,21 @@ from imbalance_jax.explain import unit_passes
 
 
 def test_planted_units_are_found_where_they_are_and_nowhere_else(results):
-    for grey, found in zip(GREY, results, strict=True):
+    for grey, result in zip(GREY, results, strict=True):
         planted = [(u, g // 60 - 1) for u, g in enumerate(grey) if g > 0]
-        assert all(found['detector'][pair] for pair in planted)
-        assert found['detector'].sum() <= len(planted) + 1
-        assert found['dead'].tolist() == [g < 0 for g in grey]
+        assert all(result['detector'][pair] for pair in planted)
+        assert result['detector'].sum() <= len(planted) + 1
+        assert result['dead'].tolist() == [g < 0 for g in grey]
 
 
 def test_planted_units_are_lost_when_annotations_are_shuffled(probe):
     order = np.random.default_rng(1).permutation(len(probe.rows))
     image = order[probe.dataset.region_image].astype(np.int32)
     other = probe._replace(dataset=dataclasses.replace(probe.dataset, region_image=image))
-    found = unit_passes.dissect(
+    result = unit_passes.dissect(
         other, unit_passes.collect_thresholds(other, 0.02, 0.9), quantile=0.02, null='image_permutation', rounds=50
     )
-    assert sum(one['stage1']['detector'].sum() for one in found) <= 1
+    assert sum(one['stage1']['detector'].sum() for one in result) <= 1
 
 
 def test_streaming_is_dissect_bit_for_bit(probe, results):
@@ -61,29 +61,29 @@ def test_a_probe_set_ten_times_larger_needs_the_same_memory():
         )
         own = population(GREY, many)
         tracemalloc.start()
-        found = unit_passes.dissect(
+        result = unit_passes.dissect(
             own, unit_passes.collect_thresholds(own, 0.01, 0.99), quantile=0.01, null='circular_shift', rounds=20
         )
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
-        return used, found
+        return used, result
 
     small, _ = peak(2)
-    large, found = peak(20)
+    large, result = peak(20)
     assert large < 1.5 * small
-    assert found[0]['stage1']['detector'][0, 0]
+    assert result[0]['stage1']['detector'][0, 0]
 
 
 def test_counts_are_the_study_s_by_batch_and_corrected_by_class(probe, thresholds):
-    found = unit_passes.count(probe, thresholds, 0.9)
+    result = unit_passes.count(probe, thresholds, 0.9)
     features = features_of(probe, 0)
     boxed = np.flatnonzero(probe.boxed().any(1))
     boxes = probe.boxes(boxed)
     batch = concepts.count(features[boxed[:64]], SIDE, 0.9, boxes[:64].any(-1))
-    np.testing.assert_array_equal(found[0]['concepts'][:64], batch)
+    np.testing.assert_array_equal(result[0]['concepts'][:64], batch)
     threshold = concepts.thresholds(features, 0.1)
     corrected = concepts.count(features[boxed], SIDE, 0.9, boxes, convention='corrected', threshold=threshold)
-    np.testing.assert_array_equal(found[0]['concepts_corrected'], corrected)
+    np.testing.assert_array_equal(result[0]['concepts_corrected'], corrected)
     assert corrected.shape == (len(boxed), CONCEPTS)
     assert not corrected[~probe.boxed()[boxed]].any()
 
@@ -91,23 +91,23 @@ def test_counts_are_the_study_s_by_batch_and_corrected_by_class(probe, threshold
 def test_without_a_finding_s_box_there_is_nothing_to_count(probe, thresholds):
     dataset = dataclasses.replace(probe.dataset, region_image=probe.dataset.region_image[:0])
     empty = dataclasses.replace(dataset, region_concept=dataset.region_concept[:0], region_box=dataset.region_box[:0])
-    found = unit_passes.count(probe._replace(dataset=empty), thresholds, 0.9)
-    assert found[0]['concepts'].shape == (0,)
-    assert found[0]['concepts_corrected'].shape == (0, CONCEPTS)
+    result = unit_passes.count(probe._replace(dataset=empty), thresholds, 0.9)
+    assert result[0]['concepts'].shape == (0,)
+    assert result[0]['concepts_corrected'].shape == (0, CONCEPTS)
 
 
 def test_top_images(probe, thresholds):
-    found = unit_passes.top_maps(probe, thresholds)
+    result = unit_passes.top_maps(probe, thresholds)
     for member in (0, 1):
         features = features_of(probe, member)
-        np.testing.assert_array_equal(found[member]['top'], concepts.top_images(features, unit_passes.TOP_IMAGES))
+        np.testing.assert_array_equal(result[member]['top'], concepts.top_images(features, unit_passes.TOP_IMAGES))
         unit = 2
-        expected = features[found[member]['top'][unit], :, :, unit]
-        np.testing.assert_allclose(found[member]['top_maps'][unit], expected, atol=1e-3)
+        expected = features[result[member]['top'][unit], :, :, unit]
+        np.testing.assert_allclose(result[member]['top_maps'][unit], expected, atol=1e-3)
 
 
 def test_units_together_do_not_do_worse_than_one(probe, results):
     half = concepts.directions.folds(probe.dataset.patient, 2, jax.random.key(0)) == 0
-    found = unit_passes.segment(probe, results, half)
-    assert (found[0]['multi_unit_iou'] > 0.8 * found[0]['single_unit_iou']).all()
-    assert (found[0]['single_unit_iou'] > found[2]['single_unit_iou']).all()
+    result = unit_passes.segment(probe, results, half)
+    assert (result[0]['multi_unit_iou'] > 0.8 * result[0]['single_unit_iou']).all()
+    assert (result[0]['single_unit_iou'] > result[2]['single_unit_iou']).all()

@@ -74,28 +74,28 @@ ENGINES = {
 @pytest.mark.parametrize('engine', ENGINES)
 def test_a_dry_run_names_the_plan_and_leaves_nothing(launch, plan, engine):
     before = sorted(plan.parent.rglob('*'))
-    found = launch(engine, plan, *ENGINES[engine], '--dry-run')
-    assert found.returncode == 0, found.stderr
-    assert 'a sweep.jsonl' in found.stdout
+    result = launch(engine, plan, *ENGINES[engine], '--dry-run')
+    assert result.returncode == 0, result.stderr
+    assert 'a sweep.jsonl' in result.stdout
     assert sorted(plan.parent.rglob('*')) == before
 
 
 @pytest.mark.parametrize('engine', ENGINES)
 def test_what_is_wrong_is_one_line(launch, plan, engine, tmp_path):
-    found = launch(engine, tmp_path / 'none.jsonl', *ENGINES[engine])
-    assert (found.returncode, found.stderr.count('\n')) == (2, 1)
+    result = launch(engine, tmp_path / 'none.jsonl', *ENGINES[engine])
+    assert (result.returncode, result.stderr.count('\n')) == (2, 1)
     for job in plans.read(plan):
         (job.workdir / 'results').mkdir(parents=True, exist_ok=True)
         files.write_json(job.folder / f'{job.id}.json', {'state': 'done'})
-    found = launch(engine, plan, *ENGINES[engine])
-    assert (found.returncode, found.stdout) == (0, f'Every population of {plan} is done.\n')
+    result = launch(engine, plan, *ENGINES[engine])
+    assert (result.returncode, result.stdout) == (0, f'Every population of {plan} is done.\n')
 
 
 def test_engines_that_are_not_here_are_said(launch, plan):
     for engine in ('slurm', 'tpu', 'k8s'):
-        found = launch(engine, plan, *ENGINES[engine], path='/nowhere')
-        assert found.returncode == 2
-        assert '--dry-run prints what it would be given' in found.stderr
+        result = launch(engine, plan, *ENGINES[engine], path='/nowhere')
+        assert result.returncode == 2
+        assert '--dry-run prints what it would be given' in result.stderr
 
 
 def test_slurm_gets_an_array_of_what_is_not_done(launch, plan, tmp_path):
@@ -125,14 +125,14 @@ def test_the_batch_script_requeues_what_saved(launch, plan, tmp_path, status, re
 def test_ray_and_submitit_get_a_command_a_population(launch, plan):
     ids = [job.id for job in plans.read(plan)[1:]]
     for engine in ('ray', 'submitit'):
-        found = works(launch(engine, plan, '--dry-run').stdout)
-        assert [words[-2] for words in found] == [f'--job={one}' for one in ids]
-        assert all(f'--plan={plan}' in words for words in found)
+        result = works(launch(engine, plan, '--dry-run').stdout)
+        assert [words[-2] for words in result] == [f'--job={one}' for one in ids]
+        assert all(f'--plan={plan}' in words for words in result)
 
 
 def test_local_workers_get_their_gpus_and_cores(launch, plan):
-    found = works(launch('local', plan, '--workers=3', '--gpus=4,5', '--dry-run').stdout)
-    assert [words[1] for words in found] == [f'CUDA_VISIBLE_DEVICES={gpu}' for gpu in (4, 5, 4)]
+    result = works(launch('local', plan, '--workers=3', '--gpus=4,5', '--dry-run').stdout)
+    assert [words[1] for words in result] == [f'CUDA_VISIBLE_DEVICES={gpu}' for gpu in (4, 5, 4)]
     pinned = launch('local', plan, '--workers=2', '--pin', '--dry-run').stdout
     assert pinned.count('# cores [') == 2
 
@@ -150,10 +150,10 @@ def test_tpu_slices_share_the_plan(launch, plan):
 
 
 def test_kubernetes_gets_an_indexed_job_that_ignores_what_saved(launch, plan):
-    [found] = yaml.safe_load_all(launch('k8s', plan, '--image=i', '--claim=c', '--gpus=1', '--dry-run').stdout)
-    assert (found['apiVersion'], found['kind']) == ('jobset.x-k8s.io/v1alpha2', 'JobSet')
-    assert found['metadata']['name'] == 'a-sweep'
-    job = found['spec']['replicatedJobs'][0]['template']['spec']
+    [result] = yaml.safe_load_all(launch('k8s', plan, '--image=i', '--claim=c', '--gpus=1', '--dry-run').stdout)
+    assert (result['apiVersion'], result['kind']) == ('jobset.x-k8s.io/v1alpha2', 'JobSet')
+    assert result['metadata']['name'] == 'a-sweep'
+    job = result['spec']['replicatedJobs'][0]['template']['spec']
     assert (job['completionMode'], job['completions']) == ('Indexed', 2)
     assert job['podFailurePolicy']['rules'][0] == {
         'action': 'Ignore', 'onExitCodes': {'operator': 'In', 'values': [75]},
@@ -172,9 +172,9 @@ def test_kubernetes_gets_an_indexed_job_that_ignores_what_saved(launch, plan):
 def test_kubernetes_pods_of_one_population_find_each_other(launch, plan):
     sets = list(yaml.safe_load_all(launch('k8s', plan, '--image=i', '--claim=c', '--hosts=2', '--dry-run').stdout))
     assert len(sets) == 2
-    for found in sets:
-        name = found['metadata']['name']
-        pod = found['spec']['replicatedJobs'][0]['template']['spec']['template']['spec']
+    for result in sets:
+        name = result['metadata']['name']
+        pod = result['spec']['replicatedJobs'][0]['template']['spec']['template']['spec']
         environment = {one['name']: one.get('value') for one in pod['containers'][0]['env']}
         assert set(environment) == set(cluster.VARIABLES)
         assert environment['JAX_COORDINATOR_ADDRESS'] == f'{name}-work-0-0.{name}:8476'

@@ -37,7 +37,7 @@ def test_arms_beyond_seeds_where_nothing_can_be_said():
 
 
 def test_intervals_over_seeds():
-    found = statistics.over_seeds(np.array([1.0, 2.0, 3.0, np.nan]))
-    assert found.estimate == 2
-    assert found.high - 2 == pytest.approx(4.30265 / np.sqrt(3), rel=1e-5)
+    result = statistics.over_seeds(np.array([1.0, 2.0, 3.0, np.nan]))
+    assert result.estimate == 2
+    assert result.high - 2 == pytest.approx(4.30265 / np.sqrt(3), rel=1e-5)
     assert np.isnan(statistics.over_seeds(np.array([1.0])).low)

@@ -87,8 +87,8 @@ def test_conv_of_a_population_equals_member_by_member(channels):
 
     sharded = jax.shard_map(mapped, mesh=mesh, in_specs=(PartitionSpec(), members), out_specs=members, check_vma=False)
     for over_members in (jax.vmap(ours, (None, 0)), mapped, sharded):
-        found = jax.jit(over_members)(x, kernels)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), found, expected)
+        result = jax.jit(over_members)(x, kernels)
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), result, expected)
 
 
 def layouts(f):
@@ -159,9 +159,9 @@ def test_max_pool_equals_flax_with_ties_too(size, window, stride, padding):
         y, gradient = jax.vjp(pool, x)
         return y, gradient(dy)
 
-    found, expected = jax.jit(lambda: [value_and_gradient(pool) for pool in pools])()
-    np.testing.assert_array_equal(found[0], expected[0])
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6), found[1], expected[1])
+    result, expected = jax.jit(lambda: [value_and_gradient(pool) for pool in pools])()
+    np.testing.assert_array_equal(result[0], expected[0])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-6), result[1], expected[1])
 
 
 def test_global_average_of_bfloat16_is_float32():
@@ -186,8 +186,8 @@ def test_batch_norm_equals_flax(train):
         return (y * jnp.cos(jnp.arange(y.size)).reshape(y.shape)).sum(), (y, updates)
 
     gradients = [jax.grad(lambda x, norm=norm: run(norm, x), has_aux=True) for norm in (ours, flax)]
-    found, expected = jax.jit(lambda x: [gradient(x) for gradient in gradients])(x)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found, expected)
+    result, expected = jax.jit(lambda x: [gradient(x) for gradient in gradients])(x)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), result, expected)
 
 
 @pytest.mark.parametrize(('channels', 'groups'), [(24, 3), (20, 2)])
@@ -195,8 +195,8 @@ def test_group_norm_equals_flax(channels, groups):
     x = jnp.asarray(3 + 2 * draw((4, 5, 5, channels)), jnp.float32)
     params = {'params': {'scale': jnp.asarray(draw(channels, 1)), 'bias': jnp.asarray(draw(channels, 2))}}
     norms = normalisation.GroupNorm(), nn.GroupNorm(num_groups=groups, epsilon=1e-5)
-    found, expected = jax.jit(lambda x: [norm.apply(params, x) for norm in norms])(x)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+    result, expected = jax.jit(lambda x: [norm.apply(params, x) for norm in norms])(x)
+    np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_group_norm_keeps_no_statistics_and_computes_in_bfloat16():
@@ -248,8 +248,8 @@ def test_cnn_equals_the_same_of_flax_layers_in_logits_and_parameter_gradients(sm
         ours = jax.grad(score, has_aux=True)(params, lambda *a: model.apply(*a)[0])
         return ours, jax.grad(score, has_aux=True)(params, PlainCNN().apply)
 
-    found, expected = both(variables['params'])
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), found, expected)
+    result, expected = both(variables['params'])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), result, expected)
 
 
 def layer_gradients(model, variables, image, shapes):
@@ -407,5 +407,5 @@ def test_conv_layer_adds_its_bias():
     x = jnp.asarray(draw((1, 4, 4, 2)), jnp.float32)
     layer = layers.Conv(3, use_bias=True)
     kernel, bias = jnp.asarray(draw((3, 3, 2, 3), 1), jnp.float32), jnp.array([1.0, 2.0, 3.0])
-    found = layer.apply({'params': {'kernel': kernel, 'bias': bias}}, x)
-    np.testing.assert_allclose(found, convolution.conv(x, kernel, 1, 1) + bias, rtol=1e-5)
+    result = layer.apply({'params': {'kernel': kernel, 'bias': bias}}, x)
+    np.testing.assert_allclose(result, convolution.conv(x, kernel, 1, 1) + bias, rtol=1e-5)

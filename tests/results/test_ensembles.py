@@ -98,7 +98,7 @@ def test_the_report_shows_them(tmp_path):
     page = report.write(folder).read_text()
     assert 'id="seeds"' in page
     assert 'id="seeds-needed"' in page
-    found = study.load(folder)
-    table = seeds.needed(found, ['bce'])
-    deviation = found.ranked('auroc')(arm='bce', statistic='sd')
+    result = study.load(folder)
+    table = seeds.needed(result, ['bce'])
+    deviation = result.ranked('auroc')(arm='bce', statistic='sd')
     assert table.rows[0][1][-1].text == f'{metrics_seeds.seeds_needed(deviation, seeds.DIFFERENCES[-1]):,.0f}'

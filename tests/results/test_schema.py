@@ -90,15 +90,15 @@ def test_a_column_that_a_table_lacks_is_named():
 
 
 def test_tables_of_a_users_own_stage_have_a_section(study, tmp_path, monkeypatch):
-    found = load(study)
+    result = load(study)
     made = []
-    for member in found.members:
+    for member in result.members:
         made.append(rows.of_member(member, 'sharpness', 2.0 + member['seed'], 5, split='test'))
     frame = schema.frame('sharpness', made)
     monkeypatch.setattr(stages, 'read', lambda folder, name: frame if name == 'sharpness' else None)
     stage = Stage(run=lambda trained, workdir: None, tables=('sharpness',), section='How sharp are maps?')
     ours = Stage(run=lambda trained, workdir: None, tables=('alignment',), section='Ours')
-    [(heading, [(name, table)])] = stages.sections(found, {'sharpness': stage, 'alignment': ours})
+    [(heading, [(name, table)])] = stages.sections(result, {'sharpness': stage, 'alignment': ours})
     assert (heading, name, table.head) == ('How sharp are maps?', 'sharpness', ['sharpness'])
-    assert [arm for arm, _ in table.rows] == found.arms
+    assert [arm for arm, _ in table.rows] == result.arms
     assert table.rows[0][1][0].text == f'{2.5:.3f} ± {np.std([2, 3], ddof=1):.3f}'

@@ -89,24 +89,24 @@ def test_only_the_first_of_several_processes_keeps_the_record(plan):
 
 
 def test_work_does_all_and_says_what_failed(plan, capsys):
-    found = plans.read(plan)
-    assert jobs.work(found, lambda job: jobs.do(job, {'train': finish})) == 0
-    assert jobs.table(found)[1] == 0
+    result = plans.read(plan)
+    assert jobs.work(result, lambda job: jobs.do(job, {'train': finish})) == 0
+    assert jobs.table(result)[1] == 0
     begun = []
 
     def begin(job):
         begun.append(job.number)
         return 2 if job.number == 1 else 0
 
-    assert jobs.work(found, begin) == 1
+    assert jobs.work(result, begin) == 1
     assert begun == [0, 1, 2]
     assert 'job 1' in capsys.readouterr().out
-    assert jobs.work(found, lambda job: signals.RESUMABLE) == signals.RESUMABLE
+    assert jobs.work(result, lambda job: signals.RESUMABLE) == signals.RESUMABLE
 
 
 def test_jobs_in_others_hands_are_looked_at_again(plan):
     """The worker that holds job 0 is killed while this one does the others: job 0 is taken over."""
-    found, begun = plans.read(plan), []
+    result, begun = plans.read(plan), []
 
     def begin(job):
         begun.append(job.number)
@@ -116,21 +116,21 @@ def test_jobs_in_others_hands_are_looked_at_again(plan):
             holder.__exit__(None, None, None)
         return jobs.do(job, {'train': finish})
 
-    holder = locks.acquire(found[0].folder / f'{found[0].id}.lock', 'job 0')
+    holder = locks.acquire(result[0].folder / f'{result[0].id}.lock', 'job 0')
     holder.__enter__()
-    assert jobs.work(found, begin) == 0
+    assert jobs.work(result, begin) == 0
     assert begun == [0, 1, 2, 0]
     assert states(plan) == ['done'] * 3
 
 
 def test_a_killed_job_begins_again_but_not_for_ever(plan):
-    found, begun = plans.read(plan)[:2], []
+    result, begun = plans.read(plan)[:2], []
 
     def begin(job):
         begun.append(job.number)
         return -9 if job.number == 0 or begun.count(1) < 3 else jobs.do(job, {'train': finish})
 
-    assert jobs.work(found, begin) == 1
+    assert jobs.work(result, begin) == 1
     assert begun.count(0) == jobs.KILLS + 1
     assert begun.count(1) == 3
 
@@ -267,11 +267,11 @@ def done(plan):
     """A plan of which two populations are done, with tables of noise."""
     from noise_study import make_workdir
 
-    found = plans.read(plan)[:2]
-    for job in found:
+    result = plans.read(plan)[:2]
+    for job in result:
         make_workdir(job.workdir, arms={'bce': {}, '<script>x</script>': {'loss': 'bce'}})
         files.write_json(job.folder / f'{job.id}.json', {'state': 'done'})
-    return found
+    return result
 
 
 def test_collected_tables_are_those_of_all_jobs(done):

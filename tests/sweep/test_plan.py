@@ -176,11 +176,11 @@ def test_estimates_count_what_models_do(name, size, options):
     model, image = models.make(name, 14, **options), jax.ShapeDtypeStruct((1, size, size, 1), jnp.float32)
     collections = ['params', 'batch_stats']
     variables = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros(image.shape), mutable=collections))
-    found = estimate.MODELS[name](size, **options)
+    result = estimate.MODELS[name](size, **options)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(variables['params']))
     flops = jax.jit(lambda v, x: model.apply(v, x)[0]).lower(variables, image).cost_analysis()['flops']
-    assert found.parameters == pytest.approx(parameters, rel=0.05)
-    assert found.multiply_adds == pytest.approx(flops / 2, rel=0.15)
+    assert result.parameters == pytest.approx(parameters, rel=0.05)
+    assert result.multiply_adds == pytest.approx(flops / 2, rel=0.15)
 
 
 def test_estimates_grow_with_members_and_epochs_and_know_their_limits(config):
@@ -240,9 +240,9 @@ def test_a_config_with_an_argument_is_planned(tmp_path):
     ],
 )
 def test_what_is_missing_is_said(arguments, said):
-    found = subprocess.run(
+    result = subprocess.run(
         [sys.executable, '-m', 'imbalance_jax.launch.console', *arguments], capture_output=True, text=True, cwd=ROOT
     )
-    assert found.returncode == 2
-    assert said in found.stderr
-    assert found.stderr.count('\n') == 1
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert result.stderr.count('\n') == 1

@@ -35,18 +35,18 @@ def test_a_disturbed_population_ends_like_an_undisturbed_one(tiny_config, tmp_pa
     tiny_config.attribution.methods = ('grad_cam',)
     plan = tmp_path / 'plan.jsonl'
     points = [{'question': 'disturbed'}, {'question': 'not'}]
-    found, _ = plans.write(plan, populations.populations(tiny_config, points))
-    log = found[0].workdir / 'metrics.jsonl'
+    result, _ = plans.write(plan, populations.populations(tiny_config, points))
+    log = result[0].workdir / 'metrics.jsonl'
     with subprocess.Popen(command('launch.local', '--plan', plan), cwd=ROOT, stdout=subprocess.DEVNULL) as engine:
         wait_for(log.exists, engine)
-        os.kill(int(jobs.standing(found[0]).note.split('process ')[1].split(',')[0]), signal.SIGKILL)
+        os.kill(int(jobs.standing(result[0]).note.split('process ')[1].split(',')[0]), signal.SIGKILL)
         assert engine.wait(timeout=240) == 0  # the worker began it again
-    assert jobs.standing(found[0]).starts == 2
-    assert [jobs.standing(job).state for job in found] == ['done'] * 2
+    assert jobs.standing(result[0]).starts == 2
+    assert [jobs.standing(job).state for job in result] == ['done'] * 2
     for name in ('data', 'performance', 'alignment', 'concepts', 'units', 'audit'):
-        one, other = ((job.workdir / 'results' / f'{name}.csv').read_bytes() for job in found)
+        one, other = ((job.workdir / 'results' / f'{name}.csv').read_bytes() for job in result)
         assert one == other, name
-    assert all((job.workdir / 'report.html').exists() for job in found)
+    assert all((job.workdir / 'report.html').exists() for job in result)
     collected = subprocess.run(
         command('imbalance_jax.launch.console', 'collect', f'--plan={plan}'), cwd=ROOT, capture_output=True
     )

@@ -54,9 +54,9 @@ def test_two_processes_are_one(tiny_config, tmp_path):
     assert not (tmp_path / 'pair' / 'predictions.npz').exists()
     pair = start(config, tmp_path / 'pair', 2)
     assert [process.wait(timeout=240) for process in pair] == [0, 0]
-    found, expected = (writer.read_arrays(tmp_path / name / 'predictions.npz') for name in ('pair', 'alone'))
+    result, expected = (writer.read_arrays(tmp_path / name / 'predictions.npz') for name in ('pair', 'alone'))
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, rtol=1e-3, atol=1e-4, err_msg=name)
+        np.testing.assert_allclose(result[name], values, rtol=1e-3, atol=1e-4, err_msg=name)
     metrics = [(tmp_path / name / 'metrics.jsonl').read_text().count('\n') for name in ('pair', 'alone')]
     assert metrics == [30 * 6] * 2
     assert (tmp_path / 'pair' / 'results' / 'alignment.csv').exists()

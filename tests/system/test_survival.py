@@ -74,10 +74,10 @@ def test_a_full_disk_and_a_read_only_one_are_said_and_tear_nothing(tmp_path):
     (tmp_path / 'disk').mkdir()
     variables = {**os.environ, 'PYTHONPATH': str(ROOT)}
     command = ['unshare', '-m', sys.executable, '-c', DISK]
-    found = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr
-    assert 'No space left for checkpoint 2' in found.stdout
-    assert 'Traceback' not in found.stderr
+    result = subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert 'No space left for checkpoint 2' in result.stdout
+    assert 'Traceback' not in result.stderr
 
 
 PREPARE = """

@@ -50,19 +50,19 @@ def test_waves_give_what_all_at_once_gives(study, config, tmp_path, monkeypatch)
     assert {row['arm'] for row in lines(tmp_path)} < {row['arm'] for row in lines(study)}
     run.run(config, tmp_path)
     assert len(list((tmp_path / 'checkpoints').iterdir())) == len(plan['waves'])
-    found, expected = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
+    result, expected = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
     for name, values in expected.items():
-        np.testing.assert_allclose(found[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(result[name], values, rtol=1e-4, atol=1e-5, err_msg=name)
     assert len(lines(tmp_path)) == len(lines(study))
 
 
 def test_devices_that_share_batches_train_the_same_members(study, config, tmp_path):
     config.population.strategy = 'data:2:shard:map'
     run.run(config, tmp_path)
-    found, expected = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
-    np.testing.assert_array_equal(found['alive'], expected['alive'])
+    result, expected = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
+    np.testing.assert_array_equal(result['alive'], expected['alive'])
     # Sums over a batch in another order, eight Adam steps later.
-    np.testing.assert_allclose(found['logits_test'], expected['logits_test'], atol=2e-3)
+    np.testing.assert_allclose(result['logits_test'], expected['logits_test'], atol=2e-3)
 
 
 def test_dead_members_leave_the_program(study, config, tmp_path, compiled):
@@ -71,9 +71,9 @@ def test_dead_members_leave_the_program(study, config, tmp_path, compiled):
             config.arms[arm].learning_rate = 1e38
     run.run(config, tmp_path)
     assert compiled == [[0, 1]]  # the program of all came with the plan
-    found, expected = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
-    np.testing.assert_allclose(found['logits_test'][:2], expected['logits_test'][:2], rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(found['alive'], [True] * 2 + [False] * 4)
+    result, expected = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
+    np.testing.assert_allclose(result['logits_test'][:2], expected['logits_test'][:2], rtol=1e-4, atol=1e-5)
+    np.testing.assert_array_equal(result['alive'], [True] * 2 + [False] * 4)
     assert [(row['epoch'], row['arm'], row['alive']) for row in lines(tmp_path)][2:] == [
         (1, 'multi_task', False),
         (1, 'multi_task', False),
@@ -87,14 +87,14 @@ def test_dead_members_leave_the_program(study, config, tmp_path, compiled):
 def test_patience_stops_members_that_do_not_improve(config, tmp_path):
     config.train.epochs, config.train.patience, config.train.learning_rate = 6, 2, 3e-2
     run.run(config, tmp_path)
-    found = writer.read_arrays(tmp_path / 'predictions.npz')
+    result = writer.read_arrays(tmp_path / 'predictions.npz')
     members = writer.read_json(tmp_path / 'members.json')
-    for row, best in zip(members, found['best_epoch'], strict=True):
+    for row, best in zip(members, result['best_epoch'], strict=True):
         own = [line for line in lines(tmp_path) if (line['arm'], line['seed']) == (row['arm'], row['seed'])]
         assert [line['epoch'] for line in own] == list(range(1, min(best + 2, 6) + 1))
         scores = [line['validation_auroc'] for line in own]
         assert int(np.argmax(scores)) + 1 == best
-    assert min(found['best_epoch']) < 4  # somebody did stop
+    assert min(result['best_epoch']) < 4  # somebody did stop
 
 
 def test_a_profile_names_the_costliest_operations(config, tmp_path, capsys):

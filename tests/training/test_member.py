@@ -44,9 +44,9 @@ def test_step_is_adam_with_l2(parts):
     params = state.params['model']
     updates, _ = optimizer.update(jax.grad(objective)(params), optimizer.init(params), params)
     expected = optax.apply_updates(params, updates)
-    found = step(state, member, BATCH, 0)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), found.params['model'], expected)
-    np.testing.assert_allclose(found.loss_sum, objective(params), rtol=1e-6)
+    result = step(state, member, BATCH, 0)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-7), result.params['model'], expected)
+    np.testing.assert_allclose(result.loss_sum, objective(params), rtol=1e-6)
 
 
 def test_learned_log_variances_move_without_decay(parts):

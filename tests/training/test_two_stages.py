@@ -95,10 +95,10 @@ def test_a_head_of_cosines(trained):
 
 def test_each_stage_draws_in_its_own_way():
     labels = np.repeat([[1, 0, 0], [0, 1, 0]], [3, 9], axis=0)
-    found = [build.sampling_cdf(training_members.samplings(ROWS), labels, EPOCHS, epoch) for epoch in range(EPOCHS)]
+    result = [build.sampling_cdf(training_members.samplings(ROWS), labels, EPOCHS, epoch) for epoch in range(EPOCHS)]
     assert training_members.samplings(ROWS) == [('natural', (), 1.0), ('class_aware', (), 0.5)]
     np.testing.assert_array_equal(training_members.member_arrays(ROWS, own_order=True).sampler, [0, 0, 1])
-    for epoch, weights in enumerate(found):
+    for epoch, weights in enumerate(result):
         assert not weights[0].any()
         assert weights[1].any() == (epoch >= 2)
 
@@ -132,10 +132,10 @@ def test_a_study_of_every_kind_of_arm(tiny_config, tmp_path):
         }
         config.data.imbalance['Mass'] = 0.1
     run.run(config, tmp_path)
-    found = workdir.read_arrays(tmp_path / 'predictions.npz')
-    assert found['alive'].all()
+    result = workdir.read_arrays(tmp_path / 'predictions.npz')
+    assert result['alive'].all()
     cosine = [row['member'] for row in workdir.read_json(tmp_path / 'members.json') if row['head'] == 'cosine']
-    assert np.abs(found['logits_test'][cosine]).max() <= 1
+    assert np.abs(result['logits_test'][cosine]).max() <= 1
     table = workdir.read_table(tmp_path, 'data')
     thinned = table[(table['metric'] == 'prevalence') & (table['split'] == 'train') & (table['class'] == 'Mass')]
     assert thinned['value'].item() <= 0.1

@@ -402,7 +402,7 @@ def test_split_by_patient_needs_no_lists_and_keeps_patients_whole(tmp_path):
     assert set.union(*patients) == set(range(1, 201))
     assert sum(map(len, patients)) == 200
     assert patients[2] >= set(range(1, 6))
-    np.testing.assert_allclose([len(found) / 200 for found in patients], [0.5, 0.3, 0.2], atol=0.1)
+    np.testing.assert_allclose([len(result) / 200 for result in patients], [0.5, 0.3, 0.2], atol=0.1)
     with pytest.raises(ValueError, match=r'validation_fraction is 0\.8'):
         nih_files.read_split(tmp_path, 'by_patient', 0.8)
 

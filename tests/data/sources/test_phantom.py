@@ -94,9 +94,9 @@ def test_boxes_are_the_tight_bounds_of_their_masks(data):
 
 def test_every_finding_has_one_region_and_only_test_films_have_anatomy(data):
     image, concept, _, _ = regions(data, data.classes)
-    found = np.zeros_like(data.labels)
-    np.add.at(found, (image, concept), 1)
-    np.testing.assert_array_equal(found, data.labels)
+    result = np.zeros_like(data.labels)
+    np.add.at(result, (image, concept), 1)
+    np.testing.assert_array_equal(result, data.labels)
     for name in phantom.ANATOMY:
         np.testing.assert_array_equal(regions(data, [name])[0], data.rows('test'))
     assert len(regions(data, ['Tube'])[0]) == 0
