@@ -1,1 +1,4 @@
-"""What a finished working directory says, as one page. Nothing is computed here that is not in its tables."""
+"""Pages of finished working directories and of sweeps over them, and benchmarks with their peers.
+
+A page computes nothing that is not in the tables.
+"""

@@ -68,8 +68,8 @@ def make_workdir(folder, arms=None, seeds=(0, 1), classes=('Mass', EVIL, 'Rare')
         truth = performance.Truth(dataset.labels[where], dataset.label_mask[where], dataset.patient[where])
         scores = rng.uniform(size=(len(members), len(where), len(classes)))
         what = {'corrected': scores, 'classes': classes, 'bootstrap': bootstrap}
-        made = performance.rows(population, scores, truth, **what)
-        rows += [{**row, 'split': split} for row in made]
+        table_rows = performance.rows(population, scores, truth, **what)
+        rows += [{**row, 'split': split} for row in table_rows]
     write_table(folder, 'performance', rows)
     explain(folder, rng, dataset, population, bootstrap)
     return folder
@@ -90,8 +90,8 @@ def explain(folder, rng, dataset, population, bootstrap):
     nulls = {name: figures() for name in ('chance', 'image centre', 'constant map')}
     members, of_members = population.members, {'grad_cam': figures(len(population.members))}
     what = {'nulls': alignment.Nulls(nulls), 'classes': dataset.classes, 'bootstrap': bootstrap}
-    made = alignment.rows(population, of_members, pairs, **what)
-    write_table(folder, 'alignment', [{**row, 'split': 'test'} for row in made])
+    table_rows = alignment.rows(population, of_members, pairs, **what)
+    write_table(folder, 'alignment', [{**row, 'split': 'test'} for row in table_rows])
     shown = {'images': dataset.images[pairs.image, :, :, 0], 'finding': pairs.finding, 'mask': pairs.mask}
     workdir.write_arrays(folder / 'explain' / 'gallery.npz', **shown, constant=pairs.mask.astype(np.float16))
     maps = rng.normal(size=(len(members), count, SIZE, SIZE)).astype(np.float32)

@@ -64,9 +64,9 @@ class Planted:
         shows = jnp.maximum(0, 1 - jnp.abs(images - grey) / 20)  # [B,H,W,U]
         maps = shows.reshape(len(images), 8, 2, 8, 2, -1).mean((2, 4)) * (grey > 0)
         maps = maps + 0.3 * scramble(images, noise, maps.shape[1:]) * (grey >= 0)
-        given = variables.get('perturbations', {})
-        maps = maps + given.get('stage1', 0)
-        pooled = maps.mean((1, 2)) + given.get('pooled', 0)
+        perturbations = variables.get('perturbations', {})
+        maps = maps + perturbations.get('stage1', 0)
+        pooled = maps.mean((1, 2)) + perturbations.get('pooled', 0)
         return interventions.head(variables, pooled), {'stage1': maps, 'pooled': pooled}
 
 

@@ -26,22 +26,22 @@ def part(path: Path) -> str:
 
 def imported(path: Path) -> set[str]:
     """Folders of the package, and other folders of the repository, that a file imports, also inside functions."""
-    found = set()
+    folders = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module:
             parts = node.module.split('.')
             if parts[0] == 'imbalance_jax':
-                found |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+                folders |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
             elif parts[0] in ('analysis', 'configs', 'launch', 'tests'):
-                found.add(parts[0])
-    return found
+                folders.add(parts[0])
+    return folders
 
 
 @pytest.mark.parametrize('path', sorted(PACKAGE.rglob('*.py')), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_down(path):
-    own = part(path)
-    if own != '__init__':
-        assert all(LEVEL.get(name, 9) < LEVEL[own] for name in imported(path) - {own})
+    folder = part(path)
+    if folder != '__init__':
+        assert all(LEVEL.get(name, 9) < LEVEL[folder] for name in imported(path) - {folder})
 
 
 def test_nothing_names_a_machine():
@@ -61,8 +61,8 @@ def signatures(path: Path):
 @pytest.mark.parametrize('path', sorted(PACKAGE.rglob('*.py')), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_public_signatures_are_typed(path):
     for function in signatures(path):
-        given = function.args.posonlyargs + function.args.args + function.args.kwonlyargs
-        bare = [one.arg for one in given if one.annotation is None and one.arg not in ('self', 'cls')]
+        arguments = function.args.posonlyargs + function.args.args + function.args.kwonlyargs
+        bare = [one.arg for one in arguments if one.annotation is None and one.arg not in ('self', 'cls')]
         assert not bare, f'{function.name}: {bare} have no type'
         assert function.returns is not None, f'{function.name} has no return type'
 

@@ -53,9 +53,9 @@ def test_predictions_are_the_tables(study, tiny_config):
     table = writer.read_table(study, 'performance')
     for row in members:
         cell = {'kind': 'member', 'member': row['member'], 'split': 'test', 'subset': '', 'metric': 'auroc'}
-        own = select(table, **cell).set_index('class')['value']
-        np.testing.assert_allclose(own[list(dataset.classes)], auroc[row['member']])
-        np.testing.assert_allclose(own['macro'], np.nanmean(auroc[row['member']]))
+        of_member = select(table, **cell).set_index('class')['value']
+        np.testing.assert_allclose(of_member[list(dataset.classes)], auroc[row['member']])
+        np.testing.assert_allclose(of_member['macro'], np.nanmean(auroc[row['member']]))
     assert len(members) == 6
 
 
@@ -189,11 +189,11 @@ def test_killed_anywhere_it_ends_the_same(study, tiny_config, tmp_path):
 
 
 def test_asked_to_stop_it_saves_within_an_epoch_and_resumes_to_the_same(study, tiny_config, tmp_path, monkeypatch):
-    asked = []
+    signals_caught = []
 
     def stop_after_a_dispatch():
-        asked.append(signal.SIGTERM)
-        return asked
+        signals_caught.append(signal.SIGTERM)
+        return signals_caught
 
     config = copy.deepcopy(tiny_config)
     monkeypatch.setattr(loop, '_catch_signals', stop_after_a_dispatch)

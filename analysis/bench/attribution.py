@@ -3,7 +3,7 @@
     python -m imbalance_jax.analysis.bench.attribution --size=28 --batch=16 --members=4 --peer=captum
 
 Every contestant has a process of its own; rounds are interleaved, one contestant at a time, and each runs once untimed
-before it is timed. One JSON line a method and contestant, then a table: images x classes x members a second (median
+before it is timed. One JSON line per method and contestant, then a table: images x classes x members per second (median
 over rounds), the ratio to captum image by image and to captum on the whole batch (medians of each round's ratio), and
 the largest difference of the maps from captum's as a share of the largest value. Methods that draw noise differ by it.
 """
@@ -57,7 +57,8 @@ def make_members():
 
 
 def make_suite(method: str, way: str):
-    """Returns `run() -> maps [P,B,K,H,W]`: everything in one call, or a call an image and class, as captum is asked."""
+    """Returns `run() -> maps [P,B,K,H,W]`: everything in one call, or one call per image and class, as captum is
+    asked."""
     import jax
 
     from imbalance_jax.attribution import all_classes
@@ -177,7 +178,7 @@ def main(_) -> None:
 
 
 def report(about: dict, times: dict, maps: dict) -> None:
-    """One JSON line a method and contestant, and the table."""
+    """One JSON line per method and contestant, and the table."""
     setting = {flag.name: flag.value for flag in (SIZE, BATCH, CLASSES, MEMBERS, WIDTH, BUDGET, ROUNDS)}
     units, rows = BATCH.value * CLASSES.value * MEMBERS.value, []
     for method, by_way in times.items():

@@ -1,4 +1,4 @@
-"""The peer of `bench_attribution`: captum on the suite's CNN, with its weights, on its images."""
+"""The peer of `bench.attribution`: captum on the suite's CNN, with its weights, on its images."""
 
 import numpy as np
 import torch
@@ -20,8 +20,8 @@ class Network(nn.Module):
             conv.weight.data = kernel.contiguous()
             scale, bias = (params[f'{stage}_norm'][name] for name in ('scale', 'bias'))
             mean, var = (statistics[f'{stage}_norm'][name] for name in ('mean', 'var'))
-            own = norm.weight, norm.bias, norm.running_mean, norm.running_var
-            for tensor, value in zip(own, (scale, bias, mean, var), strict=True):
+            tensors = norm.weight, norm.bias, norm.running_mean, norm.running_var
+            for tensor, value in zip(tensors, (scale, bias, mean, var), strict=True):
                 tensor.data = torch.tensor(np.asarray(value))
             setattr(self, f'conv{number}', conv)
             setattr(self, f'norm{number}', norm)
@@ -66,7 +66,7 @@ METHODS = {
         x, nt_samples=10, stdevs=0.5, target=k, abs=False
     ),
 }
-WAYS = {'captum, image by image': 1, 'captum, whole batch': 0}  # images a call; 0: all
+WAYS = {'captum, image by image': 1, 'captum, whole batch': 0}  # images per call; 0: all
 
 
 def make(method: str, way: str, members: list[dict], images: np.ndarray, classes: int):
@@ -76,9 +76,9 @@ def make(method: str, way: str, members: list[dict], images: np.ndarray, classes
     parts = x.split(WAYS[way] or len(x))
 
     def run() -> np.ndarray:
-        found = [
+        maps = [
             [[METHODS[method](net, part, k).detach().sum(1) for k in range(classes)] for part in parts] for net in nets
         ]
-        return np.stack([np.concatenate([np.stack([m.numpy() for m in one], 1) for one in net]) for net in found])
+        return np.stack([np.concatenate([np.stack([m.numpy() for m in one], 1) for one in net]) for net in maps])
 
     return run

@@ -87,7 +87,7 @@ def collect(plan: Path) -> Path:
     return path
 
 
-def locally(plan: Path, kills: int, pause: float, draw: random.Random) -> int:
+def locally(plan: Path, kills: int, pause: float, rng: random.Random) -> int:
     """Two workers, and kill -9 of a worker or its job at random moments."""
     command = [
         sys.executable,
@@ -101,10 +101,10 @@ def locally(plan: Path, kills: int, pause: float, draw: random.Random) -> int:
     done = 0
     with subprocess.Popen(command) as engine:
         while engine.poll() is None:
-            time.sleep(draw.uniform(0, 2 * pause))
+            time.sleep(rng.uniform(0, 2 * pause))
             below = descendants(engine.pid)
             if done < kills and below:
-                victim = draw.choice(below)
+                victim = rng.choice(below)
                 try:
                     os.kill(victim, signal.SIGKILL)
                     done += 1
@@ -132,7 +132,7 @@ def descendants(pid: int) -> list[int]:
     return below
 
 
-def on_ray(plan: Path, kills: int, pause: float, draw: random.Random) -> int:
+def on_ray(plan: Path, kills: int, pause: float, rng: random.Random) -> int:
     """Two nodes of one processor; one is killed when it works, and a new one comes."""
     from ray.cluster_utils import Cluster
 
@@ -142,7 +142,7 @@ def on_ray(plan: Path, kills: int, pause: float, draw: random.Random) -> int:
     done, kills = 0, max(1, kills // 10)
     with subprocess.Popen(command) as engine:
         while engine.poll() is None:
-            time.sleep(draw.uniform(0, 2 * pause) + 15)
+            time.sleep(rng.uniform(0, 2 * pause) + 15)
             if done < kills and engine.poll() is None:
                 cluster.remove_node(nodes.pop(), allow_graceful=False)
                 done += 1
@@ -151,16 +151,16 @@ def on_ray(plan: Path, kills: int, pause: float, draw: random.Random) -> int:
     return done
 
 
-def on_slurm(plan: Path, kills: int, pause: float, draw: random.Random) -> int:
+def on_slurm(plan: Path, kills: int, pause: float, rng: random.Random) -> int:
     """Jobs that run are requeued from outside, as preemption does, or asked to stop with SIGUSR1, as time limits do."""
     sent = [sys.executable, '-m', 'imbalance_jax.launch.slurm', '--plan', str(plan), '--at-once=2']
     subprocess.run(sent, check=True)
     done, kills = 0, max(1, kills // 5)
     while subprocess.run(['squeue', '-h'], capture_output=True, text=True).stdout.strip():
-        time.sleep(draw.uniform(0, 2 * pause))
+        time.sleep(rng.uniform(0, 2 * pause))
         listed = subprocess.run(['squeue', '-h', '-t', 'R', '-o', '%A'], capture_output=True, text=True).stdout.split()
         if done < kills and listed:
-            job = draw.choice(listed)
+            job = rng.choice(listed)
             how = ['scontrol', 'requeue', job] if done % 2 else ['scancel', '--signal=USR1', job]
             done += subprocess.run(how, capture_output=True).returncode == 0
     return done

@@ -2,15 +2,15 @@
 
     python -m imbalance_jax.analysis.bench.concepts --model=resnet18 --size=64 --images=512 --members=8 --peer=torch
 
-Work is the same for all: activations of the last stage of every member on every image, a threshold a unit over all
-positions, and the overlap of every unit with every concept. `suite` is `probing`, all members at once, two passes over
-a probe set that streams by; `suite, one by one` holds one member's activations and calls `concepts.dissect` on them;
-`torch` is an eager model with a forward hook that keeps a model's activations, `topk`, and up-sampled maps multiplied
-with masks, as is usual. None has a null but `suite with null`, which adds `--rounds` of it. Weights, images and masks
-are random.
+Work is the same for all: activations of the last stage of every member on every image, a threshold per unit over all
+positions, and the overlap of every unit with every concept. `suite` is `explain.unit_passes`, all members at once, two
+passes over a probe set that streams by; `suite, one by one` holds one member's activations and calls `concepts.dissect`
+on them; `torch` is an eager model with a forward hook that keeps a model's activations, `topk`, and up-sampled maps
+multiplied with masks, as is usual. None has a null but `suite with null`, which adds `--rounds` of it. Weights, images
+and masks are random.
 
-Every contestant has a process of its own; rounds are interleaved, and each runs once untimed before. One JSON line a
-contestant, then a table: units x images x concepts a second summed over members (median over rounds), the ratio to
+Every contestant has a process of its own; rounds are interleaved, and each runs once untimed before. One JSON line per
+contestant, then a table: units x images x concepts per second summed over members (median over rounds), the ratio to
 PyTorch (median of each round's ratio), memory at its highest.
 """
 
@@ -134,7 +134,7 @@ def make_one_by_one():
 
 
 def make_torch():
-    """For each model: a forward hook keeps the layer, a quantile a unit, maps enlarged and multiplied with masks."""
+    """For each model: a forward hook keeps the layer, a quantile per unit, maps enlarged and multiplied with masks."""
     import torch
     from torch.nn.functional import interpolate
 
@@ -231,7 +231,7 @@ def main(_) -> None:
 
 
 def report(about: dict, runs: dict[str, Contestant], times: dict[str, np.ndarray]) -> None:
-    """One JSON line a contestant, and the table."""
+    """One JSON line per contestant, and the table."""
     cells = about['shape'][-1] * IMAGES.value * CONCEPTS.value * MEMBERS.value
     setting = {f.name: f.value for f in (MODEL, SIZE, IMAGES, MEMBERS, CONCEPTS, WIDTH, QUANTILE, NULL_ROUNDS)}
     lines = []

@@ -3,8 +3,8 @@
     python -m imbalance_jax.analysis.bench.losses --members=64
 
 All train the small CNN on the same images with the strategy `shard:map`. `bce`: one arm, P seeds. `grid`: P arms, each
-a point of gamma x alpha of the focal loss, one seed. `every loss`: one arm a loss, seeds up to P. Rounds are
-interleaved; the figure is the median of the rounds' ratios. Prints one JSON line a contestant, then a table.
+a point of gamma x alpha of the focal loss, one seed. `every loss`: one arm per loss, seeds up to P. Rounds are
+interleaved; the figure is the median of the rounds' ratios. Prints one JSON line per contestant, then a table.
 """
 
 import json
@@ -24,8 +24,8 @@ from imbalance_jax.training import members as training_members
 
 MEMBERS = flags.DEFINE_integer('members', 64, 'P')
 SIZE = flags.DEFINE_integer('size', 28, 'pixels')
-BATCH = flags.DEFINE_integer('batch', 64, 'images a step')
-STEPS = flags.DEFINE_integer('steps', 2, 'steps a dispatch')
+BATCH = flags.DEFINE_integer('batch', 64, 'images per step')
+STEPS = flags.DEFINE_integer('steps', 2, 'steps per dispatch')
 ROUNDS = flags.DEFINE_integer('rounds', 7, 'interleaved rounds')
 CLASSES, IMAGES = 8, 256
 

@@ -3,8 +3,8 @@
     python -m imbalance_jax.analysis.bench.population --model=resnet18 --size=28 --members=8 --peer=torch
 
 A step is the gathering of a batch, forward, backward and Adam of all members. Every contestant has a process of its
-own; rounds are interleaved, one contestant at a time, and each runs once untimed before it is timed. One JSON line a
-contestant, then a table: images x members a second (median over rounds), its ratio to the plain flax loop and to the
+own; rounds are interleaved, one contestant at a time, and each runs once untimed before it is timed. One JSON line per
+contestant, then a table: images x members per second (median over rounds), its ratio to the plain flax loop and to the
 fastest PyTorch way (medians of each round's ratio), GFLOP/s, their share of this machine's matrix multiplication,
 seconds to compile, memory at its highest.
 """
@@ -25,9 +25,9 @@ from imbalance_jax.analysis.bench.contestants import Contestant
 
 MODEL = flags.DEFINE_enum('model', 'cnn', ['cnn', 'resnet18', 'resnet50'], 'which model')
 SIZE = flags.DEFINE_integer('size', 28, 'pixels')
-BATCH = flags.DEFINE_integer('batch', 64, 'images a step')
+BATCH = flags.DEFINE_integer('batch', 64, 'images per step')
 MEMBERS = flags.DEFINE_integer('members', 16, 'P')
-STEPS = flags.DEFINE_integer('steps', 4, 'steps a dispatch')
+STEPS = flags.DEFINE_integer('steps', 4, 'steps per dispatch')
 ROUNDS = flags.DEFINE_integer('rounds', 7, 'interleaved rounds')
 WIDTH = flags.DEFINE_integer('width', 16, 'channels of the first stage')
 DTYPE = flags.DEFINE_enum('dtype', 'float32', ['float32', 'bfloat16'], 'of computation, for the suite')
@@ -39,7 +39,8 @@ TRACING = threading.Lock()
 
 
 class Setting(NamedTuple):
-    """What is trained: a model's name, pixels, images a step, P, steps a dispatch, channels, type of computation."""
+    """What is trained: a model's name, pixels, images per step, P, steps per dispatch, channels, type of
+    computation."""
 
     model: str = 'cnn'
     size: int = 28
@@ -271,7 +272,7 @@ def main(_) -> None:
 
 
 def report(setting: Setting, about: dict, runs: dict[str, Contestant], times: dict[str, np.ndarray]) -> None:
-    """One JSON line a contestant, and the table."""
+    """One JSON line per contestant, and the table."""
     images = setting.members * setting.steps * setting.batch
     peers = [name for name in runs if name.startswith('torch ')]
     peer = min(peers, key=lambda name: np.median(times[name])) if peers else None
@@ -296,7 +297,7 @@ def report(setting: Setting, about: dict, runs: dict[str, Contestant], times: di
         lines.append(line)
         print(json.dumps({**line, **described, **about, 'rounds': ROUNDS.value, 'matmul_gflops': round(peak)}))
     facts = ', '.join(f'{key} {value}' for key, value in {**described, **about}.items() if key != 'forward_flops')
-    work = f'{about["forward_flops"] / 1e6:.1f} MFLOP an image forward'
+    work = f'{about["forward_flops"] / 1e6:.1f} MFLOP per image forward'
     print(f'\n{facts}, {ROUNDS.value} rounds; matrix product {peak:.0f} GFLOP/s; {work}\n')
     evaluation, forward = (forwards[name] for name in FORWARDS)
     print(json.dumps({name: round(speed) for name, speed in forwards.items()}))

@@ -1,4 +1,4 @@
-"""PyTorch as a contestant of `bench.device`: a round's seconds for every line that it is given."""
+"""PyTorch as a contestant of `bench.device`: the seconds of a round for every line that it is given."""
 
 import json
 import sys

@@ -54,7 +54,7 @@ def segments(study: Study) -> Table:
             cells.append(Cell(many, f'one {one}, all {everywhere}'))
         if any(cell.text != '–' for cell in cells):
             rows.append((name, cells))
-    return Table('together', 'concept', study.arms, rows)
+    return Table('multi-unit', 'concept', study.arms, rows)
 
 
 def logits(study: Study) -> Table:

@@ -1,4 +1,4 @@
-"""Charts: one function a kind of chart, from numbers that are in the tables to a `Panel`. One row or mark an arm."""
+"""Charts: one function per kind of chart, from numbers that are in the tables to a `Panel`; a row or mark per arm."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ from imbalance_jax.analysis.report.style import (
     short,
 )
 
-ROW = 0.21  # inches a row
+ROW = 0.21  # inches per row
 TICKS = 5  # intervals of an axis at most: names of arms leave little room
 STEPS = (1, 2, 5, 10)  # between them, times a power of ten
 DARK = '#333333'
@@ -116,7 +116,7 @@ def prevalences(classes: list[str], splits: dict[str, list[float]]) -> Panel:
 
 
 def curves(title: str, axis: str, look: dict[str, Look], lines) -> Panel:
-    """Values against epochs, a thin line a member in its arm's colour; lines: [(arm, epochs, values)]."""
+    """Values against epochs, a thin line per member in its arm's colour; lines: [(arm, epochs, values)]."""
     with rc_context(RC):
         fig = figure(2.6 + 0.16 * -(-len(look) // 2))
         axes = fig.subplots()
@@ -131,7 +131,7 @@ def curves(title: str, axis: str, look: dict[str, Look], lines) -> Panel:
 
 
 def ceilings(title: str, axis: str, look: dict[str, Look], names: list[str], values, tops) -> Panel:
-    """A mark an arm in every row; a bar to the highest value that can be reached. values, tops: arm -> [rows].
+    """A mark per arm in every row; a bar to the highest value that can be reached. values, tops: arm -> [rows].
 
     The axis ends soon after the highest mark: what is beyond reach would squeeze what was reached.
     """
@@ -200,7 +200,7 @@ def doses(title: str, axis: str, look: dict[str, Look], lines) -> Panel:
 
 
 def _rows(title: str, axis: str, names: list[str], extra: float = 0.0, row: float = ROW):
-    """A figure with one named row an entry, the first on top."""
+    """A figure with one named row per entry, the first on top."""
     fig = figure(0.72 + extra + row * max(len(names), 2))
     axes = fig.subplots()
     _finish(axes, title, axis)

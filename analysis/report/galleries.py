@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from imbalance_jax.analysis.report.style import HEAT, Panel, data_uri
 
-TILE = 96  # pixels a side in a file; pages show them smaller
+TILE = 96  # pixels per side in a file; pages show them smaller
 GAP = 4
 ROWS = 16  # of a gallery, if there are not more findings
 ENCODINGS: dict[str, dict[str, Any]] = {
@@ -57,7 +57,7 @@ def at(place: float, scale: float) -> int:
 
 
 def strip(tiles: list[np.ndarray], alt: str, columns: int = 0, encoding: str = 'PNG') -> Panel:
-    """Tiles side by side, `columns` a row (all by default), each with a gap to its right and below.
+    """Tiles side by side, `columns` per row (all by default), each with a gap to its right and below.
 
     A PNG with a palette is smallest and exact for grey images with outlines; heat has too many colours for one.
     """
@@ -110,7 +110,7 @@ def disagreement(maps: np.ndarray) -> np.ndarray:
 
 
 def maps(gallery: dict[str, np.ndarray], heat_of: np.ndarray, groups: dict[str, list[int]], classes) -> list:
-    """(finding, strip) of every pair: the image, the constant map, then an arm a tile, with the finding's outline; and
+    """(finding, strip) of every pair: the image, the constant map, then a tile per arm, with the finding's outline; and
     of arms with several seeds a second strip, with how much their maps disagree.
 
     heat_of: [P,G,H,W] maps of all members; groups: arm -> its living members.

@@ -22,7 +22,7 @@ def section(study: Study, look: dict[str, Look]) -> dict | None:
     if study.seeds is None or not study.seeds.value:
         return None
     arms = study.seeds.distinct('arm')
-    panels = [draw(study, look, arms, metric) for metric in RANKED for draw in (spreads, gains)]
+    panels = [chart(study, look, arms, metric) for metric in RANKED for chart in (spreads, gains)]
     return {
         'panels': panels,
         'needed': needed(study, arms),
@@ -51,7 +51,7 @@ def needed(study: Study, arms: list[str]) -> Table:
             cells += [seeds(seeds_needed(deviation, difference)) for difference in DIFFERENCES]
             rows.append((name if len(arms) == 1 else f'{arm}: {name}', cells))
     head = ['mean', 'sd between seeds', 'seeds', *(f'{difference:g}' for difference in DIFFERENCES)]
-    groups = (('', 3), ('seeds an arm to see a difference of', len(DIFFERENCES)))
+    groups = (('', 3), ('seeds per arm to see a difference of', len(DIFFERENCES)))
     return Table('seeds-needed', 'macro', head, rows, groups)
 
 

@@ -102,7 +102,7 @@ def persistence(study: Study, table: pd.DataFrame) -> Table:
         keys = [(arm, metric, relation) for relation in RELATIONS for metric in (*OUTCOMES, 'matched_units')]
         rows.append((arm, [Cell(percent(shares.get(key, math.nan))) for key in keys]))
     head = [*OUTCOMES, 'units that match'] * len(RELATIONS)
-    return Table('fates', 'detectors of', head, rows, tuple((words, 4) for words in RELATIONS.values()))
+    return Table('persistence', 'detectors of', head, rows, tuple((words, 4) for words in RELATIONS.values()))
 
 
 def changes(study: Study, table: pd.DataFrame) -> Table | None:

@@ -1,4 +1,4 @@
-"""How numbers and figures look: one colour and marker an arm throughout, figures as data that need no other file."""
+"""How numbers and figures look: one colour and marker per arm throughout, figures as data that need no other file."""
 
 import base64
 import io

@@ -33,7 +33,7 @@ def cards(study: Study, arm: str) -> dict[str, Any]:
 
 
 def facts(table: pd.DataFrame, member: dict, unit: int) -> list[str]:
-    """Selectivity, effect and kin of a unit, of results/units."""
+    """Selectivity, effect and persistence of a unit, of results/units."""
     rows = rows_of(table, kind='member', member=member['member'], unit=unit)
     columns = rows[['metric', 'statistic', 'against', 'class', 'value']]
     value = {(m, s, against, name): v for m, s, against, name, v in columns.itertuples(index=False, name=None)}

@@ -73,8 +73,8 @@ def tcav(slopes: jax.Array, directions: jax.Array, counted: jax.Array) -> dict[s
     sum |d|; NaN for a class without images or without any slope.
     """
 
-    def one_class(given):
-        slope, count = given
+    def one_class(pair):
+        slope, count = pair
         along = (slope @ directions) * count[:, None]
         total, rising = jnp.abs(along).sum(0), jnp.maximum(along, 0).sum(0)
         return (along > 0).sum(0) / count.sum(), jnp.where(total > 0, rising / total, jnp.nan)

@@ -1,7 +1,7 @@
-"""The units of all members at once on the probe set, which streams by: its size changes the time, not the memory.
+"""The probe set, the test images that units are asked about, and activations of all members while it streams by.
 
-Each pass over the probe set runs the network of every member on a few images, and keeps sums. What is kept for each
-image is small: its place in a random order, and the mean of every unit's map.
+A pass over the probe set runs the network of every member on a few images at a time, so that the number of images
+changes the time and not the memory. What the passes keep of each image is small.
 """
 
 from collections.abc import Callable, Iterable, Iterator

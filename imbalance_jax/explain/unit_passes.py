@@ -1,7 +1,7 @@
-"""The units of all members at once on the probe set, which streams by: its size changes the time, not the memory.
+"""The passes over the probe set that dissect the units of all members.
 
-Each pass over the probe set runs the network of every member on a few images, and keeps sums. What is kept for each
-image is small: its place in a random order, and the mean of every unit's map.
+They give thresholds, overlaps with concepts, concepts per image, top images, and concepts that several units show
+together. Each is made of `probe.stream`, and keeps sums.
 """
 
 from collections.abc import Sequence

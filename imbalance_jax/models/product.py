@@ -52,9 +52,9 @@ def gradients(conv: Callable, x: Array, kernel: Array, dy: Array) -> tuple[Array
 def make_conv(stride: int, padding: Sides) -> Callable[[Array, Array], Array]:
     """Returns `conv(x, kernel)`, differentiable in reverse mode, whose `vmap` over kernels is a batched product."""
     alone = partial(plain, stride=stride, padding=padding)
-    together = partial(by_product, stride=stride, padding=padding)
-    forward = _with_rule(alone, together)
-    backward = _with_rule(partial(gradients, alone), partial(gradients, together))
+    batched_form = partial(by_product, stride=stride, padding=padding)
+    forward = _with_rule(alone, batched_form)
+    backward = _with_rule(partial(gradients, alone), partial(gradients, batched_form))
 
     @jax.custom_vjp
     def conv(x: Array, kernel: Array) -> Array:
@@ -64,8 +64,8 @@ def make_conv(stride: int, padding: Sides) -> Callable[[Array, Array], Array]:
     return conv
 
 
-def _with_rule(alone: Callable, together: Callable) -> Callable:
-    """`alone`, and where its second argument, the kernel, has a member axis, the batched `together`.
+def _with_rule(alone: Callable, batched_form: Callable) -> Callable:
+    """`alone`, and where its second argument, the kernel, has a member axis, `batched_form` of all members.
 
     Images with an axis of their own and one kernel for all of them are one larger batch: left to JAX.
     """
@@ -77,7 +77,7 @@ def _with_rule(alone: Callable, together: Callable) -> Callable:
     @function.def_vmap
     def rule(axis_size: int, batched: Sequence[bool], *arguments: Array):
         del axis_size
-        chosen = together if batched[1] else alone
+        chosen = batched_form if batched[1] else alone
         result = jax.vmap(chosen, in_axes=tuple(0 if one else None for one in batched))(*arguments)
         return result, jax.tree.map(lambda _: True, result)
 

@@ -45,8 +45,8 @@ def pair_rows(population: Population, likeness: Likeness) -> list[Row]:
     for i, j in itertools.product(range(len(layers)), repeat=2):
         for a, b in itertools.product(population.numbers, repeat=2):
             if i != j or a != b:
-                place = {'layer': layers[i], 'other_layer': layers[j]}
-                result.append(_row(members[a], members[b], 'cka', likeness.cka[i, a, j, b], 1, **place))
+                where = {'layer': layers[i], 'other_layer': layers[j]}
+                result.append(_row(members[a], members[b], 'cka', likeness.cka[i, a, j, b], 1, **where))
     for a, b in _pairs(population):
         matched, r = likeness.partner[a, b] >= 0, likeness.r[a, b]
         mean = r[matched].astype(float).mean() if matched.any() else np.nan
@@ -102,15 +102,15 @@ def by_relation(population: Population, pairs: Sequence[Row]) -> list[Row]:
     for row in pairs:
         same = row['arm'] == row['other_arm'], row['seed'] == row['other_seed']
         relation = next((name for name, kind in RELATIONS.items() if same == kind), ITSELF)
-        place = tuple((column, row[column]) for column in ('concept', 'layer', 'other_layer') if column in row)
+        where = tuple((column, row[column]) for column in ('concept', 'layer', 'other_layer') if column in row)
         weight = row['n'] if row['metric'] in persistence.OUTCOMES else 1
-        cells.setdefault((row['arm'], row['metric'], relation, place), []).append((row['value'], weight))
+        cells.setdefault((row['arm'], row['metric'], relation, where), []).append((row['value'], weight))
     result = []
-    for (arm, metric, relation, place), values in cells.items():
+    for (arm, metric, relation, where), values in cells.items():
         totals, weights = np.array(values, float).T
         kept = np.isfinite(totals)
         mean = totals[kept].sum() / weights[kept].sum() if kept.any() else np.nan
-        what = {'statistic': 'share' if metric in persistence.OUTCOMES else 'mean', 'against': relation, **dict(place)}
+        what = {'statistic': 'share' if metric in persistence.OUTCOMES else 'mean', 'against': relation, **dict(where)}
         result.append(of_arm(population.first[arm], metric, mean, kept.sum(), **what))
     return result
 

@@ -16,7 +16,7 @@ from imbalance_jax.training import run as training_run
 @pytest.fixture(scope='module')
 def folders(tiny_config, tmp_path_factory):
     """Two explained studies that differ in the prevalence of a class, without slow parts."""
-    made = []
+    workdirs = []
     for dose in ({}, {'Mass': 0.1}):
         config = copy.deepcopy(tiny_config)
         config.attribution.methods = ('grad_cam',)
@@ -24,10 +24,10 @@ def folders(tiny_config, tmp_path_factory):
         config.reference = 'bce'
         with config.unlocked():
             config.data.imbalance.update(dose)
-        made.append(tmp_path_factory.mktemp('dose'))
-        training_run.run(config, made[-1])
-        explain_run.run(made[-1])
-    return made
+        workdirs.append(tmp_path_factory.mktemp('dose'))
+        training_run.run(config, workdirs[-1])
+        explain_run.run(workdirs[-1])
+    return workdirs
 
 
 def test_the_picture_and_its_table(folders, tmp_path):

@@ -244,12 +244,12 @@ def comparison(arm, measure, estimate, low, high, method=''):
 
 
 def test_findings_follow_their_rules(workdir):
-    found = study.load(workdir)
-    made = [
+    loaded = study.load(workdir)
+    compared = [
         comparison('focal', 'auroc', 0.01, -0.01, 0.03),
         comparison('inter_class_weighted_bce', 'auroc', -0.05, -0.06, -0.04),
     ]
-    auroc = findings.ranking(found, made)[0]
+    auroc = findings.ranking(loaded, compared)[0]
     assert 'in 1 of 2 arms: 0 higher, 1 lower' in auroc.statement
     assert auroc.details == ['inter_class_weighted_bce: AUROC −0.050 [−0.060, −0.040]']
     alignment = [
@@ -257,11 +257,11 @@ def test_findings_follow_their_rules(workdir):
         comparison('focal', 'ior', 0.1, -0.1, 0.3, 'grad_cam'),
         comparison('inter_class_weighted_bce', 'iou', 0.5, 0.4, 0.6, 'grad_cam'),
     ]
-    hidden = findings.hidden(found, made, alignment)[0]
+    hidden = findings.hidden(loaded, compared, alignment)[0]
     assert 'in the 1 arm whose AUROC interval includes 0, 1 of 2 intervals of alignment exclude 0' in hidden.statement
     expected = 'focal: Grad-CAM IoU +0.0004 [+0.0002, +0.0006] (1 of 2 intervals; AUROC +0.010 [−0.010, +0.030])'
     assert hidden.details == [expected]
-    none = findings.hidden(found, made, alignment[1:])[0]
+    none = findings.hidden(loaded, compared, alignment[1:])[0]
     assert none.statement.startswith('No difference that AUROC does not show')
     assert not none.details
     skill = findings.skill([comparison('bce', 'iou', -0.2, -0.3, -0.1, 'grad_cam')])[0]
@@ -288,11 +288,11 @@ def test_outline_surrounds_the_mask():
     mask = np.zeros((8, 8), bool)
     mask[2:4, 3:6] = True
     blank = np.zeros((galleries.TILE, galleries.TILE, 3), np.uint8)
-    drawn = galleries.outlined(blank, mask, '#ffffff').any(-1)
+    outline = galleries.outlined(blank, mask, '#ffffff').any(-1)
     step = galleries.TILE // 8
-    rows, columns = np.nonzero(drawn)
+    rows, columns = np.nonzero(outline)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (2 * step, 4 * step, 3 * step, 6 * step)
-    assert not drawn[2 * step + 1 : 4 * step, 3 * step + 1 : 6 * step].any()
+    assert not outline[2 * step + 1 : 4 * step, 3 * step + 1 : 6 * step].any()
     assert (galleries.outlined(blank, np.zeros((8, 8), bool), '#ffffff') == blank).all()
 
 

@@ -44,17 +44,17 @@ def rows_of(page: str, key: str) -> list[list[str]]:
 
 
 def test_skill_above_each_null_is_that_of_the_table(workdir):
-    found, page = studies.load(workdir), (workdir / 'report.html').read_text()
+    loaded, page = studies.load(workdir), (workdir / 'report.html').read_text()
     head, bce, *_ = rows_of(page, 'skill-grad_cam-hit_share')
     names = [' '.join(cell) for cell in head]
     for null in ('chance', 'constant map', 'shuffled regions', 'untrained network'):
-        value = found.aligned('grad_cam', 'hit_share')(arm='bce', against=null)
+        value = loaded.aligned('grad_cam', 'hit_share')(arm='bce', against=null)
         assert bce[names.index(f'above {null}')][0] == signed(value)
     null_row, ceiling = rows_of(page, 'skill-grad_cam-hit_share')[-2:]
     assert null_row[names.index('above chance')][0] == number(
-        found.alignment('hit_share', kind='null', against='chance')
+        loaded.alignment('hit_share', kind='null', against='chance')
     )
-    assert ceiling[1][0] == number(found.alignment('hit_share', kind='null', against='resolution ceiling'))
+    assert ceiling[1][0] == number(loaded.alignment('hit_share', kind='null', against='resolution ceiling'))
 
 
 def test_faithfulness_sanity_and_noise_are_shown(workdir):
@@ -77,12 +77,12 @@ def test_failures_have_a_page_that_needs_nothing_else(workdir):
 
 
 def test_the_shortcut_has_a_table_and_a_page(workdir, tmp_path):
-    found = studies.load(workdir)
+    loaded = studies.load(workdir)
     page = shortcut.write(tmp_path, [workdir]).read_text()
     for text in (page, (workdir / 'report.html').read_text()):
         head, bce, *_, chance = rows_of(text, 'shortcut-0.6')
-        drop = shortcut.auroc(found, 'confounded', 'clean')(arm='bce')
-        means = [shortcut.auroc(found, version)(arm='bce') for version in ('clean', 'confounded')]
+        drop = shortcut.auroc(loaded, 'confounded', 'clean')(arm='bce')
+        means = [shortcut.auroc(loaded, version)(arm='bce') for version in ('clean', 'confounded')]
         np.testing.assert_allclose(drop, *np.diff(means))
         names = [' '.join(cell) for cell in head]
         assert bce[names.index('difference')][0] == number(drop)

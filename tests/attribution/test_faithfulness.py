@@ -77,9 +77,9 @@ def test_the_cascade_goes_from_the_head_down_and_takes_statistics_along():
     names = ['head', 'stage1_conv', 'stage1_norm', 'stage10_conv', 'stage2_conv', 'stem_conv']
     parts = faithfulness.cascade(names)
     assert list(parts) == ['head', 'stage10', 'stage2', 'stage1', 'stem']
-    own = {'params': {n: jnp.zeros(2) for n in names}, 'batch_stats': {'stage1_norm': jnp.zeros(2)}}
-    new = jax.tree.map(jnp.ones_like, own)
-    result = jax.jit(lambda depth: faithfulness.randomise(own, new, parts, depth))(4)
+    trained = {'params': {n: jnp.zeros(2) for n in names}, 'batch_stats': {'stage1_norm': jnp.zeros(2)}}
+    new = jax.tree.map(jnp.ones_like, trained)
+    result = jax.jit(lambda depth: faithfulness.randomise(trained, new, parts, depth))(4)
     assert {n for n, v in result['params'].items() if v[0]} == set(names) - {'stem_conv'}
     assert result['batch_stats']['stage1_norm'][0] == 1
 

@@ -150,9 +150,9 @@ def test_a_ring_counts_once_when_corrected():
 
 def test_a_given_threshold_makes_the_count_independent_of_the_batch():
     features, threshold = activations(4, (8, 5, 5, 6)), np.linspace(0.2, 0.5, 6)
-    together = concepts.count(features, 24, 0.9, threshold=threshold)
+    whole = concepts.count(features, 24, 0.9, threshold=threshold)
     apart = [concepts.count(features[n : n + 1], 24, 0.9, threshold=threshold)[0] for n in range(8)]
-    np.testing.assert_array_equal(together, apart)
+    np.testing.assert_array_equal(whole, apart)
 
 
 @pytest.mark.parametrize('count', [1, 2, 50, 40_000])
@@ -344,13 +344,13 @@ def test_planted_units_are_found_and_lost_when_masks_are_shuffled(null):
 
 @pytest.mark.parametrize('null', NULLS)
 def test_noise_is_rarely_found(null):
-    found, p_values = 0, []
+    runs_with_detectors, p_values = 0, []
     for seed in range(12):
         features, masks = activations(seed, (40, 6, 6, 20)), rectangles(1000 + seed, 40, 24, 5)
         result = concepts.dissect(features, masks, 0.02, null, key=jax.random.key(seed))
-        found += result['detector'].any()
+        runs_with_detectors += result['detector'].any()
         p_values.append(result['p_pooled'])
-    assert found <= 3
+    assert runs_with_detectors <= 3
     assert np.mean(np.less(p_values, 0.1)) < 0.15
     if null == 'image_permutation':  # shifts reach the border too, where noise is stronger here and masks rarer
         assert np.mean(np.less(p_values, 0.1)) > 0.05

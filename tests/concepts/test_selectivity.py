@@ -40,10 +40,10 @@ def test_images_of_one_patient_are_not_independent():
     activation, labels, _ = answers()
     alone = concepts.unit_auroc(activation, labels)
     four = concepts.unit_auroc(*(np.repeat(a, 4, axis=0) for a in (activation, labels)))
-    together = concepts.unit_auroc(
+    by_patient = concepts.unit_auroc(
         *(np.repeat(a, 4, axis=0) for a in (activation, labels)), patients=np.repeat(np.arange(120), 4)
     )
-    widths = [one['auroc'] - one['low'] for one in (alone, four, together)]
+    widths = [one['auroc'] - one['low'] for one in (alone, four, by_patient)]
     np.testing.assert_allclose(widths[2], widths[0], rtol=1e-9)
     np.testing.assert_allclose(widths[1], widths[0] / 2, rtol=0.03)
 
@@ -167,12 +167,12 @@ def test_probes_are_held_out_ridge_regressions():
     scores = np.asarray(directions.held_out(jnp.asarray(x, jnp.float32), targets, fold, count=4))
     assert all(len(set(fold[3 * i : 3 * i + 3])) == 1 for i in range(20))
     for number in range(4):
-        own, rest = fold == number, fold != number
+        held_out, rest = fold == number, fold != number
         mean, deviation = x[rest].mean(0), np.where(x[rest].std(0) > 1e-6, x[rest].std(0), np.inf)
         z = (x[rest] - mean) / deviation
         y = targets[rest] - targets[rest].mean(0)
         solved = np.linalg.solve(z.T @ z / rest.sum() + directions.PENALTY * np.eye(4), z.T @ y / rest.sum())
-        np.testing.assert_allclose(scores[own], (x[own] - mean) / deviation @ solved, atol=2e-4)
+        np.testing.assert_allclose(scores[held_out], (x[held_out] - mean) / deviation @ solved, atol=2e-4)
     with pytest.raises(ValueError, match='at most the 20 patients, got 21'):
         directions.folds(np.arange(20), 21, jax.random.key(0))
 

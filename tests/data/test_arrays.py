@@ -50,7 +50,7 @@ def test_permuted_labels_are_those_of_other_images():
     np.testing.assert_array_equal(both.labels.sum(0), 2 * labels.sum(0))
     assert (both.labels[50:] != labels).any(1).mean() > 0.5
     batch, rows = batches.make_batch(0.5, 0.25, batches.Augmentation()), np.array([3, 7])
-    own, other = (batch(jax.tree.map(np.asarray, both), rows, np.uint32(0), 0, p) for p in (0, 1))
-    np.testing.assert_array_equal(own['image'], other['image'])
-    np.testing.assert_array_equal(own['labels'], labels[rows])
+    plain, other = (batch(jax.tree.map(np.asarray, both), rows, np.uint32(0), 0, p) for p in (0, 1))
+    np.testing.assert_array_equal(plain['image'], other['image'])
+    np.testing.assert_array_equal(plain['labels'], labels[rows])
     np.testing.assert_array_equal(other['labels'], both.labels[rows + 50])

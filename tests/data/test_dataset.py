@@ -147,11 +147,11 @@ def test_table_says_the_same_in_both_formats(tmp_path):
 
 
 def test_a_part_is_made_once_and_again_when_its_source_changes(tmp_path):
-    source, made = tmp_path / 'source', []
+    source, calls = tmp_path / 'source', []
 
     def make():
-        made.append(1)
-        return {'count': np.array(len(made))}
+        calls.append(1)
+        return {'count': np.array(len(calls))}
 
     source.write_text('a')
     assert [int(workdir.cached_arrays(tmp_path / 'part.npz', source, make)['count']) for _ in range(2)] == [1, 1]

@@ -40,8 +40,8 @@ def test_weights_are_a_distribution(name, fraction, labels):
 def test_absent_classes_and_findings(name, labels):
     without_class = labels.copy()
     without_class[:, 2] = 0
-    for given in (without_class, np.zeros_like(labels), np.ones_like(labels)):
-        weights = SAMPLERS[name](given, 0.5)
+    for some_labels in (without_class, np.zeros_like(labels), np.ones_like(labels)):
+        weights = SAMPLERS[name](some_labels, 0.5)
         assert np.isfinite(weights).all()
         np.testing.assert_allclose(weights.sum(), 1, rtol=1e-12)
 
@@ -59,8 +59,8 @@ def test_permuting_examples_permutes_weights(name, labels):
 
 
 def test_natural_draws_each_class_as_often_as_it_is(labels):
-    drawn = draws_of_each_class(SAMPLERS['natural'](labels, 0.7), labels)
-    np.testing.assert_allclose(drawn[:-1], labels.mean(axis=0))
+    shares = draws_of_each_class(SAMPLERS['natural'](labels, 0.7), labels)
+    np.testing.assert_allclose(shares[:-1], labels.mean(axis=0))
 
 
 def test_inverse_frequency_draws_exclusive_classes_alike():
@@ -149,7 +149,7 @@ def test_published_weighted_sampling_draws_only_the_first_examples(labels):
 
 
 @pytest.mark.parametrize(
-    ('name', 'given', 'fraction', 'options', 'message'),
+    ('name', 'some_labels', 'fraction', 'options', 'message'),
     [
         ('natural', [0, 1], 0, {}, r'shape \(2,\); they must be \[N, K\]'),
         ('natural', np.zeros((0, 3)), 0, {}, r'shape \(0, 3\)'),
@@ -161,14 +161,14 @@ def test_published_weighted_sampling_draws_only_the_first_examples(labels):
         ('weighted_sampling_published', [[0, 1, 0]], 0, {}, '1 examples are fewer than the 3'),
     ],
 )
-def test_wrong_input(name, given, fraction, options, message):
+def test_wrong_input(name, some_labels, fraction, options, message):
     with pytest.raises(ValueError, match=message):
-        SAMPLERS[name](given, fraction, **options)
+        SAMPLERS[name](some_labels, fraction, **options)
 
 
 def test_make_sets_the_options_of_a_sampler(labels):
-    made = samplers.make('repeat_factor', threshold=0.16)
-    np.testing.assert_array_equal(made(labels, 0), SAMPLERS['repeat_factor'](labels, 0, threshold=0.16))
+    sampler = samplers.make('repeat_factor', threshold=0.16)
+    np.testing.assert_array_equal(sampler(labels, 0), SAMPLERS['repeat_factor'](labels, 0, threshold=0.16))
     np.testing.assert_array_equal(samplers.make('natural')(labels, 0.5), SAMPLERS['natural'](labels, 0.5))
 
 

@@ -120,8 +120,8 @@ def small(tmp_path_factory):
     config = base.get_config()
     config.seeds = (0,)
     with config.unlocked():
-        own = {'loss': 'focal', 'gamma': 2.0, 'sampler': 'weighted_sampling', 'learning_rate': 1e-3}
-        config.arms = {'bce': {}, 'w': own}
+        focal = {'loss': 'focal', 'gamma': 2.0, 'sampler': 'weighted_sampling', 'learning_rate': 1e-3}
+        config.arms = {'bce': {}, 'w': focal}
     config.data.folder = str(tmp_path_factory.mktemp('data'))
     config.data.image_size, config.data.phantom.num_patients = 16, 60
     config.data.phantom.imbalance_ratio = 1.0
@@ -202,15 +202,15 @@ def same(one, other) -> bool:
 
 def test_several_wrong_fields_at_once_are_still_one_line(small):
     good, dataset = small
-    draw, names = random.Random(0), sorted({*flatten(good), *ODD} - {'train', 'data.phantom', 'model.cnn', 'arms'})
+    rng, names = random.Random(0), sorted({*flatten(good), *ODD} - {'train', 'data.phantom', 'model.cnn', 'arms'})
     for _ in range(60):
         plain = copy.deepcopy(good)
-        for name in draw.sample(names, 3):
+        for name in rng.sample(names, 3):
             *blocks, last = name.split('.')
             place = plain
             for block in blocks:
                 place = place[block] if isinstance(place[block], dict) else {}
-            place[last] = draw.choice(WRONG)
+            place[last] = rng.choice(WRONG)
         assert '\n' not in refusal(plain, dataset)
 
 
@@ -256,23 +256,23 @@ def folder(tmp_path):
     return tmp_path
 
 
-def mutate(draw: random.Random, data: bytes) -> bytes:
+def mutate(rng: random.Random, data: bytes) -> bytes:
     """One lie: a byte, a cut, a line twice, two lines exchanged, or a field replaced."""
-    kind = draw.randrange(5)
+    kind = rng.randrange(5)
     lines = data.split(b'\n')
-    one, other = draw.randrange(len(lines)), draw.randrange(len(lines))
+    one, other = rng.randrange(len(lines)), rng.randrange(len(lines))
     if kind == 0:
-        at = draw.randrange(len(data))
-        return data[:at] + bytes([draw.randrange(256)]) + data[at + 1 :]
+        at = rng.randrange(len(data))
+        return data[:at] + bytes([rng.randrange(256)]) + data[at + 1 :]
     if kind == 1:
-        return data[: draw.randrange(len(data))]
+        return data[: rng.randrange(len(data))]
     if kind == 2:
         lines.insert(one, lines[other])
     elif kind == 3:
         lines[one], lines[other] = lines[other], lines[one]
     else:
         cells = lines[one].split(b',')
-        cells[draw.randrange(len(cells))] = draw.choice(LIES).encode()
+        cells[rng.randrange(len(cells))] = rng.choice(LIES).encode()
         lines[one] = b','.join(cells)
     return b'\n'.join(lines)
 
@@ -280,11 +280,11 @@ def mutate(draw: random.Random, data: bytes) -> bytes:
 def test_label_files_with_anything_in_them_are_refused_or_right(folder):
     """400 mutated files: a ValueError with the file's name, or labels, splits and boxes that are what they must be."""
     names = ('Data_Entry_2017_v2020.csv', 'BBox_List_2017.csv', 'train_val_list.txt', 'test_list.txt')
-    draw, said = random.Random(1), []
+    rng, said = random.Random(1), []
     sound = {name: (folder / name).read_bytes() for name in names}
     for _ in range(400):
-        name = draw.choice(names)
-        (folder / name).write_bytes(mutate(draw, sound[name]))
+        name = rng.choice(names)
+        (folder / name).write_bytes(mutate(rng, sound[name]))
         try:
             cases, boxes = (
                 nih_files.read_split(folder, 'official', 0.3),

@@ -14,10 +14,10 @@ from imbalance_jax.metrics.on_device import ranking
 
 
 def test_ablation_of_all_members_against_loops(probe, thresholds):
-    given = np.stack([one.mean['stage1'] for one in thresholds])
-    means = given.mean(1)
+    by_image = np.stack([one.mean['stage1'] for one in thresholds])
+    means = by_image.mean(1)
     assert interventions.ends_in_head(probe)
-    result = interventions.ablate(probe, given, steps=3, share=0.5)
+    result = interventions.ablate(probe, by_image, steps=3, share=0.5)
     labels = probe.dataset.labels
     for member in (0, 2):
         variables = jax.tree.map(lambda a, m=member: np.asarray(a[m]), probe.variables)
@@ -34,7 +34,7 @@ def test_ablation_of_all_members_against_loops(probe, thresholds):
     images = probe.dataset.images[None]
     variables = jax.tree.map(lambda a: a[0], probe.variables)
     kept = jnp.ones(UNITS).at[1].set(0)
-    logits = in_between(variables, jnp.asarray(given[0]), jnp.asarray(images))(kept)
+    logits = in_between(variables, jnp.asarray(by_image[0]), jnp.asarray(images))(kept)
     auroc = ranking(logits, jnp.asarray(labels), jnp.ones(labels.shape))['auroc']
     np.testing.assert_allclose(result['without'][0, 1], auroc, atol=2e-3)
 
@@ -55,9 +55,9 @@ def test_the_model_s_head_is_ours():
     model, image = models.make('cnn', 3, widths=(4, 5)), jnp.ones((2, 8, 8, 1))
     variables = model.init(jax.random.key(0), image, mutable=['params', 'batch_stats'])
     for cosine in (None, 0.0, 1.0):
-        given = variables if cosine is None else {**variables, 'link': {'cosine': jnp.float32(cosine)}}
-        logits, out = model.apply(given, image)
-        np.testing.assert_allclose(interventions.head(given, out['pooled']), logits, atol=1e-6)
+        linked = variables if cosine is None else {**variables, 'link': {'cosine': jnp.float32(cosine)}}
+        logits, out = model.apply(linked, image)
+        np.testing.assert_allclose(interventions.head(linked, out['pooled']), logits, atol=1e-6)
 
 
 def test_slopes_are_gradients(probe):
@@ -97,4 +97,6 @@ def test_directions_of_all_members_are_asked_of_each_class_s_images(probe, thres
         direction = np.asarray(concepts.directions.fit(jnp.asarray(means[member]), target)[1])[:, 0]
         along = slopes[member, counted[:, k], k] @ direction
         assert result['sign'][member, k, s] == pytest.approx((along > 0).mean(), abs=1e-6)
-        assert result['magnitude'][member, k, s] == pytest.approx(along[along > 0].sum() / np.abs(along).sum(), abs=1e-4)
+        assert result['magnitude'][member, k, s] == pytest.approx(
+            along[along > 0].sum() / np.abs(along).sum(), abs=1e-4
+        )

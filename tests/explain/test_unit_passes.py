@@ -59,10 +59,10 @@ def test_a_probe_set_ten_times_larger_needs_the_same_memory():
             region_concept=np.tile(dataset.region_concept, copies),
             region_box=np.tile(dataset.region_box, (copies, 1)),
         )
-        own = population(GREY, many)
+        tiled = population(GREY, many)
         tracemalloc.start()
         result = unit_passes.dissect(
-            own, unit_passes.collect_thresholds(own, 0.01, 0.99), quantile=0.01, null='circular_shift', rounds=20
+            tiled, unit_passes.collect_thresholds(tiled, 0.01, 0.99), quantile=0.01, null='circular_shift', rounds=20
         )
         used = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

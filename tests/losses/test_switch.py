@@ -31,9 +31,9 @@ def test_each_arm_has_the_value_and_gradient_of_its_loss(mixed):
     others = [losses.make(name, POSITIVE, NEGATIVE) for name in losses.LOSSES]
     functions = [*GRID[:4], *others, *GRID[4:]] if mixed else GRID
     values, gradients = every(functions)
-    for loss, found, gradient in zip(functions, values, gradients, strict=True):
+    for loss, loss_value, gradient in zip(functions, values, gradients, strict=True):
         value, expected = jax.value_and_grad(loss, 1)(loss.init(), LOGITS, LABELS, MASK, None, 0.6)
-        np.testing.assert_allclose(found, value, rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(loss_value, value, rtol=1e-6, atol=1e-7)
         np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-7)
 
 
@@ -49,7 +49,7 @@ def test_a_grid_of_hyper_parameters_is_one_program_without_branches():
 
 
 def test_a_branch_that_is_not_finite_reaches_no_other_arm():
-    broken = losses.Loss(lambda params, logits, *asked: logits.sum() * jnp.nan)
+    broken = losses.Loss(lambda params, logits, *rest: logits.sum() * jnp.nan)
     values, gradients = every([GRID[0], broken])
     assert np.isfinite(values[0])
     assert np.isfinite(gradients[0]).all()

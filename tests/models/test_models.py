@@ -289,8 +289,8 @@ def test_without_perturbations_a_layer_costs_nothing(small):
     model, variables, image = small
     shapes = jax.eval_shape(model.init, jax.random.key(0), image)['perturbations']
     perturbed = {**variables, 'perturbations': shapes}
-    without, given = (len(jax.make_jaxpr(model.apply)(v, image).eqns) for v in (variables, perturbed))
-    assert given - without == len(shapes)
+    without, with_zeros = (len(jax.make_jaxpr(model.apply)(v, image).eqns) for v in (variables, perturbed))
+    assert with_zeros - without == len(shapes)
 
 
 def test_a_perturbed_layer_that_does_not_exist_is_an_error(small):
@@ -313,12 +313,12 @@ def test_a_population_equals_solo_runs(model):
         return model.apply(variables, image, train=True, mutable=['batch_stats'])[0][0]
 
     members = jax.vmap(lambda seed: collections(model, image, seed))(jnp.arange(2))
-    looped, together = jax.jit(lambda members: (lax.map(run, members), jax.vmap(run)(members)))(members)
+    looped, mapped = jax.jit(lambda members: (lax.map(run, members), jax.vmap(run)(members)))(members)
     solo = jax.jit(run)
     expected = np.stack([solo(jax.tree.map(lambda a, i=i: a[i], members)) for i in range(2)])
     assert not np.allclose(expected[0], expected[1])
     np.testing.assert_allclose(looped, expected, rtol=1e-3, atol=1e-4)
-    np.testing.assert_allclose(together, expected, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(mapped, expected, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(

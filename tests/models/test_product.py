@@ -36,8 +36,8 @@ def test_members_have_the_gradients_of_the_plain_convolution(arrays, window, str
     conv = product.make_conv(stride, sides)
     result = jax.vmap(both_gradients(conv), (axis, 0))(images, kernels)
     for member in range(P):
-        own = images if shared else images[member]
-        expected = both_gradients(lambda x, k: product.plain(x, k, stride, sides))(own, kernels[member])
+        of_member = images if shared else images[member]
+        expected = both_gradients(lambda x, k: product.plain(x, k, stride, sides))(of_member, kernels[member])
         one = jax.tree.map(lambda leaf, i=member: leaf[i], result)
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max()), one, expected)
     program = str(jax.make_jaxpr(jax.vmap(both_gradients(conv), (axis, 0)))(images, kernels))

@@ -26,15 +26,15 @@ FIGURES = {
 
 @pytest.fixture(scope='module')
 def tables():
-    random, made = np.random.default_rng(0), {}
+    random, frames = np.random.default_rng(0), {}
     for name, cells in FIGURES.items():
         rows = []
         for member in ROWS:
             for cell in cells:
                 rows.append(results_rows.of_member(member, cell['metric'], random.random(), 1) | cell)
                 rows.append(results_rows.of_arm(member, cell['metric'], 99.0, 1) | cell)
-        made[name] = schema.frame(name, rows)
-    return made
+        frames[name] = schema.frame(name, rows)
+    return frames
 
 
 def rows_of(tables, members=ROWS, alive=None):

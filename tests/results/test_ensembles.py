@@ -36,8 +36,8 @@ def test_ensembles_of_one_and_of_all_are_the_seeds_and_their_mean(noisy):
     assert value(rows, 1, 'auroc')['value'] == pytest.approx(single.mean(), rel=1e-12)
     assert value(rows, 1, 'auroc', 'sd')['value'] == pytest.approx(single.std(ddof=1), rel=1e-12)
     assert value(rows, 1, 'auroc')['n'] == 16
-    together = scores.macro(scores.auroc(probabilities[:16].mean(0), labels, mask))[0]
-    assert value(rows, 16, 'auroc')['value'] == pytest.approx(float(together), rel=1e-12)
+    whole = scores.macro(scores.auroc(probabilities[:16].mean(0), labels, mask))[0]
+    assert value(rows, 16, 'auroc')['value'] == pytest.approx(float(whole), rel=1e-12)
     assert np.isnan(value(rows, 16, 'auroc', 'sd')['value'])
     means = [value(rows, size, 'auroc')['value'] for size in (1, 2, 4, 8, 16)]
     assert means == sorted(means)
@@ -52,9 +52,9 @@ def test_few_seeds_say_nothing(noisy):
 
 @pytest.mark.parametrize('count', [8, 9, 64])
 def test_draws_are_without_replacement(count):
-    drawn = ensembles.drawn_seeds(count)
-    assert list(drawn) == [size for size in (1, 2, 4, 8, 16, 32) if size < count] + [count]
-    for size, subsets in drawn.items():
+    by_size = ensembles.drawn_seeds(count)
+    assert list(by_size) == [size for size in (1, 2, 4, 8, 16, 32) if size < count] + [count]
+    for size, subsets in by_size.items():
         assert subsets.shape[1] == size
         assert all(len(set(subset.tolist())) == size and max(subset) < count for subset in subsets)
 
@@ -93,8 +93,8 @@ def test_the_report_shows_them(tmp_path):
     rng = np.random.default_rng(0)
     labels = (np.arange(20)[:, None] + np.arange(3)) % 2
     truth, population = Truth(labels, np.ones_like(labels), np.arange(20)), Population(members, np.ones(8, bool), 'bce')
-    made = ensembles.rows(population, rng.uniform(size=(8, 20, 3)), truth)
-    write_table(folder, 'seeds', [{**row, 'split': 'test'} for row in made])
+    rows = ensembles.rows(population, rng.uniform(size=(8, 20, 3)), truth)
+    write_table(folder, 'seeds', [{**row, 'split': 'test'} for row in rows])
     page = report.write(folder).read_text()
     assert 'id="seeds"' in page
     assert 'id="seeds-needed"' in page

@@ -91,10 +91,10 @@ def test_a_column_that_a_table_lacks_is_named():
 
 def test_tables_of_a_users_own_stage_have_a_section(study, tmp_path, monkeypatch):
     result = load(study)
-    made = []
+    table_rows = []
     for member in result.members:
-        made.append(rows.of_member(member, 'sharpness', 2.0 + member['seed'], 5, split='test'))
-    frame = schema.frame('sharpness', made)
+        table_rows.append(rows.of_member(member, 'sharpness', 2.0 + member['seed'], 5, split='test'))
+    frame = schema.frame('sharpness', table_rows)
     monkeypatch.setattr(stages, 'read', lambda folder, name: frame if name == 'sharpness' else None)
     stage = Stage(run=lambda trained, workdir: None, tables=('sharpness',), section='How sharp are maps?')
     ours = Stage(run=lambda trained, workdir: None, tables=('alignment',), section='Ours')

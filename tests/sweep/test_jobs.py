@@ -297,10 +297,10 @@ def test_collected_tables_are_those_of_all_jobs(done):
     ]
     for job in done:
         for name in ('performance', 'alignment', 'concepts', 'data'):
-            own = whole[(whole['id'] == job.id) & (whole['table'] == name)]
-            assert set(own['data.image_size']) == {str(job.config['data']['image_size'])}
-            own = own[list(schema.columns_of(name))].reset_index(drop=True)
-            pd.testing.assert_frame_equal(own, workdir.read_table(job.workdir, name))
+            of_job = whole[(whole['id'] == job.id) & (whole['table'] == name)]
+            assert set(of_job['data.image_size']) == {str(job.config['data']['image_size'])}
+            of_job = of_job[list(schema.columns_of(name))].reset_index(drop=True)
+            pd.testing.assert_frame_equal(of_job, workdir.read_table(job.workdir, name))
     page = sweep.write(done).read_text()
     assert all(job.id in page for job in done)
     assert '<script' not in page

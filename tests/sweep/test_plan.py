@@ -66,9 +66,9 @@ def test_numbers_join_the_population_and_shapes_do_not(config):
     rates, sizes = hyper.sweep('config.train.learning_rate', [1e-3, 4e-3]), hyper.sweep('data.image_size', [32, 64])
     weight, gamma = hyper.sweep('train.weight_decay', [0.0, 1e-4]), hyper.sweep('config.arms.focal.gamma', [1.0, 3.0])
     for points in (hyper.product([rates, sizes, weight, gamma]), hyper.product([gamma, sizes, rates, weight])):
-        made = populations.populations(config, points)
-        assert [plain['data']['image_size'] for plain in made] == [32, 64]
-        for plain in made:
+        configs = populations.populations(config, points)
+        assert [plain['data']['image_size'] for plain in configs] == [32, 64]
+        for plain in configs:
             rates_of = {rate: plain['train'][rate] for rate in populations.RATES}
             rows = members.make_members(plain['arms'], plain['seeds'], plain['reference'], **rates_of)
             numbers = {(r['loss'], r['learning_rate'], r['weight_decay'], r['hyper'].get('gamma')) for r in rows}
@@ -93,11 +93,11 @@ def test_seeds_join_and_stay_apart_where_other_numbers_go_with_them(config):
     [plain] = populations.populations(config, hyper.sweep('seeds', [(0, 1), (1, 2)]))
     assert plain['seeds'] == [0, 1, 2]
     pairs = hyper.zipit([hyper.sweep('seeds', [(0,), (1,)]), hyper.sweep('train.weight_decay', [0.0, 0.1])])
-    made = populations.populations(config, pairs)
-    assert [plain['seeds'] for plain in made] == [[0], [1]]
-    assert [plain['reference'] for plain in made] == ['bce@weight_decay=0', 'bce@weight_decay=1e-1']
+    configs = populations.populations(config, pairs)
+    assert [plain['seeds'] for plain in configs] == [[0], [1]]
+    assert [plain['reference'] for plain in configs] == ['bce@weight_decay=0', 'bce@weight_decay=1e-1']
     references = ['bce@weight_decay=0', 'bce@weight_decay=1e-1']
-    assert populations.differing(made) == [{'reference': name, 'seeds': [i]} for i, name in enumerate(references)]
+    assert populations.differing(configs) == [{'reference': name, 'seeds': [i]} for i, name in enumerate(references)]
 
 
 @pytest.mark.parametrize(

@@ -138,8 +138,8 @@ def test_programs_of_one_name_are_told_apart_by_their_operations():
 
 def test_host_events_do_not_count_what_a_device_ran(tmp_path, monkeypatch):
     def line(name, *events):
-        made = [SimpleNamespace(name=n, duration_ns=d, stats=list(s.items())) for n, d, s in events]
-        return SimpleNamespace(name=name, events=made)
+        line_events = [SimpleNamespace(name=n, duration_ns=d, stats=list(s.items())) for n, d, s in events]
+        return SimpleNamespace(name=name, events=line_events)
 
     launch, kernel = event('conv.2', 7e6), event('conv.2', 3e6, 'sm90_xmma_fprop')
     planes = [

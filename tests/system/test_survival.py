@@ -99,10 +99,10 @@ def assert_same(one: dataset.Dataset, other: dataset.Dataset) -> None:
 
 def test_preparation_killed_anywhere_leaves_nothing_behind(tmp_path):
     whole = sources.load('phantom', tmp_path / 'whole', OPTIONS)
-    fingerprint, draw = whole.info['fingerprint'], random.Random(0)
+    fingerprint, rng = whole.info['fingerprint'], random.Random(0)
     for _ in range(3):
         with prepare(tmp_path / 'killed') as process:
-            time.sleep(draw.uniform(0.8, 1.6))
+            time.sleep(rng.uniform(0.8, 1.6))
             process.send_signal(signal.SIGKILL)
     (left := tmp_path / 'killed' / 'phantom' / f'.{fingerprint}.x').mkdir(parents=True)
     (left / 'images.npy').write_bytes(b'torn')  # at the latest here there is something to be removed

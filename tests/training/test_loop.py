@@ -90,9 +90,9 @@ def test_patience_stops_members_that_do_not_improve(config, tmp_path):
     result = writer.read_arrays(tmp_path / 'predictions.npz')
     members = writer.read_json(tmp_path / 'members.json')
     for row, best in zip(members, result['best_epoch'], strict=True):
-        own = [line for line in lines(tmp_path) if (line['arm'], line['seed']) == (row['arm'], row['seed'])]
-        assert [line['epoch'] for line in own] == list(range(1, min(best + 2, 6) + 1))
-        scores = [line['validation_auroc'] for line in own]
+        of_row = [line for line in lines(tmp_path) if (line['arm'], line['seed']) == (row['arm'], row['seed'])]
+        assert [line['epoch'] for line in of_row] == list(range(1, min(best + 2, 6) + 1))
+        scores = [line['validation_auroc'] for line in of_row]
         assert int(np.argmax(scores)) + 1 == best
     assert min(result['best_epoch']) < 4  # somebody did stop
 
