@@ -42,9 +42,9 @@ def measured(values: Values) -> Table:
     for mistake, (_, corrected) in audit.MEASURES.items():
         for method in values.distinct('method', mistake=mistake):
             figure = corrected._replace(method=method)
-            place = label(method) if corrected.method is None else layer_of(values, figure)
+            variant = label(method) if corrected.method is None else layer_of(values, figure)
             means = [plain(values(figure.metric, **where(values, mistake, figure, version=v))) for v in VERSIONS]
-            rows.append((f'{mistake}, {place}' if place else mistake, [*means, effect(values, mistake, figure, 3)]))
+            rows.append((f'{mistake}, {variant}' if variant else mistake, [*means, effect(values, mistake, figure, 3)]))
     return Table('mistakes-measured', 'mistake', ['published', 'corrected', 'effect'], rows)
 
 
@@ -57,12 +57,12 @@ def words(figure: Figure) -> str:
 
 def where(values: Values, mistake: str, figure: Figure, **columns: str) -> dict[str, str]:
     """The columns of a row of results/audit beside its metric; `name` is its class."""
-    place = {'kind': 'population', 'statistic': 'mean', 'mistake': mistake, 'method': figure.method or '', **columns}
-    place['layer'] = layer_of(values, figure)
+    entries = {'kind': 'population', 'statistic': 'mean', 'mistake': mistake, 'method': figure.method or '', **columns}
+    entries['layer'] = layer_of(values, figure)
     return {
         'name': figure.columns.get('class', ''),
         **{c: v for c, v in figure.columns.items() if c != 'class'},
-        **place,
+        **entries,
     }
 
 

@@ -40,8 +40,8 @@ def sanity(study: Study, values: Values) -> Table:
     parts = [values.distinct('part', depth=depth)[0] for depth in depths]
     rows = []
     for method in values.distinct('method', kind='arm', metric=SANITY):
-        places = [{'method': method, 'depth': d, 'part': p} for d, p in zip(depths, parts, strict=True)]
-        cells = [over_arms(study, Outcome(values, SANITY, ALL_PAIRS, place), digits=2) for place in places]
+        columns = [{'method': method, 'depth': d, 'part': p} for d, p in zip(depths, parts, strict=True)]
+        cells = [over_arms(study, Outcome(values, SANITY, ALL_PAIRS, where), digits=2) for where in columns]
         rows.append((named(method), cells))
     return Table('sanity', 'method', [f'to {part}' for part in parts], rows)
 

@@ -97,8 +97,8 @@ def prevalences(classes: list[str], splits: dict[str, list[float]]) -> Panel:
                 axes.plot([min(shares), max(shares)], [y, y], color='#BBBBBB', linewidth=1.4, zorder=1)
             empty = [split for split, values in splits.items() if values[y] == 0]
             if empty:
-                place = {'xycoords': ('axes fraction', 'data'), 'va': 'center', 'ha': 'right'}
-                axes.annotate(f'none in {", ".join(empty)}', (0.99, y), fontsize=6.5, **place)
+                where = {'xycoords': ('axes fraction', 'data'), 'va': 'center', 'ha': 'right'}
+                axes.annotate(f'none in {", ".join(empty)}', (0.99, y), fontsize=6.5, **where)
         for (marker, face, colour), (split, values) in zip(kinds, splits.items(), strict=True):
             positive = np.where(np.array(values) > 0, values, np.nan)
             kind: dict[str, Any] = {
@@ -179,9 +179,9 @@ def doses(title: str, axis: str, look: dict[str, Look], lines) -> Panel:
     with rc_context(RC):
         fig = figure(2.6 + 0.16 * -(-len(look) // 2))
         axes = fig.subplots()
-        for place, (arm, (colour, marker)) in enumerate(look.items()):
+        for rank, (arm, (colour, marker)) in enumerate(look.items()):
             prevalence, value, low, high = lines[arm]
-            beside = prevalence * 1.03 ** (place - (len(look) - 1) / 2)  # bars of several arms side by side
+            beside = prevalence * 1.03 ** (rank - (len(look) - 1) / 2)  # bars of several arms side by side
             bars: dict[str, Any] = {
                 'yerr': np.nan_to_num([value - low, high - value]),
                 'elinewidth': 0.8,

@@ -90,11 +90,11 @@ def findings(study: Study) -> list[Finding]:
 
 def looked_at(study: Study) -> str:
     """How many intervals the findings are drawn from, and what that means."""
-    numbers = {name: len(compared) for name, compared in comparisons(study).items()}
-    total = sum(numbers.values())
+    counts = {name: len(compared) for name, compared in comparisons(study).items()}
+    total = sum(counts.values())
     if not total:
         return 'No interval could be computed.'
-    parts = ', '.join(f'{count} of {name}' for name, count in numbers.items() if count)
+    parts = ', '.join(f'{count} of {name}' for name, count in counts.items() if count)
     return (
         f'These sentences follow from {total} macro intervals by fixed rules ({parts}). Intervals are 95 % and not '
         f'corrected for multiplicity: if no difference were real, about {number(0.05 * total, 0)} of them would '

@@ -121,14 +121,14 @@ def maps(gallery: dict[str, np.ndarray], heat_of: np.ndarray, groups: dict[str, 
         constant = mean_heat(gallery['constant'][g : g + 1].astype(np.float32))
         heats = [
             constant,
-            *(mean_heat(heat_of[numbers, g]) if numbers else constant * 0 for numbers in groups.values()),
+            *(mean_heat(heat_of[members, g]) if members else constant * 0 for members in groups.values()),
         ]
         tiles = [tile(image), *(heated(image, heat) for heat in heats)]
         name = classes[int(gallery['finding'][g])]
         alt = f'{name}: a test image, the constant map on it, and the mean map of {", ".join(groups)}.'
         rows.append((name, strip([outlined(pixels, mask, OUTLINE) for pixels in tiles], alt, encoding='JPEG')))
-        if any(len(numbers) > 1 for numbers in groups.values()):
-            several = {arm: numbers if len(numbers) > 1 else [] for arm, numbers in groups.items()}
+        if any(len(members) > 1 for members in groups.values()):
+            several = {arm: members if len(members) > 1 else [] for arm, members in groups.items()}
             spread = [disagreement(heat_of[n, g]) if n else constant * 0 for n in several.values()]
             tiles = [tile(image), tile(image), *(heated(image, heat) for heat in spread)]
             alt = f'{name}: the same test image, and how far the maps of the seeds of {", ".join(groups)} disagree.'

@@ -30,12 +30,12 @@ def panels(study: Study, look: dict[str, Look], table: pd.DataFrame) -> list[Pan
 def similarities(study: Study, table: pd.DataFrame) -> tuple[list[dict], np.ndarray]:
     """The living members and the CKA [P,P] of the main layer."""
     members = [row for row in study.members if study.alive(row)]
-    place = {(row['arm'], row['seed']): i for i, row in enumerate(members)}
+    index = {(row['arm'], row['seed']): i for i, row in enumerate(members)}
     values = np.eye(len(members))
     pairs = rows_of(table, kind='pair', metric='cka', layer=study.layer, other_layer=study.layer)
     columns = pairs[['arm', 'seed', 'other_arm', 'other_seed', 'value']]
     for arm, seed, other_arm, other_seed, value in columns.itertuples(index=False, name=None):
-        a, b = place.get((arm, seed)), place.get((other_arm, other_seed))
+        a, b = index.get((arm, seed)), index.get((other_arm, other_seed))
         if a is not None and b is not None:
             values[a, b] = value
     return members, values
@@ -48,7 +48,7 @@ def plane(study: Study, look: dict[str, Look], members: list[dict], values: np.n
     power, axes_of = np.linalg.eigh(-0.5 * centre @ distance**2 @ centre)
     power, axes_of = np.append(power[::-1], [0, 0])[:2], np.pad(axes_of[:, ::-1], ((0, 0), (0, 2)))[:, :2]
     sign = np.where(axes_of[np.abs(axes_of).argmax(0), [0, 1]] < 0, -1, 1)
-    place = axes_of * sign * np.sqrt(np.maximum(power, 0))
+    position = axes_of * sign * np.sqrt(np.maximum(power, 0))
     with rc_context(RC):
         fig = figure(3.2 + 0.16 * -(-len(look) // 2))
         axes = fig.subplots()
@@ -61,8 +61,8 @@ def plane(study: Study, look: dict[str, Look], members: list[dict], values: np.n
                 'markeredgecolor': '#333333',
                 'markeredgewidth': 0.6,
             }
-            axes.plot(*place[of_arm].T, linestyle='', label=short(arm), **kind)
-        for (x, y), row in zip(place, members, strict=True):
+            axes.plot(*position[of_arm].T, linestyle='', label=short(arm), **kind)
+        for (x, y), row in zip(position, members, strict=True):
             axes.annotate(str(row['seed']), (x, y), xytext=(4, 3), textcoords='offset points', fontsize=6, color=GREY)
         axes.set_title(f'Members by CKA of {study.layer}')
         axes.set_xlabel('1 − CKA, first axis')

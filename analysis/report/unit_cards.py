@@ -24,10 +24,10 @@ def cards(study: Study, arm: str) -> dict[str, Any]:
     for unit, s in galleries.units_to_show(units, SHOWN):
         concept = study.concept_names[s]
         alt = f'The {units["top"].shape[1]} images that excite unit {unit} most, a detector of {concept}.'
-        numbers = {name: float(units[name][unit, s]) for name in ('iou', 'ceiling', 'p_pooled')}
+        figures = {name: float(units[name][unit, s]) for name in ('iou', 'ceiling', 'p_pooled')}
         panel = galleries.unit(probe['images'], units, unit, alt)
         more = facts(table, member, unit) if table is not None else []
-        shown.append({'unit': unit, 'concept': concept, 'panel': panel, 'more': more, **numbers})
+        shown.append({'unit': unit, 'concept': concept, 'panel': panel, 'more': more, **figures})
     detectors = int(units['detector'].any(1).sum())
     return {'arm': arm, 'seed': member['seed'], 'cards': shown, 'detectors': detectors, 'units': len(units['dead'])}
 

@@ -43,9 +43,9 @@ class Values(NamedTuple):
 
     def distinct(self, column: str, **where: str) -> list[str]:
         """The different entries of one column, in the order of the table, of rows in which others are as said."""
-        place = self.columns.index(column)
+        position = self.columns.index(column)
         others = [(self.columns.index(name), value) for name, value in where.items()]
-        return list(dict.fromkeys(key[place] for key in self.value if all(key[i] == value for i, value in others)))
+        return list(dict.fromkeys(key[position] for key in self.value if all(key[i] == value for i, value in others)))
 
 
 class Outcome(NamedTuple):

@@ -80,8 +80,8 @@ def frozen(study: Study) -> int:
 def varied(jobs: list[Job]) -> str:
     """The one field that tells the populations apart, if it is a number, '' otherwise."""
     names = {name for job in jobs for name in job.differs}
-    numbers = all(isinstance(value, (int, float)) for job in jobs for value in job.differs.values())
-    return names.pop() if len(names) == 1 and numbers and len(jobs) > 1 else ''
+    numeric = all(isinstance(value, (int, float)) for job in jobs for value in job.differs.values())
+    return names.pop() if len(names) == 1 and numeric and len(jobs) > 1 else ''
 
 
 def table(jobs: list[Job], studies: list[Study], arms: list[str], compared: Compared) -> Table:

@@ -70,9 +70,9 @@ def information_bottleneck(
     optimizer = optax.adam(rate)
 
     def descend(state, key):
-        gate_logit, moments = state
-        change, moments = optimizer.update(jax.grad(loss)(gate_logit, key), moments)
-        return (gate_logit + change, moments), None
+        gate_logit, opt_state = state
+        change, opt_state = optimizer.update(jax.grad(loss)(gate_logit, key), opt_state)
+        return (gate_logit + change, opt_state), None
 
     start = jnp.full(activation.shape, OPEN, activation.dtype)
     (gate_logit, _), _ = jax.lax.scan(descend, (start, optimizer.init(start)), jax.random.split(key, steps))

@@ -81,10 +81,10 @@ def extremal_perturbation(
     optimizer = optax.chain(optax.scale(1 - MOMENTUM), optax.trace(MOMENTUM), optax.scale(-RATE))
 
     def ascend(state, iteration):
-        cells, moments = state
+        cells, opt_state = state
         gradient = jax.grad(loss)(cells, weight * 1.0035**iteration)
-        change, moments = optimizer.update(gradient, moments)
-        return (jnp.clip(cells + change, 0, 1), moments), None
+        change, opt_state = optimizer.update(gradient, opt_state)
+        return (jnp.clip(cells + change, 0, 1), opt_state), None
 
     cells = jnp.full((batch, -(-height // step), -(-width // step)), 0.5, images.dtype)
     (cells, _), _ = jax.lax.scan(ascend, (cells, optimizer.init(cells)), jnp.arange(iterations, dtype=images.dtype))

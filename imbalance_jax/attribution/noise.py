@@ -10,7 +10,12 @@ import jax.numpy as jnp
 from imbalance_jax.attribution.gradients import Score
 from imbalance_jax.names import lookup
 
-NOISY = ('smooth_grad', 'smooth_grad_squared', 'var_grad', 'random')  # the methods of this file, which wrap no other
+NOISY = (
+    'smooth_grad',
+    'smooth_grad_squared',
+    'var_grad',
+    'random',
+)  # the methods of this file: SmoothGrad wraps none of them
 STATISTICS: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {
     'mean': lambda mean, variance: mean,
     'squared': lambda mean, variance: mean**2 + variance,

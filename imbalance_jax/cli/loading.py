@@ -42,14 +42,14 @@ def read(plain: Mapping[str, Any]) -> 'ConfigDict':
 
 def check(config: 'ConfigDict', base: 'ConfigDict') -> None:
     """Raises ValueError for the first field that is wrong."""
-    from imbalance_jax import config as fields
+    from imbalance_jax.config import check as check_fields
 
     if config.get('plugins'):
         from imbalance_jax.explain import run
         from imbalance_jax.training import plugins
 
         plugins.add_defaults(base, run.STAGES)
-    fields.check(config, base, options)
+    check_fields(config, base, options)
 
 
 def load_plugins(config: 'ConfigDict', folders: tuple[Path, ...]) -> tuple[str, ...]:

@@ -65,8 +65,8 @@ def histogram(active: np.ndarray, masks: np.ndarray, weights: np.ndarray) -> np.
     counted = np.zeros((concepts, BINS, 2), np.int64)
     for s in range(concepts):
         pixels = upsample(scores[..., s], (height, width))
-        place = np.clip((pixels - low[s]) / step[s], 0, BINS - 1).astype(np.int64)
-        counted[s] = np.bincount((2 * place + masks[..., s]).ravel(), minlength=2 * BINS).reshape(BINS, 2)
+        level = np.clip((pixels - low[s]) / step[s], 0, BINS - 1).astype(np.int64)
+        counted[s] = np.bincount((2 * level + masks[..., s]).ravel(), minlength=2 * BINS).reshape(BINS, 2)
     return counted
 
 

@@ -46,8 +46,8 @@ class UpperQuantile:
             self.top = np.partition(kept, surplus, axis=1)[:, surplus:] if surplus > 0 else kept
         else:
             unit, position = np.nonzero(values.T > 0)
-            place = (values[position, unit].view(np.uint32) >> KEPT_BITS) + unit * self.bins.shape[1]
-            self.bins += np.bincount(place, minlength=self.bins.size).reshape(self.bins.shape).astype(np.int32)
+            index = (values[position, unit].view(np.uint32) >> KEPT_BITS) + unit * self.bins.shape[1]
+            self.bins += np.bincount(index, minlength=self.bins.size).reshape(self.bins.shape).astype(np.int32)
 
     def threshold(self) -> np.ndarray:
         """T [U] float32, once all positions have been seen; ValueError before."""
@@ -59,8 +59,8 @@ class UpperQuantile:
 
     def _from_bins(self) -> np.ndarray:
         largest_first = np.cumsum(self.bins[:, ::-1], axis=1, dtype=np.int64)
-        place = self.bins.shape[1] - 1 - (largest_first > self.above).argmax(axis=1)
-        ends = (((place.astype(np.uint32) + 1) << KEPT_BITS) - 1).view(np.float32)
+        index = self.bins.shape[1] - 1 - (largest_first > self.above).argmax(axis=1)
+        ends = (((index.astype(np.uint32) + 1) << KEPT_BITS) - 1).view(np.float32)
         return np.where(self.positive > self.above, ends, np.float32(0)).astype(np.float32)
 
     def share_positive(self) -> np.ndarray:

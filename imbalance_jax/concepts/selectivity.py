@@ -67,8 +67,8 @@ def _inflation(count: int) -> float:
 def _by_patient(values: np.ndarray, patients: np.ndarray, everyone: np.ndarray) -> np.ndarray:
     """Sums [patients of `everyone`, U] of values [n, U]."""
     names = np.unique(everyone)
-    place = np.searchsorted(names, patients)
-    return sparse.csr_array((np.ones(len(place)), (place, np.arange(len(place)))), (len(names), len(values))) @ values
+    row = np.searchsorted(names, patients)
+    return sparse.csr_array((np.ones(len(row)), (row, np.arange(len(row)))), (len(names), len(values))) @ values
 
 
 def class_selectivity(

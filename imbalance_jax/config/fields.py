@@ -14,7 +14,8 @@ from imbalance_jax.system.files import flatten
 
 BLOCKS = ('data', 'model', 'attribution')
 SHARES = 'data.imbalance'  # class -> prevalence
-# What an arm has beside the options of its loss and its sampler, with values of the kind that each must be.
+# What an arm has beside the options of its loss and its sampler, with values of the kind that each must be; those of
+# `members.DEFAULTS` are also what an arm has that does not set them.
 ARM_FIELDS = {
     'loss': 'bce',
     'sampler': 'natural',

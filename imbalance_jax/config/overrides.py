@@ -68,12 +68,12 @@ def _literal(text: str) -> Any:
 def _put(config: ConfigDict, name: str, value: Any) -> None:
     *blocks, last = name.split('.')
     with config.unlocked():
-        place = config
-        for block in blocks:
-            if block not in place:
-                place[block] = ConfigDict()
-            place = place[block]
+        block = config
+        for name_of_block in blocks:
+            if name_of_block not in block:
+                block[name_of_block] = ConfigDict()
+            block = block[name_of_block]
         try:
-            place[last] = value
+            block[last] = value
         except (TypeError, ValueError) as error:
-            raise ValueError(f'config.{name} is {value!r}; it must be a {type(place[last]).__name__}.') from error
+            raise ValueError(f'config.{name} is {value!r}; it must be a {type(block[last]).__name__}.') from error

@@ -22,7 +22,7 @@ FORMAT = 1
 class Dataset:
     """A data set in memory. Regions are annotated areas: findings, anatomy, devices.
 
-    images:         [N, H, W, 1] uint8
+    images:         [N, H, W, C] uint8
     labels:         [N, K] uint8, 1 where the finding is present
     label_mask:     [N, K] uint8, 0 where a label is uncertain or missing and must count nowhere
     split:          [N] uint8, index into `SPLITS`; LEFT_OUT is in none

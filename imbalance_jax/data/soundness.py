@@ -125,8 +125,8 @@ def _check_regions(dataset: Dataset, name: str) -> None:
     count = len(dataset.region_box)
     height, width = dataset.info['frame']
     for field, most in (('region_image', len(dataset.images)), ('region_concept', len(dataset.concepts))):
-        numbers = getattr(dataset, field)
-        sound = numbers.shape == (count,) and ((numbers >= 0) & (numbers < most)).all()
+        values = getattr(dataset, field)
+        sound = values.shape == (count,) and ((values >= 0) & (values < most)).all()
         _require(sound, f'{name}: {field} must have {count} numbers from 0 to {most - 1}.')
     x0, y0, x1, y1 = dataset.region_box.reshape(-1, 4).T
     sound = (x0 >= 0) & (x0 < x1) & (x1 <= width) & (y0 >= 0) & (y0 < y1) & (y1 <= height)  # False for NaN, too

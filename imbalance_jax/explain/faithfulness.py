@@ -123,8 +123,8 @@ def map_and_sanity(trained: Trained, method: str) -> Callable:
 def untrained(trained: Trained) -> Any:
     """Each member's network before training, [P, ...] on the host: that of its seed."""
     _, everyone = trained.with_untrained
-    numbers = len(trained.members) + seed_numbers(trained.members)
-    return jax.tree.map(lambda a: np.asarray(a)[numbers], everyone)
+    rows = len(trained.members) + seed_numbers(trained.members)
+    return jax.tree.map(lambda a: np.asarray(a)[rows], everyone)
 
 
 STAGE = Stage(run=run, tables=('faithfulness',))

@@ -60,31 +60,31 @@ def run(trained: Trained, workdir: Path) -> None:
     population, units = outputs.population(trained), dissected(probe, workdir, settings)
     ablation = outputs.cached(workdir, 'ablation', partial(ablate, probe, units, settings))
     likeness = outputs.cached(workdir, 'similarity', partial(matching.likeness, probe))
-    pointed = outputs.cached(workdir, 'directions', partial(probe_directions, probe, units, settings))
-    added = outputs.cached(workdir, 'logits', partial(explain_logits, probe, units, settings))
+    direction_arrays = outputs.cached(workdir, 'directions', partial(probe_directions, probe, units, settings))
+    logit_arrays = outputs.cached(workdir, 'logits', partial(explain_logits, probe, units, settings))
 
     summary = [
         row
         for member, of_member in zip(trained.members, units, strict=True)
-        for row in member_rows(probe, member, of_member[probe.main], ablation=ablation, added=added)
+        for row in member_rows(probe, member, of_member[probe.main], ablation=ablation, logit_arrays=logit_arrays)
     ]
     outputs.write_rows(workdir, 'concepts', summary + unit_arms.arm_rows(population, summary))
     kept = similarity.persistence_of_units(population, detectors(probe, units), likeness['partner'])
     outputs.write_rows(workdir, 'units', unit_rows(probe, trained.members, units, ablation=ablation, kept=kept))
-    rows = layer_rows(probe, trained.members, units, pointed=pointed)
+    rows = layer_rows(probe, trained.members, units, direction_arrays=direction_arrays)
     outputs.write_rows(workdir, 'layers', rows + unit_arms.arm_rows(population, rows))
-    outputs.write_rows(workdir, 'directions', direction_rows(probe, population, pointed))
+    outputs.write_rows(workdir, 'directions', direction_rows(probe, population, direction_arrays))
 
 
-def member_rows(probe: Probe, member: Row, units: Arrays, *, ablation: Arrays, added: Arrays) -> list[Row]:
+def member_rows(probe: Probe, member: Row, units: Arrays, *, ablation: Arrays, logit_arrays: Arrays) -> list[Row]:
     """Rows of results/concepts of one member: of its main layer."""
     names, classes, layer, images = probe.dataset.concepts, probe.dataset.classes, probe.main, len(probe.rows)
     boxed, number = probe.boxed(), member['member']
     counts = {results_units.PUBLISHED: units['concepts'], results_units.CORRECTED: units['concepts_corrected']}
     of_member = {name: value[number] for name, value in ablation.items()}
     best_concept = concepts.unique_detectors(units)['best_concept']
-    finding = added['finding']
-    parts = contributions.by_concept(added['added'][number], best_concept, finding, concepts=len(names))
+    finding = logit_arrays['finding']
+    parts = contributions.by_concept(logit_arrays['added'][number], best_concept, finding, concepts=len(names))
     return [
         *results_units.dissection_rows(member, units, names, layer=layer, images=images),
         *results_units.count_rows(member, counts, boxed[boxed.any(1)], classes, layer=layer),
@@ -105,40 +105,40 @@ def unit_rows(
     """results/units: every unit of the main layer of every member. kept: by relation, the share of other members that
     keep a unit's detector."""
     names, classes, rows = probe.dataset.concepts, probe.dataset.classes, []
-    place: dict[str, Any] = {'layer': probe.main, 'images': len(probe.rows)}
+    where: dict[str, Any] = {'layer': probe.main, 'images': len(probe.rows)}
     for number, member in enumerate(members):
         of_main = units[number][probe.main]
         drop = ablation['intact'][number] - ablation['without'][number]
-        rows += results_units.unit_rows(member, of_main, names, **place)
+        rows += results_units.unit_rows(member, of_main, names, **where)
         rows += results_units.selectivity_rows(
-            member, selectivity(probe, of_main['mean']), drop, kept[number], classes=classes, **place
+            member, selectivity(probe, of_main['mean']), drop, kept[number], classes=classes, **where
         )
     return rows
 
 
-def layer_rows(probe: Probe, members: Sequence[Row], units: Sequence[Units], *, pointed: Arrays) -> list[Row]:
+def layer_rows(probe: Probe, members: Sequence[Row], units: Sequence[Units], *, direction_arrays: Arrays) -> list[Row]:
     """results/layers: dissection and linear probes, layer by layer."""
     names, images, rows = probe.dataset.concepts, len(probe.rows), []
     for number, member in enumerate(members):
         for i, layer in enumerate(probe.layers):
-            probes = {name: pointed[name][i, number] for name in ('auroc', 'control')}
+            probes = {name: direction_arrays[name][i, number] for name in ('auroc', 'control')}
             rows += results_units.dissection_rows(member, units[number][layer], names, layer=layer, images=images)
             rows += results_units.direction_rows(member, probes, names, layer=layer, images=images)
     return rows
 
 
-def direction_rows(probe: Probe, population: Population, pointed: Arrays) -> list[Row]:
+def direction_rows(probe: Probe, population: Population, direction_arrays: Arrays) -> list[Row]:
     """results/directions: TCAV in one layer."""
     rows = []
     for number, member in enumerate(population.members):
-        tcav = {name: pointed[name][number] for name in ('sign', 'magnitude', 'random')}
+        tcav = {name: direction_arrays[name][number] for name in ('sign', 'magnitude', 'random')}
         rows += results_units.tcav_rows(
             member,
             tcav,
             probe.dataset.concepts,
             classes=probe.dataset.classes,
             layer=probe.tcav_layer,
-            counted=pointed['counted'],
+            counted=direction_arrays['counted'],
         )
     return rows + unit_arms.arm_directions(population, rows)
 

@@ -45,7 +45,7 @@ def distribution_balanced(
     require(gamma >= 0, 'gamma', gamma, 'at least 0')
     require(scale > 0, 'scale', scale, 'positive')
     bias = kappa * np.log(counts.ratio(num_positive, num_negative)) / negative_scale
-    numbers = entrywise.coefficients(
+    fixed = entrywise.coefficients(
         bias.size,
         positive_weight=scale,
         negative_weight=scale / negative_scale,
@@ -61,6 +61,6 @@ def distribution_balanced(
         repeat = (mask * labels * inverse).sum(axis=1, keepdims=True)
         rebalanced = inverse / jnp.maximum(repeat, jnp.finfo(repeat.dtype).tiny)
         weight = alpha + jax.nn.sigmoid(beta * (rebalanced - mu))
-        return weight * entrywise.entries(numbers, logits, labels)
+        return weight * entrywise.entries(fixed, logits, labels)
 
     return from_entries(entries, prior=0.0)

@@ -1,4 +1,4 @@
-"""What a number of seeds is worth: their spread, the gain of ensembles by size, and how many a difference needs."""
+"""What a number of seeds is worth: the interval of their spread, and how many seeds a difference needs."""
 
 import numpy as np
 from scipy import stats

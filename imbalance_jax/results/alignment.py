@@ -211,14 +211,14 @@ def _mean_rows(
 ) -> list[Row]:
     """Mean and standard deviation over an arm's seeds, and the same of what stands in for them."""
     result = []
-    for arm, numbers in population.arms.items():
+    for arm, indices in population.arms.items():
         first = population.first[arm]
         for measure, values in living.values.items():
-            result += seed_statistics(first, values[numbers], cells, measure, method=method)
+            result += seed_statistics(first, values[indices], cells, measure, method=method)
         for null, means in matched.items():
             for measure, values in means.values.items():
                 what: dict[str, Any] = {'kind': 'null', 'method': method, 'against': null}
-                level = seed_statistics(first, values[numbers], cells, measure, **what)
+                level = seed_statistics(first, values[indices], cells, measure, **what)
                 result += [row for row in level if row['n']]
     return result
 
@@ -228,9 +228,9 @@ def _difference_rows(
 ) -> list[Row]:
     """An arm's means over seeds minus those of every null and of the reference, with intervals."""
     result, arms = [], population.arms
-    for arm, numbers in arms.items():
+    for arm, indices in arms.items():
         for measure in measures:
-            sample, others = comparison.living.sample(measure, numbers), comparison.nulls(measure, numbers)
+            sample, others = comparison.living.sample(measure, indices), comparison.nulls(measure, indices)
             if arm != population.reference:
                 others[population.reference] = comparison.living.sample(measure, arms[population.reference])
             for against, other in others.items():

@@ -49,7 +49,7 @@ def _family(
 
 
 def _test(population: Population, distance: Distance, arms: Sequence[str], rounds: int) -> Beyond:
-    chosen = [i for i in population.numbers if population.members[i]['arm'] in arms]
+    chosen = [i for i in population.living_indices if population.members[i]['arm'] in arms]
     names, seeds = ([population.members[i][key] for i in chosen] for key in ('arm', 'seed'))
     return arms_beyond_seeds(distance.values[np.ix_(chosen, chosen)], names, seeds, rounds)
 

@@ -18,7 +18,7 @@ from imbalance_jax.results.units import ALL_CONCEPTS, ALL_IMAGES, BEYOND_NULL, C
 
 
 class Kind(NamedTuple):
-    """What tells an arm of a mistake."""
+    """The loss and the sampler by which an arm is known."""
 
     loss: str
     sampler: str
@@ -75,7 +75,7 @@ MEASURES = {
 }
 
 Values = dict[tuple[str, int], float]  # (arm, seed) -> value
-Place = tuple[str, str]  # method and layer
+Variant = tuple[str, str]  # method and layer
 
 
 def rows(population: Population, by_name: Mapping[str, pd.DataFrame]) -> list[Row]:
@@ -90,15 +90,15 @@ def rows(population: Population, by_name: Mapping[str, pd.DataFrame]) -> list[Ro
         arms = [_arm(population, kind) for kind in pair]
         if None not in arms:
             for outcome in OUTCOMES:
-                for place, values in _members(by_name[outcome.table], outcome).items():
+                for variant, values in _members(by_name[outcome.table], outcome).items():
                     published, corrected = (_by_seed(living, values, arm) for arm in arms)
-                    result += _effect(mistake, outcome, place, published=published, corrected=corrected)
+                    result += _effect(mistake, outcome, variant, published=published, corrected=corrected)
     for mistake, (wrong, right) in MEASURES.items():
         values_right = _members(by_name[right.table], right)
         for (method, layer), values in _members(by_name[wrong.table], wrong).items():
-            place = (right.method if right.method is not None else method, layer)
-            published, corrected = _by_seed(living, values), _by_seed(living, values_right[place])
-            result += _effect(mistake, right, place, published=published, corrected=corrected)
+            variant = (right.method if right.method is not None else method, layer)
+            published, corrected = _by_seed(living, values), _by_seed(living, values_right[variant])
+            result += _effect(mistake, right, variant, published=published, corrected=corrected)
     return result
 
 
@@ -106,7 +106,7 @@ def _arm(population: Population, kind: Kind) -> str | None:
     return next((one['arm'] for one in population.members if Kind(one['loss'], one['sampler']) == kind), None)
 
 
-def _members(table: pd.DataFrame, figure: Figure) -> dict[Place, Values]:
+def _members(table: pd.DataFrame, figure: Figure) -> dict[Variant, Values]:
     """(method, layer) -> (arm, seed) -> value of a figure, of single members."""
     fixed = {'kind': 'member', 'metric': figure.metric, 'statistic': 'value', 'against': '', **figure.columns}
     if 'subset' in table:
@@ -115,13 +115,13 @@ def _members(table: pd.DataFrame, figure: Figure) -> dict[Place, Values]:
         fixed['method'] = figure.method
     for column, value in fixed.items():
         table = table[table[column] == value]
-    places: dict[Place, Values] = {}
+    variants: dict[Variant, Values] = {}
     layers = table['layer'] if 'layer' in table else [''] * len(table)
     for arm, seed, method, layer, value in zip(
         table['arm'], table['seed'], table['method'], layers, table['value'], strict=True
     ):
-        places.setdefault((method, layer), {})[arm, int(seed)] = value
-    return places
+        variants.setdefault((method, layer), {})[arm, int(seed)] = value
+    return variants
 
 
 def _by_seed(living: list[Row], values: Values, arm: str | None = None) -> dict[int, float]:
@@ -134,7 +134,7 @@ def _by_seed(living: list[Row], values: Values, arm: str | None = None) -> dict[
 
 
 def _effect(
-    mistake: str, figure: Figure, place: Place, *, published: dict[int, float], corrected: dict[int, float]
+    mistake: str, figure: Figure, variant: Variant, *, published: dict[int, float], corrected: dict[int, float]
 ) -> list[Row]:
     """The rows of one effect, from seed -> value of both; seeds that one of them lacks are left out."""
     seeds = [seed for seed in published if np.isfinite(published[seed] + corrected.get(seed, np.nan))]
@@ -147,7 +147,7 @@ def _effect(
         (effect.low, {'version': PUBLISHED, 'statistic': 'low', 'against': CORRECTED}),
         (effect.high, {'version': PUBLISHED, 'statistic': 'high', 'against': CORRECTED}),
     ]
-    method, layer = place
+    method, layer = variant
     what = {**figure.columns, 'mistake': mistake, 'method': method}
     if layer:
         what['layer'] = layer

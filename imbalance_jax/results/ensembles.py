@@ -19,8 +19,8 @@ def rows(population: Population, probabilities: np.ndarray, truth: Truth, *, see
     drawn without replacement: mean and standard deviation over draws, n their number.
     """
     result = []
-    for numbers in population.arms.values():
-        living = [number for number in numbers if population.alive[number]]
+    for indices in population.arms.values():
+        living = [index for index in indices if population.alive[index]]
         if len(living) >= FEWEST:
             for size, subsets in drawn_seeds(len(living), seed).items():
                 result += _size_rows(population.members[living[0]], probabilities[living], truth, size, subsets)

@@ -42,6 +42,6 @@ def _metric_rows(population: Population, values: np.ndarray, metric: str, **colu
         for member in population.members
     ]
     living, cells = population.living(mean), class_cells([ALL_PAIRS])
-    for arm, numbers in population.arms.items():
-        result += seed_statistics(population.first[arm], living[numbers][:, None], cells, metric, **columns)
+    for arm, indices in population.arms.items():
+        result += seed_statistics(population.first[arm], living[indices][:, None], cells, metric, **columns)
     return result

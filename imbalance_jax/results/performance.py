@@ -161,8 +161,8 @@ def _mean_rows(population: Population, figures: Figures, names: Sequence[str]) -
     cells, first, result = class_cells(names), population.first, []
     for (metric, method), measured in figures.items():
         living = population.living(measured.values)
-        for arm, numbers in population.arms.items():
-            result += seed_statistics(first[arm], living[numbers], cells, metric, method=method)
+        for arm, indices in population.arms.items():
+            result += seed_statistics(first[arm], living[indices], cells, metric, method=method)
     return result
 
 
@@ -187,7 +187,7 @@ def _difference_rows(
     arms, first, reference, result = population.arms, population.first, population.reference, []
     for metric in RANKED:
         whole, rounds = _with_macro(values[metric]), _with_macro(resampled[metric])
-        samples = {arm: Sample(whole[numbers], rounds[:, numbers]) for arm, numbers in arms.items()}
+        samples = {arm: Sample(whole[indices], rounds[:, indices]) for arm, indices in arms.items()}
         for arm, sample in samples.items():
             if arm != reference:
                 what: dict[str, Any] = {'cells': cells, 'metric': metric, 'against': reference, 'seed': bootstrap.seed}

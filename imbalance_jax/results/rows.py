@@ -32,10 +32,10 @@ class Population(NamedTuple):
     @property
     def first(self) -> dict[str, Row]:
         """Arm -> the first of its members."""
-        return {arm: self.members[numbers[0]] for arm, numbers in self.arms.items()}
+        return {arm: self.members[indices[0]] for arm, indices in self.arms.items()}
 
     @property
-    def numbers(self) -> list[int]:
+    def living_indices(self) -> list[int]:
         """The numbers of the living members."""
         return np.flatnonzero(self.alive).tolist()
 

@@ -50,6 +50,6 @@ def _value_rows(population: Population, values: np.ndarray, metric: str, n: int,
         of_member(member, metric, values[member['member']], n, name=name, **columns) for member in population.members
     ]
     living, cells = population.living(values), class_cells([name])
-    for arm, numbers in population.arms.items():
-        result += seed_statistics(population.first[arm], living[numbers][:, None], cells, metric, **columns)
+    for arm, indices in population.arms.items():
+        result += seed_statistics(population.first[arm], living[indices][:, None], cells, metric, **columns)
     return result

@@ -43,7 +43,7 @@ def pair_rows(population: Population, likeness: Likeness) -> list[Row]:
     """
     members, layers, result = population.members, likeness.layers, []
     for i, j in itertools.product(range(len(layers)), repeat=2):
-        for a, b in itertools.product(population.numbers, repeat=2):
+        for a, b in itertools.product(population.living_indices, repeat=2):
             if i != j or a != b:
                 where = {'layer': layers[i], 'other_layer': layers[j]}
                 result.append(_row(members[a], members[b], 'cka', likeness.cka[i, a, j, b], 1, **where))
@@ -85,7 +85,7 @@ def persistence_of_units(
     for a, one in enumerate(members):
         shares = {}
         for relation, kind in RELATIONS.items():
-            related = [b for b in population.numbers if b != a and relation_of(one, members[b]) == kind]
+            related = [b for b in population.living_indices if b != a and relation_of(one, members[b]) == kind]
             kept = [_outcomes(detectors, partner, a, b) == persistence.KEPT for b in related]
             share = np.mean(kept, axis=0) if related else np.nan
             shares[relation] = np.where(detectors[a].best_concept >= 0, share, np.nan)
@@ -122,7 +122,7 @@ def relation_of(one: Mapping, other: Mapping) -> tuple[bool, bool]:
 
 def _pairs(population: Population) -> Iterator[tuple[int, int]]:
     """Ordered pairs of living members."""
-    return itertools.permutations(population.numbers, 2)
+    return itertools.permutations(population.living_indices, 2)
 
 
 def _outcomes(detectors: Sequence[Detectors], partner: np.ndarray, a: int, b: int) -> np.ndarray:

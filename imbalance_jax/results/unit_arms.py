@@ -75,13 +75,13 @@ def arm_directions(population: Population, of_members: Sequence[Row]) -> list[Ro
         what, values = dict(cell), list(by_seed.values())
         if what['metric'] != 'tcav' or what['kind'] != 'member':
             continue
-        place = {'name': what['class'], 'concept': what['concept'], 'layer': what['layer']}
+        where = {'name': what['class'], 'concept': what['concept'], 'layer': what['layer']}
         if what['statistic'] == 'value':
             mean = finite_mean(np.array(values))
-            row = of_arm(population.first[arm], 'tcav', mean, len(values), statistic='mean', **place)
+            row = of_arm(population.first[arm], 'tcav', mean, len(values), statistic='mean', **where)
         elif what['statistic'] == 'p_adjusted':
-            count, place['against'] = sum(value <= LEVEL for value in values), PERMUTED_IMAGES
-            row = of_arm(population.first[arm], 'tcav', count, len(values), statistic='seeds_found', **place)
+            count, where['against'] = sum(value <= LEVEL for value in values), PERMUTED_IMAGES
+            row = of_arm(population.first[arm], 'tcav', count, len(values), statistic='seeds_found', **where)
         else:
             continue
         result.append(row)

@@ -11,15 +11,15 @@ from imbalance_jax.metrics.statistics import benjamini_hochberg, finite_mean
 from imbalance_jax.results.rows import MACRO, Row, of_member
 
 ALL_CONCEPTS, ALL_IMAGES = 'all concepts', 'all images'
-BEYOND_NULL, BY_IOU = 'beyond_null', 'iou_above_0.04'  # methods: how a detector is told
+BEYOND_NULL, BY_IOU = 'beyond_null', 'iou_above_0.04'  # methods: what makes a unit a detector
 PUBLISHED, CORRECTED = 'published', 'corrected'  # methods: how concepts per image are counted
 INDEPENDENT = 'independent areas'  # the null of an IoU
 PERMUTED_IMAGES = 'permuted images'  # the null of probes and of TCAV: labels that belong to other images
 
-Found = dict[str, np.ndarray]  # what a function of `concepts` returns, by name
+Arrays = dict[str, np.ndarray]  # what a function of `concepts` returns, by name
 
 
-def dissection_rows(member: Row, result: Found, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
+def dissection_rows(member: Row, result: Arrays, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
     """One member's layer: detector units of every concept, different concepts, dead and too-sparse units.
 
     A unit detects a concept where the overlap is beyond the permutation null, or by the literature's bare IoU > 0.04,
@@ -43,7 +43,7 @@ def dissection_rows(member: Row, result: Found, names: Sequence[str], *, layer: 
     return rows
 
 
-def unit_rows(member: Row, result: Found, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
+def unit_rows(member: Row, result: Arrays, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
     """Every unit and concept of one member's layer, for results/units."""
     overlap = {
         'iou': {'metric': 'iou'},
@@ -56,8 +56,8 @@ def unit_rows(member: Row, result: Found, names: Sequence[str], *, layer: str, i
     rows = []
     for key, what in overlap.items():
         for (unit, s), value in np.ndenumerate(result[key]):
-            place = {'concept': names[s], 'layer': layer, 'unit': unit}
-            rows.append(of_member(member, value=value, n=images, **place, **what))
+            where = {'concept': names[s], 'layer': layer, 'unit': unit}
+            rows.append(of_member(member, value=value, n=images, **where, **what))
     for metric in ('threshold', 'dead', 'sparse'):
         for unit, value in enumerate(result[metric]):
             rows.append(of_member(member, metric, value, images, layer=layer, unit=unit))
@@ -66,7 +66,7 @@ def unit_rows(member: Row, result: Found, names: Sequence[str], *, layer: str, i
 
 def selectivity_rows(
     member: Row,
-    selectivity: Found,
+    selectivity: Arrays,
     drop: np.ndarray,
     persistence: Mapping[str, np.ndarray],
     *,
@@ -74,7 +74,7 @@ def selectivity_rows(
     layer: str,
     images: int,
 ) -> list[Row]:
-    """Unit x class AUROC of mean maps with interval and p, class selectivity, AUROC lost without the unit, its kin.
+    """Unit x class AUROC of mean maps with interval and p, class selectivity, AUROC lost without the unit, persistence.
 
     selectivity: `auroc`, `low`, `high`, `p_value` [U,K], `selectivity` and its ends and `preferred` [U]; drop: [U,K]
     AUROC that is lost without the unit; persistence: relation -> [U], the share of other members that have the unit's
@@ -97,7 +97,7 @@ def selectivity_rows(
     return rows
 
 
-def ablation_rows(member: Row, ablation: Found, classes: Sequence[str], *, layer: str, images: int) -> list[Row]:
+def ablation_rows(member: Row, ablation: Arrays, classes: Sequence[str], *, layer: str, images: int) -> list[Row]:
     """By class: AUROC intact, the largest loss by one unit, units that matter, and the size of the carrying set."""
     values = {
         'auroc_intact': ablation['intact'],
@@ -112,7 +112,7 @@ def ablation_rows(member: Row, ablation: Found, classes: Sequence[str], *, layer
     return rows
 
 
-def direction_rows(member: Row, probes: Found, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
+def direction_rows(member: Row, probes: Arrays, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
     """Linear probes by concept: held-out AUROC, that of permuted labels, their difference (selectivity) and p.
 
     probes: `auroc` [S] and `control` [S,R].
@@ -132,7 +132,7 @@ def direction_rows(member: Row, probes: Found, names: Sequence[str], *, layer: s
 
 
 def tcav_rows(
-    member: Row, tcav: Found, names: Sequence[str], *, classes: Sequence[str], layer: str, counted: np.ndarray
+    member: Row, tcav: Arrays, names: Sequence[str], *, classes: Sequence[str], layer: str, counted: np.ndarray
 ) -> list[Row]:
     """TCAV of every class and concept, for results/directions: sign, magnitude, two-sided p, and corrected (FDR).
 
@@ -164,7 +164,7 @@ def logit_rows(member: Row, parts: np.ndarray, finding: np.ndarray, classes: Seq
     return rows
 
 
-def segment_rows(member: Row, segmented: Found, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
+def segment_rows(member: Row, segmented: Arrays, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
     """IoU by concept of all units together, of the best one and of everything, on patients not fitted to."""
     return [
         of_member(member, metric, segmented[metric][s], images, concept=name, layer=layer)

@@ -117,8 +117,8 @@ def table(rows: Sequence[dict]) -> str:
         return 'No compiled operation was traced.'
     cells = [('ms', 'share', 'calls', 'kind', 'result', 'operation', 'where')]
     for row in rows:
-        numbers = (f'{row["milliseconds"]:.2f}', f'{row["share"]:.1%}', str(row['calls']))
-        cells.append((*numbers, row['kind'], _short(row['result'], 32), _short(row['operation'], 32), row['where']))
+        figures = (f'{row["milliseconds"]:.2f}', f'{row["share"]:.1%}', str(row['calls']))
+        cells.append((*figures, row['kind'], _short(row['result'], 32), _short(row['operation'], 32), row['where']))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     form = '  '.join(f'{{:{side}{width}}}' for side, width in zip('>>><<<<', widths, strict=True))
     share, time = (sum(row[field] for row in rows) for field in ('share', 'milliseconds'))

@@ -15,14 +15,6 @@ from imbalance_jax.system import files, layout, locks
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.processes import leads
 
-
-def check_same_data(info: dict, workdir: Path) -> None:
-    """Raises ValueError if `workdir` was begun with other data: files of the source may have changed since."""
-    path = Path(workdir) / layout.DATA
-    if path.exists() and read_json(path)['fingerprint'] != info['fingerprint']:
-        raise ValueError(f'{workdir} was begun with other data than {info["name"]} is now: take another.')
-
-
 MADE_FROM = 'made_from'  # in a file of `cached_arrays`: what it was made from
 
 
@@ -98,6 +90,13 @@ def claim(workdir: Path, config: dict) -> None:
     elif changed := files.differences(read_json(path), config):
         shown = '\n  '.join(changed)
         raise ValueError(f'{workdir} holds a run of another config. Take another --workdir, or undo:\n  {shown}')
+
+
+def check_same_data(info: dict, workdir: Path) -> None:
+    """Raises ValueError if `workdir` was begun with other data: files of the source may have changed since."""
+    path = Path(workdir) / layout.DATA
+    if path.exists() and read_json(path)['fingerprint'] != info['fingerprint']:
+        raise ValueError(f'{workdir} was begun with other data than {info["name"]} is now: take another.')
 
 
 def append_metrics(workdir: Path, rows: Iterable[dict]) -> None:

@@ -12,10 +12,9 @@ from imbalance_jax.data.samplers import SAMPLERS
 from imbalance_jax.losses import LOSSES
 from imbalance_jax.names import lookup, options_of
 
-# Fields of an arm that are neither hyper-parameters of its loss nor options of its sampler, with the values of an arm
-# that does not set them; without a value are those that it takes from the config's `train`.
-DEFAULTS = {'sampler': 'natural', 'head': 'linear', 'retrain_head_from': 1.0, 'labels': 'own'}
 FIELDS = tuple(ARM_FIELDS)
+# Of an arm that does not set them. Its loss is then the arm's name, and its rates are those of the config's `train`.
+DEFAULTS = {name: ARM_FIELDS[name] for name in ('sampler', 'head', 'retrain_head_from', 'labels')}
 HEADS = {'linear': 0.0, 'cosine': 1.0}
 LABELS = {'own': 0, 'permuted': 1}
 NEVER = 2**31 - 1

@@ -115,12 +115,12 @@ def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict],
         index, logits = dataset.rows(split), predictions[f'logits_{split}']
         probabilities, corrected = (calibration.probabilities(one) for one in (logits, correct(logits)))
         truth = performance.Truth(dataset.labels[index], dataset.label_mask[index], dataset.patient[index])
-        made = performance.rows(
+        of_split = performance.rows(
             population, probabilities, truth, corrected=corrected, classes=dataset.classes, bootstrap=bootstrap
         )
-        rows += [{**row, 'split': split} for row in made]
-        made = ensembles.rows(population, probabilities, truth, seed=bootstrap.seed)
-        of_ensembles += [{**row, 'split': split} for row in made]
+        rows += [{**row, 'split': split} for row in of_split]
+        of_seeds = ensembles.rows(population, probabilities, truth, seed=bootstrap.seed)
+        of_ensembles += [{**row, 'split': split} for row in of_seeds]
     write_table(workdir, 'performance', rows)
     if of_ensembles:
         write_table(workdir, 'seeds', of_ensembles)

@@ -81,8 +81,8 @@ def read_labels(path: Path) -> Labels:
         findings.append(_findings(finding, where))
         patients.append(_patient(patient, name, where))
     labels = np.zeros((len(findings), len(CLASSES)), np.uint8)
-    for flags, numbers in zip(labels, findings, strict=True):
-        flags[numbers] = 1
+    for flags, classes in zip(labels, findings, strict=True):
+        flags[classes] = 1
     return Labels(np.array(list(seen), np.str_), np.array(patients, np.int64), labels)
 
 
