@@ -11,7 +11,7 @@ equals its mask. Rules that hold for all of them:
 Published names for some of these quantities clash; each docstring says whose convention it is.
 """
 
-from imbalance_jax.alignment import heat, nulls, overlaps, pointing, ranking, thresholds
+from imbalance_jax.alignment import heat, nulls, overlaps, pixel_order, pointing, thresholds
 from imbalance_jax.alignment.heat import min_max
 from imbalance_jax.alignment.measure import TOLERANCE, measure, measure_flat
 from imbalance_jax.alignment.metrics import METRICS
@@ -36,9 +36,9 @@ __all__ = [
     'nulls',
     'overlap',
     'overlaps',
+    'pixel_order',
     'pointing',
     'pointing_game',
-    'ranking',
     'shuffled',
     'thresholds',
     'tune_threshold',

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import jax
 
-from imbalance_jax.alignment import overlaps, pointing, ranking, thresholds
+from imbalance_jax.alignment import overlaps, pixel_order, pointing, thresholds
 
 METRICS: dict[str, Callable[..., jax.Array]] = {
     'pointing_game': pointing.hit_share,
@@ -15,9 +15,9 @@ METRICS: dict[str, Callable[..., jax.Array]] = {
     'ior': overlaps.ior,
     'iou': overlaps.iou,
     'relevance_mass': overlaps.ior,  # its name in Arras et al. 2022
-    'relevance_rank': ranking.relevance_rank,
-    'top_k_intersection': ranking.top_k_intersection,
-    'pixel_auroc': ranking.pixel_auroc,
+    'relevance_rank': pixel_order.relevance_rank,
+    'top_k_intersection': pixel_order.top_k_intersection,
+    'pixel_auroc': pixel_order.pixel_auroc,
     'focus': overlaps.ior,  # its name on mosaics, Arias-Duart et al. 2022
     'effective_heat_ratio': thresholds.effective_heat_ratio,
     'iobb_chestxray8': thresholds.iobb_chestxray8,

@@ -22,6 +22,18 @@ def _capacity(gate_logit: jax.Array, standardised: jax.Array, sigma: float) -> t
     return gate, nats
 
 
+def _statistics(
+    activation: jax.Array,
+    mean: jax.typing.ArrayLike | None,
+    deviation: jax.typing.ArrayLike | None,
+    least: float,
+) -> tuple[jax.Array, jax.Array]:
+    """Mean and standard deviation, at least `least`; where not given, of each image and unit over its positions."""
+    mean = activation.mean((1, 2), keepdims=True) if mean is None else jnp.asarray(mean)
+    deviation = activation.std((1, 2), keepdims=True) if deviation is None else jnp.asarray(deviation)
+    return mean, jnp.maximum(deviation, least)
+
+
 def information_bottleneck(
     score: Score,
     images: jax.Array,
@@ -51,9 +63,7 @@ def information_bottleneck(
         raise ValueError(f'information_bottleneck needs steps >= 1 and samples >= 1, not {steps}, {samples}.')
     images, layer = jnp.asarray(images), layer or input_layer(score)
     _, activation = layer(images, None)
-    mean = activation.mean((1, 2), keepdims=True) if mean is None else jnp.asarray(mean)
-    deviation = activation.std((1, 2), keepdims=True) if deviation is None else jnp.asarray(deviation)
-    deviation = jnp.maximum(deviation, least)
+    mean, deviation = _statistics(activation, mean, deviation, least)
     standardised = (activation - mean) / deviation
 
     def loss(gate_logit, key):

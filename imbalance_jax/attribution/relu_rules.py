@@ -111,9 +111,9 @@ def deeplift(score: Score, images: jax.Array, *, baseline: jax.typing.ArrayLike 
 
     M = sum_c (x_c - b_c) m_c, where the multiplier m goes back like a gradient in which an elementwise function f has
     the slope (f(x) - f(b)) / (x - b) between image and baseline instead of its derivative (Shrikumar et al. 2017,
-    section 3.5.1). A map of a network of convolutions, ReLUs, max pools, averages and
-    BatchNorm in evaluation mode sums to score(x) - score(b). Products of two activations (group normalisation, gates)
-    have their derivative, and then it need not. `baseline`: see `baselines`.
+    section 3.5.1). A map of a network of convolutions, ReLUs, max pools, averages and BatchNorm in evaluation mode sums
+    to score(x) - score(b). Products of two activations (group normalisation, gates) have their derivative, and then it
+    need not. `baseline`: see `baselines`.
     """
     images = jnp.asarray(images)
     start = baseline_images(images, baseline)

@@ -22,9 +22,9 @@ def asymmetric(
 ) -> Loss:
     """Asymmetric loss: scale (-y (1 - p)^gamma_pos log p - (1 - y) q^gamma_neg log(1 - q)), q = max(p - margin, 0).
 
-    Mean over entries, as in the study; the paper sums. The focusing factors are differentiated, as in the study (one
-    of the paper's two implementations holds them constant, which gives other gradients). With both gammas,
-    the margin and the floor 0 it is `bce`. Training counts are not used.
+    Mean over entries, as in the study; the paper sums. The focusing factors are differentiated, as in the study (one of
+    the paper's two implementations holds them constant, which gives other gradients). With both gammas, the margin and
+    the floor 0 it is `bce`. Training counts are not used.
 
     Published trap, kept: the probability inside a logarithm is at least `floor`, so a positive that the network puts
     below 1e-8 (logit under -18.4) has no gradient. `floor` 0 removes the trap.

@@ -59,8 +59,8 @@ def load(name: str, folder: Path, options: dict, progress: Callable[[int, int], 
     """The data set of that name and options: read from `folder`, or made and kept there if it is not there or damaged.
 
     `progress(done, total)` is called while it is made. Of several processes one makes it, and the others wait; what a
-    killed one left is removed. Raises ValueError for an unknown name or option, and whatever
-    the data set's own `make`, and `soundness.check`, say of its input.
+    killed one left is removed. Raises ValueError for an unknown name or option, and whatever the data set's own `make`,
+    and `soundness.check`, say of its input.
     """
     source = find(name)
     known = inspect.signature(source.make).parameters

@@ -37,9 +37,8 @@ def make(
     `split` is 'official' (labels of the table that lies there; `validation_fraction` of the train_val patients are
     validation), 'by_patient' (all patients with a box are test, as in the official split, and a fifth of the others;
     `validation_fraction` are validation, by a hash of their number: for samples, which the official lists may split
-    badly) or 'chexnet' (its own three
-    lists, with the first label revision). Rows come by split, then by name.
-    "No Finding" is no class: it is a row of zeros. Images of any size and shape become `image_size` squares.
+    badly) or 'chexnet' (its own three lists, with the first label revision). Rows come by split, then by name. "No
+    Finding" is no class: it is a row of zeros. Images of any size and shape become `image_size` squares.
 
     Regions are NIH's boxes, all of those on images kept. With the table of 2020 every boxed finding is a label; with
     the first revision (the CheXNet lists) 188 of the 984 are not, 78 of the 120 with Pneumonia among them. Labels and
