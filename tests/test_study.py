@@ -298,7 +298,7 @@ def test_sigterm_is_exit_75(tiny_config, tmp_path):
 
 def test_units_of_all_members_in_tables(study):
     members = writer.read_json(study / 'members.json')
-    units, layers, kin = (writer.read_table(study, name) for name in ('units', 'layers', 'similarity'))
+    units, layers, similarity = (writer.read_table(study, name) for name in ('units', 'layers', 'similarity'))
     assert set(layers['layer']) == {'stage1', 'stage2'}
     lost = writer.read_arrays(study / 'explain' / 'ablation.npz')
     dataset = training_trained.load(study).dataset
@@ -306,10 +306,10 @@ def test_units_of_all_members_in_tables(study):
     number = next(row['member'] for row in members if (row['arm'], row['seed']) == ('multi_task', 1))
     expected = lost['intact'][number] - lost['without'][number, 3]
     np.testing.assert_allclose(one[list(dataset.classes)], expected, atol=1e-7)
-    pairs = select(kin, kind='pair', metric='cka', layer='stage2', other_layer='stage2')
+    pairs = select(similarity, kind='pair', metric='cka', layer='stage2', other_layer='stage2')
     assert len(pairs) == len(members) * (len(members) - 1)
-    fates = select(kin, kind='pair', concept='all concepts')
-    total = fates.groupby(['arm', 'seed', 'other_arm', 'other_seed'])[['value', 'n']].agg(
+    outcomes = select(similarity, kind='pair', concept='all concepts')
+    total = outcomes.groupby(['arm', 'seed', 'other_arm', 'other_seed'])[['value', 'n']].agg(
         {'value': 'sum', 'n': 'first'}
     )
     assert (total['value'] == total['n']).all()

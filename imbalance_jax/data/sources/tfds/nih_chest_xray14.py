@@ -39,7 +39,7 @@ class Plan(NamedTuple):
 
 @dataclasses.dataclass(eq=False)
 class NihConfig(tfds.core.BuilderConfig):
-    """Images of `image_size` x `image_size`, one of the splits of `nih.READERS`, and its validation fraction."""
+    """Images of `image_size` x `image_size`, one of the splits of `nih_files.READERS`, and its validation fraction."""
 
     image_size: int = 224
     split: str = 'official'
