@@ -28,6 +28,7 @@ FATAL = {'action': 'FailIndex', 'onExitCodes': {'operator': 'In', 'values': [2]}
 
 
 def main() -> None:
+    """Entry point."""
     command_line = parser(__doc__.splitlines()[0])
     command_line.add_argument('--local', type=Path, default=None, help='the plan as it is found here')
     command_line.add_argument('--image', required=True, help='with the project installed')

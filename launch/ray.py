@@ -30,6 +30,7 @@ def do(command: list[str], folder: str) -> int:
 
 
 def main() -> int:
+    """Entry point."""
     command_line = parser(__doc__.splitlines()[0])
     command_line.add_argument('--address', default='auto', help='of the cluster')
     command_line.add_argument('--gpus', type=float, default=0.0, help='of a job')

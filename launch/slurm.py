@@ -32,6 +32,7 @@ exit "$status"
 
 
 def main() -> None:
+    """Entry point."""
     command_line = parser(__doc__.splitlines()[0])
     command_line.add_argument('--sbatch', action='append', default=[], help='an option of sbatch; repeat it for more')
     command_line.add_argument('--tasks', type=int, default=1, help='processes that train one population together')

@@ -37,6 +37,7 @@ class Work:
 
 
 def main() -> None:
+    """Entry point."""
     command_line = parser(__doc__.splitlines()[0])
     command_line.add_argument('--cluster', default=None, help="submitit's executor: slurm, local, or found by itself")
     command_line.add_argument('--set', action='append', default=[], help='a parameter of its executor, NAME=VALUE')

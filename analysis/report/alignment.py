@@ -116,7 +116,7 @@ def skills(study: Study, look: dict[str, Look], measure: str) -> dict[str, Panel
     limits = limits_of([0], *(one for by_arm in intervals.values() for one in by_arm.values()))
     axis = f'macro {label(measure)} minus constant map'
     return {
-        method: figures.forest(f'{label(method)}: {label(measure)} skill', axis, look, intervals[method], limits)
+        method: figures.forest(f'{label(method)}: {label(measure)} skill', axis, look, intervals[method], limits=limits)
         for method in study.methods
     }
 

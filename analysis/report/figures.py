@@ -1,5 +1,6 @@
 """Charts: one function per kind of chart, from numbers that are in the tables to a `Panel`; a row or mark per arm."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,16 @@ EDGE = {'markeredgecolor': DARK, 'markeredgewidth': 0.6}
 
 
 def dots(
-    title: str, axis: str, look: dict[str, Look], points, means, ensembles=None, lines=None, limits=None, counts=False
+    title: str,
+    axis: str,
+    look: dict[str, Look],
+    points: Mapping[str, Sequence[tuple[float, bool]]],
+    means: Mapping[str, float],
+    *,
+    ensembles: Mapping[str, float] | None = None,
+    lines: Mapping[str, float] | None = None,
+    limits: tuple[float, float] | None = None,
+    counts: bool = False,
 ) -> Panel:
     """Every seed of every arm, and the arm's mean.
 
@@ -54,7 +64,14 @@ def dots(
     return panel(fig, f'{title}: {axis}, one row per arm, one mark per seed, a bar the mean.')
 
 
-def forest(title: str, axis: str, look: dict[str, Look], intervals, limits=None) -> Panel:
+def forest(
+    title: str,
+    axis: str,
+    look: dict[str, Look],
+    intervals: Mapping[str, tuple[float, float, float]],
+    *,
+    limits: tuple[float, float] | None = None,
+) -> Panel:
     """An estimate with its interval, arm by arm; filled where the interval excludes 0.
 
     intervals: arm -> (estimate, low, high).
@@ -75,7 +92,7 @@ def forest(title: str, axis: str, look: dict[str, Look], intervals, limits=None)
     return panel(fig, f'{title}: {axis}, one row per arm, a mark the estimate, a line its 95 % interval.')
 
 
-def limits_of(*groups) -> tuple[float, float] | None:
+def limits_of(*groups: Iterable[float]) -> tuple[float, float] | None:
     """The range of an axis that shows all finite numbers of some groups with a margin; None if it would be empty."""
     numbers = np.array([value for group in groups for value in group], float)
     numbers = numbers[np.isfinite(numbers)]
@@ -115,7 +132,7 @@ def prevalences(classes: list[str], splits: dict[str, list[float]]) -> Panel:
     return panel(fig, 'Prevalence of every class in the three splits on a logarithmic axis.')
 
 
-def curves(title: str, axis: str, look: dict[str, Look], lines) -> Panel:
+def curves(title: str, axis: str, look: dict[str, Look], lines: Sequence[tuple[str, list[int], list[float]]]) -> Panel:
     """Values against epochs, a thin line per member in its arm's colour; lines: [(arm, epochs, values)]."""
     with rc_context(RC):
         fig = figure(2.6 + 0.16 * -(-len(look) // 2))
@@ -130,7 +147,15 @@ def curves(title: str, axis: str, look: dict[str, Look], lines) -> Panel:
     return panel(fig, f'{title}: {axis} against epochs, one line per member.')
 
 
-def ceilings(title: str, axis: str, look: dict[str, Look], names: list[str], values, tops) -> Panel:
+def ceilings(
+    title: str,
+    axis: str,
+    look: dict[str, Look],
+    names: list[str],
+    *,
+    values: Mapping[str, list[float]],
+    tops: Mapping[str, list[float]],
+) -> Panel:
     """A mark per arm in every row; a bar to the highest value that can be reached. values, tops: arm -> [rows].
 
     The axis ends soon after the highest mark: what is beyond reach would squeeze what was reached.
@@ -149,7 +174,13 @@ def ceilings(title: str, axis: str, look: dict[str, Look], names: list[str], val
     return panel(fig, f'{title}: {axis}, one row per concept, one mark per arm, a grey bar up to the ceiling.')
 
 
-def scatter(title: str, axes_names: tuple[str, str], look: dict[str, Look], across, up) -> Panel:
+def scatter(
+    title: str,
+    axes_names: tuple[str, str],
+    look: dict[str, Look],
+    across: Mapping[str, tuple[float, float]],
+    up: Mapping[str, tuple[float, float]],
+) -> Panel:
     """Arms in the plane of two measures, with bars of one standard deviation. across, up: arm -> (mean, deviation)."""
     with rc_context(RC):
         fig = figure(2.7 + 0.16 * -(-len(look) // 2))
@@ -171,7 +202,7 @@ def scatter(title: str, axes_names: tuple[str, str], look: dict[str, Look], acro
     return panel(fig, f'{title}: {words}')
 
 
-def doses(title: str, axis: str, look: dict[str, Look], lines) -> Panel:
+def doses(title: str, axis: str, look: dict[str, Look], lines: Mapping[str, np.ndarray]) -> Panel:
     """A measure against a prevalence on a logarithmic axis, one line per arm with its intervals.
 
     lines: arm -> [4, doses]: prevalences, values, and the ends of their intervals, NaN where there is none.

@@ -32,10 +32,12 @@ class Comparison(NamedTuple):
 
     @property
     def real(self) -> bool:
+        """Whether the interval excludes 0."""
         return excludes_zero(self.low, self.high)
 
     @property
     def defined(self) -> bool:
+        """Whether there is an estimate with an interval."""
         return all(map(math.isfinite, self[3:]))
 
     @property
@@ -45,15 +47,17 @@ class Comparison(NamedTuple):
 
     @property
     def bounds(self) -> str:
+        """The interval in words."""
         return with_interval(*self[3:])[1]
 
     @property
-    def numbers(self) -> str:
+    def text(self) -> str:
+        """The estimate and its interval in words."""
         return ' '.join(with_interval(*self[3:]))
 
     def __str__(self) -> str:
         what = f'{label(self.method)} {label(self.measure)}' if self.method else label(self.measure)
-        return f'{self.arm}: {what} {self.numbers}'
+        return f'{self.arm}: {what} {self.text}'
 
 
 def comparisons(study: Study) -> dict[str, list[Comparison]]:
@@ -154,7 +158,7 @@ def hidden(study: Study, performance: list[Comparison], alignment: list[Comparis
     for arm in dict.fromkeys(one.arm for one in real):
         of_arm, first = [one for one in silent if one.arm == arm], next(one for one in real if one.arm == arm)
         count = f'{sum(one.real for one in of_arm)} of {len(of_arm)}'
-        details.append(f'{first} ({count} intervals; AUROC {auroc[arm].numbers})')
+        details.append(f'{first} ({count} intervals; AUROC {auroc[arm].text})')
     return [Finding(statement, shortened(details))]
 
 
@@ -202,6 +206,7 @@ def clearest(compared: list[Comparison]) -> list[Comparison]:
 
 
 def plural(count: int, noun: str) -> str:
+    """'1 arm', '2 arms'."""
     return f'{count} {noun}{"s" if count != 1 else ""}'
 
 

@@ -56,6 +56,7 @@ def needed(study: Study, arms: list[str]) -> Table:
 
 
 def seeds(count: float) -> Cell:
+    """A number of seeds."""
     return Cell(f'{count:,.0f}' if math.isfinite(count) else '–')
 
 

@@ -44,23 +44,27 @@ class Study(NamedTuple):
 
     @property
     def reference(self) -> str:
+        """The arm that all others are compared with."""
         return self.config['reference']
 
     @property
     def arms(self) -> list[str]:
-        """The reference first."""
+        """All arms, the reference first."""
         return list(by_arm(self.members))
 
     @property
     def others(self) -> list[str]:
+        """The arms but for the reference."""
         return [arm for arm in self.arms if arm != self.reference]
 
     @property
     def classes(self) -> list[str]:
+        """The findings."""
         return self.info['classes']
 
     @property
     def concept_names(self) -> list[str]:
+        """The findings, then the other annotated concepts."""
         return self.info['concepts']
 
     @property

@@ -109,6 +109,7 @@ def panel(fig: Figure, alt: str) -> Panel:
 
 
 def data_uri(kind: str, content: bytes) -> str:
+    """A file of a MIME type as part of a page."""
     return f'data:{kind};base64,{base64.b64encode(content).decode()}'
 
 
@@ -133,6 +134,7 @@ def number(value: float, digits: int = 3) -> str:
 
 
 def signed(value: float, digits: int = 3) -> str:
+    """As `number`, with its sign in front also where it is positive."""
     return ('+' if math.isfinite(value) and round(value, digits) > 0 else '') + number(value, digits)
 
 
@@ -160,6 +162,7 @@ def excludes_zero(low: float, high: float) -> bool:
 
 
 def whole(value: float) -> str:
+    """1,234, or an en dash where there is no number."""
     return f'{value:,.0f}' if math.isfinite(value) else '–'
 
 

@@ -99,7 +99,11 @@ def panels(study: Study, look: dict[str, Look]) -> list[Panel]:
         {arm: [study.encoded(metric, concept=name)(arm=arm) for name in study.concept_names] for arm in study.arms}
         for metric in ('best_iou', 'iou_ceiling')
     )
-    shown.append(figures.ceilings('Best unit by concept', 'IoU, mean over seeds', look, study.concept_names, best, top))
+    shown.append(
+        figures.ceilings(
+            'Best unit by concept', 'IoU, mean over seeds', look, study.concept_names, values=best, tops=top
+        )
+    )
     return shown
 
 

@@ -65,6 +65,7 @@ class Outcome(NamedTuple):
         return self.table.over(self.metric, self.name, **{**self.where, **where})
 
     def of_member(self, member: Mapping) -> float:
+        """The figure of one member."""
         return self(arm=member['arm'], seed=str(member['seed']))
 
     def spread(self, arm: str) -> tuple[float, float]:

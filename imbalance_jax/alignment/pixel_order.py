@@ -44,7 +44,7 @@ def pixel_auroc(maps: jax.Array, masks: jax.Array) -> jax.Array:
     hotter than one outside, ties counting half. A uniform map scores 1/2 whatever the mask's area; an empty one 0. NaN
     also where the mask is the whole image."""
     heat, region = heat_and_region(maps, masks)
-    # The mask rides in the lowest bit, so one sort orders the pixels by heat and brings their labels along.
+    # The mask is the lowest bit, so that one sort orders the pixels by heat and their labels with them.
     ordered = jnp.sort(bits(heat) << 1 | flat(region).astype(jnp.uint32), axis=-1)
     first, last = _ties(ordered >> 1)
     inside, number = (ordered & 1).astype(bool), ordered.shape[-1]

@@ -92,7 +92,7 @@ def effective_heat_ratio(maps: jax.Array, masks: jax.Array) -> jax.Array:
     heat, region = heat_and_region(maps, masks)
     peak = heat.max((-2, -1), keepdims=True)
     heat = heat / jnp.where(peak > 0, peak, 1)
-    # The mask rides in the lowest bit, so one sort orders the pixels by heat and brings their labels along.
+    # The mask is the lowest bit, so that one sort orders the pixels by heat and their labels with them.
     packed = jnp.sort(bits(heat) << 1 | flat(region).astype(jnp.uint32), axis=-1)
     ordered = jax.lax.bitcast_convert_type(packed >> 1, jnp.float32)
     inside = jnp.where((packed & 1).astype(bool), ordered, 0)

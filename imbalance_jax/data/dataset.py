@@ -51,10 +51,12 @@ class Dataset:
 
     @property
     def classes(self) -> tuple[str, ...]:
+        """K names, in the order of the labels."""
         return tuple(self.info['classes'])
 
     @property
     def concepts(self) -> tuple[str, ...]:
+        """S names, the classes first."""
         return tuple(self.info['concepts'])
 
     def rows(self, split: str) -> np.ndarray:

@@ -19,8 +19,8 @@ from imbalance_jax.explain.map_nulls import Figures, Metrics, constant_maps, nul
 from imbalance_jax.explain.maps import Scorer, in_slabs, make_maps, make_scorer, seed_numbers
 from imbalance_jax.names import lookup
 from imbalance_jax.results import alignment as results_alignment
-from imbalance_jax.results import rows as results_rows
 from imbalance_jax.results.alignment import PERMUTED, SHUFFLED, UNTRAINED
+from imbalance_jax.results.rows import Bootstrap, of_kind
 from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
@@ -196,10 +196,10 @@ def write_table(
         pairs,
         nulls=results_alignment.Nulls(nulls, stand_ins(figures, trained.members)),
         classes=trained.dataset.classes,
-        bootstrap=results_rows.Bootstrap(setting.bootstrap_rounds, setting.bootstrap_seed),
+        bootstrap=Bootstrap(setting.bootstrap_rounds, setting.bootstrap_seed),
         subsets=subsets,
     )
-    rows.append(results_rows.of_kind('data', 'regions_refused', refused, len(pairs.image), name='all findings'))
+    rows.append(of_kind('data', 'regions_refused', refused, len(pairs.image), name='all findings'))
     outputs.write_rows(workdir, 'alignment', rows)
 
 

@@ -40,6 +40,7 @@ class Probe(NamedTuple):
 
     @property
     def main(self) -> str:
+        """The layer that is asked most."""
         return next(iter(self.layers))
 
     @property

@@ -85,6 +85,7 @@ def paired_difference(
     reference: ArrayLike,
     arm_rounds: ArrayLike,
     reference_rounds: ArrayLike,
+    *,
     seed: int = 0,
     confidence: float = 0.95,
 ) -> Interval:

@@ -115,6 +115,7 @@ class Means(NamedTuple):
 
     @classmethod
     def of(cls, figures: Figures, grouping: Grouping, weights: np.ndarray) -> 'Means':
+        """Of figures [..., M]; weights: [R, M] of the rounds."""
         return cls(summarise(figures, grouping), summarise(figures, grouping, weights))
 
     def sample(self, measure: str, members: Sequence[int]) -> Sample:

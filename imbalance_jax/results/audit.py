@@ -116,10 +116,9 @@ def _members(table: pd.DataFrame, figure: Figure) -> dict[Variant, Values]:
     for column, value in fixed.items():
         table = table[table[column] == value]
     variants: dict[Variant, Values] = {}
-    layers = table['layer'] if 'layer' in table else [''] * len(table)
-    for arm, seed, method, layer, value in zip(
-        table['arm'], table['seed'], table['method'], layers, table['value'], strict=True
-    ):
+    table = table if 'layer' in table else table.assign(layer='')
+    columns = table[['arm', 'seed', 'method', 'layer', 'value']]
+    for arm, seed, method, layer, value in columns.itertuples(index=False, name=None):
         variants.setdefault((method, layer), {})[arm, int(seed)] = value
     return variants
 

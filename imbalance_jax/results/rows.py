@@ -121,6 +121,7 @@ class Sample(NamedTuple):
 
     @property
     def defined(self) -> bool:
+        """Whether any value is finite."""
         return bool(np.isfinite(self.values).any())
 
 
@@ -131,6 +132,6 @@ def paired_rows(
 
     n is the number of pairs in which both have a value.
     """
-    interval = paired_difference(sample.values, other.values, sample.resampled, other.resampled, seed)
+    interval = paired_difference(sample.values, other.values, sample.resampled, other.resampled, seed=seed)
     pairs = int(np.isfinite(sample.values + other.values).any(1).sum())
     return interval_rows(member, interval, cells, metric, pairs, against=against, **columns)

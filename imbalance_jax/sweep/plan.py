@@ -26,10 +26,12 @@ class Job(NamedTuple):
 
     @property
     def workdir(self) -> Path:
+        """Its working directory."""
         return self.folder / self.id
 
     @property
     def members(self) -> int:
+        """How many members it has."""
         return len(self.config['arms']) * len(self.config['seeds'])
 
     @property

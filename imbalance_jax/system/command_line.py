@@ -30,6 +30,7 @@ class Parser(argparse.ArgumentParser):
     """A parser whose errors are the caller's to show."""
 
     def error(self, message: str) -> Any:
+        """Raises ValueError."""
         raise ValueError(f'{message[0].upper()}{message[1:]}.')
 
 

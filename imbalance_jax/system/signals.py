@@ -1,4 +1,4 @@
-"""Asked to stop: a process leaves with exit status 75, and what it has is kept; the same command goes on with it."""
+"""What a process does when it is asked to stop: it keeps what it has and leaves with exit status 75, to be resumed."""
 
 import ctypes
 import os
@@ -14,7 +14,7 @@ from typing import Any
 RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h: try again
 SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name)]
 PR_SET_PDEATHSIG = 1
-saving = threading.RLock()  # held while something is saved that it would be a pity to lose
+saving = threading.RLock()  # held while something is saved that must not be cut short
 
 
 def catch(handler: Callable) -> None:

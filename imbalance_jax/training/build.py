@@ -9,9 +9,8 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from imbalance_jax import losses
-from imbalance_jax.data import arrays as data_arrays
 from imbalance_jax.data import batches, samplers
-from imbalance_jax.data.arrays import Arrays
+from imbalance_jax.data.arrays import Arrays, class_counts, split_arrays, with_permuted_labels
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.losses.loss import Loss
 from imbalance_jax.metrics import on_device
@@ -33,7 +32,7 @@ def make_members(config: ConfigDict) -> list[dict]:
 
 def build_losses(rows: list[dict], arrays: Arrays) -> list[Loss]:
     """The loss of every arm, in the order of the members' arm numbers. rows: of members.json; arrays: to train on."""
-    positive, negative = data_arrays.class_counts(arrays)
+    positive, negative = class_counts(arrays)
     arms = {row['arm']: row for row in rows}
     return [losses.make(row['loss'], positive, negative, **row['hyper']) for row in arms.values()]
 
@@ -43,7 +42,7 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
 
     Raises ValueError for an unknown loss or hyper-parameter; `checks` says what else may be wrong.
     """
-    train, validation = (data_arrays.split_arrays(dataset, split) for split in ('train', 'validation'))
+    train, validation = (split_arrays(dataset, split) for split in ('train', 'validation'))
     epochs, steps = config.train.epochs, len(train.images) // config.train.batch_size
     permuted = any(row['labels'] == 'permuted' for row in rows)
     for sampling in members.samplings(rows):
@@ -54,7 +53,7 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
         member_arrays=members.member_arrays(
             rows, own_order=config.data.order == 'own', epochs=epochs, steps_per_epoch=steps
         ),
-        train=data_arrays.with_permuted_labels(train) if permuted else train,
+        train=with_permuted_labels(train) if permuted else train,
         validation=validation,
         sampling_cdf=partial(sampling_cdf, members.samplings(rows), np.asarray(train.labels), epochs),
         epochs=epochs,

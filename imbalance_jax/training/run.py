@@ -7,7 +7,7 @@ from pathlib import Path
 import jax
 from ml_collections import ConfigDict
 
-from imbalance_jax.data import arrays as data_arrays
+from imbalance_jax.data.arrays import split_arrays
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.soundness import check_splits
 from imbalance_jax.results import data, ensembles, performance
@@ -106,7 +106,7 @@ def train_into(
 
 def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path) -> None:
     """results/performance, and results/seeds where an arm has many, from predictions.npz alone."""
-    predictions, arrays = read_arrays(workdir / layout.PREDICTIONS), data_arrays.split_arrays(dataset, 'train')
+    predictions, arrays = read_arrays(workdir / layout.PREDICTIONS), split_arrays(dataset, 'train')
     correct = partial(calibration.corrected, members, build_losses(members, arrays), arrays)
     population = Population(members, predictions['alive'], config.reference)
     bootstrap = Bootstrap(config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)

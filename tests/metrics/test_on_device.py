@@ -1,4 +1,4 @@
-"""Ranking in integers on the device: against scikit-learn and the float64 of `metrics.scores`, and mapped over members."""
+"""Ranking in integers on the device: against scikit-learn and the float64 of `scores`, and mapped over members."""
 
 import jax
 import numpy as np
