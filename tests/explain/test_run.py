@@ -8,7 +8,7 @@ import pytest
 
 from imbalance_jax.explain import outputs
 from imbalance_jax.explain.run import STAGES, run
-from imbalance_jax.results.rows import row
+from imbalance_jax.results.rows import of_kind
 from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import read_json, read_table
 from imbalance_jax.training.network import load_dataset, network
@@ -25,7 +25,7 @@ def test_every_table_of_explain_is_a_stage_s(study):
 def test_a_question_of_one_s_own_is_one_stage(study, tmp_path):
     def count_living(trained, workdir):
         alive = int(trained.alive.sum())
-        outputs.write_rows(workdir, 'living', [row('data', 'living_members', alive, len(trained.members))])
+        outputs.write_rows(workdir, 'living', [of_kind('data', 'living_members', alive, len(trained.members))])
 
     workdir = shutil.copytree(study, tmp_path / 'run')
     run(workdir, stages={'living': Stage(count_living, tables=('living',))}, verb='living')
