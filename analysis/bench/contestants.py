@@ -33,8 +33,8 @@ def widths(width: int) -> tuple[int, ...]:
     return tuple(width * 2**stage for stage in range(3))
 
 
-def ask(process: subprocess.Popen[str]) -> Any:
-    """What a worker answers, as JSON, to a line that asks it for a round; ChildProcessError if it has ended."""
+def time_round(process: subprocess.Popen[str]) -> Any:
+    """The seconds of a round of a worker, which answers a line with them; ChildProcessError if it has ended."""
     assert process.stdin is not None
     process.stdin.write('go\n')
     process.stdin.flush()
@@ -63,7 +63,7 @@ class Contestant:
 
     def time(self) -> float:
         """The seconds of a round."""
-        return ask(self.process)
+        return time_round(self.process)
 
     def peak_bytes(self) -> int | None:
         """The most memory that the process itself has held, on Linux."""

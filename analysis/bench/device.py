@@ -110,7 +110,7 @@ class Peer:
         self.process = contestants.open_worker(command, quiet=True)
 
     def __call__(self) -> float:
-        return contestants.ask(self.process)
+        return contestants.time_round(self.process)
 
 
 def start_peers(setting: Setting) -> dict[str, Peer]:

@@ -1,6 +1,7 @@
 """Information-bottleneck attribution: how much of a layer's activation the score cannot do without."""
 
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +33,21 @@ def _statistics(
     mean = activation.mean((1, 2), keepdims=True) if mean is None else jnp.asarray(mean)
     deviation = activation.std((1, 2), keepdims=True) if deviation is None else jnp.asarray(deviation)
     return mean, jnp.maximum(deviation, least)
+
+
+def _descend(
+    loss: Callable[[jax.Array, jax.Array], jax.Array], start: jax.Array, keys: jax.Array, rate: float
+) -> jax.Array:
+    """Where Adam comes to from `start`, one step of `loss(x, key)` per key."""
+    optimizer = optax.adam(rate)
+
+    def step(state, key):
+        x, opt_state = state
+        change, opt_state = optimizer.update(jax.grad(loss)(x, key), opt_state)
+        return (x + change, opt_state), None
+
+    (x, _), _ = jax.lax.scan(step, (start, optimizer.init(start)), keys)
+    return x
 
 
 def information_bottleneck(
@@ -77,14 +93,7 @@ def information_bottleneck(
         entropy = jax.lax.map(cross_entropy, jax.random.split(key, samples)).mean(0)
         return (entropy + beta * nats.mean((1, 2, 3))).sum()
 
-    optimizer = optax.adam(rate)
-
-    def descend(state, key):
-        gate_logit, opt_state = state
-        change, opt_state = optimizer.update(jax.grad(loss)(gate_logit, key), opt_state)
-        return (gate_logit + change, opt_state), None
-
     start = jnp.full(activation.shape, OPEN, activation.dtype)
-    (gate_logit, _), _ = jax.lax.scan(descend, (start, optimizer.init(start)), jax.random.split(key, steps))
+    gate_logit = _descend(loss, start, jax.random.split(key, steps), rate)
     _, nats = _capacity(gate_logit, standardised, sigma)
     return upsample(nats.sum(-1) / math.log(2), image_size(images))

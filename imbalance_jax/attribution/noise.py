@@ -52,25 +52,35 @@ def make_smooth_grad(find: Callable[[str], Callable[..., jax.Array]]) -> Callabl
         attribute = find(method) if isinstance(method, str) else method
         draws = 'key' in inspect.signature(attribute).parameters
         summarise = lookup(STATISTICS, statistic, 'SmoothGrad statistic')
-        images = jnp.asarray(images)
-        deviation = sigma * jnp.ptp(images, axis=(1, 2, 3), keepdims=True)
 
-        def add(sums, sample):
-            mean, squares = sums
-            count, sample_key = sample
-            noisy = images + deviation * jax.random.normal(sample_key, images.shape, images.dtype)
+        def maps_of(noisy: jax.Array, sample_key: jax.Array) -> jax.Array:
             random = {'key': jax.random.fold_in(sample_key, 1)} if draws else {}
-            delta = attribute(score, noisy, **options, **random) - mean
-            mean += delta / count
-            # Welford's update: a difference of raw moments would cancel where the variance is small.
-            return (mean, squares + delta**2 * (1 - 1 / count)), None
+            return attribute(score, noisy, **options, **random)
 
-        start = jnp.zeros(images.shape[:3], images.dtype)
-        counts = jnp.arange(1, samples + 1, dtype=images.dtype)
-        (mean, squares), _ = jax.lax.scan(add, (start, start), (counts, jax.random.split(key, samples)))
-        return summarise(mean, squares / samples)
+        return summarise(*_over_noise(maps_of, jnp.asarray(images), sigma, jax.random.split(key, samples)))
 
     return smooth_grad
+
+
+def _over_noise(
+    maps_of: Callable[[jax.Array, jax.Array], jax.Array], images: jax.Array, sigma: float, keys: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    """Mean and variance, [B, H, W] each, of `maps_of(noisy images, key)` over one noisy copy per key."""
+    deviation = sigma * jnp.ptp(images, axis=(1, 2, 3), keepdims=True)
+
+    def add(sums, sample):
+        mean, squares = sums
+        count, key = sample
+        noisy = images + deviation * jax.random.normal(key, images.shape, images.dtype)
+        delta = maps_of(noisy, key) - mean
+        mean += delta / count
+        # Welford's update: a difference of raw moments would cancel where the variance is small.
+        return (mean, squares + delta**2 * (1 - 1 / count)), None
+
+    start = jnp.zeros(images.shape[:3], images.dtype)
+    counts = jnp.arange(1, len(keys) + 1, dtype=images.dtype)
+    (mean, squares), _ = jax.lax.scan(add, (start, start), (counts, keys))
+    return mean, squares / len(keys)
 
 
 def random_map(score: Score, images: jax.Array, *, key: jax.Array) -> jax.Array:

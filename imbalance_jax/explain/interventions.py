@@ -61,11 +61,11 @@ def ablate(probe: Probe, means: np.ndarray, *, steps: int, share: float) -> Arra
             return ranking(*(a[:, None] for a in one))['auroc'][0]
 
         intact = measure(jnp.ones(U))
-        lost = {'intact': intact, 'without': ablation.single(measure, U, group=64)}
+        aurocs = {'intact': intact, 'without': ablation.single(measure, U, group=64)}
         if steps:
-            lost |= ablation.greedy(measure_class, U, K, steps=steps)
-            lost['carrying'] = ablation.carrying(intact, lost['left'], share)
-        return lost
+            aurocs |= ablation.greedy(measure_class, U, K, steps=steps)
+            aurocs['carrying'] = ablation.carrying(intact, aurocs['left'], share)
+        return aurocs
 
     index = full_batches(len(probe.rows), min(64, len(probe.rows)))
     shared = probe.place.shared((dataset.images[probe.rows[index]], labels, mask))

@@ -22,7 +22,7 @@ def rows(population: Population, probabilities: np.ndarray, truth: Truth, *, see
     for indices in population.arms.values():
         living = [index for index in indices if population.alive[index]]
         if len(living) >= FEWEST:
-            for size, subsets in drawn_seeds(len(living), seed).items():
+            for size, subsets in seed_subsets(len(living), seed).items():
                 result += _size_rows(population.members[living[0]], probabilities[living], truth, size, subsets)
     return result
 
@@ -41,7 +41,7 @@ def _size_rows(member: Row, probabilities: np.ndarray, truth: Truth, size: int, 
     return result
 
 
-def drawn_seeds(count: int, seed: int = 0) -> dict[int, np.ndarray]:
+def seed_subsets(count: int, seed: int = 0) -> dict[int, np.ndarray]:
     """Size -> subsets [draws,size] of `count` seeds: 1, 2, 4 .. and all; every seed alone, and all once."""
     rng, sizes = np.random.default_rng(seed), [2**i for i in range(count.bit_length()) if 2**i < count]
     subsets = {size: np.stack([rng.permutation(count)[:size] for _ in range(DRAWS)]) for size in sizes[1:]}

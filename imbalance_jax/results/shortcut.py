@@ -1,8 +1,7 @@
 """The shortcut study as rows: what each arm makes of a chest drain that comes with one finding of the phantom.
 
-The test split is drawn twice, film by film the same but for the drain: confounded, as in training, and clean, where the
-drain is as frequent with the finding as without. What the metrics hide - a high AUROC from the drain - the clean split
-and the maps show.
+The test split is there in two versions, film by film the same but for the drain: confounded, as in training, and clean,
+where the drain is as frequent with the finding as without.
 """
 
 from collections.abc import Mapping

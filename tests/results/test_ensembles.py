@@ -52,7 +52,7 @@ def test_few_seeds_say_nothing(noisy):
 
 @pytest.mark.parametrize('count', [8, 9, 64])
 def test_draws_are_without_replacement(count):
-    by_size = ensembles.drawn_seeds(count)
+    by_size = ensembles.seed_subsets(count)
     assert list(by_size) == [size for size in (1, 2, 4, 8, 16, 32) if size < count] + [count]
     for size, subsets in by_size.items():
         assert subsets.shape[1] == size
