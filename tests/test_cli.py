@@ -53,6 +53,7 @@ def test_help_names_every_verb_and_a_verb_its_own_flags():
         (['train', '--config=configs/quickstart.py', '--config.train.epoch=3'], "Did you mean 'train.epochs'"),
         (['train', '--config=configs/quickstart.py', '--config.train.epochs=many'], 'many'),
         (['train', '--config=configs/quickstart.py', '--config.train.epochs=0'], 'config.train.epochs is 0'),
+        (['train', '--config=configs/quickstart.py', '--workdir=README.md/run'], 'README.md is a file'),
         (['explain', '--workdir=nowhere'], 'run train first'),
         (['explain', '--workdri=nowhere'], "Unknown flag of explain 'workdri'. Did you mean 'workdir'"),
         (['explain', '--workdir=nowhere', '--profile'], "Unknown flag of explain 'profile'"),

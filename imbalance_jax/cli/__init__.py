@@ -84,7 +84,11 @@ def run(arguments: list[str], outside: Outside) -> int | None:
 def _workdir(command: Command) -> Path:
     if not command.flags.workdir:
         raise ValueError('--workdir is missing; give a folder, such as --workdir=runs/quickstart.')
-    return Path(command.flags.workdir)
+    workdir = Path(command.flags.workdir)
+    for path in (workdir, *workdir.parents):
+        if path.exists() and not path.is_dir():
+            raise ValueError(f'--workdir={workdir}: {path} is a file, not a folder.')
+    return workdir
 
 
 def _trained(command: Command) -> Path:

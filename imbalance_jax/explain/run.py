@@ -45,8 +45,12 @@ def run(workdir: Path, *, stages: Mapping[str, Stage] = STAGES, verb: str = 'exp
         if not processes.leads():
             return
         with provenance.stage(workdir, verb, strategy=trained.place.strategy):
-            for stage in stages.values():
-                stage.run(trained, workdir)
+            for name, stage in stages.items():
+                try:
+                    stage.run(trained, workdir)
+                except Exception as error:
+                    error.add_note(f'This was the stage {name!r}; what the stages before it made is kept.')
+                    raise
 
 
 def run_roar(workdir: Path, shares: Sequence[float] = roar.SHARES) -> None:

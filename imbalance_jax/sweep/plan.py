@@ -97,8 +97,10 @@ def select(jobs: list[Job], *, job: str = '', shard: str = '') -> list[Job]:
         raise ValueError('Give --job or --shard, not both.')
     if job:
         chosen = [one for one in jobs if job == str(one.number)] or [one for one in jobs if one.id.startswith(job)]
-        if len(chosen) != 1:
-            raise ValueError(f'--job {job} is {len(chosen)} jobs of the plan; it has 0 to {len(jobs) - 1}.')
+        if not chosen:
+            raise ValueError(f'--job {job} is no job of the plan; it has the numbers 0 to {len(jobs) - 1}.')
+        if len(chosen) > 1:
+            raise ValueError(f'--job {job} is the beginning of {len(chosen)} ids of the plan; give more of it.')
         return chosen
     if shard:
         first, _, count = shard.partition('/')

@@ -56,8 +56,11 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """The value of a JSON file."""
-    return json.loads(Path(path).read_text())
+    """The value of a JSON file; ValueError naming it if it is damaged."""
+    try:
+        return json.loads(Path(path).read_text())
+    except ValueError as error:  # also what is no text
+        raise ValueError(f'{path} is damaged: {error}.') from error
 
 
 def flatten(tree: dict[str, Any], prefix: str = '') -> dict[str, Any]:

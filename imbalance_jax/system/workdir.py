@@ -124,5 +124,11 @@ def write_frame(workdir: Path, name: str, table: pd.DataFrame) -> None:
 
 
 def read_table(workdir: Path, name: str) -> pd.DataFrame:
-    """results/<name>.parquet; FileNotFoundError where there is none."""
-    return pd.read_parquet(layout.table(workdir, name))
+    """results/<name>.parquet; FileNotFoundError where there is none, ValueError where it is damaged."""
+    path = layout.table(workdir, name)
+    if not path.exists():
+        raise FileNotFoundError(f'{path} is missing: run train, and then explain, on {workdir} again.')
+    try:
+        return pd.read_parquet(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f'{path} is damaged ({error}); run train, and then explain, on {workdir} again.') from error

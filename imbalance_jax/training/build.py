@@ -31,10 +31,24 @@ def make_members(config: ConfigDict) -> list[dict]:
 
 
 def build_losses(rows: list[dict], arrays: Arrays) -> list[Loss]:
-    """The loss of every arm, in the order of the members' arm numbers. rows: of members.json; arrays: to train on."""
+    """The loss of every arm, in the order of the members' arm numbers. rows: of members.json; arrays: to train on.
+
+    Raises ValueError naming the arm for a loss that refuses its options, fails, or gives no `Loss`.
+    """
     positive, negative = class_counts(arrays)
     arms = {row['arm']: row for row in rows}
-    return [losses.make(row['loss'], positive, negative, **row['hyper']) for row in arms.values()]
+    return [build_loss(row, positive, negative) for row in arms.values()]
+
+
+def build_loss(row: dict, positive: np.ndarray, negative: np.ndarray) -> Loss:
+    """The loss of an arm. row: of members.json; positive, negative: class counts [K]."""
+    try:
+        loss = losses.make(row['loss'], positive, negative, **row['hyper'])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'config.arms.{row["arm"]}: loss {row["loss"]!r}: {error}') from error
+    if not isinstance(loss, Loss):
+        raise ValueError(f'config.arms.{row["arm"]}: loss {row["loss"]!r} gives {loss!r}, which is no losses.Loss.')
+    return loss
 
 
 def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: Network | None = None) -> Experiment:

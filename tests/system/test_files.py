@@ -1,0 +1,23 @@
+"""What lies in a working directory and is damaged or missing is named, with what to do."""
+
+import numpy as np
+import pytest
+
+from imbalance_jax.system import files, workdir
+
+
+@pytest.mark.parametrize('content', [b'{"a":', b'', b'\xff\xfe\x00'])
+def test_damaged_json_is_named(tmp_path, content):
+    path = tmp_path / 'config.json'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r'config\.json is damaged'):
+        files.read_json(path)
+
+
+def test_a_missing_or_damaged_table_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'performance\.parquet is missing: run train'):
+        workdir.read_table(tmp_path, 'performance')
+    (tmp_path / 'results').mkdir()
+    (tmp_path / 'results' / 'performance.parquet').write_bytes(np.arange(40).tobytes())
+    with pytest.raises(ValueError, match=r'performance\.parquet is damaged'):
+        workdir.read_table(tmp_path, 'performance')
