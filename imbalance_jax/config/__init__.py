@@ -108,6 +108,12 @@ def check(config: ConfigDict, base: ConfigDict, options: OptionsOf | None = None
     _check_shares(tree['data'].get('imbalance', {}))
 
 
+def check_ranges(config: ConfigDict) -> None:
+    """Raises ValueError naming the first field that is out of range, also for a config that came without a file."""
+    for name, value in flatten_fields(config.to_dict()).items():
+        _check_range(name, value)
+
+
 def _check_whole(tree: dict, base_tree: dict) -> None:
     """Every field of the base is there, and none is a block that is none; options may be left out."""
     fields = flatten(tree)
@@ -122,7 +128,11 @@ def _check_whole(tree: dict, base_tree: dict) -> None:
 
 def _check_range(name: str, value: Any) -> None:
     valid, text = RULES.get(name, (lambda v: True, ''))
-    if not valid(value):
+    try:
+        in_range = valid(value)
+    except TypeError:
+        in_range = False
+    if not in_range:
         raise ValueError(f'config.{name} is {value!r}; it must be {text}.')
     if isinstance(value, int) and not isinstance(value, bool) and value >= MOST:
         raise ValueError(f'config.{name} is {value!r}; it must be less than {MOST}.')

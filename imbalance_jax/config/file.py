@@ -1,6 +1,7 @@
 """Config files: Python with `get_config()`, and `get_hyper(hyper)` where it is a sweep."""
 
 import inspect
+import runpy
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -56,12 +57,10 @@ def no_bytecode() -> Iterator[None]:
 
 def _execute(path: Path) -> dict[str, Any]:
     try:
-        code = path.read_text()
+        path.open().close()
     except OSError as error:
         raise ValueError(f'--config={path} could not be read: {error.strerror}.') from error
-    names: dict[str, Any] = {'__name__': path.stem, '__file__': str(path.absolute())}
-    _call(path, lambda: exec(compile(code, str(path), 'exec'), names))
-    return names
+    return _call(path, lambda: runpy.run_path(str(path.absolute()), run_name=path.stem))
 
 
 def _call(path: Path, function: Callable[..., Any], *arguments: str) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from imbalance_jax import models
+from imbalance_jax.config import check_ranges
 from imbalance_jax.data import samplers
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.names import lookup
@@ -18,6 +19,7 @@ from imbalance_jax.training.trained import Stage
 
 def check_config(config: ConfigDict) -> None:
     """Raises ValueError for what the config alone shows to be wrong; `build.make_members` checks its arms and seeds."""
+    check_ranges(config)
     check_blocks(config)
     if config.population.strategy != 'auto':
         strategies.parse(config.population.strategy)

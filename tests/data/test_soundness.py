@@ -171,6 +171,7 @@ SENSIBLE = {
     'train.weight_decay': [3.7, 0, 10**30], 'attribution.max_pairs': [0], 'evaluate.bootstrap_seed': [0],
     'attribution.faithfulness_pairs': [0], 'attribution.memory_mib': [3.7, 10**30], 'attribution.metrics': [[]],
     'concepts.greedy_steps': [0], 'concepts.layers': [[]], 'concepts.tcav_layer': [''],
+    'plugins': [[], ['x']], 'plugin_folders': [[], ['x']],
     'data.imbalance': [{}], 'arms.bce': [{}], 'attribution.smooth_grad': [{}], 'model.cnn': [{}], 'arms.new': [],
 }  # fmt: skip
 
@@ -225,7 +226,7 @@ def test_misspelt_fields_get_a_suggestion_or_the_list(small, name):
     for block in blocks:
         place = place.setdefault(block, {})
     place[last] = 1
-    with pytest.raises(ValueError, match='Known'):
+    with pytest.raises(ValueError, match=r'[Kk]nown'):
         everything_before_compiling(plain, dataset)
 
 
