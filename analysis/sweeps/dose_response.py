@@ -17,7 +17,7 @@ from imbalance_jax.analysis.report import figures, pages
 from imbalance_jax.analysis.report.study import EXPLAIN, Study, load
 from imbalance_jax.analysis.report.style import label, looks
 from imbalance_jax.analysis.report.values import Outcome
-from imbalance_jax.metrics.statistics import over_seeds
+from imbalance_jax.metrics.intervals import over_seeds
 from imbalance_jax.results.performance import RANKED
 from imbalance_jax.results.rows import MACRO
 from imbalance_jax.results.units import BEYOND_NULL

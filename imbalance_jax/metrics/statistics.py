@@ -11,14 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
-
-class Interval(NamedTuple):
-    """An estimate with its bootstrap percentile interval, and the number of rounds in which it was defined."""
-
-    estimate: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
-    rounds: np.ndarray
+from imbalance_jax.metrics.intervals import Interval
 
 
 class DeLong(NamedTuple):
@@ -70,49 +63,6 @@ def cluster_mean_interval(
     estimate = weighted_mean(values, np.ones((1, values.shape[-1])))[0]
     samples = weighted_mean(values, cluster_weights(clusters, rounds, np.random.default_rng(seed)))
     return _percentile_interval(estimate, samples, confidence)
-
-
-def _seed_mean(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Mean of the finite values [..., S, cells] over S, each counted [..., S] times."""
-    finite = np.isfinite(values)
-    with np.errstate(invalid='ignore'):
-        total = np.einsum('...s,...sk->...k', counts, np.where(finite, values, 0.0))
-        return total / np.einsum('...s,...sk->...k', counts, finite.astype(np.float64))
-
-
-def paired_difference(
-    arm: ArrayLike,
-    reference: ArrayLike,
-    arm_rounds: ArrayLike,
-    reference_rounds: ArrayLike,
-    *,
-    seed: int = 0,
-    confidence: float = 0.95,
-) -> Interval:
-    """Mean over paired seeds of `arm - reference`, with a two-level (patients and seeds) bootstrap interval.
-
-    arm, reference:               [S, K] values on the data, one row per seed, the same seed in the same row of both
-    arm_rounds, reference_rounds: [R, S, K] the same under the same R patient resamples (`cluster_weights`)
-
-    In each round the pairs are drawn with replacement too: the pigeonhole bootstrap (Owen 2007), which errs on the
-    wide side where seeds and patients interact. The deviations of the resampled pairs' mean are scaled by
-    sqrt(S / (S - 1)), since the variance of S values about their own mean is too small by that factor squared. One
-    seed alone leaves the patients' part only. A pair with a dead member is left out. Returns an Interval [K]; its
-    `rounds` counts, class by class, those in which the class had positives and negatives.
-    """
-    point, samples = np.subtract(arm, reference), np.subtract(arm_rounds, reference_rounds)
-    if samples.ndim != 3 or samples.shape[1:] != point.shape:
-        raise ValueError(f'values are {point.shape} and rounds {samples.shape}; valid are [S, K] and [R, S, K].')
-    alive = np.isfinite(point).any(axis=1)
-    if alive.any():
-        point, samples = point[alive], samples[:, alive]
-    # The leading 1: not the stream from which a caller with the same seed drew the patients.
-    counts = cluster_weights(np.arange(len(point)), len(samples), np.random.default_rng([1, seed]))
-    every = np.ones(len(point))
-    mean, resampled = _seed_mean(samples, every), _seed_mean(samples, counts)
-    number = np.isfinite(point).sum(axis=0)
-    samples = mean + np.sqrt(number / np.maximum(number - 1, 1)) * (resampled - mean)
-    return _percentile_interval(_seed_mean(point, every), samples, confidence)
 
 
 class Moments(NamedTuple):
@@ -284,14 +234,3 @@ def arms_beyond_seeds(
     nulls = [np.subtract(*means(block)) for block in np.array_split(exchanged, -(-rounds // 256))]
     reached = np.concatenate(nulls) >= between - within - 1e-12
     return Beyond(between, within, between - within, (1 + reached.sum()) / (1 + rounds), pairs)
-
-
-def over_seeds(values: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Mean of values [S, ...] over seeds with Student's interval, an Interval [...] whose `rounds` counts the seeds.
-
-    The ends are NaN below two finite values.
-    """
-    number, mean, deviation = moments(values)
-    with np.errstate(invalid='ignore', divide='ignore'):
-        half = stats.t.ppf((1 + confidence) / 2, np.maximum(number - 1, 1)) * deviation / np.sqrt(number)
-    return Interval(mean, mean - half, mean + half, number)

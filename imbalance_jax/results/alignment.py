@@ -161,7 +161,7 @@ def rows(
         result += _mean_rows(population, method, living, matched, cells=cells)
         compared = [name for name in names_of(measures) if name in COMPARED or name not in MEASURES]
         comparison = Comparison(method, living, fixed, matched)
-        result += _difference_rows(population, comparison, compared, cells=cells, seed=bootstrap.seed)
+        result += _difference_rows(population, comparison, compared, cells=cells)
     return result
 
 
@@ -225,7 +225,7 @@ def _mean_rows(
 
 
 def _difference_rows(
-    population: Population, comparison: Comparison, measures: Sequence[str], *, cells: Cells, seed: int
+    population: Population, comparison: Comparison, measures: Sequence[str], *, cells: Cells
 ) -> list[Row]:
     """An arm's means over seeds minus those of every null and of the reference, with intervals."""
     result, arms = [], population.arms
@@ -235,6 +235,6 @@ def _difference_rows(
             if arm != population.reference:
                 others[population.reference] = comparison.living.sample(measure, arms[population.reference])
             for against, other in others.items():
-                what: dict[str, Any] = {'cells': cells, 'metric': measure, 'against': against, 'seed': seed}
+                what: dict[str, Any] = {'cells': cells, 'metric': measure, 'against': against}
                 result += paired_rows(population.first[arm], sample, other, method=comparison.method, **what)
     return result

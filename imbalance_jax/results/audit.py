@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from imbalance_jax.metrics.statistics import finite_mean, over_seeds
+from imbalance_jax.metrics.intervals import over_seeds
+from imbalance_jax.metrics.statistics import finite_mean
 from imbalance_jax.results.alignment import ALL_PAIRS
 from imbalance_jax.results.performance import ABNORMAL
 from imbalance_jax.results.rows import MACRO, Population, Row, of_kind

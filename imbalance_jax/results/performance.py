@@ -190,7 +190,7 @@ def _difference_rows(
         samples = {arm: Sample(whole[indices], rounds[:, indices]) for arm, indices in arms.items()}
         for arm, sample in samples.items():
             if arm != reference:
-                what: dict[str, Any] = {'cells': cells, 'metric': metric, 'against': reference, 'seed': bootstrap.seed}
+                what: dict[str, Any] = {'cells': cells, 'metric': metric, 'against': reference}
                 result += paired_rows(first[arm], sample, samples[reference], **what)
     return result
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imbalance_jax.metrics.statistics import Interval, moments, paired_difference
+from imbalance_jax.metrics.intervals import Interval, paired_difference
+from imbalance_jax.metrics.statistics import moments
 
 MACRO, MICRO = 'macro', 'micro'
 Row = dict[str, Any]
@@ -126,12 +127,12 @@ class Sample(NamedTuple):
 
 
 def paired_rows(
-    member: Mapping, sample: Sample, other: Sample, *, cells: Cells, metric: str, against: str, seed: int, **columns
+    member: Mapping, sample: Sample, other: Sample, *, cells: Cells, metric: str, against: str, **columns
 ) -> list[Row]:
     """An arm's values minus those of `against` over paired seeds, with the interval over patients and seeds.
 
     n is the number of pairs in which both have a value.
     """
-    interval = paired_difference(sample.values, other.values, sample.resampled, other.resampled, seed=seed)
+    interval = paired_difference(sample.values, other.values, sample.resampled, other.resampled)
     pairs = int(np.isfinite(sample.values + other.values).any(1).sum())
     return interval_rows(member, interval, cells, metric, pairs, against=against, **columns)

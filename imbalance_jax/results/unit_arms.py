@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imbalance_jax.metrics.statistics import finite_mean, over_seeds, paired_t
+from imbalance_jax.metrics.intervals import over_seeds
+from imbalance_jax.metrics.statistics import finite_mean, paired_t
 from imbalance_jax.results.rows import Population, Row, class_cells, interval_rows, of_arm, seed_statistics
 from imbalance_jax.results.units import BY_IOU, PERMUTED_IMAGES
 

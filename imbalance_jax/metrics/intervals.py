@@ -1,0 +1,147 @@
+"""One construction of an interval for everything that was measured with several seeds on resampled patients.
+
+The mean over S seeds of a figure of G patients varies for three reasons: seeds, patients, and the interaction of both
+(this seed is wrong about those patients). Seeds are drawn anew by training, patients by the bootstrap, and each of the
+three variances is estimated once:
+
+    V  = s2 / S + max(0, V_pat - V_int)          V_int = max(0, mean over seeds of V_boot - V_pat) / (S - 1)
+    df = V^2 / ((s2 / S)^2 / (S - 1))            (Satterthwaite 1946)
+
+s2 is the variance over seeds, which holds the seeds' part and the interaction; V_pat the bootstrap variance of the mean
+over seeds, which holds the patients' part and the interaction; V_boot that of one seed. The interaction is in both and
+is taken back once. `analysis/validation` measures how often such intervals hold a planted truth.
+
+NumPy float64 on the host. What is not finite (a dead member, a class that a round has lost) is left out.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+
+class Interval(NamedTuple):
+    """An estimate with the ends of its interval, its standard error and degrees of freedom, and what it is over.
+
+    rounds: the number of bootstrap rounds in which it was defined, or of seeds where there was no bootstrap. The ends
+    are NaN where the data allow no interval.
+    """
+
+    estimate: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    rounds: np.ndarray
+    error: np.ndarray | float = np.nan
+    df: np.ndarray | float = np.nan
+
+
+class Variances(NamedTuple):
+    """What a mean over seeds varies by: variance [...] of the mean that seeds, patients and their interaction give.
+
+    Estimates of variances that are 0 can be below 0 and are cut there.
+    """
+
+    seeds: np.ndarray
+    patients: np.ndarray
+    interaction: np.ndarray
+
+
+def _mean(values: np.ndarray, axis: int) -> np.ndarray:
+    """Mean of the finite ones; NaN of none."""
+    finite = np.isfinite(values)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        return np.where(finite, values, 0.0).sum(axis) / finite.sum(axis)
+
+
+def _variance(values: np.ndarray, axis: int) -> np.ndarray:
+    """Variance, n - 1, of the finite ones; NaN below two."""
+    number = np.isfinite(values).sum(axis)
+    squares = (values - np.expand_dims(_mean(values, axis), axis)) ** 2
+    with np.errstate(invalid='ignore', divide='ignore'):
+        return np.where(np.isfinite(squares), squares, 0.0).sum(axis) / np.where(number > 1, number - 1, np.nan)
+
+
+def variances(values: ArrayLike, resampled: ArrayLike) -> Variances:
+    """What the mean over seeds of values [S, ...] varies by; resampled: [R, S, ...] the same in rounds of patients."""
+    values, resampled = np.asarray(values, np.float64), np.asarray(resampled, np.float64)
+    number = np.isfinite(values).sum(0)
+    of_mean, of_one = _variance(_mean(resampled, 1), 0), _mean(_variance(resampled, 0), 0)
+    interaction = np.where(number > 1, np.maximum(of_one - of_mean, 0) / np.maximum(number - 1, 1), 0.0)
+    over_seeds = _variance(values, 0) / np.maximum(number, 1)
+    return Variances(np.maximum(over_seeds - interaction, 0), np.maximum(of_mean - interaction, 0), interaction)
+
+
+def seed_interval(values: ArrayLike, resampled: ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """Interval [...] of the mean over seeds of values [S, ...], over patients and seeds.
+
+    resampled: [R, S, ...], the same values in R rounds of a bootstrap over patients (`statistics.cluster_weights`). A
+    seed without any finite value (a dead member) is left out. One seed alone leaves the patients' part only. No
+    interval (NaN) where no round is defined, or where nothing varies. Raises ValueError for shapes that do not fit.
+    """
+    point, samples = np.asarray(values, np.float64), np.asarray(resampled, np.float64)
+    if samples.ndim != point.ndim + 1 or samples.shape[1:] != point.shape:
+        raise ValueError(f'values are {point.shape} and rounds {samples.shape}; valid are [S, K] and [R, S, K].')
+    alive = np.isfinite(point).reshape(len(point), -1).any(axis=1)
+    if alive.any():
+        point, samples = point[alive], samples[:, alive]
+    number, parts = np.isfinite(point).sum(0), variances(point, samples)
+    by_seeds = np.where(number > 1, _variance(point, 0) / np.maximum(number, 1), 0.0)
+    variance = by_seeds + parts.patients
+    with np.errstate(invalid='ignore', divide='ignore'):
+        df = np.where(by_seeds > 0, variance**2 * (number - 1) / by_seeds**2, np.inf)
+        return _interval(_mean(point, 0), variance, df, np.isfinite(_mean(samples, 1)).sum(0), confidence)
+
+
+def over_seeds(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """Student's interval [...] of the mean of values [S, ...] over seeds alone; `rounds` counts the seeds.
+
+    It is right only for what was measured on the same patients whatever the sample (a count of units, say). No
+    interval (NaN) below two finite values or where all are equal.
+    """
+    point = np.asarray(values, np.float64)
+    number = np.isfinite(point).sum(0)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        return _interval(_mean(point, 0), _variance(point, 0) / number, np.asarray(number - 1.0), number, confidence)
+
+
+def _interval(
+    estimate: np.ndarray, variance: np.ndarray, df: np.ndarray, rounds: np.ndarray, confidence: float
+) -> Interval:
+    error = np.sqrt(np.where(variance > 0, variance, np.nan))
+    half = stats.t.ppf((1 + confidence) / 2, df) * error
+    return Interval(estimate, estimate - half, estimate + half, rounds, error, df)
+
+
+def paired_difference(
+    arm: ArrayLike,
+    reference: ArrayLike,
+    arm_rounds: ArrayLike,
+    reference_rounds: ArrayLike,
+    *,
+    confidence: float = 0.95,
+) -> Interval:
+    """Mean over paired seeds of `arm - reference` with its interval over patients and seeds (`seed_interval`).
+
+    arm, reference:               [S, K] values on the data, one row per seed, the same seed in the same row of both
+    arm_rounds, reference_rounds: [R, S, K] the same under the same R patient resamples
+    """
+    differences, samples = np.subtract(arm, reference), np.subtract(arm_rounds, reference_rounds)
+    return seed_interval(differences, samples, confidence=confidence)
+
+
+def p_value(interval: Interval, null: float = 0.0) -> np.ndarray:
+    """Two-sided p [...] of the claim that what an interval estimates is `null`, from the same error and df."""
+    return 2 * stats.t.sf(np.abs(interval.estimate - null) / interval.error, interval.df)
+
+
+def equivalence(interval: Interval, margin: float) -> np.ndarray:
+    """p [...] of the claim that what is estimated lies beyond +-margin: the larger of two one-sided t tests.
+
+    Small p shows that it lies within (Schuirmann 1987, TOST); the margin is in the figure's own units.
+    """
+    if not margin > 0:
+        raise ValueError(f'margin is {margin}; valid is a positive number, such as 0.01 for AUROC.')
+    above = stats.t.sf((interval.estimate + margin) / interval.error, interval.df)
+    below = stats.t.cdf((interval.estimate - margin) / interval.error, interval.df)
+    return np.maximum(above, below)
