@@ -71,7 +71,14 @@ def get_config() -> ConfigDict:
     # 'auto' times what could be fastest here; or vmap, map, unroll, vmap:k, shard:... of each, data:d:shard:...
     # memory_gib: of one device; 0 for what is free. A population that needs more is trained in waves of members.
     config.population = {'strategy': 'auto', 'memory_gib': 0.0}
-    config.evaluate = {'batch_size': 64, 'bootstrap_rounds': 1000, 'bootstrap_seed': 0}
+    config.evaluate = ConfigDict()
+    config.evaluate.batch_size = 64
+    config.evaluate.bootstrap_rounds = 1000
+    config.evaluate.bootstrap_seed = 0
+    # Arms are called equal where a difference is shown to lie within these, and not where it merely is not shown.
+    config.evaluate.margin = {'auroc': 0.01, 'average_precision': 0.02}
+    config.evaluate.smallest_effect = 0.02  # a smaller difference in a measure of maps (0..1) is no finding
+    config.evaluate.smallest_count = 5  # patients with a finding, below which its figures get no interval
 
     config.attribution = ConfigDict()
     config.attribution.methods = ('saliency', 'integrated_gradients', 'grad_cam')
