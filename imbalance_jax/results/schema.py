@@ -106,6 +106,7 @@ TABLES: dict[str, dict[str, Column]] = {
         'layer': LAYER,
         'pairs': Column(TEXT, 'of members with different seeds: between arms or within arms'),
     },
+    'convergence': {},
     'audit': {
         'mistake': Column(TEXT, 'the mistake of the published code'),
         'version': Column(TEXT, 'published: with the mistake; corrected: without'),
