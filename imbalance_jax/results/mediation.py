@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.results.outcomes import Outcome
-from imbalance_jax.results.paired import estimate, figures, grid
+from imbalance_jax.results.paired import Estimate, estimate, figures, grid
 from imbalance_jax.results.rows import MACRO, Population, Row, of_arm
 
 # Weights of Y_AA, Y_AB, Y_BA, Y_BB, features first.
@@ -53,16 +53,18 @@ def rows(population: Population, outcomes: Sequence[Outcome]) -> list[Row]:
             classes = [name for name in outcome.classes if name != MACRO]
             for part in ([MACRO], classes):
                 cells = [(name, through) for name in part for through in EFFECTS]
-                estimates = [_effect(outcome, name, members, through) for name, through in cells]
+                estimates = [effect(outcome, name, members, through) for name, through in cells]
                 for (name, through), one, values in zip(cells, estimates, figures(estimates), strict=True):
                     result += _rows(population, square, outcome, name, through, one.seeds, values)
     return result
 
 
-def _effect(outcome: Outcome, name: str, members: np.ndarray, through: str):
+def effect(outcome: Outcome, name: str, members: np.ndarray, through: str) -> Estimate:
+    """One of EFFECTS on one class; members: [S,4] numbers, the arms in the order of `Square`."""
     values, resampled = outcome.of(name)
     contrast = np.array(EFFECTS[through], float)
-    return estimate(values[members] @ contrast, resampled[:, members] @ contrast)
+    clusters = outcome.clusters[outcome.classes.index(name)]
+    return estimate(values[members] @ contrast, resampled[:, members] @ contrast, clusters)
 
 
 def squares(population: Population) -> list[Square]:

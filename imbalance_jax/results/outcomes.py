@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.data.regions import Pairs
-from imbalance_jax.metrics import scores
+from imbalance_jax.metrics import intervals, scores
 from imbalance_jax.metrics.statistics import cluster_weights
 from imbalance_jax.results.alignment import SHUFFLED, Figures, Grouping, summarise
-from imbalance_jax.results.performance import RANKED, Truth
+from imbalance_jax.results.comparison import RANKED, Claims, Truth, evidence_of, with_macro
 from imbalance_jax.results.rows import MACRO, Bootstrap, Population
 
 
@@ -21,7 +21,8 @@ class Outcome(NamedTuple):
     """A figure of every member: values [P,C] and the same [R,P,C] in rounds of patients; NaN for frozen members.
 
     C: the classes, then their macro mean; or that of all concepts alone. metric, method: as in the tables; above: what
-    has been taken off ('' or 'shuffled regions'); classes: the C names; n: of each, images, pairs, or units.
+    has been taken off ('' or 'shuffled regions'); classes: the C names; clusters: the effective number [C] of patients
+    behind each, 0 where they are too few for an interval.
     """
 
     metric: str
@@ -30,7 +31,7 @@ class Outcome(NamedTuple):
     classes: tuple[str, ...]
     values: np.ndarray
     resampled: np.ndarray
-    n: np.ndarray
+    clusters: np.ndarray
 
     def of(self, name: str) -> tuple[np.ndarray, np.ndarray]:
         """Values [P] and rounds [R,P] of one class."""
@@ -56,16 +57,22 @@ class PatientRounds(NamedTuple):
 
 
 def performance(
-    population: Population, logits: np.ndarray, truth: Truth, *, classes: Sequence[str], rounds: PatientRounds
+    population: Population,
+    logits: np.ndarray,
+    truth: Truth,
+    *,
+    classes: Sequence[str],
+    rounds: PatientRounds,
+    claims: Claims,
 ) -> list[Outcome]:
     """AUROC and average precision of logits [P,N,K], by class and macro."""
     living, labels = population.living(np.float64(logits)), (truth.labels, truth.label_mask)
     values = scores.ranking(living, *labels)
     resampled = scores.ranking(living, *labels, rounds.on(truth.patients))
-    n = np.append(truth.label_mask.sum(0), len(classes)).astype(int)
-    names = (*classes, MACRO)
+    evidence, names = evidence_of(truth, claims), (*classes, MACRO)
+    clusters = np.where(evidence.too_few, 0, evidence.clusters)
     return [
-        Outcome(metric, '', '', names, with_macro(values[metric]), with_macro(resampled[metric]), n)
+        Outcome(metric, '', '', names, with_macro(values[metric]), with_macro(resampled[metric]), clusters)
         for metric in RANKED
     ]
 
@@ -80,17 +87,19 @@ def alignment(
     classes: Sequence[str],
     rounds: PatientRounds,
     measures: Sequence[str],
+    smallest_count: int,
 ) -> list[Outcome]:
     """Measures of a method's maps above shuffled regions, by class and macro over the classes with a pair.
 
-    own, shuffled: measure -> [P,M] against each pair's own region and against those of other patients.
+    own, shuffled: measure -> [P,M] against each pair's own region and against those of other patients; smallest_count:
+    of patients with a region, below which a class has no interval.
     """
     grouping, weights = Grouping(pairs.finding, len(classes)), rounds.on(pairs.patient)
     sides = [{name: population.living(np.asarray(value)) for name, value in one.items()} for one in (own, shuffled)]
     values = [summarise(one, grouping) for one in sides]
     resampled = [summarise(one, grouping, weights) for one in sides]
     kept = slice(len(classes) + 1)
-    n = np.array(grouping.counts[kept])
+    clusters = _clusters(pairs, len(classes), smallest_count)
     return [
         Outcome(
             metric=name,
@@ -99,20 +108,24 @@ def alignment(
             classes=(*classes, MACRO),
             values=(values[0][name] - values[1][name])[..., kept],
             resampled=(resampled[0][name] - resampled[1][name])[..., kept],
-            n=n,
+            clusters=clusters,
         )
         for name in measures
         if name in values[0] and name in values[1]
     ]
 
 
-def count(population: Population, metric: str, method: str, counts: Mapping[int, float], *, n: int) -> Outcome:
+def count(population: Population, metric: str, method: str, counts: Mapping[int, float]) -> Outcome:
     """A figure of units by member number, such as detectors: of the same images in every round, so of seeds alone."""
     values = np.array([[counts.get(i, np.nan)] for i in range(len(population.members))], float)
     values = population.living(values)
-    return Outcome(metric, method, '', (MACRO,), values, np.broadcast_to(values, (2, *values.shape)), np.array([n]))
+    rounds = np.broadcast_to(values, (2, *values.shape))
+    return Outcome(metric, method, '', (MACRO,), values, rounds, np.array([intervals.MANY]))
 
 
-def with_macro(values: np.ndarray) -> np.ndarray:
-    """[..., K] with the mean over the defined classes after them."""
-    return np.concatenate([values, scores.macro(values)[0][..., None]], axis=-1)
+def _clusters(pairs: Pairs, num_classes: int, smallest_count: int) -> np.ndarray:
+    """Effective number of patients [K + 1] with a region of each class, macro last; 0 for fewer than the smallest."""
+    patients = [pairs.patient[pairs.finding == k] for k in range(num_classes)]
+    clusters = np.array([intervals.effective_number(one) for one in patients])
+    enough = np.array([len(np.unique(one)) >= smallest_count for one in patients])
+    return np.append(np.where(enough, clusters, 0), intervals.clusters_of_mean(clusters))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imbalance_jax.metrics.intervals import Interval, p_value, seed_interval
+from imbalance_jax.metrics.intervals import MANY, Interval, p_value, seed_interval
 from imbalance_jax.metrics.statistics import holm
 from imbalance_jax.results.rows import Population
 
@@ -25,9 +25,9 @@ def grid(population: Population, arms: Sequence[str]) -> np.ndarray:
     return np.array([[one[seed] for one in of_arm] for seed in seeds], int).reshape(len(seeds), len(arms))
 
 
-def estimate(values: np.ndarray, resampled: np.ndarray) -> Estimate:
-    """The mean over seeds of values [S], with rounds [R,S] of patients."""
-    interval = seed_interval(values[:, None], resampled[..., None])
+def estimate(values: np.ndarray, resampled: np.ndarray, clusters: float = MANY) -> Estimate:
+    """The mean over seeds of values [S], with rounds [R,S] of patients; clusters: effective number of patients."""
+    interval = seed_interval(values[:, None], resampled[..., None], clusters=clusters)
     first = Interval(*(np.asarray(part).reshape(-1)[0] for part in interval))
     return Estimate(first, float(p_value(first)), int(np.isfinite(values).sum()))
 

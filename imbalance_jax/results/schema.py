@@ -39,8 +39,13 @@ STATISTICS = {
     'sd': 'standard deviation over seeds, n - 1 in the denominator',
     'low': 'lower end of the 95 % interval of the value or the mean beside it',
     'high': 'upper end of that interval',
-    'p': 'p of the value or the mean beside it',
+    'p': 'two-sided p of the value or the mean beside it',
     'p_adjusted': 'the same p, corrected for the number of tests',
+    'p_equivalent': 'p that the difference lies beyond the margin of equivalence (two one-sided tests); small: equal',
+    'p_equivalent_adjusted': 'the same p, corrected over the macro mean and all classes of the arm (Holm)',
+    'variance_seeds': 'what seeds add to the variance of the mean beside it',
+    'variance_patients': 'what patients add to that variance',
+    'variance_interaction': 'what seeds that err on patients of their own add to that variance',
     'p_pooled': 'p from the nulls of all units together, finer than p',
     'p_mean': 'mean over seeds of their p',
     'p_sd': 'standard deviation over seeds of their p',
@@ -73,6 +78,7 @@ CONCEPT = Column(TEXT, "an annotated concept, or 'all concepts'")
 LAYER = Column(TEXT, 'the layer of the network')
 UNIT = Column(WHOLE, 'number of the unit in its layer')
 OVER_IMAGES = Column(TEXT, 'what was taken over images first: mean, sd, min, max')
+ABOVE = Column(TEXT, "'': nothing; 'shuffled regions': what has been taken off both sides of a difference")
 OTHER_ARM = Column(TEXT, 'the arm of the other member of a pair')
 OTHER_SEED = Column(WHOLE, 'the seed of the other member of a pair')
 
@@ -107,6 +113,24 @@ TABLES: dict[str, dict[str, Column]] = {
         'pairs': Column(TEXT, 'of members with different seeds: between arms or within arms'),
     },
     'convergence': {},
+    'trend': {
+        'above': ABOVE,
+        'option': Column(TEXT, 'the option of the loss that was varied; the mean is the slope per unit of it'),
+    },
+    'mediation': {
+        'above': ABOVE,
+        'through': Column(TEXT, 'total, or the part of it through features or head, or their interaction'),
+    },
+    'conditional': {
+        'above': ABOVE,
+        'given': Column(TEXT, "what is held equal between arms: '' nothing, auroc"),
+    },
+    'rank_agreement': {
+        'above': Column(TEXT, 'as above, of other_metric'),
+        'other_metric': Column(TEXT, 'the figure whose ranks of arms are compared with those of `metric`'),
+        'other_method': Column(TEXT, 'how that was measured'),
+        'ranks': Column(TEXT, 'arm_means: of the means over seeds; single_seeds: of every seed, then averaged'),
+    },
     'audit': {
         'mistake': Column(TEXT, 'the mistake of the published code'),
         'version': Column(TEXT, 'published: with the mistake; corrected: without'),

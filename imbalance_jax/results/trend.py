@@ -47,7 +47,8 @@ def slope(outcome: Outcome, name: str, members: np.ndarray, doses: Sequence[floa
     contrast = np.asarray(doses, float) - np.mean(doses)
     contrast = contrast / (contrast @ contrast)
     values, resampled = outcome.of(name)
-    return estimate(values[members] @ contrast, resampled[:, members] @ contrast)
+    clusters = outcome.clusters[outcome.classes.index(name)]
+    return estimate(values[members] @ contrast, resampled[:, members] @ contrast, clusters)
 
 
 def families(population: Population) -> list[Doses]:
