@@ -8,8 +8,8 @@ sides' residuals, after arms and classes of the seed are taken out, over the sum
     arm_a - arm_ref = mean over s of (A_a.s - A_ref.s) - b (L_a.s - L_ref.s),        L = logit(AUROC)
 
 and without the second term it is the difference that is not conditional. Intervals: pseudo-values of the jackknife over
-seeds (Efron and Stein 1981), which are the seeds' own differences where nothing is conditioned on, and the same
-estimate in rounds of the bootstrap over patients. AUROC is measured with error, which draws b towards 0: an effect that
+seeds (Efron and Stein 1981), about the estimate, which are the seeds' own differences where nothing is conditioned on;
+and the same in rounds of the bootstrap over patients. AUROC is measured with error, which draws b towards 0: an effect that
 is left may in part be AUROC's still. Weights that are matched in AUROC (config.train.matched) do not share that bias.
 """
 
@@ -116,9 +116,8 @@ def slope(one: Fit) -> np.ndarray:
 
 
 def _pseudo_values(whole: np.ndarray, without: np.ndarray) -> np.ndarray:
-    """S times the estimate [...] minus S - 1 times that without each seed [..., S]."""
-    seeds = without.shape[-1]
-    return seeds * whole[..., None] - (seeds - 1) * without
+    """The estimate [...] plus S - 1 times what each seed [..., S] moves it by, whose mean is the estimate."""
+    return whole[..., None] - (without.shape[-1] - 1) * (without - without.mean(-1, keepdims=True))
 
 
 def _jackknife(one: Fit, arm: int | None, given: bool) -> np.ndarray:
