@@ -1,16 +1,18 @@
 """Differences of arms in their maps at equal AUROC, by regression on AUROC class by class: rows of results/conditional.
 
-    A_ask = b logit(AUROC_ask) + arm_a + (class k of seed s) + e
+    A_ask = b logit(AUROC_ask) + (arm a of seed s) + (class k of seed s) + e
 
-for arm a, seed s and class k, by least squares. b is common to all seeds: the sum over seeds of the products of both
-sides' residuals, after arms and classes of the seed are taken out, over the sum of squares of those of logit(AUROC). So
+for arm a, seed s and class k, by least squares, and arm_a the mean of its effects over seeds. b is common to all: the
+sum over seeds of the products of both sides' residuals, after arms and classes of the seed are taken out, over the sum
+of squares of those of logit(AUROC). So
 
     arm_a - arm_ref = mean over s of (A_a.s - A_ref.s) - b (L_a.s - L_ref.s),        L = logit(AUROC)
 
 and without the second term it is the difference that is not conditional. Intervals: pseudo-values of the jackknife over
 seeds (Efron and Stein 1981), about the estimate, which are the seeds' own differences where nothing is conditioned on;
-and the same in rounds of the bootstrap over patients. AUROC is measured with error, which draws b towards 0: an effect that
-is left may in part be AUROC's still. Weights that are matched in AUROC (config.train.matched) do not share that bias.
+and the same in rounds of the bootstrap over patients. AUROC is measured with error, which draws b towards 0: an effect
+that is left may in part be AUROC's still. Weights that are matched in AUROC (config.train.matched) do not share that
+bias.
 """
 
 from collections.abc import Sequence

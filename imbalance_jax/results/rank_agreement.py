@@ -14,7 +14,7 @@ from scipy import stats
 
 from imbalance_jax.metrics.statistics import holm
 from imbalance_jax.results.outcomes import Outcome
-from imbalance_jax.results.paired import estimate, figures, grid
+from imbalance_jax.results.paired import Estimate, estimate, figures, grid
 from imbalance_jax.results.rows import MACRO, Population, Row, of_kind
 
 FEWEST = 3  # arms; two can only be ranked alike or not
@@ -33,18 +33,14 @@ def rows(population: Population, outcomes: Sequence[Outcome], ranked: Sequence[s
         return []
     first = [one for one in outcomes if one.metric in ranked and not one.above and not one.method]
     pairs = [(one, other) for i, one in enumerate(first) for other in (*first[i + 1 :], *_others(outcomes, first))]
-    tests = [_of_means(one, other, members) for one, other in pairs]
+    tests = [of_means(one, other, members) for one, other in pairs]
     adjusted, result = holm([p for _, p in tests]), []
     for (one, other), (tau, p), p_adjusted in zip(pairs, tests, adjusted, strict=True):
         where = {'name': MACRO, 'other_metric': other.metric, 'other_method': other.method, 'above': other.above}
         for statistic, value in {'value': tau, 'p': p, 'p_adjusted': p_adjusted}.items():
             what = {'statistic': statistic, 'ranks': OF_MEANS, **where}
             result.append(of_kind('population', one.metric, value, len(arms), **what))
-        values, rounds = (
-            (_arms(outcome, members) for outcome in (one, other)),
-            (_arm_rounds(outcome, members) for outcome in (one, other)),
-        )
-        of_seeds = estimate(tau_b(*values), tau_b(*_same_rounds(*rounds)))
+        of_seeds = of_single_seeds(one, other, members)
         [numbers] = figures([of_seeds])
         for statistic in ('mean', 'low', 'high'):
             what = {'statistic': statistic, 'ranks': OF_SEEDS, **where}
@@ -80,7 +76,14 @@ def _same_rounds(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.nda
     return tuple(np.broadcast_to(a[:1], (rounds, *a.shape[1:])) if len(a) < rounds else a for a in (one, other))
 
 
-def _of_means(one: Outcome, other: Outcome, members: np.ndarray) -> tuple[float, float]:
+def of_single_seeds(one: Outcome, other: Outcome, members: np.ndarray) -> Estimate:
+    """The mean over seeds of tau_b between the arms of one seed; members: [S,A] numbers."""
+    values = [_arms(outcome, members) for outcome in (one, other)]
+    rounds = _same_rounds(*(_arm_rounds(outcome, members) for outcome in (one, other)))
+    return estimate(tau_b(*values), tau_b(*rounds))
+
+
+def of_means(one: Outcome, other: Outcome, members: np.ndarray) -> tuple[float, float]:
     """tau_b of the arms' means over seeds, and its two-sided p (exact without ties)."""
     test = stats.kendalltau(*(_arms(outcome, members).mean(0) for outcome in (one, other)))
     return float(test.statistic), float(test.pvalue)

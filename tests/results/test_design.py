@@ -120,8 +120,9 @@ def test_the_regression_is_that_of_least_squares(rng):
     assert set(table[table['kind'] == 'arm']['arm']) == {'a'}, 'permuted labels are compared with nothing'
     s, a, k = (index.ravel() for index in np.indices((4, 2, 4)))
     y, x = (values[members].ravel() for values in (maps, np.log(auc / (1 - auc))))
-    design = np.column_stack([a == 1, x, dummies(s * 4 + k)])
-    (arm, slope), _ = np.split(np.linalg.lstsq(design, y, rcond=None)[0], [2])
+    design = np.column_stack([x, dummies(s) * (a == 1)[:, None], dummies(s * 4 + k)])
+    slope, *effects = np.linalg.lstsq(design, y, rcond=None)[0]
+    arm = np.mean(effects[:4])
     means = table[table['statistic'] == 'mean'].set_index(['kind', 'given'])['value']
     assert means['population', 'auroc'] == pytest.approx(slope)
     assert means['arm', 'auroc'] == pytest.approx(arm)
