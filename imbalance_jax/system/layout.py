@@ -37,6 +37,15 @@ def weights(workdir: Path, name: str) -> Path:
     return Path(workdir) / WEIGHTS / name
 
 
+def kept_weights(workdir: Path, name: str) -> Path:
+    """`weights` of a training that kept them; ValueError, with the names that there are, for others."""
+    there = sorted(path.name for path in (Path(workdir) / WEIGHTS).glob('*') if path.is_dir())
+    if name not in there:
+        known = f'it has {", ".join(there)}' if there else 'it has kept none (config.train.matched, kept_shares)'
+        raise ValueError(f'{workdir} has no weights {name!r}; {known}.')
+    return weights(workdir, name)
+
+
 def explained(workdir: Path, name: str) -> Path:
     """The arrays that explaining keeps under `name`."""
     return Path(workdir) / EXPLAIN / f'{name}.npz'
