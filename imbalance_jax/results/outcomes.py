@@ -66,7 +66,7 @@ def performance(
     claims: Claims,
 ) -> list[Outcome]:
     """AUROC and average precision of logits [P,N,K], by class and macro."""
-    living, labels = population.living(np.float64(logits)), (truth.labels, truth.label_mask)
+    living, labels = population.living(np.asarray(logits, np.float64)), (truth.labels, truth.label_mask)
     values = scores.ranking(living, *labels)
     resampled = scores.ranking(living, *labels, rounds.on(truth.patients))
     evidence, names = evidence_of(truth, claims), (*classes, MACRO)

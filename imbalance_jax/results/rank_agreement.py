@@ -73,7 +73,8 @@ def _arm_rounds(outcome: Outcome, members: np.ndarray) -> np.ndarray:
 def _same_rounds(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Both with as many rounds: a count of units is the same in all."""
     rounds = max(len(one), len(other))
-    return tuple(np.broadcast_to(a[:1], (rounds, *a.shape[1:])) if len(a) < rounds else a for a in (one, other))
+    one, other = (np.broadcast_to(a[:1], (rounds, *a.shape[1:])) if len(a) < rounds else a for a in (one, other))
+    return one, other
 
 
 def of_single_seeds(one: Outcome, other: Outcome, members: np.ndarray) -> Estimate:

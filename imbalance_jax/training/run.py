@@ -127,10 +127,11 @@ def predict_kept(
             of_wave = jax.tree.map(lambda a, first=first, stop=stop: a[first:stop], variables)
             part = snapshot.wave(experiment, plan, number)
             logits.append(loop.predict_wave(part, plan.strategy, of_wave, images))
-        scores = [curve.get(int(epoch), np.nan) for curve, epoch in zip(curves, epochs, strict=True)]
-        facts = {'alive': outcome.alive & (epochs > 0), 'best_epoch': epochs, 'best_score': np.float32(scores)}
+        scores = np.array([curve.get(int(epoch), np.nan) for curve, epoch in zip(curves, epochs, strict=True)])
+        facts = {'alive': outcome.alive & (epochs > 0), 'best_epoch': epochs, 'best_score': scores.astype(np.float32)}
         joined = {f'logits_{split}': x for split, x in snapshot.join(logits).items()}
-        write_arrays(layout.weights(workdir, name) / layout.PREDICTIONS, **facts, **{KEPT_EPOCH: epochs}, **joined)
+        path = layout.weights(workdir, name) / layout.PREDICTIONS
+        write_arrays(path, **{**facts, KEPT_EPOCH: epochs, **joined})
 
 
 def describe_kept(config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path, *, name: str) -> None:
@@ -140,10 +141,15 @@ def describe_kept(config: ConfigDict, dataset: Dataset, members: list[dict], wor
     write_json(folder / layout.CONFIG, {**config.to_dict(), 'question': f'{config.question} ({what})'})
     for file in (layout.MEMBERS, layout.DATA, layout.CONTACT_SHEET, layout.PLAN, layout.METRICS, layout.PROVENANCE):
         if not (folder / file).exists():  # provenance grows there, too
-            content = (workdir / file).read_bytes()
-            atomic(folder / file, lambda out, content=content: out.write(content))
+            copy(workdir / file, folder / file)
     write_table(folder, 'data', data.rows(dataset))
     write_performance(config, dataset, members, folder)
+
+
+def copy(source: Path, target: Path) -> None:
+    """A file as another one, whole or not at all."""
+    content = source.read_bytes()
+    atomic(target, lambda file: file.write(content))
 
 
 def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path) -> None:
