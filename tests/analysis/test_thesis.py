@@ -45,7 +45,7 @@ def test_weights_that_were_not_kept_are_named(tmp_path):
     (tmp_path / 'weights' / 'matched').mkdir(parents=True)
     with pytest.raises(ValueError, match="no weights 'mached'; it has matched"):
         layout.kept_weights(tmp_path, 'mached')
-    with pytest.raises(ValueError, match="Unknown stage 'aligment'. Did you mean 'alignment'"):
+    with pytest.raises(ValueError, match=r"Unknown stage 'aligment'\. Did you mean 'alignment'"):
         explain.chosen('aligment,design')
     assert list(explain.chosen('design,alignment')) == ['alignment', 'design']
     assert explain.chosen(None) == explain.STAGES
