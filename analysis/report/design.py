@@ -15,7 +15,7 @@ from imbalance_jax.results.rank_agreement import OF_MEANS, OF_SEEDS
 from imbalance_jax.results.rows import MACRO
 
 LEVEL = 0.05
-MEASURE = 'pixel_auroc'  # of maps, in which claims are stated
+MEASURE = 'signed_pixel_auroc'  # of maps, in which claims are stated
 THROUGH = ('total', 'features', 'head', 'interaction')
 EQUAL, DIFFERENT, OPEN = 'shown to be equal', 'different', 'neither shown to differ nor to be equal'
 
