@@ -98,7 +98,7 @@ def _fill(
     chance, _ = similarity.mutual(at_other_images)
     covariance = own.product / max(own.positions, 1)
     ways = ((a, b, slice(None), lambda x: x), (b, a, slice(None, None, -1), np.transpose))
-    for first, second, way, turned in ways:
+    for first, second, way, turned in ways[: 1 if a == b else 2]:
         matched, by_chance = pairs[:, way], chance[:, way]
         result['partner'][first, second, matched[:, 0]] = matched[:, 1]
         result['r'][first, second, matched[:, 0]] = values
