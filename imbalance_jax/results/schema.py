@@ -116,6 +116,7 @@ TABLES: dict[str, dict[str, Column]] = {
     },
     'arm_effect': ARM_EFFECT,
     'map_effect': ARM_EFFECT,
+    'features': {},
     'audit': {
         'mistake': Column(TEXT, 'the mistake of the published code'),
         'version': Column(TEXT, 'published: with the mistake; corrected: without'),

@@ -1,6 +1,5 @@
 """What members share: units that match, and CKA."""
 
-import jax
 import numpy as np
 import pytest
 from planted import UNITS, features_of
