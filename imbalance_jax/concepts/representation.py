@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 TINY = 1e-12
+BY_CLASS = ('within_class', 'mean_length', 'head_length')  # of the figures of `collapse`
 
 
 class Classes(NamedTuple):
@@ -39,10 +40,14 @@ def collapse(x: np.ndarray, head: np.ndarray, classes: Classes, weights: np.ndar
     mean_cosine, head_cosine [R,2]: mean cosine between classes, of the rare ones (`Classes.rare`) and of the others;
         1 is minority collapse (Fang et al. 2021, arXiv 2101.12699)
 
-    NaN for a class without images in a round, and for what needs it.
+    A class without any image is NaN and left out of what is of several; one that a round has lost makes that NaN.
     """
+    shown = classes.positive.any(0)
+    if not shown.all():
+        of_shown = collapse(x, head[:, shown], Classes(*(a[..., shown] for a in classes)), weights)
+        return {name: _widened(value, shown) if name in BY_CLASS else value for name, value in of_shown.items()}
     means, squares = class_moments(x, classes.positive, weights)
-    centre = (weights @ x / weights.sum(1, keepdims=True))[:, None]
+    centre = (weights @ x / np.maximum(weights.sum(1, keepdims=True), TINY))[:, None]
     centred, head = means - centre, np.broadcast_to(head.T, (len(weights), *head.T.shape))
     lengths = np.linalg.norm(centred, axis=-1)
     with np.errstate(invalid='ignore', divide='ignore'):
@@ -70,11 +75,18 @@ def class_moments(x: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> t
     square, means, squares = (x**2).sum(1), [], []
     for chosen in positive.T:
         weight = weights[:, chosen].astype(np.float64)
-        with np.errstate(invalid='ignore', divide='ignore'):
-            share = weight / weight.sum(1, keepdims=True)
-        means.append(share @ x[chosen])
-        squares.append(share @ square[chosen])
+        total = weight.sum(1, keepdims=True)
+        share = weight / np.where(total > 0, total, 1)
+        means.append(np.where(total > 0, share @ x[chosen], np.nan))
+        squares.append(np.where(total[:, 0] > 0, share @ square[chosen], np.nan))
     return np.stack(means, axis=1), np.stack(squares, axis=1)
+
+
+def _widened(values: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """[R,n] of the classes that are shown to [R,K], NaN for the others."""
+    result = np.full((len(values), len(shown)), np.nan)
+    result[:, shown] = values
+    return result
 
 
 def _relative_length(vectors: np.ndarray) -> np.ndarray:

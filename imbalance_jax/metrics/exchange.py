@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.optimize import isotonic_regression
+from scipy.optimize import isotonic_regression, nnls
 
 BLOCK = 1024  # rounds at a time
 
@@ -174,21 +174,25 @@ def spread(distance: ArrayLike, arms: ArrayLike, seeds: ArrayLike, rounds: int =
 
 
 def unexplained(distance: ArrayLike, by: ArrayLike, seeds: ArrayLike) -> np.ndarray:
-    """What other distances [P,P] do not explain of squared distances [P,P]; NaN for pairs of one seed.
+    """What other squared distances [n,P,P] do not explain of squared distances [P,P]; NaN for pairs of one seed.
 
-    Residuals of a monotone regression over pairs of different seeds, as in multiple regression on distance matrices
-    (Lichstein 2007), but of any form: more distant in the one is not nearer in the other. The arms are not in the
-    regression: where `by` differs between arms, what they share is counted as explained.
+    Residuals of a regression over pairs of different seeds, as in multiple regression on distance matrices (Lichstein
+    2007): monotone in a weighted sum of `by`, whose weights are not negative (more distant in the one is not nearer in
+    the other) and lie half way between those that fit best and equal ones. The arms are not in the regression: where
+    `by` differs between arms, what they share is counted as explained. A test on what is left is approximate:
+    `analysis/validation` measures how often it finds something where `by` explains all.
     """
     distance, by, seeds = np.asarray(distance, np.float64), np.asarray(by, np.float64), np.asarray(seeds)
-    usable = np.isfinite(distance) & np.isfinite(by) & (seeds[:, None] != seeds)
+    usable = np.isfinite(distance) & np.isfinite(by).all(0) & (seeds[:, None] != seeds)
     one, other = np.nonzero(np.triu(usable))
     result = np.full(distance.shape, np.nan)
     if len(one):
-        step, weights = np.unique(by[one, other], return_inverse=True, return_counts=True)[1:]
-        means = np.bincount(step, distance[one, other]) / weights
-        explained = isotonic_regression(means, weights=weights).x[step]
-        result[one, other] = result[other, one] = distance[one, other] - explained
+        values, columns = distance[one, other], by[:, one, other].T
+        slopes, _ = nnls(columns - columns.mean(0), values - values.mean())
+        total = columns @ (slopes + slopes.mean() if slopes.any() else np.ones(len(by)))
+        step, weights = np.unique(total, return_inverse=True, return_counts=True)[1:]
+        explained = isotonic_regression(np.bincount(step, values) / weights, weights=weights).x[step]
+        result[one, other] = result[other, one] = values - explained
     return result
 
 

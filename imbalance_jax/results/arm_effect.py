@@ -82,7 +82,7 @@ def _tests(
         tests = []
         for arm, compared in groups.items():
             chosen, names, seeds = _living(population, compared)
-            by = exchange.squared_distances(np.asarray(auroc)[chosen]) if given else None
+            by = _of_performance(np.asarray(auroc)[chosen]) if given else None
             for distance in distances:
                 values = distance.values[np.ix_(chosen, chosen)]
                 if by is not None:
@@ -92,6 +92,13 @@ def _tests(
         adjusted = holm([test.p for _, _, test, _ in tests])
         for (arm, distance, test, smallest), p in zip(tests, adjusted, strict=True):
             yield Tested(arm, given, distance, test, float(p), min(1.0, smallest * len(tests)))
+
+
+def _of_performance(auroc: np.ndarray) -> np.ndarray:
+    """Squared distances [n,P,P] of AUROC [P,K]: class by class, and of the sum over classes."""
+    defined = auroc[:, np.isfinite(auroc).all(0)]
+    total = defined.sum(1, keepdims=True) / max(1.0, np.sqrt(defined.shape[1]))
+    return np.stack([exchange.squared_distances(values[:, None]) for values in (*defined.T, total[:, 0])])
 
 
 def _living(population: Population, arms: Sequence[str]) -> tuple[list[int], list[str], list[int]]:

@@ -12,7 +12,7 @@ from imbalance_jax.results.rows import MACRO, Population, Row, Sample, of_arm, o
 
 ALL_IMAGES, RARE, OTHERS = 'all images', 'rare classes', 'other classes'
 CLASSES = 'all classes'  # of figures that are of all classes at once
-BY_CLASS = ('within_class', 'mean_length', 'head_length')
+LENGTHS = ('mean_length', 'head_length')
 OF_CLASSES = ('equiangular', 'self_dual', 'mean_slope', 'head_slope')
 COSINES = ('mean_cosine', 'head_cosine')
 RANKS = ('rankme', 'participation_ratio')
@@ -68,8 +68,9 @@ def rows(population: Population, arrays: Mapping[str, np.ndarray], images: Image
 
 def figures(arrays: Mapping[str, np.ndarray], classes: Sequence[str]) -> Iterator[Figure]:
     """What the arrays of `explain/features.npz` hold, class by class."""
-    for metric in BY_CLASS:
-        yield Figure(metric, '', [*classes, MACRO], _with_macro(arrays[metric]))
+    yield Figure('within_class', '', [*classes, MACRO], _with_macro(arrays['within_class']))
+    for metric in LENGTHS:
+        yield Figure(metric, '', classes, arrays[metric])
     for metric in OF_CLASSES:
         yield Figure(metric, '', [CLASSES], arrays[metric][..., None])
     for metric in COSINES:

@@ -79,13 +79,15 @@ def test_spread_is_the_variance_of_each_arm_and_no_shift():
 
 def test_what_other_distances_explain_is_taken_off():
     random = np.random.default_rng(0)
-    other = exchange.squared_distances(random.normal(size=(12, 3)))
-    left = exchange.unexplained(2 + 3 * np.sqrt(other), other, SEEDS)
+    other = np.stack([exchange.squared_distances(random.normal(size=(12, 1))) for _ in range(3)])
+    left = exchange.unexplained(2 + 3 * np.sqrt(other.sum(0)), other, SEEDS)
     apart = SEEDS[:, None] != SEEDS
-    np.testing.assert_allclose(left[apart], 0, atol=1e-9)
+    assert np.abs(left[apart]).mean() < 0.15 * (3 * np.sqrt(other.sum(0)))[apart].std()
     assert np.isnan(left[~apart]).all()
-    against = exchange.unexplained(-other, other, SEEDS)  # more alike where more distant: no explanation
-    np.testing.assert_allclose(against[apart], -other[apart] + other[apart].mean())
-    same = exchange.unexplained(other, np.zeros((12, 12)), SEEDS)
-    np.testing.assert_allclose(same[apart], other[apart] - other[apart].mean())
+    alone = exchange.unexplained(2 + 3 * np.sqrt(other[0]), other[:1], SEEDS)
+    np.testing.assert_allclose(alone[apart], 0, atol=1e-9)
+    against = exchange.unexplained(-other[0], other[:1], SEEDS)  # more alike where more distant: no explanation
+    np.testing.assert_allclose(against[apart], -other[0][apart] + other[0][apart].mean())
+    nothing = exchange.unexplained(other[0], np.zeros((2, 12, 12)), SEEDS)
+    np.testing.assert_allclose(nothing[apart], other[0][apart] - other[0][apart].mean())
     assert exchange.squared_distances([[0, np.nan], [3, 1]])[0, 1] == 9
