@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 TINY = 1e-12
-BY_CLASS = ('within_class', 'mean_length', 'head_length')  # of the figures of `collapse`
+BY_CLASS = ('within_class', 'centre_length', 'head_length')  # of the figures of `collapse`
 
 
 class Classes(NamedTuple):
@@ -35,14 +35,14 @@ def collapse(x: np.ndarray, head: np.ndarray, classes: Classes, weights: np.ndar
         differs little from the others; with n images of a class about n at most
     equiangular [R]: NC2, mean over pairs of |cos(m_c, m_c') + 1 / (K - 1)|, 0 for a simplex
     self_dual [R]: NC3, || W / ||W|| - M / ||M|| || in Frobenius norms, 0 where the head's vectors w_c are the m_c
-    mean_length, head_length [R,K]: |m_c| and |w_c| over their root mean square over classes
-    mean_slope, head_slope [R]: slope of the logarithm of these lengths on the logarithm of the training positives
-    mean_cosine, head_cosine [R,2]: mean cosine between classes, of the rare ones (`Classes.rare`) and of the others;
+    centre_length, head_length [R,K]: |m_c| and |w_c| over their root mean square over classes
+    centre_slope, head_slope [R]: slope of the logarithm of these lengths on the logarithm of the training positives
+    centre_cosine, head_cosine [R,2]: mean cosine between classes, of the rare ones (`Classes.rare`) and of the others;
         1 is minority collapse (Fang et al. 2021, arXiv 2101.12699)
 
     A class without any image is NaN and left out of what is of several; one that a round has lost makes that NaN.
     """
-    shown = classes.positive.any(0)
+    shown: np.ndarray = np.any(classes.positive, axis=0)
     if not shown.all():
         of_shown = collapse(x, head[:, shown], Classes(*(a[..., shown] for a in classes)), weights)
         return {name: _widened(value, shown) if name in BY_CLASS else value for name, value in of_shown.items()}
@@ -59,7 +59,7 @@ def collapse(x: np.ndarray, head: np.ndarray, classes: Classes, weights: np.ndar
         'equiangular': _equiangular(centred),
         'self_dual': np.sqrt(((both[0] - both[1]) ** 2).sum((1, 2))),
     }
-    for name, vectors in (('mean', centred), ('head', head)):
+    for name, vectors in (('centre', centred), ('head', head)):
         relative = _relative_length(vectors)
         result[f'{name}_length'] = relative
         result[f'{name}_slope'] = _slope(log_number, np.log(np.maximum(relative, TINY)))

@@ -143,4 +143,4 @@ def positive_patients(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
     return np.array([len(np.unique(patients[chosen])) for chosen in positive.T])
 
 
-STAGE = Stage(run=run, tables=('features',), section='Features')
+STAGE = Stage(run=run, tables=('features',))

@@ -140,7 +140,8 @@ def shares(distance: ArrayLike, arms: ArrayLike, seeds: ArrayLike, rounds: int =
     if not (np.isfinite(distance).all() and total > 0 and members.arm.max() > 0):
         return Shares(np.nan, np.nan, np.nan)
     chance = share(members.exchanged(rounds, seed).arm)
-    return Shares(*(float(share(one[None])[0]) for one in members), float(chance.mean()))
+    by_arm, by_seed = (float(share(labels[None])[0]) for labels in members)
+    return Shares(by_arm, by_seed, float(chance.mean()))
 
 
 def spread(distance: ArrayLike, arms: ArrayLike, seeds: ArrayLike, rounds: int = 9999, *, seed: int = 0) -> Spread:

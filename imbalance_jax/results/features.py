@@ -12,9 +12,9 @@ from imbalance_jax.results.rows import MACRO, Population, Row, Sample, of_arm, o
 
 ALL_IMAGES, RARE, OTHERS = 'all images', 'rare classes', 'other classes'
 CLASSES = 'all classes'  # of figures that are of all classes at once
-LENGTHS = ('mean_length', 'head_length')
-OF_CLASSES = ('equiangular', 'self_dual', 'mean_slope', 'head_slope')
-COSINES = ('mean_cosine', 'head_cosine')
+LENGTHS = ('centre_length', 'head_length')
+OF_CLASSES = ('equiangular', 'self_dual', 'centre_slope', 'head_slope')
+COSINES = ('centre_cosine', 'head_cosine')
 RANKS = ('rankme', 'participation_ratio')
 PROBES = ('natural', 'balanced')  # methods
 

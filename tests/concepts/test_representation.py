@@ -31,12 +31,12 @@ def test_collapse_is_its_definition_on_the_images_of_every_round():
         unit = [m / np.linalg.norm(m) for m in (head.T, centred)]
         assert result['self_dual'][r] == pytest.approx(np.linalg.norm(unit[0] - unit[1]))
         cosine = (centred / lengths[:, None]) @ (centred / lengths[:, None]).T
-        assert result['mean_cosine'][r] == pytest.approx([cosine[2, 3], cosine[0, 1]])
+        assert result['centre_cosine'][r] == pytest.approx([cosine[2, 3], cosine[0, 1]])
         pairs = cosine[np.triu_indices(K, 1)]
         assert result['equiangular'][r] == pytest.approx(np.abs(pairs + 1 / 3).mean())
         relative = lengths / np.sqrt((lengths**2).mean())
-        np.testing.assert_allclose(result['mean_length'][r], relative)
-        assert result['mean_slope'][r] == pytest.approx(np.polyfit(np.log(COUNTS), np.log(lengths), 1)[0])
+        np.testing.assert_allclose(result['centre_length'][r], relative)
+        assert result['centre_slope'][r] == pytest.approx(np.polyfit(np.log(COUNTS), np.log(lengths), 1)[0])
     assert result['head_cosine'] == pytest.approx(np.zeros((2, 2)), abs=1e-9)
     assert result['self_dual'][0] < 0.5
 
