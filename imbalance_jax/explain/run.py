@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from imbalance_jax.explain import alignment, audit, design, faithfulness, roar, shortcut, similarity, units
+from imbalance_jax.explain import alignment, audit, design, faithfulness, features, roar, shortcut, similarity, units
 from imbalance_jax.names import lookup
 from imbalance_jax.system import layout, processes, provenance
 from imbalance_jax.system.files import read_json
@@ -25,6 +25,7 @@ STAGES: dict[str, Stage] = {
     'shortcut': shortcut.STAGE,
     'units': units.STAGE,
     'similarity': similarity.STAGE,
+    'features': features.STAGE,
     'audit': audit.STAGE,
     'design': design.STAGE,
 }
