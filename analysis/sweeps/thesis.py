@@ -8,6 +8,7 @@ and those at shares of training.
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ def render(workdir: Path) -> str:
     """The page; everything that comes from data or config is escaped by the template."""
     config = read_json(workdir / layout.CONFIG)
     smallest = config['evaluate']['smallest_effect']
+    blocks = [*design.blocks(workdir, smallest), *of_kept(workdir, config, smallest)]
     return pages.render(
         'thesis.html',
         config=config,
@@ -59,7 +61,8 @@ def render(workdir: Path) -> str:
         arms=list(by_arm(read_json(workdir / layout.MEMBERS))),
         counts=counts(workdir),
         convergence=convergence(workdir),
-        design=[*design.blocks(workdir, smallest), *of_kept(workdir, config, smallest)],
+        answers=answers(blocks),
+        design=blocks,
     )
 
 
@@ -91,31 +94,35 @@ def convergence(workdir: Path) -> dict[str, Any]:
 
 
 def of_kept(workdir: Path, config: dict, smallest: float) -> list[Block]:
-    """The claims about maps with matched weights, and at shares of training."""
-    matched = layout.weights(workdir, MATCHED)
-    found = [
-        Block(
-            'matched',
-            'And at equal AUROC, by weights that are matched?',
-            "Of every member the weights of the epoch whose validation AUROC is nearest to the reference's best of the "
-            'same seed. The residual difference in test AUROC stands first.',
-            [*design.ranking(read(matched, 'performance')), *maps_of(matched, smallest)],
-            'weights/matched/results',
-        )
-    ]
-    for share in config['train'].get('kept_shares', ()):
-        name = share_name(share)
-        folder = layout.weights(workdir, name)
-        found.append(
-            Block(
-                name,
-                f'Was it so after {share:.0%} of training?',
-                'The weights at that epoch, under the learning rate of that moment.',
-                [*design.ranking(read(folder, 'performance')), *maps_of(folder, smallest)],
-                f'weights/{name}/results',
+    """The claims about maps and ranking with matched weights, and at shares of training."""
+    shares = {share_name(share): share for share in config['train'].get('kept_shares', ())}
+    found = []
+    for name in (MATCHED, *shares):
+        folder, source = layout.weights(workdir, name), f'weights/{name}/results'
+        if name == MATCHED:
+            question = 'And at equal AUROC, by weights that are matched?'
+            how = (
+                'Of every member the weights of the epoch whose validation AUROC is nearest to the best of the '
+                'reference with the same seed.'
             )
-        )
+        else:
+            question = f'Was it so after {shares[name]:.0%} of training?'
+            how = 'The weights at that epoch, under the learning rate of that moment.'
+        found.append(Block(name, question, how, maps_of(folder, smallest), f'{source}/conditional'))
+        ranked = design.ranking(read(folder, 'performance'))
+        rest = f'How far do arms differ in discrimination then (weights: {name.replace("_", " ")})?'
+        found.append(Block(f'{name}-ranking', rest, '', ranked, f'{source}/performance'))
     return [block for block in found if block.claims]
+
+
+def answers(blocks: list[Block]) -> list[tuple[str, str]]:
+    """(question, how many claims got which verdict) of every block, the most frequent first."""
+    result = []
+    for block in blocks:
+        counted = Counter(claim.verdict for claim in block.claims).most_common()
+        said = ', '.join(f'{number} {verdict}' for verdict, number in counted)
+        result.append((block.question, f'of {len(block.claims)}: {said}.'))
+    return result
 
 
 def maps_of(folder: Path, smallest: float) -> list[design.Claim]:
