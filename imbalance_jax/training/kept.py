@@ -57,11 +57,11 @@ def share_epoch(share: float, epochs: int) -> int:
 def candidates(curve: Curve, reference: Curve, *, ended: bool) -> set[int]:
     """The epochs of a curve that can prove nearest to the best of the reference; of equal ones the first.
 
-    ended: the reference is trained, and the nearest is known. None where it has no epoch.
+    ended: the reference is trained, and the nearest is known; there is none if it has no epoch.
     """
-    if not curve or not reference:
+    if not curve or (ended and not reference):
         return set()
-    best = max(reference.values())
+    best = max(reference.values(), default=-math.inf)
     first: Curve = {}
     for epoch in sorted(curve):
         if curve[epoch] not in first.values():

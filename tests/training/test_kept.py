@@ -33,6 +33,7 @@ def test_whatever_proves_nearest_was_kept():
         assert nearest in on_disk
         assert abs(curve[nearest] - best) == min(abs(x - best) for x in curve.values())
     assert kept.candidates({1: 0.5}, {}, ended=True) == set()
+    assert kept.candidates({1: 0.5, 2: 0.4}, {}, ended=False) == {1, 2}, 'the reference has no head yet'
 
 
 def test_shares_are_epochs_that_are_done():
