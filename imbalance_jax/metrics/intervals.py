@@ -4,16 +4,19 @@ The mean over S seeds of a figure of G patients varies for three reasons: seeds,
 (this seed is wrong about those patients). Seeds are drawn anew by training, patients by the bootstrap, and each of the
 three variances is estimated once:
 
-    V  = s2 / S + P                              P = max(0, V_pat - V_int)
+    V     = s2 / S + P                                       P = max(0, V_pat - V_int)
     V_int = max(0, mean over seeds of V_boot - V_pat) / (S - 1)
-    df = V^2 / ((s2 / S)^2 / (S - 1) + P^2 / (G - 1))          (Satterthwaite 1946)
+    df    = V / (s2 / S / (S - 1) + P / (G - 1))
 
 s2 is the variance over seeds, which holds the seeds' part and the interaction; V_pat the bootstrap variance of the mean
 over seeds, which holds the patients' part and the interaction; V_boot that of one seed. The interaction is in both and
 is taken back once. G is the effective number of patients that the figure hangs on (`effective_clusters`): of a rare
 class those with the finding. Their number varies from round to round, which widens V_boot by about as much as a
-bootstrap of a fixed number G would be too narrow, so that there is no factor G / (G - 1). `analysis/validation`
-measures how often such intervals hold a planted truth.
+bootstrap of a fixed number G would be too narrow, so that there is no factor G / (G - 1).
+
+The degrees of freedom are a mean of both parts' own: 1 / df = sum of share / df_i. Satterthwaite (1946) has squares of
+the shares there. With shares estimated from 3 seeds that covers 92-95 % at a nominal 95 %, this 95-96 %; with 2 seeds
+89-95 % and 92-96 %. `analysis/validation` measures how often such intervals hold a planted truth.
 
 NumPy float64 on the host. What is not finite (a dead member, a class that a round has lost) is left out.
 """
@@ -100,8 +103,8 @@ def seed_interval(
     freedom = np.where(np.asarray(clusters) > 1, np.asarray(clusters) - 1.0, np.nan)
     seeds = np.where(number > 1, _variance(point, 0) / np.maximum(number, 1), 0.0)
     with np.errstate(invalid='ignore', divide='ignore'):
-        parts = np.where(seeds > 0, seeds**2 / (number - 1), 0.0) + patients**2 / freedom
-        df = np.where(parts == 0, np.inf, (seeds + patients) ** 2 / parts)
+        parts = np.where(seeds > 0, seeds / (number - 1), 0.0) + patients / freedom
+        df = np.where(parts == 0, np.inf, (seeds + patients) / parts)
     return _interval(point, seeds + patients, df, np.isfinite(_mean(samples, 1)).sum(0), confidence=confidence)
 
 

@@ -18,7 +18,7 @@ def by_hand(values, rounds, clusters=np.inf):
     of_one = np.mean([rounds[:, s].var(ddof=1) for s in range(count)])
     interaction = max(0.0, of_one - of_mean) / (count - 1)
     seeds, patients = values.var(ddof=1) / count, max(0.0, of_mean - interaction)
-    df = (seeds + patients) ** 2 / (seeds**2 / (count - 1) + patients**2 / (clusters - 1))
+    df = (seeds + patients) / (seeds / (count - 1) + patients / (clusters - 1))
     return values.mean(), np.sqrt(seeds + patients), df
 
 
