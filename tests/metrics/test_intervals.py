@@ -18,7 +18,8 @@ def by_hand(values, rounds, clusters=np.inf):
     of_one = np.mean([rounds[:, s].var(ddof=1) for s in range(count)])
     interaction = max(0.0, of_one - of_mean) / (count - 1)
     seeds, patients = values.var(ddof=1) / count, max(0.0, of_mean - interaction)
-    df = (seeds + patients) / (seeds / (count - 1) + patients / (clusters - 1))
+    share = seeds / (seeds + patients)
+    df = 1 / (share**1.5 / (count - 1) + (1 - share) ** 1.5 / (clusters - 1))
     return values.mean(), np.sqrt(seeds + patients), df
 
 

@@ -112,7 +112,8 @@ def test_rounds_of_patients_widen_an_effect_and_the_rows_say_so(tables):
     assert effect[EFFECT] == alone[EFFECT]
     own, other = ([value(table, arm, s, 'auroc') for s in (3, 5, 8)] for arm in ('multi_task', 'multi_task_consistent'))
     seeds, patients = np.subtract(own, other).var(ddof=1) / 3, 0.09
-    df = (seeds + patients) / (seeds / 2 + patients / 19)
+    shares = (np.array([seeds, patients]) / (seeds + patients)) ** 1.5
+    df = 1 / (shares[0] / 2 + shares[1] / 19)
     half = stats.t.ppf(0.975, df) * np.sqrt(seeds + patients)
     np.testing.assert_allclose(effect[HIGH][0] - effect[EFFECT][0], half, rtol=0.1)
     over = {(row['mistake'], row['metric']): row['interval_over'] for row in both}
