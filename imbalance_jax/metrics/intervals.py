@@ -14,10 +14,10 @@ is taken back once. G is the effective number of patients that the figure hangs 
 class those with the finding. Their number varies from round to round, which widens V_boot by about as much as a
 bootstrap of a fixed number G would be too narrow, so that there is no factor G / (G - 1).
 
-The degrees of freedom are those of Satterthwaite (1946) but for the exponent of the shares, which is 2 there. With shares
-estimated from 3 seeds an exponent of 2 covers 92-96 % at a nominal 95 %, of 1 95-98 %, and of 1.5 93-97 %, for any mix of
-both parts and from 5 patients on (of normal values; 2 seeds: 88-96, 91-98, and 89-97 %). `analysis/validation` measures
-how often such intervals hold a planted truth.
+The degrees of freedom are those of Satterthwaite (1946) but for the exponent of the shares, which is 2 there. With
+shares estimated from 3 seeds an exponent of 2 covers 92-96 % at a nominal 95 %, of 1 95-98 %, and of 1.5 93-97 %, for
+any mix of both parts and from 5 patients on (of normal values; 2 seeds: 88-96, 91-98, and 89-97 %).
+`analysis/validation` measures how often such intervals hold a planted truth.
 
 NumPy float64 on the host. What is not finite (a dead member, a class that a round has lost) is left out.
 """
