@@ -53,13 +53,13 @@ REGIMES = {
     'interaction only': Regime(difference=(0.0,), seed_deviation=0.0, arm=0.0, member=0.4),
     'arms err on other patients': Regime(difference=(0.0,), seed_deviation=0.02, arm=0.35, member=0.05),
     '1 to 9 films per patient': Regime(120, 9, (0.2,), (1.3,), (0.05,), seed_deviation=0.05, arm=0.3),
-    'a large difference': Regime(500, 1, (0.3,), (1.2,), (0.4,), seed_deviation=0.05, arm=0.02, member=0.02),
     'macro of 4 classes': Regime(
         prevalence=(0.16, 0.08, 0.04, 0.02),
         separation=(1.2, 1.8, 1.0, 2.2),
         difference=(0.1, -0.1, 0.2, 0.0),
         seed_deviation=0.15,
     ),
+    'a large difference': Regime(500, 1, (0.3,), (1.2,), (0.4,), seed_deviation=0.05, arm=0.02, member=0.02),
 }
 
 
