@@ -2,7 +2,9 @@
 
     python -m imbalance_jax.analysis.sweeps.dose_response WORKDIR WORKDIR ... --out FOLDER
 
-Writes FOLDER/dose_response.csv and FOLDER/dose_response.html. Intervals are Student's over seeds, 95 %.
+Writes FOLDER/dose_response.csv and FOLDER/dose_response.html. Intervals (95 %)
+are over seeds and patients where the tables of a study have them, and else Student's over seeds; the column
+`interval_over` says which.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from imbalance_jax.analysis.report.study import EXPLAIN, Study, load
 from imbalance_jax.analysis.report.style import label, looks
 from imbalance_jax.analysis.report.values import Outcome
 from imbalance_jax.metrics.intervals import over_seeds
+from imbalance_jax.results.audit import BOTH, SEEDS
 from imbalance_jax.results.performance import RANKED
 from imbalance_jax.results.rows import MACRO
 from imbalance_jax.results.units import BEYOND_NULL
@@ -25,7 +28,10 @@ from imbalance_jax.system.workdir import write_text
 
 DOSE = ('data', 'imbalance')
 FREE = ('question', 'population')  # what may differ beside the dose
-COLUMNS = ('prevalence', 'positives', 'images', 'arm', 'class', 'method', 'metric', 'mean', 'low', 'high', 'n')
+COLUMNS = (
+    *('prevalence', 'positives', 'images', 'arm', 'class', 'method', 'metric'),
+    *('mean', 'low', 'high', 'n', 'interval_over'),
+)
 
 
 def main() -> None:
@@ -94,17 +100,24 @@ def doses(study: Study, name: str, dose: str) -> list[dict]:
     rows = []
     for method, outcome in outcomes(study, name):
         for arm in study.arms:
-            values = [outcome.of_member(member) for member in study.living(arm)]
-            mean, low, high, n = interval(np.array(values, float))
             what = {'arm': arm, 'class': name, 'method': method, 'metric': outcome.metric}
-            rows.append({**of_data, **what, 'mean': mean, 'low': low, 'high': high, 'n': n})
+            rows.append({**of_data, **what, **level(study, outcome, arm)})
     return rows
 
 
-def interval(values: np.ndarray) -> tuple[float, float, float, int]:
-    """Mean of the finite values, the ends of Student's 95 % interval (NaN for fewer than two), and their number."""
-    over = over_seeds(values)
-    return float(over.estimate), float(over.low), float(over.high), int(over.rounds)
+def level(study: Study, outcome: Outcome, arm: str) -> dict[str, Any]:
+    """Mean of an arm's living seeds, both ends of its interval, their number, and what the interval is over.
+
+    The interval of the study's tables, which is NaN for a class with too few patients; where they have none, Student's
+    over seeds.
+    """
+    values = over_seeds(np.array([outcome.of_member(member) for member in study.living(arm)], float))
+    if outcome.over(arm=arm, statistic='low'):
+        mean, low, high = outcome.interval(arm)
+        over = BOTH
+    else:
+        (mean, low, high), over = (float(one) for one in values[:3]), SEEDS
+    return {'mean': mean, 'low': low, 'high': high, 'n': int(values.rounds), 'interval_over': over}
 
 
 def render(studies: list[Study], names: list[str], table: pd.DataFrame) -> str:

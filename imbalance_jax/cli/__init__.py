@@ -37,6 +37,10 @@ FLAGS: dict[str, dict[str, Any]] = {
     'stages': {'metavar': 'NAME,...', 'help': 'these stages only, such as alignment,design'},
     'profile': {'action': 'store_true', 'help': 'trace a few steps into WORKDIR/profile, and print the costliest'},
     'out': {'metavar': 'FILE.jsonl', 'help': 'the plan to write; its populations live beside it, in the folder FILE'},
+    'pilot': {
+        'metavar': 'DIR',
+        'help': 'a finished population, by whose variances plan says what can be shown; default: those of the phantom',
+    },
     'plan': {'metavar': 'FILE.jsonl', 'help': 'what plan wrote'},
     'job': {'metavar': 'NUMBER|ID', 'help': 'this population only'},
     'shard': {'metavar': 'I/N', 'help': 'every N-th population, from number I (of 0 to N - 1)'},
@@ -158,7 +162,8 @@ def _plan(command: Command, outside: Outside) -> None:
     def check(plain: dict[str, Any]) -> None:
         loading.check(loading.read(plain), outside.base())
 
-    cli.write_plan(loaded.config, loaded.get_hyper, command.flags.out, check=check, options=loading.options)
+    out, pilot = command.flags.out, command.flags.pilot
+    cli.write_plan(loaded.config, loaded.get_hyper, out, check=check, options=loading.options, pilot=pilot)
 
 
 def _work(command: Command, outside: Outside) -> int:
@@ -211,7 +216,7 @@ VERBS = {
     ),
     'roar': Verb(_roar, 'train the reference arm anew without the pixels that each method calls important', WORKDIR),
     'report': Verb(_report, 'write WORKDIR/report.html', WORKDIR, ('workdir', 'WORKDIR')),
-    'plan': Verb(_plan, 'write a plan, one line per population, and say what is new in it', ('out', *CONFIG)),
+    'plan': Verb(_plan, 'write a plan, one line per population, and say what is new in it', ('out', 'pilot', *CONFIG)),
     'work': Verb(_work, 'train, explain and report the populations that are not done', ('grace', *PLAN)),
     'status': Verb(_status, 'how the populations stand; status 0 all done, 1 one failed, 75 else', ('watch', *PLAN)),
     'collect': Verb(_collect, 'the tables of all populations as one, and a report over them', ('mixed', *PLAN)),

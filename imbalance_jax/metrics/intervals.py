@@ -4,16 +4,20 @@ The mean over S seeds of a figure of G patients varies for three reasons: seeds,
 (this seed is wrong about those patients). Seeds are drawn anew by training, patients by the bootstrap, and each of the
 three variances is estimated once:
 
-    V  = s2 / S + P                              P = max(0, V_pat - V_int)
+    V     = s2 / S + P                                       P = max(0, V_pat - V_int)
     V_int = max(0, mean over seeds of V_boot - V_pat) / (S - 1)
-    df = V^2 / ((s2 / S)^2 / (S - 1) + P^2 / (G - 1))          (Satterthwaite 1946)
+    1/df  = (s2 / S / V)^1.5 / (S - 1) + (P / V)^1.5 / (G - 1)
 
 s2 is the variance over seeds, which holds the seeds' part and the interaction; V_pat the bootstrap variance of the mean
 over seeds, which holds the patients' part and the interaction; V_boot that of one seed. The interaction is in both and
 is taken back once. G is the effective number of patients that the figure hangs on (`effective_clusters`): of a rare
 class those with the finding. Their number varies from round to round, which widens V_boot by about as much as a
-bootstrap of a fixed number G would be too narrow, so that there is no factor G / (G - 1). `analysis/validation`
-measures how often such intervals hold a planted truth.
+bootstrap of a fixed number G would be too narrow, so that there is no factor G / (G - 1).
+
+The degrees of freedom are those of Satterthwaite (1946) but for the exponent of the shares, which is 2 there. With
+shares estimated from 3 seeds an exponent of 2 covers 92-96 % at a nominal 95 %, of 1 95-98 %, and of 1.5 93-97 %, for
+any mix of both parts and from 5 patients on (of normal values; 2 seeds: 88-96, 91-98, and 89-97 %).
+`analysis/validation` measures how often such intervals hold a planted truth.
 
 NumPy float64 on the host. What is not finite (a dead member, a class that a round has lost) is left out.
 """
@@ -25,6 +29,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 MANY = np.inf  # patients: so many that their number need not be known
+EXPONENT = 1.5  # of the shares of variance in the degrees of freedom
 ROUNDING = 1e-9  # a standard error below this share of the values is rounding, not variation
 
 
@@ -100,8 +105,9 @@ def seed_interval(
     freedom = np.where(np.asarray(clusters) > 1, np.asarray(clusters) - 1.0, np.nan)
     seeds = np.where(number > 1, _variance(point, 0) / np.maximum(number, 1), 0.0)
     with np.errstate(invalid='ignore', divide='ignore'):
-        parts = np.where(seeds > 0, seeds**2 / (number - 1), 0.0) + patients**2 / freedom
-        df = np.where(parts == 0, np.inf, (seeds + patients) ** 2 / parts)
+        shares = [(part / (seeds + patients)) ** EXPONENT for part in (seeds, patients)]
+        inverse = np.where(seeds > 0, shares[0] / (number - 1), 0.0) + shares[1] / freedom
+        df = np.where(inverse == 0, np.inf, 1 / inverse)
     return _interval(point, seeds + patients, df, np.isfinite(_mean(samples, 1)).sum(0), confidence=confidence)
 
 

@@ -1,7 +1,8 @@
 """Published and corrected, side by side: what each known mistake of the study's code does to the results.
 
 A mistake of training is a pair of arms, with and without it; a mistake of measuring is two figures of the same members.
-An effect is the published minus the corrected figure, its interval Student's over seeds (paired, 95 %).
+An effect is the published minus the corrected figure. Its interval (paired by seed, 95 %) is over seeds and patients
+where the figure is at hand for resampled patients, else Student's over seeds; the column `interval_over` says which.
 """
 
 from collections.abc import Mapping
@@ -10,8 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from imbalance_jax.metrics.intervals import over_seeds
-from imbalance_jax.metrics.statistics import finite_mean
+from imbalance_jax.metrics.intervals import MANY, over_seeds, seed_interval
+from imbalance_jax.metrics.statistics import finite_mean, moments
 from imbalance_jax.results.alignment import ALL_PAIRS
 from imbalance_jax.results.performance import ABNORMAL
 from imbalance_jax.results.rows import MACRO, Population, Row, of_kind
@@ -75,30 +76,55 @@ MEASURES = {
     'concepts by quantile of a batch, with dead units and holes': (_counted(PUBLISHED), _counted(CORRECTED)),
 }
 
+BOTH, SEEDS = 'seeds and patients', 'seeds'  # what an interval is over
+
+
+class Resampled(NamedTuple):
+    """A figure of every member [R,P] in R rounds of a bootstrap over patients, and the effective number of these."""
+
+    rounds: np.ndarray
+    clusters: float = MANY
+
+
+Rounds = Mapping[tuple[str, str, str], Resampled]  # (metric, subset, method) -> the figure in rounds of patients
 Values = dict[tuple[str, int], float]  # (arm, seed) -> value
 Variant = tuple[str, str]  # method and layer
 
 
-def rows(population: Population, by_name: Mapping[str, pd.DataFrame]) -> list[Row]:
+class Side(NamedTuple):
+    """One side of an effect: seed -> value, and the same [R,S] in rounds of patients, of the seeds in this order."""
+
+    by_seed: dict[int, float]
+    resampled: Resampled | None = None
+
+    def rounds(self, seeds: list[int]) -> np.ndarray:
+        """The rounds [R,S] of some seeds."""
+        assert self.resampled is not None
+        return self.resampled.rounds[:, [list(self.by_seed).index(seed) for seed in seeds]]
+
+
+def rows(population: Population, by_name: Mapping[str, pd.DataFrame], rounds: Rounds | None = None) -> list[Row]:
     """Rows of results/audit: for each mistake, outcome and method the effect, its interval, and both figures.
 
     by_name: the tables performance (test split), alignment and concepts. n counts seeds. Mistakes of training are there
-    if the run has both arms. With one seed there is no interval.
+    if the run has both arms. With one seed, and no rounds of patients, there is no interval.
     """
-    living = population.living_members
+    living, resampled = population.living_members, rounds or {}
     result = []
     for mistake, pair in ARMS.items():
         arms = [_arm(population, kind) for kind in pair]
         if None not in arms:
             for outcome in OUTCOMES:
                 for variant, values in _members(by_name[outcome.table], outcome).items():
-                    published, corrected = (_by_seed(living, values, arm) for arm in arms)
+                    of_patients = resampled.get(_key(outcome, variant))
+                    published, corrected = (_side(living, values, of_patients, arm) for arm in arms)
                     result += _effect(mistake, outcome, variant, published=published, corrected=corrected)
     for mistake, (wrong, right) in MEASURES.items():
         values_right = _members(by_name[right.table], right)
         for (method, layer), values in _members(by_name[wrong.table], wrong).items():
             variant = (right.method if right.method is not None else method, layer)
-            published, corrected = _by_seed(living, values), _by_seed(living, values_right[variant])
+            published = _side(living, values, resampled.get(_key(wrong, (method, layer))))
+            corrected = _side(living, values_right[variant], resampled.get(_key(right, variant)))
             result += _effect(mistake, right, variant, published=published, corrected=corrected)
     return result
 
@@ -124,22 +150,45 @@ def _members(table: pd.DataFrame, figure: Figure) -> dict[Variant, Values]:
     return variants
 
 
-def _by_seed(living: list[Row], values: Values, arm: str | None = None) -> dict[int, float]:
-    """Seed -> value of one arm, or the mean over all arms that have a living member of that seed."""
-    by_seed: dict[int, list[float]] = {}
+def _key(figure: Figure, variant: Variant) -> tuple[str, str, str]:
+    """Of a figure's rounds of patients."""
+    return figure.metric, figure.columns.get('subset', ''), variant[0]
+
+
+def _side(living: list[Row], values: Values, resampled: Resampled | None, arm: str | None = None) -> Side:
+    """One arm's values by seed, or the mean over all arms that have a living member of that seed."""
+    members: dict[int, list[Row]] = {}
     for member in living:
         if arm in (None, member['arm']):
-            by_seed.setdefault(member['seed'], []).append(values[member['arm'], member['seed']])
-    return {seed: finite_mean(np.array(of_seed)) for seed, of_seed in by_seed.items()}
+            members.setdefault(member['seed'], []).append(member)
+    by_seed = {
+        seed: finite_mean(np.array([values[one['arm'], seed] for one in of_seed])) for seed, of_seed in members.items()
+    }
+    if resampled is None:
+        return Side(by_seed)
+    numbers = [[one['member'] for one in of_seed] for of_seed in members.values()]
+    rounds = np.stack([_mean(resampled.rounds[:, of_seed]) for of_seed in numbers], axis=1)
+    return Side(by_seed, resampled._replace(rounds=rounds))
 
 
-def _effect(
-    mistake: str, figure: Figure, variant: Variant, *, published: dict[int, float], corrected: dict[int, float]
-) -> list[Row]:
-    """The rows of one effect, from seed -> value of both; seeds that one of them lacks are left out."""
-    seeds = [seed for seed in published if np.isfinite(published[seed] + corrected.get(seed, np.nan))]
-    pairs = np.array([(published[seed], corrected[seed]) for seed in seeds]).reshape(-1, 2)
-    effect, n = over_seeds(pairs[:, 0] - pairs[:, 1]), len(seeds)
+def _mean(rounds: np.ndarray) -> np.ndarray:
+    """Mean [R] over the members [R,M] whose figure a round has."""
+    return moments(rounds.T).mean
+
+
+def _effect(mistake: str, figure: Figure, variant: Variant, *, published: Side, corrected: Side) -> list[Row]:
+    """The rows of one effect, from both sides; seeds that one of them lacks are left out."""
+    wrong, right = published.by_seed, corrected.by_seed
+    seeds = [seed for seed in wrong if np.isfinite(wrong[seed] + right.get(seed, np.nan))]
+    pairs = np.array([(wrong[seed], right[seed]) for seed in seeds]).reshape(-1, 2)
+    differences, n = pairs[:, 0] - pairs[:, 1], len(seeds)
+    of_patients = [side.resampled for side in (published, corrected) if side.resampled is not None]
+    with_patients = n > 0 and len(of_patients) == 2
+    if with_patients:
+        clusters = min(one.clusters for one in of_patients)
+        effect = seed_interval(differences, published.rounds(seeds) - corrected.rounds(seeds), clusters=clusters)
+    else:
+        effect = over_seeds(differences)
     figures = [
         (pairs[:, 0].mean() if n else np.nan, {'version': PUBLISHED, 'statistic': 'mean'}),
         (pairs[:, 1].mean() if n else np.nan, {'version': CORRECTED, 'statistic': 'mean'}),
@@ -148,7 +197,8 @@ def _effect(
         (effect.high, {'version': PUBLISHED, 'statistic': 'high', 'against': CORRECTED}),
     ]
     method, layer = variant
-    what = {**figure.columns, 'mistake': mistake, 'method': method}
+    over = BOTH if with_patients else SEEDS
+    what = {**figure.columns, 'mistake': mistake, 'method': method, 'interval_over': over}
     if layer:
         what['layer'] = layer
     return [{**of_kind('population', figure.metric, value, n), **what, **columns} for value, columns in figures]

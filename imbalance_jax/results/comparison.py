@@ -86,6 +86,8 @@ def rows(
         result += contrast_rows(list(contrasts.values()), cells=cells, metric=metric, against=against)
         for arm, contrast in contrasts.items():
             p = intervals.equivalence(contrast.interval, claims.margin[metric])
+            if _identical(living, population.arms[arm], population.arms[against]):
+                p = np.where(evidence.too_few | ~np.isfinite(contrast.interval.estimate), np.nan, 0.0)
             verdicts.setdefault(arm, []).append(holm(p))
             differences = Sample(*(np.subtract(*of) for of in zip(samples[arm], samples[against], strict=True)))
             further = {'p_equivalent': p, 'p_equivalent_adjusted': holm(p), **_parts(differences, evidence)}
@@ -144,6 +146,13 @@ def _contrasts(population: Population, samples: Mapping[str, Sample], evidence: 
         for arm in population.compared
         if arm != against
     }
+
+
+def _identical(living: np.ndarray, arm: Sequence[int], other: Sequence[int]) -> bool:
+    """Whether every image has the same score of both members of every pair: an arm beside itself, which is equal."""
+    pairs = living[arm], living[other]
+    both = np.isfinite(pairs[0] + pairs[1])
+    return bool(both.any() and (pairs[0] == pairs[1])[both].all())
 
 
 def _parts(differences: Sample, evidence: Evidence) -> dict[str, np.ndarray]:

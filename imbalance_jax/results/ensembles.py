@@ -16,7 +16,8 @@ def rows(population: Population, probabilities: np.ndarray, truth: Truth, *, see
     """Rows of results/seeds for one split, of every arm with at least `FEWEST` living seeds; [] without one.
 
     probabilities: [P,N,K]. For every size k the macro AUROC and average precision of the mean probability of k seeds,
-    drawn without replacement: mean and standard deviation over draws, n their number.
+    drawn without replacement: mean and standard deviation over draws, n their number. Draws from S seeds overlap, which
+    makes them alike: the standard deviation is that of ensembles of fresh seeds, sd / sqrt(1 - k / S).
     """
     result = []
     for indices in population.arms.values():
@@ -34,11 +35,20 @@ def _size_rows(member: Row, probabilities: np.ndarray, truth: Truth, size: int, 
     result = []
     for metric in RANKED:
         macro = scores.macro(by_metric[metric])[0]
-        spread = {'mean': macro.mean(), 'sd': macro.std(ddof=1) if len(macro) > 1 else np.nan}
+        deviation = macro.std(ddof=1) / overlap_factor(size, len(probabilities)) if len(macro) > 1 else np.nan
+        spread = {'mean': macro.mean(), 'sd': deviation}
         for statistic, value in spread.items():
             what: dict[str, Any] = {'kind': 'ensemble', 'name': MACRO, 'statistic': statistic, 'size': size}
             result.append(of_arm(member, metric, value, len(subsets), **what))
     return result
+
+
+def overlap_factor(size: int, count: int) -> float:
+    """Standard deviation of means of `size` of `count` seeds drawn without replacement, over that of fresh seeds.
+
+    1 for single seeds, of which each is there once and whose standard deviation is taken with n - 1.
+    """
+    return 1.0 if size == 1 else float(np.sqrt(1 - size / count))
 
 
 def seed_subsets(count: int, seed: int = 0) -> dict[int, np.ndarray]:

@@ -150,6 +150,7 @@ TABLES: dict[str, dict[str, Column]] = {
     'audit': {
         'mistake': Column(TEXT, 'the mistake of the published code'),
         'version': Column(TEXT, 'published: with the mistake; corrected: without'),
+        'interval_over': Column(TEXT, 'what the interval is over: seeds and patients, or seeds alone'),
         'concept': CONCEPT,
         'layer': LAYER,
         'over_images': OVER_IMAGES,
@@ -157,7 +158,7 @@ TABLES: dict[str, dict[str, Column]] = {
 }
 
 # What tells two rows of a table apart is everything but these.
-DESCRIPTIVE = ('loss', 'sampler', 'member', 'value', 'n')
+DESCRIPTIVE = ('loss', 'sampler', 'member', 'value', 'n', 'interval_over')
 
 
 def columns_of(name: str) -> dict[str, Column]:

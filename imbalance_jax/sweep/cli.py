@@ -10,7 +10,7 @@ from types import ModuleType
 from ml_collections import ConfigDict
 
 from imbalance_jax.config.fields import OptionsOf
-from imbalance_jax.sweep import hyper, jobs, plan, populations
+from imbalance_jax.sweep import hyper, jobs, plan, populations, power
 from imbalance_jax.sweep.plan import Job
 from imbalance_jax.system import cluster, signals
 
@@ -22,15 +22,20 @@ def write_plan(
     *,
     check: Callable[[dict], object],
     options: OptionsOf,
+    pilot: str | None = None,
 ) -> None:
-    """Writes `out`, one line per population of a config's `get_hyper`, each checked; says what is new in it."""
+    """Writes `out`, one line per population of a config's `get_hyper`, each checked; says what is new in it, and the
+    smallest difference that its populations can show, by the variances of a finished working directory `pilot`."""
     if not out:
         raise ValueError('--out is missing; give a file, such as --out=runs/sweep.jsonl.')
     points = get_hyper(hyper) if get_hyper else [{}]
     configs = populations.populations(config, points, options)
     for plain in configs:
         check(plain)
+    shown = power.lines(configs, Path(pilot) if pilot else None)
     print(plan.compared(*plan.write(Path(out), configs)))
+    if shown:
+        print(shown)
 
 
 def read_jobs(flags: Namespace) -> list[Job]:

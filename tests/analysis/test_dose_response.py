@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from imbalance_jax.analysis.report import study
 from imbalance_jax.analysis.sweeps import dose_response
@@ -47,11 +48,17 @@ def test_the_picture_and_its_table(folders, tmp_path):
     assert not re.search(r'src="(?!data:)', page)
 
 
-def test_interval_is_students():
-    mean, low, high, n = dose_response.interval(np.array([1.0, 3.0, np.nan]))
-    assert (mean, n) == (2, 2)
-    np.testing.assert_allclose([low, high], [2 - 12.7062047, 2 + 12.7062047])  # t(0.975, 1) sd / sqrt 2, sd = sqrt 2
-    assert np.isnan(dose_response.interval(np.array([1.0]))[1])
+def test_intervals_are_those_of_the_tables_and_else_students(folders):
+    loaded = study.load(folders[0])
+    of_table = loaded.ranked('auroc')
+    got = dose_response.level(loaded, of_table, 'focal')
+    assert got['interval_over'] == 'seeds and patients'
+    np.testing.assert_array_equal([got['mean'], got['low'], got['high']], of_table.interval('focal'))
+    got = dose_response.level(loaded, loaded.ranked('brier'), 'focal')
+    values = [loaded.ranked('brier').of_member(member) for member in loaded.living('focal')]
+    interval = stats.t.interval(0.95, len(values) - 1, np.mean(values), stats.sem(values))
+    np.testing.assert_allclose([got['low'], got['high']], interval)
+    assert (got['interval_over'], got['n']) == ('seeds', len(values))
 
 
 def test_studies_that_differ_otherwise_are_refused(folders):

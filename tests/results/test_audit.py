@@ -98,3 +98,24 @@ def test_one_seed_has_no_interval(tables):
     effect = select(rows_of(tables, one), 'mean fit beside summed penalty', 'auroc')
     assert np.isfinite(effect[EFFECT][0])
     assert np.isnan(effect[LOW][0])
+
+
+def test_rounds_of_patients_widen_an_effect_and_the_rows_say_so(tables):
+    alone = select(rows_of(tables), 'mean fit beside summed penalty', 'auroc')
+    random = np.random.default_rng(1)
+    table = tables['performance']
+    point = np.array([value(table, row['arm'], row['seed'], 'auroc') for row in ROWS])
+    rounds = point + 0.3 * random.normal(size=(500, 1)) * np.array([row['arm'] == 'multi_task' for row in ROWS])
+    population = Population(ROWS, np.ones(9, bool), 'bce')
+    both = audit.rows(population, tables, {('auroc', '', ''): audit.Resampled(rounds, 20.0)})
+    effect = select(both, 'mean fit beside summed penalty', 'auroc')
+    assert effect[EFFECT] == alone[EFFECT]
+    own, other = ([value(table, arm, s, 'auroc') for s in (3, 5, 8)] for arm in ('multi_task', 'multi_task_consistent'))
+    seeds, patients = np.subtract(own, other).var(ddof=1) / 3, 0.09
+    shares = (np.array([seeds, patients]) / (seeds + patients)) ** 1.5
+    df = 1 / (shares[0] / 2 + shares[1] / 19)
+    half = stats.t.ppf(0.975, df) * np.sqrt(seeds + patients)
+    np.testing.assert_allclose(effect[HIGH][0] - effect[EFFECT][0], half, rtol=0.1)
+    over = {(row['mistake'], row['metric']): row['interval_over'] for row in both}
+    assert over['mean fit beside summed penalty', 'auroc'] == 'seeds and patients'
+    assert over['mean fit beside summed penalty', 'hit_share'] == 'seeds'

@@ -44,6 +44,18 @@ def test_ensembles_of_one_and_of_all_are_the_seeds_and_their_mean(noisy):
     assert rows == ensembles.rows(population, probabilities, truth) or np.isnan(rows[-1]['value'])
 
 
+def test_the_spread_of_overlapping_draws_is_that_of_fresh_ensembles():
+    rng, ratios = np.random.default_rng(1), {8: [], 16: [], 32: []}
+    for _ in range(60):
+        seeds = rng.normal(size=64)
+        subsets = ensembles.seed_subsets(64, int(rng.integers(1 << 30)))
+        for size, of_size in ratios.items():
+            spread = seeds[subsets[size]].mean(1).std(ddof=1) / ensembles.overlap_factor(size, 64)
+            of_size.append((spread * np.sqrt(size)) ** 2)
+    for size, of_size in ratios.items():
+        assert np.sqrt(np.mean(of_size)) == pytest.approx(1, abs=0.06), size
+
+
 def test_few_seeds_say_nothing(noisy):
     members, probabilities, truth = noisy
     few = Population(members, np.arange(17) < ensembles.FEWEST - 1, 'a')
