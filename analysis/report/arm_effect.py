@@ -56,6 +56,7 @@ def findings(effect: dict[str, Any] | None) -> list[Finding]:
 
 def by_distance(rows: pd.DataFrame) -> pd.DataFrame:
     """A row per distance, a column per entry of COLUMNS, of rows of results/arm_effect."""
+    rows = rows[rows['given'] == '']
     index = rows['metric'] + ', ' + rows['layer']
     figures = {}
     for name, where in COLUMNS.items():

@@ -39,8 +39,12 @@ def weighted_mean(values: np.ndarray, weights: ArrayLike) -> np.ndarray:
     finite = np.isfinite(values)
     weights = np.asarray(weights, np.float64)
     total = np.tensordot(weights, np.where(finite, values, 0.0), axes=(1, -1))
+    if finite.all():
+        number = weights.sum(1).reshape(-1, *[1] * (values.ndim - 1))
+    else:
+        number = np.tensordot(weights, finite.astype(np.float64), axes=(1, -1))
     with np.errstate(invalid='ignore'):
-        return total / np.tensordot(weights, finite.astype(np.float64), axes=(1, -1))
+        return total / number
 
 
 def _percentile_interval(estimate: np.ndarray, samples: np.ndarray, confidence: float) -> Interval:
@@ -190,47 +194,3 @@ def holm(p: ArrayLike) -> np.ndarray:
 def benjamini_hochberg(p: ArrayLike) -> np.ndarray:
     """p values adjusted for false discovery rate over all finite entries of any shape, `min_{j>=i} n p_j / j`."""
     return _in_order(p, stats.false_discovery_control)
-
-
-class Beyond(NamedTuple):
-    """Mean distance of members of other arms and of one arm, all of other seeds, the difference, p, number of pairs."""
-
-    between: float
-    within: float
-    difference: float
-    p: float
-    pairs: int
-
-
-def arms_beyond_seeds(
-    distance: ArrayLike, arms: ArrayLike, seeds: ArrayLike, rounds: int = 9999, seed: int = 0
-) -> Beyond:
-    """Are members of different arms further apart than members of one arm? distance: [P, P]; arms, seeds: [P].
-
-    Only pairs of different seeds are compared: one seed's members share initial weights and data order across arms, and
-    so are alike for no reason of interest. If arms made no difference, the members of one seed could exchange their
-    arms, which is what the null does, seed by seed; p is one-sided, (1 + #{null >= observed}) / (1 + rounds). With two
-    arms and S seeds it cannot fall below about 2 ** (1 - S). NaN without two arms and two seeds of one arm.
-    """
-    distance, (names, arm) = np.asarray(distance, np.float64), np.unique(arms, return_inverse=True)
-    group = np.unique(seeds, return_inverse=True)[1]
-    apart = (group[:, None] != group) & np.isfinite(distance)
-    values = np.where(apart, distance, 0.0)
-
-    def means(labels):
-        same = labels[..., :, None] == labels[..., None, :]
-        with np.errstate(invalid='ignore', divide='ignore'):
-            within = (values * same).sum((-2, -1)) / (apart & same).sum((-2, -1))
-            return (values * ~same).sum((-2, -1)) / (apart & ~same).sum((-2, -1)), within
-
-    between, within = (float(value) for value in means(arm))
-    pairs = int(apart.sum()) // 2
-    if len(names) < 2 or not np.isfinite(between - within):
-        return Beyond(between, within, np.nan, np.nan, pairs)
-    rng, by_seed = np.random.default_rng(seed), np.argsort(group, kind='stable')
-    chance = rng.random((rounds, len(arm))) + group[by_seed]  # sorts within seeds
-    exchanged = np.empty((rounds, len(arm)), int)
-    exchanged[:, by_seed] = arm[by_seed][np.argsort(chance, axis=1)]
-    nulls = [np.subtract(*means(block)) for block in np.array_split(exchanged, -(-rounds // 256))]
-    reached = np.concatenate(nulls) >= between - within - 1e-12
-    return Beyond(between, within, between - within, (1 + reached.sum()) / (1 + rounds), pairs)
