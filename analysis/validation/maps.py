@@ -1,8 +1,9 @@
 """Maps on planted truth: is an arm's alignment, and its difference to another arm's, what its interval says?
 
-A planted map is a bump on a small grid. With a probability that depends on arm, seed and patient it is at the pair's own
-region, else at a place where the finding usually is; the arm's bias lifts or sinks the whole map before a ReLU, which
-changes how much of it is hot and not where its maximum is. What figures should be is computed apart, from many patients.
+A planted map is a bump on a small grid. With a probability that depends on arm, seed and patient it is at the pair's
+own region, else at a place where the finding usually is; the arm's bias lifts or sinks the whole map before a ReLU,
+which changes how much of it is hot and not where its maximum is. What figures should be is computed apart, from many
+patients.
 """
 
 from collections.abc import Sequence

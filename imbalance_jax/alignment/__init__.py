@@ -13,7 +13,7 @@ Published names for some of these quantities clash; each docstring says whose co
 
 from imbalance_jax.alignment import expected, heat, nulls, overlaps, pixel_order, pointing, signed, thresholds
 from imbalance_jax.alignment.heat import min_max
-from imbalance_jax.alignment.measure import TOLERANCE, Others, measure, measure_flat, measure_others
+from imbalance_jax.alignment.measure import TOLERANCE, UNSIGNED, Others, measure, measure_flat, measure_others
 from imbalance_jax.alignment.metrics import METRICS
 from imbalance_jax.alignment.nulls import (
     centre_map,
@@ -33,6 +33,7 @@ __all__ = [
     'METRICS',
     'SIGNED',
     'TOLERANCE',
+    'UNSIGNED',
     'Others',
     'centre_map',
     'chance',

@@ -15,6 +15,8 @@ from imbalance_jax.alignment.overlaps import overlap
 from imbalance_jax.alignment.pointing import pointing_game
 from imbalance_jax.alignment.signed import OF_METRIC, SIGNED, above_coldest
 
+# The measures of signed maps, of maps that have no negative pixel: then they are those of the heat.
+UNSIGNED = {name: METRICS[metric] for name, metric in OF_METRIC.items()}
 TOLERANCE = 15 / 224  # TorchRay's 15 pixels, as a share of the image's height
 OVERLAPS = ('iobb', 'ior', 'iou')
 
@@ -56,8 +58,7 @@ def measure_flat(
     Who compiles this gives the `ones` as an argument, or XLA computes with them while it compiles.
     """
     ones = jnp.ones(masks.shape, jnp.float32) if ones is None else ones
-    of_signed = {name: METRICS[metric](ones, masks) for name, metric in OF_METRIC.items()}
-    return {**_figures(ones, ones, masks), **_of(metrics, ones, masks), **of_signed}
+    return {**_figures(ones, ones, masks), **_of(metrics, ones, masks)}
 
 
 def measure_others(

@@ -2,8 +2,8 @@
 
 Arguments of the four in `CAMS`: `activation` [B, h, w, U] and `gradient` [B, h, w, U] = d score / d activation, of the
 logit, not of a probability. Each map is a ReLU of a sum over units, hence never negative and possibly all zero
-(`is_empty`); it has the layer's size and is not normalised. `relu=False` leaves the outer ReLU out: the signed map, whose
-order of pixels does not depend on where 0 lies.
+(`is_empty`); it has the layer's size and is not normalised. `relu=False` leaves the outer ReLU out: the signed map,
+whose order of pixels does not depend on where 0 lies.
 """
 
 from collections.abc import Callable

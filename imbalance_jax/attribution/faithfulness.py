@@ -1,9 +1,9 @@
 """Faithfulness: does the score change as a map says? And sanity: does the map change when the network does?
 
 Every metric is `METRICS[name](score, images [B,H,W,C], maps [B,H,W], **options) -> [B]`, with `score(x) -> [B]` one
-logit per image. A map of uniform noise is the null of each: what it scores is to be taken off, pair by pair. Figures are
-in units of the logit, whose level and scale a loss sets. Pixels that tie in a map are ordered at random, the same at
-every call.
+logit per image. A map of uniform noise is the null of each: what it scores is to be taken off, pair by pair. Figures
+are in units of the logit, whose level and scale a loss sets. Pixels that tie in a map are ordered at random, the same
+at every call.
 """
 
 from collections.abc import Callable, Sequence

@@ -20,6 +20,7 @@ from imbalance_jax.explain import gallery, outputs
 from imbalance_jax.explain.map_distance import RankCorrelation
 from imbalance_jax.explain.map_nulls import Figures, Strangers, null_figures, strangers
 from imbalance_jax.explain.maps import Scorer, in_slabs, make_scorer, make_signed_maps, seed_numbers
+from imbalance_jax.metrics import scores
 from imbalance_jax.names import lookup
 from imbalance_jax.results import alignment as results_alignment
 from imbalance_jax.results import map_effect
@@ -85,7 +86,9 @@ def run(trained: Trained, workdir: Path) -> None:
         trained, workdir, pairs, figures=figures, nulls=nulls, subsets=subsets(trained, pairs, logits), refused=refused
     )
     distances = {method: one.distance for method, one in figures.items()}
-    outputs.write_rows(workdir, 'map_effect', map_effect.rows(outputs.population(trained), distances))
+    dataset, rows = trained.dataset, trained.dataset.rows(SPLIT)
+    auroc = scores.auroc(logits, dataset.labels[rows], dataset.label_mask[rows])
+    outputs.write_rows(workdir, 'map_effect', map_effect.rows(outputs.population(trained), distances, auroc))
     write_gallery(trained, workdir, pairs, constant=constant)
     shown = gallery.shown_method(methods)
     of_shown = figures[shown].by_measure(figures[shown].members)

@@ -27,9 +27,9 @@ Scorer = Callable[[jax.Array, jax.Array, jax.Array], dict[str, jax.Array]]
 class Faithfulness(NamedTuple):
     """What was measured of one method's maps of M pairs.
 
-    metrics: [F] names of those in `attribution.faithfulness`; figures: [F,P,M], in units of the logit; sanity: rank correlations [D,P,M] of
-    the maps with those of the same network with more and more of its parts randomised, from the head down; none for
-    noise.
+    metrics: [F] names of those in `attribution.faithfulness`; figures: [F,P,M], in units of the logit; sanity: rank
+    correlations [D,P,M] of the maps with those of the same network with more and more of its parts randomised, from the
+    head down; none for noise.
     """
 
     metrics: np.ndarray

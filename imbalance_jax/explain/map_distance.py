@@ -1,7 +1,7 @@
 """How far apart members are by their maps: 1 minus the mean rank correlation of their maps of the same pairs.
 
-The maps are never all there: slab by slab every member's pixels are ranked on its device, and what is kept is the sum of
-the correlations of every two members, [P,P].
+The maps are never all there: slab by slab every member's pixels are ranked on its device, and what is kept is the sum
+of the correlations of every two members, [P,P].
 """
 
 from typing import Any

@@ -37,8 +37,9 @@ def null_figures(
     """Figures [M] of maps that know no model: one everywhere, the image centre, the best constant map of each measure;
     and the resolution ceiling of maps of h x w cells. And the mean masks [M,H,W] (`Constant`)."""
     masks, size = pairs.mask, pairs.mask.shape[1:]
-    measure = compiled(lambda maps, masks: alignment.measure(maps, masks, metrics, maps))
-    flat = compiled(lambda ones, masks: alignment.measure_flat(masks, metrics, ones))
+    every = {**metrics, **alignment.UNSIGNED}
+    measure = compiled(lambda maps, masks: alignment.measure(maps, masks, every))
+    flat = compiled(lambda ones, masks: alignment.measure_flat(masks, every, ones))
     chance = flat(np.ones(masks.shape, np.float32), masks)
     centre = np.broadcast_to(alignment.centre_map(size), masks.shape)
     constant = constant_nulls(train, pairs, measure)

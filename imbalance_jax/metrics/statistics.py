@@ -30,8 +30,12 @@ def weighted_mean(values: np.ndarray, weights: ArrayLike) -> np.ndarray:
     finite = np.isfinite(values)
     weights = np.asarray(weights, np.float64)
     total = np.tensordot(weights, np.where(finite, values, 0.0), axes=(1, -1))
+    if finite.all():
+        number = weights.sum(1).reshape(-1, *[1] * (values.ndim - 1))
+    else:
+        number = np.tensordot(weights, finite.astype(np.float64), axes=(1, -1))
     with np.errstate(invalid='ignore'):
-        return total / np.tensordot(weights, finite.astype(np.float64), axes=(1, -1))
+        return total / number
 
 
 class Moments(NamedTuple):

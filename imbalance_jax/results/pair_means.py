@@ -61,8 +61,11 @@ class Grouping(NamedTuple):
 
 
 class Means(NamedTuple):
-    """Means over pairs by measure, [..., K + 2 + E] on the data and [R, ..., K + 2 + E] in rounds of the bootstrap: the
-    K findings, their macro mean, all pairs as one, and each of E subsets; and how many findings the macro mean is of."""
+    """Means over pairs by measure, [..., K + 2 + E] on the data and [R, ..., K + 2 + E] in rounds of the bootstrap.
+
+    Along the last axis: the K findings, their macro mean, all pairs as one, and each of E subsets. in_macro: how many
+    findings the macro mean is of.
+    """
 
     values: dict[str, np.ndarray]
     resampled: dict[str, np.ndarray]

@@ -100,9 +100,7 @@ TABLES: dict[str, dict[str, Column]] = {
     'seeds': {'size': Column(WHOLE, 'number of seeds in the ensemble')},
     'alignment': {
         'subset': Column(TEXT, "'': all pairs of an image and a finding; else a part of them"),
-        'above': Column(
-            TEXT, "'': as it is; 'shuffled regions': above other patients' regions, on both sides of a difference"
-        ),
+        'above': Column(TEXT, "'': as it is; 'shuffled regions': both sides less what other patients' regions score"),
     },
     'faithfulness': {
         'part': Column(TEXT, 'the network is randomised from the head down to this part'),

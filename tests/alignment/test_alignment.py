@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from scipy import stats
 from sklearn.metrics import roc_auc_score
 
 from imbalance_jax import alignment
@@ -186,12 +187,73 @@ def test_focus_of_a_mosaic():
     assert METRICS['focus'] is METRICS['ior'] is METRICS['relevance_mass']
 
 
-def test_shuffled_regions_are_of_the_same_finding_and_another_patient():
-    finding, patient = np.array([0, 0, 0, 1, 1, 2]), np.array([1, 1, 2, 3, 3, 4])
-    other = alignment.shuffled(finding, patient)
-    np.testing.assert_array_equal(other[3:], -1)
-    np.testing.assert_array_equal(other[:2], 2)
-    assert other[2] in (0, 1)
+def test_other_patients_regions_are_of_the_same_finding_and_weigh_the_same():
+    finding, patient = np.array([0, 0, 0, 0, 1, 1, 2]), np.array([1, 1, 2, 3, 4, 5, 6])
+    shares = alignment.other_patients(finding, patient, of_finding=finding, of_patient=patient)
+    np.testing.assert_allclose(shares[0], [0, 0, 0.5, 0.5, 0, 0, 0])
+    np.testing.assert_allclose(shares[2], [1 / 3, 1 / 3, 0, 1 / 3, 0, 0, 0])
+    np.testing.assert_allclose(shares[4], [0, 0, 0, 0, 0, 1, 0])
+    assert not shares[6].any()  # the only patient
+    few = alignment.nulls.few_of_each(np.repeat([0, 1], (100, 3)), np.arange(103), most=5)
+    np.testing.assert_array_equal(few, [0, 24, 49, 74, 99, 100, 101, 102])
+
+
+def test_the_mean_over_other_regions_is_that_of_every_pair_by_itself():
+    """Every metric, against the metric itself on all pairs: ties, an empty, a constant and a broken map among them."""
+    random = np.random.default_rng(0)
+    maps = random.normal(size=(7, 20, 18)).astype(np.float32)
+    maps[1], maps[2], maps[3], maps[4, 3, 3], maps[5] = np.round(maps[1] * 3) / 3, -abs(maps[2]), 2, np.nan, 0
+    masks = np.zeros((45, 20, 18), bool)
+    for mask in masks:
+        (row, column), (height, width) = random.integers(0, 12, 2), random.integers(2, 8, 2)
+        mask[row : row + height, column : column + width] = True
+    masks[7] = True
+    shares = (random.random((7, 45)) < 0.4).astype(np.float32)
+    shares[6] = 0
+    tolerant = functools.partial(METRICS['pointing_game_torchray'], tolerance=2.5)
+    metrics = {**METRICS, 'pointing_game_torchray': tolerant}
+    products = {
+        **alignment.expected.PRODUCTS,
+        'pointing_game_torchray': functools.partial(
+            alignment.expected.PRODUCTS['pointing_game_torchray'], tolerance=2.5
+        ),
+    }
+
+    @jax.jit
+    def mean(maps, *others):
+        return alignment.measure_others(maps, maps, alignment.Others(*others), metrics, products=products)
+
+    every = jax.jit(lambda maps, masks: alignment.measure(maps, masks, metrics, maps))
+    result = mean(maps, masks, shares, masks, shares)
+    for i in range(7):
+        pairs = every(np.broadcast_to(maps[i], masks.shape), masks)
+        assert sorted(pairs) == sorted(result)
+        for name, values in pairs.items():
+            of_others = np.asarray(values)[shares[i] > 0]
+            expected = np.nanmean(of_others) if len(of_others) else np.nan
+            np.testing.assert_allclose(result[name][i], expected, rtol=1e-4, atol=1e-5, err_msg=f'{name} of map {i}')
+
+
+def test_midranks_are_those_of_scipy_up_to_the_bits_that_are_cut():
+    random = np.random.default_rng(1)
+    maps = np.stack([random.normal(size=(9, 8)), random.integers(-2, 3, (9, 8)), np.zeros((9, 8))])
+    maps[1, 0, 0] = -0.0
+    ranks = np.asarray(alignment.pixel_order.midranks(maps)).reshape(3, -1)
+    expected = np.stack([stats.rankdata(one) - 1 for one in maps])
+    np.testing.assert_array_equal(ranks[1:], expected[1:])
+    assert np.abs(ranks[0] - expected[0]).max() <= 0.5
+
+
+def test_signed_measures_do_not_know_where_zero_lies():
+    maps, masks = random_case()
+    lifted = {shift: {name: fn(maps + shift, masks) for name, fn in alignment.SIGNED.items()} for shift in (0.0, -5.0)}
+    for name, values in lifted[0.0].items():
+        np.testing.assert_allclose(values, lifted[-5.0][name], rtol=1e-5)
+    auroc = [roc_auc_score(mask.ravel(), one.ravel()) for mask, one in zip(masks, maps, strict=True)]
+    np.testing.assert_allclose(lifted[0.0]['signed_pixel_auroc'], auroc, rtol=1e-5)
+    heat = np.maximum(maps, 0)
+    for name, fn in alignment.UNSIGNED.items():
+        np.testing.assert_allclose(alignment.SIGNED[name](heat, masks), fn(heat, masks), rtol=1e-6)
 
 
 def test_grid_maps_know_the_region_as_well_as_their_cells_allow():

@@ -414,6 +414,30 @@ def test_grad_cam_plus_plus_equals_the_published_quotient():
     np.testing.assert_allclose(attribution.grad_cam_plus_plus(a, g), expected, rtol=1e-5)
 
 
+def test_a_signed_class_activation_map_is_the_map_before_its_relu():
+    random = np.random.default_rng(4)
+    activation, gradient = random.random((2, 3, 3, 5)), random.normal(size=(2, 3, 3, 5))
+    for name, cam in attribution.CAMS.items():
+        signed = np.asarray(cam(activation, gradient, relu=False))
+        np.testing.assert_allclose(np.maximum(signed, 0), cam(activation, gradient), rtol=1e-6, err_msg=name)
+    weights = gradient.mean((1, 2), keepdims=True)
+    np.testing.assert_allclose(
+        attribution.grad_cam(activation, gradient, relu=False), (weights * activation).sum(-1), rtol=1e-5
+    )
+
+
+def test_only_what_has_a_relu_is_asked_for_its_sign():
+    signed = attribution.signed_options
+    assert signed('grad_cam', {}) == {'relu': False}
+    assert signed('smooth_grad', {'method': 'grad_cam', 'samples': 4}) == {
+        'method': 'grad_cam',
+        'samples': 4,
+        'relu': False,
+    }
+    for name in ('saliency', 'integrated_gradients', 'smooth_grad', 'guided_grad_cam'):
+        assert signed(name, {}) == {}
+
+
 @pytest.mark.parametrize('name', attribution.CAMS)
 def test_cams_are_not_negative_empty_without_positive_evidence_and_finite_for_dead_units(name):
     a, g = cam_inputs()

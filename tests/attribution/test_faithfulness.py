@@ -23,7 +23,7 @@ def test_deletion_and_insertion_of_a_linear_score_are_partial_sums():
     gone = np.concatenate([np.zeros((3, 1)), np.cumsum(ordered, 1)[:, 5::6]], 1)  # after 0, 6, .. 36 pixels
     curve = np.asarray(linear(IMAGES))[:, None] - gone
     expected = (curve[:, 1:] + curve[:, :-1]).mean(1) / 2
-    options = {'steps': 6, 'probability': False, 'baseline': 0.0}
+    options = {'steps': 6, 'baseline': 0.0}
     np.testing.assert_allclose(METRICS['deletion'](linear, IMAGES, maps, **options), expected, rtol=1e-4)
     back = 0.5 + gone
     expected = (back[:, 1:] + back[:, :-1]).mean(1) / 2
