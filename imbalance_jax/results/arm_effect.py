@@ -104,7 +104,8 @@ def _of_performance(auroc: np.ndarray) -> np.ndarray:
 def _living(population: Population, arms: Sequence[str]) -> tuple[list[int], list[str], list[int]]:
     """Numbers, arms and seeds of the living members of some arms."""
     chosen = [i for i in population.living_indices if population.members[i]['arm'] in arms]
-    return chosen, *([population.members[i][key] for i in chosen] for key in ('arm', 'seed'))
+    members = [population.members[i] for i in chosen]
+    return chosen, [member['arm'] for member in members], [member['seed'] for member in members]
 
 
 def _test_rows(population: Population, tested: Tested) -> list[Row]:
