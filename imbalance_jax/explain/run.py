@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from imbalance_jax.explain import alignment, audit, faithfulness, roar, shortcut, similarity, units
+from imbalance_jax.explain import alignment, audit, faithfulness, roar, shortcut, similarity, twins, units
 from imbalance_jax.system import layout, processes, provenance
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import lock
@@ -23,6 +23,7 @@ STAGES: dict[str, Stage] = {
     'faithfulness': faithfulness.STAGE,
     'shortcut': shortcut.STAGE,
     'units': units.STAGE,
+    'twins': twins.STAGE,
     'similarity': similarity.STAGE,
     'audit': audit.STAGE,
 }

@@ -90,6 +90,12 @@ TABLES: dict[str, dict[str, Column]] = {
         'version': Column(TEXT, 'of the test split: confounded or clean'),
         'region': Column(TEXT, 'where the heat lies: tube or finding'),
     },
+    'twins': {
+        'concept': Column(TEXT, 'what one twin shows and the other does not'),
+        'layer': LAYER,
+        'unit': UNIT,
+        'above': Column(TEXT, "what has been taken off both sides of a difference, '' where nothing has"),
+    },
     'roar': {'share': Column(REAL, 'share of the pixels that were removed')},
     'concepts': {'concept': CONCEPT, 'layer': LAYER, 'over_images': OVER_IMAGES},
     'units': {'concept': CONCEPT, 'layer': LAYER, 'unit': UNIT},
