@@ -34,10 +34,3 @@ def test_arms_beyond_seeds_where_nothing_can_be_said():
     matrix, arms, seeds = distances(1, 0, 0.1)
     assert np.isnan(statistics.arms_beyond_seeds(matrix, ['x'] * 12, seeds).p)
     assert np.isnan(statistics.arms_beyond_seeds(matrix, arms, [0] * 12).p)
-
-
-def test_intervals_over_seeds():
-    result = statistics.over_seeds(np.array([1.0, 2.0, 3.0, np.nan]))
-    assert result.estimate == 2
-    assert result.high - 2 == pytest.approx(4.30265 / np.sqrt(3), rel=1e-5)
-    assert np.isnan(statistics.over_seeds(np.array([1.0])).low)
