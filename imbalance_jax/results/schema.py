@@ -93,6 +93,7 @@ TABLES: dict[str, dict[str, Column]] = {
     },
     'shortcut': {
         'version': Column(TEXT, 'of the test split: confounded or clean'),
+        'group': Column(TEXT, "films that AUROC is over, by drain: '' for all; 'worst' for the lowest of the groups"),
         'region': Column(TEXT, 'where the heat lies: tube or finding'),
     },
     'twins': {

@@ -12,9 +12,17 @@ import numpy as np
 
 from imbalance_jax.metrics.intervals import over_seeds
 from imbalance_jax.metrics.statistics import benjamini_hochberg, weighted_mean
-from imbalance_jax.results.contrasts import contrast_rows, weights_of, widened
-from imbalance_jax.results.rows import MACRO, Bootstrap, Population, Row, Sample, interval_rows, of_member
-from imbalance_jax.results.twin_maps import OWN_FINDING, Evidence, evidence_rows
+from imbalance_jax.results.rows import MACRO, Bootstrap, Population, Row, interval_rows, of_member
+from imbalance_jax.results.twin_maps import (
+    OWN_FINDING,
+    Evidence,
+    arm_rows,
+    difference_rows,
+    evidence_rows,
+    living_sample,
+    member_rows,
+    weights_of,
+)
 
 LOGIT, STANDARD = 'logit_change', 'standard_logit_change'
 ANSWERING, PRECISION, RECALL = 'answering_units', 'detector_precision', 'detector_recall'
@@ -72,41 +80,44 @@ def changes(effects: Effects, num_classes: int) -> np.ndarray:
 
 
 def effect_rows(population: Population, effects: Effects, *, classes: Sequence[str], bootstrap: Bootstrap) -> list[Row]:
-    """Mean change of every logit by every concept: members, arms with intervals, differences to the reference."""
+    """Mean change of every logit by every concept: members, arms with intervals, differences to the reference.
+
+    Arms are compared in what findings do to their own logits, the macro mean and each, and in what a concept that is no
+    finding does to every logit.
+    """
     change, names = changes(effects, len(classes)), effects.names.tolist()
     weights, films = weights_of(effects.patient, bootstrap), len(effects.patient)
+    cells = cells_of(names, classes)
     result: list[Row] = []
     for metric, scaled in ((LOGIT, change), (STANDARD, change / effects.deviation[None, :, None, :])):
         by_film = np.moveaxis(scaled, 2, -1).swapaxes(0, 1)  # [P,C,K,M]
-        values = weighted_mean(by_film, np.ones((1, films)))[0]
-        rounds = weighted_mean(by_film, weights)
-        flat, cells = _cells(values, names, classes)
-        flat_rounds = widened(flat, _cells(rounds, names, classes)[0], films)
-        for member in population.members:
-            of_one = flat[member['member']]
-            result += [
-                {**of_member(member, metric, value, films), **cell} for value, cell in zip(of_one, cells, strict=True)
-            ]
-        families = {'macro': [cell['class'] == MACRO for cell in cells], 'own': [_own(cell) for cell in cells]}
-        families |= {name: [cell['concept'] == name for cell in cells] for name in names if name not in classes}
-        sample = Sample(population.living(flat), np.stack([population.living(one) for one in flat_rounds]))
-        compared = list(families.values()) if metric == STANDARD else []
-        result += contrast_rows(population, sample, cells, metric, families=compared)
+        point, rounds = (flat(weighted_mean(by_film, some), names, classes) for some in (np.ones((1, films)), weights))
+        sample = living_sample(population, point[0], rounds, films)
+        result += member_rows(population, point[0], cells, metric, counts=[films] * len(cells))
+        result += arm_rows(population, sample, cells, metric, clusters=films)
+        if metric == STANDARD:
+            families = [family_of(cell, classes) for cell in cells]
+            result += difference_rows(population, sample, cells, metric, clusters=films, families=families)
     return result
 
 
-def _own(cell: Row) -> bool:
-    """Whether a cell is of a finding's own logit."""
-    return cell['class'] == cell['concept']
+def cells_of(names: Sequence[str], classes: Sequence[str]) -> list[dict[str, str]]:
+    """What `flat` holds: the mean over findings of what each does to its own logit, then every concept and logit."""
+    every = [{'class': name, 'concept': concept} for concept in names for name in classes]
+    return [{'class': MACRO, 'concept': OWN_FINDING}, *every]
 
 
-def _cells(values: np.ndarray, names: Sequence[str], classes: Sequence[str]) -> tuple[np.ndarray, list[Row]]:
-    """Values [...,C,K] as [...,1 + C K] with their cells: the mean over findings of what each does to its own logit
-    comes first."""
+def flat(values: np.ndarray, names: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """Values [...,C,K] as [...,1 + C K], in the order of `cells_of`."""
     own = np.stack([values[..., names.index(name), k] for k, name in enumerate(classes) if name in names], -1)
-    flat = np.concatenate([own.mean(-1, keepdims=True), values.reshape(*values.shape[:-2], -1)], -1)
-    cells = [{'class': MACRO, 'concept': OWN_FINDING}]
-    return flat, cells + [{'class': name, 'concept': concept} for concept in names for name in classes]
+    return np.concatenate([own.mean(-1, keepdims=True), values.reshape(*values.shape[:-2], -1)], -1)
+
+
+def family_of(cell: Mapping[str, str], classes: Sequence[str]) -> str:
+    """The family of tests that a cell is in; '' for what a finding does to the logit of another."""
+    if cell['concept'] in classes:
+        return 'findings' if cell['class'] == cell['concept'] else ''
+    return cell['concept']
 
 
 def unit_rows(population: Population, effects: Effects, detectors: np.ndarray | None, *, layer: str) -> list[Row]:
