@@ -27,7 +27,7 @@ def get_config():
     config.attribution.integrated_gradients.steps = 8
     config.attribution.max_pairs = 320
     config.attribution.faithfulness_pairs = 8
-    config.twins = {'patients': 40, 'pairs': 4}
+    config.twins = {'patients': 32, 'pairs': 4}
     config.concepts.max_images = 384
     config.concepts.layers = ()
     config.concepts.rounds = 50
