@@ -38,8 +38,8 @@ def effects(study: Study) -> Table:
         carrying, drop = (study.encoded(metric, name) for metric in ('carrying_units', 'largest_drop'))
         cells = []
         for arm in study.arms:
-            seeds = f'{carrying.over(arm=arm)} of {len(study.rows(arm))}; ' if name != MACRO else ''
-            cells.append(Cell(number(carrying(arm=arm), 1), f'{seeds}one: {number(-drop(arm=arm))}'))
+            seeds = f'{carrying.over(arm=arm)} of {len(study.rows(arm))} seeds; ' if name != MACRO else ''
+            cells.append(Cell(number(carrying(arm=arm), 1), f'{seeds}one unit {number(-drop(arm=arm))}'))
         rows.append((name, cells))
     return Table('effects', 'finding', study.arms, rows)
 
