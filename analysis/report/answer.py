@@ -4,7 +4,7 @@ import math
 from typing import Any, NamedTuple
 
 from imbalance_jax.analysis.report import first_picture, verdicts
-from imbalance_jax.analysis.report.contrasts import Contrast
+from imbalance_jax.analysis.report.contrasts import LEVEL, Contrast
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import Look, Panel, label, number, plural, probability, signed, whole
 from imbalance_jax.analysis.report.verdicts import DIFFERS, EQUAL, OPEN, Maps, Performance, Units
@@ -64,7 +64,7 @@ def headline(study: Study, found: Shown) -> str:
     beyond = [
         words
         for words, tests in (('maps', found.maps.tests), ('units', found.units.tests))
-        if any(one.beyond_performance for one in tests)
+        if any(one.beyond_performance or (one.real and equal >= set(study.others)) for one in tests)
     ]
     differ = [
         words
@@ -79,11 +79,11 @@ def headline(study: Study, found: Shown) -> str:
             f'Found: {" and ".join(hidden)} differ from those of {study.reference} at a performance shown to be equal.'
         )
     if beyond:
-        return f'Found: {" and ".join(beyond)} differ between arms by more than performance by class explains.'
+        return f'Found: {" and ".join(beyond)} differ between arms by more than their performance explains.'
     if differ:
         return (
-            f'{" and ".join(differ).capitalize()} differ between arms, but these arms are not shown to be equal in '
-            f'performance: that AUROC and average precision hide the difference is not shown.'
+            f'{" and ".join(differ).capitalize()} differ, between arms that are not shown to be equal in performance: '
+            f'that AUROC and average precision hide it is not shown.'
         )
     return 'Not found: neither maps nor units are shown to differ between arms.'
 
@@ -117,11 +117,9 @@ def of_maps(study: Study, found: Shown) -> str:
     parts = [pointing(study, maps)] if maps.contrasts else []
     if maps.tests:
         real = [f'{one.distance}: {one.size}' if one.size else one.distance for one in maps.tests if one.real]
-        parts.append(
-            f'As whole pictures, maps of different arms are further apart than those of different seeds ({"; ".join(real)})'
-            if real
-            else f'As whole pictures, maps are not shown to differ between arms ({plural(len(maps.tests), "method")})'
-        )
+        further = f'of different arms are further apart than those of different seeds ({"; ".join(real)})'
+        none = f'are not shown to differ between arms ({plural(len(maps.tests), "method")})'
+        parts.append(f'As whole pictures, maps {further if real else none}')
     return f'{". ".join(parts)}.'
 
 
@@ -130,17 +128,15 @@ def pointing(study: Study, maps: Maps) -> str:
     measure, of = label(maps.contrasts[0].outcome.metric), plural(len(study.others), 'arm')
     head = f"Above what they score on other patients' regions ({measure})"
     small = f'; {len(maps.small)} more differ by less than {maps.smallest:g}' if maps.small else ''
+    point = f'point better or worse at the finding than those of {study.reference}'
     if not maps.real:
-        return f'{head}, maps of none of {of} are shown to point better or worse at the finding than those of {study.reference}{small}'
+        return f'{head}, maps of none of {of} are shown to {point}{small}'
     by_arm = []
     for arm in study.others:
         found = [one for one in maps.real if one.arm == arm]
         methods = [f'{label(str(one.outcome.where["method"]))} {signed(one.estimate)}' for one in found]
         by_arm += [f'{arm}: {", ".join(methods)}'] if methods else []
-    return (
-        f'{head}, maps of {len(by_arm)} of {of} point better or worse at the finding than those of {study.reference} '
-        f'({"; ".join(by_arm)}){small}'
-    )
+    return f'{head}, maps of {len(by_arm)} of {of} {point} ({"; ".join(by_arm)}){small}'
 
 
 def of_units(study: Study, found: Shown) -> str:
@@ -151,12 +147,12 @@ def of_units(study: Study, found: Shown) -> str:
         return 'Units have not been compared: that takes two arms and two seeds.'
     if not units.real:
         return (
-            f'By none of {plural(len(p), "distance")} between them are members of different arms shown to be further apart than '
-            f'members of one arm with different seeds (smallest corrected p {probability(min(p))}).'
+            f'Units of different arms are not shown to be further apart than those of different seeds, by any of '
+            f'{plural(len(p), "distance")} (smallest corrected p {probability(min(p))}).'
         )
     largest = min(units.real, key=lambda one: (one.p_adjusted, -one.difference))
     text = f'Units of different arms are further apart than those of different seeds by {len(units.real)} of '
-    text += f'{plural(len(p), "distance")} (corrected p at most {verdicts.LEVEL:g}'
+    text += f'{plural(len(p), "distance")} (corrected p at most {LEVEL:g}'
     text += f'; {largest.distance}: {largest.size})' if largest.size else ')'
     if units.named:
         return f'{text}; shown of {listed(units.named)} alone.'

@@ -1,4 +1,4 @@
-"""What findings are drawn from: differences to the reference with their interval and p, and tests of all arms at once."""
+"""What findings are drawn from: differences of arms to the reference, each with its interval and p."""
 
 import math
 from collections.abc import Iterable

@@ -165,7 +165,7 @@ def dead(study: Study) -> list[Finding]:
 
 
 def every_arm(study: Study, shown: Shown) -> Table | None:
-    """A row per arm: the verdict on its performance, and each difference to the reference that sentences are made of."""
+    """A row per arm: the verdict on its performance, and each difference that the sentences are made of."""
     if not study.others:
         return None
     rows = []

@@ -59,7 +59,7 @@ class Omnibus(NamedTuple):
         return ', '.join(parts)
 
 
-def tests(table: pd.DataFrame | None, arm: str = '') -> list[Omnibus]:
+def read_tests(table: pd.DataFrame | None, arm: str = '') -> list[Omnibus]:
     """The tests of a table such as results/arm_effect: of all arms, or of one arm and the reference."""
     if table is None or not len(table):
         return []

@@ -9,12 +9,11 @@ with the tests of all arms at once. Units: the tests of all arms at once, and of
 from typing import NamedTuple
 
 from imbalance_jax.analysis.report import omnibus, unit_tables
-from imbalance_jax.analysis.report.contrasts import LEVEL, Contrast, contrasts, corrected
+from imbalance_jax.analysis.report.contrasts import Contrast, contrasts, corrected
 from imbalance_jax.analysis.report.omnibus import Omnibus
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.metrics.statistics import holm
 from imbalance_jax.results.performance import RANKED
-from imbalance_jax.results.rows import MACRO
 
 EVERYWHERE = 'macro and every class'
 EQUAL, DIFFERS, OPEN = 'shown equal', 'differs', 'not shown to be equal, nor to differ'
@@ -92,7 +91,7 @@ def maps(study: Study) -> Maps:
     """What is shown of maps."""
     outcomes = [study.contrasted(method, study.primary(method)) for method in study.methods if study.primary(method)]
     shown = contrasts([one for one in outcomes if one], study.others, study.reference)
-    tests = omnibus.tests(unit_tables.read(study.folder, 'map_effect'))
+    tests = omnibus.read_tests(unit_tables.read(study.folder, 'map_effect'))
     of_all = [one.p for one in tests]
     adjusted = holm([one.p for one in shown] + of_all)[len(shown) :]
     tests = [one._replace(p_adjusted=float(p)) for one, p in zip(tests, adjusted, strict=True)]
@@ -102,5 +101,5 @@ def maps(study: Study) -> Maps:
 def units(study: Study) -> Units:
     """What is shown of units."""
     table = unit_tables.read(study.folder, 'arm_effect')
-    arms = {arm: omnibus.tests(table, arm) for arm in study.others}
-    return Units(omnibus.tests(table), {arm: tests for arm, tests in arms.items() if tests})
+    arms = {arm: omnibus.read_tests(table, arm) for arm in study.others}
+    return Units(omnibus.read_tests(table), {arm: tests for arm, tests in arms.items() if tests})

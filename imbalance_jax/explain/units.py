@@ -13,7 +13,7 @@ from imbalance_jax import concepts
 from imbalance_jax.attribution import layers
 from imbalance_jax.concepts import contributions, directions
 from imbalance_jax.concepts.nulls import NULLS
-from imbalance_jax.data.arrays import luminance
+from imbalance_jax.data.arrays import pictures
 from imbalance_jax.explain import interventions, matching, outputs
 from imbalance_jax.explain.dissected import Units, detectors, dissected, means
 from imbalance_jax.explain.probe import Probe, make_probe, presence
@@ -56,7 +56,7 @@ def run(trained: Trained, workdir: Path) -> None:
         print(f'The {SPLIT} split has no annotated region: no concepts.')
         outputs.write_rows(workdir, 'concepts', [])
         return
-    outputs.write(workdir, 'probe', images=luminance(probe.dataset.images[probe.rows]), rows=probe.rows)
+    outputs.write(workdir, 'probe', images=pictures(probe.dataset.images[probe.rows]), rows=probe.rows)
     population, units = outputs.population(trained), dissected(probe, workdir, settings)
     ablation = outputs.cached(workdir, 'ablation', partial(ablate, probe, units, settings))
     likeness = outputs.cached(workdir, 'similarity', partial(matching.likeness, probe))
