@@ -99,7 +99,11 @@ def of_performance(study: Study, performance: list[Performance]) -> str:
         EQUAL: f'are shown to be equal to {study.reference}, macro and in every class, within {margins(study)}',
         OPEN: 'are neither shown to differ nor shown to be equal',
     }
-    said = [f'{len(arms)} {words[state]} ({", ".join(arms)})' for state, arms in by_state.items() if arms]
+    one = {DIFFERS: ('differ ', 'differs '), EQUAL: ('are ', 'is '), OPEN: ('are ', 'is ')}
+    said = []
+    for state, arms in by_state.items():
+        verb = words[state].replace(*one[state], 1) if len(arms) == 1 else words[state]
+        said += [f'{len(arms)} {verb} ({", ".join(arms)})'] if arms else []
     none = [] if by_state[EQUAL] else ['none is shown to be equal, macro and in every class']
     return f'Of {plural(len(performance), "arm")}, {"; ".join(said + none)}.'
 
