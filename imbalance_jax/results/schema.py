@@ -86,7 +86,10 @@ TABLES: dict[str, dict[str, Column]] = {
     'data': {'concept': CONCEPT},
     'performance': {'subset': Column(TEXT, "'': all images; 'images with a finding'")},
     'seeds': {'size': Column(WHOLE, 'number of seeds in the ensemble')},
-    'alignment': {'subset': Column(TEXT, "'': all pairs of an image and a finding; else a part of them")},
+    'alignment': {
+        'subset': Column(TEXT, "'': all pairs of an image and a finding; else a part of them"),
+        'above': Column(TEXT, "'': as it is; 'shuffled regions': above other patients' regions, on both sides of a difference"),
+    },
     'faithfulness': {
         'part': Column(TEXT, 'the network is randomised from the head down to this part'),
         'depth': Column(WHOLE, 'how many parts that are'),
