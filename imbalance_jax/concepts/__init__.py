@@ -15,6 +15,7 @@ from imbalance_jax.concepts import (
     nulls,
     persistence,
     quantiles,
+    rotation,
     selectivity,
     similarity,
 )
@@ -28,7 +29,7 @@ from imbalance_jax.concepts.dissection import (
     unique_detectors,
 )
 from imbalance_jax.concepts.selectivity import class_selectivity, unit_auroc
-from imbalance_jax.concepts.similarity import linear_cka, match_units
+from imbalance_jax.concepts.similarity import linear_cka, match_units, procrustes
 
 __all__ = [
     'ablation',
@@ -46,8 +47,10 @@ __all__ = [
     'overlap_counts',
     'overlap_statistics',
     'persistence',
+    'procrustes',
     'quantiles',
     'regions',
+    'rotation',
     'selectivity',
     'similarity',
     'thresholds',

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from imbalance_jax.explain import alignment, audit, faithfulness, roar, shortcut, similarity, units
+from imbalance_jax.explain import alignment, audit, faithfulness, features, roar, shortcut, similarity, units
 from imbalance_jax.system import layout, processes, provenance
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import lock
@@ -24,6 +24,7 @@ STAGES: dict[str, Stage] = {
     'shortcut': shortcut.STAGE,
     'units': units.STAGE,
     'similarity': similarity.STAGE,
+    'features': features.STAGE,
     'audit': audit.STAGE,
 }
 

@@ -46,9 +46,14 @@ STATISTICS = {
     'variance_seeds': 'what seeds add to the variance of the mean beside it',
     'variance_patients': 'what patients add to that variance',
     'variance_interaction': 'what seeds that err on patients of their own add to that variance',
+    'p_smallest': 'the smallest p_adjusted that the number of seeds allows',
     'p_pooled': 'p from the nulls of all units together, finer than p',
     'p_mean': 'mean over seeds of their p',
     'p_sd': 'standard deviation over seeds of their p',
+    'relative': 'the difference beside it, in units of what it is a difference to',
+    'r2': 'share of the sum of squared distances that lies between arms',
+    'r2_seeds': 'share of it that lies between seeds',
+    'r2_chance': 'r2 where arms are exchanged within seeds, mean over exchanges',
     'share': 'share of the detectors of all pairs of members together',
     'seeds_found': 'number of seeds in which p_adjusted is at most 0.05',
 }
@@ -81,6 +86,12 @@ OVER_IMAGES = Column(TEXT, 'what was taken over images first: mean, sd, min, max
 OTHER_ARM = Column(TEXT, 'the arm of the other member of a pair')
 OTHER_SEED = Column(WHOLE, 'the seed of the other member of a pair')
 
+ARM_EFFECT = {
+    'layer': LAYER,
+    'pairs': Column(TEXT, "of members with different seeds: between arms or within arms; members to the arm's centre"),
+    'given': Column(TEXT, "'': as it is; 'AUROC by class': what distances of AUROC do not explain"),
+}
+
 # table -> the columns that it has beside those of all tables
 TABLES: dict[str, dict[str, Column]] = {
     'data': {'concept': CONCEPT},
@@ -107,13 +118,13 @@ TABLES: dict[str, dict[str, Column]] = {
         'concept': CONCEPT,
         'layer': LAYER,
         'other_layer': Column(TEXT, 'the layer that it is compared with'),
+        'above': Column(TEXT, "'': as it is; 'rotated units', 'permuted images': less what layers share by chance"),
         'other_arm': OTHER_ARM,
         'other_seed': OTHER_SEED,
     },
-    'arm_effect': {
-        'layer': LAYER,
-        'pairs': Column(TEXT, 'of members with different seeds: between arms or within arms'),
-    },
+    'arm_effect': ARM_EFFECT,
+    'map_effect': ARM_EFFECT,
+    'features': {},
     'audit': {
         'mistake': Column(TEXT, 'the mistake of the published code'),
         'version': Column(TEXT, 'published: with the mistake; corrected: without'),

@@ -20,6 +20,7 @@ from imbalance_jax.training import autotune, placement, plugins, snapshot
 from imbalance_jax.training.members import member_arrays
 from imbalance_jax.training.network import Network, load_dataset, network
 from imbalance_jax.training.placement import Placement
+from imbalance_jax.training.untrained import calibrated, calibration_images
 
 SPLIT = 'test'  # the only split that is ever explained: maps on training images would flatter
 
@@ -49,7 +50,8 @@ class Trained(NamedTuple):
 
     @property
     def with_untrained(self) -> tuple[Placement, Any]:
-        """Placement and variables [P' + S] of the members and, after them, of a network per seed before training."""
+        """Placement and variables [P' + S] of the members and, after them, of a network per seed before training, whose
+        batch statistics are those of training images."""
         return self.everyone()
 
     @property
@@ -112,13 +114,22 @@ def load(workdir: Path) -> Trained:
         place=place,
         variables=place.members(best),
         alive=read_arrays(workdir / PREDICTIONS)['alive'],
-        everyone=cache(partial(with_untrained, untrained, members, best, strategy=strategy)),
+        everyone=cache(partial(with_untrained, untrained, members, best, dataset=dataset, strategy=strategy)),
     )
 
 
-def with_untrained(untrained: Network, members: list[dict], best: Any, *, strategy: str) -> tuple[Placement, Any]:
-    """The members' variables [P], and after them those of the reference arm before training, one network per seed."""
+def with_untrained(
+    untrained: Network, members: list[dict], best: Any, *, dataset: Dataset, strategy: str
+) -> tuple[Placement, Any]:
+    """The members' variables [P], and after them those of the reference arm before training, one network per seed, with
+    batch statistics of training images."""
     first = np.array([row['member'] for row in members if row['arm'] == members[0]['arm']])
     place = placement.place(len(members) + len(first), strategy, jax.local_devices())
-    fresh = jax.jit(jax.vmap(untrained.init))(member_arrays([members[i] for i in first], own_order=True))
+    images = calibration_images(dataset)
+
+    def begun(member: Any, images: jax.Array) -> Any:
+        return calibrated(untrained.model, untrained.normalise, untrained.init(member), images)
+
+    arrays = member_arrays([members[i] for i in first], own_order=True)
+    fresh = jax.jit(lambda arrays, images: jax.lax.map(lambda one: begun(one, images), arrays))(arrays, images)
     return place, place.members(jax.tree.map(lambda *a: np.concatenate(a), best, fresh))
