@@ -27,12 +27,11 @@ from imbalance_jax.concepts.dissection import (
     top_images,
     unique_detectors,
 )
-from imbalance_jax.concepts.selectivity import class_selectivity, unit_auroc
+from imbalance_jax.concepts.selectivity import unit_auroc, with_healthy
 from imbalance_jax.concepts.similarity import linear_cka, match_units
 
 __all__ = [
     'ablation',
-    'class_selectivity',
     'contributions',
     'count',
     'counting',
@@ -55,4 +54,5 @@ __all__ = [
     'unique_detectors',
     'unit_auroc',
     'upsample',
+    'with_healthy',
 ]

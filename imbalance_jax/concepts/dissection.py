@@ -30,6 +30,9 @@ def dissect(
     key: jax.Array | int | None = None,
     fdr: float = 0.05,
     chunk: int | None = None,
+    *,
+    weights: np.ndarray | None = None,
+    patients: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Compares every unit with every concept over one probe set.
 
@@ -40,8 +43,8 @@ def dissect(
 
     The null breaks the link between unit and image content. `circular_shift` moves each image's concepts by a random
     offset on the torus, and so also finds units that merely prefer a place. `image_permutation` exchanges the concepts
-    of images (in random blocks of up to 64) and keeps places: the stricter question on radiographs, whose anatomy is
-    always in the same spot. One draw per image and round serves all units and concepts.
+    of patients (in random blocks of about 64 images) and keeps places: the stricter question on radiographs, whose
+    anatomy is always in the same spot. One draw per image and round serves all units and concepts.
 
     features: [N, h, w, U]; masks: [N, H, W, S] bool, one layer per concept, which may overlap
     null:     'circular_shift', 'image_permutation', or None: p-values are NaN and a detector is a pair of IoU > 0.04
@@ -50,9 +53,12 @@ def dissect(
     fdr:      expected share of false ones among the detectors
     chunk:    images at a time; changes memory, never the result. Beyond the arguments, which may be memory maps, only
               a block of images is held, and the share `quantile` of the activations
+    weights:  [N] how many images of a larger set each stands for: shares and overlaps are those of that set
+    patients: [N] whose images they are; patients with equal numbers of images exchange them. None: one image each
 
     Returns NumPy arrays: `iou`, `ceiling` (the highest IoU that the two areas allow), `independent` (the IoU expected
-    of independent areas), `p_value`, `p_pooled` (see `overlap_statistics`), `detector`, all [U, S]; `threshold`,
+    of independent areas), `excess` (IoU over its mean under the null, an effect size that does not grow with N),
+    `p_value`, `p_pooled` (see `overlap_statistics`), `detector`, all [U, S]; `threshold`,
     `active_share`, `dead` (never above 0), `sparse` (above 0 in less than `quantile`, the dead included) [U];
     `concept_share` [S].
     Raises ValueError for shapes that do not fit, values that are not finite and a probe set with too few positions.
@@ -60,9 +66,10 @@ def dissect(
     features, masks = np.asarray(features), np.asarray(masks)
     _check(features, masks)
     nulls.check(null, rounds)
-    seen = _collect_thresholds(features, quantile)
+    seen = _collect_thresholds(features, quantile, weights)
     threshold = active_threshold(seen, quantile)
-    counted = overlap_counts(features, masks, threshold, null=null, rounds=rounds, key=key, chunk=chunk)
+    whose: dict[str, Any] = {'weights': weights, 'patients': patients}
+    counted = overlap_counts(features, masks, threshold, null=null, rounds=rounds, key=key, chunk=chunk, **whose)
     return {**overlap_statistics(counted, fdr), **describe(seen, quantile)}
 
 
@@ -85,12 +92,15 @@ def describe(seen: UpperQuantile, quantile: float) -> dict[str, np.ndarray]:
     return {'threshold': seen.threshold(), 'dead': share == 0, 'sparse': share < quantile}
 
 
-def _collect_thresholds(features: np.ndarray, quantile: float) -> UpperQuantile:
+def _collect_thresholds(features: np.ndarray, quantile: float, weights: np.ndarray | None = None) -> UpperQuantile:
     if np.ndim(features) != 4:
         raise ValueError(f'features must be [N, h, w, U], got {np.ndim(features)} dimensions.')
-    seen = UpperQuantile(features.shape[-1], math.prod(features.shape[:3]), quantile, capacity=math.inf)
+    weights = np.ones(len(features)) if weights is None else np.asarray(weights)
+    positions = float(weights.sum() * math.prod(features.shape[1:3]))
+    seen = UpperQuantile(features.shape[-1], positions, quantile, capacity=math.inf, lightest=weights.min())
     for start in range(0, len(features), nulls.BLOCK):
-        seen.add(features[start : start + nulls.BLOCK])
+        part = slice(start, start + nulls.BLOCK)
+        seen.add(features[part], weights[part])
     return seen
 
 
@@ -103,23 +113,29 @@ def overlap_counts(
     rounds: int = 100,
     key: jax.Array | int | None = None,
     chunk: int | None = None,
+    weights: np.ndarray | None = None,
+    patients: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Areas of units and concepts over some images, in pixels; counts of parts of a probe set add up, leaf by leaf.
 
     threshold: [U], inf for a unit that is to be left out; the other arguments as in `dissect`.
 
-    Returns int64 arrays: `intersection` [U, S], `active` [U], `area` [S], `pixels` [], and the intersections under the
-    null, `null` [R, U, S] (R is `rounds`, or 0 without a null).
+    Returns arrays: `intersection` [U, S], `active` [U], `area` [S], `pixels` [], and under the null the intersections,
+    `null` [R, U, S], and active areas, `null_active` [R, U] (R is `rounds`, or 0 without a null). A pixel counts as
+    much as its image's weight; under the null, as that of the image whose concepts it meets.
     """
     features, masks = np.asarray(features), np.asarray(masks)
     _check(features, masks, threshold)
     nulls.check(null, rounds)
     key = nulls.make_key(key)
     parts = []
-    for number, images in enumerate(nulls.blocks(len(features), key)):
+    weights = np.ones(len(features)) if weights is None else np.asarray(weights)
+    patients = np.arange(len(features)) if patients is None else np.asarray(patients)
+    for number, images in enumerate(nulls.blocks(patients, key)):
         block_masks = np.asarray(masks[images], bool)
-        layout = nulls.lay_out(block_masks, null, rounds if null else 0, key=key, images=images, number=number)
-        area = block_masks.sum((0, 1, 2), dtype=np.int64)
+        whose = {'weights': weights[images], 'patients': patients[images], 'images': images}
+        layout = nulls.lay_out(block_masks, null, rounds if null else 0, key=key, number=number, **whose)
+        area = weights[images] @ block_masks.sum((1, 2))
         parts.append({**count_overlap(features[images], threshold, layout, chunk=chunk), 'area': area})
     return {name: sum(part[name] for part in parts) for name in parts[0]}
 
@@ -132,17 +148,19 @@ def count_overlap(
     features, threshold = np.asarray(features, np.float32), np.asarray(threshold, np.float32)
     units, (codes, concepts), size = features.shape[-1], layout.table.shape, layout.size
     chunk = chunk or max(1, PIXELS_AT_ONCE // (units * size[0] * size[1]))
-    histogram, active = np.zeros((len(layout.origins), units * codes), np.int64), np.zeros(units, np.int64)
+    histogram = np.zeros((len(layout.origins), units * codes), np.int64)
     for start in range(0, len(features), chunk):
         image, unit, row, column = _active(features[start : start + chunk], threshold, size)
-        active += np.bincount(unit, minlength=units)
         position, key_of_unit = row * layout.stride + column, unit * codes
         for of_round, origin in zip(histogram, layout.origins[:, start : start + chunk], strict=True):
             met = layout.code[position + origin[image]]
             of_round += np.bincount(key_of_unit + met, minlength=units * codes)
-    intersection = (histogram.reshape(-1, codes) @ layout.table).reshape(-1, units, concepts).astype(np.int64)
-    pixels = np.int64(len(features) * size[0] * size[1])
-    return {'intersection': intersection[0], 'active': active, 'pixels': pixels, 'null': intersection[1:]}
+    of_code = np.concatenate([layout.table, np.ones((codes, 1))], axis=1) * layout.weight[:, None]
+    areas = (histogram.reshape(-1, codes) @ of_code).reshape(-1, units, concepts + 1)
+    intersection, active = areas[..., :-1], areas[..., -1]
+    pixels = layout.image_weight.sum() * size[0] * size[1]
+    under_null = {'null': intersection[1:], 'null_active': active[1:]}
+    return {'intersection': intersection[0], 'active': active[0], 'pixels': pixels, **under_null}
 
 
 def overlap_statistics(counted: dict[str, np.ndarray], fdr: float = 0.05) -> dict[str, np.ndarray]:
@@ -158,7 +176,7 @@ def overlap_statistics(counted: dict[str, np.ndarray], fdr: float = 0.05) -> dic
     Without null rounds the p-values are NaN and a detector is a pair with IoU > 0.04, whatever chance would give.
     """
     observed, null = counted['intersection'], counted['null']
-    overlap = _overlap(counted)
+    overlap = {**_overlap(counted), 'excess': _excess(counted)}
     if not len(null):
         unknown = np.full(observed.shape, np.nan)
         return {**overlap, 'p_value': unknown, 'p_pooled': unknown, 'detector': overlap['iou'] > LITERATURE_IOU}
@@ -169,7 +187,7 @@ def overlap_statistics(counted: dict[str, np.ndarray], fdr: float = 0.05) -> dic
         pooled[tested] = _pooled_p_value(observed[tested], null[:, live][..., present])
         adjusted = stats.false_discovery_control(pooled[tested].ravel())
         detector[tested] = adjusted.reshape(pooled[tested].shape) <= fdr
-    p_value = (1 + (null >= observed).sum(0)) / (1 + len(null))
+    p_value = (1 + (null >= observed * (1 - 1e-12)).sum(0)) / (1 + len(null))
     return {**overlap, 'p_value': p_value, 'p_pooled': pooled, 'detector': detector}
 
 
@@ -213,6 +231,16 @@ def _overlap(counted: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         'active_share': q[:, 0],
         'concept_share': g,
     }
+
+
+def _excess(counted: dict[str, np.ndarray]) -> np.ndarray:
+    """IoU less its mean under the null [U, S]; NaN without a null."""
+    if not len(counted['null']):
+        return np.full(counted['intersection'].shape, np.nan)
+    active = np.concatenate([counted['active'][None], counted['null_active']])[..., None]
+    met = np.concatenate([counted['intersection'][None], counted['null']])
+    iou = _ratio(met, active + counted['area'] - met)
+    return iou[0] - iou[1:].mean(0)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
