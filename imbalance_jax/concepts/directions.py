@@ -92,7 +92,9 @@ def in_spreads(observed: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, 
     rounds = controls.shape[-1]
     mean, variance = controls.mean(-1), controls.var(-1)
     others = (rounds * mean[..., None] - controls) / (rounds - 1)
-    spread = rounds / (rounds - 1) * variance[..., None] - rounds / (rounds - 1) ** 2 * (controls - mean[..., None]) ** 2
+    spread = (
+        rounds / (rounds - 1) * variance[..., None] - rounds / (rounds - 1) ** 2 * (controls - mean[..., None]) ** 2
+    )
     with np.errstate(divide='ignore', invalid='ignore'):
         among = (controls - others) / np.sqrt(np.maximum(spread, 0) * (rounds - 1) / (rounds - 2))
         return (observed - mean) / np.sqrt(variance * rounds / (rounds - 1)), among
@@ -101,9 +103,9 @@ def in_spreads(observed: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, 
 def pooled_p(observed: np.ndarray, controls: np.ndarray) -> np.ndarray:
     """Two-sided p [...] of what was observed among all controls together, both `in_spreads`; NaN stays NaN.
 
-    (1 + #{|control| >= |observed|}) / (1 + number of controls) (Phipson and Smyth 2010); below `FEW` such controls, from
-    a generalised Pareto tail of the highest ones (Knijnenburg et al. 2009), whose moments give its shape (Hosking and
-    Wallis 1987). A shape below 0, which ends somewhere, is taken as 0: exponential, longer than that of a normal.
+    (1 + #{|control| >= |observed|}) / (1 + number of controls) (Phipson and Smyth 2010); below `FEW` such controls,
+    from a generalised Pareto tail of the highest ones (Knijnenburg et al. 2009), whose moments give its shape (Hosking
+    and Wallis 1987). A shape below 0, which ends somewhere, is taken as 0: exponential, longer than that of a normal.
     """
     pool = np.sort(np.abs(controls[np.isfinite(controls)]))
     size, far = np.abs(observed), len(pool)

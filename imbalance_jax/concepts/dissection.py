@@ -18,6 +18,7 @@ from imbalance_jax.concepts.counting import upsample
 from imbalance_jax.concepts.quantiles import UpperQuantile
 
 LITERATURE_IOU = 0.04
+TOP_UNITS = 10  # of a layer, in `top_excess`
 PIXELS_AT_ONCE = 2**24  # up-sampled activations held at a time
 
 
@@ -57,10 +58,11 @@ def dissect(
     patients: [N] whose images they are; patients with equal numbers of images exchange them. None: one image each
 
     Returns NumPy arrays: `iou`, `ceiling` (the highest IoU that the two areas allow), `independent` (the IoU expected
-    of independent areas), `excess` (IoU over its mean under the null, an effect size that does not grow with N),
+    of independent areas), `excess` (IoU less its mean under the null, an effect size that does not grow with N),
     `p_value`, `p_pooled` (see `overlap_statistics`), `detector`, all [U, S]; `threshold`,
     `active_share`, `dead` (never above 0), `sparse` (above 0 in less than `quantile`, the dead included) [U];
-    `concept_share` [S].
+    `concept_share` [S]; `chance_best` [S] and `chance_top` [], how large the largest `excess` of a concept and
+    `top_excess` are under the null, where the largest of many is above 0 by chance alone.
     Raises ValueError for shapes that do not fit, values that are not finite and a probe set with too few positions.
     """
     features, masks = np.asarray(features), np.asarray(masks)
@@ -176,7 +178,7 @@ def overlap_statistics(counted: dict[str, np.ndarray], fdr: float = 0.05) -> dic
     Without null rounds the p-values are NaN and a detector is a pair with IoU > 0.04, whatever chance would give.
     """
     observed, null = counted['intersection'], counted['null']
-    overlap = {**_overlap(counted), 'excess': _excess(counted)}
+    overlap = {**_overlap(counted), **_excess(counted)}
     if not len(null):
         unknown = np.full(observed.shape, np.nan)
         return {**overlap, 'p_value': unknown, 'p_pooled': unknown, 'detector': overlap['iou'] > LITERATURE_IOU}
@@ -233,14 +235,27 @@ def _overlap(counted: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     }
 
 
-def _excess(counted: dict[str, np.ndarray]) -> np.ndarray:
-    """IoU less its mean under the null [U, S]; NaN without a null."""
+def _excess(counted: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """IoU less its mean under the null, `excess` [U, S] (NaN without a null), and of the largest under the null:
+    `chance_best` [S], mean over rounds of the highest unit's, and `chance_top` [] of `top_excess`."""
     if not len(counted['null']):
-        return np.full(counted['intersection'].shape, np.nan)
+        unknown = np.full(counted['intersection'].shape, np.nan)
+        return {'excess': unknown, 'chance_best': unknown[0], 'chance_top': np.array(np.nan)}
     active = np.concatenate([counted['active'][None], counted['null_active']])[..., None]
     met = np.concatenate([counted['intersection'][None], counted['null']])
     iou = _ratio(met, active + counted['area'] - met)
-    return iou[0] - iou[1:].mean(0)
+    excess = iou - iou[1:].mean(0)
+    of_rounds = excess[1:] * len(excess[1:]) / max(len(excess[1:]) - 1, 1)  # less the mean of the other rounds
+    return {
+        'excess': excess[0],
+        'chance_best': of_rounds.max(1).mean(0),
+        'chance_top': np.mean([top_excess(one) for one in of_rounds]),
+    }
+
+
+def top_excess(excess: np.ndarray) -> float:
+    """Mean of the highest excess of the `TOP_UNITS` units [U, S] whose highest one is largest."""
+    return float(np.sort(excess.max(1))[-TOP_UNITS:].mean())
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -104,9 +104,11 @@ def ablate(probe: Probe, means: np.ndarray, *, steps: int, half: np.ndarray, ord
 
 def head_logits(probe: Probe) -> Callable:
     """`logits_of(variables, means [N,U], batches)(kept [U]) -> [N,K]` where units go straight into the head."""
+    share = (probe.weights / probe.weights.sum()).astype(np.float32)
 
     def logits_of(variables, means, batches):
-        return lambda kept: head(variables, means * kept + means.mean(0) * (1 - kept))
+        mean = share @ means
+        return lambda kept: head(variables, means * kept + mean * (1 - kept))
 
     return logits_of
 
@@ -114,8 +116,10 @@ def head_logits(probe: Probe) -> Callable:
 def layer_logits(probe: Probe) -> Callable:
     """The same where the rest of the network has to be run for every set of units."""
 
+    share = (probe.weights / probe.weights.sum()).astype(np.float32)
+
     def logits_of(variables, means, batches):
-        mean = means.mean(0)
+        mean = share @ means
 
         def logits(kept):
             def batch(images):

@@ -25,7 +25,8 @@ BYTES_AT_ONCE = 2**27  # activations of all members that leave the devices toget
 class Probe(NamedTuple):
     """The probe set, images `rows` [N] of a data set with their regions, and P members on devices.
 
-    weights: [N] the images of the test split that each stands for; regions: 'exact' or 'box'; layers: name -> (h, w, U), the main one first; tcav_layer: the layer of TCAV
+    weights: [N] the images of the test split that each stands for; regions: 'exact' or 'box'; layers: name ->
+    (h, w, U), the main one first; tcav_layer: the layer of TCAV
     """
 
     dataset: Dataset
