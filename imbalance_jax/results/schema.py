@@ -55,6 +55,8 @@ STATISTICS = {
     'r2_seeds': 'share of it that lies between seeds',
     'r2_chance': 'r2 where arms are exchanged within seeds, mean over exchanges',
     'share': 'share of the detectors of all pairs of members together',
+    'median': 'median over seeds, those that are censored above all others; empty if more than half are',
+    'censored': 'number of seeds in which more units than were tried would be needed',
     'seeds_found': 'number of seeds in which p_adjusted is at most 0.05',
 }
 
@@ -110,7 +112,12 @@ TABLES: dict[str, dict[str, Column]] = {
         'region': Column(TEXT, 'where the heat lies: tube or finding'),
     },
     'roar': {'share': Column(REAL, 'share of the pixels that were removed')},
-    'concepts': {'concept': CONCEPT, 'layer': LAYER, 'over_images': OVER_IMAGES},
+    'concepts': {
+        'concept': CONCEPT,
+        'layer': LAYER,
+        'over_images': OVER_IMAGES,
+        'removed': Column(WHOLE, 'number of units that were taken away'),
+    },
     'units': {'concept': CONCEPT, 'layer': LAYER, 'unit': UNIT},
     'layers': {'concept': CONCEPT, 'layer': LAYER},
     'directions': {'concept': CONCEPT, 'layer': LAYER},
