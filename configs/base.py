@@ -9,7 +9,8 @@ def get_config() -> ConfigDict:
     config.seeds = (0, 1, 2)
     config.reference = 'bce'  # the arm that all others are compared with
     # An arm is a loss and a sampler, with options of either (gamma=2., ...). What is left out: loss = the arm's name,
-    # sampler = 'natural', learning_rate and weight_decay = those of `train`, head = 'linear', labels = 'own'.
+    # sampler = 'natural', learning_rate and weight_decay = those of `train`, head = 'linear', labels = 'own'. With
+    # retrain_head_from = 0.7 the last 0.3 train a new head alone, with the arm's sampler and, if set, its head_loss.
     config.arms = {
         'bce': {},
         'intra_class_weighted_bce': {},
@@ -33,6 +34,8 @@ def get_config() -> ConfigDict:
     # Class -> prevalence that the training split is thinned to, by leaving out whole patients; empty: as it is.
     config.data.imbalance = ConfigDict()
     config.data.imbalance_seed = 0  # who leaves first
+    # Every seed trains on a bootstrap sample of the training patients, so that intervals cover the training sample too.
+    config.data.resample = False
     # One block per data set: options of its `make` in imbalance_jax/data/sources. An option that is not listed here has
     # the default of its signature and can be set all the same; so can those of models, methods, losses and samplers.
     config.data.phantom = {
@@ -66,6 +69,10 @@ def get_config() -> ConfigDict:
     config.train.rate_floor = 0.01  # the learning rate starts and ends at this share of its peak
     config.train.steps_per_dispatch = 8
     config.train.patience = 0  # a member stops after so many epochs without a better validation AUROC; 0: never
+    # Also keep each member's weights of the epoch whose validation AUROC is nearest to the reference arm's best ...
+    config.train.matched = False
+    # ... and those at these shares of training, such as (0.25, 0.5, 1.0). Each becomes a folder of WORKDIR/weights.
+    config.train.kept_shares = ()
     config.train.save_seconds = 300.0  # a checkpoint at least this often, and after every epoch
 
     # 'auto' times what could be fastest here; or vmap, map, unroll, vmap:k, shard:... of each, data:d:shard:...

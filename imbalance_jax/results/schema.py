@@ -85,6 +85,7 @@ CONCEPT = Column(TEXT, "an annotated concept, or 'all concepts'")
 LAYER = Column(TEXT, 'the layer of the network')
 UNIT = Column(WHOLE, 'number of the unit in its layer')
 OVER_IMAGES = Column(TEXT, 'what was taken over images first: mean, sd, min, max')
+ABOVE = Column(TEXT, "'': nothing; 'shuffled regions': what has been taken off both sides of a difference")
 OTHER_ARM = Column(TEXT, 'the arm of the other member of a pair')
 OTHER_SEED = Column(WHOLE, 'the seed of the other member of a pair')
 
@@ -132,6 +133,25 @@ TABLES: dict[str, dict[str, Column]] = {
     'arm_effect': ARM_EFFECT,
     'map_effect': ARM_EFFECT,
     'features': {},
+    'convergence': {},
+    'trend': {
+        'above': ABOVE,
+        'option': Column(TEXT, 'the option of the loss that was varied; the mean is the slope per unit of it'),
+    },
+    'mediation': {
+        'above': ABOVE,
+        'through': Column(TEXT, 'total, or the part of it through features or head, or their interaction'),
+    },
+    'conditional': {
+        'above': ABOVE,
+        'given': Column(TEXT, "what is held equal between arms: '' nothing, auroc"),
+    },
+    'rank_agreement': {
+        'above': Column(TEXT, 'as above, of other_metric'),
+        'other_metric': Column(TEXT, 'the figure whose ranks of arms are compared with those of `metric`'),
+        'other_method': Column(TEXT, 'how that was measured'),
+        'ranks': Column(TEXT, 'arm_means: of the means over seeds; single_seeds: of every seed, then averaged'),
+    },
     'audit': {
         'mistake': Column(TEXT, 'the mistake of the published code'),
         'version': Column(TEXT, 'published: with the mistake; corrected: without'),
