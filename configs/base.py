@@ -109,6 +109,10 @@ def get_config() -> ConfigDict:
     config.attribution.faithfulness_pairs = 16  # of them, for insertion, deletion, ROAD, ...; 0: none
     config.attribution.max_pairs = 0  # at most so many (image, class) pairs with a box; 0: all
 
+    # Of a source that draws images with and without a concept: test patients, one image of each, that every concept is
+    # put into and taken out of; and pairs of each finding that maps are made of.
+    config.twins = {'patients': 64, 'pairs': 8}
+
     config.concepts = ConfigDict()
     config.concepts.layer = ''  # '' is the model's last stage, of which most is asked
     config.concepts.layers = ('all',)  # what else is dissected, compared and probed: names of layers, or 'all'

@@ -110,7 +110,14 @@ TABLES: dict[str, dict[str, Column]] = {
     },
     'shortcut': {
         'version': Column(TEXT, 'of the test split: confounded or clean'),
+        'group': Column(TEXT, "films that AUROC is over, by drain: '' for all; 'worst' for the lowest of the groups"),
         'region': Column(TEXT, 'where the heat lies: tube or finding'),
+    },
+    'twins': {
+        'concept': Column(TEXT, 'what one twin shows and the other does not'),
+        'layer': LAYER,
+        'unit': UNIT,
+        'above': Column(TEXT, "what has been taken off both sides of a difference, '' where nothing has"),
     },
     'roar': {'share': Column(REAL, 'share of the pixels that were removed')},
     'concepts': {
