@@ -4,12 +4,16 @@ The mean over S seeds of a figure of G patients varies for three reasons: seeds,
 (this seed is wrong about those patients). Seeds are drawn anew by training, patients by the bootstrap, and each of the
 three variances is estimated once:
 
-    V  = s2 / S + max(0, V_pat - V_int)          V_int = max(0, mean over seeds of V_boot - V_pat) / (S - 1)
-    df = V^2 / ((s2 / S)^2 / (S - 1))            (Satterthwaite 1946)
+    V  = s2 / S + P                              P = max(0, V_pat - V_int)
+    V_int = max(0, mean over seeds of V_boot - V_pat) / (S - 1)
+    df = V^2 / ((s2 / S)^2 / (S - 1) + P^2 / (G - 1))          (Satterthwaite 1946)
 
 s2 is the variance over seeds, which holds the seeds' part and the interaction; V_pat the bootstrap variance of the mean
 over seeds, which holds the patients' part and the interaction; V_boot that of one seed. The interaction is in both and
-is taken back once. `analysis/validation` measures how often such intervals hold a planted truth.
+is taken back once. G is the effective number of patients that the figure hangs on (`effective_clusters`): of a rare
+class those with the finding. Their number varies from round to round, which widens V_boot by about as much as a
+bootstrap of a fixed number G would be too narrow, so that there is no factor G / (G - 1). `analysis/validation`
+measures how often such intervals hold a planted truth.
 
 NumPy float64 on the host. What is not finite (a dead member, a class that a round has lost) is left out.
 """
@@ -19,6 +23,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
+
+MANY = np.inf  # patients: so many that their number need not be known
+ROUNDING = 1e-9  # a standard error below this share of the values is rounding, not variation
 
 
 class Interval(NamedTuple):
@@ -72,12 +79,16 @@ def variances(values: ArrayLike, resampled: ArrayLike) -> Variances:
     return Variances(np.maximum(over_seeds - interaction, 0), np.maximum(of_mean - interaction, 0), interaction)
 
 
-def seed_interval(values: ArrayLike, resampled: ArrayLike, *, confidence: float = 0.95) -> Interval:
+def seed_interval(
+    values: ArrayLike, resampled: ArrayLike, *, clusters: ArrayLike = MANY, confidence: float = 0.95
+) -> Interval:
     """Interval [...] of the mean over seeds of values [S, ...], over patients and seeds.
 
-    resampled: [R, S, ...], the same values in R rounds of a bootstrap over patients (`statistics.cluster_weights`). A
-    seed without any finite value (a dead member) is left out. One seed alone leaves the patients' part only. No
-    interval (NaN) where no round is defined, or where nothing varies. Raises ValueError for shapes that do not fit.
+    resampled: [R, S, ...], the same values in R rounds of a bootstrap over patients (`statistics.cluster_weights`);
+    clusters: effective number [...] of patients behind each value. A seed without any finite value (a dead member) is
+    left out. One seed alone leaves the patients' part only: such an interval is of that one network. No interval (NaN)
+    where no round is defined, with one patient, or where nothing varies: equal values are no proof that others would be
+    equal. Raises ValueError for shapes that do not fit.
     """
     point, samples = np.asarray(values, np.float64), np.asarray(resampled, np.float64)
     if samples.ndim != point.ndim + 1 or samples.shape[1:] != point.shape:
@@ -85,30 +96,34 @@ def seed_interval(values: ArrayLike, resampled: ArrayLike, *, confidence: float 
     alive = np.isfinite(point).reshape(len(point), -1).any(axis=1)
     if alive.any():
         point, samples = point[alive], samples[:, alive]
-    number, parts = np.isfinite(point).sum(0), variances(point, samples)
-    by_seeds = np.where(number > 1, _variance(point, 0) / np.maximum(number, 1), 0.0)
-    variance = by_seeds + parts.patients
+    number, patients = np.isfinite(point).sum(0), variances(point, samples).patients
+    freedom = np.where(np.asarray(clusters) > 1, np.asarray(clusters) - 1.0, np.nan)
+    seeds = np.where(number > 1, _variance(point, 0) / np.maximum(number, 1), 0.0)
     with np.errstate(invalid='ignore', divide='ignore'):
-        df = np.where(by_seeds > 0, variance**2 * (number - 1) / by_seeds**2, np.inf)
-        return _interval(_mean(point, 0), variance, df, np.isfinite(_mean(samples, 1)).sum(0), confidence)
+        parts = np.where(seeds > 0, seeds**2 / (number - 1), 0.0) + patients**2 / freedom
+        df = np.where(parts == 0, np.inf, (seeds + patients) ** 2 / parts)
+    return _interval(point, seeds + patients, df, np.isfinite(_mean(samples, 1)).sum(0), confidence=confidence)
 
 
 def over_seeds(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
     """Student's interval [...] of the mean of values [S, ...] over seeds alone; `rounds` counts the seeds.
 
-    It is right only for what was measured on the same patients whatever the sample (a count of units, say). No
-    interval (NaN) below two finite values or where all are equal.
+    It holds for the images at hand only (a count of units, say): on other patients the figure would be another one, and
+    the interval knows nothing of that. No interval (NaN) below two finite values or where all are equal.
     """
     point = np.asarray(values, np.float64)
     number = np.isfinite(point).sum(0)
     with np.errstate(invalid='ignore', divide='ignore'):
-        return _interval(_mean(point, 0), _variance(point, 0) / number, np.asarray(number - 1.0), number, confidence)
+        return _interval(point, _variance(point, 0) / number, number - 1.0, number, confidence=confidence)
 
 
 def _interval(
-    estimate: np.ndarray, variance: np.ndarray, df: np.ndarray, rounds: np.ndarray, confidence: float
+    point: np.ndarray, variance: np.ndarray, df: np.ndarray, rounds: np.ndarray, *, confidence: float
 ) -> Interval:
-    error = np.sqrt(np.where(variance > 0, variance, np.nan))
+    """Student's interval of the mean over axis 0 of `point`, from the variance of that mean."""
+    estimate, size = _mean(point, 0), np.max(np.where(np.isfinite(point), np.abs(point), 0.0), axis=0, initial=0.0)
+    varies = variance > (ROUNDING * size) ** 2
+    error, df = np.sqrt(np.where(varies, variance, np.nan)), np.where(varies, df, np.nan)
     half = stats.t.ppf((1 + confidence) / 2, df) * error
     return Interval(estimate, estimate - half, estimate + half, rounds, error, df)
 
@@ -119,15 +134,40 @@ def paired_difference(
     arm_rounds: ArrayLike,
     reference_rounds: ArrayLike,
     *,
+    clusters: ArrayLike = MANY,
     confidence: float = 0.95,
 ) -> Interval:
     """Mean over paired seeds of `arm - reference` with its interval over patients and seeds (`seed_interval`).
 
     arm, reference:               [S, K] values on the data, one row per seed, the same seed in the same row of both
     arm_rounds, reference_rounds: [R, S, K] the same under the same R patient resamples
+    clusters:                     [K] effective number of patients behind each value
     """
     differences, samples = np.subtract(arm, reference), np.subtract(arm_rounds, reference_rounds)
-    return seed_interval(differences, samples, confidence=confidence)
+    return seed_interval(differences, samples, clusters=clusters, confidence=confidence)
+
+
+def within_unit(interval: Interval, *, confidence: float = 0.95) -> Interval:
+    """The interval of a figure that lies in 0..1, symmetric on the logit scale, so that its ends lie there too.
+
+    logit(x) +- t e / (x (1 - x)): near the ceiling an AUROC's distribution leans down, and x +- t e covers too little.
+    An estimate of 0 or 1 has no interval.
+    """
+    estimate = np.asarray(interval.estimate, np.float64)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        half = stats.t.ppf((1 + confidence) / 2, interval.df) * interval.error / (estimate * (1 - estimate))
+        centre = np.log(estimate / (1 - estimate))
+        ends = [
+            np.where(np.isfinite(half + centre), 1 / (1 + np.exp(-centre - sign * half)), np.nan) for sign in (-1, 1)
+        ]
+    return interval._replace(low=ends[0], high=ends[1])
+
+
+def withheld(interval: Interval, too_few: ArrayLike) -> Interval:
+    """The same without ends, error and so p where `too_few` [...]: too few patients for any interval to be right."""
+    no = np.asarray(too_few, bool)
+    parts = {name: np.where(no, np.nan, getattr(interval, name)) for name in ('low', 'high', 'error', 'df')}
+    return interval._replace(**parts)
 
 
 def p_value(interval: Interval, null: float = 0.0) -> np.ndarray:
@@ -145,3 +185,32 @@ def equivalence(interval: Interval, margin: float) -> np.ndarray:
     above = stats.t.sf((interval.estimate + margin) / interval.error, interval.df)
     below = stats.t.cdf((interval.estimate - margin) / interval.error, interval.df)
     return np.maximum(above, below)
+
+
+def effective_number(clusters: ArrayLike) -> float:
+    """Effective number of clusters (patients) among examples [n] of given clusters: (sum n_g)^2 / sum n_g^2.
+
+    It is their number where all have equally many examples (Kish 1965); 0 without an example.
+    """
+    counts = np.unique(np.asarray(clusters), return_counts=True)[1].astype(np.float64)
+    return float(counts.sum() ** 2 / (counts**2).sum()) if len(counts) else 0.0
+
+
+def effective_clusters(labels: ArrayLike, mask: ArrayLike, patients: ArrayLike) -> np.ndarray:
+    """Effective number [K] of patients that a class's ranking hangs on: the fewer of those with it and without it.
+
+    labels, mask: [N, K] of 0 and 1; patients: [N].
+    """
+    kept, positive, patients = np.asarray(mask) > 0, np.asarray(labels) == 1, np.asarray(patients)
+    sides = [[effective_number(patients[side]) for side in (kept & which).T] for which in (positive, ~positive)]
+    return np.min(sides, axis=0)
+
+
+def clusters_of_mean(clusters: ArrayLike) -> float:
+    """Effective number of patients behind the mean over classes with so many each [K]; classes of one or none left out.
+
+    1 + (sum V_k)^2 / sum (V_k^2 / (G_k - 1)) with V_k ~ 1 / G_k, as if classes had patients of their own.
+    """
+    clusters = np.asarray(clusters, np.float64)
+    variance, freedom = 1 / clusters[clusters > 1], clusters[clusters > 1] - 1
+    return float(1 + variance.sum() ** 2 / (variance**2 / freedom).sum()) if len(variance) else 0.0

@@ -1,41 +1,31 @@
 """Performance of a population as rows: every member, seed ensembles, means over seeds, paired differences."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from imbalance_jax.metrics import scores
-from imbalance_jax.metrics.statistics import cluster_weights
+from imbalance_jax.results import comparison
+from imbalance_jax.results.comparison import RANKED as RANKED
+from imbalance_jax.results.comparison import USUAL, Claims, Truth, with_macro
 from imbalance_jax.results.rows import (
     MACRO,
     MICRO,
     Bootstrap,
-    Cells,
     Population,
     Row,
-    Sample,
     class_cells,
     of_arm,
     of_kind,
     of_member,
-    paired_rows,
     seed_statistics,
 )
 
 IMAGE = 'all classes'
-RANKED = ('auroc', 'average_precision')  # the metrics that arms are compared by
 CORRECTED = 'prior_corrected'  # the method: probabilities under the prior of the training set
 ABNORMAL = 'images with a finding'
 ALWAYS_NEGATIVE = 'always negative'  # the null of an accuracy
-
-
-class Truth(NamedTuple):
-    """What the images of a split show: labels and label_mask [N,K] of 0 and 1, patients [N]."""
-
-    labels: np.ndarray
-    label_mask: np.ndarray
-    patients: np.ndarray
 
 
 class Measured(NamedTuple):
@@ -57,6 +47,7 @@ def rows(
     corrected: np.ndarray,
     classes: Sequence[str],
     bootstrap: Bootstrap,
+    claims: Claims = USUAL,
 ) -> list[Row]:
     """All rows of one split.
 
@@ -73,7 +64,7 @@ def rows(
         *_image_rows(population, probabilities, truth),
         *_ensemble_rows(population, living, names, truth),
         *_mean_rows(population, figures, names),
-        *_difference_rows(population, living, truth, cells=class_cells(names[:-1]), bootstrap=bootstrap),
+        *comparison.rows(population, living, truth, classes=classes, bootstrap=bootstrap, claims=claims),
     ]
 
 
@@ -171,29 +162,7 @@ def _data_rows(truth: Truth, names: Sequence[str]) -> list[Row]:
     prevalence = scores.prevalence(truth.labels, truth.label_mask)
     accuracy = scores.all_negative_accuracy(truth.labels, truth.label_mask)
     n, result = len(truth.labels), []
-    for name, share, right in zip(names, _with_macro(prevalence), _with_macro(accuracy), strict=True):
+    for name, share, right in zip(names, with_macro(prevalence), with_macro(accuracy), strict=True):
         result.append(of_kind('data', 'prevalence', share, n, name=name))
         result.append(of_kind('null', 'accuracy', right, n, name=name, against=ALWAYS_NEGATIVE))
     return result
-
-
-def _difference_rows(
-    population: Population, living: np.ndarray, truth: Truth, *, cells: Cells, bootstrap: Bootstrap
-) -> list[Row]:
-    """Every arm minus the reference over paired seeds, with the two-level bootstrap interval of patients and seeds."""
-    weights = cluster_weights(truth.patients, bootstrap.rounds, np.random.default_rng(bootstrap.seed))
-    values = scores.ranking(living, truth.labels, truth.label_mask)
-    resampled = scores.ranking(living, truth.labels, truth.label_mask, weights)
-    arms, first, reference, result = population.arms, population.first, population.reference, []
-    for metric in RANKED:
-        whole, rounds = _with_macro(values[metric]), _with_macro(resampled[metric])
-        samples = {arm: Sample(whole[indices], rounds[:, indices]) for arm, indices in arms.items()}
-        for arm, sample in samples.items():
-            if arm != reference:
-                what: dict[str, Any] = {'cells': cells, 'metric': metric, 'against': reference}
-                result += paired_rows(first[arm], sample, samples[reference], **what)
-    return result
-
-
-def _with_macro(values: np.ndarray) -> np.ndarray:
-    return np.concatenate([values, scores.macro(values)[0][..., None]], axis=-1)

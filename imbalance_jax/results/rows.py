@@ -13,6 +13,7 @@ from imbalance_jax.metrics.intervals import Interval, paired_difference
 from imbalance_jax.metrics.statistics import moments
 
 MACRO, MICRO = 'macro', 'micro'
+OWN_LABELS = 'own'  # of a member in members.json; the other is 'permuted'
 Row = dict[str, Any]
 Number = float | np.ndarray | np.generic  # one number, as Python or NumPy writes it
 Cells = Sequence[Mapping[str, Any]]
@@ -29,6 +30,14 @@ class Population(NamedTuple):
     def arms(self) -> dict[str, list[int]]:
         """Arm -> its member numbers, in the order of the seeds."""
         return by_arm(self.members)
+
+    @property
+    def compared(self) -> dict[str, list[int]]:
+        """As `arms`, without those that were trained on permuted labels.
+
+        They are a null, have nothing to learn, and take part in no comparison between arms.
+        """
+        return {arm: of for arm, of in self.arms.items() if self.members[of[0]].get('labels', OWN_LABELS) == OWN_LABELS}
 
     @property
     def first(self) -> dict[str, Row]:

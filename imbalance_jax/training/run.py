@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from imbalance_jax.data.arrays import split_arrays
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.soundness import check_splits
-from imbalance_jax.results import data, ensembles, performance
+from imbalance_jax.results import comparison, data, ensembles, performance
 from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import cache, layout, processes, progress
@@ -110,13 +110,20 @@ def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict],
     correct = partial(calibration.corrected, members, build_losses(members, arrays), arrays)
     population = Population(members, predictions['alive'], config.reference)
     bootstrap = Bootstrap(config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
+    claims = comparison.Claims(config.evaluate.margin.to_dict(), config.evaluate.smallest_count)
     rows, of_ensembles = [], []
     for split in ('validation', 'test'):
         index, logits = dataset.rows(split), predictions[f'logits_{split}']
         probabilities, corrected = (calibration.probabilities(one) for one in (logits, correct(logits)))
         truth = performance.Truth(dataset.labels[index], dataset.label_mask[index], dataset.patient[index])
         of_split = performance.rows(
-            population, probabilities, truth, corrected=corrected, classes=dataset.classes, bootstrap=bootstrap
+            population,
+            probabilities,
+            truth,
+            corrected=corrected,
+            classes=dataset.classes,
+            bootstrap=bootstrap,
+            claims=claims,
         )
         rows += [{**row, 'split': split} for row in of_split]
         of_seeds = ensembles.rows(population, probabilities, truth, seed=bootstrap.seed)

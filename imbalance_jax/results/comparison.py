@@ -1,0 +1,167 @@
+"""How arms rank images, compared: levels, differences to the reference, and which arms are shown to be equal to it.
+
+Differences are over paired seeds, with intervals over patients and seeds (`metrics.intervals`). A macro mean, of the
+data or of a round of the bootstrap, is over the classes that are defined there: a round that has lost all positives of
+a class is a mean over the others.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from imbalance_jax.metrics import intervals, scores
+from imbalance_jax.metrics.statistics import cluster_weights, holm
+from imbalance_jax.results.contrasts import Contrast, contrast_rows, paired_contrast, value_rows
+from imbalance_jax.results.rows import (
+    MACRO,
+    Bootstrap,
+    Cells,
+    Population,
+    Row,
+    Sample,
+    class_cells,
+    of_arm,
+    of_kind,
+)
+
+RANKED = ('auroc', 'average_precision')  # the metrics that arms are compared by
+EQUIVALENT, EVERYWHERE = 'equivalent', 'macro and every class'  # metric and class of the verdict
+LEVEL = 0.05
+
+
+class Truth(NamedTuple):
+    """What the images of a split show: labels and label_mask [N,K] of 0 and 1, patients [N]."""
+
+    labels: np.ndarray
+    label_mask: np.ndarray
+    patients: np.ndarray
+
+
+class Claims(NamedTuple):
+    """What may be claimed: an arm is equal within `margin` (of each metric, in its units), and a class with fewer than
+    `smallest_count` positive patients gets no interval. The defaults are those of configs/base.py."""
+
+    margin: Mapping[str, float] = {'auroc': 0.01, 'average_precision': 0.02}
+    smallest_count: int = 5
+
+
+USUAL = Claims()
+
+
+class Evidence(NamedTuple):
+    """What a class's figures hang on, macro last: effective number of patients [K + 1], and where those are too few."""
+
+    clusters: np.ndarray
+    too_few: np.ndarray
+
+
+def rows(
+    population: Population,
+    living: np.ndarray,
+    truth: Truth,
+    *,
+    classes: Sequence[str],
+    bootstrap: Bootstrap,
+    claims: Claims,
+) -> list[Row]:
+    """Ends of the intervals of every arm's level; of every compared arm against the reference the difference, its
+    interval, p (adjusted by Holm over arms, for classes over arms and classes), the test of equivalence, and the parts
+    of the variance; the verdict of equivalence; positives by class.
+
+    living: [P,N,K], NaN for frozen members. Intervals of levels are symmetric on the logit scale.
+    """
+    weights = cluster_weights(truth.patients, bootstrap.rounds, np.random.default_rng(bootstrap.seed))
+    values = scores.ranking(living, truth.labels, truth.label_mask)
+    resampled = scores.ranking(living, truth.labels, truth.label_mask, weights)
+    evidence, result = evidence_of(truth, claims), count_rows(truth, classes)
+    against, cells = population.reference, class_cells([*classes, MACRO])
+    verdicts: dict[str, list[np.ndarray]] = {}
+    for metric in RANKED:
+        whole, rounds = with_macro(values[metric]), with_macro(resampled[metric])
+        samples = {arm: Sample(whole[of], rounds[:, of]) for arm, of in population.arms.items()}
+        for arm, sample in samples.items():
+            result += _level_rows(population.first[arm], sample, cells, metric, evidence=evidence)
+        contrasts = _contrasts(population, samples, evidence)
+        result += contrast_rows(list(contrasts.values()), cells=cells, metric=metric, against=against)
+        for arm, contrast in contrasts.items():
+            p = intervals.equivalence(contrast.interval, claims.margin[metric])
+            verdicts.setdefault(arm, []).append(holm(p))
+            differences = Sample(*(np.subtract(*of) for of in zip(samples[arm], samples[against], strict=True)))
+            further = {'p_equivalent': p, 'p_equivalent_adjusted': holm(p), **_parts(differences, evidence)}
+            for statistic, of_cells in further.items():
+                what = {'statistic': statistic, 'against': against}
+                result += value_rows(contrast.member, of_cells, cells, metric, contrast.pairs, **what)
+    return result + _verdict_rows(population, verdicts)
+
+
+def with_macro(values: np.ndarray) -> np.ndarray:
+    """Values [...,K] with the mean over the defined classes behind them."""
+    return np.concatenate([values, scores.macro(values)[0][..., None]], axis=-1)
+
+
+def evidence_of(truth: Truth, claims: Claims) -> Evidence:
+    """Effective numbers of patients, and which classes have fewer positive patients than an interval needs."""
+    clusters = intervals.effective_clusters(truth.labels, truth.label_mask, truth.patients)
+    defined = clusters[clusters > 0]
+    few = positive_patients(truth) < claims.smallest_count
+    return Evidence(np.append(clusters, intervals.clusters_of_mean(defined)), np.append(few, False))
+
+
+def positive_patients(truth: Truth) -> np.ndarray:
+    """Number [K] of patients with an image of each class."""
+    positive = (np.asarray(truth.labels) == 1) & (np.asarray(truth.label_mask) > 0)
+    return np.array([len(np.unique(truth.patients[of_class])) for of_class in positive.T])
+
+
+def count_rows(truth: Truth, classes: Sequence[str]) -> list[Row]:
+    """Positive images and patients by class; n counts the images and the patients whose label is known."""
+    known = np.asarray(truth.label_mask) > 0
+    images = ((np.asarray(truth.labels) == 1) & known).sum(0)
+    result = []
+    for k, (name, patients) in enumerate(zip(classes, positive_patients(truth), strict=True)):
+        result.append(of_kind('data', 'positives', images[k], known[:, k].sum(), name=name))
+        everyone = len(np.unique(truth.patients[known[:, k]]))
+        result.append(of_kind('data', 'positive_patients', patients, everyone, name=name))
+    return result
+
+
+def _level_rows(member: Row, sample: Sample, cells: Cells, metric: str, *, evidence: Evidence) -> list[Row]:
+    """Both ends of the interval of an arm's mean over its living seeds; the mean has a row of its own."""
+    interval = intervals.seed_interval(*sample, clusters=evidence.clusters)
+    interval = intervals.withheld(intervals.within_unit(interval), evidence.too_few)
+    seeds, result = int(np.isfinite(sample.values).any(1).sum()), []
+    for statistic, ends in (('low', interval.low), ('high', interval.high)):
+        result += value_rows(member, ends, cells, metric, seeds, statistic=statistic)
+    return result
+
+
+def _contrasts(population: Population, samples: Mapping[str, Sample], evidence: Evidence) -> dict[str, Contrast]:
+    """Arm -> its difference to the reference, of the arms that are compared."""
+    against, (clusters, too_few) = population.reference, evidence
+    return {
+        arm: paired_contrast(population.first[arm], samples[arm], samples[against], clusters=clusters, too_few=too_few)
+        for arm in population.compared
+        if arm != against
+    }
+
+
+def _parts(differences: Sample, evidence: Evidence) -> dict[str, np.ndarray]:
+    """Statistic -> what seeds, patients and their interaction add to the variance [K + 1] of the mean difference."""
+    parts = intervals.variances(*differences)._asdict()
+    return {f'variance_{part}': np.where(evidence.too_few, np.nan, values) for part, values in parts.items()}
+
+
+def _verdict_rows(population: Population, verdicts: Mapping[str, Sequence[np.ndarray]]) -> list[Row]:
+    """1 for an arm that is shown to be equal to the reference by every metric, in the macro mean and in every class.
+
+    A class too small to be judged is not shown to be equal. n: the classes that could be judged by every metric.
+    """
+    result = []
+    for arm, adjusted in verdicts.items():
+        by_metric = np.stack(adjusted)  # [metrics, K + 1]
+        judged = np.isfinite(by_metric).all(axis=0)[:-1].sum()
+        shown = bool((np.nan_to_num(by_metric, nan=1.0) <= LEVEL).all())
+        where = {'name': EVERYWHERE, 'against': population.reference}
+        result.append(of_arm(population.first[arm], EQUIVALENT, shown, judged, **where))
+    return result
