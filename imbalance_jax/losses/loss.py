@@ -7,6 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jax.typing import ArrayLike
 
 from imbalance_jax.losses import entrywise
@@ -29,16 +30,16 @@ class Loss:
     apply:        (params, logits [B, K], labels [B, K], label_mask [B, K] or None, moment) -> scalar
     advance:      the same arguments -> params['running'] after this batch; None where there is none
     coefficients: arrays with which `kernel` computes the same value, or None where no such arrays exist
-    entries:      (logits [B, K], labels [B, K], fraction) -> [B, K], the loss of every entry where that depends on the
-                  entry's own logit and label alone, up to a factor that both labels share: what `recalibration` makes
-                  probabilities of. None for a loss that compares or weighs examples by one another
+    entries:      (logits [B, K], labels [B, K], fraction [B, 1]) -> [B, K], the loss of every entry where that depends
+                  on the entry's own logit and label alone, up to a factor that both labels share: what `recalibration`
+                  makes probabilities of. None for a loss that compares or weighs examples by one another
     """
 
     apply: Callable[..., jax.Array]
     init: Callable[[], dict] = dict
     coefficients: Coefficients | None = None
     advance: Callable[..., dict] | None = None
-    entries: Callable[..., jax.Array] | None = None
+    entries: Partial | None = None
 
     def __call__(
         self,
@@ -76,10 +77,11 @@ def from_coefficients(coefficients: Coefficients) -> Loss:
     def apply(params, logits, labels, label_mask, moment):
         return kernel(coefficients, logits, labels, label_mask)
 
-    def of_entries(logits, labels, fraction):
-        return entrywise.entries(coefficients, logits, labels)
+    return Loss(apply, coefficients=coefficients, entries=Partial(_kernel_entries, coefficients))
 
-    return Loss(apply, coefficients=coefficients, entries=of_entries)
+
+def _kernel_entries(coefficients: Coefficients, logits: jax.Array, labels: jax.Array, fraction: ArrayLike) -> jax.Array:
+    return entrywise.entries(coefficients, logits, labels)
 
 
 def from_entries(entries: Callable[..., jax.Array], *, entrywise: bool) -> Loss:
@@ -96,24 +98,26 @@ def from_entries(entries: Callable[..., jax.Array], *, entrywise: bool) -> Loss:
     def of_entries(logits, labels, fraction):
         return entries(logits, labels, jnp.ones_like(labels))
 
-    return Loss(apply, entries=of_entries if entrywise else None)
+    return Loss(apply, entries=Partial(of_entries) if entrywise else None)
 
 
 def deferred(first: Loss, then: Loss, start: float) -> Loss:
     """`first` until the fraction `start` of training is done, `then` from there on; neither has parameters."""
     require(0 <= start <= 1, 'deferred_from', start, 'in [0, 1]')
 
-    def at(fraction: ArrayLike) -> Coefficients:
-        early, late = (jnp.asarray(loss.coefficients) for loss in (first, then))
-        return Coefficients(*jnp.where(fraction >= start, late, early))
-
     def apply(params, logits, labels, label_mask, moment):
-        return kernel(at(moment.fraction), logits, labels, label_mask)
+        early, late = (jnp.asarray(loss.coefficients) for loss in (first, then))
+        chosen = jnp.where(moment.fraction >= start, late, early)
+        return kernel(Coefficients(*chosen), logits, labels, label_mask)
 
-    def of_entries(logits, labels, fraction):
-        return entrywise.entries(at(fraction), logits, labels)
+    return Loss(apply, entries=Partial(_deferred_entries, first.coefficients, then.coefficients, start))
 
-    return Loss(apply, entries=of_entries)
+
+def _deferred_entries(
+    first: Coefficients, then: Coefficients, start: float, logits: jax.Array, labels: jax.Array, fraction: ArrayLike
+) -> jax.Array:
+    at = [jnp.where(fraction >= start, late, early) for early, late in zip(first, then, strict=True)]
+    return entrywise.entries(Coefficients(*at), logits, labels)
 
 
 def require(valid: bool | np.bool, name: str, value: float | np.ndarray | None, allowed: str) -> None:

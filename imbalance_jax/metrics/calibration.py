@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
-STEPS, TOLERANCE = 100, 1e-9  # of Newton's method
+STEPS, TOLERANCE = 40, 1e-8  # of Newton's method
 SMALLEST = 1e-6  # a probability nearer to 0 or 1 counts as that in a regression on log-odds
 
 
@@ -29,11 +29,11 @@ def logistic(x: np.ndarray, target: np.ndarray, counts: np.ndarray) -> Line:
     """
     design = np.stack([np.ones_like(x), x], axis=-1)
     beta = np.zeros((*x.shape[:-1], 2))
-    loss = _deviance(design, beta, target, counts)
+    loss, step = _deviance(design, beta, target, counts), np.zeros_like(beta)
     for _ in range(STEPS):
         p = expit((design @ beta[..., None])[..., 0])
         gradient = ((counts * (target - p))[..., None] * design).sum(-2)
-        step = np.clip(_solve(_information(design, p, counts), gradient), -5, 5)
+        step = np.nan_to_num(np.clip(_solve(_information(design, p, counts), gradient), -5, 5))
         for _ in range(30):
             now = _deviance(design, beta + step, target, counts)
             worse = now > loss + 1e-12 * np.abs(loss)
@@ -44,7 +44,8 @@ def logistic(x: np.ndarray, target: np.ndarray, counts: np.ndarray) -> Line:
         if not np.nanmax(np.abs(step), initial=0) > TOLERANCE:
             break
     p = expit((design @ beta[..., None])[..., 0])
-    finite = (np.abs(step).max(-1) <= 1e-4) & np.isfinite(beta).all(-1)
+    number, positives = counts.sum(-1), (counts * target).sum(-1)
+    finite = (np.abs(step).max(-1) <= 1e-4) & (positives > 0) & (positives < number) & (x.max(-1) > x.min(-1))
     beta = np.where(finite[..., None], beta, np.nan)
     return Line(beta[..., 0], beta[..., 1], _information(design, p, counts))
 
@@ -172,12 +173,10 @@ def bin_means(bins: Bins, values: np.ndarray, weights: np.ndarray) -> np.ndarray
         return _weighted(weights, bins.membership * values[..., None, :]) / total
 
 
-def calibration_error(
-    bins: Bins, probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
+def calibration_error(bins: Bins, probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Expected calibration error [R, ..., K], sum_b n_b / n |mean p - mean y|; probabilities, labels [..., K, N]."""
     gaps = _weighted(weights, bins.membership * (probabilities - labels)[..., None, :])
-    total = _weighted(weights, bins.membership * 1.0).sum(-1)
+    total = _weighted(weights, bins.membership.any(-2) * 1.0)
     with np.errstate(divide='ignore', invalid='ignore'):
         return np.abs(gaps).sum(-1) / total
 
@@ -192,7 +191,7 @@ def calibration_error_null(
     total = np.zeros(probabilities.shape[:-1])
     number = bins.membership.sum((-2, -1))
     for _ in range(rounds):
-        wrong = probabilities - (rng.random(probabilities.shape) < probabilities)
+        wrong = probabilities - (rng.random(probabilities.shape, np.float32) < probabilities)
         total += np.abs((bins.membership @ wrong[..., None])[..., 0]).sum(-1)
     with np.errstate(divide='ignore', invalid='ignore'):
         return total / number / rounds

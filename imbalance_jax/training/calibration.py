@@ -61,6 +61,11 @@ def prior_shifts(members: Sequence[dict], arrays: Arrays) -> np.ndarray:
     return np.stack([shift[samplings([row])[0]] for row in members])
 
 
+def done(best_epoch: np.ndarray, epochs: int) -> np.ndarray:
+    """The fraction [P] of training at the last step of each member's best epoch, which counts from 1."""
+    return np.nextafter(np.asarray(best_epoch, np.float64) / epochs, 0.0)
+
+
 def recalibrated(
     members: Sequence[dict],
     losses: Sequence[Loss],
@@ -80,22 +85,26 @@ def recalibrated(
     for arm, loss in zip(arms, losses, strict=True):
         index = [row['member'] for row in members if row['arm'] == arm]
         own = {split: np.asarray(one)[index].astype(np.float64) for split, one in logits.items()}
-        exact = all(_rises(loss, [one[i] for one in own.values()], done[m]) for i, m in enumerate(index))
-        result.method[arm] = PLATT if not exact else SAMPLED if shifts[index].any() else EXACT
-        line = None if exact else platt(own['validation'], validation.labels, validation.label_mask)
-        for split, one in own.items():
-            if line is None:
-                odds = [recalibration.log_odds(loss, one[i], done[m]) for i, m in enumerate(index)]
-                result.log_odds[split][index] = np.stack(odds) - shifts[index][:, None]
-            else:
-                result.log_odds[split][index] = line.intercept[:, None] + line.slope[:, None] * one
+        odds = _by_formula(loss, own, done[index])
+        result.method[arm] = PLATT if odds is None else SAMPLED if shifts[index].any() else EXACT
+        if odds is None:
+            line = platt(own['validation'], validation.labels, validation.label_mask)
+            odds = {split: line.intercept[:, None] + line.slope[:, None] * one for split, one in own.items()}
+        else:
+            odds = {split: one - shifts[index][:, None] for split, one in odds.items()}
+        for split, one in odds.items():
+            result.log_odds[split][index] = one
     return result
 
 
-def _rises(loss: Loss, logits: Sequence[np.ndarray], done: float) -> bool:
-    """Whether a member's loss has a formula that rises over its finite logits, [N,K] of each split."""
+def _by_formula(loss: Loss, logits: Mapping[str, np.ndarray], done: np.ndarray) -> dict[str, np.ndarray] | None:
+    """Log-odds {split: [S,N,K]} of the members of an arm; None without a formula that rises over all their logits."""
     if loss.entries is None:
-        return False
-    finite = np.concatenate(logits)
-    finite = finite[np.isfinite(finite).all(axis=1)]
-    return not len(finite) or recalibration.is_monotone(loss, finite.min(0), finite.max(0), done)
+        return None
+    every = np.concatenate(list(logits.values()), axis=1)
+    looked_at = np.stack([recalibration.grid(one) for one in every])
+    odds = recalibration.log_odds(loss, np.concatenate([looked_at, every], axis=1), done[:, None, None])
+    if not recalibration.rises(odds[:, : recalibration.GRID]):
+        return None
+    ends = np.cumsum([recalibration.GRID, *(one.shape[1] for one in logits.values())])
+    return {split: odds[:, start:stop] for split, start, stop in zip(logits, ends, ends[1:], strict=False)}
