@@ -100,6 +100,16 @@ TABLES: dict[str, dict[str, Column]] = {
     'data': {'concept': CONCEPT},
     'performance': {'subset': Column(TEXT, "'': all images; 'images with a finding'")},
     'seeds': {'size': Column(WHOLE, 'number of seeds in the ensemble')},
+    'calibration': {
+        'recalibration': Column(TEXT, 'how recalibrated probabilities were made: exact, exact and draws, Platt'),
+        'threshold': Column(REAL, 'the probability from which on a finding is called, of net_benefit'),
+        'bin': Column(WHOLE, 'of a curve: which bin of equally many images, by probability'),
+    },
+    'groups': {
+        'grouping': Column(TEXT, 'by what images are grouped, such as sex'),
+        'group': Column(TEXT, "the group; 'worst group'; 'gap': largest minus smallest over the groups"),
+    },
+    'stability': {'other_arm': Column(TEXT, "the arm of the other members of pairs; '': the arm itself")},
     'alignment': {
         'subset': Column(TEXT, "'': all pairs of an image and a finding; else a part of them"),
         'above': Column(TEXT, "'': as it is; 'shuffled regions': above other patients' regions, on both sides of a difference"),
