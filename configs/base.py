@@ -9,7 +9,8 @@ def get_config() -> ConfigDict:
     config.seeds = (0, 1, 2)
     config.reference = 'bce'  # the arm that all others are compared with
     # An arm is a loss and a sampler, with options of either (gamma=2., ...). What is left out: loss = the arm's name,
-    # sampler = 'natural', learning_rate and weight_decay = those of `train`, head = 'linear', labels = 'own'.
+    # sampler = 'natural', learning_rate and weight_decay = those of `train`, head = 'linear', labels = 'own'. With
+    # retrain_head_from = 0.7 the last 0.3 train a new head alone, with the arm's sampler and, if set, its head_loss.
     config.arms = {
         'bce': {},
         'intra_class_weighted_bce': {},
@@ -33,6 +34,8 @@ def get_config() -> ConfigDict:
     # Class -> prevalence that the training split is thinned to, by leaving out whole patients; empty: as it is.
     config.data.imbalance = ConfigDict()
     config.data.imbalance_seed = 0  # who leaves first
+    # Every seed trains on a bootstrap sample of the training patients, so that intervals cover the training sample too.
+    config.data.resample = False
     # One block per data set: options of its `make` in imbalance_jax/data/sources. An option that is not listed here has
     # the default of its signature and can be set all the same; so can those of models, methods, losses and samplers.
     config.data.phantom = {
@@ -66,6 +69,10 @@ def get_config() -> ConfigDict:
     config.train.rate_floor = 0.01  # the learning rate starts and ends at this share of its peak
     config.train.steps_per_dispatch = 8
     config.train.patience = 0  # a member stops after so many epochs without a better validation AUROC; 0: never
+    # Also keep each member's weights of the epoch whose validation AUROC is nearest to the reference arm's best ...
+    config.train.matched = False
+    # ... and those at these shares of training, such as (0.25, 0.5, 1.0). Each becomes a folder of WORKDIR/weights.
+    config.train.kept_shares = ()
     config.train.save_seconds = 300.0  # a checkpoint at least this often, and after every epoch
 
     # 'auto' times what could be fastest here; or vmap, map, unroll, vmap:k, shard:... of each, data:d:shard:...
@@ -110,7 +117,7 @@ def get_config() -> ConfigDict:
     config.concepts.layer = ''  # '' is the model's last stage, of which most is asked
     config.concepts.layers = ('all',)  # what else is dissected, compared and probed: names of layers, or 'all'
     config.concepts.regions = 'exact'
-    config.concepts.max_images = 512  # of the test split, boxed images first
+    config.concepts.max_images = 512  # of the test split: one half with regions, one half without, weighted
     config.concepts.quantile = 0.005  # share of positions above a unit's threshold, for dissection
     config.concepts.count_quantile = 0.99  # the study's, for the number of concepts
     # The null a detector is held against: 'image_permutation' exchanges the annotations of images and keeps places,
@@ -120,8 +127,8 @@ def get_config() -> ConfigDict:
     config.concepts.greedy_steps = 12  # units that are taken away for each class, the most harmful first; 0: none
     config.concepts.carrying_share = 0.5  # of AUROC above 0.5 that is left of a class without the units that carry it
     config.concepts.probe_folds = 5  # of patients, for linear probes
-    config.concepts.probe_controls = 20  # probes of labels on permuted images
-    config.concepts.tcav_layer = ''  # '' is the layer before the main one: before a linear head TCAV is 0 or 1
-    config.concepts.tcav_directions = 500  # directions fitted to permuted labels
+    config.concepts.probe_controls = 99  # probes of labels exchanged between patients; the smallest p is 1 / 100
+    config.concepts.tcav_layer = ''  # '' is the layer before the main one: before a linear head its sign is 0 or 1
+    config.concepts.tcav_directions = 500  # directions fitted to labels exchanged between patients
     config.concepts.logit_steps = 8  # of the path along which a logit is divided among units
     return config

@@ -92,6 +92,7 @@ def population(grey, dataset=None, regions='box'):
     return explain_probe.Probe(
         dataset=dataset,
         rows=np.arange(len(dataset.images)),
+        weights=np.ones(len(dataset.images)),
         regions=regions,
         layers={'stage1': (8, 8, U)},
         tcav_layer='stage1',

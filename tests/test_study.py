@@ -308,13 +308,14 @@ def test_units_of_all_members_in_tables(study):
     np.testing.assert_allclose(one[list(dataset.classes)], expected, atol=1e-7)
     pairs = select(similarity, kind='pair', metric='cka', layer='stage2', other_layer='stage2')
     assert len(pairs) == len(members) * (len(members) - 1)
-    outcomes = select(similarity, kind='pair', concept='all concepts')
+    outcomes = select(similarity, kind='pair', concept='all concepts', above='')
     total = outcomes.groupby(['arm', 'seed', 'other_arm', 'other_seed'])[['value', 'n']].agg(
         {'value': 'sum', 'n': 'first'}
     )
     assert (total['value'] == total['n']).all()
     effect = writer.read_table(study, 'arm_effect')
-    assert set(effect[effect['statistic'] == 'mean']['pairs']) == {'between arms', 'within arms'}
+    means = set(effect[effect['statistic'] == 'mean']['pairs'])
+    assert means == {'between arms', 'within arms', "to the arm's centre"}
 
 
 def test_logits_are_their_units_contributions(study):

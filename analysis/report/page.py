@@ -10,13 +10,16 @@ from pathlib import Path
 
 from imbalance_jax.analysis.report import (
     alignment,
+    answer,
     arm_effect,
     audit,
     beyond,
     data,
+    design,
     failures,
     faithfulness,
     findings,
+    further,
     pages,
     performance,
     provenance,
@@ -57,14 +60,14 @@ def write(workdir: Path, *, known: Mapping[str, Stage] = STAGES) -> Path:
 
 def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:
     """The page. Everything that comes from data or config is escaped by the template."""
-    look = looks(study.arms)
-    effect = arm_effect.section(study, look)
+    look, found = looks(study.arms), answer.shown(study)
     return pages.render(
         'report.html',
         study=study,
         look=look,
-        findings=[*findings.findings(study), *arm_effect.findings(effect)],
-        looked_at=findings.looked_at(study),
+        answer=answer.section(study, look, found),
+        findings=findings.findings(study, found),
+        every_arm=findings.every_arm(study, found),
         data=data.section(study),
         performance=performance.section(study, look),
         noise=seeds.section(study, look),
@@ -72,9 +75,11 @@ def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:
         faithfulness=faithfulness.section(study) if study.methods else {},
         failures=failures.known(study),
         concepts=units.section(study, look),
-        effect=effect,
+        effect=arm_effect.section(study, look, found.units),
         beyond=beyond.section(study, look),
+        design=design.blocks(study.folder, study.config['evaluate']['smallest_effect'])[1:],
         mistakes=audit.tables(study),
+        topics=further.sections(study, look),
         further=stages.sections(study, known),
         provenance=provenance.section(study),
         heat=HEAT_STOPS,

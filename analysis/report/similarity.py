@@ -94,7 +94,7 @@ def matrix(study: Study, members: list[dict], values: np.ndarray) -> Panel:
 
 def persistence(study: Study, table: pd.DataFrame) -> Table:
     """What becomes of an arm's detectors in other seeds and arms, and how many units match, by relation."""
-    shown = rows_of(table, kind='arm', layer=study.layer)
+    shown = rows_of(table, kind='arm', layer=study.layer, above='')
     shown = shown[shown['concept'].isin(('', ALL_CONCEPTS))]
     shares = shown.set_index(['arm', 'metric', 'against'])['value'].to_dict()
     rows = []
@@ -110,7 +110,7 @@ def changes(study: Study, table: pd.DataFrame) -> Table | None:
 
     The first row is the reference against its own other seeds.
     """
-    pairs = rows_of(table, kind='pair', concept=ALL_CONCEPTS)
+    pairs = rows_of(table, kind='pair', concept=ALL_CONCEPTS, above='')
 
     def shares(one: str, other: str, same_seed: bool) -> dict[str, float]:
         chosen = rows_of(pairs, arm=one, other_arm=other)

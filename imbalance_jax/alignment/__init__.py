@@ -11,35 +11,42 @@ equals its mask. Rules that hold for all of them:
 Published names for some of these quantities clash; each docstring says whose convention it is.
 """
 
-from imbalance_jax.alignment import heat, nulls, overlaps, pixel_order, pointing, thresholds
+from imbalance_jax.alignment import expected, heat, nulls, overlaps, pixel_order, pointing, signed, thresholds
 from imbalance_jax.alignment.heat import min_max
-from imbalance_jax.alignment.measure import TOLERANCE, measure, measure_flat
+from imbalance_jax.alignment.measure import TOLERANCE, Others, measure, measure_flat, measure_others
 from imbalance_jax.alignment.metrics import METRICS
-from imbalance_jax.alignment.nulls import centre_map, chance, chance_level, constant_map, grid_maps, shuffled
+from imbalance_jax.alignment.nulls import centre_map, chance, chance_level, constant_map, constant_maps, grid_maps, other_patients
 from imbalance_jax.alignment.overlaps import mosaic, overlap
 from imbalance_jax.alignment.pointing import pointing_game
+from imbalance_jax.alignment.signed import SIGNED
 from imbalance_jax.alignment.thresholds import tune_threshold
 
 __all__ = [
     'METRICS',
+    'SIGNED',
     'TOLERANCE',
+    'Others',
     'centre_map',
     'chance',
     'chance_level',
     'constant_map',
+    'constant_maps',
+    'expected',
     'grid_maps',
     'heat',
     'measure',
     'measure_flat',
+    'measure_others',
     'min_max',
     'mosaic',
     'nulls',
+    'other_patients',
     'overlap',
     'overlaps',
     'pixel_order',
     'pointing',
     'pointing_game',
-    'shuffled',
+    'signed',
     'thresholds',
     'tune_threshold',
 ]

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from imbalance_jax.alignment.metrics import METRICS
-from imbalance_jax.alignment.pointing import near_share
+from imbalance_jax.alignment.pointing import near, near_share
 from imbalance_jax.names import lookup
 
 
@@ -15,6 +15,10 @@ def chance(masks: jax.Array) -> jax.Array:
     """Area share of each mask, [B]: what a uniform map scores in `pointing_game`, `relevance_mass`, `relevance_rank`
     and `top_k_intersection`, and a uniformly random point's probability of a hit. (`pixel_auroc`: 1/2.)"""
     return jnp.asarray(masks).astype(bool).mean((-2, -1))
+
+
+FEW = 32  # other regions per finding, for a metric that has to be computed pair by pair
+LEVELS_OF_MEAN = (0.25, 0.5, 0.75)  # of the mean mask's maximum, at which it is cut
 
 
 def _uniform(value: float) -> Callable[[jax.Array], jax.Array]:
@@ -50,17 +54,27 @@ def chance_level(metric: str, masks: jax.Array, **options: float) -> jax.Array:
     return jnp.where(jnp.asarray(masks).astype(bool).any((-2, -1)), chance(masks), jnp.nan)
 
 
-def shuffled(finding: np.ndarray, patient: np.ndarray, seed: int = 0) -> np.ndarray:
-    """For every pair of an image and a finding the pair whose region it is given instead, [M]: of the same finding, of
-    another patient, by a random rotation of the finding's pairs. -1 where there is no other patient."""
-    random, other = np.random.default_rng(seed), np.full(len(finding), -1)
+def other_patients(
+    finding: np.ndarray, patient: np.ndarray, *, of_finding: np.ndarray, of_patient: np.ndarray
+) -> np.ndarray:
+    """The weight of J regions for each of M pairs of an image and a finding, [M,J] float32: the same for all of the
+    pair's finding that are another patient's, 0 for the rest; rows sum to 1, or to 0 where there is no other patient.
+
+    A map that is held against these regions is shown the finding's usual places and sizes, and not its own: what it
+    scores is the expectation of a region drawn at random from the other patients'.
+    """
+    others = (finding[:, None] == of_finding) & (patient[:, None] != of_patient)
+    return (others / np.maximum(others.sum(1, keepdims=True), 1)).astype(np.float32)
+
+
+def few_of_each(finding: np.ndarray, patient: np.ndarray, most: int = FEW) -> np.ndarray:
+    """Rows of at most so many pairs of every finding, spread evenly over its patients, findings in their order."""
+    chosen = []
     for k in np.unique(finding):
-        rows = random.permutation(np.flatnonzero(finding == k))
-        for i, row in enumerate(rows):
-            following = np.roll(rows, -i - 1)[:-1]
-            strangers = following[patient[following] != patient[row]]
-            other[row] = strangers[0] if len(strangers) else -1
-    return other
+        rows = np.flatnonzero(finding == k)
+        rows = rows[np.argsort(patient[rows], kind='stable')]
+        chosen.append(rows[np.unique(np.linspace(0, len(rows) - 1, most).astype(int))])
+    return np.concatenate(chosen)
 
 
 def grid_maps(masks: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
@@ -93,7 +107,7 @@ def centre_map(size: tuple[int, int]) -> jax.Array:
 
 
 def constant_map(train_masks: jax.Array) -> jax.Array:
-    """The best map that is the same for every image, [H, W]: the mean of the training masks [M, H, W], one class's.
+    """The mean of the training masks [M, H, W] of one class, [H, W]: what is known of the place without any image.
 
     Its value at a pixel is the share of training images in which that pixel is a hit, so its arg-max is the constant
     point that wins the training pointing game, and no constant map has a larger mean relevance mass than that point.
@@ -102,3 +116,20 @@ def constant_map(train_masks: jax.Array) -> jax.Array:
     if len(train_masks) == 0:
         raise ValueError('constant_map needs at least one training mask, but train_masks is empty.')
     return jnp.asarray(train_masks).astype(bool).mean(0)
+
+
+def constant_maps(train_masks: jax.Array, tolerance: float) -> jax.Array:
+    """Maps that are the same for every image, [C,H,W], of which each measure has a best, from masks [M,H,W] of a class.
+
+    The mean mask (`constant_map`); the mean of masks divided by #inside #outside, which no constant order of pixels
+    beats in mean pixel AUROC; the mean mask cut at shares of its maximum, for IoU; its arg-max alone, for relevance
+    mass and the pointing game; and the point from which most masks are less than `tolerance` pixels away, for
+    TorchRay's. Which is the best for a measure is to be chosen on training masks.
+    """
+    mean, masks = constant_map(train_masks), jnp.asarray(train_masks).astype(bool)
+    inside = masks.sum((1, 2), keepdims=True)
+    order = (masks / jnp.maximum(inside * (masks[0].size - inside), 1)).mean(0)
+    cut = [mean >= share * mean.max() for share in LEVELS_OF_MEAN]
+    close = near(masks, tolerance).mean(0)
+    points = [jnp.zeros(mean.size).at[one.argmax()].set(1).reshape(mean.shape) for one in (mean, close)]
+    return jnp.stack([mean, order / order.max(), *cut, *points]).astype(jnp.float32)

@@ -53,16 +53,21 @@ def hit_torchray(maps: jax.Array, masks: jax.Array, *, tolerance: float = 15) ->
     return defined(jnp.where(constant, by_chance, hit), heat, region)
 
 
-def near_share(region: jax.Array, tolerance: float) -> jax.Array:
-    """Share of the pixels from which some pixel of the region [B, H, W] is less than `tolerance` pixels away, [B]: a
-    random point's chance of a hit in TorchRay's convention."""
+def near(region: jax.Array, tolerance: float) -> jax.Array:
+    """The pixels from which some pixel of the region [B, H, W] is less than `tolerance` pixels away, [B, H, W] bool."""
     far = jnp.float32(sum(region.shape[-2:]) ** 2)
     rows, columns = (jnp.arange(length, dtype=jnp.float32) for length in region.shape[-2:])
     along = (rows[:, None] - rows) ** 2, (columns[:, None] - columns) ** 2
     # The squared distance separates: first within a row of pixels, then over the rows.
     in_row = jnp.where(region[..., None, :], along[1], far).min(-1)
     squared = (in_row[..., None, :, :] + along[0][:, :, None]).min(-2)
-    return (squared < jnp.maximum(tolerance, 1) ** 2).mean((-2, -1), where=region.any((-2, -1), keepdims=True))
+    return (squared < jnp.maximum(tolerance, 1) ** 2) & region.any((-2, -1), keepdims=True)
+
+
+def near_share(region: jax.Array, tolerance: float) -> jax.Array:
+    """Share of the pixels that are `near` the region [B, H, W], [B]: a random point's chance of a hit in TorchRay's
+    convention; NaN for no region."""
+    return jnp.where(region.any((-2, -1)), near(region, tolerance).mean((-2, -1)), jnp.nan)
 
 
 def _is_constant(heat: jax.Array) -> jax.Array:

@@ -16,7 +16,8 @@ LEAST, MOST = 0.1, 0.99  # of the maximum: colder pixels are not hot, and no thr
 GRID = tuple(round(0.2 + 0.1 * i, 1) for i in range(6))  # CheXlocalize's for tuning
 
 
-def _scaled(heat: jax.Array) -> jax.Array:
+def scaled_heat(heat: jax.Array) -> jax.Array:
+    """Heat [B, H, W] in 0..1, (h - min h) / (max h - min h); a constant map is 1, or 0 without any heat."""
     low, high = heat.min((-2, -1), keepdims=True), heat.max((-2, -1), keepdims=True)
     constant = high <= low
     return jnp.where(constant, heat > 0, (heat - low) / jnp.where(constant, 1, high - low))
@@ -34,7 +35,7 @@ def iobb_chestxray8(maps: jax.Array, masks: jax.Array, *, threshold: float = 60 
     180 / 255.
     """
     heat, region = heat_and_region(maps, masks)
-    detected = _scaled(heat) >= threshold
+    detected = scaled_heat(heat) >= threshold
     return defined(count(detected & region) / jnp.maximum(count(detected), 1), heat, region)
 
 
@@ -44,7 +45,7 @@ def miou_tuned(maps: jax.Array, masks: jax.Array, *, threshold: float = 0.5) -> 
     `tune_threshold` chooses a class's threshold. A map that detects nothing is 0 (theirs drops out, which rewards it).
     """
     heat, region = heat_and_region(maps, masks)
-    return defined(_iou(_scaled(heat) >= threshold, region), heat, region)
+    return defined(_iou(scaled_heat(heat) >= threshold, region), heat, region)
 
 
 def miou_otsu(maps: jax.Array, masks: jax.Array) -> jax.Array:
@@ -53,12 +54,17 @@ def miou_otsu(maps: jax.Array, masks: jax.Array) -> jax.Array:
     Otsu 1979: of 256 levels, the one that separates the pixels into two groups with the largest variance between them.
     """
     heat, region = heat_and_region(maps, masks)
-    scaled = _scaled(heat)
+    return defined(_iou(above_otsu(heat), region), heat, region)
+
+
+def above_otsu(heat: jax.Array) -> jax.Array:
+    """The pixels of heat [B, H, W] above Otsu's threshold, bool; all of a constant map."""
+    scaled = scaled_heat(heat)
     levels = flat(jnp.floor(scaled * (BINS - 1)).astype(jnp.int32))
     limit = jax.vmap(_otsu)(levels.reshape(-1, levels.shape[-1])).reshape(levels.shape[:-1])
     detected = (levels > limit[..., None]).reshape(heat.shape)
     constant = (heat.max((-2, -1), keepdims=True) <= heat.min((-2, -1), keepdims=True)) & (heat > 0)
-    return defined(_iou(detected | constant, region), heat, region)
+    return detected | constant
 
 
 def _otsu(levels: jax.Array) -> jax.Array:
@@ -90,20 +96,27 @@ def effective_heat_ratio(maps: jax.Array, masks: jax.Array) -> jax.Array:
     q-quantile of the pixels with h >= 0.1 and 0.99. It asks both that the heat lies in the mask and that it is hot.
     """
     heat, region = heat_and_region(maps, masks)
+    return defined(jnp.where(region, heat_ratio_weights(heat), 0).sum((-2, -1)), heat, region)
+
+
+def heat_ratio_weights(heat: jax.Array) -> jax.Array:
+    """What a pixel of the region adds to the effective heat ratio of heat [B, H, W], [B, H, W].
+
+    It is the pixel's heat times the sum over q of c_q [h >= t_q] / #{h >= t_q}, c_q the trapezoidal rule's weights.
+    """
     peak = heat.max((-2, -1), keepdims=True)
     heat = heat / jnp.where(peak > 0, peak, 1)
-    # The mask is the lowest bit, so that one sort orders the pixels by heat and their labels with them.
-    packed = jnp.sort(bits(heat) << 1 | flat(region).astype(jnp.uint32), axis=-1)
-    ordered = jax.lax.bitcast_convert_type(packed >> 1, jnp.float32)
-    inside = jnp.where((packed & 1).astype(bool), ordered, 0)
-    above = jnp.cumsum(inside[..., ::-1], axis=-1)[..., ::-1]  # the mask's heat from each pixel to the hottest
+    ordered = jax.lax.bitcast_convert_type(jnp.sort(bits(heat), axis=-1), jnp.float32)
     number = ordered.shape[-1]
     hot = jnp.maximum(count(heat >= LEAST), 1)[..., None]
     position = number - hot + SHARES.astype(np.float32) * (hot - 1)
     low = jnp.floor(position).astype(jnp.int32)
     lower, upper = (jnp.take_along_axis(ordered, i, -1) for i in (low, jnp.minimum(low + 1, number - 1)))
     limits = jnp.minimum(lower + (position - low) * (upper - lower), MOST)
-    first = jax.vmap(jnp.searchsorted)(ordered.reshape(-1, number), limits.reshape(-1, len(SHARES)))
-    first = jnp.minimum(first.reshape(limits.shape), number - 1)
-    ratios = jnp.take_along_axis(above, first, -1) / (number - first)
-    return defined((ratios[..., 1:] + ratios[..., :-1]).mean(-1) / 2, heat, region)
+    trapezoid = np.full(len(SHARES), 1 / (len(SHARES) - 1), np.float32)
+    trapezoid[[0, -1]] /= 2
+    total = jnp.zeros_like(heat)
+    for q, weight in enumerate(trapezoid):
+        reached = heat >= limits[..., q, None, None]
+        total += jnp.where(reached, weight / jnp.maximum(count(reached), 1)[..., None, None], 0)
+    return heat * total

@@ -30,7 +30,7 @@ from imbalance_jax.attribution.cam import CAMS, grad_cam, grad_cam_plus_plus, gu
 from imbalance_jax.attribution.extremal import extremal_perturbation
 from imbalance_jax.attribution.gradients import gradient, input_x_gradient, integrated_gradients, saliency
 from imbalance_jax.attribution.maps import is_empty, upsample
-from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer, smooth_grad
+from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer, signed_options, smooth_grad
 from imbalance_jax.attribution.noise import random_map
 from imbalance_jax.attribution.perturbation import occlusion, rise
 from imbalance_jax.attribution.relu_rules import deconvnet, deeplift, guided_backprop
@@ -71,6 +71,7 @@ __all__ = [
     'relu_rules',
     'rise',
     'saliency',
+    'signed_options',
     'smooth_grad',
     'upsample',
 ]

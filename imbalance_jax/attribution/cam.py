@@ -2,7 +2,8 @@
 
 Arguments of the four in `CAMS`: `activation` [B, h, w, U] and `gradient` [B, h, w, U] = d score / d activation, of the
 logit, not of a probability. Each map is a ReLU of a sum over units, hence never negative and possibly all zero
-(`is_empty`); it has the layer's size and is not normalised.
+(`is_empty`); it has the layer's size and is not normalised. `relu=False` leaves the outer ReLU out: the signed map, whose
+order of pixels does not depend on where 0 lies.
 """
 
 from collections.abc import Callable
@@ -16,14 +17,18 @@ from imbalance_jax.attribution.relu_rules import guided_backprop
 from imbalance_jax.names import lookup
 
 
-def grad_cam(activation: jax.Array, gradient: jax.Array) -> jax.Array:
+def _positive(maps: jax.Array, relu: bool) -> jax.Array:
+    return jax.nn.relu(maps) if relu else maps
+
+
+def grad_cam(activation: jax.Array, gradient: jax.Array, *, relu: bool = True) -> jax.Array:
     """Grad-CAM, [B, h, w]: M = ReLU(sum_u a_u A_u), a_u = mean over space of the gradient (Selvaraju et al. 2017,
     equations 1 and 2). Before global average pooling and a linear head it is CAM divided by h w."""
     weights = jnp.asarray(gradient).mean((1, 2), keepdims=True)
-    return jax.nn.relu((weights * jnp.asarray(activation)).sum(-1))
+    return _positive((weights * jnp.asarray(activation)).sum(-1), relu)
 
 
-def grad_cam_plus_plus(activation: jax.Array, gradient: jax.Array) -> jax.Array:
+def grad_cam_plus_plus(activation: jax.Array, gradient: jax.Array, *, relu: bool = True) -> jax.Array:
     """Grad-CAM++, [B, h, w]: M = ReLU(sum_u w_u A_u), w_u = sum over space of a ReLU(g), a = 1 / (2 + g sum_ab A_u,ab)
     (Chattopadhyay et al. 2018).
 
@@ -33,17 +38,17 @@ def grad_cam_plus_plus(activation: jax.Array, gradient: jax.Array) -> jax.Array:
     rising = jax.nn.relu(gradient)
     alpha = 1 / (2 + rising * activation.sum((1, 2), keepdims=True))
     weights = (alpha * rising).sum((1, 2), keepdims=True)
-    return jax.nn.relu((weights * activation).sum(-1))
+    return _positive((weights * activation).sum(-1), relu)
 
 
-def hires_cam(activation: jax.Array, gradient: jax.Array) -> jax.Array:
+def hires_cam(activation: jax.Array, gradient: jax.Array, *, relu: bool = True) -> jax.Array:
     """HiResCAM, [B, h, w]: M = ReLU(sum_u g_u A_u), gradients not averaged over space (Draelos and Carin 2020)."""
-    return jax.nn.relu((gradient * activation).sum(-1))
+    return _positive((gradient * activation).sum(-1), relu)
 
 
-def layer_cam(activation: jax.Array, gradient: jax.Array) -> jax.Array:
+def layer_cam(activation: jax.Array, gradient: jax.Array, *, relu: bool = True) -> jax.Array:
     """LayerCAM, [B, h, w]: M = ReLU(sum_u ReLU(g_u) A_u) (Jiang et al. 2021)."""
-    return jax.nn.relu((jax.nn.relu(gradient) * activation).sum(-1))
+    return _positive((jax.nn.relu(gradient) * activation).sum(-1), relu)
 
 
 CAMS = {
@@ -81,9 +86,14 @@ def activation_and_gradient(layer: Layer, images: jax.Array) -> tuple[jax.Array,
     return activation, gradient
 
 
-def at_layer(cam: Callable, score: Score, images: jax.Array, *, layer: Layer | None = None) -> jax.Array:
-    """A class activation map of one of `layer`'s (`Layer`) units, brought bilinearly to the images' size, [B, H, W]."""
-    maps = cam(*activation_and_gradient(layer or input_layer(score), images))
+def at_layer(
+    cam: Callable, score: Score, images: jax.Array, *, layer: Layer | None = None, relu: bool = True
+) -> jax.Array:
+    """A class activation map of one of `layer`'s (`Layer`) units, brought bilinearly to the images' size, [B, H, W].
+
+    `relu=False`: with its sign, as the sum over units is.
+    """
+    maps = cam(*activation_and_gradient(layer or input_layer(score), images), relu=relu)
     return upsample(maps, image_size(images))
 
 

@@ -63,3 +63,10 @@ def needs_layer(name: str, options: Mapping[str, Any] | None = None) -> bool:
     """Whether the method `name`, or the one that it wraps with these options, looks at a `layer` of the network."""
     inner = wrapped(name, options or {})
     return takes(METHODS[name], 'layer') or (inner in METHODS and takes(METHODS[inner], 'layer'))
+
+
+def signed_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options under which the method `name` gives its maps with their sign: a class activation map, also one that
+    is wrapped, without its ReLU. The options themselves where a map has its sign or, like saliency, can have none."""
+    names = [one for one in (name, wrapped(name, options)) if one in METHODS]
+    return {**options, 'relu': False} if any(takes(METHODS[one], 'relu') for one in names) else dict(options)

@@ -33,6 +33,8 @@ class Outside(NamedTuple):
 FLAGS: dict[str, dict[str, Any]] = {
     'config': {'metavar': 'FILE', 'help': 'a config file, such as configs/quickstart.py, or FILE:ARGUMENT'},
     'workdir': {'metavar': 'FOLDER', 'help': 'where train, explain and report keep everything'},
+    'weights': {'metavar': 'NAME', 'help': 'of the weights kept in WORKDIR/weights, such as matched; else the best'},
+    'stages': {'metavar': 'NAME,...', 'help': 'these stages only, such as alignment,design'},
     'profile': {'action': 'store_true', 'help': 'trace a few steps into WORKDIR/profile, and print the costliest'},
     'out': {'metavar': 'FILE.jsonl', 'help': 'the plan to write; its populations live beside it, in the folder FILE'},
     'plan': {'metavar': 'FILE.jsonl', 'help': 'what plan wrote'},
@@ -129,10 +131,12 @@ def _train(command: Command, outside: Outside) -> None:
 def _explain(command: Command, _: Outside) -> None:
     workdir = _trained(command)
     from imbalance_jax.explain import run
-    from imbalance_jax.system import signals
+    from imbalance_jax.system import layout, signals
 
+    if command.flags.weights:
+        workdir = layout.kept_weights(workdir, command.flags.weights)
     signals.leave_when_asked(command.flags.grace)
-    run.run(workdir)
+    run.run(workdir, stages=run.chosen(command.flags.stages))
 
 
 def _roar(command: Command, _: Outside) -> None:
@@ -202,7 +206,9 @@ VERBS = {
         _inspect, 'the same, then say what is in it: splits, counts, boxes, what was left out', CONFIG
     ),
     'train': Verb(_train, 'train the population of the config', ('workdir', 'profile', 'grace', *CONFIG)),
-    'explain': Verb(_explain, 'attribution, alignment and concepts of what was trained', ('grace', *WORKDIR)),
+    'explain': Verb(
+        _explain, 'attribution, alignment and concepts of what was trained', ('weights', 'stages', 'grace', *WORKDIR)
+    ),
     'roar': Verb(_roar, 'train the reference arm anew without the pixels that each method calls important', WORKDIR),
     'report': Verb(_report, 'write WORKDIR/report.html', WORKDIR, ('workdir', 'WORKDIR')),
     'plan': Verb(_plan, 'write a plan, one line per population, and say what is new in it', ('out', *CONFIG)),

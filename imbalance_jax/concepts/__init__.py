@@ -15,6 +15,7 @@ from imbalance_jax.concepts import (
     nulls,
     persistence,
     quantiles,
+    rotation,
     selectivity,
     similarity,
 )
@@ -27,12 +28,11 @@ from imbalance_jax.concepts.dissection import (
     top_images,
     unique_detectors,
 )
-from imbalance_jax.concepts.selectivity import class_selectivity, unit_auroc
-from imbalance_jax.concepts.similarity import linear_cka, match_units
+from imbalance_jax.concepts.selectivity import unit_auroc, with_healthy
+from imbalance_jax.concepts.similarity import linear_cka, match_units, procrustes
 
 __all__ = [
     'ablation',
-    'class_selectivity',
     'contributions',
     'count',
     'counting',
@@ -46,8 +46,10 @@ __all__ = [
     'overlap_counts',
     'overlap_statistics',
     'persistence',
+    'procrustes',
     'quantiles',
     'regions',
+    'rotation',
     'selectivity',
     'similarity',
     'thresholds',
@@ -55,4 +57,5 @@ __all__ = [
     'unique_detectors',
     'unit_auroc',
     'upsample',
+    'with_healthy',
 ]

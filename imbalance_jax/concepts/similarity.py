@@ -1,4 +1,4 @@
-"""How alike are two layers: linear CKA of what they represent, and units of one that match units of the other.
+"""How alike are two layers: linear CKA, Procrustes, and units of one that match units of the other.
 
 CKA compares the similarities between images that two layers see, ||Y'X||^2 / (||X'X|| ||Y'Y||) with centred columns
 and Frobenius norms (Kornblith et al. 2019, arXiv 1905.00414). It is 1 for layers that differ by a rotation and a scale,
@@ -85,6 +85,37 @@ def cka(terms: np.ndarray) -> np.ndarray:
     return terms / np.sqrt(norm[:, None] * norm)
 
 
+def procrustes(x: np.ndarray, y: np.ndarray) -> float:
+    """Half the squared distance of activations [N, p] and [N, q] of the same N examples after the best rotation, 0..1.
+
+    min_Q ||X - YQ||^2 / 2 of centred columns and Frobenius norm 1, which is 1 - ||Y'X||_nuclear (Schonemann 1966). NaN
+    where one is the same for all examples. Where units are as many as examples it is small for any two layers.
+    """
+    width = max(np.shape(x)[1], np.shape(y)[1])
+    both = [np.pad(np.asarray(a, np.float64), ((0, 0), (0, width - np.shape(a)[1]))) for a in (x, y)]
+    return float(procrustes_matrix(np.stack(both))[0, 1])
+
+
+def procrustes_matrix(features: np.ndarray) -> np.ndarray:
+    """`procrustes` [P, P] of all pairs of features [P, N, U]."""
+    centred = [_centred(np, np.asarray(x, np.float64)) for x in features]
+    reduced = [_in_examples(x) if x.shape[1] > len(x) else x for x in centred]
+    result = np.full((len(reduced), len(reduced)), np.nan)
+    with np.errstate(invalid='ignore', divide='ignore'):
+        unit = [x / np.linalg.norm(x) for x in reduced]
+    for i, x in enumerate(unit):
+        for j, y in enumerate(unit[: i + 1]):
+            if np.isfinite(x).all() and np.isfinite(y).all():
+                result[i, j] = result[j, i] = 1 - np.linalg.svd(x.T @ y, compute_uv=False).sum()
+    return result
+
+
+def _in_examples(x: np.ndarray) -> np.ndarray:
+    """x [n, p] rotated into n columns, which is enough for it."""
+    left, values, _ = np.linalg.svd(x, full_matrices=False)
+    return left * values
+
+
 def match_units(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Units of two layers that are each other's nearest, by Pearson's r over all images and positions.
 
@@ -134,6 +165,18 @@ class Moments(NamedTuple):
         mean_a, mean_b = a.mean(0), b.mean(0)
         a, b = a - mean_a, b - mean_b
         return cls(len(a), mean_a, mean_b, (a**2).sum(0), (b**2).sum(0), a.T @ b)
+
+    @classmethod
+    def none(cls, units: int, others: int) -> 'Moments':
+        """Of no activation."""
+        a, b = np.zeros(units, np.float32), np.zeros(others, np.float32)
+        return cls(0, a, b, a, b, np.zeros((units, others), np.float32))
+
+    def of_units(self, a: slice, b: slice) -> 'Moments':
+        """Of some of the units of both layers."""
+        return Moments(
+            self.positions, self.mean_a[a], self.mean_b[b], self.square_a[a], self.square_b[b], self.product[a, b]
+        )
 
     def with_more(self, other: 'Moments') -> 'Moments':
         """The sums of both parts."""

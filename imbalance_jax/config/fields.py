@@ -23,6 +23,7 @@ ARM_FIELDS = {
     'weight_decay': 1e-6,
     'head': 'linear',
     'retrain_head_from': 1.0,
+    'head_loss': '',
     'labels': 'own',
 }
 KINDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a word', tuple: 'a tuple'}
@@ -69,9 +70,10 @@ def option_default(tree: Mapping[str, Any], name: str, options: OptionsOf) -> An
 
 
 def arm_options(name: str, arm: Mapping[str, Any], options: OptionsOf) -> dict[str, Any]:
-    """What an arm's loss and sampler take, with defaults."""
+    """What an arm's loss, its head's loss and its sampler take, with defaults."""
     loss = options('loss', arm.get('loss', name), arm)
-    return {**loss, **options('sampler', arm.get('sampler', 'natural'), arm)}
+    of_head = options('loss', arm['head_loss'], arm) if arm.get('head_loss') else {}
+    return {**of_head, **loss, **options('sampler', arm.get('sampler', 'natural'), arm)}
 
 
 def check_kind(name: str, value: Any, expected: Any) -> None:

@@ -12,13 +12,17 @@ from ml_collections import ConfigDict
 
 from imbalance_jax import alignment, attribution
 from imbalance_jax.attribution import layers
-from imbalance_jax.data.arrays import luminance
+from imbalance_jax.data.arrays import pictures
 from imbalance_jax.data.regions import Pairs, finding_pairs, refuse_training
+from imbalance_jax.alignment.expected import PRODUCTS, Product
+from imbalance_jax.alignment.measure import Metrics
 from imbalance_jax.explain import gallery, outputs
-from imbalance_jax.explain.map_nulls import Figures, Metrics, constant_maps, null_figures
-from imbalance_jax.explain.maps import Scorer, in_slabs, make_maps, make_scorer, seed_numbers
+from imbalance_jax.explain.map_distance import RankCorrelation
+from imbalance_jax.explain.map_nulls import Figures, Strangers, null_figures, strangers
+from imbalance_jax.explain.maps import Scorer, in_slabs, make_scorer, make_signed_maps, seed_numbers
 from imbalance_jax.names import lookup
 from imbalance_jax.results import alignment as results_alignment
+from imbalance_jax.results import map_effect
 from imbalance_jax.results.alignment import PERMUTED, SHUFFLED, UNTRAINED
 from imbalance_jax.results.rows import Bootstrap, of_kind
 from imbalance_jax.training.network import Network, abstract_variables
@@ -31,8 +35,9 @@ SIZES = {'small regions': (0, 0.02), 'medium regions': (0.02, 0.08), 'large regi
 class MethodFigures(NamedTuple):
     """Figures of one method's maps of M pairs: F measures of P members, and of S untrained networks, one per seed.
 
-    measures: [F] names; members [F,P,M]: against each pair's own region; shuffled [F,P,M]: against another pair's;
-    untrained: [F,S,M]; gallery: the members' maps of the gallery's pairs [P,G,H,W]
+    measures: [F] names; members [F,P,M]: against each pair's own region; shuffled [F,P,M]: the mean over the regions of
+    all other patients; untrained: [F,S,M]; gallery: the members' maps of the gallery's pairs [P,G,H,W]; distance [P,P]:
+    1 minus the mean rank correlation of two members' signed maps of the same pairs
     """
 
     measures: np.ndarray
@@ -40,6 +45,7 @@ class MethodFigures(NamedTuple):
     shuffled: np.ndarray
     untrained: np.ndarray
     gallery: np.ndarray
+    distance: np.ndarray
 
     def by_measure(self, values: np.ndarray) -> Figures:
         """Measure -> one of its figures, of values [F,...]."""
@@ -61,24 +67,25 @@ def run(trained: Trained, workdir: Path) -> None:
     pairs, refused = test_pairs(trained)
     if not len(pairs.image):
         print(f'The {SPLIT} split has no annotated region: no alignment.')
-        outputs.write_rows(workdir, 'alignment', [])
+        for table in STAGE.tables:
+            outputs.write_rows(workdir, table, [])
         return
     metrics, methods = metrics_of(trained), trained.config.attribution.methods
-    scorer = make_scorer(
-        against_both(metrics), trained.with_untrained[0], memory_mib=trained.config.attribution.memory_mib
-    )
+    scorers = make_scorers(trained, pairs, metrics)
     figures = {}
     for method in methods:
-        make = partial(measure, trained, method, pairs, scorer=scorer)
+        make = partial(measure, trained, method, pairs, scorers=scorers)
         figures[method] = MethodFigures(**outputs.cached(workdir, f'alignment_{method}', make))
     train_pairs = finding_pairs(trained.dataset, 'train', trained.config.attribution.regions)
-    constant, logits = constant_maps(train_pairs, pairs), outputs.test_logits(workdir)
     layer = trained.layer_of(trained.config.attribution.layer)
     grid = layers.layer_shape(trained.model, trained.one, trained.image_shape, layer)
-    nulls = null_figures(pairs, constant, metrics, grid=(grid[0], grid[1]))
+    nulls, constant = null_figures(pairs, train_pairs, metrics, grid=(grid[0], grid[1]))
+    logits = outputs.test_logits(workdir)
     write_table(
         trained, workdir, pairs, figures=figures, nulls=nulls, subsets=subsets(trained, pairs, logits), refused=refused
     )
+    distances = {method: one.distance for method, one in figures.items()}
+    outputs.write_rows(workdir, 'map_effect', map_effect.rows(outputs.population(trained), distances))
     write_gallery(trained, workdir, pairs, constant=constant)
     shown = gallery.shown_method(methods)
     of_shown = figures[shown].by_measure(figures[shown].members)
@@ -94,44 +101,86 @@ def test_pairs(trained: Trained) -> tuple[Pairs, int]:
 
 
 def metrics_of(trained: Trained) -> Metrics:
-    """The config's metrics beside the study's own, TorchRay's tolerance in proportion to the image."""
-    metrics: dict[str, Callable] = {name: alignment.METRICS[name] for name in trained.config.attribution.metrics}
-    if torchray := metrics.get('pointing_game_torchray'):
-        tolerance = alignment.TOLERANCE * trained.image_shape[0]
-        metrics['pointing_game_torchray'] = partial(torchray, tolerance=tolerance)
-    return metrics
+    """The config's metrics beside the study's own."""
+    of_metric = metric_options(trained)
+    return {
+        name: partial(alignment.METRICS[name], **of_metric.get(name, {})) for name in trained.config.attribution.metrics
+    }
 
 
-def against_both(metrics: Metrics) -> Callable[..., dict[str, jax.Array]]:
-    """`figures(maps, masks, others)`: of one member's maps [n,H,W] against both kinds of region, each [n,2]."""
+def metric_options(trained: Trained) -> dict[str, dict[str, float]]:
+    """What metrics are told: TorchRay's tolerance in proportion to the image."""
+    return {'pointing_game_torchray': {'tolerance': alignment.TOLERANCE * trained.image_shape[0]}}
 
-    def figures(maps, masks, others):
-        twice = alignment.measure(jnp.tile(maps, (2, 1, 1)), jnp.concatenate([masks, others]), metrics)
-        return {name: value.reshape(2, -1).T for name, value in twice.items()}
+
+def products_of(trained: Trained) -> dict[str, Callable[[jax.Array], Product]]:
+    """The metrics whose mean over regions comes from a matrix product, with the same options."""
+    of_metric = metric_options(trained)
+    return {name: partial(product, **of_metric.get(name, {})) for name, product in PRODUCTS.items()}
+
+
+def against_both(metrics: Metrics, products: Mapping[str, Callable[[jax.Array], Product]]) -> Callable[..., Any]:
+    """`figures(maps [n,V,H,W], masks, shares, few_shares, others, few)` of one member: against their own region, and on
+    the average over other patients', each [n,2]. The first version of a map is the method's, the last has its sign."""
+
+    def figures(maps, masks, shares, few_shares, others, few):
+        heat, signed = maps[:, 0], maps[:, -1]
+        own = alignment.measure(heat, masks, metrics, signed)
+        strange = alignment.Others(others, shares, few, few_shares)
+        other = alignment.measure_others(heat, signed, strange, metrics, products=products)
+        return {name: jnp.stack([value, other[name]], axis=1) for name, value in own.items()}
 
     return figures
 
 
-def measure(trained: Trained, method: str, pairs: Pairs, *, scorer: Scorer) -> MethodFigures:
-    """The figures of a method's maps of every pair; scorer: `make_scorer` of `against_both`."""
-    other = alignment.shuffled(pairs.finding, pairs.patient)
-    strange = np.where((other >= 0)[:, None, None], pairs.mask[other], False)  # undefined where there is no other
+class Scorers(NamedTuple):
+    """What is asked of the maps of any method: their figures, with the regions [M,...] that go with the pairs, and how
+    alike the members' are. order: the order [M] in which the pairs are taken, those of one finding together."""
+
+    order: np.ndarray
+    figures: Scorer
+    regions: tuple[np.ndarray, ...]
+    correlation: RankCorrelation
+
+
+def make_scorers(trained: Trained, pairs: Pairs, metrics: Metrics) -> Scorers:
+    """The scorers of all methods' maps of these pairs, compiled once."""
+    order = np.argsort(pairs.finding, kind='stable')
+    others: Strangers = strangers(Pairs(*(array[order] for array in pairs)))
+    what: dict[str, Any] = {'memory_mib': trained.config.attribution.memory_mib}
+    place = trained.with_untrained[0]
+    figures = against_both(metrics, products_of(trained))
+    return Scorers(
+        order=order,
+        figures=make_scorer(figures, place, **what, whole=(others.masks, others.few)),
+        regions=(pairs.mask[order], others.shares, others.few_shares),
+        correlation=RankCorrelation(place, **what),
+    )
+
+
+def measure(trained: Trained, method: str, pairs: Pairs, *, scorers: Scorers) -> MethodFigures:
+    """The figures of a method's maps of every pair."""
+    order, place = scorers.order, np.argsort(scorers.order)
+    scorers.correlation.reset()
     figures, shown = in_slabs(
         trained,
-        make_maps(trained, method),
-        (trained.dataset.images[pairs.image], pairs.finding, pairs.image),
+        make_signed_maps(trained, method),
+        (trained.dataset.images[pairs.image[order]], pairs.finding[order], pairs.image[order]),
         phase=f'explain: {method}',
-        keep=gallery.gallery_pairs(pairs),
-        scorer=scorer,
-        regions=(pairs.mask, strange),
+        keep=place[gallery.gallery_pairs(pairs)],
+        scorer=scorers.figures,
+        regions=scorers.regions,
+        beside=scorers.correlation.add,
+        versions=3,  # both versions of a map, and the ranks
     )
-    values, count = np.stack(list(figures.values())), len(trained.members)  # [F,P + S,M,2]
+    values, count = np.stack(list(figures.values()))[:, :, place], len(trained.members)  # [F,P + S,M,2]
     return MethodFigures(
         measures=np.array(list(figures)),
         members=values[:, :count, :, 0],
         shuffled=values[:, :count, :, 1],
         untrained=values[:, count:, :, 0],
-        gallery=shown[:count],
+        gallery=shown[:count, :, 0],
+        distance=scorers.correlation.distance()[:count, :count],
     )
 
 
@@ -198,6 +247,7 @@ def write_table(
         classes=trained.dataset.classes,
         bootstrap=Bootstrap(setting.bootstrap_rounds, setting.bootstrap_seed),
         subsets=subsets,
+        smallest_count=setting.smallest_count,
     )
     rows.append(of_kind('data', 'regions_refused', refused, len(pairs.image), name='all findings'))
     outputs.write_rows(workdir, 'alignment', rows)
@@ -209,7 +259,7 @@ def write_gallery(trained: Trained, workdir: Path, pairs: Pairs, *, constant: np
     outputs.write(
         workdir,
         'gallery',
-        images=luminance(trained.dataset.images[pairs.image[shown]]),
+        images=pictures(trained.dataset.images[pairs.image[shown]]),
         row=pairs.image[shown],
         finding=pairs.finding[shown],
         mask=pairs.mask[shown],
@@ -217,4 +267,4 @@ def write_gallery(trained: Trained, workdir: Path, pairs: Pairs, *, constant: np
     )
 
 
-STAGE = Stage(run=run, check=check, tables=('alignment',))
+STAGE = Stage(run=run, check=check, tables=('alignment', 'map_effect'))

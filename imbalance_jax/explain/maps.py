@@ -36,13 +36,13 @@ def make_network(model: Any, layer: str) -> Callable:
     return network
 
 
-def make_maps(trained: Trained, method: str) -> Maps:
+def make_maps(trained: Trained, method: str, options: Mapping[str, Any] | None = None) -> Maps:
     """Returns `maps(variables, images [B,H,W,C] uint8, classes [B], rows [B]) -> [B,H,W]` of one member.
 
-    rows: the images' numbers, from which methods that need random numbers draw them. A baseline may also be 'black',
-    the normalised grey value 0.
+    rows: the images' numbers, from which methods that need random numbers draw them. options: the config's, unless
+    others are given. A baseline may also be 'black', the normalised grey value 0.
     """
-    options = options_of(trained, method)
+    options = options_of(trained, method) if options is None else options
     network = make_network(trained.model, trained.layer_of(trained.config.attribution.layer))
     bottleneck = 'information_bottleneck' in (method, options.get('method'))
     reference = trained.dataset.images[trained.dataset.rows('train')[:REFERENCE_IMAGES]] if bottleneck else None
@@ -59,6 +59,17 @@ def make_maps(trained: Trained, method: str) -> Maps:
     return maps
 
 
+def make_signed_maps(trained: Trained, method: str) -> Maps:
+    """Returns `maps` like those of `make_maps`, [B,V,H,W]: as the method gives them, and with their sign where that is
+    another map (V = 2), as of a class activation map that a ReLU cuts at 0 (`attribution.signed_options`)."""
+    own = options_of(trained, method)
+    signed = attribution.signed_options(method, own)
+    versions = [make_maps(trained, method)]
+    if signed != own:
+        versions.append(make_maps(trained, method, signed))
+    return lambda *arrays: jnp.stack([maps(*arrays) for maps in versions], axis=1)
+
+
 def options_of(trained: Trained, method: str) -> dict[str, Any]:
     """The config's options of a method; ValueError for a method that there is not."""
     lookup(attribution.METHODS, method, 'attribution method')
@@ -68,48 +79,62 @@ def options_of(trained: Trained, method: str) -> dict[str, Any]:
     return options
 
 
-def make_scorer(figures: Callable[..., dict[str, jax.Array]], place: Placement, *, memory_mib: float) -> Scorer:
-    """Returns `scorer(maps [P,n,H,W], *arrays [n,...])`: `figures(maps [n,H,W], *arrays)` of every member.
+def make_scorer(
+    figures: Callable[..., dict[str, jax.Array]], place: Placement, *, memory_mib: float, whole: tuple[Any, ...] = ()
+) -> Scorer:
+    """Returns `scorer(maps [P,n,...], *arrays [n,...])`: `figures(maps [n,...], *arrays, *whole)` of every member.
 
     It is compiled at its first call, for as many of the n maps at a time as stay within the memory budget on each
-    device, and kept for all methods whose maps are as many and as large. ValueError if not even one map fits.
+    device, and kept for all methods whose maps are as many and as large. `whole`: arrays that all maps need whole.
+    ValueError if not even one map fits.
     """
     mapped: Any = place.map(figures)
-    programs: dict[tuple[int, ...], Scorer] = {}
+    programs: dict[tuple[int, ...], Callable] = {}
+    whole = place.shared(whole)
 
-    def of_some(maps, positions, *arrays):
-        return mapped(jax.lax.dynamic_slice_in_dim(maps, positions[0], len(positions), axis=1), *arrays)
+    def of_some(members, positions, *arrays):
+        maps, whole = members
+        return mapped(jax.lax.dynamic_slice_in_dim(maps, positions[0], len(positions), axis=1), *arrays, *whole)
 
     def program(size: int, count: int) -> Any:
+        if size == count:
+            return jax.jit(lambda members, *arrays: mapped(members[0], *arrays, *members[1]))
         chunks = all_classes.in_chunks(of_some, size)
-        return mapped if size == count else jax.jit(lambda maps, *arrays: chunks(maps, jnp.arange(count), *arrays))
+        return jax.jit(lambda members, *arrays: chunks(members, jnp.arange(count), *arrays))
 
     def scorer(maps, *arrays):
         if maps.shape not in programs:
-            programs[maps.shape] = compile_within(program, maps, arrays, memory_mib=memory_mib)
-        return programs[maps.shape](maps, *arrays)
+            programs[maps.shape] = compile_within(
+                program, (maps, whole), arrays, memory_mib=memory_mib, count=maps.shape[1]
+            )
+        return programs[maps.shape]((maps, whole), *arrays)
 
     return scorer
 
 
 def compile_within(
-    program: Callable[[int, int], Any], members: Any, arrays: tuple[Any, ...], *, memory_mib: float
+    program: Callable[[int, int], Any],
+    members: Any,
+    arrays: tuple[Any, ...],
+    *,
+    memory_mib: float,
+    count: int | None = None,
 ) -> Callable:
     """The compiled `program(size, n)(members, *arrays [n,...])`, which takes `size` of the n examples at a time, of the
     largest size that stays within the memory budget on each device. ValueError if one example needs more."""
-    count = len(arrays[0])
+    number = len(arrays[0]) if count is None else count
 
     def compiled(size: int) -> Any:
-        return program(size, count).lower(members, *arrays).compile()
+        return program(size, number).lower(members, *arrays).compile()
 
-    return all_classes.fit(compiled, count, int(memory_mib * all_classes.MIB)).call
+    return all_classes.fit(compiled, number, int(memory_mib * all_classes.MIB)).call
 
 
-def slab_size(trained: Trained, count: int) -> int:
-    """Pairs whose maps are made by one call. The maps are a result, beside what a program holds: they take no more than
-    a quarter of the budget, however many members there are."""
+def slab_size(trained: Trained, count: int, versions: int = 1) -> int:
+    """Pairs whose maps, `versions` of each, are made by one call. The maps are a result, beside what a program holds:
+    they take no more than a quarter of the budget, however many members there are."""
     setting, (height, width, _) = trained.config.attribution, trained.image_shape
-    bytes_per_pair = trained.with_untrained[0].queue * height * width * 4
+    bytes_per_pair = trained.with_untrained[0].queue * height * width * 4 * versions
     most = int(setting.memory_mib * all_classes.MIB) // (4 * bytes_per_pair)
     return int(np.clip(most, 1, min(setting.batch_size, count)))
 
@@ -123,15 +148,21 @@ def in_slabs(
     keep: Sequence[int] | np.ndarray = (),
     scorer: Scorer | None = None,
     regions: tuple[np.ndarray, ...] = (),
+    beside: Callable[[jax.Array, int], None] | None = None,
+    versions: int = 1,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """What `scorer(maps, *regions)` says of `maps(variables, *arrays)`, for arrays and regions [M,...], of the members
-    and the untrained networks: figures [P + S,M,...]; and the maps at the rows `keep` [P + S,G,H,W]."""
+    and the untrained networks: figures [P + S,M,...]; and the maps at the rows `keep` [P + S,G,...].
+
+    beside: is given every slab's maps [P',n,...] on the devices, and how many of the n are not there for the second
+    time; versions: maps per pair, of those that there are at a time.
+    """
     place, variables = trained.with_untrained
     count, keep = len(arrays[0]), np.asarray(keep, int)
-    size = slab_size(trained, count)
+    size = slab_size(trained, count, versions)
     programs: list[Callable] = []
     mapped: Any = place.map(maps)
-    kept = np.zeros((place.num_members, len(keep), *trained.image_shape[:2]), np.float32)
+    kept: list[np.ndarray] = []
 
     def program(chunk: int, count: int) -> Any:
         return mapped if chunk == count else jax.jit(all_classes.in_chunks(mapped, chunk))
@@ -143,15 +174,19 @@ def in_slabs(
             programs.append(compile_within(program, variables, batch, memory_mib=memory_mib))
         result = programs[0](variables, *batch)
         here = (keep >= start) & (keep < start + size)
+        if not kept:
+            kept.append(np.zeros((place.num_members, len(keep), *result.shape[2:]), np.float32))
         if here.any():
-            kept[:, here] = np.asarray(result)[: place.num_members, keep[here] - start]
+            kept[0][:, here] = np.asarray(result)[: place.num_members, keep[here] - start]
+        if beside:
+            beside(result, min(size, count - start))
         figures = place.fetch(scorer(result, *place.shared(regions))) if scorer else {}
         update(min(start + size, count), note=f'{len(trained.members)} members')
         return figures
 
     with progress.show(phase, count) as update:
         figures = in_batches(slab, (np.arange(count), arrays, regions), size, axis=1)
-    return figures, kept
+    return figures, kept[0]
 
 
 def seed_numbers(members: Sequence[Mapping[str, Any]]) -> np.ndarray:

@@ -84,9 +84,9 @@ def retrain(trained: Trained, images: np.ndarray) -> np.ndarray:
     image_set = place.members(np.repeat(np.arange(len(images)), len(first)).astype(np.int32))
     members = place.members(jax.tree.map(lambda a: np.tile(a[first], len(images)), experiment.member_arrays))
 
-    def epoch(one, images, labels, mask, cdf, number):
+    def epoch(one, images, labels, mask, draws, number):
         state, member, image_set = one
-        order = functions.sample_order(member, cdf, number)
+        order = functions.sample_order(member, draws, number)
         arrays = Arrays(images[image_set], labels, mask)
         return functions.train_steps((state, member, order), arrays, number * steps, 0, steps)[0]
 
@@ -95,8 +95,8 @@ def retrain(trained: Trained, images: np.ndarray) -> np.ndarray:
     arrays = place.shared(train)
     with progress.show('roar: training', experiment.epochs) as update:
         for number in range(experiment.epochs):
-            cdf = place.shared(experiment.sampling_cdf(number))
-            state = train_epoch((state, members, image_set), *arrays, cdf, jnp.int32(number))
+            draws = place.shared(experiment.draws(number))
+            state = train_epoch((state, members, image_set), *arrays, draws, jnp.int32(number))
             update(number + 1, note=f'{count} members')
     auroc = score(trained, place, (state.variables, image_set), images=images[:, dataset.rows(SPLIT)])
     return auroc.reshape(len(images), -1)

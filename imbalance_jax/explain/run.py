@@ -9,7 +9,19 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from imbalance_jax.explain import alignment, audit, faithfulness, roar, shortcut, similarity, twins, units
+from imbalance_jax.explain import (
+    alignment,
+    audit,
+    design,
+    faithfulness,
+    features,
+    roar,
+    shortcut,
+    similarity,
+    twins,
+    units,
+)
+from imbalance_jax.names import lookup
 from imbalance_jax.system import layout, processes, provenance
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import lock
@@ -25,7 +37,9 @@ STAGES: dict[str, Stage] = {
     'units': units.STAGE,
     'twins': twins.STAGE,
     'similarity': similarity.STAGE,
+    'features': features.STAGE,
     'audit': audit.STAGE,
+    'design': design.STAGE,
 }
 
 
@@ -52,6 +66,14 @@ def run(workdir: Path, *, stages: Mapping[str, Stage] = STAGES, verb: str = 'exp
                 except Exception as error:
                     error.add_note(f'This was the stage {name!r}; what the stages before it made is kept.')
                     raise
+
+
+def chosen(names: str | None) -> dict[str, Stage]:
+    """The stages of that name, 'alignment,design', in their order; all without one. ValueError for an unknown one."""
+    asked = [name.strip() for name in names.split(',')] if names else list(STAGES)
+    for name in asked:
+        lookup(STAGES, name, 'stage')
+    return {name: stage for name, stage in STAGES.items() if name in asked}
 
 
 def run_roar(workdir: Path, shares: Sequence[float] = roar.SHARES) -> None:

@@ -46,10 +46,17 @@ STATISTICS = {
     'variance_seeds': 'what seeds add to the variance of the mean beside it',
     'variance_patients': 'what patients add to that variance',
     'variance_interaction': 'what seeds that err on patients of their own add to that variance',
+    'p_smallest': 'the smallest p_adjusted that the number of seeds allows',
     'p_pooled': 'p from the nulls of all units together, finer than p',
     'p_mean': 'mean over seeds of their p',
     'p_sd': 'standard deviation over seeds of their p',
+    'relative': 'the difference beside it, in units of what it is a difference to',
+    'r2': 'share of the sum of squared distances that lies between arms',
+    'r2_seeds': 'share of it that lies between seeds',
+    'r2_chance': 'r2 where arms are exchanged within seeds, mean over exchanges',
     'share': 'share of the detectors of all pairs of members together',
+    'median': 'median over seeds, those that are censored above all others; empty if more than half are',
+    'censored': 'number of seeds in which more units than were tried would be needed',
     'seeds_found': 'number of seeds in which p_adjusted is at most 0.05',
 }
 
@@ -78,15 +85,35 @@ CONCEPT = Column(TEXT, "an annotated concept, or 'all concepts'")
 LAYER = Column(TEXT, 'the layer of the network')
 UNIT = Column(WHOLE, 'number of the unit in its layer')
 OVER_IMAGES = Column(TEXT, 'what was taken over images first: mean, sd, min, max')
+ABOVE = Column(TEXT, "'': nothing; 'shuffled regions': what has been taken off both sides of a difference")
 OTHER_ARM = Column(TEXT, 'the arm of the other member of a pair')
 OTHER_SEED = Column(WHOLE, 'the seed of the other member of a pair')
+
+ARM_EFFECT = {
+    'layer': LAYER,
+    'pairs': Column(TEXT, "of members with different seeds: between arms or within arms; members to the arm's centre"),
+    'given': Column(TEXT, "'': as it is; 'AUROC by class': what distances of AUROC do not explain"),
+}
 
 # table -> the columns that it has beside those of all tables
 TABLES: dict[str, dict[str, Column]] = {
     'data': {'concept': CONCEPT},
     'performance': {'subset': Column(TEXT, "'': all images; 'images with a finding'")},
     'seeds': {'size': Column(WHOLE, 'number of seeds in the ensemble')},
-    'alignment': {'subset': Column(TEXT, "'': all pairs of an image and a finding; else a part of them")},
+    'calibration': {
+        'recalibration': Column(TEXT, 'how recalibrated probabilities were made: exact, exact and draws, Platt'),
+        'threshold': Column(REAL, 'the probability from which on a finding is called, of net_benefit'),
+        'bin': Column(WHOLE, 'of a curve: which bin of equally many images, by probability'),
+    },
+    'groups': {
+        'grouping': Column(TEXT, 'by what images are grouped, such as sex'),
+        'group': Column(TEXT, "the group; 'worst group'; 'gap': largest minus smallest over the groups"),
+    },
+    'stability': {'other_arm': Column(TEXT, "the arm of the other members of pairs; '': the arm itself")},
+    'alignment': {
+        'subset': Column(TEXT, "'': all pairs of an image and a finding; else a part of them"),
+        'above': Column(TEXT, "'': as it is; 'shuffled regions': above other patients' regions, on both sides of a difference"),
+    },
     'faithfulness': {
         'part': Column(TEXT, 'the network is randomised from the head down to this part'),
         'depth': Column(WHOLE, 'how many parts that are'),
@@ -103,7 +130,12 @@ TABLES: dict[str, dict[str, Column]] = {
         'above': Column(TEXT, "what has been taken off both sides of a difference, '' where nothing has"),
     },
     'roar': {'share': Column(REAL, 'share of the pixels that were removed')},
-    'concepts': {'concept': CONCEPT, 'layer': LAYER, 'over_images': OVER_IMAGES},
+    'concepts': {
+        'concept': CONCEPT,
+        'layer': LAYER,
+        'over_images': OVER_IMAGES,
+        'removed': Column(WHOLE, 'number of units that were taken away'),
+    },
     'units': {'concept': CONCEPT, 'layer': LAYER, 'unit': UNIT},
     'layers': {'concept': CONCEPT, 'layer': LAYER},
     'directions': {'concept': CONCEPT, 'layer': LAYER},
@@ -111,12 +143,31 @@ TABLES: dict[str, dict[str, Column]] = {
         'concept': CONCEPT,
         'layer': LAYER,
         'other_layer': Column(TEXT, 'the layer that it is compared with'),
+        'above': Column(TEXT, "'': as it is; 'rotated units', 'permuted images': less what layers share by chance"),
         'other_arm': OTHER_ARM,
         'other_seed': OTHER_SEED,
     },
-    'arm_effect': {
-        'layer': LAYER,
-        'pairs': Column(TEXT, 'of members with different seeds: between arms or within arms'),
+    'arm_effect': ARM_EFFECT,
+    'map_effect': ARM_EFFECT,
+    'features': {},
+    'convergence': {},
+    'trend': {
+        'above': ABOVE,
+        'option': Column(TEXT, 'the option of the loss that was varied; the mean is the slope per unit of it'),
+    },
+    'mediation': {
+        'above': ABOVE,
+        'through': Column(TEXT, 'total, or the part of it through features or head, or their interaction'),
+    },
+    'conditional': {
+        'above': ABOVE,
+        'given': Column(TEXT, "what is held equal between arms: '' nothing, auroc"),
+    },
+    'rank_agreement': {
+        'above': Column(TEXT, 'as above, of other_metric'),
+        'other_metric': Column(TEXT, 'the figure whose ranks of arms are compared with those of `metric`'),
+        'other_method': Column(TEXT, 'how that was measured'),
+        'ranks': Column(TEXT, 'arm_means: of the means over seeds; single_seeds: of every seed, then averaged'),
     },
     'audit': {
         'mistake': Column(TEXT, 'the mistake of the published code'),

@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.concepts import persistence
+from imbalance_jax.metrics.statistics import finite_mean
 from imbalance_jax.results.rows import Population, Row, of_arm, of_member
 from imbalance_jax.results.units import ALL_CONCEPTS
 
@@ -19,13 +20,27 @@ RELATIONS = {
 ITSELF = 'itself'
 
 
+# What is taken off a figure (`above`): that of layers which share nothing but this.
+ROTATED, PERMUTED = 'rotated units', 'permuted images'
+ABOVE = ('', ROTATED, PERMUTED)
+
+
 class Likeness(NamedTuple):
-    """What pairs of members share: CKA [L,P,L,P] of layers; of the first of the `layers`, the unit of the second
-    member that matches each unit of the first, partner [P,P,U] (-1 for none), and their correlation r [P,P,U]."""
+    """What pairs of members share: CKA [L,P,L,P] and Procrustes distance [L,P,P] of layers, and of the first of the
+    `layers` what its units share.
+
+    partner [P,P,U]: the unit of the second member that matches each unit of the first, -1 for none; r [P,P,U]: their
+    correlation; permuted_partner [P,P,U]: partners where the second looks at other images; nearest and mutual [3,P,P]:
+    the mean highest r, and the share of units that match, as they are, of rotated units, and on other images (ABOVE).
+    """
 
     cka: np.ndarray
+    procrustes: np.ndarray
     partner: np.ndarray
     r: np.ndarray
+    permuted_partner: np.ndarray
+    nearest: np.ndarray
+    mutual: np.ndarray
     layers: Sequence[str]
 
 
@@ -37,9 +52,11 @@ class Detectors(NamedTuple):
 
 
 def pair_rows(population: Population, likeness: Likeness) -> list[Row]:
-    """Rows of every ordered pair of living members: CKA of layers, and the share and mean r of units that match.
+    """Rows of every ordered pair of living members: likeness of layers, and of units, also above chance (`above`).
 
-    CKA with another layer also compares a member with itself.
+    matched_units: the share of the first's units that are each other's nearest with one of the second's, matched_r
+    their mean correlation; nearest_r: the mean over all units of the highest correlation. CKA with another layer also
+    compares a member with itself.
     """
     members, layers, result = population.members, likeness.layers, []
     for i, j in itertools.product(range(len(layers)), repeat=2):
@@ -49,31 +66,36 @@ def pair_rows(population: Population, likeness: Likeness) -> list[Row]:
                 result.append(_row(members[a], members[b], 'cka', likeness.cka[i, a, j, b], 1, **where))
     for a, b in _pairs(population):
         matched, r = likeness.partner[a, b] >= 0, likeness.r[a, b]
-        mean = r[matched].astype(float).mean() if matched.any() else np.nan
-        values = {'matched_units': (matched.mean(), len(matched)), 'matched_r': (mean, matched.sum())}
-        for metric, (value, n) in values.items():
-            result.append(_row(members[a], members[b], metric, value, n, layer=layers[0]))
+        mean, one, other = finite_mean(r[matched]), members[a], members[b]
+        result.append(_row(one, other, 'matched_r', mean, matched.sum(), layer=layers[0]))
+        for metric, levels in (('matched_units', likeness.mutual), ('nearest_r', likeness.nearest)):
+            for above, level in zip(ABOVE, levels[:, a, b], strict=True):
+                value = levels[0, a, b] - (level if above else 0)
+                result.append(_row(one, other, metric, value, len(matched), layer=layers[0], above=above))
+        for i, layer in enumerate(layers):
+            result.append(_row(one, other, 'procrustes', likeness.procrustes[i, a, b], 1, layer=layer))
     return result
 
 
 def persistence_rows(
-    population: Population, detectors: Sequence[Detectors], partner: np.ndarray, names: Sequence[str], *, layer: str
+    population: Population, detectors: Sequence[Detectors], likeness: Likeness, names: Sequence[str]
 ) -> list[Row]:
     """Rows of every ordered pair of living members: detectors of the first that the second keeps, moves and loses.
 
-    n is the number of detectors.
+    n is the number of detectors. `above` the level of permuted images: less what partners by chance keep and move.
     """
     members, result = population.members, []
     for a, b in _pairs(population):
-        outcomes = _outcomes(detectors, partner, a, b)
-        groups = {
-            ALL_CONCEPTS: outcomes,
-            **{name: outcomes[detectors[a].best_concept == s] for s, name in enumerate(names)},
-        }
+        own, chance = (_outcomes(detectors, partner, a, b) for partner in (likeness.partner, likeness.permuted_partner))
+        concept = detectors[a].best_concept
+        groups = {ALL_CONCEPTS: concept >= 0, **{name: concept == s for s, name in enumerate(names)}}
         for name, group in groups.items():
-            counts = persistence.persistence_counts(group)
-            for metric, count in zip(persistence.OUTCOMES, counts, strict=True) if counts.sum() else ():
-                result.append(_row(members[a], members[b], metric, count, counts.sum(), concept=name, layer=layer))
+            if group.any():
+                counts, by_chance = (persistence.persistence_counts(outcomes[group]) for outcomes in (own, chance))
+                for above, values in (('', counts), (PERMUTED, counts - by_chance)):
+                    what = {'concept': name, 'layer': likeness.layers[0], 'above': above}
+                    for metric, value in zip(persistence.OUTCOMES, values, strict=True):
+                        result.append(_row(members[a], members[b], metric, value, group.sum(), **what))
     return result
 
 
@@ -102,7 +124,7 @@ def by_relation(population: Population, pairs: Sequence[Row]) -> list[Row]:
     for row in pairs:
         same = row['arm'] == row['other_arm'], row['seed'] == row['other_seed']
         relation = next((name for name, kind in RELATIONS.items() if same == kind), ITSELF)
-        where = tuple((column, row[column]) for column in ('concept', 'layer', 'other_layer') if column in row)
+        where = tuple((column, row[column]) for column in ('concept', 'layer', 'other_layer', 'above') if column in row)
         weight = row['n'] if row['metric'] in persistence.OUTCOMES else 1
         cells.setdefault((row['arm'], row['metric'], relation, where), []).append((row['value'], weight))
     result = []

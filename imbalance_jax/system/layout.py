@@ -12,6 +12,7 @@ PLAN = 'plan.json'
 PROFILE = 'profile'
 CHECKPOINTS = 'checkpoints'
 METRICS = 'metrics.jsonl'
+WEIGHTS = 'weights'
 PROVENANCE = 'provenance.json'
 PREDICTIONS = 'predictions.npz'  # the last: what has it is trained
 # From explaining, and from both.
@@ -24,6 +25,25 @@ REPORT = 'report.html'
 def checkpoints(workdir: Path, wave: int) -> Path:
     """The folder of the checkpoints of a wave, counted from 0."""
     return Path(workdir) / CHECKPOINTS / f'wave_{wave + 1}'
+
+
+def kept(workdir: Path) -> Path:
+    """The folder of weights that are kept beside each member's best."""
+    return Path(workdir) / CHECKPOINTS / 'kept'
+
+
+def weights(workdir: Path, name: str) -> Path:
+    """The folder of kept weights: a working directory of its own, whose weights are in that of `workdir`."""
+    return Path(workdir) / WEIGHTS / name
+
+
+def kept_weights(workdir: Path, name: str) -> Path:
+    """`weights` of a training that kept them; ValueError, with the names that there are, for others."""
+    there = sorted(path.name for path in (Path(workdir) / WEIGHTS).glob('*') if path.is_dir())
+    if name not in there:
+        known = f'it has {", ".join(there)}' if there else 'it has kept none (config.train.matched, kept_shares)'
+        raise ValueError(f'{workdir} has no weights {name!r}; {known}.')
+    return weights(workdir, name)
 
 
 def explained(workdir: Path, name: str) -> Path:

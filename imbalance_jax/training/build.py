@@ -14,10 +14,11 @@ from imbalance_jax.data.arrays import Arrays, class_counts, split_arrays, with_p
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.losses.loss import Loss
 from imbalance_jax.metrics import on_device
-from imbalance_jax.training import checks, member, members
+from imbalance_jax.training import checks, kept, member, members, resampling
 from imbalance_jax.training.members import Member, Sampling
 from imbalance_jax.training.network import Network, network
 from imbalance_jax.training.program import Experiment, Functions
+from imbalance_jax.training.resampling import Draws
 
 
 def make_members(config: ConfigDict) -> list[dict]:
@@ -31,23 +32,33 @@ def make_members(config: ConfigDict) -> list[dict]:
 
 
 def build_losses(rows: list[dict], arrays: Arrays) -> list[Loss]:
-    """The loss of every arm, in the order of the members' arm numbers. rows: of members.json; arrays: to train on.
+    """The loss of every arm's head in the end, in the order of the arms. rows: of members.json; arrays: to train on.
 
-    Raises ValueError naming the arm for a loss that refuses its options, fails, or gives no `Loss`.
+    It is the one that says what a logit means. Raises ValueError naming the arm for a loss that refuses its options,
+    fails, or gives no `Loss`.
     """
     positive, negative = class_counts(arrays)
     arms = {row['arm']: row for row in rows}
-    return [build_loss(row, positive, negative) for row in arms.values()]
+    return [build_loss(row, positive, negative, head=bool(row.get('head_loss'))) for row in arms.values()]
 
 
-def build_loss(row: dict, positive: np.ndarray, negative: np.ndarray) -> Loss:
-    """The loss of an arm. row: of members.json; positive, negative: class counts [K]."""
+def build_training_losses(rows: list[dict], arrays: Arrays) -> list[Loss]:
+    """`build_losses`, then the first loss of each arm whose head is retrained with another one."""
+    positive, negative = class_counts(arrays)
+    arms = {row['arm']: row for row in rows}
+    first = [build_loss(arms[arm], positive, negative) for arm in members.arms_with_head_loss(rows)]
+    return [*build_losses(rows, arrays), *first]
+
+
+def build_loss(row: dict, positive: np.ndarray, negative: np.ndarray, *, head: bool = False) -> Loss:
+    """The loss of an arm, or that of its retrained head. row: of members.json; positive, negative: class counts [K]."""
+    name, hyper = (row['head_loss'], row['head_hyper']) if head else (row['loss'], row['hyper'])
     try:
-        loss = losses.make(row['loss'], positive, negative, **row['hyper'])
+        loss = losses.make(name, positive, negative, **hyper)
     except (TypeError, ValueError) as error:
-        raise ValueError(f'config.arms.{row["arm"]}: loss {row["loss"]!r}: {error}') from error
+        raise ValueError(f'config.arms.{row["arm"]}: loss {name!r}: {error}') from error
     if not isinstance(loss, Loss):
-        raise ValueError(f'config.arms.{row["arm"]}: loss {row["loss"]!r} gives {loss!r}, which is no losses.Loss.')
+        raise ValueError(f'config.arms.{row["arm"]}: loss {name!r} gives {loss!r}, which is no losses.Loss.')
     return loss
 
 
@@ -58,6 +69,7 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
     """
     train, validation = (split_arrays(dataset, split) for split in ('train', 'validation'))
     epochs, steps = config.train.epochs, len(train.images) // config.train.batch_size
+    samples = training_samples(config, dataset, rows)
     permuted = any(row['labels'] == 'permuted' for row in rows)
     for sampling in members.samplings(rows):
         samplers.make(sampling.sampler, **dict(sampling.options))(train.labels, 0.0)  # says what is out of range
@@ -65,17 +77,27 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
         functions=build_functions(config, untrained or network(config, dataset), rows, train=train),
         members=rows,
         member_arrays=members.member_arrays(
-            rows, own_order=config.data.order == 'own', epochs=epochs, steps_per_epoch=steps
+            rows,
+            own_order=config.data.order == 'own',
+            epochs=epochs,
+            steps_per_epoch=steps,
+            resampled=samples is not None,
         ),
         train=with_permuted_labels(train) if permuted else train,
         validation=validation,
-        sampling_cdf=partial(sampling_cdf, members.samplings(rows), np.asarray(train.labels), epochs),
+        draws=partial(draws, members.samplings(rows), np.asarray(train.labels), samples, epochs),
         epochs=epochs,
         steps_per_epoch=steps,
         steps_per_dispatch=config.train.steps_per_dispatch,
         batch_size=config.train.batch_size,
         eval_batch_size=config.evaluate.batch_size,
         patience=config.train.patience,
+        kept=kept.Kept(
+            matched=config.train.matched,
+            shares=tuple(config.train.kept_shares),
+            reference=config.reference,
+            reference_head_from=config.arms.get(config.reference, {}).get('retrain_head_from', 1.0),
+        ),
         save_seconds=config.train.save_seconds,
         described=describe(config, train, rows),
     )
@@ -83,7 +105,7 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
 
 def build_functions(config: ConfigDict, untrained: Network, rows: list[dict], *, train: Arrays) -> Functions:
     """What training does with one member; ValueError for an unknown loss or hyper-parameter."""
-    loss_functions = build_losses(rows, train)
+    loss_functions = build_training_losses(rows, train)
     predict = member.make_predict(untrained.model, untrained.normalise)
     return Functions(
         init=member.make_init(untrained.init, loss_functions),
@@ -108,12 +130,12 @@ def build_train_steps(
 
 
 def make_sample_order(steps_per_epoch: int, batch_size: int) -> Any:
-    """Returns `sample_order(member, cdf [samplings,N], epoch) -> [steps,B]`, the examples of an epoch's batches."""
+    """Returns `sample_order(member, draws, epoch) -> [steps,B]`, the examples of an epoch's batches."""
 
-    def sample_order(one: Member, cdf: jax.Array, epoch: jax.Array) -> jax.Array:
-        return batches.sample_order(
-            one.order_seed, cdf[one.sampler], epoch, steps=steps_per_epoch, batch_size=batch_size
-        )
+    def sample_order(one: Member, draws: Draws, epoch: jax.Array) -> jax.Array:
+        cdf: Any = draws.cumulative[one.sampler]
+        order = batches.sample_order(one.order_seed, cdf, epoch, steps=steps_per_epoch, batch_size=batch_size)
+        return order if draws.rows is None else jnp.asarray(draws.rows)[one.sampler % len(draws.rows)][order]
 
     return sample_order
 
@@ -133,14 +155,25 @@ def describe(config: ConfigDict, arrays: Arrays, rows: list[dict]) -> dict[str, 
     return {'model': model, **shapes, 'batch': config.train.batch_size, 'losses': list(arms.values()), **augmented}
 
 
-def sampling_cdf(samplings: list[Sampling], labels: np.ndarray, epochs: int, epoch: int) -> np.ndarray:
-    """Cumulative sampling weights [samplings,N] of an epoch; zeros, for uniform weights, mean without replacement."""
-    rows = []
-    for sampling in samplings:
-        begin = members.retrain_epoch(sampling.retrain_head_from, epochs)
-        natural = begin is not None and epoch < begin
-        sampler = samplers.make('natural') if natural else samplers.make(sampling.sampler, **dict(sampling.options))
-        weights = sampler(labels, epoch / max(epochs - 1, 1))
-        uniform = np.ptp(weights) == 0
-        rows.append(np.zeros(len(labels), np.uint32) if uniform else batches.cumulative_weights(weights))
-    return np.stack(rows)
+def training_samples(config: ConfigDict, dataset: Dataset, rows: list[dict]) -> np.ndarray | None:
+    """Rows of the training split [D,N], a bootstrap sample of its patients per seed; None if all train on all."""
+    if not config.data.resample:
+        return None
+    return resampling.patient_samples(dataset.patient[dataset.rows('train')], members.distinct(rows, 'seed'))
+
+
+def draws(samplings: list[Sampling], labels: np.ndarray, samples: np.ndarray | None, epochs: int, epoch: int) -> Draws:
+    """What an epoch is drawn from. labels: [N,K] of the training split; samples: `training_samples`."""
+    of_samples = [labels] if samples is None else [labels[rows] for rows in samples]
+    cumulative = [_cumulative(sampling, one, epochs, epoch) for sampling in samplings for one in of_samples]
+    return Draws(np.stack(cumulative), samples)
+
+
+def _cumulative(sampling: Sampling, labels: np.ndarray, epochs: int, epoch: int) -> np.ndarray:
+    """Cumulative sampling weights [N] of an epoch; zeros, for uniform weights, mean without replacement."""
+    begin = members.retrain_epoch(sampling.retrain_head_from, epochs)
+    natural = begin is not None and epoch < begin
+    sampler = samplers.make('natural') if natural else samplers.make(sampling.sampler, **dict(sampling.options))
+    weights = sampler(labels, epoch / max(epochs - 1, 1))
+    uniform = np.ptp(weights) == 0
+    return np.zeros(len(labels), np.uint32) if uniform else batches.cumulative_weights(weights)

@@ -21,6 +21,8 @@ def check_config(config: ConfigDict) -> None:
     """Raises ValueError for what the config alone shows to be wrong; `build.make_members` checks its arms and seeds."""
     check_ranges(config)
     check_blocks(config)
+    if config.train.kept_shares and config.train.patience:
+        raise ValueError('config.train.kept_shares is for members that train to the end: set train.patience to 0.')
     if config.population.strategy != 'auto':
         strategies.parse(config.population.strategy)
 
@@ -62,6 +64,9 @@ def check_members(rows: Sequence[Mapping[str, Any]]) -> None:
         start = row['retrain_head_from']
         if not isinstance(start, (int, float)) or not 0 < start <= 1:
             raise ValueError(f'{name}.retrain_head_from is {start!r}; it must be more than 0 and at most 1.')
+        if row['head_loss'] and start == 1:
+            head = f'head_loss is {row["head_loss"]!r}, but no head is retrained'
+            raise ValueError(f'{name}.{head}; set retrain_head_from, such as 0.7.')
 
 
 def check_batch_size(batch_size: int, num_images: int) -> None:

@@ -12,7 +12,7 @@ from imbalance_jax.metrics.scores import macro
 from imbalance_jax.system import layout, processes, profiling, progress, signals
 from imbalance_jax.system.signals import RESUMABLE
 from imbalance_jax.system.workdir import append_metrics, rewind_metrics
-from imbalance_jax.training import checkpoint, placement, snapshot
+from imbalance_jax.training import checkpoint, kept, placement, snapshot
 from imbalance_jax.training.autotune import Plan
 from imbalance_jax.training.member import State
 from imbalance_jax.training.prediction import predict
@@ -67,7 +67,7 @@ def fit(
         final = _fit_wave(wave, program, profile)
         program = profile = None
         outcomes.append(snapshot.outcome(final))
-        logits.append(_predict(wave, final.best, images))
+        logits.append(predict_wave(part, plan.strategy, final.best, images))
     signals.restore(before)  # what comes after training is short and can be repeated
     return snapshot.join(outcomes), snapshot.join(logits)
 
@@ -79,10 +79,10 @@ def _catch_signals() -> list[int]:
     return caught
 
 
-def _predict(wave: Wave, best: Any, images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Logits [P,N,K] by name of all members of a wave, alive or not."""
-    place = placement.place(len(wave.experiment.members), wave.strategy)
-    function, size = wave.experiment.functions.predict, wave.experiment.eval_batch_size
+def predict_wave(wave: Experiment, strategy: str, best: Any, images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Logits [P,N,K] by name of all members of a wave, alive or not, with the variables `best` [P, ...]."""
+    place = placement.place(len(wave.members), strategy)
+    function, size = wave.functions.predict, wave.eval_batch_size
     variables = place.members(best)
     return {name: predict(place, function, variables, images=x, batch_size=size) for name, x in images.items()}
 
@@ -199,27 +199,39 @@ def _finish_epoch(
 ) -> tuple[Snapshot, OnDevices]:
     """After `epoch` epochs: validation, lines of metrics.jsonl, and the best variables so far, there and here."""
     program, experiment = devices.program, wave.experiment
-    scores = _evaluate(devices, now, program.place.fetch(counters), steps=experiment.steps_per_epoch)
+    scores = _evaluate(devices, now, program.place.fetch(counters), experiment=experiment, epoch=epoch)
     if not scores.alive.any():
         raise FloatingPointError(f'No member is alive after epoch {epoch}: every loss became non-finite.')
     append_metrics(wave.workdir, _lines(experiment, now.active, program.indices, scores=scores, epoch=epoch))
     improved = program.place.members(scores.improved)
     best = program.functions.keep_best((devices.best, devices.state.variables, improved))
     state_here = snapshot.put(now.state, program, devices.state)
+    kept.keep(
+        experiment.kept,
+        wave.workdir,
+        experiment.members,
+        state_here.variables,
+        epoch=epoch,
+        epochs=experiment.epochs,
+    )
     best_here = snapshot.put(now.best, program, best)
-    now = snapshot.after_epoch(now, program, scores, epoch=epoch, patience=experiment.patience)
+    begin = snapshot.first_ranked(experiment)
+    now = snapshot.after_epoch(now, program, scores, epoch=epoch, patience=experiment.patience, begin=begin)
     return now._replace(state=state_here, best=best_here), devices._replace(best=best)
 
 
-def _evaluate(devices: OnDevices, now: Snapshot, counters: dict[str, np.ndarray], *, steps: int) -> Scores:
-    """An epoch's scores [Q]. counters: of its last step; steps: of an epoch."""
+def _evaluate(
+    devices: OnDevices, now: Snapshot, counters: dict[str, np.ndarray], *, experiment: Experiment, epoch: int
+) -> Scores:
+    """The scores [Q] after `epoch` finished epochs. counters: of the last step."""
     program = devices.program
     ranking = program.place.fetch(program.functions.evaluate(devices.state.variables, *program.validation))
     # In float32, as checkpoints keep it: an equal score is no improvement, before and after a resume.
     auroc, precision = (np.asarray(macro(ranking[name])[0], np.float32) for name in ('auroc', 'average_precision'))
     alive = counters['alive']
-    loss = np.where(alive, counters['loss_sum'] / steps, np.nan)
-    improved = now.active[program.indices] & alive & (auroc > now.best_score[program.indices])
+    loss = np.where(alive, counters['loss_sum'] / experiment.steps_per_epoch, np.nan)
+    ranked = epoch >= snapshot.first_ranked(experiment)[program.indices]
+    improved = now.active[program.indices] & alive & ranked & (auroc > now.best_score[program.indices])
     return Scores(alive, loss, auroc, precision, improved)
 
 

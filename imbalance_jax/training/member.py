@@ -110,10 +110,11 @@ def make_train_step(
 ) -> Callable:
     """Returns `step(state, member, batch, t) -> state`: one Adam step on the arm's loss.
 
-    Of `member` it reads arm, seed, learning_rate, weight_decay and retrain_from. `t` counts steps from 0; losses that
-    change with time are given `t / total_steps`. With `restart`, a member's head begins anew at step
-    `member.retrain_from`, and from there on nothing else of its network changes; batch normalisation goes on with the
-    statistics of the batch. A step whose loss or gradient is not finite changes nothing but `alive`.
+    Of `member` it reads arm, head_arm, seed, learning_rate, weight_decay and retrain_from. `t` counts steps from 0;
+    losses that change with time are given `t / total_steps`. With `restart`, a member's head begins anew at step
+    `member.retrain_from`, with the loss `member.head_arm`, and from there on nothing else of its network changes; batch
+    normalisation goes on with the statistics of the batch. A step whose loss or gradient is not finite changes nothing
+    but `alive`.
     """
     arms = switch(losses)
 
@@ -121,7 +122,8 @@ def make_train_step(
         variables = {**state.variables, 'params': params['model']}
         (logits, _), updates = model.apply(variables, batch['image'], train=True, mutable=['batch_stats'])
         truth = (batch['labels'], batch['label_mask'], batch.get('rows'), t / total_steps)
-        value, running = arms.apply(params['loss'], state.running, member.arm, logits, *truth)
+        arm = member.arm if restart is None else jnp.where(t < member.retrain_from, member.arm, member.head_arm)
+        value, running = arms.apply(params['loss'], state.running, arm, logits, *truth)
         return value, (updates.get('batch_stats', {}), running)
 
     def step(state: State, member: Member, batch: dict, t) -> State:

@@ -14,7 +14,7 @@ from imbalance_jax.names import lookup, options_of
 
 FIELDS = tuple(ARM_FIELDS)
 # Of an arm that does not set them. Its loss is then the arm's name, and its rates are those of the config's `train`.
-DEFAULTS = {name: ARM_FIELDS[name] for name in ('sampler', 'head', 'retrain_head_from', 'labels')}
+DEFAULTS = {name: ARM_FIELDS[name] for name in ('sampler', 'head', 'retrain_head_from', 'head_loss', 'labels')}
 HEADS = {'linear': 0.0, 'cosine': 1.0}
 LABELS = {'own': 0, 'permuted': 1}
 NEVER = 2**31 - 1
@@ -25,10 +25,10 @@ Array = jax.Array | np.ndarray
 class Member(NamedTuple):
     """The numbers that tell one member from another; every field is a scalar array, [P] in a population.
 
-    arm: which loss; sampler: which row of the sampling CDFs; seed: initial weights; order_seed: data order
-    and augmentation; learning_rate: Adam's peak; weight_decay: L2, added to the gradient of the model's weights;
-    cosine: 1 for a head of cosines; retrain_from: the step at which the head begins anew and the rest is frozen;
-    permuted: 1 to train on the labels of other images.
+    arm: which of the training losses; head_arm: which of them from retrain_from on; sampler: which row of the sampling
+    CDFs; seed: initial weights; order_seed: data order and augmentation; learning_rate: Adam's peak; weight_decay: L2,
+    added to the gradient of the model's weights; cosine: 1 for a head of cosines; retrain_from: the step at which the
+    head begins anew and the rest is frozen; permuted: 1 to train on the labels of other images.
     """
 
     arm: Array
@@ -39,6 +39,7 @@ class Member(NamedTuple):
     weight_decay: Array
     cosine: Array
     retrain_from: Array
+    head_arm: Array
     permuted: Array
 
 
@@ -56,34 +57,43 @@ def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: s
 
     arms: name -> {'loss', 'sampler', 'learning_rate', 'weight_decay', 'head' ('linear' or 'cosine'),
     'retrain_head_from' (the fraction of training from which only a new head is trained, with the arm's sampler; 1 for
-    never), 'labels' ('own', or 'permuted' for a null that has nothing to learn), and hyper-parameters of the loss and
-    options of the sampler (`split_options`)}; what an arm leaves out is taken from `defaults`. Raises ValueError for an
-    unknown loss, sampler or option; `checks.check_members` says what else is wrong in them.
+    never), 'head_loss' (the loss of that new head; '' for the arm's own), 'labels' ('own', or 'permuted' for a null
+    that has nothing to learn), and hyper-parameters of its losses and options of the sampler (`split_options`)}; what
+    an arm leaves out is taken from `defaults`. Raises ValueError for an unknown loss, sampler or option;
+    `checks.check_members` says what else is wrong in them.
     """
     rows = []
     for name in sorted(arms, key=lambda name: (name != reference, name)):
         arm = {'loss': name, **DEFAULTS, **defaults, **arms[name]}
         fields = {key: arm[key] for key in FIELDS}
         brought = {key: value for key, value in arm.items() if key not in FIELDS}
-        options = split_options(name, arm['loss'], arm['sampler'], options=brought)
+        options = split_options(name, arm['loss'], arm['sampler'], options=brought, head_loss=arm['head_loss'])
         rows += [{'arm': name, **fields, **options, 'seed': int(seed)} for seed in seeds]
     return [{'member': i, **row} for i, row in enumerate(rows)]
 
 
-def split_options(arm: str, loss: str, sampler: str, *, options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """An arm's options as {'hyper': those of its loss, 'sampler_options': those of its sampler}, by their signatures.
+def split_options(
+    arm: str, loss: str, sampler: str, *, options: Mapping[str, Any], head_loss: str = ''
+) -> dict[str, dict[str, Any]]:
+    """An arm's options by their signatures: {'hyper': those of its loss, 'head_hyper': those of the loss of its
+    retrained head, if it has one of its own, 'sampler_options': those of its sampler}.
 
-    Raises ValueError for an unknown loss, sampler or option, and for an option that both know.
+    An option that both losses know is for both. Raises ValueError for an unknown loss, sampler or option, and for an
+    option that a loss and the sampler know.
     """
     of_loss, of_sampler = options_of(lookup(LOSSES, loss, 'loss')), options_of(lookup(SAMPLERS, sampler, 'sampler'))
+    of_head = options_of(lookup(LOSSES, head_loss, f'head_loss of config.arms.{arm}:')) if head_loss else {}
     for name in options:
-        lookup(of_loss | of_sampler, name, f'option of config.arms.{arm} (loss {loss!r}, sampler {sampler!r}):')
-        if name in of_loss and name in of_sampler:
-            both = f'loss {loss!r} and sampler {sampler!r} both have it'
-            raise ValueError(f'config.arms.{arm}.{name} is ambiguous: {both}; rename it in one of them.')
+        known = of_loss | of_head | of_sampler
+        lookup(known, name, f'option of config.arms.{arm} (loss {loss!r}, sampler {sampler!r}):')
+        for one, of_one in ((loss, of_loss), (head_loss, of_head)):
+            if name in of_one and name in of_sampler:
+                both = f'loss {one!r} and sampler {sampler!r} both have it'
+                raise ValueError(f'config.arms.{arm}.{name} is ambiguous: {both}; rename it in one of them.')
+    signatures = {'hyper': of_loss, 'head_hyper': of_head, 'sampler_options': of_sampler}
     return {
-        'hyper': {name: value for name, value in options.items() if name in of_loss},
-        'sampler_options': {name: value for name, value in options.items() if name in of_sampler},
+        kind: {name: value for name, value in options.items() if name in signature}
+        for kind, signature in signatures.items()
     }
 
 
@@ -110,19 +120,35 @@ def _sampling(row: Mapping[str, Any]) -> Sampling:
     )
 
 
-def member_arrays(rows: Sequence[dict], *, own_order: bool, epochs: int = 1, steps_per_epoch: int = 1) -> Member:
-    """Rows of `make_members` as arrays [P]. Without an order of their own all seeds share seed 0's batches."""
-    arms, ways = distinct(rows, 'arm'), samplings(rows)
+def arms_with_head_loss(rows: Sequence[dict]) -> list[str]:
+    """The arms whose head is retrained with a loss of its own, in the order of the members."""
+    return distinct([row for row in rows if row.get('head_loss')], 'arm')
+
+
+def member_arrays(
+    rows: Sequence[dict], *, own_order: bool, epochs: int = 1, steps_per_epoch: int = 1, resampled: bool = False
+) -> Member:
+    """Rows of `make_members` as arrays [P]. Without an order of their own all seeds share seed 0's batches.
+
+    Losses are numbered as `build.build_training_losses` lists them. resampled: every seed has training patients of its
+    own, and so sampling CDFs of its own.
+    """
+    arms, ways, seeds = distinct(rows, 'arm'), samplings(rows), distinct(rows, 'seed')
+    first = {arm: len(arms) + i for i, arm in enumerate(arms_with_head_loss(rows))}
     begin = [retrain_epoch(row['retrain_head_from'], epochs) for row in rows]
+    draws = seeds if resampled else [None]
     seed = np.array([row['seed'] for row in rows], np.uint32)
     return Member(
-        arm=np.array([arms.index(row['arm']) for row in rows], np.int32),
-        sampler=np.array([ways.index(_sampling(row)) for row in rows], np.int32),
+        arm=np.array([first.get(row['arm'], arms.index(row['arm'])) for row in rows], np.int32),
+        sampler=np.array(
+            [ways.index(_sampling(row)) * len(draws) + seeds.index(row['seed']) % len(draws) for row in rows], np.int32
+        ),
         seed=seed,
         order_seed=seed if own_order else np.zeros_like(seed),
         learning_rate=np.array([row['learning_rate'] for row in rows], np.float32),
         weight_decay=np.array([row['weight_decay'] for row in rows], np.float32),
         cosine=np.array([HEADS[row['head']] for row in rows], np.float32),
         retrain_from=np.array([NEVER if epoch is None else epoch * steps_per_epoch for epoch in begin], np.int32),
+        head_arm=np.array([arms.index(row['arm']) for row in rows], np.int32),
         permuted=np.array([LABELS[row['labels']] for row in rows], np.int32),
     )

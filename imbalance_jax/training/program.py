@@ -9,16 +9,18 @@ import numpy as np
 
 from imbalance_jax.data.arrays import Arrays, full_batches
 from imbalance_jax.training import placement
+from imbalance_jax.training.kept import Kept
 from imbalance_jax.training.member import State
 from imbalance_jax.training.members import Member
 from imbalance_jax.training.placement import Placement
+from imbalance_jax.training.resampling import Draws
 
 
 class Functions(NamedTuple):
     """What training does with one member and, once placed, with all members [P] of a program."""
 
     init: Callable  # (member) -> state
-    sample_order: Callable  # (member, sampling CDFs, epoch) -> rows of the training split [steps,B]
+    sample_order: Callable  # (member, what is drawn from, epoch) -> rows of the training split [steps,B]
     train_steps: Any  # (state, member, sample order), arrays, epoch_start, start, stop -> state, its counters
     keep_best: Callable  # (best, variables, improved) -> best
     predict: Callable  # variables, images [n,B,H,W,C] -> logits [n,B,K]
@@ -29,9 +31,10 @@ class Experiment(NamedTuple):
     """A population to be trained, in plain objects; nothing is on a device and nothing is compiled.
 
     functions: of one member; members: the rows of members.json; member_arrays: the same as arrays [P]; train,
-    validation: the splits; sampling_cdf: epoch -> cumulative sampling weights [samplings,N]; steps_per_dispatch: steps
+    validation: the splits; draws: epoch -> what its order is drawn from; steps_per_dispatch: steps
     that run as one program, between two looks at the signals; batch_size: of training; eval_batch_size: of predictions;
-    patience: epochs without a better validation AUROC until a member stops, 0 for never; save_seconds: between two
+    patience: epochs without a better validation AUROC until a member stops, 0 for never; kept: which weights are kept
+    beside each member's best; save_seconds: between two
     checkpoints within an epoch; described: what the compiled programs and their speed depend on, as plain data.
     """
 
@@ -40,13 +43,14 @@ class Experiment(NamedTuple):
     member_arrays: Member
     train: Arrays
     validation: Arrays
-    sampling_cdf: Callable[[int], np.ndarray]
+    draws: Callable[[int], Draws]
     epochs: int
     steps_per_epoch: int
     steps_per_dispatch: int
     batch_size: int
     eval_batch_size: int
     patience: int
+    kept: Kept
     save_seconds: float
     described: dict[str, Any]
 
@@ -85,7 +89,7 @@ def compile_members(experiment: Experiment, strategy: str, indices: np.ndarray) 
     one = experiment.functions._asdict()
     functions = Functions(**{name: place.map(fn, donate=name == 'train_steps') for name, fn in one.items()})
     state = jax.eval_shape(functions.init, members)
-    order = place.spread(functions.sample_order(members, place.shared(experiment.sampling_cdf(0)), 0))
+    order = place.spread(functions.sample_order(members, place.shared(experiment.draws(0)), 0))
     begin = time.perf_counter()
     lowered = functions.train_steps.lower((place.like(state),), (members, order), train, *map(np.int32, (0, 0, 1)))
     steps = lowered.compile()
@@ -116,8 +120,8 @@ def _needed_bytes(compiled: Any) -> int:
 def sample_order(program: Program, experiment: Experiment, epoch: int) -> jax.Array:
     """Which examples every member meets in an epoch, counted from 0, step by step [P,steps,B]."""
     place = program.place
-    cdf = place.shared(experiment.sampling_cdf(epoch))
-    return place.spread(program.functions.sample_order(program.members, cdf, epoch))
+    drawn = place.shared(experiment.draws(epoch))
+    return place.spread(program.functions.sample_order(program.members, drawn, epoch))
 
 
 def train_steps(

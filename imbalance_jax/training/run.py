@@ -1,21 +1,22 @@
 """From a config to a trained population in a working directory: its predictions and the tables made of them."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import jax
+import numpy as np
 from ml_collections import ConfigDict
 
 from imbalance_jax.data.arrays import split_arrays
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.soundness import check_splits
-from imbalance_jax.results import comparison, data, ensembles, performance
+from imbalance_jax.results import comparison, convergence, data, ensembles, performance
 from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import cache, layout, processes, progress
 from imbalance_jax.system.provenance import stage
 from imbalance_jax.system.workdir import (
+    atomic,
     check_same_data,
     claim,
     lock,
@@ -23,11 +24,24 @@ from imbalance_jax.system.workdir import (
     write_arrays,
     write_json,
 )
-from imbalance_jax.training import autotune, calibration, checks, loop, placement, plugins, snapshot
+from imbalance_jax.training import (
+    autotune,
+    calibration,
+    checks,
+    judgement,
+    kept,
+    loop,
+    placement,
+    plugins,
+    snapshot,
+)
 from imbalance_jax.training.build import build, build_losses, make_members
 from imbalance_jax.training.network import load_dataset, network
 from imbalance_jax.training.program import Experiment, Program
-from imbalance_jax.training.trained import Stage
+from imbalance_jax.training.snapshot import Outcome
+from imbalance_jax.training.trained import KEPT_EPOCH, Stage
+
+KEPT_TITLES = {kept.MATCHED: "weights whose validation AUROC is nearest to the reference's best"}
 
 
 def run(config: ConfigDict, workdir: Path, profile: bool = False, *, stages: Mapping[str, Stage] = {}) -> None:
@@ -57,6 +71,9 @@ def run(config: ConfigDict, workdir: Path, profile: bool = False, *, stages: Map
             train_into(workdir, experiment, dataset, config.population, profile=profile)
         if processes.leads():
             write_performance(config, dataset, members, workdir)
+            write_convergence(members, workdir)
+            for name in experiment.kept.names:
+                describe_kept(config, dataset, members, workdir, name=name)
         processes.wait_for_all()
 
 
@@ -100,21 +117,70 @@ def train_into(
         images = {split: dataset.images[dataset.rows(split)] for split in ('validation', 'test')}
         folder = workdir / layout.PROFILE if profile else None
         outcome, logits = loop.fit(experiment, plan, workdir, images=images, program=program, profile=folder)
+        predict_kept(workdir, experiment, plan, outcome=outcome, images=images)
         facts = {'alive': outcome.alive, 'best_epoch': outcome.best_epoch, 'best_score': outcome.best_score}
         write_arrays(workdir / layout.PREDICTIONS, **facts, **{f'logits_{split}': x for split, x in logits.items()})
 
 
+def predict_kept(
+    workdir: Path, experiment: Experiment, plan: autotune.Plan, *, outcome: Outcome, images: Mapping[str, np.ndarray]
+) -> None:
+    """predictions.npz of each kind of kept weights, in its folder. outcome: of training, whose best weights stand in
+    for members that have kept none; those are no members there."""
+    processes.wait_for_all()
+    members = experiment.members
+    curves = kept.curves(workdir, members)
+    for name, epochs in kept.chosen(experiment.kept, workdir, members, epochs=experiment.epochs).items():
+        variables, logits = kept.variables(workdir, epochs, outcome.best), []
+        for number, (first, stop) in enumerate(plan.waves):
+            of_wave = jax.tree.map(lambda a, first=first, stop=stop: a[first:stop], variables)
+            part = snapshot.wave(experiment, plan, number)
+            logits.append(loop.predict_wave(part, plan.strategy, of_wave, images))
+        scores = np.array([curve.get(int(epoch), np.nan) for curve, epoch in zip(curves, epochs, strict=True)])
+        facts = {'alive': outcome.alive & (epochs > 0), 'best_epoch': epochs, 'best_score': scores.astype(np.float32)}
+        joined = {f'logits_{split}': x for split, x in snapshot.join(logits).items()}
+        path = layout.weights(workdir, name) / layout.PREDICTIONS
+        write_arrays(path, **{**facts, KEPT_EPOCH: epochs, **joined})
+
+
+def describe_kept(config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path, *, name: str) -> None:
+    """Makes the folder of kept weights a working directory of its own, that can be explained and reported."""
+    folder = layout.weights(workdir, name)
+    what = KEPT_TITLES.get(name, f'weights after {name.rpartition("_")[2]} of training')
+    write_json(folder / layout.CONFIG, {**config.to_dict(), 'question': f'{config.question} ({what})'})
+    for file in (layout.MEMBERS, layout.DATA, layout.CONTACT_SHEET, layout.PLAN, layout.METRICS, layout.PROVENANCE):
+        if not (folder / file).exists():  # provenance grows there, too
+            copy(workdir / file, folder / file)
+    write_table(folder, 'data', data.rows(dataset))
+    write_performance(config, dataset, members, folder)
+
+
+def copy(source: Path, target: Path) -> None:
+    """A file as another one, whole or not at all."""
+    content = source.read_bytes()
+    atomic(target, lambda file: file.write(content))
+
+
 def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path) -> None:
-    """results/performance, and results/seeds where an arm has many, from predictions.npz alone."""
+    """The tables of predictions.npz: performance, seeds where an arm has many, and those of `judgement`."""
     predictions, arrays = read_arrays(workdir / layout.PREDICTIONS), split_arrays(dataset, 'train')
-    correct = partial(calibration.corrected, members, build_losses(members, arrays), arrays)
+    splits = ('validation', 'test')
+    logits = {split: predictions[f'logits_{split}'] for split in splits}
+    recalibrated = calibration.recalibrated(
+        members,
+        build_losses(members, arrays),
+        arrays,
+        logits=logits,
+        validation=split_arrays(dataset, 'validation'),
+        done=calibration.done(predictions['best_epoch'], config.train.epochs),
+    )
     population = Population(members, predictions['alive'], config.reference)
     bootstrap = Bootstrap(config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
     claims = comparison.Claims(config.evaluate.margin.to_dict(), config.evaluate.smallest_count)
     rows, of_ensembles = [], []
-    for split in ('validation', 'test'):
-        index, logits = dataset.rows(split), predictions[f'logits_{split}']
-        probabilities, corrected = (calibration.probabilities(one) for one in (logits, correct(logits)))
+    for split in splits:
+        index, corrected = dataset.rows(split), recalibrated.probabilities(split)
+        probabilities = calibration.probabilities(logits[split])
         truth = performance.Truth(dataset.labels[index], dataset.label_mask[index], dataset.patient[index])
         of_split = performance.rows(
             population,
@@ -129,5 +195,12 @@ def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict],
         of_seeds = ensembles.rows(population, probabilities, truth, seed=bootstrap.seed)
         of_ensembles += [{**row, 'split': split} for row in of_seeds]
     write_table(workdir, 'performance', rows)
+    judgement.write(workdir, dataset, population, logits, recalibrated, bootstrap=bootstrap, claims=claims)
     if of_ensembles:
         write_table(workdir, 'seeds', of_ensembles)
+
+
+def write_convergence(members: list[dict], workdir: Path) -> None:
+    """results/convergence, from metrics.jsonl alone."""
+    alive = read_arrays(workdir / layout.PREDICTIONS)['alive']
+    write_table(workdir, 'convergence', convergence.rows(members, alive, kept.curves(workdir, members)))

@@ -11,7 +11,7 @@ from imbalance_jax.system import layout
 from imbalance_jax.training import checkpoint
 from imbalance_jax.training.autotune import Plan
 from imbalance_jax.training.member import State
-from imbalance_jax.training.members import Member
+from imbalance_jax.training.members import Member, retrain_epoch
 from imbalance_jax.training.program import Experiment, Program
 
 REPACK = 0.75  # members leave the program when the queue of a device falls to this share: each time is a compilation
@@ -56,6 +56,13 @@ class Outcome(NamedTuple):
     best_score: np.ndarray
     best_epoch: np.ndarray
     alive: np.ndarray
+
+
+def first_ranked(experiment: Experiment) -> np.ndarray:
+    """The first number of finished epochs [P] after which a member's AUROC may be its best: 1, and where a head is
+    retrained, the first one with the new head."""
+    begin = [retrain_epoch(row['retrain_head_from'], experiment.epochs) for row in experiment.members]
+    return np.array([1 if epoch is None or epoch >= experiment.epochs else epoch + 1 for epoch in begin])
 
 
 def start(program: Program) -> Snapshot:
@@ -139,17 +146,19 @@ def put(old: Any, program: Program, new: Any) -> Any:
     return jax.tree.map(replace, old, program.place.fetch(new))
 
 
-def after_epoch(snapshot: Snapshot, program: Program, scores: Scores, *, epoch: int, patience: int) -> Snapshot:
+def after_epoch(
+    snapshot: Snapshot, program: Program, scores: Scores, *, epoch: int, patience: int, begin: np.ndarray
+) -> Snapshot:
     """The scores and who goes on, after `epoch` finished epochs; state and best variables stay as they were.
 
     scores: of the program's members. With patience, a member stops that did not improve for so many epochs; 0 is for
-    never.
+    never. begin: `first_ranked`, before which nobody can improve.
     """
     index, improved = program.indices, scores.improved
     best_score, best_epoch, active = (a.copy() for a in (snapshot.best_score, snapshot.best_epoch, snapshot.active))
     best_score[index] = np.where(improved, scores.auroc, best_score[index])
     best_epoch[index] = np.where(improved, epoch, best_epoch[index])
-    impatient = (patience > 0) & (epoch - best_epoch[index] >= patience)
+    impatient = (patience > 0) & (epoch - np.maximum(best_epoch[index], begin[index] - 1) >= patience)
     active[index] = active[index] & scores.alive & ~impatient
     queue = -(-active.sum() // program.place.mesh.shape['member'])
     packed = active if 0 < queue <= REPACK * program.place.queue else snapshot.packed

@@ -16,11 +16,13 @@ from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.layout import PREDICTIONS
 from imbalance_jax.system.workdir import check_same_data, read_arrays
-from imbalance_jax.training import autotune, placement, plugins, snapshot
+from imbalance_jax.training import autotune, kept, placement, plugins, snapshot
 from imbalance_jax.training.members import member_arrays
 from imbalance_jax.training.network import Network, load_dataset, network
 from imbalance_jax.training.placement import Placement
+from imbalance_jax.training.untrained import calibrated, calibration_images
 
+KEPT_EPOCH = 'kept_epoch'  # in predictions.npz of kept weights: the epoch [P] that they are of
 SPLIT = 'test'  # the only split that is ever explained: maps on training images would flatter
 
 
@@ -49,7 +51,8 @@ class Trained(NamedTuple):
 
     @property
     def with_untrained(self) -> tuple[Placement, Any]:
-        """Placement and variables [P' + S] of the members and, after them, of a network per seed before training."""
+        """Placement and variables [P' + S] of the members and, after them, of a network per seed before training, whose
+        batch statistics are those of training images."""
         return self.everyone()
 
     @property
@@ -97,9 +100,14 @@ def load(workdir: Path) -> Trained:
     untrained, plan = network(config, dataset), autotune.read(workdir)
     steps = config.train.epochs * (len(dataset.rows('train')) // config.train.batch_size)
     arrays = member_arrays(members, own_order=True)
-    best = snapshot.best_variables(untrained.init, arrays, plan, workdir, total_steps=steps)
+    predictions = read_arrays(workdir / PREDICTIONS)
+    # Kept weights lie with those of the working directory that they are of.
+    home = workdir.absolute().parents[1] if KEPT_EPOCH in predictions else workdir
+    best = snapshot.best_variables(untrained.init, arrays, plan, home, total_steps=steps)
     if best is None:
         raise ValueError(f'The last checkpoint of {workdir} is missing or damaged: run train again, it makes it anew.')
+    if KEPT_EPOCH in predictions:
+        best = kept.variables(home, predictions[KEPT_EPOCH], best)
     # A population that trained in waves is explained whole, but one member after the other.
     strategy = plan.strategy if len(plan.waves) == 1 else 'shard:map'
     place = placement.place(len(members), strategy, jax.local_devices())
@@ -111,14 +119,23 @@ def load(workdir: Path) -> Trained:
         normalise=untrained.normalise,
         place=place,
         variables=place.members(best),
-        alive=read_arrays(workdir / PREDICTIONS)['alive'],
-        everyone=cache(partial(with_untrained, untrained, members, best, strategy=strategy)),
+        alive=predictions['alive'],
+        everyone=cache(partial(with_untrained, untrained, members, best, dataset=dataset, strategy=strategy)),
     )
 
 
-def with_untrained(untrained: Network, members: list[dict], best: Any, *, strategy: str) -> tuple[Placement, Any]:
-    """The members' variables [P], and after them those of the reference arm before training, one network per seed."""
+def with_untrained(
+    untrained: Network, members: list[dict], best: Any, *, dataset: Dataset, strategy: str
+) -> tuple[Placement, Any]:
+    """The members' variables [P], and after them those of the reference arm before training, one network per seed, with
+    batch statistics of training images."""
     first = np.array([row['member'] for row in members if row['arm'] == members[0]['arm']])
     place = placement.place(len(members) + len(first), strategy, jax.local_devices())
-    fresh = jax.jit(jax.vmap(untrained.init))(member_arrays([members[i] for i in first], own_order=True))
+    images = calibration_images(dataset)
+
+    def begun(member: Any, images: jax.Array) -> Any:
+        return calibrated(untrained.model, untrained.normalise, untrained.init(member), images)
+
+    arrays = member_arrays([members[i] for i in first], own_order=True)
+    fresh = jax.jit(lambda arrays, images: jax.lax.map(lambda one: begun(one, images), arrays))(arrays, images)
     return place, place.members(jax.tree.map(lambda *a: np.concatenate(a), best, fresh))

@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy
 
 from imbalance_jax import concepts
-from imbalance_jax.concepts import persistence, similarity
+from imbalance_jax.concepts import persistence, rotation, similarity
 
 
 def demo():
@@ -81,6 +82,39 @@ def test_cka_of_a_constant_is_undefined_and_wrong_shapes_are_refused():
             concepts.linear_cka(*wrong)
     with pytest.raises(ValueError, match='N of at least 4'):
         concepts.linear_cka(x[:3], x[:3], debiased=True)
+
+
+def test_procrustes_is_half_the_squared_distance_after_the_best_rotation():
+    x, y = demo()
+    rotation = np.linalg.qr(np.random.default_rng(0).normal(size=(10, 10)))[0]
+    assert concepts.procrustes(x, 7 * (x @ rotation) - 3) == pytest.approx(0, abs=1e-9)
+    a, b = ((z - z.mean(0)) / np.linalg.norm(z - z.mean(0)) for z in (x, y))
+    best, _ = scipy.linalg.orthogonal_procrustes(b, a)
+    assert concepts.procrustes(x, y) == pytest.approx(((a - b @ best) ** 2).sum() / 2)
+    wide = np.random.default_rng(1).normal(size=(2, 8, 20))  # more units than examples
+    turned = np.linalg.qr(np.random.default_rng(2).normal(size=(20, 20)))[0]
+    values = [concepts.procrustes(wide[0], wide[1] @ turn) for turn in (np.eye(20), turned)]
+    assert values[0] == pytest.approx(values[1])
+    assert np.isnan(concepts.procrustes(np.ones((8, 3)), wide[0]))
+
+
+def test_unrelated_units_match_no_better_than_rotated_ones():
+    random = np.random.default_rng(0)
+    own = np.concatenate([random.exponential(size=(4000, 20)), np.zeros((4000, 2))], axis=1)
+    other = random.exponential(size=(4000, 20)) @ random.normal(size=(20, 20))
+    every = np.cov(own.T, other.T)
+    covariance, first, second = every[:22, 22:], every[:22, :22], every[22:, 22:]
+    with np.errstate(invalid='ignore'):
+        r = covariance / np.sqrt(np.outer(np.diag(first), np.diag(second)))
+    level, chance = rotation.likeness(r), rotation.rotated(covariance, first, second)
+    assert abs(level.nearest - chance.nearest) < 0.01
+    assert level.mutual == pytest.approx(0.45, abs=0.2)
+    copied = rotation.likeness(np.corrcoef(own[:, :20].T))
+    among = np.cov(own[:, :20].T)
+    assert copied.nearest - rotation.rotated(among, among, among).nearest > 0.3
+    turns = rotation.rotations(20)
+    np.testing.assert_allclose(turns[1] @ turns[1].T, np.eye(20), atol=1e-5)
+    assert len(turns) == rotation.MOST
 
 
 def slow_pairs(a, b):

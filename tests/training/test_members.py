@@ -41,7 +41,7 @@ def test_one_sampler_with_two_options_is_two_distributions():
         ('repeat_factor', (('threshold', 1),), 1.0),
     ]
     assert members.member_arrays(rows, own_order=True).sampler.tolist() == [0, 0, 1, 1]
-    one, other = build.sampling_cdf(members.samplings(rows), LABELS, 3, 0)
+    one, other = build.draws(members.samplings(rows), LABELS, None, 3, 0).cumulative
     assert one[29] > other[29]  # the frequent class: 30 of 40 images are drawn less often with the higher threshold
     shifts = calibration.prior_shifts(rows, Arrays(np.zeros((40, 1, 1, 1)), LABELS, np.ones_like(LABELS)))
     assert np.all(shifts[0] != shifts[2])

@@ -95,8 +95,9 @@ def test_a_head_of_cosines(trained):
 
 def test_each_stage_draws_in_its_own_way():
     labels = np.repeat([[1, 0, 0], [0, 1, 0]], [3, 9], axis=0)
-    result = [build.sampling_cdf(training_members.samplings(ROWS), labels, EPOCHS, epoch) for epoch in range(EPOCHS)]
-    assert training_members.samplings(ROWS) == [('natural', (), 1.0), ('class_aware', (), 0.5)]
+    ways = training_members.samplings(ROWS)
+    result = [build.draws(ways, labels, None, EPOCHS, epoch).cumulative for epoch in range(EPOCHS)]
+    assert ways == [('natural', (), 1.0), ('class_aware', (), 0.5)]
     np.testing.assert_array_equal(training_members.member_arrays(ROWS, own_order=True).sampler, [0, 0, 1])
     for epoch, weights in enumerate(result):
         assert not weights[0].any()

@@ -1,0 +1,127 @@
+"""One study on one page, as a referee reads it: question, design, n, and every claim with its interval and verdict.
+
+    python -m imbalance_jax.analysis.sweeps.thesis WORKDIR
+
+Writes WORKDIR/thesis.html from the tables of WORKDIR and of its kept weights: those matched to the reference in AUROC,
+and those at shares of training.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from imbalance_jax.analysis.report import design, pages
+from imbalance_jax.analysis.report.design import Block
+from imbalance_jax.analysis.report.style import number, percent, whole
+from imbalance_jax.analysis.report.unit_tables import read, rows_of
+from imbalance_jax.results.rows import by_arm
+from imbalance_jax.system import layout
+from imbalance_jax.system.files import read_json
+from imbalance_jax.system.workdir import read_table, write_text
+from imbalance_jax.training.kept import MATCHED, share_name
+from imbalance_jax.training.trained import check_trained
+
+PAGE = 'thesis.html'
+
+
+def main() -> None:
+    """Entry point; exit status 2 for a directory that holds no finished training, or a damaged one."""
+    parser = argparse.ArgumentParser(
+        prog='python -m imbalance_jax.analysis.sweeps.thesis', description=__doc__.splitlines()[0]
+    )
+    parser.add_argument('workdir', type=Path, metavar='WORKDIR', help='trained and explained')
+    try:
+        print(write(parser.parse_args().workdir))
+    except (ValueError, OSError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        sys.exit(2)
+
+
+def write(workdir: Path) -> Path:
+    """Makes the page and returns its path. Equal tables give an equal page."""
+    check_trained(workdir)
+    path = Path(workdir) / PAGE
+    write_text(path, render(workdir))
+    return path
+
+
+def render(workdir: Path) -> str:
+    """The page; everything that comes from data or config is escaped by the template."""
+    config = read_json(workdir / layout.CONFIG)
+    smallest = config['evaluate']['smallest_effect']
+    return pages.render(
+        'thesis.html',
+        config=config,
+        info=read_json(workdir / layout.DATA),
+        arms=list(by_arm(read_json(workdir / layout.MEMBERS))),
+        counts=counts(workdir),
+        convergence=convergence(workdir),
+        design=[*design.blocks(workdir, smallest), *of_kept(workdir, config, smallest)],
+    )
+
+
+def counts(workdir: Path) -> list[tuple[str, str, str]]:
+    """(class, positive test images, positive test patients), and all images and patients last."""
+    table = rows_of(read_table(workdir, 'performance'), kind='data', split='test', metric='positive_patients')
+    images = rows_of(read_table(workdir, 'performance'), kind='data', split='test', metric='positives')
+    by_class = dict(zip(images['class'], images['value'], strict=True))
+    of_class = [
+        (name, whole(by_class.get(name, float('nan'))), whole(value))
+        for name, value in zip(table['class'], table['value'], strict=True)
+    ]
+    everyone = ('all', whole(images['n'].max()), whole(table['n'].max())) if len(table) else ()
+    return [*of_class, everyone] if everyone else of_class
+
+
+def convergence(workdir: Path) -> dict[str, Any]:
+    """Of how many members the last epoch is the best, and the mean change of validation AUROC per epoch at the end."""
+    table = read(workdir, 'convergence')
+    members = rows_of(table, kind='member') if table is not None else pd.DataFrame(columns=['metric', 'value'])
+    last, slope = (members[members['metric'] == metric]['value'] for metric in ('best_is_last', 'final_slope'))
+    return {
+        'members': len(last),
+        'last': whole(last.sum()),
+        'share': percent(last.mean()),
+        'slope': number(slope.mean(), 4),
+        'steepest': number(slope.max(), 4),
+    }
+
+
+def of_kept(workdir: Path, config: dict, smallest: float) -> list[Block]:
+    """The claims about maps with matched weights, and at shares of training."""
+    matched = layout.weights(workdir, MATCHED)
+    found = [
+        Block(
+            'matched',
+            'And at equal AUROC, by weights that are matched?',
+            "Of every member the weights of the epoch whose validation AUROC is nearest to the reference's best of the "
+            'same seed. The residual difference in test AUROC stands first.',
+            [*design.ranking(read(matched, 'performance')), *maps_of(matched, smallest)],
+            'weights/matched/results',
+        )
+    ]
+    for share in config['train'].get('kept_shares', ()):
+        name = share_name(share)
+        folder = layout.weights(workdir, name)
+        found.append(
+            Block(
+                name,
+                f'Was it so after {share:.0%} of training?',
+                'The weights at that epoch, under the learning rate of that moment.',
+                [*design.ranking(read(folder, 'performance')), *maps_of(folder, smallest)],
+                f'weights/{name}/results',
+            )
+        )
+    return [block for block in found if block.claims]
+
+
+def maps_of(folder: Path, smallest: float) -> list[design.Claim]:
+    """Differences of maps above shuffled regions."""
+    return design.maps(read(folder, 'conditional'), '', design.MEASURE, smallest)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,50 @@
+"""Networks as training began with them, with batch statistics that fit the images: a null for what was learned.
+
+Before training, running statistics are mean 0 and variance 1 whatever the layer sees. A network that is untrained but
+not calibrated differs from a trained one also in that nothing is normalised.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from imbalance_jax.data.dataset import Dataset
+
+BATCH, BATCHES = 32, 8  # training images that statistics are taken from
+
+
+def calibration_images(dataset: Dataset) -> np.ndarray:
+    """Evenly chosen images of the training split in batches [n,B,H,W,C], the same for all networks."""
+    rows = dataset.rows('train')
+    batches = max(1, min(BATCHES, len(rows) // BATCH))
+    chosen = rows[np.linspace(0, len(rows) - 1, min(len(rows), batches * BATCH)).astype(int)]
+    return dataset.images[chosen].reshape(batches, -1, *dataset.images.shape[1:])
+
+
+def calibrated(model: nn.Module, normalise: Callable[[jax.Array], jax.Array], variables: Any, images: jax.Array) -> Any:
+    """The variables of one network with its running statistics replaced by their mean over batches [n,B,H,W,C].
+
+    A running statistic s becomes m s + (1 - m) x in a batch whose own is x, whatever the momentum m: from s of 0 and of
+    1, m and x follow. A model without batch statistics stays as it is.
+    """
+    statistics = variables.get('batch_stats', {})
+    if not jax.tree.leaves(statistics):
+        return variables
+
+    def of_batch(batch: jax.Array) -> Any:
+        x = normalise(batch)
+
+        def updated(start: float) -> Any:
+            begun = jax.tree.map(partial(jnp.full_like, fill_value=start), statistics)
+            return model.apply({**variables, 'batch_stats': begun}, x, train=True, mutable=['batch_stats'])[1]
+
+        from_zero, from_one = (updated(start)['batch_stats'] for start in (0.0, 1.0))
+        return jax.tree.map(lambda zero, one: zero / jnp.maximum(1 - (one - zero), 1e-6), from_zero, from_one)
+
+    means = jax.tree.map(lambda a: a.mean(0), jax.lax.map(of_batch, images))
+    return {**variables, 'batch_stats': means}
