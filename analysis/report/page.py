@@ -25,6 +25,7 @@ from imbalance_jax.analysis.report import (
     provenance,
     seeds,
     stages,
+    twins,
     units,
 )
 from imbalance_jax.analysis.report.study import Study, load
@@ -80,6 +81,7 @@ def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:
         design=design.blocks(study.folder, study.config['evaluate']['smallest_effect'])[1:],
         mistakes=audit.tables(study),
         topics=further.sections(study, look),
+        twins=twins.section(study, look),
         further=stages.sections(study, known),
         provenance=provenance.section(study),
         heat=HEAT_STOPS,
