@@ -21,7 +21,8 @@ def get_config():
     config.model.cnn.stem_stride = 2
     config.train.epochs = 20
     config.train.batch_size = 32
-    config.train.learning_rate = 4e-3
+    config.train.learning_rate = 1e-2
+    config.train.rate_floor = 0.1
     config.train.warmup_steps = 50
     config.train.steps_per_dispatch = 16
     config.attribution.integrated_gradients.steps = 8

@@ -118,6 +118,7 @@ def pictures(study: Study) -> list[tuple[str, Panel]]:
     rows = []
     for k, (without, present), exact in zip(arrays['which'], arrays['images'], arrays['map'], strict=True):
         differs = np.abs(present.astype(np.float32) - without)
+        differs = differs.mean(-1) if differs.ndim == 3 else differs  # of a colour image
         tiles = [galleries.tile(without), galleries.tile(present)]
         tiles += [galleries.heated(present, galleries.mean_heat(heat[None])) for heat in (differs, exact)]
         name = study.classes[int(k)]

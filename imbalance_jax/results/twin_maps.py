@@ -33,7 +33,7 @@ class Evidence(NamedTuple):
     changed [G]; measures [F] of methods [A]: figures [A,P,G,F,2], of the image without and with the finding; inside
     [A,P,G]: sum of the map with it where the image changed; delta [P,G]: how far the finding moves its logit; exact
     [P,G]: the sum of the exact map. To be shown, the first pair of each of L findings: which [L], images without and
-    with it [L,2,H,W], and the exact map of the first member [L,H,W]."""
+    with it [L,2,H,W] or [L,2,H,W,3], and the exact map of the first member [L,H,W]."""
 
     finding: np.ndarray
     rows: np.ndarray
