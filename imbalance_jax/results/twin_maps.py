@@ -55,13 +55,15 @@ def weights_of(patient: np.ndarray, bootstrap: Bootstrap) -> np.ndarray:
     return cluster_weights(patient, bootstrap.rounds, np.random.default_rng(bootstrap.seed))
 
 
-def living_sample(population: Population, values: np.ndarray, resampled: np.ndarray, clusters: ArrayLike) -> Sample:
+def living_sample(
+    population: Population, values: np.ndarray, resampled: np.ndarray, *, clusters: ArrayLike, means: int = 1
+) -> Sample:
     """Values [P,K] and rounds [R,P,K] of the living members.
 
-    Rounds are put further from the values by sqrt(n / (n - 1)), n [K] the patients: resampling a fixed number of them
-    is that much too narrow, which is seen where they are few.
+    Rounds are put further from the values by sqrt(n / (n - m)), n [K] the patients and m the means that were taken of
+    them: resampling a fixed number of patients is that much too narrow, which is seen where they are few.
     """
-    factor = np.sqrt(np.asarray(clusters) / np.maximum(np.asarray(clusters) - 1, 1))
+    factor = np.sqrt(np.asarray(clusters) / np.maximum(np.asarray(clusters) - means, 1))
     wider = values + (resampled - values) * factor
     return Sample(population.living(values), np.where(population.alive[:, None], wider, np.nan))
 
@@ -140,7 +142,7 @@ def evidence_rows(
     def sample(values: np.ndarray) -> Sample:
         """Of values [P,G]."""
         point, rounds = groups.means(values, np.ones((1, counts[0])))[0], groups.means(values, groups.weights)
-        return living_sample(population, point, rounds, clusters)
+        return living_sample(population, point, rounds, clusters=clusters)
 
     for method, figures, inside in zip(evidence.methods.tolist(), evidence.figures, evidence.inside, strict=True):
         for f, measure in enumerate(evidence.measures.tolist()):
@@ -185,22 +187,31 @@ def agreement_rows(
 ) -> list[Row]:
     """Spearman's correlation within findings, over pairs, of a map's sum in the changed pixels [P,G] with the change of
     the logit: does a map hold more where there is more to hold?"""
-    a, b = (ranks_within(values, evidence.finding) for values in (inside, evidence.delta))
-
-    def correlation(weights: np.ndarray) -> np.ndarray:
-        sums = [np.asarray(weights, np.float64) @ product.T for product in (a * b, a * a, b * b)]
-        with np.errstate(invalid='ignore', divide='ignore'):
-            return (sums[0] / np.sqrt(sums[1] * sums[2]))[..., None]
-
     clusters, cells = groups.clusters[:1], [{'class': MACRO, 'concept': OWN_FINDING}]
-    point = correlation(np.ones((1, len(evidence.finding))))[0]
-    sample = living_sample(population, point, correlation(groups.weights), clusters)
+    values = inside, evidence.delta, evidence.finding
+    point, rounds = correlation(*values), correlation(*values, groups.weights)
+    sample = living_sample(population, point, rounds, clusters=clusters, means=len(groups.counts) - 1)
     what: dict[str, Any] = {'method': method, 'clusters': clusters}
     return [
         *member_rows(population, point, cells, RANKED, counts=groups.counts, method=method),
         *arm_rows(population, sample, cells, RANKED, **what),
         *difference_rows(population, sample, cells, RANKED, families=[MACRO], **what),
     ]
+
+
+def correlation(
+    inside: np.ndarray, delta: np.ndarray, finding: np.ndarray, weights: np.ndarray | None = None
+) -> np.ndarray:
+    """Spearman's correlation [P,1] within findings of values [P,G], or [R,P,1] in rounds with weights [R,G].
+
+    Ranks and their means are those of the data in every round.
+    """
+    a, b = (ranks_within(values, finding) for values in (inside, delta))
+    rounds = np.ones((1, len(finding))) if weights is None else np.asarray(weights, np.float64)
+    both, *each = (rounds @ product.T for product in (a * b, a * a, b * b))
+    with np.errstate(invalid='ignore', divide='ignore'):
+        result = (both / np.sqrt(each[0] * each[1]))[..., None]
+    return result[0] if weights is None else result
 
 
 def ranks_within(values: np.ndarray, finding: np.ndarray) -> np.ndarray:

@@ -92,7 +92,7 @@ def effect_rows(population: Population, effects: Effects, *, classes: Sequence[s
     for metric, scaled in ((LOGIT, change), (STANDARD, change / effects.deviation[None, :, None, :])):
         by_film = np.moveaxis(scaled, 2, -1).swapaxes(0, 1)  # [P,C,K,M]
         point, rounds = (flat(weighted_mean(by_film, some), names, classes) for some in (np.ones((1, films)), weights))
-        sample = living_sample(population, point[0], rounds, films)
+        sample = living_sample(population, point[0], rounds, clusters=films)
         result += member_rows(population, point[0], cells, metric, counts=[films] * len(cells))
         result += arm_rows(population, sample, cells, metric, clusters=films)
         if metric == STANDARD:
