@@ -15,7 +15,8 @@ from imbalance_jax.results.rank_agreement import OF_MEANS, OF_SEEDS
 from imbalance_jax.results.rows import MACRO
 
 LEVEL = 0.05
-MEASURE = 'pixel_auroc'  # of maps, in which claims are stated
+RANKING = 'ranking'  # key of the block
+MEASURE = 'signed_pixel_auroc'  # of maps, in which claims are stated
 THROUGH = ('total', 'features', 'head', 'interaction')
 EQUAL, DIFFERENT, OPEN = 'shown to be equal', 'different', 'neither shown to differ nor to be equal'
 
@@ -46,7 +47,7 @@ def blocks(folder: Path, smallest: float, *, measure: str = MEASURE) -> list[Blo
     matters."""
     found = [
         Block(
-            'ranking',
+            RANKING,
             'Do arms differ in discrimination?',
             'Macro AUROC and average precision, arm minus reference, paired by seed; p by Holm over arms. Equal: two '
             'one-sided tests at the margin, in the macro mean and every class, by both metrics.',
@@ -94,6 +95,11 @@ def blocks(folder: Path, smallest: float, *, measure: str = MEASURE) -> list[Blo
         ),
     ]
     return [block for block in found if block.claims]
+
+
+def section(folder: Path, smallest: float) -> list[Block]:
+    """The blocks without that of the ranking, which has a section of its own in the report."""
+    return [block for block in blocks(folder, smallest) if block.key != RANKING]
 
 
 def verdict(estimate: float, low: float, high: float, p: float, smallest: float) -> str:

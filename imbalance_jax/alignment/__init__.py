@@ -15,7 +15,15 @@ from imbalance_jax.alignment import expected, heat, nulls, overlaps, pixel_order
 from imbalance_jax.alignment.heat import min_max
 from imbalance_jax.alignment.measure import TOLERANCE, Others, measure, measure_flat, measure_others
 from imbalance_jax.alignment.metrics import METRICS
-from imbalance_jax.alignment.nulls import centre_map, chance, chance_level, constant_map, constant_maps, grid_maps, other_patients
+from imbalance_jax.alignment.nulls import (
+    centre_map,
+    chance,
+    chance_level,
+    constant_map,
+    constant_maps,
+    grid_maps,
+    other_patients,
+)
 from imbalance_jax.alignment.overlaps import mosaic, overlap
 from imbalance_jax.alignment.pointing import pointing_game
 from imbalance_jax.alignment.signed import SIGNED

@@ -17,10 +17,13 @@ def _share_in_top(heat: jax.Array, region: jax.Array, number: jax.Array | int) -
     lowest = jnp.take_along_axis(ascending, position[..., None], axis=-1)
     first, last = _ties(ascending)
     above, tied = (
-        jnp.take_along_axis(edge, position[..., None], axis=-1)[..., 0] for edge in (ascending.shape[-1] - 1 - last, last - first + 1)
+        jnp.take_along_axis(edge, position[..., None], axis=-1)[..., 0]
+        for edge in (ascending.shape[-1] - 1 - last, last - first + 1)
     )
     # One pass over the pixels: of those that tie at the threshold, the share that has a place left.
-    each = jnp.where(bits(heat) > lowest, 1.0, jnp.where(bits(heat) == lowest, ((number - above) / tied)[..., None], 0.0))
+    each = jnp.where(
+        bits(heat) > lowest, 1.0, jnp.where(bits(heat) == lowest, ((number - above) / tied)[..., None], 0.0)
+    )
     return defined(jnp.where(flat(region), each, 0.0).sum(-1) / number, heat, region)
 
 

@@ -1,8 +1,9 @@
 """Faithfulness: does the score change as a map says? And sanity: does the map change when the network does?
 
 Every metric is `METRICS[name](score, images [B,H,W,C], maps [B,H,W], **options) -> [B]`, with `score(x) -> [B]` one
-logit per image. A map of uniform noise is the null of each: what it scores is to be reported beside. Pixels that tie in
-a map are ordered at random, the same at every call.
+logit per image. A map of uniform noise is the null of each: what it scores is to be taken off, pair by pair. Figures are
+in units of the logit, whose level and scale a loss sets. Pixels that tie in a map are ordered at random, the same at
+every call.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,15 +36,13 @@ def curve(
     shares: ArrayLike | Sequence[float],
     start: jax.Array,
     goal: jax.Array,
-    probability: bool = True,
 ) -> jax.Array:
-    """Scores [B, n] after the hottest `shares` of the pixels of `start` were exchanged for those of `goal`."""
+    """Logits [B, n] after the hottest `shares` of the pixels of `start` were exchanged for those of `goal`."""
     rank, pixels = ranks(maps), maps.shape[1] * maps.shape[2]
 
     def at(share):
         changed = (rank < jnp.round(share * pixels))[..., None]
-        logits = score(jnp.where(changed, goal, start))
-        return jax.nn.sigmoid(logits) if probability else logits
+        return score(jnp.where(changed, goal, start))
 
     return jax.lax.map(at, jnp.asarray(shares)).T
 
@@ -61,17 +60,16 @@ def deletion(
     steps: int = 10,
     baseline: ArrayLike | str = 'zero',
     cutoff: float = 1.0,
-    probability: bool = True,
 ) -> jax.Array:
-    """Area under the score while pixels go, hottest first, [B]; lower is better (Petsiuk et al. 2018).
+    """Area under the logit while pixels go, hottest first, [B]; lower is better (Petsiuk et al. 2018).
 
-    `steps` equal parts of the first `cutoff` of the pixels are set to `baseline` (see `attribution.baselines`), the
-    score being a probability or the logit itself.
+    `steps` equal parts of the first `cutoff` of the pixels are set to `baseline` (see `attribution.baselines`). Theirs
+    is of the probability, which says as much about a loss's calibration as about a map.
     """
     images = jnp.asarray(images)
     shares = cutoff * jnp.linspace(0, 1, steps + 1)
     goal = baseline_images(images, baseline)
-    return _area(curve(score, maps, shares=shares, start=images, goal=goal, probability=probability))
+    return _area(curve(score, maps, shares=shares, start=images, goal=goal))
 
 
 def insertion(
@@ -82,14 +80,13 @@ def insertion(
     steps: int = 10,
     baseline: ArrayLike | str = 'blur',
     cutoff: float = 1.0,
-    probability: bool = True,
 ) -> jax.Array:
-    """Area under the score while pixels come back to the `baseline`, hottest first, [B]; higher is better (Petsiuk et
+    """Area under the logit while pixels come back to the `baseline`, hottest first, [B]; higher is better (Petsiuk et
     al. 2018). Otherwise as `deletion`."""
     images = jnp.asarray(images)
     shares = cutoff * jnp.linspace(0, 1, steps + 1)
     start = baseline_images(images, baseline)
-    return _area(curve(score, maps, shares=shares, start=start, goal=images, probability=probability))
+    return _area(curve(score, maps, shares=shares, start=start, goal=images))
 
 
 def _neighbour_sum(x: jax.Array) -> jax.Array:
@@ -127,9 +124,8 @@ def road(
     maps: jax.Array,
     *,
     shares: Sequence[float] = (0.2, 0.5, 0.8),
-    probability: bool = True,
 ) -> jax.Array:
-    """Remove and debias, [B]: mean over `shares` of (score without the coldest - score without the hottest pixels) / 2.
+    """Remove and debias, [B]: mean over `shares` of (logit without the coldest - logit without the hottest pixels) / 2.
 
     Removed pixels are imputed (`impute`), so that the network is not asked about black holes (Rong et al. 2022; both
     orders in one figure as in pytorch-grad-cam). Higher is better; noise scores 0 on average.
@@ -140,7 +136,7 @@ def road(
         count = jnp.round(share * pixels)
         without = [impute(images, gone) for gone in (rank >= pixels - count, rank < count)]
         coldest, hottest = (score(x) for x in without)
-        return jax.nn.sigmoid(coldest) - jax.nn.sigmoid(hottest) if probability else coldest - hottest
+        return coldest - hottest
 
     return jax.lax.map(at, jnp.asarray(shares)).mean(0) / 2
 
@@ -232,3 +228,4 @@ METRICS: dict[str, Callable[..., jax.Array]] = {
     'road': road,
     'sensitivity_n': sensitivity_n,
 }
+WITHOUT_UNIT = ('sensitivity_n',)  # a correlation; the others are in units of the logit

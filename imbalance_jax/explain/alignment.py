@@ -11,11 +11,11 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from imbalance_jax import alignment, attribution
+from imbalance_jax.alignment.expected import PRODUCTS, Product
+from imbalance_jax.alignment.measure import Metrics
 from imbalance_jax.attribution import layers
 from imbalance_jax.data.arrays import pictures
 from imbalance_jax.data.regions import Pairs, finding_pairs, refuse_training
-from imbalance_jax.alignment.expected import PRODUCTS, Product
-from imbalance_jax.alignment.measure import Metrics
 from imbalance_jax.explain import gallery, outputs
 from imbalance_jax.explain.map_distance import RankCorrelation
 from imbalance_jax.explain.map_nulls import Figures, Strangers, null_figures, strangers

@@ -19,7 +19,7 @@ from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import read_arrays, read_table
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
-MEASURES = ('hit_share', 'pixel_auroc', 'relevance_rank', 'iou')  # of maps, above shuffled regions
+MEASURES = ('signed_hit_share', 'signed_pixel_auroc', 'relevance_rank', 'iou')  # of maps, above shuffled regions
 COUNTS = ('detector_units', 'unique_concepts')
 TABLES = ('conditional', 'trend', 'mediation', 'rank_agreement')
 

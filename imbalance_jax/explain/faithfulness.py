@@ -15,6 +15,7 @@ from imbalance_jax.explain import outputs
 from imbalance_jax.explain.alignment import test_pairs
 from imbalance_jax.explain.maps import make_maps, make_network, seed_numbers
 from imbalance_jax.results import faithfulness as results_faithfulness
+from imbalance_jax.results.rows import Bootstrap
 from imbalance_jax.system import progress
 from imbalance_jax.training.trained import Stage, Trained
 
@@ -26,7 +27,7 @@ Scorer = Callable[[jax.Array, jax.Array, jax.Array], dict[str, jax.Array]]
 class Faithfulness(NamedTuple):
     """What was measured of one method's maps of M pairs.
 
-    metrics: [F] names of those in `attribution.faithfulness`; figures: [F,P,M]; sanity: rank correlations [D,P,M] of
+    metrics: [F] names of those in `attribution.faithfulness`; figures: [F,P,M], in units of the logit; sanity: rank correlations [D,P,M] of
     the maps with those of the same network with more and more of its parts randomised, from the head down; none for
     noise.
     """
@@ -48,13 +49,34 @@ def run(trained: Trained, workdir: Path) -> None:
     for method in dict.fromkeys([*setting.methods, NULL]):
         make = partial(measure, trained, method, pairs, scorer=scorer)
         measured[method] = Faithfulness(**outputs.cached(workdir, f'faithfulness_{method}', make))
+    spread_of = logit_spread(outputs.test_logits(workdir))[:, pairs.finding]
+    setting = trained.config.evaluate
     rows = results_faithfulness.rows(
         outputs.population(trained),
-        {method: dict(zip(one.metrics.tolist(), one.figures, strict=True)) for method, one in measured.items()},
+        {method: in_units(one, spread_of) for method, one in measured.items()},
         sanity={method: one.sanity for method, one in measured.items() if method != NULL},
         parts=list(parts_of(trained)),
+        patients=pairs.patient,
+        noise=NULL,
+        bootstrap=Bootstrap(setting.bootstrap_rounds, setting.bootstrap_seed),
+        smallest_count=setting.smallest_count,
     )
     outputs.write_rows(workdir, 'faithfulness', rows)
+
+
+def logit_spread(logits: np.ndarray) -> np.ndarray:
+    """Standard deviation [P,K] over the test split of every member's logits [P,N,K] of each class."""
+    return np.std(logits.astype(np.float64), axis=1)
+
+
+def in_units(measured: Faithfulness, unit: np.ndarray) -> dict[str, np.ndarray]:
+    """Metric -> figures [P,M] in units of the logit's standard deviation, `unit` [P,M], which a loss's scale does not
+    change; a correlation has no unit."""
+    with np.errstate(invalid='ignore', divide='ignore'):
+        return {
+            name: values if name in faithfulness.WITHOUT_UNIT else np.where(unit > 0, values / unit, np.nan)
+            for name, values in zip(measured.metrics.tolist(), measured.figures, strict=True)
+        }
 
 
 def spread(pairs: Pairs, most: int) -> Pairs:

@@ -12,8 +12,9 @@ import numpy as np
 from imbalance_jax.data.regions import Pairs
 from imbalance_jax.metrics import intervals, scores
 from imbalance_jax.metrics.statistics import cluster_weights
-from imbalance_jax.results.alignment import SHUFFLED, Figures, Grouping, summarise
+from imbalance_jax.results.alignment import SHUFFLED
 from imbalance_jax.results.comparison import RANKED, Claims, Truth, evidence_of, with_macro
+from imbalance_jax.results.pair_means import Figures, Grouping, Means
 from imbalance_jax.results.rows import MACRO, Bootstrap, Population
 
 
@@ -94,24 +95,28 @@ def alignment(
     own, shuffled: measure -> [P,M] against each pair's own region and against those of other patients; smallest_count:
     of patients with a region, below which a class has no interval.
     """
-    grouping, weights = Grouping(pairs.finding, len(classes)), rounds.on(pairs.patient)
-    sides = [{name: population.living(np.asarray(value)) for name, value in one.items()} for one in (own, shuffled)]
-    values = [summarise(one, grouping) for one in sides]
-    resampled = [summarise(one, grouping, weights) for one in sides]
+    grouping, weights = Grouping(pairs.finding, pairs.patient, len(classes)), rounds.on(pairs.patient)
+    compared = [i for of in population.compared.values() for i in of if population.alive[i]]
+    sides = [
+        Means.of(
+            {name: population.living(np.asarray(value)) for name, value in one.items()}, grouping, weights, compared
+        )
+        for one in (own, shuffled)
+    ]
     kept = slice(len(classes) + 1)
-    clusters = _clusters(pairs, len(classes), smallest_count)
+    clusters = np.where(grouping.too_few(smallest_count), 0, grouping.clusters)[kept]
     return [
         Outcome(
             metric=name,
             method=method,
             above=SHUFFLED,
             classes=(*classes, MACRO),
-            values=(values[0][name] - values[1][name])[..., kept],
-            resampled=(resampled[0][name] - resampled[1][name])[..., kept],
+            values=(sides[0].values[name] - sides[1].values[name])[..., kept],
+            resampled=(sides[0].resampled[name] - sides[1].resampled[name])[..., kept],
             clusters=clusters,
         )
         for name in measures
-        if name in values[0] and name in values[1]
+        if name in sides[0].values and name in sides[1].values
     ]
 
 
@@ -121,11 +126,3 @@ def count(population: Population, metric: str, method: str, counts: Mapping[int,
     values = population.living(values)
     rounds = np.broadcast_to(values, (2, *values.shape))
     return Outcome(metric, method, '', (MACRO,), values, rounds, np.array([intervals.MANY]))
-
-
-def _clusters(pairs: Pairs, num_classes: int, smallest_count: int) -> np.ndarray:
-    """Effective number of patients [K + 1] with a region of each class, macro last; 0 for fewer than the smallest."""
-    patients = [pairs.patient[pairs.finding == k] for k in range(num_classes)]
-    clusters = np.array([intervals.effective_number(one) for one in patients])
-    enough = np.array([len(np.unique(one)) >= smallest_count for one in patients])
-    return np.append(np.where(enough, clusters, 0), intervals.clusters_of_mean(clusters))

@@ -150,7 +150,7 @@ def describe(config: ConfigDict, arrays: Arrays, rows: list[dict]) -> dict[str, 
     """What the speed of a population's training program depends on, apart from the device."""
     model = {'name': config.model.name, **config.model.get(config.model.name, {})}
     shapes = {'images': list(arrays.images.shape), 'classes': arrays.labels.shape[1]}
-    arms = {row['arm']: row['loss'] for row in rows}
+    arms = {row['arm']: '/'.join(filter(None, (row['loss'], row.get('head_loss')))) for row in rows}
     augmented = {name: bool(value) for name, value in config.augment.items()}
     return {'model': model, **shapes, 'batch': config.train.batch_size, 'losses': list(arms.values()), **augmented}
 
