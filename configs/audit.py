@@ -2,7 +2,7 @@
 
     bash launch/study.sh configs/audit.py runs/audit
 
-Seven arms x 5 seeds on the phantom data set, about ten minutes on two CPU cores. The report's section "Published and
+Seven arms x 5 seeds on the phantom data set, about a quarter of an hour on two CPU cores. The report's section "Published and
 corrected" has the table.
 """
 

@@ -109,11 +109,15 @@ def get_config() -> ConfigDict:
     config.attribution.faithfulness_pairs = 16  # of them, for insertion, deletion, ROAD, ...; 0: none
     config.attribution.max_pairs = 0  # at most so many (image, class) pairs with a box; 0: all
 
+    # Of a source that draws images with and without a concept: test patients, one image of each, that every concept is
+    # put into and taken out of; and pairs of each finding that maps are made of.
+    config.twins = {'patients': 64, 'pairs': 8}
+
     config.concepts = ConfigDict()
     config.concepts.layer = ''  # '' is the model's last stage, of which most is asked
     config.concepts.layers = ('all',)  # what else is dissected, compared and probed: names of layers, or 'all'
     config.concepts.regions = 'exact'
-    config.concepts.max_images = 512  # of the test split, boxed images first
+    config.concepts.max_images = 512  # of the test split: one half with regions, one half without, weighted
     config.concepts.quantile = 0.005  # share of positions above a unit's threshold, for dissection
     config.concepts.count_quantile = 0.99  # the study's, for the number of concepts
     # The null a detector is held against: 'image_permutation' exchanges the annotations of images and keeps places,
@@ -123,8 +127,8 @@ def get_config() -> ConfigDict:
     config.concepts.greedy_steps = 12  # units that are taken away for each class, the most harmful first; 0: none
     config.concepts.carrying_share = 0.5  # of AUROC above 0.5 that is left of a class without the units that carry it
     config.concepts.probe_folds = 5  # of patients, for linear probes
-    config.concepts.probe_controls = 20  # probes of labels on permuted images
-    config.concepts.tcav_layer = ''  # '' is the layer before the main one: before a linear head TCAV is 0 or 1
-    config.concepts.tcav_directions = 500  # directions fitted to permuted labels
+    config.concepts.probe_controls = 99  # probes of labels exchanged between patients; the smallest p is 1 / 100
+    config.concepts.tcav_layer = ''  # '' is the layer before the main one: before a linear head its sign is 0 or 1
+    config.concepts.tcav_directions = 500  # directions fitted to labels exchanged between patients
     config.concepts.logit_steps = 8  # of the path along which a logit is divided among units
     return config

@@ -3,7 +3,7 @@
     bash launch/dose_response.sh runs/dose_response
 
 Five working directories, one per dose (`configs/dose_response.py:0.045` is one of them), each 4 arms x 5 seeds on the
-phantom data set; about ten minutes on two CPU cores. `python -m imbalance_jax.analysis.sweeps.dose_response` draws
+phantom data set; about twenty minutes on two CPU cores. `python -m imbalance_jax.analysis.sweeps.dose_response` draws
 AUROC, average precision, alignment and detector units against the prevalence.
 """
 

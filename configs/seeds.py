@@ -2,7 +2,7 @@
 
     bash launch/study.sh configs/seeds.py runs/seeds
 
-About ten minutes on two CPU cores. Of another arm: --config.reference and `arms` in a copy of this file.
+About a quarter of an hour on two CPU cores. Of another arm: --config.reference and `arms` in a copy of this file.
 """
 
 from imbalance_jax.configs import quickstart

@@ -4,7 +4,7 @@
     imbalance-jax train --config=configs/shortcut.py:0.6 ...   # one of them
 
 Per rho and arm: AUROC on the confounded test split and on a clean one, whose films are the same but for the drain, and
-the share of each map on the drain and on the finding. About four minutes per rho on two CPU cores.
+the share of each map on the drain and on the finding. About seven minutes per rho on two CPU cores.
 """
 
 from imbalance_jax.configs import quickstart

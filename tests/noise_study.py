@@ -113,9 +113,10 @@ def explain(folder, rng, dataset, population, bootstrap):
 
 def dissected(rng, concepts: int, images: int) -> dict[str, np.ndarray]:
     """One member's dissection, of random numbers."""
-    pairs = {name: rng.uniform(size=(UNITS, concepts)) for name in ('iou', 'ceiling', 'p_pooled')}
+    pairs = {name: rng.uniform(size=(UNITS, concepts)) for name in ('iou', 'ceiling', 'excess', 'p_pooled')}
     flags = {'dead': np.arange(UNITS) == 0, 'sparse': np.arange(UNITS) < 2}
     top = np.stack([rng.permutation(images)[:4] for _ in range(UNITS)])
     maps = rng.uniform(size=(UNITS, 4, 4, 4)).astype(np.float16)
-    result = {**pairs, **flags, 'detector': pairs['iou'] > 0.5, 'threshold': np.full(UNITS, 0.7)}
+    by_chance = {'chance_best': rng.uniform(size=concepts), 'chance_top': rng.uniform()}
+    result = {**pairs, **by_chance, **flags, 'detector': pairs['iou'] > 0.5, 'threshold': np.full(UNITS, 0.7)}
     return {**result, 'top': top, 'top_maps': maps}

@@ -1,13 +1,21 @@
-"""A population whose answers are known: networks whose units show certain grey values, and images that have them."""
+"""Populations whose answers are known.
+
+Networks whose units show certain grey values, with images that have them; and linear networks that look at certain
+colours only, with images in which every finding has a colour of its own, and their twins.
+"""
+
+import dataclasses
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.data.twins import Twins
 from imbalance_jax.explain import interventions
 from imbalance_jax.explain import probe as explain_probe
 from imbalance_jax.training import placement
+from imbalance_jax.training.trained import Trained
 
 SIDE, CONCEPTS, UNITS = 16, 3, 8
 # Of three members: the grey value that each unit shows; 0 is noise, -1 a dead unit.
@@ -84,6 +92,7 @@ def population(grey, dataset=None, regions='box'):
     return explain_probe.Probe(
         dataset=dataset,
         rows=np.arange(len(dataset.images)),
+        weights=np.ones(len(dataset.images)),
         regions=regions,
         layers={'stage1': (8, 8, U)},
         tcav_layer='stage1',
@@ -98,3 +107,75 @@ def population(grey, dataset=None, regions='box'):
 def features_of(probe, member):
     variables = jax.tree.map(lambda a: np.asarray(a[member]), probe.variables)
     return np.asarray(probe.model.apply(variables, probe.normalise(probe.dataset.images))[1]['stage1'])
+
+
+def coloured(images=48, seed=0):
+    """Images of three channels in which finding s is a rectangle of channel s, of a brightness of its own, in half of
+    them; one image per patient."""
+    grey = made_up(images, seed)
+    random = np.random.default_rng(seed)
+    pixels, labels = np.zeros((images, SIDE, SIDE, CONCEPTS), np.uint8), random.integers(0, 2, (images, CONCEPTS))
+    for image, s in np.argwhere(labels):
+        pixels[image, ..., s] = rectangle(image, s)
+    info = {**grey.info, 'name': 'coloured'}
+    return dataclasses.replace(
+        grey,
+        images=pixels,
+        labels=labels.astype(np.uint8),
+        patient=np.arange(images),
+        region_image=grey.region_image[:0],
+        region_concept=grey.region_concept[:0],
+        region_box=grey.region_box[:0],
+        info=info,
+    )
+
+
+def rectangle(image, s):
+    """Finding s of an image of `coloured`, [H,W]: its place and brightness depend on both numbers alone."""
+    random = np.random.default_rng([image, s])
+    channel = np.zeros((SIDE, SIDE), np.uint8)
+    y, x, brightness = (*random.integers(0, SIDE - 5, 2), random.integers(60, 250))
+    channel[y : y + 5, x : x + 5] = brightness
+    return channel
+
+
+def coloured_twins(dataset, rows, concept):
+    """Twins of `coloured`, as a source gives them."""
+    s = dataset.info['concepts'].index(concept)
+    absent, present = dataset.images[rows].copy(), dataset.images[rows].copy()
+    absent[..., s] = 0
+    for i, row in enumerate(rows):
+        present[i, ..., s] = rectangle(row, s)
+    return Twins(rows, absent, present)
+
+
+class Looks:
+    """A linear network: unit u is colour u, and the head's kernel says which logit looks at which colour."""
+
+    def apply(self, variables, images):
+        maps = images.reshape(len(images), 8, 2, 8, 2, -1).mean((2, 4))
+        perturbations = variables.get('perturbations', {})
+        maps = maps + perturbations.get('stage1', 0)
+        return interventions.head(variables, maps.mean((1, 2))), {'stage1': maps, 'pooled': maps.mean((1, 2))}
+
+
+def looking(kernels, arms, dataset, config):
+    """A trained population, as stages see it, of networks with these kernels [P,U,K]; arms: the arm of each."""
+    place = placement.place(len(kernels), 'vmap')
+    head = {'kernel': np.asarray(kernels, np.float32), 'bias': np.zeros((len(kernels), CONCEPTS), np.float32)}
+    variables = place.members({'params': {'head': head}})
+    rows = [
+        {'member': i, 'arm': arm, 'loss': arm, 'sampler': 'natural', 'seed': arms[:i].count(arm), 'labels': 'own'}
+        for i, arm in enumerate(arms)
+    ]
+    return Trained(
+        config=config,
+        members=rows,
+        dataset=dataset,
+        model=Looks(),
+        normalise=lambda images: images.astype(jnp.float32) / 255,
+        place=place,
+        variables=variables,
+        alive=np.ones(len(arms), bool),
+        everyone=lambda: (place, variables),
+    )

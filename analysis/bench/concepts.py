@@ -88,6 +88,7 @@ def make_probe():
     return explain_probe.Probe(
         dataset=dataset,
         rows=np.arange(IMAGES.value),
+        weights=np.ones(IMAGES.value),
         regions='box',
         layers={layer: layers.layer_shapes(model, one, shape)[layer]},
         tcav_layer=layer,

@@ -4,7 +4,7 @@ import math
 
 from imbalance_jax.analysis.report.cells import Cell, Table, plain
 from imbalance_jax.analysis.report.study import Study
-from imbalance_jax.analysis.report.style import excludes_zero, label, number, signed
+from imbalance_jax.analysis.report.style import label, number, signed
 from imbalance_jax.analysis.report.values import Values
 from imbalance_jax.results import audit
 from imbalance_jax.results.audit import Figure
@@ -84,4 +84,4 @@ def effect(values: Values, mistake: str, figure: Figure, digits: int) -> Cell:
     estimate, low, high = (values(figure.metric, **one) for one in of)
     if not math.isfinite(low):
         return Cell(signed(estimate, digits))
-    return Cell(signed(estimate, digits), f'{number(low, digits)} to {number(high, digits)}', excludes_zero(low, high))
+    return Cell(signed(estimate, digits), f'{number(low, digits)} to {number(high, digits)}')

@@ -1,55 +1,33 @@
-"""The section on what AUROC does not show: arms in the plane of two outcomes, and all differences side by side."""
+"""The section on what AUROC does not show: arms in the plane of AUROC and what maps and units are."""
 
 from typing import Any
 
 from imbalance_jax.analysis.report import figures
-from imbalance_jax.analysis.report.alignment import MEASURES
-from imbalance_jax.analysis.report.cells import Cell, Table, estimated, over_seeds
+from imbalance_jax.analysis.report.figures import Mark
 from imbalance_jax.analysis.report.study import Study
-from imbalance_jax.analysis.report.style import Look, Panel, label, short
-from imbalance_jax.results.performance import RANKED
+from imbalance_jax.analysis.report.style import Look, Panel, label
+from imbalance_jax.analysis.report.values import Outcome
 
 
 def section(study: Study, look: dict[str, Look]) -> dict[str, Any]:
     """What the template lays out."""
-    has_more = study.others and study.methods
-    return {
-        'panels': panels(study, look),
-        'table': table(study) if study.others else None,
-        'others': table(study, tuple(m for m in MEASURES if m != 'iou'), 'beyond-others') if has_more else None,
-    }
-
-
-def table(study: Study, measures: tuple[str, ...] = ('iou',), key: str = 'beyond') -> Table:
-    """Differences of performance and alignment to the reference, with intervals; detectors have none."""
-    columns = {label(metric): study.ranked(metric) for metric in RANKED}
-    for measure in measures:
-        columns |= {f'{label(method)} {label(measure)}': study.aligned(method, measure) for method in study.methods}
-    rows = [
-        (arm, [estimated(*outcome.interval(arm, study.reference)) for outcome in columns.values()])
-        for arm in study.others
-    ]
-    head = [f'{words} difference' for words in columns]
-    if study.layer:
-        detectors = study.counted('detector_units')
-        head.append('detector units')
-        rows = [(arm, [*cells, over_seeds(detectors, arm, 1)]) for arm, cells in rows]
-        empty = [Cell('reference')] + [Cell('')] * (len(columns) - 1)
-        rows.insert(0, (study.reference, [*empty, over_seeds(detectors, study.reference, 1)]))
-    return Table(key, 'arm', head, rows)
+    return {'panels': panels(study, look)}
 
 
 def panels(study: Study, look: dict[str, Look]) -> list[Panel]:
-    """Alignment against macro AUROC, its differences to the reference, and detectors against macro AUROC."""
-    shown, auroc = [], {arm: study.ranked('auroc').spread(arm) for arm in study.arms}
+    """The primary measure of maps, and detectors, against macro AUROC."""
+    shown, auroc = [], marks(study, study.ranked('auroc'))
     for method in study.methods:
-        iou = {arm: study.aligned(method, 'iou').spread(arm) for arm in study.arms}
-        shown.append(figures.scatter(f'{label(method)} IoU', ('macro AUROC', 'macro IoU'), look, auroc, iou))
-    for method in study.methods if study.others else ():
-        intervals = {arm: study.aligned(method, 'iou').interval(arm, study.reference) for arm in study.others}
-        axis = f'macro IoU minus {short(study.reference)}'
-        shown.append(figures.forest(f'{label(method)} IoU: difference', axis, look, intervals))
+        measure = study.primary(method) or 'hit_share'
+        up = marks(study, study.aligned(method, measure))
+        axes, title = ('macro AUROC', f'macro {label(measure)}'), f'{label(method)} {label(measure)}'
+        shown.append(figures.scatter(title, axes, look, auroc, up))
     if study.layer:
-        detectors = {arm: study.counted('detector_units').spread(arm) for arm in study.arms}
+        detectors = marks(study, study.counted('detector_units'))
         shown.append(figures.scatter('Detector units', ('macro AUROC', 'detector units'), look, auroc, detectors))
     return shown
+
+
+def marks(study: Study, outcome: Outcome) -> dict[str, Mark]:
+    """Arm -> its mean over seeds with the interval."""
+    return {arm: Mark(*outcome.interval(arm)) for arm in study.arms}

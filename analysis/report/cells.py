@@ -1,20 +1,19 @@
 """HTML tables as plain data: which numbers stand where. The template only lays them out."""
 
 import math
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from imbalance_jax.analysis.report.style import excludes_zero, number, spread, with_interval
+from imbalance_jax.analysis.report.contrasts import Contrast
+from imbalance_jax.analysis.report.style import interval, number, probability, spread, with_interval
 from imbalance_jax.analysis.report.values import Outcome
 
 
 class Cell(NamedTuple):
-    """A number, what stands small below it, whether its interval excludes 0, and its place between -1 and 1."""
+    """A number, what stands small below it, and whether it is marked: what is shown, by a corrected p."""
 
     text: str
     below: str = ''
     marked: bool = False
-    shade: float = 0.0
 
 
 class Table(NamedTuple):
@@ -32,23 +31,25 @@ def over_seeds(outcome: Outcome, arm: str, digits: int = 3) -> Cell:
     return Cell(spread(*outcome.spread(arm), digits))
 
 
+def levels(outcome: Outcome, arm: str, digits: int = 3) -> Cell:
+    """Mean and standard deviation over seeds, below them the interval over seeds and patients if there is one."""
+    return over_seeds(outcome, arm, digits)._replace(below=interval(*outcome.interval(arm)[1:], digits))
+
+
 def plain(value: float, digits: int = 3) -> Cell:
     """A number alone."""
     return Cell(number(value, digits))
 
 
 def estimated(estimate: float, low: float, high: float) -> Cell:
-    """An estimate with its interval below, marked where that excludes 0."""
-    return Cell(*with_interval(estimate, low, high), excludes_zero(low, high))
+    """An estimate with its interval below; never marked, as no p corrects it."""
+    return Cell(*with_interval(estimate, low, high))
 
 
-def shaded(rows: Sequence[tuple[str, list[tuple[float, float, float]]]]) -> list[tuple[str, list[Cell]]]:
-    """Cells of (estimate, low, high), shaded by their share of the largest estimate of the table."""
-    sizes = [abs(estimate) for _, cells in rows for estimate, *_ in cells if math.isfinite(estimate)]
-    largest = max(sizes, default=0) or 1.0
-
-    def cell(estimate: float, low: float, high: float) -> Cell:
-        shade = estimate / largest if math.isfinite(estimate) else 0.0
-        return estimated(estimate, low, high)._replace(shade=round(shade, 3))
-
-    return [(name, [cell(*one) for one in cells]) for name, cells in rows]
+def tested(one: Contrast | None) -> Cell:
+    """A difference, below it its interval and corrected p; marked where it is shown."""
+    if one is None:
+        return Cell('–')
+    text, ends = with_interval(*one.ends)
+    p = f'p {probability(one.p_adjusted)}' if math.isfinite(one.p_adjusted) else ''
+    return Cell(text, ' '.join(filter(None, (ends, p))), one.real)

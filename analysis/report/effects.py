@@ -9,8 +9,7 @@ from imbalance_jax.analysis.report.cells import Cell, Table, over_seeds
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import number, signed
 from imbalance_jax.analysis.report.unit_tables import rows_of
-from imbalance_jax.results.rows import MACRO
-from imbalance_jax.results.units import ALL_CONCEPTS, ALL_IMAGES, BEYOND_NULL, PERMUTED_IMAGES
+from imbalance_jax.results.units import ALL_CONCEPTS, ALL_IMAGES, BEYOND_NULL, OWN_PAIR, PERMUTED_PATIENTS
 
 EXAMPLES = 3  # logits that are taken apart
 LARGEST = 5  # units of each that are named
@@ -21,7 +20,7 @@ def layers(study: Study, table: pd.DataFrame) -> Table:
     means, rows = rows_of(table, statistic='mean'), []
     detectors = rows_of(means, metric='detector_units', method=BEYOND_NULL, against='', concept=ALL_CONCEPTS)
     probes = rows_of(means, metric='probe_auroc', kind='arm', against='')
-    controls = rows_of(means, metric='probe_auroc', kind='null', against=PERMUTED_IMAGES)
+    controls = rows_of(means, metric='probe_auroc', kind='null', against=PERMUTED_PATIENTS)
     by_arm = [one.groupby(['layer', 'arm'])['value'].mean() for one in (detectors, probes, controls)]
     for layer in rows_of(table, kind='arm')['layer'].drop_duplicates():
         count, auroc, control = ([one.get((layer, arm), np.nan) for arm in study.arms] for one in by_arm)
@@ -32,14 +31,18 @@ def layers(study: Study, table: pd.DataFrame) -> Table:
 
 
 def effects(study: Study) -> Table:
-    """By finding: units that carry it, and below the largest loss of AUROC by one unit."""
+    """By finding: units that carry it, and below the loss of AUROC by one unit, both judged on other patients."""
+    table = rows_of(study.concepts, kind='arm', metric='carrying_units')
+    columns = table[['arm', 'class', 'statistic', 'value', 'n']].itertuples(index=False, name=None)
+    by_cell = {(arm, name, statistic): (value, n) for arm, name, statistic, value, n in columns}
     rows = []
-    for name in [*study.classes, MACRO]:
-        carrying, drop = (study.encoded(metric, name) for metric in ('carrying_units', 'largest_drop'))
-        cells = []
+    for name in study.classes:
+        drop, cells = study.encoded('largest_drop', name), []
         for arm in study.arms:
-            seeds = f'{carrying.over(arm=arm)} of {len(study.rows(arm))}; ' if name != MACRO else ''
-            cells.append(Cell(number(carrying(arm=arm), 1), f'{seeds}one: {number(-drop(arm=arm))}'))
+            median, seeds = by_cell.get((arm, name, 'median'), (np.nan, 0))
+            censored, _ = by_cell.get((arm, name, 'censored'), (np.nan, 0))
+            more = f'more in {number(censored, 0)} of {seeds} seeds; ' if seeds else ''
+            cells.append(Cell(number(median, 0), f'{more}one unit {number(-drop(arm=arm))}'))
         rows.append((name, cells))
     return Table('effects', 'finding', study.arms, rows)
 
@@ -97,8 +100,8 @@ def parts(added: np.ndarray, detected: list[str]) -> list[str]:
 
 
 def tcav(study: Study, table: pd.DataFrame) -> Table:
-    """TCAV of every finding along its own direction, and the seeds in which it is beyond that of permuted labels."""
-    shown = table[(table['kind'] == 'arm') & (table['class'] == table['concept'])]
+    """TCAV magnitude of every finding along its own direction, and the seeds in which it is beyond the controls."""
+    shown = rows_of(table, kind='arm', metric='tcav_magnitude', method=OWN_PAIR)
     columns = shown[['arm', 'class', 'statistic', 'value', 'n']].itertuples(index=False, name=None)
     by_cell = {(arm, name, statistic): (value, n) for arm, name, statistic, value, n in columns}
     rows = []

@@ -1,7 +1,7 @@
 """Charts: one function per kind of chart, from numbers that are in the tables to a `Panel`; a row or mark per arm."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import rc_context, ticker
@@ -13,7 +13,6 @@ from imbalance_jax.analysis.report.style import (
     Look,
     Panel,
     capital,
-    excludes_zero,
     figure,
     panel,
     short,
@@ -23,6 +22,7 @@ ROW = 0.21  # inches per row
 TICKS = 5  # intervals of an axis at most: names of arms leave little room
 STEPS = (1, 2, 5, 10)  # between them, times a power of ten
 DARK = '#333333'
+SHADE = '#E3EEF6'  # of a range that counts as no difference
 EDGE = {'markeredgecolor': DARK, 'markeredgewidth': 0.6}
 
 
@@ -64,32 +64,84 @@ def dots(
     return panel(fig, f'{title}: {axis}, one row per arm, one mark per seed, a bar the mean.')
 
 
+class Mark(NamedTuple):
+    """An estimate with the ends of its interval (NaN: none), filled where it is shown not to be 0."""
+
+    estimate: float
+    low: float = np.nan
+    high: float = np.nan
+    filled: bool = False
+
+
 def forest(
     title: str,
     axis: str,
     look: dict[str, Look],
-    intervals: Mapping[str, tuple[float, float, float]],
+    marks: Mapping[str, Mark],
     *,
     limits: tuple[float, float] | None = None,
+    band: float = 0.0,
 ) -> Panel:
-    """An estimate with its interval, arm by arm; filled where the interval excludes 0.
+    """An estimate with its interval, arm by arm; marks: arm -> mark; band: see `grouped`."""
+    rows = {arm: {arm: mark} for arm, mark in marks.items()}
+    return grouped(title, axis, look, rows, limits=limits, band=band, legend=False)
 
-    intervals: arm -> (estimate, low, high).
+
+def grouped(
+    title: str,
+    axis: str,
+    look: dict[str, Look],
+    rows: Mapping[str, Mapping[str, Mark]],
+    *,
+    limits: tuple[float, float] | None = None,
+    band: float = 0.0,
+    lines: Mapping[str, float] | None = None,
+    zero: bool = True,
+    legend: bool = True,
+) -> Panel:
+    """Estimates with their intervals, several arms in each named row; filled where they are shown not to be 0.
+
+    rows: name -> arm -> mark; band: half the width of the range around 0 that counts as none, shaded; lines: row -> a
+    value that is marked in it, such as a null's.
     """
+    arms = list(dict.fromkeys(arm for marks in rows.values() for arm in marks))
+    height = max(ROW, 0.1 + 0.085 * len(arms)) if legend else ROW
     with rc_context(RC):
-        fig, axes = _rows(title, axis, list(intervals))
-        axes.axvline(0, color='#555555', linewidth=1)
-        for y, (arm, (estimate, low, high)) in enumerate(intervals.items()):
-            colour, marker = look[arm]
-            if not np.isfinite([estimate, low, high]).all():
-                axes.annotate('undefined', (0.01, y), xycoords=('axes fraction', 'data'), va='center', color='#777777')
-                continue
-            for width, shade in ((2.4, DARK), (1.6, colour)):  # a dark rim: the palette's yellow is faint on white
-                axes.plot([low, high], [y, y], color=shade, linewidth=width, solid_capstyle='butt')
-            face = colour if excludes_zero(low, high) else 'white'
-            axes.plot(estimate, y, linestyle='', marker=marker, markersize=5.5, markerfacecolor=face, **EDGE)
+        below = 0.16 * -(-len(arms) // 2) + 0.1 if legend else 0.0
+        fig, axes = _rows(title, axis, list(rows), extra=below, row=height)
+        if band:
+            axes.axvspan(-band, band, color=SHADE, zorder=0)
+        if zero:
+            axes.axvline(0, color='#555555', linewidth=1)
+        offsets = dict(zip(arms, np.linspace(-0.34, 0.34, len(arms)), strict=True)) if len(arms) > 1 and legend else {}
+        for y, (name, marks) in enumerate(rows.items()):
+            if legend and y:
+                axes.axhline(y - 0.5, color='#E4E4E4', linewidth=0.8, zorder=0)
+            for arm, mark in marks.items():
+                _mark(axes, look[arm], mark, y + offsets.get(arm, 0.0))
+            if lines and np.isfinite(lines.get(name, np.nan)):
+                axes.plot([lines[name]] * 2, [y - 0.46, y + 0.46], color='#555555', linestyle=':', linewidth=1.2)
         _limit(axes, limits)
-    return panel(fig, f'{title}: {axis}, one row per arm, a mark the estimate, a line its 95 % interval.')
+        if legend:
+            handles = [_handle(axes, look[arm]) for arm in arms]
+            fig.legend(handles, [short(arm) for arm in arms], loc='outside lower center', ncols=2, handlelength=1.2)
+    words = 'one row each, a mark per arm' if legend else 'one row per arm'
+    return panel(fig, f'{title}: {axis}, {words}, a line its 95 % interval.')
+
+
+def _mark(axes, one: Look, mark: Mark, y: float) -> None:
+    if not np.isfinite(mark.estimate):
+        axes.annotate('undefined', (0.01, y), xycoords=('axes fraction', 'data'), va='center', color='#777777')
+        return
+    if np.isfinite([mark.low, mark.high]).all():
+        for width, shade in ((2.2, DARK), (1.4, one.colour)):  # a dark rim: the palette's yellow is faint on white
+            axes.plot([mark.low, mark.high], [y, y], color=shade, linewidth=width, solid_capstyle='butt')
+    face = one.colour if mark.filled else 'white'
+    axes.plot(mark.estimate, y, linestyle='', marker=one.marker, markersize=4.8, markerfacecolor=face, **EDGE)
+
+
+def _handle(axes, one: Look):
+    return axes.plot([], [], linestyle='', marker=one.marker, color=one.colour, markersize=5, **EDGE)[0]
 
 
 def limits_of(*groups: Iterable[float]) -> tuple[float, float] | None:
@@ -178,28 +230,27 @@ def scatter(
     title: str,
     axes_names: tuple[str, str],
     look: dict[str, Look],
-    across: Mapping[str, tuple[float, float]],
-    up: Mapping[str, tuple[float, float]],
+    across: Mapping[str, Mark],
+    up: Mapping[str, Mark],
+    *,
+    note: str = '',
 ) -> Panel:
-    """Arms in the plane of two measures, with bars of one standard deviation. across, up: arm -> (mean, deviation)."""
+    """Arms in the plane of two measures, with bars of 95 % intervals; note: what stands in the corner."""
     with rc_context(RC):
         fig = figure(2.7 + 0.16 * -(-len(look) // 2))
         axes = fig.subplots()
-        for arm, (colour, marker) in look.items():
-            (x, dx), (y, dy) = across[arm], up[arm]
-            bars: dict[str, Any] = {
-                'xerr': np.nan_to_num(dx),
-                'yerr': np.nan_to_num(dy),
-                'elinewidth': 0.7,
-                'ecolor': colour,
-            }
-            axes.errorbar(x, y, **bars, fmt=marker, color=colour, markersize=6, label=short(arm), **EDGE)
+        for arm, one in look.items():
+            x, y = across[arm], up[arm]
+            axes.plot([x.low, x.high], [y.estimate] * 2, color=one.colour, linewidth=0.8)
+            axes.plot([x.estimate] * 2, [y.low, y.high], color=one.colour, linewidth=0.8)
+            kind: dict[str, Any] = {'marker': one.marker, 'color': one.colour, 'markersize': 6, **EDGE}
+            axes.plot(x.estimate, y.estimate, linestyle='', label=short(arm), **kind)
+        if note:
+            axes.annotate(note, (0.02, 0.98), xycoords='axes fraction', va='top', fontsize=7)
         _finish(axes, title, *axes_names)
-        handles: list[Any] = axes.get_legend_handles_labels()[0]
-        names, marks = axes.get_legend_handles_labels()[1], [handle[0] for handle in handles]
-        fig.legend(marks, names, loc='outside lower center', ncols=2, handlelength=1.2)
-    words = f'{axes_names[1]} against {axes_names[0]}, one mark per arm, bars one standard deviation.'
-    return panel(fig, f'{title}: {words}')
+        fig.legend(loc='outside lower center', ncols=2, handlelength=1.2)
+    words = f'{axes_names[1]} against {axes_names[0]}, one mark per arm, bars 95 % intervals. {note}'
+    return panel(fig, f'{title}: {words.strip()}')
 
 
 def doses(title: str, axis: str, look: dict[str, Look], lines: Mapping[str, np.ndarray]) -> Panel:

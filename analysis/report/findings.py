@@ -1,16 +1,22 @@
-"""The main findings in sentences, compared from intervals of the tables by fixed rules, and how many were looked at."""
+"""The findings behind the first screen, each with every arm, its interval and its corrected p, by fixed rules.
+
+A difference is shown where p, corrected for the number of tests (Holm), is at most 0.05. One that is shown but smaller
+than the smallest effect of interest (`evaluate.margin` for performance, `evaluate.smallest_effect` for maps) is said to
+be so. What is not shown is never said to be absent.
+"""
 
 import math
 from typing import NamedTuple
 
-from imbalance_jax.analysis.report.alignment import MEASURES
+from imbalance_jax.analysis.report.answer import Shown, named, smallest_shown
+from imbalance_jax.analysis.report.cells import Cell, Table, tested
+from imbalance_jax.analysis.report.contrasts import Contrast, contrasts
 from imbalance_jax.analysis.report.study import Study
-from imbalance_jax.analysis.report.style import excludes_zero, label, number, spread, with_interval
-from imbalance_jax.analysis.report.values import Outcome
+from imbalance_jax.analysis.report.style import label, number, plural, probability, spread, with_interval
 from imbalance_jax.results.alignment import CONSTANT
 from imbalance_jax.results.performance import RANKED
 
-SHOWN = 4  # examples per sentence
+COMPARABLE = ('signed_hit_share', 'hit_share', 'pixel_auroc')  # fair to smooth and to sparse maps alike
 
 
 class Finding(NamedTuple):
@@ -20,90 +26,18 @@ class Finding(NamedTuple):
     details: list[str]
 
 
-class Comparison(NamedTuple):
-    """An arm's macro difference to the reference, or its skill above the constant map."""
-
-    arm: str
-    method: str
-    measure: str
-    estimate: float
-    low: float
-    high: float
-
-    @property
-    def real(self) -> bool:
-        """Whether the interval excludes 0."""
-        return excludes_zero(self.low, self.high)
-
-    @property
-    def defined(self) -> bool:
-        """Whether there is an estimate with an interval."""
-        return all(map(math.isfinite, self[3:]))
-
-    @property
-    def clearness(self) -> float:
-        """The estimate in widths of its interval, by which examples are chosen: the clearest first."""
-        return abs(self.estimate) / max(self.high - self.low, 1e-12)
-
-    @property
-    def bounds(self) -> str:
-        """The interval in words."""
-        return with_interval(*self[3:])[1]
-
-    @property
-    def text(self) -> str:
-        """The estimate and its interval in words."""
-        return ' '.join(with_interval(*self[3:]))
-
-    def __str__(self) -> str:
-        what = f'{label(self.method)} {label(self.measure)}' if self.method else label(self.measure)
-        return f'{self.arm}: {what} {self.text}'
-
-
-def comparisons(study: Study) -> dict[str, list[Comparison]]:
-    """Every defined macro interval of the study: 'performance' and 'alignment' differences, 'skill'."""
-    aligned = [(method, study.aligned(method, measure)) for method in study.methods for measure in MEASURES]
-    return {
-        'performance': gather([('', study.ranked(metric)) for metric in RANKED], study.others, study.reference),
-        'alignment': gather(aligned, study.others, study.reference),
-        'skill': gather(aligned, study.arms, CONSTANT),
-    }
-
-
-def gather(outcomes: list[tuple[str, Outcome]], arms: list[str], against: str) -> list[Comparison]:
-    """The defined differences of some arms, by (method, outcome)."""
-    compared = [
-        Comparison(arm, method, outcome.metric, *outcome.interval(arm, against))
-        for method, outcome in outcomes
-        for arm in arms
-    ]
-    return [one for one in compared if one.defined]
-
-
-def findings(study: Study) -> list[Finding]:
-    """What the report says first."""
-    compared = comparisons(study)
+def findings(study: Study, shown: Shown) -> list[Finding]:
+    """All of them, in the order of the report."""
     return [
         *frozen(study),
-        *ranking(study, compared['performance']),
-        *hidden(study, compared['performance'], compared['alignment']),
-        *skill(compared['skill']),
+        *by_class(study, shown),
+        *power(study, shown),
+        *small(shown),
+        *empty(study),
+        *skill(study),
+        *whole_maps(shown),
         *dead(study),
     ]
-
-
-def looked_at(study: Study) -> str:
-    """How many intervals the findings are drawn from, and what that means."""
-    counts = {name: len(compared) for name, compared in comparisons(study).items()}
-    total = sum(counts.values())
-    if not total:
-        return 'No interval could be computed.'
-    parts = ', '.join(f'{count} of {name}' for name, count in counts.items() if count)
-    return (
-        f'These sentences follow from {total} macro intervals by fixed rules ({parts}). Intervals are 95 % and not '
-        f'corrected for multiplicity: if no difference were real, about {number(0.05 * total, 0)} of them would '
-        f'exclude 0 all the same. An interval that includes 0 does not show that there is no difference.'
-    )
 
 
 def frozen(study: Study) -> list[Finding]:
@@ -115,74 +49,105 @@ def frozen(study: Study) -> list[Finding]:
     return [Finding(f'{statement} They are in no mean, ensemble or difference.', names)]
 
 
-def ranking(study: Study, compared: list[Comparison]) -> list[Finding]:
-    """Whose AUROC and AP differ from the reference's."""
-    if not study.others:
-        return [Finding('There is one arm: nothing to compare it with.', [])]
+def by_class(study: Study, shown: Shown) -> list[Finding]:
+    """The classes whose AUROC or average precision an arm changes."""
     result = []
     for metric in RANKED:
-        of_metric = [one for one in compared if one.measure == metric]
-        real = clearest(of_metric)
-        if not of_metric:
-            statement = f'No difference in macro {label(metric)} to {study.reference} is defined.'
-        elif not real:
-            statement = f"No arm's macro {label(metric)} can be told from that of {study.reference}: "
-            widest = max(of_metric, key=lambda one: one.high - one.low)
-            statement += f'of {plural(len(of_metric), "interval")} none excludes 0. The widest is {widest.bounds}.'
-        else:
-            higher = sum(one.estimate > 0 for one in real)
-            statement = f'Macro {label(metric)} differs from that of {study.reference} in {len(real)} of '
-            statement += f'{plural(len(of_metric), "arm")}: {higher} higher, {len(real) - higher} lower.'
-        result.append(Finding(statement, shortened([str(one) for one in real])))
+        tests = [
+            one for arm in shown.performance for one in arm.classes if one.outcome.metric == metric and one.defined
+        ]
+        real = [one for one in tests if one.real]
+        if not tests:
+            continue
+        of = f'{plural(len(tests), "difference")} of a class ({plural(len(study.others), "arm")})'
+        statement = f'{label(metric).capitalize() if metric != "auroc" else "AUROC"} by class: of {of}, {len(real)} '
+        statement += f'{"is" if len(real) == 1 else "are"} shown (p corrected over arms and classes).'
+        result.append(Finding(statement, [f'{one}{remark(study, one)}' for one in real]))
     return result
 
 
-def hidden(study: Study, performance: list[Comparison], alignment: list[Comparison]) -> list[Finding]:
-    """Alignment that differs from the reference's in arms whose AUROC does not."""
-    if not study.others or not alignment:
+def remark(study: Study, one: Contrast) -> str:
+    """How many patients have the class, and whether the difference is below what is of interest."""
+    patients = study.performance('positive_patients', one.outcome.name)
+    people = f' ({number(patients, 0)} patients with it)' if math.isfinite(patients) else ''
+    margin = study.margin.get(one.outcome.metric, 0.0)
+    return people + (', smaller than the margin' if abs(one.estimate) < margin else '')
+
+
+def power(study: Study, shown: Shown) -> list[Finding]:
+    """What size of a difference the study could have shown."""
+    macro = [one for arm in shown.performance for one in arm.macro if one.outcome.metric == 'auroc']
+    classes = [one for arm in shown.performance for one in arm.classes if one.outcome.metric == 'auroc']
+    groups = {'macro AUROC': macro, "one class's AUROC": classes, "a map measure's": shown.maps.contrasts}
+    parts = [f'{words} {size}' for words, tests in groups.items() if (size := smallest_shown(tests))]
+    if not parts:
         return []
-    auroc = {one.arm: one for one in performance if one.measure == 'auroc'}
-    silent = [one for one in alignment if one.arm in auroc and not auroc[one.arm].real]
-    real = clearest(silent)
-    arms = len({one.arm for one in silent})
-    if not silent:
-        statement = 'No arm keeps the AUROC of the reference, so that no difference is hidden from it.'
-    elif not real:
-        statement = f'No difference that AUROC does not show: in the {plural(arms, "arm")} whose AUROC interval '
-        statement += f'includes 0, so do all {plural(len(silent), "interval")} of alignment.'
-    else:
-        statement = f'Differences that AUROC does not show: in the {plural(arms, "arm")} whose AUROC interval '
-        statement += f'includes 0, {len(real)} of {plural(len(silent), "interval")} of alignment exclude 0, '
-        statement += f'in {plural(len({one.arm for one in real}), "arm")}. The clearest of each:'
+    statement = 'What this study can show: a true difference of about this size would be found with 80 % power, before '
+    return [
+        Finding(f'{statement}correction (median over arms, from the lengths of intervals): {", ".join(parts)}.', [])
+    ]
+
+
+def small(shown: Shown) -> list[Finding]:
+    """Differences of maps that are shown, and too small to matter."""
+    if not shown.maps.small:
+        return []
+    statement = f'Shown, but smaller than the smallest effect of interest ({shown.maps.smallest:g}):'
+    return [Finding(statement, [str(one) for one in shown.maps.small])]
+
+
+def empty(study: Study) -> list[Finding]:
+    """Maps without any positive pixel: an outcome of its own, and what measures of the positive part hang on."""
     details = []
-    for arm in dict.fromkeys(one.arm for one in real):
-        of_arm, first = [one for one in silent if one.arm == arm], next(one for one in real if one.arm == arm)
-        count = f'{sum(one.real for one in of_arm)} of {len(of_arm)}'
-        details.append(f'{first} ({count} intervals; AUROC {auroc[arm].text})')
-    return [Finding(statement, shortened(details))]
+    for method in study.methods:
+        outcome = study.aligned(method, 'empty')
+        shares = {arm: outcome(arm=arm) for arm in study.arms}
+        if not any(share > 0 for share in shares.values()):
+            continue
+        parts = [f'{arm} {number(share)}' for arm, share in shares.items()]
+        real = [one.arm for one in contrasts([outcome], study.others, study.reference) if one.real]
+        differs = f'; differs from {study.reference}{named(real)}' if real else ''
+        details.append(f'{label(method)}: {", ".join(parts)}{differs}')
+    statement = 'Share of maps without a positive pixel, macro, which every measure of the positive part hangs on:'
+    if not study.methods:
+        return []
+    return [Finding(statement, details) if details else Finding('No map is empty: each has a positive pixel.', [])]
 
 
-def skill(compared: list[Comparison]) -> list[Finding]:
-    """Whether maps of models point better than the best map that looks at no image."""
-    if not compared:
+def skill(study: Study) -> list[Finding]:
+    """Whether maps of models point better than the best map that looks at no image, where the two can be compared."""
+    tests = [
+        one
+        for method in study.methods
+        for measure in COMPARABLE
+        for one in contrasts([study.aligned(method, measure)], study.arms, CONSTANT)
+        if one.defined
+    ]
+    if not tests:
         return []
     details = []
-    for method in dict.fromkeys(one.method for one in compared):
-        parts = []
-        for measure in MEASURES:
-            above, below = sides([one for one in compared if (one.method, one.measure) == (method, measure)])
-            parts.append(f'{label(measure)} {above} above, {below} below')
-        details.append(f'{label(method)}, arms: {"; ".join(parts)}')
-    above, below = sides(compared)
-    statement = 'Against the best constant map, which looks at no image, '
-    statement += f'{above} of {plural(len(compared), "skill interval")} lie above 0 and {below} below'
-    return [Finding(f'{statement}.' if above else f"{statement}: no arm's maps are shown to be better.", details)]
+    for method, measure in dict.fromkeys((one.outcome.where['method'], one.outcome.metric) for one in tests):
+        of = [one for one in tests if (one.outcome.where['method'], one.outcome.metric) == (method, measure)]
+        parts = [f'{one.arm} {" ".join(with_interval(*one.ends)).strip()}' for one in of]
+        details.append(f'{label(str(method))}, {label(measure)}: {"; ".join(parts)}')
+    above, below = sum(one.low > 0 for one in tests), sum(one.high < 0 for one in tests)
+    statement = (
+        'Above the best constant map, which looks at no image, in measures that are fair to smooth and to sparse '
+    )
+    statement += f'maps: of {plural(len(tests), "interval")} {above} lie above 0 and {below} below (not corrected).'
+    return [Finding(statement, details)]
 
 
-def sides(compared: list[Comparison]) -> tuple[int, int]:
-    """How many intervals lie above 0, and how many below."""
-    above, below = (sum(one.real and sign * one.estimate > 0 for one in compared) for sign in (1, -1))
-    return above, below
+def whole_maps(shown: Shown) -> list[Finding]:
+    """Tests of whole maps, all arms at once."""
+    if not shown.maps.tests:
+        return []
+    details = [
+        f'{one.distance}: {number(one.between)} between arms, {number(one.within)} between seeds'
+        f'{f" ({one.size})" if one.size else ""}, p {probability(one.p_adjusted)}'
+        for one in shown.maps.tests
+    ]
+    return [Finding('Whole maps, all arms at once (distance: 1 − rank correlation of the maps of a pair):', details)]
 
 
 def dead(study: Study) -> list[Finding]:
@@ -191,26 +156,36 @@ def dead(study: Study) -> list[Finding]:
         return []
     outcome = study.counted('dead_units')
     means, units = {arm: outcome(arm=arm) for arm in study.arms}, study.shared_count(outcome)
-    silent = sorted((arm for arm in study.arms if means[arm] > 0), key=lambda arm: -means[arm])
+    silent = [arm for arm in study.arms if means[arm] > 0]
     if not silent:
         return [Finding(f'No arm has a dead unit among the {units} of {study.layer}.', [])]
     details = [f'{arm}: {spread(*outcome.spread(arm), 1)}' for arm in silent]
     statement = f'{len(silent)} of {plural(len(study.arms), "arm")} have dead units among the {units} of '
-    statement += f'{study.layer}; mean over seeds:'
-    return [Finding(statement, shortened(details))]
+    return [Finding(f'{statement}{study.layer}; mean over seeds:', details)]
 
 
-def clearest(compared: list[Comparison]) -> list[Comparison]:
-    """Those whose interval excludes 0, the clearest first."""
-    return sorted((one for one in compared if one.real), key=lambda one: -one.clearness)
-
-
-def plural(count: int, noun: str) -> str:
-    """'1 arm', '2 arms'."""
-    return f'{count} {noun}{"s" if count != 1 else ""}'
-
-
-def shortened(texts: list[str]) -> list[str]:
-    """The first few, and how many more there are."""
-    more = len(texts) - SHOWN
-    return texts if more <= 1 else [*texts[:SHOWN], f'and {more} more']
+def every_arm(study: Study, shown: Shown) -> Table | None:
+    """A row per arm: the verdict on its performance, and each difference that the sentences are made of."""
+    if not study.others:
+        return None
+    rows = []
+    for one in shown.performance:
+        cells = [Cell(one.state)]
+        for metric in RANKED:
+            found = next((c for c in one.macro if c.outcome.metric == metric), None)
+            cells += [
+                tested(found),
+                Cell(probability(found.p_equivalent) if found else '–', marked=bool(found and found.equal)),
+            ]
+        maps = {c.outcome.where['method']: c for c in shown.maps.contrasts if c.arm == one.arm}
+        cells += [tested(maps.get(method)) for method in study.methods if study.primary(method)]
+        tests = shown.units.arms.get(one.arm, [])
+        if shown.units.arms:
+            cells.append(Cell(probability(tests[0].p_adjusted) if tests else '–', marked=one.arm in shown.units.named))
+        rows.append((one.arm, cells))
+    head = ['performance']
+    for metric in RANKED:
+        head += [f'macro {label(metric)}', 'p, equal']
+    head += [f'{label(method)} {label(study.primary(method))}' for method in study.methods if study.primary(method)]
+    head += ['units, p'] if shown.units.arms else []
+    return Table('every-arm', 'arm', head, rows)

@@ -21,8 +21,9 @@ OPACITY = 0.8  # of the hottest pixel
 
 
 def tile(image: np.ndarray) -> np.ndarray:
-    """A grey image [H,W] 0..255 as [TILE,TILE,3] uint8."""
-    return np.repeat(enlarge(image).clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
+    """A grey image [H,W], or one in colour [H,W,3], 0..255, as [TILE,TILE,3] uint8."""
+    channels = [image] * 3 if image.ndim == 2 else np.moveaxis(image, -1, 0)
+    return np.stack([enlarge(one).clip(0, 255).astype(np.uint8) for one in channels], axis=-1)
 
 
 def enlarge(values: np.ndarray) -> np.ndarray:
@@ -32,7 +33,7 @@ def enlarge(values: np.ndarray) -> np.ndarray:
 
 
 def heated(image: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """An image [H,W] under heat [H,W] in 0..1: the hotter, the more opaque. Without any heat, the image itself."""
+    """An image [H,W] or [H,W,3] under heat [H,W] in 0..1: the hotter, the more opaque."""
     heat = enlarge(np.nan_to_num(heat)).clip(0, 1)
     opacity = OPACITY * heat[..., None]
     return (tile(image) * (1 - opacity) + 255 * HEAT(heat)[..., :3] * opacity).astype(np.uint8)
@@ -59,7 +60,7 @@ def at(place: float, scale: float) -> int:
 def strip(tiles: list[np.ndarray], alt: str, columns: int = 0, encoding: str = 'PNG') -> Panel:
     """Tiles side by side, `columns` per row (all by default), each with a gap to its right and below.
 
-    A PNG with a palette is smallest and exact for grey images with outlines; heat has too many colours for one.
+    A PNG with a palette is smallest and exact for grey images with outlines; heat and colour have too many for one.
     """
     columns = columns or len(tiles)
     step = TILE + GAP
@@ -81,7 +82,8 @@ def contact_sheet(sheet: dict[str, np.ndarray], classes: list[str]) -> list[tupl
         name = 'no finding' if k < 0 else classes[k]
         if len(rows):
             tiles = [boxed(sheet['images'][row], sheet['boxes'][row]) for row in rows]
-            groups.append((name, strip(tiles, f'Training images: {name}.', columns=2)))
+            encoding = 'PNG' if sheet['images'].ndim == 3 else 'JPEG'
+            groups.append((name, strip(tiles, f'Training images: {name}.', columns=2, encoding=encoding)))
     return groups
 
 
@@ -89,7 +91,7 @@ def boxed(image: np.ndarray, box: np.ndarray) -> np.ndarray:
     """A tile with a box x0 y0 x1 y1 in pixels of the image, if it is not NaN."""
     picture = Image.fromarray(tile(image))
     if np.isfinite(box).all():
-        scale = TILE / np.array(image.shape[::-1] * 2)
+        scale = TILE / np.array([image.shape[1], image.shape[0]] * 2)
         corners = np.clip(np.round(box * scale), 0, TILE - 1)
         ImageDraw.Draw(picture).rectangle(corners.tolist(), outline=OUTLINE)
     return np.asarray(picture)
@@ -163,4 +165,4 @@ def unit(images: np.ndarray, units: dict[str, np.ndarray], number: int, alt: str
     for row, activation in zip(units['top'][number], units['top_maps'][number], strict=True):
         active = enlarge(activation) > units['threshold'][number]
         tiles.append(outlined(tile(images[row]), active, ACTIVE))
-    return strip(tiles, alt)
+    return strip(tiles, alt, encoding='PNG' if images.ndim == 3 else 'JPEG')

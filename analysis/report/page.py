@@ -10,6 +10,7 @@ from pathlib import Path
 
 from imbalance_jax.analysis.report import (
     alignment,
+    answer,
     arm_effect,
     audit,
     beyond,
@@ -18,11 +19,13 @@ from imbalance_jax.analysis.report import (
     failures,
     faithfulness,
     findings,
+    further,
     pages,
     performance,
     provenance,
     seeds,
     stages,
+    twins,
     units,
 )
 from imbalance_jax.analysis.report.study import Study, load
@@ -58,14 +61,14 @@ def write(workdir: Path, *, known: Mapping[str, Stage] = STAGES) -> Path:
 
 def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:
     """The page. Everything that comes from data or config is escaped by the template."""
-    look = looks(study.arms)
-    effect = arm_effect.section(study, look)
+    look, found = looks(study.arms), answer.shown(study)
     return pages.render(
         'report.html',
         study=study,
         look=look,
-        findings=[*findings.findings(study), *arm_effect.findings(effect)],
-        looked_at=findings.looked_at(study),
+        answer=answer.section(study, look, found),
+        findings=findings.findings(study, found),
+        every_arm=findings.every_arm(study, found),
         data=data.section(study),
         performance=performance.section(study, look),
         noise=seeds.section(study, look),
@@ -73,10 +76,12 @@ def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:
         faithfulness=faithfulness.section(study) if study.methods else {},
         failures=failures.known(study),
         concepts=units.section(study, look),
-        effect=effect,
+        effect=arm_effect.section(study, look, found.units),
         beyond=beyond.section(study, look),
         design=design.section(study.folder, study.config['evaluate']['smallest_effect']),
         mistakes=audit.tables(study),
+        topics=further.sections(study, look),
+        twins=twins.section(study, look),
         further=stages.sections(study, known),
         provenance=provenance.section(study),
         heat=HEAT_STOPS,

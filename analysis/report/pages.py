@@ -19,10 +19,15 @@ def render(template: str, **values) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {'breakable': breakable, 'capital': capital, 'label': label, 'number': number}
+    environment.filters |= {'breakable': breakable, 'capital': capital, 'cssstring': css_string, 'label': label, 'number': number}
     return environment.get_template(template).render(**values).strip() + '\n'
 
 
 def breakable(name: str) -> Markup:
     """A name that may be broken after its underscores."""
     return Markup(str(escape(name)).replace('_', '_<wbr>'))
+
+
+def css_string(text: str) -> Markup:
+    """A text within a CSS string: what could end the string or the element is written by its code."""
+    return Markup(''.join(c if c.isalnum() or c in ' -_.,' else f'\\{ord(c):06x} ' for c in text))

@@ -5,11 +5,13 @@ from typing import Any
 import numpy as np
 
 from imbalance_jax.analysis.report import figures
-from imbalance_jax.analysis.report.cells import Cell, Table, over_seeds, plain, shaded
+from imbalance_jax.analysis.report.cells import Cell, Table, levels, over_seeds, plain, tested
+from imbalance_jax.analysis.report.contrasts import Contrast, contrast
+from imbalance_jax.analysis.report.figures import Mark
 from imbalance_jax.analysis.report.study import Study
-from imbalance_jax.analysis.report.style import Look, Panel, capital, label, number, short
+from imbalance_jax.analysis.report.style import Look, Panel, capital, label, short, whole
 from imbalance_jax.analysis.report.values import Outcome
-from imbalance_jax.results.performance import ALWAYS_NEGATIVE, CORRECTED, RANKED
+from imbalance_jax.results.performance import ALWAYS_NEGATIVE, RANKED
 from imbalance_jax.results.rows import MACRO
 
 
@@ -31,39 +33,50 @@ def table(study: Study) -> Table:
         cells = [Cell(f'{len(study.living(arm))} of {len(study.rows(arm))}')]
         for metric in RANKED:
             outcome = study.ranked(metric)
-            cells += [over_seeds(outcome, arm), plain(outcome(arm=arm, kind='ensemble'))]
-        cells.append(over_seeds(study.ranked('accuracy'), arm))
-        for metric in ('brier', 'expected_calibration_error'):
-            outcome = study.ranked(metric)
-            below = f'corrected {number(outcome(arm=arm, method=CORRECTED))}'
-            cells.append(over_seeds(outcome, arm)._replace(below=below))
+            cells += [levels(outcome, arm), plain(outcome(arm=arm, kind='ensemble'))]
+        cells += [over_seeds(study.ranked(metric), arm) for metric in ('accuracy', 'brier')]
         rows.append((arm, cells))
     always = plain(study.ranked('accuracy')(kind='null', against=ALWAYS_NEGATIVE))
-    rows.append((ALWAYS_NEGATIVE, [*[Cell('')] * 5, always, Cell(''), Cell('')]))
-    head = ['living seeds', 'AUROC', 'AUROC, ensemble', 'AP', 'AP, ensemble', 'accuracy', 'Brier', 'ECE']
+    rows.append((ALWAYS_NEGATIVE, [*[Cell('')] * 5, always, Cell('')]))
+    head = ['living seeds', 'AUROC', 'AUROC, ensemble', 'AP', 'AP, ensemble', 'accuracy', 'Brier']
     return Table('performance', 'arm', head, rows)
 
 
 def by_class(study: Study, metric: str) -> Table:
-    """A metric of every class and arm, with the prevalence beside."""
+    """A metric of every class and arm, with the positives beside."""
     rows = []
     for name in [*study.classes, MACRO]:
         cells = [over_seeds(study.ranked(metric, name), arm) for arm in study.arms]
-        rows.append((name, [plain(study.performance('prevalence', name)), *cells]))
-    return Table(f'{metric}-by-class', 'class', ['prevalence', *study.arms], rows)
+        rows.append((name, [*positives(study, name), plain(study.performance('prevalence', name)), *cells]))
+    return Table(f'{metric}-by-class', 'class', ['images', 'patients', 'prevalence', *study.arms], rows)
+
+
+def positives(study: Study, name: str) -> list[Cell]:
+    """Positive test images of a class, and the patients that they are of; nothing for the macro mean."""
+    if name == MACRO:
+        return [Cell(''), Cell('')]
+    return [
+        Cell(whole(study.data('positives', name, split='test'))),
+        Cell(whole(study.performance('positive_patients', name))),
+    ]
 
 
 def differences(study: Study, metric: str) -> Table:
-    """Differences to the reference by class, shaded by size."""
+    """Differences to the reference by class, with interval and corrected p."""
     rows = [
-        (name, [study.ranked(metric, name).interval(arm, study.reference) for arm in study.others])
+        (name, [tested(contrast(study.ranked(metric, name), arm, study.reference)) for arm in study.others])
         for name in [*study.classes, MACRO]
     ]
-    return Table(f'{metric}-difference', 'class', study.others, shaded(rows))
+    return Table(f'{metric}-difference', 'class', study.others, rows)
+
+
+def marked(one: Contrast) -> Mark:
+    """A difference as a mark, filled where it is shown."""
+    return Mark(*one.ends, one.real)
 
 
 def panels(study: Study, look: dict[str, Look]) -> list[Panel]:
-    """By metric: macro values of every seed with the ensembles, differences to the reference, training curves."""
+    """By metric: macro values of every seed with the ensembles, training curves, differences by class."""
     shown = []
     for metric in RANKED:
         outcome = study.ranked(metric)
@@ -71,12 +84,22 @@ def panels(study: Study, look: dict[str, Look]) -> list[Panel]:
         ensembles = {arm: outcome(arm=arm, kind='ensemble') for arm in study.arms}
         title, axis = f'{capital(label(metric))}, test', f'macro {label(metric)}'
         shown.append(figures.dots(title, axis, look, seed_points(study, outcome), means, ensembles=ensembles))
-        if study.others:
-            intervals = {arm: outcome.interval(arm, study.reference) for arm in study.others}
-            axis = f'macro, minus {short(study.reference)}'
-            shown.append(figures.forest(f'{capital(label(metric))}: difference', axis, look, intervals))
         shown.append(curves(study, look, metric))
+    for metric in RANKED if study.others else ():
+        rows = {
+            MACRO if name == MACRO else named(study, name): {
+                arm: marked(contrast(study.ranked(metric, name), arm, study.reference)) for arm in study.others
+            }
+            for name in [MACRO, *study.classes]
+        }
+        title, axis = f'{capital(label(metric))} by class: difference', f'minus {short(study.reference)}'
+        shown.append(figures.grouped(title, axis, look, rows, band=study.margin.get(metric, 0.0)))
     return shown
+
+
+def named(study: Study, name: str) -> str:
+    """A class with its number of positive test images."""
+    return f'{short(name)}, {whole(study.data("positives", name, split="test"))}'
 
 
 def seed_points(study: Study, outcome: Outcome) -> dict[str, list[tuple[float, bool]]]:

@@ -6,7 +6,7 @@ import numpy as np
 
 from imbalance_jax.analysis.report.cells import Cell, Table, estimated, over_seeds, plain
 from imbalance_jax.analysis.report.study import Study
-from imbalance_jax.analysis.report.style import excludes_zero, label, whole, with_interval
+from imbalance_jax.analysis.report.style import label, whole, with_interval
 from imbalance_jax.explain.alignment import SIZES
 from imbalance_jax.results import alignment
 from imbalance_jax.results.alignment import (
@@ -28,7 +28,7 @@ PARTS = (*SIZES, 'labelled', 'true positives')
 def section(study: Study, method: str) -> dict[str, Any]:
     """What the template lays out."""
     return {
-        'skill': {measure: skill(study, method, measure) for measure in measures(study)},
+        'skill': skill(study, method, study.primary(method) or 'hit_share'),
         'others': others(study, method),
         'subsets': subsets(study, method),
     }
@@ -86,8 +86,7 @@ def subsets(study: Study, method: str) -> Table:
             for arm in study.arms:
                 cell, above = over_seeds(outcome, arm), outcome.interval(arm, CONSTANT)
                 if np.isfinite(above).all():
-                    below = f'{with_interval(*above)[0]} skill'
-                    cell = cell._replace(below=below, marked=excludes_zero(*above[1:]))
+                    cell = cell._replace(below=f'skill {" ".join(with_interval(*above))}')
                 cells.append(cell)
             rows.append((name, [Cell(whole(pairs)), *cells]))
     return Table(f'subsets-{method}', 'pairs', ['pairs', *study.arms], rows)

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imbalance_jax.analysis.report.values import Outcome, Values, read_values
+from imbalance_jax.results.alignment import SHUFFLED
 from imbalance_jax.results.performance import IMAGE
-from imbalance_jax.results.rows import MACRO, by_arm
+from imbalance_jax.results.rows import MACRO, OWN_LABELS, by_arm
 from imbalance_jax.results.units import ALL_CONCEPTS, BEYOND_NULL
 from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
@@ -17,6 +18,10 @@ from imbalance_jax.system.workdir import read_arrays
 
 TRAIN = 'imbalance-jax train --config=CONFIG --workdir={}'
 EXPLAIN = 'imbalance-jax explain --workdir={}'
+PRIMARY = ('signed_hit_share', 'hit_share')  # the measure of maps that findings are about: the first that there is
+# Of configs of before these fields.
+MARGIN = {'auroc': 0.01, 'average_precision': 0.02}
+SMALLEST_EFFECT, SMALLEST_COUNT = 0.02, 5
 
 
 class Study(NamedTuple):
@@ -54,8 +59,28 @@ class Study(NamedTuple):
 
     @property
     def others(self) -> list[str]:
-        """The arms but for the reference."""
-        return [arm for arm in self.arms if arm != self.reference]
+        """The arms that are compared with the reference: all others but for those with permuted labels."""
+        return [arm for arm in self.arms if arm != self.reference and arm not in self.permuted]
+
+    @property
+    def permuted(self) -> list[str]:
+        """The arms that were trained on the labels of other images: a null, in no comparison between arms."""
+        return [arm for arm in self.arms if self.rows(arm)[0].get('labels', OWN_LABELS) != OWN_LABELS]
+
+    @property
+    def margin(self) -> dict[str, float]:
+        """Metric of performance -> the largest difference that still counts as none."""
+        return dict(self.config['evaluate'].get('margin', MARGIN))
+
+    @property
+    def smallest_effect(self) -> float:
+        """The smallest difference in a measure of maps that is a finding."""
+        return float(self.config['evaluate'].get('smallest_effect', SMALLEST_EFFECT))
+
+    @property
+    def smallest_count(self) -> int:
+        """The number of patients below which a finding gets no interval."""
+        return int(self.config['evaluate'].get('smallest_count', SMALLEST_COUNT))
 
     @property
     def classes(self) -> list[str]:
@@ -86,6 +111,29 @@ class Study(NamedTuple):
         """A measure of how well a method's maps align."""
         assert self.alignment is not None
         return Outcome(self.alignment, measure, name, {'method': method})
+
+    def contrasted(self, method: str, measure: str, name: str = MACRO) -> Outcome | None:
+        """A measure above that of the same maps on other patients' regions; None where the table has none of it."""
+        if self.alignment is None or 'above' not in self.alignment.columns:
+            return None
+        return Outcome(self.alignment, measure, name, {'method': method, 'above': SHUFFLED})
+
+    def measures(self, method: str) -> list[str]:
+        """The measures of a method's maps that arms are compared by above shuffled regions."""
+        if self.alignment is None or 'above' not in self.alignment.columns:
+            return []
+        where = {'kind': 'arm', 'method': method, 'against': self.reference, 'above': SHUFFLED}
+        return self.alignment.distinct('metric', **where)
+
+    def primary(self, method: str) -> str:
+        """The measure of a method's maps that the findings are about; '' where arms are compared by none."""
+        there = self.measures(method)
+        return next((measure for measure in PRIMARY if measure in there), '')
+
+    def table(self, name: str) -> Values | None:
+        """results/<name>, None if it is not there or empty."""
+        found = optional(layout.table(self.folder, name), read_values)
+        return found if found and found.value else None
 
     def encoded(self, metric: str, name: str = '', **where: str) -> Outcome:
         """A figure of the dissected layer."""

@@ -66,6 +66,12 @@ LABELS = {
     'pointing_game_quantus': 'pointing game, Quantus',
     'pointing_game_chexlocalize': 'pointing game, CheXlocalize',
     'pixel_auroc': 'pixel AUROC',
+    'signed_hit_share': 'signed hit share',
+    'signed_pixel_auroc': 'signed pixel AUROC',
+    'signed_relevance_rank': 'signed relevance rank',
+    'mape': 'MAPE',
+    'ece': 'ECE',
+    'r2': 'R²',
     'iobb_chestxray8': 'IoBB, ChestX-ray8',
     'miou_otsu': 'mIoU, Otsu',
     'miou_tuned': 'mIoU at 0.5',
@@ -179,3 +185,8 @@ def percent(share: float) -> str:
 def interval(low: float, high: float, digits: int = 1) -> str:
     """[low, high], '' where it is undefined."""
     return f'[{number(low, digits)}, {number(high, digits)}]' if math.isfinite(low) and math.isfinite(high) else ''
+
+
+def plural(count: int, noun: str) -> str:
+    """'1 arm', '2 arms'."""
+    return f'{count} {noun}{"s" if count != 1 else ""}'

@@ -33,11 +33,11 @@ def cards(study: Study, arm: str) -> dict[str, Any]:
 
 
 def facts(table: pd.DataFrame, member: dict, unit: int) -> list[str]:
-    """Selectivity, effect and persistence of a unit, of results/units."""
+    """AUROC, effect and persistence of a unit, of results/units."""
     rows = rows_of(table, kind='member', member=member['member'], unit=unit)
     columns = rows[['metric', 'statistic', 'against', 'class', 'value']]
     value = {(m, s, against, name): v for m, s, against, name, v in columns.itertuples(index=False, name=None)}
-    return [*auroc(value), *drop(value), *selectivity(value), *persistence(value)]
+    return [*auroc(value), *drop(value), *persistence(value)]
 
 
 Facts = dict[tuple[str, str, str, str], float]  # (metric, statistic, against, class) -> value
@@ -73,15 +73,6 @@ def drop(value: Facts) -> list[str]:
         return []
     name = max(drops, key=lambda name: abs(drops[name]))
     return [f'without it AUROC of {name} {signed(-drops[name])}']
-
-
-def selectivity(value: Facts) -> list[str]:
-    """How much more the unit responds to its preferred class."""
-    name = next((name for metric, _, _, name in value if metric == 'class_selectivity'), None)
-    if not name:
-        return []
-    shown = number(value['class_selectivity', 'value', '', name], 2)
-    return [f'selectivity {shown} ({name}) {ends(value, "class_selectivity", name)}']
 
 
 def persistence(value: Facts) -> list[str]:

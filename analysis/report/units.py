@@ -35,6 +35,7 @@ def section(study: Study, look: dict[str, Look]) -> dict[str, Any]:
         'missing': '',
         'null': NULLS.get(null, null),
         'panels': panels(study, look),
+        'zeros': ' and '.join(zeros(study).values()),
         'units': units(study),
         'overlaps': overlaps(study),
         'counts': counts(study),
@@ -91,6 +92,8 @@ def panels(study: Study, look: dict[str, Look]) -> list[Panel]:
     for metric, words in COUNTS.items():
         outcome = study.counted(metric)
         points = seed_points(study, outcome)
+        if metric in zeros(study):
+            continue
         means = {arm: outcome(arm=arm) for arm in study.arms}
         axis = words if metric == 'unique_concepts' else f'{words} of {units}'
         limits = limits_of([0, 1], (value for seeds in points.values() for value, _ in seeds))
@@ -105,6 +108,15 @@ def panels(study: Study, look: dict[str, Look]) -> list[Panel]:
         )
     )
     return shown
+
+
+def zeros(study: Study) -> dict[str, str]:
+    """Counts that are 0 in every member, with their words: nothing to draw."""
+    return {
+        metric: words
+        for metric, words in COUNTS.items()
+        if not any(value for seeds in seed_points(study, study.counted(metric)).values() for value, _ in seeds)
+    }
 
 
 def card_arms(study: Study) -> list[str]:

@@ -17,10 +17,11 @@ from imbalance_jax.analysis.report.study import Study, load
 from imbalance_jax.analysis.report.style import RC, Panel, figure, label, looks, panel
 from imbalance_jax.analysis.report.values import Outcome
 from imbalance_jax.results.alignment import CHANCE
-from imbalance_jax.results.shortcut import CLEAN, CONFOUNDED, FINDING, MASS, TUBE
+from imbalance_jax.results.shortcut import CLEAN, CONFOUNDED, FINDING, MASS, TUBE, WORST
 from imbalance_jax.system.workdir import write_text
 
 VERSIONS = {CONFOUNDED: 'AUROC, confounded', CLEAN: 'AUROC, clean'}
+WORST_GROUP = {version: f'worst group, {version}' for version in VERSIONS}
 REGIONS = {TUBE: 'share on the drain', FINDING: 'share on the finding'}
 
 
@@ -72,9 +73,10 @@ def known(study: Study) -> bool:
     return bool(study.shortcut and study.shortcut.value)
 
 
-def auroc(study: Study, version: str, against: str = '') -> Outcome:
-    """The AUROC of the shortcut's class on a version of the test split, or its difference to another."""
-    return _outcome(study, 'auroc', version=version, against=against)
+def auroc(study: Study, version: str, against: str = '', *, group: str = '') -> Outcome:
+    """The AUROC of the shortcut's class on a version of the test split, of all films or of a group of them, or its
+    difference to another version."""
+    return _outcome(study, 'auroc', version=version, against=against, group=group)
 
 
 def mass(study: Study, method: str, region: str) -> Outcome:
@@ -96,11 +98,18 @@ def table(rho: float, study: Study) -> Table:
     """Mean ± sd over seeds of every arm, chance last."""
     columns = {words: auroc(study, version) for version, words in VERSIONS.items()}
     columns['difference'] = auroc(study, CONFOUNDED, CLEAN)
+    columns |= {words: auroc(study, version, group=WORST) for version, words in WORST_GROUP.items()}
     shares = [(method, region) for method in study.methods for region in REGIONS]
     columns |= {f'{label(method)}: {REGIONS[region]}': mass(study, method, region) for method, region in shares}
     rows = [(arm, [over_seeds(outcome, arm) for outcome in columns.values()]) for arm in study.arms]
     areas = [chance(study, region) for _, region in shares]
-    rows.append((CHANCE, [Cell('')] * 3 + [Cell(f'{area:.3f}' if np.isfinite(area) else '') for area in areas]))
+    rows.append(
+        (
+            CHANCE,
+            [Cell('')] * (len(columns) - len(shares))
+            + [Cell(f'{area:.3f}' if np.isfinite(area) else '') for area in areas],
+        )
+    )
     return Table(f'shortcut-{rho:g}', f'rho = {rho:g}', list(columns), rows)
 
 
@@ -110,6 +119,8 @@ def panels(studies: dict[float, Study]) -> list[Panel]:
     for version, words in VERSIONS.items():
         outcomes = {rho: auroc(study, version) for rho, study in studies.items()}
         shown.append(_lines(studies, outcomes, {}, words))
+        worst = {rho: auroc(study, version, group=WORST) for rho, study in studies.items()}
+        shown.append(_lines(studies, worst, {}, f'AUROC, {WORST_GROUP[version]}'))
     for method in next(iter(studies.values())).methods:
         for region, words in REGIONS.items():
             outcomes = {rho: mass(study, method, region) for rho, study in studies.items()}

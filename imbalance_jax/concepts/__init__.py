@@ -29,12 +29,11 @@ from imbalance_jax.concepts.dissection import (
     top_images,
     unique_detectors,
 )
-from imbalance_jax.concepts.selectivity import class_selectivity, unit_auroc
+from imbalance_jax.concepts.selectivity import unit_auroc, with_healthy
 from imbalance_jax.concepts.similarity import linear_cka, match_units, procrustes
 
 __all__ = [
     'ablation',
-    'class_selectivity',
     'contributions',
     'count',
     'counting',
@@ -60,4 +59,5 @@ __all__ = [
     'unique_detectors',
     'unit_auroc',
     'upsample',
+    'with_healthy',
 ]

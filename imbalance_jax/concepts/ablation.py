@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def single(measure: Callable[[jax.Array], jax.Array], units: int, group: int = 0) -> jax.Array:
@@ -46,12 +47,37 @@ def greedy(
     return {'order': order, 'left': left}
 
 
-def carrying(intact: jax.Array, left: jax.Array, share: float = 0.5, *, chance: float = 0.5) -> jax.Array:
-    """The size [K] of the smallest greedy set without which a class keeps at most `share` of what it has over chance.
+def without_first(order: jax.Array, units: int) -> jax.Array:
+    """Which units are kept [..., T, units] after each step of orders [..., T] in which they go."""
+    gone = jnp.cumsum(jax.nn.one_hot(order, units), axis=-2)
+    return 1 - jnp.minimum(gone, 1)
 
-    intact: [K]; left: [K, T] as from `greedy`. NaN where T units are too few, and where a class has nothing to lose.
+
+def share_left(intact: np.ndarray, left: np.ndarray, *, chance: float = 0.5) -> np.ndarray:
+    """How much of an AUROC above chance is left: intact [...], left [..., T] without 1 .. T units.
+
+    NaN where there was nothing to lose: intact is no more than chance.
     """
-    goal = chance + share * (intact - chance)
-    reached = left <= goal[:, None]
-    size = jnp.argmax(reached, axis=1) + 1.0
-    return jnp.where(reached.any(axis=1) & (intact > chance), size, jnp.nan)
+    intact = np.asarray(intact)[..., None]
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return np.where(intact > chance, (left - chance) / (intact - chance), np.nan)
+
+
+def carrying(share: np.ndarray, most: float = 0.5) -> np.ndarray:
+    """The size [...] of the smallest set without which at most `most` of a class is left, of `share_left` [..., T].
+
+    inf where T units are too few (the size is censored), NaN where there is nothing to lose.
+    """
+    reached = share <= most
+    size = np.where(reached.any(-1), reached.argmax(-1) + 1.0, np.inf)
+    return np.where(np.isfinite(share).any(-1), size, np.nan)
+
+
+def censored_median(sizes: np.ndarray) -> float:
+    """Kaplan and Meier's median of sizes [n], inf being more than were tried, all of one limit; NaN left out.
+
+    With one limit for all, the estimate is the lowest size that at least half of them do not exceed, inf if more than
+    half are censored.
+    """
+    known = np.sort(sizes[~np.isnan(sizes)])
+    return float(known[(len(known) - 1) // 2]) if len(known) else np.nan

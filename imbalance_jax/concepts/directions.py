@@ -3,20 +3,17 @@
 A probe is a ridge regression of a concept's presence on a layer's mean activations [N, U]: closed form, so that
 hundreds of control concepts - the same labels on permuted images - cost as much as one. TCAV (Kim et al. 2018, arXiv
 1711.11279) asks whether a class's score rises along such a direction, and needs the controls as much: directions fitted
-to chance move scores too.
+to chance move scores too. Controls exchange labels between whole patients (`nulls.exchanges`).
 """
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from scipy import stats
 
 PENALTY = 1e-2  # of the ridge, in units of the standardised activations' variance
-
-
-def permutations(images: int, rounds: int, key: jax.Array) -> np.ndarray:
-    """Orders [R, N] in which the images' labels are exchanged for the controls."""
-    chance = jax.random.uniform(key, (rounds, images))
-    return np.argsort(np.asarray(chance), axis=1, kind='stable')
+FEW = 10  # controls beyond what was observed, below which p comes from a fitted tail
+TAIL = 250  # highest controls to which it is fitted, at most a quarter of them
 
 
 def folds(patients: np.ndarray, count: int, key: jax.Array) -> np.ndarray:
@@ -66,34 +63,69 @@ def held_out(x: jax.Array, targets: jax.Array, fold: jax.Array, *, count: int, p
 
 
 def tcav(slopes: jax.Array, directions: jax.Array, counted: jax.Array) -> dict[str, jax.Array]:
-    """Share of a class's images whose score rises along each direction, and the same by size of the slope.
+    """Share of a class's images whose score rises along each direction, and by how much it rises on average.
 
-    slopes: [K, M, U] gradients of every class's logit in its own images, summed over positions; directions: [U, T];
-    counted: [K, M], 0 for what only fills up. Returns `sign` [K, T] and `magnitude` [K, T]: sum |d| 1[d > 0] over
-    sum |d|; NaN for a class without images or without any slope.
+    slopes: [K, M, U] gradients of every class's logit in its own images, summed over positions; directions: [U, T], of
+    any length; counted: [K, M] the images' weights, 0 for what only fills up. Returns `sign` [K, T], and `derivative`
+    [K, T], the mean slope along the direction at length 1; NaN for a class without images, and `sign` also where the
+    slopes of a class are the same in all images, as before a linear head: it can be 0 or 1 only, whatever is asked.
     """
+    length = jnp.linalg.norm(directions, axis=0)
+    unit = directions / jnp.where(length > 0, length, jnp.nan)
 
     def one_class(pair):
         slope, count = pair
-        along = (slope @ directions) * count[:, None]
-        total, rising = jnp.abs(along).sum(0), jnp.maximum(along, 0).sum(0)
-        return (along > 0).sum(0) / count.sum(), jnp.where(total > 0, rising / total, jnp.nan)
+        share = count / count.sum()
+        mean = share @ slope
+        differs = (share[:, None] * (slope - mean) ** 2).sum() > 1e-8 * (mean**2).sum()
+        sign = share @ (slope @ unit > 0)
+        return jnp.where(differs & jnp.isfinite(length), sign, jnp.nan), mean @ unit
 
-    sign, magnitude = jax.lax.map(one_class, (slopes, counted))
-    return {'sign': sign, 'magnitude': magnitude}
+    sign, derivative = jax.lax.map(one_class, (slopes, counted))
+    return {'sign': sign, 'derivative': derivative}
 
 
-def two_sided(observed: np.ndarray, controls: np.ndarray, centre: float = 0.5) -> np.ndarray:
-    """p [...] that controls [..., R] lie as far from the centre as what was observed [...]; NaN stays NaN.
+def in_spreads(observed: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far from their mean, in standard deviations of the controls [..., R], what was observed lies, [...], and so
+    for each control [..., R] among the others: what pairs differ by apart from their relation is gone."""
+    observed, controls = np.asarray(observed, np.float64), np.asarray(controls, np.float64)
+    rounds = controls.shape[-1]
+    mean, variance = controls.mean(-1), controls.var(-1)
+    others = (rounds * mean[..., None] - controls) / (rounds - 1)
+    spread = (
+        rounds / (rounds - 1) * variance[..., None] - rounds / (rounds - 1) ** 2 * (controls - mean[..., None]) ** 2
+    )
+    with np.errstate(divide='ignore', invalid='ignore'):
+        among = (controls - others) / np.sqrt(np.maximum(spread, 0) * (rounds - 1) / (rounds - 2))
+        return (observed - mean) / np.sqrt(variance * rounds / (rounds - 1)), among
 
-    (1 + #{|control - centre| >= |observed - centre|}) / (1 + R), with a control that is NaN counted as far.
+
+def pooled_p(observed: np.ndarray, controls: np.ndarray) -> np.ndarray:
+    """Two-sided p [...] of what was observed among all controls together, both `in_spreads`; NaN stays NaN.
+
+    (1 + #{|control| >= |observed|}) / (1 + number of controls) (Phipson and Smyth 2010); below `FEW` such controls,
+    from a generalised Pareto tail of the highest ones (Knijnenburg et al. 2009), whose moments give its shape (Hosking
+    and Wallis 1987). A shape below 0, which ends somewhere, is taken as 0: exponential, longer than that of a normal.
     """
-    near = np.abs(controls - centre) < np.abs(observed - centre)[..., None] - 1e-9
-    p = (1 + (~near).sum(-1)) / (1 + controls.shape[-1])
+    pool = np.sort(np.abs(controls[np.isfinite(controls)]))
+    size, far = np.abs(observed), len(pool)
+    if not far:
+        return np.full(np.shape(observed), np.nan)
+    beyond = far - np.searchsorted(pool, size - 1e-9)
+    p = (1 + beyond) / (1 + far)
+    number = min(TAIL, far // 4)
+    if number >= FEW:
+        start = pool[-number - 1]
+        excess = pool[-number:] - start
+        ratio = excess.mean() ** 2 / excess.var() if excess.var() > 0 else 1.0
+        shape = max(0.5 * (1 - ratio), 0.0)
+        scale = excess.mean() * (1 - shape)
+        tail = number / far * stats.genpareto.sf(size - start, shape, scale=scale)
+        p = np.where((beyond < FEW) & (size > start), tail, p)
     return np.where(np.isfinite(observed), p, np.nan)
 
 
 def one_sided(observed: np.ndarray, controls: np.ndarray) -> np.ndarray:
-    """p [...] that controls [..., R] are as high as what was observed [...]; NaN stays NaN."""
+    """p [...] that controls [..., R] are as high as what was observed [...], at least 1 / (1 + R); NaN stays NaN."""
     p = (1 + (~(controls < observed[..., None])).sum(-1)) / (1 + controls.shape[-1])
     return np.where(np.isfinite(observed), p, np.nan)

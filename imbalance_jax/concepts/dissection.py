@@ -18,6 +18,7 @@ from imbalance_jax.concepts.counting import upsample
 from imbalance_jax.concepts.quantiles import UpperQuantile
 
 LITERATURE_IOU = 0.04
+TOP_UNITS = 10  # of a layer, in `top_excess`
 PIXELS_AT_ONCE = 2**24  # up-sampled activations held at a time
 
 
@@ -30,6 +31,9 @@ def dissect(
     key: jax.Array | int | None = None,
     fdr: float = 0.05,
     chunk: int | None = None,
+    *,
+    weights: np.ndarray | None = None,
+    patients: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Compares every unit with every concept over one probe set.
 
@@ -40,8 +44,8 @@ def dissect(
 
     The null breaks the link between unit and image content. `circular_shift` moves each image's concepts by a random
     offset on the torus, and so also finds units that merely prefer a place. `image_permutation` exchanges the concepts
-    of images (in random blocks of up to 64) and keeps places: the stricter question on radiographs, whose anatomy is
-    always in the same spot. One draw per image and round serves all units and concepts.
+    of patients (in random blocks of about 64 images) and keeps places: the stricter question on radiographs, whose
+    anatomy is always in the same spot. One draw per image and round serves all units and concepts.
 
     features: [N, h, w, U]; masks: [N, H, W, S] bool, one layer per concept, which may overlap
     null:     'circular_shift', 'image_permutation', or None: p-values are NaN and a detector is a pair of IoU > 0.04
@@ -50,19 +54,24 @@ def dissect(
     fdr:      expected share of false ones among the detectors
     chunk:    images at a time; changes memory, never the result. Beyond the arguments, which may be memory maps, only
               a block of images is held, and the share `quantile` of the activations
+    weights:  [N] how many images of a larger set each stands for: shares and overlaps are those of that set
+    patients: [N] whose images they are; patients with equal numbers of images exchange them. None: one image each
 
     Returns NumPy arrays: `iou`, `ceiling` (the highest IoU that the two areas allow), `independent` (the IoU expected
-    of independent areas), `p_value`, `p_pooled` (see `overlap_statistics`), `detector`, all [U, S]; `threshold`,
+    of independent areas), `excess` (IoU less its mean under the null, an effect size that does not grow with N),
+    `p_value`, `p_pooled` (see `overlap_statistics`), `detector`, all [U, S]; `threshold`,
     `active_share`, `dead` (never above 0), `sparse` (above 0 in less than `quantile`, the dead included) [U];
-    `concept_share` [S].
+    `concept_share` [S]; `chance_best` [S] and `chance_top` [], how large the largest `excess` of a concept and
+    `top_excess` are under the null, where the largest of many is above 0 by chance alone.
     Raises ValueError for shapes that do not fit, values that are not finite and a probe set with too few positions.
     """
     features, masks = np.asarray(features), np.asarray(masks)
     _check(features, masks)
     nulls.check(null, rounds)
-    seen = _collect_thresholds(features, quantile)
+    seen = _collect_thresholds(features, quantile, weights)
     threshold = active_threshold(seen, quantile)
-    counted = overlap_counts(features, masks, threshold, null=null, rounds=rounds, key=key, chunk=chunk)
+    whose: dict[str, Any] = {'weights': weights, 'patients': patients}
+    counted = overlap_counts(features, masks, threshold, null=null, rounds=rounds, key=key, chunk=chunk, **whose)
     return {**overlap_statistics(counted, fdr), **describe(seen, quantile)}
 
 
@@ -85,12 +94,15 @@ def describe(seen: UpperQuantile, quantile: float) -> dict[str, np.ndarray]:
     return {'threshold': seen.threshold(), 'dead': share == 0, 'sparse': share < quantile}
 
 
-def _collect_thresholds(features: np.ndarray, quantile: float) -> UpperQuantile:
+def _collect_thresholds(features: np.ndarray, quantile: float, weights: np.ndarray | None = None) -> UpperQuantile:
     if np.ndim(features) != 4:
         raise ValueError(f'features must be [N, h, w, U], got {np.ndim(features)} dimensions.')
-    seen = UpperQuantile(features.shape[-1], math.prod(features.shape[:3]), quantile, capacity=math.inf)
+    weights = np.ones(len(features)) if weights is None else np.asarray(weights)
+    positions = float(weights.sum() * math.prod(features.shape[1:3]))
+    seen = UpperQuantile(features.shape[-1], positions, quantile, capacity=math.inf, lightest=weights.min())
     for start in range(0, len(features), nulls.BLOCK):
-        seen.add(features[start : start + nulls.BLOCK])
+        part = slice(start, start + nulls.BLOCK)
+        seen.add(features[part], weights[part])
     return seen
 
 
@@ -103,23 +115,29 @@ def overlap_counts(
     rounds: int = 100,
     key: jax.Array | int | None = None,
     chunk: int | None = None,
+    weights: np.ndarray | None = None,
+    patients: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
     """Areas of units and concepts over some images, in pixels; counts of parts of a probe set add up, leaf by leaf.
 
     threshold: [U], inf for a unit that is to be left out; the other arguments as in `dissect`.
 
-    Returns int64 arrays: `intersection` [U, S], `active` [U], `area` [S], `pixels` [], and the intersections under the
-    null, `null` [R, U, S] (R is `rounds`, or 0 without a null).
+    Returns arrays: `intersection` [U, S], `active` [U], `area` [S], `pixels` [], and under the null the intersections,
+    `null` [R, U, S], and active areas, `null_active` [R, U] (R is `rounds`, or 0 without a null). A pixel counts as
+    much as its image's weight; under the null, as that of the image whose concepts it meets.
     """
     features, masks = np.asarray(features), np.asarray(masks)
     _check(features, masks, threshold)
     nulls.check(null, rounds)
     key = nulls.make_key(key)
     parts = []
-    for number, images in enumerate(nulls.blocks(len(features), key)):
+    weights = np.ones(len(features)) if weights is None else np.asarray(weights)
+    patients = np.arange(len(features)) if patients is None else np.asarray(patients)
+    for number, images in enumerate(nulls.blocks(patients, key)):
         block_masks = np.asarray(masks[images], bool)
-        layout = nulls.lay_out(block_masks, null, rounds if null else 0, key=key, images=images, number=number)
-        area = block_masks.sum((0, 1, 2), dtype=np.int64)
+        whose = {'weights': weights[images], 'patients': patients[images], 'images': images}
+        layout = nulls.lay_out(block_masks, null, rounds if null else 0, key=key, number=number, **whose)
+        area = weights[images] @ block_masks.sum((1, 2))
         parts.append({**count_overlap(features[images], threshold, layout, chunk=chunk), 'area': area})
     return {name: sum(part[name] for part in parts) for name in parts[0]}
 
@@ -132,17 +150,19 @@ def count_overlap(
     features, threshold = np.asarray(features, np.float32), np.asarray(threshold, np.float32)
     units, (codes, concepts), size = features.shape[-1], layout.table.shape, layout.size
     chunk = chunk or max(1, PIXELS_AT_ONCE // (units * size[0] * size[1]))
-    histogram, active = np.zeros((len(layout.origins), units * codes), np.int64), np.zeros(units, np.int64)
+    histogram = np.zeros((len(layout.origins), units * codes), np.int64)
     for start in range(0, len(features), chunk):
         image, unit, row, column = _active(features[start : start + chunk], threshold, size)
-        active += np.bincount(unit, minlength=units)
         position, key_of_unit = row * layout.stride + column, unit * codes
         for of_round, origin in zip(histogram, layout.origins[:, start : start + chunk], strict=True):
             met = layout.code[position + origin[image]]
             of_round += np.bincount(key_of_unit + met, minlength=units * codes)
-    intersection = (histogram.reshape(-1, codes) @ layout.table).reshape(-1, units, concepts).astype(np.int64)
-    pixels = np.int64(len(features) * size[0] * size[1])
-    return {'intersection': intersection[0], 'active': active, 'pixels': pixels, 'null': intersection[1:]}
+    of_code = np.concatenate([layout.table, np.ones((codes, 1))], axis=1) * layout.weight[:, None]
+    areas = (histogram.reshape(-1, codes) @ of_code).reshape(-1, units, concepts + 1)
+    intersection, active = areas[..., :-1], areas[..., -1]
+    pixels = layout.image_weight.sum() * size[0] * size[1]
+    under_null = {'null': intersection[1:], 'null_active': active[1:]}
+    return {'intersection': intersection[0], 'active': active[0], 'pixels': pixels, **under_null}
 
 
 def overlap_statistics(counted: dict[str, np.ndarray], fdr: float = 0.05) -> dict[str, np.ndarray]:
@@ -158,7 +178,7 @@ def overlap_statistics(counted: dict[str, np.ndarray], fdr: float = 0.05) -> dic
     Without null rounds the p-values are NaN and a detector is a pair with IoU > 0.04, whatever chance would give.
     """
     observed, null = counted['intersection'], counted['null']
-    overlap = _overlap(counted)
+    overlap = {**_overlap(counted), **_excess(counted)}
     if not len(null):
         unknown = np.full(observed.shape, np.nan)
         return {**overlap, 'p_value': unknown, 'p_pooled': unknown, 'detector': overlap['iou'] > LITERATURE_IOU}
@@ -169,7 +189,7 @@ def overlap_statistics(counted: dict[str, np.ndarray], fdr: float = 0.05) -> dic
         pooled[tested] = _pooled_p_value(observed[tested], null[:, live][..., present])
         adjusted = stats.false_discovery_control(pooled[tested].ravel())
         detector[tested] = adjusted.reshape(pooled[tested].shape) <= fdr
-    p_value = (1 + (null >= observed).sum(0)) / (1 + len(null))
+    p_value = (1 + (null >= observed * (1 - 1e-12)).sum(0)) / (1 + len(null))
     return {**overlap, 'p_value': p_value, 'p_pooled': pooled, 'detector': detector}
 
 
@@ -213,6 +233,29 @@ def _overlap(counted: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         'active_share': q[:, 0],
         'concept_share': g,
     }
+
+
+def _excess(counted: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """IoU less its mean under the null, `excess` [U, S] (NaN without a null), and of the largest under the null:
+    `chance_best` [S], mean over rounds of the highest unit's, and `chance_top` [] of `top_excess`."""
+    if not len(counted['null']):
+        unknown = np.full(counted['intersection'].shape, np.nan)
+        return {'excess': unknown, 'chance_best': unknown[0], 'chance_top': np.array(np.nan)}
+    active = np.concatenate([counted['active'][None], counted['null_active']])[..., None]
+    met = np.concatenate([counted['intersection'][None], counted['null']])
+    iou = _ratio(met, active + counted['area'] - met)
+    excess = iou - iou[1:].mean(0)
+    of_rounds = excess[1:] * len(excess[1:]) / max(len(excess[1:]) - 1, 1)  # less the mean of the other rounds
+    return {
+        'excess': excess[0],
+        'chance_best': of_rounds.max(1).mean(0),
+        'chance_top': np.mean([top_excess(one) for one in of_rounds]),
+    }
+
+
+def top_excess(excess: np.ndarray) -> float:
+    """Mean of the highest excess of the `TOP_UNITS` units [U, S] whose highest one is largest."""
+    return float(np.sort(excess.max(1))[-TOP_UNITS:].mean())
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -13,20 +13,23 @@ BINS = 256  # levels that are tried
 PENALTY = 1e-3  # on the diagonal of the covariance, of binary maps with variance q (1 - q)
 
 
-def gather(active: np.ndarray, masks: np.ndarray) -> dict[str, np.ndarray]:
+def gather(active: np.ndarray, masks: np.ndarray, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Sums of one part of the images, that add up leaf by leaf: of binary maps and of what they meet.
 
-    active: [n, h, w, U] bool; masks: [n, H, W, S] bool, whose share within each cell of the map is its target.
+    active: [n, h, w, U] bool; masks: [n, H, W, S] bool, whose share within each cell of the map is its target; weights:
+    [n] of the images, all 1 if None.
     """
-    _, h, w, units = active.shape
+    n, h, w, units = active.shape
     maps = active.reshape(-1, units).astype(np.float32)
     targets = shrink(masks, (h, w)).reshape(len(maps), -1)
+    weight = np.repeat(np.ones(n) if weights is None else weights, h * w).astype(np.float32)
+    weighted = maps * weight[:, None]
     return {
-        'products': (maps.T @ maps).astype(np.float64),
-        'with_targets': (maps.T @ targets).astype(np.float64),
-        'units': maps.sum(0, dtype=np.float64),
-        'area': targets.sum(0, dtype=np.float64),
-        'positions': np.array(len(maps), np.float64),
+        'products': (weighted.T @ maps).astype(np.float64),
+        'with_targets': (weighted.T @ targets).astype(np.float64),
+        'units': weighted.sum(0, dtype=np.float64),
+        'area': weight.astype(np.float64) @ targets,
+        'positions': weight.sum(dtype=np.float64),
     }
 
 
@@ -56,17 +59,24 @@ def levels(weights: np.ndarray) -> np.ndarray:
     return np.stack([np.minimum(weights, 0).sum(0), np.maximum(weights, 0).sum(0)])
 
 
-def histogram(active: np.ndarray, masks: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Pixels by score and by whether the concept is there: [S, BINS, 2], of one part of the images; parts add up."""
-    _, height, width, concepts = masks.shape
+def histogram(
+    active: np.ndarray, masks: np.ndarray, weights: np.ndarray, of_image: np.ndarray | None = None
+) -> np.ndarray:
+    """Pixels by score and by whether the concept is there: [S, BINS, 2], of one part of the images; parts add up.
+
+    of_image: [n], how much the pixels of an image count, 1 if None.
+    """
+    n, height, width, concepts = masks.shape
+    pixel = np.repeat(np.ones(n) if of_image is None else of_image, height * width)
     low, high = levels(weights)
     step = np.where(high > low, high - low, 1) / BINS
     scores = (active.reshape(-1, active.shape[-1]).astype(np.float32) @ weights).reshape(*active.shape[:3], concepts)
-    counted = np.zeros((concepts, BINS, 2), np.int64)
+    counted = np.zeros((concepts, BINS, 2))
     for s in range(concepts):
         pixels = upsample(scores[..., s], (height, width))
         level = np.clip((pixels - low[s]) / step[s], 0, BINS - 1).astype(np.int64)
-        counted[s] = np.bincount((2 * level + masks[..., s]).ravel(), minlength=2 * BINS).reshape(BINS, 2)
+        cell = (2 * level + masks[..., s]).ravel()
+        counted[s] = np.bincount(cell, pixel, minlength=2 * BINS).reshape(BINS, 2)
     return counted
 
 

@@ -15,50 +15,74 @@ class UpperQuantile:
     upper end of the bin in which the exact T lies, at most `RELATIVE_ERROR` above it, for 128 KiB per unit however many
     positions there are. In that case units are taken to be after a ReLU: a T below 0 is given as 0.
 
+    Positions may have weights: then `positions` is their sum, `lightest` the smallest one, and shares are of weight.
+
     A unit whose largest value is a plateau wider than that share would be above T nowhere. Its T lies just below the
     plateau, which then counts as active as a whole; not so for a unit that has one value only.
     """
 
-    def __init__(self, units: int, positions: int, quantile: float, *, capacity: float = CAPACITY) -> None:
-        self.above = int(quantile * positions + 1e-6)
-        if not 1 <= self.above < positions:
-            raise ValueError(f'quantile must lie between 1 / {positions} (one position) and 1, got {quantile}.')
-        self.positions, self.seen = positions, 0
-        self.positive = np.zeros(units, np.int64)
-        self.exact = self.above < capacity
+    def __init__(
+        self, units: int, positions: float, quantile: float, *, capacity: float = CAPACITY, lightest: float = 1.0
+    ) -> None:
+        self.above = quantile * positions + 1e-6
+        if not lightest <= self.above < positions:
+            raise ValueError(f'quantile must lie between 1 / {positions:g} (one position) and 1, got {quantile}.')
+        self.positions, self.seen = positions, 0.0
+        self.positive = np.zeros(units)
+        self.most = int(self.above / lightest + 1e-6) + 1  # activations among which T is for certain
+        self.exact = self.most <= capacity
         self.lowest, self.highest = np.full(units, np.inf, np.float32), np.full(units, -np.inf, np.float32)
-        self.top = np.zeros((units, 0), np.float32)
-        self.bins = np.zeros((units, 0 if self.exact else 2**KEPT_BITS // 2), np.int32)
+        self.top, self.top_weight = np.zeros((2, units, 0), np.float32)
+        self.bins = np.zeros((units, 0 if self.exact else 2**KEPT_BITS // 2), np.float32)
 
-    def add(self, features: np.ndarray) -> None:
-        """Takes notice of [..., U] activations. Raises ValueError for values that are not finite."""
-        values = np.asarray(features, np.float32).reshape(-1, len(self.positive))
+    def add(self, features: np.ndarray, weights: np.ndarray | None = None) -> None:
+        """Takes notice of [n, ..., U] activations, of images of weights [n]. ValueError for what is not finite."""
+        features = np.asarray(features, np.float32)
+        values = features.reshape(-1, len(self.positive))
+        weights = np.ones(len(features), np.float32) if weights is None else np.asarray(weights, np.float32)
+        weight = np.repeat(weights, len(values) // len(weights))
         finite = np.isfinite(values)
         if not finite.all():
             raise ValueError(f'features hold {values.size - np.count_nonzero(finite)} values that are not finite.')
-        self.seen += len(values)
-        self.positive += np.count_nonzero(values > 0, axis=0)
+        self.seen += weight.sum(dtype=np.float64)
+        above_zero = (values > 0).reshape(len(weights), -1, values.shape[1])
+        self.positive += np.asarray(weights, np.float64) @ np.count_nonzero(above_zero, axis=1)
         self.lowest = np.minimum(self.lowest, values.min(axis=0, initial=np.inf))
         self.highest = np.maximum(self.highest, values.max(axis=0, initial=-np.inf))
         if self.exact:
-            kept = np.concatenate([self.top, values.T], axis=1)
-            surplus = kept.shape[1] - (self.above + 1)
-            self.top = np.partition(kept, surplus, axis=1)[:, surplus:] if surplus > 0 else kept
+            self._keep(values.T, weight)
         else:
             unit, position = np.nonzero(values.T > 0)
             index = (values[position, unit].view(np.uint32) >> KEPT_BITS) + unit * self.bins.shape[1]
-            self.bins += np.bincount(index, minlength=self.bins.size).reshape(self.bins.shape).astype(np.int32)
+            counted = np.bincount(index, weight[position], minlength=self.bins.size)
+            self.bins += counted.reshape(self.bins.shape).astype(np.float32)
+
+    def _keep(self, values: np.ndarray, weight: np.ndarray) -> None:
+        """The `most` highest of values [U, M] and of those before them, with their weights [M]."""
+        kept = np.concatenate([self.top, values], axis=1)
+        weights = np.concatenate([self.top_weight, np.broadcast_to(weight, values.shape)], axis=1)
+        surplus = kept.shape[1] - self.most
+        if surplus > 0:
+            chosen = np.argpartition(kept, surplus, axis=1)[:, surplus:]
+            kept, weights = (np.take_along_axis(a, chosen, axis=1) for a in (kept, weights))
+        self.top, self.top_weight = kept, weights
 
     def threshold(self) -> np.ndarray:
         """T [U] float32, once all positions have been seen; ValueError before."""
-        if self.seen != self.positions:
-            raise ValueError(f'{self.seen} of {self.positions} positions have been seen.')
-        value = self.top.min(axis=1) if self.exact else self._from_bins()
+        if not np.isclose(self.seen, self.positions, rtol=1e-4):
+            raise ValueError(f'{self.seen:.0f} of {self.positions:.0f} positions have been seen.')
+        value = self._from_top() if self.exact else self._from_bins()
         plateau = (value >= self.highest) & (self.highest > np.maximum(self.lowest, 0))
         return np.where(plateau, np.nextafter(self.highest, np.float32(-np.inf)), value)
 
+    def _from_top(self) -> np.ndarray:
+        order = np.argsort(-self.top, axis=1, kind='stable')
+        above = np.cumsum(np.take_along_axis(self.top_weight, order, axis=1), axis=1, dtype=np.float64) > self.above
+        place = np.where(above.any(axis=1), above.argmax(axis=1), self.top.shape[1] - 1)
+        return np.take_along_axis(self.top, np.take_along_axis(order, place[:, None], axis=1), axis=1)[:, 0]
+
     def _from_bins(self) -> np.ndarray:
-        largest_first = np.cumsum(self.bins[:, ::-1], axis=1, dtype=np.int64)
+        largest_first = np.cumsum(self.bins[:, ::-1], axis=1, dtype=np.float64)
         index = self.bins.shape[1] - 1 - (largest_first > self.above).argmax(axis=1)
         ends = (((index.astype(np.uint32) + 1) << KEPT_BITS) - 1).view(np.float32)
         return np.where(self.positive > self.above, ends, np.float32(0)).astype(np.float32)

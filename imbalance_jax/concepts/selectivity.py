@@ -1,5 +1,7 @@
 """How well single units tell a class from the others, with intervals over patients."""
 
+from typing import NamedTuple
+
 import numpy as np
 from scipy import sparse, stats
 
@@ -10,115 +12,109 @@ def unit_auroc(
     mask: np.ndarray | None = None,
     *,
     patients: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
+    least: int = 2,
     confidence: float = 0.95,
 ) -> dict[str, np.ndarray]:
     """AUROC of every unit as a detector of every class, its interval, and a test that it is 0.5.
 
-    The variance is DeLong's from placements, with the images of a patient together (Obuchowski 1997); p is two-sided
-    and normal. Where the ranking is perfect this variance is 0, and p is that of Mann and Whitney's statistic.
+    The variance is DeLong's from placements, with the images of a patient together (Obuchowski 1997). Ends and p are
+    Student's on the scale of log odds, with Satterthwaite's degrees of freedom from the patients with and those without
+    the class. Where the ranking is perfect the variance is 0: p is Mann and Whitney's then, and there is no interval.
 
-    activation: [N, U], such as means or peaks of maps; labels, mask: [N, K]; patients: [N], each image its own if None.
-    Returns `auroc`, `low`, `high`, `p_value`, all [U, K]; NaN for a class with fewer than two positives or negatives.
+    activation: [N, U], such as means or peaks of maps; labels, mask: [N, K]; patients: [N], each image its own if None;
+    weights: [N], how many images each stands for; least: patients with a class and without below which it has no
+    interval and no p. Returns `auroc`, `low`, `high`, `p_value`, all [U, K]; NaN for a class with fewer than two
+    positives or negatives.
     """
     activation, labels = np.asarray(activation, np.float64), np.asarray(labels) == 1
     mask = np.ones(labels.shape, bool) if mask is None else np.asarray(mask) > 0
     patients = np.arange(len(labels)) if patients is None else np.asarray(patients)
+    weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
     if activation.ndim != 2 or labels.shape != mask.shape or not len(activation) == len(labels) == len(patients):
         shapes = f'activation {activation.shape}, labels {labels.shape}, mask {mask.shape}'
         raise ValueError(f'Shapes do not fit: {shapes}; valid are [N, U], [N, K] and [N, K], with patients [N].')
-    result = {name: np.full((activation.shape[1], labels.shape[1]), np.nan) for name in ('auroc', 'error', 'p_value')}
+    result = {name: np.full((activation.shape[1], labels.shape[1]), np.nan) for name in ('auroc', 'error', 'df', 'p')}
+    order = _Order.of(activation)
     for k, (positive, kept) in enumerate(zip(labels.T, mask.T, strict=True)):
         if min((positive & kept).sum(), (~positive & kept).sum()) > 1:
-            values = _one_class(activation[kept], positive[kept], patients[kept])
+            ranked = order if kept.all() else _Order.of(activation[kept])
+            values = _one_class(ranked, positive[kept], patients[kept], weights[kept])
+            few = min(len(np.unique(patients[kept & side])) for side in (positive, ~positive)) < max(least, 2)
             for name, value in zip(result, values, strict=True):
-                result[name][:, k] = value
-    half = stats.norm.ppf((1 + confidence) / 2) * result.pop('error')
-    ends = {'low': np.maximum(result['auroc'] - half, 0), 'high': np.minimum(result['auroc'] + half, 1)}
-    return {**result, **ends}
+                result[name][:, k] = np.nan if few and name != 'auroc' else value
+    auroc = result['auroc']
+    with np.errstate(divide='ignore', invalid='ignore'):
+        odds = np.log(auroc / (1 - auroc))
+        half = stats.t.ppf((1 + confidence) / 2, result['df']) * result['error'] / (auroc * (1 - auroc))
+        low, high = (np.where(result['error'] > 1e-9, 1 / (1 + np.exp(-odds + s * half)), np.nan) for s in (1, -1))
+    return {'auroc': auroc, 'low': low, 'high': high, 'p_value': result['p']}
+
+
+class _Order(NamedTuple):
+    """Images in the order of each unit's activations: order, and first and last place of equals, all [N, U]."""
+
+    order: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
+
+    @classmethod
+    def of(cls, activation: np.ndarray) -> '_Order':
+        order = np.argsort(activation, axis=0, kind='stable')
+        ordered = np.take_along_axis(activation, order, axis=0)
+        place = np.arange(len(order))[:, None]
+        new = np.concatenate([np.ones((1, order.shape[1]), bool), ordered[1:] > ordered[:-1]])
+        ends = np.concatenate([new[1:], new[:1]])
+        first = np.maximum.accumulate(np.where(new, place, 0), axis=0)
+        last = np.minimum.accumulate(np.where(ends, place, len(order))[::-1], axis=0)[::-1]
+        return cls(order, first, last)
+
+    def below(self, weights: np.ndarray) -> np.ndarray:
+        """How much of the weights [N] lies below every image, that of equals half, [N, U]."""
+        total = np.concatenate([np.zeros((1, self.order.shape[1])), np.cumsum(weights[self.order], axis=0)])
+        middle = np.take_along_axis(total, self.first, axis=0) + np.take_along_axis(total, self.last + 1, axis=0)
+        result = np.empty(self.order.shape)
+        np.put_along_axis(result, self.order, middle / 2, axis=0)
+        return result
 
 
 def _one_class(
-    activation: np.ndarray, positive: np.ndarray, patients: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """AUROC, its standard error and p, each [U]."""
-    m, n = positive.sum(), (~positive).sum()
-    ranks = stats.rankdata(activation, axis=0)
-    above = (ranks[positive] - stats.rankdata(activation[positive], axis=0)) / n
-    below = 1 - (ranks[~positive] - stats.rankdata(activation[~positive], axis=0)) / m
-    auroc = above.mean(0)
-    of_positives = _by_patient(above - auroc, patients[positive], patients)
-    of_negatives = _by_patient(below - auroc, patients[~positive], patients)
-    with_positive, with_negative, every = (
-        len(np.unique(p)) for p in (patients[positive], patients[~positive], patients)
-    )
-    variance = _inflation(with_positive) * (of_positives**2).sum(0) / m**2
-    variance = variance + _inflation(with_negative) * (of_negatives**2).sum(0) / n**2
-    variance = variance + 2 * _inflation(every) * (of_positives * of_negatives).sum(0) / (m * n)
-    error = np.sqrt(np.maximum(variance, 0))
+    ranked: _Order, positive: np.ndarray, patients: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """AUROC, its standard error, degrees of freedom and p, each [U]."""
+    of_positives, of_negatives = (np.where(side, weights, 0) / weights[side].sum() for side in (positive, ~positive))
+    above = ranked.below(of_negatives)  # share of negatives below each image
+    auroc = of_positives @ above
+    beaten = 1 - ranked.below(of_positives)
+    sums = _sums_by_patient(patients)
+    parts = [sums @ (share[:, None] * (v - auroc)) for share, v in ((of_positives, above), (of_negatives, beaten))]
+    counts = [len(np.unique(patients[side])) for side in (positive, ~positive)]
+    variances = [_inflation(n) * (part**2).sum(0) for n, part in zip(counts, parts, strict=True)]
+    together = 2 * _inflation(sums.shape[0]) * (parts[0] * parts[1]).sum(0)
+    variance = np.maximum(variances[0] + variances[1] + together, 0)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        df = variance**2 / sum(v**2 / (n - 1) for v, n in zip(variances, counts, strict=True))
+    error = np.sqrt(variance)
+    m, n = ((weights[side].sum() ** 2) / (weights[side] ** 2).sum() for side in (positive, ~positive))
     by_chance = np.sqrt((m + n + 1) / (12 * m * n))
-    z = (auroc - 0.5) / np.where(error > 1e-12, error, by_chance)
-    return auroc, error, 2 * stats.norm.sf(np.abs(z))
+    with np.errstate(divide='ignore', invalid='ignore'):
+        t = np.log(auroc / (1 - auroc)) * auroc * (1 - auroc) / error
+    p = 2 * stats.t.sf(np.abs(t), df)
+    return auroc, error, df, np.where(error > 1e-9, p, 2 * stats.norm.sf(np.abs(auroc - 0.5) / by_chance))
 
 
 def _inflation(count: int) -> float:
     return count / (count - 1) if count > 1 else np.nan
 
 
-def _by_patient(values: np.ndarray, patients: np.ndarray, everyone: np.ndarray) -> np.ndarray:
-    """Sums [patients of `everyone`, U] of values [n, U]."""
-    names = np.unique(everyone)
-    row = np.searchsorted(names, patients)
-    return sparse.csr_array((np.ones(len(row)), (row, np.arange(len(row)))), (len(names), len(values))) @ values
+def _sums_by_patient(patients: np.ndarray) -> sparse.csr_array:
+    """The matrix [patients, n] that adds up what is of one patient."""
+    which = np.unique(patients, return_inverse=True)[1]
+    return sparse.csr_array((np.ones(len(which)), (which, np.arange(len(which)))), (which.max() + 1, len(which)))
 
 
-def class_selectivity(
-    activation: np.ndarray,
-    labels: np.ndarray,
-    mask: np.ndarray | None = None,
-    *,
-    weights: np.ndarray | None = None,
-    confidence: float = 0.95,
-) -> dict[str, np.ndarray]:
-    """How much more a unit responds to its preferred class than to the others (Morcos et al. 2018, arXiv 1803.06959).
-
-    (a - b) / (a + b), with a the highest of the classes' mean activations and b the mean of the other classes'; 0 for a
-    unit that prefers nothing, 1 for one that is silent for all other classes. Images count for every class they have.
-
-    activation: [N, U], not negative; labels, mask: [N, K]; weights: [R, N], how often an image counts in each bootstrap
-    round (`statistics.cluster_weights`), for the percentile interval; without, the interval is NaN.
-    Returns `selectivity`, `low`, `high` [U] float64 and `preferred` [U] int. NaN, and -1, for a unit that is silent and
-    where fewer than two classes have positives.
-    """
-    activation, positive = np.asarray(activation, np.float64), np.asarray(labels) == 1
-    positive = positive if mask is None else positive & (np.asarray(mask) > 0)
-    value, preferred = _selectivity(activation, positive, np.ones((1, len(activation))))
-    low = high = np.full(activation.shape[1], np.nan)
-    if weights is not None:
-        resampled = np.concatenate([_selectivity(activation, positive, part)[0] for part in _slices(weights)])
-        tails = ((1 - confidence) / 2, (1 + confidence) / 2)
-        defined = [column[np.isfinite(column)] for column in resampled.T]
-        ends = [np.quantile(column, tails) if len(column) else (np.nan, np.nan) for column in defined]
-        low, high = np.array(ends).reshape(-1, 2).T
-    return {'selectivity': value[0], 'preferred': preferred[0], 'low': low, 'high': high}
-
-
-def _slices(weights: np.ndarray) -> list[np.ndarray]:
-    return np.array_split(np.asarray(weights, np.float64), -(-len(weights) // 64))
-
-
-def _selectivity(activation: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Selectivity and preferred class [R, U] under weights [R, N]."""
-    means = np.full((len(weights), activation.shape[1], positive.shape[1]), np.nan)
-    for k, chosen in enumerate(positive.T):
-        number = weights[:, chosen].sum(1)
-        total = weights[:, chosen] @ activation[chosen]
-        np.divide(total, number[:, None], out=means[..., k], where=number[:, None] > 0)
-    known = np.isfinite(means)
-    preferred = np.where(known, means, -np.inf).argmax(-1)
-    highest = np.take_along_axis(means, preferred[..., None], -1)[..., 0]
-    count = known.sum(-1)
-    with np.errstate(invalid='ignore', divide='ignore'):
-        others = (np.where(known, means, 0).sum(-1) - highest) / (count - 1)
-        value = (highest - others) / (highest + others)
-    value = np.where(count > 1, value, np.nan)
-    return value, np.where(np.isfinite(value), preferred, -1)
+def with_healthy(labels: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
+    """Labels and mask [N, K + 1] with 'no finding' as the last class: images of which every label is known and 0."""
+    known = (mask > 0).all(1)
+    healthy = known & ~(labels * mask > 0).any(1)
+    return [np.concatenate([one, last[:, None]], axis=1) for one, last in ((labels, healthy), (mask, known))]

@@ -79,6 +79,8 @@ RULES: dict[str, Rule] = {
     'concepts.probe_controls': COUNT,
     'concepts.tcav_directions': COUNT,
     'concepts.logit_steps': COUNT,
+    'twins.patients': (lambda v: v >= 2, '2 or more'),
+    'twins.pairs': COUNT,
     'data.folder': (bool, 'the name of a folder'),
     'data.nih_chest_xray14.validation_fraction': SHARE,
     'data.nih_chest_xray14.split': one_of('official', 'by_patient', 'chexnet'),

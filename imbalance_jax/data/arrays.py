@@ -75,9 +75,10 @@ def in_batches(fn: Callable[..., Any], arrays: tuple, size: int, *, axis: int = 
     return jax.tree.map(lambda *part: np.concatenate(part, axis)[cut], *parts)
 
 
-def luminance(images: np.ndarray) -> np.ndarray:
-    """Images [...,H,W,C] uint8 in grey [...,H,W] uint8, to be shown: three channels are red, green and blue, weighted
-    as in ITU-R BT.601 (0.299, 0.587, 0.114); of any other number the mean."""
+def pictures(images: np.ndarray) -> np.ndarray:
+    """Images [...,H,W,C] uint8 as they are shown: [...,H,W,3] where three channels are red, green and blue, else grey
+    [...,H,W], of several channels their mean."""
     channels = images.shape[-1]
-    weights = np.array([0.299, 0.587, 0.114]) if channels == 3 else np.full(channels, 1 / channels)
-    return images[..., 0] if channels == 1 else np.round(images @ weights).astype(np.uint8)
+    if channels == 3:
+        return images
+    return images[..., 0] if channels == 1 else np.round(images.mean(-1)).astype(np.uint8)

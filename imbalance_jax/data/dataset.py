@@ -34,7 +34,9 @@ class Dataset:
     region_mask:    [R, H, ceil(W / 8)] uint8, exact masks packed along x by `numpy.packbits`, or [0, H, ceil(W / 8)]
                     where the source has boxes only
     info:           JSON: name, classes (K names), concepts (S names, the K classes first), frame [height, width],
-                    options (what it was made from), problems ({kind: [file names]} of inputs left out), source, licence
+                    options (what it was made from), problems ({kind: [file names]} of inputs left out), source,
+                    licence; groups ({grouping: [names]}, such as sex) if `groups` are known
+    groups:         [N, G] int8, index into the names of each grouping, -1 where unknown; None without any
     """
 
     images: np.ndarray
@@ -48,6 +50,7 @@ class Dataset:
     region_box: np.ndarray
     region_mask: np.ndarray
     info: dict
+    groups: np.ndarray | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -65,6 +68,7 @@ class Dataset:
 
 
 ARRAYS = tuple(field.name for field in dataclasses.fields(Dataset) if field.name != 'info')
+OPTIONAL = ('groups',)  # arrays that a data set, or a folder that was prepared earlier, need not have
 
 
 def fingerprint(options: dict) -> str:
@@ -88,9 +92,10 @@ def save(dataset: Dataset, folder: Path) -> None:
     partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f'.{folder.name}.'))
     try:
         with naming(folder):
-            for name in ARRAYS:
+            names = [name for name in ARRAYS if getattr(dataset, name) is not None]
+            for name in names:
                 np.save(partial / f'{name}.npy', getattr(dataset, name), allow_pickle=False)
-            crc32 = {name: _crc32(partial / f'{name}.npy') for name in ARRAYS}
+            crc32 = {name: _crc32(partial / f'{name}.npy') for name in names}
             (partial / 'info.json').write_text(json.dumps({'info': dataset.info, 'crc32': crc32}, indent=1))
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(partial, folder)
@@ -108,13 +113,15 @@ def load(folder: Path) -> Dataset:
     folder = Path(folder)
     try:
         record = json.loads((folder / 'info.json').read_text())
-        info, crc32 = record['info'], {name: record['crc32'][name] for name in ARRAYS}
+        info, crc32 = record['info'], record['crc32']
+        names = [name for name in ARRAYS if name in crc32 or name not in OPTIONAL]
+        crc32 = {name: crc32[name] for name in names}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{folder}/info.json is damaged ({error!r}).') from error
-    for name in ARRAYS:
+    for name in names:
         if not (folder / f'{name}.npy').exists() or _crc32(folder / f'{name}.npy') != crc32[name]:
             raise ValueError(f'{folder / name}.npy does not match its checksum: the prepared data set is damaged.')
-    return Dataset(**{name: _read(folder / f'{name}.npy') for name in ARRAYS}, info=info)
+    return Dataset(**{name: _read(folder / f'{name}.npy') for name in names}, info=info)
 
 
 def _read(path: Path) -> np.ndarray:

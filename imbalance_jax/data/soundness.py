@@ -53,6 +53,7 @@ def check(dataset: Dataset) -> None:
     _check_once(dataset, name)
     _check_patients(dataset, name)
     _check_regions(dataset, name)
+    _check_groups(dataset, name)
 
 
 def leave_out_duplicates(dataset: Dataset) -> Dataset:
@@ -140,6 +141,18 @@ def _check_regions(dataset: Dataset, name: str) -> None:
         )
     masks = len(dataset.region_mask)
     _require(masks in (0, count), f'{name}: there are {masks} masks for {count} regions; all or none are wanted.')
+
+
+def _check_groups(dataset: Dataset, name: str) -> None:
+    names = dataset.info.get('groups', {})
+    shape = None if dataset.groups is None else dataset.groups.shape
+    wanted = (len(dataset.images), len(names)) if names else None
+    _require(shape == wanted, f'{name}: groups have the shape {shape}; {wanted} is wanted, one column per grouping.')
+    for column, (grouping, of_grouping) in enumerate(names.items()):
+        assert dataset.groups is not None
+        sound = np.isin(dataset.groups[:, column], range(-1, len(of_grouping)))
+        message = f'{name}: the group by {grouping} of an image must be from -1 (unknown) to {len(of_grouping) - 1}'
+        _require_all(sound, message, dataset)
 
 
 def _require(sound: bool, message: str) -> None:

@@ -14,7 +14,7 @@ from imbalance_jax import alignment, attribution
 from imbalance_jax.alignment.expected import PRODUCTS, Product
 from imbalance_jax.alignment.measure import Metrics
 from imbalance_jax.attribution import layers
-from imbalance_jax.data.arrays import luminance
+from imbalance_jax.data.arrays import pictures
 from imbalance_jax.data.regions import Pairs, finding_pairs, refuse_training
 from imbalance_jax.explain import gallery, outputs
 from imbalance_jax.explain.map_distance import RankCorrelation
@@ -262,7 +262,7 @@ def write_gallery(trained: Trained, workdir: Path, pairs: Pairs, *, constant: np
     outputs.write(
         workdir,
         'gallery',
-        images=luminance(trained.dataset.images[pairs.image[shown]]),
+        images=pictures(trained.dataset.images[pairs.image[shown]]),
         row=pairs.image[shown],
         finding=pairs.finding[shown],
         mask=pairs.mask[shown],

@@ -44,7 +44,7 @@ def dissect_all(probe: Probe, settings: Mapping[str, Any]) -> list[Units]:
     )
     counts = unit_passes.count(probe, thresholds, count_quantile)
     top = unit_passes.top_maps(probe, thresholds)
-    half = directions.folds(probe.dataset.patient[probe.rows], 2, probe.key) == 0
+    half = directions.folds(probe.patients, 2, probe.key) == 0
     segmented = unit_passes.segment(probe, [one[probe.main] for one in overlaps], half)
     members: list[Units] = []
     for member, (by_layer, of_member) in enumerate(zip(overlaps, thresholds, strict=True)):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imbalance_jax.data.arrays import luminance
+from imbalance_jax.data.arrays import pictures
 from imbalance_jax.data.regions import Pairs
 from imbalance_jax.explain.maps import in_slabs, make_maps
 from imbalance_jax.training.trained import SPLIT, Trained
@@ -14,9 +14,14 @@ FAILURES = 6  # of an arm
 
 
 def gallery_pairs(pairs: Pairs) -> np.ndarray:
-    """The first few pairs of every finding, in the order of the pairs."""
-    first = [np.flatnonzero(pairs.finding == k)[:GALLERY] for k in np.unique(pairs.finding)]
-    return np.sort(np.concatenate(first))
+    """The first few pairs of every finding, each of another patient while there are such, in the order of the pairs."""
+    shown = []
+    for k in np.unique(pairs.finding):
+        of_finding = np.flatnonzero(pairs.finding == k)
+        first = np.sort(np.unique(pairs.patient[of_finding], return_index=True)[1])
+        further = np.setdiff1d(np.arange(len(of_finding)), first)
+        shown.append(of_finding[np.concatenate([first, further])[:GALLERY]])
+    return np.sort(np.concatenate(shown))
 
 
 def shown_method(methods: Sequence[str]) -> str:
@@ -69,12 +74,12 @@ def surest_failures(
 
 
 def pictures_of(trained: Trained, method: str, pairs: Pairs, *, shown: np.ndarray) -> dict[str, np.ndarray]:
-    """Images [n,H,W], finding [n] and mask [n,H,W] of some pairs, and the members' maps of them [P,n,H,W]."""
+    """Images [n,H,W(,3)], finding [n] and mask [n,H,W] of some pairs, and the members' maps of them [P,n,H,W]."""
     images, finding = trained.dataset.images[pairs.image[shown]], pairs.finding[shown]
     arrays, phase = (images, finding, pairs.image[shown]), f'explain: failures of {method}'
     _, maps = in_slabs(trained, make_maps(trained, method), arrays, phase=phase, keep=np.arange(len(shown)))
     return {
-        'images': luminance(images),
+        'images': pictures(images),
         'finding': finding,
         'mask': pairs.mask[shown],
         'maps': maps[: len(trained.members)].astype(np.float16),

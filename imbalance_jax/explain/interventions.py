@@ -1,6 +1,7 @@
 """Programs that run all members again, changed: without units, along concept directions, from a mean to an image."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import jax
@@ -11,7 +12,7 @@ from imbalance_jax.attribution import layers
 from imbalance_jax.concepts import ablation, contributions, directions
 from imbalance_jax.data.arrays import full_batches, in_batches
 from imbalance_jax.explain.probe import Probe
-from imbalance_jax.metrics.on_device import ranking
+from imbalance_jax.metrics.on_device import ranking, weighted_auroc
 
 TINY = 1e-12
 BATCH = 16  # images whose gradients are computed together
@@ -38,45 +39,76 @@ def ends_in_head(probe: Probe) -> bool:
     return means.shape == out['pooled'].shape and bool(jnp.allclose(means, out['pooled'], rtol=1e-3, atol=1e-5))
 
 
-def ablate(probe: Probe, means: np.ndarray, *, steps: int, share: float) -> Arrays:
-    """AUROC of every class on the probe set, without single units of the main layer and without greedy sets of them.
+def make_auroc(probe: Probe) -> Callable:
+    """`auroc(scores, labels, mask, weights) -> [K]`, all [N,K]: exact where every image counts the same, which masks
+    do not change."""
+    if np.ptp(probe.weights) == 0:
+        return lambda scores, labels, mask, weights: ranking(scores, labels, mask)['auroc']
+    return lambda scores, labels, mask, weights: weighted_auroc(scores, labels, mask * weights)
+
+
+def ablate(probe: Probe, means: np.ndarray, *, steps: int, half: np.ndarray, orders: np.ndarray) -> Arrays:
+    """AUROC of every class without single units of the main layer, and scores without greedy sets of them.
 
     What is taken away is a unit's whole map; its mean over the probe set stands in for it. means: [P,N,U], of the main
-    layer's maps. All units of all members are one program. Returns `intact` [P,K], `without` [P,U,K], `order` and
-    `left` [P,K,T] (`ablation.greedy`) and `carrying` [P,K] (`ablation.carrying`).
-    """
-    dataset, K = probe.dataset, len(probe.dataset.classes)
-    labels, mask = (np.asarray(a[probe.rows], np.float32) for a in (dataset.labels, dataset.label_mask))
-    make = head_logits if ends_in_head(probe) else layer_logits
-    logits_of, U = make(probe), means.shape[-1]
+    layer's maps; half: [N] bool, by patient: sets are fitted to one half and scored on the other; orders: [R,U], in
+    which units go at random. All units of all members are one program.
 
-    def of_member(member, batches, labels, mask):
+    Returns `intact` [P,K], `without` [P,U,K], `order` [P,2,K,T] (`ablation.greedy`, on the images of `half` and on the
+    others), `scores` [P,K,1+T,N] of each image without the 0 .. T first units of the order that is fitted to the other
+    half, and `random` [P,R,T,K], AUROC without as many units at random.
+    """
+    K, U = len(probe.dataset.classes), means.shape[-1]
+    labels, mask = (np.asarray(a, np.float32) for a in (probe.labels, probe.label_mask))
+    make = head_logits if ends_in_head(probe) else layer_logits
+    logits_of, auroc = make(probe), make_auroc(probe)
+
+    def of_member(member, batches, labels, mask, weights, half, orders):
         logits = logits_of(*member, batches)
 
+        def scores(kept):
+            return logits(kept)[: len(labels)]
+
         def measure(kept):
-            return ranking(logits(kept)[: len(labels)], labels, mask)['auroc']
+            return auroc(scores(kept), labels, mask, weights)
 
-        def measure_class(kept, k):
-            one = (logits(kept)[: len(labels), k], labels[:, k], mask[:, k])
-            return ranking(*(a[:, None] for a in one))['auroc'][0]
+        def measure_class(kept, k, part):
+            one = (scores(kept)[:, k], labels[:, k], mask[:, k] * part, weights[:, k])
+            return auroc(*(a[:, None] for a in one))[0]
 
-        intact = measure(jnp.ones(U))
-        aurocs = {'intact': intact, 'without': ablation.single(measure, U, group=64)}
-        if steps:
-            aurocs |= ablation.greedy(measure_class, U, K, steps=steps)
-            aurocs['carrying'] = ablation.carrying(intact, aurocs['left'], share)
-        return aurocs
+        def greedy(part):
+            return ablation.greedy(partial(measure_class, part=part), U, K, steps=steps)['order']
+
+        order = jax.lax.map(greedy, jnp.stack([half, 1 - half]))
+        kept = ablation.without_first(order, U)  # [2,K,T,U]
+        of_class = jnp.broadcast_to(jnp.arange(K)[:, None], kept.shape[:3]).ravel()
+        left = jax.lax.map(lambda one: scores(one[0])[:, one[1]], (kept.reshape(-1, U), of_class))
+        left = left.reshape(*kept.shape[:3], -1)
+        intact = scores(jnp.ones(U)).T[:, None]
+        without = ablation.without_first(orders, U)[:, : left.shape[2]]
+        by_chance = jax.lax.map(measure, without.reshape(-1, U)).reshape(*without.shape[:2], K)
+        return {
+            'intact': measure(jnp.ones(U)),
+            'without': ablation.single(measure, U, group=64),
+            'order': order,
+            'scores': jnp.concatenate([intact, jnp.where(half > 0, left[1], left[0])], axis=1),
+            'random': by_chance,
+        }
 
     index = full_batches(len(probe.rows), min(64, len(probe.rows)))
-    shared = probe.place.shared((dataset.images[probe.rows[index]], labels, mask))
+    weights = np.broadcast_to(probe.weights[:, None], labels.shape).astype(np.float32)
+    batches = probe.dataset.images[probe.rows[index]]
+    shared = probe.place.shared((batches, labels, mask, weights, np.asarray(half, np.float32), orders))
     return probe.place.fetch(probe.place.map(of_member)((probe.variables, probe.place.members(means)), *shared))
 
 
 def head_logits(probe: Probe) -> Callable:
     """`logits_of(variables, means [N,U], batches)(kept [U]) -> [N,K]` where units go straight into the head."""
+    share = (probe.weights / probe.weights.sum()).astype(np.float32)
 
     def logits_of(variables, means, batches):
-        return lambda kept: head(variables, means * kept + means.mean(0) * (1 - kept))
+        mean = share @ means
+        return lambda kept: head(variables, means * kept + mean * (1 - kept))
 
     return logits_of
 
@@ -84,8 +116,10 @@ def head_logits(probe: Probe) -> Callable:
 def layer_logits(probe: Probe) -> Callable:
     """The same where the rest of the network has to be run for every set of units."""
 
+    share = (probe.weights / probe.weights.sum()).astype(np.float32)
+
     def logits_of(variables, means, batches):
-        mean = means.mean(0)
+        mean = share @ means
 
         def logits(kept):
             def batch(images):
@@ -104,19 +138,24 @@ def layer_logits(probe: Probe) -> Callable:
 def linear_probes(
     probe: Probe, means: np.ndarray, present: np.ndarray, *, orders: np.ndarray, fold: np.ndarray, folds: int
 ) -> Arrays:
-    """Linear probes of concepts in one layer's mean activations, and the same of labels on permuted images.
+    """Linear probes of concepts in one layer's mean activations, and the same of labels of exchanged patients.
 
-    means: [P,N,U]; present: [N,S] which concepts an image shows; orders: [R,N] exchanges of the images' labels; fold:
-    [N] in 0 .. folds - 1, by patient. Returns the AUROC of held-out images: `auroc` [P,S] and `control` [P,S,R].
+    means: [P,N,U]; present: [N,S] which concepts an image shows; orders: [R,N] exchanges of the images' labels, with
+    which their weights go; fold: [N] in 0 .. folds - 1, by patient. Returns `scores` [P,N,S] of held-out images, their
+    AUROC, `auroc` [P,S], and `control` [P,S,R].
     """
+    auroc = make_auroc(probe)
 
-    def of_member(x, present, orders, fold):
+    def of_member(x, present, orders, fold, weights):
         every = jnp.concatenate([present[..., None], _exchanged(present, orders)], -1).reshape(len(x), -1)
+        of_image = jnp.concatenate([weights[:, None], weights[orders].T], -1)
         scores = directions.held_out(x, every, fold, count=folds)
-        auroc = ranking(scores, every, jnp.ones_like(every))['auroc'].reshape(present.shape[1], -1)
-        return {'auroc': auroc[:, 0], 'control': auroc[:, 1:]}
+        counted = jnp.tile(of_image, (1, present.shape[1]))
+        by_concept = auroc(scores, every, jnp.ones_like(every), counted).reshape(present.shape[1], -1)
+        held_out = scores.reshape(len(x), present.shape[1], -1)[..., 0]
+        return {'scores': held_out, 'auroc': by_concept[:, 0], 'control': by_concept[:, 1:]}
 
-    shared = probe.place.shared((np.asarray(present, np.float32), orders, fold))
+    shared = probe.place.shared((np.asarray(present, np.float32), orders, fold, probe.weights.astype(np.float32)))
     return probe.place.fetch(probe.place.map(of_member)(probe.place.members(means), *shared))
 
 
@@ -129,14 +168,14 @@ def tcav(
     orders: np.ndarray,
     counted: np.ndarray,
 ) -> Arrays:
-    """TCAV of every class along every concept's direction in one layer, and along directions of permuted labels.
+    """TCAV of every class along every concept's direction in one layer, and along directions of exchanged labels.
 
     means: [P,N,U] of all probe images, to which directions are fitted; slopes: [P,n,K,U] of n of them, of which those
-    that are True in counted [n,K] are of class k; present, orders: as in `linear_probes`.
-    Returns `sign` and `magnitude` [P,K,S], and `random` [P,K,S,R], the signs of the controls.
+    that are above 0 in counted [n,K], their weights, are of class k; present, orders: as in `linear_probes`.
+    Returns `sign` and `derivative` [P,K,S] (`directions.tcav`), and of the controls `control` [P,K,S,R], derivatives.
     """
-    S, most = present.shape[1], max(int(counted.sum(0).max(initial=0)), 1)
-    of_class = np.argsort(~counted, axis=0, kind='stable')[:most].T  # [K,M]: each class's images first
+    S, most = present.shape[1], max(int((counted > 0).sum(0).max(initial=0)), 1)
+    of_class = np.argsort(counted <= 0, axis=0, kind='stable')[:most].T  # [K,M]: each class's images first
 
     def of_member(member, present, orders, of_class, counted):
         x, slope = member
@@ -144,8 +183,10 @@ def tcav(
         every = jnp.concatenate([present[..., None], _exchanged(present, orders)], -1).reshape(len(x), -1)
         result = directions.tcav(slope, directions.fit(x, every)[1], counted)
         varies = (present.min(0) < present.max(0))[None, :, None]  # else there is no direction
-        sign, magnitude = (jnp.where(varies, v.reshape(len(v), S, -1), jnp.nan) for v in result.values())
-        return {'sign': sign[..., 0], 'magnitude': magnitude[..., 0], 'random': sign[..., 1:]}
+        sign, derivative = (
+            jnp.where(varies, result[name].reshape(len(slope), S, -1), jnp.nan) for name in ('sign', 'derivative')
+        )
+        return {'sign': sign[..., 0], 'derivative': derivative[..., 0], 'control': derivative[..., 1:]}
 
     weight = np.take_along_axis(counted, of_class.T, axis=0).T.astype(np.float32)
     shared = probe.place.shared((np.asarray(present, np.float32), orders, of_class, weight))
@@ -153,7 +194,7 @@ def tcav(
 
 
 def _exchanged(present: jax.Array, orders: jax.Array) -> jax.Array:
-    """The labels [N,S,R] after each exchange of images."""
+    """The labels [N,S,R] after each exchange."""
     return jnp.moveaxis(present[orders], 0, -1)
 
 

@@ -14,6 +14,7 @@ from imbalance_jax.attribution import layers
 from imbalance_jax.concepts import nulls
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.regions import concept_masks
+from imbalance_jax.explain import probe_set
 from imbalance_jax.system import progress
 from imbalance_jax.training.placement import Placement
 from imbalance_jax.training.trained import SPLIT, Trained
@@ -24,11 +25,13 @@ BYTES_AT_ONCE = 2**27  # activations of all members that leave the devices toget
 class Probe(NamedTuple):
     """The probe set, images `rows` [N] of a data set with their regions, and P members on devices.
 
-    regions: 'exact' or 'box'; layers: name -> (h, w, U), the main one first; tcav_layer: the layer of TCAV
+    weights: [N] the images of the test split that each stands for; regions: 'exact' or 'box'; layers: name ->
+    (h, w, U), the main one first; tcav_layer: the layer of TCAV
     """
 
     dataset: Dataset
     rows: np.ndarray
+    weights: np.ndarray
     regions: str
     layers: dict[str, tuple[int, ...]]
     tcav_layer: str
@@ -56,9 +59,24 @@ class Probe(NamedTuple):
         """[n,H,W,K] of the findings' boxes."""
         return concept_masks(self.dataset, self.rows[positions], 'box')[..., : len(self.dataset.classes)]
 
+    @property
+    def patients(self) -> np.ndarray:
+        """Of each image, [N]."""
+        return self.dataset.patient[self.rows]
+
+    @property
+    def labels(self) -> np.ndarray:
+        """[N,K] uint8."""
+        return self.dataset.labels[self.rows]
+
+    @property
+    def label_mask(self) -> np.ndarray:
+        """[N,K] uint8, 0 where a label counts nowhere."""
+        return self.dataset.label_mask[self.rows]
+
     def blocks(self) -> list[np.ndarray]:
         """Positions [n] of the images that exchange annotations in the null."""
-        return nulls.blocks(len(self.rows), self.key)
+        return nulls.blocks(self.patients, self.key)
 
     def boxed(self) -> np.ndarray:
         """Which findings each image has a box of, [N,K] bool."""
@@ -121,15 +139,6 @@ def presence(probe: Probe) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def probe_images(trained: Trained) -> np.ndarray:
-    """Rows of the test images that make up the probe set: those with a finding's region first, then the others."""
-    dataset = trained.dataset
-    rows, most = dataset.rows(SPLIT), trained.config.concepts.max_images
-    finding = dataset.region_image[dataset.region_concept < len(dataset.classes)]
-    boxed = np.isin(rows, finding)
-    return np.sort(np.concatenate([rows[boxed], rows[~boxed]])[:most])
-
-
 def make_probe(trained: Trained) -> Probe:
     """The images and layers of `config.concepts`, the main layer first and then the others from front to back."""
     config = trained.config.concepts
@@ -137,9 +146,11 @@ def make_probe(trained: Trained) -> Probe:
     main = trained.layer_of(config.layer)
     others = shapes if 'all' in config.layers else [trained.layer_of(layer) for layer in config.layers]
     tcav_layer = trained.layer_of(config.tcav_layer) if config.tcav_layer else layer_before(list(shapes), main)
+    sample = probe_set.draw(trained.dataset, trained.dataset.rows(SPLIT), config.max_images)
     return Probe(
         dataset=trained.dataset,
-        rows=probe_images(trained),
+        rows=sample.rows,
+        weights=sample.weights,
         regions=config.regions,
         layers={layer: shapes[layer] for layer in dict.fromkeys([main, *others, tcav_layer])},
         tcav_layer=tcav_layer,

@@ -9,7 +9,18 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from imbalance_jax.explain import alignment, audit, design, faithfulness, features, roar, shortcut, similarity, units
+from imbalance_jax.explain import (
+    alignment,
+    audit,
+    design,
+    faithfulness,
+    features,
+    roar,
+    shortcut,
+    similarity,
+    twins,
+    units,
+)
 from imbalance_jax.names import lookup
 from imbalance_jax.system import layout, processes, provenance
 from imbalance_jax.system.files import read_json
@@ -24,6 +35,7 @@ STAGES: dict[str, Stage] = {
     'faithfulness': faithfulness.STAGE,
     'shortcut': shortcut.STAGE,
     'units': units.STAGE,
+    'twins': twins.STAGE,
     'similarity': similarity.STAGE,
     'features': features.STAGE,
     'audit': audit.STAGE,

@@ -18,8 +18,8 @@ from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.regions import region_masks
 from imbalance_jax.explain import outputs
 from imbalance_jax.explain.maps import Scorer, in_slabs, make_maps, make_scorer
-from imbalance_jax.metrics import scores
 from imbalance_jax.results import shortcut
+from imbalance_jax.results.rows import Bootstrap
 from imbalance_jax.results.shortcut import CLEAN, CONFOUNDED, FINDING, TUBE
 from imbalance_jax.training.member import make_predict
 from imbalance_jax.training.prediction import predict
@@ -30,22 +30,28 @@ DRAIN = 'Tube'  # the phantom's concept
 
 
 class Measured(NamedTuple):
-    """AUROC of the shortcut's class on both versions of the test split, auroc [V,P]; of the M test images that show the
-    drain and the finding, the area [R,M] of both regions, and by method the share of the heat on each, mass
-    [A,R,P,M]."""
+    """Logits of the shortcut's class on both versions of the test split, logits [V,P,N], and which films show the drain
+    [V,N]; of the M test images that show the drain and the finding, the area [R,M] of both regions, and by method the
+    share of the heat on each, mass [A,R,P,M]."""
 
     versions: np.ndarray
-    auroc: np.ndarray
+    logits: np.ndarray
+    tube: np.ndarray
     regions: np.ndarray
     area: np.ndarray
     methods: np.ndarray
     mass: np.ndarray
 
-    def by_name(self) -> shortcut.Shortcut:
-        """The same as mappings."""
+    def by_name(self, dataset: Dataset, name: str) -> shortcut.Shortcut:
+        """The same as mappings, with the labels of class `name`."""
         versions, regions, methods = (names.tolist() for names in (self.versions, self.regions, self.methods))
+        rows, k = dataset.rows(SPLIT), dataset.classes.index(name)
+        parts = zip(versions, self.logits, self.tube, strict=True)
         return shortcut.Shortcut(
-            auroc=dict(zip(versions, self.auroc, strict=True)),
+            versions={version: shortcut.Version(logits, tube) for version, logits, tube in parts},
+            labels=dataset.labels[rows, k],
+            label_mask=dataset.label_mask[rows, k],
+            patients=dataset.patient[rows],
             area=dict(zip(regions, self.area, strict=True)),
             mass={m: dict(zip(regions, mass, strict=True)) for m, mass in zip(methods, self.mass, strict=True)},
         )
@@ -61,7 +67,13 @@ def run(trained: Trained, workdir: Path) -> None:
     logits, methods = outputs.test_logits(workdir), config.attribution.methods
     make = partial(measure, trained, clean, name, logits=logits, methods=methods)
     measured = Measured(**outputs.cached(workdir, 'shortcut', make))
-    rows = shortcut.rows(outputs.population(trained), measured.by_name(), name)
+    rows = shortcut.rows(
+        outputs.population(trained),
+        measured.by_name(trained.dataset, name),
+        name,
+        bootstrap=Bootstrap(config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed),
+        smallest_count=config.evaluate.smallest_count,
+    )
     outputs.write_rows(workdir, 'shortcut', rows)
 
 
@@ -85,14 +97,15 @@ def measure(trained: Trained, clean: Dataset, name: str, *, logits: np.ndarray, 
     predict_one = make_predict(trained.model, trained.normalise)
     of_clean = predict(trained.place, predict_one, trained.variables, images=clean.images[rows], batch_size=BATCH)
     by_version = {CONFOUNDED: logits, CLEAN: of_clean}
-    labels, mask = dataset.labels[rows], dataset.label_mask[rows]
+    tube = [np.isin(rows, masks_of(one, DRAIN)[0]) for one in (dataset, clean)]
     images, regions = regions_of_both(dataset, name)
     methods = list(methods) if len(images) else []
     scorer = make_region_scorer(trained, list(regions))
     mass = [heat_shares(trained, method, images, k=k, scorer=scorer, regions=regions) for method in methods]
     return Measured(
         versions=np.array(list(by_version)),
-        auroc=np.stack([scores.auroc(one, labels, mask)[:, k] for one in by_version.values()]),
+        logits=np.stack([one[..., k] for one in by_version.values()]),
+        tube=np.stack(tube),
         regions=np.array(list(regions)),
         area=np.stack([one.mean((1, 2)) for one in regions.values()]),
         methods=np.array(methods, dtype=str),

@@ -37,10 +37,15 @@ class Thresholds(NamedTuple):
     def begin(cls, probe: Probe, quantile: float, count_quantile: float) -> 'Thresholds':
         """Before any image; the threshold of the count leaves one position above it at least."""
         N, (height, width, units) = len(probe.rows), probe.layers[probe.main]
-        positions = N * height * width
+        images, lightest = float(probe.weights.sum()), float(probe.weights.min())
+        positions = images * height * width
+        share = max(1 - count_quantile, lightest / positions)
         return cls(
-            seen={layer: UpperQuantile(u, N * h * w, quantile) for layer, (h, w, u) in probe.layers.items()},
-            counted=UpperQuantile(units, positions, max(1 - count_quantile, 1 / positions)),
+            seen={
+                layer: UpperQuantile(u, images * h * w, quantile, lightest=lightest)
+                for layer, (h, w, u) in probe.layers.items()
+            },
+            counted=UpperQuantile(units, positions, share, lightest=lightest),
             mean={layer: np.empty((N, u), np.float32) for layer, (_, _, u) in probe.layers.items()},
             peak=np.empty((N, units), np.float32),
         )
@@ -52,10 +57,10 @@ def collect_thresholds(probe: Probe, quantile: float, count_quantile: float) -> 
     for positions, activations in stream(probe, probe.layers, probe.cut(probe.layers), phase='thresholds'):
         for number, member in enumerate(members):
             for layer, seen in member.seen.items():
-                seen.add(activations[layer][number])
+                seen.add(activations[layer][number], probe.weights[positions])
                 member.mean[layer][positions] = activations[layer][number].mean((1, 2))
             maps = activations[probe.main][number]
-            member.counted.add(maps)
+            member.counted.add(maps, probe.weights[positions])
             member.peak[positions] = maps.max((1, 2))
     return members
 
@@ -67,15 +72,17 @@ def dissect(
     levels = [{layer: dissection.active_threshold(s, quantile) for layer, s in m.seen.items()} for m in thresholds]
     counts: list[dict[str, Any]] = [dict.fromkeys(probe.layers) for _ in thresholds]
     blocks, layouts = probe.blocks(), {}
-    area = np.zeros(len(probe.dataset.concepts), np.int64)
+    area = np.zeros(len(probe.dataset.concepts))
     parts = [(number, part) for number, block in enumerate(blocks) for part in probe.cut(probe.layers, block)]
     passes = stream(probe, probe.layers, [part for _, part in parts], phase='overlap with concepts')
     for (number, _), (positions, activations) in zip(parts, passes, strict=True):
         if number not in layouts:
-            masks = probe.masks(blocks[number])
-            layout = nulls.lay_out(masks, null, rounds, key=probe.key, images=blocks[number], number=number)
+            block = blocks[number]
+            masks, weights = probe.masks(block), probe.weights[block]
+            whose = {'images': block, 'weights': weights, 'patients': probe.patients[block]}
+            layout = nulls.lay_out(masks, null, rounds, key=probe.key, number=number, **whose)
             layouts = {number: layout}  # of one block at a time
-            area += masks.sum((0, 1, 2), dtype=np.int64)
+            area += weights @ masks.sum((1, 2))
         of_part = layouts[number].of(np.searchsorted(blocks[number], positions))
         for member, (count, level) in enumerate(zip(counts, levels, strict=True)):
             for layer in probe.layers:
@@ -153,9 +160,9 @@ def fit_weights(probe: Probe, levels: Sequence[np.ndarray], parts: list[np.ndarr
     """Each member's weights [U,S] of its units, by `multi_unit.discriminant`, on some images."""
     sums: list[Any] = [None] * len(levels)
     for positions, activations in stream(probe, [probe.main], parts, phase='multi-unit concepts'):
-        masks = probe.masks(positions)
+        masks, weights = probe.masks(positions), probe.weights[positions]
         for member, maps in enumerate(activations[probe.main]):
-            sums[member] = add(sums[member], multi_unit.gather(maps > levels[member], masks))
+            sums[member] = add(sums[member], multi_unit.gather(maps > levels[member], masks, weights))
     return [multi_unit.discriminant(one) for one in sums]
 
 
@@ -165,10 +172,10 @@ def count_segments(
     """Each member's `multi_unit.histogram` on some images, and the overlap counts of its single units there."""
     counts: list[Any] = [None] * len(levels)
     for positions, activations in stream(probe, [probe.main], parts, phase='multi-unit concepts'):
-        masks = probe.masks(positions)
-        layout = nulls.lay_out(masks)
+        masks, of_image = probe.masks(positions), probe.weights[positions]
+        layout = nulls.lay_out(masks, weights=of_image)
         for member, maps in enumerate(activations[probe.main]):
-            histogram = multi_unit.histogram(maps > levels[member], masks, weights[member])
+            histogram = multi_unit.histogram(maps > levels[member], masks, weights[member], of_image)
             single = dissection.count_overlap(maps, levels[member], layout)
             counts[member] = add(counts[member], {'histogram': histogram, **single})
     return counts

@@ -12,13 +12,13 @@ from ml_collections import ConfigDict
 from imbalance_jax import concepts
 from imbalance_jax.attribution import layers
 from imbalance_jax.concepts import contributions, directions
-from imbalance_jax.concepts.nulls import NULLS
-from imbalance_jax.data.arrays import luminance
-from imbalance_jax.explain import interventions, matching, outputs
+from imbalance_jax.concepts.nulls import NULLS, exchanges
+from imbalance_jax.data.arrays import pictures
+from imbalance_jax.explain import held_out, interventions, matching, outputs, probe_set
 from imbalance_jax.explain.dissected import Units, detectors, dissected, means
 from imbalance_jax.explain.probe import Probe, make_probe, presence
-from imbalance_jax.metrics.statistics import cluster_weights
 from imbalance_jax.names import lookup
+from imbalance_jax.results import ablation as results_ablation
 from imbalance_jax.results import similarity, unit_arms
 from imbalance_jax.results import units as results_units
 from imbalance_jax.results.rows import Population, Row
@@ -27,7 +27,7 @@ from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
 EXAMPLES = 8  # images of a finding whose logits are taken apart
 TCAV_IMAGES = 32  # of a class
-SELECTIVITY_ROUNDS = 200  # of the bootstrap over patients
+RANDOM_ORDERS = 20  # in which units are taken away for the null of greedy sets
 
 Arrays = dict[str, np.ndarray]
 
@@ -56,39 +56,65 @@ def run(trained: Trained, workdir: Path) -> None:
         print(f'The {SPLIT} split has no annotated region: no concepts.')
         outputs.write_rows(workdir, 'concepts', [])
         return
-    outputs.write(workdir, 'probe', images=luminance(probe.dataset.images[probe.rows]), rows=probe.rows)
+    write_probe(probe, workdir, settings)
     population, units = outputs.population(trained), dissected(probe, workdir, settings)
-    ablation = outputs.cached(workdir, 'ablation', partial(ablate, probe, units, settings))
+    arrays = outputs.cached(workdir, 'ablation', partial(ablate, probe, units, settings))
+    smallest = trained.config.evaluate.smallest_count
+    ablated = held_out.ablated(probe, arrays, half=halves(probe), smallest_count=smallest)
     likeness = outputs.cached(workdir, 'similarity', partial(matching.likeness, probe))
     direction_arrays = outputs.cached(workdir, 'directions', partial(probe_directions, probe, units, settings))
     logit_arrays = outputs.cached(workdir, 'logits', partial(explain_logits, probe, units, settings))
 
+    where = {'layer': probe.main, 'carrying_share': settings.carrying_share}
     summary = [
         row
         for member, of_member in zip(trained.members, units, strict=True)
-        for row in member_rows(probe, member, of_member[probe.main], ablation=ablation, logit_arrays=logit_arrays)
+        for row in (
+            *member_rows(probe, member, of_member[probe.main], logit_arrays=logit_arrays),
+            *results_ablation.member_rows(member, ablated, probe.dataset.classes, **where),
+        )
     ]
-    outputs.write_rows(workdir, 'concepts', summary + unit_arms.arm_rows(population, summary))
+    of_arms = results_ablation.arm_rows(population, ablated, probe.dataset.classes, **where)
+    outputs.write_rows(workdir, 'concepts', summary + unit_arms.arm_rows(population, summary) + of_arms)
     kept = similarity.persistence_of_units(population, detectors(probe, units), likeness['partner'])
-    outputs.write_rows(workdir, 'units', unit_rows(probe, trained.members, units, ablation=ablation, kept=kept))
+    rows = unit_rows(probe, trained.members, units, ablation=arrays, kept=kept, smallest_count=smallest)
+    outputs.write_rows(workdir, 'units', rows)
     rows = layer_rows(probe, trained.members, units, direction_arrays=direction_arrays)
-    outputs.write_rows(workdir, 'layers', rows + unit_arms.arm_rows(population, rows))
+    rows += unit_arms.arm_rows(population, rows)
+    outputs.write_rows(workdir, 'layers', rows + probe_arm_rows(probe, population, direction_arrays))
     outputs.write_rows(workdir, 'directions', direction_rows(probe, population, direction_arrays))
 
 
-def member_rows(probe: Probe, member: Row, units: Arrays, *, ablation: Arrays, logit_arrays: Arrays) -> list[Row]:
+def write_probe(probe: Probe, workdir: Path, settings: ConfigDict) -> None:
+    """explain/probe: the images, their rows in the data set, their weights and strata."""
+    sample = probe_set.draw(probe.dataset, probe.dataset.rows(SPLIT), settings.max_images)
+    outputs.write(
+        workdir,
+        'probe',
+        images=pictures(probe.dataset.images[probe.rows]),
+        rows=probe.rows,
+        weights=probe.weights,
+        stratum=sample.stratum,
+        strata=np.array(sample.names),
+    )
+
+
+def halves(probe: Probe) -> np.ndarray:
+    """One half of the patients, [N] bool: what is chosen on one is judged on the other."""
+    return directions.folds(probe.patients, 2, probe.key) == 0
+
+
+def member_rows(probe: Probe, member: Row, units: Arrays, *, logit_arrays: Arrays) -> list[Row]:
     """Rows of results/concepts of one member: of its main layer."""
     names, classes, layer, images = probe.dataset.concepts, probe.dataset.classes, probe.main, len(probe.rows)
     boxed, number = probe.boxed(), member['member']
     counts = {results_units.PUBLISHED: units['concepts'], results_units.CORRECTED: units['concepts_corrected']}
-    of_member = {name: value[number] for name, value in ablation.items()}
     best_concept = concepts.unique_detectors(units)['best_concept']
-    finding = logit_arrays['finding']
+    finding, shown = logit_arrays['finding'], boxed.any(1)
     parts = contributions.by_concept(logit_arrays['added'][number], best_concept, finding, concepts=len(names))
     return [
         *results_units.dissection_rows(member, units, names, layer=layer, images=images),
-        *results_units.count_rows(member, counts, boxed[boxed.any(1)], classes, layer=layer),
-        *results_units.ablation_rows(member, of_member, classes, layer=layer, images=images),
+        *results_units.count_rows(member, counts, boxed[shown], classes, layer=layer, weights=probe.weights[shown]),
         *results_units.segment_rows(member, units, names, layer=layer, images=images),
         *results_units.logit_rows(member, parts, finding, classes, layer=layer),
     ]
@@ -101,6 +127,7 @@ def unit_rows(
     *,
     ablation: Arrays,
     kept: Sequence[Mapping[str, np.ndarray]],
+    smallest_count: int,
 ) -> list[Row]:
     """results/units: every unit of the main layer of every member. kept: by relation, the share of other members that
     keep a unit's detector."""
@@ -110,9 +137,8 @@ def unit_rows(
         of_main = units[number][probe.main]
         drop = ablation['intact'][number] - ablation['without'][number]
         rows += results_units.unit_rows(member, of_main, names, **where)
-        rows += results_units.selectivity_rows(
-            member, selectivity(probe, of_main['mean']), drop, kept[number], classes=classes, **where
-        )
+        aurocs = unit_aurocs(probe, of_main['mean'], smallest_count)
+        rows += results_units.selectivity_rows(member, aurocs, drop, kept[number], classes=classes, **where)
     return rows
 
 
@@ -131,7 +157,8 @@ def direction_rows(probe: Probe, population: Population, direction_arrays: Array
     """results/directions: TCAV in one layer."""
     rows = []
     for number, member in enumerate(population.members):
-        tcav = {name: direction_arrays[name][number] for name in ('sign', 'magnitude', 'random')}
+        tcav = {name: direction_arrays[name][number] for name in ('sign', 'derivative', 'tcav_control')}
+        tcav['control'] = tcav.pop('tcav_control')
         rows += results_units.tcav_rows(
             member,
             tcav,
@@ -143,34 +170,39 @@ def direction_rows(probe: Probe, population: Population, direction_arrays: Array
     return rows + unit_arms.arm_directions(population, rows)
 
 
-def selectivity(probe: Probe, mean: np.ndarray) -> Arrays:
-    """Unit x class AUROC and class selectivity, with intervals over patients, of means [N,U] of the main layer."""
-    dataset, rows = probe.dataset, probe.rows
-    labels, mask, patient = dataset.labels[rows], dataset.label_mask[rows], dataset.patient[rows]
-    weights = cluster_weights(patient, SELECTIVITY_ROUNDS, np.random.default_rng(0))
-    by_class = concepts.class_selectivity(mean, labels, mask, weights=weights)
-    aurocs = concepts.unit_auroc(mean, labels, mask, patients=patient)
-    ends = {'selectivity_low': by_class['low'], 'selectivity_high': by_class['high']}
-    return {**aurocs, **ends, 'selectivity': by_class['selectivity'], 'preferred': by_class['preferred']}
+def probe_arm_rows(probe: Probe, population: Population, direction_arrays: Arrays) -> list[Row]:
+    """results/layers: intervals of linear probes over patients and seeds."""
+    present, rows = direction_arrays['present'], []
+    for i, layer in enumerate(probe.layers):
+        aurocs = held_out.probe_aurocs(probe, direction_arrays['scores'][i], present)
+        rows += unit_arms.probe_rows(population, *aurocs, probe.dataset.concepts, layer=layer)
+    return rows
+
+
+def unit_aurocs(probe: Probe, mean: np.ndarray, smallest_count: int) -> Arrays:
+    """Unit x class AUROC with intervals over patients, of means [N,U] of the main layer; 'no finding' is the last."""
+    labels, mask = concepts.with_healthy(probe.labels, probe.label_mask)
+    whose: dict[str, Any] = {'patients': probe.patients, 'weights': probe.weights, 'least': smallest_count}
+    return concepts.unit_auroc(mean, labels, mask, **whose)
 
 
 def ablate(probe: Probe, units: Sequence[Units], settings: Mapping[str, Any]) -> Arrays:
     """What is lost of each class without units: see `interventions.ablate`."""
-    steps, share = settings['greedy_steps'], settings['carrying_share']
-    return interventions.ablate(probe, means(units, probe.main), steps=steps, share=share)
+    by_image = means(units, probe.main)
+    steps = min(max(settings['greedy_steps'], 1), by_image.shape[-1])
+    rng = np.random.default_rng(0)
+    orders = np.stack([rng.permutation(by_image.shape[-1]) for _ in range(RANDOM_ORDERS)])[:, :steps]
+    return interventions.ablate(probe, by_image, steps=steps, half=halves(probe), orders=orders)
 
 
 def probe_directions(probe: Probe, units: Sequence[Units], settings: Mapping[str, Any]) -> Arrays:
-    """Linear probes of every layer, `auroc` [L,P,S] and `control` [L,P,S,R]; TCAV in one, of images `counted` [n,K].
-
-    In a layer that goes straight into a linear head, slopes are the same for all images: TCAV says nothing there.
-    """
-    patients, key = probe.dataset.patient[probe.rows], probe.key
-    present = presence(probe)
+    """Linear probes of every layer, `scores` [L,P,N,S], `auroc` [L,P,S] and `control` [L,P,S,R], of `present` [N,S];
+    TCAV in one, `sign`, `derivative` and `tcav_control`, of images whose weights are `counted` [n,K]."""
+    key, present = probe.key, presence(probe)
     rounds = max(settings['probe_controls'], settings['tcav_directions'])
-    orders = directions.permutations(len(probe.rows), rounds, key)
-    folds = min(settings['probe_folds'], len(np.unique(patients)))
-    fold = directions.folds(patients, folds, key)
+    orders = exchanges(probe.patients, rounds, key)
+    folds = min(settings['probe_folds'], len(np.unique(probe.patients)))
+    fold = directions.folds(probe.patients, folds, key)
     controls = orders[: settings['probe_controls']]
     by_layer = [
         interventions.linear_probes(probe, means(units, layer), present, orders=controls, fold=fold, folds=folds)
@@ -186,26 +218,26 @@ def probe_directions(probe: Probe, units: Sequence[Units], settings: Mapping[str
         orders=orders[: settings['tcav_directions']],
         counted=counted,
     )
-    return {**{name: np.stack([one[name] for one in by_layer]) for name in by_layer[0]}, **tcav, 'counted': counted}
+    tcav['tcav_control'] = tcav.pop('control')
+    probes = {name: np.stack([one[name] for one in by_layer]) for name in by_layer[0]}
+    return {**probes, **tcav, 'counted': counted, 'present': present}
 
 
 def class_images(probe: Probe) -> tuple[np.ndarray, np.ndarray]:
-    """Positions [n] of the first images of every class, and of which classes each is one [n,K] bool."""
-    dataset = probe.dataset
-    labels = (dataset.labels * dataset.label_mask)[probe.rows] > 0
+    """Positions [n] of the first images of every class, and their weights in each class [n,K], 0 if not of it."""
+    labels = (probe.labels * probe.label_mask) > 0
     first = labels & (np.cumsum(labels, axis=0) <= TCAV_IMAGES)
     positions = np.flatnonzero(first.any(1))
     if not len(positions):
         positions = np.arange(1)
-    return positions, first[positions]
+    return positions, (first * probe.weights[:, None])[positions]
 
 
 def explain_logits(probe: Probe, units: Sequence[Units], settings: Mapping[str, Any]) -> Arrays:
     """What units add to the logits of findings, on the first probe images that have them and a region of them."""
-    dataset = probe.dataset
-    shown = probe.boxed() & (dataset.labels[probe.rows] * dataset.label_mask[probe.rows] > 0)
+    shown = probe.boxed() & (probe.labels * probe.label_mask > 0)
     positions, finding = np.nonzero(shown & (np.cumsum(shown, axis=0) <= EXAMPLES))
-    centre = means(units, probe.main).mean(1)
+    centre = np.average(means(units, probe.main), axis=1, weights=probe.weights)
     examples = {'positions': positions, 'finding': finding}
     if not len(positions):
         return {**examples, 'added': np.zeros((len(units), 0, centre.shape[1]))}

@@ -82,7 +82,7 @@ def ral(
         negative = negative_entries(logits, gamma_neg, margin, floor) * slope
         return scale * (labels * positive + (1 - labels) * negative)
 
-    return from_entries(entries, prior=0.0)
+    return from_entries(entries, entrywise=True)
 
 
 def _check(gamma_pos: float, gamma_neg: float, margin: float, floor: float, scale: float) -> None:

@@ -34,7 +34,7 @@ def intra_class_weighted_bce(num_positive: np.ndarray, num_negative: np.ndarray,
         weight = jnp.where(mixed, negative / jnp.where(mixed, positive, 1.0), fallback)
         return scale * cross_entropy(logits, labels, positive_weight=weight)
 
-    return from_entries(entries, prior=np.log(counts.ratio(num_negative, num_positive)))
+    return from_entries(entries, entrywise=False)
 
 
 def w_cel(num_positive: np.ndarray, num_negative: np.ndarray, *, scale: float = 1.0) -> Loss:
@@ -55,5 +55,4 @@ def w_cel(num_positive: np.ndarray, num_negative: np.ndarray, *, scale: float = 
         negative_weight = jnp.where(negative > 0, total / jnp.where(negative > 0, negative, 1.0), 1.0)
         return scale * cross_entropy(logits, labels, positive_weight, negative_weight)
 
-    of_all = counts.ratio(num_negative.sum(keepdims=True), num_positive.sum(keepdims=True))
-    return from_entries(entries, prior=np.log(of_all) * np.ones(num_positive.size))
+    return from_entries(entries, entrywise=False)

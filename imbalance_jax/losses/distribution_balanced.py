@@ -63,4 +63,4 @@ def distribution_balanced(
         weight = alpha + jax.nn.sigmoid(beta * (rebalanced - mu))
         return weight * entrywise.entries(fixed, logits, labels)
 
-    return from_entries(entries, prior=0.0)
+    return from_entries(entries, entrywise=False)  # an image's other findings weigh positives and negatives apart

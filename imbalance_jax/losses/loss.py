@@ -7,9 +7,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
 from jax.typing import ArrayLike
 
-from imbalance_jax.losses.counts import ratio
+from imbalance_jax.losses import entrywise
 from imbalance_jax.losses.entrywise import Coefficients, counted, counted_mean, kernel
 
 
@@ -29,16 +30,16 @@ class Loss:
     apply:        (params, logits [B, K], labels [B, K], label_mask [B, K] or None, moment) -> scalar
     advance:      the same arguments -> params['running'] after this batch; None where there is none
     coefficients: arrays with which `kernel` computes the same value, or None where no such arrays exist
-    prior:        [K], by how much its weights move the log-odds that it teaches: log (w+ / w-)
-    readout:      scale and shift of the logit before the sigmoid, in the loss's own terms
+    entries:      (logits [B, K], labels [B, K], fraction [B, 1]) -> [B, K], the loss of every entry where that depends
+                  on the entry's own logit and label alone, up to a factor that both labels share: what `recalibration`
+                  makes probabilities of. None for a loss that compares or weighs examples by one another
     """
 
     apply: Callable[..., jax.Array]
     init: Callable[[], dict] = dict
     coefficients: Coefficients | None = None
     advance: Callable[..., dict] | None = None
-    prior: np.ndarray | float = 0.0
-    readout: tuple = (1.0, 0.0)
+    entries: Partial | None = None
 
     def __call__(
         self,
@@ -69,15 +70,6 @@ class Loss:
             return {}
         return {'running': self.advance(params, logits, labels, label_mask, Moment(rows, fraction))}
 
-    def corrected(self, logits: ArrayLike) -> np.ndarray:
-        """Logits [..., K] whose sigmoid is a probability under the prior of the training set.
-
-        The loss's scale and shift are applied, as in training, and the prior shift of its weights is taken back:
-        z - log (w+ / w-) for a positive weight. What focusing, margins and duals do to calibration stays.
-        """
-        scale, shift = self.readout
-        return scale * (np.asarray(logits, np.float64) + shift) - self.prior
-
 
 def from_coefficients(coefficients: Coefficients) -> Loss:
     """The loss that is the shared kernel with these numbers."""
@@ -85,24 +77,28 @@ def from_coefficients(coefficients: Coefficients) -> Loss:
     def apply(params, logits, labels, label_mask, moment):
         return kernel(coefficients, logits, labels, label_mask)
 
-    fields = (coefficients.positive_weight, coefficients.negative_weight)
-    positive, negative = np.broadcast_arrays(*(np.asarray(field, np.float64) for field in fields))
-    readout = (coefficients.negative_scale, coefficients.negative_shift)
-    return Loss(apply, coefficients=coefficients, prior=np.log(ratio(positive, negative)), readout=readout)
+    return Loss(apply, coefficients=coefficients, entries=Partial(_kernel_entries, coefficients))
 
 
-def from_entries(entries: Callable[..., jax.Array], *, prior: np.ndarray | float) -> Loss:
+def _kernel_entries(coefficients: Coefficients, logits: jax.Array, labels: jax.Array, fraction: ArrayLike) -> jax.Array:
+    return entrywise.entries(coefficients, logits, labels)
+
+
+def from_entries(entries: Callable[..., jax.Array], *, entrywise: bool) -> Loss:
     """The loss that is the mean of `entries(logits, labels, mask) -> [B, K]`, all three [B, K] floats.
 
-    prior: [K] or one number, by how much its weights move the log-odds that it teaches, log (w+ / w-); 0.0 where it
-    weighs positives and negatives alike. It has no default, as a wrong one makes corrected probabilities wrong.
+    entrywise: whether an entry's loss depends on its own logit and label alone. It has no default, as a wrong one makes
+    wrong probabilities: a weight that is taken from the batch, or from the other labels of the image, is not entrywise.
     """
 
     def apply(params, logits, labels, label_mask, moment):
         logits, labels, mask = counted(logits, labels, label_mask)
         return counted_mean(entries(logits, labels, mask), mask)
 
-    return Loss(apply, prior=prior)
+    def of_entries(logits, labels, fraction):
+        return entries(logits, labels, jnp.ones_like(labels))
+
+    return Loss(apply, entries=Partial(of_entries) if entrywise else None)
 
 
 def deferred(first: Loss, then: Loss, start: float) -> Loss:
@@ -114,7 +110,14 @@ def deferred(first: Loss, then: Loss, start: float) -> Loss:
         chosen = jnp.where(moment.fraction >= start, late, early)
         return kernel(Coefficients(*chosen), logits, labels, label_mask)
 
-    return dataclasses.replace(then, apply=apply, coefficients=None)
+    return Loss(apply, entries=Partial(_deferred_entries, first.coefficients, then.coefficients, start))
+
+
+def _deferred_entries(
+    first: Coefficients, then: Coefficients, start: float, logits: jax.Array, labels: jax.Array, fraction: ArrayLike
+) -> jax.Array:
+    at = [jnp.where(fraction >= start, late, early) for early, late in zip(first, then, strict=True)]
+    return entrywise.entries(Coefficients(*at), logits, labels)
 
 
 def require(valid: bool | np.bool, name: str, value: float | np.ndarray | None, allowed: str) -> None:

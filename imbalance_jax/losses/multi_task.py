@@ -2,8 +2,11 @@
 
 from collections.abc import Callable
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import Partial
+from jax.typing import ArrayLike
 
 from imbalance_jax.losses.entrywise import counted, counted_mean, cross_entropy
 from imbalance_jax.losses.loss import Loss, require
@@ -31,7 +34,7 @@ def multi_task(num_positive: np.ndarray, num_negative: np.ndarray, *, scale: flo
         fit = counted_mean(jnp.exp(-s) * cross_entropy(logits, labels), mask)
         return scale * (fit + jnp.where((mask > 0).any(axis=0), s, 0.0).sum() / 2)
 
-    return Loss(apply, init=_init(num_positive.size))
+    return Loss(apply, init=_init(num_positive.size), entries=Partial(_entries))
 
 
 def multi_task_consistent(num_positive: np.ndarray, num_negative: np.ndarray, *, scale: float = 1.0) -> Loss:
@@ -49,7 +52,12 @@ def multi_task_consistent(num_positive: np.ndarray, num_negative: np.ndarray, *,
         s = params['log_variance']
         return scale * counted_mean(jnp.exp(-s) * cross_entropy(logits, labels) + s / 2, mask)
 
-    return Loss(apply, init=_init(num_positive.size))
+    return Loss(apply, init=_init(num_positive.size), entries=Partial(_entries))
+
+
+def _entries(logits: jax.Array, labels: jax.Array, fraction: ArrayLike) -> jax.Array:
+    """Cross-entropy: exp(-s) weighs positives and negatives of a class alike."""
+    return cross_entropy(logits, labels)
 
 
 def _init(num_classes: int) -> Callable[[], dict]:

@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from imbalance_jax.data.arrays import luminance
+from imbalance_jax.data.arrays import pictures
 from imbalance_jax.data.dataset import SPLITS, Dataset
 from imbalance_jax.results.rows import Row, of_kind
 
@@ -42,7 +42,7 @@ def _split_rows(dataset: Dataset, number: int, split: str) -> list[Row]:
 def contact_sheet(dataset: Dataset) -> dict[str, np.ndarray]:
     """Training images to look at: the first of each finding alone if there are such, and the first without finding.
 
-    images [n,H,W] uint8, finding [n] (-1 without), boxes [n,4] in image pixels (NaN without).
+    images [n,H,W] or [n,H,W,3] uint8, finding [n] (-1 without), boxes [n,4] in image pixels (NaN without).
     """
     train = dataset.rows('train')
     labels = dataset.labels[train] * dataset.label_mask[train]
@@ -57,7 +57,7 @@ def contact_sheet(dataset: Dataset) -> dict[str, np.ndarray]:
             finding.append(k)
             boxes.append(dataset.region_box[region][0] * scale if region.any() else np.full(4, np.nan))
     return {
-        'images': luminance(dataset.images[chosen]),
+        'images': pictures(dataset.images[chosen]),
         'finding': np.array(finding),
         'boxes': np.array(boxes, np.float32),
     }

@@ -7,6 +7,7 @@ import numpy as np
 
 from imbalance_jax.metrics import scores
 from imbalance_jax.results import comparison
+from imbalance_jax.results.calibration import RECALIBRATED
 from imbalance_jax.results.comparison import RANKED as RANKED
 from imbalance_jax.results.comparison import USUAL, Claims, Truth, with_macro
 from imbalance_jax.results.rows import (
@@ -23,7 +24,7 @@ from imbalance_jax.results.rows import (
 )
 
 IMAGE = 'all classes'
-CORRECTED = 'prior_corrected'  # the method: probabilities under the prior of the training set
+CORRECTED = RECALIBRATED  # the method: probabilities under the prior of the training set
 ABNORMAL = 'images with a finding'
 ALWAYS_NEGATIVE = 'always negative'  # the null of an accuracy
 

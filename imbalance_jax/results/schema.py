@@ -55,6 +55,8 @@ STATISTICS = {
     'r2_seeds': 'share of it that lies between seeds',
     'r2_chance': 'r2 where arms are exchanged within seeds, mean over exchanges',
     'share': 'share of the detectors of all pairs of members together',
+    'median': 'median over seeds, those that are censored above all others; empty if more than half are',
+    'censored': 'number of seeds in which more units than were tried would be needed',
     'seeds_found': 'number of seeds in which p_adjusted is at most 0.05',
 }
 
@@ -98,6 +100,16 @@ TABLES: dict[str, dict[str, Column]] = {
     'data': {'concept': CONCEPT},
     'performance': {'subset': Column(TEXT, "'': all images; 'images with a finding'")},
     'seeds': {'size': Column(WHOLE, 'number of seeds in the ensemble')},
+    'calibration': {
+        'recalibration': Column(TEXT, 'how recalibrated probabilities were made: exact, exact and draws, Platt'),
+        'threshold': Column(REAL, 'the probability from which on a finding is called, of net_benefit'),
+        'bin': Column(WHOLE, 'of a curve: which bin of equally many images, by probability'),
+    },
+    'groups': {
+        'grouping': Column(TEXT, 'by what images are grouped, such as sex'),
+        'group': Column(TEXT, "the group; 'worst group'; 'gap': largest minus smallest over the groups"),
+    },
+    'stability': {'other_arm': Column(TEXT, "the arm of the other members of pairs; '': the arm itself")},
     'alignment': {
         'subset': Column(TEXT, "'': all pairs of an image and a finding; else a part of them"),
         'above': Column(TEXT, "'': as it is; 'shuffled regions': both sides less what other patients' regions score"),
@@ -108,10 +120,22 @@ TABLES: dict[str, dict[str, Column]] = {
     },
     'shortcut': {
         'version': Column(TEXT, 'of the test split: confounded or clean'),
+        'group': Column(TEXT, "films that AUROC is over, by drain: '' for all; 'worst' for the lowest of the groups"),
         'region': Column(TEXT, 'where the heat lies: tube or finding'),
     },
+    'twins': {
+        'concept': Column(TEXT, 'what one twin shows and the other does not'),
+        'layer': LAYER,
+        'unit': UNIT,
+        'above': Column(TEXT, "what has been taken off both sides of a difference, '' where nothing has"),
+    },
     'roar': {'share': Column(REAL, 'share of the pixels that were removed')},
-    'concepts': {'concept': CONCEPT, 'layer': LAYER, 'over_images': OVER_IMAGES},
+    'concepts': {
+        'concept': CONCEPT,
+        'layer': LAYER,
+        'over_images': OVER_IMAGES,
+        'removed': Column(WHOLE, 'number of units that were taken away'),
+    },
     'units': {'concept': CONCEPT, 'layer': LAYER, 'unit': UNIT},
     'layers': {'concept': CONCEPT, 'layer': LAYER},
     'directions': {'concept': CONCEPT, 'layer': LAYER},

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imbalance_jax.metrics.intervals import over_seeds
+from imbalance_jax.metrics.intervals import over_seeds, seed_interval
 from imbalance_jax.metrics.statistics import finite_mean, paired_t
 from imbalance_jax.results.rows import Population, Row, class_cells, interval_rows, of_arm, seed_statistics
-from imbalance_jax.results.units import BY_IOU, PERMUTED_IMAGES
+from imbalance_jax.results.units import BY_IOU
 
+NOT_AVERAGED = ('carrying_units', 'carrying_censored')  # censored: `ablation.arm_rows` has their median
 COUNTED = ('detector_units', 'unique_concepts', 'dead_units', 'sparse_units')  # get intervals over seeds
 LEVEL = 0.05
 # Statistics of members, and what their means and standard deviations over seeds are called.
@@ -22,12 +23,14 @@ def arm_rows(population: Population, of_members: Sequence[Row]) -> list[Row]:
     """Means and standard deviations over the living seeds of every arm, of the rows of single members.
 
     Counts of units also get Student's 95 % interval over seeds, and their difference to the reference over paired
-    seeds with its interval and p.
+    seeds with its interval and p. They are counts on this probe set: its patients are not in these intervals.
     """
     cells, result = _by_cell(population, of_members), []
     for (arm, cell), by_seed in cells.items():
         member, what = population.first[arm], dict(cell)
         metric, name, statistic = what.pop('metric'), what.pop('class'), what.pop('statistic')
+        if metric in NOT_AVERAGED:
+            continue
         what['kind'] = 'null' if what['kind'] == 'null' else 'arm'
         mean, deviation = _statistics_rows(member, by_seed, metric, name=name, names=OVER_SEEDS[statistic], **what)
         result += [mean, deviation]
@@ -35,7 +38,7 @@ def arm_rows(population: Population, of_members: Sequence[Row]) -> list[Row]:
             result += _interval_rows(member, np.array(list(by_seed.values())), metric, name=name, **what)[1:]
             other = cells.get((population.reference, cell), {})
             paired = [by_seed[seed] - other[seed] for seed in by_seed if seed in other]
-            if arm != population.reference and paired:
+            if arm != population.reference and arm in population.compared and paired:
                 what['against'] = population.reference
                 result += _interval_rows(member, np.array(paired), metric, name=name, **what)
                 p = paired_t(paired)
@@ -70,20 +73,34 @@ def _interval_rows(member: Row, values: np.ndarray, metric: str, *, name: str, *
 
 
 def arm_directions(population: Population, of_members: Sequence[Row]) -> list[Row]:
-    """By arm: mean TCAV over living seeds, and in how many of them the concept moved the class (p adjusted <= 0.05)."""
+    """By arm: TCAV over living seeds, and in how many of them the concept moved the class (p adjusted <= 0.05).
+
+    The interval of the mean magnitude is Student's over seeds: controls and images are the same for all.
+    """
     result = []
     for (arm, cell), by_seed in _by_cell(population, of_members).items():
-        what, values = dict(cell), list(by_seed.values())
-        if what['metric'] != 'tcav' or what['kind'] != 'member':
-            continue
-        where = {'name': what['class'], 'concept': what['concept'], 'layer': what['layer']}
-        if what['statistic'] == 'value':
-            mean = finite_mean(np.array(values))
-            row = of_arm(population.first[arm], 'tcav', mean, len(values), statistic='mean', **where)
-        elif what['statistic'] == 'p_adjusted':
-            count, where['against'] = sum(value <= LEVEL for value in values), PERMUTED_IMAGES
-            row = of_arm(population.first[arm], 'tcav', count, len(values), statistic='seeds_found', **where)
-        else:
-            continue
-        result.append(row)
+        what, values = dict(cell), np.array(list(by_seed.values()), float)
+        metric, statistic, name = what.pop('metric'), what.pop('statistic'), what.pop('class')
+        member, number = population.first[arm], len(values)
+        what['kind'] = 'arm'
+        if (metric, statistic) == ('tcav_magnitude', 'value'):
+            result += _interval_rows(member, values, metric, name=name, **what)
+        elif statistic == 'value':
+            result.append(of_arm(member, metric, finite_mean(values), number, name=name, statistic='mean', **what))
+        elif statistic == 'p_adjusted':
+            found = (values <= LEVEL).sum()
+            result.append(of_arm(member, metric, found, number, name=name, statistic='seeds_found', **what))
     return result
+
+
+def probe_rows(
+    population: Population, aurocs: np.ndarray, resampled: np.ndarray, names: Sequence[str], *, layer: str
+) -> list[Row]:
+    """By arm: the ends of linear probes' mean AUROC [P,S] over patients (resampled [R,P,S]) and seeds."""
+    rows, living = [], population.living(aurocs)
+    cells = [{'concept': name} for name in names]
+    for arm, of in population.arms.items():
+        interval, number = seed_interval(living[of], resampled[:, of]), int(np.isfinite(living[of]).any(1).sum())
+        made = interval_rows(population.first[arm], interval, cells, 'probe_auroc', number, layer=layer)
+        rows += [row for row in made if row['statistic'] != 'mean' and np.isfinite(row['value'])]
+    return rows

@@ -7,14 +7,16 @@ import numpy as np
 
 from imbalance_jax import concepts
 from imbalance_jax.concepts import directions
-from imbalance_jax.metrics.statistics import benjamini_hochberg, finite_mean
-from imbalance_jax.results.rows import MACRO, Row, of_member
+from imbalance_jax.metrics.statistics import benjamini_hochberg, finite_mean, holm
+from imbalance_jax.results.rows import Row, of_member
 
 ALL_CONCEPTS, ALL_IMAGES = 'all concepts', 'all images'
+HEALTHY = 'no finding'  # a class of images: all labels known, none present
 BEYOND_NULL, BY_IOU = 'beyond_null', 'iou_above_0.04'  # methods: what makes a unit a detector
 PUBLISHED, CORRECTED = 'published', 'corrected'  # methods: how concepts per image are counted
 INDEPENDENT = 'independent areas'  # the null of an IoU
-PERMUTED_IMAGES = 'permuted images'  # the null of probes and of TCAV: labels that belong to other images
+PERMUTED_PATIENTS = 'permuted patients'  # the null of overlaps, probes and TCAV: what belongs to other patients
+OWN_PAIR, CROSS_PAIR = 'own pair', 'cross pair'  # methods: TCAV along the finding's own direction or not
 
 Arrays = dict[str, np.ndarray]  # what a function of `concepts` returns, by name
 
@@ -23,7 +25,9 @@ def dissection_rows(member: Row, result: Arrays, names: Sequence[str], *, layer:
     """One member's layer: detector units of every concept, different concepts, dead and too-sparse units.
 
     A unit detects a concept where the overlap is beyond the permutation null, or by the literature's bare IoU > 0.04,
-    given beside it because published counts use it. n is the number of units.
+    given beside it because published counts use it. n is the number of units. A count grows with the probe set; effect
+    sizes are the best unit's IoU less its mean under the null, `best_excess`, and the mean of the ten best units'
+    `top_excess`, each beside what it is under the null.
     """
     units = len(result['dead'])
     row = partial(of_member, member, layer=layer)
@@ -38,9 +42,15 @@ def dissection_rows(member: Row, result: Arrays, names: Sequence[str], *, layer:
         rows.append(row('unique_concepts', unique['concepts'], units, method=method, concept=ALL_CONCEPTS))
         for name, count in zip(names, unique['per_concept'], strict=True):
             rows.append(row('detector_units', count, units, method=method, concept=name))
-    for metric, values in (('best_iou', result['iou']), ('iou_ceiling', result['ceiling'])):
-        rows += [row(metric, best, images, concept=name) for name, best in zip(names, values.max(0), strict=True)]
-    return rows
+    for metric, key in (('best_iou', 'iou'), ('iou_ceiling', 'ceiling'), ('best_excess', 'excess')):
+        best = result[key].max(0)
+        rows += [row(metric, value, images, concept=name) for name, value in zip(names, best, strict=True)]
+    by_chance = {'kind': 'null', 'against': PERMUTED_PATIENTS}
+    for name, value in zip(names, result['chance_best'], strict=True):
+        rows.append(row('best_excess', value, images, concept=name, **by_chance))
+    top = concepts.dissection.top_excess(result['excess'])
+    rows.append(row('top_excess', top, images, concept=ALL_CONCEPTS))
+    return [*rows, row('top_excess', result['chance_top'], images, concept=ALL_CONCEPTS, **by_chance)]
 
 
 def unit_rows(member: Row, result: Arrays, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
@@ -49,6 +59,7 @@ def unit_rows(member: Row, result: Arrays, names: Sequence[str], *, layer: str, 
         'iou': {'metric': 'iou'},
         'ceiling': {'metric': 'iou_ceiling'},
         'independent': {'metric': 'iou', 'kind': 'null', 'against': INDEPENDENT},
+        'excess': {'metric': 'iou', 'against': PERMUTED_PATIENTS},
         'p_value': {'metric': 'iou', 'statistic': 'p'},
         'p_pooled': {'metric': 'iou', 'statistic': 'p_pooled'},
         'detector': {'metric': 'detector'},
@@ -66,7 +77,7 @@ def unit_rows(member: Row, result: Arrays, names: Sequence[str], *, layer: str, 
 
 def selectivity_rows(
     member: Row,
-    selectivity: Arrays,
+    aurocs: Arrays,
     drop: np.ndarray,
     persistence: Mapping[str, np.ndarray],
     *,
@@ -74,41 +85,23 @@ def selectivity_rows(
     layer: str,
     images: int,
 ) -> list[Row]:
-    """Unit x class AUROC of mean maps with interval and p, class selectivity, AUROC lost without the unit, persistence.
+    """Unit x class AUROC of mean maps with interval and p, AUROC lost without the unit, persistence.
 
-    selectivity: `auroc`, `low`, `high`, `p_value` [U,K], `selectivity` and its ends and `preferred` [U]; drop: [U,K]
-    AUROC that is lost without the unit; persistence: relation -> [U], the share of other members that have the unit's
-    detector.
+    aurocs: `auroc`, `low`, `high`, `p_value` [U,K+1], the last class being images without a finding; their p are
+    corrected over all units and classes (Benjamini and Hochberg); drop: [U,K] AUROC that is lost without the unit;
+    persistence: relation -> [U], the share of other members that have the unit's detector.
     """
     rows, row = [], partial(of_member, member, n=images, layer=layer)
-    for key, statistic in (('auroc', 'value'), ('low', 'low'), ('high', 'high'), ('p_value', 'p')):
-        for (unit, k), value in np.ndenumerate(selectivity[key]):
-            rows.append(row('auroc', value, name=classes[k], statistic=statistic, unit=unit))
+    statistics = {'value': 'auroc', 'low': 'low', 'high': 'high', 'p': 'p_value', 'p_adjusted': 'p_adjusted'}
+    aurocs = {**aurocs, 'p_adjusted': benjamini_hochberg(aurocs['p_value'])}
+    for statistic, key in statistics.items():
+        for (unit, k), value in np.ndenumerate(aurocs[key]):
+            rows.append(row('auroc', value, name=(*classes, HEALTHY)[k], statistic=statistic, unit=unit))
     for (unit, k), value in np.ndenumerate(drop):
         rows.append(row('auroc_drop', value, name=classes[k], unit=unit))
-    ends = {'value': 'selectivity', 'low': 'selectivity_low', 'high': 'selectivity_high'}
-    for unit, k in enumerate(selectivity['preferred']):
-        for statistic, key in ends.items() if k >= 0 else ():
-            value = selectivity[key][unit]
-            rows.append(row('class_selectivity', value, name=classes[k], statistic=statistic, unit=unit))
     for relation, shares in persistence.items():
         for unit in np.flatnonzero(np.isfinite(shares)):
             rows.append(row('kept', shares[unit], against=relation, unit=int(unit)))
-    return rows
-
-
-def ablation_rows(member: Row, ablation: Arrays, classes: Sequence[str], *, layer: str, images: int) -> list[Row]:
-    """By class: AUROC intact, the largest loss by one unit, units that matter, and the size of the carrying set."""
-    values = {
-        'auroc_intact': ablation['intact'],
-        'largest_drop': (ablation['intact'] - ablation['without']).max(0),
-    }
-    if 'carrying' in ablation:
-        values |= {'carrying_units': ablation['carrying'], 'auroc_without_greedy': ablation['left'][:, -1]}
-    row, rows = partial(of_member, member, n=images, layer=layer), []
-    for metric, by_class in values.items():
-        rows += [row(metric, value, name=name) for name, value in zip(classes, by_class, strict=True)]
-        rows.append(row(metric, finite_mean(by_class), name=MACRO))
     return rows
 
 
@@ -124,9 +117,9 @@ def direction_rows(member: Row, probes: Arrays, names: Sequence[str], *, layer: 
         if np.isfinite(auroc):
             rows += [
                 row(auroc, concept=name),
-                row(control, concept=name, kind='null', against=PERMUTED_IMAGES),
-                row(auroc - control, concept=name, against=PERMUTED_IMAGES),
-                row(p[s], concept=name, statistic='p', against=PERMUTED_IMAGES),
+                row(control, concept=name, kind='null', against=PERMUTED_PATIENTS),
+                row(auroc - control, concept=name, against=PERMUTED_PATIENTS),
+                row(p[s], concept=name, statistic='p', against=PERMUTED_PATIENTS),
             ]
     return rows
 
@@ -134,21 +127,30 @@ def direction_rows(member: Row, probes: Arrays, names: Sequence[str], *, layer: 
 def tcav_rows(
     member: Row, tcav: Arrays, names: Sequence[str], *, classes: Sequence[str], layer: str, counted: np.ndarray
 ) -> list[Row]:
-    """TCAV of every class and concept, for results/directions: sign, magnitude, two-sided p, and corrected (FDR).
+    """TCAV of every class and concept, for results/directions: sign, magnitude, two-sided p, and corrected.
 
-    tcav: `sign` and `magnitude` [K,S], `random` [K,S,R]; counted: [n,K], the images that each class is asked about.
+    The magnitude is the mean slope in standard deviations of those along directions of exchanged labels, whose p is
+    from the controls of all classes with the concept. A class with its own concept is of the primary family, which
+    Holm's correction is for; the others are corrected together by the false discovery rate.
+
+    tcav: `sign` and `derivative` [K,S], `control` [K,S,R]; counted: [n,K], above 0 for images that a class is asked
+    about. The sign is left out where it can only be 0 or 1.
     """
-    p = directions.two_sided(tcav['sign'], tcav['random'])
-    adjusted, rows = benjamini_hochberg(p), []
+    size, among = directions.in_spreads(tcav['derivative'], tcav['control'])
+    p = np.stack([directions.pooled_p(*of) for of in zip(size.T, np.moveaxis(among, 1, 0), strict=True)], axis=1)
+    own = np.eye(*p.shape, dtype=bool)
+    adjusted, rows = np.full(p.shape, np.nan), []
+    adjusted[own], adjusted[~own] = holm(p[own]), benjamini_hochberg(p[~own])
     for k, s in np.argwhere(np.isfinite(p)):
-        row = partial(of_member, member, n=counted[:, k].sum(), name=classes[k], layer=layer, concept=names[s])
+        where = {'name': classes[k], 'layer': layer, 'concept': names[s], 'n': (counted[:, k] > 0).sum()}
+        row = partial(of_member, member, method=OWN_PAIR if own[k, s] else CROSS_PAIR, **where)
         rows += [
-            row('tcav', tcav['sign'][k, s]),
-            row('tcav_magnitude', tcav['magnitude'][k, s]),
-            row('tcav', finite_mean(tcav['random'][k, s]), kind='null', against=PERMUTED_IMAGES),
-            row('tcav', p[k, s], statistic='p', against=PERMUTED_IMAGES),
-            row('tcav', adjusted[k, s], statistic='p_adjusted', against=PERMUTED_IMAGES),
+            row('tcav_magnitude', size[k, s], against=PERMUTED_PATIENTS),
+            row('tcav_magnitude', p[k, s], statistic='p', against=PERMUTED_PATIENTS),
+            row('tcav_magnitude', adjusted[k, s], statistic='p_adjusted', against=PERMUTED_PATIENTS),
         ]
+        if np.isfinite(tcav['sign'][k, s]):
+            rows.append(row('tcav', tcav['sign'][k, s]))
     return rows
 
 
@@ -175,21 +177,31 @@ def segment_rows(member: Row, segmented: Arrays, names: Sequence[str], *, layer:
 
 
 def count_rows(
-    member: Row, counts: Mapping[str, np.ndarray], findings: np.ndarray, classes: Sequence[str], *, layer: str
+    member: Row,
+    counts: Mapping[str, np.ndarray],
+    findings: np.ndarray,
+    classes: Sequence[str],
+    *,
+    layer: str,
+    weights: np.ndarray | None = None,
 ) -> list[Row]:
-    """Concepts per image, by the findings that it has a region of.
+    """Concepts per image with a region of a finding, by the findings that it has a region of.
 
-    counts: method -> [n] concepts per image, or [n,K] in the boxes of each finding; findings: [n,K] bool. As in the
+    counts: method -> [n] concepts per image, or [n,K] in the boxes of each finding; findings: [n,K] bool; weights: [n],
+    how many images each stands for, in means and deviations. As in the
     study, an image with two findings is in the statistics of both, and counts [n] of all of its boxes count for both;
     counts [n,K] do not, and in 'all images' are added up over an image's findings.
     """
     rows = []
+    weights = np.ones(len(findings)) if weights is None else weights
     groups = [(ALL_IMAGES, np.ones(len(findings), bool)), *zip(classes, findings.T, strict=True)]
     for k, (name, group) in enumerate(groups, -1):
         for method, count in counts.items():
             chosen = count[group] if count.ndim == 1 else _of_finding(count, findings, k)
             if len(chosen):
-                over_images = {'mean': chosen.mean(), 'sd': chosen.std(), 'min': chosen.min(), 'max': chosen.max()}
+                mean = np.average(chosen, weights=weights[group])
+                deviation = np.sqrt(np.average((chosen - mean) ** 2, weights=weights[group]))
+                over_images = {'mean': mean, 'sd': deviation, 'min': chosen.min(), 'max': chosen.max()}
                 for over, value in over_images.items():
                     what = {'name': name, 'method': method, 'layer': layer, 'over_images': over}
                     rows.append(of_member(member, 'concepts_per_image', value, len(chosen), **what))

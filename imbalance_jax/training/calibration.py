@@ -1,21 +1,40 @@
-"""Probabilities under the prior of the data: what a loss's weights and a sampler moved is moved back.
+"""Probabilities under the prior of the data: what a loss and a sampler made of the log-odds is taken back.
 
-A logit that was trained with a positive weight w is off by log w, and one that was trained on draws with other odds of
-a class by the logarithm of the ratio of the odds (King and Zeng 2001, "Logistic regression in rare events data").
-Both move all images of a class alike. So does every post-hoc adjustment of logits, tau-normalisation of a class's
-weights, and every threshold: none can change a class's AUROC or average precision, and none is an arm of its own here.
+A loss whose entries stand for themselves says by a formula which probability its best logit stands for
+(`losses.recalibration`). Draws with other odds of a class move the log-odds by the logarithm of the ratio of the odds
+(King and Zeng 2001, "Logistic regression in rare events data"), which is taken back after it. For any other loss, and
+where the formula does not rise with the logit, a logistic regression of the validation labels on the logit stands in
+(Platt 1999): it needs no theory of the loss, but labels, and is as uncertain as they are few.
+
+All of them keep the order of images: none changes a class's AUROC or average precision, and none is an arm of its own.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import scipy.special
 
 from imbalance_jax.data import samplers
 from imbalance_jax.data.arrays import Arrays
+from imbalance_jax.losses import recalibration
 from imbalance_jax.losses.counts import ratio
 from imbalance_jax.losses.loss import Loss
+from imbalance_jax.metrics.calibration import platt
 from imbalance_jax.training.members import distinct, samplings
+
+EXACT, SAMPLED, PLATT = 'exact', 'exact and draws', 'Platt'  # how the logits of an arm become probabilities
+
+
+class Recalibrated(NamedTuple):
+    """Log-odds {split: [P,N,K]} under the prior of the training set, and how each arm's were found, {arm: method}."""
+
+    log_odds: dict[str, np.ndarray]
+    method: dict[str, str]
+
+    def probabilities(self, split: str) -> np.ndarray:
+        """The probabilities [P,N,K] of a split."""
+        return probabilities(self.log_odds[split])
 
 
 def probabilities(logits: np.ndarray) -> np.ndarray:
@@ -42,8 +61,50 @@ def prior_shifts(members: Sequence[dict], arrays: Arrays) -> np.ndarray:
     return np.stack([shift[samplings([row])[0]] for row in members])
 
 
-def corrected(members: Sequence[dict], losses: Sequence[Loss], arrays: Arrays, logits: np.ndarray) -> np.ndarray:
-    """Logits [P,N,K] under the prior of the training set. losses: one per arm; arrays: the training split."""
-    arms = distinct(members, 'arm')
-    under_prior = [losses[arms.index(row['arm'])].corrected(logits[row['member']]) for row in members]
-    return np.stack(under_prior) - prior_shifts(members, arrays)[:, None]
+def done(best_epoch: np.ndarray, epochs: int) -> np.ndarray:
+    """The fraction [P] of training at the last step of each member's best epoch, which counts from 1."""
+    return np.nextafter(np.asarray(best_epoch, np.float64) / epochs, 0.0)
+
+
+def recalibrated(
+    members: Sequence[dict],
+    losses: Sequence[Loss],
+    arrays: Arrays,
+    *,
+    logits: Mapping[str, np.ndarray],
+    validation: Arrays,
+    done: np.ndarray,
+) -> Recalibrated:
+    """Log-odds under the prior of the training set, arm by arm.
+
+    losses: one per arm; arrays: the training split; logits: {'validation': [P,N,K], ...}; validation: labels and mask
+    of its rows; done: [P], the fraction of training after which a member's weights were kept.
+    """
+    arms, shifts = distinct(members, 'arm'), prior_shifts(members, arrays)
+    result = Recalibrated({split: np.full(np.shape(one), np.nan) for split, one in logits.items()}, {})
+    for arm, loss in zip(arms, losses, strict=True):
+        index = [row['member'] for row in members if row['arm'] == arm]
+        own = {split: np.asarray(one)[index].astype(np.float64) for split, one in logits.items()}
+        odds = _by_formula(loss, own, done[index])
+        result.method[arm] = PLATT if odds is None else SAMPLED if shifts[index].any() else EXACT
+        if odds is None:
+            line = platt(own['validation'], validation.labels, validation.label_mask)
+            odds = {split: line.intercept[:, None] + line.slope[:, None] * one for split, one in own.items()}
+        else:
+            odds = {split: one - shifts[index][:, None] for split, one in odds.items()}
+        for split, one in odds.items():
+            result.log_odds[split][index] = one
+    return result
+
+
+def _by_formula(loss: Loss, logits: Mapping[str, np.ndarray], done: np.ndarray) -> dict[str, np.ndarray] | None:
+    """Log-odds {split: [S,N,K]} of the members of an arm; None without a formula that rises over all their logits."""
+    if loss.entries is None:
+        return None
+    every = np.concatenate(list(logits.values()), axis=1)
+    looked_at = np.stack([recalibration.grid(one) for one in every])
+    odds = recalibration.log_odds(loss, np.concatenate([looked_at, every], axis=1), done[:, None, None])
+    if not recalibration.rises(odds[:, : recalibration.GRID]):
+        return None
+    ends = np.cumsum([recalibration.GRID, *(one.shape[1] for one in logits.values())])
+    return {split: odds[:, start:stop] for split, start, stop in zip(logits, ends, ends[1:], strict=False)}

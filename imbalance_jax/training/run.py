@@ -1,7 +1,6 @@
 """From a config to a trained population in a working directory: its predictions and the tables made of them."""
 
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -25,7 +24,17 @@ from imbalance_jax.system.workdir import (
     write_arrays,
     write_json,
 )
-from imbalance_jax.training import autotune, calibration, checks, kept, loop, placement, plugins, snapshot
+from imbalance_jax.training import (
+    autotune,
+    calibration,
+    checks,
+    judgement,
+    kept,
+    loop,
+    placement,
+    plugins,
+    snapshot,
+)
 from imbalance_jax.training.build import build, build_losses, make_members
 from imbalance_jax.training.network import load_dataset, network
 from imbalance_jax.training.program import Experiment, Program
@@ -153,16 +162,25 @@ def copy(source: Path, target: Path) -> None:
 
 
 def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path) -> None:
-    """results/performance, and results/seeds where an arm has many, from predictions.npz alone."""
+    """The tables of predictions.npz: performance, seeds where an arm has many, and those of `judgement`."""
     predictions, arrays = read_arrays(workdir / layout.PREDICTIONS), split_arrays(dataset, 'train')
-    correct = partial(calibration.corrected, members, build_losses(members, arrays), arrays)
+    splits = ('validation', 'test')
+    logits = {split: predictions[f'logits_{split}'] for split in splits}
+    recalibrated = calibration.recalibrated(
+        members,
+        build_losses(members, arrays),
+        arrays,
+        logits=logits,
+        validation=split_arrays(dataset, 'validation'),
+        done=calibration.done(predictions['best_epoch'], config.train.epochs),
+    )
     population = Population(members, predictions['alive'], config.reference)
     bootstrap = Bootstrap(config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
     claims = comparison.Claims(config.evaluate.margin.to_dict(), config.evaluate.smallest_count)
     rows, of_ensembles = [], []
-    for split in ('validation', 'test'):
-        index, logits = dataset.rows(split), predictions[f'logits_{split}']
-        probabilities, corrected = (calibration.probabilities(one) for one in (logits, correct(logits)))
+    for split in splits:
+        index, corrected = dataset.rows(split), recalibrated.probabilities(split)
+        probabilities = calibration.probabilities(logits[split])
         truth = performance.Truth(dataset.labels[index], dataset.label_mask[index], dataset.patient[index])
         of_split = performance.rows(
             population,
@@ -177,6 +195,7 @@ def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict],
         of_seeds = ensembles.rows(population, probabilities, truth, seed=bootstrap.seed)
         of_ensembles += [{**row, 'split': split} for row in of_seeds]
     write_table(workdir, 'performance', rows)
+    judgement.write(workdir, dataset, population, logits, recalibrated, bootstrap=bootstrap, claims=claims)
     if of_ensembles:
         write_table(workdir, 'seeds', of_ensembles)
 

@@ -12,7 +12,7 @@ from imbalance_jax.analysis.report import study as studies
 from imbalance_jax.analysis.report.style import number, signed
 from imbalance_jax.analysis.sweeps import shortcut
 from imbalance_jax.results import shortcut as results_shortcut
-from imbalance_jax.results.rows import Population
+from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import workdir as writer
 
@@ -26,11 +26,18 @@ def workdir(study, tmp_path_factory):
     writer.write_json(folder / 'config.json', config)
     random, count = np.random.default_rng(0), len(members)
     measured = results_shortcut.Shortcut(
-        auroc={version: random.random(count) for version in ('confounded', 'clean')},
+        versions={
+            version: results_shortcut.Version(random.random((count, 60)), random.random(60) < 0.5)
+            for version in ('confounded', 'clean')
+        },
+        labels=random.integers(0, 2, 60),
+        label_mask=np.ones(60, int),
+        patients=np.arange(60),
         area={'tube': np.full(5, 0.01), 'finding': np.full(5, 0.05)},
         mass={'grad_cam': {region: random.random((count, 5)) for region in ('tube', 'finding')}},
     )
-    rows = results_shortcut.rows(Population(members, np.ones(count, bool), 'bce'), measured, 'Mass')
+    population = Population(members, np.ones(count, bool), 'bce')
+    rows = results_shortcut.rows(population, measured, 'Mass', bootstrap=Bootstrap(20, 0), smallest_count=5)
     write_table(folder, 'shortcut', [{**row, 'split': 'test'} for row in rows])
     report.write(folder)
     return folder
@@ -86,6 +93,8 @@ def test_the_shortcut_has_a_table_and_a_page(workdir, tmp_path):
         np.testing.assert_allclose(drop, *np.diff(means))
         names = [' '.join(cell) for cell in head]
         assert bce[names.index('difference')][0] == number(drop)
+        worst = shortcut.auroc(loaded, 'clean', group='worst')(arm='bce')
+        assert bce[names.index('worst group, clean')][0] == number(worst)
         assert chance[names.index('Grad-CAM: share on the drain')] == ['0.010']
 
 

@@ -1,4 +1,4 @@
-"""Single units and classes: AUROC with its interval, class selectivity, ablation, contributions, directions."""
+"""Single units and classes: AUROC with its interval, ablation, contributions, directions."""
 
 import jax
 import jax.numpy as jnp
@@ -7,10 +7,9 @@ import pytest
 from scipy import stats
 
 from imbalance_jax import concepts
-from imbalance_jax.concepts import ablation, contributions, directions, multi_unit
+from imbalance_jax.concepts import ablation, contributions, directions, multi_unit, nulls
 from imbalance_jax.metrics import scores as metrics
-from imbalance_jax.metrics import statistics
-from imbalance_jax.metrics.on_device import ranking
+from imbalance_jax.metrics.on_device import ranking, weighted_auroc
 
 
 def answers(seed=0, images=120, units=5, classes=3):
@@ -21,7 +20,7 @@ def answers(seed=0, images=120, units=5, classes=3):
     return activation, labels, np.sort(random.integers(0, 40, images))
 
 
-def test_unit_auroc_is_the_metric_s_with_delong_s_interval():
+def test_unit_auroc_is_the_metric_s_with_delong_s_variance_on_log_odds():
     activation, labels, _ = answers()
     result = concepts.unit_auroc(activation, labels)
     for unit in range(5):
@@ -31,9 +30,29 @@ def test_unit_auroc_is_the_metric_s_with_delong_s_interval():
         positive = labels[:, k] == 1
         x, y = activation[positive, 2].astype(float), activation[~positive, 2].astype(float)
         wins = (np.sign(x[:, None] - y[None]) + 1) / 2
-        error = np.sqrt(wins.mean(1).var(ddof=1) / len(x) + wins.mean(0).var(ddof=1) / len(y))
-        assert result['high'][2, k] - result['auroc'][2, k] == pytest.approx(1.959964 * error, rel=1e-5)
-        assert result['p_value'][2, k] == pytest.approx(2 * stats.norm.sf(abs(wins.mean() - 0.5) / error))
+        of_x, of_y = wins.mean(1).var(ddof=1) / len(x), wins.mean(0).var(ddof=1) / len(y)
+        df = (of_x + of_y) ** 2 / (of_x**2 / (len(x) - 1) + of_y**2 / (len(y) - 1))
+        area = wins.mean()
+        odds, error = np.log(area / (1 - area)), np.sqrt(of_x + of_y) / (area * (1 - area))
+        ends = 1 / (1 + np.exp(-odds - np.array([-1, 1]) * stats.t.ppf(0.975, df) * error))
+        np.testing.assert_allclose([result['low'][2, k], result['high'][2, k]], ends, rtol=1e-6)
+        assert result['p_value'][2, k] == pytest.approx(2 * stats.t.sf(abs(odds / error), df))
+
+
+def test_weights_are_copies():
+    """An image of weight 3 is three images of one patient."""
+    activation, labels, _ = answers()
+    weights = np.random.default_rng(3).integers(1, 4, 120)
+    copies = np.repeat(np.arange(120), weights)
+    mask = (np.random.default_rng(4).random(labels.shape) < 0.9).astype(np.uint8)
+    weighted = concepts.unit_auroc(activation, labels, mask, weights=weights)
+    copied = concepts.unit_auroc(activation[copies], labels[copies], mask[copies], patients=copies)
+    for name, value in weighted.items():
+        np.testing.assert_allclose(value, copied[name], rtol=1e-9, err_msg=name)
+    device = weighted_auroc(
+        *(jnp.asarray(a, jnp.float32) for a in (activation[:, :3], labels, mask * weights[:, None]))
+    )
+    np.testing.assert_allclose(device, copied['auroc'][np.arange(3), np.arange(3)], atol=1e-5)
 
 
 def test_images_of_one_patient_are_not_independent():
@@ -43,9 +62,11 @@ def test_images_of_one_patient_are_not_independent():
     by_patient = concepts.unit_auroc(
         *(np.repeat(a, 4, axis=0) for a in (activation, labels)), patients=np.repeat(np.arange(120), 4)
     )
-    widths = [one['auroc'] - one['low'] for one in (alone, four, by_patient)]
+    widths = [
+        np.log(one['auroc'] / (1 - one['auroc']) / one['low'] * (1 - one['low'])) for one in (alone, four, by_patient)
+    ]
     np.testing.assert_allclose(widths[2], widths[0], rtol=1e-9)
-    np.testing.assert_allclose(widths[1], widths[0] / 2, rtol=0.03)
+    np.testing.assert_allclose(widths[1], widths[0] / 2, rtol=0.05)
 
 
 def test_unit_auroc_where_little_is_known():
@@ -56,29 +77,23 @@ def test_unit_auroc_where_little_is_known():
     mask[:, 1] = 0
     result = concepts.unit_auroc(activation, labels, mask, patients=patients)
     assert np.isnan(result['auroc'][:, :2]).all()
-    assert (result['auroc'][1, 2], result['low'][1, 2], result['high'][1, 2]) == (1, 1, 1)
+    assert result['auroc'][1, 2] == 1
+    assert np.isnan([result['low'][1, 2], result['high'][1, 2]]).all()  # a perfect ranking has no variance
+    few = concepts.unit_auroc(activation, labels, mask, patients=patients, least=41)
+    assert np.isfinite(few['auroc'][0, 2])
+    assert np.isnan([few['low'][0, 2], few['p_value'][0, 2]]).all()
     assert 0 < result['p_value'][1, 2] < 1e-6
     assert (result['auroc'][3, 2], result['p_value'][3, 2]) == (0.5, 1)
     with pytest.raises(ValueError, match='Shapes do not fit'):
         concepts.unit_auroc(activation[:5], labels)
 
 
-def test_class_selectivity_by_hand():
-    activation = np.array([[4.0, 1, 0, 2], [2.0, 1, 0, 0], [1.0, 1, 0, 0], [9.0, 9, 9, 9]])
-    labels = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0]])
-    result = concepts.class_selectivity(activation, labels)
-    np.testing.assert_allclose(result['selectivity'], [(3 - 1) / (3 + 1), 0, np.nan, 1])
-    assert result['preferred'].tolist() == [0, 0, -1, 0]
-    assert np.isnan(result['low']).all()
-
-
-def test_class_selectivity_s_interval():
-    activation, labels, patients = answers()
-    weights = statistics.cluster_weights(patients, 150, np.random.default_rng(0))
-    result = concepts.class_selectivity(activation, labels, weights=weights)
-    assert result['preferred'][0] == 1
-    assert (result['low'] <= result['high']).all()
-    assert result['low'][0] > result['high'][1:].max()
+def test_images_without_a_finding_are_a_class():
+    labels = np.array([[1, 0], [0, 0], [0, 0], [0, 1]])
+    mask = np.array([[1, 1], [1, 1], [1, 0], [0, 1]])
+    with_healthy, known = concepts.with_healthy(labels, mask)
+    assert with_healthy[:, 2].tolist() == [0, 1, 0, 0]
+    assert known[:, 2].tolist() == [1, 1, 0, 0]
 
 
 def head(seed=0, images=80, units=6, classes=3):
@@ -122,10 +137,17 @@ def test_greedy_sets_against_a_loop():
     assert np.isnan(result['left'][2]).all()
 
 
-def test_the_smallest_carrying_set():
-    left = jnp.array([[0.85, 0.69, 0.6], [0.88, 0.87, 0.86], [0.4, 0.4, 0.4]])
-    size = ablation.carrying(jnp.array([0.9, 0.9, 0.45]), left)
-    np.testing.assert_array_equal(size, [2, np.nan, np.nan])
+def test_the_smallest_carrying_set_and_its_censored_median():
+    left = np.array([[0.85, 0.69, 0.6], [0.88, 0.87, 0.86], [0.4, 0.4, 0.4]])
+    share = ablation.share_left(np.array([0.9, 0.9, 0.45]), left)
+    np.testing.assert_allclose(share[0], [0.35 / 0.4, 0.19 / 0.4, 0.1 / 0.4])
+    size = ablation.carrying(share)
+    np.testing.assert_array_equal(size, [2, np.inf, np.nan])
+    assert ablation.censored_median(np.array([3, np.inf, 2, np.nan])) == 3
+    assert ablation.censored_median(np.array([3, np.inf])) == 3
+    assert np.isinf(ablation.censored_median(np.array([3, np.inf, np.inf])))
+    kept = ablation.without_first(jnp.array([[2, 0]]), 4)
+    np.testing.assert_array_equal(kept, [[[1, 1, 0, 1], [0, 1, 0, 1]]])
 
 
 def test_a_dead_unit_adds_and_carries_nothing():
@@ -177,32 +199,65 @@ def test_probes_are_held_out_ridge_regressions():
         directions.folds(np.arange(20), 21, jax.random.key(0))
 
 
-def test_tcav_finds_a_planted_direction_and_nothing_in_noise():
+@pytest.mark.parametrize('same', [False, True])
+def test_tcav_finds_a_planted_direction_and_nothing_in_noise(same):
+    """Also next to a linear head, where slopes are the same in all images and the sign says nothing."""
     random = np.random.default_rng(0)
     present = random.random((200, 2)) < 0.5
     x = random.normal(size=(200, 8)).astype(np.float32)
     x[:, 3] += 3 * present[:, 0]
     slopes = random.normal(size=(2, 50, 8)).astype(np.float32)
     slopes[1, :, 3] = 1.2  # class 1 rises with concept 0 in every image
-    orders = directions.permutations(200, 200, jax.random.key(0))
-    every = (
-        jnp.concatenate([present[..., None], np.moveaxis(present[orders], 0, -1)], -1)
-        .reshape(200, -1)
-        .astype(jnp.float32)
-    )
-    result = directions.tcav(slopes, directions.fit(jnp.asarray(x), every)[1], jnp.ones((2, 50)))
-    sign = np.asarray(result['sign']).reshape(2, 2, -1)
-    p = directions.two_sided(sign[..., 0], sign[..., 1:])
-    assert sign[1, 0, 0] > 0.9
-    assert p[1, 0] < 0.05
-    assert (np.delete(p.ravel(), 2) > 0.05).all()
+    slopes[1, :, :3] *= 0.1
+    slopes = np.broadcast_to(slopes[:, :1], slopes.shape) if same else slopes
+    orders = nulls.exchanges(np.arange(200), 100, jax.random.key(0))
+    every = np.concatenate([present[..., None], np.moveaxis(present[orders], 0, -1)], -1).reshape(200, -1)
+    fitted = directions.fit(jnp.asarray(x), jnp.asarray(every, jnp.float32))[1]
+    result = directions.tcav(slopes, fitted, jnp.ones((2, 50)))
+    along = np.einsum('kmu,ut->kmt', slopes, fitted / np.linalg.norm(fitted, axis=0))
+    np.testing.assert_allclose(result['derivative'], along.mean(1), atol=1e-4)
+    assert np.isnan(result['sign']).all() if same else np.allclose(result['sign'], (along > 0).mean(1))
+    derivative = np.asarray(result['derivative']).reshape(2, 2, -1)
+    size, among = directions.in_spreads(derivative[..., 0], derivative[..., 1:])
+    np.testing.assert_allclose(among[0, 1, 7], leave_one_out(derivative[0, 1, 1:], 7), rtol=1e-4)
+    p = directions.pooled_p(size, among)
+    assert size[1, 0] > 3
+    assert p[1, 0] < 0.001
+
+
+def leave_one_out(values, number):
+    others = np.delete(values.astype(float), number)
+    return (values[number] - others.mean()) / others.std(ddof=1)
 
 
 def test_p_values_of_controls():
     controls = np.array([[0.5, 0.4, 0.9, np.nan]])
-    assert directions.two_sided(np.array([0.1]), controls).tolist() == [3 / 5]
     assert directions.one_sided(np.array([0.6]), controls).tolist() == [3 / 5]
-    assert np.isnan(directions.two_sided(np.array([np.nan]), controls)).all()
+    assert np.isnan(directions.pooled_p(np.array([np.nan]), controls)).all()
+    normal = np.random.default_rng(0).normal(size=(5, 2000))
+    p = directions.pooled_p(np.array([0.5, 1.96, 3, 4, 6]), normal)
+    true = 2 * stats.norm.sf([0.5, 1.96, 3, 4, 6])
+    np.testing.assert_allclose(p[:3], true[:3], rtol=0.15)
+    assert true[3] < p[3] < 1e-3  # an exponential tail is longer than a normal one
+    assert true[4] < p[4] < 1e-4
+
+
+@pytest.mark.parametrize('films', [1, 3])
+def test_whole_patients_exchange(films):
+    patients = np.concatenate([np.repeat(np.arange(20), films), [30, 30, 30, 30]])
+    patients = np.random.default_rng(0).permutation(patients)
+    orders = nulls.exchanges(patients, 50, jax.random.key(1))
+    np.testing.assert_array_equal(np.sort(orders, axis=1), np.tile(np.arange(len(patients)), (50, 1)))
+    alone = np.flatnonzero(patients == 30)
+    np.testing.assert_array_equal(orders[:, alone], np.tile(alone, (50, 1)))  # nobody else has four
+    for order in orders:
+        for patient in range(20):
+            assert len(set(patients[order[patients == patient]])) == 1
+    assert (orders[:, patients != 30] != np.flatnonzero(patients != 30)).mean() > 0.9
+    blocks = nulls.blocks(np.repeat(np.arange(100), films), jax.random.key(0))
+    np.testing.assert_array_equal(np.sort(np.concatenate(blocks)), np.arange(100 * films))
+    assert all((np.bincount(block // films)[np.unique(block // films)] == films).all() for block in blocks)
+    assert max(len(block) for block in blocks) <= nulls.BLOCK + films
 
 
 def test_two_units_together_segment_what_neither_does_alone():

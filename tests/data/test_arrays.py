@@ -31,14 +31,14 @@ def test_in_batches_is_the_function_of_the_whole(axis, count, size):
     assert shapes == {(min(size, count), 2)}  # one shape, one program
 
 
-def test_luminance_weighs_colours_as_the_eye_does():
+def test_pictures_keep_colour_and_drop_a_single_channel():
     grey = np.random.default_rng(0).integers(0, 256, (2, 3, 3, 1)).astype(np.uint8)
-    np.testing.assert_array_equal(data_arrays.luminance(grey), grey[..., 0])
-    np.testing.assert_array_equal(data_arrays.luminance(np.repeat(grey, 3, axis=-1)), grey[..., 0])
-    pure = 255 * np.eye(3, dtype=np.uint8)
-    np.testing.assert_array_equal(data_arrays.luminance(pure), np.round([255 * 0.299, 255 * 0.587, 255 * 0.114]))
-    assert data_arrays.luminance(pure).dtype == np.uint8
-    np.testing.assert_array_equal(data_arrays.luminance(np.array([[10, 20]], np.uint8)), [15])
+    np.testing.assert_array_equal(data_arrays.pictures(grey), grey[..., 0])
+    colour = np.random.default_rng(1).integers(0, 256, (2, 3, 3, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(data_arrays.pictures(colour), colour)
+    two = data_arrays.pictures(np.array([[10, 20]], np.uint8))
+    np.testing.assert_array_equal(two, [15])
+    assert two.dtype == np.uint8
 
 
 def test_permuted_labels_are_those_of_other_images():

@@ -7,6 +7,7 @@ import pytest
 from planted import CONCEPTS, UNITS, features_of
 
 from imbalance_jax import concepts
+from imbalance_jax.concepts import nulls
 from imbalance_jax.explain import interventions
 from imbalance_jax.explain import probe as explain_probe
 from imbalance_jax.metrics import scores
@@ -17,7 +18,9 @@ def test_ablation_of_all_members_against_loops(probe, thresholds):
     by_image = np.stack([one.mean['stage1'] for one in thresholds])
     means = by_image.mean(1)
     assert interventions.ends_in_head(probe)
-    result = interventions.ablate(probe, by_image, steps=3, share=0.5)
+    half = probe.patients % 2 == 0
+    orders = np.array([[4, 5, 7], [0, 1, 2]])
+    result = interventions.ablate(probe, by_image, steps=3, half=half, orders=orders)
     labels = probe.dataset.labels
     for member in (0, 2):
         variables = jax.tree.map(lambda a, m=member: np.asarray(a[m]), probe.variables)
@@ -28,8 +31,23 @@ def test_ablation_of_all_members_against_loops(probe, thresholds):
             expected = scores.auroc(np.asarray(interventions.head(variables, jnp.asarray(without))), labels)
             np.testing.assert_allclose(result['without'][member, unit], expected, atol=2e-3)
     np.testing.assert_allclose(result['without'][0, 6], result['intact'][0], atol=2e-3)  # a dead unit carries nothing
-    assert result['order'].shape == (3, CONCEPTS, 3)
-    np.testing.assert_allclose(result['left'][:, :, 0], result['without'].min(1), atol=1e-6)
+    assert result['order'].shape == (3, 2, CONCEPTS, 3)
+    variables = jax.tree.map(lambda a: np.asarray(a[0]), probe.variables)
+    pooled = features_of(probe, 0).mean((1, 2))
+    for side, chosen, judged in ((0, half, ~half), (1, ~half, half)):  # each image without what the others chose
+        worst = []
+        for unit in range(UNITS):
+            without = pooled.copy()
+            without[:, unit] = means[0, unit]
+            logits = np.asarray(interventions.head(variables, jnp.asarray(without)))
+            worst.append((scores.auroc(logits[chosen], labels[chosen])[0], logits))
+        first = int(np.argmin([value for value, _ in worst]))
+        assert result['order'][0, side, 0, 0] == first
+        np.testing.assert_allclose(result['scores'][0, 0, 1, judged], worst[first][1][judged, 0], atol=1e-4)
+    without = pooled.copy()
+    without[:, [0, 1]] = means[0, [0, 1]]
+    expected = scores.auroc(np.asarray(interventions.head(variables, jnp.asarray(without))), labels)
+    np.testing.assert_allclose(result['random'][0, 1, 1], expected, atol=2e-3)
     in_between = interventions.layer_logits(probe)
     images = probe.dataset.images[None]
     variables = jax.tree.map(lambda a: a[0], probe.variables)
@@ -71,32 +89,37 @@ def test_probes_find_what_is_there_and_controls_do_not(probe, thresholds):
     means = np.stack([one.mean['stage1'] for one in thresholds])
     present = explain_probe.presence(probe)
     np.testing.assert_array_equal(present, probe.dataset.labels > 0)
-    orders = concepts.directions.permutations(140, 10, jax.random.key(0))
+    orders = nulls.exchanges(probe.patients, 10, jax.random.key(0))
     fold = concepts.directions.folds(probe.dataset.patient, 5, jax.random.key(0))
     result = interventions.linear_probes(probe, means, present, orders=orders, fold=fold, folds=5)
     assert (result['auroc'][:2] > 0.9).all()
     assert (result['auroc'][2] < 0.8).all()  # images without a concept are all alike, noise and all
     assert abs(np.nanmean(result['control']) - 0.5) < 0.06
+    np.testing.assert_allclose(scores.auroc(result['scores'], present), result['auroc'], atol=1e-6)
+    heavy = probe._replace(weights=np.where(np.arange(140) % 3, 1.0, 4.0))
+    weighted = interventions.linear_probes(heavy, means, present, orders=orders, fold=fold, folds=5)
+    np.testing.assert_allclose(weighted['scores'], result['scores'], atol=1e-5)  # weights judge and do not fit
+    expected = scores.auroc(result['scores'], present, None, heavy.weights)
+    np.testing.assert_allclose(weighted['auroc'], expected, atol=1e-5)
 
 
 def test_directions_of_all_members_are_asked_of_each_class_s_images(probe, thresholds):
     means = np.stack([one.mean['stage1'] for one in thresholds])
     present = explain_probe.presence(probe)
-    orders = concepts.directions.permutations(140, 30, jax.random.key(0))
-    counted = probe.dataset.labels[:40] > 0
-    counted[:, 2] = False
+    orders = nulls.exchanges(probe.patients, 30, jax.random.key(0))
+    counted = (probe.dataset.labels[:40] > 0) * np.where(np.arange(40) % 2, 1.0, 3.0)[:, None]
+    counted[:, 2] = 0
     random = np.random.default_rng(0)
     slopes = random.normal(size=(3, 40, CONCEPTS, UNITS)).astype(np.float32)
     present = np.concatenate([present, np.ones((140, 1), bool)], axis=1)  # what is everywhere has no direction
     result = interventions.tcav(probe, means, slopes, present=present, orders=orders, counted=counted)
-    assert result['random'].shape == (3, CONCEPTS, CONCEPTS + 1, 30)
+    assert result['control'].shape == (3, CONCEPTS, CONCEPTS + 1, 30)
     assert np.isnan(result['sign'][:, 2]).all()
-    assert np.isnan(result['sign'][..., CONCEPTS]).all()
+    assert np.isnan(result['derivative'][..., CONCEPTS]).all()
     for member, k, s in ((0, 0, 1), (2, 1, 0)):
         target = jnp.asarray(present[:, [s]], jnp.float32)
         direction = np.asarray(concepts.directions.fit(jnp.asarray(means[member]), target)[1])[:, 0]
-        along = slopes[member, counted[:, k], k] @ direction
-        assert result['sign'][member, k, s] == pytest.approx((along > 0).mean(), abs=1e-6)
-        assert result['magnitude'][member, k, s] == pytest.approx(
-            along[along > 0].sum() / np.abs(along).sum(), abs=1e-4
-        )
+        along = slopes[member, :, k] @ direction / np.linalg.norm(direction)
+        share = counted[:, k] / counted[:, k].sum()
+        assert result['sign'][member, k, s] == pytest.approx(share @ (along > 0), abs=1e-6)
+        assert result['derivative'][member, k, s] == pytest.approx(share @ along, abs=1e-4)

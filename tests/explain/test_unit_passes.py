@@ -33,7 +33,9 @@ def test_planted_units_are_lost_when_annotations_are_shuffled(probe):
 def test_streaming_is_dissect_bit_for_bit(probe, results):
     for member in range(3):
         masks = probe.masks(np.arange(len(probe.rows)))
-        whole = concepts.dissect(features_of(probe, member), masks, 0.02, 'image_permutation', 50, probe.key)
+        whole = concepts.dissect(
+            features_of(probe, member), masks, 0.02, 'image_permutation', 50, probe.key, patients=probe.patients
+        )
         for name, value in whole.items():
             np.testing.assert_array_equal(results[member][name], value, err_msg=name)
 
@@ -55,6 +57,7 @@ def test_a_probe_set_ten_times_larger_needs_the_same_memory():
         many = dataclasses.replace(
             dataset,
             images=np.tile(dataset.images, (copies, 1, 1, 1)),
+            patient=np.arange(64 * copies) // 2,
             region_image=np.concatenate([dataset.region_image + 64 * i for i in range(copies)]).astype(np.int32),
             region_concept=np.tile(dataset.region_concept, copies),
             region_box=np.tile(dataset.region_box, (copies, 1)),

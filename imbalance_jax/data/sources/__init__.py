@@ -8,14 +8,17 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from imbalance_jax.data import dataset as dataset_module
 from imbalance_jax.data import soundness
 from imbalance_jax.data.dataset import SPLITS, Dataset
-from imbalance_jax.data.sources import nih_chest_xray14, phantom
+from imbalance_jax.data.sources import nih_chest_xray14, phantom, phantom_twins
+from imbalance_jax.data.twins import Twins
 from imbalance_jax.names import lookup
 from imbalance_jax.system import locks
 
-__all__ = ['DATASETS', 'NOT_OPTIONS', 'SPLITS', 'Dataset', 'Source', 'check_options', 'find', 'load']
+__all__ = ['DATASETS', 'NOT_OPTIONS', 'SPLITS', 'Dataset', 'Source', 'Twins', 'check_options', 'find', 'load']
 log = logging.getLogger(__name__)
 
 
@@ -27,15 +30,18 @@ class Source(NamedTuple):
     that name. With `**` in its signature it is given any option.
     inputs: options -> what the result depends on besides them, such as the state of files, as JSON.
     leftovers: options -> folders that a `make` of the same options has left if it was killed, and that no other uses.
+    twins: (data set, rows [M], concept) -> those images with and without the concept and else the same (`twins.Twins`),
+    or None for a concept that it cannot take away; None for a source that has no twins.
     """
 
     make: Callable[..., Dataset]
     inputs: Callable[..., dict] = lambda **options: {}
     leftovers: Callable[..., list[Path]] = lambda **options: []
+    twins: Callable[[Dataset, np.ndarray, str], Twins | None] | None = None
 
 
 DATASETS: dict[str, Source | Callable[..., Dataset]] = {
-    'phantom': phantom.make,
+    'phantom': Source(phantom.make, twins=phantom_twins.twins),
     'nih_chest_xray14': Source(nih_chest_xray14.make, nih_chest_xray14.inputs, nih_chest_xray14.leftovers),
 }
 NOT_OPTIONS = ('image_size', 'progress', 'tfds_dir')  # what `load` gives, or a config says for all data sets

@@ -1,5 +1,6 @@
 """NIH ChestX-ray14 (Wang et al. 2017): 112,120 chest radiographs, 14 findings, boxes for eight of them."""
 
+import dataclasses
 import logging
 import shutil
 from collections.abc import Callable
@@ -70,7 +71,17 @@ def make(
                 raise
             log.warning('%s is damaged (%s) and is prepared again.', builder.data_path, error)
             shutil.rmtree(builder.data_path)
-    return _dataset(images, examples, options, builder.info.metadata['problems'])
+    dataset = _dataset(images, examples, options, builder.info.metadata['problems'])
+    table = nih_files.group_file(Path(manual_dir))
+    return dataset if table is None else _with_groups(dataset, nih_files.read_groups(table))
+
+
+def _with_groups(dataset: Dataset, of_image: dict[str, tuple[int, int, int]]) -> Dataset:
+    """The data set with sex, age and view of every image."""
+    unknown = (-1,) * len(nih_files.GROUPS)
+    groups = np.array([of_image.get(str(name), unknown) for name in dataset.image_id], np.int8)
+    names = {grouping: list(of_grouping) for grouping, of_grouping in nih_files.GROUPS.items()}
+    return dataclasses.replace(dataset, groups=groups, info={**dataset.info, 'groups': names})
 
 
 def _decode(

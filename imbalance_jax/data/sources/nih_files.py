@@ -34,6 +34,11 @@ LAYOUT = f"""Expected NIH's own layout in one folder (a text file may also be gz
         names, train_list.txt, val_list.txt, test_list.txt: an image name and 14 zeros and ones per line"""
 
 
+GROUPS = {'sex': ('female', 'male'), 'age': ('under 40', '40 to 59', '60 and over'), 'view': ('PA', 'AP')}
+SEX = {'F': 0, 'M': 1}
+OLDEST = 120  # years; the table holds ages up to 414, which are mistakes
+
+
 class Labels(NamedTuple):
     """A label table: image [N] str, patient [N] int64, labels [N, 14] uint8 with columns as in `CLASSES`."""
 
@@ -84,6 +89,42 @@ def read_labels(path: Path) -> Labels:
     for flags, classes in zip(labels, findings, strict=True):
         flags[classes] = 1
     return Labels(np.array(list(seen), np.str_), np.array(patients, np.int64), labels)
+
+
+def read_groups(path: Path) -> dict[str, tuple[int, int, int]]:
+    """Sex, age band and view of each image of `Data_Entry_2017*.csv`, {image: indices into `GROUPS`}, -1 if unknown.
+
+    Both label revisions are read: the later one calls the column of the sex `Patient Sex` and writes ages without the
+    unit. An age above 120 years is unknown. A column that the table lacks is unknown for all.
+    """
+    rows = text_rows(path)
+    header = next(rows, ('', []))[1]
+    place = {name: header.index(name) for name in header}
+    sex = place.get('Patient Gender', place.get('Patient Sex'))
+    found = {}
+    for _, row in rows:
+        of_sex, age, view = (
+            '' if column is None or column >= len(row) else row[column].strip()
+            for column in (sex, place.get('Patient Age'), place.get('View Position'))
+        )
+        views = GROUPS['view']
+        found[row[place[COLUMNS[0]]]] = SEX.get(of_sex, -1), _band(age), views.index(view) if view in views else -1
+    return found
+
+
+def group_file(folder: Path) -> Path | None:
+    """The table that `read_groups` reads; None where the folder lacks it, as a folder of the CheXNet split may."""
+    try:
+        return single_file(folder, TABLE, LAYOUT)
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _band(age: str) -> int:
+    """Band of an age such as 058Y, 11M, 3D or 58; -1 if it is none."""
+    match = re.fullmatch('([0-9]{1,3})([YMD]?)', age)
+    years = int(match[1]) / {'': 1, 'Y': 1, 'M': 12, 'D': 365}[match[2]] if match else OLDEST + 1
+    return -1 if years > OLDEST else int(years >= 40) + int(years >= 60)
 
 
 def read_list(path: Path) -> np.ndarray:

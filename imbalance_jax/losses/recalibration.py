@@ -1,0 +1,82 @@
+"""The probability behind a logit: what a loss taught it to say, read off the loss itself.
+
+Of all images with probability eta of a finding, the logit z that an entrywise loss likes best satisfies
+
+    eta l+'(z) + (1 - eta) l-'(z) = 0,    so    eta(z) = l-'(z) / (l-'(z) - l+'(z))
+
+with l+ and l- the loss of a positive and of a negative: z - log w for a positive weight w, the map of Charoenphakdee et
+al. 2021 (arXiv 2011.09172) for the focal loss. Both derivatives come from one differentiation of the loss's entries.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import Partial
+from jax.typing import ArrayLike
+
+from imbalance_jax.losses.loss import Loss
+
+LIMIT = 300.0  # logits beyond +-LIMIT count as that: their derivatives are 0 in float64
+GRID = 512  # logits at which a map is looked at
+SLACK = 1e-9  # of the log-odds: what rounding may take from a map that rises
+
+
+class Slopes(NamedTuple):
+    """Derivatives with respect to the logit, of the loss of a positive and of a negative, float64."""
+
+    positive: np.ndarray
+    negative: np.ndarray
+
+
+def slopes(loss: Loss, logits: np.ndarray, fraction: ArrayLike = 1.0) -> Slopes:
+    """l+' and l-' at logits [N, K] of an entrywise loss, `fraction` [N, 1] or one number of training being done."""
+    if loss.entries is None:
+        raise ValueError('This loss is not entrywise: no formula gives the probability behind its logits.')
+    with jax.enable_x64(True):
+        z = np.clip(np.asarray(logits, np.float64), -LIMIT, LIMIT)
+        both = _slopes(loss.entries, z, np.broadcast_to(np.float64(fraction), (len(z), 1)))
+        return Slopes(*(np.asarray(one, np.float64) for one in both))
+
+
+@jax.jit
+def _slopes(entries: Partial, z: jax.Array, fraction: jax.Array) -> list[jax.Array]:
+    """One compilation per kind of loss and shape: the numbers of a loss are arguments."""
+    return [jax.grad(lambda z, y=y: entries(z, jnp.full_like(z, y), fraction).sum())(z) for y in (1.0, 0.0)]
+
+
+def log_odds(loss: Loss, logits: np.ndarray, fraction: ArrayLike = 1.0) -> np.ndarray:
+    """log eta / (1 - eta) [..., K] of logits [..., K], float64: the log-odds under the draws that it was trained with.
+
+    fraction: of training that was done, [..., 1] or one number.
+    -inf where a negative costs nothing, as within the margin of `asymmetric`: there the loss tells no probability from
+    0. Where neither label has a gradient (below a floor), the logit may lie anywhere beyond the last that has, and
+    counts as certain. NaN stays NaN. Raises ValueError for a loss that is not entrywise.
+    """
+    logits = np.asarray(logits, np.float64)
+    of_rows = np.broadcast_to(fraction, (*logits.shape[:-1], 1)).reshape(-1, 1)
+    positive, negative = slopes(loss, logits.reshape(-1, logits.shape[-1]), of_rows)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        odds = np.log(negative) - np.log(-positive)
+    nothing = (positive == 0) & (negative == 0)
+    flat = logits.reshape(odds.shape)
+    odds = np.where(nothing, np.where(flat > 0, np.inf, -np.inf), odds)
+    return np.where(np.isfinite(flat), odds, np.nan).reshape(logits.shape)
+
+
+def grid(logits: np.ndarray) -> np.ndarray:
+    """Logits [GRID, K] from the smallest to the largest finite one of each class, of logits [N, K]; 0 without any."""
+    finite = np.isfinite(logits)
+    low, high = (
+        side(logits, axis=0, where=finite, initial=start) for side, start in ((np.min, np.inf), (np.max, -np.inf))
+    )
+    known = np.isfinite(low)
+    return np.linspace(np.where(known, low, 0.0), np.where(known, high, 0.0), GRID)
+
+
+def rises(odds: np.ndarray) -> bool:
+    """Whether log-odds [..., GRID, K] of `grid` nowhere fall: only then is a logit the best one for its probability."""
+    before, after = odds[..., :-1, :], odds[..., 1:, :]
+    size = np.maximum(1, np.abs(np.nan_to_num(before, posinf=0, neginf=0)))
+    return bool((after >= before - SLACK * size).all())

@@ -1,0 +1,73 @@
+"""How much members that differ by a seed or an arm agree on single images: churn, kappa, ambiguity, instability.
+
+NumPy float64 on the host. Decisions [S, N, K] of S members are 0 or 1, probabilities [S, N, K]; weights [R, N] say how
+often each image counts in each round of a bootstrap; an entry of mask [N, K] that is 0 counts nowhere.
+"""
+
+from itertools import combinations, product
+from typing import NamedTuple
+
+import numpy as np
+
+from imbalance_jax.metrics.decision import share
+
+
+class Pairs(NamedTuple):
+    """Pairs of members, first [M] and second [M]."""
+
+    first: np.ndarray
+    second: np.ndarray
+
+
+def pairs_within(number: int) -> Pairs:
+    """All pairs of `number` members."""
+    return Pairs(*np.array(list(combinations(range(number), 2)), int).reshape(-1, 2).T)
+
+
+def pairs_between(seeds: np.ndarray, others: np.ndarray) -> Pairs:
+    """All pairs of one member and another of a different seed."""
+    found = [(i, j) for i, j in product(range(len(seeds)), range(len(others))) if seeds[i] != others[j]]
+    return Pairs(*np.array(found, int).reshape(-1, 2).T)
+
+
+def churn(first: np.ndarray, second: np.ndarray, mask: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share [R, M, K] of images on which decisions [M, N, K] differ (Milani Fard et al. 2016)."""
+    return share(np.abs(first - second), mask, weights)
+
+
+def kappa(first: np.ndarray, second: np.ndarray, mask: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Cohen's kappa [R, M, K] of decisions [M, N, K]: agreement above chance; NaN where nothing is called."""
+    one, other = share(first, mask, weights), share(second, mask, weights)
+    agreed, chance = 1 - churn(first, second, mask, weights), one * other + (1 - one) * (1 - other)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return np.where(chance < 1, (agreed - chance) / (1 - chance), np.nan)
+
+
+def ambiguity(decisions: np.ndarray, mask: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Share [R, K] of images on which not all members decide alike (Marx et al. 2020). It grows with their number."""
+    return share((decisions != decisions[:1]).any(0) * 1.0, mask, weights)
+
+
+def spread(probabilities: np.ndarray) -> np.ndarray:
+    """What each member [S, N, K] is away from the members' mean, as if that were over many: |p - mean| sqrt(S/(S-1)).
+
+    Its mean over members is MAPE_i, mean_b |p_b(i) - p(i)| (Riley and Collins 2023, "Stability of clinical prediction
+    models"). The factor is exact for normal p_b and makes populations of different S comparable. NaN of one member.
+    """
+    number = len(probabilities)
+    factor = np.sqrt(number / (number - 1)) if number > 1 else np.nan
+    return np.abs(probabilities - probabilities.mean(0)) * factor
+
+
+def jackknifed(of_pairs: np.ndarray, pairs: Pairs, number: int) -> np.ndarray:
+    """Pseudo-values [..., S, K] whose mean is the mean over pairs within S members, [..., M, K].
+
+    T_s = S U - (S - 1) U_-s, with U the mean over all pairs and U_-s that over those without s: their variance over
+    seeds is that of U, though pairs share members (Arvesen 1969). Below three members U itself, S times.
+    """
+    whole = of_pairs.mean(-2)
+    if number < 3:
+        return np.repeat(whole[..., None, :], number, -2)
+    others = [(pairs.first != s) & (pairs.second != s) for s in range(number)]
+    left_out = np.stack([of_pairs[..., keep, :].mean(-2) for keep in others], -2)
+    return number * whole[..., None, :] - (number - 1) * left_out

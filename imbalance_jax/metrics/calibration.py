@@ -1,0 +1,197 @@
+"""How well probabilities agree with what happened: recalibration lines, reliability curves, error and its null.
+
+NumPy float64 on the host. Log-odds and probabilities are [..., N, K] with any leading axes; labels and mask are [N, K],
+and an entry with mask 0 counts nowhere. Weights [R, N] say how often each image counts in each round of a bootstrap.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import expit, logit
+
+STEPS, TOLERANCE = 40, 1e-8  # of Newton's method
+SMALLEST = 1e-6  # a probability nearer to 0 or 1 counts as that in a regression on log-odds
+
+
+class Line(NamedTuple):
+    """log-odds of the label = intercept + slope x, each [...]; information: [..., 2, 2] at these values."""
+
+    intercept: np.ndarray
+    slope: np.ndarray
+    information: np.ndarray
+
+
+def logistic(x: np.ndarray, target: np.ndarray, counts: np.ndarray) -> Line:
+    """Logistic regression of target [..., N] (0..1) on x [..., N], by Newton's method with halved steps.
+
+    counts: [..., N], 0 for what is left out. NaN where x or target is constant or they are separable.
+    """
+    design = np.stack([np.ones_like(x), x], axis=-1)
+    beta = np.zeros((*x.shape[:-1], 2))
+    loss, step = _deviance(design, beta, target, counts), np.zeros_like(beta)
+    for _ in range(STEPS):
+        p = expit((design @ beta[..., None])[..., 0])
+        gradient = ((counts * (target - p))[..., None] * design).sum(-2)
+        step = np.nan_to_num(np.clip(_solve(_information(design, p, counts), gradient), -5, 5))
+        for _ in range(30):
+            now = _deviance(design, beta + step, target, counts)
+            worse = now > loss + 1e-12 * np.abs(loss)
+            if not worse.any():
+                break
+            step = np.where(worse[..., None], step / 2, step)
+        beta, loss = beta + step, now
+        if not np.nanmax(np.abs(step), initial=0) > TOLERANCE:
+            break
+    p = expit((design @ beta[..., None])[..., 0])
+    number, positives = counts.sum(-1), (counts * target).sum(-1)
+    finite = (np.abs(step).max(-1) <= 1e-4) & (positives > 0) & (positives < number) & (x.max(-1) > x.min(-1))
+    beta = np.where(finite[..., None], beta, np.nan)
+    return Line(beta[..., 0], beta[..., 1], _information(design, p, counts))
+
+
+def _deviance(design: np.ndarray, beta: np.ndarray, target: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    z = (design @ beta[..., None])[..., 0]
+    return (counts * (np.logaddexp(0, z) - target * z)).sum(-1)
+
+
+def _information(design: np.ndarray, p: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    return np.swapaxes(design, -1, -2) @ (design * (counts * p * (1 - p))[..., None])
+
+
+def _solve(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
+    """matrix^-1 vector [..., 2]; NaN where the matrix is singular."""
+    (a, b), (_, d) = np.moveaxis(matrix, (-2, -1), (0, 1))
+    x, y = np.moveaxis(vector, -1, 0)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return np.stack([d * x - b * y, a * y - b * x], -1) / (a * d - b * b)[..., None]
+
+
+def platt(logits: ArrayLike, labels: ArrayLike, mask: ArrayLike) -> Line:
+    """Intercept and slope [..., K] that make probabilities of logits [..., N, K] (Platt 1999, "Probabilistic outputs").
+
+    The targets are Platt's, (n+ + 1) / (n+ + 2) and 1 / (n- + 2), so that a separable class has a line, too. A slope
+    below 0 would turn the order of images around: it becomes 0, and the intercept that of a constant.
+    """
+    x, y, counts = _by_class(logits, labels, mask)
+    positives, negatives = (counts * y).sum(-1, keepdims=True), (counts * (1 - y)).sum(-1, keepdims=True)
+    target = np.where(y > 0, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    centre, spread = x.mean(-1, keepdims=True), np.maximum(x.std(-1, keepdims=True), 1e-12)
+    line = logistic((x - centre) / spread, target, counts)
+    slope = line.slope / spread[..., 0]
+    constant = logit((counts * target).sum(-1) / counts.sum(-1))
+    flat = ~(slope > 0) & np.isfinite(x).all(-1)
+    slope, intercept = np.where(flat, 0.0, slope), line.intercept - slope * centre[..., 0]
+    return Line(np.where(flat, constant, intercept), slope, line.information)
+
+
+def _by_class(values: ArrayLike, labels: ArrayLike, mask: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values [..., K, N], labels and mask [K, N], all float64; masked labels are 0."""
+    values = np.moveaxis(np.asarray(values, np.float64), -2, -1)
+    counts = np.asarray(mask, np.float64).T
+    return values, np.where(counts > 0, np.asarray(labels, np.float64).T, 0.0), counts
+
+
+class Recalibration(NamedTuple):
+    """Slope and intercept of a logistic recalibration, [..., K] each, and the same in rounds [R, ..., K].
+
+    slope: of the label's log-odds on the predicted ones, 1 is right and less is overconfident; intercept: what has to
+    be added to the predicted log-odds as they are, 0 is right and less than 0 means that risks are overestimated.
+    """
+
+    slope: np.ndarray
+    intercept: np.ndarray
+    slope_rounds: np.ndarray
+    intercept_rounds: np.ndarray
+
+
+def recalibration(
+    probabilities: ArrayLike, labels: ArrayLike, mask: ArrayLike, weights: ArrayLike | None = None
+) -> Recalibration:
+    """Calibration slope, and intercept given slope 1 (Cox 1958; Steyerberg 2009), of probabilities [..., N, K].
+
+    Rounds are one Newton step from the estimate under each round's weights (Moulton and Zeger 1991), which is the
+    estimate's influence function: a round needs no fit of its own, and few positives no fit that diverges. A
+    probability below 1e-6 counts as 1e-6. NaN where the fit does not exist.
+    """
+    p, y, counts = _by_class(probabilities, labels, mask)
+    x = logit(np.clip(p, SMALLEST, 1 - SMALLEST))
+    line = logistic(x, np.broadcast_to(y, x.shape), np.broadcast_to(counts, x.shape))
+    shift = _offset(x, y, counts)
+    rounds = np.ones((1, y.shape[-1])) if weights is None else np.asarray(weights, np.float64)
+    fitted = expit(line.intercept[..., None] + line.slope[..., None] * x)
+    moved = expit(shift[..., None] + x)
+    score, bend = counts * (y - fitted), counts * fitted * (1 - fitted)
+    sums = [_weighted(rounds, one) for one in (score, score * x, bend, bend * x, bend * x * x)]
+    information = np.moveaxis(np.array([[sums[2], sums[3]], [sums[3], sums[4]]]), (0, 1), (-2, -1))
+    step = _solve(information, np.stack(sums[:2], -1))[..., 1]
+    with np.errstate(divide='ignore', invalid='ignore'):
+        other = _weighted(rounds, counts * (y - moved)) / _weighted(rounds, counts * moved * (1 - moved))
+    return Recalibration(line.slope, shift, line.slope + step, shift + other)
+
+
+def _weighted(weights: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Sums [R, ...] of values [..., N] under weights [R, N]."""
+    return np.moveaxis(values @ weights.T, -1, 0)
+
+
+def _offset(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """What added to x [..., N] makes the mean probability that of the labels; NaN for labels of one kind only."""
+    low, high = np.full(x.shape[:-1], -40.0), np.full(x.shape[:-1], 40.0)
+    for _ in range(60):
+        middle = (low + high) / 2
+        below = (counts * (expit(x + middle[..., None]) - y)).sum(-1) < 0
+        low, high = np.where(below, middle, low), np.where(below, high, middle)
+    middle = (low + high) / 2
+    return np.where((np.abs(middle) < 39) & np.isfinite(x).all(-1), middle, np.nan)
+
+
+class Bins(NamedTuple):
+    """Bins of equally many images by probability: membership [..., K, B, N], 0 or 1."""
+
+    membership: np.ndarray
+
+    @property
+    def number(self) -> int:
+        """How many bins there are."""
+        return self.membership.shape[-2]
+
+
+def quantile_bins(probabilities: ArrayLike, mask: ArrayLike, bins: int) -> Bins:
+    """Bins of the counted images of every class by their rank in probability; ties go by the order of the images."""
+    p = np.moveaxis(np.asarray(probabilities, np.float64), -2, -1)
+    counts = np.broadcast_to(np.asarray(mask).T > 0, p.shape)
+    rank = np.argsort(np.argsort(np.where(counts, p, np.inf), axis=-1, kind='stable'), axis=-1)
+    which = rank * bins // np.maximum(counts.sum(-1, keepdims=True), 1)
+    return Bins((which[..., None, :] == np.arange(bins)[:, None]) & counts[..., None, :])
+
+
+def bin_means(bins: Bins, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Means [R, ..., K, B] of values [..., K, N] in every bin and round; NaN for a bin that a round leaves empty."""
+    total = _weighted(weights, bins.membership * 1.0)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return _weighted(weights, bins.membership * values[..., None, :]) / total
+
+
+def calibration_error(bins: Bins, probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Expected calibration error [R, ..., K], sum_b n_b / n |mean p - mean y|; probabilities, labels [..., K, N]."""
+    gaps = _weighted(weights, bins.membership * (probabilities - labels)[..., None, :])
+    total = _weighted(weights, bins.membership.any(-2) * 1.0)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return np.abs(gaps).sum(-1) / total
+
+
+def calibration_error_null(
+    bins: Bins, probabilities: np.ndarray, *, rounds: int, rng: np.random.Generator
+) -> np.ndarray:
+    """Mean calibration error [..., K] of the same probabilities [..., K, N] if they were right: labels drawn by them.
+
+    What is finite scores above 0 however well it is calibrated (Vaicenavicius et al. 2019, arXiv 1902.06977).
+    """
+    total = np.zeros(probabilities.shape[:-1])
+    number = bins.membership.sum((-2, -1))
+    for _ in range(rounds):
+        wrong = probabilities - (rng.random(probabilities.shape, np.float32) < probabilities)
+        total += np.abs((bins.membership @ wrong[..., None])[..., 0]).sum(-1)
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return total / number / rounds

@@ -1,0 +1,144 @@
+"""What is lost without units, as rows: of members, and of arms with intervals over patients and seeds."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+
+from imbalance_jax.concepts import ablation
+from imbalance_jax.metrics.intervals import p_value, paired_difference, seed_interval
+from imbalance_jax.results.rows import MACRO, Population, Row, class_cells, interval_rows, of_arm, of_member
+
+RANDOM_SETS = 'random sets'  # the null of greedy sets: as many units, at random
+
+
+class Ablated(NamedTuple):
+    """AUROC of all members on the probe set, and under R resamples of its patients.
+
+    intact: [P,K], resampled_intact: [R,P,K]; held_out: [P,K,1+T], without the 0 .. T first units that were chosen on
+    other patients, resampled: [R,P,K,1+T]; at_random: [P,T,K], without as many at random, on average; few: [K] bool, a
+    class with too few patients for an interval; images: their number
+    """
+
+    intact: np.ndarray
+    resampled_intact: np.ndarray
+    held_out: np.ndarray
+    resampled: np.ndarray
+    at_random: np.ndarray
+    few: np.ndarray
+    images: int
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return self.held_out.shape[-1] - 1
+
+    @property
+    def sizes(self) -> list[int]:
+        """The numbers of units of which rows are made: 1, 2, 4, .. and T."""
+        return sorted({*(2**i for i in range(self.steps.bit_length())), self.steps})
+
+    def shares(self, values: np.ndarray) -> np.ndarray:
+        """What is left [..., T] of AUROC above 0.5, of values [..., 1+T]."""
+        return ablation.share_left(values[..., 0], values[..., 1:])
+
+
+def with_macro(values: np.ndarray) -> np.ndarray:
+    """Values [..., K] and their mean over the classes that have one, [..., K+1]."""
+    known = np.isfinite(values)
+    with np.errstate(invalid='ignore'):
+        mean = np.where(known, values, 0).sum(-1) / known.sum(-1)
+    return np.concatenate([values, mean[..., None]], axis=-1)
+
+
+def member_rows(
+    member: Row, ablated: Ablated, classes: Sequence[str], *, layer: str, carrying_share: float
+) -> list[Row]:
+    """By class: AUROC intact, what one unit takes away, what is left without more, and how many carry the class.
+
+    `largest_drop` is of the unit that was chosen on other patients. `carrying_units` is empty where more than T units
+    carry the class, which `carrying_censored` says, or where there is nothing to lose.
+    """
+    number, names = member['member'], [*classes, MACRO]
+    held_out, row = ablated.held_out[number], partial(of_member, member, n=ablated.images, layer=layer)
+    share = ablated.shares(held_out)
+    by_chance = ablation.share_left(ablated.intact[number], ablated.at_random[number].T)
+    rows = [row('auroc_intact', v, name=c) for c, v in zip(names, with_macro(ablated.intact[number]), strict=True)]
+    drop = with_macro(held_out[:, 0] - held_out[:, 1])
+    rows += [row('largest_drop', value, name=name) for name, value in zip(names, drop, strict=True)]
+    for size in ablated.sizes:
+        where = {'removed': size}
+        for name, value in zip(names, with_macro(share[:, size - 1]), strict=True):
+            rows.append(row('auroc_share_left', value, name=name, **where))
+        for name, value in zip(names, with_macro(by_chance[:, size - 1]), strict=True):
+            rows.append(row('auroc_share_left', value, name=name, kind='null', against=RANDOM_SETS, **where))
+    for name, size in zip(classes, ablation.carrying(share, carrying_share), strict=True):
+        rows.append(row('carrying_units', size if np.isfinite(size) else np.nan, name=name))
+        if not np.isnan(size):
+            rows.append(row('carrying_censored', np.isinf(size), name=name))
+    return rows
+
+
+def arm_rows(
+    population: Population, ablated: Ablated, classes: Sequence[str], *, layer: str, carrying_share: float
+) -> list[Row]:
+    """By arm: intervals over seeds and patients of AUROC intact and of what is left, their differences to the
+    reference, and the median number of units that carry a class."""
+    few = np.append(ablated.few, False)
+    measures = {
+        ('auroc_intact', None): (ablated.intact, ablated.resampled_intact),
+        ('largest_drop', None): tuple(v[..., 0] - v[..., 1] for v in (ablated.held_out, ablated.resampled)),
+    }
+    shares = [ablated.shares(values) for values in (ablated.held_out, ablated.resampled)]
+    measures |= {('auroc_share_left', size): tuple(v[..., size - 1] for v in shares) for size in ablated.sizes}
+    rows = []
+    for (metric, size), (values, resampled) in measures.items():
+        where = {'layer': layer} | ({'removed': size} if size else {})
+        rows += _interval_rows(population, values, resampled, metric, names=[*classes, MACRO], few=few, **where)
+    for arm, of in population.arms.items():
+        living = [number for number in of if population.alive[number]]
+        sizes = ablation.carrying(shares[0][living], carrying_share)
+        for k, name in enumerate(classes):
+            what = {'name': name, 'layer': layer}
+            known, median = (~np.isnan(sizes[:, k])).sum(), ablation.censored_median(sizes[:, k])
+            median = median if np.isfinite(median) else np.nan
+            member, censored = population.first[arm], np.isinf(sizes[:, k]).sum()
+            rows.append(of_arm(member, 'carrying_units', median, known, statistic='median', **what))
+            rows.append(of_arm(member, 'carrying_units', censored, known, statistic='censored', **what))
+    return rows
+
+
+def _interval_rows(
+    population: Population,
+    values: np.ndarray,
+    resampled: np.ndarray,
+    metric: str,
+    *,
+    names: Sequence[str],
+    few: np.ndarray,
+    **where,
+) -> list[Row]:
+    """Ends of the mean of values [P,K] (resampled [R,P,K]) and of its difference to the reference, with p; `few` have
+    none."""
+    values, resampled = with_macro(population.living(values)), with_macro(resampled)
+    cells, rows = class_cells(names), []
+    reference = population.arms[population.reference]
+    for arm, of in population.arms.items():
+        member = population.first[arm]
+        known = int(np.isfinite(values[of]).any(1).sum())
+        interval = seed_interval(values[of], resampled[:, of])
+        interval = interval._replace(low=np.where(few, np.nan, interval.low), high=np.where(few, np.nan, interval.high))
+        rows += [r for r in interval_rows(member, interval, cells, metric, known, **where) if r['statistic'] != 'mean']
+        if arm != population.reference and arm in population.compared and len(of) == len(reference):
+            pair = (values[of], values[reference], resampled[:, of], resampled[:, reference])
+            difference = paired_difference(*pair)
+            p = np.where(few, np.nan, p_value(difference))
+            ends = {name: np.where(few, np.nan, getattr(difference, name)) for name in ('low', 'high')}
+            pairs = int(np.isfinite(values[of] + values[reference]).any(1).sum())
+            against = {**where, 'against': population.reference}
+            rows += interval_rows(member, difference._replace(**ends), cells, metric, pairs, **against)
+            rows += [
+                of_arm(member, metric, p[k], pairs, name=name, statistic='p', **against) for k, name in enumerate(names)
+            ]
+    return rows
