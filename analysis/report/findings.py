@@ -144,10 +144,11 @@ def whole_maps(shown: Shown) -> list[Finding]:
         return []
     details = [
         f'{one.distance}: {number(one.between)} between arms, {number(one.within)} between seeds'
-        f'{f" ({one.size})" if one.size else ""}, p {probability(one.p_adjusted)}'
+        f'{f" ({one.size})" if one.size else ""}, p {probability(one.p_adjusted)}, '
+        f'given AUROC by class {probability(one.p_given_performance)}'
         for one in shown.maps.tests
     ]
-    return [Finding('Whole maps, all arms at once (distance: 1 − rank correlation of the maps of a pair):', details)]
+    return [Finding('Whole maps, all arms at once, by 1 − the rank correlation of the maps of a pair (corrected together with the differences of maps):', details)]
 
 
 def dead(study: Study) -> list[Finding]:

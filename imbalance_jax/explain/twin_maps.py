@@ -11,7 +11,7 @@ import numpy as np
 from imbalance_jax import alignment
 from imbalance_jax.attribution import all_classes, layers
 from imbalance_jax.attribution.gradients import integrated_gradients
-from imbalance_jax.data.arrays import in_batches, luminance
+from imbalance_jax.data.arrays import in_batches, pictures
 from imbalance_jax.data.twins import Twins
 from imbalance_jax.explain.maps import compile_within, in_slabs, make_maps, slab_size
 from imbalance_jax.results.twin_maps import Evidence
@@ -44,7 +44,7 @@ def measure_evidence(trained: Trained, draw: Draw, pairs: int) -> Evidence:
         delta=exact['delta'],
         exact=exact['map'].sum((2, 3)),
         which=which,
-        images=np.stack([luminance(joined.absent[first]), luminance(joined.present[first])], 1),
+        images=np.stack([pictures(joined.absent[first]), pictures(joined.present[first])], 1),
         map=exact['map'][0, first],
     )
 

@@ -12,8 +12,9 @@ import numpy as np
 from imbalance_jax.data.regions import Pairs
 from imbalance_jax.metrics import intervals, scores
 from imbalance_jax.metrics.statistics import cluster_weights
-from imbalance_jax.results.alignment import SHUFFLED, Figures, Grouping, summarise
+from imbalance_jax.results.alignment import SHUFFLED
 from imbalance_jax.results.comparison import RANKED, Claims, Truth, evidence_of, with_macro
+from imbalance_jax.results.pair_means import Figures, Grouping, summarise
 from imbalance_jax.results.rows import MACRO, Bootstrap, Population
 
 
