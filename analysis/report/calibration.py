@@ -97,10 +97,9 @@ def points_of(values: Values, arm: str, name: str) -> np.ndarray:
     """Predicted and observed [bins,2] of an arm, recalibrated where there is that."""
     bins = sorted({int(float(one)) for one in values.distinct('bin') if one})
     found = []
-    for how in values.distinct('recalibration', arm=arm, metric='observed'):
-        for method in values.distinct('method', arm=arm, metric='observed'):
-            for one in bins:
-                where = {'arm': arm, 'bin': str(one), 'method': method, 'recalibration': how}
-                found.append((values('predicted', name, **where), values('observed', name, **where)))
+    for how in values.distinct('recalibration', arm=arm, metric='observed', method=RECALIBRATED):
+        for one in bins:
+            where = {'arm': arm, 'bin': str(one), 'method': RECALIBRATED, 'recalibration': how}
+            found.append((values('predicted', name, **where), values('observed', name, **where)))
     points = np.array(found, float).reshape(-1, 2)
     return points[np.isfinite(points).all(1)]

@@ -37,13 +37,13 @@ TOPICS = (
         'groups',
         'Groups of patients',
         'AUROC (macro) by group, the worst group and the gap between groups; underdiagnosis: the share of images with '
-        'a finding on which none is called. A gap is above 0 by chance alone: its null exchanges the groups of patients.',
+        'a finding on which none is called. A gap is above 0 by chance alone: its null exchanges patients’ groups.',
     ),
     Topic(
         'stability',
         'Stability of predictions',
         'How far seeds of one arm disagree about the same image. MAPE: mean distance of a probability from the mean of '
-        'its arm; instability index: share of decisions that are not the arm’s majority; churn: share of images on which '
+        'its arm; instability index: share of decisions not of the arm’s majority; churn: share of images on which '
         'two seeds decide differently, at equal numbers of positive calls; ambiguity: on which not all seeds agree.',
     ),
     Topic(

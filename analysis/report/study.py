@@ -190,7 +190,7 @@ def load(folder: Path) -> Study:
 
 
 def methods_of(config: Mapping, alignment: Values | None) -> tuple[list[str], dict[str, list[str]]]:
-    """The attribution methods of a table, and by method the measures that arms are compared by above shuffled regions."""
+    """The attribution methods of a table, and by method the measures that arms are compared by."""
     if not alignment:
         return [], {}
     there = set(alignment.distinct('method', kind='arm'))

@@ -112,7 +112,9 @@ TABLES: dict[str, dict[str, Column]] = {
     'stability': {'other_arm': Column(TEXT, "the arm of the other members of pairs; '': the arm itself")},
     'alignment': {
         'subset': Column(TEXT, "'': all pairs of an image and a finding; else a part of them"),
-        'above': Column(TEXT, "'': as it is; 'shuffled regions': above other patients' regions, on both sides of a difference"),
+        'above': Column(
+            TEXT, "'': as it is; 'shuffled regions': above other patients' regions, on both sides of a difference"
+        ),
     },
     'faithfulness': {
         'part': Column(TEXT, 'the network is randomised from the head down to this part'),

@@ -98,7 +98,9 @@ def test_every_arm_stands_in_the_table_with_its_p(planted):
 def test_training_that_ended_too_early_is_said(planted):
     loaded = planted()
     late = [{**line, 'validation_auroc': line['epoch'] / 10} for line in loaded.lines]
-    assert 'still improving: the last epoch is the best of 6 of 6 members' in answer.training(loaded._replace(lines=late))
+    assert 'still improving: the last epoch is the best of 6 of 6 members' in answer.training(
+        loaded._replace(lines=late)
+    )
     early = [{**line, 'validation_auroc': -line['epoch'] / 10} for line in loaded.lines]
     assert answer.training(loaded._replace(lines=early)) == 'after 2 epochs of training'
 
