@@ -49,6 +49,12 @@ def test_units_that_differ_among_arms_that_are_all_equal_are_found_without_a_nam
     assert 'no single arm can be named' in answer.of_units(loaded, answer.shown(loaded))
 
 
+@pytest.mark.parametrize(('given', 'start'), [(0.01, 'Found: units differ'), (0.5, 'Units differ, between arms')])
+def test_units_that_differ_beyond_what_performance_explains_are_found(planted, given, start):
+    loaded = planted(performance={'focal': (0.05, 0.001)}, units=0.001, given_performance=given)
+    assert headline(loaded).startswith(start)
+
+
 def test_no_difference_is_not_found(planted):
     loaded = planted(equal=OTHERS)
     assert headline(loaded).startswith('Not found')
