@@ -84,7 +84,7 @@ def _one_class(
     """AUROC, its standard error, degrees of freedom and p, each [U]."""
     of_positives, of_negatives = (np.where(side, weights, 0) / weights[side].sum() for side in (positive, ~positive))
     above = ranked.below(of_negatives)  # share of negatives below each image
-    auroc = of_positives @ above
+    auroc = np.minimum(of_positives @ above, 1)
     beaten = 1 - ranked.below(of_positives)
     sums = _sums_by_patient(patients)
     parts = [sums @ (share[:, None] * (v - auroc)) for share, v in ((of_positives, above), (of_negatives, beaten))]

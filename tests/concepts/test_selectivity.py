@@ -204,11 +204,11 @@ def test_tcav_finds_a_planted_direction_and_nothing_in_noise(same):
     """Also next to a linear head, where slopes are the same in all images and the sign says nothing."""
     random = np.random.default_rng(0)
     present = random.random((200, 2)) < 0.5
-    x = random.normal(size=(200, 8)).astype(np.float32)
+    x = random.normal(size=(200, 24)).astype(np.float32)
     x[:, 3] += 3 * present[:, 0]
-    slopes = random.normal(size=(2, 50, 8)).astype(np.float32)
+    slopes = random.normal(size=(2, 50, 24)).astype(np.float32)
+    slopes[1] *= 0.1
     slopes[1, :, 3] = 1.2  # class 1 rises with concept 0 in every image
-    slopes[1, :, :3] *= 0.1
     slopes = np.broadcast_to(slopes[:, :1], slopes.shape) if same else slopes
     orders = nulls.exchanges(np.arange(200), 100, jax.random.key(0))
     every = np.concatenate([present[..., None], np.moveaxis(present[orders], 0, -1)], -1).reshape(200, -1)
