@@ -3,10 +3,10 @@
 import argparse
 from types import ModuleType
 
-from imbalance_jax.analysis.validation import design
+from imbalance_jax.analysis.validation import design, units
 from imbalance_jax.analysis.validation.simulation import Measured
 
-MODULES: tuple[ModuleType, ...] = (design,)  # each with SIMULATIONS: name -> simulation
+MODULES: tuple[ModuleType, ...] = (design, units)  # each with SIMULATIONS: name -> simulation
 
 
 def main() -> None:
