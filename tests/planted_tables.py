@@ -14,7 +14,8 @@ def plant(folder, *, performance=None, equal=(), maps=None, units=None, whole_ma
 
     performance, maps: arm -> (difference, corrected p), macro AUROC and average precision, and the primary measure of
     maps; all others 0 with p 1. equal: arms that are shown equal in performance, macro and in every class. units,
-    whole_maps: p of the test of all arms at once; units may be (p, {arm: p}). given_performance: p given performance.
+    whole_maps: p of the test of all arms at once; units may be (p, {arm: p}). given_performance: that of units given
+    performance by class.
     """
     table = writer.read_table(folder, 'performance')
     members = writer.read_json(folder / 'members.json')
@@ -43,9 +44,11 @@ def plant(folder, *, performance=None, equal=(), maps=None, units=None, whole_ma
     if units is not None:
         p, of_arms = units if isinstance(units, tuple) else (units, {})
         what = {'metric': '1 - CKA', 'layer': 'stage2', 'method': ''}
-        rows = tests('', p, **what)
+        rows = tests('', p, **what, given='')
+        if given_performance is not None:
+            rows += tests('', given_performance, **what, given='AUROC by class')
         for arm in arms:
-            rows += tests(arm, of_arms.get(arm, 1.0), **what)
+            rows += tests(arm, of_arms.get(arm, 1.0), **what, given='')
         replace(folder, 'arm_effect', None, rows)
     return folder
 

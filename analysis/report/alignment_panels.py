@@ -3,7 +3,7 @@
 from imbalance_jax.analysis.report import figures
 from imbalance_jax.analysis.report.contrasts import contrast
 from imbalance_jax.analysis.report.figures import Mark
-from imbalance_jax.analysis.report.findings import COMPARABLE
+from imbalance_jax.analysis.report.findings import comparable
 from imbalance_jax.analysis.report.performance import marked
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import Look, Panel, excludes_zero, label, short, whole
@@ -26,7 +26,9 @@ def panels(study: Study, look: dict[str, Look], method: str) -> list[Panel]:
     if rows := above(study, method, SHUFFLED, measures(study, method)):
         axis = 'above the regions of other patients'
         shown.append(figures.grouped(f'{label(method)}: level', axis, look, rows))
-    if rows := above(study, method, CONSTANT, [one for one in COMPARABLE if one in measures(study, method)]):
+    if rows := above(
+        study, method, CONSTANT, [one for one in comparable(study, method) if one in measures(study, method)]
+    ):
         axis = 'above the best constant map'
         shown.append(figures.grouped(f'{label(method)}: skill', axis, look, rows))
     return shown

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 from imbalance_jax.analysis.report import first_picture, verdicts
 from imbalance_jax.analysis.report.contrasts import LEVEL, Contrast
+from imbalance_jax.analysis.report.omnibus import Omnibus
 from imbalance_jax.analysis.report.study import Study
-from imbalance_jax.analysis.report.style import Look, Panel, label, number, plural, probability, signed, whole
+from imbalance_jax.analysis.report.style import Look, Panel, label, number, percent, plural, probability, signed, whole
 from imbalance_jax.analysis.report.verdicts import DIFFERS, EQUAL, OPEN, Maps, Performance, Units
 from imbalance_jax.results.performance import RANKED
 
@@ -120,11 +121,22 @@ def of_maps(study: Study, found: Shown) -> str:
         return 'Maps have not been compared above the regions of other patients.'
     parts = [pointing(study, maps)] if maps.contrasts else []
     if maps.tests:
-        real = [f'{one.distance}: {one.size}' if one.size else one.distance for one in maps.tests if one.real]
-        further = f'of different arms are further apart than those of different seeds ({"; ".join(real)})'
+        real = [one for one in maps.tests if one.real]
+        further = f'of different arms are further apart than those of different seeds{between(real)}'
         none = f'are not shown to differ between arms ({plural(len(maps.tests), "method")})'
         parts.append(f'As whole pictures, maps {further if real else none}')
     return f'{". ".join(parts)}.'
+
+
+def between(tests: list[Omnibus]) -> str:
+    """By test the share of squared distances that lies between arms, beside that of exchanged arms, in brackets."""
+    known = [one for one in tests if math.isfinite(one.r2)]
+    if not known:
+        return f' ({", ".join(one.distance for one in tests)})'
+    shares = ', '.join(f'{one.distance.partition(",")[0]} {percent(one.r2)}' for one in known)
+    chance = [one.r2_chance for one in known if math.isfinite(one.r2_chance)]
+    beside = f', by chance about {percent(sum(chance) / len(chance))}' if chance else ''
+    return f' (of their squared distances lie between arms: {shares}{beside})'
 
 
 def pointing(study: Study, maps: Maps) -> str:

@@ -114,13 +114,14 @@ def grouped(
         if zero:
             axes.axvline(0, color='#555555', linewidth=1)
         offsets = dict(zip(arms, np.linspace(-0.34, 0.34, len(arms)), strict=True)) if len(arms) > 1 and legend else {}
-        for y, (name, marks) in enumerate(rows.items()):
+        for y, name in enumerate(rows):
             if legend and y:
                 axes.axhline(y - 0.5, color='#E4E4E4', linewidth=0.8, zorder=0)
-            for arm, mark in marks.items():
-                _mark(axes, look[arm], mark, y + offsets.get(arm, 0.0))
             if lines and np.isfinite(lines.get(name, np.nan)):
                 axes.plot([lines[name]] * 2, [y - 0.46, y + 0.46], color='#555555', linestyle=':', linewidth=1.2)
+        for arm in arms:
+            places = {y + offsets.get(arm, 0.0): marks[arm] for y, marks in enumerate(rows.values()) if arm in marks}
+            _marks(axes, look[arm], places)
         _limit(axes, limits)
         if legend:
             handles = [_handle(axes, look[arm]) for arm in arms]
@@ -129,15 +130,19 @@ def grouped(
     return panel(fig, f'{title}: {axis}, {words}, a line its 95 % interval.')
 
 
-def _mark(axes, one: Look, mark: Mark, y: float) -> None:
-    if not np.isfinite(mark.estimate):
+def _marks(axes, one: Look, marks: Mapping[float, Mark]) -> None:
+    """Marks of one arm at their heights."""
+    finite = {y: mark for y, mark in marks.items() if np.isfinite(mark.estimate)}
+    for y in marks.keys() - finite.keys():
         axes.annotate('undefined', (0.01, y), xycoords=('axes fraction', 'data'), va='center', color='#777777')
-        return
-    if np.isfinite([mark.low, mark.high]).all():
-        for width, shade in ((2.2, DARK), (1.4, one.colour)):  # a dark rim: the palette's yellow is faint on white
-            axes.plot([mark.low, mark.high], [y, y], color=shade, linewidth=width, solid_capstyle='butt')
-    face = one.colour if mark.filled else 'white'
-    axes.plot(mark.estimate, y, linestyle='', marker=one.marker, markersize=4.8, markerfacecolor=face, **EDGE)
+    ends = np.array([(y, mark.low, mark.high) for y, mark in finite.items()], float).reshape(-1, 3).T
+    for width, shade in ((2.2, DARK), (1.4, one.colour)):  # a dark rim: the palette's yellow is faint on white
+        axes.hlines(*ends, color=shade, linewidth=width, zorder=2)
+    for filled, face in ((True, one.colour), (False, 'white')):
+        places = [(mark.estimate, y) for y, mark in finite.items() if mark.filled == filled]
+        if places:
+            kind: dict[str, Any] = {'marker': one.marker, 'markersize': 4.8, 'markerfacecolor': face, **EDGE}
+            axes.plot(*np.array(places).T, linestyle='', zorder=3, **kind)
 
 
 def _handle(axes, one: Look):

@@ -16,7 +16,7 @@ from imbalance_jax.analysis.report.style import label, number, plural, probabili
 from imbalance_jax.results.alignment import CONSTANT
 from imbalance_jax.results.performance import RANKED
 
-COMPARABLE = ('signed_hit_share', 'hit_share', 'pixel_auroc')  # fair to smooth and to sparse maps alike
+PIXELS = 'pixel_auroc'  # with hit shares the measure that is fair to smooth and to sparse maps alike
 
 
 class Finding(NamedTuple):
@@ -78,7 +78,9 @@ def power(study: Study, shown: Shown) -> list[Finding]:
     """What size of a difference the study could have shown."""
     macro = [one for arm in shown.performance for one in arm.macro if one.outcome.metric == 'auroc']
     classes = [one for arm in shown.performance for one in arm.classes if one.outcome.metric == 'auroc']
-    groups = {'macro AUROC': macro, "one class's AUROC": classes, "a map measure's": shown.maps.contrasts}
+    groups = {'macro AUROC': macro, 'AUROC of one class': classes}
+    if shown.maps.contrasts:
+        groups[f'{label(shown.maps.contrasts[0].outcome.metric)} of maps'] = shown.maps.contrasts
     parts = [f'{words} {size}' for words, tests in groups.items() if (size := smallest_shown(tests))]
     if not parts:
         return []
@@ -114,12 +116,17 @@ def empty(study: Study) -> list[Finding]:
     return [Finding(statement, details) if details else Finding('No map is empty: each has a positive pixel.', [])]
 
 
+def comparable(study: Study, method: str) -> list[str]:
+    """The measures by which maps of networks can be held against constant ones: hit share and pixel AUROC."""
+    return [study.primary(method) or 'hit_share', PIXELS]
+
+
 def skill(study: Study) -> list[Finding]:
     """Whether maps of models point better than the best map that looks at no image, where the two can be compared."""
     tests = [
         one
         for method in study.methods
-        for measure in COMPARABLE
+        for measure in comparable(study, method)
         for one in contrasts([study.aligned(method, measure)], study.arms, CONSTANT)
         if one.defined
     ]
@@ -144,10 +151,12 @@ def whole_maps(shown: Shown) -> list[Finding]:
         return []
     details = [
         f'{one.distance}: {number(one.between)} between arms, {number(one.within)} between seeds'
-        f'{f" ({one.size})" if one.size else ""}, p {probability(one.p_adjusted)}'
+        f'{f" ({one.size})" if one.size else ""}, p {probability(one.p_adjusted)}, '
+        f'given AUROC by class {probability(one.p_given_performance)}'
         for one in shown.maps.tests
     ]
-    return [Finding('Whole maps, all arms at once (distance: 1 − rank correlation of the maps of a pair):', details)]
+    statement = 'Whole maps, all arms at once, by 1 − the rank correlation of the maps of a pair (p corrected together '
+    return [Finding(f'{statement}with the differences of maps):', details)]
 
 
 def dead(study: Study) -> list[Finding]:

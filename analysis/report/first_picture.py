@@ -62,13 +62,13 @@ def of_maps(maps: Maps) -> Column | None:
 def of_units(study: Study, units: Units) -> Column | None:
     """How much further an arm's units are from the reference's than seeds are, by the first distance."""
     marks = {
-        arm: [Mark(tests[0].difference, np.nan, np.nan, arm in units.named and tests[0].real)]
+        arm: [Mark(tests[0].relative, np.nan, np.nan, arm in units.named and tests[0].real)]
         for arm, tests in units.arms.items()
     }
     if not marks:
         return None
     distance = next(iter(units.arms.values()))[0].distance
-    return Column(f'Units: {distance}', 'distance beyond that between seeds', _some(marks))
+    return Column(f'Units: {distance}', 'squared distance beyond that of seeds, in units of it', _some(marks))
 
 
 def _some(marks: Mapping[str, Sequence[Mark]]) -> dict[str, list[Mark]]:

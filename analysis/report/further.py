@@ -5,7 +5,6 @@ the levels. What stands in it is read from its columns: metric, class, method an
 """
 
 import math
-from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from imbalance_jax.analysis.report import figures
@@ -30,15 +29,31 @@ class Topic(NamedTuple):
     drawn: tuple[str, ...] = ()
 
 
+SUMMARIES = (MACRO, '', 'any finding', 'all classes', 'all images')  # classes that are shown; others are in the table
+
 # In the order of the page. A table that is not there, or empty, has no section.
 TOPICS = (
-    Topic('groups', 'Groups of patients', 'AUROC by group, the worst group and the gap between groups.'),
-    Topic('stability', 'Stability of predictions', 'How far seeds of one arm disagree about the same image.'),
-    Topic('features', 'Geometry of features', 'Collapse, rank and what a probe finds in frozen features.'),
-    Topic('convergence', 'Convergence', 'Whether training had ended: best epoch, and what a longer one would bring.'),
-    Topic('conditional', 'Maps given performance', 'Differences between arms, with AUROC taken into account.'),
-    Topic('mediation', 'Features or head', 'How much of a difference goes through the features, and through the head.'),
-    Topic('rank_agreement', 'Agreement of ranks', 'Do metrics put arms in one order? Kendall’s tau-b: 1 is one order.'),
+    Topic(
+        'groups',
+        'Groups of patients',
+        'AUROC (macro) by group, the worst group and the gap between groups; underdiagnosis: the share of images with '
+        'a finding on which none is called. A gap is above 0 by chance alone: its null exchanges patients’ groups.',
+    ),
+    Topic(
+        'stability',
+        'Stability of predictions',
+        'How far seeds of one arm disagree about the same image. MAPE: mean distance of a probability from the mean of '
+        'its arm; instability index: share of decisions not of the arm’s majority; churn: share of images on which '
+        'two seeds decide differently, at equal numbers of positive calls; ambiguity: on which not all seeds agree.',
+    ),
+    Topic(
+        'features',
+        'Geometry of features',
+        'What the loss does to pooled features: within-class spread against the distance between classes (neural '
+        'collapse), rank (RankMe, participation ratio), the cosine of rare classes’ head weights (minority collapse), '
+        'and what a probe of class labels on frozen features reaches above the arm’s own head.',
+    ),
+    Topic('convergence', 'Convergence', 'Whether training had ended: best epoch, and the slope at the end.'),
 )
 
 
@@ -72,7 +87,10 @@ def lines(values: Values, kind: str, against: str) -> list[Line]:
     found = dict.fromkeys(
         Line(tuple((name, key[i]) for name, i in position.items() if name not in GENERAL))
         for key in values.value
-        if key[position['kind']] == kind and key[position['against']] == against and key[position['split']] == TEST
+        if key[position['kind']] == kind
+        and key[position['against']] == against
+        and key[position['split']] in (TEST, '')
+        and key[position['class']] in SUMMARIES
     )
     return sorted(found, key=lambda line: dict(line.entries)['class'] != MACRO)
 
@@ -129,8 +147,3 @@ def level(values: Values, line: Line, arm: str) -> Cell:
     deviation = values(metric, name, **entries, statistic='sd')
     spread = f'± {number(deviation)}' if math.isfinite(deviation) else ''
     return Cell(number(shown.estimate), interval(shown.low, shown.high, 3) or spread)
-
-
-def known() -> Mapping[str, Topic]:
-    """Table -> topic."""
-    return {topic.table: topic for topic in TOPICS}

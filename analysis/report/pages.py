@@ -19,7 +19,13 @@ def render(template: str, **values) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {'breakable': breakable, 'capital': capital, 'cssstring': css_string, 'label': label, 'number': number}
+    environment.filters |= {
+        'breakable': breakable,
+        'capital': capital,
+        'cssstring': css_string,
+        'label': label,
+        'number': number,
+    }
     return environment.get_template(template).render(**values).strip() + '\n'
 
 

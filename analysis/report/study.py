@@ -1,7 +1,7 @@
 """A working directory in memory: everything the report reads."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +27,8 @@ SMALLEST_EFFECT, SMALLEST_COUNT = 0.02, 5
 class Study(NamedTuple):
     """What training left, and what explaining left: `alignment`, `concepts` and `audit` are None before that.
 
-    `seeds` is None unless an arm has many.
+    `seeds` is None unless an arm has many. methods: of attribution, in the alignment table, as they come in the config;
+    measured: method -> the measures of its maps that arms are compared by above shuffled regions.
     """
 
     folder: Path
@@ -46,6 +47,8 @@ class Study(NamedTuple):
     faithfulness: Values | None = None
     shortcut: Values | None = None
     roar: Values | None = None
+    methods: Sequence[str] = ()
+    measured: Mapping[str, list[str]] = {}
 
     @property
     def reference(self) -> str:
@@ -93,12 +96,6 @@ class Study(NamedTuple):
         return self.info['concepts']
 
     @property
-    def methods(self) -> list[str]:
-        """Attribution methods in the alignment table, as they come in the config."""
-        methods = set(self.alignment.distinct('method', kind='arm')) if self.alignment else set()
-        return [method for method in self.config['attribution']['methods'] if method in methods]
-
-    @property
     def layer(self) -> str:
         """The dissected layer, '' if there is none."""
         return next(iter(self.concepts.distinct('layer')), '') if self.concepts else ''
@@ -120,10 +117,7 @@ class Study(NamedTuple):
 
     def measures(self, method: str) -> list[str]:
         """The measures of a method's maps that arms are compared by above shuffled regions."""
-        if self.alignment is None or 'above' not in self.alignment.columns:
-            return []
-        where = {'kind': 'arm', 'method': method, 'against': self.reference, 'above': SHUFFLED}
-        return self.alignment.distinct('metric', **where)
+        return self.measured.get(method, [])
 
     def primary(self, method: str) -> str:
         """The measure of a method's maps that the findings are about; '' where arms are compared by none."""
@@ -178,7 +172,11 @@ def load(folder: Path) -> Study:
     config, members, info, provenance = (needed(folder / name, read_json) for name in names)
     of_training = {name: needed(layout.table(folder, name), read_values) for name in ('data', 'performance')}
     later = ('alignment', 'concepts', 'audit', 'seeds', 'faithfulness', 'shortcut', 'roar')
+    tables = {name: optional(layout.table(folder, name), read_values) for name in later}
+    methods, measured = methods_of(config, tables['alignment'])
     return Study(
+        methods=methods,
+        measured=measured,
         folder=folder,
         config=config,
         members=members,
@@ -187,8 +185,20 @@ def load(folder: Path) -> Study:
         lines=needed(folder / layout.METRICS, read_lines),
         sheet=needed(folder / layout.CONTACT_SHEET, read_arrays),
         **of_training,
-        **{name: optional(layout.table(folder, name), read_values) for name in later},
+        **tables,
     )
+
+
+def methods_of(config: Mapping, alignment: Values | None) -> tuple[list[str], dict[str, list[str]]]:
+    """The attribution methods of a table, and by method the measures that arms are compared by."""
+    if not alignment:
+        return [], {}
+    there = set(alignment.distinct('method', kind='arm'))
+    methods = [method for method in config['attribution']['methods'] if method in there]
+    if 'above' not in alignment.columns:
+        return methods, {}
+    where = {'kind': 'arm', 'against': config['reference'], 'above': SHUFFLED, 'statistic': 'mean'}
+    return methods, {method: alignment.distinct('metric', method=method, **where) for method in methods}
 
 
 def read_lines(path: Path) -> list[dict]:

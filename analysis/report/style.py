@@ -69,6 +69,7 @@ LABELS = {
     'signed_hit_share': 'signed hit share',
     'signed_pixel_auroc': 'signed pixel AUROC',
     'signed_relevance_rank': 'signed relevance rank',
+    'map_rank_distance': 'rank distance of maps',
     'mape': 'MAPE',
     'ece': 'ECE',
     'r2': 'R²',

@@ -43,9 +43,11 @@ class Values(NamedTuple):
 
     def distinct(self, column: str, **where: str) -> list[str]:
         """The different entries of one column, in the order of the table, of rows in which others are as said."""
-        position = self.columns.index(column)
-        others = [(self.columns.index(name), value) for name, value in where.items()]
-        return list(dict.fromkeys(key[position] for key in self.value if all(key[i] == value for i, value in others)))
+        position, keys = self.columns.index(column), list(self.value)
+        for name, value in where.items():
+            i = self.columns.index(name)
+            keys = [key for key in keys if key[i] == value]
+        return list(dict.fromkeys(key[position] for key in keys))
 
 
 class Outcome(NamedTuple):

@@ -84,7 +84,7 @@ def _one_class(
     """AUROC, its standard error, degrees of freedom and p, each [U]."""
     of_positives, of_negatives = (np.where(side, weights, 0) / weights[side].sum() for side in (positive, ~positive))
     above = ranked.below(of_negatives)  # share of negatives below each image
-    auroc = of_positives @ above
+    auroc = np.minimum(of_positives @ above, 1)
     beaten = 1 - ranked.below(of_positives)
     sums = _sums_by_patient(patients)
     parts = [sums @ (share[:, None] * (v - auroc)) for share, v in ((of_positives, above), (of_negatives, beaten))]
@@ -115,6 +115,6 @@ def _sums_by_patient(patients: np.ndarray) -> sparse.csr_array:
 
 def with_healthy(labels: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
     """Labels and mask [N, K + 1] with 'no finding' as the last class: images of which every label is known and 0."""
-    known = (mask > 0).all(1)
-    healthy = known & ~(labels * mask > 0).any(1)
+    known = np.asarray(mask > 0).all(1)
+    healthy = known & ~np.asarray(labels * mask > 0).any(1)
     return [np.concatenate([one, last[:, None]], axis=1) for one, last in ((labels, healthy), (mask, known))]

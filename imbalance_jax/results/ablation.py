@@ -128,7 +128,10 @@ def _interval_rows(
         member = population.first[arm]
         known = int(np.isfinite(values[of]).any(1).sum())
         interval = seed_interval(values[of], resampled[:, of])
-        interval = interval._replace(low=np.where(few, np.nan, interval.low), high=np.where(few, np.nan, interval.high))
+        ends = {name: np.where(few, np.nan, getattr(interval, name)) for name in ('low', 'high')}
+        if metric == 'auroc_intact':
+            ends = {name: np.clip(end, 0, 1) for name, end in ends.items()}
+        interval = interval._replace(**ends)
         rows += [r for r in interval_rows(member, interval, cells, metric, known, **where) if r['statistic'] != 'mean']
         if arm != population.reference and arm in population.compared and len(of) == len(reference):
             pair = (values[of], values[reference], resampled[:, of], resampled[:, reference])

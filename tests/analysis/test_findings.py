@@ -49,6 +49,12 @@ def test_units_that_differ_among_arms_that_are_all_equal_are_found_without_a_nam
     assert 'no single arm can be named' in answer.of_units(loaded, answer.shown(loaded))
 
 
+@pytest.mark.parametrize(('given', 'start'), [(0.01, 'Found: units differ'), (0.5, 'Units differ, between arms')])
+def test_units_that_differ_beyond_what_performance_explains_are_found(planted, given, start):
+    loaded = planted(performance={'focal': (0.05, 0.001)}, units=0.001, given_performance=given)
+    assert headline(loaded).startswith(start)
+
+
 def test_no_difference_is_not_found(planted):
     loaded = planted(equal=OTHERS)
     assert headline(loaded).startswith('Not found')
@@ -98,7 +104,9 @@ def test_every_arm_stands_in_the_table_with_its_p(planted):
 def test_training_that_ended_too_early_is_said(planted):
     loaded = planted()
     late = [{**line, 'validation_auroc': line['epoch'] / 10} for line in loaded.lines]
-    assert 'still improving: the last epoch is the best of 6 of 6 members' in answer.training(loaded._replace(lines=late))
+    assert 'still improving: the last epoch is the best of 6 of 6 members' in answer.training(
+        loaded._replace(lines=late)
+    )
     early = [{**line, 'validation_auroc': -line['epoch'] / 10} for line in loaded.lines]
     assert answer.training(loaded._replace(lines=early)) == 'after 2 epochs of training'
 

@@ -116,7 +116,9 @@ def test_performance_is_that_of_the_tables(workdir, shown):
 
 def difference_cell(workdir, table, metric, **where) -> list[str]:
     """A difference as its cell says it: the estimate, then its interval and corrected p."""
-    mean, low, high, p = (value(workdir, table, metric, statistic=s, **where) for s in ('mean', 'low', 'high', 'p_adjusted'))
+    mean, low, high, p = (
+        value(workdir, table, metric, statistic=s, **where) for s in ('mean', 'low', 'high', 'p_adjusted')
+    )
     below = [] if np.isnan(low) else [f'[{text(low, plus=True)}, {text(high, plus=True)}]']
     below += [] if np.isnan(p) else ['p < 0.001' if p < 0.001 else f'p {text(p)}']
     return [text(mean, plus=True), *([' '.join(below)] if below else [])]

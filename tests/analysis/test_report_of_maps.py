@@ -52,16 +52,15 @@ def rows_of(page: str, key: str) -> list[list[str]]:
 
 def test_skill_above_each_null_is_that_of_the_table(workdir):
     loaded, page = studies.load(workdir), (workdir / 'report.html').read_text()
-    head, bce, *_ = rows_of(page, 'skill-grad_cam-hit_share')
+    measure = loaded.primary('grad_cam')
+    head, bce, *_ = rows_of(page, f'skill-grad_cam-{measure}')
     names = [' '.join(cell) for cell in head]
     for null in ('chance', 'constant map', 'shuffled regions', 'untrained network'):
-        value = loaded.aligned('grad_cam', 'hit_share')(arm='bce', against=null)
+        value = loaded.aligned('grad_cam', measure)(arm='bce', against=null)
         assert bce[names.index(f'above {null}')][0] == signed(value)
-    null_row, ceiling = rows_of(page, 'skill-grad_cam-hit_share')[-2:]
-    assert null_row[names.index('above chance')][0] == number(
-        loaded.alignment('hit_share', kind='null', against='chance')
-    )
-    assert ceiling[1][0] == number(loaded.alignment('hit_share', kind='null', against='resolution ceiling'))
+    null_row, ceiling = rows_of(page, f'skill-grad_cam-{measure}')[-2:]
+    assert null_row[names.index('above chance')][0] == number(loaded.alignment(measure, kind='null', against='chance'))
+    assert ceiling[1][0] == number(loaded.alignment(measure, kind='null', against='resolution ceiling'))
 
 
 def test_faithfulness_sanity_and_noise_are_shown(workdir):
