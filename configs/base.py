@@ -113,7 +113,7 @@ def get_config() -> ConfigDict:
     # the strict question on radiographs; 'circular_shift' moves them about, and also finds units that prefer a place.
     config.concepts.null = 'image_permutation'
     config.concepts.rounds = 100
-    config.concepts.greedy_steps = 12  # units that are taken away for each class, the most harmful first; 0: none
+    config.concepts.greedy_steps = 12  # units that are taken away for each class, the most harmful first; 0: one
     config.concepts.carrying_share = 0.5  # of AUROC above 0.5 that is left of a class without the units that carry it
     config.concepts.probe_folds = 5  # of patients, for linear probes
     config.concepts.probe_controls = 99  # probes of labels exchanged between patients; the smallest p is 1 / 100

@@ -8,7 +8,7 @@ import pandas as pd
 from imbalance_jax.analysis.report.cells import Cell, Table, over_seeds
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import number, signed
-from imbalance_jax.analysis.report.unit_tables import rows_of
+from imbalance_jax.analysis.report.unit_tables import read, rows_of
 from imbalance_jax.results.units import ALL_CONCEPTS, ALL_IMAGES, BEYOND_NULL, OWN_PAIR, PERMUTED_PATIENTS
 
 EXAMPLES = 3  # logits that are taken apart
@@ -32,7 +32,9 @@ def layers(study: Study, table: pd.DataFrame) -> Table:
 
 def effects(study: Study) -> Table:
     """By finding: units that carry it, and below the loss of AUROC by one unit, both judged on other patients."""
-    table = rows_of(study.concepts, kind='arm', metric='carrying_units')
+    concepts = read(study.folder, 'concepts')
+    assert concepts is not None
+    table = rows_of(concepts, kind='arm', metric='carrying_units')
     columns = table[['arm', 'class', 'statistic', 'value', 'n']].itertuples(index=False, name=None)
     by_cell = {(arm, name, statistic): (value, n) for arm, name, statistic, value, n in columns}
     rows = []
@@ -41,8 +43,8 @@ def effects(study: Study) -> Table:
         for arm in study.arms:
             median, seeds = by_cell.get((arm, name, 'median'), (np.nan, 0))
             censored, _ = by_cell.get((arm, name, 'censored'), (np.nan, 0))
-            more = f'more in {number(censored, 0)} of {seeds}; ' if seeds else ''
-            cells.append(Cell(number(median, 0), f'{more}one: {number(-drop(arm=arm))}'))
+            more = f'more in {number(censored, 0)} of {seeds} seeds; ' if seeds else ''
+            cells.append(Cell(number(median, 0), f'{more}one unit {number(-drop(arm=arm))}'))
         rows.append((name, cells))
     return Table('effects', 'finding', study.arms, rows)
 

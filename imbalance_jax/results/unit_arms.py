@@ -101,6 +101,7 @@ def probe_rows(
     cells = [{'concept': name} for name in names]
     for arm, of in population.arms.items():
         interval, number = seed_interval(living[of], resampled[:, of]), int(np.isfinite(living[of]).any(1).sum())
+        interval = interval._replace(low=np.clip(interval.low, 0, 1), high=np.clip(interval.high, 0, 1))
         made = interval_rows(population.first[arm], interval, cells, 'probe_auroc', number, layer=layer)
         rows += [row for row in made if row['statistic'] != 'mean' and np.isfinite(row['value'])]
     return rows
