@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -143,13 +142,9 @@ def tcav_rows(
     adjusted, rows = np.full(p.shape, np.nan), []
     adjusted[own], adjusted[~own] = holm(p[own]), benjamini_hochberg(p[~own])
     for k, s in np.argwhere(np.isfinite(p)):
-        where: dict[str, Any] = {
-            'name': classes[k],
-            'layer': layer,
-            'concept': names[s],
-            'n': (counted[:, k] > 0).sum(),
-        }
-        row = partial(of_member, member, method=OWN_PAIR if own[k, s] else CROSS_PAIR, **where)
+        number, family = int((counted[:, k] > 0).sum()), OWN_PAIR if own[k, s] else CROSS_PAIR
+        where = {'layer': layer, 'concept': names[s], 'method': family}
+        row = partial(of_member, member, n=number, name=classes[k], **where)
         rows += [
             row('tcav_magnitude', size[k, s], against=PERMUTED_PATIENTS),
             row('tcav_magnitude', p[k, s], statistic='p', against=PERMUTED_PATIENTS),
