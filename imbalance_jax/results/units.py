@@ -143,8 +143,7 @@ def tcav_rows(
     adjusted[own], adjusted[~own] = holm(p[own]), benjamini_hochberg(p[~own])
     for k, s in np.argwhere(np.isfinite(p)):
         number, family = int((counted[:, k] > 0).sum()), OWN_PAIR if own[k, s] else CROSS_PAIR
-        where = {'layer': layer, 'concept': names[s], 'method': family}
-        row = partial(of_member, member, n=number, name=classes[k], **where)
+        row = partial(of_member, member, n=number, name=classes[k], layer=layer, concept=names[s], method=family)
         rows += [
             row('tcav_magnitude', size[k, s], against=PERMUTED_PATIENTS),
             row('tcav_magnitude', p[k, s], statistic='p', against=PERMUTED_PATIENTS),
