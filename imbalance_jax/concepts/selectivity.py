@@ -115,6 +115,6 @@ def _sums_by_patient(patients: np.ndarray) -> sparse.csr_array:
 
 def with_healthy(labels: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
     """Labels and mask [N, K + 1] with 'no finding' as the last class: images of which every label is known and 0."""
-    known = np.asarray(mask > 0).all(1)
-    healthy = known & ~np.asarray(labels * mask > 0).any(1)
+    known = np.all(mask > 0, axis=1)
+    healthy = known & ~np.any(labels * mask > 0, axis=1)
     return [np.concatenate([one, last[:, None]], axis=1) for one, last in ((labels, healthy), (mask, known))]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -68,7 +68,7 @@ def member_rows(
     drop = with_macro(held_out[:, 0] - held_out[:, 1])
     rows += [row('largest_drop', value, name=name) for name, value in zip(names, drop, strict=True)]
     for size in ablated.sizes:
-        where = {'removed': size}
+        where: dict[str, Any] = {'removed': size}
         for name, value in zip(names, with_macro(share[:, size - 1]), strict=True):
             rows.append(row('auroc_share_left', value, name=name, **where))
         for name, value in zip(names, with_macro(by_chance[:, size - 1]), strict=True):
@@ -86,15 +86,15 @@ def arm_rows(
     """By arm: intervals over seeds and patients of AUROC intact and of what is left, their differences to the
     reference, and the median number of units that carry a class."""
     few = np.append(ablated.few, False)
-    measures = {
+    measures: dict[tuple[str, int | None], tuple[np.ndarray, ...]] = {
         ('auroc_intact', None): (ablated.intact, ablated.resampled_intact),
         ('largest_drop', None): tuple(v[..., 0] - v[..., 1] for v in (ablated.held_out, ablated.resampled)),
     }
     shares = [ablated.shares(values) for values in (ablated.held_out, ablated.resampled)]
     measures |= {('auroc_share_left', size): tuple(v[..., size - 1] for v in shares) for size in ablated.sizes}
     rows = []
-    for (metric, size), (values, resampled) in measures.items():
-        where = {'layer': layer} | ({'removed': size} if size else {})
+    for (metric, removed), (values, resampled) in measures.items():
+        where: dict[str, Any] = {'layer': layer} | ({'removed': removed} if removed else {})
         rows += _interval_rows(population, values, resampled, metric, names=[*classes, MACRO], few=few, **where)
     for arm, of in population.arms.items():
         living = [number for number in of if population.alive[number]]

@@ -138,12 +138,12 @@ def tcav_rows(
     """
     size, among = directions.in_spreads(tcav['derivative'], tcav['control'])
     p = np.stack([directions.pooled_p(*of) for of in zip(size.T, np.moveaxis(among, 1, 0), strict=True)], axis=1)
-    own = np.eye(*p.shape, dtype=bool)
+    own = np.arange(p.shape[0])[:, None] == np.arange(p.shape[1])
     adjusted, rows = np.full(p.shape, np.nan), []
     adjusted[own], adjusted[~own] = holm(p[own]), benjamini_hochberg(p[~own])
     for k, s in np.argwhere(np.isfinite(p)):
-        where = {'name': classes[k], 'layer': layer, 'concept': names[s], 'n': (counted[:, k] > 0).sum()}
-        row = partial(of_member, member, method=OWN_PAIR if own[k, s] else CROSS_PAIR, **where)
+        number, family = int((counted[:, k] > 0).sum()), OWN_PAIR if own[k, s] else CROSS_PAIR
+        row = partial(of_member, member, n=number, name=classes[k], layer=layer, concept=names[s], method=family)
         rows += [
             row('tcav_magnitude', size[k, s], against=PERMUTED_PATIENTS),
             row('tcav_magnitude', p[k, s], statistic='p', against=PERMUTED_PATIENTS),
