@@ -3,9 +3,10 @@
 import argparse
 from types import ModuleType
 
+from imbalance_jax.analysis.validation import predictions
 from imbalance_jax.analysis.validation.simulation import Measured
 
-MODULES: tuple[ModuleType, ...] = ()  # each with SIMULATIONS: name -> simulation
+MODULES: tuple[ModuleType, ...] = (predictions,)  # each with SIMULATIONS: name -> simulation
 
 
 def main() -> None:

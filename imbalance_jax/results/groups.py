@@ -13,11 +13,12 @@ import numpy as np
 
 from imbalance_jax.metrics import decision, scores
 from imbalance_jax.results.calibration import Predicted, rounds_of
-from imbalance_jax.results.comparison import Claims, Evidence, Truth, evidence_of, with_macro
+from imbalance_jax.results.comparison import Claims, Evidence, Truth, evidence_of, positive_patients, with_macro
 from imbalance_jax.results.levels import both
 from imbalance_jax.results.rows import MACRO, Bootstrap, Population, Row, Sample, class_cells, of_arm
 
 EXCHANGES = 100
+ENOUGH = 2
 GAP, WORST = 'gap', 'worst group'
 ANY = 'any finding'
 CHANCE = 'exchanged patients'
@@ -52,7 +53,7 @@ def rows(
 
     By group, and as difference to the reference: auroc of every class and their mean, underdiagnosis. The same of the
     worst group and of the gap; the gap has p by exchange of patients, and its mean under exchange against `CHANCE`.
-    A class with fewer positive patients in any group than an interval needs is in no gap, worst group or mean.
+    A class of which groups are too small is in no gap, worst group or mean (`_too_few`).
     """
     rounds, result = rounds_of(truth, bootstrap), []
     for grouping in groupings:
@@ -68,6 +69,7 @@ def rows(
                 present=present,
                 evidence=evidence,
                 classes=classes,
+                claims=claims,
             )
     return result
 
@@ -108,13 +110,14 @@ def _grouping_rows(
     present: Sequence[int],
     evidence: Sequence[Evidence],
     classes: Sequence[str],
+    claims: Claims,
 ) -> list[Row]:
     rng = np.random.default_rng(len(rounds))
     known = grouping.codes >= 0
     exchanges = np.stack([_among(known, truth.patients, grouping.codes, rng) for _ in range(EXCHANGES)])
     own = figures(predicted, truth, [rounds * (grouping.codes == g) for g in present])
     null = figures(predicted, truth, [(exchanges == g) * 1.0 for g in present])
-    few = np.any([one.too_few[:-1] for one in evidence], axis=0)
+    few = _too_few(truth, grouping, present, claims)
     clusters = np.array([one.clusters for one in evidence])
     result = []
     for metric in Figures._fields:
@@ -136,6 +139,13 @@ def _grouping_rows(
         result += both(population, _split(gap), group=GAP, evidence=joint, **what)
         result += _chance_rows(population, gap[0], by_chance, what=what, withheld=joint.too_few)
     return result
+
+
+def _too_few(truth: Truth, grouping: Grouping, present: Sequence[int], claims: Claims) -> np.ndarray:
+    """Classes [K] of which the smallest group would have fewer than `ENOUGH` times the smallest count of positive
+    patients if groups had their shares: what chance gives each group must not decide which classes are compared."""
+    share = min(np.mean(grouping.codes == g) for g in present)
+    return positive_patients(truth) * share < ENOUGH * claims.smallest_count
 
 
 def _among(known: np.ndarray, patients: np.ndarray, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
