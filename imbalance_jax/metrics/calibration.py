@@ -49,7 +49,9 @@ def logistic(x: np.ndarray, target: np.ndarray, counts: np.ndarray, *, firth: bo
             break
     p = expit((design @ beta[..., None])[..., 0])
     number, positives = counts.sum(-1), (counts * target).sum(-1)
-    finite = (np.abs(step).max(-1) <= 1e-4) & (positives > 0) & (positives < number) & (x.max(-1) > x.min(-1))
+    finite = (
+        (np.abs(step).max(-1) <= 1e-4) & (positives > 0) & (positives < number) & (x.max(-1) > x.min(-1))
+    )  # NaN, too
     beta = np.where(finite[..., None], beta, np.nan)
     return Line(beta[..., 0], beta[..., 1], _information(design, p, counts))
 
@@ -58,7 +60,7 @@ def _deviance(
     design: np.ndarray, beta: np.ndarray, target: np.ndarray, counts: np.ndarray, shrink: float
 ) -> np.ndarray:
     """Minus the log likelihood, and minus half the log determinant of the information where lines are shrunk."""
-    z = (design @ beta[..., None])[..., 0]
+    z = np.nan_to_num((design @ beta[..., None])[..., 0])
     value = (counts * (np.logaddexp(0, z) - target * z)).sum(-1)
     if not shrink:
         return value
@@ -179,24 +181,36 @@ class Bins(NamedTuple):
 
 
 def quantile_bins(probabilities: ArrayLike, mask: ArrayLike, bins: int) -> Bins:
-    """Bins of the counted images of every class by their rank in probability; ties go by the order of the images."""
+    """Bins of the counted images of every class between quantiles of probabilities [..., N, K], closed on the right.
+
+    Equal probabilities share a bin, as in `scores.expected_calibration_error`; a bin may stay empty. Images without a
+    probability are in none.
+    """
     p = np.moveaxis(np.asarray(probabilities, np.float64), -2, -1)
-    counts = np.broadcast_to(np.asarray(mask).T > 0, p.shape)
-    rank = np.argsort(np.argsort(np.where(counts, p, np.inf), axis=-1, kind='stable'), axis=-1)
-    which = rank * bins // np.maximum(counts.sum(-1, keepdims=True), 1)
-    return Bins((which[..., None, :] == np.arange(bins)[:, None]) & counts[..., None, :])
+    counts = np.broadcast_to(np.asarray(mask).T > 0, p.shape) & np.isfinite(p)
+    shares, which = np.linspace(0, 1, bins + 1)[1:-1], np.full(p.shape, bins)
+    for index in np.ndindex(p.shape[:-1]):
+        kept = counts[index]
+        if kept.any():
+            which[index][kept] = np.searchsorted(np.quantile(p[index][kept], shares), p[index][kept])
+    return Bins(which[..., None, :] == np.arange(bins)[:, None])
 
 
 def bin_means(bins: Bins, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Means [R, ..., K, B] of values [..., K, N] in every bin and round; NaN for a bin that a round leaves empty."""
     total = _weighted(weights, bins.membership * 1.0)
     with np.errstate(divide='ignore', invalid='ignore'):
-        return _weighted(weights, bins.membership * values[..., None, :]) / total
+        return _weighted(weights, _inside(bins, values)) / total
+
+
+def _inside(bins: Bins, values: np.ndarray) -> np.ndarray:
+    """Values [..., K, N] of the images of every bin, [..., K, B, N], and 0 elsewhere."""
+    return np.where(bins.membership, values[..., None, :], 0.0)
 
 
 def calibration_error(bins: Bins, probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Expected calibration error [R, ..., K], sum_b n_b / n |mean p - mean y|; probabilities, labels [..., K, N]."""
-    gaps = _weighted(weights, bins.membership * (probabilities - labels)[..., None, :])
+    gaps = _weighted(weights, _inside(bins, probabilities - labels))
     total = _weighted(weights, bins.membership.any(-2) * 1.0)
     with np.errstate(divide='ignore', invalid='ignore'):
         return np.abs(gaps).sum(-1) / total
@@ -212,7 +226,7 @@ def calibration_error_null(
     total = np.zeros(probabilities.shape[:-1])
     number = bins.membership.sum((-2, -1))
     for _ in range(rounds):
-        wrong = probabilities - (rng.random(probabilities.shape, np.float32) < probabilities)
+        wrong = np.nan_to_num(probabilities - (rng.random(probabilities.shape, np.float32) < probabilities))
         total += np.abs((bins.membership @ wrong[..., None])[..., 0]).sum(-1)
     with np.errstate(divide='ignore', invalid='ignore'):
         return total / number / rounds

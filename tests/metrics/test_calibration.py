@@ -105,6 +105,8 @@ def test_calibration_error_is_that_of_scores_and_its_null_that_of_right_probabil
     p, y, mask = planted
     bins = calibration.quantile_bins(p, mask, 15)
     assert (bins.membership.sum(-1) == 40).all()
+    tied = calibration.quantile_bins(np.where(p < 0.2, 0.0, p), mask, 15).membership
+    assert (tied[:, 0].sum(-1) == (p < 0.2).sum(0)).all()
     ones = np.ones((1, 600))
     error = calibration.calibration_error(bins, p.T, y.T * 1.0, ones)[0]
     np.testing.assert_allclose(error, scores.expected_calibration_error(p, y, mask), atol=1e-12)
