@@ -7,7 +7,7 @@ on which none is called at the operating point.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -125,7 +125,7 @@ def _grouping_rows(
         names = [*classes, MACRO] if ranked else [ANY]
         values = _with_mean(getattr(own, metric), few) if ranked else getattr(own, metric)
         chance = _with_mean(getattr(null, metric), few) if ranked else getattr(null, metric)
-        what = {'cells': class_cells(names), 'metric': metric, 'grouping': grouping.name}
+        what: dict[str, Any] = {'cells': class_cells(names), 'metric': metric, 'grouping': grouping.name}
         for number, g in enumerate(present):
             of_group = Evidence(clusters[number], np.append(evidence[number].too_few[:-1], few.all()))
             of_group = of_group if ranked else Evidence(np.array([np.inf]), np.array([False]))
@@ -166,7 +166,7 @@ def _split(values: np.ndarray) -> Sample:
 
 
 def _chance_rows(
-    population: Population, gap: np.ndarray, chance: np.ndarray, *, what: dict, withheld: np.ndarray
+    population: Population, gap: np.ndarray, chance: np.ndarray, *, what: dict[str, Any], withheld: np.ndarray
 ) -> list[Row]:
     """p of every arm's mean gap, (1 + exchanges with as large a gap) / (1 + exchanges), and the gap above chance.
 
@@ -177,7 +177,7 @@ def _chance_rows(
         living = [i for i in index if population.alive[i]]
         own, null = gap[living].mean(0), chance[:, living].mean(1)
         p = np.where(withheld, np.nan, (1 + (null >= own - 1e-12).sum(0)) / (1 + len(null)))
-        columns = {'group': GAP, 'grouping': what['grouping'], 'n': len(living)}
+        columns: dict[str, Any] = {'group': GAP, 'grouping': what['grouping'], 'n': len(living)}
         for k, cell in enumerate(cells):
             one = population.first[arm]
             result.append({**of_arm(one, metric, p[k], statistic='p', against=CHANCE, **columns), **cell})
