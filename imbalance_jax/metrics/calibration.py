@@ -211,7 +211,7 @@ def _inside(bins: Bins, values: np.ndarray) -> np.ndarray:
 def calibration_error(bins: Bins, probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Expected calibration error [R, ..., K], sum_b n_b / n |mean p - mean y|; probabilities, labels [..., K, N]."""
     gaps = _weighted(weights, _inside(bins, np.subtract(probabilities, labels)))
-    total = _weighted(weights, bins.membership.any(-2) * 1.0)
+    total = _weighted(weights, np.asarray(bins.membership.any(-2), np.float64))
     with np.errstate(divide='ignore', invalid='ignore'):
         return np.abs(gaps).sum(-1) / total
 

@@ -377,7 +377,10 @@ def test_dataset_fields(plain, tmp_path, capfd):
     assert types == dict.fromkeys(uint8, np.uint8) | dict.fromkeys(('region_image', 'region_concept'), np.int32) | {
         'patient': np.int64,
         'region_box': np.float32,
+        'groups': np.int8,
     }
+    assert dataset.info['groups']['sex'] == ['female', 'male']
+    assert (dataset.groups == [-1, 1, -1]).all()  # the table here knows ages alone, 50 years
     store.save(dataset, tmp_path / 'kept')
     assert_same(store.load(tmp_path / 'kept'), dataset)
 
