@@ -5,6 +5,7 @@ import pytest
 from imbalance_jax.analysis.validation import predictions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', sorted(predictions.SIMULATIONS))
 def test_a_small_simulation_holds(name):
     results = predictions.SIMULATIONS[name](30, seed=0)
