@@ -136,7 +136,7 @@ def _grouping_rows(
         worst = values.min(2) if ranked else values.max(2)
         result += both(population, _split(worst), group=WORST, evidence=joint, **what)
         gap, by_chance = np.ptp(values, axis=2), np.ptp(chance, axis=2)
-        result += both(population, _split(gap), group=GAP, evidence=joint, **what)
+        result += _not_below_0(both(population, _split(gap), group=GAP, evidence=joint, **what))
         result += _chance_rows(population, gap[0], by_chance, what=what, withheld=joint.too_few)
     return result
 
@@ -159,6 +159,14 @@ def _with_mean(values: np.ndarray, few: np.ndarray) -> np.ndarray:
     """Values [...,K] and their mean over the classes that every group has enough patients of."""
     mean = with_macro(np.where(few, np.nan, values))[..., -1:]
     return np.concatenate([values, mean], -1)
+
+
+def _not_below_0(rows: list[Row]) -> list[Row]:
+    """The rows with the lower ends of levels at 0 or above, as a gap is."""
+    levels = [row['statistic'] == 'low' and not row.get('against') for row in rows]
+    return [
+        {**row, 'value': np.maximum(row['value'], 0.0)} if one else row for row, one in zip(rows, levels, strict=True)
+    ]
 
 
 def _split(values: np.ndarray) -> Sample:

@@ -122,6 +122,7 @@ def test_groups_are_those_of_the_arrays(study):
     where = {'metric': 'auroc', 'arm': 'a', 'class': 'macro'}
     np.testing.assert_allclose(value(frame, **where, group='gap'), np.ptp(by_group, axis=0).mean())
     np.testing.assert_allclose(value(frame, **where, group='worst group'), by_group.min(0).mean())
+    assert value(frame, **where, group='gap', statistic='low') >= 0
     assert value(frame, **where, group='gap', against='exchanged patients', statistic='p') > 0.01
     abnormal = truth.labels.any(1) & (codes == 1)
     missed = ~(predicted.logits[:3, abnormal] >= -1).any(-1)
