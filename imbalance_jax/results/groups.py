@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imbalance_jax.metrics import decision, scores
+from imbalance_jax.metrics.statistics import moments
 from imbalance_jax.results.calibration import Predicted, rounds_of
 from imbalance_jax.results.comparison import Claims, Evidence, Truth, evidence_of, positive_patients, with_macro
 from imbalance_jax.results.levels import both
@@ -183,13 +184,16 @@ def _chance_rows(
     cells, metric, result = what['cells'], what['metric'], []
     for arm, index in population.arms.items():
         living = [i for i in index if population.alive[i]]
+        if not living:
+            continue
         own, null = gap[living].mean(0), chance[:, living].mean(1)
-        p = np.where(withheld, np.nan, (1 + (null >= own - 1e-12).sum(0)) / (1 + len(null)))
+        by_chance = moments(null)  # of the exchanges in which the gap is defined
+        p = np.where(withheld | ~np.isfinite(own), np.nan, (1 + (null >= own - 1e-12).sum(0)) / (1 + by_chance.number))
         columns: dict[str, Any] = {'group': GAP, 'grouping': what['grouping'], 'n': len(living)}
         for k, cell in enumerate(cells):
             one = population.first[arm]
             result.append({**of_arm(one, metric, p[k], statistic='p', against=CHANCE, **columns), **cell})
             result.append(
-                {**of_arm(one, metric, (own - null.mean(0))[k], statistic='mean', against=CHANCE, **columns), **cell}
+                {**of_arm(one, metric, (own - by_chance.mean)[k], statistic='mean', against=CHANCE, **columns), **cell}
             )
     return result
