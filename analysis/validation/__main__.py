@@ -3,10 +3,10 @@
 import argparse
 from types import ModuleType
 
-from imbalance_jax.analysis.validation import design, intervals, maps, similarity, twins, units
+from imbalance_jax.analysis.validation import design, intervals, maps, predictions, similarity, twins, units
 from imbalance_jax.analysis.validation.simulation import Measured
 
-MODULES: tuple[ModuleType, ...] = (design, intervals, maps, similarity, twins, units)  # each with SIMULATIONS: name -> simulation
+MODULES: tuple[ModuleType, ...] = (design, intervals, maps, predictions, similarity, twins, units)  # each with SIMULATIONS: name -> simulation
 
 
 def main() -> None:

@@ -116,7 +116,7 @@ def deferred(first: Loss, then: Loss, start: float) -> Loss:
 def _deferred_entries(
     first: Coefficients, then: Coefficients, start: float, logits: jax.Array, labels: jax.Array, fraction: ArrayLike
 ) -> jax.Array:
-    at = [jnp.where(fraction >= start, late, early) for early, late in zip(first, then, strict=True)]
+    at = [jnp.where(jnp.asarray(fraction) >= start, late, early) for early, late in zip(first, then, strict=True)]
     return entrywise.entries(Coefficients(*at), logits, labels)
 
 

@@ -36,7 +36,7 @@ def slopes(loss: Loss, logits: np.ndarray, fraction: ArrayLike = 1.0) -> Slopes:
         raise ValueError('This loss is not entrywise: no formula gives the probability behind its logits.')
     with jax.enable_x64(True):
         z = np.clip(np.asarray(logits, np.float64), -LIMIT, LIMIT)
-        both = _slopes(loss.entries, z, np.broadcast_to(np.float64(fraction), (len(z), 1)))
+        both = _slopes(loss.entries, z, np.broadcast_to(np.asarray(fraction, np.float64), (len(z), 1)))
         return Slopes(*(np.asarray(one, np.float64) for one in both))
 
 

@@ -22,41 +22,61 @@ class Line(NamedTuple):
     information: np.ndarray
 
 
-def logistic(x: np.ndarray, target: np.ndarray, counts: np.ndarray) -> Line:
+def logistic(x: np.ndarray, target: np.ndarray, counts: np.ndarray, *, firth: bool = False) -> Line:
     """Logistic regression of target [..., N] (0..1) on x [..., N], by Newton's method with halved steps.
 
-    counts: [..., N], 0 for what is left out. NaN where x or target is constant or they are separable.
+    counts: [..., N], 0 for what is left out; firth: with Jeffreys' prior, whose line exists where labels are separable,
+    and whose slope is not biased away from 0 by few positives (Firth 1993, Heinze and Schemper 2002). NaN where x or
+    target is constant, or where the line does not exist.
     """
     design = np.stack([np.ones_like(x), x], axis=-1)
-    beta = np.zeros((*x.shape[:-1], 2))
-    loss, step = _deviance(design, beta, target, counts), np.zeros_like(beta)
+    beta, shrink = np.zeros((*x.shape[:-1], 2)), float(firth)
+    loss, step = _deviance(design, beta, target, counts, shrink), np.zeros_like(beta)
     for _ in range(STEPS):
         p = expit((design @ beta[..., None])[..., 0])
-        gradient = ((counts * (target - p))[..., None] * design).sum(-2)
-        step = np.nan_to_num(np.clip(_solve(_information(design, p, counts), gradient), -5, 5))
+        information = _information(design, p, counts)
+        pull = shrink * _leverage(design, p, counts, information) * (0.5 - p) if firth else 0.0
+        gradient = ((counts * (target - p) + pull)[..., None] * design).sum(-2)
+        step = np.nan_to_num(np.clip(_solve(information, gradient), -5, 5))
         for _ in range(30):
-            now = _deviance(design, beta + step, target, counts)
+            now = _deviance(design, beta + step, target, counts, shrink)
             worse = now > loss + 1e-12 * np.abs(loss)
             if not worse.any():
                 break
             step = np.where(worse[..., None], step / 2, step)
         beta, loss = beta + step, now
-        if not np.nanmax(np.abs(step), initial=0) > TOLERANCE:
+        if not np.abs(step).max(initial=0) > TOLERANCE:
             break
     p = expit((design @ beta[..., None])[..., 0])
     number, positives = counts.sum(-1), (counts * target).sum(-1)
-    finite = (np.abs(step).max(-1) <= 1e-4) & (positives > 0) & (positives < number) & (x.max(-1) > x.min(-1))
+    finite = (
+        (np.abs(step).max(-1) <= 1e-4) & (positives > 0) & (positives < number) & (x.max(-1) > x.min(-1))
+    )  # NaN, too
     beta = np.where(finite[..., None], beta, np.nan)
     return Line(beta[..., 0], beta[..., 1], _information(design, p, counts))
 
 
-def _deviance(design: np.ndarray, beta: np.ndarray, target: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    z = (design @ beta[..., None])[..., 0]
-    return (counts * (np.logaddexp(0, z) - target * z)).sum(-1)
+def _deviance(
+    design: np.ndarray, beta: np.ndarray, target: np.ndarray, counts: np.ndarray, shrink: float
+) -> np.ndarray:
+    """Minus the log likelihood, and minus half the log determinant of the information where lines are shrunk."""
+    z = np.nan_to_num((design @ beta[..., None])[..., 0])
+    value = (counts * (np.logaddexp(0, z) - target * z)).sum(-1)
+    if not shrink:
+        return value
+    (a, b), (_, d) = np.moveaxis(_information(design, expit(z), counts), (-2, -1), (0, 1))
+    with np.errstate(divide='ignore', invalid='ignore'):
+        return value - np.nan_to_num(np.log(a * d - b * b), nan=-1e9, neginf=-1e9) / 2
 
 
 def _information(design: np.ndarray, p: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return np.swapaxes(design, -1, -2) @ (design * (counts * p * (1 - p))[..., None])
+
+
+def _leverage(design: np.ndarray, p: np.ndarray, counts: np.ndarray, information: np.ndarray) -> np.ndarray:
+    """Diagonal [..., N] of the hat matrix of the weighted regression."""
+    solved = _solve(information[..., None, :, :], design)
+    return np.nan_to_num(counts * p * (1 - p) * (design * solved).sum(-1))
 
 
 def _solve(matrix: np.ndarray, vector: np.ndarray) -> np.ndarray:
@@ -110,18 +130,21 @@ def recalibration(
 ) -> Recalibration:
     """Calibration slope, and intercept given slope 1 (Cox 1958; Steyerberg 2009), of probabilities [..., N, K].
 
-    Rounds are one Newton step from the estimate under each round's weights (Moulton and Zeger 1991), which is the
-    estimate's influence function: a round needs no fit of its own, and few positives no fit that diverges. A
-    probability below 1e-6 counts as 1e-6. NaN where the fit does not exist.
+    The slope is Firth's, as a rare class that is ranked almost perfectly has hardly any other. Rounds are one Newton
+    step from the estimate under each round's weights (Moulton and Zeger 1991), the estimate's influence function: a
+    round needs no fit of its own. A probability below 1e-6 counts as 1e-6. NaN for labels of one kind.
     """
     p, y, counts = _by_class(probabilities, labels, mask)
     x = logit(np.clip(p, SMALLEST, 1 - SMALLEST))
-    line = logistic(x, np.broadcast_to(y, x.shape), np.broadcast_to(counts, x.shape))
+    line = logistic(x, np.broadcast_to(y, x.shape), np.broadcast_to(counts, x.shape), firth=True)
     shift = _offset(x, y, counts)
     rounds = np.ones((1, y.shape[-1])) if weights is None else np.asarray(weights, np.float64)
     fitted = expit(line.intercept[..., None] + line.slope[..., None] * x)
     moved = expit(shift[..., None] + x)
-    score, bend = counts * (y - fitted), counts * fitted * (1 - fitted)
+    bend = counts * fitted * (1 - fitted)
+    design = np.stack([np.ones_like(x), x], axis=-1)
+    leverage = _leverage(design, fitted, np.broadcast_to(counts, x.shape), line.information)
+    score = counts * (y - fitted) + leverage * (0.5 - fitted)
     sums = [_weighted(rounds, one) for one in (score, score * x, bend, bend * x, bend * x * x)]
     information = np.moveaxis(np.array([[sums[2], sums[3]], [sums[3], sums[4]]]), (0, 1), (-2, -1))
     step = _solve(information, np.stack(sums[:2], -1))[..., 1]
@@ -158,25 +181,37 @@ class Bins(NamedTuple):
 
 
 def quantile_bins(probabilities: ArrayLike, mask: ArrayLike, bins: int) -> Bins:
-    """Bins of the counted images of every class by their rank in probability; ties go by the order of the images."""
+    """Bins of the counted images of every class between quantiles of probabilities [..., N, K], closed on the right.
+
+    Equal probabilities share a bin, as in `scores.expected_calibration_error`; a bin may stay empty. Images without a
+    probability are in none.
+    """
     p = np.moveaxis(np.asarray(probabilities, np.float64), -2, -1)
-    counts = np.broadcast_to(np.asarray(mask).T > 0, p.shape)
-    rank = np.argsort(np.argsort(np.where(counts, p, np.inf), axis=-1, kind='stable'), axis=-1)
-    which = rank * bins // np.maximum(counts.sum(-1, keepdims=True), 1)
-    return Bins((which[..., None, :] == np.arange(bins)[:, None]) & counts[..., None, :])
+    counts = np.broadcast_to(np.asarray(mask).T > 0, p.shape) & np.isfinite(p)
+    shares, which = np.linspace(0, 1, bins + 1)[1:-1], np.full(p.shape, bins)
+    for index in np.ndindex(p.shape[:-1]):
+        kept = counts[index]
+        if kept.any():
+            which[index][kept] = np.searchsorted(np.quantile(p[index][kept], shares), p[index][kept])
+    return Bins(which[..., None, :] == np.arange(bins)[:, None])
 
 
 def bin_means(bins: Bins, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Means [R, ..., K, B] of values [..., K, N] in every bin and round; NaN for a bin that a round leaves empty."""
     total = _weighted(weights, bins.membership * 1.0)
     with np.errstate(divide='ignore', invalid='ignore'):
-        return _weighted(weights, bins.membership * values[..., None, :]) / total
+        return _weighted(weights, _inside(bins, values)) / total
+
+
+def _inside(bins: Bins, values: np.ndarray) -> np.ndarray:
+    """Values [..., K, N] of the images of every bin, [..., K, B, N], and 0 elsewhere."""
+    return np.where(bins.membership, values[..., None, :], 0.0)
 
 
 def calibration_error(bins: Bins, probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Expected calibration error [R, ..., K], sum_b n_b / n |mean p - mean y|; probabilities, labels [..., K, N]."""
-    gaps = _weighted(weights, bins.membership * (probabilities - labels)[..., None, :])
-    total = _weighted(weights, bins.membership.any(-2) * 1.0)
+    gaps = _weighted(weights, _inside(bins, np.subtract(probabilities, labels)))
+    total = _weighted(weights, np.asarray(bins.membership.any(-2), np.float64))
     with np.errstate(divide='ignore', invalid='ignore'):
         return np.abs(gaps).sum(-1) / total
 
@@ -191,7 +226,7 @@ def calibration_error_null(
     total = np.zeros(probabilities.shape[:-1])
     number = bins.membership.sum((-2, -1))
     for _ in range(rounds):
-        wrong = probabilities - (rng.random(probabilities.shape, np.float32) < probabilities)
+        wrong = np.nan_to_num(probabilities - (rng.random(probabilities.shape, np.float32) < probabilities))
         total += np.abs((bins.membership @ wrong[..., None])[..., 0]).sum(-1)
     with np.errstate(divide='ignore', invalid='ignore'):
         return total / number / rounds

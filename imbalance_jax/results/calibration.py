@@ -5,7 +5,7 @@ Two kinds of probabilities: the sigmoid of the logits as they are (method ''), a
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -65,13 +65,13 @@ def rows(
     """
     rounds = rounds_of(truth, bootstrap)
     evidence, cells = evidence_of(truth, claims), class_cells([*classes, MACRO])
-    what = {'cells': cells, 'evidence': evidence}
+    what: dict[str, Any] = {'cells': cells, 'evidence': evidence}
     result = []
     for method, probabilities in (('', predicted.sigmoid), (RECALIBRATED, predicted.probabilities)):
         figures, above_null = _figures(probabilities, truth, rounds, seed=bootstrap.seed)
         for metric, values in figures.items():
             result += both(population, _sample(values), metric=metric, method=method, **what)
-        excess = {'metric': 'expected_calibration_error', 'against': IF_CALIBRATED, 'method': method}
+        excess: dict[str, Any] = {'metric': 'expected_calibration_error', 'against': IF_CALIBRATED, 'method': method}
         result += level_rows(population, _sample(above_null), **excess, **what)
     for threshold in THRESHOLDS:
         result += _benefit_rows(population, predicted, truth, rounds, threshold=threshold, what=what)
@@ -102,7 +102,8 @@ def _figures(
     probabilities: np.ndarray, truth: Truth, rounds: np.ndarray, *, seed: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """{metric: [1 + R, P, K]} and the calibration error above its null, member by member: bins take much memory."""
-    rng, figures = np.random.default_rng(seed), {}
+    rng = np.random.default_rng(seed)
+    figures: dict[str, list[np.ndarray]] = {}
     counts = np.asarray(truth.label_mask, np.float64)
     positive = np.where(counts > 0, np.asarray(truth.labels) == 1, False) * 1.0
     above_null = []
@@ -123,13 +124,19 @@ def _figures(
 
 
 def _benefit_rows(
-    population: Population, predicted: Predicted, truth: Truth, rounds: np.ndarray, *, threshold: float, what: dict
+    population: Population,
+    predicted: Predicted,
+    truth: Truth,
+    rounds: np.ndarray,
+    *,
+    threshold: float,
+    what: dict[str, Any],
 ) -> list[Row]:
     """Net benefit of every arm, and of calling everything, at one threshold."""
     entries = truth.labels, truth.label_mask, rounds
     values = decision.net_benefit(predicted.probabilities, *entries, threshold=threshold)
     everything = decision.net_benefit(np.ones(truth.labels.shape), *entries, threshold=threshold)[0]
-    columns = {'metric': 'net_benefit', 'threshold': threshold}
+    columns: dict[str, Any] = {'metric': 'net_benefit', 'threshold': threshold}
     result = both(population, _sample(values), method=RECALIBRATED, **columns, **what)
     for cell, value in zip(what['cells'], with_macro(everything), strict=True):
         row = of_kind('null', 'net_benefit', value, len(truth.labels), against=CALL_ALL, threshold=threshold)
@@ -163,7 +170,7 @@ def _curve_rows(
         few = np.mean(counts, 0) < claims.smallest_count
         for k, name in enumerate(classes):
             cells = [{'class': name, 'bin': number + 1} for number in range(BINS)]
-            what = {'cells': cells, 'method': method}
+            what: dict[str, Any] = {'cells': cells, 'method': method}
             for metric, values in curve.items():
                 sample = Sample(values[0, :, k], values[1:, :, k])
                 scarce = Evidence(np.full(BINS, np.inf), few[k] | (metric == 'predicted'))

@@ -7,17 +7,19 @@ on which none is called at the operating point.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from imbalance_jax.metrics import decision, scores
+from imbalance_jax.metrics.statistics import moments
 from imbalance_jax.results.calibration import Predicted, rounds_of
-from imbalance_jax.results.comparison import Claims, Evidence, Truth, evidence_of, with_macro
+from imbalance_jax.results.comparison import Claims, Evidence, Truth, evidence_of, positive_patients, with_macro
 from imbalance_jax.results.levels import both
 from imbalance_jax.results.rows import MACRO, Bootstrap, Population, Row, Sample, class_cells, of_arm
 
 EXCHANGES = 100
+ENOUGH = 2
 GAP, WORST = 'gap', 'worst group'
 ANY = 'any finding'
 CHANCE = 'exchanged patients'
@@ -52,7 +54,7 @@ def rows(
 
     By group, and as difference to the reference: auroc of every class and their mean, underdiagnosis. The same of the
     worst group and of the gap; the gap has p by exchange of patients, and its mean under exchange against `CHANCE`.
-    A class with fewer positive patients in any group than an interval needs is in no gap, worst group or mean.
+    A class of which groups are too small is in no gap, worst group or mean (`_too_few`).
     """
     rounds, result = rounds_of(truth, bootstrap), []
     for grouping in groupings:
@@ -68,6 +70,7 @@ def rows(
                 present=present,
                 evidence=evidence,
                 classes=classes,
+                claims=claims,
             )
     return result
 
@@ -108,13 +111,14 @@ def _grouping_rows(
     present: Sequence[int],
     evidence: Sequence[Evidence],
     classes: Sequence[str],
+    claims: Claims,
 ) -> list[Row]:
     rng = np.random.default_rng(len(rounds))
     known = grouping.codes >= 0
     exchanges = np.stack([_among(known, truth.patients, grouping.codes, rng) for _ in range(EXCHANGES)])
     own = figures(predicted, truth, [rounds * (grouping.codes == g) for g in present])
     null = figures(predicted, truth, [(exchanges == g) * 1.0 for g in present])
-    few = np.any([one.too_few[:-1] for one in evidence], axis=0)
+    few = _too_few(truth, grouping, present, claims)
     clusters = np.array([one.clusters for one in evidence])
     result = []
     for metric in Figures._fields:
@@ -122,7 +126,7 @@ def _grouping_rows(
         names = [*classes, MACRO] if ranked else [ANY]
         values = _with_mean(getattr(own, metric), few) if ranked else getattr(own, metric)
         chance = _with_mean(getattr(null, metric), few) if ranked else getattr(null, metric)
-        what = {'cells': class_cells(names), 'metric': metric, 'grouping': grouping.name}
+        what: dict[str, Any] = {'cells': class_cells(names), 'metric': metric, 'grouping': grouping.name}
         for number, g in enumerate(present):
             of_group = Evidence(clusters[number], np.append(evidence[number].too_few[:-1], few.all()))
             of_group = of_group if ranked else Evidence(np.array([np.inf]), np.array([False]))
@@ -133,9 +137,16 @@ def _grouping_rows(
         worst = values.min(2) if ranked else values.max(2)
         result += both(population, _split(worst), group=WORST, evidence=joint, **what)
         gap, by_chance = np.ptp(values, axis=2), np.ptp(chance, axis=2)
-        result += both(population, _split(gap), group=GAP, evidence=joint, **what)
+        result += _not_below_0(both(population, _split(gap), group=GAP, evidence=joint, **what))
         result += _chance_rows(population, gap[0], by_chance, what=what, withheld=joint.too_few)
     return result
+
+
+def _too_few(truth: Truth, grouping: Grouping, present: Sequence[int], claims: Claims) -> np.ndarray:
+    """Classes [K] of which the smallest group would have fewer than `ENOUGH` times the smallest count of positive
+    patients if groups had their shares: what chance gives each group must not decide which classes are compared."""
+    share = min(np.mean(grouping.codes == g) for g in present)
+    return positive_patients(truth) * share < ENOUGH * claims.smallest_count
 
 
 def _among(known: np.ndarray, patients: np.ndarray, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -151,12 +162,20 @@ def _with_mean(values: np.ndarray, few: np.ndarray) -> np.ndarray:
     return np.concatenate([values, mean], -1)
 
 
+def _not_below_0(rows: list[Row]) -> list[Row]:
+    """The rows with the lower ends of levels at 0 or above, as a gap is."""
+    levels = [row['statistic'] == 'low' and not row.get('against') for row in rows]
+    return [
+        {**row, 'value': np.maximum(row['value'], 0.0)} if one else row for row, one in zip(rows, levels, strict=True)
+    ]
+
+
 def _split(values: np.ndarray) -> Sample:
     return Sample(values[0], values[1:])
 
 
 def _chance_rows(
-    population: Population, gap: np.ndarray, chance: np.ndarray, *, what: dict, withheld: np.ndarray
+    population: Population, gap: np.ndarray, chance: np.ndarray, *, what: dict[str, Any], withheld: np.ndarray
 ) -> list[Row]:
     """p of every arm's mean gap, (1 + exchanges with as large a gap) / (1 + exchanges), and the gap above chance.
 
@@ -165,13 +184,16 @@ def _chance_rows(
     cells, metric, result = what['cells'], what['metric'], []
     for arm, index in population.arms.items():
         living = [i for i in index if population.alive[i]]
+        if not living:
+            continue
         own, null = gap[living].mean(0), chance[:, living].mean(1)
-        p = np.where(withheld, np.nan, (1 + (null >= own - 1e-12).sum(0)) / (1 + len(null)))
-        columns = {'group': GAP, 'grouping': what['grouping'], 'n': len(living)}
+        by_chance = moments(null)  # of the exchanges in which the gap is defined
+        p = np.where(withheld | ~np.isfinite(own), np.nan, (1 + (null >= own - 1e-12).sum(0)) / (1 + by_chance.number))
+        columns: dict[str, Any] = {'group': GAP, 'grouping': what['grouping'], 'n': len(living)}
         for k, cell in enumerate(cells):
             one = population.first[arm]
             result.append({**of_arm(one, metric, p[k], statistic='p', against=CHANCE, **columns), **cell})
             result.append(
-                {**of_arm(one, metric, (own - null.mean(0))[k], statistic='mean', against=CHANCE, **columns), **cell}
+                {**of_arm(one, metric, (own - by_chance.mean)[k], statistic='mean', against=CHANCE, **columns), **cell}
             )
     return result

@@ -7,6 +7,7 @@ over seeds (pseudo-values of a jackknife); those between arms are over patients,
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -41,13 +42,12 @@ def rows(
     """
     rounds, mask = rounds_of(truth, bootstrap), np.asarray(truth.label_mask, np.float64)
     decisions = decision.called(logits, matched)
-    what = {'cells': class_cells([*classes, MACRO]), 'evidence': evidence_of(truth, claims)}
+    what: dict[str, Any] = {'cells': class_cells([*classes, MACRO]), 'evidence': evidence_of(truth, claims)}
     within = {arm: _within(population, arm, decisions, probabilities, mask, rounds) for arm in population.arms}
     result: list[Row] = []
     for metric in next(iter(within.values())):
         sample = _members(population, {arm: values[metric] for arm, values in within.items()})
-        share = {} if metric == 'kappa' else {'within_unit': True}
-        result += level_rows(population, sample, metric=metric, **share, **what)
+        result += level_rows(population, sample, metric=metric, within_unit=metric != 'kappa', **what)
         result += difference_rows(population, sample, metric=metric, **what)
     for arm in population.compared:
         if arm != population.reference:
@@ -103,7 +103,7 @@ def _between(
     rounds: np.ndarray,
     *,
     within: dict[str, dict[str, np.ndarray]],
-    what: dict,
+    what: dict[str, Any],
 ) -> list[Row]:
     """An arm beside the reference, over pairs of members of different seeds; intervals over patients."""
     other, result = population.reference, []
@@ -125,7 +125,7 @@ def _between(
 
 
 def _patient_rows(
-    population: Population, arm: str, values: np.ndarray, metric: str, n: int, *, what: dict, **columns: str
+    population: Population, arm: str, values: np.ndarray, metric: str, n: int, *, what: dict[str, Any], **columns: Any
 ) -> list[Row]:
     """Rows of one figure [1 + R, K + 1] with an interval over patients."""
     clusters, too_few = what['evidence']

@@ -23,6 +23,7 @@ from imbalance_jax.losses.loss import Loss
 from imbalance_jax.metrics.calibration import platt
 from imbalance_jax.training.members import distinct, samplings
 
+ROUNDING = 1e-9  # a shift of log-odds below it is none
 EXACT, SAMPLED, PLATT = 'exact', 'exact and draws', 'Platt'  # how the logits of an arm become probabilities
 
 
@@ -86,7 +87,7 @@ def recalibrated(
         index = [row['member'] for row in members if row['arm'] == arm]
         own = {split: np.asarray(one)[index].astype(np.float64) for split, one in logits.items()}
         odds = _by_formula(loss, own, done[index])
-        result.method[arm] = PLATT if odds is None else SAMPLED if shifts[index].any() else EXACT
+        result.method[arm] = PLATT if odds is None else SAMPLED if np.abs(shifts[index]).max() > ROUNDING else EXACT
         if odds is None:
             line = platt(own['validation'], validation.labels, validation.label_mask)
             odds = {split: line.intercept[:, None] + line.slope[:, None] * one for split, one in own.items()}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -31,14 +32,14 @@ def write(
 
     logits: {'validation': [P,N,K], 'test': [P,N,K]}.
     """
-    living = {split: population.living(np.float64(one)) for split, one in logits.items()}
+    living = {split: population.living(np.asarray(one, np.float64)) for split, one in logits.items()}
     probabilities = population.living(recalibrated.probabilities(SPLIT))
     index, kept = dataset.rows(SPLIT), dataset.rows('validation')
     truth = Truth(dataset.labels[index], dataset.label_mask[index], dataset.patient[index])
     labels, mask, chosen = dataset.labels[kept], dataset.label_mask[kept], living['validation']
     operating = decision.threshold_of_sensitivity(chosen, labels, mask, calibration.SENSITIVITY)
     predicted = calibration.Predicted(living[SPLIT], probabilities, recalibrated.method, operating)
-    what = {'classes': dataset.classes, 'bootstrap': bootstrap, 'claims': claims}
+    what: dict[str, Any] = {'classes': dataset.classes, 'bootstrap': bootstrap, 'claims': claims}
     write_table(workdir, 'calibration', _of_split(calibration.rows(population, predicted, truth, **what)))
     matched = decision.threshold_of_share(chosen, mask, scores.prevalence(labels, mask))
     of_stability = stability.rows(population, predicted.logits, probabilities, truth, matched=matched, **what)

@@ -1,5 +1,6 @@
 """What is written is what is read, or an error that says what is wrong: checkpoints, data sets, working directories."""
 
+import dataclasses
 import json
 
 import jax
@@ -86,6 +87,18 @@ def test_data_set_comes_back_whole(tmp_path):
         np.testing.assert_array_equal(getattr(result, name), getattr(dataset(), name))
     assert result.classes == ('x', 'y')
     assert [path.name for path in tmp_path.iterdir()] == ['set']
+
+
+def test_groups_come_back_and_a_folder_without_them_is_whole(tmp_path):
+    with_groups = dataclasses.replace(dataset(), groups=np.array([[0], [1], [-1], [1]], np.int8))
+    store.save(with_groups, tmp_path / 'set')
+    np.testing.assert_array_equal(store.load(tmp_path / 'set').groups, with_groups.groups)
+    (tmp_path / 'set' / 'groups.npy').unlink()
+    with pytest.raises(ValueError, match='groups'):
+        store.load(tmp_path / 'set')
+    store.save(dataset(), tmp_path / 'older')
+    assert not (tmp_path / 'older' / 'groups.npy').exists()
+    assert store.load(tmp_path / 'older').groups is None
 
 
 def test_damaged_data_set_is_refused_by_name(tmp_path):

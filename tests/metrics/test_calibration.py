@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from scipy.special import expit, logit
-from sklearn.linear_model import LogisticRegression
 
 from imbalance_jax.metrics import calibration, scores
 from imbalance_jax.metrics.statistics import cluster_weights
@@ -18,8 +18,16 @@ def planted():
 
 
 def fitted(x, y):
-    model = LogisticRegression(C=np.inf, tol=1e-10, max_iter=1000).fit(x[:, None], y)
-    return model.intercept_[0], model.coef_[0, 0]
+    """Intercept and slope with Jeffreys' prior, by a general minimiser."""
+    design = np.stack([np.ones_like(x), x], 1)
+
+    def loss(beta):
+        z = design @ beta
+        p = expit(z)
+        determinant = np.linalg.slogdet(design.T @ (design * (p * (1 - p))[:, None]))[1]
+        return (np.logaddexp(0, z) - y * z).sum() - determinant / 2
+
+    return minimize(loss, np.zeros(2), method='BFGS', options={'gtol': 1e-6}).x
 
 
 def test_slope_and_intercept_are_those_of_a_regression(planted):
@@ -30,7 +38,7 @@ def test_slope_and_intercept_are_those_of_a_regression(planted):
     line = calibration.recalibration(moved, y, mask)
     for k in range(2):
         kept = mask[:, k] > 0
-        np.testing.assert_allclose(line.slope[0, k], fitted(logit(moved[0, kept, k]), y[kept, k])[1], rtol=1e-4)
+        np.testing.assert_allclose(line.slope[0, k], fitted(logit(moved[0, kept, k]), y[kept, k])[1], rtol=1e-3)
         shifted = expit(logit(moved[0, kept, k]) + line.intercept[0, k])
         np.testing.assert_allclose(shifted.mean(), y[kept, k].mean(), rtol=1e-9)  # the score equation of an offset
     # One round of equal weights is the estimate itself.
@@ -58,11 +66,18 @@ def test_rounds_follow_full_fits(planted):
     np.testing.assert_allclose(np.std(full), np.std(line.slope_rounds[:, 0]), rtol=0.1)
 
 
-def test_no_line_through_separable_or_constant_labels():
+def test_lines_through_separable_and_constant_labels():
     p = np.array([[0.1, 0.3, 0.2], [0.2, 0.3, 0.2], [0.8, 0.3, 0.4], [0.9, 0.3, 0.7]])
     y = np.array([[0, 0, 0], [0, 1, 0], [1, 0, 0], [1, 1, 0]])
     line = calibration.recalibration(p, y, np.ones(p.shape))
-    assert np.isnan(line.slope).all()
+    assert np.isfinite(line.slope).tolist() == [
+        True,
+        False,
+        False,
+    ]  # one probability, one kind of label
+    assert 0 < line.slope[0] < 5
+    plain = calibration.logistic(logit(p.T), y.T * 1.0, np.ones((3, 4)))
+    assert np.isnan(plain.slope).all()
     assert np.isfinite(line.intercept).tolist() == [True, True, False]
 
 
@@ -90,6 +105,8 @@ def test_calibration_error_is_that_of_scores_and_its_null_that_of_right_probabil
     p, y, mask = planted
     bins = calibration.quantile_bins(p, mask, 15)
     assert (bins.membership.sum(-1) == 40).all()
+    tied = calibration.quantile_bins(np.where(p < 0.2, 0.0, p), mask, 15).membership
+    assert (tied[:, 0].sum(-1) == (p < 0.2).sum(0)).all()
     ones = np.ones((1, 600))
     error = calibration.calibration_error(bins, p.T, y.T * 1.0, ones)[0]
     np.testing.assert_allclose(error, scores.expected_calibration_error(p, y, mask), atol=1e-12)

@@ -185,6 +185,22 @@ def test_labels_columns_gzip_and_byte_order_mark(tmp_path):
         nih_files.read_labels(packed)
 
 
+def test_groups_of_both_revisions_of_the_table(tmp_path):
+    first = 'Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,Patient Gender,View Position'
+    lines = [
+        f'{name_of(i)},Mass,0,{i},{rest}' for i, rest in enumerate(['058Y,M,PA', '011M,F,AP', '414Y,M,LL', ',,'], 1)
+    ]
+    found = nih_files.read_groups(write(tmp_path / 'Data_Entry_2017.csv', [first, *lines]))
+    assert list(found.values()) == [(1, 1, 0), (0, 0, 1), (1, -1, -1), (-1, -1, -1)]
+    later = first.replace('Gender', 'Sex')
+    found = nih_files.read_groups(write(tmp_path / 'Data_Entry_2017.csv', [later, f'{name_of(1)},Mass,0,1,60,F,PA']))
+    assert list(found.values()) == [(0, 2, 0)]
+    found = nih_files.read_groups(write(tmp_path / 'Data_Entry_2017.csv', [HEADER, f'{name_of(1)},Mass,0,1,39']))
+    assert list(found.values()) == [(-1, 0, -1)]
+    assert nih_files.group_file(tmp_path).name == 'Data_Entry_2017.csv'
+    assert nih_files.group_file(tmp_path / 'elsewhere') is None
+
+
 @pytest.mark.parametrize(
     ('lines', 'message'),
     [
@@ -361,7 +377,10 @@ def test_dataset_fields(plain, tmp_path, capfd):
     assert types == dict.fromkeys(uint8, np.uint8) | dict.fromkeys(('region_image', 'region_concept'), np.int32) | {
         'patient': np.int64,
         'region_box': np.float32,
+        'groups': np.int8,
     }
+    assert dataset.info['groups']['sex'] == ['female', 'male']
+    assert (dataset.groups == [-1, 1, -1]).all()  # the table here knows ages alone, 50 years
     store.save(dataset, tmp_path / 'kept')
     assert_same(store.load(tmp_path / 'kept'), dataset)
 

@@ -45,6 +45,20 @@ def test_arrays_have_the_shapes_and_types_of_a_dataset(data):
     assert data.info['options'] == defaults | OPTIONS
 
 
+def test_groups_are_of_patients_and_films_and_say_what_they_promise(data):
+    sex, age = data.groups.T[:2]
+    for person in np.unique(data.patient):
+        films = data.patient == person
+        assert len(set(sex[films])) == len(set(age[films])) == 1
+        build = phantom._build(OPTIONS['seed'], int(person))
+        assert sex[films][0] == 0 or build['breasts'] == 0  # who shows breast shadows is female
+    assert [len(names) for names in data.info['groups'].values()] == [2, 3, 2]
+    drawn = np.array([phantom.groups(0, person, 0) for person in range(400)])
+    np.testing.assert_allclose((drawn[:, 0] == 0).mean(), 0.5, atol=0.08)
+    np.testing.assert_allclose(np.bincount(drawn[:, 1]) / 400, [0.3, 0.4, 0.3], atol=0.08)
+    np.testing.assert_allclose((drawn[:, 2] == 1).mean(), 0.1 + 0.5 / 3, atol=0.08)  # a third is magnified
+
+
 def test_packed_masks_of_a_width_that_is_no_multiple_of_eight():
     data = phantom.make(image_size=19, num_patients=4)
     assert data.region_mask.shape[1:] == (19, 3)
