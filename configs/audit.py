@@ -2,8 +2,8 @@
 
     bash launch/study.sh configs/audit.py runs/audit
 
-Seven arms x 5 seeds on the phantom data set, about a quarter of an hour on two CPU cores. The report's section "Published and
-corrected" has the table.
+Seven arms x 5 seeds on the phantom data set, about a quarter of an hour on two CPU cores. The report's section
+"Published and corrected" has the table.
 """
 
 from imbalance_jax.configs import quickstart

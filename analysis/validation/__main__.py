@@ -6,7 +6,8 @@ from types import ModuleType
 from imbalance_jax.analysis.validation import design, intervals, maps, predictions, similarity, twins, units
 from imbalance_jax.analysis.validation.simulation import Measured
 
-MODULES: tuple[ModuleType, ...] = (design, intervals, maps, predictions, similarity, twins, units)  # each with SIMULATIONS: name -> simulation
+# each with SIMULATIONS: name -> simulation
+MODULES: tuple[ModuleType, ...] = (intervals, predictions, maps, units, similarity, design, twins)
 
 
 def main() -> None:

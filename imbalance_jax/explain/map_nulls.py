@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from imbalance_jax import alignment, attribution
@@ -81,13 +82,14 @@ def constant_nulls(train: Pairs, test: Pairs, measure: Measure) -> Constant:
     Maps are fitted, and each measure's is chosen, on the training pairs of the finding. A source that boxes test images
     only (NIH's official split) leaves none: then on the test pairs of the other folds of patients.
     """
-    mean, figures = np.full(test.mask.shape, np.nan, np.float32), {}
+    mean = np.full(test.mask.shape, np.nan, np.float32)
+    figures: Figures = {}
     fit: Any = jax.jit(alignment.constant_maps, static_argnums=1)
     tolerance = alignment.TOLERANCE * test.mask.shape[1]
     for masks, rows in fits(train, test):
         chosen_on = spread(masks, CHOSEN_ON)
         maps = np.array(fit(chosen_on, tolerance))
-        maps[0] = alignment.constant_map(masks)
+        maps[0] = alignment.constant_map(jnp.asarray(masks))
         mean[rows] = maps[0]
         for name, values in best_of(maps, chosen_on, test.mask[rows], measure).items():
             figures.setdefault(name, np.full(len(test.image), np.nan))[rows] = values
