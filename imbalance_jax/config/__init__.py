@@ -61,7 +61,7 @@ RULES: dict[str, Rule] = {
     'evaluate.bootstrap_seed': NOT_NEGATIVE,
     'evaluate.margin.auroc': SHARE,
     'evaluate.margin.average_precision': SHARE,
-    'evaluate.smallest_effect': NOT_NEGATIVE,
+    'evaluate.smallest_effect': (lambda v: 0 <= v < 1, 'in 0..1'),
     'evaluate.smallest_count': NOT_NEGATIVE,
     'attribution.regions': REGIONS,
     'concepts.regions': REGIONS,

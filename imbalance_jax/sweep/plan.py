@@ -12,6 +12,7 @@ from imbalance_jax.sweep.populations import differing, identity
 from imbalance_jax.system.files import differences, dumps, write_text
 
 SHOWN = 6  # differences of a new population
+SHORTEST_ID = 4  # digits of an id that --job takes
 
 
 class Job(NamedTuple):
@@ -92,11 +93,15 @@ def read(path: Path) -> list[Job]:
 
 
 def select(jobs: list[Job], *, job: str = '', shard: str = '') -> list[Job]:
-    """All jobs, or some: one by its number or the beginning of its id, or every n-th by `i/n` (i from 0)."""
+    """All jobs, or some: one by its number or at least the first four digits of its id, or every n-th by `i/n` (i from
+    0)."""
     if job and shard:
         raise ValueError('Give --job or --shard, not both.')
     if job:
-        chosen = [one for one in jobs if job == str(one.number)] or [one for one in jobs if one.id.startswith(job)]
+        by_id = len(job) >= SHORTEST_ID  # what is shorter is meant as a number
+        chosen = [one for one in jobs if job == str(one.number)] or [
+            one for one in jobs if by_id and one.id.startswith(job)
+        ]
         if not chosen:
             raise ValueError(f'--job {job} is no job of the plan; it has the numbers 0 to {len(jobs) - 1}.')
         if len(chosen) > 1:

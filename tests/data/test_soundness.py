@@ -171,6 +171,8 @@ SENSIBLE = {
     'train.weight_decay': [3.7, 0, 10**30], 'attribution.max_pairs': [0], 'evaluate.bootstrap_seed': [0],
     'attribution.faithfulness_pairs': [0], 'attribution.memory_mib': [3.7, 10**30], 'attribution.metrics': [[]],
     'concepts.greedy_steps': [0], 'concepts.layers': [[]], 'concepts.tcav_layer': [''],
+    'data.resample': [True], 'train.matched': [True], 'train.kept_shares': [[]], 'evaluate.smallest_effect': [0],
+    'evaluate.smallest_count': [0],
     'plugins': [[], ['x']], 'plugin_folders': [[], ['x']],
     'data.imbalance': [{}], 'arms.bce': [{}], 'attribution.smooth_grad': [{}], 'model.cnn': [{}], 'arms.new': [],
 }  # fmt: skip

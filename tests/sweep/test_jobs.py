@@ -290,10 +290,7 @@ def test_collected_tables_are_those_of_all_jobs(done):
         'data.image_size',
         'table',
         *schema.COLUMNS,
-        'subset',
-        'concept',
-        'layer',
-        'over_images',
+        *dict.fromkeys(name for table in ('performance', 'alignment', 'concepts') for name in schema.TABLES[table]),
     ]
     for job in done:
         for name in ('performance', 'alignment', 'concepts', 'data'):

@@ -206,7 +206,7 @@ def test_plan_and_status_need_no_jax(tmp_path):
     config.write_text(SWEPT.format(epochs=3))
     planned = imbalance_jax('plan', f'--config={config}', f'--out={plan}')
     assert planned.returncode == 0, planned.stderr
-    assert '2 populations, 96 members' in planned.stdout
+    assert '2 populations, 60 members' in planned.stdout
     stood = imbalance_jax('status', f'--plan={plan}')
     assert stood.returncode == 75
     assert '2 never started' in stood.stdout
