@@ -3,8 +3,12 @@
 import os
 import tempfile
 
-import jax
-import pytest
+# Programs of tests are many and small: they are compiled fast, not to run fast.
+FAST = '--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true'
+os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {FAST}'.strip()
+
+import jax  # noqa: E402
+import pytest  # noqa: E402
 
 # What tests compile and measure is not what the user's runs are offered, nor the other way round.
 os.environ.setdefault('IMBALANCE_JAX_CACHE', tempfile.mkdtemp())
