@@ -4,21 +4,25 @@ from typing import Any
 
 import numpy as np
 
-from imbalance_jax.analysis.report.cells import Cell, Table, over_seeds
+from imbalance_jax.analysis.report.cells import Cell, Table, over_seeds, tested
+from imbalance_jax.analysis.report.contrasts import contrast
 from imbalance_jax.analysis.report.study import Study
-from imbalance_jax.analysis.report.style import label, number
+from imbalance_jax.analysis.report.style import label, number, whole
 from imbalance_jax.analysis.report.values import Outcome, Values
 from imbalance_jax.analysis.sweeps import shortcut
 from imbalance_jax.explain.faithfulness import NULL
 from imbalance_jax.results.alignment import ALL_PAIRS
-from imbalance_jax.results.faithfulness import SANITY
+from imbalance_jax.results.faithfulness import NOISE, SANITY
 
 
 def section(study: Study) -> dict[str, Any]:
     """What the template lays out; None for tables that are not there."""
+    values = study.faithfulness if study.faithfulness and study.faithfulness.value else None
     return {
-        'metrics': metrics(study, study.faithfulness) if study.faithfulness and study.faithfulness.value else None,
-        'sanity': sanity(study, study.faithfulness) if study.faithfulness and study.faithfulness.value else None,
+        'metrics': metrics(study, values) if values else None,
+        'noise': above_noise(study, values) if values else None,
+        'counts': counts(values) if values else '',
+        'sanity': sanity(study, values) if values else None,
         'roar': roar(study, study.roar) if study.roar and study.roar.value else None,
         'shortcut': shortcut.table(shortcut.strength(study), study) if shortcut.known(study) else None,
     }
@@ -32,6 +36,23 @@ def metrics(study: Study, values: Values) -> Table:
         for method in values.distinct('method', kind='arm')
     ]
     return Table('faithfulness', 'method', [label(name) for name in names], rows)
+
+
+def above_noise(study: Study, values: Values) -> Table:
+    """The same above noise maps of the same images, pair by pair: a row per method and arm."""
+    names = values.distinct('metric', kind='arm', against=NOISE)
+    rows = []
+    for method in values.distinct('method', kind='arm', against=NOISE):
+        outcomes = [Outcome(values, name, ALL_PAIRS, {'method': method}) for name in names]
+        for arm in study.arms:
+            rows.append((f'{named(method)}, {arm}', [tested(contrast(outcome, arm, NOISE)) for outcome in outcomes]))
+    return Table('faithfulness-noise', 'method and arm', [label(name) for name in names], rows)
+
+
+def counts(values: Values) -> str:
+    """Over how many pairs of an image and a finding, of how many patients."""
+    pairs, patients = (values(name, ALL_PAIRS) for name in ('pairs', 'patients'))
+    return f'{whole(pairs)} pairs of an image and a finding, {whole(patients)} patients' if np.isfinite(pairs) else ''
 
 
 def sanity(study: Study, values: Values) -> Table:
