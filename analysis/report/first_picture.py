@@ -11,7 +11,7 @@ from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import RC, Look, Panel, figure, label, panel, short
 from imbalance_jax.analysis.report.verdicts import Maps, Performance, Units
 
-METHODS = 'oD^sv'
+METHODS = 'D^svP'  # a mark that is of no method is a circle
 HEIGHT = 0.5  # inches per arm
 
 
@@ -104,7 +104,7 @@ def _panel(axes, arms: list[str], look: dict[str, Look], column: Column, handles
         for mark in column.marks.get(arm, ()):
             place = kinds.index(mark.kind)
             at = y + 0.22 * (place - (len(kinds) - 1) / 2)
-            shape = METHODS[place % len(METHODS)] if mark.kind else look[arm].marker
+            shape = METHODS[place % len(METHODS)] if mark.kind else 'o'
             for width, shade in ((2.4, DARK), (1.6, colour)):
                 axes.plot([mark.low, mark.high], [at, at], color=shade, linewidth=width, solid_capstyle='butt')
             face = colour if mark.filled else 'white'
