@@ -158,8 +158,9 @@ def untied_auroc(values: np.ndarray, labels: np.ndarray, weights: np.ndarray) ->
 
 def _difference(values: np.ndarray, rounds: np.ndarray, clusters: float) -> Interval:
     """Of two arms [2,S] and their rounds [R,2,S], of one figure."""
-    pairs = values[..., None], rounds[..., None]
-    return intervals.paired_difference(*pairs[0], pairs[1][:, 0], pairs[1][:, 1], clusters=clusters)
+    arm, other = values[..., None]
+    arm_rounds, other_rounds = rounds[:, 0, :, None], rounds[:, 1, :, None]
+    return intervals.paired_difference(arm, other, arm_rounds, other_rounds, clusters=clusters)
 
 
 def _covers(interval: Interval, truth: float) -> bool:

@@ -83,9 +83,7 @@ def measures(figures):
 def encodes(folder, rng, population, auroc, shift):
     """Activations [200,12] that share much with all members; an arm may add what it alone encodes."""
     shared, of_arm = rng.normal(size=(200, 12)), rng.normal(size=(200, 12))
-    x = [
-        shared + shift.get(one['arm'], 0.0) * of_arm + 0.7 * rng.normal(size=(200, 12)) for one in population.members
-    ]
+    x = [shared + shift.get(one['arm'], 0.0) * of_arm + 0.7 * rng.normal(size=(200, 12)) for one in population.members]
     distance = np.array([[1 - float(linear_cka(a, b, debiased=True)) for b in x] for a in x])
     rows = arm_effect.rows(population, [arm_effect.Distance('1 - CKA', 'stage2', distance)], auroc=auroc)
     write_table(folder, 'arm_effect', [{**row, 'split': 'test'} for row in rows])
@@ -97,20 +95,20 @@ def first_screen(loaded):
 
 
 def test_a_difference_that_only_maps_show(folder):
-    headline, of_maps, of_units, found = first_screen(plant(folder, np.random.default_rng(1), maps=True))
+    headline, of_maps, of_units, _ = first_screen(plant(folder, np.random.default_rng(1), maps=True))
     assert headline.startswith(f'Found: the maps of {ARM} differ from those of bce'), headline
     assert f'{ARM}: Grad-CAM +' in of_maps
     assert 'are not shown to be further apart' in of_units
 
 
 def test_a_difference_that_only_units_show(folder):
-    headline, of_maps, of_units, found = first_screen(plant(folder, np.random.default_rng(2), units=True))
+    headline, of_maps, of_units, _ = first_screen(plant(folder, np.random.default_rng(2), units=True))
     assert headline.startswith(f'Found: the units of {ARM} differ from those of bce'), headline
     assert f'shown of {ARM} alone' in of_units
     assert 'maps of none of 2 arms' in of_maps
 
 
 def test_no_difference(folder):
-    headline, of_maps, of_units, found = first_screen(plant(folder, np.random.default_rng(3)))
+    headline, _, _, found = first_screen(plant(folder, np.random.default_rng(3)))
     assert headline.startswith('Not found'), headline
     assert [one.state for one in found.performance] == ['shown equal'] * 2
