@@ -212,6 +212,7 @@ def _pointing(rng: np.random.Generator, pairs: int) -> dict[str, bool]:
     for seeds in SEEDS:
         level = intervals.seed_interval(values[0, :seeds, None], rounds[:, 0, :seeds, None], clusters=clusters)
         difference = _difference(values[:, :seeds], rounds[:, :, :seeds], clusters)
+        level = intervals.within_unit(level)
         for what, interval, true in (('hit share', level, truth), ('difference of hit shares', difference, 0.0)):
             if np.isfinite(interval.low[0]):
                 result[f'coverage, {what}, {seeds} seeds'] = _covers(interval, true)
