@@ -31,7 +31,8 @@ def test_a_simulation_of_wrong_intervals_is_seen(monkeypatch):
 
     def half(*arguments, **options):
         got = whole(*arguments, **options)
-        return got._replace(low=(got.low + got.estimate) / 2, high=(got.high + got.estimate) / 2)
+        ends = {'low': (got.low + got.estimate) / 2, 'high': (got.high + got.estimate) / 2}
+        return got._replace(**ends, error=got.error / 2)
 
     monkeypatch.setattr(intervals, 'seed_interval', half)
     assert not any(one.holds for one in simulations.hit_share(150, seed=1))
