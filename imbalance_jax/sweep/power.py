@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 LEVEL, POWER = 0.05, 0.8
-EXPONENT = 1.5  # of the shares of variance in the degrees of freedom, as in metrics.intervals
+FEW, LOWEST = 1.5, 0.5  # exponents of the shares of variance in the degrees of freedom, as in metrics.intervals
 CLASS_SIZES = (10, 100)  # patients with a finding, for which the smallest difference is said
 NIH_TEST_PATIENTS = {'official': 2797}
 PARTS = ('variance_seeds', 'variance_patients', 'variance_interaction')
@@ -51,10 +51,14 @@ def smallest_difference(components: Components, *, seeds: int, patients: float, 
         return math.nan
     over_seeds = components.seeds / seeds + components.interaction / (seeds * patients)
     variance = over_seeds + components.patients / patients
-    shares = over_seeds / variance, 1 - over_seeds / variance
-    df = 1 / (shares[0] ** EXPONENT / (seeds - 1) + shares[1] ** EXPONENT / (patients - 1))
+    share = over_seeds / variance
+    df = max(1.0, 1 / (_inverse_df(share, seeds - 1) + _inverse_df(1 - share, patients - 1)))
     quantiles = student_quantile(1 - LEVEL / (2 * max(arms, 1)), df) + student_quantile(POWER, df)
     return quantiles * math.sqrt(variance)
+
+
+def _inverse_df(share: float, df: float) -> float:
+    return share ** max(2 - FEW / df, LOWEST) / df
 
 
 def student_quantile(probability: float, df: float) -> float:

@@ -31,7 +31,16 @@ def test_a_simulation_of_wrong_intervals_is_seen(monkeypatch):
 
     def half(*arguments, **options):
         got = whole(*arguments, **options)
-        return got._replace(low=(got.low + got.estimate) / 2, high=(got.high + got.estimate) / 2)
+        ends = {'low': (got.low + got.estimate) / 2, 'high': (got.high + got.estimate) / 2}
+        return got._replace(**ends, error=got.error / 2)
 
     monkeypatch.setattr(intervals, 'seed_interval', half)
     assert not any(one.holds for one in simulations.hit_share(150, seed=1))
+
+
+def test_the_quick_auroc_is_that_of_the_package():
+    regime = simulations.REGIMES['macro of 4 classes']._replace(patients=60, films=4)
+    values, labels, patients = simulations.planted_scores(np.random.default_rng(0), regime)
+    weights = simulations.cluster_weights(patients, 20, np.random.default_rng(1))
+    expected = simulations.scores.auroc(values, labels, weights=weights)
+    np.testing.assert_allclose(simulations.untied_auroc(values, labels, weights), expected, atol=1e-12)

@@ -19,7 +19,8 @@ def by_hand(values, rounds, clusters=np.inf):
     interaction = max(0.0, of_one - of_mean) / (count - 1)
     seeds, patients = values.var(ddof=1) / count, max(0.0, of_mean - interaction)
     share = seeds / (seeds + patients)
-    df = 1 / (share**1.5 / (count - 1) + (1 - share) ** 1.5 / (clusters - 1))
+    parts = [(share, count - 1), (1 - share, clusters - 1)]
+    df = 1 / sum(part ** (2 - 1.5 / own) / own for part, own in parts)
     return values.mean(), np.sqrt(seeds + patients), df
 
 
