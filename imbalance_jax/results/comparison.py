@@ -103,17 +103,18 @@ def with_macro(values: np.ndarray) -> np.ndarray:
 
 
 def evidence_of(truth: Truth, claims: Claims) -> Evidence:
-    """Effective numbers of patients, and which classes have fewer positive patients than an interval needs."""
+    """Effective numbers of patients, and which classes too few have, or too few have not, for an interval."""
     clusters = intervals.effective_clusters(truth.labels, truth.label_mask, truth.patients)
     defined = clusters[clusters > 0]
-    few = positive_patients(truth) < claims.smallest_count
+    few = np.minimum(*patients_by_side(truth)) < claims.smallest_count
     return Evidence(np.append(clusters, intervals.clusters_of_mean(defined)), np.append(few, False))
 
 
-def positive_patients(truth: Truth) -> np.ndarray:
-    """Number [K] of patients with an image of each class."""
-    positive = (np.asarray(truth.labels) == 1) & (np.asarray(truth.label_mask) > 0)
-    return np.array([len(np.unique(truth.patients[of_class])) for of_class in positive.T])
+def patients_by_side(truth: Truth) -> tuple[np.ndarray, np.ndarray]:
+    """Numbers [K] of patients with an image of each class, and of patients with an image without it."""
+    known, positive = np.asarray(truth.label_mask) > 0, np.asarray(truth.labels) == 1
+    sides = [[len(np.unique(truth.patients[one])) for one in (known & which).T] for which in (positive, ~positive)]
+    return np.array(sides[0]), np.array(sides[1])
 
 
 def count_rows(truth: Truth, classes: Sequence[str]) -> list[Row]:
@@ -121,7 +122,7 @@ def count_rows(truth: Truth, classes: Sequence[str]) -> list[Row]:
     known = np.asarray(truth.label_mask) > 0
     images = ((np.asarray(truth.labels) == 1) & known).sum(0)
     result = []
-    for k, (name, patients) in enumerate(zip(classes, positive_patients(truth), strict=True)):
+    for k, (name, patients) in enumerate(zip(classes, patients_by_side(truth)[0], strict=True)):
         result.append(of_kind('data', 'positives', images[k], known[:, k].sum(), name=name))
         everyone = len(np.unique(truth.patients[known[:, k]]))
         result.append(of_kind('data', 'positive_patients', patients, everyone, name=name))

@@ -14,7 +14,7 @@ import numpy as np
 from imbalance_jax.metrics import decision, scores
 from imbalance_jax.metrics.statistics import moments
 from imbalance_jax.results.calibration import Predicted, rounds_of
-from imbalance_jax.results.comparison import Claims, Evidence, Truth, evidence_of, positive_patients, with_macro
+from imbalance_jax.results.comparison import Claims, Evidence, Truth, evidence_of, patients_by_side, with_macro
 from imbalance_jax.results.levels import both
 from imbalance_jax.results.rows import MACRO, Bootstrap, Population, Row, Sample, class_cells, of_arm
 
@@ -146,7 +146,7 @@ def _too_few(truth: Truth, grouping: Grouping, present: Sequence[int], claims: C
     """Classes [K] of which the smallest group would have fewer than `ENOUGH` times the smallest count of positive
     patients if groups had their shares: what chance gives each group must not decide which classes are compared."""
     share = min(np.mean(grouping.codes == g) for g in present)
-    return positive_patients(truth) * share < ENOUGH * claims.smallest_count
+    return patients_by_side(truth)[0] * share < ENOUGH * claims.smallest_count
 
 
 def _among(known: np.ndarray, patients: np.ndarray, codes: np.ndarray, rng: np.random.Generator) -> np.ndarray:
