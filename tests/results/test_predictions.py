@@ -199,6 +199,6 @@ def test_the_worst_group_has_an_interval_within_the_unit(study):
     population, predicted, truth = study
     codes = np.repeat(np.arange(200) % 2, 2).astype(np.int8)
     rows = groups.rows(population, predicted, truth, groupings=[Grouping('sex', ('f', 'm'), codes)], **WHAT)
-    ends = [r['value'] for r in rows if r['group'] == 'worst group' and r['statistic'] in ('low', 'high')]
     levels = [r for r in rows if r['group'] == 'worst group' and not r.get('against') and r['statistic'] == 'high']
-    assert len(ends) > 4 and all(np.isnan(r['value']) or 0 <= r['value'] <= 1 for r in levels)
+    assert levels
+    assert all(np.isnan(r['value']) or 0 <= r['value'] <= 1 for r in levels)
