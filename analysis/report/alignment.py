@@ -46,7 +46,7 @@ def missing(study: Study) -> str:
     if study.alignment is None:
         return f'What the models learned has not been asked yet. Run: {EXPLAIN.format(study.folder)}'
     if not study.alignment.value:
-        return 'The test split has no annotated region, so that maps and units can be held against nothing.'
+        return 'The test split has no annotated region, so that maps and units can be held against no finding.'
     return f'Explaining is not finished. Run: {EXPLAIN.format(study.folder)}'
 
 

@@ -54,7 +54,9 @@ def headline(study: Study, found: Shown) -> str:
     """Whether there are differences that AUROC and average precision do not show, in one sentence."""
     if not study.others:
         return 'There is one arm: nothing to compare it with.'
-    if not found.maps.contrasts and not found.units.tests:
+    maps = bool(found.maps.contrasts or found.maps.tests)
+    units = any(math.isfinite(one.p) for one in found.units.tests)
+    if not maps and not units:
         return 'What differs beyond performance cannot be said: maps and units have not been compared.'
     equal = {one.arm for one in found.performance if one.state == EQUAL}
     hidden = [
@@ -86,11 +88,17 @@ def headline(study: Study, found: Shown) -> str:
             f'{" and ".join(differ).capitalize()} differ, between arms that are not shown to be equal in performance: '
             f'that AUROC and average precision hide it is not shown.'
         )
+    if not maps:
+        return 'Not found: units are not shown to differ between arms; maps have not been compared.'
+    if not units:
+        return 'Not found: maps are not shown to differ between arms; units have not been compared.'
     return 'Not found: neither maps nor units are shown to differ between arms.'
 
 
 def of_performance(study: Study, performance: list[Performance]) -> str:
     """How many arms differ, are shown equal, or neither."""
+    if not study.others:
+        return 'With one arm there is no difference to test.'
     tested = [one for arm in performance for one in (*arm.macro, *arm.classes) if math.isfinite(one.p_adjusted)]
     if not tested:
         return f'No difference in performance to {study.reference} has a p: the tables hold no test.'
@@ -204,7 +212,7 @@ def training(study: Study) -> str:
     text = f'after {plural(last, "epoch")} of training'
     if best and 2 * ended > len(best):
         text += f', still improving: the last epoch is the best of {ended} of {plural(len(best), "member")}, so that '
-        text += 'differences between arms may be differences in speed'
+        text += 'differences between arms may be differences in speed' if study.others else 'more may be learned'
     return text
 
 

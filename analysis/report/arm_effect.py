@@ -12,13 +12,14 @@ COUNTS = {'detector_units': 'detector units', 'unique_concepts': 'different conc
 
 
 def section(study: Study, look: dict[str, Look], found: Units) -> dict[str, Any] | None:
-    """All that the template lays out; None where units were not compared."""
+    """All that the template lays out; the tests alone without regions, None where units were not compared."""
     tables = unit_tables.load(study.folder)
+    tests = {'tests': omnibus.grid('beyond-seeds', found.tests), 'arms': arm_tests(study, found)}
     if tables is None:
-        return None
+        return {**tests, 'dissected': False} if found.tests else None
     return {
-        'tests': omnibus.grid('beyond-seeds', found.tests),
-        'arms': arm_tests(study, found),
+        **tests,
+        'dissected': True,
         'counts': counts(study),
         'panels': similarity.panels(study, look, tables.similarity),
         'persistence': similarity.persistence(study, tables.similarity),

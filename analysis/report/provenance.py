@@ -13,7 +13,7 @@ def section(study: Study) -> dict[str, Any]:
     text = (study.folder / layout.CONFIG).read_bytes()
     return {
         'sha256': hashlib.sha256(text).hexdigest(),
-        'config': json.dumps(study.config, indent=1, sort_keys=True, ensure_ascii=False),
+        'config': json.dumps(json.loads(text), indent=1, sort_keys=True, ensure_ascii=False),
         'stages': sorted(study.provenance.items(), key=lambda stage: stage[0] != 'train'),
         'members': [
             {**member, 'alive': study.alive(member), 'hyper': json.dumps(member['hyper'])} for member in study.members

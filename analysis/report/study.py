@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imbalance_jax.analysis.report.values import Outcome, Values, read_values
+from imbalance_jax.config.file import completed
+from imbalance_jax.configs import base
 from imbalance_jax.results.alignment import SHUFFLED
 from imbalance_jax.results.performance import IMAGE
 from imbalance_jax.results.rows import MACRO, OWN_LABELS, by_arm
@@ -170,6 +172,7 @@ def load(folder: Path) -> Study:
     folder = Path(folder)
     names = (layout.CONFIG, layout.MEMBERS, layout.DATA, layout.PROVENANCE)
     config, members, info, provenance = (needed(folder / name, read_json) for name in names)
+    config = completed(config, base.get_config().to_dict())  # of before some fields
     of_training = {name: needed(layout.table(folder, name), read_values) for name in ('data', 'performance')}
     later = ('alignment', 'concepts', 'audit', 'seeds', 'faithfulness', 'shortcut', 'roar')
     tables = {name: optional(layout.table(folder, name), read_values) for name in later}

@@ -35,7 +35,7 @@ def section(study: Study, look: dict[str, Look]) -> dict[str, Any]:
         'missing': '',
         'null': NULLS.get(null, null),
         'panels': panels(study, look),
-        'zeros': ' and '.join(zeros(study).values()),
+        'zeros': ' or '.join(zeros(study).values()),
         'units': units(study),
         'overlaps': overlaps(study),
         'counts': counts(study),
@@ -66,8 +66,9 @@ def overlaps(study: Study) -> Table:
         cells = []
         for arm in study.arms:
             best, top = (study.encoded(metric, concept=name)(arm=arm) for metric in ('best_iou', 'iou_ceiling'))
-            cells.append(Cell(number(best), f'of {number(top)}' if math.isfinite(top) else ''))
+            cells.append(Cell(number(best), f'of {number(top)}' if top > 0 else ''))
         rows.append((name, cells))
+    rows = [(name, cells) for name, cells in rows if any(cell.below for cell in cells)]
     return Table('overlaps', 'concept', study.arms, rows)
 
 

@@ -6,6 +6,7 @@ average precision; it *differs* where a difference, macro or of a class, has a c
 with the tests of all arms at once. Units: the tests of all arms at once, and of single arms only after them.
 """
 
+import math
 from typing import NamedTuple
 
 from imbalance_jax.analysis.report import omnibus, unit_tables
@@ -91,7 +92,8 @@ def maps(study: Study) -> Maps:
     """What is shown of maps."""
     outcomes = [study.contrasted(method, study.primary(method)) for method in study.methods if study.primary(method)]
     shown = contrasts([one for one in outcomes if one], study.others, study.reference)
-    tests = omnibus.read_tests(unit_tables.read(study.folder, 'map_effect'))
+    read = omnibus.read_tests(unit_tables.read(study.folder, 'map_effect'))
+    tests = [one for one in read if math.isfinite(one.p)]  # one arm or one seed leave nothing to exchange
     of_all = [one.p for one in tests]
     adjusted = holm([one.p for one in shown] + of_all)[len(shown) :]
     tests = [one._replace(p_adjusted=float(p)) for one, p in zip(tests, adjusted, strict=True)]

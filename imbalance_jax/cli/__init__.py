@@ -132,7 +132,7 @@ def _train(command: Command, outside: Outside) -> None:
     run.run(config, workdir, command.flags.profile, stages=STAGES)
 
 
-def _explain(command: Command, _: Outside) -> None:
+def _explain(command: Command, outside: Outside) -> None:
     workdir = _trained(command)
     from imbalance_jax.explain import run
     from imbalance_jax.system import layout, signals
@@ -140,14 +140,14 @@ def _explain(command: Command, _: Outside) -> None:
     if command.flags.weights:
         workdir = layout.kept_weights(workdir, command.flags.weights)
     signals.leave_when_asked(command.flags.grace)
-    run.run(workdir, stages=run.chosen(command.flags.stages))
+    run.run(workdir, stages=run.chosen(command.flags.stages), base=outside.base().to_dict())
 
 
-def _roar(command: Command, _: Outside) -> None:
+def _roar(command: Command, outside: Outside) -> None:
     workdir = _trained(command)
     from imbalance_jax.explain import run
 
-    run.run_roar(workdir)
+    run.run_roar(workdir, base=outside.base().to_dict())
 
 
 def _report(command: Command, outside: Outside) -> None:
@@ -181,7 +181,7 @@ def _work(command: Command, outside: Outside) -> int:
     def explain(job: 'Job') -> None:
         from imbalance_jax.explain import run
 
-        run.run(job.workdir)
+        run.run(job.workdir, base=outside.base().to_dict())
 
     def report(job: 'Job') -> None:
         if cluster.leads():

@@ -3,7 +3,7 @@
 import inspect
 import runpy
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,3 +70,14 @@ def _call(path: Path, function: Callable[..., Any], *arguments: str) -> Any:
     except Exception as error:
         reason = ' '.join(str(error).split())
         raise ValueError(f'--config={path} failed with {type(error).__name__}: {reason}') from error
+
+
+def completed(kept: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
+    """A config as it was kept, perhaps by an older version, and the fields of `base` that it lacks."""
+    result = {name: dict(value) if isinstance(value, Mapping) else value for name, value in kept.items()}
+    for name, value in base.items():
+        if name not in result:
+            result[name] = value
+        elif name != 'arms' and isinstance(value, Mapping):
+            result[name] = {**value, **result[name]}
+    return result

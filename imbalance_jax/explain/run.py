@@ -8,6 +8,8 @@ on with the next, and makes its tables in `results/` from them alone.
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from imbalance_jax.explain import (
     alignment,
@@ -43,11 +45,17 @@ STAGES: dict[str, Stage] = {
 }
 
 
-def run(workdir: Path, *, stages: Mapping[str, Stage] = STAGES, verb: str = 'explain') -> None:
+def run(
+    workdir: Path,
+    *,
+    stages: Mapping[str, Stage] = STAGES,
+    verb: str = 'explain',
+    base: Mapping[str, Any] = MappingProxyType({}),
+) -> None:
     """Runs stages on what `workdir` holds, as `verb` of its provenance: explain/*.npz and their tables in results/.
 
-    Of several processes the first does it, on its own devices. Raises FileNotFoundError if `workdir` holds no finished
-    training.
+    base: fields that the config of an older version lacks, with their defaults. Of several processes the first does it,
+    on its own devices. Raises FileNotFoundError if `workdir` holds no finished training.
     """
     workdir = Path(workdir)
     if not processes.leads() and not processes.joined():
@@ -56,7 +64,7 @@ def run(workdir: Path, *, stages: Mapping[str, Stage] = STAGES, verb: str = 'exp
     plugins.load_kept(read_json(workdir / layout.CONFIG), STAGES)
     set_up_jax(join=False)
     with lock(workdir):
-        trained = load(workdir)  # processes that are joined read checkpoints together
+        trained = load(workdir, base)  # processes that are joined read checkpoints together
         if not processes.leads():
             return
         with provenance.stage(workdir, verb, strategy=trained.place.strategy):
@@ -76,7 +84,9 @@ def chosen(names: str | None) -> dict[str, Stage]:
     return {name: stage for name, stage in STAGES.items() if name in asked}
 
 
-def run_roar(workdir: Path, shares: Sequence[float] = roar.SHARES) -> None:
+def run_roar(
+    workdir: Path, shares: Sequence[float] = roar.SHARES, *, base: Mapping[str, Any] = MappingProxyType({})
+) -> None:
     """results/roar, which trains again and so is a verb of its own."""
     stage = roar.STAGE._replace(run=partial(roar.run, shares=shares))
-    run(workdir, stages={'roar': stage}, verb='roar')
+    run(workdir, stages={'roar': stage}, verb='roar', base=base)

@@ -15,7 +15,7 @@ from imbalance_jax.metrics.intervals import MANY, over_seeds, seed_interval
 from imbalance_jax.metrics.statistics import finite_mean, moments
 from imbalance_jax.results.alignment import ALL_PAIRS
 from imbalance_jax.results.performance import ABNORMAL
-from imbalance_jax.results.rows import MACRO, Population, Row, of_kind
+from imbalance_jax.results.rows import MACRO, OWN_LABELS, Population, Row, of_kind
 from imbalance_jax.results.units import ALL_CONCEPTS, ALL_IMAGES, BEYOND_NULL, CORRECTED, PUBLISHED
 
 
@@ -109,7 +109,8 @@ def rows(population: Population, by_name: Mapping[str, pd.DataFrame], rounds: Ro
     by_name: the tables performance (test split), alignment and concepts. n counts seeds. Mistakes of training are there
     if the run has both arms. With one seed, and no rounds of patients, there is no interval.
     """
-    living, resampled = population.living_members, rounds or {}
+    living = [member for member in population.living_members if member.get('labels', OWN_LABELS) == OWN_LABELS]
+    resampled = rounds or {}
     result = []
     for mistake, pair in ARMS.items():
         arms = [_arm(population, kind) for kind in pair]
@@ -156,7 +157,7 @@ def _key(figure: Figure, variant: Variant) -> tuple[str, str, str]:
 
 
 def _side(living: list[Row], values: Values, resampled: Resampled | None, arm: str | None = None) -> Side:
-    """One arm's values by seed, or the mean over all arms that have a living member of that seed."""
+    """One arm's values by seed, or the mean over all compared arms that have a living member of that seed."""
     members: dict[int, list[Row]] = {}
     for member in living:
         if arm in (None, member['arm']):

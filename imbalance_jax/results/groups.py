@@ -135,7 +135,7 @@ def _grouping_rows(
         fewest = clusters.min(0) if ranked else np.array([np.inf])
         joint = Evidence(fewest, np.append(few, few.all()) if ranked else np.array([False]))
         worst = values.min(2) if ranked else values.max(2)
-        result += both(population, _split(worst), group=WORST, evidence=joint, **what)
+        result += both(population, _split(worst), group=WORST, within_unit=True, evidence=joint, **what)
         gap, by_chance = np.ptp(values, axis=2), np.ptp(chance, axis=2)
         result += _not_below_0(both(population, _split(gap), group=GAP, evidence=joint, **what))
         result += _chance_rows(population, gap[0], by_chance, what=what, withheld=joint.too_few)

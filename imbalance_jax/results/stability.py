@@ -74,7 +74,7 @@ def _within(
         nothing = np.full((len(rounds), number, mask.shape[1]), np.nan)
         return dict.fromkeys(('mape', 'instability_index', 'churn', 'kappa', 'ambiguity'), nothing)
     pairs = agreement.pairs_within(number)
-    majority = (own.mean(0) > 0.5) * 1.0 + (own.mean(0) == 0.5) * own[0]
+    majority = (np.sign(own.mean(0) - 0.5) + 1) / 2  # 1/2 in a tie: no seed is more in the minority than another
     result = {
         'mape': decision.share(agreement.spread(probabilities[index]), mask, rounds),
         'instability_index': decision.share(np.abs(own - majority), mask, rounds),

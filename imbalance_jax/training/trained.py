@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -11,6 +12,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from imbalance_jax.attribution import layers
+from imbalance_jax.config.file import completed
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
@@ -88,12 +90,14 @@ def check_trained(workdir: Path) -> None:
         raise FileNotFoundError(f'{workdir} holds no finished training ({PREDICTIONS} is missing): run train first.')
 
 
-def load(workdir: Path) -> Trained:
+def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Trained:
     """The population of a working directory, with its data; its losses and its training steps are not built.
 
+    base: fields that an older version did not keep, with their defaults.
     Raises ValueError if the data are others than it was trained on, or if its weights are missing or damaged.
     """
-    config, members = ConfigDict(read_json(workdir / layout.CONFIG)), read_json(workdir / layout.MEMBERS)
+    config = ConfigDict(completed(read_json(workdir / layout.CONFIG), base))
+    members = read_json(workdir / layout.MEMBERS)
     plugins.load_kept(config)
     dataset = load_dataset(config)
     check_same_data(dataset.info, workdir)

@@ -72,3 +72,15 @@ def test_an_argument_for_a_file_that_takes_none_and_a_file_that_is_not_there(tmp
         file.load(f'{path}:9')
     with pytest.raises(ValueError, match='could not be read: No such file'):
         file.load('nowhere.py')
+
+
+def test_a_config_of_an_older_version_gets_the_fields_that_it_lacks_but_no_arms():
+    base = {
+        'arms': {'bce': {}, 'focal': {}},
+        'evaluate': {'rounds': 9, 'margin': {'auroc': 0.01}},
+        'twins': {'pairs': 8},
+    }
+    kept = {'arms': {'bce': {}}, 'evaluate': {'rounds': 3}}
+    found = file.completed(kept, base)
+    assert found == {**base, 'arms': kept['arms'], 'evaluate': {'rounds': 3, 'margin': {'auroc': 0.01}}}
+    assert kept['evaluate'] == {'rounds': 3}

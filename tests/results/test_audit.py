@@ -119,3 +119,11 @@ def test_rounds_of_patients_widen_an_effect_and_the_rows_say_so(tables):
     over = {(row['mistake'], row['metric']): row['interval_over'] for row in both}
     assert over['mean fit beside summed penalty', 'auroc'] == 'seeds and patients'
     assert over['mean fit beside summed penalty', 'hit_share'] == 'seeds'
+
+
+def test_arms_of_permuted_labels_are_in_no_mean_over_arms(tables):
+    rows = [{**row, 'labels': 'permuted' if row['arm'] == 'multi_task' else 'own'} for row in ROWS]
+    effect = select(rows_of(tables, rows), 'images without a finding left out', 'auroc')
+    table = tables['performance']
+    kept = [value(table, arm, seed, 'auroc') for arm in ARMS if arm != 'multi_task' for seed in (3, 5, 8)]
+    assert effect['corrected', '', 'mean'][0] == pytest.approx(np.mean(kept))

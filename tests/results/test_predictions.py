@@ -179,3 +179,26 @@ def test_stability_is_that_of_the_arrays(study):
         < churn
         < value(frame, metric='churn', statistic='high', **where)
     )
+
+
+def test_two_seeds_that_disagree_are_equally_far_from_their_majority(study):
+    population, predicted, truth = study
+    decisions = (predicted.logits[:2] > -1) * 1.0
+    found = stability._within(
+        population._replace(alive=np.arange(6) < 2),
+        'a',
+        decisions,
+        predicted.probabilities,
+        truth.label_mask * 1.0,
+        np.ones((1, 400)),
+    )['instability_index'][0]
+    np.testing.assert_allclose(found, np.broadcast_to((decisions[0] != decisions[1]).mean(0) / 2, (2, 3)))
+
+
+def test_the_worst_group_has_an_interval_within_the_unit(study):
+    population, predicted, truth = study
+    codes = np.repeat(np.arange(200) % 2, 2).astype(np.int8)
+    rows = groups.rows(population, predicted, truth, groupings=[Grouping('sex', ('f', 'm'), codes)], **WHAT)
+    levels = [r for r in rows if r['group'] == 'worst group' and not r.get('against') and r['statistic'] == 'high']
+    assert levels
+    assert all(np.isnan(r['value']) or 0 <= r['value'] <= 1 for r in levels)
