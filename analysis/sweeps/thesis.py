@@ -18,6 +18,8 @@ from imbalance_jax.analysis.report import design, pages
 from imbalance_jax.analysis.report.design import Block
 from imbalance_jax.analysis.report.style import number, percent, whole
 from imbalance_jax.analysis.report.unit_tables import read, rows_of
+from imbalance_jax.config.file import completed
+from imbalance_jax.configs import base
 from imbalance_jax.results.rows import by_arm
 from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
@@ -51,7 +53,7 @@ def write(workdir: Path) -> Path:
 
 def render(workdir: Path) -> str:
     """The page; everything that comes from data or config is escaped by the template."""
-    config = read_json(workdir / layout.CONFIG)
+    config = completed(read_json(workdir / layout.CONFIG), base.get_config().to_dict())
     smallest = config['evaluate']['smallest_effect']
     blocks = [*design.blocks(workdir, smallest), *of_kept(workdir, config, smallest)]
     return pages.render(
