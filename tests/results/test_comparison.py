@@ -67,8 +67,9 @@ def test_a_difference_is_the_one_worked_out_again(study, table):
         seeds, patients_part = differences.var(ddof=1) / 4, max(0, of_mean - interaction)
         with_it, without = ((labels[::2, k] == kind).sum() for kind in (1, 0))
         variance = seeds + patients_part
-        shares = (np.array([seeds, patients_part]) / variance) ** 1.5
-        df = 1 / (shares[0] / 3 + shares[1] / (min(with_it, without) - 1))
+        freedom = np.array([3, min(with_it, without) - 1])
+        shares = (np.array([seeds, patients_part]) / variance) ** (2 - 1.5 / freedom)
+        df = 1 / (shares / freedom).sum()
         half = stats.t.ppf(0.975, df) * np.sqrt(variance)
         got = [value(table, statistic, name) for statistic in ('mean', 'low', 'high', 'p')]
         mean = differences.mean()
