@@ -1,4 +1,4 @@
-"""The whole study in five minutes on two CPU cores: 5 approaches x 3 seeds on the embedded phantom data set.
+"""The whole study in about nine minutes on two CPU cores: 5 approaches x 3 seeds on the embedded phantom data set.
 
 bash launch/quickstart.sh
 """
