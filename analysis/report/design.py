@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from imbalance_jax.analysis.report.contrasts import LEVEL
 from imbalance_jax.analysis.report.style import label, probability, with_interval
 from imbalance_jax.analysis.report.unit_tables import read, rows_of
 from imbalance_jax.results.comparison import EQUIVALENT, EVERYWHERE, RANKED
@@ -14,7 +15,6 @@ from imbalance_jax.results.conditional import GIVEN
 from imbalance_jax.results.rank_agreement import OF_MEANS, OF_SEEDS
 from imbalance_jax.results.rows import MACRO
 
-LEVEL = 0.05
 RANKING = 'ranking'  # key of the block
 MEASURE = 'signed_pixel_auroc'  # of maps, in which claims are stated
 THROUGH = ('total', 'features', 'head', 'interaction')

@@ -60,7 +60,7 @@ def _simulated(regime: Regime, rng: np.random.Generator) -> tuple[Interval, Inte
     shared = TRUTH + regime.patient * rng.standard_normal(G)
     own = regime.both * rng.standard_normal((2, S, G)) + 0.5 * regime.patient * rng.standard_normal((2, 1, G))
     values = shared + regime.seed * rng.standard_normal((2, S, 1)) + own
-    weights = twin_maps.weights_of(np.arange(G), Bootstrap(ROUNDS, int(rng.integers(2**31))))
+    weights = Bootstrap(ROUNDS, int(rng.integers(2**31))).weights(np.arange(G))
     first, second = (_sample(one, weights) for one in values)
     level = seed_interval(first.values, first.resampled, clusters=G)
     return level, paired_difference(first.values, second.values, first.resampled, second.resampled, clusters=G)
@@ -90,7 +90,7 @@ def _correlated(runs: int, slope: float, pairs: int, rng: np.random.Generator) -
     for _ in range(runs):
         delta = rng.standard_normal(len(finding)) + 0.3 * rng.standard_normal((3, len(finding)))
         inside = slope * delta + rng.standard_normal(len(finding)) + 0.5 * rng.standard_normal((3, len(finding)))
-        weights = twin_maps.weights_of(np.arange(len(finding)), Bootstrap(ROUNDS, int(rng.integers(2**31))))
+        weights = Bootstrap(ROUNDS, int(rng.integers(2**31))).weights(np.arange(len(finding)))
         point, rounds = (twin_maps.correlation(inside, delta, finding, some) for some in (None, weights))
         counts: dict[str, int] = {'clusters': len(finding), 'means': CLASSES}
         sample = twin_maps.living_sample(Population([], np.ones(3, bool), ''), point, rounds, **counts)

@@ -9,10 +9,11 @@ from imbalance_jax.data.regions import Pairs
 from imbalance_jax.explain import outputs
 from imbalance_jax.explain.alignment import test_pairs
 from imbalance_jax.metrics import intervals, scores
-from imbalance_jax.metrics.statistics import cluster_weights, weighted_mean
+from imbalance_jax.metrics.statistics import weighted_mean
 from imbalance_jax.results import audit
 from imbalance_jax.results.audit import Resampled
 from imbalance_jax.results.performance import ABNORMAL
+from imbalance_jax.results.rows import Bootstrap
 from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import read_arrays, read_table
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
@@ -68,7 +69,7 @@ def _pair_rounds(
 def _weights(trained: Trained, patients: np.ndarray) -> np.ndarray:
     """How often each image or pair counts [R,n] in every round."""
     setting = trained.config.evaluate
-    return cluster_weights(patients, setting.bootstrap_rounds, np.random.default_rng(setting.bootstrap_seed))
+    return Bootstrap(setting.bootstrap_rounds, setting.bootstrap_seed).weights(patients)
 
 
 STAGE = Stage(run=run, tables=('audit',))

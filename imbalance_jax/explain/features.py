@@ -16,8 +16,9 @@ from imbalance_jax.concepts import directions, representation
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.explain import outputs
 from imbalance_jax.metrics import scores
-from imbalance_jax.metrics.statistics import cluster_weights
 from imbalance_jax.results import features
+from imbalance_jax.results.comparison import Truth, patients_by_side
+from imbalance_jax.results.rows import Bootstrap
 from imbalance_jax.training.prediction import predict
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
@@ -33,10 +34,11 @@ def run(trained: Trained, workdir: Path) -> None:
     """results/features: neural collapse, ranks, and probes of the class labels, of all members and arms."""
     arrays = outputs.cached(workdir, 'features', partial(measure, trained, outputs.test_logits(workdir)))
     dataset, rows = trained.dataset, arrays.pop('rows')
+    truth = Truth(dataset.labels[rows], dataset.label_mask[rows], dataset.patient[rows])
     images = features.Images(
         classes=list(dataset.classes),
         number=len(rows),
-        patients=positive_patients(dataset, rows),
+        patients=patients_by_side(truth)[0],
         smallest=trained.config.evaluate.smallest_count,
     )
     outputs.write_rows(workdir, 'features', features.rows(outputs.population(trained), arrays, images))
@@ -49,8 +51,7 @@ def measure(trained: Trained, logits: np.ndarray) -> Arrays:
     rows = chosen_images(trained)
     x = pooled(trained, dataset.images[rows])
     labels, mask, patients = (a[rows] for a in (dataset.labels, dataset.label_mask, dataset.patient))
-    rng = np.random.default_rng(bootstrap.bootstrap_seed)
-    drawn = cluster_weights(patients, min(bootstrap.bootstrap_rounds, ROUNDS), rng)
+    drawn = Bootstrap(min(bootstrap.bootstrap_rounds, ROUNDS), bootstrap.bootstrap_seed).weights(patients)
     weights = np.concatenate([np.ones((1, len(rows))), drawn])
     classes = representation.Classes((labels * mask) > 0, train_positives(dataset))
     kernels = np.asarray(trained.place.fetch(trained.variables['params']['head']['kernel']), np.float64)
@@ -135,12 +136,6 @@ def train_positives(dataset: Dataset) -> np.ndarray:
     """Images [K] of the training split that show each class."""
     rows = dataset.rows('train')
     return ((dataset.labels[rows] * dataset.label_mask[rows]) > 0).sum(0)
-
-
-def positive_patients(dataset: Dataset, rows: np.ndarray) -> np.ndarray:
-    """Patients [K] with a positive image of each class among some rows."""
-    positive, patients = (dataset.labels[rows] * dataset.label_mask[rows]) > 0, dataset.patient[rows]
-    return np.array([len(np.unique(patients[chosen])) for chosen in positive.T])
 
 
 STAGE = Stage(run=run, tables=('features',))

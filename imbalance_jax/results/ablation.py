@@ -7,8 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imbalance_jax.concepts import ablation
-from imbalance_jax.metrics.intervals import p_value, paired_difference, seed_interval
-from imbalance_jax.results.rows import MACRO, Population, Row, class_cells, interval_rows, of_arm, of_member
+from imbalance_jax.metrics.intervals import p_value
+from imbalance_jax.results.comparison import with_macro
+from imbalance_jax.results.contrasts import end_rows, level, reference_contrasts, value_rows
+from imbalance_jax.results.rows import MACRO, Population, Row, Sample, class_cells, interval_rows, of_arm, of_member
 
 RANDOM_SETS = 'random sets'  # the null of greedy sets: as many units, at random
 
@@ -42,14 +44,6 @@ class Ablated(NamedTuple):
     def shares(self, values: np.ndarray) -> np.ndarray:
         """What is left [..., T] of AUROC above 0.5, of values [..., 1+T]."""
         return ablation.share_left(values[..., 0], values[..., 1:])
-
-
-def with_macro(values: np.ndarray) -> np.ndarray:
-    """Values [..., K] and their mean over the classes that have one, [..., K+1]."""
-    known = np.isfinite(values)
-    with np.errstate(invalid='ignore'):
-        mean = np.where(known, values, 0).sum(-1) / known.sum(-1)
-    return np.concatenate([values, mean[..., None]], axis=-1)
 
 
 def member_rows(
@@ -121,27 +115,16 @@ def _interval_rows(
 ) -> list[Row]:
     """Ends of the mean of values [P,K] (resampled [R,P,K]) and of its difference to the reference, with p; `few` have
     none."""
-    values, resampled = with_macro(population.living(values)), with_macro(resampled)
-    cells, rows = class_cells(names), []
-    reference = population.arms[population.reference]
-    for arm, of in population.arms.items():
-        member = population.first[arm]
-        known = int(np.isfinite(values[of]).any(1).sum())
-        interval = seed_interval(values[of], resampled[:, of])
-        ends = {name: np.where(few, np.nan, getattr(interval, name)) for name in ('low', 'high')}
+    sample = Sample(with_macro(population.living(values)), with_macro(resampled))
+    cells, samples, rows = class_cells(names), sample.by_arm(population.arms), []
+    for arm, one in samples.items():
+        interval = level(one, too_few=few)
         if metric == 'auroc_intact':
-            ends = {name: np.clip(end, 0, 1) for name, end in ends.items()}
-        interval = interval._replace(**ends)
-        rows += [r for r in interval_rows(member, interval, cells, metric, known, **where) if r['statistic'] != 'mean']
-        if arm != population.reference and arm in population.compared and len(of) == len(reference):
-            pair = (values[of], values[reference], resampled[:, of], resampled[:, reference])
-            difference = paired_difference(*pair)
-            p = np.where(few, np.nan, p_value(difference))
-            ends = {name: np.where(few, np.nan, getattr(difference, name)) for name in ('low', 'high')}
-            pairs = int(np.isfinite(values[of] + values[reference]).any(1).sum())
-            against = {**where, 'against': population.reference}
-            rows += interval_rows(member, difference._replace(**ends), cells, metric, pairs, **against)
-            rows += [
-                of_arm(member, metric, p[k], pairs, name=name, statistic='p', **against) for k, name in enumerate(names)
-            ]
+            interval = interval._replace(low=np.clip(interval.low, 0, 1), high=np.clip(interval.high, 0, 1))
+        rows += end_rows(population.first[arm], interval, cells, metric, one.seeds, **where)
+    seeds, against = len(population.arms[population.reference]), {**where, 'against': population.reference}
+    paired = {arm: one for arm, one in samples.items() if len(one.values) == seeds}
+    for member, interval, pairs in reference_contrasts(population, paired, too_few=few):
+        rows += interval_rows(member, interval, cells, metric, pairs, **against)
+        rows += value_rows(member, p_value(interval), cells, metric, pairs, statistic='p', **against)
     return rows

@@ -11,9 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imbalance_jax.data.regions import Pairs
-from imbalance_jax.metrics import intervals
-from imbalance_jax.metrics.statistics import cluster_weights
-from imbalance_jax.results.contrasts import Contrast, contrast_rows, paired_contrast, value_rows
+from imbalance_jax.results.contrasts import contrast_rows, end_rows, level, paired_contrast, reference_contrasts
 from imbalance_jax.results.pair_means import ALL_PAIRS, MEASURES, Figures, Grouping, Means, names_of
 from imbalance_jax.results.rows import (
     Bootstrap,
@@ -93,7 +91,7 @@ def rows(
     grouping = Grouping(pairs.finding, pairs.patient, len(classes), subsets or {})
     cells = grouping.cells(classes)
     table = Table(population, cells, grouping, grouping.clusters, grouping.too_few(smallest_count))
-    weights = cluster_weights(pairs.patient, bootstrap.rounds, np.random.default_rng(bootstrap.seed))
+    weights = bootstrap.weights(pairs.patient)
     fixed = {null: Means.of(value, grouping, weights) for null, value in nulls.fixed.items()}
     result = _count_rows(grouping, [*classes, ALL_PAIRS])
     result += [row for null, means in fixed.items() for row in _null_rows(table, null, means)]
@@ -181,22 +179,14 @@ def _mean_rows(table: Table, comparison: Comparison, with_interval: Sequence[str
         for measure, values in comparison.living.values.items():
             result += seed_statistics(first, values[indices], table.cells, measure, method=method)
             if measure in with_interval:
-                result += _level_rows(table, first, comparison.living.sample(measure, indices), measure, method=method)
+                sample = comparison.living.sample(measure, indices)
+                interval = level(sample, within_unit=True, **table.evidence)
+                result += end_rows(first, interval, table.cells, measure, sample.seeds, method=method)
         for null, means in comparison.matched.items():
             for measure, values in means.values.items():
                 what: dict[str, Any] = {'kind': 'null', 'method': method, 'against': null}
-                level = seed_statistics(first, values[indices], table.cells, measure, **what)
-                result += [row for row in level if row['n']]
-    return result
-
-
-def _level_rows(table: Table, member: Row, sample: Sample, measure: str, *, method: str) -> list[Row]:
-    """Both ends of the interval of an arm's mean over its living seeds, symmetric on the logit scale."""
-    interval = intervals.within_unit(intervals.seed_interval(*sample, clusters=table.clusters))
-    interval = intervals.withheld(interval, table.too_few)
-    seeds, result = int(np.isfinite(sample.values).any(1).sum()), []
-    for statistic, ends in (('low', interval.low), ('high', interval.high)):
-        result += value_rows(member, ends, table.cells, measure, seeds, statistic=statistic, method=method)
+                of_null = seed_statistics(first, values[indices], table.cells, measure, **what)
+                result += [row for row in of_null if row['n']]
     return result
 
 
@@ -221,21 +211,8 @@ def _arm_difference_rows(table: Table, comparison: Comparison, measures: Sequenc
         of_sample[SHUFFLED] = comparison.above
     for above, sample in of_sample.items():
         for measure in [*measures, *([EMPTY] if not above else [])]:
-            contrasts = _contrasts(table, sample, measure)
+            samples = {arm: sample(measure, of) for arm, of in table.population.compared.items()}
+            contrasts = reference_contrasts(table.population, samples, **table.evidence)
             what: dict[str, Any] = {'method': comparison.method, 'above': above}
             result += contrast_rows(contrasts, cells=table.cells, metric=measure, against=reference, **what)
     return result
-
-
-def _contrasts(table: Table, sample: Any, measure: str) -> list[Contrast]:
-    """The compared arms' differences to the reference; sample(measure, members): what is compared."""
-    population = table.population
-    arms, reference = population.compared, population.reference
-    if reference not in arms:
-        return []
-    other = sample(measure, arms[reference])
-    return [
-        paired_contrast(population.first[arm], sample(measure, indices), other, **table.evidence)
-        for arm, indices in arms.items()
-        if arm != reference
-    ]

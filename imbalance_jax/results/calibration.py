@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imbalance_jax.metrics import calibration, decision
-from imbalance_jax.metrics.statistics import cluster_weights
 from imbalance_jax.results.comparison import Claims, Evidence, Truth, evidence_of, with_macro
 from imbalance_jax.results.levels import both, level_rows
 from imbalance_jax.results.rows import MACRO, Bootstrap, Population, Row, Sample, class_cells, of_kind
@@ -84,7 +83,7 @@ def rows(
 
 def rounds_of(truth: Truth, bootstrap: Bootstrap) -> np.ndarray:
     """Weights [1 + R, N] float64: the images as they are, and the rounds of a bootstrap over patients."""
-    weights = cluster_weights(truth.patients, min(bootstrap.rounds, ROUNDS), np.random.default_rng(bootstrap.seed))
+    weights = bootstrap._replace(rounds=min(bootstrap.rounds, ROUNDS)).weights(truth.patients)
     return np.concatenate([np.ones((1, len(truth.labels))), weights])
 
 

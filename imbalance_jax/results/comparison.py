@@ -11,12 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.metrics import intervals, scores
-from imbalance_jax.metrics.statistics import cluster_weights, holm
-from imbalance_jax.results.contrasts import Contrast, contrast_rows, paired_contrast, value_rows
+from imbalance_jax.metrics.statistics import holm
+from imbalance_jax.results.contrasts import contrast_rows, end_rows, level, reference_contrasts, value_rows
 from imbalance_jax.results.rows import (
     MACRO,
     Bootstrap,
-    Cells,
     Population,
     Row,
     Sample,
@@ -71,7 +70,7 @@ def rows(
 
     living: [P,N,K], NaN for frozen members. Intervals of levels are symmetric on the logit scale.
     """
-    weights = cluster_weights(truth.patients, bootstrap.rounds, np.random.default_rng(bootstrap.seed))
+    weights = bootstrap.weights(truth.patients)
     values = scores.ranking(living, truth.labels, truth.label_mask)
     resampled = scores.ranking(living, truth.labels, truth.label_mask, weights)
     evidence, result = evidence_of(truth, claims), count_rows(truth, classes)
@@ -79,12 +78,14 @@ def rows(
     verdicts: dict[str, list[np.ndarray]] = {}
     for metric in RANKED:
         whole, rounds = with_macro(values[metric]), with_macro(resampled[metric])
-        samples = {arm: Sample(whole[of], rounds[:, of]) for arm, of in population.arms.items()}
+        samples = Sample(whole, rounds).by_arm(population.arms)
         for arm, sample in samples.items():
-            result += _level_rows(population.first[arm], sample, cells, metric, evidence=evidence)
-        contrasts = _contrasts(population, samples, evidence)
-        result += contrast_rows(list(contrasts.values()), cells=cells, metric=metric, against=against)
-        for arm, contrast in contrasts.items():
+            interval = level(sample, within_unit=True, **evidence._asdict())
+            result += end_rows(population.first[arm], interval, cells, metric, sample.seeds)
+        contrasts = reference_contrasts(population, samples, **evidence._asdict())
+        result += contrast_rows(contrasts, cells=cells, metric=metric, against=against)
+        for contrast in contrasts:
+            arm = contrast.member['arm']
             p = intervals.equivalence(contrast.interval, claims.margin[metric])
             if _identical(living, population.arms[arm], population.arms[against]):
                 p = np.where(evidence.too_few | ~np.isfinite(contrast.interval.estimate), np.nan, 0.0)
@@ -127,26 +128,6 @@ def count_rows(truth: Truth, classes: Sequence[str]) -> list[Row]:
         everyone = len(np.unique(truth.patients[known[:, k]]))
         result.append(of_kind('data', 'positive_patients', patients, everyone, name=name))
     return result
-
-
-def _level_rows(member: Row, sample: Sample, cells: Cells, metric: str, *, evidence: Evidence) -> list[Row]:
-    """Both ends of the interval of an arm's mean over its living seeds; the mean has a row of its own."""
-    interval = intervals.seed_interval(*sample, clusters=evidence.clusters)
-    interval = intervals.withheld(intervals.within_unit(interval), evidence.too_few)
-    seeds, result = int(np.isfinite(sample.values).any(1).sum()), []
-    for statistic, ends in (('low', interval.low), ('high', interval.high)):
-        result += value_rows(member, ends, cells, metric, seeds, statistic=statistic)
-    return result
-
-
-def _contrasts(population: Population, samples: Mapping[str, Sample], evidence: Evidence) -> dict[str, Contrast]:
-    """Arm -> its difference to the reference, of the arms that are compared."""
-    against, (clusters, too_few) = population.reference, evidence
-    return {
-        arm: paired_contrast(population.first[arm], samples[arm], samples[against], clusters=clusters, too_few=too_few)
-        for arm in population.compared
-        if arm != against
-    }
 
 
 def _identical(living: np.ndarray, arm: Sequence[int], other: Sequence[int]) -> bool:

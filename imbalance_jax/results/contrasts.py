@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from imbalance_jax.metrics import intervals
 from imbalance_jax.metrics.intervals import MANY, Interval
 from imbalance_jax.metrics.statistics import holm
-from imbalance_jax.results.rows import MACRO, Cells, Row, Sample, interval_rows, of_arm
+from imbalance_jax.results.rows import MACRO, Cells, Population, Row, Sample, interval_rows, of_arm
 
 FINDINGS = 'findings'  # the family of tests that all cells of single findings are in
 
@@ -34,6 +34,29 @@ def paired_contrast(
     interval = intervals.paired_difference(sample.values, other.values, *samples, clusters=clusters)
     pairs = int(np.isfinite(sample.values + other.values).any(1).sum())
     return Contrast(member, intervals.withheld(interval, np.broadcast_to(too_few, interval.estimate.shape)), pairs)
+
+
+def reference_contrasts(
+    population: Population, samples: Mapping[str, Sample], *, clusters: ArrayLike = MANY, too_few: ArrayLike = False
+) -> list[Contrast]:
+    """What every compared arm in `samples`, arm -> its values, is above the reference by; nothing without that."""
+    reference = samples.get(population.reference)
+    if reference is None:
+        return []
+    return [
+        paired_contrast(population.first[arm], samples[arm], reference, clusters=clusters, too_few=too_few)
+        for arm in population.compared
+        if arm != population.reference and arm in samples
+    ]
+
+
+def level(
+    sample: Sample, *, clusters: ArrayLike = MANY, too_few: ArrayLike = False, within_unit: bool = False
+) -> Interval:
+    """The interval [K] of an arm's mean over its seeds; within_unit: of a share, symmetric on the logit scale."""
+    interval = intervals.seed_interval(*sample, clusters=clusters)
+    interval = intervals.within_unit(interval) if within_unit else interval
+    return intervals.withheld(interval, np.broadcast_to(too_few, interval.estimate.shape))
 
 
 def contrast_rows(
@@ -70,6 +93,15 @@ def value_rows(
     """One statistic of an arm in every cell; values: [K]."""
     of_cells = zip(cells, values, strict=True)
     return [{**of_arm(member, metric, value, n, statistic=statistic, **columns), **cell} for cell, value in of_cells]
+
+
+def end_rows(member: Mapping, interval: Interval, cells: Cells, metric: str, n: int, **columns: Any) -> list[Row]:
+    """Both ends of an interval [K] of an arm whose mean has a row of its own."""
+    return [
+        row
+        for statistic, ends in (('low', interval.low), ('high', interval.high))
+        for row in value_rows(member, ends, cells, metric, n, statistic=statistic, **columns)
+    ]
 
 
 def families_of(cells: Cells) -> list[Hashable]:

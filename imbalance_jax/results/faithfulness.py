@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from imbalance_jax.metrics.intervals import effective_number
-from imbalance_jax.metrics.statistics import cluster_weights, weighted_mean
+from imbalance_jax.metrics.statistics import weighted_mean
 from imbalance_jax.results.contrasts import Contrast, contrast_rows, paired_contrast
 from imbalance_jax.results.pair_means import ALL_PAIRS
 from imbalance_jax.results.rows import (
@@ -56,7 +56,7 @@ def rows(
             result += _metric_rows(population, values, SANITY, method=method, part=part, depth=depth)
     too_few = len(np.unique(patients)) < smallest_count
     evidence = {'clusters': effective_number(patients), 'too_few': too_few}
-    weights = cluster_weights(patients, bootstrap.rounds, np.random.default_rng(bootstrap.seed))
+    weights = bootstrap.weights(patients)
     for method in [name for name in figures if name != noise and noise in figures]:
         for metric, values in figures[method].items():
             above = population.living(values) - figures[noise][metric]

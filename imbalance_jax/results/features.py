@@ -1,14 +1,13 @@
 """Features as rows: neural collapse, how many directions are used, and what probes find that the head does not."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from imbalance_jax.metrics import scores
-from imbalance_jax.metrics.intervals import Interval, p_value, paired_difference, seed_interval
-from imbalance_jax.metrics.statistics import holm
-from imbalance_jax.results.rows import MACRO, Population, Row, Sample, of_arm, of_member
+from imbalance_jax.results.comparison import with_macro
+from imbalance_jax.results.contrasts import FINDINGS, contrast_rows, level, reference_contrasts
+from imbalance_jax.results.rows import MACRO, Population, Row, Sample, class_cells, interval_rows, of_member
 
 ALL_IMAGES, RARE, OTHERS = 'all images', 'rare classes', 'other classes'
 CLASSES = 'all classes'  # of figures that are of all classes at once
@@ -42,9 +41,10 @@ class Figure(NamedTuple):
     names: Sequence[str]
     values: np.ndarray
 
-    def sample(self, members: Sequence[int]) -> Sample:
-        """Of some members."""
-        return Sample(self.values[0, members], self.values[1:, members])
+    @property
+    def sample(self) -> Sample:
+        """Of all members."""
+        return Sample(self.values[0], self.values[1:])
 
 
 def rows(population: Population, arrays: Mapping[str, np.ndarray], images: Images) -> list[Row]:
@@ -55,20 +55,23 @@ def rows(population: Population, arrays: Mapping[str, np.ndarray], images: Image
     result: list[Row] = []
     for figure in figures(arrays, images.classes):
         living = figure._replace(values=np.moveaxis(population.living(np.moveaxis(figure.values, 1, 0)), 0, 1))
-        where = {'method': figure.method}
+        what: dict[str, Any] = {'cells': class_cells(figure.names), 'metric': figure.metric, 'method': figure.method}
         for member in population.members:
             for name, value in zip(figure.names, figure.values[0, member['member']], strict=True):
-                result.append(of_member(member, figure.metric, value, images.number, name=name, **where))
-        for arm, members in population.arms.items():
-            interval = seed_interval(*living.sample(members))
-            result += _rows(population, arm, living, interval, images=images)
-        result += _difference_rows(population, living, images)
+                result.append(of_member(member, figure.metric, value, images.number, name=name, method=figure.method))
+        too_few = np.array([not images.judged(name) for name in figure.names])
+        for arm, one in living.sample.by_arm(population.arms).items():
+            interval = level(one, too_few=too_few)
+            result += interval_rows(population.first[arm], interval, n=one.seeds, **what)
+        contrasts = reference_contrasts(population, living.sample.by_arm(population.compared), too_few=too_few)
+        families = [FINDINGS if name in images.classes else name for name in figure.names]
+        result += contrast_rows(contrasts, against=population.reference, families=families, **what)
     return result
 
 
 def figures(arrays: Mapping[str, np.ndarray], classes: Sequence[str]) -> Iterator[Figure]:
     """What the arrays of `explain/features.npz` hold, class by class."""
-    yield Figure('within_class', '', [*classes, MACRO], _with_macro(arrays['within_class']))
+    yield Figure('within_class', '', [*classes, MACRO], with_macro(arrays['within_class']))
     for metric in LENGTHS:
         yield Figure(metric, '', classes, arrays[metric])
     for metric in OF_CLASSES:
@@ -77,61 +80,9 @@ def figures(arrays: Mapping[str, np.ndarray], classes: Sequence[str]) -> Iterato
         yield Figure(metric, '', [RARE, OTHERS], arrays[metric])
     for metric in RANKS:
         yield Figure(metric, '', [*classes, ALL_IMAGES], arrays[metric])
-    head = _with_macro(arrays['auroc_head'])
+    head = with_macro(arrays['auroc_head'])
     yield Figure('head_auroc', '', [*classes, MACRO], head)
     for method in PROBES:
-        probe = _with_macro(arrays[f'auroc_{method}'])
+        probe = with_macro(arrays[f'auroc_{method}'])
         yield Figure('probe_auroc', method, [*classes, MACRO], probe)
         yield Figure('probe_minus_head', method, [*classes, MACRO], probe - head)
-
-
-def _with_macro(values: np.ndarray) -> np.ndarray:
-    return np.concatenate([values, scores.macro(values)[0][..., None]], axis=-1)
-
-
-def _difference_rows(population: Population, figure: Figure, images: Images) -> list[Row]:
-    """Every compared arm minus the reference over paired seeds."""
-    compared, reference = population.compared, population.reference
-    if reference not in compared:
-        return []
-    other = figure.sample(compared[reference])
-    intervals = {}
-    for arm, members in compared.items():
-        if arm != reference:
-            one = figure.sample(members)
-            intervals[arm] = paired_difference(one.values, other.values, one.resampled, other.resampled)
-    judged = np.array([images.judged(name) for name in figure.names])
-    p = np.array([np.where(judged, p_value(interval), np.nan) for interval in intervals.values()])
-    single = np.array([name in images.classes for name in figure.names])
-    adjusted = np.full(p.shape, np.nan)
-    for group in (single[None], *(np.eye(len(single), dtype=bool)[[k]] for k in np.flatnonzero(~single))):
-        if len(p) and group.any():
-            adjusted[:, group[0]] = holm(p[:, group[0]])
-    result = []
-    for number, (arm, interval) in enumerate(intervals.items()):
-        tests = {'p': p[number], 'p_adjusted': adjusted[number]}
-        result += _rows(population, arm, figure, interval, images=images, against=reference, **tests)
-    return result
-
-
-def _rows(
-    population: Population,
-    arm: str,
-    figure: Figure,
-    interval: Interval,
-    *,
-    images: Images,
-    against: str = '',
-    **tests: np.ndarray,
-) -> list[Row]:
-    """Mean, both ends and tests of an arm; n is the number of its seeds, of a difference that of pairs."""
-    arms = [population.arms[name] for name in (arm, against) if name]
-    seeds = int(np.isfinite(sum(figure.values[0, members] for members in arms)).any(1).sum())
-    result = []
-    for k, name in enumerate(figure.names):
-        ends = (interval.low[k], interval.high[k]) if images.judged(name) else (np.nan, np.nan)
-        values = {'mean': interval.estimate[k], 'low': ends[0], 'high': ends[1], **{n: v[k] for n, v in tests.items()}}
-        for statistic, value in values.items():
-            what = {'name': name, 'statistic': statistic, 'method': figure.method, 'against': against}
-            result.append(of_arm(population.first[arm], figure.metric, value, seeds, **what))
-    return result

@@ -11,7 +11,6 @@ import numpy as np
 
 from imbalance_jax.data.regions import Pairs
 from imbalance_jax.metrics import intervals, scores
-from imbalance_jax.metrics.statistics import cluster_weights
 from imbalance_jax.results.alignment import SHUFFLED
 from imbalance_jax.results.comparison import RANKED, Claims, Truth, evidence_of, with_macro
 from imbalance_jax.results.pair_means import Figures, Grouping, Means
@@ -50,7 +49,7 @@ class PatientRounds(NamedTuple):
     def of(cls, patients: np.ndarray, bootstrap: Bootstrap) -> 'PatientRounds':
         """Rounds of a bootstrap over these patients [N]."""
         names = np.unique(patients)
-        return cls(names, cluster_weights(names, bootstrap.rounds, np.random.default_rng(bootstrap.seed)))
+        return cls(names, bootstrap.weights(names))
 
     def on(self, patients: np.ndarray) -> np.ndarray:
         """The weights [R,n] of examples of these patients [n]."""

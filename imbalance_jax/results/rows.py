@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imbalance_jax.metrics.intervals import Interval, paired_difference
-from imbalance_jax.metrics.statistics import moments
+from imbalance_jax.metrics.intervals import Interval
+from imbalance_jax.metrics.statistics import cluster_weights, moments
 
 MACRO, MICRO = 'macro', 'micro'
 OWN_LABELS = 'own'  # of a member in members.json; the other is 'permuted'
@@ -64,6 +64,10 @@ class Bootstrap(NamedTuple):
 
     rounds: int
     seed: int
+
+    def weights(self, patients: np.ndarray) -> np.ndarray:
+        """How often each example [N] of these patients counts in every round, [R,N]; equal patients, equal rounds."""
+        return cluster_weights(patients, self.rounds, np.random.default_rng(self.seed))
 
 
 def of_kind(
@@ -124,7 +128,8 @@ def interval_rows(member: Mapping, interval: Interval, cells: Cells, metric: str
 
 
 class Sample(NamedTuple):
-    """Values of an arm [S,K] on the data, and the same [R,S,K] in every round of a bootstrap over patients."""
+    """Values of an arm [S,K] on the data, and the same [R,S,K] in every round of a bootstrap over patients; or those of
+    all members, [P,K] and [R,P,K]."""
 
     values: np.ndarray
     resampled: np.ndarray
@@ -134,14 +139,15 @@ class Sample(NamedTuple):
         """Whether any value is finite."""
         return bool(np.isfinite(self.values).any())
 
+    @property
+    def seeds(self) -> int:
+        """The number of seeds with a finite value."""
+        return int(np.isfinite(self.values).any(1).sum())
 
-def paired_rows(
-    member: Mapping, sample: Sample, other: Sample, *, cells: Cells, metric: str, against: str, **columns
-) -> list[Row]:
-    """An arm's values minus those of `against` over paired seeds, with the interval over patients and seeds.
+    def at(self, cells: Sequence[int] | np.ndarray) -> 'Sample':
+        """Some of the cells."""
+        return Sample(self.values[..., cells], self.resampled[..., cells])
 
-    n is the number of pairs in which both have a value.
-    """
-    interval = paired_difference(sample.values, other.values, sample.resampled, other.resampled)
-    pairs = int(np.isfinite(sample.values + other.values).any(1).sum())
-    return interval_rows(member, interval, cells, metric, pairs, against=against, **columns)
+    def by_arm(self, arms: Mapping[str, Sequence[int]]) -> dict[str, 'Sample']:
+        """Of values [P,K] and rounds [R,P,K] of all members: arm -> those of its members."""
+        return {arm: Sample(self.values[of], self.resampled[:, of]) for arm, of in arms.items()}

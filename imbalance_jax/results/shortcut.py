@@ -12,9 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.metrics import intervals, scores
-from imbalance_jax.metrics.statistics import cluster_weights
 from imbalance_jax.results.alignment import CHANCE
-from imbalance_jax.results.contrasts import contrast_rows, paired_contrast, value_rows
+from imbalance_jax.results.contrasts import contrast_rows, end_rows, level, reference_contrasts
 from imbalance_jax.results.rows import (
     Bootstrap,
     Population,
@@ -103,7 +102,7 @@ def rank(
     masks = np.stack(counted, -1)  # [N,5]
     labels = np.broadcast_to(positive[:, None], masks.shape)
     enough = [_enough(positive, mask, shortcut.patients, smallest_count) for mask in masks.T]
-    weights = cluster_weights(shortcut.patients, bootstrap.rounds, np.random.default_rng(bootstrap.seed))
+    weights = bootstrap.weights(shortcut.patients)
     by_group = np.broadcast_to(population.living(logits)[..., None], (*logits.shape, masks.shape[1]))
     values, resampled = (
         np.where(enough, scores.auroc(by_group, labels, masks, *some), np.nan) for some in ((), (weights,))
@@ -136,32 +135,17 @@ def auroc_rows(population: Population, ranked: Ranked, name: str, *, version: st
         for member in population.members
         for i in shown
     ]
-    of_arms = {arm: Sample(sample.values[of], sample.resampled[:, of]) for arm, of in population.arms.items()}
-    for arm, one in of_arms.items():
-        member, of_shown = population.first[arm], [cells[i] for i in shown]
-        interval = intervals.within_unit(intervals.seed_interval(*one, clusters=clusters))
-        result += seed_statistics(member, one.values[:, shown], of_shown, 'auroc')
-        seeds = int(np.isfinite(one.values).any(1).sum())
-        for statistic, ends in (('low', interval.low), ('high', interval.high)):
-            result += value_rows(member, ends[shown], of_shown, 'auroc', seeds, statistic=statistic)
-    return result + _reference_rows(population, of_arms, clusters, cells=cells, compared=[0, len(cells) - 1])
-
-
-def _reference_rows(
-    population: Population, of_arms: Mapping[str, Sample], clusters: np.ndarray, *, cells: list, compared: list[int]
-) -> list[Row]:
-    """Differences of the compared arms to the reference, in some of the cells."""
-    some = {arm: Sample(one.values[:, compared], one.resampled[..., compared]) for arm, one in of_arms.items()}
-    reference = some[population.reference]
-    contrasts = [
-        paired_contrast(population.first[arm], some[arm], reference, clusters=clusters[compared])
-        for arm in population.compared
-        if arm != population.reference
-    ]
+    of_shown = [cells[i] for i in shown]
+    for arm, one in sample.at(shown).by_arm(population.arms).items():
+        member, interval = population.first[arm], level(one, clusters=clusters[shown], within_unit=True)
+        result += seed_statistics(member, one.values, of_shown, 'auroc')
+        result += end_rows(member, interval, of_shown, 'auroc', one.seeds)
+    compared = [0, len(cells) - 1]
+    some = sample.at(compared).by_arm(population.arms)
+    contrasts = reference_contrasts(population, some, clusters=clusters[compared])
     chosen = [cells[i] for i in compared]
-    families = [cell['group'] for cell in chosen]
-    what = {'metric': 'auroc', 'against': population.reference}
-    return contrast_rows(contrasts, cells=chosen, families=families, **what) if contrasts else []
+    families, reference = [cell['group'] for cell in chosen], population.reference
+    return result + contrast_rows(contrasts, cells=chosen, metric='auroc', against=reference, families=families)
 
 
 def drop_rows(population: Population, ranked: Mapping[str, Ranked], name: str) -> list[Row]:
@@ -173,12 +157,10 @@ def drop_rows(population: Population, ranked: Mapping[str, Ranked], name: str) -
         {**of_member(member, 'auroc', drop.values[member['member'], 0], films[0]), **cells[0]}
         for member in population.members
     ]
-    for arm, of in population.arms.items():
-        interval = intervals.seed_interval(drop.values[of], drop.resampled[:, of], clusters=clusters[:1])
-        member, seeds = population.first[arm], int(np.isfinite(drop.values[of]).sum())
-        result += seed_statistics(member, drop.values[of], cells, 'auroc')
-        for statistic, ends in (('low', interval.low), ('high', interval.high)):
-            result += value_rows(member, ends, cells, 'auroc', seeds, statistic=statistic)
+    for arm, one in drop.by_arm(population.arms).items():
+        member = population.first[arm]
+        result += seed_statistics(member, one.values, cells, 'auroc')
+        result += end_rows(member, level(one, clusters=clusters[:1]), cells, 'auroc', one.seeds)
     return result
 
 

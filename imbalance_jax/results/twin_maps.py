@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from imbalance_jax.metrics.intervals import seed_interval
 from imbalance_jax.metrics.scores import macro
-from imbalance_jax.metrics.statistics import cluster_weights, weighted_mean
+from imbalance_jax.metrics.statistics import weighted_mean
 from imbalance_jax.results.alignment import CHANCE
-from imbalance_jax.results.contrasts import contrast_rows, paired_contrast
+from imbalance_jax.results.contrasts import contrast_rows, level, reference_contrasts
 from imbalance_jax.results.rows import (
     MACRO,
     Bootstrap,
@@ -50,11 +49,6 @@ class Evidence(NamedTuple):
     map: np.ndarray
 
 
-def weights_of(patient: np.ndarray, bootstrap: Bootstrap) -> np.ndarray:
-    """Rounds [R,M] of a bootstrap over patients."""
-    return cluster_weights(patient, bootstrap.rounds, np.random.default_rng(bootstrap.seed))
-
-
 def living_sample(
     population: Population, values: np.ndarray, resampled: np.ndarray, *, clusters: ArrayLike, means: int = 1
 ) -> Sample:
@@ -73,10 +67,10 @@ def arm_rows(
 ) -> list[Row]:
     """Every arm's mean with its interval over patients and seeds; clusters: [K] patients behind each cell."""
     result: list[Row] = []
-    for arm, of in population.arms.items():
-        interval = seed_interval(sample.values[of], sample.resampled[:, of], clusters=clusters)
-        seeds = int(np.isfinite(sample.values[of]).any(1).sum())
-        result += interval_rows(population.first[arm], interval, cells, metric, seeds, **columns)
+    for arm, one in sample.by_arm(population.arms).items():
+        result += interval_rows(
+            population.first[arm], level(one, clusters=clusters), cells, metric, one.seeds, **columns
+        )
     return result
 
 
@@ -96,18 +90,9 @@ def difference_rows(
     """
     chosen = [i for i, family in enumerate(families) if family]
     of_family, counts = [families[i] for i in chosen], np.broadcast_to(clusters, len(cells))[chosen]
-    samples = {
-        arm: Sample(sample.values[of][:, chosen], sample.resampled[:, of][..., chosen])
-        for arm, of in population.arms.items()
-    }
-    reference = samples[population.reference]
-    contrasts = [
-        paired_contrast(population.first[arm], samples[arm], reference, clusters=counts)
-        for arm in population.compared
-        if arm != population.reference
-    ]
+    contrasts = reference_contrasts(population, sample.at(chosen).by_arm(population.arms), clusters=counts)
     what = {'cells': [cells[i] for i in chosen], 'against': population.reference, **columns}
-    return contrast_rows(contrasts, metric=metric, families=of_family, **what) if contrasts else []
+    return contrast_rows(contrasts, metric=metric, families=of_family, **what)
 
 
 def member_rows(
@@ -130,7 +115,7 @@ def evidence_rows(
     present = np.unique(evidence.finding).tolist()
     cells = [{'class': MACRO, 'concept': OWN_FINDING}]
     cells += [{'class': classes[k], 'concept': classes[k]} for k in present]
-    groups = Groups(evidence.finding, evidence.patient, weights_of(evidence.patient, bootstrap))
+    groups = Groups(evidence.finding, evidence.patient, bootstrap.weights(evidence.patient))
     counts, clusters = groups.counts, groups.clusters
     of_macro = [MACRO, *[''] * len(present)]
     area = groups.means(evidence.changed[None], np.ones((1, counts[0])))[0, 0]

@@ -21,7 +21,6 @@ from imbalance_jax.results.twin_maps import (
     evidence_rows,
     living_sample,
     member_rows,
-    weights_of,
 )
 
 LOGIT, STANDARD = 'logit_change', 'standard_logit_change'
@@ -86,7 +85,7 @@ def effect_rows(population: Population, effects: Effects, *, classes: Sequence[s
     finding does to every logit.
     """
     change, names = changes(effects, len(classes)), effects.names.tolist()
-    weights, films = weights_of(effects.patient, bootstrap), len(effects.patient)
+    weights, films = bootstrap.weights(effects.patient), len(effects.patient)
     cells = cells_of(names, classes)
     result: list[Row] = []
     for metric, scaled in ((LOGIT, change), (STANDARD, change / effects.deviation[None, :, None, :])):
