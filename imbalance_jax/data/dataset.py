@@ -15,6 +15,7 @@ from imbalance_jax.system.files import naming
 
 SPLITS = ('train', 'validation', 'test')
 LEFT_OUT = 255
+PRESENT, ABSENT, UNCERTAIN, NOT_MENTIONED, NOT_READ = 1, 0, -1, -2, -3  # what a cell of a label table says
 FORMAT = 1
 
 
@@ -37,6 +38,11 @@ class Dataset:
                     options (what it was made from), problems ({kind: [file names]} of inputs left out), source,
                     licence; groups ({grouping: [names]}, such as sex) if `groups` are known
     groups:         [N, G] int8, index into the names of each grouping, -1 where unknown; None without any
+    cells:          [A, N, K] int8, what each of A readings of an image says, of which `labels` and `label_mask` are one
+                    reduction: PRESENT, ABSENT, UNCERTAIN, NOT_MENTIONED, or NOT_READ where this reading has not seen
+                    the image; None if the labels are all there is. `info['readings']`: A pairs [version, reader]
+    region_reader:  [R] int8, index into `info['readers']`, -1 for a consensus; None if nobody says who drew
+    source_size:    [N, 2] int32, height and width of the image's file in pixels; None where unknown
     """
 
     images: np.ndarray
@@ -51,6 +57,9 @@ class Dataset:
     region_mask: np.ndarray
     info: dict
     groups: np.ndarray | None = None
+    cells: np.ndarray | None = None
+    region_reader: np.ndarray | None = None
+    source_size: np.ndarray | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -68,7 +77,8 @@ class Dataset:
 
 
 ARRAYS = tuple(field.name for field in dataclasses.fields(Dataset) if field.name != 'info')
-OPTIONAL = ('groups',)  # arrays that a data set, or a folder that was prepared earlier, need not have
+# Arrays that a data set, or a folder that was prepared earlier, need not have.
+OPTIONAL = ('groups', 'cells', 'region_reader', 'source_size')
 
 
 def fingerprint(options: dict) -> str:

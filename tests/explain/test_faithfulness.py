@@ -6,6 +6,9 @@ from imbalance_jax.system import workdir
 
 def test_faithfulness_stands_beside_noise(study, tiny_config):
     table = workdir.read_table(study, 'faithfulness')
+    counts = table[table['kind'] == 'data']  # of pairs and patients, of no method
+    assert set(counts['metric']) == {'pairs', 'patients'}
+    table = table.drop(counts.index)
     assert set(table['method']) == {*tiny_config.attribution.methods, NULL}
     for method in set(table['method']):
         metrics = set(table[table['method'] == method]['metric'])
