@@ -13,7 +13,7 @@ import numpy as np
 from imbalance_jax.data import dataset as dataset_module
 from imbalance_jax.data import soundness
 from imbalance_jax.data.dataset import SPLITS, Dataset
-from imbalance_jax.data.sources import nih_chest_xray14, phantom, phantom_twins
+from imbalance_jax.data.sources import medmnist, nih_chest_xray14, phantom, phantom_twins
 from imbalance_jax.data.twins import Twins
 from imbalance_jax.names import lookup
 from imbalance_jax.system import locks
@@ -42,6 +42,7 @@ class Source(NamedTuple):
 
 DATASETS: dict[str, Source | Callable[..., Dataset]] = {
     'phantom': Source(phantom.make, twins=phantom_twins.twins),
+    'medmnist': Source(medmnist.make, medmnist.inputs),
     'nih_chest_xray14': Source(nih_chest_xray14.make, nih_chest_xray14.inputs, nih_chest_xray14.leftovers),
 }
 NOT_OPTIONS = ('image_size', 'progress', 'tfds_dir')  # what `load` gives, or a config says for all data sets
