@@ -43,8 +43,8 @@ def make(
     `subset` is one of `SUBSETS`; it may be left out where the files of one only are there. Of several sizes the
     smallest that is at least `image_size` is read, or else the largest; images of another size are resized. A subset
     of two values is one class, the abnormal one: 'malignant' of breastmnist, whose label 1 is "normal, benign". Ordered
-    grades are classes without an order. The files don't say whose an image is: every image counts as a patient of its own.
-    Counts other than published are said in `info['problems']`. Raises FileNotFoundError without such a file,
+    grades are classes without an order. The files don't say whose an image is: every image counts as a patient of its
+    own. Counts other than published are said in `info['problems']`. Raises FileNotFoundError without such a file,
     ValueError for one that is not as MedMNIST's are.
     """
     file = choose(Path(manual_dir), subset, image_size)
