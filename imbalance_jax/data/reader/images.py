@@ -32,7 +32,7 @@ class Geometry(NamedTuple):
 
     def boxes(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes [n,4], x0 y0 x1 y1, in pixels of the square."""
-        return np.asarray(boxes, float) * [self.scale_x, self.scale_y] * 2 + [self.left, self.top] * 2
+        return np.asarray(boxes, float) * ([self.scale_x, self.scale_y] * 2) + [self.left, self.top] * 2
 
 
 def _stretch(height: int, width: int, size: int) -> Geometry:

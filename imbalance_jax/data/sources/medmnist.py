@@ -44,7 +44,7 @@ def make(
     smallest that is at least `image_size` is read, or else the largest; images of another size are resized. A subset
     of two values is one class, the abnormal one: 'malignant' of breastmnist, whose label 1 is "normal, benign". Ordered
     grades are classes without an order. The files don't say whose an image is: every image counts as a patient of its
-    own. Counts other than published are said in `info['problems']`. Raises FileNotFoundError without such a file,
+    own. `info['notes']` says so, and which counts are not as published. Raises FileNotFoundError without such a file,
     ValueError for one that is not as MedMNIST's are.
     """
     file = choose(Path(manual_dir), subset, image_size)
@@ -60,9 +60,12 @@ def make(
             if progress:
                 progress(done, total)
     names = [f'{part}_{row:06d}' for part, count in zip(PARTS, counts, strict=True) for row in range(count)]
-    problems = {'not_the_published_number_of_images': _unpublished(counts, kind)}
+    notes = ['Nothing says whose images these are: every image counts as a patient of its own.']
+    notes += _unpublished(counts, kind)
+    if file.side < image_size:
+        notes.append(f'The files are of {file.side} pixels and were enlarged to {image_size}.')
     options = {'image_size': image_size, 'subset': file.subset}
-    return _dataset(images, labels(file), counts, names, file, {'options': options, 'problems': problems})
+    return _dataset(images, labels(file), counts, names, file, {'options': options, 'problems': {}, 'notes': notes})
 
 
 def inputs(*, manual_dir: Path, subset: str = '', image_size: int = 28, **_: Any) -> dict[str, str]:
@@ -142,7 +145,9 @@ def _counts(file: File, kind: Subset) -> tuple[int, ...]:
 
 def _unpublished(counts: tuple[int, ...], kind: Subset) -> list[str]:
     parts = zip(PARTS, counts, kind.counts, strict=True)
-    return [f'{part}: {count} images, {published} published' for part, count, published in parts if count != published]
+    return [
+        f'{part}: {count} images; {published} are published.' for part, count, published in parts if count != published
+    ]
 
 
 def _resized(images: np.ndarray, size: int) -> np.ndarray:

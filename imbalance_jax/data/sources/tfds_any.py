@@ -26,7 +26,7 @@ class Part(NamedTuple):
     """Examples of one split of TFDS: its name, how many, and which split of ours they are in."""
 
     name: str
-    count: int
+    images: int
     split: int
 
 
@@ -64,10 +64,10 @@ def make(
     It must be prepared in a format with random access (`tfds build NAME --file_format=array_record`). `image`, `label`
     and `patient` name features; the first two are found where there is one only. A class label is one of several
     classes; a sequence of them, or a tensor of 0 and 1, is several at once; a word such as 'uncertain' per class is a
-    cell of labels. Boxes with labels are regions. `splits` maps ours to theirs, as {'test': 'validation'}; names such as
-    'valid' are known. A split that is not there is drawn from the patients of training, a share of `validation` or
-    `test`, by a hash. Without a feature `patient` every image is a patient of its own. Raises ValueError for what is not
-    prepared, has no image or label, or no training split.
+    cell of labels. Boxes with labels are regions. `splits` maps ours to theirs, as {'test': 'validation'}; names such
+    as 'valid' are known. A split that is not there is drawn from the patients of training, a share of `validation` or
+    `test`, by a hash. Without a feature `patient` every image is a patient of its own. Raises ValueError for what is
+    not prepared, has no image or label, or no training split.
     """
     builder = find(name, data_dir)
     role = tfds_features.roles(builder.info, image, label, classes)
@@ -75,8 +75,8 @@ def make(
     if patient:
         lookup(dict(builder.info.features.items()), patient, f'feature of {builder.info.name} (option patient)')
     colours = channels or (3 if role.channels != 1 and _coloured(builder, role, parts) else 1)
-    total = sum(part.count for part in parts)
-    make_array = allocate or (lambda name, shape, dtype: np.zeros(shape, dtype))
+    total = sum(part.images for part in parts)
+    make_array = allocate or (lambda _, shape, dtype: np.zeros(shape, dtype))
     pixels = make_array('images', (total, image_size, image_size, colours), np.uint8)
     rows = Rows([], [], [], [], [])
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
@@ -97,7 +97,9 @@ def make(
         'modality': modality,
         'source': f'{builder.info.full_name}, {builder.info.homepage or "TensorFlow Datasets"}',
         'licence': str(builder.info.redistribution_info.license or 'see the source'),
-        'notes': [] if patient else ['Nothing says whose images these are: every image counts as a patient of its own.'],
+        'notes': []
+        if patient
+        else ['Nothing says whose images these are: every image counts as a patient of its own.'],
     }
     return _dataset(pixels, split, rows, role, info)
 
@@ -121,6 +123,8 @@ def find(name: str, data_dir: str) -> Any:
         reason = str(error).strip().split('\n')[0]
         raise ValueError(f'TFDS has no data set {name!r} in {folder or "its own folder"} ({reason}).') from error
     place = builder.info.data_dir
+    if not builder.info.splits and (others := sorted(Path(place).parent.glob('*/dataset_info.json'))):
+        builder = tfds.builder_from_directory(others[-1].parent)  # of another version than TFDS's code
     if not builder.info.splits:
         raise ValueError(
             f'{name} is not prepared in {place}; prepare it with `tfds build {name} --file_format=array_record`, '
@@ -150,7 +154,7 @@ def parts_of(info: Any, splits: Mapping[str, str]) -> list[Part]:
     if not parts or parts[0].split != 0:
         raise ValueError(
             f'{info.name} has the splits {", ".join(info.splits)}; say which is for training as option '
-            "splits, such as {'train': 'all'}."
+            "splits, such as {'train': 'whole'}."
         )
     return parts
 
@@ -221,7 +225,7 @@ def _text(value: Any) -> str:
 
 def _drawn(parts: Sequence[Part], patients: Sequence[str], shares: Mapping[str, float], seed: int) -> np.ndarray:
     """Splits [N]; those that TFDS has not are drawn from training, patient by patient."""
-    split = np.repeat(np.array([part.split for part in parts], np.uint8), [part.count for part in parts])
+    split = np.repeat(np.array([part.split for part in parts], np.uint8), [part.images for part in parts])
     rank, low = np.array([share(one, seed) for one in patients]), 0.0
     for ours, portion in shares.items():
         number = SPLITS.index(ours)

@@ -58,7 +58,7 @@ class Roles(NamedTuple):
 
 
 def roles(info: Any, image: str, label: str, classes: Sequence[str]) -> Roles:
-    """The roles of the features in a `tfds.core.DatasetInfo`; empty names are found, ValueError where that is unclear."""
+    """The roles of the features in a `tfds.core.DatasetInfo`; finds those not named, ValueError where unclear."""
     import tensorflow_datasets as tfds
 
     features = dict(info.features.items())
@@ -67,7 +67,9 @@ def roles(info: Any, image: str, label: str, classes: Sequence[str]) -> Roles:
     image = image or _only([supervised[0]] if supervised[0] in plain else plain, features, 'image', info.name)
     if image not in plain:
         lookup(features, image, f'feature of {info.name} (option image)')
-        raise ValueError(f'{info.name}: the feature {image!r} is no image; its images are {", ".join(plain) or "none"}.')
+        raise ValueError(
+            f'{info.name}: the feature {image!r} is no image; its images are {", ".join(plain) or "none"}.'
+        )
     objects, box, box_label = _objects(features, tfds)
     candidates = [name for name, one in features.items() if _kind(one, tfds)]
     if not label:
@@ -81,7 +83,9 @@ def roles(info: Any, image: str, label: str, classes: Sequence[str]) -> Roles:
         return Roles(image, '', 'several', names, (), objects, box, box_label, names, channels)
     kind = _kind(lookup(features, label, f'feature of {info.name} (option label)'), tfds)
     if not kind:
-        raise ValueError(f'{info.name}: the feature {label!r} is no label; labels are {", ".join(candidates) or "none"}.')
+        raise ValueError(
+            f'{info.name}: the feature {label!r} is no label; labels are {", ".join(candidates) or "none"}.'
+        )
     found, words = _classes(features[label], kind, tuple(classes), info.name, label)
     return Roles(image, label, 'cells' if words else kind, found, words, objects, box, box_label, names, channels)
 
@@ -131,7 +135,9 @@ def _classes(
     if not (classes or own):
         raise ValueError(f'{name}: TFDS does not name the classes of {label!r}; give their names as option classes.')
     if classes and own and len(classes) != len(own):
-        raise ValueError(f'{name}: option classes has {len(classes)} names; {label!r} has {len(own)}: {", ".join(own)}.')
+        raise ValueError(
+            f'{name}: option classes has {len(classes)} names; {label!r} has {len(own)}: {", ".join(own)}.'
+        )
     if kind == 'flags' and len(classes) != feature.shape[0]:
         raise ValueError(f'{name}: option classes has {len(classes)} names; {label!r} has {feature.shape[0]} values.')
     return classes or own, words
@@ -141,7 +147,7 @@ def _objects(features: Mapping[str, Any], tfds: Any) -> tuple[str, str, str]:
     """The first feature of boxes with labels, and the names of both in it."""
     for name, one in features.items():
         inner = getattr(one, 'feature', None)
-        if isinstance(one, tfds.features.Sequence) and hasattr(inner, 'items'):
+        if isinstance(one, tfds.features.Sequence) and inner is not None and hasattr(inner, 'items'):
             boxes = [key for key, part in inner.items() if isinstance(part, tfds.features.BBoxFeature)]
             labels = [key for key, part in inner.items() if isinstance(part, tfds.features.ClassLabel)]
             if boxes and labels:

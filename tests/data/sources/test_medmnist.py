@@ -25,7 +25,7 @@ def test_a_binary_subset_is_one_class_and_its_pixels_are_the_files(tmp_path):
     assert dataset.classes == ('pneumonia',)
     assert np.bincount(dataset.split).tolist() == [12, 6, 6]
     assert len(set(dataset.patient.tolist())) == 24
-    assert dataset.info['problems']['not_the_published_number_of_images'][0] == 'train: 12 images, 4708 published'
+    assert 'train: 12 images; 4708 are published.' in dataset.info['notes']
 
 
 def test_the_malignant_of_breastmnist_are_its_zeros(tmp_path):
