@@ -64,7 +64,7 @@ DATASETS: dict[str, Source | Callable[..., Dataset]] = {
     'medmnist': Source(medmnist.make, files=medmnist.files),
     'object_cxr': Source(object_cxr.make),
     'siim_acr': Source(siim_acr.make),
-    'tfds': Source(tfds_any.make, tfds_any.inputs, files=tfds_any.files),
+    'tfds': Source(tfds_any.make, files=tfds_any.files),
     'vindr_cxr': Source(vindr_cxr.make),
     'nih_chest_xray14': Source(
         nih_chest_xray14.make, files=nih_chest_xray14.files, leftovers=nih_chest_xray14.leftovers

@@ -31,7 +31,9 @@ def nodules(path: Path) -> Mapping[str, list[str]]:
         try:
             size, x, y = float(cells[2]), float(cells[5]), float(cells[6])
         except ValueError as error:
-            raise ValueError(f'{where}: size {cells[2]!r}, x {cells[5]!r}, y {cells[6]!r}; expected numbers.') from error
+            raise ValueError(
+                f'{where}: size {cells[2]!r}, x {cells[5]!r}, y {cells[6]!r}; expected numbers.'
+            ) from error
         half = size / MILLIMETRES / 2
         ellipse = f'{x - half:.2f} {y - half:.2f} {x + half:.2f} {y + half:.2f}'
         _add(columns, cells[0], NODULE, cells[3], cells[4], ellipse)

@@ -1,6 +1,5 @@
 """MedMNIST and MedMNIST+ (Yang et al. 2023): twelve sets of two-dimensional medical images, in one npz file each."""
 
-import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -68,14 +67,13 @@ def make(
     return _dataset(images, labels(file), counts, names, file, {'options': options, 'problems': {}, 'notes': notes})
 
 
-def inputs(*, manual_dir: Path, subset: str = '', image_size: int = 28, **_: Any) -> dict[str, str]:
-    """What `make` depends on besides its options: the content of the file that it reads."""
-    file = choose(Path(manual_dir), subset, image_size)
-    with open(file.path, 'rb') as opened:
-        return {'content': hashlib.file_digest(opened, 'blake2b').hexdigest()[:32]}
+def files(*, manual_dir: Path, subset: str = '', image_size: int = 28, **_: Any) -> dict[str, Path]:
+    """The one file that `make` reads."""
+    path = choose(Path(manual_dir), subset, image_size).path
+    return {path.name: path}
 
 
-def files(folder: Path) -> list[File]:
+def files_in(folder: Path) -> list[File]:
     """The files of two-dimensional subsets in a folder."""
     found = []
     for path in sorted(folder.glob('*.npz')):
@@ -91,7 +89,7 @@ def choose(folder: Path, subset: str, image_size: int) -> File:
         raise ValueError(f'image_size is {image_size}; expected a positive number of pixels.')
     if subset:
         lookup(SUBSETS, subset, 'subset of MedMNIST')
-    found = [file for file in files(folder) if file.subset == (subset or file.subset)]
+    found = [file for file in files_in(folder) if file.subset == (subset or file.subset)]
     if not found:
         wanted = f'{subset}.npz' if subset else 'npz file of a two-dimensional subset, such as chestmnist_64.npz'
         raise FileNotFoundError(f'{folder} has no {wanted}. They are at https://zenodo.org/records/10519652.')

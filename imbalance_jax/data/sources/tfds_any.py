@@ -104,12 +104,10 @@ def make(
     return _dataset(pixels, split, rows, role, info)
 
 
-def inputs(*, name: str, data_dir: str = '', **_: Any) -> dict[str, Any]:
-    """What `make` depends on besides its options: the data set's version, and what TFDS wrote of its files."""
-    info = find(name, data_dir).info
-    shards = {key: list(map(int, one.shard_lengths)) for key, one in info.splits.items()}
-    sizes = {key: int(one.num_bytes) for key, one in info.splits.items()}
-    return {'full_name': info.full_name, 'shards': shards, 'bytes': sizes}
+def files(*, name: str, data_dir: str = '', **_: Any) -> dict[str, Path]:
+    """The files of the prepared data set."""
+    folder = Path(find(name, data_dir).info.data_dir)
+    return {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
 
 
 def find(name: str, data_dir: str) -> Any:

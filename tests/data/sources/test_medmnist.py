@@ -132,13 +132,11 @@ def test_a_folder_without_a_file_or_with_two_subsets(tmp_path):
         medmnist.make(manual_dir=tmp_path)
 
 
-def test_the_key_is_the_content(tmp_path):
-    path, _ = write(tmp_path, 'pneumoniamnist')
-    first = medmnist.inputs(manual_dir=tmp_path)
-    os.utime(path, (0, 0))
-    assert medmnist.inputs(manual_dir=tmp_path) == first
-    other_value(path)
-    assert medmnist.inputs(manual_dir=tmp_path) != first
+def test_the_key_is_of_the_one_file_that_is_read(tmp_path):
+    write(tmp_path, 'pneumoniamnist')
+    path, _ = write(tmp_path, 'pneumoniamnist', side=64)
+    assert medmnist.files(manual_dir=tmp_path, image_size=64) == {'pneumoniamnist_64.npz': path}
+    assert 'pneumoniamnist.npz' in medmnist.files(manual_dir=tmp_path, image_size=28)
 
 
 def test_the_real_file():
