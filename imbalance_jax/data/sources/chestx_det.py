@@ -24,8 +24,8 @@ DET10 = (
 )
 DET = tuple(sorted((*DET10, 'Cardiomegaly', 'Diffuse Nodule', 'Pleural Thickening')))
 SOURCE = (
-    'ChestX-Det, https://github.com/Deepwise-AILab/ChestX-Det-Dataset. Lian J et al. A structure-aware relation network '
-    'for thoracic diseases detection and segmentation. IEEE TMI 2021. Images: NIH Clinical Center.'
+    'ChestX-Det, https://github.com/Deepwise-AILab/ChestX-Det-Dataset. Lian J et al. A structure-aware relation '
+    'network for thoracic diseases detection and segmentation. IEEE TMI 2021. Images: NIH Clinical Center.'
 )
 
 
@@ -43,8 +43,10 @@ def make(
     images. Raises as `reader.read`.
     """
     folder = Path(manual_dir)
-    given = {'image_size': image_size, 'progress': progress, 'allocate': allocate}
-    return reader.read(folder, layout(folder), options={'image_size': image_size}, **given)
+    options = {'image_size': image_size}
+    return reader.read(
+        folder, layout(folder), image_size=image_size, allocate=allocate, progress=progress, options=options
+    )
 
 
 def layout(folder: Path) -> Layout:

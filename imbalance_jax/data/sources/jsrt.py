@@ -1,4 +1,4 @@
-"""JSRT (Shiraishi et al. 2000): 247 chest radiographs, 154 with a nodule, with the lungs, hearts and clavicles of SCR."""
+"""JSRT (Shiraishi et al. 2000): 247 chest radiographs, 154 with a nodule, with SCR's masks of anatomy."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -106,5 +106,7 @@ def make(
     `fold1/masks/left lung/JPCLN001.gif`, lungs, heart and clavicles are concepts. Every image is of another patient.
     Splits are drawn by a hash. Raises as `reader.read`.
     """
-    given = {'image_size': image_size, 'progress': progress, 'allocate': allocate}
-    return reader.read(Path(manual_dir), LAYOUT, options={'image_size': image_size}, **given)
+    options = {'image_size': image_size}
+    return reader.read(
+        Path(manual_dir), LAYOUT, image_size=image_size, allocate=allocate, progress=progress, options=options
+    )

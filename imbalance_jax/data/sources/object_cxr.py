@@ -66,5 +66,7 @@ def make(
     Rectangles, ellipses and polygons are regions of one concept. Devices that support the patient, such as tubes, were
     not annotated. Without `test.csv` the test split is drawn from training. Raises as `reader.read`, and `read`.
     """
-    given = {'image_size': image_size, 'progress': progress, 'allocate': allocate}
-    return reader.read(Path(manual_dir), LAYOUT, options={'image_size': image_size}, **given)
+    options = {'image_size': image_size}
+    return reader.read(
+        Path(manual_dir), LAYOUT, image_size=image_size, allocate=allocate, progress=progress, options=options
+    )

@@ -35,5 +35,7 @@ def make(
     An image has as many rows as annotations, up to ten: all of them are regions, and it is one image. -1 is no
     pneumothorax. Its images are NIH's under other names, and nothing says whose they are. Raises as `reader.read`.
     """
-    given = {'image_size': image_size, 'progress': progress, 'allocate': allocate}
-    return reader.read(Path(manual_dir), LAYOUT, options={'image_size': image_size}, **given)
+    options = {'image_size': image_size}
+    return reader.read(
+        Path(manual_dir), LAYOUT, image_size=image_size, allocate=allocate, progress=progress, options=options
+    )

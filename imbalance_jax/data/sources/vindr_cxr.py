@@ -1,4 +1,4 @@
-"""VinDr-CXR (Nguyen et al. 2022): 18,000 chest radiographs, three readers each for training, a consensus for the test."""
+"""VinDr-CXR (Nguyen et al. 2022): 18,000 chest radiographs, three readers each, a consensus for the test."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -53,8 +53,10 @@ def make(
     are. Raises as `reader.read`.
     """
     folder = Path(manual_dir)
-    given = {'image_size': image_size, 'progress': progress, 'allocate': allocate}
-    return reader.read(folder, layout(folder), options={'image_size': image_size}, **given)
+    options = {'image_size': image_size}
+    return reader.read(
+        folder, layout(folder), image_size=image_size, allocate=allocate, progress=progress, options=options
+    )
 
 
 def layout(folder: Path) -> Layout:
