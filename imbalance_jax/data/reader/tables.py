@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +19,7 @@ from imbalance_jax.names import lookup
 
 SPLIT = '(split)'  # the column of `Table.split`
 SEPARATORS = (',', ';', '\t', '|')
+SHOWN = 8  # values of a column in a note
 MOST_LINES = 200  # of one row, whose cells may hold line breaks
 csv.field_size_limit(1 << 27)
 
@@ -96,7 +98,11 @@ def read_table(folder: Path, table: Table, found: Found) -> Rows:
     for column, values in table.where.items():
         kept = np.array([matches(text, values) for text in rows.column(column, 'where')], bool)
         if not kept.all():
-            found.notes.append(f'{(~kept).sum()} of {len(kept)} rows of {table.file} are not used, by {column}.')
+            left = Counter(str(text) or 'empty' for text in rows.columns[column][~kept]).most_common(SHOWN)
+            what = ', '.join(f'{text} {count}' for text, count in left)
+            found.notes.append(
+                f'{(~kept).sum()} of {len(kept)} rows of {table.file} are not used, by {column}: {what}.'
+            )
         rows = rows.take(np.flatnonzero(kept))
     if table.explode:
         rows = _exploded(rows, table.explode)

@@ -15,11 +15,14 @@ from imbalance_jax.data import soundness
 from imbalance_jax.data.dataset import SPLITS, Dataset
 from imbalance_jax.data.sources import (
     chestx_det,
+    chexmask,
     content,
     jsrt,
     medmnist,
     nih_chest_xray14,
     object_cxr,
+    padchest,
+    padchest_gr,
     phantom,
     phantom_twins,
     siim_acr,
@@ -63,9 +66,11 @@ DATASETS: dict[str, Source | Callable[..., Dataset]] = {
     'jsrt': Source(jsrt.make),
     'medmnist': Source(medmnist.make, files=medmnist.files),
     'object_cxr': Source(object_cxr.make),
+    'padchest': Source(chexmask.optional(padchest.make)),
+    'padchest_gr': Source(chexmask.optional(padchest_gr.make)),
     'siim_acr': Source(siim_acr.make),
     'tfds': Source(tfds_any.make, files=tfds_any.files),
-    'vindr_cxr': Source(vindr_cxr.make),
+    'vindr_cxr': Source(chexmask.optional(vindr_cxr.make)),
     'nih_chest_xray14': Source(
         nih_chest_xray14.make, files=nih_chest_xray14.files, leftovers=nih_chest_xray14.leftovers
     ),

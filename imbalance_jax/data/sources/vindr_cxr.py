@@ -31,8 +31,17 @@ KAGGLE = (
     'Pneumothorax',
     'Pulmonary fibrosis',
 )
-LOCAL = (*KAGGLE, 'Clavicle fracture', 'Edema', 'Emphysema', 'Enlarged PA', 'Lung cavity', 'Lung cyst')
-LOCAL = tuple(sorted((*LOCAL, 'Mediastinal shift', 'Rib fracture'), key=str.casefold))
+ALSO_LOCAL = (
+    'Clavicle fracture',
+    'Edema',
+    'Emphysema',
+    'Enlarged PA',
+    'Lung cavity',
+    'Lung cyst',
+    'Mediastinal shift',
+    'Rib fracture',
+)
+LOCAL = tuple(sorted((*KAGGLE, *ALSO_LOCAL), key=str.casefold))
 GLOBAL = ('COPD', 'Lung tumor', 'Pneumonia', 'Tuberculosis', 'Other diseases')
 BOX = ('x_min', 'y_min', 'x_max', 'y_max')
 
