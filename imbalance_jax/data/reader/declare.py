@@ -39,6 +39,11 @@ CHOICES = {
     ('layout', 'task'): ('multi_label', 'multi_class'),
 }
 PATTERNS = {('labels', 'path'), ('patient', 'pattern'), ('split', 'path')}
+SEVERAL: tuple[tuple[Any, type, str], ...] = (
+    (tuple[Table, ...], Table, 'tables'),
+    (tuple[Labels, ...], Labels, 'labels'),
+    (tuple[Regions, ...], Regions, 'regions'),
+)
 NOT_DECLARED = ('read', 'decoders')  # functions, which a block of a config cannot hold
 
 
@@ -100,8 +105,8 @@ def _value(hint: Any, value: Any, where: str, place: tuple[str, str]) -> Any:
         return _built(hint, value, where, parts[hint])
     if hint == Mapping[str, Group]:
         return {key: _built(Group, one, f'{where}.{key}', 'groups') for key, one in _block(value, where).items()}
-    for kind, part in ((Table, 'tables'), (Labels, 'labels'), (Regions, 'regions')):
-        if hint == tuple[kind, ...]:
+    for several, kind, part in SEVERAL:
+        if hint == several:
             return tuple(_built(kind, one, where, part) for one in _several(value, kind))
     result = _plain(hint, value, where)
     if place in CHOICES and result not in CHOICES[place]:
@@ -194,7 +199,5 @@ def _check_shares(split: Split, where: str) -> None:
         share = getattr(split, name)
         if not 0 <= share < 1:
             raise ValueError(f'{where}.{name} is {share!r}; it must be a share of the patients, 0 or more, below 1.')
-    if split.validation + split.test >= 1:
-        raise ValueError(
-            f'{where}: validation and test are {split.validation + split.test:g} of the patients, or more.'
-        )
+    if (both := split.validation + split.test) >= 1:
+        raise ValueError(f'{where}: validation and test are {both:g} of the patients together; expected less than 1.')
