@@ -42,7 +42,7 @@ class Rows(NamedTuple):
 
 def make(
     *,
-    name: str,
+    name: str = '',
     data_dir: str = '',
     image: str = '',
     label: str = '',
@@ -56,12 +56,13 @@ def make(
     channels: int = 0,
     modality: str = 'photograph',
     image_size: int = 224,
+    set_name: str = '',
     progress: Callable[[int, int], Any] | None = None,
     allocate: Callable[..., np.ndarray] | None = None,
 ) -> Dataset:
     """Makes the data set that TFDS calls `name` ('chexpert', 'oxford_iiit_pet:3.2.0'), prepared in `data_dir`.
 
-    It must be prepared in a format with random access (`tfds build NAME --file_format=array_record`). `image`, `label`
+    Without `name` it is that of config.data.name, 'tfds:chexpert'. It must be prepared in a format with random access (`tfds build NAME --file_format=array_record`). `image`, `label`
     and `patient` name features; the first two are found where there is one only. A class label is one of several
     classes; a sequence of them, or a tensor of 0 and 1, is several at once; a word such as 'uncertain' per class is a
     cell of labels. Boxes with labels are regions. `splits` maps ours to theirs, as {'test': 'validation'}; names such
@@ -69,6 +70,7 @@ def make(
     `test`, by a hash. Without a feature `patient` every image is a patient of its own. Raises ValueError for what is
     not prepared, has no image or label, or no training split.
     """
+    name = _named(name, set_name)
     builder = find(name, data_dir)
     role = tfds_features.roles(builder.info, image, label, classes)
     parts = parts_of(builder.info, splits or {})
@@ -104,10 +106,14 @@ def make(
     return _dataset(pixels, split, rows, role, info)
 
 
-def files(*, name: str, data_dir: str = '', **_: Any) -> dict[str, Path]:
+def files(*, name: str = '', data_dir: str = '', set_name: str = '', **_: Any) -> dict[str, Path]:
     """The files of the prepared data set."""
-    folder = Path(find(name, data_dir).info.data_dir)
+    folder = Path(find(_named(name, set_name), data_dir).info.data_dir)
     return {path.name: path for path in sorted(folder.iterdir()) if path.is_file()}
+
+
+def _named(name: str, set_name: str) -> str:
+    return name or set_name.removeprefix('tfds:')
 
 
 def find(name: str, data_dir: str) -> Any:
