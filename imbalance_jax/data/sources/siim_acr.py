@@ -14,7 +14,7 @@ FINDING = 'Pneumothorax'
 LAYOUT = Layout(
     name='siim_acr',
     tables=(Table('train-rle.csv', derive={'finding': ('EncodedPixels', '^[0-9]+ [0-9]', FINDING)}),),
-    images=Images('{ImageId}'),
+    images=Images('{ImageId}', id='{ImageId}'),
     labels=(Labels(column='finding', classes=(FINDING,)),),
     regions=(Regions(concept=FINDING, code='EncodedPixels', kind='gap_columns', frame=(1024, 1024)),),
     family='nih',

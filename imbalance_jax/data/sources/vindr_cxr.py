@@ -83,7 +83,7 @@ def physionet(folder: Path) -> Layout:
             Table('annotations/image_labels_test.csv', name='labels', split='test', rename=alike),
             Table('annotations/annotations_*.csv', name='boxes'),
         ),
-        images=Images('{image_id}'),
+        images=Images('{image_id}', id='{image_id}'),
         labels=(Labels(columns=(*LOCAL, *GLOBAL), reader='rad_id'),),
         regions=(Regions('boxes', ('image_id',), column='class_name', box=BOX, form='xyxy', reader='rad_id'),),
         family='vindr',
@@ -101,7 +101,7 @@ def kaggle(folder: Path) -> Layout:
             Table('train.csv', where={'class_name': (*KAGGLE, 'No finding')}),
             *((Table('train_meta.csv', on=('image_id',)),) if meta else ()),
         ),
-        images=Images('{image_id}'),
+        images=Images('{image_id}', id='{image_id}'),
         labels=(Labels(column='class_name', classes=KAGGLE, reader='rad_id'),),
         split=Split(),
         regions=(
