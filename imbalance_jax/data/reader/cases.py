@@ -362,12 +362,17 @@ def _enough(cases: Cases, layout: Layout, found: Found) -> Cases:
     least = layout.labels[0].at_least
     if not least:
         return cases
-    counts = (cases.readings[0].cells == 1).sum(0)
+    counts = _says_yes(cases).sum(0)
     kept = counts >= least
     found.add('rare_classes', [name for name, enough in zip(cases.classes, kept, strict=True) if not enough])
     classes = tuple(name for name, enough in zip(cases.classes, kept, strict=True) if enough)
     readings = [reading._replace(cells=reading.cells[:, kept]) for reading in cases.readings]
     return cases._replace(classes=classes, readings=readings)
+
+
+def _says_yes(cases: Cases) -> np.ndarray:
+    """Whether any reading of an image has a class, [N,K] bool."""
+    return np.logical_or.reduce([reading.cells == 1 for reading in cases.readings])
 
 
 def _drawn(cases: Cases, patient: Sequence[str], rule: Split, found: Found) -> np.ndarray:
@@ -400,7 +405,7 @@ def _sample(cases: Cases, patient: Sequence[str], people: Sequence[str], portion
     if not rule.stratify:
         return {one for one in people if rank[one] < portion}
     rows = _by_patient(patient)
-    cells = cases.readings[0].cells == 1
+    cells = _says_yes(cases)
     counts = cells.sum(0)
     strata: dict[int, list[str]] = {}
     for one in people:

@@ -74,7 +74,9 @@ LAYOUT = Layout(
         Table('**/CLNDAT_EN.txt', name='images', read=nodules),
         Table('**/CNNDAT_EN.txt', name='images', read=others),
     ),
-    images=Images('{image}', id='{image}', suffixes=('.img', '.png'), exclude=('*mask*',), bits=12, decoders={'.img': raw}),
+    images=Images(
+        '{image}', id='{image}', suffixes=('.img', '.png'), exclude=('*mask*',), bits=12, decoders={'.img': raw}
+    ),
     labels=(Labels(column='finding', classes=(NODULE,)),),
     patient=Patient(column='image'),
     regions=(

@@ -65,10 +65,11 @@ def make(
     Without `name` it is that of config.data.name, 'tfds:chexpert'. It must be prepared in a format with random access
     (`tfds build NAME --file_format=array_record`). `image`, `label` and `patient` name features; the first two are
     found where there is one only. A class label is one of several classes; a sequence of them, or a tensor of 0 and 1,
-    is several at once; a word such as 'uncertain' per class is a cell of labels. Boxes with labels are regions. `splits`
-    maps ours to theirs, as {'test': 'validation'}; names such as 'valid' are known. A split that is not there is drawn
-    from the patients of training, a share of `validation` or `test`, by a hash. Without a feature `patient` every image
-    is a patient of its own. Raises ValueError for what is not prepared, has no image or label, or no training split.
+    is several at once; a word such as 'uncertain' per class is a cell of labels. Boxes with labels are regions.
+    `splits` maps ours to theirs, as {'test': 'validation'}; names such as 'valid' are known. A split that is not there
+    is drawn from the patients of training, a share of `validation` or `test`, by a hash. Without a feature `patient`
+    every image is a patient of its own. Raises ValueError for what is not prepared, has no image or label, or no
+    training split.
     """
     name = _named(name, set_name)
     builder = find(name, data_dir)
