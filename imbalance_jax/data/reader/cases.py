@@ -21,7 +21,7 @@ from imbalance_jax.data.reader.spelling import (
     share,
     table_of,
 )
-from imbalance_jax.data.reader.tables import SPLIT, Found, Rows, content, join, read_table
+from imbalance_jax.data.reader.tables import SPLIT, Found, Rows, content, join, read_table, stacked
 from imbalance_jax.names import lookup
 
 PATH, STEM, PARENT = 'path', 'stem', 'parent'  # columns that every row of a file has
@@ -87,6 +87,9 @@ def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, di
     others: dict[str, Rows] = {}
     for table in layout.tables[1:]:
         other = read_table(folder, table, found)
+        if not table.on and table.split:  # the same table of another split
+            rows = stacked([rows, other])
+            continue
         if not table.on:
             others[table.name or table.file] = other
             continue
