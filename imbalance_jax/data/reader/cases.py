@@ -21,7 +21,7 @@ from imbalance_jax.data.reader.spelling import (
     share,
     table_of,
 )
-from imbalance_jax.data.reader.tables import SPLIT, Found, Rows, content, join, read_table
+from imbalance_jax.data.reader.tables import SPLIT, Found, Rows, content, join, read_table, stacked
 from imbalance_jax.names import lookup
 
 PATH, STEM, PARENT = 'path', 'stem', 'parent'  # columns that every row of a file has
@@ -93,9 +93,13 @@ def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, di
     """The first table with all that is joined to it, and the others by name."""
     if not layout.tables:
         return None, {}
-    rows = read_table(folder, layout.tables[0], found)
+    first = layout.tables[0].name
+    alike = [table for k, table in enumerate(layout.tables) if k == 0 or (first and table.name == first)]
+    rows = stacked([read_table(folder, table, found) for table in alike])
     others: dict[str, Rows] = {}
-    for table in layout.tables[1:]:
+    for table in layout.tables:
+        if table in alike:
+            continue
         other = read_table(folder, table, found)
         if not table.on:
             others[table.name or table.file] = other

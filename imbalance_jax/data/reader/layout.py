@@ -31,7 +31,8 @@ class Table:
     """A table, or several of the same columns that are one.
 
     file: its pattern below the folder ('*.csv', 'annotations/train.csv'), also gzipped
-    name: what other parts of the layout call it; the first table of a layout says which images there are
+    name: what other parts of the layout call it; the first table of a layout says which images there are, with those
+        after it of the same name, which are put under it
     kind: 'csv', 'json', 'jsonl', 'parquet' or 'coco'; '' goes by the file's suffix (a COCO file by what is in it)
     separator: of columns; '' is found in the first line
     columns: names instead of the first line's; header: whether the first line has names

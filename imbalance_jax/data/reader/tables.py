@@ -79,7 +79,7 @@ def table_files(folder: Path, table: Table) -> list[Path]:
 def read_table(folder: Path, table: Table, found: Found) -> Rows:
     """The rows of a table that count. ValueError for one that cannot be read, naming file and line."""
     parts = [_read(path, table, found, str(path.relative_to(folder))) for path in table_files(folder, table)]
-    rows = _stacked(parts)
+    rows = stacked(parts)
     for name, own in table.rename.items():
         rows.columns[name] = rows.column(own, 'rename')
     for column, values in table.where.items():
@@ -328,7 +328,7 @@ def _rows(columns: dict[str, np.ndarray], name: str, line: np.ndarray | None = N
     return Rows(columns, np.zeros(count, np.int64), line, (name,))
 
 
-def _stacked(parts: list[Rows]) -> Rows:
+def stacked(parts: list[Rows]) -> Rows:
     """Tables one under another; a column that one lacks is empty there."""
     if len(parts) == 1:
         return parts[0]
@@ -337,9 +337,12 @@ def _stacked(parts: list[Rows]) -> Rows:
         name: np.concatenate([part.columns.get(name, np.full(len(part), '', object)) for part in parts])
         for name in names
     }
-    file = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
-    line = np.concatenate([part.line for part in parts]) if parts else np.zeros(0, np.int64)
-    return Rows(columns, file, line, tuple(part.files[0] for part in parts))
+    if not parts:
+        return Rows(columns, np.zeros(0, np.int64), np.zeros(0, np.int64), ())
+    before = np.cumsum([0, *(len(part.files) for part in parts)])
+    file = np.concatenate([part.file + offset for part, offset in zip(parts, before[:-1], strict=True)])
+    line = np.concatenate([part.line for part in parts])
+    return Rows(columns, file, line, tuple(name for part in parts for name in part.files))
 
 
 def _exploded(rows: Rows, names: Sequence[str]) -> Rows:
