@@ -68,19 +68,8 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     split = _splits(Path(folder), rows, first, names, layout, found)
     groups = _groups(rows, first, layout.groups)
     keep = _kept(readings, patient, split, names, layout, found)
-    cases = Cases(
-        np.array(names, np.str_),
-        path,
-        np.zeros(0, np.int64),
-        split,
-        groups,
-        classes,
-        readings,
-        rows,
-        image,
-        first,
-        tables,
-    )
+    nobody, named = np.zeros(0, np.int64), np.array(names, np.str_)
+    cases = Cases(named, path, nobody, split, groups, classes, readings, rows, image, first, tables)
     cases = _take(cases, np.flatnonzero(keep))
     patient = [one for one, kept in zip(patient, keep, strict=True) if kept]
     cases = cases._replace(patient=numbers_of(patient))
@@ -106,10 +95,8 @@ def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, di
             continue
         rows, there = join(rows, other, table.on)
         if table.needed and not there.all():
-            lacking = [
-                ' '.join(map(str, (values[row] for values in list(rows.columns.values())[:2])))
-                for row in np.flatnonzero(~there)
-            ]
+            shown = list(rows.columns.values())[:2]
+            lacking = [' '.join(str(values[row]) for values in shown) for row in np.flatnonzero(~there)]
             found.add(f'without_row_in_{table.name or table.file}', lacking)
             rows = rows.take(np.flatnonzero(there))
     return rows, others
@@ -194,12 +181,8 @@ def _found_files(texts: Sequence[str], files: paths.Files, found: Found) -> dict
             owner[position] = text
     found.add('missing', missing)
     found.add('several_files', ambiguous)
-    lost = set(missing)
-    return {
-        text: position
-        for text, (position, _, several) in scored.items()
-        if position >= 0 and not several and text not in lost
-    }
+    lost = {*missing, *ambiguous}
+    return {text: place for text, (place, _, _) in scored.items() if place >= 0 and text not in lost}
 
 
 def _first_rows(image: np.ndarray, count: int) -> np.ndarray:
@@ -240,11 +223,7 @@ def _splits(
     """The split that is stated for each image; 254 where none is, LEFT_OUT where it is none of the three."""
     split, rule = np.full(len(first), UNSTATED, np.uint8), layout.split
     spelt = table_of(rule.values)
-    others = (
-        LEFT_OUT
-        if rule.others == 'left_out'
-        else SPLITS.index(lookup(dict.fromkeys(SPLITS, ''), rule.others, 'split') or rule.others)
-    )
+    others = LEFT_OUT if rule.others == 'left_out' else _split_number(rule.others)
     if rule.column:
         texts = rows.column(rule.column, 'split.column')
         split[:] = [_number(spelt, canonical(str(texts[row])), others) for row in first]
@@ -270,6 +249,10 @@ def _number(spelt: Mapping[str, str], text: str, others: int) -> int:
     return SPLITS.index(spelt[text]) if text in spelt else others
 
 
+def _split_number(name: str) -> int:
+    return lookup({split: number for number, split in enumerate(SPLITS)}, name, 'split')
+
+
 def _of_folders(path: str, spelt: Mapping[str, str], others: int) -> int:
     known = [spelt[canonical(part)] for part in path.split('/')[:-1] if canonical(part) in spelt]
     return SPLITS.index(known[-1]) if known else others
@@ -291,7 +274,7 @@ def _listed(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], r
             text = paths.normal(line).lower()
             image = by_name.get(text, by_name.get(text.rsplit('/', 1)[-1])) if text else None
             if image is not None:
-                split[image] = SPLITS.index(lookup(dict(zip(SPLITS, SPLITS, strict=True)), meant, 'split'))
+                split[image] = _split_number(meant)
     return split
 
 

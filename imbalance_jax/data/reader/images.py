@@ -186,8 +186,10 @@ def fit(pixels: np.ndarray, size: int, resize: str, bits: int = 16) -> np.ndarra
 
 
 def fit_mask(mask: np.ndarray, size: int, resize: str) -> np.ndarray:
-    """A mask [h,w] bool, of the whole image, as [size,size] bool: where at least half of a pixel is inside, and at least
-    one pixel, the fullest, of a mask that is not empty and not cropped away."""
+    """A mask [h,w] bool, of the whole image, as [size,size] bool: the pixels of which at least half is inside.
+
+    Of a mask that is not empty, nor cropped away, at least one pixel is: the fullest.
+    """
     height, width = mask.shape
     image = Image.fromarray(np.ascontiguousarray(mask, np.float32))
     cover = _placed(image, geometry(height, width, size, resize), size, Image.Resampling.BOX)

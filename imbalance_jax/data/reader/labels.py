@@ -143,7 +143,7 @@ def _of_names(labels: Labels, rows: Rows, image: np.ndarray) -> tuple[tuple[str,
     meant = [[_class(name, spelt, labels, rows, row) for name in names] for row, names in enumerate(named)]
     classes = labels.classes or tuple(sorted({name for names in meant for name in names if name and name != NO_CLASS}))
     position = {name: k for k, name in enumerate(classes)}
-    cells = np.full((len(rows), len(classes)), ABSENT if labels.empty == 'absent' else NOT_MENTIONED, np.int8)
+    cells = np.full((len(rows), len(classes)), ABSENT if labels.unnamed == 'absent' else NOT_MENTIONED, np.int8)
     for row, names in enumerate(meant):
         if NO_CLASS in names:
             cells[row] = ABSENT
@@ -181,9 +181,9 @@ def _per_reader(
 ) -> list[Reading]:
     """One reading per reader: the rows of each image as one."""
     used = np.flatnonzero(image >= 0)
-    reader = (
-        np.array([str(text).strip() for text in rows.column(labels.reader, 'labels.reader')]) if labels.reader else None
-    )
+    reader = None
+    if labels.reader:
+        reader = np.array([str(text).strip() for text in rows.column(labels.reader, 'labels.reader')])
     by_names = not (labels.columns or not (labels.column or labels.path))
     readings = []
     for name in [''] if reader is None else sorted(set(reader[used].tolist())):

@@ -109,7 +109,7 @@ class Labels:
     others: what to do about a name that is no class: 'error', or 'ignore' it
     at_least: classes of fewer images are no classes
     present, absent, uncertain, not_mentioned: what a cell says
-    empty: what an image says of a class that it does not mention: 'absent' or 'unknown'
+    unnamed: what names say of a class that is not among them: 'absent' or 'not_mentioned'
     table: whose columns these are, if not those of the joined tables; on: as in `Table`
     reader: a column of who read it; version: what this reading is called
     """
@@ -128,7 +128,7 @@ class Labels:
     absent: Names = FALSE
     uncertain: Names = UNSURE
     not_mentioned: Names = NOTHING
-    empty: str = 'absent'
+    unnamed: str = 'absent'
     table: str = ''
     on: Names = ()
     reader: str = ''
@@ -222,7 +222,10 @@ class Group:
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """A data set as it lies in a folder. See the parts; task, family, modality, anatomy, ... as in `Dataset.info`."""
+    """A data set as it lies in a folder. See the parts; task, family, modality, anatomy, ... as in `Dataset.info`.
+
+    policy: the label policy that makes labels of cells, by name or as fields of `policies.Policy`
+    """
 
     name: str = 'folder'
     tables: tuple[Table, ...] = ()
@@ -233,7 +236,7 @@ class Layout:
     regions: tuple[Regions, ...] = ()
     groups: Mapping[str, Group] = dataclasses.field(default_factory=dict)
     task: str = 'multi_label'
-    readers: str = 'majority'
+    policy: str | Mapping[str, Any] = dataclasses.field(default_factory=dict)
     family: str = ''
     modality: str = 'radiograph'
     anatomy: Names = ()

@@ -9,13 +9,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from imbalance_jax.data import policies
 from imbalance_jax.data.boxes import rasterise
-from imbalance_jax.data.dataset import NOT_MENTIONED, Dataset
+from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.reader import images, paths
 from imbalance_jax.data.reader.cases import Cases, group_names, read_cases, take
 from imbalance_jax.data.reader.layout import Layout
 from imbalance_jax.data.reader.regions import Region, concepts_of, planned
 from imbalance_jax.data.reader.tables import Found, table_files
+from imbalance_jax.names import lookup
 
 AHEAD = 64  # images in work before the oldest is waited for
 SAMPLED = 256  # files that say how many bits and channels there are
@@ -255,16 +257,12 @@ def _say_sizes(sizes: np.ndarray, layout: Layout, size: int, found: Found) -> No
 
 
 def reduced(cases: Cases, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and their mask [N,K] uint8 of the readings of the first version."""
-    first = [reading.cells for reading in cases.readings if reading.version == cases.readings[0].version]
-    cells = np.stack(first)
-    if layout.labels[0].empty == 'absent':
-        cells = np.where(cells == NOT_MENTIONED, 0, cells)
-    known = cells >= 0
-    present, read = (cells == 1).sum(0), known.sum(0)
-    votes = {'majority': 2 * present > read, 'any': present > 0, 'all': (present == read) & (read > 0)}
-    labels = votes[layout.readers]
-    return labels.astype(np.uint8), (read > 0).astype(np.uint8)
+    """Labels and their mask [N,K] uint8 that the layout's policy makes of the readings."""
+    own = layout.policy
+    policy = lookup(policies.POLICIES, own, 'label policy (policy)') if isinstance(own, str) else policies.Policy(**own)
+    cells = np.stack([reading.cells for reading in cases.readings])
+    readings = [(reading.version, reading.reader) for reading in cases.readings]
+    return policies.reduce_cells(cells, readings, cases.classes, policy=policy)
 
 
 def _packed(regions: list[Region], size: int, allocate: Allocate) -> np.ndarray:
