@@ -13,7 +13,19 @@ import numpy as np
 from imbalance_jax.data import dataset as dataset_module
 from imbalance_jax.data import soundness
 from imbalance_jax.data.dataset import SPLITS, Dataset
-from imbalance_jax.data.sources import nih_chest_xray14, phantom, phantom_twins
+from imbalance_jax.data.sources import (
+    brax,
+    chexlocalize,
+    chexpert,
+    cxr_lt,
+    mimic_cxr,
+    nih_chest_xray14,
+    nih_cxr_lt,
+    nih_google,
+    phantom,
+    phantom_twins,
+    rsna_pneumonia,
+)
 from imbalance_jax.data.twins import Twins
 from imbalance_jax.names import lookup
 from imbalance_jax.system import locks
@@ -43,6 +55,14 @@ class Source(NamedTuple):
 DATASETS: dict[str, Source | Callable[..., Dataset]] = {
     'phantom': Source(phantom.make, twins=phantom_twins.twins),
     'nih_chest_xray14': Source(nih_chest_xray14.make, nih_chest_xray14.inputs, nih_chest_xray14.leftovers),
+    'nih_cxr_lt': Source(nih_cxr_lt.make, nih_cxr_lt.files),
+    'nih_google': Source(nih_google.make, nih_google.files),
+    'rsna_pneumonia': Source(rsna_pneumonia.make, rsna_pneumonia.files),
+    'chexpert': Source(chexpert.make, chexpert.files),
+    'chexlocalize': Source(chexlocalize.make, chexlocalize.files),
+    'mimic_cxr': Source(mimic_cxr.make, mimic_cxr.files),
+    'cxr_lt': Source(cxr_lt.make, cxr_lt.files),
+    'brax': Source(brax.make, brax.files),
 }
 NOT_OPTIONS = ('image_size', 'progress', 'tfds_dir')  # what `load` gives, or a config says for all data sets
 

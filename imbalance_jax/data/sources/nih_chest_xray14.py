@@ -17,12 +17,6 @@ from imbalance_jax.data.sources import rsna_boxes as rsna_boxes_module
 from imbalance_jax.names import lookup
 
 log = logging.getLogger(__name__)
-SOURCE = (
-    'NIH ChestX-ray14, National Institutes of Health Clinical Center, https://nihcc.app.box.com/v/ChestXray-NIHCC. '
-    'Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: Hospital-scale chest X-ray database and '
-    'benchmarks on weakly-supervised classification and localization of common thorax diseases. CVPR 2017.'
-)
-LICENCE = 'Free to use without restriction; name the NIH Clinical Center as the source and cite Wang et al. 2017.'
 
 
 def make(
@@ -165,7 +159,7 @@ def _dataset(images: np.ndarray, examples: list[dict[str, Any]], options: dict, 
             'frame': [nih_tables.FRAME, nih_tables.FRAME],
             'options': options,
             'problems': {kind: list(names) for kind, names in problems.items()},
-            'source': SOURCE,
-            'licence': LICENCE,
+            'source': nih_tables.CITED,
+            'licence': nih_tables.LICENCE,
         },
     )

@@ -22,6 +22,12 @@ COLUMNS = ('Image Index', 'Finding Labels', 'Patient ID')
 BOX_HEADER = 'Image Index,Finding Label,Bbox [x,y,w,h]'
 GROUPS = {'sex': ('female', 'male'), 'age': ('under 40', '40 to 59', '60 and over'), 'view': ('PA', 'AP')}
 SEX = {'F': 0, 'M': 1}
+CITED = (
+    'NIH ChestX-ray14, National Institutes of Health Clinical Center, https://nihcc.app.box.com/v/ChestXray-NIHCC. '
+    'Wang X, Peng Y, Lu L, Lu Z, Bagheri M, Summers RM. ChestX-ray8: Hospital-scale chest X-ray database and '
+    'benchmarks on weakly-supervised classification and localization of common thorax diseases. CVPR 2017.'
+)
+LICENCE = 'Free to use without restriction; name the NIH Clinical Center as the source and cite Wang et al. 2017.'
 OLDEST = 120  # years; the table holds ages up to 414, which are mistakes
 
 
