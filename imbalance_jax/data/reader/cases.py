@@ -50,7 +50,8 @@ class Cases(NamedTuple):
 
 def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool = True) -> Cases:
     """The cases of a folder; without files, every image that the tables name."""
-    listed = paths.scan(folder, unreadable := [])
+    unreadable: list[str] = []
+    listed = paths.scan(folder, unreadable)
     found.add('unreadable_folder', unreadable)
     rows, tables = _tables(Path(folder), layout, found)
     files = paths.index(path for path in listed if paths.is_image(path, layout.images))
@@ -232,8 +233,8 @@ def _splits(
     elif rule.path == 'folder':
         split[:] = [_of_folders(str(rows.columns[PATH][row]), spelt, others) for row in first]
     elif rule.path:
-        texts = [first_group(rule.path, str(rows.columns[PATH][row])) for row in first]
-        split[:] = [_number(spelt, canonical(text), others) for text in texts]
+        groups = [first_group(rule.path, str(rows.columns[PATH][row])) for row in first]
+        split[:] = [_number(spelt, canonical(text), others) for text in groups]
     elif SPLIT in rows.columns:
         split[:] = [_number(spelt, canonical(str(rows.columns[SPLIT][row])), others) for row in first]
     for column, values in rule.test_where.items():

@@ -32,7 +32,8 @@ class Geometry(NamedTuple):
 
     def boxes(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes [n,4], x0 y0 x1 y1, in pixels of the square."""
-        return np.asarray(boxes, float) * [self.scale_x, self.scale_y] * 2 + [self.left, self.top] * 2
+        scale, offset = (self.scale_x, self.scale_y) * 2, (self.left, self.top) * 2
+        return np.asarray(boxes, float) * scale + offset
 
 
 def _stretch(height: int, width: int, size: int) -> Geometry:
@@ -41,7 +42,8 @@ def _stretch(height: int, width: int, size: int) -> Geometry:
 
 def _pad(height: int, width: int, size: int) -> Geometry:
     scale = size / max(height, width)
-    return Geometry(scale, scale, (size - width * scale) / 2, (size - height * scale) / 2)
+    across, down = (max(round(length * scale), 1) for length in (width, height))
+    return Geometry(across / width, down / height, float((size - across) // 2), float((size - down) // 2))
 
 
 def _crop(height: int, width: int, size: int) -> Geometry:
@@ -63,18 +65,17 @@ def decode(path: Path, *, window: bool = False, decoders: Mapping[str, Callable]
     Raises Unreadable. MONOCHROME1 is inverted once, after a window, which is stated for stored values.
     """
     suffix = path.suffix.lower()
-    own = (decoders or {}).get(suffix) or (_dicom if suffix in DICOM else None)
+    own = (decoders or {}).get(suffix)
     try:
-        if own is _dicom:
-            return _dicom(path, window)
-        pixels = np.asarray(own(path)) if own else _pillow(path)
+        if own:
+            return np.asarray(own(path))
+        return _dicom(path, window) if suffix in DICOM else _pillow(path)
     except (Unreadable, ModuleNotFoundError):
         raise
     except MemoryError as error:
         raise Unreadable('too large') from error
     except Exception as error:  # a damaged file ends parsers in any way
         raise Unreadable(' '.join(str(error).split())[:100] or type(error).__name__) from error
-    return pixels
 
 
 def _pillow(path: Path) -> np.ndarray:
@@ -181,36 +182,21 @@ def fit(pixels: np.ndarray, size: int, resize: str, bits: int = 16) -> np.ndarra
         image = Image.fromarray(np.ascontiguousarray(pixels))
     else:
         image = Image.fromarray(eight_bits(pixels, bits))
-    placed = _placed(image, geometry(height, width, size, resize), size, Image.Resampling.BILINEAR)
+    placed = _placed(image, geometry(height, width, size, resize), size)
     return placed if placed.dtype == np.uint8 else np.clip(np.round(placed), 0, 255).astype(np.uint8)
 
 
-def fit_mask(mask: np.ndarray, size: int, resize: str) -> np.ndarray:
-    """A mask [h,w] bool, of the whole image, as [size,size] bool: the pixels of which at least half is inside.
-
-    Of a mask that is not empty, nor cropped away, at least one pixel is: the fullest.
-    """
-    height, width = mask.shape
-    image = Image.fromarray(np.ascontiguousarray(mask, np.float32))
-    cover = _placed(image, geometry(height, width, size, resize), size, Image.Resampling.BOX)
-    inside = cover >= 0.5
-    if not inside.any() and cover.max() > 0:
-        inside[np.unravel_index(np.argmax(cover), cover.shape)] = True
-    return inside
-
-
-def _placed(image: Image.Image, place: Geometry, size: int, resample: Image.Resampling) -> np.ndarray:
+def _placed(image: Image.Image, place: Geometry, size: int) -> np.ndarray:
     """The image resized and laid into a square of black, or cut to it."""
-    width, height = (max(round(length), 1) for length in (image.width * place.scale_x, image.height * place.scale_y))
-    if width > size or height > size:  # cropped: only what is seen is resized
-        left, top = max(-place.left / place.scale_x, 0), max(-place.top / place.scale_y, 0)
+    if place.left < 0 or place.top < 0:  # cropped: only what is seen is resized
+        left, top = -place.left / place.scale_x, -place.top / place.scale_y
         box = left, top, image.width - left, image.height - top
-        return np.asarray(image.resize((size, size), resample, box=box))
-    resized = np.asarray(image.resize((width, height), resample))
+        return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+    width, height = round(image.width * place.scale_x), round(image.height * place.scale_y)
+    resized = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
     if (height, width) == (size, size):
         return resized
     square = np.zeros((size, size), resized.dtype)
-    top, left = (round(max(offset, 0)) for offset in (place.top, place.left))
-    top, left = min(top, size - height), min(left, size - width)
+    top, left = int(place.top), int(place.left)
     square[top : top + height, left : left + width] = resized
     return square

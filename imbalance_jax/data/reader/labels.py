@@ -111,17 +111,24 @@ def _of_columns(labels: Labels, rows: Rows) -> tuple[tuple[str, ...], np.ndarray
     classes = labels.classes or tuple(by_class)
     cells = np.empty((len(rows), len(classes)), np.int8)
     for k, name in enumerate(classes):
-        column = rows.column(lookup(by_class, name, 'class (labels.classes)'), 'labels.columns')
-        known = {text: code.get(canonical(str(text))) for text in set(map(str, column))}
-        for text, value in known.items():
-            if value is None:
-                row = next(row for row, cell in enumerate(column) if str(cell) == text)
-                raise ValueError(
-                    f'{rows.where(row)}: {name} is {text!r}; labels.present, absent, uncertain and not_mentioned say '
-                    f'which words mean what, and know {", ".join(repr(one) for one in code)}.'
-                )
-        cells[:, k] = [known[str(text)] for text in column]
+        texts = rows.column(lookup(by_class, name, 'class (labels.classes)'), 'labels.columns')
+        cells[:, k] = _coded(texts, code, rows, name)
     return classes, cells
+
+
+def _coded(texts: np.ndarray, code: Mapping[str, int], rows: Rows, name: str) -> list[int]:
+    """What a column's cells say; ValueError for the first that says nothing known."""
+    known: dict[str, int] = {}
+    for row, text in enumerate(map(str, texts)):
+        if text in known:
+            continue
+        if canonical(text) not in code:
+            raise ValueError(
+                f'{rows.where(row)}: {name} is {text!r}; labels.present, absent, uncertain and not_mentioned say which '
+                f'words mean what, and know {", ".join(map(repr, code))}.'
+            )
+        known[text] = code[canonical(text)]
+    return [known[str(text)] for text in texts]
 
 
 def _alias(column: str, labels: Labels, rows: Rows) -> str:

@@ -15,7 +15,7 @@ from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.reader import images, paths
 from imbalance_jax.data.reader.cases import Cases, group_names, read_cases, take
 from imbalance_jax.data.reader.layout import Layout
-from imbalance_jax.data.reader.regions import Region, concepts_of, planned
+from imbalance_jax.data.reader.regions import Planned, Region, Size, concepts_of, made, planned
 from imbalance_jax.data.reader.tables import Found, table_files
 from imbalance_jax.names import lookup
 
@@ -27,12 +27,13 @@ Progress = Callable[[int, int], Any]
 
 class Square(NamedTuple):
     """An image as it is kept. pixels: [H,W] or [H,W,3] uint8; size: height and width of its file; largest: its largest
-    value of 16 bits, 0 of 8 bits; regions: its regions"""
+    value of 16 bits, 0 of 8 bits; regions: its regions; left: (kind of problem, name) of those left out"""
 
     pixels: np.ndarray
     size: tuple[int, int]
     largest: int
     regions: list[Region]
+    left: list[tuple[str, str]]
 
 
 def read(
@@ -57,8 +58,8 @@ def read(
     concepts = concepts_of(cases, layout)
     maker = _Maker(folder, layout, image_size, *_kind_of_pixels(folder, cases.path, layout, found))
     while True:
-        regions = planned(folder, cases, layout, concepts, found)
-        pixels, squares, failed, largest = _fill(maker, cases, regions, allocate or _zeros, progress)
+        plan = planned(folder, cases, layout, concepts)
+        pixels, squares, failed, largest = _fill(maker, cases, plan, allocate or _zeros, progress)
         if largest >= 2**maker.bits:  # of a file that was not among those sampled
             maker = maker._replace(bits=images.bits_of(largest))
         elif not failed:
@@ -99,16 +100,17 @@ class _Maker(NamedTuple):
     bits: int
     channels: int
 
-    def square(self, path: str, regions: Callable[[tuple[int, int]], list[Region]]) -> Square:
-        """The image of a file; raises `images.Unreadable`."""
+    def square(self, path: str, plan: list[Planned]) -> Square:
+        """The image of a file, with its regions; raises `images.Unreadable`."""
         of_images = self.layout.images
         pixels = images.decode(self.folder / path, window=of_images.window, decoders=of_images.decoders)
         largest = int(pixels.max()) if pixels.dtype == np.uint16 else 0
-        size = pixels.shape[0], pixels.shape[1]
+        height, width = pixels.shape[:2]
         fitted = images.fit(pixels, self.size, of_images.resize, self.bits)
         if fitted.ndim == 3 and self.channels == 1:
             fitted = _luma(fitted)
-        return Square(fitted, size, largest, regions(size))
+        regions, left = made(plan, Size(height, width, self.size, of_images.resize))
+        return Square(fitted, (height, width), largest, regions, left)
 
 
 def _luma(pixels: np.ndarray) -> np.ndarray:
@@ -140,7 +142,7 @@ def _kind_of_pixels(folder: Path, listed: list[str], layout: Layout, found: Foun
 
 
 def _fill(
-    maker: _Maker, cases: Cases, regions: Callable[[int], Callable], allocate: Allocate, progress: Progress | None
+    maker: _Maker, cases: Cases, plan: list[list[Planned]], allocate: Allocate, progress: Progress | None
 ) -> tuple[np.ndarray, list[Square], dict[int, str], int]:
     """Pixels [N,H,W,C] filled in place; the squares without them; {row: why it cannot be read}; the largest value."""
     count = len(cases.path)
@@ -151,7 +153,7 @@ def _fill(
 
     def one(row: int) -> Square | str:
         try:
-            return maker.square(cases.path[row], regions(row))
+            return maker.square(cases.path[row], plan[row])
         except images.Unreadable as error:
             return str(error)
 
@@ -199,6 +201,8 @@ def _dataset(
     labels, label_mask = reduced(cases, layout)
     regions = [region for square in squares for region in square.regions]
     readers = sorted({region.reader for region in regions} - {''})
+    for kind, name in (problem for square in squares for problem in square.left):
+        found.add(kind, [name])
     several = len(cases.readings) > 1 or (cases.readings[0].cells < 0).any()
     return Dataset(
         images=pixels,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from imbalance_jax.data.reader.layout import Group, Images, Labels, Layout, Patient, Split, Table
 from imbalance_jax.data.sources import chest
-from imbalance_jax.data.sources.declared import chosen, first_there, inputs, maker
+from imbalance_jax.data.sources.declared import chosen, files, first_there, maker
 
 TABLES = ('master_spreadsheet_update.csv', 'master_spreadsheet.csv')
 SOURCE = (
@@ -42,4 +42,4 @@ def layout(
     )
 
 
-make, files = maker(layout), inputs(layout)
+make, files_of = maker(layout), files(layout)

@@ -1,4 +1,4 @@
-"""CheXlocalize (Saporta et al. 2022): masks of ten findings on CheXpert's validation and test images, by two readers."""
+"""CheXlocalize (Saporta et al. 2022): masks of ten findings on CheXpert's validation and test images."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from imbalance_jax.data.reader.layout import Images, Labels, Layout, Patient, Regions, Split, Table
 from imbalance_jax.data.sources import chest
-from imbalance_jax.data.sources.declared import first_there, inputs, maker
+from imbalance_jax.data.sources.declared import files, first_there, maker
 
 READERS = ('radiologists', 'human benchmark', 'human benchmark point')
 FILES = {
@@ -117,4 +117,4 @@ def _loaded(path: Path) -> Mapping[str, Mapping[str, Any]]:
     return data
 
 
-make, files = maker(layout), inputs(layout)
+make, files_of = maker(layout), files(layout)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from imbalance_jax.data.reader.layout import Images, Labels, Layout, Patient, Split, Table
 from imbalance_jax.data.sources import chest, chexlocalize
-from imbalance_jax.data.sources.declared import chosen, first_there, inputs, maker
+from imbalance_jax.data.sources.declared import chosen, files, first_there, maker
 
 KEY = ('Path', r'(patient\d+)/(study\d+)/(view\d+_\w+)', r'\1_\2_\3')  # of an image, as CheXlocalize writes it
 FILE_VIEW = ('Path', r'view\d+_(frontal|lateral)', r'\1')
@@ -59,4 +59,4 @@ def _table(file: str, split: str, views: str) -> Table:
     return Table(file, 'images', split=split, derive={'key': KEY, 'view of file': FILE_VIEW}, where=where)
 
 
-make, files = maker(layout), inputs(layout)
+make, files_of = maker(layout), files(layout)

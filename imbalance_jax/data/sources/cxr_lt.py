@@ -4,7 +4,7 @@ from pathlib import Path
 
 from imbalance_jax.data.reader.layout import Images, Labels, Layout, Patient, Split, Table
 from imbalance_jax.data.sources import chest, cxr_lt_classes
-from imbalance_jax.data.sources.declared import first_there, inputs, maker
+from imbalance_jax.data.sources.declared import files, first_there, maker
 from imbalance_jax.names import lookup
 
 LICENCE = 'PhysioNet Credentialed Health Data License: neither images nor tables may be passed on.'
@@ -55,7 +55,8 @@ def layout(
     PadChest's patients are numbers of 39 digits. A table that rounded them is refused: different patients would be one.
     """
     names = lookup(TABLES, version, 'version (version)')
-    classes = lookup(cxr_lt_classes.CLASSES[version], task, 'task (task)')
+    by_task = {str(number): of_task for number, of_task in cxr_lt_classes.CLASSES[version].items()}
+    classes = lookup(by_task, str(task), f'task of {version} (task)')
     if test not in ('test', 'balanced-test'):
         raise ValueError(f"test is {test!r}; expected 'test' or 'balanced-test'.")
     padchest = version == '2026'
@@ -85,4 +86,4 @@ def layout(
     )
 
 
-make, files = maker(layout), inputs(layout)
+make, files_of = maker(layout), files(layout)

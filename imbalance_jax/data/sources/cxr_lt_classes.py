@@ -36,7 +36,7 @@ SPELLINGS = {
     'Pleural Thickening': ('Pleural_Thickening',),
 }
 # version: {task: classes}
-CLASSES = {
+CLASSES: dict[str, dict[int, tuple[str, ...]]] = {
     '2023': {1: OF_2023},
     '2024': {1: tuple(sorted((*SHARED, *ADDED_2024))), 2: SHARED, 3: UNSEEN_2024},
     '2026': {1: OF_2026},

@@ -1,14 +1,13 @@
 """Sources by declaration: a function `layout(*, manual_dir, option=default) -> Layout` says how a set lies there."""
 
 import dataclasses
-import hashlib
 import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from imbalance_jax.data import reader
 from imbalance_jax.data.dataset import Dataset
-from imbalance_jax.data.reader import read
 from imbalance_jax.data.reader.layout import Layout
 from imbalance_jax.names import lookup
 
@@ -32,11 +31,11 @@ def maker(layout: Callable[..., Layout]) -> Callable[..., Dataset]:
     ) -> Dataset:
         declared = _resized(layout(manual_dir=_folder(manual_dir), **options), resize)
         said = {'image_size': image_size, 'resize': resize, **options}
-        return read.read(
+        return reader.read(
             Path(manual_dir), declared, image_size=image_size, progress=progress, allocate=allocate, options=said
         )
 
-    make.__doc__ = layout.__doc__
+    make.__doc__, make.__module__ = layout.__doc__, layout.__module__
     own = inspect.signature(make).parameters
     options = [one for name, one in inspect.signature(layout).parameters.items() if name != 'manual_dir']
     common = [one for one in own.values() if one.kind is not one.VAR_KEYWORD]
@@ -44,25 +43,22 @@ def maker(layout: Callable[..., Layout]) -> Callable[..., Dataset]:
     return make
 
 
-def inputs(layout: Callable[..., Layout]) -> Callable[..., dict[str, str]]:
-    """`inputs` of a declared set: a digest of its tables' bytes, and of names and sizes of all other files."""
+def files(layout: Callable[..., Layout]) -> Callable[..., dict[str, Path]]:
+    """`files` of a declared set: its tables, images and masks, by their path below the folder."""
 
-    def of_files(*, manual_dir: Path, image_size: int = 224, resize: str = 'stretch', **options: Any) -> dict[str, str]:
+    def of_options(
+        *, manual_dir: Path, image_size: int = 224, resize: str = 'stretch', **options: Any
+    ) -> dict[str, Path]:
         folder = _folder(manual_dir)
-        digest = hashlib.sha256()
-        for path in read.files(folder, layout(manual_dir=folder, **options)):
-            size = path.stat().st_size
-            digest.update(f'{path.name} {size}\n'.encode())
-            if path.name.removesuffix('.gz').endswith(('.csv', '.json', '.txt')):
-                digest.update(path.read_bytes())
-        return {'files': digest.hexdigest()[:16]}
+        listed = reader.files(folder, layout(manual_dir=folder, **options))
+        return {str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name: path for path in listed}
 
-    return of_files
+    return of_options
 
 
 def labels_only(layout: Callable[..., Layout], manual_dir: Path, **options: Any) -> tuple[Any, Any]:
     """Cases and what was left out, from the tables alone: whether or not the images are there."""
-    return read.read_tables(Path(manual_dir), layout(manual_dir=Path(manual_dir), **options))
+    return reader.read_tables(Path(manual_dir), layout(manual_dir=Path(manual_dir), **options))
 
 
 def first_there(folder: Path, *patterns: str) -> str:

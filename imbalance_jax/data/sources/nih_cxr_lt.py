@@ -5,7 +5,7 @@ from pathlib import Path
 from imbalance_jax.data.reader.layout import Images, Labels, Layout, Patient, Split, Table
 from imbalance_jax.data.sources import chest, nih_tables
 from imbalance_jax.data.sources.cxr_lt_classes import NIH_LT, SPELLINGS
-from imbalance_jax.data.sources.declared import first_there, inputs, maker
+from imbalance_jax.data.sources.declared import files, first_there, maker
 from imbalance_jax.data.sources.nih_regions import box_table, boxes
 from imbalance_jax.names import lookup
 
@@ -59,4 +59,4 @@ def layout(*, manual_dir: Path, version: str = 'multi-label', labels_dir: str = 
     )
 
 
-make, files = maker(layout), inputs(layout)
+make, files_of = maker(layout), files(layout)

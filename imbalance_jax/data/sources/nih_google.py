@@ -4,14 +4,14 @@ from pathlib import Path
 
 from imbalance_jax.data.reader.layout import Images, Labels, Layout, Patient, Split, Table
 from imbalance_jax.data.sources import chest, nih_tables
-from imbalance_jax.data.sources.declared import first_there, inputs, maker
+from imbalance_jax.data.sources.declared import files, maker
 
 CLASSES = ('Fracture', 'Pneumothorax', 'Airspace opacity', 'Nodule or mass')
 FILE = 'google2019_nih-chest-xray-labels.csv'
 
 
-def layout(*, manual_dir: Path, labels: str = FILE) -> Layout:
-    """NIH's images in `manual_dir` that the table `labels` names, there or at an absolute path.
+def layout(*, manual_dir: Path, labels_dir: str = '') -> Layout:
+    """NIH's images in `manual_dir` that `google2019_nih-chest-xray-labels.csv` names, there or in `labels_dir`.
 
     Four findings, YES or NO, adjudicated. `Set Id` val is validation and test is test: no image is for training. It
     tests, with clean labels, what was trained on NIH's images, all of whose test list it is drawn from. `Pneumothorax`
@@ -19,7 +19,7 @@ def layout(*, manual_dir: Path, labels: str = FILE) -> Layout:
     """
     return Layout(
         name='nih_google',
-        tables=(Table(first_there(manual_dir, labels) or labels),),
+        tables=(Table(str(Path(labels_dir).expanduser() / FILE) if labels_dir else FILE),),
         images=Images('{Image Index}', id='{Image Index}', suffixes=('.png', '.jpg'), channels=1),
         labels=(Labels(columns=CLASSES, version='google 2019'),),
         patient=Patient('Patient ID'),
@@ -36,4 +36,4 @@ def layout(*, manual_dir: Path, labels: str = FILE) -> Layout:
     )
 
 
-make, files = maker(layout), inputs(layout)
+make, files_of = maker(layout), files(layout)

@@ -1,6 +1,5 @@
 """Boxes that the RSNA Pneumonia Detection Challenge of 2018 drew on NIH's images, by other readers than NIH's."""
 
-import hashlib
 import json
 import re
 from pathlib import Path
@@ -44,7 +43,7 @@ def read(path: Path, names: dict[str, str] | None = None) -> tuple[list[str], np
 
 def read_map(folder: Path) -> dict[str, str]:
     """{the challenge's image id: NIH's image name} from the map that RSNA published, as JSON, in `folder`."""
-    path = single_file(folder, MAP, "It is on the page of the challenge at rsna.org and names NIH's image of every id.")
+    path = _map_file(folder)
     try:
         entries = json.loads(path.read_text())
         return {entry['subset_img_id']: _nih_name(entry['img_id']) for entry in entries}
@@ -52,10 +51,10 @@ def read_map(folder: Path) -> dict[str, str]:
         raise ValueError(f'{path} is no list of {{"subset_img_id": ..., "img_id": ...}} ({error!r}).') from error
 
 
-def digest(path: Path) -> str:
-    """Sixteen hexadecimal digits that change with the table and the map beside it."""
-    files = [Path(path), *(sorted(Path(path).parent.glob(MAP + '*')) if needs_map(path) else [])]
-    return hashlib.sha256(b'\n'.join(file.read_bytes() for file in files)).hexdigest()[:16]
+def files(path: Path) -> dict[str, Path]:
+    """{name: file} of the table and the map beside it that it needs; FileNotFoundError if there is none."""
+    mapped = {'map of rsna_boxes': _map_file(path.parent)} if needs_map(path) else {}
+    return {'rsna_boxes': Path(path), **mapped}
 
 
 def needs_map(path: Path) -> bool:
@@ -65,6 +64,10 @@ def needs_map(path: Path) -> bool:
             f'{path} is no file; rsna_boxes names a table of boxes, such as stage_2_train_labels.csv.'
         )
     return tuple(next(text_rows(path), ('', []))[1]) == HEADERS[1]
+
+
+def _map_file(folder: Path) -> Path:
+    return single_file(folder, MAP, "It is on the page of the challenge at rsna.org and names NIH's image of every id.")
 
 
 def _nih_name(name: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from imbalance_jax.data.reader.layout import Images, Labels, Layout, Patient, Regions, Split, Table
 from imbalance_jax.data.sources import chest, nih_tables
-from imbalance_jax.data.sources.declared import first_there, inputs, maker
+from imbalance_jax.data.sources.declared import files, first_there, maker
 from imbalance_jax.data.sources.rsna_boxes import MAP
 from imbalance_jax.names import lookup
 
@@ -82,4 +82,4 @@ def names_of(path: Path) -> dict[str, list[Any]]:
         raise ValueError(f'{path} is no list of {{"subset_img_id": ..., "img_id": ...}} ({error!r}).') from error
 
 
-make, files = maker(layout), inputs(layout)
+make, files_of = maker(layout), files(layout)
