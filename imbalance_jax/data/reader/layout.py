@@ -38,7 +38,7 @@ class Table:
     columns: names instead of the first line's; header: whether the first line has names
     rename: {name: the table's own}
     derive: {name: (column, regular expression, template)}: a new column, made of the expression's groups as Python's
-        `Match.expand` makes it, and empty where the expression is not found
+        `re.sub` makes it, and empty where the expression is not found
     on: columns that join it to the tables before it; ('a=b',) where it calls b what they call a. Columns that are there
         already keep their values
     needed: an image without a row here is left out, and named

@@ -91,8 +91,9 @@ def read_table(folder: Path, table: Table, found: Found) -> Rows:
     for name, own in table.rename.items():
         rows.columns[name] = rows.column(own, 'rename')
     for name, (column, pattern, template) in table.derive.items():
-        matched = [re.search(pattern, str(text)) for text in rows.column(column, 'derive')]
-        rows.columns[name] = _objects([one.expand(template) if one else '' for one in matched])
+        compiled = re.compile(pattern)
+        matched = [compiled.search(str(text)) for text in rows.column(column, 'derive')]
+        rows.columns[name] = _objects([compiled.sub(template, one[0]) if one else '' for one in matched])
     for column, values in table.where.items():
         kept = np.array([matches(text, values) for text in rows.column(column, 'where')], bool)
         if not kept.all():

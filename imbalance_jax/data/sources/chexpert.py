@@ -6,6 +6,7 @@ from imbalance_jax.data.reader.layout import Images, Labels, Layout, Patient, Sp
 from imbalance_jax.data.sources import chest, chexlocalize
 from imbalance_jax.data.sources.declared import chosen, files, first_there, maker
 
+AGE = ('Age', r'^([1-9]\d*)$', r'\1')  # 0 is no age
 KEY = ('Path', r'(patient\d+)/(study\d+)/(view\d+_\w+)', r'\1_\2_\3')  # of an image, as CheXlocalize writes it
 FILE_VIEW = ('Path', r'view\d+_(frontal|lateral)', r'\1')
 TESTS = ('test_labels.csv', 'CheXpert/test_labels.csv', 'test.csv', '*/test_labels.csv')
@@ -46,7 +47,7 @@ def layout(
         patient=Patient('Path', r'patient0*(\d+)'),
         split=Split(validation=validation_fraction, test=0),
         regions=chexlocalize.regions(manual_dir, human_points),
-        groups={'sex': chest.sex('Sex'), 'age': chest.age('Age'), 'view': chest.view('AP/PA')},
+        groups={'sex': chest.sex('Sex'), 'age': chest.age('age'), 'view': chest.view('AP/PA')},
         family='chexpert',
         source=SOURCE,
         licence=LICENCE,
@@ -56,7 +57,8 @@ def layout(
 def _table(file: str, split: str, views: str) -> Table:
     chest.of_views('', views)  # a name that there is
     where = {} if views == 'all' else {'view of file': (views,)}
-    return Table(file, 'images', split=split, derive={'key': KEY, 'view of file': FILE_VIEW}, where=where)
+    facts = {'age': AGE} if split != 'test' or Path(file).name == 'valid.csv' else {}  # the test set has no such column
+    return Table(file, 'images', split=split, derive={'key': KEY, 'view of file': FILE_VIEW, **facts}, where=where)
 
 
 make, files_of = maker(layout), files(layout)

@@ -74,7 +74,11 @@ def layout(
             Table(str(base / name) if labels_dir else name, 'images', split=split, where=where)
             for split, name in there.items()
         ),
-        images=Images('{ImageID}' if padchest else '{dicom_id}.jpg', channels=1, bits=16 if padchest else 0),
+        images=Images(
+            *(('{ImageID}',) * 2 if padchest else ('{dicom_id}.jpg', '{dicom_id}')),
+            channels=1,
+            bits=16 if padchest else 0,
+        ),
         labels=(Labels(columns=classes, aliases=cxr_lt_classes.SPELLINGS, none=(), version=f'cxr-lt {version}'),),
         patient=Patient('PatientID' if padchest else 'subject_id'),
         split=Split(validation=0 if task == 3 else validation_fraction, test=0),

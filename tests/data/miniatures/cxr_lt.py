@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from data.miniatures import mimic_cxr
-from data.miniatures.films import table
+from data.miniatures.films import film, table
 
 CLASSES_2023 = (
     'Atelectasis', 'Calcification of the Aorta', 'Cardiomegaly', 'Consolidation', 'Edema', 'Emphysema',
@@ -98,4 +98,6 @@ def write_2026(folder: Path) -> Path:
     name = '216840111366964013686042548532013208193054515_02-026-007.png'
     rows = [f'3.2426415967393e+38,{name},2168401,1,0,0', f'3.2426415967393e+38,x{name},2168402,0,1,1']
     table(folder / 'CXRLT_2026_training.csv', [header, *rows])
+    for image in (name, f'x{name}'):
+        film(folder / 'images' / image)
     return folder
