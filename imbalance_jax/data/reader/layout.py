@@ -30,17 +30,20 @@ SPLIT_NAMES: Values = {
 class Table:
     """A table, or several of the same columns that are one.
 
-    file: its pattern below the folder ('*.csv', 'annotations/train.csv'), also gzipped
-    name: what other parts of the layout call it; the first table of a layout says which images there are
+    file: its pattern below the folder ('*.csv', 'annotations/train.csv'), or an absolute path; also gzipped
+    name: what other parts of the layout call it; the first table of a layout says which images there are, with those
+        after it of the same name, which are put under it
     kind: 'csv', 'json', 'jsonl', 'parquet' or 'coco'; '' goes by the file's suffix (a COCO file by what is in it)
     separator: of columns; '' is found in the first line
     columns: names instead of the first line's; header: whether the first line has names
     rename: {name: the table's own}
+    derive: {name: (column, regular expression, template)}: a new column, made of the expression's groups as Python's
+        `re.sub` makes it, and empty where the expression is not found
     on: columns that join it to the tables before it; ('a=b',) where it calls b what they call a. Columns that are there
         already keep their values
     needed: an image without a row here is left out, and named
     where: {column: values} of the rows that count; the others are counted
-    split: the split of all its rows; a later table with one, and without `on`, is added below the first
+    split: the split of all its rows; a later table with one, without `on` and name, is put under the first, too
     explode: columns of lists of equal length, of which each element becomes a row of its own
     optional: it may be absent
     read: path -> {column: values}, for a file that is no table
@@ -54,6 +57,7 @@ class Table:
     columns: Names = ()
     header: bool = True
     rename: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    derive: Mapping[str, tuple[str, str, str]] = dataclasses.field(default_factory=dict)
     on: Names = ()
     needed: bool = False
     where: Values = dataclasses.field(default_factory=dict)

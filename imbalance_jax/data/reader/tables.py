@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import gzip
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -68,7 +69,8 @@ class Found(NamedTuple):
 def table_files(folder: Path, table: Table) -> list[Path]:
     """The files of a table, also gzipped; FileNotFoundError if there are none and it is not optional."""
     try:
-        found = {path for suffix in ('', '.gz') for path in Path(folder).glob(table.file + suffix)}
+        base, pattern = below(folder, table.file)
+        found = {path for suffix in ('', '.gz') for path in base.glob(pattern + suffix)}
     except (ValueError, NotImplementedError) as error:
         raise ValueError(f'{table.file!r} is no pattern of a file below {folder} ({error}).') from error
     paths = sorted(path for path in found if path.is_file() and not path.name.startswith('.'))
@@ -77,12 +79,22 @@ def table_files(folder: Path, table: Table) -> list[Path]:
     return paths
 
 
+def below(folder: Path, pattern: str) -> tuple[Path, str]:
+    """The folder to look in, and the pattern there: of an absolute path the last part."""
+    path = Path(pattern).expanduser()
+    return (path.parent, path.name) if path.is_absolute() else (Path(folder), pattern)
+
+
 def read_table(folder: Path, table: Table, found: Found) -> Rows:
     """The rows of a table that count. ValueError for one that cannot be read, naming file and line."""
-    parts = [_read(path, table, found, str(path.relative_to(folder))) for path in table_files(folder, table)]
+    parts = [_read(path, table, found, _shown(path, folder)) for path in table_files(folder, table)]
     rows = stacked(parts)
     for name, own in table.rename.items():
         rows.columns[name] = rows.column(own, 'rename')
+    for name, (column, pattern, template) in table.derive.items():
+        compiled = re.compile(pattern)
+        matched = [compiled.search(str(text)) for text in rows.column(column, 'derive')]
+        rows.columns[name] = _objects([compiled.sub(template, one[0]) if one else '' for one in matched])
     for column, values in table.where.items():
         kept = np.array([matches(text, values) for text in rows.column(column, 'where')], bool)
         if not kept.all():
@@ -93,6 +105,10 @@ def read_table(folder: Path, table: Table, found: Found) -> Rows:
     if table.split:
         rows.columns[SPLIT] = np.full(len(rows), table.split, object)
     return rows
+
+
+def _shown(path: Path, folder: Path) -> str:
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
 
 
 def join(rows: Rows, other: Rows, on: Sequence[str]) -> tuple[Rows, np.ndarray]:

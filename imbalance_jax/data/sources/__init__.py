@@ -13,7 +13,20 @@ import numpy as np
 from imbalance_jax.data import dataset as dataset_module
 from imbalance_jax.data import soundness
 from imbalance_jax.data.dataset import SPLITS, Dataset
-from imbalance_jax.data.sources import content, nih_chest_xray14, phantom, phantom_twins
+from imbalance_jax.data.sources import (
+    brax,
+    chexlocalize,
+    chexpert,
+    content,
+    cxr_lt,
+    mimic_cxr,
+    nih_chest_xray14,
+    nih_cxr_lt,
+    nih_google,
+    phantom,
+    phantom_twins,
+    rsna_pneumonia,
+)
 from imbalance_jax.data.sources import folder as folder_source
 from imbalance_jax.data.twins import Twins
 from imbalance_jax.names import lookup
@@ -52,6 +65,14 @@ DATASETS: dict[str, Source | Callable[..., Dataset]] = {
     'nih_chest_xray14': Source(
         nih_chest_xray14.make, files=nih_chest_xray14.files, leftovers=nih_chest_xray14.leftovers
     ),
+    'nih_cxr_lt': Source(nih_cxr_lt.make, files=nih_cxr_lt.files_of),
+    'nih_google': Source(nih_google.make, files=nih_google.files_of),
+    'rsna_pneumonia': Source(rsna_pneumonia.make, files=rsna_pneumonia.files_of),
+    'chexpert': Source(chexpert.make, files=chexpert.files_of),
+    'chexlocalize': Source(chexlocalize.make, files=chexlocalize.files_of),
+    'mimic_cxr': Source(mimic_cxr.make, files=mimic_cxr.files_of),
+    'cxr_lt': Source(cxr_lt.make, files=cxr_lt.files_of),
+    'brax': Source(brax.make, files=brax.files_of),
 }
 # What `load` gives, or a config says for all data sets.
 NOT_OPTIONS = ('image_size', 'progress', 'tfds_dir', 'allocate', 'again', 'set_name')
