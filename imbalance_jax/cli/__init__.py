@@ -36,7 +36,11 @@ FLAGS: dict[str, dict[str, Any]] = {
     'weights': {'metavar': 'NAME', 'help': 'of the weights kept in WORKDIR/weights, such as matched; else the best'},
     'stages': {'metavar': 'NAME,...', 'help': 'these stages only, such as alignment,design'},
     'profile': {'action': 'store_true', 'help': 'trace a few steps into WORKDIR/profile, and print the costliest'},
-    'out': {'metavar': 'FILE.jsonl', 'help': 'the plan to write; its populations live beside it, in the folder FILE'},
+    'out': {
+        'metavar': 'FILE',
+        'help': 'what to write: a config.py, or a plan.jsonl, whose populations live beside it in the folder plan',
+    },
+    'folder': {'metavar': 'FOLDER', 'help': 'images and tables of your own'},
     'pilot': {
         'metavar': 'DIR',
         'help': 'a finished population, by whose variances plan says what can be shown; default: those of the phantom',
@@ -133,6 +137,23 @@ def _tell_mistakes(config: Any) -> None:
         print(f'a known mistake: {line}')
 
 
+def _guess(command: Command, _: Outside) -> None:
+    if not command.flags.folder:
+        raise ValueError('A folder is missing: imbalance-jax data guess FOLDER.')
+    from imbalance_jax.data import sources
+    from imbalance_jax.data.reader import guess
+    from imbalance_jax.system.files import write_text
+
+    folder = Path(command.flags.folder)
+    found = guess.guess(folder, sources.DATASETS)
+    text = guess.text(found, folder)
+    if not command.flags.out:
+        print(text, end='')
+        return
+    write_text(Path(command.flags.out), text)
+    print('\n'.join([found.examined, *guess.remarks(found)]))
+
+
 def _train(command: Command, outside: Outside) -> None:
     config, workdir = loading.load(command.flags.config, command.overrides, outside.base).config, _workdir(command)
     from imbalance_jax.explain.run import STAGES
@@ -213,6 +234,7 @@ def _collect(command: Command, outside: Outside) -> int:
     return cli.collect_tables(command.flags, outside.sweep_report)
 
 
+FOLDER = ('folder', 'FOLDER')
 CONFIG, WORKDIR, PLAN = ('config', 'traceback'), ('workdir', 'traceback'), ('plan', 'job', 'shard', 'traceback')
 VERBS = {
     'data prepare': Verb(
@@ -220,6 +242,9 @@ VERBS = {
     ),
     'data inspect': Verb(
         _inspect, 'the same, then say what is in it: splits, counts, boxes, what was left out', CONFIG
+    ),
+    'data guess': Verb(
+        _guess, 'propose a config for a folder of images and tables', ('folder', 'out', 'traceback'), FOLDER
     ),
     'train': Verb(_train, 'train the population of the config', ('workdir', 'profile', 'grace', *CONFIG)),
     'explain': Verb(

@@ -19,7 +19,7 @@ from imbalance_jax.configs import base
 from imbalance_jax.data import dataset as store
 from imbalance_jax.data import soundness, sources, thinning
 from imbalance_jax.data.dataset import LEFT_OUT
-from imbalance_jax.data.sources import nih_files, phantom
+from imbalance_jax.data.sources import nih_files, nih_tables, phantom
 from imbalance_jax.explain import run as explain_run
 from imbalance_jax.system.files import flatten
 from imbalance_jax.training import build, checks, network, strategies
@@ -291,7 +291,7 @@ def test_label_files_with_anything_in_them_are_refused_or_right(folder):
         try:
             cases, boxes = (
                 nih_files.read_split(folder, 'official', 0.3),
-                nih_files.read_boxes(nih_files.box_file(folder)),
+                nih_tables.read_boxes(nih_files.box_file(folder)),
             )
         except ValueError as error:
             said.append(str(error))
@@ -299,7 +299,7 @@ def test_label_files_with_anything_in_them_are_refused_or_right(folder):
             assert set(np.unique(cases.labels)) <= {0, 1}
             assert len(set(cases.image.tolist())) == len(cases.image)
             assert not any('/' in image or '..' in image for image in (*cases.image, *boxes.image))
-            assert ((boxes.box >= 0) & (boxes.box <= nih_files.FRAME)).all()
+            assert ((boxes.box >= 0) & (boxes.box <= nih_tables.FRAME)).all()
             assert (boxes.box[:, 0] < boxes.box[:, 2]).all()
             for patient in np.unique(cases.patient):
                 assert len(set(cases.split[cases.patient == patient].tolist())) == 1

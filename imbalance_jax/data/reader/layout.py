@@ -38,12 +38,12 @@ class Table:
     columns: names instead of the first line's; header: whether the first line has names
     rename: {name: the table's own}
     derive: {name: (column, regular expression, template)}: a new column, made of the expression's groups as Python's
-        `Match.expand` makes it, and empty where the expression is not found
+        `re.sub` makes it, and empty where the expression is not found
     on: columns that join it to the tables before it; ('a=b',) where it calls b what they call a. Columns that are there
         already keep their values
     needed: an image without a row here is left out, and named
     where: {column: values} of the rows that count; the others are counted
-    split: the split of all its rows
+    split: the split of all its rows; a later table with one, without `on` and name, is put under the first, too
     explode: columns of lists of equal length, of which each element becomes a row of its own
     optional: it may be absent
     read: path -> {column: values}, for a file that is no table

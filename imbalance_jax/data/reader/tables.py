@@ -19,6 +19,7 @@ from imbalance_jax.names import lookup
 
 SPLIT = '(split)'  # the column of `Table.split`
 SEPARATORS = (',', ';', '\t', '|')
+NONE = np.zeros(0, np.int64)
 SHOWN = 8  # values of a column in a note
 MOST_LINES = 200  # of one row, whose cells may hold line breaks
 csv.field_size_limit(1 << 27)
@@ -93,8 +94,9 @@ def read_table(folder: Path, table: Table, found: Found) -> Rows:
     for name, own in table.rename.items():
         rows.columns[name] = rows.column(own, 'rename')
     for name, (column, pattern, template) in table.derive.items():
-        matched = [re.search(pattern, str(text)) for text in rows.column(column, 'derive')]
-        rows.columns[name] = _objects([one.expand(template) if one else '' for one in matched])
+        compiled = re.compile(pattern)
+        matched = [compiled.search(str(text)) for text in rows.column(column, 'derive')]
+        rows.columns[name] = _objects([compiled.sub(template, one[0]) if one else '' for one in matched])
     for column, values in table.where.items():
         kept = np.array([matches(text, values) for text in rows.column(column, 'where')], bool)
         if not kept.all():
@@ -278,11 +280,11 @@ def records(data: Any, path: Path) -> list[Mapping[str, Any]]:
         lists = [value for value in values if isinstance(value, list)]
         if values and all(isinstance(value, dict) for value in values):
             return [{'key': key, **value} for key, value in data.items()]
-        if len(lists) == len(values) and len({len(value) for value in lists}) == 1 and lists:
-            return [dict(zip(data, row, strict=True)) for row in zip(*lists, strict=True)]
         inside = [value for value in lists if value and all(isinstance(one, dict) for one in value)]
         if len(inside) == 1:
             return inside[0]
+        if len(lists) == len(values) and len({len(value) for value in lists}) == 1:
+            return [dict(zip(data, row, strict=True)) for row in zip(*lists, strict=True)]
     raise ValueError(f'{path} holds no table: expected a list of objects, one per row.')
 
 
@@ -358,11 +360,9 @@ def stacked(parts: list[Rows]) -> Rows:
         name: np.concatenate([part.columns.get(name, np.full(len(part), '', object)) for part in parts])
         for name in names
     }
-    if not parts:
-        return Rows(columns, np.zeros(0, np.int64), np.zeros(0, np.int64), ())
     before = np.cumsum([0, *(len(part.files) for part in parts)])
-    file = np.concatenate([part.file + offset for part, offset in zip(parts, before[:-1], strict=True)])
-    line = np.concatenate([part.line for part in parts])
+    file = np.concatenate([part.file + start for part, start in zip(parts, before[:-1], strict=True)] or [NONE])
+    line = np.concatenate([part.line for part in parts] or [NONE])
     return Rows(columns, file, line, tuple(name for part in parts for name in part.files))
 
 

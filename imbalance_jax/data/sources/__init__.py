@@ -14,17 +14,25 @@ from imbalance_jax.data import dataset as dataset_module
 from imbalance_jax.data import soundness
 from imbalance_jax.data.dataset import SPLITS, Dataset
 from imbalance_jax.data.sources import (
+    brax,
     chestx_det,
+    chexlocalize,
     chexmask,
+    chexpert,
     content,
+    cxr_lt,
     jsrt,
     medmnist,
+    mimic_cxr,
     nih_chest_xray14,
+    nih_cxr_lt,
+    nih_google,
     object_cxr,
     padchest,
     padchest_gr,
     phantom,
     phantom_twins,
+    rsna_pneumonia,
     siim_acr,
     tfds_any,
     vindr_cxr,
@@ -69,15 +77,37 @@ DATASETS: dict[str, Source | Callable[..., Dataset]] = {
     'jsrt': Source(jsrt.make),
     'medmnist': Source(medmnist.make, files=medmnist.files),
     'object_cxr': Source(object_cxr.make),
-    'padchest': Source(chexmask.optional(padchest.make)),
-    'padchest_gr': Source(chexmask.optional(padchest_gr.make)),
+    'padchest': Source(padchest.make),
+    'padchest_gr': Source(padchest_gr.make),
     'siim_acr': Source(siim_acr.make),
     TFDS: Source(tfds_any.make, files=tfds_any.files),
-    'vindr_cxr': Source(chexmask.optional(vindr_cxr.make)),
+    'vindr_cxr': Source(vindr_cxr.make),
     'nih_chest_xray14': Source(
         nih_chest_xray14.make, files=nih_chest_xray14.files, leftovers=nih_chest_xray14.leftovers
     ),
+    'nih_cxr_lt': Source(nih_cxr_lt.make, files=nih_cxr_lt.files_of),
+    'nih_google': Source(nih_google.make, files=nih_google.files_of),
+    'rsna_pneumonia': Source(rsna_pneumonia.make, files=rsna_pneumonia.files_of),
+    'chexpert': Source(chexpert.make, files=chexpert.files_of),
+    'chexlocalize': Source(chexlocalize.make, files=chexlocalize.files_of),
+    'mimic_cxr': Source(mimic_cxr.make, files=mimic_cxr.files_of),
+    'cxr_lt': Source(cxr_lt.make, files=cxr_lt.files_of),
+    'brax': Source(brax.make, files=brax.files_of),
 }
+WITH_CHEXMASK = (  # chest radiographs, which may get lungs and hearts as regions by the option `chexmask`
+    'brax',
+    'chexpert',
+    'cxr_lt',
+    'folder',
+    'mimic_cxr',
+    'nih_chest_xray14',
+    'nih_cxr_lt',
+    'nih_google',
+    'padchest',
+    'padchest_gr',
+    'siim_acr',
+    'vindr_cxr',
+)
 # What `load` gives, or a config says for all data sets.
 NOT_OPTIONS = ('image_size', 'progress', 'tfds_dir', 'allocate', 'again', 'set_name')
 READER = 'reader'  # the option that says which source a set is read by, where that is not its name
@@ -88,7 +118,18 @@ def find(name: str, options: Mapping[str, Any] | None = None) -> Source:
     reader = (options or {}).get(READER, TFDS if name.startswith(f'{TFDS}:') else name)
     what = 'data set' if reader == name else f'reader, config.data.{name}.reader:'
     source = lookup(DATASETS, reader, what)
-    return source if isinstance(source, Source) else Source(source)
+    source = source if isinstance(source, Source) else Source(source)
+    return _with_chexmask(source) if reader in WITH_CHEXMASK else source
+
+
+def _with_chexmask(source: Source) -> Source:
+    """The source with the option `chexmask`, whose file is one of those that its data are made from."""
+    return source._replace(
+        make=chexmask.optional(source.make),
+        inputs=chexmask.without(source.inputs),
+        leftovers=chexmask.without(source.leftovers),
+        files=source.files and chexmask.with_file(source.files),
+    )
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:

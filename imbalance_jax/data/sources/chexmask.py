@@ -48,6 +48,21 @@ def optional(make: Callable[..., Dataset]) -> Callable[..., Dataset]:
     return with_anatomy
 
 
+def without(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function of a source's options, which does not see the option `chexmask`."""
+    return lambda **options: function(**{name: value for name, value in options.items() if name != 'chexmask'})
+
+
+def with_file(files: Callable[..., Mapping[str, Path]]) -> Callable[..., dict[str, Path]]:
+    """The files of a source, {name: path}, and that of its option `chexmask`."""
+
+    def all_files(**options: Any) -> dict[str, Path]:
+        table = {'chexmask': Path(options['chexmask'])} if options.get('chexmask') else {}
+        return {**without(files)(**options), **table}
+
+    return all_files
+
+
 def added(dataset: Dataset, path: Path, allocate: Allocate | None = None) -> Dataset:
     """The data set with lungs and heart as regions, from one of CheXmask's tables, perhaps gzipped.
 

@@ -1,12 +1,15 @@
 """CheXmask's lungs and hearts for any set: by id, laid as the images are, poor ones left out."""
 
+import inspect
+from pathlib import Path
+
 import numpy as np
 import pytest
 from data.miniatures import chexmask_files, vindr
 
 from imbalance_jax.data import soundness
 from imbalance_jax.data.reader import shapes
-from imbalance_jax.data.sources import check_options, chexmask, find, vindr_cxr
+from imbalance_jax.data.sources import WITH_CHEXMASK, check_options, chexmask, find, key, load, vindr_cxr
 
 SIDE = 24
 
@@ -48,6 +51,29 @@ def test_it_is_an_option_of_a_source(tmp_path):
     dataset = find('vindr_cxr').make(manual_dir=folder, image_size=SIDE, chexmask=table)
     assert 'heart' in dataset.concepts
     assert 'heart' not in find('vindr_cxr').make(manual_dir=folder, image_size=SIDE).concepts
+
+
+def test_its_content_is_part_of_the_key(tmp_path):
+    table = chexmask_files.write(tmp_path / 'VinDr.csv', {name: vindr.SIZE for name in vindr.TRAIN})
+    options = {'manual_dir': str(vindr.kaggle(tmp_path / 'vindr')), 'image_size': SIDE}
+    plain, first = key('vindr_cxr', tmp_path, options), key('vindr_cxr', tmp_path, {**options, 'chexmask': str(table)})
+    dataset = load('vindr_cxr', tmp_path / 'data', {**options, 'chexmask': str(table)})
+    assert dataset.info['anatomy'] == ['left lung', 'right lung', 'heart']
+    chexmask_files.write(table, {name: vindr.SIZE for name in vindr.TRAIN[1:]})
+    assert len({plain, first, key('vindr_cxr', tmp_path, {**options, 'chexmask': str(table)})}) == 3
+
+
+@pytest.mark.parametrize('name', WITH_CHEXMASK)
+def test_every_set_of_chest_radiographs_takes_it(name, tmp_path):
+    source = find(name)
+    assert 'chexmask' in inspect.signature(source.make).parameters
+    if source.files:
+        plain = source._replace(files=lambda **options: {'table': tmp_path, 'given': sorted(options)})
+        assert chexmask.with_file(plain.files)(chexmask='a.csv', manual_dir='b') == {
+            'table': tmp_path,
+            'given': ['manual_dir'],
+            'chexmask': Path('a.csv'),
+        }
 
 
 def spoilt(path, old, new):

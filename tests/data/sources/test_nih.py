@@ -6,7 +6,6 @@ import struct
 import subprocess
 import sys
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,8 @@ import pytest
 from PIL import Image
 
 from imbalance_jax.data import dataset as store
-from imbalance_jax.data.sources import nih_files
-from imbalance_jax.data.sources.nih_chest_xray14 import inputs, make
+from imbalance_jax.data.sources import content, nih_files, nih_tables
+from imbalance_jax.data.sources.nih_chest_xray14 import files, make
 
 HEADER = 'Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age'
 BOX_HEADER = 'Image Index,Finding Label,Bbox [x,y,w,h],,,'
@@ -68,7 +67,7 @@ def plain(tmp_path):
 def assert_same(one, other):
     for array in store.ARRAYS:
         np.testing.assert_array_equal(getattr(one, array), getattr(other, array), err_msg=array)
-    assert one.info == other.info
+    assert {**one.info, 'fingerprint': ''} == {**other.info, 'fingerprint': ''}  # of the folder that one is kept in
 
 
 # The published counts, from the label files alone.
@@ -118,13 +117,13 @@ def test_chexnet_split_and_first_revision_have_the_published_counts(chexnet):
     ]
     assert np.bincount(chexnet.labels.sum(1)).tolist() == [60412, 30973, 14292, 4829, 1233, 298, 64, 16, 1, 2]
     # The official lists with the first revision's labels, two files that never meet in one read_split.
-    train_val = np.isin(chexnet.image, nih_files.read_list(shared('nih_labels', 'train_val_list.txt.gz')))
+    train_val = np.isin(chexnet.image, nih_tables.read_list(shared('nih_labels', 'train_val_list.txt.gz')))
     expected = [8280, 1707, 8659, 13782, 4034, 4708, 876, 2637, 2852, 1378, 1423, 1251, 2242, 141]
     assert chexnet.labels[train_val].sum(0).tolist() == expected
 
 
 def test_box_list_has_the_published_counts():
-    boxes = nih_files.read_boxes(shared('nih', 'BBox_List_2017.csv'))
+    boxes = nih_tables.read_boxes(shared('nih', 'BBox_List_2017.csv'))
     assert np.bincount(boxes.concept).tolist() == [180, 146, 153, 123, 85, 79, 120, 98]
     assert len(np.unique(boxes.image)) == 880
     width, height = (boxes.box[:, 2:] - boxes.box[:, :2]).T
@@ -133,8 +132,8 @@ def test_box_list_has_the_published_counts():
 
 
 def test_boxes_against_both_label_revisions(official, chexnet):
-    boxes = nih_files.read_boxes(shared('nih', 'BBox_List_2017.csv'))
-    pneumonia = boxes.concept == nih_files.INDEX['Pneumonia']
+    boxes = nih_tables.read_boxes(shared('nih', 'BBox_List_2017.csv'))
+    pneumonia = boxes.concept == nih_tables.INDEX['Pneumonia']
 
     def of_boxes(cases):
         row = {name: index for index, name in enumerate(cases.image.tolist())}
@@ -172,17 +171,17 @@ def test_validation_grows_with_its_fraction(plain):
 
 def test_labels_columns_gzip_and_byte_order_mark(tmp_path):
     lines = [HEADER, f'{name_of(3)},Pleural_Thickening|Atelectasis,0,3,58', '', f'{name_of(4)},No Finding,0,00000004,7']
-    table = nih_files.read_labels(write(tmp_path / 'Data_Entry_2017.csv', lines))
+    table = nih_tables.read_labels(write(tmp_path / 'Data_Entry_2017.csv', lines))
     assert table.image.tolist() == [name_of(3), name_of(4)]
     assert table.patient.tolist() == [3, 4]
     assert [np.flatnonzero(row).tolist() for row in table.labels] == [[0, 12], []]
     packed = tmp_path / 'Data_Entry_2017.csv.gz'
     packed.write_bytes(gzip.compress(b'\xef\xbb\xbf' + (tmp_path / 'Data_Entry_2017.csv').read_bytes()))
-    for one, other in zip(nih_files.read_labels(packed), table, strict=True):
+    for one, other in zip(nih_tables.read_labels(packed), table, strict=True):
         np.testing.assert_array_equal(one, other)
     packed.write_bytes(packed.read_bytes()[:-20])
     with pytest.raises(ValueError, match=r'Data_Entry_2017.csv.gz is not a readable text table'):
-        nih_files.read_labels(packed)
+        nih_tables.read_labels(packed)
 
 
 def test_groups_of_both_revisions_of_the_table(tmp_path):
@@ -190,12 +189,12 @@ def test_groups_of_both_revisions_of_the_table(tmp_path):
     lines = [
         f'{name_of(i)},Mass,0,{i},{rest}' for i, rest in enumerate(['058Y,M,PA', '011M,F,AP', '414Y,M,LL', ',,'], 1)
     ]
-    found = nih_files.read_groups(write(tmp_path / 'Data_Entry_2017.csv', [first, *lines]))
+    found = nih_tables.read_groups(write(tmp_path / 'Data_Entry_2017.csv', [first, *lines]))
     assert list(found.values()) == [(1, 1, 0), (0, 0, 1), (1, -1, -1), (-1, -1, -1)]
     later = first.replace('Gender', 'Sex')
-    found = nih_files.read_groups(write(tmp_path / 'Data_Entry_2017.csv', [later, f'{name_of(1)},Mass,0,1,60,F,PA']))
+    found = nih_tables.read_groups(write(tmp_path / 'Data_Entry_2017.csv', [later, f'{name_of(1)},Mass,0,1,60,F,PA']))
     assert list(found.values()) == [(0, 2, 0)]
-    found = nih_files.read_groups(write(tmp_path / 'Data_Entry_2017.csv', [HEADER, f'{name_of(1)},Mass,0,1,39']))
+    found = nih_tables.read_groups(write(tmp_path / 'Data_Entry_2017.csv', [HEADER, f'{name_of(1)},Mass,0,1,39']))
     assert list(found.values()) == [(-1, 0, -1)]
     assert nih_files.group_file(tmp_path).name == 'Data_Entry_2017.csv'
     assert nih_files.group_file(tmp_path / 'elsewhere') is None
@@ -220,7 +219,7 @@ def test_groups_of_both_revisions_of_the_table(tmp_path):
 )
 def test_damaged_label_table_is_named_with_its_line(tmp_path, lines, message):
     with pytest.raises(ValueError, match=message) as error:
-        nih_files.read_labels(write(tmp_path / 'Data_Entry_2017.csv', lines))
+        nih_tables.read_labels(write(tmp_path / 'Data_Entry_2017.csv', lines))
     assert 'Data_Entry_2017.csv' in str(error.value)
 
 
@@ -242,18 +241,18 @@ def test_damaged_label_table_is_named_with_its_line(tmp_path, lines, message):
 def test_damaged_box_is_named_with_its_line(tmp_path, box, message):
     path = write(tmp_path / 'BBox_List_2017.csv', [BOX_HEADER, f'{name_of(2)},Nodule,1,2,3,4', f'{name_of(1)},{box}'])
     with pytest.raises(ValueError, match=f'BBox_List_2017.csv, line 3.*{message}'):
-        nih_files.read_boxes(path)
+        nih_tables.read_boxes(path)
 
 
 def test_boxes_are_corners_and_clipped_by_rounding_only(tmp_path):
     lines = [f'{name_of(1)},Infiltrate,10.5,20,30,40.25', f'{name_of(1)},Mass,1000,-0.5,24.75,1024']
-    boxes = nih_files.read_boxes(write(tmp_path / 'BBox_List_2017.csv', [BOX_HEADER.rstrip(','), *lines]))
-    assert [nih_files.CLASSES[finding] for finding in boxes.concept] == ['Infiltration', 'Mass']
+    boxes = nih_tables.read_boxes(write(tmp_path / 'BBox_List_2017.csv', [BOX_HEADER.rstrip(','), *lines]))
+    assert [nih_tables.CLASSES[finding] for finding in boxes.concept] == ['Infiltration', 'Mass']
     np.testing.assert_array_equal(boxes.box, [[10.5, 20, 40.5, 60.25], [1000, 0, 1024, 1023.5]])
     with pytest.raises(ValueError, match=r'line 3: .*00000001_000.png.*already in .*line 2'):
-        nih_files.read_boxes(write(tmp_path / 'BBox_List_2017.csv', [BOX_HEADER, *2 * lines[:1]]))
+        nih_tables.read_boxes(write(tmp_path / 'BBox_List_2017.csv', [BOX_HEADER, *2 * lines[:1]]))
     with pytest.raises(ValueError, match="header 'Image Index,Finding Label,x,y,w,h'; expected"):
-        nih_files.read_boxes(write(tmp_path / 'BBox_List_2017.csv', ['Image Index,Finding Label,x,y,w,h', *lines]))
+        nih_tables.read_boxes(write(tmp_path / 'BBox_List_2017.csv', ['Image Index,Finding Label,x,y,w,h', *lines]))
 
 
 def test_a_patient_in_two_lists_is_named(plain):
@@ -272,7 +271,7 @@ def test_layout_errors_say_what_is_expected(plain):
     with pytest.raises(ValueError, match=r"Unknown split 'offical'. Did you mean 'official'"):
         nih_files.read_split(plain, 'offical')
     with pytest.raises(FileNotFoundError, match=r'no train_list.txt. Expected NIH'):
-        nih_files.fingerprint(plain, 'chexnet')
+        nih_files.files(plain, 'chexnet')
     shutil.copy(plain / 'Data_Entry_2017_v2020.csv', plain / 'Data_Entry_2017.csv')
     with pytest.raises(ValueError, match=r'2 files for Data_Entry_2017\*.csv; keep one'):
         nih_files.read_split(plain)
@@ -281,22 +280,25 @@ def test_layout_errors_say_what_is_expected(plain):
         nih_files.find_images(plain)
 
 
-def test_fingerprint_follows_every_input(plain):
-    seen = [nih_files.fingerprint(plain)]
-    assert nih_files.fingerprint(plain) == seen[0] == inputs(manual_dir=str(plain), image_size=3)['fingerprint']
+def test_data_are_named_by_the_content_of_every_input(plain):
+    def digest():
+        return content.digest(nih_files.files(plain))
+
+    seen = [digest()]
+    assert content.digest(files(manual_dir=str(plain), image_size=3)) == seen[0]
     image = plain / 'images' / name_of(2)
     for change in (
-        lambda: os.utime(image, (1, 1)),
         lambda: image.write_bytes(image.read_bytes() + b'x'),
         lambda: image.rename(plain / 'images' / name_of(9)),
         lambda: write(plain / 'BBox_List_2017.csv', [BOX_HEADER]),
         lambda: write(plain / 'train_val_list.txt', [name_of(1)]),
     ):
         change()
-        seen.append(nih_files.fingerprint(plain))
-    assert len(set(seen)) == 6
+        seen.append(digest())
+    assert len(set(seen)) == 5
     write(plain / 'README.txt', ['of no consequence'])
-    assert nih_files.fingerprint(plain) == seen[-1]
+    os.utime(plain / 'images' / name_of(1), (1, 1))
+    assert digest() == seen[-1]
 
 
 # Images
@@ -341,6 +343,7 @@ def test_every_kind_of_image_file(tmp_path):
     dataset = make(manual_dir=folder, tfds_dir=tmp_path / 'tfds', **OPTIONS)
     assert set(dataset.image_id.tolist()) == {name_of(patient) for patient in whole.values()}
     np.testing.assert_array_equal(dataset.images, np.full((7, SIZE, SIZE, 1), 120, np.uint8))
+    assert {tuple(size) for size in dataset.source_size.tolist()} == {(40, 40), (30, 90)}
     problems = {kind: sorted(names) for kind, names in dataset.info['problems'].items()}
     assert problems == {
         'missing': [name_of(21)],
@@ -365,20 +368,23 @@ def test_dataset_fields(plain, tmp_path, capfd):
     assert capfd.readouterr() == ('', '')
     assert dataset.patient.tolist() == [1, 2, 5, 6, 3, 4, 7, 8]
     assert [dataset.patient[dataset.rows(split)].tolist() for split in store.SPLITS] == [[1, 2, 5, 6], [3, 4], [7, 8]]
-    assert dataset.classes == dataset.concepts == nih_files.CLASSES
+    assert dataset.classes == dataset.concepts == nih_tables.CLASSES
     np.testing.assert_array_equal(dataset.labels.sum(1), 2 * (dataset.patient % 2))
     assert dataset.label_mask.all()
     assert dataset.label_mask.shape == (8, 14)
-    assert dataset.region_concept.tolist() == [nih_files.INDEX['Mass']]
+    assert dataset.region_concept.tolist() == [nih_tables.INDEX['Mass']]
     assert dataset.region_mask.shape == (0, SIZE, 2)
     assert dataset.info['frame'] == [1024, 1024]
-    types = {array: getattr(dataset, array).dtype for array in store.ARRAYS if array != 'image_id'}
+    arrays = {array: getattr(dataset, array) for array in store.ARRAYS if array != 'image_id'}
+    types = {array: values.dtype for array, values in arrays.items() if values is not None}
     uint8 = ('images', 'labels', 'label_mask', 'split', 'region_mask')
     assert types == dict.fromkeys(uint8, np.uint8) | dict.fromkeys(('region_image', 'region_concept'), np.int32) | {
         'patient': np.int64,
         'region_box': np.float32,
         'groups': np.int8,
+        'source_size': np.int32,
     }
+    assert (dataset.source_size == 40).all()
     assert dataset.info['groups']['sex'] == ['female', 'male']
     assert (dataset.groups == [-1, 1, -1]).all()  # the table here knows ages alone, 50 years
     store.save(dataset, tmp_path / 'kept')
@@ -451,7 +457,7 @@ def test_empty_split_is_an_error_and_leaves_nothing(plain, tmp_path, split, pati
         damage(plain / 'images' / name_of(patient))
     with pytest.raises(ValueError, match=f'No image is left in the {split} split'):
         make(manual_dir=plain, tfds_dir=tmp_path / 'tfds', **OPTIONS)
-    assert not list((tmp_path / 'tfds').rglob('*1.0.0*'))
+    assert not list((tmp_path / 'tfds').rglob('*1.1.0*'))
 
 
 @pytest.mark.parametrize('option', [{'image_size': 0}, {'validation_fraction': 0.0}, {'validation_fraction': 1.0}])
@@ -497,27 +503,15 @@ def test_resizing_is_a_triangle_as_wide_as_the_reduction(tmp_path):
         return triangle / triangle.sum(1, keepdims=True)
 
     expected = weights(60) @ pixels.astype(np.float64) @ weights(90).T
-    small = from_png(to_png(tmp_path / 'image.png', 15))
+    small = from_png(to_png(tmp_path / 'image.png', 15).png)
     assert np.abs(small - expected).max() < 1.1  # Pillow rounds to 8 bits after either direction
-
-
-def test_parallel_work_keeps_order_and_looks_ahead_only_so_far():
-    from imbalance_jax.data.sources.tfds import nih_chest_xray14 as builder
-
-    taken = []
-    items = (taken.append(index) or index for index in range(500))
-    with ThreadPoolExecutor(4) as pool:
-        for index, result in enumerate(builder.in_order(pool, lambda x: x * x, items)):
-            assert result == index**2
-            assert len(taken) <= index + builder.AHEAD
-    assert len(taken) == 500
 
 
 def test_thousand_real_images(tmp_path):
     folder = shared('nih')
     dataset = make(manual_dir=folder, tfds_dir=tmp_path, image_size=32)
     assert dataset.images.shape == (1000, 32, 32, 1)
-    assert dataset.labels[:, nih_files.INDEX['Pneumonia']].sum() == (dataset.labels.sum(1) == 0).sum() == 500
+    assert dataset.labels[:, nih_tables.INDEX['Pneumonia']].sum() == (dataset.labels.sum(1) == 0).sum() == 500
     assert [len(dataset.rows(split)) for split in store.SPLITS][2] == 153
     assert sum(len(names) for names in dataset.info['problems'].values()) == 984 - len(dataset.region_image)
     assert len(np.unique(dataset.region_image)) == 44
@@ -530,5 +524,5 @@ def test_real_colour_files_are_read_as_the_grey_ones():
     originals = sorted(shared('nih', 'original').glob('*.png'))
     assert {Image.open(path).mode for path in originals} == {'L', 'RGBA'}
     for path in originals:
-        grey = from_png(to_png(path.parents[1] / 'images' / path.name, 64)).astype(np.float64)
-        assert np.abs(from_png(to_png(path, 64)) - grey).mean() < 2
+        grey = from_png(to_png(path.parents[1] / 'images' / path.name, 64).png).astype(np.float64)
+        assert np.abs(from_png(to_png(path, 64).png) - grey).mean() < 2

@@ -105,9 +105,9 @@ def test_boxes_are_regions_in_prepared_pixels(tmp_path):
     np.testing.assert_array_equal(dataset.labels[:, 1], counts >= 2)
     np.testing.assert_allclose(dataset.region_box[dataset.region_concept == 0], [[8, 4, 16, 12]] * (counts >= 1).sum())
     np.testing.assert_allclose(dataset.region_box[dataset.region_concept == 1], [[0, 0, 4, 8]] * (counts >= 2).sum())
-    padded = make(tmp_path, 'blood', resize='pad')  # 12 x 20 pixels are 9.6 x 16 in the square
+    padded = make(tmp_path, 'blood', resize='pad')  # 12 x 20 pixels are 10 whole rows of 16, from row 3 on
     first = padded.region_box[padded.region_concept == 0][0]
-    np.testing.assert_allclose(first, [8, 3.2 + 2.4, 16, 3.2 + 7.2], atol=1e-5)
+    np.testing.assert_allclose(first, [8, 3 + 2.5, 16, 3 + 7.5], atol=1e-5)
 
 
 def test_colour_is_kept_where_there_is_any(tmp_path):

@@ -15,12 +15,12 @@ from absl import logging
 from PIL import Image
 
 from imbalance_jax.data.dataset import SPLITS
-from imbalance_jax.data.sources import content, nih_files
+from imbalance_jax.data.sources import content, nih_files, nih_tables
 from imbalance_jax.data.streams import on_all_cores
 
 SHARD = 2048  # examples per file; TFDS holds one file's PNGs in memory
 MAX_PIXELS = 8192**2  # eight times NIH's width; more is a mistake or a decompression bomb
-NO_BOXES = nih_files.Boxes(np.zeros(0, np.str_), np.zeros(0, np.int32), np.zeros((0, 4), np.float32))
+NO_BOXES = nih_tables.Boxes(np.zeros(0, np.str_), np.zeros(0, np.int32), np.zeros((0, 4), np.float32))
 CITATION = """@inproceedings{wang2017chestxray8,
   title={ChestX-ray8: Hospital-scale Chest X-ray Database and Benchmarks on Weakly-Supervised Classification and
     Localization of Common Thorax Diseases},
@@ -33,7 +33,14 @@ class Plan(NamedTuple):
 
     cases: nih_files.Cases
     paths: list[Path]
-    boxes: dict[str, nih_files.Boxes]
+    boxes: dict[str, nih_tables.Boxes]
+
+
+class Small(NamedTuple):
+    """An image as PNG, and height and width of the file that it was."""
+
+    png: bytes
+    size: tuple[int, int]
 
 
 @dataclasses.dataclass(eq=False)
@@ -53,8 +60,8 @@ class NihChestXray14(tfds.core.ShardBasedBuilder):
     `builder.info.metadata['problems']`, which is saved with the data.
     """
 
-    VERSION = tfds.core.Version('1.0.0')
-    RELEASE_NOTES = {'1.0.0': 'First version.'}  # noqa: RUF012 (TFDS reads a class attribute)
+    VERSION = tfds.core.Version('1.1.0')
+    RELEASE_NOTES = {'1.0.0': 'First version.', '1.1.0': 'With the size of the files.'}  # noqa: RUF012 (TFDS reads a class attribute)
     MANUAL_DOWNLOAD_INSTRUCTIONS = f'Download from https://nihcc.app.box.com/v/ChestXray-NIHCC. {nih_files.LAYOUT}'
     # For `tfds.builder('nih_chest_xray14/official-224')`; `prepare` names its config by the input files, too.
     BUILDER_CONFIGS = [  # noqa: RUF012
@@ -69,11 +76,12 @@ class NihChestXray14(tfds.core.ShardBasedBuilder):
         features = {
             'image': tfds.features.Image(shape=(size, size, 1), encoding_format='png'),
             'image/filename': tfds.features.Text(),
+            'image/size': tfds.features.Tensor(shape=(2,), dtype=np.int32),  # height, width of the file
             'patient': tfds.features.Scalar(np.int64),
-            'labels': tfds.features.Tensor(shape=(len(nih_files.CLASSES),), dtype=np.uint8),
+            'labels': tfds.features.Tensor(shape=(len(nih_tables.CLASSES),), dtype=np.uint8),
             # Flat frame coordinates, x0 y0 x1 y1: a BBoxFeature would come back as one list entry per box.
             'boxes': tfds.features.Tensor(shape=(None, 4), dtype=np.float32),
-            'boxes/label': tfds.features.Sequence(tfds.features.ClassLabel(names=nih_files.CLASSES)),
+            'boxes/label': tfds.features.Sequence(tfds.features.ClassLabel(names=nih_tables.CLASSES)),
             'split': tfds.features.ClassLabel(names=SPLITS),
         }
         return tfds.core.DatasetInfo(
@@ -107,20 +115,21 @@ class NihChestXray14(tfds.core.ShardBasedBuilder):
     def _examples(self, plan: Plan, rows: list[int]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yields one shard's examples; an image that cannot be read is named among the problems, with its boxes."""
         cases, shrink = plan.cases, functools.partial(to_png, size=self.builder_config.image_size)
-        for row, png in zip(rows, on_all_cores(shrink, (plan.paths[row] for row in rows)), strict=True):
+        for row, small in zip(rows, on_all_cores(shrink, (plan.paths[row] for row in rows)), strict=True):
             if self.progress:
                 self.progress(row + 1, len(plan.paths))
             name = str(cases.image[row])
             boxes = plan.boxes.get(name, NO_BOXES)
-            if png is None:
+            if small is None:
                 cases.problems['unreadable'].append(name)
                 cases.problems['box_without_image'] += boxes.image.tolist()
                 continue
             yield (
                 name,
                 {
-                    'image': png,
+                    'image': small.png,
                     'image/filename': name,
+                    'image/size': small.size,
                     'patient': cases.patient[row],
                     'labels': cases.labels[row],
                     'boxes': boxes.box,
@@ -180,7 +189,7 @@ def make_plan(folder: Path, config: NihConfig) -> Plan:
     """Matches labels, files and boxes, and names what has no counterpart; no image is opened yet."""
     cases = nih_files.read_split(folder, config.split, config.validation_fraction)
     paths, repeated = nih_files.find_images(folder)
-    boxes = nih_files.read_boxes(nih_files.box_file(folder))
+    boxes = nih_tables.read_boxes(nih_files.box_file(folder))
     present = np.array([name in paths for name in cases.image.tolist()], bool)
     kept = cases.image[present]
     boxed = np.isin(boxes.image, kept)
@@ -192,14 +201,14 @@ def make_plan(folder: Path, config: NihConfig) -> Plan:
         'box_without_image': boxes.image[~boxed].tolist(),
     }
     by_image = {
-        name: nih_files.Boxes(*(array[boxes.image == name] for array in boxes))
+        name: nih_tables.Boxes(*(array[boxes.image == name] for array in boxes))
         for name in set(boxes.image[boxed].tolist())
     }
     cases = nih_files.Cases(kept, cases.patient[present], cases.labels[present], cases.split[present], problems)
     return Plan(cases, [paths[name] for name in kept.tolist()], by_image)
 
 
-def to_png(path: Path, size: int) -> bytes | None:
+def to_png(path: Path, size: int) -> Small | None:
     """Returns an image file as an 8-bit grey PNG of `size` x `size`, or None where the file is not a whole PNG.
 
     Resized by Pillow's BILINEAR, a triangle as wide as the reduction: it antialiases, and unlike bicubic or Lanczos
@@ -211,7 +220,7 @@ def to_png(path: Path, size: int) -> bytes | None:
     small = _grey(image).resize((size, size), Image.Resampling.BILINEAR)
     file = io.BytesIO()
     small.save(file, 'PNG', compress_level=1)  # a quarter of the default level's time for a sixth more bytes
-    return file.getvalue()
+    return Small(file.getvalue(), (image.height, image.width))
 
 
 def from_png(data: bytes) -> np.ndarray:
