@@ -115,11 +115,14 @@ def rows(path: Path, *, leave_out: Sequence[str] = ()) -> Mapping[str, list[Any]
         raise ValueError(f'{where}: the header has no {", ".join(lacking)}.')
     place = [header.index(name) for name in COLUMNS]
     columns: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, 'names', 'age', LEFT_OUT)}
+    known: dict[str, list[str] | None] = {}  # lists repeat
     for where, cells in table:
         if len(cells) < len(header):
             raise ValueError(f'{where}: {len(cells)} columns; expected {len(header)} as in the header.')
         one = dict(zip(COLUMNS, (cells[k] for k in place), strict=True))
-        labels = labels_in(one['Labels'], where)
+        if one['Labels'] not in known:
+            known[one['Labels']] = labels_in(one['Labels'], where)
+        labels = known[one['Labels']]
         extra = {'names': [name for name in labels or () if name not in NO_CLASS], 'age': _age(one)}
         for name, value in {**one, **extra, LEFT_OUT: _reason(labels, leave_out)}.items():
             columns[name].append(value)

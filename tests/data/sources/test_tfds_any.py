@@ -5,7 +5,7 @@ import pytest
 import tensorflow_datasets as tfds
 from data.miniatures.tfds_sets import SPLITS, pixels, png, write
 
-from imbalance_jax.data import soundness
+from imbalance_jax.data import soundness, sources
 from imbalance_jax.data.reader import images
 from imbalance_jax.data.sources import tfds_any
 
@@ -161,3 +161,17 @@ def test_the_key_is_of_the_files_of_this_data_set(tmp_path):
     files = tfds_any.files(name='two', data_dir=str(tmp_path))
     assert set(files) == {path.name for path in (tmp_path / 'two' / '1.0.0').iterdir()}
     assert any('array_record' in one for one in files)
+
+
+def test_it_is_named_as_tfds_does_in_the_config(tmp_path):
+    features = {**GREY, 'label': tfds.features.ClassLabel(num_classes=2)}
+    write(tmp_path / 'tfds', 'two', features, lambda split, i: example(split, i, label=i % 2))
+    options = {'data_dir': str(tmp_path / 'tfds'), 'image_size': 16}
+    first = sources.load('tfds:two', tmp_path / 'data', options)
+    second = sources.load('mine', tmp_path / 'data', {**options, 'reader': 'tfds', 'name': 'two'})
+    np.testing.assert_array_equal(first.images, second.images)
+    assert (first.info['name'], second.info['name']) == ('tfds:two', 'mine')
+    with pytest.raises(ValueError, match='TFDS has no data set'):
+        sources.load('tfds:none_such', tmp_path / 'data', options)
+    with pytest.raises(ValueError, match="Did you mean 'patient'"):
+        sources.load('tfds:two', tmp_path / 'data', {**options, 'patent': 'x'})
