@@ -36,7 +36,11 @@ FLAGS: dict[str, dict[str, Any]] = {
     'weights': {'metavar': 'NAME', 'help': 'of the weights kept in WORKDIR/weights, such as matched; else the best'},
     'stages': {'metavar': 'NAME,...', 'help': 'these stages only, such as alignment,design'},
     'profile': {'action': 'store_true', 'help': 'trace a few steps into WORKDIR/profile, and print the costliest'},
-    'out': {'metavar': 'FILE.jsonl', 'help': 'the plan to write; its populations live beside it, in the folder FILE'},
+    'out': {
+        'metavar': 'FILE',
+        'help': 'what to write: a config.py, or a plan.jsonl, whose populations live beside it in the folder plan',
+    },
+    'folder': {'metavar': 'FOLDER', 'help': 'images and tables of your own'},
     'pilot': {
         'metavar': 'DIR',
         'help': 'a finished population, by whose variances plan says what can be shown; default: those of the phantom',
@@ -120,6 +124,27 @@ def _inspect(command: Command, outside: Outside) -> None:
     from imbalance_jax.training import network
 
     print(data.describe(network.load_dataset(config)))
+
+
+def _guess(command: Command, _: Outside) -> None:
+    if not command.flags.folder:
+        raise ValueError('A folder is missing: imbalance-jax data guess FOLDER.')
+    from imbalance_jax.data import sources
+    from imbalance_jax.data.reader import guess
+    from imbalance_jax.system.files import write_text
+
+    folder = Path(command.flags.folder)
+    found = guess.guess(folder, sources.DATASETS)
+    text = guess.text(found, folder)
+    if not command.flags.out:
+        print(text, end='')
+        return
+    write_text(Path(command.flags.out), text)
+    print(
+        '\n'.join(
+            [found.examined, *(f'missing: {one}' for one in found.missing), *(f'unsure: {one}' for one in found.unsure)]
+        )
+    )
 
 
 def _train(command: Command, outside: Outside) -> None:
@@ -209,6 +234,12 @@ VERBS = {
     ),
     'data inspect': Verb(
         _inspect, 'the same, then say what is in it: splits, counts, boxes, what was left out', CONFIG
+    ),
+    'data guess': Verb(
+        _guess,
+        'propose a config for a folder of images and tables',
+        ('folder', 'out', 'traceback'),
+        ('folder', 'FOLDER'),
     ),
     'train': Verb(_train, 'train the population of the config', ('workdir', 'profile', 'grace', *CONFIG)),
     'explain': Verb(

@@ -91,6 +91,9 @@ def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, di
         if table in alike:
             continue
         other = read_table(folder, table, found)
+        if not table.on and table.split:  # the same table of another split
+            rows = stacked([rows, other])
+            continue
         if not table.on:
             others[table.name or table.file] = other
             continue
@@ -135,7 +138,10 @@ def _images(
                 f'there are {len(files.paths)} images, such as {files.paths[0]!r}.'
             )
         unnamed = set(range(len(files.paths))) - set(position.values())
-        found.add('not_in_table', [files.paths[one] for one in sorted(unnamed)])
+        if layout.images.others == 'counted' and unnamed:
+            found.notes.append(f'{len(unnamed)} of {len(files.paths)} images are in no row that is used.')
+        else:
+            found.add('not_in_table', [files.paths[one] for one in sorted(unnamed)])
         keys = [position.get(text, -1) for text in texts]
     else:
         keys = list(range(len(texts)))

@@ -43,7 +43,7 @@ class Table:
         already keep their values
     needed: an image without a row here is left out, and named
     where: {column: values} of the rows that count; the others are counted
-    split: the split of all its rows
+    split: the split of all its rows; a later table with one, and without `on`, is added below the first
     explode: columns of lists of equal length, of which each element becomes a row of its own
     optional: it may be absent
     read: path -> {column: values}, for a file that is no table
@@ -77,6 +77,7 @@ class Images:
     id: name of an image, such as '{image_id}'; '' is the file's name, with as many folders as make it unique
     folders: where files lie, as patterns below the folder; exclude: patterns of names that are no images, such as masks
     suffixes: of image files
+    others: images that no row names are 'named' among what is left out, or 'counted' in a note
     bits: how many of a 16-bit file are used; 0: found from the largest value of all files
     channels: 1, 3, or 0 for 3 if any file has a colour
     resize: of images that are not square: 'stretch', 'pad' with black, or 'crop' in the middle
@@ -89,6 +90,7 @@ class Images:
     folders: Names = ('',)
     exclude: Names = ()
     suffixes: Names = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.gif', '.webp', '.dcm', '.dicom')
+    others: str = 'named'
     bits: int = 0
     channels: int = 0
     resize: str = 'stretch'

@@ -18,6 +18,7 @@ from imbalance_jax.names import lookup
 
 SPLIT = '(split)'  # the column of `Table.split`
 SEPARATORS = (',', ';', '\t', '|')
+NONE = np.zeros(0, np.int64)
 MOST_LINES = 200  # of one row, whose cells may hold line breaks
 csv.field_size_limit(1 << 27)
 
@@ -353,11 +354,9 @@ def stacked(parts: list[Rows]) -> Rows:
         name: np.concatenate([part.columns.get(name, np.full(len(part), '', object)) for part in parts])
         for name in names
     }
-    if not parts:
-        return Rows(columns, np.zeros(0, np.int64), np.zeros(0, np.int64), ())
     before = np.cumsum([0, *(len(part.files) for part in parts)])
-    file = np.concatenate([part.file + offset for part, offset in zip(parts, before[:-1], strict=True)])
-    line = np.concatenate([part.line for part in parts])
+    file = np.concatenate([part.file + start for part, start in zip(parts, before[:-1], strict=True)] or [NONE])
+    line = np.concatenate([part.line for part in parts] or [NONE])
     return Rows(columns, file, line, tuple(name for part in parts for name in part.files))
 
 

@@ -3,7 +3,7 @@
 import inspect
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial as partial_function
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from imbalance_jax.data.sources import (
     phantom_twins,
     rsna_pneumonia,
 )
+from imbalance_jax.data.sources import folder as folder_source
 from imbalance_jax.data.twins import Twins
 from imbalance_jax.names import lookup
 from imbalance_jax.system import locks
@@ -60,6 +61,7 @@ class Source(NamedTuple):
 
 DATASETS: dict[str, Source | Callable[..., Dataset]] = {
     'phantom': Source(phantom.make, twins=phantom_twins.twins),
+    'folder': Source(folder_source.make, files=folder_source.files),
     'nih_chest_xray14': Source(
         nih_chest_xray14.make, files=nih_chest_xray14.files, leftovers=nih_chest_xray14.leftovers
     ),
@@ -72,27 +74,29 @@ DATASETS: dict[str, Source | Callable[..., Dataset]] = {
     'cxr_lt': Source(cxr_lt.make, files=cxr_lt.files_of),
     'brax': Source(brax.make, files=brax.files_of),
 }
-NOT_OPTIONS = (
-    'image_size',
-    'progress',
-    'tfds_dir',
-    'allocate',
-    'again',
-)  # what `load` gives, or a config says for all data sets
+# What `load` gives, or a config says for all data sets.
+NOT_OPTIONS = ('image_size', 'progress', 'tfds_dir', 'allocate', 'again', 'set_name')
+READER = 'reader'  # the option that says which source a set is read by, where that is not its name
 
 
-def find(name: str) -> Source:
-    """The source of the data set `name`; ValueError for an unknown name."""
-    source = lookup(DATASETS, name, 'data set')
+def find(name: str, options: Mapping[str, Any] | None = None) -> Source:
+    """The source of config.data.NAME, which is its option `reader` or else its name; ValueError for an unknown one."""
+    reader = (options or {}).get(READER, name)
+    what = 'data set' if reader == name else f'reader, config.data.{name}.reader:'
+    source = lookup(DATASETS, reader, what)
     return source if isinstance(source, Source) else Source(source)
 
 
-def check_options(name: str, options: Iterable[str]) -> None:
-    """ValueError for an unknown data set, or an option that its `make` does not take."""
-    known = inspect.signature(find(name).make).parameters
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """ValueError for an unknown data set, an option that its `make` does not take, or one that it lacks."""
+    known = inspect.signature(find(name, options).make).parameters
+    for option, parameter in known.items():
+        needed = parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+        if needed and option not in (*options, *NOT_OPTIONS):
+            raise ValueError(f'config.data.{name}.{option} is missing; {", ".join(known)} are its options.')
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
         for option in options:
-            lookup(known, option, f'option of data set {name}, config.data.{name}.')
+            lookup(dict.fromkeys((READER, *known)), option, f'option of data set {name}, config.data.{name}.')
 
 
 def load(
@@ -111,9 +115,10 @@ def load(
     ValueError for an unknown name or option, and whatever the data set's own `make`, and `soundness.check`, say of its
     input.
     """
-    source = find(name)
+    source = find(name, options)
     check_options(name, options)
     prepared = Path(folder) / name / key(name, folder, options, progress)
+    options = _given(source, name, options)
     if not again and (dataset := _kept(prepared)):
         return dataset
     with locks.wait(prepared.with_name(f'{prepared.name}.lock'), str(prepared)):
@@ -127,6 +132,7 @@ def load(
             if 'allocate' in _parameters(source):
                 given['allocate'] = partial_function(dataset_module.allocate, partial)
             dataset = source.make(**options, **given)
+            dataset.info['name'] = name
             soundness.check(dataset)
             dataset_module.save(soundness.leave_out_duplicates(dataset), prepared, partial)
     _tell_of_others(prepared)
@@ -139,7 +145,7 @@ def key(name: str, folder: Path, options: dict, progress: Callable[[int, int], A
     Options that are paths count by the files there, the others by their values, defaults included. What was read of a
     file is kept in `folder`: as long as the file is not written again, it costs one `stat`.
     """
-    source = find(name)
+    source, options = find(name, options), _given(find(name, options), name, options)
     paths = content.paths_of(source.make, options)
     plain = {one: value for one, value in content.with_defaults(source.make, options).items() if one not in paths}
     files = source.files(**options) if source.files else _below(paths)
@@ -159,6 +165,12 @@ def _below(paths: dict[str, Path]) -> dict[str, Path]:
         if not path.exists():
             raise FileNotFoundError(f'{option}: there is no {path}.')
     return {f'{option}/{file}': at for option, path in paths.items() for file, at in content.below(path).items()}
+
+
+def _given(source: Source, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What `make` is given of a set's options: its name, if it asks for that, but not which source reads it."""
+    named = {'set_name': name} if 'set_name' in _parameters(source) else {}
+    return {**{option: value for option, value in options.items() if option != READER}, **named}
 
 
 def _parameters(source: Source) -> Mapping[str, inspect.Parameter]:
