@@ -140,11 +140,7 @@ def _guess(command: Command, _: Outside) -> None:
         print(text, end='')
         return
     write_text(Path(command.flags.out), text)
-    print(
-        '\n'.join(
-            [found.examined, *(f'missing: {one}' for one in found.missing), *(f'unsure: {one}' for one in found.unsure)]
-        )
-    )
+    print('\n'.join([found.examined, *guess.remarks(found)]))
 
 
 def _train(command: Command, outside: Outside) -> None:
@@ -227,6 +223,7 @@ def _collect(command: Command, outside: Outside) -> int:
     return cli.collect_tables(command.flags, outside.sweep_report)
 
 
+FOLDER = ('folder', 'FOLDER')
 CONFIG, WORKDIR, PLAN = ('config', 'traceback'), ('workdir', 'traceback'), ('plan', 'job', 'shard', 'traceback')
 VERBS = {
     'data prepare': Verb(
@@ -236,10 +233,7 @@ VERBS = {
         _inspect, 'the same, then say what is in it: splits, counts, boxes, what was left out', CONFIG
     ),
     'data guess': Verb(
-        _guess,
-        'propose a config for a folder of images and tables',
-        ('folder', 'out', 'traceback'),
-        ('folder', 'FOLDER'),
+        _guess, 'propose a config for a folder of images and tables', ('folder', 'out', 'traceback'), FOLDER
     ),
     'train': Verb(_train, 'train the population of the config', ('workdir', 'profile', 'grace', *CONFIG)),
     'explain': Verb(

@@ -10,9 +10,8 @@ from imbalance_jax.data.reader.layout import FALSE, NOTHING, SPLIT_NAMES, TRUE, 
 from imbalance_jax.data.reader.spelling import canonical, names_in, number, table_of
 from imbalance_jax.data.reader.tables import Rows
 
-PATIENT = re.compile(
-    r'^(patient|subject|person|participant|case|pid|lesion|individual)([ _-]?(id|number|no|nr|name|key))?s?$', re.I
-)
+WHO = 'patient|subject|person|participant|case|pid|lesion|individual'
+PATIENT = re.compile(f'^({WHO})([ _-]?(id|number|no|nr|name|key))?s?$', re.I)
 SPLIT = re.compile('split|subset|partition|fold|^set$|phase', re.I)
 NAMES = re.compile('label|class|diagnos|finding|target|patholog|categor|disease|condition|^dx$', re.I)
 GROUPS = {

@@ -3,6 +3,7 @@
 import fnmatch
 import glob
 import re
+import textwrap
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,10 +20,8 @@ TABLES = ('.csv', '.tsv', '.txt', '.json', '.jsonl', '.parquet')
 MOST_TABLES = 40
 SAMPLED = 400  # rows whose files are looked for
 LOOKED_AT = 24  # image files that are opened
-MASK = re.compile(
-    r'^(?P<stem>.+?)(?P<suffix>[ _-](?:mask|masks|seg|segmentation|annotation|gt|label|roi)(?P<number>[_-]?[0-9]*))$',
-    re.I,
-)
+OF_MASKS = 'mask|masks|seg|segmentation|annotation|gt|label|roi'
+MASK = re.compile(f'^(?P<stem>.+?)(?P<suffix>[ _-](?:{OF_MASKS})(?P<number>[_-]?[0-9]*))$', re.I)
 MASK_FOLDERS = ('mask', 'masks', 'segmentation', 'segmentations', 'annotations', 'gt', 'groundtruth', 'ground_truth')
 
 # Files that only one published set has -> the reader that knows them.
@@ -217,9 +216,7 @@ def _boxes(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: li
             concept = one.kinds.names or one.kinds.concept
             regions |= {'column': concept, 'others': 'add'} if concept else {'concept': _concept(block, unsure)}
             block['regions'] = regions
-            unsure.append(
-                f'regions: boxes are taken for {one.kinds.form}, in pixels of the files unless frame says more.'
-            )
+            unsure.append(f'regions: boxes are {one.kinds.form}, in pixels of the files unless frame says more.')
             return
         if one.kinds.segmentation:
             concept = one.kinds.names or one.kinds.concept
@@ -289,7 +286,7 @@ def _of_images(
     for at in np.unique(np.linspace(0, len(pictures) - 1, min(LOOKED_AT, len(pictures))).astype(int)):
         try:
             shapes.append(images.decode(folder / pictures[at]).shape)
-        except (images.Unreadable, ModuleNotFoundError) as error:
+        except (images.Unreadable, images.NeedsPackage) as error:
             unsure.append(f'images: {pictures[at]} could not be read ({error}).')
     if any(shape[0] != shape[1] for shape in shapes):
         of_images['resize'] = 'pad'
@@ -305,7 +302,7 @@ def _of_images(
 
 def _excluded(masks: Collection[str]) -> tuple[str, ...]:
     """Patterns of the names of masks."""
-    found = {}
+    found: dict[str, None] = {}
     for path in masks:
         head, _, suffix = path.rsplit('/', 1)[-1].rpartition('.')
         match = MASK.match(head)
@@ -353,14 +350,19 @@ def get_config():
 
 def text(found: Guess, folder: Path) -> str:
     """The proposal as a config file."""
-    comments = [f'    # missing: {one}\n' for one in found.missing] + [f'    # unsure: {one}\n' for one in found.unsure]
+    comments = [line for one in remarks(found) for line in textwrap.wrap(one, 108)]
     return TEXT.format(
         examined=found.examined,
         folder=folder,
-        comments=''.join(comments),
+        comments=''.join(f'    # {line}\n' for line in comments),
         name=found.name,
         block=_shown(found.block, 4),
     )
+
+
+def remarks(found: Guess) -> list[str]:
+    """What is missing and what is not sure, a line each."""
+    return [f'missing: {one}' for one in found.missing] + [f'unsure: {one}' for one in found.unsure]
 
 
 def _shown(value: Any, indent: int) -> str:
@@ -382,4 +384,4 @@ def _wrapped(value: Sequence[Any], indent: int) -> str:
     return '(\n' + '\n'.join(f'{inner}{one!r},' for one in value) + f'\n{" " * indent})'
 
 
-__all__ = ['Guess', 'guess', 'text']
+__all__ = ['Guess', 'guess', 'remarks', 'text']

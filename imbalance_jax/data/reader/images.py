@@ -22,6 +22,10 @@ class Unreadable(ValueError):
     """A file that is no whole image; the message is a few words."""
 
 
+class NeedsPackage(ValueError):
+    """A file that a package reads which is not installed."""
+
+
 class Geometry(NamedTuple):
     """Where a file's pixels come to lie in a square: x * scale_x + left, y * scale_y + top."""
 
@@ -70,7 +74,7 @@ def decode(path: Path, *, window: bool = False, decoders: Mapping[str, Callable]
         if own:
             return np.asarray(own(path))
         return _dicom(path, window) if suffix in DICOM else _pillow(path)
-    except (Unreadable, ModuleNotFoundError):
+    except (Unreadable, NeedsPackage):
         raise
     except MemoryError as error:
         raise Unreadable('too large') from error
@@ -124,7 +128,7 @@ def _dicom(path: Path, window: bool) -> np.ndarray:
         import pydicom
         from pydicom.pixels import apply_voi_lut, convert_color_space
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
+        raise NeedsPackage(
             f'{path} is a DICOM file; reading it needs pydicom: pip install "imbalance_jax[dicom]".'
         ) from error
     try:

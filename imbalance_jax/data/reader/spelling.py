@@ -22,7 +22,7 @@ SHORT = re.compile('[0-9]{1,18}')
 def canonical(text: str) -> str:
     """What texts that mean the same have in common: '1', '1.0' and '1,0'; 'Yes' and ' YES '."""
     text = text.strip()
-    value = number(text)
+    value = number(text) + 0.0  # no negative zero
     if math.isfinite(value) and len(text) <= 15:
         return f'{value:g}' if abs(value) < 1e5 else repr(value)
     return text.casefold()
@@ -32,7 +32,7 @@ def canonical(text: str) -> str:
 def number(text: str) -> float:
     """A number, also with a decimal comma; NaN if it is none."""
     try:
-        return float(text if ',' not in text or '.' in text else text.replace(',', '.', 1))
+        return math.nan if '_' in text else float(text if '.' in text else text.replace(',', '.', 1))
     except ValueError:
         return math.nan
 

@@ -274,11 +274,11 @@ def records(data: Any, path: Path) -> list[Mapping[str, Any]]:
         lists = [value for value in values if isinstance(value, list)]
         if values and all(isinstance(value, dict) for value in values):
             return [{'key': key, **value} for key, value in data.items()]
-        if len(lists) == len(values) and len({len(value) for value in lists}) == 1 and lists:
-            return [dict(zip(data, row, strict=True)) for row in zip(*lists, strict=True)]
         inside = [value for value in lists if value and all(isinstance(one, dict) for one in value)]
         if len(inside) == 1:
             return inside[0]
+        if len(lists) == len(values) and len({len(value) for value in lists}) == 1:
+            return [dict(zip(data, row, strict=True)) for row in zip(*lists, strict=True)]
     raise ValueError(f'{path} holds no table: expected a list of objects, one per row.')
 
 

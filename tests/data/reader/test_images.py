@@ -1,0 +1,149 @@
+"""Files of any kind as squares of 8 bits, and where boxes and masks come to lie in them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imbalance_jax.data.reader import images
+
+GREY = (np.arange(48).reshape(6, 8) * 5).astype(np.uint8)
+
+
+def save(folder, array, name, mode=None, **options):
+    image = Image.fromarray(array)
+    (image.convert(mode) if mode else image).save(folder / name, **options)
+    return folder / name
+
+
+@pytest.mark.parametrize('name', ['a.png', 'a.tif', 'a.bmp', 'a.gif', 'a.webp'])
+def test_grey_files_are_what_was_saved(tmp_path, name):
+    options = {'lossless': True} if name.endswith('webp') else {}
+    np.testing.assert_array_equal(images.decode(save(tmp_path, GREY, name, **options)), GREY)
+
+
+@pytest.mark.parametrize('mode', ['RGB', 'RGBA', 'LA', 'P'])
+def test_grey_in_colour_is_grey(tmp_path, mode):
+    np.testing.assert_array_equal(images.decode(save(tmp_path, GREY, 'a.png', mode)), GREY)
+
+
+def test_colour_stays_and_one_bit_is_black_and_white(tmp_path):
+    colour = np.dstack([GREY, 255 - GREY, GREY // 2])
+    np.testing.assert_array_equal(images.decode(save(tmp_path, colour, 'a.png')), colour)
+    bits = images.decode(save(tmp_path, GREY > 100, 'b.png'))
+    np.testing.assert_array_equal(bits, np.where(GREY > 100, 255, 0))
+
+
+def test_twelve_bits_in_sixteen_have_all_their_grey_levels(tmp_path):
+    values = np.linspace(0, 4095, 64 * 64).reshape(64, 64).astype(np.uint16)
+    for name in ('a.png', 'a.tif'):
+        pixels = images.decode(save(tmp_path, values, name))
+        np.testing.assert_array_equal(pixels, values)
+        assert images.bits_of(int(pixels.max())) == 12
+        small = images.fit(pixels, 64, 'stretch', bits=12)
+        np.testing.assert_allclose(small, values / 4095 * 255, atol=0.51)
+    assert images.bits_of(4096) == 14
+    assert images.bits_of(65535) == 16
+
+
+def test_a_turned_photograph_stands_upright(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn right by 90 degrees
+    path = save(tmp_path, GREY, 'a.png', exif=exif)
+    np.testing.assert_array_equal(images.decode(path), np.rot90(GREY, -1))
+
+
+@pytest.mark.parametrize(
+    ('content', 'reason'), [(b'', 'empty file'), (b'no image', 'cannot identify'), (b'\x89PNG\r\n\x1a\n1234', '.')]
+)
+def test_what_is_no_image_says_so(tmp_path, content, reason):
+    (tmp_path / 'a.png').write_bytes(content)
+    with pytest.raises(images.Unreadable, match=reason):
+        images.decode(tmp_path / 'a.png')
+
+
+def test_half_a_file_and_a_bomb_are_refused(tmp_path, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64), np.uint8)
+    for name in ('a.png', 'a.jpg', 'a.tif'):
+        path = save(tmp_path, noise, name)
+        path.write_bytes(path.read_bytes()[:1500])
+        with pytest.raises(images.Unreadable):
+            images.decode(path)
+    monkeypatch.setattr(images, 'MAX_PIXELS', 100)
+    with pytest.raises(images.Unreadable, match='64 x 64 pixels are too many'):
+        images.decode(save(tmp_path, noise, 'b.png'))
+
+
+@pytest.mark.parametrize('resize', ['stretch', 'pad', 'crop'])
+@pytest.mark.parametrize('shape', [(40, 60), (64, 32), (37, 53), (20, 20)])
+def test_boxes_go_where_pixels_go(resize, shape):
+    """The bright rectangle of an image lies, when resized, where its box says: to half a pixel."""
+    height, width = shape
+    box = np.array([width * 0.4, height * 0.4, width * 0.65, height * 0.6]).round()
+    pixels = np.zeros(shape, np.uint8)
+    pixels[int(box[1]) : int(box[3]), int(box[0]) : int(box[2])] = 255
+    square = images.fit(pixels, 128, resize).astype(float) / 255
+    assert square.shape == (128, 128)
+    x0, y0, x1, y1 = images.geometry(height, width, 128, resize).boxes(box[None])[0]
+    centre = np.array([(square.sum(axis) * (np.arange(128) + 0.5)).sum() / square.sum() for axis in (0, 1)])
+    np.testing.assert_allclose(centre, [(x0 + x1) / 2, (y0 + y1) / 2], atol=0.5)
+    assert square.sum() == pytest.approx((x1 - x0) * (y1 - y0), rel=0.03)
+
+
+def test_padding_is_black_and_cropping_keeps_the_middle():
+    pixels = np.full((20, 40), 200, np.uint8)
+    padded = images.fit(pixels, 40, 'pad')
+    assert (padded[:10] == 0).all()
+    assert (padded[30:] == 0).all()
+    assert (padded[10:30] == 200).all()
+    pixels[:, :10] = pixels[:, 30:] = 0
+    assert (images.fit(pixels, 20, 'crop') == 200).all()
+
+
+def test_reducing_averages_over_what_a_pixel_covers():
+    checks = np.indices((64, 64)).sum(0) % 2 * 255
+    assert np.ptp(images.fit(checks.astype(np.uint8), 8, 'stretch').astype(int)) <= 2
+
+
+def dicom(path, values, **tags):
+    pydicom = pytest.importorskip('pydicom', reason='DICOM needs the extra `dicom`')
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID, meta.MediaStorageSOPInstanceUID = ExplicitVRLittleEndian, generate_uid()
+    meta.MediaStorageSOPClassUID = '1.2.840.10008.5.1.4.1.1.1.1'
+    data = pydicom.Dataset()
+    data.file_meta = meta
+    data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
+    data.Rows, data.Columns = values.shape
+    data.SamplesPerPixel, data.PixelRepresentation, data.BitsAllocated = 1, 0, 16
+    data.BitsStored, data.HighBit, data.PhotometricInterpretation = 12, 11, 'MONOCHROME2'
+    for name, value in tags.items():
+        setattr(data, name, value)
+    data.PixelData = values.astype(np.uint16).tobytes()
+    data.save_as(path, enforce_file_format=True)
+    return path
+
+
+def test_dicom_is_scaled_by_its_bits_and_inverted_once(tmp_path):
+    values = np.linspace(0, 4095, 64).reshape(8, 8).astype(np.uint16)
+    plain = images.decode(dicom(tmp_path / 'a.dicom', values))
+    np.testing.assert_allclose(plain / 65535, values / 4095, atol=1e-4)
+    inverted = images.decode(dicom(tmp_path / 'b.dcm', values, PhotometricInterpretation='MONOCHROME1'))
+    np.testing.assert_allclose(inverted / 65535, 1 - values / 4095, atol=1e-4)
+
+
+def test_a_window_is_applied_before_inverting(tmp_path):
+    values = np.linspace(0, 4095, 64).reshape(8, 8).astype(np.uint16)
+    tags = {'PhotometricInterpretation': 'MONOCHROME1', 'WindowCenter': 1000, 'WindowWidth': 1000}
+    path = dicom(tmp_path / 'a.dcm', values, **tags)
+    shown = np.clip((values - 499.5) / 999, 0, 1)  # DICOM PS3.3 C.11.2.1.2
+    np.testing.assert_allclose(images.decode(path, window=True) / 65535, 1 - shown, atol=2e-3)
+    np.testing.assert_allclose(images.decode(path) / 65535, 1 - values / 4095, atol=1e-4)
+
+
+def test_a_file_that_only_claims_to_be_dicom(tmp_path):
+    pytest.importorskip('pydicom', reason='DICOM needs the extra `dicom`')
+    (tmp_path / 'a.dcm').write_bytes(b'<html>')
+    with pytest.raises(images.Unreadable, match='no DICOM image'):
+        images.decode(tmp_path / 'a.dcm')

@@ -1,0 +1,415 @@
+"""Folders as people have them, from their files to a data set, by a declared layout."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from imbalance_jax.data import soundness
+from imbalance_jax.data.dataset import ABSENT, LEFT_OUT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
+from imbalance_jax.data.reader import declare, files, read, read_tables
+
+SIZE = 16
+
+
+def picture(path, size=(20, 20), value=None, colour=False):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    seed = sum(path.name.encode())
+    shape = (*size, 3) if colour else size
+    pixels = np.random.default_rng(seed).integers(0, 255, shape, np.uint8)
+    Image.fromarray(pixels if value is None else np.full(shape, value, np.uint8)).save(path)
+
+
+def layout(**block):
+    block.setdefault('labels', 'finding')
+    block.setdefault('images', '{file}')
+    block.setdefault('split', {'validation': 0.25, 'test': 0.25})
+    return declare.layout(block, 'mine')
+
+
+def table(folder, text, name='t.csv'):
+    (folder / name).write_text(text)
+
+
+def loaded(folder, **block):
+    dataset = read(folder, layout(**block), image_size=SIZE)
+    soundness.check(dataset)
+    return dataset
+
+
+def of(dataset, name):
+    return list(dataset.image_id).index(name)
+
+
+@pytest.fixture
+def eight(tmp_path):
+    for i in range(8):
+        picture(tmp_path / f'images/{i}.png')
+    return tmp_path
+
+
+def rows(*lines, header='file,finding,who'):
+    return '\n'.join([header, *lines])
+
+
+def test_columns_of_cells_keep_what_they_say(eight):
+    table(eight, rows(*('0.png,1.0,YES', '1.png,0,no', '2.png,-1.0,', '3.png,,No'), header='file,A,B'))
+    dataset = loaded(eight, tables='t.csv', labels=('A', 'B'))
+    cells = dataset.cells[0][[of(dataset, f'{i}.png') for i in range(4)]]
+    assert cells.tolist() == [
+        [PRESENT, PRESENT],
+        [ABSENT, ABSENT],
+        [UNCERTAIN, NOT_MENTIONED],
+        [NOT_MENTIONED, ABSENT],
+    ]
+    assert dataset.label_mask[of(dataset, '2.png')].tolist() == [0, 1]  # uncertain is ignored, empty is negative
+    assert dataset.info['problems']['not_in_table'] == [f'images/{i}.png' for i in range(4, 8)]
+    ignored = loaded(eight, tables='t.csv', labels=('A', 'B'), policy={'empty': 'ignore', 'uncertain': 'ones'})
+    assert ignored.label_mask[of(ignored, '2.png')].tolist() == [1, 0]
+    assert ignored.labels[of(ignored, '2.png')].tolist() == [1, 0]
+
+
+def test_a_cell_that_means_nothing_is_named(eight):
+    table(eight, 'file,A\n0.png,1\n1.png,maybe\n')
+    with pytest.raises(ValueError, match=r"t\.csv, line 3: A is 'maybe'; labels\.present"):
+        loaded(eight, tables='t.csv', labels=('A',))
+    dataset = loaded(eight, tables='t.csv', labels={'columns': 'A', 'uncertain': 'maybe'})
+    assert dataset.label_mask.sum() == 1
+
+
+def test_names_in_a_cell_and_names_that_are_no_class(eight):
+    table(eight, rows('0.png,Mass|Nodule,1', '1.png,No Finding,1', '2.png,Massive,1', '3.png, nodule,1'))
+    dataset = loaded(
+        eight, tables='t.csv', labels={'column': 'finding', 'separator': '|', 'aliases': {'Nodule': ('nodule',)}}
+    )
+    assert dataset.classes == ('Mass', 'Massive', 'Nodule')  # whole names, never substrings
+    assert dataset.labels[of(dataset, '0.png')].tolist() == [1, 0, 1]
+    assert dataset.labels[of(dataset, '1.png')].tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match=r"Unknown class \(t\.csv, line 4\) 'Massive'. Did you mean 'Mass'"):
+        loaded(eight, tables='t.csv', labels={'column': 'finding', 'separator': '|', 'classes': ('Mass', 'Nodule')})
+    some = {'column': 'finding', 'separator': '|', 'classes': ('Nodule', 'Mass'), 'others': 'ignore'}
+    assert loaded(eight, tables='t.csv', labels=some).labels.sum(0).tolist() == [2, 1]
+
+
+def test_rows_of_one_image_add_up_or_must_agree(eight):
+    table(eight, 'file,finding\n0.png,a\n0.png,b\n1.png,a\n')
+    dataset = loaded(eight, tables='t.csv')
+    assert dataset.labels[of(dataset, '0.png')].tolist() == [1, 1]
+    table(eight, 'file,A,B\n0.png,1,0\n0.png,1,0\n1.png,1,0\n1.png,0,0\n2.png,,1\n2.png,1,\n')
+    dataset = loaded(eight, tables='t.csv', labels=('A', 'B'))
+    assert dataset.info['problems']['rows_that_disagree'] == ['1.png']
+    assert dataset.label_mask[of(dataset, '1.png')].tolist() == [0, 1]
+    assert dataset.labels[of(dataset, '2.png')].tolist() == [1, 1]
+
+
+def test_readers_are_readings(eight):
+    lines = ['0.png,1,R1', '0.png,1,R2', '0.png,0,R3', '1.png,0,R1', '1.png,1,R2', '2.png,1,R3']
+    table(eight, rows(*lines, header='file,A,reader'))
+    dataset = loaded(eight, tables='t.csv', labels={'columns': 'A', 'reader': 'reader'})
+    assert dataset.info['readings'] == [['', 'R1'], ['', 'R2'], ['', 'R3']]
+    assert dataset.cells[:, of(dataset, '2.png'), 0].tolist() == [NOT_READ, NOT_READ, PRESENT]
+    assert [dataset.labels[of(dataset, f'{i}.png'), 0] for i in range(3)] == [1, 0, 1]  # majority; a tie is a no
+    everyone = loaded(eight, tables='t.csv', labels={'columns': 'A', 'reader': 'reader'}, policy='any')
+    assert [everyone.labels[of(everyone, f'{i}.png'), 0] for i in range(3)] == [1, 1, 1]
+
+
+def test_labels_of_studies_and_of_another_version(tmp_path):
+    for name in ('a1', 'a2', 'b1'):
+        picture(tmp_path / f'files/p1{name[0]}/{name}.jpg')
+    table(tmp_path, 'dicom_id,subject_id,study_id\na1,1a,10\na2,1a,10\nb1,1b,11\n', 'metadata.csv')
+    table(tmp_path, 'subject_id,study_id,Edema\n1a,10,1.0\n1b,11,\n', 'labels.csv')
+    table(tmp_path, 'study_id,Edema\n10,0.0\n', 'second.csv')
+    dataset = loaded(
+        tmp_path,
+        tables=['metadata.csv', {'file': 'labels.csv', 'on': 'study_id'}, {'file': 'second.csv', 'name': 'second'}],
+        images={'file': 'files/p{subject_id:.2}/{dicom_id}.jpg', 'id': '{dicom_id}'},
+        patient='subject_id',
+        labels=[
+            {'columns': 'Edema', 'version': 'chexpert'},
+            {'columns': 'Edema', 'table': 'second', 'on': 'study_id', 'version': 'by hand'},
+        ],
+    )
+    assert dataset.labels[:, 0].tolist() == [name[0] == 'a' for name in dataset.image_id]
+    assert dataset.info['readings'] == [['chexpert', ''], ['by hand', '']]
+    assert sorted(dataset.cells[1, :, 0].tolist()) == [NOT_READ, ABSENT, ABSENT]
+    assert dataset.patient[of(dataset, 'a1')] == dataset.patient[of(dataset, 'a2')]
+
+
+def test_patients_stay_together_and_unknown_ones_are_named(eight):
+    table(eight, rows(*(f'{i}.png,a,{who}' for i, who in enumerate(['7', '7.0', '8', 'nan', '', '9', '9', '10']))))
+    dataset = loaded(eight, tables='t.csv', patient='who')
+    assert dataset.patient[of(dataset, '0.png')] == dataset.patient[of(dataset, '1.png')] == 7
+    assert dataset.info['problems']['without_patient'] == ['3.png', '4.png']
+    assert len(loaded(eight, tables='t.csv', patient={'column': 'who', 'unknown': 'own'}).images) == 8
+    by_name = loaded(eight, tables='t.csv', patient={'pattern': r'(\d)\.png'})
+    assert len(set(by_name.patient.tolist())) == 8
+    nobody = loaded(eight, tables='t.csv')
+    assert any('patient of its own' in note for note in nobody.info['notes'])
+
+
+def test_ids_that_were_rounded_are_refused(eight):
+    table(eight, rows('0.png,a,3.24e+38', '1.png,b,3.24e+38'))
+    with pytest.raises(ValueError, match='was rounded'):
+        loaded(eight, tables='t.csv', patient='who')
+
+
+def test_splits_by_column_list_folder_and_table(eight):
+    table(
+        eight,
+        rows(*(f'{i}.png,a,{s}' for i, s in enumerate(['train', 'VAL', 'test', 'Training', 'x', '', 'dev', 'train']))),
+    )
+    dataset = loaded(eight, tables='t.csv', split='who')
+    assert [len(dataset.rows(s)) for s in ('train', 'validation', 'test')] == [3, 2, 1]
+    assert dataset.info['problems']['in_no_split'] == ['4.png', '5.png']
+    (eight / 'train.txt').write_text('0\n1.png\nimages/2.png\n')
+    (eight / 'test.txt').write_text('3\n4\n')
+    listed = loaded(
+        eight, tables='t.csv', split={'lists': {'train': 'train.txt', 'test': 'test.txt'}, 'validation': 0.4}
+    )
+    assert [len(listed.rows(s)) for s in ('train', 'validation', 'test')] == [2, 1, 2]
+    table(eight, rows('0.png,a,1', '1.png,b,1'), 'train.csv')
+    table(eight, rows('2.png,a,2', '3.png,b,3'), 'test.csv')
+    two = [{'file': 'train.csv', 'split': 'train'}, {'file': 'test.csv', 'split': 'test'}]
+    dataset = loaded(eight, tables=two, split={'validation': 0.0})
+    assert dataset.image_id[dataset.rows('test')].tolist() == ['2.png', '3.png']
+
+
+def test_drawn_splits_are_of_patients_and_classes_and_stay(tmp_path):
+    for i in range(60):
+        picture(tmp_path / f'{i:02d}.png', size=(8, 8))
+    lines = [f'{i:02d}.png,{"rare" if i % 10 == 0 else "common"},p{i // 2}' for i in range(60)]
+    table(tmp_path, rows(*lines))
+    block = {'tables': 't.csv', 'patient': 'who', 'split': {'validation': 0.2, 'test': 0.2}}
+    dataset = loaded(tmp_path, **block)
+    rare = dataset.classes.index('rare')
+    assert [int(dataset.labels[dataset.rows(s), rare].sum()) for s in ('train', 'validation', 'test')] == [4, 1, 1]
+    again = loaded(tmp_path, **block)
+    assert again.split.tolist() == dataset.split.tolist()
+    other = loaded(tmp_path, **{**block, 'split': {'validation': 0.2, 'test': 0.2, 'seed': 1}})
+    assert dict(zip(other.image_id, other.split, strict=True)) != dict(
+        zip(dataset.image_id, dataset.split, strict=True)
+    )
+    assert LEFT_OUT not in dataset.split
+
+
+def test_what_cannot_be_used_is_named(eight):
+    (eight / 'images/0.png').write_bytes(b'')
+    (eight / 'images/._1.png').write_bytes(b'x')
+    (eight / 'images/Thumbs.db').write_bytes(b'x')
+    table(eight, rows(*(f'{i}.png,{"ab"[i % 2]},{i}' for i in range(6)), 'gone.png,a,1'))
+    dataset = loaded(eight, tables='t.csv')
+    problems = dataset.info['problems']
+    assert problems['unreadable'] == ['images/0.png (empty file)']
+    assert problems['missing'] == ['gone.png']
+    assert problems['not_in_table'] == ['images/6.png', 'images/7.png']
+    assert len(dataset.images) == 5
+    assert '0.png' not in dataset.image_id
+
+
+def test_images_are_filled_in_place_in_what_is_allocated(eight):
+    asked = []
+
+    def allocate(name, shape, dtype):
+        asked.append((name, shape))
+        return np.zeros(shape, dtype)
+
+    (eight / 'images/3.png').write_bytes(b'broken')
+    table(eight, rows(*(f'{i}.png,{"ab"[i % 2]},{i}' for i in range(8))))
+    dataset = read(eight, layout(tables='t.csv'), image_size=SIZE, allocate=allocate)
+    assert asked == [('images', (8, SIZE, SIZE, 1)), ('images', (7, SIZE, SIZE, 1))]
+    assert len(dataset.images) == 7
+    assert dataset.images.any(axis=(1, 2, 3)).all()
+
+
+def test_boxes_of_every_form_are_the_same_box(eight):
+    table(eight, rows('0.png,a,1', '1.png,b,1'))
+    wanted = np.array([5, 10, 15, 20]) * SIZE / 20
+    forms = {
+        'xywh': ('5,10,10,10', {'form': 'xywh'}),
+        'xyxy': ('5,10,15,20', {'form': 'xyxy'}),
+        'fraction': ('0.25,0.5,0.75,1.0', {'form': 'xyxy', 'unit': 'fraction'}),
+        'framed': ('50,100,150,200', {'form': 'xyxy', 'frame': (200, 200)}),
+    }
+    for text, options in forms.values():
+        table(eight, f'image,concept,x,y,u,v\n0,a,{text}\n1,None,,,,\n', 'boxes.csv')
+        regions = {'table': 'boxes', 'on': 'file=image', 'column': 'concept', 'box': ('x', 'y', 'u', 'v'), **options}
+        dataset = loaded(eight, tables=['t.csv', {'file': 'boxes.csv', 'name': 'boxes'}], regions=regions)
+        np.testing.assert_allclose(dataset.region_box, [wanted], atol=1e-5)
+        assert dataset.image_id[dataset.region_image[0]] == '0.png'
+    table(eight, 'image,concept,x,y,u,v\n0,a,0.1,0.1,0.5,0.5\n', 'boxes.csv')
+    with pytest.raises(ValueError, match=r"within 0\.\.1: they are shares of the image, regions\.unit = 'fraction'"):
+        loaded(
+            eight,
+            tables=['t.csv', {'file': 'boxes.csv', 'name': 'boxes'}],
+            regions={**regions, 'unit': 'pixel', 'frame': ()},
+        )
+
+
+def test_boxes_that_leave_the_image_are_named(eight):
+    table(eight, 'file,finding,x,y,w,h\n0.png,a,5,5,100,5\n1.png,b,5,5,0,5\n2.png,a,1,1,5,5\n')
+    dataset = loaded(eight, tables='t.csv', regions={'column': 'finding', 'box': ('x', 'y', 'w', 'h')})
+    assert len(dataset.region_box) == 1
+    assert [name.split()[0] for name in dataset.info['problems']['box_outside_image']] == ['0.png']
+    assert dataset.info['problems']['box_without_area'] == ['1.png b']
+
+
+def test_a_concept_that_is_no_class(eight):
+    table(eight, 'file,finding,what,x,y,w,h\n0.png,a,heart,1,1,5,5\n1.png,b,b,1,1,5,5\n')
+    block = {'column': 'what', 'box': ('x', 'y', 'w', 'h')}
+    with pytest.raises(ValueError, match=r"Unknown concept \(t\.csv, line 2; .* 'heart'"):
+        loaded(eight, tables='t.csv', regions=block)
+    dataset = loaded(eight, tables='t.csv', regions={**block, 'others': 'add'}, anatomy=('heart',))
+    assert dataset.concepts == ('a', 'b', 'heart')
+    assert dataset.info['anatomy'] == ['heart']
+
+
+def test_masks_beside_images_whole_and_cropped(tmp_path):
+    inside = np.zeros((20, 20), np.uint8)
+    inside[4:12, 8:16] = 255
+    for name in ('p [1]', 'q (2)', 'r'):
+        picture(tmp_path / f'a/{name}.png')
+        picture(tmp_path / f'b/{name}x.png')
+    Image.fromarray(inside).save(tmp_path / 'a/p [1]_mask.png')
+    Image.fromarray(inside.T).save(tmp_path / 'a/p [1]_mask_1.png')
+    Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / 'a/q (2)_mask.png')
+    Image.fromarray(np.zeros((20, 10), np.uint8) + 255).save(tmp_path / 'a/r_mask.png')
+    block = {
+        'images': {'exclude': '*_mask*'},
+        'labels': {'path': 'parent'},
+        'task': 'multi_class',
+        'regions': {'concept': 'label', 'files': '{stem}_mask*.png'},
+    }
+    dataset = read(tmp_path, declare.layout(block, 'mine'), image_size=20)
+    soundness.check(dataset)
+    masks = np.unpackbits(dataset.region_mask, axis=-1, count=20).astype(bool)
+    assert {mask.tobytes() for mask in masks} == {(inside > 0).tobytes(), (inside.T > 0).tobytes()}
+    assert set(dataset.image_id[dataset.region_image]) == {'p [1].png'}
+    assert sorted(map(tuple, dataset.region_box.tolist())) == [(4.0, 8.0, 12.0, 16.0), (8.0, 4.0, 16.0, 12.0)]
+    assert dataset.info['problems']['mask_of_another_shape'] == ['a/r_mask.png [20, 10], its image [20, 20]']
+
+
+def test_a_mask_of_a_crop_lies_where_the_crop_was(tmp_path):
+    for name in 'ab':
+        picture(tmp_path / f'{name}.png', size=(30, 40))
+        picture(tmp_path / f'masks/{name}.png', size=(5, 10), value=255)
+    table(tmp_path, 'file,finding,x,y,w,h\na.png,p,4,6,20,10\nb.png,n,0,0,40,30\n')
+    regions = {'concept': 'p', 'files': 'masks/{stem}.png', 'crop': ('x', 'y', 'w', 'h')}
+    images = {'file': '{file}', 'exclude': 'masks/*', 'resize': 'pad'}
+    block = {'tables': 't.csv', 'images': images, 'labels': 'finding', 'regions': regions}
+    dataset = read(tmp_path, declare.layout(block, 'mine'), image_size=40)
+    boxes = {dataset.image_id[i]: box.tolist() for i, box in zip(dataset.region_image, dataset.region_box, strict=True)}
+    assert boxes == {'a.png': [4, 11, 24, 21], 'b.png': [0, 5, 40, 35]}  # padded by five rows above and below
+
+
+def test_grey_values_of_a_mask_are_concepts(tmp_path):
+    for name in 'ab':
+        picture(tmp_path / f'{name}.png')
+        parts = np.zeros((20, 20), np.uint8)
+        parts[:10], parts[15:] = 1, 2
+        Image.fromarray(parts).save(tmp_path / f'{name}_seg.png')
+    table(tmp_path, 'file,finding\na.png,p\nb.png,n\n')
+    regions = {'files': '{stem}_seg.png', 'values': {'lung': 1, 'heart': '2'}}
+    dataset = loaded(tmp_path, tables='t.csv', images={'file': '{file}', 'exclude': '*_seg*'}, regions=regions)
+    assert dataset.concepts == ('n', 'p', 'lung', 'heart')
+    assert sorted(dataset.region_concept.tolist()) == [2, 2, 3, 3]
+    area = np.unpackbits(dataset.region_mask, axis=-1, count=SIZE).sum((1, 2))
+    assert sorted(area.tolist()) == [SIZE * SIZE // 4] * 2 + [SIZE * SIZE // 2] * 2
+
+
+def test_coco_from_its_file(tmp_path):
+    for name in 'ab':
+        picture(tmp_path / f'images/{name}.png')
+    polygon = [2, 2, 12, 2, 12, 12, 2, 12]
+    data = {
+        'images': [{'id': i, 'file_name': f'{n}.png', 'height': 20, 'width': 20} for i, n in enumerate('ab')],
+        'categories': [{'id': 1, 'name': 'nodule'}],
+        'annotations': [{'image_id': 0, 'category_id': 1, 'bbox': [2, 2, 10, 10], 'segmentation': [polygon]}],
+    }
+    (tmp_path / 'coco.json').write_text(json.dumps(data))
+    regions = {'column': 'category', 'code': 'segmentation', 'kind': 'coco_segmentation'}
+    dataset = loaded(tmp_path, tables='coco.json', images='{file_name}', labels='category', regions=regions)
+    assert dataset.labels[of(dataset, 'a.png')] == 1
+    assert dataset.labels[of(dataset, 'b.png')] == 0
+    assert len(dataset.region_mask) == 1
+    boxed = loaded(
+        tmp_path,
+        tables='coco.json',
+        images='{file_name}',
+        labels='category',
+        regions={'column': 'category', 'box': 'bbox'},
+    )
+    np.testing.assert_allclose(boxed.region_box, [[1.6, 1.6, 9.6, 9.6]], atol=1e-6)
+
+
+def test_groups_of_people(eight):
+    lines = ['0.png,a,F,058Y,PA', '1.png,b,M,85 or more,AP', '2.png,a,,414,PA', '3.png,b,f,11M,LL']
+    table(eight, rows(*lines, header='file,finding,sex,age,view'))
+    groups = {
+        'sex': {'column': 'sex', 'values': {'female': 'F', 'male': 'M'}},
+        'age': {'column': 'age', 'bands': (40, 60)},
+        'view': 'view',
+    }
+    dataset = loaded(eight, tables='t.csv', groups=groups)
+    assert dataset.info['groups'] == {
+        'sex': ['female', 'male'],
+        'age': ['under 40', '40 to 59', '60 and over'],
+        'view': ['AP', 'LL', 'PA'],
+    }
+    found = dataset.groups[[of(dataset, f'{i}.png') for i in range(4)]]
+    assert found.tolist() == [[0, 1, 2], [1, 2, 0], [-1, -1, 2], [0, 0, 1]]
+
+
+def test_one_class_per_image_or_it_is_named(eight):
+    table(eight, rows('0.png,a,1', '1.png,b,1', '2.png,,1', '3.png,a,1', '3.png,b,1', '4.png,c,1'))
+    dataset = loaded(eight, tables='t.csv', task='multi_class')
+    assert dataset.info['task'] == 'multi_class'
+    assert (dataset.labels.sum(1) == 1).all()
+    assert sorted(dataset.info['problems']['not_of_one_class']) == ['2.png', '3.png']
+
+
+def test_colour_sizes_and_enlarging_are_said(tmp_path):
+    picture(tmp_path / 'a.png', colour=True)
+    picture(tmp_path / 'b.png', size=(8, 12))
+    table(tmp_path, 'file,finding\na.png,a\nb.png,b\n')
+    dataset = loaded(tmp_path, tables='t.csv')
+    assert dataset.images.shape == (2, SIZE, SIZE, 3)
+    assert dataset.source_size[[of(dataset, 'a.png'), of(dataset, 'b.png')]].tolist() == [[20, 20], [8, 12]]
+    assert any('1 of 2 files are smaller than 16 pixels' in note for note in dataset.info['notes'])
+    assert any('stretched' in note for note in dataset.info['notes'])
+    assert loaded(tmp_path, tables='t.csv', images={'file': '{file}', 'channels': 1}).images.shape[-1] == 1
+
+
+def test_a_brighter_file_than_those_sampled_changes_the_bits(tmp_path, monkeypatch):
+    monkeypatch.setattr('imbalance_jax.data.reader.read.SAMPLED', 1)
+    for name, top in {'a': 4000, 'b': 60000}.items():
+        Image.fromarray(np.full((20, 20), top, np.uint16)).save(tmp_path / f'{name}.png')
+    table(tmp_path, 'file,finding\na.png,a\nb.png,b\n')
+    dataset = loaded(tmp_path, tables='t.csv')
+    wanted = {'a.png': 4000 / 65535 * 255, 'b.png': 60000 / 65535 * 255}
+    for name, grey in wanted.items():
+        np.testing.assert_allclose(dataset.images[of(dataset, name)], grey, atol=0.51)
+
+
+def test_tables_alone_need_no_images(tmp_path):
+    table(tmp_path, rows('0.png,a|b,7', '1.png,No Finding,8'))
+    cases, found = read_tables(
+        tmp_path, layout(tables='t.csv', labels={'column': 'finding', 'separator': '|'}, patient='who')
+    )
+    assert cases.classes == ('a', 'b')
+    assert (cases.readings[0].cells == PRESENT).sum(0).tolist() == [1, 1]
+    assert not found.problems
+
+
+def test_files_are_all_that_matters_and_nothing_hidden(eight):
+    table(eight, rows('0.png,a,7'))
+    (eight / '.hidden.png').write_bytes(b'')
+    (eight / 'note.docx').write_bytes(b'')
+    named = {path.relative_to(eight).as_posix() for path in files(eight, layout(tables='t.csv'))}
+    assert named == {'t.csv', *(f'images/{i}.png' for i in range(8))}
+
+
+def test_a_table_whose_images_are_elsewhere(eight):
+    table(eight, rows('x.png,a,1', 'y.png,b,1'))
+    with pytest.raises(FileNotFoundError, match=r"None of the 2 images that t\.csv names is there, such as 'x\.png'"):
+        loaded(eight, tables='t.csv')

@@ -1,0 +1,158 @@
+"""Tables as people export them: separators, quotes, encodings, kinds, joins."""
+
+import gzip
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imbalance_jax.data.reader import tables
+from imbalance_jax.data.reader.layout import Table
+from imbalance_jax.data.reader.tables import Found, read_table
+
+
+def read(folder, text, name='t.csv', **options):
+    data = text if isinstance(text, bytes) else text.encode()
+    (folder / name).write_bytes(data)
+    found = Found({}, [])
+    return read_table(folder, Table(name, **options), found), found
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        'a,b\n1,"x, y"\n2,z\n',
+        'a;b\n1;x, y\n2;z\n',
+        'a\tb\r\n1\tx, y\r\n2\tz\r\n',
+        b'\xef\xbb\xbfa,b\n1,"x, y"\n\n2,z',
+        'a,b\n1,"x, y"\n2,z\n'.encode('utf-16'),
+    ],
+    ids=['comma', 'semicolon', 'tab and CR', 'BOM and a blank line', 'UTF-16'],
+)
+def test_separators_and_marks(tmp_path, text):
+    rows, _ = read(tmp_path, text)
+    assert {name: values.tolist() for name, values in rows.columns.items()} == {'a': ['1', '2'], 'b': ['x, y', 'z']}
+
+
+def test_a_stray_quote_takes_no_rows_with_it(tmp_path):
+    lines = ['id,finding'] + [f'{i},{"5 x" if i != 30 else chr(34) + "5 x"}' for i in range(100)]
+    rows, found = read(tmp_path, '\n'.join(lines))
+    assert rows.columns['id'].tolist() == [str(i) for i in range(100)]
+    assert found.problems == {'stray_quote': ['t.csv, line 32']}
+    lines[80] = '79,"7 x'  # a second one, which would close the first
+    rows, found = read(tmp_path, '\n'.join(lines))
+    assert len(rows) == 100
+    assert found.problems == {'stray_quote': ['t.csv, line 32', 't.csv, line 81']}
+    assert rows.where(99) == 't.csv, line 101'
+
+
+def test_cells_with_line_breaks_stay_whole(tmp_path):
+    rows, found = read(tmp_path, 'id,report,x\n1,"first\nsecond, with ""quotes""",5\n2,short,6\n')
+    assert rows.columns['report'].tolist() == ['first\nsecond, with "quotes"', 'short']
+    assert rows.line.tolist() == [2, 4]
+    assert not found.problems
+
+
+def test_headers_with_commas_as_nih_ships_them(tmp_path):
+    header = 'Image Index,Finding Label,Bbox [x,y,w,h],,,'
+    rows, _ = read(tmp_path, header + '\na.png,Mass,1.5,2,3,4,,,\n')
+    assert [rows.columns[name][0] for name in ('Bbox [x', 'y', 'w', 'h]')] == ['1.5', '2', '3', '4']
+
+
+def test_a_row_that_is_too_short_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r't\.csv, line 3: 1 columns; expected 2'):
+        read(tmp_path, 'a,b\n1,2\n3\n')
+
+
+def test_what_is_no_table_is_one_line(tmp_path):
+    with pytest.raises(ValueError, match='zero bytes'):
+        read(tmp_path, b'\x89PNG\x00\x00')
+    with pytest.raises(ValueError, match='is empty'):
+        read(tmp_path, '\n\n')
+    with pytest.raises(ValueError, match='is not JSON'):
+        read(tmp_path, '{', 't.json')
+    with pytest.raises(FileNotFoundError, match=r'has no nothing\.csv'):
+        read_table(tmp_path, Table('nothing.csv'), Found({}, []))
+    with pytest.raises(ValueError, match='cannot be read'):
+        read(tmp_path, b'no gzip', 't.csv.gz')
+
+
+def test_windows_text_is_read_and_said(tmp_path):
+    rows, found = read(tmp_path, 'a,b\n1,Größe\n'.encode('cp1252'))
+    assert rows.columns['b'][0] == 'Größe'
+    assert 'Windows-1252' in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    'value',
+    [
+        [{'id': 1, 'x': 'p'}, {'id': 2, 'x': None}],
+        {'id': [1, 2], 'x': ['p', None]},
+        {'data': [{'id': 1, 'x': 'p'}, {'id': 2}]},
+    ],
+)
+def test_json_of_several_forms_is_one_table(tmp_path, value):
+    rows, _ = read(tmp_path, json.dumps(value), 't.json')
+    assert rows.columns['id'].tolist() == ['1', '2']
+    assert rows.columns['x'].tolist() == ['p', '']
+
+
+def test_parquet_gzip_and_json_lines_give_the_same_texts(tmp_path):
+    frame = pd.DataFrame({'id': [10, 11], 'x': [0.5, np.nan], 'y': ['a', None]})
+    frame.to_parquet(tmp_path / 't.parquet')
+    (tmp_path / 't.csv.gz').write_bytes(gzip.compress(frame.to_csv(index=False).encode()))
+    (tmp_path / 't.jsonl').write_text('{"id": 10, "x": 0.5, "y": "a"}\n{"id": 11, "x": null}\n')
+    wanted = {'id': ['10', '11'], 'x': ['0.5', ''], 'y': ['a', '']}
+    for name in ('t.parquet', 't.csv', 't.jsonl'):
+        rows = read_table(tmp_path, Table(name), Found({}, []))
+        assert {key: values.tolist() for key, values in rows.columns.items()} == wanted, name
+
+
+def test_coco_has_a_row_per_annotation_and_one_per_image_without(tmp_path):
+    data = {
+        'images': [{'id': 7, 'file_name': 'a.png', 'height': 5, 'width': 6}, {'id': 8, 'file_name': 'b.png'}],
+        'categories': [{'id': 3, 'name': 'nodule'}],
+        'annotations': [
+            {'image_id': 7, 'category_id': 3, 'bbox': [1, 2, 3, 4], 'segmentation': [[1, 2, 4, 2, 4, 6]]},
+            {'image_id': 7, 'category_id': 3, 'bbox': [0, 0, 1, 1]},
+        ],
+    }
+    rows, _ = read(tmp_path, json.dumps(data), 't.json')
+    assert rows.columns['file_name'].tolist() == ['a.png', 'a.png', 'b.png']
+    assert rows.columns['category'].tolist() == ['nodule', 'nodule', '']
+    assert rows.columns['bbox'][0] == [1, 2, 3, 4]
+    del data['annotations'][0]['category_id']
+    with pytest.raises(ValueError, match='category_id'):
+        read(tmp_path, json.dumps(data), 't.json')
+
+
+def test_parallel_lists_become_rows(tmp_path):
+    value = [{'f': 'a', 'syms': ['x', 'y'], 'boxes': [[1], [2]]}, {'f': 'b', 'syms': [], 'boxes': []}]
+    rows, _ = read(tmp_path, json.dumps(value), 't.json', explode=('syms', 'boxes'))
+    assert rows.columns['f'].tolist() == ['a', 'a', 'b']
+    assert rows.columns['syms'].tolist() == ['x', 'y', '']
+    assert rows.columns['boxes'].tolist() == [[1], [2], '']
+    value[0]['boxes'] = [[1]]
+    with pytest.raises(ValueError, match=r'have \[1, 2\] elements'):
+        read(tmp_path, json.dumps(value), 't.json', explode=('syms', 'boxes'))
+
+
+def test_rows_are_kept_by_value_however_it_is_spelt(tmp_path):
+    rows, found = read(tmp_path, 'id,view,n\n1,PA,1.0\n2,lateral,1\n3, pa ,2\n', where={'view': ('pa',)})
+    assert rows.columns['id'].tolist() == ['1', '3']
+    assert found.notes == ['1 of 3 rows of t.csv are not used, by view.']
+
+
+def test_joins_by_key_and_refuses_two_answers(tmp_path):
+    left, _ = read(tmp_path, 'image,study\na,7\nb,7.0\nc,9\n')
+    right, _ = read(tmp_path, 'number,label,image\n7,1,other\n7,1,other\n', 'r.csv')
+    joined, there = tables.join(left, right, ('study=number',))
+    assert joined.columns['label'].tolist() == ['1', '1', '']
+    assert joined.columns['image'].tolist() == ['a', 'b', 'c']
+    assert there.tolist() == [True, True, False]
+    twice, _ = read(tmp_path, 'number,label\n7,1\n7,0\n', 'r.csv')
+    with pytest.raises(ValueError, match=r'r\.csv, line 3: 7 is in r\.csv, line 2 with other values'):
+        tables.join(left, twice, ('study=number',))
+    with pytest.raises(ValueError, match=r"Unknown column .* 'studdy'\. Did you mean 'study'"):
+        tables.join(left, right, ('studdy=number',))
