@@ -74,6 +74,7 @@ class Images:
     file: a column in braces and whatever else is in the path: '{Path}', 'images/{id}.png'; '' where the files
         themselves are the rows (no table). A file is found by as many folders of that path as lie there: other
         prefixes, Windows' and absolute paths, and a suffix that is missing do not matter
+    parts: how many parts of that path must agree at least, from the end: 3 where files of all patients have one name
     id: name of an image, such as '{image_id}'; '' is the file's name, with as many folders as make it unique
     folders: where files lie, as patterns below the folder; exclude: patterns of names that are no images, such as masks
     suffixes: of image files
@@ -91,6 +92,7 @@ class Images:
     exclude: Names = ()
     suffixes: Names = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.gif', '.webp', '.dcm', '.dicom')
     others: str = 'named'
+    parts: int = 1
     bits: int = 0
     channels: int = 0
     resize: str = 'stretch'

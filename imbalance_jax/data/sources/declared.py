@@ -78,7 +78,7 @@ def chosen(classes: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _fitted(layout: Layout, resize: str, set_name: str) -> Layout:
-    """The layout under the name of a config's block; images that no row names (other views, other splits) are counted."""
+    """The layout under the name of a config's block; images that no row names, of other views say, are counted."""
     lookup(dict.fromkeys(RESIZES), resize, 'way to resize')
     images = dataclasses.replace(layout.images, resize=resize, others='counted')
     return dataclasses.replace(layout, images=images, name=set_name or layout.name)
