@@ -9,7 +9,7 @@ import numpy as np
 from imbalance_jax.data.dataset import LEFT_OUT, SPLITS
 from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.labels import Reading, read_labels
-from imbalance_jax.data.reader.layout import NOTHING, Group, Layout, Split
+from imbalance_jax.data.reader.layout import NOTHING, Group, Layout, Split, Table
 from imbalance_jax.data.reader.spelling import (
     canonical,
     fields_of,
@@ -83,17 +83,11 @@ def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, di
     """The first table with all that is joined to it, and the others by name."""
     if not layout.tables:
         return None, {}
-    first = layout.tables[0].name
-    alike = [table for k, table in enumerate(layout.tables) if k == 0 or (first and table.name == first)]
+    alike = [table for number, table in enumerate(layout.tables) if not number or _is_under(table, layout.tables[0])]
     rows = stacked([read_table(folder, table, found) for table in alike])
     others: dict[str, Rows] = {}
-    for table in layout.tables:
-        if table in alike:
-            continue
+    for table in (table for table in layout.tables if table not in alike):
         other = read_table(folder, table, found)
-        if not table.on and table.split:  # the same table of another split
-            rows = stacked([rows, other])
-            continue
         if not table.on:
             others[table.name or table.file] = other
             continue
@@ -104,6 +98,11 @@ def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, di
             found.add(f'without_row_in_{table.name or table.file}', lacking)
             rows = rows.take(np.flatnonzero(there))
     return rows, others
+
+
+def _is_under(table: Table, first: Table) -> bool:
+    """Whether a table is the first one continued: of its name, or of another split."""
+    return bool(not table.on and ((table.split and not table.name) or (first.name and table.name == first.name)))
 
 
 def _rows_of_files(listed: Sequence[str]) -> Rows:

@@ -137,11 +137,22 @@ def _plain(hint: Any, value: Any, where: str) -> Any:
         return {str(key): _words(one, f'{where}.{key}') for key, one in _block(value, where).items()}
     if hint == Mapping[str, str]:
         return {str(key): _plain(str, one, f'{where}.{key}') for key, one in _block(value, where).items()}
+    if hint == Mapping[str, tuple[str, str, str]]:
+        return {str(key): _derivation(one, f'{where}.{key}') for key, one in _block(value, where).items()}
     if hint == tuple[float, ...]:
         return tuple(_plain(float, one, where) for one in _listed(value, where))
     if hint == tuple[Any, ...]:
         return tuple(_listed(value, where))
     return value  # a policy, which `policies.parse` checks
+
+
+def _derivation(value: Any, where: str) -> tuple[str, str, str]:
+    """A column, a regular expression and a template."""
+    words = _words(value, where)
+    if len(words) != 3:
+        raise ValueError(f'{where} is {value!r}; it must be (column, regular expression, template).')
+    _check_pattern(words[1], where)
+    return words[0], words[1], words[2]
 
 
 def _words(value: Any, where: str) -> Names:

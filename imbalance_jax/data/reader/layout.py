@@ -43,7 +43,7 @@ class Table:
         already keep their values
     needed: an image without a row here is left out, and named
     where: {column: values} of the rows that count; the others are counted
-    split: the split of all its rows; a later table with one, and without `on`, is added below the first
+    split: the split of all its rows; a later table with one, without `on` and name, is put under the first, too
     explode: columns of lists of equal length, of which each element becomes a row of its own
     optional: it may be absent
     read: path -> {column: values}, for a file that is no table

@@ -56,7 +56,7 @@ def read(
     found = Found({}, [])
     cases = read_cases(folder, layout, found)
     concepts = concepts_of(cases, layout)
-    maker = _Maker(folder, layout, image_size, *_kind_of_pixels(folder, cases.path, layout, found))
+    maker = _Maker(folder, layout, image_size, *_kind_of_pixels(folder, cases.path, layout))
     while True:
         plan = planned(folder, cases, layout, concepts)
         pixels, squares, failed, largest = _fill(maker, cases, plan, allocate or _zeros, progress)
@@ -117,7 +117,7 @@ def _luma(pixels: np.ndarray) -> np.ndarray:
     return np.round(pixels @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
 
 
-def _kind_of_pixels(folder: Path, listed: list[str], layout: Layout, found: Found) -> tuple[int, int]:
+def _kind_of_pixels(folder: Path, listed: list[str], layout: Layout) -> tuple[int, int]:
     """Bits of 16-bit files, and channels: as declared, or as a sample of the files is."""
     of_images = layout.images
     sample = [listed[i] for i in np.unique(np.linspace(0, len(listed) - 1, min(SAMPLED, len(listed))).astype(int))]
@@ -136,8 +136,6 @@ def _kind_of_pixels(folder: Path, listed: list[str], layout: Layout, found: Foun
                     coloured |= pixels.ndim == 3
                     largest = max(largest, int(pixels.max())) if pixels.dtype == np.uint16 else largest
     bits = of_images.bits or (images.bits_of(largest) if largest else 16)
-    if largest and not of_images.bits and bits < 16:
-        found.notes.append(f'Of the 16 bits of a file {bits} are used (the largest value is {largest}); images.bits.')
     return bits, of_images.channels or (3 if coloured else 1)
 
 
@@ -198,6 +196,8 @@ def _dataset(
     pixels, squares = filled
     sizes = np.array([square.size for square in squares], np.int32).reshape(-1, 2)
     _say_sizes(sizes, layout, maker.size, found)
+    if maker.bits < 16 and any(square.largest for square in squares):
+        found.notes.append(f'Of the 16 bits of grey values {maker.bits} are used (images.bits).')
     labels, label_mask = reduced(cases, layout)
     regions = [region for square in squares for region in square.regions]
     readers = sorted({region.reader for region in regions} - {''})
