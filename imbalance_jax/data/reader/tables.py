@@ -77,7 +77,7 @@ def table_files(folder: Path, table: Table) -> list[Path]:
         raise ValueError(f'{table.file!r} is no pattern of a file below {folder} ({error}).') from error
     paths = sorted(path for path in found if path.is_file() and not path.name.startswith('.'))
     if not paths and not table.optional:
-        raise FileNotFoundError(f'{folder} has no {table.file}; it is the table that says which images there are.')
+        raise FileNotFoundError(f'{base} has no {pattern}; it is the table that says which images there are.')
     return paths
 
 
