@@ -21,6 +21,7 @@ from imbalance_jax.data.sources import (
     chexpert,
     content,
     cxr_lt,
+    declared,
     jsrt,
     medmnist,
     mimic_cxr,
@@ -69,19 +70,23 @@ class Source(NamedTuple):
     files: Callable[..., Mapping[str, Path]] | None = None
 
 
+def _declared(layout: Callable[..., Any]) -> Source:
+    return Source(declared.maker(layout), files=declared.files(layout))
+
+
 TFDS = 'tfds'  # the set tfds:NAME is the one that TFDS calls so
 DATASETS: dict[str, Source | Callable[..., Dataset]] = {
     'phantom': Source(phantom.make, twins=phantom_twins.twins),
     'folder': Source(folder_source.make, files=folder_source.files),
-    'chestx_det': Source(chestx_det.make),
-    'jsrt': Source(jsrt.make),
+    'chestx_det': _declared(chestx_det.layout),
+    'jsrt': _declared(jsrt.layout),
     'medmnist': Source(medmnist.make, files=medmnist.files),
-    'object_cxr': Source(object_cxr.make),
-    'padchest': Source(padchest.make),
-    'padchest_gr': Source(padchest_gr.make),
-    'siim_acr': Source(siim_acr.make),
+    'object_cxr': _declared(object_cxr.layout),
+    'padchest': _declared(padchest.layout),
+    'padchest_gr': _declared(padchest_gr.layout),
+    'siim_acr': _declared(siim_acr.layout),
     TFDS: Source(tfds_any.make, files=tfds_any.files),
-    'vindr_cxr': Source(vindr_cxr.make),
+    'vindr_cxr': _declared(vindr_cxr.layout),
     'nih_chest_xray14': Source(
         nih_chest_xray14.make, files=nih_chest_xray14.files, leftovers=nih_chest_xray14.leftovers
     ),

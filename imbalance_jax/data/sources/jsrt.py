@@ -1,13 +1,10 @@
 """JSRT (Shiraishi et al. 2000): 247 chest radiographs, 154 with a nodule, with SCR's masks of anatomy."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from imbalance_jax.data import reader
-from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.reader import Group, Images, Labels, Layout, Patient, Regions, Table
 
 SIDE = 2048
@@ -95,20 +92,11 @@ LAYOUT = Layout(
 )
 
 
-def make(
-    *,
-    manual_dir: Path,
-    image_size: int = 224,
-    progress: Callable[[int, int], Any] | None = None,
-    allocate: Callable[..., np.ndarray] | None = None,
-) -> Dataset:
+def layout(*, manual_dir: Path) -> Layout:
     """Makes JSRT of its .IMG files, `CLNDAT_EN.txt` and `CNNDAT_EN.txt`, anywhere below `manual_dir`.
 
     A nodule is the ellipse of its centre and size. Where the masks of SCR are below the folder too, as
     `fold1/masks/left lung/JPCLN001.gif`, lungs, heart and clavicles are concepts. Every image is of another patient.
     Splits are drawn by a hash. Raises as `reader.read`.
     """
-    options = {'image_size': image_size}
-    return reader.read(
-        Path(manual_dir), LAYOUT, image_size=image_size, allocate=allocate, progress=progress, options=options
-    )
+    return LAYOUT

@@ -1,13 +1,8 @@
 """object-CXR (JF Healthcare 2020): 10,000 chest radiographs, half of them with foreign objects, outlined."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from imbalance_jax.data import reader
-from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.reader import Images, Labels, Layout, Regions, Table
 from imbalance_jax.data.sources.text import text_rows
 from imbalance_jax.names import lookup
@@ -54,19 +49,10 @@ LAYOUT = Layout(
 )
 
 
-def make(
-    *,
-    manual_dir: Path,
-    image_size: int = 224,
-    progress: Callable[[int, int], Any] | None = None,
-    allocate: Callable[..., np.ndarray] | None = None,
-) -> Dataset:
+def layout(*, manual_dir: Path) -> Layout:
     """Makes object-CXR of `train.csv`, `dev.csv` (validation) and, where it is there, `test.csv` in `manual_dir`.
 
     Rectangles, ellipses and polygons are regions of one concept. Devices that support the patient, such as tubes, were
     not annotated. Without `test.csv` the test split is drawn from training. Raises as `reader.read`, and `read`.
     """
-    options = {'image_size': image_size}
-    return reader.read(
-        Path(manual_dir), LAYOUT, image_size=image_size, allocate=allocate, progress=progress, options=options
-    )
+    return LAYOUT

@@ -1,21 +1,19 @@
 """PadChest (Bustos et al. 2020): 160,861 radiographs of 67,625 patients, 193 names of findings and diagnoses."""
 
 import ast
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from imbalance_jax.data import reader
-from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.reader import Group, Images, Labels, Layout, Patient, Table
 from imbalance_jax.data.sources.text import text_rows
+from imbalance_jax.names import lookup
 
 TABLE = 'PADCHEST_chest_x_ray_images_labels_160K_*.csv'
 NO_CLASS = ('normal', 'unchanged', 'exclude', 'suboptimal study')  # words about the image or the report
 FRONTAL = ('PA', 'AP', 'AP_horizontal')
+VIEWS = (*FRONTAL, 'L', 'COSTAL', 'EXCLUDE', 'UNK')
 COLUMNS = (
     'ImageID',
     'ImageDir',
@@ -35,17 +33,14 @@ SOURCE = (
 LICENCE = 'BIMCV research use agreement; not to be passed on.'
 
 
-def make(
+def layout(
     *,
     manual_dir: Path,
-    image_size: int = 224,
     at_least: int = 100,
     classes: Sequence[str] = (),
     views: Sequence[str] = FRONTAL,
     leave_out: Sequence[str] = ('exclude', 'suboptimal study'),
-    progress: Callable[[int, int], Any] | None = None,
-    allocate: Callable[..., np.ndarray] | None = None,
-) -> Dataset:
+) -> Layout:
     """Makes PadChest of its table and the images below `manual_dir`, in folders of `ImageDir` or in one.
 
     Classes are all names with `at_least` images, or `classes`; a name counts if it is that name, never as a part of
@@ -54,27 +49,7 @@ def make(
     of a network (`MethodLabel`): two readers, so that a policy with readers='Physician' is the first alone. Files that
     are missing or truncated, as 21 of the published ones are, are named among the problems. Raises as `reader.read`.
     """
-    options = {
-        'image_size': image_size,
-        'at_least': at_least,
-        'classes': list(classes),
-        'views': list(views),
-        'leave_out': list(leave_out),
-    }
-    return reader.read(
-        Path(manual_dir),
-        layout(at_least, tuple(classes), tuple(views), tuple(leave_out)),
-        image_size=image_size,
-        allocate=allocate,
-        progress=progress,
-        options=options,
-    )
-
-
-def layout(
-    at_least: int, classes: tuple[str, ...] = (), views: tuple[str, ...] = FRONTAL, leave_out: tuple[str, ...] = ()
-) -> Layout:
-    """The layout, with the options of `make`."""
+    views = tuple(lookup(dict.fromkeys(VIEWS, one), one, 'view (Projection, option views)') for one in views)
     rules = {'Projection': views, LEFT_OUT: ('',)}
     return Layout(
         name='padchest',
@@ -84,7 +59,7 @@ def layout(
             Labels(
                 column='names',
                 separator='list',
-                classes=classes,
+                classes=tuple(classes),
                 others='ignore',
                 none=('normal',),
                 at_least=0 if classes else at_least,

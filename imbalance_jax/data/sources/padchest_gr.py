@@ -1,15 +1,12 @@
 """PadChest-GR (de Castro et al. 2025): 4,555 studies of PadChest, findings with boxes of two readers."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from imbalance_jax.data import reader
-from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.reader import Group, Images, Labels, Layout, Patient, Regions, Table
 from imbalance_jax.data.sources.text import single_file, text_rows
 from imbalance_jax.names import lookup
@@ -23,15 +20,7 @@ SOURCE = (
 NAMES = {'label': '', 'label_group': ''}
 
 
-def make(
-    *,
-    manual_dir: Path,
-    image_size: int = 224,
-    names: str = 'label_group',
-    at_least: int = 20,
-    progress: Callable[[int, int], Any] | None = None,
-    allocate: Callable[..., np.ndarray] | None = None,
-) -> Dataset:
+def layout(*, manual_dir: Path, names: str = 'label_group', at_least: int = 20) -> Layout:
     """Makes PadChest-GR of `master_table.csv`, `grounded_reports_*.json` and the images below `manual_dir`.
 
     Classes are the groups of labels (`names` 'label_group'), or the labels, with `at_least` images; the split is the
@@ -39,21 +28,7 @@ def make(
     are two readers'. Raises as `reader.read`, and ValueError for reports that are not as published.
     """
     lookup(NAMES, names, 'column of names (option names)')
-    folder = Path(manual_dir)
-    options = {'image_size': image_size, 'names': names, 'at_least': at_least}
-    return reader.read(
-        folder,
-        layout(folder, names, at_least),
-        image_size=image_size,
-        allocate=allocate,
-        progress=progress,
-        options=options,
-    )
-
-
-def layout(folder: Path, names: str = 'label_group', at_least: int = 20) -> Layout:
-    """The layout, with the options of `make`; the folder has the table that groups labels."""
-    groups = label_groups(single_file(folder, MASTER, 'It is part of PadChest-GR.')) if names != 'label' else {}
+    groups = label_groups(single_file(manual_dir, MASTER, 'It is part of PadChest-GR.')) if names != 'label' else {}
     return Layout(
         name='padchest_gr',
         tables=(

@@ -1,13 +1,7 @@
 """VinDr-CXR (Nguyen et al. 2022): 18,000 chest radiographs, three readers each, a consensus for the test."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from imbalance_jax.data import reader
-from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.reader import Images, Labels, Layout, Regions, Split, Table
 
 SOURCE = (
@@ -46,13 +40,7 @@ GLOBAL = ('COPD', 'Lung tumor', 'Pneumonia', 'Tuberculosis', 'Other diseases')
 BOX = ('x_min', 'y_min', 'x_max', 'y_max')
 
 
-def make(
-    *,
-    manual_dir: Path,
-    image_size: int = 224,
-    progress: Callable[[int, int], Any] | None = None,
-    allocate: Callable[..., np.ndarray] | None = None,
-) -> Dataset:
+def layout(*, manual_dir: Path) -> Layout:
     """Makes VinDr-CXR of PhysioNet's folder (`annotations/`), or of Kaggle's (`train.csv`), in `manual_dir`.
 
     Of every reader there is a reading, and the boxes are each reader's own: `labels` are what most of an image's three
@@ -61,16 +49,7 @@ def make(
     `train_meta.csv` (image_id, dim0, dim1) for their boxes. "No finding" is no class. Nothing says whose images these
     are. Raises as `reader.read`.
     """
-    folder = Path(manual_dir)
-    options = {'image_size': image_size}
-    return reader.read(
-        folder, layout(folder), image_size=image_size, allocate=allocate, progress=progress, options=options
-    )
-
-
-def layout(folder: Path) -> Layout:
-    """The layout of PhysioNet's folder or of Kaggle's, whichever it is."""
-    return kaggle(folder) if list(folder.glob('train.csv*')) else physionet(folder)
+    return kaggle(manual_dir) if list(manual_dir.glob('train.csv*')) else physionet(manual_dir)
 
 
 def physionet(folder: Path) -> Layout:

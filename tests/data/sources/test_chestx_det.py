@@ -6,12 +6,12 @@ from data.miniatures import chestx_det as miniature
 
 from imbalance_jax.data import soundness
 from imbalance_jax.data.reader import shapes
-from imbalance_jax.data.sources import chestx_det
+from imbalance_jax.data.sources import find
 
 
 @pytest.mark.parametrize('ten', [False, True])
 def test_findings_and_their_regions(tmp_path, ten):
-    dataset = chestx_det.make(manual_dir=miniature.write(tmp_path, ten), image_size=32)
+    dataset = find('chestx_det').make(manual_dir=miniature.write(tmp_path, ten), image_size=32)
     soundness.check(dataset)
     assert len(dataset.classes) == (10 if ten else 13)
     assert len(dataset.image_id) == 30

@@ -9,14 +9,14 @@ from data.miniatures import chexmask_files, vindr
 
 from imbalance_jax.data import soundness
 from imbalance_jax.data.reader import shapes
-from imbalance_jax.data.sources import WITH_CHEXMASK, check_options, chexmask, find, key, load, vindr_cxr
+from imbalance_jax.data.sources import WITH_CHEXMASK, check_options, chexmask, find, key, load
 
 SIDE = 24
 
 
 @pytest.fixture
 def plain(tmp_path):
-    return vindr_cxr.make(manual_dir=vindr.kaggle(tmp_path / 'vindr'), image_size=SIDE)
+    return find('vindr_cxr').make(manual_dir=vindr.kaggle(tmp_path / 'vindr'), image_size=SIDE)
 
 
 def test_masks_are_regions_beside_the_boxes(tmp_path, plain):

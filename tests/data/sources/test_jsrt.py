@@ -5,11 +5,11 @@ import pytest
 from data.miniatures import jsrt as miniature
 
 from imbalance_jax.data import soundness
-from imbalance_jax.data.sources import jsrt
+from imbalance_jax.data.sources import find, jsrt
 
 
 def test_pixels_nodules_and_anatomy(tmp_path):
-    dataset = jsrt.make(manual_dir=miniature.write(tmp_path), image_size=64)
+    dataset = find('jsrt').make(manual_dir=miniature.write(tmp_path), image_size=64)
     soundness.check(dataset)
     assert dataset.concepts == ('nodule', *jsrt.ANATOMY)
     assert dataset.info['anatomy'] == list(jsrt.ANATOMY)
@@ -39,7 +39,7 @@ def test_without_masks_and_with_a_damaged_file(tmp_path):
     miniature.write(tmp_path, masks=False)
     path = tmp_path / 'JPCNN002.IMG'
     path.write_bytes(path.read_bytes()[:-10])
-    dataset = jsrt.make(manual_dir=tmp_path, image_size=16)
+    dataset = find('jsrt').make(manual_dir=tmp_path, image_size=16)
     assert len(dataset.image_id) == 5
     assert 'JPCNN002.IMG' in dataset.info['problems']['unreadable'][0]
     assert set(dataset.region_concept) == {0}
@@ -50,4 +50,4 @@ def test_a_row_that_is_no_nodule_is_named(tmp_path):
     table = tmp_path / 'CLNDAT_EN.txt'
     table.write_text(table.read_text('latin-1').replace('\t1634\t', '\tleft\t'), 'latin-1')
     with pytest.raises(ValueError, match=r"CLNDAT_EN.txt, line 1: size '15.0', x 'left'"):
-        jsrt.make(manual_dir=tmp_path, image_size=16)
+        find('jsrt').make(manual_dir=tmp_path, image_size=16)

@@ -6,12 +6,12 @@ from data.miniatures import object_cxr as miniature
 
 from imbalance_jax.data import soundness
 from imbalance_jax.data.reader import shapes
-from imbalance_jax.data.sources import object_cxr
+from imbalance_jax.data.sources import find
 
 
 @pytest.mark.parametrize('test', [False, True])
 def test_shapes_of_three_types(tmp_path, test):
-    dataset = object_cxr.make(manual_dir=miniature.write(tmp_path, test), image_size=40)
+    dataset = find('object_cxr').make(manual_dir=miniature.write(tmp_path, test), image_size=40)
     soundness.check(dataset)
     assert len(dataset.image_id) == (38 if test else 32)
     for row, name in enumerate(dataset.image_id.tolist()):
@@ -31,5 +31,5 @@ def test_a_shape_of_another_type_is_named_with_its_line(tmp_path):
     with open(tmp_path / 'dev.csv', 'a') as file:
         file.write('dev_00001.jpg,3 1 2 3 4\n')
     with pytest.raises(ValueError, match=r"type of shape, .*dev\.csv, line 10: '3'") as error:
-        object_cxr.make(manual_dir=tmp_path, image_size=16)
+        find('object_cxr').make(manual_dir=tmp_path, image_size=16)
     assert '\n' not in str(error.value)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from data.miniatures import padchest as miniature
 
-from imbalance_jax.data import reader, soundness
-from imbalance_jax.data.sources import padchest, padchest_gr
+from imbalance_jax.data import soundness
+from imbalance_jax.data.sources import declared, find, padchest
 
 
 def names_of(number):
@@ -25,7 +25,7 @@ def used(number):
 
 @pytest.mark.parametrize('flat', [False, True])
 def test_names_are_exact_and_rules_are_followed(tmp_path, flat):
-    dataset = padchest.make(manual_dir=miniature.write(tmp_path, flat), image_size=20, at_least=3)
+    dataset = find('padchest').make(manual_dir=miniature.write(tmp_path, flat), image_size=20, at_least=3)
     soundness.check(dataset)
     numbers = [number for number in range(miniature.COUNT) if used(number)]
     assert sorted(dataset.image_id.tolist()) == sorted(map(miniature.image_of, numbers))
@@ -54,7 +54,7 @@ def test_names_are_exact_and_rules_are_followed(tmp_path, flat):
 def test_missing_and_truncated_files_are_named(tmp_path):
     numbers = [number for number in range(miniature.COUNT) if used(number)]
     missing, cut = numbers[3], numbers[5]
-    dataset = padchest.make(
+    dataset = find('padchest').make(
         manual_dir=miniature.write(tmp_path, absent=[missing], truncated=[cut]), image_size=20, at_least=3
     )
     assert miniature.image_of(missing) in dataset.info['problems']['missing'][0]
@@ -67,12 +67,12 @@ def test_what_is_no_list_is_named_with_its_line(tmp_path):
         padchest.labels_in('nodule', 'line 7')
     (tmp_path / 'PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv').write_text('ImageID,Labels\na,b\n')
     with pytest.raises(ValueError, match='the header has no ImageDir, StudyDate_DICOM'):
-        padchest.make(manual_dir=tmp_path)
+        find('padchest').make(manual_dir=tmp_path)
 
 
 def test_grounded_boxes_of_two_readers(tmp_path):
     folder = miniature.grounded(tmp_path)
-    dataset = padchest_gr.make(manual_dir=folder, image_size=20, at_least=1)
+    dataset = find('padchest_gr').make(manual_dir=folder, image_size=20, at_least=1)
     soundness.check(dataset)
     assert dataset.classes == ('atelectasis', 'cardiac')
     assert dataset.info['readers'] == ['first', 'second']
@@ -89,7 +89,7 @@ def test_grounded_boxes_of_two_readers(tmp_path):
         found.append((str(dataset.image_id[image]), dataset.concepts[dataset.region_concept[r]], who, box))
     assert sorted(found) == sorted(expected)
     assert np.bincount(dataset.split).tolist() == [18, 6, 6]
-    by_label = padchest_gr.make(manual_dir=folder, image_size=20, names='label', at_least=1)
+    by_label = find('padchest_gr').make(manual_dir=folder, image_size=20, names='label', at_least=1)
     assert set(by_label.classes) == set(miniature.FINDINGS)
 
 
@@ -105,5 +105,5 @@ def test_counts_of_the_real_table(tmp_path):
     assert len({name for names in rows['names'] for name in names} | set(padchest.NO_CLASS)) == 193
     assert sum(text.lower() == 'nan' for text in rows['Labels']) == 103
     (tmp_path / path.name).symlink_to(path)
-    cases, _ = reader.read_tables(tmp_path, padchest.layout(100, leave_out=('exclude', 'suboptimal study')))
+    cases, _ = declared.labels_only(padchest.layout, tmp_path)
     assert len(cases.image_id) == 105014

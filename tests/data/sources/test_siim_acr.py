@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from data.miniatures import siim
 
-from imbalance_jax.data import reader, soundness
+from imbalance_jax.data import soundness
 from imbalance_jax.data.reader import shapes
-from imbalance_jax.data.sources import siim_acr
+from imbalance_jax.data.sources import declared, find, siim_acr
 
 
 def test_every_annotation_is_a_region_of_one_image(tmp_path):
     pytest.importorskip('pydicom')
-    dataset = siim_acr.make(manual_dir=siim.write(tmp_path), image_size=32)
+    dataset = find('siim_acr').make(manual_dir=siim.write(tmp_path), image_size=32)
     soundness.check(dataset)
     assert sorted(dataset.image_id.tolist()) == sorted(siim.IMAGES)
     for row, name in enumerate(dataset.image_id.tolist()):
@@ -28,7 +28,7 @@ def test_every_annotation_is_a_region_of_one_image(tmp_path):
 
 
 def test_the_tables_alone(tmp_path):
-    cases, _ = reader.read_tables(siim.write(tmp_path, images=False), siim_acr.LAYOUT)
+    cases, _ = declared.labels_only(siim_acr.layout, siim.write(tmp_path, images=False))
     assert (cases.readings[0].cells == 1).sum() == sum(bool(boxes) for boxes in siim.IMAGES.values())
 
 
@@ -39,7 +39,7 @@ def test_counts_of_the_real_table(tmp_path):
     if not path.is_file():
         pytest.skip(f'IMBALANCE_JAX_TABLES does not name a folder with torchxrayvision/data/{path.name}.')
     (tmp_path / 'train-rle.csv.gz').symlink_to(path)
-    cases, _ = reader.read_tables(tmp_path, siim_acr.LAYOUT)
+    cases, _ = declared.labels_only(siim_acr.layout, tmp_path)
     assert (len(cases.rows), len(cases.image_id)) == (12954, 12047)
     masks = np.array([text not in ('-1', '') for text in cases.rows.columns['EncodedPixels']])
     assert (masks.sum(), (~masks).sum()) == (3576, 9378)

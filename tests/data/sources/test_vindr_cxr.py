@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from data.miniatures import vindr
 
-from imbalance_jax.data import reader, soundness
-from imbalance_jax.data.sources import vindr_cxr
+from imbalance_jax.data import soundness
+from imbalance_jax.data.sources import declared, find, vindr_cxr
 
 
 def expected_cells(image, who, classes):
@@ -20,7 +20,7 @@ def expected_cells(image, who, classes):
 
 def test_physionet_has_a_reading_per_reader_and_a_consensus(tmp_path):
     pytest.importorskip('pydicom')
-    dataset = vindr_cxr.make(manual_dir=vindr.physionet(tmp_path), image_size=24)
+    dataset = find('vindr_cxr').make(manual_dir=vindr.physionet(tmp_path), image_size=24)
     soundness.check(dataset)
     assert len(dataset.classes) == 27
     assert len(vindr_cxr.LOCAL) == 22
@@ -47,7 +47,7 @@ def test_physionet_has_a_reading_per_reader_and_a_consensus(tmp_path):
 
 def test_boxes_are_each_readers_own_in_prepared_pixels(tmp_path):
     pytest.importorskip('pydicom')
-    dataset = vindr_cxr.make(manual_dir=vindr.physionet(tmp_path), image_size=24)
+    dataset = find('vindr_cxr').make(manual_dir=vindr.physionet(tmp_path), image_size=24)
     check_boxes(dataset, {*vindr.TRAIN})
     tests = np.isin(dataset.image_id[dataset.region_image], vindr.TEST)
     assert tests.any()
@@ -78,7 +78,7 @@ def check_boxes(dataset, images):
 
 def test_monochrome1_is_inverted_once(tmp_path):
     pytest.importorskip('pydicom')
-    dataset = vindr_cxr.make(manual_dir=vindr.physionet(tmp_path), image_size=48)
+    dataset = find('vindr_cxr').make(manual_dir=vindr.physionet(tmp_path), image_size=48)
     for image in vindr.TRAIN[:4]:
         raw = vindr.pixels(image, *vindr.SIZE).astype(float).mean() * 16 / 4095 * 255
         row = dataset.image_id.tolist().index(image)
@@ -88,7 +88,7 @@ def test_monochrome1_is_inverted_once(tmp_path):
 
 @pytest.mark.parametrize('scale', [1, 2])
 def test_kaggle_with_copies_of_another_size(tmp_path, scale):
-    dataset = vindr_cxr.make(manual_dir=vindr.kaggle(tmp_path, scale), image_size=24)
+    dataset = find('vindr_cxr').make(manual_dir=vindr.kaggle(tmp_path, scale), image_size=24)
     soundness.check(dataset)
     assert dataset.classes == vindr_cxr.KAGGLE
     check_boxes(dataset, {*vindr.TRAIN})
@@ -101,7 +101,7 @@ def test_counts_of_the_real_table(tmp_path):
     if not path.is_file():
         pytest.skip('IMBALANCE_JAX_TABLES does not name a folder with torchxrayvision/data/vinbigdata-train.csv.gz.')
     (tmp_path / 'train.csv').write_bytes(gzip.decompress(path.read_bytes()))
-    cases, _ = reader.read_tables(tmp_path, vindr_cxr.layout(tmp_path))
+    cases, _ = declared.labels_only(vindr_cxr.layout, tmp_path)
     cells = np.stack([one.cells for one in cases.readings])
     votes, read = (cells == 1).sum(0), (cells >= 0).sum(0)
     assert len(cases.rows) == 67914
