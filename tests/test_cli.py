@@ -46,7 +46,7 @@ def test_help_names_every_verb_and_a_verb_its_own_flags():
     ('arguments', 'said'),
     [
         (['trian'], "Did you mean 'train'"),
-        (['data'], 'Known: data inspect, data prepare'),
+        (['data'], 'Known: data guess, data inspect, data prepare'),
         (['train'], '--config is missing'),
         (['train', '--config=configs/quickstart.py'], '--workdir is missing'),
         (['train', '--config=configs/quikstart.py', '--workdir=x'], 'quikstart'),

@@ -82,4 +82,4 @@ def describe(dataset: Dataset) -> str:
         if names:
             more = f' and {len(names) - SHOWN:,} more' if len(names) > SHOWN else ''
             lines.append(f'left out, {kind.replace("_", " ")}: {len(names):,} ({", ".join(names[:SHOWN])}{more})')
-    return '\n'.join(lines)
+    return '\n'.join([*lines, *(f'note: {one}' for one in info.get('notes', []))])

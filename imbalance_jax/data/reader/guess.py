@@ -180,6 +180,8 @@ def _of_tables(read: Sequence[Read], block: dict[str, Any], unsure: list[str], m
     if kinds.groups:
         block['groups'] = kinds.groups
     _boxes(main, others, block, unsure)
+    if block['tables'] == [{'file': main.file}]:
+        block['tables'] = main.file
     for other in others:
         if 'regions' not in block or block['regions'].get('table') != other.file:
             unsure.append(f'tables: {other.file} names images, too, and is not used.')

@@ -19,12 +19,28 @@ def make(
     set_name: str = 'folder',
     allocate: Callable[[str, tuple[int, ...], Any], np.ndarray] | None = None,
     progress: Callable[[int, int], Any] | None = None,
-    **declaration: Any,
+    tables: Any = None,
+    images: Any = None,
+    labels: Any = None,
+    patient: Any = None,
+    split: Any = None,
+    regions: Any = None,
+    groups: Any = None,
+    policy: Any = None,
+    task: str = 'multi_label',
+    family: str = '',
+    modality: str = 'radiograph',
+    anatomy: tuple[str, ...] = (),
+    source: str = '',
+    licence: str = '',
 ) -> Dataset:
-    """The data set of a folder. declaration: blocks of `reader.layout.Layout`; set_name: the NAME of config.data.NAME.
+    """The data set of a folder, declared by blocks of `reader.layout.Layout`; set_name: the NAME of config.data.NAME.
 
     Raises ValueError or FileNotFoundError, of one line, for what is declared and is not there.
     """
+    blocks = {'tables': tables, 'images': images, 'labels': labels, 'patient': patient, 'split': split}
+    blocks |= {'regions': regions, 'groups': groups, 'policy': policy, 'task': task, 'family': family}
+    declaration = _said({**blocks, 'modality': modality, 'anatomy': anatomy, 'source': source, 'licence': licence})
     layout = _layout(path, set_name, declaration)
     options = {'path': str(path), **plain(declaration)}
     with naming(set_name):
@@ -35,9 +51,14 @@ def make(
 
 def files(*, path: Path, set_name: str = 'folder', image_size: int = 0, **declaration: Any) -> dict[str, Path]:
     """{name: path} of all files that the data set is made from."""
-    layout, root = _layout(path, set_name, declaration), Path(path)
+    layout, root = _layout(path, set_name, _said(declaration)), Path(path)
     with naming(set_name):
         return {str(file.relative_to(root)): file for file in reader.files(root, layout)}
+
+
+def _said(blocks: Mapping[str, Any]) -> dict[str, Any]:
+    """The blocks that a config sets."""
+    return {name: block for name, block in blocks.items() if block is not None}
 
 
 class naming:
@@ -63,7 +84,7 @@ def plain(value: Any) -> Any:
 
 
 def _layout(path: Path, name: str, declaration: Mapping[str, Any]) -> Layout:
-    if not str(path) or str(path) == '.':
+    if not str(path):
         raise ValueError(f'config.data.{name}.path is empty; it must be the folder where the images are.')
     if not Path(path).is_dir():
         raise FileNotFoundError(f'config.data.{name}.path is {str(path)!r}, and there is no such folder.')

@@ -1,0 +1,76 @@
+"""A layout from blocks of a config: short forms, and one line for whatever is wrong."""
+
+import pytest
+
+from imbalance_jax.data.reader import Layout, declare
+
+LABELS = {'labels': 'finding'}
+
+
+def test_short_forms_are_the_long_ones():
+    short = {
+        'tables': 't.csv',
+        'images': 'file',
+        'labels': ['A', 'B'],
+        'patient': 'who',
+        'split': 'set',
+        'groups': {'sex': 'S'},
+    }
+    long = {
+        'tables': [{'file': 't.csv'}],
+        'images': {'file': '{file}'},
+        'labels': [{'columns': ('A', 'B')}],
+        'patient': {'column': 'who'},
+        'split': {'column': 'set'},
+        'groups': {'sex': {'column': 'S'}},
+    }
+    assert declare.layout(short, 'mine') == declare.layout(long, 'mine')
+    assert declare.layout(short, 'mine').name == 'mine'
+
+
+def test_numbers_are_words_where_words_are_meant():
+    layout = declare.layout({'labels': {'columns': 'A', 'present': (1, 2.5), 'absent': 0}}, 'mine')
+    assert layout.labels[0].present == ('1', '2.5')
+    assert layout.labels[0].absent == ('0',)
+    assert isinstance(layout, Layout)
+
+
+@pytest.mark.parametrize(
+    ('block', 'said'),
+    [
+        ({'label': 'x'}, r"Unknown field of config\.data\.mine: 'label'\. Did you mean 'labels'"),
+        ({'labels': {'colum': 'x'}}, r"field of config\.data\.mine\.labels: 'colum'\. Did you mean 'column'"),
+        ({'labels': {'columns': 'x', 'column': 'y'}}, r'labels has columns and column; one of them'),
+        ({}, r'labels says nothing; give columns'),
+        (
+            {'labels': {'column': 'x', 'others': 'drop'}},
+            r"labels\.others is 'drop'; it must be one of 'error', 'ignore'",
+        ),
+        ({'labels': {'path': '('}}, r"labels\.path is '\(', which is no regular expression"),
+        ({'labels': 3}, r'labels is 3; it must be a block'),
+        ({**LABELS, 'images': {'bits': 'many'}}, r"images\.bits is 'many'; it must be a whole number"),
+        ({**LABELS, 'images': {'resize': 'padd'}}, r"images\.resize is 'padd'; it must be one of 'stretch'"),
+        ({**LABELS, 'images': {'decoders': {}}}, r"Unknown field of config\.data\.mine\.images: 'decoders'"),
+        ({**LABELS, 'split': {'validation': 0.6, 'test': 0.5}}, r'validation and test are 1\.1 of the patients'),
+        ({**LABELS, 'split': {'test': 1.0}}, r'split\.test is 1\.0; it must be a share'),
+        ({**LABELS, 'tables': {'separator': ';'}}, r"tables has no 'file'"),
+        ({**LABELS, 'regions': {'concept': 'x'}}, r'regions has none of box, code and files'),
+        ({**LABELS, 'regions': {'box': ('a', 'b'), 'concept': 'x'}}, r'a box is four columns'),
+        ({**LABELS, 'regions': {'files': '{stem}_m.png'}}, r'regions: give concept'),
+        ({**LABELS, 'regions': {'code': 'rle', 'concept': 'x'}}, r'regions\.kind is missing'),
+        (
+            {**LABELS, 'regions': {'code': 'rle', 'kind': 'rl', 'concept': 'x'}},
+            r"regions\.kind is 'rl'; it must be one of",
+        ),
+        ({**LABELS, 'task': 'multiclass'}, r"task is 'multiclass'; it must be one of 'multi_label', 'multi_class'"),
+        ({**LABELS, 'policy': 'u_one'}, r"label policy, config\.data\.mine\.policy: 'u_one'\. Did you mean 'u_ones'"),
+        ({**LABELS, 'policy': {'uncertain': 'one'}}, r"'one'"),
+        ({**LABELS, 'groups': {'age': {'column': 'age', 'bands': 40}}}, r'bands is 40; it must be a tuple'),
+        ({'labels': {'column': 'x', 'classes': ('a', 'a')}}, r'names a class twice'),
+    ],
+)
+def test_whatever_is_wrong_is_one_line(block, said):
+    with pytest.raises(ValueError, match=said) as error:
+        declare.layout(block, 'mine')
+    assert '\n' not in str(error.value)
+    assert 'config.data.' in str(error.value)
