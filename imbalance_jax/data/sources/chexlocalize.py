@@ -72,6 +72,7 @@ def regions(folder: Path, human_points: bool = False) -> tuple[Regions, ...]:
             on=('key',),
             column='task',
             aliases=chest.SAME_AS,
+            others='add',
             code='mask',
             kind='coco' if table.read is masks else 'rectangle',
             as_reader=FILES[table.name],
@@ -88,8 +89,14 @@ def masks(path: Path) -> dict[str, list[Any]]:
         for task, mask in of_image.items():
             if not isinstance(mask, dict) or not {'size', 'counts'} <= mask.keys():
                 raise ValueError(f'{path}: {task} of {key} is no mask; expected {{"size": [h, w], "counts": runs}}.')
-            _add(rows, key, task, mask)
+            if not _empty(mask['counts']):
+                _add(rows, key, task, mask)
     return rows
+
+
+def _empty(counts: Any) -> bool:
+    """Whether runs are one run, of zeros: of a text's groups only the last lacks the bit that says that more follow."""
+    return sum(not ord(one) - 48 & 32 for one in counts) == 1 if isinstance(counts, str) else len(counts) == 1
 
 
 def points(path: Path) -> dict[str, list[Any]]:

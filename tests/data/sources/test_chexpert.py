@@ -1,8 +1,11 @@
 """CheXpert in its three forms on disk, and CheXlocalize's masks, against what the miniature says."""
 
+import json
+
 import numpy as np
 import pytest
 from data.miniatures import chexpert as miniature
+from data.miniatures import coco
 
 from imbalance_jax.data import policies, sources
 from imbalance_jax.data.regions import region_masks
@@ -83,6 +86,14 @@ def test_people_and_views(tmp_path):
         chexpert.make(manual_dir=tmp_path, image_size=SIDE, classes=('Oedema',))
 
 
+def test_a_missing_file_is_never_another_patients(tmp_path):
+    root = miniature.write(tmp_path)
+    path = root / 'train' / miniature.TRAIN[5][0]
+    path.rename(path.parent.parent / 'view1_frontal.jpg')  # there are files of that name, of other patients
+    dataset = chexpert.make(manual_dir=tmp_path, image_size=SIDE)
+    assert sorted(dataset.image_id.tolist()) == sorted(set(FRONTAL) - {key_of(miniature.TRAIN[5][0])})
+
+
 def test_with_the_test_set_valid_is_validation_and_columns_may_be_missing(tmp_path):
     miniature.write(tmp_path, 'full', test=True)
     dataset = chexpert.make(manual_dir=tmp_path, image_size=SIDE)
@@ -128,6 +139,8 @@ def test_masks_of_both_readers(tmp_path):
         assert masks.keys() == wanted.keys()  # an empty mask is none, an image that is absent has none
         for name, mask in wanted.items():
             np.testing.assert_array_equal(masks[name], mask, err_msg=str(name))
+    some = chexpert.make(manual_dir=tmp_path, image_size=SIDE, classes=('Cardiomegaly', 'Edema'))
+    assert set(some.concepts[2:]) == {name for _, name in truth} - {'Cardiomegaly'}  # masks of no class are concepts
     only = chexlocalize.make(manual_dir=tmp_path, image_size=SIDE)
     assert [len(only.rows(split)) for split in sources.SPLITS] == [0, 3, 3]
     assert masks_by(only, 'radiologists').keys() == truth.keys()
@@ -143,6 +156,17 @@ def test_points_are_pixels_by_a_reader_of_their_own(tmp_path):
     assert {key: mask.sum() for key, mask in points.items()} == {(name, 'Cardiomegaly'): 1, (name, 'Lung Opacity'): 1}
     (y, x) = np.argwhere(points[name, 'Cardiomegaly'])[0]
     assert (y, x) == (25, 24 * SIDE // miniature.SIZE[1])
+
+
+def test_an_empty_mask_of_the_real_size_is_known_by_its_runs(tmp_path):
+    masks = {
+        'empty': 'PVWX6',
+        'none': coco.compressed(np.zeros((3, 70000), bool)),
+        'one': coco.compressed(np.eye(2) > 0),
+    }
+    text = json.dumps({'key': {task: {'size': [2320, 2828], 'counts': counts} for task, counts in masks.items()}})
+    (tmp_path / 'gt.json').write_text(text)
+    assert chexlocalize.masks(tmp_path / 'gt.json')['task'] == ['one']
 
 
 def test_files_of_masks_that_are_none(tmp_path):
