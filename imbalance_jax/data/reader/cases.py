@@ -129,7 +129,7 @@ def _images(
     texts = _filled(pattern, rows)
     position = {}
     if with_files:
-        position = _found_files(texts, files, found)
+        position = _found_files(texts, files, layout.images.parts, found)
         if not position:
             example = next(iter(dict.fromkeys(texts)), '')
             raise FileNotFoundError(
@@ -137,7 +137,10 @@ def _images(
                 f'there are {len(files.paths)} images, such as {files.paths[0]!r}.'
             )
         unnamed = set(range(len(files.paths))) - set(position.values())
-        found.add('not_in_table', [files.paths[one] for one in sorted(unnamed)])
+        if layout.images.others == 'counted' and unnamed:
+            found.notes.append(f'{len(unnamed)} of {len(files.paths)} images are in no row that is used.')
+        else:
+            found.add('not_in_table', [files.paths[one] for one in sorted(unnamed)])
         keys = [position.get(text, -1) for text in texts]
     else:
         keys = list(range(len(texts)))
@@ -168,9 +171,9 @@ def _filled(pattern: str, rows: Rows) -> list[str]:
     return filled
 
 
-def _found_files(texts: Sequence[str], files: paths.Files, found: Found) -> dict[str, int]:
+def _found_files(texts: Sequence[str], files: paths.Files, parts: int, found: Found) -> dict[str, int]:
     """{text: position of its file}. A file belongs to the text that agrees with it most."""
-    scored = {text: paths.find(files, text) for text in dict.fromkeys(texts) if text}
+    scored = {text: paths.find(files, text, parts) for text in dict.fromkeys(texts) if text}
     missing = [text for text, (position, _, _) in scored.items() if position < 0]
     ambiguous = [text for text, (position, _, several) in scored.items() if position >= 0 and several]
     owner: dict[int, str] = {}
@@ -364,12 +367,17 @@ def _enough(cases: Cases, layout: Layout, found: Found) -> Cases:
     least = layout.labels[0].at_least
     if not least:
         return cases
-    counts = (cases.readings[0].cells == 1).sum(0)
+    counts = _says_yes(cases).sum(0)
     kept = counts >= least
     found.add('rare_classes', [name for name, enough in zip(cases.classes, kept, strict=True) if not enough])
     classes = tuple(name for name, enough in zip(cases.classes, kept, strict=True) if enough)
     readings = [reading._replace(cells=reading.cells[:, kept]) for reading in cases.readings]
     return cases._replace(classes=classes, readings=readings)
+
+
+def _says_yes(cases: Cases) -> np.ndarray:
+    """Whether any reading of an image has a class, [N,K] bool."""
+    return np.logical_or.reduce([reading.cells == 1 for reading in cases.readings])
 
 
 def _drawn(cases: Cases, patient: Sequence[str], rule: Split, found: Found) -> np.ndarray:
@@ -402,7 +410,7 @@ def _sample(cases: Cases, patient: Sequence[str], people: Sequence[str], portion
     if not rule.stratify:
         return {one for one in people if rank[one] < portion}
     rows = _by_patient(patient)
-    cells = cases.readings[0].cells == 1
+    cells = _says_yes(cases)
     counts = cells.sum(0)
     strata: dict[int, list[str]] = {}
     for one in people:

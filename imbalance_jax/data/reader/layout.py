@@ -74,9 +74,11 @@ class Images:
     file: a column in braces and whatever else is in the path: '{Path}', 'images/{id}.png'; '' where the files
         themselves are the rows (no table). A file is found by as many folders of that path as lie there: other
         prefixes, Windows' and absolute paths, and a suffix that is missing do not matter
+    parts: how many parts of that path must agree at least, from the end: 3 where files of all patients have one name
     id: name of an image, such as '{image_id}'; '' is the file's name, with as many folders as make it unique
     folders: where files lie, as patterns below the folder; exclude: patterns of names that are no images, such as masks
     suffixes: of image files
+    others: images that no row names are 'named' among what is left out, or 'counted' in a note
     bits: how many of a 16-bit file are used; 0: found from the largest value of all files
     channels: 1, 3, or 0 for 3 if any file has a colour
     resize: of images that are not square: 'stretch', 'pad' with black, or 'crop' in the middle
@@ -89,6 +91,8 @@ class Images:
     folders: Names = ('',)
     exclude: Names = ()
     suffixes: Names = ('.png', '.jpg', '.jpeg', '.tif', '.tiff', '.bmp', '.gif', '.webp', '.dcm', '.dicom')
+    others: str = 'named'
+    parts: int = 1
     bits: int = 0
     channels: int = 0
     resize: str = 'stretch'

@@ -9,15 +9,18 @@ from typing import NamedTuple
 
 from imbalance_jax.data.reader.layout import Images
 
+TAILS = (3, 2)  # parts of a path that are looked up at once: thousands of files may share a name, few two folders, too
 SKIPPED = ('__MACOSX',)  # and everything hidden
 
 
 class Files(NamedTuple):
-    """Files below a folder. paths: relative, with '/', sorted; by_name, by_stem: lower case -> positions."""
+    """Files below a folder. paths: relative, with '/', sorted; by_name, by_stem: lower case -> positions; by_tail: the
+    same of stems with the one or two folders that they lie in."""
 
     paths: list[str]
     by_name: dict[str, list[int]]
     by_stem: dict[str, list[int]]
+    by_tail: dict[str, list[int]]
 
 
 def scan(folder: Path, unreadable: list[str]) -> list[str]:
@@ -74,11 +77,16 @@ def index(paths: Iterable[str]) -> Files:
     listed = sorted(paths)
     by_name: dict[str, list[int]] = {}
     by_stem: dict[str, list[int]] = {}
+    by_tail: dict[str, list[int]] = {}
     for position, path in enumerate(listed):
         name = path.rsplit('/', 1)[-1].lower()
         by_name.setdefault(name, []).append(position)
         by_stem.setdefault(name.rpartition('.')[0], []).append(position)
-    return Files(listed, by_name, by_stem)
+        stems = path.lower().rpartition('.')[0].split('/')
+        for depth in TAILS:
+            if len(stems) >= depth:
+                by_tail.setdefault('/'.join(stems[-depth:]), []).append(position)
+    return Files(listed, by_name, by_stem, by_tail)
 
 
 def normal(text: str) -> str:
@@ -87,23 +95,37 @@ def normal(text: str) -> str:
     return '/'.join(part for part in text.split('/') if part not in ('', '.', '..'))
 
 
-def find(files: Files, text: str) -> tuple[int, int, bool]:
+def find(files: Files, text: str, parts: int = 1) -> tuple[int, int, bool]:
     """Which file a path means: its position, how many of its parts agree from the end, whether several agree as much.
 
-    -1, 0, False if none does. A suffix may be missing or another's, and the case of letters differ.
+    -1, 0, False if none does, in at least `parts` of them. A suffix may be missing or another's, and the case of
+    letters differ.
     """
-    parts = normal(text).split('/')
-    name = parts[-1].lower()
-    stem, _, suffix = name.rpartition('.')
-    candidates = files.by_name.get(name) or files.by_stem.get(name) or []
-    if not candidates and f'.{suffix}' in Images.suffixes:  # a copy that was converted
-        candidates = files.by_stem.get(stem, [])
+    wanted = normal(text).split('/')
+    candidates = _candidates(files, [part.lower() for part in wanted], parts)
     if not candidates:
         return -1, 0, False
-    agreed = [_agreeing(files.paths[one].split('/'), parts) for one in candidates]
+    agreed = [_agreeing(files.paths[one].split('/'), wanted) for one in candidates]
     best = max(agreed)
     winners = [one for one, score in zip(candidates, agreed, strict=True) if score == best]
     return winners[0], best, len(winners) > 1
+
+
+def _candidates(files: Files, wanted: Sequence[str], parts: int) -> list[int]:
+    """Positions of the files that may agree most with a path in lower case."""
+    name = wanted[-1]
+    stem, _, suffix = name.rpartition('.')
+    for depth in TAILS:
+        if len(wanted) >= depth:
+            folders = '/'.join(wanted[-depth:-1])
+            found = files.by_tail.get(f'{folders}/{stem}', []) if f'.{suffix}' in Images.suffixes else []
+            exact = [one for one in found if files.paths[one].lower().endswith(f'/{name}') or files.paths[one] == name]
+            if found := exact or files.by_tail.get(f'{folders}/{name}', []) or found:
+                return found
+        if depth <= parts:
+            return []
+    found = files.by_name.get(name) or files.by_stem.get(name) or []
+    return found or (files.by_stem.get(stem, []) if f'.{suffix}' in Images.suffixes else [])  # a converted copy
 
 
 def _agreeing(path: Sequence[str], wanted: Sequence[str]) -> int:

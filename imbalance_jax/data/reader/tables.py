@@ -6,6 +6,7 @@ import gzip
 import json
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ from imbalance_jax.names import lookup
 SPLIT = '(split)'  # the column of `Table.split`
 SEPARATORS = (',', ';', '\t', '|')
 NONE = np.zeros(0, np.int64)
+SHOWN = 8  # values of a column in a note
 MOST_LINES = 200  # of one row, whose cells may hold line breaks
 csv.field_size_limit(1 << 27)
 
@@ -75,7 +77,7 @@ def table_files(folder: Path, table: Table) -> list[Path]:
         raise ValueError(f'{table.file!r} is no pattern of a file below {folder} ({error}).') from error
     paths = sorted(path for path in found if path.is_file() and not path.name.startswith('.'))
     if not paths and not table.optional:
-        raise FileNotFoundError(f'{folder} has no {table.file}; it is the table that says which images there are.')
+        raise FileNotFoundError(f'{base} has no {pattern}; it is the table that says which images there are.')
     return paths
 
 
@@ -98,7 +100,11 @@ def read_table(folder: Path, table: Table, found: Found) -> Rows:
     for column, values in table.where.items():
         kept = np.array([matches(text, values) for text in rows.column(column, 'where')], bool)
         if not kept.all():
-            found.notes.append(f'{(~kept).sum()} of {len(kept)} rows of {table.file} are not used, by {column}.')
+            left = Counter(str(text) or 'empty' for text in rows.columns[column][~kept]).most_common(SHOWN)
+            what = ', '.join(f'{text} {count}' for text, count in left)
+            found.notes.append(
+                f'{(~kept).sum()} of {len(kept)} rows of {table.file} are not used, by {column}: {what}.'
+            )
         rows = rows.take(np.flatnonzero(kept))
     if table.explode:
         rows = _exploded(rows, table.explode)

@@ -15,17 +15,28 @@ from imbalance_jax.data import soundness
 from imbalance_jax.data.dataset import SPLITS, Dataset
 from imbalance_jax.data.sources import (
     brax,
+    chestx_det,
     chexlocalize,
+    chexmask,
     chexpert,
     content,
     cxr_lt,
+    declared,
+    jsrt,
+    medmnist,
     mimic_cxr,
     nih_chest_xray14,
     nih_cxr_lt,
     nih_google,
+    object_cxr,
+    padchest,
+    padchest_gr,
     phantom,
     phantom_twins,
     rsna_pneumonia,
+    siim_acr,
+    tfds_any,
+    vindr_cxr,
 )
 from imbalance_jax.data.sources import folder as folder_source
 from imbalance_jax.data.twins import Twins
@@ -59,9 +70,23 @@ class Source(NamedTuple):
     files: Callable[..., Mapping[str, Path]] | None = None
 
 
+def _declared(layout: Callable[..., Any]) -> Source:
+    return Source(declared.maker(layout), files=declared.files(layout))
+
+
+TFDS = 'tfds'  # the set tfds:NAME is the one that TFDS calls so
 DATASETS: dict[str, Source | Callable[..., Dataset]] = {
     'phantom': Source(phantom.make, twins=phantom_twins.twins),
     'folder': Source(folder_source.make, files=folder_source.files),
+    'chestx_det': _declared(chestx_det.layout),
+    'jsrt': _declared(jsrt.layout),
+    'medmnist': Source(medmnist.make, files=medmnist.files),
+    'object_cxr': _declared(object_cxr.layout),
+    'padchest': _declared(padchest.layout),
+    'padchest_gr': _declared(padchest_gr.layout),
+    'siim_acr': _declared(siim_acr.layout),
+    TFDS: Source(tfds_any.make, files=tfds_any.files),
+    'vindr_cxr': _declared(vindr_cxr.layout),
     'nih_chest_xray14': Source(
         nih_chest_xray14.make, files=nih_chest_xray14.files, leftovers=nih_chest_xray14.leftovers
     ),
@@ -74,6 +99,20 @@ DATASETS: dict[str, Source | Callable[..., Dataset]] = {
     'cxr_lt': Source(cxr_lt.make, files=cxr_lt.files_of),
     'brax': Source(brax.make, files=brax.files_of),
 }
+WITH_CHEXMASK = (  # chest radiographs, which may get lungs and hearts as regions by the option `chexmask`
+    'brax',
+    'chexpert',
+    'cxr_lt',
+    'folder',
+    'mimic_cxr',
+    'nih_chest_xray14',
+    'nih_cxr_lt',
+    'nih_google',
+    'padchest',
+    'padchest_gr',
+    'siim_acr',
+    'vindr_cxr',
+)
 # What `load` gives, or a config says for all data sets.
 NOT_OPTIONS = ('image_size', 'progress', 'tfds_dir', 'allocate', 'again', 'set_name')
 READER = 'reader'  # the option that says which source a set is read by, where that is not its name
@@ -81,10 +120,21 @@ READER = 'reader'  # the option that says which source a set is read by, where t
 
 def find(name: str, options: Mapping[str, Any] | None = None) -> Source:
     """The source of config.data.NAME, which is its option `reader` or else its name; ValueError for an unknown one."""
-    reader = (options or {}).get(READER, name)
+    reader = (options or {}).get(READER, TFDS if name.startswith(f'{TFDS}:') else name)
     what = 'data set' if reader == name else f'reader, config.data.{name}.reader:'
     source = lookup(DATASETS, reader, what)
-    return source if isinstance(source, Source) else Source(source)
+    source = source if isinstance(source, Source) else Source(source)
+    return _with_chexmask(source) if reader in WITH_CHEXMASK else source
+
+
+def _with_chexmask(source: Source) -> Source:
+    """The source with the option `chexmask`, whose file is one of those that its data are made from."""
+    return source._replace(
+        make=chexmask.optional(source.make),
+        inputs=chexmask.without(source.inputs),
+        leftovers=chexmask.without(source.leftovers),
+        files=source.files and chexmask.with_file(source.files),
+    )
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:

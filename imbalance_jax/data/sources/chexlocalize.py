@@ -47,7 +47,7 @@ def layout(*, manual_dir: Path, views: str = 'all', human_points: bool = False) 
             *(Table(name, 'images', split=split, derive=key | shown, where=where) for split, name in listed.items()),
             *tables(manual_dir),
         ),
-        images=Images('{Path}', id='{key}', suffixes=('.jpg', '.png'), channels=1),
+        images=Images('{Path}', id='{key}', suffixes=('.jpg', '.png'), parts=3, channels=1),
         labels=(Labels(columns=chest.OBSERVATIONS, aliases=chest.SAME_AS, version='radiologists'),),
         patient=Patient('Path', r'patient0*(\d+)'),
         split=Split(validation=0, test=0),

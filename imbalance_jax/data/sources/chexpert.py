@@ -42,7 +42,7 @@ def layout(
             *(_table(name, split, views) for split, name in (found | ({'test': tests} if tests else {})).items()),
             *chexlocalize.tables(manual_dir),
         ),
-        images=Images('{Path}', id='{key}', suffixes=('.jpg', '.png'), channels=1),
+        images=Images('{Path}', id='{key}', suffixes=('.jpg', '.png'), parts=3, channels=1),
         labels=(Labels(columns=chosen(classes, chest.OBSERVATIONS), aliases=chest.SAME_AS, version='chexpert'),),
         patient=Patient('Path', r'patient0*(\d+)'),
         split=Split(validation=validation_fraction, test=0),

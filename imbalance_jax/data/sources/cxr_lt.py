@@ -3,10 +3,12 @@
 from pathlib import Path
 
 from imbalance_jax.data.reader.layout import Images, Labels, Layout, Patient, Split, Table
+from imbalance_jax.data.reader.tables import content
 from imbalance_jax.data.sources import chest, cxr_lt_classes
 from imbalance_jax.data.sources.declared import files, first_there, maker
 from imbalance_jax.names import lookup
 
+KEYS_2026 = 3  # columns before the first class
 LICENCE = 'PhysioNet Credentialed Health Data License: neither images nor tables may be passed on.'
 PHYSIONET = 'https://physionet.org/content/cxr-lt-iccv-workshop-cvamd'
 SOURCES = {
@@ -47,10 +49,11 @@ def layout(
     """One of the long-tailed sets. `manual_dir` holds MIMIC-CXR-JPG's `files/` (PadChest's images for 2026).
 
     version: '2023' (26 classes), '2024' (`task` 1: 40 classes, 2: 26, 3: 5 that training has no labels of), '2026' (30
-    classes), 'multi-label' and 'single-label' (MIMIC-CXR-LT, 19 classes; one class per image: of `test` 'test' or
-    'balanced-test'). The tables lie in `labels_dir`, in `manual_dir`, or in `cxr-lt-YEAR/` below either. The splits of
-    2024 are not those of 2023: never compare across them. Labels are 0 or 1 and all are known. `views` is 'all', as in
-    the challenges, 'frontal' or 'lateral'. What has no table of validation takes `validation_fraction` of the patients.
+    classes, the columns from the fourth on), 'multi-label' and 'single-label' (MIMIC-CXR-LT, 19 classes; one class per
+    image: of `test` 'test' or 'balanced-test'). The tables lie in `labels_dir`, in `manual_dir`, or in `cxr-lt-YEAR/`
+    below either. The splits of 2024 are not those of 2023: never compare across them. Labels are 0 or 1 and all are
+    known. `views` is 'all', as in the challenges, 'frontal' or 'lateral'. What has no table of validation takes
+    `validation_fraction` of the patients.
 
     PadChest's patients are numbers of 39 digits. A table that rounded them is refused: different patients would be one.
     """
@@ -67,6 +70,8 @@ def layout(
         for split, name in ((one, text.format(task=task, test=test)) for one, text in names.items())
         if not (split == 'train' and task == 3)
     }
+    if padchest and found.get('train'):
+        classes = _columns(base / found['train'])[KEYS_2026:]
     there = {split: name for split, name in found.items() if name} or {'train': next(iter(names.values()))}
     return Layout(
         name=f'cxr_lt_{version}',
@@ -88,6 +93,11 @@ def layout(
         source=SOURCES[version],
         licence=LICENCE,
     )
+
+
+def _columns(path: Path) -> tuple[str, ...]:
+    path = path if path.is_file() else path.with_name(path.name + '.gz')
+    return tuple(content(path).split('\n', 1)[0].strip().split(','))
 
 
 make, files_of = maker(layout), files(layout)

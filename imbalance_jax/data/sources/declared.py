@@ -27,9 +27,10 @@ def maker(layout: Callable[..., Layout]) -> Callable[..., Dataset]:
         resize: str = 'stretch',
         progress: Callable[[int, int], Any] | None = None,
         allocate: Callable[..., Any] | None = None,
+        set_name: str = '',
         **options: Any,
     ) -> Dataset:
-        declared = _resized(layout(manual_dir=_folder(manual_dir), **options), resize)
+        declared = _fitted(layout(manual_dir=_folder(manual_dir), **options), resize, set_name)
         said = {'image_size': image_size, 'resize': resize, **options}
         return reader.read(
             Path(manual_dir), declared, image_size=image_size, progress=progress, allocate=allocate, options=said
@@ -47,7 +48,7 @@ def files(layout: Callable[..., Layout]) -> Callable[..., dict[str, Path]]:
     """`files` of a declared set: its tables, images and masks, by their path below the folder."""
 
     def of_options(
-        *, manual_dir: Path, image_size: int = 224, resize: str = 'stretch', **options: Any
+        *, manual_dir: Path, image_size: int = 224, resize: str = 'stretch', set_name: str = '', **options: Any
     ) -> dict[str, Path]:
         folder = _folder(manual_dir)
         listed = reader.files(folder, layout(manual_dir=folder, **options))
@@ -76,9 +77,11 @@ def chosen(classes: tuple[str, ...], known: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(lookup(table, name, 'class (classes)') for name in classes) or known
 
 
-def _resized(layout: Layout, resize: str) -> Layout:
+def _fitted(layout: Layout, resize: str, set_name: str) -> Layout:
+    """The layout under the name of a config's block; images that no row names, of other views say, are counted."""
     lookup(dict.fromkeys(RESIZES), resize, 'way to resize')
-    return dataclasses.replace(layout, images=dataclasses.replace(layout.images, resize=resize))
+    images = dataclasses.replace(layout.images, resize=resize, others='counted')
+    return dataclasses.replace(layout, images=images, name=set_name or layout.name)
 
 
 def _folder(manual_dir: Path) -> Path:

@@ -1,6 +1,7 @@
 """Synthetic files for the miniatures of public layouts: text tables, grey films, DICOM."""
 
 import gzip
+import warnings
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
@@ -33,7 +34,6 @@ def film(path: Path, height: int = 32, width: int = 32, mode: str = 'L') -> Path
 def dicom(path: Path, array: np.ndarray, photometric: str = 'MONOCHROME2', bits: int = 8, **fields: str) -> Path:
     """Writes `array` [H, W] as a DICOM file of `bits` stored bits."""
     import pydicom
-    from pydicom.config import IGNORE, settings
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
@@ -47,9 +47,10 @@ def dicom(path: Path, array: np.ndarray, photometric: str = 'MONOCHROME2', bits:
     image.SamplesPerPixel, image.PixelRepresentation, image.PhotometricInterpretation = 1, 0, photometric
     image.BitsStored, image.HighBit, image.BitsAllocated = bits, bits - 1, 8 if bits <= 8 else 16
     image.PixelData = array.astype(np.uint8 if bits <= 8 else '<u2').tobytes()
-    settings.writing_validation_mode = IGNORE  # ages without a unit, as published files have them
-    for field, value in fields.items():
-        setattr(image, field, value)
     path.parent.mkdir(parents=True, exist_ok=True)
-    pydicom.dcmwrite(path, image, enforce_file_format=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')  # ages without a unit, as published files have them
+        for field, value in fields.items():
+            setattr(image, field, value)
+        pydicom.dcmwrite(path, image, enforce_file_format=True)
     return path
