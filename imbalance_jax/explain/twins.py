@@ -32,7 +32,8 @@ from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
 def run(trained: Trained, workdir: Path) -> None:
     """results/twins, of a source that has twins."""
-    twins_of, config = sources.find(trained.config.data.name).twins, trained.config
+    config = trained.config
+    twins_of = sources.find(config.data.name, config.data.get(config.data.name, {})).twins
     if twins_of is None:
         print(f'The data set {config.data.name} has no twins: no results/twins.')
         return

@@ -141,7 +141,7 @@ def test_parallel_lists_become_rows(tmp_path):
 def test_rows_are_kept_by_value_however_it_is_spelt(tmp_path):
     rows, found = read(tmp_path, 'id,view,n\n1,PA,1.0\n2,lateral,1\n3, pa ,2\n', where={'view': ('pa',)})
     assert rows.columns['id'].tolist() == ['1', '3']
-    assert found.notes == ['1 of 3 rows of t.csv are not used, by view.']
+    assert found.notes == ['1 of 3 rows of t.csv are not used, by view: lateral 1.']
 
 
 def test_joins_by_key_and_refuses_two_answers(tmp_path):

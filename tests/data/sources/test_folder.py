@@ -1,19 +1,20 @@
 """A folder of one's own through the config and the console script, under any name; real ultrasound images."""
 
 import json
-import subprocess
-import sys
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from imbalance_jax import cli
+from imbalance_jax.cli import loading
+from imbalance_jax.configs import base
 from imbalance_jax.data import sources
 from imbalance_jax.training import network
 
 BUSI = Path(__file__).parents[4] / 'shared/data/busi'
-ROOT = Path(__file__).parents[3]
 STUDY = """
 from imbalance_jax.configs import base
 
@@ -36,11 +37,6 @@ def folder(tmp_path):
     return tmp_path
 
 
-def console(*arguments, cwd):
-    code = 'import sys; from imbalance_jax.launch.console import main; sys.argv[0] = "imbalance-jax"; main()'
-    return subprocess.run([sys.executable, '-c', code, *arguments], capture_output=True, text=True, cwd=cwd)
-
-
 def study(folder, **block):
     block = {
         'reader': 'folder',
@@ -54,10 +50,8 @@ def study(folder, **block):
     return folder
 
 
-def config_of(folder, **block):
-    from imbalance_jax.config import file
-
-    config = file.load(str(study(folder, **block) / 'my_study.py')).config
+def config_of(folder, overrides=None, **block):
+    config = loading.load(str(study(folder, **block) / 'my_study.py'), overrides or {}, base.get_config).config
     with config.unlocked():
         config.data.folder = str(folder / 'prepared')
     return config
@@ -100,33 +94,32 @@ def test_what_matters_makes_it_anew_and_nothing_else_does(folder):
     ],
 )
 def test_what_is_wrong_is_one_line(folder, block, said):
-    done = console('data', 'prepare', '--config=my_study.py', cwd=study(folder, **block))
-    assert done.returncode == 2, done.stderr
-    assert said in done.stderr
-    assert done.stderr.count('\n') == 1
+    with pytest.raises((ValueError, FileNotFoundError), match=re.escape(said)) as error:
+        network.load_dataset(config_of(folder, **block))
+    assert '\n' not in str(error.value)
 
 
 def test_the_field_of_the_folder_is_no_data_set(folder):
-    done = console('data', 'prepare', '--config=my_study.py', '--config.data.name=folder', cwd=study(folder))
-    assert done.returncode == 2
-    assert "config.data.mine = {'reader': 'folder'" in done.stderr
+    with pytest.raises(ValueError, match=r"config\.data\.mine = \{'reader': 'folder'"):
+        network.load_dataset(config_of(folder), 'folder')
 
 
 def test_the_command_line_sets_fields_of_a_block(folder):
-    done = console('data', 'inspect', '--config=my_study.py', '--config.data.mine.patient=who', cwd=study(folder))
-    assert done.returncode == 0, done.stderr
-    (info,) = (folder / 'data/mine').glob('*/info.json')
-    assert json.loads(info.read_text())['info']['options']['patient'] == 'who'
+    dataset = network.load_dataset(config_of(folder, {'data.mine.patient': 'who', 'data.mine.split.test': '0.4'}))
+    assert dataset.info['options']['patient'] == 'who'
+    assert len(set(dataset.patient[dataset.rows('test')].tolist())) == 5  # of 12 patients
 
 
-def test_guess_writes_a_config(folder):
-    done = console('data', 'guess', '.', '--out=guessed.py', cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert 'unsure: ' in done.stdout
-    done = console('data', 'prepare', '--config=guessed.py', cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert console('data', 'guess', cwd=folder).returncode == 2
-    assert 'is no folder' in console('data', 'guess', 'nowhere', cwd=folder).stderr
+def test_guess_writes_a_config_that_runs(folder, monkeypatch, capsys):
+    monkeypatch.chdir(folder)
+    assert cli.run(['data', 'guess', '.', '--out=guessed.py'], None) is None
+    assert 'unsure: patient: ' in capsys.readouterr().out
+    config = loading.load('guessed.py', {}, base.get_config).config
+    assert len(network.load_dataset(config).images) == 24
+    with pytest.raises(ValueError, match='A folder is missing'):
+        cli.run(['data', 'guess'], None)
+    with pytest.raises(FileNotFoundError, match='is no folder'):
+        cli.run(['data', 'guess', 'nowhere'], None)
 
 
 @pytest.mark.skipif(not BUSI.exists(), reason=f'{BUSI} is not there')
