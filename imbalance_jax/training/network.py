@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from imbalance_jax import models
-from imbalance_jax.data import arrays, sources, thinning
+from imbalance_jax.data import arrays, policies, sources, thinning
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.system import progress
 from imbalance_jax.training.member import make_network_init
@@ -19,11 +19,15 @@ from imbalance_jax.training.members import Member
 
 
 def load_dataset(config: ConfigDict) -> Dataset:
-    """The config's data set, prepared first if it is not there yet, its training split thinned as the config says."""
+    """The config's data set, prepared first if it is not there yet, with the labels that everything is judged by.
+
+    Its training split is thinned as the config says.
+    """
     name = config.data.name
     options = {**config.data.get(name, {}), 'image_size': config.data.image_size}
     with progress.show(f'prepare {name}') as update:
         dataset = sources.load(name, Path(config.data.folder), options, update)
+    dataset = policies.relabelled(dataset, config.data.labels, config.data.policies.to_dict())
     return thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
 
 

@@ -35,7 +35,7 @@ from imbalance_jax.training import (
     plugins,
     snapshot,
 )
-from imbalance_jax.training.build import build, build_losses, make_members
+from imbalance_jax.training.build import build, build_losses, labels_of_versions, make_members
 from imbalance_jax.training.network import load_dataset, network
 from imbalance_jax.training.program import Experiment, Program
 from imbalance_jax.training.snapshot import Outcome
@@ -163,13 +163,14 @@ def copy(source: Path, target: Path) -> None:
 
 def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path) -> None:
     """The tables of predictions.npz: performance, seeds where an arm has many, and those of `judgement`."""
-    predictions, arrays = read_arrays(workdir / layout.PREDICTIONS), split_arrays(dataset, 'train')
+    predictions = read_arrays(workdir / layout.PREDICTIONS)
+    versions = labels_of_versions(config, dataset, members, split_arrays(dataset, 'train'))
     splits = ('validation', 'test')
     logits = {split: predictions[f'logits_{split}'] for split in splits}
     recalibrated = calibration.recalibrated(
         members,
-        build_losses(members, arrays),
-        arrays,
+        build_losses(members, versions),
+        versions,
         logits=logits,
         validation=split_arrays(dataset, 'validation'),
         done=calibration.done(predictions['best_epoch'], config.train.epochs),
