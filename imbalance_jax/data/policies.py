@@ -121,6 +121,30 @@ def apply(dataset: Dataset, policy: Policy) -> Cells:
         raise ValueError(f'{name}: {error}') from error
 
 
+def were_read(dataset: Dataset, policy: Policy | None = None) -> np.ndarray:
+    """Where a reading that the policy looks at has seen the image [N,K] bool; without cells, where any label counts."""
+    if dataset.cells is None:
+        return np.repeat(dataset.label_mask.any(1)[:, None], len(dataset.classes), axis=1)
+    chosen = _chosen(dataset.info['readings'], policy or Policy())
+    return (dataset.cells[chosen] != NOT_READ).any(0)
+
+
+def hides_negatives(positive: np.ndarray, counted: np.ndarray, read: np.ndarray) -> np.ndarray:
+    """Whether labels hide most negatives of classes [K]: more than half of what counts is positive, and less than half
+    of the images that were read counts. Numbers of images [K]."""
+    return (2 * positive > counted) & (2 * counted < read)
+
+
+def hidden_negatives(labels: Cells, read: np.ndarray, classes: Sequence[str]) -> list[str]:
+    """What is to be said of `hides_negatives`, one sentence per class. labels: and mask [N,K]; read: [N,K] bool."""
+    positive, counted, seen = (labels[0] * labels[1]).sum(0), labels[1].sum(0), read.sum(0)
+    return [
+        f'{classes[k]} is positive in {int(positive[k]):,} of the {int(counted[k]):,} images that count '
+        f'({100 * positive[k] / counted[k]:.1f} %), and {int(seen[k]):,} were read: its negatives are hidden'
+        for k in np.flatnonzero(hides_negatives(positive, counted, seen))
+    ]
+
+
 def reduce_cells(
     cells: np.ndarray, readings: Sequence[Sequence[str]], classes: Sequence[str], *, policy: Policy
 ) -> Cells:

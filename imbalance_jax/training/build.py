@@ -1,5 +1,6 @@
 """From a config to the objects of an experiment; nothing is on a device yet."""
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -28,6 +29,8 @@ from imbalance_jax.training.network import Network, network
 from imbalance_jax.training.program import Experiment, Functions
 from imbalance_jax.training.resampling import Draws
 
+log = logging.getLogger(__name__)
+
 
 def make_members(config: ConfigDict) -> list[dict]:
     """The rows of members.json; ValueError for arms, seeds or a reference that cannot be."""
@@ -35,7 +38,9 @@ def make_members(config: ConfigDict) -> list[dict]:
     arms = {name: dict(arm) for name, arm in config.arms.items()}
     checks.check_population(arms, tuple(config.seeds), config.reference)
     rows = members.make_members(arms, tuple(config.seeds), config.reference, **defaults)
-    checks.check_members(rows, config.data.policies.to_dict())
+    own_policies = config.data.policies.to_dict()
+    checks.check_labels(config.data.labels, own_policies)
+    checks.check_members(rows, own_policies)
     return rows
 
 
@@ -57,6 +62,16 @@ def labels_of_versions(config: ConfigDict, dataset: Dataset, rows: list[dict], t
                 raise ValueError(f'config.arms.{row["arm"]}.labels is {name!r}: {error}') from error
             result[name] = relabelled(train, labels[index], mask[index])
     return result
+
+
+def _warn(config: ConfigDict, dataset: Dataset, versions: Mapping[str, Arrays]) -> None:
+    """Says which arms' labels hide the negatives of a class; `soundness.check_splits` says it of all others' labels."""
+    known, rows = policies.named(config.data.policies.to_dict()), dataset.rows('train')
+    for name in versions.keys() & known.keys():
+        read = policies.were_read(dataset, known[name])[rows]
+        labels = versions[name].labels, versions[name].label_mask
+        for sentence in policies.hidden_negatives(labels, read, dataset.classes):
+            log.warning('labels %s, train: %s.', name, sentence)
 
 
 def build_losses(rows: list[dict], versions: Mapping[str, Arrays]) -> list[Loss]:
@@ -104,6 +119,7 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
     samples = training_samples(config, dataset, rows)
     versions = labels_of_versions(config, dataset, rows, train)
     labels = {name: np.asarray(arrays.labels) for name, arrays in versions.items()}
+    _warn(config, dataset, versions)
     for sampling in members.samplings(rows):
         of_labels = labels[sampling.labels]
         samplers.make(sampling.sampler, **dict(sampling.options))(of_labels, 0.0)  # says what is out of range

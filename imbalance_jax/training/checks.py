@@ -22,8 +22,6 @@ def check_config(config: ConfigDict) -> None:
     """Raises ValueError for what the config alone shows to be wrong; `build.make_members` checks its arms and seeds."""
     check_ranges(config)
     check_blocks(config)
-    known = {policies.OWN: None, **policies.named(config.data.policies.to_dict())}
-    lookup(known, config.data.labels, 'label policy, config.data.labels:')
     if config.train.kept_shares and config.train.patience:
         raise ValueError('config.train.kept_shares is for members that train to the end: set train.patience to 0.')
     if config.population.strategy != 'auto':
@@ -50,6 +48,12 @@ def check_population(arms: Mapping[str, Any], seeds: Sequence[Any], reference: s
         raise ValueError(f'config.seeds must be one or more different whole numbers below 2^32, not {tuple(seeds)}.')
     if reference not in arms:
         raise ValueError(f'config.reference is {reference!r}, which is no arm. Arms: {", ".join(sorted(arms))}.')
+
+
+def check_labels(labels: str, own_policies: Mapping[str, Any]) -> None:
+    """Raises ValueError for labels, config.data.labels, or a policy of config.data.policies, that there cannot be."""
+    known = {policies.OWN: None, **policies.named(own_policies)}
+    lookup(known, labels, 'label policy, config.data.labels:')
 
 
 def check_members(rows: Sequence[Mapping[str, Any]], own_policies: Mapping[str, Any] = MappingProxyType({})) -> None:

@@ -11,7 +11,7 @@ from imbalance_jax.data import policies
 from imbalance_jax.data.arrays import class_counts, split_arrays
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, PRESENT, UNCERTAIN
 from imbalance_jax.data.sources import phantom
-from imbalance_jax.training import build, calibration, checks
+from imbalance_jax.training import build, calibration
 
 ARMS = {
     'bce': {},
@@ -150,4 +150,4 @@ def test_all_is_judged_by_the_labels_that_the_config_names(dataset):
     config = base.get_config()
     config.data.labels = 'u_zero'
     with pytest.raises(ValueError, match="Did you mean 'u_zeros'"):
-        checks.check_config(config)
+        build.make_members(config)

@@ -83,7 +83,7 @@ def load(name: str, folder: Path, options: dict, progress: Callable[[int, int], 
         for left in (*dataset_module.leftovers(prepared), *source.leftovers(**options, **intermediate)):
             shutil.rmtree(left, ignore_errors=True)
         dataset = source.make(**options, **intermediate, **display)
-        soundness.check(dataset)
+        soundness.check(dataset, options.get('image_size'))
         dataset = soundness.leave_out_duplicates(dataset)
         dataset = dataclasses.replace(dataset, info={**dataset.info, 'fingerprint': fingerprint})
         dataset_module.save(dataset, prepared)
