@@ -83,7 +83,7 @@ def _check_masks(dataset: Dataset, name: str) -> None:
     scale = np.array([width / frame[1], height / frame[0]] * 2)
     for start in range(0, len(dataset.region_mask), BLOCK):
         packed = dataset.region_mask[start : start + BLOCK]
-        rows = packed.any(2)
+        rows: np.ndarray = np.asarray((packed > 0).any(2))
         columns = np.unpackbits(np.bitwise_or.reduce(packed, axis=1), axis=-1)
         if (empty := ~rows.any(1)).any():
             region = _of(dataset, start + int(np.argmax(empty)))
@@ -111,7 +111,7 @@ def _apart(mask: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Where a mask's span [B,4] leaves the box [B,4], or fills less than a share of its sides."""
     outside = (mask[:, :2] < box[:, :2] - SLACK) | (mask[:, 2:] > box[:, 2:] + SLACK)
     small = mask[:, 2:] - mask[:, :2] < SHRUNK * (box[:, 2:] - box[:, :2]) - SLACK
-    return (outside | small).any(1)
+    return np.asarray((outside | small).any(1))
 
 
 def _of(dataset: Dataset, row: int) -> str:

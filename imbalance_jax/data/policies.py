@@ -121,28 +121,9 @@ def apply(dataset: Dataset, policy: Policy) -> Cells:
         raise ValueError(f'{name}: {error}') from error
 
 
-def were_read(dataset: Dataset, policy: Policy | None = None) -> np.ndarray:
-    """Where a reading that the policy looks at has seen the image [N,K] bool; without cells, where any label counts."""
-    if dataset.cells is None:
-        return np.repeat(dataset.label_mask.any(1)[:, None], len(dataset.classes), axis=1)
-    chosen = _chosen(dataset.info['readings'], policy or Policy())
-    return (dataset.cells[chosen] != NOT_READ).any(0)
-
-
-def hides_negatives(positive: np.ndarray, counted: np.ndarray, read: np.ndarray) -> np.ndarray:
-    """Whether labels hide most negatives of classes [K]: more than half of what counts is positive, and less than half
-    of the images that were read counts. Numbers of images [K]."""
-    return (2 * positive > counted) & (2 * counted < read)
-
-
-def hidden_negatives(labels: Cells, read: np.ndarray, classes: Sequence[str]) -> list[str]:
-    """What is to be said of `hides_negatives`, one sentence per class. labels: and mask [N,K]; read: [N,K] bool."""
-    positive, counted, seen = (labels[0] * labels[1]).sum(0), labels[1].sum(0), read.sum(0)
-    return [
-        f'{classes[k]} is positive in {int(positive[k]):,} of the {int(counted[k]):,} images that count '
-        f'({100 * positive[k] / counted[k]:.1f} %), and {int(seen[k]):,} were read: its negatives are hidden'
-        for k in np.flatnonzero(hides_negatives(positive, counted, seen))
-    ]
+def readings_of(readings: Sequence[Sequence[str]], version: str = '') -> list[int]:
+    """The numbers of the readings of a version, '' for the first."""
+    return [a for a, (one, _) in enumerate(readings) if one == (version or readings[0][0])]
 
 
 def reduce_cells(
@@ -153,7 +134,7 @@ def reduce_cells(
     readings: A pairs (version, reader). Raises ValueError for a reader, version or class that there is not, or
     'zeros_if_no_finding' without a class for it.
     """
-    said = cells[_chosen(readings, policy)]
+    said = cells[readings_under(readings, policy)]
     if policy.readers == 'one':
         said = _first(said)
     rules = _uncertain_rules(policy.uncertain, classes)
@@ -207,11 +188,10 @@ def _ruled_out(cells: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     return ruled_out
 
 
-def _chosen(readings: Sequence[Sequence[str]], policy: Policy) -> list[int]:
+def readings_under(readings: Sequence[Sequence[str]], policy: Policy) -> list[int]:
     """The numbers of the readings that a policy looks at."""
-    version = policy.version or readings[0][0]
-    lookup(dict.fromkeys(one for one, _ in readings), version, 'version of the labels:')
-    of_version = {a: reader for a, (one, reader) in enumerate(readings) if one == version}
+    lookup(dict.fromkeys(('', *(one for one, _ in readings))), policy.version, 'version of the labels:')
+    of_version = {a: readings[a][1] for a in readings_of(readings, policy.version)}
     if policy.readers in READER_RULES:
         return list(of_version)
     lookup(dict.fromkeys((*READER_RULES, *of_version.values())), policy.readers, 'reader or rule for readers:')

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imbalance_jax.data import policies
+from imbalance_jax.data import coverage
 from imbalance_jax.data.arrays import Arrays, class_counts
 from imbalance_jax.data.dataset import (
     ABSENT,
@@ -34,7 +34,7 @@ def check_splits(dataset: Dataset) -> None:
     A class that a split has no image of is said: nothing can be learned of it there, or measured; and one whose
     negatives the labels hide.
     """
-    read = policies.were_read(dataset)
+    read = coverage.were_read(dataset)
     for split in SPLITS:
         rows = dataset.rows(split)
         mask = np.asarray(dataset.label_mask[rows], np.float32)
@@ -46,7 +46,7 @@ def check_splits(dataset: Dataset) -> None:
         absent = [name for name, count in zip(dataset.classes, class_counts(arrays)[0], strict=True) if not count]
         if absent and processes.leads():
             print(f'No image of the {split} split has {", ".join(absent)}.', flush=True)
-        for sentence in policies.hidden_negatives((arrays.labels, arrays.label_mask), read[rows], dataset.classes):
+        for sentence in coverage.hidden_negatives((arrays.labels, arrays.label_mask), read[rows], dataset.classes):
             log.warning('%s, %s: %s.', dataset.info['name'], split, sentence)
 
 
@@ -68,7 +68,7 @@ def check(dataset: Dataset, image_size: int | None = None) -> None:
     _check_groups(dataset, name)
     _check_cells(dataset, name)
     if dataset.source_size is not None:
-        _require_all((dataset.source_size > 0).all(1), f'{name}: source_size must be above 0', dataset)
+        _require_all(np.all(dataset.source_size > 0, axis=1), f'{name}: source_size must be above 0', dataset)
 
 
 def leave_out_duplicates(dataset: Dataset) -> Dataset:
@@ -147,11 +147,11 @@ def _check_groups(dataset: Dataset, name: str) -> None:
 def _check_cells(dataset: Dataset, name: str) -> None:
     if dataset.cells is not None:
         known = (PRESENT, ABSENT, UNCERTAIN, NOT_MENTIONED, NOT_READ)
-        sound = np.isin(dataset.cells, known).all((0, 2))
+        sound = np.all(np.isin(dataset.cells, known), axis=(0, 2))
         _require_all(sound, f'{name}: cells of an image must be among {list(known)}', dataset)
     if dataset.info.get('task') == 'multi_class':
         _require_all(dataset.labels.sum(1) == 1, f'{name}: an image has one class of a multi-class set', dataset)
-        _require_all((dataset.label_mask == 1).all(1), f'{name}: the class of an image must be known', dataset)
+        _require_all(np.all(dataset.label_mask == 1, axis=1), f'{name}: the class of an image must be known', dataset)
 
 
 def _require_all(sound: np.ndarray, message: str, dataset: Dataset) -> None:

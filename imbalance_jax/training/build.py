@@ -11,7 +11,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from imbalance_jax import losses
-from imbalance_jax.data import batches, policies, samplers
+from imbalance_jax.data import batches, coverage, policies, samplers
 from imbalance_jax.data.arrays import (
     Arrays,
     class_counts,
@@ -68,9 +68,9 @@ def _warn(config: ConfigDict, dataset: Dataset, versions: Mapping[str, Arrays]) 
     """Says which arms' labels hide the negatives of a class; `soundness.check_splits` says it of all others' labels."""
     known, rows = policies.named(config.data.policies.to_dict()), dataset.rows('train')
     for name in versions.keys() & known.keys():
-        read = policies.were_read(dataset, known[name])[rows]
+        read = coverage.were_read(dataset, known[name])[rows]
         labels = versions[name].labels, versions[name].label_mask
-        for sentence in policies.hidden_negatives(labels, read, dataset.classes):
+        for sentence in coverage.hidden_negatives(labels, read, dataset.classes):
             log.warning('labels %s, train: %s.', name, sentence)
 
 
