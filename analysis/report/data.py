@@ -9,7 +9,7 @@ from imbalance_jax.analysis.report import figures, galleries
 from imbalance_jax.analysis.report.cells import Cell, Table
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import Panel, whole
-from imbalance_jax.data import coverage
+from imbalance_jax.data import coverage, policies
 from imbalance_jax.data.dataset import SPLITS
 from imbalance_jax.results.data import SILENT
 
@@ -26,6 +26,7 @@ def section(study: Study) -> dict[str, Any]:
         'silent': silent(study),
         'groups': groups(study),
         'warnings': hidden(study),
+        'trained_on': trained_on(study),
         'enlarged': study.data('enlarged images', '', split='train') if 'labels' in study.data.columns else 0,
         'prevalence': prevalence(study),
         'sheet': galleries.contact_sheet(study.sheet, study.classes),
@@ -89,6 +90,12 @@ def groups(study: Study) -> Table | None:
             rows.append((f'{grouping}: {group}', [Cell(whole(value)) for value in counts]))
     head = ['images', 'patients'] * len(SPLITS)
     return Table('groups-of-people', 'group', head, rows, tuple((split, 2) for split in SPLITS)) if rows else None
+
+
+def trained_on(study: Study) -> list[str]:
+    """The arms that were trained on other labels than everything is judged by, with their policies."""
+    labels = {arm: study.rows(arm)[0].get('labels', policies.OWN) for arm in study.arms}
+    return [f'{arm} ({name})' for arm, name in labels.items() if name not in (policies.OWN, policies.PERMUTED)]
 
 
 def hidden(study: Study) -> list[str]:
