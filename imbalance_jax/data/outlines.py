@@ -7,8 +7,9 @@ import numpy as np
 from imbalance_jax.data.dataset import Dataset
 
 BLOCK = 4096  # masks looked at together
-SLACK = 2.0  # pixels of the prepared image by which a mask may leave its box: boxes are exact, masks are whole pixels
-SHRUNK = 0.5  # of a box's side, which a mask must fill: parts thinner than a pixel are lost
+# A mask may leave its box by so many pixels of the prepared image, as masks are whole pixels, and by this share of the
+# box's side, as both may be drawn by hand. It may fill little of it: parts thinner than a pixel are lost.
+SLACK, LOOSE = 2.0, 0.25
 MANY = 20  # boxes in one corner that are no chance
 log = logging.getLogger(__name__)
 
@@ -108,10 +109,9 @@ def _span(flags: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _apart(mask: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Where a mask's span [B,4] leaves the box [B,4], or fills less than a share of its sides."""
-    outside = (mask[:, :2] < box[:, :2] - SLACK) | (mask[:, 2:] > box[:, 2:] + SLACK)
-    small = mask[:, 2:] - mask[:, :2] < SHRUNK * (box[:, 2:] - box[:, :2]) - SLACK
-    return np.asarray((outside | small).any(1))
+    """Where a mask's span [B,4] leaves the box [B,4]."""
+    slack = SLACK + LOOSE * (box[:, 2:] - box[:, :2])
+    return np.any((mask[:, :2] < box[:, :2] - slack) | (mask[:, 2:] > box[:, 2:] + slack), axis=1)
 
 
 def _of(dataset: Dataset, row: int) -> str:

@@ -159,6 +159,21 @@ def test_what_all_others_are_made_of_is_sound(sound):
     soundness.check(declared, SIZE)
 
 
+def test_a_thin_region_keeps_a_pixel_and_a_box_drawn_by_hand_is_near_enough(sound):
+    """A wire that loses all but one pixel lies in its box; a box that is 20 % too small holds its mask well enough."""
+    mask = np.zeros((2, SIZE, SIZE), np.uint8)
+    mask[0, 7, 8], mask[1, 2:14, 2:14] = 1, 1
+    two = dataclasses.replace(
+        sound,
+        region_image=np.int32([0, 1]),
+        region_concept=np.int32([0, 1]),
+        region_box=np.float32([[10, 20, 1000, 990], [180, 180, 840, 840]]),
+        region_mask=np.packbits(mask, axis=-1),
+        region_reader=np.int8([0, -1]),
+    )
+    soundness.check(two, SIZE)
+
+
 @pytest.mark.parametrize('mistake', MISTAKES)
 def test_a_mistake_is_one_line(sound, mistake):
     change, said = MISTAKES[mistake]
