@@ -11,7 +11,7 @@ from imbalance_jax.data.dataset import SPLITS, Dataset
 from imbalance_jax.results.data import SILENT, rows
 
 SHOWN = 5  # file names per kind of problem
-NAME, COLUMN = 22, 30  # characters
+NAME, COLUMN = 22, 33  # characters
 LONGEST = 40  # of a name
 MANY = 40  # classes, from which on policies are shown for training alone
 ABREAST = 4  # policies beside one another
@@ -49,7 +49,7 @@ def _get(value: Values, metric: str, name: str, split: str, labels: str = '') ->
 def _head(dataset: Dataset) -> list[str]:
     info, (height, width, channels) = dataset.info, dataset.images.shape[1:]
     kind = 'colour' if channels == 3 else 'grey' if channels == 1 else f'{channels} channels'
-    lines = [f'{info["name"]}: {len(dataset.images):,} images of {width} x {height} pixels, {kind}. {info["source"]}']
+    lines = [f'{info["name"]}: {len(dataset.images):,} images of {width} x {height} pixels, {kind}.', info['source']]
     if dataset.source_size is not None:
         lines.append(_sizes(dataset))
     words = {'task': 'task', 'modality': 'modality', 'family': 'images of', 'policy': 'labels by the policy'}
