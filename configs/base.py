@@ -34,6 +34,11 @@ def get_config() -> ConfigDict:
     # Class -> prevalence that the training split is thinned to, by leaving out whole patients; empty: as it is.
     config.data.imbalance = ConfigDict()
     config.data.imbalance_seed = 0  # who leaves first
+    # What uncertain, empty and differing cells of a label table become, where a set has them: 'own', as its source does
+    # it, or a policy ('u_ones', 'majority', ...), for all that is trained and judged; an arm may train on others, such
+    # as labels='u_zeros'. Policies of your own: {'mine': {'uncertain': {'Edema': 'ones', '*': 'zeros'}}}.
+    config.data.labels = 'own'
+    config.data.policies = ConfigDict()
     # Every seed trains on a bootstrap sample of the training patients, so that intervals cover the training sample too.
     config.data.resample = False
     # One block per data set: options of its `make` in imbalance_jax/data/sources. An option that is not listed here has

@@ -12,7 +12,7 @@ from imbalance_jax.config.file import completed
 from imbalance_jax.configs import base
 from imbalance_jax.results.alignment import SHUFFLED
 from imbalance_jax.results.performance import IMAGE
-from imbalance_jax.results.rows import MACRO, OWN_LABELS, by_arm
+from imbalance_jax.results.rows import MACRO, by_arm, is_null
 from imbalance_jax.results.units import ALL_CONCEPTS, BEYOND_NULL
 from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
@@ -70,7 +70,7 @@ class Study(NamedTuple):
     @property
     def permuted(self) -> list[str]:
         """The arms that were trained on the labels of other images: a null, in no comparison between arms."""
-        return [arm for arm in self.arms if self.rows(arm)[0].get('labels', OWN_LABELS) != OWN_LABELS]
+        return [arm for arm in self.arms if is_null(self.rows(arm)[0])]
 
     @property
     def margin(self) -> dict[str, float]:

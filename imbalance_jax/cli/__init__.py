@@ -120,10 +120,10 @@ def _prepare(command: Command, outside: Outside) -> None:
 
 def _inspect(command: Command, outside: Outside) -> None:
     config = loading.load(command.flags.config, command.overrides, outside.base).config
-    from imbalance_jax.results import data
+    from imbalance_jax.results import inspection
     from imbalance_jax.training import network
 
-    print(data.describe(network.load_dataset(config)))
+    print(inspection.describe(network.load_dataset(config), config.data.policies.to_dict()))
     _tell_mistakes(config)
 
 

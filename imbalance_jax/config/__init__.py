@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from imbalance_jax.config.fields import (
     ARM_FIELDS,
+    POLICIES,
     SHARES,
     OptionsOf,
     arm_options,
@@ -113,6 +114,7 @@ def check(config: ConfigDict, base: ConfigDict, options: OptionsOf | None = None
             check_kind(name, value, option_default(tree, name, options))
         _check_range(name, value)
     _check_shares(tree['data'].get('imbalance', {}))
+    _check_policies(tree['data'].get('policies', {}))
 
 
 def check_ranges(config: ConfigDict) -> None:
@@ -180,6 +182,14 @@ def _check_shares(shares: Any) -> None:
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
         if not number or not 0 < value <= 1:
             raise ValueError(f'config.{SHARES}.{name} is {value!r}; it must be a share above 0, at most 1.')
+
+
+def _check_policies(own: Any) -> None:
+    """Policies are blocks; what they say is checked where they are read."""
+    for name, block in own.items() if isinstance(own, dict) else [('', own)]:
+        if not isinstance(block, dict):
+            field = f'{POLICIES}.{name}'.rstrip('.')
+            raise ValueError(f"config.{field} is {block!r}; it must be a block, such as {{'uncertain': 'ones'}}.")
 
 
 def _get(tree: dict, name: str) -> Any:

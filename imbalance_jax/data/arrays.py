@@ -1,6 +1,6 @@
 """Arrays of one split: images, labels that count, class counts, and grey values as the network sees them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,7 +11,7 @@ from imbalance_jax.data.dataset import Dataset
 
 
 class Arrays(NamedTuple):
-    """One split: images [N,H,W,C] uint8, labels [N,K] and label_mask [N,K] float32.
+    """One split: images [N,H,W,C] uint8, labels [N,K] and label_mask [N,K] float32, or [V N,K] of `label_versions`.
 
     Arrays of NumPy on the host, and of JAX once they are placed on devices.
     """
@@ -28,11 +28,24 @@ def split_arrays(dataset: Dataset, split: str) -> Arrays:
     return Arrays(dataset.images[rows], labels * mask, mask)
 
 
-def with_permuted_labels(arrays: Arrays, seed: int = 0) -> Arrays:
-    """Labels and their mask twice over [2 N,K]: as they are, then, N rows further, those of another image at random."""
+def relabelled(arrays: Arrays, labels: np.ndarray, label_mask: np.ndarray) -> Arrays:
+    """The same images with other labels [N,K] and mask [N,K]."""
+    mask = np.asarray(label_mask, np.float32)
+    return Arrays(arrays.images, np.asarray(labels, np.float32) * mask, mask)
+
+
+def permuted_labels(arrays: Arrays, seed: int = 0) -> Arrays:
+    """Every image with the labels and the mask of another one at random."""
     other = np.random.default_rng(seed).permutation(len(arrays.images))
-    labels, mask = (np.concatenate([array, array[other]]) for array in arrays[1:])
-    return Arrays(arrays.images, labels, mask)
+    return Arrays(arrays.images, arrays.labels[other], arrays.label_mask[other])
+
+
+def label_versions(versions: Sequence[Arrays]) -> Arrays:
+    """Images [N,H,W,C] of the first, labels and mask [V N,K] of all V: version v of row n is row v N + n."""
+    if len(versions) == 1:
+        return versions[0]
+    labels, mask = (np.concatenate([version[i] for version in versions]) for i in (1, 2))
+    return Arrays(versions[0].images, labels, mask)
 
 
 def full_batches(count: int, batch_size: int) -> np.ndarray:

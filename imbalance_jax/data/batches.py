@@ -96,18 +96,18 @@ def _bilinear(image: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
 
 
 def make_batch(mean: float, std: float, strength: Augmentation) -> Callable[..., dict[str, jax.Array]]:
-    """Returns `batch(arrays, rows [B], seed, step, permuted=0)`: gathered, augmented, normalised, all on the device.
+    """Returns `batch(arrays, rows [B], seed, step, version=0)`: gathered, augmented, normalised, all on the device.
 
-    With `permuted` 1 the labels are those that `with_permuted_labels` gave other images.
+    version: which of the `label_versions` of the arrays.
     """
 
-    def batch(arrays: Arrays, rows: jax.Array, seed: ArrayLike, step: ArrayLike, permuted: ArrayLike = 0) -> dict:
+    def batch(arrays: Arrays, rows: jax.Array, seed: ArrayLike, step: ArrayLike, version: ArrayLike = 0) -> dict:
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), AUGMENT), step)
         grey = augment(key, arrays.images[rows].astype(jnp.float32) / 255, strength)
         return {
             'image': (grey - mean) / std,
-            'labels': arrays.labels[rows + permuted * len(arrays.images)],
-            'label_mask': arrays.label_mask[rows + permuted * len(arrays.images)],
+            'labels': arrays.labels[rows + version * len(arrays.images)],
+            'label_mask': arrays.label_mask[rows + version * len(arrays.images)],
             'rows': rows,
         }
 

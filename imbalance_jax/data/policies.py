@@ -15,7 +15,8 @@ import numpy as np
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN, Dataset
 from imbalance_jax.names import lookup
 
-OWN = 'own'  # the labels as their source made them
+OWN = 'own'  # the labels of the data set; of an arm, those that everything is judged by
+PERMUTED = 'permuted'  # of an arm: those of another image, which teach nothing
 REST = '*'  # in a rule per class: all classes that it does not name
 UNCERTAIN_RULES = ('zeros', 'ones', 'ignore')
 EMPTY_RULES = ('zeros', 'ignore', 'zeros_if_no_finding')
@@ -68,7 +69,7 @@ POLICIES: dict[str, Policy] = {
 def parse(name: str, fields: Mapping[str, Any]) -> Policy:
     """The policy of config.data.policies.NAME; ValueError for a field or rule that there is not."""
     where, known = f'config.data.policies.{name}', {field.name: None for field in dataclasses.fields(Policy)}
-    if name == OWN or name == 'permuted':
+    if name in (OWN, PERMUTED):
         raise ValueError(f'{where}: {name!r} has a meaning already; give the policy another name.')
     if not isinstance(fields, Mapping):
         raise ValueError(f"{where} is {fields!r}; it must be a block, such as {{'uncertain': 'ones'}}.")
@@ -91,13 +92,26 @@ def named(own: Mapping[str, Any]) -> dict[str, Policy]:
     return {**POLICIES, **{name: parse(name, fields) for name, fields in own.items()}}
 
 
-def apply(dataset: Dataset, policy: Policy | None) -> Cells:
-    """Labels and label_mask [N,K] uint8 of a data set under a policy; its own ones for None.
+def relabelled(dataset: Dataset, name: str, own: Mapping[str, Any]) -> Dataset:
+    """The data set with the labels of config.data.labels, and the policy's name in its info; itself for 'own'.
+
+    own: policies of `config.data.policies`. Raises ValueError for a policy that there is not, or as `apply` does.
+    """
+    policy = lookup({OWN: None, **named(own)}, name, 'label policy, config.data.labels:')
+    if policy is None:
+        return dataset
+    try:
+        labels, mask = apply(dataset, policy)
+    except ValueError as error:
+        raise ValueError(f'config.data.labels is {name!r}: {error}') from error
+    return dataclasses.replace(dataset, labels=labels, label_mask=mask, info={**dataset.info, 'policy': name})
+
+
+def apply(dataset: Dataset, policy: Policy) -> Cells:
+    """Labels and label_mask [N,K] uint8 of a data set under a policy.
 
     Raises ValueError if it has no cells to apply a policy to, or not the reader, version or class that is named.
     """
-    if policy is None:
-        return dataset.labels, dataset.label_mask
     name = dataset.info['name']
     if dataset.cells is None:
         raise ValueError(f'{name} has labels only, no cells to choose from: its labels can only be {OWN!r}.')
@@ -105,6 +119,11 @@ def apply(dataset: Dataset, policy: Policy | None) -> Cells:
         return reduce_cells(dataset.cells, dataset.info['readings'], dataset.classes, policy=policy)
     except ValueError as error:
         raise ValueError(f'{name}: {error}') from error
+
+
+def readings_of(readings: Sequence[Sequence[str]], version: str = '') -> list[int]:
+    """The numbers of the readings of a version, '' for the first."""
+    return [a for a, (one, _) in enumerate(readings) if one == (version or readings[0][0])]
 
 
 def reduce_cells(
@@ -115,7 +134,7 @@ def reduce_cells(
     readings: A pairs (version, reader). Raises ValueError for a reader, version or class that there is not, or
     'zeros_if_no_finding' without a class for it.
     """
-    said = cells[_chosen(readings, policy)]
+    said = cells[readings_under(readings, policy)]
     if policy.readers == 'one':
         said = _first(said)
     rules = _uncertain_rules(policy.uncertain, classes)
@@ -169,11 +188,10 @@ def _ruled_out(cells: np.ndarray, classes: Sequence[str]) -> np.ndarray:
     return ruled_out
 
 
-def _chosen(readings: Sequence[Sequence[str]], policy: Policy) -> list[int]:
+def readings_under(readings: Sequence[Sequence[str]], policy: Policy) -> list[int]:
     """The numbers of the readings that a policy looks at."""
-    version = policy.version or readings[0][0]
-    lookup(dict.fromkeys(one for one, _ in readings), version, 'version of the labels:')
-    of_version = {a: reader for a, (one, reader) in enumerate(readings) if one == version}
+    lookup(dict.fromkeys(('', *(one for one, _ in readings))), policy.version, 'version of the labels:')
+    of_version = {a: readings[a][1] for a in readings_of(readings, policy.version)}
     if policy.readers in READER_RULES:
         return list(of_version)
     lookup(dict.fromkeys((*READER_RULES, *of_version.values())), policy.readers, 'reader or rule for readers:')

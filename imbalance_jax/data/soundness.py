@@ -7,53 +7,68 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imbalance_jax.data.arrays import class_counts, split_arrays
-from imbalance_jax.data.dataset import LEFT_OUT, SPLITS, Dataset
+from imbalance_jax.data import coverage
+from imbalance_jax.data.arrays import Arrays, class_counts
+from imbalance_jax.data.dataset import (
+    ABSENT,
+    LEFT_OUT,
+    NOT_MENTIONED,
+    NOT_READ,
+    PRESENT,
+    SPLITS,
+    UNCERTAIN,
+    Dataset,
+)
+from imbalance_jax.data.form import check_form
+from imbalance_jax.data.outlines import check_regions
 from imbalance_jax.system import processes
 
 SHOWN = 5  # names in a message
 DUPLICATES = 'same_pixels_in_two_splits'
-INFO = ('name', 'classes', 'concepts', 'frame', 'options', 'problems', 'source', 'licence')  # what `Dataset.info` has
 log = logging.getLogger(__name__)
 
 
 def check_splits(dataset: Dataset) -> None:
     """Raises ValueError if validation cannot choose a best epoch, or a split is empty.
 
-    A class that a split has no image of is said: nothing can be learned of it there, or measured.
+    A class that a split has no image of is said: nothing can be learned of it there, or measured; and one whose
+    negatives the labels hide.
     """
+    read = coverage.were_read(dataset)
     for split in SPLITS:
-        arrays = split_arrays(dataset, split)
-        if not len(arrays.images):
+        rows = dataset.rows(split)
+        mask = np.asarray(dataset.label_mask[rows], np.float32)
+        arrays = Arrays(rows, dataset.labels[rows] * mask, mask)
+        if not len(rows):
             raise ValueError(f'The {split} split of {dataset.info["name"]} is empty.')
         if split == 'validation' and not np.minimum(*class_counts(arrays)).any():
             raise ValueError('No class has both positives and negatives in the validation split: AUROC is undefined.')
         absent = [name for name, count in zip(dataset.classes, class_counts(arrays)[0], strict=True) if not count]
         if absent and processes.leads():
             print(f'No image of the {split} split has {", ".join(absent)}.', flush=True)
+        for sentence in coverage.hidden_negatives((arrays.labels, arrays.label_mask), read[rows], dataset.classes):
+            log.warning('%s, %s: %s.', dataset.info['name'], split, sentence)
 
 
-def check(dataset: Dataset) -> None:
+def check(dataset: Dataset, image_size: int | None = None) -> None:
     """Raises ValueError naming the first thing that is not as `Dataset` says, and where it is.
 
-    Labels are 0 or 1, with what is uncertain masked; an image and a patient are in one split; a box has an area and
-    lies in the frame; every number that points at something points at something there is.
+    Arrays have their kinds and shapes; labels are 0 or 1, with what is uncertain masked; an image and a patient are in
+    one split; a box has an area and lies in the frame, and a mask in its box; every number that points at something
+    points at something there is. image_size: what was asked for.
     """
-    _check_info(dataset.info)
-    count, classes, name = len(dataset.images), len(dataset.classes), dataset.info['name']
-    sizes = {'labels': (count, classes), 'label_mask': (count, classes), 'split': (count,), 'patient': (count,)}
-    for field, size in {**sizes, 'image_id': (count,)}.items():
-        shape = getattr(dataset, field).shape
-        _require(shape == size, f'{name}: {field} has the shape {list(shape)}; {list(size)} is wanted.')
-    kind, axes = dataset.images.dtype, list(dataset.images.shape)
-    _require(kind == np.uint8 and len(axes) == 4, f'{name}: images are {kind}{axes}, not uint8 [N,H,W,C].')
+    check_form(dataset, image_size)
+    name = dataset.info['name']
     _check_flags(dataset, name)
     allowed = [*range(len(SPLITS)), LEFT_OUT]
     _require_all(np.isin(dataset.split, allowed), f'{name}: the split of an image must be one of {allowed}', dataset)
     _check_once(dataset, name)
     _check_patients(dataset, name)
-    _check_regions(dataset, name)
+    check_regions(dataset)
     _check_groups(dataset, name)
+    _check_cells(dataset, name)
+    if dataset.source_size is not None:
+        _require_all(np.all(dataset.source_size > 0, axis=1), f'{name}: source_size must be above 0', dataset)
 
 
 def leave_out_duplicates(dataset: Dataset) -> Dataset:
@@ -62,7 +77,8 @@ def leave_out_duplicates(dataset: Dataset) -> Dataset:
     They are named among its problems and in a warning. Images of one grey value are no duplicates of one another.
     Duplicates within a split are only warned of.
     """
-    rows = np.flatnonzero((dataset.split != LEFT_OUT) & (np.ptp(dataset.images, axis=(1, 2, 3)) > 0))
+    varied = np.ptp(dataset.images, axis=(1, 2, 3)) > 0
+    rows = np.flatnonzero((dataset.split != LEFT_OUT) & varied)
     last: dict[bytes, int] = {}
     across: list[int] = []
     within: list[int] = []
@@ -72,6 +88,8 @@ def leave_out_duplicates(dataset: Dataset) -> Dataset:
         if other != row:
             (within if dataset.split[other] == dataset.split[row] else across).append(row)
     name = dataset.info['name']
+    if not varied.all():
+        log.warning('%s: of one grey value all over: %s.', name, _names(dataset, np.flatnonzero(~varied)))
     if within:
         log.warning('%s: images repeat the pixels of one in their split: %s.', name, _names(dataset, within))
     if not across:
@@ -81,15 +99,6 @@ def leave_out_duplicates(dataset: Dataset) -> Dataset:
     split[across] = LEFT_OUT
     problems = {**dataset.info['problems'], DUPLICATES: sorted(str(dataset.image_id[row]) for row in across)}
     return dataclasses.replace(dataset, split=split, info={**dataset.info, 'problems': problems})
-
-
-def _check_info(info: dict) -> None:
-    name = info.get('name', 'data set')
-    if absent := [key for key in INFO if key not in info]:
-        raise ValueError(f'{name}: info has no {", ".join(map(repr, absent))}; it must have {", ".join(INFO)}.')
-    classes, concepts = list(info['classes']), list(info['concepts'])
-    _require(concepts[: len(classes)] == classes, f'{name}: the concepts must begin with the classes {classes}.')
-    _require(len(info['frame']) == 2, f'{name}: frame is {info["frame"]}; [height, width] in pixels is wanted.')
 
 
 def _check_flags(dataset: Dataset, name: str) -> None:
@@ -103,6 +112,8 @@ def _check_flags(dataset: Dataset, name: str) -> None:
 
 
 def _check_once(dataset: Dataset, name: str) -> None:
+    if not (dataset.image_id != '').all():
+        raise ValueError(f'{name}: an image has the name {""!r}; every image has one of its own.')
     names, counts = np.unique(dataset.image_id, return_counts=True)
     if (counts > 1).any():
         repeated = names[counts > 1]
@@ -112,6 +123,8 @@ def _check_once(dataset: Dataset, name: str) -> None:
 
 
 def _check_patients(dataset: Dataset, name: str) -> None:
+    message = f'{name}: a patient is a number of 0 or more (one of unknown patients would make them one person)'
+    _require_all(dataset.patient >= 0, message, dataset)
     there = [set(dataset.patient[dataset.split == number].tolist()) for number in range(len(SPLITS))]
     for one, other in ((0, 1), (0, 2), (1, 2)):
         if both := sorted(there[one] & there[other]):
@@ -122,32 +135,8 @@ def _check_patients(dataset: Dataset, name: str) -> None:
             )
 
 
-def _check_regions(dataset: Dataset, name: str) -> None:
-    count = len(dataset.region_box)
-    height, width = dataset.info['frame']
-    for field, most in (('region_image', len(dataset.images)), ('region_concept', len(dataset.concepts))):
-        values = getattr(dataset, field)
-        sound = values.shape == (count,) and ((values >= 0) & (values < most)).all()
-        _require(sound, f'{name}: {field} must have {count} numbers from 0 to {most - 1}.')
-    x0, y0, x1, y1 = dataset.region_box.reshape(-1, 4).T
-    sound = (x0 >= 0) & (x0 < x1) & (x1 <= width) & (y0 >= 0) & (y0 < y1) & (y1 <= height)  # False for NaN, too
-    if not sound.all():
-        row = int(np.argmin(sound))
-        image, concept = dataset.image_id[dataset.region_image[row]], dataset.concepts[dataset.region_concept[row]]
-        box = [float(value) for value in dataset.region_box[row]]
-        raise ValueError(
-            f'{name}: the box of {concept} in image {image} is {box}; x0 < x1 and y0 < y1 within {width} x {height} '
-            'pixels are wanted.'
-        )
-    masks = len(dataset.region_mask)
-    _require(masks in (0, count), f'{name}: there are {masks} masks for {count} regions; all or none are wanted.')
-
-
 def _check_groups(dataset: Dataset, name: str) -> None:
     names = dataset.info.get('groups', {})
-    shape = None if dataset.groups is None else dataset.groups.shape
-    wanted = (len(dataset.images), len(names)) if names else None
-    _require(shape == wanted, f'{name}: groups have the shape {shape}; {wanted} is wanted, one column per grouping.')
     for column, (grouping, of_grouping) in enumerate(names.items()):
         assert dataset.groups is not None
         sound = np.isin(dataset.groups[:, column], range(-1, len(of_grouping)))
@@ -155,13 +144,19 @@ def _check_groups(dataset: Dataset, name: str) -> None:
         _require_all(sound, message, dataset)
 
 
-def _require(sound: bool, message: str) -> None:
-    if not sound:
-        raise ValueError(message)
+def _check_cells(dataset: Dataset, name: str) -> None:
+    if dataset.cells is not None:
+        known = (PRESENT, ABSENT, UNCERTAIN, NOT_MENTIONED, NOT_READ)
+        sound = np.all(np.isin(dataset.cells, known), axis=(0, 2))
+        _require_all(sound, f'{name}: cells of an image must be among {list(known)}', dataset)
+    if dataset.info.get('task') == 'multi_class':
+        _require_all(dataset.labels.sum(1) == 1, f'{name}: an image has one class of a multi-class set', dataset)
+        _require_all(np.all(dataset.label_mask == 1, axis=1), f'{name}: the class of an image must be known', dataset)
 
 
 def _require_all(sound: np.ndarray, message: str, dataset: Dataset) -> None:
-    _require(bool(sound.all()), f'{message}; that of {_names(dataset, np.flatnonzero(~sound))} is not.')
+    if not sound.all():
+        raise ValueError(f'{message}; that of {_names(dataset, np.flatnonzero(~sound))} is not.')
 
 
 def _names(dataset: Dataset, rows: Sequence[int] | np.ndarray) -> str:

@@ -15,7 +15,7 @@ from imbalance_jax.metrics.intervals import MANY, over_seeds, seed_interval
 from imbalance_jax.metrics.statistics import finite_mean, moments
 from imbalance_jax.results.alignment import ALL_PAIRS
 from imbalance_jax.results.performance import ABNORMAL
-from imbalance_jax.results.rows import MACRO, OWN_LABELS, Population, Row, of_kind
+from imbalance_jax.results.rows import MACRO, Population, Row, is_null, of_kind
 from imbalance_jax.results.units import ALL_CONCEPTS, ALL_IMAGES, BEYOND_NULL, CORRECTED, PUBLISHED
 
 
@@ -109,7 +109,7 @@ def rows(population: Population, by_name: Mapping[str, pd.DataFrame], rounds: Ro
     by_name: the tables performance (test split), alignment and concepts. n counts seeds. Mistakes of training are there
     if the run has both arms. With one seed, and no rounds of patients, there is no interval.
     """
-    living = [member for member in population.living_members if member.get('labels', OWN_LABELS) == OWN_LABELS]
+    living = [member for member in population.living_members if not is_null(member)]
     resampled = rounds or {}
     result = []
     for mistake, pair in ARMS.items():

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from imbalance_jax.data.policies import PERMUTED
 from imbalance_jax.metrics.intervals import Interval
 from imbalance_jax.metrics.statistics import cluster_weights, moments
 
 MACRO, MICRO = 'macro', 'micro'
-OWN_LABELS = 'own'  # of a member in members.json; the other is 'permuted'
 Row = dict[str, Any]
 Number = float | np.ndarray | np.generic  # one number, as Python or NumPy writes it
 Cells = Sequence[Mapping[str, Any]]
@@ -37,7 +37,7 @@ class Population(NamedTuple):
 
         They are a null, have nothing to learn, and take part in no comparison between arms.
         """
-        return {arm: of for arm, of in self.arms.items() if self.members[of[0]].get('labels', OWN_LABELS) == OWN_LABELS}
+        return {arm: of for arm, of in self.arms.items() if not is_null(self.members[of[0]])}
 
     @property
     def first(self) -> dict[str, Row]:
@@ -92,6 +92,11 @@ def of_member(
     """A row of one member."""
     one = {key: member[key] for key in ('seed', 'member')}
     return {**of_arm(member, metric, value, n, kind=kind, **columns), **one}
+
+
+def is_null(member: Mapping[str, Any]) -> bool:
+    """Whether a member was trained on the labels of other images, and so has nothing to learn."""
+    return member.get('labels') == PERMUTED
 
 
 def by_arm(members: Iterable[Mapping]) -> dict[str, list[int]]:

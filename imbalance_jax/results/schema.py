@@ -97,7 +97,12 @@ ARM_EFFECT = {
 
 # table -> the columns that it has beside those of all tables
 TABLES: dict[str, dict[str, Column]] = {
-    'data': {'concept': CONCEPT},
+    'data': {
+        'concept': CONCEPT,
+        'labels': Column(TEXT, "the label policy; '': the labels that everything is judged by"),
+        'grouping': Column(TEXT, 'by what images are grouped, such as sex'),
+        'group': Column(TEXT, 'the group'),
+    },
     'performance': {'subset': Column(TEXT, "'': all images; 'images with a finding'")},
     'seeds': {'size': Column(WHOLE, 'number of seeds in the ensemble')},
     'calibration': {

@@ -1,5 +1,7 @@
 """From a config to the objects of an experiment; nothing is on a device yet."""
 
+import logging
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -9,8 +11,15 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from imbalance_jax import losses
-from imbalance_jax.data import batches, samplers
-from imbalance_jax.data.arrays import Arrays, class_counts, split_arrays, with_permuted_labels
+from imbalance_jax.data import batches, coverage, policies, samplers
+from imbalance_jax.data.arrays import (
+    Arrays,
+    class_counts,
+    label_versions,
+    permuted_labels,
+    relabelled,
+    split_arrays,
+)
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.losses.loss import Loss
 from imbalance_jax.metrics import on_device
@@ -20,6 +29,8 @@ from imbalance_jax.training.network import Network, network
 from imbalance_jax.training.program import Experiment, Functions
 from imbalance_jax.training.resampling import Draws
 
+log = logging.getLogger(__name__)
+
 
 def make_members(config: ConfigDict) -> list[dict]:
     """The rows of members.json; ValueError for arms, seeds or a reference that cannot be."""
@@ -27,27 +38,63 @@ def make_members(config: ConfigDict) -> list[dict]:
     arms = {name: dict(arm) for name, arm in config.arms.items()}
     checks.check_population(arms, tuple(config.seeds), config.reference)
     rows = members.make_members(arms, tuple(config.seeds), config.reference, **defaults)
-    checks.check_members(rows)
+    own_policies = config.data.policies.to_dict()
+    checks.check_labels(config.data.labels, own_policies)
+    checks.check_members(rows, own_policies)
     return rows
 
 
-def build_losses(rows: list[dict], arrays: Arrays) -> list[Loss]:
-    """The loss of every arm's head in the end, in the order of the arms. rows: of members.json; arrays: to train on.
+def labels_of_versions(config: ConfigDict, dataset: Dataset, rows: list[dict], train: Arrays) -> dict[str, Arrays]:
+    """The training split under each of `members.label_versions`, with the same images. rows: of members.json.
 
-    It is the one that says what a logit means. Raises ValueError naming the arm for a loss that refuses its options,
-    fails, or gives no `Loss`.
+    Raises ValueError naming the arm whose label policy the data set does not allow.
     """
-    positive, negative = class_counts(arrays)
+    known, index = policies.named(config.data.policies.to_dict()), dataset.rows('train')
+    result = {policies.OWN: train}
+    for row in rows:
+        name = row.get('labels', policies.OWN)
+        if name == policies.PERMUTED:
+            result.setdefault(name, permuted_labels(train))
+        elif name not in result:
+            try:
+                labels, mask = policies.apply(dataset, known[name])
+            except ValueError as error:
+                raise ValueError(f'config.arms.{row["arm"]}.labels is {name!r}: {error}') from error
+            result[name] = relabelled(train, labels[index], mask[index])
+    return result
+
+
+def _warn(config: ConfigDict, dataset: Dataset, versions: Mapping[str, Arrays]) -> None:
+    """Says which arms' labels hide the negatives of a class; `soundness.check_splits` says it of all others' labels."""
+    known, rows = policies.named(config.data.policies.to_dict()), dataset.rows('train')
+    for name in versions.keys() & known.keys():
+        read = coverage.were_read(dataset, known[name])[rows]
+        labels = versions[name].labels, versions[name].label_mask
+        for sentence in coverage.hidden_negatives(labels, read, dataset.classes):
+            log.warning('labels %s, train: %s.', name, sentence)
+
+
+def build_losses(rows: list[dict], versions: Mapping[str, Arrays]) -> list[Loss]:
+    """The loss of every arm's head in the end, in the order of the arms, with the class counts of the arm's labels.
+
+    rows: of members.json; versions: `labels_of_versions`. It is the loss that says what a logit means. Raises
+    ValueError naming the arm for a loss that refuses its options, fails, or gives no `Loss`.
+    """
+    counts = {name: class_counts(arrays) for name, arrays in versions.items()}
     arms = {row['arm']: row for row in rows}
-    return [build_loss(row, positive, negative, head=bool(row.get('head_loss'))) for row in arms.values()]
+    return [build_loss(row, *counts[_labels(row)], head=bool(row.get('head_loss'))) for row in arms.values()]
 
 
-def build_training_losses(rows: list[dict], arrays: Arrays) -> list[Loss]:
+def build_training_losses(rows: list[dict], versions: Mapping[str, Arrays]) -> list[Loss]:
     """`build_losses`, then the first loss of each arm whose head is retrained with another one."""
-    positive, negative = class_counts(arrays)
     arms = {row['arm']: row for row in rows}
-    first = [build_loss(arms[arm], positive, negative) for arm in members.arms_with_head_loss(rows)]
-    return [*build_losses(rows, arrays), *first]
+    with_two = [arms[arm] for arm in members.arms_with_head_loss(rows)]
+    first = [build_loss(row, *class_counts(versions[_labels(row)])) for row in with_two]
+    return [*build_losses(rows, versions), *first]
+
+
+def _labels(row: dict) -> str:
+    return row.get('labels', policies.OWN)
 
 
 def build_loss(row: dict, positive: np.ndarray, negative: np.ndarray, *, head: bool = False) -> Loss:
@@ -70,11 +117,14 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
     train, validation = (split_arrays(dataset, split) for split in ('train', 'validation'))
     epochs, steps = config.train.epochs, len(train.images) // config.train.batch_size
     samples = training_samples(config, dataset, rows)
-    permuted = any(row['labels'] == 'permuted' for row in rows)
+    versions = labels_of_versions(config, dataset, rows, train)
+    labels = {name: np.asarray(arrays.labels) for name, arrays in versions.items()}
+    _warn(config, dataset, versions)
     for sampling in members.samplings(rows):
-        samplers.make(sampling.sampler, **dict(sampling.options))(train.labels, 0.0)  # says what is out of range
+        of_labels = labels[sampling.labels]
+        samplers.make(sampling.sampler, **dict(sampling.options))(of_labels, 0.0)  # says what is out of range
     return Experiment(
-        functions=build_functions(config, untrained or network(config, dataset), rows, train=train),
+        functions=build_functions(config, untrained or network(config, dataset), rows, versions=versions),
         members=rows,
         member_arrays=members.member_arrays(
             rows,
@@ -83,9 +133,9 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
             steps_per_epoch=steps,
             resampled=samples is not None,
         ),
-        train=with_permuted_labels(train) if permuted else train,
+        train=label_versions([versions[name] for name in members.label_versions(rows)]),
         validation=validation,
-        draws=partial(draws, members.samplings(rows), np.asarray(train.labels), samples, epochs),
+        draws=partial(draws, members.samplings(rows), labels, samples, epochs),
         epochs=epochs,
         steps_per_epoch=steps,
         steps_per_dispatch=config.train.steps_per_dispatch,
@@ -103,9 +153,11 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
     )
 
 
-def build_functions(config: ConfigDict, untrained: Network, rows: list[dict], *, train: Arrays) -> Functions:
+def build_functions(
+    config: ConfigDict, untrained: Network, rows: list[dict], *, versions: Mapping[str, Arrays]
+) -> Functions:
     """What training does with one member; ValueError for an unknown loss or hyper-parameter."""
-    loss_functions = build_training_losses(rows, train)
+    loss_functions, train = build_training_losses(rows, versions), versions[policies.OWN]
     predict = member.make_predict(untrained.model, untrained.normalise)
     return Functions(
         init=member.make_init(untrained.init, loss_functions),
@@ -162,10 +214,15 @@ def training_samples(config: ConfigDict, dataset: Dataset, rows: list[dict]) -> 
     return resampling.patient_samples(dataset.patient[dataset.rows('train')], members.distinct(rows, 'seed'))
 
 
-def draws(samplings: list[Sampling], labels: np.ndarray, samples: np.ndarray | None, epochs: int, epoch: int) -> Draws:
-    """What an epoch is drawn from. labels: [N,K] of the training split; samples: `training_samples`."""
-    of_samples = [labels] if samples is None else [labels[rows] for rows in samples]
-    cumulative = [_cumulative(sampling, one, epochs, epoch) for sampling in samplings for one in of_samples]
+def draws(
+    samplings: list[Sampling], labels: Mapping[str, np.ndarray], samples: np.ndarray | None, epochs: int, epoch: int
+) -> Draws:
+    """What an epoch is drawn from. labels: version -> [N,K] of the training split; samples: `training_samples`."""
+    cumulative = [
+        _cumulative(sampling, labels[sampling.labels][rows], epochs, epoch)
+        for sampling in samplings
+        for rows in ([slice(None)] if samples is None else samples)
+    ]
     return Draws(np.stack(cumulative), samples)
 
 

@@ -21,7 +21,7 @@ from imbalance_jax.losses import recalibration
 from imbalance_jax.losses.counts import ratio
 from imbalance_jax.losses.loss import Loss
 from imbalance_jax.metrics.calibration import platt
-from imbalance_jax.training.members import distinct, samplings
+from imbalance_jax.training.members import Sampling, distinct, samplings
 
 ROUNDING = 1e-9  # a shift of log-odds below it is none
 EXACT, SAMPLED, PLATT = 'exact', 'exact and draws', 'Platt'  # how the logits of an arm become probabilities
@@ -43,23 +43,24 @@ def probabilities(logits: np.ndarray) -> np.ndarray:
     return scipy.special.expit(np.float64(logits))
 
 
-def prior_shifts(members: Sequence[dict], arrays: Arrays) -> np.ndarray:
+def prior_shifts(members: Sequence[dict], versions: Mapping[str, Arrays]) -> np.ndarray:
     """By how much each member's sampler moves the log-odds of every class [P,K]; 0 for a class of one kind only.
 
-    Of a sampler that changes with time, as it is in the end.
+    versions: of the labels, name -> the training split. Of a sampler that changes with time, as it is in the end.
     """
+    shift = {sampling: _prior_shift(sampling, versions[sampling.labels]) for sampling in samplings(members)}
+    return np.stack([shift[samplings([row])[0]] for row in members])
+
+
+def _prior_shift(sampling: Sampling, arrays: Arrays) -> np.ndarray:
     labels, mask = np.asarray(arrays.labels, np.float64), np.asarray(arrays.label_mask, np.float64)
 
     def odds(weights):
         positive, counted = weights @ (labels * mask), weights @ mask
         return ratio(positive, counted - positive)
 
-    natural = odds(np.ones(len(labels)))
-    shift = {}
-    for sampling in samplings(members):
-        weights = samplers.make(sampling.sampler, **dict(sampling.options))(labels * mask, 1.0)
-        shift[sampling] = np.log(odds(weights) / natural)
-    return np.stack([shift[samplings([row])[0]] for row in members])
+    weights = samplers.make(sampling.sampler, **dict(sampling.options))(labels * mask, 1.0)
+    return np.log(odds(weights) / odds(np.ones(len(labels))))
 
 
 def done(best_epoch: np.ndarray, epochs: int) -> np.ndarray:
@@ -70,18 +71,19 @@ def done(best_epoch: np.ndarray, epochs: int) -> np.ndarray:
 def recalibrated(
     members: Sequence[dict],
     losses: Sequence[Loss],
-    arrays: Arrays,
+    versions: Mapping[str, Arrays],
     *,
     logits: Mapping[str, np.ndarray],
     validation: Arrays,
     done: np.ndarray,
 ) -> Recalibrated:
-    """Log-odds under the prior of the training set, arm by arm.
+    """Log-odds under the prior of the training set, arm by arm, by the labels that it was trained on.
 
-    losses: one per arm; arrays: the training split; logits: {'validation': [P,N,K], ...}; validation: labels and mask
-    of its rows; done: [P], the fraction of training after which a member's weights were kept.
+    losses: one per arm; versions: of the labels, name -> the training split; logits: {'validation': [P,N,K], ...};
+    validation: labels and mask of its rows; done: [P], the fraction of training after which a member's weights were
+    kept.
     """
-    arms, shifts = distinct(members, 'arm'), prior_shifts(members, arrays)
+    arms, shifts = distinct(members, 'arm'), prior_shifts(members, versions)
     result = Recalibrated({split: np.full(np.shape(one), np.nan) for split, one in logits.items()}, {})
     for arm, loss in zip(arms, losses, strict=True):
         index = [row['member'] for row in members if row['arm'] == arm]

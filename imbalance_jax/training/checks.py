@@ -2,17 +2,18 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from imbalance_jax import models
 from imbalance_jax.config import check_ranges
-from imbalance_jax.data import samplers
+from imbalance_jax.data import policies, samplers
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.names import lookup
 from imbalance_jax.training import network, plugins, strategies
-from imbalance_jax.training.members import HEADS, LABELS
+from imbalance_jax.training.members import HEADS
 from imbalance_jax.training.network import Network
 from imbalance_jax.training.trained import Stage
 
@@ -49,8 +50,18 @@ def check_population(arms: Mapping[str, Any], seeds: Sequence[Any], reference: s
         raise ValueError(f'config.reference is {reference!r}, which is no arm. Arms: {", ".join(sorted(arms))}.')
 
 
-def check_members(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Raises ValueError for the first field of a row of members.json that cannot be; the loss checks its own."""
+def check_labels(labels: str, own_policies: Mapping[str, Any]) -> None:
+    """Raises ValueError for labels, config.data.labels, or a policy of config.data.policies, that there cannot be."""
+    known = {policies.OWN: None, **policies.named(own_policies)}
+    lookup(known, labels, 'label policy, config.data.labels:')
+
+
+def check_members(rows: Sequence[Mapping[str, Any]], own_policies: Mapping[str, Any] = MappingProxyType({})) -> None:
+    """Raises ValueError for the first field of a row of members.json that cannot be; the loss checks its own.
+
+    own_policies: those of `config.data.policies`.
+    """
+    known = {policies.OWN: None, policies.PERMUTED: None, **policies.named(own_policies)}
     for row in rows:
         name = f'config.arms.{row["arm"]}'
         for field, least in (('learning_rate', 'more than 0'), ('weight_decay', '0 or more')):
@@ -59,7 +70,7 @@ def check_members(rows: Sequence[Mapping[str, Any]]) -> None:
             if not number or value < 0 or (value == 0 and field == 'learning_rate'):
                 raise ValueError(f'{name}.{field} is {value!r}; it must be a finite number, {least}.')
         lookup(HEADS, row['head'], f'head of {name}:')
-        lookup(LABELS, row['labels'], f'labels of {name}:')
+        lookup(known, row['labels'], f'labels of {name}:')
         lookup(samplers.SAMPLERS, row['sampler'], 'sampler')
         start = row['retrain_head_from']
         if not isinstance(start, (int, float)) or not 0 < start <= 1:
@@ -94,7 +105,11 @@ def check_blocks(config: ConfigDict) -> None:
     kinds = {'data': 'data set', 'model': 'model', 'attribution': 'attribution method'}
     for block, kind in kinds.items():
         for name, options in config[block].items():
-            if isinstance(options, ConfigDict) and (block, name) != ('data', 'imbalance'):
+            if (
+                isinstance(options, ConfigDict)
+                and (block, name) != ('data', 'imbalance')
+                and (block, name) != ('data', 'policies')
+            ):
                 known = plugins.options(block, name, options)
                 for option in options:
                     lookup(known, option, f'option of {kind} {name!r}:')

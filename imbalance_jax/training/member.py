@@ -170,7 +170,7 @@ def make_train_steps(step: Callable, get_batch: Callable) -> Callable:
 
         def body(i, state: State) -> State:
             t = epoch_start + i
-            batch = get_batch(arrays, sample_order[i], member.order_seed, t, member.permuted)
+            batch = get_batch(arrays, sample_order[i], member.order_seed, t, member.labels)
             return step(state, member, batch, t)
 
         state = jax.lax.fori_loop(start, stop, body, state)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from imbalance_jax.config.fields import ARM_FIELDS
+from imbalance_jax.data.policies import OWN
 from imbalance_jax.data.samplers import SAMPLERS
 from imbalance_jax.losses import LOSSES
 from imbalance_jax.names import lookup, options_of
@@ -16,7 +17,6 @@ FIELDS = tuple(ARM_FIELDS)
 # Of an arm that does not set them. Its loss is then the arm's name, and its rates are those of the config's `train`.
 DEFAULTS = {name: ARM_FIELDS[name] for name in ('sampler', 'head', 'retrain_head_from', 'head_loss', 'labels')}
 HEADS = {'linear': 0.0, 'cosine': 1.0}
-LABELS = {'own': 0, 'permuted': 1}
 NEVER = 2**31 - 1
 
 Array = jax.Array | np.ndarray
@@ -28,7 +28,7 @@ class Member(NamedTuple):
     arm: which of the training losses; head_arm: which of them from retrain_from on; sampler: which row of the sampling
     CDFs; seed: initial weights; order_seed: data order and augmentation; learning_rate: Adam's peak; weight_decay: L2,
     added to the gradient of the model's weights; cosine: 1 for a head of cosines; retrain_from: the step at which the
-    head begins anew and the rest is frozen; permuted: 1 to train on the labels of other images.
+    head begins anew and the rest is frozen; labels: which of `label_versions` it is trained on.
     """
 
     arm: Array
@@ -40,16 +40,17 @@ class Member(NamedTuple):
     cosine: Array
     retrain_from: Array
     head_arm: Array
-    permuted: Array
+    labels: Array
 
 
 class Sampling(NamedTuple):
-    """How a member's examples are drawn: a sampler with its options, as sorted (name, value) pairs, and from which
-    fraction of training on its head is retrained. Before that, it draws naturally."""
+    """How a member's examples are drawn: a sampler with its options, as sorted (name, value) pairs, from which fraction
+    of training on its head is retrained (before that, it draws naturally), and by which version of the labels."""
 
     sampler: str
     options: tuple[tuple[str, Any], ...]
     retrain_head_from: float
+    labels: str = OWN
 
 
 def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: str, **defaults: float) -> list[dict]:
@@ -57,10 +58,10 @@ def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: s
 
     arms: name -> {'loss', 'sampler', 'learning_rate', 'weight_decay', 'head' ('linear' or 'cosine'),
     'retrain_head_from' (the fraction of training from which only a new head is trained, with the arm's sampler; 1 for
-    never), 'head_loss' (the loss of that new head; '' for the arm's own), 'labels' ('own', or 'permuted' for a null
-    that has nothing to learn), and hyper-parameters of its losses and options of the sampler (`split_options`)}; what
-    an arm leaves out is taken from `defaults`. Raises ValueError for an unknown loss, sampler or option;
-    `checks.check_members` says what else is wrong in them.
+    never), 'head_loss' (the loss of that new head; '' for the arm's own), 'labels' ('own', the name of a label policy,
+    or 'permuted' for a null that has nothing to learn), and hyper-parameters of its losses and options of the sampler
+    (`split_options`)}; what an arm leaves out is taken from `defaults`. Raises ValueError for an unknown loss, sampler
+    or option; `checks.check_members` says what else is wrong in them.
     """
     rows = []
     for name in sorted(arms, key=lambda name: (name != reference, name)):
@@ -117,7 +118,13 @@ def _sampling(row: Mapping[str, Any]) -> Sampling:
         sampler=row['sampler'],
         options=tuple(sorted(row.get('sampler_options', {}).items())),
         retrain_head_from=row['retrain_head_from'],
+        labels=row.get('labels', OWN),
     )
+
+
+def label_versions(rows: Sequence[dict]) -> list[str]:
+    """The labels that members are trained on, the data set's own first, whether one has them or not."""
+    return list(dict.fromkeys((OWN, *(row.get('labels', OWN) for row in rows))))
 
 
 def arms_with_head_loss(rows: Sequence[dict]) -> list[str]:
@@ -133,7 +140,7 @@ def member_arrays(
     Losses are numbered as `build.build_training_losses` lists them. resampled: every seed has training patients of its
     own, and so sampling CDFs of its own.
     """
-    arms, ways, seeds = distinct(rows, 'arm'), samplings(rows), distinct(rows, 'seed')
+    arms, ways, seeds, versions = distinct(rows, 'arm'), samplings(rows), distinct(rows, 'seed'), label_versions(rows)
     first = {arm: len(arms) + i for i, arm in enumerate(arms_with_head_loss(rows))}
     begin = [retrain_epoch(row['retrain_head_from'], epochs) for row in rows]
     draws = seeds if resampled else [None]
@@ -150,5 +157,5 @@ def member_arrays(
         cosine=np.array([HEADS[row['head']] for row in rows], np.float32),
         retrain_from=np.array([NEVER if epoch is None else epoch * steps_per_epoch for epoch in begin], np.int32),
         head_arm=np.array([arms.index(row['arm']) for row in rows], np.int32),
-        permuted=np.array([LABELS[row['labels']] for row in rows], np.int32),
+        labels=np.array([versions.index(row.get('labels', OWN)) for row in rows], np.int32),
     )

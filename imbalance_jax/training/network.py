@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from imbalance_jax import models
-from imbalance_jax.data import arrays, sources, thinning
+from imbalance_jax.data import arrays, policies, sources, thinning
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.system import progress
 from imbalance_jax.training.member import make_network_init
@@ -21,7 +21,8 @@ from imbalance_jax.training.members import Member
 def load_dataset(config: ConfigDict, name: str = '') -> Dataset:
     """The data set config.data.NAME, by default the one that is trained on, prepared first if it is not there yet.
 
-    The training split of that one is thinned as the config says.
+    The one that is trained on has the labels that everything is judged by, and its training split is thinned as the
+    config says.
     """
     chosen = name or config.data.name
     block = config.data.to_dict().get(chosen, {})
@@ -33,6 +34,7 @@ def load_dataset(config: ConfigDict, name: str = '') -> Dataset:
     with progress.show(f'prepare {chosen}') as update:
         options = {**block, 'image_size': config.data.image_size}
         dataset = sources.load(chosen, Path(config.data.folder), options, update)
+    dataset = policies.relabelled(dataset, config.data.labels, config.data.policies.to_dict())
     return thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
 
 

@@ -35,7 +35,7 @@ from imbalance_jax.training import (
     plugins,
     snapshot,
 )
-from imbalance_jax.training.build import build, build_losses, make_members
+from imbalance_jax.training.build import build, build_losses, labels_of_versions, make_members
 from imbalance_jax.training.network import load_dataset, network
 from imbalance_jax.training.program import Experiment, Program
 from imbalance_jax.training.snapshot import Outcome
@@ -70,6 +70,7 @@ def run(config: ConfigDict, workdir: Path, profile: bool = False, *, stages: Map
         else:
             train_into(workdir, experiment, dataset, config.population, profile=profile)
         if processes.leads():
+            write_table(workdir, 'data', data.rows(dataset, config.data.policies.to_dict()))
             write_performance(config, dataset, members, workdir)
             write_convergence(members, workdir)
             for name in experiment.kept.names:
@@ -110,7 +111,6 @@ def train_into(
     write_json(workdir / layout.MEMBERS, experiment.members)
     write_json(workdir / layout.DATA, dataset.info)
     write_arrays(workdir / layout.CONTACT_SHEET, **data.contact_sheet(dataset))
-    write_table(workdir, 'data', data.rows(dataset))
     with stage(workdir, 'train') as record:
         plan, program = make_plan(workdir, experiment, setting)
         record.update(strategy=plan.strategy, plan=plan._asdict(), processes=jax.process_count())
@@ -151,7 +151,7 @@ def describe_kept(config: ConfigDict, dataset: Dataset, members: list[dict], wor
     for file in (layout.MEMBERS, layout.DATA, layout.CONTACT_SHEET, layout.PLAN, layout.METRICS, layout.PROVENANCE):
         if not (folder / file).exists():  # provenance grows there, too
             copy(workdir / file, folder / file)
-    write_table(folder, 'data', data.rows(dataset))
+    write_table(folder, 'data', data.rows(dataset, config.data.policies.to_dict()))
     write_performance(config, dataset, members, folder)
 
 
@@ -163,13 +163,14 @@ def copy(source: Path, target: Path) -> None:
 
 def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path) -> None:
     """The tables of predictions.npz: performance, seeds where an arm has many, and those of `judgement`."""
-    predictions, arrays = read_arrays(workdir / layout.PREDICTIONS), split_arrays(dataset, 'train')
+    predictions = read_arrays(workdir / layout.PREDICTIONS)
+    versions = labels_of_versions(config, dataset, members, split_arrays(dataset, 'train'))
     splits = ('validation', 'test')
     logits = {split: predictions[f'logits_{split}'] for split in splits}
     recalibrated = calibration.recalibrated(
         members,
-        build_losses(members, arrays),
-        arrays,
+        build_losses(members, versions),
+        versions,
         logits=logits,
         validation=split_arrays(dataset, 'validation'),
         done=calibration.done(predictions['best_epoch'], config.train.epochs),

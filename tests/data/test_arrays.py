@@ -45,12 +45,26 @@ def test_permuted_labels_are_those_of_other_images():
     random = np.random.default_rng(0)
     labels = random.integers(0, 2, (50, 3)).astype(np.float32)
     arrays = data_arrays.Arrays(random.integers(0, 255, (50, 4, 4, 1)).astype(np.uint8), labels, np.ones_like(labels))
-    both = data_arrays.with_permuted_labels(arrays)
-    np.testing.assert_array_equal(both.labels[:50], labels)
-    np.testing.assert_array_equal(both.labels.sum(0), 2 * labels.sum(0))
-    assert (both.labels[50:] != labels).any(1).mean() > 0.5
-    batch, rows = batches.make_batch(0.5, 0.25, batches.Augmentation()), np.array([3, 7])
-    plain, other = (batch(jax.tree.map(np.asarray, both), rows, np.uint32(0), 0, p) for p in (0, 1))
-    np.testing.assert_array_equal(plain['image'], other['image'])
-    np.testing.assert_array_equal(plain['labels'], labels[rows])
-    np.testing.assert_array_equal(other['labels'], both.labels[rows + 50])
+    other = data_arrays.permuted_labels(arrays).labels
+    np.testing.assert_array_equal(other.sum(0), labels.sum(0))
+    assert (other != labels).any(1).mean() > 0.5
+
+
+def test_versions_of_the_labels_share_images_and_differ_in_labels_alone():
+    random = np.random.default_rng(0)
+    images = random.integers(0, 255, (50, 4, 4, 1)).astype(np.uint8)
+    labels, masks = random.integers(0, 2, (2, 3, 50, 2)).astype(np.float32)
+    one, *others = (
+        data_arrays.relabelled(data_arrays.Arrays(images, None, None), *version)
+        for version in zip(labels, masks, strict=True)
+    )
+    assert data_arrays.label_versions([one]) is one, 'a population of one version trains on the same arrays as ever'
+    versions = data_arrays.label_versions([one, *others])
+    assert versions.images is images
+    get_batch, rows = batches.make_batch(0.5, 0.25, batches.Augmentation(shift=0.1)), np.array([3, 7])
+    for version in range(3):
+        batch = get_batch(jax.tree.map(np.asarray, versions), rows, np.uint32(0), 0, version)
+        plain = get_batch(jax.tree.map(np.asarray, one), rows, np.uint32(0), 0)
+        np.testing.assert_array_equal(batch['image'], plain['image'])
+        np.testing.assert_array_equal(batch['labels'], (labels * masks)[version, rows])
+        np.testing.assert_array_equal(batch['label_mask'], masks[version, rows])

@@ -174,7 +174,8 @@ SENSIBLE = {
     'data.resample': [True], 'train.matched': [True], 'train.kept_shares': [[]], 'evaluate.smallest_effect': [0],
     'evaluate.smallest_count': [0],
     'plugins': [[], ['x']], 'plugin_folders': [[], ['x']],
-    'data.imbalance': [{}], 'arms.bce': [{}], 'attribution.smooth_grad': [{}], 'model.cnn': [{}], 'arms.new': [],
+    'data.imbalance': [{}], 'data.policies': [{}],
+    'arms.bce': [{}], 'attribution.smooth_grad': [{}], 'model.cnn': [{}], 'arms.new': [],
 }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ def test_draws_move_the_odds():
     arrays = Arrays(np.zeros((100, 1)), labels, np.ones_like(labels))
     arms = {'bce': {}, 'balanced': {'loss': 'bce', 'sampler': 'class_aware'}}
     rows = members.make_members(arms, (0, 1), 'bce', learning_rate=1.0, weight_decay=0.0)
-    shifts = calibration.prior_shifts(rows, arrays)
+    shifts = calibration.prior_shifts(rows, {'own': arrays})
     np.testing.assert_allclose(shifts[:2], 0, atol=1e-12)
     # A third of the draws each for class 0, class 1 and none of them.
     expected = np.log(0.5 / (np.array([30, 5]) / np.array([70, 95])))
@@ -30,7 +30,7 @@ def recalibrated(rows, names, arrays, logits, done=1.0):
     given = {'validation': logits[:, :60], 'test': logits[:, 60:]}
     validation = Arrays(arrays.images[:60], arrays.labels[:60], arrays.label_mask[:60])
     return calibration.recalibrated(
-        rows, functions, arrays, logits=given, validation=validation, done=np.full(len(rows), done)
+        rows, functions, {'own': arrays}, logits=given, validation=validation, done=np.full(len(rows), done)
     )
 
 
@@ -60,7 +60,7 @@ def test_each_arm_is_recalibrated_by_what_its_loss_allows():
     odds = np.concatenate([found.log_odds['validation'], found.log_odds['test']], axis=1)
     weighted, balanced, platt = (by_arm[arm] for arm in ('weighted_bce', 'balanced', 'w_cel'))
     np.testing.assert_allclose(odds[weighted], logits[weighted] - np.log(NEGATIVE / POSITIVE), atol=1e-5)
-    shift = calibration.prior_shifts(rows, arrays)[balanced]
+    shift = calibration.prior_shifts(rows, {'own': arrays})[balanced]
     np.testing.assert_allclose(odds[balanced], logits[balanced] - shift, atol=1e-5)
     mean = calibration.probabilities(odds[platt, :60]).mean(0)
     np.testing.assert_allclose(mean, labels[:60].mean(0), atol=0.02)  # Platt's targets lean a little inwards

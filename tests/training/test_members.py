@@ -37,13 +37,14 @@ def test_one_sampler_with_two_options_is_two_distributions():
     }
     rows = rows_of(arms)
     assert members.samplings(rows) == [
-        ('repeat_factor', (('threshold', 0.4),), 1.0),
-        ('repeat_factor', (('threshold', 1),), 1.0),
+        ('repeat_factor', (('threshold', 0.4),), 1.0, 'own'),
+        ('repeat_factor', (('threshold', 1),), 1.0, 'own'),
     ]
     assert members.member_arrays(rows, own_order=True).sampler.tolist() == [0, 0, 1, 1]
-    one, other = build.draws(members.samplings(rows), LABELS, None, 3, 0).cumulative
+    one, other = build.draws(members.samplings(rows), {'own': LABELS}, None, 3, 0).cumulative
     assert one[29] > other[29]  # the frequent class: 30 of 40 images are drawn less often with the higher threshold
-    shifts = calibration.prior_shifts(rows, Arrays(np.zeros((40, 1, 1, 1)), LABELS, np.ones_like(LABELS)))
+    arrays = Arrays(np.zeros((40, 1, 1, 1)), LABELS, np.ones_like(LABELS))
+    shifts = calibration.prior_shifts(rows, {'own': arrays})
     assert np.all(shifts[0] != shifts[2])
     np.testing.assert_array_equal(shifts[0], shifts[1])
 

@@ -96,8 +96,8 @@ def test_a_head_of_cosines(trained):
 def test_each_stage_draws_in_its_own_way():
     labels = np.repeat([[1, 0, 0], [0, 1, 0]], [3, 9], axis=0)
     ways = training_members.samplings(ROWS)
-    result = [build.draws(ways, labels, None, EPOCHS, epoch).cumulative for epoch in range(EPOCHS)]
-    assert ways == [('natural', (), 1.0), ('class_aware', (), 0.5)]
+    result = [build.draws(ways, {'own': labels}, None, EPOCHS, epoch).cumulative for epoch in range(EPOCHS)]
+    assert ways == [('natural', (), 1.0, 'own'), ('class_aware', (), 0.5, 'own')]
     np.testing.assert_array_equal(training_members.member_arrays(ROWS, own_order=True).sampler, [0, 0, 1])
     for epoch, weights in enumerate(result):
         assert not weights[0].any()

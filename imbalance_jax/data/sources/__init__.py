@@ -182,8 +182,8 @@ def load(
             if 'allocate' in _parameters(source):
                 given['allocate'] = partial_function(dataset_module.allocate, partial)
             dataset = source.make(**options, **given)
+            soundness.check(dataset, options.get('image_size'))
             dataset.info['name'] = name
-            soundness.check(dataset)
             dataset_module.save(soundness.leave_out_duplicates(dataset), prepared, partial)
     _tell_of_others(prepared)
     return dataset_module.load(prepared, check=False)
