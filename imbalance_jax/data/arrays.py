@@ -13,26 +13,34 @@ from imbalance_jax.data.dataset import Dataset
 class Arrays(NamedTuple):
     """One split: images [N,H,W,C] uint8, labels [N,K] and label_mask [N,K] float32.
 
-    Arrays of NumPy on the host, and of JAX once they are placed on devices.
+    Arrays of NumPy on the host, where `images` may be `streams.Rows` of the data set's, and of JAX once they are placed
+    on devices. place: [N] int32, where the image of each row is among `images`, which may be more or fewer than N; None
+    where they are the rows.
     """
 
     images: Any
     labels: Any
     label_mask: Any
+    place: Any = None
+
+    @property
+    def count(self) -> int:
+        """N."""
+        return len(self.images if self.place is None else self.place)
 
 
 def split_arrays(dataset: Dataset, split: str) -> Arrays:
     """The rows of one split as NumPy arrays ready to be placed on devices; a masked label is 0."""
     rows = dataset.rows(split)
     labels, mask = (np.asarray(array[rows], np.float32) for array in (dataset.labels, dataset.label_mask))
-    return Arrays(dataset.images[rows], labels * mask, mask)
+    return Arrays(dataset.images_of(split), labels * mask, mask)
 
 
 def with_permuted_labels(arrays: Arrays, seed: int = 0) -> Arrays:
     """Labels and their mask twice over [2 N,K]: as they are, then, N rows further, those of another image at random."""
-    other = np.random.default_rng(seed).permutation(len(arrays.images))
-    labels, mask = (np.concatenate([array, array[other]]) for array in arrays[1:])
-    return Arrays(arrays.images, labels, mask)
+    other = np.random.default_rng(seed).permutation(arrays.count)
+    labels, mask = (np.concatenate([array, array[other]]) for array in (arrays.labels, arrays.label_mask))
+    return arrays._replace(labels=labels, label_mask=mask)
 
 
 def full_batches(count: int, batch_size: int) -> np.ndarray:
@@ -47,11 +55,14 @@ def class_counts(arrays: Arrays) -> tuple[np.ndarray, np.ndarray]:
     return positive.sum(0), (mask - positive).sum(0)
 
 
-def grey_statistics(images: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of the grey value in 0..1, exactly, from the histogram of uint8 images."""
+def grey_statistics(images: Any) -> tuple[float, float]:
+    """Mean and standard deviation of the grey value in 0..1, exactly, from the histogram of uint8 images.
+
+    images: [N,...], an array or `streams.Rows`, of which 1,024 are in memory at a time.
+    """
     histogram = np.zeros(256)
-    for block in np.array_split(np.asarray(images), max(1, len(images) // 1024)):  # bincount widens what it counts
-        histogram += np.bincount(block.ravel(), minlength=256)
+    for start in range(0, len(images), 1024):  # bincount widens what it counts
+        histogram += np.bincount(images[start : start + 1024].ravel(), minlength=256)
     value = np.arange(256) / 255
     mean = (histogram * value).sum() / histogram.sum()
     return float(mean), float(np.sqrt((histogram * (value - mean) ** 2).sum() / histogram.sum()))

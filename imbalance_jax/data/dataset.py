@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from imbalance_jax.data.streams import Rows
 from imbalance_jax.system.files import naming
 
 SPLITS = ('train', 'validation', 'test')
@@ -78,6 +79,10 @@ class Dataset:
     def rows(self, split: str) -> np.ndarray:
         """Row numbers of one split, ascending."""
         return np.flatnonzero(self.split == SPLITS.index(split))
+
+    def images_of(self, split: str) -> Rows:
+        """The images of one split, in the order of `rows`; none is read yet."""
+        return Rows(self.images, self.rows(split))
 
 
 ARRAYS = tuple(field.name for field in dataclasses.fields(Dataset) if field.name != 'info')

@@ -113,7 +113,7 @@ def build_functions(config: ConfigDict, untrained: Network, rows: list[dict], *,
         train_steps=build_train_steps(config, untrained, rows, loss_functions=loss_functions, train=train),
         keep_best=keep_best,
         predict=predict,
-        evaluate=member.make_evaluate(predict, on_device.ranking),
+        evaluate=member.make_evaluate(on_device.ranking),
     )
 
 

@@ -44,7 +44,7 @@ class Network(NamedTuple):
 
 def network(config: ConfigDict, dataset: Dataset) -> Network:
     """The network that a config trains on a data set; ValueError for an unknown model or option."""
-    images = dataset.images[dataset.rows('train')]
+    images = dataset.images_of('train')
     model = make_model(config, len(dataset.classes))
     mean, std = arrays.grey_statistics(images)
     linked = any(arm.get('head', 'linear') != 'linear' for arm in config.arms.values())
