@@ -177,7 +177,7 @@ def _write(array: np.ndarray, path: Path) -> None:
     if isinstance(mapped, np.memmap):
         mapped.flush()
         same = array.dtype == mapped.dtype and array.shape == mapped.shape and array.ctypes.data == mapped.ctypes.data
-        if same and mapped.filename == str(path.absolute()) and array.flags.c_contiguous:
+        if same and Path(str(mapped.filename)) == path.resolve() and array.flags.c_contiguous:
             return
     other = path.with_suffix('.new')  # what lies at `path` may be what is written
     with open(other, 'wb') as file:

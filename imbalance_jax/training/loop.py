@@ -55,10 +55,10 @@ def fit(
 ) -> tuple[Outcome, dict[str, np.ndarray]]:
     """Trains every wave to its end, each from its newest checkpoint in `workdir` if there is one.
 
-    images: name -> [N,H,W,C], arrays or `streams.Rows`; program: the first wave's, if it is at hand; profile: a folder for a trace of a few
-    steps. Returns the outcome, and the logits [P,N,K] of the images with the best variables, by name. SIGTERM and
-    SIGUSR1 save at the next dispatch and leave with exit status 75. Raises FloatingPointError when no member of a wave
-    is alive any more.
+    images: name -> [N,H,W,C], arrays or `streams.Rows`; program: the first wave's, if it is at hand; profile: a folder
+    for a trace of a few steps. Returns the outcome, and the logits [P,N,K] of the images with the best variables, by
+    name. SIGTERM and SIGUSR1 save at the next dispatch and leave with exit status 75. Raises FloatingPointError when no
+    member of a wave is alive any more.
     """
     before, stop, outcomes, logits = signals.handlers(), _catch_signals(), [], []
     for number in range(len(plan.waves)):

@@ -18,12 +18,15 @@ from imbalance_jax.training.member import make_network_init
 from imbalance_jax.training.members import Member
 
 
-def load_dataset(config: ConfigDict) -> Dataset:
-    """The config's data set, prepared first if it is not there yet, its training split thinned as the config says."""
+def load_dataset(config: ConfigDict, *, again: bool = False) -> Dataset:
+    """The config's data set, prepared first if it is not there yet, its training split thinned as the config says.
+
+    again: it is prepared in any case.
+    """
     name = config.data.name
     options = {**config.data.get(name, {}), 'image_size': config.data.image_size}
     with progress.show(f'prepare {name}') as update:
-        dataset = sources.load(name, Path(config.data.folder), options, update)
+        dataset = sources.load(name, Path(config.data.folder), options, update, again=again)
     return thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
 
 

@@ -6,7 +6,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from PIL import Image
 
 from imbalance_jax.data import dataset as store
 from imbalance_jax.data.sources import nih_files
-from imbalance_jax.data.sources.nih_chest_xray14 import inputs, make
+from imbalance_jax.data.sources.nih_chest_xray14 import make
 
 HEADER = 'Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age'
 BOX_HEADER = 'Image Index,Finding Label,Bbox [x,y,w,h],,,'
@@ -272,7 +272,7 @@ def test_layout_errors_say_what_is_expected(plain):
     with pytest.raises(ValueError, match=r"Unknown split 'offical'. Did you mean 'official'"):
         nih_files.read_split(plain, 'offical')
     with pytest.raises(FileNotFoundError, match=r'no train_list.txt. Expected NIH'):
-        nih_files.fingerprint(plain, 'chexnet')
+        nih_files.files(plain, 'chexnet')
     shutil.copy(plain / 'Data_Entry_2017_v2020.csv', plain / 'Data_Entry_2017.csv')
     with pytest.raises(ValueError, match=r'2 files for Data_Entry_2017\*.csv; keep one'):
         nih_files.read_split(plain)
@@ -281,22 +281,27 @@ def test_layout_errors_say_what_is_expected(plain):
         nih_files.find_images(plain)
 
 
-def test_fingerprint_follows_every_input(plain):
-    seen = [nih_files.fingerprint(plain)]
-    assert nih_files.fingerprint(plain) == seen[0] == inputs(manual_dir=str(plain), image_size=3)['fingerprint']
+def test_the_name_of_prepared_data_follows_contents_and_options(plain, tmp_path):
+    """Not times, folders or how paths are spelt."""
+    name = partial(nih_files.config_name, image_size=3)
+    seen = [name(plain)]
     image = plain / 'images' / name_of(2)
+    os.utime(image, (1, 1))
+    assert name(plain, tmp_path / 'cache.npy') == seen[0]
+    assert name(shutil.copytree(plain, tmp_path / 'copied')) == seen[0]
+    assert name(plain / '..' / plain.name) == seen[0]
     for change in (
-        lambda: os.utime(image, (1, 1)),
         lambda: image.write_bytes(image.read_bytes() + b'x'),
         lambda: image.rename(plain / 'images' / name_of(9)),
         lambda: write(plain / 'BBox_List_2017.csv', [BOX_HEADER]),
         lambda: write(plain / 'train_val_list.txt', [name_of(1)]),
     ):
         change()
-        seen.append(nih_files.fingerprint(plain))
+        seen.append(name(plain))
+    seen.append(nih_files.config_name(plain, image_size=4))
     assert len(set(seen)) == 6
     write(plain / 'README.txt', ['of no consequence'])
-    assert nih_files.fingerprint(plain) == seen[-1]
+    assert name(plain) == seen[-2]
 
 
 # Images
@@ -499,18 +504,6 @@ def test_resizing_is_a_triangle_as_wide_as_the_reduction(tmp_path):
     expected = weights(60) @ pixels.astype(np.float64) @ weights(90).T
     small = from_png(to_png(tmp_path / 'image.png', 15))
     assert np.abs(small - expected).max() < 1.1  # Pillow rounds to 8 bits after either direction
-
-
-def test_parallel_work_keeps_order_and_looks_ahead_only_so_far():
-    from imbalance_jax.data.sources.tfds import nih_chest_xray14 as builder
-
-    taken = []
-    items = (taken.append(index) or index for index in range(500))
-    with ThreadPoolExecutor(4) as pool:
-        for index, result in enumerate(builder.in_order(pool, lambda x: x * x, items)):
-            assert result == index**2
-            assert len(taken) <= index + builder.AHEAD
-    assert len(taken) == 500
 
 
 def test_thousand_real_images(tmp_path):
