@@ -58,11 +58,11 @@ def class_counts(arrays: Arrays) -> tuple[np.ndarray, np.ndarray]:
 def grey_statistics(images: Any) -> tuple[float, float]:
     """Mean and standard deviation of the grey value in 0..1, exactly, from the histogram of uint8 images.
 
-    images: [N,...], an array or `streams.Rows`, of which 1,024 are in memory at a time.
+    images: [N,...], an array or `streams.Rows`, of which few are in memory at a time.
     """
     histogram = np.zeros(256)
-    for start in range(0, len(images), 1024):  # bincount widens what it counts
-        histogram += np.bincount(images[start : start + 1024].ravel(), minlength=256)
+    for start in range(0, len(images), 64):  # bincount widens what it counts
+        histogram += np.bincount(images[start : start + 64].ravel(), minlength=256)
     value = np.arange(256) / 255
     mean = (histogram * value).sum() / histogram.sum()
     return float(mean), float(np.sqrt((histogram * (value - mean) ** 2).sum() / histogram.sum()))

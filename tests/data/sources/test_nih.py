@@ -377,11 +377,8 @@ def test_dataset_fields(plain, tmp_path, capfd):
     assert dataset.region_concept.tolist() == [nih_files.INDEX['Mass']]
     assert dataset.region_mask.shape == (0, SIZE, 2)
     assert dataset.info['frame'] == [1024, 1024]
-    types = {
-        array: getattr(dataset, array).dtype
-        for array in store.ARRAYS
-        if array != 'image_id' and getattr(dataset, array) is not None
-    }
+    arrays = {array: getattr(dataset, array) for array in store.ARRAYS if array != 'image_id'}
+    types = {name: array.dtype for name, array in arrays.items() if array is not None}
     uint8 = ('images', 'labels', 'label_mask', 'split', 'region_mask')
     assert types == dict.fromkeys(uint8, np.uint8) | dict.fromkeys(('region_image', 'region_concept'), np.int32) | {
         'patient': np.int64,
