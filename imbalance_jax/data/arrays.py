@@ -24,7 +24,7 @@ class Arrays(NamedTuple):
     place: Any = None
 
     @property
-    def count(self) -> int:
+    def size(self) -> int:
         """N."""
         return len(self.images if self.place is None else self.place)
 
@@ -38,7 +38,7 @@ def split_arrays(dataset: Dataset, split: str) -> Arrays:
 
 def with_permuted_labels(arrays: Arrays, seed: int = 0) -> Arrays:
     """Labels and their mask twice over [2 N,K]: as they are, then, N rows further, those of another image at random."""
-    other = np.random.default_rng(seed).permutation(arrays.count)
+    other = np.random.default_rng(seed).permutation(arrays.size)
     labels, mask = (np.concatenate([array, array[other]]) for array in (arrays.labels, arrays.label_mask))
     return arrays._replace(labels=labels, label_mask=mask)
 

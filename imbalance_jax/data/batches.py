@@ -107,8 +107,8 @@ def make_batch(mean: float, std: float, strength: Augmentation) -> Callable[...,
         grey = augment(key, images.astype(jnp.float32) / 255, strength)
         return {
             'image': (grey - mean) / std,
-            'labels': arrays.labels[rows + permuted * arrays.count],
-            'label_mask': arrays.label_mask[rows + permuted * arrays.count],
+            'labels': arrays.labels[rows + permuted * arrays.size],
+            'label_mask': arrays.label_mask[rows + permuted * arrays.size],
             'rows': rows,
         }
 

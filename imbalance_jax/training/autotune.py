@@ -97,7 +97,7 @@ def stream_steps(experiment: Experiment, wanted: str, limit: int) -> int:
     shared = len(devices) if devices[0].platform == 'cpu' else 1
     if wanted == 'never' or (wanted == 'auto' and resident / shared <= limit / 2):
         return 0
-    size, count = experiment.batch_size, experiment.train.count
+    size, count = experiment.batch_size, experiment.train.size
     image = resident // count
     steps = min(experiment.steps_per_dispatch, experiment.steps_per_epoch)
     while steps > 1:

@@ -111,7 +111,7 @@ def compile_members(experiment: Experiment, strategy: str, indices: np.ndarray) 
 def _pool(experiment: Experiment, indices: np.ndarray) -> int:
     """Images in the pool of the members `indices`; 0 if none stream."""
     members = jax.tree.map(lambda a: a[indices], experiment.member_arrays)
-    count, size = experiment.train.count, experiment.batch_size
+    count, size = experiment.train.size, experiment.batch_size
     return experiment.stream and supply.pool_size(members, count, batch_size=size, steps=experiment.stream)
 
 

@@ -104,7 +104,7 @@ def test_streamed_states_are_the_resident_ones(arms, data, strategy):
 def test_a_wave_streams_its_own_pool():
     one = experiment(('bce', 'sampled'))._replace(stream=2)
     assert program._pool(one, np.array([1])) == 2 * BATCH  # one order
-    assert program._pool(one, np.arange(4)) == min(one.train.count, 4 * 2 * BATCH)
+    assert program._pool(one, np.arange(4)) == min(one.train.size, 4 * 2 * BATCH)
     assert program._pool(one._replace(stream=0), np.arange(4)) == 0
 
 
@@ -162,7 +162,7 @@ def test_images_stream_where_they_would_take_half_of_a_device():
     assert autotune.stream_steps(one, 'auto', 2 * whole // devices - 2) > 0
     assert autotune.stream_steps(one, 'never', 1) == 0
     assert autotune.stream_steps(one, 'always', 2**40) == 3  # a dispatch
-    pool = 3 * supply.pool_size(one.member_arrays, one.train.count, batch_size=BATCH, steps=1) * 64
+    pool = 3 * supply.pool_size(one.member_arrays, one.train.size, batch_size=BATCH, steps=1) * 64
     assert autotune.stream_steps(one, 'always', 4 * pool) == 1
     with pytest.raises(ValueError, match=r"config\.data\.stream 'sometimes'"):
         autotune.stream_steps(one, 'sometimes', 1)
