@@ -124,14 +124,15 @@ def code(make: Callable, *modules: str) -> str:
             return hashlib.sha256(statements(textwrap.dedent(inspect.getsource(make))).encode()).hexdigest()[:32]
         except (OSError, TypeError):
             return ''
-    root, found, waiting = Path(first).parents[module.__name__.count('.')], {}, [(module.__name__, Path(first))]
-    waiting += [(name, at) for name in modules if (at := _own(name, root))]
+    maker = f'{module.__name__}.__init__' if Path(first).name == '__init__.py' else module.__name__
+    root, found, waiting = Path(first).parents[maker.count('.')], {}, [(maker, Path(first))]
+    waiting += filter(None, (_own(name, root, maker) for name in modules))
     while waiting:
         name, path = waiting.pop()
         if name not in found:
             text = path.read_text()
             found[name] = hashlib.sha256(statements(text).encode()).hexdigest()
-            waiting += [(one, at) for one in _imports(text, name) if (at := _own(one, root))]
+            waiting += filter(None, (_own(one, root, maker) for one in _imports(text, name)))
     return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:32]
 
 
@@ -166,16 +167,21 @@ def _imports(text: str, module: str) -> Iterator[str]:
             yield from (f'{base}.{alias.name}' for alias in node.names)
 
 
-def _own(name: str, root: Path) -> Path | None:
-    """The file of a module of the package's `data`, or of a user's own code below `root`; None for any other, and for
-    packages, which import whatever lies in them."""
-    package = __name__.partition('.')[0]
+def _own(name: str, root: Path, maker: str) -> tuple[str, Path] | None:
+    """A module, as its imports see it, and its file: of the package's `data`, or of a user's own code below `root`,
+    where `maker` is; None for any other, and for the list of all sources, of which each is made by itself."""
+    package, top = __name__.partition('.')[0], maker.partition('.')[0]
     if name.startswith(f'{package}.'):
-        if not name.startswith(f'{package}.data.'):
+        if not name.startswith(f'{package}.data.') or name == f'{package}.data.sources':
             return None
         root = Path(__file__).parents[__name__.count('.')]
-    path = root.joinpath(*name.split('.')).with_suffix('.py')
-    return path if path.is_file() else None
+    elif not name or (root.name == 'site-packages' and not (maker != top and name.startswith(f'{top}.'))):
+        return None
+    path = root.joinpath(*name.split('.'))
+    for one, file in ((name, path.with_suffix('.py')), (f'{name}.__init__', path / '__init__.py')):
+        if file.is_file():
+            return one, file
+    return None
 
 
 def paths_of(make: Callable, options: Mapping[str, Any]) -> dict[str, Path]:

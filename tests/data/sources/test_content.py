@@ -232,3 +232,42 @@ def test_checksums_notice_a_byte_in_any_block(tmp_path, monkeypatch):
         changed[place] = 1
         path.write_bytes(changed)
         assert [one != other for one, other in zip(store._crc32(path), whole, strict=True)].index(True) == place // 100
+
+
+def test_code_is_what_a_loader_imports_of_this_package_and_beside_it(tmp_path, monkeypatch):
+    from imbalance_jax.data.sources import nih_chest_xray14, phantom
+
+    found: list[str] = []
+    usual = content._own
+
+    def watched(name, root, maker):
+        own = usual(name, root, maker)
+        found.append(own[0] if own else '')
+        return own
+
+    monkeypatch.setattr(content, '_own', watched)
+    content.code(phantom.make)
+    assert {'phantom_anatomy', 'phantom_findings', 'phantom_people'} <= {name.rpartition('.')[2] for name in found}
+    assert not any('nih' in name for name in found)
+    found.clear()
+    content.code(nih_chest_xray14.make)  # its builder is imported within a function
+    assert 'imbalance_jax.data.sources.tfds.nih_chest_xray14' in found
+    assert not any('phantom' in name for name in found)
+    package = tmp_path / 'loaders_of_mine'
+    package.mkdir()
+    for name, text in (
+        ('__init__', 'from .reading import make'),
+        ('reading', 'import numpy\nfrom . import shades\n\ndef make(): return shades.shade'),
+        ('shades', 'shade = 1'),
+    ):
+        (package / f'{name}.py').write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import loaders_of_mine
+
+    digests = {content.code(loaders_of_mine.make)}
+    (package / 'shades.py').write_text('shade = 1  # grey')
+    digests.add(content.code(loaders_of_mine.make))
+    assert len(digests) == 1
+    (package / 'shades.py').write_text('shade = 2')
+    digests.add(content.code(loaders_of_mine.make))
+    assert len(digests) == 2
