@@ -30,6 +30,9 @@ def get_config() -> ConfigDict:
     config.data.name = 'phantom'
     config.data.folder = 'data'  # where prepared data sets are kept
     config.data.image_size = 64
+    # Training images that would take more than half of a device's memory come to it part by part, while it works;
+    # 'always' and 'never' do so whatever their size. Results are the same.
+    config.data.stream = 'auto'
     config.data.order = 'own'  # 'own': each seed its own batches; 'shared': one order for all
     # Class -> prevalence that the training split is thinned to, by leaving out whole patients; empty: as it is.
     config.data.imbalance = ConfigDict()

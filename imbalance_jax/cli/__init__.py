@@ -35,6 +35,7 @@ FLAGS: dict[str, dict[str, Any]] = {
     'workdir': {'metavar': 'FOLDER', 'help': 'where train, explain and report keep everything'},
     'weights': {'metavar': 'NAME', 'help': 'of the weights kept in WORKDIR/weights, such as matched; else the best'},
     'stages': {'metavar': 'NAME,...', 'help': 'these stages only, such as alignment,design'},
+    'again': {'action': 'store_true', 'help': 'make it anew, also if it is there'},
     'profile': {'action': 'store_true', 'help': 'trace a few steps into WORKDIR/profile, and print the costliest'},
     'out': {
         'metavar': 'FILE',
@@ -115,7 +116,7 @@ def _prepare(command: Command, outside: Outside) -> None:
     config = loading.load(command.flags.config, command.overrides, outside.base).config
     from imbalance_jax.training import network
 
-    network.load_dataset(config)
+    network.load_dataset(config, again=command.flags.again)
 
 
 def _inspect(command: Command, outside: Outside) -> None:
@@ -238,7 +239,7 @@ FOLDER = ('folder', 'FOLDER')
 CONFIG, WORKDIR, PLAN = ('config', 'traceback'), ('workdir', 'traceback'), ('plan', 'job', 'shard', 'traceback')
 VERBS = {
     'data prepare': Verb(
-        _prepare, 'make the data set of the config ready and keep it under config.data.folder', CONFIG
+        _prepare, 'make the data set of the config ready and keep it under config.data.folder', ('again', *CONFIG)
     ),
     'data inspect': Verb(
         _inspect, 'the same, then say what is in it: splits, counts, boxes, what was left out', CONFIG

@@ -40,6 +40,7 @@ NORM, DTYPE, STEM = one_of('batch', 'group'), one_of('float32', 'bfloat16'), one
 RULES: dict[str, Rule] = {
     'data.image_size': (lambda v: v >= 16, '16 or more'),
     'data.order': one_of('own', 'shared'),
+    'data.stream': one_of('auto', 'always', 'never'),
     'data.imbalance_seed': NOT_NEGATIVE,
     'augment.shift': (lambda v: 0 <= v < 0.5, 'in 0..0.5'),
     'augment.rotation': (lambda v: 0 <= v <= 180, 'in 0..180'),

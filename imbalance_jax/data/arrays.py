@@ -13,39 +13,49 @@ from imbalance_jax.data.dataset import Dataset
 class Arrays(NamedTuple):
     """One split: images [N,H,W,C] uint8, labels [N,K] and label_mask [N,K] float32, or [V N,K] of `label_versions`.
 
-    Arrays of NumPy on the host, and of JAX once they are placed on devices.
+    Arrays of NumPy on the host, where `images` may be `streams.Rows` of the data set's, and of JAX once they are placed
+    on devices. place: [N] int32, where the image of each row is among `images`, which may be more or fewer than N; None
+    where they are the rows.
     """
 
     images: Any
     labels: Any
     label_mask: Any
+    place: Any = None
+
+    @property
+    def size(self) -> int:
+        """N."""
+        return len(self.images if self.place is None else self.place)
 
 
 def split_arrays(dataset: Dataset, split: str) -> Arrays:
     """The rows of one split as NumPy arrays ready to be placed on devices; a masked label is 0."""
     rows = dataset.rows(split)
     labels, mask = (np.asarray(array[rows], np.float32) for array in (dataset.labels, dataset.label_mask))
-    return Arrays(dataset.images[rows], labels * mask, mask)
+    return Arrays(dataset.images_of(split), labels * mask, mask)
 
 
 def relabelled(arrays: Arrays, labels: np.ndarray, label_mask: np.ndarray) -> Arrays:
     """The same images with other labels [N,K] and mask [N,K]."""
     mask = np.asarray(label_mask, np.float32)
-    return Arrays(arrays.images, np.asarray(labels, np.float32) * mask, mask)
+    return arrays._replace(labels=np.asarray(labels, np.float32) * mask, label_mask=mask)
 
 
 def permuted_labels(arrays: Arrays, seed: int = 0) -> Arrays:
     """Every image with the labels and the mask of another one at random."""
-    other = np.random.default_rng(seed).permutation(len(arrays.images))
-    return Arrays(arrays.images, arrays.labels[other], arrays.label_mask[other])
+    other = np.random.default_rng(seed).permutation(arrays.size)
+    return arrays._replace(labels=arrays.labels[other], label_mask=arrays.label_mask[other])
 
 
 def label_versions(versions: Sequence[Arrays]) -> Arrays:
     """Images [N,H,W,C] of the first, labels and mask [V N,K] of all V: version v of row n is row v N + n."""
     if len(versions) == 1:
         return versions[0]
-    labels, mask = (np.concatenate([version[i] for version in versions]) for i in (1, 2))
-    return Arrays(versions[0].images, labels, mask)
+    labels, mask = (
+        np.concatenate([getattr(version, name) for version in versions]) for name in ('labels', 'label_mask')
+    )
+    return versions[0]._replace(labels=labels, label_mask=mask)
 
 
 def full_batches(count: int, batch_size: int) -> np.ndarray:
@@ -60,11 +70,14 @@ def class_counts(arrays: Arrays) -> tuple[np.ndarray, np.ndarray]:
     return positive.sum(0), (mask - positive).sum(0)
 
 
-def grey_statistics(images: np.ndarray) -> tuple[float, float]:
-    """Mean and standard deviation of the grey value in 0..1, exactly, from the histogram of uint8 images."""
+def grey_statistics(images: Any) -> tuple[float, float]:
+    """Mean and standard deviation of the grey value in 0..1, exactly, from the histogram of uint8 images.
+
+    images: [N,...], an array or `streams.Rows`, of which few are in memory at a time.
+    """
     histogram = np.zeros(256)
-    for block in np.array_split(np.asarray(images), max(1, len(images) // 1024)):  # bincount widens what it counts
-        histogram += np.bincount(block.ravel(), minlength=256)
+    for start in range(0, len(images), 64):  # bincount widens what it counts
+        histogram += np.bincount(images[start : start + 64].ravel(), minlength=256)
     value = np.arange(256) / 255
     mean = (histogram * value).sum() / histogram.sum()
     return float(mean), float(np.sqrt((histogram * (value - mean) ** 2).sum() / histogram.sum()))

@@ -103,11 +103,12 @@ def make_batch(mean: float, std: float, strength: Augmentation) -> Callable[...,
 
     def batch(arrays: Arrays, rows: jax.Array, seed: ArrayLike, step: ArrayLike, version: ArrayLike = 0) -> dict:
         key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), AUGMENT), step)
-        grey = augment(key, arrays.images[rows].astype(jnp.float32) / 255, strength)
+        images = arrays.images[rows if arrays.place is None else arrays.place[rows]]
+        grey = augment(key, images.astype(jnp.float32) / 255, strength)
         return {
             'image': (grey - mean) / std,
-            'labels': arrays.labels[rows + version * len(arrays.images)],
-            'label_mask': arrays.label_mask[rows + version * len(arrays.images)],
+            'labels': arrays.labels[rows + version * arrays.size],
+            'label_mask': arrays.label_mask[rows + version * arrays.size],
             'rows': rows,
         }
 

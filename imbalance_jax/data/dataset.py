@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from imbalance_jax.data.streams import Rows
 from imbalance_jax.system.files import naming
 
 SPLITS = ('train', 'validation', 'test')
@@ -78,6 +79,10 @@ class Dataset:
     def rows(self, split: str) -> np.ndarray:
         """Row numbers of one split, ascending."""
         return np.flatnonzero(self.split == SPLITS.index(split))
+
+    def images_of(self, split: str) -> Rows:
+        """The images of one split, in the order of `rows`; none is read yet."""
+        return Rows(self.images, self.rows(split))
 
 
 ARRAYS = tuple(field.name for field in dataclasses.fields(Dataset) if field.name != 'info')
@@ -171,9 +176,10 @@ def _write(array: np.ndarray, path: Path) -> None:
         mapped = mapped.base
     if isinstance(mapped, np.memmap):
         mapped.flush()
-        same = array.dtype == mapped.dtype and array.shape == mapped.shape and array.ctypes.data == mapped.ctypes.data
-        if same and mapped.filename == str(path.absolute()) and array.flags.c_contiguous:
-            return
+        if Path(str(mapped.filename)) == path.resolve() and array.flags.c_contiguous:
+            there = np.load(path, mmap_mode='r', allow_pickle=False)
+            if (there.shape, there.dtype) == (array.shape, array.dtype):  # not a part of it
+                return
     other = path.with_suffix('.new')  # what lies at `path` may be what is written
     with open(other, 'wb') as file:
         np.save(file, array, allow_pickle=False)

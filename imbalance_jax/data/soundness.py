@@ -21,9 +21,11 @@ from imbalance_jax.data.dataset import (
 )
 from imbalance_jax.data.form import check_form
 from imbalance_jax.data.outlines import check_regions
+from imbalance_jax.data.streams import on_all_cores
 from imbalance_jax.system import processes
 
 SHOWN = 5  # names in a message
+BLOCK = 64  # images at a time
 DUPLICATES = 'same_pixels_in_two_splits'
 log = logging.getLogger(__name__)
 
@@ -77,14 +79,14 @@ def leave_out_duplicates(dataset: Dataset) -> Dataset:
     They are named among its problems and in a warning. Images of one grey value are no duplicates of one another.
     Duplicates within a split are only warned of.
     """
-    varied = np.ptp(dataset.images, axis=(1, 2, 3)) > 0
+    digests = _pixel_digests(dataset.images)
+    varied = np.array([bool(one) for one in digests], bool)
     rows = np.flatnonzero((dataset.split != LEFT_OUT) & varied)
     last: dict[bytes, int] = {}
     across: list[int] = []
     within: list[int] = []
     for row in rows[np.argsort(-dataset.split[rows].astype(int), kind='stable')]:  # test first
-        digest = hashlib.blake2b(dataset.images[row].tobytes(), digest_size=16).digest()
-        other = last.setdefault(digest, row)
+        other = last.setdefault(digests[row], row)
         if other != row:
             (within if dataset.split[other] == dataset.split[row] else across).append(row)
     name = dataset.info['name']
@@ -99,6 +101,16 @@ def leave_out_duplicates(dataset: Dataset) -> Dataset:
     split[across] = LEFT_OUT
     problems = {**dataset.info['problems'], DUPLICATES: sorted(str(dataset.image_id[row]) for row in across)}
     return dataclasses.replace(dataset, split=split, info={**dataset.info, 'problems': problems})
+
+
+def _pixel_digests(images: np.ndarray) -> list[bytes]:
+    """A digest of the pixels of every image, b'' where all are one value; on all cores, a few images in memory."""
+
+    def of_block(start: int) -> list[bytes]:
+        block = images[start : start + BLOCK]
+        return [hashlib.sha256(image.tobytes()).digest()[:16] * int(image.min() < image.max()) for image in block]
+
+    return [digest for block in on_all_cores(of_block, range(0, len(images), BLOCK)) for digest in block]
 
 
 def _check_flags(dataset: Dataset, name: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 T = TypeVar('T')
 R = TypeVar('R')
+ALIGNED = 64  # bytes, of which XLA wants a multiple
 AHEAD = 64  # items in work or waiting for their turn
 
 
@@ -48,6 +49,17 @@ class Rows:
         """All rows in order, at most `size` at a time."""
         for start in range(0, len(self), size):
             yield self[start : start + size]
+
+
+def take(array: Any, index: np.ndarray, size: int = 0) -> np.ndarray:
+    """`array[index]`, the first of `size` rows whose memory starts where a CPU's devices can read it without a copy."""
+    rows, index = (array.array, array.index[index]) if isinstance(array, Rows) else (array, np.asarray(index))
+    shape = (max(size, len(index)), *rows.shape[1:])
+    memory = np.empty(int(np.prod(shape, dtype=np.int64)) * rows.dtype.itemsize + ALIGNED, np.uint8)
+    memory = memory[-memory.ctypes.data % ALIGNED :][: len(memory) - ALIGNED]
+    taken = memory.view(rows.dtype).reshape(shape)
+    np.take(rows, index, axis=0, out=taken[: len(index)], mode='wrap')  # 'raise' would fill a copy first
+    return taken
 
 
 def cores() -> int:

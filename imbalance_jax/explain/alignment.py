@@ -16,6 +16,7 @@ from imbalance_jax.alignment.measure import Metrics
 from imbalance_jax.attribution import layers
 from imbalance_jax.data.arrays import pictures
 from imbalance_jax.data.regions import Pairs, finding_pairs, refuse_training
+from imbalance_jax.data.streams import Rows
 from imbalance_jax.explain import gallery, outputs
 from imbalance_jax.explain.map_distance import RankCorrelation
 from imbalance_jax.explain.map_nulls import Figures, Strangers, null_figures, strangers
@@ -168,7 +169,7 @@ def measure(trained: Trained, method: str, pairs: Pairs, *, scorers: Scorers) ->
     figures, shown = in_slabs(
         trained,
         make_signed_maps(trained, method),
-        (trained.dataset.images[pairs.image[order]], pairs.finding[order], pairs.image[order]),
+        (Rows(trained.dataset.images, pairs.image[order]), pairs.finding[order], pairs.image[order]),
         phase=f'explain: {method}',
         keep=place[gallery.gallery_pairs(pairs)],
         scorer=scorers.figures,

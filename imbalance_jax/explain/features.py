@@ -14,6 +14,7 @@ import numpy as np
 
 from imbalance_jax.concepts import directions, representation
 from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.data.streams import Rows
 from imbalance_jax.explain import outputs
 from imbalance_jax.metrics import scores
 from imbalance_jax.results import features
@@ -49,7 +50,7 @@ def measure(trained: Trained, logits: np.ndarray) -> Arrays:
     of; logits: [P,T,K] of the whole test split."""
     dataset, bootstrap = trained.dataset, trained.config.evaluate
     rows = chosen_images(trained)
-    x = pooled(trained, dataset.images[rows])
+    x = pooled(trained, Rows(dataset.images, rows))
     labels, mask, patients = (a[rows] for a in (dataset.labels, dataset.label_mask, dataset.patient))
     drawn = Bootstrap(min(bootstrap.bootstrap_rounds, ROUNDS), bootstrap.bootstrap_seed).weights(patients)
     weights = np.concatenate([np.ones((1, len(rows))), drawn])
@@ -85,7 +86,7 @@ def chosen_images(trained: Trained) -> np.ndarray:
     return rows[np.isin(which, order[np.cumsum(films[order]) <= most])]
 
 
-def pooled(trained: Trained, images: np.ndarray) -> np.ndarray:
+def pooled(trained: Trained, images: Rows) -> np.ndarray:
     """Features [P,N,U] that the head reads, of images [N,H,W,C]."""
 
     def of_batches(variables: Any, images: jax.Array) -> jax.Array:

@@ -142,7 +142,7 @@ def slab_size(trained: Trained, count: int, versions: int = 1) -> int:
 def in_slabs(
     trained: Trained,
     maps: Maps,
-    arrays: tuple[np.ndarray, ...],
+    arrays: tuple[Any, ...],
     *,
     phase: str,
     keep: Sequence[int] | np.ndarray = (),
@@ -151,7 +151,8 @@ def in_slabs(
     beside: Callable[[jax.Array, int], None] | None = None,
     versions: int = 1,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """What `scorer(maps, *regions)` says of `maps(variables, *arrays)`, for arrays and regions [M,...], of the members
+    """What `scorer(maps, *regions)` says of `maps(variables, *arrays)`, for arrays (of NumPy, or `streams.Rows`) and
+    regions [M,...], of the members
     and the untrained networks: figures [P + S,M,...]; and the maps at the rows `keep` [P + S,G,...].
 
     beside: is given every slab's maps [P',n,...] on the devices, and how many of the n are not there for the second

@@ -67,7 +67,7 @@ def importance(trained: Trained, method: str) -> np.ndarray:
 
 def remove(dataset: Dataset, heat: np.ndarray, share: float) -> np.ndarray:
     """Images [N,H,W,C] uint8 whose hottest `share` of pixels are the mean grey of the training images."""
-    mean, _ = grey_statistics(dataset.images[dataset.rows('train')])
+    mean, _ = grey_statistics(dataset.images_of('train'))
     ranks = in_batches(jax.jit(faithfulness.ranks), (heat,), RANKED)
     removed = ranks < round(share * heat.shape[1] * heat.shape[2])
     return np.where(removed[..., None], np.uint8(round(255 * mean)), dataset.images)

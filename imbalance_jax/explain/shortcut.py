@@ -16,6 +16,7 @@ from imbalance_jax import alignment
 from imbalance_jax.data import sources
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.regions import region_masks
+from imbalance_jax.data.streams import Rows
 from imbalance_jax.explain import outputs
 from imbalance_jax.explain.maps import Scorer, in_slabs, make_maps, make_scorer
 from imbalance_jax.results import shortcut
@@ -95,7 +96,7 @@ def measure(trained: Trained, clean: Dataset, name: str, *, logits: np.ndarray, 
     dataset = trained.dataset
     rows, k = dataset.rows(SPLIT), dataset.classes.index(name)
     predict_one = make_predict(trained.model, trained.normalise)
-    of_clean = predict(trained.place, predict_one, trained.variables, images=clean.images[rows], batch_size=BATCH)
+    of_clean = predict(trained.place, predict_one, trained.variables, images=Rows(clean.images, rows), batch_size=BATCH)
     by_version = {CONFOUNDED: logits, CLEAN: of_clean}
     tube = [np.isin(rows, masks_of(one, DRAIN)[0]) for one in (dataset, clean)]
     images, regions = regions_of_both(dataset, name)
@@ -142,7 +143,7 @@ def heat_shares(
     shares, _ = in_slabs(
         trained,
         make_maps(trained, method),
-        (trained.dataset.images[images], np.full(len(images), k), images),
+        (Rows(trained.dataset.images, images), np.full(len(images), k), images),
         phase=f'explain: shortcut, {method}',
         scorer=scorer,
         regions=tuple(regions.values()),

@@ -12,13 +12,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from imbalance_jax.names import lookup
 from imbalance_jax.system import cache, layout, processes
 from imbalance_jax.system.files import read_json
-from imbalance_jax.training import placement
+from imbalance_jax.training import placement, supply
 from imbalance_jax.training.member import State
-from imbalance_jax.training.program import Experiment, Program, compile_members, sample_order, train_steps
+from imbalance_jax.training.program import Experiment, Program, compile_members, parts, sample_order, train_steps
 
 GIB = 2**30
+STREAM = dict.fromkeys(('auto', 'always', 'never'))  # whether training images come to the devices part by part
 SHARE = 0.9  # of the memory that is free, which is never quite all to be had
 SECONDS = 1.0  # of training steps that a strategy is timed for, after its first step
 
@@ -27,7 +29,8 @@ class Plan(NamedTuple):
     """A strategy; the members of each wave as (first, after the last); and what was measured.
 
     seconds: a training step of the population, by strategy, {} where there was no choice; bytes: on one device, for the
-    largest wave; limit: the bytes there are; compile_seconds: of the chosen strategy's training steps.
+    largest wave; limit: the bytes there are; compile_seconds: of the chosen strategy's training steps; stream: the most
+    steps whose images are on the devices at a time, 0 for all images; on_host: whether devices read the main memory.
     """
 
     strategy: str
@@ -36,6 +39,8 @@ class Plan(NamedTuple):
     bytes: int
     limit: int
     compile_seconds: float
+    stream: int = 0
+    on_host: bool = False
 
 
 class Trials(NamedTuple):
@@ -53,15 +58,16 @@ def read(workdir: Path) -> Plan:
 
 
 def make_plan(
-    experiment: Experiment, wanted: str, memory_gib: float, *, update: Callable
+    experiment: Experiment, wanted: str, memory_gib: float, *, update: Callable, stream: str = 'auto'
 ) -> tuple[Plan, Program | None]:
     """The plan for an experiment, and the program of its first wave if it is at hand.
 
     wanted: a strategy, or 'auto' to time the candidates for a few real steps and take the fastest that fits, or the one
-    that was fastest here before. memory_gib: of one device; 0 for what is free. update: progress, of `progress.show`.
-    Raises ValueError if not even a single member per device fits.
+    that was fastest here before. memory_gib: of one device; 0 for what is free. update: progress, of `progress.show`;
+    stream: of `STREAM`. Raises ValueError if not even a single member per device fits.
     """
     limit = int((memory_gib or float(processes.agree(available() / GIB))) * GIB)
+    experiment = experiment._replace(stream=stream_steps(experiment, stream, limit))
     key, known = conditions(experiment, memory_gib), None
     names = [wanted]
     if wanted == 'auto':
@@ -75,7 +81,36 @@ def make_plan(
         cache.remember(key, {'strategy': strategy, 'seconds': seconds})
     measured = seconds if len(names) > 1 else (known or {}).get('seconds', {})
     waves = [[0, len(experiment.members)]]
-    return Plan(strategy, waves, measured, fastest.bytes, limit, fastest.compile_seconds), fastest
+    plan = Plan(strategy, waves, measured, fastest.bytes, limit, fastest.compile_seconds)
+    return _with_supply(plan, experiment), fastest
+
+
+def stream_steps(experiment: Experiment, wanted: str, limit: int) -> int:
+    """The most steps whose images are on the devices at a time; 0 where all training images are.
+
+    wanted: 'auto' streams images that would take more than half of the `limit` bytes of a device. All pools together
+    take a quarter of them at most, unless that of a single step takes more.
+    """
+    lookup(STREAM, wanted, 'value of config.data.stream')
+    resident = experiment.train.images.nbytes
+    devices = jax.local_devices()
+    shared = len(devices) if devices[0].platform == 'cpu' else 1
+    if wanted == 'never' or (wanted == 'auto' and resident / shared <= limit / 2):
+        return 0
+    size, count = experiment.batch_size, experiment.train.size
+    image = resident // count
+    steps = min(experiment.steps_per_dispatch, experiment.steps_per_epoch)
+    while steps > 1:
+        pool = supply.pool_size(experiment.member_arrays, count, batch_size=size, steps=steps)
+        if supply.POOLS * pool * image <= limit / 4:
+            break
+        steps //= 2
+    return steps
+
+
+def _with_supply(plan: Plan, experiment: Experiment) -> Plan:
+    """The plan, and how images reach the devices."""
+    return plan._replace(stream=experiment.stream, on_host=jax.local_devices()[0].platform == 'cpu')
 
 
 def _candidates(experiment: Experiment, known: dict | None) -> list[str]:
@@ -122,7 +157,8 @@ def _in_waves(experiment: Experiment, strategy: str, limit: int) -> tuple[Plan, 
         program = compile_members(experiment, strategy, waves[0])
         if program.bytes <= limit:
             bounds = [[int(wave[0]), int(wave[-1]) + 1] for wave in waves]
-            return Plan(strategy, bounds, {}, program.bytes, limit, program.compile_seconds), program
+            plan = Plan(strategy, bounds, {}, program.bytes, limit, program.compile_seconds)
+            return _with_supply(plan, experiment), program
 
 
 def describe(plan: Plan) -> str:
@@ -131,6 +167,10 @@ def describe(plan: Plan) -> str:
     text = (
         f'Strategy {plan.strategy}, compiled in {plan.compile_seconds:.1f} s, {need:.2f} of {there:.2f} GiB per device'
     )
+    if plan.stream:
+        text += f'; images stream, those of {plan.stream} steps at a time'
+    else:
+        text += f'; images are {"read where they are prepared" if plan.on_host else "on the devices"}'
     if plan.seconds:
         others = ', '.join(f'{name} {1000 * seconds:.1f} ms' for name, seconds in plan.seconds.items())
         text += f'; measured, per step: {others}'
@@ -142,17 +182,17 @@ def describe(plan: Plan) -> str:
 def measure(program: Program, experiment: Experiment) -> float:
     """Seconds that a training step of the program takes, the same in all processes."""
     order = sample_order(program, experiment, 0)
+    part = next(parts(program, experiment, order))
 
     def timed(state: State, steps: int) -> tuple[State, float]:
         begin = time.perf_counter()
-        state, _ = train_steps(program, state, order, epoch_start=0, start=0, stop=steps)
+        state, _ = train_steps(program, state, order, part.arrays, epoch_start=0, start=0, stop=steps)
         state = jax.block_until_ready(state)
         return state, (time.perf_counter() - begin) / steps
 
     state, _ = timed(program.functions.init(program.members), 1)
     state, once = timed(state, 1)
-    most = min(experiment.steps_per_dispatch, experiment.steps_per_epoch)
-    steps = int(processes.agree(np.clip(SECONDS / 2 / once, 1, most)))
+    steps = int(processes.agree(np.clip(SECONDS / 2 / once, 1, part.stop)))
     best = once
     for _ in range(2):
         state, seconds = timed(state, steps)
@@ -164,6 +204,7 @@ def conditions(experiment: Experiment, memory_gib: float) -> dict[str, Any]:
     """What the fastest strategy depends on."""
     devices = jax.devices()
     machine = {'device': devices[0].device_kind, 'devices': len(devices), 'cores': os.cpu_count(), 'gib': memory_gib}
+    machine |= {'stream': experiment.stream}
     return {**experiment.described, **machine, 'members': len(experiment.members), 'jax': jax.__version__}
 
 

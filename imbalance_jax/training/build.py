@@ -115,7 +115,7 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
     Raises ValueError for an unknown loss or hyper-parameter; `checks` says what else may be wrong.
     """
     train, validation = (split_arrays(dataset, split) for split in ('train', 'validation'))
-    epochs, steps = config.train.epochs, len(train.images) // config.train.batch_size
+    epochs, steps = config.train.epochs, train.size // config.train.batch_size
     samples = training_samples(config, dataset, rows)
     versions = labels_of_versions(config, dataset, rows, train)
     labels = {name: np.asarray(arrays.labels) for name, arrays in versions.items()}
@@ -161,11 +161,11 @@ def build_functions(
     predict = member.make_predict(untrained.model, untrained.normalise)
     return Functions(
         init=member.make_init(untrained.init, loss_functions),
-        sample_order=make_sample_order(len(train.images) // config.train.batch_size, config.train.batch_size),
+        sample_order=make_sample_order(train.size // config.train.batch_size, config.train.batch_size),
         train_steps=build_train_steps(config, untrained, rows, loss_functions=loss_functions, train=train),
         keep_best=keep_best,
         predict=predict,
-        evaluate=member.make_evaluate(predict, on_device.ranking),
+        evaluate=member.make_evaluate(on_device.ranking),
     )
 
 
@@ -173,7 +173,7 @@ def build_train_steps(
     config: ConfigDict, untrained: Network, rows: list[dict], *, loss_functions: list[Loss], train: Arrays
 ) -> Any:
     """Several training steps of one member: gather and augment a batch, and take an Adam step on it."""
-    epochs, total = config.train.epochs, config.train.epochs * (len(train.images) // config.train.batch_size)
+    epochs, total = config.train.epochs, config.train.epochs * (train.size // config.train.batch_size)
     factor = member.schedule(config.train.warmup_steps, total, config.train.rate_floor)
     retrained = any(members.retrain_epoch(row['retrain_head_from'], epochs) is not None for row in rows)
     restart = member.make_restart(untrained.model, train.images.shape[1:]) if retrained else None

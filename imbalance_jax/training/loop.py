@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
+from imbalance_jax.data.arrays import Arrays
 from imbalance_jax.metrics.scores import macro
 from imbalance_jax.system import layout, processes, profiling, progress, signals
 from imbalance_jax.system.signals import RESUMABLE
@@ -15,8 +16,8 @@ from imbalance_jax.system.workdir import append_metrics, rewind_metrics
 from imbalance_jax.training import checkpoint, kept, placement, snapshot
 from imbalance_jax.training.autotune import Plan
 from imbalance_jax.training.member import State
-from imbalance_jax.training.prediction import predict
-from imbalance_jax.training.program import Experiment, Program, compile_members, sample_order, train_steps
+from imbalance_jax.training.prediction import on_devices, predict
+from imbalance_jax.training.program import Experiment, Program, compile_members, parts, sample_order, train_steps
 from imbalance_jax.training.snapshot import Outcome, Scores, Snapshot
 
 
@@ -48,16 +49,16 @@ def fit(
     plan: Plan,
     workdir: Path,
     *,
-    images: Mapping[str, np.ndarray],
+    images: Mapping[str, Any],
     program: Program | None = None,
     profile: Path | None = None,
 ) -> tuple[Outcome, dict[str, np.ndarray]]:
     """Trains every wave to its end, each from its newest checkpoint in `workdir` if there is one.
 
-    images: name -> [N,H,W,C]; program: the first wave's, if it is at hand; profile: a folder for a trace of a few
-    steps. Returns the outcome, and the logits [P,N,K] of the images with the best variables, by name. SIGTERM and
-    SIGUSR1 save at the next dispatch and leave with exit status 75. Raises FloatingPointError when no member of a wave
-    is alive any more.
+    images: name -> [N,H,W,C], arrays or `streams.Rows`; program: the first wave's, if it is at hand; profile: a folder
+    for a trace of a few steps. Returns the outcome, and the logits [P,N,K] of the images with the best variables, by
+    name. SIGTERM and SIGUSR1 save at the next dispatch and leave with exit status 75. Raises FloatingPointError when no
+    member of a wave is alive any more.
     """
     before, stop, outcomes, logits = signals.handlers(), _catch_signals(), [], []
     for number in range(len(plan.waves)):
@@ -79,7 +80,7 @@ def _catch_signals() -> list[int]:
     return caught
 
 
-def predict_wave(wave: Experiment, strategy: str, best: Any, images: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def predict_wave(wave: Experiment, strategy: str, best: Any, images: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Logits [P,N,K] by name of all members of a wave, alive or not, with the variables `best` [P, ...]."""
     place = placement.place(len(wave.members), strategy)
     function, size = wave.functions.predict, wave.eval_batch_size
@@ -163,13 +164,11 @@ def _train_epoch(
     experiment, program, state = wave.experiment, devices.program, devices.state
     order, count = sample_order(program, experiment, epoch), len(program.indices)
     epoch_start, end_of_epoch = epoch * experiment.steps_per_epoch, experiment.steps_per_epoch
-    starts = range(first, end_of_epoch, experiment.steps_per_dispatch)
-    traced = starts[min(1, len(starts) - 1)] if profile else None
     before, clock = None, time.monotonic()
-    for start in starts:
-        stop = min(start + experiment.steps_per_dispatch, end_of_epoch)
-        run = _traced_steps(profile) if profile and start == traced else train_steps
-        state, counters = run(program, state, order, epoch_start=epoch_start, start=start, stop=stop)
+    for number, (start, stop, arrays) in enumerate(parts(program, experiment, order, first)):
+        traced = profile and (number == 1 or (not number and stop == end_of_epoch))
+        run = _traced_steps(profile) if profile and traced else train_steps
+        state, counters = run(program, state, order, arrays, epoch_start=epoch_start, start=start, stop=stop)
         if before is not None:  # the counters of the last dispatch, while this one runs
             alive = program.place.fetch(before['alive']).sum()
             speed = (start - first) * count * experiment.batch_size / (time.monotonic() - clock)
@@ -185,9 +184,9 @@ def _train_epoch(
 def _traced_steps(folder: Path) -> Callable:
     """`train_steps`, traced into a folder; prints the costliest operations."""
 
-    def steps(program: Program, state: State, order: jax.Array, **bounds: int):
+    def steps(program: Program, state: State, order: jax.Array, arrays: Arrays, **bounds: int):
         with profiling.trace(folder):
-            state, counters = jax.block_until_ready(train_steps(program, state, order, **bounds))
+            state, counters = jax.block_until_ready(train_steps(program, state, order, arrays, **bounds))
         print(profiling.table(profiling.costliest(folder, [program.functions.train_steps])), flush=True)
         return state, counters
 
@@ -225,7 +224,10 @@ def _evaluate(
 ) -> Scores:
     """The scores [Q] after `epoch` finished epochs. counters: of the last step."""
     program = devices.program
-    ranking = program.place.fetch(program.functions.evaluate(devices.state.variables, *program.validation))
+    images, size = experiment.validation.images, experiment.eval_batch_size
+    variables, function = devices.state.variables, program.functions.predict
+    logits = tuple(on_devices(program.place, function, variables, images=images, batch_size=size))
+    ranking = program.place.fetch(program.functions.evaluate(logits, *program.validation))
     # In float32, as checkpoints keep it: an equal score is no improvement, before and after a resume.
     auroc, precision = (np.asarray(macro(ranking[name])[0], np.float32) for name in ('auroc', 'average_precision'))
     alive = counters['alive']

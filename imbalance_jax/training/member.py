@@ -188,14 +188,14 @@ def make_predict(model: nn.Module, normalise: Callable) -> Callable:
     return predict
 
 
-def make_evaluate(predict: Callable, rank: Callable) -> Callable:
-    """Returns `evaluate(variables, images [n,B,H,W,C], labels [N,K], label_mask [N,K])`: `rank` of the predictions.
+def make_evaluate(rank: Callable) -> Callable:
+    """Returns `evaluate(logits, labels [N,K], label_mask [N,K])`: `rank` of logits, [n,B,K] each, that follow another.
 
-    Images beyond the N-th fill the last batch up and count for nothing.
+    Logits beyond the N-th are of images that fill the last batches up, and count for nothing.
     """
 
-    def evaluate(variables: Any, images: jax.Array, labels: jax.Array, label_mask: jax.Array):
-        logits = predict(variables, images)
-        return rank(logits.reshape(-1, logits.shape[-1])[: len(labels)], labels, label_mask)
+    def evaluate(logits: Sequence[jax.Array], labels: jax.Array, label_mask: jax.Array):
+        joined = jnp.concatenate([one.reshape(-1, one.shape[-1]) for one in logits])
+        return rank(joined[: len(labels)], labels, label_mask)
 
     return evaluate

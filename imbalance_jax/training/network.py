@@ -18,11 +18,11 @@ from imbalance_jax.training.member import make_network_init
 from imbalance_jax.training.members import Member
 
 
-def load_dataset(config: ConfigDict, name: str = '') -> Dataset:
+def load_dataset(config: ConfigDict, name: str = '', *, again: bool = False) -> Dataset:
     """The data set config.data.NAME, by default the one that is trained on, prepared first if it is not there yet.
 
     The one that is trained on has the labels that everything is judged by, and its training split is thinned as the
-    config says.
+    config says. again: it is prepared in any case.
     """
     chosen = name or config.data.name
     block = config.data.to_dict().get(chosen, {})
@@ -33,7 +33,7 @@ def load_dataset(config: ConfigDict, name: str = '') -> Dataset:
         )
     with progress.show(f'prepare {chosen}') as update:
         options = {**block, 'image_size': config.data.image_size}
-        dataset = sources.load(chosen, Path(config.data.folder), options, update)
+        dataset = sources.load(chosen, Path(config.data.folder), options, update, again=again)
     dataset = policies.relabelled(dataset, config.data.labels, config.data.policies.to_dict())
     return thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
 
@@ -55,7 +55,7 @@ class Network(NamedTuple):
 
 def network(config: ConfigDict, dataset: Dataset) -> Network:
     """The network that a config trains on a data set; ValueError for an unknown model or option."""
-    images = dataset.images[dataset.rows('train')]
+    images = dataset.images_of('train')
     model = make_model(config, len(dataset.classes))
     mean, std = arrays.grey_statistics(images)
     linked = any(arm.get('head', 'linear') != 'linear' for arm in config.arms.values())

@@ -5,12 +5,15 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Spec
 
 from imbalance_jax.training.strategies import map_members, parse
+
+BLOCK = 1024  # rows that are sent to the devices at a time
 
 
 def use_all_cores() -> None:
@@ -56,6 +59,21 @@ class Placement(NamedTuple):
     def shared(self, tree: Any) -> Any:
         """The same arrays on every device."""
         return self._put(tree, Spec())
+
+    def rows(self, rows: Any) -> jax.Array:
+        """Rows [N,...], an array or `streams.Rows`, on every device, sent block by block: the host never holds all."""
+        sharding, size = NamedSharding(self.mesh, Spec()), min(BLOCK, len(rows))
+        whole = jax.jit(lambda: jnp.zeros(rows.shape, rows.dtype), out_shardings=sharding)()
+        fill = jax.jit(jax.lax.dynamic_update_slice_in_dim, static_argnums=3, donate_argnums=0, out_shardings=sharding)
+        for start in range(0, len(rows), size):
+            first = min(start, len(rows) - size)  # the last block overlaps the one before it: one shape, one program
+            whole = fill(whole, self.shared(np.asarray(rows[first : first + size])), np.int32(first), 0)
+        return whole
+
+    def like_shared(self, tree: Any) -> Any:
+        """The shapes of arrays as `shared` places them, to compile for."""
+        sharding = NamedSharding(self.mesh, Spec())
+        return jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding), tree)
 
     def batches(self, tree: Any) -> Any:
         """Arrays [n, B, ...] for all members, whose examples are spread over the `data` axis."""

@@ -1,19 +1,20 @@
 """A population as plain objects, and the program that trains some of its members: placed on devices, and compiled."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from imbalance_jax.data.arrays import Arrays, full_batches
-from imbalance_jax.training import placement
+from imbalance_jax.data.arrays import Arrays
+from imbalance_jax.training import placement, prediction, supply
 from imbalance_jax.training.kept import Kept
 from imbalance_jax.training.member import State
 from imbalance_jax.training.members import Member
 from imbalance_jax.training.placement import Placement
 from imbalance_jax.training.resampling import Draws
+from imbalance_jax.training.supply import Part
 
 
 class Functions(NamedTuple):
@@ -24,7 +25,7 @@ class Functions(NamedTuple):
     train_steps: Any  # (state, member, sample order), arrays, epoch_start, start, stop -> state, its counters
     keep_best: Callable  # (best, variables, improved) -> best
     predict: Callable  # variables, images [n,B,H,W,C] -> logits [n,B,K]
-    evaluate: Callable  # variables, images [n,B,H,W,C], labels [N,K], label_mask [N,K] -> AUROC [K], precision [K]
+    evaluate: Callable  # logits, [n,B,K] each, labels [N,K], label_mask [N,K] -> AUROC [K], precision [K]
 
 
 class Experiment(NamedTuple):
@@ -35,7 +36,8 @@ class Experiment(NamedTuple):
     that run as one program, between two looks at the signals; batch_size: of training; eval_batch_size: of predictions;
     patience: epochs without a better validation AUROC until a member stops, 0 for never; kept: which weights are kept
     beside each member's best; save_seconds: between two
-    checkpoints within an epoch; described: what the compiled programs and their speed depend on, as plain data.
+    checkpoints within an epoch; stream: the most steps whose images are on the devices at a time, 0 for all images;
+    described: what the compiled programs and their speed depend on, as plain data.
     """
 
     functions: Functions
@@ -53,6 +55,7 @@ class Experiment(NamedTuple):
     kept: Kept
     save_seconds: float
     described: dict[str, Any]
+    stream: int = 0
 
     @property
     def total_steps(self) -> int:
@@ -63,16 +66,16 @@ class Experiment(NamedTuple):
 class Program(NamedTuple):
     """Some members of an experiment, on their devices, with what runs them.
 
-    indices [Q]: their places among those of the experiment; members, train, validation (images [n,B,H,W,C], labels
-    [N,K], label_mask [N,K]): on the devices; functions: of all Q members, the training steps compiled; bytes: at most
-    on one device, by XLA's count of the training program plus what lies beside it.
+    indices [Q]: their places among those of the experiment; members, validation (labels [N,K], label_mask [N,K]): on
+    the devices; train: as `supply.place_arrays` places it; functions: of all Q members, the training steps compiled;
+    bytes: at most on one device, by XLA's count of the training program plus what lies beside it.
     """
 
     indices: np.ndarray
     place: Placement
     members: Member
     train: Arrays
-    validation: tuple[jax.Array, jax.Array, jax.Array]
+    validation: tuple[jax.Array, jax.Array]
     functions: Functions
     compile_seconds: float
     bytes: int
@@ -82,10 +85,8 @@ def compile_members(experiment: Experiment, strategy: str, indices: np.ndarray) 
     """Places the members `indices` of an experiment on devices and compiles their training steps."""
     place = placement.place(len(indices), strategy)
     members = place.members(jax.tree.map(lambda a: a[indices], experiment.member_arrays))
-    train = place.shared(experiment.train)
-    images, labels, label_mask = experiment.validation
-    batches = place.batches(images[full_batches(len(images), experiment.eval_batch_size)])
-    validation = batches, place.shared(labels), place.shared(label_mask)
+    train = supply.place_arrays(place, experiment.train, _pool(experiment, indices))
+    validation = place.shared((experiment.validation.labels, experiment.validation.label_mask))
     one = experiment.functions._asdict()
     functions = Functions(**{name: place.map(fn, donate=name == 'train_steps') for name, fn in one.items()})
     state = jax.eval_shape(functions.init, members)
@@ -94,7 +95,7 @@ def compile_members(experiment: Experiment, strategy: str, indices: np.ndarray) 
     lowered = functions.train_steps.lower((place.like(state),), (members, order), train, *map(np.int32, (0, 0, 1)))
     steps = lowered.compile()
     seconds = time.perf_counter() - begin
-    beside = _bytes(state.variables) // place.padded * place.queue + _bytes(batches) // place.mesh.shape['data']
+    beside = _bytes(state.variables) // place.padded * place.queue + _image_bytes(experiment, place, train)
     return Program(
         indices=indices,
         place=place,
@@ -105,6 +106,23 @@ def compile_members(experiment: Experiment, strategy: str, indices: np.ndarray) 
         compile_seconds=seconds,
         bytes=_needed_bytes(steps) + beside,
     )
+
+
+def _pool(experiment: Experiment, indices: np.ndarray) -> int:
+    """Images in the pool of the members `indices`; 0 if none stream."""
+    members = jax.tree.map(lambda a: a[indices], experiment.member_arrays)
+    count, size = experiment.train.size, experiment.batch_size
+    return experiment.stream and supply.pool_size(members, count, batch_size=size, steps=experiment.stream)
+
+
+def _image_bytes(experiment: Experiment, place: Placement, train: Arrays) -> int:
+    """Bytes of images on one device beside the arguments of the training steps, less those that devices share."""
+    validation, image = experiment.validation.images, int(np.prod(experiment.train.images.shape[1:]))
+    predicted = 2 * min(prediction.BATCHES * experiment.eval_batch_size, len(validation)) * image
+    if isinstance(train.images, jax.ShapeDtypeStruct):
+        return predicted + (supply.POOLS - 1) * train.size * image
+    shared = len(place.mesh.local_devices) if supply.on_host(place) else 1
+    return predicted - _bytes(train.images) * (shared - 1) // shared
 
 
 def _bytes(tree: Any) -> int:
@@ -124,12 +142,21 @@ def sample_order(program: Program, experiment: Experiment, epoch: int) -> jax.Ar
     return place.spread(program.functions.sample_order(program.members, drawn, epoch))
 
 
+def parts(program: Program, experiment: Experiment, order: jax.Array, first: int = 0) -> Iterator[Part]:
+    """An epoch from its step `first` on, as so many steps at a time as are one dispatch, with their images."""
+    stop, steps = experiment.steps_per_epoch, experiment.steps_per_dispatch
+    steps = min(steps, experiment.stream or steps)
+    starts = range(first, stop, steps)
+    place, train = program.place, experiment.train
+    return supply.parts(place, train, program.train, order=order, starts=starts, stop=stop, steps=steps)
+
+
 def train_steps(
-    program: Program, state: State, order: jax.Array, *, epoch_start: int, start: int, stop: int
+    program: Program, state: State, order: jax.Array, arrays: Arrays, *, epoch_start: int, start: int, stop: int
 ) -> tuple[State, dict[str, jax.Array]]:
-    """Runs steps `start` .. `stop` - 1 of an epoch; `state` is gone afterwards.
+    """Runs steps `start` .. `stop` - 1 of an epoch, on the arrays of their part; `state` is gone afterwards.
 
     Returns the new state, and its counters `alive` and `loss_sum` [P], which outlive it.
     """
     bounds = map(np.int32, (epoch_start, start, stop))
-    return program.functions.train_steps((state,), (program.members, order), program.train, *bounds)
+    return program.functions.train_steps((state,), (program.members, order), arrays, *bounds)

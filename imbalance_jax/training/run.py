@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -68,7 +69,7 @@ def run(config: ConfigDict, workdir: Path, profile: bool = False, *, stages: Map
         if is_finished(workdir, experiment):
             print(f'{workdir} is trained already.')
         else:
-            train_into(workdir, experiment, dataset, config.population, profile=profile)
+            train_into(workdir, experiment, dataset, config.population, stream=config.data.stream, profile=profile)
         if processes.leads():
             write_table(workdir, 'data', data.rows(dataset, config.data.policies.to_dict()))
             write_performance(config, dataset, members, workdir)
@@ -93,28 +94,38 @@ def is_finished(workdir: Path, experiment: Experiment) -> bool:
     return snapshot.finished(experiment, autotune.read(workdir), workdir) is not None
 
 
-def make_plan(workdir: Path, experiment: Experiment, setting: ConfigDict) -> tuple[autotune.Plan, Program | None]:
+def make_plan(
+    workdir: Path, experiment: Experiment, setting: ConfigDict, stream: str
+) -> tuple[autotune.Plan, Program | None]:
     """The plan of `workdir`, made now if there is none, and the first wave's program if making it left that behind."""
     if processes.agree((workdir / layout.PLAN).exists()):
         return autotune.read(workdir), None
     with progress.show('plan') as update:
-        plan, program = autotune.make_plan(experiment, setting.strategy, setting.memory_gib, update=update)
+        plan, program = autotune.make_plan(
+            experiment, setting.strategy, setting.memory_gib, update=update, stream=stream
+        )
     write_json(workdir / layout.PLAN, plan._asdict())
     print(autotune.describe(plan), flush=True)
     return plan, program
 
 
 def train_into(
-    workdir: Path, experiment: Experiment, dataset: Dataset, setting: ConfigDict, *, profile: bool = False
+    workdir: Path,
+    experiment: Experiment,
+    dataset: Dataset,
+    setting: ConfigDict,
+    *,
+    stream: str = 'auto',
+    profile: bool = False,
 ) -> None:
     """Describes the members and the data, trains, and leaves predictions.npz as the last act."""
     write_json(workdir / layout.MEMBERS, experiment.members)
     write_json(workdir / layout.DATA, dataset.info)
     write_arrays(workdir / layout.CONTACT_SHEET, **data.contact_sheet(dataset))
     with stage(workdir, 'train') as record:
-        plan, program = make_plan(workdir, experiment, setting)
+        plan, program = make_plan(workdir, experiment, setting, stream)
         record.update(strategy=plan.strategy, plan=plan._asdict(), processes=jax.process_count())
-        images = {split: dataset.images[dataset.rows(split)] for split in ('validation', 'test')}
+        images = {split: dataset.images_of(split) for split in ('validation', 'test')}
         folder = workdir / layout.PROFILE if profile else None
         outcome, logits = loop.fit(experiment, plan, workdir, images=images, program=program, profile=folder)
         predict_kept(workdir, experiment, plan, outcome=outcome, images=images)
@@ -123,7 +134,7 @@ def train_into(
 
 
 def predict_kept(
-    workdir: Path, experiment: Experiment, plan: autotune.Plan, *, outcome: Outcome, images: Mapping[str, np.ndarray]
+    workdir: Path, experiment: Experiment, plan: autotune.Plan, *, outcome: Outcome, images: Mapping[str, Any]
 ) -> None:
     """predictions.npz of each kind of kept weights, in its folder. outcome: of training, whose best weights stand in
     for members that have kept none; those are no members there."""

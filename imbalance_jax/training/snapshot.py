@@ -100,7 +100,7 @@ def wave(experiment: Experiment, plan: Plan, number: int) -> Experiment:
     """A wave, counted from 0, as an experiment of its own."""
     first, stop = plan.waves[number]
     arrays = jax.tree.map(lambda a: a[first:stop], experiment.member_arrays)
-    return experiment._replace(members=experiment.members[first:stop], member_arrays=arrays)
+    return experiment._replace(members=experiment.members[first:stop], member_arrays=arrays, stream=plan.stream)
 
 
 def finished(experiment: Experiment, plan: Plan, workdir: Path) -> Outcome | None:

@@ -111,9 +111,9 @@ def test_damaged_data_set_is_refused_by_name(tmp_path):
         store.load(tmp_path / 'set')
 
 
-def test_fingerprint_depends_on_every_option_and_not_on_their_order():
-    assert store.fingerprint({'a': 1, 'b': 2}) == store.fingerprint({'b': 2, 'a': 1})
-    assert store.fingerprint({'a': 1, 'b': 2}) != store.fingerprint({'a': 1, 'b': 3})
+def test_key_depends_on_every_option_and_not_on_their_order():
+    assert store.key({'a': 1, 'b': 2}) == store.key({'b': 2, 'a': 1})
+    assert store.key({'a': 1, 'b': 2}) != store.key({'a': 1, 'b': 3})
 
 
 def test_another_config_is_refused_with_the_difference(tmp_path):

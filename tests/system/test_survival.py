@@ -1,5 +1,6 @@
 """What may happen to a machine, without training: a full disk, a read-only one, a killed preparation, clocks."""
 
+import dataclasses
 import json
 import os
 import random
@@ -91,6 +92,11 @@ def prepare(folder) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, '-c', PREPARE, str(folder), json.dumps(OPTIONS)], cwd=ROOT)
 
 
+def in_memory(one: dataset.Dataset) -> dataset.Dataset:
+    """A copy that its files may be damaged beneath."""
+    return dataclasses.replace(one, **{name: getattr(one, name).copy() for name in dataset.MAPPED})
+
+
 def assert_same(one: dataset.Dataset, other: dataset.Dataset) -> None:
     for name in dataset.ARRAYS:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
@@ -99,25 +105,25 @@ def assert_same(one: dataset.Dataset, other: dataset.Dataset) -> None:
 
 def test_preparation_killed_anywhere_leaves_nothing_behind(tmp_path):
     whole = sources.load('phantom', tmp_path / 'whole', OPTIONS)
-    fingerprint, rng = whole.info['fingerprint'], random.Random(0)
+    key, rng = sources.key('phantom', tmp_path, OPTIONS), random.Random(0)
     for _ in range(3):
         with prepare(tmp_path / 'killed') as process:
             time.sleep(rng.uniform(0.8, 1.6))
             process.send_signal(signal.SIGKILL)
-    (left := tmp_path / 'killed' / 'phantom' / f'.{fingerprint}.x').mkdir(parents=True)
+    (left := tmp_path / 'killed' / 'phantom' / f'.{key}.x').mkdir(parents=True)
     (left / 'images.npy').write_bytes(b'torn')  # at the latest here there is something to be removed
     with prepare(tmp_path / 'killed') as one, prepare(tmp_path / 'killed') as other:
         assert (one.wait(), other.wait()) == (0, 0)
     assert_same(sources.load('phantom', tmp_path / 'killed', OPTIONS), whole)
     names = {path.name for path in (tmp_path / 'killed' / 'phantom').iterdir()}
-    assert names - {f'.{fingerprint}.x'} == {fingerprint, f'{fingerprint}.lock'}
-    assert not left.exists() or (tmp_path / 'killed' / 'phantom' / fingerprint).exists()
+    assert names - {f'.{key}.x'} == {key, f'{key}.lock'}
+    assert not left.exists() or (tmp_path / 'killed' / 'phantom' / key).exists()
 
 
 @pytest.mark.parametrize('damage', ['flipped bit', 'truncated', 'missing', 'information'])
 def test_a_damaged_prepared_data_set_is_named_and_made_again(tmp_path, damage, caplog):
-    whole = sources.load('phantom', tmp_path, OPTIONS)
-    folder = tmp_path / 'phantom' / whole.info['fingerprint']
+    whole = in_memory(sources.load('phantom', tmp_path, OPTIONS))
+    folder = tmp_path / 'phantom' / sources.key('phantom', tmp_path, OPTIONS)
     path = folder / ('info.json' if damage == 'information' else 'images.npy')
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 4

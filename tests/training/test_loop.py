@@ -36,6 +36,7 @@ def compiled(monkeypatch) -> list:
 def test_waves_give_what_all_at_once_gives(study, config, tmp_path, monkeypatch):
     """Not all members fit; the run stops after the first wave and goes on with the next."""
     needed = writer.read_json(study / 'plan.json')['bytes']
+    config.data.stream = 'never'
     config.population.memory_gib = 0.93 * needed / 2**30  # most of it is images
     caught = loop._catch_signals
     monkeypatch.setattr(loop, 'predict', lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
@@ -72,6 +73,17 @@ def assert_trained_alike(one, other) -> None:
     assert same.any()
     for name in ('logits_test', 'logits_validation'):
         np.testing.assert_allclose(result[name][same], expected[name][same], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_a_population_whose_images_stream_is_the_same_to_the_bit(study, config, tmp_path):
+    """Training, validation, the best epoch and what it predicts."""
+    config.data.stream = 'always'
+    run.run(config, tmp_path)
+    assert writer.read_json(tmp_path / 'plan.json')['stream'] == config.train.steps_per_dispatch
+    assert lines(tmp_path) == lines(study)
+    result, expected = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
+    for name in expected:
+        np.testing.assert_array_equal(result[name], expected[name], err_msg=name)
 
 
 def test_devices_that_share_batches_train_the_same_members(study, config, tmp_path):

@@ -6,11 +6,10 @@ A file that was touched, moved or copied has the content that it had, and so has
 import ast
 import functools
 import hashlib
-import importlib.util
 import inspect
 import io
 import os
-import sys
+import textwrap
 import time
 import tokenize
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -27,7 +26,6 @@ FILE = np.dtype([('device', 'u8'), ('inode', 'u8'), ('size', 'u8'), ('modified',
 ENTRY = np.dtype([('file', FILE), ('digest', 'V16')])
 SETTLED = 2.0  # seconds since its last change from which on a file that changes again has another time stamp
 FILES_AT_ONCE = 64  # of a thread
-DATA = 'imbalance_jax.data'
 
 
 def digest(
@@ -111,8 +109,9 @@ def _write_cache(cache: Path | None, known: dict[tuple, bytes]) -> None:
 
 
 def code(make: Callable, *modules: str) -> str:
-    """Thirty-two hexadecimal digits of the code that `make` is made of: its module, and what that imports of the same
-    folder or of the package's `data`, and so on. Comments, documentation and blank lines do not count.
+    """Thirty-two hexadecimal digits of the code that `make` is made of: its module, and what that imports of the
+    package's `data` or, of a user's own, of modules beside it, and so on. Comments, documentation and blank lines are
+    no code.
 
     modules: of the package's `data`, whose code counts too.
     """
@@ -120,16 +119,20 @@ def code(make: Callable, *modules: str) -> str:
         make = make.func
     module = inspect.getmodule(inspect.unwrap(make))
     first = getattr(module, '__file__', None)
-    if module is None or first is None:
-        return ''
-    home, found, waiting = Path(first).parent, {}, [(module.__name__, Path(first))]
-    waiting += [(name, at) for name in modules if (at := _own(name, home))]
+    if module is None or first is None:  # of a notebook, say
+        try:
+            return hashlib.sha256(statements(textwrap.dedent(inspect.getsource(make))).encode()).hexdigest()[:32]
+        except (OSError, TypeError):
+            return ''
+    maker = f'{module.__name__}.__init__' if Path(first).name == '__init__.py' else module.__name__
+    root, found, waiting = Path(first).parents[maker.count('.')], {}, [(maker, Path(first))]
+    waiting += filter(None, (_own(name, root, maker) for name in modules))
     while waiting:
         name, path = waiting.pop()
         if name not in found:
             text = path.read_text()
             found[name] = hashlib.sha256(statements(text).encode()).hexdigest()
-            waiting += [(one, at) for one in _imports(text, name) if (at := _own(one, home))]
+            waiting += filter(None, (_own(one, root, maker) for one in _imports(text, name)))
     return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:32]
 
 
@@ -164,15 +167,21 @@ def _imports(text: str, module: str) -> Iterator[str]:
             yield from (f'{base}.{alias.name}' for alias in node.names)
 
 
-def _own(name: str, home: Path) -> Path | None:
-    """The file of a module of the package's `data`, or of the folder `home`; None for any other, and for packages."""
-    if name.startswith(f'{DATA}.'):
-        found = importlib.util.find_spec(name.rpartition('.')[0])  # the package, which is there
-        path = Path(found.origin).parent / f'{name.rpartition(".")[2]}.py' if found and found.origin else home
-    else:
-        loaded = getattr(sys.modules.get(name), '__file__', None)
-        path = Path(loaded) if loaded and home in Path(loaded).parents else home
-    return path if path.is_file() and path.name != '__init__.py' else None
+def _own(name: str, root: Path, maker: str) -> tuple[str, Path] | None:
+    """A module, as its imports see it, and its file: of the package's `data`, or of a user's own code below `root`,
+    where `maker` is; None for any other, and for the list of all sources, of which each is made by itself."""
+    package, top = __name__.partition('.')[0], maker.partition('.')[0]
+    if name.startswith(f'{package}.'):
+        if not name.startswith(f'{package}.data.') or name == f'{package}.data.sources':
+            return None
+        root = Path(__file__).parents[__name__.count('.')]
+    elif not name or (root.name == 'site-packages' and not (maker != top and name.startswith(f'{top}.'))):
+        return None
+    path = root.joinpath(*name.split('.'))
+    for one, file in ((name, path.with_suffix('.py')), (f'{name}.__init__', path / '__init__.py')):
+        if file.is_file():
+            return one, file
+    return None
 
 
 def paths_of(make: Callable, options: Mapping[str, Any]) -> dict[str, Path]:

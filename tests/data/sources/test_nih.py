@@ -6,6 +6,7 @@ import struct
 import subprocess
 import sys
 import zlib
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,8 @@ import pytest
 from PIL import Image
 
 from imbalance_jax.data import dataset as store
-from imbalance_jax.data.sources import content, nih_files, nih_tables
-from imbalance_jax.data.sources.nih_chest_xray14 import files, make
+from imbalance_jax.data.sources import nih_files, nih_tables
+from imbalance_jax.data.sources.nih_chest_xray14 import make
 
 HEADER = 'Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age'
 BOX_HEADER = 'Image Index,Finding Label,Bbox [x,y,w,h],,,'
@@ -280,13 +281,15 @@ def test_layout_errors_say_what_is_expected(plain):
         nih_files.find_images(plain)
 
 
-def test_data_are_named_by_the_content_of_every_input(plain):
-    def digest():
-        return content.digest(nih_files.files(plain))
-
-    seen = [digest()]
-    assert content.digest(files(manual_dir=str(plain), image_size=3)) == seen[0]
+def test_the_name_of_prepared_data_follows_contents_and_options(plain, tmp_path):
+    """Not times, folders or how paths are spelt."""
+    name = partial(nih_files.config_name, image_size=3)
+    seen = [name(plain)]
     image = plain / 'images' / name_of(2)
+    os.utime(image, (1, 1))
+    assert name(plain, tmp_path / 'cache.npy') == seen[0]
+    assert name(shutil.copytree(plain, tmp_path / 'copied')) == seen[0]
+    assert name(plain / '..' / plain.name) == seen[0]
     for change in (
         lambda: image.write_bytes(image.read_bytes() + b'x'),
         lambda: image.rename(plain / 'images' / name_of(9)),
@@ -294,11 +297,11 @@ def test_data_are_named_by_the_content_of_every_input(plain):
         lambda: write(plain / 'train_val_list.txt', [name_of(1)]),
     ):
         change()
-        seen.append(digest())
-    assert len(set(seen)) == 5
+        seen.append(name(plain))
+    seen.append(nih_files.config_name(plain, image_size=4))
+    assert len(set(seen)) == 6
     write(plain / 'README.txt', ['of no consequence'])
-    os.utime(plain / 'images' / name_of(1), (1, 1))
-    assert digest() == seen[-1]
+    assert name(plain) == seen[-2]
 
 
 # Images
