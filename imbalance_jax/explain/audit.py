@@ -7,7 +7,7 @@ import numpy as np
 
 from imbalance_jax.data.regions import Pairs
 from imbalance_jax.explain import outputs
-from imbalance_jax.explain.alignment import test_pairs
+from imbalance_jax.explain.map_pairs import test_pairs
 from imbalance_jax.metrics import intervals, scores
 from imbalance_jax.metrics.statistics import weighted_mean
 from imbalance_jax.results import audit

@@ -12,7 +12,7 @@ from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import cached_arrays, read_arrays, write_arrays
 from imbalance_jax.training.trained import SPLIT, Trained
 
-FORMAT = 3  # of the arrays in `explain/`: their names and axes
+FORMAT = 4  # of the arrays in `explain/`: their names and axes
 
 
 def cached(workdir: Path, name: str, make: Callable[[], Any]) -> dict[str, np.ndarray]:
