@@ -32,7 +32,7 @@ def names_of(dataset: Dataset) -> list[str]:
 def check(dataset: Dataset, rule: str, field: str) -> None:
     """Raises ValueError naming the config's `field` unless `rule` is '', one of `RULES`, or a reader of the set."""
     if rule and rule not in RULES:
-        lookup([*RULES, *names_of(dataset)], rule, f'vote or reader in config.{field}:')
+        lookup(dict.fromkeys([*RULES, *names_of(dataset)]), rule, f'vote or reader in config.{field}:')
 
 
 def chosen_rule(dataset: Dataset, rule: str) -> str:

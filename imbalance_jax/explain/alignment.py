@@ -231,13 +231,13 @@ def measure(trained: Trained, method: str, pairs: MapPairs, *, scorers: Scorers)
         for name, values in of_all.items():
             values[:, part.rows] = figures.pop(name)
         aligned |= {name: values[:, np.argsort(part.rows)] for name, values in figures.items()}
-    nothing = np.zeros((0, networks, annotated, 2), np.float32)
-    values = np.stack(list(aligned.values())) if aligned else nothing  # [F,P + S,M,2]
+    nothing: Any = np.zeros((0, networks, annotated, 2), np.float32)
+    stacked = np.stack(list(aligned.values())) if aligned else nothing  # [F,P + S,M,2]
     return MethodFigures(
         measures=np.array(list(aligned), str),
-        members=values[:, :count, :, 0],
-        shuffled=values[:, :count, :, 1],
-        untrained=values[:, count:, :, 0],
+        members=stacked[:, :count, :, 0],
+        shuffled=stacked[:, :count, :, 1],
+        untrained=stacked[:, count:, :, 0],
         gallery=np.concatenate(pictures_shown, axis=1),
         distance=scorers.correlation.distance()[:count, :count],
         outside=of_all[OUTSIDE],

@@ -135,10 +135,33 @@ def make_features(probe: Probe, layers: tuple[str, ...]) -> Callable:
     return features
 
 
-def presence(probe: Probe) -> np.ndarray:
-    """Which concepts each image has a region of, [N,S] bool."""
+class Targets(NamedTuple):
+    """What linear probes are asked to tell. present: [N,S] bool, whether an image shows each concept; known: [N,S]
+    bool; by_label: [S] bool, of a finding that no image has a region of: its label says it, where it is known."""
+
+    present: np.ndarray
+    known: np.ndarray
+    by_label: np.ndarray
+
+    @property
+    def filled(self) -> np.ndarray:
+        """[N,S] float32, 1 where present and 0 where not; what is not known has the mean of what is, so that it pulls a
+        linear probe nowhere."""
+        number = np.maximum(self.known.sum(0), 1)
+        mean = (self.present & self.known).sum(0) / number
+        return np.where(self.known, self.present, mean).astype(np.float32)
+
+
+def targets(probe: Probe) -> Targets:
+    """Presence of every concept by its regions, and of findings without any by their labels."""
     parts = [probe.masks(positions).any((1, 2)) for positions in probe.cut([probe.main])]
-    return np.concatenate(parts)
+    present, K = np.concatenate(parts), len(probe.dataset.classes)
+    known, by_label = np.ones(present.shape, bool), np.zeros(present.shape[1], bool)
+    by_label[:K] = ~present[:, :K].any(0)
+    labels, mask = probe.labels > 0, probe.label_mask > 0
+    present[:, by_label] = (labels & mask)[:, by_label[:K]]
+    known[:, by_label] = mask[:, by_label[:K]]
+    return Targets(present, known, by_label)
 
 
 def make_probe(trained: Trained) -> Probe:

@@ -87,7 +87,9 @@ def rows(
     """All rows of one split.
 
     figures: method -> measures [P,M] of `alignment.measure`, or some of them; subsets: see `Grouping`; counted: what
-    the rows that count pairs and patients are named; subset: which part of all pairs these are, '' for all. A frozen member has rows of its
+    the rows that count pairs and patients are named; subset: which part of all pairs these are, '' for all.
+
+    A frozen member has rows of its
     own and no part in means and differences. Differences, of an arm's mean over seeds, are to every null and to the
     reference arm, with intervals over patients and seeds; where there are fewer than `smallest_count` patients there is
     no interval.

@@ -7,13 +7,15 @@ One row holds one number. A column has one meaning, so that nothing has to be re
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from imbalance_jax.system.workdir import write_frame
 
 TEXT, WHOLE, REAL = 'object', 'Int64', 'float64'
+Block = Mapping[str, Any]  # rows that share most columns: column -> one value for all of them, or an array [n]
 
 
 class Column(NamedTuple):
@@ -207,11 +209,33 @@ def frame(name: str, rows: Iterable[Mapping]) -> pd.DataFrame:
     return typed(table, columns)
 
 
+def frame_of_blocks(name: str, blocks: Iterable[Block]) -> pd.DataFrame:
+    """The table of blocks of rows one after the other, each as many as its array `value` is long: what `frame` gives,
+    without a dictionary per row. Raises ValueError for a column that the table does not have."""
+    columns = columns_of(name)
+    parts: dict[str, list[np.ndarray]] = {column: [] for column in columns}
+    for block in blocks:
+        if unknown := set(block) - set(columns):
+            raise ValueError(f'results/{name} has no column {min(unknown)!r}; it has {", ".join(columns)}.')
+        number = len(block['value'])
+        for column, (dtype, _) in columns.items():
+            text = dtype == TEXT
+            value = block.get(column, '' if text else np.nan)
+            parts[column].append(np.broadcast_to(np.asarray(value, object if text else np.float64), number))
+    joined = {column: np.concatenate(part) if part else np.zeros(0) for column, part in parts.items()}
+    return typed(pd.DataFrame(joined), columns)
+
+
 def typed(table: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
     """The table with the types of its columns, text that is missing being ''."""
     here = {name: column.dtype for name, column in columns.items() if name in table}
     texts = {name: '' for name, dtype in here.items() if dtype == TEXT}
     return table.fillna(texts).astype(here)
+
+
+def write_blocks_of(workdir: Path, name: str, blocks: Iterable[Block]) -> None:
+    """Writes results/<name>.parquet and .csv of blocks of rows."""
+    write_frame(workdir, name, frame_of_blocks(name, blocks))
 
 
 def write_table(workdir: Path, name: str, rows: Iterable[Mapping]) -> None:
