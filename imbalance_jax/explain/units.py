@@ -247,8 +247,9 @@ def class_images(probe: Probe) -> tuple[np.ndarray, np.ndarray]:
 
 
 def explain_logits(probe: Probe, units: Sequence[Units], settings: Mapping[str, Any]) -> Arrays:
-    """What units add to the logits of findings, on the first probe images that have them and a region of them."""
-    shown = probe.boxed() & (probe.labels * probe.label_mask > 0)
+    """What units add to the logits of findings, on the first probe images that have them and, unless there are no
+    regions at all, a region of them."""
+    shown = (probe.labels * probe.label_mask > 0) & (probe.boxed() | (not probe.has_regions()))
     positions, finding = np.nonzero(shown & (np.cumsum(shown, axis=0) <= EXAMPLES))
     centre = np.average(means(units, probe.main), axis=1, weights=probe.weights)
     examples = {'positions': positions, 'finding': finding}
