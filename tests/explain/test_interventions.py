@@ -1,5 +1,7 @@
 """Networks run again without units, along directions and from a mean, against loops and closed forms."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ from planted import CONCEPTS, UNITS, features_of
 
 from imbalance_jax import concepts
 from imbalance_jax.concepts import nulls
-from imbalance_jax.explain import interventions
+from imbalance_jax.explain import held_out, interventions
 from imbalance_jax.explain import probe as explain_probe
 from imbalance_jax.metrics import scores
 from imbalance_jax.metrics.on_device import ranking
