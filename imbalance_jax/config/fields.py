@@ -40,9 +40,20 @@ def is_option(name: str) -> bool:
 
 
 def flatten_fields(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a config by their full names, but for arms and shares, whose names are the user's own."""
-    fields = flatten(dict(tree))
-    return {name: value for name, value in fields.items() if name != SHARES and not _is_named_by_user(name)}
+    """The fields of a config by their full names, but for arms and shares, whose names are the user's own.
+
+    An option of a data set that is a block itself stays whole: its source checks it.
+    """
+    fields: dict[str, Any] = {}
+    for name, value in flatten(dict(tree)).items():
+        block, *inner = name.split('.')
+        if name == SHARES or _is_named_by_user(name):
+            continue
+        if block == 'data' and len(inner) > 2:
+            fields['.'.join((block, *inner[:2]))] = tree[block][inner[0]][inner[1]]
+        else:
+            fields[name] = value
+    return fields
 
 
 def default_of(tree: Mapping[str, Any], name: str, options: OptionsOf | None) -> Any:
@@ -57,6 +68,8 @@ def default_of(tree: Mapping[str, Any], name: str, options: OptionsOf | None) ->
         return _arm_default(tree['arms'], name, options)
     if name.startswith(f'{SHARES}.'):
         return 1.0
+    if name not in known and name.startswith('data.') and name.count('.') > 2:
+        return None  # within a block that the data set's source checks
     if name not in known and is_option(name) and options:
         return option_default(tree, name, options)
     return lookup(known, name, 'config field')

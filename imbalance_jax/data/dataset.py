@@ -1,13 +1,17 @@
 """The prepared form of a data set: arrays in a folder that appears whole or not at all."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
 import zlib
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,12 +20,12 @@ from imbalance_jax.system.files import naming
 SPLITS = ('train', 'validation', 'test')
 LEFT_OUT = 255
 PRESENT, ABSENT, UNCERTAIN, NOT_MENTIONED, NOT_READ = 1, 0, -1, -2, -3  # what a cell of a label table says
-FORMAT = 1
+FORMAT = 2  # of the folder, and of what is done to data sets of every source: raised, all are made anew
 
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A data set in memory. Regions are annotated areas: findings, anatomy, devices.
+    """A data set, in memory or in files mapped into it. Regions are annotated areas: findings, anatomy, devices.
 
     images:         [N, H, W, C] uint8
     labels:         [N, K] uint8, 1 where the finding is present
@@ -79,38 +83,108 @@ class Dataset:
 ARRAYS = tuple(field.name for field in dataclasses.fields(Dataset) if field.name != 'info')
 # Arrays that a data set, or a folder that was prepared earlier, need not have.
 OPTIONAL = ('groups', 'cells', 'region_reader', 'source_size')
+MAPPED = ('images', 'region_mask')  # stay in their files
+TOLD = ('options', 'problems', 'source', 'licence', 'fingerprint')  # of `info`: what changes no number
+BLOCK = 1 << 24  # bytes of a checksum
 
 
-def fingerprint(options: dict) -> str:
-    """Sixteen hexadecimal digits that name a data set by what it is made from."""
-    text = json.dumps({'format': FORMAT, **options}, sort_keys=True)
+Allocate = Callable[[str, tuple[int, ...], Any], np.ndarray]  # (field, shape, dtype) -> an array to be filled in place
+
+
+def key(made_from: dict) -> str:
+    """Sixteen hexadecimal digits that name a prepared data set by what it is made from, as plain data."""
+    text = json.dumps({'format': FORMAT, **made_from}, sort_keys=True, default=_plain)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _crc32(path: Path) -> int:
-    with open(path, 'rb') as file:
-        crc = 0
-        while chunk := file.read(1 << 22):
-            crc = zlib.crc32(chunk, crc)
-    return crc
+def _plain(value: Any) -> Any:
+    """A value that JSON does not know: blocks of a config as dictionaries, NumPy's numbers, paths as text."""
+    if isinstance(value, Mapping) or hasattr(value, 'to_dict'):
+        return value.to_dict() if hasattr(value, 'to_dict') else dict(value)
+    return value.tolist() if isinstance(value, (np.generic, np.ndarray)) else str(value)
 
 
-def save(dataset: Dataset, folder: Path) -> None:
-    """Writes `folder`; it is renamed into place as the last act, so a reader never meets half of it."""
+@contextlib.contextmanager
+def unfinished(folder: Path) -> Iterator[Path]:
+    """A hidden neighbour of `folder` to prepare it in, readable as the umask says; gone afterwards."""
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f'.{folder.name}.'))
+    partial = folder.with_name(f'.{folder.name}.{secrets.token_hex(4)}')
+    partial.mkdir()
     try:
-        with naming(folder):
-            names = [name for name in ARRAYS if getattr(dataset, name) is not None]
-            for name in names:
-                np.save(partial / f'{name}.npy', getattr(dataset, name), allow_pickle=False)
-            crc32 = {name: _crc32(partial / f'{name}.npy') for name in names}
-            (partial / 'info.json').write_text(json.dumps({'info': dataset.info, 'crc32': crc32}, indent=1))
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
+        yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def allocate(partial: Path, name: str, shape: tuple[int, ...], dtype: Any = np.uint8) -> np.ndarray:
+    """A field of a `Dataset` of zeros, as a file of the folder that it is prepared in: memory is only borrowed.
+
+    Raises ValueError for a name that is no field, OSError where the disk has no room for it.
+    """
+    if name not in ARRAYS:
+        raise ValueError(f'{name!r} is no array of a data set. Known: {", ".join(ARRAYS)}.')
+    if not all(shape):
+        return np.zeros(shape, dtype)
+    path = partial / f'{name}.npy'
+    array = np.lib.format.open_memmap(path, mode='w+', dtype=np.dtype(dtype), shape=tuple(map(int, shape)))
+    with naming(path), open(path, 'r+b') as file:  # a full disk says so now: later, it would end the process
+        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
+
+
+def in_memory(name: str, shape: tuple[int, ...], dtype: Any = np.uint8) -> np.ndarray:
+    """A field of zeros as `allocate` gives it, where no folder is being prepared."""
+    return np.zeros(shape, dtype)
+
+
+def save(dataset: Dataset, folder: Path, partial: Path | None = None) -> None:
+    """Writes `folder`; it is renamed into place as the last act, so a reader never meets half of it.
+
+    partial: where arrays of `allocate` lie already. `info['fingerprint']` becomes that of what is written.
+    """
+    if partial is None:
+        with unfinished(folder) as partial:
+            save(dataset, folder, partial)
+        return
+    with naming(folder):
+        names = [name for name in ARRAYS if getattr(dataset, name) is not None]
+        for name in names:
+            _write(getattr(dataset, name), partial / f'{name}.npy')
+        crc32 = {name: _crc32(partial / f'{name}.npy') for name in names}
+        info = {**dataset.info, 'fingerprint': fingerprint(dataset.info, crc32)}
+        (partial / 'info.json').write_text(json.dumps({'info': info, 'crc32': crc32}, indent=1))
+    shutil.rmtree(folder, ignore_errors=True)
+    os.replace(partial, folder)
+
+
+def fingerprint(info: dict, crc32: dict[str, list[int]]) -> str:
+    """Sixteen hexadecimal digits of a data set's arrays and of what they mean, wherever and from what it was made."""
+    meaning = {name: value for name, value in info.items() if name not in TOLD}
+    return hashlib.sha256(json.dumps([meaning, crc32], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _write(array: np.ndarray, path: Path) -> None:
+    """An array as a file; one that was allocated there, whole, is there already."""
+    mapped: Any = array
+    while isinstance(mapped, np.ndarray) and not isinstance(mapped, np.memmap):
+        mapped = mapped.base
+    if isinstance(mapped, np.memmap):
+        mapped.flush()
+        same = array.dtype == mapped.dtype and array.shape == mapped.shape and array.ctypes.data == mapped.ctypes.data
+        if same and mapped.filename == str(path.absolute()) and array.flags.c_contiguous:
+            return
+    other = path.with_suffix('.new')  # what lies at `path` may be what is written
+    with open(other, 'wb') as file:
+        np.save(file, array, allow_pickle=False)
+    os.replace(other, path)
+
+
+def _crc32(path: Path) -> list[int]:
+    """The checksum of every BLOCK bytes of a file, on all cores."""
+    with open(path, 'rb') as file, ThreadPoolExecutor(os.cpu_count()) as pool:
+        starts = range(0, os.fstat(file.fileno()).st_size, BLOCK)
+        return list(pool.map(lambda start: zlib.crc32(os.pread(file.fileno(), BLOCK, start)), starts))
 
 
 def leftovers(folder: Path) -> list[Path]:
@@ -118,8 +192,12 @@ def leftovers(folder: Path) -> list[Path]:
     return [path for path in Path(folder).parent.glob(f'.{Path(folder).name}.*') if path.is_dir()]
 
 
-def load(folder: Path) -> Dataset:
-    """Reads what `save` wrote. Raises FileNotFoundError if absent, ValueError naming the file if damaged."""
+def load(folder: Path, check: bool = True) -> Dataset:
+    """Reads what `save` wrote; images and masks stay in their files, of which processes share one copy in memory.
+
+    check: whether every byte is held against its checksum, once. Raises FileNotFoundError if absent, ValueError naming
+    the file if damaged.
+    """
     folder = Path(folder)
     try:
         record = json.loads((folder / 'info.json').read_text())
@@ -128,14 +206,15 @@ def load(folder: Path) -> Dataset:
         crc32 = {name: crc32[name] for name in names}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{folder}/info.json is damaged ({error!r}).') from error
-    for name in names:
+    for name in names if check else ():
         if not (folder / f'{name}.npy').exists() or _crc32(folder / f'{name}.npy') != crc32[name]:
             raise ValueError(f'{folder / name}.npy does not match its checksum: the prepared data set is damaged.')
-    return Dataset(**{name: _read(folder / f'{name}.npy') for name in names}, info=info)
+    return Dataset(**{name: _read(folder / f'{name}.npy', name in MAPPED) for name in names}, info=info)
 
 
-def _read(path: Path) -> np.ndarray:
+def _read(path: Path, mapped: bool) -> np.ndarray:
     try:
-        return np.load(path, allow_pickle=False)
+        array = np.load(path, mmap_mode='r' if mapped else None, allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise ValueError(f'{path} is no array that can be loaded safely ({error}).') from error
+    return np.asarray(array)

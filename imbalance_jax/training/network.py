@@ -18,12 +18,21 @@ from imbalance_jax.training.member import make_network_init
 from imbalance_jax.training.members import Member
 
 
-def load_dataset(config: ConfigDict) -> Dataset:
-    """The config's data set, prepared first if it is not there yet, its training split thinned as the config says."""
-    name = config.data.name
-    options = {**config.data.get(name, {}), 'image_size': config.data.image_size}
-    with progress.show(f'prepare {name}') as update:
-        dataset = sources.load(name, Path(config.data.folder), options, update)
+def load_dataset(config: ConfigDict, name: str = '') -> Dataset:
+    """The data set config.data.NAME, by default the one that is trained on, prepared first if it is not there yet.
+
+    The training split of that one is thinned as the config says.
+    """
+    chosen = name or config.data.name
+    block = config.data.to_dict().get(chosen, {})
+    if not isinstance(block, dict):
+        raise ValueError(
+            f'config.data.name is {chosen!r}, and config.data.{chosen} is {block!r}, no block of options; give your '
+            "data set a name of its own: config.data.mine = {'reader': 'folder', 'path': 'my_folder', ...}."
+        )
+    with progress.show(f'prepare {chosen}') as update:
+        options = {**block, 'image_size': config.data.image_size}
+        dataset = sources.load(chosen, Path(config.data.folder), options, update)
     return thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
 
 

@@ -80,7 +80,7 @@ def add_defaults(config: ConfigDict, stages: Mapping[str, Any]) -> None:
 def options(kind: str, name: str, block: Mapping[str, Any]) -> dict[str, Any]:
     """What a data set, model, attribution method, loss or sampler takes, with defaults: `config.fields.OptionsOf`."""
     if kind == 'data':
-        return _options_of_data(sources.find(name).make, block)
+        return _options_of_data(sources.find(name, block).make, block)
     if kind == 'model':
         return options_of(lookup(models.MODELS, name, 'model'), skip=(*models.NOT_OPTIONS, 'relu'))
     if kind == 'attribution':
@@ -96,7 +96,7 @@ def _options_of_data(make: Callable[..., Any], block: Mapping[str, Any]) -> dict
     required = [name for name, p in parameters.items() if p.kind is p.KEYWORD_ONLY and p.default is p.empty]
     anything = block if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) else ()
     known = dict.fromkeys(name for name in (*required, *anything) if name not in sources.NOT_OPTIONS)
-    return {**known, **options_of(make, skip=sources.NOT_OPTIONS)}
+    return {sources.READER: '', **known, **options_of(make, skip=sources.NOT_OPTIONS)}
 
 
 def _find(name: str, folders: list[Path]) -> tuple[ModuleType, Path | None]:

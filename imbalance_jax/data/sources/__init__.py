@@ -1,10 +1,10 @@
 """Data sets by name. A new one is a function `make(*, image_size, option=default) -> Dataset` and one line here."""
 
-import dataclasses
 import inspect
 import logging
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
+from functools import partial as partial_function
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,12 +13,28 @@ import numpy as np
 from imbalance_jax.data import dataset as dataset_module
 from imbalance_jax.data import soundness
 from imbalance_jax.data.dataset import SPLITS, Dataset
-from imbalance_jax.data.sources import nih_chest_xray14, phantom, phantom_twins
+from imbalance_jax.data.sources import (
+    chestx_det,
+    chexmask,
+    content,
+    jsrt,
+    medmnist,
+    nih_chest_xray14,
+    object_cxr,
+    padchest,
+    padchest_gr,
+    phantom,
+    phantom_twins,
+    siim_acr,
+    tfds_any,
+    vindr_cxr,
+)
+from imbalance_jax.data.sources import folder as folder_source
 from imbalance_jax.data.twins import Twins
 from imbalance_jax.names import lookup
 from imbalance_jax.system import locks
 
-__all__ = ['DATASETS', 'NOT_OPTIONS', 'SPLITS', 'Dataset', 'Source', 'Twins', 'check_options', 'find', 'load']
+__all__ = ['DATASETS', 'NOT_OPTIONS', 'SPLITS', 'Dataset', 'Source', 'Twins', 'check_options', 'find', 'key', 'load']
 log = logging.getLogger(__name__)
 
 
@@ -26,68 +42,156 @@ class Source(NamedTuple):
     """Where a data set comes from.
 
     make: (image_size=..., **options) -> Dataset. Its signature is its contract: options are its keyword parameters, and
-    it is given `progress`, called as progress(done, total), and `tfds_dir`, a folder for TFDS, if it has a parameter of
-    that name. With `**` in its signature it is given any option.
-    inputs: options -> what the result depends on besides them, such as the state of files, as JSON.
+    it is given, if it has a parameter of that name: `progress`, called as progress(done, total); `allocate`, called as
+    allocate(field, shape, dtype) for an array of zeros that is a file, so that `images` and `region_mask` need not fit
+    the memory; `tfds_dir`, a folder for TFDS; `again`, whether to use nothing that was kept. With `**` in its signature
+    it is given any option. Options are paths that are annotated as `Path` or whose name ends in `_dir`.
+    inputs: options -> what else the result depends on, as JSON.
     leftovers: options -> folders that a `make` of the same options has left if it was killed, and that no other uses.
     twins: (data set, rows [M], concept) -> those images with and without the concept and else the same (`twins.Twins`),
     or None for a concept that it cannot take away; None for a source that has no twins.
+    files: options -> {name: path} of the files that it reads, whose bytes the result depends on; None for all files
+    below the options that are paths.
     """
 
     make: Callable[..., Dataset]
     inputs: Callable[..., dict] = lambda **options: {}
     leftovers: Callable[..., list[Path]] = lambda **options: []
     twins: Callable[[Dataset, np.ndarray, str], Twins | None] | None = None
+    files: Callable[..., Mapping[str, Path]] | None = None
 
 
+TFDS = 'tfds'  # the set tfds:NAME is the one that TFDS calls so
 DATASETS: dict[str, Source | Callable[..., Dataset]] = {
     'phantom': Source(phantom.make, twins=phantom_twins.twins),
-    'nih_chest_xray14': Source(nih_chest_xray14.make, nih_chest_xray14.inputs, nih_chest_xray14.leftovers),
+    'folder': Source(folder_source.make, files=folder_source.files),
+    'chestx_det': Source(chestx_det.make),
+    'jsrt': Source(jsrt.make),
+    'medmnist': Source(medmnist.make, files=medmnist.files),
+    'object_cxr': Source(object_cxr.make),
+    'padchest': Source(chexmask.optional(padchest.make)),
+    'padchest_gr': Source(chexmask.optional(padchest_gr.make)),
+    'siim_acr': Source(siim_acr.make),
+    TFDS: Source(tfds_any.make, files=tfds_any.files),
+    'vindr_cxr': Source(chexmask.optional(vindr_cxr.make)),
+    'nih_chest_xray14': Source(
+        nih_chest_xray14.make, files=nih_chest_xray14.files, leftovers=nih_chest_xray14.leftovers
+    ),
 }
-NOT_OPTIONS = ('image_size', 'progress', 'tfds_dir')  # what `load` gives, or a config says for all data sets
+# What `load` gives, or a config says for all data sets.
+NOT_OPTIONS = ('image_size', 'progress', 'tfds_dir', 'allocate', 'again', 'set_name')
+READER = 'reader'  # the option that says which source a set is read by, where that is not its name
 
 
-def find(name: str) -> Source:
-    """The source of the data set `name`; ValueError for an unknown name."""
-    source = lookup(DATASETS, name, 'data set')
+def find(name: str, options: Mapping[str, Any] | None = None) -> Source:
+    """The source of config.data.NAME, which is its option `reader` or else its name; ValueError for an unknown one."""
+    reader = (options or {}).get(READER, TFDS if name.startswith(f'{TFDS}:') else name)
+    what = 'data set' if reader == name else f'reader, config.data.{name}.reader:'
+    source = lookup(DATASETS, reader, what)
     return source if isinstance(source, Source) else Source(source)
 
 
-def check_options(name: str, options: Iterable[str]) -> None:
-    """ValueError for an unknown data set, or an option that its `make` does not take."""
-    known = inspect.signature(find(name).make).parameters
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """ValueError for an unknown data set, an option that its `make` does not take, or one that it lacks."""
+    known = inspect.signature(find(name, options).make).parameters
+    for option, parameter in known.items():
+        needed = parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
+        if needed and option not in (*options, *NOT_OPTIONS):
+            raise ValueError(f'config.data.{name}.{option} is missing; {", ".join(known)} are its options.')
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
         for option in options:
-            lookup(known, option, f'option of data set {name}, config.data.{name}.')
+            lookup(dict.fromkeys((READER, *known)), option, f'option of data set {name}, config.data.{name}.')
 
 
-def load(name: str, folder: Path, options: dict, progress: Callable[[int, int], Any] | None = None) -> Dataset:
+def load(
+    name: str,
+    folder: Path,
+    options: dict,
+    progress: Callable[[int, int], Any] | None = None,
+    *,
+    again: bool = False,
+) -> Dataset:
     """The data set of that name and options: read from `folder`, or made and kept there if it is not there or damaged.
 
-    `progress(done, total)` is called while it is made. Of several processes one makes it, and the others wait; what a
-    killed one left is removed. Raises ValueError for an unknown name or option, and whatever the data set's own `make`,
-    and `soundness.check`, say of its input.
+    What is there is used if the same options, the same bytes of input files and the same code made it (`key`); what was
+    made of others stays. again: it is made in any case. `progress(done, total)` is called while files are read and
+    while it is made. Of several processes one makes it, and the others wait; what a killed one left is removed. Raises
+    ValueError for an unknown name or option, and whatever the data set's own `make`, and `soundness.check`, say of its
+    input.
     """
-    source = find(name)
-    known = inspect.signature(source.make).parameters
+    source = find(name, options)
     check_options(name, options)
-    fingerprint = dataset_module.fingerprint({'name': name, **options, **source.inputs(**options)})
-    prepared = Path(folder) / name / fingerprint
-    if dataset := _kept(prepared):
+    prepared = Path(folder) / name / key(name, folder, options, progress)
+    options = _given(source, name, options)
+    if not again and (dataset := _kept(prepared)):
         return dataset
-    intermediate = {'tfds_dir': Path(folder) / 'tfds'} if 'tfds_dir' in known else {}
-    display = {'progress': progress} if 'progress' in known else {}
-    with locks.wait(prepared.with_name(f'{fingerprint}.lock'), str(prepared)):
-        if dataset := _kept(prepared):  # by the process that had its turn before
+    with locks.wait(prepared.with_name(f'{prepared.name}.lock'), str(prepared)):
+        if not again and (dataset := _kept(prepared)):  # by the process that had its turn before
             return dataset
-        for left in (*dataset_module.leftovers(prepared), *source.leftovers(**options, **intermediate)):
+        given = {'progress': progress, 'tfds_dir': Path(folder) / 'tfds', 'again': again}
+        given = {one: value for one, value in given.items() if value is not None and one in _parameters(source)}
+        for left in (*dataset_module.leftovers(prepared), *source.leftovers(**options, **_paths(given))):
             shutil.rmtree(left, ignore_errors=True)
-        dataset = source.make(**options, **intermediate, **display)
-        soundness.check(dataset)
-        dataset = soundness.leave_out_duplicates(dataset)
-        dataset = dataclasses.replace(dataset, info={**dataset.info, 'fingerprint': fingerprint})
-        dataset_module.save(dataset, prepared)
-    return dataset
+        with dataset_module.unfinished(prepared) as partial:
+            if 'allocate' in _parameters(source):
+                given['allocate'] = partial_function(dataset_module.allocate, partial)
+            dataset = source.make(**options, **given)
+            dataset.info['name'] = name
+            soundness.check(dataset)
+            dataset_module.save(soundness.leave_out_duplicates(dataset), prepared, partial)
+    _tell_of_others(prepared)
+    return dataset_module.load(prepared, check=False)
+
+
+def key(name: str, folder: Path, options: dict, progress: Callable[[int, int], Any] | None = None) -> str:
+    """Sixteen hexadecimal digits of all that a data set is made from: options, the bytes of its files, and code.
+
+    Options that are paths count by the files there, the others by their values, defaults included. What was read of a
+    file is kept in `folder`: as long as the file is not written again, it costs one `stat`.
+    """
+    source, options = find(name, options), _given(find(name, options), name, options)
+    paths = content.paths_of(source.make, options)
+    plain = {one: value for one, value in content.with_defaults(source.make, options).items() if one not in paths}
+    files = source.files(**options) if source.files else _below(paths)
+    made_from = {
+        'name': name,
+        'options': {one: value for one, value in plain.items() if one not in NOT_OPTIONS or one == 'image_size'},
+        'files': content.digest(files, Path(folder) / content.CACHE, progress),
+        'code': content.code(source.make),
+        'inputs': source.inputs(**options),
+    }
+    return dataset_module.key(made_from)
+
+
+def _below(paths: dict[str, Path]) -> dict[str, Path]:
+    """All files of options that are paths; FileNotFoundError naming an option whose path is not there."""
+    for option, path in paths.items():
+        if not path.exists():
+            raise FileNotFoundError(f'{option}: there is no {path}.')
+    return {f'{option}/{file}': at for option, path in paths.items() for file, at in content.below(path).items()}
+
+
+def _given(source: Source, name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What `make` is given of a set's options: its name, if it asks for that, but not which source reads it."""
+    named = {'set_name': name} if 'set_name' in _parameters(source) else {}
+    return {**{option: value for option, value in options.items() if option != READER}, **named}
+
+
+def _parameters(source: Source) -> Mapping[str, inspect.Parameter]:
+    return inspect.signature(source.make).parameters
+
+
+def _paths(given: dict[str, Any]) -> dict[str, Any]:
+    """What `leftovers` is given beside options."""
+    return {one: value for one, value in given.items() if one == 'tfds_dir'}
+
+
+def _tell_of_others(prepared: Path) -> None:
+    """Says that what was prepared of other options, files or code is still there."""
+    others = [path for path in prepared.parent.iterdir() if path.is_dir() and path.name[0] != '.' and path != prepared]
+    if others:
+        kept = f'{len(others)} prepared before, of other options, files or code,'
+        print(f'{prepared.parent.name}: prepared as {prepared}; {kept} kept beside it.', flush=True)
 
 
 def _kept(prepared: Path) -> Dataset | None:

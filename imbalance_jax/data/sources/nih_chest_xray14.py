@@ -4,15 +4,15 @@ import dataclasses
 import logging
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imbalance_jax.data.dataset import SPLITS, Dataset
-from imbalance_jax.data.sources import nih_files
+from imbalance_jax.data.dataset import SPLITS, Allocate, Dataset, in_memory
+from imbalance_jax.data.sources import content, nih_files
+from imbalance_jax.data.streams import on_all_cores
 from imbalance_jax.names import lookup
 
 log = logging.getLogger(__name__)
@@ -32,6 +32,8 @@ def make(
     split: str = 'official',
     validation_fraction: float = 0.1,
     progress: Callable[[int, int], Any] | None = None,
+    allocate: Allocate = in_memory,
+    again: bool = False,
 ) -> Dataset:
     """Makes NIH ChestX-ray14 from NIH's own files in `manual_dir`, by way of a TFDS data set kept in `tfds_dir`.
 
@@ -49,8 +51,8 @@ def make(
     whole PNG), 'not_in_label_table' (a PNG without a label), 'not_in_split', 'listed_without_label', 'present_twice'
     (in two image folders: the first counts), 'box_without_image' (one name per box).
     `progress(done, total)` counts images, once while they are resized (unless that was done before), then while they
-    are decoded. Raises FileNotFoundError for an incomplete layout, ValueError for a damaged table, for patients in two
-    splits and for an empty split.
+    are decoded; `again` makes anew what TFDS keeps. Raises FileNotFoundError for an incomplete layout, ValueError for a
+    damaged table, for patients in two splits and for an empty split.
     """
     lookup(nih_files.READERS, split, 'split')
     if image_size < 1:
@@ -62,9 +64,9 @@ def make(
 
     options: dict[str, Any] = {'image_size': image_size, 'split': split, 'validation_fraction': validation_fraction}
     for attempt in (1, 2):
-        builder = tfds_nih.prepare(Path(manual_dir), Path(tfds_dir), **options, progress=progress)
+        builder = tfds_nih.prepare(Path(manual_dir), Path(tfds_dir), **options, progress=progress, again=again)
         try:
-            images, examples = _decode(builder, tfds_nih, image_size, progress)
+            images, examples = _decode(builder, tfds_nih, allocate, progress)
             break
         except Exception as error:  # a damaged shard shows itself as whatever its reader trips over
             if attempt == 2:
@@ -85,31 +87,32 @@ def _with_groups(dataset: Dataset, of_image: dict[str, tuple[int, int, int]]) ->
 
 
 def _decode(
-    builder: Any, tfds_nih: Any, image_size: int, progress: Callable | None
+    builder: Any, tfds_nih: Any, allocate: Allocate, progress: Callable | None
 ) -> tuple[np.ndarray, list[dict[str, Any]]]:
     """Images [N,H,W,1] and the examples' other fields, in the order of the splits."""
     count = sum(builder.info.splits[name].num_examples for name in SPLITS)
-    images = np.empty((count, image_size, image_size, 1), np.uint8)
+    size = builder.builder_config.image_size
+    images = allocate('images', (count, size, size, 1), np.uint8)
     examples: list[dict[str, Any]] = []
-    with ThreadPoolExecutor() as pool:
-        for chunk in chain.from_iterable(tfds_nih.read(builder, name) for name in SPLITS):
-            pngs = [example.pop('image') for example in chunk]
-            for example, image in zip(chunk, pool.map(tfds_nih.from_png, pngs), strict=True):
-                images[len(examples), :, :, 0] = image
-                examples.append(example)
-                if progress:
-                    progress(len(examples), count)
+    for chunk in chain.from_iterable(tfds_nih.read(builder, name) for name in SPLITS):
+        pngs = [example.pop('image') for example in chunk]
+        for example, image in zip(chunk, on_all_cores(tfds_nih.from_png, pngs), strict=True):
+            images[len(examples), :, :, 0] = image
+            examples.append(example)
+            if progress:
+                progress(len(examples), count)
     return images, examples
 
 
-def inputs(*, manual_dir: Path, split: str = 'official', **_: Any) -> dict[str, str]:
-    """What `make` depends on besides its options: a fingerprint of the files, without opening an image."""
-    return {'fingerprint': nih_files.fingerprint(Path(manual_dir), split)}
+def files(*, manual_dir: Path, split: str = 'official', **_: Any) -> dict[str, Path]:
+    """The files that `make` reads."""
+    return nih_files.files(Path(manual_dir), split)
 
 
 def leftovers(*, manual_dir: Path, tfds_dir: Path, **options: Any) -> list[Path]:
     """What TFDS has left of an interrupted preparation of the same options and files."""
-    folder = Path(tfds_dir) / 'nih_chest_xray14' / nih_files.config_name(manual_dir, **options)
+    cache = Path(tfds_dir).with_name(content.CACHE)
+    folder = Path(tfds_dir) / 'nih_chest_xray14' / nih_files.config_name(manual_dir, cache, **options)
     return list(folder.glob('incomplete.*'))
 
 

@@ -1,5 +1,6 @@
 """NIH ChestX-ray14 as files: labels, splits by patient, boxes, and where the images lie. No image is opened here."""
 
+import collections
 import hashlib
 import math
 import os
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.data.dataset import SPLITS
+from imbalance_jax.data.sources import content
 from imbalance_jax.data.sources.text import once, plain_file_name, single_file, text_rows
 from imbalance_jax.names import lookup
 
@@ -33,6 +35,7 @@ LAYOUT = f"""Expected NIH's own layout in one folder (a text file may also be gz
     split 'chexnet': chexnet_train_list.txt, chexnet_val_list.txt, chexnet_test_list.txt or, under their original
         names, train_list.txt, val_list.txt, test_list.txt: an image name and 14 zeros and ones per line"""
 
+BUILDER = 'imbalance_jax.data.sources.tfds.nih_chest_xray14'
 
 GROUPS = {'sex': ('female', 'male'), 'age': ('under 40', '40 to 59', '60 and over'), 'view': ('PA', 'AP')}
 SEX = {'F': 0, 'M': 1}
@@ -231,25 +234,32 @@ def find_images(folder: Path) -> tuple[dict[str, Path], list[str]]:
     return paths, repeated
 
 
-def fingerprint(folder: Path, split: str = 'official') -> str:
-    """Sixteen hexadecimal digits that change with the text files' contents and any image's name, size or time.
-
-    One `stat` per image: nothing of it is read.
-    """
-    digest = hashlib.sha256()
-    for path in (*label_files(folder, split), box_file(folder)):
-        digest.update(f'{path.name} {path.stat().st_size}\n'.encode() + path.read_bytes())
+def files(folder: Path, split: str = 'official') -> dict[str, Path]:
+    """{name: path} of all files that are read: the label and box lists, and every image, of which several folders may
+    have one of the same name."""
+    folder = Path(folder)
+    named = {path.name: path for path in (*label_files(folder, split), box_file(folder))}
+    if (table := group_file(folder)) is not None:
+        named[table.name] = table
+    seen: collections.Counter[str] = collections.Counter()
     for entry in _scan(folder):
-        status = entry.stat()
-        digest.update(f'{os.path.relpath(entry.path, folder)} {status.st_size} {status.st_mtime_ns}\n'.encode())
-    return digest.hexdigest()[:16]
+        named[f'{entry.name} {seen[entry.name]}'] = Path(entry.path)
+        seen[entry.name] += 1
+    return named
 
 
 def config_name(
-    folder: Path, *, image_size: int = 224, split: str = 'official', validation_fraction: float = 0.1
+    folder: Path,
+    cache: Path | None = None,
+    *,
+    image_size: int = 224,
+    split: str = 'official',
+    validation_fraction: float = 0.1,
 ) -> str:
-    """The name of what TFDS prepares from these files with these options."""
-    return f'{split}-{image_size}-validation{validation_fraction}-{fingerprint(folder, split)}'
+    """The name of what TFDS prepares from these files, with these options and this code. cache: of digests of files."""
+    made_from = content.digest(files(folder, split), cache) + content.code(config_name, BUILDER)
+    short = hashlib.sha256(made_from.encode()).hexdigest()[:16]
+    return f'{split}-{image_size}-validation{validation_fraction}-{short}'
 
 
 def _official(files: tuple[Path, ...], fraction: float) -> tuple[list[Labels], dict[str, list[str]]]:

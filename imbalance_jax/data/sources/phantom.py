@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imbalance_jax.data.dataset import SPLITS, Dataset
+from imbalance_jax.data.dataset import SPLITS, Allocate, Dataset, in_memory
 from imbalance_jax.data.sources.phantom_anatomy import draw_patient, draw_visit, scene
 from imbalance_jax.data.sources.phantom_findings import FINDINGS, draw_tube, paint_tube, reshape
 from imbalance_jax.data.sources.phantom_people import GROUPS, draw_person, draw_view
+from imbalance_jax.data.streams import on_all_cores
 from imbalance_jax.names import lookup
 
 CLASSES = tuple(FINDINGS)
@@ -160,12 +161,12 @@ def box(mask: np.ndarray) -> tuple[float, ...]:
     return tuple(edge * FRAME / len(mask) for edge in (x[0], y[0], x[-1] + 1, y[-1] + 1))
 
 
-class Region(NamedTuple):
-    """A mask on a film: row of the image, number of the concept, bounds in pixels of the frame, packed mask."""
+class Drawn(NamedTuple):
+    """Films [N,H,W,1] and, of their regions in the films' order, concept [R], box [R,4] in the frame, packed mask."""
 
-    image: int
-    concept: int
-    box: tuple[float, ...]
+    images: np.ndarray
+    concept: np.ndarray
+    box: np.ndarray
     mask: np.ndarray
 
 
@@ -207,6 +208,7 @@ def make(
     validation_fraction: float = 0.15,
     test_fraction: float = 0.25,
     progress: Callable[[int, int], None] | None = None,
+    allocate: Allocate = in_memory,
 ) -> Dataset:
     """Draws phantom chest radiographs of `num_patients` patients, 1 to 5 each and 2 on average.
 
@@ -223,7 +225,7 @@ def make(
     All labels are exact. Findings and drains have a region on every film, anatomy on the films of the test split.
     Raises ValueError for an option out of range and for an unknown `shortcut_class`.
     """
-    options = {name: value for name, value in locals().items() if name != 'progress'}
+    options = {name: value for name, value in locals().items() if name not in ('progress', 'allocate')}
     _check(options)
     prevalence = prevalences(common_prevalence, imbalance_ratio)
     split = split_patients(seed, num_patients, validation_fraction=validation_fraction, test_fraction=test_fraction)
@@ -232,50 +234,68 @@ def make(
         for patient in range(num_patients)
         for film, state in enumerate(draw_states(seed, patient, prevalence))
     ]
-    images, regions, people = _draw_films(films, split, options, progress)
+    tubes = [_tube(options, *film) for film in films]
+    shown = [film for film, (patient, _, _) in enumerate(films) if SPLITS[split[patient]] == 'test']
+    regions = np.array([len(state) for _, _, state in films]) + tubes
+    regions[shown] += len(ANATOMY)
+    drawn = _draw_films(films, tubes, regions, options=options, progress=progress, allocate=allocate)
     patient = np.array([patient for patient, _, _ in films], np.int64)
     labels = np.array([[name in state for name in CLASSES] for _, _, state in films], np.uint8)
-    masks = np.array([region.mask for region in regions], np.uint8)
     return Dataset(
-        images=images,
+        images=drawn.images,
         labels=labels,
         label_mask=np.ones_like(labels),
         split=split[patient],
         patient=patient,
         image_id=np.array([f'{person:08d}_{film:03d}' for person, film, _ in films]),
-        region_image=np.array([region.image for region in regions], np.int32),
-        region_concept=np.array([region.concept for region in regions], np.int32),
-        region_box=np.array([region.box for region in regions], np.float32).reshape(-1, 4),
-        region_mask=masks.reshape(-1, image_size, -(-image_size // 8)),
+        region_image=np.repeat(np.arange(len(films), dtype=np.int32), regions),
+        region_concept=drawn.concept,
+        region_box=drawn.box,
+        region_mask=drawn.mask,
         info=_info(options),
-        groups=people,
+        groups=np.array([groups(seed, person, film) for person, film, _ in films], np.int8),
     )
+
+
+def _tube(options: dict[str, Any], patient: int, film: int, state: dict) -> bool:
+    """Whether a film shows a drain."""
+    shortcut = {name: value for name, value in options.items() if name.startswith('shortcut_')}
+    return has_tube(options['seed'], patient, film, state=state, **shortcut)
 
 
 def _draw_films(
     films: list[tuple[int, int, dict]],
-    split: np.ndarray,
+    tubes: list[bool],
+    regions: np.ndarray,
+    *,
     options: dict[str, Any],
     progress: Callable[[int, int], None] | None,
-) -> tuple[np.ndarray, list[Region], np.ndarray]:
-    """Images [N,H,W,1] of the films (patient, film, state), their regions, and groups [N,3]. split: of the patients."""
-    seed, image_size = options['seed'], options['image_size']
-    images, regions = np.empty((len(films), image_size, image_size, 1), np.uint8), []
-    shortcut = {name: value for name, value in options.items() if name.startswith('shortcut_')}
-    people = np.empty((len(films), len(GROUPS)), np.int8)
-    for row, (patient, film, state) in enumerate(films):
-        tube = has_tube(seed, patient, film, state=state, **shortcut)
-        images[row, :, :, 0], masks = render(seed, patient, film, image_size=image_size, findings=state, tube=tube)
-        people[row] = groups(seed, patient, film)
-        anatomy = SPLITS[split[patient]] == 'test'
-        regions += [
-            Region(row, CONCEPTS.index(name), box(mask), np.packbits(mask, axis=-1))
-            for name, mask in masks.items()
-            if anatomy or name not in ANATOMY
-        ]
+    allocate: Allocate,
+) -> Drawn:
+    """Draws the films (patient, film, state), with drains or not, and as many regions [N] of each, of which anatomy
+    comes last."""
+    size, count = options['image_size'], int(regions.sum())
+    drawn = Drawn(
+        images=allocate('images', (len(films), size, size, 1), np.uint8),
+        concept=np.empty(count, np.int32),
+        box=np.empty((count, 4), np.float32),
+        mask=allocate('region_mask', (count, size, -(-size // 8)), np.uint8),
+    )
+    first = np.cumsum(regions) - regions
+
+    def draw(row: int) -> None:
+        (patient, film, state), stop = films[row], first[row] + regions[row]
+        drawn.images[row, :, :, 0], masks = render(
+            options['seed'], patient, film, image_size=size, findings=state, tube=tubes[row]
+        )
+        for place, (name, mask) in zip(range(first[row], stop), masks.items(), strict=False):
+            drawn.concept[place], drawn.box[place] = CONCEPTS.index(name), box(mask)
+            drawn.mask[place] = np.packbits(mask, axis=-1)
+
+    for row, _ in enumerate(on_all_cores(draw, range(len(films)))):
         if progress and (row % 50 == 49 or row == len(films) - 1):
             progress(row + 1, len(films))
-    return images, regions, people
+    return drawn
 
 
 def _info(options: dict[str, Any]) -> dict[str, Any]:

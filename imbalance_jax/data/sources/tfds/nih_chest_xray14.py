@@ -1,12 +1,11 @@
 """The TFDS builder of NIH ChestX-ray14: small grey PNGs with labels and boxes, prepared without TensorFlow."""
 
-import collections
 import contextlib
 import dataclasses
 import functools
 import io
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,10 +15,10 @@ from absl import logging
 from PIL import Image
 
 from imbalance_jax.data.dataset import SPLITS
-from imbalance_jax.data.sources import nih_files
+from imbalance_jax.data.sources import content, nih_files
+from imbalance_jax.data.streams import on_all_cores
 
 SHARD = 2048  # examples per file; TFDS holds one file's PNGs in memory
-AHEAD = 64  # images in work before the oldest is waited for
 MAX_PIXELS = 8192**2  # eight times NIH's width; more is a mistake or a decompression bomb
 NO_BOXES = nih_files.Boxes(np.zeros(0, np.str_), np.zeros(0, np.int32), np.zeros((0, 4), np.float32))
 CITATION = """@inproceedings{wang2017chestxray8,
@@ -108,28 +107,27 @@ class NihChestXray14(tfds.core.ShardBasedBuilder):
     def _examples(self, plan: Plan, rows: list[int]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yields one shard's examples; an image that cannot be read is named among the problems, with its boxes."""
         cases, shrink = plan.cases, functools.partial(to_png, size=self.builder_config.image_size)
-        with ThreadPoolExecutor() as pool:
-            for row, png in zip(rows, in_order(pool, shrink, (plan.paths[row] for row in rows)), strict=True):
-                if self.progress:
-                    self.progress(row + 1, len(plan.paths))
-                name = str(cases.image[row])
-                boxes = plan.boxes.get(name, NO_BOXES)
-                if png is None:
-                    cases.problems['unreadable'].append(name)
-                    cases.problems['box_without_image'] += boxes.image.tolist()
-                    continue
-                yield (
-                    name,
-                    {
-                        'image': png,
-                        'image/filename': name,
-                        'patient': cases.patient[row],
-                        'labels': cases.labels[row],
-                        'boxes': boxes.box,
-                        'boxes/label': boxes.concept,
-                        'split': cases.split[row],
-                    },
-                )
+        for row, png in zip(rows, on_all_cores(shrink, (plan.paths[row] for row in rows)), strict=True):
+            if self.progress:
+                self.progress(row + 1, len(plan.paths))
+            name = str(cases.image[row])
+            boxes = plan.boxes.get(name, NO_BOXES)
+            if png is None:
+                cases.problems['unreadable'].append(name)
+                cases.problems['box_without_image'] += boxes.image.tolist()
+                continue
+            yield (
+                name,
+                {
+                    'image': png,
+                    'image/filename': name,
+                    'patient': cases.patient[row],
+                    'labels': cases.labels[row],
+                    'boxes': boxes.box,
+                    'boxes/label': boxes.concept,
+                    'split': cases.split[row],
+                },
+            )
         _require_images(cases, cases.split[rows[0]])
 
 
@@ -141,16 +139,24 @@ def prepare(
     split: str,
     validation_fraction: float,
     progress: Callable[[int, int], Any] | None = None,
+    again: bool = False,
 ) -> NihChestXray14:
     """Returns a builder whose data are on disk, prepared now unless these options and these very inputs were before.
+
+    again: they are prepared in any case.
 
     TFDS writes to `incomplete.*` and renames as its last act. Raises as `nih.read_split`, `nih.read_boxes` and
     `nih.find_images` do, and ValueError for a split without images.
     """
     options: dict[str, Any] = {'image_size': image_size, 'split': split, 'validation_fraction': validation_fraction}
-    config = NihConfig(name=nih_files.config_name(manual_dir, **options), **options)
+    config = NihConfig(
+        name=nih_files.config_name(manual_dir, Path(tfds_dir).with_name(content.CACHE), **options), **options
+    )
     with _quiet():
         builder = NihChestXray14(data_dir=tfds_dir, config=config)
+        if again and builder.data_path.exists():
+            shutil.rmtree(builder.data_path)
+            builder = NihChestXray14(data_dir=tfds_dir, config=config)
         builder.progress = progress
         try:
             builder.download_and_prepare(
@@ -212,17 +218,6 @@ def from_png(data: bytes) -> np.ndarray:
     """Decodes what `to_png` wrote: [H, W] uint8."""
     with Image.open(io.BytesIO(data), formats=['PNG']) as image:
         return np.asarray(image)
-
-
-def in_order(pool: ThreadPoolExecutor, function: Callable, items: Iterable) -> Iterator:
-    """Like `pool.map`, but with at most `AHEAD` items in work or waiting, so that memory stays bounded."""
-    pending: collections.deque = collections.deque()
-    for item in items:
-        pending.append(pool.submit(function, item))
-        if len(pending) == AHEAD:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
 
 
 def _open(path: Path) -> Image.Image | None:

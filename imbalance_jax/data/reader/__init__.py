@@ -1,0 +1,21 @@
+"""Reads data sets as they lie in a folder, by a declaration of their layout: `read(folder, layout, image_size=...)`."""
+
+from imbalance_jax.data.reader.cases import Cases, read_cases
+from imbalance_jax.data.reader.layout import Group, Images, Labels, Layout, Patient, Regions, Split, Table
+from imbalance_jax.data.reader.read import files, read, read_tables
+
+__all__ = [
+    'Cases',
+    'Group',
+    'Images',
+    'Labels',
+    'Layout',
+    'Patient',
+    'Regions',
+    'Split',
+    'Table',
+    'files',
+    'read',
+    'read_cases',
+    'read_tables',
+]

@@ -1,0 +1,418 @@
+"""From tables and file names to cases: which images there are, of whom, in which split, and what is said of them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from imbalance_jax.data.dataset import LEFT_OUT, SPLITS
+from imbalance_jax.data.reader import paths
+from imbalance_jax.data.reader.labels import Reading, read_labels
+from imbalance_jax.data.reader.layout import NOTHING, Group, Layout, Split
+from imbalance_jax.data.reader.spelling import (
+    canonical,
+    fields_of,
+    fill,
+    first_group,
+    matches,
+    number,
+    numbers_of,
+    share,
+    table_of,
+)
+from imbalance_jax.data.reader.tables import SPLIT, Found, Rows, content, join, read_table, stacked
+from imbalance_jax.names import lookup
+
+PATH, STEM, PARENT = 'path', 'stem', 'parent'  # columns that every row of a file has
+
+
+class Cases(NamedTuple):
+    """N images, by split and then by name.
+
+    image_id: [N] str; path: [N] str below the folder, '' where files were not asked for; patient: [N] int64;
+    split: [N] uint8; groups: [N,G] int8 or None; classes: K names; readings: what is said of them, `cells` [N,K] each;
+    rows: the rows of the joined tables, image: [n] which image each is of, -1 of none; first: [N] the first row of each
+    """
+
+    image_id: np.ndarray
+    path: list[str]
+    patient: np.ndarray
+    split: np.ndarray
+    groups: np.ndarray | None
+    classes: tuple[str, ...]
+    readings: list[Reading]
+    rows: Rows
+    image: np.ndarray
+    first: np.ndarray
+    tables: dict[str, Rows]
+
+
+def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool = True) -> Cases:
+    """The cases of a folder; without files, every image that the tables name."""
+    unreadable: list[str] = []
+    listed = paths.scan(folder, unreadable)
+    found.add('unreadable_folder', unreadable)
+    rows, tables = _tables(Path(folder), layout, found)
+    files = paths.index(path for path in listed if paths.is_image(path, layout.images))
+    if rows is None:
+        rows = _rows_of_files(files.paths)
+    if with_files and not files.paths:
+        raise FileNotFoundError(
+            f'{folder} has no image ({", ".join(layout.images.suffixes)}) in {" or ".join(layout.images.folders)!r}.'
+        )
+    image, path, names = _images(rows, files, layout, found, with_files)
+    first = _first_rows(image, len(path))
+    rows = rows.with_columns(**_path_columns([path[one] if one >= 0 else '' for one in image]))
+    readings, classes = read_labels(rows, image, names, layout, tables, found)
+    patient = _patients(rows, first, names, layout, found)
+    split = _splits(Path(folder), rows, first, names, layout, found)
+    groups = _groups(rows, first, layout.groups)
+    keep = _kept(readings, patient, split, names, layout, found)
+    nobody, named = np.zeros(0, np.int64), np.array(names, np.str_)
+    cases = Cases(named, path, nobody, split, groups, classes, readings, rows, image, first, tables)
+    cases = _take(cases, np.flatnonzero(keep))
+    patient = [one for one, kept in zip(patient, keep, strict=True) if kept]
+    cases = cases._replace(patient=numbers_of(patient))
+    cases = _enough(cases, layout, found)
+    cases = cases._replace(split=_drawn(cases, patient, layout.split, found))
+    return _take(cases, np.lexsort((cases.image_id, cases.split)))
+
+
+def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, dict[str, Rows]]:
+    """The first table with all that is joined to it, and the others by name."""
+    if not layout.tables:
+        return None, {}
+    first = layout.tables[0].name
+    alike = [table for k, table in enumerate(layout.tables) if k == 0 or (first and table.name == first)]
+    rows = stacked([read_table(folder, table, found) for table in alike])
+    others: dict[str, Rows] = {}
+    for table in layout.tables:
+        if table in alike:
+            continue
+        other = read_table(folder, table, found)
+        if not table.on:
+            others[table.name or table.file] = other
+            continue
+        rows, there = join(rows, other, table.on)
+        if table.needed and not there.all():
+            shown = list(rows.columns.values())[:2]
+            lacking = [' '.join(str(values[row]) for values in shown) for row in np.flatnonzero(~there)]
+            found.add(f'without_row_in_{table.name or table.file}', lacking)
+            rows = rows.take(np.flatnonzero(there))
+    return rows, others
+
+
+def _rows_of_files(listed: Sequence[str]) -> Rows:
+    path = np.array(listed, object)
+    count = len(path)
+    return Rows({PATH: path}, np.zeros(count, np.int64), np.arange(1, count + 1), ('the files',))
+
+
+def _path_columns(listed: Sequence[str]) -> dict[str, np.ndarray]:
+    columns = {name: np.empty(len(listed), object) for name in (PATH, STEM, PARENT)}
+    columns[PATH][:] = listed
+    columns[STEM][:] = [path.rsplit('/', 1)[-1].rpartition('.')[0] for path in listed]
+    columns[PARENT][:] = [path.split('/')[-2] if '/' in path else '' for path in listed]
+    return columns
+
+
+def _images(
+    rows: Rows, files: paths.Files, layout: Layout, found: Found, with_files: bool
+) -> tuple[np.ndarray, list[str], list[str]]:
+    """Which image each row is of, and the paths and names of the images."""
+    pattern = layout.images.file or '{path}'
+    for name in fields_of(pattern):
+        rows.column(name, 'images.file')
+    texts = _filled(pattern, rows)
+    position = {}
+    if with_files:
+        position = _found_files(texts, files, found)
+        if not position:
+            example = next(iter(dict.fromkeys(texts)), '')
+            raise FileNotFoundError(
+                f'None of the {len(set(texts))} images that {rows.files[0]} names is there, such as {example!r}; '
+                f'there are {len(files.paths)} images, such as {files.paths[0]!r}.'
+            )
+        unnamed = set(range(len(files.paths))) - set(position.values())
+        found.add('not_in_table', [files.paths[one] for one in sorted(unnamed)])
+        keys = [position.get(text, -1) for text in texts]
+    else:
+        keys = list(range(len(texts)))
+        place: dict[str, int] = {}
+        keys = [place.setdefault(text, len(place)) if text else -1 for text in texts]
+    order = {key: number for number, key in enumerate(dict.fromkeys(key for key in keys if key >= 0))}
+    image = np.array([order.get(key, -1) for key in keys], np.int64)
+    path = [files.paths[key] for key in order] if with_files else ['' for _ in order]
+    first = _first_rows(image, len(order))
+    if layout.images.id:
+        names = _filled(layout.images.id, rows.take(first))
+    else:
+        names = paths.unique_names(path) if with_files else [texts[row] for row in first]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f'images.id {layout.images.id!r} gives {twice!r} for two files; a name belongs to one image.')
+    return image, path, names
+
+
+def _filled(pattern: str, rows: Rows) -> list[str]:
+    """The pattern of each row; '' where one of its columns is empty."""
+    names = fields_of(pattern)
+    columns = [rows.column(name, f'pattern {pattern!r}') for name in names]
+    filled = []
+    for values in zip(*columns, strict=True):
+        texts = [str(value).strip() for value in values]
+        filled.append(fill(pattern, dict(zip(names, texts, strict=True))) if all(texts) else '')
+    return filled
+
+
+def _found_files(texts: Sequence[str], files: paths.Files, found: Found) -> dict[str, int]:
+    """{text: position of its file}. A file belongs to the text that agrees with it most."""
+    scored = {text: paths.find(files, text) for text in dict.fromkeys(texts) if text}
+    missing = [text for text, (position, _, _) in scored.items() if position < 0]
+    ambiguous = [text for text, (position, _, several) in scored.items() if position >= 0 and several]
+    owner: dict[int, str] = {}
+    for text, (position, score, several) in scored.items():
+        if position >= 0 and not several:
+            other = owner.get(position)
+            if other is not None and paths.normal(other).lower() != paths.normal(text).lower():
+                better = score > scored[other][1]
+                missing.append(other if better else text)
+                text = text if better else other
+            owner[position] = text
+    found.add('missing', missing)
+    found.add('several_files', ambiguous)
+    lost = {*missing, *ambiguous}
+    return {text: place for text, (place, _, _) in scored.items() if place >= 0 and text not in lost}
+
+
+def _first_rows(image: np.ndarray, count: int) -> np.ndarray:
+    first = np.full(count, -1, np.int64)
+    rows = np.flatnonzero(image >= 0)[::-1]
+    first[image[rows]] = rows
+    return first
+
+
+def _patients(rows: Rows, first: np.ndarray, names: Sequence[str], layout: Layout, found: Found) -> list[str]:
+    """Who each image is of, as text; '' where unknown."""
+    patient = layout.patient
+    if not patient.column and not patient.pattern:
+        found.notes.append('Nothing says whose images these are: every image counts as a patient of its own.')
+        return [f'image {name}' for name in names]
+    column = rows.column(patient.column or PATH, 'patient.column')
+    texts = []
+    for row, name in zip(first, names, strict=True):
+        text = plain(column[row])
+        if patient.pattern and text:
+            text = first_group(patient.pattern, text)
+        texts.append(text or (f'image {name}' if patient.unknown == 'own' else ''))
+    return texts
+
+
+def plain(value: object) -> str:
+    """An identifier without blanks, '' for what says nothing."""
+    text = str(value).strip()
+    if text.casefold() in NOTHING:
+        return ''
+    head, point, tail = text.partition('.')
+    return head if point and head.isdigit() and not tail.strip('0') else text
+
+
+def _splits(
+    folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], layout: Layout, found: Found
+) -> np.ndarray:
+    """The split that is stated for each image; 254 where none is, LEFT_OUT where it is none of the three."""
+    split, rule = np.full(len(first), UNSTATED, np.uint8), layout.split
+    spelt = table_of(rule.values)
+    others = LEFT_OUT if rule.others == 'left_out' else _split_number(rule.others)
+    if rule.column:
+        texts = rows.column(rule.column, 'split.column')
+        split[:] = [_number(spelt, canonical(str(texts[row])), others) for row in first]
+    elif rule.lists:
+        split[:] = _listed(folder, rows, first, names, rule, others)
+    elif rule.path == 'folder':
+        split[:] = [_of_folders(str(rows.columns[PATH][row]), spelt, others) for row in first]
+    elif rule.path:
+        groups = [first_group(rule.path, str(rows.columns[PATH][row])) for row in first]
+        split[:] = [_number(spelt, canonical(text), others) for text in groups]
+    elif SPLIT in rows.columns:
+        split[:] = [_number(spelt, canonical(str(rows.columns[SPLIT][row])), others) for row in first]
+    for column, values in rule.test_where.items():
+        texts = rows.column(column, 'split.test_where')
+        split[[matches(texts[row], values) for row in first]] = SPLITS.index('test')
+    return split
+
+
+UNSTATED = 254
+
+
+def _number(spelt: Mapping[str, str], text: str, others: int) -> int:
+    return SPLITS.index(spelt[text]) if text in spelt else others
+
+
+def _split_number(name: str) -> int:
+    return lookup({split: number for number, split in enumerate(SPLITS)}, name, 'split')
+
+
+def _of_folders(path: str, spelt: Mapping[str, str], others: int) -> int:
+    known = [spelt[canonical(part)] for part in path.split('/')[:-1] if canonical(part) in spelt]
+    return SPLITS.index(known[-1]) if known else others
+
+
+def _listed(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], rule: Split, others: int) -> np.ndarray:
+    """The split of images by lists of names, with or without suffix and folders."""
+    split = np.full(len(first), others, np.uint8)
+    by_name: dict[str, int] = {}
+    for number_of_image, (row, name) in enumerate(zip(first, names, strict=True)):
+        last = str(rows.columns[PATH][row] or name).rsplit('/', 1)[-1].lower()
+        for key in (name.lower(), last, last.rpartition('.')[0]):
+            by_name.setdefault(key, number_of_image)
+    for meant, pattern in rule.lists.items():
+        files = sorted(folder.glob(pattern)) or sorted(folder.glob(f'{pattern}.gz'))
+        if not files:
+            raise FileNotFoundError(f'{folder} has no {pattern}, the list of the {meant} split.')
+        for line in (line for file in files for line in content(file).split('\n')):
+            text = paths.normal(line).lower()
+            image = by_name.get(text, by_name.get(text.rsplit('/', 1)[-1])) if text else None
+            if image is not None:
+                split[image] = _split_number(meant)
+    return split
+
+
+def _groups(rows: Rows, first: np.ndarray, groups: Mapping[str, Group]) -> np.ndarray | None:
+    if not groups:
+        return None
+    return np.stack([_grouping(rows, first, grouping, group)[0] for grouping, group in groups.items()], 1)
+
+
+def group_names(rows: Rows, first: np.ndarray, groups: Mapping[str, Group]) -> dict[str, list[str]]:
+    """{grouping: names of its groups}."""
+    return {grouping: _grouping(rows, first, grouping, group)[1] for grouping, group in groups.items()}
+
+
+def _grouping(rows: Rows, first: np.ndarray, grouping: str, group: Group) -> tuple[np.ndarray, list[str]]:
+    texts = [str(text).strip() for text in rows.column(group.column, f'groups.{grouping}')[first]]
+    if group.bands:
+        names = _band_names(group.bands)
+        values = np.array([age(text) for text in texts])
+        known = (values >= 0) & (values <= group.most)
+        return np.where(known, np.searchsorted(group.bands, values, side='right'), -1).astype(np.int8), names
+    values_of = group.values or {text: () for text in sorted({plain(text) for text in texts} - {''})}
+    names = list(values_of)
+    if len(names) > 100:
+        raise ValueError(f'groups.{grouping}: column {group.column!r} has {len(names)} values; a grouping has few.')
+    spelt = table_of(values_of)
+    return np.array([names.index(spelt[canonical(t)]) if canonical(t) in spelt else -1 for t in texts], np.int8), names
+
+
+def _band_names(bands: Sequence[float]) -> list[str]:
+    edges = [f'{edge:g}' for edge in bands]
+    inner = [f'{low} to {high - 1:g}' for low, high in zip(edges, bands[1:], strict=False)]
+    return [f'under {edges[0]}', *inner, f'{edges[-1]} and over']
+
+
+def age(text: str) -> float:
+    """A number, or years of an age such as 058Y, 11M or 3D; the first number of words such as '85 or more'; or NaN."""
+    text = text.strip()
+    units = {'Y': 1, 'M': 12, 'W': 52, 'D': 365}
+    if text[:-1].isdigit() and text[-1:].upper() in units:
+        return int(text[:-1]) / units[text[-1].upper()]
+    value = number(text)
+    return value if value == value else number(text.split(' ')[0].rstrip('+'))
+
+
+def _kept(
+    readings: list[Reading], patient: list[str], split: np.ndarray, names: Sequence[str], layout: Layout, found: Found
+) -> np.ndarray:
+    """Which images are used: with a patient, and with a class where each image must have one."""
+    keep = np.array([bool(one) for one in patient], bool)
+    found.add('without_patient', [name for name, kept in zip(names, keep, strict=True) if not kept])
+    outside = split == LEFT_OUT
+    found.add('in_no_split', [name for name, out in zip(names, outside, strict=True) if out])
+    if layout.task == 'multi_class' and readings:
+        none = (readings[0].cells == 1).sum(1) != 1
+        found.add('not_of_one_class', [name for name, bad in zip(names, none, strict=True) if bad])
+        keep &= ~none
+    return keep & ~outside
+
+
+def _take(cases: Cases, index: np.ndarray) -> Cases:
+    """The cases of these rows, in their order."""
+    number_of = np.full(len(cases.image_id) + 1, -1)
+    number_of[index] = np.arange(len(index))
+    return cases._replace(
+        image_id=cases.image_id[index],
+        path=[cases.path[one] for one in index],
+        patient=cases.patient[index] if len(cases.patient) else cases.patient,
+        split=cases.split[index],
+        groups=None if cases.groups is None else cases.groups[index],
+        readings=[reading._replace(cells=reading.cells[index]) for reading in cases.readings],
+        image=number_of[cases.image],
+        first=cases.first[index],
+    )
+
+
+def take(cases: Cases, index: np.ndarray) -> Cases:
+    """The cases of these rows, in their order."""
+    return _take(cases, index)
+
+
+def _enough(cases: Cases, layout: Layout, found: Found) -> Cases:
+    """Without classes of fewer images than `labels.at_least`."""
+    least = layout.labels[0].at_least
+    if not least:
+        return cases
+    counts = _says_yes(cases).sum(0)
+    kept = counts >= least
+    found.add('rare_classes', [name for name, enough in zip(cases.classes, kept, strict=True) if not enough])
+    classes = tuple(name for name, enough in zip(cases.classes, kept, strict=True) if enough)
+    readings = [reading._replace(cells=reading.cells[:, kept]) for reading in cases.readings]
+    return cases._replace(classes=classes, readings=readings)
+
+
+def _says_yes(cases: Cases) -> np.ndarray:
+    """Whether any reading of an image has a class, [N,K] bool."""
+    return np.logical_or.reduce([reading.cells == 1 for reading in cases.readings])
+
+
+def _drawn(cases: Cases, patient: Sequence[str], rule: Split, found: Found) -> np.ndarray:
+    """Splits [N] with those that nobody states drawn from the patients of training."""
+    split = np.where(cases.split == UNSTATED, 0, cases.split).astype(np.uint8)
+    stated = [name for number, name in enumerate(SPLITS) if (cases.split == number).any()]
+    shares = {'test': rule.test, 'validation': rule.validation}
+    for name, portion in shares.items():
+        if name in stated or portion <= 0:
+            continue
+        number = SPLITS.index(name)
+        of_patient = {one: min(split[i] for i in rows) for one, rows in _by_patient(patient).items()}
+        people = [one for one, least in of_patient.items() if least == 0]
+        chosen = _sample(cases, patient, people, portion, rule)
+        split[[one in chosen for one in patient]] = number
+        found.notes.append(f'{len(chosen)} of {len(people)} patients were drawn for the {name} split.')
+    return split
+
+
+def _by_patient(patient: Sequence[str]) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = {}
+    for row, one in enumerate(patient):
+        rows.setdefault(one, []).append(row)
+    return rows
+
+
+def _sample(cases: Cases, patient: Sequence[str], people: Sequence[str], portion: float, rule: Split) -> set[str]:
+    """A share of the patients by hash: of all, or, stratified, of those of each class, the rarest class first."""
+    rank = {one: share(one, rule.seed) for one in people}
+    if not rule.stratify:
+        return {one for one in people if rank[one] < portion}
+    rows = _by_patient(patient)
+    cells = _says_yes(cases)
+    counts = cells.sum(0)
+    strata: dict[int, list[str]] = {}
+    for one in people:
+        has = np.flatnonzero(cells[rows[one]].any(0))
+        strata.setdefault(int(has[np.argmin(counts[has])]) if len(has) else -1, []).append(one)
+    chosen: set[str] = set()
+    for members in strata.values():
+        ordered = sorted(members, key=lambda one: (rank[one], one))
+        chosen.update(ordered[: round(portion * len(ordered))])
+    return chosen

@@ -1,0 +1,202 @@
+"""Image files of any kind as squares of 8 bits, and the geometry that takes boxes and masks along."""
+
+import io
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from imbalance_jax.names import lookup
+
+MAX_PIXELS = 2**28  # 16384 x 16384: more is a mistake or a decompression bomb
+GREY_LEVELS = (10, 12, 14, 16)  # bits of which a 16-bit file may use as many
+DICOM = ('.dcm', '.dicom')
+Image.MAX_IMAGE_PIXELS = None  # `MAX_PIXELS` is asked instead, and refuses rather than warns
+
+
+class Unreadable(ValueError):
+    """A file that is no whole image; the message is a few words."""
+
+
+class Geometry(NamedTuple):
+    """Where a file's pixels come to lie in a square: x * scale_x + left, y * scale_y + top."""
+
+    scale_x: float
+    scale_y: float
+    left: float
+    top: float
+
+    def boxes(self, boxes: np.ndarray) -> np.ndarray:
+        """Boxes [n,4], x0 y0 x1 y1, in pixels of the square."""
+        scale, offset = (self.scale_x, self.scale_y) * 2, (self.left, self.top) * 2
+        return np.asarray(boxes, float) * scale + offset
+
+
+def _stretch(height: int, width: int, size: int) -> Geometry:
+    return Geometry(size / width, size / height, 0.0, 0.0)
+
+
+def _pad(height: int, width: int, size: int) -> Geometry:
+    scale = size / max(height, width)
+    across, down = (max(round(length * scale), 1) for length in (width, height))
+    return Geometry(across / width, down / height, float((size - across) // 2), float((size - down) // 2))
+
+
+def _crop(height: int, width: int, size: int) -> Geometry:
+    scale = size / min(height, width)
+    return Geometry(scale, scale, (size - width * scale) / 2, (size - height * scale) / 2)
+
+
+RESIZES: dict[str, Callable[[int, int, int], Geometry]] = {'stretch': _stretch, 'pad': _pad, 'crop': _crop}
+
+
+def geometry(height: int, width: int, size: int, resize: str) -> Geometry:
+    """How a file of that size becomes a square of `size`, by one of `RESIZES`."""
+    return lookup(RESIZES, resize, 'way to resize (images.resize)')(height, width, size)
+
+
+def decode(path: Path, *, window: bool = False, decoders: Mapping[str, Callable] | None = None) -> np.ndarray:
+    """A file's pixels, [h,w] or [h,w,3], uint8 or uint16, the right way up; of 16 bits as many as are used.
+
+    Raises Unreadable. MONOCHROME1 is inverted once, after a window, which is stated for stored values.
+    """
+    suffix = path.suffix.lower()
+    own = (decoders or {}).get(suffix)
+    try:
+        if own:
+            return np.asarray(own(path))
+        return _dicom(path, window) if suffix in DICOM else _pillow(path)
+    except (Unreadable, ModuleNotFoundError):
+        raise
+    except MemoryError as error:
+        raise Unreadable('too large') from error
+    except Exception as error:  # a damaged file ends parsers in any way
+        raise Unreadable(' '.join(str(error).split())[:100] or type(error).__name__) from error
+
+
+def _pillow(path: Path) -> np.ndarray:
+    data = path.read_bytes()
+    if not data:
+        raise Unreadable('empty file')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        image = Image.open(io.BytesIO(data))
+        if image.width * image.height > MAX_PIXELS:
+            raise Unreadable(f'{image.width} x {image.height} pixels are too many')
+        if image.format == 'PNG':
+            image.verify()  # the checksum of every chunk; decoding alone does not look at them
+            image = Image.open(io.BytesIO(data))
+        image.load()
+        return _pixels(ImageOps.exif_transpose(image))
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+    """Colour as [h,w,3]; grey, one bit and 16 bits as [h,w]. Alpha is dropped, a palette looked up."""
+    mode = image.mode
+    if mode in ('I', 'F') or mode.startswith('I;'):
+        values = np.asarray(image, np.float64)
+        low, high = float(values.min()), float(values.max())
+        if not (math.isfinite(low) and math.isfinite(high)) or low < 0 or high > 65535:
+            raise Unreadable(f'grey values from {low:g} to {high:g} are not of 16 bits')
+        if mode == 'F' and high <= 1:
+            return np.round(values * 255).astype(np.uint8)
+        return np.round(values).astype(np.uint16)
+    if mode in ('1', 'L', 'LA', 'La'):
+        return np.asarray(image.convert('L'))
+    if mode == 'P':
+        image = image.convert('RGBA')  # Pillow warns where a palette with transparency goes to another mode directly
+    return _grey_if_equal(np.asarray(image.convert('RGB')))
+
+
+def _grey_if_equal(pixels: np.ndarray) -> np.ndarray:
+    """[h,w] of [h,w,3] whose channels are one."""
+    red = pixels[..., 0]
+    equal = np.array_equal(red, pixels[..., 1]) and np.array_equal(red, pixels[..., 2])
+    return np.ascontiguousarray(red) if equal else pixels
+
+
+def _dicom(path: Path, window: bool) -> np.ndarray:
+    try:
+        import pydicom
+        from pydicom.pixels import apply_voi_lut, convert_color_space
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f'{path} is a DICOM file; reading it needs pydicom: pip install "imbalance_jax[dicom]".'
+        ) from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            data = pydicom.dcmread(path)
+            pixels = data.pixel_array
+    except Exception as error:
+        raise Unreadable(f'no DICOM image: {" ".join(str(error).split())[:100]}') from error
+    photometric = str(data.get('PhotometricInterpretation', 'MONOCHROME2'))
+    if pixels.ndim == 3 and pixels.shape[-1] == 3:
+        colour = convert_color_space(pixels, photometric, 'RGB') if photometric.startswith('YBR') else pixels
+        return _grey_if_equal(colour.astype(np.uint8))
+    if pixels.ndim != 2:
+        raise Unreadable(f'{len(pixels)} frames; one is expected')
+    return _monochrome(data, pixels, photometric, apply_voi_lut if window else None)
+
+
+def _monochrome(data: Any, pixels: np.ndarray, photometric: str, voi: Callable | None) -> np.ndarray:
+    """Stored values as uint16 of 16 bits: of a window, or of `BitsStored`, bright where the body absorbs."""
+    if voi and ('WindowWidth' in data or 'VOILUTSequence' in data):
+        values = np.asarray(voi(pixels, data), float)
+        low, high = float(values.min()), float(values.max())
+    else:
+        bits = int(data.get('BitsStored', data.get('BitsAllocated', 16)))
+        values = pixels.astype(float)
+        low = -float(2 ** (bits - 1)) if int(data.get('PixelRepresentation', 0)) else 0.0
+        high = low + 2**bits - 1
+    scaled = np.clip((values - low) / max(high - low, 1.0), 0, 1)
+    if photometric == 'MONOCHROME1':
+        scaled = 1 - scaled
+    return np.round(scaled * 65535).astype(np.uint16)
+
+
+def bits_of(largest: int) -> int:
+    """How many bits of 16 a set uses whose largest grey value is this."""
+    return next(bits for bits in GREY_LEVELS if largest < 2**bits)
+
+
+def eight_bits(pixels: np.ndarray, bits: int) -> np.ndarray:
+    """[h,w] or [h,w,3] as float32 grey values 0..255; 16-bit values are of `bits`."""
+    values = pixels.astype(np.float32)
+    return values if pixels.dtype == np.uint8 else np.minimum(values * (255 / (2**bits - 1)), 255)
+
+
+def fit(pixels: np.ndarray, size: int, resize: str, bits: int = 16) -> np.ndarray:
+    """A square [size,size] or [size,size,3] uint8 of pixels [h,w] or [h,w,3].
+
+    Pillow's BILINEAR, a triangle as wide as the reduction, antialiases and draws no rims around what is bright.
+    """
+    height, width = pixels.shape[:2]
+    if pixels.ndim == 3:
+        return np.stack([fit(pixels[..., c], size, resize, bits) for c in range(pixels.shape[-1])], -1)
+    if pixels.dtype == np.uint8:
+        image = Image.fromarray(np.ascontiguousarray(pixels))
+    else:
+        image = Image.fromarray(eight_bits(pixels, bits))
+    placed = _placed(image, geometry(height, width, size, resize), size)
+    return placed if placed.dtype == np.uint8 else np.clip(np.round(placed), 0, 255).astype(np.uint8)
+
+
+def _placed(image: Image.Image, place: Geometry, size: int) -> np.ndarray:
+    """The image resized and laid into a square of black, or cut to it."""
+    if place.left < 0 or place.top < 0:  # cropped: only what is seen is resized
+        left, top = -place.left / place.scale_x, -place.top / place.scale_y
+        box = left, top, image.width - left, image.height - top
+        return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=box))
+    width, height = round(image.width * place.scale_x), round(image.height * place.scale_y)
+    resized = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
+    if (height, width) == (size, size):
+        return resized
+    square = np.zeros((size, size), resized.dtype)
+    top, left = int(place.top), int(place.left)
+    square[top : top + height, left : left + width] = resized
+    return square

@@ -1,0 +1,218 @@
+"""What tables, names of classes and folders say of each image: cells, one reading per reader."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
+from imbalance_jax.data.reader.layout import Labels, Layout
+from imbalance_jax.data.reader.spelling import canonical, first_group, names_in, table_of
+from imbalance_jax.data.reader.tables import Found, Rows, keys, their_names
+from imbalance_jax.names import lookup
+
+NO_CLASS = '(none)'
+
+
+class Reading(NamedTuple):
+    """What one reader, in one version of the labels, says: cells [N,K] int8."""
+
+    version: str
+    reader: str
+    cells: np.ndarray
+
+
+def read_labels(
+    rows: Rows, image: np.ndarray, names: Sequence[str], layout: Layout, tables: Mapping[str, Rows], found: Found
+) -> tuple[list[Reading], tuple[str, ...]]:
+    """All readings of the images, and the classes, which are those of the first. image: [n] of each row, -1 of none."""
+    readings: list[Reading] = []
+    classes: tuple[str, ...] = ()
+    for labels in layout.labels:
+        of_rows, of_image = rows, image
+        if labels.table:
+            of_rows = lookup(tables, labels.table, 'table (labels.table)')
+            of_rows, of_image = images_of(rows, image, of_rows, labels.on)
+        if labels.regions:
+            labels, of_rows, of_image = _of_regions(labels, layout, rows, image, tables)
+        of_class, cells = _cells(labels, of_rows, of_image)
+        classes = classes or of_class
+        cells = _in_order(cells, of_class, classes)
+        readings += _per_reader(labels, of_rows, of_image, cells, names, found)
+    return readings, classes
+
+
+def images_of(rows: Rows, image: np.ndarray, other: Rows, on: Sequence[str]) -> tuple[Rows, np.ndarray]:
+    """Rows of another table, once per image that each is of, and which image that is, -1 of none.
+
+    A key may be that of several images, as a study's is. An image's suffix and folders do not matter.
+    """
+    place: dict[tuple[str, ...], dict[int, None]] = {}
+    for key, one in zip(keys(rows, [pair.split('=')[0] for pair in on]), image, strict=True):
+        if one >= 0:
+            for spelt in {key, _short(key)}:
+                place.setdefault(spelt, {})[int(one)] = None
+    index, images = [], []
+    for row, key in enumerate(keys(other, their_names(on))):
+        of_row = place.get(key) or place.get(_short(key)) or (-1,)
+        index += [row] * len(of_row)
+        images += list(of_row)
+    return other.take(np.array(index, np.int64)), np.array(images, np.int64)
+
+
+def _short(key: tuple[str, ...]) -> tuple[str, ...]:
+    """Identifiers without folders and an image's suffix, in lower case."""
+    names = [text.replace('\\', '/').rsplit('/', 1)[-1].lower() for text in key]
+    return tuple(
+        name.rpartition('.')[0] if name.rpartition('.')[2] in ('png', 'jpg', 'jpeg', 'dcm', 'dicom', 'tif') else name
+        for name in names
+    )
+
+
+def _of_regions(
+    labels: Labels, layout: Layout, rows: Rows, image: np.ndarray, tables: Mapping[str, Rows]
+) -> tuple[Labels, Rows, np.ndarray]:
+    """Labels that a table of regions implies: its column of concepts is one of names."""
+    regions = next((one for one in layout.regions if one.column), None)
+    if regions is None:
+        raise ValueError('labels.regions: no regions have a column of concepts; give one, or name the classes.')
+    changed = dataclasses.replace(labels, column=regions.column, aliases=labels.aliases or regions.aliases)
+    if not regions.table:
+        return changed, rows, image
+    other = lookup(tables, regions.table, 'table (regions.table)')
+    return changed, *images_of(rows, image, other, regions.on)
+
+
+def _cells(labels: Labels, rows: Rows, image: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    """The classes and a cell per row and class, [n,K]."""
+    if labels.columns or not (labels.column or labels.path):
+        return _of_columns(labels, rows)
+    return _of_names(labels, rows, image)
+
+
+def _of_columns(labels: Labels, rows: Rows) -> tuple[tuple[str, ...], np.ndarray]:
+    code = {
+        canonical(str(text)): value
+        for value, texts in (
+            (NOT_MENTIONED, labels.not_mentioned),
+            (UNCERTAIN, labels.uncertain),
+            (ABSENT, labels.absent),
+            (PRESENT, labels.present),
+        )
+        for text in texts
+    }
+    spelt = table_of(labels.aliases)
+    columns = labels.columns or labels.classes
+    by_class: dict[str, str] = {}
+    for column in columns:
+        found = column if column in rows.columns else _alias(column, labels, rows)
+        by_class[spelt.get(canonical(column), column)] = found
+    classes = labels.classes or tuple(by_class)
+    cells = np.empty((len(rows), len(classes)), np.int8)
+    for k, name in enumerate(classes):
+        texts = rows.column(lookup(by_class, name, 'class (labels.classes)'), 'labels.columns')
+        cells[:, k] = _coded(texts, code, rows, name)
+    return classes, cells
+
+
+def _coded(texts: np.ndarray, code: Mapping[str, int], rows: Rows, name: str) -> list[int]:
+    """What a column's cells say; ValueError for the first that says nothing known."""
+    known: dict[str, int] = {}
+    for row, text in enumerate(map(str, texts)):
+        if text in known:
+            continue
+        if canonical(text) not in code:
+            raise ValueError(
+                f'{rows.where(row)}: {name} is {text!r}; labels.present, absent, uncertain and not_mentioned say which '
+                f'words mean what, and know {", ".join(map(repr, code))}.'
+            )
+        known[text] = code[canonical(text)]
+    return [known[str(text)] for text in texts]
+
+
+def _alias(column: str, labels: Labels, rows: Rows) -> str:
+    """The column under one of its other spellings."""
+    others = [text for text in labels.aliases.get(column, ()) if text in rows.columns]
+    return others[0] if others else column
+
+
+def _of_names(labels: Labels, rows: Rows, image: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+    if labels.path:
+        parent = labels.path == 'parent'
+        texts = rows.columns['parent'] if parent else [first_group(labels.path, str(t)) for t in rows.columns['path']]
+    else:
+        texts = rows.column(labels.column, 'labels.column')
+    used = [one >= 0 for one in image]
+    named = [names_in(text, labels.separator, rows.where(row)) if used[row] else [] for row, text in enumerate(texts)]
+    spelt = table_of({NO_CLASS: (*labels.none, *labels.not_mentioned), **labels.aliases})
+    spelt |= {canonical(name): name for name in labels.classes}
+    meant = [[_class(name, spelt, labels, rows, row) for name in names] for row, names in enumerate(named)]
+    classes = labels.classes or tuple(sorted({name for names in meant for name in names if name and name != NO_CLASS}))
+    position = {name: k for k, name in enumerate(classes)}
+    cells = np.full((len(rows), len(classes)), ABSENT if labels.unnamed == 'absent' else NOT_MENTIONED, np.int8)
+    for row, names in enumerate(meant):
+        if NO_CLASS in names:
+            cells[row] = ABSENT
+        for name in names:
+            if name in position:
+                cells[row, position[name]] = PRESENT
+    return classes, cells
+
+
+def _class(name: str, spelt: Mapping[str, str], labels: Labels, rows: Rows, row: int) -> str:
+    """The class that a name means, '' for one that is ignored."""
+    meant = spelt.get(canonical(name))
+    if meant is not None:
+        return meant
+    if not labels.classes:
+        return name
+    if labels.others == 'ignore':
+        return ''
+    return lookup(dict.fromkeys(labels.classes, ''), name, f'class ({rows.where(row)})')
+
+
+def _in_order(cells: np.ndarray, own: Sequence[str], classes: Sequence[str]) -> np.ndarray:
+    """Cells with columns as in `classes`; a class that this reading does not know is not read."""
+    if tuple(own) == tuple(classes):
+        return cells
+    ordered = np.full((len(cells), len(classes)), NOT_READ, np.int8)
+    for k, name in enumerate(classes):
+        if name in own:
+            ordered[:, k] = cells[:, list(own).index(name)]
+    return ordered
+
+
+def _per_reader(
+    labels: Labels, rows: Rows, image: np.ndarray, cells: np.ndarray, names: Sequence[str], found: Found
+) -> list[Reading]:
+    """One reading per reader: the rows of each image as one."""
+    used = np.flatnonzero(image >= 0)
+    reader = None
+    if labels.reader:
+        reader = np.array([str(text).strip() for text in rows.column(labels.reader, 'labels.reader')])
+    by_names = not (labels.columns or not (labels.column or labels.path))
+    readings = []
+    for name in [''] if reader is None else sorted(set(reader[used].tolist())):
+        chosen = used if reader is None else used[reader[used] == name]
+        merged, apart = _merged(cells[chosen], image[chosen], len(names), by_names)
+        found.add('rows_that_disagree', [names[one] for one in apart])
+        readings.append(Reading(labels.version, name, merged))
+    return readings
+
+
+def _merged(cells: np.ndarray, image: np.ndarray, count: int, by_names: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Cells [count,K] of images from their rows', and the images whose rows contradict one another.
+
+    Rows of names add up: what one of them names is there. Other rows must agree; where one says more than another, it
+    counts, and what one affirms and another denies is uncertain.
+    """
+    merged = np.full((count, cells.shape[1]), NOT_READ, np.int8)
+    np.maximum.at(merged, image, cells)
+    if by_names:
+        return merged, np.zeros(0, np.int64)
+    lowest = np.full_like(merged, PRESENT)
+    np.minimum.at(lowest, image, np.where(cells < UNCERTAIN, PRESENT, cells))
+    apart = (merged > UNCERTAIN) & (lowest < merged)
+    merged[apart] = UNCERTAIN
+    return merged, np.flatnonzero(apart.any(1))

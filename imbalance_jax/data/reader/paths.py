@@ -1,0 +1,125 @@
+"""Which files lie in a folder, and which of them a table speaks of."""
+
+import fnmatch
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from imbalance_jax.data.reader.layout import Images
+
+SKIPPED = ('__MACOSX',)  # and everything hidden
+
+
+class Files(NamedTuple):
+    """Files below a folder. paths: relative, with '/', sorted; by_name, by_stem: lower case -> positions."""
+
+    paths: list[str]
+    by_name: dict[str, list[int]]
+    by_stem: dict[str, list[int]]
+
+
+def scan(folder: Path, unreadable: list[str]) -> list[str]:
+    """All files below a folder that are not hidden, relative and sorted; links are followed, circles are not.
+
+    FileNotFoundError if there is no such folder. Folders that cannot be listed are named in `unreadable`.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f'{folder} is no folder.')
+    found: list[str] = []
+    seen: set[str] = set()
+    waiting = ['']
+    while waiting:
+        below = waiting.pop()
+        real = os.path.realpath(folder / below)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            entries = sorted(os.scandir(folder / below), key=lambda entry: entry.name)
+        except OSError:
+            unreadable.append(below)
+            continue
+        for entry in entries:
+            path = f'{below}/{entry.name}' if below else entry.name
+            if entry.name.startswith('.') or entry.name in SKIPPED:
+                continue
+            if entry.is_dir():
+                waiting.append(path)
+            else:
+                found.append(path)
+    return sorted(found)
+
+
+def is_image(path: str, images: Images) -> bool:
+    """Whether a file is one of the images that a layout means."""
+    name = path.rsplit('/', 1)[-1]
+    suffixes = (*images.suffixes, *images.decoders)
+    if not name.lower().endswith(tuple(suffix.lower() for suffix in suffixes)):
+        return False
+    if any(fnmatch.fnmatch(name, one) or fnmatch.fnmatch(path, one) for one in images.exclude):
+        return False
+    return any(_below(path, folder) for folder in images.folders)
+
+
+def _below(path: str, folder: str) -> bool:
+    folder = folder.strip('/')
+    return folder in ('', '.') or fnmatch.fnmatch(path, f'{folder}/*')
+
+
+def index(paths: Iterable[str]) -> Files:
+    """Files to be looked up by name."""
+    listed = sorted(paths)
+    by_name: dict[str, list[int]] = {}
+    by_stem: dict[str, list[int]] = {}
+    for position, path in enumerate(listed):
+        name = path.rsplit('/', 1)[-1].lower()
+        by_name.setdefault(name, []).append(position)
+        by_stem.setdefault(name.rpartition('.')[0], []).append(position)
+    return Files(listed, by_name, by_stem)
+
+
+def normal(text: str) -> str:
+    """A path as it is compared: '/' between folders, none at the beginning, no drive, no '.' in it."""
+    text = re.sub('^[A-Za-z]:', '', text.strip().replace('\\', '/'))
+    return '/'.join(part for part in text.split('/') if part not in ('', '.', '..'))
+
+
+def find(files: Files, text: str) -> tuple[int, int, bool]:
+    """Which file a path means: its position, how many of its parts agree from the end, whether several agree as much.
+
+    -1, 0, False if none does. A suffix may be missing or another's, and the case of letters differ.
+    """
+    parts = normal(text).split('/')
+    name = parts[-1].lower()
+    stem, _, suffix = name.rpartition('.')
+    candidates = files.by_name.get(name) or files.by_stem.get(name) or []
+    if not candidates and f'.{suffix}' in Images.suffixes:  # a copy that was converted
+        candidates = files.by_stem.get(stem, [])
+    if not candidates:
+        return -1, 0, False
+    agreed = [_agreeing(files.paths[one].split('/'), parts) for one in candidates]
+    best = max(agreed)
+    winners = [one for one, score in zip(candidates, agreed, strict=True) if score == best]
+    return winners[0], best, len(winners) > 1
+
+
+def _agreeing(path: Sequence[str], wanted: Sequence[str]) -> int:
+    count = 1  # the names agree
+    while count < min(len(path), len(wanted)) and path[-count - 1].lower() == wanted[-count - 1].lower():
+        count += 1
+    return count
+
+
+def unique_names(paths: Sequence[str]) -> list[str]:
+    """The names of files, each with as many folders as tell it from the others."""
+    depth = 1
+    longest = max((path.count('/') + 1 for path in paths), default=1)
+    while depth <= longest:
+        names = ['/'.join(path.split('/')[-depth:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+        depth += 1
+    return list(paths)

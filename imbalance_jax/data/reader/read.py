@@ -1,0 +1,287 @@
+"""A data set from a folder and its layout: cases, then pixels and regions, image by image on all cores."""
+
+import collections
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from imbalance_jax.data import policies
+from imbalance_jax.data.boxes import rasterise
+from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.data.reader import images, paths
+from imbalance_jax.data.reader.cases import Cases, group_names, read_cases, take
+from imbalance_jax.data.reader.layout import Layout
+from imbalance_jax.data.reader.regions import Planned, Region, Size, concepts_of, made, planned
+from imbalance_jax.data.reader.tables import Found, table_files
+from imbalance_jax.names import lookup
+
+AHEAD = 64  # images in work before the oldest is waited for
+SAMPLED = 256  # files that say how many bits and channels there are
+Allocate = Callable[[str, tuple[int, ...], Any], np.ndarray]
+Progress = Callable[[int, int], Any]
+
+
+class Square(NamedTuple):
+    """An image as it is kept. pixels: [H,W] or [H,W,3] uint8; size: height and width of its file; largest: its largest
+    value of 16 bits, 0 of 8 bits; regions: its regions; left: (kind of problem, name) of those left out"""
+
+    pixels: np.ndarray
+    size: tuple[int, int]
+    largest: int
+    regions: list[Region]
+    left: list[tuple[str, str]]
+
+
+def read(
+    folder: Path,
+    layout: Layout,
+    *,
+    image_size: int,
+    allocate: Allocate | None = None,
+    progress: Progress | None = None,
+    options: dict[str, Any] | None = None,
+) -> Dataset:
+    """The data set of a folder. What cannot be used is left out and named in `info['problems']`.
+
+    allocate: gives arrays of a name, shape and kind that are filled in place. Raises ValueError, or FileNotFoundError,
+    of one line, for what the layout says and the folder has not.
+    """
+    if image_size < 1:
+        raise ValueError(f'image_size is {image_size}; expected a positive number of pixels.')
+    folder = Path(folder)
+    found = Found({}, [])
+    cases = read_cases(folder, layout, found)
+    concepts = concepts_of(cases, layout)
+    maker = _Maker(folder, layout, image_size, *_kind_of_pixels(folder, cases.path, layout, found))
+    while True:
+        plan = planned(folder, cases, layout, concepts)
+        pixels, squares, failed, largest = _fill(maker, cases, plan, allocate or _zeros, progress)
+        if largest >= 2**maker.bits:  # of a file that was not among those sampled
+            maker = maker._replace(bits=images.bits_of(largest))
+        elif not failed:
+            break
+        found.add('unreadable', [f'{cases.path[row]} ({why})' for row, why in failed.items()])
+        cases = take(cases, np.array([row for row in range(len(cases.path)) if row not in failed], np.int64))
+        if not len(cases.path):
+            raise ValueError(f'No image of {folder} can be read; the first is {found.problems["unreadable"][0]}.')
+    return _dataset(cases, layout, concepts, (pixels, squares), maker, found, allocate or _zeros, options or {})
+
+
+def read_tables(folder: Path, layout: Layout) -> tuple[Cases, Found]:
+    """What the tables alone say, whether or not the images are there; and what was left out."""
+    found = Found({}, [])
+    return read_cases(Path(folder), layout, found, with_files=False), found
+
+
+def files(folder: Path, layout: Layout) -> list[Path]:
+    """All files that a data set of this layout depends on: its tables and lists, images and masks; sorted."""
+    folder = Path(folder)
+    tables = [path for table in layout.tables for path in table_files(folder, table)]
+    lists = [path for pattern in layout.split.lists.values() for path in sorted(folder.glob(pattern + '*'))]
+    suffixes = {*layout.images.suffixes, *layout.images.decoders, *(_suffix(one.files) for one in layout.regions)}
+    pictures = [folder / path for path in paths.scan(folder, []) if _suffix(path) in suffixes - {''}]
+    return sorted({*tables, *lists, *pictures})
+
+
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+class _Maker(NamedTuple):
+    """Makes squares. bits: of 16-bit files; channels: 1 or 3."""
+
+    folder: Path
+    layout: Layout
+    size: int
+    bits: int
+    channels: int
+
+    def square(self, path: str, plan: list[Planned]) -> Square:
+        """The image of a file, with its regions; raises `images.Unreadable`."""
+        of_images = self.layout.images
+        pixels = images.decode(self.folder / path, window=of_images.window, decoders=of_images.decoders)
+        largest = int(pixels.max()) if pixels.dtype == np.uint16 else 0
+        height, width = pixels.shape[:2]
+        fitted = images.fit(pixels, self.size, of_images.resize, self.bits)
+        if fitted.ndim == 3 and self.channels == 1:
+            fitted = _luma(fitted)
+        regions, left = made(plan, Size(height, width, self.size, of_images.resize))
+        return Square(fitted, (height, width), largest, regions, left)
+
+
+def _luma(pixels: np.ndarray) -> np.ndarray:
+    return np.round(pixels @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
+
+
+def _kind_of_pixels(folder: Path, listed: list[str], layout: Layout, found: Found) -> tuple[int, int]:
+    """Bits of 16-bit files, and channels: as declared, or as a sample of the files is."""
+    of_images = layout.images
+    sample = [listed[i] for i in np.unique(np.linspace(0, len(listed) - 1, min(SAMPLED, len(listed))).astype(int))]
+    largest, coloured = 0, False
+
+    def one(path: str) -> np.ndarray | None:
+        try:
+            return images.decode(folder / path, window=of_images.window, decoders=of_images.decoders)
+        except images.Unreadable:
+            return None
+
+    if not (of_images.bits and of_images.channels):
+        with ThreadPoolExecutor() as pool:
+            for pixels in in_order(pool, one, sample):
+                if pixels is not None:
+                    coloured |= pixels.ndim == 3
+                    largest = max(largest, int(pixels.max())) if pixels.dtype == np.uint16 else largest
+    bits = of_images.bits or (images.bits_of(largest) if largest else 16)
+    if largest and not of_images.bits and bits < 16:
+        found.notes.append(f'Of the 16 bits of a file {bits} are used (the largest value is {largest}); images.bits.')
+    return bits, of_images.channels or (3 if coloured else 1)
+
+
+def _fill(
+    maker: _Maker, cases: Cases, plan: list[list[Planned]], allocate: Allocate, progress: Progress | None
+) -> tuple[np.ndarray, list[Square], dict[int, str], int]:
+    """Pixels [N,H,W,C] filled in place; the squares without them; {row: why it cannot be read}; the largest value."""
+    count = len(cases.path)
+    pixels = allocate('images', (count, maker.size, maker.size, maker.channels), np.uint8)
+    squares: list[Square] = []
+    failed: dict[int, str] = {}
+    largest = 0
+
+    def one(row: int) -> Square | str:
+        try:
+            return maker.square(cases.path[row], plan[row])
+        except images.Unreadable as error:
+            return str(error)
+
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+        for row, square in enumerate(in_order(pool, one, range(count))):
+            if isinstance(square, str):
+                failed[row] = square
+                continue
+            pixels[row] = square.pixels if square.pixels.ndim == 3 else square.pixels[..., None]
+            squares.append(square._replace(pixels=pixels[:0]))
+            largest = max(largest, 0 if maker.layout.images.bits else square.largest)
+            if progress:
+                progress(row + 1, count)
+    return pixels, squares, failed, largest
+
+
+def in_order(pool: ThreadPoolExecutor, function: Callable, items: Iterable) -> Iterator:
+    """Like `pool.map`, but with at most `AHEAD` items in work or waiting, so that memory stays bounded."""
+    pending: collections.deque = collections.deque()
+    for item in items:
+        pending.append(pool.submit(function, item))
+        if len(pending) == AHEAD:
+            yield pending.popleft().result()
+    while pending:
+        yield pending.popleft().result()
+
+
+def _zeros(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    return np.zeros(shape, dtype)
+
+
+def _dataset(
+    cases: Cases,
+    layout: Layout,
+    concepts: list[str],
+    filled: tuple[np.ndarray, list[Square]],
+    maker: _Maker,
+    found: Found,
+    allocate: Allocate,
+    options: dict[str, Any],
+) -> Dataset:
+    pixels, squares = filled
+    sizes = np.array([square.size for square in squares], np.int32).reshape(-1, 2)
+    _say_sizes(sizes, layout, maker.size, found)
+    labels, label_mask = reduced(cases, layout)
+    regions = [region for square in squares for region in square.regions]
+    readers = sorted({region.reader for region in regions} - {''})
+    for kind, name in (problem for square in squares for problem in square.left):
+        found.add(kind, [name])
+    several = len(cases.readings) > 1 or (cases.readings[0].cells < 0).any()
+    return Dataset(
+        images=pixels,
+        labels=labels,
+        label_mask=label_mask,
+        split=cases.split,
+        patient=cases.patient,
+        image_id=cases.image_id,
+        region_image=np.repeat(np.arange(len(squares), dtype=np.int32), [len(square.regions) for square in squares]),
+        region_concept=np.array([region.concept for region in regions], np.int32),
+        region_box=np.array([region.box for region in regions], np.float32).reshape(-1, 4),
+        region_mask=_packed(regions, maker.size, allocate),
+        groups=cases.groups,
+        cells=np.stack([reading.cells for reading in cases.readings]) if several else None,
+        region_reader=np.array([_index(readers, r.reader) for r in regions], np.int8) if readers else None,
+        source_size=sizes,
+        info=_info(cases, layout, concepts, maker, found, options)
+        | ({'readings': [[one.version, one.reader] for one in cases.readings]} if several else {})
+        | ({'readers': readers} if readers else {}),
+    )
+
+
+def _info(
+    cases: Cases, layout: Layout, concepts: list[str], maker: _Maker, found: Found, options: dict[str, Any]
+) -> dict[str, Any]:
+    groups = {'groups': group_names(cases.rows, cases.first, layout.groups)} if layout.groups else {}
+    return {
+        'name': layout.name,
+        'classes': list(cases.classes),
+        'concepts': concepts,
+        'frame': [maker.size, maker.size],
+        'options': options,
+        'problems': found.problems,
+        'notes': found.notes,
+        'source': layout.source,
+        'licence': layout.licence,
+        'task': layout.task,
+        'family': layout.family or layout.name,
+        'resize': layout.images.resize,
+        'modality': layout.modality,
+        'anatomy': list(layout.anatomy),
+        **groups,
+    }
+
+
+def _say_sizes(sizes: np.ndarray, layout: Layout, size: int, found: Found) -> None:
+    if not len(sizes):
+        return
+    small = (sizes.max(1) < size).sum()
+    if small:
+        found.notes.append(f'{small} of {len(sizes)} files are smaller than {size} pixels and were enlarged.')
+    odd = (sizes[:, 0] != sizes[:, 1]).sum()
+    if odd:
+        how = {'stretch': 'stretched to', 'pad': 'padded with black to', 'crop': 'cropped to'}[layout.images.resize]
+        found.notes.append(f'{odd} of {len(sizes)} files are not square and were {how} squares (images.resize).')
+
+
+def reduced(cases: Cases, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and their mask [N,K] uint8 that the layout's policy makes of the readings."""
+    own = layout.policy
+    policy = lookup(policies.POLICIES, own, 'label policy (policy)') if isinstance(own, str) else policies.Policy(**own)
+    cells = np.stack([reading.cells for reading in cases.readings])
+    readings = [(reading.version, reading.reader) for reading in cases.readings]
+    return policies.reduce_cells(cells, readings, cases.classes, policy=policy)
+
+
+def _packed(regions: list[Region], size: int, allocate: Allocate) -> np.ndarray:
+    """Masks of all regions, boxes filled; none if no region has a mask."""
+    width = -(-size // 8)
+    if not any(region.mask is not None for region in regions):
+        return np.zeros((0, size, width), np.uint8)
+    packed = allocate('region_mask', (len(regions), size, width), np.uint8)
+    for k, region in enumerate(regions):
+        mask = region.mask
+        if mask is None:
+            mask = np.packbits(rasterise(np.array([[region.box]]), (size, size), (size, size))[0], axis=-1)
+        packed[k] = mask
+    return packed
+
+
+def _index(names: list[str], name: str) -> int:
+    return names.index(name) if name in names else -1

@@ -1,0 +1,127 @@
+"""Shapes that annotators draw (rectangle, ellipse, polygon, runs) as masks of the frame, and those at image size."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from imbalance_jax.data.reader import runs
+from imbalance_jax.names import lookup
+
+
+def decode(kind: str, shape: Any, size: Sequence[int]) -> np.ndarray:
+    """The mask bool [h, w] of one shape; `size` is (h, w) of the frame in whose pixels the shape is given.
+
+    'rectangle', 'ellipse': x0 y0 x1 y1 (an ellipse by its bounding box); a pixel belongs to it if its centre does, and
+    one without any gets the pixel that holds its own centre. 'polygon': x0 y0 x1 y1 ... or [[x, y], ...], filled, with
+    its outline. 'coco_segmentation': a list of polygons, or runs. Any kind of `runs.KINDS`. Numbers may be text.
+    Raises ValueError for an unknown kind, for numbers that are no such shape, and as `runs.decode` does.
+    """
+    height, width = (int(side) for side in size)
+    return lookup(KINDS, kind, 'kind of shape')(shape, height, width)
+
+
+def to_size(mask: np.ndarray, size: Sequence[int], window: Sequence[float] | None = None) -> np.ndarray:
+    """The mask at image size: bool `size`, True where at least half of a pixel's area is, and at least one pixel.
+
+    mask: bool [h, w]; window: x0 y0 x1 y1 in its pixels, what becomes the image (the whole mask without one); it may
+    reach beyond the mask, where nothing is. A mask with area in the window gets its fullest pixel if none is half full.
+    """
+    mask = np.asarray(mask, bool)
+    x0, y0, x1, y1 = window if window is not None else (0, 0, mask.shape[1], mask.shape[0])
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return np.zeros(tuple(size), bool)
+    top, left = rows[0], columns[0]
+    inside = mask[top : rows[-1] + 1, left : columns[-1] + 1]
+    area = _areas(inside.astype(np.float64), np.linspace(y0, y1, size[0] + 1) - top)
+    area = _areas(area.T, np.linspace(x0, x1, size[1] + 1) - left).T
+    share = area / ((y1 - y0) / size[0] * (x1 - x0) / size[1])
+    full = share >= 0.5 - 1e-9
+    if not full.any() and share.max() > 1e-9:
+        full[np.unravel_index(share.argmax(), share.shape)] = True
+    return full
+
+
+def _areas(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
+    """Integrals of rows [n, m], each one pixel high and zero beyond, between successive edges: [len(edges) - 1, m]."""
+    integral = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, 0)])
+    edges = np.clip(edges, 0, len(values))
+    below = np.minimum(edges.astype(int), len(values) - 1)
+    at_edges = integral[below] + (edges - below)[:, None] * values[below]
+    return np.diff(at_edges, axis=0)
+
+
+def numbers(shape: Any) -> np.ndarray:
+    """Coordinates as a flat float array, from text or from nested lists; ValueError for what is no number."""
+    words = shape.replace(',', ' ').split() if isinstance(shape, str) else shape
+    try:
+        flat = np.array(words, np.float64).ravel()
+    except (ValueError, TypeError) as error:
+        raise ValueError(f'{str(shape)[:60]!r} are no coordinates ({error}).') from error
+    if not np.isfinite(flat).all():
+        raise ValueError(f'{str(shape)[:60]!r} holds a coordinate that is not finite.')
+    return flat
+
+
+def _corners(shape: Any) -> tuple[float, float, float, float]:
+    corners = numbers(shape)
+    if len(corners) != 4:
+        raise ValueError(f'{str(shape)[:60]!r} has {len(corners)} numbers; expected x0 y0 x1 y1.')
+    x0, y0, x1, y1 = corners.tolist()
+    return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
+
+
+def _or_centre(mask: np.ndarray, corners: tuple[float, float, float, float]) -> np.ndarray:
+    """The mask, or the pixel that holds the centre of the corners if it has none and the centre is in the frame."""
+    x, y = (corners[0] + corners[2]) / 2, (corners[1] + corners[3]) / 2
+    if not mask.any() and 0 <= x <= mask.shape[1] and 0 <= y <= mask.shape[0]:
+        mask[min(int(y), mask.shape[0] - 1), min(int(x), mask.shape[1] - 1)] = True
+    return mask
+
+
+def _rectangle(shape: Any, height: int, width: int) -> np.ndarray:
+    x0, y0, x1, y1 = corners = _corners(shape)
+    x, y = np.arange(width) + 0.5, np.arange(height) + 0.5
+    return _or_centre(((y0 <= y) & (y < y1))[:, None] & ((x0 <= x) & (x < x1))[None], corners)
+
+
+def _ellipse(shape: Any, height: int, width: int) -> np.ndarray:
+    x0, y0, x1, y1 = corners = _corners(shape)
+    x = (np.arange(width) + 0.5 - (x0 + x1) / 2) / max((x1 - x0) / 2, 1e-9)
+    y = (np.arange(height) + 0.5 - (y0 + y1) / 2) / max((y1 - y0) / 2, 1e-9)
+    return _or_centre(np.square(y)[:, None] + np.square(x)[None] <= 1, corners)
+
+
+def _polygon(shape: Any, height: int, width: int) -> np.ndarray:
+    points = numbers(shape)
+    if len(points) % 2 or len(points) < 2:
+        raise ValueError(f'a polygon has {len(points)} numbers; expected pairs x y.')
+    image = Image.new('1', (width, height))
+    draw, corners = ImageDraw.Draw(image), [(x, y) for x, y in points.reshape(-1, 2).tolist()]
+    if len(corners) > 2:
+        draw.polygon(corners, fill=1, outline=1)
+    else:
+        draw.line(corners * (3 - len(corners)), fill=1)
+    return np.array(image, bool)
+
+
+def _coco_segmentation(shape: Any, height: int, width: int) -> np.ndarray:
+    if isinstance(shape, (list, tuple)) and shape and isinstance(shape[0], (list, tuple)):
+        return np.logical_or.reduce([_polygon(part, height, width) for part in shape])
+    return runs.decode('coco', shape or None, (height, width))
+
+
+def _runs(kind: str, shape: Any, height: int, width: int) -> np.ndarray:
+    return runs.decode(kind, shape, (height, width))
+
+
+KINDS: dict[str, Callable[[Any, int, int], np.ndarray]] = {
+    'rectangle': _rectangle,
+    'ellipse': _ellipse,
+    'polygon': _polygon,
+    'coco_segmentation': _coco_segmentation,
+    **{kind: partial(_runs, kind) for kind in runs.KINDS},
+}

@@ -1,0 +1,131 @@
+"""What texts mean, however they are spelt: numbers, words, identifiers, lists."""
+
+import ast
+import functools
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from imbalance_jax.names import lookup
+
+WHOLE = re.compile(r'([0-9]+)\.0+')
+LOSSY = re.compile(r'[0-9.]+[eE]\+?[0-9]+')
+SHORT = re.compile('[0-9]{1,18}')
+
+
+@functools.lru_cache(1 << 16)
+def canonical(text: str) -> str:
+    """What texts that mean the same have in common: '1', '1.0' and '1,0'; 'Yes' and ' YES '."""
+    text = text.strip()
+    value = number(text)
+    if math.isfinite(value) and len(text) <= 15:
+        return f'{value:g}' if abs(value) < 1e5 else repr(value)
+    return text.casefold()
+
+
+@functools.lru_cache(1 << 16)
+def number(text: str) -> float:
+    """A number, also with a decimal comma; NaN if it is none."""
+    try:
+        return float(text if ',' not in text or '.' in text else text.replace(',', '.', 1))
+    except ValueError:
+        return math.nan
+
+
+def matches(text: Any, values: Sequence[str]) -> bool:
+    """Whether a text is one of these, however it is spelt."""
+    return canonical(str(text)) in {canonical(str(value)) for value in values}
+
+
+def table_of(values: Mapping[str, Iterable[str]]) -> dict[str, str]:
+    """{a spelling in its canonical form: what it means}; a meaning is a spelling of itself."""
+    table = {canonical(str(meaning)): meaning for meaning in values}
+    return table | {canonical(str(text)): meaning for meaning, texts in values.items() for text in texts}
+
+
+def plain_key(text: Any) -> str:
+    """An identifier as it is compared: 12.0, which a table program made of 12, is 12."""
+    text = str(text).strip()
+    whole = WHOLE.fullmatch(text)
+    return whole[1] if whole else text
+
+
+def names_in(cell: Any, separator: str, where: str) -> list[str]:
+    """The names in a cell: itself, several by a separator, or those of a list as Python or JSON writes it."""
+    if isinstance(cell, (list, tuple)):
+        return [str(name).strip() for name in cell if str(name).strip()]
+    text = str(cell).strip()
+    if not separator or not text:
+        return [text] if text else []
+    if separator != 'list':
+        return [name.strip() for name in text.split(separator) if name.strip()]
+    if text.casefold() in ('nan', 'none', 'null'):
+        return []
+    for parse in (ast.literal_eval, json.loads):
+        try:
+            value = parse(text)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+        if isinstance(value, (list, tuple, set)):
+            return [str(name).strip() for name in value if str(name).strip()]
+    raise ValueError(f"{where}: {text!r} is no list such as ['a', 'b'].")
+
+
+def first_group(pattern: str, text: str) -> str:
+    """What the first group of a regular expression found in a text, '' if nothing."""
+    found = re.search(pattern, text)
+    if not found:
+        return ''
+    return next((one for one in found.groups() if one is not None), found[0])
+
+
+def numbers_of(texts: Sequence[str]) -> np.ndarray:
+    """Identifiers as int64 [n]: numbers of up to 18 digits are themselves, all others a hash of their text.
+
+    Equal texts have equal numbers in every data set, and different ones different numbers: ValueError if two of them do
+    not, and for numbers that a table program has rounded, such as 3.24E+38, behind which several identifiers may stand.
+    """
+    known: dict[str, int] = {}
+    for text in dict.fromkeys(texts):
+        if LOSSY.fullmatch(text):
+            raise ValueError(
+                f'{text} is an identifier that was rounded to a floating-point number: others may have become equal to '
+                'it. Export the table with identifiers as text.'
+            )
+        exact = SHORT.fullmatch(text) and str(int(text)) == text
+        known[text] = int(text) if exact else _hash(text)
+    if len(set(known.values())) < len(known):
+        raise ValueError('Two identifiers have the same hash, by chance; rename one of them.')
+    return np.array([known[text] for text in texts], np.int64)
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), 'big') >> 1
+
+
+def share(text: str, seed: int) -> float:
+    """A text's number in [0, 1): the same on every machine, whichever other texts there are."""
+    return int.from_bytes(hashlib.sha256(f'{seed} {text}'.encode()).digest()[:6], 'big') / 2**48
+
+
+FIELD = re.compile(r'\{([^{}:]*)(?::([^{}]*))?\}')
+
+
+def fields_of(pattern: str) -> list[str]:
+    """The columns that a pattern names in braces."""
+    return [name for name, _ in FIELD.findall(pattern)]
+
+
+def fill(pattern: str, values: Mapping[str, str]) -> str:
+    """A pattern with its braces filled in; `{name:.2}` is cut as Python cuts text."""
+
+    def one(found: re.Match) -> str:
+        text = lookup(values, found[1], f'column of the pattern {pattern!r}:')
+        return format(plain_key(text), found[2]) if found[2] else plain_key(text)
+
+    return FIELD.sub(one, pattern)

@@ -1,0 +1,97 @@
+"""Shapes against pixel-by-pixel definitions; reduction against an average over many points of each pixel."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw
+
+from imbalance_jax.data.boxes import rasterise
+from imbalance_jax.data.reader import shapes
+
+
+def test_rectangles_are_what_boxes_are():
+    for box in ([2, 1, 6, 4], [0.4, 0.6, 3.5, 2.5], [6, 4, 2, 1], [1.2, 1.2, 1.4, 1.4]):
+        low, high = np.minimum(box[:2], box[2:]), np.maximum(box[:2], box[2:])
+        expected = rasterise(np.array([[[*low, *high]]]), (6, 9), (6, 9))[0]
+        np.testing.assert_array_equal(shapes.decode('rectangle', box, (6, 9)), expected)
+
+
+def test_an_ellipse_holds_the_centres_inside_and_has_its_area():
+    box = (10.0, 20.0, 70.0, 50.0)
+    mask = shapes.decode('ellipse', ' '.join(map(str, box)), (64, 80))
+    for y in range(64):
+        for x in range(80):
+            inside = ((x + 0.5 - 40) / 30) ** 2 + ((y + 0.5 - 35) / 15) ** 2 <= 1
+            assert mask[y, x] == inside
+    assert abs(mask.sum() / (np.pi * 30 * 15) - 1) < 0.01
+    assert shapes.decode('ellipse', [3, 3, 3, 3], (6, 6)).sum() == 1
+
+
+def test_a_polygon_is_filled_with_its_outline_as_pillow_does():
+    points = [[3, 2], [30, 5], [25, 28], [8, 20]]
+    image = Image.new('L', (40, 32))
+    ImageDraw.Draw(image).polygon([tuple(point) for point in points], outline=1, fill=1)
+    mask = shapes.decode('polygon', points, (32, 40))
+    np.testing.assert_array_equal(mask, np.asarray(image) == 1)
+    np.testing.assert_array_equal(shapes.decode('polygon', '3 2 30 5 25 28 8 20', (32, 40)), mask)
+    assert all(mask[y, x] for x, y in points)
+    x, y = np.array(points).T
+    area = abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
+    assert area < mask.sum() < area + 2 * np.hypot(x - np.roll(x, 1), y - np.roll(y, 1)).sum()
+    assert shapes.decode('polygon', [[2, 2], [6, 2]], (8, 8)).sum() == 5
+    assert shapes.decode('polygon', [[2, 2]], (8, 8)).sum() == 1
+
+
+def test_coco_segmentations_are_polygons_or_runs():
+    parts = [[1, 1, 4, 1, 4, 4], [6, 6, 9, 6, 9, 9]]
+    mask = shapes.decode('coco_segmentation', parts, (12, 12))
+    union = shapes.decode('polygon', parts[0], (12, 12)) | shapes.decode('polygon', parts[1], (12, 12))
+    np.testing.assert_array_equal(mask, union)
+    runs = {'size': [2, 3], 'counts': [1, 2, 3]}
+    assert np.argwhere(shapes.decode('coco_segmentation', runs, (2, 3))).tolist() == [[0, 1], [1, 0]]
+    assert not shapes.decode('coco_segmentation', [], (2, 3)).any()
+
+
+@pytest.mark.parametrize('size', [(4, 6), (5, 7), (24, 36), (11, 3)])
+@pytest.mark.parametrize('window', [None, (3, 1, 15, 13), (0, -3, 18, 15), (-2.5, 0.5, 11, 9.25)])
+def test_reduction_takes_pixels_that_are_at_least_half_full(size, window):
+    rng = np.random.default_rng(5)
+    mask = np.kron(rng.random((4, 6)) < 0.4, np.ones((3, 3))).astype(bool)
+    x0, y0, x1, y1 = window or (0, 0, 18, 12)
+    fine = 240  # points a side of each pixel
+    y = y0 + (np.arange(size[0] * fine) + 0.5) / fine * (y1 - y0) / size[0]
+    x = x0 + (np.arange(size[1] * fine) + 0.5) / fine * (x1 - x0) / size[1]
+    padded = np.pad(mask, 8)
+    points = padded[np.ix_(np.floor(y + 8).astype(int), np.floor(x + 8).astype(int))]
+    share = points.reshape(size[0], fine, size[1], fine).mean((1, 3))
+    result = shapes.to_size(mask, size, window)
+    clear = np.abs(share - 0.5) > 0.02
+    np.testing.assert_array_equal(result[clear], (share >= 0.5)[clear])
+
+
+def test_nothing_vanishes_and_nothing_appears():
+    mask = np.zeros((100, 100), bool)
+    assert not shapes.to_size(mask, (10, 10)).any()
+    mask[57, 31] = True
+    assert np.argwhere(shapes.to_size(mask, (10, 10))).tolist() == [[5, 3]]
+    assert not shapes.to_size(mask, (10, 10), (50, 0, 100, 50)).any()
+    np.testing.assert_array_equal(shapes.to_size(mask, (100, 100)), mask)
+    half = np.zeros((4, 4), bool)
+    half[:, 1] = True
+    np.testing.assert_array_equal(shapes.to_size(half, (2, 2)), [[True, False], [True, False]])  # exactly half counts
+
+
+@pytest.mark.parametrize(
+    ('kind', 'shape', 'message'),
+    [
+        ('rectangle', '1 2 3', '3 numbers'),
+        ('ellipse', [1, 2, 'a', 4], 'no coordinates'),
+        ('polygon', [1, 2, 3], 'pairs x y'),
+        ('polygon', [[1, 2], [3]], 'no coordinates'),
+        ('polygon', [1, 2, float('nan'), 3], 'not finite'),
+        ('poligon', [1, 2], "Did you mean 'polygon'"),
+    ],
+)
+def test_what_is_no_shape_is_one_clear_line(kind, shape, message):
+    with pytest.raises(ValueError, match=message) as error:
+        shapes.decode(kind, shape, (5, 5))
+    assert '\n' not in str(error.value)
