@@ -10,17 +10,21 @@ from imbalance_jax.names import lookup
 RULES = ('any', 'majority', 'all')
 ENOUGH = 3  # readers of an image, from which on the majority decides if nothing else is asked for
 CONSENSUS = -1  # in `region_reader`: a region that readers agreed on
+REFERENCE = 'radiologists'  # readers of this name are a set's own ground truth, beside others that are held against it
+POINT = ' point'  # 'NAME point' holds where the reader NAME points: pixels that vote for nothing
 
 
 class Drawn(NamedTuple):
     """What was drawn of one concept in one image.
 
     masks: [r,H,W] bool, one per reader who saw the image, nothing where a reader drew nothing; readers: [r] their
-    numbers; consensus: [H,W] bool, what the image's readers agreed on, or None if it has no consensus
+    numbers; points: [r,H,W] bool, where they point, nothing where that is not known; consensus: [H,W] bool, what the
+    image's readers agreed on, or None if it has no consensus
     """
 
     masks: np.ndarray
     readers: np.ndarray
+    points: np.ndarray
     consensus: np.ndarray | None
 
 
@@ -36,8 +40,19 @@ def check(dataset: Dataset, rule: str, field: str) -> None:
 
 
 def chosen_rule(dataset: Dataset, rule: str) -> str:
-    """The rule, or the data set's `info['reference_reader']` where none is asked for; '' if it names none."""
-    return rule or dataset.info.get('reference_reader', '')
+    """The rule, or where none is asked for the data set's `info['reference_reader']`, or `REFERENCE` if it has such
+    readers; '' if it has neither."""
+    own = REFERENCE if REFERENCE in names_of(dataset) else ''
+    return rule or dataset.info.get('reference_reader', own)
+
+
+def pointers(names: list[str]) -> dict[int, int]:
+    """The number of each reader of points -> that of the reader who points."""
+    return {
+        number: names.index(name.removesuffix(POINT))
+        for number, name in enumerate(names)
+        if name.endswith(POINT) and name.removesuffix(POINT) in names
+    }
 
 
 def who_saw(dataset: Dataset) -> np.ndarray:
@@ -52,6 +67,7 @@ def who_saw(dataset: Dataset) -> np.ndarray:
         for (_, reader), cells in zip(dataset.info['readings'], dataset.cells, strict=True):
             if reader in names:
                 saw[:, names.index(reader)] |= (cells != NOT_READ).any(-1)
+    saw[:, list(pointers(names))] = False
     return saw
 
 
@@ -73,18 +89,18 @@ def truth(drawn: Drawn, rule: str, names: list[str]) -> np.ndarray:
 
 
 def left_out(drawn: Drawn, rule: str, names: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Masks [n,H,W] of single readers, and what each is held against [n,H,W]: none of it drawn by that reader.
+    """Which [n] of the r readers are held against others, and against what [n,H,W]: none of it drawn by that reader.
 
     A reader's own region or the consensus where that is the truth, else the vote of the others; '' is resolved for as
     many as are left. None without a second reader.
     """
-    masks = drawn.masks
+    masks, everyone = drawn.masks, np.arange(len(drawn.masks))
     if rule in names:
         own = drawn.readers == names.index(rule)
-        others = masks[~own] if own.any() else masks[:0]
-        return others, np.broadcast_to(masks[own].any(0), others.shape)
+        others = everyone[~own] if own.any() else everyone[:0]
+        return others, np.broadcast_to(masks[own].any(0), (len(others), *masks.shape[1:]))
     if drawn.consensus is not None:
-        return masks, np.broadcast_to(drawn.consensus, masks.shape)
+        return everyone, np.broadcast_to(drawn.consensus, masks.shape)
     if len(masks) < 2:
-        return masks[:0], masks[:0]
-    return masks, np.stack([vote(np.delete(masks, one, 0), rule) for one in range(len(masks))])
+        return everyone[:0], masks[:0]
+    return everyone, np.stack([vote(np.delete(masks, one, 0), rule) for one in everyone])

@@ -50,7 +50,7 @@ def united(dataset: Dataset, regions: np.ndarray, owner: np.ndarray, count: int,
 def drawn_of(dataset: Dataset, regions: np.ndarray, owner: np.ndarray, *, kind: str) -> Iterator[tuple[int, Drawn]]:
     """(owner, what readers drew) of the regions [n] of every owner [n], which are of one image and concept each."""
     assert dataset.region_reader is not None
-    saw = readers.who_saw(dataset)
+    saw, pointing = readers.who_saw(dataset), readers.pointers(readers.names_of(dataset))
     agreed = np.zeros(len(dataset.images), bool)
     agreed[dataset.region_image[dataset.region_reader == CONSENSUS]] = True
     order = np.argsort(owner, kind='stable')
@@ -58,10 +58,16 @@ def drawn_of(dataset: Dataset, regions: np.ndarray, owner: np.ndarray, *, kind: 
     for one, mine in zip(names, np.split(regions[order], starts[1:]), strict=True):
         image, who = dataset.region_image[mine[0]], dataset.region_reader[mine]
         numbers = np.flatnonzero(saw[image])
-        own = who != CONSENSUS
-        masks = united(dataset, mine[own], np.searchsorted(numbers, who[own]), len(numbers), kind=kind)
-        whole = united(dataset, mine[~own], np.zeros((~own).sum(), int), 1, kind=kind)[0] if agreed[image] else None
-        yield int(one), Drawn(masks, numbers, whole)
+        own, points = np.isin(who, numbers), np.isin(who, list(pointing))
+        of_point = np.array([pointing[one] for one in who[points].tolist()], int)
+        points[points], of_point = np.isin(of_point, numbers), of_point[np.isin(of_point, numbers)]
+        masks, places = (
+            united(dataset, mine[part], np.searchsorted(numbers, whose), len(numbers), kind=kind)
+            for part, whose in ((own, who[own]), (points, of_point))
+        )
+        shared = mine[who == CONSENSUS]
+        whole = united(dataset, shared, np.zeros(len(shared), int), 1, kind=kind)[0] if agreed[image] else None
+        yield int(one), Drawn(masks, numbers, places, whole)
 
 
 def voted(

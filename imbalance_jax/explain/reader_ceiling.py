@@ -28,14 +28,13 @@ AT_ONCE = 256  # masks that are measured together
 def reader_figures(dataset: Dataset, pairs: Pairs, measure: Measure, *, kind: str, rule: str) -> Figures:
     """Figures [M] of readers as if what each drew were a map: held against what the others drew, mean over readers.
 
-    The others' region is by the same rule (`readers.left_out`). Measures that point take the pixel of a reader's region
-    that is farthest from its edge. A reader who saw the image and drew nothing is an empty map; NaN where fewer than
-    two readers saw it, or the others have no region.
+    The others' region is by the same rule (`readers.left_out`). Measures that point take the reader's own points, or
+    else the pixel of the region that is farthest from its edge. A reader who saw the image and drew nothing is an empty
+    map; NaN where fewer than two readers saw it, or the others have no region.
     """
     rows, figures = [], []
-    for pair, drawn, against in _batches(dataset, pairs, kind=kind, rule=rule):
-        of_region = measure(drawn.astype(np.float32), against)
-        of_point = measure(np.stack([innermost(one) for one in drawn]).astype(np.float32), against)
+    for pair, drawn, points, against in _batches(dataset, pairs, kind=kind, rule=rule):
+        of_region, of_point = (measure(one.astype(np.float32), against) for one in (drawn, points))
         rows.append(pair)
         figures.append({name: of_point[name] if name in POINTING else of_region[name] for name in of_region})
     if not rows:
@@ -45,26 +44,22 @@ def reader_figures(dataset: Dataset, pairs: Pairs, measure: Measure, *, kind: st
     return {name: mean_by(row, np.where(asks, values, np.nan), len(pairs.image)) for name, values in asked.items()}
 
 
-def _batches(
-    dataset: Dataset, pairs: Pairs, *, kind: str, rule: str
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """(row of the pair [n], a reader's mask [n,H,W], what it is held against [n,H,W]), about `AT_ONCE` at a time."""
+def _batches(dataset: Dataset, pairs: Pairs, *, kind: str, rule: str) -> Iterator[list[np.ndarray]]:
+    """[row of the pair [n], a reader's mask [n,H,W], the reader's points, what both are held against], about `AT_ONCE`
+    at a time."""
     names, rule = readers.names_of(dataset), readers.chosen_rule(dataset, rule)
-    held: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    held: list[tuple[np.ndarray, ...]] = []
     for pair, drawn in drawn_of_pairs(dataset, pairs, kind):
-        masks, against = readers.left_out(drawn, rule, names)
-        if len(masks):
-            held.append((np.full(len(masks), pair), masks, against))
-        if sum(len(one) for one, _, _ in held) >= AT_ONCE:
-            yield _joined(held)
+        who, against = readers.left_out(drawn, rule, names)
+        masks, points = drawn.masks[who], drawn.points[who]
+        if len(who):
+            pointed = [point if point.any() else innermost(mask) for point, mask in zip(points, masks, strict=True)]
+            held.append((np.full(len(who), pair), masks, np.stack(pointed), against))
+        if sum(len(one[0]) for one in held) >= AT_ONCE:
+            yield [np.concatenate(arrays) for arrays in zip(*held, strict=True)]
             held = []
     if held:
-        yield _joined(held)
-
-
-def _joined(held: list[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    pair, masks, against = (np.concatenate(arrays) for arrays in zip(*held, strict=True))
-    return pair, masks, against
+        yield [np.concatenate(arrays) for arrays in zip(*held, strict=True)]
 
 
 def mean_by(row: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:

@@ -100,6 +100,24 @@ def test_what_one_reader_saw_alone_has_no_ceiling_and_a_missed_finding_scores_no
     assert figures['hits'][3] == figures['points'][3] == 0
 
 
+def test_other_readers_are_held_against_radiologists_and_point_with_their_own_points(measure):
+    """As in CheXlocalize: the truth is the radiologists', and the human benchmark draws 2 pixels beside it. It points at
+    a corner of what it drew, which is in the truth, and in 10 images below it."""
+    dataset = shifted((0, 2, 2))
+    names = ['radiologists', 'human benchmark', 'human benchmark point']
+    box = dataset.region_box.copy()
+    points = dataset.region_reader == 2
+    box[points, 2:] = box[points, :2] + 1
+    box[points & (dataset.region_image < 10)] += [0, SQUARE, 0, SQUARE]
+    human = dataclasses.replace(dataset, region_box=box, info={**dataset.info, 'readers': names})
+    pairs = regions.finding_pairs(human, 'test', 'box')
+    truth = regions.region_masks(human, np.flatnonzero(human.region_reader == 0), 'box')
+    np.testing.assert_array_equal(pairs.mask, truth)  # the benchmark's drawing is no part of the truth
+    figures = reader_ceiling.reader_figures(human, pairs, measure, kind='box', rule='')
+    np.testing.assert_allclose(figures['iou'], (SQUARE - 2) / (SQUARE + 2), rtol=1e-5)
+    np.testing.assert_array_equal(figures['hits'] / figures['points'], np.arange(IMAGES) >= 10)
+
+
 def test_the_innermost_pixel_is_in_the_largest_part_of_a_region():
     mask = np.zeros((SIDE, SIDE), bool)
     mask[0:2, 0:2], mask[8:17, 10:21] = True, True
