@@ -101,7 +101,7 @@ def test_what_one_reader_saw_alone_has_no_ceiling_and_a_missed_finding_scores_no
 
 
 def test_other_readers_are_held_against_radiologists_and_point_with_their_own_points(measure):
-    """As in CheXlocalize: the truth is the radiologists', and the human benchmark draws 2 pixels beside it. It points at
+    """As in CheXlocalize: the truth is the radiologists', the human benchmark draws 2 pixels beside it. It points at
     a corner of what it drew, which is in the truth, and in 10 images below it."""
     dataset = shifted((0, 2, 2))
     names = ['radiologists', 'human benchmark', 'human benchmark point']
