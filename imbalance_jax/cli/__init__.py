@@ -120,6 +120,17 @@ def _inspect(command: Command, outside: Outside) -> None:
     from imbalance_jax.training import network
 
     print(data.describe(network.load_dataset(config)))
+    _tell_mistakes(config)
+
+
+def _tell_mistakes(config: Any) -> None:
+    """Says what published loaders make of the same files by mistake, where that is known."""
+    from imbalance_jax.data.sources import mistakes
+
+    block = config.data.to_dict().get(config.data.name, {})
+    folder = block.get('manual_dir') if isinstance(block, dict) else None
+    for line in mistakes.lines(mistakes.of(block.get('reader', config.data.name), folder)) if folder else ():
+        print(f'a known mistake: {line}')
 
 
 def _train(command: Command, outside: Outside) -> None:
