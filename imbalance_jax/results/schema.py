@@ -114,7 +114,8 @@ TABLES: dict[str, dict[str, Column]] = {
     'stability': {'other_arm': Column(TEXT, "the arm of the other members of pairs; '': the arm itself")},
     'alignment': {
         'subset': Column(
-            TEXT, "'': all pairs of an image and a finding; else a part of them; 'no region': by label, of other findings"
+            TEXT,
+            "'': all pairs of an image and a finding; else a part of them; 'no region': by label, of other findings",
         ),
         'above': Column(TEXT, "'': as it is; 'shuffled regions': both sides less what other patients' regions score"),
     },
