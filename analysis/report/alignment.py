@@ -54,7 +54,7 @@ def missing(study: Study) -> str:
     if study.alignment is None:
         return f'What the models learned has not been asked yet. Run: {EXPLAIN.format(study.folder)}'
     if not study.alignment.value:
-        return 'No test image has a finding by its label, so that there is no map to make.'
+        return 'No map was made: the test split has no annotated region, and no finding by its labels.'
     return f'Explaining is not finished. Run: {EXPLAIN.format(study.folder)}'
 
 

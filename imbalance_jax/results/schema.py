@@ -5,16 +5,17 @@ One row holds one number. A column has one meaning, so that nothing has to be re
     pandas.read_parquet('WORKDIR/results/performance.parquet').query("kind == 'arm' and metric == 'auroc'")
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from imbalance_jax.system.workdir import write_frame
+from imbalance_jax.system.workdir import write_frame, write_frames
 
 TEXT, WHOLE, REAL = 'object', 'Int64', 'float64'
+AT_ONCE = 2**18  # rows of a long table that are in memory together
 Block = Mapping[str, Any]  # rows that share most columns: column -> one value for all of them, or an array [n]
 
 
@@ -237,8 +238,20 @@ def typed(table: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
 
 
 def write_blocks_of(workdir: Path, name: str, blocks: Iterable[Block]) -> None:
-    """Writes results/<name>.parquet and .csv of blocks of rows."""
-    write_frame(workdir, name, frame_of_blocks(name, blocks))
+    """Writes results/<name>.parquet and .csv of blocks of rows, about `AT_ONCE` rows at a time."""
+
+    def parts() -> Iterator[pd.DataFrame]:
+        held: list[Block] = []
+        done = False
+        for block in blocks:
+            held.append(block)
+            if sum(len(one['value']) for one in held) >= AT_ONCE:
+                yield frame_of_blocks(name, held)
+                held, done = [], True
+        if held or not done:
+            yield frame_of_blocks(name, held)
+
+    write_frames(workdir, name, parts())
 
 
 def write_table(workdir: Path, name: str, rows: Iterable[Mapping]) -> None:

@@ -8,6 +8,7 @@ from imbalance_jax import concepts
 from imbalance_jax.metrics.statistics import benjamini_hochberg
 from imbalance_jax.results import schema, units
 from imbalance_jax.results.rows import of_member
+from imbalance_jax.system import workdir
 
 U, CLASSES, CONCEPTS = 5, ['Mass', 'Edema'], ['Mass', 'Edema', 'Tube']
 MEMBER = {'member': 3, 'arm': 'focal', 'loss': 'focal', 'sampler': 'natural', 'seed': 1}
@@ -75,6 +76,17 @@ def test_blocks_of_columns_are_the_rows(arrays):
     expected = schema.frame('units', row_by_row(*arrays))
     found = schema.frame_of_blocks('units', ({**block, 'split': 'test'} for block in blocks_of(*arrays)))
     pd.testing.assert_frame_equal(found, expected)
+
+
+@pytest.mark.parametrize('at_once', [1, 40, 2**18])
+def test_parts_of_a_file_are_the_table(arrays, at_once, tmp_path, monkeypatch):
+    monkeypatch.setattr(schema, 'AT_ONCE', at_once)
+    rows = row_by_row(*arrays)
+    schema.write_table(tmp_path / 'rows', 'units', rows)
+    schema.write_blocks_of(tmp_path / 'blocks', 'units', ({**b, 'split': 'test'} for b in blocks_of(*arrays)))
+    pd.testing.assert_frame_equal(*(workdir.read_table(tmp_path / one, 'units') for one in ('rows', 'blocks')))
+    texts = [(tmp_path / one / 'results' / 'units.csv').read_text() for one in ('rows', 'blocks')]
+    assert texts[0] == texts[1]
 
 
 def test_without_regions_the_states_and_what_labels_say_are_left(arrays):
