@@ -100,6 +100,11 @@ def get_config() -> ConfigDict:
     config.attribution.layer = ''  # for Grad-CAM; '' is the model's last stage
     config.attribution.integrated_gradients = {'steps': 50}  # one block per method: its options
     config.attribution.regions = 'box'  # what maps are held against: 'box', or 'exact' masks where there are any
+    # Of regions by several readers, pixels that 'any', a 'majority' or 'all' of those who saw the image chose, or those
+    # of one reader, by name. '': the set's own choice, else the majority of three or more, else any.
+    config.attribution.readers = ''
+    # Around lungs and heart, in image heights: heat beyond that is outside the chest (sets with anatomy).
+    config.attribution.anatomy_margin = 0.05
     # Of `alignment.METRICS`, beside the study's own (pointing game, IoBB, IoR, IoU).
     config.attribution.metrics = (
         'pointing_game_torchray',
@@ -115,7 +120,9 @@ def get_config() -> ConfigDict:
     config.attribution.batch_size = 64  # pairs per call
     config.attribution.memory_mib = 512.0  # that a call may hold on one device; it takes fewer pairs at a time
     config.attribution.faithfulness_pairs = 16  # of them, for insertion, deletion, ROAD, ...; 0: none
-    config.attribution.max_pairs = 0  # at most so many (image, class) pairs with a box; 0: all
+    # At most so many (image, class) pairs with a region; 0: all. Of classes without regions pairs are taken by label,
+    # at most so many or 256.
+    config.attribution.max_pairs = 0
 
     # Of a source that draws images with and without a concept: test patients, one image of each, that every concept is
     # put into and taken out of; and pairs of each finding that maps are made of.
@@ -125,6 +132,7 @@ def get_config() -> ConfigDict:
     config.concepts.layer = ''  # '' is the model's last stage, of which most is asked
     config.concepts.layers = ('all',)  # what else is dissected, compared and probed: names of layers, or 'all'
     config.concepts.regions = 'exact'
+    config.concepts.readers = ''  # as in `attribution`
     config.concepts.max_images = 512  # of the test split: one half with regions, one half without, weighted
     config.concepts.quantile = 0.005  # share of positions above a unit's threshold, for dissection
     config.concepts.count_quantile = 0.99  # the study's, for the number of concepts

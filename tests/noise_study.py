@@ -118,5 +118,6 @@ def dissected(rng, concepts: int, images: int) -> dict[str, np.ndarray]:
     top = np.stack([rng.permutation(images)[:4] for _ in range(UNITS)])
     maps = rng.uniform(size=(UNITS, 4, 4, 4)).astype(np.float16)
     by_chance = {'chance_best': rng.uniform(size=concepts), 'chance_top': rng.uniform()}
+    by_chance['concept_share'] = np.ones(concepts)
     result = {**pairs, **by_chance, **flags, 'detector': pairs['iou'] > 0.5, 'threshold': np.full(UNITS, 0.7)}
     return {**result, 'top': top, 'top_maps': maps}

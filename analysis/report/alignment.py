@@ -1,12 +1,13 @@
-"""The section on alignment: by attribution method, every arm's maps beside maps that know no model."""
+"""The section on alignment: by attribution method, every arm's maps beside maps that know no model, and readers."""
 
 from typing import Any
 
-from imbalance_jax.analysis.report import alignment_panels, galleries, skill
+from imbalance_jax.analysis.report import alignment_heat, alignment_panels, galleries, skill
 from imbalance_jax.analysis.report.cells import Cell, Table, over_seeds, plain
 from imbalance_jax.analysis.report.study import EXPLAIN, Study
 from imbalance_jax.analysis.report.style import Look, label, whole
 from imbalance_jax.results.alignment import ALL_PAIRS, CENTRE, CHANCE, CONSTANT, SHUFFLED
+from imbalance_jax.results.reader_ceiling import READERS
 from imbalance_jax.results.rows import MACRO
 
 SHOWN = ('hit_share', 'pointing_game', 'iou', 'ior', 'iobb', 'empty')
@@ -16,13 +17,20 @@ GALLERIES = ('grad_cam', 'saliency')  # methods whose maps are shown, the first 
 
 def section(study: Study, look: dict[str, Look]) -> dict[str, Any]:
     """Panels, tables and pictures by method; without any, `missing` says why."""
-    if not study.methods:
+    if not study.alignment or not study.alignment.value:
         return {'missing': missing(study), 'methods': []}
-    assert study.alignment is not None
     refused = study.alignment('regions_refused', 'all findings')
-    pictures = {method: gallery(study, method) for method in gallery_methods(study.methods)}
+    made = gallery_methods(alignment_heat.methods(study))
+    pictures = {method: gallery(study, method) for method in made}
     return {
         'missing': '',
+        'without': alignment_heat.without(study),
+        'labelled': alignment_heat.pairs(study, 'labelled_pairs'),
+        'outside': alignment_heat.outside(study),
+        'outside_pairs': alignment_heat.pairs(study, 'anatomy_pairs'),
+        'empty': alignment_heat.empty(study),
+        'margin': study.config['attribution'].get('anatomy_margin', 0),
+        'readers': study.alignment.over('iou', ALL_PAIRS, kind='null', against=READERS),
         'contrasted': any(study.primary(method) for method in study.methods),
         'methods': [
             {
@@ -46,7 +54,7 @@ def missing(study: Study) -> str:
     if study.alignment is None:
         return f'What the models learned has not been asked yet. Run: {EXPLAIN.format(study.folder)}'
     if not study.alignment.value:
-        return 'The test split has no annotated region, so that maps and units can be held against no finding.'
+        return 'No map was made: the test split has no annotated region, and no finding by its labels.'
     return f'Explaining is not finished. Run: {EXPLAIN.format(study.folder)}'
 
 
@@ -69,6 +77,7 @@ def table(study: Study, method: str) -> Table:
     rows = [(arm, [over_seeds(study.aligned(method, m), arm) for m in shown]) for arm in study.arms]
     rows += [(null, [plain(null_level(study, m, null)) for m in shown]) for null in NULLS]
     rows.append((SHUFFLED, [skill.level(study, method, m, SHUFFLED) for m in shown]))
+    rows.append((f'{READERS} (ceiling)', alignment_heat.readers(study, shown)))
     rows = [(name, cells) for name, cells in rows if any(cell.text != '–' for cell in cells)]
     return Table(f'alignment-{method}', 'arm', [label(m) for m in shown], rows)
 
@@ -76,15 +85,17 @@ def table(study: Study, method: str) -> Table:
 def by_finding(study: Study, method: str, measure: str) -> Table:
     """One measure by finding: the pairs and patients it is the mean of, the constant map's, every arm's."""
     assert study.alignment is not None
-    rows = []
+    rows, by_readers = [], READERS in study.alignment.distinct('against', kind='null')
     for name in [*study.classes, MACRO, ALL_PAIRS]:
         pairs = annotated_pairs(study, 'iou', name)
         if pairs:
             cells = [over_seeds(study.aligned(method, measure, name), arm) for arm in study.arms]
+            if by_readers:
+                cells = [*alignment_heat.readers(study, [measure], name), *cells]
             constant = plain(null_level(study, measure, CONSTANT, name))
             patients = Cell(whole(study.alignment('patients', name)))
             rows.append((name, [Cell('' if name == MACRO else whole(pairs)), patients, constant, *cells]))
-    head = ['pairs', 'patients', CONSTANT, *study.arms]
+    head = ['pairs', 'patients', CONSTANT, *([READERS] if by_readers else []), *study.arms]
     return Table(f'alignment-{method}-{measure}', 'finding', head, rows)
 
 

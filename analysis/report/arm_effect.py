@@ -27,7 +27,7 @@ def section(study: Study, look: dict[str, Look], found: Units) -> dict[str, Any]
         'layers': effects.layers(study, tables.layers),
         'effects': effects.effects(study),
         'segments': effects.segments(study),
-        'logits': effects.logits(study),
+        'logits': effects.logits(study) if study.dissected else None,
         'examples': effects.examples(study),
         'directions': effects.tcav(study, tables.directions),
         'tcav_layer': str(tables.directions['layer'].iloc[0]),
@@ -57,15 +57,15 @@ def arm_tests(study: Study, units: Units) -> Table | None:
 
 def counts(study: Study) -> Table:
     """Counts of units by arm with Student's interval over seeds, and the difference to the reference."""
-    rows = []
+    rows, shown = [], {name: words for name, words in COUNTS.items() if study.dissected or name == 'dead_units'}
     for arm in study.arms:
         cells = []
-        for metric in COUNTS:
+        for metric in shown:
             mean, low, high = study.counted(metric).interval(arm)
             cells.append(Cell(number(mean, 1), interval(low, high)))
             mean, low, high = study.counted(metric).interval(arm, study.reference)
             text = 'reference' if arm == study.reference else signed(mean, 1)
             cells.append(Cell(text, interval(low, high)))
         rows.append((arm, cells))
-    head = ['mean', 'difference'] * len(COUNTS)
-    return Table('unit-counts', 'arm', head, rows, tuple((words, 2) for words in COUNTS.values()))
+    head = ['mean', 'difference'] * len(shown)
+    return Table('unit-counts', 'arm', head, rows, tuple((words, 2) for words in shown.values()))

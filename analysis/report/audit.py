@@ -4,7 +4,7 @@ import math
 
 from imbalance_jax.analysis.report.cells import Cell, Table, plain
 from imbalance_jax.analysis.report.study import Study
-from imbalance_jax.analysis.report.style import label, number, signed
+from imbalance_jax.analysis.report.style import label, number, signed, whole
 from imbalance_jax.analysis.report.values import Values
 from imbalance_jax.results import audit
 from imbalance_jax.results.audit import Figure
@@ -18,7 +18,21 @@ def tables(study: Study) -> list[Table]:
     """What the published mistakes of training and of measuring did; those that this study has figures for."""
     if not study.audit:
         return []
-    return [table for table in (trained(study, study.audit), measured(study.audit)) if table.rows]
+    of_audit = (trained(study, study.audit), measured(study.audit), loaders(study.audit))
+    return [table for table in of_audit if table.rows]
+
+
+def loaders(values: Values) -> Table:
+    """A row per mistake of published loaders of the data set, with what it counts: published, corrected, difference."""
+    rows = []
+    for mistake in dict.fromkeys(values.distinct('mistake', kind='data')):
+        for unit in values.distinct('metric', kind='data', mistake=mistake):
+            of = {'name': '', 'mistake': mistake}
+            wrong, right = (values(unit, version=version, **of) for version in VERSIONS)
+            share = f'{100 * (wrong / right - 1):+.1f} %' if right else ''
+            cells = [Cell(whole(wrong)), Cell(whole(right)), Cell(signed(wrong - right, 0), share)]
+            rows.append((f'{mistake} ({unit})', cells))
+    return Table('mistakes-loaders', 'mistake', ['published loader', 'corrected', 'effect'], rows)
 
 
 def trained(study: Study, values: Values) -> Table:

@@ -22,7 +22,7 @@ def panels(study: Study, look: dict[str, Look]) -> list[Panel]:
         up = marks(study, study.aligned(method, measure))
         axes, title = ('macro AUROC', f'macro {label(measure)}'), f'{label(method)} {label(measure)}'
         shown.append(figures.scatter(title, axes, look, auroc, up))
-    if study.layer:
+    if study.dissected:
         detectors = marks(study, study.counted('detector_units'))
         shown.append(figures.scatter('Detector units', ('macro AUROC', 'detector units'), look, auroc, detectors))
     return shown

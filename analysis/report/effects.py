@@ -24,7 +24,8 @@ def layers(study: Study, table: pd.DataFrame) -> Table:
     by_arm = [one.groupby(['layer', 'arm'])['value'].mean() for one in (detectors, probes, controls)]
     for layer in rows_of(table, kind='arm')['layer'].drop_duplicates():
         count, auroc, control = ([one.get((layer, arm), np.nan) for arm in study.arms] for one in by_arm)
-        rows.append((f'{layer}: detector units', [Cell(number(value, 1)) for value in count]))
+        if study.dissected:
+            rows.append((f'{layer}: detector units', [Cell(number(value, 1)) for value in count]))
         cells = [Cell(number(a), f'control {number(c)}') for a, c in zip(auroc, control, strict=True)]
         rows.append((f'{layer}: probe AUROC', cells))
     return Table('layers', 'layer', study.arms, rows)
@@ -79,8 +80,10 @@ def examples(study: Study) -> list[dict[str, Any]]:
     logits, units = study.arrays('logits'), member and study.arrays(f'units_{member["member"]}')
     if logits is None or not units or member is None:
         return []
-    best = np.where(units['detector'].any(1), np.where(units['detector'], units['iou'], -1).argmax(1), -1)
-    detected = [study.concept_names[s] if s >= 0 else 'nothing' for s in best]
+    detected = [''] * len(units['dead'])
+    if 'detector' in units:
+        best = np.where(units['detector'].any(1), np.where(units['detector'], units['iou'], -1).argmax(1), -1)
+        detected = [f' (detects {study.concept_names[s] if s >= 0 else "nothing"})' for s in best]
     first = [n for n, finding in enumerate(logits['finding']) if finding not in logits['finding'][:n]]
     return [
         {
@@ -94,9 +97,9 @@ def examples(study: Study) -> list[dict[str, Any]]:
 
 
 def parts(added: np.ndarray, detected: list[str]) -> list[str]:
-    """What the largest units and the rest add to a logit, in words."""
+    """What the largest units and the rest add to a logit, in words; detected: what is said of each unit."""
     largest = np.argsort(-np.abs(added), kind='stable')[:LARGEST]
-    named = [f'unit {unit} (detects {detected[unit]}) {signed(added[unit], 2)}' for unit in largest]
+    named = [f'unit {unit}{detected[unit]} {signed(added[unit], 2)}' for unit in largest]
     rest = added.sum() - added[largest].sum()
     return [*named, f'the other {len(added) - len(largest)} units {signed(rest, 2)}']
 

@@ -148,6 +148,8 @@ def pairs_to_show(finding: np.ndarray) -> list[int]:
 
 def units_to_show(units: dict[str, np.ndarray], most: int) -> list[tuple[int, int]]:
     """(unit, concept) of detector units, each with its best concept: the best unit of every concept first, by IoU."""
+    if 'detector' not in units:
+        return []
     iou = np.where(units['detector'], units['iou'], -1)
     best = iou.argmax(1)
     pairs = sorted(((iou[unit, s], unit, s) for unit, s in enumerate(best) if iou[unit, s] >= 0), key=lambda p: -p[0])

@@ -29,7 +29,7 @@ SMALLEST_EFFECT, SMALLEST_COUNT = 0.02, 5
 class Study(NamedTuple):
     """What training left, and what explaining left: `alignment`, `concepts` and `audit` are None before that.
 
-    `seeds` is None unless an arm has many. methods: of attribution, in the alignment table, as they come in the config;
+    `seeds` is None unless an arm has many. methods: of attribution, held against regions, as they come in the config;
     measured: method -> the measures of its maps that arms are compared by above shuffled regions.
     """
 
@@ -101,6 +101,11 @@ class Study(NamedTuple):
     def layer(self) -> str:
         """The dissected layer, '' if there is none."""
         return next(iter(self.concepts.distinct('layer')), '') if self.concepts else ''
+
+    @property
+    def dissected(self) -> bool:
+        """Whether units were held against annotated regions."""
+        return bool(self.concepts and 'detector_units' in self.concepts.distinct('metric'))
 
     def ranked(self, metric: str, name: str = MACRO) -> Outcome:
         """A metric of performance."""
@@ -193,10 +198,11 @@ def load(folder: Path) -> Study:
 
 
 def methods_of(config: Mapping, alignment: Values | None) -> tuple[list[str], dict[str, list[str]]]:
-    """The attribution methods of a table, and by method the measures that arms are compared by."""
+    """The attribution methods whose maps a table holds against regions, and by method the measures that arms are
+    compared by."""
     if not alignment:
         return [], {}
-    there = set(alignment.distinct('method', kind='arm'))
+    there = set(alignment.distinct('method', kind='arm', metric='iou'))
     methods = [method for method in config['attribution']['methods'] if method in there]
     if 'above' not in alignment.columns:
         return methods, {}

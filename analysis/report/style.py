@@ -42,6 +42,7 @@ LABELS = {
     'ior': 'IoR',
     'iobb': 'IoBB',
     'empty': 'empty maps',
+    'heat_outside_anatomy': 'heat outside the anatomy',
     'saliency': 'Saliency',
     'integrated_gradients': 'Integrated gradients',
     'grad_cam': 'Grad-CAM',

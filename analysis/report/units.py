@@ -30,9 +30,13 @@ def section(study: Study, look: dict[str, Look]) -> dict[str, Any]:
     """What the template lays out; without any units, `missing` says why."""
     if not study.layer:
         return {'missing': missing(study)}
-    null = study.config['concepts']['null']
+    if not study.dissected:
+        return {'missing': '', 'dissected': False, 'units': states(study)}
+    null, shown = study.config['concepts']['null'], [name for name in study.concept_names if has_region(study, name)]
     return {
         'missing': '',
+        'dissected': True,
+        'without': [name for name in study.classes if name not in shown],
         'null': NULLS.get(null, null),
         'panels': panels(study, look),
         'zeros': ' or '.join(zeros(study).values()),
@@ -40,8 +44,23 @@ def section(study: Study, look: dict[str, Look]) -> dict[str, Any]:
         'overlaps': overlaps(study),
         'counts': counts(study),
         'cards': [cards for cards in (unit_cards.cards(study, arm) for arm in card_arms(study)) if cards],
-        'images': study.shared_count(study.encoded('best_iou', concept=study.concept_names[0])),
+        'images': study.shared_count(study.encoded('best_iou', concept=shown[0])) if shown else 0,
     }
+
+
+def has_region(study: Study, concept: str) -> bool:
+    """Whether units were held against a concept's regions."""
+    return study.shared_count(study.encoded('best_iou', concept=concept)) > 0
+
+
+def states(study: Study) -> Table:
+    """Counts of units by arm that need no region."""
+    outcomes = {
+        'dead units': study.counted('dead_units'),
+        'too sparse for the threshold': study.counted('sparse_units'),
+    }
+    rows = [(arm, [over_seeds(outcome, arm, 1) for outcome in outcomes.values()]) for arm in study.arms]
+    return Table('units', 'arm', list(outcomes), rows)
 
 
 def units(study: Study) -> Table:
@@ -90,6 +109,7 @@ def counts(study: Study) -> Table:
 def panels(study: Study, look: dict[str, Look]) -> list[Panel]:
     """Counts of units, and the best overlap with every concept under its ceiling."""
     shown, units = [], study.shared_count(study.counted('dead_units'))
+    names = [name for name in study.concept_names if has_region(study, name)]
     for metric, words in COUNTS.items():
         outcome = study.counted(metric)
         points = seed_points(study, outcome)
@@ -100,14 +120,10 @@ def panels(study: Study, look: dict[str, Look]) -> list[Panel]:
         limits = limits_of([0, 1], (value for seeds in points.values() for value, _ in seeds))
         shown.append(figures.dots(capital(words), axis, look, points, means, limits=limits, counts=True))
     best, top = (
-        {arm: [study.encoded(metric, concept=name)(arm=arm) for name in study.concept_names] for arm in study.arms}
+        {arm: [study.encoded(metric, concept=name)(arm=arm) for name in names] for arm in study.arms}
         for metric in ('best_iou', 'iou_ceiling')
     )
-    shown.append(
-        figures.ceilings(
-            'Best unit by concept', 'IoU, mean over seeds', look, study.concept_names, values=best, tops=top
-        )
-    )
+    shown.append(figures.ceilings('Best unit by concept', 'IoU, mean over seeds', look, names, values=best, tops=top))
     return shown
 
 

@@ -11,7 +11,8 @@ equals its mask. Rules that hold for all of them:
 Published names for some of these quantities clash; each docstring says whose convention it is.
 """
 
-from imbalance_jax.alignment import expected, heat, nulls, overlaps, pixel_order, pointing, signed, thresholds
+from imbalance_jax.alignment import anatomy, expected, heat, nulls, overlaps, pixel_order, pointing, signed, thresholds
+from imbalance_jax.alignment.anatomy import heat_outside
 from imbalance_jax.alignment.heat import min_max
 from imbalance_jax.alignment.measure import TOLERANCE, UNSIGNED, Others, measure, measure_flat, measure_others
 from imbalance_jax.alignment.metrics import METRICS
@@ -35,6 +36,7 @@ __all__ = [
     'TOLERANCE',
     'UNSIGNED',
     'Others',
+    'anatomy',
     'centre_map',
     'chance',
     'chance_level',
@@ -43,6 +45,7 @@ __all__ = [
     'expected',
     'grid_maps',
     'heat',
+    'heat_outside',
     'measure',
     'measure_flat',
     'measure_others',

@@ -67,6 +67,7 @@ RULES: dict[str, Rule] = {
     'evaluate.smallest_count': NOT_NEGATIVE,
     'attribution.regions': REGIONS,
     'concepts.regions': REGIONS,
+    'attribution.anatomy_margin': (lambda v: 0 <= v < 1, 'in 0..1, in image heights'),
     'attribution.batch_size': COUNT,
     'attribution.memory_mib': POSITIVE,
     'attribution.max_pairs': NOT_NEGATIVE,

@@ -1,4 +1,8 @@
-"""Stage `alignment`: how well the maps of a population align with findings, beside what stands in for them."""
+"""Stage `alignment`: how well the maps of a population align with findings, beside what stands in for them.
+
+What needs no region is asked of any data set: how far apart members are by their maps, how many maps are empty, how
+much heat lies outside the anatomy.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -14,22 +18,26 @@ from imbalance_jax import alignment, attribution
 from imbalance_jax.alignment.expected import PRODUCTS, Product
 from imbalance_jax.alignment.measure import Metrics
 from imbalance_jax.attribution import layers
+from imbalance_jax.data.anatomy import inside
 from imbalance_jax.data.arrays import pictures
-from imbalance_jax.data.regions import Pairs, finding_pairs, refuse_training
+from imbalance_jax.data.regions import Pairs, finding_pairs
 from imbalance_jax.data.streams import Rows
-from imbalance_jax.explain import gallery, outputs
+from imbalance_jax.explain import gallery, map_nulls, outputs
 from imbalance_jax.explain.map_distance import RankCorrelation
 from imbalance_jax.explain.map_nulls import Figures, Strangers, null_figures, strangers
+from imbalance_jax.explain.map_pairs import MapPairs, map_pairs
 from imbalance_jax.explain.maps import Scorer, in_slabs, make_scorer, make_signed_maps, seed_numbers
+from imbalance_jax.explain.reader_ceiling import reader_figures
 from imbalance_jax.metrics import scores
 from imbalance_jax.names import lookup
 from imbalance_jax.results import alignment as results_alignment
-from imbalance_jax.results import map_effect
-from imbalance_jax.results.alignment import PERMUTED, SHUFFLED, UNTRAINED
-from imbalance_jax.results.rows import Bootstrap, of_kind
+from imbalance_jax.results import map_effect, reader_ceiling
+from imbalance_jax.results.alignment import CENTRE, CHANCE, EMPTY, OUTSIDE, PERMUTED, SHUFFLED, UNTRAINED, Nulls
+from imbalance_jax.results.rows import Bootstrap, Row, of_kind
 from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
+LABELLED = 'no region'  # subset: pairs by label, of findings that no test image has a region of
 # By the share of the image that a region covers.
 SIZES = {'small regions': (0, 0.02), 'medium regions': (0.02, 0.08), 'large regions': (0.08, 1.01)}
 
@@ -39,7 +47,8 @@ class MethodFigures(NamedTuple):
 
     measures: [F] names; members [F,P,M]: against each pair's own region; shuffled [F,P,M]: the mean over the regions of
     all other patients; untrained: [F,S,M]; gallery: the members' maps of the gallery's pairs [P,G,H,W]; distance [P,P]:
-    1 minus the mean rank correlation of two members' signed maps of the same pairs
+    1 minus the mean rank correlation of two members' signed maps of the same pairs. Of all pairs, with a region and by
+    label, [P + S,M + L]: outside, the share of the heat that lies outside the anatomy; empty, whether a map is
     """
 
     measures: np.ndarray
@@ -48,6 +57,8 @@ class MethodFigures(NamedTuple):
     untrained: np.ndarray
     gallery: np.ndarray
     distance: np.ndarray
+    outside: np.ndarray
+    empty: np.ndarray
 
     def by_measure(self, values: np.ndarray) -> Figures:
         """Measure -> one of its figures, of values [F,...]."""
@@ -65,43 +76,50 @@ def check(config: ConfigDict, network: Network, image_shape: tuple[int, int, int
 
 
 def run(trained: Trained, workdir: Path) -> None:
-    """results/alignment: every method's maps of every finding with a region in the test split, and the nulls."""
-    pairs, refused = test_pairs(trained)
-    if not len(pairs.image):
-        print(f'The {SPLIT} split has no annotated region: no alignment.')
+    """results/alignment: every method's maps of every finding with a region in the test split, and the nulls; and of
+    the findings without one what needs none. results/map_effect: whether arms differ by their maps beyond seeds."""
+    pairs = map_pairs(trained)
+    if not len(pairs.together.image):
+        print(f'No image of the {SPLIT} split has a finding: no maps.')
         for table in STAGE.tables:
             outputs.write_rows(workdir, table, [])
         return
-    metrics, methods = metrics_of(trained), trained.config.attribution.methods
-    scorers = make_scorers(trained, pairs, metrics)
+    if len(pairs.labelled.image):
+        names = ', '.join(trained.dataset.classes[k] for k in np.unique(pairs.labelled.finding))
+        print(f'The {SPLIT} split has no region of {names}: their maps are held against none.')
+    scorers = make_scorers(trained, pairs, metrics_of(trained))
     figures = {}
-    for method in methods:
+    for method in trained.config.attribution.methods:
         make = partial(measure, trained, method, pairs, scorers=scorers)
         figures[method] = MethodFigures(**outputs.cached(workdir, f'alignment_{method}', make))
-    train_pairs = finding_pairs(trained.dataset, 'train', trained.config.attribution.regions)
-    layer = trained.layer_of(trained.config.attribution.layer)
-    grid = layers.layer_shape(trained.model, trained.one, trained.image_shape, layer)
-    nulls, constant = null_figures(pairs, train_pairs, metrics, grid=(grid[0], grid[1]))
-    logits = outputs.test_logits(workdir)
-    write_table(
-        trained, workdir, pairs, figures=figures, nulls=nulls, subsets=subsets(trained, pairs, logits), refused=refused
-    )
+    logits, constant = outputs.test_logits(workdir), np.full(pairs.together.mask.shape, np.nan, np.float32)
+    rows = without_regions(trained, pairs, figures, scorers.inside)
+    if len(pairs.annotated.image):
+        aligned, constant[: len(pairs.annotated.image)] = against_regions(trained, pairs, figures, logits)
+        rows = aligned + rows
+    outputs.write_rows(workdir, 'alignment', rows)
+    write_map_effect(trained, workdir, figures, logits)
+    write_gallery(trained, workdir, pairs.together, constant=constant)
+    if len(pairs.annotated.image):
+        write_failures(trained, workdir, pairs.annotated, figures, logits)
+
+
+def write_map_effect(trained: Trained, workdir: Path, figures: Mapping[str, MethodFigures], logits: np.ndarray) -> None:
+    """results/map_effect."""
     distances = {method: one.distance for method, one in figures.items()}
     dataset, rows = trained.dataset, trained.dataset.rows(SPLIT)
     auroc = scores.auroc(logits, dataset.labels[rows], dataset.label_mask[rows])
     outputs.write_rows(workdir, 'map_effect', map_effect.rows(outputs.population(trained), distances, auroc))
-    write_gallery(trained, workdir, pairs, constant=constant)
-    shown = gallery.shown_method(methods)
+
+
+def write_failures(
+    trained: Trained, workdir: Path, pairs: Pairs, figures: Mapping[str, MethodFigures], logits: np.ndarray
+) -> None:
+    """explain/failures: what arms are surest of although their maps miss the region."""
+    shown = gallery.shown_method(trained.config.attribution.methods)
     of_shown = figures[shown].by_measure(figures[shown].members)
     missed = (of_shown['hits'] == 0) & ~np.isnan(of_shown['iou'])
     outputs.cached(workdir, 'failures', partial(gallery.failures, trained, shown, pairs, missed=missed, logits=logits))
-
-
-def test_pairs(trained: Trained) -> tuple[Pairs, int]:
-    """The findings with a region in the test split, at most `config.attribution.max_pairs`, and how many are refused
-    because their patients are in the training split."""
-    setting = trained.config.attribution
-    return refuse_training(trained.dataset, finding_pairs(trained.dataset, SPLIT, setting.regions, setting.max_pairs))
 
 
 def metrics_of(trained: Trained) -> Metrics:
@@ -137,54 +155,94 @@ def against_both(metrics: Metrics, products: Mapping[str, Callable[[jax.Array], 
     return figures
 
 
-class Scorers(NamedTuple):
-    """What is asked of the maps of any method: their figures, with the regions [M,...] that go with the pairs, and how
-    alike the members' are. order: the order [M] in which the pairs are taken, those of one finding together."""
+class Part(NamedTuple):
+    """Pairs of one kind, in the order in which their maps are made, those of one finding together: their rows [m] among
+    all pairs, and what is asked of their maps, with the arrays [m,...] that go with the pairs."""
 
-    order: np.ndarray
-    figures: Scorer
+    rows: np.ndarray
+    scorer: Scorer
     regions: tuple[np.ndarray, ...]
+
+
+class Scorers(NamedTuple):
+    """What is asked of the maps of any method: their figures, part by part; how alike the members' are; and the anatomy
+    [M + L,H,W] of each pair's image."""
+
+    parts: list[Part]
     correlation: RankCorrelation
+    inside: np.ndarray
 
 
-def make_scorers(trained: Trained, pairs: Pairs, metrics: Metrics) -> Scorers:
+def make_scorers(trained: Trained, pairs: MapPairs, metrics: Metrics) -> Scorers:
     """The scorers of all methods' maps of these pairs, compiled once."""
-    order = np.argsort(pairs.finding, kind='stable')
-    others: Strangers = strangers(Pairs(*(array[order] for array in pairs)))
     what: dict[str, Any] = {'memory_mib': trained.config.attribution.memory_mib}
-    place = trained.with_untrained[0]
-    figures = against_both(metrics, products_of(trained))
-    return Scorers(
-        order=order,
-        figures=make_scorer(figures, place, **what, whole=(others.masks, others.few)),
-        regions=(pairs.mask[order], others.shares, others.few_shares),
-        correlation=RankCorrelation(place, **what),
-    )
+    place, setting = trained.with_untrained[0], trained.config.attribution
+    anatomy = inside(trained.dataset, pairs.together.image, setting.anatomy_margin)
+    of_heat = make_scorer(heat_figures, place, **what)
+    annotated, labelled = pairs.annotated, pairs.labelled
+    parts = []
+    if len(annotated.image):
+        order = np.argsort(annotated.finding, kind='stable')
+        others: Strangers = strangers(Pairs(*(array[order] for array in annotated)))
+        figures = against_both(metrics, products_of(trained))
+        aligned = make_scorer(figures, place, **what, whole=(others.masks, others.few))
+        regions = (annotated.mask[order], others.shares, others.few_shares)
+        parts.append(Part(order, _beside(aligned, of_heat), (*regions, anatomy[order])))
+    if len(labelled.image):
+        rows = len(annotated.image) + np.argsort(labelled.finding, kind='stable')
+        parts.append(Part(rows, of_heat, (anatomy[rows],)))
+    return Scorers(parts, RankCorrelation(place, **what), anatomy)
 
 
-def measure(trained: Trained, method: str, pairs: Pairs, *, scorers: Scorers) -> MethodFigures:
+def heat_figures(maps: jax.Array, anatomy: jax.Array) -> dict[str, jax.Array]:
+    """What maps [n,V,H,W] of one member show that needs no region, [n]: heat outside the anatomy, and empty maps."""
+    heat = maps[:, 0]
+    found = (heat > 0).any((1, 2)) & jnp.isfinite(heat).all((1, 2))
+    return {OUTSIDE: alignment.heat_outside(heat, anatomy), 'no_heat': (~found).astype(jnp.float32)}
+
+
+def _beside(aligned: Scorer, of_heat: Scorer) -> Scorer:
+    """Both scorers of the same maps; the last of the arrays is for the second."""
+    return lambda maps, *regions: {**aligned(maps, *regions[:-1]), **of_heat(maps, regions[-1])}
+
+
+def measure(trained: Trained, method: str, pairs: MapPairs, *, scorers: Scorers) -> MethodFigures:
     """The figures of a method's maps of every pair."""
-    order, place = scorers.order, np.argsort(scorers.order)
+    together, annotated, count = pairs.together, len(pairs.annotated.image), len(trained.members)
+    shown = gallery.gallery_pairs(together)
+    networks, pictures_shown = trained.with_untrained[0].num_members, []
+    of_all = {name: np.full((networks, len(together.image)), np.nan) for name in (OUTSIDE, 'no_heat')}
+    aligned: Figures = {}
     scorers.correlation.reset()
-    figures, shown = in_slabs(
-        trained,
-        make_signed_maps(trained, method),
-        (Rows(trained.dataset.images, pairs.image[order]), pairs.finding[order], pairs.image[order]),
-        phase=f'explain: {method}',
-        keep=place[gallery.gallery_pairs(pairs)],
-        scorer=scorers.figures,
-        regions=scorers.regions,
-        beside=scorers.correlation.add,
-        versions=3,  # both versions of a map, and the ranks
-    )
-    values, count = np.stack(list(figures.values()))[:, :, place], len(trained.members)  # [F,P + S,M,2]
+    for part in scorers.parts:
+        images, finding = together.image[part.rows], together.finding[part.rows]
+        here = shown[np.isin(shown, part.rows)]
+        figures, maps = in_slabs(
+            trained,
+            make_signed_maps(trained, method),
+            (Rows(trained.dataset.images, images), finding, images),
+            phase=f'explain: {method}',
+            keep=np.argsort(part.rows)[np.searchsorted(np.sort(part.rows), here)],
+            scorer=part.scorer,
+            regions=part.regions,
+            beside=scorers.correlation.add,
+            versions=3,  # both versions of a map, and the ranks
+        )
+        pictures_shown.append(maps[:count, :, 0])
+        for name, values in of_all.items():
+            values[:, part.rows] = figures.pop(name)
+        aligned |= {name: values[:, np.argsort(part.rows)] for name, values in figures.items()}
+    nothing: Any = np.zeros((0, networks, annotated, 2), np.float32)
+    stacked = np.stack(list(aligned.values())) if aligned else nothing  # [F,P + S,M,2]
     return MethodFigures(
-        measures=np.array(list(figures)),
-        members=values[:, :count, :, 0],
-        shuffled=values[:, :count, :, 1],
-        untrained=values[:, count:, :, 0],
-        gallery=shown[:count, :, 0],
+        measures=np.array(list(aligned), str),
+        members=stacked[:, :count, :, 0],
+        shuffled=stacked[:, :count, :, 1],
+        untrained=stacked[:, count:, :, 0],
+        gallery=np.concatenate(pictures_shown, axis=1),
         distance=scorers.correlation.distance()[:count, :count],
+        outside=of_all[OUTSIDE],
+        empty=of_all['no_heat'],
     )
 
 
@@ -231,30 +289,70 @@ def subsets(trained: Trained, pairs: Pairs, logits: np.ndarray) -> dict[str, np.
     return {**by_size, 'labelled': labelled, 'true positives': high & labelled}
 
 
-def write_table(
-    trained: Trained,
-    workdir: Path,
-    pairs: Pairs,
-    *,
-    figures: Mapping[str, MethodFigures],
-    nulls: Mapping[str, Figures],
-    subsets: Mapping[str, np.ndarray],
-    refused: int,
-) -> None:
-    """results/alignment; refused: regions that were left out because their patients are in the training split."""
+def against_regions(
+    trained: Trained, pairs: MapPairs, figures: Mapping[str, MethodFigures], logits: np.ndarray
+) -> tuple[list[Row], np.ndarray]:
+    """Rows of results/alignment of the pairs with a region, and the mean masks [M,H,W] of their findings."""
+    annotated, setting, metrics = pairs.annotated, trained.config.attribution, metrics_of(trained)
+    train_pairs = finding_pairs(trained.dataset, 'train', setting.regions, rule=setting.readers)
+    grid = layers.layer_shape(trained.model, trained.one, trained.image_shape, trained.layer_of(setting.layer))
+    nulls, constant = null_figures(annotated, train_pairs, metrics, grid=(grid[0], grid[1]))
+    parts, population = subsets(trained, annotated, logits), outputs.population(trained)
+    measured = {method: one.by_measure(one.members) for method, one in figures.items()}
+    what = {**rows_options(trained), 'subsets': parts}
+    held_against = Nulls(nulls, stand_ins(figures, trained.members))
+    rows = results_alignment.rows(population, measured, annotated, nulls=held_against, **what)
+    of_readers = map_nulls.region_measure(metrics)
+    options = {'kind': setting.regions, 'rule': setting.readers}
+    ceiling = reader_figures(trained.dataset, annotated, of_readers, **options)
+    rows += reader_ceiling.rows(population, measured, ceiling, annotated, **what)
+    rows.append(of_kind('data', 'regions_refused', pairs.refused, len(annotated.image), name='all findings'))
+    return rows, constant
+
+
+def rows_options(trained: Trained) -> dict[str, Any]:
+    """What all rows of alignment are told."""
     setting = trained.config.evaluate
-    rows = results_alignment.rows(
-        outputs.population(trained),
-        {method: one.by_measure(one.members) for method, one in figures.items()},
-        pairs,
-        nulls=results_alignment.Nulls(nulls, stand_ins(figures, trained.members)),
-        classes=trained.dataset.classes,
-        bootstrap=Bootstrap(setting.bootstrap_rounds, setting.bootstrap_seed),
-        subsets=subsets,
-        smallest_count=setting.smallest_count,
-    )
-    rows.append(of_kind('data', 'regions_refused', refused, len(pairs.image), name='all findings'))
-    outputs.write_rows(workdir, 'alignment', rows)
+    return {
+        'classes': trained.dataset.classes,
+        'bootstrap': Bootstrap(setting.bootstrap_rounds, setting.bootstrap_seed),
+        'smallest_count': setting.smallest_count,
+    }
+
+
+def without_regions(
+    trained: Trained, pairs: MapPairs, figures: Mapping[str, MethodFigures], anatomy: np.ndarray
+) -> list[Row]:
+    """Rows of results/alignment that no finding's region is needed for: heat outside the anatomy, of all pairs whose
+    image shows it, and empty maps of the pairs that have no region."""
+    together, annotated = pairs.together, len(pairs.annotated.image)
+    by_label = np.arange(len(together.image)) >= annotated
+    seeds, options = seed_numbers(trained.members), rows_options(trained)
+    population, count, rows = outputs.population(trained), len(trained.members), []
+    asked = [
+        (OUTSIDE, anatomy.any((1, 2)), 'outside', ('anatomy_pairs', 'anatomy_patients'), ''),
+        (EMPTY, by_label, 'empty', ('labelled_pairs', 'labelled_patients'), LABELLED if annotated else ''),
+    ]
+    for measure_name, chosen, field, counted, subset in asked:
+        if not chosen.any():
+            continue
+        some = Pairs(*(array[chosen] for array in together))
+        values = {method: getattr(one, field)[:, chosen] for method, one in figures.items()}
+        of_members = {method: {measure_name: value[:count]} for method, value in values.items()}
+        fresh = {method: {measure_name: value[count:][seeds]} for method, value in values.items()}
+        fixed = fixed_heat(anatomy[chosen]) if measure_name == OUTSIDE else {}
+        nulls = Nulls(fixed, {UNTRAINED: fresh})
+        what = {**options, 'counted': counted, 'subset': subset}
+        rows += results_alignment.rows(population, of_members, some, nulls=nulls, **what)
+    return rows
+
+
+def fixed_heat(anatomy: np.ndarray) -> dict[str, Figures]:
+    """What maps that know no model have outside the anatomy [M,H,W]: one everywhere, and the image centre."""
+    size = anatomy.shape[1:]
+    outside = jax.jit(lambda one, masks: jax.lax.map(lambda mask: alignment.heat_outside(one, mask[None])[0], masks))
+    maps = {CHANCE: jnp.ones((1, *size)), CENTRE: alignment.centre_map(size)[None]}
+    return {null: {OUTSIDE: np.asarray(outside(one, anatomy))} for null, one in maps.items()}
 
 
 def write_gallery(trained: Trained, workdir: Path, pairs: Pairs, *, constant: np.ndarray) -> None:

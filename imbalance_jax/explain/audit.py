@@ -1,4 +1,4 @@
-"""Stage `audit`: what known mistakes of the study's code do to the results."""
+"""Stage `audit`: what known mistakes of the study's code do to the results, and loaders' mistakes to the data."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from imbalance_jax.data.regions import Pairs
+from imbalance_jax.data.sources import mistakes
+from imbalance_jax.data.sources.mistakes import Mistake
 from imbalance_jax.explain import outputs
-from imbalance_jax.explain.alignment import test_pairs
+from imbalance_jax.explain.map_pairs import test_pairs
 from imbalance_jax.metrics import intervals, scores
 from imbalance_jax.metrics.statistics import weighted_mean
 from imbalance_jax.results import audit
@@ -26,7 +28,20 @@ def run(trained: Trained, workdir: Path) -> None:
     tables = {name: read_table(workdir, name) for name in ('performance', 'alignment', 'concepts')}
     of_test = {name: table[table['split'] == SPLIT] for name, table in tables.items()}
     rounds = {**dict(ranking_rounds(trained, workdir)), **dict(alignment_rounds(trained, workdir))}
-    outputs.write_rows(workdir, 'audit', audit.rows(outputs.population(trained), of_test, rounds))
+    rows = audit.rows(outputs.population(trained), of_test, rounds)
+    outputs.write_rows(workdir, 'audit', rows + audit.loader_rows(loader_mistakes(trained)))
+
+
+def loader_mistakes(trained: Trained) -> list[Mistake]:
+    """What published loaders make of the files that the data set was made from; none where they are no longer there."""
+    name, data = trained.config.data.name, trained.config.data
+    block = data.get(name) or {}
+    folder = block.get('manual_dir', '')
+    try:
+        return mistakes.of(block.get('reader', name), Path(folder)) if folder else []
+    except (OSError, ValueError) as error:
+        print(f'Mistakes of published loaders are not counted: {error}')
+        return []
 
 
 def ranking_rounds(trained: Trained, workdir: Path) -> Iterator[tuple[Key, Resampled]]:

@@ -36,9 +36,14 @@ def dissected(probe: Probe, workdir: Path, settings: Mapping[str, Any]) -> list[
 
 
 def dissect_all(probe: Probe, settings: Mapping[str, Any]) -> list[Units]:
-    """The same, computed: passes over the probe set that serve all members."""
+    """The same, computed: passes over the probe set that serve all members.
+
+    Without annotated regions no overlap and no concept is counted: `unit_passes.states` and the top images are left.
+    """
     quantile, count_quantile = settings['quantile'], settings['count_quantile']
     thresholds = unit_passes.collect_thresholds(probe, quantile, count_quantile)
+    if not probe.has_regions():
+        return _without_regions(probe, thresholds, quantile)
     overlaps = unit_passes.dissect(
         probe, thresholds, quantile=quantile, null=settings['null'], rounds=settings['rounds']
     )
@@ -50,6 +55,16 @@ def dissect_all(probe: Probe, settings: Mapping[str, Any]) -> list[Units]:
     for member, (by_layer, of_member) in enumerate(zip(overlaps, thresholds, strict=True)):
         units = {layer: {**overlap, 'mean': of_member.mean[layer]} for layer, overlap in by_layer.items()}
         units[probe.main] |= {**counts[member], **top[member], **segmented[member]}
+        members.append(units)
+    return members
+
+
+def _without_regions(probe: Probe, thresholds: Sequence[unit_passes.Thresholds], quantile: float) -> list[Units]:
+    members: list[Units] = []
+    for of_member, top in zip(thresholds, unit_passes.top_maps(probe, thresholds), strict=True):
+        states = {layer: unit_passes.states(seen, quantile) for layer, seen in of_member.seen.items()}
+        units = {layer: {**state, 'mean': of_member.mean[layer]} for layer, state in states.items()}
+        units[probe.main] |= top
         members.append(units)
     return members
 

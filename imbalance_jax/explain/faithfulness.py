@@ -12,7 +12,7 @@ import numpy as np
 from imbalance_jax.attribution import faithfulness, layers
 from imbalance_jax.data.regions import Pairs
 from imbalance_jax.explain import outputs
-from imbalance_jax.explain.alignment import test_pairs
+from imbalance_jax.explain.map_pairs import map_pairs
 from imbalance_jax.explain.maps import make_maps, make_network, seed_numbers
 from imbalance_jax.results import faithfulness as results_faithfulness
 from imbalance_jax.results.rows import Bootstrap
@@ -38,9 +38,9 @@ class Faithfulness(NamedTuple):
 
 
 def run(trained: Trained, workdir: Path) -> None:
-    """results/faithfulness, of some of the pairs that `alignment` is about."""
+    """results/faithfulness, of some of the pairs that `alignment` makes maps of, with a region or without."""
     setting = trained.config.attribution
-    pairs, _ = test_pairs(trained)
+    pairs = map_pairs(trained).together
     if not len(pairs.image) or not setting.faithfulness_pairs:
         outputs.write_rows(workdir, 'faithfulness', [])
         return

@@ -47,7 +47,11 @@ def few(probe: Probe, smallest_count: int) -> np.ndarray:
     return np.array([len(np.unique(probe.patients[of])) < smallest_count for of in positive.T])
 
 
-def probe_aurocs(probe: Probe, held_out_scores: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """AUROC [P,S] of linear probes, and [R,P,S] with patients resampled, of held-out scores [P,N,S]."""
-    values = scores.auroc(held_out_scores, present.astype(np.uint8), None, rounds(probe))
+def probe_aurocs(
+    probe: Probe, held_out_scores: np.ndarray, present: np.ndarray, known: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """AUROC [P,S] of linear probes, and [R,P,S] with patients resampled, of held-out scores [P,N,S]; present, known:
+    [N,S] as in `probe.Targets`."""
+    mask = None if known.all() else known.astype(np.uint8)
+    values = scores.auroc(held_out_scores, present.astype(np.uint8), mask, rounds(probe))
     return values[0], values[1:]

@@ -11,7 +11,7 @@ import numpy as np
 from imbalance_jax.attribution import layers
 from imbalance_jax.concepts import ablation, contributions, directions
 from imbalance_jax.data.arrays import full_batches, in_batches
-from imbalance_jax.explain.probe import Probe
+from imbalance_jax.explain.probe import Probe, Targets
 from imbalance_jax.metrics.on_device import ranking, weighted_auroc
 
 TINY = 1e-12
@@ -136,26 +136,30 @@ def layer_logits(probe: Probe) -> Callable:
 
 
 def linear_probes(
-    probe: Probe, means: np.ndarray, present: np.ndarray, *, orders: np.ndarray, fold: np.ndarray, folds: int
+    probe: Probe, means: np.ndarray, targets: Targets, *, orders: np.ndarray, fold: np.ndarray, folds: int
 ) -> Arrays:
     """Linear probes of concepts in one layer's mean activations, and the same of labels of exchanged patients.
 
-    means: [P,N,U]; present: [N,S] which concepts an image shows; orders: [R,N] exchanges of the images' labels, with
-    which their weights go; fold: [N] in 0 .. folds - 1, by patient. Returns `scores` [P,N,S] of held-out images, their
+    means: [P,N,U]; targets: which concepts an image shows; orders: [R,N] exchanges of the images' labels, with which
+    their weights go; fold: [N] in 0 .. folds - 1, by patient. Returns `scores` [P,N,S] of held-out images, their
     AUROC, `auroc` [P,S], and `control` [P,S,R].
     """
     auroc = make_auroc(probe)
 
-    def of_member(x, present, orders, fold, weights):
-        every = jnp.concatenate([present[..., None], _exchanged(present, orders)], -1).reshape(len(x), -1)
+    def of_member(x, present, known, orders, fold, weights):
+        every, counts = (
+            jnp.concatenate([one[..., None], _exchanged(one, orders)], -1).reshape(len(x), -1)
+            for one in (present, known)
+        )
         of_image = jnp.concatenate([weights[:, None], weights[orders].T], -1)
         scores = directions.held_out(x, every, fold, count=folds)
         counted = jnp.tile(of_image, (1, present.shape[1]))
-        by_concept = auroc(scores, every, jnp.ones_like(every), counted).reshape(present.shape[1], -1)
+        by_concept = auroc(scores, every, counts, counted).reshape(present.shape[1], -1)
         held_out = scores.reshape(len(x), present.shape[1], -1)[..., 0]
         return {'scores': held_out, 'auroc': by_concept[:, 0], 'control': by_concept[:, 1:]}
 
-    shared = probe.place.shared((np.asarray(present, np.float32), orders, fold, probe.weights.astype(np.float32)))
+    weights = probe.weights.astype(np.float32)
+    shared = probe.place.shared((targets.filled, targets.known.astype(np.float32), orders, fold, weights))
     return probe.place.fetch(probe.place.map(of_member)(probe.place.members(means), *shared))
 
 
@@ -164,17 +168,17 @@ def tcav(
     means: np.ndarray,
     slopes: np.ndarray,
     *,
-    present: np.ndarray,
+    targets: Targets,
     orders: np.ndarray,
     counted: np.ndarray,
 ) -> Arrays:
     """TCAV of every class along every concept's direction in one layer, and along directions of exchanged labels.
 
     means: [P,N,U] of all probe images, to which directions are fitted; slopes: [P,n,K,U] of n of them, of which those
-    that are above 0 in counted [n,K], their weights, are of class k; present, orders: as in `linear_probes`.
+    that are above 0 in counted [n,K], their weights, are of class k; targets, orders: as in `linear_probes`.
     Returns `sign` and `derivative` [P,K,S] (`directions.tcav`), and of the controls `control` [P,K,S,R], derivatives.
     """
-    S, most = present.shape[1], max(int((counted > 0).sum(0).max(initial=0)), 1)
+    S, most = targets.present.shape[1], max(int((counted > 0).sum(0).max(initial=0)), 1)
     of_class = np.argsort(counted <= 0, axis=0, kind='stable')[:most].T  # [K,M]: each class's images first
 
     def of_member(member, present, orders, of_class, counted):
@@ -189,7 +193,7 @@ def tcav(
         return {'sign': sign[..., 0], 'derivative': derivative[..., 0], 'control': derivative[..., 1:]}
 
     weight = np.take_along_axis(counted, of_class.T, axis=0).T.astype(np.float32)
-    shared = probe.place.shared((np.asarray(present, np.float32), orders, of_class, weight))
+    shared = probe.place.shared((targets.filled, orders, of_class, weight))
     return probe.place.fetch(probe.place.map(of_member)(probe.place.members((means, slopes)), *shared))
 
 

@@ -37,9 +37,8 @@ def null_figures(
 ) -> tuple[dict[str, Figures], np.ndarray]:
     """Figures [M] of maps that know no model: one everywhere, the image centre, the best constant map of each measure;
     and the resolution ceiling of maps of h x w cells. And the mean masks [M,H,W] (`Constant`)."""
-    masks, size = pairs.mask, pairs.mask.shape[1:]
-    every = {**metrics, **alignment.UNSIGNED}
-    measure = compiled(lambda maps, masks: alignment.measure(maps, masks, every))
+    masks, size, every = pairs.mask, pairs.mask.shape[1:], {**metrics, **alignment.UNSIGNED}
+    measure = region_measure(metrics)
     flat = compiled(lambda ones, masks: alignment.measure_flat(masks, every, ones))
     chance = flat(np.ones(masks.shape, np.float32), masks)
     centre = np.broadcast_to(alignment.centre_map(size), masks.shape)
@@ -50,6 +49,12 @@ def null_figures(
         CONSTANT: constant.figures,
         CEILING: ceiling(masks, measure, grid),
     }, constant.mean
+
+
+def region_measure(metrics: Metrics) -> Measure:
+    """The study's figures [M], and those of `metrics`, of maps without a sign and masks [M,H,W]."""
+    every = {**metrics, **alignment.UNSIGNED}
+    return compiled(lambda maps, masks: alignment.measure(maps, masks, every))
 
 
 def compiled(measure: Callable[..., dict[str, jax.Array]]) -> Measure:

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from imbalance_jax.results.rows import Population
-from imbalance_jax.results.schema import write_table
+from imbalance_jax.results.schema import Block, write_blocks_of, write_table
 from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import cached_arrays, read_arrays, write_arrays
 from imbalance_jax.training.trained import SPLIT, Trained
 
-FORMAT = 3  # of the arrays in `explain/`: their names and axes
+FORMAT = 4  # of the arrays in `explain/`: their names and axes
 
 
 def cached(workdir: Path, name: str, make: Callable[[], Any]) -> dict[str, np.ndarray]:
@@ -44,6 +44,11 @@ def write(workdir: Path, name: str, **arrays: np.ndarray) -> None:
 def write_rows(workdir: Path, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes a table of `results/`, all of the test split."""
     write_table(workdir, table, [{**row, 'split': SPLIT} for row in rows])
+
+
+def write_blocks(workdir: Path, table: str, blocks: Iterable[Block]) -> None:
+    """The same of a table with millions of rows, as blocks of them (`schema.frame_of_blocks`)."""
+    write_blocks_of(workdir, table, ({**block, 'split': SPLIT} for block in blocks))
 
 
 def test_logits(workdir: Path) -> np.ndarray:

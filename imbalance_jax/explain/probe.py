@@ -13,7 +13,7 @@ import numpy as np
 from imbalance_jax.attribution import layers
 from imbalance_jax.concepts import nulls
 from imbalance_jax.data.dataset import Dataset
-from imbalance_jax.data.regions import concept_masks
+from imbalance_jax.data.regions import concept_masks, shown_concepts
 from imbalance_jax.explain import probe_set
 from imbalance_jax.system import progress
 from imbalance_jax.training.placement import Placement
@@ -26,7 +26,7 @@ class Probe(NamedTuple):
     """The probe set, images `rows` [N] of a data set with their regions, and P members on devices.
 
     weights: [N] the images of the test split that each stands for; regions: 'exact' or 'box'; layers: name ->
-    (h, w, U), the main one first; tcav_layer: the layer of TCAV
+    (h, w, U), the main one first; tcav_layer: the layer of TCAV; readers: whose regions (`data.readers.truth`)
     """
 
     dataset: Dataset
@@ -40,6 +40,7 @@ class Probe(NamedTuple):
     place: Placement
     variables: Any
     programs: dict[tuple[str, ...], Callable]  # of `stream`, by layers
+    readers: str = ''
 
     @property
     def main(self) -> str:
@@ -53,11 +54,11 @@ class Probe(NamedTuple):
 
     def masks(self, positions: np.ndarray) -> np.ndarray:
         """[n,H,W,S] of the images at these positions of the probe set."""
-        return concept_masks(self.dataset, self.rows[positions], self.regions)
+        return concept_masks(self.dataset, self.rows[positions], self.regions, self.readers)
 
     def boxes(self, positions: np.ndarray) -> np.ndarray:
         """[n,H,W,K] of the findings' boxes."""
-        return concept_masks(self.dataset, self.rows[positions], 'box')[..., : len(self.dataset.classes)]
+        return concept_masks(self.dataset, self.rows[positions], 'box', self.readers)[..., : len(self.dataset.classes)]
 
     @property
     def patients(self) -> np.ndarray:
@@ -80,14 +81,15 @@ class Probe(NamedTuple):
 
     def boxed(self) -> np.ndarray:
         """Which findings each image has a box of, [N,K] bool."""
-        dataset = self.dataset
-        boxed = np.zeros((len(dataset.images), len(dataset.concepts)), bool)
-        boxed[dataset.region_image, dataset.region_concept] = True
-        return boxed[self.rows, : len(dataset.classes)]
+        return self.shown('box')[:, : len(self.dataset.classes)]
+
+    def shown(self, kind: str) -> np.ndarray:
+        """Which concepts each image has a region of, of one kind, [N,S] bool."""
+        return shown_concepts(self.dataset, self.rows, kind, self.readers)
 
     def has_regions(self) -> bool:
         """Whether any of the images has an annotated region."""
-        return bool(np.isin(self.dataset.region_image, self.rows).any())
+        return bool(self.shown(self.regions).any())
 
     def images_at_once(self, layers: Iterable[str]) -> int:
         """Images whose activations may leave the devices together."""
@@ -133,10 +135,33 @@ def make_features(probe: Probe, layers: tuple[str, ...]) -> Callable:
     return features
 
 
-def presence(probe: Probe) -> np.ndarray:
-    """Which concepts each image has a region of, [N,S] bool."""
+class Targets(NamedTuple):
+    """What linear probes are asked to tell. present: [N,S] bool, whether an image shows each concept; known: [N,S]
+    bool; by_label: [S] bool, of a finding that no image has a region of: its label says it, where it is known."""
+
+    present: np.ndarray
+    known: np.ndarray
+    by_label: np.ndarray
+
+    @property
+    def filled(self) -> np.ndarray:
+        """[N,S] float32, 1 where present and 0 where not; what is not known has the mean of what is, so that it pulls a
+        linear probe nowhere."""
+        number = np.maximum(self.known.sum(0), 1)
+        mean = (self.present & self.known).sum(0) / number
+        return np.where(self.known, self.present, mean).astype(np.float32)
+
+
+def targets(probe: Probe) -> Targets:
+    """Presence of every concept by its regions, and of findings without any by their labels."""
     parts = [probe.masks(positions).any((1, 2)) for positions in probe.cut([probe.main])]
-    return np.concatenate(parts)
+    present, K = np.concatenate(parts), len(probe.dataset.classes)
+    known, by_label = np.ones(present.shape, bool), np.zeros(present.shape[1], bool)
+    by_label[:K] = ~present[:, :K].any(0)
+    labels, mask = probe.labels > 0, probe.label_mask > 0
+    present[:, by_label] = (labels & mask)[:, by_label[:K]]
+    known[:, by_label] = mask[:, by_label[:K]]
+    return Targets(present, known, by_label)
 
 
 def make_probe(trained: Trained) -> Probe:
@@ -146,7 +171,8 @@ def make_probe(trained: Trained) -> Probe:
     main = trained.layer_of(config.layer)
     others = shapes if 'all' in config.layers else [trained.layer_of(layer) for layer in config.layers]
     tcav_layer = trained.layer_of(config.tcav_layer) if config.tcav_layer else layer_before(list(shapes), main)
-    sample = probe_set.draw(trained.dataset, trained.dataset.rows(SPLIT), config.max_images)
+    of_regions: dict[str, Any] = {'kind': config.regions, 'rule': config.readers}
+    sample = probe_set.draw(trained.dataset, trained.dataset.rows(SPLIT), config.max_images, **of_regions)
     return Probe(
         dataset=trained.dataset,
         rows=sample.rows,
@@ -159,6 +185,7 @@ def make_probe(trained: Trained) -> Probe:
         place=trained.place,
         variables=trained.variables,
         programs={},
+        readers=config.readers,
     )
 
 

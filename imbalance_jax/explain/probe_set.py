@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.data.regions import level, shown_concepts
 
 NO_REGION, HEALTHY = 'a finding without a region', 'no finding'
 
@@ -24,9 +25,14 @@ class ProbeSet(NamedTuple):
     names: tuple[str, ...]
 
 
-def draw(dataset: Dataset, rows: np.ndarray, most: int, *, seed: int = 0) -> ProbeSet:
-    """At most `most` of the images `rows`, the same for the same data; all of them, with weight 1, if they fit."""
-    stratum, names = strata(dataset, rows)
+def draw(
+    dataset: Dataset, rows: np.ndarray, most: int, *, kind: str = 'exact', rule: str = '', seed: int = 0
+) -> ProbeSet:
+    """At most `most` of the images `rows`, the same for the same data; all of them, with weight 1, if they fit.
+
+    kind, rule: what a region is, as in `regions.shown_concepts`.
+    """
+    stratum, names = strata(dataset, rows, kind=kind, rule=rule)
     sizes = np.bincount(stratum, minlength=len(names))
     chosen = allocate(sizes[:-2], sizes[-2:], most)
     rng = np.random.default_rng(seed)
@@ -37,13 +43,13 @@ def draw(dataset: Dataset, rows: np.ndarray, most: int, *, seed: int = 0) -> Pro
     return ProbeSet(rows[drawn], weights, stratum[drawn], names)
 
 
-def strata(dataset: Dataset, rows: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+def strata(
+    dataset: Dataset, rows: np.ndarray, *, kind: str = 'exact', rule: str = ''
+) -> tuple[np.ndarray, tuple[str, ...]]:
     """The stratum [n] of each image and the names of all: the rarest finding of which it has a region, else whether it
     has a finding."""
     K = len(dataset.classes)
-    shown = np.zeros((len(dataset.images), len(dataset.concepts)), bool)
-    shown[dataset.region_image, dataset.region_concept] = True
-    shown = shown[rows, :K]
+    shown = shown_concepts(dataset, rows, kind, rule)[:, :K]
     rarest = np.where(shown, shown.sum(0), np.iinfo(int).max).argmin(1)
     sick = (dataset.labels[rows] * dataset.label_mask[rows] > 0).any(1)
     stratum = np.where(shown.any(1), rarest, np.where(sick, K, K + 1))
@@ -62,11 +68,3 @@ def allocate(regions: np.ndarray, others: np.ndarray, most: int) -> np.ndarray:
     share = np.maximum(share, np.minimum(others, 1))
     share[np.argmax(share)] -= share.sum() - rest
     return np.concatenate([level(regions, with_regions), share])
-
-
-def level(sizes: np.ndarray, total: int) -> np.ndarray:
-    """`total` divided among strata as equally as their sizes allow."""
-    number = np.zeros(len(sizes), int)
-    for _ in range(total):
-        number[np.where(number < sizes, number, np.iinfo(int).max).argmin()] += 1
-    return number

@@ -134,8 +134,9 @@ def detectors(trained: Trained, workdir: Path, names: np.ndarray) -> np.ndarray 
     files = [layout.explained(workdir, f'units_{member["member"]}') for member in trained.members]
     if not all(path.exists() for path in files):
         return None
-    concepts = [trained.dataset.concepts.index(name) for name in names.tolist()]
-    return np.stack([read_arrays(path)['detector'][:, concepts].T for path in files])
+    concepts, arrays = [trained.dataset.concepts.index(name) for name in names.tolist()], map(read_arrays, files)
+    found = [units['detector'][:, concepts].T for units in arrays if 'detector' in units]
+    return np.stack(found) if found else None
 
 
 STAGE = Stage(run=run, tables=('twins',))

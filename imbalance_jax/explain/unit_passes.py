@@ -95,13 +95,14 @@ def dissect(
 
 
 def overlap_of(counts: Arrays, seen: UpperQuantile, quantile: float) -> Arrays:
-    """The keys of `concepts.dissect`, and `threshold_error`: by how large a share a threshold may be too high."""
+    """The keys of `concepts.dissect`, and those of `states`."""
+    return {**dissection.overlap_statistics(counts), **states(seen, quantile)}
+
+
+def states(seen: UpperQuantile, quantile: float) -> Arrays:
+    """`threshold`, `dead` and `sparse` [U], and `threshold_error`: by how large a share a threshold may be too high."""
     error = np.array(seen.relative_error, np.float64)
-    return {
-        **dissection.overlap_statistics(counts),
-        **dissection.describe(seen, quantile),
-        'threshold_error': error,
-    }
+    return {**dissection.describe(seen, quantile), 'threshold_error': error}
 
 
 def count(probe: Probe, thresholds: Sequence[Thresholds], quantile: float) -> list[Arrays]:

@@ -1,7 +1,7 @@
 """Stage `units`: which concepts the units of all members encode, what hangs on them, and where a layer points."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ from imbalance_jax.concepts.nulls import NULLS, exchanges
 from imbalance_jax.data.arrays import pictures
 from imbalance_jax.explain import held_out, interventions, matching, outputs, probe_set
 from imbalance_jax.explain.dissected import Units, detectors, dissected, means
-from imbalance_jax.explain.probe import Probe, make_probe, presence
+from imbalance_jax.explain.probe import Probe, make_probe, targets
 from imbalance_jax.names import lookup
 from imbalance_jax.results import ablation as results_ablation
 from imbalance_jax.results import similarity, unit_arms
 from imbalance_jax.results import units as results_units
 from imbalance_jax.results.rows import Population, Row
+from imbalance_jax.results.schema import Block
 from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
@@ -50,12 +51,14 @@ def check(config: ConfigDict, network: Network, image_shape: tuple[int, int, int
 
 
 def run(trained: Trained, workdir: Path) -> None:
-    """results/concepts, units, layers and directions, of all members."""
+    """results/concepts, units, layers and directions, of all members.
+
+    Without annotated regions no unit is dissected; what labels can answer is left: selectivity, ablation, probes of
+    labels, directions.
+    """
     probe, settings = make_probe(trained), trained.config.concepts
     if not probe.has_regions():
-        print(f'The {SPLIT} split has no annotated region: no concepts.')
-        outputs.write_rows(workdir, 'concepts', [])
-        return
+        print(f'The {SPLIT} split has no annotated region: units are dissected by no concept, and asked about labels.')
     write_probe(probe, workdir, settings)
     population, units = outputs.population(trained), dissected(probe, workdir, settings)
     arrays = outputs.cached(workdir, 'ablation', partial(ablate, probe, units, settings))
@@ -76,9 +79,11 @@ def run(trained: Trained, workdir: Path) -> None:
     ]
     of_arms = results_ablation.arm_rows(population, ablated, probe.dataset.classes, **where)
     outputs.write_rows(workdir, 'concepts', summary + unit_arms.arm_rows(population, summary) + of_arms)
-    kept = similarity.persistence_of_units(population, detectors(probe, units), likeness['partner'])
-    rows = unit_rows(probe, trained.members, units, ablation=arrays, kept=kept, smallest_count=smallest)
-    outputs.write_rows(workdir, 'units', rows)
+    kept: Sequence[Mapping[str, np.ndarray]] = [{} for _ in units]
+    if probe.has_regions():
+        kept = similarity.persistence_of_units(population, detectors(probe, units), likeness['partner'])
+    blocks = unit_blocks(probe, trained.members, units, ablation=arrays, kept=kept, smallest_count=smallest)
+    outputs.write_blocks(workdir, 'units', blocks)
     rows = layer_rows(probe, trained.members, units, direction_arrays=direction_arrays)
     rows += unit_arms.arm_rows(population, rows)
     outputs.write_rows(workdir, 'layers', rows + probe_arm_rows(probe, population, direction_arrays))
@@ -107,6 +112,8 @@ def halves(probe: Probe) -> np.ndarray:
 def member_rows(probe: Probe, member: Row, units: Arrays, *, logit_arrays: Arrays) -> list[Row]:
     """Rows of results/concepts of one member: of its main layer."""
     names, classes, layer, images = probe.dataset.concepts, probe.dataset.classes, probe.main, len(probe.rows)
+    if not probe.has_regions():
+        return results_units.state_rows(member, units, layer=layer)
     boxed, number = probe.boxed(), member['member']
     counts = {results_units.PUBLISHED: units['concepts'], results_units.CORRECTED: units['concepts_corrected']}
     best_concept = concepts.unique_detectors(units)['best_concept']
@@ -120,7 +127,7 @@ def member_rows(probe: Probe, member: Row, units: Arrays, *, logit_arrays: Array
     ]
 
 
-def unit_rows(
+def unit_blocks(
     probe: Probe,
     members: Sequence[Row],
     units: Sequence[Units],
@@ -128,18 +135,17 @@ def unit_rows(
     ablation: Arrays,
     kept: Sequence[Mapping[str, np.ndarray]],
     smallest_count: int,
-) -> list[Row]:
+) -> Iterator[Block]:
     """results/units: every unit of the main layer of every member. kept: by relation, the share of other members that
     keep a unit's detector."""
-    names, classes, rows = probe.dataset.concepts, probe.dataset.classes, []
+    names, classes = probe.dataset.concepts, probe.dataset.classes
     where: dict[str, Any] = {'layer': probe.main, 'images': len(probe.rows)}
     for number, member in enumerate(members):
         of_main = units[number][probe.main]
         drop = ablation['intact'][number] - ablation['without'][number]
-        rows += results_units.unit_rows(member, of_main, names, **where)
+        yield from results_units.unit_blocks(member, of_main, names, **where)
         aurocs = unit_aurocs(probe, of_main['mean'], smallest_count)
-        rows += results_units.selectivity_rows(member, aurocs, drop, kept[number], classes=classes, **where)
-    return rows
+        yield from results_units.selectivity_blocks(member, aurocs, drop, kept[number], classes=classes, **where)
 
 
 def layer_rows(probe: Probe, members: Sequence[Row], units: Sequence[Units], *, direction_arrays: Arrays) -> list[Row]:
@@ -148,8 +154,13 @@ def layer_rows(probe: Probe, members: Sequence[Row], units: Sequence[Units], *, 
     for number, member in enumerate(members):
         for i, layer in enumerate(probe.layers):
             probes = {name: direction_arrays[name][i, number] for name in ('auroc', 'control')}
-            rows += results_units.dissection_rows(member, units[number][layer], names, layer=layer, images=images)
-            rows += results_units.direction_rows(member, probes, names, layer=layer, images=images)
+            if probe.has_regions():
+                rows += results_units.dissection_rows(member, units[number][layer], names, layer=layer, images=images)
+            else:
+                rows += results_units.state_rows(member, units[number][layer], layer=layer)
+            rows += results_units.direction_rows(
+                member, probes, names, layer=layer, images=images, by_label=direction_arrays['by_label']
+            )
     return rows
 
 
@@ -172,10 +183,11 @@ def direction_rows(probe: Probe, population: Population, direction_arrays: Array
 
 def probe_arm_rows(probe: Probe, population: Population, direction_arrays: Arrays) -> list[Row]:
     """results/layers: intervals of linear probes over patients and seeds."""
-    present, rows = direction_arrays['present'], []
+    asked, rows = {name: direction_arrays[name] for name in ('present', 'known')}, []
+    methods = results_units.probe_methods(direction_arrays['by_label'])
     for i, layer in enumerate(probe.layers):
-        aurocs = held_out.probe_aurocs(probe, direction_arrays['scores'][i], present)
-        rows += unit_arms.probe_rows(population, *aurocs, probe.dataset.concepts, layer=layer)
+        aurocs = held_out.probe_aurocs(probe, direction_arrays['scores'][i], **asked)
+        rows += unit_arms.probe_rows(population, *aurocs, probe.dataset.concepts, layer=layer, methods=methods)
     return rows
 
 
@@ -196,16 +208,17 @@ def ablate(probe: Probe, units: Sequence[Units], settings: Mapping[str, Any]) ->
 
 
 def probe_directions(probe: Probe, units: Sequence[Units], settings: Mapping[str, Any]) -> Arrays:
-    """Linear probes of every layer, `scores` [L,P,N,S], `auroc` [L,P,S] and `control` [L,P,S,R], of `present` [N,S];
-    TCAV in one, `sign`, `derivative` and `tcav_control`, of images whose weights are `counted` [n,K]."""
-    key, present = probe.key, presence(probe)
+    """Linear probes of every layer, `scores` [L,P,N,S], `auroc` [L,P,S] and `control` [L,P,S,R], of what is `present`,
+    `known` [N,S] and `by_label` [S] (`probe.Targets`); TCAV in one, `sign`, `derivative` and `tcav_control`, of images
+    whose weights are `counted` [n,K]."""
+    key, asked = probe.key, targets(probe)
     rounds = max(settings['probe_controls'], settings['tcav_directions'])
     orders = exchanges(probe.patients, rounds, key)
     folds = min(settings['probe_folds'], len(np.unique(probe.patients)))
     fold = directions.folds(probe.patients, folds, key)
     controls = orders[: settings['probe_controls']]
     by_layer = [
-        interventions.linear_probes(probe, means(units, layer), present, orders=controls, fold=fold, folds=folds)
+        interventions.linear_probes(probe, means(units, layer), asked, orders=controls, fold=fold, folds=folds)
         for layer in probe.layers
     ]
     positions, counted = class_images(probe)
@@ -214,13 +227,13 @@ def probe_directions(probe: Probe, units: Sequence[Units], settings: Mapping[str
         probe,
         means(units, probe.tcav_layer),
         slopes,
-        present=present,
+        targets=asked,
         orders=orders[: settings['tcav_directions']],
         counted=counted,
     )
     tcav['tcav_control'] = tcav.pop('control')
     probes = {name: np.stack([one[name] for one in by_layer]) for name in by_layer[0]}
-    return {**probes, **tcav, 'counted': counted, 'present': present}
+    return {**probes, **tcav, 'counted': counted, **asked._asdict()}
 
 
 def class_images(probe: Probe) -> tuple[np.ndarray, np.ndarray]:
@@ -234,8 +247,9 @@ def class_images(probe: Probe) -> tuple[np.ndarray, np.ndarray]:
 
 
 def explain_logits(probe: Probe, units: Sequence[Units], settings: Mapping[str, Any]) -> Arrays:
-    """What units add to the logits of findings, on the first probe images that have them and a region of them."""
-    shown = probe.boxed() & (probe.labels * probe.label_mask > 0)
+    """What units add to the logits of findings, on the first probe images that have them and, unless there are no
+    regions at all, a region of them."""
+    shown = (probe.labels * probe.label_mask > 0) & (probe.boxed() | (not probe.has_regions()))
     positions, finding = np.nonzero(shown & (np.cumsum(shown, axis=0) <= EXAMPLES))
     centre = np.average(means(units, probe.main), axis=1, weights=probe.weights)
     examples = {'positions': positions, 'finding': finding}

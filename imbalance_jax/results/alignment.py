@@ -27,6 +27,7 @@ from imbalance_jax.results.rows import (
 
 COMPARED = ('hit_share', 'ior', 'iou')  # of the study's, the ones that are compared with nulls and between arms
 EMPTY = 'empty'  # share of empty maps: an outcome of its own
+OUTSIDE = 'heat_outside_anatomy'  # share of the heat outside lungs and heart: an outcome that needs no finding's region
 # Measures in which smooth and sparse maps can be compared, and so skill above a constant map: they read one point of a
 # map, or the order of its pixels. Overlaps are larger for maps as smooth as a region.
 COMPARABLE = (
@@ -80,20 +81,25 @@ def rows(
     bootstrap: Bootstrap,
     subsets: Mapping[str, np.ndarray] | None = None,
     smallest_count: int = 5,
+    counted: tuple[str, str] = ('pairs', 'patients'),
+    subset: str = '',
 ) -> list[Row]:
     """All rows of one split.
 
-    figures: method -> measures [P,M] of `alignment.measure`; subsets: see `Grouping`. A frozen member has rows of its
+    figures: method -> measures [P,M] of `alignment.measure`, or some of them; subsets: see `Grouping`; counted: what
+    the rows that count pairs and patients are named; subset: which part of all pairs these are, '' for all.
+
+    A frozen member has rows of its
     own and no part in means and differences. Differences, of an arm's mean over seeds, are to every null and to the
     reference arm, with intervals over patients and seeds; where there are fewer than `smallest_count` patients there is
     no interval.
     """
     grouping = Grouping(pairs.finding, pairs.patient, len(classes), subsets or {})
-    cells = grouping.cells(classes)
+    cells = [{**cell, 'subset': cell.get('subset', subset)} if subset else cell for cell in grouping.cells(classes)]
     table = Table(population, cells, grouping, grouping.clusters, grouping.too_few(smallest_count))
     weights = bootstrap.weights(pairs.patient)
     fixed = {null: Means.of(value, grouping, weights) for null, value in nulls.fixed.items()}
-    result = _count_rows(grouping, [*classes, ALL_PAIRS])
+    result = _count_rows(grouping, [*classes, ALL_PAIRS], counted)
     result += [row for null, means in fixed.items() for row in _null_rows(table, null, means)]
     compared = [i for of in population.compared.values() for i in of if population.alive[i]]
     for method, measures in figures.items():
@@ -136,12 +142,12 @@ def _living(population: Population, figures: Figures) -> dict[str, np.ndarray]:
     return {name: population.living(value) for name, value in figures.items()}
 
 
-def _count_rows(grouping: Grouping, names: Sequence[str]) -> list[Row]:
-    """Pairs of an image and a finding, and their patients, of each finding and of all."""
+def _count_rows(grouping: Grouping, names: Sequence[str], counted: tuple[str, str]) -> list[Row]:
+    """Pairs of an image and a finding, and their patients, of each finding and of all; counted: their names."""
     pairs = [int(part.sum()) for part in grouping.parts[: len(names)]]
     return [
         of_kind('data', metric, number, number, name=name)
-        for metric, numbers in (('pairs', pairs), ('patients', grouping.patients))
+        for metric, numbers in zip(counted, (pairs, grouping.patients), strict=True)
         for name, number in zip(names, numbers, strict=False)
     ]
 
@@ -210,7 +216,7 @@ def _arm_difference_rows(table: Table, comparison: Comparison, measures: Sequenc
     if SHUFFLED in comparison.matched:
         of_sample[SHUFFLED] = comparison.above
     for above, sample in of_sample.items():
-        for measure in [*measures, *([EMPTY] if not above else [])]:
+        for measure in [*measures, *([EMPTY] if not above and EMPTY in comparison.living.values else [])]:
             samples = {arm: sample(measure, of) for arm, of in table.population.compared.items()}
             contrasts = reference_contrasts(table.population, samples, **table.evidence)
             what: dict[str, Any] = {'method': comparison.method, 'above': above}

@@ -5,12 +5,13 @@ An effect is the published minus the corrected figure. Its interval (paired by s
 where the figure is at hand for resampled patients, else Student's over seeds; the column `interval_over` says which.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from imbalance_jax.data.sources.mistakes import Mistake
 from imbalance_jax.metrics.intervals import MANY, over_seeds, seed_interval
 from imbalance_jax.metrics.statistics import finite_mean, moments
 from imbalance_jax.results.alignment import ALL_PAIRS
@@ -128,6 +129,20 @@ def rows(population: Population, by_name: Mapping[str, pd.DataFrame], rounds: Ro
             corrected = _side(living, values_right[variant], resampled.get(_key(right, variant)))
             result += _effect(mistake, right, variant, published=published, corrected=corrected)
     return result
+
+
+def loader_rows(mistakes: Sequence[Mistake]) -> list[Row]:
+    """What published loaders of the data set make of its files: the right number and theirs, in its unit as `metric`,
+    and the difference."""
+    return [
+        of_kind('data', one.unit, value, one.right, mistake=one.what, version=version, against=against)
+        for one in mistakes
+        for version, against, value in (
+            (CORRECTED, '', one.right),
+            (PUBLISHED, '', one.wrong),
+            (PUBLISHED, CORRECTED, one.wrong - one.right),
+        )
+    ]
 
 
 def _arm(population: Population, kind: Kind) -> str | None:

@@ -109,14 +109,17 @@ def summarise(figures: Figures, grouping: Grouping, weights: np.ndarray | None =
     """
     rounds = np.ones((1, len(grouping.finding))) if weights is None else weights
     figures = {name: np.asarray(value, np.float64) for name, value in figures.items()}
-    share = figures['hits'] / np.maximum(figures['points'], 1)
-    values = {'hit_share': np.where(np.isnan(figures['iou']), np.nan, share), **figures}
+    values = dict(figures)
+    if 'hits' in figures:
+        share = figures['hits'] / np.maximum(figures['points'], 1)
+        values = {'hit_share': np.where(np.isnan(figures['iou']), np.nan, share), **figures}
     result = {
         name: np.stack([_mean(value, part, rounds) for part in grouping.parts], axis=-1)
         for name, value in values.items()
     }
-    with np.errstate(invalid='ignore', divide='ignore'):
-        result['pointing_game'] = result.pop('hits') / result.pop('points')
+    if 'hits' in figures:
+        with np.errstate(invalid='ignore', divide='ignore'):
+            result['pointing_game'] = result.pop('hits') / result.pop('points')
     result = {name: result[name] for name in names_of(figures)}
     return result if weights is not None else {name: value[0] for name, value in result.items()}
 
@@ -132,7 +135,8 @@ def _mean(value: np.ndarray, part: np.ndarray, rounds: np.ndarray) -> np.ndarray
 
 def names_of(figures: Figures) -> list[str]:
     """The measures of figures: the study's, then the others in their order."""
-    return [*MEASURES, *(name for name in figures if name not in (*MEASURES, 'hits', 'points'))]
+    study = MEASURES if 'hits' in figures else [name for name in MEASURES if name in figures]
+    return [*study, *(name for name in figures if name not in (*MEASURES, 'hits', 'points'))]
 
 
 def _common(findings: np.ndarray, members: Sequence[int] | None) -> np.ndarray:

@@ -5,15 +5,18 @@ One row holds one number. A column has one meaning, so that nothing has to be re
     pandas.read_parquet('WORKDIR/results/performance.parquet').query("kind == 'arm' and metric == 'auroc'")
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import pandas as pd
 
-from imbalance_jax.system.workdir import write_frame
+from imbalance_jax.system.workdir import write_frame, write_frames
 
 TEXT, WHOLE, REAL = 'object', 'Int64', 'float64'
+AT_ONCE = 2**18  # rows of a long table that are in memory together
+Block = Mapping[str, Any]  # rows that share most columns: column -> one value for all of them, or an array [n]
 
 
 class Column(NamedTuple):
@@ -116,7 +119,10 @@ TABLES: dict[str, dict[str, Column]] = {
     },
     'stability': {'other_arm': Column(TEXT, "the arm of the other members of pairs; '': the arm itself")},
     'alignment': {
-        'subset': Column(TEXT, "'': all pairs of an image and a finding; else a part of them"),
+        'subset': Column(
+            TEXT,
+            "'': all pairs of an image and a finding; else a part of them; 'no region': by label, of other findings",
+        ),
         'above': Column(TEXT, "'': as it is; 'shuffled regions': both sides less what other patients' regions score"),
     },
     'faithfulness': {
@@ -212,11 +218,45 @@ def frame(name: str, rows: Iterable[Mapping]) -> pd.DataFrame:
     return typed(table, columns)
 
 
+def frame_of_blocks(name: str, blocks: Iterable[Block]) -> pd.DataFrame:
+    """The table of blocks of rows one after the other, each as many as its array `value` is long: what `frame` gives,
+    without a dictionary per row. Raises ValueError for a column that the table does not have."""
+    columns = columns_of(name)
+    parts: dict[str, list[np.ndarray]] = {column: [] for column in columns}
+    for block in blocks:
+        if unknown := set(block) - set(columns):
+            raise ValueError(f'results/{name} has no column {min(unknown)!r}; it has {", ".join(columns)}.')
+        number = len(block['value'])
+        for column, (dtype, _) in columns.items():
+            text = dtype == TEXT
+            value = block.get(column, '' if text else np.nan)
+            parts[column].append(np.broadcast_to(np.asarray(value, object if text else np.float64), number))
+    joined = {column: np.concatenate(part) if part else np.zeros(0) for column, part in parts.items()}
+    return typed(pd.DataFrame(joined), columns)
+
+
 def typed(table: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
     """The table with the types of its columns, text that is missing being ''."""
     here = {name: column.dtype for name, column in columns.items() if name in table}
     texts = {name: '' for name, dtype in here.items() if dtype == TEXT}
     return table.fillna(texts).astype(here)
+
+
+def write_blocks_of(workdir: Path, name: str, blocks: Iterable[Block]) -> None:
+    """Writes results/<name>.parquet and .csv of blocks of rows, about `AT_ONCE` rows at a time."""
+
+    def parts() -> Iterator[pd.DataFrame]:
+        held: list[Block] = []
+        done = False
+        for block in blocks:
+            held.append(block)
+            if sum(len(one['value']) for one in held) >= AT_ONCE:
+                yield frame_of_blocks(name, held)
+                held, done = [], True
+        if held or not done:
+            yield frame_of_blocks(name, held)
+
+    write_frames(workdir, name, parts())
 
 
 def write_table(workdir: Path, name: str, rows: Iterable[Mapping]) -> None:

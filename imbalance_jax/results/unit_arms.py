@@ -94,11 +94,18 @@ def arm_directions(population: Population, of_members: Sequence[Row]) -> list[Ro
 
 
 def probe_rows(
-    population: Population, aurocs: np.ndarray, resampled: np.ndarray, names: Sequence[str], *, layer: str
+    population: Population,
+    aurocs: np.ndarray,
+    resampled: np.ndarray,
+    names: Sequence[str],
+    *,
+    layer: str,
+    methods: Sequence[str],
 ) -> list[Row]:
-    """By arm: the ends of linear probes' mean AUROC [P,S] over patients (resampled [R,P,S]) and seeds."""
+    """By arm: the ends of linear probes' mean AUROC [P,S] over patients (resampled [R,P,S]) and seeds; methods: [S],
+    see `units.probe_methods`."""
     rows, living = [], population.living(aurocs)
-    cells = [{'concept': name} for name in names]
+    cells = [{'concept': name, 'method': method} for name, method in zip(names, methods, strict=True)]
     for arm, of in population.arms.items():
         interval, number = seed_interval(living[of], resampled[:, of]), int(np.isfinite(living[of]).any(1).sum())
         interval = interval._replace(low=np.clip(interval.low, 0, 1), high=np.clip(interval.high, 0, 1))

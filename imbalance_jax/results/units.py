@@ -1,7 +1,8 @@
 """What the units of a population encode, as rows: dissection, number of concepts, selectivity, ablation, directions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from imbalance_jax import concepts
 from imbalance_jax.concepts import directions
 from imbalance_jax.metrics.statistics import benjamini_hochberg, finite_mean, holm
 from imbalance_jax.results.rows import Row, of_member
+from imbalance_jax.results.schema import Block
 
 ALL_CONCEPTS, ALL_IMAGES = 'all concepts', 'all images'
 HEALTHY = 'no finding'  # a class of images: all labels known, none present
@@ -16,46 +18,54 @@ BEYOND_NULL, BY_IOU = 'beyond_null', 'iou_above_0.04'  # methods: what makes a u
 PUBLISHED, CORRECTED = 'published', 'corrected'  # methods: how concepts per image are counted
 INDEPENDENT = 'independent areas'  # the null of an IoU
 PERMUTED_PATIENTS = 'permuted patients'  # the null of overlaps, probes and TCAV: what belongs to other patients
+BY_LABEL = 'label'  # method: a linear probe of a finding that has no region, whose label says where it is
 OWN_PAIR, CROSS_PAIR = 'own pair', 'cross pair'  # methods: TCAV along the finding's own direction or not
 
 Arrays = dict[str, np.ndarray]  # what a function of `concepts` returns, by name
+
+
+def state_rows(member: Row, result: Arrays, *, layer: str) -> list[Row]:
+    """One member's layer: its dead and too sparse units, and by how large a share a threshold may be too high."""
+    units = len(result['dead'])
+    facts = {'dead_units': result['dead'].sum(), 'sparse_units': (result['sparse'] & ~result['dead']).sum()}
+    if 'threshold_error' in result:
+        facts['threshold_error'] = result['threshold_error']
+    return [of_member(member, name, value, units, layer=layer, concept=ALL_CONCEPTS) for name, value in facts.items()]
 
 
 def dissection_rows(member: Row, result: Arrays, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
     """One member's layer: detector units of every concept, different concepts, dead and too-sparse units.
 
     A unit detects a concept where the overlap is beyond the permutation null, or by the literature's bare IoU > 0.04,
-    given beside it because published counts use it. n is the number of units. A count grows with the probe set; effect
-    sizes are the best unit's IoU less its mean under the null, `best_excess`, and the mean of the ten best units'
-    `top_excess`, each beside what it is under the null.
+    given beside it because published counts use it. n is the number of units. A concept without a region is left out.
+    A count grows with the probe set; effect sizes are the best unit's IoU less its mean under the null, `best_excess`,
+    and the mean of the ten best units' `top_excess`, each beside what it is under the null.
     """
     units = len(result['dead'])
     row = partial(of_member, member, layer=layer)
-    facts = {'dead_units': result['dead'].sum(), 'sparse_units': (result['sparse'] & ~result['dead']).sum()}
-    if 'threshold_error' in result:
-        facts['threshold_error'] = result['threshold_error']
-    rows = [row(metric, value, units, concept=ALL_CONCEPTS) for metric, value in facts.items()]
+    rows, shown = state_rows(member, result, layer=layer), np.flatnonzero(result['concept_share'] > 0).tolist()
     by_iou = {**result, 'detector': result['iou'] > concepts.dissection.LITERATURE_IOU}
     for method, verdict in ((BEYOND_NULL, result), (BY_IOU, by_iou)):
         unique = concepts.unique_detectors(verdict)
         rows.append(row('detector_units', unique['units'], units, method=method, concept=ALL_CONCEPTS))
         rows.append(row('unique_concepts', unique['concepts'], units, method=method, concept=ALL_CONCEPTS))
-        for name, count in zip(names, unique['per_concept'], strict=True):
-            rows.append(row('detector_units', count, units, method=method, concept=name))
+        for s in shown:
+            rows.append(row('detector_units', unique['per_concept'][s], units, method=method, concept=names[s]))
     for metric, key in (('best_iou', 'iou'), ('iou_ceiling', 'ceiling'), ('best_excess', 'excess')):
         best = result[key].max(0)
-        rows += [row(metric, value, images, concept=name) for name, value in zip(names, best, strict=True)]
+        rows += [row(metric, best[s], images, concept=names[s]) for s in shown]
     by_chance = {'kind': 'null', 'against': PERMUTED_PATIENTS}
-    for name, value in zip(names, result['chance_best'], strict=True):
-        rows.append(row('best_excess', value, images, concept=name, **by_chance))
+    for s in shown:
+        rows.append(row('best_excess', result['chance_best'][s], images, concept=names[s], **by_chance))
     top = concepts.dissection.top_excess(result['excess'])
     rows.append(row('top_excess', top, images, concept=ALL_CONCEPTS))
     return [*rows, row('top_excess', result['chance_top'], images, concept=ALL_CONCEPTS, **by_chance)]
 
 
-def unit_rows(member: Row, result: Arrays, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
-    """Every unit and concept of one member's layer, for results/units."""
-    overlap = {
+def unit_blocks(member: Row, result: Arrays, names: Sequence[str], *, layer: str, images: int) -> Iterator[Block]:
+    """Every unit of one member's layer, and every concept that has a region, for results/units; a unit and a concept
+    are a row."""
+    overlap: dict[str, dict[str, Any]] = {
         'iou': {'metric': 'iou'},
         'ceiling': {'metric': 'iou_ceiling'},
         'independent': {'metric': 'iou', 'kind': 'null', 'against': INDEPENDENT},
@@ -64,18 +74,24 @@ def unit_rows(member: Row, result: Arrays, names: Sequence[str], *, layer: str, 
         'p_pooled': {'metric': 'iou', 'statistic': 'p_pooled'},
         'detector': {'metric': 'detector'},
     }
-    rows = []
-    for key, what in overlap.items():
-        for (unit, s), value in np.ndenumerate(result[key]):
-            where = {'concept': names[s], 'layer': layer, 'unit': unit}
-            rows.append(of_member(member, value=value, n=images, **where, **what))
+    for key, what in overlap.items() if 'iou' in result else ():
+        shown = result['concept_share'] > 0
+        named = np.array(names, object)[shown]
+        yield block_of_member(member, result[key][:, shown], {'concept': named}, n=images, layer=layer, **what)
     for metric in ('threshold', 'dead', 'sparse'):
-        for unit, value in enumerate(result[metric]):
-            rows.append(of_member(member, metric, value, images, layer=layer, unit=unit))
-    return rows
+        yield block_of_member(member, result[metric], {}, metric=metric, n=images, layer=layer)
 
 
-def selectivity_rows(
+def block_of_member(member: Row, values: np.ndarray, of_column: Mapping[str, np.ndarray], **columns: Any) -> Block:
+    """Values [U], or [U,n] with a column whose entries [n] go with the second axis, as rows of one member's units."""
+    units, across = len(values), values[0].size if len(values) else 0
+    named = {name: np.tile(entries, units) for name, entries in of_column.items()}
+    where = {'kind': 'member', 'statistic': 'value', 'unit': np.repeat(np.arange(units), across), **named, **columns}
+    who = {name: member[name] for name in ('arm', 'loss', 'sampler', 'seed', 'member')}
+    return {**who, 'value': np.asarray(values, np.float64).ravel(), **where}
+
+
+def selectivity_blocks(
     member: Row,
     aurocs: Arrays,
     drop: np.ndarray,
@@ -84,35 +100,49 @@ def selectivity_rows(
     classes: Sequence[str],
     layer: str,
     images: int,
-) -> list[Row]:
+) -> Iterator[Block]:
     """Unit x class AUROC of mean maps with interval and p, AUROC lost without the unit, persistence.
 
     aurocs: `auroc`, `low`, `high`, `p_value` [U,K+1], the last class being images without a finding; their p are
     corrected over all units and classes (Benjamini and Hochberg); drop: [U,K] AUROC that is lost without the unit;
     persistence: relation -> [U], the share of other members that have the unit's detector.
     """
-    rows, row = [], partial(of_member, member, n=images, layer=layer)
+    where: dict[str, Any] = {'n': images, 'layer': layer}
     statistics = {'value': 'auroc', 'low': 'low', 'high': 'high', 'p': 'p_value', 'p_adjusted': 'p_adjusted'}
     aurocs = {**aurocs, 'p_adjusted': benjamini_hochberg(aurocs['p_value'])}
+    named = np.array([*classes, HEALTHY], object)
     for statistic, key in statistics.items():
-        for (unit, k), value in np.ndenumerate(aurocs[key]):
-            rows.append(row('auroc', value, name=(*classes, HEALTHY)[k], statistic=statistic, unit=unit))
-    for (unit, k), value in np.ndenumerate(drop):
-        rows.append(row('auroc_drop', value, name=classes[k], unit=unit))
+        what = {'metric': 'auroc', 'statistic': statistic, **where}
+        yield block_of_member(member, aurocs[key], {'class': named}, **what)
+    yield block_of_member(member, drop, {'class': named[:-1]}, metric='auroc_drop', **where)
     for relation, shares in persistence.items():
-        for unit in np.flatnonzero(np.isfinite(shares)):
-            rows.append(row('kept', shares[unit], against=relation, unit=int(unit)))
-    return rows
+        kept = np.flatnonzero(np.isfinite(shares))
+        block = block_of_member(member, shares[kept], {}, metric='kept', against=relation, **where)
+        yield {**block, 'unit': kept}
 
 
-def direction_rows(member: Row, probes: Arrays, names: Sequence[str], *, layer: str, images: int) -> list[Row]:
+def probe_methods(by_label: np.ndarray) -> list[str]:
+    """How the presence of each concept [S] is known to linear probes."""
+    return [BY_LABEL if one else '' for one in by_label]
+
+
+def direction_rows(
+    member: Row,
+    probes: Arrays,
+    names: Sequence[str],
+    *,
+    layer: str,
+    images: int,
+    by_label: np.ndarray | None = None,
+) -> list[Row]:
     """Linear probes by concept: held-out AUROC, that of permuted labels, their difference (selectivity) and p.
 
-    probes: `auroc` [S] and `control` [S,R].
+    probes: `auroc` [S] and `control` [S,R]; by_label: [S] bool, of findings without regions, which are known by label.
     """
-    row, rows = partial(of_member, member, 'probe_auroc', n=images, layer=layer), []
+    rows, methods = [], probe_methods(np.zeros(len(names), bool) if by_label is None else by_label)
     p = directions.one_sided(probes['auroc'], probes['control'])
     for s, name in enumerate(names):
+        row = partial(of_member, member, 'probe_auroc', n=images, layer=layer, method=methods[s])
         auroc, control = float(probes['auroc'][s]), finite_mean(probes['control'][s])
         if np.isfinite(auroc):
             rows += [

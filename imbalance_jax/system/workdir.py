@@ -123,6 +123,25 @@ def write_frame(workdir: Path, name: str, table: pd.DataFrame) -> None:
     write_text(layout.table(workdir, name, 'csv'), table.to_csv(index=False))
 
 
+def write_frames(workdir: Path, name: str, tables: Iterable[pd.DataFrame]) -> None:
+    """The same of a table that comes in parts, which are never all in memory."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def stream(parquet: IO[bytes], csv: IO[bytes]) -> None:
+        writer = None
+        for part in tables:
+            rows = pa.Table.from_pandas(part, schema=writer and writer.schema, preserve_index=False)
+            csv.write(part.to_csv(index=False, header=writer is None).encode())
+            writer = writer or pq.ParquetWriter(parquet, rows.schema)
+            writer.write_table(rows)
+        if writer:
+            writer.close()
+
+    path, text = layout.table(workdir, name), layout.table(workdir, name, 'csv')
+    atomic(path, lambda parquet: atomic(text, lambda csv: stream(parquet, csv)))
+
+
 def read_table(workdir: Path, name: str) -> pd.DataFrame:
     """results/<name>.parquet; FileNotFoundError where there is none, ValueError where it is damaged."""
     path = layout.table(workdir, name)

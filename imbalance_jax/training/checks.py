@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from imbalance_jax import models
 from imbalance_jax.config import check_ranges
-from imbalance_jax.data import policies, samplers
+from imbalance_jax.data import policies, readers, samplers
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.names import lookup
 from imbalance_jax.training import network, plugins, strategies
@@ -36,6 +36,8 @@ def check_before_compiling(
     height, width, channels = dataset.images.shape[1:]
     image_shape, num_images = (height, width, channels), len(dataset.rows('test'))
     check_network(config, untrained, image_shape)
+    for block in ('attribution', 'concepts'):
+        readers.check(dataset, config[block].readers, f'{block}.readers')
     for stage in stages.values():
         if stage.check is not None:
             stage.check(config, untrained, image_shape, num_images)

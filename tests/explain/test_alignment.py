@@ -83,7 +83,16 @@ def test_an_arm_says_whose_labels_it_has(tiny_config):
     members = build.make_members(config)
     assert [row['labels'] for row in members] == ['own', 'own', 'permuted', 'permuted']
     iou = np.arange(8.0).reshape(1, 4, 2)
-    of_method = MethodFigures(np.array(['iou']), iou, iou + 10, np.ones((1, 2, 2)), np.zeros((4, 1, 2, 2)), np.eye(4))
+    of_method = MethodFigures(
+        measures=np.array(['iou']),
+        members=iou,
+        shuffled=iou + 10,
+        untrained=np.ones((1, 2, 2)),
+        gallery=np.zeros((4, 1, 2, 2)),
+        distance=np.eye(4),
+        outside=np.zeros((6, 2)),
+        empty=np.zeros((6, 2)),
+    )
     nulls = {
         null: by_method['grad_cam']['iou']
         for null, by_method in alignment.stand_ins({'grad_cam': of_method}, members).items()

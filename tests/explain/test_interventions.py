@@ -1,5 +1,7 @@
 """Networks run again without units, along directions and from a mean, against loops and closed forms."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ from planted import CONCEPTS, UNITS, features_of
 
 from imbalance_jax import concepts
 from imbalance_jax.concepts import nulls
-from imbalance_jax.explain import interventions
+from imbalance_jax.explain import held_out, interventions
 from imbalance_jax.explain import probe as explain_probe
 from imbalance_jax.metrics import scores
 from imbalance_jax.metrics.on_device import ranking
@@ -87,32 +89,70 @@ def test_slopes_are_gradients(probe):
 
 def test_probes_find_what_is_there_and_controls_do_not(probe, thresholds):
     means = np.stack([one.mean['stage1'] for one in thresholds])
-    present = explain_probe.presence(probe)
+    asked = explain_probe.targets(probe)
+    present = asked.present
     np.testing.assert_array_equal(present, probe.dataset.labels > 0)
+    assert asked.known.all()
+    assert not asked.by_label.any()
     orders = nulls.exchanges(probe.patients, 10, jax.random.key(0))
     fold = concepts.directions.folds(probe.dataset.patient, 5, jax.random.key(0))
-    result = interventions.linear_probes(probe, means, present, orders=orders, fold=fold, folds=5)
+    result = interventions.linear_probes(probe, means, asked, orders=orders, fold=fold, folds=5)
     assert (result['auroc'][:2] > 0.9).all()
     assert (result['auroc'][2] < 0.8).all()  # images without a concept are all alike, noise and all
     assert abs(np.nanmean(result['control']) - 0.5) < 0.06
     np.testing.assert_allclose(scores.auroc(result['scores'], present), result['auroc'], atol=1e-6)
     heavy = probe._replace(weights=np.where(np.arange(140) % 3, 1.0, 4.0))
-    weighted = interventions.linear_probes(heavy, means, present, orders=orders, fold=fold, folds=5)
+    weighted = interventions.linear_probes(heavy, means, asked, orders=orders, fold=fold, folds=5)
     np.testing.assert_allclose(weighted['scores'], result['scores'], atol=1e-5)  # weights judge and do not fit
     expected = scores.auroc(result['scores'], present, None, heavy.weights)
     np.testing.assert_allclose(weighted['auroc'], expected, atol=1e-5)
 
 
+def test_findings_without_a_region_are_probed_by_their_labels(probe, thresholds):
+    kept = probe.dataset.region_concept != 1
+    fields = {name: getattr(probe.dataset, name)[kept] for name in ('region_image', 'region_concept', 'region_box')}
+    mask = np.ones_like(probe.dataset.labels)
+    mask[::7, 1] = 0
+    blind = probe._replace(dataset=dataclasses.replace(probe.dataset, label_mask=mask, **fields))
+    asked = explain_probe.targets(blind)
+    assert asked.by_label.tolist() == [False, True, False]
+    np.testing.assert_array_equal(asked.known[:, 1], mask[:, 1] > 0)
+    known = mask[:, 1] > 0
+    labels = probe.dataset.labels[:, 1].astype(float)
+    np.testing.assert_allclose(asked.filled[:, 1], np.where(known, labels, labels[known].mean()))
+    means = np.stack([one.mean['stage1'] for one in thresholds])
+    orders = nulls.exchanges(probe.patients, 4, jax.random.key(0))
+    fold = concepts.directions.folds(probe.dataset.patient, 5, jax.random.key(0))
+    result = interventions.linear_probes(blind, means, asked, orders=orders, fold=fold, folds=5)
+    expected = scores.auroc(result['scores'], probe.dataset.labels, mask)
+    np.testing.assert_allclose(result['auroc'], expected, atol=1e-6)
+    control = interventions.linear_probes(
+        blind, means, asked._replace(present=asked.present[orders[2]], known=asked.known[orders[2]]),
+        orders=orders, fold=fold, folds=5,
+    )  # fmt: skip
+    np.testing.assert_allclose(result['control'][:, :, 2], control['auroc'], atol=1e-6)
+    aurocs, rounds = held_out.probe_aurocs(blind, result['scores'], asked.present, asked.known)
+    np.testing.assert_allclose(aurocs, expected, atol=1e-6)
+    assert rounds.shape == (held_out.ROUNDS, *expected.shape)
+    nothing = probe._replace(dataset=dataclasses.replace(blind.dataset, label_mask=np.zeros_like(mask)))
+    result = interventions.linear_probes(
+        nothing, means, explain_probe.targets(nothing), orders=orders, fold=fold, folds=5
+    )
+    assert np.isnan(result['auroc'][:, 1]).all()  # neither a region nor a label says it
+    assert np.isfinite(result['auroc'][:, [0, 2]]).all()  # a probe set with masks and no labels
+
+
 def test_directions_of_all_members_are_asked_of_each_class_s_images(probe, thresholds):
     means = np.stack([one.mean['stage1'] for one in thresholds])
-    present = explain_probe.presence(probe)
+    present = explain_probe.targets(probe).present
     orders = nulls.exchanges(probe.patients, 30, jax.random.key(0))
     counted = (probe.dataset.labels[:40] > 0) * np.where(np.arange(40) % 2, 1.0, 3.0)[:, None]
     counted[:, 2] = 0
     random = np.random.default_rng(0)
     slopes = random.normal(size=(3, 40, CONCEPTS, UNITS)).astype(np.float32)
     present = np.concatenate([present, np.ones((140, 1), bool)], axis=1)  # what is everywhere has no direction
-    result = interventions.tcav(probe, means, slopes, present=present, orders=orders, counted=counted)
+    asked = explain_probe.Targets(present, np.ones(present.shape, bool), np.zeros(CONCEPTS + 1, bool))
+    result = interventions.tcav(probe, means, slopes, targets=asked, orders=orders, counted=counted)
     assert result['control'].shape == (3, CONCEPTS, CONCEPTS + 1, 30)
     assert np.isnan(result['sign'][:, 2]).all()
     assert np.isnan(result['derivative'][..., CONCEPTS]).all()

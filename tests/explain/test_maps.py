@@ -12,8 +12,9 @@ from imbalance_jax.attribution import all_classes
 from imbalance_jax.data import arrays as data_arrays
 from imbalance_jax.data import regions
 from imbalance_jax.explain import alignment as explain_alignment
-from imbalance_jax.explain import map_nulls
+from imbalance_jax.explain import map_distance, map_nulls, map_pairs
 from imbalance_jax.explain import maps as explain_maps
+from imbalance_jax.results.alignment import OUTSIDE
 from imbalance_jax.training import build, placement
 from imbalance_jax.training import trained as training_trained
 
@@ -103,10 +104,46 @@ def test_a_scorer_at_128_pixels_with_all_metrics_of_the_config():
         np.testing.assert_allclose(value, together[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
+@pytest.mark.parametrize('what', ['heat', 'correlation'])
+def test_what_needs_no_region_is_the_same_within_any_budget(what, monkeypatch):
+    """The whole, several chunks, one map at a time, and a clear line below that, at 128 pixels."""
+    count, place = 6, placement.place(3, 'map')
+    maps, arrays, _ = maps_and_regions(3, count, 128)
+    on_devices, inside = place.members(maps), place.shared(arrays[:1])
+
+    def figures(memory_mib):
+        if what == 'heat':
+            scorer = explain_maps.make_scorer(explain_alignment.heat_figures, place, memory_mib=memory_mib)
+            return place.fetch(scorer(on_devices, *inside))
+        correlation = map_distance.RankCorrelation(place, memory_mib=memory_mib)
+        correlation.add(on_devices, count)
+        return {'distance': correlation.distance()}
+
+    whole = figures(512.0)
+    if what == 'heat':
+        heat = np.maximum(maps[:, :, 0], 0)
+        expected = np.where(arrays[0], 0, heat).sum((2, 3)) / heat.sum((2, 3))
+        np.testing.assert_allclose(whole[OUTSIDE], expected, rtol=1e-4)
+    needed, taken = sizes_of(monkeypatch), set()
+    for budget in (12.0, 2.0, 1.0, 0.5, 0.25):
+        try:
+            some = figures(budget)
+        except ValueError:
+            break
+        taken.add(needed[-1])
+        for name, value in whole.items():
+            np.testing.assert_allclose(some[name], value, rtol=1e-5, atol=1e-6)
+    assert len(taken) > 1
+    with pytest.raises(ValueError, match=r'^One image needs [\d,]+ bytes, and the memory budget is 104\.$'):
+        figures(1e-4)
+
+
 def test_maps_and_figures_are_the_same_within_any_budget(study, monkeypatch):
     """A whole, several chunks, slabs of one pair, and a clear error below that."""
     trained, results = training_trained.load(study), []
-    pairs = regions.finding_pairs(trained.dataset, 'test', 'box', 10)
+    annotated = regions.finding_pairs(trained.dataset, 'test', 'box', 10)
+    labelled = regions.Pairs(*(array[:4] for array in annotated))._replace(mask=np.zeros_like(annotated.mask[:4]))
+    pairs = map_pairs.MapPairs(annotated, labelled, 0)
     trained.config.attribution.metrics = ('relevance_rank',)
     metrics, sizes = explain_alignment.metrics_of(trained), sizes_of(monkeypatch)
     for memory in (512.0, 1.0, 0.5):
@@ -115,6 +152,9 @@ def test_maps_and_figures_are_the_same_within_any_budget(study, monkeypatch):
         results.append(explain_alignment.measure(trained, 'grad_cam', pairs, scorers=scorers))
     assert sizes[0] == 10
     assert min(sizes) < 10
+    assert results[0].empty.shape == results[0].outside.shape == (8, 14)
+    for row, copy in enumerate(range(10, 14)):  # the pairs by label are the first of the annotated ones
+        np.testing.assert_allclose(results[0].outside[:, copy], results[0].outside[:, row], rtol=1e-4)
     for other in results[1:]:
         np.testing.assert_array_equal(other.measures, results[0].measures)
         for one, two in zip(other[1:], results[0][1:], strict=True):

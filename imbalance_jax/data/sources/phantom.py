@@ -303,6 +303,7 @@ def _info(options: dict[str, Any]) -> dict[str, Any]:
         'name': 'phantom',
         'classes': list(CLASSES),
         'concepts': list(CONCEPTS),
+        'anatomy': ['Lungs', 'Heart'],
         'frame': [FRAME, FRAME],
         'options': options,
         'problems': {},
