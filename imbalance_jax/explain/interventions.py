@@ -12,8 +12,8 @@ from imbalance_jax.attribution import layers
 from imbalance_jax.concepts import ablation, contributions, directions
 from imbalance_jax.data.arrays import full_batches, in_batches
 from imbalance_jax.explain.probe import Probe
-from imbalance_jax.models.odds import LINK, against_others
 from imbalance_jax.metrics.on_device import ranking, weighted_auroc
+from imbalance_jax.models.odds import LINK, against_others
 
 TINY = 1e-12
 BATCH = 16  # images whose gradients are computed together

@@ -14,7 +14,6 @@ which counts once whatever its weight: PyTorch's `weight` divides by the weights
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 

@@ -119,10 +119,12 @@ def _by_softmax(
     if loss.softmax_at is None:
         return None
     return {
-        split: np.stack([
-            recalibration.softmax_log_odds(loss, z, fraction, moved=moved)
-            for z, fraction, moved in zip(one, done, shifts, strict=True)
-        ])
+        split: np.stack(
+            [
+                recalibration.softmax_log_odds(loss, z, fraction, moved=moved)
+                for z, fraction, moved in zip(one, done, shifts, strict=True)
+            ]
+        )
         for split, one in logits.items()
     }
 

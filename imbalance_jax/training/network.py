@@ -11,7 +11,8 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from imbalance_jax import models
-from imbalance_jax.data import arrays, sources, thinning
+from imbalance_jax.data import arrays, sources, tasks, thinning
+from imbalance_jax.data.batches import Augmentation, augmentation
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.losses import SOFTMAX, link_of
 from imbalance_jax.models.odds import LINK, AgainstOthers
@@ -26,6 +27,7 @@ def load_dataset(config: ConfigDict) -> Dataset:
     options = {**config.data.get(name, {}), 'image_size': config.data.image_size}
     with progress.show(f'prepare {name}') as update:
         dataset = sources.load(name, Path(config.data.folder), options, update)
+    dataset = tasks.with_task(dataset, config.data.get('task', ''))
     return thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
 
 
@@ -36,13 +38,14 @@ class Network(NamedTuple):
     others where a member's loss has a softmax; normalise: images [...,H,W,C] uint8 -> float32 with the training split's
     mean 0 and standard deviation 1 in each channel; init: (the arrays of one member) -> its variables before training,
     of which equal seeds have equal weights; grey: that mean and standard deviation of the training split, in 0..1: two
-    numbers, or two arrays [C] of more than one channel.
+    numbers, or two arrays [C] of more than one channel; augmentation: how training images are changed.
     """
 
     model: nn.Module
     normalise: Callable[[jax.Array], jax.Array]
     init: Callable[[Member], dict[str, Any]]
     grey: tuple[Any, Any] = (0.0, 1.0)
+    augmentation: Augmentation = Augmentation()
 
 
 def network(config: ConfigDict, dataset: Dataset) -> Network:
@@ -53,7 +56,8 @@ def network(config: ConfigDict, dataset: Dataset) -> Network:
     used = links(config)
     init = make_network_init(model, images.shape[1:], links=used)
     answering: Any = AgainstOthers(model) if LINK in used else model
-    return Network(answering, partial(arrays.normalise, mean=mean, std=std), init, (mean, std))
+    changed = augmentation(config.augment, dataset.info.get('modality', ''), images.shape[-1])
+    return Network(answering, partial(arrays.normalise, mean=mean, std=std), init, (mean, std), changed)
 
 
 def links(config: ConfigDict) -> list[str]:
