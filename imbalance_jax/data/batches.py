@@ -39,7 +39,7 @@ class Augmentation(NamedTuple):
     hue: float = 0.0
 
 
-# What 'auto' stands for, by `info['modality']`; nothing for any other, such as a radiograph, which has a left and right.
+# What 'auto' stands for, by `info['modality']`: nothing for any other, such as a radiograph, which has two sides.
 FLIPS = {'photograph': 'horizontal', 'dermoscopy': 'both', 'microscopy': 'both', 'histology': 'both'}
 MIRRORS = {'none': (0.0, 0.0), 'horizontal': (0.5, 0.0), 'both': (0.5, 0.5)}
 
@@ -151,7 +151,8 @@ def _bilinear(image: jax.Array, y: jax.Array, x: jax.Array) -> jax.Array:
 def make_batch(mean: Any, std: Any, strength: Augmentation) -> Callable[..., dict[str, jax.Array]]:
     """Returns `batch(arrays, rows [B], seed, step, permuted=0)`: gathered, augmented, normalised, all on the device.
 
-    mean, std: of `arrays.grey_statistics`. With `permuted` 1 the labels are those that `with_permuted_labels` gave other images.
+    mean, std: of `arrays.grey_statistics`. With `permuted` 1 the labels are those that `with_permuted_labels` gave
+    other images.
     """
 
     def batch(arrays: Arrays, rows: jax.Array, seed: ArrayLike, step: ArrayLike, permuted: ArrayLike = 0) -> dict:

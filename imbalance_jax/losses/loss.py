@@ -117,7 +117,7 @@ def from_entries(entries: Callable[..., jax.Array], *, entrywise: bool) -> Loss:
 
 
 def deferred(first: Loss, then: Loss, start: float) -> Loss:
-    """`first` until the fraction `start` of training is done, `then` from there on: of one kernel, without parameters."""
+    """`first` until the fraction `start` of training is done, `then` from there on; both of one kernel."""
     require(0 <= start <= 1, 'deferred_from', start, 'in [0, 1]')
     before, after = first.coefficients, then.coefficients
     form: Any = type(before)

@@ -1,4 +1,4 @@
-"""Decisions for one of K classes: accuracy, balanced accuracy, F1, correlation and kappa, in every round of a bootstrap.
+"""Decisions for one of K classes: accuracy, balanced accuracy, F1, correlation and kappa, by round of a bootstrap.
 
 NumPy float64 on the host. Decisions are [P, N] class numbers, -1 for a member that has none; truth is [N]; weights
 [R, N] say how often each image counts in each round. All figures come from a few counts, so that no confusion matrix of
@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike
 
 
 class Counts(NamedTuple):
-    """Of every round and member: hits [R, P, K], images of a class that were called so; called [R, P, K], images that
-    were called so; squares [R, P], the sum of squared differences of class numbers; and shown [R, K], images of a class.
+    """Of every round and member.
+
+    hits: [R, P, K], images of a class that were called so; called: [R, P, K], images that were called so; squares:
+    [R, P], the sum of squared differences of class numbers; shown: [R, K], images of a class.
     """
 
     hits: np.ndarray

@@ -1,7 +1,7 @@
 """Head, medium and tail: means over the classes with many, some and few training images, as rows.
 
-Long-tailed recognition reports them beside the mean of all classes (Liu et al. 2019, "Large-scale long-tailed recognition
-in an open world": many above 100 training images, few below 20).
+Long-tailed recognition reports them beside the mean of all classes (Liu et al. 2019, "Large-scale long-tailed
+recognition in an open world": many above 100 training images, few below 20).
 """
 
 from collections.abc import Mapping, Sequence

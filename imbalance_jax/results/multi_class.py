@@ -2,7 +2,7 @@
 
 Two kinds of decisions: by the largest probability as the network gives it (method ''), and by the largest probability
 under the prior of the training set (method `RECALIBRATED`), which is the best answer if all errors weigh the same. A
-loss that re-weights or adjusts for classes leaves the prior out, and its own decisions are the ones for balanced errors.
+loss that re-weights or adjusts for classes leaves the prior out: its own decisions are those for balanced errors.
 """
 
 from collections.abc import Mapping, Sequence

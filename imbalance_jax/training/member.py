@@ -22,9 +22,9 @@ class State(NamedTuple):
 
     params: {'model': ..., 'loss': one pytree per arm}; batch_stats: BatchNorm's running statistics ({} without); link:
     {'cosine': 1 for a head of cosines, 0 for a linear one; 'softmax': 1 for a softmax, 0 for sigmoids}, without what no
-    member has; running: what the losses keep and do not train, one pytree per arm; opt_state: Adam's; alive: [] bool, False once a loss or gradient was not
-    finite: the member is frozen as it was before that step; loss_sum: [] float32, sum of the losses of this epoch's
-    steps.
+    member has; running: what the losses keep and do not train, one pytree per arm; opt_state: Adam's; alive: [] bool,
+    False once a loss or gradient was not finite: the member is frozen as it was before that step; loss_sum: []
+    float32, sum of the losses of this epoch's steps.
     """
 
     params: Any

@@ -92,10 +92,8 @@ def test_extreme_logits_are_finite(name):
 def test_against_pytorch():
     torch = pytest.importorskip('torch')
     z, y = torch.tensor(LOGITS), torch.tensor(LABELS.argmax(1))
-    for name, weight in (
-        ('weighted_cross_entropy', inverse(COUNTS)),
-        ('class_balanced_cross_entropy', effective(COUNTS)),
-    ):
+    weights = {'weighted_cross_entropy': inverse(COUNTS), 'class_balanced_cross_entropy': effective(COUNTS)}
+    for name, weight in weights.items():
         each = torch.nn.functional.cross_entropy(z, y, weight=torch.tensor(weight), reduction='none')
         np.testing.assert_allclose(made(name)({}, LOGITS, LABELS), float(each.mean()), rtol=2e-6)
     prior = torch.log(torch.tensor(np.maximum(COUNTS, 1) / COUNTS.sum()))
