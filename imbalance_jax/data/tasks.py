@@ -17,11 +17,9 @@ def task_of(info: dict) -> str:
 
 def with_task(dataset: Dataset, task: str) -> Dataset:
     """The data set as one of that task; '' leaves what it says of itself."""
-    return (
-        dataset
-        if task in ('', task_of(dataset.info))
-        else dataclasses.replace(dataset, info={**dataset.info, 'task': task})
-    )
+    if task in ('', task_of(dataset.info)):
+        return dataset
+    return dataclasses.replace(dataset, info={**dataset.info, 'task': task})
 
 
 def check_task(dataset: Dataset) -> None:
@@ -35,7 +33,8 @@ def check_task(dataset: Dataset) -> None:
         raise ValueError(
             f'{dataset.info["name"]} is {MULTI_CLASS} and has {len(dataset.classes)} class; valid are 2 or more.'
         )
-    known, used = dataset.label_mask.astype(bool).all(1), dataset.split != LEFT_OUT
+    known: np.ndarray = dataset.label_mask.astype(bool).all(axis=1)
+    used = dataset.split != LEFT_OUT
     number = (dataset.labels == 1).sum(1)
     wrong = np.flatnonzero(used & ~(known & (number == 1)))
     if wrong.size:

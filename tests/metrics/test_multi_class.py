@@ -1,4 +1,4 @@
-"""Decisions for one of K classes against scikit-learn, also under the weights of a bootstrap, and against themselves."""
+"""Decisions for one of K classes against scikit-learn, also under the weights of a bootstrap."""
 
 import numpy as np
 import pytest
