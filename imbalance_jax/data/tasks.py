@@ -33,7 +33,7 @@ def check_task(dataset: Dataset) -> None:
         raise ValueError(
             f'{dataset.info["name"]} is {MULTI_CLASS} and has {len(dataset.classes)} class; valid are 2 or more.'
         )
-    known: np.ndarray = dataset.label_mask.astype(bool).all(axis=1)
+    known = np.asarray(dataset.label_mask.astype(bool).all(axis=1))
     used = dataset.split != LEFT_OUT
     number = (dataset.labels == 1).sum(1)
     wrong = np.flatnonzero(used & ~(known & (number == 1)))

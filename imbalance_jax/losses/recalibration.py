@@ -26,7 +26,6 @@ from jax.tree_util import Partial
 from jax.typing import ArrayLike
 
 from imbalance_jax.losses.loss import Loss
-from imbalance_jax.losses.softmax import SoftmaxCoefficients
 
 LIMIT = 300.0  # logits beyond +-LIMIT count as that: their derivatives are 0 in float64
 GRID = 512  # logits at which a map is looked at
@@ -102,15 +101,18 @@ def softmax_log_odds(
     """
     if loss.softmax_at is None:
         raise ValueError('This loss is not the softmax kernel: no formula gives the probabilities behind its logits.')
-    c = SoftmaxCoefficients(*(np.asarray(field, np.float64) for field in loss.softmax_at(fraction)))
+    fields = loss.softmax_at(fraction)._asdict()
+    weight, gamma, margin, shift, scale = (
+        np.asarray(fields[name], np.float64) for name in ('weight', 'gamma', 'margin', 'shift', 'scale')
+    )
     z = np.clip(np.asarray(logits, np.float64), -LIMIT, LIMIT)
-    a = c.scale * _log_sigmoid(z) + c.shift
+    a = scale * _log_sigmoid(z) + shift
     others = _log_of_others(a)
-    against = a - c.scale * c.margin - others
+    against = a - scale * margin - others
     log_p, log_rest = _log_sigmoid(against), _log_sigmoid(-against)
     odds_log_p = np.where(against > LIMIT / 10, -1.0, np.exp(np.minimum(against, LIMIT)) * log_p)  # p log p / (1 - p)
-    log_g = c.gamma * log_rest + np.log1p(-c.gamma * odds_log_p)
-    log_eta = a + (others - log_rest) - np.log(c.weight) - log_g - np.asarray(moved, np.float64)
+    log_g = gamma * log_rest + np.log1p(-gamma * odds_log_p)
+    log_eta = a + (others - log_rest) - np.log(weight) - log_g - np.asarray(moved, np.float64)
     return log_eta - _log_of_others(log_eta)
 
 
