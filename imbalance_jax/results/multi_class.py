@@ -13,7 +13,7 @@ import numpy as np
 from imbalance_jax.metrics import multi_class, scores
 from imbalance_jax.results.calibration import RECALIBRATED, rounds_of
 from imbalance_jax.results.comparison import Claims, Evidence, Truth, evidence_of
-from imbalance_jax.results.levels import both
+from imbalance_jax.results.levels import both, difference_rows, level_rows
 from imbalance_jax.results.rows import (
     Bootstrap,
     Population,
@@ -26,7 +26,7 @@ from imbalance_jax.results.rows import (
 )
 
 ALL = 'all classes'
-WHOLE_LINE = ('mcc', 'kappa', 'quadratic_kappa')  # may be below 0
+SIGNED = ('mcc', 'kappa', 'quadratic_kappa')  # in -1..1, all others in 0..1
 
 
 def rows(
@@ -79,9 +79,13 @@ def _rows_of(
     for arm, index in population.arms.items():
         spread = seed_statistics(population.first[arm], whole[index], cells, metric, **what)
         result += [row for row in spread if row['statistic'] == 'sd']  # the mean stands beside its interval
-    sample = Sample(whole, figures[1:])
-    share = metric not in WHOLE_LINE
-    return result + both(population, sample, cells=cells, metric=metric, evidence=evidence, within_unit=share, **what)
+    sample, how = Sample(whole, figures[1:]), {'cells': cells, 'metric': metric, 'evidence': evidence, **what}
+    if metric not in SIGNED:
+        return result + both(population, sample, within_unit=True, **how)
+    as_share = Sample((sample.values + 1) / 2, (sample.resampled + 1) / 2)  # whose interval lies in 0..1
+    shares = level_rows(population, as_share, within_unit=True, **how)
+    result += [{**row, 'value': 2 * row['value'] - 1} for row in shares]
+    return result + difference_rows(population, sample, **how)
 
 
 def _ensemble_rows(

@@ -85,6 +85,14 @@ def test_decisions_of_members_arms_and_ensembles(decided):
     np.testing.assert_allclose(corrected['value'], of_prior)
 
 
+def test_intervals_of_correlations_stay_within_what_they_can_be(decided):
+    where = {'kind': 'arm', 'arm': 'a', 'metric': 'mcc', 'class': 'all classes', 'method': '', 'against': ''}
+    mean, low, high = (one(decided, statistic=name, **where)['value'] for name in ('mean', 'low', 'high'))
+    expected = [oracle.matthews_corrcoef(SHOWN, PROBABILITIES[member].argmax(-1)) for member in (0, 1)]
+    np.testing.assert_allclose(mean, np.mean(expected))
+    assert -1 <= low < mean < high <= 1
+
+
 def test_confusion_rows_are_the_matrix():
     rows = multi_class.confusion_rows(POPULATION, PROBABILITIES, TRUTH, classes=WHAT['classes'])
     matrix = oracle.confusion_matrix(SHOWN, PROBABILITIES[1].argmax(1))
