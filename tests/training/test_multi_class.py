@@ -62,7 +62,7 @@ def raw_logits(population, member):
     one = jax.tree.map(lambda a: a[member], population.variables)
     images = population.dataset.images[population.dataset.rows('test')]
     model = getattr(population.model, 'model', population.model)
-    return np.asarray(model.apply(one, population.normalise(images))[0], np.float64), one
+    return np.asarray(jax.jit(model.apply)(one, population.normalise(images))[0], np.float64), one
 
 
 def test_the_sigmoid_of_what_is_kept_is_the_softmax(workdir, population):
@@ -73,7 +73,7 @@ def test_the_sigmoid_of_what_is_kept_is_the_softmax(workdir, population):
         expected = expit(logits) if member['arm'] == 'bce' else softmax(logits, axis=-1)
         np.testing.assert_allclose(found, expected, atol=2e-5, err_msg=member['arm'])
         images = population.dataset.images[population.dataset.rows('test')]
-        seen = population.model.apply(one, population.normalise(images))[0]  # by whoever explains
+        seen = jax.jit(population.model.apply)(one, population.normalise(images))[0]  # by whoever explains
         np.testing.assert_allclose(expit(np.float64(seen)), expected, atol=2e-5)
 
 
@@ -91,9 +91,9 @@ def test_a_map_is_of_the_logit_against_the_others(population, member):
     rows, classes = population.dataset.rows('test')[:2], np.array([0, 2])
     images = population.dataset.images[rows]
     logits, one = raw_logits(population, member)
-    found = np.asarray(make_maps(population, 'saliency')(one, images, classes, rows))
+    found = np.asarray(jax.jit(make_maps(population, 'saliency'))(one, images, classes, rows))
     model = getattr(population.model, 'model', population.model)
-    sums = jax.jacobian(lambda x: model.apply(one, x)[0].sum(0))  # [K,B,H,W,C]: images do not mix
+    sums = jax.jit(jax.jacrev(lambda x: model.apply(one, x)[0].sum(0)))  # [K,B,H,W,C]: images do not mix
     slopes = np.asarray(sums(population.normalise(images)), np.float64)
     for i, k in enumerate(classes):
         others, slope = np.delete(np.arange(4), k), slopes[k, i]
