@@ -33,6 +33,8 @@ def get_config() -> ConfigDict:
     # Training images that would take more than half of a device's memory come to it part by part, while it works;
     # 'always' and 'never' do so whatever their size. Results are the same.
     config.data.stream = 'auto'
+    # 'multi_label', each class a question of its own, or 'multi_class', one class per image; '' is as the data say.
+    config.data.task = ''
     config.data.order = 'own'  # 'own': each seed its own batches; 'shared': one order for all
     # Class -> prevalence that the training split is thinned to, by leaving out whole patients; empty: as it is.
     config.data.imbalance = ConfigDict()
@@ -61,6 +63,10 @@ def get_config() -> ConfigDict:
 
     # Half-widths of uniform ranges: shift in image sizes, rotation in degrees, brightness in grey ranges.
     config.augment = {'shift': 0.04, 'rotation': 5.0, 'scale': 0.06, 'brightness': 0.05, 'contrast': 0.1}
+    # 'auto' is by what the images are, and changes nothing of radiographs: a mirrored chest is another anatomy. flip:
+    # 'none', 'horizontal' or 'both', each with probability 1/2; colour: 'none' or 'jitter', with the half-widths of
+    # saturation (a share) and hue (a share of the colour circle), of images with three channels.
+    config.augment.update({'flip': 'auto', 'colour': 'auto', 'saturation': 0.1, 'hue': 0.02})
 
     config.model = ConfigDict()
     config.model.name = 'cnn'
@@ -93,6 +99,8 @@ def get_config() -> ConfigDict:
     # Arms are called equal where a difference is shown to lie within these, and not where it merely is not shown.
     config.evaluate.margin = {'auroc': 0.01, 'average_precision': 0.02}
     config.evaluate.smallest_effect = 0.02  # a smaller difference in a measure of maps (0..1) is no finding
+    # Training images of a class: below the first it is in the tail, above the second in the head.
+    config.evaluate.tail = (20, 100)
     config.evaluate.smallest_count = 5  # patients with a finding, below which its figures get no interval
 
     config.attribution = ConfigDict()

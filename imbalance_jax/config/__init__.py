@@ -39,6 +39,7 @@ REGIONS = one_of('box', 'exact')
 NORM, DTYPE, STEM = one_of('batch', 'group'), one_of('float32', 'bfloat16'), one_of('imagenet', 'small')
 RULES: dict[str, Rule] = {
     'data.image_size': (lambda v: v >= 16, '16 or more'),
+    'data.task': one_of('', 'multi_label', 'multi_class'),
     'data.order': one_of('own', 'shared'),
     'data.stream': one_of('auto', 'always', 'never'),
     'data.imbalance_seed': NOT_NEGATIVE,
@@ -47,6 +48,10 @@ RULES: dict[str, Rule] = {
     'augment.scale': (lambda v: 0 <= v < 1, 'in 0..1'),
     'augment.brightness': NOT_NEGATIVE,
     'augment.contrast': NOT_NEGATIVE,
+    'augment.flip': one_of('auto', 'none', 'horizontal', 'both'),
+    'augment.colour': one_of('auto', 'none', 'jitter'),
+    'augment.saturation': (lambda v: 0 <= v <= 1, 'in 0..1'),
+    'augment.hue': (lambda v: 0 <= v <= 0.5, 'in 0..0.5'),
     'train.epochs': COUNT,
     'train.batch_size': COUNT,
     'train.learning_rate': POSITIVE,
@@ -63,6 +68,7 @@ RULES: dict[str, Rule] = {
     'evaluate.bootstrap_seed': NOT_NEGATIVE,
     'evaluate.margin.auroc': SHARE,
     'evaluate.margin.average_precision': SHARE,
+    'evaluate.tail': (lambda v: len(v) == 2 and 0 < v[0] <= v[1], 'two numbers above 0, the smaller one first'),
     'evaluate.smallest_effect': (lambda v: 0 <= v < 1, 'in 0..1'),
     'evaluate.smallest_count': NOT_NEGATIVE,
     'attribution.regions': REGIONS,

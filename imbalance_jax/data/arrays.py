@@ -70,21 +70,38 @@ def class_counts(arrays: Arrays) -> tuple[np.ndarray, np.ndarray]:
     return positive.sum(0), (mask - positive).sum(0)
 
 
-def grey_statistics(images: Any) -> tuple[float, float]:
-    """Mean and standard deviation of the grey value in 0..1, exactly, from the histogram of uint8 images.
+def grey_statistics(images: Any) -> tuple[Any, Any]:
+    """Mean and standard deviation of the values in 0..1, exactly, from the histogram of uint8 images [N,H,W,C].
 
-    images: [N,...], an array or `streams.Rows`, of which few are in memory at a time.
+    images: an array or `streams.Rows`, of which few are in memory at a time. Two numbers where there is one channel,
+    else two float32 arrays [C], one entry per channel; a channel that is the same everywhere has the standard deviation
+    1.
     """
-    histogram = np.zeros(256)
+    channels = images.shape[-1]
+    histogram = np.zeros((channels, 256))
     for start in range(0, len(images), 64):  # bincount widens what it counts
-        histogram += np.bincount(images[start : start + 64].ravel(), minlength=256)
+        block = images[start : start + 64]
+        for channel in range(channels):
+            histogram[channel] += np.bincount(block[..., channel].ravel(), minlength=256)
+    both = [_moments(one) for one in histogram]
+    if channels == 1:
+        return both[0]
+    mean, std = np.array(both, np.float32).T
+    return mean, np.where(std > 0, std, np.float32(1))
+
+
+def _moments(histogram: np.ndarray) -> tuple[float, float]:
+    """Mean and standard deviation of values in 0..1 of which there are so many of each [256]."""
     value = np.arange(256) / 255
     mean = (histogram * value).sum() / histogram.sum()
     return float(mean), float(np.sqrt((histogram * (value - mean) ** 2).sum() / histogram.sum()))
 
 
-def normalise(images: jax.Array, mean: float, std: float) -> jax.Array:
-    """uint8 grey values [..., H, W, C] to float32 with the training split's mean 0 and standard deviation 1."""
+def normalise(images: jax.Array, mean: Any, std: Any) -> jax.Array:
+    """uint8 values [..., H, W, C] to float32 with the training split's mean 0 and standard deviation 1 in each channel.
+
+    mean, std: of `grey_statistics`.
+    """
     return (images.astype(jnp.float32) / 255 - mean) / std
 
 

@@ -13,6 +13,7 @@ from imbalance_jax.concepts import ablation, contributions, directions
 from imbalance_jax.data.arrays import full_batches, in_batches
 from imbalance_jax.explain.probe import Probe, Targets
 from imbalance_jax.metrics.on_device import ranking, weighted_auroc
+from imbalance_jax.models.odds import LINK, against_others
 
 TINY = 1e-12
 BATCH = 16  # images whose gradients are computed together
@@ -21,13 +22,14 @@ Arrays = dict[str, np.ndarray]
 
 
 def head(variables: dict[str, Any], pooled: jax.Array) -> jax.Array:
-    """Logits [..., K] of the models' last step from the layer 'pooled' [..., U]: linear, or cosines."""
+    """Logits [..., K] of the models' last step from the layer 'pooled' [..., U]: linear, or cosines, and where the loss
+    has a softmax those of each class against all others."""
     kernel, bias = (variables['params']['head'][name] for name in ('kernel', 'bias'))
-    linear = pooled @ kernel + bias
-    if 'link' not in variables:
-        return linear
-    norms = jnp.linalg.norm(pooled + TINY, axis=-1, keepdims=True) * jnp.linalg.norm(kernel + TINY, axis=0)
-    return jnp.where(variables['link']['cosine'] > 0, pooled @ kernel / norms, linear)
+    link, logits = variables.get('link', {}), pooled @ kernel + bias
+    if 'cosine' in link:
+        norms = jnp.linalg.norm(pooled + TINY, axis=-1, keepdims=True) * jnp.linalg.norm(kernel + TINY, axis=0)
+        logits = jnp.where(link['cosine'] > 0, pooled @ kernel / norms, logits)
+    return jnp.where(link[LINK] > 0, against_others(logits), logits) if LINK in link else logits
 
 
 def ends_in_head(probe: Probe) -> bool:

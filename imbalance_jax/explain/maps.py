@@ -40,7 +40,7 @@ def make_maps(trained: Trained, method: str, options: Mapping[str, Any] | None =
     """Returns `maps(variables, images [B,H,W,C] uint8, classes [B], rows [B]) -> [B,H,W]` of one member.
 
     rows: the images' numbers, from which methods that need random numbers draw them. options: the config's, unless
-    others are given. A baseline may also be 'black', the normalised grey value 0.
+    others are given. A baseline may also be 'black', the value 0 in every channel, normalised.
     """
     options = options_of(trained, method) if options is None else options
     network = make_network(trained.model, trained.layer_of(trained.config.attribution.layer))
@@ -75,7 +75,9 @@ def options_of(trained: Trained, method: str) -> dict[str, Any]:
     lookup(attribution.METHODS, method, 'attribution method')
     options = dict(trained.config.attribution.get(method, {}))
     if options.get('baseline') == 'black':
-        options['baseline'] = float(trained.normalise(jnp.zeros(1, jnp.uint8))[0])
+        channels = trained.image_shape[-1]
+        black = np.asarray(trained.normalise(jnp.zeros(channels, jnp.uint8)))
+        options['baseline'] = float(black[0]) if channels == 1 else black
     return options
 
 

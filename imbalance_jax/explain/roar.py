@@ -66,11 +66,11 @@ def importance(trained: Trained, method: str) -> np.ndarray:
 
 
 def remove(dataset: Dataset, heat: np.ndarray, share: float) -> np.ndarray:
-    """Images [N,H,W,C] uint8 whose hottest `share` of pixels are the mean grey of the training images."""
+    """Images [N,H,W,C] uint8 whose hottest `share` of pixels are the mean colour of the training images."""
     mean, _ = grey_statistics(dataset.images_of('train'))
     ranks = in_batches(jax.jit(faithfulness.ranks), (heat,), RANKED)
     removed = ranks < round(share * heat.shape[1] * heat.shape[2])
-    return np.where(removed[..., None], np.uint8(round(255 * mean)), dataset.images)
+    return np.where(removed[..., None], np.uint8(np.round(255 * np.asarray(mean))), dataset.images)
 
 
 def retrain(trained: Trained, images: np.ndarray) -> np.ndarray:

@@ -1,9 +1,11 @@
 """Every loss, by name. A new one is one function `(num_positive, num_negative, *, hyper) -> Loss` and one line here."""
 
+import functools
 import math
 import numbers
 from collections.abc import Callable
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from imbalance_jax.losses import (
@@ -13,23 +15,28 @@ from imbalance_jax.losses import (
     distribution_balanced,
     focal,
     margin,
+    multi_class,
     multi_task,
     ranking,
     weighted,
 )
 from imbalance_jax.losses.counts import ratio
 from imbalance_jax.losses.entrywise import Coefficients, kernel
-from imbalance_jax.losses.loss import Loss
+from imbalance_jax.losses.loss import SIGMOID, SOFTMAX, Loss
 from imbalance_jax.names import lookup, options_of
 
-__all__ = ['LOSSES', 'Coefficients', 'Loss', 'kernel', 'make', 'ratio']
+__all__ = ['LOSSES', 'SIGMOID', 'SOFTMAX', 'Coefficients', 'Loss', 'kernel', 'link_of', 'make', 'ratio']
 
 LOSSES: dict[str, Callable[..., Loss]] = {
     'asymmetric': asymmetric.asymmetric,
     'auc_margin': ranking.auc_margin,
     'average_precision': ranking.average_precision,
+    'balanced_softmax': multi_class.balanced_softmax,
     'bce': weighted.bce,
+    'class_balanced_cross_entropy': multi_class.class_balanced_cross_entropy,
     'class_balanced_focal': focal.class_balanced_focal,
+    'class_balanced_softmax_focal': multi_class.class_balanced_softmax_focal,
+    'cross_entropy': multi_class.cross_entropy,
     'distribution_balanced': distribution_balanced.distribution_balanced,
     'focal': focal.focal,
     'inter_class_weighted_bce': weighted.inter_class_weighted_bce,
@@ -41,8 +48,13 @@ LOSSES: dict[str, Callable[..., Loss]] = {
     'multi_task': multi_task.multi_task,
     'multi_task_consistent': multi_task.multi_task_consistent,
     'ral': asymmetric.ral,
+    'softmax_focal': multi_class.softmax_focal,
+    'softmax_ldam': multi_class.softmax_ldam,
+    'softmax_ldam_deferred': multi_class.softmax_ldam_deferred,
+    'softmax_logit_adjusted': multi_class.softmax_logit_adjusted,
     'w_cel': batch_weighted.w_cel,
     'weighted_bce': weighted.weighted_bce,
+    'weighted_cross_entropy': multi_class.weighted_cross_entropy,
 }
 
 
@@ -59,6 +71,19 @@ def make(name: str, num_positive: ArrayLike, num_negative: ArrayLike, **hyper: f
         if not _is_number(value) and not (value is None and default is None):
             raise ValueError(f'Loss hyper-parameter {key} = {value!r} of {name!r} must be a finite number.')
     return family(*counts.checked(num_positive, num_negative), **hyper)
+
+
+def link_of(name: str) -> str:
+    """SIGMOID or SOFTMAX: what makes probabilities of the logits that the loss `name` trains."""
+    return _link_of(lookup(LOSSES, name, 'loss'))
+
+
+@functools.cache
+def _link_of(family: Callable[..., Loss]) -> str:
+    try:
+        return getattr(family(np.ones(2), np.ones(2)), 'link', SIGMOID)
+    except (TypeError, ValueError):  # what is wrong with it is said where it is made
+        return SIGMOID
 
 
 def _is_number(value: object) -> bool:

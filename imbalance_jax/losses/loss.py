@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +10,16 @@ import numpy as np
 from jax.tree_util import Partial
 from jax.typing import ArrayLike
 
-from imbalance_jax.losses import entrywise
-from imbalance_jax.losses.entrywise import Coefficients, counted, counted_mean, kernel
+from imbalance_jax.losses import entrywise, softmax
+from imbalance_jax.losses.entrywise import Coefficients, counted, counted_mean
+from imbalance_jax.losses.softmax import SoftmaxCoefficients
+
+SIGMOID, SOFTMAX = 'sigmoid', 'softmax'  # what makes probabilities of logits
+# By the numbers of a loss: the function of them that losses of one form share.
+KERNELS: dict[type, Callable[..., jax.Array]] = {
+    Coefficients: entrywise.kernel,
+    SoftmaxCoefficients: softmax.kernel,
+}
 
 
 class Moment(NamedTuple):
@@ -29,17 +37,21 @@ class Loss:
                   'running' is not trained: `advance` carries it from batch to batch
     apply:        (params, logits [B, K], labels [B, K], label_mask [B, K] or None, moment) -> scalar
     advance:      the same arguments -> params['running'] after this batch; None where there is none
-    coefficients: arrays with which `kernel` computes the same value, or None where no such arrays exist
+    coefficients: arrays with which the kernel of their type computes the same value, or None where none exist
     entries:      (logits [B, K], labels [B, K], fraction [B, 1]) -> [B, K], the loss of every entry where that depends
                   on the entry's own logit and label alone, up to a factor that both labels share: what `recalibration`
                   makes probabilities of. None for a loss that compares or weighs examples by one another
+    link:         SIGMOID, where every class is a question of its own, or SOFTMAX, where an image shows one of them
+    softmax_at:   fraction of training -> the numbers of the softmax kernel then; None for any other loss
     """
 
     apply: Callable[..., jax.Array]
     init: Callable[[], dict] = dict
-    coefficients: Coefficients | None = None
+    coefficients: Coefficients | SoftmaxCoefficients | None = None
     advance: Callable[..., dict] | None = None
     entries: Partial | None = None
+    link: str = SIGMOID
+    softmax_at: Callable[[ArrayLike], SoftmaxCoefficients] | None = None
 
     def __call__(
         self,
@@ -71,12 +83,15 @@ class Loss:
         return {'running': self.advance(params, logits, labels, label_mask, Moment(rows, fraction))}
 
 
-def from_coefficients(coefficients: Coefficients) -> Loss:
-    """The loss that is the shared kernel with these numbers."""
+def from_coefficients(coefficients: Coefficients | SoftmaxCoefficients) -> Loss:
+    """The loss that is a shared kernel with these numbers: that of the sigmoid or that of the softmax."""
+    kernel = KERNELS[type(coefficients)]
 
     def apply(params, logits, labels, label_mask, moment):
         return kernel(coefficients, logits, labels, label_mask)
 
+    if isinstance(coefficients, SoftmaxCoefficients):
+        return Loss(apply, coefficients=coefficients, link=SOFTMAX, softmax_at=lambda fraction: coefficients)
     return Loss(apply, coefficients=coefficients, entries=Partial(_kernel_entries, coefficients))
 
 
@@ -102,15 +117,22 @@ def from_entries(entries: Callable[..., jax.Array], *, entrywise: bool) -> Loss:
 
 
 def deferred(first: Loss, then: Loss, start: float) -> Loss:
-    """`first` until the fraction `start` of training is done, `then` from there on; neither has parameters."""
+    """`first` until the fraction `start` of training is done, `then` from there on; both of one kernel."""
     require(0 <= start <= 1, 'deferred_from', start, 'in [0, 1]')
+    before, after = first.coefficients, then.coefficients
+    form: Any = type(before)
+    kernel = KERNELS[form]
+
+    def at(fraction: ArrayLike) -> Any:
+        early, late = (jnp.asarray(coefficients) for coefficients in (before, after))
+        return form(*jnp.where(jnp.asarray(fraction) >= start, late, early))
 
     def apply(params, logits, labels, label_mask, moment):
-        early, late = (jnp.asarray(loss.coefficients) for loss in (first, then))
-        chosen = jnp.where(moment.fraction >= start, late, early)
-        return kernel(Coefficients(*chosen), logits, labels, label_mask)
+        return kernel(at(moment.fraction), logits, labels, label_mask)
 
-    return Loss(apply, entries=Partial(_deferred_entries, first.coefficients, then.coefficients, start))
+    if form is SoftmaxCoefficients:
+        return Loss(apply, link=SOFTMAX, softmax_at=at)
+    return Loss(apply, entries=Partial(_deferred_entries, before, after, start))
 
 
 def _deferred_entries(

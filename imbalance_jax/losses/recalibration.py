@@ -6,6 +6,14 @@ Of all images with probability eta of a finding, the logit z that an entrywise l
 
 with l+ and l- the loss of a positive and of a negative: z - log w for a positive weight w, the map of Charoenphakdee et
 al. 2021 (arXiv 2011.09172) for the focal loss. Both derivatives come from one differentiation of the loss's entries.
+
+Of a softmax loss the best logits z satisfy sum_y eta_y dl_y/dz = 0, with l_y the loss of an image of class y. For the
+kernel in `softmax` that has the solution
+
+    eta_k ~ exp(a_k) D_k / (weight_k g(p_k)),    g(p) = (1 - p)^gamma - gamma p (1 - p)^(gamma - 1) log p
+
+where a = scale z + shift, D_k is the denominator of the softmax of an image of class k (its own logit less the margin)
+and p_k the probability of k in it: p_k / weight_k for a class weight, softmax(z + shift) for a logit adjustment.
 """
 
 from typing import NamedTuple
@@ -13,6 +21,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import scipy.special
 from jax.tree_util import Partial
 from jax.typing import ArrayLike
 
@@ -80,3 +89,42 @@ def rises(odds: np.ndarray) -> bool:
     before, after = odds[..., :-1, :], odds[..., 1:, :]
     size = np.maximum(1, np.abs(np.nan_to_num(before, posinf=0, neginf=0)))
     return bool((after >= before - SLACK * size).all())
+
+
+def softmax_log_odds(
+    loss: Loss, logits: np.ndarray, fraction: ArrayLike = 1.0, *, moved: ArrayLike = 0.0
+) -> np.ndarray:
+    """log eta / (1 - eta) [N, K] of the logits of each class against all others [N, K], float64.
+
+    fraction: of training that was done; moved: [K], by how much the draws of training raised the logarithm of each
+    class's share, which is taken back. NaN stays NaN. Raises ValueError for a loss that is not the softmax kernel.
+    """
+    if loss.softmax_at is None:
+        raise ValueError('This loss is not the softmax kernel: no formula gives the probabilities behind its logits.')
+    fields = loss.softmax_at(fraction)._asdict()
+    weight, gamma, margin, shift, scale = (
+        np.asarray(fields[name], np.float64) for name in ('weight', 'gamma', 'margin', 'shift', 'scale')
+    )
+    z = np.clip(np.asarray(logits, np.float64), -LIMIT, LIMIT)
+    a = scale * _log_sigmoid(z) + shift
+    others = _log_of_others(a)
+    against = a - scale * margin - others
+    log_p, log_rest = _log_sigmoid(against), _log_sigmoid(-against)
+    odds_log_p = np.where(against > LIMIT / 10, -1.0, np.exp(np.minimum(against, LIMIT)) * log_p)  # p log p / (1 - p)
+    log_g = gamma * log_rest + np.log1p(-gamma * odds_log_p)
+    log_eta = a + (others - log_rest) - np.log(weight) - log_g - np.asarray(moved, np.float64)
+    return log_eta - _log_of_others(log_eta)
+
+
+def _log_sigmoid(z: np.ndarray) -> np.ndarray:
+    return -np.logaddexp(0.0, -z)
+
+
+def _log_of_others(a: np.ndarray) -> np.ndarray:
+    """log sum_{j != k} exp a_j [N, K] of a [N, K]: the largest is left out of the sums for itself alone."""
+    top = np.arange(a.shape[-1]) == np.argmax(a, axis=-1)[..., None]
+    largest = a.max(-1, keepdims=True)
+    rest = scipy.special.logsumexp(np.where(top, -np.inf, a), axis=-1, keepdims=True)
+    whole = np.logaddexp(largest, rest)
+    share = np.where(top, -1.0, a - whole)  # log of a share of at most 1/2
+    return np.where(top, rest, whole + np.log1p(-np.exp(share)))

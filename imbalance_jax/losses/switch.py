@@ -1,19 +1,18 @@
 """The losses of all arms as one function of an arm's number, with as few branches as can be.
 
-Arms whose loss is the shared kernel differ by numbers only: they are rows of one table and share one branch, so a grid
-of hyper-parameters compiles to the program of a single loss. Each other arm is a branch of `lax.switch`, inside which
+Arms whose loss is a shared kernel differ by numbers only: they are rows of one table and share one branch, so a grid of
+hyper-parameters compiles to the program of a single loss. Each other arm is a branch of `lax.switch`, inside which
 its gradient is taken: a value that is not finite in a branch not taken reaches nobody.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imbalance_jax.losses.entrywise import Coefficients, kernel
-from imbalance_jax.losses.loss import Loss
+from imbalance_jax.losses.loss import KERNELS, Loss
 
 
 class Switch(NamedTuple):
@@ -30,10 +29,16 @@ class Switch(NamedTuple):
 
 def switch(losses: Sequence[Loss]) -> Switch:
     """The losses of the arms 0, 1, ..., of equal K, as one function of an arm's number."""
-    table = {arm: loss.coefficients for arm, loss in enumerate(losses) if loss.coefficients is not None}
-    branches = [_table_branch(table)] if table else []
+    branches: list[Callable] = []
     branch_of = np.zeros(len(losses), np.int32)
-    for arm in sorted(set(range(len(losses))) - set(table)):
+    in_tables: set[int] = set()
+    for form in KERNELS:
+        table = {arm: loss.coefficients for arm, loss in enumerate(losses) if isinstance(loss.coefficients, form)}
+        if table:
+            branch_of[list(table)] = len(branches)
+            branches.append(_table_branch(table, form))
+            in_tables |= set(table)
+    for arm in sorted(set(range(len(losses))) - in_tables):
         branch_of[arm] = len(branches)
         branches.append(_single_branch(losses[arm], arm))
 
@@ -51,16 +56,16 @@ def switch(losses: Sequence[Loss]) -> Switch:
     return Switch(init, apply)
 
 
-def _table_branch(table: dict[int, Coefficients]) -> Callable:
-    """The shared kernel with the numbers of the arm."""
+def _table_branch(table: dict[int, Any], form: Any) -> Callable:
+    """A shared kernel with the numbers of the arm; form: their type."""
     row_of = np.zeros(max(table) + 1, np.int32)
     row_of[list(table)] = range(len(table))
-    stacked = Coefficients(*(np.stack(field) for field in zip(*table.values(), strict=True)))
+    stacked = [np.stack(field) for field in zip(*table.values(), strict=True)]
 
     def branch(trained, running, arm, logits, labels, label_mask, rows, fraction):
         row = jnp.asarray(row_of)[arm]
-        coefficients = Coefficients(*(jnp.asarray(field)[row] for field in stacked))
-        return kernel(coefficients, logits, labels, label_mask), running
+        coefficients = form(*(jnp.asarray(field)[row] for field in stacked))
+        return KERNELS[form](coefficients, logits, labels, label_mask), running
 
     return branch
 

@@ -117,6 +117,9 @@ TABLES: dict[str, dict[str, Column]] = {
         'grouping': Column(TEXT, 'by what images are grouped, such as sex'),
         'group': Column(TEXT, "the group; 'worst group'; 'gap': largest minus smallest over the groups"),
     },
+    'multi_class': {},
+    'confusion': {'predicted': Column(TEXT, 'the class that images of `class` were called; what is not listed is 0')},
+    'bands': {'band': Column(TEXT, 'head, medium or tail: by the number of training images of a class')},
     'stability': {'other_arm': Column(TEXT, "the arm of the other members of pairs; '': the arm itself")},
     'alignment': {
         'subset': Column(

@@ -20,6 +20,7 @@ from imbalance_jax.data.arrays import (
     relabelled,
     split_arrays,
 )
+from imbalance_jax.data.batches import Augmentation
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.losses.loss import Loss
 from imbalance_jax.metrics import on_device
@@ -114,6 +115,7 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
 
     Raises ValueError for an unknown loss or hyper-parameter; `checks` says what else may be wrong.
     """
+    untrained = untrained or network(config, dataset)
     train, validation = (split_arrays(dataset, split) for split in ('train', 'validation'))
     epochs, steps = config.train.epochs, train.size // config.train.batch_size
     samples = training_samples(config, dataset, rows)
@@ -124,7 +126,7 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
         of_labels = labels[sampling.labels]
         samplers.make(sampling.sampler, **dict(sampling.options))(of_labels, 0.0)  # says what is out of range
     return Experiment(
-        functions=build_functions(config, untrained or network(config, dataset), rows, versions=versions),
+        functions=build_functions(config, untrained, rows, versions=versions),
         members=rows,
         member_arrays=members.member_arrays(
             rows,
@@ -149,7 +151,7 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
             reference_head_from=config.arms.get(config.reference, {}).get('retrain_head_from', 1.0),
         ),
         save_seconds=config.train.save_seconds,
-        described=describe(config, train, rows),
+        described=describe(config, train, rows, augmented=untrained.augmentation),
     )
 
 
@@ -178,7 +180,7 @@ def build_train_steps(
     retrained = any(members.retrain_epoch(row['retrain_head_from'], epochs) is not None for row in rows)
     restart = member.make_restart(untrained.model, train.images.shape[1:]) if retrained else None
     step = member.make_train_step(untrained.model, loss_functions, factor, total_steps=total, restart=restart)
-    return member.make_train_steps(step, batches.make_batch(*untrained.grey, batches.Augmentation(**config.augment)))
+    return member.make_train_steps(step, batches.make_batch(*untrained.grey, untrained.augmentation))
 
 
 def make_sample_order(steps_per_epoch: int, batch_size: int) -> Any:
@@ -198,13 +200,13 @@ def keep_best(one: tuple) -> Any:
     return jax.tree.map(lambda old, new: jnp.where(improved, new, old), best, new)
 
 
-def describe(config: ConfigDict, arrays: Arrays, rows: list[dict]) -> dict[str, Any]:
+def describe(config: ConfigDict, arrays: Arrays, rows: list[dict], *, augmented: Augmentation) -> dict[str, Any]:
     """What the speed of a population's training program depends on, apart from the device."""
     model = {'name': config.model.name, **config.model.get(config.model.name, {})}
     shapes = {'images': list(arrays.images.shape), 'classes': arrays.labels.shape[1]}
     arms = {row['arm']: '/'.join(filter(None, (row['loss'], row.get('head_loss')))) for row in rows}
-    augmented = {name: bool(value) for name, value in config.augment.items()}
-    return {'model': model, **shapes, 'batch': config.train.batch_size, 'losses': list(arms.values()), **augmented}
+    changed = {name: bool(value) for name, value in augmented._asdict().items()}
+    return {'model': model, **shapes, 'batch': config.train.batch_size, 'losses': list(arms.values()), **changed}
 
 
 def training_samples(config: ConfigDict, dataset: Dataset, rows: list[dict]) -> np.ndarray | None:

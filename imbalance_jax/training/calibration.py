@@ -7,6 +7,9 @@ where the formula does not rise with the logit, a logistic regression of the val
 (Platt 1999): it needs no theory of the loss, but labels, and is as uncertain as they are few.
 
 All of them keep the order of images: none changes a class's AUROC or average precision, and none is an arm of its own.
+A softmax ties its classes together: the probabilities behind its logits follow by formula from all logits of an image,
+draws raise the logarithm of each class's share, and the order of images in a class may change a little. A softmax loss
+of a user's own, without a formula, has a logistic regression for each class, whose probabilities need not sum to 1.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +22,7 @@ from imbalance_jax.data import samplers
 from imbalance_jax.data.arrays import Arrays
 from imbalance_jax.losses import recalibration
 from imbalance_jax.losses.counts import ratio
-from imbalance_jax.losses.loss import Loss
+from imbalance_jax.losses.loss import SOFTMAX, Loss
 from imbalance_jax.metrics.calibration import platt
 from imbalance_jax.training.members import Sampling, distinct, samplings
 
@@ -63,6 +66,18 @@ def _prior_shift(sampling: Sampling, arrays: Arrays) -> np.ndarray:
     return np.log(odds(weights) / odds(np.ones(len(labels))))
 
 
+def class_shifts(members: Sequence[dict], versions: Mapping[str, Arrays]) -> np.ndarray:
+    """By how much each member's sampler raises the logarithm of every class's share [P,K]; one class per image."""
+    shift = {sampling: _class_shift(sampling, versions[sampling.labels]) for sampling in samplings(members)}
+    return np.stack([shift[samplings([row])[0]] for row in members])
+
+
+def _class_shift(sampling: Sampling, arrays: Arrays) -> np.ndarray:
+    labels = np.asarray(arrays.labels, np.float64)
+    weights = samplers.make(sampling.sampler, **dict(sampling.options))(labels, 1.0)
+    return np.log(ratio(weights @ labels / weights.sum(), labels.mean(0)))
+
+
 def done(best_epoch: np.ndarray, epochs: int) -> np.ndarray:
     """The fraction [P] of training at the last step of each member's best epoch, which counts from 1."""
     return np.nextafter(np.asarray(best_epoch, np.float64) / epochs, 0.0)
@@ -83,24 +98,44 @@ def recalibrated(
     validation: labels and mask of its rows; done: [P], the fraction of training after which a member's weights were
     kept.
     """
-    arms, shifts = distinct(members, 'arm'), prior_shifts(members, versions)
-    result = Recalibrated({split: np.full(np.shape(one), np.nan) for split, one in logits.items()}, {})
+    arms, every = distinct(members, 'arm'), Recalibrated({}, {})
+    every.log_odds.update({split: np.full(np.shape(one), np.nan) for split, one in logits.items()})
     for arm, loss in zip(arms, losses, strict=True):
         index = [row['member'] for row in members if row['arm'] == arm]
         own = {split: np.asarray(one)[index].astype(np.float64) for split, one in logits.items()}
-        odds = _by_formula(loss, own, done[index])
-        result.method[arm] = PLATT if odds is None else SAMPLED if np.abs(shifts[index]).max() > ROUNDING else EXACT
+        rows = [row for row in members if row['arm'] == arm]
+        shifts = (class_shifts if loss.link == SOFTMAX else prior_shifts)(rows, versions)
+        by_formula = _by_softmax if loss.link == SOFTMAX else _by_formula
+        odds = by_formula(loss, own, done[index], shifts)
+        every.method[arm] = PLATT if odds is None else SAMPLED if np.abs(shifts).max() > ROUNDING else EXACT
         if odds is None:
             line = platt(own['validation'], validation.labels, validation.label_mask)
             odds = {split: line.intercept[:, None] + line.slope[:, None] * one for split, one in own.items()}
-        else:
-            odds = {split: one - shifts[index][:, None] for split, one in odds.items()}
         for split, one in odds.items():
-            result.log_odds[split][index] = one
-    return result
+            every.log_odds[split][index] = one
+    return every
 
 
-def _by_formula(loss: Loss, logits: Mapping[str, np.ndarray], done: np.ndarray) -> dict[str, np.ndarray] | None:
+def _by_softmax(
+    loss: Loss, logits: Mapping[str, np.ndarray], done: np.ndarray, shifts: np.ndarray
+) -> dict[str, np.ndarray] | None:
+    """Log-odds {split: [S,N,K]} of the members of an arm with a softmax; None without a formula."""
+    if loss.softmax_at is None:
+        return None
+    return {
+        split: np.stack(
+            [
+                recalibration.softmax_log_odds(loss, z, fraction, moved=moved)
+                for z, fraction, moved in zip(one, done, shifts, strict=True)
+            ]
+        )
+        for split, one in logits.items()
+    }
+
+
+def _by_formula(
+    loss: Loss, logits: Mapping[str, np.ndarray], done: np.ndarray, shifts: np.ndarray
+) -> dict[str, np.ndarray] | None:
     """Log-odds {split: [S,N,K]} of the members of an arm; None without a formula that rises over all their logits."""
     if loss.entries is None:
         return None
@@ -110,4 +145,5 @@ def _by_formula(loss: Loss, logits: Mapping[str, np.ndarray], done: np.ndarray) 
     if not recalibration.rises(odds[:, : recalibration.GRID]):
         return None
     ends = np.cumsum([recalibration.GRID, *(one.shape[1] for one in logits.values())])
-    return {split: odds[:, start:stop] for split, start, stop in zip(logits, ends, ends[1:], strict=False)}
+    parts = zip(logits, ends, ends[1:], strict=False)
+    return {split: odds[:, start:stop] - shifts[:, None] for split, start, stop in parts}

@@ -9,8 +9,9 @@ from ml_collections import ConfigDict
 
 from imbalance_jax import models
 from imbalance_jax.config import check_ranges
-from imbalance_jax.data import policies, readers, samplers
+from imbalance_jax.data import policies, readers, samplers, tasks
 from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.losses import LOSSES, SIGMOID, SOFTMAX, link_of
 from imbalance_jax.names import lookup
 from imbalance_jax.training import network, plugins, strategies
 from imbalance_jax.training.members import HEADS
@@ -33,6 +34,8 @@ def check_before_compiling(
 ) -> None:
     """Raises ValueError for what the config and its data show to be wrong, also for what `explain` will ask later."""
     check_batch_size(config.train.batch_size, len(dataset.rows('train')))
+    tasks.check_task(dataset)
+    check_links(config, dataset)
     height, width, channels = dataset.images.shape[1:]
     image_shape, num_images = (height, width, channels), len(dataset.rows('test'))
     check_network(config, untrained, image_shape)
@@ -86,6 +89,24 @@ def check_batch_size(batch_size: int, num_images: int) -> None:
     """Raises ValueError for a batch that the training images cannot fill."""
     if num_images < batch_size:
         raise ValueError(f'config.train.batch_size {batch_size} is more than the {num_images} training images.')
+
+
+def check_links(config: ConfigDict, dataset: Dataset) -> None:
+    """Raises ValueError for a loss with a softmax where an image may be of several classes or of none, and for an arm
+    whose head is retrained with a loss of the other kind.
+
+    Losses of sigmoids are valid everywhere: of classes that exclude each other they ask for one against the rest.
+    """
+    sigmoid = sorted(name for name in LOSSES if link_of(name) == SIGMOID)
+    for name, arm in config.arms.items():
+        used = [loss for loss in (arm.get('loss', name), arm.get('head_loss', '')) if loss]
+        of_softmax = [loss for loss in used if link_of(loss) == SOFTMAX]
+        if of_softmax and tasks.task_of(dataset.info) != tasks.MULTI_CLASS:
+            why = f'wants exactly one class per image, and {dataset.info["name"]} is multi_label'
+            raise ValueError(f'config.arms.{name}: loss {of_softmax[0]!r} {why}; valid are {", ".join(sigmoid)}.')
+        if of_softmax and len(of_softmax) < len(used):
+            both = f'loss {used[0]!r} and head_loss {used[1]!r} make probabilities in two ways'
+            raise ValueError(f'config.arms.{name}: {both}, softmax and sigmoid; take two of one kind.')
 
 
 def check_network(config: ConfigDict, untrained: Network, image_shape: tuple[int, int, int]) -> None:

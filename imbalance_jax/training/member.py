@@ -21,10 +21,10 @@ class State(NamedTuple):
     """What training changes in one member.
 
     params: {'model': ..., 'loss': one pytree per arm}; batch_stats: BatchNorm's running statistics ({} without); link:
-    {'cosine': 1 for a head of cosines, 0 for a linear one}, or {} where all are linear; running: what the losses keep
-    and do not train, one pytree per arm; opt_state: Adam's; alive: [] bool, False once a loss or gradient was not
-    finite: the member is frozen as it was before that step; loss_sum: [] float32, sum of the losses of this epoch's
-    steps.
+    {'cosine': 1 for a head of cosines, 0 for a linear one; 'softmax': 1 for a softmax, 0 for sigmoids}, without what no
+    member has; running: what the losses keep and do not train, one pytree per arm; opt_state: Adam's; alive: [] bool,
+    False once a loss or gradient was not finite: the member is frozen as it was before that step; loss_sum: []
+    float32, sum of the losses of this epoch's steps.
     """
 
     params: Any
@@ -47,15 +47,16 @@ def schedule(warmup_steps: int, total_steps: int, floor: float) -> Callable[[Any
     return optax.warmup_cosine_decay_schedule(floor, 1.0, warmup_steps, max(total_steps, warmup_steps + 1), floor)
 
 
-def make_network_init(model: nn.Module, image_shape: tuple[int, ...], *, linked: bool = False) -> Callable:
+def make_network_init(model: nn.Module, image_shape: tuple[int, ...], *, links: Sequence[str] = ()) -> Callable:
     """Returns `init(member) -> variables`; equal seeds give equal weights whatever the arm.
 
-    Of `member`, a `members.Member`, it reads the seed and, if the heads are `linked` to it, cosine.
+    Of `member`, a `members.Member`, it reads the seed, and `links`, the fields that say how logits are made and read:
+    of 'cosine' and 'softmax' those that any arm has.
     """
 
     def init(member: Member) -> dict[str, Any]:
         variables = _init_model(model, jax.random.key(member.seed), image_shape)
-        link = {'link': {'cosine': jnp.float32(member.cosine)}} if linked else {}
+        link = {'link': {name: jnp.float32(getattr(member, name)) for name in links}} if links else {}
         return {'params': variables['params'], 'batch_stats': variables.get('batch_stats', {}), **link}
 
     return init
@@ -180,7 +181,10 @@ def make_train_steps(step: Callable, get_batch: Callable) -> Callable:
 
 
 def make_predict(model: nn.Module, normalise: Callable) -> Callable:
-    """Returns `predict(variables, images [n,B,H,W,C] uint8) -> logits [n,B,K]`, with the running statistics."""
+    """Returns `predict(variables, images [n,B,H,W,C] uint8) -> logits [n,B,K]`, with the running statistics.
+
+    Where a member's loss has a softmax, they are the logits of each class against all others.
+    """
 
     def predict(variables: Any, images: jax.Array) -> jax.Array:
         return jax.lax.map(lambda x: model.apply(variables, normalise(x))[0], images)

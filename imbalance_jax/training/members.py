@@ -10,7 +10,7 @@ import numpy as np
 from imbalance_jax.config.fields import ARM_FIELDS
 from imbalance_jax.data.policies import OWN
 from imbalance_jax.data.samplers import SAMPLERS
-from imbalance_jax.losses import LOSSES
+from imbalance_jax.losses import LOSSES, SOFTMAX, link_of
 from imbalance_jax.names import lookup, options_of
 
 FIELDS = tuple(ARM_FIELDS)
@@ -28,7 +28,8 @@ class Member(NamedTuple):
     arm: which of the training losses; head_arm: which of them from retrain_from on; sampler: which row of the sampling
     CDFs; seed: initial weights; order_seed: data order and augmentation; learning_rate: Adam's peak; weight_decay: L2,
     added to the gradient of the model's weights; cosine: 1 for a head of cosines; retrain_from: the step at which the
-    head begins anew and the rest is frozen; labels: which of `label_versions` it is trained on.
+    head begins anew and the rest is frozen; labels: which of `label_versions` it is trained on; softmax: 1 where the
+    probability behind a logit is a softmax, 0 where it is a sigmoid.
     """
 
     arm: Array
@@ -41,6 +42,7 @@ class Member(NamedTuple):
     retrain_from: Array
     head_arm: Array
     labels: Array
+    softmax: Array
 
 
 class Sampling(NamedTuple):
@@ -103,6 +105,11 @@ def distinct(rows: Sequence[dict], key: str) -> list:
     return list(dict.fromkeys(row[key] for row in rows))
 
 
+def final_loss(row: Mapping[str, Any]) -> str:
+    """The name of the loss that a member's head is trained with in the end. row: of members.json."""
+    return row.get('head_loss') or row['loss']
+
+
 def retrain_epoch(start: float, epochs: int) -> int | None:
     """The epoch, counted from 0, with which the fraction `start` of training is done, or None for 1, the end."""
     return math.ceil(start * epochs - 1e-9) if start < 1 else None
@@ -158,4 +165,5 @@ def member_arrays(
         retrain_from=np.array([NEVER if epoch is None else epoch * steps_per_epoch for epoch in begin], np.int32),
         head_arm=np.array([arms.index(row['arm']) for row in rows], np.int32),
         labels=np.array([versions.index(row.get('labels', OWN)) for row in rows], np.int32),
+        softmax=np.array([link_of(final_loss(row)) == SOFTMAX for row in rows], np.float32),
     )

@@ -11,11 +11,14 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from imbalance_jax import models
-from imbalance_jax.data import arrays, policies, sources, thinning
+from imbalance_jax.data import arrays, policies, sources, tasks, thinning
+from imbalance_jax.data.batches import Augmentation, augmentation
 from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.losses import SOFTMAX, link_of
+from imbalance_jax.models.odds import LINK, AgainstOthers
 from imbalance_jax.system import progress
 from imbalance_jax.training.member import make_network_init
-from imbalance_jax.training.members import Member
+from imbalance_jax.training.members import Member, final_loss
 
 
 def load_dataset(config: ConfigDict, name: str = '', *, again: bool = False) -> Dataset:
@@ -35,22 +38,25 @@ def load_dataset(config: ConfigDict, name: str = '', *, again: bool = False) -> 
         options = {**block, 'image_size': config.data.image_size}
         dataset = sources.load(chosen, Path(config.data.folder), options, update, again=again)
     dataset = policies.relabelled(dataset, config.data.labels, config.data.policies.to_dict())
+    dataset = tasks.with_task(dataset, config.data.get('task', ''))
     return thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
 
 
 class Network(NamedTuple):
     """A model that is not trained yet.
 
-    model: `model.apply(variables, images) -> logits [B,K], out`; normalise: images [...,H,W,C] uint8 -> float32 with
-    the training split's mean 0 and standard deviation 1; init: (the arrays of one member) -> its variables before
-    training, of which equal seeds have equal weights; grey: that mean and standard deviation of the training split, of
-    grey values in 0..1.
+    model: `model.apply(variables, images) -> logits [B,K], out`, but in training the logits of a class against all
+    others where a member's loss has a softmax; normalise: images [...,H,W,C] uint8 -> float32 with the training split's
+    mean 0 and standard deviation 1 in each channel; init: (the arrays of one member) -> its variables before training,
+    of which equal seeds have equal weights; grey: that mean and standard deviation of the training split, in 0..1: two
+    numbers, or two arrays [C] of more than one channel; augmentation: how training images are changed.
     """
 
     model: nn.Module
     normalise: Callable[[jax.Array], jax.Array]
     init: Callable[[Member], dict[str, Any]]
-    grey: tuple[float, float] = (0.0, 1.0)
+    grey: tuple[Any, Any] = (0.0, 1.0)
+    augmentation: Augmentation = Augmentation()
 
 
 def network(config: ConfigDict, dataset: Dataset) -> Network:
@@ -58,9 +64,19 @@ def network(config: ConfigDict, dataset: Dataset) -> Network:
     images = dataset.images_of('train')
     model = make_model(config, len(dataset.classes))
     mean, std = arrays.grey_statistics(images)
-    linked = any(arm.get('head', 'linear') != 'linear' for arm in config.arms.values())
-    init = make_network_init(model, images.shape[1:], linked=linked)
-    return Network(model, partial(arrays.normalise, mean=mean, std=std), init, (mean, std))
+    used = links(config)
+    init = make_network_init(model, images.shape[1:], links=used)
+    answering: Any = AgainstOthers(model) if LINK in used else model
+    changed = augmentation(config.augment, dataset.info.get('modality', ''), images.shape[-1])
+    return Network(answering, partial(arrays.normalise, mean=mean, std=std), init, (mean, std), changed)
+
+
+def links(config: ConfigDict) -> list[str]:
+    """Of the fields 'cosine' and 'softmax' of a member those that tell any of the config's arms from the usual."""
+    arms = [{'loss': name, **arm} for name, arm in config.arms.items()]
+    cosine = any(arm.get('head', 'linear') != 'linear' for arm in arms)
+    softmax = any(link_of(final_loss(arm)) == SOFTMAX for arm in arms)
+    return [name for name, used in (('cosine', cosine), (LINK, softmax)) if used]
 
 
 def make_model(config: ConfigDict, num_classes: int) -> nn.Module:

@@ -207,7 +207,8 @@ def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict],
         of_seeds = ensembles.rows(population, probabilities, truth, seed=bootstrap.seed)
         of_ensembles += [{**row, 'split': split} for row in of_seeds]
     write_table(workdir, 'performance', rows)
-    judgement.write(workdir, dataset, population, logits, recalibrated, bootstrap=bootstrap, claims=claims)
+    tail = tuple(config.evaluate.tail)
+    judgement.write(workdir, dataset, population, logits, recalibrated, bootstrap=bootstrap, claims=claims, tail=tail)
     if of_ensembles:
         write_table(workdir, 'seeds', of_ensembles)
 

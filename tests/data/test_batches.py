@@ -85,3 +85,77 @@ def test_masked_labels_are_in_no_count():
     positive, negative = arrays.class_counts(arrays.Arrays(np.zeros(3), labels, mask))
     np.testing.assert_array_equal(positive, [1, 1])
     np.testing.assert_array_equal(negative, [1, 1])
+
+
+def test_statistics_in_colour_are_those_of_each_channel():
+    images = np.random.default_rng(0).integers(0, 256, (5, 7, 7, 3)).astype(np.uint8)
+    images[..., 1] //= 3
+    images[..., 2] = 17
+    mean, std = arrays.grey_statistics(images)
+    np.testing.assert_allclose(mean, images.mean((0, 1, 2)) / 255, rtol=1e-6)
+    np.testing.assert_allclose(std[:2], images[..., :2].std((0, 1, 2)) / 255, rtol=1e-6)
+    assert std[2] == 1  # the same everywhere
+    normalised = np.asarray(arrays.normalise(jnp.asarray(images), mean, std))
+    np.testing.assert_allclose(normalised.mean((0, 1, 2)), 0, atol=1e-5)
+    np.testing.assert_allclose(normalised[..., :2].std((0, 1, 2)), 1, rtol=1e-5)
+
+
+SETTING = {'shift': 0.1, 'rotation': 5.0, 'scale': 0.0, 'brightness': 0.0, 'contrast': 0.0}
+COLOUR = {'flip': 'auto', 'colour': 'auto', 'saturation': 0.2, 'hue': 0.1}
+
+
+def test_what_images_are_decides_flips_and_colour():
+    plain = batches.Augmentation(**SETTING)
+    for modality in ('', 'radiograph', 'mri', 'ultrasound'):
+        assert batches.augmentation({**SETTING, **COLOUR}, modality, 3) == plain
+    assert batches.augmentation(SETTING, 'radiograph', 1) == plain  # of before these fields
+    photograph = batches.augmentation({**SETTING, **COLOUR}, 'photograph', 3)
+    assert photograph == plain._replace(mirror_x=0.5, saturation=0.2, hue=0.1)
+    grey = batches.augmentation({**SETTING, **COLOUR}, 'microscopy', 1)
+    assert grey == plain._replace(mirror_x=0.5, mirror_y=0.5)
+    asked = batches.augmentation({**SETTING, **COLOUR, 'flip': 'horizontal', 'colour': 'jitter'}, 'radiograph', 3)
+    assert asked == photograph
+    none = batches.augmentation({**SETTING, **COLOUR, 'flip': 'none', 'colour': 'none'}, 'photograph', 3)
+    assert none == plain
+
+
+def test_the_program_of_radiographs_knows_no_flips_or_colour():
+    """Its random numbers and its steps are those without either."""
+    images = jnp.zeros((4, 8, 8, 1))
+    setting = batches.augmentation({**SETTING, **COLOUR}, 'radiograph', 1)
+    program = str(jax.make_jaxpr(lambda key: batches.augment(key, images, setting))(jax.random.key(0)))
+    plain = batches.Augmentation(**SETTING)
+    assert program == str(jax.make_jaxpr(lambda key: batches.augment(key, images, plain))(jax.random.key(0)))
+    assert program.count('random_bits') == 1
+    assert 'rev[' not in program
+
+
+def test_half_of_the_images_are_mirrored_and_nothing_else_happens():
+    images = jax.random.uniform(jax.random.key(0), (200, 4, 4, 3))
+    changed = np.asarray(batches.augment(jax.random.key(1), images, batches.Augmentation(mirror_x=0.5, mirror_y=0.5)))
+    images = np.asarray(images)
+    versions = [images, images[:, :, ::-1], images[:, ::-1], images[:, ::-1, ::-1]]
+    same = np.stack([(version == changed).all((1, 2, 3)) for version in versions])
+    assert (same.sum(0) == 1).all()
+    assert (same.mean(1) > 0.15).all()
+
+
+def test_colour_changes_and_luma_stays():
+    images = 0.35 + 0.3 * jax.random.uniform(jax.random.key(0), (50, 3, 3, 3))
+    changed = batches.augment(jax.random.key(1), images, batches.Augmentation(saturation=0.3, hue=0.1))
+    luma = np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(changed @ luma, images @ luma, atol=2e-4)
+    assert np.abs(changed - images).max() > 0.02
+    grey = jnp.full((5, 3, 3, 3), 0.4)
+    np.testing.assert_allclose(
+        batches.augment(jax.random.key(2), grey, batches.Augmentation(saturation=0.3, hue=0.1)), grey, atol=2e-4
+    )
+    stretched = batches.augment(jax.random.key(3), images, batches.Augmentation(saturation=0.3))
+    difference, before = (
+        np.asarray(stretched - (stretched @ luma)[..., None]),
+        np.asarray(images - (images @ luma)[..., None]),
+    )
+    ratio = (difference * before).sum((1, 2, 3)) / (before**2).sum((1, 2, 3))
+    np.testing.assert_allclose(difference, ratio[:, None, None, None] * before, atol=1e-3)
+    assert ratio.min() > 0.69
+    assert ratio.max() < 1.31

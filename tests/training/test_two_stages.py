@@ -34,7 +34,7 @@ def trained():
     factor, restart = train.schedule(1, EPOCHS * STEPS, 0.1), train.make_restart(model, (8, 8, 1))
     step = train.make_train_step(model, functions, factor, total_steps=EPOCHS * STEPS, restart=restart)
     step = jax.jit(jax.vmap(step, (0, 0, None, None)))
-    state = jax.jit(jax.vmap(train.make_init(train.make_network_init(model, (8, 8, 1), linked=True), functions)))(
+    state = jax.jit(jax.vmap(train.make_init(train.make_network_init(model, (8, 8, 1), links=['cosine']), functions)))(
         members
     )
     random, states = np.random.default_rng(0), [state]
