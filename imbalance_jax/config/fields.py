@@ -3,6 +3,7 @@
 config.FIELD, config.BLOCK.FIELD         a field of configs/base.py
 config.data.NAME.OPTION                  an option of a data set; so `model` and `attribution`
 config.data.imbalance.CLASS              a share
+config.data.label_maps.NAME.CLASS        what a class is called in another data set
 config.arms.ARM.FIELD                    a field of an arm, or an option of its loss or its sampler
 """
 
@@ -14,6 +15,7 @@ from imbalance_jax.system.files import flatten
 
 BLOCKS = ('data', 'model', 'attribution')
 SHARES = 'data.imbalance'  # class -> prevalence
+MAPS = 'data.label_maps'  # data set -> class -> the same class there
 # What an arm has beside the options of its loss and its sampler, with values of the kind that each must be; those of
 # `members.DEFAULTS` are also what an arm has that does not set them.
 ARM_FIELDS = {
@@ -36,13 +38,13 @@ OptionsOf = Callable[[str, str, Mapping[str, Any]], Mapping[str, Any]]
 def is_option(name: str) -> bool:
     """Whether a field is an option of a data set, a model or an attribution method."""
     parts = name.split('.')
-    return len(parts) == 3 and parts[0] in BLOCKS and all(parts) and not name.startswith(f'{SHARES}.')
+    return len(parts) == 3 and parts[0] in BLOCKS and all(parts) and not name.startswith((f'{SHARES}.', f'{MAPS}.'))
 
 
 def flatten_fields(tree: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a config by their full names, but for arms and shares, whose names are the user's own."""
     fields = flatten(dict(tree))
-    return {name: value for name, value in fields.items() if name != SHARES and not _is_named_by_user(name)}
+    return {name: value for name, value in fields.items() if name not in (SHARES, MAPS) and not _is_named_by_user(name)}
 
 
 def default_of(tree: Mapping[str, Any], name: str, options: OptionsOf | None) -> Any:
@@ -57,6 +59,8 @@ def default_of(tree: Mapping[str, Any], name: str, options: OptionsOf | None) ->
         return _arm_default(tree['arms'], name, options)
     if name.startswith(f'{SHARES}.'):
         return 1.0
+    if name.startswith(f'{MAPS}.'):
+        return ''
     if name not in known and is_option(name) and options:
         return option_default(tree, name, options)
     return lookup(known, name, 'config field')
@@ -108,7 +112,7 @@ def _arm_default(arms: Mapping[str, Any], name: str, options: OptionsOf | None) 
 
 
 def _is_named_by_user(name: str) -> bool:
-    return name == 'arms' or name.startswith(('arms.', f'{SHARES}.'))
+    return name == 'arms' or name.startswith(('arms.', f'{SHARES}.', f'{MAPS}.'))
 
 
 def _is_same_kind(value: Any, expected: Any) -> bool:

@@ -7,6 +7,7 @@ never a part of a name: 'Nodule' is not 'pseudonodule', and 'Fracture' is not 'R
 import difflib
 import re
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from imbalance_jax.names import lookup
@@ -31,6 +32,7 @@ SYNONYMS: tuple[tuple[str, ...], ...] = (
 ABSENT = ''  # in a user's map: the other data set does not have this class
 
 OwnMap = Mapping[str, str | None]
+NO_MAP: OwnMap = MappingProxyType({})
 
 
 class LabelMap(NamedTuple):
@@ -51,7 +53,7 @@ class LabelMap(NamedTuple):
 
 
 def match(
-    classes: Sequence[str], concepts: Sequence[str], other: Sequence[str], *, own: OwnMap = {}, where: str = ''
+    classes: Sequence[str], concepts: Sequence[str], other: Sequence[str], *, own: OwnMap = NO_MAP, where: str = ''
 ) -> LabelMap:
     """The map from a training set's names to those of another data set.
 
@@ -116,7 +118,9 @@ def describe(found: LabelMap, name: str) -> str:
         if other is not None
     ]
     rest = [other for other, here in found.concepts.items() if other == here and other not in found.classes.values()]
+    if found.absent:
+        lines.append(f'  left out, as {name} does not have them: {", ".join(found.absent)}')
     for one in found.absent:
-        near = difflib.get_close_matches(one.casefold(), [other.casefold() for other in rest], n=1)
-        lines.append(f'  {one}: not in {name}, left out' + (f'; is it {near[0]!r} there? say so' if near else ''))
+        if near := difflib.get_close_matches(spelling(one), [spelling(other) for other in rest], n=1):
+            lines.append(f'  is {one} {near[0]!r} there? Then config.data.label_maps has to say so.')
     return '\n'.join([f'{name}, by the classes of the training set:', *lines])

@@ -9,7 +9,7 @@ import numpy as np
 from imbalance_jax.data import label_map, overlap
 from imbalance_jax.data.boxes import rasterise
 from imbalance_jax.data.dataset import LEFT_OUT, SPLITS, Dataset
-from imbalance_jax.data.label_map import LabelMap, OwnMap
+from imbalance_jax.data.label_map import NO_MAP, LabelMap, OwnMap
 
 ALL = 'all'
 TEST = SPLITS.index('test')
@@ -34,7 +34,7 @@ class Other(NamedTuple):
     found: LabelMap
 
 
-def tested(other: Dataset, training: Dataset, *, own: OwnMap = {}, split: str = 'test', name: str = '') -> Other:
+def matched(other: Dataset, training: Dataset, *, own: OwnMap = NO_MAP, split: str = 'test', name: str = '') -> Other:
     """`other` by the training set's classes; of its images those of `split` ('all': of all splits) are tested.
 
     Left out, and named among its problems, is what training or validation have seen: images that are equal, nearly
@@ -94,9 +94,7 @@ def _with_channels(dataset: Dataset, channels: int) -> Dataset:
     return dataclasses.replace(dataset, images=np.broadcast_to(dataset.images, shape))
 
 
-def reindexed(
-    other: Dataset, training: Dataset, found: LabelMap, *, used: np.ndarray
-) -> tuple[Dataset, np.ndarray]:
+def reindexed(other: Dataset, training: Dataset, found: LabelMap, *, used: np.ndarray) -> tuple[Dataset, np.ndarray]:
     """The other set with the training set's classes, and its concepts that are no class behind them; and which images
     [N] of those `used` can be asked about.
 
@@ -111,7 +109,9 @@ def reindexed(
             labels[:, k], mask[:, k] = (array[:, known.index(there)] for array in (other.labels, other.label_mask))
     if training.info.get('task', MULTI_LABEL) == MULTI_CLASS and other.label_mask.any():
         if other.info.get('task', MULTI_LABEL) != MULTI_CLASS:
-            raise ValueError(f'config.data.test_on: {other.info["name"]} is no multi-class set, as the training set is.')
+            raise ValueError(
+                f'config.data.test_on: {other.info["name"]} is no multi-class set, as the training set is.'
+            )
         one = (labels * mask).sum(1) == 1
         used, mask = used & one, np.repeat(one[:, None], len(classes), 1).astype(np.uint8)
     here = [found.concepts[name] for name in other.concepts]
@@ -148,8 +148,8 @@ def warning(other: Mapping[str, Any], training: Mapping[str, Any]) -> str:
     if not one or one != two or one in overlap.NOBODY:
         return ''
     return (
-        f"both hold images of '{one}': what training has seen is left out by identifier, patient and content, as far as "
-        'these tell; a patient under another number is not found'
+        f"both hold images of '{one}': what training has seen is left out by identifier, patient and content, as far "
+        'as these tell; a patient under another number is not found'
     )
 
 
@@ -260,4 +260,3 @@ def _readers(other: Dataset, regions: list) -> np.ndarray | None:
     if other.region_reader is None:
         return None
     return np.concatenate([np.full(len(regions[0]), -1, np.int8), other.region_reader[regions[1]]])
-

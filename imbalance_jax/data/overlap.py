@@ -13,7 +13,7 @@ grey values. What is cropped by 2 % or more, turned or flipped is not found.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -181,5 +181,4 @@ def across_splits(dataset: Dataset) -> list[tuple[str, str]]:
     train = dataset.rows('train')
     rows = np.sort(np.concatenate([dataset.rows('validation'), dataset.rows('test')]))
     like, near = near_equal(dataset.images, rows, dataset.images, train)
-    names: Sequence[Any] = dataset.image_id
-    return [(str(names[rows[i]]), str(names[like[i]])) for i in np.flatnonzero(near)]
+    return [(str(dataset.image_id[rows[i]]), str(dataset.image_id[like[i]])) for i in np.flatnonzero(near)]

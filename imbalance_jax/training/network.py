@@ -18,13 +18,17 @@ from imbalance_jax.training.member import make_network_init
 from imbalance_jax.training.members import Member
 
 
-def load_dataset(config: ConfigDict) -> Dataset:
-    """The config's data set, prepared first if it is not there yet, its training split thinned as the config says."""
-    name = config.data.name
+def load_dataset(config: ConfigDict, name: str = '') -> Dataset:
+    """The config's data set, prepared first if it is not there yet, its training split thinned as the config says.
+
+    With a name: that data set of the config, as it is.
+    """
+    own = not name or name == config.data.name
+    name = name or config.data.name
     options = {**config.data.get(name, {}), 'image_size': config.data.image_size}
     with progress.show(f'prepare {name}') as update:
         dataset = sources.load(name, Path(config.data.folder), options, update)
-    return thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
+    return dataset if not own else thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
 
 
 class Network(NamedTuple):
