@@ -123,6 +123,8 @@ def write_shift(
         bootstrap=Bootstrap(config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed),
         claims=comparison.Claims(config.evaluate.margin.to_dict(), config.evaluate.smallest_count),
     )
+    if not rows:
+        print('No class has positives and negatives on both data sets: no results/shift.', flush=True)
     write_table(folder, 'shift', [{**row, 'split': 'test'} for row in rows])
 
 
