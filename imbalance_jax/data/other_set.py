@@ -153,11 +153,11 @@ def warning(other: Mapping[str, Any], training: Mapping[str, Any]) -> str:
     )
 
 
-def left_out(dataset: Dataset) -> list[str]:
-    """Lines on what is left out of a set that is tested on, and why."""
+def left_out(info: Mapping[str, Any]) -> list[str]:
+    """Lines on what is left out of a set that is tested on, by its `info`, and why."""
     lines = []
     for kind in (*LEAKS, UNTRAINED_CLASS):
-        names = dataset.info['problems'].get(kind, [])
+        names = info['problems'].get(kind, [])
         if names:
             shown = ', '.join(names[:SHOWN]) + (f' and {len(names) - SHOWN} more' if len(names) > SHOWN else '')
             lines.append(f'  left out, {kind.replace("_", " ")}: {len(names)} ({shown})')
@@ -174,7 +174,7 @@ def describe(other: Other) -> str:
         lines.append(f'  warning: {record["family"]}.')
     if record['shared_with_test']:
         lines.append(f'  {record["shared_with_test"]} images are, or are of patients, of the own test split.')
-    lines += left_out(dataset)
+    lines += left_out(dataset.info)
     lines.append(f'  tested on {len(rows):,} images of {len(np.unique(dataset.patient[rows])):,} patients')
     if not mask.any():
         lines.append('  no label counts there: maps and units are asked, and nothing of performance')

@@ -25,6 +25,7 @@ from imbalance_jax.results.pair_means import ALL_PAIRS, Figures, Grouping, Means
 from imbalance_jax.results.rows import MACRO, Bootstrap, Population, Row, Sample, class_cells, of_kind
 
 INTERNAL, EXTERNAL, SHIFT = 'internal', 'external', 'shift'
+UNBOUNDED = ('brier', 'expected_calibration_error')  # whose levels have plain intervals
 PLACES = (INTERNAL, EXTERNAL)
 SHUFFLED = 'shuffled regions'  # as in results/alignment
 MEASURES = ('hit_share', 'signed_hit_share', 'pixel_auroc', 'signed_pixel_auroc', 'relevance_rank', 'iou')
@@ -138,7 +139,8 @@ def measured_rows(
     what: dict[str, Any] = {'cells': cells, 'metric': metric, **columns}
     result = []
     for place, sample, evidence in zip(PLACES, measured[:2], measured.evidence, strict=True):
-        result += level_rows(population, sample, evidence=evidence, place=place, **what)
+        unit = metric not in UNBOUNDED and not columns.get('above')
+        result += level_rows(population, sample, evidence=evidence, place=place, within_unit=unit, **what)
     first, reference = population.first, population.reference
     own = [Contrast(first[arm], *_shift(measured, of)) for arm, of in population.arms.items()]
     result += contrast_rows(own, against='', place=SHIFT, **what)
