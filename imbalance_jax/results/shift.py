@@ -93,7 +93,7 @@ def _within(evidence: Evidence, common: np.ndarray) -> Evidence:
 
 def _truth_rows(truth: Truth, classes: Sequence[str], place: str) -> list[Row]:
     """Positives, patients with them and prevalence; a class that is absent has none of these."""
-    known: np.ndarray = np.asarray(truth.label_mask > 0).any(0)
+    known = np.asarray(np.asarray(truth.label_mask).any(0))
     prevalence = scores.prevalence(truth.labels, truth.label_mask)
     counted = np.asarray(truth.label_mask).sum(0)
     result = [row for row in count_rows(truth, classes) if known[list(classes).index(row['class'])]]
