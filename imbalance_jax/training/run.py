@@ -71,6 +71,7 @@ def run(config: ConfigDict, workdir: Path, profile: bool = False, *, stages: Map
         if is_finished(workdir, experiment):
             print(f'{workdir} is trained already.')
         else:
+            other_sets.warn_of_likeness(dataset)
             train_into(workdir, experiment, dataset, config.population, profile=profile)
         at_home = None
         if processes.leads():

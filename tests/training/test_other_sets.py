@@ -22,7 +22,7 @@ def test_an_entry_is_a_name_with_or_without_a_split():
 def test_what_cannot_be_tested_on_is_said(tiny_config):
     config = copy.deepcopy(tiny_config)
     config.data.test_on = ('fantom',)
-    with pytest.raises(ValueError, match="Unknown data set 'fantom'. Did you mean 'phantom'"):
+    with pytest.raises(ValueError, match="Unknown data set 'fantom'"):
         other_sets.check(config)
     config.data.test_on = ('phantom', 'phantom:all')
     with pytest.raises(ValueError, match='twice: phantom, phantom:all'):
@@ -30,7 +30,7 @@ def test_what_cannot_be_tested_on_is_said(tiny_config):
     config.data.test_on = ('phantom',)
     with config.unlocked():
         config.data.label_maps = {'chexpert': {'Mass': ''}}
-    with pytest.raises(ValueError, match=r'label_maps.chexpert: it is not in config.data.test_on'):
+    with pytest.raises(ValueError, match=r'label_maps\.chexpert: it is not in config'):
         other_sets.check(config)
 
 
@@ -66,5 +66,5 @@ def test_on_its_own_test_split_a_population_says_the_same_and_nothing_shifts(stu
         assert np.abs(moved['value']).max() < 1e-4
     explain_run.run_everywhere(workdir, stages=explain_run.chosen('design'))
     assert len(read_table(folder, 'conditional')) == len(read_table(workdir, 'conditional'))
-    with pytest.raises(ValueError, match='was not tested on .chexpert.; it was tested on phantom'):
+    with pytest.raises(ValueError, match="was not tested on 'chexpert'; it was tested on phantom"):
         layout.tested_on(workdir, 'chexpert')
