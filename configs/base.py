@@ -44,6 +44,11 @@ def get_config() -> ConfigDict:
     # as labels='u_zeros'. Policies of your own: {'mine': {'uncertain': {'Edema': 'ones', '*': 'zeros'}}}.
     config.data.labels = 'own'
     config.data.policies = ConfigDict()
+    # Other data sets that the trained population is tested and explained on: names as in `data.name`, each alone (its
+    # test split) or with a split, such as ('chexpert', 'my_folder:all'). Their classes are matched by name and exact
+    # synonyms; label_maps says what else is the same, {'chexpert': {'Effusion': 'Pleural Effusion', 'Mass': ''}}.
+    config.data.test_on = ()
+    config.data.label_maps = ConfigDict()
     # Every seed trains on a bootstrap sample of the training patients, so that intervals cover the training sample too.
     config.data.resample = False
     # One block per data set: options of its `make` in imbalance_jax/data/sources. An option that is not listed here has

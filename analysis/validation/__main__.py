@@ -3,11 +3,11 @@
 import argparse
 from types import ModuleType
 
-from imbalance_jax.analysis.validation import design, intervals, maps, predictions, similarity, twins, units
+from imbalance_jax.analysis.validation import design, intervals, maps, predictions, shift, similarity, twins, units
 from imbalance_jax.analysis.validation.simulation import Measured
 
 # each with SIMULATIONS: name -> simulation
-MODULES: tuple[ModuleType, ...] = (intervals, predictions, maps, units, similarity, design, twins)
+MODULES: tuple[ModuleType, ...] = (intervals, predictions, maps, units, similarity, design, twins, shift)
 
 
 def main() -> None:

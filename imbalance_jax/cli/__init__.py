@@ -34,6 +34,7 @@ FLAGS: dict[str, dict[str, Any]] = {
     'config': {'metavar': 'FILE', 'help': 'a config file, such as configs/quickstart.py, or FILE:ARGUMENT'},
     'workdir': {'metavar': 'FOLDER', 'help': 'where train, explain and report keep everything'},
     'weights': {'metavar': 'NAME', 'help': 'of the weights kept in WORKDIR/weights, such as matched; else the best'},
+    'on': {'metavar': 'NAME', 'help': 'one data set of config.data.test_on only; else the training set, then each'},
     'stages': {'metavar': 'NAME,...', 'help': 'these stages only, such as alignment,design'},
     'again': {'action': 'store_true', 'help': 'make it anew, also if it is there'},
     'profile': {'action': 'store_true', 'help': 'trace a few steps into WORKDIR/profile, and print the costliest'},
@@ -114,18 +115,24 @@ def _trained(command: Command) -> Path:
 
 def _prepare(command: Command, outside: Outside) -> None:
     config = loading.load(command.flags.config, command.overrides, outside.base).config
-    from imbalance_jax.training import network
+    from imbalance_jax.training import network, other_sets
 
-    network.load_dataset(config, again=command.flags.again)
+    other_sets.check(config)
+    dataset = network.load_dataset(config, again=command.flags.again)
+    other_sets.load_all(config, dataset)
 
 
 def _inspect(command: Command, outside: Outside) -> None:
     config = loading.load(command.flags.config, command.overrides, outside.base).config
     from imbalance_jax.results import inspection
-    from imbalance_jax.training import network
+    from imbalance_jax.training import network, other_sets
 
-    print(inspection.describe(network.load_dataset(config), config.data.policies.to_dict()))
+    other_sets.check(config)
+    dataset = network.load_dataset(config)
+    print(inspection.describe(dataset, config.data.policies.to_dict()))
     _tell_mistakes(config)
+    other_sets.warn_of_likeness(dataset)
+    other_sets.load_all(config, dataset)
 
 
 def _tell_mistakes(config: Any) -> None:
@@ -172,8 +179,10 @@ def _explain(command: Command, outside: Outside) -> None:
 
     if command.flags.weights:
         workdir = layout.kept_weights(workdir, command.flags.weights)
+    if command.flags.on:
+        workdir = layout.tested_on(workdir, command.flags.on)
     signals.leave_when_asked(command.flags.grace)
-    run.run(workdir, stages=run.chosen(command.flags.stages), base=outside.base().to_dict())
+    run.run_everywhere(workdir, stages=run.chosen(command.flags.stages), base=outside.base().to_dict())
 
 
 def _roar(command: Command, outside: Outside) -> None:
@@ -214,7 +223,7 @@ def _work(command: Command, outside: Outside) -> int:
     def explain(job: 'Job') -> None:
         from imbalance_jax.explain import run
 
-        run.run(job.workdir, base=outside.base().to_dict())
+        run.run_everywhere(job.workdir, base=outside.base().to_dict())
 
     def report(job: 'Job') -> None:
         if cluster.leads():
@@ -249,7 +258,9 @@ VERBS = {
     ),
     'train': Verb(_train, 'train the population of the config', ('workdir', 'profile', 'grace', *CONFIG)),
     'explain': Verb(
-        _explain, 'attribution, alignment and concepts of what was trained', ('weights', 'stages', 'grace', *WORKDIR)
+        _explain,
+        'attribution, alignment and concepts of what was trained',
+        ('weights', 'on', 'stages', 'grace', *WORKDIR),
     ),
     'roar': Verb(_roar, 'train the reference arm anew without the pixels that each method calls important', WORKDIR),
     'report': Verb(_report, 'write WORKDIR/report.html', WORKDIR, ('workdir', 'WORKDIR')),

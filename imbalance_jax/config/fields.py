@@ -3,7 +3,8 @@
 config.FIELD, config.BLOCK.FIELD         a field of configs/base.py
 config.data.NAME.OPTION                  an option of a data set; so `model` and `attribution`
 config.data.imbalance.CLASS              a share
-config.data.policies.POLICY.FIELD         a field of a label policy, or of its rule for a class
+config.data.policies.POLICY.FIELD        a field of a label policy, or of its rule for a class
+config.data.label_maps.NAME.CLASS        what a class is called in another data set
 config.arms.ARM.FIELD                    a field of an arm, or an option of its loss or its sampler
 """
 
@@ -16,6 +17,9 @@ from imbalance_jax.system.files import flatten
 BLOCKS = ('data', 'model', 'attribution')
 SHARES = 'data.imbalance'  # class -> prevalence
 POLICIES = 'data.policies'  # name -> label policy
+MAPS = 'data.label_maps'  # data set -> class -> the same class there
+NAMED_BY_USER = (SHARES, POLICIES, MAPS)  # fields whose names are the user's own
+_INSIDE = tuple(f'{name}.' for name in NAMED_BY_USER)
 # What an arm has beside the options of its loss and its sampler, with values of the kind that each must be; those of
 # `members.DEFAULTS` are also what an arm has that does not set them.
 ARM_FIELDS = {
@@ -38,18 +42,18 @@ OptionsOf = Callable[[str, str, Mapping[str, Any]], Mapping[str, Any]]
 def is_option(name: str) -> bool:
     """Whether a field is an option of a data set, a model or an attribution method."""
     parts = name.split('.')
-    return len(parts) == 3 and parts[0] in BLOCKS and all(parts) and not name.startswith((f'{SHARES}.', f'{POLICIES}.'))
+    return len(parts) == 3 and parts[0] in BLOCKS and all(parts) and not name.startswith(_INSIDE)
 
 
 def flatten_fields(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of a config by their full names, but for arms, shares and policies, whose names are the user's own.
+    """The fields of a config by their full names, but for those whose names are the user's own.
 
     An option of a data set that is a block itself stays whole: its source checks it.
     """
     fields: dict[str, Any] = {}
     for name, value in flatten(dict(tree)).items():
         block, *inner = name.split('.')
-        if name in (SHARES, POLICIES) or _is_named_by_user(name):
+        if name in NAMED_BY_USER or _is_named_by_user(name):
             continue
         if block == 'data' and len(inner) > 2:
             fields['.'.join((block, *inner[:2]))] = tree[block][inner[0]][inner[1]]
@@ -70,7 +74,7 @@ def default_of(tree: Mapping[str, Any], name: str, options: OptionsOf | None) ->
         return _arm_default(tree['arms'], name, options)
     if name.startswith(f'{SHARES}.'):
         return 1.0
-    if name.startswith(f'{POLICIES}.'):
+    if name.startswith((f'{POLICIES}.', f'{MAPS}.')):
         return ''
     if name not in known and name.startswith('data.') and name.count('.') > 2:
         return None  # within a block that the data set's source checks
@@ -125,7 +129,7 @@ def _arm_default(arms: Mapping[str, Any], name: str, options: OptionsOf | None) 
 
 
 def _is_named_by_user(name: str) -> bool:
-    return name == 'arms' or name.startswith(('arms.', f'{SHARES}.', f'{POLICIES}.'))
+    return name == 'arms' or name.startswith(('arms.', *_INSIDE))
 
 
 def _is_same_kind(value: Any, expected: Any) -> bool:

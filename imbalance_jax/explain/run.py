@@ -11,12 +11,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from imbalance_jax.data.other_set import TESTED_ON
 from imbalance_jax.explain import (
     alignment,
     audit,
     design,
     faithfulness,
     features,
+    other_sets,
     roar,
     shortcut,
     similarity,
@@ -28,6 +30,7 @@ from imbalance_jax.system import layout, processes, provenance
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import lock
 from imbalance_jax.training import plugins
+from imbalance_jax.training.other_sets import folders
 from imbalance_jax.training.run import set_up_jax
 from imbalance_jax.training.trained import Stage, check_trained, load
 
@@ -68,12 +71,25 @@ def run(
         if not processes.leads():
             return
         with provenance.stage(workdir, verb, strategy=trained.place.strategy):
-            for name, stage in stages.items():
+            for name, stage in other_sets.stages_of(workdir, stages).items():
                 try:
                     stage.run(trained, workdir)
                 except Exception as error:
                     error.add_note(f'This was the stage {name!r}; what the stages before it made is kept.')
                     raise
+            if 'alignment' in stages and TESTED_ON in read_json(workdir / layout.DATA):
+                other_sets.write_map_shift(trained, workdir, base)
+
+
+def run_everywhere(
+    workdir: Path, *, stages: Mapping[str, Stage] = STAGES, base: Mapping[str, Any] = MappingProxyType({})
+) -> None:
+    """`run` on the training set, and then on every data set of `config.data.test_on`."""
+    run(workdir, stages=stages, base=base)
+    for folder in folders(Path(workdir), read_json(Path(workdir) / layout.CONFIG)):
+        if processes.leads():
+            print(f'explain {folder}:', flush=True)
+        run(folder, stages=stages, base=base)
 
 
 def chosen(names: str | None) -> dict[str, Stage]:

@@ -161,6 +161,44 @@ def paired_difference(
     return seed_interval(differences, samples, clusters=clusters, confidence=confidence)
 
 
+def independent_difference(
+    values: ArrayLike,
+    others: ArrayLike,
+    rounds: ArrayLike,
+    other_rounds: ArrayLike,
+    *,
+    clusters: ArrayLike = MANY,
+    other_clusters: ArrayLike = MANY,
+    confidence: float = 0.95,
+) -> Interval:
+    """Mean over seeds of `values - others`, figures of the same networks on two independent samples of patients.
+
+    V = s2 / S + P + P', with s2 the variance over seeds of the differences and P, P' the patients' part of each sample.
+    values, others: [S, K], the same seed in the same row; rounds, other_rounds: [R, S, K] and [R', S, K], each of its
+    own patients; clusters, other_clusters: [K] effective number of patients. Samples that share patients have a smaller
+    variance as a rule: the interval is then too wide.
+    """
+    of_values, of_others = (np.asarray(one, np.float64) for one in (values, others))
+    both = np.isfinite(of_values + of_others)
+    of_values, of_others = np.where(both, of_values, np.nan), np.where(both, of_others, np.nan)
+    alive = both.reshape(len(both), -1).any(1)
+    samples = [np.asarray(one, np.float64)[:, alive] for one in (rounds, other_rounds)]
+    differences = of_values[alive] - of_others[alive]
+    number = np.isfinite(differences).sum(0)
+    parts = [
+        variances(one[alive], sample).patients for one, sample in zip((of_values, of_others), samples, strict=True)
+    ]
+    freedom = [np.where(np.asarray(n) > 1, np.asarray(n) - 1.0, np.nan) for n in (clusters, other_clusters)]
+    seeds = np.where(number > 1, _variance(differences, 0) / np.maximum(number, 1), 0.0)
+    total = seeds + parts[0] + parts[1]
+    with np.errstate(invalid='ignore', divide='ignore'):
+        inverse = np.where(seeds > 0, _inverse_df(seeds / total, number - 1.0), 0.0)
+        inverse = inverse + sum(_inverse_df(part / total, n) for part, n in zip(parts, freedom, strict=True))
+        df = np.where(inverse == 0, np.inf, 1 / inverse)
+    defined = np.minimum(*(np.isfinite(_mean(sample, 1)).sum(0) for sample in samples))
+    return _interval(differences, total, df, defined, confidence=confidence)
+
+
 def within_unit(interval: Interval, *, confidence: float = 0.95) -> Interval:
     """The interval of a figure that lies in 0..1, symmetric on the logit scale, so that its ends lie there too.
 

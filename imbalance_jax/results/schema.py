@@ -98,6 +98,12 @@ ARM_EFFECT = {
     'given': Column(TEXT, "'': as it is; 'AUROC by class': what distances of AUROC do not explain"),
 }
 
+PLACE = Column(
+    TEXT,
+    "internal: the training set's test split; external: the other data set; shift: external minus internal; of classes "
+    'that both have',
+)
+
 # table -> the columns that it has beside those of all tables
 TABLES: dict[str, dict[str, Column]] = {
     'data': {
@@ -113,6 +119,11 @@ TABLES: dict[str, dict[str, Column]] = {
         'threshold': Column(REAL, 'the probability from which on a finding is called, of net_benefit'),
         'bin': Column(WHOLE, 'of a curve: which bin of equally many images, by probability'),
     },
+    'shift': {
+        'place': PLACE,
+        'above': Column(TEXT, "'': as it is; 'perfect calibration': less what right probabilities would score"),
+    },
+    'map_shift': {'place': PLACE, 'above': ABOVE},
     'groups': {
         'grouping': Column(TEXT, 'by what images are grouped, such as sex'),
         'group': Column(TEXT, "the group; 'worst group'; 'gap': largest minus smallest over the groups"),

@@ -13,6 +13,7 @@ PROFILE = 'profile'
 CHECKPOINTS = 'checkpoints'
 METRICS = 'metrics.jsonl'
 WEIGHTS = 'weights'
+ON = 'on'
 PROVENANCE = 'provenance.json'
 PREDICTIONS = 'predictions.npz'  # the last: what has it is trained
 # From explaining, and from both.
@@ -44,6 +45,26 @@ def kept_weights(workdir: Path, name: str) -> Path:
         known = f'it has {", ".join(there)}' if there else 'it has kept none (config.train.matched, kept_shares)'
         raise ValueError(f'{workdir} has no weights {name!r}; {known}.')
     return weights(workdir, name)
+
+
+def tested_name(name: str) -> str:
+    """The name of a data set as that of a folder."""
+    return ''.join(c if c.isalnum() or c in '-_.' else '_' for c in name)
+
+
+def tested(workdir: Path, name: str) -> Path:
+    """The folder of another data set that was tested on: a working directory of its own, with the weights of
+    `workdir`."""
+    return Path(workdir) / ON / tested_name(name)
+
+
+def tested_on(workdir: Path, name: str) -> Path:
+    """`tested` of a data set that was tested on; ValueError, with those that were, for others."""
+    there = sorted(path.parent.name for path in (Path(workdir) / ON).glob(f'*/{PREDICTIONS}'))
+    if tested_name(name) not in there:
+        known = f'it was tested on {", ".join(there)}' if there else 'it was on none (config.data.test_on)'
+        raise ValueError(f'{workdir} was not tested on {name!r}; {known}.')
+    return tested(workdir, name)
 
 
 def explained(workdir: Path, name: str) -> Path:

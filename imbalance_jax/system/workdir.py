@@ -82,12 +82,21 @@ def lock(workdir: Path) -> Iterator[None]:
         yield
 
 
-def claim(workdir: Path, config: dict) -> None:
-    """Makes `workdir` the place of this config, or raises ValueError naming the fields in which its config differs."""
+def claim(workdir: Path, config: dict, free: tuple[str, ...] = ()) -> None:
+    """Makes `workdir` the place of this config, or raises ValueError naming the fields in which its config differs.
+
+    free: fields and blocks that may differ, 'data.test_on', as they change nothing of what is trained.
+    """
     path = Path(workdir) / layout.CONFIG
     if not path.exists():
         write_json(path, config)
-    elif changed := files.differences(read_json(path), config):
+        return
+    changed = files.differences(read_json(path), config)
+    if not changed:
+        return
+    if all(line.startswith(tuple(f'{field}{end}' for field in free for end in ':.')) for line in changed):
+        write_json(path, config)
+    else:
         shown = '\n  '.join(changed)
         raise ValueError(f'{workdir} holds a run of another config. Take another --workdir, or undo:\n  {shown}')
 

@@ -13,16 +13,19 @@ from imbalance_jax.data import policies, readers, samplers, tasks
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.losses import LOSSES, SIGMOID, SOFTMAX, link_of
 from imbalance_jax.names import lookup
-from imbalance_jax.training import network, plugins, strategies
+from imbalance_jax.training import network, other_sets, plugins, strategies
 from imbalance_jax.training.members import HEADS
 from imbalance_jax.training.network import Network
 from imbalance_jax.training.trained import Stage
+
+NAMED_BY_USER = (('data', 'imbalance'), ('data', 'policies'), ('data', 'label_maps'))  # blocks that are no data set's
 
 
 def check_config(config: ConfigDict) -> None:
     """Raises ValueError for what the config alone shows to be wrong; `build.make_members` checks its arms and seeds."""
     check_ranges(config)
     check_blocks(config)
+    other_sets.check(config)
     if config.train.kept_shares and config.train.patience:
         raise ValueError('config.train.kept_shares is for members that train to the end: set train.patience to 0.')
     if config.population.strategy != 'auto':
@@ -128,11 +131,7 @@ def check_blocks(config: ConfigDict) -> None:
     kinds = {'data': 'data set', 'model': 'model', 'attribution': 'attribution method'}
     for block, kind in kinds.items():
         for name, options in config[block].items():
-            if (
-                isinstance(options, ConfigDict)
-                and (block, name) != ('data', 'imbalance')
-                and (block, name) != ('data', 'policies')
-            ):
+            if isinstance(options, ConfigDict) and (block, name) not in NAMED_BY_USER:
                 known = plugins.options(block, name, options)
                 for option in options:
                     lookup(known, option, f'option of {kind} {name!r}:')

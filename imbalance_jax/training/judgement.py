@@ -30,21 +30,24 @@ def write(
     bootstrap: Bootstrap,
     claims: Claims,
     tail: Sequence[float],
+    tested: Dataset | None = None,
 ) -> None:
     """results/calibration and results/stability; results/groups where the data set knows groups of people;
     results/multi_class and results/confusion where an image is of one class; results/bands where classes are unequal.
 
     logits: {'validation': [P,N,K], 'test': [P,N,K]}; tail: the training images below which a class is in the tail, and
-    above which in the head.
+    above which in the head; tested: the data set whose test split that is, if it is another one. Thresholds are chosen
+    on the validation split of `dataset`.
     """
     living = {split: population.living(np.asarray(one, np.float64)) for split, one in logits.items()}
     probabilities = population.living(recalibrated.probabilities(SPLIT))
-    index, kept = dataset.rows(SPLIT), dataset.rows('validation')
-    truth = Truth(dataset.labels[index], dataset.label_mask[index], dataset.patient[index])
+    where = tested or dataset
+    index, kept = where.rows(SPLIT), dataset.rows('validation')
+    truth = Truth(where.labels[index], where.label_mask[index], where.patient[index])
     labels, mask, chosen = dataset.labels[kept], dataset.label_mask[kept], living['validation']
     operating = decision.threshold_of_sensitivity(chosen, labels, mask, calibration.SENSITIVITY)
     predicted = calibration.Predicted(living[SPLIT], probabilities, recalibrated.method, operating)
-    what: dict[str, Any] = {'classes': dataset.classes, 'bootstrap': bootstrap, 'claims': claims}
+    what: dict[str, Any] = {'classes': where.classes, 'bootstrap': bootstrap, 'claims': claims}
     write_table(workdir, 'calibration', _of_split(calibration.rows(population, predicted, truth, **what)))
     matched = decision.threshold_of_share(chosen, mask, scores.prevalence(labels, mask))
     of_stability = stability.rows(population, predicted.logits, probabilities, truth, matched=matched, **what)
@@ -61,11 +64,11 @@ def write(
     )
     if of_bands:
         write_table(workdir, 'bands', _of_split(of_bands))
-    if groupings := groupings_of(dataset, index):
+    if groupings := groupings_of(where, index):
         of_groups = groups.rows(population, predicted, truth, groupings=groupings, **what)
         write_table(workdir, 'groups', _of_split(of_groups))
     else:
-        print(f'{dataset.info["name"]} says nothing of sex, age or view: no results/groups.', flush=True)
+        print(f'{where.info["name"]} says nothing of sex, age or view: no results/groups.', flush=True)
 
 
 def training_positives(dataset: Dataset) -> np.ndarray:

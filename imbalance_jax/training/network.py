@@ -24,8 +24,9 @@ from imbalance_jax.training.members import Member, final_loss
 def load_dataset(config: ConfigDict, name: str = '', *, again: bool = False) -> Dataset:
     """The data set config.data.NAME, by default the one that is trained on, prepared first if it is not there yet.
 
-    The one that is trained on has the labels that everything is judged by, and its training split is thinned as the
-    config says. again: it is prepared in any case.
+    The one that is trained on is of `config.data.task`, and its training split is thinned as the config says. Labels
+    are those that everything is judged by; another set that has no cells to choose from keeps its own. again: it is
+    prepared in any case.
     """
     chosen = name or config.data.name
     block = config.data.to_dict().get(chosen, {})
@@ -37,7 +38,11 @@ def load_dataset(config: ConfigDict, name: str = '', *, again: bool = False) -> 
     with progress.show(f'prepare {chosen}') as update:
         options = {**block, 'image_size': config.data.image_size}
         dataset = sources.load(chosen, Path(config.data.folder), options, update, again=again)
-    dataset = policies.relabelled(dataset, config.data.labels, config.data.policies.to_dict())
+    own = chosen == config.data.name
+    if own or dataset.cells is not None:
+        dataset = policies.relabelled(dataset, config.data.labels, config.data.policies.to_dict())
+    if not own:
+        return dataset
     dataset = tasks.with_task(dataset, config.data.get('task', ''))
     return thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
 

@@ -32,9 +32,11 @@ from imbalance_jax.training import (
     judgement,
     kept,
     loop,
+    other_sets,
     placement,
     plugins,
     snapshot,
+    tested,
 )
 from imbalance_jax.training.build import build, build_losses, labels_of_versions, make_members
 from imbalance_jax.training.network import load_dataset, network
@@ -60,22 +62,28 @@ def run(config: ConfigDict, workdir: Path, profile: bool = False, *, stages: Map
     set_up_jax()
     dataset = processes.first_alone(lambda: load_dataset(config))
     check_splits(dataset)
+    others = other_sets.load_all(config, dataset)
     untrained = network(config, dataset)
     checks.check_before_compiling(config, dataset, untrained, stages=stages)
     experiment = build(config, dataset, members, untrained=untrained)
     with lock(workdir):
-        claim(workdir, config.to_dict())
+        claim(workdir, config.to_dict(), other_sets.free_fields(config))
         check_same_data(dataset.info, workdir)
         if is_finished(workdir, experiment):
             print(f'{workdir} is trained already.')
         else:
+            other_sets.warn_of_likeness(dataset)
             train_into(workdir, experiment, dataset, config.population, stream=config.data.stream, profile=profile)
+        at_home = None
         if processes.leads():
             write_table(workdir, 'data', data.rows(dataset, config.data.policies.to_dict()))
-            write_performance(config, dataset, members, workdir)
+            at_home = write_performance(config, dataset, members, workdir)
             write_convergence(members, workdir)
             for name in experiment.kept.names:
                 describe_kept(config, dataset, members, workdir, name=name)
+        tested.write(
+            config, dataset, members, workdir, others=others, at_home=at_home, write_performance=write_performance
+        )
         processes.wait_for_all()
 
 
@@ -172,8 +180,14 @@ def copy(source: Path, target: Path) -> None:
     atomic(target, lambda file: file.write(content))
 
 
-def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path) -> None:
-    """The tables of predictions.npz: performance, seeds where an arm has many, and those of `judgement`."""
+def write_performance(
+    config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path, *, tested: Dataset | None = None
+) -> calibration.Recalibrated:
+    """The tables of predictions.npz: performance, seeds where an arm has many, and those of `judgement`.
+
+    tested: another data set whose test split the predictions of that name are of; probabilities and thresholds come
+    from the training set all the same. Returns the log-odds under the prior of the training set.
+    """
     predictions = read_arrays(workdir / layout.PREDICTIONS)
     versions = labels_of_versions(config, dataset, members, split_arrays(dataset, 'train'))
     splits = ('validation', 'test')
@@ -190,10 +204,11 @@ def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict],
     bootstrap = Bootstrap(config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)
     claims = comparison.Claims(config.evaluate.margin.to_dict(), config.evaluate.smallest_count)
     rows, of_ensembles = [], []
-    for split in splits:
-        index, corrected = dataset.rows(split), recalibrated.probabilities(split)
+    judged = {'validation': dataset, 'test': dataset} if tested is None else {'test': tested}
+    for split, where in judged.items():
+        index, corrected = where.rows(split), recalibrated.probabilities(split)
         probabilities = calibration.probabilities(logits[split])
-        truth = performance.Truth(dataset.labels[index], dataset.label_mask[index], dataset.patient[index])
+        truth = performance.Truth(where.labels[index], where.label_mask[index], where.patient[index])
         of_split = performance.rows(
             population,
             probabilities,
@@ -207,10 +222,11 @@ def write_performance(config: ConfigDict, dataset: Dataset, members: list[dict],
         of_seeds = ensembles.rows(population, probabilities, truth, seed=bootstrap.seed)
         of_ensembles += [{**row, 'split': split} for row in of_seeds]
     write_table(workdir, 'performance', rows)
-    tail = tuple(config.evaluate.tail)
-    judgement.write(workdir, dataset, population, logits, recalibrated, bootstrap=bootstrap, claims=claims, tail=tail)
+    what: dict[str, Any] = {'bootstrap': bootstrap, 'claims': claims, 'tail': tuple(config.evaluate.tail)}
+    judgement.write(workdir, dataset, population, logits, recalibrated, **what, tested=tested)
     if of_ensembles:
         write_table(workdir, 'seeds', of_ensembles)
+    return recalibrated
 
 
 def write_convergence(members: list[dict], workdir: Path) -> None:

@@ -13,12 +13,13 @@ from ml_collections import ConfigDict
 
 from imbalance_jax.attribution import layers
 from imbalance_jax.config.file import completed
+from imbalance_jax.data import other_set
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.layout import PREDICTIONS
 from imbalance_jax.system.workdir import check_same_data, read_arrays
-from imbalance_jax.training import autotune, kept, placement, plugins, snapshot
+from imbalance_jax.training import autotune, kept, other_sets, placement, plugins, snapshot
 from imbalance_jax.training.members import member_arrays
 from imbalance_jax.training.network import Network, load_dataset, network
 from imbalance_jax.training.placement import Placement
@@ -100,13 +101,15 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
     members = read_json(workdir / layout.MEMBERS)
     plugins.load_kept(config)
     dataset = load_dataset(config)
-    check_same_data(dataset.info, workdir)
+    other = other_sets.kept(config, workdir, dataset)
+    own = workdir.absolute().parents[1]  # of kept weights and of other data sets: where the weights lie
+    check_same_data(dataset.info, own if other else workdir)
     untrained, plan = network(config, dataset), autotune.read(workdir)
     steps = config.train.epochs * (len(dataset.rows('train')) // config.train.batch_size)
     arrays = member_arrays(members, own_order=True)
     predictions = read_arrays(workdir / PREDICTIONS)
     # Kept weights lie with those of the working directory that they are of.
-    home = workdir.absolute().parents[1] if KEPT_EPOCH in predictions else workdir
+    home = own if KEPT_EPOCH in predictions or other else workdir
     best = snapshot.best_variables(untrained.init, arrays, plan, home, total_steps=steps)
     if best is None:
         raise ValueError(f'The last checkpoint of {workdir} is missing or damaged: run train again, it makes it anew.')
@@ -118,7 +121,7 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
     return Trained(
         config=config,
         members=members,
-        dataset=dataset,
+        dataset=other_set.beside(dataset, other.dataset) if other else dataset,
         model=untrained.model,
         normalise=untrained.normalise,
         place=place,

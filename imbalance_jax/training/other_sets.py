@@ -1,0 +1,119 @@
+"""The data sets of `config.data.test_on`: loaded, matched to the training set, and predicted by a trained population.
+
+An entry is the name of a data set, as in `config.data.name`, alone or with the split that is tested: 'chexpert',
+'my_folder:all'. Each has a folder of its own, `WORKDIR/on/NAME`, which is a working directory like that of kept
+weights: it can be explained and reported.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from imbalance_jax.data import other_set, overlap, sources
+from imbalance_jax.data.dataset import SPLITS, Dataset
+from imbalance_jax.data.other_set import ALL, TESTED_ON, Other
+from imbalance_jax.data.soundness import SHOWN
+from imbalance_jax.system import layout, processes
+from imbalance_jax.system.files import read_json
+from imbalance_jax.system.workdir import check_same_data, read_arrays
+from imbalance_jax.training.network import load_dataset
+
+USED = (*SPLITS, ALL)
+
+
+def entry(text: str) -> tuple[str, str]:
+    """Name and split of an entry of `config.data.test_on`: 'my_folder:all' is ('my_folder', 'all')."""
+    name, _, split = text.rpartition(':')
+    return (name, split) if name and split in USED else (text, 'test')
+
+
+def check(config: ConfigDict) -> None:
+    """Raises ValueError for an entry of `config.data.test_on` that is no data set or there twice, and for a map of
+    none of them."""
+    texts = tuple(config.data.test_on)
+    names = [entry(text)[0] for text in texts]
+    for name in names:
+        block = config.data.get(name, {})
+        sources.find(block.get('reader', name) if isinstance(block, (dict, ConfigDict)) else name)
+    folders = [layout.tested_name(name) for name in names]
+    if len(set(folders)) < len(folders):
+        raise ValueError(f'config.data.test_on has a data set twice: {", ".join(texts)}.')
+    for name, own in config.data.label_maps.items():
+        if name not in names:
+            raise ValueError(f'config.data.label_maps.{name}: it is not in config.data.test_on ({", ".join(texts)}).')
+        if not isinstance(own, (dict, ConfigDict)):
+            raise ValueError(f'config.data.label_maps.{name} is {own!r}; it must be a block of names by class.')
+
+
+def load(config: ConfigDict, text: str, training: Dataset) -> Other:
+    """The data set of an entry of `config.data.test_on` by the classes of the training set (`other_set.matched`)."""
+    name, split = entry(text)
+    own = dict(config.data.label_maps.get(name, {}))
+    return other_set.matched(load_dataset(config, name), training, own=own, split=split, name=name)
+
+
+def load_all(config: ConfigDict, training: Dataset) -> list[Other]:
+    """All of them, described as they come."""
+    result = []
+    for text in config.data.test_on:
+        other = load(config, text, training)
+        if processes.leads():
+            print(other_set.describe(other), flush=True)
+        result.append(other)
+    return result
+
+
+def warn_of_likeness(training: Dataset) -> None:
+    """Says which images of validation and test are nearly equal to one of training, by name."""
+    pairs = overlap.across_splits(training)
+    if pairs and processes.leads():
+        shown = ', '.join(f'{one} and {other}' for one, other in pairs[:SHOWN])
+        more = f' and {len(pairs) - SHOWN} more' if len(pairs) > SHOWN else ''
+        what = 'images of validation or test are nearly equal to one of training'
+        print(f'{training.info["name"]}: {len(pairs)} {what}: {shown}{more}.', flush=True)
+
+
+def folders(workdir: Path, config: Mapping[str, Any]) -> list[Path]:
+    """The folders of the data sets that were tested on, in the order of the config."""
+    names = [entry(text)[0] for text in config.get('data', {}).get('test_on', ())]
+    if TESTED_ON in read_json(Path(workdir) / layout.DATA):
+        return []
+    paths = [layout.tested(workdir, name) for name in names]
+    return [path for path in paths if (path / layout.PREDICTIONS).exists()]
+
+
+def kept(config: ConfigDict, workdir: Path, training: Dataset) -> Other | None:
+    """The data set that `workdir`, a folder of `WORKDIR/on`, was tested on; None for another working directory.
+
+    Raises ValueError if it holds other images now than were predicted.
+    """
+    record = read_json(workdir / layout.DATA).get(TESTED_ON)
+    if record is None:
+        return None
+    name = record['name']
+    text = next((one for one in config.data.test_on if entry(one)[0] == name), name)
+    other = load(config, text, training)
+    check_same_data(other.dataset.info, workdir)
+    if not np.array_equal(rows_of(other), read_arrays(workdir / layout.PREDICTIONS)['rows']):
+        raise ValueError(f'{workdir} was predicted on other images than {name} holds now: run train again.')
+    return other
+
+
+def rows_of(other: Other) -> np.ndarray:
+    """The rows [n] of a data set that are tested."""
+    return other.dataset.rows('test').astype(np.int64)
+
+
+def same(before: Mapping[str, np.ndarray], facts: Mapping[str, np.ndarray]) -> bool:
+    """Whether predictions were made by the same weights, of the same images, as `facts` says."""
+    return all(name in before and np.array_equal(before[name], value, equal_nan=True) for name, value in facts.items())
+
+
+def free_fields(config: ConfigDict) -> tuple[str, ...]:
+    """The fields of a config that may change after training: what is tested on, and the blocks of those data sets."""
+    blocks = [name for name, block in config.data.items() if isinstance(block, (dict, ConfigDict))]
+    others = {entry(text)[0] for text in config.data.test_on} & set(blocks) - {config.data.name}
+    return ('data.test_on', 'data.label_maps', *(f'data.{name}' for name in sorted(others)))
