@@ -8,6 +8,7 @@ from ml_collections import ConfigDict
 
 from imbalance_jax.config.fields import (
     ARM_FIELDS,
+    MAPS,
     POLICIES,
     SHARES,
     OptionsOf,
@@ -122,7 +123,8 @@ def check(config: ConfigDict, base: ConfigDict, options: OptionsOf | None = None
             check_kind(name, value, option_default(tree, name, options))
         _check_range(name, value)
     _check_shares(tree['data'].get('imbalance', {}))
-    _check_policies(tree['data'].get('policies', {}))
+    for field, example in ((POLICIES, "{'uncertain': 'ones'}"), (MAPS, "{'Effusion': 'Pleural Effusion'}")):
+        _check_blocks(tree['data'].get(field.removeprefix('data.'), {}), field, example)
 
 
 def check_ranges(config: ConfigDict) -> None:
@@ -192,12 +194,12 @@ def _check_shares(shares: Any) -> None:
             raise ValueError(f'config.{SHARES}.{name} is {value!r}; it must be a share above 0, at most 1.')
 
 
-def _check_policies(own: Any) -> None:
-    """Policies are blocks; what they say is checked where they are read."""
+def _check_blocks(own: Any, field: str, example: str) -> None:
+    """A field whose names are the user's own holds blocks; what they say is checked where they are read."""
     for name, block in own.items() if isinstance(own, dict) else [('', own)]:
         if not isinstance(block, dict):
-            field = f'{POLICIES}.{name}'.rstrip('.')
-            raise ValueError(f"config.{field} is {block!r}; it must be a block, such as {{'uncertain': 'ones'}}.")
+            named = f'{field}.{name}'.rstrip('.')
+            raise ValueError(f'config.{named} is {block!r}; it must be a block, such as {example}.')
 
 
 def _get(tree: dict, name: str) -> Any:

@@ -22,7 +22,7 @@ from imbalance_jax.data.dataset import LEFT_OUT
 from imbalance_jax.data.sources import nih_files, nih_tables, phantom
 from imbalance_jax.explain import run as explain_run
 from imbalance_jax.system.files import flatten
-from imbalance_jax.training import build, checks, network, strategies
+from imbalance_jax.training import build, checks, network, other_sets, strategies
 from imbalance_jax.training import run as training_run
 
 WRONG = (
@@ -134,6 +134,7 @@ def everything_before_compiling(plain: dict, dataset, deep: bool = True) -> None
     config = ConfigDict(plain)
     fields.check(config, base.get_config())
     checks.check_blocks(config)
+    other_sets.check(config)
     members = build.make_members(config)
     if config.population.strategy != 'auto':
         strategies.parse(config.population.strategy)
@@ -174,7 +175,9 @@ SENSIBLE = {
     'data.resample': [True], 'train.matched': [True], 'train.kept_shares': [[]], 'evaluate.smallest_effect': [0],
     'evaluate.smallest_count': [0],
     'plugins': [[], ['x']], 'plugin_folders': [[], ['x']],
-    'data.imbalance': [{}], 'data.policies': [{}],
+    'data.imbalance': [{}], 'data.policies': [{}], 'data.label_maps': [{}], 'data.task': [''], 'data.test_on': [[]],
+    'attribution.anatomy_margin': [0], 'attribution.readers': [''], 'concepts.readers': [''], 'augment.hue': [0],
+    'augment.saturation': [0],
     'arms.bce': [{}], 'attribution.smooth_grad': [{}], 'model.cnn': [{}], 'arms.new': [],
 }  # fmt: skip
 
