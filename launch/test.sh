@@ -6,4 +6,4 @@ source launch/setup.sh test
 ruff check .
 ruff format --check .
 mypy
-JAX_PLATFORMS=cpu pytest -n auto --dist loadfile "$@"
+JAX_PLATFORMS=cpu pytest -n auto --dist loadfile --no-loadscope-reorder "$@"

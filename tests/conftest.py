@@ -1,7 +1,10 @@
 """Two host devices, as on a machine with two cores, whatever machine runs the tests; and one tiny trained study."""
 
+import fcntl
 import os
+import shutil
 import tempfile
+from pathlib import Path
 
 # Programs of tests are many and small: they are compiled fast, not to run fast.
 FAST = '--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true'
@@ -15,8 +18,46 @@ os.environ.setdefault('IMBALANCE_JAX_CACHE', tempfile.mkdtemp())
 jax.config.update('jax_num_cpu_devices', 2)
 
 
+# Files whose tests take longest come first, so that no worker is left with one of them in the end.
+LONGEST = (
+    'test_study.py',
+    'analysis/test_thesis.py',
+    'training/test_kept.py',
+    'training/test_multi_class.py',
+    'explain/test_maps.py',
+    'training/test_strategies.py',
+    'training/test_loop.py',
+    'training/test_two_stages.py',
+    'training/test_supply.py',
+    'training/test_other_sets.py',
+    'test_recipes.py',
+    'test_readmes.py',
+    'attribution/test_attribution.py',
+    'data/test_soundness.py',
+    'analysis/test_validation_predictions.py',
+    'training/test_member.py',
+    'training/test_autotune.py',
+    'explain/test_interventions.py',
+    'models/test_product.py',
+    'losses/test_recalibration.py',
+)
+
+
+def pytest_collection_modifyitems(items):
+    """Sorts the files; within one, tests stay in order."""
+    place = {str(Path(__file__).parent / name): number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(str(item.path), len(LONGEST)))
+
+
 @pytest.fixture(scope='session')
-def tiny_config(tmp_path_factory):
+def shared(tmp_path_factory, worker_id):
+    """A folder that all workers of this run have in common."""
+    own = tmp_path_factory.getbasetemp()
+    return own if worker_id == 'master' else own.parent
+
+
+@pytest.fixture(scope='session')
+def tiny_config(shared):
     """The quickstart in miniature: 3 arms x 2 seeds, 16 pixels, 2 epochs."""
     from imbalance_jax.configs import base
 
@@ -25,7 +66,7 @@ def tiny_config(tmp_path_factory):
     with config.unlocked():
         sampled = {'loss': 'bce', 'sampler': 'weighted_sampling'}
         config.arms = {'bce': {}, 'multi_task': {}, 'weighted_sampling': sampled}
-    config.data.folder = str(tmp_path_factory.mktemp('data'))
+    config.data.folder = str(shared / 'tiny_data')
     config.data.image_size = 16
     config.data.phantom.num_patients = 60
     config.data.phantom.imbalance_ratio = 1.0
@@ -48,12 +89,17 @@ def tiny_config(tmp_path_factory):
 
 
 @pytest.fixture(scope='session')
-def study(tiny_config, tmp_path_factory):
-    """The working directory of the tiny study, trained and explained without interruption."""
+def study(tiny_config, shared, tmp_path_factory):
+    """The working directory of the tiny study, trained and explained without interruption; each worker has a copy."""
     from imbalance_jax.explain import run as explain_run
     from imbalance_jax.training import run as training_run
 
-    workdir = tmp_path_factory.mktemp('study') / 'run'
-    training_run.run(tiny_config, workdir)
-    explain_run.run(workdir)
-    return workdir
+    made = shared / 'tiny_study'
+    with open(shared / 'tiny_study.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (made / 'explained').exists():
+            shutil.rmtree(made, ignore_errors=True)
+            training_run.run(tiny_config, made / 'run')
+            explain_run.run(made / 'run')
+            (made / 'explained').touch()
+    return shutil.copytree(made / 'run', tmp_path_factory.mktemp('study') / 'run')

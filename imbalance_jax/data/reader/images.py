@@ -128,9 +128,7 @@ def _dicom(path: Path, window: bool) -> np.ndarray:
         import pydicom
         from pydicom.pixels import apply_voi_lut, convert_color_space
     except ModuleNotFoundError as error:
-        raise NeedsPackage(
-            f'{path} is a DICOM file; reading it needs pydicom: pip install "imbalance_jax[dicom]".'
-        ) from error
+        raise NeedsPackage(f'{path} is a DICOM file; reading it needs pydicom: pip install pydicom.') from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
