@@ -15,7 +15,7 @@ from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.reader import images, paths
 from imbalance_jax.data.reader.cases import Cases, group_names, read_cases, take
 from imbalance_jax.data.reader.layout import Layout
-from imbalance_jax.data.reader.regions import Planned, Region, Size, concepts_of, made, planned
+from imbalance_jax.data.reader.regions import Planned, Region, Size, concepts_of, made, planned, unused
 from imbalance_jax.data.reader.tables import Found, table_files
 from imbalance_jax.names import lookup
 
@@ -56,6 +56,7 @@ def read(
     found = Found({}, [])
     cases = read_cases(folder, layout, found)
     concepts = concepts_of(cases, layout)
+    found.notes.extend(unused(cases, layout))
     maker = _Maker(folder, layout, image_size, *_kind_of_pixels(folder, cases.path, layout))
     while True:
         plan = planned(folder, cases, layout, concepts)
