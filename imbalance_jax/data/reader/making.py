@@ -20,6 +20,7 @@ from imbalance_jax.data.reader.tables import Found, table_files
 from imbalance_jax.names import lookup
 
 AHEAD = 64  # images in work before the oldest is waited for
+NO_PIXELS = np.zeros(0, np.uint8)  # one for all: a view of a mapped file would cost half a kilobyte per image
 SAMPLED = 256  # files that say how many bits and channels there are
 Allocate = Callable[[str, tuple[int, ...], Any], np.ndarray]
 Progress = Callable[[int, int], Any]
@@ -163,7 +164,7 @@ def _fill(
                 failed[row] = square
                 continue
             pixels[row] = square.pixels if square.pixels.ndim == 3 else square.pixels[..., None]
-            squares.append(square._replace(pixels=pixels[:0]))
+            squares.append(square._replace(pixels=NO_PIXELS))
             largest = max(largest, 0 if maker.layout.images.bits else square.largest)
             if progress:
                 progress(row + 1, count)
