@@ -73,3 +73,8 @@ def test_a_shape_outside_the_image_is_named(three):
     shapes = Regions('boxes', on=('file',), column='name', code='shape', kind='polygon')
     dataset = read(three, layout(regions=(shapes,)), image_size=8)
     assert dataset.info['problems'] == {'shape_without_area': ['0.png A (boxes.csv, line 2)']}
+
+
+def test_when_all_classes_are_rare_the_limit_is_named(three):
+    with pytest.raises(ValueError, match=r'No class has at_least 9 images; the commonest has 2\. Expected a smaller'):
+        read(three, layout(labels=(Labels(columns=('A', 'B'), at_least=9),)), image_size=8)
