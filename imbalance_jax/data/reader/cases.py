@@ -393,9 +393,7 @@ def _enough(cases: Cases, layout: Layout, found: Found) -> Cases:
     kept = counts >= least
     if not kept.any():
         most = int(counts.max(initial=0))
-        raise ValueError(
-            f'No class has at_least {least} images; the commonest has {most}. Expected a smaller at_least.'
-        )
+        raise ValueError(f'No class has at_least {least} images; the commonest has {most}. Expected a smaller limit.')
     found.add('rare_classes', [name for name, enough in zip(cases.classes, kept, strict=True) if not enough])
     classes = tuple(name for name, enough in zip(cases.classes, kept, strict=True) if enough)
     readings = [reading._replace(cells=reading.cells[:, kept]) for reading in cases.readings]
