@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.data.dataset import LEFT_OUT, SPLITS
-from imbalance_jax.data.reader import paths
+from imbalance_jax.data.reader import agreement, paths
 from imbalance_jax.data.reader.labels import Reading, read_labels
 from imbalance_jax.data.reader.layout import NOTHING, Group, Layout, Split, Table
 from imbalance_jax.data.reader.spelling import (
@@ -65,6 +65,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     first = _first_rows(image, len(path))
     rows = rows.with_columns(**_path_columns([path[one] if one >= 0 else '' for one in image]))
     readings, classes = read_labels(rows, image, names, layout, tables, found)
+    agreement.of_images(rows, image, first, layout)
     patient = _patients(rows, first, names, layout, found)
     split = _splits(Path(folder), rows, first, names, layout, found)
     groups = _groups(rows, first, layout.groups)
@@ -73,10 +74,22 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     cases = Cases(named, path, nobody, split, groups, classes, readings, rows, image, first, tables)
     cases = _take(cases, np.flatnonzero(keep))
     patient = [one for one, kept in zip(patient, keep, strict=True) if kept]
-    cases = cases._replace(patient=numbers_of(patient))
+    cases = cases._replace(patient=_numbers(patient, cases, layout))
     cases = _enough(cases, layout, found)
     cases = cases._replace(split=_drawn(cases, patient, layout.split, found))
     return _take(cases, np.lexsort((cases.image_id, cases.split)))
+
+
+def _numbers(patient: list[str], cases: Cases, layout: Layout) -> np.ndarray:
+    """`numbers_of` the patients; ValueError with the file, the line and the column of what is none."""
+    try:
+        return numbers_of(patient)
+    except ValueError as error:
+        row = next(
+            (row for row, text in zip(cases.first, patient, strict=True) if str(error).startswith(f'{text} ')), 0
+        )
+        where = f'{cases.rows.where(row)}, {layout.patient.column}: ' if layout.patient.column else ''
+        raise ValueError(f'{where}{error}') from error
 
 
 def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, dict[str, Rows]]:
@@ -84,7 +97,9 @@ def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, di
     if not layout.tables:
         return None, {}
     alike = [table for number, table in enumerate(layout.tables) if not number or _is_under(table, layout.tables[0])]
-    rows = stacked([read_table(folder, table, found) for table in alike])
+    parts = [read_table(folder, table, found) for table in alike]
+    agreement.same_columns(parts, layout)
+    rows = stacked(parts)
     others: dict[str, Rows] = {}
     for table in (table for table in layout.tables if table not in alike):
         other = read_table(folder, table, found)
@@ -93,8 +108,7 @@ def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, di
             continue
         rows, there = join(rows, other, table.on)
         if table.needed and not there.all():
-            shown = list(rows.columns.values())[:2]
-            lacking = [' '.join(str(values[row]) for values in shown) for row in np.flatnonzero(~there)]
+            lacking = _shown(rows.take(np.flatnonzero(~there)), layout)
             found.add(f'without_row_in_{table.name or table.file}', lacking)
             rows = rows.take(np.flatnonzero(there))
     return rows, others
@@ -103,6 +117,14 @@ def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, di
 def _is_under(table: Table, first: Table) -> bool:
     """Whether a table is the first one continued: of its name, or of another split."""
     return bool(not table.on and ((table.split and not table.name) or (first.name and table.name == first.name)))
+
+
+def _shown(rows: Rows, layout: Layout) -> list[str]:
+    """What rows are called: their images, or by their first two columns where those don't name the image."""
+    pattern = layout.images.file
+    if pattern and set(fields_of(pattern)) <= rows.columns.keys():
+        return _filled(pattern, rows)
+    return [' '.join(map(str, values)) for values in zip(*list(rows.columns.values())[:2], strict=True)]
 
 
 def _rows_of_files(listed: Sequence[str]) -> Rows:
@@ -369,6 +391,9 @@ def _enough(cases: Cases, layout: Layout, found: Found) -> Cases:
         return cases
     counts = _says_yes(cases).sum(0)
     kept = counts >= least
+    if not kept.any():
+        most = int(counts.max(initial=0))
+        raise ValueError(f'No class has at_least {least} images; the commonest has {most}. Expected a smaller limit.')
     found.add('rare_classes', [name for name, enough in zip(cases.classes, kept, strict=True) if not enough])
     classes = tuple(name for name, enough in zip(cases.classes, kept, strict=True) if enough)
     readings = [reading._replace(cells=reading.cells[:, kept]) for reading in cases.readings]

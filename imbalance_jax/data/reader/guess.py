@@ -112,7 +112,7 @@ def _public(folder: Path, listed: Sequence[str], tables: Sequence[str], known: C
     for pattern, reader in PUBLIC.items():
         parts = {part for path in listed for part in path.split('/')[-1:]} | {p.split('/')[0] for p in listed}
         if reader in known and any(fnmatch.fnmatch(part, pattern) for part in parts):
-            return reader
+            return 'chexpert' if reader == 'chexlocalize' and 'train.csv' in parts and 'chexpert' in known else reader
     if 'medmnist' in known and any(path.endswith('.npz') and 'mnist' in path for path in listed):
         return 'medmnist'
     for path in tables:

@@ -2,19 +2,21 @@
 
 import io
 import math
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from imbalance_jax.names import lookup
 
 MAX_PIXELS = 2**28  # 16384 x 16384: more is a mistake or a decompression bomb
 GREY_LEVELS = (10, 12, 14, 16)  # bits of which a 16-bit file may use as many
 DICOM = ('.dcm', '.dicom')
+ADDRESS = re.compile(' at 0x[0-9a-f]+')  # of an object, in a message
 Image.MAX_IMAGE_PIXELS = None  # `MAX_PIXELS` is asked instead, and refuses rather than warns
 
 
@@ -78,8 +80,11 @@ def decode(path: Path, *, window: bool = False, decoders: Mapping[str, Callable]
         raise
     except MemoryError as error:
         raise Unreadable('too large') from error
+    except UnidentifiedImageError as error:
+        raise Unreadable('cannot identify image file') from error
     except Exception as error:  # a damaged file ends parsers in any way
-        raise Unreadable(' '.join(str(error).split())[:100] or type(error).__name__) from error
+        words = ADDRESS.sub('', ' '.join(str(error).split()))  # problems are the same whenever they are found
+        raise Unreadable(words[:100] or type(error).__name__) from error
 
 
 def _pillow(path: Path) -> np.ndarray:

@@ -15,11 +15,12 @@ from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.reader import images, paths
 from imbalance_jax.data.reader.cases import Cases, group_names, read_cases, take
 from imbalance_jax.data.reader.layout import Layout
-from imbalance_jax.data.reader.regions import Planned, Region, Size, concepts_of, made, planned
+from imbalance_jax.data.reader.regions import Planned, Region, Size, concepts_of, made, planned, unused
 from imbalance_jax.data.reader.tables import Found, table_files
 from imbalance_jax.names import lookup
 
 AHEAD = 64  # images in work before the oldest is waited for
+NO_PIXELS = np.zeros(0, np.uint8)  # one for all: a view of a mapped file would cost half a kilobyte per image
 SAMPLED = 256  # files that say how many bits and channels there are
 Allocate = Callable[[str, tuple[int, ...], Any], np.ndarray]
 Progress = Callable[[int, int], Any]
@@ -56,6 +57,7 @@ def read(
     found = Found({}, [])
     cases = read_cases(folder, layout, found)
     concepts = concepts_of(cases, layout)
+    found.notes.extend(unused(cases, layout))
     maker = _Maker(folder, layout, image_size, *_kind_of_pixels(folder, cases.path, layout))
     while True:
         plan = planned(folder, cases, layout, concepts)
@@ -162,7 +164,7 @@ def _fill(
                 failed[row] = square
                 continue
             pixels[row] = square.pixels if square.pixels.ndim == 3 else square.pixels[..., None]
-            squares.append(square._replace(pixels=pixels[:0]))
+            squares.append(square._replace(pixels=NO_PIXELS))
             largest = max(largest, 0 if maker.layout.images.bits else square.largest)
             if progress:
                 progress(row + 1, count)

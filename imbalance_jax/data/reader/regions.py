@@ -3,6 +3,7 @@
 import bisect
 import fnmatch
 import glob
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from imbalance_jax.data.reader.cases import PARENT, STEM, Cases
 from imbalance_jax.data.reader.labels import images_of
 from imbalance_jax.data.reader.layout import Layout, Regions
 from imbalance_jax.data.reader.spelling import canonical, fields_of, fill, number, table_of
-from imbalance_jax.data.reader.tables import Rows
+from imbalance_jax.data.reader.tables import SHOWN, Rows
 from imbalance_jax.names import lookup
 
 OF_LABEL = 'label'  # the concept of a region that is called as its image's one class is
@@ -90,6 +91,22 @@ def planned(folder: Path, cases: Cases, layout: Layout, concepts: Sequence[str])
     return plan
 
 
+def unused(cases: Cases, layout: Layout) -> list[str]:
+    """What is said of rows of regions that are of no image here, or of no concept where others are ignored."""
+    said = []
+    for regions in (one for one in layout.regions if one.table and not one.files):
+        rows, image = _rows_of(regions, cases)
+        if (image < 0).any():
+            said.append(f'{(image < 0).sum()} of {len(image)} rows of {rows.files[0]} are of images that are not here.')
+        if regions.column and regions.others == 'ignore':
+            known = set(_spelling(regions, cases))
+            texts = map(str, rows.column(regions.column, 'regions.column')[image >= 0])
+            others = Counter(one for one in texts if canonical(one) not in known and not _says_nothing(one, layout))
+            what = ', '.join(f'{text} {count}' for text, count in others.most_common(SHOWN))
+            said += [f'{others.total()} rows of {rows.files[0]} are of no concept: {what}.'] if others else []
+    return list(dict.fromkeys(said))
+
+
 def made(plan: Sequence[Planned], size: Size) -> tuple[list[Region], list[tuple[str, str]]]:
     """An image's regions, and (kind of problem, name) of those left out."""
     regions, left = [], []
@@ -130,7 +147,7 @@ def _plan_rows(
     numbers = [rows.column(name, 'regions.box') for name in regions.box]
     code = rows.column(regions.code, 'regions.code') if regions.code else None
     frames = [rows.column(name, 'regions.frame') if isinstance(name, str) else None for name in regions.frame]
-    spelt, boxes = _spelling(regions, cases), []
+    spelt, boxes, seen = _spelling(regions, cases), [], set()
     for row in np.flatnonzero(image >= 0).tolist():
         values = [one[row] for one in numbers]
         shape = code[row] if code is not None else None
@@ -148,8 +165,17 @@ def _plan_rows(
             make: Callable = partial(_place_box, box=box, unit=regions.unit, frame=frame, name=name)
         else:
             make = partial(_draw, shape=shape, kind=regions.kind, frame=frame, name=name, where=rows.where(row))
-        plan[image[row]].append(Planned(concept, str(reader[row]) if reader is not None else regions.as_reader, make))
-    _check_unit(boxes, regions)
+        who = str(reader[row]) if reader is not None else regions.as_reader
+        drawn = (int(image[row]), concept, who, str(shape if code is not None else box))
+        if drawn in seen:
+            make = partial(_leave, kind='region_twice', name=f'{name} ({rows.where(row)})')
+        seen.add(drawn)
+        plan[image[row]].append(Planned(concept, who, make))
+    _check_unit(boxes, regions, rows)
+
+
+def _leave(size: Size, *, kind: str, name: str) -> None:
+    raise Left(kind, name)
 
 
 def _empty(values: Sequence[Any]) -> bool:
@@ -200,12 +226,13 @@ def _box(values: Sequence[Any], regions: Regions, where: str) -> tuple[float, ..
     return tuple(box)
 
 
-def _check_unit(boxes: Sequence[tuple[float, ...]], regions: Regions) -> None:
+def _check_unit(boxes: Sequence[tuple[float, ...]], regions: Regions, rows: Rows) -> None:
+    file = f'{rows.files[0]}: ' if rows.files else ''
     largest = max((max(box) for box in boxes), default=0.0)
     if regions.unit == 'pixel' and 0 < largest <= 1:
-        raise ValueError("All boxes lie within 0..1: they are shares of the image, regions.unit = 'fraction'.")
+        raise ValueError(f"{file}all boxes lie within 0..1: they are shares of the image, regions.unit = 'fraction'.")
     if regions.unit == 'fraction' and largest > 2:
-        raise ValueError(f"regions.unit is 'fraction', and a box reaches to {largest:g}; they are pixels.")
+        raise ValueError(f"{file}regions.unit is 'fraction', and a box reaches to {largest:g}; they are pixels.")
 
 
 def _place_box(
@@ -233,6 +260,8 @@ def _draw(size: Size, *, shape: Any, kind: str, frame: Sequence[float], name: st
         mask = shapes.decode(kind, shape, (height, width))
     except ValueError as error:
         raise Left('shape_not_understood', f'{name} ({where}: {error})') from error
+    if not mask.any():
+        raise Left('shape_without_area', f'{name} ({where})')
     return _packed(mask, size, name)
 
 

@@ -193,13 +193,19 @@ def _csv(path: Path, table: Table, found: Found, name: str) -> Rows:
     header = [cell.strip() for cell in _split(lines[first], separator)[0]]
     names = list(table.columns) or (header if table.header else [f'column {k + 1}' for k in range(len(header))])
     strays: list[str] = []
-    numbered = list(_records(lines, first + bool(table.header), separator, len(header), strays, name))
+    least = _named(header)
+    numbered = list(_records(lines, first + bool(table.header), separator, range(least, len(header) + 1), strays, name))
     found.add('stray_quote', strays)
     cells, width = [row for _, row in numbered], max(len(names), len(header))
     for line, row in numbered:
-        if len(row) < len(header) or any(row[width:]):
-            raise ValueError(f'{name}, line {line}: {len(row)} columns; expected {len(header)} as in the first line.')
+        if len(row) < least or any(row[width:]):
+            raise ValueError(f'{name}, line {line}: {len(row)} columns; expected {least} as in the first line.')
     return _rows(_columns(names, cells), name, np.array([line for line, _ in numbered], np.int64))
+
+
+def _named(header: list[str]) -> int:
+    """How many columns a row has at least: a header may end in names that are empty, which rows may leave away."""
+    return max((k for k, name in enumerate(header, 1) if name), default=len(header))
 
 
 def _columns(names: list[str], cells: list[list[str]]) -> dict[str, np.ndarray]:
@@ -221,7 +227,7 @@ def _split(line: str, separator: str) -> tuple[list[str], int]:
 
 
 def _records(
-    lines: list[str], start: int, separator: str, width: int, strays: list[str], name: str
+    lines: list[str], start: int, separator: str, widths: range, strays: list[str], name: str
 ) -> Iterator[tuple[int, list[str]]]:
     """Rows with their line numbers. A quote that nothing closes is taken as it stands, and named in `strays`."""
     number = start
@@ -231,7 +237,7 @@ def _records(
         if not line.strip():
             continue
         if line.count('"') % 2:
-            end = _closing(lines, begin, separator, width)
+            end = _closing(lines, begin, separator, widths)
             if end is None:
                 strays.append(f'{name}, line {begin + 1}')
                 yield begin + 1, [cell.strip() for cell in line.split(separator)]
@@ -241,21 +247,21 @@ def _records(
         yield begin + 1, [cell.strip() for cell in row]
 
 
-def _closing(lines: list[str], begin: int, separator: str, width: int) -> int | None:
+def _closing(lines: list[str], begin: int, separator: str, widths: range) -> int | None:
     """Behind which line the quote that line `begin` opens is closed; None if that quote is a stray one.
 
     It is one if the line has all its cells without it, and the next line does, too, or there is none.
     """
     following = next((line for line in lines[begin + 1 :] if line.strip()), None)
-    whole = len(lines[begin].split(separator)) == width
-    if whole and (following is None or _split(following, separator)[1] == width):
+    whole = len(lines[begin].split(separator)) in widths
+    if whole and (following is None or _split(following, separator)[1] in widths):
         return None
     quotes = lines[begin].count('"')
     for end in range(begin + 1, min(begin + MOST_LINES, len(lines))):
         quotes += lines[end].count('"')
         if quotes % 2 == 0:
             row = next(csv.reader([f'{line}\n' for line in lines[begin : end + 1]], delimiter=separator))
-            return end + 1 if len(row) >= width else None
+            return end + 1 if len(row) >= widths[0] else None
     return None
 
 

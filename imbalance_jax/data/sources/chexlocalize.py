@@ -87,7 +87,7 @@ def masks(path: Path) -> dict[str, list[Any]]:
     rows: dict[str, list[Any]] = {'key': [], 'task': [], 'mask': []}
     for key, of_image in _loaded(path).items():
         for task, mask in of_image.items():
-            if not isinstance(mask, dict) or not {'size', 'counts'} <= mask.keys():
+            if not isinstance(mask, dict) or 'size' not in mask or not isinstance(mask.get('counts'), (str, list)):
                 raise ValueError(f'{path}: {task} of {key} is no mask; expected {{"size": [h, w], "counts": runs}}.')
             if not _empty(mask['counts']):
                 _add(rows, key, task, mask)

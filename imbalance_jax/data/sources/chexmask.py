@@ -69,7 +69,8 @@ def added(dataset: Dataset, path: Path, allocate: Allocate | None = None) -> Dat
     Images are found by their id, with or without folders and suffix. Masks with a `Dice RCA (Mean)` below 0.7 are left
     out and counted in `info['notes']`, with images that the table has not. Regions that were boxes become filled ones,
     as all regions of a data set are masks or none. Runs are pairs of a start from 1 and a length, along the rows, of
-    masks of Height x Width. Raises FileNotFoundError, or ValueError with file and line.
+    masks of Height x Width. Raises FileNotFoundError, or ValueError with file and line, and
+    for a table that names none of the images.
     """
     place = {}
     for number, name in enumerate(dataset.image_id.tolist()):
@@ -78,13 +79,19 @@ def added(dataset: Dataset, path: Path, allocate: Allocate | None = None) -> Dat
     seen: set[int] = set()
     poor = 0
     for line, row in enumerate(_rows(path)):
-        image = place.get(row.image, place.get(_short(row.image)))
+        image = next(
+            (place[name] for name in (row.image, _short(row.image), _joined(row.image)) if name in place), None
+        )
         if image is None or image in seen:
             continue
         seen.add(image)
         poor += row.quality < LEAST
         if row.quality >= LEAST:
             chosen[line] = image
+    if not seen:
+        raise ValueError(
+            f'{path} names none of the images, such as {dataset.image_id[0]}; is it the table of this set?'
+        )
     return _with_regions(dataset, path, chosen, poor, allocate or (lambda _, shape, dtype: np.zeros(shape, dtype)))
 
 
@@ -92,8 +99,9 @@ def _with_regions(dataset: Dataset, path: Path, chosen: dict[int, int], poor: in
     before, side = len(dataset.region_box), dataset.images.shape[1:3]
     concepts = [*dataset.concepts, *(name for name in ANATOMY if name not in dataset.concepts)]
     count = before + len(ANATOMY) * len(chosen)
+    drawn = np.array(_masks_before(dataset))  # a copy: they may lie in the very file that is allocated anew
     masks = allocate('region_mask', (count, side[0], -(-side[1] // 8)), np.uint8)
-    masks[:before] = _masks_before(dataset)
+    masks[:before] = drawn
     image = np.concatenate([dataset.region_image, np.zeros(count - before, np.int32)])
     concept = np.concatenate([dataset.region_concept, np.zeros(count - before, np.int32)])
     box = np.concatenate([dataset.region_box, np.zeros((count - before, 4), np.float32)])
@@ -175,6 +183,11 @@ def _rows(path: Path) -> Iterator[Row]:
                 yield Row(where, row[key].strip(), float(row[QUALITY]), row)
             except (TypeError, ValueError) as error:
                 raise ValueError(f'{where}: {QUALITY} is {row[QUALITY]!r}; expected a number.') from error
+
+
+def _joined(path: str) -> str:
+    """The last three parts of a path as one name, as of CheXpert's images: patient00001_study1_view1_frontal."""
+    return _short('_'.join(path.replace('\\', '/').split('/')[-3:]))
 
 
 def _short(name: str) -> str:

@@ -122,7 +122,7 @@ def code(make: Callable, *modules: str) -> str:
     if module is None or first is None:  # of a notebook, say
         try:
             return hashlib.sha256(statements(textwrap.dedent(inspect.getsource(make))).encode()).hexdigest()[:32]
-        except (OSError, TypeError):
+        except (OSError, TypeError, SyntaxError, tokenize.TokenError):  # also of a file that is no Python, as a page
             return ''
     maker = f'{module.__name__}.__init__' if Path(first).name == '__init__.py' else module.__name__
     root, found, waiting = Path(first).parents[maker.count('.')], {}, [(maker, Path(first))]

@@ -73,6 +73,7 @@ def layout(
     if padchest and found.get('train'):
         classes = _columns(base / found['train'])[KEYS_2026:]
     there = {split: name for split, name in found.items() if name} or {'train': next(iter(names.values()))}
+    spellings = {name: texts for name, texts in cxr_lt_classes.SPELLINGS.items() if name in classes}
     return Layout(
         name=f'cxr_lt_{version}',
         tables=tuple(
@@ -84,7 +85,7 @@ def layout(
             channels=1,
             bits=16 if padchest else 0,
         ),
-        labels=(Labels(columns=classes, aliases=cxr_lt_classes.SPELLINGS, none=(), version=f'cxr-lt {version}'),),
+        labels=(Labels(columns=classes, aliases=spellings, none=(), version=f'cxr-lt {version}'),),
         patient=Patient('PatientID' if padchest else 'subject_id'),
         split=Split(validation=0 if task == 3 else validation_fraction, test=0),
         groups={} if padchest or version == 'single-label' else {'view': chest.view('ViewPosition')},

@@ -41,9 +41,9 @@ def make(
 
     `subset` is one of `SUBSETS`; it may be left out where the files of one only are there. Of several sizes the
     smallest that is at least `image_size` is read, or else the largest; images of another size are resized. A subset
-    of two values is one class, the abnormal one: 'malignant' of breastmnist, whose label 1 is "normal, benign". Ordered
-    grades are classes without an order. The files don't say whose an image is: every image counts as a patient of its
-    own. `info['notes']` says so, and which counts are not as published. Raises FileNotFoundError without such a file,
+    of two values is one class, the abnormal one: 'malignant' of breastmnist, whose label 1 is "normal, benign". Grades
+    are classes in an order (`info['ordinal']`). The files don't say whose an image is: every image counts as a patient
+    of its own. `info['notes']` says so, and which counts are not as published. Raises FileNotFoundError without a file,
     ValueError for one that is not as MedMNIST's are.
     """
     file = choose(Path(manual_dir), subset, image_size)
@@ -182,6 +182,7 @@ def _dataset(
             'frame': [side, side],
             'task': 'multi_label' if kind.task == 'binary' else kind.task,
             'family': kind.family,
+            'ordinal': kind.ordinal,
             'modality': kind.modality,
             'source': SOURCE,
             'licence': kind.licence,

@@ -22,7 +22,8 @@ class Subset(NamedTuple):
 
     task: 'multi_label', 'multi_class' (also of ordered grades), or 'binary' (one class, `positive`)
     values: names of the label's values 0, 1, ... or of its columns; positive: the value of a binary one that is the
-    class; counts: images of train, validation, test as published; family: whose images these are
+    class; counts: images of train, validation, test as published; family: whose images these are; ordinal: whether the
+    order of the classes means something
     """
 
     task: str
@@ -33,6 +34,7 @@ class Subset(NamedTuple):
     channels: int = 1
     positive: int = 1
     licence: str = 'CC BY 4.0'
+    ordinal: bool = False
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -93,7 +95,7 @@ SUBSETS = {
             'vascular lesions',
         ),
         (7007, 1003, 2005),
-        'photograph',
+        'dermoscopy',
         'ham10000',
         channels=3,
         licence='CC BY-NC 4.0',
@@ -113,6 +115,7 @@ SUBSETS = {
         'photograph',
         'deepdrid',
         channels=3,
+        ordinal=True,
     ),
     'breastmnist': Subset('binary', ('malignant', 'normal, benign'), (546, 78, 156), 'ultrasound', 'busi', positive=0),
     'bloodmnist': Subset(

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -143,3 +144,9 @@ def test_published_sets_are_known_by_their_files(tmp_path):
     (tmp_path / 'Data_Entry_2017_v2020.csv').write_text('Image Index\n')
     found = guess.guess(tmp_path, sources.DATASETS)
     assert found.block == {'reader': 'nih_chest_xray14', 'manual_dir': str(tmp_path)}
+
+
+def test_masks_beside_training_images_are_of_chexpert():
+    listed, known = ['CheXpert-v1.0/train.csv', 'CheXlocalize/gt_segmentations_val.json'], ('chexpert', 'chexlocalize')
+    assert guess._public(Path(), listed, [], known) == 'chexpert'
+    assert guess._public(Path(), listed[1:], [], known) == 'chexlocalize'

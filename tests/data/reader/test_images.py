@@ -147,3 +147,16 @@ def test_a_file_that_only_claims_to_be_dicom(tmp_path):
     (tmp_path / 'a.dcm').write_bytes(b'<html>')
     with pytest.raises(images.Unreadable, match='no DICOM image'):
         images.decode(tmp_path / 'a.dcm')
+
+
+def test_messages_are_the_same_at_every_reading(tmp_path):
+    (tmp_path / 'a.png').write_bytes(b'no image')
+    (tmp_path / 'b.own').write_bytes(b'1')
+
+    def own(path):
+        raise RuntimeError(f'{object()} is broken')
+
+    for name, words in (('a.png', 'cannot identify image file'), ('b.own', '<object object> is broken')):
+        with pytest.raises(images.Unreadable) as caught:
+            images.decode(tmp_path / name, decoders={'.own': own})
+        assert str(caught.value) == words

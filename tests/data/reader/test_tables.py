@@ -156,3 +156,13 @@ def test_joins_by_key_and_refuses_two_answers(tmp_path):
         tables.join(left, twice, ('study=number',))
     with pytest.raises(ValueError, match=r"Unknown column .* 'studdy'\. Did you mean 'study'"):
         tables.join(left, right, ('studdy=number',))
+
+
+@pytest.mark.parametrize('tail', ['', ',,,'])
+def test_a_header_may_end_in_columns_without_a_name(tmp_path, tail):
+    rows, _ = read(tmp_path, f'id,Bbox [x,y,w,h],,,\n1,2,3,4,5{tail}\n')
+    assert {name: values.tolist() for name, values in rows.columns.items()} == {
+        'id': ['1'], 'Bbox [x': ['2'], 'y': ['3'], 'w': ['4'], 'h]': ['5']
+    }  # fmt: skip
+    with pytest.raises(ValueError, match='line 2: 4 columns; expected 5'):
+        read(tmp_path, 'id,Bbox [x,y,w,h],,,\n1,2,3,4\n')

@@ -1,5 +1,6 @@
 """CheXmask's lungs and hearts for any set: by id, laid as the images are, poor ones left out."""
 
+import dataclasses
 import inspect
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from data.miniatures import chexmask_files, vindr
 
 from imbalance_jax.data import soundness
+from imbalance_jax.data.dataset import Dataset, allocate
 from imbalance_jax.data.reader import shapes
 from imbalance_jax.data.sources import WITH_CHEXMASK, check_options, chexmask, find, key, load
 
@@ -94,3 +96,44 @@ def test_what_is_no_table_of_chexmask_is_one_line(tmp_path, plain):
         with pytest.raises(ValueError, match=message) as error:
             chexmask.added(plain, table)
         assert '\n' not in str(error.value)
+
+
+def test_masks_that_are_there_survive_being_prepared(tmp_path):
+    table = chexmask_files.write(tmp_path / 'table.csv', {name: (32, 32) for name in ('a', 'b')})
+    packed = np.packbits(np.tri(32, 32, dtype=bool), axis=-1)
+    kept = np.lib.format.open_memmap(tmp_path / 'region_mask.npy', mode='w+', dtype=np.uint8, shape=(1, 32, 4))
+    kept[0] = packed
+    dataset = _of_one_mask(kept)
+    both = chexmask.added(dataset, table, lambda name, shape, dtype: allocate(tmp_path, name, shape, dtype))
+    np.testing.assert_array_equal(both.region_mask[0], packed)
+    assert both.region_mask.any((1, 2)).all()
+    assert len(both.region_mask) == 7
+
+
+def _of_one_mask(mask):
+    count = len(mask)
+    return Dataset(
+        images=np.zeros((2, 32, 32, 1), np.uint8),
+        labels=np.zeros((2, 1), np.uint8),
+        label_mask=np.ones((2, 1), np.uint8),
+        split=np.zeros(2, np.uint8),
+        patient=np.arange(2),
+        image_id=np.array(['a', 'b']),
+        region_image=np.zeros(count, np.int32),
+        region_concept=np.zeros(count, np.int32),
+        region_box=np.tile(np.float32([0, 0, 32, 32]), (count, 1)),
+        region_mask=mask,
+        info={'classes': ['c'], 'concepts': ['c'], 'frame': [32, 32]},
+    )
+
+
+def test_paths_name_the_images_of_chexpert_and_another_table_is_refused(tmp_path):
+    dataset = dataclasses.replace(
+        _of_one_mask(np.zeros((0, 32, 4), np.uint8)),
+        image_id=np.array(['patient00001_study1_view1_frontal', 'patient00002_study1_view1_frontal']),
+    )
+    path = 'train/patient00002/study1/view1_frontal.jpg'
+    anatomy = chexmask.added(dataset, chexmask_files.write(tmp_path / 'a.csv', {path: (32, 32)}))
+    assert anatomy.region_image.tolist() == [1, 1, 1]
+    with pytest.raises(ValueError, match=r'b\.csv names none of the images, such as patient00001'):
+        chexmask.added(dataset, chexmask_files.write(tmp_path / 'b.csv', {'x.png': (32, 32)}))

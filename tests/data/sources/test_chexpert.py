@@ -191,3 +191,10 @@ def test_what_is_missing_is_said(tmp_path):
     (root / 'train' / miniature.TRAIN[0][0]).unlink()
     dataset = chexpert.make(manual_dir=tmp_path, image_size=SIDE)
     assert [name.split('train/')[1] for name in dataset.info['problems']['missing']] == [miniature.TRAIN[0][0]]
+
+
+@pytest.mark.parametrize('counts', [None, 5])
+def test_runs_of_no_kind_are_one_line(tmp_path, counts):
+    (tmp_path / 'masks.json').write_text(json.dumps({'key': {'Edema': {'size': [4, 4], 'counts': counts}}}))
+    with pytest.raises(ValueError, match=r'masks\.json: Edema of key is no mask'):
+        chexlocalize.masks(tmp_path / 'masks.json')

@@ -271,3 +271,11 @@ def test_code_is_what_a_loader_imports_of_this_package_and_beside_it(tmp_path, m
     (package / 'shades.py').write_text('shade = 2')
     digests.add(content.code(loaders_of_mine.make))
     assert len(digests) == 2
+
+
+def test_code_of_a_page_that_is_no_module_is_unknown(tmp_path):
+    page = tmp_path / 'page.md'
+    page.write_text("It's a page.\n\n| a | the image's file |\n")
+    names: dict = {}
+    exec(compile('\n\ndef make():\n    return 1\n', str(page), 'exec'), names)
+    assert content.code(names['make']) == ''

@@ -6,7 +6,7 @@ from data.miniatures import cxr_lt as miniature
 from data.miniatures import mimic_cxr
 
 from imbalance_jax.data import sources
-from imbalance_jax.data.sources import cxr_lt
+from imbalance_jax.data.sources import cxr_lt, declared
 
 IMAGES = [image[0] for image in mimic_cxr.IMAGES]
 
@@ -95,3 +95,12 @@ def test_rounded_patients_are_refused_and_whole_ones_are_kept_apart(tmp_path):
     assert len(np.unique(dataset.patient)) == 2
     assert dataset.classes == ('Normal', 'aortic elongation', 'cardiomegaly')
     assert sorted(dataset.labels.tolist()) == [[0, 1, 1], [1, 0, 0]]
+
+
+def test_classes_of_2026_are_called_as_its_table_calls_them(tmp_path):
+    (tmp_path / 'CXRLT_2026_training.csv').write_text(
+        'PatientID,ImageID,StudyID,pleural thickening,Mass\n1,a.png,s,1,0\n'
+    )
+    cases, _ = declared.labels_only(cxr_lt.layout, tmp_path, version='2026')
+    assert cases.classes == ('pleural thickening', 'Mass')
+    assert cases.readings[0].cells.tolist() == [[1, 0]]

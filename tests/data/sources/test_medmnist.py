@@ -42,6 +42,7 @@ def test_grades_and_colours(tmp_path):
     assert (dataset.labels.sum(1) == 1).all()
     np.testing.assert_array_equal(dataset.labels[:12].argmax(1), arrays['train_labels'][:, 0])
     assert dataset.info['task'] == 'multi_class'
+    assert dataset.info['ordinal']
 
 
 def test_fourteen_findings_at_three_sizes(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from imbalance_jax.data.dataset import SPLITS
 from imbalance_jax.data.sources import phantom
 
+GIVEN = ('progress', 'allocate')  # by whoever loads it: no options
 OPTIONS = {'image_size': 32, 'num_patients': 40, 'seed': 3}
 
 

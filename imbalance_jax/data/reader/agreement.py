@@ -1,0 +1,48 @@
+"""Where rows and tables must say the same: of an image's patient and split, and of which classes there are."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from imbalance_jax.data.reader.layout import Layout
+from imbalance_jax.data.reader.spelling import canonical
+from imbalance_jax.data.reader.tables import SPLIT, Rows
+
+
+def same_columns(parts: Sequence[Rows], layout: Layout) -> None:
+    """ValueError for a class that one of the tables that are put under one another lacks: its cells would be empty."""
+    for labels in (one for one in layout.labels if one.columns and not one.table):
+        for name in labels.columns:
+            spelt = {name, *labels.aliases.get(name, ())}
+            having = [part.files[0] for part in parts if spelt & part.columns.keys()]
+            lacking = [part.files[0] for part in parts if not spelt & part.columns.keys()]
+            if having and lacking:
+                raise ValueError(f'{lacking[0]} has no column {name!r} (labels.columns), which {having[0]} has.')
+
+
+def of_images(rows: Rows, image: np.ndarray, first: np.ndarray, layout: Layout) -> None:
+    """ValueError for an image that rows say is of two patients, or in two splits.
+
+    image: [n] of each row, -1 of none; first: [N] the first row of each image.
+    """
+    patient, split = layout.patient, layout.split
+    if patient.column and not patient.pattern:
+        rows.column(patient.column, 'patient.column')
+        _one_value(rows, image, first, patient.column, 'patient')
+    column = split.column or SPLIT
+    if column in rows.columns and not (split.lists or split.path):
+        _one_value(rows, image, first, column, 'split')
+
+
+def _one_value(rows: Rows, image: np.ndarray, first: np.ndarray, column: str, what: str) -> None:
+    values = rows.columns[column]
+    texts = np.array([canonical(str(value)) for value in values], object)
+    used = np.flatnonzero(image >= 0)
+    of_first = first[image[used]]
+    apart = (texts[used] != texts[of_first]) & (texts[used] != '') & (texts[of_first] != '')
+    if apart.any():
+        row, other = used[apart][0], of_first[apart][0]
+        raise ValueError(
+            f'{rows.where(row)}: the {what} of the image is {values[row]!r}, but in {rows.where(other)} it is '
+            f'{values[other]!r}; an image has one {what}.'
+        )
