@@ -88,6 +88,8 @@ def test_what_matters_makes_it_anew_and_nothing_else_does(folder):
             {'labels': ['Masss']},
             "config.data.mine: Unknown column (labels.columns, table.csv) 'Masss'. Did you mean 'Mass'",
         ),
+        ({'path': 3}, 'config.data.mine.path is 3; it must be a path, as text'),
+        ({'chexmask': 'none.csv'}, "config.data.mine.chexmask is 'none.csv', and there is no such file"),
         ({'reader': 'foldre'}, "config.data.mine.reader: 'foldre'. Did you mean 'folder'"),
         ({'patient': 'nobody'}, "config.data.mine: Unknown column (patient.column, table.csv) 'nobody'"),
         ({'images': {'file': '{file}.{x}'}}, "config.data.mine: Unknown column (images.file, table.csv) 'x'"),
