@@ -17,7 +17,8 @@ def lookup(table: Mapping[str, T], name: str, what: str) -> T:
     """
     if name in table:
         return table[name]
-    near = difflib.get_close_matches(str(name), list(table), n=1)
+    near = difflib.get_close_matches(str(name), list(table))
+    near.sort(key=lambda one: sorted(one) != sorted(str(name)))  # letters in another order come first
     hint = f' Did you mean {near[0]!r}?' if near else ''
     raise ValueError(f'Unknown {what} {name!r}.{hint} {_known(table, str(name))}')
 

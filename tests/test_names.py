@@ -16,6 +16,11 @@ def test_an_unknown_name_suggests_the_nearest():
         lookup({'focal': 1, 'bce': 2}, 'bcee', 'loss')
 
 
+def test_letters_that_changed_places_are_the_likeliest_slip():
+    with pytest.raises(ValueError, match=r"'lables'\. Did you mean 'labels'"):
+        lookup(dict.fromkeys(('tables', 'labels')), 'lables', 'field')
+
+
 def test_options_are_the_keyword_parameters_with_a_default():
     assert options_of(method) == {'window': 5, 'stride': 1, 'statistic': 'mean'}
     assert options_of(method, skip=('window',)) == {'stride': 1, 'statistic': 'mean'}

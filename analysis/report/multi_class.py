@@ -49,15 +49,13 @@ def metrics_of(values: Values) -> list[str]:
 
 
 def decisions(study: Study, values: Values) -> Table:
-    """Figures of all classes together, below them those of decisions under the prior of the training set."""
+    """Figures of all classes together, and in a row of their own those of decisions under the training set's prior."""
     rows = []
     for arm in study.arms:
-        cells = []
-        for metric in metrics_of(values):
-            own = levels(Outcome(values, metric, ALL), arm)
-            prior = over_seeds(Outcome(values, metric, ALL, {'method': RECALIBRATED}), arm)
-            cells.append(own._replace(below=' '.join(filter(None, (own.below, f'with the prior {prior.text}')))))
-        rows.append((arm, cells))
+        outcomes = [Outcome(values, metric, ALL) for metric in metrics_of(values)]
+        of_prior = [Outcome(values, metric, ALL, {'method': RECALIBRATED}) for metric in metrics_of(values)]
+        rows.append((arm, [levels(one, arm) for one in outcomes]))
+        rows.append((f'{arm}, with the prior', [over_seeds(one, arm) for one in of_prior]))
     return Table('decisions', 'arm', [label(metric) for metric in metrics_of(values)], rows)
 
 

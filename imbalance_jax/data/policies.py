@@ -66,9 +66,9 @@ POLICIES: dict[str, Policy] = {
 }
 
 
-def parse(name: str, fields: Mapping[str, Any]) -> Policy:
-    """The policy of config.data.policies.NAME; ValueError for a field or rule that there is not."""
-    where, known = f'config.data.policies.{name}', {field.name: None for field in dataclasses.fields(Policy)}
+def parse(name: str, fields: Mapping[str, Any], where: str = '') -> Policy:
+    """The policy of config.data.policies.NAME, or of `where`; ValueError for a field or rule that there is not."""
+    where, known = where or f'config.data.policies.{name}', {field.name: None for field in dataclasses.fields(Policy)}
     if name in (OWN, PERMUTED):
         raise ValueError(f'{where}: {name!r} has a meaning already; give the policy another name.')
     if not isinstance(fields, Mapping):

@@ -5,7 +5,8 @@ An entry is the name of a data set, as in `config.data.name`, alone or with the 
 weights: it can be explained and reported.
 """
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +67,22 @@ def load_all(config: ConfigDict, training: Dataset) -> list[Other]:
     return result
 
 
-def warn_of_likeness(training: Dataset) -> None:
-    """Says which images of validation and test are nearly equal to one of training, by name."""
+def warn_of_likeness(training: Dataset) -> Dataset:
+    """Says which images of validation and test are nearly equal to one of training, by name: here and in the notes of
+    the data set that comes back."""
     pairs = overlap.across_splits(training)
-    if pairs and processes.leads():
-        shown = ', '.join(f'{one} and {other}' for one, other in pairs[:SHOWN])
-        more = f' and {len(pairs) - SHOWN} more' if len(pairs) > SHOWN else ''
-        what = 'images of validation or test are nearly equal to one of training'
-        print(f'{training.info["name"]}: {len(pairs)} {what}: {shown}{more}.', flush=True)
+    if not pairs:
+        return training
+    said = _likeness(pairs)
+    if processes.leads():
+        print(f'{training.info["name"]}: {said}', flush=True)
+    return dataclasses.replace(training, info={**training.info, 'notes': [*training.info.get('notes', []), said]})
+
+
+def _likeness(pairs: Sequence[tuple[str, str]]) -> str:
+    shown = ', '.join(f'{one} and {other}' for one, other in pairs[:SHOWN])
+    more = f' and {len(pairs) - SHOWN} more' if len(pairs) > SHOWN else ''
+    return f'{len(pairs)} images of validation or test are nearly equal to one of training: {shown}{more}.'
 
 
 def folders(workdir: Path, config: Mapping[str, Any]) -> list[Path]:

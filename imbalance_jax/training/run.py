@@ -72,8 +72,8 @@ def run(config: ConfigDict, workdir: Path, profile: bool = False, *, stages: Map
         if is_finished(workdir, experiment):
             print(f'{workdir} is trained already.')
         else:
-            other_sets.warn_of_likeness(dataset)
-            train_into(workdir, experiment, dataset, config.population, stream=config.data.stream, profile=profile)
+            noted = other_sets.warn_of_likeness(dataset)
+            train_into(workdir, experiment, noted, config.population, stream=config.data.stream, profile=profile)
         at_home = None
         if processes.leads():
             write_table(workdir, 'data', data.rows(dataset, config.data.policies.to_dict()))

@@ -70,6 +70,8 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     split = _splits(Path(folder), rows, first, names, layout, found)
     groups = _groups(rows, first, layout.groups)
     keep = _kept(readings, patient, split, names, layout, found)
+    if not keep.any():
+        raise ValueError(_nothing_left(found, len(keep)))
     nobody, named = np.zeros(0, np.int64), np.array(names, np.str_)
     cases = Cases(named, path, nobody, split, groups, classes, readings, rows, image, first, tables)
     cases = _take(cases, np.flatnonzero(keep))
@@ -361,6 +363,19 @@ def _kept(
         found.add('not_of_one_class', [name for name, bad in zip(names, none, strict=True) if bad])
         keep &= ~none
     return keep & ~outside
+
+
+SAID_BY = {'without_patient': 'patient', 'in_no_split': 'split', 'not_of_one_class': 'labels and task'}
+
+
+def _nothing_left(found: Found, count: int) -> str:
+    """Why none of `count` images is used, by the fields that leave images out."""
+    reasons = [
+        f'{kind.replace("_", " ")}: {len(found.problems[kind])}, such as {found.problems[kind][0]} (see {field})'
+        for kind, field in SAID_BY.items()
+        if found.problems.get(kind)
+    ]
+    return f'Of {count} images none is left; {"; ".join(reasons)}.'
 
 
 def _take(cases: Cases, index: np.ndarray) -> Cases:

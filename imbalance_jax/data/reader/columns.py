@@ -77,6 +77,8 @@ def kinds_of(rows: Rows, image: str) -> Kinds:
     shape = 'segmentation' if 'segmentation' in texts and 'bbox' in texts else ''
     if shape and not any(isinstance(one, (list, dict)) and one for one in texts[shape]):
         shape = ''
+    if not box and not shape and {'bbox', 'segmentation', 'category'} <= texts.keys():
+        box = ('bbox',)
     return Kinds(patient, split, groups, labels, names, separator, one_each, concept, box, form, fraction, shape)
 
 

@@ -54,7 +54,7 @@ def layout(block: Mapping[str, Any], name: str) -> Layout:
     if isinstance(result.policy, str):
         lookup(POLICIES, result.policy, f'label policy, {where}.policy:')
     else:
-        parse(name, result.policy)
+        parse(name, result.policy, f'{where}.policy')
     for number, labels in enumerate(result.labels):
         _check_labels(labels, f'{where}.labels' + (f' (number {number + 1})' if number else ''))
     for regions in result.regions:
@@ -193,7 +193,7 @@ def _check_labels(labels: Labels, where: str) -> None:
 
 def _check_regions(regions: Regions, where: str) -> None:
     ways = [name for name in ('box', 'code', 'files') if getattr(regions, name)]
-    if len(ways) != 1:
+    if len(ways) != 1 and ways != ['box', 'code']:
         raise ValueError(f'{where} has {" and ".join(ways) or "none of box, code and files"}; one says what they are.')
     if not (regions.column or regions.concept or regions.values):
         raise ValueError(f"{where}: give concept, a name or 'label', or column, of names.")

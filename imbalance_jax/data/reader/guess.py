@@ -156,7 +156,6 @@ def _found(texts: np.ndarray, files: paths.Files) -> tuple[float, int]:
 def _of_tables(read: Sequence[Read], block: dict[str, Any], unsure: list[str], missing: list[str]) -> None:
     """Tables, labels, patients, splits, groups and boxes of tables that name images."""
     main, others = read[0], list(read[1:])
-    kinds = main.kinds
     block['tables'] = [{'file': main.file}]
     block['images']['file'] = f'{{{main.column}}}'
     if main.share < 1:
@@ -168,6 +167,7 @@ def _of_tables(read: Sequence[Read], block: dict[str, Any], unsure: list[str], m
             block['tables'].append({'file': other.file, 'split': meant})
             others.remove(other)
     _labels(main, block, unsure, missing)
+    kinds = _with_people(main, others, block, unsure)
     if kinds.patient:
         block['patient'] = kinds.patient
         unsure.append(f'patient: the column {kinds.patient!r}, by its name.')
@@ -180,11 +180,47 @@ def _of_tables(read: Sequence[Read], block: dict[str, Any], unsure: list[str], m
     if kinds.groups:
         block['groups'] = kinds.groups
     _boxes(main, others, block, unsure)
+    _second_reader(main, others, block, unsure)
     if block['tables'] == [{'file': main.file}]:
         block['tables'] = main.file
+    used = {table['file'] for table in block['tables']} if isinstance(block['tables'], list) else set()
     for other in others:
-        if 'regions' not in block or block['regions'].get('table') != other.file:
+        if other.file not in used:
             unsure.append(f'tables: {other.file} names images, too, and is not used.')
+
+
+def _with_people(main: Read, others: list[Read], block: dict[str, Any], unsure: list[str]) -> Kinds:
+    """What the main table's columns are, and of a table beside it that says of its images what it does not."""
+    kinds, names = main.kinds, {str(text) for text in main.rows.columns[main.column]}
+    for other in list(others):
+        texts = [str(text) for text in other.rows.columns[other.column]]
+        said = {name: getattr(other.kinds, name) for name in ('patient', 'split', 'groups')}
+        new = {name: value for name, value in said.items() if value and not getattr(kinds, name)}
+        if not new or len(set(texts)) < len(texts) or len(names & set(texts)) < 0.9 * len(names):
+            continue
+        same = main.column == other.column
+        block['tables'].append({'file': other.file, 'on': [main.column if same else f'{main.column}={other.column}']})
+        unsure.append(f'tables: {other.file} is joined by the name of the image; it says {", ".join(new)}.')
+        others.remove(other)
+        kinds = kinds._replace(**new)
+    return kinds
+
+
+def _second_reader(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: list[str]) -> None:
+    """Other COCO files of the same images are other readers' regions."""
+    names = set(main.rows.columns[main.column])
+    again = [one for one in others if one.kinds.segmentation and names & set(one.rows.columns[one.column])]
+    if not main.kinds.segmentation or not again:
+        return
+    own = block['regions']
+    block['regions'] = [own | {'as_reader': Path(main.file).stem}]
+    for one in again:
+        block['tables'].append({'file': one.file, 'name': one.file})
+        key = main.column if main.column == one.column else f'{main.column}={one.column}'
+        beside = {'table': one.file, 'on': [key], 'as_reader': Path(one.file).stem}
+        block['regions'].append(own | beside)
+    files = ' and '.join(one.file for one in (main, *again))
+    unsure.append(f'regions: {files} draw on the same images: taken for readers. Labels are those of {main.file}.')
 
 
 def _labels(main: Read, block: dict[str, Any], unsure: list[str], missing: list[str]) -> None:
@@ -222,7 +258,8 @@ def _boxes(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: li
             return
         if one.kinds.segmentation:
             concept = one.kinds.names or one.kinds.concept
-            block['regions'] = {'code': one.kinds.segmentation, 'kind': 'coco_segmentation', 'column': concept}
+            code = {'code': one.kinds.segmentation, 'kind': 'coco_segmentation', 'box': ('bbox',)}
+            block['regions'] = {**code, 'column': concept}
             return
 
 
@@ -346,8 +383,14 @@ def get_config():
     config.train.batch_size = 16
     config.train.warmup_steps = 20
     config.train.learning_rate = 1e-3
-    return config
+{arms}    return config
 '''
+
+
+OF_ONE_CLASS = """    # One class per image: losses of a softmax.
+    config.arms = {'cross_entropy': {}, 'weighted_cross_entropy': {}, 'softmax_focal': {}, 'balanced_softmax': {}}
+    config.reference = 'cross_entropy'
+"""
 
 
 def text(found: Guess, folder: Path) -> str:
@@ -359,6 +402,7 @@ def text(found: Guess, folder: Path) -> str:
         comments=''.join(f'    # {line}\n' for line in comments),
         name=found.name,
         block=_shown(found.block, 4),
+        arms=OF_ONE_CLASS if found.block.get('task') == 'multi_class' else '',
     )
 
 

@@ -184,7 +184,8 @@ class Regions:
         is the image's one class
     box: four columns, or one with a list of four; form: 'xywh' or 'xyxy'; unit: 'pixel' or 'fraction' of the image
     frame: (height, width) of the image that pixels are counted in, as numbers or as two columns; () is the file's size
-    code: a column with a shape or mask, and what it is: `kind` is one of those of `shapes` and `runs`
+    code: a column with a shape or mask, and what it is: `kind` is one of those of `shapes` and `runs`. With `box`, too,
+        a row without a shape has its box
     files: a pattern of mask files, beside the image or below the folder: '{stem}_mask*.png', 'masks/{class}/{stem}.gif'
     values: {concept: grey values} of a mask with several; else what is not 0 is inside (more than half of the range, if
         the file was compressed with loss)

@@ -60,7 +60,7 @@ def read(
     found.notes.extend(unused(cases, layout))
     maker = _Maker(folder, layout, image_size, *_kind_of_pixels(folder, cases.path, layout))
     while True:
-        plan = planned(folder, cases, layout, concepts)
+        plan = planned(folder, cases, layout, concepts, found)
         pixels, squares, failed, largest = _fill(maker, cases, plan, allocate or _zeros, progress)
         if largest >= 2**maker.bits:  # of a file that was not among those sampled
             maker = maker._replace(bits=images.bits_of(largest))

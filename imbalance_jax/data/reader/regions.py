@@ -17,10 +17,11 @@ from imbalance_jax.data.reader.cases import PARENT, STEM, Cases
 from imbalance_jax.data.reader.labels import images_of
 from imbalance_jax.data.reader.layout import Layout, Regions
 from imbalance_jax.data.reader.spelling import canonical, fields_of, fill, number, table_of
-from imbalance_jax.data.reader.tables import SHOWN, Rows
+from imbalance_jax.data.reader.tables import SHOWN, Found, Rows
 from imbalance_jax.names import lookup
 
 OF_LABEL = 'label'  # the concept of a region that is called as its image's one class is
+BBOX = 'bbox'  # COCO's column of boxes
 LOSSY = ('.jpg', '.jpeg', '.webp')
 OUTSIDE = 1.0  # pixels of the file by which a box may leave it, as rounding makes it
 
@@ -79,13 +80,18 @@ def concepts_of(cases: Cases, layout: Layout) -> list[str]:
     return list(names)
 
 
-def planned(folder: Path, cases: Cases, layout: Layout, concepts: Sequence[str]) -> list[list[Planned]]:
-    """The regions of each image. ValueError for what no region can be made of, in any row."""
+def planned(folder: Path, cases: Cases, layout: Layout, concepts: Sequence[str], found: Found) -> list[list[Planned]]:
+    """The regions of each image; a pattern of mask files that no image has is noted. ValueError for what no region can
+    be made of, in any row."""
     plan: list[list[Planned]] = [[] for _ in cases.path]
     files = paths.scan(folder, []) if any(one.files for one in layout.regions) else []
     for regions in layout.regions:
         if regions.files:
+            note = f'No image has a mask {regions.files!r} (regions.files).'
+            before = sum(map(len, plan))
             _plan_files(folder, files, cases, layout, regions, concepts, plan)
+            if sum(map(len, plan)) == before and note not in found.notes:
+                found.notes.append(note)
         else:
             _plan_rows(cases, layout, regions, concepts, plan)
     return plan
@@ -151,7 +157,9 @@ def _plan_rows(
     for row in np.flatnonzero(image >= 0).tolist():
         values = [one[row] for one in numbers]
         shape = code[row] if code is not None else None
-        if _empty(values if code is None else [shape]):
+        drawn = code is not None and not _empty([shape])
+        boxed = _empty(values) and not drawn and _boxed(rows, row)
+        if not drawn and _empty(values) and not boxed:
             continue
         text = str(column[row]) if column is not None else regions.concept
         concept = _concept(text, spelt, regions, concepts, layout, rows.where(row), cases, int(image[row]))
@@ -159,23 +167,37 @@ def _plan_rows(
             continue
         frame = [_frame(one, given, row, rows) for one, given in zip(frames, regions.frame, strict=True)]
         name = f'{cases.image_id[image[row]]} {text}'
-        if code is None:
+        if drawn:
+            make: Callable = partial(
+                _draw, shape=shape, kind=regions.kind, frame=frame, name=name, where=rows.where(row)
+            )
+        elif boxed:
+            make = partial(_no_shape, name=name)
+        else:
             box = _box(values, regions, rows.where(row))
             boxes.append(box)
-            make: Callable = partial(_place_box, box=box, unit=regions.unit, frame=frame, name=name)
-        else:
-            make = partial(_draw, shape=shape, kind=regions.kind, frame=frame, name=name, where=rows.where(row))
+            make = partial(_place_box, box=box, unit=regions.unit, frame=frame, name=name)
         who = str(reader[row]) if reader is not None else regions.as_reader
-        drawn = (int(image[row]), concept, who, str(shape if code is not None else box))
-        if drawn in seen:
-            make = partial(_leave, kind='region_twice', name=f'{name} ({rows.where(row)})')
-        seen.add(drawn)
+        if not boxed:
+            same = (int(image[row]), concept, who, str(shape if drawn else box))
+            if same in seen:
+                make = partial(_leave, kind='region_twice', name=f'{name} ({rows.where(row)})')
+            seen.add(same)
         plan[image[row]].append(Planned(concept, who, make))
     _check_unit(boxes, regions, rows)
 
 
 def _leave(size: Size, *, kind: str, name: str) -> None:
     raise Left(kind, name)
+
+
+def _boxed(rows: Rows, row: int) -> bool:
+    """Whether COCO gives this row a box, which a layout that reads shapes alone would lose."""
+    return BBOX in rows.columns and not _empty([rows.columns[BBOX][row]])
+
+
+def _no_shape(size: Size, *, name: str) -> None:
+    raise Left('box_without_shape', f"{name} (regions.box = '{BBOX}' beside code reads it)")
 
 
 def _empty(values: Sequence[Any]) -> bool:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from functools import partial as partial_function
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import numpy as np
 
@@ -138,15 +138,25 @@ def _with_chexmask(source: Source) -> Source:
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """ValueError for an unknown data set, an option that its `make` does not take, or one that it lacks."""
+    """ValueError for an unknown data set, an option that its `make` does not take or lacks, or a path that is none."""
     known = inspect.signature(find(name, options).make).parameters
+    offered = [option for option in known if option not in NOT_OPTIONS]
     for option, parameter in known.items():
         needed = parameter.kind is parameter.KEYWORD_ONLY and parameter.default is parameter.empty
         if needed and option not in (*options, *NOT_OPTIONS):
-            raise ValueError(f'config.data.{name}.{option} is missing; {", ".join(known)} are its options.')
+            raise ValueError(f'config.data.{name}.{option} is missing; {", ".join(offered)} are its options.')
+        if option in options:
+            _check_path(options[option], parameter.annotation, f'config.data.{name}.{option}')
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
-        for option in options:
-            lookup(dict.fromkeys((READER, *known)), option, f'option of data set {name}, config.data.{name}.')
+        for option in (one for one in options if one not in known or one not in NOT_OPTIONS):
+            lookup(dict.fromkeys((READER, *offered)), option, f'option of data set {name}, config.data.{name}.')
+
+
+def _check_path(value: Any, annotation: Any, where: str) -> None:
+    """ValueError for another kind of value where a path is expected."""
+    kinds = (annotation, *get_args(annotation))
+    if Path in kinds and not isinstance(value, (str, Path)) and not (value is None and type(None) in kinds):
+        raise ValueError(f'{where} is {value!r}; it must be a path, as text.')
 
 
 def load(
@@ -199,6 +209,9 @@ def key(name: str, folder: Path, options: dict, progress: Callable[[int, int], A
     paths = content.paths_of(source.make, options)
     plain = {one: value for one, value in content.with_defaults(source.make, options).items() if one not in paths}
     files = source.files(**options) if source.files else _below(paths)
+    for option, path in paths.items():
+        if not path.exists():
+            raise FileNotFoundError(f'config.data.{name}.{option} is {str(path)!r}, and there is no such file.')
     made_from = {
         'name': name,
         'options': {one: value for one, value in plain.items() if one not in NOT_OPTIONS or one == 'image_size'},

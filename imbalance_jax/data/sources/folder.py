@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from imbalance_jax.data import reader
-from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, PRESENT, Dataset
 from imbalance_jax.data.reader import declare
 from imbalance_jax.data.reader.layout import Layout
 
@@ -44,9 +44,22 @@ def make(
     layout = _layout(path, set_name, declaration)
     options = {'path': str(path), **plain(declaration)}
     with naming(set_name):
-        return reader.read(
-            Path(path), layout, image_size=image_size, allocate=allocate, progress=progress, options=options
+        return _noted(
+            reader.read(
+                Path(path), layout, image_size=image_size, allocate=allocate, progress=progress, options=options
+            )
         )
+
+
+def _noted(dataset: Dataset) -> Dataset:
+    """The data set, with a note of how many cells say nothing of a class and count as a no."""
+    if dataset.cells is not None:
+        said = (dataset.cells == ABSENT).any(0) | (dataset.cells == PRESENT).any(0)
+        silent = (dataset.cells == NOT_MENTIONED).any(0) & ~said & (dataset.label_mask == 1) & (dataset.labels == 0)
+        if silent.any():
+            how = "policy 'empty_ignored' leaves them out"
+            dataset.info['notes'].append(f'{silent.sum()} labels that are empty or not mentioned count as a no; {how}.')
+    return dataset
 
 
 def files(*, path: Path, set_name: str = 'folder', image_size: int = 0, **declaration: Any) -> dict[str, Path]:

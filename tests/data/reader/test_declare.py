@@ -64,7 +64,7 @@ def test_numbers_are_words_where_words_are_meant():
         ),
         ({**LABELS, 'task': 'multiclass'}, r"task is 'multiclass'; it must be one of 'multi_label', 'multi_class'"),
         ({**LABELS, 'policy': 'u_one'}, r"label policy, config\.data\.mine\.policy: 'u_one'\. Did you mean 'u_ones'"),
-        ({**LABELS, 'policy': {'uncertain': 'one'}}, r"'one'"),
+        ({**LABELS, 'policy': {'uncertain': 'one'}}, r"config\.data\.mine\.policy\.uncertain: 'one'"),
         ({**LABELS, 'groups': {'age': {'column': 'age', 'bands': 40}}}, r'bands is 40; it must be a tuple'),
         ({'labels': {'column': 'x', 'classes': ('a', 'a')}}, r'names a class twice'),
     ],

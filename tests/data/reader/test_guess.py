@@ -58,6 +58,7 @@ def test_names_of_one_class_and_a_stated_split(tmp_path):
     found, dataset = proposed(folder, tmp_path)
     assert found.block['modality'] == 'photograph'
     assert dataset.info['task'] == 'multi_class'
+    assert "config.reference = 'cross_entropy'" in guess.text(found, folder)
     assert dataset.images.shape == (12, 16, 16, 3)
     assert [len(dataset.rows(s)) for s in sources.SPLITS] == [6, 3, 3]
 
@@ -128,6 +129,30 @@ def test_coco(tmp_path):
     _, dataset = proposed(folder, tmp_path)
     assert dataset.labels.sum(0).tolist() == [3, 3]
     assert len(dataset.region_mask) == 6
+    data['annotations'] = [{**one, 'segmentation': []} for one in data['annotations']]
+    (folder / 'annotations.json').write_text(json.dumps(data))
+    _, boxed = proposed(folder, tmp_path)
+    assert len(boxed.region_box) == 6
+
+
+def test_people_beside_coco_and_a_second_reader(tmp_path):
+    folder = tmp_path / 'mri'
+    pictures(folder, [f'slices/{i:02d}.png' for i in range(12)])
+    images = [{'id': i, 'file_name': f'{i:02d}.png', 'height': 20, 'width': 20} for i in range(12)]
+    drawn = {'category_id': 1, 'bbox': [2, 2, 10, 10], 'segmentation': [[2, 2, 12, 2, 12, 12]]}
+    for reader, last in (('anna', 8), ('bert', 6)):
+        data = {'images': images, 'categories': [{'id': 1, 'name': 'lesion'}, {'id': 2, 'name': 'cyst'}]}
+        data['annotations'] = [{**drawn, 'image_id': i, 'category_id': 1 + i % 2} for i in range(last)]
+        (folder / f'{reader}.json').write_text(json.dumps(data))
+    people = {'Slice': [one['file_name'] for one in images], 'Subject': [f'sub-{i // 2}' for i in range(12)]}
+    people['Split'] = ['train'] * 4 + ['val'] * 4 + ['test'] * 4
+    pd.DataFrame(people).to_csv(folder / 'people.csv', sep=';', index=False)
+    found, dataset = proposed(folder, tmp_path)
+    assert len(set(dataset.patient.tolist())) == 6
+    assert np.bincount(dataset.split).tolist() == [4, 4, 4]
+    assert dataset.info['readers'] == ['anna', 'bert']
+    assert np.bincount(dataset.region_reader).tolist() == [8, 6]
+    assert not any('not used' in one for one in found.unsure)
 
 
 def test_what_is_missing_is_said(tmp_path):

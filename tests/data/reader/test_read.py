@@ -342,6 +342,44 @@ def test_coco_from_its_file(tmp_path):
     np.testing.assert_allclose(boxed.region_box, [[1.6, 1.6, 9.6, 9.6]], atol=1e-6)
 
 
+def test_an_annotation_without_a_shape_has_its_box_or_is_named(eight):
+    annotations = [{'image_id': 0, 'category_id': 1, 'bbox': [2, 2, 10, 10], 'segmentation': []}]
+    data = {
+        'images': [{'id': i, 'file_name': f'{i}.png'} for i in range(8)],
+        'categories': [{'id': 1, 'name': 'nodule'}],
+        'annotations': [*annotations, {**annotations[0], 'segmentation': [[2, 2, 12, 2, 12, 12, 2, 12]]}],
+    }
+    table(eight, json.dumps(data), 'coco.json')
+    block = {'tables': 'coco.json', 'images': '{file_name}', 'labels': 'category'}
+    regions = {'column': 'category', 'code': 'segmentation', 'kind': 'coco_segmentation'}
+    shapes_only = loaded(eight, **block, regions=regions)
+    assert len(shapes_only.region_box) == 1
+    assert shapes_only.info['problems']['box_without_shape'][0].startswith('0.png nodule')
+    both = loaded(eight, **block, regions={**regions, 'box': 'bbox'})
+    np.testing.assert_allclose(both.region_box[0], [1.6, 1.6, 9.6, 9.6], atol=1e-6)
+    assert len(both.region_box) == 2
+    assert not both.info['problems']
+
+
+def test_a_pattern_of_masks_that_no_image_has_is_said(eight):
+    table(eight, rows(*(f'{i}.png,x,p{i}' for i in range(8))))
+    dataset = loaded(eight, tables='t.csv', regions={'files': '{stem}_roi.png', 'concept': 'x'})
+    assert "No image has a mask '{stem}_roi.png' (regions.files)." in dataset.info['notes']
+
+
+@pytest.mark.parametrize(
+    ('block', 'said'),
+    [
+        ({'split': 'finding'}, r'Of 8 images none is left; in no split: 8, such as 0\.png \(see split\)'),
+        ({'patient': {'column': 'who', 'pattern': '^([0-9]+)'}}, r'without patient: 8, such as 0\.png \(see patient\)'),
+    ],
+)
+def test_why_nothing_is_left_is_said(eight, block, said):
+    table(eight, rows(*(f'{i}.png,x,p{i}' for i in range(8))))
+    with pytest.raises(ValueError, match=said):
+        loaded(eight, tables='t.csv', **block)
+
+
 def test_groups_of_people(eight):
     lines = ['0.png,a,F,058Y,PA', '1.png,b,M,85 or more,AP', '2.png,a,,414,PA', '3.png,b,f,11M,LL']
     table(eight, rows(*lines, header='file,finding,sex,age,view'))

@@ -66,6 +66,16 @@ def test_a_set_has_the_name_that_the_config_gives_it(folder):
     assert network.load_dataset(config, 'mine').info['fingerprint'] == dataset.info['fingerprint']
 
 
+def test_empty_cells_that_count_as_a_no_are_said(folder):
+    table = folder / 'table.csv'
+    table.write_text(table.read_text().replace('00.png,0', '00.png,').replace('02.png,0', '02.png,-1'))
+    notes = network.load_dataset(config_of(folder)).info['notes']
+    assert any(one.startswith('1 labels that are empty') for one in notes)
+    masked = network.load_dataset(config_of(folder, policy='empty_ignored'))
+    assert masked.label_mask.sum() == 22
+    assert not any('count as a no' in one for one in masked.info['notes'])
+
+
 def test_what_matters_makes_it_anew_and_nothing_else_does(folder):
     first = network.load_dataset(config_of(folder)).info['fingerprint']
     (folder / 'notes.docx').write_bytes(b'x')
@@ -88,6 +98,8 @@ def test_what_matters_makes_it_anew_and_nothing_else_does(folder):
             {'labels': ['Masss']},
             "config.data.mine: Unknown column (labels.columns, table.csv) 'Masss'. Did you mean 'Mass'",
         ),
+        ({'path': 3}, 'config.data.mine.path is 3; it must be a path, as text'),
+        ({'chexmask': 'none.csv'}, "config.data.mine.chexmask is 'none.csv', and there is no such file"),
         ({'reader': 'foldre'}, "config.data.mine.reader: 'foldre'. Did you mean 'folder'"),
         ({'patient': 'nobody'}, "config.data.mine: Unknown column (patient.column, table.csv) 'nobody'"),
         ({'images': {'file': '{file}.{x}'}}, "config.data.mine: Unknown column (images.file, table.csv) 'x'"),

@@ -97,10 +97,10 @@ def test_rsna(tmp_path):
         file.extractall(tmp_path)
     headers = published('kaggle_stage_2_train_images_dicom_headers.csv.gz')
     (tmp_path / headers.name).symlink_to(headers)
-    cases, _ = declared.labels_only(rsna_pneumonia.layout, tmp_path)
+    cases, found = declared.labels_only(rsna_pneumonia.layout, tmp_path)
     assert (len(cases.rows), len(cases.image_id)) == (30227, 26684)
     layout = rsna_pneumonia.layout(manual_dir=tmp_path)
-    plan = regions.planned(tmp_path, cases, layout, regions.concepts_of(cases, layout))
+    plan = regions.planned(tmp_path, cases, layout, regions.concepts_of(cases, layout), found)
     boxes = np.bincount([len(of_image) for of_image in plan])
     assert boxes.tolist() == [26684 - 6012, 2614, 3266, 119, 13]
     assert boxes @ np.arange(5) == 9555
