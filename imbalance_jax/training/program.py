@@ -120,7 +120,7 @@ def _image_bytes(experiment: Experiment, place: Placement, train: Arrays) -> int
     validation, image = experiment.validation.images, int(np.prod(experiment.train.images.shape[1:]))
     predicted = 2 * min(prediction.BATCHES * experiment.eval_batch_size, len(validation)) * image
     if isinstance(train.images, jax.ShapeDtypeStruct):
-        return predicted + (supply.POOLS - 1) * train.size * image
+        return predicted + (supply.POOLS - 1) * len(train.images) * image
     shared = len(place.mesh.local_devices) if supply.on_host(place) else 1
     return predicted - _bytes(train.images) * (shared - 1) // shared
 

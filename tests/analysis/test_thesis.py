@@ -1,5 +1,6 @@
 """The study of configs/thesis.py in miniature, with its kept weights, and what its page says."""
 
+import copy
 import re
 
 import pytest
@@ -54,9 +55,10 @@ def test_weights_that_were_not_kept_are_named(tmp_path):
 @pytest.mark.slow
 def test_the_page_of_a_small_study(tiny_config, tmp_path):
     config = thesis.get_config('2')
-    config.data, config.model, config.population = tiny_config.data, tiny_config.model, tiny_config.population
+    tiny = copy.deepcopy(tiny_config)
+    config.data, config.model, config.population = tiny.data, tiny.model, tiny.population
     config.data.resample = True
-    config.train = {**tiny_config.train.to_dict(), 'epochs': 4, 'matched': True, 'kept_shares': (0.25, 0.5)}
+    config.train = {**tiny.train.to_dict(), 'epochs': 4, 'matched': True, 'kept_shares': (0.25, 0.5)}
     config.evaluate.bootstrap_rounds, config.attribution.max_pairs = 20, 20
     run.run(config, tmp_path)
     stages = explain.chosen('alignment,design')

@@ -20,6 +20,7 @@ def test_every_table_of_explain_is_a_stage_s(study):
     written = {path.stem for path in (study / layout.RESULTS).glob('*.parquet')}
     assert tables <= written
     assert written - tables <= {
+        'bands',
         'data',
         'performance',
         'seeds',

@@ -9,7 +9,8 @@ from imbalance_jax.analysis.report.study import load
 from imbalance_jax.results import rows, schema
 from imbalance_jax.training.trained import Stage
 
-OF_SPECIAL_RUNS = {'seeds', 'roar', 'shortcut'}  # need many seeds, a verb of its own, a shortcut
+# They need many seeds, a verb of their own, a shortcut, one class per image, another test set.
+OF_SPECIAL_RUNS = {'seeds', 'roar', 'shortcut', 'multi_class', 'confusion', 'shift', 'map_shift'}
 
 
 @pytest.fixture(scope='module')

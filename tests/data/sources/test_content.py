@@ -53,6 +53,7 @@ def mine(tmp_path, monkeypatch):
     (data / 'table.csv').write_text('0.txt\n1.txt\n2.txt\n')
     for name in range(3):
         (data / f'{name}.txt').write_text(f'{10 + 20 * name}')
+    monkeypatch.setattr(sys, 'dont_write_bytecode', True)  # which would hide an edit within one second
     monkeypatch.syspath_prepend(str(code))
     monkeypatch.chdir(tmp_path)
 
