@@ -47,7 +47,8 @@ class Member(NamedTuple):
 
 class Sampling(NamedTuple):
     """How a member's examples are drawn: a sampler with its options, as sorted (name, value) pairs, from which fraction
-    of training on its head is retrained (before that, it draws naturally), and by which version of the labels."""
+    of training on its head is retrained (before that, it draws naturally), and by which version of the labels, of those
+    that look at labels."""
 
     sampler: str
     options: tuple[tuple[str, Any], ...]
@@ -125,7 +126,7 @@ def _sampling(row: Mapping[str, Any]) -> Sampling:
         sampler=row['sampler'],
         options=tuple(sorted(row.get('sampler_options', {}).items())),
         retrain_head_from=row['retrain_head_from'],
-        labels=row.get('labels', OWN),
+        labels=OWN if row['sampler'] == 'natural' else row.get('labels', OWN),
     )
 
 

@@ -65,6 +65,7 @@ def test_on_its_own_test_split_a_population_says_the_same_and_nothing_shifts(stu
         assert len(moved)
         assert np.abs(moved['value']).max() < 1e-4
     explain_run.run_everywhere(workdir, stages=explain_run.chosen('design'))
-    assert len(read_table(folder, 'conditional')) == len(read_table(workdir, 'conditional'))
+    assert not len(read_table(folder, 'conditional'))  # it is about maps, which are not there without `alignment`
+    assert len(read_table(workdir, 'conditional'))
     with pytest.raises(ValueError, match="was not tested on 'chexpert'; it was tested on phantom"):
         layout.tested_on(workdir, 'chexpert')
