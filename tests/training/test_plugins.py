@@ -63,7 +63,7 @@ def test_a_data_set_may_be_a_bare_function(tmp_path):
     write(tmp_path / 'mine.py', 'def make(*, image_size, seed=3):\n    pass\n\nDATASETS = {"mine": make}\n')
     plugins.load(['mine.py'], [tmp_path])
     assert callable(sources.find('mine').make)
-    assert plugins.options('data', 'mine', {}) == {'seed': 3}
+    assert plugins.options('data', 'mine', {}) == {'reader': '', 'seed': 3}  # of every data set
 
 
 def test_stages_go_where_the_caller_has_them(tmp_path):
