@@ -19,6 +19,23 @@ def checked(num_positive: ArrayLike, num_negative: ArrayLike) -> tuple[np.ndarra
     return positive, negative
 
 
+def effective_number(count: np.ndarray, beta: float) -> np.ndarray:
+    """1 - beta^count, without cancellation for beta close to 1: (1 - beta) times the effective number of examples.
+
+    Source: Cui et al. 2019 (arXiv 1901.05555), equation 2.
+    """
+    return -np.expm1(count * np.log(beta)) if beta > 0 else np.minimum(count, 1.0)
+
+
+def rare_margins(num_positive: np.ndarray, margin: float) -> np.ndarray:
+    """D_c = margin (min_c N+_c / N+_c)^(1/4) [K].
+
+    A class without positives has margin 0 and is left out of the minimum. Source: Cao et al. 2019 (arXiv 1906.07413).
+    """
+    rarest = num_positive[num_positive > 0].min(initial=np.inf)
+    return margin * ratio(np.full_like(num_positive, rarest), num_positive, neutral=0.0) ** 0.25
+
+
 def ratio(numerator: np.ndarray, denominator: np.ndarray, neutral: float = 1.0) -> np.ndarray:
     """`numerator / denominator` [K], and `neutral` where either is zero.
 

@@ -50,7 +50,7 @@ def class_balance(num_positive: np.ndarray, num_negative: np.ndarray, beta: floa
     """alpha_c [K] of `class_balanced_focal`, the share of the weight that positives have."""
     beta = float(np.float32(beta))
     require(0 <= beta < 1, 'beta', beta, 'in [0, 1), in float32')
-    effective = counts.ratio(_effective_number(num_negative, beta), _effective_number(num_positive, beta))
+    effective = counts.ratio(counts.effective_number(num_negative, beta), counts.effective_number(num_positive, beta))
     return effective / (1 + effective)
 
 
@@ -60,8 +60,3 @@ def _focal(num_classes: int, gamma: float, alpha: float | np.ndarray, scale: flo
     require(scale > 0, 'scale', scale, 'positive')
     weights = {'positive_weight': scale * alpha, 'negative_weight': scale * (1 - alpha)}
     return from_coefficients(coefficients(num_classes, **weights, gamma_pos=gamma, gamma_neg=gamma))
-
-
-def _effective_number(count: np.ndarray, beta: float) -> np.ndarray:
-    """1 - beta^count, without cancellation for beta close to 1."""
-    return -np.expm1(count * np.log(beta)) if beta > 0 else np.minimum(count, 1.0)

@@ -31,8 +31,7 @@ def ldam(
     require(margin >= 0, 'margin', margin, 'at least 0')
     require(logit_scale > 0, 'logit_scale', logit_scale, 'positive')
     require(scale > 0, 'scale', scale, 'positive')
-    rarest = num_positive[num_positive > 0].min(initial=np.inf)
-    margins = margin * counts.ratio(np.full_like(num_positive, rarest), num_positive, neutral=0.0) ** 0.25
+    margins = counts.rare_margins(num_positive, margin)
     return from_coefficients(
         coefficients(
             margins.size,

@@ -149,8 +149,7 @@ def effective_weights(num_positive: np.ndarray, beta: float) -> np.ndarray:
     seen = num_positive > 0
     if not seen.any():
         return np.ones_like(num_positive)
-    number = -np.expm1(num_positive * np.log(beta)) if beta > 0 else np.minimum(num_positive, 1.0)
-    inverse = 1 / np.where(seen, number, 1.0)
+    inverse = 1 / np.where(seen, counts.effective_number(num_positive, beta), 1.0)
     return np.where(seen, inverse / inverse[seen].mean(), 1.0)
 
 
@@ -164,8 +163,7 @@ def _ldam(num_positive: np.ndarray, margin: float, logit_scale: float, scale: fl
     require(margin >= 0, 'margin', margin, 'at least 0')
     require(logit_scale > 0, 'logit_scale', logit_scale, 'positive')
     require(scale > 0, 'scale', scale, 'positive')
-    rarest = num_positive[num_positive > 0].min(initial=np.inf)
-    margins = margin * counts.ratio(np.full_like(num_positive, rarest), num_positive, neutral=0.0) ** 0.25
+    margins = counts.rare_margins(num_positive, margin)
     return coefficients(margins.size, weight=scale, margin=margins, scale=logit_scale)
 
 
