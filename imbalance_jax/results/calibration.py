@@ -103,23 +103,39 @@ def _figures(
     """{metric: [1 + R, P, K]} and the calibration error above its null, member by member: bins take much memory."""
     rng = np.random.default_rng(seed)
     figures: dict[str, list[np.ndarray]] = {}
-    counts = np.asarray(truth.label_mask, np.float64)
-    positive = np.where(counts > 0, np.asarray(truth.labels) == 1, False) * 1.0
     above_null = []
     for one in probabilities:
         line = calibration.recalibration(one, truth.labels, truth.label_mask, rounds[1:])
-        bins = calibration.quantile_bins(one, counts, ERROR_BINS)
-        error = calibration.calibration_error(bins, one.T, positive.T, rounds)
-        above_null.append(error - calibration.calibration_error_null(bins, one.T, rounds=NULL_ROUNDS, rng=rng))
+        errors = errors_of(one, truth, rounds, rng)
+        above_null.append(errors.above_null)
         of_member = {
             'slope': np.concatenate([line.slope[None], line.slope_rounds]),
             'intercept': np.concatenate([line.intercept[None], line.intercept_rounds]),
-            'brier': decision.share((one - positive) ** 2, counts, rounds),
-            'expected_calibration_error': error,
+            'brier': errors.brier,
+            'expected_calibration_error': errors.calibration,
         }
         for metric, values in of_member.items():
             figures.setdefault(metric, []).append(values)
     return {metric: np.stack(values, 1) for metric, values in figures.items()}, np.stack(above_null, 1)
+
+
+class Errors(NamedTuple):
+    """Of one member's probabilities, [1 + R, K]: Brier score, expected calibration error, and what is left of that
+    above the error of right probabilities."""
+
+    brier: np.ndarray
+    calibration: np.ndarray
+    above_null: np.ndarray
+
+
+def errors_of(one: np.ndarray, truth: Truth, rounds: np.ndarray, rng: np.random.Generator) -> Errors:
+    """The errors of one member's probabilities [N,K]; rng draws what right ones would score."""
+    counts = np.asarray(truth.label_mask, np.float64)
+    positive = np.where(counts > 0, np.asarray(truth.labels) == 1, False) * 1.0
+    bins = calibration.quantile_bins(one, counts, ERROR_BINS)
+    error = calibration.calibration_error(bins, one.T, positive.T, rounds)
+    null = calibration.calibration_error_null(bins, one.T, rounds=NULL_ROUNDS, rng=rng)
+    return Errors(decision.share((one - positive) ** 2, counts, rounds), error, error - null)
 
 
 def _benefit_rows(

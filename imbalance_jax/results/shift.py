@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imbalance_jax.metrics import calibration, decision, intervals, scores
-from imbalance_jax.results.calibration import ERROR_BINS, IF_CALIBRATED, NULL_ROUNDS, RECALIBRATED, rounds_of
+from imbalance_jax.metrics import intervals, scores
+from imbalance_jax.results.calibration import IF_CALIBRATED, RECALIBRATED, errors_of, rounds_of
 from imbalance_jax.results.comparison import Claims, Evidence, Truth, count_rows, evidence_of, with_macro
 from imbalance_jax.results.contrasts import Contrast, contrast_rows
 from imbalance_jax.results.levels import level_rows
@@ -109,20 +109,13 @@ def _figures(side: Side, common: np.ndarray, bootstrap: Bootstrap) -> dict[tuple
     """(metric, method, above) -> values of the classes and their mean, those outside `common` NaN."""
     truth, weights = side.truth, rounds_of(side.truth, bootstrap)
     ranked = scores.ranking(side.probabilities, truth.labels, truth.label_mask, weights)
-    counts = np.asarray(truth.label_mask, np.float64)
-    positive = np.where(counts > 0, np.asarray(truth.labels) == 1, False) * 1.0
-    brier, error = [], []
     rng = np.random.default_rng(0)  # the same draws on both sides
-    for one in side.recalibrated:
-        bins = calibration.quantile_bins(one, counts, ERROR_BINS)
-        whole = calibration.calibration_error(bins, one.T, positive.T, weights)
-        error.append(whole - calibration.calibration_error_null(bins, one.T, rounds=NULL_ROUNDS, rng=rng))
-        brier.append(decision.share((one - positive) ** 2, counts, weights))
+    errors = [errors_of(one, truth, weights, rng) for one in side.recalibrated]
     figures = {
         ('auroc', '', ''): ranked['auroc'],
         ('average_precision', '', ''): ranked['average_precision'],
-        ('brier', RECALIBRATED, ''): np.stack(brier, 1),
-        ('expected_calibration_error', RECALIBRATED, IF_CALIBRATED): np.stack(error, 1),
+        ('brier', RECALIBRATED, ''): np.stack([one.brier for one in errors], 1),
+        ('expected_calibration_error', RECALIBRATED, IF_CALIBRATED): np.stack([one.above_null for one in errors], 1),
     }
     kept = {key: with_macro(np.where(common, value, np.nan)) for key, value in figures.items()}
     return {key: Sample(value[0], value[1:]) for key, value in kept.items()}
