@@ -3,7 +3,7 @@
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar('T')
@@ -37,6 +37,11 @@ def options_of(function: Callable[..., Any], skip: Collection[str] = ()) -> dict
         and name not in settled
         and name not in skip
     }
+
+
+def some(names: Sequence[str], most: int) -> str:
+    """The first of many names, and how many more there are: 'a, b and 3 more'."""
+    return ', '.join(names[:most]) + (f' and {len(names) - most:,} more' if len(names) > most else '')
 
 
 def _known(table: Mapping[str, Any], name: str) -> str:

@@ -10,6 +10,7 @@ from imbalance_jax.data import label_map, overlap
 from imbalance_jax.data.boxes import rasterise
 from imbalance_jax.data.dataset import LEFT_OUT, SPLITS, Dataset
 from imbalance_jax.data.label_map import NO_MAP, LabelMap, OwnMap
+from imbalance_jax.data.soundness import problem
 from imbalance_jax.data.tasks import MULTI_CLASS, task_of
 
 ALL = 'all'
@@ -24,7 +25,6 @@ LEAKS = {
     'identifier_of_a_training_image': 'named',
     'patient_in_training': 'patient',
 }
-SHOWN = 5  # names in a line
 REFERENCE_IMAGES = 256  # training images that stages look at beside those with a region
 
 
@@ -156,13 +156,8 @@ def warning(other: Mapping[str, Any], training: Mapping[str, Any]) -> str:
 
 def left_out(info: Mapping[str, Any]) -> list[str]:
     """Lines on what is left out of a set that is tested on, by its `info`, and why."""
-    lines = []
-    for kind in (*LEAKS, UNTRAINED_CLASS):
-        names = info['problems'].get(kind, [])
-        if names:
-            shown = ', '.join(names[:SHOWN]) + (f' and {len(names) - SHOWN} more' if len(names) > SHOWN else '')
-            lines.append(f'  left out, {kind.replace("_", " ")}: {len(names)} ({shown})')
-    return lines
+    kinds = [kind for kind in (*LEAKS, UNTRAINED_CLASS) if info['problems'].get(kind)]
+    return [f'  {problem(kind, info["problems"][kind])}' for kind in kinds]
 
 
 def describe(other: Other) -> str:

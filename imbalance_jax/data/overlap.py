@@ -14,17 +14,18 @@ turned or flipped ones are not.
 """
 
 import hashlib
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.data.streams import Rows, on_all_cores
 
 SIDE = 16  # of a thumbnail
 WHOLE, DETAIL = 0.97, 0.92  # least correlations of thumbnails as they are and without their surroundings
 SAMPLE = 1000  # images whose pairs say how alike the images of a set are
-BLOCK = 2048  # images at a time
+BLOCK = 2048  # thumbnails at a time
+DIGESTED = 64  # images at a time
 # Data sets whose images are other sets' too: name -> whose they are. Sources say it themselves in `info['family']`.
 FAMILIES = {
     'nih_chest_xray14': 'nih',
@@ -67,8 +68,8 @@ def of_sets(dataset: Dataset, rows: np.ndarray, known: Dataset, known_rows: np.n
     Identifiers and patients are compared within a family only: elsewhere equal numbers mean nothing.
     """
     like, near = near_equal(dataset.images, rows, known.images, known_rows)
-    digests = set(_digests(known.images, known_rows)) - {None}
-    equal = np.array([one in digests for one in _digests(dataset.images, rows)], bool)
+    digests = set(pixel_digests(Rows(known.images, known_rows))) - {b''}
+    equal = np.array([one in digests for one in pixel_digests(Rows(dataset.images, rows))], bool)
     named, patient = np.zeros(len(rows), bool), np.zeros(len(rows), bool)
     if comparable(dataset.info, known.info):
         names = {file_stem(one) for one in known.image_id[known_rows]}
@@ -170,12 +171,17 @@ def _standard(values: np.ndarray) -> np.ndarray:
     return np.where(length > 1e-3 * SIDE, flat / np.maximum(length, 1e-9), 0)
 
 
-def _digests(images: np.ndarray, rows: np.ndarray) -> Iterator[bytes | None]:
-    """A digest of each image's pixels; None of an image of one grey value, which is no other's duplicate."""
-    for row in rows:
-        pixels = np.ascontiguousarray(images[row])
-        flat = pixels.size == 0 or pixels.min() == pixels.max()
-        yield None if flat else hashlib.blake2b(pixels.tobytes(), digest_size=16).digest()
+def pixel_digests(images: np.ndarray | Rows) -> list[bytes]:
+    """A digest of the pixels of every image, on all cores with a few images in memory.
+
+    It is b'' where all pixels are one value: such an image is no other's duplicate.
+    """
+
+    def of_block(start: int) -> list[bytes]:
+        block = images[start : start + DIGESTED]
+        return [hashlib.sha256(image.tobytes()).digest()[:16] * int(image.min() < image.max()) for image in block]
+
+    return [digest for block in on_all_cores(of_block, range(0, len(images), DIGESTED)) for digest in block]
 
 
 def across_splits(dataset: Dataset) -> list[tuple[str, str]]:

@@ -1,13 +1,12 @@
 """Whether data can be trained on, before anything is compiled."""
 
 import dataclasses
-import hashlib
 import logging
 from collections.abc import Sequence
 
 import numpy as np
 
-from imbalance_jax.data import coverage
+from imbalance_jax.data import coverage, overlap
 from imbalance_jax.data.arrays import Arrays, class_counts
 from imbalance_jax.data.dataset import (
     ABSENT,
@@ -21,11 +20,10 @@ from imbalance_jax.data.dataset import (
 )
 from imbalance_jax.data.form import check_form
 from imbalance_jax.data.outlines import check_regions
-from imbalance_jax.data.streams import on_all_cores
+from imbalance_jax.names import some
 from imbalance_jax.system import processes
 
 SHOWN = 5  # names in a message
-BLOCK = 64  # images at a time
 DUPLICATES = 'same_pixels_in_two_splits'
 log = logging.getLogger(__name__)
 
@@ -79,7 +77,7 @@ def leave_out_duplicates(dataset: Dataset) -> Dataset:
     They are named among its problems and in a warning. Images of one grey value are no duplicates of one another.
     Duplicates within a split are only warned of.
     """
-    digests = _pixel_digests(dataset.images)
+    digests = overlap.pixel_digests(dataset.images)
     varied = np.array([bool(one) for one in digests], bool)
     rows = np.flatnonzero((dataset.split != LEFT_OUT) & varied)
     last: dict[bytes, int] = {}
@@ -101,16 +99,6 @@ def leave_out_duplicates(dataset: Dataset) -> Dataset:
     split[across] = LEFT_OUT
     problems = {**dataset.info['problems'], DUPLICATES: sorted(str(dataset.image_id[row]) for row in across)}
     return dataclasses.replace(dataset, split=split, info={**dataset.info, 'problems': problems})
-
-
-def _pixel_digests(images: np.ndarray) -> list[bytes]:
-    """A digest of the pixels of every image, b'' where all are one value; on all cores, a few images in memory."""
-
-    def of_block(start: int) -> list[bytes]:
-        block = images[start : start + BLOCK]
-        return [hashlib.sha256(image.tobytes()).digest()[:16] * int(image.min() < image.max()) for image in block]
-
-    return [digest for block in on_all_cores(of_block, range(0, len(images), BLOCK)) for digest in block]
 
 
 def _check_flags(dataset: Dataset, name: str) -> None:
@@ -172,5 +160,9 @@ def _require_all(sound: np.ndarray, message: str, dataset: Dataset) -> None:
 
 
 def _names(dataset: Dataset, rows: Sequence[int] | np.ndarray) -> str:
-    shown = ', '.join(str(dataset.image_id[row]) for row in rows[:SHOWN])
-    return shown + (f' and {len(rows) - SHOWN} more' if len(rows) > SHOWN else '')
+    return some([str(dataset.image_id[row]) for row in rows], SHOWN)
+
+
+def problem(kind: str, names: Sequence[str]) -> str:
+    """One of `info['problems']` as a line."""
+    return f'left out, {kind.replace("_", " ")}: {len(names):,} ({some(names, SHOWN)})'

@@ -8,9 +8,9 @@ import numpy as np
 
 from imbalance_jax.data import coverage, policies
 from imbalance_jax.data.dataset import SPLITS, Dataset
+from imbalance_jax.data.soundness import problem
 from imbalance_jax.results.data import SILENT, rows
 
-SHOWN = 5  # file names per kind of problem
 NAME, COLUMN = 22, 33  # characters
 LONGEST = 40  # of a name
 MANY = 40  # classes, from which on policies are shown for training alone
@@ -159,11 +159,7 @@ def _hidden(dataset: Dataset, own_policies: Mapping[str, Any]) -> list[str]:
 
 
 def _problems(dataset: Dataset) -> list[str]:
-    lines = []
-    for kind, names in dataset.info['problems'].items():
-        if names:
-            more = f' and {len(names) - SHOWN:,} more' if len(names) > SHOWN else ''
-            lines.append(f'left out, {kind.replace("_", " ")}: {len(names):,} ({", ".join(names[:SHOWN])}{more})')
+    lines = [problem(kind, names) for kind, names in dataset.info['problems'].items() if names]
     return [*lines, *(f'note: {one}' for one in dataset.info.get('notes', []))]
 
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+from imbalance_jax.names import some
 from imbalance_jax.sweep.estimate import estimate
 from imbalance_jax.sweep.populations import differing, identity
 from imbalance_jax.system.files import differences, dumps, write_text
@@ -138,5 +139,4 @@ def _nearest(job: Job, gone: list[Job]) -> str:
     if not options:
         return ''
     changed, old_id = min(options, key=lambda option: (len(option[0]), option[1]))
-    more = f' and {len(changed) - SHOWN} more' if len(changed) > SHOWN else ''
-    return f'; {old_id} with ' + ', '.join(changed[:SHOWN]) + more
+    return f'; {old_id} with {some(changed, SHOWN)}'

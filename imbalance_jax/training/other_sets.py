@@ -17,6 +17,7 @@ from imbalance_jax.data import other_set, overlap, sources
 from imbalance_jax.data.dataset import SPLITS, Dataset
 from imbalance_jax.data.other_set import ALL, TESTED_ON, Other
 from imbalance_jax.data.soundness import SHOWN
+from imbalance_jax.names import some
 from imbalance_jax.system import layout, processes
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import check_same_data, read_arrays
@@ -80,9 +81,8 @@ def warn_of_likeness(training: Dataset) -> Dataset:
 
 
 def _likeness(pairs: Sequence[tuple[str, str]]) -> str:
-    shown = ', '.join(f'{one} and {other}' for one, other in pairs[:SHOWN])
-    more = f' and {len(pairs) - SHOWN} more' if len(pairs) > SHOWN else ''
-    return f'{len(pairs)} images of validation or test are nearly equal to one of training: {shown}{more}.'
+    shown = some([f'{one} and {other}' for one, other in pairs], SHOWN)
+    return f'{len(pairs)} images of validation or test are nearly equal to one of training: {shown}.'
 
 
 def folders(workdir: Path, config: Mapping[str, Any]) -> list[Path]:
