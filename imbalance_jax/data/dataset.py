@@ -9,13 +9,12 @@ import secrets
 import shutil
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imbalance_jax.data.streams import Rows
+from imbalance_jax.data.streams import Rows, on_all_cores
 from imbalance_jax.system.files import naming
 
 SPLITS = ('train', 'validation', 'test')
@@ -188,9 +187,9 @@ def _write(array: np.ndarray, path: Path) -> None:
 
 def _crc32(path: Path) -> list[int]:
     """The checksum of every BLOCK bytes of a file, on all cores."""
-    with open(path, 'rb') as file, ThreadPoolExecutor(os.cpu_count()) as pool:
+    with open(path, 'rb') as file:
         starts = range(0, os.fstat(file.fileno()).st_size, BLOCK)
-        return list(pool.map(lambda start: zlib.crc32(os.pread(file.fileno(), BLOCK, start)), starts))
+        return list(on_all_cores(lambda start: zlib.crc32(os.pread(file.fileno(), BLOCK, start)), starts))
 
 
 def leftovers(folder: Path) -> list[Path]:

@@ -1,9 +1,7 @@
 """A data set from a folder and its layout: cases, then pixels and regions, image by image on all cores."""
 
-import collections
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,18 +9,17 @@ import numpy as np
 
 from imbalance_jax.data import policies
 from imbalance_jax.data.boxes import rasterise
-from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.data.dataset import Allocate, Dataset, in_memory
 from imbalance_jax.data.reader import images, paths
 from imbalance_jax.data.reader.cases import Cases, group_names, read_cases, take
 from imbalance_jax.data.reader.layout import Layout
 from imbalance_jax.data.reader.regions import Planned, Region, Size, concepts_of, made, planned, unused
 from imbalance_jax.data.reader.tables import Found, table_files
+from imbalance_jax.data.streams import on_all_cores
 from imbalance_jax.names import lookup
 
-AHEAD = 64  # images in work before the oldest is waited for
 NO_PIXELS = np.zeros(0, np.uint8)  # one for all: a view of a mapped file would cost half a kilobyte per image
 SAMPLED = 256  # files that say how many bits and channels there are
-Allocate = Callable[[str, tuple[int, ...], Any], np.ndarray]
 Progress = Callable[[int, int], Any]
 
 
@@ -61,7 +58,7 @@ def read(
     maker = _Maker(folder, layout, image_size, *_kind_of_pixels(folder, cases.path, layout))
     while True:
         plan = planned(folder, cases, layout, concepts, found)
-        pixels, squares, failed, largest = _fill(maker, cases, plan, allocate or _zeros, progress)
+        pixels, squares, failed, largest = _fill(maker, cases, plan, allocate or in_memory, progress)
         if largest >= 2**maker.bits:  # of a file that was not among those sampled
             maker = maker._replace(bits=images.bits_of(largest))
         elif not failed:
@@ -70,7 +67,7 @@ def read(
         cases = take(cases, np.array([row for row in range(len(cases.path)) if row not in failed], np.int64))
         if not len(cases.path):
             raise ValueError(f'No image of {folder} can be read; the first is {found.problems["unreadable"][0]}.')
-    return _dataset(cases, layout, concepts, (pixels, squares), maker, found, allocate or _zeros, options or {})
+    return _dataset(cases, layout, concepts, (pixels, squares), maker, found, allocate or in_memory, options or {})
 
 
 def read_tables(folder: Path, layout: Layout) -> tuple[Cases, Found]:
@@ -133,11 +130,10 @@ def _kind_of_pixels(folder: Path, listed: list[str], layout: Layout) -> tuple[in
             return None
 
     if not (of_images.bits and of_images.channels):
-        with ThreadPoolExecutor() as pool:
-            for pixels in in_order(pool, one, sample):
-                if pixels is not None:
-                    coloured |= pixels.ndim == 3
-                    largest = max(largest, int(pixels.max())) if pixels.dtype == np.uint16 else largest
+        for pixels in on_all_cores(one, sample):
+            if pixels is not None:
+                coloured |= pixels.ndim == 3
+                largest = max(largest, int(pixels.max())) if pixels.dtype == np.uint16 else largest
     bits = of_images.bits or (images.bits_of(largest) if largest else 16)
     return bits, of_images.channels or (3 if coloured else 1)
 
@@ -158,32 +154,16 @@ def _fill(
         except images.Unreadable as error:
             return str(error)
 
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for row, square in enumerate(in_order(pool, one, range(count))):
-            if isinstance(square, str):
-                failed[row] = square
-                continue
-            pixels[row] = square.pixels if square.pixels.ndim == 3 else square.pixels[..., None]
-            squares.append(square._replace(pixels=NO_PIXELS))
-            largest = max(largest, 0 if maker.layout.images.bits else square.largest)
-            if progress:
-                progress(row + 1, count)
+    for row, square in enumerate(on_all_cores(one, range(count))):
+        if isinstance(square, str):
+            failed[row] = square
+            continue
+        pixels[row] = square.pixels if square.pixels.ndim == 3 else square.pixels[..., None]
+        squares.append(square._replace(pixels=NO_PIXELS))
+        largest = max(largest, 0 if maker.layout.images.bits else square.largest)
+        if progress:
+            progress(row + 1, count)
     return pixels, squares, failed, largest
-
-
-def in_order(pool: ThreadPoolExecutor, function: Callable, items: Iterable) -> Iterator:
-    """Like `pool.map`, but with at most `AHEAD` items in work or waiting, so that memory stays bounded."""
-    pending: collections.deque = collections.deque()
-    for item in items:
-        pending.append(pool.submit(function, item))
-        if len(pending) == AHEAD:
-            yield pending.popleft().result()
-    while pending:
-        yield pending.popleft().result()
-
-
-def _zeros(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    return np.zeros(shape, dtype)
 
 
 def _dataset(

@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imbalance_jax.data.boxes import rasterise
-from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.data.dataset import Allocate, Dataset, in_memory
 from imbalance_jax.data.reader import images, runs, shapes
 
 ANATOMY = {'left lung': 'Left Lung', 'right lung': 'Right Lung', 'heart': 'Heart'}  # concept: column
 IDS = ('Image Index', 'dicom_id', 'ImageID', 'image_id', 'Path', 'path', 'ImageId')
 QUALITY, LEAST = 'Dice RCA (Mean)', 0.7  # the authors' advice
-Allocate = Callable[[str, tuple[int, ...], Any], np.ndarray]
 
 
 class Row(NamedTuple):
@@ -92,7 +91,7 @@ def added(dataset: Dataset, path: Path, allocate: Allocate | None = None) -> Dat
         raise ValueError(
             f'{path} names none of the images, such as {dataset.image_id[0]}; is it the table of this set?'
         )
-    return _with_regions(dataset, path, chosen, poor, allocate or (lambda _, shape, dtype: np.zeros(shape, dtype)))
+    return _with_regions(dataset, path, chosen, poor, allocate or in_memory)
 
 
 def _with_regions(dataset: Dataset, path: Path, chosen: dict[int, int], poor: int, allocate: Allocate) -> Dataset:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.data.dataset import Allocate, Dataset, in_memory
 from imbalance_jax.data.sources import npz
 from imbalance_jax.data.sources.medmnist_subsets import SUBSETS, Subset
 from imbalance_jax.names import lookup
@@ -35,7 +35,7 @@ def make(
     subset: str = '',
     image_size: int = 28,
     progress: Callable[[int, int], Any] | None = None,
-    allocate: Callable[..., np.ndarray] | None = None,
+    allocate: Allocate | None = None,
 ) -> Dataset:
     """Makes the data set of the file SUBSET.npz (28 px) or SUBSET_SIZE.npz (64, 128, 224 px) in `manual_dir`.
 
@@ -49,8 +49,8 @@ def make(
     file = choose(Path(manual_dir), subset, image_size)
     kind = SUBSETS[file.subset]
     counts = _counts(file, kind)
-    total, make_array = sum(counts), allocate or (lambda name, shape, dtype: np.zeros(shape, dtype))
-    images = make_array('images', (total, image_size, image_size, kind.channels), np.uint8)
+    total = sum(counts)
+    images = (allocate or in_memory)('images', (total, image_size, image_size, kind.channels), np.uint8)
     done = 0
     for part in PARTS:
         for piece in npz.pieces(file.path, f'{part}_images'):

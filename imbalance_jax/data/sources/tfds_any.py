@@ -1,21 +1,20 @@
 """Any data set of TFDS that has an image and a label, through `as_data_source`: TensorFlow is not needed."""
 
 import io
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from imbalance_jax.data.dataset import NOT_MENTIONED, PRESENT, SPLITS, Dataset
+from imbalance_jax.data.dataset import NOT_MENTIONED, PRESENT, SPLITS, Allocate, Dataset, in_memory
 from imbalance_jax.data.reader import images as pictures
 from imbalance_jax.data.reader.layout import SPLIT_NAMES
 from imbalance_jax.data.reader.spelling import numbers_of, share
 from imbalance_jax.data.sources import tfds_features
 from imbalance_jax.data.sources.tfds_features import Roles
+from imbalance_jax.data.streams import on_all_cores
 from imbalance_jax.names import lookup
 
 READ = 256  # examples at once
@@ -58,7 +57,7 @@ def make(
     image_size: int = 224,
     set_name: str = '',
     progress: Callable[[int, int], Any] | None = None,
-    allocate: Callable[..., np.ndarray] | None = None,
+    allocate: Allocate | None = None,
 ) -> Dataset:
     """Makes the data set that TFDS calls `name` ('chexpert', 'oxford_iiit_pet:3.2.0'), prepared in `data_dir`.
 
@@ -79,19 +78,17 @@ def make(
         lookup(dict(builder.info.features.items()), patient, f'feature of {builder.info.name} (option patient)')
     colours = channels or (3 if role.channels != 1 and _coloured(builder, role, parts) else 1)
     total = sum(part.images for part in parts)
-    make_array = allocate or (lambda _, shape, dtype: np.zeros(shape, dtype))
-    pixels = make_array('images', (total, image_size, image_size, colours), np.uint8)
+    pixels = (allocate or in_memory)('images', (total, image_size, image_size, colours), np.uint8)
     rows = Rows([], [], [], [], [])
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        for part in parts:
-            for examples in _examples(builder, role.image, part):
-                squares = pool.map(lambda one: _square(one[role.image], image_size, resize, colours), examples)
-                for example, (square, size) in zip(examples, squares, strict=True):
-                    pixels[len(rows.ids)] = square
-                    place = pictures.geometry(*size, image_size, resize)
-                    _note(rows, example, role, (part, patient), size, place, image_size)
-                    if progress:
-                        progress(len(rows.ids), total)
+    for part in parts:
+        for examples in _examples(builder, role.image, part):
+            squares = on_all_cores(lambda one: _square(one[role.image], image_size, resize, colours), examples)
+            for example, (square, size) in zip(examples, squares, strict=True):
+                pixels[len(rows.ids)] = square
+                place = pictures.geometry(*size, image_size, resize)
+                _note(rows, example, role, (part, patient), size, place, image_size)
+                if progress:
+                    progress(len(rows.ids), total)
     split = _drawn(parts, rows.patients, {'validation': validation, 'test': test}, seed)
     info = {
         'name': builder.info.name,
