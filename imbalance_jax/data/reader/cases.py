@@ -1,38 +1,30 @@
 """From tables and file names to cases: which images there are, of whom, in which split, and what is said of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from imbalance_jax.data.dataset import LEFT_OUT, SPLITS
-from imbalance_jax.data.reader import agreement, paths
+from imbalance_jax.data.dataset import LEFT_OUT
+from imbalance_jax.data.reader import agreement, paths, people, splits
 from imbalance_jax.data.reader.labels import Reading, read_labels
-from imbalance_jax.data.reader.layout import NOTHING, Group, Layout, Split, Table
+from imbalance_jax.data.reader.layout import Layout, Table
 from imbalance_jax.data.reader.spelling import (
-    canonical,
     fields_of,
     fill,
-    first_group,
-    matches,
-    number,
     numbers_of,
-    share,
-    table_of,
 )
-from imbalance_jax.data.reader.tables import SPLIT, Found, Rows, content, join, read_table, stacked
-from imbalance_jax.names import lookup
-
-PATH, STEM, PARENT = 'path', 'stem', 'parent'  # columns that every row of a file has
+from imbalance_jax.data.reader.tables import PARENT, PATH, STEM, Found, Rows, join, read_table, stacked
 
 
 class Cases(NamedTuple):
     """N images, by split and then by name.
 
     image_id: [N] str; path: [N] str below the folder, '' where files were not asked for; patient: [N] int64;
-    split: [N] uint8; groups: [N,G] int8 or None; classes: K names; readings: what is said of them, `cells` [N,K] each;
-    rows: the rows of the joined tables, image: [n] which image each is of, -1 of none; first: [N] the first row of each
+    split: [N] uint8; groups: [N,G] int8 or None, into group_names: {grouping: names}; classes: K names; readings: what
+    is said of them, `cells` [N,K] each; rows: the rows of the joined tables, image: [n] which image each is of, -1 of
+    none; first: [N] the first row of each
     """
 
     image_id: np.ndarray
@@ -40,6 +32,7 @@ class Cases(NamedTuple):
     patient: np.ndarray
     split: np.ndarray
     groups: np.ndarray | None
+    group_names: dict[str, list[str]]
     classes: tuple[str, ...]
     readings: list[Reading]
     rows: Rows
@@ -66,20 +59,21 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     rows = rows.with_columns(**_path_columns([path[one] if one >= 0 else '' for one in image]))
     readings, classes = read_labels(rows, image, names, layout, tables, found)
     agreement.of_images(rows, image, first, layout)
-    patient = _patients(rows, first, names, layout, found)
-    split = _splits(Path(folder), rows, first, names, layout, found)
-    groups = _groups(rows, first, layout.groups)
+    patient = people.patients(rows, first, names, layout.patient, found)
+    split = splits.stated(Path(folder), rows, first, names, layout.split)
     keep = _kept(readings, patient, split, names, layout, found)
     if not keep.any():
         raise ValueError(_nothing_left(found, len(keep)))
     nobody, named = np.zeros(0, np.int64), np.array(names, np.str_)
-    cases = Cases(named, path, nobody, split, groups, classes, readings, rows, image, first, tables)
-    cases = _take(cases, np.flatnonzero(keep))
+    cases = Cases(named, path, nobody, split, None, {}, classes, readings, rows, image, first, tables)
+    cases = take(cases, np.flatnonzero(keep))
     patient = [one for one, kept in zip(patient, keep, strict=True) if kept]
     cases = cases._replace(patient=_numbers(patient, cases, layout))
     cases = _enough(cases, layout, found)
-    cases = cases._replace(split=_drawn(cases, patient, layout.split, found))
-    return _take(cases, np.lexsort((cases.image_id, cases.split)))
+    cases = cases._replace(split=splits.drawn(cases.split, _says_yes(cases), patient, layout.split, found))
+    codes, group_names = people.groupings(rows, cases.first, layout.groups)
+    cases = cases._replace(groups=codes, group_names=group_names)
+    return take(cases, np.lexsort((cases.image_id, cases.split)))
 
 
 def _numbers(patient: list[str], cases: Cases, layout: Layout) -> np.ndarray:
@@ -222,134 +216,6 @@ def _first_rows(image: np.ndarray, count: int) -> np.ndarray:
     return first
 
 
-def _patients(rows: Rows, first: np.ndarray, names: Sequence[str], layout: Layout, found: Found) -> list[str]:
-    """Who each image is of, as text; '' where unknown."""
-    patient = layout.patient
-    if not patient.column and not patient.pattern:
-        found.notes.append('Nothing says whose images these are: every image counts as a patient of its own.')
-        return [f'image {name}' for name in names]
-    column = rows.column(patient.column or PATH, 'patient.column')
-    texts = []
-    for row, name in zip(first, names, strict=True):
-        text = plain(column[row])
-        if patient.pattern and text:
-            text = first_group(patient.pattern, text)
-        texts.append(text or (f'image {name}' if patient.unknown == 'own' else ''))
-    return texts
-
-
-def plain(value: object) -> str:
-    """An identifier without blanks, '' for what says nothing."""
-    text = str(value).strip()
-    if text.casefold() in NOTHING:
-        return ''
-    head, point, tail = text.partition('.')
-    return head if point and head.isdigit() and not tail.strip('0') else text
-
-
-def _splits(
-    folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], layout: Layout, found: Found
-) -> np.ndarray:
-    """The split that is stated for each image; 254 where none is, LEFT_OUT where it is none of the three."""
-    split, rule = np.full(len(first), UNSTATED, np.uint8), layout.split
-    spelt = table_of(rule.values)
-    others = LEFT_OUT if rule.others == 'left_out' else _split_number(rule.others)
-    if rule.column:
-        texts = rows.column(rule.column, 'split.column')
-        split[:] = [_number(spelt, canonical(str(texts[row])), others) for row in first]
-    elif rule.lists:
-        split[:] = _listed(folder, rows, first, names, rule, others)
-    elif rule.path == 'folder':
-        split[:] = [_of_folders(str(rows.columns[PATH][row]), spelt, others) for row in first]
-    elif rule.path:
-        groups = [first_group(rule.path, str(rows.columns[PATH][row])) for row in first]
-        split[:] = [_number(spelt, canonical(text), others) for text in groups]
-    elif SPLIT in rows.columns:
-        split[:] = [_number(spelt, canonical(str(rows.columns[SPLIT][row])), others) for row in first]
-    for column, values in rule.test_where.items():
-        texts = rows.column(column, 'split.test_where')
-        split[[matches(texts[row], values) for row in first]] = SPLITS.index('test')
-    return split
-
-
-UNSTATED = 254
-
-
-def _number(spelt: Mapping[str, str], text: str, others: int) -> int:
-    return SPLITS.index(spelt[text]) if text in spelt else others
-
-
-def _split_number(name: str) -> int:
-    return lookup({split: number for number, split in enumerate(SPLITS)}, name, 'split')
-
-
-def _of_folders(path: str, spelt: Mapping[str, str], others: int) -> int:
-    known = [spelt[canonical(part)] for part in path.split('/')[:-1] if canonical(part) in spelt]
-    return SPLITS.index(known[-1]) if known else others
-
-
-def _listed(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], rule: Split, others: int) -> np.ndarray:
-    """The split of images by lists of names, with or without suffix and folders."""
-    split = np.full(len(first), others, np.uint8)
-    by_name: dict[str, int] = {}
-    for number_of_image, (row, name) in enumerate(zip(first, names, strict=True)):
-        last = str(rows.columns[PATH][row] or name).rsplit('/', 1)[-1].lower()
-        for key in (name.lower(), last, last.rpartition('.')[0]):
-            by_name.setdefault(key, number_of_image)
-    for meant, pattern in rule.lists.items():
-        files = sorted(folder.glob(pattern)) or sorted(folder.glob(f'{pattern}.gz'))
-        if not files:
-            raise FileNotFoundError(f'{folder} has no {pattern}, the list of the {meant} split.')
-        for line in (line for file in files for line in content(file).split('\n')):
-            text = paths.normal(line).lower()
-            image = by_name.get(text, by_name.get(text.rsplit('/', 1)[-1])) if text else None
-            if image is not None:
-                split[image] = _split_number(meant)
-    return split
-
-
-def _groups(rows: Rows, first: np.ndarray, groups: Mapping[str, Group]) -> np.ndarray | None:
-    if not groups:
-        return None
-    return np.stack([_grouping(rows, first, grouping, group)[0] for grouping, group in groups.items()], 1)
-
-
-def group_names(rows: Rows, first: np.ndarray, groups: Mapping[str, Group]) -> dict[str, list[str]]:
-    """{grouping: names of its groups}."""
-    return {grouping: _grouping(rows, first, grouping, group)[1] for grouping, group in groups.items()}
-
-
-def _grouping(rows: Rows, first: np.ndarray, grouping: str, group: Group) -> tuple[np.ndarray, list[str]]:
-    texts = [str(text).strip() for text in rows.column(group.column, f'groups.{grouping}')[first]]
-    if group.bands:
-        names = _band_names(group.bands)
-        values = np.array([age(text) for text in texts])
-        known = (values >= 0) & (values <= group.most)
-        return np.where(known, np.searchsorted(group.bands, values, side='right'), -1).astype(np.int8), names
-    values_of = group.values or {text: () for text in sorted({plain(text) for text in texts} - {''})}
-    names = list(values_of)
-    if len(names) > 100:
-        raise ValueError(f'groups.{grouping}: column {group.column!r} has {len(names)} values; a grouping has few.')
-    spelt = table_of(values_of)
-    return np.array([names.index(spelt[canonical(t)]) if canonical(t) in spelt else -1 for t in texts], np.int8), names
-
-
-def _band_names(bands: Sequence[float]) -> list[str]:
-    edges = [f'{edge:g}' for edge in bands]
-    inner = [f'{low} to {high - 1:g}' for low, high in zip(edges, bands[1:], strict=False)]
-    return [f'under {edges[0]}', *inner, f'{edges[-1]} and over']
-
-
-def age(text: str) -> float:
-    """A number, or years of an age such as 058Y, 11M or 3D; the first number of words such as '85 or more'; or NaN."""
-    text = text.strip()
-    units = {'Y': 1, 'M': 12, 'W': 52, 'D': 365}
-    if text[:-1].isdigit() and text[-1:].upper() in units:
-        return int(text[:-1]) / units[text[-1].upper()]
-    value = number(text)
-    return value if value == value else number(text.split(' ')[0].rstrip('+'))
-
-
 def _kept(
     readings: list[Reading], patient: list[str], split: np.ndarray, names: Sequence[str], layout: Layout, found: Found
 ) -> np.ndarray:
@@ -378,7 +244,7 @@ def _nothing_left(found: Found, count: int) -> str:
     return f'Of {count} images none is left; {"; ".join(reasons)}.'
 
 
-def _take(cases: Cases, index: np.ndarray) -> Cases:
+def take(cases: Cases, index: np.ndarray) -> Cases:
     """The cases of these rows, in their order."""
     number_of = np.full(len(cases.image_id) + 1, -1)
     number_of[index] = np.arange(len(index))
@@ -392,11 +258,6 @@ def _take(cases: Cases, index: np.ndarray) -> Cases:
         image=number_of[cases.image],
         first=cases.first[index],
     )
-
-
-def take(cases: Cases, index: np.ndarray) -> Cases:
-    """The cases of these rows, in their order."""
-    return _take(cases, index)
 
 
 def _enough(cases: Cases, layout: Layout, found: Found) -> Cases:
@@ -418,46 +279,3 @@ def _enough(cases: Cases, layout: Layout, found: Found) -> Cases:
 def _says_yes(cases: Cases) -> np.ndarray:
     """Whether any reading of an image has a class, [N,K] bool."""
     return np.logical_or.reduce([reading.cells == 1 for reading in cases.readings])
-
-
-def _drawn(cases: Cases, patient: Sequence[str], rule: Split, found: Found) -> np.ndarray:
-    """Splits [N] with those that nobody states drawn from the patients of training."""
-    split = np.where(cases.split == UNSTATED, 0, cases.split).astype(np.uint8)
-    stated = [name for number, name in enumerate(SPLITS) if (cases.split == number).any()]
-    shares = {'test': rule.test, 'validation': rule.validation}
-    for name, portion in shares.items():
-        if name in stated or portion <= 0:
-            continue
-        number = SPLITS.index(name)
-        of_patient = {one: min(split[i] for i in rows) for one, rows in _by_patient(patient).items()}
-        people = [one for one, least in of_patient.items() if least == 0]
-        chosen = _sample(cases, patient, people, portion, rule)
-        split[[one in chosen for one in patient]] = number
-        found.notes.append(f'{len(chosen)} of {len(people)} patients were drawn for the {name} split.')
-    return split
-
-
-def _by_patient(patient: Sequence[str]) -> dict[str, list[int]]:
-    rows: dict[str, list[int]] = {}
-    for row, one in enumerate(patient):
-        rows.setdefault(one, []).append(row)
-    return rows
-
-
-def _sample(cases: Cases, patient: Sequence[str], people: Sequence[str], portion: float, rule: Split) -> set[str]:
-    """A share of the patients by hash: of all, or, stratified, of those of each class, the rarest class first."""
-    rank = {one: share(one, rule.seed) for one in people}
-    if not rule.stratify:
-        return {one for one in people if rank[one] < portion}
-    rows = _by_patient(patient)
-    cells = _says_yes(cases)
-    counts = cells.sum(0)
-    strata: dict[int, list[str]] = {}
-    for one in people:
-        has = np.flatnonzero(cells[rows[one]].any(0))
-        strata.setdefault(int(has[np.argmin(counts[has])]) if len(has) else -1, []).append(one)
-    chosen: set[str] = set()
-    for members in strata.values():
-        ordered = sorted(members, key=lambda one: (rank[one], one))
-        chosen.update(ordered[: round(portion * len(ordered))])
-    return chosen

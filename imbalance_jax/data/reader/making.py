@@ -11,9 +11,10 @@ from imbalance_jax.data import policies
 from imbalance_jax.data.boxes import rasterise
 from imbalance_jax.data.dataset import Allocate, Dataset, in_memory
 from imbalance_jax.data.reader import images, paths
-from imbalance_jax.data.reader.cases import Cases, group_names, read_cases, take
+from imbalance_jax.data.reader.cases import Cases, read_cases, take
 from imbalance_jax.data.reader.layout import Layout
-from imbalance_jax.data.reader.regions import Planned, Region, Size, concepts_of, made, planned, unused
+from imbalance_jax.data.reader.placing import Size
+from imbalance_jax.data.reader.regions import Planned, Region, concepts_of, made, planned, unused
 from imbalance_jax.data.reader.tables import Found, table_files
 from imbalance_jax.data.streams import on_all_cores
 from imbalance_jax.names import lookup
@@ -211,7 +212,7 @@ def _dataset(
 def _info(
     cases: Cases, layout: Layout, concepts: list[str], maker: _Maker, found: Found, options: dict[str, Any]
 ) -> dict[str, Any]:
-    groups = {'groups': group_names(cases.rows, cases.first, layout.groups)} if layout.groups else {}
+    groups = {'groups': cases.group_names} if layout.groups else {}
     return {
         'name': layout.name,
         'classes': list(cases.classes),

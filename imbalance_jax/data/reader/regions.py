@@ -1,4 +1,4 @@
-"""Annotated regions: boxes, shapes, runs and mask files, in pixels of the prepared image."""
+"""Which regions a layout gives each image: boxes, shapes and runs of tables, and mask files."""
 
 import bisect
 import fnmatch
@@ -12,18 +12,17 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imbalance_jax.data.dataset import PRESENT
-from imbalance_jax.data.reader import images, paths, shapes
-from imbalance_jax.data.reader.cases import PARENT, STEM, Cases
+from imbalance_jax.data.reader import paths, placing
+from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.labels import images_of
 from imbalance_jax.data.reader.layout import Layout, Regions
+from imbalance_jax.data.reader.placing import Left, Size
 from imbalance_jax.data.reader.spelling import canonical, fields_of, fill, number, table_of
-from imbalance_jax.data.reader.tables import SHOWN, Found, Rows
+from imbalance_jax.data.reader.tables import PARENT, SHOWN, STEM, Found, Rows
 from imbalance_jax.names import lookup
 
 OF_LABEL = 'label'  # the concept of a region that is called as its image's one class is
 BBOX = 'bbox'  # COCO's column of boxes
-LOSSY = ('.jpg', '.jpeg', '.webp')
-OUTSIDE = 1.0  # pixels of the file by which a box may leave it, as rounding makes it
 
 
 class Region(NamedTuple):
@@ -36,29 +35,12 @@ class Region(NamedTuple):
     reader: str
 
 
-class Size(NamedTuple):
-    """What a region is made for: height and width of the image's file, the square's size, and how it became one."""
-
-    height: int
-    width: int
-    square: int
-    resize: str
-
-
 class Planned(NamedTuple):
     """A region that is not read yet. make: size -> its box, or its mask packed, or None if there is nothing of it."""
 
     concept: int
     reader: str
     make: Callable[[Size], tuple[tuple[float, ...], np.ndarray | None] | None]
-
-
-class Left(ValueError):
-    """A region that cannot be used. kind: of problem; the message names it."""
-
-    def __init__(self, kind: str, name: str) -> None:
-        super().__init__(name)
-        self.kind = kind
 
 
 def concepts_of(cases: Cases, layout: Layout) -> list[str]:
@@ -169,14 +151,14 @@ def _plan_rows(
         name = f'{cases.image_id[image[row]]} {text}'
         if drawn:
             make: Callable = partial(
-                _draw, shape=shape, kind=regions.kind, frame=frame, name=name, where=rows.where(row)
+                placing.draw, shape=shape, kind=regions.kind, frame=frame, name=name, where=rows.where(row)
             )
         elif boxed:
             make = partial(_no_shape, name=name)
         else:
             box = _box(values, regions, rows.where(row))
             boxes.append(box)
-            make = partial(_place_box, box=box, unit=regions.unit, frame=frame, name=name)
+            make = partial(placing.place_box, box=box, unit=regions.unit, frame=frame, name=name)
         who = str(reader[row]) if reader is not None else regions.as_reader
         if not boxed:
             same = (int(image[row]), concept, who, str(shape if drawn else box))
@@ -257,55 +239,6 @@ def _check_unit(boxes: Sequence[tuple[float, ...]], regions: Regions, rows: Rows
         raise ValueError(f"{file}regions.unit is 'fraction', and a box reaches to {largest:g}; they are pixels.")
 
 
-def _place_box(
-    size: Size, *, box: tuple[float, ...], unit: str, frame: Sequence[float], name: str
-) -> tuple[tuple[float, ...], None] | None:
-    """A box in pixels of the square."""
-    height, width = (1.0, 1.0) if unit == 'fraction' else tuple(frame) or (float(size.height), float(size.width))
-    own = np.array(box) * np.array([size.width / width, size.height / height] * 2)
-    inside = np.clip(own, 0, [size.width, size.height] * 2)
-    if np.abs(own - inside).max() > OUTSIDE:
-        raise Left('box_outside_image', f'{name} {[round(float(value), 1) for value in own]}')
-    if inside[0] >= inside[2] or inside[1] >= inside[3]:
-        raise Left('box_without_area', name)
-    placed = images.geometry(size.height, size.width, size.square, size.resize).boxes(inside[None])[0]
-    placed = np.clip(placed, 0, size.square).astype(np.float32)
-    if placed[0] >= placed[2] or placed[1] >= placed[3]:
-        raise Left('region_cropped_away', name)
-    return tuple(placed.tolist()), None
-
-
-def _draw(size: Size, *, shape: Any, kind: str, frame: Sequence[float], name: str, where: str) -> tuple | None:
-    """What a column draws, as a mask."""
-    height, width = (int(one) for one in frame) if frame else (size.height, size.width)
-    try:
-        mask = shapes.decode(kind, shape, (height, width))
-    except ValueError as error:
-        raise Left('shape_not_understood', f'{name} ({where}: {error})') from error
-    if not mask.any():
-        raise Left('shape_without_area', f'{name} ({where})')
-    return _packed(mask, size, name)
-
-
-def _packed(mask: np.ndarray, size: Size, name: str) -> tuple[tuple[float, ...], np.ndarray] | None:
-    """The box and the mask, packed, of the whole image's mask [h,w]; None of an empty one."""
-    if not mask.any():
-        return None
-    place = images.geometry(mask.shape[0], mask.shape[1], size.square, size.resize)
-    window = (
-        -place.left / place.scale_x,
-        -place.top / place.scale_y,
-        (size.square - place.left) / place.scale_x,
-        (size.square - place.top) / place.scale_y,
-    )
-    fitted = shapes.to_size(mask, (size.square, size.square), window)
-    if not fitted.any():
-        raise Left('region_cropped_away', name)
-    rows, columns = np.flatnonzero(fitted.any(1)), np.flatnonzero(fitted.any(0))
-    box = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return tuple(float(one) for one in box), np.packbits(fitted, axis=-1)
-
-
 def _plan_files(
     folder: Path,
     files: Sequence[str],
@@ -324,7 +257,7 @@ def _plan_files(
         for name in _mask_files(regions.files, path, cases, image, files, known):
             for concept, values in _concepts_in(regions, concepts, cases, image, name):
                 make = partial(
-                    _mask_file, path=folder / name, values=values, crop=_crop(regions, cases, image), name=name
+                    placing.mask_file, path=folder / name, values=values, crop=_crop(regions, cases, image), name=name
                 )
                 plan[image].append(Planned(concept, regions.as_reader, make))
 
@@ -383,33 +316,3 @@ def _crop(regions: Regions, cases: Cases, image: int) -> tuple[float, ...] | Non
     row = cases.first[image]
     values = [cases.rows.column(name, 'regions.crop')[row] for name in regions.crop]
     return None if _empty(values) else _box(values, regions, cases.rows.where(row))
-
-
-def _mask_file(
-    size: Size, *, path: Path, values: tuple[float, ...], crop: tuple[float, ...] | None, name: str
-) -> tuple | None:
-    try:
-        grey = images.decode(path)
-    except images.Unreadable as error:
-        raise Left('mask_unreadable', f'{name} ({error})') from error
-    grey = grey.max(-1) if grey.ndim == 3 else grey
-    above = int(grey.max()) // 2 if path.suffix.lower() in LOSSY else 0
-    mask = np.isin(grey, values) if values else grey > above
-    if crop is not None:
-        mask = _uncropped(mask, crop, size, name)
-    elif abs(mask.shape[0] * size.width - mask.shape[1] * size.height) > max(mask.shape) * max(size[:2]) * 0.02:
-        raise Left('mask_of_another_shape', f'{name} {list(mask.shape)}, its image {[size.height, size.width]}')
-    return _packed(mask, size, name)
-
-
-def _uncropped(mask: np.ndarray, crop: tuple[float, ...], size: Size, name: str) -> np.ndarray:
-    """The whole image's mask of one that covers a part of it, whatever size it has itself."""
-    x0, y0, x1, y1 = (round(one) for one in crop)
-    whole = np.zeros((size.height, size.width), bool)
-    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, size.width), min(y1, size.height)
-    if left >= right or top >= bottom:
-        raise Left('mask_outside_image', f'{name} {list(crop)}')
-    rows = ((np.arange(top, bottom) - y0 + 0.5) * mask.shape[0] / (y1 - y0)).astype(int)
-    columns = ((np.arange(left, right) - x0 + 0.5) * mask.shape[1] / (x1 - x0)).astype(int)
-    whole[top:bottom, left:right] = mask[np.ix_(rows, columns)]
-    return whole

@@ -18,6 +18,7 @@ from imbalance_jax.data.reader.spelling import matches, plain_key
 from imbalance_jax.names import lookup
 
 SPLIT = '(split)'  # the column of `Table.split`
+PATH, STEM, PARENT = 'path', 'stem', 'parent'  # columns that every row of a file has
 SEPARATORS = (',', ';', '\t', '|')
 NONE = np.zeros(0, np.int64)
 SHOWN = 8  # values of a column in a note

@@ -398,6 +398,18 @@ def test_groups_of_people(eight):
     assert found.tolist() == [[0, 1, 2], [1, 2, 0], [-1, -1, 2], [0, 0, 1]]
 
 
+def test_groups_are_those_of_the_images_that_are_left(eight):
+    lines = ['0.png,a,,AP', '1.png,b,p1,LL', '2.png,a,p2,PA', '3.png,b,p3,LL']
+    table(eight, rows(*lines, header='file,finding,who,view'))
+    dataset = loaded(eight, tables='t.csv', patient='who', groups={'view': 'view'})
+    assert dataset.info['groups'] == {'view': ['LL', 'PA']}
+    assert {str(name): int(one) for name, (one,) in zip(dataset.image_id, dataset.groups, strict=True)} == {
+        '1.png': 0,
+        '2.png': 1,
+        '3.png': 0,
+    }
+
+
 def test_one_class_per_image_or_it_is_named(eight):
     table(eight, rows('0.png,a,1', '1.png,b,1', '2.png,,1', '3.png,a,1', '3.png,b,1', '4.png,c,1'))
     dataset = loaded(eight, tables='t.csv', task='multi_class')

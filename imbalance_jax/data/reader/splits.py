@@ -1,0 +1,113 @@
+"""Which split an image is in: as something states it, or drawn from the patients of training."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from imbalance_jax.data.dataset import LEFT_OUT, SPLITS
+from imbalance_jax.data.reader import paths
+from imbalance_jax.data.reader.layout import Split
+from imbalance_jax.data.reader.spelling import canonical, first_group, matches, share, table_of
+from imbalance_jax.data.reader.tables import PATH, SPLIT, Found, Rows, content
+from imbalance_jax.names import lookup
+
+UNSTATED = 254  # of an image whose split is drawn
+
+
+def stated(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], rule: Split) -> np.ndarray:
+    """The split that is stated for each image; UNSTATED where none is, LEFT_OUT where it is none of the three."""
+    split = np.full(len(first), UNSTATED, np.uint8)
+    spelt = table_of(rule.values)
+    others = LEFT_OUT if rule.others == 'left_out' else _split_number(rule.others)
+    if rule.column:
+        texts = rows.column(rule.column, 'split.column')
+        split[:] = [_number(spelt, canonical(str(texts[row])), others) for row in first]
+    elif rule.lists:
+        split[:] = _listed(folder, rows, first, names, rule, others)
+    elif rule.path == 'folder':
+        split[:] = [_of_folders(str(rows.columns[PATH][row]), spelt, others) for row in first]
+    elif rule.path:
+        groups = [first_group(rule.path, str(rows.columns[PATH][row])) for row in first]
+        split[:] = [_number(spelt, canonical(text), others) for text in groups]
+    elif SPLIT in rows.columns:
+        split[:] = [_number(spelt, canonical(str(rows.columns[SPLIT][row])), others) for row in first]
+    for column, values in rule.test_where.items():
+        texts = rows.column(column, 'split.test_where')
+        split[[matches(texts[row], values) for row in first]] = SPLITS.index('test')
+    return split
+
+
+def _number(spelt: Mapping[str, str], text: str, others: int) -> int:
+    return SPLITS.index(spelt[text]) if text in spelt else others
+
+
+def _split_number(name: str) -> int:
+    return lookup({split: number for number, split in enumerate(SPLITS)}, name, 'split')
+
+
+def _of_folders(path: str, spelt: Mapping[str, str], others: int) -> int:
+    known = [spelt[canonical(part)] for part in path.split('/')[:-1] if canonical(part) in spelt]
+    return SPLITS.index(known[-1]) if known else others
+
+
+def _listed(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], rule: Split, others: int) -> np.ndarray:
+    """The split of images by lists of names, with or without suffix and folders."""
+    split = np.full(len(first), others, np.uint8)
+    by_name: dict[str, int] = {}
+    for number_of_image, (row, name) in enumerate(zip(first, names, strict=True)):
+        last = str(rows.columns[PATH][row] or name).rsplit('/', 1)[-1].lower()
+        for key in (name.lower(), last, last.rpartition('.')[0]):
+            by_name.setdefault(key, number_of_image)
+    for meant, pattern in rule.lists.items():
+        files = sorted(folder.glob(pattern)) or sorted(folder.glob(f'{pattern}.gz'))
+        if not files:
+            raise FileNotFoundError(f'{folder} has no {pattern}, the list of the {meant} split.')
+        for line in (line for file in files for line in content(file).split('\n')):
+            text = paths.normal(line).lower()
+            image = by_name.get(text, by_name.get(text.rsplit('/', 1)[-1])) if text else None
+            if image is not None:
+                split[image] = _split_number(meant)
+    return split
+
+
+def drawn(before: np.ndarray, labels: np.ndarray, patient: Sequence[str], rule: Split, found: Found) -> np.ndarray:
+    """Splits [N] with those that nobody states drawn from the patients of training. labels: [N,K] bool."""
+    split = np.where(before == UNSTATED, 0, before).astype(np.uint8)
+    stated = [name for number, name in enumerate(SPLITS) if (before == number).any()]
+    shares = {'test': rule.test, 'validation': rule.validation}
+    for name, portion in shares.items():
+        if name in stated or portion <= 0:
+            continue
+        number = SPLITS.index(name)
+        of_patient = {one: min(split[i] for i in rows) for one, rows in _by_patient(patient).items()}
+        people = [one for one, least in of_patient.items() if least == 0]
+        chosen = _sample(labels, patient, people, portion, rule)
+        split[[one in chosen for one in patient]] = number
+        found.notes.append(f'{len(chosen)} of {len(people)} patients were drawn for the {name} split.')
+    return split
+
+
+def _by_patient(patient: Sequence[str]) -> dict[str, list[int]]:
+    rows: dict[str, list[int]] = {}
+    for row, one in enumerate(patient):
+        rows.setdefault(one, []).append(row)
+    return rows
+
+
+def _sample(labels: np.ndarray, patient: Sequence[str], people: Sequence[str], portion: float, rule: Split) -> set[str]:
+    """A share of the patients by hash: of all, or, stratified, of those of each class, the rarest class first."""
+    rank = {one: share(one, rule.seed) for one in people}
+    if not rule.stratify:
+        return {one for one in people if rank[one] < portion}
+    rows = _by_patient(patient)
+    counts = labels.sum(0)
+    strata: dict[int, list[str]] = {}
+    for one in people:
+        has = np.flatnonzero(labels[rows[one]].any(0))
+        strata.setdefault(int(has[np.argmin(counts[has])]) if len(has) else -1, []).append(one)
+    chosen: set[str] = set()
+    for members in strata.values():
+        ordered = sorted(members, key=lambda one: (rank[one], one))
+        chosen.update(ordered[: round(portion * len(ordered))])
+    return chosen
