@@ -9,9 +9,11 @@ import numpy as np
 
 from imbalance_jax.models.cnn import CNN
 from imbalance_jax.models.contract import check
+from imbalance_jax.models.convnext import ConvNeXt
 from imbalance_jax.models.densenet import DenseNet
 from imbalance_jax.models.mobilenet import MobileNetV2
 from imbalance_jax.models.resnet import BasicBlock, Bottleneck, ResNet
+from imbalance_jax.models.vit import ViT
 from imbalance_jax.names import lookup, options_of
 
 __all__ = ['MODELS', 'NOT_OPTIONS', 'check', 'make']
@@ -24,6 +26,9 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     'densenet121': DenseNet,
     'densenet121_truncated': partial(DenseNet, depths=(6, 12)),
     'mobilenet_v2': MobileNetV2,
+    'convnext_tiny': ConvNeXt,
+    'convnext_nano': partial(ConvNeXt, depths=(2, 2, 8, 2), width=80, convolutional=True),
+    'vit_tiny': ViT,
 }
 NOT_OPTIONS = ('parent', 'name')  # what Flax adds to the signature of every module
 

@@ -33,8 +33,8 @@ def normal(variance: float) -> Callable[..., Array]:
 class Conv(nn.Module):
     """Convolves x [B,H,W,C] with a square kernel, giving [B,h,w,U] in `dtype`; parameters are float32.
 
-    The padding is that of PyTorch's models: half the kernel, rounded down, on all four sides. So is the start, by the
-    number of outputs (He et al. 2015, arXiv 1502.01852).
+    The padding is that of PyTorch's models: half the kernel, rounded down, on all four sides, or the number given. So
+    is the start, by the number of outputs (He et al. 2015, arXiv 1502.01852).
     """
 
     features: int
@@ -42,12 +42,14 @@ class Conv(nn.Module):
     stride: int = 1
     use_bias: bool = False
     dtype: Any = jnp.float32
+    padding: int | None = None
 
     @nn.compact
     def __call__(self, x: Array) -> Array:
         shape = (self.kernel_size, self.kernel_size, x.shape[-1], self.features)
         kernel = self.param('kernel', normal(2 / (self.kernel_size**2 * self.features)), shape)
-        y = conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, self.kernel_size // 2)
+        padding = self.kernel_size // 2 if self.padding is None else self.padding
+        y = conv(x.astype(self.dtype), kernel.astype(self.dtype), self.stride, padding)
         if self.use_bias:
             y = y + self.param('bias', nn.initializers.zeros, (self.features,)).astype(self.dtype)
         return y
@@ -73,19 +75,26 @@ def perturb(model: nn.Module, name: str, x: Array) -> Array:
 def classify(model: nn.Module, x: Array, out: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
     """Ends a model: logits [B,K] from the global average of x [B,h,w,U], and `out` with that average as 'pooled'.
 
-    Both are float32. If the caller gives the variable 'cosine' of the collection 'link', and it is not 0, logits are
-    the cosines of that average and each class's weights, in -1..1, without bias (as LDAM wants them). Raises ValueError
-    if the caller perturbs a layer that is not in `out`.
+    x may be a vector [B,U] that the model has pooled itself, too. Logits and 'pooled' are float32. If the caller gives
+    the variable 'cosine' of the collection 'link', and it is not 0, logits are the cosines of that vector and each
+    class's weights, in -1..1, without bias (as LDAM wants them). Raises ValueError if the caller perturbs a layer that
+    is not in `out`.
     """
-    x = out['pooled'] = perturb(model, 'pooled', global_average(x))
+    x = global_average(x) if x.ndim == 4 else x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    x = out['pooled'] = perturb(model, 'pooled', x)
     for name in model.variables.get('perturbations', {}):
         lookup(out, name, 'layer')
     head = nn.Dense(model.num_classes, kernel_init=normal(1 / x.shape[-1]), name='head')
     logits = head(x)
     if model.has_variable('link', 'cosine'):
-        cosines = _unit(x, axis=-1) @ _unit(head.variables['params']['kernel'], axis=0)
-        logits = jnp.where(model.get_variable('link', 'cosine') > 0, cosines, logits)
+        kernel = head.variables['params']['kernel']
+        logits = jnp.where(model.get_variable('link', 'cosine') > 0, cosines(x, kernel), logits)
     return logits, out
+
+
+def cosines(x: Array, kernel: Array) -> Array:
+    """Cosines [B,K] of vectors x [B,U] and the columns of a kernel [U,K]; 0 where one of the two is 0."""
+    return _unit(x, axis=-1) @ _unit(kernel, axis=0)
 
 
 def _unit(x: Array, axis: int) -> Array:
