@@ -31,7 +31,10 @@ ARM_FIELDS = {
     'retrain_head_from': 1.0,
     'head_loss': '',
     'labels': 'own',
+    'weights': '',
+    'preprocessing': '',
 }
+PREPROCESSING = ('imagenet', 'xrv', 'own', 'given')  # what weights may want of an image
 KINDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a word', tuple: 'a tuple'}
 
 # options(kind, name, block) -> what `name` takes, with defaults. kind: 'data', 'model', 'attribution', 'loss' or

@@ -5,9 +5,9 @@ elsewhere want what they were trained with: red, green and blue in units of Imag
 size of their own. What stands between is part of the network: gradients pass through it, so that every map is one of
 the image that the set prepared.
 
-Resizing is that of PIL, which torchvision uses: filters are widened by the factor by which an image shrinks, and weights
-are normalised at its edges. PIL rounds to whole grey values after each of its two passes, and these are not rounded:
-on images of 8 bits the two differ by at most 1 grey value for bilinear filters, by rounding alone.
+Resizing is that of PIL, which torchvision uses: filters are widened by the factor by which an image shrinks, and their
+weights are normalised at its edges. PIL rounds to whole grey values after each of its two passes, and nothing is
+rounded here: on images of 8 bits the two differ by at most 1 grey value for bilinear filters, by rounding alone.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,6 +30,9 @@ class Geometry(NamedTuple):
     resize: int = 0
     crop: int = 0
     interpolation: str = 'bilinear'
+
+
+AS_IT_IS = Geometry()
 
 
 def _triangle(x: np.ndarray) -> np.ndarray:
@@ -105,19 +108,24 @@ def mixing(channels: int, wanted: int) -> np.ndarray:
 
 
 def affine(
-    channels: int, wanted: int, own: tuple[Any, Any], mean: Sequence[float], std: Sequence[float], low: float, high: float
+    channels: int,
+    own: tuple[Any, Any],
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    low: float = 0.0,
+    high: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """The matrix [C,D] and the offset [D], float32, from images as the data set normalises them to what weights want.
 
     own: mean and standard deviation of the data set in 0..1, numbers or [C]. A grey value v in 0..1 is wanted as
     low + (high - low) (v - mean) / std, channel by channel [D].
     """
-    mix = mixing(channels, wanted)
+    mix = mixing(channels, len(mean))
     own_mean, own_std = (np.broadcast_to(np.asarray(a, np.float64), channels) for a in own)
-    mean, std = (np.broadcast_to(np.asarray(a, np.float64), wanted) for a in (mean, std))
-    gain = (high - low) / std
+    gain = (high - low) / np.asarray(std, np.float64)
     matrix = own_std[:, None] * mix * gain
-    offset = low + (own_mean @ mix - mean) * gain
+    offset = low + (own_mean @ mix - np.asarray(mean, np.float64)) * gain
     return matrix.astype(np.float32), offset.astype(np.float32)
 
 
@@ -128,7 +136,7 @@ class Entrance:
     repeated or mixed and values stay. The geometry is that of all members.
     """
 
-    def __init__(self, model: Any, channels: int, geometry: Geometry = Geometry()) -> None:
+    def __init__(self, model: Any, channels: int, geometry: Geometry = AS_IT_IS) -> None:
         self.model, self.channels, self.geometry = model, channels, geometry
 
     def init(self, key: jax.Array, image: jax.Array, **options: Any) -> Any:

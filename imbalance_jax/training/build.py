@@ -20,11 +20,10 @@ from imbalance_jax.data.arrays import (
     relabelled,
     split_arrays,
 )
-from imbalance_jax.data.batches import Augmentation
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.losses.loss import Loss
 from imbalance_jax.metrics import on_device
-from imbalance_jax.training import checks, kept, member, members, resampling
+from imbalance_jax.training import checks, kept, member, members, resampling, start
 from imbalance_jax.training.members import Member, Sampling
 from imbalance_jax.training.network import Network, network
 from imbalance_jax.training.program import Experiment, Functions
@@ -42,7 +41,7 @@ def make_members(config: ConfigDict) -> list[dict]:
     own_policies = config.data.policies.to_dict()
     checks.check_labels(config.data.labels, own_policies)
     checks.check_members(rows, own_policies)
-    return rows
+    return start.chosen(rows, config.model)
 
 
 def labels_of_versions(config: ConfigDict, dataset: Dataset, rows: list[dict], train: Arrays) -> dict[str, Arrays]:
@@ -127,6 +126,7 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
         samplers.make(sampling.sampler, **dict(sampling.options))(of_labels, 0.0)  # says what is out of range
     return Experiment(
         functions=build_functions(config, untrained, rows, versions=versions),
+        begin=untrained.begin_state,
         members=rows,
         member_arrays=members.member_arrays(
             rows,
@@ -151,7 +151,7 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
             reference_head_from=config.arms.get(config.reference, {}).get('retrain_head_from', 1.0),
         ),
         save_seconds=config.train.save_seconds,
-        described=describe(config, train, rows, augmented=untrained.augmentation),
+        described=describe(config, train, rows, untrained=untrained),
     )
 
 
@@ -200,13 +200,15 @@ def keep_best(one: tuple) -> Any:
     return jax.tree.map(lambda old, new: jnp.where(improved, new, old), best, new)
 
 
-def describe(config: ConfigDict, arrays: Arrays, rows: list[dict], *, augmented: Augmentation) -> dict[str, Any]:
+def describe(config: ConfigDict, arrays: Arrays, rows: list[dict], *, untrained: Network) -> dict[str, Any]:
     """What the speed of a population's training program depends on, apart from the device."""
     model = {'name': config.model.name, **config.model.get(config.model.name, {})}
     shapes = {'images': list(arrays.images.shape), 'classes': arrays.labels.shape[1]}
     arms = {row['arm']: '/'.join(filter(None, (row['loss'], row.get('head_loss')))) for row in rows}
-    changed = {name: bool(value) for name, value in augmented._asdict().items()}
-    return {'model': model, **shapes, 'batch': config.train.batch_size, 'losses': list(arms.values()), **changed}
+    changed = {name: bool(value) for name, value in untrained.augmentation._asdict().items()}
+    entered = start.described(untrained.starts)
+    losses = list(arms.values())
+    return {'model': model, **entered, **shapes, 'batch': config.train.batch_size, 'losses': losses, **changed}
 
 
 def training_samples(config: ConfigDict, dataset: Dataset, rows: list[dict]) -> np.ndarray | None:

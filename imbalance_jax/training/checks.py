@@ -18,7 +18,8 @@ from imbalance_jax.training.members import HEADS
 from imbalance_jax.training.network import Network
 from imbalance_jax.training.trained import Stage
 
-NAMED_BY_USER = (('data', 'imbalance'), ('data', 'policies'), ('data', 'label_maps'))  # blocks that are no data set's
+# Blocks that are no data set's and no model's.
+NO_OPTIONS = (('data', 'imbalance'), ('data', 'policies'), ('data', 'label_maps'), ('model', 'preprocessing'))
 
 
 def check_config(config: ConfigDict) -> None:
@@ -131,7 +132,7 @@ def check_blocks(config: ConfigDict) -> None:
     kinds = {'data': 'data set', 'model': 'model', 'attribution': 'attribution method'}
     for block, kind in kinds.items():
         for name, options in config[block].items():
-            if isinstance(options, ConfigDict) and (block, name) not in NAMED_BY_USER:
+            if isinstance(options, ConfigDict) and (block, name) not in NO_OPTIONS:
                 known = plugins.options(block, name, options)
                 for option in options:
                     lookup(known, option, f'option of {kind} {name!r}:')

@@ -15,7 +15,10 @@ from imbalance_jax.names import lookup, options_of
 
 FIELDS = tuple(ARM_FIELDS)
 # Of an arm that does not set them. Its loss is then the arm's name, and its rates are those of the config's `train`.
-DEFAULTS = {name: ARM_FIELDS[name] for name in ('sampler', 'head', 'retrain_head_from', 'head_loss', 'labels')}
+DEFAULTS = {
+    name: ARM_FIELDS[name]
+    for name in ('sampler', 'head', 'retrain_head_from', 'head_loss', 'labels', 'weights', 'preprocessing')
+}
 HEADS = {'linear': 0.0, 'cosine': 1.0}
 NEVER = 2**31 - 1
 
@@ -62,7 +65,8 @@ def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: s
     arms: name -> {'loss', 'sampler', 'learning_rate', 'weight_decay', 'head' ('linear' or 'cosine'),
     'retrain_head_from' (the fraction of training from which only a new head is trained, with the arm's sampler; 1 for
     never), 'head_loss' (the loss of that new head; '' for the arm's own), 'labels' ('own', the name of a label policy,
-    or 'permuted' for a null that has nothing to learn), and hyper-parameters of its losses and options of the sampler
+    or 'permuted' for a null that has nothing to learn), 'weights' and 'preprocessing' (what it begins with, and what
+    that wants of an image; '' for what the config says), and hyper-parameters of its losses and options of the sampler
     (`split_options`)}; what an arm leaves out is taken from `defaults`. Raises ValueError for an unknown loss, sampler
     or option; `checks.check_members` says what else is wrong in them.
     """

@@ -48,7 +48,7 @@ def test_values_are_those_of_imagenet(channels):
     own = (np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.25, 0.3])) if channels == 3 else (0.4, 0.2)
     pixels = RANDOM.random((2, 4, 4, channels))
     normalised = ((pixels - own[0]) / own[1]).astype(np.float32)
-    matrix, offset = entrance.affine(channels, 3, own, MEAN, STD, 0, 1)
+    matrix, offset = entrance.affine(channels, own, mean=MEAN, std=STD)
     result = Entrance(None, 3).entered(normalised, {MATRIX: matrix, OFFSET: offset})
     np.testing.assert_allclose(result, (np.broadcast_to(pixels, (2, 4, 4, 3)) - MEAN) / STD, atol=2e-6)
 
@@ -57,7 +57,7 @@ def test_values_are_those_of_torchxrayvision():
     pixels = RANDOM.integers(0, 256, (2, 4, 4, 3)).astype(np.float64)
     own = (np.full(3, 0.5), np.full(3, 0.25))
     normalised = ((pixels / 255 - own[0]) / own[1]).astype(np.float32)
-    matrix, offset = entrance.affine(3, 1, own, (0,), (1,), -1024, 1024)
+    matrix, offset = entrance.affine(3, own, mean=(0,), std=(1,), low=-1024, high=1024)
     result = Entrance(None, 1).entered(normalised, {MATRIX: matrix, OFFSET: offset})
     expected = (2 * (pixels @ entrance.LUMA)[..., None] / 255 - 1) * 1024
     np.testing.assert_allclose(result, expected, atol=1e-3)  # float32 at 1024
@@ -67,7 +67,7 @@ def test_members_of_one_program_have_values_of_their_own():
     model = Entrance(make('cnn', 2, widths=(4,), norm='group'), 3, Geometry(12, 8))
     image = RANDOM.random((2, 16, 16, 1)).astype(np.float32)
     variables = model.init(jax.random.key(0), image, mutable=['params', 'batch_stats'])
-    both = [entrance.affine(1, 3, (0.4, 0.2), MEAN, STD, 0, 1), (np.ones((1, 3), np.float32), np.zeros(3, np.float32))]
+    both = [entrance.affine(1, (0.4, 0.2), mean=MEAN, std=STD), (np.ones((1, 3), np.float32), np.zeros(3, np.float32))]
     links = {MATRIX: np.stack([one[0] for one in both]), OFFSET: np.stack([one[1] for one in both])}
 
     def logits(link, x):
