@@ -32,10 +32,20 @@ from imbalance_jax.metrics import scores
 from imbalance_jax.names import lookup
 from imbalance_jax.results import alignment as results_alignment
 from imbalance_jax.results import map_effect, reader_ceiling
-from imbalance_jax.results.alignment import CENTRE, CHANCE, EMPTY, OUTSIDE, PERMUTED, SHUFFLED, UNTRAINED, Nulls
+from imbalance_jax.results.alignment import (
+    BEFORE,
+    CENTRE,
+    CHANCE,
+    EMPTY,
+    OUTSIDE,
+    PERMUTED,
+    SHUFFLED,
+    UNTRAINED,
+    Nulls,
+)
 from imbalance_jax.results.rows import Bootstrap, Row, of_kind
 from imbalance_jax.training.network import Network, abstract_variables
-from imbalance_jax.training.start import began_as
+from imbalance_jax.training.start import RANDOM, began_as, weights_of
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
 LABELLED = 'no region'  # subset: pairs by label, of findings that no test image has a region of
@@ -247,6 +257,11 @@ def measure(trained: Trained, method: str, pairs: MapPairs, *, scorers: Scorers)
     )
 
 
+def before(members: Sequence[Mapping[str, Any]]) -> str:
+    """What the networks that members began as are called."""
+    return UNTRAINED if all(weights_of(row) == RANDOM for row in members) else BEFORE
+
+
 def stand_ins(
     figures: Mapping[str, MethodFigures], members: Sequence[Mapping[str, Any]]
 ) -> dict[str, dict[str, Figures]]:
@@ -254,9 +269,10 @@ def stand_ins(
 
     The null of permuted labels is the arm that was trained on them, seed by seed, if there is one.
     """
+    _, began = began_as(members)
     result = {
         SHUFFLED: {method: one.by_measure(one.shuffled) for method, one in figures.items()},
-        UNTRAINED: {method: one.by_measure(one.untrained[:, began_as(members)[1]]) for method, one in figures.items()},
+        before(members): {method: one.by_measure(one.untrained[:, began]) for method, one in figures.items()},
     }
     blind = {row['seed']: row['member'] for row in members if row['labels'] == 'permuted'}
     if blind:
@@ -342,7 +358,7 @@ def without_regions(
         of_members = {method: {measure_name: value[:count]} for method, value in values.items()}
         fresh = {method: {measure_name: value[count:][began]} for method, value in values.items()}
         fixed = fixed_heat(anatomy[chosen]) if measure_name == OUTSIDE else {}
-        nulls = Nulls(fixed, {UNTRAINED: fresh})
+        nulls = Nulls(fixed, {before(trained.members): fresh})
         what = {**options, 'counted': counted, 'subset': subset}
         rows += results_alignment.rows(population, of_members, some, nulls=nulls, **what)
     return rows

@@ -16,6 +16,7 @@ from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.models.naming import torch_names_of
 from imbalance_jax.names import lookup
 from imbalance_jax.training import start
+from imbalance_jax.training.build import make_members
 from imbalance_jax.training.network import abstract_variables, make_model
 from imbalance_jax.training.start import SHA256, Start, Starts
 from imbalance_jax.training.start_images import preprocessing_of
@@ -39,6 +40,16 @@ def read(config: ConfigDict, rows: Sequence[Mapping[str, Any]], workdir: Path | 
         gone = name in before and not Path(name).exists()
         starts[name] = before[name] if gone else _read(config, Path(name), preprocessing)
     return _of_one_width(config, starts)
+
+
+def check(config: ConfigDict) -> None:
+    """Raises ValueError for weights that training would refuse, as far as that is seen without the data set."""
+    starts = read(config, make_members(config))
+    set_info = {'name': config.data.get(config.data.name, {}).get('reader') or config.data.name}
+    for one in starts.values():
+        seen = seen_families(one, [set_info])
+        if seen and not config.model.allow_seen_patients:
+            raise ValueError(said_of_patients(one, seen))
 
 
 def noted(rows: Sequence[Mapping[str, Any]], starts: Starts) -> list[dict[str, Any]]:
@@ -196,9 +207,8 @@ def _with_classes(one: Start, classes: Sequence[str]) -> Start:
     if any(own):
         missing = [name for name in classes if _plain(name) not in own]
         if missing:
-            raise ValueError(
-                f'{where} has no output for {", ".join(missing)}; it has {", ".join(filter(None, one.facts["classes"]))}.'
-            )
+            known = ', '.join(filter(None, one.facts['classes']))
+            raise ValueError(f'{where} has no output for {", ".join(missing)}; it has {known}.')
         order = np.array([own.index(_plain(name)) for name in classes])
         head = jax.tree.map(lambda leaf: leaf[..., order], head)
     elif len(head['bias']) != len(classes):
