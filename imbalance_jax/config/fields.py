@@ -31,6 +31,15 @@ ARM_FIELDS = {
     'retrain_head_from': 1.0,
     'head_loss': '',
     'labels': 'own',
+    'frozen': 0.0,
+    'unfreeze': 'at_once',
+    'unfreeze_at': (),
+    'layer_decay': 1.0,
+    'optimizer': 'adam',
+    'decay_norms': True,
+    'ema': 0.0,
+    'label_smoothing': 0.0,
+    'clip_norm': 0.0,
 }
 KINDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a word', tuple: 'a tuple'}
 
