@@ -33,6 +33,15 @@ ARM_FIELDS = {
     'labels': 'own',
     'weights': '',
     'preprocessing': '',
+    'frozen': 0.0,
+    'unfreeze': 'at_once',
+    'unfreeze_at': (),
+    'layer_decay': 1.0,
+    'optimizer': 'adam',
+    'decay_norms': True,
+    'ema': 0.0,
+    'label_smoothing': 0.0,
+    'clip_norm': 0.0,
 }
 PREPROCESSING = ('imagenet', 'xrv', 'own', 'given')  # what weights may want of an image
 KINDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a word', tuple: 'a tuple'}

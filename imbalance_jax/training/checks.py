@@ -13,7 +13,7 @@ from imbalance_jax.data import policies, readers, samplers, tasks
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.losses import LOSSES, SIGMOID, SOFTMAX, link_of
 from imbalance_jax.names import lookup
-from imbalance_jax.training import network, other_sets, plugins, strategies
+from imbalance_jax.training import network, other_sets, plugins, strategies, tuning
 from imbalance_jax.training.members import HEADS
 from imbalance_jax.training.network import Network
 from imbalance_jax.training.trained import Stage
@@ -87,6 +87,7 @@ def check_members(rows: Sequence[Mapping[str, Any]], own_policies: Mapping[str, 
         if row['head_loss'] and start == 1:
             head = f'head_loss is {row["head_loss"]!r}, but no head is retrained'
             raise ValueError(f'{name}.{head}; set retrain_head_from, such as 0.7.')
+        tuning.check(row)
 
 
 def check_batch_size(batch_size: int, num_images: int) -> None:

@@ -19,6 +19,7 @@ from imbalance_jax.models.entrance import MATRIX, OFFSET, Entrance, Geometry
 from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import read_arrays, write_arrays, write_json
+from imbalance_jax.training.optimizer import Averaged
 
 RANDOM = 'random'  # instead of weights: a network drawn by its seed
 SHA256 = 'weights_sha256'  # of a row of members.json that begins with weights
@@ -92,8 +93,11 @@ def begin_state(state: Any, rows: Sequence[Mapping[str, Any]], starts: Starts, l
     """`begin` for the states [Q,...] of members. links: of `links_of`, for the same rows."""
     variables = begin(state.variables, rows, starts)
     params = {**state.params, 'model': variables['params']}
-    link = {**state.link, **links}
-    return state._replace(params=params, batch_stats=variables['batch_stats'], link=link)
+    begun = state._replace(params=params, batch_stats=variables['batch_stats'], link={**state.link, **links})
+    if isinstance(state.opt_state, Averaged):  # the means of weights begin with them
+        means = {'params': variables['params'], 'batch_stats': variables['batch_stats']}
+        return begun._replace(opt_state=state.opt_state._replace(**means))
+    return begun
 
 
 def _put(tree: Any, given: Any, chosen: np.ndarray) -> Any:
