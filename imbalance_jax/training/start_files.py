@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from imbalance_jax import weights
+from imbalance_jax import models, weights
 from imbalance_jax.config.fields import PREPROCESSING
 from imbalance_jax.data import overlap
 from imbalance_jax.data.dataset import Dataset
@@ -23,6 +23,7 @@ from imbalance_jax.training.start_images import preprocessing_of
 
 log = logging.getLogger(__name__)
 
+TRUNCATED = '_truncated'  # the end of the name of a model that is the front of another one
 NEW, KEPT = 'new', 'kept'  # what becomes of the head
 # Families of images by other names than `data.overlap` has for them.
 FAMILIES = {'rsna': 'nih', 'kaggle': 'nih', 'siim': 'nih'}
@@ -76,7 +77,7 @@ def _read(config: ConfigDict, path: Path, preprocessing: str) -> Start:
         raise ValueError(f'Weights {path}, of config.model.weights or of an arm: there is no such file.')
     stored = weights.read(path)
     known = weights.known(stored)
-    if known is not None and known.architecture != config.model.name:
+    if known is not None and known.architecture != config.model.name.removesuffix(TRUNCATED):
         what = f'{path} holds weights of {known.architecture} ({known.name})'
         raise ValueError(f'{what}, and config.model.name is {config.model.name!r}.')
     facts = {
@@ -104,7 +105,9 @@ def _fitted(config: ConfigDict, stored: Any, facts: dict[str, Any]) -> Start:
     for channels in possible:
         shapes = _shapes(config, wanted, outputs, channels)
         try:
-            variables = weights.to_flax(stored, shapes, names, head='exact' if kept else 'new')
+            variables = weights.to_flax(
+                _front(config, stored.tensors, shapes, names), shapes, names, head='exact' if kept else 'new'
+            )
         except ValueError as error:
             if channels != possible[-1]:
                 continue
@@ -114,6 +117,24 @@ def _fitted(config: ConfigDict, stored: Any, facts: dict[str, Any]) -> Start:
         facts = {**facts, 'preprocessing': {**wanted, 'channels': channels}}
         break
     return Start(facts, {part: variables.get(part, {}) for part in start.PARTS})
+
+
+def _front(
+    config: ConfigDict, tensors: Mapping[str, np.ndarray], shapes: Any, names: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Tensors without those of stages that a network has cut off: of the whole of which it is the front."""
+    options = {**config.model.get(config.model.name, {})}
+    if not config.model.name.endswith(TRUNCATED) and 'depths' not in options:
+        return dict(tensors)
+    options.pop('depths', None)
+    whole = models.make(config.model.name.removesuffix(TRUNCATED), 1, **options)
+    size = config.data.image_size
+    own, all_there = (
+        {name(path) for name in names.values() for part in start.PARTS for path, _ in start.flat(tree.get(part, {}))}
+        for tree in (shapes, abstract_variables(whole, (size, size, 1)))
+    )
+    cut_off = tuple(all_there - own)
+    return {key: tensor for key, tensor in tensors.items() if not key.endswith(cut_off)}
 
 
 def _outputs(stored: Any, names: Mapping[str, Any]) -> int:
