@@ -95,7 +95,7 @@ def test_weights_take_the_place_of_all_but_the_head():
     given = variables(1)
     del given['params']['head']
     begun = start.begin(drawn, [row('a'), row('random'), row('a')], {'a': Start(fact(), given)})
-    for part, path, leaf in ((p, path, leaf) for p in given for path, leaf in start.flat(given[p])):
+    for part, path, leaf in ((p, path, leaf) for p in given for path, leaf in weights.flat(given[p])):
         before, now = drawn[part], begun[part]
         for name in path:
             before, now = before[name], now[name]
@@ -185,7 +185,7 @@ def test_weights_that_do_not_fit_are_one_line(config, tmp_path):
             start_files.read(other, rows)
         assert '\n' not in str(error.value)
     config.model.name = 'cnn'
-    with pytest.raises(ValueError, match='has no names in PyTorch'):
+    with pytest.raises(ValueError, match='has no names in PyTorch by which'):
         start_files.read(config, [row(path, preprocessing='imagenet')])
 
 
