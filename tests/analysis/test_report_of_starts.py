@@ -16,16 +16,8 @@ IMAGENET = {
     'crop': 0,
     'interpolation': 'bilinear',
 }
-XRV = {
-    **IMAGENET,
-    'channels': 1,
-    'mean': [0.0],
-    'std': [1.0],
-    'low': -1024.0,
-    'high': 1024.0,
-    'resize': 256,
-    'crop': 224,
-}
+XRV = {**IMAGENET, 'channels': 1, 'mean': [0.0], 'std': [1.0], 'low': -1024.0, 'high': 1024.0}
+SIZED = {**XRV, 'resize': 256, 'crop': 224}
 
 
 def facts(**fields):
