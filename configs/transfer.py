@@ -44,9 +44,12 @@ def get_config():
     config.train.warmup_steps = 10
     config.train.steps_per_dispatch = 4
     config.evaluate.bootstrap_rounds = 400
+    config.attribution.layer = 'stage4'  # 6 x 6 positions; the last stages have 3 x 3
     config.attribution.integrated_gradients.steps = 8
     config.attribution.max_pairs = 24
     config.attribution.faithfulness_pairs = 4
+    config.concepts.layer = 'stage4'
+    config.concepts.quantile = 0.02
     config.concepts.max_images = 64
     config.concepts.layers = ()
     config.concepts.rounds = 50

@@ -5,9 +5,10 @@ elsewhere want what they were trained with: red, green and blue in units of Imag
 size of their own. What stands between is part of the network: gradients pass through it, so that every map is one of
 the image that the set prepared.
 
-Resizing is that of PIL, which torchvision uses: filters are widened by the factor by which an image shrinks, and their
-weights are normalised at its edges. PIL rounds to whole grey values after each of its two passes, and nothing is
-rounded here: on images of 8 bits the two differ by at most 1 grey value for bilinear filters, by rounding alone.
+Resizing is that of torchvision for tensors, with antialiasing, which has the filters of PIL: they are widened by the
+factor by which an image shrinks, and their weights are normalised at its edges. PIL itself rounds to whole grey values
+after each of its two passes, and nothing is rounded here: on images of 8 bits the two differ by at most 1 grey value
+for bilinear filters, by rounding alone.
 """
 
 from collections.abc import Callable, Sequence

@@ -140,6 +140,8 @@ def train_into(
     with stage(workdir, 'train') as record:
         plan, program = make_plan(workdir, experiment, setting, stream)
         record.update(strategy=plan.strategy, plan=plan._asdict(), processes=jax.process_count())
+        if begun := start.digests(experiment.members):
+            record['weights'] = begun
         images = {split: dataset.images_of(split) for split in ('validation', 'test')}
         folder = workdir / layout.PROFILE if profile else None
         outcome, logits = loop.fit(experiment, plan, workdir, images=images, program=program, profile=folder)

@@ -65,6 +65,11 @@ def chosen(rows: Sequence[Mapping[str, Any]], setting: ConfigDict) -> list[dict[
     ]
 
 
+def digests(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Weights that any member begins with -> their sha256."""
+    return {weights_of(row): row[SHA256] for row in rows if SHA256 in row}
+
+
 def described(starts: Starts) -> dict[str, Any]:
     """What of these weights the speed of a program depends on."""
     return {'entrance': [wanted_channels(starts, 0), *geometry(starts)]} if starts else {}
