@@ -79,7 +79,12 @@ def classify(model: nn.Module, x: Array, out: dict[str, Array]) -> tuple[Array, 
     the cosines of that average and each class's weights, in -1..1, without bias (as LDAM wants them). Raises ValueError
     if the caller perturbs a layer that is not in `out`.
     """
-    x = out['pooled'] = perturb(model, 'pooled', global_average(x))
+    return head_on(model, global_average(x), out)
+
+
+def head_on(model: nn.Module, pooled: Array, out: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
+    """`classify` from the vector [B,U] on that the head reads."""
+    x = out['pooled'] = perturb(model, 'pooled', pooled)
     for name in model.variables.get('perturbations', {}):
         lookup(out, name, 'layer')
     head = nn.Dense(model.num_classes, kernel_init=normal(1 / x.shape[-1]), name='head')

@@ -19,11 +19,12 @@ from imbalance_jax.models.entrance import MATRIX, OFFSET, Entrance, Geometry
 from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import read_arrays, write_arrays, write_json
+from imbalance_jax.training.members import RANDOM
 from imbalance_jax.training.optimizer import Averaged
 
-RANDOM = 'random'  # instead of weights: a network drawn by its seed
 SHA256 = 'weights_sha256'  # of a row of members.json that begins with weights
 PARTS = ('params', 'batch_stats')
+ENTRANCE = (MATRIX, OFFSET)  # of the collection 'link'
 
 
 class Start(NamedTuple):
