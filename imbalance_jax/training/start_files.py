@@ -98,8 +98,6 @@ def _fitted(config: ConfigDict, stored: Any, facts: dict[str, Any]) -> Start:
     """The weights in the shapes of the network; ValueError, with the first key that does not fit, for others."""
     kept, wanted = facts['head'] == KEPT, facts['preprocessing']
     names = torch_names_of(make_model(config, 1))
-    if not names:
-        raise ValueError(f'config.model.weights: {config.model.name!r} has no names in PyTorch by which to read them.')
     outputs = _outputs(stored, names) if kept else 1
     possible = (wanted['channels'],) if wanted['channels'] else (1, 3)
     for channels in possible:
@@ -130,7 +128,7 @@ def _front(
     whole = models.make(config.model.name.removesuffix(TRUNCATED), 1, **options)
     size = config.data.image_size
     own, all_there = (
-        {name(path) for name in names.values() for part in start.PARTS for path, _ in start.flat(tree.get(part, {}))}
+        {name(path) for name in names.values() for part in start.PARTS for path, _ in weights.flat(tree.get(part, {}))}
         for tree in (shapes, abstract_variables(whole, (size, size, 1)))
     )
     cut_off = tuple(all_there - own)
@@ -139,7 +137,7 @@ def _front(
 
 def _outputs(stored: Any, names: Mapping[str, Any]) -> int:
     """How many outputs the head of stored weights has."""
-    keys = {name(('head', 'bias')) for name in names.values()}
+    keys = {'params/head/bias', *(name(('head', 'bias')) for name in names.values())}
     sizes = [len(tensor) for key, tensor in stored.tensors.items() if key.endswith(tuple(keys)) and tensor.ndim == 1]
     if not sizes:
         raise ValueError(f'config.model.keep_head: these weights have no head ({", ".join(sorted(keys))}).')
@@ -174,8 +172,8 @@ def _widened(config: ConfigDict, one: Start, width: int) -> Start:
         [axis] = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
         return np.repeat(leaf, width // channels, axis) / np.float32(width // channels)
 
-    params = {'/'.join(('params', *path)): repeated(path, leaf) for path, leaf in start.flat(one.variables['params'])}
-    return one._replace(variables={**one.variables, 'params': start.nested(params)['params']})
+    params = weights.nested({path: repeated(path, leaf) for path, leaf in weights.flat(one.variables['params'])})
+    return one._replace(variables={**one.variables, 'params': params})
 
 
 def _at(tree: Any, path: Sequence[str]) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax import models, weights
+from imbalance_jax.config import file
 from imbalance_jax.models import entrance
 from imbalance_jax.models.cnn import CNN
 from imbalance_jax.models.entrance import MATRIX, OFFSET
@@ -95,7 +96,7 @@ def test_weights_take_the_place_of_all_but_the_head():
     given = variables(1)
     del given['params']['head']
     begun = start.begin(drawn, [row('a'), row('random'), row('a')], {'a': Start(fact(), given)})
-    for part, path, leaf in ((p, path, leaf) for p in given for path, leaf in start.flat(given[p])):
+    for part, path, leaf in ((p, path, leaf) for p in given for path, leaf in weights.flat(given[p])):
         before, now = drawn[part], begun[part]
         for name in path:
             before, now = before[name], now[name]
@@ -185,7 +186,7 @@ def test_weights_that_do_not_fit_are_one_line(config, tmp_path):
             start_files.read(other, rows)
         assert '\n' not in str(error.value)
     config.model.name = 'cnn'
-    with pytest.raises(ValueError, match='has no names in PyTorch'):
+    with pytest.raises(ValueError, match='has no names in PyTorch by which'):
         start_files.read(config, [row(path, preprocessing='imagenet')])
 
 
@@ -210,6 +211,38 @@ def test_weights_that_may_know_the_test_patients_are_found():
     infos = [{'name': 'nih_chest_xray14'}, {'name': 'mine', 'family': 'chexpert'}, {'name': 'phantom'}]
     assert start_files.seen_families(one, infos) == {'nih_chest_xray14': 'nih', 'mine': 'chexpert'}
     assert 'allow_seen_patients' in start_files.said_of_patients(one, {'nih_chest_xray14': 'nih'})
+
+
+def test_the_front_of_a_network_begins_with_weights_of_the_whole(config, tmp_path):
+    """The study's truncated DenseNet-121: of a file of the whole, what it has not is left."""
+    options = {'growth': 2, 'width': 4, 'bottleneck': 2}
+    whole = models.make('densenet121', 5, **options)
+    image = jnp.zeros((1, 32, 32, 3))
+    shapes = jax.eval_shape(lambda: whole.init(jax.random.key(0), image, mutable=['params', 'batch_stats']))
+    full = jax.tree.map(lambda leaf: np.full(leaf.shape, 0.5, np.float32), shapes)
+    path = tmp_path / 'whole.safetensors'
+    weights.write_safetensors(path, weights.to_torch(full, whole.torch_names), {})
+    config.model.name = 'densenet121_truncated'
+    config.data.image_size = 32
+    with config.unlocked():
+        config.model.densenet121_truncated = options
+    [read] = start_files.read(config, [row(path, preprocessing='imagenet')]).values()
+    assert 'stage2_norm' in read.variables['params']
+    assert not [name for name in read.variables['params'] if name.startswith(('stage3', 'stage4', 'head'))]
+
+
+def test_paths_count_from_the_current_folder_then_from_that_of_the_config(config, tmp_path):
+    here, there = tmp_path / 'here', tmp_path / 'there'
+    for folder, name in ((here, 'a'), (there, 'a'), (there, 'b')):
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text('')
+    with config.unlocked():
+        config.arms = {'bce': {'weights': 'b'}, 'other': {'weights': 'none'}, 'drawn': {'weights': 'random'}}
+    config.model.weights = 'a'
+    file.find_weights(config, (here, there))
+    assert config.model.weights == str(here / 'a')
+    found = {name: arm.weights for name, arm in config.arms.items()}
+    assert found == {'bce': str(there / 'b'), 'other': str(here / 'none'), 'drawn': 'random'}
 
 
 def test_two_sizes_in_one_population_are_refused():
