@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from imbalance_jax import weights
 from imbalance_jax.data.arrays import full_batches
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.streams import ahead, take
@@ -106,7 +107,7 @@ def name_of(untrained: Network, rows: Sequence[Mapping[str, Any]], dataset: Data
         programs.append(jax.jit(lambda one: _without_head(untrained.init(one))).lower(one).as_text())
     kinds = [row.get(start.SHA256) or ['seed', row['seed']] for row in rows]
     given = [
-        {'/'.join(path): zlib.crc32(np.ascontiguousarray(leaf).tobytes()) for path, leaf in start.flat(one.variables)}
+        {'/'.join(path): zlib.crc32(np.ascontiguousarray(leaf).tobytes()) for path, leaf in weights.flat(one.variables)}
         for one in untrained.starts.values()
     ]  # what was read of a file, whatever the reader
     entrances = {name: np.asarray(value).tolist() for name, value in untrained.links(rows).items()}

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from imbalance_jax import weights
 from imbalance_jax.models.head import BACKBONE, Head
 from imbalance_jax.models.odds import AgainstOthers
 from imbalance_jax.system import layout
@@ -76,7 +77,7 @@ def keep_backbones(workdir: Path, untrained: Network, members: Sequence[Mapping[
         path = layout.backbone(workdir, number)
         if not path.exists():
             variables = features.variables_of(untrained, [members[i]])
-            write_arrays(path, **{'/'.join(names): leaf[0] for names, leaf in start.flat(variables)})
+            write_arrays(path, **{'/'.join(names): leaf[0] for names, leaf in weights.flat(variables)})
 
 
 def kept_backbones(workdir: Path, count: int) -> list[dict[str, Any]]:
@@ -86,7 +87,7 @@ def kept_backbones(workdir: Path, count: int) -> list[dict[str, Any]]:
         path = layout.backbone(workdir, number)
         if not path.exists():
             raise ValueError(f'{path} is missing: train {workdir} anew, in another folder.')
-        kept.append(start.nested(read_arrays(path)))
+        kept.append(start.of_paths(read_arrays(path)))
     return kept
 
 

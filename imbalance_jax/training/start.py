@@ -196,7 +196,7 @@ def kept(workdir: Path) -> dict[str, Start]:
     if not path.exists():
         return {}
     names = enumerate(read_json(path).items())
-    return {name: Start(facts, _variables(read_arrays(layout.start(workdir, i)))) for i, (name, facts) in names}
+    return {name: Start(facts, of_paths(read_arrays(layout.start(workdir, i)))) for i, (name, facts) in names}
 
 
 def free_fields(config: ConfigDict) -> tuple[str, ...]:
@@ -204,7 +204,7 @@ def free_fields(config: ConfigDict) -> tuple[str, ...]:
     return ('model.weights', 'model.allow_seen_patients', *(f'arms.{name}.weights' for name in config.arms))
 
 
-def _variables(leaves: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def of_paths(leaves: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Variables whose leaves have these paths, 'params/head/kernel'."""
     tree = weights.nested({tuple(path.split('/')): leaf for path, leaf in leaves.items()})
     return {part: tree.get(part, {}) for part in PARTS}
