@@ -105,6 +105,9 @@ def get_config() -> ConfigDict:
     config.train.kept_shares = ()
     # Compute activations between named layers again for the gradient: less memory, a third more time, same results.
     config.train.remat = False
+    # 'cached': where every arm has frozen = 1.0, features of images are computed once, without augmentation, and a
+    # population of heads is trained on them.
+    config.train.features = 'recompute'
     config.train.save_seconds = 300.0  # a checkpoint at least this often, and after every epoch
 
     # 'auto' times what could be fastest here; or vmap, map, unroll, vmap:k, shard:... of each, data:d:shard:...

@@ -68,6 +68,7 @@ RULES: dict[str, Rule] = {
     'train.steps_per_dispatch': COUNT,
     'train.save_seconds': POSITIVE,
     'train.patience': NOT_NEGATIVE,
+    'train.features': one_of('recompute', 'cached'),
     'train.kept_shares': (lambda v: all(0 < one <= 1 for one in v), 'shares of training, above 0 and at most 1'),
     'population.memory_gib': NOT_NEGATIVE,
     'evaluate.batch_size': COUNT,

@@ -166,3 +166,16 @@ def make_batch(mean: Any, std: Any, strength: Augmentation) -> Callable[..., dic
         }
 
     return batch
+
+
+def batch_of_features(
+    arrays: Arrays, rows: jax.Array, seed: ArrayLike, step: ArrayLike, version: ArrayLike = 0, backbone: ArrayLike = 0
+) -> dict[str, jax.Array]:
+    """What `make_batch` gives, where `arrays.images` are features [N,U], or [N,G,U] of several networks."""
+    place = rows if arrays.place is None else arrays.place[rows]
+    return {
+        'image': arrays.images[place] if arrays.images.ndim == 2 else arrays.images[place, backbone],
+        'labels': arrays.labels[rows + version * arrays.size],
+        'label_mask': arrays.label_mask[rows + version * arrays.size],
+        'rows': rows,
+    }

@@ -82,8 +82,13 @@ def classify(model: nn.Module, x: Array, out: dict[str, Array]) -> tuple[Array, 
     class's weights, in -1..1, without bias (as LDAM wants them). Raises ValueError if the caller perturbs a layer that
     is not in `out`.
     """
-    x = global_average(x) if x.ndim == 4 else x.astype(jnp.promote_types(x.dtype, jnp.float32))
-    x = out['pooled'] = perturb(model, 'pooled', x)
+    pooled = global_average(x) if x.ndim == 4 else x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    return head_on(model, pooled, out)
+
+
+def head_on(model: nn.Module, pooled: Array, out: dict[str, Array]) -> tuple[Array, dict[str, Array]]:
+    """`classify` from the vector [B,U] on that the head reads."""
+    x = out['pooled'] = perturb(model, 'pooled', pooled)
     for name in model.variables.get('perturbations', {}):
         lookup(out, name, 'layer')
     head = nn.Dense(model.num_classes, kernel_init=normal(1 / x.shape[-1]), name='head')

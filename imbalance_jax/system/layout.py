@@ -9,6 +9,7 @@ MEMBERS = 'members.json'
 DATA = 'data.json'
 CONTACT_SHEET = 'contact_sheet.npz'
 STARTS = 'start.json'  # the weights that training begins with, if any
+BACKBONES = 'backbones'  # what trained heads stand on, if features are cached
 PLAN = 'plan.json'
 PROFILE = 'profile'
 CHECKPOINTS = 'checkpoints'
@@ -32,6 +33,11 @@ def checkpoints(workdir: Path, wave: int) -> Path:
 def start(workdir: Path, number: int) -> Path:
     """Weights that training begins with, of the number `number` in STARTS."""
     return Path(workdir) / 'start' / f'{number}.npz'
+
+
+def backbone(workdir: Path, number: int) -> Path:
+    """A network without its head, of the number `number` among those that a population of heads stands on."""
+    return Path(workdir) / BACKBONES / f'{number}.npz'
 
 
 def kept(workdir: Path) -> Path:

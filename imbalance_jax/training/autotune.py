@@ -115,7 +115,9 @@ def _with_supply(plan: Plan, experiment: Experiment) -> Plan:
 
 def _candidates(experiment: Experiment, known: dict | None) -> list[str]:
     """The strategies worth a try: the one that was fastest before, of which all processes agree, or else all."""
-    names = placement.candidates(len(experiment.members), experiment.batch_size)
+    count = len(experiment.members)
+    on_features = experiment.described.get('features', False)
+    names = placement.of_heads(count) if on_features else placement.candidates(count, experiment.batch_size)
     remembered = names.index(known['strategy']) if known and known['strategy'] in names else -1
     remembered = int(processes.agree(remembered))
     return names if remembered < 0 else [names[remembered]]
@@ -214,10 +216,10 @@ def available() -> int:
     statistics = [device.memory_stats() for device in devices]
     if all(stats and 'bytes_limit' in stats for stats in statistics):
         return int(min(SHARE * (stats['bytes_limit'] - stats.get('bytes_in_use', 0)) for stats in statistics))
-    return int(SHARE * _host_memory() / len(devices))
+    return int(SHARE * host_memory() / len(devices))
 
 
-def _host_memory() -> int:
+def host_memory() -> int:
     """Free bytes of the main memory, or of this process's share of it in a container."""
     free = [os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')]
     try:

@@ -200,6 +200,8 @@ def build_train_steps(
     step = member.make_train_step(
         untrained.model, loss_functions, factor, total_steps=total, restart=restart, tuning=tuning, parts=parts
     )
+    if untrained.on_features:
+        return member.make_train_steps(step, batches.batch_of_features, of_backbone=True)
     return member.make_train_steps(step, batches.make_batch(*untrained.grey, untrained.augmentation))
 
 
@@ -244,7 +246,8 @@ def describe(config: ConfigDict, arrays: Arrays, rows: list[dict], *, untrained:
     changed = {name: bool(value) for name, value in untrained.augmentation._asdict().items()}
     named = {'tuning': tuning.used} if (tuning := used(config, rows)).used else {}
     described = {'model': model, **shapes, 'batch': config.train.batch_size, 'losses': list(arms.values()), **changed}
-    return {**described, **named, **start.described(untrained.starts)}
+    on_features = {'features': True} if untrained.on_features else {}
+    return {**described, **named, **on_features, **start.described(untrained.starts)}
 
 
 def training_samples(config: ConfigDict, dataset: Dataset, rows: list[dict]) -> np.ndarray | None:

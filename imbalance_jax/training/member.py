@@ -173,13 +173,13 @@ def _only_head(new: State, old: State, frozen: jax.Array) -> State:
     return new._replace(params={**new.params, 'model': network}, batch_stats=keep(old.batch_stats, new.batch_stats))
 
 
-def make_train_steps(step: Callable, get_batch: Callable) -> Callable:
+def make_train_steps(step: Callable, get_batch: Callable, *, of_backbone: bool = False) -> Callable:
     """Returns `steps((state, member, sample_order), arrays, epoch_start, start, stop) -> (State, its counters)`.
 
     Several steps in one program. sample_order [steps,B]: of this epoch. `start` and `stop` count within the epoch and
     are traced, so one compiled program serves chunks of every length; `epoch_start` is the number of steps before this
     epoch. The counters, `alive` and `loss_sum`, can still be read when the memory of the state has been given to the
-    next steps.
+    next steps. of_backbone: `get_batch` is told the member's backbone, too.
     """
 
     def steps(one: tuple, arrays: Arrays, epoch_start, start, stop) -> tuple[State, dict[str, jax.Array]]:
@@ -188,7 +188,8 @@ def make_train_steps(step: Callable, get_batch: Callable) -> Callable:
 
         def body(i, state: State) -> State:
             t = epoch_start + i
-            batch = get_batch(arrays, sample_order[i], member.order_seed, t, member.labels)
+            own = (member.labels, member.backbone) if of_backbone else (member.labels,)
+            batch = get_batch(arrays, sample_order[i], member.order_seed, t, *own)
             return step(state, member, batch, t)
 
         state = jax.lax.fori_loop(start, stop, body, state)

@@ -21,6 +21,7 @@ HEADS = {'linear': 0.0, 'cosine': 1.0}
 OPTIMIZERS = {'adam': 0.0, 'adamw': 1.0}
 UNFREEZE = ('at_once', 'stages')
 NEVER = 2**31 - 1
+RANDOM = 'random'  # what a member begins with instead of weights: a network drawn by its seed
 
 Array = jax.Array | np.ndarray
 
@@ -38,6 +39,8 @@ class Member(NamedTuple):
     the last part first; the last number is for every part in front of it; layer_decay: factor on the learning rate per
     part; decoupled: 1 where weight decay is AdamW's; decay_norms: 0 where norms and biases have none; ema_rate: 1 less
     the decay of the mean of weights, 1 without one; label_smoothing; clip_norm: largest norm that a gradient may have.
+
+    Of cached features (`features`): backbone: which of the networks without their heads, of `backbones`.
     """
 
     arm: Array
@@ -58,6 +61,7 @@ class Member(NamedTuple):
     ema_rate: Array
     label_smoothing: Array
     clip_norm: Array
+    backbone: Array
 
 
 class Sampling(NamedTuple):
@@ -147,6 +151,16 @@ def opening_steps(row: Mapping[str, Any], total_steps: int, parts: int) -> list[
     return [math.ceil(one * total_steps - 1e-9) if one < 1 else NEVER for one in fractions]
 
 
+def backbones(rows: Sequence[Mapping[str, Any]]) -> tuple[list[int], np.ndarray]:
+    """Which networks members begin with, but for their heads: the first row [G] of each, and the one of every row [P].
+
+    Weights from elsewhere are the same network whatever the seed; without them each seed draws one.
+    """
+    kinds = [weights if (weights := row.get('weights') or RANDOM) != RANDOM else row['seed'] for row in rows]
+    distinct = list(dict.fromkeys(kinds))
+    return [kinds.index(kind) for kind in distinct], np.array([distinct.index(kind) for kind in kinds], np.int32)
+
+
 def samplings(rows: Sequence[dict]) -> list[Sampling]:
     """The different ways of sampling, in the order of the members."""
     return list(dict.fromkeys(_sampling(row) for row in rows))
@@ -212,6 +226,7 @@ def member_arrays(
         ema_rate=np.array([1 - row.get('ema', 0.0) for row in rows], np.float32),
         label_smoothing=_numbers(rows, 'label_smoothing'),
         clip_norm=np.array([row.get('clip_norm') or np.inf for row in rows], np.float32),
+        backbone=backbones(rows)[1],
     )
 
 

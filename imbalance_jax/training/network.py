@@ -22,6 +22,8 @@ from imbalance_jax.training import start
 from imbalance_jax.training.member import State, make_network_init
 from imbalance_jax.training.members import Member, final_loss
 
+RECOMPUTE, CACHED = 'recompute', 'cached'  # config.train.features
+
 
 def load_dataset(config: ConfigDict, name: str = '', *, again: bool = False) -> Dataset:
     """The data set config.data.NAME, by default the one that is trained on, prepared first if it is not there yet.
@@ -58,7 +60,8 @@ class Network(NamedTuple):
     of which equal seeds have equal weights; grey: that mean and standard deviation of the training split, in 0..1: two
     numbers, or two arrays [C] of more than one channel; augmentation: how training images are changed; starts: the
     weights that members begin with. Where there are any, the model takes images by way of `models.entrance`, and what
-    `init` gives is what `begin` has yet to put them into.
+    `init` gives is what `begin` has yet to put them into. on_features: it is a head, and features of images take their
+    place (`features`).
     """
 
     model: nn.Module
@@ -67,6 +70,7 @@ class Network(NamedTuple):
     grey: tuple[Any, Any] = (0.0, 1.0)
     augmentation: Augmentation = Augmentation()
     starts: start.Starts = MappingProxyType({})
+    on_features: bool = False
 
     def links(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         """What each of `rows` of members.json [Q] has of its own in the collection 'link', NumPy arrays [Q,...]."""
@@ -91,7 +95,9 @@ def network(config: ConfigDict, dataset: Dataset, starts: start.Starts = Mapping
     model = start.entered(model, starts, images.shape[-1])
     init = start.with_links(make_network_init(model, images.shape[1:], links=used), starts, (mean, std))
     answering: Any = AgainstOthers(model) if LINK in used else model
-    changed = augmentation(config.augment, dataset.info.get('modality', ''), images.shape[-1])
+    cached = config.train.get('features', RECOMPUTE) == CACHED  # of images as they are
+    setting = {} if cached else config.augment
+    changed = augmentation(setting, dataset.info.get('modality', ''), images.shape[-1])
     return Network(answering, partial(arrays.normalise, mean=mean, std=std), init, (mean, std), changed, starts)
 
 

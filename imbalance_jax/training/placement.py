@@ -158,3 +158,10 @@ def candidates(num_members: int, batch_size: int, devices: Sequence[jax.Device] 
     if idle and queue <= 4 and batch_size % len(devices) == 0:
         names.append(f'data:{len(devices)}:shard:map')
     return names
+
+
+def of_heads(num_members: int, devices: Sequence[jax.Device] | None = None) -> list[str]:
+    """`candidates` where members are heads on features: a step of one is too small to fill a device."""
+    devices = jax.devices() if devices is None else list(devices)
+    queue = -(-num_members // len(devices))
+    return ['shard:map', *(f'shard:vmap:{k}' for k in (16, 64) if queue > k), *(['shard:vmap'] if queue > 1 else [])]

@@ -29,9 +29,11 @@ from imbalance_jax.training import (
     autotune,
     calibration,
     checks,
+    heads,
     judgement,
     kept,
     loop,
+    on_features,
     other_sets,
     placement,
     plugins,
@@ -41,7 +43,7 @@ from imbalance_jax.training import (
     tested,
 )
 from imbalance_jax.training.build import build, build_losses, labels_of_versions, make_members
-from imbalance_jax.training.network import load_dataset, network
+from imbalance_jax.training.network import Network, load_dataset, network
 from imbalance_jax.training.program import Experiment, Program
 from imbalance_jax.training.snapshot import Outcome
 from imbalance_jax.training.trained import KEPT_EPOCH, Stage
@@ -61,6 +63,7 @@ def run(config: ConfigDict, workdir: Path, profile: bool = False, *, stages: Map
     plugins.load_kept(config)
     checks.check_config(config)
     members = make_members(config)
+    heads.check(config, members)
     set_up_jax()
     starts = start_files.read(config, members, workdir)
     members = start_files.noted(members, starts)
@@ -70,7 +73,8 @@ def run(config: ConfigDict, workdir: Path, profile: bool = False, *, stages: Map
     starts = start_files.with_data(config, starts, dataset, [other.dataset for other in others])
     untrained = network(config, dataset, starts)
     checks.check_before_compiling(config, dataset, untrained, stages=stages)
-    experiment = build(config, dataset, members, untrained=untrained)
+    make = on_features.build_heads if heads.are_cached(config) else build
+    experiment = make(config, dataset, members, untrained=untrained)
     with lock(workdir):
         start.check_same(workdir, members)
         claim(workdir, config.to_dict(), (*other_sets.free_fields(config), *start.free_fields(config)))
@@ -80,7 +84,7 @@ def run(config: ConfigDict, workdir: Path, profile: bool = False, *, stages: Map
         else:
             noted = other_sets.warn_of_likeness(dataset)
             start.keep(workdir, starts)
-            train_into(workdir, experiment, noted, config.population, stream=config.data.stream, profile=profile)
+            train_into(workdir, experiment, noted, config, untrained=untrained, profile=profile)
         at_home = None
         if processes.leads():
             write_table(workdir, 'data', data.rows(dataset, config.data.policies.to_dict()))
@@ -128,21 +132,29 @@ def train_into(
     workdir: Path,
     experiment: Experiment,
     dataset: Dataset,
-    setting: ConfigDict,
+    config: ConfigDict,
     *,
-    stream: str = 'auto',
+    untrained: Network,
     profile: bool = False,
 ) -> None:
-    """Describes the members and the data, trains, and leaves predictions.npz as the last act."""
+    """Describes the members and the data, trains, and leaves predictions.npz as the last act.
+
+    untrained: the whole network, whose features are computed first where only heads are trained on them.
+    """
     write_json(workdir / layout.MEMBERS, experiment.members)
     write_json(workdir / layout.DATA, dataset.info)
     write_arrays(workdir / layout.CONTACT_SHEET, **data.contact_sheet(dataset))
     with stage(workdir, 'train') as record:
-        plan, program = make_plan(workdir, experiment, setting, stream)
+        seen = dataset
+        if heads.are_cached(config):
+            experiment, seen, record['features'] = on_features.with_features(
+                experiment, config, dataset, untrained=untrained, workdir=workdir
+            )
+        plan, program = make_plan(workdir, experiment, config.population, config.data.stream)
         record.update(strategy=plan.strategy, plan=plan._asdict(), processes=jax.process_count())
         if begun := start.digests(experiment.members):
             record['weights'] = begun
-        images = {split: dataset.images_of(split) for split in ('validation', 'test')}
+        images = {split: seen.images_of(split) for split in ('validation', 'test')}
         folder = workdir / layout.PROFILE if profile else None
         outcome, logits = loop.fit(experiment, plan, workdir, images=images, program=program, profile=folder)
         predict_kept(workdir, experiment, plan, outcome=outcome, images=images)

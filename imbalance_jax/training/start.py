@@ -20,11 +20,12 @@ from imbalance_jax.models.entrance import MATRIX, OFFSET, Entrance, Geometry
 from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import read_arrays, write_arrays, write_json
+from imbalance_jax.training.members import RANDOM
 from imbalance_jax.training.optimizer import Averaged
 
-RANDOM = 'random'  # instead of weights: a network drawn by its seed
 SHA256 = 'weights_sha256'  # of a row of members.json that begins with weights
 PARTS = ('params', 'batch_stats')
+ENTRANCE = (MATRIX, OFFSET)  # of the collection 'link'
 
 
 class Start(NamedTuple):
@@ -200,7 +201,7 @@ def kept(workdir: Path) -> dict[str, Start]:
     if not path.exists():
         return {}
     names = enumerate(read_json(path).items())
-    return {name: Start(facts, _variables(read_arrays(layout.start(workdir, i)))) for i, (name, facts) in names}
+    return {name: Start(facts, of_paths(read_arrays(layout.start(workdir, i)))) for i, (name, facts) in names}
 
 
 def free_fields(config: ConfigDict) -> tuple[str, ...]:
@@ -208,7 +209,7 @@ def free_fields(config: ConfigDict) -> tuple[str, ...]:
     return ('model.weights', 'model.allow_seen_patients', *(f'arms.{name}.weights' for name in config.arms))
 
 
-def _variables(leaves: Mapping[str, np.ndarray]) -> dict[str, Any]:
+def of_paths(leaves: Mapping[str, np.ndarray]) -> dict[str, Any]:
     """Variables whose leaves have these paths, 'params/head/kernel'."""
     tree = weights.nested({tuple(path.split('/')): leaf for path, leaf in leaves.items()})
     return {part: tree.get(part, {}) for part in PARTS}

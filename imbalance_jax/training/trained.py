@@ -19,7 +19,7 @@ from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.layout import PREDICTIONS
 from imbalance_jax.system.workdir import check_same_data, read_arrays
-from imbalance_jax.training import autotune, kept, other_sets, placement, plugins, snapshot, start
+from imbalance_jax.training import autotune, heads, kept, other_sets, placement, plugins, snapshot, start
 from imbalance_jax.training.members import member_arrays
 from imbalance_jax.training.network import Network, load_dataset, network
 from imbalance_jax.training.placement import Placement
@@ -122,11 +122,15 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
     home = own if KEPT_EPOCH in predictions or other else workdir
     starts = start.kept(home)
     untrained, plan = network(config, dataset, starts), autotune.read(workdir)
-    best = snapshot.best_variables(untrained.init, arrays, plan, home, total_steps=steps)
+    cached = heads.are_cached(config)
+    began = heads.heads_of(untrained, members, len(dataset.classes)) if cached else untrained
+    best = snapshot.best_variables(began.init, arrays, plan, home, total_steps=steps)
     if best is None:
         raise ValueError(f'The last checkpoint of {workdir} is missing or damaged: run train again, it makes it anew.')
     if KEPT_EPOCH in predictions:
         best = kept.variables(home, predictions[KEPT_EPOCH], best)
+    if cached:
+        best = heads.whole(home, best, members, untrained=untrained)
     # A population that trained in waves is explained whole, but one member after the other.
     strategy = plan.strategy if len(plan.waves) == 1 else 'shard:map'
     place = placement.place(len(members), strategy, jax.local_devices())
