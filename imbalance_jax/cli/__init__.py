@@ -202,7 +202,12 @@ def _plan(command: Command, outside: Outside) -> None:
     loaded = loading.load(command.flags.config, command.overrides, outside.base)
 
     def check(plain: dict[str, Any]) -> None:
-        loading.check(loading.read(plain), outside.base())
+        config = loading.read(plain)
+        loading.check(config, outside.base())
+        if any(block.get('weights') for block in (plain['model'], *plain['arms'].values())):
+            from imbalance_jax.training import start_files
+
+            start_files.check(config)
 
     out, pilot = command.flags.out, command.flags.pilot
     cli.write_plan(loaded.config, loaded.get_hyper, out, check=check, options=loading.options, pilot=pilot)

@@ -1,11 +1,13 @@
 """Residual networks (He et al. 2016, arXiv 1512.03385) with torchvision's structure, strides and padding."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from typing import ClassVar
 
 import flax.linen as nn
 from jax import Array
 
+from imbalance_jax.models import naming
 from imbalance_jax.models.layers import DTYPES, Conv, classify, enter, perturb
 from imbalance_jax.models.normalisation import make_norm
 from imbalance_jax.models.pooling import max_pool
@@ -58,6 +60,21 @@ def shortcut(block: nn.Module, x: Array, features: int) -> Array:
     return block.norm(name='shortcut_norm')(x)
 
 
+TOP = {'stem_conv': 'conv1', 'stem_norm': 'bn1', 'head': 'fc'}
+SHORTCUT = {'shortcut_conv': 'downsample.0', 'shortcut_norm': 'downsample.1'}
+INSIDE = {'norm1': 'bn1', 'norm2': 'bn2', 'norm3': 'bn3', **SHORTCUT}
+# RadImageNet's files hold an `nn.Sequential` of torchvision's modules before the head, counted from 0.
+COUNTED = {'conv1': 0, 'bn1': 1, 'layer1': 4, 'layer2': 5, 'layer3': 6, 'layer4': 7}
+
+
+def torchvision_name(path: naming.Path) -> str:
+    """'layer2.0.conv1.weight' of ('stage2_block1', 'conv1', 'kernel'); timm's names are the same."""
+    if path[0] in TOP:
+        return naming.key(TOP[path[0]], path)
+    stage, block = path[0].removeprefix('stage').split('_block')
+    return naming.key(f'layer{stage}.{int(block) - 1}.{INSIDE.get(path[1], path[1])}', path)
+
+
 # kernel size and stride of the first convolution, and whether 3x3 max pooling of stride 2 follows
 STEMS = {'imagenet': (7, 2, True), 'small': (3, 1, False)}
 
@@ -68,6 +85,12 @@ class ResNet(nn.Module):
     `out` has 'stem' (before the max pooling), 'stage1' .. 'stage4' [B,h,w,U], all after the ReLU, and 'pooled' [B,U].
     The stem 'imagenet' makes the last maps 1/32 of the image; 'small', for images of up to 64 pixels, 1/8.
     """
+
+    torch_names: ClassVar[Mapping[str, naming.Name]] = {
+        'torchvision': torchvision_name,
+        'timm': torchvision_name,
+        'radimagenet': naming.renamed(torchvision_name, {name: f'backbone.{n}' for name, n in COUNTED.items()}),
+    }
 
     num_classes: int
     block: Callable[..., nn.Module]
