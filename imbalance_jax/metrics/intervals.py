@@ -131,6 +131,17 @@ def over_seeds(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
         return _interval(point, _variance(point, 0) / number, number - 1.0, number, confidence=confidence)
 
 
+def unpaired_over_seeds(values: ArrayLike, others: ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """`unpaired_difference` of values [S, ...] and others [S', ...] over seeds alone; `rounds` counts all networks."""
+    groups = [np.asarray(one, np.float64) for one in (values, others)]
+    flat = [one.reshape(len(one), -1) for one in groups]
+    rounds = [np.repeat(one[None], 2, 0) for one in flat]
+    one = unpaired_difference(*flat, *rounds, confidence=confidence)
+    number = sum(np.isfinite(group).sum(0) for group in flat)
+    shape = groups[0].shape[1:]
+    return Interval(*(np.reshape(part, shape) for part in one._replace(rounds=number)))
+
+
 def _interval(
     point: np.ndarray, variance: np.ndarray, df: np.ndarray, rounds: np.ndarray, *, confidence: float
 ) -> Interval:
