@@ -82,7 +82,7 @@ def get_config() -> ConfigDict:
     config.model.allow_seen_patients = False  # weights that may have seen patients of the test split are flagged only
     # What weights want of an image. name: '' is what is known of published ones; 'imagenet', 'xrv' (torchxrayvision),
     # 'own' (the data set's mean 0 and standard deviation 1), or 'given' by the rest: a grey value v in 0..1 becomes
-    # low + (high - low) (v - mean) / std, channel by channel. size: 'set' leaves images as large as the data set has
+    # (low + (high - low) v - mean) / std, channel by channel. size: 'set' leaves images as large as the data set has
     # them; 'weights' resizes their shorter side and cuts out the middle, as the weights were trained.
     config.model.preprocessing = {'name': '', 'mean': (), 'std': (), 'low': 0.0, 'high': 1.0, 'size': 'set'}
     config.model.preprocessing.update({'resize': 0, 'crop': 0, 'interpolation': 'bilinear'})

@@ -114,8 +114,8 @@ def wants(one: Mapping[str, Any]) -> str:
     elif (p['low'], p['high']) == (0, 1):
         values = f'mean {", ".join(map(str, p["mean"]))}, standard deviation {", ".join(map(str, p["std"]))} of 0..1'
     else:
-        moments = '' if set(p['mean']) == {0} and set(p['std']) == {1} else f' of (v - {p["mean"]}) / {p["std"]}'
-        values = f'{p["low"]:g} + {p["high"] - p["low"]:g} v{moments}, v in 0..1'
+        moments = '' if set(p['mean']) == {0} and set(p['std']) == {1} else f', minus {p["mean"]}, over {p["std"]}'
+        values = f'{p["low"]:g} + {p["high"] - p["low"]:g} v, v in 0..1{moments}'
     steps = [f'shorter side resized to {p["resize"]} ({p["interpolation"]})'] if p['resize'] else []
     steps += [f'middle {p["crop"]} pixels'] if p['crop'] else []
     return '; '.join([channels, values, *steps])

@@ -9,6 +9,8 @@ import numpy as np
 
 from imbalance_jax.models.cnn import CNN
 from imbalance_jax.models.contract import check
+from imbalance_jax.models.densenet import DenseNet
+from imbalance_jax.models.mobilenet import MobileNetV2
 from imbalance_jax.models.resnet import BasicBlock, Bottleneck, ResNet
 from imbalance_jax.names import lookup, options_of
 
@@ -19,6 +21,9 @@ MODELS: dict[str, Callable[..., nn.Module]] = {
     'resnet18': partial(ResNet, block=BasicBlock, depths=(2, 2, 2, 2)),
     'resnet34': partial(ResNet, block=BasicBlock, depths=(3, 4, 6, 3)),
     'resnet50': partial(ResNet, block=Bottleneck, depths=(3, 4, 6, 3)),
+    'densenet121': DenseNet,
+    'densenet121_truncated': partial(DenseNet, depths=(6, 12)),
+    'mobilenet_v2': MobileNetV2,
 }
 NOT_OPTIONS = ('parent', 'name')  # what Flax adds to the signature of every module
 

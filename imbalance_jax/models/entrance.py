@@ -119,13 +119,13 @@ def affine(
     """The matrix [C,D] and the offset [D], float32, from images as the data set normalises them to what weights want.
 
     own: mean and standard deviation of the data set in 0..1, numbers or [C]. A grey value v in 0..1 is wanted as
-    low + (high - low) (v - mean) / std, channel by channel [D].
+    (low + (high - low) v - mean) / std, channel by channel [D].
     """
     mix = mixing(channels, len(mean))
     own_mean, own_std = (np.broadcast_to(np.asarray(a, np.float64), channels) for a in own)
     gain = (high - low) / np.asarray(std, np.float64)
     matrix = own_std[:, None] * mix * gain
-    offset = low + (own_mean @ mix - np.asarray(mean, np.float64)) * gain
+    offset = (low + (high - low) * (own_mean @ mix) - np.asarray(mean)) / np.asarray(std, np.float64)
     return matrix.astype(np.float32), offset.astype(np.float32)
 
 

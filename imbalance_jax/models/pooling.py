@@ -1,4 +1,4 @@
-"""Pooling: maximum with a gradient that is fast and the same in every run, and the global average."""
+"""Pooling: maximum with a gradient that is fast and the same in every run, and averages."""
 
 import functools
 
@@ -89,6 +89,17 @@ def _overlapping(window, stride, padding, size, winner, dy):
 
 
 _max_pool.defvjp(_forward, _backward)
+
+
+def halved(x: Array) -> Array:
+    """Means of x [B,H,W,C] over disjoint squares of 2 x 2 pixels, giving [B,H//2,W//2,C].
+
+    A last row or column of an odd number is left out, as in PyTorch. Raises ValueError if no square fits.
+    """
+    b, _, _, c = x.shape
+    h, w = (output_size(size, 2, 2) for size in x.shape[1:3])
+    squares = x[:, : 2 * h, : 2 * w].reshape(b, h, 2, w, 2, c)
+    return squares.mean((2, 4), dtype=jnp.promote_types(x.dtype, jnp.float32)).astype(x.dtype)
 
 
 def global_average(x: Array) -> Array:

@@ -10,7 +10,7 @@ from jax import Array
 from imbalance_jax.models import naming
 from imbalance_jax.models.layers import DTYPES, Conv, classify, enter, perturb
 from imbalance_jax.models.normalisation import make_norm
-from imbalance_jax.models.pooling import max_pool
+from imbalance_jax.models.stems import stem
 from imbalance_jax.names import lookup
 
 
@@ -75,10 +75,6 @@ def torchvision_name(path: naming.Path) -> str:
     return naming.key(f'layer{stage}.{int(block) - 1}.{INSIDE.get(path[1], path[1])}', path)
 
 
-# kernel size and stride of the first convolution, and whether 3x3 max pooling of stride 2 follows
-STEMS = {'imagenet': (7, 2, True), 'small': (3, 1, False)}
-
-
 class ResNet(nn.Module):
     """A stem, four stages of residual blocks that double the width and halve the size, global average, linear head.
 
@@ -105,13 +101,8 @@ class ResNet(nn.Module):
     def __call__(self, image: Array, train: bool = False) -> tuple[Array, dict[str, Array]]:
         dtype = lookup(DTYPES, self.dtype, 'dtype')
         conv, norm = partial(Conv, dtype=dtype), make_norm(self.norm, train, dtype)
-        kernel_size, stride, pool = lookup(STEMS, self.stem, 'stem')
-        x, out = enter(image, dtype), {}
-        x = conv(self.width, kernel_size, stride, name='stem_conv')(x)
-        x = self.relu(norm(name='stem_norm')(x))
-        x = out['stem'] = perturb(self, 'stem', x)
-        if pool:
-            x = max_pool(x, 3, 2, 1)
+        out: dict[str, Array] = {}
+        x = stem(self, enter(image, dtype), out, conv=conv, norm=norm)
         for number, depth in enumerate(self.depths, 1):
             stage = f'stage{number}'
             for n in range(depth):

@@ -27,7 +27,7 @@ from imbalance_jax.training import checks, kept, member, members, resampling, st
 from imbalance_jax.training import tuning as fine_tuning
 from imbalance_jax.training.members import Member, Sampling
 from imbalance_jax.training.network import Network, network
-from imbalance_jax.training.parts import Parts, parts_of
+from imbalance_jax.training.parts import Parts, check_stages, parts_of
 from imbalance_jax.training.program import Experiment, Functions
 from imbalance_jax.training.resampling import Draws
 from imbalance_jax.training.tuning import Tuning
@@ -221,6 +221,7 @@ def parts_of_network(untrained: Network, rows: list[dict], image_shape: tuple[in
     one = jax.tree.map(lambda a: a[0], members.member_arrays(rows[:1], own_order=True))
     parts = parts_of(untrained.model, jax.eval_shape(untrained.init, one), image_shape)
     fine_tuning.check_parts(rows, parts.names)
+    check_stages(untrained.model, rows, image_shape)
     return parts
 
 

@@ -12,9 +12,8 @@ from imbalance_jax.losses.switch import Switch, switch
 from imbalance_jax.models.odds import LINK
 from imbalance_jax.training import optimizer
 from imbalance_jax.training.members import Member
+from imbalance_jax.training.parts import FROZEN, statistics
 from imbalance_jax.training.tuning import Tuning
-
-FROZEN = 'frozen'  # collection that tells batch normalisation of a closed part to keep to its running statistics
 
 
 def make_gradient(
@@ -34,7 +33,8 @@ def make_gradient(
         link = {'link': state.link} if state.link else {}
         variables = {**link, 'params': params['model'], 'batch_stats': state.batch_stats}
         if tuning.staged:
-            variables[FROZEN] = closed_statistics(depth.get('batch_stats', {}), member, t)
+            closes = lambda number: t < optimizer.opening(member, number)  # noqa: E731
+            variables[FROZEN] = statistics(depth.get('batch_stats', {}), closes)
         logits, updates = apply(variables, batch['image'])
         value, running = value_of(params['loss'], logits, state.running, member, batch, t)
         return value, (updates.get('batch_stats', {}), running)
@@ -86,16 +86,6 @@ def make_value(arms: Switch, tuning: Tuning, *, total_steps: int, retrained: boo
         return value, running
 
     return value_of
-
-
-def closed_statistics(depth: Any, member: Member, t: Any) -> Any:
-    """The collection 'frozen' of `models.normalisation`: for every layer with running statistics whether its part is
-    closed at step t. depth: of the statistics."""
-    if not isinstance(depth, dict):
-        return None
-    numbers = [value for value in depth.values() if not isinstance(value, dict)]
-    inner = {name: closed_statistics(value, member, t) for name, value in depth.items() if isinstance(value, dict)}
-    return {**inner, 'statistics': t < optimizer.opening(member, numbers[0])} if numbers else inner
 
 
 def _training_apply(model: nn.Module, remat: bool) -> Callable:

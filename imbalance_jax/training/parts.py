@@ -4,6 +4,7 @@ A variable belongs to the first named activation that depends on it: whatever a 
 its layers are connected, what lies between two named layers is one part. `params['head']` is a part by itself.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +12,8 @@ import jax.numpy as jnp
 from jax.extend.core import Literal
 
 HEAD, REST = 'head', 'logits'  # REST: what only logits depend on, beside the head
+STORED = ['params', 'batch_stats']
+FROZEN = 'frozen'  # collection that tells batch normalisation of a closed part to keep to its running statistics
 CALLS = ('jit', 'pjit', 'closed_call', 'core_call', 'remat', 'remat2', 'checkpoint')  # programs within a program
 
 
@@ -77,3 +80,36 @@ def dependencies(program: Any, given: list[int]) -> list[int]:
             outputs = [union] * len(eqn.outvars)
         known |= dict(zip(eqn.outvars, outputs, strict=True))
     return [of(atom) for atom in program.outvars]
+
+
+def check_stages(model: Any, rows: Sequence[Mapping[str, Any]], image_shape: tuple[int, ...]) -> None:
+    """Raises ValueError where parts open one after the other in a model whose batch normalisation cannot be told that
+    its part is closed, and would go on with the statistics of the batch. rows: of members.json."""
+    staged = [row['arm'] for row in rows if row.get('unfreeze') == 'stages']
+    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), jnp.zeros((1, *image_shape)), mutable=STORED))
+    if not staged or not variables.get('batch_stats'):
+        return
+    flags = statistics(variables['batch_stats'], lambda _: jax.ShapeDtypeStruct((), bool))
+    image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
+
+    def logits(flags: Any, variables: Any, image: jax.Array) -> jax.Array:
+        given = {**variables, FROZEN: flags}
+        return model.apply(given, image, train=True, mutable=['batch_stats'])[0][0]
+
+    traced = jax.make_jaxpr(logits)(flags, variables, image).jaxpr
+    leaves = jax.tree_util.tree_leaves_with_path(flags)
+    [read] = dependencies(traced, [1 << i for i in range(len(leaves))] + [0] * (len(traced.invars) - len(leaves)))
+    for i, (path, _) in enumerate(leaves):
+        if not read >> i & 1:
+            layer = '/'.join(key.key for key in path[:-1])
+            needs = f'batch normalisation {layer} of the model does not know of closed parts'
+            use = "use imbalance_jax.models.normalisation.BatchNorm there, or unfreeze 'at_once'"
+            raise ValueError(f"config.arms.{staged[0]}.unfreeze is 'stages', but {needs}; {use}.")
+
+
+def statistics(batch_stats: Any, value: Callable[[Any], Any]) -> Any:
+    """The collection 'frozen' of `models.normalisation`: for every layer with running statistics `value` of one of
+    these, under the name 'statistics'. batch_stats: the running statistics, or anything of that structure."""
+    own = [leaf for leaf in batch_stats.values() if not isinstance(leaf, Mapping)]
+    inner = {name: statistics(one, value) for name, one in batch_stats.items() if isinstance(one, Mapping)}
+    return {**inner, 'statistics': value(own[0])} if own else inner

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from imbalance_jax import weights
 from imbalance_jax.models import entrance
 from imbalance_jax.models.entrance import MATRIX, OFFSET, Entrance, Geometry
 from imbalance_jax.system import layout
@@ -182,7 +183,9 @@ def keep(workdir: Path, starts: Starts) -> None:
     if not starts:
         return
     for number, one in enumerate(starts.values()):
-        write_arrays(layout.start(workdir, number), **{'/'.join(path): leaf for path, leaf in flat(one.variables)})
+        write_arrays(
+            layout.start(workdir, number), **{'/'.join(path): leaf for path, leaf in weights.flat(one.variables)}
+        )
     write_json(Path(workdir) / layout.STARTS, {name: one.facts for name, one in starts.items()})
 
 
@@ -192,7 +195,7 @@ def kept(workdir: Path) -> dict[str, Start]:
     if not path.exists():
         return {}
     names = enumerate(read_json(path).items())
-    return {name: Start(facts, nested(read_arrays(layout.start(workdir, i)))) for i, (name, facts) in names}
+    return {name: Start(facts, _variables(read_arrays(layout.start(workdir, i)))) for i, (name, facts) in names}
 
 
 def free_fields(config: ConfigDict) -> tuple[str, ...]:
@@ -200,23 +203,10 @@ def free_fields(config: ConfigDict) -> tuple[str, ...]:
     return ('model.weights', 'model.allow_seen_patients', *(f'arms.{name}.weights' for name in config.arms))
 
 
-def flat(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> list[tuple[tuple[str, ...], Any]]:
-    """The leaves of a tree of dicts, with their paths."""
-    if not isinstance(tree, Mapping):
-        return [(path, tree)]
-    return [leaf for name in tree for leaf in flat(tree[name], (*path, name))]
-
-
-def nested(leaves: Mapping[str, Any]) -> dict[str, Any]:
-    """The variables whose leaves have these paths, 'params/head/kernel'."""
-    tree: dict[str, Any] = {part: {} for part in PARTS}
-    for path, leaf in leaves.items():
-        *outer, last = path.split('/')
-        block = tree
-        for name in outer:
-            block = block.setdefault(name, {})
-        block[last] = leaf
-    return tree
+def _variables(leaves: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Variables whose leaves have these paths, 'params/head/kernel'."""
+    tree = weights.nested({tuple(path.split('/')): leaf for path, leaf in leaves.items()})
+    return {part: tree.get(part, {}) for part in PARTS}
 
 
 def check_same(workdir: Path, members: Sequence[Mapping[str, Any]]) -> None:

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from imbalance_jax import weights
+from imbalance_jax import models, weights
 from imbalance_jax.config.fields import PREPROCESSING
 from imbalance_jax.data import overlap
 from imbalance_jax.data.dataset import Dataset
@@ -23,6 +23,7 @@ from imbalance_jax.training.start_images import preprocessing_of
 
 log = logging.getLogger(__name__)
 
+TRUNCATED = '_truncated'  # the end of the name of a model that is the front of another one
 NEW, KEPT = 'new', 'kept'  # what becomes of the head
 # Families of images by other names than `data.overlap` has for them.
 FAMILIES = {'rsna': 'nih', 'kaggle': 'nih', 'siim': 'nih'}
@@ -76,7 +77,7 @@ def _read(config: ConfigDict, path: Path, preprocessing: str) -> Start:
         raise ValueError(f'Weights {path}, of config.model.weights or of an arm: there is no such file.')
     stored = weights.read(path)
     known = weights.known(stored)
-    if known is not None and known.architecture != config.model.name:
+    if known is not None and known.architecture != config.model.name.removesuffix(TRUNCATED):
         what = f'{path} holds weights of {known.architecture} ({known.name})'
         raise ValueError(f'{what}, and config.model.name is {config.model.name!r}.')
     facts = {
@@ -97,14 +98,14 @@ def _fitted(config: ConfigDict, stored: Any, facts: dict[str, Any]) -> Start:
     """The weights in the shapes of the network; ValueError, with the first key that does not fit, for others."""
     kept, wanted = facts['head'] == KEPT, facts['preprocessing']
     names = torch_names_of(make_model(config, 1))
-    if not names:
-        raise ValueError(f'config.model.weights: {config.model.name!r} has no names in PyTorch by which to read them.')
     outputs = _outputs(stored, names) if kept else 1
     possible = (wanted['channels'],) if wanted['channels'] else (1, 3)
     for channels in possible:
         shapes = _shapes(config, wanted, outputs, channels)
         try:
-            variables = weights.to_flax(stored, shapes, names, head='exact' if kept else 'new')
+            variables = weights.to_flax(
+                _front(config, stored.tensors, shapes, names), shapes, names, head='exact' if kept else 'new'
+            )
         except ValueError as error:
             if channels != possible[-1]:
                 continue
@@ -116,9 +117,27 @@ def _fitted(config: ConfigDict, stored: Any, facts: dict[str, Any]) -> Start:
     return Start(facts, {part: variables.get(part, {}) for part in start.PARTS})
 
 
+def _front(
+    config: ConfigDict, tensors: Mapping[str, np.ndarray], shapes: Any, names: Mapping[str, Any]
+) -> dict[str, np.ndarray]:
+    """Tensors without those of stages that a network has cut off: of the whole of which it is the front."""
+    options = {**config.model.get(config.model.name, {})}
+    if not config.model.name.endswith(TRUNCATED) and 'depths' not in options:
+        return dict(tensors)
+    options.pop('depths', None)
+    whole = models.make(config.model.name.removesuffix(TRUNCATED), 1, **options)
+    size = config.data.image_size
+    own, all_there = (
+        {name(path) for name in names.values() for part in start.PARTS for path, _ in weights.flat(tree.get(part, {}))}
+        for tree in (shapes, abstract_variables(whole, (size, size, 1)))
+    )
+    cut_off = tuple(all_there - own)
+    return {key: tensor for key, tensor in tensors.items() if not key.endswith(cut_off)}
+
+
 def _outputs(stored: Any, names: Mapping[str, Any]) -> int:
     """How many outputs the head of stored weights has."""
-    keys = {name(('head', 'bias')) for name in names.values()}
+    keys = {'params/head/bias', *(name(('head', 'bias')) for name in names.values())}
     sizes = [len(tensor) for key, tensor in stored.tensors.items() if key.endswith(tuple(keys)) and tensor.ndim == 1]
     if not sizes:
         raise ValueError(f'config.model.keep_head: these weights have no head ({", ".join(sorted(keys))}).')
@@ -153,8 +172,8 @@ def _widened(config: ConfigDict, one: Start, width: int) -> Start:
         [axis] = [i for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
         return np.repeat(leaf, width // channels, axis) / np.float32(width // channels)
 
-    params = {'/'.join(('params', *path)): repeated(path, leaf) for path, leaf in start.flat(one.variables['params'])}
-    return one._replace(variables={**one.variables, 'params': start.nested(params)['params']})
+    params = weights.nested({path: repeated(path, leaf) for path, leaf in weights.flat(one.variables['params'])})
+    return one._replace(variables={**one.variables, 'params': params})
 
 
 def _at(tree: Any, path: Sequence[str]) -> Any:

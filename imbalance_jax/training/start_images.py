@@ -11,9 +11,15 @@ from imbalance_jax.config.fields import PREPROCESSING
 from imbalance_jax.names import lookup
 
 BLOCK = 'config.model.preprocessing'
-IMAGENET = {'mean': (0.485, 0.456, 0.406), 'std': (0.229, 0.224, 0.225), 'low': 0.0, 'high': 1.0, 'channels': 3}
-XRV = {'mean': (0.0,), 'std': (1.0,), 'low': -1024.0, 'high': 1024.0, 'channels': 1}
-OWN = {'mean': None, 'std': None, 'low': 0.0, 'high': 1.0, 'channels': 0}  # as many as the weights have
+IMAGENET: dict[str, Any] = {
+    'mean': (0.485, 0.456, 0.406),
+    'std': (0.229, 0.224, 0.225),
+    'low': 0.0,
+    'high': 1.0,
+    'channels': 3,
+}
+XRV: dict[str, Any] = {'mean': (0.0,), 'std': (1.0,), 'low': -1024.0, 'high': 1024.0, 'channels': 1}
+OWN: dict[str, Any] = {'mean': None, 'std': None, 'low': 0.0, 'high': 1.0, 'channels': 0}  # as many as the weights have
 CHOICES = (
     "'imagenet' (red, green and blue by ImageNet's mean and standard deviation), 'xrv' (torchxrayvision: one channel "
     "in -1024..1024), 'own' (the data set's mean 0 and standard deviation 1) or 'given' (by mean, std, low and high)"

@@ -152,14 +152,15 @@ def random_networks(untrained: Network, members: list[dict], *, dataset: Dataset
     first, _ = start.began_as(members)
     images = calibration_images(dataset)
 
-    def begun(member: Any, link: dict[str, Any], images: jax.Array) -> Any:
+    def begun(one: tuple[Any, dict[str, Any]], images: jax.Array) -> Any:
+        member, link = one
         variables = untrained.init(member)
         entered = {**variables, 'link': {**variables['link'], **link}} if link else variables
         return calibrated(untrained.model, untrained.normalise, entered, images)
 
     links = untrained.links([members[i] for i in first])
     arrays = jax.tree.map(lambda a: a[np.array(first)], member_arrays(members, own_order=True))
-    fresh = jax.jit(lambda both, images: jax.lax.map(lambda one: begun(*one, images), both))((arrays, links), images)
+    fresh = jax.jit(lambda both, images: jax.lax.map(lambda one: begun(one, images), both))((arrays, links), images)
     return jax.tree.map(np.asarray, fresh)
 
 

@@ -63,6 +63,13 @@ def test_values_are_those_of_torchxrayvision():
     np.testing.assert_allclose(result, expected, atol=1e-3)  # float32 at 1024
 
 
+def test_moments_are_taken_off_behind_the_range():
+    values = np.array([0.0, 0.5, 1.0])[None, :, None, None]
+    matrix, offset = entrance.affine(1, (0.0, 1.0), mean=(0.25,), std=(2.0,), low=-1, high=3)
+    result = Entrance(None, 1).entered(values, {MATRIX: matrix, OFFSET: offset})
+    np.testing.assert_allclose(result, (-1 + 4 * values - 0.25) / 2)
+
+
 def test_members_of_one_program_have_values_of_their_own():
     model = Entrance(make('cnn', 2, widths=(4,), norm='group'), 3, Geometry(12, 8))
     image = RANDOM.random((2, 16, 16, 1)).astype(np.float32)
