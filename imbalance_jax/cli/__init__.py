@@ -43,6 +43,17 @@ FLAGS: dict[str, dict[str, Any]] = {
         'help': 'what to write: a config.py; a plan.jsonl, whose populations live beside it in the folder plan; or,'
         ' of export, a folder',
     },
+    'member': {
+        'metavar': 'FIELD=VALUE,...',
+        'action': 'append',
+        'help': 'a network that was trained elsewhere, arm=focal,seed=0,weights=a.pth; also link, preprocessing, '
+        'classes=A|B, loss and its options; once per network',
+    },
+    'members': {'metavar': 'FILE.csv', 'help': 'the same as a table, a column per field and a line per network'},
+    'paired': {
+        'action': 'store_true',
+        'help': 'networks of different arms with one seed began with the same weights and met the same images',
+    },
     'folder': {'metavar': 'FOLDER', 'help': 'images and tables of your own'},
     'member': {'metavar': 'ARM[/SEED]', 'default': '', 'help': 'this arm or this member only; else all'},
     'method': {'metavar': 'NAME', 'default': '', 'help': 'the attribution method of exported maps (grad_cam)'},
@@ -188,6 +199,17 @@ def _explain(command: Command, outside: Outside) -> None:
     run.run_everywhere(workdir, stages=run.chosen(command.flags.stages), base=outside.base().to_dict())
 
 
+def _adopt(command: Command, outside: Outside) -> None:
+    config, workdir = loading.load(command.flags.config, command.overrides, outside.base).config, _workdir(command)
+    from imbalance_jax.explain.run import STAGES
+    from imbalance_jax.training import adopt, adopt_members
+
+    given = adopt_members.from_texts(command.flags.member or [])
+    if command.flags.members:
+        given += adopt_members.from_table(Path(command.flags.members))
+    adopt.run(config, workdir, given, paired=command.flags.paired, stages=STAGES)
+
+
 def _roar(command: Command, outside: Outside) -> None:
     workdir = _trained(command)
     from imbalance_jax.explain import run
@@ -276,6 +298,12 @@ VERBS = {
         _guess, 'propose a config for a folder of images and tables', ('folder', 'out', 'traceback'), FOLDER
     ),
     'train': Verb(_train, 'train the population of the config', ('workdir', 'profile', 'grace', *CONFIG)),
+    'adopt': Verb(
+        _adopt,
+        'make a finished WORKDIR of networks that were trained elsewhere, for explain and report',
+        ('workdir', 'member', 'members', 'paired', *CONFIG),
+        ('workdir', 'WORKDIR'),
+    ),
     'explain': Verb(
         _explain,
         'attribution, alignment and concepts of what was trained',

@@ -274,10 +274,10 @@ def stand_ins(
         SHUFFLED: {method: one.by_measure(one.shuffled) for method, one in figures.items()},
         before(members): {method: one.by_measure(one.untrained[:, began]) for method, one in figures.items()},
     }
-    blind = {row['seed']: row['member'] for row in members if row['labels'] == 'permuted'}
+    blind = {row['seed']: row['member'] for row in members if row.get('labels') == 'permuted'}
     if blind:
         stand_in = np.array([blind[row['seed']] for row in members])
-        itself = np.array([row['labels'] == 'permuted' for row in members])[:, None]
+        itself = np.array([row.get('labels') == 'permuted' for row in members])[:, None]
         result[PERMUTED] = {
             method: one.by_measure(np.where(itself, np.nan, one.members[:, stand_in]))
             for method, one in figures.items()

@@ -22,6 +22,7 @@ from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import progress
 from imbalance_jax.training import build, placement
 from imbalance_jax.training.member import make_predict
+from imbalance_jax.training.members import is_adopted
 from imbalance_jax.training.network import network
 from imbalance_jax.training.prediction import predict
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
@@ -33,6 +34,8 @@ RANKED = 256  # images at a time
 
 def run(trained: Trained, workdir: Path, shares: Sequence[float] = SHARES) -> None:
     """results/roar: the config's methods and noise, on the reference arm and its seeds."""
+    if is_adopted(trained.members):
+        raise ValueError(f'roar trains the reference arm anew, and the networks of {workdir} were trained elsewhere.')
     images = {('none', 0.0): trained.dataset.images}
     for method in dict.fromkeys([*trained.config.attribution.methods, NOISE]):
         heat = importance(trained, method)

@@ -22,10 +22,10 @@ from imbalance_jax.losses import (
 )
 from imbalance_jax.losses.counts import ratio
 from imbalance_jax.losses.entrywise import Coefficients, kernel
-from imbalance_jax.losses.loss import SIGMOID, SOFTMAX, Loss
+from imbalance_jax.losses.loss import SIGMOID, SOFTMAX, UNKNOWN, Loss
 from imbalance_jax.names import lookup, options_of
 
-__all__ = ['LOSSES', 'SIGMOID', 'SOFTMAX', 'Coefficients', 'Loss', 'kernel', 'link_of', 'make', 'ratio']
+__all__ = ['LOSSES', 'SIGMOID', 'SOFTMAX', 'UNKNOWN', 'Coefficients', 'Loss', 'kernel', 'link_of', 'make', 'ratio']
 
 LOSSES: dict[str, Callable[..., Loss]] = {
     'asymmetric': asymmetric.asymmetric,

@@ -15,6 +15,7 @@ from imbalance_jax.losses.entrywise import Coefficients, counted, counted_mean
 from imbalance_jax.losses.softmax import SoftmaxCoefficients
 
 SIGMOID, SOFTMAX = 'sigmoid', 'softmax'  # what makes probabilities of logits
+UNKNOWN = 'unknown'  # in the place of a loss's name: that of a network that was trained elsewhere
 # By the numbers of a loss: the function of them that losses of one form share.
 KERNELS: dict[type, Callable[..., jax.Array]] = {
     Coefficients: entrywise.kernel,

@@ -2,7 +2,8 @@
 
 If arms made no difference, the members of one seed could exchange their arms: that is the null, seed by seed. Only
 pairs of different seeds are compared, as one seed's members share initial weights and data order across arms, and so
-are alike for no reason of interest.
+are alike for no reason of interest. Where members have nothing in common but their arm (`seeds` is None), all of
+them could exchange their arms, and all pairs are compared.
 
 Distances are squared, as 1 - CKA, 1 - a rank correlation and a share of decisions that differ are already, up to a
 factor. Of squared distances the mean between two arms less that within them estimates the squared distance of the arms'
@@ -50,15 +51,20 @@ class Spread(NamedTuple):
 
 
 class Members(NamedTuple):
-    """Arm and seed [P] of members, as numbers."""
+    """Arm and seed [P] of members, as numbers, and the block [P] within which arms may be exchanged."""
 
     arm: np.ndarray
     seed: np.ndarray
+    block: np.ndarray
 
     @classmethod
-    def of(cls, arms: ArrayLike, seeds: ArrayLike) -> 'Members':
-        """Of their names."""
-        return cls(*(np.unique(names, return_inverse=True)[1] for names in (arms, seeds)))
+    def of(cls, arms: ArrayLike, seeds: ArrayLike | None) -> 'Members':
+        """Of their names; without seeds all are in one block, and none has another's seed."""
+        arm = np.unique(arms, return_inverse=True)[1]
+        if seeds is None:
+            return cls(arm, np.arange(len(arm)), np.zeros(len(arm), int))
+        seed = np.unique(seeds, return_inverse=True)[1]
+        return cls(arm, seed, seed)
 
     @property
     def apart(self) -> np.ndarray:
@@ -66,8 +72,8 @@ class Members(NamedTuple):
         return self.seed[:, None] != self.seed
 
     def exchanged(self, rounds: int, seed: int) -> 'Exchanges':
-        """All exchanges within seeds if they are no more than `rounds`, else so many that are drawn."""
-        of_seed = [np.flatnonzero(self.seed == s) for s in np.unique(self.seed)]
+        """All exchanges within blocks if they are no more than `rounds`, else so many that are drawn."""
+        of_seed = [np.flatnonzero(self.block == s) for s in np.unique(self.block)]
         if math.prod(math.factorial(len(members)) for members in of_seed) <= rounds:
             ways = itertools.product(*(itertools.permutations(self.arm[members]) for members in of_seed))
             labels = np.array([np.concatenate(way) for way in ways])
@@ -95,13 +101,13 @@ class Exchanges(NamedTuple):
 
 
 def arms_beyond_seeds(
-    distance: ArrayLike, arms: ArrayLike, seeds: ArrayLike, rounds: int = 9999, *, seed: int = 0
+    distance: ArrayLike, arms: ArrayLike, seeds: ArrayLike | None, rounds: int = 9999, *, seed: int = 0
 ) -> Beyond:
     """Are members of different arms further apart than members of one arm? distance: [P,P], squared; arms, seeds: [P].
 
     p is one-sided: the share of exchanges that reach the observed difference; of all exchanges if there are no more
-    than `rounds`. It cannot fall below `smallest_p`. A pair without a finite distance is left out. NaN without two arms
-    and two seeds of one arm.
+    than `rounds`. It cannot fall below `smallest_p_of`. A pair without a finite distance is left out. NaN without two
+    arms and two seeds of one arm.
     """
     distance, members = np.asarray(distance, np.float64), Members.of(arms, seeds)
     apart = members.apart & np.isfinite(distance)
@@ -124,11 +130,24 @@ def smallest_p(seeds: int, arms: int = 2, rounds: int = 9999) -> float:
     return max(float(math.factorial(arms)) ** (1 - seeds), 1 / (1 + rounds))
 
 
-def shares(distance: ArrayLike, arms: ArrayLike, seeds: ArrayLike, rounds: int = 999, *, seed: int = 0) -> Shares:
+def smallest_p_of(arms: ArrayLike, seeds: ArrayLike | None, rounds: int = 9999) -> float:
+    """`smallest_p` of members of these arms and seeds; without seeds the share of all P! exchanges that leave who is
+    with whom: prod n_a! times the ways in which arms of equal size may swap names."""
+    if seeds is not None:
+        return smallest_p(len(np.unique(seeds)), len(np.unique(arms)), rounds)
+    sizes = np.unique(arms, return_counts=True)[1].tolist()
+    same = math.prod(math.factorial(n) for n in sizes) * math.prod(math.factorial(sizes.count(n)) for n in set(sizes))
+    return max(same / math.factorial(sum(sizes)), 1 / (1 + rounds))
+
+
+def shares(
+    distance: ArrayLike, arms: ArrayLike, seeds: ArrayLike | None, rounds: int = 999, *, seed: int = 0
+) -> Shares:
     """R2 = 1 - SS within / SS of squared distances [P,P] (PERMANOVA, McArdle and Anderson 2001), by arms and by seeds.
 
     SS is the sum over pairs over the number of members. R2 of arms that differ in nothing is not 0, as every arm has a
-    centre of its own: `by_chance` is its mean over exchanges within seeds. NaN where a distance is.
+    centre of its own: `by_chance` is its mean over exchanges within seeds. NaN where a distance is, and for seeds that
+    there are not.
     """
     distance, members = np.asarray(distance, np.float64), Members.of(arms, seeds)
     total = distance.sum() / len(distance)
@@ -140,11 +159,13 @@ def shares(distance: ArrayLike, arms: ArrayLike, seeds: ArrayLike, rounds: int =
     if not (np.isfinite(distance).all() and total > 0 and members.arm.max() > 0):
         return Shares(np.nan, np.nan, np.nan)
     chance = share(members.exchanged(rounds, seed).arm)
-    by_arm, by_seed = (float(share(labels[None])[0]) for labels in members)
-    return Shares(by_arm, by_seed, float(chance.mean()))
+    by_arm, by_seed = (float(share(labels[None])[0]) for labels in (members.arm, members.seed))
+    return Shares(by_arm, np.nan if seeds is None else by_seed, float(chance.mean()))
 
 
-def spread(distance: ArrayLike, arms: ArrayLike, seeds: ArrayLike, rounds: int = 9999, *, seed: int = 0) -> Spread:
+def spread(
+    distance: ArrayLike, arms: ArrayLike, seeds: ArrayLike | None, rounds: int = 9999, *, seed: int = 0
+) -> Spread:
     """Do arms vary equally between seeds? By exchange of residuals about the arms' centres within seeds.
 
     Compares the arms' variances, traces of S - 1 degrees of freedom each, by the variance of their logarithms; arms are
@@ -174,7 +195,7 @@ def spread(distance: ArrayLike, arms: ArrayLike, seeds: ArrayLike, rounds: int =
     return Spread(observed, p)
 
 
-def unexplained(distance: ArrayLike, by: ArrayLike, seeds: ArrayLike) -> np.ndarray:
+def unexplained(distance: ArrayLike, by: ArrayLike, seeds: ArrayLike | None) -> np.ndarray:
     """What other squared distances [n,P,P] do not explain of squared distances [P,P]; NaN for pairs of one seed.
 
     Residuals of a regression over pairs of different seeds, as in multiple regression on distance matrices (Lichstein
@@ -183,7 +204,8 @@ def unexplained(distance: ArrayLike, by: ArrayLike, seeds: ArrayLike) -> np.ndar
     `by` differs between arms, what they share is counted as explained. A test on what is left is approximate:
     `analysis/validation` measures how often it finds something where `by` explains all.
     """
-    distance, by, seeds = np.asarray(distance, np.float64), np.asarray(by, np.float64), np.asarray(seeds)
+    distance, by = np.asarray(distance, np.float64), np.asarray(by, np.float64)
+    seeds = np.arange(len(distance)) if seeds is None else np.asarray(seeds)
     usable = np.isfinite(distance) & np.isfinite(by).all(0) & (seeds[:, None] != seeds)
     one, other = np.nonzero(np.triu(usable))
     result = np.full(distance.shape, np.nan)

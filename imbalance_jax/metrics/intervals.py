@@ -114,9 +114,9 @@ def seed_interval(
     return _interval(point, seeds + patients, df, np.isfinite(_mean(samples, 1)).sum(0), confidence=confidence)
 
 
-def _inverse_df(share: np.ndarray, df: np.ndarray) -> np.ndarray:
+def _inverse_df(share: np.ndarray, df: np.ndarray, lowest: float = LOWEST) -> np.ndarray:
     """What a part of the variance adds to 1 / df, by its share [...] and its own degrees of freedom [...]."""
-    return share ** np.maximum(2 - FEW / df, LOWEST) / df
+    return share ** np.maximum(2 - FEW / df, lowest) / df
 
 
 def over_seeds(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
@@ -131,11 +131,35 @@ def over_seeds(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
         return _interval(point, _variance(point, 0) / number, number - 1.0, number, confidence=confidence)
 
 
+def unpaired_over_seeds(values: ArrayLike, others: ArrayLike, *, confidence: float = 0.95) -> Interval:
+    """`unpaired_difference` of values [S, ...] and others [S', ...] over seeds alone; `rounds` counts all networks."""
+    groups = [np.asarray(one, np.float64) for one in (values, others)]
+    flat = [one.reshape(len(one), -1) for one in groups]
+    rounds = [np.repeat(one[None], 2, 0) for one in flat]
+    one = unpaired_difference(*flat, *rounds, confidence=confidence)
+    number = sum(np.isfinite(group).sum(0) for group in flat)
+    shape = groups[0].shape[1:]
+    return Interval(*(np.reshape(part, shape) for part in one._replace(rounds=number)))
+
+
 def _interval(
     point: np.ndarray, variance: np.ndarray, df: np.ndarray, rounds: np.ndarray, *, confidence: float
 ) -> Interval:
     """Student's interval of the mean over axis 0 of `point`, from the variance of that mean."""
-    estimate, size = _mean(point, 0), np.max(np.where(np.isfinite(point), np.abs(point), 0.0), axis=0, initial=0.0)
+    size = np.max(np.where(np.isfinite(point), np.abs(point), 0.0), axis=0, initial=0.0)
+    return _around(_mean(point, 0), variance, df, rounds, size=size, confidence=confidence)
+
+
+def _around(
+    estimate: np.ndarray,
+    variance: np.ndarray,
+    df: np.ndarray,
+    rounds: np.ndarray,
+    *,
+    size: np.ndarray,
+    confidence: float,
+) -> Interval:
+    """Student's interval of an estimate, from its variance; size: of the values, by which rounding is judged."""
     varies = variance > (ROUNDING * size) ** 2
     error, df = np.sqrt(np.where(varies, variance, np.nan)), np.where(varies, df, np.nan)
     half = stats.t.ppf((1 + confidence) / 2, df) * error
@@ -197,6 +221,69 @@ def independent_difference(
         df = np.where(inverse == 0, np.inf, 1 / inverse)
     defined = np.minimum(*(np.isfinite(_mean(sample, 1)).sum(0) for sample in samples))
     return _interval(differences, total, df, defined, confidence=confidence)
+
+
+def unpaired_difference(
+    values: ArrayLike,
+    others: ArrayLike,
+    rounds: ArrayLike,
+    other_rounds: ArrayLike,
+    *,
+    clusters: ArrayLike = MANY,
+    confidence: float = 0.95,
+) -> Interval:
+    """Mean over seeds of `values` minus that of `others`: different networks, on the same patients.
+
+    values, others: [S, K] and [S', K], with nothing in common between rows; rounds, other_rounds: [R, S, K] and
+    [R, S', K] under the same R patient resamples; clusters: [K] effective number of patients.
+
+        V = s2 / S + s2' / S' + P           P = max(0, V_pat - V_int - V_int'), V_pat of the difference of the means
+
+    Degrees of freedom as in `seed_interval`, of three parts (Welch 1947 where patients add nothing). A group of one
+    network says nothing of its variance between networks and takes that of the other group, with its degrees of
+    freedom; one network in each leave the patients' part only: such an interval is of these two networks.
+    """
+    sides = [_group(*side) for side in ((values, rounds), (others, other_rounds))]
+    (first, first_rounds), (second, second_rounds) = sides
+    of_both = [np.isfinite(one).sum(0) for one in (first, second)]
+    spread = [_variance(one, 0) for one in (first, second)]
+    between = [_interaction(*side) for side in sides]
+    lent = [np.where(n > 1, own, other) for n, own, other in zip(of_both, spread, spread[::-1], strict=True)]
+    shared = [np.where(n > 1, own, other) for n, own, other in zip(of_both, between, between[::-1], strict=True)]
+    means = _mean(first_rounds, 1) - _mean(second_rounds, 1)
+    one_each = np.maximum(*of_both) < 2
+    number = [np.maximum(n, 1) for n in of_both]
+    interaction = np.where(one_each, 0, sum(one / n for one, n in zip(shared, number, strict=True)))
+    parts = [np.where(one_each, 0.0, one / n) for one, n in zip(lent, number, strict=True)]
+    patients = np.maximum(_variance(means, 0) - interaction, 0)
+    freedom = np.where(np.asarray(clusters) > 1, np.asarray(clusters) - 1.0, np.nan)
+    own = [np.maximum(n - 1.0, 1.0) for n in of_both]
+    seeds, alone = parts[0] + parts[1], np.minimum(*of_both) < 2
+    with np.errstate(invalid='ignore', divide='ignore'):
+        welch = 1 / sum(_inverse_df(part / seeds, df, 1.0) for part, df in zip(parts, own, strict=True))
+        df_seeds = np.where(alone, np.maximum(*own), welch)  # what is lent is one part with the other group's own
+        of_seeds = np.where(seeds > 0, _inverse_df(seeds / (seeds + patients), df_seeds), 0.0)
+        inverse = of_seeds + _inverse_df(patients / (seeds + patients), freedom)
+        df = np.where(inverse == 0, np.inf, 1 / inverse)
+    total = seeds + patients
+    estimate = _mean(first, 0) - _mean(second, 0)
+    size = np.max(np.abs(np.nan_to_num(np.concatenate([first, second]))), axis=0, initial=0.0)
+    defined = np.isfinite(means).sum(0)
+    return _around(estimate, total, df, defined, size=size, confidence=confidence)
+
+
+def _group(values: ArrayLike, rounds: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Values [S, K] and rounds [R, S, K] of the networks with any finite value; one of NaN where there is none."""
+    point, samples = np.asarray(values, np.float64), np.asarray(rounds, np.float64)
+    alive = np.isfinite(point).reshape(len(point), -1).any(1)
+    kept = alive if alive.any() else np.arange(len(point)) < 1
+    return point[kept], samples[:, kept]
+
+
+def _interaction(values: np.ndarray, resampled: np.ndarray) -> np.ndarray:
+    """The variance [K] of one network's figure by the interaction of networks and patients."""
+    number = np.isfinite(values).sum(0)
+    return variances(values, resampled).interaction * np.maximum(number, 1)
 
 
 def within_unit(interval: Interval, *, confidence: float = 0.95) -> Interval:

@@ -123,8 +123,8 @@ def _interval_rows(
             interval = interval._replace(low=np.clip(interval.low, 0, 1), high=np.clip(interval.high, 0, 1))
         rows += end_rows(population.first[arm], interval, cells, metric, one.seeds, **where)
     seeds, against = len(population.arms[population.reference]), {**where, 'against': population.reference}
-    paired = {arm: one for arm, one in samples.items() if len(one.values) == seeds}
-    for member, interval, pairs in reference_contrasts(population, paired, too_few=few):
+    whole = {arm: one for arm, one in samples.items() if not population.paired or len(one.values) == seeds}
+    for member, interval, pairs in reference_contrasts(population, whole, too_few=few):
         rows += interval_rows(member, interval, cells, metric, pairs, **against)
         rows += value_rows(member, p_value(interval), cells, metric, pairs, statistic='p', **against)
     return rows

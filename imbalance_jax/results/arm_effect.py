@@ -57,8 +57,9 @@ def rows(
     Also the difference in units of the distance within arms, the share of squared distance that lies between arms and
     between seeds (R2), and whether arms are equally spread. auroc: [P,K] of the members on the same images, by class;
     with it each test is made again on what distances of AUROC do not explain (`given`). p is by exchange of arms within
-    seeds, corrected over the distances (Holm), for single arms over arms too. Rows of kind 'arm' are of the arm and the
-    reference alone; `p_smallest` says which p_adjusted their seeds allow at best.
+    seeds, or of any two members where those with one seed are no pairs; corrected over the distances (Holm), for single
+    arms over arms too. Rows of kind 'arm' are of the arm and the reference alone; `p_smallest` says which p_adjusted
+    their members allow at best.
     """
     compared = list(population.compared)
     others = [arm for arm in compared if arm != population.reference and population.reference in compared]
@@ -82,13 +83,14 @@ def _tests(
         tests = []
         for arm, compared in groups.items():
             chosen, names, seeds = _living(population, compared)
+            smallest = exchange.smallest_p_of(names, seeds, rounds)
             by = _of_performance(np.asarray(auroc)[chosen]) if given else None
             for distance in distances:
                 values = distance.values[np.ix_(chosen, chosen)]
                 if by is not None:
                     values = exchange.unexplained(values, by, seeds)
                 test = exchange.arms_beyond_seeds(values, names, seeds, rounds)
-                tests.append((arm, distance, test, exchange.smallest_p(len(set(seeds)), len(set(names)), rounds)))
+                tests.append((arm, distance, test, smallest))
         adjusted = holm([test.p for _, _, test, _ in tests])
         for (arm, distance, test, smallest), p in zip(tests, adjusted, strict=True):
             yield Tested(arm, given, distance, test, float(p), min(1.0, smallest * len(tests)))
@@ -101,11 +103,12 @@ def _of_performance(auroc: np.ndarray) -> np.ndarray:
     return np.stack([exchange.squared_distances(values[:, None]) for values in (*defined.T, total[:, 0])])
 
 
-def _living(population: Population, arms: Sequence[str]) -> tuple[list[int], list[str], list[int]]:
-    """Numbers, arms and seeds of the living members of some arms."""
+def _living(population: Population, arms: Sequence[str]) -> tuple[list[int], list[str], list[int] | None]:
+    """Numbers, arms and seeds of the living members of some arms; no seeds where these make no pairs."""
     chosen = [i for i in population.living_indices if population.members[i]['arm'] in arms]
     members = [population.members[i] for i in chosen]
-    return chosen, [member['arm'] for member in members], [member['seed'] for member in members]
+    seeds = [member['seed'] for member in members] if population.paired else None
+    return chosen, [member['arm'] for member in members], seeds
 
 
 def _test_rows(population: Population, tested: Tested) -> list[Row]:

@@ -113,7 +113,7 @@ def rows(population: Population, by_name: Mapping[str, pd.DataFrame], rounds: Ro
     living = [member for member in population.living_members if not is_null(member)]
     resampled = rounds or {}
     result = []
-    for mistake, pair in ARMS.items():
+    for mistake, pair in ARMS.items() if population.paired else ():
         arms = [_arm(population, kind) for kind in pair]
         if None not in arms:
             for outcome in OUTCOMES:
@@ -125,8 +125,9 @@ def rows(population: Population, by_name: Mapping[str, pd.DataFrame], rounds: Ro
         values_right = _members(by_name[right.table], right)
         for (method, layer), values in _members(by_name[wrong.table], wrong).items():
             variant = (right.method if right.method is not None else method, layer)
-            published = _side(living, values, resampled.get(_key(wrong, (method, layer))))
-            corrected = _side(living, values_right[variant], resampled.get(_key(right, variant)))
+            every = population.partners
+            published = _side(living, values, resampled.get(_key(wrong, (method, layer))), of=every)
+            corrected = _side(living, values_right[variant], resampled.get(_key(right, variant)), of=every)
             result += _effect(mistake, right, variant, published=published, corrected=corrected)
     return result
 
@@ -171,14 +172,25 @@ def _key(figure: Figure, variant: Variant) -> tuple[str, str, str]:
     return figure.metric, figure.columns.get('subset', ''), variant[0]
 
 
-def _side(living: list[Row], values: Values, resampled: Resampled | None, arm: str | None = None) -> Side:
-    """One arm's values by seed, or the mean over all compared arms that have a living member of that seed."""
+def _side(
+    living: list[Row],
+    values: Values,
+    resampled: Resampled | None,
+    arm: str | None = None,
+    *,
+    of: Sequence[int] | None = None,
+) -> Side:
+    """One arm's values by seed, or the mean over all compared arms that have a living member of that seed.
+
+    of: by member, what stands for its seed (`Population.partners`).
+    """
     members: dict[int, list[Row]] = {}
     for member in living:
         if arm in (None, member['arm']):
-            members.setdefault(member['seed'], []).append(member)
+            members.setdefault(member['seed'] if of is None else of[member['member']], []).append(member)
     by_seed = {
-        seed: finite_mean(np.array([values[one['arm'], seed] for one in of_seed])) for seed, of_seed in members.items()
+        seed: finite_mean(np.array([values[one['arm'], one['seed']] for one in of_seed]))
+        for seed, of_seed in members.items()
     }
     if resampled is None:
         return Side(by_seed)

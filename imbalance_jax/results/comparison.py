@@ -1,6 +1,7 @@
 """How arms rank images, compared: levels, differences to the reference, and which arms are shown to be equal to it.
 
-Differences are over paired seeds, with intervals over patients and seeds (`metrics.intervals`). A macro mean, of the
+Differences are over paired seeds, or between groups of networks that have nothing in common (`Population.paired`), with
+intervals over patients and seeds (`metrics.intervals`). A macro mean, of the
 data or of a round of the bootstrap, is over the classes that are defined there: a round that has lost all positives of
 a class is a mean over the others.
 """
@@ -87,11 +88,13 @@ def rows(
         for contrast in contrasts:
             arm = contrast.member['arm']
             p = intervals.equivalence(contrast.interval, claims.margin[metric])
-            if _identical(living, population.arms[arm], population.arms[against]):
+            if population.paired and _identical(living, population.arms[arm], population.arms[against]):
                 p = np.where(evidence.too_few | ~np.isfinite(contrast.interval.estimate), np.nan, 0.0)
             verdicts.setdefault(arm, []).append(holm(p))
-            differences = Sample(*(np.subtract(*of) for of in zip(samples[arm], samples[against], strict=True)))
-            further = {'p_equivalent': p, 'p_equivalent_adjusted': holm(p), **_parts(differences, evidence)}
+            further = {'p_equivalent': p, 'p_equivalent_adjusted': holm(p)}
+            if population.paired:
+                differences = Sample(*(np.subtract(*of) for of in zip(samples[arm], samples[against], strict=True)))
+                further |= _parts(differences, evidence)
             for statistic, of_cells in further.items():
                 what = {'statistic': statistic, 'against': against}
                 result += value_rows(contrast.member, of_cells, cells, metric, contrast.pairs, **what)

@@ -15,7 +15,8 @@ FINDINGS = 'findings'  # the family of tests that all cells of single findings a
 
 
 class Contrast(NamedTuple):
-    """What an arm is above the reference by: a member of the arm, the interval [K], over how many pairs of seeds."""
+    """What an arm is above the reference by: a member of the arm, the interval [K], over how many pairs of seeds, or of
+    how many networks of the arm and the reference where none are pairs."""
 
     member: Mapping[str, Any]
     interval: Interval
@@ -36,15 +37,29 @@ def paired_contrast(
     return Contrast(member, intervals.withheld(interval, np.broadcast_to(too_few, interval.estimate.shape)), pairs)
 
 
+def unpaired_contrast(
+    member: Mapping[str, Any], sample: Sample, other: Sample, *, clusters: ArrayLike = MANY, too_few: ArrayLike = False
+) -> Contrast:
+    """An arm's values [S,K] minus those of another [S',K], of networks with nothing in common, on the same patients."""
+    samples = sample.resampled, other.resampled
+    interval = intervals.unpaired_difference(sample.values, other.values, *samples, clusters=clusters)
+    few = np.broadcast_to(too_few, interval.estimate.shape)
+    return Contrast(member, intervals.withheld(interval, few), sample.seeds + other.seeds)
+
+
 def reference_contrasts(
     population: Population, samples: Mapping[str, Sample], *, clusters: ArrayLike = MANY, too_few: ArrayLike = False
 ) -> list[Contrast]:
-    """What every compared arm in `samples`, arm -> its values, is above the reference by; nothing without that."""
+    """What every compared arm in `samples`, arm -> its values, is above the reference by; nothing without that.
+
+    Seed by seed, or between two groups where members with one seed are no pairs.
+    """
     reference = samples.get(population.reference)
     if reference is None:
         return []
+    contrast = paired_contrast if population.paired else unpaired_contrast
     return [
-        paired_contrast(population.first[arm], samples[arm], reference, clusters=clusters, too_few=too_few)
+        contrast(population.first[arm], samples[arm], reference, clusters=clusters, too_few=too_few)
         for arm in population.compared
         if arm != population.reference and arm in samples
     ]

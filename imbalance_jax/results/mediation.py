@@ -75,7 +75,7 @@ def squares(population: Population) -> list[Square]:
     groups: dict[str, dict[tuple[str, str], str]] = {}
     for arm in population.compared:
         member = population.first[arm]
-        if member['retrain_head_from'] < 1:
+        if member.get('retrain_head_from', 1.0) < 1:
             cell = _part(member, 'loss', 'hyper'), _head(member)
             groups.setdefault(_others(member), {}).setdefault(cell, arm)
     own = _part(population.first[population.reference], 'loss', 'hyper') if population.reference else ''

@@ -19,7 +19,9 @@ class Estimate(NamedTuple):
 
 
 def grid(population: Population, arms: Sequence[str]) -> np.ndarray:
-    """Member numbers [S,A] of the seeds that live in all of these arms."""
+    """Member numbers [S,A] of the seeds that live in all of these arms; none where seeds make no pairs."""
+    if not population.paired:
+        return np.zeros((0, len(arms)), int)
     of_arm = [{population.members[i]['seed']: i for i in population.arms[arm] if population.alive[i]} for arm in arms]
     seeds = [seed for seed in of_arm[0] if all(seed in one for one in of_arm)] if of_arm else []
     return np.array([[one[seed] for one in of_arm] for seed in seeds], int).reshape(len(seeds), len(arms))

@@ -32,6 +32,18 @@ class Population(NamedTuple):
         return by_arm(self.members)
 
     @property
+    def paired(self) -> bool:
+        """Whether members with one seed have initial weights and data order in common, as training makes them; networks
+        that were trained elsewhere have nothing."""
+        return all(member.get('paired', True) for member in self.members)
+
+    @property
+    def partners(self) -> list[int]:
+        """By member [P], equal numbers for those that have something in common: the seeds, or different numbers for all
+        members where they are not paired."""
+        return [member['seed'] if self.paired else member['member'] for member in self.members]
+
+    @property
     def compared(self) -> dict[str, list[int]]:
         """As `arms`, without those that were trained on permuted labels.
 

@@ -115,7 +115,9 @@ TABLES: dict[str, dict[str, Column]] = {
     'performance': {'subset': Column(TEXT, "'': all images; 'images with a finding'")},
     'seeds': {'size': Column(WHOLE, 'number of seeds in the ensemble')},
     'calibration': {
-        'recalibration': Column(TEXT, 'how recalibrated probabilities were made: exact, exact and draws, Platt'),
+        'recalibration': Column(
+            TEXT, 'how recalibrated probabilities were made: exact, exact and draws, Platt; or as the network says'
+        ),
         'threshold': Column(REAL, 'the probability from which on a finding is called, of net_benefit'),
         'bin': Column(WHOLE, 'of a curve: which bin of equally many images, by probability'),
     },

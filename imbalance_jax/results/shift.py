@@ -137,8 +137,9 @@ def measured_rows(
     first, reference = population.first, population.reference
     own = [Contrast(first[arm], *_shift(measured, of)) for arm, of in population.arms.items()]
     result += contrast_rows(own, against='', place=SHIFT, **what)
+    compared = _shift if population.paired else _shift_between
     others = [
-        Contrast(first[arm], *_shift(measured, of, population.arms[reference]))
+        Contrast(first[arm], *compared(measured, of, population.arms[reference]))
         for arm, of in population.compared.items()
         if arm != reference
     ]
@@ -168,6 +169,26 @@ def _shift(
     )
     pairs = int(np.isfinite(there.values + here.values).any(1).sum())
     return intervals.withheld(interval, at_home.too_few | away.too_few), pairs
+
+
+def _shift_between(
+    measured: Measured, members: Sequence[int], reference: Sequence[int]
+) -> tuple[intervals.Interval, int]:
+    """External minus internal of some members, less that of others that have nothing in common with them."""
+    here, there = measured.internal, measured.external
+    at_home, away = measured.evidence
+    values = there.values - here.values
+    # The rounds of both sides are drawn alike: each meets another one here, as their patients are independent.
+    rounds = there.resampled - np.roll(here.resampled, 1, axis=0)
+    interval = intervals.unpaired_difference(
+        values[members],
+        values[reference],
+        rounds[:, members],
+        rounds[:, reference],
+        clusters=np.minimum(at_home.clusters, away.clusters),
+    )
+    number = int(np.isfinite(values[[*members, *reference]]).any(1).sum())
+    return intervals.withheld(interval, at_home.too_few | away.too_few), number
 
 
 class Maps(NamedTuple):

@@ -107,7 +107,8 @@ def persistence_of_units(
     for a, one in enumerate(members):
         shares = {}
         for relation, kind in RELATIONS.items():
-            related = [b for b in population.living_indices if b != a and relation_of(one, members[b]) == kind]
+            living = [b for b in population.living_indices if b != a]
+            related = [b for b in living if relation_of(one, members[b], paired=population.paired) == kind]
             kept = [_outcomes(detectors, partner, a, b) == persistence.KEPT for b in related]
             share = np.mean(kept, axis=0) if related else np.nan
             shares[relation] = np.where(detectors[a].best_concept >= 0, share, np.nan)
@@ -123,6 +124,8 @@ def by_relation(population: Population, pairs: Sequence[Row]) -> list[Row]:
     cells: dict[tuple, list[tuple[float, float]]] = {}
     for row in pairs:
         same = row['arm'] == row['other_arm'], row['seed'] == row['other_seed']
+        if same != (True, True):
+            same = same[0], same[1] and population.paired
         relation = next((name for name, kind in RELATIONS.items() if same == kind), ITSELF)
         where = tuple((column, row[column]) for column in ('concept', 'layer', 'other_layer', 'above') if column in row)
         weight = row['n'] if row['metric'] in persistence.OUTCOMES else 1
@@ -137,9 +140,9 @@ def by_relation(population: Population, pairs: Sequence[Row]) -> list[Row]:
     return result
 
 
-def relation_of(one: Mapping, other: Mapping) -> tuple[bool, bool]:
-    """Whether two members share the arm, and the seed."""
-    return one['arm'] == other['arm'], one['seed'] == other['seed']
+def relation_of(one: Mapping, other: Mapping, *, paired: bool) -> tuple[bool, bool]:
+    """Whether two members share the arm, and the seed; equal seeds of members that are no pairs are none."""
+    return one['arm'] == other['arm'], paired and one['seed'] == other['seed']
 
 
 def _pairs(population: Population) -> Iterator[tuple[int, int]]:

@@ -108,7 +108,7 @@ def _between(
     """An arm beside the reference, over pairs of members of different seeds; intervals over patients."""
     other, result = population.reference, []
     mine, theirs = _alive(population, arm), _alive(population, other)
-    seeds = [np.array([population.members[i]['seed'] for i in index]) for index in (mine, theirs)]
+    seeds = [np.array([population.partners[i] for i in index]) for index in (mine, theirs)]
     pairs = agreement.pairs_between(*seeds)
     if not len(pairs.first):
         return []

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imbalance_jax.metrics.intervals import over_seeds, seed_interval
-from imbalance_jax.metrics.statistics import finite_mean, paired_t
+from imbalance_jax.metrics.intervals import Interval, over_seeds, p_value, seed_interval, unpaired_over_seeds
+from imbalance_jax.metrics.statistics import finite_mean
 from imbalance_jax.results.rows import Population, Row, class_cells, interval_rows, of_arm, seed_statistics
 from imbalance_jax.results.units import BY_IOU
 
@@ -23,7 +23,8 @@ def arm_rows(population: Population, of_members: Sequence[Row]) -> list[Row]:
     """Means and standard deviations over the living seeds of every arm, of the rows of single members.
 
     Counts of units also get Student's 95 % interval over seeds, and their difference to the reference over paired
-    seeds with its interval and p. They are counts on this probe set: its patients are not in these intervals.
+    seeds, or between two groups that are no pairs, with its interval and p. They are counts on this probe set: its
+    patients are not in these intervals.
     """
     cells, result = _by_cell(population, of_members), []
     for (arm, cell), by_seed in cells.items():
@@ -35,15 +36,25 @@ def arm_rows(population: Population, of_members: Sequence[Row]) -> list[Row]:
         mean, deviation = _statistics_rows(member, by_seed, metric, name=name, names=OVER_SEEDS[statistic], **what)
         result += [mean, deviation]
         if metric in COUNTED and what.get('method') != BY_IOU:
-            result += _interval_rows(member, np.array(list(by_seed.values())), metric, name=name, **what)[1:]
+            own = over_seeds(np.array(list(by_seed.values())))
+            result += _interval_rows(member, own, metric, name=name, **what)[1:]
             other = cells.get((population.reference, cell), {})
-            paired = [by_seed[seed] - other[seed] for seed in by_seed if seed in other]
-            if arm != population.reference and arm in population.compared and paired:
+            difference = _difference(population, by_seed, other)
+            if arm != population.reference and arm in population.compared and difference is not None:
                 what['against'] = population.reference
-                result += _interval_rows(member, np.array(paired), metric, name=name, **what)
-                p = paired_t(paired)
-                result.append(of_arm(member, metric, p, len(paired), name=name, statistic='p', **what))
+                result += _interval_rows(member, difference, metric, name=name, **what)
+                p, number = float(p_value(difference)), int(difference.rounds)
+                result.append(of_arm(member, metric, p, number, name=name, statistic='p', **what))
     return result
+
+
+def _difference(population: Population, by_seed: dict[int, float], other: dict[int, float]) -> Interval | None:
+    """An arm's values minus the reference's: over the seeds of both, or of two groups; None without any."""
+    if not population.paired:
+        groups = np.array(list(by_seed.values())), np.array(list(other.values()))
+        return unpaired_over_seeds(*groups) if len(groups[0]) and len(groups[1]) else None
+    paired = [by_seed[seed] - other[seed] for seed in by_seed if seed in other]
+    return over_seeds(np.array(paired)) if paired else None
 
 
 def _by_cell(population: Population, of_members: Sequence[Row]) -> dict[tuple[str, Cell], dict[int, float]]:
@@ -65,9 +76,8 @@ def _statistics_rows(
     return [{**row, 'statistic': statistic} for row, statistic in zip(rows, names, strict=True)]
 
 
-def _interval_rows(member: Row, values: np.ndarray, metric: str, *, name: str, **columns) -> list[Row]:
-    """Mean of values [S] over seeds, and both ends of Student's interval."""
-    interval = over_seeds(values)
+def _interval_rows(member: Row, interval: Interval, metric: str, *, name: str, **columns) -> list[Row]:
+    """Mean over seeds, and both ends of Student's interval."""
     cells = class_cells([name])
     return interval_rows(member, interval, cells, metric, int(interval.rounds), **columns)
 
@@ -84,7 +94,7 @@ def arm_directions(population: Population, of_members: Sequence[Row]) -> list[Ro
         member, number = population.first[arm], len(values)
         what['kind'] = 'arm'
         if (metric, statistic) == ('tcav_magnitude', 'value'):
-            result += _interval_rows(member, values, metric, name=name, **what)
+            result += _interval_rows(member, over_seeds(values), metric, name=name, **what)
         elif statistic == 'value':
             result.append(of_arm(member, metric, finite_mean(values), number, name=name, statistic='mean', **what))
         elif statistic == 'p_adjusted':

@@ -102,6 +102,8 @@ def _labels(row: dict) -> str:
 
 def build_loss(row: dict, positive: np.ndarray, negative: np.ndarray, *, head: bool = False) -> Loss:
     """The loss of an arm, or that of its retrained head. row: of members.json; positive, negative: class counts [K]."""
+    if row['loss'] == losses.UNKNOWN:
+        return losses.Loss(_unknown)
     name, hyper = (row['head_loss'], row['head_hyper']) if head else (row['loss'], row['hyper'])
     try:
         loss = losses.make(name, positive, negative, **hyper)
@@ -111,6 +113,10 @@ def build_loss(row: dict, positive: np.ndarray, negative: np.ndarray, *, head: b
         raise ValueError(f'config.arms.{row["arm"]}: loss {name!r} gives {loss!r}, which is no losses.Loss.')
     fine_tuning.check_smoothing(row, name, loss)
     return loss
+
+
+def _unknown(*_: Any) -> jax.Array:
+    raise ValueError('The loss that a network was trained with elsewhere is unknown.')
 
 
 def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: Network | None = None) -> Experiment:

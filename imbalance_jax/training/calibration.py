@@ -11,6 +11,9 @@ All of them keep the order of images: none changes a class's AUROC or average pr
 A softmax ties its classes together: the probabilities behind its logits follow by formula from all logits of an image,
 draws raise the logarithm of each class's share, and the order of images in a class may change a little. A softmax loss
 of a user's own, without a formula, has a logistic regression for each class, whose probabilities need not sum to 1.
+
+Of a network that was trained elsewhere with an unknown loss nothing is known that could be taken back: its
+probabilities are what it says.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,12 +26,13 @@ from imbalance_jax.data import samplers
 from imbalance_jax.data.arrays import Arrays
 from imbalance_jax.losses import recalibration
 from imbalance_jax.losses.counts import ratio
-from imbalance_jax.losses.loss import SOFTMAX, Loss
+from imbalance_jax.losses.loss import SOFTMAX, UNKNOWN, Loss
 from imbalance_jax.metrics.calibration import platt
-from imbalance_jax.training.members import Sampling, distinct, samplings
+from imbalance_jax.training.members import Sampling, distinct, samplings, whole
 
 ROUNDING = 1e-9  # a shift of log-odds below it is none
 EXACT, SAMPLED, PLATT = 'exact', 'exact and draws', 'Platt'  # how the logits of an arm become probabilities
+AS_SAID = 'as the network says'  # of a network that was trained elsewhere, with a loss that is not known
 
 
 class Recalibrated(NamedTuple):
@@ -104,7 +108,12 @@ def recalibrated(
     for arm, loss in zip(arms, losses, strict=True):
         index = [row['member'] for row in members if row['arm'] == arm]
         own = {split: np.asarray(one)[index].astype(np.float64) for split, one in logits.items()}
-        rows = [row for row in members if row['arm'] == arm]
+        rows = [whole(row) for row in members if row['arm'] == arm]
+        if rows[0]['loss'] == UNKNOWN:
+            every.method[arm] = AS_SAID
+            for split, one in own.items():
+                every.log_odds[split][index] = one
+            continue
         shifts = (class_shifts if loss.link == SOFTMAX else prior_shifts)(rows, versions)
         by_formula = _by_softmax if loss.link == SOFTMAX else _by_formula
         smoothing = rows[0].get('label_smoothing', 0.0)

@@ -126,6 +126,22 @@ def distinct(rows: Sequence[dict], key: str) -> list:
     return list(dict.fromkeys(row[key] for row in rows))
 
 
+def is_adopted(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the members of members.json were trained elsewhere (`adopt`)."""
+    return any('adopted' in row for row in rows)
+
+
+def link_of_member(row: Mapping[str, Any]) -> str:
+    """What makes probabilities of a member's logits: what its row says, or what its loss wants."""
+    return row.get('link') or link_of(final_loss(row))
+
+
+def whole(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of members.json with every field of an arm: what is not known of a network that was trained elsewhere is
+    as if it was not used."""
+    return {**DEFAULTS, 'learning_rate': 0.0, 'weight_decay': 0.0, **row} if 'adopted' in row else dict(row)
+
+
 def final_loss(row: Mapping[str, Any]) -> str:
     """The name of the loss that a member's head is trained with in the end. row: of members.json."""
     return row.get('head_loss') or row['loss']
@@ -199,6 +215,7 @@ def member_arrays(
     Losses are numbered as `build.build_training_losses` lists them. resampled: every seed has training patients of its
     own, and so sampling CDFs of its own. parts: those of the network that open one after the other, 1 if none does.
     """
+    rows = [whole(row) for row in rows]
     arms, ways, seeds, versions = distinct(rows, 'arm'), samplings(rows), distinct(rows, 'seed'), label_versions(rows)
     first = {arm: len(arms) + i for i, arm in enumerate(arms_with_head_loss(rows))}
     begin = [retrain_epoch(row['retrain_head_from'], epochs) for row in rows]
@@ -218,7 +235,7 @@ def member_arrays(
         retrain_from=np.array([NEVER if epoch is None else epoch * steps_per_epoch for epoch in begin], np.int32),
         head_arm=np.array([arms.index(row['arm']) for row in rows], np.int32),
         labels=np.array([versions.index(row.get('labels', OWN)) for row in rows], np.int32),
-        softmax=np.array([link_of(final_loss(row)) == SOFTMAX for row in rows], np.float32),
+        softmax=np.array([link_of_member(row) == SOFTMAX for row in rows], np.float32),
         opens=np.array(opens, np.int32).reshape(len(rows), parts),
         layer_decay=_numbers(rows, 'layer_decay'),
         decoupled=np.array([OPTIMIZERS[row.get('optimizer', 'adam')] for row in rows], np.float32),

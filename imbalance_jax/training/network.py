@@ -15,12 +15,12 @@ from imbalance_jax import models
 from imbalance_jax.data import arrays, policies, sources, tasks, thinning
 from imbalance_jax.data.batches import Augmentation, augmentation
 from imbalance_jax.data.dataset import Dataset
-from imbalance_jax.losses import SOFTMAX, link_of
+from imbalance_jax.losses import SOFTMAX
 from imbalance_jax.models.odds import LINK, AgainstOthers
 from imbalance_jax.system import progress
 from imbalance_jax.training import start
 from imbalance_jax.training.member import State, make_network_init
-from imbalance_jax.training.members import Member, final_loss
+from imbalance_jax.training.members import Member, link_of_member
 
 RECOMPUTE, CACHED = 'recompute', 'cached'  # config.train.features
 
@@ -105,7 +105,7 @@ def links(config: ConfigDict) -> list[str]:
     """Of the fields 'cosine' and 'softmax' of a member those that tell any of the config's arms from the usual."""
     arms = [{'loss': name, **arm} for name, arm in config.arms.items()]
     cosine = any(arm.get('head', 'linear') != 'linear' for arm in arms)
-    softmax = any(link_of(final_loss(arm)) == SOFTMAX for arm in arms)
+    softmax = any(link_of_member(arm) == SOFTMAX for arm in arms)
     return [name for name, used in (('cosine', cosine), (LINK, softmax)) if used]
 
 

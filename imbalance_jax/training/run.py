@@ -213,13 +213,14 @@ def write_performance(
     versions = labels_of_versions(config, dataset, members, split_arrays(dataset, 'train'))
     splits = ('validation', 'test')
     logits = {split: predictions[f'logits_{split}'] for split in splits}
+    epochs = config.train.epochs if 'best_epoch' in predictions else 1  # of networks from elsewhere: at their end
     recalibrated = calibration.recalibrated(
         members,
         build_losses(members, versions),
         versions,
         logits=logits,
         validation=split_arrays(dataset, 'validation'),
-        done=calibration.done(predictions['best_epoch'], config.train.epochs),
+        done=calibration.done(predictions.get('best_epoch', np.full(len(members), 1)), epochs),
     )
     population = Population(members, predictions['alive'], config.reference)
     bootstrap = Bootstrap(config.evaluate.bootstrap_rounds, config.evaluate.bootstrap_seed)

@@ -20,7 +20,7 @@ from imbalance_jax.system.files import read_json
 from imbalance_jax.system.layout import PREDICTIONS
 from imbalance_jax.system.workdir import check_same_data, read_arrays
 from imbalance_jax.training import autotune, heads, kept, other_sets, placement, plugins, snapshot, start
-from imbalance_jax.training.members import member_arrays
+from imbalance_jax.training.members import is_adopted, member_arrays
 from imbalance_jax.training.network import Network, load_dataset, network
 from imbalance_jax.training.placement import Placement
 from imbalance_jax.training.start import Starts
@@ -115,7 +115,7 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
     other = other_sets.kept(config, workdir, dataset)
     own = workdir.absolute().parents[1]  # of kept weights and of other data sets: where the weights lie
     check_same_data(dataset.info, own if other else workdir)
-    steps = config.train.epochs * (len(dataset.rows('train')) // config.train.batch_size)
+    steps = 0 if is_adopted(members) else config.train.epochs * (len(dataset.rows('train')) // config.train.batch_size)
     arrays = member_arrays(members, own_order=True)
     predictions = read_arrays(workdir / PREDICTIONS)
     # Kept weights lie with those of the working directory that they are of.
