@@ -58,7 +58,6 @@ def class_logits(logits: jax.Array, classes: jax.Array) -> jax.Array:
     """The logit [B] of logits [B,K] of one class [B] int per image."""
     classes = jnp.asarray(classes)
     if logits.ndim != 2 or classes.shape != logits.shape[:1] or not jnp.issubdtype(classes.dtype, jnp.integer):
-        raise ValueError(
-            f'logits [B,K] and classes [B], whole numbers, are needed, not {logits.shape} and {classes.dtype}{list(classes.shape)}.'
-        )
+        given = f'{logits.shape} and {classes.dtype}{list(classes.shape)}'
+        raise ValueError(f'logits must be [B,K] and classes [B] whole numbers, not {given}.')
     return jnp.take_along_axis(logits, classes[:, None], axis=1)[:, 0]

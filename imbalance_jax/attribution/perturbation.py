@@ -80,7 +80,7 @@ def rise(
     with p = `keep` (Petsiuk et al. 2018, equation 6). All images share the masks. The level of a map is that of the
     score: of a logit that is negative throughout the map is negative too. `contrast=True` takes the score's mean over
     the masks off first and divides by N p (1 - p): about what the score is with the pixel minus what it is without. One
-    mask is in memory at a time. Raises ValueError without a `key`, and unless samples >= 1, cells >= 1 and 0 < keep < 1.
+    mask is in memory at a time. Raises ValueError without a `key`, or unless samples >= 1, cells >= 1 and 0 < keep < 1.
     """
     if samples < 1 or cells < 1 or not 0 < keep < 1:
         raise ValueError(f'rise needs samples >= 1, cells >= 1, 0 < keep < 1, not {samples}, {cells}, {keep}.')
