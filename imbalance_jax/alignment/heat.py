@@ -12,13 +12,15 @@ import numpy as np
 INSIDE = (1, 255)  # what whole numbers and floats mean by a pixel of the region; 0 is outside
 
 
-def region_of(masks: Any, name: str = 'masks') -> jax.Array:
+def region_of(masks: Any, name: str = 'masks', axes: int | None = None) -> jax.Array:
     """Masks [..., H, W] as bool: of True and False, of 0 and 1, or of 0 and 255.
 
-    Raises ValueError for fewer axes and, of an array that is there and not traced, for any other value: a label map or
-    a mask that was enlarged has to say itself where its region begins.
+    Raises ValueError for fewer axes, or others than `axes`, and, of an array that is there and not traced, for any
+    other value: a label map or a mask that was enlarged has to say itself where its region begins.
     """
-    masks = _numbers(masks, name)
+    masks = numbers(masks, name)
+    if axes and masks.ndim != axes:
+        raise ValueError(f'{name} must have {axes} axes, [..., H, W], not {masks.shape}.')
     if masks.dtype == bool:
         return masks
     if not isinstance(masks, jax.core.Tracer):
@@ -31,7 +33,8 @@ def region_of(masks: Any, name: str = 'masks') -> jax.Array:
     return masks != 0
 
 
-def _numbers(values: Any, name: str) -> jax.Array:
+def numbers(values: Any, name: str) -> jax.Array:
+    """`values` [..., H, W] as an array; ValueError for what holds no numbers, or fewer axes."""
     try:
         values = jnp.asarray(values)
     except (TypeError, ValueError) as error:
@@ -59,7 +62,7 @@ def heat_and_region(maps: jax.Array, masks: jax.Array) -> tuple[jax.Array, jax.A
     Heat is the positive part of a map; a map with a value that is not finite has none. Raises ValueError if map and
     mask differ in size, and for masks that are none (`region_of`).
     """
-    maps, masks = _numbers(maps, 'maps'), _numbers(masks, 'masks')
+    maps, masks = numbers(maps, 'maps'), numbers(masks, 'masks')
     if maps.shape != masks.shape:
         raise ValueError(f'maps are {maps.shape} and masks {masks.shape}: {_unlike(maps.shape, masks.shape)}.')
     finite = jnp.isfinite(maps).all((-2, -1), keepdims=True)
@@ -109,7 +112,7 @@ def min_max(maps: jax.Array) -> jax.Array:
     A constant map and one that is not finite become zero. What is lost is the magnitude: maps of two models can no
     longer be compared by it.
     """
-    maps = _numbers(maps, 'maps')
+    maps = numbers(maps, 'maps')
     low, high = maps.min((-2, -1), keepdims=True), maps.max((-2, -1), keepdims=True)
     usable = (high > low) & jnp.isfinite(high) & jnp.isfinite(low)
     return jnp.where(usable, (maps - low) / jnp.where(usable, high - low, 1), 0)

@@ -85,7 +85,7 @@ def grid_maps(masks: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     What the best of them scores once it is brought to the mask's size is the resolution ceiling: a lower bound of what
     the best map of this grid could score.
     """
-    masks = np.asarray(masks, np.float64)
+    masks = np.asarray(region_of(masks, axes=3), np.float64)
     shares = masks
     for axis, cells in ((1, grid[0]), (2, grid[1])):
         # Cell i covers [i, i + 1) x length / cells; a pixel on an edge counts for both in proportion.
@@ -114,9 +114,9 @@ def constant_map(train_masks: jax.Array) -> jax.Array:
     point that wins the training pointing game, and no constant map has a larger mean relevance mass than that point.
     Fit it on the training split: on the images it is judged on it is optimistic. Raises ValueError without masks.
     """
-    if len(train_masks) == 0:
+    if not np.shape(train_masks) or len(train_masks) == 0:
         raise ValueError('constant_map needs at least one training mask, but train_masks is empty.')
-    return region_of(train_masks, 'train_masks').mean(0)
+    return region_of(train_masks, 'train_masks', 3).mean(0)
 
 
 def constant_maps(train_masks: jax.Array, tolerance: float) -> jax.Array:

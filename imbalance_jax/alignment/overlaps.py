@@ -37,7 +37,7 @@ def _overlap(heat: jax.Array, region: jax.Array, threshold: float | None) -> dic
 
 
 def iobb(maps: jax.Array, masks: jax.Array, *, threshold: float | None = None) -> jax.Array:
-    """Share of the annotated area that is hot, [B]: `overlap`'s first, of heat scaled to 0..1 as the study does, so that
+    """Share of the annotated area that is hot, [B]: `overlap`'s first, of heat scaled to 0..1 as in the study, so that
     it does not depend on a map's scale. 1 for a constant map: read it next to `ior`."""
     heat, region = heat_and_region(maps, masks)
     return _overlap(scaled_heat(heat), region, threshold)['iobb']
@@ -66,6 +66,8 @@ def mosaic(images: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Mosaics [B, 2 H, 2 W, C] of images [B, 4, H, W, C], two above two, and the mask [B, 2 H, 2 W] of the `target`
     [B, 4] ones."""
     images, target = jnp.asarray(images), jnp.asarray(target).astype(bool)
+    if images.ndim != 5 or images.shape[:2] != target.shape or images.shape[1] != 4:
+        raise ValueError(f'images must be [B, 4, H, W, C] and target [B, 4], not {images.shape} and {target.shape}.')
     batch, _, height, width, channels = images.shape
     grid = images.reshape(batch, 2, 2, height, width, channels).transpose(0, 1, 3, 2, 4, 5)
     mask = target.reshape(batch, 2, 2).repeat(height, 1).repeat(width, 2)
