@@ -15,7 +15,7 @@ from scipy import stats
 
 from imbalance_jax.concepts import nulls
 from imbalance_jax.concepts.counting import upsample
-from imbalance_jax.concepts.inputs import as_features, as_masks
+from imbalance_jax.concepts.inputs import as_features, as_pair
 from imbalance_jax.concepts.quantiles import UpperQuantile
 
 LITERATURE_IOU = 0.04
@@ -66,8 +66,7 @@ def dissect(
     `top_excess` are under the null, where the largest of many is above 0 by chance alone.
     Raises ValueError for shapes that do not fit, values that are not finite and a probe set with too few positions.
     """
-    features = as_features(features)
-    masks = as_masks(masks, len(features))
+    features, masks = as_pair(features, masks)
     nulls.check(null, rounds)
     seen = _collect_thresholds(features, quantile, weights)
     threshold = active_threshold(seen, quantile)
@@ -127,8 +126,8 @@ def overlap_counts(
     `null` [R, U, S], and active areas, `null_active` [R, U] (R is `rounds`, or 0 without a null). A pixel counts as
     much as its image's weight; under the null, as that of the image whose concepts it meets.
     """
-    features, masks = np.asarray(features), np.asarray(masks)
-    _check(features, masks, threshold)
+    features, masks = as_pair(features, masks)
+    _check(features, threshold)
     nulls.check(null, rounds)
     key = nulls.make_key(key)
     parts = []
@@ -298,7 +297,6 @@ def _active(features: np.ndarray, threshold: np.ndarray, size: tuple[int, int]) 
     return image[plane], unit[plane], *np.divmod(pixel, size[1])
 
 
-def _check(features: np.ndarray, masks: np.ndarray, threshold: np.ndarray | None = None) -> None:
-    as_masks(masks, len(as_features(features)))
-    if threshold is not None and np.shape(threshold) != features.shape[-1:]:
+def _check(features: np.ndarray, threshold: np.ndarray) -> None:
+    if np.shape(threshold) != features.shape[-1:]:
         raise ValueError(f'threshold must be [U] = {features.shape[-1:]}, got {np.shape(threshold)}.')

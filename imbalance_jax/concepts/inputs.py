@@ -36,8 +36,20 @@ def as_masks(masks: Any, images: int) -> np.ndarray:
     if masks.ndim != 4 or len(masks) != images:
         hint = ': give masks[..., None] for one concept' if masks.ndim == 3 and len(masks) == images else ''
         raise ValueError(f'masks must be [N, H, W, S] with N = {images}, got shape {masks.shape}{hint}.')
+    if masks.shape[2] == masks.shape[3] != masks.shape[1]:
+        raise ValueError(f'masks are {masks.shape}, concepts first: give numpy.moveaxis(masks, 1, -1), [N, H, W, S].')
     if masks.dtype != bool:
         wrong = masks[~np.isin(masks, (0, *INSIDE))]
         if wrong.size:
             raise ValueError(f'masks hold {wrong[0]}; valid are 0 and 1, or bool: give masks > 0.5, say.')
     return masks
+
+
+def as_pair(features: Any, masks: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Both of the same images; ValueError also for maps of square images whose units stand first."""
+    features = as_features(features)
+    masks = as_masks(masks, len(features))
+    _, first, second, last = features.shape
+    if masks.shape[1] == masks.shape[2] and second == last != first:
+        raise ValueError(f'features are {features.shape}, units first: give numpy.moveaxis(features, 1, -1).')
+    return features, masks
