@@ -97,7 +97,7 @@ def _torchray(heat: jax.Array, tolerance: float = 15) -> Product:
 
 
 def _iobb(heat: jax.Array) -> Product:
-    return Product(heat, lambda sums, regions: sums / area(regions))
+    return Product(thresholds.scaled_heat(heat), lambda sums, regions: sums / area(regions))
 
 
 def _iou(heat: jax.Array) -> Product:
@@ -139,7 +139,7 @@ PRODUCTS: dict[str, Callable[..., Product]] = {
     'pointing_game_chexlocalize': _chexlocalize,
     'iobb': _iobb,
     'ior': _as_share,
-    'iou': _iou,
+    'iou': lambda heat: _iou(thresholds.scaled_heat(heat)),
     'relevance_mass': _as_share,
     'focus': _as_share,
     'top_k_intersection': _top_k,

@@ -1,20 +1,72 @@
-"""What every alignment metric reads: the heat of a map, the region of a mask."""
+"""What every alignment metric reads: the heat of a map, the region of a mask. Here both are checked, one line a fault.
+
+Shapes and types are known of whatever `jit` and `vmap` trace; values only of arrays that are there.
+"""
+
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+INSIDE = (1, 255)  # what whole numbers and floats mean by a pixel of the region; 0 is outside
+
+
+def region_of(masks: Any, name: str = 'masks', axes: int | None = None) -> jax.Array:
+    """Masks [..., H, W] as bool: of True and False, of 0 and 1, or of 0 and 255.
+
+    Raises ValueError for fewer axes, or others than `axes`, and, of an array that is there and not traced, for any
+    other value: a label map or a mask that was enlarged has to say itself where its region begins.
+    """
+    masks = numbers(masks, name)
+    if axes and masks.ndim != axes:
+        raise ValueError(f'{name} must have {axes} axes, [..., H, W], not {masks.shape}.')
+    if masks.dtype == bool:
+        return masks
+    if not isinstance(masks, jax.core.Tracer):
+        values = np.asarray(masks)
+        other = values[(values != 0) & (values != values.max(initial=0))]
+        if other.size or values.max(initial=0) not in (0, *INSIDE):
+            wrong = other[0] if other.size else values.max()
+            hint = f'{name} == {wrong}' if jnp.issubdtype(masks.dtype, jnp.integer) else f'{name} > 0.5'
+            raise ValueError(f'{name} hold {wrong}; valid are 0 and 1, or bool: give {hint}, say.')
+    return masks != 0
+
+
+def numbers(values: Any, name: str) -> jax.Array:
+    """`values` [..., H, W] as an array; ValueError for what holds no numbers, or fewer axes."""
+    try:
+        values = jnp.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{name} must be numbers [B, H, W], not {type(values).__name__}.') from error
+    if values.ndim < 2:
+        raise ValueError(f'{name} must be [B, H, W], not {values.shape}.')
+    return values
+
+
+def _unlike(maps: tuple[int, ...], masks: tuple[int, ...]) -> str:
+    """What to do about maps and masks of different shapes."""
+    for name, longer, shorter in (('maps', maps, masks), ('masks', masks, maps)):
+        if longer[:-1] == shorter:
+            return f'take one {"channel" if name == "maps" else "concept"} at a time, {name}[..., s]'
+        if longer[1:] == shorter:
+            return f'give the {"masks" if name == "maps" else "maps"} a first axis, one for each of the {name}'
+    if len(maps) == len(masks) and maps[:-2] == masks[:-2]:
+        return f'attribution.upsample(maps, {masks[-2:]}) brings them to one size'
+    return 'bring both to one number and size first'
 
 
 def heat_and_region(maps: jax.Array, masks: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Heat (float32, not negative) and region (bool), [B, H, W] each.
 
     Heat is the positive part of a map; a map with a value that is not finite has none. Raises ValueError if map and
-    mask differ in size.
+    mask differ in size, and for masks that are none (`region_of`).
     """
-    maps, masks = jnp.asarray(maps), jnp.asarray(masks)
+    maps, masks = numbers(maps, 'maps'), numbers(masks, 'masks')
     if maps.shape != masks.shape:
-        raise ValueError(f'maps are {maps.shape} and masks {masks.shape}: bring both to one number and size first.')
+        raise ValueError(f'maps are {maps.shape} and masks {masks.shape}: {_unlike(maps.shape, masks.shape)}.')
     finite = jnp.isfinite(maps).all((-2, -1), keepdims=True)
-    return jnp.where(finite, jnp.maximum(maps, 0), 0).astype(jnp.float32), masks.astype(bool)
+    return jnp.where(finite, jnp.maximum(maps, 0), 0).astype(jnp.float32), region_of(masks)
 
 
 def count(pixels: jax.Array) -> jax.Array:
@@ -60,6 +112,7 @@ def min_max(maps: jax.Array) -> jax.Array:
     A constant map and one that is not finite become zero. What is lost is the magnitude: maps of two models can no
     longer be compared by it.
     """
+    maps = numbers(maps, 'maps')
     low, high = maps.min((-2, -1), keepdims=True), maps.max((-2, -1), keepdims=True)
     usable = (high > low) & jnp.isfinite(high) & jnp.isfinite(low)
     return jnp.where(usable, (maps - low) / jnp.where(usable, high - low, 1), 0)

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from imbalance_jax.alignment.heat import region_of
 from imbalance_jax.alignment.metrics import METRICS
 from imbalance_jax.alignment.pointing import near, near_share
 from imbalance_jax.names import lookup
@@ -14,7 +15,7 @@ from imbalance_jax.names import lookup
 def chance(masks: jax.Array) -> jax.Array:
     """Area share of each mask, [B]: what a uniform map scores in `pointing_game`, `relevance_mass`, `relevance_rank`
     and `top_k_intersection`, and a uniformly random point's probability of a hit. (`pixel_auroc`: 1/2.)"""
-    return jnp.asarray(masks).astype(bool).mean((-2, -1))
+    return region_of(masks).mean((-2, -1))
 
 
 FEW = 32  # other regions per finding, for a metric that has to be computed pair by pair
@@ -23,13 +24,13 @@ LEVELS_OF_MEAN = (0.25, 0.5, 0.75)  # of the mean mask's maximum, at which it is
 
 def _uniform(value: float) -> Callable[[jax.Array], jax.Array]:
     def level(masks: jax.Array) -> jax.Array:
-        return jnp.where(jnp.asarray(masks).astype(bool).any((-2, -1)), value, jnp.nan)
+        return jnp.where(region_of(masks).any((-2, -1)), value, jnp.nan)
 
     return level
 
 
 def _near(masks: jax.Array, tolerance: float = 15) -> jax.Array:
-    return near_share(jnp.asarray(masks).astype(bool), tolerance)
+    return near_share(region_of(masks), tolerance)
 
 
 # What a uniform map scores, where that is not the mask's share of the image.
@@ -48,10 +49,10 @@ def chance_level(metric: str, masks: jax.Array, **options: float) -> jax.Array:
     """
     lookup(METRICS, metric, 'alignment metric')
     if metric == 'pixel_auroc':  # no pixel outside, no ranking
-        return jnp.where(jnp.asarray(masks).astype(bool).all((-2, -1)), jnp.nan, LEVELS[metric](masks))
+        return jnp.where(region_of(masks).all((-2, -1)), jnp.nan, LEVELS[metric](masks))
     if metric in LEVELS:
         return LEVELS[metric](masks, **options)
-    return jnp.where(jnp.asarray(masks).astype(bool).any((-2, -1)), chance(masks), jnp.nan)
+    return jnp.where(region_of(masks).any((-2, -1)), chance(masks), jnp.nan)
 
 
 def other_patients(
@@ -84,7 +85,7 @@ def grid_maps(masks: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     What the best of them scores once it is brought to the mask's size is the resolution ceiling: a lower bound of what
     the best map of this grid could score.
     """
-    masks = np.asarray(masks, np.float64)
+    masks = np.asarray(region_of(masks, axes=3), np.float64)
     shares = masks
     for axis, cells in ((1, grid[0]), (2, grid[1])):
         # Cell i covers [i, i + 1) x length / cells; a pixel on an edge counts for both in proportion.
@@ -113,9 +114,9 @@ def constant_map(train_masks: jax.Array) -> jax.Array:
     point that wins the training pointing game, and no constant map has a larger mean relevance mass than that point.
     Fit it on the training split: on the images it is judged on it is optimistic. Raises ValueError without masks.
     """
-    if len(train_masks) == 0:
+    if not np.shape(train_masks) or len(train_masks) == 0:
         raise ValueError('constant_map needs at least one training mask, but train_masks is empty.')
-    return jnp.asarray(train_masks).astype(bool).mean(0)
+    return region_of(train_masks, 'train_masks', 3).mean(0)
 
 
 def constant_maps(train_masks: jax.Array, tolerance: float) -> jax.Array:
@@ -126,7 +127,7 @@ def constant_maps(train_masks: jax.Array, tolerance: float) -> jax.Array:
     mass and the pointing game; and the point from which most masks are less than `tolerance` pixels away, for
     TorchRay's. Which is the best for a measure is to be chosen on training masks.
     """
-    mean, masks = constant_map(train_masks), jnp.asarray(train_masks).astype(bool)
+    mean, masks = constant_map(train_masks), region_of(train_masks, 'train_masks')
     inside = masks.sum((1, 2), keepdims=True)
     order = (masks / jnp.maximum(inside * (masks[0].size - inside), 1)).mean(0)
     cut = [mean >= share * mean.max() for share in LEVELS_OF_MEAN]

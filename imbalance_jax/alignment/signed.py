@@ -10,10 +10,12 @@ from collections.abc import Callable
 import jax
 
 from imbalance_jax.alignment import pixel_order, pointing
+from imbalance_jax.alignment.heat import numbers
 
 
 def above_coldest(maps: jax.Array) -> jax.Array:
     """Maps [B, H, W] minus their own coldest pixel: heat that keeps the order of all pixels."""
+    maps = numbers(maps, 'maps')
     return maps - maps.min((-2, -1), keepdims=True)
 
 

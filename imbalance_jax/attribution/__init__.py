@@ -2,8 +2,8 @@
 
 Every method is `METHODS[name](score, images [B, H, W, C], **options) -> maps [B, H, W]`, where `score(x [B, H, W, C])
 -> [B]` is one logit per image and no image's score depends on another image (BatchNorm in evaluation mode). A method
-that draws random numbers has a parameter `key`, a `jax.random.key`; one that looks inside the network has a parameter
-`layer` (`cam.Layer`), without which it looks at the image itself. Class activation maps of a known activation are
+that draws random numbers needs a `key`, a `jax.random.key`; one that looks inside the network needs a `layer`
+(`inputs.Layer`). Class activation maps of a known activation are
 `CAMS[name](activation [B, h, w, U], gradient [B, h, w, U]) -> maps [B, h, w]`.
 
 Maps keep the sign and the magnitude of the scores: nothing here normalises. Nothing here is compiled either: call it
@@ -17,6 +17,7 @@ from imbalance_jax.attribution import (
     cam,
     extremal,
     gradients,
+    inputs,
     layers,
     maps,
     methods,
@@ -55,6 +56,7 @@ __all__ = [
     'hires_cam',
     'information_bottleneck',
     'input_x_gradient',
+    'inputs',
     'integrated_gradients',
     'is_empty',
     'layer_cam',

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from imbalance_jax.attribution.inputs import as_images, numbers
 from imbalance_jax.names import lookup
 
 BLUR = 0.1  # standard deviation of the blurred baseline, in image heights
@@ -42,9 +43,13 @@ def baseline_images(images: jax.Array, baseline: jax.typing.ArrayLike | str) -> 
 
     'zero': zeros, which is black only where images are not standardised; 'mean': each image's own mean, by channel;
     'blur': the image under a Gaussian of a tenth of its height. On a radiograph black is air, hence a finding of its
-    own. Raises ValueError for any other name.
+    own. Raises ValueError for any other name, and for an array that does not broadcast.
     """
-    images = jnp.asarray(images)
+    images = as_images(images)
     if isinstance(baseline, str):
         return lookup(NAMED, baseline, 'baseline')(images)
-    return jnp.broadcast_to(jnp.asarray(baseline, images.dtype), images.shape)
+    values = numbers(baseline, 'baseline', 'that broadcast against images [B, H, W, C]').astype(images.dtype)
+    try:
+        return jnp.broadcast_to(values, images.shape)
+    except ValueError as error:
+        raise ValueError(f'baseline {values.shape} does not broadcast against images {images.shape}.') from error

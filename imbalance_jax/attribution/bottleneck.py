@@ -8,8 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from imbalance_jax.attribution.baselines import blur
-from imbalance_jax.attribution.cam import Layer, input_layer
-from imbalance_jax.attribution.gradients import Score
+from imbalance_jax.attribution.inputs import Layer, Score, Watch, as_images, required_key, required_layer
 from imbalance_jax.attribution.maps import image_size, upsample
 
 OPEN = 5.0  # where the gate's logit starts: 0.993 of the activation passes
@@ -54,7 +53,7 @@ def information_bottleneck(
     score: Score,
     images: jax.Array,
     *,
-    key: jax.Array,
+    key: jax.Array | None = None,
     layer: Layer | None = None,
     mean: jax.typing.ArrayLike | None = None,
     deviation: jax.typing.ArrayLike | None = None,
@@ -70,15 +69,19 @@ def information_bottleneck(
 
     A gate lambda lets lambda R + (1 - lambda) noise through in place of the activation R; Adam minimises
     -log sigmoid(score) + beta mean(information) over it, image by image (Schulz et al. 2020, per-sample bottleneck; the
-    cross-entropy of one binary logit). `layer`: see `cam.Layer`; the image itself without one. `mean` and `deviation`
+    cross-entropy of one binary logit). `layer`: see `inputs.Layer`. `mean` and `deviation`
     are those of R over a data set and broadcast against [B, h, w, U]; without them, of each image over its positions.
     `steps` of rate `rate` with `samples` draws of noise each; the gates are blurred with `sigma`; `least` bounds the
-    deviation from below. Defaults are the authors'. Raises ValueError for fewer than one step or sample.
+    deviation from below. Defaults are the authors'. Raises ValueError without a `key` or a `layer`, or for fewer than
+    one step or sample.
     """
     if steps < 1 or samples < 1:
         raise ValueError(f'information_bottleneck needs steps >= 1 and samples >= 1, not {steps}, {samples}.')
-    images, layer = jnp.asarray(images), layer or input_layer(score)
-    _, activation = layer(images, None)
+    del score  # the layer returns it
+    images, key = as_images(images), required_key(key, 'information_bottleneck')
+    layer, watch = required_layer(layer, 'information_bottleneck'), Watch()
+    _, inside = layer(images, None)
+    activation = inside.astype(jnp.promote_types(inside.dtype, jnp.float32))
     mean, deviation = _statistics(activation, mean, deviation, least)
     standardised = (activation - mean) / deviation
 
@@ -87,7 +90,8 @@ def information_bottleneck(
 
         def cross_entropy(key):
             noise = mean + deviation * jax.random.normal(key, activation.shape, activation.dtype)
-            scores, _ = layer(images, (1 - gate) * (noise - activation))
+            shift = watch.mark((1 - gate) * (noise - activation))
+            scores, _ = layer(images, shift.astype(inside.dtype))
             return jax.nn.softplus(-scores)
 
         entropy = jax.lax.map(cross_entropy, jax.random.split(key, samples)).mean(0)
@@ -95,5 +99,6 @@ def information_bottleneck(
 
     start = jnp.full(activation.shape, OPEN, activation.dtype)
     gate_logit = _descend(loss, start, jax.random.split(key, steps), rate)
+    watch.require()
     _, nats = _capacity(gate_logit, standardised, sigma)
     return upsample(nats.sum(-1) / math.log(2), image_size(images))

@@ -7,11 +7,14 @@ whose order of pixels does not depend on where 0 lies.
 """
 
 from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from imbalance_jax.attribution.gradients import Score, image_scores
+from imbalance_jax.attribution.gradients import image_scores
+from imbalance_jax.attribution.inputs import Layer, Score, Watch, as_images, numbers, required_layer
 from imbalance_jax.attribution.maps import image_size, nearest, upsample
 from imbalance_jax.attribution.relu_rules import guided_backprop
 from imbalance_jax.names import lookup
@@ -21,13 +24,35 @@ def _positive(maps: jax.Array, relu: bool) -> jax.Array:
     return jax.nn.relu(maps) if relu else maps
 
 
+def _of_arrays(cam: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+    """The same function, which says what it is given where that is no activation with its gradient."""
+
+    @wraps(cam)
+    def checked(activation: jax.Array, gradient: jax.Array, *, relu: bool = True, **others: Any) -> jax.Array:
+        if callable(activation) or others:
+            name = cam.__name__
+            raise ValueError(
+                f'attribution.{name} takes (activation, gradient), [B, h, w, U] each; of a score it is '
+                f'METHODS[{name!r}](score, images, layer=layer).'
+            )
+        a, g = (numbers(one, 'activation and gradient', '[B, h, w, U]') for one in (activation, gradient))
+        if a.ndim != 4 or a.shape != g.shape:
+            raise ValueError(f'activation and gradient must be [B, h, w, U] both, not {a.shape} and {g.shape}.')
+        wide = jnp.promote_types(jnp.result_type(a, g), jnp.float32)
+        return cam(a.astype(wide), g.astype(wide), relu=relu)
+
+    return checked
+
+
+@_of_arrays
 def grad_cam(activation: jax.Array, gradient: jax.Array, *, relu: bool = True) -> jax.Array:
     """Grad-CAM, [B, h, w]: M = ReLU(sum_u a_u A_u), a_u = mean over space of the gradient (Selvaraju et al. 2017,
     equations 1 and 2). Before global average pooling and a linear head it is CAM divided by h w."""
-    weights = jnp.asarray(gradient).mean((1, 2), keepdims=True)
-    return _positive((weights * jnp.asarray(activation)).sum(-1), relu)
+    weights = gradient.mean((1, 2), keepdims=True)
+    return _positive((weights * activation).sum(-1), relu)
 
 
+@_of_arrays
 def grad_cam_plus_plus(activation: jax.Array, gradient: jax.Array, *, relu: bool = True) -> jax.Array:
     """Grad-CAM++, [B, h, w]: M = ReLU(sum_u w_u A_u), w_u = sum over space of a ReLU(g), a = 1 / (2 + g sum_ab A_u,ab)
     (Chattopadhyay et al. 2018).
@@ -41,11 +66,13 @@ def grad_cam_plus_plus(activation: jax.Array, gradient: jax.Array, *, relu: bool
     return _positive((weights * activation).sum(-1), relu)
 
 
+@_of_arrays
 def hires_cam(activation: jax.Array, gradient: jax.Array, *, relu: bool = True) -> jax.Array:
     """HiResCAM, [B, h, w]: M = ReLU(sum_u g_u A_u), gradients not averaged over space (Draelos and Carin 2020)."""
     return _positive((gradient * activation).sum(-1), relu)
 
 
+@_of_arrays
 def layer_cam(activation: jax.Array, gradient: jax.Array, *, relu: bool = True) -> jax.Array:
     """LayerCAM, [B, h, w]: M = ReLU(sum_u ReLU(g_u) A_u) (Jiang et al. 2021)."""
     return _positive((jax.nn.relu(gradient) * activation).sum(-1), relu)
@@ -58,13 +85,9 @@ CAMS = {
     'layer_cam': layer_cam,
 }
 
-# `layer(images, shift) -> (scores [B], activation [B, h, w, U])`: the score, and what a layer holds, when `shift`
-# [B, h, w, U] is added there; None adds nothing.
-Layer = Callable
-
 
 def input_layer(score: Score) -> Layer:
-    """The image itself as the layer to look at: what the methods below take when they are given no other."""
+    """The image itself as the layer to look at."""
 
     def layer(images, shift=None):
         x = images if shift is None else images + shift
@@ -74,15 +97,16 @@ def input_layer(score: Score) -> Layer:
 
 
 def activation_and_gradient(layer: Layer, images: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """A layer's activation [B, h, w, U] and the score's gradient there."""
-    images = jnp.asarray(images)
+    """A layer's activation [B, h, w, U] and the score's gradient there; ValueError if the layer ignores its shift."""
+    images, layer, watch = as_images(images), required_layer(layer, 'activation_and_gradient'), Watch()
     _, shape = jax.eval_shape(lambda x: layer(x, None), images)
 
     def scores(shift):
-        values, activation = layer(images, shift)
+        values, activation = layer(images, watch.mark(shift))
         return values.sum(), activation
 
     gradient, activation = jax.grad(scores, has_aux=True)(jnp.zeros(shape.shape, shape.dtype))
+    watch.require()
     return activation, gradient
 
 
@@ -91,10 +115,11 @@ def at_layer(
 ) -> jax.Array:
     """A class activation map of one of `layer`'s (`Layer`) units, brought bilinearly to the images' size, [B, H, W].
 
-    `relu=False`: with its sign, as the sum over units is.
+    `relu=False`: with its sign, as the sum over units is. Raises ValueError without a layer.
     """
-    maps = cam(*activation_and_gradient(layer or input_layer(score), images), relu=relu)
-    return upsample(maps, image_size(images))
+    del score  # the layer returns it
+    images, layer = as_images(images), required_layer(layer, cam.__name__)
+    return upsample(cam(*activation_and_gradient(layer, images), relu=relu), image_size(images))
 
 
 def guided_grad_cam(
@@ -103,8 +128,9 @@ def guided_grad_cam(
     """Guided Grad-CAM, [B, H, W]: signed, not normalised.
 
     M = guided back-propagation (summed over channels) x Grad-CAM (brought to the images' size; 'bilinear', or 'nearest'
-    as captum's default) (Selvaraju et al. 2017, section 3.2).
+    as captum's default) (Selvaraju et al. 2017, section 3.2). Raises ValueError without a layer.
     """
-    maps = grad_cam(*activation_and_gradient(layer or input_layer(score), images))
+    images, layer = as_images(images), required_layer(layer, 'guided_grad_cam')
+    maps = grad_cam(*activation_and_gradient(layer, images))
     enlarge = lookup({'bilinear': upsample, 'nearest': nearest}, interpolation, 'interpolation')
     return guided_backprop(score, images) * enlarge(maps, image_size(images))

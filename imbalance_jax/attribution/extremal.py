@@ -7,6 +7,7 @@ import optax
 
 from imbalance_jax.attribution.baselines import blur
 from imbalance_jax.attribution.gradients import Score, image_scores
+from imbalance_jax.attribution.inputs import as_images
 
 # TorchRay's, in image heights of 224 pixels: distance of the mask's cells, width of its kernel, strongest blur.
 STEP, SIGMA, MAX_BLUR = 7 / 224, 21 / 224, 20 / 224
@@ -62,7 +63,7 @@ def extremal_perturbation(
     """
     if not 0 < area < 1 or iterations < 1:
         raise ValueError(f'extremal_perturbation needs 0 < area < 1 and iterations >= 1, not {area}, {iterations}.')
-    images = jnp.asarray(images)
+    images = as_images(images)
     batch, height, width, _ = images.shape
     step, sigma = max(1, round(STEP * height)), max(1.0, SIGMA * height)
     reach = int(np.ceil(2 * sigma / step))

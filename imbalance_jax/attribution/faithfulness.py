@@ -14,7 +14,8 @@ import jax.numpy as jnp
 from jax.typing import ArrayLike
 
 from imbalance_jax.attribution.baselines import baseline_images
-from imbalance_jax.attribution.gradients import Score
+from imbalance_jax.attribution.gradients import image_scores
+from imbalance_jax.attribution.inputs import Score, as_images, as_maps, numbers
 
 STRAIGHT, DIAGONAL = 1 / 6, 1 / 12  # weights of a pixel's neighbours in ROAD
 NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
@@ -22,11 +23,20 @@ NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
 
 def ranks(maps: jax.Array) -> jax.Array:
     """The rank of every pixel of maps [B,H,W] when the hottest is 0, [B,H,W] int32; ties at random."""
-    flat = jnp.asarray(maps).reshape(len(maps), -1)
+    maps = _planes(maps)
+    flat = maps.reshape(len(maps), -1)
     flat = jnp.where(jnp.isfinite(flat), flat, -jnp.inf)
     noise = jax.random.uniform(jax.random.key(0), flat.shape)
     order = jnp.lexsort((noise, -flat), axis=-1)
     return jnp.argsort(order, axis=-1).reshape(maps.shape).astype(jnp.int32)
+
+
+def _planes(maps: Any) -> jax.Array:
+    """Maps [B,H,W]; ValueError for another number of axes."""
+    maps = numbers(maps, 'maps', '[B, H, W]')
+    if maps.ndim != 3:
+        raise ValueError(f'maps must be [B, H, W], not {maps.shape}.')
+    return maps
 
 
 def curve(
@@ -38,13 +48,20 @@ def curve(
     goal: jax.Array,
 ) -> jax.Array:
     """Logits [B, n] after the hottest `shares` of the pixels of `start` were exchanged for those of `goal`."""
-    rank, pixels = ranks(maps), maps.shape[1] * maps.shape[2]
+    start = as_images(start)
+    rank, pixels = ranks(as_maps(maps, start)), start.shape[1] * start.shape[2]
 
     def at(share):
         changed = (rank < jnp.round(share * pixels))[..., None]
-        return score(jnp.where(changed, goal, start))
+        return image_scores(score, jnp.where(changed, goal, start))
 
     return jax.lax.map(at, jnp.asarray(shares)).T
+
+
+def _shares(steps: int, cutoff: float) -> jax.Array:
+    if steps < 1 or not 0 < cutoff <= 1:
+        raise ValueError(f'steps must be at least 1 and cutoff in 0..1, not {steps} and {cutoff}.')
+    return cutoff * jnp.linspace(0, 1, steps + 1)
 
 
 def _area(values: jax.Array) -> jax.Array:
@@ -66,10 +83,9 @@ def deletion(
     `steps` equal parts of the first `cutoff` of the pixels are set to `baseline` (see `attribution.baselines`). Theirs
     is of the probability, which says as much about a loss's calibration as about a map.
     """
-    images = jnp.asarray(images)
-    shares = cutoff * jnp.linspace(0, 1, steps + 1)
+    images, shares = as_images(images), _shares(steps, cutoff)
     goal = baseline_images(images, baseline)
-    return _area(curve(score, maps, shares=shares, start=images, goal=goal))
+    return _area(curve(score, as_maps(maps, images), shares=shares, start=images, goal=goal))
 
 
 def insertion(
@@ -83,10 +99,9 @@ def insertion(
 ) -> jax.Array:
     """Area under the logit while pixels come back to the `baseline`, hottest first, [B]; higher is better (Petsiuk et
     al. 2018). Otherwise as `deletion`."""
-    images = jnp.asarray(images)
-    shares = cutoff * jnp.linspace(0, 1, steps + 1)
+    images, shares = as_images(images), _shares(steps, cutoff)
     start = baseline_images(images, baseline)
-    return _area(curve(score, maps, shares=shares, start=start, goal=images))
+    return _area(curve(score, as_maps(maps, images), shares=shares, start=start, goal=images))
 
 
 def _neighbour_sum(x: jax.Array) -> jax.Array:
@@ -106,7 +121,8 @@ def impute(images: jax.Array, gone: jax.Array, noise: float = 0.01) -> jax.Array
 
     The mean is the solution of a linear system, by conjugate gradients; of an image without any pixel left it is 0.
     """
-    images, mask = jnp.asarray(images), gone[..., None].astype(images.dtype)
+    images = as_images(images)
+    mask = as_maps(gone, images)[..., None].astype(images.dtype)
     weight = _neighbour_sum(jnp.ones_like(images))
     known = images * (1 - mask)
 
@@ -130,12 +146,13 @@ def road(
     Removed pixels are imputed (`impute`), so that the network is not asked about black holes (Rong et al. 2022; both
     orders in one figure as in pytorch-grad-cam). Higher is better; noise scores 0 on average.
     """
-    images, rank, pixels = jnp.asarray(images), ranks(maps), maps.shape[1] * maps.shape[2]
+    images = as_images(images)
+    rank, pixels = ranks(as_maps(maps, images)), images.shape[1] * images.shape[2]
 
     def at(share):
         count = jnp.round(share * pixels)
         without = [impute(images, gone) for gone in (rank >= pixels - count, rank < count)]
-        coldest, hottest = (score(x) for x in without)
+        coldest, hottest = (image_scores(score, x) for x in without)
         return coldest - hottest
 
     return jax.lax.map(at, jnp.asarray(shares)).mean(0) / 2
@@ -156,14 +173,14 @@ def sensitivity_n(
 
     1 for a linear score and its input x gradient. The map's sign counts; noise scores 0 on average.
     """
-    images = jnp.asarray(images)
-    start, pixels = baseline_images(images, baseline), maps.shape[1] * maps.shape[2]
-    whole = score(images)
+    images = as_images(images)
+    maps, start = as_maps(maps, images), baseline_images(images, baseline)
+    whole, pixels = image_scores(score, images), maps.shape[1] * maps.shape[2]
 
     def at(key):
         chosen = jax.random.permutation(key, pixels) < round(share * pixels)
         chosen = chosen.reshape(maps.shape[1:])
-        dropped = whole - score(jnp.where(chosen[..., None], start, images))
+        dropped = whole - image_scores(score, jnp.where(chosen[..., None], start, images))
         return jnp.where(chosen, maps, 0).sum((1, 2)), dropped
 
     heat, drop = jax.lax.map(at, jax.random.split(jax.random.key(seed), samples))
@@ -181,13 +198,19 @@ def correlation(a: jax.Array, b: jax.Array) -> jax.Array:
 def rank_correlation(maps: jax.Array, others: jax.Array) -> jax.Array:
     """Spearman correlation of maps [B,H,W] with other maps, [B]; ties share their mean rank; NaN for a constant map."""
 
+    maps, others = _planes(maps), _planes(others)
+    if maps.shape != others.shape:
+        raise ValueError(
+            f'maps are {maps.shape} and the others {others.shape}: bring both to one number and size first.'
+        )
+
     def midranks(values):
         flat = values.reshape(len(values), -1)
         ordered = jnp.sort(flat, axis=-1)
         find = jax.vmap(lambda o, v, side: jnp.searchsorted(o, v, side=side), (0, 0, None))
         return (find(ordered, flat, 'left') + find(ordered, flat, 'right')).astype(jnp.float32) / 2
 
-    return correlation(midranks(jnp.asarray(maps)), midranks(jnp.asarray(others)))
+    return correlation(midranks(maps), midranks(others))
 
 
 def cascade(names: Sequence[str]) -> dict[str, list[str]]:

@@ -1,26 +1,17 @@
 """Attribution from gradients of the score with respect to the image, and the two ReLUs that rewrite them."""
 
-from collections.abc import Callable
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from imbalance_jax.attribution.baselines import baseline_images
+from imbalance_jax.attribution.inputs import Score, as_images, per_image
 from imbalance_jax.names import lookup
-
-Score = Callable[[jax.Array], jax.Array]
 
 
 def image_scores(score: Score, images: jax.Array) -> jax.Array:
-    """Returns `score(images)`, [B]; a ValueError if it is not one number per image.
-
-    A score of shape [B, K] would otherwise be summed over classes without a word.
-    """
-    scores = score(images)
-    if scores.shape != images.shape[:1]:
-        raise ValueError(f'score must return one logit per image, shape {images.shape[:1]}, not {scores.shape}.')
-    return scores
+    """Returns `score(images)`, [B]; a ValueError if it is not one number per image (`inputs.per_image`)."""
+    return per_image(score(images), images)
 
 
 def _image_gradient(score: Score, images: jax.Array) -> jax.Array:
@@ -33,7 +24,7 @@ def gradient(score: Score, images: jax.Array) -> jax.Array:
 
     M = sum_c d score / d x_c (Baehrens et al. 2010).
     """
-    return _image_gradient(score, images).sum(-1)
+    return _image_gradient(score, as_images(images)).sum(-1)
 
 
 def saliency(score: Score, images: jax.Array) -> jax.Array:
@@ -41,7 +32,7 @@ def saliency(score: Score, images: jax.Array) -> jax.Array:
 
     M = max_c |d score / d x_c| (Simonyan et al. 2014, section 3.1).
     """
-    return jnp.abs(_image_gradient(score, images)).max(-1)
+    return jnp.abs(_image_gradient(score, as_images(images))).max(-1)
 
 
 def input_x_gradient(score: Score, images: jax.Array) -> jax.Array:
@@ -49,6 +40,7 @@ def input_x_gradient(score: Score, images: jax.Array) -> jax.Array:
 
     M = sum_c x_c d score / d x_c (Shrikumar et al. 2016). For a ReLU network without biases it sums to the score.
     """
+    images = as_images(images)
     return (images * _image_gradient(score, images)).sum(-1)
 
 
@@ -82,7 +74,7 @@ def integrated_gradients(
     if steps < 1:
         raise ValueError(f'steps must be at least 1, not {steps}.')
     points, weights = lookup(RULES, rule, 'integration rule')(steps)
-    images = jnp.asarray(images)
+    images = as_images(images)
     baseline = baseline_images(images, baseline)
     difference = images - baseline
 

@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from imbalance_jax.attribution.inputs import as_images
 from imbalance_jax.names import lookup
 
 Variables = dict[str, Any]
@@ -49,10 +50,14 @@ def layer_shapes(model: nn.Module, variables: Variables, image_shape: tuple[int,
 
 
 def features(model: nn.Module, variables: Variables, images: jax.Array, layer: str) -> jax.Array:
-    """Activations [B,h,w,U] of a layer."""
-    return model.apply(variables, images)[1][layer]
+    """Activations [B,h,w,U] of a layer, or [B,U] of 'pooled'; ValueError, with the layers there are, for any other."""
+    return lookup(model.apply(variables, as_images(images))[1], layer, 'layer')
 
 
 def class_logits(logits: jax.Array, classes: jax.Array) -> jax.Array:
-    """The logit [B] of one class per image."""
+    """The logit [B] of logits [B,K] of one class [B] int per image."""
+    classes = jnp.asarray(classes)
+    if logits.ndim != 2 or classes.shape != logits.shape[:1] or not jnp.issubdtype(classes.dtype, jnp.integer):
+        given = f'{logits.shape} and {classes.dtype}{list(classes.shape)}'
+        raise ValueError(f'logits must be [B,K] and classes [B] whole numbers, not {given}.')
     return jnp.take_along_axis(logits, classes[:, None], axis=1)[:, 0]

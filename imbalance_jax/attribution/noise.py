@@ -7,7 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from imbalance_jax.attribution.gradients import Score
+from imbalance_jax.attribution.inputs import Score, as_images, required_key
 from imbalance_jax.names import lookup
 
 NOISY = (
@@ -30,7 +30,7 @@ def make_smooth_grad(find: Callable[[str], Callable[..., jax.Array]]) -> Callabl
         score: Score,
         images: jax.Array,
         *,
-        key: jax.Array,
+        key: jax.Array | None = None,
         method: str | Callable = 'gradient',
         samples: int = 50,
         sigma: float = 0.15,
@@ -45,10 +45,11 @@ def make_smooth_grad(find: Callable[[str], Callable[..., jax.Array]]) -> Callabl
         numbers gets another key for every sample. `statistic`: 'mean' is SmoothGrad (Smilkov et al. 2017), 'squared'
         SmoothGrad-Squared (Hooker et al. 2019), 'variance' VarGrad (Adebayo et al. 2018, over all samples, not
         samples - 1). One sample is in memory at a time. Raises ValueError for an unknown method or statistic, or
-        `samples` < 1.
+        `samples` < 1, and without a `key`.
         """
         if samples < 1:
             raise ValueError(f'samples must be at least 1, not {samples}.')
+        images, key = as_images(images), required_key(key, 'smooth_grad')
         attribute = find(method) if isinstance(method, str) else method
         draws = 'key' in inspect.signature(attribute).parameters
         summarise = lookup(STATISTICS, statistic, 'SmoothGrad statistic')
@@ -57,7 +58,7 @@ def make_smooth_grad(find: Callable[[str], Callable[..., jax.Array]]) -> Callabl
             random = {'key': jax.random.fold_in(sample_key, 1)} if draws else {}
             return attribute(score, noisy, **options, **random)
 
-        return summarise(*_over_noise(maps_of, jnp.asarray(images), sigma, jax.random.split(key, samples)))
+        return summarise(*_over_noise(maps_of, images, sigma, jax.random.split(key, samples)))
 
     return smooth_grad
 
@@ -83,7 +84,8 @@ def _over_noise(
     return mean, squares / len(keys)
 
 
-def random_map(score: Score, images: jax.Array, *, key: jax.Array) -> jax.Array:
+def random_map(score: Score, images: jax.Array, *, key: jax.Array | None = None) -> jax.Array:
     """Noise uniform in [0, 1), [B, H, W], that reads neither score nor pixels: what a method must at least beat."""
     del score
-    return jax.random.uniform(key, images.shape[:3], images.dtype)
+    images = as_images(images)
+    return jax.random.uniform(required_key(key, 'random'), images.shape[:3], images.dtype)

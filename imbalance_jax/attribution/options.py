@@ -6,7 +6,8 @@ from typing import Any
 
 import jax
 
-from imbalance_jax.attribution.methods import METHODS, needs_key, wrapped
+from imbalance_jax.attribution.cam import input_layer
+from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer, wrapped
 from imbalance_jax.names import lookup, options_of
 
 NOT_OPTIONS = ('key', 'layer', 'mean', 'deviation')  # what whoever calls a method gives it
@@ -25,11 +26,17 @@ def check(name: str, options: Mapping[str, Any], images: jax.Array) -> None:
         arguments['baseline'] = 'zero'
     if needs_key(name):
         arguments['key'] = jax.random.key(0)
+    if needs_layer(name, options):
+        arguments['layer'] = input_layer(_mean)
     try:
-        jax.eval_shape(partial(method, lambda x: x.mean((1, 2, 3)), **arguments), images)
+        jax.eval_shape(partial(method, _mean, **arguments), images)
     except (TypeError, ZeroDivisionError, OverflowError) as error:
         reason = ' '.join(str(error).split())
         raise ValueError(f'config.attribution.{name} is {dict(options)}: {reason}') from error
+
+
+def _mean(images: jax.Array) -> jax.Array:
+    return images.mean((1, 2, 3))
 
 
 def known(name: str, options: Mapping[str, Any]) -> dict[str, Any]:

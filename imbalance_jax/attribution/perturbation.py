@@ -6,6 +6,7 @@ import numpy as np
 
 from imbalance_jax.attribution.baselines import baseline_images
 from imbalance_jax.attribution.gradients import Score, image_scores
+from imbalance_jax.attribution.inputs import as_images, required_key
 from imbalance_jax.attribution.maps import image_size, upsample
 
 
@@ -32,14 +33,14 @@ def occlusion(
     the far edge is cut there (Zeiler and Fergus 2014, section 4.2; averaged as in captum). One window is in memory at
     a time. Raises ValueError unless 1 <= stride <= window <= H, W.
     """
-    _, height, width, _ = images.shape
+    images = as_images(images)
+    height, width = image_size(images)
     if not 1 <= stride <= window <= min(height, width):
         raise ValueError(
             f'occlusion needs 1 <= stride <= window <= image size, but stride is {stride}, window {window} and the '
             f'images {height} x {width}.'
         )
     rows, columns = jnp.asarray(_windows(height, window, stride)), jnp.asarray(_windows(width, window, stride))
-    images = jnp.asarray(images)
     baseline, whole = baseline_images(images, baseline), image_scores(score, images)
 
     def drop(row, column):
@@ -66,7 +67,7 @@ def rise(
     score: Score,
     images: jax.Array,
     *,
-    key: jax.Array,
+    key: jax.Array | None = None,
     samples: int = 4000,
     cells: int = 7,
     keep: float = 0.5,
@@ -79,11 +80,11 @@ def rise(
     with p = `keep` (Petsiuk et al. 2018, equation 6). All images share the masks. The level of a map is that of the
     score: of a logit that is negative throughout the map is negative too. `contrast=True` takes the score's mean over
     the masks off first and divides by N p (1 - p): about what the score is with the pixel minus what it is without. One
-    mask is in memory at a time. Raises ValueError unless samples >= 1, cells >= 1 and 0 < keep < 1.
+    mask is in memory at a time. Raises ValueError without a `key`, or unless samples >= 1, cells >= 1 and 0 < keep < 1.
     """
     if samples < 1 or cells < 1 or not 0 < keep < 1:
         raise ValueError(f'rise needs samples >= 1, cells >= 1, 0 < keep < 1, not {samples}, {cells}, {keep}.')
-    images = jnp.asarray(images)
+    images, key = as_images(images), required_key(key, 'rise')
     start = baseline_images(images, baseline)
 
     def add(sums, sample):

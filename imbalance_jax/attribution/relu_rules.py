@@ -15,6 +15,7 @@ from jax.extend.core import Literal
 
 from imbalance_jax.attribution.baselines import baseline_images
 from imbalance_jax.attribution.gradients import Score, deconv_relu, guided_relu, image_scores
+from imbalance_jax.attribution.inputs import as_images
 
 CALLS = {'jit': 'jaxpr', 'pjit': 'jaxpr', 'custom_jvp_call': 'call_jaxpr', 'checkpoint': 'jaxpr', 'remat2': 'jaxpr'}
 CURVED = frozenset({'tanh', 'logistic', 'exp', 'log', 'log1p', 'erf', 'abs', 'sqrt', 'rsqrt', 'integer_pow', 'square'})
@@ -85,7 +86,7 @@ def _with_relu(relu: Callable) -> Rule:
 
 def _rewritten_gradient(score: Score, images: jax.Array, relu: Callable) -> jax.Array:
     rule = _with_relu(relu)
-    return jax.grad(lambda x: replay(score, [x], rule)[0].sum())(jnp.asarray(images)).sum(-1)
+    return jax.grad(lambda x: replay(score, [x], rule)[0].sum())(as_images(images)).sum(-1)
 
 
 def guided_backprop(score: Score, images: jax.Array) -> jax.Array:
@@ -115,7 +116,7 @@ def deeplift(score: Score, images: jax.Array, *, baseline: jax.typing.ArrayLike 
     to score(x) - score(b). Products of two activations (group normalisation, gates) have their derivative, and then it
     need not. `baseline`: see `baselines`.
     """
-    images = jnp.asarray(images)
+    images = as_images(images)
     start = baseline_images(images, baseline)
     multiplier = jax.grad(lambda x: replay(score, [x, start], _rescale)[0].sum())(images)
     return ((images - start) * multiplier).sum(-1)

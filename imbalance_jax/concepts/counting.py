@@ -105,6 +105,9 @@ def regions(active: np.ndarray, holes: bool = False) -> np.ndarray:
 
     active: [N, H, W] bool. Returns [N] int64.
     """
+    active = np.asarray(active)
+    if active.ndim != 3:
+        raise ValueError(f'active must be [N, H, W] bool, not {active.shape}.')
     planes = len(active)
     plane, start, stop, stride = _runs(active)
     # A run [start, stop) touches the pixels [start - 1, stop] of the next row; a blank column keeps rows apart.

@@ -38,6 +38,7 @@ def fit(
     The directions are in units of the activations, so that scores are (x - mean) @ directions. weight: [N], 0 leaves an
     image out. A unit that does not vary has no part in any direction.
     """
+    x, targets = _paired(x, targets)
     weight = jnp.ones(len(x)) if weight is None else weight
     share = (weight / weight.sum())[:, None]
     mean = (share * x).sum(0)
@@ -52,8 +53,18 @@ def fit(
     return mean, scale[:, None] * solved
 
 
+def _paired(x: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Activations [N, U] and targets [N, T] as arrays; ValueError for shapes that do not fit."""
+    x, targets = jnp.asarray(x), jnp.asarray(targets)
+    if x.ndim != 2 or targets.ndim != 2 or len(x) != len(targets):
+        raise ValueError(f'x must be [N, U] and targets [N, T], not {x.shape} and {targets.shape}.')
+    return x, targets
+
+
 def held_out(x: jax.Array, targets: jax.Array, fold: jax.Array, *, count: int, penalty: float = PENALTY) -> jax.Array:
     """Scores [N, T] of every image by the probe that was fitted on the other folds. fold: [N] in 0 .. count - 1."""
+
+    x, targets = _paired(x, targets)
 
     def one(number):
         mean, directions = fit(x, targets, (fold != number).astype(x.dtype), penalty=penalty)

@@ -15,6 +15,7 @@ from scipy import stats
 
 from imbalance_jax.concepts import nulls
 from imbalance_jax.concepts.counting import upsample
+from imbalance_jax.concepts.inputs import as_features, as_pair
 from imbalance_jax.concepts.quantiles import UpperQuantile
 
 LITERATURE_IOU = 0.04
@@ -65,8 +66,7 @@ def dissect(
     `top_excess` are under the null, where the largest of many is above 0 by chance alone.
     Raises ValueError for shapes that do not fit, values that are not finite and a probe set with too few positions.
     """
-    features, masks = np.asarray(features), np.asarray(masks)
-    _check(features, masks)
+    features, masks = as_pair(features, masks)
     nulls.check(null, rounds)
     seen = _collect_thresholds(features, quantile, weights)
     threshold = active_threshold(seen, quantile)
@@ -80,7 +80,7 @@ def thresholds(features: np.ndarray, quantile: float) -> np.ndarray:
 
     It is the smallest activation of the unit that leaves no more than the share `quantile` above it.
     """
-    return _collect_thresholds(np.asarray(features), quantile).threshold()
+    return _collect_thresholds(as_features(features), quantile).threshold()
 
 
 def active_threshold(seen: UpperQuantile, quantile: float) -> np.ndarray:
@@ -126,8 +126,8 @@ def overlap_counts(
     `null` [R, U, S], and active areas, `null_active` [R, U] (R is `rounds`, or 0 without a null). A pixel counts as
     much as its image's weight; under the null, as that of the image whose concepts it meets.
     """
-    features, masks = np.asarray(features), np.asarray(masks)
-    _check(features, masks, threshold)
+    features, masks = as_pair(features, masks)
+    _check(features, threshold)
     nulls.check(null, rounds)
     key = nulls.make_key(key)
     parts = []
@@ -212,7 +212,7 @@ def unique_detectors(result: dict[str, np.ndarray]) -> dict[str, Any]:
 
 def top_images(features: np.ndarray, count: int) -> np.ndarray:
     """The images [U, count] of highest peak activation of each unit, best first, the lower index first among equals."""
-    return highest(np.asarray(features).max((1, 2)), count)
+    return highest(as_features(features).max((1, 2)), count)
 
 
 def highest(peak: np.ndarray, count: int) -> np.ndarray:
@@ -297,10 +297,6 @@ def _active(features: np.ndarray, threshold: np.ndarray, size: tuple[int, int]) 
     return image[plane], unit[plane], *np.divmod(pixel, size[1])
 
 
-def _check(features: np.ndarray, masks: np.ndarray, threshold: np.ndarray | None = None) -> None:
-    if np.ndim(features) != 4:
-        raise ValueError(f'features must be [N, h, w, U], got {np.ndim(features)} dimensions.')
-    if np.ndim(masks) != 4 or len(masks) != len(features):
-        raise ValueError(f'masks must be [N, H, W, S] with N = {len(features)}, got shape {np.shape(masks)}.')
-    if threshold is not None and np.shape(threshold) != features.shape[-1:]:
+def _check(features: np.ndarray, threshold: np.ndarray) -> None:
+    if np.shape(threshold) != features.shape[-1:]:
         raise ValueError(f'threshold must be [U] = {features.shape[-1:]}, got {np.shape(threshold)}.')

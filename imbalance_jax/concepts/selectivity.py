@@ -27,8 +27,10 @@ def unit_auroc(
     interval and no p. Returns `auroc`, `low`, `high`, `p_value`, all [U, K]; NaN for a class with fewer than two
     positives or negatives.
     """
-    activation, labels = np.asarray(activation, np.float64), np.asarray(labels) == 1
+    activation, labels = np.asarray(activation, np.float64), np.asarray(np.asarray(labels) == 1)
     mask = np.ones(labels.shape, bool) if mask is None else np.asarray(mask) > 0
+    if labels.ndim != 2:
+        raise ValueError(f'labels must be [N, K] of 0 and 1, not {labels.shape}.')
     patients = np.arange(len(labels)) if patients is None else np.asarray(patients)
     weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
     if activation.ndim != 2 or labels.shape != mask.shape or not len(activation) == len(labels) == len(patients):
@@ -115,6 +117,9 @@ def _sums_by_patient(patients: np.ndarray) -> sparse.csr_array:
 
 def with_healthy(labels: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
     """Labels and mask [N, K + 1] with 'no finding' as the last class: images of which every label is known and 0."""
+    labels, mask = np.asarray(labels), np.asarray(mask)
+    if labels.ndim != 2 or labels.shape != mask.shape:
+        raise ValueError(f'labels and mask must be [N, K] both, not {labels.shape} and {mask.shape}.')
     known = np.all(mask > 0, axis=1)
     healthy = known & ~np.any(labels * mask > 0, axis=1)
     return [np.concatenate([one, last[:, None]], axis=1) for one, last in ((labels, healthy), (mask, known))]

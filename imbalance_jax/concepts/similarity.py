@@ -91,6 +91,8 @@ def procrustes(x: np.ndarray, y: np.ndarray) -> float:
     min_Q ||X - YQ||^2 / 2 of centred columns and Frobenius norm 1, which is 1 - ||Y'X||_nuclear (Schonemann 1966). NaN
     where one is the same for all examples. Where units are as many as examples it is small for any two layers.
     """
+    if np.ndim(x) != 2 or np.ndim(y) != 2 or len(x) != len(y):
+        raise ValueError(f'x and y must be [N, p] and [N, q], got {np.shape(x)} and {np.shape(y)}.')
     width = max(np.shape(x)[1], np.shape(y)[1])
     both = [np.pad(np.asarray(a, np.float64), ((0, 0), (0, width - np.shape(a)[1]))) for a in (x, y)]
     return float(procrustes_matrix(np.stack(both))[0, 1])

@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imbalance_jax.attribution import faithfulness, layers
+from imbalance_jax.attribution import all_classes, faithfulness, layers
 from imbalance_jax.data.regions import Pairs
+from imbalance_jax.explain import maps as explain_maps
 from imbalance_jax.explain import outputs
 from imbalance_jax.explain.map_pairs import map_pairs
-from imbalance_jax.explain.maps import make_maps, make_network
+from imbalance_jax.explain.maps import Scorer, compile_within, make_maps, make_network
 from imbalance_jax.results import faithfulness as results_faithfulness
 from imbalance_jax.results.rows import Bootstrap
 from imbalance_jax.system import progress
@@ -21,8 +22,6 @@ from imbalance_jax.training.start import began_as
 from imbalance_jax.training.trained import Stage, Trained
 
 NULL = 'random'  # the attribution method that is noise
-
-Scorer = Callable[[jax.Array, jax.Array, jax.Array], dict[str, jax.Array]]
 
 
 class Faithfulness(NamedTuple):
@@ -93,7 +92,7 @@ def parts_of(trained: Trained) -> dict[str, list[str]]:
 
 def make_scorer(trained: Trained) -> Scorer:
     """`scorer(maps [P,M,H,W], images, classes)`: the metrics of `attribution.faithfulness` [P,M], compiled once for all
-    methods."""
+    methods, for as many pairs at a time as fit `config.attribution.memory_mib`."""
     network = make_network(trained.model, trained.layer_of(trained.config.attribution.layer))
     metrics: Mapping[str, Any] = faithfulness.METRICS
 
@@ -106,8 +105,8 @@ def make_scorer(trained: Trained) -> Scorer:
 
         return {name: metric(score, normalised, maps) for name, metric in metrics.items()}
 
-    mapped: Any = trained.place.map(figures)
-    return lambda maps, images, classes: mapped((trained.variables, maps), images, classes)
+    memory_mib = trained.config.attribution.memory_mib
+    return explain_maps.make_scorer(figures, trained.place, memory_mib=memory_mib, variables=trained.variables)
 
 
 def measure(trained: Trained, method: str, pairs: Pairs, *, scorer: Scorer) -> Faithfulness:
@@ -116,16 +115,22 @@ def measure(trained: Trained, method: str, pairs: Pairs, *, scorer: Scorer) -> F
     images, classes, rows = place.shared((trained.dataset.images[pairs.image], pairs.finding, pairs.image))
     with progress.show(f'explain: faithfulness of {method}', 1) as update:
         mapped: Any = place.map(map_and_sanity(trained, method))
-        maps, sanity = mapped((trained.variables, place.members(untrained(trained))), images, classes, rows)
+        members, arrays = (trained.variables, place.members(untrained(trained))), (images, classes, rows)
+
+        def program(size: int, count: int) -> Any:
+            return jax.jit(mapped if size == count else all_classes.in_chunks(mapped, size))
+
+        compiled = compile_within(program, members, arrays, memory_mib=trained.config.attribution.memory_mib)
+        maps, sanity = compiled(members, *arrays)
         figures = place.fetch(scorer(maps, images, classes))
-        sanity = np.moveaxis(place.fetch(sanity), 0, 1)
+        sanity = np.moveaxis(place.fetch(sanity), -1, 0)
         update(1)
     return Faithfulness(np.array(list(figures)), np.stack(list(figures.values())), sanity)
 
 
 def map_and_sanity(trained: Trained, method: str) -> Callable:
     """`of_member((variables, untrained variables), images, classes, rows)`: one member's maps [M,H,W], and their rank
-    correlations [D,M] with those of the randomised network, or [0,M] of noise."""
+    correlations [M,D] with those of the randomised network, or [M,0] of noise."""
     maps, parts = make_maps(trained, method), parts_of(trained)
 
     def of_member(member, images, classes, rows):
@@ -137,8 +142,8 @@ def map_and_sanity(trained: Trained, method: str) -> Callable:
             return faithfulness.rank_correlation(intact, maps(randomised, images, classes, rows))
 
         if method == NULL:
-            return intact, jnp.zeros((0, len(images)))
-        return intact, jax.lax.map(correlation, 1 + jnp.arange(len(parts)))
+            return intact, jnp.zeros((len(images), 0))
+        return intact, jax.lax.map(correlation, 1 + jnp.arange(len(parts))).T
 
     return of_member
 

@@ -82,34 +82,42 @@ def options_of(trained: Trained, method: str) -> dict[str, Any]:
 
 
 def make_scorer(
-    figures: Callable[..., dict[str, jax.Array]], place: Placement, *, memory_mib: float, whole: tuple[Any, ...] = ()
+    figures: Callable[..., dict[str, jax.Array]],
+    place: Placement,
+    *,
+    memory_mib: float,
+    whole: tuple[Any, ...] = (),
+    variables: Any = None,
 ) -> Scorer:
     """Returns `scorer(maps [P,n,...], *arrays [n,...])`: `figures(maps [n,...], *arrays, *whole)` of every member.
 
     It is compiled at its first call, for as many of the n maps at a time as stay within the memory budget on each
-    device, and kept for all methods whose maps are as many and as large. `whole`: arrays that all maps need whole.
-    ValueError if not even one map fits.
+    device, and kept for all methods whose maps are as many and as large. `whole`: arrays that all maps need whole;
+    `variables`: a tree [P,...], with which a member's maps become `(variables, maps)`. ValueError if not even one map
+    fits.
     """
     mapped: Any = place.map(figures)
     programs: dict[tuple[int, ...], Callable] = {}
     whole = place.shared(whole)
 
+    def beside(maps, members):
+        return maps if variables is None else (members[2], maps)
+
     def of_some(members, positions, *arrays):
-        maps, whole = members
-        return mapped(jax.lax.dynamic_slice_in_dim(maps, positions[0], len(positions), axis=1), *arrays, *whole)
+        maps = jax.lax.dynamic_slice_in_dim(members[0], positions[0], len(positions), axis=1)
+        return mapped(beside(maps, members), *arrays, *members[1])
 
     def program(size: int, count: int) -> Any:
         if size == count:
-            return jax.jit(lambda members, *arrays: mapped(members[0], *arrays, *members[1]))
+            return jax.jit(lambda members, *arrays: mapped(beside(members[0], members), *arrays, *members[1]))
         chunks = all_classes.in_chunks(of_some, size)
         return jax.jit(lambda members, *arrays: chunks(members, jnp.arange(count), *arrays))
 
     def scorer(maps, *arrays):
+        members = (maps, whole, variables)
         if maps.shape not in programs:
-            programs[maps.shape] = compile_within(
-                program, (maps, whole), arrays, memory_mib=memory_mib, count=maps.shape[1]
-            )
-        return programs[maps.shape]((maps, whole), *arrays)
+            programs[maps.shape] = compile_within(program, members, arrays, memory_mib=memory_mib, count=maps.shape[1])
+        return programs[maps.shape](members, *arrays)
 
     return scorer
 

@@ -9,7 +9,8 @@ import pytest
 
 from imbalance_jax import attribution
 from imbalance_jax.attribution import gradients
-from imbalance_jax.attribution.methods import METHODS, needs_key
+from imbalance_jax.attribution.cam import input_layer
+from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer
 from imbalance_jax.models.cnn import CNN
 from imbalance_jax.models.resnet import BasicBlock, ResNet
 from imbalance_jax.names import lookup
@@ -235,12 +236,13 @@ def test_information_bottleneck_lets_through_what_the_score_needs():
     images = np.random.default_rng(0).normal(0, 1, (2, 16, 16, 1)).astype(np.float32)
     images[:, 2:5, 2:5] += 2
     images[:, 9:12, 9:12] += 2  # as bright, and nobody asks for it
-    maps = jax.jit(lambda x: METHODS['information_bottleneck'](left_of_middle, x, key=KEY, beta=10.0))(images)
+    options = {'key': KEY, 'layer': input_layer(left_of_middle)}
+    maps = jax.jit(lambda x: METHODS['information_bottleneck'](left_of_middle, x, beta=10.0, **options))(images)
     assert maps.shape == (2, 16, 16)
     assert (maps >= 0).all()
     assert (maps[:, 2:5, 2:5].mean((1, 2)) > 3 * maps[:, 9:12, 9:12].mean((1, 2))).all()
     # Without a price every gate stays open: KL of N(l z, (1 - l)^2) from N(0, 1) in bits, with l = sigmoid(5).
-    free = METHODS['information_bottleneck'](left_of_middle, images, key=KEY, beta=0.0, rate=0.0, sigma=0.0)
+    free = METHODS['information_bottleneck'](left_of_middle, images, beta=0.0, rate=0.0, sigma=0.0, **options)
     z = (images - images.mean((1, 2), keepdims=True)) / images.std((1, 2), keepdims=True)
     gate = 1 / (1 + np.exp(-5.0))
     expected = (0.5 * ((gate * z) ** 2 + (1 - gate) ** 2 - 1) - np.log(1 - gate)) / np.log(2)
@@ -250,9 +252,10 @@ def test_information_bottleneck_lets_through_what_the_score_needs():
 def test_smooth_grad_wraps_methods_that_look_inside_or_draw_numbers():
     images = GOLDEN['images_nhwc'][:1]
     score = lambda x: x[:, 3, 3, 0] ** 2  # noqa: E731
-    smooth = METHODS['smooth_grad'](score, images, key=KEY, samples=3, method='grad_cam', sigma=0.0)
-    np.testing.assert_allclose(smooth, METHODS['grad_cam'](score, images), rtol=1e-5)
-    wrapped = {'key': KEY, 'samples': 2, 'method': 'information_bottleneck', 'steps': 1}
+    inside = {'layer': input_layer(score)}
+    smooth = METHODS['smooth_grad'](score, images, key=KEY, samples=3, method='grad_cam', sigma=0.0, **inside)
+    np.testing.assert_allclose(smooth, METHODS['grad_cam'](score, images, **inside), rtol=1e-5)
+    wrapped = {'key': KEY, 'samples': 2, 'method': 'information_bottleneck', 'steps': 1, **inside}
     assert METHODS['smooth_grad'](score, images, **wrapped).shape == (1, 24, 24)
     squared = METHODS['smooth_grad_squared'](small_score, SMALL, key=KEY, samples=3)
     mean, spread = (METHODS[n](small_score, SMALL, key=KEY, samples=3) for n in ('smooth_grad', 'var_grad'))
@@ -361,7 +364,9 @@ def test_every_method_maps_over_members_and_ignores_the_other_images(name):
     options |= {'samples': 5} if name.startswith('smooth') or name == 'var_grad' else quick.get(name, {})
 
     def explain(weight, x):
-        return METHODS[name](lambda x: jnp.tanh(x.reshape(len(x), -1) @ weight), x, **options)
+        score = lambda x: jnp.tanh(x.reshape(len(x), -1) @ weight)  # noqa: E731
+        inside = {'layer': input_layer(score)} if needs_layer(name) else {}
+        return METHODS[name](score, x, **options, **inside)
 
     population = jax.jit(jax.vmap(explain, (0, None)))(weights, images)
     assert population.shape == (2, 3, 5, 4)

@@ -1,0 +1,140 @@
+"""What attribution is given: what works in any form, and the one line for what does not."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from imbalance_jax import attribution
+from imbalance_jax.attribution import cam, faithfulness
+from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer
+from imbalance_jax.attribution.options import known
+
+IMAGES = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+QUICK = {'window': 4, 'stride': 4, 'samples': 2, 'steps': 1, 'iterations': 1}
+
+
+def score(x):
+    return jnp.tanh(x[:, 2:5, 2:5]).sum((1, 2, 3))
+
+
+def layer(x, shift=None):
+    inside = jax.nn.relu(x[:, ::2, ::2]).astype(jnp.bfloat16)
+    inside = inside if shift is None else inside + shift
+    return (inside.astype(jnp.float32) ** 2).sum((1, 2, 3)), inside
+
+
+def options_of(name):
+    options = {option: value for option, value in QUICK.items() if option in known(name, {})}
+    options |= {'key': jax.random.key(0)} if needs_key(name) else {}
+    return options | ({'layer': layer} if needs_layer(name) else {})
+
+
+class Foreign:
+    """An array of another library."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.values, dtype)
+
+
+def test_images_of_any_library_and_precision_give_the_same_map():
+    expected = METHODS['gradient'](score, IMAGES)
+    for images in (IMAGES.tolist(), IMAGES.astype(np.float64), jnp.asarray(IMAGES), Foreign(IMAGES)):
+        np.testing.assert_allclose(METHODS['gradient'](score, images), expected, rtol=1e-6)
+    half = METHODS['gradient'](score, jnp.asarray(IMAGES, jnp.bfloat16))
+    assert half.dtype == jnp.float32
+    np.testing.assert_allclose(METHODS['gradient'](score, IMAGES[:1]), expected[:1], rtol=1e-6)
+
+
+@pytest.mark.parametrize('name', [name for name in METHODS if needs_layer(name)])
+def test_a_layer_in_half_precision_gives_maps_in_float32(name):
+    maps = METHODS[name](score, IMAGES, **options_of(name))
+    assert maps.dtype == jnp.float32
+    assert maps.shape == (2, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ('images', 'says'),
+    [
+        ((IMAGES * 50).astype(np.uint8), 'images are uint8, which has no gradient: give floats'),
+        (IMAGES[0], r'not \(8, 8, 3\): give images\[None\]'),
+        (IMAGES[..., 0], r'not \(2, 8, 8\): give images\[..., None\]'),
+        (np.moveaxis(IMAGES, -1, 1), r'channels first: give jnp.moveaxis\(images, 1, -1\)'),
+        ('film.png', 'images must be numbers .*, not str'),
+        (None, 'images must be numbers .*, not NoneType'),
+    ],
+)
+def test_every_method_says_what_is_wrong_with_images(images, says):
+    for name, method in METHODS.items():
+        with pytest.raises(ValueError, match=says) as error:
+            method(score, images, **options_of(name))
+        assert '\n' not in error.value.args[0].split('\n-----')[0]
+
+
+@pytest.mark.parametrize(
+    ('wrong', 'says'),
+    [
+        (lambda x: (score(x), {}), 'one logit per image, an array .*, not tuple'),
+        (lambda x: jnp.ones((len(x), 3)), r'shape \(2,\), not \(2, 3\): \[:, k\] picks class k'),
+        (lambda x: jnp.ones((len(x), 1)), r'shape \(2,\), not \(2, 1\): \[:, k\] picks class k'),
+        (lambda x: score(x).sum(), r'shape \(2,\), not \(\)'),
+        (lambda x: score(x) > 0, 'score must return floats, a logit per image, not bool'),
+    ],
+)
+def test_a_score_that_is_none_is_named(wrong, says):
+    others = {'gradient': {}, 'occlusion': options_of('occlusion'), 'guided_backprop': {}}
+    for name, options in others.items():
+        with pytest.raises(ValueError, match=says):
+            METHODS[name](wrong, IMAGES, **options)
+    maps = np.ones((2, 8, 8))
+    for metric in faithfulness.METRICS.values():
+        with pytest.raises(ValueError, match=says):
+            metric(wrong, IMAGES, maps)
+
+
+def test_a_method_that_needs_a_key_or_a_layer_says_so():
+    for name, method in METHODS.items():
+        options = options_of(name)
+        if needs_layer(name):
+            with pytest.raises(ValueError, match='looks inside the network and needs a layer: give layer=f'):
+                method(score, IMAGES, **{**options, 'layer': None})
+        if needs_key(name):
+            for key in (None, 0):
+                with pytest.raises(ValueError, match=r'give key=jax.random.key\(0\)'):
+                    method(score, IMAGES, **{**options, 'key': key})
+    with pytest.raises(ValueError, match='grad_cam looks inside'):
+        METHODS['smooth_grad'](score, IMAGES, key=jax.random.key(0), samples=2, method='grad_cam')
+    with pytest.raises(ValueError, match=r"it is METHODS\['grad_cam'\]\(score, images, layer=layer\)"):
+        attribution.grad_cam(score, IMAGES, layer=layer)
+
+
+def test_a_layer_that_ignores_its_shift_is_found_also_inside_jit():
+    def deaf(x, shift=None):
+        scores, inside = layer(x)
+        return scores, inside if shift is None else inside + shift
+
+    for name in ('grad_cam', 'guided_grad_cam', 'information_bottleneck'):
+        options = {**options_of(name), 'layer': jax.jit(deaf)}
+        with pytest.raises(ValueError, match='do not depend on shift'):
+            jax.jit(lambda x, n=name, o=options: METHODS[n](score, x, **o))(IMAGES)
+    for wrong, says in (
+        (lambda x, shift=None: score(x), r'layer must return \(scores'),
+        (lambda x, shift=None: (score(x), x.mean((1, 2))), r'an activation \[B, h, w, U\]'),
+    ):
+        with pytest.raises(ValueError, match=says):
+            METHODS['grad_cam'](score, IMAGES, layer=wrong)
+    heard, _ = cam.activation_and_gradient(jax.jit(layer), IMAGES)
+    assert heard.shape == (2, 4, 4, 3)
+
+
+def test_maps_of_another_shape_are_named():
+    for metric in faithfulness.METRICS.values():
+        with pytest.raises(ValueError, match=r'maps must be \[B, H, W\] = \(2, 8, 8\)'):
+            metric(score, IMAGES, np.ones((2, 4, 4)))
+    with pytest.raises(ValueError, match=r'size must be \(H, W\)'):
+        attribution.upsample(np.ones((2, 4, 4)), 8)
+    with pytest.raises(ValueError, match='does not broadcast'):
+        METHODS['integrated_gradients'](score, IMAGES, baseline=np.ones(5))
