@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imbalance_jax.cli import loading
-from imbalance_jax.system import command_line
+from imbalance_jax.system import command_line, output
 from imbalance_jax.system.command_line import Command, Verb
 
 if TYPE_CHECKING:
@@ -66,9 +66,14 @@ EXIT = (
 GROUPS = {'one population': 'data prepare', 'a sweep: many populations, from a config with get_hyper(hyper)': 'plan'}
 
 
+for _flag in ('config', 'workdir', 'out', 'folder', 'pilot', 'plan'):
+    FLAGS[_flag]['type'] = command_line.path
+
+
 def main(outside: Outside) -> None:
     """Runs the verb of the command line and leaves with its exit status."""
     arguments = sys.argv[1:]
+    output.never_fails()
     try:
         sys.exit(run(arguments, outside))
     except KeyboardInterrupt:
@@ -78,6 +83,13 @@ def main(outside: Outside) -> None:
             traceback.print_exc()
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2 if isinstance(error, (ValueError, FileNotFoundError)) else 1)
+    except (RuntimeError, AssertionError, MemoryError) as error:
+        from imbalance_jax.system import environment
+
+        if '--traceback' in arguments or not (reason := environment.explained(error)):
+            raise
+        print(f'error: {reason}', file=sys.stderr)
+        sys.exit(2)
 
 
 def run(arguments: list[str], outside: Outside) -> int | None:
@@ -200,9 +212,15 @@ def _plan(command: Command, outside: Outside) -> None:
     from imbalance_jax.sweep import cli
 
     loaded = loading.load(command.flags.config, command.overrides, outside.base)
+    from imbalance_jax.explain.run import STAGES
+    from imbalance_jax.training.preview import Checker
+
+    check_alone = Checker(STAGES)
 
     def check(plain: dict[str, Any]) -> None:
-        loading.check(loading.read(plain), outside.base())
+        config = loading.read(plain)
+        loading.check(config, outside.base())
+        check_alone(config)
 
     out, pilot = command.flags.out, command.flags.pilot
     cli.write_plan(loaded.config, loaded.get_hyper, out, check=check, options=loading.options, pilot=pilot)

@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import importlib.metadata
-import os
 import platform
 import shlex
 import sys
@@ -16,7 +15,7 @@ from typing import Any
 
 import jax
 
-from imbalance_jax.system import layout
+from imbalance_jax.system import layout, limits
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import write_json
 
@@ -73,7 +72,7 @@ def environment() -> dict[str, Any]:
         'device': kind,
         'devices': len(devices),
         'platform': devices[0].platform,
-        'cores': os.cpu_count(),
+        'cores': limits.cores(),
         'system': f'{platform.system()} {platform.machine()}',
     }
 
