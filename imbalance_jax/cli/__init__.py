@@ -117,11 +117,11 @@ def _workdir(command: Command) -> Path:
 
 def _trained(command: Command) -> Path:
     """The working directory, the plugins of its config loaded."""
-    from imbalance_jax.system.files import read_json
+    from imbalance_jax.system import records
 
     workdir = _workdir(command)
     if (workdir / 'config.json').exists():
-        loading.read(read_json(workdir / 'config.json'))
+        loading.read(records.config(workdir))
     return workdir
 
 

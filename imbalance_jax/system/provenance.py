@@ -15,8 +15,7 @@ from typing import Any
 
 import jax
 
-from imbalance_jax.system import layout, limits
-from imbalance_jax.system.files import read_json
+from imbalance_jax.system import layout, limits, records
 from imbalance_jax.system.workdir import write_json
 
 PACKAGES = (
@@ -85,6 +84,8 @@ def stage(workdir: Path, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
     in it before is kept in `before`.
     """
     path = Path(workdir) / layout.PROVENANCE
+    if path.exists():
+        records.provenance(workdir)  # a damaged one is said before the work
     start = time.monotonic()
     record = {
         'started': datetime.now(UTC).isoformat(timespec='seconds'),
@@ -95,7 +96,7 @@ def stage(workdir: Path, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
     try:
         yield record
     finally:
-        known = read_json(path) if path.exists() else {}
+        known = records.provenance(workdir) if path.exists() else {}
         before = known.get(name, {'seconds': 0.0, 'starts': 0})
         record['seconds'] = round(before['seconds'] + time.monotonic() - start, 1)
         record['starts'] = before['starts'] + 1

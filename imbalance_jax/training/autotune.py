@@ -12,8 +12,7 @@ import jax
 import numpy as np
 
 from imbalance_jax.names import lookup
-from imbalance_jax.system import cache, layout, limits, processes
-from imbalance_jax.system.files import read_json
+from imbalance_jax.system import cache, layout, limits, processes, records
 from imbalance_jax.training import placement, supply
 from imbalance_jax.training.member import State
 from imbalance_jax.training.program import Experiment, Program, compile_members, parts, sample_order, train_steps
@@ -51,9 +50,13 @@ class Trials(NamedTuple):
     bytes: dict[str, int]
 
 
+MEASURED = {'seconds': dict, 'bytes': int, 'limit': int, 'compile_seconds': records.NUMBER}
+PLAN = {'strategy': str, 'waves': [[int]], **MEASURED}
+
+
 def read(workdir: Path) -> Plan:
     """The plan that `workdir` was begun with, which a resume keeps, so that its numbers are the same to the bit."""
-    return Plan(**read_json(Path(workdir) / layout.PLAN))
+    return Plan(**records.read(Path(workdir) / layout.PLAN, PLAN, 'delete it, and run train again if it is not done'))
 
 
 def make_plan(
