@@ -6,6 +6,7 @@ The volume claim, mounted at --mount in every pod, holds the plan, its results a
 plan as pods see it; the same file must be readable here, under --local if its name is another.
 """
 
+import hashlib
 import shlex
 from argparse import Namespace
 from pathlib import Path
@@ -18,6 +19,7 @@ from imbalance_jax.sweep.plan import Job
 from imbalance_jax.system.signals import RESUMABLE
 
 PORT = 8476
+LONGEST, DIGEST = 40, 8  # letters of a name, to which Kubernetes adds up to 63, and of the digest at its end
 INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 # Kubernetes' own: a pod that saved, or was evicted, is no failure; wrong input is one that no retry mends.
 POLICY = [
@@ -29,7 +31,7 @@ FATAL = {'action': 'FailIndex', 'onExitCodes': {'operator': 'In', 'values': [2]}
 
 def main() -> None:
     """Entry point."""
-    command_line = parser(__doc__.splitlines()[0])
+    command_line = parser(__doc__)
     command_line.add_argument('--local', type=Path, default=None, help='the plan as it is found here')
     command_line.add_argument('--image', required=True, help='with the project installed')
     command_line.add_argument('--claim', required=True, help='a persistent volume claim, ReadWriteMany')
@@ -115,8 +117,16 @@ def _jobset(args: Namespace, name: str, job: dict[str, Any], restarts: int) -> d
 
 
 def _name(text: str) -> str:
-    """A name as Kubernetes allows it."""
-    return ''.join(letter if letter.isascii() and letter.isalnum() else '-' for letter in text.lower()).strip('-')[:40]
+    """A name as Kubernetes allows it for a service (RFC 1035): small letters, digits and dashes, a letter first.
+
+    Whatever of the text that cannot be said so, or is too long, leaves a digest: different texts have different names.
+    """
+    said = ''.join(letter if letter.isascii() and letter.isalnum() else '-' for letter in text.lower()).strip('-')
+    said = said if said[:1].isalpha() else f'p-{said}'.strip('-')
+    if said == text and len(said) <= LONGEST:
+        return said
+    digest = hashlib.sha256(text.encode()).hexdigest()[:DIGEST]
+    return f'{said[: LONGEST - DIGEST - 1].rstrip("-")}-{digest}'
 
 
 if __name__ == '__main__':

@@ -28,7 +28,7 @@ class Share(NamedTuple):
 
 def main() -> int:
     """Entry point."""
-    command_line = parser(__doc__.splitlines()[0])
+    command_line = parser(__doc__)
     command_line.add_argument('--workers', type=int, default=1, help='processes that take the next job each')
     command_line.add_argument('--gpus', default='', help='their numbers, one per worker: 0,1,...')
     pin = 'give each worker its own cores, as its devices: faster, but last digits depend on the number of devices'

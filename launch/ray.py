@@ -31,7 +31,7 @@ def do(command: list[str], folder: str) -> int:
 
 def main() -> int:
     """Entry point."""
-    command_line = parser(__doc__.splitlines()[0])
+    command_line = parser(__doc__)
     command_line.add_argument('--address', default='auto', help='of the cluster')
     command_line.add_argument('--gpus', type=float, default=0.0, help='of a job')
     command_line.add_argument('--cpus', type=float, default=1.0, help='of a job')

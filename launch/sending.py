@@ -8,19 +8,25 @@ from pathlib import Path
 
 from imbalance_jax.launch import console
 from imbalance_jax.sweep import jobs, plan
+from imbalance_jax.system import command_line
 
 HERE = console.PROGRAM  # where machines share this file system
 INSTALLED = ['imbalance-jax']  # where they have an installation of their own
 
 
-def parser(description: str) -> argparse.ArgumentParser:
-    """A command line with --plan and --dry-run."""
-    command_line = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+def parser(documentation: str | None) -> argparse.ArgumentParser:
+    """A command line with --plan and --dry-run. documentation: of the module, which `python -OO` leaves out."""
+    result = argparse.ArgumentParser(
+        description=(documentation or '').partition('\n')[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    command_line.add_argument('--plan', required=True, type=Path, help='what imbalance-jax plan wrote')
-    command_line.add_argument('--dry-run', action='store_true', help='print what would be sent, and send nothing')
-    return command_line
+    result.add_argument('--plan', required=True, type=path, help='what imbalance-jax plan wrote')
+    result.add_argument('--dry-run', action='store_true', help='print what would be sent, and send nothing')
+    return result
+
+
+def path(text: str) -> Path:
+    """A path as it is typed."""
+    return Path(command_line.path(text))
 
 
 def unfinished(path: Path) -> list[plan.Job]:

@@ -33,7 +33,7 @@ exit "$status"
 
 def main() -> None:
     """Entry point."""
-    command_line = parser(__doc__.splitlines()[0])
+    command_line = parser(__doc__)
     command_line.add_argument('--sbatch', action='append', default=[], help='an option of sbatch; repeat it for more')
     command_line.add_argument('--tasks', type=int, default=1, help='processes that train one population together')
     command_line.add_argument('--at-once', type=int, default=0, help='jobs that run at the same time, 0 for all')
@@ -45,9 +45,9 @@ def main() -> None:
     numbers = ','.join(str(job.number) for job in unfinished(args.plan))
     command = shlex.join(work(args.plan.absolute(), 'JOB', 0.9 * args.notice))
     script = SCRIPT.format(
-        name=args.plan.stem,
+        name=shlex.quote(args.plan.stem),
         array=numbers + (f'%{args.at_once}' if args.at_once else ''),
-        log=folder / 'logs' / 'slurm-%A_%a.log',
+        log=shlex.quote(f'{str(folder / "logs").replace("%", "%%")}/slurm-%A_%a.log'),
         tasks=args.tasks,
         notice=args.notice,
         options=''.join(f'#SBATCH {option}\n' for option in args.sbatch),

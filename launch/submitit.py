@@ -13,6 +13,8 @@ from imbalance_jax.launch.sending import parser, unfinished, work
 from imbalance_jax.sweep import plan
 from imbalance_jax.system import signals
 
+OF_EXECUTOR = '_max_num_timeout'  # what ends so belongs to the executor, and is no parameter of a job
+
 
 class Work:
     """One job, as submitit wants it: callable, picklable, and able to say how it goes on after preemption."""
@@ -38,9 +40,12 @@ class Work:
 
 def main() -> None:
     """Entry point."""
-    command_line = parser(__doc__.splitlines()[0])
+    command_line = parser(__doc__)
     command_line.add_argument('--cluster', default=None, help="submitit's executor: slurm, local, or found by itself")
     command_line.add_argument('--set', action='append', default=[], help='a parameter of its executor, NAME=VALUE')
+    command_line.add_argument(
+        '--requeues', type=int, default=100, help='of a job, after time limits that it saved before'
+    )
     command_line.add_argument('--notice', type=int, default=120, help='seconds before the time limit to save in')
     args = command_line.parse_args()
     commands = [work(args.plan.absolute(), job.id, 0.9 * args.notice) for job in unfinished(args.plan)]
@@ -51,7 +56,9 @@ def main() -> None:
         return
     import submitit
 
-    executor = submitit.AutoExecutor(plan.folder_of(args.plan) / 'logs', cluster=args.cluster)
+    made_with = {name: parameters.pop(name) for name in list(parameters) if name.endswith(OF_EXECUTOR)}
+    limits = {'slurm_max_num_timeout': args.requeues, **made_with}
+    executor = submitit.AutoExecutor(plan.folder_of(args.plan) / 'logs', cluster=args.cluster, **limits)
     executor.update_parameters(**parameters)
     with executor.batch():
         sent = [executor.submit(Work(command)) for command in commands]

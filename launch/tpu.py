@@ -19,7 +19,7 @@ AGAIN = 30  # seconds between two attempts at a share that is not done
 
 def main() -> int:
     """Entry point."""
-    command_line = parser(__doc__.splitlines()[0])
+    command_line = parser(__doc__)
     command_line.add_argument('--slices', required=True, help='names of TPU VMs, with commas between')
     command_line.add_argument('--zone', required=True)
     command_line.add_argument('--project', default='', help="gcloud's own, if not given")

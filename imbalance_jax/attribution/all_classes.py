@@ -14,6 +14,7 @@ import jax.numpy as jnp
 
 from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer
 from imbalance_jax.names import lookup
+from imbalance_jax.system import environment
 
 MIB = 2**20
 
@@ -53,7 +54,7 @@ def class_maps(network: Callable, method: str, options: dict) -> Callable:
             return jax.vmap(lambda one: of_classes(member, images, one), 1, 1)(chosen)
 
         def of_image(image, chosen, row):
-            key = jax.random.fold_in(jax.random.key(0), row)
+            key = jax.random.fold_in(environment.key(0), row)
             return jax.vmap(lambda one: of_classes(member, image[None], one[None], key=key)[0])(chosen)
 
         return jax.vmap(of_image)(images, chosen, rows)

@@ -16,6 +16,7 @@ from jax.typing import ArrayLike
 from imbalance_jax.attribution.baselines import baseline_images
 from imbalance_jax.attribution.gradients import image_scores
 from imbalance_jax.attribution.inputs import Score, as_images, as_maps, numbers
+from imbalance_jax.system import environment
 
 STRAIGHT, DIAGONAL = 1 / 6, 1 / 12  # weights of a pixel's neighbours in ROAD
 NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
@@ -26,7 +27,7 @@ def ranks(maps: jax.Array) -> jax.Array:
     maps = _planes(maps)
     flat = maps.reshape(len(maps), -1)
     flat = jnp.where(jnp.isfinite(flat), flat, -jnp.inf)
-    noise = jax.random.uniform(jax.random.key(0), flat.shape)
+    noise = jax.random.uniform(environment.key(0), flat.shape)
     order = jnp.lexsort((noise, -flat), axis=-1)
     return jnp.argsort(order, axis=-1).reshape(maps.shape).astype(jnp.int32)
 
@@ -130,7 +131,7 @@ def impute(images: jax.Array, gone: jax.Array, noise: float = 0.01) -> jax.Array
         return mask * (weight * x - _neighbour_sum(mask * x)) + (1 - mask) * x
 
     mean, _ = jax.scipy.sparse.linalg.cg(laplacian, mask * _neighbour_sum(known), tol=1e-4, maxiter=200)
-    extra = noise * jax.random.normal(jax.random.key(1), images.shape, images.dtype)
+    extra = noise * jax.random.normal(environment.key(1), images.shape, images.dtype)
     return jnp.where(mask > 0, mean + extra, images)
 
 
@@ -183,7 +184,7 @@ def sensitivity_n(
         dropped = whole - image_scores(score, jnp.where(chosen[..., None], start, images))
         return jnp.where(chosen, maps, 0).sum((1, 2)), dropped
 
-    heat, drop = jax.lax.map(at, jax.random.split(jax.random.key(seed), samples))
+    heat, drop = jax.lax.map(at, jax.random.split(environment.key(seed), samples))
     return correlation(heat.T, drop.T)
 
 

@@ -9,6 +9,7 @@ import jax
 from imbalance_jax.attribution.cam import input_layer
 from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer, wrapped
 from imbalance_jax.names import lookup, options_of
+from imbalance_jax.system import environment
 
 NOT_OPTIONS = ('key', 'layer', 'mean', 'deviation')  # what whoever calls a method gives it
 
@@ -25,7 +26,7 @@ def check(name: str, options: Mapping[str, Any], images: jax.Array) -> None:
     if options.get('baseline') == 'black':
         arguments['baseline'] = 'zero'
     if needs_key(name):
-        arguments['key'] = jax.random.key(0)
+        arguments['key'] = environment.key(0)
     if needs_layer(name, options):
         arguments['layer'] = input_layer(_mean)
     try:

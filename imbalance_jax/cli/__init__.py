@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from imbalance_jax.cli import loading
-from imbalance_jax.system import command_line
+from imbalance_jax.system import command_line, output
 from imbalance_jax.system.command_line import Command, Verb
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ FLAGS: dict[str, dict[str, Any]] = {
         'help': 'networks of different arms with one seed began with the same weights and met the same images',
     },
     'folder': {'metavar': 'FOLDER', 'help': 'images and tables of your own'},
-    'member': {'metavar': 'ARM[/SEED]', 'default': '', 'help': 'this arm or this member only; else all'},
+    'only': {'metavar': 'ARM[/SEED]', 'default': '', 'help': 'this arm or this member only; else all'},
     'method': {'metavar': 'NAME', 'default': '', 'help': 'the attribution method of exported maps (grad_cam)'},
     'pilot': {
         'metavar': 'DIR',
@@ -80,9 +80,14 @@ EXIT = (
 GROUPS = {'one population': 'data prepare', 'a sweep: many populations, from a config with get_hyper(hyper)': 'plan'}
 
 
+for _flag in ('config', 'workdir', 'out', 'folder', 'pilot', 'plan'):
+    FLAGS[_flag]['type'] = command_line.path
+
+
 def main(outside: Outside) -> None:
     """Runs the verb of the command line and leaves with its exit status."""
     arguments = sys.argv[1:]
+    output.never_fails()
     try:
         sys.exit(run(arguments, outside))
     except KeyboardInterrupt:
@@ -92,6 +97,13 @@ def main(outside: Outside) -> None:
             traceback.print_exc()
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2 if isinstance(error, (ValueError, FileNotFoundError)) else 1)
+    except (RuntimeError, AssertionError, MemoryError) as error:
+        from imbalance_jax.system import environment
+
+        if '--traceback' in arguments or not (reason := environment.explained(error)):
+            raise
+        print(f'error: {reason}', file=sys.stderr)
+        sys.exit(2)
 
 
 def run(arguments: list[str], outside: Outside) -> int | None:
@@ -119,11 +131,11 @@ def _workdir(command: Command) -> Path:
 
 def _trained(command: Command) -> Path:
     """The working directory, the plugins of its config loaded."""
-    from imbalance_jax.system.files import read_json
+    from imbalance_jax.system import records
 
     workdir = _workdir(command)
     if (workdir / 'config.json').exists():
-        loading.read(read_json(workdir / 'config.json'))
+        loading.read(records.config(workdir))
     return workdir
 
 
@@ -229,21 +241,22 @@ def _export(command: Command, outside: Outside) -> None:
 
     flags = command.flags
     base = outside.base().to_dict()
-    export.run(workdir, Path(flags.out), member=flags.member, method=flags.method, again=flags.again, base=base)
+    export.run(workdir, Path(flags.out), member=flags.only, method=flags.method, again=flags.again, base=base)
 
 
 def _plan(command: Command, outside: Outside) -> None:
     from imbalance_jax.sweep import cli
 
     loaded = loading.load(command.flags.config, command.overrides, outside.base)
+    from imbalance_jax.explain.run import STAGES
+    from imbalance_jax.training.preview import Checker
+
+    check_alone = Checker(STAGES)
 
     def check(plain: dict[str, Any]) -> None:
         config = loading.read(plain)
         loading.check(config, outside.base())
-        if any(block.get('weights') for block in (plain['model'], *plain['arms'].values())):
-            from imbalance_jax.training import start_files
-
-            start_files.check(config)
+        check_alone(config)
 
     out, pilot = command.flags.out, command.flags.pilot
     cli.write_plan(loaded.config, loaded.get_hyper, out, check=check, options=loading.options, pilot=pilot)
@@ -314,7 +327,7 @@ VERBS = {
     'export': Verb(
         _export,
         'write each member and arm for others to use: safetensors, jax.export, and a card',
-        ('out', 'member', 'method', 'again', *WORKDIR),
+        ('out', 'only', 'method', 'again', *WORKDIR),
         ('workdir', 'WORKDIR'),
     ),
     'plan': Verb(_plan, 'write a plan, one line per population, and say what is new in it', ('out', 'pilot', *CONFIG)),

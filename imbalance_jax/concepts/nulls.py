@@ -14,6 +14,7 @@ import jax
 import numpy as np
 
 from imbalance_jax.names import lookup
+from imbalance_jax.system import environment
 
 BLOCK = 64  # images that exchange their annotations with each other, and that are looked at together
 
@@ -157,7 +158,7 @@ def lay_out(
 
 def make_key(key: jax.Array | int | None) -> jax.Array:
     """A jax.random key from a key, a whole number, or None for 0."""
-    return jax.random.key(0 if key is None else key) if key is None or isinstance(key, (int, np.integer)) else key
+    return environment.key(0 if key is None else key) if key is None or isinstance(key, (int, np.integer)) else key
 
 
 def check(null: str | None, rounds: int) -> None:

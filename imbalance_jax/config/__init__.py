@@ -79,6 +79,7 @@ RULES: dict[str, Rule] = {
     'evaluate.tail': (lambda v: len(v) == 2 and 0 < v[0] <= v[1], 'two numbers above 0, the smaller one first'),
     'evaluate.smallest_effect': (lambda v: 0 <= v < 1, 'in 0..1'),
     'evaluate.smallest_count': NOT_NEGATIVE,
+    'attribution.methods': (bool, 'at least one method, such as saliency'),
     'attribution.regions': REGIONS,
     'concepts.regions': REGIONS,
     'attribution.anatomy_margin': (lambda v: 0 <= v < 1, 'in 0..1, in image heights'),

@@ -13,6 +13,7 @@ import numpy as np
 from jax.typing import ArrayLike
 
 from imbalance_jax.data.arrays import Arrays
+from imbalance_jax.system import environment
 
 ORDER, AUGMENT = 1, 2  # streams of a seed's key; initialisation uses the key itself
 MIRROR, COLOUR = 1, 2  # streams of the key of a batch's augmentation, beside the key itself
@@ -73,7 +74,7 @@ def sample_order(seed: ArrayLike, cumulative: jax.Array, epoch: ArrayLike, *, st
     seed: [] uint32. cumulative: [N] uint32 from `cumulative_weights`; all zeros means without replacement: every
     row at most once, in another order each epoch, the remainder that fills no batch left out.
     """
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), ORDER), epoch)
+    key = jax.random.fold_in(jax.random.fold_in(environment.key(seed), ORDER), epoch)
     count = steps * batch_size
 
     def without_replacement(_):
@@ -155,7 +156,7 @@ def make_batch(mean: Any, std: Any, strength: Augmentation) -> Callable[..., dic
     """
 
     def batch(arrays: Arrays, rows: jax.Array, seed: ArrayLike, step: ArrayLike, version: ArrayLike = 0) -> dict:
-        key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), AUGMENT), step)
+        key = jax.random.fold_in(jax.random.fold_in(environment.key(seed), AUGMENT), step)
         images = arrays.images[rows if arrays.place is None else arrays.place[rows]]
         values = augment(key, images.astype(jnp.float32) / 255, strength)
         return {

@@ -1,12 +1,13 @@
 """Rows of images that stay where they are, and work on what comes next while what is there is used."""
 
 import collections
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
+
+from imbalance_jax.system import limits
 
 T = TypeVar('T')
 R = TypeVar('R')
@@ -62,15 +63,10 @@ def take(array: Any, index: np.ndarray, size: int = 0) -> np.ndarray:
     return taken
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-
-
 def on_all_cores(function: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
     """Like `map`, in threads, in order, with at most AHEAD items in work or waiting: memory stays bounded."""
     pending: collections.deque[Future[R]] = collections.deque()
-    with ThreadPoolExecutor(cores()) as pool:
+    with ThreadPoolExecutor(limits.cores()) as pool:
         try:
             for item in items:
                 pending.append(pool.submit(function, item))

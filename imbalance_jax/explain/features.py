@@ -20,6 +20,7 @@ from imbalance_jax.metrics import scores
 from imbalance_jax.results import features
 from imbalance_jax.results.comparison import Truth, patients_by_side
 from imbalance_jax.results.rows import Bootstrap
+from imbalance_jax.system import environment
 from imbalance_jax.training.prediction import predict
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
@@ -102,7 +103,7 @@ def probe_scores(trained: Trained, x: np.ndarray, rows: np.ndarray) -> Arrays:
     dataset, place = trained.dataset, trained.place
     patients = dataset.patient[rows]
     count = min(FOLDS, len(np.unique(patients)))
-    fold = directions.folds(patients, count, jax.random.key(0))
+    fold = directions.folds(patients, count, environment.key(0))
     labels, mask = (np.asarray(a[rows], np.float32) for a in (dataset.labels, dataset.label_mask))
 
     def of_one(x: jax.Array, labels: jax.Array, mask: jax.Array, fold: jax.Array) -> dict[str, jax.Array]:

@@ -11,8 +11,7 @@ from imbalance_jax.explain import outputs
 from imbalance_jax.explain.map_pairs import test_pairs
 from imbalance_jax.results import shift
 from imbalance_jax.results.rows import Bootstrap
-from imbalance_jax.system import layout
-from imbalance_jax.system.files import read_json
+from imbalance_jax.system import layout, records
 from imbalance_jax.system.workdir import read_arrays
 from imbalance_jax.training.tested import maps_of
 from imbalance_jax.training.trained import Stage, Trained, load
@@ -24,7 +23,7 @@ AT_HOME_ONLY = ('shortcut', 'twins', 'features', 'audit', 'roar')
 
 def stages_of(workdir: Path, stages: Mapping[str, Stage]) -> dict[str, Stage]:
     """Those of the stages that make sense on what `workdir` holds."""
-    elsewhere = TESTED_ON in read_json(workdir / layout.DATA)
+    elsewhere = TESTED_ON in records.data(workdir)
     return {name: stage for name, stage in stages.items() if not elsewhere or name not in AT_HOME_ONLY}
 
 

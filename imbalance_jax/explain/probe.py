@@ -15,7 +15,7 @@ from imbalance_jax.concepts import nulls
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.regions import concept_masks, shown_concepts
 from imbalance_jax.explain import probe_set
-from imbalance_jax.system import progress
+from imbalance_jax.system import environment, progress
 from imbalance_jax.training.placement import Placement
 from imbalance_jax.training.trained import SPLIT, Trained
 
@@ -50,7 +50,7 @@ class Probe(NamedTuple):
     @property
     def key(self) -> jax.Array:
         """Of every draw: one for all members, so that what differs between them is not the draws."""
-        return jax.random.key(0)
+        return environment.key(0)
 
     def masks(self, positions: np.ndarray) -> np.ndarray:
         """[n,H,W,S] of the images at these positions of the probe set."""

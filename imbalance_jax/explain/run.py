@@ -26,8 +26,7 @@ from imbalance_jax.explain import (
     units,
 )
 from imbalance_jax.names import lookup
-from imbalance_jax.system import layout, processes, provenance
-from imbalance_jax.system.files import read_json
+from imbalance_jax.system import processes, provenance, records
 from imbalance_jax.system.workdir import lock
 from imbalance_jax.training import plugins
 from imbalance_jax.training.other_sets import folders
@@ -64,7 +63,7 @@ def run(
     if not processes.leads() and not processes.joined():
         return
     check_trained(workdir)
-    plugins.load_kept(read_json(workdir / layout.CONFIG), STAGES)
+    plugins.load_kept(records.config(workdir), STAGES)
     set_up_jax(join=False)
     with lock(workdir):
         trained = load(workdir, base)  # processes that are joined read checkpoints together
@@ -77,7 +76,7 @@ def run(
                 except Exception as error:
                     error.add_note(f'This was the stage {name!r}; what the stages before it made is kept.')
                     raise
-            if 'alignment' in stages and TESTED_ON in read_json(workdir / layout.DATA):
+            if 'alignment' in stages and TESTED_ON in records.data(workdir):
                 other_sets.write_map_shift(trained, workdir, base)
 
 
@@ -86,7 +85,7 @@ def run_everywhere(
 ) -> None:
     """`run` on the training set, and then on every data set of `config.data.test_on`."""
     run(workdir, stages=stages, base=base)
-    for folder in folders(Path(workdir), read_json(Path(workdir) / layout.CONFIG)):
+    for folder in folders(Path(workdir), records.config(workdir)):
         if processes.leads():
             print(f'explain {folder}:', flush=True)
         run(folder, stages=stages, base=base)

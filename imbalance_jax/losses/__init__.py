@@ -58,8 +58,10 @@ LOSSES: dict[str, Callable[..., Loss]] = {
 }
 
 
-def make(name: str, num_positive: ArrayLike, num_negative: ArrayLike, **hyper: float | None) -> Loss:
-    """The loss `name` for a training set with these class counts, each [K].
+def make(
+    name: str, num_positive: ArrayLike, num_negative: ArrayLike, *, num_examples: int = 0, **hyper: float | None
+) -> Loss:
+    """The loss `name` for a training set with these class counts, each [K]; num_examples: of it, 0 if not known.
 
     `loss.init()` gives its parameters and `loss(params, logits, labels, label_mask)` the mean over counted entries.
     Raises ValueError for an unknown name, a hyper-parameter that the loss does not have, or a value out of range.
@@ -70,7 +72,8 @@ def make(name: str, num_positive: ArrayLike, num_negative: ArrayLike, **hyper: f
         default = lookup(defaults, key, f'hyper-parameter of loss {name!r}')
         if not _is_number(value) and not (value is None and default is None):
             raise ValueError(f'Loss hyper-parameter {key} = {value!r} of {name!r} must be a finite number.')
-    return family(*counts.checked(num_positive, num_negative), **hyper)
+    known = {'num_examples': num_examples} if 'num_examples' in defaults and num_examples else {}
+    return family(*counts.checked(num_positive, num_negative), **known, **hyper)
 
 
 def link_of(name: str) -> str:

@@ -68,7 +68,13 @@ _ascending.defvjp(_forward, _reverse)
 
 
 def average_precision(
-    num_positive: np.ndarray, num_negative: np.ndarray, *, margin: float = 1.0, gamma: float = 0.9, scale: float = 1.0
+    num_positive: np.ndarray,
+    num_negative: np.ndarray,
+    *,
+    margin: float = 1.0,
+    gamma: float = 0.9,
+    scale: float = 1.0,
+    num_examples: int = 0,
 ) -> Loss:
     """Stochastic average precision: scale times the mean over classes with positives in the batch of
 
@@ -80,7 +86,9 @@ def average_precision(
     for every training example in params['running'] = {'all', 'positive'}, each [N, K], at first 0, and count as
     constants. Without the examples' rows, u is that of the first visit.
 
-    N is the largest number of labels that a class has. Training counts are not used otherwise.
+    num_examples: N, which a training gives itself; 0 for the number of labels of all classes, which is no less where
+    each example has one. Rows beyond N have no memory: their u is that of the first visit. Training counts are not
+    used otherwise.
 
     Source: Qi et al. 2021, "Stochastic optimization of areas under precision-recall curves with provable convergence"
     (arXiv 2104.08736), SOAP with the squared hinge.
@@ -88,7 +96,8 @@ def average_precision(
     require(margin > 0, 'margin', margin, 'positive')
     require(0 < gamma <= 1, 'gamma', gamma, 'in (0, 1]')
     require(scale > 0, 'scale', scale, 'positive')
-    shape = int(np.max(num_positive + num_negative, initial=1)), num_positive.size
+    require(num_examples >= 0 and num_examples == int(num_examples), 'num_examples', num_examples, 'a count')
+    shape = int(num_examples or max(np.sum(num_positive + num_negative), 1)), num_positive.size
 
     def init():
         return {'running': {'all': jnp.zeros(shape), 'positive': jnp.zeros(shape)}}
@@ -106,10 +115,7 @@ def average_precision(
         logits, labels, mask = counted(logits, labels, label_mask)
         means = _moved(running, _batch_means(_squared_hinge(logits, mask, margin), labels, mask), gamma, moment.rows)
         positive = labels * mask > 0
-        return {
-            name: whole.at[moment.rows].set(jnp.where(positive, means[name], whole[moment.rows]))
-            for name, whole in running.items()
-        }
+        return {name: _remember(whole, moment.rows, means[name], positive) for name, whole in running.items()}
 
     return Loss(apply, init=init, advance=advance)
 
@@ -128,8 +134,22 @@ def _batch_means(pairs: jax.Array, labels: jax.Array, mask: jax.Array) -> dict[s
 
 def _moved(running: dict, means: dict, gamma: float, rows: ArrayLike | None) -> dict[str, jax.Array]:
     """The running means u ('all') and u+ ('positive') [B, K] of the batch's examples after this batch, constants."""
-    old = {name: jnp.zeros_like(mean) if rows is None else running[name][rows] for name, mean in means.items()}
-    return {name: jax.lax.stop_gradient((1 - gamma) * old[name] + gamma * mean) for name, mean in means.items()}
+
+    def moved(name: str, mean: jax.Array) -> jax.Array:
+        old = jnp.zeros_like(mean) if rows is None else _remembered(running[name], rows)
+        return jax.lax.stop_gradient((1 - gamma) * old + gamma * mean)
+
+    return {name: moved(name, mean) for name, mean in means.items()}
+
+
+def _remember(whole: jax.Array, rows: ArrayLike, values: jax.Array, where: jax.Array) -> jax.Array:
+    """`whole` with `values` [B, K] in its rows, `where` they are to change; rows that it does not have are dropped."""
+    return whole.at[jnp.asarray(rows)].set(jnp.where(where, values, _remembered(whole, rows)), mode='drop')
+
+
+def _remembered(whole: jax.Array, rows: ArrayLike) -> jax.Array:
+    """Rows of `whole`; 0 for those that it does not have."""
+    return whole.at[jnp.asarray(rows)].get(mode='fill', fill_value=0)
 
 
 def _ap_surrogate(pairs: jax.Array, means: dict, labels: jax.Array, mask: jax.Array) -> jax.Array:

@@ -78,7 +78,7 @@ class ViT(nn.Module):
         x = Conv(self.width, self.patch, self.patch, use_bias=True, dtype=dtype, padding=0, name='stem_conv')(x)
         first = self.param('class_token', nn.initializers.normal(1e-6), (1, 1, self.width))
         position = self.param('position', START, (1, 1 + self.grid**2, self.width))
-        x = x + resampled(position[:, 1:], self.grid, x.shape[1:3]).astype(dtype)
+        x = x + resampled(position[:, 1:], self.grid, (x.shape[1], x.shape[2])).astype(dtype)
         first = jnp.broadcast_to((first + position[:, :1]).astype(dtype), (len(x), 1, self.width))
         out = {}
         x = out['stem'] = perturb(self, 'stem', x)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from imbalance_jax.sweep.plan import Job
-from imbalance_jax.system import layout
-from imbalance_jax.system.files import dumps, flatten, read_json
+from imbalance_jax.system import layout, records
+from imbalance_jax.system.files import dumps, flatten
 from imbalance_jax.system.provenance import SOFTWARE
 from imbalance_jax.system.workdir import atomic, read_table, write_text
 
@@ -55,7 +55,7 @@ def check_software(jobs: list[Job]) -> None:
     """Raises ValueError, naming what differs, unless one state of the software did all of every stage of all jobs."""
     done_by: dict[str, list[str]] = {}
     for job in jobs:
-        for stage, record in read_json(job.workdir / layout.PROVENANCE).items():
+        for stage, record in records.provenance(job.workdir).items():
             for facts in (record, *record.get('before', [])):
                 state = dumps({name: facts.get(name) for name in SOFTWARE})
                 done_by.setdefault(state, []).append(f'{stage} of {job.id}')

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from imbalance_jax.sweep.plan import Job
 from imbalance_jax.system import layout, locks
 from imbalance_jax.system.files import dumps, read_json, write_json
+from imbalance_jax.system.records import RECORD, fault_of
 from imbalance_jax.system.signals import RESUMABLE
 
 STATES = ('done', 'running', 'resumable', 'failed', 'never started')
@@ -147,7 +148,7 @@ def _beside(job: Job, suffix: str) -> Path:
 def _record(job: Job) -> dict:
     try:
         record = read_json(_beside(job, '.json'))
-        return record if isinstance(record, dict) else {}
+        return {} if fault_of(record, RECORD) else record
     except (OSError, ValueError):
         return {}
 
@@ -159,7 +160,7 @@ def _epoch(job: Job) -> str:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
             lines = file.read().split(b'\n')
         return f', epoch {json.loads(lines[-2])["epoch"]} of {job.config["train"]["epochs"]}'
-    except (OSError, ValueError, KeyError, IndexError):
+    except (OSError, ValueError, LookupError, TypeError):
         return ''
 
 

@@ -3,6 +3,7 @@
 PLAN.jsonl    PLAN/ID/ (a working directory)    PLAN/ID.json (how it stands)    PLAN/ID.lock
 """
 
+import contextlib
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -61,9 +62,17 @@ def lines(configs: list[dict]) -> str:
 
 
 def write(path: Path, configs: list[dict]) -> tuple[list[Job], list[Job]]:
-    """Writes a plan. Returns its jobs, and those of the plan that was there before."""
+    """Writes a plan. Returns its jobs, and those of the plan that was there before, none if it is damaged.
+
+    Raises ValueError for a plan without a population, and leaves what was there.
+    """
     folder_of(path)
-    before = read(path) if Path(path).exists() else []
+    if not configs:
+        raise ValueError(f'{path} would have no population: get_hyper(hyper) of the config gives none.')
+    before = []
+    if Path(path).exists():
+        with contextlib.suppress(ValueError):
+            before = read(path)
     write_text(path, lines(configs))
     return read(path), before
 

@@ -4,55 +4,67 @@ Both are in the folder IMBALANCE_JAX_CACHE, or else in `imbalance_jax` of the us
 is lost.
 """
 
+import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 
 import jax
 
+from imbalance_jax.system.files import write_text
 
-def folder() -> Path:
-    """Where the cache is."""
-    named = os.environ.get('IMBALANCE_JAX_CACHE')
-    return Path(named) if named else Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'imbalance_jax'
+
+def folder() -> Path | None:
+    """Where the cache is; None for a user without a home, as in some containers."""
+    if named := os.environ.get('IMBALANCE_JAX_CACHE'):
+        return Path(named)
+    try:
+        return Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'imbalance_jax'
+    except RuntimeError:
+        return None
 
 
 def keep_programs() -> None:
     """Lets JAX keep compiled programs, unless a cache of the user's own is set already."""
     users_own = getattr(jax.config, 'jax_compilation_cache_dir')  # noqa: B009  an option that type checkers don't know
-    if users_own is None and _writable():
-        jax.config.update('jax_compilation_cache_dir', str(folder() / 'programs'))
+    if users_own is None and (place := _writable()):
+        jax.config.update('jax_compilation_cache_dir', str(place / 'programs'))
 
 
 def remember(conditions: dict, result: dict) -> None:
-    """Keeps the result of a measurement under its conditions: whatever it depends on, as plain data."""
-    if _writable():
-        path = _path(conditions)
-        handle, name = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(handle, 'w') as file:
-            json.dump({'conditions': conditions, 'result': result}, file, indent=1, sort_keys=True)
-        os.replace(name, path)
+    """Keeps the result of a measurement under its conditions: whatever it depends on, as plain data.
+
+    A cache that cannot be written, or a disk that is full, keeps nothing.
+    """
+    if place := _writable():
+        text = json.dumps({'conditions': conditions, 'result': result}, indent=1, sort_keys=True)
+        with contextlib.suppress(OSError):
+            write_text(_path(place, conditions), text)
 
 
 def recall(conditions: dict) -> dict | None:
     """The result that was kept under exactly these conditions, or None."""
+    if not (place := folder()):
+        return None
     try:
-        kept = json.loads(_path(conditions).read_text())
+        kept = json.loads(_path(place, conditions).read_text())
         return kept['result'] if kept['conditions'] == json.loads(json.dumps(conditions)) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _path(conditions: dict) -> Path:
+def _path(place: Path, conditions: dict) -> Path:
     digest = hashlib.sha256(json.dumps(conditions, sort_keys=True).encode()).hexdigest()
-    return folder() / 'strategies' / f'{digest[:16]}.json'
+    return place / 'strategies' / f'{digest[:16]}.json'
 
 
-def _writable() -> bool:
+def _writable() -> Path | None:
+    """The folder of the cache, if something can be written there."""
+    if not (place := folder()):
+        return None
     try:
-        (folder() / 'strategies').mkdir(parents=True, exist_ok=True)
+        (place / 'strategies').mkdir(parents=True, exist_ok=True)
     except OSError:
-        return False
-    return os.access(folder() / 'strategies', os.W_OK)
+        return None
+    return place if os.access(place / 'strategies', os.W_OK) else None

@@ -5,8 +5,17 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from imbalance_jax.names import lookup
+from imbalance_jax.system.files import typed_path
 
 OVERRIDES = 'and --config.FIELD=VALUE for any field of the config, such as --config.train.epochs=3'
+
+
+def path(text: str) -> str:
+    """A path as it is typed, for a flag; argparse shows no other error than its own."""
+    try:
+        return typed_path(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error).rstrip('.')) from error
 
 
 class Command(NamedTuple):

@@ -22,6 +22,23 @@ def naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
+def typed_path(text: str) -> str:
+    """A path as a person types it, with `~` for the home folder; ValueError for what is no path on this machine."""
+    scheme, separator, _ = text.partition('://')
+    if separator and scheme.isalnum():
+        raise ValueError(f'{text!r} is no path on this machine; mount it, and give the folder where it is then.')
+    if not text.isprintable():
+        raise ValueError(f'{text!r} holds a line break or another control character, which a path here must not.')
+    return str(Path(text).expanduser())
+
+
+def mode() -> int:
+    """The rights of a new file, by the umask, which a process cannot ask for without setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
 def atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
     """Calls `write(binary file)` on a temporary neighbour of `path` and renames it: a reader never sees half a file."""
     path = Path(path)
@@ -33,7 +50,7 @@ def atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
                 write(file)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, 0o644)
+            os.chmod(name, mode())
             os.replace(name, path)
     finally:
         if os.path.exists(name):

@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from imbalance_jax.system.records import OWNER, fault_of
+
 HEARTBEAT = 10.0  # seconds between two counts
 PATIENCE = 2.5  # heartbeats without a count until an owner elsewhere is taken for dead
 TRIES, PAUSE = 10, 0.1  # a look at a lock holds it for a moment; its next owner tries again
@@ -145,6 +147,7 @@ def _write(file: IO, record: dict) -> None:
 def _read(path: Path) -> dict | None:
     """The record of a lock file, None if there is none."""
     try:
-        return json.loads(Path(path).read_bytes()[:SIZE])
+        record = json.loads(Path(path).read_bytes()[:SIZE])
+        return None if fault_of(record, OWNER) else record
     except (OSError, ValueError):
         return None

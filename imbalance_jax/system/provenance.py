@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import importlib.metadata
-import os
 import platform
 import shlex
 import sys
@@ -16,8 +15,7 @@ from typing import Any
 
 import jax
 
-from imbalance_jax.system import layout
-from imbalance_jax.system.files import read_json
+from imbalance_jax.system import layout, limits, records
 from imbalance_jax.system.workdir import write_json
 
 PACKAGES = (
@@ -73,7 +71,7 @@ def environment() -> dict[str, Any]:
         'device': kind,
         'devices': len(devices),
         'platform': devices[0].platform,
-        'cores': os.cpu_count(),
+        'cores': limits.cores(),
         'system': f'{platform.system()} {platform.machine()}',
     }
 
@@ -86,6 +84,8 @@ def stage(workdir: Path, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
     in it before is kept in `before`.
     """
     path = Path(workdir) / layout.PROVENANCE
+    if path.exists():
+        records.provenance(workdir)  # a damaged one is said before the work
     start = time.monotonic()
     record = {
         'started': datetime.now(UTC).isoformat(timespec='seconds'),
@@ -96,7 +96,7 @@ def stage(workdir: Path, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
     try:
         yield record
     finally:
-        known = read_json(path) if path.exists() else {}
+        known = records.provenance(workdir) if path.exists() else {}
         before = known.get(name, {'seconds': 0.0, 'starts': 0})
         record['seconds'] = round(before['seconds'] + time.monotonic() - start, 1)
         record['starts'] = before['starts'] + 1

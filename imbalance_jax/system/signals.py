@@ -1,5 +1,6 @@
 """What a process does when it is asked to stop: it keeps what it has and leaves with exit status 75, to be resumed."""
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -12,9 +13,12 @@ from collections.abc import Callable
 from typing import Any
 
 RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h: try again
-SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1') if hasattr(signal, name)]
+SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1', 'SIGINT') if hasattr(signal, name)]
+AT_ONCE = 130  # 128 + SIGINT: interrupted twice
+TWICE = 1.0  # seconds after which another SIGINT is meant: a terminal and a parent may send the same one
 PR_SET_PDEATHSIG = 1
 saving = threading.RLock()  # held while something is saved that must not be cut short
+_kept: list = []  # the sockets of `_listen`, which live as long as the process
 
 
 def catch(handler: Callable) -> None:
@@ -35,37 +39,52 @@ def restore(before: dict) -> None:
 
 
 def leave_when_asked(grace: float = 0.0) -> None:
-    """From now on a signal ends the process with status 75, at the next line of Python that the main thread runs.
+    """From now on a signal, also Ctrl-C, ends the process with 75, at the next line of Python in the main thread.
 
     Training puts its own handler in the place of this one, to save first. grace: seconds after which the process ends
     with 75 wherever it is - in a compilation, or where a library has swallowed the exception - but not within `saving`;
-    every file is whole at any time. 0 for never.
+    every file is whole at any time. 0 for never. A second Ctrl-C ends it at once, with 130.
     """
 
     def leave(number: int, frame: Any) -> None:
         raise SystemExit(RESUMABLE)
 
     catch(leave)
-    if grace > 0:
-        _end_after(grace)
+    _listen(grace)
 
 
-def _end_after(grace: float) -> None:
+def _listen(grace: float) -> None:
     """A thread that receives signals also while the main thread is in a library and does not."""
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
     signal.set_wakeup_fd(sender.fileno(), warn_on_full_buffer=False)
 
     def listen() -> None:
-        while receiver.recv(1)[0] not in SIGNALS:
-            pass
-        time.sleep(grace)
-        saving.acquire()
-        print(f'Not done {grace:.0f} s after the signal to stop; leaving at once.', file=sys.stderr, flush=True)
-        sender.close()
-        os._exit(RESUMABLE)
+        interrupted = None
+        while number := receiver.recv(1)[0]:
+            if number == signal.SIGINT and interrupted and time.monotonic() - interrupted > TWICE:
+                os._exit(AT_ONCE)
+            if number in SIGNALS and not interrupted:
+                interrupted = time.monotonic()
+                if number == signal.SIGINT:
+                    _say('Saving what there is; Ctrl-C once more leaves at once.')
+                if grace > 0:
+                    threading.Thread(target=_end_after, args=(grace,), daemon=True).start()
 
     threading.Thread(target=listen, daemon=True).start()
+    _kept.append((receiver, sender))
+
+
+def _end_after(grace: float) -> None:
+    time.sleep(grace)
+    saving.acquire()
+    _say(f'Not done {grace:.0f} s after the signal to stop; leaving at once.')
+    os._exit(RESUMABLE)
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def run(command: list[str], **options: Any) -> int:

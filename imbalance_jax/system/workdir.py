@@ -11,8 +11,7 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from imbalance_jax.system import files, layout, locks
-from imbalance_jax.system.files import read_json
+from imbalance_jax.system import files, layout, locks, records
 from imbalance_jax.system.processes import leads
 
 MADE_FROM = 'made_from'  # in a file of `cached_arrays`: what it was made from
@@ -91,7 +90,7 @@ def claim(workdir: Path, config: dict, free: tuple[str, ...] = ()) -> None:
     if not path.exists():
         write_json(path, config)
         return
-    changed = files.differences(read_json(path), config)
+    changed = files.differences(records.config(workdir), config)
     if not changed:
         return
     if all(line.startswith(tuple(f'{field}{end}' for field in free for end in ':.')) for line in changed):
@@ -103,8 +102,7 @@ def claim(workdir: Path, config: dict, free: tuple[str, ...] = ()) -> None:
 
 def check_same_data(info: dict, workdir: Path) -> None:
     """Raises ValueError if `workdir` was begun with other data: files of the source may have changed since."""
-    path = Path(workdir) / layout.DATA
-    if path.exists() and read_json(path)['fingerprint'] != info['fingerprint']:
+    if (Path(workdir) / layout.DATA).exists() and records.data(workdir)['fingerprint'] != info['fingerprint']:
         raise ValueError(f'{workdir} was begun with other data than {info["name"]} is now: take another.')
 
 
@@ -121,7 +119,7 @@ def rewind_metrics(workdir: Path, epochs: int, members: set[tuple[str, int]]) ->
     path = Path(workdir) / layout.METRICS
     if path.exists():
         whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith('\n')]
-        rows = [json.loads(line) for line in whole]
+        rows = [records.metric(path, number, line) for number, line in enumerate(whole, 1)]
         kept = [row['epoch'] <= epochs or (row['arm'], row['seed']) not in members for row in rows]
         write_text(path, ''.join(line for line, keep in zip(whole, kept, strict=True) if keep))
 

@@ -13,7 +13,7 @@ from imbalance_jax import weights
 from imbalance_jax.data import label_map
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.losses import SIGMOID, SOFTMAX
-from imbalance_jax.training import start, start_files
+from imbalance_jax.training import start_files
 from imbalance_jax.training.adopt_members import Adopted
 from imbalance_jax.training.network import abstract_variables, make_model
 from imbalance_jax.training.start import PARTS, Start
@@ -66,7 +66,7 @@ def _flax_tree(path: Path) -> dict[str, Any] | None:
             tree = serialization.msgpack_restore(path.read_bytes())
         except Exception as error:
             raise ValueError(f'{path} could not be read as msgpack of Flax: {error}.') from error
-        flat = {'/'.join(map(str, p)): np.asarray(leaf) for p, leaf in start.flat(tree)} if tree else {}
+        flat = {'/'.join(map(str, p)): np.asarray(leaf) for p, leaf in weights.flat(tree)} if tree else {}
     elif path.suffix == '.safetensors':
         flat = dict(weights.read(path).tensors)
     else:
@@ -81,7 +81,7 @@ def _flax_tree(path: Path) -> dict[str, Any] | None:
     for name in named:
         if name.partition('/')[0] not in PARTS:
             raise ValueError(f'{path} holds {name!r}; a variable of Flax is in one of {", ".join(PARTS)}.')
-    return start.nested(named)
+    return weights.nested({tuple(name.split('/')): leaf for name, leaf in named.items()})
 
 
 def _of_flax(config: ConfigDict, path: Path, tree: dict[str, Any], preprocessing: str) -> Start:
@@ -115,8 +115,8 @@ def _of_flax(config: ConfigDict, path: Path, tree: dict[str, Any], preprocessing
 
 def _misfit(shapes: Mapping[str, Any], tree: Mapping[str, Any]) -> str:
     """What is the matter with the first variable that does not fit; '' if all do."""
-    wanted = {'/'.join(path): tuple(leaf.shape) for path, leaf in start.flat(dict(shapes))}
-    given = {'/'.join(path): np.shape(leaf) for path, leaf in start.flat(dict(tree))}
+    wanted = {'/'.join(path): tuple(leaf.shape) for path, leaf in weights.flat(dict(shapes))}
+    given = {'/'.join(path): np.shape(leaf) for path, leaf in weights.flat(dict(tree))}
     for name, shape in wanted.items():
         if name not in given:
             return f'{name} {list(shape)} is not in it.'

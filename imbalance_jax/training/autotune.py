@@ -3,7 +3,6 @@
 A wave is a part of the members that trains to its end before the next one begins.
 """
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +12,7 @@ import jax
 import numpy as np
 
 from imbalance_jax.names import lookup
-from imbalance_jax.system import cache, layout, processes
-from imbalance_jax.system.files import read_json
+from imbalance_jax.system import cache, layout, limits, processes, records
 from imbalance_jax.training import placement, supply
 from imbalance_jax.training.member import State
 from imbalance_jax.training.program import Experiment, Program, compile_members, parts, sample_order, train_steps
@@ -52,9 +50,13 @@ class Trials(NamedTuple):
     bytes: dict[str, int]
 
 
+MEASURED = {'seconds': dict, 'bytes': int, 'limit': int, 'compile_seconds': records.NUMBER}
+PLAN = {'strategy': str, 'waves': [[int]], **MEASURED}
+
+
 def read(workdir: Path) -> Plan:
     """The plan that `workdir` was begun with, which a resume keeps, so that its numbers are the same to the bit."""
-    return Plan(**read_json(Path(workdir) / layout.PLAN))
+    return Plan(**records.read(Path(workdir) / layout.PLAN, PLAN, 'delete it, and run train again if it is not done'))
 
 
 def make_plan(
@@ -205,7 +207,7 @@ def measure(program: Program, experiment: Experiment) -> float:
 def conditions(experiment: Experiment, memory_gib: float) -> dict[str, Any]:
     """What the fastest strategy depends on."""
     devices = jax.devices()
-    machine = {'device': devices[0].device_kind, 'devices': len(devices), 'cores': os.cpu_count(), 'gib': memory_gib}
+    machine = {'device': devices[0].device_kind, 'devices': len(devices), 'cores': limits.cores(), 'gib': memory_gib}
     machine |= {'stream': experiment.stream}
     return {**experiment.described, **machine, 'members': len(experiment.members), 'jax': jax.__version__}
 
@@ -216,20 +218,4 @@ def available() -> int:
     statistics = [device.memory_stats() for device in devices]
     if all(stats and 'bytes_limit' in stats for stats in statistics):
         return int(min(SHARE * (stats['bytes_limit'] - stats.get('bytes_in_use', 0)) for stats in statistics))
-    return int(SHARE * host_memory() / len(devices))
-
-
-def host_memory() -> int:
-    """Free bytes of the main memory, or of this process's share of it in a container."""
-    free = [os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')]
-    try:
-        lines = dict(line.split(':', 1) for line in Path('/proc/meminfo').read_text().splitlines())
-        free.append(int(lines['MemAvailable'].split()[0]) * 1024)
-    except (OSError, KeyError, ValueError):
-        pass
-    try:
-        group = Path('/sys/fs/cgroup')
-        free.append(int((group / 'memory.max').read_text()) - int((group / 'memory.current').read_text()))
-    except (OSError, ValueError):  # no container, or no limit in it
-        pass
-    return min(free)
+    return int(SHARE * limits.free_memory() / len(devices))

@@ -83,16 +83,15 @@ def build_losses(rows: list[dict], versions: Mapping[str, Arrays]) -> list[Loss]
     rows: of members.json; versions: `labels_of_versions`. It is the loss that says what a logit means. Raises
     ValueError naming the arm for a loss that refuses its options, fails, or gives no `Loss`.
     """
-    counts = {name: class_counts(arrays) for name, arrays in versions.items()}
     arms = {row['arm']: row for row in rows}
-    return [build_loss(row, *counts[_labels(row)], head=bool(row.get('head_loss'))) for row in arms.values()]
+    return [_build_loss(row, versions, head=bool(row.get('head_loss'))) for row in arms.values()]
 
 
 def build_training_losses(rows: list[dict], versions: Mapping[str, Arrays]) -> list[Loss]:
     """`build_losses`, then the first loss of each arm whose head is retrained with another one."""
     arms = {row['arm']: row for row in rows}
     with_two = [arms[arm] for arm in members.arms_with_head_loss(rows)]
-    first = [build_loss(row, *class_counts(versions[_labels(row)])) for row in with_two]
+    first = [_build_loss(row, versions) for row in with_two]
     return [*build_losses(rows, versions), *first]
 
 
@@ -100,13 +99,23 @@ def _labels(row: dict) -> str:
     return row.get('labels', policies.OWN)
 
 
-def build_loss(row: dict, positive: np.ndarray, negative: np.ndarray, *, head: bool = False) -> Loss:
-    """The loss of an arm, or that of its retrained head. row: of members.json; positive, negative: class counts [K]."""
+def _build_loss(row: dict, versions: Mapping[str, Arrays], *, head: bool = False) -> Loss:
+    train = versions[_labels(row)]
+    return build_loss(row, *class_counts(train), num_examples=train.size, head=head)
+
+
+def build_loss(
+    row: dict, positive: np.ndarray, negative: np.ndarray, *, num_examples: int = 0, head: bool = False
+) -> Loss:
+    """The loss of an arm, or that of its retrained head.
+
+    row: of members.json; positive, negative: class counts [K]; num_examples: of training, 0 if that is not known.
+    """
     if row['loss'] == losses.UNKNOWN:
         return losses.Loss(_unknown)
     name, hyper = (row['head_loss'], row['head_hyper']) if head else (row['loss'], row['hyper'])
     try:
-        loss = losses.make(name, positive, negative, **hyper)
+        loss = losses.make(name, positive, negative, num_examples=num_examples, **hyper)
     except (TypeError, ValueError) as error:
         raise ValueError(f'config.arms.{row["arm"]}: loss {name!r}: {error}') from error
     if not isinstance(loss, Loss):

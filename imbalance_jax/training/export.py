@@ -69,9 +69,9 @@ def chosen(members: list[dict[str, Any]], member: str) -> dict[str, list[dict[st
     if member in arms:
         return {member: arms[member]}
     arm, _, seed = member.rpartition('/')
-    rows = lookup(arms, arm or member, 'arm of --member:')
+    rows = lookup(arms, arm or member, 'arm of --only:')
     by_seed = {str(row['seed']): row for row in rows}
-    return {arm: [lookup(by_seed, seed, f'seed of --member, of arm {arm!r}:')]}
+    return {arm: [lookup(by_seed, seed, f'seed of --only, of arm {arm!r}:')]}
 
 
 def folder_name(arm: str) -> str:

@@ -11,9 +11,9 @@ from ml_collections import ConfigDict
 from imbalance_jax import weights
 from imbalance_jax.models.head import BACKBONE, Head
 from imbalance_jax.models.odds import AgainstOthers
-from imbalance_jax.system import layout
+from imbalance_jax.system import layout, limits
 from imbalance_jax.system.workdir import read_arrays, write_arrays
-from imbalance_jax.training import autotune, features, start
+from imbalance_jax.training import features, start
 from imbalance_jax.training.members import Member, backbones
 from imbalance_jax.training.network import CACHED, RECOMPUTE, Network
 
@@ -112,7 +112,7 @@ def whole(workdir: Path, heads: Any, members: Sequence[Mapping[str, Any]], *, un
 def check_memory(network: int, members: int) -> None:
     """Raises ValueError where whole networks of so many bytes do not fit the memory, one for each member and one on its
     way to the devices."""
-    needed, free = 2 * network * members, autotune.host_memory()
+    needed, free = 2 * network * members, limits.free_memory()
     if needed > free:
         say = 'They share their networks, so train the arms and seeds to be explained as a population of their own'
         text = f'{members:,} heads as whole networks take {needed / GIB:.1f} GiB, and {free / GIB:.1f} are free.'

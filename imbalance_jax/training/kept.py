@@ -8,7 +8,6 @@ what is kept is a function of metrics.jsonl, so that a run that resumes keeps th
 """
 
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from imbalance_jax.system import layout
+from imbalance_jax.system import layout, records
 from imbalance_jax.system.processes import leads
 from imbalance_jax.system.workdir import atomic, read_arrays
 from imbalance_jax.training.members import retrain_epoch
@@ -75,9 +74,8 @@ def candidates(curve: Curve, reference: Curve, *, ended: bool) -> set[int]:
 
 def curves(workdir: Path, members: Sequence[Mapping[str, Any]]) -> list[Curve]:
     """What metrics.jsonl says of each member."""
-    path, result = Path(workdir) / layout.METRICS, {(row['arm'], row['seed']): Curve() for row in members}
-    for line in path.read_text().splitlines() if path.exists() else ():
-        row = json.loads(line)
+    result = {(row['arm'], row['seed']): Curve() for row in members}
+    for row in records.metrics(workdir):
         member = (row['arm'], row['seed'])
         if member in result and row['alive'] and row['validation_auroc'] is not None:
             result[member][row['epoch']] = row['validation_auroc']

@@ -11,6 +11,7 @@ import optax
 from imbalance_jax.data.arrays import Arrays
 from imbalance_jax.losses.loss import Loss
 from imbalance_jax.losses.switch import switch
+from imbalance_jax.system import environment
 from imbalance_jax.training import optimizer
 from imbalance_jax.training.members import Member
 from imbalance_jax.training.objective import make_gradient
@@ -61,7 +62,7 @@ def make_network_init(model: nn.Module, image_shape: tuple[int, ...], *, links: 
     """
 
     def init(member: Member) -> dict[str, Any]:
-        variables = _init_model(model, jax.random.key(member.seed), image_shape)
+        variables = _init_model(model, environment.key(member.seed), image_shape)
         link = {'link': {name: jnp.float32(getattr(member, name)) for name in links}} if links else {}
         return {'params': variables['params'], 'batch_stats': variables.get('batch_stats', {}), **link}
 
@@ -102,7 +103,7 @@ def make_restart(
     """
 
     def restart(state: State, member: Member) -> State:
-        key = jax.random.fold_in(jax.random.key(member.seed), RESTART)
+        key = jax.random.fold_in(environment.key(member.seed), RESTART)
         features = state.variables
         network = {**features['params'], 'head': _init_model(model, key, image_shape)['params']['head']}
         params, batch_stats = {**state.params, 'model': network}, features['batch_stats']

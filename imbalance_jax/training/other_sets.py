@@ -18,8 +18,7 @@ from imbalance_jax.data.dataset import SPLITS, Dataset
 from imbalance_jax.data.other_set import ALL, TESTED_ON, Other
 from imbalance_jax.data.soundness import SHOWN
 from imbalance_jax.names import some
-from imbalance_jax.system import layout, processes
-from imbalance_jax.system.files import read_json
+from imbalance_jax.system import layout, processes, records
 from imbalance_jax.system.workdir import check_same_data, read_arrays
 from imbalance_jax.training.network import load_dataset
 
@@ -88,7 +87,7 @@ def _likeness(pairs: Sequence[tuple[str, str]]) -> str:
 def folders(workdir: Path, config: Mapping[str, Any]) -> list[Path]:
     """The folders of the data sets that were tested on, in the order of the config."""
     names = [entry(text)[0] for text in config.get('data', {}).get('test_on', ())]
-    if TESTED_ON in read_json(Path(workdir) / layout.DATA):
+    if TESTED_ON in records.data(workdir):
         return []
     paths = [layout.tested(workdir, name) for name in names]
     return [path for path in paths if (path / layout.PREDICTIONS).exists()]
@@ -99,7 +98,7 @@ def kept(config: ConfigDict, workdir: Path, training: Dataset) -> Other | None:
 
     Raises ValueError if it holds other images now than were predicted.
     """
-    record = read_json(workdir / layout.DATA).get(TESTED_ON)
+    record = records.data(workdir).get(TESTED_ON)
     if record is None:
         return None
     name = record['name']

@@ -11,6 +11,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Spec
 
+from imbalance_jax.system import limits
 from imbalance_jax.training.strategies import map_members, parse
 
 BLOCK = 1024  # rows that are sent to the devices at a time
@@ -24,9 +25,8 @@ def use_all_cores() -> None:
     set_by_hand: int = getattr(jax.config, 'jax_num_cpu_devices')  # noqa: B009  an option that type checkers don't know
     if 'xla_force_host_platform_device_count' in os.environ.get('XLA_FLAGS', '') or set_by_hand > 0:
         return
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()
     try:
-        jax.config.update('jax_num_cpu_devices', cores)
+        jax.config.update('jax_num_cpu_devices', limits.cores())
     except RuntimeError:  # JAX runs already
         return
 

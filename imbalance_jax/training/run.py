@@ -14,7 +14,7 @@ from imbalance_jax.data.soundness import check_splits
 from imbalance_jax.results import comparison, convergence, data, ensembles, performance
 from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
-from imbalance_jax.system import cache, layout, processes, progress
+from imbalance_jax.system import cache, environment, layout, processes, progress
 from imbalance_jax.system.provenance import stage
 from imbalance_jax.system.workdir import (
     atomic,
@@ -99,7 +99,8 @@ def run(config: ConfigDict, workdir: Path, profile: bool = False, *, stages: Map
 
 
 def set_up_jax(join: bool = True) -> None:
-    """All cores, all processes, and compiled programs kept between runs; before JAX computes anything."""
+    """All cores, all processes, kept programs, and numbers whatever the environment says; before JAX computes."""
+    environment.pin()
     placement.use_all_cores()
     cache.keep_programs()
     if join:

@@ -15,8 +15,7 @@ from imbalance_jax.attribution import layers
 from imbalance_jax.config.file import completed
 from imbalance_jax.data import other_set
 from imbalance_jax.data.dataset import Dataset
-from imbalance_jax.system import layout
-from imbalance_jax.system.files import read_json
+from imbalance_jax.system import records
 from imbalance_jax.system.layout import PREDICTIONS
 from imbalance_jax.system.workdir import check_same_data, read_arrays
 from imbalance_jax.training import autotune, heads, kept, other_sets, placement, plugins, snapshot, start
@@ -108,8 +107,8 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
     base: fields that an older version did not keep, with their defaults.
     Raises ValueError if the data are others than it was trained on, or if its weights are missing or damaged.
     """
-    config = ConfigDict(completed(read_json(workdir / layout.CONFIG), base))
-    members = read_json(workdir / layout.MEMBERS)
+    config = ConfigDict(completed(records.config(workdir), base))
+    members = records.members(workdir)
     plugins.load_kept(config)
     dataset = load_dataset(config)
     other = other_sets.kept(config, workdir, dataset)

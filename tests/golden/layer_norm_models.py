@@ -53,7 +53,7 @@ def strewn(model):
     with torch.no_grad():
         for name, value in model.named_parameters():
             noise = torch.randn(value.shape, generator=generator)
-            if value.ndim == 1 and 'bias' not in name or 'scale' in name or 'gamma' in name:
+            if (value.ndim == 1 and 'bias' not in name) or 'scale' in name or 'gamma' in name:
                 value.copy_(0.5 + 0.1 * noise)
             else:
                 value.add_(0.1 * noise if value.ndim == 1 else 0.02 * noise)

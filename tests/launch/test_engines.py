@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from imbalance_jax.configs import base
+from imbalance_jax.launch import k8s
 from imbalance_jax.sweep import hyper, populations
 from imbalance_jax.sweep import plan as plans
 from imbalance_jax.system import cluster, files
@@ -152,7 +154,7 @@ def test_tpu_slices_share_the_plan(launch, plan):
 def test_kubernetes_gets_an_indexed_job_that_ignores_what_saved(launch, plan):
     [result] = yaml.safe_load_all(launch('k8s', plan, '--image=i', '--claim=c', '--gpus=1', '--dry-run').stdout)
     assert (result['apiVersion'], result['kind']) == ('jobset.x-k8s.io/v1alpha2', 'JobSet')
-    assert result['metadata']['name'] == 'a-sweep'
+    assert re.fullmatch(r'a-sweep-[0-9a-f]{8}', result['metadata']['name'])  # not that of `a-sweep.jsonl`
     job = result['spec']['replicatedJobs'][0]['template']['spec']
     assert (job['completionMode'], job['completions']) == ('Indexed', 2)
     assert job['podFailurePolicy']['rules'][0] == {
@@ -180,6 +182,62 @@ def test_kubernetes_pods_of_one_population_find_each_other(launch, plan):
         assert environment['JAX_COORDINATOR_ADDRESS'] == f'{name}-work-0-0.{name}:8476'
         assert environment['JAX_NUM_PROCESSES'] == '2'
     assert sets[0]['metadata']['name'] != sets[1]['metadata']['name']
+
+
+LONG = '2026-11-nih-chestxray14-resnet18-imbalance-dose-response'
+
+
+def test_names_on_kubernetes_are_labels_and_never_one_for_two():
+    texts = [
+        'sweep',
+        'a sweep',
+        'a-sweep',
+        'größe',
+        'grosse',
+        '7',
+        '2026',
+        LONG,
+        f'{LONG}-1',
+        f'{LONG}-2',
+        'x' * 41,
+        '-',
+    ]
+    names = [k8s._name(text) for text in texts]
+    assert all(re.fullmatch('[a-z]([-a-z0-9]*[a-z0-9])?', name) and len(name) <= 40 for name in names), names
+    assert len(set(names)) == len(texts)
+    assert names[0] == 'sweep'
+
+
+@pytest.mark.parametrize('name', ["it's; touch pwned #", '$(touch pwned)', 'a "b" %A', 'größe'])
+def test_a_hostile_path_is_no_code(launch, tmp_path, name):
+    """The batch script and what a pod runs, in a shell, with programs that note how they are called."""
+    folder = tmp_path / name
+    folder.mkdir()
+    path = folder / f'{name}.jsonl'
+    plans.write(path, populations.populations(base.get_config(), hyper.sweep('data.image_size', [32, 48])))
+    script = launch('slurm', path, '--dry-run').stdout.partition('\n')[2]
+    options = dict(
+        line[10:].split('=', 1) for line in script.splitlines() if line.startswith('#SBATCH --') and '=' in line
+    )
+    assert shlex.split(options['job-name']) == [name]
+    assert shlex.split(options['output']) == [f'{folder}/{name}/logs/slurm-%A_%a.log'.replace('%A/', '%%A/')]
+    for program in ('srun', 'scontrol', 'imbalance-jax'):
+        (tmp_path / program).write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{tmp_path}/calls"\n')
+        (tmp_path / program).chmod(0o755)
+    variables = {'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'SLURM_ARRAY_TASK_ID': '1', 'INDEX': '0'}
+    [result] = yaml.safe_load_all(launch('k8s', path, '--image=i', '--claim=c', '--dry-run').stdout)
+    pod = result['spec']['replicatedJobs'][0]['template']['spec']['template']['spec']
+    for line in (script, pod['containers'][0]['command'][2]):
+        subprocess.run(['bash', '-c', line], env=variables, cwd=tmp_path, check=True)
+        assert f'--plan={path}' in (tmp_path / 'calls').read_text().splitlines()
+    assert not list(tmp_path.rglob('pwned'))
+
+
+def test_a_path_with_a_line_break_or_a_bucket_is_one_line(launch, capsys):
+    for text, word in (('a\nb.jsonl', 'line break'), ('gs://bucket/a.jsonl', 'mount it')):
+        result = launch('slurm', text, '--dry-run')
+        assert result.returncode == 2
+        assert word in result.stderr
 
 
 def test_the_skypilot_example_is_a_task():

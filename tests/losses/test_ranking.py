@@ -93,7 +93,7 @@ def test_auc_margin_alpha_is_never_below_zero_and_comes_back(batch):
 def test_average_precision_and_its_gradient(batch):
     """Against a loop; the second visit of the same examples uses what the first left."""
     logits, labels, mask = batch
-    loss, rows = losses.make('average_precision', POSITIVE, NEGATIVE), np.arange(10) * 3
+    loss, rows = losses.make('average_precision', POSITIVE, NEGATIVE, num_examples=EXAMPLES), np.arange(10) * 3
     params = loss.init()
     assert params['running']['all'].shape == (EXAMPLES, 3)
     memory = {}
@@ -153,3 +153,20 @@ def test_most_losses_keep_nothing(batch):
     for name in set(losses.LOSSES) - {'average_precision'}:
         loss = losses.make(name, POSITIVE, NEGATIVE)
         assert loss.carry(loss.init(), *batch) == {}
+
+
+@pytest.mark.parametrize(('num_examples', 'kept'), [(100, [72, 90]), (0, [72, 90]), (80, [72])])
+def test_every_training_example_is_remembered_also_where_labels_are_masked(num_examples, kept):
+    """No class has a label for all 100 examples; a row that there is no memory for changes no other."""
+    mask = np.zeros((100, 2))
+    mask[:60, 0] = mask[40:, 1] = 1
+    labels = (np.arange(100)[:, None] % 3 == 0) * mask
+    counts = labels.sum(0), (mask - labels).sum(0)
+    loss, rows = losses.make('average_precision', *counts, num_examples=num_examples), np.array([72, 90, 95, 98])
+    batch = np.array([[0.0, 1.0], [0.0, -1.0], [0.0, 2.0], [0.0, 0.5]]), labels[rows], mask[rows], rows
+    params = loss.init()
+    for _ in range(2):
+        value = loss(params, *batch)
+        params |= loss.carry(params, *batch)
+    assert np.isfinite(value)
+    np.testing.assert_array_equal(np.flatnonzero(np.asarray(params['running']['all']).any(1)), kept)

@@ -187,6 +187,20 @@ def test_every_stage_leaves_with_75_when_asked(plan, name, number):
     assert states(plan)[0] == 'resumable'
 
 
+def test_a_second_interrupt_leaves_at_once(plan):
+    """One that follows within a second is the same one: a terminal sends it to all, and a parent passes it on."""
+    with worker(plan, 'deaf') as process:
+        while process.stdout.readline() != 'begun\n':
+            assert process.poll() is None
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+        assert process.poll() is None
+        time.sleep(signals.TWICE)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=10) == signals.AT_ONCE
+
+
 def test_what_is_run_is_asked_too_and_dies_with_its_parent(tmp_path):
     child = 'import time, pathlib, os; pathlib.Path("pid").write_text(str(os.getpid())); time.sleep(600)'
     parent = (

@@ -1,0 +1,35 @@
+"""What a user's environment may not change: the numbers. What it lacks ends in one line.
+
+Keys are threefry's whatever JAX_DEFAULT_PRNG_IMPL says: of other keys `vmap` draws from the first alone, and members of
+one seed would no longer be paired. Numbers have 32 bits whatever JAX_ENABLE_X64 says: checkpoints are made so.
+"""
+
+import jax
+
+PINNED = {'jax_default_prng_impl': 'threefry2x32', 'jax_threefry_partitionable': True, 'jax_enable_x64': False}
+
+
+def pin() -> None:
+    """Sets what numbers depend on for the rest of this process; before JAX computes anything."""
+    for name, value in PINNED.items():
+        jax.config.update(name, value)
+
+
+def key(seed: int | jax.Array) -> jax.Array:
+    """A key of random numbers that are the same under every strategy and in every environment."""
+    return jax.random.key(seed, impl=PINNED['jax_default_prng_impl'])
+
+
+def explained(error: BaseException) -> str | None:
+    """One line for an error of JAX that is about the machine, not about the program; None for any other.
+
+    error: the error itself, or whatever it was raised for.
+    """
+    text = ' '.join(str(error).split())
+    if 'RESOURCE_EXHAUSTED' in text or isinstance(error, MemoryError):
+        hint = 'set config.population.memory_gib, or take a smaller batch, image or model'
+        return f'memory does not suffice ({text[:200]}); {hint}.'
+    platforms = jax.config.jax_platforms  # type: ignore[attr-defined]
+    if 'Unable to initialize backend' in text or (platforms and isinstance(error, AssertionError) and not text):
+        return f"JAX finds no device for JAX_PLATFORMS='{platforms}' here; JAX_PLATFORMS='' takes what there is."
+    return explained(error.__cause__) if error.__cause__ else None

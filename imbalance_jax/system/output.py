@@ -1,0 +1,44 @@
+"""What is said while work goes on: a reader that leaves, or a log on a full disk, ends the words and not the work."""
+
+import os
+import sys
+from typing import Any, TextIO
+
+
+class Lasting:
+    """A text stream whose writes never fail: from the first failure on, what is written goes nowhere."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def write(self, text: str) -> int:
+        """All of the text, as far as the caller can see."""
+        try:
+            return self.stream.write(text)
+        except (OSError, ValueError):
+            self._to_nowhere()
+            return len(text)
+
+    def flush(self) -> None:
+        """What was written and not sent yet."""
+        try:
+            self.stream.flush()
+        except (OSError, ValueError):
+            self._to_nowhere()
+
+    def _to_nowhere(self) -> None:
+        """The descriptor itself, so that what Python still holds, and libraries write, fails no more either."""
+        try:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.stream.fileno())
+            os.close(nowhere)
+        except (OSError, ValueError):  # no descriptor: nothing is left that could fail
+            return
+
+
+def never_fails() -> None:
+    """Makes standard output and error such streams."""
+    sys.stdout, sys.stderr = Lasting(sys.stdout), Lasting(sys.stderr)  # type: ignore[assignment]

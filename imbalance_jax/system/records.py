@@ -1,0 +1,100 @@
+"""Plain data read back: JSON that parses may still be something else than what was written."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from imbalance_jax.system import layout
+from imbalance_jax.system.files import read_json
+
+# What each file holds, at least: a type; [what each entry is], of one or more; {field: its value} or {str: each value}.
+NUMBER = (int, float)
+CONFIG = {'arms': {str: dict}, 'seeds': [int], 'data': dict, 'model': {'name': str}, 'train': dict, 'reference': str}
+MEMBERS = [{'member': int, 'arm': str, 'loss': str, 'seed': int}]
+DATA = {'name': str, 'fingerprint': str}
+METRICS = {'epoch': int, 'arm': str, 'seed': int, 'alive': bool, 'validation_auroc': object}
+RECORD = {'state': str, 'note': str, 'seconds': NUMBER, 'starts': int}  # how a population of a plan stands
+OWNER = {'host': str, 'pid': int, 'machine': str, 'heartbeat': int}  # of a lock
+PROVENANCE = {str: {'seconds': NUMBER, 'starts': int}}
+KINDS = {dict: 'a block', list: 'a list', int: 'a whole number', str: 'a text', NUMBER: 'a number', bool: 'a truth'}
+
+
+def read(path: Path, like: Any, command: str) -> Any:
+    """The value of a JSON file that is `like` one of those above.
+
+    command: what to do about a damaged one, for the message. Raises FileNotFoundError, and ValueError naming the file
+    and the place in it.
+    """
+    value = read_json(path)
+    if fault := fault_of(value, like):
+        raise ValueError(f'{path} is damaged: {fault}; {command}.')
+    return value
+
+
+def fault_of(value: Any, like: Any, where: str = 'it') -> str:
+    """In what a value is not like what is expected, '' if it is."""
+    if like is object:
+        return ''
+    if isinstance(like, (type, tuple)):
+        wrong = not isinstance(value, like) or (isinstance(value, bool) and like is not bool)
+        return f'{where} is {_brief(value)}, not {KINDS[like]}' if wrong else ''
+    kind = type(like)
+    if not isinstance(value, kind) or (kind is list and not value):
+        return f'{where} is {_brief(value)}, not {KINDS[kind]}{" of one or more" if kind is list else ""}'
+    if isinstance(like, list):
+        entries = [(f'entry {number}', one, like[0]) for number, one in enumerate(value)]
+    elif str in like:
+        entries = [(repr(name), one, like[str]) for name, one in value.items()]
+    else:
+        if missing := [name for name in like if name not in value]:
+            return f'{where} lacks {missing[0]!r}'
+        entries = [(repr(name), value[name], inner) for name, inner in like.items()]
+    faults = (fault_of(one, inner, name if where == 'it' else f'{where}, {name}') for name, one, inner in entries)
+    return next((fault for fault in faults if fault), '')
+
+
+def config(workdir: Path) -> dict[str, Any]:
+    """config.json."""
+    return read(Path(workdir) / layout.CONFIG, CONFIG, 'bring it back from a copy, or train into another --workdir')
+
+
+def members(workdir: Path) -> list[dict[str, Any]]:
+    """The rows of members.json."""
+    return read(Path(workdir) / layout.MEMBERS, MEMBERS, 'delete it and run train again')
+
+
+def data(workdir: Path) -> dict[str, Any]:
+    """data.json."""
+    return read(Path(workdir) / layout.DATA, DATA, 'delete it and run train again')
+
+
+def metrics(workdir: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines of metrics.jsonl, none where there is no such file; ValueError naming the line that is none."""
+    path = Path(workdir) / layout.METRICS
+    text = path.read_text() if path.exists() else ''
+    for number, line in enumerate(text.splitlines(keepends=True), 1):
+        if line.endswith('\n'):  # the last one may be half written
+            yield metric(path, number, line)
+
+
+def metric(path: Path, number: int, line: str) -> dict[str, Any]:
+    """What a line of metrics.jsonl says."""
+    try:
+        row = json.loads(line)
+        fault = fault_of(row, METRICS)
+    except ValueError as error:
+        fault = str(error)
+    if fault:
+        raise ValueError(f'{path}, line {number} is damaged: {fault}; delete the line.')
+    return row
+
+
+def provenance(workdir: Path) -> Mapping[str, Any]:
+    """provenance.json."""
+    return read(Path(workdir) / layout.PROVENANCE, PROVENANCE, 'delete it; what it said of what was done is lost')
+
+
+def _brief(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f'{text[:37]}...'

@@ -1,0 +1,63 @@
+"""What a config alone shows to be wrong, said before there are data: for a plan, whose jobs begin hours later."""
+
+import json
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import numpy as np
+from ml_collections import ConfigDict
+
+from imbalance_jax.data import policies, samplers, sources
+from imbalance_jax.training import build, checks, start_files
+from imbalance_jax.training.member import make_network_init
+from imbalance_jax.training.network import Network, links, make_model
+from imbalance_jax.training.trained import Stage
+
+CLASSES = 2  # of the network that stands for the one that the data will want
+MANY = 2**31  # test images: a share of them is too small only if it is of any number
+
+
+def check(config: ConfigDict, stages: Mapping[str, Stage] = MappingProxyType({})) -> None:
+    """Raises ValueError for what `run.run` would refuse whatever the data are: fields, arms, losses and samplers with
+    their options, the data set's own options, the model, and what `explain` will ask. Nothing is compiled."""
+    checks.check_config(config)
+    rows = build.make_members(config)
+    counts = np.full(CLASSES, 10.0)
+    for row in rows:
+        build.build_loss(row, counts, counts, head=bool(row.get('head_loss')))
+        options = row.get('sampler_options', {})
+        samplers.make(row['sampler'], **options)(np.eye(CLASSES, dtype=np.float32), 0.0)
+    policies.named(config.data.policies.to_dict())
+    block = config.data.to_dict().get(config.data.name, {})
+    if isinstance(block, dict):
+        sources.check_options(config.data.name, {**block, 'image_size': config.data.image_size})
+    if any(one.get('weights') for one in (config.model, *config.arms.values())):
+        start_files.check(config)
+    _check_model(config, stages)
+
+
+class Checker:
+    """`check` of many configs, of which those that differ by their seeds alone are looked at once."""
+
+    def __init__(self, stages: Mapping[str, Stage]) -> None:
+        self.stages = stages
+        self.seen: set[str] = set()
+
+    def __call__(self, config: ConfigDict) -> None:
+        plain = {name: value for name, value in config.to_dict().items() if name not in ('seeds', 'question')}
+        text = json.dumps(plain, sort_keys=True, default=str)
+        if text not in self.seen:
+            check(config, self.stages)
+            self.seen.add(text)
+
+
+def _check_model(config: ConfigDict, stages: Mapping[str, Stage]) -> None:
+    """The model and the stages' own checks, with images of one channel."""
+    size = config.data.image_size
+    image_shape = (size, size, 1)
+    model = make_model(config, CLASSES)
+    untrained = Network(model, lambda images: images, make_network_init(model, image_shape, links=links(config)))
+    checks.check_network(config, untrained, image_shape)
+    for stage in stages.values():
+        if stage.check is not None:
+            stage.check(config, untrained, image_shape, MANY)
