@@ -5,6 +5,7 @@ one seed would no longer be paired. Numbers have 32 bits whatever JAX_ENABLE_X64
 """
 
 import jax
+from jax.typing import ArrayLike
 
 PINNED = {'jax_default_prng_impl': 'threefry2x32', 'jax_threefry_partitionable': True, 'jax_enable_x64': False}
 
@@ -15,7 +16,7 @@ def pin() -> None:
         jax.config.update(name, value)
 
 
-def key(seed: int | jax.Array) -> jax.Array:
+def key(seed: ArrayLike) -> jax.Array:
     """A key of random numbers that are the same under every strategy and in every environment."""
     return jax.random.key(seed, impl=PINNED['jax_default_prng_impl'])
 
