@@ -1,9 +1,10 @@
 """Attribution that rewrites what a network's ReLUs and max pools send back: the score's program is read and replayed.
 
 `score` is traced once. Linear operations are replayed as they are; max(x, 0), in whatever form it was written, and for
-DeepLift also max pooling and elementwise functions, get the method's own backward rule. Loops and branches inside a
-score are replayed whole, with their ordinary gradients; so are functions with a hand-written gradient, such as
-`guided_relu`.
+DeepLift also max pooling and elementwise functions, get the method's own backward rule. Of a ReLU6, min(max(x, 0), 6),
+the lower end gets the rule; the upper one keeps its ordinary gradient, 0 above 6, but for DeepLift, of which the slope
+is that of the whole. Loops and branches inside a score are replayed whole, with their ordinary gradients; so are
+functions with a hand-written gradient, such as `guided_relu`.
 """
 
 from collections.abc import Callable, Sequence
@@ -76,6 +77,14 @@ def _is_zero(value) -> bool:
     return not isinstance(value, jax.core.Tracer) and np.ndim(value) == 0 and bool(np.asarray(value) == 0)
 
 
+def _clipped(eqn, lanes: list[list]) -> int | None:
+    """Which operand of min(x, number), the upper end of a ReLU6, is x, or None for any other operation."""
+    if eqn.primitive.name != 'min':
+        return None
+    number = [all(not isinstance(lane[i], jax.core.Tracer) and np.ndim(lane[i]) == 0 for lane in lanes) for i in (0, 1)]
+    return number.index(False) if any(number) and not all(number) else None
+
+
 def _with_relu(relu: Callable) -> Rule:
     def rule(eqn, lanes):
         operand = _rectified(eqn, lanes)
@@ -129,6 +138,10 @@ def _rescale(eqn, lanes: list[list]) -> list | None:
     operand = _rectified(eqn, lanes)
     if operand is not None:
         return _pair(lambda a: jnp.maximum(a, 0), _slope, x[operand], start[operand])
+    operand = _clipped(eqn, lanes)
+    if operand is not None:
+        end = x[1 - operand]
+        return _pair(lambda a: jnp.minimum(a, end), _slope, x[operand], start[operand])
     if eqn.primitive.name in CURVED:
         return _pair(lambda a: _bind(eqn, [a])[0], _slope, x[0], start[0])
     if eqn.primitive.name == 'reduce_window_max' or _is_pool(eqn):

@@ -104,7 +104,7 @@ RULES: dict[str, Rule] = {
     'data.nih_chest_xray14.split': one_of('official', 'by_patient', 'chexnet'),
     **{
         f'model.{model}.{option}': rule
-        for model in ('cnn', 'resnet18', 'resnet34', 'resnet50')
+        for model in ('cnn', 'resnet18', 'resnet34', 'resnet50', 'densenet121', 'densenet121_truncated', 'mobilenet_v2')
         for option, rule in {'pools': NOT_NEGATIVE, 'width': COUNT, 'stem': STEM, 'norm': NORM, 'dtype': DTYPE}.items()
     },
 }

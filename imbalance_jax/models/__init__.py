@@ -51,7 +51,7 @@ def make(name: str, num_classes: int, **options: Any) -> nn.Module:
     known = options_of(model, skip=NOT_OPTIONS)
     for option in options:
         lookup(known, option, f'option of model {name!r}:')
-    for option in ('widths', 'width', 'stem_stride'):
+    for option in ('widths', 'width', 'stem_stride', 'growth', 'bottleneck'):
         if option in options and not np.all(np.asarray(options[option]) >= 1):
             raise ValueError(f'Option {option} of model {name!r} is {options[option]!r}; it must be 1 or more.')
     return model(num_classes, **options)

@@ -39,16 +39,6 @@ def torchvision_name(path: naming.Path) -> str:
     return naming.key(f'features.denseblock{stage}.dense{part}.{path[1]}', path)
 
 
-def served_name(path: naming.Path) -> str:
-    """The names in the files that torchvision serves, which are older than its models': 'norm.1' for 'norm1'."""
-    name = torchvision_name(path)
-    for part in ('norm', 'conv'):
-        for number in (1, 2):
-            if f'.{part}{number}.' in name and '.denselayer' in name:
-                name = name.replace(f'.{part}{number}.', f'.{part}.{number}.')
-    return name
-
-
 class DenseLayer(nn.Module):
     """The `growth` new channels of a layer: norm, ReLU and 1x1 convolution to `bottleneck` times as many, and 3x3."""
 
@@ -80,7 +70,6 @@ class DenseNet(nn.Module):
     torch_names: ClassVar[Mapping[str, naming.Name]] = {
         'torchvision': torchvision_name,
         'timm': torchvision_name,
-        'served by torchvision': served_name,
         'radimagenet': naming.renamed(torchvision_name, {'features': 'backbone.0'}),
     }
 

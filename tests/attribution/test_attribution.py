@@ -178,6 +178,16 @@ def test_deeplift_rescales_smooth_functions_and_its_hand_worked_slope():
     np.testing.assert_allclose(maps, [[[0.5, 0.5]]])  # the gradient at the image would say 1 and 1
 
 
+@pytest.mark.parametrize('relu6', [jax.nn.relu6, lambda x: jnp.minimum(jax.nn.relu(x), 6)])
+def test_the_upper_end_of_a_relu6(relu6):
+    """Of three units one would rise to 8 and is cut at 6, one stays below, and one is shut."""
+    image = jnp.array([1.0, 2.0, 0.5]).reshape(1, 1, 3, 1)
+    score = lambda x: (relu6(x * jnp.array([8.0, 2.0, -4.0])[:, None])).sum((1, 2, 3))  # noqa: E731
+    np.testing.assert_allclose(METHODS['deeplift'](score, image), [[[6, 4, 0]]])
+    np.testing.assert_allclose(METHODS['guided_backprop'](score, image), [[[0, 2, 0]]])  # above 6 nothing passes
+    np.testing.assert_allclose(METHODS['deconvnet'](score, image), [[[0, 2, -4]]])
+
+
 def test_baselines_by_name():
     images = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)
     by_name = attribution.baselines.baseline_images

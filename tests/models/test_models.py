@@ -328,6 +328,8 @@ def test_a_population_equals_solo_runs(model):
         ('resnet18', {}, (64, 64, 3), 11_689_512, (2, 2, 512)),
         ('resnet34', {}, (64, 64, 3), 21_797_672, (2, 2, 512)),
         ('resnet50', {}, (224, 224, 3), 25_557_032, (7, 7, 2048)),
+        ('densenet121', {}, (64, 64, 3), 7_978_856, (2, 2, 1024)),
+        ('mobilenet_v2', {}, (224, 224, 3), 3_504_872, (7, 7, 1280)),
         ('resnet18', {'stem': 'small'}, (28, 28, 3), 11_689_512 - (49 - 9) * 3 * 64, (4, 4, 512)),
         # convolutions, normalisation, head
         ('cnn', {}, (64, 64, 1), 9 * (16 + 16 * 32 + 32 * 64) + 2 * (16 + 32 + 64) + 65 * 1000, (16, 16, 64)),
@@ -368,7 +370,7 @@ def test_bfloat16_computes_almost_the_same_from_the_same_float32_parameters():
     assert max(jax.tree.leaves(errors)) < 0.3
 
 
-@pytest.mark.parametrize(('name', 'count'), [('cnn', 3), ('resnet18', 17), ('resnet50', 49)])
+@pytest.mark.parametrize(('name', 'count'), [('cnn', 3), ('resnet18', 17), ('resnet50', 49), ('mobilenet_v2', 35)])
 def test_every_relu_can_be_replaced(name, count):
     calls = []
     model = models.make(name, 2, relu=lambda x: calls.append(x.shape) or nn.relu(x))
