@@ -18,7 +18,7 @@ from imbalance_jax import weights
 from imbalance_jax.models import entrance
 from imbalance_jax.models.entrance import MATRIX, OFFSET, Entrance, Geometry
 from imbalance_jax.system import layout
-from imbalance_jax.system.files import read_json
+from imbalance_jax.system.files import differences, read_json
 from imbalance_jax.system.workdir import read_arrays, write_arrays, write_json
 from imbalance_jax.training.members import RANDOM
 from imbalance_jax.training.optimizer import Averaged
@@ -186,13 +186,13 @@ def _affine(
 
 def keep(workdir: Path, starts: Starts) -> None:
     """Keeps what training begins with in the working directory, which then needs no other file; at once, or not."""
-    if not starts:
+    facts, path = {name: one.facts for name, one in starts.items()}, Path(workdir) / layout.STARTS
+    if not starts or (path.exists() and not differences(read_json(path), facts)):
         return
     for number, one in enumerate(starts.values()):
-        write_arrays(
-            layout.start(workdir, number), **{'/'.join(path): leaf for path, leaf in weights.flat(one.variables)}
-        )
-    write_json(Path(workdir) / layout.STARTS, {name: one.facts for name, one in starts.items()})
+        leaves = {'/'.join(path): leaf for path, leaf in weights.flat(one.variables)}
+        write_arrays(layout.start(workdir, number), **leaves)
+    write_json(path, facts)
 
 
 def kept(workdir: Path) -> dict[str, Start]:
