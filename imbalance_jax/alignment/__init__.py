@@ -5,6 +5,7 @@ equals its mask. Rules that hold for all of them:
 
 * heat is the positive part of a map; a pixel without heat is never pointed at and never detected;
 * an image whose mask is empty asks nothing: NaN;
+* a metric does not depend on the scale of a map;
 * a map that is empty (no positive value, or one that is not finite) scores 0, so it never looks better than a wrong
   map. How many maps are empty is to be reported next to the mean.
 

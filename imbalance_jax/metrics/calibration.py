@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
+from imbalance_jax.metrics.inputs import require_fit
+
 STEPS, TOLERANCE = 40, 1e-8  # of Newton's method
 SMALLEST = 1e-6  # a probability nearer to 0 or 1 counts as that in a regression on log-odds
 
@@ -107,6 +109,7 @@ def platt(logits: ArrayLike, labels: ArrayLike, mask: ArrayLike) -> Line:
 
 def _by_class(values: ArrayLike, labels: ArrayLike, mask: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values [..., K, N], labels and mask [K, N], all float64; masked labels are 0."""
+    require_fit(values, labels=labels, mask=mask)
     values = np.moveaxis(np.asarray(values, np.float64), -2, -1)
     counts = np.asarray(mask, np.float64).T
     return values, np.where(counts > 0, np.asarray(labels, np.float64).T, 0.0), counts

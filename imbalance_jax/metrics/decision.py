@@ -9,12 +9,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from imbalance_jax.metrics.inputs import require_fit
+
 
 def threshold_of_sensitivity(scores: ArrayLike, labels: ArrayLike, mask: ArrayLike, sensitivity: float) -> np.ndarray:
     """The highest threshold [..., K] at which `score >= threshold` finds that share of the positives; NaN without any.
 
     With n positives it finds ceil(n sensitivity) of them, so that few positives leave it coarse.
     """
+    require_fit(scores, labels=labels, mask=mask)
     if not 0 < sensitivity <= 1:
         raise ValueError(f'sensitivity is {sensitivity}; valid is a share above 0 and up to 1.')
     scores, positive = np.asarray(scores, np.float64), (np.asarray(labels) == 1) & (np.asarray(mask) > 0)
@@ -55,6 +58,7 @@ class Rates(NamedTuple):
 
 def rates(decisions: ArrayLike, labels: ArrayLike, mask: ArrayLike, weights: ArrayLike) -> Rates:
     """Sensitivity and specificity of decisions [..., N, K] in every round."""
+    require_fit(decisions, labels=labels, mask=mask, weights=weights)
     decisions, counts = np.asarray(decisions, np.float64), np.asarray(mask, np.float64)
     positive = np.where(counts > 0, np.asarray(labels) == 1, False) * counts
     return Rates(share(decisions, positive, weights), share(1 - decisions, counts - positive, weights))
@@ -77,6 +81,7 @@ def net_benefit(
     In true positives per image: t says that a false call does t / (1 - t) of the harm of a missed finding (Vickers and
     Elkin 2006, "Decision curve analysis"). Calling nothing is worth 0; `probabilities` 1 is calling everything.
     """
+    require_fit(probabilities, labels=labels, mask=mask, weights=weights)
     probabilities, counts = np.asarray(probabilities, np.float64), np.asarray(mask, np.float64)
     positive = np.where(counts > 0, np.asarray(labels) == 1, False) * counts
     worth = positive - (counts - positive) * threshold / (1 - threshold)

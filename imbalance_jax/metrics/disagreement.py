@@ -2,12 +2,15 @@
 
 import numpy as np
 
+from imbalance_jax.metrics.inputs import require_fit
+
 
 def matched_decisions(scores: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Decisions [P, N, K] bool at a threshold per member and class with which as many images are positive as truly are.
 
     scores [P, N, K]; labels, mask [N, K]: of entries with mask 0 none is positive. Of equal scores the first is higher.
     """
+    require_fit(scores, labels=labels, mask=mask)
     kept = np.asarray(mask) > 0
     positives = ((np.asarray(labels) == 1) & kept).sum(0)
     order = np.argsort(np.where(kept, -np.asarray(scores, np.float64), np.inf), axis=1, kind='stable')
