@@ -198,11 +198,14 @@ def _report(command: Command, outside: Outside) -> None:
 
 def _plan(command: Command, outside: Outside) -> None:
     from imbalance_jax.sweep import cli
+    from imbalance_jax.training.build import make_members
 
     loaded = loading.load(command.flags.config, command.overrides, outside.base)
 
     def check(plain: dict[str, Any]) -> None:
-        loading.check(loading.read(plain), outside.base())
+        config = loading.read(plain)
+        loading.check(config, outside.base())
+        make_members(config)  # says what is wrong with arms, seeds and their numbers
 
     out, pilot = command.flags.out, command.flags.pilot
     cli.write_plan(loaded.config, loaded.get_hyper, out, check=check, options=loading.options, pilot=pilot)
