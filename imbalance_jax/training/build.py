@@ -167,7 +167,7 @@ def build_functions(
     rows: list[dict],
     *,
     versions: Mapping[str, Arrays],
-    parts: Parts | None = None,
+    parts: Parts | None,
 ) -> Functions:
     """What training does with one member; ValueError for an unknown loss or hyper-parameter."""
     loss_functions, train = build_training_losses(rows, versions), versions[policies.OWN]
@@ -189,7 +189,7 @@ def build_train_steps(
     *,
     loss_functions: list[Loss],
     train: Arrays,
-    parts: Parts | None = None,
+    parts: Parts | None,
 ) -> Any:
     """Several training steps of one member: gather and augment a batch, and take an Adam step on it."""
     tuning = used(config, rows)
