@@ -11,6 +11,7 @@ def get_config() -> ConfigDict:
     # An arm is a loss and a sampler, with options of either (gamma=2., ...). What is left out: loss = the arm's name,
     # sampler = 'natural', learning_rate and weight_decay = those of `train`, head = 'linear', labels = 'own'. With
     # retrain_head_from = 0.7 the last 0.3 train a new head alone, with the arm's sampler and, if set, its head_loss.
+    # Fields of fine-tuning (frozen, layer_decay, optimizer, ema, ...): imbalance_jax/training/README.md.
     config.arms = {
         'bce': {},
         'intra_class_weighted_bce': {},
@@ -103,7 +104,7 @@ def get_config() -> ConfigDict:
     config.train.matched = False
     # ... and those at these shares of training, such as (0.25, 0.5, 1.0). Each becomes a folder of WORKDIR/weights.
     config.train.kept_shares = ()
-    # Compute activations between named layers again for the gradient: less memory, a third more time, same results.
+    # Within blocks of the model, compute activations again for the gradient: less memory, a third more time.
     config.train.remat = False
     # 'cached': where every arm has frozen = 1.0, features of images are computed once, without augmentation, and a
     # population of heads is trained on them.

@@ -140,7 +140,7 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
     versions = labels_of_versions(config, dataset, rows, train)
     labels = {name: np.asarray(arrays.labels) for name, arrays in versions.items()}
     _warn(config, dataset, versions)
-    parts = parts_of_network(untrained, rows, dataset.images.shape[1:])
+    parts = parts_of_network(untrained, rows, used(config, rows), dataset.images.shape[1:])
     for sampling in members.samplings(rows):
         of_labels = labels[sampling.labels]
         samplers.make(sampling.sampler, **dict(sampling.options))(of_labels, 0.0)  # says what is out of range
@@ -182,7 +182,7 @@ def build_functions(
     rows: list[dict],
     *,
     versions: Mapping[str, Arrays],
-    parts: Parts | None = None,
+    parts: Parts | None,
 ) -> Functions:
     """What training does with one member; ValueError for an unknown loss or hyper-parameter."""
     loss_functions, train = build_training_losses(rows, versions), versions[policies.OWN]
@@ -204,7 +204,7 @@ def build_train_steps(
     *,
     loss_functions: list[Loss],
     train: Arrays,
-    parts: Parts | None = None,
+    parts: Parts | None,
 ) -> Any:
     """Several training steps of one member: gather and augment a batch, and take an Adam step on it."""
     tuning = used(config, rows)
@@ -225,9 +225,11 @@ def used(config: ConfigDict, rows: list[dict]) -> Tuning:
     return fine_tuning.tuning_of(rows, remat=config.train.get('remat', False))
 
 
-def parts_of_network(untrained: Network, rows: list[dict], image_shape: tuple[int, ...]) -> Parts | None:
-    """The parts of the network where any member trains them differently; ValueError for stages that cannot be."""
-    if not fine_tuning.tuning_of(rows).by_part:
+def parts_of_network(
+    untrained: Network, rows: list[dict], tuning: Tuning, image_shape: tuple[int, ...]
+) -> Parts | None:
+    """The parts of the network where they are trained differently; ValueError for stages that cannot be."""
+    if not tuning.by_part:
         return None
     one = jax.tree.map(lambda a: a[0], members.member_arrays(rows[:1], own_order=True))
     parts = parts_of(untrained.model, jax.eval_shape(untrained.init, one), image_shape)

@@ -13,6 +13,7 @@ from imbalance_jax.models.odds import LINK
 from imbalance_jax.training import optimizer
 from imbalance_jax.training.members import Member
 from imbalance_jax.training.parts import FROZEN, statistics
+from imbalance_jax.training.remat import blocks_of, rematerialised
 from imbalance_jax.training.tuning import Tuning
 
 
@@ -26,7 +27,9 @@ def make_gradient(
     its gradient is 0, and nothing is computed for it where members are apart from one another.
     """
     value_of = make_value(switch(losses), tuning, total_steps=total_steps, retrained=retrained)
-    apply = _training_apply(model, tuning.remat)
+    apply = _training_apply(model)
+    if tuning.remat:
+        apply = rematerialised(apply, blocks_of(depth['params']))
 
     def opened(params: Any, state: Any, member: Member, batch: dict, t: Any) -> tuple:
         params = optimizer.merged(state.params, params)
@@ -88,17 +91,11 @@ def make_value(arms: Switch, tuning: Tuning, *, total_steps: int, retrained: boo
     return value_of
 
 
-def _training_apply(model: nn.Module, remat: bool) -> Callable:
-    """`apply(variables, image) -> logits, updates` in training; with `remat` only named activations are kept for the
-    gradient, and those between two of them are computed again (Chen et al. 2016, arXiv 1604.06174)."""
+def _training_apply(model: nn.Module) -> Callable:
+    """`apply(variables, image) -> logits, updates` in training."""
 
     def apply(variables: Any, image: jax.Array) -> tuple[jax.Array, Any]:
         (logits, _), updates = model.apply(variables, image, train=True, mutable=['batch_stats'])
         return logits, updates
 
-    return jax.checkpoint(apply, policy=_is_named) if remat else apply
-
-
-def _is_named(primitive: Any, *_: Any, **__: Any) -> bool:
-    """Whether a value is kept: those that `models.layers.perturb` names."""
-    return primitive.name == 'name'
+    return apply

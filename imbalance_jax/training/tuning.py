@@ -27,8 +27,8 @@ class Tuning(NamedTuple):
 
     head_only: all train nothing but their heads, ever; frozen: any does so for a while; staged: of any, parts open one
     after the other; layer_decay, adamw, spared (norms and biases have no weight decay), averaged, clipped: any has it;
-    smoothed: any has smooth labels; smoothed_softmax: any of these has a loss with a softmax; remat: activations within
-    a part are computed again for the gradient.
+    smoothed: any has smooth labels; smoothed_softmax: any of these has a loss with a softmax; remat: what happens
+    within blocks of the network is computed again for the gradient.
     """
 
     head_only: bool = False
@@ -45,8 +45,8 @@ class Tuning(NamedTuple):
 
     @property
     def by_part(self) -> bool:
-        """Whether the order of the network's parts matters."""
-        return self.staged or self.layer_decay
+        """Whether the parts of the network matter."""
+        return self.staged or self.layer_decay or self.remat
 
     @property
     def used(self) -> list[str]:
