@@ -75,6 +75,17 @@ def get_config() -> ConfigDict:
 
     config.model = ConfigDict()
     config.model.name = 'cnn'
+    # A file of weights that training begins with (safetensors or .pth, by the names of torchvision, timm, ...); '' for
+    # none: networks are drawn by their seeds. Per arm too: weights='FILE', or weights='random' for none.
+    config.model.weights = ''
+    config.model.keep_head = False  # also with the head of the weights, which must fit the classes
+    config.model.allow_seen_patients = False  # weights that may have seen patients of the test split are flagged only
+    # What weights want of an image. name: '' is what is known of published ones; 'imagenet', 'xrv' (torchxrayvision),
+    # 'own' (the data set's mean 0 and standard deviation 1), or 'given' by the rest: a grey value v in 0..1 becomes
+    # (low + (high - low) v - mean) / std, channel by channel. size: 'set' leaves images as large as the data set has
+    # them; 'weights' resizes their shorter side and cuts out the middle, as the weights were trained.
+    config.model.preprocessing = {'name': '', 'mean': (), 'std': (), 'low': 0.0, 'high': 1.0, 'size': 'set'}
+    config.model.preprocessing.update({'resize': 0, 'crop': 0, 'interpolation': 'bilinear'})
     # One block per model: options of its class in imbalance_jax/models.
     config.model.cnn = {'widths': (16, 32, 64), 'stem_stride': 1, 'pools': 2, 'norm': 'batch', 'dtype': 'float32'}
     config.model.resnet18 = {'width': 64, 'norm': 'batch', 'stem': 'imagenet', 'dtype': 'float32'}
@@ -92,6 +103,8 @@ def get_config() -> ConfigDict:
     config.train.matched = False
     # ... and those at these shares of training, such as (0.25, 0.5, 1.0). Each becomes a folder of WORKDIR/weights.
     config.train.kept_shares = ()
+    # Compute activations between named layers again for the gradient: less memory, a third more time, same results.
+    config.train.remat = False
     config.train.save_seconds = 300.0  # a checkpoint at least this often, and after every epoch
 
     # 'auto' times what could be fastest here; or vmap, map, unroll, vmap:k, shard:... of each, data:d:shard:...

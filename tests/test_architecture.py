@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / 'imbalance_jax'
 LEVELS = (
     {'names'},
     {'system'},
-    {'data', 'losses', 'models', 'metrics', 'attribution', 'alignment', 'concepts', 'config'},
+    {'data', 'losses', 'models', 'weights', 'metrics', 'attribution', 'alignment', 'concepts', 'config'},
     {'results', 'sweep'},
     {'training'},
     {'explain'},

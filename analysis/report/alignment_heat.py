@@ -5,7 +5,7 @@ from imbalance_jax.analysis.report.contrasts import contrast
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import interval, label, number, whole
 from imbalance_jax.explain.alignment import LABELLED
-from imbalance_jax.results.alignment import ALL_PAIRS, CENTRE, CHANCE, EMPTY, OUTSIDE, UNTRAINED
+from imbalance_jax.results.alignment import ALL_PAIRS, BEFORE, CENTRE, CHANCE, EMPTY, OUTSIDE, UNTRAINED
 from imbalance_jax.results.reader_ceiling import READERS
 from imbalance_jax.results.rows import MACRO
 
@@ -36,15 +36,21 @@ def outside(study: Study) -> Table:
         level = study.alignment(OUTSIDE, kind='null', against=null)
         rows.append((null, [one for more in beside for one in (plain(level), *more)]))
     fresh = [_untrained(study, method) for method in shown]
-    rows.append((UNTRAINED, [one for cell, more in zip(fresh, beside, strict=True) for one in (cell, *more)]))
+    rows.append((_before(study), [one for cell, more in zip(fresh, beside, strict=True) for one in (cell, *more)]))
     minus = [f'minus {study.reference}'] if len(study.others) else []
     head = [name for method in shown for name in (label(method), *minus)]
     return Table('outside-anatomy', 'arm', head, rows if shown else [])
 
 
+def _before(study: Study) -> str:
+    """What the table calls the networks that members began as."""
+    assert study.alignment is not None
+    return BEFORE if BEFORE in study.alignment.distinct('against', metric=OUTSIDE) else UNTRAINED
+
+
 def _untrained(study: Study, method: str) -> Cell:
     assert study.alignment is not None
-    where = {'kind': 'null', 'method': method, 'against': UNTRAINED, 'statistic': 'mean'}
+    where = {'kind': 'null', 'method': method, 'against': _before(study), 'statistic': 'mean'}
     values = [study.alignment(OUTSIDE, arm=arm, **where) for arm in study.arms]
     known = [value for value in values if value == value]
     return plain(sum(known) / len(known)) if known else Cell('–')

@@ -28,6 +28,7 @@ from imbalance_jax.analysis.report import (
     seeds,
     shift,
     stages,
+    starts,
     twins,
     units,
 )
@@ -91,6 +92,7 @@ def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:
         elsewhere=shift.sections(study),
         further=stages.sections(study, known),
         provenance=provenance.section(study),
+        starts=starts.section(study),
         heat=HEAT_STOPS,
     )
 

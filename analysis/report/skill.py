@@ -11,6 +11,7 @@ from imbalance_jax.explain.alignment import SIZES
 from imbalance_jax.results import alignment
 from imbalance_jax.results.alignment import (
     ALL_PAIRS,
+    BEFORE,
     CEILING,
     CENTRE,
     CHANCE,
@@ -21,7 +22,7 @@ from imbalance_jax.results.alignment import (
 )
 
 FIXED = (CHANCE, CENTRE, CONSTANT)
-STAND_INS = (SHUFFLED, UNTRAINED, PERMUTED)  # of each member
+STAND_INS = (SHUFFLED, UNTRAINED, BEFORE, PERMUTED)  # of each member
 PARTS = (*SIZES, 'labelled', 'true positives')
 
 

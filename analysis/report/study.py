@@ -30,7 +30,8 @@ class Study(NamedTuple):
     """What training left, and what explaining left: `alignment`, `concepts` and `audit` are None before that.
 
     `seeds` is None unless an arm has many. methods: of attribution, held against regions, as they come in the config;
-    measured: method -> the measures of its maps that arms are compared by above shuffled regions.
+    measured: method -> the measures of its maps that arms are compared by above shuffled regions; starts: facts of the
+    weights that members began with, by what their rows call them.
     """
 
     folder: Path
@@ -49,6 +50,7 @@ class Study(NamedTuple):
     faithfulness: Values | None = None
     shortcut: Values | None = None
     roar: Values | None = None
+    starts: Mapping[str, dict] = {}
     methods: Sequence[str] = ()
     measured: Mapping[str, list[str]] = {}
 
@@ -192,9 +194,18 @@ def load(folder: Path) -> Study:
         provenance=provenance,
         lines=needed(folder / layout.METRICS, read_lines),
         sheet=needed(folder / layout.CONTACT_SHEET, read_arrays),
+        starts=starts_of(folder),
         **of_training,
         **tables,
     )
+
+
+def starts_of(folder: Path) -> dict[str, dict]:
+    """Facts of the weights that training began with: of the folder itself, or of the one whose weights it is about."""
+    for place in (folder, folder.absolute().parents[1]):
+        if (place / layout.STARTS).exists():
+            return read(place / layout.STARTS, read_json)
+    return {}
 
 
 def methods_of(config: Mapping, alignment: Values | None) -> tuple[list[str], dict[str, list[str]]]:

@@ -40,9 +40,12 @@ FLAGS: dict[str, dict[str, Any]] = {
     'profile': {'action': 'store_true', 'help': 'trace a few steps into WORKDIR/profile, and print the costliest'},
     'out': {
         'metavar': 'FILE',
-        'help': 'what to write: a config.py, or a plan.jsonl, whose populations live beside it in the folder plan',
+        'help': 'what to write: a config.py; a plan.jsonl, whose populations live beside it in the folder plan; or,'
+        ' of export, a folder',
     },
     'folder': {'metavar': 'FOLDER', 'help': 'images and tables of your own'},
+    'member': {'metavar': 'ARM[/SEED]', 'default': '', 'help': 'this arm or this member only; else all'},
+    'method': {'metavar': 'NAME', 'default': '', 'help': 'the attribution method of exported maps (grad_cam)'},
     'pilot': {
         'metavar': 'DIR',
         'help': 'a finished population, by whose variances plan says what can be shown; default: those of the phantom',
@@ -196,13 +199,29 @@ def _report(command: Command, outside: Outside) -> None:
     print(outside.report(_trained(command)))
 
 
+def _export(command: Command, outside: Outside) -> None:
+    workdir = _trained(command)
+    if not command.flags.out:
+        raise ValueError('--out is missing; give a folder for what is exported, such as --out=exported.')
+    from imbalance_jax.training import export
+
+    flags = command.flags
+    base = outside.base().to_dict()
+    export.run(workdir, Path(flags.out), member=flags.member, method=flags.method, again=flags.again, base=base)
+
+
 def _plan(command: Command, outside: Outside) -> None:
     from imbalance_jax.sweep import cli
 
     loaded = loading.load(command.flags.config, command.overrides, outside.base)
 
     def check(plain: dict[str, Any]) -> None:
-        loading.check(loading.read(plain), outside.base())
+        config = loading.read(plain)
+        loading.check(config, outside.base())
+        if any(block.get('weights') for block in (plain['model'], *plain['arms'].values())):
+            from imbalance_jax.training import start_files
+
+            start_files.check(config)
 
     out, pilot = command.flags.out, command.flags.pilot
     cli.write_plan(loaded.config, loaded.get_hyper, out, check=check, options=loading.options, pilot=pilot)
@@ -264,6 +283,12 @@ VERBS = {
     ),
     'roar': Verb(_roar, 'train the reference arm anew without the pixels that each method calls important', WORKDIR),
     'report': Verb(_report, 'write WORKDIR/report.html', WORKDIR, ('workdir', 'WORKDIR')),
+    'export': Verb(
+        _export,
+        'write each member and arm for others to use: safetensors, jax.export, and a card',
+        ('out', 'member', 'method', 'again', *WORKDIR),
+        ('workdir', 'WORKDIR'),
+    ),
     'plan': Verb(_plan, 'write a plan, one line per population, and say what is new in it', ('out', 'pilot', *CONFIG)),
     'work': Verb(_work, 'train, explain and report the populations that are not done', ('grace', *PLAN)),
     'status': Verb(_status, 'how the populations stand; status 0 all done, 1 one failed, 75 else', ('watch', *PLAN)),

@@ -28,6 +28,7 @@ def load(name: str | None, texts: Mapping[str, str], base: Callable[[], 'ConfigD
         config.plugin_folders = folders
     overrides.apply_texts(config, others, options)
     check(config, base())
+    file.find_weights(config, (Path.cwd(), loaded.path.absolute().parent))
     return loaded
 
 

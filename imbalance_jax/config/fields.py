@@ -31,7 +31,19 @@ ARM_FIELDS = {
     'retrain_head_from': 1.0,
     'head_loss': '',
     'labels': 'own',
+    'weights': '',
+    'preprocessing': '',
+    'frozen': 0.0,
+    'unfreeze': 'at_once',
+    'unfreeze_at': (),
+    'layer_decay': 1.0,
+    'optimizer': 'adam',
+    'decay_norms': True,
+    'ema': 0.0,
+    'label_smoothing': 0.0,
+    'clip_norm': 0.0,
 }
+PREPROCESSING = ('imagenet', 'xrv', 'own', 'given')  # what weights may want of an image
 KINDS = {bool: 'True or False', int: 'a whole number', float: 'a number', str: 'a word', tuple: 'a tuple'}
 
 # options(kind, name, block) -> what `name` takes, with defaults. kind: 'data', 'model', 'attribution', 'loss' or

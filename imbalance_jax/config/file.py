@@ -3,7 +3,7 @@
 import inspect
 import runpy
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,6 +38,19 @@ def load(text: str) -> ConfigFile:
     if not isinstance(config, ConfigDict):
         raise ValueError(f'--config={path}: get_config gave a {type(config).__name__}; it must give a ConfigDict.')
     return ConfigFile(path, config.lock(), names.get('get_hyper'))
+
+
+def find_weights(config: ConfigDict, folders: Sequence[Path]) -> None:
+    """Makes the paths of weights, config.model.weights and those of arms, absolute.
+
+    Each is that in the first of these folders which has such a file, or else in the first.
+    """
+    for block in (config.model, *config.arms.values()):
+        name = block.get('weights', '') if isinstance(block, ConfigDict) else ''
+        if isinstance(name, str) and name not in ('', 'random'):
+            there = [folder / name for folder in folders if (folder / name).is_file()]
+            with config.unlocked():
+                block.weights = str((there[0] if there else folders[0] / name).absolute())
 
 
 def add_folders(*folders: Path) -> None:

@@ -26,15 +26,26 @@ from imbalance_jax.explain import gallery, map_nulls, outputs
 from imbalance_jax.explain.map_distance import RankCorrelation
 from imbalance_jax.explain.map_nulls import Figures, Strangers, null_figures, strangers
 from imbalance_jax.explain.map_pairs import MapPairs, map_pairs
-from imbalance_jax.explain.maps import Scorer, in_slabs, make_scorer, make_signed_maps, seed_numbers
+from imbalance_jax.explain.maps import Scorer, in_slabs, make_scorer, make_signed_maps
 from imbalance_jax.explain.reader_ceiling import reader_figures
 from imbalance_jax.metrics import scores
 from imbalance_jax.names import lookup
 from imbalance_jax.results import alignment as results_alignment
 from imbalance_jax.results import map_effect, reader_ceiling
-from imbalance_jax.results.alignment import CENTRE, CHANCE, EMPTY, OUTSIDE, PERMUTED, SHUFFLED, UNTRAINED, Nulls
+from imbalance_jax.results.alignment import (
+    BEFORE,
+    CENTRE,
+    CHANCE,
+    EMPTY,
+    OUTSIDE,
+    PERMUTED,
+    SHUFFLED,
+    UNTRAINED,
+    Nulls,
+)
 from imbalance_jax.results.rows import Bootstrap, Row, of_kind
 from imbalance_jax.training.network import Network, abstract_variables
+from imbalance_jax.training.start import RANDOM, began_as, weights_of
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
 LABELLED = 'no region'  # subset: pairs by label, of findings that no test image has a region of
@@ -43,12 +54,12 @@ SIZES = {'small regions': (0, 0.02), 'medium regions': (0.02, 0.08), 'large regi
 
 
 class MethodFigures(NamedTuple):
-    """Figures of one method's maps of M pairs: F measures of P members, and of S untrained networks, one per seed.
+    """Figures of one method's maps of M pairs: F measures of P members, and of the B networks that they began as.
 
     measures: [F] names; members [F,P,M]: against each pair's own region; shuffled [F,P,M]: the mean over the regions of
-    all other patients; untrained: [F,S,M]; gallery: the members' maps of the gallery's pairs [P,G,H,W]; distance [P,P]:
+    all other patients; untrained: [F,B,M]; gallery: the members' maps of the gallery's pairs [P,G,H,W]; distance [P,P]:
     1 minus the mean rank correlation of two members' signed maps of the same pairs. Of all pairs, with a region and by
-    label, [P + S,M + L]: outside, the share of the heat that lies outside the anatomy; empty, whether a map is
+    label, [P + B,M + L]: outside, the share of the heat that lies outside the anatomy; empty, whether a map is
     """
 
     measures: np.ndarray
@@ -233,7 +244,7 @@ def measure(trained: Trained, method: str, pairs: MapPairs, *, scorers: Scorers)
             values[:, part.rows] = figures.pop(name)
         aligned |= {name: values[:, np.argsort(part.rows)] for name, values in figures.items()}
     nothing: Any = np.zeros((0, networks, annotated, 2), np.float32)
-    stacked = np.stack(list(aligned.values())) if aligned else nothing  # [F,P + S,M,2]
+    stacked = np.stack(list(aligned.values())) if aligned else nothing  # [F,P + B,M,2]
     return MethodFigures(
         measures=np.array(list(aligned), str),
         members=stacked[:, :count, :, 0],
@@ -246,6 +257,11 @@ def measure(trained: Trained, method: str, pairs: MapPairs, *, scorers: Scorers)
     )
 
 
+def before(members: Sequence[Mapping[str, Any]]) -> str:
+    """What the networks that members began as are called."""
+    return UNTRAINED if all(weights_of(row) == RANDOM for row in members) else BEFORE
+
+
 def stand_ins(
     figures: Mapping[str, MethodFigures], members: Sequence[Mapping[str, Any]]
 ) -> dict[str, dict[str, Figures]]:
@@ -253,9 +269,10 @@ def stand_ins(
 
     The null of permuted labels is the arm that was trained on them, seed by seed, if there is one.
     """
+    _, began = began_as(members)
     result = {
         SHUFFLED: {method: one.by_measure(one.shuffled) for method, one in figures.items()},
-        UNTRAINED: {method: one.by_measure(one.untrained[:, seed_numbers(members)]) for method, one in figures.items()},
+        before(members): {method: one.by_measure(one.untrained[:, began]) for method, one in figures.items()},
     }
     blind = {row['seed']: row['member'] for row in members if row['labels'] == 'permuted'}
     if blind:
@@ -327,7 +344,7 @@ def without_regions(
     image shows it, and empty maps of the pairs that have no region."""
     together, annotated = pairs.together, len(pairs.annotated.image)
     by_label = np.arange(len(together.image)) >= annotated
-    seeds, options = seed_numbers(trained.members), rows_options(trained)
+    began, options = began_as(trained.members)[1], rows_options(trained)
     population, count, rows = outputs.population(trained), len(trained.members), []
     asked = [
         (OUTSIDE, anatomy.any((1, 2)), 'outside', ('anatomy_pairs', 'anatomy_patients'), ''),
@@ -339,9 +356,9 @@ def without_regions(
         some = Pairs(*(array[chosen] for array in together))
         values = {method: getattr(one, field)[:, chosen] for method, one in figures.items()}
         of_members = {method: {measure_name: value[:count]} for method, value in values.items()}
-        fresh = {method: {measure_name: value[count:][seeds]} for method, value in values.items()}
+        fresh = {method: {measure_name: value[count:][began]} for method, value in values.items()}
         fixed = fixed_heat(anatomy[chosen]) if measure_name == OUTSIDE else {}
-        nulls = Nulls(fixed, {UNTRAINED: fresh})
+        nulls = Nulls(fixed, {before(trained.members): fresh})
         what = {**options, 'counted': counted, 'subset': subset}
         rows += results_alignment.rows(population, of_members, some, nulls=nulls, **what)
     return rows

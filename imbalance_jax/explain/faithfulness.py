@@ -13,10 +13,11 @@ from imbalance_jax.attribution import faithfulness, layers
 from imbalance_jax.data.regions import Pairs
 from imbalance_jax.explain import outputs
 from imbalance_jax.explain.map_pairs import map_pairs
-from imbalance_jax.explain.maps import make_maps, make_network, seed_numbers
+from imbalance_jax.explain.maps import make_maps, make_network
 from imbalance_jax.results import faithfulness as results_faithfulness
 from imbalance_jax.results.rows import Bootstrap
 from imbalance_jax.system import progress
+from imbalance_jax.training.start import began_as
 from imbalance_jax.training.trained import Stage, Trained
 
 NULL = 'random'  # the attribution method that is noise
@@ -143,10 +144,9 @@ def map_and_sanity(trained: Trained, method: str) -> Callable:
 
 
 def untrained(trained: Trained) -> Any:
-    """Each member's network before training, [P, ...] on the host: that of its seed."""
-    _, everyone = trained.with_untrained
-    rows = len(trained.members) + seed_numbers(trained.members)
-    return jax.tree.map(lambda a: np.asarray(a)[rows], everyone)
+    """A random network for each member, [P, ...] on the host: that of its seed, without any weights of elsewhere."""
+    _, rows = began_as(trained.members)
+    return jax.tree.map(lambda a: a[rows], trained.random_networks)
 
 
 STAGE = Stage(run=run, tables=('faithfulness',))

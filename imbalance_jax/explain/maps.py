@@ -1,7 +1,7 @@
 """Maps of a trained population, and figures of the maps, within a memory budget.
 
-One compiled program makes the maps of a slab of pairs for all members, and for an untrained network per seed beside
-them; another, the scorer, says how good they are. Either takes as many pairs at a time as fit the budget.
+One compiled program makes the maps of a slab of pairs for all members, and beside them for the networks that they
+began as; another, the scorer, says how good they are. Either takes as many pairs at a time as fit the budget.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -155,7 +155,7 @@ def in_slabs(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """What `scorer(maps, *regions)` says of `maps(variables, *arrays)`, for arrays (of NumPy, or `streams.Rows`) and
     regions [M,...], of the members
-    and the untrained networks: figures [P + S,M,...]; and the maps at the rows `keep` [P + S,G,...].
+    and the networks that they began as: figures [P + B,M,...]; and the maps at the rows `keep` [P + B,G,...].
 
     beside: is given every slab's maps [P',n,...] on the devices, and how many of the n are not there for the second
     time; versions: maps per pair, of those that there are at a time.
@@ -190,9 +190,3 @@ def in_slabs(
     with progress.show(phase, count) as update:
         figures = in_batches(slab, (np.arange(count), arrays, regions), size, axis=1)
     return figures, kept[0]
-
-
-def seed_numbers(members: Sequence[Mapping[str, Any]]) -> np.ndarray:
-    """Which of the untrained networks, one per seed, each member began as: [P]."""
-    seeds = list(dict.fromkeys(row['seed'] for row in members))
-    return np.array([seeds.index(row['seed']) for row in members])

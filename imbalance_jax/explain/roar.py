@@ -22,6 +22,7 @@ from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import progress
 from imbalance_jax.training import build, placement
 from imbalance_jax.training.member import make_predict
+from imbalance_jax.training.network import network
 from imbalance_jax.training.prediction import predict
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
@@ -76,7 +77,8 @@ def remove(dataset: Dataset, heat: np.ndarray, share: float) -> np.ndarray:
 def retrain(trained: Trained, images: np.ndarray) -> np.ndarray:
     """Macro AUROC [A,S] on the test split of the reference arm trained on each of the image sets [A,N,H,W,C]."""
     dataset, config = trained.dataset, trained.config
-    experiment = build.build(config, dataset, trained.members)
+    untrained = network(config, dataset, trained.starts)
+    experiment = build.build(config, dataset, trained.members, untrained=untrained)
     functions, steps = experiment.functions, experiment.steps_per_epoch
     first = np.array(reference_members(trained))
     count = len(images) * len(first)
@@ -90,7 +92,9 @@ def retrain(trained: Trained, images: np.ndarray) -> np.ndarray:
         arrays = Arrays(images[image_set], labels, mask)
         return functions.train_steps((state, member, order), arrays, number * steps, 0, steps)[0]
 
-    state, train_epoch = place.map(functions.init)(members), place.map(epoch)
+    train_epoch = place.map(epoch)
+    rows = [trained.members[i] for i in first] * len(images)
+    state = place.members(experiment.begin(place.fetch(place.map(functions.init)(members)), rows))
     train = (images[:, dataset.rows('train')], experiment.train.labels, experiment.train.label_mask)
     arrays = place.shared(train)
     with progress.show('roar: training', experiment.epochs) as update:

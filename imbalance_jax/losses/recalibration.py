@@ -55,10 +55,11 @@ def _slopes(entries: Partial, z: jax.Array, fraction: jax.Array) -> list[jax.Arr
     return [jax.grad(lambda z, y=y: entries(z, jnp.full_like(z, y), fraction).sum())(z) for y in (1.0, 0.0)]
 
 
-def log_odds(loss: Loss, logits: np.ndarray, fraction: ArrayLike = 1.0) -> np.ndarray:
+def log_odds(loss: Loss, logits: np.ndarray, fraction: ArrayLike = 1.0, *, smoothing: float = 0.0) -> np.ndarray:
     """log eta / (1 - eta) [..., K] of logits [..., K], float64: the log-odds under the draws that it was trained with.
 
-    fraction: of training that was done, [..., 1] or one number.
+    fraction: of training that was done, [..., 1] or one number; smoothing: e of the labels y (1 - e) + e / 2 that it
+    was trained with, of which `sharpened` takes it back.
     -inf where a negative costs nothing, as within the margin of `asymmetric`: there the loss tells no probability from
     0. Where neither label has a gradient (below a floor), the logit may lie anywhere beyond the last that has, and
     counts as certain. NaN stays NaN. Raises ValueError for a loss that is not entrywise.
@@ -71,7 +72,18 @@ def log_odds(loss: Loss, logits: np.ndarray, fraction: ArrayLike = 1.0) -> np.nd
     nothing = (positive == 0) & (negative == 0)
     flat = logits.reshape(odds.shape)
     odds = np.where(nothing, np.where(flat > 0, np.inf, -np.inf), odds)
+    odds = sharpened(odds, smoothing) if smoothing else odds
     return np.where(np.isfinite(flat), odds, np.nan).reshape(logits.shape)
+
+
+def sharpened(odds: np.ndarray, smoothing: float) -> np.ndarray:
+    """log eta / (1 - eta) where `odds` are those of eta (1 - e) + e / 2, with e = `smoothing`.
+
+    Beyond e / 2 and 1 - e / 2, where no probability is behind them, they count as certain: -inf and inf.
+    """
+    with np.errstate(divide='ignore'):
+        above, below = (np.maximum(scipy.special.expit(side) - smoothing / 2, 0.0) for side in (odds, -odds))
+        return np.log(above) - np.log(below)
 
 
 def grid(logits: np.ndarray) -> np.ndarray:
@@ -92,12 +104,13 @@ def rises(odds: np.ndarray) -> bool:
 
 
 def softmax_log_odds(
-    loss: Loss, logits: np.ndarray, fraction: ArrayLike = 1.0, *, moved: ArrayLike = 0.0
+    loss: Loss, logits: np.ndarray, fraction: ArrayLike = 1.0, *, moved: ArrayLike = 0.0, smoothing: float = 0.0
 ) -> np.ndarray:
     """log eta / (1 - eta) [N, K] of the logits of each class against all others [N, K], float64.
 
     fraction: of training that was done; moved: [K], by how much the draws of training raised the logarithm of each
-    class's share, which is taken back. NaN stays NaN. Raises ValueError for a loss that is not the softmax kernel.
+    class's share, which is taken back; smoothing: e of the labels y (1 - e) + e / K that it was trained with, taken
+    back before: a share below e / K is 0. NaN stays NaN. Raises ValueError for a loss that is not the softmax kernel.
     """
     if loss.softmax_at is None:
         raise ValueError('This loss is not the softmax kernel: no formula gives the probabilities behind its logits.')
@@ -112,7 +125,12 @@ def softmax_log_odds(
     log_p, log_rest = _log_sigmoid(against), _log_sigmoid(-against)
     odds_log_p = np.where(against > LIMIT / 10, -1.0, np.exp(np.minimum(against, LIMIT)) * log_p)  # p log p / (1 - p)
     log_g = gamma * log_rest + np.log1p(-gamma * odds_log_p)
-    log_eta = a + (others - log_rest) - np.log(weight) - log_g - np.asarray(moved, np.float64)
+    log_eta = a + (others - log_rest) - np.log(weight) - log_g
+    if smoothing:
+        share = scipy.special.softmax(log_eta, axis=-1) - smoothing / log_eta.shape[-1]
+        with np.errstate(divide='ignore'):
+            log_eta = np.log(np.maximum(share, 0.0))
+    log_eta = log_eta - np.asarray(moved, np.float64)
     return log_eta - _log_of_others(log_eta)
 
 

@@ -8,6 +8,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jax.ad_checkpoint import checkpoint_name
 
 from imbalance_jax.models.convolution import conv
 from imbalance_jax.models.pooling import global_average
@@ -68,6 +69,7 @@ def perturb(model: nn.Module, name: str, x: Array) -> Array:
 
     `flax.linen.Module.perturb` alone wants either none of a model's layers or all.
     """
+    x = checkpoint_name(x, name)  # what rematerialisation keeps; nothing is computed
     wanted = model.is_mutable_collection('perturbations') or model.has_variable('perturbations', name)
     return model.perturb(name, x) if wanted else x
 

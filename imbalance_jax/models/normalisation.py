@@ -22,7 +22,8 @@ class BatchNorm(nn.Module):
     """Normalises each channel of x [B,H,W,C] over the batch if `train`, by running statistics otherwise.
 
     Ioffe & Szegedy 2015 (arXiv 1502.03167). Statistics are float32 or better whatever the `dtype` of the result; the
-    running variance is the biased one, as in Flax.
+    running variance is the biased one, as in Flax. Where the caller gives the variable 'statistics' of the collection
+    'frozen', and it is not 0, the running statistics are taken in training too, and stay as they are.
     """
 
     train: bool
@@ -37,6 +38,9 @@ class BatchNorm(nn.Module):
             return _normalise(self, x, running_mean.value, running_var.value)
         mean, square = _moments(x, (0, 1, 2))
         var = jnp.maximum(square - mean**2, 0)
+        if self.has_variable('frozen', 'statistics'):
+            frozen: Array = self.get_variable('frozen', 'statistics')
+            mean, var = jnp.where(frozen, running_mean.value, mean), jnp.where(frozen, running_var.value, var)
         if not self.is_initializing():
             running_mean.value = MOMENTUM * running_mean.value + (1 - MOMENTUM) * mean
             running_var.value = MOMENTUM * running_var.value + (1 - MOMENTUM) * var

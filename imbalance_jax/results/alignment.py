@@ -42,6 +42,7 @@ COMPARABLE = (
 # Nulls: maps that know no model, and what stands in for each member.
 CHANCE, CENTRE, CONSTANT, CEILING = 'chance', 'image centre', 'constant map', 'resolution ceiling'
 SHUFFLED, UNTRAINED, PERMUTED = 'shuffled regions', 'untrained network', 'permuted labels'
+BEFORE = 'network before training'  # in place of an untrained one where any arm begins with weights learned elsewhere
 
 
 class Nulls(NamedTuple):

@@ -10,11 +10,12 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
-from imbalance_jax.config import overrides
+from imbalance_jax.config import file, overrides
 from imbalance_jax.config.fields import OptionsOf
 from imbalance_jax.system.files import dumps, flatten
 
@@ -44,6 +45,8 @@ def override(config: ConfigDict, point: Mapping[str, Any], options: OptionsOf | 
     """A copy of `config` with the fields of a point; their names may begin with `config.`."""
     changed = copy.deepcopy(config)
     overrides.apply_point(changed, point, options)
+    if any(name.rpartition('.')[2] == 'weights' or name.endswith('arms') for name in point):
+        file.find_weights(changed, (Path.cwd(),))
     return changed
 
 

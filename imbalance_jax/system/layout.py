@@ -8,6 +8,7 @@ CONFIG = 'config.json'
 MEMBERS = 'members.json'
 DATA = 'data.json'
 CONTACT_SHEET = 'contact_sheet.npz'
+STARTS = 'start.json'  # the weights that training begins with, if any
 PLAN = 'plan.json'
 PROFILE = 'profile'
 CHECKPOINTS = 'checkpoints'
@@ -26,6 +27,11 @@ REPORT = 'report.html'
 def checkpoints(workdir: Path, wave: int) -> Path:
     """The folder of the checkpoints of a wave, counted from 0."""
     return Path(workdir) / CHECKPOINTS / f'wave_{wave + 1}'
+
+
+def start(workdir: Path, number: int) -> Path:
+    """Weights that training begins with, of the number `number` in STARTS."""
+    return Path(workdir) / 'start' / f'{number}.npz'
 
 
 def kept(workdir: Path) -> Path:

@@ -20,15 +20,17 @@ from imbalance_jax.data.arrays import (
     relabelled,
     split_arrays,
 )
-from imbalance_jax.data.batches import Augmentation
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.losses.loss import Loss
 from imbalance_jax.metrics import on_device
-from imbalance_jax.training import checks, kept, member, members, resampling
+from imbalance_jax.training import checks, kept, member, members, resampling, start
+from imbalance_jax.training import tuning as fine_tuning
 from imbalance_jax.training.members import Member, Sampling
 from imbalance_jax.training.network import Network, network
+from imbalance_jax.training.parts import Parts, check_stages, parts_of
 from imbalance_jax.training.program import Experiment, Functions
 from imbalance_jax.training.resampling import Draws
+from imbalance_jax.training.tuning import Tuning
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ def make_members(config: ConfigDict) -> list[dict]:
     own_policies = config.data.policies.to_dict()
     checks.check_labels(config.data.labels, own_policies)
     checks.check_members(rows, own_policies)
-    return rows
+    return start.chosen(rows, config.model)
 
 
 def labels_of_versions(config: ConfigDict, dataset: Dataset, rows: list[dict], train: Arrays) -> dict[str, Arrays]:
@@ -107,6 +109,7 @@ def build_loss(row: dict, positive: np.ndarray, negative: np.ndarray, *, head: b
         raise ValueError(f'config.arms.{row["arm"]}: loss {name!r}: {error}') from error
     if not isinstance(loss, Loss):
         raise ValueError(f'config.arms.{row["arm"]}: loss {name!r} gives {loss!r}, which is no losses.Loss.')
+    fine_tuning.check_smoothing(row, name, loss)
     return loss
 
 
@@ -122,11 +125,13 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
     versions = labels_of_versions(config, dataset, rows, train)
     labels = {name: np.asarray(arrays.labels) for name, arrays in versions.items()}
     _warn(config, dataset, versions)
+    parts = parts_of_network(untrained, rows, dataset.images.shape[1:])
     for sampling in members.samplings(rows):
         of_labels = labels[sampling.labels]
         samplers.make(sampling.sampler, **dict(sampling.options))(of_labels, 0.0)  # says what is out of range
     return Experiment(
-        functions=build_functions(config, untrained, rows, versions=versions),
+        functions=build_functions(config, untrained, rows, versions=versions, parts=parts),
+        begin=untrained.begin_state,
         members=rows,
         member_arrays=members.member_arrays(
             rows,
@@ -134,6 +139,7 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
             epochs=epochs,
             steps_per_epoch=steps,
             resampled=samples is not None,
+            parts=len(parts.names) if parts and used(config, rows).staged else 1,
         ),
         train=label_versions([versions[name] for name in members.label_versions(rows)]),
         validation=validation,
@@ -151,20 +157,25 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
             reference_head_from=config.arms.get(config.reference, {}).get('retrain_head_from', 1.0),
         ),
         save_seconds=config.train.save_seconds,
-        described=describe(config, train, rows, augmented=untrained.augmentation),
+        described=describe(config, train, rows, untrained=untrained),
     )
 
 
 def build_functions(
-    config: ConfigDict, untrained: Network, rows: list[dict], *, versions: Mapping[str, Arrays]
+    config: ConfigDict,
+    untrained: Network,
+    rows: list[dict],
+    *,
+    versions: Mapping[str, Arrays],
+    parts: Parts | None = None,
 ) -> Functions:
     """What training does with one member; ValueError for an unknown loss or hyper-parameter."""
     loss_functions, train = build_training_losses(rows, versions), versions[policies.OWN]
     predict = member.make_predict(untrained.model, untrained.normalise)
     return Functions(
-        init=member.make_init(untrained.init, loss_functions),
+        init=member.make_init(untrained.init, loss_functions, used(config, rows)),
         sample_order=make_sample_order(train.size // config.train.batch_size, config.train.batch_size),
-        train_steps=build_train_steps(config, untrained, rows, loss_functions=loss_functions, train=train),
+        train_steps=build_train_steps(config, untrained, rows, loss_functions=loss_functions, train=train, parts=parts),
         keep_best=keep_best,
         predict=predict,
         evaluate=member.make_evaluate(on_device.ranking),
@@ -172,15 +183,40 @@ def build_functions(
 
 
 def build_train_steps(
-    config: ConfigDict, untrained: Network, rows: list[dict], *, loss_functions: list[Loss], train: Arrays
+    config: ConfigDict,
+    untrained: Network,
+    rows: list[dict],
+    *,
+    loss_functions: list[Loss],
+    train: Arrays,
+    parts: Parts | None = None,
 ) -> Any:
     """Several training steps of one member: gather and augment a batch, and take an Adam step on it."""
+    tuning = used(config, rows)
     epochs, total = config.train.epochs, config.train.epochs * (train.size // config.train.batch_size)
     factor = member.schedule(config.train.warmup_steps, total, config.train.rate_floor)
     retrained = any(members.retrain_epoch(row['retrain_head_from'], epochs) is not None for row in rows)
-    restart = member.make_restart(untrained.model, train.images.shape[1:]) if retrained else None
-    step = member.make_train_step(untrained.model, loss_functions, factor, total_steps=total, restart=restart)
+    restart = member.make_restart(untrained.model, train.images.shape[1:], tuning) if retrained else None
+    step = member.make_train_step(
+        untrained.model, loss_functions, factor, total_steps=total, restart=restart, tuning=tuning, parts=parts
+    )
     return member.make_train_steps(step, batches.make_batch(*untrained.grey, untrained.augmentation))
+
+
+def used(config: ConfigDict, rows: list[dict]) -> Tuning:
+    """Which means of fine-tuning any member uses."""
+    return fine_tuning.tuning_of(rows, remat=config.train.get('remat', False))
+
+
+def parts_of_network(untrained: Network, rows: list[dict], image_shape: tuple[int, ...]) -> Parts | None:
+    """The parts of the network where any member trains them differently; ValueError for stages that cannot be."""
+    if not fine_tuning.tuning_of(rows).by_part:
+        return None
+    one = jax.tree.map(lambda a: a[0], members.member_arrays(rows[:1], own_order=True))
+    parts = parts_of(untrained.model, jax.eval_shape(untrained.init, one), image_shape)
+    fine_tuning.check_parts(rows, parts.names)
+    check_stages(untrained.model, rows, image_shape)
+    return parts
 
 
 def make_sample_order(steps_per_epoch: int, batch_size: int) -> Any:
@@ -200,13 +236,15 @@ def keep_best(one: tuple) -> Any:
     return jax.tree.map(lambda old, new: jnp.where(improved, new, old), best, new)
 
 
-def describe(config: ConfigDict, arrays: Arrays, rows: list[dict], *, augmented: Augmentation) -> dict[str, Any]:
+def describe(config: ConfigDict, arrays: Arrays, rows: list[dict], *, untrained: Network) -> dict[str, Any]:
     """What the speed of a population's training program depends on, apart from the device."""
     model = {'name': config.model.name, **config.model.get(config.model.name, {})}
     shapes = {'images': list(arrays.images.shape), 'classes': arrays.labels.shape[1]}
     arms = {row['arm']: '/'.join(filter(None, (row['loss'], row.get('head_loss')))) for row in rows}
-    changed = {name: bool(value) for name, value in augmented._asdict().items()}
-    return {'model': model, **shapes, 'batch': config.train.batch_size, 'losses': list(arms.values()), **changed}
+    changed = {name: bool(value) for name, value in untrained.augmentation._asdict().items()}
+    named = {'tuning': tuning.used} if (tuning := used(config, rows)).used else {}
+    described = {'model': model, **shapes, 'batch': config.train.batch_size, 'losses': list(arms.values()), **changed}
+    return {**described, **named, **start.described(untrained.starts)}
 
 
 def training_samples(config: ConfigDict, dataset: Dataset, rows: list[dict]) -> np.ndarray | None:

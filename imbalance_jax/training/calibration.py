@@ -1,10 +1,11 @@
 """Probabilities under the prior of the data: what a loss and a sampler made of the log-odds is taken back.
 
 A loss whose entries stand for themselves says by a formula which probability its best logit stands for
-(`losses.recalibration`). Draws with other odds of a class move the log-odds by the logarithm of the ratio of the odds
-(King and Zeng 2001, "Logistic regression in rare events data"), which is taken back after it. For any other loss, and
-where the formula does not rise with the logit, a logistic regression of the validation labels on the logit stands in
-(Platt 1999): it needs no theory of the loss, but labels, and is as uncertain as they are few.
+(`losses.recalibration`). Smooth labels make eta (1 - e) + e / 2 of a probability eta, which is taken back next; beyond
+the ends of that a class counts as certain. Draws with other odds of a class move the log-odds by the logarithm of the
+ratio of the odds (King and Zeng 2001, "Logistic regression in rare events data"), which is taken back last. For any
+other loss, and where the formula does not rise with the logit, a logistic regression of the validation labels on the
+logit stands in (Platt 1999): it needs no theory of the loss, but labels, and is as uncertain as they are few.
 
 All of them keep the order of images: none changes a class's AUROC or average precision, and none is an arm of its own.
 A softmax ties its classes together: the probabilities behind its logits follow by formula from all logits of an image,
@@ -106,7 +107,8 @@ def recalibrated(
         rows = [row for row in members if row['arm'] == arm]
         shifts = (class_shifts if loss.link == SOFTMAX else prior_shifts)(rows, versions)
         by_formula = _by_softmax if loss.link == SOFTMAX else _by_formula
-        odds = by_formula(loss, own, done[index], shifts)
+        smoothing = rows[0].get('label_smoothing', 0.0)
+        odds = by_formula(loss, own, done[index], shifts, smoothing)
         every.method[arm] = PLATT if odds is None else SAMPLED if np.abs(shifts).max() > ROUNDING else EXACT
         if odds is None:
             line = platt(own['validation'], validation.labels, validation.label_mask)
@@ -117,7 +119,7 @@ def recalibrated(
 
 
 def _by_softmax(
-    loss: Loss, logits: Mapping[str, np.ndarray], done: np.ndarray, shifts: np.ndarray
+    loss: Loss, logits: Mapping[str, np.ndarray], done: np.ndarray, shifts: np.ndarray, smoothing: float
 ) -> dict[str, np.ndarray] | None:
     """Log-odds {split: [S,N,K]} of the members of an arm with a softmax; None without a formula."""
     if loss.softmax_at is None:
@@ -125,7 +127,7 @@ def _by_softmax(
     return {
         split: np.stack(
             [
-                recalibration.softmax_log_odds(loss, z, fraction, moved=moved)
+                recalibration.softmax_log_odds(loss, z, fraction, moved=moved, smoothing=smoothing)
                 for z, fraction, moved in zip(one, done, shifts, strict=True)
             ]
         )
@@ -134,14 +136,16 @@ def _by_softmax(
 
 
 def _by_formula(
-    loss: Loss, logits: Mapping[str, np.ndarray], done: np.ndarray, shifts: np.ndarray
+    loss: Loss, logits: Mapping[str, np.ndarray], done: np.ndarray, shifts: np.ndarray, smoothing: float
 ) -> dict[str, np.ndarray] | None:
     """Log-odds {split: [S,N,K]} of the members of an arm; None without a formula that rises over all their logits."""
     if loss.entries is None:
         return None
     every = np.concatenate(list(logits.values()), axis=1)
     looked_at = np.stack([recalibration.grid(one) for one in every])
-    odds = recalibration.log_odds(loss, np.concatenate([looked_at, every], axis=1), done[:, None, None])
+    odds = recalibration.log_odds(
+        loss, np.concatenate([looked_at, every], axis=1), done[:, None, None], smoothing=smoothing
+    )
     if not recalibration.rises(odds[:, : recalibration.GRID]):
         return None
     ends = np.cumsum([recalibration.GRID, *(one.shape[1] for one in logits.values())])

@@ -13,12 +13,13 @@ from imbalance_jax.data import policies, readers, samplers, tasks
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.losses import LOSSES, SIGMOID, SOFTMAX, link_of
 from imbalance_jax.names import lookup
-from imbalance_jax.training import network, other_sets, plugins, strategies
+from imbalance_jax.training import network, other_sets, plugins, strategies, tuning
 from imbalance_jax.training.members import HEADS
 from imbalance_jax.training.network import Network
 from imbalance_jax.training.trained import Stage
 
-NAMED_BY_USER = (('data', 'imbalance'), ('data', 'policies'), ('data', 'label_maps'))  # blocks that are no data set's
+# Blocks that are no data set's and no model's.
+NO_OPTIONS = (('data', 'imbalance'), ('data', 'policies'), ('data', 'label_maps'), ('model', 'preprocessing'))
 
 
 def check_config(config: ConfigDict) -> None:
@@ -86,6 +87,7 @@ def check_members(rows: Sequence[Mapping[str, Any]], own_policies: Mapping[str, 
         if row['head_loss'] and start == 1:
             head = f'head_loss is {row["head_loss"]!r}, but no head is retrained'
             raise ValueError(f'{name}.{head}; set retrain_head_from, such as 0.7.')
+        tuning.check(row)
 
 
 def check_batch_size(batch_size: int, num_images: int) -> None:
@@ -131,7 +133,7 @@ def check_blocks(config: ConfigDict) -> None:
     kinds = {'data': 'data set', 'model': 'model', 'attribution': 'attribution method'}
     for block, kind in kinds.items():
         for name, options in config[block].items():
-            if isinstance(options, ConfigDict) and (block, name) not in NAMED_BY_USER:
+            if isinstance(options, ConfigDict) and (block, name) not in NO_OPTIONS:
                 known = plugins.options(block, name, options)
                 for option in options:
                     lookup(known, option, f'option of {kind} {name!r}:')

@@ -97,7 +97,7 @@ def _fit_wave(wave: Wave, program: Program | None, profile: Path | None) -> Snap
         return now
     packed = np.ones(len(experiment.members), bool) if now is None else now.packed
     program = _pack(wave, packed, program)
-    now = snapshot.start(program) if now is None else now
+    now = snapshot.start(program, experiment) if now is None else now
     devices = _load(program, now)
     with progress.show(wave.title, experiment.total_steps, step) as update:
         for epoch in range(step // per_epoch, experiment.epochs):

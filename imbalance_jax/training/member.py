@@ -11,9 +11,13 @@ import optax
 from imbalance_jax.data.arrays import Arrays
 from imbalance_jax.losses.loss import Loss
 from imbalance_jax.losses.switch import switch
+from imbalance_jax.training import optimizer
 from imbalance_jax.training.members import Member
+from imbalance_jax.training.objective import make_gradient
+from imbalance_jax.training.optimizer import Averaged
+from imbalance_jax.training.parts import Parts, head_and_rest
+from imbalance_jax.training.tuning import NOTHING, Tuning
 
-OPTIMIZER = optax.scale_by_adam()
 RESTART = 3  # stream of a seed's key, beside those of `data`
 
 
@@ -22,9 +26,9 @@ class State(NamedTuple):
 
     params: {'model': ..., 'loss': one pytree per arm}; batch_stats: BatchNorm's running statistics ({} without); link:
     {'cosine': 1 for a head of cosines, 0 for a linear one; 'softmax': 1 for a softmax, 0 for sigmoids}, without what no
-    member has; running: what the losses keep and do not train, one pytree per arm; opt_state: Adam's; alive: [] bool,
-    False once a loss or gradient was not finite: the member is frozen as it was before that step; loss_sum: []
-    float32, sum of the losses of this epoch's steps.
+    member has; running: what the losses keep and do not train, one pytree per arm; opt_state: Adam's, or
+    `optimizer.Averaged` where any member averages its weights; alive: [] bool, False once a loss or gradient was not
+    finite: the member stays as it was before that step; loss_sum: [] float32, sum of the losses of this epoch's steps.
     """
 
     params: Any
@@ -37,8 +41,10 @@ class State(NamedTuple):
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What the model is applied with."""
+        """What is evaluated, kept and explained: the means where weights are averaged."""
         link = {'link': self.link} if self.link else {}
+        if isinstance(self.opt_state, Averaged):
+            return {'params': self.opt_state.params, 'batch_stats': self.opt_state.batch_stats, **link}
         return {'params': self.params['model'], 'batch_stats': self.batch_stats, **link}
 
 
@@ -62,7 +68,7 @@ def make_network_init(model: nn.Module, image_shape: tuple[int, ...], *, links: 
     return init
 
 
-def make_init(network_init: Callable, losses: Sequence[Loss]) -> Callable[[Member], State]:
+def make_init(network_init: Callable, losses: Sequence[Loss], tuning: Tuning = NOTHING) -> Callable[[Member], State]:
     """Returns `init(member) -> State`: the variables of `network_init(member)`, and what the losses start with."""
 
     def init(member: Member) -> State:
@@ -74,7 +80,7 @@ def make_init(network_init: Callable, losses: Sequence[Loss]) -> Callable[[Membe
             batch_stats=variables['batch_stats'],
             link=variables.get('link', {}),
             running=running,
-            opt_state=OPTIMIZER.init(params),
+            opt_state=optimizer.init(params, variables['batch_stats'], tuning),
             alive=jnp.array(True),
             loss_sum=jnp.zeros(()),
         )
@@ -86,17 +92,22 @@ def _init_model(model: nn.Module, key: jax.Array, image_shape: tuple[int, ...]) 
     return dict(model.init(key, jnp.zeros((1, *image_shape)), mutable=['params', 'batch_stats']))
 
 
-def make_restart(model: nn.Module, image_shape: tuple[int, ...]) -> Callable[[State, Member], State]:
+def make_restart(
+    model: nn.Module, image_shape: tuple[int, ...], tuning: Tuning = NOTHING
+) -> Callable[[State, Member], State]:
     """Returns `restart(state, member) -> state` with a new head and an optimiser that has seen nothing.
 
-    Classifier re-training, Kang et al. 2020 (arXiv 1910.09217), begins so.
+    Classifier re-training, Kang et al. 2020 (arXiv 1910.09217), begins so. Features are those that were evaluated: of
+    averaged weights the means.
     """
 
     def restart(state: State, member: Member) -> State:
         key = jax.random.fold_in(jax.random.key(member.seed), RESTART)
-        network = {**state.params['model'], 'head': _init_model(model, key, image_shape)['params']['head']}
-        params = {**state.params, 'model': network}
-        return state._replace(params=params, opt_state=OPTIMIZER.init(params))
+        features = state.variables
+        network = {**features['params'], 'head': _init_model(model, key, image_shape)['params']['head']}
+        params, batch_stats = {**state.params, 'model': network}, features['batch_stats']
+        opt_state = optimizer.init(params, batch_stats, tuning)
+        return state._replace(params=params, batch_stats=batch_stats, opt_state=opt_state)
 
     return restart
 
@@ -108,42 +119,48 @@ def make_train_step(
     *,
     total_steps: int = 1,
     restart: Callable | None = None,
+    tuning: Tuning = NOTHING,
+    parts: Parts | None = None,
 ) -> Callable:
-    """Returns `step(state, member, batch, t) -> state`: one Adam step on the arm's loss.
+    """Returns `step(state, member, batch, t) -> state`: one step of Adam or AdamW on the arm's loss.
 
-    Of `member` it reads arm, head_arm, seed, learning_rate, weight_decay and retrain_from. `t` counts steps from 0;
-    losses that change with time are given `t / total_steps`. With `restart`, a member's head begins anew at step
-    `member.retrain_from`, with the loss `member.head_arm`, and from there on nothing else of its network changes; batch
-    normalisation goes on with the statistics of the batch. A step whose loss or gradient is not finite changes nothing
-    but `alive`.
+    Of `member` it reads arm, head_arm, seed, learning_rate, weight_decay and retrain_from, and of its fields of
+    fine-tuning those that `tuning` says are used. `t` counts steps from 0; losses that change with time are given
+    `t / total_steps`. With `restart`, a member's head begins anew at step `member.retrain_from`, with the loss
+    `member.head_arm`, and from there on nothing else of its network changes; batch normalisation goes on with the
+    statistics of the batch. While a member's network is frozen before its head, that part is in evaluation mode, and
+    so is the batch normalisation of a part that is still closed while others are open. parts: of the network; without
+    them all before the head is one. A step whose loss or gradient is not finite changes nothing but `alive`.
     """
-    arms = switch(losses)
-
-    def objective(params, state: State, member: Member, batch: dict, t):
-        variables = {**state.variables, 'params': params['model']}
-        (logits, _), updates = model.apply(variables, batch['image'], train=True, mutable=['batch_stats'])
-        truth = (batch['labels'], batch['label_mask'], batch.get('rows'), t / total_steps)
-        arm = member.arm if restart is None else jnp.where(t < member.retrain_from, member.arm, member.head_arm)
-        value, running = arms.apply(params['loss'], state.running, arm, logits, *truth)
-        return value, (updates.get('batch_stats', {}), running)
+    retrained = restart is not None
 
     def step(state: State, member: Member, batch: dict, t) -> State:
         if restart is not None:
             state = jax.lax.cond(t == member.retrain_from, restart, lambda state, _: state, state, member)
-        gradient = jax.value_and_grad(objective, has_aux=True)
-        (value, (batch_stats, running)), grads = gradient(state.params, state, member, batch, t)
+        depth = (parts or head_and_rest(state.variables)).depth
+        gradient = make_gradient(model, losses, tuning, depth=depth, total_steps=total_steps, retrained=retrained)
+        update = optimizer.make_update(tuning, depth['params'], learning_rate_factor)
+        params, adam = optimizer.trained(state.params, tuning), optimizer.adam_of(state.opt_state)
+        (value, (batch_stats, running)), grads = gradient(params, state, member, batch, t)
         finite = state.alive & jnp.isfinite(value) & jnp.isfinite(optax.global_norm(grads))
-        decayed = jax.tree.map(lambda g, p: g + member.weight_decay * p, grads['model'], state.params['model'])
-        updates, opt_state = OPTIMIZER.update({**grads, 'model': decayed}, state.opt_state)
-        rate = member.learning_rate * learning_rate_factor(t)
-        params = jax.tree.map(lambda p, u: p - rate * u, state.params, updates)
-        new = State(params, batch_stats, state.link, running, opt_state, finite, state.loss_sum + value)
+        changed, adam = update(grads, params, adam, member, t)
+        params = optimizer.merged(state.params, changed)
+        new = State(params, batch_stats, state.link, running, adam, finite, state.loss_sum + value)
         if restart is not None:
             new = _only_head(new, state, t >= member.retrain_from)
+        if tuning.averaged:
+            new = _averaged(new, state, member)
         kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state)
         return kept._replace(alive=finite)
 
     return step
+
+
+def _averaged(new: State, old: State, member: Member) -> State:
+    """`new`, with the means of its weights beside Adam's state."""
+    network, batch_stats = new.params['model'], new.batch_stats
+    means = optimizer.average(old.opt_state, new.opt_state, network, batch_stats, member.ema_rate)
+    return new._replace(opt_state=means)
 
 
 def _only_head(new: State, old: State, frozen: jax.Array) -> State:

@@ -15,21 +15,29 @@ from imbalance_jax.names import lookup, options_of
 
 FIELDS = tuple(ARM_FIELDS)
 # Of an arm that does not set them. Its loss is then the arm's name, and its rates are those of the config's `train`.
-DEFAULTS = {name: ARM_FIELDS[name] for name in ('sampler', 'head', 'retrain_head_from', 'head_loss', 'labels')}
+OF_CONFIG = ('loss', 'learning_rate', 'weight_decay')
+DEFAULTS = {name: value for name, value in ARM_FIELDS.items() if name not in OF_CONFIG}
 HEADS = {'linear': 0.0, 'cosine': 1.0}
+OPTIMIZERS = {'adam': 0.0, 'adamw': 1.0}
+UNFREEZE = ('at_once', 'stages')
 NEVER = 2**31 - 1
 
 Array = jax.Array | np.ndarray
 
 
 class Member(NamedTuple):
-    """The numbers that tell one member from another; every field is a scalar array, [P] in a population.
+    """The numbers that tell one member from another; every field but `opens` is a scalar array, [P] in a population.
 
     arm: which of the training losses; head_arm: which of them from retrain_from on; sampler: which row of the sampling
     CDFs; seed: initial weights; order_seed: data order and augmentation; learning_rate: Adam's peak; weight_decay: L2,
     added to the gradient of the model's weights; cosine: 1 for a head of cosines; retrain_from: the step at which the
     head begins anew and the rest is frozen; labels: which of `label_versions` it is trained on; softmax: 1 where the
     probability behind a logit is a softmax, 0 where it is a sigmoid.
+
+    Of fine-tuning (`tuning`): opens: [S] the steps with which the parts of the network before the head begin to train,
+    the last part first; the last number is for every part in front of it; layer_decay: factor on the learning rate per
+    part; decoupled: 1 where weight decay is AdamW's; decay_norms: 0 where norms and biases have none; ema_rate: 1 less
+    the decay of the mean of weights, 1 without one; label_smoothing; clip_norm: largest norm that a gradient may have.
     """
 
     arm: Array
@@ -43,6 +51,13 @@ class Member(NamedTuple):
     head_arm: Array
     labels: Array
     softmax: Array
+    opens: Array
+    layer_decay: Array
+    decoupled: Array
+    decay_norms: Array
+    ema_rate: Array
+    label_smoothing: Array
+    clip_norm: Array
 
 
 class Sampling(NamedTuple):
@@ -62,9 +77,10 @@ def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: s
     arms: name -> {'loss', 'sampler', 'learning_rate', 'weight_decay', 'head' ('linear' or 'cosine'),
     'retrain_head_from' (the fraction of training from which only a new head is trained, with the arm's sampler; 1 for
     never), 'head_loss' (the loss of that new head; '' for the arm's own), 'labels' ('own', the name of a label policy,
-    or 'permuted' for a null that has nothing to learn), and hyper-parameters of its losses and options of the sampler
-    (`split_options`)}; what an arm leaves out is taken from `defaults`. Raises ValueError for an unknown loss, sampler
-    or option; `checks.check_members` says what else is wrong in them.
+    or 'permuted' for a null that has nothing to learn), 'weights' and 'preprocessing' (what it begins with, and what
+    that wants of an image; '' for what the config says), the fields of fine-tuning (README), and hyper-parameters of
+    its losses and options of the sampler (`split_options`)}; what an arm leaves out is taken from `defaults`. Raises
+    ValueError for an unknown loss, sampler or option; `checks.check_members` says what else is wrong in them.
     """
     rows = []
     for name in sorted(arms, key=lambda name: (name != reference, name)):
@@ -116,6 +132,21 @@ def retrain_epoch(start: float, epochs: int) -> int | None:
     return math.ceil(start * epochs - 1e-9) if start < 1 else None
 
 
+def opening_steps(row: Mapping[str, Any], total_steps: int, parts: int) -> list[int]:
+    """The steps [S], S = `parts`, with which the parts of a network before its head begin to train, the last one first.
+
+    row: of members.json. A part that opens after the fraction f of training, of T steps, opens with step ceil(f T), and
+    never with f = 1. In stages, part i of S opens after i / S of the fraction `frozen`, or after `unfreeze_at`[i - 1],
+    the last number of which is for all parts in front.
+    """
+    frozen = row.get('frozen', 0.0)
+    fractions = [frozen] * parts
+    if row.get('unfreeze', 'at_once') == 'stages':
+        at = row.get('unfreeze_at') or [frozen * (i + 1) / parts for i in range(parts)]
+        fractions = [at[min(i, len(at) - 1)] for i in range(parts)]
+    return [math.ceil(one * total_steps - 1e-9) if one < 1 else NEVER for one in fractions]
+
+
 def samplings(rows: Sequence[dict]) -> list[Sampling]:
     """The different ways of sampling, in the order of the members."""
     return list(dict.fromkeys(_sampling(row) for row in rows))
@@ -141,18 +172,25 @@ def arms_with_head_loss(rows: Sequence[dict]) -> list[str]:
 
 
 def member_arrays(
-    rows: Sequence[dict], *, own_order: bool, epochs: int = 1, steps_per_epoch: int = 1, resampled: bool = False
+    rows: Sequence[dict],
+    *,
+    own_order: bool,
+    epochs: int = 1,
+    steps_per_epoch: int = 1,
+    resampled: bool = False,
+    parts: int = 1,
 ) -> Member:
     """Rows of `make_members` as arrays [P]. Without an order of their own all seeds share seed 0's batches.
 
     Losses are numbered as `build.build_training_losses` lists them. resampled: every seed has training patients of its
-    own, and so sampling CDFs of its own.
+    own, and so sampling CDFs of its own. parts: those of the network that open one after the other, 1 if none does.
     """
     arms, ways, seeds, versions = distinct(rows, 'arm'), samplings(rows), distinct(rows, 'seed'), label_versions(rows)
     first = {arm: len(arms) + i for i, arm in enumerate(arms_with_head_loss(rows))}
     begin = [retrain_epoch(row['retrain_head_from'], epochs) for row in rows]
     draws = seeds if resampled else [None]
     seed = np.array([row['seed'] for row in rows], np.uint32)
+    opens = [opening_steps(row, epochs * steps_per_epoch, parts) for row in rows]
     return Member(
         arm=np.array([first.get(row['arm'], arms.index(row['arm'])) for row in rows], np.int32),
         sampler=np.array(
@@ -167,4 +205,16 @@ def member_arrays(
         head_arm=np.array([arms.index(row['arm']) for row in rows], np.int32),
         labels=np.array([versions.index(row.get('labels', OWN)) for row in rows], np.int32),
         softmax=np.array([link_of(final_loss(row)) == SOFTMAX for row in rows], np.float32),
+        opens=np.array(opens, np.int32).reshape(len(rows), parts),
+        layer_decay=_numbers(rows, 'layer_decay'),
+        decoupled=np.array([OPTIMIZERS[row.get('optimizer', 'adam')] for row in rows], np.float32),
+        decay_norms=_numbers(rows, 'decay_norms'),
+        ema_rate=np.array([1 - row.get('ema', 0.0) for row in rows], np.float32),
+        label_smoothing=_numbers(rows, 'label_smoothing'),
+        clip_norm=np.array([row.get('clip_norm') or np.inf for row in rows], np.float32),
     )
+
+
+def _numbers(rows: Sequence[dict], field: str) -> np.ndarray:
+    """A field of the rows [P]; those of an older version have its default."""
+    return np.array([row.get(field, DEFAULTS[field]) for row in rows], np.float32)

@@ -1,8 +1,9 @@
 """What training and explaining have in common: the config's data set, its model, and how images reach it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -17,7 +18,8 @@ from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.losses import SOFTMAX, link_of
 from imbalance_jax.models.odds import LINK, AgainstOthers
 from imbalance_jax.system import progress
-from imbalance_jax.training.member import make_network_init
+from imbalance_jax.training import start
+from imbalance_jax.training.member import State, make_network_init
 from imbalance_jax.training.members import Member, final_loss
 
 
@@ -54,7 +56,9 @@ class Network(NamedTuple):
     others where a member's loss has a softmax; normalise: images [...,H,W,C] uint8 -> float32 with the training split's
     mean 0 and standard deviation 1 in each channel; init: (the arrays of one member) -> its variables before training,
     of which equal seeds have equal weights; grey: that mean and standard deviation of the training split, in 0..1: two
-    numbers, or two arrays [C] of more than one channel; augmentation: how training images are changed.
+    numbers, or two arrays [C] of more than one channel; augmentation: how training images are changed; starts: the
+    weights that members begin with. Where there are any, the model takes images by way of `models.entrance`, and what
+    `init` gives is what `begin` has yet to put them into.
     """
 
     model: nn.Module
@@ -62,18 +66,33 @@ class Network(NamedTuple):
     init: Callable[[Member], dict[str, Any]]
     grey: tuple[Any, Any] = (0.0, 1.0)
     augmentation: Augmentation = Augmentation()
+    starts: start.Starts = MappingProxyType({})
+
+    def links(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """What each of `rows` of members.json [Q] has of its own in the collection 'link', NumPy arrays [Q,...]."""
+        return start.links_of(rows, self.starts, self.grey)
+
+    def begin_state(self, state: State, rows: Sequence[Mapping[str, Any]]) -> State:
+        """The states [Q,...] that training begins with, of those drawn by their seeds, on the host."""
+        if not self.starts:
+            return state
+        return start.begin_state(state, rows, self.starts, self.links(rows))
 
 
-def network(config: ConfigDict, dataset: Dataset) -> Network:
-    """The network that a config trains on a data set; ValueError for an unknown model or option."""
+def network(config: ConfigDict, dataset: Dataset, starts: start.Starts = MappingProxyType({})) -> Network:
+    """The network that a config trains on a data set; ValueError for an unknown model or option.
+
+    starts: the weights that its members begin with, if any.
+    """
     images = dataset.images_of('train')
     model = make_model(config, len(dataset.classes))
     mean, std = arrays.grey_statistics(images)
     used = links(config)
-    init = make_network_init(model, images.shape[1:], links=used)
+    model = start.entered(model, starts, images.shape[-1])
+    init = start.with_links(make_network_init(model, images.shape[1:], links=used), starts, (mean, std))
     answering: Any = AgainstOthers(model) if LINK in used else model
     changed = augmentation(config.augment, dataset.info.get('modality', ''), images.shape[-1])
-    return Network(answering, partial(arrays.normalise, mean=mean, std=std), init, (mean, std), changed)
+    return Network(answering, partial(arrays.normalise, mean=mean, std=std), init, (mean, std), changed, starts)
 
 
 def links(config: ConfigDict) -> list[str]:

@@ -31,16 +31,17 @@ class Functions(NamedTuple):
 class Experiment(NamedTuple):
     """A population to be trained, in plain objects; nothing is on a device and nothing is compiled.
 
-    functions: of one member; members: the rows of members.json; member_arrays: the same as arrays [P]; train,
-    validation: the splits; draws: epoch -> what its order is drawn from; steps_per_dispatch: steps
-    that run as one program, between two looks at the signals; batch_size: of training; eval_batch_size: of predictions;
-    patience: epochs without a better validation AUROC until a member stops, 0 for never; kept: which weights are kept
-    beside each member's best; save_seconds: between two
-    checkpoints within an epoch; stream: the most steps whose images are on the devices at a time, 0 for all images;
-    described: what the compiled programs and their speed depend on, as plain data.
+    functions: of one member; begin: (states [Q,...] of members drawn by their seeds, their rows) -> the states that
+    training begins with, on the host; members: the rows of members.json; member_arrays: the same as arrays [P]; train,
+    validation: the splits; draws: epoch -> what its order is drawn from; steps_per_dispatch: steps that run as one
+    program, between two looks at the signals; batch_size: of training; eval_batch_size: of predictions; patience:
+    epochs without a better validation AUROC until a member stops, 0 for never; kept: which weights are kept beside each
+    member's best; save_seconds: between two checkpoints within an epoch; stream: the most steps whose images are on the
+    devices at a time, 0 for all images; described: what the compiled programs and their speed depend on, as plain data.
     """
 
     functions: Functions
+    begin: Callable[[State, list[dict]], State]
     members: list[dict]
     member_arrays: Member
     train: Arrays

@@ -36,6 +36,8 @@ from imbalance_jax.training import (
     placement,
     plugins,
     snapshot,
+    start,
+    start_files,
     tested,
 )
 from imbalance_jax.training.build import build, build_losses, labels_of_versions, make_members
@@ -60,19 +62,24 @@ def run(config: ConfigDict, workdir: Path, profile: bool = False, *, stages: Map
     checks.check_config(config)
     members = make_members(config)
     set_up_jax()
+    starts = start_files.read(config, members, workdir)
+    members = start_files.noted(members, starts)
     dataset = processes.first_alone(lambda: load_dataset(config))
     check_splits(dataset)
     others = other_sets.load_all(config, dataset)
-    untrained = network(config, dataset)
+    starts = start_files.with_data(config, starts, dataset, [other.dataset for other in others])
+    untrained = network(config, dataset, starts)
     checks.check_before_compiling(config, dataset, untrained, stages=stages)
     experiment = build(config, dataset, members, untrained=untrained)
     with lock(workdir):
-        claim(workdir, config.to_dict(), other_sets.free_fields(config))
+        start.check_same(workdir, members)
+        claim(workdir, config.to_dict(), (*other_sets.free_fields(config), *start.free_fields(config)))
         check_same_data(dataset.info, workdir)
         if is_finished(workdir, experiment):
             print(f'{workdir} is trained already.')
         else:
             noted = other_sets.warn_of_likeness(dataset)
+            start.keep(workdir, starts)
             train_into(workdir, experiment, noted, config.population, stream=config.data.stream, profile=profile)
         at_home = None
         if processes.leads():

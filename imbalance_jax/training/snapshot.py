@@ -65,9 +65,10 @@ def first_ranked(experiment: Experiment) -> np.ndarray:
     return np.array([1 if epoch is None or epoch >= experiment.epochs else epoch + 1 for epoch in begin])
 
 
-def start(program: Program) -> Snapshot:
-    """Untrained members; whatever is evaluated first is their best so far."""
+def start(program: Program, experiment: Experiment) -> Snapshot:
+    """Members as training begins with them; whatever is evaluated first is their best so far."""
     state, count = program.place.fetch(program.functions.init(program.members)), len(program.indices)
+    state = experiment.begin(state, [experiment.members[i] for i in program.indices])
     return Snapshot(
         state=state,
         best=state.variables,

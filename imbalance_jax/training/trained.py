@@ -19,10 +19,11 @@ from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.layout import PREDICTIONS
 from imbalance_jax.system.workdir import check_same_data, read_arrays
-from imbalance_jax.training import autotune, kept, other_sets, placement, plugins, snapshot
+from imbalance_jax.training import autotune, kept, other_sets, placement, plugins, snapshot, start
 from imbalance_jax.training.members import member_arrays
 from imbalance_jax.training.network import Network, load_dataset, network
 from imbalance_jax.training.placement import Placement
+from imbalance_jax.training.start import Starts
 from imbalance_jax.training.untrained import calibrated, calibration_images
 
 KEPT_EPOCH = 'kept_epoch'  # in predictions.npz of kept weights: the epoch [P] that they are of
@@ -33,7 +34,8 @@ class Trained(NamedTuple):
     """A trained population.
 
     members: the rows of members.json; variables [P']: each member's best by validation AUROC, padded to P' and on their
-    devices; place: those devices; alive [P]: whether a member's loss stayed finite; everyone: see `with_untrained`.
+    devices; place: those devices; alive [P]: whether a member's loss stayed finite; starts: the weights that training
+    began with, if any; everyone, drawn: see `with_untrained` and `random_networks`.
     """
 
     config: ConfigDict
@@ -45,6 +47,8 @@ class Trained(NamedTuple):
     variables: Any
     alive: np.ndarray
     everyone: Callable[[], tuple[Placement, Any]]
+    drawn: Callable[[], Any]
+    starts: Starts = MappingProxyType({})
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -54,9 +58,16 @@ class Trained(NamedTuple):
 
     @property
     def with_untrained(self) -> tuple[Placement, Any]:
-        """Placement and variables [P' + S] of the members and, after them, of a network per seed before training, whose
-        batch statistics are those of training images."""
+        """Placement and variables [P' + B] of the members and, after them, of the networks that they began as
+        (`start.began_as`), one per seed: drawn at random, with batch statistics of training images, or with the weights
+        that an arm begins with, and their statistics, and a new head."""
         return self.everyone()
+
+    @property
+    def random_networks(self) -> Any:
+        """Variables [B,...] on the host: the same networks before they got any weights, with batch statistics of
+        training images."""
+        return self.drawn()
 
     @property
     def one(self) -> Any:
@@ -104,12 +115,13 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
     other = other_sets.kept(config, workdir, dataset)
     own = workdir.absolute().parents[1]  # of kept weights and of other data sets: where the weights lie
     check_same_data(dataset.info, own if other else workdir)
-    untrained, plan = network(config, dataset), autotune.read(workdir)
     steps = config.train.epochs * (len(dataset.rows('train')) // config.train.batch_size)
     arrays = member_arrays(members, own_order=True)
     predictions = read_arrays(workdir / PREDICTIONS)
     # Kept weights lie with those of the working directory that they are of.
     home = own if KEPT_EPOCH in predictions or other else workdir
+    starts = start.kept(home)
+    untrained, plan = network(config, dataset, starts), autotune.read(workdir)
     best = snapshot.best_variables(untrained.init, arrays, plan, home, total_steps=steps)
     if best is None:
         raise ValueError(f'The last checkpoint of {workdir} is missing or damaged: run train again, it makes it anew.')
@@ -118,6 +130,7 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
     # A population that trained in waves is explained whole, but one member after the other.
     strategy = plan.strategy if len(plan.waves) == 1 else 'shard:map'
     place = placement.place(len(members), strategy, jax.local_devices())
+    drawn = cache(partial(random_networks, untrained, members, dataset=dataset))
     return Trained(
         config=config,
         members=members,
@@ -127,22 +140,35 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
         place=place,
         variables=place.members(best),
         alive=predictions['alive'],
-        everyone=cache(partial(with_untrained, untrained, members, best, dataset=dataset, strategy=strategy)),
+        everyone=cache(partial(with_untrained, members, best, drawn, starts=starts, strategy=strategy)),
+        drawn=drawn,
+        starts=starts,
     )
 
 
-def with_untrained(
-    untrained: Network, members: list[dict], best: Any, *, dataset: Dataset, strategy: str
-) -> tuple[Placement, Any]:
-    """The members' variables [P], and after them those of the reference arm before training, one network per seed, with
-    batch statistics of training images."""
-    first = np.array([row['member'] for row in members if row['arm'] == members[0]['arm']])
-    place = placement.place(len(members) + len(first), strategy, jax.local_devices())
+def random_networks(untrained: Network, members: list[dict], *, dataset: Dataset) -> Any:
+    """Variables [B,...] of the networks that members began as, before they got any weights: each drawn by its seed,
+    behind the entrance of its members, with batch statistics of training images."""
+    first, _ = start.began_as(members)
     images = calibration_images(dataset)
 
-    def begun(member: Any, images: jax.Array) -> Any:
-        return calibrated(untrained.model, untrained.normalise, untrained.init(member), images)
+    def begun(one: tuple[Any, dict[str, Any]], images: jax.Array) -> Any:
+        member, link = one
+        variables = untrained.init(member)
+        entered = {**variables, 'link': {**variables['link'], **link}} if link else variables
+        return calibrated(untrained.model, untrained.normalise, entered, images)
 
-    arrays = member_arrays([members[i] for i in first], own_order=True)
-    fresh = jax.jit(lambda arrays, images: jax.lax.map(lambda one: begun(one, images), arrays))(arrays, images)
+    links = untrained.links([members[i] for i in first])
+    arrays = jax.tree.map(lambda a: a[np.array(first)], member_arrays(members, own_order=True))
+    fresh = jax.jit(lambda both, images: jax.lax.map(lambda one: begun(one, images), both))((arrays, links), images)
+    return jax.tree.map(np.asarray, fresh)
+
+
+def with_untrained(
+    members: list[dict], best: Any, drawn: Callable[[], Any], *, starts: Starts, strategy: str
+) -> tuple[Placement, Any]:
+    """The members' variables [P], and after them those of the networks [B] that they began as."""
+    first, _ = start.began_as(members)
+    place = placement.place(len(members) + len(first), strategy, jax.local_devices())
+    fresh = start.begin(drawn(), [members[i] for i in first], starts)
     return place, place.members(jax.tree.map(lambda *a: np.concatenate(a), best, fresh))

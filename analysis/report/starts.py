@@ -1,0 +1,132 @@
+"""What the members of a study began as, and what that makes of sentences about it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from imbalance_jax.analysis.report.cells import Cell, Table
+from imbalance_jax.analysis.report.study import Study
+from imbalance_jax.training.start import RANDOM, weights_of
+
+# By what members began as: all drawn at random, all with the same weights, or not alike.
+RANDOMLY, ALIKE, APART = 'randomly', 'alike', 'apart'
+LEAD = {
+    RANDOMLY: 'members of different arms with one seed start from the same weights and draw from the same random'
+    ' numbers',
+    ALIKE: 'all members start from the same weights, learned elsewhere; members of different arms with one seed start'
+    ' with the same head, too, and draw from the same random numbers',
+    APART: 'arms start from different weights (see Performance), which is part of what they differ by; members of'
+    ' different arms with one seed draw from the same random numbers',
+}
+SEEDS = {
+    RANDOMLY: "one seed's members start from the same weights, and are alike for that reason, whatever their arm",
+    ALIKE: "one seed's members start with the same head and meet the same batches, and are alike for that reason,"
+    ' whatever their arm. What all members start from alike, both kinds of pairs have in common',
+    APART: "one seed's members meet the same batches, and are alike for that reason. Members that start from one file"
+    ' are alike whatever their seed, and arms that start from different ones differ for that reason, too',
+}
+UNITS = {
+    RANDOMLY: 'Members with one seed and other arms share their initial weights: there, units match for that reason'
+    ' too',
+    ALIKE: 'All members start from the same weights: units match for that reason everywhere',
+    APART: 'Members that start from the same weights have units that match for that reason: those of one file whatever'
+    ' their seed, and those of random weights with one seed',
+}
+BEFORE = {
+    RANDOMLY: "Untrained network: the same architecture with the seed's initial weights",
+    ALIKE: 'Network before training: the weights that training began with, and a new head',
+    APART: 'Network before training: what the member began as, which is a random network, or weights learned elsewhere'
+    ' with a new head',
+}
+
+
+def kind(study: Study) -> str:
+    """RANDOMLY, ALIKE or APART."""
+    names = {weights_of(row) for row in study.members}
+    if names == {RANDOM}:
+        return RANDOMLY
+    return ALIKE if len(names) == 1 else APART
+
+
+def section(study: Study) -> dict[str, Any]:
+    """What the templates lay out: sentences about all members, and a table of the weights."""
+    of_kind = kind(study)
+    return {
+        'lead': LEAD[of_kind],
+        'seeds': SEEDS[of_kind],
+        'units': UNITS[of_kind],
+        'before': with_head(BEFORE[of_kind], study),
+        'began': began(study),
+        'seen': [seen(one) for one in study.starts.values() if one['seen']],
+        'sizes': [one for one in (size(study, one) for one in study.starts.values()) if one],
+        'table': table(study),
+    }
+
+
+def with_head(sentence: str, study: Study) -> str:
+    """Where heads are kept, none is new."""
+    heads = {one['head'] for one in study.starts.values()}
+    return sentence.replace('a new head', 'their own head') if heads == {'kept'} else sentence
+
+
+def began(study: Study) -> str:
+    """Which arms began as what; '' where all were drawn at random."""
+    parts = []
+    for name in dict.fromkeys(weights_of(row) for row in study.members):
+        arms = [arm for arm in study.arms if weights_of(study.rows(arm)[0]) == name]
+        what = 'random weights' if name == RANDOM else called(study.starts.get(name, {'file': name, 'name': ''}))
+        parts.append(f'{", ".join(arms)}: {what}')
+    return '; '.join(parts) if kind(study) != RANDOMLY else ''
+
+
+def called(one: Mapping[str, Any]) -> str:
+    """Weights by their name and file."""
+    file = Path(one['file']).name
+    return f'{one["name"]} ({file})' if one['name'] else file
+
+
+def seen(one: Mapping[str, Any]) -> str:
+    """What makes figures of the test split untrue."""
+    sets = ', '.join(f'{name} (images of {family})' for name, family in one['seen'].items())
+    families = ', '.join(one['trained_on'])
+    return (
+        f'{called(one)} was trained on images of {families}: patients of the test split of {sets} may be among them. '
+        'Performance of arms that begin with it is no estimate for new patients, and looks better than it is; so may '
+        'all else that is measured on these images'
+    )
+
+
+def size(study: Study, one: Mapping[str, Any]) -> str:
+    """What is said of weights that were trained on images of another size; '' for the same."""
+    here, there = study.config['data']['image_size'], one['trained_size']
+    resized = one['preprocessing']['resize'] or one['preprocessing']['crop']
+    if not there or there == here or resized:
+        return ''
+    return f'{called(one)} was trained on images of {there} pixels, and meets {here} here'
+
+
+def wants(one: Mapping[str, Any]) -> str:
+    """The preprocessing of weights in words."""
+    p = one['preprocessing']
+    channels = 'one channel' if p['channels'] == 1 else f'{p["channels"]} channels'
+    if p['mean'] is None:
+        values = "the data set's mean 0 and standard deviation 1"
+    elif (p['low'], p['high']) == (0, 1):
+        values = f'mean {", ".join(map(str, p["mean"]))}, standard deviation {", ".join(map(str, p["std"]))} of 0..1'
+    else:
+        moments = '' if set(p['mean']) == {0} and set(p['std']) == {1} else f', minus {p["mean"]}, over {p["std"]}'
+        values = f'{p["low"]:g} + {p["high"] - p["low"]:g} v, v in 0..1{moments}'
+    steps = [f'shorter side resized to {p["resize"]} ({p["interpolation"]})'] if p['resize'] else []
+    steps += [f'middle {p["crop"]} pixels'] if p['crop'] else []
+    return '; '.join([channels, values, *steps])
+
+
+def table(study: Study) -> Table:
+    """Every file of weights: what it is, whence, and what is done with it."""
+    rows = []
+    for one in study.starts.values():
+        families = ', '.join(one['trained_on']) or 'not known'
+        cells = [one['name'] or 'not known', one['sha256'], one['container'], wants(one), one['head'], families]
+        rows.append((Path(one['file']).name, [Cell(str(cell)) for cell in cells]))
+    head = ['what it is', 'sha256', 'container', 'images as it wants them', 'head', 'trained on images of']
+    return Table('starts', 'file', head, rows)

@@ -1,0 +1,234 @@
+"""A model card: on one page what a model is, what it was trained on, how good it is, and what it is not for."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from imbalance_jax.system import layout
+from imbalance_jax.system.files import read_json
+from imbalance_jax.system.workdir import read_table
+
+SHOWN = ('auroc', 'average_precision', 'brier', 'expected_calibration_error')
+CALIBRATION = ('intercept', 'slope')
+GROUPS = 24  # the most rows of groups
+NOT_FOR = (
+    'Not for diagnosis, triage or any other care of patients: it is a model of a study of class imbalance, and no'
+    ' medical device.',
+    'Not for images of other machines, hospitals, ages or views than those of the data set, on which nothing is known'
+    ' of it.',
+    'Not as a measure of how many have a finding: its probabilities are those of the prior it was trained with.',
+)
+PYTORCH = """```python
+import json, torch
+from safetensors import safe_open
+
+with safe_open('model.safetensors', 'pt') as file:
+    about, state = file.metadata(), {key: file.get_tensor(key) for key in file.keys()}
+model.load_state_dict(state, strict=True)  # model: {architecture} with {outputs} outputs and {channels} input channels
+model.eval()
+matrix, offset = (torch.tensor(json.loads(about[name])) for name in ('matrix', 'offset'))
+
+
+def logits(images):  # [B,H,W,C] uint8, as the data set prepares them
+    x = torch.einsum('bhwc,cd->bdhw', images.float() / 255, matrix) + offset[:, None, None]
+{geometry}    return model(x)
+```"""
+JAX = """```python
+import jax
+
+logits = jax.export.deserialize(bytearray(open('logits.jaxexport', 'rb').read())).call
+explain = jax.export.deserialize(bytearray(open('map.jaxexport', 'rb').read())).call
+values, maps = explain(images, jax.numpy.int32(0))  # images [B,H,W,C] uint8; maps [B,H,W] of class 0, by {method}
+```"""
+NO_PROGRAMS = 'Only tensors: its programs were left out, as flatbuffers was not installed.'
+MEAN_OF_SEEDS = """```python
+import jax
+
+probabilities = jax.export.deserialize(bytearray(open('ensemble.jaxexport', 'rb').read())).call
+values = probabilities(images)  # images [B,H,W,C] uint8 -> the mean [B,K] of its seeds' probabilities
+```"""
+
+
+def write(workdir: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> str:
+    """The card of one member, or of an arm if there are several rows of members.json, as markdown.
+
+    facts: 'architecture', 'options', 'classes', 'image' (H, W, C), 'keys' (how the tensors are called, or why there
+    are none), 'strict' (whether PyTorch's own model takes them), 'method', 'resize' and 'crop', 'outputs', 'channels', 'link', 'programs'
+    (whether there are any).
+    """
+    config, info = read_json(workdir / layout.CONFIG), read_json(workdir / layout.DATA)
+    row, seeds = rows[0], [one['seed'] for one in rows]
+    who = f'seed {seeds[0]}' if len(rows) == 1 else f'mean of the probabilities of {len(seeds)} seeds'
+    return '\n'.join(
+        [
+            f'# {facts["architecture"]}, {row["arm"]}, {who}',
+            '',
+            *_model(row, facts, seeds),
+            *_data(workdir, config, info),
+            *_figures(workdir, rows),
+            '## What it must not be used for',
+            '',
+            *(f'* {line}' for line in NOT_FOR),
+            '',
+            *_use(facts, single=len(rows) == 1),
+            *_provenance(workdir, row, info),
+        ]
+    )
+
+
+def _model(row: Mapping[str, Any], facts: Mapping[str, Any], seeds: Sequence[int]) -> list[str]:
+    hyper = ', '.join(f'{name} {value}' for name, value in row.get('hyper', {}).items())
+    height, width, channels = facts['image']
+    return [
+        '## Model',
+        '',
+        f'* Network: {facts["architecture"]}; options: {facts["options"] or "its defaults"}.',
+        f'* Images: {height} x {width} pixels, {channels} channel{"s" if channels > 1 else ""}, uint8, resized as the'
+        ' data set prepares them.',
+        f'* Outputs: {", ".join(facts["classes"])}.',
+        f'* Arm: {row["arm"]}; loss: {row["loss"]}{f" ({hyper})" if hyper else ""}; sampler: {row["sampler"]}; head:'
+        f' {row.get("head", "linear")}; labels: {row.get("labels", "own")}; seed{"s" if len(seeds) > 1 else ""}:'
+        f' {", ".join(map(str, seeds))}.',
+        f'* Began with: {row.get("weights") or "random"} weights'
+        + (f', sha256 {row["weights_sha256"]}.' if row.get('weights_sha256') else '.'),
+        f'* Tensors: {facts["keys"]}',
+        '',
+    ]
+
+
+def _data(workdir: Path, config: Mapping[str, Any], info: Mapping[str, Any]) -> list[str]:
+    table = read_table(workdir, 'data')
+    whole = table[table['grouping'].fillna('').eq('') & table['class'].fillna('').eq('')]
+    lines = ['## Data', '', f'* Data set: {info["name"]}; source: {info.get("source") or "unknown"}.']
+    lines.append(
+        f'* Licence: {info.get("licence") or "unknown"}; that of the weights: unknown, ask whoever gives them.'
+    )
+    lines.append(f'* Labels by: {config["data"].get("labels", "own")}; fingerprint {info["fingerprint"]}.')
+    for split in ('train', 'validation', 'test'):
+        counts = whole[whole['split'].eq(split) & whole['metric'].isin(['images', 'patients'])]
+        said = ', '.join(
+            f'{int(value):,} {name}' for name, value in zip(counts['metric'], counts['value'], strict=True)
+        )
+        lines += [f'* {split}: {said}.'] if said else []
+    return [*lines, '']
+
+
+def _figures(workdir: Path, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Figures of the test split: of the arm over its seeds with intervals, and of this seed if it is one."""
+    performance = read_table(workdir, 'performance')
+    performance = performance[performance['split'].eq('test') & performance['subset'].fillna('').eq('')]
+    arm = performance[performance['kind'].eq('arm') & performance['arm'].eq(rows[0]['arm'])]
+    arm = arm[arm['against'].fillna('').eq('')]
+    heading = [
+        '## Figures on the test split',
+        '',
+        'Intervals of 95 %, of the mean over seeds, are those of its arm.',
+        '',
+    ]
+    own = performance[performance['kind'].eq('member') & performance['member'].eq(rows[0]['member'])]
+    single = len(rows) == 1
+    head = '| class | metric | this seed | mean over seeds | interval | seeds |'
+    lines = [head, '| --- | --- | --- | --- | --- | --- |']
+    for name in dict.fromkeys(arm['class']):
+        for metric in SHOWN:
+            part = arm[arm['class'].eq(name) & arm['metric'].eq(metric)]
+            mean = _value(part, 'mean')
+            if mean is None:
+                continue
+            seed = _value(own[own['class'].eq(name) & own['metric'].eq(metric)], 'value') if single else None
+            low, high = _value(part, 'low'), _value(part, 'high')
+            interval = f'{_shown(low)} to {_shown(high)}' if low is not None and high is not None else ''
+            count = int(part[part['statistic'].eq('mean')]['n'].iloc[0])
+            lines.append(f'| {name} | {_said(metric)} | {_shown(seed)} | {_shown(mean)} | {interval} | {count} |')
+    return [*heading, *lines, '', *_calibration(workdir, rows[0]['arm']), *_groups(workdir, rows[0]['arm'])]
+
+
+def _calibration(workdir: Path, arm: str) -> list[str]:
+    if not layout.table(workdir, 'calibration').exists():
+        return []
+    table = read_table(workdir, 'calibration')
+    table = table[table['arm'].eq(arm) & table['class'].eq('macro') & table['against'].fillna('').eq('')]
+    lines = []
+    for method in dict.fromkeys(table['method'].fillna('')):
+        for metric in CALIBRATION:
+            part = table[table['method'].fillna('').eq(method) & table['metric'].eq(metric) & table['split'].eq('test')]
+            mean, low, high = (_value(part, statistic) for statistic in ('mean', 'low', 'high'))
+            if mean is not None:
+                interval = f' ({_shown(low)} to {_shown(high)})' if low is not None and high is not None else ''
+                lines.append(f'* Calibration {metric}, {method or "as it is"}: {_shown(mean)}{interval}.')
+    return [*lines, ''] if lines else []
+
+
+def _groups(workdir: Path, arm: str) -> list[str]:
+    if not layout.table(workdir, 'groups').exists():
+        return []
+    table = read_table(workdir, 'groups')
+    kept = (
+        table['arm'].eq(arm) & table['class'].eq('macro') & table['metric'].eq('auroc') & table['statistic'].eq('mean')
+    )
+    table = table[kept & table['against'].fillna('').eq('')]
+    table = table[table['value'].notna()]
+    columns = zip(table['grouping'], table['group'], table['value'], strict=True)
+    lines = [f'| {grouping} | {group} | {_shown(float(value))} |' for grouping, group, value in columns]
+    shown = lines[:GROUPS]
+    return ['| grouping | group | macro AUROC |', '| --- | --- | --- |', *shown, ''] if shown else []
+
+
+def _use(facts: Mapping[str, Any], *, single: bool) -> list[str]:
+    """How it is loaded."""
+    program = JAX.replace('{method}', facts['method']) if single else MEAN_OF_SEEDS
+    lines = ['## Use', '', program if facts['programs'] else NO_PROGRAMS, '']
+    if not single:
+        return lines
+    if facts['link'] == 'softmax':
+        lines += ['The exported logits are log-odds of a class against all others: their sigmoid is the softmax.', '']
+    if not facts['strict']:
+        return lines
+    geometry = ''
+    if facts['resize'] or facts['crop']:
+        geometry = '    from torchvision.transforms import functional as tv\n'
+    if facts['resize']:
+        mode = facts['interpolation'].upper()
+        size = f"int(about['resize']), tv.InterpolationMode.{mode}, antialias=True"
+        geometry += f'    x = tv.resize(x, {size})\n'
+    if facts['crop']:
+        geometry += "    x = tv.center_crop(x, int(about['crop']))\n"
+    text = PYTORCH
+    for name, value in {**facts, 'geometry': geometry}.items():
+        text = text.replace('{' + name + '}', str(value))
+    return [*lines, text, '']
+
+
+def _provenance(workdir: Path, row: Mapping[str, Any], info: Mapping[str, Any]) -> list[str]:
+    """Versions, and whether the weights that it began with may know patients of the test split."""
+    record = read_json(workdir / layout.PROVENANCE) if (workdir / layout.PROVENANCE).exists() else {}
+    made: dict[str, Any] = record.get('train') or next(iter(record.values()), {})
+    versions = ', '.join(f'{name} {value}' for name, value in made.get('versions', {}).items() if value)
+    lines = ['## Provenance', '', f'* Trained: {made.get("started", "unknown")}, on {made.get("device", "unknown")}.']
+    lines += [f'* Versions: {versions}; code {made.get("source", "unknown")}.'] if versions else []
+    seen = _seen(workdir, row)
+    lines += [f'* Its first weights may know patients of the test split of {one}.' for one in seen]
+    return [*lines, '']
+
+
+def _seen(workdir: Path, row: Mapping[str, Any]) -> list[str]:
+    path = workdir / 'start.json'
+    facts = read_json(path).get(row.get('weights'), {}) if path.exists() else {}
+    return [f'{name} (images of {family})' for name, family in facts.get('seen', {}).items()]
+
+
+def _value(table: pd.DataFrame, statistic: str) -> float | None:
+    part = table[table['statistic'].eq(statistic) & table['method'].fillna('').isin(['', 'recalibrated'])]
+    part = part.sort_values('method', kind='stable')
+    return float(part['value'].iloc[0]) if len(part) and pd.notna(part['value'].iloc[0]) else None
+
+
+def _shown(value: float | None) -> str:
+    return '' if value is None else f'{value:.3f}'
+
+
+def _said(metric: str) -> str:
+    plain = {'auroc': 'AUROC', 'brier': 'Brier score'}
+    return plain.get(metric, metric.replace('_', ' '))

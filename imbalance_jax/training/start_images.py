@@ -1,0 +1,68 @@
+"""What weights want of an image: by what is known of published ones, by name, or as the config gives it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imbalance_jax.config.fields import PREPROCESSING
+from imbalance_jax.names import lookup
+
+BLOCK = 'config.model.preprocessing'
+IMAGENET: dict[str, Any] = {
+    'mean': (0.485, 0.456, 0.406),
+    'std': (0.229, 0.224, 0.225),
+    'low': 0.0,
+    'high': 1.0,
+    'channels': 3,
+}
+XRV: dict[str, Any] = {'mean': (0.0,), 'std': (1.0,), 'low': -1024.0, 'high': 1024.0, 'channels': 1}
+OWN: dict[str, Any] = {'mean': None, 'std': None, 'low': 0.0, 'high': 1.0, 'channels': 0}  # as many as the weights have
+CHOICES = (
+    "'imagenet' (red, green and blue by ImageNet's mean and standard deviation), 'xrv' (torchxrayvision: one channel "
+    "in -1024..1024), 'own' (the data set's mean 0 and standard deviation 1) or 'given' (by mean, std, low and high)"
+)
+
+
+def preprocessing_of(setting: Mapping[str, Any], name: str, known: Any, path: Path) -> dict[str, Any]:
+    """What the weights of a file want: the fields of `weights.Preprocessing`, and no mean for the data set's own.
+
+    setting: `config.model.preprocessing`; name: one of `PREPROCESSING`, or '' for what is known; known: of
+    `weights.known`. Raises ValueError where nothing is known and nothing is said, and for values that cannot be.
+    """
+    published = asdict(known.preprocessing) if known is not None and known.preprocessing is not None else {}
+    if not name and not published:
+        raise ValueError(f'What {path} wants of an image is not known: set {BLOCK}.name to {CHOICES}.')
+    values = {**values_of(setting, name), 'source': f'{BLOCK}.name = {name!r}'} if name else {}
+    interpolation = published.get('interpolation') or setting['interpolation']
+    return {**published, **values, **_size(setting, published, path), 'interpolation': interpolation}
+
+
+def values_of(setting: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Channels and range that a name of `PREPROCESSING` stands for; ValueError for fields of 'given' that cannot be."""
+    lookup(dict.fromkeys(PREPROCESSING), name, f'name of {BLOCK}:')
+    if name != 'given':
+        return {'imagenet': IMAGENET, 'xrv': XRV, 'own': OWN}[name]
+    mean, std, low, high = (setting[field] for field in ('mean', 'std', 'low', 'high'))
+    if len(mean) not in (1, 3) or len(std) != len(mean):
+        raise ValueError(f'{BLOCK}: mean is {mean} and std {std}; give 1 or 3 numbers of each, one per channel.')
+    if not np.isfinite((*mean, *std)).all() or min(std) <= 0:
+        raise ValueError(f'{BLOCK}: mean is {mean} and std {std}; they must be finite, and std more than 0.')
+    if not np.isfinite((low, high)).all() or low >= high:
+        raise ValueError(f'{BLOCK}: low is {low} and high {high}; both must be finite, and low less than high.')
+    return {'mean': tuple(mean), 'std': tuple(std), 'low': low, 'high': high, 'channels': len(mean)}
+
+
+def _size(setting: Mapping[str, Any], published: Mapping[str, Any], path: Path) -> dict[str, int]:
+    """What images are resized and cropped to, 0 for not at all."""
+    given = {field: setting[field] for field in ('resize', 'crop') if setting[field]}
+    if setting['size'] == 'set':
+        if given:
+            raise ValueError(f"{BLOCK}.size is 'set', which leaves images as they are; with {given} it is 'weights'.")
+        return {'resize': 0, 'crop': 0}
+    sizes = {field: given.get(field) or published.get(field) or 0 for field in ('resize', 'crop')}
+    if not any(sizes.values()):
+        raise ValueError(f"{BLOCK}.size is 'weights', and that of {path} is not known: set {BLOCK}.resize and crop.")
+    return sizes
