@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 from flax.errors import InvalidRngError
 from jax import Array
+from jax.ad_checkpoint import checkpoint_name
 
 from imbalance_jax.models.layers import cosines
 from imbalance_jax.names import lookup
@@ -66,6 +67,7 @@ class Taps:
         if name in self.out:
             raise ValueError(f'The submodule of layer {name!r} is called more than once: name one that is called once.')
         added = self.variables.get('perturbations', {}).get(name)
+        x = checkpoint_name(x, name)
         self.out[name] = x if added is None else x + added
         return self.out[name]
 
