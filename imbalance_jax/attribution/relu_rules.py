@@ -91,8 +91,8 @@ def _refuse(method: str, eqn, functions: frozenset[str]) -> None:
     shape = eqn.outvars[0].aval.shape
     if eqn.primitive.name in functions and len(shape) > 2 and np.prod(shape[1:-1]) > 1:
         raise ValueError(
-            f'{method} has a rule for ReLUs, and this network has activations that are no ReLU, such as GELU or SiLU '
-            f'({eqn.primitive.name} of {list(shape)}): take integrated_gradients, smooth_grad or a class activation map.'
+            f'{method} has a rule for ReLUs, and this network has other activations, such as GELU or SiLU '
+            f'({eqn.primitive.name} of {list(shape)}): take integrated_gradients, smooth_grad or grad_cam.'
         )
 
 

@@ -161,7 +161,7 @@ class Linen(Adapter):
             raise ValueError(f"The module has variables {unknown}; a model here has 'params' and 'batch_stats'.")
         return {**variables, 'params': self._out(variables['params'])}
 
-    def _mode(self, train: bool) -> dict[str, bool]:
+    def _mode(self, train: bool) -> dict[str, Any]:
         return {} if self.flag is None else {self.flag: train == (self.flag in TRAINING)}
 
     def _run(self, variables: Any, image: Array, train: bool) -> tuple[Any, Any]:
@@ -188,29 +188,32 @@ class NNX(Adapter):
         super().__init__(layers, head)
         self.build = build
         abstract = nnx.eval_shape(lambda: build(nnx.Rngs(0)))
-        for path, module in nnx.iter_modules(abstract):
+        known = _submodules(abstract)
+        for where, module in known.items():
             if isinstance(module, nnx.Dropout) and module.rate > 0:
-                raise ValueError(f'The submodule {"/".join(map(str, path))!r} {DROPOUT}.')
+                raise ValueError(f'The submodule {where!r} {DROPOUT}.')
         for name, path in {**layers, HEAD: head}.items():
-            lookup(_submodules(abstract), '/'.join(map(str, _path(path))), f'submodule of {name!r}:')
-        self.graph, *self.states, self.rest = nnx.split(abstract, nnx.Param, nnx.BatchStat, ...)
-        for path, variable in nnx.to_flat_state(self.rest):
+            lookup(known, '/'.join(_path(path)), f'submodule of {name!r}:')
+        parts: Any = nnx.split(abstract, nnx.Param, nnx.BatchStat, ...)
+        self.graph, self.params, self.statistics, self.rest = parts
+        for place, variable in nnx.to_flat_state(self.rest):
             if not isinstance(variable, nnx.RngState):
-                where = '/'.join(map(str, path))
+                where = '/'.join(map(str, place))
                 raise ValueError(
                     f'{where!r} is a {type(variable).__name__}; a model here has Param and BatchStat alone.'
                 )
 
     def init(self, key: Array, image: Array, mutable: Any = None) -> dict[str, Any]:
         """The variables before training."""
-        _, params, statistics, _ = nnx.split(self.build(nnx.Rngs(key)), nnx.Param, nnx.BatchStat, ...)
+        parts: Any = nnx.split(self.build(nnx.Rngs(key)), nnx.Param, nnx.BatchStat, ...)
+        _, params, statistics, _ = parts
         found = {'params': self._out(_pure(params))}
         return {**found, 'batch_stats': _pure(statistics)} if len(statistics) else found
 
     def _run(self, variables: Any, image: Array, train: bool) -> tuple[Any, Any]:
-        values = self._into(variables['params']), variables.get('batch_stats', {})
-        states = [_filled(state, value) for state, value in zip(self.states, values, strict=True)]
-        module = nnx.merge(self.graph, *states, self.rest)
+        params = _filled(self.params, self._into(variables['params']))
+        statistics = _filled(self.statistics, variables.get('batch_stats', {}))
+        module = nnx.merge(self.graph, params, statistics, self.rest)
         module.train() if train else module.eval()
         taps, known = Taps(self.layers, self.head, variables), _submodules(module)
         for path in (*taps.names, taps.head):
