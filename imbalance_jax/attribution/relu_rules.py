@@ -4,7 +4,8 @@
 DeepLift also max pooling and elementwise functions, get the method's own backward rule. Of a ReLU6, min(max(x, 0), 6),
 the lower end gets the rule; the upper one keeps its ordinary gradient, 0 above 6, but for DeepLift, of which the slope
 is that of the whole. Loops and branches inside a score are replayed whole, with their ordinary gradients; so are
-functions with a hand-written gradient, such as `guided_relu`.
+functions with a hand-written gradient, such as `guided_relu`. A network of other activations than ReLUs is refused,
+GELUs for DeepLift, as the rules say nothing there.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,6 +22,8 @@ from imbalance_jax.attribution.inputs import as_images
 CALLS = {'jit': 'jaxpr', 'pjit': 'jaxpr', 'custom_jvp_call': 'call_jaxpr', 'checkpoint': 'jaxpr', 'remat2': 'jaxpr'}
 CURVED = frozenset({'tanh', 'logistic', 'exp', 'log', 'log1p', 'erf', 'abs', 'sqrt', 'rsqrt', 'integer_pow', 'square'})
 PIECES = frozenset({'pad', 'slice', 'max', 'squeeze', 'reshape'})  # what `models.pooling.max_pool` is made of
+SMOOTH = frozenset({'erf', 'erfc', 'tanh', 'logistic', 'expm1'})  # what activations in place of a ReLU are made of
+GATED = frozenset({'erf', 'erfc'})  # GELU is its argument times such a function of it
 CLOSE = 1e-10  # inputs nearer to the baseline's than this have a derivative instead of a slope, as in captum
 
 # A rule is `rule(eqn, lanes) -> outputs, one per lane, or None if it does not concern the operation`. A lane is one
@@ -85,16 +88,27 @@ def _clipped(eqn, lanes: list[list]) -> int | None:
     return number.index(False) if any(number) and not all(number) else None
 
 
-def _with_relu(relu: Callable) -> Rule:
+def _with_relu(method: str, relu: Callable) -> Rule:
     def rule(eqn, lanes):
+        _refuse(method, eqn, SMOOTH)
         operand = _rectified(eqn, lanes)
         return None if operand is None else [relu(lane[operand]) for lane in lanes]
 
     return rule
 
 
-def _rewritten_gradient(score: Score, images: jax.Array, relu: Callable) -> jax.Array:
-    rule = _with_relu(relu)
+def _refuse(method: str, eqn, functions: frozenset[str]) -> None:
+    """ValueError for an activation that is no ReLU: a function of pixels or tokens, neither of gates nor of scores."""
+    shape = eqn.outvars[0].aval.shape
+    if eqn.primitive.name in functions and len(shape) > 2 and np.prod(shape[1:-1]) > 1:
+        raise ValueError(
+            f'{method} has a rule for ReLUs, and this network has other activations, such as GELU or SiLU '
+            f'({eqn.primitive.name} of {list(shape)}): take integrated_gradients, smooth_grad or grad_cam.'
+        )
+
+
+def _rewritten_gradient(method: str, score: Score, images: jax.Array, relu: Callable) -> jax.Array:
+    rule = _with_relu(method, relu)
     return jax.grad(lambda x: replay(score, [x], rule)[0].sum())(as_images(images)).sum(-1)
 
 
@@ -104,7 +118,7 @@ def guided_backprop(score: Score, images: jax.Array) -> jax.Array:
     The gradient, in which every ReLU passes back positive gradients of active units only (Springenberg et al. 2015).
     A score of a network that was built with `guided_relu` gives the same.
     """
-    return _rewritten_gradient(score, images, guided_relu)
+    return _rewritten_gradient('guided_backprop', score, images, guided_relu)
 
 
 def deconvnet(score: Score, images: jax.Array) -> jax.Array:
@@ -113,7 +127,7 @@ def deconvnet(score: Score, images: jax.Array) -> jax.Array:
     The gradient, in which every ReLU passes back positive gradients, active unit or not (Zeiler and Fergus 2014). A
     max pool sends its gradient to its maximum; of several, to the first.
     """
-    return _rewritten_gradient(score, images, deconv_relu)
+    return _rewritten_gradient('deconvnet', score, images, deconv_relu)
 
 
 def deeplift(score: Score, images: jax.Array, *, baseline: jax.typing.ArrayLike | str = 0.0) -> jax.Array:
@@ -134,6 +148,7 @@ def deeplift(score: Score, images: jax.Array, *, baseline: jax.typing.ArrayLike 
 def _rescale(eqn, lanes: list[list]) -> list | None:
     if len(lanes) == 1:
         return None
+    _refuse('deeplift', eqn, GATED)
     x, start = lanes
     operand = _rectified(eqn, lanes)
     if operand is not None:

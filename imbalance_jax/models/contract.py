@@ -1,37 +1,58 @@
-"""What the suite expects of a model, checked by tracing it: nothing is computed, and no weights are needed."""
+"""What the suite expects of a model, checked by tracing it and by one gradient at random weights."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax.errors import FlaxError
 from jax.extend.core import Literal
 
 BROKEN = (TypeError, AttributeError, LookupError, OverflowError, FlaxError)  # how a faulty model shows itself
+SMALL = 64  # pixels of the image that the one gradient is taken of, if the model takes an image of that size
 
 
 def check(model: nn.Module, image_shape: tuple[int, ...]) -> None:
     """Raises ValueError, one line, for the first way in which a model breaks the contract of `models.make`.
 
     image_shape: (H, W, C). Whatever ValueError the model raises itself, for images too small, say, passes as it is.
+    Shapes, order and what depends on what are found by tracing; one gradient, at random weights and at no more than
+    64 pixels where the model allows that, finds a layer at which it is exactly 0 none the less.
     """
     image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
     variables = _trace('init', lambda x: model.init(jax.random.key(0), x, mutable=['params', 'batch_stats']), image)
-    result = _trace('apply', model.apply, variables, image)
+    in_order: list[str] = []
+    result = _trace('apply', functools.partial(_apply, model, in_order), variables, image)
     pair = isinstance(result, (tuple, list)) and len(result) == 2 and isinstance(result[1], dict)
     _require(pair, 'it must return logits and a dict of named activations')
     logits, out = result
     _require(logits.ndim == 2 and len(logits) == 2, f'its logits must be [B,K], and are {list(logits.shape)} for B = 2')
     _check_head(variables['params'], logits.shape[1], out)
-    layers = [name for name, value in out.items() if value.ndim == 4]
+    layers = [name for name in in_order if out[name].ndim == 4]
     _require(bool(layers), f'`out` holds {sorted(out)}: none is a map [B,h,w,U], and maps and units need one')
     for name in layers:
         _require(len(out[name]) == 2, f'out[{name!r}] must be [B,h,w,U], and is {list(out[name].shape)} for B = 2')
-    _check_gradients(model, variables, image, {name: out[name] for name in (*layers, 'pooled')})
+    shapes = {name: out[name] for name in (*layers, 'pooled')}
+    _check_gradients(model, variables, image, shapes)
+    _check_order(model, variables, image, shapes)
     training = lambda v, x: model.apply(v, x, train=True, mutable=['batch_stats'])  # noqa: E731
     _trace('apply(..., train=True)', training, variables, image)
+    for name, largest in _gradient_sizes(model, image_shape).items():
+        hint = (
+            'whatever lies between it and the head lets nothing through (stop_gradient, times 0, tokens nobody reads)'
+        )
+        _require(largest > 0, f'the gradient of the logits at {name!r} is exactly 0: {hint}; name an earlier layer')
+
+
+def _apply(model: nn.Module, in_order: list[str], variables: dict, image: Any) -> Any:
+    """What the model gives, with the names in its `out` as they come: a traced dict has them sorted."""
+    result = model.apply(variables, image)
+    if isinstance(result, (tuple, list)) and len(result) == 2 and isinstance(result[1], dict):
+        in_order.extend(result[1])
+    return result
 
 
 def _check_head(params: dict, num_classes: int, out: dict) -> None:
@@ -65,9 +86,77 @@ def _check_gradients(model: nn.Module, variables: dict, image: Any, layers: dict
         _require(reached, f'the logits do not change with a perturbation of {name!r}: {hint}')
 
 
-def _depends(jaxpr: Any) -> list[bool]:
-    """Whether each output of a program depends on any of its inputs; a gradient of what is never read does not."""
-    reached = set(jaxpr.invars)
+def _check_order(model: nn.Module, variables: dict, image: Any, shapes: dict) -> None:
+    """No layer depends on one that is named after it."""
+    names = list(shapes)
+    zeros = [jax.ShapeDtypeStruct(shapes[name].shape, shapes[name].dtype) for name in names]
+
+    def activations(added: list, variables: dict, image: Any) -> list:
+        out = model.apply({**variables, 'perturbations': dict(zip(names, added, strict=True))}, image)[1]
+        return [out[name] for name in names]
+
+    jaxpr = jax.make_jaxpr(activations)(zeros, variables, image).jaxpr
+    reached = [_depends(jaxpr, [variable]) for variable in jaxpr.invars[: len(names)]]
+    for i, early in enumerate(names):
+        for j in range(i + 1, len(names)):
+            wrong = reached[j][i] and not reached[i][j]
+            _require(not wrong, f'`out` must name layers from front to back, and {early!r} comes after {names[j]!r}')
+
+
+def _gradient_sizes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str, float]:
+    """Layer -> the largest absolute gradient of a score there; computed once per model and shape of a process."""
+    plain = model.model if isinstance(getattr(model, 'model', None), nn.Module) and len(vars(model)) == 1 else model
+    try:
+        return _of_hashable(plain, tuple(image_shape)) if isinstance(plain, nn.Module) else _sizes(plain, image_shape)
+    except TypeError:  # a field of the model is a list or a dict
+        return _sizes(plain, image_shape)
+
+
+def _sizes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str, float]:
+    def shapes_of(height: int, width: int) -> tuple[Any, Any, Any]:
+        image = jax.ShapeDtypeStruct((1, height, width, *image_shape[2:]), jnp.float32)
+        return image, variables, jax.eval_shape(lambda v, x: model.apply(v, x)[1], variables, image)
+
+    first = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
+    start = lambda x: model.init(jax.random.key(0), x, mutable=['params', 'batch_stats'])  # noqa: E731
+    variables = jax.eval_shape(start, first)
+    try:
+        image, variables, out = shapes_of(*(min(size, SMALL) for size in image_shape[:2]))
+    except (*BROKEN, ValueError):  # weights that are made for one size
+        image, variables, out = shapes_of(*image_shape[:2])
+    generator = np.random.default_rng(0)
+    drawn = jax.tree_util.tree_map_with_path(lambda path, leaf: _drawn(generator, str(path[-1]), leaf), variables)
+    pixels = jnp.asarray(generator.standard_normal(image.shape), jnp.float32)
+    layers = {name: value for name, value in out.items() if value.ndim == 4 or name == 'pooled'}
+
+    def score(added: dict, variables: dict, pixels: Any) -> Any:
+        logits = model.apply({**variables, 'perturbations': added}, pixels)[0]
+        return (logits * jnp.cos(jnp.arange(logits.shape[1]))).sum().astype(jnp.float32)
+
+    zeros = {name: jnp.zeros(value.shape, value.dtype) for name, value in layers.items()}
+    gradients = jax.jit(jax.grad(score))(zeros, drawn, pixels)
+    return {name: float(jnp.abs(value).max()) for name, value in gradients.items()}
+
+
+_of_hashable = functools.lru_cache(maxsize=64)(_sizes)
+
+
+def _drawn(generator: np.random.Generator, name: str, leaf: Any) -> Any:
+    """A variable at random, so that nothing is 0 only because training begins there."""
+    if not jnp.issubdtype(leaf.dtype, jnp.floating):
+        return jnp.zeros(leaf.shape, leaf.dtype)
+    noise = generator.standard_normal(leaf.shape)
+    if leaf.ndim > 1:
+        noise = noise * np.sqrt(2 / np.prod(leaf.shape[:-1]))
+    else:
+        noise = 0.1 * noise + any(part in name for part in ('scale', 'var'))
+    return jnp.asarray(noise, leaf.dtype)
+
+
+def _depends(jaxpr: Any, inputs: Any = None) -> list[bool]:
+    """Whether each output of a program depends on any of its inputs, or of those given; a gradient of what is never
+    read does not."""
+    reached = set(jaxpr.invars if inputs is None else inputs)
     for eqn in jaxpr.eqns:
         if any(not isinstance(atom, Literal) and atom in reached for atom in eqn.invars):
             reached |= set(eqn.outvars)

@@ -106,7 +106,7 @@ def stage_ends(depth: int) -> tuple[int, ...]:
     return (*(round(depth * quarter / 4) for quarter in (1, 2, 3)), depth - 1)
 
 
-def resampled(position: Array, grid: int, size: tuple[int, int]) -> Array:
+def resampled(position: Array, grid: int, size: tuple[int, ...]) -> Array:
     """Positions [1, grid * grid, U] as [1,h,w,U] of another size, bicubic and without aliasing, as timm has it."""
     square = position.reshape(1, grid, grid, position.shape[-1])
     return square if size == (grid, grid) else jax.image.resize(square, (1, *size, square.shape[-1]), 'bicubic')

@@ -65,7 +65,7 @@ def to_torch(variables: Any, names: Name | Mapping[str, Name]) -> dict[str, np.n
     result = {}
     for path, leaf in flat({part: variables[part] for part in ('params', 'batch_stats') if part in variables}):
         key = name(path[1:])
-        result[key] = to_torch_layout(np.asarray(leaf), path)
+        result[key] = to_torch_layout(np.asarray(leaf), path, key)
         if key.endswith('running_var'):
             result[key.removesuffix('running_var') + COUNTER] = np.zeros((), np.int64)
     return result
@@ -91,16 +91,18 @@ def nested(leaves: Mapping[Path, Any]) -> dict[str, Any]:
     return tree
 
 
-def to_torch_layout(leaf: np.ndarray, path: Path) -> np.ndarray:
-    """A variable with the axes of PyTorch."""
+def to_torch_layout(leaf: np.ndarray, path: Path, key: str = '') -> np.ndarray:
+    """A variable with the axes of PyTorch; that of a 'layer_scale' of torchvision, one per channel, is [U,1,1]."""
+    if key.endswith('.layer_scale'):
+        return leaf.reshape(-1, 1, 1)
     if path[-1] != 'kernel':
         return leaf
     return np.ascontiguousarray(leaf.transpose((3, 2, 0, 1) if leaf.ndim == 4 else (1, 0)))
 
 
-def torch_shape(shape: tuple[int, ...], path: Path) -> tuple[int, ...]:
+def torch_shape(shape: tuple[int, ...], path: Path, key: str = '') -> tuple[int, ...]:
     """The shape that a variable has in PyTorch."""
-    return to_torch_layout(np.broadcast_to(np.float32(0), shape), path).shape if path[-1] == 'kernel' else shape
+    return to_torch_layout(np.broadcast_to(np.float32(0), shape), path, key).shape
 
 
 def _is_left(key: str) -> bool:
@@ -158,7 +160,7 @@ def _head_of(keys: Mapping[Path, str]) -> tuple[str, ...]:
 
 def _array(tensor: np.ndarray, key: str, path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """A tensor with the axes of Flax, float32; ValueError unless it has that shape and is of finite numbers."""
-    wanted = torch_shape(tuple(shape), path)
+    wanted = torch_shape(tuple(shape), path, key)
     if tensor.shape != wanted:
         raise ValueError(f'Tensor {key!r} of the file is {list(tensor.shape)}, and the model wants {list(wanted)}.')
     array = _numbers(tensor, key)

@@ -28,6 +28,10 @@ class Plain(nn.Module):
         x = out['apple'] = move(self, 'apple', x)
         if breaks == 'no maps':
             out = {}
+        if breaks == 'order':
+            out = dict(reversed(out.items()))
+        if breaks == 'times 0':
+            x = 0 * x
         x = out['pooled'] = move(self, 'pooled', x.mean((1, 2)))
         if breaks == 'not pooled':
             del out['pooled']
@@ -66,7 +70,9 @@ def test_a_model_that_keeps_the_contract_passes(model):
         ('no bias', r"must have .*'bias': \(3,\)"),
         ('unperturbed', "do not change with a perturbation of 'zebra': write x = out"),
         ('stopped', "do not change with a perturbation of 'apple'"),
-        ('flax', "fails in apply with a perturbation of 'apple' alone"),
+        ('order', "from front to back, and 'apple' comes after 'zebra'"),
+        ('times 0', "the gradient of the logits at 'apple' is exactly 0: .* name an earlier layer"),
+        ('flax', "fails in apply with a perturbation of 'zebra' alone"),
         ('dropout', r'fails in apply\(\.\.\., train=True\)'),
     ],
 )
