@@ -13,14 +13,17 @@ from imbalance_jax import models, weights
 from imbalance_jax.data.arrays import normalise
 from imbalance_jax.models.entrance import MATRIX, OFFSET, Entrance, affine
 from imbalance_jax.training import export, serialised
+from imbalance_jax.training.network import abstract_variables
 
 CLASSES = ('a', 'b', 'c')
 
 
 def make_trained(name, shape, entrance=None, **options):
     model = models.make(name, len(CLASSES), **options)
-    inner = (1, *shape[:2], entrance.channels if entrance else shape[2])
-    variables = model.init(jax.random.key(0), jnp.zeros(inner), mutable=['params', 'batch_stats'])
+    inner = (*shape[:2], entrance.channels if entrance else shape[2])
+    random = np.random.default_rng(0)
+    shapes = abstract_variables(model, inner)
+    variables = jax.tree.map(lambda a: random.uniform(0.1, 0.3, a.shape).astype(np.float32), shapes)
     if entrance:
         model = Entrance(model, entrance.channels, entrance.geometry)
     variables = {**variables, 'link': {}}
