@@ -18,7 +18,8 @@ NOT_FOR = (
     ' medical device.',
     'Not for images of other machines, hospitals, ages or views than those of the data set, on which nothing is known'
     ' of it.',
-    'Not as a measure of how many have a finding: its probabilities are those of the prior it was trained with.',
+    'Not as a measure of how many have a finding: its probabilities are what its loss and its sampler make of the'
+    ' prior of the training set.',
 )
 PYTORCH = """```python
 import json, torch
@@ -55,8 +56,8 @@ def write(workdir: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, 
     """The card of one member, or of an arm if there are several rows of members.json, as markdown.
 
     facts: 'architecture', 'options', 'classes', 'image' (H, W, C), 'keys' (how the tensors are called, or why there
-    are none), 'strict' (whether PyTorch's own model takes them), 'method', 'resize' and 'crop', 'outputs', 'channels', 'link', 'programs'
-    (whether there are any).
+    are none), 'strict' (whether PyTorch's own model takes them), 'method', 'resize' and 'crop', 'outputs', 'channels',
+    'link', 'programs' (whether there are any).
     """
     config, info = read_json(workdir / layout.CONFIG), read_json(workdir / layout.DATA)
     row, seeds = rows[0], [one['seed'] for one in rows]
@@ -91,7 +92,7 @@ def _model(row: Mapping[str, Any], facts: Mapping[str, Any], seeds: Sequence[int
         f'* Arm: {row["arm"]}; loss: {row["loss"]}{f" ({hyper})" if hyper else ""}; sampler: {row["sampler"]}; head:'
         f' {row.get("head", "linear")}; labels: {row.get("labels", "own")}; seed{"s" if len(seeds) > 1 else ""}:'
         f' {", ".join(map(str, seeds))}.',
-        f'* Began with: {row.get("weights") or "random"} weights'
+        f'* Began with: {Path(row.get("weights") or "random").name} weights'
         + (f', sha256 {row["weights_sha256"]}.' if row.get('weights_sha256') else '.'),
         f'* Tensors: {facts["keys"]}',
         '',

@@ -35,9 +35,9 @@ def main():
     model = Small().eval()
     base = torch.randn(4, 5, 6)
     odd = OrderedDict(
-        turned=base.permute(2, 0, 1), part=base[1:3, ::2], half=base.half(), brain=base.bfloat16(), whole=torch.arange(5),
-        empty=torch.empty(0, 3), scalar=torch.tensor(3.5), spread=torch.randn(3, 1).expand(3, 4), tied=base,
-        sparse_steps=base.flatten()[5:20:3], bool=torch.tensor([True, False]), double=base.double()[0],
+        turned=base.permute(2, 0, 1), part=base[1:3, ::2], half=base.half(), brain=base.bfloat16(),
+        whole=torch.arange(5), empty=torch.empty(0, 3), scalar=torch.tensor(3.5), spread=torch.randn(3, 1).expand(3, 4),
+        tied=base, sparse_steps=base.flatten()[5:20:3], bool=torch.tensor([True, False]), double=base.double()[0],
     )  # fmt: skip
     state = model.state_dict()
     optimizer = torch.optim.Adam(model.parameters())

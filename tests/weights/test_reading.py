@@ -146,7 +146,7 @@ def tensor(offset=0, shape=(2,), strides=(1,), size=4, kind='FloatStorage', stor
 def hostile(mark):
     """Pickles that would do harm, or take all memory or time, if they were executed or believed."""
     touch = f'touch {mark}'
-    nested = b'\x80\x02' + b'(' * 200_000 + b't' * 200_000 + b'.'
+    nested = b'\x80\x02' + b'(' * 20_000 + b't' * 20_000 + b'.'
     laughs = b'\x80\x02)' + b'q\x00' + b''.join(b'h%ch%c\x86q%c' % (i, i, i + 1) for i in range(60))
     return {
         'system': pickle.dumps(Calls(os.system, touch), 2),
@@ -235,19 +235,19 @@ def test_a_changed_byte_is_refused_or_changes_numbers_only(tmp_path, container):
         weights.write_safetensors(tmp_path / 'good', tensors, {})
         good = (tmp_path / 'good').read_bytes()
     else:
-        good = bytes(GOLDEN[f'module.{container}'])
-    random, refused = np.random.default_rng(0), 0
+        good = bytes(GOLDEN[f'odd.{container}'])
+    random, refused = np.random.default_rng(0), []
     for _ in range(200):
         content = bytearray(good)
         content[random.integers(len(good))] = random.integers(256)
         try:
             stored = weights.read(put(tmp_path, 'a.pth', content))
         except ValueError as error:
-            refused += 1
-            assert '\n' not in str(error)
+            refused.append(str(error))
         else:
             assert all(isinstance(value, np.ndarray) for value in stored.tensors.values())
-    assert refused > 0
+    assert refused
+    assert not any('\n' in one for one in refused)
 
 
 def test_what_could_be_meant_twice_is_refused(tmp_path):

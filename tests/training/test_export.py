@@ -1,0 +1,133 @@
+"""Exported members compute what they computed here, and their card says what they are."""
+
+import json
+from types import SimpleNamespace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from imbalance_jax import models, weights
+from imbalance_jax.data.arrays import normalise
+from imbalance_jax.models.entrance import MATRIX, OFFSET, Entrance, affine
+from imbalance_jax.training import export, serialised
+from imbalance_jax.training.network import abstract_variables
+
+CLASSES = ('a', 'b', 'c')
+
+
+def make_trained(name, shape, entrance=None, **options):
+    model = models.make(name, len(CLASSES), **options)
+    inner = (*shape[:2], entrance.channels if entrance else shape[2])
+    random = np.random.default_rng(0)
+    shapes = abstract_variables(model, inner)
+    variables = jax.tree.map(lambda a: random.uniform(0.1, 0.3, a.shape).astype(np.float32), shapes)
+    if entrance:
+        model = Entrance(model, entrance.channels, entrance.geometry)
+    variables = {**variables, 'link': {}}
+    return SimpleNamespace(
+        model=model,
+        normalise=lambda images: normalise(images, mean=0.4, std=0.2),
+        image_shape=shape,
+        config=ConfigDict({'model': {'name': name, name: options}}),
+        dataset=SimpleNamespace(classes=CLASSES),
+        variables=jax.tree.map(lambda a: a[None], variables),
+    )
+
+
+@pytest.fixture(scope='module')
+def images():
+    return np.random.default_rng(0).integers(0, 256, (3, 16, 16, 1)).astype(np.uint8)
+
+
+def test_programs_give_the_same_for_any_number_of_images(images):
+    pytest.importorskip('flatbuffers')
+    trained = make_trained('cnn', (16, 16, 1), widths=(4, 8))
+    one = jax.tree.map(lambda a: a[0], trained.variables)
+    logits = serialised.logits_of(trained.model, trained.normalise, one)
+    read = jax.export.deserialize(bytearray(serialised.serialise(logits, (16, 16, 1)))).call
+    for count in (1, 3):
+        np.testing.assert_allclose(read(images[:count]), logits(images[:count]), rtol=1e-5, atol=1e-6)
+    explained = serialised.map_of(
+        trained.model, trained.normalise, one, method='grad_cam', layer='stage2', options={'relu': False}
+    )
+    program = serialised.serialise(explained, (16, 16, 1), serialised.chosen_class())
+    values, maps = jax.export.deserialize(bytearray(program)).call(images, np.int32(2))
+    np.testing.assert_allclose(values, logits(images), rtol=1e-5, atol=1e-6)
+    assert maps.shape == (3, 16, 16)
+    np.testing.assert_allclose(maps, explained(images, np.int32(2))[1], rtol=1e-4, atol=1e-6)
+    assert np.abs(maps).max() > 0
+    mean = serialised.probabilities_of(trained.model, trained.normalise, [one, one])
+    np.testing.assert_allclose(mean(images), jax.nn.sigmoid(logits(images)), rtol=1e-6)
+
+
+def test_what_draws_random_numbers_is_not_exported():
+    with pytest.raises(ValueError, match='draws random numbers'):
+        serialised.map_of(None, None, {}, method='smooth_grad', layer='', options={})
+
+
+@pytest.mark.parametrize('entered', [False, True])
+def test_grey_values_reach_the_network_by_one_matrix(images, entered):
+    entrance = Entrance(None, 3) if entered else None
+    trained = make_trained('cnn', (16, 16, 1), entrance, widths=(4, 8))
+    link = {}
+    if entered:
+        matrix, offset = affine(1, (0.4, 0.2), mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
+        link = {MATRIX: matrix, OFFSET: offset}
+    matrix, offset = export.to_unit_grey(trained, link)
+    grey = images / np.float32(255)
+    ours = trained.normalise(jnp.asarray(images))
+    ours = trained.model.entered(ours, link) if entered else ours
+    np.testing.assert_allclose(grey @ matrix + offset, ours, rtol=1e-5, atol=1e-5)
+    if entered:
+        by_hand = (np.repeat(grey, 3, -1) - (0.485, 0.456, 0.406)) / (0.229, 0.224, 0.225)
+        np.testing.assert_allclose(grey @ matrix + offset, by_hand, atol=1e-5)
+
+
+def test_tensors_have_the_names_of_pytorch_or_of_flax():
+    trained = make_trained('resnet18', (32, 32, 3), width=4)
+    row = {'arm': 'bce', 'member': 0}
+    variables = export._variables(trained, row)
+    tensors, said, strict = export.state_dict(trained, row, variables)
+    assert 'layer4.1.bn2.running_var' in tensors
+    assert not strict
+    assert 'width' in said
+    plain = make_trained('cnn', (16, 16, 1), widths=(4, 8))
+    tensors, said, strict = export.state_dict(plain, row, export._variables(plain, row))
+    assert 'params/head/kernel' in tensors
+    assert 'no counterpart' in said
+    cosine = {**variables, 'link': {'cosine': np.float32(1)}}
+    tensors, said, strict = export.state_dict(trained, row, cosine)
+    assert not tensors
+    assert 'cosines' in said
+
+
+def test_members_by_name():
+    rows = [{'arm': arm, 'seed': seed} for arm in ('bce', 'focal/2') for seed in (0, 1)]
+    assert [len(one) for one in export.chosen(rows, '').values()] == [2, 2]
+    assert export.chosen(rows, 'focal/2') == {'focal/2': rows[2:]}
+    assert export.chosen(rows, 'focal/2/1') == {'focal/2': rows[3:]}
+    with pytest.raises(ValueError, match=r"Unknown arm of --member: 'bc'. Did you mean 'bce'"):
+        export.chosen(rows, 'bc')
+    with pytest.raises(ValueError, match="Unknown seed of --member, of arm 'bce': '7'"):
+        export.chosen(rows, 'bce/7')
+    assert export.folder_name('../a b') == '_a_b'
+
+
+@pytest.mark.slow
+def test_a_study_is_exported(study, tmp_path):
+    base = json.loads((study / 'config.json').read_text())
+    row = json.loads((study / 'members.json').read_text())[0]
+    which = f'{row["arm"]}/{row["seed"]}'
+    export.run(study, tmp_path, member=which, method='saliency', base=base)
+    folder = tmp_path / export.folder_name(row['arm']) / str(row['seed'])
+    stored = weights.read(folder / export.STATE)
+    assert json.loads(stored.metadata['classes'])
+    card = (folder / export.CARD).read_text()
+    assert f'Arm: {row["arm"]}' in card
+    assert '| macro | AUROC |' in card
+    assert 'Not for diagnosis' in card
+    with pytest.raises(ValueError, match='is there already'):
+        export.run(study, tmp_path, member=which, method='saliency', base=base)
