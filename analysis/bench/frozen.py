@@ -23,6 +23,7 @@ from absl import app, flags
 
 from imbalance_jax.configs import base
 from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.system import cache
 from imbalance_jax.training import build, features, network, on_features, placement, program, start
 
 MODEL = flags.DEFINE_string('model', 'resnet18', 'of the suite')
@@ -140,6 +141,7 @@ def computed(one: program.Experiment, untrained: network.Network, dataset: Datas
 
 def main(_) -> None:
     placement.use_all_cores()
+    cache.keep_programs()  # features are compiled once, and then found
     dataset, runs, of_features = noise(), {}, []
     for way in WAYS.value:
         one, untrained, _ = population(way, dataset, tempfile.gettempdir())

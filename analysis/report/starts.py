@@ -74,8 +74,8 @@ def cached(study: Study) -> str:
     of = '' if count == 1 else ' start (a seed, or a file of weights)'
     return (
         f'Only heads were trained, on features computed once per image by {networks}{of}, in evaluation mode and'
-        ' without augmentation. Members on one network have the same units and features: what differs between them there is 0'
-        ' by construction, and findings on units are of the networks, not of the arms'
+        ' without augmentation. Members on one network have the same units and features: what differs between them'
+        ' there is 0 by construction, and findings on units are of the networks, not of the arms'
     )
 
 
