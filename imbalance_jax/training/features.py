@@ -5,6 +5,7 @@ code, the networks' weights or seeds, and the data. So studies of other losses o
 It grows block by block, each with its checksum, and whoever finds it unfinished or damaged computes what is missing.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -111,7 +112,7 @@ def name_of(untrained: Network, rows: Sequence[Mapping[str, Any]], dataset: Data
         for one in untrained.starts.values()
     ]  # what was read of a file, whatever the reader
     entrances = {name: np.asarray(value).tolist() for name, value in untrained.links(rows).items()}
-    machine = [jax.__version__, jax.devices()[0].platform]
+    machine = [jax.__version__, jax.devices()[0].platform, len(jax.devices())]
     data = [dataset.info.get('fingerprint', ''), list(dataset.images.shape)]
     text = json.dumps([programs, kinds, given, entrances, machine, data], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -131,14 +132,11 @@ def load(
     path = Path(folder) / FOLDER / f'{name_of(untrained, rows, dataset, batch_size)}.npy'
     shape = (len(dataset.images), len(rows), width(untrained, dataset.images.shape[1:]))
     blocks = _blocks(len(rows), len(dataset.images), batch_size)
-    there = processes.first_alone(lambda: _ready(path, shape, blocks))
-    sound = processes.agree(np.array(there))
-    left = [block for block, done in zip(blocks, sound, strict=True) if not done]
-    if left:
-        if processes.leads():
-            with locks.wait(path.with_suffix('.lock'), str(path)):
-                _compute(path, untrained, rows, dataset, left=left, batch_size=batch_size)
-        else:
+    lock = locks.wait(path.with_suffix('.lock'), str(path)) if processes.leads() else contextlib.nullcontext()
+    with lock:
+        sound = processes.agree(np.array(_ready(path, shape, blocks)))
+        left = [block for block, done in zip(blocks, sound, strict=True) if not done]
+        if left:
             _compute(path, untrained, rows, dataset, left=left, batch_size=batch_size)
         processes.wait_for_all()
     array = np.load(path, mmap_mode='r', allow_pickle=False)
