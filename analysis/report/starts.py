@@ -6,7 +6,8 @@ from typing import Any
 
 from imbalance_jax.analysis.report.cells import Cell, Table
 from imbalance_jax.analysis.report.study import Study
-from imbalance_jax.training.start import RANDOM, weights_of
+from imbalance_jax.training.members import RANDOM, backbones
+from imbalance_jax.training.start import weights_of
 
 # By what members began as: all drawn at random, all with the same weights, or not alike.
 RANDOMLY, ALIKE, APART = 'randomly', 'alike', 'apart'
@@ -60,7 +61,22 @@ def section(study: Study) -> dict[str, Any]:
         'seen': [seen(one) for one in study.starts.values() if one['seen']],
         'sizes': [one for one in (size(study, one) for one in study.starts.values()) if one],
         'table': table(study),
+        'cached': cached(study),
     }
+
+
+def cached(study: Study) -> str:
+    """What is said of heads on cached features; '' where networks were trained."""
+    if study.config['train'].get('features', 'recompute') != 'cached':
+        return ''
+    count = len(backbones(study.members)[0])
+    networks = 'one network, which all members share' if count == 1 else f'{count} networks, shared by members of one'
+    of = '' if count == 1 else ' start (a seed, or a file of weights)'
+    return (
+        f'Only heads were trained, on features computed once per image by {networks}{of}, in evaluation mode and'
+        ' without augmentation. Members on one network have the same units and features: what differs between them'
+        ' there is 0 by construction, and findings on units are of the networks, not of the arms'
+    )
 
 
 def with_head(sentence: str, study: Study) -> str:

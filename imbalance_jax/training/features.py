@@ -5,6 +5,7 @@ code, the networks' weights or seeds, and the data. So studies of other losses o
 It grows block by block, each with its checksum, and whoever finds it unfinished or damaged computes what is missing.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -50,13 +51,19 @@ def width(untrained: Network, image_shape: tuple[int, ...]) -> int:
     return jax.eval_shape(untrained.model.apply, shapes, image)[1]['pooled'].shape[-1]
 
 
-def variables_of(untrained: Network, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def make_draw(untrained: Network) -> Callable[[Any], Any]:
+    """Returns `draw(members [Q]) -> variables [Q,...]` of networks drawn by their seeds, without heads; compiled."""
+    return jax.jit(partial(jax.lax.map, lambda one: _without_head(untrained.init(one))))
+
+
+def variables_of(
+    untrained: Network, rows: Sequence[Mapping[str, Any]], draw: Callable[[Any], Any] | None = None
+) -> dict[str, Any]:
     """Variables [Q,...], NumPy arrays, of the networks that members begin with, behind their entrance, without heads.
 
-    rows: of members.json, one per network.
+    rows: of members.json, one per network; draw: of `make_draw`, if it is at hand.
     """
-    drawn = jax.jit(partial(jax.lax.map, lambda one: _without_head(untrained.init(one))))(_stacked(rows))
-    drawn = jax.tree.map(np.asarray, drawn)
+    drawn = jax.tree.map(np.asarray, (draw or make_draw(untrained))(_stacked(rows)))
     headless = {name: start.Start(one.facts, _without_head(one.variables)) for name, one in untrained.starts.items()}
     variables = start.begin(drawn, rows, headless)
     links = untrained.links(rows)
@@ -111,7 +118,7 @@ def name_of(untrained: Network, rows: Sequence[Mapping[str, Any]], dataset: Data
         for one in untrained.starts.values()
     ]  # what was read of a file, whatever the reader
     entrances = {name: np.asarray(value).tolist() for name, value in untrained.links(rows).items()}
-    machine = [jax.__version__, jax.devices()[0].platform]
+    machine = [jax.__version__, jax.devices()[0].platform, len(jax.devices())]
     data = [dataset.info.get('fingerprint', ''), list(dataset.images.shape)]
     text = json.dumps([programs, kinds, given, entrances, machine, data], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -131,14 +138,11 @@ def load(
     path = Path(folder) / FOLDER / f'{name_of(untrained, rows, dataset, batch_size)}.npy'
     shape = (len(dataset.images), len(rows), width(untrained, dataset.images.shape[1:]))
     blocks = _blocks(len(rows), len(dataset.images), batch_size)
-    there = processes.first_alone(lambda: _ready(path, shape, blocks))
-    sound = processes.agree(np.array(there))
-    left = [block for block, done in zip(blocks, sound, strict=True) if not done]
-    if left:
-        if processes.leads():
-            with locks.wait(path.with_suffix('.lock'), str(path)):
-                _compute(path, untrained, rows, dataset, left=left, batch_size=batch_size)
-        else:
+    lock = locks.wait(path.with_suffix('.lock'), str(path)) if processes.leads() else contextlib.nullcontext()
+    with lock:
+        sound = processes.agree(np.array(_ready(path, shape, blocks)))
+        left = [block for block, done in zip(blocks, sound, strict=True) if not done]
+        if left:
             _compute(path, untrained, rows, dataset, left=left, batch_size=batch_size)
         processes.wait_for_all()
     array = np.load(path, mmap_mode='r', allow_pickle=False)
@@ -229,11 +233,14 @@ def _compute(
     array = np.load(path, mmap_mode='r+', allow_pickle=False) if processes.leads() else None
     function, done = make_features(untrained), 0
     total = sum((block.end - block.begin) * (block.stop - block.first) for block in left)
+    draw, programs = make_draw(untrained), {}
     with progress.show('features', total) as update:
         for first, stop in dict.fromkeys((block.first, block.stop) for block in left):
-            place = _place(stop - first, batch_size)
-            variables = place.members(variables_of(untrained, rows[first:stop]))
-            mapped = place.map(function)
+            if stop - first not in programs:  # but for the last ones all are of one size
+                place = _place(stop - first, batch_size)
+                programs[stop - first] = place, place.map(function)
+            place, mapped = programs[stop - first]
+            variables = place.members(variables_of(untrained, rows[first:stop], draw))
             of_networks = [block for block in left if block.first == first]
             size = _images_at_once(len(dataset.images), batch_size)
             for block, images in ahead(_sent(place, dataset.images, of_networks, size, batch_size)):

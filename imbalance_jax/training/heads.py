@@ -73,10 +73,11 @@ def heads_of(untrained: Network, members: Sequence[Mapping[str, Any]], num_class
 def keep_backbones(workdir: Path, untrained: Network, members: Sequence[Mapping[str, Any]]) -> None:
     """Keeps every network without its head in the working directory, which then needs nothing else to be explained."""
     first, _ = backbones(members)
+    draw = features.make_draw(untrained)
     for number, i in enumerate(first):
         path = layout.backbone(workdir, number)
         if not path.exists():
-            variables = features.variables_of(untrained, [members[i]])
+            variables = features.variables_of(untrained, [members[i]], draw)
             write_arrays(path, **{'/'.join(names): leaf[0] for names, leaf in weights.flat(variables)})
 
 

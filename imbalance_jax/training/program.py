@@ -118,7 +118,8 @@ def _pool(experiment: Experiment, indices: np.ndarray) -> int:
 
 def _image_bytes(experiment: Experiment, place: Placement, train: Arrays) -> int:
     """Bytes of images on one device beside the arguments of the training steps, less those that devices share."""
-    validation, image = experiment.validation.images, int(np.prod(experiment.train.images.shape[1:]))
+    validation, images = experiment.validation.images, experiment.train.images
+    image = int(np.prod(images.shape[1:])) * images.dtype.itemsize
     predicted = 2 * min(prediction.BATCHES * experiment.eval_batch_size, len(validation)) * image
     if isinstance(train.images, jax.ShapeDtypeStruct):
         return predicted + (supply.POOLS - 1) * len(train.images) * image
