@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from imbalance_jax.analysis.report.cells import Cell, Table
+from imbalance_jax.analysis.report.contrasts import LEVEL
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import number, plural
 from imbalance_jax.losses import UNKNOWN
@@ -15,8 +16,8 @@ from imbalance_jax.training.start import RANDOM, weights_of
 # elsewhere nothing of it is known, or only that those with one seed are pairs.
 RANDOMLY, ALIKE, APART, ELSEWHERE, PAIRS = 'randomly', 'alike', 'apart', 'elsewhere', 'pairs'
 LEAD = {
-    ELSEWHERE: 'the networks were trained elsewhere and have nothing in common but the images here; a seed is the number'
-    ' of a network within its arm',
+    ELSEWHERE: 'the networks were trained elsewhere and have nothing in common but the images here; a seed is the'
+    ' number of a network within its arm',
     PAIRS: 'the networks were trained elsewhere; those of different arms with one seed are said to have begun with the'
     ' same weights and to have met the same images',
     RANDOMLY: 'members of different arms with one seed start from the same weights and draw from the same random'
