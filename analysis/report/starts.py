@@ -89,7 +89,7 @@ def section(study: Study) -> dict[str, Any]:
 def comparisons(study: Study) -> dict[str, Any]:
     """How arms are compared, and of how many networks, in words."""
     counts = sorted({len(study.rows(arm)) for arm in study.arms})
-    seeds = len(study.config['seeds']) if study.paired else counts[0]
+    seeds = len(study.config['seeds']) if study.paired else counts[-1]
     times = (
         f'x {plural(seeds, "seed")}'
         if study.paired
@@ -105,6 +105,7 @@ def comparisons(study: Study) -> dict[str, Any]:
         'times': times,
         'epochs': 'trained elsewhere' if study.adopted else f'{study.config["train"]["epochs"]} epochs',
         'seeds_per_arm': seeds,
+        'number': plural(seeds, 'seed') if study.paired else plural(len(study.members), 'network'),
         'least': f'With two arms and {one} p cannot fall below about {number(least, 3)}{end}',
     }
 
