@@ -180,12 +180,18 @@ def of_units(study: Study, found: Shown) -> str:
     text += f'; {largest.distance}: {largest.size})' if largest.size else ')'
     if units.named:
         return f'{text}; shown of {listed(units.named)} alone.'
-    return f'{text}; with {plural(len(study.config["seeds"]), "seed")} no single arm can be named.'
+    return f'{text}; with {_many(study)} no single arm can be named.'
+
+
+def _many(study: Study) -> str:
+    return plural(len(study.config['seeds']), 'seed') if study.paired else 'so few networks'
 
 
 def counts(study: Study) -> str:
     """Over how many seeds, images and patients, and the positives of the rarest and the commonest class."""
     parts = [plural(len(study.config['seeds']), 'seed') + ' per arm']
+    if not study.paired:
+        parts = [', '.join(f'{arm} {plural(len(study.rows(arm)), "network")}' for arm in study.arms)]
     images, patients = (study.data(metric, '', split='test') for metric in ('images', 'patients'))
     parts.append(f'{whole(images)} test images of {whole(patients)} patients')
     positives = {name: study.data('positives', name, split='test') for name in study.classes}
@@ -201,6 +207,8 @@ def counts(study: Study) -> str:
 
 def training(study: Study) -> str:
     """How long was trained, and for how many members the last epoch was the best."""
+    if study.adopted:
+        return 'of networks that were trained elsewhere'
     best, last = [], 0
     for member in study.members:
         lines = [line for line in study.lines if (line['arm'], line['seed']) == (member['arm'], member['seed'])]

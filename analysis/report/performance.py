@@ -84,7 +84,8 @@ def panels(study: Study, look: dict[str, Look]) -> list[Panel]:
         ensembles = {arm: outcome(arm=arm, kind='ensemble') for arm in study.arms}
         title, axis = f'{capital(label(metric))}, test', f'macro {label(metric)}'
         shown.append(figures.dots(title, axis, look, seed_points(study, outcome), means, ensembles=ensembles))
-        shown.append(curves(study, look, metric))
+        if study.lines:
+            shown.append(curves(study, look, metric))
     for metric in RANKED if study.others else ():
         rows = {
             MACRO if name == MACRO else named(study, name): {

@@ -114,7 +114,10 @@ def changes(study: Study, table: pd.DataFrame) -> Table | None:
 
     def shares(one: str, other: str, same_seed: bool) -> dict[str, float]:
         chosen = rows_of(pairs, arm=one, other_arm=other)
-        chosen = chosen[(chosen['seed'] == chosen['other_seed']) == same_seed]
+        if study.paired:
+            chosen = chosen[(chosen['seed'] == chosen['other_seed']) == same_seed]
+        elif same_seed:
+            chosen = chosen[:0]
         sums = chosen.groupby('metric')[['value', 'n']].sum()
         return {str(metric): share for metric, share in (sums['value'] / sums['n']).items()}
 

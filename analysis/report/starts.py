@@ -5,13 +5,22 @@ from pathlib import Path
 from typing import Any
 
 from imbalance_jax.analysis.report.cells import Cell, Table
+from imbalance_jax.analysis.report.contrasts import LEVEL
 from imbalance_jax.analysis.report.study import Study
+from imbalance_jax.analysis.report.style import number, plural
+from imbalance_jax.losses import UNKNOWN
+from imbalance_jax.metrics import exchange
 from imbalance_jax.training.members import RANDOM, backbones
 from imbalance_jax.training.start import weights_of
 
-# By what members began as: all drawn at random, all with the same weights, or not alike.
-RANDOMLY, ALIKE, APART = 'randomly', 'alike', 'apart'
+# By what members began as: all drawn at random, all with the same weights, or not alike; of networks that were trained
+# elsewhere nothing of it is known, or only that those with one seed are pairs.
+RANDOMLY, ALIKE, APART, ELSEWHERE, PAIRS = 'randomly', 'alike', 'apart', 'elsewhere', 'pairs'
 LEAD = {
+    ELSEWHERE: 'the networks were trained elsewhere and have nothing in common but the images here; a seed is the'
+    ' number of a network within its arm',
+    PAIRS: 'the networks were trained elsewhere; those of different arms with one seed are said to have begun with the'
+    ' same weights and to have met the same images',
     RANDOMLY: 'members of different arms with one seed start from the same weights and draw from the same random'
     ' numbers',
     ALIKE: 'all members start from the same weights, learned elsewhere; members of different arms with one seed start'
@@ -20,6 +29,8 @@ LEAD = {
     ' different arms with one seed draw from the same random numbers',
 }
 SEEDS = {
+    ELSEWHERE: 'any two may be compared, as networks that were trained elsewhere share no seed',
+    PAIRS: "one seed's members are said to have begun alike, and are alike for that reason, whatever their arm",
     RANDOMLY: "one seed's members start from the same weights, and are alike for that reason, whatever their arm",
     ALIKE: "one seed's members start with the same head and meet the same batches, and are alike for that reason,"
     ' whatever their arm. What all members start from alike, both kinds of pairs have in common',
@@ -27,6 +38,8 @@ SEEDS = {
     ' are alike whatever their seed, and arms that start from different ones differ for that reason, too',
 }
 UNITS = {
+    ELSEWHERE: 'No two of these networks are known to have begun alike; where two did, units match for that reason too',
+    PAIRS: 'Members with one seed and other arms are said to have begun alike: there, units match for that reason too',
     RANDOMLY: 'Members with one seed and other arms share their initial weights: there, units match for that reason'
     ' too',
     ALIKE: 'All members start from the same weights: units match for that reason everywhere',
@@ -34,6 +47,10 @@ UNITS = {
     ' their seed, and those of random weights with one seed',
 }
 BEFORE = {
+    ELSEWHERE: 'Untrained network: the same architecture with random weights, which is none of those that training'
+    ' elsewhere began with',
+    PAIRS: 'Untrained network: the same architecture with random weights, which is none of those that training'
+    ' elsewhere began with',
     RANDOMLY: "Untrained network: the same architecture with the seed's initial weights",
     ALIKE: 'Network before training: the weights that training began with, and a new head',
     APART: 'Network before training: what the member began as, which is a random network, or weights learned elsewhere'
@@ -42,7 +59,9 @@ BEFORE = {
 
 
 def kind(study: Study) -> str:
-    """RANDOMLY, ALIKE or APART."""
+    """RANDOMLY, ALIKE or APART; ELSEWHERE or PAIRS of networks that were trained elsewhere."""
+    if study.adopted:
+        return PAIRS if study.paired else ELSEWHERE
     names = {weights_of(row) for row in study.members}
     if names == {RANDOM}:
         return RANDOMLY
@@ -54,11 +73,15 @@ def section(study: Study) -> dict[str, Any]:
     of_kind = kind(study)
     return {
         'lead': LEAD[of_kind],
+        **comparisons(study),
+        'elsewhere': elsewhere(study),
+        'networks': networks(study),
+        'pairs': exchanged(study, SEEDS[of_kind]),
         'seeds': SEEDS[of_kind],
         'units': UNITS[of_kind],
         'before': with_head(BEFORE[of_kind], study),
         'began': began(study),
-        'seen': [seen(one) for one in study.starts.values() if one['seen']],
+        'seen': seen_of(study),
         'sizes': [one for one in (size(study, one) for one in study.starts.values()) if one],
         'table': table(study),
         'cached': cached(study),
@@ -79,6 +102,84 @@ def cached(study: Study) -> str:
     )
 
 
+def comparisons(study: Study) -> dict[str, Any]:
+    """How arms are compared, and of how many networks, in words."""
+    counts = sorted({len(study.rows(arm)) for arm in study.arms})
+    seeds = len(study.config['seeds']) if study.paired else counts[-1]
+    times = (
+        f'x {plural(seeds, "seed")}'
+        if study.paired
+        else f'of {" to ".join(map(str, (counts[0], counts[-1])[: len(counts)]))} networks each'
+    )
+    sizes = [name for arm in (study.reference, *study.others[:1]) for name in [arm] * len(study.rows(arm))]
+    least = exchange.smallest_p(seeds) if study.paired else exchange.smallest_p_of(sizes, None)
+    one = f'{plural(seeds, "seed")}' if study.paired else 'so many networks'
+    end = ', so that no single arm can be named here, whatever it does.' if least > LEVEL else '.'
+    return {
+        'by': 'seed by seed' if study.paired else 'as two groups of networks',
+        'over': 'over paired seeds' if study.paired else 'of two groups of networks that are no pairs',
+        'times': times,
+        'epochs': 'trained elsewhere' if study.adopted else f'{study.config["train"]["epochs"]} epochs',
+        'seeds_per_arm': seeds,
+        'number': plural(seeds, 'seed') if study.paired else plural(len(study.members), 'network'),
+        'least': f'With two arms and {one} p cannot fall below about {number(least, 3)}{end}',
+    }
+
+
+def exchanged(study: Study, why: str) -> str:
+    """Which members are compared in tests by exchange, and what would be exchanged."""
+    if study.paired:
+        return (
+            f'Members are compared in pairs of different seeds only: {why}. If arms made no difference, members of one '
+            'seed could exchange their arms'
+        )
+    return f'Of the members {why}. If arms made no difference, all members could exchange their arms'
+
+
+def elsewhere(study: Study) -> list[str]:
+    """What must be said of networks that were trained elsewhere; [] for others."""
+    if not study.adopted:
+        return []
+    unknown = [arm for arm in study.arms if study.rows(arm)[0]['loss'] == UNKNOWN]
+    lines = ['Adopted: the networks were trained elsewhere, and their predictions were computed here']
+    if unknown:
+        lines.append(
+            f'The loss of {", ".join(unknown)} is not known: probabilities are as the network says, also where others '
+            'are recalibrated'
+        )
+    groups = [len(study.rows(arm)) for arm in study.arms]
+    if not study.paired and min(groups) == 1 and len(groups) > 1:
+        lines.append(
+            'An arm of one network says nothing of how much networks of its kind differ: where the other arm has '
+            'several, it is taken to vary as much as that one; between two single networks intervals are over patients '
+            'only, and speak of these two networks'
+        )
+    return lines
+
+
+def networks(study: Study) -> Table:
+    """Every network that was adopted: its file and what is done with it."""
+    rows = []
+    for row in study.members if study.adopted else ():
+        one = row['adopted']
+        said = [one['name'] or 'not known', one['sha256'], one['container'], wants(one), row['link']]
+        said += [
+            ', '.join(one['trained_on']) or 'not known',
+            ', '.join(filter(None, one['classes'])) or 'as the data set',
+        ]
+        rows.append((f'{row["arm"]}, {row["seed"]}: {Path(one["file"]).name}', [Cell(text) for text in said]))
+    head = ['what it is', 'sha256', 'container', 'images as it wants them', 'link', 'trained on images of', 'outputs']
+    return Table('networks', 'arm, number: file', head, rows)
+
+
+def seen_of(study: Study) -> list[str]:
+    """What is said of weights that may know patients of a test split."""
+    if not study.adopted:
+        return [seen(one) for one in study.starts.values() if one['seen']]
+    files = {row['adopted']['file']: row['adopted'] for row in study.members if row['adopted']['seen']}
+    return [seen(one).replace('arms that begin with it', 'this network') for one in files.values()]
+
+
 def with_head(sentence: str, study: Study) -> str:
     """Where heads are kept, none is new."""
     heads = {one['head'] for one in study.starts.values()}
@@ -92,7 +193,7 @@ def began(study: Study) -> str:
         arms = [arm for arm in study.arms if weights_of(study.rows(arm)[0]) == name]
         what = 'random weights' if name == RANDOM else called(study.starts.get(name, {'file': name, 'name': ''}))
         parts.append(f'{", ".join(arms)}: {what}')
-    return '; '.join(parts) if kind(study) != RANDOMLY else ''
+    return '; '.join(parts) if kind(study) in (ALIKE, APART) else ''
 
 
 def called(one: Mapping[str, Any]) -> str:

@@ -17,6 +17,7 @@ from imbalance_jax.results.units import ALL_CONCEPTS, BEYOND_NULL
 from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import read_arrays
+from imbalance_jax.training.members import is_adopted
 
 TRAIN = 'imbalance-jax train --config=CONFIG --workdir={}'
 EXPLAIN = 'imbalance-jax explain --workdir={}'
@@ -58,6 +59,16 @@ class Study(NamedTuple):
     def reference(self) -> str:
         """The arm that all others are compared with."""
         return self.config['reference']
+
+    @property
+    def adopted(self) -> bool:
+        """Whether the networks were trained elsewhere."""
+        return is_adopted(self.members)
+
+    @property
+    def paired(self) -> bool:
+        """Whether members with one seed are pairs."""
+        return all(row.get('paired', True) for row in self.members)
 
     @property
     def arms(self) -> list[str]:

@@ -178,7 +178,7 @@ def _side(
     resampled: Resampled | None,
     arm: str | None = None,
     *,
-    of: Sequence[int] | None = None,
+    of: Mapping[int, int] | None = None,
 ) -> Side:
     """One arm's values by seed, or the mean over all compared arms that have a living member of that seed.
 

@@ -38,10 +38,10 @@ class Population(NamedTuple):
         return all(member.get('paired', True) for member in self.members)
 
     @property
-    def partners(self) -> list[int]:
-        """By member [P], equal numbers for those that have something in common: the seeds, or different numbers for all
-        members where they are not paired."""
-        return [member['seed'] if self.paired else member['member'] for member in self.members]
+    def partners(self) -> dict[int, int]:
+        """By member's number, equal numbers for those that have something in common: the seeds, or different ones for
+        all members where they are not paired."""
+        return {one['member']: one['seed'] if self.paired else one['member'] for one in self.members}
 
     @property
     def compared(self) -> dict[str, list[int]]:

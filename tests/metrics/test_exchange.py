@@ -91,3 +91,14 @@ def test_what_other_distances_explain_is_taken_off():
     nothing = exchange.unexplained(other[0], np.zeros((2, 12, 12)), SEEDS)
     np.testing.assert_allclose(nothing[apart], other[0][apart] - other[0][apart].mean())
     assert exchange.squared_distances([[0, np.nan], [3, 1]])[0, 1] == 9
+
+
+def test_without_seeds_all_members_are_exchanged():
+    arms = ['a'] * 3 + ['b'] * 3
+    place = np.array([0.0, 0.1, 0.2, 9.0, 9.1, 9.2])[:, None]
+    distance = exchange.squared_distances(place)
+    apart = exchange.arms_beyond_seeds(distance, arms, None)
+    assert apart.p == exchange.smallest_p_of(arms, None) == 2 * 6 * 6 / 720
+    assert apart.pairs == 15
+    assert exchange.smallest_p_of(['a', 'a', 'b'], None) == 2 / 6
+    assert np.isnan(exchange.shares(distance, arms, None).seeds)

@@ -1,0 +1,123 @@
+"""Networks that were trained elsewhere: what is said of them, heads by the names of their outputs, and errors."""
+
+import numpy as np
+import pytest
+
+from imbalance_jax.losses import UNKNOWN
+from imbalance_jax.models.odds import against_others
+from imbalance_jax.training import adopt, adopt_files, adopt_members, calibration, members
+from imbalance_jax.training.adopt_members import Adopted
+from imbalance_jax.training.start import Start
+
+
+def one_dataset(classes):
+    return type('OnlyClasses', (), {'classes': tuple(classes), 'info': {'name': 'mine'}})()
+
+
+def a_file(outputs, names=(), seed=0):
+    random = np.random.default_rng(seed)
+    head = {'kernel': random.normal(size=(5, outputs)), 'bias': random.normal(size=outputs)}
+    facts = dict.fromkeys(adopt_files.TOLD, '') | {'classes': list(names)}
+    return Start(facts, {'params': {'head': head}, 'batch_stats': {}})
+
+
+def logits_of(variables, x):
+    head = variables['params']['head']
+    return x @ head['kernel'] + head['bias']
+
+
+def test_members_are_what_texts_and_tables_say(tmp_path):
+    text = 'arm=focal,seed=3,weights=a.pth,loss=focal,gamma=1.5,classes=Mass|Effusion'
+    [one] = adopt_members.from_texts([text])
+    assert (one.arm, one.seed, one.loss, one.hyper, one.link) == ('focal', 3, 'focal', {'gamma': 1.5}, 'sigmoid')
+    assert one.classes == ('Mass', 'Effusion')
+    table = tmp_path / 'members.csv'
+    table.write_text('arm,seed,weights,loss,gamma,classes\nfocal,3,a.pth,focal,1.5,Mass|Effusion\nbce,0,b.pth,,,\n')
+    (tmp_path / 'a.pth').write_bytes(b'')
+    first, second = adopt_members.from_table(table)
+    assert first._replace(where='', weights='') == one._replace(where='', weights='')
+    assert first.weights == str(tmp_path / 'a.pth')
+    assert (second.loss, second.hyper) == (UNKNOWN, {})
+
+
+@pytest.mark.parametrize(
+    ('text', 'said'),
+    [
+        ('arm=a,seed=0', "'weights' is missing"),
+        ('arm=a,seed=-1,weights=w', "seed is '-1'"),
+        ('arm=a,seed=0,weights=w,gamma=2', 'gamma'),
+        ('arm=a,seed=0,weights=w,loss=focal,gama=2', 'gama'),
+        ('arm=a,seed=0,weights=w,loss=focal,gamma=x', 'a number'),
+        ('arm=a,seed=0,weights=w,link=tanh', 'tanh'),
+        ('arm=a,seed=0,weights=w,loss=focal,link=softmax', 'sigmoid'),
+        ('arm=a,arm=b,seed=0,weights=w', 'twice'),
+        ('arm=a,seed=0,weights=w,classes=A|B|A', "'A' twice"),
+        ('weights.pth', 'FIELD=VALUE'),
+    ],
+)
+def test_a_member_that_cannot_be_is_one_line(text, said):
+    with pytest.raises(ValueError, match=said) as error:
+        adopt_members.from_texts([text])
+    assert '\n' not in str(error.value)
+
+
+def test_a_population_needs_a_reference_and_different_seeds():
+    bce = [Adopted('bce', seed, 'w', where=f'number {seed}') for seed in (0, 1)]
+    focal = Adopted('focal', 7, 'w', where='number 7')
+    adopt_members.check([*bce, focal], 'bce', paired=False)
+    for given, reference, paired, said in (
+        ([], 'bce', False, 'No member'),
+        ([*bce, bce[0]], 'bce', False, 'seed 0 twice'),
+        ([*bce, focal], 'asymmetric', False, 'Arms: bce, focal'),
+        ([*bce, focal], 'bce', True, 'same seeds'),
+        ([*bce, focal, focal._replace(seed=8, loss='focal')], 'bce', False, 'differ in loss'),
+    ):
+        with pytest.raises(ValueError, match=said):
+            adopt_members.check(given, reference, paired=paired)
+
+
+def test_outputs_are_found_by_their_names():
+    x, file = np.random.default_rng(1).normal(size=(3, 5)), a_file(4, ['Mass', '', 'Pleural_Effusion', 'Edema'])
+    one = Adopted('a', 0, 'a.pth', where='a')
+    fitted = adopt_files.fit(one, file, one_dataset(['Effusion', 'Mass']), link='sigmoid')
+    np.testing.assert_array_equal(logits_of(fitted.variables, x), logits_of(file.variables, x)[:, [2, 0]])
+    with pytest.raises(ValueError, match='no output is called Hernia'):
+        adopt_files.fit(one, file, one_dataset(['Mass', 'Hernia']), link='sigmoid')
+    with pytest.raises(ValueError, match='softmax also has the outputs'):
+        adopt_files.fit(one, file, one_dataset(['Mass', 'Edema']), link='softmax')
+    with pytest.raises(ValueError, match='4 outputs'):
+        adopt_files.fit(one, a_file(4), one_dataset(['Mass', 'Edema']), link='sigmoid')
+
+
+def test_a_softmax_of_two_is_the_log_odds_of_one_class():
+    x, file = np.random.default_rng(1).normal(size=(3, 5)), a_file(2, ['normal', 'Mass'])
+    fitted = adopt_files.fit(Adopted('a', 0, 'a.pth', where='a'), file, one_dataset(['Mass']), link='softmax')
+    want = np.asarray(against_others(logits_of(file.variables, x)))[:, 1:]
+    np.testing.assert_allclose(logits_of(fitted.variables, x), want, atol=1e-5)
+    assert fitted.link == 'sigmoid'
+
+
+def test_rows_say_no_more_than_is_known_and_have_arrays():
+    row = adopt_members.row(0, Adopted('a', 4, 'a.pth'), {'file': 'a.pth'}, link='softmax', paired=False)
+    assert not {'learning_rate', 'weight_decay', 'head', 'labels'} & set(row)
+    arrays = members.member_arrays([row], own_order=True)
+    assert (arrays.softmax.tolist(), arrays.seed.tolist()) == ([1], [4])
+
+
+def test_probabilities_of_an_unknown_loss_are_those_of_the_network():
+    row = adopt_members.row(0, Adopted('a', 4, 'a.pth'), {}, link='sigmoid', paired=False)
+    logits = {split: np.random.default_rng(0).normal(size=(1, 6, 2)) for split in ('validation', 'test')}
+    made = calibration.recalibrated([row], [None], {}, logits=logits, validation=None, done=np.ones(1))
+    np.testing.assert_array_equal(made.log_odds['test'], logits['test'])
+    assert made.method == {'a': calibration.AS_SAID}
+
+
+def test_nothing_is_left_half_made(tmp_path):
+    with pytest.raises(NotADirectoryError), adopt.unfinished(tmp_path / 'wd') as folder:
+        (folder / 'members.json' / 'x').write_text('[]' if (folder / 'members.json').write_text('[]') else '')
+    assert not list(tmp_path.iterdir())
+    with adopt.unfinished(tmp_path / 'wd') as folder:
+        (folder / 'members.json').write_text('[]')
+    assert [path.name for path in (tmp_path / 'wd').iterdir()] == ['members.json']
+    with pytest.raises(ValueError, match='holds files'):
+        adopt.check_free(tmp_path / 'wd')
