@@ -3,7 +3,8 @@
     python tests/golden/layer_norm_models.py [FOLDER]
 
 Keys are 'MODEL/weights/KEY IN THE STATE DICT', 'MODEL/image' [B,H,W,C] and 'MODEL/MODE/LAYER' with the mode 'eval' or
-'train' (of the small ones the logits alone), maps as [B,h,w,U]. With a folder it writes there one file per full-size model, for images of 224 pixels.
+'train' (of the small ones the logits alone), maps as [B,h,w,U]. With a folder it writes there one file per full-size
+model, for images of 224 pixels.
 """
 
 import sys
