@@ -12,6 +12,7 @@ from flax.errors import FlaxError
 from jax.extend.core import Literal
 
 BROKEN = (TypeError, AttributeError, LookupError, OverflowError, FlaxError)  # how a faulty model shows itself
+UNOPTIMISED = {'xla_backend_optimization_level': 0}  # it runs once: compiling is what takes time
 SMALL = 64  # pixels of the image that the one gradient is taken of, if the model takes an image of that size
 
 
@@ -134,7 +135,7 @@ def _sizes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str, float]:
         return (logits * jnp.cos(jnp.arange(logits.shape[1]))).sum().astype(jnp.float32)
 
     zeros = {name: jnp.zeros(value.shape, value.dtype) for name, value in layers.items()}
-    gradients = jax.jit(jax.grad(score))(zeros, drawn, pixels)
+    gradients = jax.jit(jax.grad(score), compiler_options=UNOPTIMISED)(zeros, drawn, pixels)
     return {name: float(jnp.abs(value).max()) for name, value in gradients.items()}
 
 
