@@ -4,6 +4,7 @@ import pandas as pd
 
 from imbalance_jax.results.arm_effect import BETWEEN, WITHIN
 from imbalance_jax.system import workdir as writer
+from imbalance_jax.system.files import read_json
 
 SHUFFLED = 'shuffled regions'
 MARGIN = 0.01
@@ -18,7 +19,7 @@ def plant(folder, *, performance=None, equal=(), maps=None, units=None, whole_ma
     performance by class.
     """
     table = writer.read_table(folder, 'performance')
-    members = writer.read_json(folder / 'members.json')
+    members = read_json(folder / 'members.json')
     arms = [arm for arm in dict.fromkeys(one['arm'] for one in members) if arm != 'bce']
     classes = [name for name in table['class'].unique() if name not in ('macro', 'micro', 'all classes')]
     rows = []

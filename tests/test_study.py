@@ -22,6 +22,7 @@ from imbalance_jax.explain import maps as explain_maps
 from imbalance_jax.explain import run as explain_run
 from imbalance_jax.metrics import scores
 from imbalance_jax.system import workdir as writer
+from imbalance_jax.system.files import read_json
 from imbalance_jax.training import loop, network
 from imbalance_jax.training import run as training_run
 from imbalance_jax.training import trained as training_trained
@@ -46,7 +47,7 @@ def select(table, **fields):
 
 def test_predictions_are_the_tables(study, tiny_config):
     dataset = network.load_dataset(tiny_config)
-    members = writer.read_json(study / 'members.json')
+    members = read_json(study / 'members.json')
     result = writer.read_arrays(study / 'predictions.npz')
     rows = dataset.rows('test')
     auroc = scores.auroc(result['logits_test'], dataset.labels[rows], dataset.label_mask[rows])
@@ -116,7 +117,7 @@ def test_a_population_is_read_without_its_losses(study, monkeypatch):
 def test_changed_data_are_refused(study, tmp_path):
     copied = tmp_path / 'run'
     shutil.copytree(study, copied)
-    info = writer.read_json(copied / 'data.json')
+    info = read_json(copied / 'data.json')
     writer.write_json(copied / 'data.json', {**info, 'fingerprint': 'another'})
     with pytest.raises(ValueError, match='other data'):
         explain_run.run(copied)
@@ -137,7 +138,7 @@ def test_units_add_up(study):
 
 
 def test_the_reference_comes_first_and_arms_differ(study):
-    members = writer.read_json(study / 'members.json')
+    members = read_json(study / 'members.json')
     assert [row['arm'] for row in members[:2]] == ['bce', 'bce']
     logits = writer.read_arrays(study / 'predictions.npz')['logits_test']
     assert len(np.unique(logits[:, 0, 0])) == len(members)
@@ -298,7 +299,7 @@ def test_sigterm_is_exit_75(tiny_config, tmp_path):
 
 
 def test_units_of_all_members_in_tables(study):
-    members = writer.read_json(study / 'members.json')
+    members = read_json(study / 'members.json')
     units, layers, similarity = (writer.read_table(study, name) for name in ('units', 'layers', 'similarity'))
     assert set(layers['layer']) == {'stage1', 'stage2'}
     lost = writer.read_arrays(study / 'explain' / 'ablation.npz')

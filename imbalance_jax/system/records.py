@@ -12,11 +12,13 @@ from imbalance_jax.system.files import read_json
 NUMBER = (int, float)
 CONFIG = {'arms': {str: dict}, 'seeds': [int], 'data': dict, 'model': {'name': str}, 'train': dict, 'reference': str}
 MEMBERS = [{'member': int, 'arm': str, 'loss': str, 'seed': int}]
-DATA = {'name': str, 'fingerprint': str}
+DATA = {'name': str}
+DATA_OF_RUN = {**DATA, 'fingerprint': str}  # what a run that goes on is held against
 METRICS = {'epoch': int, 'arm': str, 'seed': int, 'alive': bool, 'validation_auroc': object}
 RECORD = {'state': str, 'note': str, 'seconds': NUMBER, 'starts': int}  # how a population of a plan stands
 OWNER = {'host': str, 'pid': int, 'machine': str, 'heartbeat': int}  # of a lock
 PROVENANCE = {str: {'seconds': NUMBER, 'starts': int}}
+AGAIN = 'delete it and run train again'
 KINDS = {dict: 'a block', list: 'a list', int: 'a whole number', str: 'a text', NUMBER: 'a number', bool: 'a truth'}
 
 
@@ -61,12 +63,17 @@ def config(workdir: Path) -> dict[str, Any]:
 
 def members(workdir: Path) -> list[dict[str, Any]]:
     """The rows of members.json."""
-    return read(Path(workdir) / layout.MEMBERS, MEMBERS, 'delete it and run train again')
+    return read(Path(workdir) / layout.MEMBERS, MEMBERS, AGAIN)
 
 
 def data(workdir: Path) -> dict[str, Any]:
     """data.json."""
-    return read(Path(workdir) / layout.DATA, DATA, 'delete it and run train again')
+    return read(Path(workdir) / layout.DATA, DATA, AGAIN)
+
+
+def fingerprint(workdir: Path) -> str:
+    """That of the data set, in data.json."""
+    return read(Path(workdir) / layout.DATA, DATA_OF_RUN, AGAIN)['fingerprint']
 
 
 def metrics(workdir: Path) -> Iterator[dict[str, Any]]:

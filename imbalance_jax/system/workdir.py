@@ -102,7 +102,7 @@ def claim(workdir: Path, config: dict, free: tuple[str, ...] = ()) -> None:
 
 def check_same_data(info: dict, workdir: Path) -> None:
     """Raises ValueError if `workdir` was begun with other data: files of the source may have changed since."""
-    if (Path(workdir) / layout.DATA).exists() and records.data(workdir)['fingerprint'] != info['fingerprint']:
+    if (Path(workdir) / layout.DATA).exists() and records.fingerprint(workdir) != info['fingerprint']:
         raise ValueError(f'{workdir} was begun with other data than {info["name"]} is now: take another.')
 
 

@@ -13,7 +13,7 @@ from imbalance_jax.metrics import scores
 from imbalance_jax.results import alignment, arm_effect, map_effect, performance
 from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
-from imbalance_jax.system import workdir
+from imbalance_jax.system.files import read_json
 
 SEEDS, CLASSES, METHOD = 8, ('Mass', 'Nodule'), 'grad_cam'
 BOOTSTRAP, ARM = Bootstrap(200, 0), 'focal'  # the arm that differs, if any does
@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
 
 def plant(folder, rng, *, maps=False, units=False):
     """Writes the tables of a study whose arms rank alike; reads the study."""
-    members = workdir.read_json(folder / 'members.json')
+    members = read_json(folder / 'members.json')
     population = Population(members, np.ones(len(members), bool), 'bce')
     auroc = ranks(folder, rng, population)
     looks(folder, rng, population, auroc, {ARM: planted.BETTER} if maps else {})

@@ -15,13 +15,14 @@ from imbalance_jax.results import shortcut as results_shortcut
 from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import workdir as writer
+from imbalance_jax.system.files import read_json
 
 
 @pytest.fixture(scope='module')
 def workdir(study, tmp_path_factory):
     """The tiny study as if it had a shortcut, with a table of it and one of ROAR."""
     folder = shutil.copytree(study, tmp_path_factory.mktemp('maps') / 'run')
-    config, members = json.loads((folder / 'config.json').read_text()), writer.read_json(folder / 'members.json')
+    config, members = json.loads((folder / 'config.json').read_text()), read_json(folder / 'members.json')
     config['data']['phantom'] |= {'shortcut_class': 'Mass', 'shortcut_probability': 0.6}
     writer.write_json(folder / 'config.json', config)
     random, count = np.random.default_rng(0), len(members)

@@ -10,6 +10,7 @@ from imbalance_jax.results import ensembles
 from imbalance_jax.results.performance import Truth
 from imbalance_jax.results.rows import Population
 from imbalance_jax.results.schema import write_table
+from imbalance_jax.system.files import read_json
 
 
 @pytest.fixture
@@ -97,11 +98,10 @@ def test_the_report_shows_them(tmp_path):
 
     from imbalance_jax.analysis.report import page as report
     from imbalance_jax.analysis.report import seeds, study
-    from imbalance_jax.system import workdir
 
     folder = make_workdir(tmp_path / 'run', arms={'bce': {}}, seeds=tuple(range(8)))
     assert 'id="seeds"' not in report.write(folder).read_text()
-    members = workdir.read_json(folder / 'members.json')
+    members = read_json(folder / 'members.json')
     rng = np.random.default_rng(0)
     labels = (np.arange(20)[:, None] + np.arange(3)) % 2
     truth, population = Truth(labels, np.ones_like(labels), np.arange(20)), Population(members, np.ones(8, bool), 'bce')

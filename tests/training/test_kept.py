@@ -10,6 +10,7 @@ import pytest
 
 from imbalance_jax.results import convergence
 from imbalance_jax.system import workdir as writer
+from imbalance_jax.system.files import read_json
 from imbalance_jax.training import build, kept, loop, network, resampling, run, trained
 
 
@@ -88,7 +89,7 @@ def finished(config, tmp_path_factory):
 
 
 def test_kept_weights_are_a_population_of_their_own(finished, config):
-    members = writer.read_json(finished / 'members.json')
+    members = read_json(finished / 'members.json')
     curves = kept.curves(finished, members)
     best = {row['seed']: max(c.values()) for row, c in zip(members, curves, strict=True) if row['arm'] == 'bce'}
     whole = writer.read_arrays(finished / 'predictions.npz')

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax.system import workdir as writer
+from imbalance_jax.system.files import read_json
 from imbalance_jax.training import loop, run
 
 
@@ -35,7 +36,7 @@ def compiled(monkeypatch) -> list:
 
 def test_waves_give_what_all_at_once_gives(study, config, tmp_path, monkeypatch):
     """Not all members fit; the run stops after the first wave and goes on with the next."""
-    needed = writer.read_json(study / 'plan.json')['bytes']
+    needed = read_json(study / 'plan.json')['bytes']
     config.data.stream = 'never'
     config.population.memory_gib = 0.93 * needed / 2**30  # most of it is images
     caught = loop._catch_signals
@@ -44,7 +45,7 @@ def test_waves_give_what_all_at_once_gives(study, config, tmp_path, monkeypatch)
         run.run(config, tmp_path)
     monkeypatch.undo()
     assert loop._catch_signals is caught
-    plan = writer.read_json(tmp_path / 'plan.json')
+    plan = read_json(tmp_path / 'plan.json')
     assert len(plan['waves']) > 1
     assert plan['bytes'] <= plan['limit'] < needed
     assert [row for wave in plan['waves'] for row in range(*wave)] == list(range(6))
@@ -79,7 +80,7 @@ def test_a_population_whose_images_stream_is_the_same_to_the_bit(study, config, 
     """Training, validation, the best epoch and what it predicts."""
     config.data.stream = 'always'
     run.run(config, tmp_path)
-    assert writer.read_json(tmp_path / 'plan.json')['stream'] == config.train.steps_per_dispatch
+    assert read_json(tmp_path / 'plan.json')['stream'] == config.train.steps_per_dispatch
     assert lines(tmp_path) == lines(study)
     result, expected = (writer.read_arrays(path / 'predictions.npz') for path in (tmp_path, study))
     for name in expected:
@@ -118,7 +119,7 @@ def test_patience_stops_members_that_do_not_improve(config, tmp_path):
     config.train.epochs, config.train.patience, config.train.learning_rate = 6, 2, 3e-2
     run.run(config, tmp_path)
     result = writer.read_arrays(tmp_path / 'predictions.npz')
-    members = writer.read_json(tmp_path / 'members.json')
+    members = read_json(tmp_path / 'members.json')
     for row, best in zip(members, result['best_epoch'], strict=True):
         of_row = [line for line in lines(tmp_path) if (line['arm'], line['seed']) == (row['arm'], row['seed'])]
         assert [line['epoch'] for line in of_row] == list(range(1, min(best + 2, 6) + 1))

@@ -11,6 +11,7 @@ from imbalance_jax import losses, models
 from imbalance_jax.attribution import layers
 from imbalance_jax.data import arrays, thinning
 from imbalance_jax.system import workdir
+from imbalance_jax.system.files import read_json
 from imbalance_jax.training import build, checks, network, run
 from imbalance_jax.training import member as train
 from imbalance_jax.training import members as training_members
@@ -135,7 +136,7 @@ def test_a_study_of_every_kind_of_arm(tiny_config, tmp_path):
     run.run(config, tmp_path)
     result = workdir.read_arrays(tmp_path / 'predictions.npz')
     assert result['alive'].all()
-    cosine = [row['member'] for row in workdir.read_json(tmp_path / 'members.json') if row['head'] == 'cosine']
+    cosine = [row['member'] for row in read_json(tmp_path / 'members.json') if row['head'] == 'cosine']
     assert np.abs(result['logits_test'][cosine]).max() <= 1
     table = workdir.read_table(tmp_path, 'data')
     thinned = table[(table['metric'] == 'prevalence') & (table['split'] == 'train') & (table['class'] == 'Mass')]
