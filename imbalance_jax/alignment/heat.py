@@ -29,7 +29,7 @@ def region_of(masks: Any, name: str = 'masks', axes: int | None = None) -> jax.A
         if other.size or values.max(initial=0) not in (0, *INSIDE):
             wrong = other[0] if other.size else values.max()
             hint = f'{name} == {wrong}' if jnp.issubdtype(masks.dtype, jnp.integer) else f'{name} > 0.5'
-            raise ValueError(f'{name} hold {wrong}; valid are 0 and 1, or bool: give {hint}, say.')
+            raise ValueError(f'{name} hold {wrong:g}; valid are 0 and 1, or bool: give {hint}, say.')
     return masks != 0
 
 

@@ -30,8 +30,12 @@ def study(arms, given):
     return SimpleNamespace(
         members=members,
         arms=list(arms),
+        reference=next(iter(arms)),
+        others=list(arms)[1:],
         starts=given,
-        config={'data': {'image_size': 64}},
+        adopted=False,
+        paired=True,
+        config={'data': {'image_size': 64}, 'train': {'epochs': 2}, 'seeds': (0, 1)},
         rows=lambda arm: [row for row in members if row['arm'] == arm],
     )
 
