@@ -15,7 +15,7 @@ QUICK = {'window': 4, 'stride': 4, 'samples': 2, 'steps': 1, 'iterations': 1}
 
 
 def score(x):
-    return jnp.tanh(x[:, 2:5, 2:5]).sum((1, 2, 3))
+    return (jax.nn.relu(x[:, 2:5, 2:5]) ** 2).sum((1, 2, 3))
 
 
 def layer(x, shift=None):
