@@ -178,4 +178,5 @@ def looking(kernels, arms, dataset, config):
         variables=variables,
         alive=np.ones(len(arms), bool),
         everyone=lambda: (place, variables),
+        drawn=lambda: variables,
     )
