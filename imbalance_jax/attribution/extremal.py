@@ -38,7 +38,7 @@ def _smooth_mask(cells: jax.Array, kernel: jax.Array, step: int, reach: int) -> 
     padded = jnp.pad(cells, ((0, 0), (reach, reach), (reach, reach)))
     rows, columns = _cells(height, step, reach), _cells(width, step, reach)
     near = padded[:, rows[:, None, :, None], columns[None, :, None, :]]
-    values = (near * kernel).reshape(len(cells), height, width, n * n)
+    values = (near * kernel).reshape(cells.shape[0], height, width, n * n)
     return (jax.nn.softmax(SHARPNESS * values, axis=-1) * values).sum(-1)
 
 

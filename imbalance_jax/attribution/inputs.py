@@ -58,7 +58,8 @@ def per_image(scores: Any, images: jax.Array) -> jax.Array:
         hint = 'a model that returns logits and activations needs model.apply(variables, x)[0][:, k] for class k'
         raise ValueError(f'score must return one logit per image, an array [B], not {type(scores).__name__}: {hint}.')
     if scores.shape != images.shape[:1]:
-        hint = '[:, k] picks class k' if scores.ndim == 2 and len(scores) == len(images) else 'do not average over them'
+        by_class = scores.ndim == 2 and scores.shape[0] == images.shape[0]
+        hint = '[:, k] picks class k' if by_class else 'do not average over them'
         raise ValueError(
             f'score must return one logit per image, shape {images.shape[:1]}, not {scores.shape}: {hint}.'
         )
@@ -89,9 +90,9 @@ def required_layer(layer: Layer | None, method: str) -> Layer:
         if not isinstance(answer, (tuple, list)) or len(answer) != 2:
             raise ValueError(f'layer must return (scores [B], activation [B, h, w, U]), not {type(answer).__name__}.')
         scores, activation = answer
-        if jnp.ndim(activation) != 4 or len(activation) != len(images):
+        if jnp.ndim(activation) != 4 or activation.shape[:1] != images.shape[:1]:  # no len: B may be symbolic
             raise ValueError(
-                f'layer must return an activation [B, h, w, U] with B = {len(images)}, not {jnp.shape(activation)}.'
+                f'layer must return an activation [B, h, w, U] with B = {images.shape[0]}, not {jnp.shape(activation)}.'
             )
         return per_image(scores, images), activation
 

@@ -52,8 +52,8 @@ values = probabilities(images)  # images [B,H,W,C] uint8 -> the mean [B,K] of it
 ```"""
 
 
-def write(workdir: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> str:
-    """The card of one member, or of an arm if there are several rows of members.json, as markdown.
+def write(workdir: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], *, single: bool) -> str:
+    """The card of one member, or, unless `single`, of the mean of an arm's rows of members.json, as markdown.
 
     facts: 'architecture', 'options', 'classes', 'image' (H, W, C), 'keys' (how the tensors are called, or why there
     are none), 'strict' (whether PyTorch's own model takes them), 'method', 'resize' and 'crop', 'outputs', 'channels',
@@ -61,19 +61,19 @@ def write(workdir: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, 
     """
     config, info = read_json(workdir / layout.CONFIG), read_json(workdir / layout.DATA)
     row, seeds = rows[0], [one['seed'] for one in rows]
-    who = f'seed {seeds[0]}' if len(rows) == 1 else f'mean of the probabilities of {len(seeds)} seeds'
+    who = f'seed {seeds[0]}' if single else f'mean of the probabilities of seeds {", ".join(map(str, seeds))}'
     return '\n'.join(
         [
             f'# {facts["architecture"]}, {row["arm"]}, {who}',
             '',
             *_model(row, facts, seeds),
             *_data(workdir, config, info),
-            *_figures(workdir, rows),
+            *_figures(workdir, rows, single),
             '## What it must not be used for',
             '',
             *(f'* {line}' for line in NOT_FOR),
             '',
-            *_use(facts, single=len(rows) == 1),
+            *_use(facts, single=single),
             *_provenance(workdir, row, info),
         ]
     )
@@ -116,21 +116,23 @@ def _data(workdir: Path, config: Mapping[str, Any], info: Mapping[str, Any]) -> 
     return [*lines, '']
 
 
-def _figures(workdir: Path, rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Figures of the test split: of the arm over its seeds with intervals, and of this seed if it is one."""
+def _figures(workdir: Path, rows: Sequence[Mapping[str, Any]], single: bool) -> list[str]:
+    """Figures of the test split: of what the card is about, and of the arm over its seeds with intervals."""
     performance = read_table(workdir, 'performance')
     performance = performance[performance['split'].eq('test') & performance['subset'].fillna('').eq('')]
     arm = performance[performance['kind'].eq('arm') & performance['arm'].eq(rows[0]['arm'])]
     arm = arm[arm['against'].fillna('').eq('')]
+    kept = performance['member'].eq(rows[0]['member']) if single else performance['arm'].eq(rows[0]['arm'])
+    own = performance[performance['kind'].eq('member' if single else 'ensemble') & kept]
+    what = 'this seed' if single else 'this mean of probabilities'
     heading = [
         '## Figures on the test split',
         '',
-        'Intervals of 95 %, of the mean over seeds, are those of its arm.',
+        f'{what.capitalize()} is what the files here hold, as they are and not recalibrated. Beside it single seeds of'
+        ' the arm, in the mean, with the 95 % interval of that mean.',
         '',
     ]
-    own = performance[performance['kind'].eq('member') & performance['member'].eq(rows[0]['member'])]
-    single = len(rows) == 1
-    head = '| class | metric | this seed | mean over seeds | interval | seeds |'
+    head = f'| class | metric | {what} | mean over seeds | interval | seeds |'
     lines = [head, '| --- | --- | --- | --- | --- | --- |']
     for name in dict.fromkeys(arm['class']):
         for metric in SHOWN:
@@ -138,11 +140,11 @@ def _figures(workdir: Path, rows: Sequence[Mapping[str, Any]]) -> list[str]:
             mean = _value(part, 'mean')
             if mean is None:
                 continue
-            seed = _value(own[own['class'].eq(name) & own['metric'].eq(metric)], 'value') if single else None
+            itself = _value(own[own['class'].eq(name) & own['metric'].eq(metric)], 'value')
             low, high = _value(part, 'low'), _value(part, 'high')
             interval = f'{_shown(low)} to {_shown(high)}' if low is not None and high is not None else ''
             count = int(part[part['statistic'].eq('mean')]['n'].iloc[0])
-            lines.append(f'| {name} | {_said(metric)} | {_shown(seed)} | {_shown(mean)} | {interval} | {count} |')
+            lines.append(f'| {name} | {_said(metric)} | {_shown(itself)} | {_shown(mean)} | {interval} | {count} |')
     return [*heading, *lines, '', *_calibration(workdir, rows[0]['arm']), *_groups(workdir, rows[0]['arm'])]
 
 
@@ -154,11 +156,12 @@ def _calibration(workdir: Path, arm: str) -> list[str]:
     lines = []
     for method in dict.fromkeys(table['method'].fillna('')):
         for metric in CALIBRATION:
-            part = table[table['method'].fillna('').eq(method) & table['metric'].eq(metric) & table['split'].eq('test')]
-            mean, low, high = (_value(part, statistic) for statistic in ('mean', 'low', 'high'))
+            part = table[table['metric'].eq(metric) & table['split'].eq('test')]
+            mean, low, high = (_value(part, statistic, method) for statistic in ('mean', 'low', 'high'))
             if mean is not None:
                 interval = f' ({_shown(low)} to {_shown(high)})' if low is not None and high is not None else ''
-                lines.append(f'* Calibration {metric}, {method or "as it is"}: {_shown(mean)}{interval}.')
+                what = f'Calibration {metric}, mean over seeds, {method or "as it is"}'
+                lines.append(f'* {what}: {_shown(mean)}{interval}.')
     return [*lines, ''] if lines else []
 
 
@@ -174,7 +177,7 @@ def _groups(workdir: Path, arm: str) -> list[str]:
     columns = zip(table['grouping'], table['group'], table['value'], strict=True)
     lines = [f'| {grouping} | {group} | {_shown(float(value))} |' for grouping, group, value in columns]
     shown = lines[:GROUPS]
-    return ['| grouping | group | macro AUROC |', '| --- | --- | --- |', *shown, ''] if shown else []
+    return ['| grouping | group | macro AUROC, mean over seeds |', '| --- | --- | --- |', *shown, ''] if shown else []
 
 
 def _use(facts: Mapping[str, Any], *, single: bool) -> list[str]:
@@ -220,9 +223,8 @@ def _seen(workdir: Path, row: Mapping[str, Any]) -> list[str]:
     return [f'{name} (images of {family})' for name, family in facts.get('seen', {}).items()]
 
 
-def _value(table: pd.DataFrame, statistic: str) -> float | None:
-    part = table[table['statistic'].eq(statistic) & table['method'].fillna('').isin(['', 'recalibrated'])]
-    part = part.sort_values('method', kind='stable')
+def _value(table: pd.DataFrame, statistic: str, method: str = '') -> float | None:
+    part = table[table['statistic'].eq(statistic) & table['method'].fillna('').eq(method)]
     return float(part['value'].iloc[0]) if len(part) and pd.notna(part['value'].iloc[0]) else None
 
 

@@ -190,7 +190,7 @@ def _member(workdir: Path, folder: Path, trained: Trained, row: Mapping[str, Any
     if serialised.possible():
         _write(made / LOGITS, serialised.serialise(serialised.logits_of(*parts), trained.image_shape))
         _write(made / MAP, serialised.serialise(explained, trained.image_shape, serialised.chosen_class()))
-    write_text(made / CARD, card.write(workdir, [row], facts))
+    write_text(made / CARD, card.write(workdir, [row], facts, single=True))
     shutil.rmtree(folder, ignore_errors=True)
     made.rename(folder)
 
@@ -206,7 +206,7 @@ def _ensemble(workdir: Path, folder: Path, trained: Trained, rows: list[dict[str
         _write(folder / ENSEMBLE, serialised.serialise(function, trained.image_shape))
     said = 'those of its seeds, each in a folder of its own.'
     facts = {**_facts(trained, rows[0], members[0], method), 'keys': said, 'strict': False}
-    write_text(folder / CARD, card.write(workdir, living, facts))
+    write_text(folder / CARD, card.write(workdir, living, facts, single=False))
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 import pytest
 from ml_collections import ConfigDict
 
 from imbalance_jax import models, weights
 from imbalance_jax.data.arrays import normalise
 from imbalance_jax.models.entrance import MATRIX, OFFSET, Entrance, affine
-from imbalance_jax.training import export, serialised
+from imbalance_jax.training import card, export, serialised
 from imbalance_jax.training.network import abstract_variables
 
 CLASSES = ('a', 'b', 'c')
@@ -63,6 +64,30 @@ def test_programs_give_the_same_for_any_number_of_images(images):
     np.testing.assert_allclose(mean(images), jax.nn.sigmoid(logits(images)), rtol=1e-6)
 
 
+@pytest.mark.parametrize('method', ['extremal_perturbation', 'guided_grad_cam', 'integrated_gradients', 'occlusion'])
+def test_maps_by_other_methods_are_traced_for_any_number_of_images(method):
+    trained = make_trained('cnn', (16, 16, 1), widths=(4, 8))
+    one = jax.tree.map(lambda a: a[0], trained.variables)
+    explained = serialised.map_of(trained.model, trained.normalise, one, method=method, layer='stage2', options={})
+    (count,) = jax.export.symbolic_shape('b')
+    images = jax.ShapeDtypeStruct((count, 16, 16, 1), np.uint8)
+    _, maps = jax.eval_shape(explained, images, serialised.chosen_class())
+    assert maps.shape == (count, 16, 16)
+
+
+def test_a_card_has_the_figures_of_what_lies_beside_it(tmp_path, monkeypatch):
+    row = {'arm': 'bce', 'member': 0, 'seed': 0}
+    shared = {'arm': 'bce', 'class': 'macro', 'split': 'test', 'metric': 'brier', 'n': 2, 'subset': '', 'against': ''}
+    lines = [('member', 0, 'value', '', 0.1), ('ensemble', None, 'value', '', 0.2), ('arm', None, 'mean', '', 0.3)]
+    lines += [('ensemble', None, 'value', 'recalibrated', 0.9), ('arm', None, 'mean', 'recalibrated', 0.9)]
+    columns = ('kind', 'member', 'statistic', 'method', 'value')
+    table = pd.DataFrame([{**shared, **dict(zip(columns, line, strict=True))} for line in lines])
+    monkeypatch.setattr(card, 'read_table', lambda workdir, name: table)
+    assert '| macro | Brier score | 0.100 | 0.300 |  | 2 |' in card._figures(tmp_path, [row], True)
+    assert '| macro | Brier score | 0.200 | 0.300 |  | 2 |' in card._figures(tmp_path, [row], False)
+    assert 'ensemble.jaxexport' in card._use({'programs': True}, single=False)[2]
+
+
 def test_what_draws_random_numbers_is_not_exported():
     with pytest.raises(ValueError, match='draws random numbers'):
         serialised.map_of(None, None, {}, method='smooth_grad', layer='', options={})
@@ -109,9 +134,9 @@ def test_members_by_name():
     assert [len(one) for one in export.chosen(rows, '').values()] == [2, 2]
     assert export.chosen(rows, 'focal/2') == {'focal/2': rows[2:]}
     assert export.chosen(rows, 'focal/2/1') == {'focal/2': rows[3:]}
-    with pytest.raises(ValueError, match=r"Unknown arm of --member: 'bc'. Did you mean 'bce'"):
+    with pytest.raises(ValueError, match=r"Unknown arm of --only: 'bc'. Did you mean 'bce'"):
         export.chosen(rows, 'bc')
-    with pytest.raises(ValueError, match="Unknown seed of --member, of arm 'bce': '7'"):
+    with pytest.raises(ValueError, match="Unknown seed of --only, of arm 'bce': '7'"):
         export.chosen(rows, 'bce/7')
     assert export.folder_name('../a b') == '_a_b'
 
@@ -121,7 +146,7 @@ def test_a_study_is_exported(study, tmp_path):
     base = json.loads((study / 'config.json').read_text())
     row = json.loads((study / 'members.json').read_text())[0]
     which = f'{row["arm"]}/{row["seed"]}'
-    export.run(study, tmp_path, member=which, method='saliency', base=base)
+    export.run(study, tmp_path, member=which, base=base)
     folder = tmp_path / export.folder_name(row['arm']) / str(row['seed'])
     stored = weights.read(folder / export.STATE)
     assert json.loads(stored.metadata['classes'])
