@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import rc_context, ticker
+from matplotlib.figure import Figure
 
 from imbalance_jax.analysis.report.figures import DARK, EDGE, SHADE
 from imbalance_jax.analysis.report.study import Study
@@ -79,6 +80,12 @@ def _some(marks: Mapping[str, Sequence[Mark]]) -> dict[str, list[Mark]]:
 
 def draw(arms: list[str], look: dict[str, Look], columns: list[Column]) -> Panel:
     """The panels side by side, a row per arm."""
+    words = '; '.join(f'{column.title}, {column.axis}' for column in columns)
+    return panel(drawn(arms, look, columns), f'Every arm against the reference: {words}.')
+
+
+def drawn(arms: list[str], look: dict[str, Look], columns: list[Column]) -> Figure:
+    """The same as a figure that may be saved in any format."""
     with rc_context({**RC, 'axes.titlesize': 8.5}):
         fig = figure(1.0 + HEIGHT * max(len(arms), 2), 3.1 * len(columns) + 1.2)
         every = np.atleast_1d(fig.subplots(1, len(columns), sharey=True))
@@ -89,8 +96,7 @@ def draw(arms: list[str], look: dict[str, Look], columns: list[Column]) -> Panel
         every[0].set_ylim(len(arms) - 0.4, -0.6)
         if handles:
             fig.legend(handles.values(), handles.keys(), loc='outside lower right', ncols=len(handles))
-    words = '; '.join(f'{column.title}, {column.axis}' for column in columns)
-    return panel(fig, f'Every arm against the reference: {words}.')
+    return fig
 
 
 def _panel(axes, arms: list[str], look: dict[str, Look], column: Column, handles: dict[str, Any]) -> None:

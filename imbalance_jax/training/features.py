@@ -29,9 +29,9 @@ from imbalance_jax.system.files import naming
 from imbalance_jax.training import placement, start
 from imbalance_jax.training.members import backbones, member_arrays
 from imbalance_jax.training.network import Network
-from imbalance_jax.training.prediction import BATCHES
 
 FOLDER = 'features'  # of the folder of prepared data sets
+BATCHES = 4  # of a block at most: what a killed run loses, and a line of progress, at 224 pixels some seconds of a CPU
 GIB = 2**30
 
 
@@ -156,7 +156,7 @@ def load(
 
 
 def _blocks(networks: int, images: int, batch_size: int) -> list[Block]:
-    """All of a file. As many networks at a time as there are devices; of the images as many as predictions take."""
+    """All of a file. As many networks at a time as there are devices; of the images at most BATCHES batches."""
     devices = len(jax.devices())
     at_once = devices if networks >= devices else 1
     size = _images_at_once(images, batch_size)

@@ -70,8 +70,8 @@ def test_rights_of_results_are_those_of_the_umask(tmp_path, mask, rights):
 
 
 def test_paths_as_people_type_them(monkeypatch):
-    monkeypatch.setenv('HOME', '/home/somebody')
-    assert files.typed_path('~/runs/a b') == '/home/somebody/runs/a b'
+    monkeypatch.setenv('HOME', '/people/somebody')
+    assert files.typed_path('~/runs/a b') == '/people/somebody/runs/a b'
     for text in ('gs://bucket/run', 's3://bucket', 'a\nb', 'a\x00b'):
         with pytest.raises(ValueError, match='path'):
             files.typed_path(text)
