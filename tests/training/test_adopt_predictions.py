@@ -116,3 +116,16 @@ def test_a_folder_of_predictions_is_whole_and_says_that_nothing_can_be_explained
     assert 'the networks are not here' in text
     for wrong in ('cnn,', 'living seeds', 'over seeds', 'has not been asked yet', 'epochs of training'):
         assert wrong not in text.partition('<details><summary>Config')[0], wrong
+
+
+def test_a_report_on_networks_that_are_no_pairs_speaks_of_networks():
+    from types import SimpleNamespace
+
+    from imbalance_jax.analysis.report import elsewhere
+
+    study = SimpleNamespace(arms=['bce'], classes=['Mass'], concept_names=[], info={'name': 'mine'})
+    page = '<h1>seed noise</h1><a href="#seeds">Seeds</a>, <img alt="a seed" src="seed"> over seeds <cite>seeds</cite>'
+    want = page.replace('>Seeds', '>Networks').replace('a seed', 'a network').replace('over seeds', 'over networks')
+    assert elsewhere.worded(study, page) == want
+    study.classes = ['Seeds']
+    assert elsewhere.worded(study, page) == page
