@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from imbalance_jax.analysis.report import first_picture, verdicts
 from imbalance_jax.analysis.report.contrasts import LEVEL, Contrast
+from imbalance_jax.analysis.report.elsewhere import NOT_HERE
 from imbalance_jax.analysis.report.omnibus import Omnibus
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import Look, Panel, label, number, percent, plural, probability, signed, whole
@@ -126,7 +127,9 @@ def of_maps(study: Study, found: Shown) -> str:
     """Which arms point elsewhere, and whether maps differ at all."""
     maps = found.maps
     if not maps.contrasts and not maps.tests:
-        return 'Maps have not been compared above the regions of other patients.'
+        return 'Maps have not been compared' + (
+            f': {NOT_HERE}.' if study.only_predicted else ' above the regions of other patients.'
+        )
     parts = [pointing(study, maps)] if maps.contrasts else []
     if maps.tests:
         real = [one for one in maps.tests if one.real]
@@ -168,7 +171,8 @@ def of_units(study: Study, found: Shown) -> str:
     units = found.units
     p = [one.p_adjusted for one in units.tests if math.isfinite(one.p_adjusted)]
     if not p:
-        return 'Units have not been compared: that takes two arms and two seeds.'
+        why = NOT_HERE if study.only_predicted else 'that takes two arms and two seeds'
+        return f'Units have not been compared: {why}.'
     if not units.real:
         return (
             f'Units of different arms are not shown to be further apart than those of different seeds, by any of '

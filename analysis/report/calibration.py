@@ -9,6 +9,7 @@ from imbalance_jax.analysis.report.cells import Cell, Table
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import RC, Look, Panel, figure, interval, number, panel, short
 from imbalance_jax.analysis.report.values import Outcome, Values
+from imbalance_jax.losses import UNKNOWN
 from imbalance_jax.results.calibration import IF_CALIBRATED, RECALIBRATED
 from imbalance_jax.results.rows import MACRO
 
@@ -27,7 +28,13 @@ def section(study: Study, look: dict[str, Look]) -> dict[str, Any] | None:
     values = study.table('calibration')
     if values is None:
         return None
-    return {'table': table(study, values), 'panels': curves(study, look, values), 'thresholds': thresholds(values)}
+    known = any(row['loss'] != UNKNOWN for row in study.members)
+    return {
+        'table': table(study, values),
+        'taken_back': known,
+        'panels': curves(study, look, values),
+        'thresholds': thresholds(values),
+    }
 
 
 def thresholds(values: Values) -> str:

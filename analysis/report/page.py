@@ -66,7 +66,7 @@ def write(workdir: Path, *, known: Mapping[str, Stage] = STAGES) -> Path:
 def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:
     """The page. Everything that comes from data or config is escaped by the template."""
     look, found = looks(study.arms), answer.shown(study)
-    return pages.render(
+    page = pages.render(
         'report.html',
         study=study,
         look=look,
@@ -95,6 +95,7 @@ def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:
         starts=starts.section(study),
         heat=HEAT_STOPS,
     )
+    return starts.worded(study, page)
 
 
 if __name__ == '__main__':

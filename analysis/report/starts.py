@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from imbalance_jax.analysis.report import elsewhere
 from imbalance_jax.analysis.report.cells import Cell, Table
 from imbalance_jax.analysis.report.contrasts import LEVEL
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import number, plural
-from imbalance_jax.losses import UNKNOWN
 from imbalance_jax.metrics import exchange
 from imbalance_jax.training.members import RANDOM, backbones
 from imbalance_jax.training.start import weights_of
@@ -17,8 +17,7 @@ from imbalance_jax.training.start import weights_of
 # elsewhere nothing of it is known, or only that those with one seed are pairs.
 RANDOMLY, ALIKE, APART, ELSEWHERE, PAIRS = 'randomly', 'alike', 'apart', 'elsewhere', 'pairs'
 LEAD = {
-    ELSEWHERE: 'the networks were trained elsewhere and have nothing in common but the images here; a seed is the'
-    ' number of a network within its arm',
+    ELSEWHERE: 'the networks were trained elsewhere and have nothing in common but the images here',
     PAIRS: 'the networks were trained elsewhere; those of different arms with one seed are said to have begun with the'
     ' same weights and to have met the same images',
     RANDOMLY: 'members of different arms with one seed start from the same weights and draw from the same random'
@@ -29,7 +28,7 @@ LEAD = {
     ' different arms with one seed draw from the same random numbers',
 }
 SEEDS = {
-    ELSEWHERE: 'any two may be compared, as networks that were trained elsewhere share no seed',
+    ELSEWHERE: 'any two may be compared, as none is known to be a pair of another',
     PAIRS: "one seed's members are said to have begun alike, and are alike for that reason, whatever their arm",
     RANDOMLY: "one seed's members start from the same weights, and are alike for that reason, whatever their arm",
     ALIKE: "one seed's members start with the same head and meet the same batches, and are alike for that reason,"
@@ -58,6 +57,11 @@ BEFORE = {
 }
 
 
+def worded(study: Study, page: str) -> str:
+    """A page in words that are true of what its members began as."""
+    return elsewhere.worded(study, page) if kind(study) == ELSEWHERE else page
+
+
 def kind(study: Study) -> str:
     """RANDOMLY, ALIKE or APART; ELSEWHERE or PAIRS of networks that were trained elsewhere."""
     if study.adopted:
@@ -74,7 +78,7 @@ def section(study: Study) -> dict[str, Any]:
     return {
         'lead': LEAD[of_kind],
         **comparisons(study),
-        'elsewhere': elsewhere(study),
+        'elsewhere': elsewhere.lines(study),
         'networks': networks(study),
         'pairs': exchanged(study, SEEDS[of_kind]),
         'seeds': SEEDS[of_kind],
@@ -136,29 +140,10 @@ def exchanged(study: Study, why: str) -> str:
     return f'Of the members {why}. If arms made no difference, all members could exchange their arms'
 
 
-def elsewhere(study: Study) -> list[str]:
-    """What must be said of networks that were trained elsewhere; [] for others."""
-    if not study.adopted:
-        return []
-    unknown = [arm for arm in study.arms if study.rows(arm)[0]['loss'] == UNKNOWN]
-    lines = ['Adopted: the networks were trained elsewhere, and their predictions were computed here']
-    if unknown:
-        lines.append(
-            f'The loss of {", ".join(unknown)} is not known: probabilities are as the network says, also where others '
-            'are recalibrated'
-        )
-    groups = [len(study.rows(arm)) for arm in study.arms]
-    if not study.paired and min(groups) == 1 and len(groups) > 1:
-        lines.append(
-            'An arm of one network says nothing of how much networks of its kind differ: where the other arm has '
-            'several, it is taken to vary as much as that one; between two single networks intervals are over patients '
-            'only, and speak of these two networks'
-        )
-    return lines
-
-
 def networks(study: Study) -> Table:
     """Every network that was adopted: its file and what is done with it."""
+    if study.only_predicted:
+        return elsewhere.predicted(study)
     rows = []
     for row in study.members if study.adopted else ():
         one = row['adopted']

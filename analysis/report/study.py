@@ -17,7 +17,7 @@ from imbalance_jax.results.units import ALL_CONCEPTS, BEYOND_NULL
 from imbalance_jax.system import layout
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import read_arrays
-from imbalance_jax.training.members import is_adopted
+from imbalance_jax.training.members import is_adopted, without_networks
 
 TRAIN = 'imbalance-jax train --config=CONFIG --workdir={}'
 EXPLAIN = 'imbalance-jax explain --workdir={}'
@@ -64,6 +64,11 @@ class Study(NamedTuple):
     def adopted(self) -> bool:
         """Whether the networks were trained elsewhere."""
         return is_adopted(self.members)
+
+    @property
+    def only_predicted(self) -> bool:
+        """Whether there are predictions only, of networks that are not here."""
+        return without_networks(self.members)
 
     @property
     def paired(self) -> bool:

@@ -50,6 +50,12 @@ FLAGS: dict[str, dict[str, Any]] = {
         'classes=A|B, loss and its options; once per network',
     },
     'members': {'metavar': 'FILE.csv', 'help': 'the same as a table, a column per field and a line per network'},
+    'predictions': {
+        'metavar': 'FILE',
+        'help': 'a table (.csv, .parquet, .npz) of what such networks said, in place of them: image, arm, seed, and a'
+        ' column for each class',
+    },
+    'values': {'metavar': 'KIND', 'default': '', 'help': 'what these numbers are: probabilities (default) or logits'},
     'paired': {
         'action': 'store_true',
         'help': 'networks of different arms with one seed began with the same weights and met the same images',
@@ -80,7 +86,7 @@ EXIT = (
 GROUPS = {'one population': 'data prepare', 'a sweep: many populations, from a config with get_hyper(hyper)': 'plan'}
 
 
-for _flag in ('config', 'workdir', 'out', 'folder', 'pilot', 'plan'):
+for _flag in ('config', 'workdir', 'out', 'predictions', 'folder', 'pilot', 'plan'):
     FLAGS[_flag]['type'] = command_line.path
 
 
@@ -214,8 +220,15 @@ def _explain(command: Command, outside: Outside) -> None:
 def _adopt(command: Command, outside: Outside) -> None:
     config, workdir = loading.load(command.flags.config, command.overrides, outside.base).config, _workdir(command)
     from imbalance_jax.explain.run import STAGES
-    from imbalance_jax.training import adopt, adopt_members
+    from imbalance_jax.training import adopt, adopt_members, adopt_predictions
 
+    if file := command.flags.predictions:
+        if command.flags.member or command.flags.members:
+            raise ValueError('--predictions takes the place of --member and --members: give one of them.')
+        adopt_predictions.run(config, workdir, Path(file), values=command.flags.values, paired=command.flags.paired)
+        return
+    if command.flags.values:
+        raise ValueError(f'--values={command.flags.values} says what numbers of --predictions are, which is not given.')
     given = adopt_members.from_texts(command.flags.member or [])
     if command.flags.members:
         given += adopt_members.from_table(Path(command.flags.members))
@@ -314,7 +327,7 @@ VERBS = {
     'adopt': Verb(
         _adopt,
         'make a finished WORKDIR of networks that were trained elsewhere, for explain and report',
-        ('workdir', 'member', 'members', 'paired', *CONFIG),
+        ('workdir', 'member', 'members', 'predictions', 'values', 'paired', *CONFIG),
         ('workdir', 'WORKDIR'),
     ),
     'explain': Verb(

@@ -293,7 +293,7 @@ def within_unit(interval: Interval, *, confidence: float = 0.95) -> Interval:
     An estimate of 0 or 1 has no interval.
     """
     estimate = np.asarray(interval.estimate, np.float64)
-    with np.errstate(invalid='ignore', divide='ignore'):
+    with np.errstate(invalid='ignore', divide='ignore', over='ignore'):
         half = stats.t.ppf((1 + confidence) / 2, interval.df) * interval.error / (estimate * (1 - estimate))
         centre = np.log(estimate / (1 - estimate))
         ends = [

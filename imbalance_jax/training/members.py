@@ -131,6 +131,11 @@ def is_adopted(rows: Sequence[Mapping[str, Any]]) -> bool:
     return any('adopted' in row for row in rows)
 
 
+def without_networks(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether of the members of members.json there are predictions only (`adopt_predictions`)."""
+    return any('values' in row.get('adopted', {}) for row in rows)
+
+
 def link_of_member(row: Mapping[str, Any]) -> str:
     """What makes probabilities of a member's logits: what its row says, or what its loss wants."""
     return row.get('link') or link_of(final_loss(row))

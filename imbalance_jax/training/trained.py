@@ -19,7 +19,7 @@ from imbalance_jax.system import records
 from imbalance_jax.system.layout import PREDICTIONS
 from imbalance_jax.system.workdir import check_same_data, read_arrays
 from imbalance_jax.training import autotune, heads, kept, other_sets, placement, plugins, snapshot, start
-from imbalance_jax.training.members import is_adopted, member_arrays
+from imbalance_jax.training.members import is_adopted, member_arrays, without_networks
 from imbalance_jax.training.network import Network, load_dataset, network
 from imbalance_jax.training.placement import Placement
 from imbalance_jax.training.start import Starts
@@ -96,9 +96,14 @@ class Stage(NamedTuple):
 
 
 def check_trained(workdir: Path) -> None:
-    """Raises FileNotFoundError unless `workdir` holds a finished training."""
+    """Raises FileNotFoundError unless `workdir` holds a finished training, ValueError if its networks are not there."""
     if not (workdir / PREDICTIONS).exists():
         raise FileNotFoundError(f'{workdir} holds no finished training ({PREDICTIONS} is missing): run train first.')
+    if without_networks(records.members(workdir)):
+        raise ValueError(
+            f'{workdir} holds predictions of networks that are not here: report shows them, and nothing can be '
+            'explained or exported; adopt the networks into another folder, --member ...,weights=FILE.'
+        )
 
 
 def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Trained:

@@ -1,0 +1,240 @@
+"""Tables of predictions that were made elsewhere: a line per image and network, and a column per class.
+
+A table is matched to a data set by the names of its images and of its classes, and nothing is guessed: every network
+needs a prediction of every image that is judged.
+"""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import scipy.special
+
+from imbalance_jax.data import label_map
+from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.data.overlap import file_stem
+from imbalance_jax.data.tasks import MULTI_CLASS, task_of
+from imbalance_jax.losses import SIGMOID, SOFTMAX
+from imbalance_jax.names import lookup, some
+from imbalance_jax.system.files import naming
+
+KEYS = ('image', 'arm', 'seed')  # columns that say whose prediction of which image a line is
+SPLITS = ('validation', 'test')
+PROBABILITIES, LOGITS = 'probabilities', 'logits'
+VALUES = (PROBABILITIES, LOGITS)
+SHOWN = 3  # examples in a message
+ROUNDED = 1e-2  # by which probabilities of classes that exclude each other may miss 1
+
+
+class Predictions(NamedTuple):
+    """Predictions of networks that were trained elsewhere.
+
+    networks: (arm, seed) of each of P; log_odds: {split: [P,n,K] float64} in the order of a data set's rows, those of a
+    class against all others where the link is SOFTMAX; link: SIGMOID or SOFTMAX; facts: of the file, for members.json.
+    """
+
+    networks: list[tuple[str, int]]
+    log_odds: dict[str, np.ndarray]
+    link: str
+    facts: dict[str, Any]
+
+
+def read(path: Path, dataset: Dataset, values: str = PROBABILITIES) -> Predictions:
+    """The predictions of a .csv, .parquet or .npz file; ValueError naming the column, the image or the network that
+    does not fit. values: what its numbers are, PROBABILITIES or LOGITS."""
+    lookup(dict.fromkeys(VALUES), values, 'value of --values:')
+    path = Path(path)
+    with naming(path):
+        content = path.read_bytes()
+    table = of_content(content, path)
+    missing = [name for name in KEYS if name not in table]
+    if missing or not len(table):
+        lacks = f'has no column {missing[0]!r}' if missing else 'has no line'
+        raise ValueError(f'{path} {lacks}; it needs the columns {", ".join(KEYS)} and one for each class.')
+    columns = class_columns(table, dataset, path)
+    numbers = numbers_of(table, columns, path)
+    log_odds, link = as_log_odds(numbers, table, values, is_multi_class=task_of(dataset.info) == MULTI_CLASS, path=path)
+    networks, placed = place(table, dataset, path)
+    facts: dict[str, Any] = {
+        'file': str(path),
+        'sha256': hashlib.sha256(content).hexdigest(),
+        'container': path.suffix[1:],
+    }
+    facts |= {'values': values, 'classes': columns, 'seen': {}}
+    return Predictions(networks, {split: log_odds[lines] for split, lines in placed.items()}, link, facts)
+
+
+def of_content(content: bytes, path: Path) -> pd.DataFrame:
+    """The table of a file's bytes, names of images and arms as text."""
+    readers = {'.csv': _csv, '.parquet': _parquet, '.npz': _npz}
+    reader = lookup(readers, path.suffix.lower(), f'kind of file of --predictions={path}:')
+    try:
+        table = reader(content)
+        table.columns = [str(name).strip() for name in table.columns]
+    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        hint = '; save names as arrays of text, array.astype(str)' if 'allow_pickle' in str(error) else ''
+        raise ValueError(
+            f'{path} could not be read as a table: {str(error).splitlines()[0].rstrip(".")}{hint}.'
+        ) from error
+    twice = table.columns[table.columns.duplicated()]
+    if len(twice):
+        raise ValueError(f'{path} has the column {twice[0]!r} twice.')
+    return table.assign(**{name: table[name].astype(str).str.strip() for name in KEYS if name in table})
+
+
+def _csv(content: bytes) -> pd.DataFrame:
+    text = dict.fromkeys(KEYS, str)
+    return pd.read_csv(io.BytesIO(content), dtype=text, keep_default_na=False, encoding='utf-8-sig', low_memory=False)
+
+
+def _parquet(content: bytes) -> pd.DataFrame:
+    table = pd.read_parquet(io.BytesIO(content))
+    return table.reset_index(drop=table.index.name is None)
+
+
+def _npz(content: bytes) -> pd.DataFrame:
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return pd.DataFrame({name: arrays[name] for name in arrays.files})
+
+
+def class_columns(table: pd.DataFrame, dataset: Dataset, path: Path) -> list[str]:
+    """The column [K] of each class, by name; what else the table has is left out, and said."""
+    others = [name for name in table.columns if name not in KEYS]
+    found = label_map.match(dataset.classes, dataset.classes, others, where=str(path)).classes
+    missing = [name for name, column in found.items() if column is None]
+    if missing:
+        raise ValueError(
+            f'{path} has no column for {some(missing, SHOWN)}; its columns beside {", ".join(KEYS)} are '
+            f'{some(others, 12) or "none"}.'
+        )
+    columns = [str(found[name]) for name in dataset.classes]
+    if left := [name for name in others if name not in columns]:
+        print(f'{path}: {some(left, 12)} left out, as {dataset.info["name"]} has no such class.', flush=True)
+    return columns
+
+
+def numbers_of(table: pd.DataFrame, columns: Sequence[str], path: Path) -> np.ndarray:
+    """The values [n,K] of the classes in float64; ValueError for the first that is no finite number."""
+    numbers = np.stack([pd.to_numeric(table[name], errors='coerce').to_numpy(np.float64) for name in columns], axis=1)
+    line, column = np.nonzero(~np.isfinite(numbers))
+    if len(line):
+        value, name = table[columns[column[0]]].iloc[line[0]], columns[column[0]]
+        raise ValueError(
+            f'{path}: not all values are finite numbers, {len(line):,} are not, such as {str(value)!r}, {name} of '
+            f'{_who(table, line[0])}.'
+        )
+    return numbers
+
+
+def as_log_odds(
+    numbers: np.ndarray, table: pd.DataFrame, values: str, *, is_multi_class: bool, path: Path
+) -> tuple[np.ndarray, str]:
+    """Log-odds [n,K] and the link behind values [n,K].
+
+    Where an image is of one class, logits are those of a softmax, and probabilities too if they sum to 1.
+    """
+    if values == LOGITS:
+        if ((numbers >= 0) & (numbers <= 1)).all():
+            print(f'{path}: all values are in 0..1; if they are probabilities, say --values=probabilities.', flush=True)
+        return (against_others(numbers), SOFTMAX) if is_multi_class else (numbers, SIGMOID)
+    lines, columns = np.nonzero((numbers < 0) | (numbers > 1))
+    if len(lines):
+        raise ValueError(
+            f'{path}: not all values are probabilities, {len(lines):,} are not, such as '
+            f'{numbers[lines[0], columns[0]]:g} of {_who(table, lines[0])}; if they are logits, say --values=logits.'
+        )
+    sums = is_multi_class and np.abs(numbers.sum(1) - 1).max() <= ROUNDED
+    return logit(numbers, path), SOFTMAX if sums else SIGMOID
+
+
+def logit(p: np.ndarray, path: Path) -> np.ndarray:
+    """Log-odds of probabilities; 0 and 1, which have none, lie half as far from the end as the nearest other value."""
+    low, high = p[p > 0].min(initial=1), (1 - p[p < 1]).min(initial=1)
+    ends = (p == 0) | (p == 1)
+    if ends.all():
+        raise ValueError(f'{path}: every value is 0 or 1; these are decisions, and probabilities are needed.')
+    if ends.any():
+        print(
+            f'{path}: {int(ends.sum()):,} probabilities are 0 or 1, {low / 2:g} or 1 - {high / 2:g} here.', flush=True
+        )
+    odds = scipy.special.logit(np.where(ends, 0.5, p))
+    return np.where(p == 0, scipy.special.logit(low / 2), np.where(p == 1, -scipy.special.logit(high / 2), odds))
+
+
+def against_others(z: np.ndarray) -> np.ndarray:
+    """The log-odds [n,K] of each class against all others, in float64, of the logits of a softmax."""
+    others = [scipy.special.logsumexp(np.delete(z, k, axis=1), axis=1) for k in range(z.shape[1])]
+    return z - np.stack(others, axis=1)
+
+
+def place(table: pd.DataFrame, dataset: Dataset, path: Path) -> tuple[list[tuple[str, int]], dict[str, np.ndarray]]:
+    """The networks (arm, seed) of a table, and the line {split: [P,n]} of each image of theirs."""
+    image = image_rows(table, dataset, path)
+    arms, seeds = (table[name].to_numpy(str) for name in ('arm', 'seed'))
+    wrong = [repr(str(seed)) for seed in np.unique(seeds) if not seed.isdecimal() or int(seed) >= 2**32]
+    if wrong:
+        raise ValueError(f'{path}: seed is {some(wrong, SHOWN)}; it must be a whole number from 0.')
+    if (arms == '').any():
+        raise ValueError(f'{path}: {int((arms == "").sum()):,} lines have no arm.')
+    numbers = seeds.astype(np.int64)
+    networks = sorted(set(zip(arms.tolist(), numbers.tolist(), strict=True)))
+    lines = [np.flatnonzero((arms == arm) & (numbers == seed)) for arm, seed in networks]
+    per_network = [
+        of_network(image, index, dataset, where=f'{path}: arm {arm}, seed {seed}')
+        for (arm, seed), index in zip(networks, lines, strict=True)
+    ]
+    return networks, {split: np.stack([one[split] for one in per_network]) for split in SPLITS}
+
+
+def of_network(image: np.ndarray, index: np.ndarray, dataset: Dataset, *, where: str) -> dict[str, np.ndarray]:
+    """The line [n] of each image of a split among the lines `index` of one network; image: the row of every line."""
+    counts = np.bincount(image[index], minlength=len(dataset.split))
+    twice, line = dataset.image_id[counts > 1], np.full(len(dataset.split), -1)
+    if len(twice):
+        raise ValueError(f'{where} has more than one prediction of {_images(twice.tolist())}.')
+    line[image[index]] = index
+    for split in SPLITS:
+        rows = dataset.rows(split)
+        lacking = dataset.image_id[rows[line[rows] < 0]]
+        if len(lacking):
+            why = '; thresholds of decisions are chosen on them' if split == 'validation' else ''
+            of = f' of the {len(rows):,} images of the {split} split'
+            raise ValueError(f'{where} has no prediction of {_images(lacking.tolist())},{of}{why}.')
+    return {split: line[dataset.rows(split)] for split in SPLITS}
+
+
+def image_rows(table: pd.DataFrame, dataset: Dataset, path: Path) -> np.ndarray:
+    """The row of the data set [n] of each line, by the name of its image: as it is, else without folders and ending
+    where that is unique in the data set."""
+    names, codes = np.unique(table['image'].to_numpy(str), return_inverse=True)
+    rows = _rows_of(names.tolist(), {str(name): row for row, name in enumerate(dataset.image_id)})
+    stems = {file_stem(name): row for row, name in enumerate(dataset.image_id)}
+    if (rows < 0).any() and len(stems) == len(dataset.image_id):
+        rows = np.where(rows < 0, _rows_of([file_stem(name) for name in names], stems), rows)
+    unknown = names[rows < 0].tolist()
+    if unknown:
+        raise ValueError(
+            f'{path}: {_images(unknown)} (column image) are not in {dataset.info["name"]}, whose images are called '
+            f'{some([str(name) for name in dataset.image_id], SHOWN)}.'
+        )
+    return rows[codes]
+
+
+def _rows_of(names: Sequence[str], rows: Mapping[str, int]) -> np.ndarray:
+    return np.array([rows.get(name, -1) for name in names], np.int64)
+
+
+def _images(names: Sequence[str]) -> str:
+    """'3 images, such as a, b, c'."""
+    shown = ', '.join(map(str, names[:SHOWN]))
+    return f'{len(names):,} image{"s" if len(names) != 1 else ""}, such as {shown}'
+
+
+def _who(table: pd.DataFrame, line: int) -> str:
+    one = table.iloc[line]
+    return f'image {one["image"]}, arm {one["arm"]}, seed {one["seed"]}'

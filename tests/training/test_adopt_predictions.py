@@ -1,0 +1,131 @@
+"""Predictions that were made elsewhere: tables are matched by names, and what does not fit is one line."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from imbalance_jax.data.dataset import SPLITS
+from imbalance_jax.training import adopt_predictions, adopt_tables
+from imbalance_jax.training.trained import check_trained
+
+
+class FewImages:
+    """What a table is matched to."""
+
+    def __init__(self, task='multi_label'):
+        self.image_id = np.array([f'a/{number:02d}.png' for number in range(6)])
+        self.split = np.array([0, 1, 1, 2, 2, 2])
+        self.classes = ('Mass', 'Effusion')
+        self.info = {'name': 'mine', 'task': task}
+
+    def rows(self, split):
+        return np.flatnonzero(self.split == SPLITS.index(split))
+
+
+def a_table(arms=(('focal', 1), ('bce', 0))):
+    random, data = np.random.default_rng(0), FewImages()
+    lines = [(image, arm, seed) for arm, seed in arms for image in data.image_id[1:]]
+    table = pd.DataFrame(lines, columns=list(adopt_tables.KEYS))
+    values = random.uniform(0.05, 0.95, (len(table), 2))
+    return table.assign(Pleural_Effusion=values[:, 0], Mass=values[:, 1])
+
+
+def read(table, folder, *, name='p.csv', values='probabilities', task='multi_label'):
+    path = folder / name
+    if name.endswith('.parquet'):
+        table.to_parquet(path)
+    elif name.endswith('.npz'):
+        np.savez(path, **{c: table[c].to_numpy() if c[0] in 'PM' else table[c].to_numpy(str) for c in table})
+    else:
+        table.to_csv(path, index=False)
+    return adopt_tables.read(path, FewImages(task), values)
+
+
+@pytest.mark.parametrize('name', ['p.csv', 'p.parquet', 'p.npz'])
+def test_predictions_go_to_their_images_and_classes(tmp_path, name):
+    table = a_table()
+    shuffled = table.sample(frac=1, random_state=1)
+    found = read(shuffled.assign(image=shuffled['image'].str.slice(2, 4)), tmp_path, name=name)  # names without folders
+    assert found.networks == [('bce', 0), ('focal', 1)]
+    want = table[table['arm'] == 'focal'][['Mass', 'Pleural_Effusion']].to_numpy()
+    np.testing.assert_allclose(1 / (1 + np.exp(-found.log_odds['validation'][1])), want[:2], rtol=1e-12)
+    np.testing.assert_allclose(1 / (1 + np.exp(-found.log_odds['test'][1])), want[2:], rtol=1e-12)
+
+
+def test_logits_are_those_of_the_task(tmp_path):
+    table = a_table()
+    z = table[table['arm'] == 'bce'][['Mass', 'Pleural_Effusion']].to_numpy()[2:]
+    plain = read(table, tmp_path, values='logits')
+    np.testing.assert_allclose(plain.log_odds['test'][0], z)
+    of_softmax = read(table, tmp_path, values='logits', task='multi_class')
+    np.testing.assert_allclose(of_softmax.log_odds['test'][0], z - z[:, ::-1])
+    assert (plain.link, of_softmax.link) == ('sigmoid', 'softmax')
+
+
+def test_ends_have_finite_log_odds_and_keep_their_place(tmp_path):
+    table = a_table()
+    table.loc[0, 'Mass'], table.loc[1, 'Mass'] = 0.0, 1.0
+    odds = np.concatenate(list(read(table, tmp_path).log_odds.values()), axis=1)
+    assert np.isfinite(odds).all()
+    assert (odds.min(), odds.max()) == (odds[1, 0, 0], odds[1, 1, 0])
+    with pytest.raises(ValueError, match='decisions'):
+        read(table.assign(Mass=1, Pleural_Effusion=0), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('change', 'said'),
+    [
+        (lambda t: t.drop(index=4), 'focal, seed 1 has no prediction of 1 image, such as a/05.png, of the 3 images'),
+        (lambda t: t.drop(index=0), 'thresholds'),
+        (
+            lambda t: pd.concat([t, t.iloc[[6]]]),
+            'bce, seed 0 has more than one prediction of 1 image, such as a/02.png',
+        ),
+        (lambda t: t.assign(image=t['image'].replace('a/03.png', 'b')), '1 image, such as b .* not in mine'),
+        (lambda t: t.assign(Mass=t['Mass'] * 9), 'values=logits'),
+        (lambda t: t.assign(Mass='x'), "10 are not, such as 'x', Mass of image a/01.png"),
+        (lambda t: t.drop(columns='Mass'), 'no column for Mass'),
+        (lambda t: t.drop(columns='arm'), "no column 'arm'"),
+        (lambda t: t.assign(seed=-1), "seed is '-1'"),
+        (lambda t: t.assign(arm=''), 'no arm'),
+        (lambda t: t.iloc[:0], 'no line'),
+    ],
+)
+def test_a_table_that_does_not_fit_is_one_line(tmp_path, change, said):
+    with pytest.raises(ValueError, match=said) as error:
+        read(change(a_table()), tmp_path)
+    assert '\n' not in str(error.value)
+
+
+def test_a_folder_of_predictions_is_whole_and_says_that_nothing_can_be_explained(tiny_config, tmp_path):
+    from imbalance_jax.analysis.report import page
+    from imbalance_jax.training.network import load_dataset
+
+    config = tiny_config.copy_and_resolve_references()
+    dataset, random = load_dataset(config), np.random.default_rng(0)
+    rows = np.concatenate([dataset.rows(split) for split in adopt_tables.SPLITS])
+    table = pd.DataFrame(random.random((len(rows), len(dataset.classes))), columns=list(dataset.classes))
+    table = table.assign(image=dataset.image_id[rows])
+    arms = [('bce', 0), ('bce', 1), ('focal', 5), ('focal', 6)]
+    both = pd.concat([table.assign(arm=arm, seed=seed, Mass=table['Mass'] ** (1 + seed)) for arm, seed in arms])
+    both.to_csv(tmp_path / 'p.csv', index=False)
+    adopt_predictions.run(config, tmp_path / 'wd', tmp_path / 'p.csv')
+    with pytest.raises(ValueError, match='nothing can be explained'):
+        check_trained(tmp_path / 'wd')
+    text = page.write(tmp_path / 'wd').read_text()
+    assert 'the networks are not here' in text
+    for wrong in ('cnn,', 'living seeds', 'over seeds', 'has not been asked yet', 'epochs of training'):
+        assert wrong not in text.partition('<details><summary>Config')[0], wrong
+
+
+def test_a_report_on_networks_that_are_no_pairs_speaks_of_networks():
+    from types import SimpleNamespace
+
+    from imbalance_jax.analysis.report import elsewhere
+
+    study = SimpleNamespace(arms=['bce'], classes=['Mass'], concept_names=[], info={'name': 'mine'})
+    page = '<h1>seed noise</h1><a href="#seeds">Seeds</a>, <img alt="a seed" src="seed"> over seeds <cite>seeds</cite>'
+    want = page.replace('>Seeds', '>Networks').replace('a seed', 'a network').replace('over seeds', 'over networks')
+    assert elsewhere.worded(study, page) == want
+    study.classes = ['Seeds']
+    assert elsewhere.worded(study, page) == page
