@@ -201,7 +201,7 @@ def _train(command: Command, outside: Outside) -> None:
     from imbalance_jax.training import run
 
     signals.leave_when_asked(command.flags.grace)
-    run.run(config, workdir, command.flags.profile, stages=STAGES)
+    run.run(config, workdir, command.flags.profile, stages=STAGES, base=outside.base().to_dict())
 
 
 def _explain(command: Command, outside: Outside) -> None:
@@ -285,7 +285,7 @@ def _work(command: Command, outside: Outside) -> int:
         from imbalance_jax.explain.run import STAGES
         from imbalance_jax.training import run
 
-        run.run(config, job.workdir, stages=STAGES)
+        run.run(config, job.workdir, stages=STAGES, base=outside.base().to_dict())
 
     def explain(job: 'Job') -> None:
         from imbalance_jax.explain import run

@@ -14,7 +14,8 @@ CONFIG = {'arms': {str: dict}, 'seeds': [int], 'data': dict, 'model': {'name': s
 MEMBERS = [{'member': int, 'arm': str, 'loss': str, 'seed': int}]
 DATA = {'name': str}
 DATA_OF_RUN = {**DATA, 'fingerprint': str}  # what a run that goes on is held against
-METRICS = {'epoch': int, 'arm': str, 'seed': int, 'alive': bool, 'validation_auroc': object}
+WHOSE = {'epoch': int, 'arm': str, 'seed': int}  # of a line of metrics
+METRICS = {**WHOSE, 'alive': bool, 'validation_auroc': object}
 RECORD = {'state': str, 'note': str, 'seconds': NUMBER, 'starts': int}  # how a population of a plan stands
 OWNER = {'host': str, 'pid': int, 'machine': str, 'heartbeat': int}  # of a lock
 PROVENANCE = {str: {'seconds': NUMBER, 'starts': int}}
@@ -85,11 +86,11 @@ def metrics(workdir: Path) -> Iterator[dict[str, Any]]:
             yield metric(path, number, line)
 
 
-def metric(path: Path, number: int, line: str) -> dict[str, Any]:
-    """What a line of metrics.jsonl says."""
+def metric(path: Path, number: int, line: str, like: Any = METRICS) -> dict[str, Any]:
+    """What a line of metrics.jsonl says; ValueError naming it unless it holds what is expected."""
     try:
         row = json.loads(line)
-        fault = fault_of(row, METRICS)
+        fault = fault_of(row, like)
     except ValueError as error:
         fault = str(error)
     if fault:

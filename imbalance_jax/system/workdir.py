@@ -81,16 +81,19 @@ def lock(workdir: Path) -> Iterator[None]:
         yield
 
 
-def claim(workdir: Path, config: dict, free: tuple[str, ...] = ()) -> None:
+def claim(
+    workdir: Path, config: dict, free: tuple[str, ...] = (), complete: Callable[[dict], dict[str, Any]] = dict
+) -> None:
     """Makes `workdir` the place of this config, or raises ValueError naming the fields in which its config differs.
 
-    free: fields and blocks that may differ, 'data.test_on', as they change nothing of what is trained.
+    free: fields and blocks that may differ, 'data.test_on', as they change nothing of what is trained; complete: gives
+    a config that an older version kept the fields that there were not then, with their defaults.
     """
     path = Path(workdir) / layout.CONFIG
     if not path.exists():
         write_json(path, config)
         return
-    changed = files.differences(records.config(workdir), config)
+    changed = files.differences(complete(records.read(path, dict, 'bring it back from a copy')), config)
     if not changed:
         return
     if all(line.startswith(tuple(f'{field}{end}' for field in free for end in ':.')) for line in changed):
@@ -119,7 +122,7 @@ def rewind_metrics(workdir: Path, epochs: int, members: set[tuple[str, int]]) ->
     path = Path(workdir) / layout.METRICS
     if path.exists():
         whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith('\n')]
-        rows = [records.metric(path, number, line) for number, line in enumerate(whole, 1)]
+        rows = [records.metric(path, number, line, records.WHOSE) for number, line in enumerate(whole, 1)]
         kept = [row['epoch'] <= epochs or (row['arm'], row['seed']) not in members for row in rows]
         write_text(path, ''.join(line for line, keep in zip(whole, kept, strict=True) if keep))
 

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from imbalance_jax.config.file import completed
 from imbalance_jax.data.arrays import split_arrays
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.soundness import check_splits
@@ -51,11 +52,19 @@ from imbalance_jax.training.trained import KEPT_EPOCH, Stage
 KEPT_TITLES = {kept.MATCHED: "weights whose validation AUROC is nearest to the reference's best"}
 
 
-def run(config: ConfigDict, workdir: Path, profile: bool = False, *, stages: Mapping[str, Stage] = {}) -> None:
+def run(
+    config: ConfigDict,
+    workdir: Path,
+    profile: bool = False,
+    *,
+    stages: Mapping[str, Stage] = {},
+    base: Mapping[str, Any] = {},
+) -> None:
     """Trains the config's population into `workdir`: members.json, metrics.jsonl, checkpoints, predictions, tables.
 
     Finished work is not done again; interrupted work goes on where it was. With `profile`, a few steps leave a trace in
-    `profile/`. stages: what will be asked of the population, whose options are checked now. Raises ValueError naming
+    `profile/`. stages: what will be asked of the population, whose options are checked now; base: every field with its
+    default, for a directory that an older version began. Raises ValueError naming
     the field or file for anything wrong with the config, the data or the working directory, before anything is
     compiled.
     """
@@ -77,7 +86,8 @@ def run(config: ConfigDict, workdir: Path, profile: bool = False, *, stages: Map
     experiment = make(config, dataset, members, untrained=untrained)
     with lock(workdir):
         start.check_same(workdir, members)
-        claim(workdir, config.to_dict(), (*other_sets.free_fields(config), *start.free_fields(config)))
+        free = (*other_sets.free_fields(config), *start.free_fields(config))
+        claim(workdir, config.to_dict(), free, lambda kept: completed(kept, base))
         check_same_data(dataset.info, workdir)
         if is_finished(workdir, experiment):
             print(f'{workdir} is trained already.')

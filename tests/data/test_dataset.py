@@ -7,6 +7,7 @@ import jax
 import numpy as np
 import pytest
 
+from imbalance_jax.config.file import completed
 from imbalance_jax.data import dataset as store
 from imbalance_jax.results import schema
 from imbalance_jax.system import workdir
@@ -125,6 +126,18 @@ def test_another_config_is_refused_with_the_difference(tmp_path):
     with pytest.raises(ValueError, match='arms'):
         workdir.claim(tmp_path, {**config, 'arms': {'bce': {'scale': 2}}})
     assert json.loads((tmp_path / 'config.json').read_text())['train']['epochs'] == 3
+
+
+def test_a_config_of_an_older_version_is_completed_before_it_is_compared(tmp_path):
+    config, base = {'train': {'epochs': 3}, 'seeds': (0, 1)}, {'train': {'epochs': 1, 'remat': False}, 'question': ''}
+    workdir.claim(tmp_path, config)
+    now = {'train': {'epochs': 3, 'remat': False}, 'seeds': (0, 1), 'question': ''}
+    with pytest.raises(ValueError, match=r'train\.remat'):
+        workdir.claim(tmp_path, now)
+    workdir.claim(tmp_path, now, complete=lambda kept: completed(kept, base))
+    changed = {**now, 'train': {'epochs': 3, 'remat': True}}
+    with pytest.raises(ValueError, match=r'train\.remat: False -> True'):
+        workdir.claim(tmp_path, changed, complete=lambda kept: completed(kept, base))
 
 
 def test_metrics_are_rewound_to_whole_lines_of_finished_epochs(tmp_path):
