@@ -34,6 +34,7 @@ def study(arms, given):
         others=list(arms)[1:],
         starts=given,
         adopted=False,
+        only_predicted=False,
         paired=True,
         config={'data': {'image_size': 64}, 'train': {'epochs': 2}, 'seeds': (0, 1)},
         rows=lambda arm: [row for row in members if row['arm'] == arm],
