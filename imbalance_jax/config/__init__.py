@@ -39,6 +39,12 @@ def one_of(*names: str) -> Rule:
 
 REGIONS = one_of('box', 'exact')
 NORM, DTYPE, STEM = one_of('batch', 'group'), one_of('float32', 'bfloat16'), one_of('imagenet', 'small')
+
+
+def _are_finite(values: Any) -> bool:
+    return all(isinstance(one, (int, float)) and math.isfinite(one) for one in values)
+
+
 RULES: dict[str, Rule] = {
     'data.image_size': (lambda v: v >= 16, '16 or more'),
     'data.task': one_of('', 'multi_label', 'multi_class'),
@@ -79,6 +85,13 @@ RULES: dict[str, Rule] = {
     'evaluate.tail': (lambda v: len(v) == 2 and 0 < v[0] <= v[1], 'two numbers above 0, the smaller one first'),
     'evaluate.smallest_effect': (lambda v: 0 <= v < 1, 'in 0..1'),
     'evaluate.smallest_count': NOT_NEGATIVE,
+    'model.preprocessing.low': (math.isfinite, 'a finite number'),
+    'model.preprocessing.high': (math.isfinite, 'a finite number'),
+    'model.preprocessing.mean': (_are_finite, 'finite numbers, one per channel'),
+    'model.preprocessing.std': (
+        lambda v: _are_finite(v) and all(one > 0 for one in v),
+        'positive numbers, one per channel',
+    ),
     'attribution.methods': (bool, 'at least one method, such as saliency'),
     'attribution.regions': REGIONS,
     'concepts.regions': REGIONS,

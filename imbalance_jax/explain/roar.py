@@ -87,7 +87,7 @@ def retrain(trained: Trained, images: np.ndarray) -> np.ndarray:
     count = len(images) * len(first)
     place = placement.place(count, trained.place.strategy, jax.local_devices())
     image_set = place.members(np.repeat(np.arange(len(images)), len(first)).astype(np.int32))
-    members = place.members(jax.tree.map(lambda a: np.tile(a[first], len(images)), experiment.member_arrays))
+    members = place.members(jax.tree.map(lambda a: np.concatenate([a[first]] * len(images)), experiment.member_arrays))
 
     def epoch(one, images, labels, mask, draws, number):
         state, member, image_set = one

@@ -160,7 +160,7 @@ ODD = ('arms', 'arms.new', 'arms.w.sampler', 'train', 'data.phantom', 'data.imba
 DEEP = ('arms', 'model', 'attribution', 'concepts')  # fields that are looked at once more with the model at hand
 # What these values mean where they are accepted, of those in WRONG.
 SENSIBLE = {
-    'attribution.methods': [[]], 'arms.w.gamma': [3.7, 0, 10**30], 'arms.w.learning_rate': [3.7, 10**30],
+    'arms.w.gamma': [3.7, 0, 10**30], 'arms.w.learning_rate': [3.7, 10**30],
     'augment.brightness': [3.7, 0, 10**30], 'augment.contrast': [3.7, 0, 10**30], 'augment.rotation': [3.7, 0],
     'augment.scale': [0], 'augment.shift': [0], 'data.folder': ['text'], 'data.imbalance_seed': [0],
     'data.nih_chest_xray14.manual_dir': ['text', ''], 'data.phantom.imbalance_ratio': [3.7, 10**30],
@@ -178,6 +178,10 @@ SENSIBLE = {
     'data.imbalance': [{}], 'data.policies': [{}], 'data.label_maps': [{}], 'data.task': [''], 'data.test_on': [[]],
     'attribution.anatomy_margin': [0], 'attribution.readers': [''], 'concepts.readers': [''], 'augment.hue': [0],
     'augment.saturation': [0],
+    'model.allow_seen_patients': [True], 'model.keep_head': [True], 'model.weights': ['text', ''], 'train.remat': [True],
+    'model.preprocessing.low': [3.7, -1, -0.5, 0, -(10**30)], 'model.preprocessing.high': [3.7, -1, -0.5, 0, -(10**30)],
+    'model.preprocessing.mean': [[]], 'model.preprocessing.std': [[]], 'model.preprocessing.name': [''],
+    'model.preprocessing.crop': [0], 'model.preprocessing.resize': [0],
     'arms.bce': [{}], 'attribution.smooth_grad': [{}], 'model.cnn': [{}], 'arms.new': [],
 }  # fmt: skip
 
