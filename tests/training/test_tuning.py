@@ -202,7 +202,7 @@ def test_parts_follow_the_named_layers(name):
         layer = functools.reduce(lambda tree, key: tree[key.key], path[:-1], depth['params'])
         assert set(jax.tree.leaves(layer)) == {number}
     for key, value in rest.items():  # whatever is called after a named layer belongs to it
-        if key.split('_')[0] in found.names:
+        if key.split('_')[0] in found.names and key != 'stage4_norm':  # ConvNeXt's, of the pooled vector
             assert set(jax.tree.leaves(value)) == {found.names.index(key.split('_')[0]) + 1}, key
 
 
