@@ -16,13 +16,8 @@ from imbalance_jax.training.members import Member
 from imbalance_jax.training.tuning import Tuning
 
 ADAM = optax.scale_by_adam()
-UNDECAYED = (
-    'bias',
-    'pos_embed',
-    'cls_token',
-    'dist_token',
-    'reg_token',
-)  # arrays of more than one axis, but no kernels
+# Arrays that may have more than one axis and are no kernels: by the names of our models, and by timm's.
+UNDECAYED = ('bias', 'position', 'class_token', 'pos_embed', 'cls_token', 'dist_token', 'reg_token')
 
 
 class Averaged(NamedTuple):

@@ -206,6 +206,14 @@ def test_parts_follow_the_named_layers(name):
             assert set(jax.tree.leaves(value)) == {found.names.index(key.split('_')[0]) + 1}, key
 
 
+def test_embeddings_norms_and_biases_are_spared():
+    """Of a transformer as of a convolutional network: what is left are kernels, of all layers and the head."""
+    for name in ('vit_tiny', 'cnn'):
+        params = network.abstract_variables(models.make(name, 3), (64, 64, 1))['params']
+        kept = {path for path, leaf in jax.tree_util.tree_leaves_with_path(params) if optimizer.decays(path, leaf)}
+        assert kept == {path for path, _ in jax.tree_util.tree_leaves_with_path(params) if path[-1].key == 'kernel'}
+
+
 def test_a_program_within_a_program_is_looked_into():
     def apply(a, b):
         both = jax.jit(lambda a, b: (2 * a, a * b))(a, b)
