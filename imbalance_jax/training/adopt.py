@@ -90,7 +90,8 @@ def run(
     checks.check_config(config)
     starts = entrances(files)
     untrained = network(config, dataset, starts)
-    check(config, dataset, untrained, stages=stages)
+    height, width, channels = dataset.images.shape[1:]
+    checks.check_questions(config, untrained, (height, width, channels), len(dataset.rows('test')), stages=stages)
     with unfinished(workdir) as folder:
         write_json(folder / layout.CONFIG, config.to_dict())
         write_json(folder / layout.MEMBERS, rows)
@@ -164,15 +165,6 @@ def with_arms(config: ConfigDict, rows: Sequence[Mapping[str, Any]]) -> ConfigDi
 def entrances(files: Mapping[str, Start]) -> dict[str, Start]:
     """What files of weights want of an image, without the weights."""
     return {name: Start({**one.facts, 'seen': {}}, {'params': {}, 'batch_stats': {}}) for name, one in files.items()}
-
-
-def check(config: ConfigDict, dataset: Dataset, untrained: Network, *, stages: Mapping[str, Stage]) -> None:
-    """Raises ValueError for a model that breaks the contract, or for options that stages would refuse later."""
-    height, width, channels = dataset.images.shape[1:]
-    checks.check_network(config, untrained, (height, width, channels))
-    for one in stages.values():
-        if one.check is not None:
-            one.check(config, untrained, (height, width, channels), len(dataset.rows('test')))
 
 
 def adopt_into(

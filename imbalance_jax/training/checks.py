@@ -40,11 +40,25 @@ def check_before_compiling(
     check_batch_size(config.train.batch_size, len(dataset.rows('train')))
     tasks.check_task(dataset)
     check_links(config, dataset)
-    height, width, channels = dataset.images.shape[1:]
-    image_shape, num_images = (height, width, channels), len(dataset.rows('test'))
-    check_network(config, untrained, image_shape)
     for block in ('attribution', 'concepts'):
         readers.check(dataset, config[block].readers, f'{block}.readers')
+    height, width, channels = dataset.images.shape[1:]
+    check_questions(config, untrained, (height, width, channels), len(dataset.rows('test')), stages=stages)
+
+
+def check_questions(
+    config: ConfigDict,
+    untrained: Network,
+    image_shape: tuple[int, int, int],
+    num_images: int,
+    *,
+    stages: Mapping[str, Stage],
+) -> None:
+    """Raises ValueError for a model that breaks its contract, and for options that a stage would refuse later.
+
+    num_images: of the test split.
+    """
+    check_network(config, untrained, image_shape)
     for stage in stages.values():
         if stage.check is not None:
             stage.check(config, untrained, image_shape, num_images)

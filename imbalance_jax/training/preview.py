@@ -8,7 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from imbalance_jax.data import policies, samplers, sources
-from imbalance_jax.training import build, checks, start_files
+from imbalance_jax.training import build, checks, heads, start_files
 from imbalance_jax.training.member import make_network_init
 from imbalance_jax.training.network import Network, links, make_model
 from imbalance_jax.training.trained import Stage
@@ -31,8 +31,8 @@ def check(config: ConfigDict, stages: Mapping[str, Stage] = MappingProxyType({})
     block = config.data.to_dict().get(config.data.name, {})
     if isinstance(block, dict):
         sources.check_options(config.data.name, {**block, 'image_size': config.data.image_size})
-    if any(one.get('weights') for one in (config.model, *config.arms.values())):
-        start_files.check(config)
+    heads.check(config, rows)
+    start_files.check(config, rows)
     _check_model(config, stages)
 
 
@@ -57,7 +57,4 @@ def _check_model(config: ConfigDict, stages: Mapping[str, Stage]) -> None:
     image_shape = (size, size, 1)
     model = make_model(config, CLASSES)
     untrained = Network(model, lambda images: images, make_network_init(model, image_shape, links=links(config)))
-    checks.check_network(config, untrained, image_shape)
-    for stage in stages.values():
-        if stage.check is not None:
-            stage.check(config, untrained, image_shape, MANY)
+    checks.check_questions(config, untrained, image_shape, MANY, stages=stages)

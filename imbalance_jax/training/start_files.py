@@ -16,7 +16,6 @@ from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.models.naming import torch_names_of
 from imbalance_jax.names import lookup
 from imbalance_jax.training import start
-from imbalance_jax.training.build import make_members
 from imbalance_jax.training.network import abstract_variables, make_model
 from imbalance_jax.training.start import SHA256, Start, Starts
 from imbalance_jax.training.start_images import preprocessing_of
@@ -43,9 +42,9 @@ def read(config: ConfigDict, rows: Sequence[Mapping[str, Any]], workdir: Path | 
     return _of_one_width(config, starts)
 
 
-def check(config: ConfigDict) -> None:
+def check(config: ConfigDict, rows: Sequence[Mapping[str, Any]]) -> None:
     """Raises ValueError for weights that training would refuse, as far as that is seen without the data set."""
-    starts = read(config, make_members(config))
+    starts = read(config, rows)
     set_info = {'name': config.data.get(config.data.name, {}).get('reader') or config.data.name}
     for one in starts.values():
         seen = seen_families(one, [set_info])
