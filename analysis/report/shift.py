@@ -11,8 +11,7 @@ from imbalance_jax.data.other_set import TESTED_ON, left_out
 from imbalance_jax.results.calibration import IF_CALIBRATED, RECALIBRATED
 from imbalance_jax.results.rows import MACRO
 from imbalance_jax.results.shift import EXTERNAL, INTERNAL, SHIFT, SHUFFLED
-from imbalance_jax.system import layout
-from imbalance_jax.system.files import read_json
+from imbalance_jax.system import layout, records
 from imbalance_jax.training.other_sets import folders
 
 # Heading, metric, and what else tells its rows apart.
@@ -43,7 +42,7 @@ def sections(study: Study) -> list[Elsewhere]:
 
 
 def _elsewhere(study: Study, folder: Path) -> Elsewhere:
-    info = read_json(folder / layout.DATA)
+    info = records.data(folder)
     record = info[TESTED_ON]
     shifted, of_maps = (_table(folder, name) for name in ('shift', 'map_shift'))
     notes = [line.strip() for line in left_out(info)]

@@ -21,8 +21,7 @@ from imbalance_jax.analysis.report.unit_tables import read, rows_of
 from imbalance_jax.config.file import completed
 from imbalance_jax.configs import base
 from imbalance_jax.results.rows import by_arm
-from imbalance_jax.system import layout
-from imbalance_jax.system.files import read_json
+from imbalance_jax.system import layout, records
 from imbalance_jax.system.workdir import read_table, write_text
 from imbalance_jax.training.kept import MATCHED, share_name
 from imbalance_jax.training.trained import check_trained
@@ -53,14 +52,14 @@ def write(workdir: Path) -> Path:
 
 def render(workdir: Path) -> str:
     """The page; everything that comes from data or config is escaped by the template."""
-    config = completed(read_json(workdir / layout.CONFIG), base.get_config().to_dict())
+    config = completed(records.config(workdir), base.get_config().to_dict())
     smallest = config['evaluate']['smallest_effect']
     blocks = [*design.blocks(workdir, smallest), *of_kept(workdir, config, smallest)]
     return pages.render(
         'thesis.html',
         config=config,
-        info=read_json(workdir / layout.DATA),
-        arms=list(by_arm(read_json(workdir / layout.MEMBERS))),
+        info=records.data(workdir),
+        arms=list(by_arm(records.members(workdir))),
         counts=counts(workdir),
         convergence=convergence(workdir),
         answers=answers(blocks),

@@ -86,8 +86,9 @@ EXIT = (
 GROUPS = {'one population': 'data prepare', 'a sweep: many populations, from a config with get_hyper(hyper)': 'plan'}
 
 
-for _flag in ('config', 'workdir', 'out', 'predictions', 'folder', 'pilot', 'plan'):
-    FLAGS[_flag]['type'] = command_line.path
+for _flag in FLAGS.values():
+    if str(_flag.get('metavar', '')).startswith(('FILE', 'FOLDER', 'DIR')):
+        _flag['type'] = command_line.path
 
 
 def main(outside: Outside) -> None:

@@ -5,8 +5,6 @@ checkpoint, predictions.npz and the tables made of these. What is not known of t
 no best epoch, no rates.
 """
 
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
+from imbalance_jax.data import dataset as dataset_module
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.soundness import check_splits
 from imbalance_jax.data.tasks import MULTI_CLASS, task_of
@@ -47,7 +46,7 @@ from imbalance_jax.training.members import member_arrays
 from imbalance_jax.training.network import Network, load_dataset, network
 from imbalance_jax.training.placement import Placement
 from imbalance_jax.training.prediction import predict
-from imbalance_jax.training.run import set_up_jax, write_performance
+from imbalance_jax.training.run import describe, set_up_jax, write_performance
 from imbalance_jax.training.snapshot import Best
 from imbalance_jax.training.start import PARTS, Start
 from imbalance_jax.training.trained import Stage
@@ -94,10 +93,7 @@ def run(
     checks.check_questions(config, untrained, (height, width, channels), len(dataset.rows('test')), stages=stages)
     with unfinished(workdir) as folder:
         write_json(folder / layout.CONFIG, config.to_dict())
-        write_json(folder / layout.MEMBERS, rows)
-        noted = other_sets.warn_of_likeness(dataset)
-        write_json(folder / layout.DATA, noted.info)
-        write_arrays(folder / layout.CONTACT_SHEET, **data.contact_sheet(noted))
+        describe(folder, rows, other_sets.warn_of_likeness(dataset))
         start.keep(folder, starts)
         write_text(folder / layout.METRICS, '')
         with stage(folder, 'adopt', strategy=STRATEGY):
@@ -118,16 +114,11 @@ def check_free(workdir: Path) -> None:
 @contextmanager
 def unfinished(workdir: Path) -> Iterator[Path]:
     """A folder beside `workdir` that becomes it at the end, or is gone if anything fails."""
-    workdir.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f'.{workdir.name}.', dir=workdir.parent))
-    try:
+    with dataset_module.unfinished(workdir) as folder:
         yield folder
         if workdir.exists():
             workdir.rmdir()
-        folder.chmod(0o755)
         folder.rename(workdir)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def fit(

@@ -21,7 +21,7 @@ from imbalance_jax.training import adopt, adopt_members, adopt_tables, checks, o
 from imbalance_jax.training.adopt_members import Adopted
 from imbalance_jax.training.adopt_tables import Predictions
 from imbalance_jax.training.network import load_dataset
-from imbalance_jax.training.run import set_up_jax, write_performance
+from imbalance_jax.training.run import describe, set_up_jax, write_performance
 
 NO_NETWORK = 'predictions of networks trained elsewhere'  # the strategy in provenance.json
 
@@ -47,10 +47,7 @@ def run(config: ConfigDict, workdir: Path, file: Path, *, values: str = '', pair
     checks.check_config(config)
     with adopt.unfinished(workdir) as folder:
         write_json(folder / layout.CONFIG, config.to_dict())
-        write_json(folder / layout.MEMBERS, rows)
-        noted = other_sets.warn_of_likeness(dataset)
-        write_json(folder / layout.DATA, noted.info)
-        write_arrays(folder / layout.CONTACT_SHEET, **data.contact_sheet(noted))
+        describe(folder, rows, other_sets.warn_of_likeness(dataset))
         write_text(folder / layout.METRICS, '')
         with stage(folder, 'adopt', strategy=NO_NETWORK):
             write_arrays(folder / layout.PREDICTIONS, **arrays(found))

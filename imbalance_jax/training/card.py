@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from imbalance_jax.system import layout
+from imbalance_jax.system import layout, records
 from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import read_table
 
@@ -59,7 +59,7 @@ def write(workdir: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, 
     are none), 'strict' (whether PyTorch's own model takes them), 'method', 'resize' and 'crop', 'outputs', 'channels',
     'link', 'programs' (whether there are any).
     """
-    config, info = read_json(workdir / layout.CONFIG), read_json(workdir / layout.DATA)
+    config, info = records.config(workdir), records.data(workdir)
     row, seeds = rows[0], [one['seed'] for one in rows]
     who = f'seed {seeds[0]}' if single else f'mean of the probabilities of seeds {", ".join(map(str, seeds))}'
     return '\n'.join(
@@ -207,7 +207,7 @@ def _use(facts: Mapping[str, Any], *, single: bool) -> list[str]:
 
 def _provenance(workdir: Path, row: Mapping[str, Any], info: Mapping[str, Any]) -> list[str]:
     """Versions, and whether the weights that it began with may know patients of the test split."""
-    record = read_json(workdir / layout.PROVENANCE) if (workdir / layout.PROVENANCE).exists() else {}
+    record = records.provenance(workdir) if (workdir / layout.PROVENANCE).exists() else {}
     made: dict[str, Any] = record.get('train') or next(iter(record.values()), {})
     versions = ', '.join(f'{name} {value}' for name, value in made.get('versions', {}).items() if value)
     lines = ['## Provenance', '', f'* Trained: {made.get("started", "unknown")}, on {made.get("device", "unknown")}.']

@@ -13,10 +13,11 @@ import numpy as np
 
 from imbalance_jax import weights
 from imbalance_jax.attribution.methods import METHODS
+from imbalance_jax.models import MODELS, NOT_OPTIONS
 from imbalance_jax.models.entrance import MATRIX, OFFSET, Entrance, mixing
 from imbalance_jax.models.naming import torch_names_of
 from imbalance_jax.models.odds import LINK
-from imbalance_jax.names import lookup
+from imbalance_jax.names import lookup, options_of
 from imbalance_jax.system import progress
 from imbalance_jax.system.files import UNFINISHED, atomic, write_text
 from imbalance_jax.training import card, serialised
@@ -124,9 +125,6 @@ def state_dict(trained: Trained, row: Mapping[str, Any], variables: Any) -> tupl
 
 def _options(trained: Trained) -> dict[str, Any]:
     """The options of the model that are not those it has by default."""
-    from imbalance_jax.models import MODELS, NOT_OPTIONS
-    from imbalance_jax.names import options_of
-
     name = trained.config.model.name
     given = dict(trained.config.model.get(name, {}))
     known = options_of(MODELS[name], skip=NOT_OPTIONS)

@@ -27,7 +27,7 @@ from imbalance_jax.data.streams import ahead, take
 from imbalance_jax.system import locks, processes, progress
 from imbalance_jax.system.files import naming
 from imbalance_jax.training import placement, start
-from imbalance_jax.training.members import backbones, member_arrays
+from imbalance_jax.training.members import Member, backbones, member_arrays
 from imbalance_jax.training.network import Network
 
 FOLDER = 'features'  # of the folder of prepared data sets
@@ -46,7 +46,7 @@ class Block(NamedTuple):
 
 def width(untrained: Network, image_shape: tuple[int, ...]) -> int:
     """U, the length of the vector that the head reads."""
-    shapes = jax.eval_shape(untrained.init, _arrays([{}])[0])
+    shapes = jax.eval_shape(untrained.init, _one())
     image = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32)
     return jax.eval_shape(untrained.model.apply, shapes, image)[1]['pooled'].shape[-1]
 
@@ -63,7 +63,7 @@ def variables_of(
 
     rows: of members.json, one per network; draw: of `make_draw`, if it is at hand.
     """
-    drawn = jax.tree.map(np.asarray, (draw or make_draw(untrained))(_stacked(rows)))
+    drawn = jax.tree.map(np.asarray, (draw or make_draw(untrained))(_arrays([row['seed'] for row in rows])))
     headless = {name: start.Start(one.facts, _without_head(one.variables)) for name, one in untrained.starts.items()}
     variables = start.begin(drawn, rows, headless)
     links = untrained.links(rows)
@@ -75,15 +75,15 @@ def _without_head(variables: Mapping[str, Any]) -> dict[str, Any]:
     return {'params': params, 'batch_stats': variables.get('batch_stats', {})}
 
 
-def _stacked(rows: Sequence[Mapping[str, Any]]) -> Any:
-    return jax.tree.map(lambda *a: np.stack(a), *_arrays(rows))
-
-
-def _arrays(rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """The numbers of members of which a network's start reads the seed alone."""
+def _arrays(seeds: Sequence[int]) -> Member:
+    """The numbers [Q] of members of which a network's start reads the seed alone."""
     plain = {'arm': '', 'sampler': 'natural', 'retrain_head_from': 1.0, 'learning_rate': 1.0, 'weight_decay': 0.0}
-    whole = [{**plain, 'head': 'linear', 'loss': 'bce', 'seed': row.get('seed', 0)} for row in rows]
-    return [jax.tree.map(lambda a: a[0], member_arrays([row], own_order=True)) for row in whole]
+    return member_arrays([{**plain, 'head': 'linear', 'loss': 'bce', 'seed': seed} for seed in seeds], own_order=True)
+
+
+def _one() -> Member:
+    """Those of one member, whose seed does not matter."""
+    return jax.tree.map(lambda a: a[0], _arrays([0]))
 
 
 def make_features(untrained: Network) -> Callable[[Any, jax.Array], jax.Array]:
@@ -91,7 +91,7 @@ def make_features(untrained: Network) -> Callable[[Any, jax.Array], jax.Array]:
 
     variables: of one network of `variables_of`. The head that the model wants all the same is one of zeros.
     """
-    head = jax.eval_shape(untrained.init, _arrays([{}])[0])['params']['head']
+    head = jax.eval_shape(untrained.init, _one())['params']['head']
 
     def features(variables: Any, images: jax.Array) -> jax.Array:
         zeros = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), head)
@@ -104,7 +104,7 @@ def make_features(untrained: Network) -> Callable[[Any, jax.Array], jax.Array]:
 
 def name_of(untrained: Network, rows: Sequence[Mapping[str, Any]], dataset: Dataset, batch_size: int) -> str:
     """Sixteen hexadecimal digits of all that features come from. rows: of the networks; dataset: with the images."""
-    one = _arrays([{}])[0]
+    one = _one()
     headless = jax.eval_shape(lambda one: _without_head(untrained.init(one)), one)
     links = {name: value[0] for name, value in untrained.links(rows).items()}
     variables = {**headless, 'link': links} if links else headless

@@ -27,7 +27,7 @@ class Parts(NamedTuple):
 
 def parts_of(model: Any, variables: Any, image_shape: tuple[int, ...]) -> Parts:
     """The parts of a model; nothing is computed. variables: its own, or their shapes; image_shape: (H, W, C)."""
-    variables = {name: variables[name] for name in ('params', 'batch_stats') if name in variables}
+    variables = {name: variables[name] for name in STORED if name in variables}
     image, layers = jax.ShapeDtypeStruct((1, *image_shape), jnp.float32), []
 
     def activations(variables: Any, image: jax.Array) -> list[Any]:
@@ -48,7 +48,7 @@ def parts_of(model: Any, variables: Any, image_shape: tuple[int, ...]) -> Parts:
 
 def head_and_rest(variables: Any) -> Parts:
     """The same with all but the head as one part."""
-    variables = {name: variables[name] for name in ('params', 'batch_stats') if name in variables}
+    variables = {name: variables[name] for name in STORED if name in variables}
     depth = jax.tree_util.tree_map_with_path(lambda path, _: 0 if _is_head(path) else 1, variables)
     return Parts([REST], depth)
 

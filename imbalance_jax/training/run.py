@@ -139,6 +139,13 @@ def make_plan(
     return plan, program
 
 
+def describe(workdir: Path, members: list[dict], dataset: Dataset) -> None:
+    """members.json, data.json and the contact sheet: who is in a working directory, and what they are shown."""
+    write_json(workdir / layout.MEMBERS, members)
+    write_json(workdir / layout.DATA, dataset.info)
+    write_arrays(workdir / layout.CONTACT_SHEET, **data.contact_sheet(dataset))
+
+
 def train_into(
     workdir: Path,
     experiment: Experiment,
@@ -152,9 +159,7 @@ def train_into(
 
     untrained: the whole network, whose features are computed first where only heads are trained on them.
     """
-    write_json(workdir / layout.MEMBERS, experiment.members)
-    write_json(workdir / layout.DATA, dataset.info)
-    write_arrays(workdir / layout.CONTACT_SHEET, **data.contact_sheet(dataset))
+    describe(workdir, experiment.members, dataset)
     with stage(workdir, 'train') as record:
         seen = dataset
         if heads.are_cached(config):

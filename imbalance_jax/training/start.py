@@ -17,7 +17,7 @@ from ml_collections import ConfigDict
 from imbalance_jax import weights
 from imbalance_jax.models import entrance
 from imbalance_jax.models.entrance import MATRIX, OFFSET, Entrance, Geometry
-from imbalance_jax.system import layout
+from imbalance_jax.system import layout, records
 from imbalance_jax.system.files import differences, read_json
 from imbalance_jax.system.workdir import read_arrays, write_arrays, write_json
 from imbalance_jax.training.members import RANDOM
@@ -217,10 +217,9 @@ def of_paths(leaves: Mapping[str, np.ndarray]) -> dict[str, Any]:
 
 def check_same(workdir: Path, members: Sequence[Mapping[str, Any]]) -> None:
     """Raises ValueError if `workdir` was begun with other weights than `members`; files may have changed since."""
-    path = Path(workdir) / layout.MEMBERS
-    if not path.exists():
+    if not (Path(workdir) / layout.MEMBERS).exists():
         return
-    before = {(row['arm'], row['seed']): row.get(SHA256) for row in read_json(path)}
+    before = {(row['arm'], row['seed']): row.get(SHA256) for row in records.members(workdir)}
     for row in members:
         one = row['arm'], row['seed']
         if one in before and before[one] != row.get(SHA256):
