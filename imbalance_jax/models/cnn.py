@@ -1,15 +1,13 @@
 """A small plain CNN, cheap enough to train by the dozen on two CPU cores."""
 
 from collections.abc import Callable
-from functools import partial
 
 import flax.linen as nn
 from jax import Array
 
-from imbalance_jax.models.layers import DTYPES, Conv, classify, enter, perturb
-from imbalance_jax.models.normalisation import make_norm
+from imbalance_jax.models.layers import classify, perturb
 from imbalance_jax.models.pooling import max_pool
-from imbalance_jax.names import lookup
+from imbalance_jax.models.stems import begin
 
 
 class CNN(nn.Module):
@@ -31,9 +29,8 @@ class CNN(nn.Module):
 
     @nn.compact
     def __call__(self, image: Array, train: bool = False) -> tuple[Array, dict[str, Array]]:
-        dtype = lookup(DTYPES, self.dtype, 'dtype')
-        conv, norm = partial(Conv, dtype=dtype), make_norm(self.norm, train, dtype)
-        x, out = enter(image, dtype), {}
+        x, conv, norm = begin(self, image, train)
+        out: dict[str, Array] = {}
         for number, width in enumerate(self.widths, 1):
             stage = f'stage{number}'
             x = max_pool(x) if 1 < number <= self.pools + 1 else x

@@ -24,31 +24,42 @@ TORCHVISION = {
     'head': 'classifier.2',
 }
 TIMM = {'stem_conv': 'stem.0', 'stem_norm': 'stem.1', LAST: 'head.norm', 'head': 'head.fc'}
-IN_TORCHVISION = {'depth_conv': 'block.0', 'norm': 'block.2', 'expand': 'block.3', 'project': 'block.5'}
-IN_TIMM = {'depth_conv': 'conv_dw', 'norm': 'norm', 'expand': 'mlp.fc1', 'project': 'mlp.fc2'}
+IN_TORCHVISION = {
+    'depth_conv': 'block.0',
+    'norm': 'block.2',
+    'expand': 'block.3',
+    'project': 'block.5',
+    'layer_scale': 'layer_scale',
+}
+IN_TIMM = {
+    'depth_conv': 'conv_dw',
+    'norm': 'norm',
+    'expand': 'mlp.fc1',
+    'project': 'mlp.fc2',
+    'layer_scale': 'gamma',
+}
 BETWEEN = {'before': 0, 'conv': 1}  # norm and convolution before the first block of a stage
 
 
-def torchvision_name(path: naming.Path) -> str:
-    """'features.3.0.block.0.weight' of ('stage2_block1', 'depth_conv', 'kernel')."""
-    if path[0] in TORCHVISION:
-        return naming.key(TORCHVISION[path[0]], path)
-    stage, part = path[0].removeprefix('stage').split('_')
-    if part in BETWEEN:
-        return naming.key(f'features.{2 * int(stage) - 2}.{BETWEEN[part]}', path)
-    block = f'features.{2 * int(stage) - 1}.{int(part.removeprefix("block")) - 1}'
-    return f'{block}.{path[1]}' if path[1] == 'layer_scale' else naming.key(f'{block}.{IN_TORCHVISION[path[1]]}', path)
+def _scheme(top: Mapping[str, str], between: str, block: str, inside: Mapping[str, str]) -> naming.Name:
+    """The names of a library. between, block: what comes before a stage is called, and its blocks, where s counts
+    stages from 0, even and odd the places of both in a row; inside: the parts of a block, layer_scale being a tensor."""
+
+    def name(path: naming.Path) -> str:
+        if path[0] in top:
+            return naming.key(top[path[0]], path)
+        stage, part = path[0].removeprefix('stage').split('_')
+        number = {'s': int(stage) - 1, 'even': 2 * int(stage) - 2, 'odd': 2 * int(stage) - 1}
+        if part in BETWEEN:
+            return naming.key(f'{between.format(**number)}.{BETWEEN[part]}', path)
+        of_block = f'{block.format(**number)}.{int(part.removeprefix("block")) - 1}.{inside[path[1]]}'
+        return of_block if path[1] == 'layer_scale' else naming.key(of_block, path)
+
+    return name
 
 
-def timm_name(path: naming.Path) -> str:
-    """'stages.1.blocks.0.conv_dw.weight' of ('stage2_block1', 'depth_conv', 'kernel')."""
-    if path[0] in TIMM:
-        return naming.key(TIMM[path[0]], path)
-    stage, part = path[0].removeprefix('stage').split('_')
-    if part in BETWEEN:
-        return naming.key(f'stages.{int(stage) - 1}.downsample.{BETWEEN[part]}', path)
-    block = f'stages.{int(stage) - 1}.blocks.{int(part.removeprefix("block")) - 1}'
-    return f'{block}.gamma' if path[1] == 'layer_scale' else naming.key(f'{block}.{IN_TIMM[path[1]]}', path)
+torchvision_name = _scheme(TORCHVISION, 'features.{even}', 'features.{odd}', IN_TORCHVISION)
+timm_name = _scheme(TIMM, 'stages.{s}.downsample', 'stages.{s}.blocks', IN_TIMM)
 
 
 def layer_norm(name: str, dtype: Any) -> nn.Module:

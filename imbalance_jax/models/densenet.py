@@ -1,7 +1,6 @@
 """Densely connected networks (Huang et al. 2017, arXiv 1608.06993) with torchvision's structure and padding."""
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import ClassVar
 
 import flax.linen as nn
@@ -9,11 +8,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from imbalance_jax.models import naming
-from imbalance_jax.models.layers import DTYPES, Conv, classify, enter, perturb
-from imbalance_jax.models.normalisation import make_norm
+from imbalance_jax.models.layers import classify, perturb
 from imbalance_jax.models.pooling import halved
-from imbalance_jax.models.stems import stem
-from imbalance_jax.names import lookup
+from imbalance_jax.models.stems import begin, stem
 
 TOP = {
     'stem_conv': 'features.conv0',
@@ -85,10 +82,9 @@ class DenseNet(nn.Module):
 
     @nn.compact
     def __call__(self, image: Array, train: bool = False) -> tuple[Array, dict[str, Array]]:
-        dtype = lookup(DTYPES, self.dtype, 'dtype')
-        conv, norm = partial(Conv, dtype=dtype), make_norm(self.norm, train, dtype)
         out: dict[str, Array] = {}
-        x = stem(self, enter(image, dtype), out, conv=conv, norm=norm)
+        x, conv, norm = begin(self, image, train)
+        x = stem(self, x, out, conv=conv, norm=norm)
         for number, depth in enumerate(self.depths, 1):
             stage = f'stage{number}'
             if number > 1:

@@ -10,9 +10,8 @@ from jax import Array
 
 from imbalance_jax.models import naming
 from imbalance_jax.models.depthwise import Depthwise
-from imbalance_jax.models.layers import DTYPES, Conv, classify, enter, perturb
-from imbalance_jax.models.normalisation import make_norm
-from imbalance_jax.names import lookup
+from imbalance_jax.models.layers import classify, perturb
+from imbalance_jax.models.stems import begin
 
 STEM, LAST = 32, 1280  # channels of the first and of the last convolution
 EXPANSION = 6  # of all blocks but the first
@@ -125,16 +124,15 @@ class MobileNetV2(nn.Module):
 
     @nn.compact
     def __call__(self, image: Array, train: bool = False) -> tuple[Array, dict[str, Array]]:
-        dtype = lookup(DTYPES, self.dtype, 'dtype')
-        conv, norm = partial(Conv, dtype=dtype), make_norm(self.norm, train, dtype)
-        x, out = enter(image, dtype), {}
+        x, conv, norm = begin(self, image, train)
+        out: dict[str, Array] = {}
 
         def relu6(x: Array) -> Array:
             return jnp.minimum(self.relu(x), 6)
 
         x = conv(divisible(STEM * self.width_mult), 3, self.stem_stride, name='stem_conv')(x)
         x = out['stem'] = perturb(self, 'stem', relu6(norm(name='stem_norm')(x)))
-        block = partial(InvertedResidual, conv=conv, depthwise=partial(Depthwise, dtype=dtype), norm=norm)
+        block = partial(InvertedResidual, conv=conv, depthwise=partial(Depthwise, dtype=x.dtype), norm=norm)
         for number, rows in enumerate(STAGES, 1):
             stage = f'stage{number}'
             plan = [(c, stride if n == 0 else 1) for c, blocks, stride in rows for n in range(blocks)]
