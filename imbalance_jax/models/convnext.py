@@ -42,8 +42,11 @@ BETWEEN = {'before': 0, 'conv': 1}  # norm and convolution before the first bloc
 
 
 def _scheme(top: Mapping[str, str], between: str, block: str, inside: Mapping[str, str]) -> naming.Name:
-    """The names of a library. between, block: what comes before a stage is called, and its blocks, where s counts
-    stages from 0, even and odd the places of both in a row; inside: the parts of a block, layer_scale being a tensor."""
+    """The names of a library.
+
+    between, block: what comes before a stage is called, and its blocks, where s counts stages from 0, even and odd the
+    places of both in a row; inside: the parts of a block, of which layer_scale is a tensor and no module.
+    """
 
     def name(path: naming.Path) -> str:
         if path[0] in top:
