@@ -10,10 +10,16 @@ from pathlib import Path
 FAST = '--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true'
 os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {FAST}'.strip()
 
+# Each program is compiled once: for all workers and the processes they start, and for the next run of the tests.
+PROGRAMS = Path(__file__).parent.parent / '.pytest_cache' / 'd' / 'programs'
+os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', str(PROGRAMS))
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS', '0')
+os.environ.setdefault('JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES', '-1')
+
 import jax  # noqa: E402
 import pytest  # noqa: E402
 
-# What tests compile and measure is not what the user's runs are offered, nor the other way round.
+# What tests measure is not what the user's runs are offered, nor the other way round.
 os.environ.setdefault('IMBALANCE_JAX_CACHE', tempfile.mkdtemp())
 jax.config.update('jax_num_cpu_devices', 2)
 

@@ -26,10 +26,12 @@ def folder() -> Path | None:
 
 
 def keep_programs() -> None:
-    """Lets JAX keep compiled programs, unless a cache of the user's own is set already."""
+    """Lets JAX keep every compiled program, however small, unless a cache of the user's own is set already."""
     users_own = getattr(jax.config, 'jax_compilation_cache_dir')  # noqa: B009  an option that type checkers don't know
     if users_own is None and (place := _writable()):
         jax.config.update('jax_compilation_cache_dir', str(place / 'programs'))
+        jax.config.update('jax_persistent_cache_min_compile_time_secs', 0.0)
+        jax.config.update('jax_persistent_cache_min_entry_size_bytes', -1)
 
 
 def remember(conditions: dict, result: dict) -> None:
