@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 # Programs of tests are many and small: they are compiled fast, not to run fast.
-FAST = '--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true'
+FAST = '--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true --xla_cpu_use_fusion_emitters=false'
 os.environ['XLA_FLAGS'] = f'{os.environ.get("XLA_FLAGS", "")} {FAST}'.strip()
 
 # Each program is compiled once: for all workers and the processes they start, and for the next run of the tests.

@@ -12,7 +12,8 @@ from flax.errors import FlaxError
 from jax.extend.core import Literal
 
 BROKEN = (TypeError, AttributeError, LookupError, OverflowError, FlaxError)  # how a faulty model shows itself
-UNOPTIMISED = {'xla_backend_optimization_level': 0}  # it runs once: compiling is what takes time
+# The gradient is computed once: compiling is what takes time.
+UNOPTIMISED = {'xla_backend_optimization_level': 0, 'xla_llvm_disable_expensive_passes': True}
 SMALL = 64  # pixels of the image that the one gradient is taken of, if the model takes an image of that size
 
 
@@ -127,16 +128,19 @@ def _sizes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str, float]:
         image, variables, out = shapes_of(*image_shape[:2])
     generator = np.random.default_rng(0)
     drawn = jax.tree_util.tree_map_with_path(lambda path, leaf: _drawn(generator, str(path[-1]), leaf), variables)
-    pixels = jnp.asarray(generator.standard_normal(image.shape), jnp.float32)
+    pixels = np.asarray(generator.standard_normal(image.shape), np.float32)
     layers = {name: value for name, value in out.items() if value.ndim == 4 or name == 'pooled'}
 
     def score(added: dict, variables: dict, pixels: Any) -> Any:
         logits = model.apply({**variables, 'perturbations': added}, pixels)[0]
         return (logits * jnp.cos(jnp.arange(logits.shape[1]))).sum().astype(jnp.float32)
 
-    zeros = {name: jnp.zeros(value.shape, value.dtype) for name, value in layers.items()}
-    gradients = jax.jit(jax.grad(score), compiler_options=UNOPTIMISED)(zeros, drawn, pixels)
-    return {name: float(jnp.abs(value).max()) for name, value in gradients.items()}
+    def largest(added: dict, variables: dict, pixels: Any) -> dict[str, jax.Array]:
+        return {name: jnp.abs(value).max() for name, value in jax.grad(score)(added, variables, pixels).items()}
+
+    zeros = {name: np.zeros(value.shape, value.dtype) for name, value in layers.items()}
+    found = jax.jit(largest, compiler_options=UNOPTIMISED)(zeros, drawn, pixels)
+    return {name: float(value) for name, value in found.items()}
 
 
 _of_hashable = functools.lru_cache(maxsize=64)(_sizes)
@@ -145,13 +149,13 @@ _of_hashable = functools.lru_cache(maxsize=64)(_sizes)
 def _drawn(generator: np.random.Generator, name: str, leaf: Any) -> Any:
     """A variable at random, so that nothing is 0 only because training begins there."""
     if not jnp.issubdtype(leaf.dtype, jnp.floating):
-        return jnp.zeros(leaf.shape, leaf.dtype)
+        return np.zeros(leaf.shape, leaf.dtype)
     noise = generator.standard_normal(leaf.shape)
     if leaf.ndim > 1:
         noise = noise * np.sqrt(2 / np.prod(leaf.shape[:-1]))
     else:
         noise = 0.1 * noise + any(part in name for part in ('scale', 'var'))
-    return jnp.asarray(noise, leaf.dtype)
+    return np.asarray(noise, leaf.dtype)
 
 
 def _depends(jaxpr: Any, inputs: Any = None) -> list[bool]:
