@@ -34,12 +34,13 @@ def logistic(x: np.ndarray, target: np.ndarray, counts: np.ndarray, *, firth: bo
     design = np.stack([np.ones_like(x), x], axis=-1)
     beta, shrink = np.zeros((*x.shape[:-1], 2)), float(firth)
     loss, step = _deviance(design, beta, target, counts, shrink), np.zeros_like(beta)
+    moving = np.ones(x.shape[:-1], bool)  # a line that is found stays as it is, whatever stands beside it
     for _ in range(STEPS):
         p = expit((design @ beta[..., None])[..., 0])
         information = _information(design, p, counts)
         pull = shrink * _leverage(design, p, counts, information) * (0.5 - p) if firth else 0.0
         gradient = ((counts * (target - p) + pull)[..., None] * design).sum(-2)
-        step = np.nan_to_num(np.clip(_solve(information, gradient), -5, 5))
+        step = np.nan_to_num(np.clip(_solve(information, gradient), -5, 5)) * moving[..., None]
         for _ in range(30):
             now = _deviance(design, beta + step, target, counts, shrink)
             worse = now > loss + 1e-12 * np.abs(loss)
@@ -47,7 +48,8 @@ def logistic(x: np.ndarray, target: np.ndarray, counts: np.ndarray, *, firth: bo
                 break
             step = np.where(worse[..., None], step / 2, step)
         beta, loss = beta + step, now
-        if not np.abs(step).max(initial=0) > TOLERANCE:
+        moving &= np.abs(step).max(-1) > TOLERANCE
+        if not moving.any():
             break
     p = expit((design @ beta[..., None])[..., 0])
     number, positives = counts.sum(-1), (counts * target).sum(-1)

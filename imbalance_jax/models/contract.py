@@ -22,8 +22,18 @@ def check(model: nn.Module, image_shape: tuple[int, ...]) -> None:
 
     image_shape: (H, W, C). Whatever ValueError the model raises itself, for images too small, say, passes as it is.
     Shapes, order and what depends on what are found by tracing; one gradient, at random weights and at no more than
-    64 pixels where the model allows that, finds a layer at which it is exactly 0 none the less.
+    64 pixels where the model allows that, finds a layer at which it is exactly 0 none the less. A model that kept the
+    contract once is not asked again by this process.
     """
+    try:
+        hash(model)
+    except TypeError:  # a field of the model is a list or a dict
+        _check(model, image_shape)
+    else:
+        _check_once(model, tuple(image_shape))
+
+
+def _check(model: nn.Module, image_shape: tuple[int, ...]) -> None:
     image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
     variables = _trace('init', lambda x: model.init(jax.random.key(0), x, mutable=['params', 'batch_stats']), image)
     in_order: list[str] = []
@@ -144,6 +154,7 @@ def _sizes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str, float]:
 
 
 _of_hashable = functools.lru_cache(maxsize=64)(_sizes)
+_check_once = functools.lru_cache(maxsize=64)(_check)
 
 
 def _drawn(generator: np.random.Generator, name: str, leaf: Any) -> Any:

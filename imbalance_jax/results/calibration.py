@@ -20,6 +20,7 @@ BINS = 10  # of a curve
 ERROR_BINS = 15  # of the calibration error, as in `scores.expected_calibration_error`
 THRESHOLDS = (0.05, 0.1, 0.2)  # probabilities at which a finding is worth a look: 19, 9 and 4 false calls per miss
 NULL_ROUNDS = 50
+AT_ONCE = 1 << 19  # probabilities whose lines are fitted at a time
 ROUNDS = 200  # of the bootstrap at most: they give a variance, which is known to 10 % by then
 IF_CALIBRATED, CALL_ALL = 'perfect calibration', 'call everything'
 
@@ -100,23 +101,19 @@ def _said(row: Row, method: Mapping[str, str]) -> Row:
 def _figures(
     probabilities: np.ndarray, truth: Truth, rounds: np.ndarray, *, seed: int
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """{metric: [1 + R, P, K]} and the calibration error above its null, member by member: bins take much memory."""
+    """{metric: [1 + R, P, K]} and the calibration error above its null, of some members at a time: lines of `AT_ONCE`
+    numbers; errors of one member, as bins take much memory."""
     rng = np.random.default_rng(seed)
-    figures: dict[str, list[np.ndarray]] = {}
-    above_null = []
-    for one in probabilities:
-        line = calibration.recalibration(one, truth.labels, truth.label_mask, rounds[1:])
-        errors = errors_of(one, truth, rounds, rng)
-        above_null.append(errors.above_null)
-        of_member = {
-            'slope': np.concatenate([line.slope[None], line.slope_rounds]),
-            'intercept': np.concatenate([line.intercept[None], line.intercept_rounds]),
-            'brier': errors.brier,
-            'expected_calibration_error': errors.calibration,
-        }
-        for metric, values in of_member.items():
-            figures.setdefault(metric, []).append(values)
-    return {metric: np.stack(values, 1) for metric, values in figures.items()}, np.stack(above_null, 1)
+    blocks = np.array_split(probabilities, max(1, min(len(probabilities), probabilities.size // AT_ONCE)))
+    lines = [calibration.recalibration(one, truth.labels, truth.label_mask, rounds[1:]) for one in blocks]
+    errors = [errors_of(one, truth, rounds, rng) for one in probabilities]
+    figures = {
+        'slope': np.concatenate([np.concatenate([one.slope[None], one.slope_rounds]) for one in lines], 1),
+        'intercept': np.concatenate([np.concatenate([one.intercept[None], one.intercept_rounds]) for one in lines], 1),
+        'brier': np.stack([one.brier for one in errors], 1),
+        'expected_calibration_error': np.stack([one.calibration for one in errors], 1),
+    }
+    return figures, np.stack([one.above_null for one in errors], 1)
 
 
 class Errors(NamedTuple):
