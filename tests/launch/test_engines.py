@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from imbalance_jax.configs import base
-from imbalance_jax.launch import k8s
+from imbalance_jax.launch import k8s, local
 from imbalance_jax.sweep import hyper, populations
 from imbalance_jax.sweep import plan as plans
 from imbalance_jax.system import cluster, files
@@ -29,9 +29,15 @@ def plan(tmp_path):
     jobs, _ = plans.write(
         path, populations.populations(base.get_config(), hyper.sweep('data.image_size', [32, 48, 64]))
     )
-    (jobs[0].workdir / 'results').mkdir(parents=True)
-    files.write_json(jobs[0].folder / f'{jobs[0].id}.json', {'state': 'done'})
+    finish(jobs[0])
     return path
+
+
+def finish(job) -> None:
+    """What a job leaves that is done."""
+    (job.workdir / 'results').mkdir(parents=True, exist_ok=True)
+    record = {'state': 'done', 'note': '', 'seconds': 1.0, 'starts': 1, 'host': 'here', 'pid': 1}
+    files.write_json(job.folder / f'{job.id}.json', record)
 
 
 class Said(NamedTuple):
@@ -43,6 +49,11 @@ class Said(NamedTuple):
 @pytest.fixture
 def launch(monkeypatch, capsys):
     """Runs an engine's `main` as its command would; `path` is where it looks for the engine's client."""
+
+    def supervise(*args, **kwargs):
+        raise AssertionError('workers would begin')
+
+    monkeypatch.setattr(local, 'supervise', supervise)
 
     def run(engine: str, plan, *words, path: str = '') -> Said:
         monkeypatch.setattr(sys, 'argv', [engine, '--plan', str(plan), *words])
@@ -87,8 +98,7 @@ def test_what_is_wrong_is_one_line(launch, plan, engine, tmp_path):
     result = launch(engine, tmp_path / 'none.jsonl', *ENGINES[engine])
     assert (result.returncode, result.stderr.count('\n')) == (2, 1)
     for job in plans.read(plan):
-        (job.workdir / 'results').mkdir(parents=True, exist_ok=True)
-        files.write_json(job.folder / f'{job.id}.json', {'state': 'done'})
+        finish(job)
     result = launch(engine, plan, *ENGINES[engine])
     assert (result.returncode, result.stdout) == (0, f'Every population of {plan} is done.\n')
 
