@@ -136,7 +136,7 @@ def test_a_killed_job_begins_again_but_not_for_ever(plan):
 
 
 WORKER = """
-import sys, time, pathlib
+import hashlib, sys, time, pathlib
 from imbalance_jax.sweep import jobs, plan as plans
 from imbalance_jax.system import signals
 signals.leave_when_asked(float(sys.argv[3]))
@@ -146,7 +146,6 @@ def slow(job):
         file.write(sys.argv[2] + '\\n')
     print('begun', flush=True)
     if sys.argv[2] == 'deaf':  # in a library, where Python hears of no signal
-        import hashlib
         hashlib.pbkdf2_hmac('sha512', b'x', b'y', 500_000_000)
     time.sleep(0.2 if sys.argv[2] == 'quick' else 600)
 sys.exit(jobs.do(plans.read(sys.argv[1])[0], {'train': slow}))
@@ -192,6 +191,7 @@ def test_a_second_interrupt_leaves_at_once(plan):
     with worker(plan, 'deaf') as process:
         while process.stdout.readline() != 'begun\n':
             assert process.poll() is None
+        time.sleep(0.1)
         for _ in range(2):
             process.send_signal(signal.SIGINT)
             time.sleep(0.1)
