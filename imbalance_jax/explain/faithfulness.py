@@ -1,6 +1,6 @@
 """Stage `faithfulness`: do scores change as maps say, and do maps change with the network? Noise stands beside them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,7 +94,6 @@ def make_scorer(trained: Trained) -> Scorer:
     """`scorer(maps [P,M,H,W], images, classes)`: the metrics of `attribution.faithfulness` [P,M], compiled once for all
     methods, for as many pairs at a time as fit `config.attribution.memory_mib`."""
     network = make_network(trained.model, trained.layer_of(trained.config.attribution.layer))
-    metrics: Mapping[str, Any] = faithfulness.METRICS
 
     def figures(member, images, classes):
         variables, maps = member
@@ -103,7 +102,7 @@ def make_scorer(trained: Trained) -> Scorer:
         def score(x):
             return layers.class_logits(network(variables, x, None)[0], classes)
 
-        return {name: metric(score, normalised, maps) for name, metric in metrics.items()}
+        return faithfulness.all_metrics(score, normalised, maps)
 
     memory_mib = trained.config.attribution.memory_mib
     return explain_maps.make_scorer(figures, trained.place, memory_mib=memory_mib, variables=trained.variables)
@@ -135,15 +134,14 @@ def map_and_sanity(trained: Trained, method: str) -> Callable:
 
     def of_member(member, images, classes, rows):
         variables, fresh = member
-        intact = maps(variables, images, classes, rows)
 
-        def correlation(depth):
-            randomised = faithfulness.randomise(variables, fresh, parts, depth)
-            return faithfulness.rank_correlation(intact, maps(randomised, images, classes, rows))
+        def of_depth(depth):
+            return maps(faithfulness.randomise(variables, fresh, parts, depth), images, classes, rows)
 
         if method == NULL:
-            return intact, jnp.zeros((len(images), 0))
-        return intact, jax.lax.map(correlation, 1 + jnp.arange(len(parts))).T
+            return maps(variables, images, classes, rows), jnp.zeros((len(images), 0))
+        intact, *_ = every = jax.lax.map(of_depth, jnp.arange(1 + len(parts)))  # at depth 0 all is as it was
+        return intact, jax.lax.map(lambda one: faithfulness.rank_correlation(intact, one), every[1:]).T
 
     return of_member
 

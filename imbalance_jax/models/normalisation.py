@@ -38,12 +38,14 @@ class BatchNorm(nn.Module):
             return _normalise(self, x, running_mean.value, running_var.value)
         mean, square = _moments(x, (0, 1, 2))
         var = jnp.maximum(square - mean**2, 0)
+        now = {'mean': (running_mean, mean), 'var': (running_var, var)}
+        following = {name: MOMENTUM * kept.value + (1 - MOMENTUM) * new for name, (kept, new) in now.items()}
         if self.has_variable('frozen', 'statistics'):
             frozen: Array = self.get_variable('frozen', 'statistics')
             mean, var = jnp.where(frozen, running_mean.value, mean), jnp.where(frozen, running_var.value, var)
+            following = {name: jnp.where(frozen, now[name][0].value, new) for name, new in following.items()}
         if not self.is_initializing():
-            running_mean.value = MOMENTUM * running_mean.value + (1 - MOMENTUM) * mean
-            running_var.value = MOMENTUM * running_var.value + (1 - MOMENTUM) * var
+            running_mean.value, running_var.value = following['mean'], following['var']
         return _normalise(self, x, mean, var)
 
 
