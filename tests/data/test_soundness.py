@@ -21,6 +21,7 @@ from imbalance_jax.data import soundness, sources, thinning
 from imbalance_jax.data.dataset import LEFT_OUT
 from imbalance_jax.data.sources import nih_files, nih_tables, phantom
 from imbalance_jax.explain import run as explain_run
+from imbalance_jax.system import seals
 from imbalance_jax.system.files import flatten
 from imbalance_jax.training import build, checks, network, other_sets, strategies
 from imbalance_jax.training import run as training_run
@@ -324,7 +325,7 @@ def test_no_pickle_is_loaded(sound, tmp_path):
     np.save(tmp_path / 'set' / 'labels.npy', np.array([{'a': 1}], object), allow_pickle=True)
     record = json.loads((tmp_path / 'set' / 'info.json').read_text())
     record['crc32']['labels'] = store._crc32(tmp_path / 'set' / 'labels.npy')
-    (tmp_path / 'set' / 'info.json').write_text(json.dumps(record))
+    (tmp_path / 'set' / 'info.json').write_text(json.dumps(seals.seal(record)))
     with pytest.raises(ValueError, match='labels'):
         store.load(tmp_path / 'set')
 

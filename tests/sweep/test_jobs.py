@@ -13,7 +13,7 @@ import pytest
 from imbalance_jax.configs import base
 from imbalance_jax.sweep import collect, hyper, jobs, populations
 from imbalance_jax.sweep import plan as plans
-from imbalance_jax.system import files, locks, signals
+from imbalance_jax.system import files, locks, signals, workdir
 
 ROOT = Path(__file__).parents[2]
 
@@ -293,7 +293,6 @@ def test_collected_tables_are_those_of_all_jobs(done):
 
     from imbalance_jax.analysis.sweeps import sweep
     from imbalance_jax.results import schema
-    from imbalance_jax.system import workdir
 
     assert [path.name for path in collect.write(done)] == ['results.csv', 'results.parquet']
     whole = pd.read_parquet(done[0].folder / 'results.parquet')
@@ -327,7 +326,7 @@ def test_mixed_versions_are_refused_unless_asked_for(done, change):
         record['train']['source'] = 'another'
     else:
         record['train']['before'] = [{**record['train'], 'source': 'older'}]
-    files.write_json(path, record)
+    workdir.write_json(path, record)
     with pytest.raises(ValueError, match='2 states of the software'):
         collect.write(done)
     assert collect.write(done, mixed=True)
