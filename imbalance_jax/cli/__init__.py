@@ -100,6 +100,7 @@ def main(outside: Outside) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except (ValueError, OSError, FloatingPointError) as error:
+        _tell_others()
         if '--traceback' in arguments:
             traceback.print_exc()
         print(f'error: {error}', file=sys.stderr)
@@ -107,10 +108,18 @@ def main(outside: Outside) -> None:
     except (RuntimeError, AssertionError, MemoryError) as error:
         from imbalance_jax.system import environment
 
+        _tell_others()
         if '--traceback' in arguments or not (reason := environment.explained(error)):
             raise
         print(f'error: {reason}', file=sys.stderr)
         sys.exit(2)
+
+
+def _tell_others() -> None:
+    """Processes that work with this one must not wait for it."""
+    from imbalance_jax.system import peers
+
+    peers.leave(peers.FAILED)
 
 
 def run(arguments: list[str], outside: Outside) -> int | None:
