@@ -32,7 +32,7 @@ def watch(number: int, count: int, host: str, agree: Callable[[Any], np.ndarray]
     agree: gives the first process's value to all. Processes that cannot connect work on unwatched.
     """
     try:
-        connected: dict[int, socket.socket] = _accept(count, agree) if number == 0 else {0: _connect(number, host, agree)}
+        connected = _accept(count, agree) if number == 0 else {0: _connect(number, host, agree)}
     except OSError as error:
         print(f'Processes do not watch each other ({error}).', file=sys.stderr, flush=True)
         return

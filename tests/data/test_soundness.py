@@ -18,7 +18,7 @@ from imbalance_jax import config as fields
 from imbalance_jax.configs import base
 from imbalance_jax.data import dataset as store
 from imbalance_jax.data import soundness, sources, thinning
-from imbalance_jax.data.dataset import LEFT_OUT
+from imbalance_jax.data.dataset import LEFT_OUT, SPLITS
 from imbalance_jax.data.sources import nih_files, nih_tables, phantom
 from imbalance_jax.explain import run as explain_run
 from imbalance_jax.system import seals
@@ -114,6 +114,14 @@ def test_a_class_without_positives_and_an_empty_split_are_said(sound, capsys):
     split[split == 2] = LEFT_OUT
     with pytest.raises(ValueError, match='test split of phantom is empty'):
         training_run.check_splits(dataclasses.replace(sound, split=split))
+
+
+@pytest.mark.parametrize('split', SPLITS)
+def test_a_split_without_a_label_that_counts_is_refused(sound, split):
+    mask = sound.label_mask.copy()
+    mask[sound.rows(split)] = 0
+    with pytest.raises(ValueError, match=f'No label of the {split} split of .* counts'):
+        training_run.check_splits(dataclasses.replace(sound, label_mask=mask))
 
 
 @pytest.fixture(scope='module')
