@@ -216,7 +216,7 @@ def load(folder: Path, check: bool = True) -> Dataset:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f'{folder}/info.json is damaged ({error!r}).') from error
     for name in names if check else ():
-        if not (folder / f'{name}.npy').exists() or _crc32(folder / f'{name}.npy') != crc32[name]:
+        if not (folder / f'{name}.npy').is_file() or _crc32(folder / f'{name}.npy') != crc32[name]:
             raise ValueError(f'{folder / name}.npy does not match its checksum: the prepared data set is damaged.')
     return Dataset(**{name: _read(folder / f'{name}.npy', name in MAPPED) for name in names}, info=info)
 

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and plain data in them; quick to import, for what must answer at once."""
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -17,8 +18,10 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None or error.filename is not None:
+        if error.filename is not None:
             raise
+        if error.errno is None:  # NumPy counts what it could write, and does not say why
+            raise OSError(errno.EIO, f'Could not be written whole ({error}); is the disk full?', str(path)) from error
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 

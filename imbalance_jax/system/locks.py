@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from imbalance_jax.system.files import regular
+from imbalance_jax.system.files import naming, regular
 from imbalance_jax.system.records import OWNER, fault_of
 
 HEARTBEAT = 10.0  # seconds between two counts
@@ -43,7 +43,8 @@ def acquire(path: Path, name: str) -> Iterator[None]:
         _lock(file, path, name)
         _wait_for_silence(path, name)
         stop, record = threading.Event(), {'host': socket.gethostname(), 'pid': os.getpid(), 'machine': machine()}
-        _write(file, {**record, 'heartbeat': 0})
+        with naming(path):
+            _write(file, {**record, 'heartbeat': 0})
         counting = threading.Thread(target=_count_up, args=(path, file, record, stop), daemon=True)
         counting.start()
         try:
