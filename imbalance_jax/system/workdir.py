@@ -46,7 +46,11 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """A value as a JSON file."""
-    write_text(path, files.dumps(value, indent=1) + '\n')
+    atomic(path, lambda file: file.write(_as_json(value)))
+
+
+def _as_json(value: Any) -> bytes:
+    return f'{files.dumps(value, indent=1)}\n'.encode()
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
@@ -114,6 +118,9 @@ def claim(
     """
     path = Path(workdir) / layout.CONFIG
     if not path.exists():
+        begun = (Path(workdir) / layout.CHECKPOINTS).exists()
+        if begun and not manifest.was(path, _as_json(config)):
+            raise ValueError(f'{path} is missing, and held another config than this one; {records.ELSEWHERE}.')
         write_json(path, config)
         return
     changed = files.differences(complete(records.read(path, dict, 'bring it back from a copy')), config)

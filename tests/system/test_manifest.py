@@ -186,3 +186,15 @@ def test_a_seal_holds_for_every_field_whatever_their_order():
     for change in ({'a': 2}, {'d': 1}, {'b': {'c': [1.5, 0, float('nan')]}}):
         assert seals.fault_of({**back, **change})
     assert seals.seal(back)[seals.SEAL] == back[seals.SEAL]
+
+
+def test_a_config_that_is_lost_is_that_of_the_same_study_only(tmp_path):
+    folder = make(tmp_path / 'run')
+    (folder / layout.CONFIG).unlink()
+    workdir.claim(folder, CONFIG)  # nothing is trained yet
+    (folder / layout.CONFIG).unlink()
+    (folder / layout.CHECKPOINTS).mkdir()
+    with pytest.raises(ValueError, match='another config than this one'):
+        workdir.claim(folder, {**CONFIG, 'seeds': [1]})
+    workdir.claim(folder, CONFIG)
+    assert records.read(folder / layout.CONFIG, dict, '') == CONFIG
