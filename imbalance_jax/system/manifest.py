@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -19,6 +20,7 @@ from imbalance_jax.system import files, layout, seals
 
 SUFFIXES = ('.npz', '.parquet', '.csv')  # in folders
 GROWING = '.jsonl'  # lines are added to it: what is known is how it begins
+TICK = 200_000_000  # nanoseconds
 FOREIGN = 'was not written here by any stage'
 
 
@@ -127,14 +129,16 @@ def read(workdir: Path) -> Marks | None:
     """What a working directory vouches for, None if it has no manifest; ValueError for a damaged one."""
     path = Path(workdir) / layout.MANIFEST
     try:
-        return {name: list(marks) for name, marks in _read(path, _state(path)).items()}
+        state = _state(path)
+        marks = _read(path, state) if _is_old(state) else _read.__wrapped__(path, state)
+        return {name: list(known) for name, known in marks.items()}
     except FileNotFoundError:
         return None
 
 
 def mark(path: Path) -> Mark:
     """That of a file as it is; it is read once per process and state of the file."""
-    return _mark(Path(path), _state(path), None)
+    return _mark_of(Path(path))
 
 
 def _note(path: Path, new: Mark) -> None:
@@ -177,7 +181,7 @@ def _fault(workdir: Path, path: Path) -> str:
 def _is(path: Path, one: Mark, known: list[Mark]) -> bool:
     size = path.stat().st_size
     if path.suffix == GROWING:  # what a killed process had begun to add may stand at its end
-        return one.size <= size <= max(other.size for other in known) and _mark(path, _state(path), one.size) == one
+        return one.size <= size <= max(other.size for other in known) and _mark_of(path, one.size) == one
     return size == one.size and mark(path) == one
 
 
@@ -218,6 +222,11 @@ def _state(path: Path) -> tuple[int, ...]:
     return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
+def _is_old(state: tuple[int, ...]) -> bool:
+    """Whether a file would have another state now if it were written again: clocks of file systems tick slowly."""
+    return abs(time.time_ns() - state[-1]) > TICK
+
+
 @functools.lru_cache(maxsize=64)
 def _read(path: Path, state: tuple[int, ...]) -> Marks:
     try:
@@ -229,6 +238,11 @@ def _read(path: Path, state: tuple[int, ...]) -> Marks:
     if fault:
         raise ValueError(f'{path} is damaged: {fault}; bring it back from a copy{_or_accept(path.parent)}.')
     return marks
+
+
+def _mark_of(path: Path, size: int | None = None) -> Mark:
+    state = _state(path)
+    return _mark(path, state, size) if _is_old(state) else _mark.__wrapped__(path, state, size)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -10,7 +10,8 @@ from imbalance_jax.explain import outputs
 from imbalance_jax.explain.run import STAGES, run
 from imbalance_jax.results.rows import of_kind
 from imbalance_jax.system import layout
-from imbalance_jax.system.workdir import read_json, read_table
+from imbalance_jax.system.files import read_json
+from imbalance_jax.system.workdir import read_table
 from imbalance_jax.training.network import load_dataset, network
 from imbalance_jax.training.trained import Stage
 
