@@ -20,6 +20,7 @@ from imbalance_jax.sweep import plan as plans
 from imbalance_jax.system import cluster, files
 
 ROOT = Path(__file__).parents[2]
+DONE = {'state': 'done', 'note': '', 'seconds': 1.0, 'starts': 1}
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def plan(tmp_path):
         path, populations.populations(base.get_config(), hyper.sweep('data.image_size', [32, 48, 64]))
     )
     (jobs[0].workdir / 'results').mkdir(parents=True)
-    files.write_json(jobs[0].folder / f'{jobs[0].id}.json', {'state': 'done'})
+    files.write_json(jobs[0].folder / f'{jobs[0].id}.json', DONE)
     return path
 
 
@@ -88,7 +89,7 @@ def test_what_is_wrong_is_one_line(launch, plan, engine, tmp_path):
     assert (result.returncode, result.stderr.count('\n')) == (2, 1)
     for job in plans.read(plan):
         (job.workdir / 'results').mkdir(parents=True, exist_ok=True)
-        files.write_json(job.folder / f'{job.id}.json', {'state': 'done'})
+        files.write_json(job.folder / f'{job.id}.json', DONE)
     result = launch(engine, plan, *ENGINES[engine])
     assert (result.returncode, result.stdout) == (0, f'Every population of {plan} is done.\n')
 

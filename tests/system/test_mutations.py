@@ -26,7 +26,7 @@ from imbalance_jax.sweep import cli, hyper, jobs, populations
 from imbalance_jax.sweep import plan as plans
 from imbalance_jax.system import files, layout, locks, records, seals, workdir
 
-ROUNDS = int(os.environ.get('MUTATIONS', '40'))
+ROUNDS = int(os.environ.get('MUTATIONS', '30'))
 ARMS = {'bce': {}, 'focal': {'gamma': 2.0}}
 ODD = [None, True, 7, -1.5, 'text', [], {}, [[]], [7], {'odd': 1}, 1e400]
 
@@ -174,6 +174,7 @@ def restore(path: Path, kept: Path) -> None:
     shutil.copy2(kept, path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, 'SIGALRM'), reason='waits are ended as on Unix')
 def test_whatever_happens_to_a_file_is_said_or_does_no_harm(world, tmp_path, capfd):
     def waits(*_):

@@ -55,6 +55,7 @@ def test_waves_give_what_all_at_once_gives(study, config, tmp_path, monkeypatch)
     assert_trained_alike(tmp_path, study)
 
 
+@pytest.mark.slow
 def test_a_wave_that_dies_leaves_the_others(study, config, tmp_path, capsys):
     """A wave whose members have all diverged is over."""
     config.train.epochs = 1
