@@ -69,7 +69,7 @@ def digest(value) -> str:
 def readers(folder: Path, near: str = ''):
     """Name -> what is read: each file by itself, and what verbs read of all; of `near`, a name in the folder, alone."""
     result = {'set': lambda: vars(dataset.load(folder / 'set')), 'plan': lambda: plans.read(folder / 'plan.jsonl')}
-    for place in sorted(path for path in (folder / 'plan').iterdir() if path.is_dir()):
+    for place in sorted(path for path in (folder / 'plan').iterdir() if path.is_dir() and '.' not in path.name):
         of_place = {
             'config': lambda place=place: records.config(place),
             'members': lambda place=place: records.members(place),
