@@ -197,9 +197,9 @@ def test_whatever_happens_to_a_file_is_said_or_does_no_harm(world, tmp_path, cap
         now = outcome(lambda: status(world), world, own)
         changed = [name for name, value in seen.items() if value not in (None, known.get(name))]
         told = now is None or (now != digest(said)) or None in seen.values()
-        # A page that is lost is missed by `status`; a value that differs is not excused by that.
+        # What is lost is missed by `status`; a value that differs is not excused by that.
         lost = how in ('lost', 'pipe', 'folder') and now != digest(said)
-        own += [f'silent: {name}' for name in changed if not (lost and name.endswith('/report'))]
+        own += [f'silent: {name}' for name in changed if not (lost and name.endswith(('/report', '/metrics')))]
         if (
             relative.parent.name == layout.RESULTS
             and now is not None
