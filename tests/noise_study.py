@@ -58,7 +58,7 @@ def make_workdir(folder, arms=None, seeds=(0, 1), classes=('Mass', EVIL, 'Rare')
     workdir.write_arrays(folder / 'contact_sheet.npz', **data.contact_sheet(dataset))
     write_table(folder, 'data', data.rows(dataset))
     with provenance.stage(folder, 'train', strategy='vmap'):
-        lines = {'validation_auroc': 0.6, 'validation_average_precision': None}
+        lines = {'alive': True, 'validation_auroc': 0.6, 'validation_average_precision': None}
         for epoch in (1, 2):
             workdir.append_metrics(folder, [{**row, 'epoch': epoch, **lines} for row in members])
     population, bootstrap = Population(members, alive, config.reference), Bootstrap(20, 0)

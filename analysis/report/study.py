@@ -1,6 +1,5 @@
 """A working directory in memory: everything the report reads."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +13,7 @@ from imbalance_jax.results.alignment import SHUFFLED
 from imbalance_jax.results.performance import IMAGE
 from imbalance_jax.results.rows import MACRO, by_arm, is_null
 from imbalance_jax.results.units import ALL_CONCEPTS, BEYOND_NULL
-from imbalance_jax.system import layout
-from imbalance_jax.system.files import read_json
+from imbalance_jax.system import layout, records
 from imbalance_jax.system.workdir import read_arrays
 from imbalance_jax.training.members import is_adopted, without_networks
 
@@ -193,8 +191,16 @@ def load(folder: Path) -> Study:
     Raises FileNotFoundError naming the first missing file and the command that makes it, ValueError for a damaged file.
     """
     folder = Path(folder)
-    names = (layout.CONFIG, layout.MEMBERS, layout.DATA, layout.PROVENANCE)
-    config, members, info, provenance = (needed(folder / name, read_json) for name in names)
+    readers = {
+        layout.CONFIG: records.config,
+        layout.MEMBERS: records.members,
+        layout.DATA: records.data,
+        layout.PROVENANCE: records.provenance,
+        layout.METRICS: records.metrics,
+    }
+    config, members, info, provenance, lines = (
+        needed(folder / name, lambda path, reader=reader: reader(path.parent)) for name, reader in readers.items()
+    )
     config = completed(config, base.get_config().to_dict())  # of before some fields
     of_training = {name: needed(layout.table(folder, name), read_values) for name in ('data', 'performance')}
     later = ('alignment', 'concepts', 'audit', 'seeds', 'faithfulness', 'shortcut', 'roar')
@@ -208,7 +214,7 @@ def load(folder: Path) -> Study:
         members=members,
         info=info,
         provenance=provenance,
-        lines=needed(folder / layout.METRICS, read_lines),
+        lines=list(lines),
         sheet=needed(folder / layout.CONTACT_SHEET, read_arrays),
         starts=starts_of(folder),
         **of_training,
@@ -220,7 +226,7 @@ def starts_of(folder: Path) -> dict[str, dict]:
     """Facts of the weights that training began with: of the folder itself, or of the one whose weights it is about."""
     for place in (folder, folder.absolute().parents[1]):
         if (place / layout.STARTS).exists():
-            return read(place / layout.STARTS, read_json)
+            return read(place / layout.STARTS, lambda path: records.starts(path.parent))
     return {}
 
 
@@ -235,11 +241,6 @@ def methods_of(config: Mapping, alignment: Values | None) -> tuple[list[str], di
         return methods, {}
     where = {'kind': 'arm', 'against': config['reference'], 'above': SHUFFLED, 'statistic': 'mean'}
     return methods, {method: alignment.distinct('metric', method=method, **where) for method in methods}
-
-
-def read_lines(path: Path) -> list[dict]:
-    """The rows of a file with one JSON object per line."""
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def needed(path: Path, reader: Callable[[Path], Any]) -> Any:
@@ -259,5 +260,9 @@ def read(path: Path, reader: Callable[[Path], Any]) -> Any:
     """`reader(path)`, and ValueError naming the file for whatever is wrong in it."""
     try:
         return reader(path)
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f'{path} cannot be read: {error}') from error
     except Exception as error:  # readers of four formats, each with errors of its own
         raise ValueError(f'{path} cannot be read: {error}') from error

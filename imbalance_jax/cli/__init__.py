@@ -100,6 +100,7 @@ def main(outside: Outside) -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except (ValueError, OSError, FloatingPointError) as error:
+        _tell_others()
         if '--traceback' in arguments:
             traceback.print_exc()
         print(f'error: {error}', file=sys.stderr)
@@ -107,10 +108,18 @@ def main(outside: Outside) -> None:
     except (RuntimeError, AssertionError, MemoryError) as error:
         from imbalance_jax.system import environment
 
+        _tell_others()
         if '--traceback' in arguments or not (reason := environment.explained(error)):
             raise
         print(f'error: {reason}', file=sys.stderr)
         sys.exit(2)
+
+
+def _tell_others() -> None:
+    """Processes that work with this one must not wait for it."""
+    from imbalance_jax.system import peers
+
+    peers.leave(peers.FAILED)
 
 
 def run(arguments: list[str], outside: Outside) -> int | None:
@@ -247,6 +256,20 @@ def _report(command: Command, outside: Outside) -> None:
     print(outside.report(_trained(command)))
 
 
+def _accept(command: Command, _: Outside) -> None:
+    from imbalance_jax.system import provenance
+
+    workdir = _workdir(command)
+    changes = provenance.accept(workdir)
+    for line in changes:
+        print(f'{workdir}: {line}')
+    print(
+        f'{workdir}: {len(changes)} files taken as they are; its provenance says so.'
+        if changes
+        else f'{workdir}: all as it was written.'
+    )
+
+
 def _export(command: Command, outside: Outside) -> None:
     workdir = _trained(command)
     if not command.flags.out:
@@ -338,6 +361,12 @@ VERBS = {
     ),
     'roar': Verb(_roar, 'train the reference arm anew without the pixels that each method calls important', WORKDIR),
     'report': Verb(_report, 'write WORKDIR/report.html', WORKDIR, ('workdir', 'WORKDIR')),
+    'accept': Verb(
+        _accept,
+        'take files of WORKDIR that were changed by hand or are damaged as they are, and say so in its provenance',
+        WORKDIR,
+        ('workdir', 'WORKDIR'),
+    ),
     'export': Verb(
         _export,
         'write each member and arm for others to use: safetensors, jax.export, and a card',

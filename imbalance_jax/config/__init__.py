@@ -12,6 +12,7 @@ from imbalance_jax.config.fields import (
     POLICIES,
     PREPROCESSING,
     SHARES,
+    WITHIN,
     OptionsOf,
     arm_options,
     check_kind,
@@ -19,6 +20,7 @@ from imbalance_jax.config.fields import (
     is_option,
     kind_of,
     option_default,
+    survives,
 )
 from imbalance_jax.names import lookup
 from imbalance_jax.system.files import flatten
@@ -174,6 +176,8 @@ def _check_range(name: str, value: Any) -> None:
         in_range = False
     if not in_range:
         raise ValueError(f'config.{name} is {value!r}; it must be {text}.')
+    if not all(map(survives, value if isinstance(value, (tuple, list)) else [value])):
+        raise ValueError(f'config.{name} is {value!r}; it must be {WITHIN}.')
     if isinstance(value, int) and not isinstance(value, bool) and value >= MOST:
         raise ValueError(f'config.{name} is {value!r}; it must be less than {MOST}.')
 

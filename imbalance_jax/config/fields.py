@@ -8,12 +8,15 @@ config.data.label_maps.NAME.CLASS        what a class is called in another data 
 config.arms.ARM.FIELD                    a field of an arm, or an option of its loss or its sampler
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from imbalance_jax.names import lookup
 from imbalance_jax.system.files import flatten
 
+SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # numbers of 32 bits
+WITHIN = f'0 or between {SMALLEST:.2g} and {LARGEST:.2g}, with either sign: networks compute in 32 bits'
 BLOCKS = ('data', 'model', 'attribution')
 SHARES = 'data.imbalance'  # class -> prevalence
 POLICIES = 'data.policies'  # name -> label policy
@@ -119,6 +122,13 @@ def check_kind(name: str, value: Any, expected: Any) -> None:
         for one in value:
             if not _is_same_kind(one, expected[0]):
                 raise ValueError(f'config.{name} has {one!r}; each of its values must be {kind_of(expected[0])}.')
+
+
+def survives(value: Any) -> bool:
+    """Whether a number is still itself, neither infinite nor 0, in the 32 bits that networks compute with."""
+    if not isinstance(value, (int, float)) or value == 0 or (isinstance(value, float) and not math.isfinite(value)):
+        return True
+    return SMALLEST <= abs(value) <= LARGEST
 
 
 def kind_of(expected: Any) -> str:

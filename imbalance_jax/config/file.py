@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
+from imbalance_jax.system.files import regular
+
 
 class ConfigFile(NamedTuple):
     """What a config file gives. get_hyper: its points of a sweep, or None."""
@@ -70,7 +72,7 @@ def no_bytecode() -> Iterator[None]:
 
 def _execute(path: Path) -> dict[str, Any]:
     try:
-        path.open().close()
+        regular(path).open().close()
     except OSError as error:
         raise ValueError(f'--config={path} could not be read: {error.strerror}.') from error
     return _call(path, lambda: runpy.run_path(str(path.absolute()), run_name=path.stem))

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from imbalance_jax.data.streams import Rows, on_all_cores
-from imbalance_jax.system.files import naming
+from imbalance_jax.system import seals
+from imbalance_jax.system.files import naming, regular
 
 SPLITS = ('train', 'validation', 'test')
 LEFT_OUT = 255
@@ -157,7 +158,7 @@ def save(dataset: Dataset, folder: Path, partial: Path | None = None) -> None:
             _write(getattr(dataset, name), partial / f'{name}.npy')
         crc32 = {name: _crc32(partial / f'{name}.npy') for name in names}
         info = {**dataset.info, 'fingerprint': fingerprint(dataset.info, crc32)}
-        (partial / 'info.json').write_text(json.dumps({'info': info, 'crc32': crc32}, indent=1))
+        (partial / 'info.json').write_text(json.dumps(seals.seal({'info': info, 'crc32': crc32}), indent=1))
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(partial, folder)
 
@@ -205,14 +206,17 @@ def load(folder: Path, check: bool = True) -> Dataset:
     """
     folder = Path(folder)
     try:
-        record = json.loads((folder / 'info.json').read_text())
+        record = json.loads(regular(folder / 'info.json').read_text())
         info, crc32 = record['info'], record['crc32']
+        of_before = seals.SEAL not in record and info['fingerprint'] != fingerprint(info, crc32)
+        if fault := seals.fault_of(record) or ('its fingerprint is that of other facts' if of_before else ''):
+            raise ValueError(fault)
         names = [name for name in ARRAYS if name in crc32 or name not in OPTIONAL]
         crc32 = {name: crc32[name] for name in names}
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f'{folder}/info.json is damaged ({error!r}).') from error
     for name in names if check else ():
-        if not (folder / f'{name}.npy').exists() or _crc32(folder / f'{name}.npy') != crc32[name]:
+        if not (folder / f'{name}.npy').is_file() or _crc32(folder / f'{name}.npy') != crc32[name]:
             raise ValueError(f'{folder / name}.npy does not match its checksum: the prepared data set is damaged.')
     return Dataset(**{name: _read(folder / f'{name}.npy', name in MAPPED) for name in names}, info=info)
 

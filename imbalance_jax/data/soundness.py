@@ -41,6 +41,8 @@ def check_splits(dataset: Dataset) -> None:
         arrays = Arrays(rows, dataset.labels[rows] * mask, mask)
         if not len(rows):
             raise ValueError(f'The {split} split of {dataset.info["name"]} is empty.')
+        if not mask.any():
+            raise ValueError(f'No label of the {split} split of {dataset.info["name"]} counts: all are masked.')
         if split == 'validation' and not np.minimum(*class_counts(arrays)).any():
             raise ValueError('No class has both positives and negatives in the validation split: AUROC is undefined.')
         absent = [name for name, count in zip(dataset.classes, class_counts(arrays)[0], strict=True) if not count]

@@ -43,6 +43,7 @@ from imbalance_jax.results.alignment import (
     UNTRAINED,
     Nulls,
 )
+from imbalance_jax.results.pair_means import MEASURES
 from imbalance_jax.results.rows import Bootstrap, Row, of_kind
 from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.start import RANDOM, began_as, weights_of
@@ -83,6 +84,11 @@ def check(config: ConfigDict, network: Network, image_shape: tuple[int, int, int
         attribution.options.check(method, dict(setting.get(method, {})), image)
     for metric in setting.metrics:
         lookup(alignment.METRICS, metric, 'alignment metric')
+        if metric in (*MEASURES, *alignment.SIGNED, 'hits', 'points'):
+            own = f'config.attribution.metrics has {metric!r}, which is a name of what is measured anyway'
+            raise ValueError(
+                f'{own} ({", ".join((*MEASURES, *alignment.SIGNED))}): leave it out, or take another name.'
+            )
     layers.last_stage(network.model, abstract_variables(network.model, image_shape), image_shape, setting.layer)
 
 

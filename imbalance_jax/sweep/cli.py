@@ -79,9 +79,13 @@ def collect_tables(flags: Namespace, write_report: Callable[[list[Job]], Path]) 
     from imbalance_jax.sweep import collect
 
     chosen = read_jobs(flags)
-    done = [job for job in chosen if jobs.standing(job).state == 'done']
+    stood = [(job, jobs.standing(job, thorough=True)) for job in chosen]
+    done = [job for job, now in stood if now.state == 'done']
     for path in (*collect.write(done, flags.mixed), write_report(done)):
         print(path)
+    for job, now in stood:
+        if now.state == 'resumable':
+            print(f'{job.name}: {now.note}', file=sys.stderr)
     if len(done) < len(chosen):
         print(f'{len(chosen) - len(done)} of {len(chosen)} populations are not done, and not in it.', file=sys.stderr)
     return 0 if len(done) == len(chosen) else 75

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from imbalance_jax.sweep.plan import Job
-from imbalance_jax.system import layout, records
+from imbalance_jax.system import layout, manifest, records
 from imbalance_jax.system.files import dumps, flatten
 from imbalance_jax.system.provenance import SOFTWARE
 from imbalance_jax.system.workdir import atomic, read_table, write_text
@@ -41,8 +41,9 @@ def gather(jobs: list[Job], names: list[str]) -> pd.DataFrame:
     parts = []
     for job in jobs:
         differs = {field: dumps(value) for field, value in job.differs.items()}
+        there = {path.stem for path in _tables(job)}
         for name in names:
-            if layout.table(job.workdir, name).exists():
+            if name in there:
                 table = read_table(job.workdir, name)
                 front = pd.DataFrame({'job': job.number, 'id': job.id, **differs, 'table': name}, index=table.index)
                 parts.append(pd.concat([front, table], axis=1))
@@ -75,7 +76,9 @@ def _part(state: dict, names: list[str]) -> str:
 
 
 def _tables(job: Job) -> list[Path]:
-    return list((job.workdir / layout.RESULTS).glob('*.parquet'))
+    """The tables of a job, but for those that somebody else has put there."""
+    there, known = (job.workdir / layout.RESULTS).glob('*.parquet'), manifest.read(job.workdir)
+    return [path for path in there if known is None or f'{layout.RESULTS}/{path.name}' in known]
 
 
 def _write_parquet(path: Path, table: pd.DataFrame) -> None:

@@ -11,14 +11,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from imbalance_jax.names import some
 from imbalance_jax.sweep.plan import Job
-from imbalance_jax.system import layout, locks
-from imbalance_jax.system.files import dumps, read_json, write_json
+from imbalance_jax.system import layout, locks, manifest, records, seals
+from imbalance_jax.system.files import dumps, flatten, read_json, regular, write_json
 from imbalance_jax.system.records import RECORD, fault_of
 from imbalance_jax.system.signals import RESUMABLE
 
 STATES = ('done', 'running', 'resumable', 'failed', 'never started')
 KILLS = 5  # times that a worker begins a job again whose process was killed, for want of memory, say
+SHOWN = 3  # faults of a population that was done
 TAIL = 4096  # bytes of metrics.jsonl that hold its last line
 
 
@@ -114,7 +116,8 @@ def _recorder(job: Job) -> Callable:
     def record(state: str, note: str) -> None:
         seconds = round(before.get('seconds', 0.0) + time.monotonic() - begin, 1)
         try:
-            write_json(_beside(job, '.json'), {**known, 'state': state, 'note': note, 'seconds': seconds})
+            facts = {**known, 'state': state, 'note': note, 'seconds': seconds}
+            write_json(_beside(job, '.json'), seals.seal(facts))
         except OSError as error:  # a full disk must not hide what it did to the job
             if state in ('running', 'done'):
                 raise
@@ -123,8 +126,11 @@ def _recorder(job: Job) -> Callable:
     return record
 
 
-def standing(job: Job, *, held: bool = False) -> Standing:
-    """How a job stands, from its record and its lock; nothing of its results is opened. held: by this very process."""
+def standing(job: Job, *, held: bool = False, thorough: bool = False) -> Standing:
+    """How a job stands, from its record, its lock and the manifest of its working directory.
+
+    held: by this very process; thorough: also files that look untouched are held against their checksums.
+    """
     record, owner = _record(job), None if held else locks.owner(_beside(job, '.lock'))
     seconds, starts = record.get('seconds', 0.0), record.get('starts', 0)
     if owner:
@@ -132,13 +138,29 @@ def standing(job: Job, *, held: bool = False) -> Standing:
         return Standing('running', note.strip(), seconds, starts)
     state = record.get('state')
     if state == 'done' and (job.workdir / layout.RESULTS).is_dir():
-        return Standing('done', '', seconds, starts)
+        fault = _fault(job, thorough)
+        return Standing('resumable' if fault else 'done', fault, seconds, starts)
     if state == 'failed':
         return Standing('failed', record['note'], seconds, starts)
     if state or job.workdir.exists():
         how = 'asked to stop' if state == 'stopped' else 'killed' if state == 'running' else 'begun'
         return Standing('resumable', how + _epoch(job), seconds, starts)
     return Standing('never started', '', 0.0, 0)
+
+
+def _fault(job: Job, thorough: bool) -> str:
+    """Why the results of a job that was done are not its results, '' if they are."""
+    try:
+        kept = flatten(records.config(job.workdir)) if (job.workdir / layout.CONFIG).exists() else {}
+        planned = flatten(job.config)
+        other = [name for name in kept.keys() & planned.keys() if kept[name] != planned[name]]
+        other += [name for name in kept.keys() ^ planned.keys() if kept and name.startswith('arms.')]
+        found = manifest.faults(job.workdir, thorough=thorough)
+    except (ValueError, OSError) as error:
+        return str(error)
+    if other:
+        return f'its {layout.CONFIG} is of another population: {some(sorted(other), SHOWN)}'
+    return some(found, SHOWN)
 
 
 def _beside(job: Job, suffix: str) -> Path:
@@ -148,7 +170,7 @@ def _beside(job: Job, suffix: str) -> Path:
 def _record(job: Job) -> dict:
     try:
         record = read_json(_beside(job, '.json'))
-        return {} if fault_of(record, RECORD) else record
+        return {} if fault_of(record, RECORD) or seals.fault_of(record) else record
     except (OSError, ValueError):
         return {}
 
@@ -156,11 +178,11 @@ def _record(job: Job) -> dict:
 def _epoch(job: Job) -> str:
     """How far training is, from the last whole line of its metrics."""
     try:
-        with open(job.workdir / layout.METRICS, 'rb') as file:
+        with open(regular(job.workdir / layout.METRICS), 'rb') as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL))
             lines = file.read().split(b'\n')
         return f', epoch {json.loads(lines[-2])["epoch"]} of {job.config["train"]["epochs"]}'
-    except (OSError, ValueError, LookupError, TypeError):
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return ''
 
 

@@ -6,15 +6,20 @@ PLAN.jsonl    PLAN/ID/ (a working directory)    PLAN/ID.json (how it stands)    
 import contextlib
 import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from imbalance_jax.names import some
 from imbalance_jax.sweep.estimate import estimate
 from imbalance_jax.sweep.populations import differing, identity
-from imbalance_jax.system.files import differences, dumps, write_text
+from imbalance_jax.system.files import differences, dumps, regular, write_text
+from imbalance_jax.system.records import CONFIG, NUMBER, fault_of
+from imbalance_jax.system.seals import fault_of as changed
+from imbalance_jax.system.seals import seal
 
 SHOWN = 6  # differences of a new population
 SHORTEST_ID = 4  # digits of an id that --job takes
+LINE = {'job': int, 'id': str, 'differs': dict, 'estimate': object, 'config': CONFIG}
+ESTIMATE = {'seconds': NUMBER, 'gib': NUMBER}
 
 
 class Job(NamedTuple):
@@ -56,8 +61,9 @@ def lines(configs: list[dict]) -> str:
     """The text of a plan: the same configs give the same bytes."""
     text = ''
     for number, (plain, differs) in enumerate(zip(configs, differing(configs), strict=True)):
-        facts = {'job': number, 'id': identity(plain), 'differs': differs, 'estimate': estimate(plain)}
-        text += json.dumps({**facts, 'config': json.loads(dumps(plain))}, allow_nan=False) + '\n'
+        facts = {'job': number, 'of': len(configs), 'id': identity(plain)}
+        facts |= {'differs': differs, 'estimate': estimate(plain), 'config': json.loads(dumps(plain))}
+        text += json.dumps(seal(facts), allow_nan=False) + '\n'
     return text
 
 
@@ -79,27 +85,34 @@ def write(path: Path, configs: list[dict]) -> tuple[list[Job], list[Job]]:
 
 def read(path: Path) -> list[Job]:
     """The jobs of a plan; ValueError naming the line that is not what `write` wrote."""
-    folder, jobs = folder_of(path), []
-    for number, line in enumerate(Path(path).read_text().splitlines()):
-        try:
-            facts = json.loads(line)
-            job = Job(
-                number=facts['job'],
-                id=facts['id'],
-                differs=facts['differs'],
-                config=facts['config'],
-                estimate=facts['estimate'],
-                folder=folder,
-            )
-            sound = job.number == number and job.id == identity(job.config)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f'{path}, line {number + 1} is damaged ({error!r}): plan again.') from error
-        if not sound:
-            raise ValueError(f'{path}, line {number + 1} was changed by hand; change the config and plan again.')
-        jobs.append(job)
-    if not jobs:
+    folder = folder_of(path)
+    try:
+        lines = regular(path).read_text().splitlines()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is damaged ({error}): plan again.') from error
+    if not lines:
         raise ValueError(f'{path} has no population.')
-    return jobs
+    whole = [_facts(path, number, line) for number, line in enumerate(lines)]
+    if len(lines) != (planned := whole[0].get('of', len(lines))):
+        raise ValueError(f'{path} has {len(lines)} of its {planned} populations: plan again.')
+    return [
+        Job(facts['job'], facts['id'], facts['differs'], facts['config'], facts['estimate'], folder) for facts in whole
+    ]
+
+
+def _facts(path: Path, number: int, line: str) -> dict[str, Any]:
+    """What a line of a plan says, counted from 0; ValueError unless it says what was written."""
+    try:
+        facts = json.loads(line)
+        fault = fault_of(facts, LINE) or (facts['estimate'] and fault_of(facts['estimate'], ESTIMATE))
+        known = fault or identity(facts['config'])
+    except (ValueError, RecursionError) as error:
+        fault = str(error)
+    if fault:
+        raise ValueError(f'{path}, line {number + 1} is damaged: {fault}; plan again.')
+    if facts['job'] != number or facts['id'] != known or changed(facts):
+        raise ValueError(f'{path}, line {number + 1} was changed by hand; change the config and plan again.')
+    return facts
 
 
 def select(jobs: list[Job], *, job: str = '', shard: str = '') -> list[Job]:

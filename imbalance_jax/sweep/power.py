@@ -18,6 +18,9 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
+from imbalance_jax.system import manifest, records
+from imbalance_jax.system.files import regular
+
 LEVEL, POWER = 0.05, 0.8
 FEW, LOWEST = 1.5, 0.5  # exponents of the shares of variance in the degrees of freedom, as in metrics.intervals
 CLASS_SIZES = (10, 100)  # patients with a finding, for which the smallest difference is said
@@ -84,7 +87,8 @@ def measured(workdir: Path) -> Measured:
     Raises ValueError where it holds no variances: one arm, one seed, or an earlier version.
     """
     path = Path(workdir) / 'results' / 'performance.csv'
-    with path.open(newline='') as file:
+    manifest.check(path, records.AGAIN)
+    with regular(path).open(newline='') as file:
         rows = [row for row in csv.DictReader(file) if row['split'] == 'test' and row['value']]
     counts = {
         row['class']: (float(row['value']), float(row['n'])) for row in rows if row['metric'] == 'positive_patients'

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import jax
 
-from imbalance_jax.system.files import write_text
+from imbalance_jax.system.files import regular, write_text
+from imbalance_jax.system.seals import seal
 
 
 def folder() -> Path | None:
@@ -40,7 +41,7 @@ def remember(conditions: dict, result: dict) -> None:
     A cache that cannot be written, or a disk that is full, keeps nothing.
     """
     if place := _writable():
-        text = json.dumps({'conditions': conditions, 'result': result}, indent=1, sort_keys=True)
+        text = json.dumps(seal({'conditions': conditions, 'result': result}), indent=1, sort_keys=True)
         with contextlib.suppress(OSError):
             write_text(_path(place, conditions), text)
 
@@ -50,9 +51,10 @@ def recall(conditions: dict) -> dict | None:
     if not (place := folder()):
         return None
     try:
-        kept = json.loads(_path(place, conditions).read_text())
-        return kept['result'] if kept['conditions'] == json.loads(json.dumps(conditions)) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        kept = json.loads(regular(_path(place, conditions)).read_text())
+        sound = kept == seal(kept) and kept['conditions'] == json.loads(json.dumps(conditions))
+        return kept['result'] if sound else None
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -30,6 +30,8 @@ def explained(error: BaseException) -> str | None:
     if 'RESOURCE_EXHAUSTED' in text or isinstance(error, MemoryError):
         hint = 'set config.population.memory_gib, or take a smaller batch, image or model'
         return f'memory does not suffice ({text[:200]}); {hint}.'
+    if 'No space left on device' in text or 'ENOSPC' in text:
+        return f'no space is left on a disk ({text[:200]}); make room, and give the same command again.'
     platforms = jax.config.jax_platforms  # type: ignore[attr-defined]
     if 'Unable to initialize backend' in text or (platforms and isinstance(error, AssertionError) and not text):
         return f"JAX finds no device for JAX_PLATFORMS='{platforms}' here; JAX_PLATFORMS='' takes what there is."

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all, and plain data in them; quick to import, for what must answer at once."""
 
 import contextlib
+import errno
 import json
 import os
 import tempfile
@@ -17,8 +18,10 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None or error.filename is not None:
+        if error.filename is not None:
             raise
+        if error.errno is None:  # NumPy counts what it could write, and does not say why
+            raise OSError(errno.EIO, f'Could not be written whole ({error}); is the disk full?', str(path)) from error
         raise OSError(error.errno, error.strerror, str(path)) from error
 
 
@@ -39,8 +42,13 @@ def mode() -> int:
     return 0o666 & ~mask
 
 
-def atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Calls `write(binary file)` on a temporary neighbour of `path` and renames it: a reader never sees half a file."""
+def atomic(
+    path: Path, write: Callable[[IO[bytes]], Any], *, ready: Callable[[Path, Path], Any] = lambda path, made: None
+) -> None:
+    """Calls `write(binary file)` on a temporary neighbour of `path` and renames it: a reader never sees half a file.
+
+    ready: (path, neighbour) -> is called when the neighbour is whole and on the disk, before it is renamed.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix=UNFINISHED)
@@ -51,6 +59,7 @@ def atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
                 file.flush()
                 os.fsync(file.fileno())
             os.chmod(name, mode())
+            ready(path, Path(name))
             os.replace(name, path)
     finally:
         if os.path.exists(name):
@@ -72,11 +81,19 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, dumps(value, indent=1) + '\n')
 
 
+def regular(path: Path) -> Path:
+    """The path; ValueError for one that is there and no file: reading from a pipe or a device would wait for ever."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise ValueError(f'{path} is a {"folder" if Path(path).is_dir() else "pipe, socket or device"}, not a file.')
+    return Path(path)
+
+
 def read_json(path: Path) -> Any:
     """The value of a JSON file; ValueError naming it if it is damaged."""
+    path = regular(path)
     try:
-        return json.loads(Path(path).read_text())
-    except ValueError as error:  # also what is no text
+        return json.loads(path.read_text())
+    except (ValueError, RecursionError) as error:  # also what is no text
         raise ValueError(f'{path} is damaged: {error}.') from error
 
 

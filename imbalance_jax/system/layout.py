@@ -4,11 +4,13 @@ from pathlib import Path
 
 # From training, in the order in which they appear.
 LOCK = '.lock'
+MANIFEST = 'manifest.json'
 CONFIG = 'config.json'
 MEMBERS = 'members.json'
 DATA = 'data.json'
 CONTACT_SHEET = 'contact_sheet.npz'
 STARTS = 'start.json'  # the weights that training begins with, if any
+START = 'start'  # these weights
 BACKBONES = 'backbones'  # what trained heads stand on, if features are cached
 PLAN = 'plan.json'
 PROFILE = 'profile'
@@ -24,6 +26,9 @@ RESULTS = 'results'
 # From `report`.
 REPORT = 'report.html'
 
+FILES = (CONFIG, MEMBERS, DATA, CONTACT_SHEET, STARTS, PLAN, METRICS, PROVENANCE, PREDICTIONS)
+PARTS = (START, BACKBONES, f'{CHECKPOINTS}/kept', EXPLAIN, RESULTS)  # folders of more files
+
 
 def checkpoints(workdir: Path, wave: int) -> Path:
     """The folder of the checkpoints of a wave, counted from 0."""
@@ -32,7 +37,7 @@ def checkpoints(workdir: Path, wave: int) -> Path:
 
 def start(workdir: Path, number: int) -> Path:
     """Weights that training begins with, of the number `number` in STARTS."""
-    return Path(workdir) / 'start' / f'{number}.npz'
+    return Path(workdir) / START / f'{number}.npz'
 
 
 def backbone(workdir: Path, number: int) -> Path:
@@ -87,3 +92,17 @@ def explained(workdir: Path, name: str) -> Path:
 def table(workdir: Path, name: str, suffix: str = 'parquet') -> Path:
     """A table of results."""
     return Path(workdir) / RESULTS / f'{name}.{suffix}'
+
+
+def home(path: Path) -> Path:
+    """The working directory that a file belongs to, if it belongs to any, by its name and those of folders."""
+    folder = Path(path).parent
+    if Path(path).name in FILES:
+        return folder
+    depth = (len(Path(part).parts) for part in PARTS if folder.parts[-len(Path(part).parts) :] == Path(part).parts)
+    return Path(path).parents[next(depth, 0)]
+
+
+def inside(workdir: Path) -> list[Path]:
+    """The working directories in one: of kept weights, and of other data sets."""
+    return sorted(path.parent for name in (WEIGHTS, ON) for path in (Path(workdir) / name).glob(f'*/{MANIFEST}'))

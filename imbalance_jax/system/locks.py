@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from imbalance_jax.system.files import naming, regular
 from imbalance_jax.system.records import OWNER, fault_of
 
 HEARTBEAT = 10.0  # seconds between two counts
@@ -37,11 +38,13 @@ def acquire(path: Path, name: str) -> Iterator[None]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    regular(path)
     with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o666), 'r+b', buffering=0) as file:
         _lock(file, path, name)
         _wait_for_silence(path, name)
         stop, record = threading.Event(), {'host': socket.gethostname(), 'pid': os.getpid(), 'machine': machine()}
-        _write(file, {**record, 'heartbeat': 0})
+        with naming(path):
+            _write(file, {**record, 'heartbeat': 0})
         counting = threading.Thread(target=_count_up, args=(path, file, record, stop), daemon=True)
         counting.start()
         try:
@@ -70,6 +73,8 @@ def wait(path: Path, name: str) -> Iterator[None]:
 
 def owner(path: Path) -> dict | None:
     """Who holds a lock file, {'host', 'pid', ...}, or None; an owner on another machine by its last heartbeat."""
+    if not Path(path).is_file():
+        return None
     try:
         with open(path, 'rb') as file:
             record = _read(path)

@@ -1,14 +1,16 @@
 """Several processes that run the same command as one: `jax.distributed` over one machine or many."""
 
 import os
+import socket
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
+from jax._src import distributed  # of SLURM and others, only JAX knows where the first process is
 from jax.experimental import multihost_utils
 
-from imbalance_jax.system import cluster
+from imbalance_jax.system import cluster, peers
 from imbalance_jax.system.cluster import VARIABLES
 
 T = TypeVar('T')
@@ -29,6 +31,14 @@ def join() -> None:
         jax.distributed.initialize(address, int(count), int(number), initialization_timeout=PATIENCE)
     else:
         jax.distributed.initialize(initialization_timeout=PATIENCE)
+    if jax.process_count() > 1:
+        peers.watch(jax.process_index(), jax.process_count(), _host_of_first(), agree)
+
+
+def _host_of_first() -> str:
+    """The machine of the first process as the others reach it."""
+    address = os.environ.get(VARIABLES[0]) or distributed.global_state.coordinator_address or socket.gethostname()
+    return address.rpartition(':')[0].strip('[]') or address
 
 
 def joined() -> bool:

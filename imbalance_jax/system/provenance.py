@@ -15,8 +15,8 @@ from typing import Any
 
 import jax
 
-from imbalance_jax.system import layout, limits, records
-from imbalance_jax.system.workdir import write_json
+from imbalance_jax.system import layout, limits, manifest, records
+from imbalance_jax.system.workdir import lock, write_json
 
 PACKAGES = (
     'imbalance-jax',
@@ -31,6 +31,7 @@ PACKAGES = (
     'pandas',
     'ml-collections',
 )
+GROWING = ('accepted',)  # facts that add up over the starts of a stage
 SOFTWARE = ('python', 'versions', 'source')
 
 
@@ -80,27 +81,48 @@ def environment() -> dict[str, Any]:
 def stage(workdir: Path, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
     """Records one stage; yields its record, to which facts may be added.
 
-    A stage that was interrupted and resumed adds up its seconds and counts its starts. What other software had a part
-    in it before is kept in `before`.
+    It is recorded when it begins, so that one that is killed has had a part in what is there. A stage that was
+    interrupted and resumed adds up its seconds and counts its starts. What other software had a part in it before is
+    kept in `before`.
     """
-    path = Path(workdir) / layout.PROVENANCE
-    if path.exists():
-        records.provenance(workdir)  # a damaged one is said before the work
-    start = time.monotonic()
+    begin, path = time.monotonic(), Path(workdir) / layout.PROVENANCE
+    known = records.provenance(workdir) if path.exists() else {}  # a damaged one is said before the work
+    before = known.get(name, {'seconds': 0.0, 'starts': 0})
     record = {
         'started': datetime.now(UTC).isoformat(timespec='seconds'),
         'command': shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         **environment(),
         **facts,
+        **{key: before[key] + facts[key] for key in GROWING if key in before and key in facts},
+        'seconds': before['seconds'],
+        'starts': before['starts'] + 1,
     }
+    others = [*before.get('before', []), {key: before[key] for key in SOFTWARE if key in before}]
+    now = {key: record[key] for key in SOFTWARE}
+    record['before'] = [one for i, one in enumerate(others) if one and one != now and one not in others[:i]]
+    write_json(path, {**known, name: record})
     try:
         yield record
     finally:
-        known = records.provenance(workdir) if path.exists() else {}
-        before = known.get(name, {'seconds': 0.0, 'starts': 0})
-        record['seconds'] = round(before['seconds'] + time.monotonic() - start, 1)
-        record['starts'] = before['starts'] + 1
-        others = [*before.get('before', []), {key: before[key] for key in SOFTWARE if key in before}]
-        now = {key: record[key] for key in SOFTWARE}
-        record['before'] = [one for i, one in enumerate(others) if one and one != now and one not in others[:i]]
+        record['seconds'] = round(before['seconds'] + time.monotonic() - begin, 1)
         write_json(path, {**known, name: record})
+
+
+def accept(workdir: Path) -> list[str]:
+    """Takes all files of a working directory as they are now, which its provenance says from then on.
+
+    Returns what was changed, missing or new. Raises FileNotFoundError for a folder that is no working directory.
+    """
+    workdir = Path(workdir)
+    if not (workdir / layout.CONFIG).exists():
+        raise FileNotFoundError(f'{workdir} is no working directory: it has no {layout.CONFIG}.')
+    with lock(workdir):
+        try:
+            changes = manifest.differences(workdir)
+        except ValueError:
+            changes = [f'{layout.MANIFEST} was damaged, and nothing is known of what files were']
+        if changes:
+            manifest.accept(workdir, [layout.PROVENANCE])
+            with stage(workdir, 'accept', accepted=changes):
+                manifest.accept(workdir)
+    return changes

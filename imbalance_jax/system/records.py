@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from imbalance_jax.system import layout
-from imbalance_jax.system.files import read_json
+from imbalance_jax.system import files, layout, manifest
 
 # What each file holds, at least: a type; [what each entry is], of one or more; {field: its value} or {str: each value}.
 NUMBER = (int, float)
@@ -19,7 +18,9 @@ METRICS = {**WHOSE, 'alive': bool, 'validation_auroc': object}
 RECORD = {'state': str, 'note': str, 'seconds': NUMBER, 'starts': int}  # how a population of a plan stands
 OWNER = {'host': str, 'pid': int, 'machine': str, 'heartbeat': int}  # of a lock
 PROVENANCE = {str: {'seconds': NUMBER, 'starts': int}}
+STARTS = {str: dict}  # facts of each kind of weights
 AGAIN = 'delete it and run train again'
+ELSEWHERE = 'bring it back from a copy, or train into another --workdir'
 KINDS = {dict: 'a block', list: 'a list', int: 'a whole number', str: 'a text', NUMBER: 'a number', bool: 'a truth'}
 
 
@@ -27,9 +28,10 @@ def read(path: Path, like: Any, command: str) -> Any:
     """The value of a JSON file that is `like` one of those above.
 
     command: what to do about a damaged one, for the message. Raises FileNotFoundError, and ValueError naming the file
-    and the place in it.
+    and the place in it, or saying that it is not what was written.
     """
-    value = read_json(path)
+    manifest.check(path, command)
+    value = files.read_json(path)
     if fault := fault_of(value, like):
         raise ValueError(f'{path} is damaged: {fault}; {command}.')
     return value
@@ -59,7 +61,7 @@ def fault_of(value: Any, like: Any, where: str = 'it') -> str:
 
 def config(workdir: Path) -> dict[str, Any]:
     """config.json."""
-    return read(Path(workdir) / layout.CONFIG, CONFIG, 'bring it back from a copy, or train into another --workdir')
+    return read(Path(workdir) / layout.CONFIG, CONFIG, ELSEWHERE)
 
 
 def members(workdir: Path) -> list[dict[str, Any]]:
@@ -80,10 +82,18 @@ def fingerprint(workdir: Path) -> str:
 def metrics(workdir: Path) -> Iterator[dict[str, Any]]:
     """The whole lines of metrics.jsonl, none where there is no such file; ValueError naming the line that is none."""
     path = Path(workdir) / layout.METRICS
-    text = path.read_text() if path.exists() else ''
-    for number, line in enumerate(text.splitlines(keepends=True), 1):
-        if line.endswith('\n'):  # the last one may be half written
-            yield metric(path, number, line)
+    for number, line in enumerate(lines(path) if path.exists() else (), 1):
+        yield metric(path, number, line)
+
+
+def lines(path: Path) -> list[str]:
+    """The whole lines of metrics.jsonl; the last one may be half written."""
+    manifest.check(path, ELSEWHERE)
+    try:
+        text = files.regular(path).read_text()
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is damaged: {error}; {ELSEWHERE}.') from error
+    return [line for line in text.splitlines(keepends=True) if line.endswith('\n')]
 
 
 def metric(path: Path, number: int, line: str, like: Any = METRICS) -> dict[str, Any]:
@@ -101,6 +111,12 @@ def metric(path: Path, number: int, line: str, like: Any = METRICS) -> dict[str,
 def provenance(workdir: Path) -> Mapping[str, Any]:
     """provenance.json."""
     return read(Path(workdir) / layout.PROVENANCE, PROVENANCE, 'delete it; what it said of what was done is lost')
+
+
+def starts(workdir: Path) -> dict[str, Any]:
+    """start.json, nothing where training began with no weights."""
+    path = Path(workdir) / layout.STARTS
+    return read(path, STARTS, AGAIN) if path.exists() else {}
 
 
 def _brief(value: Any) -> str:

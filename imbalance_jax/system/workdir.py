@@ -1,26 +1,42 @@
 """A working directory: who may write in it, and arrays, tables and lines of metrics that are whole or not there."""
 
+import contextlib
 import json
-import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 
-from imbalance_jax.system import files, layout, locks, records
+from imbalance_jax.system import files, layout, locks, manifest, records
 from imbalance_jax.system.processes import leads
 
+AGAIN = 'delete it and run the same command again'
+OWN = (FileNotFoundError, PermissionError, MemoryError)  # errors that are not about what is in a file
 MADE_FROM = 'made_from'  # in a file of `cached_arrays`: what it was made from
 
 
 def atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """`files.atomic`; of several processes that work as one, only the first writes, here and elsewhere in this file."""
+    """`files.atomic`, noted in the manifest; of several processes that work as one, only the first writes, here and
+    elsewhere in this file."""
     if leads():
-        files.atomic(path, write)
+        files.atomic(path, write, ready=manifest.expect)
+
+
+def copy(source: Path, target: Path) -> None:
+    """A file as another one, whole or not at all; ValueError if it is not what was written there."""
+    manifest.check(source, AGAIN)
+    content = files.regular(source).read_bytes()
+    atomic(target, lambda file: file.write(content))
+
+
+def remove(path: Path) -> None:
+    """Removes a file that is not to be missed."""
+    if leads():
+        manifest.forget(path)
+        path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -30,7 +46,11 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """A value as a JSON file."""
-    write_text(path, files.dumps(value, indent=1) + '\n')
+    atomic(path, lambda file: file.write(_as_json(value)))
+
+
+def _as_json(value: Any) -> bytes:
+    return f'{files.dumps(value, indent=1)}\n'.encode()
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
@@ -39,12 +59,15 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """What `write_arrays` wrote; ValueError naming the file if it is damaged."""
+    """What `write_arrays` wrote; ValueError naming the file if it is damaged, or another one than was written."""
+    manifest.check(path, AGAIN)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(files.regular(path), allow_pickle=False) as arrays:
             return dict(arrays)
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
-        raise ValueError(f'{path} is damaged ({error}); delete it and run the same command again.') from error
+    except OWN:
+        raise
+    except Exception as error:  # NumPy and zipfile have many for a file that is none of theirs
+        raise ValueError(f'{path} is damaged ({error}); {AGAIN}.') from error
 
 
 def cached_arrays(path: Path, source: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -66,11 +89,11 @@ def cached_arrays(path: Path, source: Path, make: Callable[[], dict[str, np.ndar
     return arrays
 
 
-@contextmanager
+@contextlib.contextmanager
 def lock(workdir: Path) -> Iterator[None]:
     """Holds `workdir` for this process; ValueError, naming the other, if another process holds it.
 
-    What a killed process left half-written is removed.
+    What a killed process left half-written is removed; in the end the manifest says of every file what it is.
     """
     if not leads():
         yield
@@ -78,7 +101,11 @@ def lock(workdir: Path) -> Iterator[None]:
     with locks.acquire(Path(workdir) / layout.LOCK, str(workdir)):
         for unfinished in Path(workdir).rglob(f'.*{files.UNFINISHED}'):
             unfinished.unlink()
-        yield
+        try:
+            yield
+        finally:
+            with contextlib.suppress(OSError):  # a full disk was said; what may be one of two stays so
+                manifest.settle(workdir)
 
 
 def claim(
@@ -91,6 +118,9 @@ def claim(
     """
     path = Path(workdir) / layout.CONFIG
     if not path.exists():
+        begun = (Path(workdir) / layout.CHECKPOINTS).exists()
+        if begun and not manifest.was(path, _as_json(config)):
+            raise ValueError(f'{path} is missing, and held another config than this one; {records.ELSEWHERE}.')
         write_json(path, config)
         return
     changed = files.differences(complete(records.read(path, dict, 'bring it back from a copy')), config)
@@ -113,15 +143,18 @@ def append_metrics(workdir: Path, rows: Iterable[dict]) -> None:
     """Adds lines to metrics.jsonl."""
     if not leads():
         return
-    with open(Path(workdir) / layout.METRICS, 'a') as file:
-        file.writelines(json.dumps(row) + '\n' for row in rows)
+    path, text = Path(workdir) / layout.METRICS, ''.join(json.dumps(row) + '\n' for row in rows)
+    manifest.check(path, records.ELSEWHERE)
+    manifest.expect_more(path, text)
+    with files.naming(path), open(path, 'a') as file:
+        file.write(text)
 
 
 def rewind_metrics(workdir: Path, epochs: int, members: set[tuple[str, int]]) -> None:
     """Drops what metrics.jsonl says of `members` (arm, seed) after `epochs` finished epochs: they will say it again."""
     path = Path(workdir) / layout.METRICS
     if path.exists():
-        whole = [line for line in path.read_text().splitlines(keepends=True) if line.endswith('\n')]
+        whole = records.lines(path)
         rows = [records.metric(path, number, line, records.WHOSE) for number, line in enumerate(whole, 1)]
         kept = [row['epoch'] <= epochs or (row['arm'], row['seed']) not in members for row in rows]
         write_text(path, ''.join(line for line, keep in zip(whole, kept, strict=True) if keep))
@@ -157,7 +190,11 @@ def read_table(workdir: Path, name: str) -> pd.DataFrame:
     path = layout.table(workdir, name)
     if not path.exists():
         raise FileNotFoundError(f'{path} is missing: run train, and then explain, on {workdir} again.')
+    again = f'run train, and then explain, on {workdir} again'
+    manifest.check(path, again)
     try:
-        return pd.read_parquet(path)
-    except (ValueError, OSError) as error:
-        raise ValueError(f'{path} is damaged ({error}); run train, and then explain, on {workdir} again.') from error
+        return pd.read_parquet(files.regular(path))
+    except OWN:
+        raise
+    except Exception as error:  # of pyarrow and of pandas
+        raise ValueError(f'{path} is damaged ({error}); {again}.') from error

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from imbalance_jax.config.fields import PREPROCESSING
 from imbalance_jax.losses import LOSSES, SIGMOID, SOFTMAX, UNKNOWN, link_of
 from imbalance_jax.names import lookup
+from imbalance_jax.system.files import regular
 from imbalance_jax.training.members import split_options
 
 FIELDS = ('arm', 'seed', 'weights', 'link', 'preprocessing', 'classes', 'loss')
@@ -48,7 +49,7 @@ def from_texts(texts: Sequence[str], needed: Sequence[str] = NEEDED) -> list[Ado
 def from_table(path: Path, needed: Sequence[str] = NEEDED) -> list[Adopted]:
     """Of a .csv with a column per field, a network per line; files are looked for beside the table, too."""
     try:
-        with open(path, newline='', encoding='utf-8-sig') as file:
+        with open(regular(path), newline='', encoding='utf-8-sig') as file:
             reader = csv.DictReader(file)
             lines = [{k: v for k, v in line.items() if v not in (None, '')} for line in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:

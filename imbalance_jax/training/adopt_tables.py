@@ -21,7 +21,7 @@ from imbalance_jax.data.overlap import file_stem
 from imbalance_jax.data.tasks import MULTI_CLASS, task_of
 from imbalance_jax.losses import SIGMOID, SOFTMAX
 from imbalance_jax.names import lookup, some
-from imbalance_jax.system.files import naming
+from imbalance_jax.system.files import naming, regular
 
 KEYS = ('image', 'arm', 'seed')  # columns that say whose prediction of which image a line is
 SPLITS = ('validation', 'test')
@@ -50,7 +50,7 @@ def read(path: Path, dataset: Dataset, values: str = PROBABILITIES) -> Predictio
     lookup(dict.fromkeys(VALUES), values, 'value of --values:')
     path = Path(path)
     with naming(path):
-        content = path.read_bytes()
+        content = regular(path).read_bytes()
     table = of_content(content, path)
     missing = [name for name in KEYS if name not in table]
     if missing or not len(table):

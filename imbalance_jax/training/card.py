@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 
 from imbalance_jax.system import layout, records
-from imbalance_jax.system.files import read_json
 from imbalance_jax.system.workdir import read_table
 
 SHOWN = ('auroc', 'average_precision', 'brier', 'expected_calibration_error')
@@ -218,8 +217,7 @@ def _provenance(workdir: Path, row: Mapping[str, Any], info: Mapping[str, Any]) 
 
 
 def _seen(workdir: Path, row: Mapping[str, Any]) -> list[str]:
-    path = workdir / 'start.json'
-    facts = read_json(path).get(row.get('weights'), {}) if path.exists() else {}
+    facts = records.starts(workdir).get(row.get('weights', ''), {})
     return [f'{name} (images of {family})' for name, family in facts.get('seen', {}).items()]
 
 

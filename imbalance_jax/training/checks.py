@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from imbalance_jax import models
 from imbalance_jax.config import check_ranges
+from imbalance_jax.config.fields import WITHIN, survives
 from imbalance_jax.data import policies, readers, samplers, tasks
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.losses import LOSSES, SIGMOID, SOFTMAX, link_of
@@ -18,6 +19,7 @@ from imbalance_jax.training.members import HEADS
 from imbalance_jax.training.network import Network
 from imbalance_jax.training.trained import Stage
 
+FORMULA = '=+-@'  # a cell of a spreadsheet that begins so is computed
 # Blocks that are no data set's and no model's.
 NO_OPTIONS = (('data', 'imbalance'), ('data', 'policies'), ('data', 'label_maps'), ('model', 'preprocessing'))
 
@@ -69,6 +71,12 @@ def check_population(arms: Mapping[str, Any], seeds: Sequence[Any], reference: s
     whole = all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**32 for seed in seeds)
     if not seeds or not whole or len(set(seeds)) != len(seeds):
         raise ValueError(f'config.seeds must be one or more different whole numbers below 2^32, not {tuple(seeds)}.')
+    for name in arms:
+        if not name.strip() or not name.isprintable() or name != name.strip() or name[0] in FORMULA:
+            raise ValueError(
+                f'config.arms has {name!r}; a name has no line breaks, no blanks at its ends, and does not begin with '
+                f'{" ".join(FORMULA)}, which a spreadsheet takes for a formula.'
+            )
     if reference not in arms:
         raise ValueError(f'config.reference is {reference!r}, which is no arm. Arms: {", ".join(sorted(arms))}.')
 
@@ -87,9 +95,12 @@ def check_members(rows: Sequence[Mapping[str, Any]], own_policies: Mapping[str, 
     known = {policies.OWN: None, policies.PERMUTED: None, **policies.named(own_policies)}
     for row in rows:
         name = f'config.arms.{row["arm"]}'
+        for field, value in {**row, **row['hyper'], **row['head_hyper'], **row['sampler_options']}.items():
+            if not survives(value):
+                raise ValueError(f'{name}.{field} is {value!r}; it must be {WITHIN}.')
         for field, least in (('learning_rate', 'more than 0'), ('weight_decay', '0 or more')):
             value = row[field]
-            number = isinstance(value, (int, float)) and math.isfinite(value)
+            number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
             if not number or value < 0 or (value == 0 and field == 'learning_rate'):
                 raise ValueError(f'{name}.{field} is {value!r}; it must be a finite number, {least}.')
         lookup(HEADS, row['head'], f'head of {name}:')

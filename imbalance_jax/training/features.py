@@ -215,7 +215,7 @@ def _checksums(path: Path) -> dict[str, int]:
     for line in journal.read_text().splitlines() if journal.exists() else ():
         try:
             known |= json.loads(line)
-        except ValueError:
+        except (ValueError, TypeError, RecursionError):
             continue
     return known
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from imbalance_jax.system import layout, records
 from imbalance_jax.system.processes import leads
-from imbalance_jax.system.workdir import atomic, read_arrays
+from imbalance_jax.system.workdir import atomic, read_arrays, remove
 from imbalance_jax.training.members import retrain_epoch
 
 MATCHED = 'matched'
@@ -170,4 +170,4 @@ def _remove(workdir: Path, member: int, *, but: set[int]) -> None:
     """The files of a member that are of other epochs."""
     for path in layout.kept(workdir).glob(f'member_{member}_epoch_*.npz'):
         if int(path.stem.rpartition('_')[2]) not in but:
-            path.unlink()
+            remove(path)

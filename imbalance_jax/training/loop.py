@@ -57,8 +57,8 @@ def fit(
 
     images: name -> [N,H,W,C], arrays or `streams.Rows`; program: the first wave's, if it is at hand; profile: a folder
     for a trace of a few steps. Returns the outcome, and the logits [P,N,K] of the images with the best variables, by
-    name. SIGTERM and SIGUSR1 save at the next dispatch and leave with exit status 75. Raises FloatingPointError when no
-    member of a wave is alive any more.
+    name. SIGTERM and SIGUSR1 save at the next dispatch and leave with exit status 75. A wave whose members have all
+    died is over, and the others go on; raises FloatingPointError when no member of any wave is alive.
     """
     before, stop, outcomes, logits = signals.handlers(), _catch_signals(), [], []
     for number in range(len(plan.waves)):
@@ -68,9 +68,20 @@ def fit(
         final = _fit_wave(wave, program, profile)
         program = profile = None
         outcomes.append(snapshot.outcome(final))
+        _check_alive(outcomes, len(plan.waves))
         logits.append(predict_wave(part, plan.strategy, final.best, images))
     signals.restore(before)  # what comes after training is short and can be repeated
     return snapshot.join(outcomes), snapshot.join(logits)
+
+
+def _check_alive(outcomes: list[Outcome], waves: int) -> None:
+    """Says that the last of the waves so far has died; FloatingPointError if all `waves` have."""
+    if outcomes[-1].alive.any():
+        return
+    if len(outcomes) == waves and not any(one.alive.any() for one in outcomes):
+        raise FloatingPointError('No member is alive: every loss became non-finite. Lower config.train.learning_rate.')
+    if processes.leads():
+        print(f'No member of wave {len(outcomes)} of {waves} is alive; the other waves go on.', flush=True)
 
 
 def _catch_signals() -> list[int]:
@@ -199,8 +210,6 @@ def _finish_epoch(
     """After `epoch` epochs: validation, lines of metrics.jsonl, and the best variables so far, there and here."""
     program, experiment = devices.program, wave.experiment
     scores = _evaluate(devices, now, program.place.fetch(counters), experiment=experiment, epoch=epoch)
-    if not scores.alive.any():
-        raise FloatingPointError(f'No member is alive after epoch {epoch}: every loss became non-finite.')
     append_metrics(wave.workdir, _lines(experiment, now.active, program.indices, scores=scores, epoch=epoch))
     improved = program.place.members(scores.improved)
     best = program.functions.keep_best((devices.best, devices.state.variables, improved))

@@ -15,12 +15,12 @@ from imbalance_jax.data.soundness import check_splits
 from imbalance_jax.results import comparison, convergence, data, ensembles, performance
 from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
-from imbalance_jax.system import cache, environment, layout, processes, progress
+from imbalance_jax.system import cache, environment, layout, processes, progress, records
 from imbalance_jax.system.provenance import stage
 from imbalance_jax.system.workdir import (
-    atomic,
     check_same_data,
     claim,
+    copy,
     lock,
     read_arrays,
     write_arrays,
@@ -49,6 +49,7 @@ from imbalance_jax.training.program import Experiment, Program
 from imbalance_jax.training.snapshot import Outcome
 from imbalance_jax.training.trained import KEPT_EPOCH, Stage
 
+MADE_AGAIN = (layout.MEMBERS, layout.DATA, layout.CONTACT_SHEET, layout.PROVENANCE)
 KEPT_TITLES = {kept.MATCHED: "weights whose validation AUROC is nearest to the reference's best"}
 
 
@@ -118,8 +119,13 @@ def set_up_jax(join: bool = True) -> None:
 
 
 def is_finished(workdir: Path, experiment: Experiment) -> bool:
-    """Whether the predictions are there, and the checkpoints that they come from."""
+    """Whether all that training leaves is there, and the checkpoints that the predictions come from. What is lost of it
+    is made again of these, but for the lines of metrics.jsonl."""
     if not all((workdir / name).exists() for name in (layout.PREDICTIONS, layout.PLAN)):
+        return False
+    if not (workdir / layout.METRICS).exists():
+        raise FileNotFoundError(f'{workdir / layout.METRICS} is missing: {records.ELSEWHERE}.')
+    if not all((workdir / name).exists() for name in MADE_AGAIN):
         return False
     return snapshot.finished(experiment, autotune.read(workdir), workdir) is not None
 
@@ -209,12 +215,6 @@ def describe_kept(config: ConfigDict, dataset: Dataset, members: list[dict], wor
             copy(workdir / file, folder / file)
     write_table(folder, 'data', data.rows(dataset, config.data.policies.to_dict()))
     write_performance(config, dataset, members, folder)
-
-
-def copy(source: Path, target: Path) -> None:
-    """A file as another one, whole or not at all."""
-    content = source.read_bytes()
-    atomic(target, lambda file: file.write(content))
 
 
 def write_performance(

@@ -18,7 +18,7 @@ from imbalance_jax import weights
 from imbalance_jax.models import entrance
 from imbalance_jax.models.entrance import MATRIX, OFFSET, Entrance, Geometry
 from imbalance_jax.system import layout, records
-from imbalance_jax.system.files import differences, read_json
+from imbalance_jax.system.files import differences
 from imbalance_jax.system.workdir import read_arrays, write_arrays, write_json
 from imbalance_jax.training.members import RANDOM
 from imbalance_jax.training.optimizer import Averaged
@@ -187,7 +187,7 @@ def _affine(
 def keep(workdir: Path, starts: Starts) -> None:
     """Keeps what training begins with in the working directory, which then needs no other file; at once, or not."""
     facts, path = {name: one.facts for name, one in starts.items()}, Path(workdir) / layout.STARTS
-    if not starts or (path.exists() and not differences(read_json(path), facts)):
+    if not starts or (path.exists() and not differences(records.starts(workdir), facts)):
         return
     for number, one in enumerate(starts.values()):
         leaves = {'/'.join(path): leaf for path, leaf in weights.flat(one.variables)}
@@ -197,10 +197,7 @@ def keep(workdir: Path, starts: Starts) -> None:
 
 def kept(workdir: Path) -> dict[str, Start]:
     """What `keep` kept; nothing where training began with no weights."""
-    path = Path(workdir) / layout.STARTS
-    if not path.exists():
-        return {}
-    names = enumerate(read_json(path).items())
+    names = enumerate(records.starts(workdir).items())
     return {name: Start(facts, of_paths(read_arrays(layout.start(workdir, i)))) for i, (name, facts) in names}
 
 

@@ -21,7 +21,7 @@ from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
 from imbalance_jax.results.shift import Side
 from imbalance_jax.system import layout, progress
-from imbalance_jax.system.workdir import read_arrays, write_arrays, write_json, write_text
+from imbalance_jax.system.workdir import copy, read_arrays, write_arrays, write_json
 from imbalance_jax.training import calibration, member, other_sets, trained
 from imbalance_jax.training.calibration import Recalibrated
 from imbalance_jax.training.prediction import predict
@@ -71,7 +71,7 @@ def describe(config: ConfigDict, other: Other, workdir: Path, folder: Path) -> N
     write_json(folder / layout.DATA, dataset.info)
     for file in COPIED:
         if not (folder / file).exists():  # provenance grows there, too
-            write_text(folder / file, (workdir / file).read_text())
+            copy(workdir / file, folder / file)
     rows = other_sets.rows_of(other)
     split = np.full(len(dataset.split), SPLITS.index('validation'), np.uint8)
     split[rows] = SPLITS.index('train')  # which a contact sheet is of

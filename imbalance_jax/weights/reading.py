@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from imbalance_jax.system.files import regular
 from imbalance_jax.weights import safetensors, torch_files
 from imbalance_jax.weights.stored import ROOM, SAVE_INSTEAD, Damaged, Stored, require
 
@@ -62,7 +63,7 @@ def read(path: Path | str) -> Stored:
         raise ValueError(f'{path} is a folder; give a file of weights: {READ}.')
     if not path.exists():
         raise FileNotFoundError(f'{path}: there is no such file of weights.')
-    content = path.read_bytes()
+    content = regular(path).read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     try:
         if path.name.endswith('.index.json'):

@@ -229,7 +229,7 @@ def test_unfinished_training_is_named(workdir, tmp_path, name):
 def test_damaged_files_are_named(workdir, tmp_path, name):
     folder = shutil.copytree(workdir, tmp_path / 'half')
     (folder / name).write_bytes(b'{"half')
-    with pytest.raises(ValueError, match=f'{name} cannot be read'):
+    with pytest.raises(ValueError, match=f'{name} is not what was written there'):
         report.write(folder)
 
 

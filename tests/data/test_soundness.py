@@ -18,9 +18,10 @@ from imbalance_jax import config as fields
 from imbalance_jax.configs import base
 from imbalance_jax.data import dataset as store
 from imbalance_jax.data import soundness, sources, thinning
-from imbalance_jax.data.dataset import LEFT_OUT
+from imbalance_jax.data.dataset import LEFT_OUT, SPLITS
 from imbalance_jax.data.sources import nih_files, nih_tables, phantom
 from imbalance_jax.explain import run as explain_run
+from imbalance_jax.system import seals
 from imbalance_jax.system.files import flatten
 from imbalance_jax.training import build, checks, network, other_sets, strategies
 from imbalance_jax.training import run as training_run
@@ -113,6 +114,14 @@ def test_a_class_without_positives_and_an_empty_split_are_said(sound, capsys):
     split[split == 2] = LEFT_OUT
     with pytest.raises(ValueError, match='test split of phantom is empty'):
         training_run.check_splits(dataclasses.replace(sound, split=split))
+
+
+@pytest.mark.parametrize('split', SPLITS)
+def test_a_split_without_a_label_that_counts_is_refused(sound, split):
+    mask = sound.label_mask.copy()
+    mask[sound.rows(split)] = 0
+    with pytest.raises(ValueError, match=f'No label of the {split} split of .* counts'):
+        training_run.check_splits(dataclasses.replace(sound, label_mask=mask))
 
 
 @pytest.fixture(scope='module')
@@ -324,7 +333,7 @@ def test_no_pickle_is_loaded(sound, tmp_path):
     np.save(tmp_path / 'set' / 'labels.npy', np.array([{'a': 1}], object), allow_pickle=True)
     record = json.loads((tmp_path / 'set' / 'info.json').read_text())
     record['crc32']['labels'] = store._crc32(tmp_path / 'set' / 'labels.npy')
-    (tmp_path / 'set' / 'info.json').write_text(json.dumps(record))
+    (tmp_path / 'set' / 'info.json').write_text(json.dumps(seals.seal(record)))
     with pytest.raises(ValueError, match='labels'):
         store.load(tmp_path / 'set')
 

@@ -20,6 +20,7 @@ from imbalance_jax.sweep import plan as plans
 from imbalance_jax.system import cluster, files
 
 ROOT = Path(__file__).parents[2]
+DONE = {'state': 'done', 'note': '', 'seconds': 1.0, 'starts': 1}
 
 
 @pytest.fixture
@@ -36,8 +37,7 @@ def plan(tmp_path):
 def finish(job) -> None:
     """What a job leaves that is done."""
     (job.workdir / 'results').mkdir(parents=True, exist_ok=True)
-    record = {'state': 'done', 'note': '', 'seconds': 1.0, 'starts': 1, 'host': 'here', 'pid': 1}
-    files.write_json(job.folder / f'{job.id}.json', record)
+    files.write_json(job.folder / f'{job.id}.json', DONE)
 
 
 class Said(NamedTuple):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from imbalance_jax.configs import base
 from imbalance_jax.sweep import collect, hyper, jobs, populations
 from imbalance_jax.sweep import plan as plans
-from imbalance_jax.system import files, locks, signals
+from imbalance_jax.system import files, locks, signals, workdir
 
 ROOT = Path(__file__).parents[2]
 
@@ -294,7 +295,6 @@ def test_collected_tables_are_those_of_all_jobs(done):
 
     from imbalance_jax.analysis.sweeps import sweep
     from imbalance_jax.results import schema
-    from imbalance_jax.system import workdir
 
     assert [path.name for path in collect.write(done)] == ['results.csv', 'results.parquet']
     whole = pd.read_parquet(done[0].folder / 'results.parquet')
@@ -328,7 +328,7 @@ def test_mixed_versions_are_refused_unless_asked_for(done, change):
         record['train']['source'] = 'another'
     else:
         record['train']['before'] = [{**record['train'], 'source': 'older'}]
-    files.write_json(path, record)
+    workdir.write_json(path, record)
     with pytest.raises(ValueError, match='2 states of the software'):
         collect.write(done)
     assert collect.write(done, mixed=True)
@@ -337,3 +337,76 @@ def test_mixed_versions_are_refused_unless_asked_for(done, change):
 def test_nothing_to_collect_is_said(plan):
     with pytest.raises(ValueError, match='nothing to collect'):
         collect.write([])
+
+
+@pytest.fixture
+def finished(plan):
+    """The plan of which all populations are done, each with a table."""
+    for job in plans.read(plan):
+
+        def train(job):
+            workdir.write_json(job.workdir / 'config.json', job.config)
+            workdir.write_json(job.workdir / 'results' / 'alignment.csv', [job.number])
+
+        assert jobs.do(job, {'train': train}) == 0
+    assert states(plan) == ['done'] * 3
+    return plan
+
+
+@pytest.mark.parametrize('how', ['deleted', 'changed', 'foreign', 'foreign folder'])
+def test_done_means_that_all_is_there_as_it_was_written(finished, how):
+    first, second, _ = plans.read(finished)
+    path = first.workdir / 'results' / 'alignment.csv'
+    if how == 'deleted':
+        path.unlink()
+    elif how == 'changed':
+        path.write_text('[9]\n')
+    elif how == 'foreign':
+        shutil.copy(second.workdir / 'config.json', first.workdir)
+    else:
+        shutil.rmtree(first.workdir)
+        shutil.copytree(second.workdir, first.workdir)
+    said = {
+        'deleted': 'alignment.csv is missing',
+        'foreign folder': 'config.json is of another population: data.image_size',
+    }
+    for thorough in (True, False):
+        now = jobs.standing(first, thorough=thorough)
+        assert now.state == 'resumable'
+        assert said.get(how, 'is not what was written there') in now.note
+    text, code = jobs.table(plans.read(finished))
+    assert (code, text.count('  done')) == (signals.RESUMABLE, 2)
+
+
+@pytest.mark.parametrize('odd', ['7', '[]', '"x"', '{"state": "done"}', '', '{"state": "done", "note": 7}'])
+def test_one_odd_record_does_not_end_the_others(finished, odd):
+    first, *_ = plans.read(finished)
+    for name in (f'{first.id}.json', f'{first.id}.lock'):
+        (first.folder / name).write_text(odd)
+    (first.workdir / 'metrics.jsonl').write_text(odd + '\n' + '[' * 9999 + '\n')
+    assert states(finished) == ['resumable', 'done', 'done']
+    text, code = jobs.table(plans.read(finished))
+    assert code == signals.RESUMABLE
+    assert len(text.splitlines()) == 5
+
+
+def test_every_field_of_a_plan_counts_and_so_does_its_length(plan):
+    text = plan.read_text()
+    for old, new in (
+        ('"differs": {"data.image_size": 32}', '"differs": {"data.image_size": 33}'),
+        ('"job": 1', '"job": 2'),
+    ):
+        assert old in text
+        plan.write_text(text.replace(old, new, 1))
+        with pytest.raises(ValueError, match=r'line [12] was changed by hand'):
+            plans.read(plan)
+    plan.write_text(''.join(text.splitlines(keepends=True)[:2]))
+    with pytest.raises(ValueError, match='has 2 of its 3 populations'):
+        plans.read(plan)
+    old = [{k: v for k, v in json.loads(line).items() if k not in ('of', 'sha256')} for line in text.splitlines()]
+    plan.write_text(''.join(json.dumps(line) + '\n' for line in old))  # as an older version wrote it
+    assert len(plans.read(plan)) == 3
+    for odd in ('[' * 9999, '7', '{}', text.replace('"image_size": 32', '"image_size": NaN')):
+        plan.write_text(odd)
+        with pytest.raises(ValueError, match='line 1 is damaged'):
+            plans.read(plan)

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from imbalance_jax.system import processes
+from imbalance_jax.system import processes, signals
 from imbalance_jax.system import workdir as writer
 from imbalance_jax.training import loop, run
 
@@ -60,6 +60,43 @@ def test_two_processes_are_one(tiny_config, tmp_path):
     metrics = [(tmp_path / name / 'metrics.jsonl').read_text().count('\n') for name in ('pair', 'alone')]
     assert metrics == [30 * 6] * 2
     assert (tmp_path / 'pair' / 'results' / 'alignment.csv').exists()
+
+
+WAITING = """
+import sys, time
+import jax
+jax.config.update('jax_num_cpu_devices', 1)
+from imbalance_jax.system import processes
+processes.join()
+print('joined', flush=True)
+while sys.argv[1] == 'together':
+    processes.any_of(False)
+time.sleep(60)
+"""
+
+
+def waiting(how: str) -> list[subprocess.Popen]:
+    """Two processes that have joined, and then wait: for each other, or each for something else."""
+    with socket.socket() as free:
+        free.bind(('localhost', 0))
+        values = f'localhost:{free.getsockname()[1]}', '2'
+    command, pair = [sys.executable, '-c', WAITING, how], []
+    for number in '01':
+        variables = {**os.environ, **dict(zip(processes.VARIABLES, (*values, number), strict=True))}
+        pair.append(subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+    for process in pair:
+        while 'joined' not in (line := process.stdout.readline()):
+            assert line
+    return pair
+
+
+@pytest.mark.parametrize(('how', 'killed'), [('together', 1), ('alone', 0)])
+def test_one_that_is_killed_ends_the_other_with_a_line(how, killed):
+    pair = waiting(how)
+    pair[killed].send_signal(signal.SIGKILL)
+    assert pair[1 - killed].wait(timeout=10) == signals.RESUMABLE
+    assert f'error: process {killed + 1} of 2 is gone; leaving' in pair[1 - killed].communicate()[1]
+    pair[killed].communicate()
 
 
 def test_half_an_address_is_refused(monkeypatch):

@@ -39,3 +39,27 @@ def test_a_stage_that_is_resumed_adds_up(tmp_path):
             record['plan'] = 'one wave'
     kept = read_json(tmp_path / layout.PROVENANCE)['train']
     assert (kept['starts'], kept['strategy'], kept['plan'], kept['before']) == (2, 'map', 'one wave', [])
+
+
+def test_a_stage_that_is_killed_had_a_part_in_what_is_there(tmp_path, monkeypatch):
+    killed = provenance.stage(tmp_path, 'train')
+    killed.__enter__()  # and never comes to its end
+    first = read_json(tmp_path / layout.PROVENANCE)['train']
+    monkeypatch.setattr(provenance, 'source', lambda: 'another')
+    with provenance.stage(tmp_path, 'train'):
+        now = read_json(tmp_path / layout.PROVENANCE)['train']
+        assert (now['source'], now['starts'], now['before']) == (
+            'another',
+            2,
+            [{k: first[k] for k in provenance.SOFTWARE}],
+        )
+    assert read_json(tmp_path / layout.PROVENANCE)['train']['before'] == now['before']
+    monkeypatch.setattr(provenance, 'write_json', lambda *_: None)
+    killed.gen.close()
+
+
+def test_what_was_accepted_adds_up(tmp_path):
+    for accepted in (['a'], ['b', 'c']):
+        with provenance.stage(tmp_path, 'accept', accepted=accepted):
+            pass
+    assert read_json(tmp_path / layout.PROVENANCE)['accept']['accepted'] == ['a', 'b', 'c']

@@ -25,7 +25,8 @@ import os, shutil, subprocess, sys
 import numpy as np
 from imbalance_jax.data import dataset as store
 from imbalance_jax.data.sources import phantom
-from imbalance_jax.system import files, locks
+from pathlib import Path
+from imbalance_jax.system import files, locks, manifest, records, workdir
 from imbalance_jax.training import checkpoint
 
 def mount(options):
@@ -46,15 +47,25 @@ dataset = phantom.make(num_patients=30, image_size=16, imbalance_ratio=1.0)
 mount('size=2m')
 checkpoint.save('disk/checkpoints', 1, tree)
 files.write_text('disk/file', 'old')
+run, noise = Path('disk/run'), np.random.default_rng(0).normal(size=100_000)
+line = {'epoch': 1, 'arm': 'bce', 'seed': 0, 'alive': True, 'validation_auroc': None}
+workdir.write_json(run / 'config.json', {})
+workdir.append_metrics(run, [line])
+workdir.write_arrays(run / 'explain' / 'maps.npz', a=noise[:9])
 with open('disk/filler', 'wb') as filler:
     filler.write(bytes(shutil.disk_usage('disk').free - 20_000))
 refused(lambda: checkpoint.save('disk/checkpoints', 2, tree), 28)
 refused(lambda: files.write_text('disk/file', 'new' * 500_000), 28)
 refused(lambda: store.save(dataset, 'disk/set/one'), 28)
+refused(lambda: workdir.write_arrays(run / 'explain' / 'maps.npz', a=noise), 28)
+refused(lambda: workdir.append_metrics(run, [line] * 10_000), 28)
+assert manifest.faults(run) == [] and len(workdir.read_arrays(run / 'explain' / 'maps.npz')['a']) == 9
 assert os.listdir('disk/set') == [] and open('disk/file').read() == 'old'
-assert sorted(os.listdir('disk')) == ['checkpoints', 'file', 'filler', 'set']
+assert sorted(os.listdir('disk')) == ['checkpoints', 'file', 'filler', 'run', 'set']
 assert checkpoint.restore('disk/checkpoints', tree)[0] == 1
 os.unlink('disk/filler')
+workdir.rewind_metrics(run, 1, set())
+assert next(records.metrics(run)) == line and manifest.faults(run) == []
 checkpoint.save('disk/checkpoints', 2, tree)
 step, found = checkpoint.restore('disk/checkpoints', tree)
 assert step == 2 and np.array_equal(found['a'], tree['a'])

@@ -65,9 +65,11 @@ def test_a_damaged_or_missing_cache_costs_time_only(tmp_path, monkeypatch):
     cache.remember({'a': 1}, {'strategy': 'map'})
     assert cache.recall({'a': 1}) == {'strategy': 'map'}
     assert cache.recall({'a': 2}) is None
-    for path in (tmp_path / 'cache' / 'strategies').iterdir():
-        path.write_text('{')
-    assert cache.recall({'a': 1}) is None
+    [path] = (tmp_path / 'cache' / 'strategies').iterdir()
+    text = path.read_text()
+    for odd in ('{', '7', '[]', '{"result": 7}', text.replace('map', 'nap')):
+        path.write_text(odd)
+        assert cache.recall({'a': 1}) is None
     (tmp_path / 'file').write_text('')
     monkeypatch.setenv('IMBALANCE_JAX_CACHE', str(tmp_path / 'file'))
     cache.remember({'a': 1}, {'strategy': 'map'})

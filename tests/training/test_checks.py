@@ -1,8 +1,15 @@
 """What is wrong is said before anything is compiled: also what a stage of `explain` would trip over."""
 
+import copy
+
+import numpy as np
 import pytest
 
-from imbalance_jax.training import loop, network, run
+from imbalance_jax.config import check_ranges
+from imbalance_jax.config.fields import survives
+from imbalance_jax.configs import base
+from imbalance_jax.explain import alignment
+from imbalance_jax.training import build, checks, loop, network, run
 from imbalance_jax.training.trained import Stage
 
 
@@ -21,3 +28,50 @@ def test_stages_check_their_options_before_training(tiny_config, tmp_path, monke
     [(size, _, image_shape, num_images)] = seen
     assert image_shape == (size, size, 1)
     assert num_images == len(network.load_dataset(tiny_config).rows('test'))
+
+
+@pytest.mark.parametrize('value', [1e39, -1e39, 1e-50, 10**400, np.nextafter(2.0**-126, 0)])
+def test_a_number_that_32_bits_do_not_hold_is_refused_wherever_it_stands(value):
+    assert not survives(value)
+    for place in ('train', 'arms'):
+        config = base.get_config()
+        with config.unlocked():
+            if place == 'train':
+                config.train.weight_decay = float(value) if value < 1e300 else 1e39
+            else:
+                config.arms = {'bce': {}, 'focal': {'gamma': value}}
+        with pytest.raises(ValueError, match=r'(weight_decay|focal\.gamma) is .*(32 bits|0 or more)'):
+            (check_ranges if place == 'train' else build.make_members)(config)
+
+
+def test_numbers_that_32_bits_hold_are_taken():
+    for value in (0, 0.0, 1, True, 2.0**-126, 3.4e38, -1e-30, float('inf'), 'word', None):
+        assert survives(value)
+    for value in np.random.default_rng(0).normal(size=100) * 10.0 ** np.arange(-50, 50):
+        with np.errstate(over='ignore'):
+            single = np.float32(value)
+        assert survives(float(value)) == bool(np.isfinite(single) and abs(single) >= np.finfo(np.float32).tiny)
+
+
+def test_a_truth_is_no_rate():
+    config = base.get_config()
+    with config.unlocked():
+        config.arms = {'bce': {'learning_rate': True}}
+    with pytest.raises(ValueError, match='learning_rate is True'):
+        build.make_members(config)
+
+
+@pytest.mark.parametrize('name', ['', ' ', "=cmd|'/c calc'!A0", '+1', '-1', '@x', 'a\nb', 'a\r', '\tx', ' x'])
+def test_names_of_arms_are_no_formulas_and_one_line(name):
+    with pytest.raises(ValueError, match=r'config\.arms has ') as caught:
+        checks.check_population({'bce': {}, name: {'loss': 'bce'}}, (0,), 'bce')
+    assert '\n' not in str(caught.value)
+    checks.check_population({'bce': {}, 'bce@gamma=2': {}, 'a b': {}, 'ä<b>': {}}, (0,), 'bce')
+
+
+@pytest.mark.parametrize('metric', ['iou', 'pointing_game', 'iobb', 'ior'])
+def test_a_metric_by_the_name_of_a_figure_of_the_study_is_refused(tiny_config, metric):
+    config = copy.deepcopy(tiny_config)
+    config.attribution.methods, config.attribution.metrics = ('saliency',), ('relevance_rank', metric)
+    with pytest.raises(ValueError, match=f"metrics has '{metric}'"):
+        alignment.check(config, None, (16, 16, 1), 8)

@@ -55,6 +55,39 @@ def test_waves_give_what_all_at_once_gives(study, config, tmp_path, monkeypatch)
     assert_trained_alike(tmp_path, study)
 
 
+@pytest.mark.slow
+def test_a_wave_that_dies_leaves_the_others(study, config, tmp_path, capsys):
+    """A wave whose members have all diverged is over."""
+    config.train.epochs = 1
+    config.data.stream = 'never'
+    config.population.memory_gib = 0.93 * read_json(study / 'plan.json')['bytes'] / 2**30
+    with config.unlocked():
+        config.arms['weighted_sampling'].learning_rate = 1e38
+    run.run(config, tmp_path / 'one')
+    plan = read_json(tmp_path / 'one' / 'plan.json')
+    assert plan['waves'][-1][0] >= 4, 'the last wave is to hold nobody else'
+    assert f'wave {len(plan["waves"])}' in capsys.readouterr().out
+    result = writer.read_arrays(tmp_path / 'one' / 'predictions.npz')
+    np.testing.assert_array_equal(result['alive'], [True] * 4 + [False] * 2)
+    assert [row['alive'] for row in lines(tmp_path / 'one')] == [True] * 4 + [False] * 2
+    run.run(config, tmp_path / 'one')
+    assert 'is trained already' in capsys.readouterr().out
+
+
+def test_all_waves_dead_is_an_error_and_one_is_said(capsys):
+    waves = [loop.Outcome(None, np.zeros(2), np.zeros(2), np.array(alive)) for alive in ([False] * 2, [True, False])]
+    for order in (waves, waves[::-1]):
+        for number in (1, 2):
+            loop._check_alive(order[:number], 2)
+    assert capsys.readouterr().out.split('\n')[:2] == [
+        'No member of wave 1 of 2 is alive; the other waves go on.',
+        'No member of wave 2 of 2 is alive; the other waves go on.',
+    ]
+    loop._check_alive(waves[:1], 2)
+    with pytest.raises(FloatingPointError, match='No member is alive'):
+        loop._check_alive([waves[0], waves[0]], 2)
+
+
 def assert_trained_alike(one, other) -> None:
     """Every epoch of every member is the same up to rounding, and so is what its best epoch predicts.
 

@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from imbalance_jax.names import lookup
+from imbalance_jax.system.files import regular
 
 MAX_PIXELS = 2**28  # 16384 x 16384: more is a mistake or a decompression bomb
 GREY_LEVELS = (10, 12, 14, 16)  # bits of which a 16-bit file may use as many
@@ -73,6 +74,7 @@ def decode(path: Path, *, window: bool = False, decoders: Mapping[str, Callable]
     suffix = path.suffix.lower()
     own = (decoders or {}).get(suffix)
     try:
+        path = regular(path)
         if own:
             return np.asarray(own(path))
         return _dicom(path, window) if suffix in DICOM else _pillow(path)

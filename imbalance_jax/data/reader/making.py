@@ -84,7 +84,7 @@ def files(folder: Path, layout: Layout) -> list[Path]:
     lists = [path for pattern in layout.split.lists.values() for path in sorted(folder.glob(pattern + '*'))]
     suffixes = {*layout.images.suffixes, *layout.images.decoders, *(_suffix(one.files) for one in layout.regions)}
     pictures = [folder / path for path in paths.scan(folder, []) if _suffix(path) in suffixes - {''}]
-    pictures = [path for path in pictures if path.exists()]  # a link may lead nowhere: the image is unreadable then
+    pictures = [path for path in pictures if path.is_file()]  # a link may lead nowhere: the image is unreadable then
     return sorted({*tables, *lists, *pictures})
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from imbalance_jax.data.reader.layout import Table
 from imbalance_jax.data.reader.spelling import matches, plain_key
 from imbalance_jax.names import lookup
+from imbalance_jax.system.files import regular
 
 SPLIT = '(split)'  # the column of `Table.split`
 PATH, STEM, PARENT = 'path', 'stem', 'parent'  # columns that every row of a file has
@@ -168,7 +169,7 @@ def _read(path: Path, table: Table, found: Found, name: str) -> Rows:
 def content(path: Path, encoding: str = 'utf-8', found: Found | None = None) -> str:
     """The text of a file, perhaps gzipped, without a byte order mark; ValueError if it is none."""
     try:
-        data = path.read_bytes()
+        data = regular(path).read_bytes()
         data = gzip.decompress(data) if path.suffix == '.gz' else data
     except (gzip.BadGzipFile, zlib.error, EOFError, OSError) as error:
         raise ValueError(f'{path} cannot be read ({error}).') from error

@@ -56,8 +56,9 @@ def below(path: Path) -> dict[str, Path]:
     for folder, folders, names in os.walk(path, followlinks=True):
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
         for name in names:
-            if not name.startswith('.'):
-                found[os.path.relpath(os.path.join(folder, name), path)] = Path(folder, name)
+            file = Path(folder, name)
+            if not name.startswith('.') and (file.is_file() or not file.exists()):  # no pipe, which nobody may fill
+                found[os.path.relpath(os.path.join(folder, name), path)] = file
     return found
 
 
