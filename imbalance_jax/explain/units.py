@@ -17,6 +17,7 @@ from imbalance_jax.data.arrays import pictures
 from imbalance_jax.explain import held_out, interventions, matching, outputs, probe_set
 from imbalance_jax.explain.dissected import Units, detectors, dissected, means
 from imbalance_jax.explain.probe import Probe, make_probe, targets
+from imbalance_jax.models.recorded import Recorded
 from imbalance_jax.names import lookup
 from imbalance_jax.results import ablation as results_ablation
 from imbalance_jax.results import similarity, unit_arms
@@ -44,6 +45,8 @@ def check(config: ConfigDict, network: Network, image_shape: tuple[int, int, int
     for name in named:
         lookup(shapes, name, 'layer in config.concepts:')
     lookup(NULLS, settings.null, 'null model in config.concepts.null:')
+    if isinstance(network.model, Recorded) and shapes[main][:2] == (1, 1):
+        return  # nothing is dissected (`Probe.has_places`)
     for name in shapes if 'all' in settings.layers else [main, *named]:
         positions = math.prod(shapes[name][:2]) * min(num_images, settings.max_images)
         if settings.quantile * positions < 1:
