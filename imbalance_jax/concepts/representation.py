@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from imbalance_jax.system.shapes import takes
+
 TINY = 1e-12
 BY_CLASS = ('within_class', 'centre_length', 'head_length')  # of the figures of `collapse`
 
@@ -26,6 +28,7 @@ class Classes(NamedTuple):
         return rank < max(2, len(rank) // 2)
 
 
+@takes(x='N U', head='U K', weights='R N')
 def collapse(x: np.ndarray, head: np.ndarray | None, classes: Classes, weights: np.ndarray) -> dict[str, np.ndarray]:
     """Neural collapse and the collapse of minorities, of features x [N, U] and the head's kernel [U, K].
 
@@ -72,6 +75,7 @@ def collapse(x: np.ndarray, head: np.ndarray | None, classes: Classes, weights: 
     return result
 
 
+@takes(x='N U', positive='N K', weights='R N')
 def class_moments(x: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means [R,K,U] of the images of each class, and the means [R,K] of their squared lengths; NaN for a class without
     weight."""
@@ -125,6 +129,7 @@ def _slope(log_number: np.ndarray, log_length: np.ndarray) -> np.ndarray:
         return (log_length @ centred) / (centred**2).sum()
 
 
+@takes(x='n U', weights='R n')
 def ranks(x: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
     """How many directions the features x [n, U] use, n at most: `rankme` and `participation_ratio` [R].
 
