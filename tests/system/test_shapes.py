@@ -29,7 +29,7 @@ def test_what_fits_goes_through_also_traced_and_as_lists():
         ({'labels': LABELS[:3]}, r'labels must be \[N, K\] with N = 4, as scores, not \(3, 3\)'),
         ({'labels': 'a.npy'}, r'labels must be numbers \[N, K\], not str'),
         ({'labels': None}, r'labels must be numbers \[N, K\], not NoneType'),
-        ({'labels': LABELS * 1j}, 'not complex128'),
+        ({'labels': LABELS * 1j}, 'not complex'),
         ({'labels': [[1, 2], [3]]}, 'not list'),
         ({'scores': SCORES[:, :0], 'labels': LABELS[:0]}, 'with one N at least'),
         ({'patients': 'a'}, r'patients must be \[N\], not \(\)'),
