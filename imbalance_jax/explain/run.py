@@ -62,7 +62,7 @@ def run(
     workdir = Path(workdir)
     if not processes.leads() and not processes.joined():
         return
-    check_trained(workdir)
+    check_trained(workdir, features_do=True)
     plugins.load_kept(records.config(workdir), STAGES)
     set_up_jax(join=False)
     with lock(workdir):

@@ -118,15 +118,19 @@ class Stage(NamedTuple):
     needs: str = FROM_NETWORKS
 
 
-def check_trained(workdir: Path) -> None:
-    """Raises FileNotFoundError unless `workdir` holds a finished training, ValueError if its networks are not there."""
+def check_trained(workdir: Path, *, features_do: bool = False) -> None:
+    """Raises FileNotFoundError unless `workdir` holds a finished training, ValueError if its networks are not there.
+
+    features_do: their features of the test images are enough.
+    """
     if not (workdir / PREDICTIONS).exists():
         raise FileNotFoundError(f'{workdir} holds no finished training ({PREDICTIONS} is missing): run train first.')
     members = records.members(workdir)
-    if without_networks(members) and not has_features(members):
+    if without_networks(members) and not (features_do and has_features(members)):
+        held, asked = ('features', '') if has_features(members) else ('predictions', 'explained or ')
         raise ValueError(
-            f'{workdir} holds predictions of networks that are not here: report shows them, and nothing can be '
-            'explained or exported; adopt the networks into another folder, --member ...,weights=FILE.'
+            f'{workdir} holds {held} of networks that are not here: report shows them, and nothing can be '
+            f'{asked}exported; adopt the networks into another folder, --member ...,weights=FILE.'
         )
 
 
