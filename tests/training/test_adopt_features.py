@@ -87,6 +87,7 @@ def test_features_alone_are_explained_and_reported(tiny_config, tmp_path, capsys
     config = tiny_config.copy_and_resolve_references()
     dataset = load_dataset(config)
     images = dataset.image_id[dataset.rows('test')]
+    config.concepts.max_images = len(images)
     arrays = some_features(images, arms=[('bce', 0), ('bce', 1), ('focal', 5), ('focal', 6)])
     np.savez(tmp_path / 'f.npz', **arrays)
     folder = tmp_path / 'wd'
