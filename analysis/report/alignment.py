@@ -51,7 +51,9 @@ def section(study: Study, look: dict[str, Look]) -> dict[str, Any]:
 
 def missing(study: Study) -> str:
     """Why there is nothing about alignment or concepts."""
-    if study.only_predicted:
+    if study.not_here:
+        if study.has_features:
+            return 'The networks are not here, only their features: no map can be made.'
         return 'The networks are not here, only what they said of the images: what they learned cannot be asked.'
     if study.alignment is None:
         return f'What the models learned has not been asked yet. Run: {EXPLAIN.format(study.folder)}'

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from imbalance_jax.analysis.report import first_picture, verdicts
 from imbalance_jax.analysis.report.contrasts import LEVEL, Contrast
-from imbalance_jax.analysis.report.elsewhere import NOT_HERE
+from imbalance_jax.analysis.report.elsewhere import NOT_HERE, UNKNOWN_PERFORMANCE
 from imbalance_jax.analysis.report.omnibus import Omnibus
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import Look, Panel, label, number, percent, plural, probability, signed, whole
@@ -102,6 +102,8 @@ def of_performance(study: Study, performance: list[Performance]) -> str:
         return 'With one arm there is no difference to test.'
     tested = [one for arm in performance for one in (*arm.macro, *arm.classes) if math.isfinite(one.p_adjusted)]
     if not tested:
+        if not study.predicted:
+            return f'{UNKNOWN_PERFORMANCE}.'
         return f'No difference in performance to {study.reference} has a p: the tables hold no test.'
     by_state = {state: [one.arm for one in performance if one.state == state] for state in (DIFFERS, EQUAL, OPEN)}
     words = {
@@ -128,7 +130,7 @@ def of_maps(study: Study, found: Shown) -> str:
     maps = found.maps
     if not maps.contrasts and not maps.tests:
         return 'Maps have not been compared' + (
-            f': {NOT_HERE}.' if study.only_predicted else ' above the regions of other patients.'
+            f': {NOT_HERE}.' if study.not_here else ' above the regions of other patients.'
         )
     parts = [pointing(study, maps)] if maps.contrasts else []
     if maps.tests:
@@ -171,7 +173,7 @@ def of_units(study: Study, found: Shown) -> str:
     units = found.units
     p = [one.p_adjusted for one in units.tests if math.isfinite(one.p_adjusted)]
     if not p:
-        why = NOT_HERE if study.only_predicted else 'that takes two arms and two seeds'
+        why = NOT_HERE if study.not_here and not study.has_features else 'that takes two arms and two seeds'
         return f'Units have not been compared: {why}.'
     if not units.real:
         return (

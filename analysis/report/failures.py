@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imbalance_jax.analysis.report import galleries, pages
+from imbalance_jax.analysis.report import galleries, pages, starts
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import HEAT_STOPS, Panel, label, number
 from imbalance_jax.explain import gallery
@@ -20,10 +20,12 @@ def write(study: Study) -> None:
     if not known(study):
         return
     method = gallery.shown_method(study.methods)
-    page = pages.render(
-        'failures.html', name=study.info['name'], method=label(method), arms=rows(study), heat=HEAT_STOPS
-    )
-    write_text(study.folder / 'failures.html', page)
+
+    def page() -> str:
+        named = {'name': study.info['name'], 'method': label(method)}
+        return pages.render('failures.html', **named, arms=rows(study), heat=HEAT_STOPS)
+
+    write_text(study.folder / 'failures.html', starts.worded(study, page))
 
 
 def rows(study: Study) -> list[tuple[str, list[tuple[str, Panel]]]]:

@@ -179,7 +179,7 @@ def every_arm(study: Study, shown: Shown) -> Table | None:
         return None
     rows = []
     for one in shown.performance:
-        cells = [Cell(one.state)]
+        cells = [Cell(one.state if study.predicted else 'not known')]
         for metric in RANKED:
             found = next((c for c in one.macro if c.outcome.metric == metric), None)
             cells += [

@@ -6,6 +6,7 @@ imbalance-jax report WORKDIR
 import argparse
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from imbalance_jax.analysis.report import (
@@ -58,7 +59,7 @@ def write(workdir: Path, *, known: Mapping[str, Stage] = STAGES) -> Path:
     """
     study = load(workdir)
     path = study.folder / layout.REPORT
-    write_text(path, render(study, known=known))
+    write_text(path, starts.worded(study, partial(render, study, known=known)))
     failures.write(study)
     return path
 
@@ -66,7 +67,7 @@ def write(workdir: Path, *, known: Mapping[str, Stage] = STAGES) -> Path:
 def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:
     """The page. Everything that comes from data or config is escaped by the template."""
     look, found = looks(study.arms), answer.shown(study)
-    page = pages.render(
+    return pages.render(
         'report.html',
         study=study,
         look=look,
@@ -95,7 +96,6 @@ def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:
         starts=starts.section(study),
         heat=HEAT_STOPS,
     )
-    return starts.worded(study, page)
 
 
 if __name__ == '__main__':

@@ -15,8 +15,10 @@ from imbalance_jax.results.performance import ALWAYS_NEGATIVE, RANKED
 from imbalance_jax.results.rows import MACRO
 
 
-def section(study: Study, look: dict[str, Look]) -> dict[str, Any]:
-    """What the template lays out."""
+def section(study: Study, look: dict[str, Look]) -> dict[str, Any] | None:
+    """What the template lays out; None where nobody knows what the networks say of an image."""
+    if not study.predicted:
+        return None
     return {
         'panels': panels(study, look),
         'table': table(study),

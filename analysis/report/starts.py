@@ -1,6 +1,6 @@
 """What the members of a study began as, and what that makes of sentences about it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,8 @@ from imbalance_jax.analysis.report import elsewhere
 from imbalance_jax.analysis.report.cells import Cell, Table
 from imbalance_jax.analysis.report.contrasts import LEVEL
 from imbalance_jax.analysis.report.study import Study
-from imbalance_jax.analysis.report.style import number, plural
+from imbalance_jax.analysis.report.style import number, plural, speaking
+from imbalance_jax.configs import base
 from imbalance_jax.metrics import exchange
 from imbalance_jax.training.members import RANDOM, backbones
 from imbalance_jax.training.start import weights_of
@@ -57,9 +58,19 @@ BEFORE = {
 }
 
 
-def worded(study: Study, page: str) -> str:
-    """A page in words that are true of what its members began as."""
-    return elsewhere.worded(study, page) if kind(study) == ELSEWHERE else page
+def worded(study: Study, make: Callable[[], str]) -> str:
+    """The page that `make` gives, with its pictures, in words that are true of what its members began as."""
+    if kind(study) != ELSEWHERE:
+        return make()
+    with speaking(None if elsewhere.has_own_seeds(study) else elsewhere.worded_text):
+        return elsewhere.worded(study, make())
+
+
+def question(study: Study) -> str:
+    """The question of the config, and where it is the usual one in words that are true of the members."""
+    asked = str(study.config['question'])
+    usual = kind(study) == ELSEWHERE and asked == base.get_config().question
+    return elsewhere.worded_text(asked) if usual else asked
 
 
 def kind(study: Study) -> str:
@@ -80,6 +91,9 @@ def section(study: Study) -> dict[str, Any]:
         **comparisons(study),
         'elsewhere': elsewhere.lines(study),
         'networks': networks(study),
+        'question': question(study),
+        'recorded': elsewhere.recorded(study),
+        'unknown_performance': elsewhere.UNKNOWN_PERFORMANCE,
         'pairs': exchanged(study, SEEDS[of_kind]),
         'seeds': SEEDS[of_kind],
         'units': UNITS[of_kind],
@@ -142,7 +156,7 @@ def exchanged(study: Study, why: str) -> str:
 
 def networks(study: Study) -> Table:
     """Every network that was adopted: its file and what is done with it."""
-    if study.only_predicted:
+    if study.not_here:
         return elsewhere.predicted(study)
     rows = []
     for row in study.members if study.adopted else ():

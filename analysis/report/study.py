@@ -15,7 +15,7 @@ from imbalance_jax.results.rows import MACRO, by_arm, is_null
 from imbalance_jax.results.units import ALL_CONCEPTS, BEYOND_NULL
 from imbalance_jax.system import layout, records
 from imbalance_jax.system.workdir import read_arrays
-from imbalance_jax.training.members import is_adopted, without_networks
+from imbalance_jax.training.members import has_features, has_predictions, is_adopted, without_networks
 
 TRAIN = 'imbalance-jax train --config=CONFIG --workdir={}'
 EXPLAIN = 'imbalance-jax explain --workdir={}'
@@ -64,9 +64,19 @@ class Study(NamedTuple):
         return is_adopted(self.members)
 
     @property
-    def only_predicted(self) -> bool:
-        """Whether there are predictions only, of networks that are not here."""
+    def not_here(self) -> bool:
+        """Whether there are predictions or features only, of networks that are not here."""
         return without_networks(self.members)
+
+    @property
+    def has_features(self) -> bool:
+        """Whether features take the place of the networks."""
+        return has_features(self.members)
+
+    @property
+    def predicted(self) -> bool:
+        """Whether it is known what the networks say of an image."""
+        return has_predictions(self.members)
 
     @property
     def paired(self) -> bool:

@@ -3,10 +3,14 @@
 import base64
 import io
 import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 # Okabe and Ito's palette for all kinds of colour vision; its black is the reference arm's.
 BLACK, GREY = '#000000', '#8A8A8A'
@@ -127,9 +131,25 @@ def figure(height: float, width: float = WIDTH) -> Figure:
     return Figure(figsize=(width, height), layout='constrained')
 
 
+_wording: ContextVar[Callable[[str], str] | None] = ContextVar('wording', default=None)
+
+
+@contextmanager
+def speaking(wording: Callable[[str], str] | None) -> Iterator[None]:
+    """Texts of figures that become panels inside are put into words by `wording`, or stay as they are for None."""
+    token = _wording.set(wording)
+    try:
+        yield
+    finally:
+        _wording.reset(token)
+
+
 def panel(fig: Figure, alt: str) -> Panel:
-    """A figure as SVG; equal figures give equal bytes."""
-    file = io.BytesIO()
+    """A figure as SVG, its texts worded (`speaking`); equal figures give equal bytes."""
+    file, wording = io.BytesIO(), _wording.get()
+    for text in fig.findobj(Text) if wording else ():
+        assert isinstance(text, Text)
+        text.set_text(wording(text.get_text()))  # type: ignore[misc]  # there is one
     with matplotlib.rc_context(RC):
         fig.savefig(file, format='svg', metadata={'Date': None, 'Creator': None})
     return Panel(data_uri('image/svg+xml', file.getvalue()), alt, round(fig.get_figwidth() * 96))

@@ -31,7 +31,10 @@ def section(study: Study, look: dict[str, Look]) -> dict[str, Any]:
     if not study.layer:
         return {'missing': missing(study)}
     if not study.dissected:
-        return {'missing': '', 'dissected': False, 'units': states(study)}
+        without_places = any(
+            one['adopted']['features']['shape'][:2] == [1, 1] for one in study.members[:1] if study.has_features
+        )
+        return {'missing': '', 'dissected': False, 'without_places': without_places, 'units': states(study)}
     null, shown = study.config['concepts']['null'], [name for name in study.concept_names if has_region(study, name)]
     return {
         'missing': '',

@@ -7,9 +7,8 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
-INSIDE = (1, 255)  # what whole numbers and floats mean by a pixel of the region; 0 is outside
+from imbalance_jax.system.shapes import on_device, require_region
 
 
 def region_of(masks: Any, name: str = 'masks', axes: int | None = None) -> jax.Array:
@@ -23,22 +22,13 @@ def region_of(masks: Any, name: str = 'masks', axes: int | None = None) -> jax.A
         raise ValueError(f'{name} must have {axes} axes, [..., H, W], not {masks.shape}.')
     if masks.dtype == bool:
         return masks
-    if not isinstance(masks, jax.core.Tracer):
-        values = np.asarray(masks)
-        other = values[(values != 0) & (values != values.max(initial=0))]
-        if other.size or values.max(initial=0) not in (0, *INSIDE):
-            wrong = other[0] if other.size else values.max()
-            hint = f'{name} == {wrong}' if jnp.issubdtype(masks.dtype, jnp.integer) else f'{name} > 0.5'
-            raise ValueError(f'{name} hold {wrong:g}; valid are 0 and 1, or bool: give {hint}, say.')
+    require_region(masks, name)
     return masks != 0
 
 
 def numbers(values: Any, name: str) -> jax.Array:
     """`values` [..., H, W] as an array; ValueError for what holds no numbers, or fewer axes."""
-    try:
-        values = jnp.asarray(values)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f'{name} must be numbers [B, H, W], not {type(values).__name__}.') from error
+    values = on_device(values, name, '[B, H, W]')
     if values.ndim < 2:
         raise ValueError(f'{name} must be [B, H, W], not {values.shape}.')
     return values

@@ -14,6 +14,7 @@ from imbalance_jax.alignment.metrics import METRICS
 from imbalance_jax.alignment.overlaps import overlap
 from imbalance_jax.alignment.pointing import pointing_game
 from imbalance_jax.alignment.signed import OF_METRIC, SIGNED, above_coldest
+from imbalance_jax.system.shapes import takes
 
 # The measures of signed maps, of maps that have no negative pixel: then they are those of the heat.
 UNSIGNED = {name: METRICS[metric] for name, metric in OF_METRIC.items()}
@@ -50,6 +51,7 @@ def measure(
     return {**_figures(heat, min_max(heat), masks), **_of(metrics, heat, masks), **of_signed}
 
 
+@takes(masks='... H W', ones='... H W')
 def measure_flat(
     masks: jax.Array, metrics: Metrics | None = None, ones: jax.Array | None = None
 ) -> dict[str, jax.Array]:

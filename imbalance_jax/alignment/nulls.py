@@ -10,6 +10,7 @@ from imbalance_jax.alignment.heat import region_of
 from imbalance_jax.alignment.metrics import METRICS
 from imbalance_jax.alignment.pointing import near, near_share
 from imbalance_jax.names import lookup
+from imbalance_jax.system.shapes import Anything, takes
 
 
 def chance(masks: jax.Array) -> jax.Array:
@@ -55,6 +56,7 @@ def chance_level(metric: str, masks: jax.Array, **options: float) -> jax.Array:
     return jnp.where(region_of(masks).any((-2, -1)), chance(masks), jnp.nan)
 
 
+@takes(finding='M', patient=Anything('M'), of_finding='J', of_patient=Anything('J'))
 def other_patients(
     finding: np.ndarray, patient: np.ndarray, *, of_finding: np.ndarray, of_patient: np.ndarray
 ) -> np.ndarray:
@@ -68,6 +70,7 @@ def other_patients(
     return (others / np.maximum(others.sum(1, keepdims=True), 1)).astype(np.float32)
 
 
+@takes(finding='M+', patient=Anything('M'))
 def few_of_each(finding: np.ndarray, patient: np.ndarray, most: int = FEW) -> np.ndarray:
     """Rows of at most so many pairs of every finding, spread evenly over its patients, findings in their order."""
     chosen = []

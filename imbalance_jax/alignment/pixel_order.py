@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from imbalance_jax.alignment.heat import bits, check_top_k, count, defined, flat, heat_and_region
+from imbalance_jax.system.shapes import takes
 
 
 def _share_in_top(heat: jax.Array, region: jax.Array, number: jax.Array | int) -> jax.Array:
@@ -63,6 +64,7 @@ def pixel_auroc(maps: jax.Array, masks: jax.Array) -> jax.Array:
     return jnp.where(outside > 0, defined(0.5 + lead / outside, heat, region), jnp.nan)
 
 
+@takes(maps='... H+ W+')
 def midranks(maps: jax.Array) -> jax.Array:
     """Rank of every pixel in its map [B, H, W], the coldest 0, pixels that tie at the mean of their ranks; float32.
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from imbalance_jax.alignment.heat import check_top_k, count, defined, flat, heat_and_region, kth_largest
+from imbalance_jax.system.shapes import takes
 
 
 def pointing_game(maps: jax.Array, masks: jax.Array, top_k: int = 1) -> tuple[jax.Array, jax.Array]:
@@ -53,6 +54,7 @@ def hit_torchray(maps: jax.Array, masks: jax.Array, *, tolerance: float = 15) ->
     return defined(jnp.where(constant, by_chance, hit), heat, region)
 
 
+@takes(region='... H W')
 def near(region: jax.Array, tolerance: float) -> jax.Array:
     """The pixels from which some pixel of the region [B, H, W] is less than `tolerance` pixels away, [B, H, W] bool."""
     far = jnp.float32(sum(region.shape[-2:]) ** 2)

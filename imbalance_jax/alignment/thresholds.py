@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from imbalance_jax.alignment.heat import bits, count, defined, flat, heat_and_region
+from imbalance_jax.system.shapes import takes
 
 BINS = 256
 SHARES = np.linspace(0, 1, 11)  # of the hot pixels, at which the effective heat ratio is taken
@@ -57,6 +58,7 @@ def miou_otsu(maps: jax.Array, masks: jax.Array) -> jax.Array:
     return defined(_iou(above_otsu(heat), region), heat, region)
 
 
+@takes(heat='... H+ W+')
 def above_otsu(heat: jax.Array) -> jax.Array:
     """The pixels of heat [B, H, W] above Otsu's threshold, bool; all of a constant map."""
     scaled = scaled_heat(heat)

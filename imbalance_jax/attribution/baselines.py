@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imbalance_jax.attribution.inputs import as_images, numbers
+from imbalance_jax.attribution.inputs import as_images
 from imbalance_jax.names import lookup
+from imbalance_jax.system.shapes import on_device
 
 BLUR = 0.1  # standard deviation of the blurred baseline, in image heights
 REACH = 3  # standard deviations that a Gaussian is cut off at
@@ -48,7 +49,7 @@ def baseline_images(images: jax.Array, baseline: jax.typing.ArrayLike | str) -> 
     images = as_images(images)
     if isinstance(baseline, str):
         return lookup(NAMED, baseline, 'baseline')(images)
-    values = numbers(baseline, 'baseline', 'that broadcast against images [B, H, W, C]').astype(images.dtype)
+    values = on_device(baseline, 'baseline', 'that broadcast against images [B, H, W, C]').astype(images.dtype)
     try:
         return jnp.broadcast_to(values, images.shape)
     except ValueError as error:

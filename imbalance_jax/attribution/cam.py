@@ -14,10 +14,11 @@ import jax
 import jax.numpy as jnp
 
 from imbalance_jax.attribution.gradients import image_scores
-from imbalance_jax.attribution.inputs import Layer, Score, Watch, as_images, numbers, required_layer
+from imbalance_jax.attribution.inputs import Layer, Score, Watch, as_images, required_layer
 from imbalance_jax.attribution.maps import image_size, nearest, upsample
 from imbalance_jax.attribution.relu_rules import guided_backprop
 from imbalance_jax.names import lookup
+from imbalance_jax.system.shapes import on_device
 
 
 def _positive(maps: jax.Array, relu: bool) -> jax.Array:
@@ -35,7 +36,7 @@ def _of_arrays(cam: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
                 f'attribution.{name} takes (activation, gradient), [B, h, w, U] each; of a score it is '
                 f'METHODS[{name!r}](score, images, layer=layer).'
             )
-        a, g = (numbers(one, 'activation and gradient', '[B, h, w, U]') for one in (activation, gradient))
+        a, g = (on_device(one, 'activation and gradient', '[B, h, w, U]') for one in (activation, gradient))
         if a.ndim != 4 or a.shape != g.shape:
             raise ValueError(f'activation and gradient must be [B, h, w, U] both, not {a.shape} and {g.shape}.')
         wide = jnp.promote_types(jnp.result_type(a, g), jnp.float32)

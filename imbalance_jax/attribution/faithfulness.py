@@ -18,8 +18,9 @@ from jax.typing import ArrayLike
 
 from imbalance_jax.attribution.baselines import baseline_images
 from imbalance_jax.attribution.gradients import image_scores
-from imbalance_jax.attribution.inputs import Score, as_images, as_maps, numbers
+from imbalance_jax.attribution.inputs import Score, as_images, as_maps
 from imbalance_jax.system import environment
+from imbalance_jax.system.shapes import on_device
 
 STRAIGHT, DIAGONAL = 1 / 6, 1 / 12  # weights of a pixel's neighbours in ROAD
 NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
@@ -37,7 +38,7 @@ def ranks(maps: jax.Array) -> jax.Array:
 
 def _planes(maps: Any) -> jax.Array:
     """Maps [B,H,W]; ValueError for another number of axes."""
-    maps = numbers(maps, 'maps', '[B, H, W]')
+    maps = on_device(maps, 'maps', '[B, H, W]')
     if maps.ndim != 3:
         raise ValueError(f'maps must be [B, H, W], not {maps.shape}.')
     return maps

@@ -9,6 +9,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from imbalance_jax.system.shapes import on_device
+
 Score = Callable[[jax.Array], jax.Array]
 # `layer(images, shift) -> (scores [B], activation [B, h, w, U])`: the score, and what a layer holds, when `shift`
 # [B, h, w, U] is added there; None adds nothing.
@@ -17,17 +19,9 @@ Layer = Callable
 CHANNELS = (1, 3)  # of images that are laid out [B, C, H, W] more likely than not
 
 
-def numbers(values: Any, name: str, wanted: str) -> jax.Array:
-    """`values` as an array, from NumPy, lists or any array that NumPy reads; ValueError for what holds no numbers."""
-    try:
-        return jnp.asarray(values)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f'{name} must be numbers {wanted}, not {type(values).__name__}.') from error
-
-
 def as_images(images: Any) -> jax.Array:
     """Images [B, H, W, C] of float32 or wider; ValueError for another layout, and for whole numbers."""
-    images = numbers(images, 'images', '[B, H, W, C]')
+    images = on_device(images, 'images', '[B, H, W, C]')
     if images.ndim != 4:
         hints = {2: 'images[None, :, :, None]', 3: 'images[..., None]'}
         hint = 'images[None]' if images.ndim == 3 and images.shape[-1] in CHANNELS else hints.get(images.ndim, '')
@@ -43,7 +37,7 @@ def as_images(images: Any) -> jax.Array:
 
 def as_maps(maps: Any, images: jax.Array) -> jax.Array:
     """Maps [B, H, W] of images [B, H, W, C]; ValueError for any other shape."""
-    maps = numbers(maps, 'maps', '[B, H, W]')
+    maps = on_device(maps, 'maps', '[B, H, W]')
     if maps.shape != images.shape[:3]:
         raise ValueError(f'maps must be [B, H, W] = {images.shape[:3]}, as the images are, not {maps.shape}.')
     return maps

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imbalance_jax.attribution.inputs import numbers
+from imbalance_jax.system.shapes import on_device
 
 
 def image_size(images: jax.Array) -> tuple[int, int]:
@@ -22,7 +22,7 @@ def _bilinear(source: int, target: int) -> np.ndarray:
 
 
 def _planes(maps: Any) -> jax.Array:
-    maps = numbers(maps, 'maps', '[..., H, W]')
+    maps = on_device(maps, 'maps', '[..., H, W]')
     if maps.ndim < 2:
         raise ValueError(f'maps must be [..., H, W], not {maps.shape}.')
     return maps

@@ -55,6 +55,11 @@ FLAGS: dict[str, dict[str, Any]] = {
         'help': 'a table (.csv, .parquet, .npz) of what such networks said, in place of them: image, arm, seed, and a'
         ' column for each class',
     },
+    'features': {
+        'metavar': 'FILE',
+        'help': 'their features of the test images (.npz, .parquet), in place of them or beside --predictions: image,'
+        ' arm, seed, and features [n,U] or [n,h,w,U]',
+    },
     'values': {'metavar': 'KIND', 'default': '', 'help': 'what these numbers are: probabilities (default) or logits'},
     'paired': {
         'action': 'store_true',
@@ -230,15 +235,19 @@ def _explain(command: Command, outside: Outside) -> None:
 def _adopt(command: Command, outside: Outside) -> None:
     config, workdir = loading.load(command.flags.config, command.overrides, outside.base).config, _workdir(command)
     from imbalance_jax.explain.run import STAGES
-    from imbalance_jax.training import adopt, adopt_members, adopt_predictions
+    from imbalance_jax.training import adopt, adopt_members, adopt_recorded
 
-    if file := command.flags.predictions:
-        if command.flags.member or command.flags.members:
-            raise ValueError('--predictions takes the place of --member and --members: give one of them.')
-        adopt_predictions.run(config, workdir, Path(file), values=command.flags.values, paired=command.flags.paired)
+    flags = command.flags
+    predictions, features = (Path(file) if file else None for file in (flags.predictions, flags.features))
+    if flags.values and not predictions:
+        raise ValueError(f'--values={flags.values} says what numbers of --predictions are, which is not given.')
+    if predictions or features:
+        if flags.member or flags.members:
+            flag = '--predictions' if predictions else '--features'
+            raise ValueError(f'{flag} takes the place of --member and --members: give one of them.')
+        told: dict[str, Any] = {'values': flags.values, 'paired': flags.paired, 'stages': STAGES}
+        adopt_recorded.run(config, workdir, predictions, features=features, **told)
         return
-    if command.flags.values:
-        raise ValueError(f'--values={command.flags.values} says what numbers of --predictions are, which is not given.')
     given = adopt_members.from_texts(command.flags.member or [])
     if command.flags.members:
         given += adopt_members.from_table(Path(command.flags.members))
@@ -351,7 +360,7 @@ VERBS = {
     'adopt': Verb(
         _adopt,
         'make a finished WORKDIR of networks that were trained elsewhere, for explain and report',
-        ('workdir', 'member', 'members', 'predictions', 'values', 'paired', *CONFIG),
+        ('workdir', 'member', 'members', 'predictions', 'features', 'values', 'paired', *CONFIG),
         ('workdir', 'WORKDIR'),
     ),
     'explain': Verb(

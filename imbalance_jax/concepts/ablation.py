@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from imbalance_jax.system.shapes import takes
+
 
 def single(measure: Callable[[jax.Array], jax.Array], units: int, group: int = 0) -> jax.Array:
     """What is left without each unit [U, K] of `measure(kept [U]) -> [K]`, `group` units at a time (0: all)."""
@@ -47,12 +49,14 @@ def greedy(
     return {'order': order, 'left': left}
 
 
+@takes(order='... T')
 def without_first(order: jax.Array, units: int) -> jax.Array:
     """Which units are kept [..., T, units] after each step of orders [..., T] in which they go."""
     gone = jnp.cumsum(jax.nn.one_hot(order, units), axis=-2)
     return 1 - jnp.minimum(gone, 1)
 
 
+@takes(intact='...', left='... T')
 def share_left(intact: np.ndarray, left: np.ndarray, *, chance: float = 0.5) -> np.ndarray:
     """How much of an AUROC above chance is left: intact [...], left [..., T] without 1 .. T units.
 
@@ -63,6 +67,7 @@ def share_left(intact: np.ndarray, left: np.ndarray, *, chance: float = 0.5) -> 
         return np.where(intact > chance, (left - chance) / (intact - chance), np.nan)
 
 
+@takes(share='... T')
 def carrying(share: np.ndarray, most: float = 0.5) -> np.ndarray:
     """The size [...] of the smallest set without which at most `most` of a class is left, of `share_left` [..., T].
 
@@ -73,6 +78,7 @@ def carrying(share: np.ndarray, most: float = 0.5) -> np.ndarray:
     return np.where(np.isfinite(share).any(-1), size, np.nan)
 
 
+@takes(sizes='...')
 def censored_median(sizes: np.ndarray) -> float:
     """Kaplan and Meier's median of sizes [n], inf being more than were tried, all of one limit; NaN left out.
 

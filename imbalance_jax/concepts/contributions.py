@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from imbalance_jax.system.shapes import takes
+
 
 def contributions(
     score: Callable[[jax.Array], jax.Array], activation: jax.Array, baseline: jax.Array, *, steps: int = 1
@@ -28,16 +30,14 @@ def contributions(
     return added.sum(tuple(range(1, added.ndim - 1)))
 
 
+@takes(added='n U', best_concept='U', finding='n')
 def by_concept(added: np.ndarray, best_concept: np.ndarray, finding: np.ndarray, *, concepts: int) -> np.ndarray:
     """What the detectors of each kind add to a logit, [B, 3]: of the image's finding, of another concept, of nothing.
 
     added: [B, U] contributions; best_concept: [U], -1 for a unit that detects nothing; finding: [B] concept numbers.
     """
-    if len(best_concept) != np.shape(added)[1] or np.max(best_concept, initial=-1) >= concepts:
-        shapes = (
-            f'added {np.shape(added)}, best_concept {np.shape(best_concept)} up to {np.max(best_concept, initial=-1)}'
-        )
-        raise ValueError(f'Shapes do not fit: {shapes}; valid are [B, U], and [U] below {concepts}.')
+    if np.max(best_concept, initial=-1) >= concepts:
+        raise ValueError(f'best_concept holds {np.max(best_concept)}; valid are -1 to {concepts - 1}.')
     best = np.broadcast_to(best_concept, np.shape(added))
     of_finding = best == np.asarray(finding)[:, None]
     kinds = (of_finding, (best >= 0) & ~of_finding, best < 0)

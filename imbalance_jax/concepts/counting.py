@@ -15,6 +15,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from imbalance_jax.names import lookup
+from imbalance_jax.system.shapes import takes
 
 # (what is active at a threshold, whether holes count as regions, whether silent units count)
 CONVENTIONS = {
@@ -123,6 +124,7 @@ def regions(active: np.ndarray, holes: bool = False) -> np.ndarray:
     return 2 * components + edges - np.bincount(plane, minlength=planes)
 
 
+@takes(maps='... h w')
 def upsample(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Enlarges maps [..., h, w] to [..., H, W], bilinear with half-pixel centres and constant beyond the outer ones.
 

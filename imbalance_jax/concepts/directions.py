@@ -11,11 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from scipy import stats
 
+from imbalance_jax.system.shapes import Anything, takes
+
 PENALTY = 1e-2  # of the ridge, in units of the standardised activations' variance
 FEW = 10  # controls beyond what was observed, below which p comes from a fitted tail
 TAIL = 250  # highest controls to which it is fitted, at most a quarter of them
 
 
+@takes(patients=Anything('N'))
 def folds(patients: np.ndarray, count: int, key: jax.Array) -> np.ndarray:
     """The fold [N] of every image, 0 .. count - 1, all images of a patient in one; folds of nearly equal patients.
 
@@ -30,6 +33,7 @@ def folds(patients: np.ndarray, count: int, key: jax.Array) -> np.ndarray:
     return fold[which]
 
 
+@takes(x='N+ U', targets='N T', weight='N')
 def fit(
     x: jax.Array, targets: jax.Array, weight: jax.Array | None = None, *, penalty: float = PENALTY
 ) -> tuple[jax.Array, jax.Array]:
@@ -38,7 +42,6 @@ def fit(
     The directions are in units of the activations, so that scores are (x - mean) @ directions. weight: [N], 0 leaves an
     image out. A unit that does not vary has no part in any direction.
     """
-    x, targets = _paired(x, targets)
     weight = jnp.ones(len(x)) if weight is None else weight
     share = (weight / weight.sum())[:, None]
     mean = (share * x).sum(0)
@@ -53,18 +56,10 @@ def fit(
     return mean, scale[:, None] * solved
 
 
-def _paired(x: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Activations [N, U] and targets [N, T] as arrays; ValueError for shapes that do not fit."""
-    x, targets = jnp.asarray(x), jnp.asarray(targets)
-    if x.ndim != 2 or targets.ndim != 2 or len(x) != len(targets):
-        raise ValueError(f'x must be [N, U] and targets [N, T], not {x.shape} and {targets.shape}.')
-    return x, targets
-
-
+@takes(x='N+ U', targets='N T', fold='N')
 def held_out(x: jax.Array, targets: jax.Array, fold: jax.Array, *, count: int, penalty: float = PENALTY) -> jax.Array:
     """Scores [N, T] of every image by the probe that was fitted on the other folds. fold: [N] in 0 .. count - 1."""
-
-    x, targets = _paired(x, targets)
+    x, targets = jnp.asarray(x), jnp.asarray(targets)
 
     def one(number):
         mean, directions = fit(x, targets, (fold != number).astype(x.dtype), penalty=penalty)
@@ -73,6 +68,7 @@ def held_out(x: jax.Array, targets: jax.Array, fold: jax.Array, *, count: int, p
     return jax.lax.map(one, jnp.arange(count)).sum(0)
 
 
+@takes(slopes='K M U', directions='U T', counted='K M')
 def tcav(slopes: jax.Array, directions: jax.Array, counted: jax.Array) -> dict[str, jax.Array]:
     """Share of a class's images whose score rises along each direction, and by how much it rises on average.
 
@@ -96,6 +92,7 @@ def tcav(slopes: jax.Array, directions: jax.Array, counted: jax.Array) -> dict[s
     return {'sign': sign, 'derivative': derivative}
 
 
+@takes(observed='...', controls='... R+')
 def in_spreads(observed: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How far from their mean, in standard deviations of the controls [..., R], what was observed lies, [...], and so
     for each control [..., R] among the others: what pairs differ by apart from their relation is gone."""
@@ -111,6 +108,7 @@ def in_spreads(observed: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, 
         return (observed - mean) / np.sqrt(variance * rounds / (rounds - 1)), among
 
 
+@takes(observed='...', controls='... R+')
 def pooled_p(observed: np.ndarray, controls: np.ndarray) -> np.ndarray:
     """Two-sided p [...] of what was observed among all controls together, both `in_spreads`; NaN stays NaN.
 
@@ -136,6 +134,7 @@ def pooled_p(observed: np.ndarray, controls: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(observed), p, np.nan)
 
 
+@takes(observed='...', controls='... R+')
 def one_sided(observed: np.ndarray, controls: np.ndarray) -> np.ndarray:
     """p [...] that controls [..., R] are as high as what was observed [...], at least 1 / (1 + R); NaN stays NaN."""
     p = (1 + (~(controls < observed[..., None])).sum(-1)) / (1 + controls.shape[-1])

@@ -17,6 +17,7 @@ from imbalance_jax.concepts import nulls
 from imbalance_jax.concepts.counting import upsample
 from imbalance_jax.concepts.inputs import as_features, as_pair
 from imbalance_jax.concepts.quantiles import UpperQuantile
+from imbalance_jax.system.shapes import takes
 
 LITERATURE_IOU = 0.04
 TOP_UNITS = 10  # of a layer, in `top_excess`
@@ -215,6 +216,7 @@ def top_images(features: np.ndarray, count: int) -> np.ndarray:
     return highest(as_features(features).max((1, 2)), count)
 
 
+@takes(peak='N U')
 def highest(peak: np.ndarray, count: int) -> np.ndarray:
     """The same from each image's peaks [N, U]."""
     if not 1 <= count <= len(peak):

@@ -4,26 +4,17 @@ from typing import Any
 
 import numpy as np
 
-INSIDE = (1, 255)  # what a number in a mask means by a pixel of the concept; 0 is outside
-
-
-def numbers(values: Any, name: str, wanted: str) -> np.ndarray:
-    """`values` as an array, memory maps as they are; ValueError for what holds no numbers."""
-    try:
-        array = np.asarray(values)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f'{name} must be numbers {wanted}, not {type(values).__name__}.') from error
-    if array.dtype.kind not in 'biuf' and array.dtype.name not in ('bfloat16', 'float8_e4m3fn'):
-        raise ValueError(f'{name} must be numbers {wanted}, not {type(values).__name__}.')
-    return array
+from imbalance_jax.system.shapes import numbers, require_region
 
 
 def as_features(features: Any) -> np.ndarray:
     """Unit activations [N, h, w, U]; ValueError for another number of axes."""
-    features = numbers(features, 'features', '[N, h, w, U]')
+    features = np.asarray(numbers(features, 'features', '[N, h, w, U]'))
     if features.ndim != 4:
         hint = '; pooled activations [N, U] go into unit_auroc' if features.ndim == 2 else ''
         raise ValueError(f'features must be [N, h, w, U], got {features.ndim} dimensions{hint}.')
+    if not len(features):
+        raise ValueError(f'features must be [N, h, w, U] of one image at least, not {features.shape}.')
     return features
 
 
@@ -32,16 +23,13 @@ def as_masks(masks: Any, images: int) -> np.ndarray:
 
     Raises ValueError for another shape and for any other value: a label map has to say itself which concept is meant.
     """
-    masks = numbers(masks, 'masks', '[N, H, W, S]')
+    masks = np.asarray(numbers(masks, 'masks', '[N, H, W, S]'))
     if masks.ndim != 4 or len(masks) != images:
         hint = ': give masks[..., None] for one concept' if masks.ndim == 3 and len(masks) == images else ''
         raise ValueError(f'masks must be [N, H, W, S] with N = {images}, got shape {masks.shape}{hint}.')
     if masks.shape[2] == masks.shape[3] != masks.shape[1]:
         raise ValueError(f'masks are {masks.shape}, concepts first: give numpy.moveaxis(masks, 1, -1), [N, H, W, S].')
-    if masks.dtype != bool:
-        wrong = masks[~np.isin(masks, (0, *INSIDE))]
-        if wrong.size:
-            raise ValueError(f'masks hold {wrong[0]}; valid are 0 and 1, or bool: give masks > 0.5, say.')
+    require_region(masks)
     return masks
 
 

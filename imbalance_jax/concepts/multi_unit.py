@@ -8,11 +8,13 @@ level is the one of best IoU on the images that the weights are fitted to, and t
 import numpy as np
 
 from imbalance_jax.concepts.counting import upsample
+from imbalance_jax.system.shapes import takes
 
 BINS = 256  # levels that are tried
 PENALTY = 1e-3  # on the diagonal of the covariance, of binary maps with variance q (1 - q)
 
 
+@takes(active='N h w U', masks='N H W S', weights='N')
 def gather(active: np.ndarray, masks: np.ndarray, weights: np.ndarray | None = None) -> dict[str, np.ndarray]:
     """Sums of one part of the images, that add up leaf by leaf: of binary maps and of what they meet.
 
@@ -59,6 +61,7 @@ def levels(weights: np.ndarray) -> np.ndarray:
     return np.stack([np.minimum(weights, 0).sum(0), np.maximum(weights, 0).sum(0)])
 
 
+@takes(active='N h w U', masks='N H W S', weights='U S', of_image='N')
 def histogram(
     active: np.ndarray, masks: np.ndarray, weights: np.ndarray, of_image: np.ndarray | None = None
 ) -> np.ndarray:
@@ -80,6 +83,7 @@ def histogram(
     return counted
 
 
+@takes(counted='S L 2')
 def overlap_by_level(counted: np.ndarray) -> np.ndarray:
     """IoU [S, BINS] of concept and of scores at or above each level, of a `histogram`; 0 where both are empty."""
     above = np.cumsum(counted[:, ::-1], axis=1)[:, ::-1]

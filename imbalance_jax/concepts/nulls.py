@@ -15,6 +15,7 @@ import numpy as np
 
 from imbalance_jax.names import lookup
 from imbalance_jax.system import environment
+from imbalance_jax.system.shapes import Anything, takes
 
 BLOCK = 64  # images that exchange their annotations with each other, and that are looked at together
 
@@ -83,6 +84,7 @@ def image_permutation(key: jax.Array, rounds: int, block: Block) -> Displacement
 NULLS: dict[str, Null] = {'circular_shift': circular_shift, 'image_permutation': image_permutation}
 
 
+@takes(patients=Anything('N'))
 def exchanges(patients: np.ndarray, rounds: int, key: jax.Array) -> np.ndarray:
     """Orders [R, N] in which the patients [N] of images exchange all that is theirs, image by image.
 
@@ -101,6 +103,7 @@ def exchanges(patients: np.ndarray, rounds: int, key: jax.Array) -> np.ndarray:
     return source
 
 
+@takes(patients=Anything('N'))
 def blocks(patients: np.ndarray, key: jax.Array) -> list[np.ndarray]:
     """Splits the images of patients [N] into random blocks of about `BLOCK`: [ascending image numbers [n], ...].
 

@@ -2,10 +2,13 @@
 
 import numpy as np
 
+from imbalance_jax.system.shapes import takes
+
 KEPT, MOVED, LOST = 0, 1, 2
 OUTCOMES = ('kept', 'moved', 'lost')
 
 
+@takes(best_concept='U', detector='V S', pairs='M 2')
 def detector_persistence(best_concept: np.ndarray, detector: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """What the other network makes of each detector unit of the first: KEPT, MOVED or LOST, -1 for no detector; [U].
 
@@ -25,6 +28,7 @@ def detector_persistence(best_concept: np.ndarray, detector: np.ndarray, pairs: 
     return np.where(best_concept >= 0, outcome, -1)
 
 
+@takes(outcomes='...')
 def persistence_counts(outcomes: np.ndarray) -> np.ndarray:
     """How many detectors were kept, moved and lost [3], of what `detector_persistence` says."""
     return np.bincount(outcomes[outcomes >= 0], minlength=3)

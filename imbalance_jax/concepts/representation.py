@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from imbalance_jax.system.shapes import takes
+
 TINY = 1e-12
 BY_CLASS = ('within_class', 'centre_length', 'head_length')  # of the figures of `collapse`
 
@@ -26,8 +28,11 @@ class Classes(NamedTuple):
         return rank < max(2, len(rank) // 2)
 
 
-def collapse(x: np.ndarray, head: np.ndarray, classes: Classes, weights: np.ndarray) -> dict[str, np.ndarray]:
+@takes(x='N U', head='U K', weights='R N')
+def collapse(x: np.ndarray, head: np.ndarray | None, classes: Classes, weights: np.ndarray) -> dict[str, np.ndarray]:
     """Neural collapse and the collapse of minorities, of features x [N, U] and the head's kernel [U, K].
+
+    Without a head, `self_dual` and what is named after the head are left out.
 
     mu_c is the mean of the class's images, mu that of all, m_c = mu_c - mu, S_c the class's covariance:
 
@@ -44,31 +49,33 @@ def collapse(x: np.ndarray, head: np.ndarray, classes: Classes, weights: np.ndar
     """
     shown: np.ndarray = np.any(classes.positive, axis=0)
     if not shown.all():
-        of_shown = collapse(x, head[:, shown], Classes(*(a[..., shown] for a in classes)), weights)
+        of_head = None if head is None else head[:, shown]
+        of_shown = collapse(x, of_head, Classes(*(a[..., shown] for a in classes)), weights)
         return {name: _widened(value, shown) if name in BY_CLASS else value for name, value in of_shown.items()}
     means, squares = class_moments(x, classes.positive, weights)
     centre = (weights @ x / np.maximum(weights.sum(1, keepdims=True), TINY))[:, None]
-    centred, head = means - centre, np.broadcast_to(head.T, (len(weights), *head.T.shape))
-    lengths = np.linalg.norm(centred, axis=-1)
+    vectors = {'centre': means - centre}
+    if head is not None:
+        vectors['head'] = np.broadcast_to(head.T, (len(weights), *head.T.shape))
+    centred = vectors['centre']
     with np.errstate(invalid='ignore', divide='ignore'):
-        within = (squares - (means**2).sum(-1)) / lengths**2
-        both = [v / np.sqrt((v**2).sum((1, 2), keepdims=True)) for v in (head, centred)]
+        within = (squares - (means**2).sum(-1)) / np.linalg.norm(centred, axis=-1) ** 2
+        both = [v / np.sqrt((v**2).sum((1, 2), keepdims=True)) for v in vectors.values()]
     log_number = np.log(np.maximum(classes.train_positives, 1))
-    result = {
-        'within_class': within,
-        'equiangular': _equiangular(centred),
-        'self_dual': np.sqrt(((both[0] - both[1]) ** 2).sum((1, 2))),
-    }
-    for name, vectors in (('centre', centred), ('head', head)):
-        relative = _relative_length(vectors)
+    result = {'within_class': within, 'equiangular': _equiangular(centred)}
+    if head is not None:
+        result['self_dual'] = np.sqrt(((both[1] - both[0]) ** 2).sum((1, 2)))
+    for name, of_classes in vectors.items():
+        relative = _relative_length(of_classes)
         result[f'{name}_length'] = relative
         result[f'{name}_slope'] = _slope(log_number, np.log(np.maximum(relative, TINY)))
-        cosine = _cosines(vectors)
+        cosine = _cosines(of_classes)
         groups = (classes.rare, ~classes.rare)
         result[f'{name}_cosine'] = np.stack([_mean_pair(cosine[:, group][:, :, group]) for group in groups], axis=1)
     return result
 
 
+@takes(x='N U', positive='N K', weights='R N')
 def class_moments(x: np.ndarray, positive: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Means [R,K,U] of the images of each class, and the means [R,K] of their squared lengths; NaN for a class without
     weight."""
@@ -122,6 +129,7 @@ def _slope(log_number: np.ndarray, log_length: np.ndarray) -> np.ndarray:
         return (log_length @ centred) / (centred**2).sum()
 
 
+@takes(x='n U', weights='R n')
 def ranks(x: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
     """How many directions the features x [n, U] use, n at most: `rankme` and `participation_ratio` [R].
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.concepts.similarity import mutual
+from imbalance_jax.system.shapes import takes
 
 WORK = 2**11  # units times rotations: small layers get several, of which the mean is taken
 MOST = 8  # rotations
@@ -24,6 +25,7 @@ class Likeness(NamedTuple):
     mutual: float
 
 
+@takes(r='U V')
 def likeness(r: np.ndarray) -> Likeness:
     """Of correlations [U,V], NaN for a unit that does not vary; `nearest` is over units that have any, NaN for none."""
     usable = np.isfinite(r).any(1)
@@ -31,6 +33,7 @@ def likeness(r: np.ndarray) -> Likeness:
     return Likeness(float(highest.mean()) if highest.size else np.nan, len(mutual(r)[0]) / max(len(r), 1))
 
 
+@takes(covariance='U V', first='U U', second='V V')
 def rotated(covariance: np.ndarray, first: np.ndarray, second: np.ndarray) -> Likeness:
     """The same after random rotations of the second layer among its units that vary.
 

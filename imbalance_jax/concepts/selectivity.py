@@ -5,7 +5,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse, stats
 
+from imbalance_jax.system.shapes import Anything, takes
 
+
+@takes(activation='N U', labels='N K', mask='N K', patients=Anything('N'), weights='N')
 def unit_auroc(
     activation: np.ndarray,
     labels: np.ndarray,
@@ -29,13 +32,8 @@ def unit_auroc(
     """
     activation, labels = np.asarray(activation, np.float64), np.asarray(np.asarray(labels) == 1)
     mask = np.ones(labels.shape, bool) if mask is None else np.asarray(mask) > 0
-    if labels.ndim != 2:
-        raise ValueError(f'labels must be [N, K] of 0 and 1, not {labels.shape}.')
     patients = np.arange(len(labels)) if patients is None else np.asarray(patients)
     weights = np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)
-    if activation.ndim != 2 or labels.shape != mask.shape or not len(activation) == len(labels) == len(patients):
-        shapes = f'activation {activation.shape}, labels {labels.shape}, mask {mask.shape}'
-        raise ValueError(f'Shapes do not fit: {shapes}; valid are [N, U], [N, K] and [N, K], with patients [N].')
     result = {name: np.full((activation.shape[1], labels.shape[1]), np.nan) for name in ('auroc', 'error', 'df', 'p')}
     order = _Order.of(activation)
     for k, (positive, kept) in enumerate(zip(labels.T, mask.T, strict=True)):
@@ -115,11 +113,10 @@ def _sums_by_patient(patients: np.ndarray) -> sparse.csr_array:
     return sparse.csr_array((np.ones(len(which)), (which, np.arange(len(which)))), (which.max() + 1, len(which)))
 
 
+@takes(labels='N K', mask='N K')
 def with_healthy(labels: np.ndarray, mask: np.ndarray) -> list[np.ndarray]:
     """Labels and mask [N, K + 1] with 'no finding' as the last class: images of which every label is known and 0."""
     labels, mask = np.asarray(labels), np.asarray(mask)
-    if labels.ndim != 2 or labels.shape != mask.shape:
-        raise ValueError(f'labels and mask must be [N, K] both, not {labels.shape} and {mask.shape}.')
     known = np.all(mask > 0, axis=1)
     healthy = known & ~np.any(labels * mask > 0, axis=1)
     return [np.concatenate([one, last[:, None]], axis=1) for one, last in ((labels, healthy), (mask, known))]

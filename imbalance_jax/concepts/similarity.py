@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from imbalance_jax.concepts.counting import upsample
+from imbalance_jax.system.shapes import takes
 
 Array = np.ndarray | jax.Array
 
@@ -53,6 +54,7 @@ def _debiased_term(xp: Any, x: Any, y: Any) -> Any:
     return _term(xp, x, y) - n / (n - 2) * (rows_x * rows_y).sum() + rows_x.sum() * rows_y.sum() / ((n - 1) * (n - 2))
 
 
+@takes(x='N+ ...')
 def gram(x: jax.Array) -> jax.Array:
     """The doubly centred similarities [n, n] of some examples' activations [n, ...], with zeros on the diagonal.
 
@@ -68,6 +70,7 @@ def gram(x: jax.Array) -> jax.Array:
     return centred * (1 - jnp.eye(n))
 
 
+@takes(grams='M+ N N')
 def hsic(grams: np.ndarray) -> np.ndarray:
     """The unbiased HSIC [L, L] of all pairs of layers, from their `gram`s [L, n, n], in float64.
 
@@ -79,6 +82,7 @@ def hsic(grams: np.ndarray) -> np.ndarray:
     return flat @ flat.T / (n * (n - 3))
 
 
+@takes(terms='M M')
 def cka(terms: np.ndarray) -> np.ndarray:
     """Debiased CKA [L, L] from summed `hsic` terms; NaN where a layer's own term is not above 0."""
     norm = np.where(np.diag(terms) > 0, np.diag(terms), np.nan)
@@ -98,6 +102,7 @@ def procrustes(x: np.ndarray, y: np.ndarray) -> float:
     return float(procrustes_matrix(np.stack(both))[0, 1])
 
 
+@takes(features='P N U+')
 def procrustes_matrix(features: np.ndarray) -> np.ndarray:
     """`procrustes` [P, P] of all pairs of features [P, N, U]."""
     centred = [_centred(np, np.asarray(x, np.float64)) for x in features]
@@ -203,6 +208,7 @@ class Moments(NamedTuple):
         return np.divide(self.product, scale, out=np.full(scale.shape, np.nan), where=scale > 0)
 
 
+@takes(r='U V')
 def mutual(r: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pairs [M, 2] of rows and columns of r [U, V] that are each other's highest, and r [M] of each; NaN is lowest."""
     ranked = np.where(np.isnan(r), -np.inf, r)

@@ -18,7 +18,7 @@ from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.units import ALL_CONCEPTS, BEYOND_NULL
 from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import read_arrays, read_table
-from imbalance_jax.training.trained import SPLIT, Stage, Trained
+from imbalance_jax.training.trained import FROM_BOTH, SPLIT, Stage, Trained
 
 MEASURES = ('signed_hit_share', 'signed_pixel_auroc', 'relevance_rank', 'iou')  # of maps, above shuffled regions
 COUNTS = ('detector_units', 'unique_concepts')
@@ -93,4 +93,4 @@ def of_units(population: Population, workdir: Path) -> list[Outcome]:
     return result
 
 
-STAGE = Stage(run=run, tables=TABLES)
+STAGE = Stage(run=run, tables=TABLES, needs=FROM_BOTH)

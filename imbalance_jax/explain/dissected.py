@@ -41,6 +41,8 @@ def dissect_all(probe: Probe, settings: Mapping[str, Any]) -> list[Units]:
     Without annotated regions no overlap and no concept is counted: `unit_passes.states` and the top images are left.
     """
     quantile, count_quantile = settings['quantile'], settings['count_quantile']
+    if not probe.has_places():  # one position per image: a share of these that is one of them at least
+        quantile = max(quantile, float(probe.weights.min() / probe.weights.sum()))
     thresholds = unit_passes.collect_thresholds(probe, quantile, count_quantile)
     if not probe.has_regions():
         return _without_regions(probe, thresholds, quantile)

@@ -22,7 +22,7 @@ from imbalance_jax.results.comparison import Truth, patients_by_side
 from imbalance_jax.results.rows import Bootstrap
 from imbalance_jax.system import environment
 from imbalance_jax.training.prediction import predict
-from imbalance_jax.training.trained import SPLIT, Stage, Trained
+from imbalance_jax.training.trained import FROM_FEATURES, SPLIT, Stage, Trained
 
 MOST_BYTES = 2**30  # of all members' features together; beyond, patients are drawn
 BATCH = 64  # images at a time
@@ -34,7 +34,11 @@ Arrays = dict[str, np.ndarray]
 
 def run(trained: Trained, workdir: Path) -> None:
     """results/features: neural collapse, ranks, and probes of the class labels, of all members and arms."""
-    arrays = outputs.cached(workdir, 'features', partial(measure, trained, outputs.test_logits(workdir)))
+    if trained.only_features:
+        without = '' if trained.predicted else ', and AUROC of the head is not known'
+        print(f'Of features, what needs the weights of the head is left out{without}: only features are here.')
+    logits = outputs.test_logits(workdir) if trained.predicted else None
+    arrays = outputs.cached(workdir, 'features', partial(measure, trained, logits))
     dataset, rows = trained.dataset, arrays.pop('rows')
     truth = Truth(dataset.labels[rows], dataset.label_mask[rows], dataset.patient[rows])
     images = features.Images(
@@ -46,26 +50,29 @@ def run(trained: Trained, workdir: Path) -> None:
     outputs.write_rows(workdir, 'features', features.rows(outputs.population(trained), arrays, images))
 
 
-def measure(trained: Trained, logits: np.ndarray) -> Arrays:
+def measure(trained: Trained, logits: np.ndarray | None) -> Arrays:
     """Figures [1 + R, P, ...] by name, the data first and then R rounds, and `rows` [N], the test images that they are
-    of; logits: [P,T,K] of the whole test split."""
+    of; logits: [P,T,K] of the whole test split, where they are known."""
     dataset, bootstrap = trained.dataset, trained.config.evaluate
     rows = chosen_images(trained)
-    x = pooled(trained, Rows(dataset.images, rows))
+    tested = np.searchsorted(dataset.rows(SPLIT), rows)
+    x = pooled(trained, Rows(tested.astype(np.int32) if trained.only_features else dataset.images, rows))
     labels, mask, patients = (a[rows] for a in (dataset.labels, dataset.label_mask, dataset.patient))
     drawn = Bootstrap(min(bootstrap.bootstrap_rounds, ROUNDS), bootstrap.bootstrap_seed).weights(patients)
     weights = np.concatenate([np.ones((1, len(rows))), drawn])
     classes = representation.Classes((labels * mask) > 0, train_positives(dataset))
-    kernels = np.asarray(trained.place.fetch(trained.variables['params']['head']['kernel']), np.float64)
+    kernels: Any = [None] * len(x)
+    if not trained.only_features:
+        kernels = np.asarray(trained.place.fetch(trained.variables['params']['head']['kernel']), np.float64)
     members = [of_member(one, kernel, classes, weights) for one, kernel in zip(x, kernels, strict=True)]
     result = {name: np.stack([one[name] for one in members], axis=1) for name in members[0]}
-    tested = np.searchsorted(dataset.rows(SPLIT), rows)
-    for name, score in {**probe_scores(trained, x, rows), 'head': logits[:, tested]}.items():
+    heads = {} if logits is None else {'head': logits[:, tested]}
+    for name, score in {**probe_scores(trained, x, rows), **heads}.items():
         result[f'auroc_{name}'] = scores.auroc(score, labels, mask, weights)
     return {**result, 'rows': rows}
 
 
-def of_member(x: np.ndarray, kernel: np.ndarray, classes: representation.Classes, weights: np.ndarray) -> Arrays:
+def of_member(x: np.ndarray, kernel: np.ndarray | None, classes: representation.Classes, weights: np.ndarray) -> Arrays:
     """The figures of one member's features [N,U] that need no probe: [1 + R, ...] by name."""
     x = np.asarray(x, np.float64)
     by_class = [representation.ranks(x[chosen], weights[:, chosen]) for chosen in classes.positive.T]
@@ -77,7 +84,7 @@ def of_member(x: np.ndarray, kernel: np.ndarray, classes: representation.Classes
 def chosen_images(trained: Trained) -> np.ndarray:
     """Rows [N] of the test images, ascending: all, or those of patients drawn until the memory is full."""
     dataset, place = trained.dataset, trained.place
-    rows, units = trained.dataset.rows(SPLIT), trained.variables['params']['head']['kernel'].shape[1]
+    rows, units = dataset.rows(SPLIT), number_of_units(trained)
     most = max(1, MOST_BYTES // (4 * place.num_members * units))
     if len(rows) <= most:
         return rows
@@ -87,8 +94,14 @@ def chosen_images(trained: Trained) -> np.ndarray:
     return rows[np.isin(which, order[np.cumsum(films[order]) <= most])]
 
 
+def number_of_units(trained: Trained) -> int:
+    """U of the pooled features."""
+    params = trained.variables['params']
+    return params['features'].shape[-1] if trained.only_features else params['head']['kernel'].shape[1]
+
+
 def pooled(trained: Trained, images: Rows) -> np.ndarray:
-    """Features [P,N,U] that the head reads, of images [N,H,W,C]."""
+    """Features [P,N,U] that the head reads, of what the members are given: images [N,H,W,C], or numbers [N]."""
 
     def of_batches(variables: Any, images: jax.Array) -> jax.Array:
         return jax.lax.map(lambda x: trained.model.apply(variables, trained.normalise(x))[1]['pooled'], images)
@@ -140,4 +153,4 @@ def train_positives(dataset: Dataset) -> np.ndarray:
     return ((dataset.labels[rows] * dataset.label_mask[rows]) > 0).sum(0)
 
 
-STAGE = Stage(run=run, tables=('features',))
+STAGE = Stage(run=run, tables=('features',), needs=FROM_FEATURES)

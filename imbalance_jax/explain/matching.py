@@ -38,7 +38,7 @@ def layer_similarity(probe: Probe) -> dict[str, np.ndarray]:
     blocks = [block for block in probe.blocks() if len(block) >= LEAST]
     with progress.show('explain: similarity', len(blocks)) as update:
         for number, block in enumerate(blocks):
-            batch = probe.place.shared(probe.dataset.images[probe.rows[block]])
+            batch = probe.place.shared(probe.inputs(block))
             of_block, of_means = probe.place.fetch(mapped(probe.variables, batch))
             terms += similarity.hsic(np.concatenate(of_block))
             for seen, mean in zip(means, of_means, strict=True):

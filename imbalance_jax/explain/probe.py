@@ -26,7 +26,8 @@ class Probe(NamedTuple):
     """The probe set, images `rows` [N] of a data set with their regions, and P members on devices.
 
     weights: [N] the images of the test split that each stands for; regions: 'exact' or 'box'; layers: name ->
-    (h, w, U), the main one first; tcav_layer: the layer of TCAV; readers: whose regions (`data.readers.truth`)
+    (h, w, U), the main one first; tcav_layer: the layer of TCAV; readers: whose regions (`data.readers.truth`);
+    only_features: whether features take the place of networks (`Trained.only_features`)
     """
 
     dataset: Dataset
@@ -41,6 +42,7 @@ class Probe(NamedTuple):
     variables: Any
     programs: dict[tuple[str, ...], Callable]  # of `stream`, by layers
     readers: str = ''
+    only_features: bool = False
 
     @property
     def main(self) -> str:
@@ -51,6 +53,14 @@ class Probe(NamedTuple):
     def key(self) -> jax.Array:
         """Of every draw: one for all members, so that what differs between them is not the draws."""
         return environment.key(0)
+
+    def inputs(self, positions: np.ndarray) -> np.ndarray:
+        """What the members are given of the images at these positions: the images [n,H,W,C], or where only features are
+        here the numbers [n] of them in the test split."""
+        rows = self.rows[positions]
+        if self.only_features:
+            return np.searchsorted(self.dataset.rows(SPLIT), rows).astype(np.int32)
+        return self.dataset.images[rows]
 
     def masks(self, positions: np.ndarray) -> np.ndarray:
         """[n,H,W,S] of the images at these positions of the probe set."""
@@ -88,8 +98,12 @@ class Probe(NamedTuple):
         return shown_concepts(self.dataset, self.rows, kind, self.readers)
 
     def has_regions(self) -> bool:
-        """Whether any of the images has an annotated region."""
-        return bool(self.shown(self.regions).any())
+        """Whether any of the images has an annotated region, and units have places that can be held against it."""
+        return self.has_places() and bool(self.shown(self.regions).any())
+
+    def has_places(self) -> bool:
+        """Whether units are maps; features that were made elsewhere may be one number per unit."""
+        return not self.only_features or self.layers[self.main][:2] != (1, 1)
 
     def images_at_once(self, layers: Iterable[str]) -> int:
         """Images whose activations may leave the devices together."""
@@ -110,14 +124,14 @@ def stream(
 
     The devices are one part ahead of the caller. Parts are filled up to one size, so that one program serves all.
     """
-    layers, images = tuple(layers), probe.dataset.images
+    layers = tuple(layers)
     mapped = probe.programs.setdefault(layers, probe.place.map(make_features(probe, layers)))
     size = probe.images_at_once(layers)
     with progress.show(f'explain: {phase}', len(parts)) as update:
         ahead: list = []
         for number, positions in enumerate([*parts, None]):
             if positions is not None:
-                batch = probe.place.shared(images[probe.rows[np.resize(positions, max(size, len(positions)))]])
+                batch = probe.place.shared(probe.inputs(np.resize(positions, max(size, len(positions)))))
                 ahead.append((positions, mapped(probe.variables, batch)))
             if number:
                 done, activations = ahead.pop(0)
@@ -186,6 +200,7 @@ def make_probe(trained: Trained) -> Probe:
         variables=trained.variables,
         programs={},
         readers=config.readers,
+        only_features=trained.only_features,
     )
 
 

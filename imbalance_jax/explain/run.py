@@ -31,7 +31,7 @@ from imbalance_jax.system.workdir import lock
 from imbalance_jax.training import plugins
 from imbalance_jax.training.other_sets import folders
 from imbalance_jax.training.run import set_up_jax
-from imbalance_jax.training.trained import Stage, check_trained, load
+from imbalance_jax.training.trained import FROM_BOTH, FROM_NETWORKS, Stage, Trained, check_trained, load
 
 # Of `explain`; a new question to the model is one more line. A stage may read what those before it have left.
 STAGES: dict[str, Stage] = {
@@ -62,7 +62,7 @@ def run(
     workdir = Path(workdir)
     if not processes.leads() and not processes.joined():
         return
-    check_trained(workdir)
+    check_trained(workdir, features_do=True)
     plugins.load_kept(records.config(workdir), STAGES)
     set_up_jax(join=False)
     with lock(workdir):
@@ -70,7 +70,7 @@ def run(
         if not processes.leads():
             return
         with provenance.stage(workdir, verb, strategy=trained.place.strategy):
-            for name, stage in other_sets.stages_of(workdir, stages).items():
+            for name, stage in answerable(trained, other_sets.stages_of(workdir, stages)).items():
                 try:
                     stage.run(trained, workdir)
                 except Exception as error:
@@ -78,6 +78,19 @@ def run(
                     raise
             if 'alignment' in stages and TESTED_ON in records.data(workdir):
                 other_sets.write_map_shift(trained, workdir, base)
+
+
+def answerable(trained: Trained, stages: Mapping[str, Stage]) -> dict[str, Stage]:
+    """Those of the stages that can be answered; of each other one a line says why not."""
+    lacking = {}
+    if trained.only_features:
+        lacking[FROM_NETWORKS] = 'it shows images to the networks, and only their features are here'
+        if not trained.predicted:
+            lacking[FROM_BOTH] = 'it also needs predictions, which were not given to adopt (--predictions)'
+    for name, stage in stages.items():
+        if stage.needs in lacking:
+            print(f'{name} is left out: {lacking[stage.needs]}.', flush=True)
+    return {name: stage for name, stage in stages.items() if stage.needs not in lacking}
 
 
 def run_everywhere(

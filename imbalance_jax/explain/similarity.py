@@ -11,13 +11,13 @@ from imbalance_jax.explain.probe import Probe, make_probe
 from imbalance_jax.metrics import disagreement, exchange, scores
 from imbalance_jax.results import arm_effect, similarity
 from imbalance_jax.results.arm_effect import Distance
-from imbalance_jax.training.trained import SPLIT, Stage, Trained
+from imbalance_jax.training.trained import FROM_FEATURES, SPLIT, Stage, Trained
 
 
 def run(trained: Trained, workdir: Path) -> None:
     """results/similarity, what pairs of members share, and results/arm_effect, whether arms differ beyond seeds.
 
-    Without annotated regions nothing is said of detectors.
+    Without annotated regions nothing is said of detectors, and without predictions nothing of decisions.
     """
     probe, population = make_probe(trained), outputs.population(trained)
     arrays = outputs.cached(workdir, 'similarity', partial(matching.likeness, probe))
@@ -29,10 +29,14 @@ def run(trained: Trained, workdir: Path) -> None:
         rows += similarity.persistence_rows(population, detectors(probe, units), likeness, probe.dataset.concepts)
         found.append(detector_distance(probe, units))
     outputs.write_rows(workdir, 'similarity', rows + similarity.by_relation(population, rows))
-    dataset, logits = trained.dataset, outputs.test_logits(workdir)
-    truth = [values[dataset.rows(SPLIT)] for values in (dataset.labels, dataset.label_mask)]
-    found.append(Distance('1 - kappa of decisions', 'logits', disagreement.kappa_distances(logits, *truth)))
-    auroc = scores.auroc(logits, *truth)
+    auroc = None
+    if trained.predicted:
+        dataset, logits = trained.dataset, outputs.test_logits(workdir)
+        truth = [values[dataset.rows(SPLIT)] for values in (dataset.labels, dataset.label_mask)]
+        found.append(Distance('1 - kappa of decisions', 'logits', disagreement.kappa_distances(logits, *truth)))
+        auroc = scores.auroc(logits, *truth)
+    else:
+        print('Of similarity, decisions and differences at equal AUROC are left out: there are no predictions.')
     outputs.write_rows(workdir, 'arm_effect', arm_effect.rows(population, found, auroc=auroc))
 
 
@@ -50,4 +54,4 @@ def detector_distance(probe: Probe, units: Sequence[Units]) -> Distance:
     return Distance('detectors by concept', probe.main, exchange.squared_distances(counts))
 
 
-STAGE = Stage(run=run, tables=('similarity', 'arm_effect'))
+STAGE = Stage(run=run, tables=('similarity', 'arm_effect'), needs=FROM_FEATURES)

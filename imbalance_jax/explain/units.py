@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from ml_collections import ConfigDict
@@ -17,14 +17,16 @@ from imbalance_jax.data.arrays import pictures
 from imbalance_jax.explain import held_out, interventions, matching, outputs, probe_set
 from imbalance_jax.explain.dissected import Units, detectors, dissected, means
 from imbalance_jax.explain.probe import Probe, make_probe, targets
+from imbalance_jax.models.recorded import Recorded
 from imbalance_jax.names import lookup
 from imbalance_jax.results import ablation as results_ablation
 from imbalance_jax.results import similarity, unit_arms
 from imbalance_jax.results import units as results_units
+from imbalance_jax.results.ablation import Ablated
 from imbalance_jax.results.rows import Population, Row
 from imbalance_jax.results.schema import Block
 from imbalance_jax.training.network import Network, abstract_variables
-from imbalance_jax.training.trained import SPLIT, Stage, Trained
+from imbalance_jax.training.trained import FROM_FEATURES, SPLIT, Stage, Trained
 
 EXAMPLES = 8  # images of a finding whose logits are taken apart
 TCAV_IMAGES = 32  # of a class
@@ -43,6 +45,8 @@ def check(config: ConfigDict, network: Network, image_shape: tuple[int, int, int
     for name in named:
         lookup(shapes, name, 'layer in config.concepts:')
     lookup(NULLS, settings.null, 'null model in config.concepts.null:')
+    if isinstance(network.model, Recorded) and shapes[main][:2] == (1, 1):
+        return  # nothing is dissected (`Probe.has_places`)
     for name in shapes if 'all' in settings.layers else [main, *named]:
         positions = math.prod(shapes[name][:2]) * min(num_images, settings.max_images)
         if settings.quantile * positions < 1:
@@ -57,37 +61,65 @@ def run(trained: Trained, workdir: Path) -> None:
     labels, directions.
     """
     probe, settings = make_probe(trained), trained.config.concepts
-    if not probe.has_regions():
-        print(f'The {SPLIT} split has no annotated region: units are dissected by no concept, and asked about labels.')
+    tell_what_is_left_out(probe)
     write_probe(probe, workdir, settings)
     population, units = outputs.population(trained), dissected(probe, workdir, settings)
-    arrays = outputs.cached(workdir, 'ablation', partial(ablate, probe, units, settings))
-    smallest = trained.config.evaluate.smallest_count
-    ablated = held_out.ablated(probe, arrays, half=halves(probe), smallest_count=smallest)
+    intervened = Intervened(None, {}, {})
+    if not probe.only_features:
+        intervened = intervene(probe, units, workdir, trained.config)
     likeness = outputs.cached(workdir, 'similarity', partial(matching.likeness, probe))
     direction_arrays = outputs.cached(workdir, 'directions', partial(probe_directions, probe, units, settings))
-    logit_arrays = outputs.cached(workdir, 'logits', partial(explain_logits, probe, units, settings))
 
+    smallest = trained.config.evaluate.smallest_count
     where = {'layer': probe.main, 'carrying_share': settings.carrying_share}
-    summary = [
-        row
-        for member, of_member in zip(trained.members, units, strict=True)
-        for row in (
-            *member_rows(probe, member, of_member[probe.main], logit_arrays=logit_arrays),
-            *results_ablation.member_rows(member, ablated, probe.dataset.classes, **where),
-        )
-    ]
-    of_arms = results_ablation.arm_rows(population, ablated, probe.dataset.classes, **where)
+    summary, of_arms = [], []
+    for member, of_member in zip(trained.members, units, strict=True):
+        summary += member_rows(probe, member, of_member[probe.main], logit_arrays=intervened.logits)
+        if intervened.ablated:
+            summary += results_ablation.member_rows(member, intervened.ablated, probe.dataset.classes, **where)
+    if intervened.ablated:
+        of_arms = results_ablation.arm_rows(population, intervened.ablated, probe.dataset.classes, **where)
     outputs.write_rows(workdir, 'concepts', summary + unit_arms.arm_rows(population, summary) + of_arms)
     kept: Sequence[Mapping[str, np.ndarray]] = [{} for _ in units]
     if probe.has_regions():
         kept = similarity.persistence_of_units(population, detectors(probe, units), likeness['partner'])
-    blocks = unit_blocks(probe, trained.members, units, ablation=arrays, kept=kept, smallest_count=smallest)
+    blocks = unit_blocks(
+        probe, trained.members, units, ablation=intervened.ablation, kept=kept, smallest_count=smallest
+    )
     outputs.write_blocks(workdir, 'units', blocks)
     rows = layer_rows(probe, trained.members, units, direction_arrays=direction_arrays)
     rows += unit_arms.arm_rows(population, rows)
     outputs.write_rows(workdir, 'layers', rows + probe_arm_rows(probe, population, direction_arrays))
-    outputs.write_rows(workdir, 'directions', direction_rows(probe, population, direction_arrays))
+    tcav = [] if probe.only_features else direction_rows(probe, population, direction_arrays)
+    outputs.write_rows(workdir, 'directions', tcav)
+
+
+class Intervened(NamedTuple):
+    """What comes of running the networks again: AUROC without units, what `ablate` left, and what units add to logits;
+    nothing where only features are here."""
+
+    ablated: Ablated | None
+    ablation: Arrays
+    logits: Arrays
+
+
+def intervene(probe: Probe, units: Sequence[Units], workdir: Path, config: ConfigDict) -> Intervened:
+    """Of the main layer, made once."""
+    arrays = outputs.cached(workdir, 'ablation', partial(ablate, probe, units, config.concepts))
+    ablated = held_out.ablated(probe, arrays, half=halves(probe), smallest_count=config.evaluate.smallest_count)
+    logits = outputs.cached(workdir, 'logits', partial(explain_logits, probe, units, config.concepts))
+    return Intervened(ablated, arrays, logits)
+
+
+def tell_what_is_left_out(probe: Probe) -> None:
+    """Says, a line each, which questions to units have no answer here, and why."""
+    if probe.only_features:
+        what = 'ablation, TCAV and what units add to logits'
+        print(f'Of units, {what} are left out: they run the networks, and only their features are here.')
+    if not probe.has_places():
+        print('Units are dissected by no concept, and asked about labels: their features have no places, [n,U].')
+    elif not probe.has_regions():
+        print(f'The {SPLIT} split has no annotated region: units are dissected by no concept, and asked about labels.')
 
 
 def write_probe(probe: Probe, workdir: Path, settings: ConfigDict) -> None:
@@ -117,13 +149,16 @@ def member_rows(probe: Probe, member: Row, units: Arrays, *, logit_arrays: Array
     boxed, number = probe.boxed(), member['member']
     counts = {results_units.PUBLISHED: units['concepts'], results_units.CORRECTED: units['concepts_corrected']}
     best_concept = concepts.unique_detectors(units)['best_concept']
-    finding, shown = logit_arrays['finding'], boxed.any(1)
-    parts = contributions.by_concept(logit_arrays['added'][number], best_concept, finding, concepts=len(names))
+    shown, logit_rows = boxed.any(1), []
+    if logit_arrays:
+        finding = logit_arrays['finding']
+        parts = contributions.by_concept(logit_arrays['added'][number], best_concept, finding, concepts=len(names))
+        logit_rows = results_units.logit_rows(member, parts, finding, classes, layer=layer)
     return [
         *results_units.dissection_rows(member, units, names, layer=layer, images=images),
         *results_units.count_rows(member, counts, boxed[shown], classes, layer=layer, weights=probe.weights[shown]),
         *results_units.segment_rows(member, units, names, layer=layer, images=images),
-        *results_units.logit_rows(member, parts, finding, classes, layer=layer),
+        *logit_rows,
     ]
 
 
@@ -142,7 +177,7 @@ def unit_blocks(
     where: dict[str, Any] = {'layer': probe.main, 'images': len(probe.rows)}
     for number, member in enumerate(members):
         of_main = units[number][probe.main]
-        drop = ablation['intact'][number] - ablation['without'][number]
+        drop = ablation['intact'][number] - ablation['without'][number] if ablation else None
         yield from results_units.unit_blocks(member, of_main, names, **where)
         aurocs = unit_aurocs(probe, of_main['mean'], smallest_count)
         yield from results_units.selectivity_blocks(member, aurocs, drop, kept[number], classes=classes, **where)
@@ -210,7 +245,7 @@ def ablate(probe: Probe, units: Sequence[Units], settings: Mapping[str, Any]) ->
 def probe_directions(probe: Probe, units: Sequence[Units], settings: Mapping[str, Any]) -> Arrays:
     """Linear probes of every layer, `scores` [L,P,N,S], `auroc` [L,P,S] and `control` [L,P,S,R], of what is `present`,
     `known` [N,S] and `by_label` [S] (`probe.Targets`); TCAV in one, `sign`, `derivative` and `tcav_control`, of images
-    whose weights are `counted` [n,K]."""
+    whose weights are `counted` [n,K]. TCAV needs networks, and is not there where only features are."""
     key, asked = probe.key, targets(probe)
     rounds = max(settings['probe_controls'], settings['tcav_directions'])
     orders = exchanges(probe.patients, rounds, key)
@@ -221,6 +256,9 @@ def probe_directions(probe: Probe, units: Sequence[Units], settings: Mapping[str
         interventions.linear_probes(probe, means(units, layer), asked, orders=controls, fold=fold, folds=folds)
         for layer in probe.layers
     ]
+    probes = {name: np.stack([one[name] for one in by_layer]) for name in by_layer[0]}
+    if probe.only_features:
+        return {**probes, **asked._asdict()}
     positions, counted = class_images(probe)
     slopes = interventions.slopes(probe, probe.tcav_layer, positions)
     tcav = interventions.tcav(
@@ -232,7 +270,6 @@ def probe_directions(probe: Probe, units: Sequence[Units], settings: Mapping[str
         counted=counted,
     )
     tcav['tcav_control'] = tcav.pop('control')
-    probes = {name: np.stack([one[name] for one in by_layer]) for name in by_layer[0]}
     return {**probes, **tcav, 'counted': counted, **asked._asdict()}
 
 
@@ -262,4 +299,4 @@ def explain_logits(probe: Probe, units: Sequence[Units], settings: Mapping[str, 
     }
 
 
-STAGE = Stage(run=run, check=check, tables=('concepts', 'units', 'layers', 'directions'))
+STAGE = Stage(run=run, check=check, tables=('concepts', 'units', 'layers', 'directions'), needs=FROM_FEATURES)

@@ -19,6 +19,8 @@ import numpy as np
 from jax.nn import log_sigmoid
 from jax.typing import ArrayLike
 
+from imbalance_jax.system.shapes import on_device
+
 
 class Coefficients(NamedTuple):
     """The numbers of one loss, each [K] float32 from `coefficients`; anything that broadcasts with [B, K] is right."""
@@ -93,8 +95,8 @@ def counted(
 
     A masked label may hold anything (-1, NaN): it must reach neither value nor gradient.
     """
-    logits, labels = jnp.asarray(logits), jnp.asarray(labels)
-    mask = jnp.ones(logits.shape) if label_mask is None else jnp.asarray(label_mask)
+    logits, labels = on_device(logits, 'logits', '[B, K]'), on_device(labels, 'labels', '[B, K]')
+    mask = jnp.ones(logits.shape) if label_mask is None else on_device(label_mask, 'label_mask', '[B, K]')
     if logits.ndim != 2 or not logits.shape == labels.shape == mask.shape:
         shapes = f'{logits.shape}, {labels.shape} and {mask.shape}'
         raise ValueError(f'Logits, labels and label_mask have shapes {shapes}; all must be [B, K].')

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.metrics.decision import share
+from imbalance_jax.system.shapes import Anything, takes
 
 
 class Pairs(NamedTuple):
@@ -24,17 +25,20 @@ def pairs_within(number: int) -> Pairs:
     return Pairs(*np.array(list(combinations(range(number), 2)), int).reshape(-1, 2).T)
 
 
+@takes(seeds=Anything('S'), others=Anything('T'))
 def pairs_between(seeds: np.ndarray, others: np.ndarray) -> Pairs:
     """All pairs of one member and another of a different seed."""
     found = [(i, j) for i, j in product(range(len(seeds)), range(len(others))) if seeds[i] != others[j]]
     return Pairs(*np.array(found, int).reshape(-1, 2).T)
 
 
+@takes(first='... N K', second='... N K', mask='N K', weights='R N')
 def churn(first: np.ndarray, second: np.ndarray, mask: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Share [R, M, K] of images on which decisions [M, N, K] differ (Milani Fard et al. 2016)."""
-    return share(np.abs(first - second), mask, weights)
+    return share(np.abs(np.subtract(first, second, dtype=np.float64)), mask, weights)
 
 
+@takes(first='... N K', second='... N K', mask='N K', weights='R N')
 def kappa(first: np.ndarray, second: np.ndarray, mask: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Cohen's kappa [R, M, K] of decisions [M, N, K]: agreement above chance; NaN where nothing is called."""
     one, other = share(first, mask, weights), share(second, mask, weights)
@@ -43,11 +47,13 @@ def kappa(first: np.ndarray, second: np.ndarray, mask: np.ndarray, weights: np.n
         return np.where(chance < 1, (agreed - chance) / (1 - chance), np.nan)
 
 
+@takes(decisions='S+ N K', mask='N K', weights='R N')
 def ambiguity(decisions: np.ndarray, mask: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Share [R, K] of images on which not all members decide alike (Marx et al. 2020). It grows with their number."""
     return share((decisions != decisions[:1]).any(0) * 1.0, mask, weights)
 
 
+@takes(probabilities='S+ ...')
 def spread(probabilities: np.ndarray) -> np.ndarray:
     """What each member [S, N, K] is away from the members' mean, as if that were over many: |p - mean| sqrt(S/(S-1)).
 
@@ -59,6 +65,7 @@ def spread(probabilities: np.ndarray) -> np.ndarray:
     return np.abs(probabilities - probabilities.mean(0)) * factor
 
 
+@takes(of_pairs='... M K')
 def jackknifed(of_pairs: np.ndarray, pairs: Pairs, number: int) -> np.ndarray:
     """Pseudo-values [..., S, K] whose mean is the mean over pairs within S members, [..., M, K].
 

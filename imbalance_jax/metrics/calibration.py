@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.special import expit, logit
 
 from imbalance_jax.metrics.inputs import require_fit
+from imbalance_jax.system.shapes import takes
 
 STEPS, TOLERANCE = 40, 1e-8  # of Newton's method
 SMALLEST = 1e-6  # a probability nearer to 0 or 1 counts as that in a regression on log-odds
@@ -24,6 +25,7 @@ class Line(NamedTuple):
     information: np.ndarray
 
 
+@takes(x='... N', target='... N', counts='... N')
 def logistic(x: np.ndarray, target: np.ndarray, counts: np.ndarray, *, firth: bool = False) -> Line:
     """Logistic regression of target [..., N] (0..1) on x [..., N], by Newton's method with halved steps.
 
@@ -185,6 +187,7 @@ class Bins(NamedTuple):
         return self.membership.shape[-2]
 
 
+@takes(probabilities='... N K', mask='N K')
 def quantile_bins(probabilities: ArrayLike, mask: ArrayLike, bins: int) -> Bins:
     """Bins of the counted images of every class between quantiles of probabilities [..., N, K], closed on the right.
 
@@ -201,6 +204,7 @@ def quantile_bins(probabilities: ArrayLike, mask: ArrayLike, bins: int) -> Bins:
     return Bins(which[..., None, :] == np.arange(bins)[:, None])
 
 
+@takes(values='... K N', weights='R N')
 def bin_means(bins: Bins, values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Means [R, ..., K, B] of values [..., K, N] in every bin and round; NaN for a bin that a round leaves empty."""
     total = _weighted(weights, bins.membership * 1.0)
@@ -213,6 +217,7 @@ def _inside(bins: Bins, values: np.ndarray) -> np.ndarray:
     return np.where(bins.membership, values[..., None, :], 0.0)
 
 
+@takes(probabilities='... K N', labels='... K N', weights='R N')
 def calibration_error(bins: Bins, probabilities: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Expected calibration error [R, ..., K], sum_b n_b / n |mean p - mean y|; probabilities, labels [..., K, N]."""
     gaps = _weighted(weights, _inside(bins, np.subtract(probabilities, labels)))

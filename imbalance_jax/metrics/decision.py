@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from imbalance_jax.metrics.inputs import require_fit
+from imbalance_jax.system.shapes import takes
 
 
 def threshold_of_sensitivity(scores: ArrayLike, labels: ArrayLike, mask: ArrayLike, sensitivity: float) -> np.ndarray:
@@ -29,6 +30,7 @@ def threshold_of_sensitivity(scores: ArrayLike, labels: ArrayLike, mask: ArrayLi
     return thresholds
 
 
+@takes(scores='... N K', mask='N K', share='K')
 def threshold_of_share(scores: ArrayLike, mask: ArrayLike, share: ArrayLike) -> np.ndarray:
     """The threshold [..., K] at which `score >= threshold` calls a share [K] of the counted images, and at least one.
 
@@ -43,6 +45,7 @@ def threshold_of_share(scores: ArrayLike, mask: ArrayLike, share: ArrayLike) -> 
     return thresholds
 
 
+@takes(scores='... N K', thresholds='... K')
 def called(scores: ArrayLike, thresholds: ArrayLike) -> np.ndarray:
     """Decisions [..., N, K], 1.0 where the score reaches the threshold [..., K]; NaN without a score or a threshold."""
     scores, limits = np.asarray(scores, np.float64), np.asarray(thresholds, np.float64)[..., None, :]
@@ -64,6 +67,7 @@ def rates(decisions: ArrayLike, labels: ArrayLike, mask: ArrayLike, weights: Arr
     return Rates(share(decisions, positive, weights), share(1 - decisions, counts - positive, weights))
 
 
+@takes(decisions='... N K', among='N K', weights='R N')
 def share(decisions: np.ndarray, among: np.ndarray, weights: ArrayLike) -> np.ndarray:
     """Mean [R, ..., K] of decisions [..., N, K] over the images `among` [N, K] in every round; NaN where none is."""
     weights = np.asarray(weights, np.float64)

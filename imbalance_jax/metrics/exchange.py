@@ -20,6 +20,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import isotonic_regression, nnls
 
+from imbalance_jax.system.shapes import Anything, takes
+
 BLOCK = 1024  # rounds at a time
 
 
@@ -100,6 +102,7 @@ class Exchanges(NamedTuple):
         return float((reached + self.drawn) / (len(null) + self.drawn))
 
 
+@takes(distance='P+ P', arms=Anything('P'), seeds=Anything('P'))
 def arms_beyond_seeds(
     distance: ArrayLike, arms: ArrayLike, seeds: ArrayLike | None, rounds: int = 9999, *, seed: int = 0
 ) -> Beyond:
@@ -130,6 +133,7 @@ def smallest_p(seeds: int, arms: int = 2, rounds: int = 9999) -> float:
     return max(float(math.factorial(arms)) ** (1 - seeds), 1 / (1 + rounds))
 
 
+@takes(arms=Anything('P'), seeds=Anything('P'))
 def smallest_p_of(arms: ArrayLike, seeds: ArrayLike | None, rounds: int = 9999) -> float:
     """`smallest_p` of members of these arms and seeds; without seeds the share of all P! exchanges that leave who is
     with whom: prod n_a! times the ways in which arms of equal size may swap names."""
@@ -140,6 +144,7 @@ def smallest_p_of(arms: ArrayLike, seeds: ArrayLike | None, rounds: int = 9999) 
     return max(same / math.factorial(sum(sizes)), 1 / (1 + rounds))
 
 
+@takes(distance='P+ P', arms=Anything('P'), seeds=Anything('P'))
 def shares(
     distance: ArrayLike, arms: ArrayLike, seeds: ArrayLike | None, rounds: int = 999, *, seed: int = 0
 ) -> Shares:
@@ -163,6 +168,7 @@ def shares(
     return Shares(by_arm, np.nan if seeds is None else by_seed, float(chance.mean()))
 
 
+@takes(distance='P+ P', arms=Anything('P'), seeds=Anything('P'))
 def spread(
     distance: ArrayLike, arms: ArrayLike, seeds: ArrayLike | None, rounds: int = 9999, *, seed: int = 0
 ) -> Spread:
@@ -195,6 +201,7 @@ def spread(
     return Spread(observed, p)
 
 
+@takes(distance='P+ P', by='n+ P P', seeds=Anything('P'))
 def unexplained(distance: ArrayLike, by: ArrayLike, seeds: ArrayLike | None) -> np.ndarray:
     """What other squared distances [n,P,P] do not explain of squared distances [P,P]; NaN for pairs of one seed.
 
@@ -219,6 +226,7 @@ def unexplained(distance: ArrayLike, by: ArrayLike, seeds: ArrayLike | None) -> 
     return result
 
 
+@takes(profiles='P n')
 def squared_distances(profiles: ArrayLike) -> np.ndarray:
     """Squared Euclidean distances [P,P] between the rows of profiles [P,n]; what is not finite in any is left out."""
     profiles = np.asarray(profiles, np.float64)

@@ -30,6 +30,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
 
+from imbalance_jax.system.shapes import Anything, takes
+
 MANY = np.inf  # patients: so many that their number need not be known
 FEW = 1.5  # how much a part's few degrees of freedom take off the exponent of its share, and its lowest value
 LOWEST = 0.5
@@ -77,6 +79,7 @@ def _variance(values: np.ndarray, axis: int) -> np.ndarray:
         return np.where(np.isfinite(squares), squares, 0.0).sum(axis) / np.where(number > 1, number - 1, np.nan)
 
 
+@takes(values='S ...', resampled='R S ...')
 def variances(values: ArrayLike, resampled: ArrayLike) -> Variances:
     """What the mean over seeds of values [S, ...] varies by; resampled: [R, S, ...] the same in rounds of patients."""
     values, resampled = np.asarray(values, np.float64), np.asarray(resampled, np.float64)
@@ -87,6 +90,7 @@ def variances(values: ArrayLike, resampled: ArrayLike) -> Variances:
     return Variances(np.maximum(over_seeds - interaction, 0), np.maximum(of_mean - interaction, 0), interaction)
 
 
+@takes(values='...', resampled='...')
 def seed_interval(
     values: ArrayLike, resampled: ArrayLike, *, clusters: ArrayLike = MANY, confidence: float = 0.95
 ) -> Interval:
@@ -119,6 +123,7 @@ def _inverse_df(share: np.ndarray, df: np.ndarray, lowest: float = LOWEST) -> np
     return share ** np.maximum(2 - FEW / df, lowest) / df
 
 
+@takes(values='S ...')
 def over_seeds(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
     """Student's interval [...] of the mean of values [S, ...] over seeds alone; `rounds` counts the seeds.
 
@@ -131,6 +136,7 @@ def over_seeds(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
         return _interval(point, _variance(point, 0) / number, number - 1.0, number, confidence=confidence)
 
 
+@takes(values='S+ ...', others='T+ ...')
 def unpaired_over_seeds(values: ArrayLike, others: ArrayLike, *, confidence: float = 0.95) -> Interval:
     """`unpaired_difference` of values [S, ...] and others [S', ...] over seeds alone; `rounds` counts all networks."""
     groups = [np.asarray(one, np.float64) for one in (values, others)]
@@ -166,6 +172,7 @@ def _around(
     return Interval(estimate, estimate - half, estimate + half, rounds, error, df)
 
 
+@takes(arm='S ...', reference='S ...', arm_rounds='R S ...', reference_rounds='R S ...')
 def paired_difference(
     arm: ArrayLike,
     reference: ArrayLike,
@@ -185,6 +192,7 @@ def paired_difference(
     return seed_interval(differences, samples, clusters=clusters, confidence=confidence)
 
 
+@takes(values='S ...', others='S ...', rounds='R S ...', other_rounds='Q S ...')
 def independent_difference(
     values: ArrayLike,
     others: ArrayLike,
@@ -223,6 +231,7 @@ def independent_difference(
     return _interval(differences, total, df, defined, confidence=confidence)
 
 
+@takes(values='S+ ...', others='T+ ...', rounds='R S ...', other_rounds='R T ...')
 def unpaired_difference(
     values: ArrayLike,
     others: ArrayLike,
@@ -326,6 +335,7 @@ def equivalence(interval: Interval, margin: float) -> np.ndarray:
     return np.maximum(above, below)
 
 
+@takes(clusters=Anything('N'))
 def effective_number(clusters: ArrayLike) -> float:
     """Effective number of clusters (patients) among examples [n] of given clusters: (sum n_g)^2 / sum n_g^2.
 
@@ -335,6 +345,7 @@ def effective_number(clusters: ArrayLike) -> float:
     return float(counts.sum() ** 2 / (counts**2).sum()) if len(counts) else 0.0
 
 
+@takes(labels='N K', mask='N K', patients=Anything('N'))
 def effective_clusters(labels: ArrayLike, mask: ArrayLike, patients: ArrayLike) -> np.ndarray:
     """Effective number [K] of patients that a class's ranking hangs on: the fewer of those with it and without it.
 
@@ -345,6 +356,7 @@ def effective_clusters(labels: ArrayLike, mask: ArrayLike, patients: ArrayLike) 
     return np.min(sides, axis=0)
 
 
+@takes(clusters='K')
 def clusters_of_mean(clusters: ArrayLike) -> float:
     """Effective number of patients behind the mean over classes with so many each [K]; classes of one or none left out.
 

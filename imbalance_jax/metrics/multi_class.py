@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from imbalance_jax.system.shapes import takes
+
 
 class Counts(NamedTuple):
     """Of every round and member.
@@ -24,14 +26,18 @@ class Counts(NamedTuple):
     shown: np.ndarray
 
 
+@takes(scores='... K+')
 def decide(scores: ArrayLike) -> np.ndarray:
     """The class of the largest score [P, N] of scores [P, N, K], the first of equals; -1 where one is NaN."""
     scores = np.asarray(scores)
     return np.where(np.isnan(scores).any(-1), -1, np.argmax(scores, axis=-1))
 
 
+@takes(decisions='P+ N', truth='N', weights='R N')
 def count(decisions: np.ndarray, truth: np.ndarray, weights: ArrayLike, *, classes: int) -> Counts:
     """The counts of decisions [P, N] on images of classes `truth` [N]; members with a decision of -1 are NaN."""
+    _check_numbers(decisions, 'decisions', classes, lowest=-1)
+    _check_numbers(truth, 'truth', classes)
     weights, of_class = np.asarray(weights, np.float64), np.eye(classes)
     hits, called, squares = [], [], []
     for one in decisions:
@@ -82,9 +88,21 @@ def overall(counts: Counts, *, ordinal: bool = False) -> dict[str, np.ndarray]:
     return figures
 
 
+@takes(decisions='N', truth='N')
 def confusion(decisions: np.ndarray, truth: np.ndarray, *, classes: int) -> np.ndarray:
     """Images [K, K] of each class (rows) that one member called each class (columns); decisions, truth: [N]."""
+    _check_numbers(decisions, 'decisions', classes)
+    _check_numbers(truth, 'truth', classes)
     return np.bincount(truth * classes + decisions, minlength=classes**2).reshape(classes, classes)
+
+
+def _check_numbers(values: np.ndarray, name: str, classes: int, lowest: int = 0) -> None:
+    """ValueError for what is no number of a class."""
+    if not np.issubdtype(values.dtype, np.integer):
+        raise ValueError(f'{name} must be whole numbers of classes, not {values.dtype}.')
+    wrong = values[(values < lowest) | (values >= classes)]
+    if wrong.size:
+        raise ValueError(f'{name} hold {wrong[0]}; numbers of {classes} classes are {lowest} to {classes - 1}.')
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from imbalance_jax.system.shapes import takes
+
 DIGIT = 12  # bits: whole numbers up to 2^24 have two digits, and each is summed for itself
 LIMIT = 1 << 19  # examples: a sum of so many digits fits into a uint32, and so does a remainder followed by one
 ONE = 1 << 2 * DIGIT  # the unit of fixed point, which is that of a float32 below 1
@@ -65,6 +67,7 @@ def _average_precision(true, flagged, kept, positives):
     return mean.astype(jnp.float32) / ONE
 
 
+@takes(logits='N K', labels='N K', label_mask='N K')
 def ranking(logits: Array, labels: Array, label_mask: Array) -> dict[str, Array]:
     """{'auroc', 'average_precision'}, each [K] float32, of logits, labels and mask [N, K].
 
@@ -104,6 +107,7 @@ def ranking(logits: Array, labels: Array, label_mask: Array) -> dict[str, Array]
     return {name: jnp.where(defined, value, jnp.nan) for name, value in values.items()}
 
 
+@takes(scores='N K', labels='N K', weights='N K')
 def weighted_auroc(scores: Array, labels: Array, weights: Array) -> Array:
     """AUROC [K] float32 of scores and labels [N, K] of examples that count weights [N, K], ties half.
 

@@ -12,8 +12,10 @@ from numpy.typing import ArrayLike
 from scipy import stats
 
 from imbalance_jax.metrics.intervals import over_seeds, p_value
+from imbalance_jax.system.shapes import Anything, takes
 
 
+@takes(clusters=Anything('N'))
 def cluster_weights(clusters: ArrayLike, rounds: int, rng: np.random.Generator) -> np.ndarray:
     """How often each example counts in each round of a cluster bootstrap: clusters [N] -> [R, N] int16.
 
@@ -25,6 +27,7 @@ def cluster_weights(clusters: ArrayLike, rounds: int, rng: np.random.Generator) 
     return draws.astype(np.int16)[:, which]
 
 
+@takes(values='... N', weights='R N')
 def weighted_mean(values: np.ndarray, weights: ArrayLike) -> np.ndarray:
     """Mean [R, ...] of the finite values [..., N] under each row of weights [R, N]; NaN where none has weight."""
     finite = np.isfinite(values)
@@ -46,6 +49,7 @@ class Moments(NamedTuple):
     deviation: np.ndarray
 
 
+@takes(values='S ...')
 def moments(values: ArrayLike) -> Moments:
     """Moments [...] over axis 0 of the finite values [S, ...]; NaN for the mean of none and the deviation of one."""
     values = np.asarray(values)
@@ -57,6 +61,7 @@ def moments(values: ArrayLike) -> Moments:
         return Moments(number, mean, np.sqrt(squares / np.where(number > 1, number - 1, np.nan)))
 
 
+@takes(values='...')
 def finite_mean(values: np.ndarray) -> float:
     """Mean of the finite ones of some values; NaN without any."""
     values = np.asarray(values, np.float64)
@@ -84,11 +89,13 @@ def _in_order(p: ArrayLike, rule: Callable[[np.ndarray], np.ndarray]) -> np.ndar
     return adjusted.reshape(p.shape)
 
 
+@takes(p='...')
 def holm(p: ArrayLike) -> np.ndarray:
     """p values adjusted for family-wise error over all finite entries of any shape, `max_{j<=i} (n - j + 1) p_j`."""
     return _in_order(p, lambda p: np.maximum.accumulate(np.arange(len(p), 0, -1) * p))
 
 
+@takes(p='...')
 def benjamini_hochberg(p: ArrayLike) -> np.ndarray:
     """p values adjusted for false discovery rate over all finite entries of any shape, `min_{j>=i} n p_j / j`."""
     return _in_order(p, stats.false_discovery_control)

@@ -70,19 +70,24 @@ def rows(population: Population, arrays: Mapping[str, np.ndarray], images: Image
 
 
 def figures(arrays: Mapping[str, np.ndarray], classes: Sequence[str]) -> Iterator[Figure]:
-    """What the arrays of `explain/features.npz` hold, class by class."""
+    """What the arrays of `explain/features.npz` hold, class by class; what needs the head only where there is one."""
     yield Figure('within_class', '', [*classes, MACRO], with_macro(arrays['within_class']))
     for metric in LENGTHS:
-        yield Figure(metric, '', classes, arrays[metric])
+        if metric in arrays:
+            yield Figure(metric, '', classes, arrays[metric])
     for metric in OF_CLASSES:
-        yield Figure(metric, '', [CLASSES], arrays[metric][..., None])
+        if metric in arrays:
+            yield Figure(metric, '', [CLASSES], arrays[metric][..., None])
     for metric in COSINES:
-        yield Figure(metric, '', [RARE, OTHERS], arrays[metric])
+        if metric in arrays:
+            yield Figure(metric, '', [RARE, OTHERS], arrays[metric])
     for metric in RANKS:
         yield Figure(metric, '', [*classes, ALL_IMAGES], arrays[metric])
-    head = with_macro(arrays['auroc_head'])
-    yield Figure('head_auroc', '', [*classes, MACRO], head)
+    head = with_macro(arrays['auroc_head']) if 'auroc_head' in arrays else None
+    if head is not None:
+        yield Figure('head_auroc', '', [*classes, MACRO], head)
     for method in PROBES:
         probe = with_macro(arrays[f'auroc_{method}'])
         yield Figure('probe_auroc', method, [*classes, MACRO], probe)
-        yield Figure('probe_minus_head', method, [*classes, MACRO], probe - head)
+        if head is not None:
+            yield Figure('probe_minus_head', method, [*classes, MACRO], probe - head)

@@ -143,9 +143,14 @@ def _image_rows(population: Population, probabilities: np.ndarray, truth: Truth)
         result += [
             of_member(member, 'auroc', among[i], abnormal.sum(), name=MACRO, subset=ABNORMAL),
             of_member(member, 'subset_accuracy', right[i], len(labels), name=IMAGE),
-            of_member(member, 'alive', population.alive[i], len(labels), name=IMAGE),
+            alive_row(population, member, len(labels)),
         ]
     return result
+
+
+def alive_row(population: Population, member: Row, images: int) -> Row:
+    """Whether a member lives; all that is said of one whose predictions are not known."""
+    return of_member(member, 'alive', population.alive[member['member']], images, name=IMAGE)
 
 
 def _mean_rows(population: Population, figures: Figures, names: Sequence[str]) -> list[Row]:

@@ -94,7 +94,7 @@ def block_of_member(member: Row, values: np.ndarray, of_column: Mapping[str, np.
 def selectivity_blocks(
     member: Row,
     aurocs: Arrays,
-    drop: np.ndarray,
+    drop: np.ndarray | None,
     persistence: Mapping[str, np.ndarray],
     *,
     classes: Sequence[str],
@@ -104,8 +104,8 @@ def selectivity_blocks(
     """Unit x class AUROC of mean maps with interval and p, AUROC lost without the unit, persistence.
 
     aurocs: `auroc`, `low`, `high`, `p_value` [U,K+1], the last class being images without a finding; their p are
-    corrected over all units and classes (Benjamini and Hochberg); drop: [U,K] AUROC that is lost without the unit;
-    persistence: relation -> [U], the share of other members that have the unit's detector.
+    corrected over all units and classes (Benjamini and Hochberg); drop: [U,K] AUROC that is lost without the unit,
+    None where nobody knows; persistence: relation -> [U], the share of other members that have the unit's detector.
     """
     where: dict[str, Any] = {'n': images, 'layer': layer}
     statistics = {'value': 'auroc', 'low': 'low', 'high': 'high', 'p': 'p_value', 'p_adjusted': 'p_adjusted'}
@@ -114,7 +114,8 @@ def selectivity_blocks(
     for statistic, key in statistics.items():
         what = {'metric': 'auroc', 'statistic': statistic, **where}
         yield block_of_member(member, aurocs[key], {'class': named}, **what)
-    yield block_of_member(member, drop, {'class': named[:-1]}, metric='auroc_drop', **where)
+    if drop is not None:
+        yield block_of_member(member, drop, {'class': named[:-1]}, metric='auroc_drop', **where)
     for relation, shares in persistence.items():
         kept = np.flatnonzero(np.isfinite(shares))
         block = block_of_member(member, shares[kept], {}, metric='kept', against=relation, **where)

@@ -19,6 +19,7 @@ METRICS = 'metrics.jsonl'
 WEIGHTS = 'weights'
 ON = 'on'
 PROVENANCE = 'provenance.json'
+FEATURES = 'features.npz'  # of test images, where networks trained elsewhere are not here but their features
 PREDICTIONS = 'predictions.npz'  # the last: what has it is trained
 # From explaining, and from both.
 EXPLAIN = 'explain'

@@ -1,7 +1,7 @@
 """Tables of predictions that were made elsewhere: a line per image and network, and a column per class.
 
 A table is matched to a data set by the names of its images and of its classes, and nothing is guessed: every network
-needs a prediction of every image that is judged.
+needs a line for every image that is judged.
 """
 
 import hashlib
@@ -52,10 +52,7 @@ def read(path: Path, dataset: Dataset, values: str = PROBABILITIES) -> Predictio
     with naming(path):
         content = regular(path).read_bytes()
     table = of_content(content, path)
-    missing = [name for name in KEYS if name not in table]
-    if missing or not len(table):
-        lacks = f'has no column {missing[0]!r}' if missing else 'has no line'
-        raise ValueError(f'{path} {lacks}; it needs the columns {", ".join(KEYS)} and one for each class.')
+    check_keys(table, path, 'one for each class')
     columns = class_columns(table, dataset, path)
     numbers = numbers_of(table, columns, path)
     log_odds, link = as_log_odds(numbers, table, values, is_multi_class=task_of(dataset.info) == MULTI_CLASS, path=path)
@@ -69,10 +66,18 @@ def read(path: Path, dataset: Dataset, values: str = PROBABILITIES) -> Predictio
     return Predictions(networks, {split: log_odds[lines] for split, lines in placed.items()}, link, facts)
 
 
+def check_keys(table: pd.DataFrame, path: Path, beside: str) -> None:
+    """Raises ValueError for a table without a line, or that does not say whose its lines are. beside: what else it
+    needs."""
+    missing = [name for name in KEYS if name not in table]
+    if missing or not len(table):
+        lacks = f'has no column {missing[0]!r}' if missing else 'has no line'
+        raise ValueError(f'{path} {lacks}; it needs the columns {", ".join(KEYS)} and {beside}.')
+
+
 def of_content(content: bytes, path: Path) -> pd.DataFrame:
     """The table of a file's bytes, names of images and arms as text."""
-    readers = {'.csv': _csv, '.parquet': _parquet, '.npz': _npz}
-    reader = lookup(readers, path.suffix.lower(), f'kind of file of --predictions={path}:')
+    reader = lookup(READERS, path.suffix.lower(), f'kind of file of --predictions={path}:')
     try:
         table = reader(content)
         table.columns = [str(name).strip() for name in table.columns]
@@ -84,6 +89,11 @@ def of_content(content: bytes, path: Path) -> pd.DataFrame:
     twice = table.columns[table.columns.duplicated()]
     if len(twice):
         raise ValueError(f'{path} has the column {twice[0]!r} twice.')
+    return keys_as_text(table)
+
+
+def keys_as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """The table, names of images and arms as text without blanks around them."""
     return table.assign(**{name: table[name].astype(str).str.strip() for name in KEYS if name in table})
 
 
@@ -100,6 +110,9 @@ def _parquet(content: bytes) -> pd.DataFrame:
 def _npz(content: bytes) -> pd.DataFrame:
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return pd.DataFrame({name: arrays[name] for name in arrays.files})
+
+
+READERS = {'.csv': _csv, '.parquet': _parquet, '.npz': _npz}
 
 
 def class_columns(table: pd.DataFrame, dataset: Dataset, path: Path) -> list[str]:
@@ -126,7 +139,7 @@ def numbers_of(table: pd.DataFrame, columns: Sequence[str], path: Path) -> np.nd
         value, name = table[columns[column[0]]].iloc[line[0]], columns[column[0]]
         raise ValueError(
             f'{path}: not all values are finite numbers, {len(line):,} are not, such as {str(value)!r}, {name} of '
-            f'{_who(table, line[0])}.'
+            f'{who(table, line[0])}.'
         )
     return numbers
 
@@ -146,7 +159,7 @@ def as_log_odds(
     if len(lines):
         raise ValueError(
             f'{path}: not all values are probabilities, {len(lines):,} are not, such as '
-            f'{numbers[lines[0], columns[0]]:g} of {_who(table, lines[0])}; if they are logits, say --values=logits.'
+            f'{numbers[lines[0], columns[0]]:g} of {who(table, lines[0])}; if they are logits, say --values=logits.'
         )
     sums = is_multi_class and np.abs(numbers.sum(1) - 1).max() <= ROUNDED
     return logit(numbers, path), SOFTMAX if sums else SIGMOID
@@ -172,7 +185,9 @@ def against_others(z: np.ndarray) -> np.ndarray:
     return z - np.stack(others, axis=1)
 
 
-def place(table: pd.DataFrame, dataset: Dataset, path: Path) -> tuple[list[tuple[str, int]], dict[str, np.ndarray]]:
+def place(
+    table: pd.DataFrame, dataset: Dataset, path: Path, splits: Sequence[str] = SPLITS
+) -> tuple[list[tuple[str, int]], dict[str, np.ndarray]]:
     """The networks (arm, seed) of a table, and the line {split: [P,n]} of each image of theirs."""
     image = image_rows(table, dataset, path)
     arms, seeds = (table[name].to_numpy(str) for name in ('arm', 'seed'))
@@ -185,27 +200,29 @@ def place(table: pd.DataFrame, dataset: Dataset, path: Path) -> tuple[list[tuple
     networks = sorted(set(zip(arms.tolist(), numbers.tolist(), strict=True)))
     lines = [np.flatnonzero((arms == arm) & (numbers == seed)) for arm, seed in networks]
     per_network = [
-        of_network(image, index, dataset, where=f'{path}: arm {arm}, seed {seed}')
+        of_network(image, index, dataset, splits, where=f'{path}: arm {arm}, seed {seed}')
         for (arm, seed), index in zip(networks, lines, strict=True)
     ]
-    return networks, {split: np.stack([one[split] for one in per_network]) for split in SPLITS}
+    return networks, {split: np.stack([one[split] for one in per_network]) for split in splits}
 
 
-def of_network(image: np.ndarray, index: np.ndarray, dataset: Dataset, *, where: str) -> dict[str, np.ndarray]:
+def of_network(
+    image: np.ndarray, index: np.ndarray, dataset: Dataset, splits: Sequence[str], *, where: str
+) -> dict[str, np.ndarray]:
     """The line [n] of each image of a split among the lines `index` of one network; image: the row of every line."""
     counts = np.bincount(image[index], minlength=len(dataset.split))
     twice, line = dataset.image_id[counts > 1], np.full(len(dataset.split), -1)
     if len(twice):
-        raise ValueError(f'{where} has more than one prediction of {_images(twice.tolist())}.')
+        raise ValueError(f'{where} has more than one line of {_images(twice.tolist())}.')
     line[image[index]] = index
-    for split in SPLITS:
+    for split in splits:
         rows = dataset.rows(split)
         lacking = dataset.image_id[rows[line[rows] < 0]]
         if len(lacking):
             why = '; thresholds of decisions are chosen on them' if split == 'validation' else ''
             of = f' of the {len(rows):,} images of the {split} split'
-            raise ValueError(f'{where} has no prediction of {_images(lacking.tolist())},{of}{why}.')
-    return {split: line[dataset.rows(split)] for split in SPLITS}
+            raise ValueError(f'{where} has no line of {_images(lacking.tolist())},{of}{why}.')
+    return {split: line[dataset.rows(split)] for split in splits}
 
 
 def image_rows(table: pd.DataFrame, dataset: Dataset, path: Path) -> np.ndarray:
@@ -235,6 +252,7 @@ def _images(names: Sequence[str]) -> str:
     return f'{len(names):,} image{"s" if len(names) != 1 else ""}, such as {shown}'
 
 
-def _who(table: pd.DataFrame, line: int) -> str:
+def who(table: pd.DataFrame, line: int) -> str:
+    """Which image of which network a line is of."""
     one = table.iloc[line]
     return f'image {one["image"]}, arm {one["arm"]}, seed {one["seed"]}'

@@ -132,8 +132,18 @@ def is_adopted(rows: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def without_networks(rows: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether of the members of members.json there are predictions only (`adopt_predictions`)."""
-    return any('values' in row.get('adopted', {}) for row in rows)
+    """Whether of the members of members.json there are predictions or features only (`adopt_recorded`)."""
+    return any({'values', 'features'} & set(row.get('adopted', {})) for row in rows)
+
+
+def has_features(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether features take the place of the members of members.json."""
+    return any('features' in row.get('adopted', {}) for row in rows)
+
+
+def has_predictions(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether it is known what the members of members.json say of an image; features alone do not say it."""
+    return not without_networks(rows) or any('values' in row['adopted'] for row in rows)
 
 
 def link_of_member(row: Mapping[str, Any]) -> str:

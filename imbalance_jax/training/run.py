@@ -267,6 +267,12 @@ def write_performance(
     return recalibrated
 
 
+def write_alive(workdir: Path, population: Population, images: int) -> None:
+    """The table performance of members whose predictions of so many test images are not known."""
+    rows = [performance.alive_row(population, member, images) for member in population.members]
+    write_table(workdir, 'performance', [{**row, 'split': 'test'} for row in rows])
+
+
 def write_convergence(members: list[dict], workdir: Path) -> None:
     """results/convergence, from metrics.jsonl alone."""
     alive = read_arrays(workdir / layout.PREDICTIONS)['alive']

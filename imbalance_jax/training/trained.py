@@ -15,17 +15,27 @@ from imbalance_jax.attribution import layers
 from imbalance_jax.config.file import completed
 from imbalance_jax.data import other_set
 from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.models.recorded import Recorded
 from imbalance_jax.system import records
-from imbalance_jax.system.layout import PREDICTIONS
+from imbalance_jax.system.layout import FEATURES, PREDICTIONS
 from imbalance_jax.system.workdir import check_same_data, read_arrays
 from imbalance_jax.training import autotune, heads, kept, other_sets, placement, plugins, snapshot, start
-from imbalance_jax.training.members import is_adopted, member_arrays, without_networks
+from imbalance_jax.training.members import (
+    has_features,
+    has_predictions,
+    is_adopted,
+    member_arrays,
+    without_networks,
+)
 from imbalance_jax.training.network import Network, load_dataset, network
 from imbalance_jax.training.placement import Placement
 from imbalance_jax.training.start import Starts
 from imbalance_jax.training.untrained import calibrated, calibration_images
 
 KEPT_EPOCH = 'kept_epoch'  # in predictions.npz of kept weights: the epoch [P] that they are of
+# What a stage needs of a population (`Stage.needs`).
+FROM_NETWORKS, FROM_FEATURES = 'networks', 'features'
+FROM_BOTH = 'features and predictions'
 SPLIT = 'test'  # the only split that is ever explained: maps on training images would flatter
 
 
@@ -48,6 +58,17 @@ class Trained(NamedTuple):
     everyone: Callable[[], tuple[Placement, Any]]
     drawn: Callable[[], Any]
     starts: Starts = MappingProxyType({})
+
+    @property
+    def only_features(self) -> bool:
+        """Whether the networks are not here, but their features of the test images (`models.recorded`): the model takes
+        numbers of these in the place of images, and has no logits."""
+        return has_features(self.members)
+
+    @property
+    def predicted(self) -> bool:
+        """Whether it is known what the members say of the test images."""
+        return has_predictions(self.members)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -85,7 +106,8 @@ class Stage(NamedTuple):
     run: (population, working directory); check: (config, network, image shape, number of images of the test split),
     raises ValueError for options that would fail, before anything is compiled; defaults: the block `config.NAME`, if
     the stage has one; tables: those of `results/` that it writes; section: the heading in the report under which tables
-    that no page shows are listed.
+    that no page shows are listed; needs: FROM_NETWORKS where images are shown to them, or what is enough where they are
+    not here, FROM_FEATURES (of test images) or FROM_BOTH (also their predictions).
     """
 
     run: Callable[[Trained, Path], None]
@@ -93,16 +115,22 @@ class Stage(NamedTuple):
     defaults: Mapping[str, Any] = {}
     tables: tuple[str, ...] = ()
     section: str = ''
+    needs: str = FROM_NETWORKS
 
 
-def check_trained(workdir: Path) -> None:
-    """Raises FileNotFoundError unless `workdir` holds a finished training, ValueError if its networks are not there."""
+def check_trained(workdir: Path, *, features_do: bool = False) -> None:
+    """Raises FileNotFoundError unless `workdir` holds a finished training, ValueError if its networks are not there.
+
+    features_do: their features of the test images are enough.
+    """
     if not (workdir / PREDICTIONS).exists():
         raise FileNotFoundError(f'{workdir} holds no finished training ({PREDICTIONS} is missing): run train first.')
-    if without_networks(records.members(workdir)):
+    members = records.members(workdir)
+    if without_networks(members) and not (features_do and has_features(members)):
+        held, asked = ('features', '') if has_features(members) else ('predictions', 'explained or ')
         raise ValueError(
-            f'{workdir} holds predictions of networks that are not here: report shows them, and nothing can be '
-            'explained or exported; adopt the networks into another folder, --member ...,weights=FILE.'
+            f'{workdir} holds {held} of networks that are not here: report shows them, and nothing can be '
+            f'{asked}exported; adopt the networks into another folder, --member ...,weights=FILE.'
         )
 
 
@@ -116,6 +144,8 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
     members = records.members(workdir)
     plugins.load_kept(config)
     dataset = load_dataset(config)
+    if has_features(members):
+        return of_features(config, members, dataset, workdir)
     other = other_sets.kept(config, workdir, dataset)
     own = workdir.absolute().parents[1]  # of kept weights and of other data sets: where the weights lie
     check_same_data(dataset.info, own if other else workdir)
@@ -151,6 +181,29 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
         everyone=cache(partial(with_untrained, members, best, drawn, starts=starts, strategy=strategy)),
         drawn=drawn,
         starts=starts,
+    )
+
+
+def of_features(config: ConfigDict, members: list[dict], dataset: Dataset, workdir: Path) -> Trained:
+    """The population whose features of the test images take the place of its networks."""
+    check_same_data(dataset.info, workdir)
+    maps = read_arrays(workdir / FEATURES)['features']
+    place = placement.place(len(members), 'shard:map', jax.local_devices())
+
+    def nothing() -> Any:
+        raise ValueError(f'{workdir} holds features of networks that are not here: nobody knows what they began as.')
+
+    return Trained(
+        config=config,
+        members=members,
+        dataset=dataset,
+        model=Recorded(maps.shape[1:]),
+        normalise=lambda numbers: numbers,
+        place=place,
+        variables=place.members({'params': {'features': maps}}),
+        alive=read_arrays(workdir / PREDICTIONS)['alive'],
+        everyone=nothing,
+        drawn=nothing,
     )
 
 

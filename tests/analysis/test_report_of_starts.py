@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from imbalance_jax.analysis.report import starts
+from imbalance_jax.analysis.report import elsewhere, starts, style
 
 IMAGENET = {
     'channels': 3,
@@ -34,9 +34,11 @@ def study(arms, given):
         others=list(arms)[1:],
         starts=given,
         adopted=False,
-        only_predicted=False,
+        not_here=False,
+        predicted=True,
+        has_features=False,
         paired=True,
-        config={'data': {'image_size': 64}, 'train': {'epochs': 2}, 'seeds': (0, 1)},
+        config={'question': 'Why?', 'data': {'image_size': 64}, 'train': {'epochs': 2}, 'seeds': (0, 1)},
         rows=lambda arm: [row for row in members if row['arm'] == arm],
     )
 
@@ -71,3 +73,15 @@ def test_weights_that_may_know_the_test_patients_are_flagged():
     cells = [cell.text for cell in one['table'].rows[0][1]]
     wanted = 'one channel; -1024 + 2048 v, v in 0..1; shorter side resized to 256 (bilinear); middle 224 pixels'
     assert cells == ['W', 'ab', 'zip', wanted, 'new', 'nih, chexpert']
+
+
+def test_pictures_of_networks_that_are_no_pairs_speak_of_networks():
+    def texts(wording):
+        fig = style.figure(1.0)
+        fig.suptitle('Single seeds, paired by seed')
+        with style.speaking(wording):
+            style.panel(fig, '')
+        return fig.get_suptitle()
+
+    assert texts(elsewhere.worded_text) == 'Single networks, not paired'
+    assert texts(None) == 'Single seeds, paired by seed'

@@ -47,9 +47,9 @@ def test_shapes_of_the_other_functions_are_named():
     pooled = UNITS.mean((1, 2))
     for call, says in (
         (lambda: concepts.unit_auroc(pooled, LABELS[:, 0]), r'labels must be \[N, K\]'),
-        (lambda: concepts.with_healthy(LABELS, np.ones(12)), r'labels and mask must be \[N, K\] both'),
+        (lambda: concepts.with_healthy(LABELS, np.ones(12)), r'mask must be \[N, K\], not \(12,\)'),
         (lambda: concepts.procrustes(pooled, UNITS), r'x and y must be \[N, p\] and \[N, q\]'),
-        (lambda: directions.fit(pooled, LABELS[:3]), r'x must be \[N, U\] and targets \[N, T\]'),
+        (lambda: directions.fit(pooled, LABELS[:3]), r'targets must be \[N, T\] with N = 12, as x, not \(3, 2\)'),
         (lambda: directions.held_out(pooled, LABELS[:, 0], np.arange(12) % 2, count=2), 'targets'),
         (lambda: concepts.regions(MASKS[0, ..., 0]), r'active must be \[N, H, W\]'),
     ):

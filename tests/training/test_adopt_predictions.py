@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from imbalance_jax.data.dataset import SPLITS
-from imbalance_jax.training import adopt_predictions, adopt_tables
+from imbalance_jax.training import adopt_recorded, adopt_tables
 from imbalance_jax.training.trained import check_trained
 
 
@@ -75,11 +75,11 @@ def test_ends_have_finite_log_odds_and_keep_their_place(tmp_path):
 @pytest.mark.parametrize(
     ('change', 'said'),
     [
-        (lambda t: t.drop(index=4), 'focal, seed 1 has no prediction of 1 image, such as a/05.png, of the 3 images'),
+        (lambda t: t.drop(index=4), 'focal, seed 1 has no line of 1 image, such as a/05.png, of the 3 images'),
         (lambda t: t.drop(index=0), 'thresholds'),
         (
             lambda t: pd.concat([t, t.iloc[[6]]]),
-            'bce, seed 0 has more than one prediction of 1 image, such as a/02.png',
+            'bce, seed 0 has more than one line of 1 image, such as a/02.png',
         ),
         (lambda t: t.assign(image=t['image'].replace('a/03.png', 'b')), '1 image, such as b .* not in mine'),
         (lambda t: t.assign(Mass=t['Mass'] * 9), 'values=logits'),
@@ -109,7 +109,7 @@ def test_a_folder_of_predictions_is_whole_and_says_that_nothing_can_be_explained
     arms = [('bce', 0), ('bce', 1), ('focal', 5), ('focal', 6)]
     both = pd.concat([table.assign(arm=arm, seed=seed, Mass=table['Mass'] ** (1 + seed)) for arm, seed in arms])
     both.to_csv(tmp_path / 'p.csv', index=False)
-    adopt_predictions.run(config, tmp_path / 'wd', tmp_path / 'p.csv')
+    adopt_recorded.run(config, tmp_path / 'wd', tmp_path / 'p.csv')
     with pytest.raises(ValueError, match='nothing can be explained'):
         check_trained(tmp_path / 'wd')
     text = page.write(tmp_path / 'wd').read_text()

@@ -1,0 +1,119 @@
+"""Tables of features that were made elsewhere: a line per image and network, and a number per unit.
+
+They are matched to a data set by the names of its images, as predictions are (`adopt_tables`).
+"""
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.names import lookup, some
+from imbalance_jax.system.files import naming
+from imbalance_jax.training import adopt_tables
+from imbalance_jax.training.adopt_tables import KEYS, SHOWN
+
+FEATURES = 'features'  # the array of an .npz, or the column of lists
+SPLITS = ('test',)  # the only split that is explained
+BESIDE = f'the array {FEATURES} [n,U] or [n,h,w,U], or in a table a column for each unit'
+
+
+class Features(NamedTuple):
+    """Features of networks that were trained elsewhere.
+
+    networks: (arm, seed) of each of P; maps: [P,N,h,w,U] float32 of the N test images, in the order of a data set's
+    rows, h = w = 1 where they have no places; facts: of the file, for members.json.
+    """
+
+    networks: list[tuple[str, int]]
+    maps: np.ndarray
+    facts: dict[str, Any]
+
+
+def read(path: Path, dataset: Dataset) -> Features:
+    """The features of an .npz or .parquet file; ValueError naming the array, the image or the network that misfits."""
+    path = Path(path)
+    reader = lookup({'.npz': _npz, '.parquet': _parquet}, path.suffix.lower(), f'kind of file of --features={path}:')
+    with naming(path):
+        content = path.read_bytes()
+    try:
+        table, values = reader(content)
+    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        hint = '; save names as arrays of text, array.astype(str)' if 'allow_pickle' in str(error) else ''
+        raise ValueError(f'{path} could not be read: {str(error).splitlines()[0].rstrip(".")}{hint}.') from error
+    adopt_tables.check_keys(table, path, BESIDE)
+    table = adopt_tables.keys_as_text(table)
+    maps = as_maps(values, table, path)
+    networks, lines = adopt_tables.place(table, dataset, path, SPLITS)
+    facts = {'file': str(path), 'sha256': hashlib.sha256(content).hexdigest(), 'shape': list(maps.shape[1:])}
+    return Features(networks, maps[lines['test']], facts)
+
+
+def _npz(content: bytes) -> tuple[pd.DataFrame, np.ndarray]:
+    """The keys and the array of features."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        if FEATURES not in arrays:
+            raise ValueError(f'it has no array {FEATURES!r}; its arrays are {some(arrays.files, 12) or "none"}')
+        keys = {name: np.atleast_1d(arrays[name]) for name in KEYS if name in arrays}
+        values = arrays[FEATURES]
+    for name, key in keys.items():
+        if key.shape != values.shape[:1]:
+            raise ValueError(f'{FEATURES} is {list(values.shape)}, and {name} {list(key.shape)}: give one per line')
+    return pd.DataFrame(keys), values
+
+
+def _parquet(content: bytes) -> tuple[pd.DataFrame, np.ndarray]:
+    """The keys, and the columns of units in their order, or one column of lists as an array."""
+    table = pd.read_parquet(io.BytesIO(content))
+    table = table.reset_index(drop=table.index.name is None)
+    units = [name for name in table.columns if name not in KEYS]
+    if units == [FEATURES]:
+        lists = [np.asarray(one, np.float64) for one in table[FEATURES]]
+        lengths = sorted({one.shape for one in lists})
+        shapes = [str(list(shape)) for shape in lengths]
+        if len(lengths) != 1 or len(lengths[0]) != 1:
+            raise ValueError(
+                f'the lists of its column {FEATURES} have the shapes {some(shapes, SHOWN)}: give one length'
+            )
+        return table, np.stack(lists)
+    text = [str(name) for name in units if not pd.api.types.is_numeric_dtype(table[name])]
+    if text:
+        raise ValueError(f'{some(text, SHOWN)} are no numbers; every column beside {", ".join(KEYS)} is a unit')
+    return table, table[units].to_numpy(np.float64) if units else np.zeros((len(table), 0))
+
+
+def as_maps(values: np.ndarray, table: pd.DataFrame, path: Path) -> np.ndarray:
+    """Values [n,U] or [n,h,w,U] as [n,h,w,U] float32; ValueError for others, and for the first that is not finite."""
+    shape = list(values.shape)
+    if values.ndim not in (2, 4) or 0 in values.shape or not _real(values):
+        raise ValueError(f'{path}: {FEATURES} are {values.dtype}{shape}; they must be numbers [n,U] or [n,h,w,U].')
+    if values.ndim == 4 and shape[2] == shape[3] != shape[1]:
+        raise ValueError(
+            f'{path}: {FEATURES} are {shape}, which looks like [n,U,h,w] of PyTorch; they must be [n,h,w,U]: '
+            f'{FEATURES}.transpose(0, 2, 3, 1).'
+        )
+    maps = np.asarray(values, np.float32)
+    maps = maps if maps.ndim == 4 else maps[:, None, None]
+    wrong = np.flatnonzero(~np.isfinite(maps).all((1, 2, 3)))
+    if len(wrong):
+        who = adopt_tables.who(table, int(wrong[0]))
+        raise ValueError(f'{path}: {len(wrong):,} of {len(maps):,} lines are not finite in float32, such as {who}.')
+    return maps
+
+
+def _real(values: np.ndarray) -> bool:
+    return bool(np.issubdtype(values.dtype, np.floating) or np.issubdtype(values.dtype, np.integer))
+
+
+def check_same(networks: Sequence[tuple[str, int]], others: Sequence[tuple[str, int]], *, file: str) -> None:
+    """Raises ValueError unless features are of the networks that predictions are of; both sorted. file: of features."""
+    for one, other, what in ((networks, others, 'no predictions'), (others, networks, 'no features')):
+        alone = [f'arm {arm}, seed {seed}' for arm, seed in one if (arm, seed) not in other]
+        if alone:
+            raise ValueError(f'{file}: there are {what} of {some(alone, SHOWN)}; give both of the same networks.')
