@@ -104,13 +104,14 @@ def _panel(axes, arms: list[str], look: dict[str, Look], column: Column, handles
         axes.axvspan(-column.band, column.band, color=SHADE, zorder=0)
     axes.axvline(0, color='#555555', linewidth=1)
     kinds = list(dict.fromkeys(mark.kind for of in column.marks.values() for mark in of))
+    shapes = list(dict.fromkeys([*handles, *kinds]))  # no two kinds of the picture share one
     for y, arm in enumerate(arms):
         colour = look[arm].colour
         axes.plot(column.classes.get(arm, ()), [y + 0.28] * len(column.classes.get(arm, ())), '|', color='#777777')
         for mark in column.marks.get(arm, ()):
             place = kinds.index(mark.kind)
             at = y + 0.22 * (place - (len(kinds) - 1) / 2)
-            shape = METHODS[place % len(METHODS)] if mark.kind else 'o'
+            shape = METHODS[shapes.index(mark.kind) % len(METHODS)] if mark.kind else 'o'
             for width, shade in ((2.4, DARK), (1.6, colour)):
                 axes.plot([mark.low, mark.high], [at, at], color=shade, linewidth=width, solid_capstyle='butt')
             face = colour if mark.filled else 'white'
