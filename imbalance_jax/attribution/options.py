@@ -11,7 +11,7 @@ from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer, w
 from imbalance_jax.names import lookup, options_of
 from imbalance_jax.system import environment
 
-NOT_OPTIONS = ('key', 'layer', 'mean', 'deviation')  # what whoever calls a method gives it
+NOT_OPTIONS = ('key', 'layer', 'mean', 'deviation', 'active')  # what whoever calls a method gives it
 
 
 def check(name: str, options: Mapping[str, Any], images: jax.Array) -> None:

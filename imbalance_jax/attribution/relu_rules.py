@@ -198,9 +198,11 @@ def _slope(fn, x, start, gradient):
 
 
 def _pooled(fn, x, start, gradient):
-    """The image's maximum takes what it has above the baseline there, as with an ordinary gradient (which is all that
-    captum sends back); the baseline's maximum takes the rest, so that nothing is lost where the two maxima differ."""
-    _, to_image = jax.vjp(fn, x)
-    highest, to_start = jax.vjp(fn, start)
+    """What the maximum rises by goes to the image's maximum, what it falls by to the baseline's (Shrikumar et al. 2017,
+    as in their program and captum): either has moved at least as far, so that no multiplier is beyond 0..1. Of several
+    maxima of the baseline the image's is the one, so that a constant baseline leaves an ordinary gradient."""
+    of_image, to_image = jax.vjp(fn, x)
+    of_start, to_start = jax.vjp(fn, start)
     under = jax.linear_transpose(lambda g: to_image(g)[0], gradient)(start)[0]  # the baseline at the image's maximum
-    return to_image(gradient)[0] * (x - start) + to_start(gradient * (under - highest))[0]
+    rise = jnp.where(under == of_start, of_image, jnp.maximum(of_image, of_start)) - of_start
+    return to_image(gradient * rise)[0] + to_start(gradient * (of_image - of_start - rise))[0]

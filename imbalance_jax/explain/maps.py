@@ -20,6 +20,7 @@ from imbalance_jax.training.placement import Placement
 from imbalance_jax.training.trained import Trained
 
 REFERENCE_IMAGES = 64  # training images whose activations the information bottleneck's noise is like
+SILENT = 0.01  # the share of reference images in which an activation that counts in a bottleneck is not 0
 
 Maps = Callable[..., jax.Array]  # variables, arrays [n,...] such as images, classes and rows -> [n,H,W]
 Scorer = Callable[..., dict[str, jax.Array]]  # maps [P,n,H,W], *arrays [n,...] -> figures [P,n,...]
@@ -52,6 +53,7 @@ def make_maps(trained: Trained, method: str, options: Mapping[str, Any] | None =
         if bottleneck:
             activation = network(variables, trained.normalise(jnp.asarray(reference)), None)[1]
             noise = {'mean': activation.mean(0, keepdims=True), 'deviation': activation.std(0, keepdims=True)}
+            noise['active'] = (activation != 0).mean(0, keepdims=True) > SILENT
         class_maps = all_classes.class_maps(network, method, {**options, **noise})
         rows = jnp.broadcast_to(jnp.asarray(rows), classes.shape)
         return class_maps(variables, trained.normalise(images), jnp.asarray(classes)[:, None], rows)[:, 0]

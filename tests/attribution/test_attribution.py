@@ -149,6 +149,20 @@ def test_rewriting_leaves_a_network_that_was_built_with_the_rules_as_it_is():
             np.testing.assert_allclose(result, expected, atol=1e-6)
 
 
+def test_deeplift_through_a_max_pool_is_bounded_in_its_parts():
+    """What max(u0, u1 - u2) rises by is u0's alone, as captum has it."""
+
+    def score(x):
+        u = x[:, 0, :, 0] @ jnp.array([[1.0, 0], [0, 1], [0, -1]])
+        return jax.lax.reduce_window(u, -jnp.inf, jax.lax.max, (1, 2), (1, 2), 'VALID')[:, 0]
+
+    image, baseline = (np.reshape(row, (1, 1, 3, 1)).astype(np.float32) for row in ([1, 10.5, 10], [0, 0.499, 0]))
+    maps = METHODS['deeplift'](score, image, baseline=baseline)
+    np.testing.assert_allclose(maps[0, 0], [0.501, 0, 0], atol=1e-6)
+    back = METHODS['deeplift'](score, baseline, baseline=image)
+    np.testing.assert_allclose(back[0, 0], [-0.501, 0, 0], atol=1e-6)
+
+
 @pytest.mark.parametrize('name', ['cnn', 'resnet'])
 def test_deeplift_of_the_projects_models_sums_to_the_score_difference(name):
     images = jax.random.normal(KEY, (2, 32, 32, 1))
@@ -240,6 +254,26 @@ def test_extremal_perturbation_keeps_the_given_area_where_the_score_is():
     assert mask[9:, 9:].max() < 0.3
     with pytest.raises(ValueError, match='0 < area < 1'):
         METHODS['extremal_perturbation'](left_of_middle, images, area=1.0)
+
+
+def test_units_that_never_fire_change_no_bit_of_the_information_bottleneck():
+    image = jax.random.normal(KEY, (1, 8, 8, 1)).at[0, 3:5, 3:5].add(4.0)
+
+    def bits(dead):
+        def layer(x, shift=None):
+            silent = jnp.zeros((*x.shape[:3], dead))
+            activation = jnp.concatenate([jax.nn.relu(x), silent], -1)
+            activation = activation if shift is None else activation + shift
+            return 3 * activation[..., 0].mean((1, 2)), activation
+
+        like = {'mean': jnp.array([0.4] + [0.0] * dead), 'deviation': jnp.array([0.6] + [0.0] * dead)}
+        options = {'key': KEY, 'layer': layer, 'beta': 1.0, 'steps': 5, 'samples': 2}
+        return METHODS['information_bottleneck'](lambda x: layer(x)[0], image, **options, **like)[0]
+
+    alone, beside = bits(0), bits(3)
+    assert beside.sum() > 0
+    np.testing.assert_allclose(beside.sum(), alone.sum(), rtol=0.3)  # other draws of noise
+    assert beside[3:5, 3:5].sum() / beside.sum() > 0.9 * alone[3:5, 3:5].sum() / alone.sum()
 
 
 def test_information_bottleneck_lets_through_what_the_score_needs():

@@ -57,6 +57,32 @@ def test_imputed_pixels_are_the_weighted_mean_of_their_neighbours():
     assert np.isfinite(faithfulness.impute(ramp, np.ones((1, 9, 9), bool))).all()
 
 
+@pytest.mark.parametrize('share', [0.2, 0.8])
+def test_imputed_pixels_solve_the_system_of_a_large_hole(share):
+    """Against SciPy's direct solution: a hole whose middle is far from all that is left."""
+    from scipy.sparse import coo_matrix, identity
+    from scipy.sparse.linalg import spsolve
+
+    side = 64
+    y, x = np.mgrid[:side, :side] - side / 2
+    image = (np.sin(y / 9) + x / side).astype(np.float32)
+    gone = (y**2 + x**2).argsort(axis=None).argsort() < share * side**2
+    rows, columns, weights = [], [], []
+    for dy, dx in faithfulness.NEIGHBOURS:
+        near = (y + dy + side / 2, x + dx + side / 2)
+        there = ((near[0] >= 0) & (near[0] < side) & (near[1] >= 0) & (near[1] < side)).ravel()
+        rows.append(np.flatnonzero(there))
+        columns.append((near[0] * side + near[1]).ravel()[there].astype(int))
+        weights.append(np.full(there.sum(), faithfulness.DIAGONAL if dy and dx else faithfulness.STRAIGHT))
+    joined = [np.concatenate(parts) for parts in (weights, rows, columns)]
+    mean = coo_matrix((joined[0], joined[1:]), shape=(side**2, side**2)).tocsr()
+    laplacian = identity(side**2).multiply(mean.sum(1)).tocsr() - mean
+    known = np.where(gone, 0, image.ravel())
+    expected = spsolve(laplacian[gone][:, gone].tocsc(), -(laplacian @ known)[gone])
+    result = faithfulness.impute(image[None, ..., None], gone.reshape(1, side, side), noise=0.0)
+    np.testing.assert_allclose(np.asarray(result).ravel()[gone], expected, atol=1e-3)
+
+
 def test_ranks_are_a_permutation_with_ties_at_random_and_nothing_for_nan():
     maps = np.array([[[3.0, 1.0], [2.0, np.nan]], [[0.0, 0.0], [0.0, 0.0]]])
     result = np.asarray(faithfulness.ranks(maps))

@@ -84,7 +84,7 @@ def test_unit_auroc_where_little_is_known():
     assert np.isnan([few['low'][0, 2], few['p_value'][0, 2]]).all()
     assert 0 < result['p_value'][1, 2] < 1e-6
     np.testing.assert_allclose([result['auroc'][3, 2], result['p_value'][3, 2]], [0.5, 1])
-    with pytest.raises(ValueError, match='labels must be .* with N = 5'):
+    with pytest.raises(ValueError, match=r'labels must be .* with N = 5'):
         concepts.unit_auroc(activation[:5], labels)
 
 
