@@ -344,7 +344,7 @@ def _collect(command: Command, outside: Outside) -> int:
     return cli.collect_tables(command.flags, outside.sweep_report)
 
 
-FOLDER = ('folder', 'FOLDER')
+FOLDER, OF_RUN, OF_SWEEP = ('folder', 'FOLDER'), ('workdir', 'WORKDIR'), ('plan', 'PLAN')
 CONFIG, WORKDIR, PLAN = ('config', 'traceback'), ('workdir', 'traceback'), ('plan', 'job', 'shard', 'traceback')
 VERBS = {
     'data prepare': Verb(
@@ -356,34 +356,44 @@ VERBS = {
     'data guess': Verb(
         _guess, 'propose a config for a folder of images and tables', ('folder', 'out', 'traceback'), FOLDER
     ),
-    'train': Verb(_train, 'train the population of the config', ('workdir', 'profile', 'grace', *CONFIG)),
+    'train': Verb(_train, 'train the population of the config', ('workdir', 'profile', 'grace', *CONFIG), OF_RUN),
     'adopt': Verb(
         _adopt,
         'make a finished WORKDIR of networks that were trained elsewhere, for explain and report',
         ('workdir', 'member', 'members', 'predictions', 'features', 'values', 'paired', *CONFIG),
-        ('workdir', 'WORKDIR'),
+        OF_RUN,
     ),
     'explain': Verb(
         _explain,
         'attribution, alignment and concepts of what was trained',
         ('weights', 'on', 'stages', 'grace', *WORKDIR),
+        OF_RUN,
     ),
-    'roar': Verb(_roar, 'train the reference arm anew without the pixels that each method calls important', WORKDIR),
-    'report': Verb(_report, 'write WORKDIR/report.html', WORKDIR, ('workdir', 'WORKDIR')),
+    'roar': Verb(
+        _roar,
+        'train the reference arm anew without the pixels that each method calls important',
+        WORKDIR,
+        OF_RUN,
+    ),
+    'report': Verb(_report, 'write WORKDIR/report.html', WORKDIR, OF_RUN),
     'accept': Verb(
         _accept,
         'take files of WORKDIR that were changed by hand or are damaged as they are, and say so in its provenance',
         WORKDIR,
-        ('workdir', 'WORKDIR'),
+        OF_RUN,
     ),
     'export': Verb(
         _export,
         'write each member and arm for others to use: safetensors, jax.export, and a card',
         ('out', 'only', 'method', 'again', *WORKDIR),
-        ('workdir', 'WORKDIR'),
+        OF_RUN,
     ),
     'plan': Verb(_plan, 'write a plan, one line per population, and say what is new in it', ('out', 'pilot', *CONFIG)),
-    'work': Verb(_work, 'train, explain and report the populations that are not done', ('grace', *PLAN)),
-    'status': Verb(_status, 'how the populations stand; status 0 all done, 1 one failed, 75 else', ('watch', *PLAN)),
-    'collect': Verb(_collect, 'the tables of all populations as one, and a report over them', ('mixed', *PLAN)),
+    'work': Verb(_work, 'train, explain and report the populations that are not done', ('grace', *PLAN), OF_SWEEP),
+    'status': Verb(
+        _status, 'how the populations stand; status 0 all done, 1 one failed, 75 else', ('watch', *PLAN), OF_SWEEP
+    ),
+    'collect': Verb(
+        _collect, 'the tables of all populations as one, and a report over them', ('mixed', *PLAN), OF_SWEEP
+    ),
 }
