@@ -177,7 +177,7 @@ def test_contributions_by_concept():
     added = np.array([[1.0, 2, 4, 8], [1, 2, 4, 8]])
     parts = contributions.by_concept(added, np.array([0, 1, -1, 0]), np.array([0, 1]), concepts=2)
     assert parts.tolist() == [[9, 2, 4], [2, 9, 4]]
-    with pytest.raises(ValueError, match='Shapes do not fit'):
+    with pytest.raises(ValueError, match=r'best_concept must be \[U\] with U = 4'):
         contributions.by_concept(added, np.array([0, 1]), np.array([0, 1]), concepts=2)
 
 
