@@ -25,14 +25,25 @@ def check(model: nn.Module, image_shape: tuple[int, ...]) -> None:
     64 pixels where the model allows that, finds a layer at which it is exactly 0 none the less. A model that kept the
     contract once is not asked again by this process.
     """
-    try:
-        hash(model)
-    except TypeError:  # a field of the model is a list or a dict
-        _check(model, image_shape)
-    else:
-        _check_once(model, tuple(image_shape))
+    _check(model, tuple(image_shape))
 
 
+def _once(function: Callable) -> Callable:
+    """`function(model, image_shape)`, called once per model and shape of a process; a failure is not remembered."""
+    remembered = functools.lru_cache(maxsize=64)(function)
+
+    @functools.wraps(function)
+    def called(model: nn.Module, image_shape: tuple[int, ...]) -> Any:
+        try:
+            hash(model)
+        except TypeError:  # a field of the model is a list or a dict
+            return function(model, image_shape)
+        return remembered(model, image_shape)
+
+    return called
+
+
+@_once
 def _check(model: nn.Module, image_shape: tuple[int, ...]) -> None:
     image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
     variables = _trace('init', lambda x: model.init(jax.random.key(0), x, mutable=['params', 'batch_stats']), image)
@@ -116,14 +127,12 @@ def _check_order(model: nn.Module, variables: dict, image: Any, shapes: dict) ->
 
 
 def _gradient_sizes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str, float]:
-    """Layer -> the largest absolute gradient of a score there; computed once per model and shape of a process."""
-    plain = model.model if isinstance(getattr(model, 'model', None), nn.Module) and len(vars(model)) == 1 else model
-    try:
-        return _of_hashable(plain, tuple(image_shape)) if isinstance(plain, nn.Module) else _sizes(plain, image_shape)
-    except TypeError:  # a field of the model is a list or a dict
-        return _sizes(plain, image_shape)
+    """Layer -> the largest absolute gradient of a score there; a model within another one is asked itself."""
+    inner = isinstance(getattr(model, 'model', None), nn.Module) and len(vars(model)) == 1
+    return _sizes(model.model if inner else model, image_shape)
 
 
+@_once
 def _sizes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str, float]:
     def shapes_of(height: int, width: int) -> tuple[Any, Any, Any]:
         image = jax.ShapeDtypeStruct((1, height, width, *image_shape[2:]), jnp.float32)
@@ -151,10 +160,6 @@ def _sizes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str, float]:
     zeros = {name: np.zeros(value.shape, value.dtype) for name, value in layers.items()}
     found = jax.jit(largest, compiler_options=UNOPTIMISED)(zeros, drawn, pixels)
     return {name: float(value) for name, value in found.items()}
-
-
-_of_hashable = functools.lru_cache(maxsize=64)(_sizes)
-_check_once = functools.lru_cache(maxsize=64)(_check)
 
 
 def _drawn(generator: np.random.Generator, name: str, leaf: Any) -> Any:

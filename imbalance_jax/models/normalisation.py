@@ -37,16 +37,14 @@ class BatchNorm(nn.Module):
         if not self.train:
             return _normalise(self, x, running_mean.value, running_var.value)
         mean, square = _moments(x, (0, 1, 2))
-        var = jnp.maximum(square - mean**2, 0)
-        now = {'mean': (running_mean, mean), 'var': (running_var, var)}
-        following = {name: MOMENTUM * kept.value + (1 - MOMENTUM) * new for name, (kept, new) in now.items()}
+        running, used = (running_mean.value, running_var.value), (mean, jnp.maximum(square - mean**2, 0))
+        following = _each(lambda old, new: MOMENTUM * old + (1 - MOMENTUM) * new, running, used)
         if self.has_variable('frozen', 'statistics'):
-            frozen: Array = self.get_variable('frozen', 'statistics')
-            mean, var = jnp.where(frozen, running_mean.value, mean), jnp.where(frozen, running_var.value, var)
-            following = {name: jnp.where(frozen, now[name][0].value, new) for name, new in following.items()}
+            keep = partial(jnp.where, self.get_variable('frozen', 'statistics'))
+            used, following = _each(keep, running, used), _each(keep, running, following)
         if not self.is_initializing():
-            running_mean.value, running_var.value = following['mean'], following['var']
-        return _normalise(self, x, mean, var)
+            running_mean.value, running_var.value = following
+        return _normalise(self, x, *used)
 
 
 class GroupNorm(nn.Module):
@@ -80,6 +78,11 @@ NORMS: dict[str, Callable[..., nn.Module]] = {
 def make_norm(kind: str, train: bool, dtype: Any) -> Callable[..., nn.Module]:
     """Returns `norm(name=...) -> module`."""
     return partial(lookup(NORMS, kind, 'norm'), train=train, dtype=dtype)
+
+
+def _each(fn, running, others):
+    mean, var = map(fn, running, others)
+    return mean, var
 
 
 def _moments(x, axes):
