@@ -5,7 +5,6 @@ They are matched to a data set by the names of its images, as predictions are (`
 
 import hashlib
 import io
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +13,7 @@ import numpy as np
 import pandas as pd
 
 from imbalance_jax.data.dataset import Dataset
-from imbalance_jax.names import lookup, some
-from imbalance_jax.system.files import naming
+from imbalance_jax.names import some
 from imbalance_jax.training import adopt_tables
 from imbalance_jax.training.adopt_tables import KEYS, SHOWN
 
@@ -39,14 +37,8 @@ class Features(NamedTuple):
 def read(path: Path, dataset: Dataset) -> Features:
     """The features of an .npz or .parquet file; ValueError naming the array, the image or the network that misfits."""
     path = Path(path)
-    reader = lookup({'.npz': _npz, '.parquet': _parquet}, path.suffix.lower(), f'kind of file of --features={path}:')
-    with naming(path):
-        content = path.read_bytes()
-    try:
-        table, values = reader(content)
-    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        hint = '; save names as arrays of text, array.astype(str)' if 'allow_pickle' in str(error) else ''
-        raise ValueError(f'{path} could not be read: {str(error).splitlines()[0].rstrip(".")}{hint}.') from error
+    content = adopt_tables.content_of(path)
+    table, values = adopt_tables.parsed({'.npz': _npz, '.parquet': _parquet}, content, path, flag='features', what='')
     adopt_tables.check_keys(table, path, BESIDE)
     table = adopt_tables.keys_as_text(table)
     maps = as_maps(values, table, path)

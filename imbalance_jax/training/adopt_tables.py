@@ -7,7 +7,7 @@ needs a line for every image that is judged.
 import hashlib
 import io
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -49,8 +49,7 @@ def read(path: Path, dataset: Dataset, values: str = PROBABILITIES) -> Predictio
     does not fit. values: what its numbers are, PROBABILITIES or LOGITS."""
     lookup(dict.fromkeys(VALUES), values, 'value of --values:')
     path = Path(path)
-    with naming(path):
-        content = regular(path).read_bytes()
+    content = content_of(path)
     table = of_content(content, path)
     check_keys(table, path, 'one for each class')
     columns = class_columns(table, dataset, path)
@@ -75,17 +74,27 @@ def check_keys(table: pd.DataFrame, path: Path, beside: str) -> None:
         raise ValueError(f'{path} {lacks}; it needs the columns {", ".join(KEYS)} and {beside}.')
 
 
-def of_content(content: bytes, path: Path) -> pd.DataFrame:
-    """The table of a file's bytes, names of images and arms as text."""
-    reader = lookup(READERS, path.suffix.lower(), f'kind of file of --predictions={path}:')
+def content_of(path: Path) -> bytes:
+    """The bytes of a file that a flag names; OSError or ValueError with its name for what is no file."""
+    with naming(path):
+        return regular(path).read_bytes()
+
+
+def parsed(readers: Mapping[str, Callable[[bytes], Any]], content: bytes, path: Path, *, flag: str, what: str) -> Any:
+    """What the reader for the kind of the file makes of its bytes; ValueError for another kind, or where it cannot."""
+    reader = lookup(readers, path.suffix.lower(), f'kind of file of --{flag}={path}:')
     try:
-        table = reader(content)
-        table.columns = [str(name).strip() for name in table.columns]
+        return reader(content)
     except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
         hint = '; save names as arrays of text, array.astype(str)' if 'allow_pickle' in str(error) else ''
-        raise ValueError(
-            f'{path} could not be read as a table: {str(error).splitlines()[0].rstrip(".")}{hint}.'
-        ) from error
+        reason = str(error).splitlines()[0].rstrip('.')
+        raise ValueError(f'{path} could not be read{what}: {reason}{hint}.') from error
+
+
+def of_content(content: bytes, path: Path) -> pd.DataFrame:
+    """The table of a file's bytes, names of images and arms as text."""
+    table = parsed(READERS, content, path, flag='predictions', what=' as a table')
+    table.columns = [str(name).strip() for name in table.columns]
     twice = table.columns[table.columns.duplicated()]
     if len(twice):
         raise ValueError(f'{path} has the column {twice[0]!r} twice.')
