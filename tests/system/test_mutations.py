@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 from noise_study import make_dataset, make_workdir
+from trees import places
 
 from imbalance_jax.analysis.report import study
 from imbalance_jax.configs import base
@@ -116,19 +117,10 @@ def collected(folder: Path) -> tuple[int, bytes]:
 
 def reshaped(value, draw: random.Random):
     """Plain data with one place lost, exchanged or of another kind."""
-    places = []
-
-    def walk(tree):
-        for key in tree if isinstance(tree, dict) else range(len(tree)):
-            places.append((tree, key))
-            if isinstance(tree[key], (dict, list)):
-                walk(tree[key])
-
-    if isinstance(value, (dict, list)):
-        walk(value)
-    if not places or draw.random() < 0.1:
+    found = places(value)
+    if not found or draw.random() < 0.1:
         return draw.choice(ODD)
-    tree, key = draw.choice(places)
+    tree, key = draw.choice(found)
     if draw.random() < 0.3:
         del tree[key]
     elif isinstance(tree, list) and draw.random() < 0.5:

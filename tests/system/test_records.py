@@ -5,6 +5,7 @@ import json
 import random
 
 import pytest
+from trees import places
 
 from imbalance_jax.system import layout, locks, records, workdir
 
@@ -55,16 +56,7 @@ def test_another_shape_is_one_line(tmp_path, name, odd):
 def test_a_lost_key_or_a_changed_kind_is_one_line_or_does_no_harm(tmp_path, name, seed):
     """Any one place of the tree, at random: what is read has all that its readers rely on."""
     draw, value = random.Random(seed), copy.deepcopy(SOUND[name])
-    places = []
-
-    def walk(tree):
-        for key in tree if isinstance(tree, dict) else range(len(tree)):
-            places.append((tree, key))
-            if isinstance(tree[key], (dict, list)):
-                walk(tree[key])
-
-    walk(value)
-    tree, key = draw.choice(places)
+    tree, key = draw.choice(places(value))
     if isinstance(tree, dict) and draw.random() < 0.5:
         del tree[key]
     else:
