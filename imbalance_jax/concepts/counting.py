@@ -9,6 +9,7 @@ fragmentation and box area rather than selectivity; and a quantile taken over a 
 
 import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from scipy import sparse
@@ -134,15 +135,45 @@ def upsample(maps: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return down @ (maps @ across.T)
 
 
+class Cells(NamedTuple):
+    """The `old` cells of an axis, from a position to its `other` neighbour, and the `most` pixels or fewer in each.
+
+    other: [old]; first: [old] the first pixel of a cell; inside: [old, most] whether there is a pixel; share: [old,
+    most] float32, how much of the other position is in it
+    """
+
+    other: np.ndarray
+    first: np.ndarray
+    inside: np.ndarray
+    share: np.ndarray
+
+
 @functools.cache
-def _interpolation(old: int, new: int) -> np.ndarray:
-    """The matrix [new, old] of linear interpolation between half-pixel centres."""
+def cells(old: int, new: int) -> Cells:
+    """What `upsample` does along an axis, cell by cell."""
+    low, share = _between(old, new)
+    number = np.bincount(low, minlength=old)
+    first = np.cumsum(number) - number
+    inside = np.arange(number.max()) < number[:, None]
+    pixel = np.minimum(first[:, None] + np.arange(number.max()), new - 1)
+    return Cells(np.minimum(np.arange(old) + 1, old - 1), first, inside, share[pixel])
+
+
+def _between(old: int, new: int) -> tuple[np.ndarray, np.ndarray]:
+    """The position [new] before each pixel's centre, and how far [new] the centre is on the way to the next."""
     centre = (np.arange(new, dtype=np.float32) + np.float32(0.5)) * np.float32(old / new) - np.float32(0.5)
     centre = np.clip(centre, 0, old - 1)
     low = centre.astype(int)
+    return low, (centre - low).astype(np.float32)
+
+
+@functools.cache
+def _interpolation(old: int, new: int) -> np.ndarray:
+    """The matrix [new, old] of linear interpolation between half-pixel centres."""
+    low, share = _between(old, new)
     weight = np.zeros((new, old), np.float32)
-    weight[np.arange(new), low] = 1 - (centre - low)
-    weight[np.arange(new), np.minimum(low + 1, old - 1)] += centre - low
+    weight[np.arange(new), low] = 1 - share
+    weight[np.arange(new), np.minimum(low + 1, old - 1)] += share
     weight.flags.writeable = False
     return weight
 

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import stats
 
 from imbalance_jax.concepts import nulls
-from imbalance_jax.concepts.counting import upsample
+from imbalance_jax.concepts.counting import cells
 from imbalance_jax.concepts.inputs import as_features, as_pair
 from imbalance_jax.concepts.quantiles import UpperQuantile
 from imbalance_jax.system.shapes import takes
@@ -86,13 +86,13 @@ def thresholds(features: np.ndarray, quantile: float) -> np.ndarray:
 
 def active_threshold(seen: UpperQuantile, quantile: float) -> np.ndarray:
     """The thresholds [U] of an `UpperQuantile`, inf for a unit that is not above 0 at the share `quantile`."""
-    return np.where(seen.share_positive() < quantile, np.inf, seen.threshold())
+    return np.where(seen.share_positive() < quantile, np.inf, seen.threshold(quantile))
 
 
 def describe(seen: UpperQuantile, quantile: float) -> dict[str, np.ndarray]:
     """`threshold`, `dead` and `sparse` [U], of an `UpperQuantile`."""
     share = seen.share_positive()
-    return {'threshold': seen.threshold(), 'dead': share == 0, 'sparse': share < quantile}
+    return {'threshold': seen.threshold(quantile), 'dead': share == 0, 'sparse': share < quantile}
 
 
 def _collect_thresholds(features: np.ndarray, quantile: float, weights: np.ndarray | None = None) -> UpperQuantile:
@@ -288,15 +288,27 @@ def _pooled_p_value(observed: np.ndarray, null: np.ndarray) -> np.ndarray:
 
 
 def _active(features: np.ndarray, threshold: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, ...]:
-    """Image, unit, row and column of every active pixel, images ascending.
+    """Image, unit, row and column of every pixel of the enlarged maps that is above its unit's threshold.
 
-    Only maps with a value above the threshold are enlarged: interpolation does not exceed what it interpolates.
+    Interpolation does not exceed what it interpolates. So of all cells between four positions of a map only those with
+    a corner above the threshold are enlarged.
     """
-    maps = np.moveaxis(features, -1, 1)
-    image, unit = np.nonzero(maps.max((2, 3)) > threshold)
-    plane = upsample(maps[image, unit], size) > threshold[unit, None, None]
-    plane, pixel = np.divmod(np.flatnonzero(plane), size[0] * size[1])
-    return image[plane], unit[plane], *np.divmod(pixel, size[1])
+    down, across = (cells(old, new) for old, new in zip(features.shape[1:3], size, strict=True))
+    high = features > threshold
+    high |= high[:, down.other]
+    high |= high[:, :, across.other]
+    image, row, column, unit = np.nonzero(high)
+    below, right = down.other[row], across.other[column]
+    share = across.share[column]  # of the corner on the right, by pixel
+    upper, lower = (
+        features[image, r, column, unit][:, None] * (1 - share) + features[image, r, right, unit][:, None] * share
+        for r in (row, below)
+    )
+    share = down.share[row][..., None]
+    pixels = upper[:, None] * (1 - share) + lower[:, None] * share
+    inside = down.inside[row][..., None] & across.inside[column][:, None]
+    cell, i, j = np.nonzero((pixels > threshold[unit, None, None]) & inside)
+    return image[cell], unit[cell], down.first[row[cell]] + i, across.first[column[cell]] + j
 
 
 def _check(features: np.ndarray, threshold: np.ndarray) -> None:

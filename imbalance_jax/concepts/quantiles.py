@@ -50,42 +50,67 @@ class UpperQuantile:
         self.lowest = np.minimum(self.lowest, values.min(axis=0, initial=np.inf))
         self.highest = np.maximum(self.highest, values.max(axis=0, initial=-np.inf))
         if self.exact:
-            self._keep(values.T, weight)
+            self._keep(*self._above_all_kept(values, weight))
         else:
             unit, position = np.nonzero(values.T > 0)
             index = (values[position, unit].view(np.uint32) >> KEPT_BITS) + unit * self.bins.shape[1]
             counted = np.bincount(index, weight[position], minlength=self.bins.size)
             self.bins += counted.reshape(self.bins.shape).astype(np.float32)
 
-    def _keep(self, values: np.ndarray, weight: np.ndarray) -> None:
-        """The `most` highest of values [U, M] and of those before them, with their weights [M]."""
+    def _above_all_kept(self, values: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Those of values [M, U] that can be among the highest, by unit, and their weights, both [U, m].
+
+        Once enough values are kept, only a value above the lowest of them can matter. The rows of units with fewer such
+        values are filled with -inf, of weight 0.
+        """
+        if self.top.shape[1] < self.most:
+            return values.T, np.broadcast_to(weight, values.T.shape)
+        position, unit = np.nonzero(values > self.top.min(axis=1))
+        order = np.argsort(unit, kind='stable')
+        position, unit = position[order], unit[order]
+        number = np.bincount(unit, minlength=len(self.positive))
+        place = np.arange(len(unit)) - np.repeat(np.cumsum(number) - number, number)
+        shape = len(self.positive), int(number.max(initial=0))
+        candidates, weights = np.full(shape, -np.inf, np.float32), np.zeros(shape, np.float32)
+        candidates[unit, place], weights[unit, place] = values[position, unit], weight[position]
+        return candidates, weights
+
+    def _keep(self, values: np.ndarray, weights: np.ndarray) -> None:
+        """The `most` highest of values [U, M] and of those before them, with their weights [U, M]."""
         kept = np.concatenate([self.top, values], axis=1)
-        weights = np.concatenate([self.top_weight, np.broadcast_to(weight, values.shape)], axis=1)
+        weights = np.concatenate([self.top_weight, weights], axis=1)
         surplus = kept.shape[1] - self.most
         if surplus > 0:
             chosen = np.argpartition(kept, surplus, axis=1)[:, surplus:]
             kept, weights = (np.take_along_axis(a, chosen, axis=1) for a in (kept, weights))
         self.top, self.top_weight = kept, weights
 
-    def threshold(self) -> np.ndarray:
-        """T [U] float32, once all positions have been seen; ValueError before."""
+    def threshold(self, quantile: float | None = None) -> np.ndarray:
+        """T [U] float32 of `quantile`, no larger than that of the beginning, which it is if None.
+
+        ValueError for a larger one, and before all positions have been seen.
+        """
         if not np.isclose(self.seen, self.positions, rtol=1e-4):
             raise ValueError(f'{self.seen:.0f} of {self.positions:.0f} positions have been seen.')
-        value = self._from_top() if self.exact else self._from_bins()
+        above = self.above if quantile is None else quantile * self.positions + 1e-6
+        if above > self.above:
+            most = self.above / self.positions
+            raise ValueError(f'quantile must be at most {most:g}, for which activations were kept, got {quantile}.')
+        value = self._from_top(above) if self.exact else self._from_bins(above)
         plateau = (value >= self.highest) & (self.highest > np.maximum(self.lowest, 0))
         return np.where(plateau, np.nextafter(self.highest, np.float32(-np.inf)), value)
 
-    def _from_top(self) -> np.ndarray:
+    def _from_top(self, least: float) -> np.ndarray:
         order = np.argsort(-self.top, axis=1, kind='stable')
-        above = np.cumsum(np.take_along_axis(self.top_weight, order, axis=1), axis=1, dtype=np.float64) > self.above
+        above = np.cumsum(np.take_along_axis(self.top_weight, order, axis=1), axis=1, dtype=np.float64) > least
         place = np.where(above.any(axis=1), above.argmax(axis=1), self.top.shape[1] - 1)
         return np.take_along_axis(self.top, np.take_along_axis(order, place[:, None], axis=1), axis=1)[:, 0]
 
-    def _from_bins(self) -> np.ndarray:
+    def _from_bins(self, least: float) -> np.ndarray:
         largest_first = np.cumsum(self.bins[:, ::-1], axis=1, dtype=np.float64)
-        index = self.bins.shape[1] - 1 - (largest_first > self.above).argmax(axis=1)
+        index = self.bins.shape[1] - 1 - (largest_first > least).argmax(axis=1)
         ends = (((index.astype(np.uint32) + 1) << KEPT_BITS) - 1).view(np.float32)
-        return np.where(self.positive > self.above, ends, np.float32(0)).astype(np.float32)
+        return np.where(self.positive > least, ends, np.float32(0)).astype(np.float32)
 
     def share_positive(self) -> np.ndarray:
         """The share of positions [U] at which a unit is above 0."""

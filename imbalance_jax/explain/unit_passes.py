@@ -14,6 +14,7 @@ from imbalance_jax import concepts
 from imbalance_jax.concepts import dissection, multi_unit, nulls
 from imbalance_jax.concepts.quantiles import UpperQuantile
 from imbalance_jax.explain.probe import Probe, stream
+from imbalance_jax.system import threads
 
 STUDY_BATCH = 64  # images whose quantile the published count shares
 TOP_IMAGES = 4  # of a unit
@@ -25,11 +26,13 @@ class Thresholds(NamedTuple):
     """What one member's units do over the probe set, from the first pass.
 
     seen: layer -> the activations from which thresholds follow; counted: the same for the concept count, in the main
-    layer; mean: layer -> [N,U] means of maps; peak: [N,U] maxima of the main layer's maps
+    layer, with the `share` of positions above the threshold; mean: layer -> [N,U] means of maps; peak: [N,U] maxima of
+    the main layer's maps
     """
 
     seen: dict[str, UpperQuantile]
     counted: UpperQuantile
+    share: float
     mean: Arrays
     peak: np.ndarray
 
@@ -40,12 +43,17 @@ class Thresholds(NamedTuple):
         images, lightest = float(probe.weights.sum()), float(probe.weights.min())
         positions = images * height * width
         share = max(1 - count_quantile, lightest / positions)
+        seen = {
+            layer: UpperQuantile(u, images * h * w, quantile, lightest=lightest)
+            for layer, (h, w, u) in probe.layers.items()
+        }
+        counted = UpperQuantile(units, positions, max(share, quantile), lightest=lightest)
+        if counted.exact:  # then it serves both
+            seen[probe.main] = counted
         return cls(
-            seen={
-                layer: UpperQuantile(u, images * h * w, quantile, lightest=lightest)
-                for layer, (h, w, u) in probe.layers.items()
-            },
-            counted=UpperQuantile(units, positions, share, lightest=lightest),
+            seen=seen,
+            counted=counted,
+            share=share,
             mean={layer: np.empty((N, u), np.float32) for layer, (_, _, u) in probe.layers.items()},
             peak=np.empty((N, units), np.float32),
         )
@@ -55,13 +63,19 @@ def collect_thresholds(probe: Probe, quantile: float, count_quantile: float) -> 
     """First pass: the thresholds of every member."""
     members = [Thresholds.begin(probe, quantile, count_quantile) for _ in range(probe.place.num_members)]
     for positions, activations in stream(probe, probe.layers, probe.cut(probe.layers), phase='thresholds'):
-        for number, member in enumerate(members):
+        weights = probe.weights[positions]
+
+        def notice(number, positions=positions, activations=activations, weights=weights):
+            member = members[number]
             for layer, seen in member.seen.items():
-                seen.add(activations[layer][number], probe.weights[positions])
+                seen.add(activations[layer][number], weights)
                 member.mean[layer][positions] = activations[layer][number].mean((1, 2))
             maps = activations[probe.main][number]
-            member.counted.add(maps, probe.weights[positions])
+            if member.counted is not member.seen[probe.main]:
+                member.counted.add(maps, weights)
             member.peak[positions] = maps.max((1, 2))
+
+        threads.each(notice, range(len(members)))
     return members
 
 
@@ -84,10 +98,13 @@ def dissect(
             layouts = {number: layout}  # of one block at a time
             area += weights @ masks.sum((1, 2))
         of_part = layouts[number].of(np.searchsorted(blocks[number], positions))
-        for member, (count, level) in enumerate(zip(counts, levels, strict=True)):
+
+        def meet(member, activations=activations, of_part=of_part):
             for layer in probe.layers:
-                overlap = dissection.count_overlap(activations[layer][member], level[layer], of_part)
-                count[layer] = add(count[layer], overlap)
+                overlap = dissection.count_overlap(activations[layer][member], levels[member][layer], of_part)
+                counts[member][layer] = add(counts[member][layer], overlap)
+
+        threads.each(meet, range(len(counts)))
     return [
         {layer: overlap_of({**count[layer], 'area': area}, member.seen[layer], quantile) for layer in probe.layers}
         for count, member in zip(counts, thresholds, strict=True)
@@ -115,14 +132,17 @@ def count(probe: Probe, thresholds: Sequence[Thresholds], quantile: float) -> li
     parts = [positions[start : start + STUDY_BATCH] for start in range(0, len(positions), STUDY_BATCH)]
     published: list[list[np.ndarray]] = [[np.zeros(0, int)] for _ in thresholds]
     corrected: list[list[np.ndarray]] = [[np.zeros((0, len(probe.dataset.classes)), int)] for _ in thresholds]
-    levels = [member.counted.threshold() for member in thresholds]
+    levels = [member.counted.threshold(member.share) for member in thresholds]
     for part, activations in stream(probe, [probe.main], parts, phase='number of concepts'):
         boxes = probe.boxes(part)
         size, union = boxes.shape[1:3], np.asarray(boxes.any(-1))
-        for member, maps in enumerate(activations[probe.main]):
+
+        def count_of(member, maps=activations[probe.main], size=size, union=union, boxes=boxes):
             options: dict[str, Any] = {'convention': 'corrected', 'threshold': levels[member]}
-            published[member].append(concepts.count(maps, size, quantile, union))
-            corrected[member].append(concepts.count(maps, size, quantile, boxes, **options))
+            published[member].append(concepts.count(maps[member], size, quantile, union))
+            corrected[member].append(concepts.count(maps[member], size, quantile, boxes, **options))
+
+        threads.each(count_of, range(len(levels)))
     return [
         {'concepts': np.concatenate(one), 'concepts_corrected': np.concatenate(other)}
         for one, other in zip(published, corrected, strict=True)
@@ -175,10 +195,14 @@ def count_segments(
     for positions, activations in stream(probe, [probe.main], parts, phase='multi-unit concepts'):
         masks, of_image = probe.masks(positions), probe.weights[positions]
         layout = nulls.lay_out(masks, weights=of_image)
-        for member, maps in enumerate(activations[probe.main]):
+
+        def count_of(member, activations=activations[probe.main], masks=masks, of_image=of_image, layout=layout):
+            maps = activations[member]
             histogram = multi_unit.histogram(maps > levels[member], masks, weights[member], of_image)
             single = dissection.count_overlap(maps, levels[member], layout)
             counts[member] = add(counts[member], {'histogram': histogram, **single})
+
+        threads.each(count_of, range(len(counts)))
     return counts
 
 

@@ -21,6 +21,7 @@ GIB = 2**30
 STREAM = dict.fromkeys(('auto', 'always', 'never'))  # whether training images come to the devices part by part
 SHARE = 0.9  # of the memory that is free, which is never quite all to be had
 SECONDS = 1.0  # of training steps that a strategy is timed for, after its first step
+HOPELESS = 1.5  # times the shortest step so far: a strategy that takes as long is timed no further
 
 
 class Plan(NamedTuple):
@@ -43,11 +44,13 @@ class Plan(NamedTuple):
 
 class Trials(NamedTuple):
     """fastest: the program of the strategy that fits and is fastest, or None if none fits; seconds: of a training step,
-    by strategy that fits, 0 if it was the only one and is not timed; bytes: needed, by strategy."""
+    by strategy that fits, 0 if it was the only one and is not timed; bytes: needed, by strategy that compiles; failed:
+    what was raised, by strategy that compiles not or runs out of memory all the same."""
 
     fastest: Program | None
     seconds: dict[str, float]
     bytes: dict[str, int]
+    failed: dict[str, Exception]
 
 
 MEASURED = {'seconds': dict, 'bytes': int, 'limit': int, 'compile_seconds': records.NUMBER}
@@ -75,7 +78,10 @@ def make_plan(
     if wanted == 'auto':
         known = cache.recall(key) if processes.leads() else None
         names = _candidates(experiment, known)
-    fastest, seconds, needed = _try_all(experiment, names, limit, update=update)
+    fastest, seconds, needed, failed = _try_all(experiment, names, limit, update=update)
+    if fastest is None and not needed:
+        raise next(iter(failed.values()))
+    names = [name for name in names if name in needed]
     if fastest is None:
         return _in_waves(experiment, min(names, key=lambda name: needed[name]), limit)
     strategy = fastest.place.strategy
@@ -127,16 +133,24 @@ def _candidates(experiment: Experiment, known: dict | None) -> list[str]:
 
 def _try_all(experiment: Experiment, names: list[str], limit: int, *, update: Callable) -> Trials:
     """Compiles all members under every strategy, and times what fits `limit` bytes if there is a choice."""
-    everyone, trials = np.arange(len(experiment.members)), Trials(None, {}, {})
+    everyone, trials, several = np.arange(len(experiment.members)), Trials(None, {}, {}, {}), len(names) > 1
     for number, name in enumerate(names):
-        program = compile_members(experiment, name, everyone)
-        trials.bytes[name] = program.bytes
-        if program.bytes <= limit:
-            trials.seconds[name] = measure(program, experiment) if len(names) > 1 else 0.0
-            best = trials.fastest
-            if best is None or trials.seconds[name] < trials.seconds[best.place.strategy]:
+        try:
+            program = compile_members(experiment, name, everyone)
+            trials.bytes[name] = program.bytes
+            fits, best = program.bytes <= limit, min(trials.seconds.values(), default=np.inf)
+            seconds = measure(program, experiment, best) if fits and several else 0.0
+            said = _describe(program, seconds if fits else None, limit)
+        except jax.errors.JaxRuntimeError as error:
+            if not several:
+                raise
+            trials.failed[name] = error
+            fits, said = False, f'left out, as it failed: {str(error).splitlines()[0]}'
+        if fits:
+            trials.seconds[name] = seconds
+            if seconds <= min(trials.seconds.values()):
                 trials = trials._replace(fastest=program)
-        update(number + 1, len(names), f'{name}: {_describe(program, trials.seconds.get(name), limit)}')
+        update(number + 1, len(names), f'{name}: {said}')
     return trials
 
 
@@ -183,8 +197,11 @@ def describe(plan: Plan) -> str:
     return f'{text}.'
 
 
-def measure(program: Program, experiment: Experiment) -> float:
-    """Seconds that a training step of the program takes, the same in all processes."""
+def measure(program: Program, experiment: Experiment, best: float = np.inf) -> float:
+    """Seconds that a training step of the program takes, the same in all processes.
+
+    best: those of another program. One that is much slower is timed for fewer steps.
+    """
     order = sample_order(program, experiment, 0)
     part = next(parts(program, experiment, order))
 
@@ -192,16 +209,19 @@ def measure(program: Program, experiment: Experiment) -> float:
         begin = time.perf_counter()
         state, _ = train_steps(program, state, order, part.arrays, epoch_start=0, start=0, stop=steps)
         state = jax.block_until_ready(state)
-        return state, (time.perf_counter() - begin) / steps
+        return state, float(processes.agree((time.perf_counter() - begin) / steps))
 
-    state, _ = timed(program.functions.init(program.members), 1)
-    state, once = timed(state, 1)
-    steps = int(processes.agree(np.clip(SECONDS / 2 / once, 1, part.stop)))
-    best = once
+    state, first = timed(program.functions.init(program.members), 1)  # which may also wait for what it needs
+    if first > 2 * HOPELESS * best:
+        return first
+    state, seconds = timed(state, 1)
+    steps = int(np.clip(SECONDS / 2 / seconds, 1, part.stop))
     for _ in range(2):
-        state, seconds = timed(state, steps)
-        best = min(best, seconds)
-    return float(processes.agree(best))
+        if seconds > HOPELESS * best:
+            break
+        state, again = timed(state, steps)
+        seconds = min(seconds, again)
+    return seconds
 
 
 def conditions(experiment: Experiment, memory_gib: float) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def test_auto_takes_the_fastest_and_remembers_it(ready, tmp_path, monkeypatch):
     monkeypatch.setenv('IMBALANCE_JAX_CACHE', str(tmp_path))
     seconds = {'shard:map': 0.3, 'data:2:shard:map': 0.1}
     monkeypatch.setattr(placement, 'candidates', lambda *_: list(seconds))
-    monkeypatch.setattr(autotune, 'measure', lambda program, _: seconds[program.place.strategy])
+    monkeypatch.setattr(autotune, 'measure', lambda program, *_: seconds[program.place.strategy])
     plan, program = autotune.make_plan(ready, 'auto', 0.0, update=nothing)
     assert plan.strategy == program.place.strategy == 'data:2:shard:map'
     assert plan.seconds == seconds
@@ -37,6 +37,49 @@ def test_auto_takes_the_fastest_and_remembers_it(ready, tmp_path, monkeypatch):
     assert 'data:2:shard:map 100.0 ms' in autotune.describe(again)
     larger = ready._replace(described={**ready.described, 'batch': 1})
     assert cache.recall(autotune.conditions(larger, 0.0)) is None
+
+
+def test_a_strategy_that_fails_is_left_out_and_named(ready, tmp_path, monkeypatch):
+    monkeypatch.setenv('IMBALANCE_JAX_CACHE', str(tmp_path))
+    monkeypatch.setattr(placement, 'candidates', lambda *_: ['shard:map', 'data:2:shard:map'])
+    failing, lines = ['shard:map'], []
+
+    def measure(program, *_):
+        if program.place.strategy in failing:
+            raise jax.errors.JaxRuntimeError('RESOURCE_EXHAUSTED: Out of memory\nof what')
+        return 0.2
+
+    monkeypatch.setattr(autotune, 'measure', measure)
+    plan, _ = autotune.make_plan(ready, 'auto', 0.0, update=lambda *line: lines.append(line))
+    assert plan.strategy == 'data:2:shard:map'
+    assert plan.seconds == {'data:2:shard:map': 0.2}
+    assert lines[0] == (1, 2, 'shard:map: left out, as it failed: RESOURCE_EXHAUSTED: Out of memory')
+
+
+def test_where_no_strategy_compiles_the_first_error_is_raised(ready, monkeypatch):
+    def compile_members(*_):
+        raise jax.errors.JaxRuntimeError('INTERNAL: no kernel')
+
+    monkeypatch.setattr(placement, 'candidates', lambda *_: ['shard:map', 'data:2:shard:map'])
+    monkeypatch.setattr(autotune, 'compile_members', compile_members)
+    monkeypatch.setattr(cache, 'recall', lambda *_: None)
+    with pytest.raises(jax.errors.JaxRuntimeError, match='no kernel'):
+        autotune.make_plan(ready, 'auto', 0.0, update=nothing)
+
+
+def test_what_is_much_slower_is_not_timed_to_the_end(ready, monkeypatch):
+    _, program = autotune.make_plan(ready, 'shard:map', 0.0, update=nothing)
+    steps, train = [], autotune.train_steps
+
+    def counted(*args, start, stop, **options):
+        steps.append(stop - start)
+        return train(*args, start=start, stop=stop, **options)
+
+    monkeypatch.setattr(autotune, 'train_steps', counted)
+    assert autotune.measure(program, ready, best=1e-9) > 0
+    assert steps == [1]
+    assert autotune.measure(program, ready, best=60.0) < 60
+    assert len(steps) == 5
 
 
 def test_a_measurement_runs_real_steps(ready):
