@@ -148,7 +148,8 @@ def get_config() -> ConfigDict:
         'miou_tuned',
     )
     config.attribution.batch_size = 64  # pairs per call
-    config.attribution.memory_mib = 512.0  # that a call may hold on one device; it takes fewer pairs at a time
+    # That a call may hold on one device; it takes fewer pairs, or fewer members, at a time. 0: what the device has.
+    config.attribution.memory_mib = 0.0
     config.attribution.faithfulness_pairs = 16  # of them, for insertion, deletion, ROAD, ...; 0: none
     # At most so many (image, class) pairs with a region; 0: all. Of classes without regions pairs are taken by label,
     # at most so many or 256.

@@ -99,13 +99,13 @@ def fit(compiled: Callable[[int], Any], most: int, budget: int) -> Fitted:
 
     `compiled(size)` compiles it for chunks of `size`. Raises ValueError if even a chunk of 1 needs more.
     """
-    program = _shrunk(compiled, most, budget)
+    program = shrunk(compiled, most, budget)
     if program.bytes > budget:
         raise ValueError(f'One image needs {program.bytes:,} bytes, and the memory budget is {budget:,}.')
     return program
 
 
-def _shrunk(compiled: Callable[[int], Any], most: int, budget: int) -> Fitted:
+def shrunk(compiled: Callable[[int], Any], most: int, budget: int) -> Fitted:
     """The program of the largest chunk that stays within `budget` bytes, or of a chunk of 1, which may need more."""
     program = _measured(compiled, most)
     while program.bytes > budget and program.at_once > 1:
@@ -156,7 +156,7 @@ def all_classes(
         program = _of_all_classes(mapped, num_classes, images_at_once, classes_at_once)
         return jax.jit(program).lower(members, images).compile()
 
-    classes, program = num_classes, _shrunk(lambda size: compiled(size, num_classes), len(images), budget)
+    classes, program = num_classes, shrunk(lambda size: compiled(size, num_classes), len(images), budget)
     if program.bytes > budget:
         classes, program = 1, fit(lambda size: compiled(size, 1), len(images), budget)
     return Request(program.call, program.at_once, classes, program.bytes)

@@ -99,7 +99,7 @@ RULES: dict[str, Rule] = {
     'concepts.regions': REGIONS,
     'attribution.anatomy_margin': (lambda v: 0 <= v < 1, 'in 0..1, in image heights'),
     'attribution.batch_size': COUNT,
-    'attribution.memory_mib': POSITIVE,
+    'attribution.memory_mib': NOT_NEGATIVE,
     'attribution.max_pairs': NOT_NEGATIVE,
     'attribution.faithfulness_pairs': NOT_NEGATIVE,
     'concepts.max_images': (lambda v: v >= 16, '16 or more'),

@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imbalance_jax.attribution import all_classes, faithfulness, layers
+from imbalance_jax.attribution import faithfulness, layers
 from imbalance_jax.data.regions import Pairs
 from imbalance_jax.explain import maps as explain_maps
 from imbalance_jax.explain import outputs
+from imbalance_jax.explain.budget import chunked, compile_within
 from imbalance_jax.explain.map_pairs import map_pairs
-from imbalance_jax.explain.maps import Scorer, compile_within, make_maps, make_network
+from imbalance_jax.explain.maps import Scorer, make_maps, make_network
 from imbalance_jax.results import faithfulness as results_faithfulness
 from imbalance_jax.results.rows import Bootstrap
 from imbalance_jax.system import progress
@@ -113,13 +114,9 @@ def measure(trained: Trained, method: str, pairs: Pairs, *, scorer: Scorer) -> F
     place = trained.place
     images, classes, rows = place.shared((trained.dataset.images[pairs.image], pairs.finding, pairs.image))
     with progress.show(f'explain: faithfulness of {method}', 1) as update:
-        mapped: Any = place.map(map_and_sanity(trained, method))
+        of_member, memory_mib = map_and_sanity(trained, method), trained.config.attribution.memory_mib
         members, arrays = (trained.variables, place.members(untrained(trained))), (images, classes, rows)
-
-        def program(size: int, count: int) -> Any:
-            return jax.jit(mapped if size == count else all_classes.in_chunks(mapped, size))
-
-        compiled = compile_within(program, members, arrays, memory_mib=trained.config.attribution.memory_mib)
+        compiled = compile_within(chunked(of_member), place, members, arrays, memory_mib=memory_mib)
         maps, sanity = compiled(members, *arrays)
         figures = place.fetch(scorer(maps, images, classes))
         sanity = np.moveaxis(place.fetch(sanity), -1, 0)

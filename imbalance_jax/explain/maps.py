@@ -14,12 +14,14 @@ import numpy as np
 from imbalance_jax import attribution
 from imbalance_jax.attribution import all_classes
 from imbalance_jax.data.arrays import in_batches
+from imbalance_jax.explain.budget import budget, chunked, compile_within
 from imbalance_jax.names import lookup
 from imbalance_jax.system import progress
 from imbalance_jax.training.placement import Placement
 from imbalance_jax.training.trained import Trained
 
 REFERENCE_IMAGES = 64  # training images whose activations the information bottleneck's noise is like
+PIXELS_ON_CPU = 2**18  # of the images of a call: 64 of 64 x 64
 SILENT = 0.01  # the share of reference images in which an activation that counts in a bottleneck is not 0
 
 Maps = Callable[..., jax.Array]  # variables, arrays [n,...] such as images, classes and rows -> [n,H,W]
@@ -98,18 +100,19 @@ def make_scorer(
     `variables`: a tree [P,...], with which a member's maps become `(variables, maps)`. ValueError if not even one map
     fits.
     """
-    mapped: Any = place.map(figures)
     programs: dict[tuple[int, ...], Callable] = {}
     whole = place.shared(whole)
 
     def beside(maps, members):
         return maps if variables is None else (members[2], maps)
 
-    def of_some(members, positions, *arrays):
-        maps = jax.lax.dynamic_slice_in_dim(members[0], positions[0], len(positions), axis=1)
-        return mapped(beside(maps, members), *arrays, *members[1])
+    def program(narrower: Placement, size: int, count: int) -> Any:
+        mapped: Any = narrower.map(figures)
 
-    def program(size: int, count: int) -> Any:
+        def of_some(members, positions, *arrays):
+            maps = jax.lax.dynamic_slice_in_dim(members[0], positions[0], len(positions), axis=1)
+            return mapped(beside(maps, members), *arrays, *members[1])
+
         if size == count:
             return jax.jit(lambda members, *arrays: mapped(beside(members[0], members), *arrays, *members[1]))
         chunks = all_classes.in_chunks(of_some, size)
@@ -118,36 +121,22 @@ def make_scorer(
     def scorer(maps, *arrays):
         members = (maps, whole, variables)
         if maps.shape not in programs:
-            programs[maps.shape] = compile_within(program, members, arrays, memory_mib=memory_mib, count=maps.shape[1])
+            asked: dict[str, Any] = {'memory_mib': memory_mib, 'count': maps.shape[1]}
+            programs[maps.shape] = compile_within(program, place, members, arrays, **asked)
         return programs[maps.shape](members, *arrays)
 
     return scorer
 
 
-def compile_within(
-    program: Callable[[int, int], Any],
-    members: Any,
-    arrays: tuple[Any, ...],
-    *,
-    memory_mib: float,
-    count: int | None = None,
-) -> Callable:
-    """The compiled `program(size, n)(members, *arrays [n,...])`, which takes `size` of the n examples at a time, of the
-    largest size that stays within the memory budget on each device. ValueError if one example needs more."""
-    number = len(arrays[0]) if count is None else count
-
-    def compiled(size: int) -> Any:
-        return program(size, number).lower(members, *arrays).compile()
-
-    return all_classes.fit(compiled, number, int(memory_mib * all_classes.MIB)).call
-
-
 def slab_size(trained: Trained, count: int, versions: int = 1) -> int:
     """Pairs whose maps, `versions` of each, are made by one call. The maps are a result, beside what a program holds:
-    they take no more than a quarter of the budget, however many members there are."""
+    they take no more than a quarter of the budget, however many members there are. On a CPU, where large images take
+    long, a call makes few, so that progress is seen."""
     setting, (height, width, _) = trained.config.attribution, trained.image_shape
     bytes_per_pair = trained.with_untrained[0].queue * height * width * 4 * versions
-    most = int(setting.memory_mib * all_classes.MIB) // (4 * bytes_per_pair)
+    most = budget(setting.memory_mib).wanted // (4 * bytes_per_pair)
+    if jax.default_backend() == 'cpu':
+        most = min(most, PIXELS_ON_CPU // (height * width))
     return int(np.clip(most, 1, min(setting.batch_size, count)))
 
 
@@ -174,17 +163,13 @@ def in_slabs(
     count, keep = len(arrays[0]), np.asarray(keep, int)
     size = slab_size(trained, count, versions)
     programs: list[Callable] = []
-    mapped: Any = place.map(maps)
     kept: list[np.ndarray] = []
-
-    def program(chunk: int, count: int) -> Any:
-        return mapped if chunk == count else jax.jit(all_classes.in_chunks(mapped, chunk))
 
     def slab(positions, arrays, regions):
         batch, start = place.shared(arrays), int(positions[0])
         if not programs:
             memory_mib = trained.config.attribution.memory_mib
-            programs.append(compile_within(program, variables, batch, memory_mib=memory_mib))
+            programs.append(compile_within(chunked(maps), place, variables, batch, memory_mib=memory_mib))
         result = programs[0](variables, *batch)
         here = (keep >= start) & (keep < start + size)
         if not kept:

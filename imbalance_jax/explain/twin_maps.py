@@ -2,18 +2,18 @@
 
 import itertools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from imbalance_jax import alignment
-from imbalance_jax.attribution import all_classes, layers
+from imbalance_jax.attribution import layers
 from imbalance_jax.attribution.gradients import integrated_gradients
 from imbalance_jax.data.arrays import in_batches, pictures
 from imbalance_jax.data.twins import Twins
-from imbalance_jax.explain.maps import compile_within, in_slabs, make_maps, slab_size
+from imbalance_jax.explain.budget import chunked, compile_within
+from imbalance_jax.explain.maps import in_slabs, make_maps, slab_size
 from imbalance_jax.results.twin_maps import Evidence
 from imbalance_jax.training.trained import Trained
 
@@ -71,16 +71,13 @@ def exact_maps(trained: Trained, pairs: Twins, finding: np.ndarray) -> dict[str,
         path = integrated_gradients(score, end, baseline=start, steps=PATH_STEPS)
         return {'delta': score(end) - score(start), 'map': path}
 
-    mapped: Any = trained.place.map(of_member)
     programs: list[Callable] = []
-
-    def program(chunk: int, count: int) -> Any:
-        return mapped if chunk == count else jax.jit(all_classes.in_chunks(mapped, chunk))
 
     def of_some(*arrays):
         batch, memory_mib = trained.place.shared(arrays), trained.config.attribution.memory_mib
         if not programs:
-            programs.append(compile_within(program, trained.variables, batch, memory_mib=memory_mib))
+            what = (chunked(of_member), trained.place, trained.variables, batch)
+            programs.append(compile_within(*what, memory_mib=memory_mib))
         return trained.place.fetch(programs[0](trained.variables, *batch))
 
     size = slab_size(trained, len(finding))

@@ -1,7 +1,7 @@
 """Where a population lives: the devices of one or several processes, and what goes to which of them."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -15,6 +15,7 @@ from imbalance_jax.system import limits
 from imbalance_jax.training.strategies import map_members, parse
 
 BLOCK = 1024  # rows that are sent to the devices at a time
+GROUPS = (16, 4)  # members at a time, of which a batched program is tried
 
 
 def use_all_cores() -> None:
@@ -50,6 +51,18 @@ class Placement(NamedTuple):
     def queue(self) -> int:
         """Members per device."""
         return self.padded // self.mesh.shape['member']
+
+    def narrower(self) -> Iterator['Placement']:
+        """This placement, and then the same devices with fewer of their members at a time."""
+        yield self
+        share, shard, kind, group = parse(self.strategy)
+        begin = f'data:{share}:shard:' if share > 1 else 'shard:' * shard
+        together = group or self.queue
+        for smaller in GROUPS if kind == 'vmap' else ():
+            if smaller < together:
+                yield self._replace(strategy=f'{begin}vmap:{smaller}')
+        if kind != 'map':
+            yield self._replace(strategy=f'{begin}map')
 
     def members(self, tree: Any) -> Any:
         """NumPy arrays [P, ...] padded and spread over the mesh."""
@@ -154,7 +167,7 @@ def candidates(num_members: int, batch_size: int, devices: Sequence[jax.Device] 
         names += ['shard:unroll'] if queue <= 2 else []
     else:
         names += ['shard:unroll'] if 1 < queue <= 8 else []
-        names += [f'shard:vmap:{k}' for k in (4, 16) if queue > k] + ['shard:vmap']
+        names += [f'shard:vmap:{k}' for k in reversed(GROUPS) if queue > k] + ['shard:vmap']
     if idle and queue <= 4 and batch_size % len(devices) == 0:
         names.append(f'data:{len(devices)}:shard:map')
     return names

@@ -44,6 +44,11 @@ def parse(strategy: str) -> Strategy:
     return Strategy(int(share or 1), bool(shard), kind, int(group or 0))
 
 
+def without_sharing(strategy: str) -> str:
+    """The same strategy without `data:d:`."""
+    return strategy.removeprefix(f'data:{parse(strategy).data}:')
+
+
 def map_members(fn: Callable, strategy: str, mesh: Mesh | None = None) -> Callable:
     """Returns `mapped(members, *shared)`: `fn(member, *shared)` for every entry of the leading axis of `members`.
 

@@ -19,7 +19,7 @@ from imbalance_jax.models.recorded import Recorded
 from imbalance_jax.system import records
 from imbalance_jax.system.layout import FEATURES, PREDICTIONS
 from imbalance_jax.system.workdir import check_same_data, read_arrays
-from imbalance_jax.training import autotune, heads, kept, other_sets, placement, plugins, snapshot, start
+from imbalance_jax.training import autotune, heads, kept, other_sets, placement, plugins, snapshot, start, strategies
 from imbalance_jax.training.members import (
     has_features,
     has_predictions,
@@ -165,8 +165,9 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
         best = kept.variables(home, predictions[KEPT_EPOCH], best)
     if cached:
         best = heads.whole(home, best, members, untrained=untrained)
-    # A population that trained in waves is explained whole, but one member after the other.
-    strategy = plan.strategy if len(plan.waves) == 1 else 'shard:map'
+    # A population that trained in waves is explained whole, but one member after the other. Nothing here has batches
+    # that devices could share.
+    strategy = strategies.without_sharing(plan.strategy) if len(plan.waves) == 1 else 'shard:map'
     place = placement.place(len(members), strategy, jax.local_devices())
     drawn = cache(partial(random_networks, untrained, members, dataset=dataset))
     return Trained(
