@@ -12,34 +12,50 @@ import numpy as np
 
 from imbalance_jax.system.shapes import takes
 
+Measure = Callable[..., jax.Array]
+# A search for the unit that hurts most may know a cheaper way than to measure U sets that differ in one unit each:
+# (kept [U], *what) -> a function of a unit, which is what is left without that unit too.
+Without = Callable[..., Callable[[jax.Array], jax.Array]]
 
-def single(measure: Callable[[jax.Array], jax.Array], units: int, group: int = 0) -> jax.Array:
-    """What is left without each unit [U, K] of `measure(kept [U]) -> [K]`, `group` units at a time (0: all)."""
 
-    def without(unit):
-        return measure(jnp.ones(units).at[unit].set(0))
+def measured(measure: Measure) -> Without:
+    """The way that is always open: to measure every set."""
+    return lambda kept, *what: lambda unit: measure(kept.at[unit].set(0), *what)
 
-    return jax.lax.map(without, jnp.arange(units), batch_size=group or units)
+
+def single(measure: Measure | None, units: int, group: int = 0, *, without: Without | None = None) -> jax.Array:
+    """What is left without each unit [U, K] of `measure(kept [U]) -> [K]`, `group` units at a time (0: all).
+
+    without: takes the place of `measure`.
+    """
+    left = (without or measured(_given(measure)))(jnp.ones(units))
+    return jax.lax.map(left, jnp.arange(units), batch_size=group or units)
 
 
 def greedy(
-    measure: Callable[[jax.Array, jax.Array], jax.Array], units: int, classes: int, *, steps: int
+    measure: Measure | None,
+    units: int,
+    classes: int,
+    *,
+    steps: int,
+    group: int = 0,
+    without: Without | None = None,
 ) -> dict[str, jax.Array]:
     """Takes units away one after the other, each time the one whose loss hurts most, for each class by itself.
 
-    measure: (kept [U], number of a class) -> how well that class is found
+    measure: (kept [U], number of a class) -> how well that class is found; group: units that are tried at a time (0:
+    all); without: takes the place of `measure`
 
     Returns `order` [K, T] int, the units in the order in which they go, and `left` [K, T], what is left of the class
     without them. Among equals the lower number goes first. T is `steps`, at most U. A class that `measure` calls NaN
     stays so throughout.
     """
+    without = without or measured(_given(measure))
 
     def one_class(k):
         def step(kept, _):
-            def without(unit):
-                return jnp.where(kept[unit] > 0, measure(kept.at[unit].set(0), k), jnp.inf)
-
-            left = jax.lax.map(without, jnp.arange(units), batch_size=units)
+            left = jax.lax.map(without(kept, k), jnp.arange(units), batch_size=group or units)
+            left = jnp.where(kept > 0, left, jnp.inf)
             worst = jnp.argmin(jnp.where(jnp.isnan(left) & (kept > 0), jnp.finfo(left.dtype).max, left))
             return kept.at[worst].set(0), (worst, left[worst])
 
@@ -47,6 +63,12 @@ def greedy(
 
     order, left = jax.lax.map(one_class, jnp.arange(classes))
     return {'order': order, 'left': left}
+
+
+def _given(measure: Measure | None) -> Measure:
+    if measure is None:
+        raise ValueError('Neither measure nor without is given.')
+    return measure
 
 
 @takes(order='... T')

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -21,14 +21,29 @@ BATCH = 16  # images whose gradients are computed together
 Arrays = dict[str, np.ndarray]
 
 
+class Scores(NamedTuple):
+    """Logits [N,K] of images without units: `of(kept [U])`, and `without(kept)(unit)`, where one more is gone. `group`:
+    units of which the latter is asked at a time."""
+
+    of: Callable[[jax.Array], jax.Array]
+    without: Callable[[jax.Array], Callable[[jax.Array], jax.Array]]
+    group: int
+
+
 def head(variables: dict[str, Any], pooled: jax.Array) -> jax.Array:
     """Logits [..., K] of the models' last step from the layer 'pooled' [..., U]: linear, or cosines, and where the loss
     has a softmax those of each class against all others."""
+    kernel = variables['params']['head']['kernel']
+    return _from_sums(variables, pooled @ kernel, jnp.linalg.norm(pooled + TINY, axis=-1, keepdims=True))
+
+
+def _from_sums(variables: dict[str, Any], products: jax.Array, norm: jax.Array) -> jax.Array:
+    """`head` of the products [..., K] of pooled and kernel, and the norm [..., 1] of pooled."""
     kernel, bias = (variables['params']['head'][name] for name in ('kernel', 'bias'))
-    link, logits = variables.get('link', {}), pooled @ kernel + bias
+    link, logits = variables.get('link', {}), products + bias
     if 'cosine' in link:
-        norms = jnp.linalg.norm(pooled + TINY, axis=-1, keepdims=True) * jnp.linalg.norm(kernel + TINY, axis=0)
-        logits = jnp.where(link['cosine'] > 0, pooled @ kernel / norms, logits)
+        norms = norm * jnp.linalg.norm(kernel + TINY, axis=0)
+        logits = jnp.where(link['cosine'] > 0, products / norms, logits)
     return jnp.where(link[LINK] > 0, against_others(logits), logits) if LINK in link else logits
 
 
@@ -69,17 +84,27 @@ def ablate(probe: Probe, means: np.ndarray, *, steps: int, half: np.ndarray, ord
         logits = logits_of(*member, batches)
 
         def scores(kept):
-            return logits(kept)[: len(labels)]
+            return logits.of(kept)[: len(labels)]
 
         def measure(kept):
             return auroc(scores(kept), labels, mask, weights)
 
-        def measure_class(kept, k, part):
-            one = (scores(kept)[:, k], labels[:, k], mask[:, k] * part, weights[:, k])
-            return auroc(*(a[:, None] for a in one))[0]
+        def without(kept):
+            left = logits.without(kept)
+            return lambda unit: auroc(left(unit)[: len(labels)], labels, mask, weights)
+
+        def class_without(kept, k, part):
+            left, of_class = logits.without(kept), (labels[:, k], mask[:, k] * part, weights[:, k])
+
+            def of_unit(unit):
+                one = (left(unit)[: len(labels), k], *of_class)
+                return auroc(*(a[:, None] for a in one))[0]
+
+            return of_unit
 
         def greedy(part):
-            return ablation.greedy(partial(measure_class, part=part), U, K, steps=steps)['order']
+            asked = partial(class_without, part=part)
+            return ablation.greedy(None, U, K, steps=steps, group=logits.group, without=asked)['order']
 
         order = jax.lax.map(greedy, jnp.stack([half, 1 - half]))
         kept = ablation.without_first(order, U)  # [2,K,T,U]
@@ -87,11 +112,11 @@ def ablate(probe: Probe, means: np.ndarray, *, steps: int, half: np.ndarray, ord
         left = jax.lax.map(lambda one: scores(one[0])[:, one[1]], (kept.reshape(-1, U), of_class))
         left = left.reshape(*kept.shape[:3], -1)
         intact = scores(jnp.ones(U)).T[:, None]
-        without = ablation.without_first(orders, U)[:, : left.shape[2]]
-        by_chance = jax.lax.map(measure, without.reshape(-1, U)).reshape(*without.shape[:2], K)
+        at_random = ablation.without_first(orders, U)[:, : left.shape[2]]
+        by_chance = jax.lax.map(measure, at_random.reshape(-1, U)).reshape(*at_random.shape[:2], K)
         return {
             'intact': measure(jnp.ones(U)),
-            'without': ablation.single(measure, U, group=64),
+            'without': ablation.single(None, U, group=min(logits.group, 64), without=without),
             'order': order,
             'scores': jnp.concatenate([intact, jnp.where(half > 0, left[1], left[0])], axis=1),
             'random': by_chance,
@@ -105,19 +130,40 @@ def ablate(probe: Probe, means: np.ndarray, *, steps: int, half: np.ndarray, ord
 
 
 def head_logits(probe: Probe) -> Callable:
-    """`logits_of(variables, means [N,U], batches)(kept [U]) -> [N,K]` where units go straight into the head."""
+    """`logits_of(variables, means [N,U], batches)`, the `Scores` where units go straight into the head.
+
+    One more unit changes the products by an outer product of its values and its row of the kernel: nothing [N,U] is
+    held for every unit.
+    """
     share = (probe.weights / probe.weights.sum()).astype(np.float32)
 
     def logits_of(variables, means, batches):
         mean = share @ means
-        return lambda kept: head(variables, means * kept + mean * (1 - kept))
+        kernel = variables['params']['head']['kernel']
+
+        def pooled(kept):
+            return means * kept + mean * (1 - kept)
+
+        def without(kept):
+            values = pooled(kept)
+            products, squares = values @ kernel, ((values + TINY) ** 2).sum(-1, keepdims=True)
+
+            def of_unit(unit):
+                value = values[:, unit, None]
+                norm = squares - (value + TINY) ** 2 + (mean[unit] + TINY) ** 2
+                return _from_sums(
+                    variables, products + (mean[unit] - value) * kernel[unit], jnp.sqrt(jnp.maximum(norm, 0))
+                )
+
+            return of_unit
+
+        return Scores(lambda kept: head(variables, pooled(kept)), without, group=256)
 
     return logits_of
 
 
 def layer_logits(probe: Probe) -> Callable:
     """The same where the rest of the network has to be run for every set of units."""
-
     share = (probe.weights / probe.weights.sum()).astype(np.float32)
 
     def logits_of(variables, means, batches):
@@ -132,7 +178,7 @@ def layer_logits(probe: Probe) -> Callable:
 
             return jax.lax.map(batch, batches).reshape(-1, len(probe.dataset.classes))
 
-        return logits
+        return Scores(logits, ablation.measured(logits), group=1)
 
     return logits_of
 

@@ -54,9 +54,26 @@ def test_ablation_of_all_members_against_loops(probe, thresholds):
     images = probe.dataset.images[None]
     variables = jax.tree.map(lambda a: a[0], probe.variables)
     kept = jnp.ones(UNITS).at[1].set(0)
-    logits = in_between(variables, jnp.asarray(by_image[0]), jnp.asarray(images))(kept)
+    logits = in_between(variables, jnp.asarray(by_image[0]), jnp.asarray(images)).of(kept)
     auroc = ranking(logits, jnp.asarray(labels), jnp.ones(labels.shape))['auroc']
     np.testing.assert_allclose(result['without'][0, 1], auroc, atol=2e-3)
+
+
+@pytest.mark.parametrize('link', [{}, {'cosine': 1.0}, {interventions.LINK: 1.0}])
+def test_one_more_unit_gone_is_the_head_without_it(probe, link):
+    random = np.random.default_rng(0)
+    means = np.abs(random.normal(size=(30, UNITS))).astype(np.float32)
+    scaled = probe._replace(rows=np.arange(30), weights=random.random(30))
+    mean = scaled.weights @ means / scaled.weights.sum()
+    variables = jax.tree.map(lambda a: a[0], probe.variables)
+    variables = {**variables, 'link': {name: jnp.float32(value) for name, value in link.items()}}
+    logits = interventions.head_logits(scaled)(variables, jnp.asarray(means), None)
+    kept = jnp.ones(UNITS).at[2].set(0)
+    left = jax.jit(lambda kept: jax.lax.map(logits.without(kept), jnp.arange(UNITS), batch_size=4))(kept)
+    for unit in range(UNITS):
+        gone = means.copy()
+        gone[:, [2, unit]] = mean[[2, unit]]
+        np.testing.assert_allclose(left[unit], interventions.head(variables, jnp.asarray(gone)), atol=2e-5)
 
 
 def test_contributions_add_up_to_the_logit(probe, thresholds):
