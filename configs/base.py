@@ -111,6 +111,11 @@ def get_config() -> ConfigDict:
     config.train.features = 'recompute'
     config.train.save_seconds = 300.0  # a checkpoint at least this often, and after every epoch
 
+    # Of products and convolutions on an accelerator, of float32 numbers: 'float32'; 'tensorfloat32' or 'bfloat16', as
+    # its factors are rounded; 'default', what it is fastest at, which is tensorfloat32 or bfloat16. A CPU has float32
+    # alone. deterministic: the same bits from run to run on an accelerator too, at a price.
+    config.precision = {'train': 'default', 'explain': 'float32', 'deterministic': False}
+
     # 'auto' times what could be fastest here; or vmap, map, unroll, vmap:k, shard:... of each, data:d:shard:...
     # memory_gib: of one device; 0 for what is free. A population that needs more is trained in waves of members.
     config.population = {'strategy': 'auto', 'memory_gib': 0.0}

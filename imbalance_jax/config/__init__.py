@@ -40,6 +40,7 @@ def one_of(*names: str) -> Rule:
 
 
 REGIONS = one_of('box', 'exact')
+MATMUL = one_of('default', 'float32', 'tensorfloat32', 'bfloat16')
 NORM, DTYPE, STEM = one_of('batch', 'group'), one_of('float32', 'bfloat16'), one_of('imagenet', 'small')
 
 
@@ -95,6 +96,8 @@ RULES: dict[str, Rule] = {
         'positive numbers, one per channel',
     ),
     'attribution.methods': (bool, 'at least one method, such as saliency'),
+    'precision.train': MATMUL,
+    'precision.explain': MATMUL,
     'attribution.regions': REGIONS,
     'concepts.regions': REGIONS,
     'attribution.anatomy_margin': (lambda v: 0 <= v < 1, 'in 0..1, in image heights'),

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from imbalance_jax.config.file import completed
 from imbalance_jax.data.other_set import TESTED_ON
 from imbalance_jax.explain import (
     alignment,
@@ -63,8 +64,9 @@ def run(
     if not processes.leads() and not processes.joined():
         return
     check_trained(workdir, features_do=True)
-    plugins.load_kept(records.config(workdir), STAGES)
-    set_up_jax(join=False)
+    config = records.config(workdir)
+    plugins.load_kept(config, STAGES)
+    set_up_jax(completed(config, base), stage='explain', join=False)
     with lock(workdir):
         trained = load(workdir, base)  # processes that are joined read checkpoints together
         if not processes.leads():

@@ -1,19 +1,42 @@
 """What a user's environment may not change: the numbers. What it lacks ends in one line.
 
 Keys are threefry's whatever JAX_DEFAULT_PRNG_IMPL says: of other keys `vmap` draws from the first alone, and members of
-one seed would no longer be paired. Numbers have 32 bits whatever JAX_ENABLE_X64 says: checkpoints are made so.
+one seed would no longer be paired. Numbers have 32 bits whatever JAX_ENABLE_X64 says: checkpoints are made so. How the
+factors of products are rounded on an accelerator is the config's, whatever JAX_DEFAULT_MATMUL_PRECISION says.
 """
+
+import os
 
 import jax
 from jax.typing import ArrayLike
 
+# No atomic additions in any order, and no kernels that are chosen by what was fastest this time.
+DETERMINISTIC = ('--xla_gpu_deterministic_ops=true', '--xla_gpu_autotune_level=0')
 PINNED = {'jax_default_prng_impl': 'threefry2x32', 'jax_threefry_partitionable': True, 'jax_enable_x64': False}
 
 
-def pin() -> None:
-    """Sets what numbers depend on for the rest of this process; before JAX computes anything."""
+def pin(precision: str = 'default', *, deterministic: bool = False) -> None:
+    """Sets what numbers depend on for the rest of this process; before JAX computes anything.
+
+    precision: of products and convolutions, as in `config.precision`; deterministic: also on an accelerator.
+    """
     for name, value in PINNED.items():
         jax.config.update(name, value)
+    jax.config.update('jax_default_matmul_precision', precision)
+    if deterministic:
+        flags = os.environ.get('XLA_FLAGS', '').split()
+        os.environ['XLA_FLAGS'] = ' '.join([*flags, *(flag for flag in DETERMINISTIC if flag not in flags)])
+
+
+def precision() -> str:
+    """How products and convolutions round their factors in this process, as in `config.precision`."""
+    wanted: str | None = getattr(jax.config, 'jax_default_matmul_precision')  # noqa: B009  type checkers don't know it
+    return wanted or 'default'
+
+
+def deterministic() -> bool:
+    """Whether an accelerator gives the same bits from run to run in this process."""
+    return set(DETERMINISTIC) <= set(os.environ.get('XLA_FLAGS', '').split())
 
 
 def key(seed: ArrayLike) -> jax.Array:

@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 
+from imbalance_jax.system import environment as numbers
 from imbalance_jax.system import layout, limits, manifest, records
 from imbalance_jax.system.workdir import lock, write_json
 
@@ -73,6 +74,8 @@ def environment() -> dict[str, Any]:
         'devices': len(devices),
         'platform': devices[0].platform,
         'cores': limits.cores(),
+        'precision': numbers.precision(),
+        'deterministic': numbers.deterministic(),
         'system': f'{platform.system()} {platform.machine()}',
     }
 

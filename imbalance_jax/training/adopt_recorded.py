@@ -87,7 +87,7 @@ def run(
     if config.data.test_on:
         flag, of = '--predictions' if predictions else '--features', ', '.join(config.data.test_on)
         raise ValueError(f'config.data.test_on is {of}: {flag} has none of other data sets; leave it empty.')
-    set_up_jax(join=False)
+    set_up_jax(config, join=False)
     dataset = load_dataset(config)
     check_splits(dataset)
     found = read(dataset, predictions, features, values=values)

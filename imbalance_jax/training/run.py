@@ -74,7 +74,7 @@ def run(
     checks.check_config(config)
     members = make_members(config)
     heads.check(config, members)
-    set_up_jax()
+    set_up_jax(config)
     starts = start_files.read(config, members, workdir)
     members = start_files.noted(members, starts)
     dataset = processes.first_alone(lambda: load_dataset(config))
@@ -109,9 +109,13 @@ def run(
         processes.wait_for_all()
 
 
-def set_up_jax(join: bool = True) -> None:
-    """All cores, all processes, kept programs, and numbers whatever the environment says; before JAX computes."""
-    environment.pin()
+def set_up_jax(config: Mapping[str, Any], *, stage: str = 'train', join: bool = True) -> None:
+    """All cores, all processes, kept programs, and numbers whatever the environment says; before JAX computes.
+
+    stage: of `config.precision`, which a config of an older version lacks.
+    """
+    precision = config.get('precision', {})
+    environment.pin(precision.get(stage, 'default'), deterministic=precision.get('deterministic', False))
     placement.use_all_cores()
     cache.keep_programs()
     if join:

@@ -24,6 +24,16 @@ for strategy in ('map', 'vmap'):
 assert (weights['vmap'][:2] == weights['vmap'][2:]).all(), 'members of one seed begin with other weights'
 np.testing.assert_array_equal(weights['map'], weights['vmap'])
 environment.pin()
+assert environment.precision() == 'default' and not environment.deterministic()
+model, images = models.make('resnet18', 2, width=4), np.zeros((1, 32, 32, 1), np.float32)
+variables = model.init(jax.random.key(0), images)
+grad = lambda v, x: jax.grad(lambda x: model.apply(v, x)[0].sum())(x)
+products = lambda: [line for line in jax.jit(grad).lower(variables, images).as_text().splitlines()
+                    if 'stablehlo.convolution' in line or 'stablehlo.dot_general' in line]
+assert len(products()) > 20 and not any('HIGHEST' in line for line in products())
+environment.pin('float32', deterministic=True)
+assert all('HIGHEST' in line for line in products()), 'a product that is rounded as the device likes'
+assert environment.deterministic() and environment.precision() == 'float32'
 assert jax.numpy.arange(3.0).dtype == 'float32' and 'fry' in str(jax.random.key(0).dtype)
 """
 
@@ -31,6 +41,7 @@ assert jax.numpy.arange(3.0).dtype == 'float32' and 'fry' in str(jax.random.key(
 def test_keys_and_precision_are_ours_whatever_the_environment_says():
     """In a process of its own: JAX reads its variables once."""
     variables = {**os.environ, 'JAX_DEFAULT_PRNG_IMPL': 'rbg', 'JAX_ENABLE_X64': '1', 'JAX_PLATFORMS': 'cpu'}
+    variables['JAX_DEFAULT_MATMUL_PRECISION'] = 'bfloat16'
     done = subprocess.run([sys.executable, '-c', PAIRED], env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
