@@ -5,8 +5,11 @@ of the training images, and the reference arm is trained anew on what is left: a
 population. Noise is the null: a method whose removal hurts no more than that of random pixels has found nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +18,8 @@ import numpy as np
 from imbalance_jax.attribution import all_classes, faithfulness
 from imbalance_jax.data.arrays import Arrays, grey_statistics, in_batches
 from imbalance_jax.data.dataset import Dataset
-from imbalance_jax.explain.maps import in_slabs, make_network, options_of
+from imbalance_jax.explain.budget import chunked, compile_within
+from imbalance_jax.explain.maps import make_network, options_of, slab_size
 from imbalance_jax.metrics import scores
 from imbalance_jax.results import roar
 from imbalance_jax.results.schema import write_table
@@ -29,20 +33,48 @@ from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
 SHARES = (0.3, 0.7)
 NOISE = 'random'
-RANKED = 256  # images at a time
+
+
+@partial(jax.tree_util.register_dataclass, data_fields=('images', 'removed', 'image_set', 'colour'), meta_fields=())
+@dataclass(frozen=True)
+class Covered:
+    """Images [N,H,W,C] uint8 of which one of the image sets lacks pixels, as one array that is indexed by rows.
+
+    removed: [A,N,L] uint8, which pixels each of the sets lacks, as bits; image_set: the number of this one; colour:
+    [C] uint8, what stands for the pixels
+    """
+
+    images: Any
+    removed: Any
+    image_set: Any
+    colour: Any
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, rows: Any) -> jax.Array:
+        return cover(self.images[rows], self.removed[self.image_set, rows], self.colour)
+
+
+def cover(images: jax.Array, removed: jax.Array, colour: Any) -> jax.Array:
+    """Images [...,H,W,C] without the pixels `removed` [...,L], bits."""
+    height, width, _ = images.shape[-3:]
+    gone = jnp.unpackbits(removed, axis=-1, count=height * width).astype(bool)
+    return jnp.where(gone.reshape(*images.shape[:-1], 1), jnp.asarray(colour), images)
 
 
 def run(trained: Trained, workdir: Path, shares: Sequence[float] = SHARES) -> None:
     """results/roar: the config's methods and noise, on the reference arm and its seeds."""
     if is_adopted(trained.members):
         raise ValueError(f'roar trains the reference arm anew, and the networks of {workdir} were trained elsewhere.')
-    images = {('none', 0.0): trained.dataset.images}
+    height, width, _ = trained.image_shape
+    nothing = np.zeros((len(trained.dataset.images), -(-height * width // 8)), np.uint8)
+    removed = {('none', 0.0): nothing}
     for method in dict.fromkeys([*trained.config.attribution.methods, NOISE]):
-        heat = importance(trained, method)
-        images |= {(method, share): remove(trained.dataset, heat, share) for share in shares}
-    auroc = retrain(trained, np.stack(list(images.values())))
+        removed |= {(method, share): bits for share, bits in zip(shares, hottest(trained, method, shares), strict=True)}
+    auroc = retrain(trained, np.stack(list(removed.values())))
     members = [trained.members[i] for i in reference_members(trained)]
-    rows = roar.rows(members, list(images), auroc, images=len(trained.dataset.rows(SPLIT)))
+    rows = roar.rows(members, list(removed), auroc, images=len(trained.dataset.rows(SPLIT)))
     write_table(workdir, 'roar', rows)
 
 
@@ -51,9 +83,9 @@ def reference_members(trained: Trained) -> list[int]:
     return [row['member'] for row in trained.members if row['arm'] == trained.config.reference]
 
 
-def importance(trained: Trained, method: str) -> np.ndarray:
-    """Heat of every image [N,H,W]: the sum over classes of the positive parts of the maps, each as a share of its sum,
-    and the mean over the reference arm's living members."""
+def make_heat(trained: Trained, method: str) -> Callable:
+    """`heat(variables, images, rows) -> [n,H,W]`: the sum over classes of the positive parts of a member's maps, each
+    as a share of its sum."""
     network = make_network(trained.model, trained.layer_of(trained.config.attribution.layer))
     maps = all_classes.class_maps(network, method, options_of(trained, method))
     classes = np.arange(len(trained.dataset.classes))
@@ -64,62 +96,100 @@ def importance(trained: Trained, method: str) -> np.ndarray:
         total = positive.sum((2, 3), keepdims=True)
         return jnp.where(total > 0, positive / jnp.where(total > 0, total, 1), 0).sum(1)
 
-    rows = np.arange(len(trained.dataset.images))
-    _, heats = in_slabs(trained, heat, (trained.dataset.images, rows), phase=f'roar: {method}', keep=rows)
-    return heats[[i for i in reference_members(trained) if trained.alive[i]]].mean(0)
+    return heat
 
 
-def remove(dataset: Dataset, heat: np.ndarray, share: float) -> np.ndarray:
-    """Images [N,H,W,C] uint8 whose hottest `share` of pixels are the mean colour of the training images."""
+def hottest(trained: Trained, method: str, shares: Sequence[float]) -> np.ndarray:
+    """The hottest pixels of every image, as many as each of the shares, [S,N,L] as bits.
+
+    Heat is the mean over the reference arm's living members. ValueError if none is alive.
+    """
+    living = [i for i in reference_members(trained) if trained.alive[i]]
+    if not living:
+        raise ValueError(f'No member of the arm {trained.config.reference!r} is alive: roar has nothing to explain.')
+    place = placement.place(len(living), trained.place.strategy, jax.local_devices())
+    variables = place.members(jax.tree.map(lambda a: a[living], trained.place.fetch(trained.variables)))
+    heat, count = make_heat(trained, method), len(trained.dataset.images)
+    programs: list[Callable] = []
+
+    @jax.jit
+    def as_bits(heats: jax.Array) -> jax.Array:
+        mean = heats[: len(living)].mean(0)
+        ranks = faithfulness.ranks(mean).reshape(len(mean), -1)
+        gone = [jnp.packbits(ranks < round(share * ranks.shape[1]), axis=-1) for share in shares]
+        return jnp.stack(gone)
+
+    with progress.show(f'explain: roar: {method}', count) as update:
+
+        def of_some(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+            batch = place.shared((images, rows))
+            if not programs:
+                memory_mib = trained.config.attribution.memory_mib
+                programs.append(compile_within(chunked(heat), place, variables, batch, memory_mib=memory_mib))
+            bits = np.asarray(as_bits(programs[0](variables, *batch)))
+            update(int(rows[-1]) + 1, note=f'{len(living)} members')
+            return bits
+
+        size = slab_size(trained, count)
+        return in_batches(of_some, (trained.dataset.images, np.arange(count)), size, axis=1)
+
+
+def mean_colour(dataset: Dataset) -> np.ndarray:
+    """Of the training images, [C] uint8."""
     mean, _ = grey_statistics(dataset.images_of('train'))
-    ranks = in_batches(jax.jit(faithfulness.ranks), (heat,), RANKED)
-    removed = ranks < round(share * heat.shape[1] * heat.shape[2])
-    return np.where(removed[..., None], np.uint8(np.round(255 * np.asarray(mean))), dataset.images)
+    return np.broadcast_to(np.uint8(np.round(255 * np.asarray(mean))), dataset.images.shape[-1:])
 
 
-def retrain(trained: Trained, images: np.ndarray) -> np.ndarray:
-    """Macro AUROC [A,S] on the test split of the reference arm trained on each of the image sets [A,N,H,W,C]."""
+def retrain(trained: Trained, removed: np.ndarray) -> np.ndarray:
+    """Macro AUROC [A,S] on the test split of the reference arm trained without the pixels `removed` [A,N,L] of each of
+    the image sets."""
     dataset, config = trained.dataset, trained.config
     untrained = network(config, dataset, trained.starts)
     experiment = build.build(config, dataset, trained.members, untrained=untrained)
     functions, steps = experiment.functions, experiment.steps_per_epoch
     first = np.array(reference_members(trained))
-    count = len(images) * len(first)
+    count = len(removed) * len(first)
     place = placement.place(count, trained.place.strategy, jax.local_devices())
-    image_set = place.members(np.repeat(np.arange(len(images)), len(first)).astype(np.int32))
-    members = place.members(jax.tree.map(lambda a: np.concatenate([a[first]] * len(images)), experiment.member_arrays))
+    image_set = place.members(np.repeat(np.arange(len(removed)), len(first)).astype(np.int32))
+    members = place.members(jax.tree.map(lambda a: np.concatenate([a[first]] * len(removed)), experiment.member_arrays))
 
-    def epoch(one, images, labels, mask, draws, number):
+    def epoch(one, images, removed, colour, labels, mask, draws, number):
         state, member, image_set = one
         order = functions.sample_order(member, draws, number)
-        arrays = Arrays(images[image_set], labels, mask)
+        arrays = Arrays(Covered(images, removed, image_set, colour), labels, mask)
         return functions.train_steps((state, member, order), arrays, number * steps, 0, steps)[0]
 
     train_epoch = place.map(epoch)
-    rows = [trained.members[i] for i in first] * len(images)
+    rows = [trained.members[i] for i in first] * len(removed)
     state = place.members(experiment.begin(place.fetch(place.map(functions.init)(members)), rows))
-    train = (images[:, dataset.rows('train')], experiment.train.labels, experiment.train.label_mask)
-    arrays = place.shared(train)
+    rows_of_train = dataset.rows('train')
+    images = (dataset.images[rows_of_train], removed[:, rows_of_train], mean_colour(dataset))
+    arrays = place.shared((*images, experiment.train.labels, experiment.train.label_mask))
     with progress.show('roar: training', experiment.epochs) as update:
         for number in range(experiment.epochs):
             draws = place.shared(experiment.draws(number))
             state = train_epoch((state, members, image_set), *arrays, draws, jnp.int32(number))
             update(number + 1, note=f'{count} members')
-    auroc = score(trained, place, (state.variables, image_set), images=images[:, dataset.rows(SPLIT)])
-    return auroc.reshape(len(images), -1)
+    auroc = score(trained, place, (state.variables, image_set), removed=removed[:, dataset.rows(SPLIT)])
+    return auroc.reshape(len(removed), -1)
 
 
-def score(trained: Trained, place: placement.Placement, members: tuple, *, images: np.ndarray) -> np.ndarray:
-    """Macro AUROC [P] on the test images [A,n,H,W,C] of each member's image set; members: (variables, image set)."""
-    dataset, rows = trained.dataset, trained.dataset.rows(SPLIT)
-    predict_one = make_predict(trained.model, trained.normalise)
+def score(trained: Trained, place: placement.Placement, members: tuple, *, removed: np.ndarray) -> np.ndarray:
+    """Macro AUROC [P] on the test images without the pixels `removed` [A,n,L] of each member's image set; members:
+    (variables, image set)."""
+    dataset, rows, shape = trained.dataset, trained.dataset.rows(SPLIT), trained.image_shape
+    predict_one, colour, pixels = make_predict(trained.model, trained.normalise), mean_colour(dataset), np.prod(shape)
 
-    def predict_image_set(member, images):  # [n,B,A,H,W,C]
+    def predict_image_set(member, bytes_):  # [n,B,...]: an image, and after it the pixels that each set lacks
         variables, image_set = member
-        return predict_one(variables, images[:, :, image_set])
+        images = bytes_[..., :pixels].reshape(*bytes_.shape[:2], *shape)
+        of_sets = bytes_[..., pixels:].reshape(*bytes_.shape[:2], len(removed), -1)
+        return predict_one(variables, cover(images, of_sets[:, :, image_set], colour))
 
-    by_image, batch_size = np.moveaxis(images, 0, 1), trained.config.evaluate.batch_size
-    logits = predict(place, predict_image_set, members, images=by_image, batch_size=batch_size)
+    of_sets = np.moveaxis(removed, 0, 1).reshape(len(rows), -1)
+    together = np.concatenate([dataset.images[rows].reshape(len(rows), -1), of_sets], axis=1)
+    batch_size = trained.config.evaluate.batch_size
+    logits = predict(place, predict_image_set, members, images=together, batch_size=batch_size)
     return scores.macro(scores.auroc(logits, dataset.labels[rows], dataset.label_mask[rows]))[0]
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 
+import jax
 import numpy as np
 
 from imbalance_jax.explain import roar
@@ -10,17 +11,30 @@ from imbalance_jax.results.schema import write_table
 from imbalance_jax.training import trained as training_trained
 
 
+def heat_of(trained, method):
+    """The mean over the reference arm's members, one after the other."""
+    heat, rows = jax.jit(roar.make_heat(trained, method)), np.arange(len(trained.dataset.images))
+    variables = [jax.tree.map(lambda a, i=i: a[i], trained.variables) for i in roar.reference_members(trained)]
+    return np.mean([heat(one, trained.dataset.images, rows) for one in variables], axis=0)
+
+
 def test_roar_trains_anew_without_the_hottest_pixels(study, tmp_path):
     workdir = shutil.copytree(study, tmp_path / 'run')
     trained = training_trained.load(workdir)
     trained.config.attribution.memory_mib = 64.0
-    heat = roar.importance(trained, 'grad_cam')
-    assert (heat.sum((1, 2)) <= len(trained.dataset.classes) + 1e-3).all()  # at most 1 a class
-    images = roar.remove(trained.dataset, heat, 0.25)
-    changed = (images != trained.dataset.images)[..., 0]
-    assert changed.mean((1, 2)).max() <= 0.25
-    assert heat[changed].mean() > 2 * heat[~changed].mean()
-    auroc = roar.retrain(trained, np.stack([trained.dataset.images, images]))
+    removed = roar.hottest(trained, 'grad_cam', (0.25, 0.5))
+    pixels = trained.dataset.images[0, ..., 0].size
+    gone = np.unpackbits(removed, axis=-1, count=pixels).astype(bool)
+    heat = heat_of(trained, 'grad_cam').reshape(len(trained.dataset.images), -1)
+    assert (heat.sum(1) <= len(trained.dataset.classes) + 1e-3).all()  # at most 1 a class
+    for share, one in zip((0.25, 0.5), gone, strict=True):
+        assert (one.sum(1) == round(share * pixels)).all()
+        assert (np.where(one, heat, np.inf).min(1) >= np.where(one, -np.inf, heat).max(1) - 1e-6).all()
+    images, colour = trained.dataset.images, roar.mean_colour(trained.dataset)
+    covered = np.where(gone[0].reshape(*images.shape[:3], 1), colour, images)
+    rows = np.array([3, 1, 7])
+    np.testing.assert_array_equal(roar.Covered(images, removed, 0, colour)[rows], covered[rows])
+    auroc = roar.retrain(trained, np.stack([np.zeros_like(removed[0]), removed[0]]))
     assert auroc.shape == (2, 2)
     assert ((auroc > 0.2) & (auroc < 0.9)).all()
     assert (auroc[0] != auroc[1]).any()
