@@ -4,6 +4,7 @@ import errno
 import logging
 import shutil
 import zlib
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,46 @@ def save(folder: Path, step: int, tree: Any) -> None:
             # Orbax waits for its threads by the time of day: a clock that is set forward looks like one that hangs.
             if not left or 'timeout' not in reason.lower():
                 raise OSError(f'Checkpoint {step} could not be saved in {folder}: {reason}') from error
+
+
+class Saver:
+    """Saves steps of one folder one after the other, while the caller goes on: `save` waits for the step before only.
+
+    An error of a step is raised by the next call, or when the context ends, which waits for what is being saved. Of
+    several processes each saves before it goes on, as they have to meet there.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._thread = ThreadPoolExecutor(1) if jax.process_count() == 1 else None
+        self._pending: Future | None = None
+
+    def __enter__(self) -> 'Saver':
+        return self
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        try:
+            self.wait()
+        except Exception:
+            if error is None:  # else what ended the work is said
+                raise
+        finally:
+            if self._thread:
+                self._thread.shutdown()
+
+    def save(self, step: int, tree: Any) -> None:
+        """`save` of a tree whose arrays nobody changes from here on."""
+        self.wait()
+        if self._thread:
+            self._pending = self._thread.submit(save, self._folder, step, tree)
+        else:
+            save(self._folder, step, tree)
+
+    def wait(self) -> None:
+        """Returns when nothing is being saved; raises what the last step did."""
+        pending, self._pending = self._pending, None
+        if pending:
+            pending.result()
 
 
 def _save(folder: Path, step: int, tree: Any) -> None:

@@ -110,18 +110,22 @@ def _fit_wave(wave: Wave, program: Program | None, profile: Path | None) -> Snap
     program = _pack(wave, packed, program)
     now = snapshot.start(program, experiment) if now is None else now
     devices = _load(program, now)
-    with progress.show(wave.title, experiment.total_steps, step) as update:
+    with (
+        checkpoint.Saver(wave.checkpoints) as saver,
+        progress.show(wave.title, experiment.total_steps, step) as update,
+    ):
         for epoch in range(step // per_epoch, experiment.epochs):
-            save = _saver(wave, now, devices.program)
+            save = _saver(wave, now, devices.program, saver)
             first = step - epoch * per_epoch
             devices, counters = _train_epoch(
                 wave, devices, epoch, first=first, save=save, update=update, profile=profile
             )
             step, profile = (epoch + 1) * per_epoch, None
+            saver.wait()  # what is written of an epoch is at most one ahead of the checkpoints
             now, devices = _finish_epoch(wave, devices, now, epoch=epoch + 1, counters=counters)
             if not now.active.any():
                 step = experiment.total_steps
-            checkpoint.save(wave.checkpoints, step, now)
+            saver.save(step, now)
             if step == experiment.total_steps:
                 break
             if processes.any_of(bool(wave.stop)):
@@ -145,7 +149,7 @@ def _load(program: Program, now: Snapshot) -> OnDevices:
     return OnDevices(program, state, best)
 
 
-def _saver(wave: Wave, now: Snapshot, program: Program) -> Callable[[State, int], None]:
+def _saver(wave: Wave, now: Snapshot, program: Program, saver: checkpoint.Saver) -> Callable[[State, int], None]:
     """Returns `save(state, step)`, which keeps the middle of an epoch if it is time to, and leaves if asked to."""
     last = time.monotonic()
 
@@ -153,7 +157,7 @@ def _saver(wave: Wave, now: Snapshot, program: Program) -> Callable[[State, int]
         nonlocal last
         stop, due = bool(wave.stop), time.monotonic() - last > wave.experiment.save_seconds
         if processes.any_of(stop or due):
-            checkpoint.save(wave.checkpoints, step, now._replace(state=snapshot.put(now.state, program, state)))
+            saver.save(step, now._replace(state=snapshot.put(now.state, program, state)))
             last = time.monotonic()
             if processes.any_of(stop):
                 raise SystemExit(RESUMABLE)
@@ -222,7 +226,7 @@ def _finish_epoch(
         epoch=epoch,
         epochs=experiment.epochs,
     )
-    best_here = snapshot.put(now.best, program, best)
+    best_here = snapshot.put(now.best, program, best) if scores.improved.any() else now.best
     begin = snapshot.first_ranked(experiment)
     now = snapshot.after_epoch(now, program, scores, epoch=epoch, patience=experiment.patience, begin=begin)
     return now._replace(state=state_here, best=best_here), devices._replace(best=best)

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -153,3 +154,39 @@ def test_the_newest_checkpoint_is_that_of_most_steps_whatever_the_clock_said(tmp
         for path in (tmp_path / str(step), *(tmp_path / str(step)).rglob('*')):
             os.utime(path, (hour, hour))
     assert int(checkpoint.restore(tmp_path, {'step': np.array(0)})[1]['step']) == 3
+
+
+def test_a_step_is_saved_while_work_goes_on_and_its_error_is_not_lost(tmp_path, monkeypatch):
+    begun, go_on, saved = threading.Event(), threading.Event(), []
+
+    def slow(folder, step, tree):
+        begun.set()
+        assert go_on.wait(30)
+        if step == 2:
+            raise OSError('the disk is gone')
+        saved.append(step)
+
+    monkeypatch.setattr(checkpoint, 'save', slow)
+    with checkpoint.Saver(tmp_path) as saver:
+        saver.save(1, {})
+        assert begun.wait(30)
+        assert saved == []  # and yet we are here
+        go_on.set()
+        saver.wait()
+        assert saved == [1]
+    with pytest.raises(OSError, match='the disk is gone'), checkpoint.Saver(tmp_path) as saver:
+        saver.save(2, {})
+    with checkpoint.Saver(tmp_path) as saver:
+        saver.save(2, {})
+        with pytest.raises(OSError, match='the disk is gone'):
+            saver.save(3, {})
+        saver.save(4, {})
+    assert saved == [1, 4]
+
+    def ended_otherwise():
+        with checkpoint.Saver(tmp_path) as saver:
+            saver.save(2, {})
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):  # what ended the work is said
+        ended_otherwise()
