@@ -1,8 +1,8 @@
 """Anything at all may happen to a file that is trusted: it is named, or nothing that is read of it differs.
 
 A plan of two finished populations and a prepared data set; in each round one file is changed at random, and all that a
-later step would read is read. MUTATIONS=1000 in the environment asks for more rounds than the suite has, MUTATIONS_SEED=7
-for others.
+later step would read is read. In the environment MUTATIONS=1000 asks for more rounds than the suite has,
+MUTATIONS_SEED=7 for others.
 """
 
 import hashlib
@@ -204,7 +204,12 @@ def test_whatever_happens_to_a_file_is_said_or_does_no_harm(world, tmp_path, cap
         complaints += [f'round {number}, {how} of {relative}: {one}' for one in own]
         restore(path, kept / relative)
     capfd.readouterr()
-    print(f'{ROUNDS} mutations of seed {SEED}, {refused} said, {len(complaints)} complaints', *complaints, sep='\n', file=sys.stderr)
+    print(
+        f'{ROUNDS} mutations of seed {SEED}, {refused} said, {len(complaints)} complaints',
+        *complaints,
+        sep='\n',
+        file=sys.stderr,
+    )
     assert not complaints, '\n'.join(complaints[:20])
     assert refused > ROUNDS / 2
     assert {name: digest(read()) for name, read in readers(world).items()} == known
