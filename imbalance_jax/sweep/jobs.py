@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from imbalance_jax.config.fields import OF_THE_MACHINE
 from imbalance_jax.names import some
 from imbalance_jax.sweep.plan import Job
 from imbalance_jax.system import layout, locks, manifest, records, seals
@@ -154,6 +155,7 @@ def _fault(job: Job, thorough: bool) -> str:
         kept = flatten(records.config(job.workdir)) if (job.workdir / layout.CONFIG).exists() else {}
         planned = flatten(job.config)
         other = [name for name in kept.keys() & planned.keys() if kept[name] != planned[name]]
+        other = [name for name in other if not f'{name}.'.startswith(tuple(f'{one}.' for one in OF_THE_MACHINE))]
         other += [name for name in kept.keys() ^ planned.keys() if kept and name.startswith('arms.')]
         found = manifest.faults(job.workdir, thorough=thorough)
     except (ValueError, OSError) as error:

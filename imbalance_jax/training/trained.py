@@ -166,7 +166,7 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
     if cached:
         best = heads.whole(home, best, members, untrained=untrained)
     # A population that trained in waves is explained whole, but one member after the other.
-    strategy = plan.strategy if len(plan.waves) == 1 else 'shard:map'
+    strategy = placement.runnable(plan.strategy if len(plan.waves) == 1 else 'shard:map', jax.local_devices())
     place = placement.place(len(members), strategy, jax.local_devices())
     drawn = cache(partial(random_networks, untrained, members, dataset=dataset))
     return Trained(
