@@ -53,7 +53,7 @@ def world(tmp_path_factory):
     for job in plans.write(folder / 'plan.jsonl', configs)[0]:
         make_workdir(job.workdir, arms=ARMS)
         workdir.write_json(job.workdir / layout.CONFIG, job.config)
-        facts = {'state': 'done', 'note': '', 'seconds': 1.5, 'starts': 1}
+        facts = {'state': 'done', 'note': '', 'seconds': 1.5, 'starts': 1, 'parts': ['.']}
         files.write_json(folder / 'plan' / f'{job.id}.json', seals.seal(facts))
         with workdir.lock(job.workdir), locks.acquire(folder / 'plan' / f'{job.id}.lock', 'it'):
             pass
