@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from imbalance_jax.sweep.plan import Job
 
-PROGRAM = [sys.executable, '-m', 'imbalance_jax.launch.console']
+# Without -P, a file of the user's in the current folder, random.py or configs/, would be taken for what it is called like.
+PROGRAM = [sys.executable, '-P', '-m', 'imbalance_jax.launch.console']
 
 
 def base() -> 'ConfigDict':
