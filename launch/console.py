@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from imbalance_jax.sweep.plan import Job
 
-# Without -P, a file of the user's in the current folder, random.py or configs/, would be taken for what it is called like.
+# Without -P, a random.py or a configs/ in the current folder would be taken for what it is called like.
 PROGRAM = [sys.executable, '-P', '-m', 'imbalance_jax.launch.console']
 
 

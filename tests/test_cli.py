@@ -63,7 +63,10 @@ def test_help_names_every_verb_and_a_verb_its_own_flags():
         (['work', '--plan=nowhere.jsonl', '--grace=long'], 'invalid float value'),
         (['report'], '--workdir is missing'),
         (['report', 'nowhere'], 'nowhere'),
-        (['train', '--config=configs/quickstart.py', '--config.seeds=3'], '--config.seeds="(0, 1, 2)"'),
+        (
+            ['train', '--config=configs/quickstart.py', '--config.seeds=3'],
+            '--config.seeds="(3,)" for this one alone, or "(0, 1, 2)"',
+        ),
         (['train', '--config=configs/quickstart.py', '--config.model.resnet50.widht=3'], "Did you mean 'width'"),
         (['train', '--config=configs/quickstart.py', '--config.arms.focal.gama=3'], "Did you mean 'gamma'"),
         (['train', '--config=configs/quickstart.py', '--config.plugins=mine.py'], 'config.plugins: mine.py failed'),
