@@ -19,7 +19,6 @@ from imbalance_jax.system.seals import seal
 SHOWN = 6  # differences of a new population
 SHORTEST_ID = 4  # digits of an id that --job takes
 LINE = {'job': int, 'id': str, 'differs': dict, 'estimate': object, 'config': CONFIG}
-JOB = ('job', 'id', 'differs', 'config', 'estimate')  # fields of a line, as `Job` wants them
 CHANGED = 'was changed by hand; change the config and plan again.'
 ESTIMATE = {'seconds': NUMBER, 'gib': NUMBER}
 
@@ -110,7 +109,8 @@ def examine(path: Path) -> tuple[list[Job], list[str]]:
             faults.append(f'{path}, line {number + 1} {fault}')
         if facts:
             planned = facts.get('of', planned)
-            found.append(Job(*(facts[name] for name in JOB), folder))
+            what = facts['differs'], facts['config'], facts['estimate']
+            found.append(Job(facts['job'], facts['id'], *what, folder))
     if len(lines) != planned:
         faults.append(f'{path} has {len(lines)} of its {planned} populations: plan again.')
     if not found:
