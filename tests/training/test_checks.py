@@ -88,5 +88,5 @@ def test_members_of_another_population_name_no_network(tmp_path, tiny_config):
     trained.check_trained(tmp_path)
     for others in ([{**row, 'seed': row['seed'] + 5} for row in rows], rows[:4], [rows[1], rows[0], *rows[2:]]):
         writer.write_json(tmp_path / 'members.json', others)
-        with pytest.raises(ValueError, match='and config.json .*: it is of another population'):
+        with pytest.raises(ValueError, match=r'and config.json .*: it is of another population'):
             trained.check_trained(tmp_path)
