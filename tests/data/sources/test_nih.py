@@ -5,6 +5,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import zlib
 from functools import partial
 from pathlib import Path
@@ -353,8 +354,11 @@ def damaged_png(path, how):
     path.write_bytes(damage.get(how, data))
 
 
-def test_every_kind_of_image_file(tmp_path):
+def test_every_kind_of_image_file(tmp_path, monkeypatch):
     """All modes come out as the same grey; what cannot be used is named, counted and left out; boxes follow."""
+    temporary = tmp_path / 'temporary'
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, 'tempdir', str(temporary))
     folder = tmp_path / 'nih'
     whole = {'L': 1, 'RGBA': 2, 'P': 3, 'I;16': 4, 'LA': 5, 'RGB': 6, 'L wide': 7}
     damage = dict(zip(('truncated', 'text', 'empty', 'flipped', 'jpeg', 'bomb'), range(11, 17), strict=True))
@@ -378,6 +382,7 @@ def test_every_kind_of_image_file(tmp_path):
     write_images(folder / 'images_002', [name_of(1)], value=0)  # a second file of that name
 
     dataset = make(manual_dir=folder, tfds_dir=tmp_path / 'tfds', **OPTIONS)
+    assert not list(temporary.iterdir()), 'nothing is left among the temporary files'
     assert set(dataset.image_id.tolist()) == {name_of(patient) for patient in whole.values()}
     np.testing.assert_array_equal(dataset.images, np.full((7, SIZE, SIZE, 1), 120, np.uint8))
     assert {tuple(size) for size in dataset.source_size.tolist()} == {(40, 40), (30, 90)}

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import io
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -165,7 +166,7 @@ def prepare(
     config = NihConfig(
         name=nih_files.config_name(manual_dir, Path(tfds_dir).with_name(content.CACHE), **options), **options
     )
-    with _quiet():
+    with _quiet(), _own_temporary_files():
         builder = NihChestXray14(data_dir=tfds_dir, config=config)
         if again and builder.data_path.exists():
             shutil.rmtree(builder.data_path)
@@ -283,6 +284,18 @@ def _require_images(cases: nih_files.Cases, split: int) -> None:
     if not left:
         counts = ', '.join(f'{len(names)} {kind}' for kind, names in cases.problems.items())
         raise ValueError(f'No image is left in the {SPLITS[split]} split, which must not be empty. Left out: {counts}.')
+
+
+@contextlib.contextmanager
+def _own_temporary_files() -> Iterator[None]:
+    """Removes what TFDS leaves among the temporary files: a folder per data set that it makes."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 @contextlib.contextmanager
