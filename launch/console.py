@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from imbalance_jax.sweep.plan import Job
 
-PROGRAM = [sys.executable, '-m', 'imbalance_jax.launch.console']
+# Without -P, a random.py or a configs/ in the current folder would be taken for what it is called like.
+PROGRAM = [sys.executable, '-P', '-m', 'imbalance_jax.launch.console']
 
 
 def base() -> 'ConfigDict':

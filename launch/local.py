@@ -90,7 +90,7 @@ def supervise(path: Path, command: list[str], shares: list[Share], *, restarts: 
                     restarts -= 1
                     print(f'worker {worker} was killed by signal {-child.returncode}; it begins again.', flush=True)
                     workers[worker] = start(path, command, worker, shares[worker])
-    text, status = jobs.table(plan.read(path))
+    text, status = jobs.table(plan.examine(path)[0])
     print(text)
     return status
 

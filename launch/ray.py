@@ -53,8 +53,8 @@ def main() -> int:
             ray.get(one)
         except (Again, ray.exceptions.RayError) as error:
             print(f'error: {str(error).splitlines()[-1]}', file=sys.stderr)
-        print(jobs.table(plan.read(args.plan))[0].splitlines()[-1], flush=True)
-    text, status = jobs.table(plan.read(args.plan))
+        print(jobs.table(plan.examine(args.plan)[0])[0].splitlines()[-1], flush=True)
+    text, status = jobs.table(plan.examine(args.plan)[0])
     print(text)
     return status
 

@@ -30,15 +30,21 @@ def path(text: str) -> Path:
 
 
 def unfinished(path: Path) -> list[plan.Job]:
-    """The jobs that are not done; leaves the program with status 0 if there is none, 2 if the plan is wrong."""
+    """The jobs that are not done; leaves the program with status 0 if there is none, 2 if the plan is wrong.
+
+    Lines that are damaged are said, and the others are sent all the same.
+    """
     try:
-        open_jobs = [job for job in plan.read(path) if jobs.standing(job).state != 'done']
+        whole, faults = plan.examine(path)
+        for fault in faults:
+            print(f'error: {fault}', file=sys.stderr)
+        open_jobs = [job for job in whole if jobs.standing(job).state != 'done']
     except (ValueError, OSError) as error:
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2)
     if not open_jobs:
-        print(f'Every population of {path} is done.')
-        sys.exit(0)
+        print(f'Every population of {path} {"that can be read " if faults else ""}is done.')
+        sys.exit(2 if faults else 0)
     return open_jobs
 
 

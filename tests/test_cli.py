@@ -11,6 +11,7 @@ import pytest
 from imbalance_jax import cli
 from imbalance_jax import config as fields
 from imbalance_jax.configs import base
+from imbalance_jax.launch import console
 from imbalance_jax.names import lookup
 
 ROOT = Path(__file__).parents[1]
@@ -62,7 +63,10 @@ def test_help_names_every_verb_and_a_verb_its_own_flags():
         (['work', '--plan=nowhere.jsonl', '--grace=long'], 'invalid float value'),
         (['report'], '--workdir is missing'),
         (['report', 'nowhere'], 'nowhere'),
-        (['train', '--config=configs/quickstart.py', '--config.seeds=3'], '--config.seeds="(0, 1, 2)"'),
+        (
+            ['train', '--config=configs/quickstart.py', '--config.seeds=3'],
+            '--config.seeds="(3,)" for this one alone, or "(0, 1, 2)"',
+        ),
         (['train', '--config=configs/quickstart.py', '--config.model.resnet50.widht=3'], "Did you mean 'width'"),
         (['train', '--config=configs/quickstart.py', '--config.arms.focal.gama=3'], "Did you mean 'gamma'"),
         (['train', '--config=configs/quickstart.py', '--config.plugins=mine.py'], 'config.plugins: mine.py failed'),
@@ -125,3 +129,13 @@ def test_a_new_data_set_arm_and_method_may_bring_their_own_options():
 def test_lookup_says_what_there_is():
     with pytest.raises(ValueError, match=r"Unknown loss 'bcee'. Did you mean 'bce'\? Known: bce, focal\."):
         lookup({'focal': 1, 'bce': 2}, 'bcee', 'loss')
+
+
+def test_jobs_are_begun_whatever_the_current_folder_holds(tmp_path):
+    """Files and folders of the user's that are called like ours, like a library, and like one of Python's own."""
+    for name in ('random.py', 'jax.py', 'configs/base.py', 'imbalance_jax/__init__.py', 'launch/console.py'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text('raise RuntimeError(__file__)')
+    done = subprocess.run([*console.PROGRAM, '--version'], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout.startswith('imbalance-jax ')

@@ -128,10 +128,6 @@ def _heat_ratio(heat: jax.Array) -> Product:
     return Product(thresholds.heat_ratio_weights(heat))
 
 
-def _detected(heat: jax.Array, threshold: float) -> jax.Array:
-    return (thresholds.scaled_heat(heat) >= threshold).astype(jnp.float32)
-
-
 PRODUCTS: dict[str, Callable[..., Product]] = {
     'pointing_game': _pointing_game,
     'pointing_game_torchray': _torchray,
@@ -145,9 +141,11 @@ PRODUCTS: dict[str, Callable[..., Product]] = {
     'top_k_intersection': _top_k,
     'pixel_auroc': _pixel_auroc,
     'effective_heat_ratio': _heat_ratio,
-    'iobb_chestxray8': lambda heat, threshold=60 / 255: _as_share(_detected(heat, threshold)),
+    'iobb_chestxray8': lambda heat, threshold=60 / 255: _as_share(
+        (thresholds.scaled_heat(heat) >= threshold).astype(jnp.float32)
+    ),
     'miou_otsu': lambda heat: _iou(thresholds.above_otsu(heat).astype(jnp.float32)),
-    'miou_tuned': lambda heat, threshold=0.5: _iou(_detected(heat, threshold)),
+    'miou_tuned': lambda heat, threshold=0.5: _iou(thresholds.above(heat, threshold).astype(jnp.float32)),
 }
 
 Figures = Callable[[jax.Array], dict[str, jax.Array]]  # regions [J,H,W] -> values [B,J]

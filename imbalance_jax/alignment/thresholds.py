@@ -12,6 +12,7 @@ from imbalance_jax.alignment.heat import bits, count, defined, flat, heat_and_re
 from imbalance_jax.system.shapes import takes
 
 BINS = 256
+STEPS = (-1, 0, 1)  # to a neighbour, along an axis
 SHARES = np.linspace(0, 1, 11)  # of the hot pixels, at which the effective heat ratio is taken
 LEAST, MOST = 0.1, 0.99  # of the maximum: colder pixels are not hot, and no threshold is higher
 GRID = tuple(round(0.2 + 0.1 * i, 1) for i in range(6))  # CheXlocalize's for tuning
@@ -41,18 +42,24 @@ def iobb_chestxray8(maps: jax.Array, masks: jax.Array, *, threshold: float = 60 
 
 
 def miou_tuned(maps: jax.Array, masks: jax.Array, *, threshold: float = 0.5) -> jax.Array:
-    """IoU with the pixels whose scaled heat is at least `threshold`, [B]: CheXlocalize's mIoU (Saporta et al. 2022).
+    """IoU with the pixels whose scaled heat is above `threshold`, [B]: CheXlocalize's mIoU (Saporta et al. 2022).
 
     `tune_threshold` chooses a class's threshold. A map that detects nothing is 0 (theirs drops out, which rewards it).
     """
     heat, region = heat_and_region(maps, masks)
-    return defined(_iou(scaled_heat(heat) >= threshold, region), heat, region)
+    return defined(_iou(above(heat, threshold), region), heat, region)
+
+
+def above(heat: jax.Array, threshold: float) -> jax.Array:
+    """The pixels of heat [B, H, W] whose scaled heat is above `threshold`, bool; all of a constant map."""
+    return scaled_heat(heat) > threshold
 
 
 def miou_otsu(maps: jax.Array, masks: jax.Array) -> jax.Array:
     """IoU with the pixels above Otsu's threshold of the scaled heat, [B]: CheXlocalize's mIoU without tuning.
 
     Otsu 1979: of 256 levels, the one that separates the pixels into two groups with the largest variance between them.
+    As theirs, what these pixels enclose counts, and a pixel on its own does not (`filled`): they draw the contours.
     """
     heat, region = heat_and_region(maps, masks)
     return defined(_iou(above_otsu(heat), region), heat, region)
@@ -60,13 +67,41 @@ def miou_otsu(maps: jax.Array, masks: jax.Array) -> jax.Array:
 
 @takes(heat='... H+ W+')
 def above_otsu(heat: jax.Array) -> jax.Array:
-    """The pixels of heat [B, H, W] above Otsu's threshold, bool; all of a constant map."""
+    """The pixels of heat [B, H, W] above Otsu's threshold, `filled`, bool; all of a constant map."""
     scaled = scaled_heat(heat)
     levels = flat(jnp.floor(scaled * (BINS - 1)).astype(jnp.int32))
     limit = jax.vmap(_otsu)(levels.reshape(-1, levels.shape[-1])).reshape(levels.shape[:-1])
     detected = (levels > limit[..., None]).reshape(heat.shape)
     constant = (heat.max((-2, -1), keepdims=True) <= heat.min((-2, -1), keepdims=True)) & (heat > 0)
-    return detected | constant
+    return filled(detected) | constant
+
+
+def filled(detected: jax.Array) -> jax.Array:
+    """Areas [..., H, W], bool, as their contours drawn and filled: holes count, pixels without any neighbour do not.
+
+    A hole is what no way over pixels that share an edge leads out of: the rest of the image is reached in runs along
+    rows and columns, to and fro, until nothing more is.
+    """
+    size, edges = detected.shape[-2:], [(0, 0)] * (detected.ndim - 2) + [(1, 1), (1, 1)]
+    wide = jnp.pad(detected, edges)
+    around = [wide[..., 1 + y : 1 + y + size[0], 1 + x : 1 + x + size[1]] for y in STEPS for x in STEPS if y or x]
+    outside = ~jnp.pad(detected & jnp.any(jnp.stack(around), 0), edges)
+
+    def along(reached: jax.Array, axis: int, reverse: bool) -> jax.Array:
+        """Whether a pixel is in a run of the outside with one that was reached before it."""
+        join = lambda a, b: (a[0] & b[0], b[1] | (b[0] & a[1]))  # noqa: E731  of (all outside, reached at the end)
+        return jax.lax.associative_scan(join, (outside, reached), axis=axis, reverse=reverse)[1]
+
+    def further(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        before = reached = state[0]
+        for axis in (reached.ndim - 1, reached.ndim - 2):
+            for reverse in (False, True):
+                reached = along(reached, axis, reverse)
+        return reached, (reached != before).any()
+
+    corner = jnp.zeros_like(outside).at[..., 0, 0].set(True)  # of the frame that is always outside
+    reached, _ = jax.lax.while_loop(lambda state: state[1], further, (corner, jnp.array(True)))
+    return ~reached[..., 1:-1, 1:-1]
 
 
 def _otsu(levels: jax.Array) -> jax.Array:

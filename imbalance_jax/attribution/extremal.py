@@ -16,27 +16,34 @@ SHARPNESS = 20.0  # of the smooth maximum
 RATE, MOMENTUM = 0.01, 0.9
 
 
-def _cells(length: int, step: int, reach: int) -> np.ndarray:
-    """The cells within reach of every pixel of an axis, [length, 2 reach + 1], counted from `-reach`."""
-    return np.arange(length)[:, None] // step + np.arange(2 * reach + 1)
+def _cells(length: int, step: int, reach: int, margin: int) -> np.ndarray:
+    """The cells within reach of every pixel of an axis with its margins, [length + 2 margin, 2 reach + 1]; the first
+    cell of the image is number 0."""
+    return np.arange(-margin, length + margin)[:, None] // step + np.arange(-reach, reach + 1)
 
 
-def _kernel(size: tuple[int, int], step: int, sigma: float, reach: int) -> np.ndarray:
-    """exp(-2 max(0, d / sigma - 1/2)^2) with d the distance of a pixel to each cell within reach, [H, W, n, n]."""
+def _kernel(size: tuple[int, int], step: int, sigma: float, reach: int, margin: int) -> np.ndarray:
+    """exp(-2 max(0, d / sigma - 1/2)^2) with d the distance of a pixel of the wide mask to each cell within reach,
+    [H + 2 margin, W + 2 margin, n, n]."""
     away = []
     for length in size:
-        centres = (_cells(length, step, reach) - reach + 0.5) * step - 0.5
-        away.append(np.arange(length)[:, None] - centres)
+        centres = (_cells(length, step, reach, margin) + 0.5) * step - 0.5
+        away.append(np.arange(-margin, length + margin)[:, None] - centres)
     rows, columns = away
     distance = np.hypot(rows[:, None, :, None], columns[None, :, None, :])
     return np.exp(-2 * np.maximum(0, distance / sigma - 0.5) ** 2).astype(np.float32)
 
 
-def _smooth_mask(cells: jax.Array, kernel: jax.Array, step: int, reach: int) -> jax.Array:
-    """Masks [B, H, W]: at a pixel the smooth maximum of kernel x cell, over the cells [B, h, w] within reach."""
+def _smooth_mask(cells: jax.Array, kernel: jax.Array, step: int, margin: int) -> jax.Array:
+    """Wide masks [B, H + 2 margin, W + 2 margin]: at a pixel the smooth maximum of kernel x cell, over the cells
+    [B, h, w] within reach; there are none beyond the image."""
     height, width, n, _ = kernel.shape
-    padded = jnp.pad(cells, ((0, 0), (reach, reach), (reach, reach)))
-    rows, columns = _cells(height, step, reach), _cells(width, step, reach)
+    reach = n // 2
+    beyond = reach - (-margin // step)
+    padded = jnp.pad(cells, ((0, 0), (beyond, beyond), (beyond, beyond)))
+    rows, columns = (
+        _cells(length, step, reach, margin) + beyond for length in (height - 2 * margin, width - 2 * margin)
+    )
     near = padded[:, rows[:, None, :, None], columns[None, :, None, :]]
     values = (near * kernel).reshape(cells.shape[0], height, width, n * n)
     return (jax.nn.softmax(SHARPNESS * values, axis=-1) * values).sum(-1)
@@ -57,25 +64,31 @@ def extremal_perturbation(
     The mask m of about `area` x H W pixels that maximises score(x blurred where m is 0) - w mean((sort(m) - r)^2), with
     r the sorted mask of exactly that area; m is a smooth maximum of blobs a tenth of the image wide, and the
     perturbation a pyramid of blurs (Fong et al. 2019, preservation game). Constants are TorchRay's for 224 pixels,
-    scaled to the image: w starts at `weight` and grows 1.0035-fold an iteration, gradient ascent with a rate of 0.01
-    and a momentum of 0.9. No random flips: a mirrored chest is another anatomy. Raises ValueError unless 0 < area < 1
-    and iterations >= 1.
+    scaled to the image: all is shown at first, w starts at `weight` and grows 1.0035-fold an iteration, gradient ascent
+    with a rate of 0.01 and a momentum of 0.9. As there, what a blob has beyond the edge counts: the mask has a margin,
+    or corners would be cheap; TorchRay's `area` is of image and margin together. No random flips: a mirrored chest is
+    another anatomy. Raises ValueError unless 0 < area < 1 and iterations >= 1.
     """
     if not 0 < area < 1 or iterations < 1:
         raise ValueError(f'extremal_perturbation needs 0 < area < 1 and iterations >= 1, not {area}, {iterations}.')
     images = as_images(images)
     batch, height, width, _ = images.shape
     step, sigma = max(1, round(STEP * height)), max(1.0, SIGMA * height)
-    reach = int(np.ceil(2 * sigma / step))
-    kernel = jnp.asarray(_kernel((height, width), step, sigma, reach))
+    reach, margin = int(np.ceil(2 * sigma / step)), round(sigma)
+    kernel = jnp.asarray(_kernel((height, width), step, sigma, reach, margin))
     strengths = MAX_BLUR * height * np.linspace(1, 0, LEVELS)
     pyramid = jnp.stack([blur(images, strength) for strength in strengths])
     hot = round(area * height * width)
-    wanted = (jnp.arange(height * width) >= height * width - hot).astype(images.dtype)
+    pixels = kernel.shape[0] * kernel.shape[1]
+    wanted = (jnp.arange(pixels) >= pixels - hot).astype(images.dtype)
+
+    def mask_of(cells):
+        wide = _smooth_mask(cells, kernel, step, margin)
+        return wide, wide[:, margin : margin + height, margin : margin + width]
 
     def loss(cells, pressure):
-        mask = _smooth_mask(cells, kernel, step, reach)
-        away = ((jnp.sort(mask.reshape(batch, -1)) - wanted) ** 2).mean(-1)
+        wide, mask = mask_of(cells)
+        away = ((jnp.sort(wide.reshape(batch, -1)) - wanted) ** 2).mean(-1)
         return (pressure * away - image_scores(score, _perturb(pyramid, mask))).sum()
 
     # TorchRay dampens: a new gradient enters the momentum with the share of 1 - MOMENTUM.
@@ -87,6 +100,6 @@ def extremal_perturbation(
         change, opt_state = optimizer.update(gradient, opt_state)
         return (jnp.clip(cells + change, 0, 1), opt_state), None
 
-    cells = jnp.full((batch, -(-height // step), -(-width // step)), 0.5, images.dtype)
+    cells = jnp.ones((batch, -(-height // step), -(-width // step)), images.dtype)  # as TorchRay: all is shown at first
     (cells, _), _ = jax.lax.scan(ascend, (cells, optimizer.init(cells)), jnp.arange(iterations, dtype=images.dtype))
-    return _smooth_mask(cells, kernel, step, reach)
+    return mask_of(cells)[1]

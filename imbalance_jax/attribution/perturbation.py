@@ -58,7 +58,7 @@ def _random_mask(key: jax.Array, size: tuple[int, int], cells: int, keep: float)
     one cell more than the image, and cut out at a random place."""
     coins, corner = jax.random.split(key)
     rows, columns = (-(-length // cells) for length in size)
-    grid = jax.random.bernoulli(coins, keep, (cells + 1, cells + 1)).astype(jnp.float32)
+    grid = jax.random.bernoulli(coins, keep, (cells, cells)).astype(jnp.float32)
     wide = upsample(grid, ((cells + 1) * rows, (cells + 1) * columns))
     return jax.lax.dynamic_slice(wide, jax.random.randint(corner, (2,), 0, jnp.array([rows, columns])), size)
 

@@ -53,7 +53,10 @@ def _parse_tuple(name: str, text: str, expected: tuple) -> tuple:
     if isinstance(value, str) and of_words:
         value = tuple(word.strip() for word in value.split(',') if word.strip())
     if not isinstance(value, (tuple, list)):
-        raise ValueError(f'config.{name} is {text}; it must be a tuple: --config.{name}="{expected or "(...)"}".')
+        alone = f'"({text},)" for this one alone, or ' if isinstance(value, (int, float)) else ''
+        raise ValueError(
+            f'config.{name} is {text}; it must be a tuple: --config.{name}={alone}"{expected or "(...)"}".'
+        )
     check_kind(name, value, expected)
     return tuple(value)
 

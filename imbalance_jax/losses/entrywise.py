@@ -8,7 +8,8 @@ With y in {0, 1}, sigmoid s, and per class the numbers of `Coefficients`,
          + (1 - y) negative_weight q^gamma_neg (-log max(1 - q, floor))
 
 The numbers are data: `jax.vmap(kernel, (0, None, None))` computes a grid of losses in one program, without a branch.
-Logarithms are taken of logits, never of rounded probabilities, so value and gradient are finite for any finite logit.
+Logarithms are taken of logits, never of rounded probabilities, so value, gradient and
+second derivatives are finite for any finite logit.
 """
 
 from typing import NamedTuple
@@ -20,6 +21,8 @@ from jax.nn import log_sigmoid
 from jax.typing import ArrayLike
 
 from imbalance_jax.system.shapes import on_device
+
+SMALL = 1e-15  # a probability whose square is still a number of 32 bits
 
 
 class Coefficients(NamedTuple):
@@ -75,7 +78,9 @@ def negative_entries(
     # Where q is 0 the loss is 0, and log q must not be reached even by the gradient. `tiny`, as the reciprocal of a
     # denormal number overflows.
     active = probability > jnp.maximum(margin, jnp.finfo(probability.dtype).tiny)
-    log_q = jnp.log(jnp.where(active, probability - margin, 1.0))
+    # The second derivative of log q has 1 / q^2, which overflows long before q is 0; log_sigmoid has none.
+    small = (probability < SMALL) & (jnp.asarray(margin) <= 0)
+    log_q = jnp.where(small, log_sigmoid(z), jnp.log(jnp.where(active & ~small, probability - margin, 1.0)))
     log_rest = jnp.logaddexp(log_sigmoid(-z), jnp.log(margin))
     return jnp.where(active, -jnp.maximum(log_rest, jnp.log(floor)) * jnp.exp(gamma * log_q), 0.0)
 

@@ -38,31 +38,35 @@ def write_plan(
         print(shown)
 
 
-def read_jobs(flags: Namespace) -> list[Job]:
-    """The populations of --plan, or those of them that --job or --shard names."""
+def read_jobs(flags: Namespace) -> tuple[list[Job], int]:
+    """The populations of --plan, or those of them that --job or --shard names; and 2 where a line of the plan is not
+    what was written, which is said and holds up no other, else 0."""
     if not flags.plan:
         raise ValueError('--plan is missing; give what `imbalance-jax plan` wrote, such as --plan=runs/sweep.jsonl.')
-    return plan.select(plan.read(Path(flags.plan)), job=flags.job or '', shard=flags.shard or '')
+    whole, faults = plan.examine(Path(flags.plan))
+    for fault in faults:
+        print(f'error: {fault}', file=sys.stderr)
+    return plan.select(whole, job=flags.job or '', shard=flags.shard or ''), 2 if faults else 0
 
 
 def work(flags: Namespace, program: list[str], stages: Mapping[str, Callable[[Job], None]]) -> int:
     """Does one population by `stages`, or every open one in a process of its own by `program`."""
-    chosen = read_jobs(flags)
+    chosen, damaged = read_jobs(flags)
     signals.leave_when_asked(flags.grace if flags.job else 0.0)
     if flags.job:
-        return jobs.do(chosen[0], stages, leads=cluster.leads())
+        return jobs.do(chosen[0], stages, leads=cluster.leads())  # a line of another job is no fault of this one
     # One process per population: its memory is free when it is done, and its end is not the others'.
     command = [*program, 'work', f'--plan={flags.plan}', f'--grace={flags.grace}']
-    return jobs.work(chosen, lambda job: signals.run([*command, f'--job={job.id}']))
+    return jobs.work(chosen, lambda job: signals.run([*command, f'--job={job.id}'])) or damaged
 
 
 def status(flags: Namespace) -> int:
-    """Shows how the populations stand; 0 all done, 1 one failed, 75 not all done."""
-    chosen = read_jobs(flags)
+    """Shows how the populations stand; 0 all done, 1 one failed, 2 a line of the plan is damaged, 75 not all done."""
+    chosen, damaged = read_jobs(flags)
     text, code = jobs.table(chosen)
     if not flags.watch:
         print(text)
-        return code
+        return damaged or code
     from rich.live import Live
     from rich.text import Text
 
@@ -71,14 +75,14 @@ def status(flags: Namespace) -> int:
             time.sleep(2)
             text, code = jobs.table(chosen)
             live.update(Text(text))
-    return code
+    return damaged or code
 
 
 def collect_tables(flags: Namespace, write_report: Callable[[list[Job]], Path]) -> int:
     """The tables of all finished populations as one, and a report over them."""
     from imbalance_jax.sweep import collect
 
-    chosen = read_jobs(flags)
+    chosen, damaged = read_jobs(flags)
     stood = [(job, jobs.standing(job, thorough=True)) for job in chosen]
     done = [job for job, now in stood if now.state == 'done']
     for path in (*collect.write(done, flags.mixed), write_report(done)):
@@ -88,4 +92,4 @@ def collect_tables(flags: Namespace, write_report: Callable[[list[Job]], Path]) 
             print(f'{job.name}: {now.note}', file=sys.stderr)
     if len(done) < len(chosen):
         print(f'{len(chosen) - len(done)} of {len(chosen)} populations are not done, and not in it.', file=sys.stderr)
-    return 0 if len(done) == len(chosen) else 75
+    return damaged or (0 if len(done) == len(chosen) else 75)

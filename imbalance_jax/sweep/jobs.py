@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from imbalance_jax.config.fields import OF_THE_MACHINE
 from imbalance_jax.names import some
 from imbalance_jax.sweep.plan import Job
 from imbalance_jax.system import layout, locks, manifest, records, seals
@@ -117,6 +118,7 @@ def _recorder(job: Job) -> Callable:
         seconds = round(before.get('seconds', 0.0) + time.monotonic() - begin, 1)
         try:
             facts = {**known, 'state': state, 'note': note, 'seconds': seconds}
+            facts |= {'parts': _parts(job)} if state == 'done' else {}
             write_json(_beside(job, '.json'), seals.seal(facts))
         except OSError as error:  # a full disk must not hide what it did to the job
             if state in ('running', 'done'):
@@ -138,7 +140,7 @@ def standing(job: Job, *, held: bool = False, thorough: bool = False) -> Standin
         return Standing('running', note.strip(), seconds, starts)
     state = record.get('state')
     if state == 'done' and (job.workdir / layout.RESULTS).is_dir():
-        fault = _fault(job, thorough)
+        fault = _fault(job, record.get('parts') or _parts(job), thorough)
         return Standing('resumable' if fault else 'done', fault, seconds, starts)
     if state == 'failed':
         return Standing('failed', record['note'], seconds, starts)
@@ -148,19 +150,34 @@ def standing(job: Job, *, held: bool = False, thorough: bool = False) -> Standin
     return Standing('never started', '', 0.0, 0)
 
 
-def _fault(job: Job, thorough: bool) -> str:
-    """Why the results of a job that was done are not its results, '' if they are."""
+def _parts(job: Job) -> list[str]:
+    """The working directories of a job, below its own, '.': those of kept weights and of other data sets, too."""
+    places = [job.workdir, *layout.inside(job.workdir)]
+    return [place.relative_to(job.workdir).as_posix() for place in places if (place / layout.MANIFEST).exists()]
+
+
+def _fault(job: Job, parts: list[str], thorough: bool) -> str:
+    """Why the results of a job that was done are not its results, '' if they are. parts: what it had when it was."""
     try:
         kept = flatten(records.config(job.workdir)) if (job.workdir / layout.CONFIG).exists() else {}
         planned = flatten(job.config)
         other = [name for name in kept.keys() & planned.keys() if kept[name] != planned[name]]
+        other = [name for name in other if not f'{name}.'.startswith(tuple(f'{one}.' for one in OF_THE_MACHINE))]
         other += [name for name in kept.keys() ^ planned.keys() if kept and name.startswith('arms.')]
-        found = manifest.faults(job.workdir, thorough=thorough)
+        found = [fault for part in parts for fault in _faults_of(job, part, thorough)]
     except (ValueError, OSError) as error:
         return str(error)
     if other:
         return f'its {layout.CONFIG} is of another population: {some(sorted(other), SHOWN)}'
     return some(found, SHOWN)
+
+
+def _faults_of(job: Job, part: str, thorough: bool) -> list[str]:
+    """What is missing or changed in one of its working directories, by names below its own."""
+    below = '' if part == '.' else f'{part}/'
+    if not (job.workdir / part / layout.MANIFEST).exists():
+        return [f'{below}{layout.MANIFEST} is missing']
+    return [f'{below}{fault}' for fault in manifest.faults(job.workdir / part, thorough=thorough)]
 
 
 def _beside(job: Job, suffix: str) -> Path:

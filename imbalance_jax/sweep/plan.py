@@ -19,6 +19,7 @@ from imbalance_jax.system.seals import seal
 SHOWN = 6  # differences of a new population
 SHORTEST_ID = 4  # digits of an id that --job takes
 LINE = {'job': int, 'id': str, 'differs': dict, 'estimate': object, 'config': CONFIG}
+CHANGED = 'was changed by hand; change the config and plan again.'
 ESTIMATE = {'seconds': NUMBER, 'gib': NUMBER}
 
 
@@ -85,23 +86,40 @@ def write(path: Path, configs: list[dict]) -> tuple[list[Job], list[Job]]:
 
 def read(path: Path) -> list[Job]:
     """The jobs of a plan; ValueError naming the line that is not what `write` wrote."""
+    jobs, faults = examine(path)
+    if faults:
+        raise ValueError(faults[0])
+    return jobs
+
+
+def examine(path: Path) -> tuple[list[Job], list[str]]:
+    """The jobs of a plan whose lines are what `write` wrote, and what is wrong with the others, a sentence each.
+
+    Raises ValueError for a plan that has no such line.
+    """
     folder = folder_of(path)
-    try:
-        lines = regular(path).read_text().splitlines()
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{path} is damaged ({error}): plan again.') from error
-    if not lines:
+    lines = regular(path).read_bytes().decode('ascii', errors='replace').rstrip('\n').split('\n')  # as json writes it
+    if lines == ['']:
         raise ValueError(f'{path} has no population.')
-    whole = [_facts(path, number, line) for number, line in enumerate(lines)]
-    if len(lines) != (planned := whole[0].get('of', len(lines))):
-        raise ValueError(f'{path} has {len(lines)} of its {planned} populations: plan again.')
-    return [
-        Job(facts['job'], facts['id'], facts['differs'], facts['config'], facts['estimate'], folder) for facts in whole
-    ]
+    found, faults, planned = [], [], len(lines)
+    for number, line in enumerate(lines):
+        facts, fault = _facts(line)
+        fault = fault or ('' if facts['job'] == number else CHANGED)
+        if fault:
+            faults.append(f'{path}, line {number + 1} {fault}')
+        if facts:
+            planned = facts.get('of', planned)
+            what = facts['differs'], facts['config'], facts['estimate']
+            found.append(Job(facts['job'], facts['id'], *what, folder))
+    if len(lines) != planned:
+        faults.append(f'{path} has {len(lines)} of its {planned} populations: plan again.')
+    if not found:
+        raise ValueError(faults[0])
+    return list({job.id: job for job in found}.values()), faults
 
 
-def _facts(path: Path, number: int, line: str) -> dict[str, Any]:
-    """What a line of a plan says, counted from 0; ValueError unless it says what was written."""
+def _facts(line: str) -> tuple[dict[str, Any], str]:
+    """What a line of a plan says, and '', if it says what was written; else nothing, and what is wrong."""
     try:
         facts = json.loads(line)
         fault = fault_of(facts, LINE) or (facts['estimate'] and fault_of(facts['estimate'], ESTIMATE))
@@ -109,10 +127,8 @@ def _facts(path: Path, number: int, line: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         fault = str(error)
     if fault:
-        raise ValueError(f'{path}, line {number + 1} is damaged: {fault}; plan again.')
-    if facts['job'] != number or facts['id'] != known or changed(facts):
-        raise ValueError(f'{path}, line {number + 1} was changed by hand; change the config and plan again.')
-    return facts
+        return {}, f'is damaged: {fault}; plan again.'
+    return ({}, CHANGED) if facts['id'] != known or changed(facts) else (facts, '')
 
 
 def select(jobs: list[Job], *, job: str = '', shard: str = '') -> list[Job]:

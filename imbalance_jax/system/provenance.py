@@ -7,7 +7,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,6 +34,7 @@ PACKAGES = (
 )
 GROWING = ('accepted',)  # facts that add up over the starts of a stage
 SOFTWARE = ('python', 'versions', 'source')
+MACHINE = ('device', 'devices', 'platform')
 
 
 def processor() -> str:
@@ -86,7 +87,7 @@ def stage(workdir: Path, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
 
     It is recorded when it begins, so that one that is killed has had a part in what is there. A stage that was
     interrupted and resumed adds up its seconds and counts its starts. What other software had a part in it before is
-    kept in `before`.
+    kept in `before`, and on what other devices in `elsewhere`.
     """
     begin, path = time.monotonic(), Path(workdir) / layout.PROVENANCE
     known = records.provenance(workdir) if path.exists() else {}  # a damaged one is said before the work
@@ -100,15 +101,26 @@ def stage(workdir: Path, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
         'seconds': before['seconds'],
         'starts': before['starts'] + 1,
     }
-    others = [*before.get('before', []), {key: before[key] for key in SOFTWARE if key in before}]
-    now = {key: record[key] for key in SOFTWARE}
-    record['before'] = [one for i, one in enumerate(others) if one and one != now and one not in others[:i]]
+    record['before'] = _others(before, record, 'before', SOFTWARE)
+    record['elsewhere'] = _others(before, record, 'elsewhere', MACHINE)
     write_json(path, {**known, name: record})
     try:
         yield record
     finally:
         record['seconds'] = round(before['seconds'] + time.monotonic() - begin, 1)
         write_json(path, {**known, name: record})
+
+
+def _others(before: Mapping[str, Any], record: Mapping[str, Any], name: str, keys: Sequence[str]) -> list[dict]:
+    """What had a part in a stage before and is not what has one now, each once. before: its record until now."""
+    known = [*before.get(name, []), {key: before[key] for key in keys if key in before}]
+    now = {key: record[key] for key in keys}
+    return [one for i, one in enumerate(known) if one and one != now and one not in known[:i]]
+
+
+def machines(facts: Sequence[Mapping[str, Any]]) -> str:
+    """Devices in words. facts: of `elsewhere`."""
+    return ' and '.join(f'{one.get("devices", "?")} x {one.get("device", "?")}' for one in facts)
 
 
 def accept(workdir: Path) -> list[str]:

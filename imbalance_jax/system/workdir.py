@@ -109,24 +109,32 @@ def lock(workdir: Path) -> Iterator[None]:
 
 
 def claim(
-    workdir: Path, config: dict, free: tuple[str, ...] = (), complete: Callable[[dict], dict[str, Any]] = dict
+    workdir: Path,
+    config: dict,
+    free: tuple[str, ...] = (),
+    complete: Callable[[dict], dict[str, Any]] = dict,
+    *,
+    ready: Callable[[], Any] = lambda: None,
 ) -> None:
     """Makes `workdir` the place of this config, or raises ValueError naming the fields in which its config differs.
 
     free: fields and blocks that may differ, 'data.test_on', as they change nothing of what is trained; complete: gives
-    a config that an older version kept the fields that there were not then, with their defaults.
+    a config that an older version kept the fields that there were not then, with their defaults; ready: is called when
+    only free fields differ, before config.json is written, and may refuse.
     """
     path = Path(workdir) / layout.CONFIG
     if not path.exists():
         begun = (Path(workdir) / layout.CHECKPOINTS).exists()
         if begun and not manifest.was(path, _as_json(config)):
             raise ValueError(f'{path} is missing, and held another config than this one; {records.ELSEWHERE}.')
+        ready()
         write_json(path, config)
         return
     changed = files.differences(complete(records.read(path, dict, 'bring it back from a copy')), config)
     if not changed:
-        return
-    if all(line.startswith(tuple(f'{field}{end}' for field in free for end in ':.')) for line in changed):
+        ready()
+    elif all(line.startswith(tuple(f'{field}{end}' for field in free for end in ':.')) for line in changed):
+        ready()
         write_json(path, config)
     else:
         shown = '\n  '.join(changed)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from imbalance_jax.config.fields import PREPROCESSING
+from imbalance_jax.data.sources.text import one_line
 from imbalance_jax.losses import LOSSES, SIGMOID, SOFTMAX, UNKNOWN, link_of
 from imbalance_jax.names import lookup
 from imbalance_jax.system.files import regular
@@ -61,6 +62,7 @@ def from_table(path: Path, needed: Sequence[str] = NEEDED) -> list[Adopted]:
     for number, line in enumerate(lines):
         if None in line:
             raise ValueError(f'--members={path}, line {number + 2}: it has more values than the table has columns.')
+        one_line(line.values(), f'--members={path}, line {number + 2}')
         one = _adopted({str(k).strip(): str(v).strip() for k, v in line.items()}, f'{path}, line {number + 2}', needed)
         beside = path.parent / one.weights
         result.append(one._replace(weights=str(beside)) if one.weights and beside.exists() else one)

@@ -3,6 +3,7 @@
 A wave is a part of the members that trains to its end before the next one begins.
 """
 
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +92,21 @@ def make_plan(
     waves = [[0, len(experiment.members)]]
     plan = Plan(strategy, waves, measured, fastest.bytes, limit, fastest.compile_seconds)
     return _with_supply(plan, experiment), fastest
+
+
+def carried_on(plan: Plan, experiment: Experiment, wanted: str, memory_gib: float, stream: str = 'auto') -> Plan:
+    """A plan that was kept, as it runs on the devices that there are now, by the settings of now.
+
+    Its waves stay, whose checkpoints there are; so does its strategy, if it runs here, fits the memory, and no other is
+    wanted. Images stream where they must. wanted, memory_gib, stream: as of `make_plan`.
+    """
+    limit = int((memory_gib or float(processes.agree(available() / GIB))) * GIB)
+    strategy = placement.runnable(plan.strategy if wanted == 'auto' else wanted)
+    if wanted == 'auto' and plan.bytes <= plan.limit and plan.bytes > limit:
+        strategy = re.sub(r'vmap(:\d+)?$', 'map', strategy)  # which needs the memory of one member
+    return _with_supply(
+        plan._replace(strategy=strategy), experiment._replace(stream=stream_steps(experiment, stream, limit))
+    )
 
 
 def stream_steps(experiment: Experiment, wanted: str, limit: int) -> int:

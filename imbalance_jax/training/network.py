@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from imbalance_jax import models
+from imbalance_jax.config.fields import OF_THE_MACHINE
 from imbalance_jax.data import arrays, policies, sources, tasks, thinning
 from imbalance_jax.data.batches import Augmentation, augmentation
 from imbalance_jax.data.dataset import Dataset
@@ -49,6 +50,14 @@ def load_dataset(config: ConfigDict, name: str = '', *, again: bool = False) -> 
         return dataset
     dataset = tasks.with_task(dataset, config.data.get('task', ''))
     return thinning.thin(dataset, config.data.imbalance, config.data.imbalance_seed)
+
+
+def machine_fields(config: ConfigDict) -> tuple[str, ...]:
+    """The fields of a config that say how and where a population is run, not what it is: they may differ where it goes
+    on. Whether data that lie elsewhere are the same, their content says (`check_same_data`)."""
+    name, block = config.data.name, config.data.to_dict().get(config.data.name, {})
+    paths = sources.path_options(name, block) if isinstance(block, dict) else ()
+    return (*OF_THE_MACHINE, *(f'data.{name}.{option}' for option in paths))
 
 
 class Network(NamedTuple):

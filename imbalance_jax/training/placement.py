@@ -153,6 +153,19 @@ def place(num_members: int, strategy: str, devices: Sequence[jax.Device] | None 
     return Placement(num_members, mesh, strategy)
 
 
+def runnable(strategy: str, devices: Sequence[jax.Device] | None = None) -> str:
+    """The strategy itself if it runs on these devices; else the nearest that does, with the same numbers to rounding.
+
+    Of `data:d:` as many devices share a batch as there are and divide d; several processes spread the members.
+    """
+    share, shard, _, _ = parse(strategy)
+    devices = jax.devices() if devices is None else list(devices)
+    fewer = max(k for k in range(1, share + 1) if share % k == 0 and k <= len(devices))
+    own = strategy.removeprefix(f'data:{share}:') if share > 1 else strategy
+    several = len({device.process_index for device in devices}) > 1
+    return (f'data:{fewer}:' if fewer > 1 else '') + ('' if shard or not several else 'shard:') + own
+
+
 def candidates(num_members: int, batch_size: int, devices: Sequence[jax.Device] | None = None) -> list[str]:
     """The strategies that can be the fastest for P members here, for a measurement to choose from.
 

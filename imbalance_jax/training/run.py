@@ -1,6 +1,7 @@
 """From a config to a trained population in a working directory: its predictions and the tables made of them."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from imbalance_jax.data.soundness import check_splits
 from imbalance_jax.results import comparison, convergence, data, ensembles, performance
 from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
-from imbalance_jax.system import cache, environment, layout, processes, progress, records
+from imbalance_jax.system import cache, environment, layout, processes, progress, provenance, records
 from imbalance_jax.system.provenance import stage
 from imbalance_jax.system.workdir import (
     check_same_data,
@@ -44,12 +45,15 @@ from imbalance_jax.training import (
     tested,
 )
 from imbalance_jax.training.build import build, build_losses, labels_of_versions, make_members
-from imbalance_jax.training.network import Network, load_dataset, network
+from imbalance_jax.training.network import Network, load_dataset, machine_fields, network
 from imbalance_jax.training.program import Experiment, Program
 from imbalance_jax.training.snapshot import Outcome
 from imbalance_jax.training.trained import KEPT_EPOCH, Stage
 
 MADE_AGAIN = (layout.MEMBERS, layout.DATA, layout.CONTACT_SHEET, layout.PROVENANCE)
+SAME_BYTES = (
+    'Results are the same to rounding; for the same bytes, go on where there are as many devices of the same kind.'
+)
 KEPT_TITLES = {kept.MATCHED: "weights whose validation AUROC is nearest to the reference's best"}
 
 
@@ -87,9 +91,9 @@ def run(
     experiment = make(config, dataset, members, untrained=untrained)
     with lock(workdir):
         start.check_same(workdir, members)
-        free = (*other_sets.free_fields(config), *start.free_fields(config))
-        claim(workdir, config.to_dict(), free, lambda kept: completed(kept, base))
-        check_same_data(dataset.info, workdir)
+        free = (*other_sets.free_fields(config), *start.free_fields(config), *machine_fields(config))
+        ready = partial(check_same_data, dataset.info, workdir)
+        claim(workdir, config.to_dict(), free, lambda kept: completed(kept, base), ready=ready)
         if is_finished(workdir, experiment):
             print(f'{workdir} is trained already.')
         else:
@@ -137,9 +141,20 @@ def is_finished(workdir: Path, experiment: Experiment) -> bool:
 def make_plan(
     workdir: Path, experiment: Experiment, setting: ConfigDict, stream: str
 ) -> tuple[autotune.Plan, Program | None]:
-    """The plan of `workdir`, made now if there is none, and the first wave's program if making it left that behind."""
+    """The plan of `workdir`, made now if there is none, and the first wave's program if making it left that behind.
+
+    One that was made where there were other devices does not bind this machine; that it is not kept is said.
+    """
     if processes.agree((workdir / layout.PLAN).exists()):
-        return autotune.read(workdir), None
+        kept = autotune.read(workdir)
+        plan = autotune.carried_on(kept, experiment, setting.strategy, setting.memory_gib, stream)
+        if plan.strategy != kept.strategy and processes.leads():
+            print(
+                f'{workdir / layout.PLAN} has the strategy {kept.strategy}, begun elsewhere or with another setting; '
+                f'here it goes on with {plan.strategy}. {SAME_BYTES}',
+                flush=True,
+            )
+        return plan, None
     with progress.show('plan') as update:
         plan, program = autotune.make_plan(
             experiment, setting.strategy, setting.memory_gib, update=update, stream=stream
@@ -178,6 +193,8 @@ def train_into(
             )
         plan, program = make_plan(workdir, experiment, config.population, config.data.stream)
         record.update(strategy=plan.strategy, plan=plan._asdict(), processes=jax.process_count())
+        if record['elsewhere'] and processes.leads():
+            print(f'{workdir} was also trained on {provenance.machines(record["elsewhere"])}. {SAME_BYTES}', flush=True)
         if begun := start.digests(experiment.members):
             record['weights'] = begun
         images = {split: seen.images_of(split) for split in ('validation', 'test')}

@@ -16,8 +16,9 @@ from imbalance_jax.config.file import completed
 from imbalance_jax.data import other_set
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.models.recorded import Recorded
+from imbalance_jax.names import some
 from imbalance_jax.system import records
-from imbalance_jax.system.layout import FEATURES, PREDICTIONS
+from imbalance_jax.system.layout import CONFIG, FEATURES, MEMBERS, PREDICTIONS
 from imbalance_jax.system.workdir import check_same_data, read_arrays
 from imbalance_jax.training import autotune, heads, kept, other_sets, placement, plugins, snapshot, start, strategies
 from imbalance_jax.training.members import (
@@ -32,6 +33,7 @@ from imbalance_jax.training.placement import Placement
 from imbalance_jax.training.start import Starts
 from imbalance_jax.training.untrained import calibrated, calibration_images
 
+SHOWN = 4  # members that an error names
 KEPT_EPOCH = 'kept_epoch'  # in predictions.npz of kept weights: the epoch [P] that they are of
 # What a stage needs of a population (`Stage.needs`).
 FROM_NETWORKS, FROM_FEATURES = 'networks', 'features'
@@ -126,11 +128,27 @@ def check_trained(workdir: Path, *, features_do: bool = False) -> None:
     if not (workdir / PREDICTIONS).exists():
         raise FileNotFoundError(f'{workdir} holds no finished training ({PREDICTIONS} is missing): run train first.')
     members = records.members(workdir)
+    _check_same_members(workdir, members)
     if without_networks(members) and not (features_do and has_features(members)):
         held, asked = ('features', '') if has_features(members) else ('predictions', 'explained or ')
         raise ValueError(
             f'{workdir} holds {held} of networks that are not here: report shows them, and nothing can be '
             f'{asked}exported; adopt the networks into another folder, --member ...,weights=FILE.'
+        )
+
+
+def _check_same_members(workdir: Path, members: list[dict]) -> None:
+    """ValueError for a members.json that is another population's: an index into it would name the wrong network."""
+    if is_adopted(members):
+        return
+    config = records.config(workdir)
+    arms = sorted(config['arms'], key=lambda arm: (arm != config['reference'], arm))  # as `members.make_members`
+    wanted = [f'{arm}/{seed}' for arm in arms for seed in config['seeds']]
+    found = [f'{row["arm"]}/{row["seed"]}' for row in members]
+    if found != wanted:
+        raise ValueError(
+            f'{workdir / MEMBERS} has the members {some(found, SHOWN)}, and {CONFIG} {some(wanted, SHOWN)}: '
+            'it is of another population. Delete it and run train again.'
         )
 
 
@@ -167,7 +185,8 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
         best = heads.whole(home, best, members, untrained=untrained)
     # A population that trained in waves is explained whole, but one member after the other. Nothing here has batches
     # that devices could share.
-    strategy = strategies.without_sharing(plan.strategy) if len(plan.waves) == 1 else 'shard:map'
+    wanted = strategies.without_sharing(plan.strategy) if len(plan.waves) == 1 else 'shard:map'
+    strategy = placement.runnable(wanted, jax.local_devices())
     place = placement.place(len(members), strategy, jax.local_devices())
     drawn = cache(partial(random_networks, untrained, members, dataset=dataset))
     return Trained(

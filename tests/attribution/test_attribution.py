@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax import attribution
-from imbalance_jax.attribution import gradients
+from imbalance_jax.attribution import gradients, perturbation
 from imbalance_jax.attribution.cam import input_layer
 from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer
 from imbalance_jax.models.cnn import CNN
@@ -241,6 +241,26 @@ def test_rise_is_the_masks_weighted_by_their_scores_and_finds_what_counts():
     np.testing.assert_allclose(contrast[0] * 0.5, published[0] - published[0].mean() * constant[0], atol=0.2)
     with pytest.raises(ValueError, match='0 < keep < 1, not 400, 7, 1'):
         METHODS['rise'](left_of_middle, BRIGHT, key=KEY, samples=400, keep=1)
+
+
+def test_rise_draws_as_many_coins_as_cells_and_they_show_for_keep_of_the_time():
+    """Petsiuk et al. 2018: a grid of cells^2 coins, enlarged to one cell more than the image, cut out at random."""
+    keys = jax.random.split(KEY, 2000)
+    one = jax.jit(jax.vmap(lambda key: perturbation._random_mask(key, (6, 9), 1, 0.3)))(keys)
+    assert set(np.unique(one).tolist()) == {0.0, 1.0}, 'one coin'
+    assert (np.ptp(one, axis=(1, 2)) == 0).all()
+    np.testing.assert_allclose(one.mean(), 0.3, atol=0.04)
+    several = jax.jit(jax.vmap(lambda key: perturbation._random_mask(key, (21, 21), 7, 0.5)))(keys)
+    np.testing.assert_allclose(several.mean(0), 0.5, atol=0.06)
+    whole = np.round(several[:, ::3, ::3], 3)  # a cell of 24 / 7 pixels: neighbours are other coins
+    assert len(np.unique(whole.reshape(len(whole), -1), axis=0)) > 1900
+
+
+def test_extremal_perturbation_begins_with_the_whole_image():
+    """As TorchRay: before the first step all is shown; the mask of one iteration is still near 1 everywhere."""
+    images = np.zeros((1, 16, 16, 1), np.float32)
+    mask = METHODS['extremal_perturbation'](left_of_middle, images, iterations=1, weight=0.0)
+    assert mask.min() > 0.9
 
 
 def test_extremal_perturbation_keeps_the_given_area_where_the_score_is():

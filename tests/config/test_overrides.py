@@ -61,7 +61,11 @@ def test_a_text_becomes_a_value_of_the_right_kind(config, name, text, value):
         ('train.epochs', 'many', "config.train.epochs is 'many'; it must be a whole number"),
         ('train.epochs', '2.5', 'must be a whole number'),
         ('train.learning_rate', 'fast', 'must be a number'),
-        ('seeds', '3', r'config.seeds is 3; it must be a tuple: --config.seeds="\(0, 1, 2\)"'),
+        (
+            'seeds',
+            '3',
+            r'config.seeds is 3; it must be a tuple: --config.seeds="\(3,\)" for this one alone, or "\(0, 1, 2\)"',
+        ),
         ('seeds', "('a',)", "has 'a'; each of its values must be a whole number"),
         ('data.imbalance', '0.5', 'is a block'),
         ('arms', 'focal', 'is a block'),

@@ -476,3 +476,18 @@ def test_wrong_counts(num_positive, num_negative, message):
 def test_wrong_shapes(batch):
     with pytest.raises(ValueError, match=r'shapes \(6, 4\), \(4,\) and \(6, 4\)'):
         mean_of('bce', batch[0], batch[1][0])
+
+
+@pytest.mark.parametrize(
+    'name', ['bce', 'focal', 'class_balanced_focal', 'weighted_bce', 'logit_adjusted', 'asymmetric']
+)
+def test_second_derivatives_are_finite_at_any_logit_and_those_of_bce_are_the_variance(name):
+    logits = jnp.array([[-200.0], [-75.0], [-60.0], [-46.0], [-20.0], [-3.0], [0.0], [3.0], [46.0], [200.0]])
+    loss = losses.make(name, np.array([30.0]), np.array([70.0]))
+    for label in (0.0, 1.0):
+        slope = jax.grad(lambda x, label=label: loss({}, x, jnp.full(x.shape, label)) * len(x))
+        second = jax.jvp(slope, (logits,), (jnp.ones_like(logits),))[1]
+        assert np.isfinite(second).all()
+        if name == 'bce':
+            wanted = jax.nn.sigmoid(logits) * jax.nn.sigmoid(-logits)
+            np.testing.assert_allclose(second, wanted, rtol=1e-4, atol=1e-7)

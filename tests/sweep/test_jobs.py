@@ -7,12 +7,13 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
 from imbalance_jax.configs import base
-from imbalance_jax.sweep import collect, hyper, jobs, populations
+from imbalance_jax.sweep import cli, collect, hyper, jobs, populations
 from imbalance_jax.sweep import plan as plans
 from imbalance_jax.system import files, locks, signals, workdir
 
@@ -347,13 +348,17 @@ def finished(plan):
         def train(job):
             workdir.write_json(job.workdir / 'config.json', job.config)
             workdir.write_json(job.workdir / 'results' / 'alignment.csv', [job.number])
+            workdir.write_json(job.workdir / 'on' / 'nih' / 'config.json', job.config)
+            workdir.write_json(job.workdir / 'on' / 'nih' / 'results' / 'alignment.csv', [job.number])
 
         assert jobs.do(job, {'train': train}) == 0
     assert states(plan) == ['done'] * 3
     return plan
 
 
-@pytest.mark.parametrize('how', ['deleted', 'changed', 'foreign', 'foreign folder'])
+@pytest.mark.parametrize(
+    'how', ['deleted', 'changed', 'foreign', 'foreign folder', 'manifest', 'inside', 'deleted inside']
+)
 def test_done_means_that_all_is_there_as_it_was_written(finished, how):
     first, second, _ = plans.read(finished)
     path = first.workdir / 'results' / 'alignment.csv'
@@ -361,13 +366,22 @@ def test_done_means_that_all_is_there_as_it_was_written(finished, how):
         path.unlink()
     elif how == 'changed':
         path.write_text('[9]\n')
+    elif how == 'manifest':
+        (first.workdir / 'manifest.json').unlink()
+    elif how == 'inside':
+        shutil.rmtree(first.workdir / 'on' / 'nih')
+    elif how == 'deleted inside':
+        (first.workdir / 'on' / 'nih' / 'results' / 'alignment.csv').unlink()
     elif how == 'foreign':
         shutil.copy(second.workdir / 'config.json', first.workdir)
     else:
         shutil.rmtree(first.workdir)
         shutil.copytree(second.workdir, first.workdir)
     said = {
-        'deleted': 'alignment.csv is missing',
+        'deleted': 'results/alignment.csv is missing',
+        'manifest': 'manifest.json is missing',
+        'inside': 'on/nih/manifest.json is missing',
+        'deleted inside': 'on/nih/results/alignment.csv is missing',
         'foreign folder': 'config.json is of another population: data.image_size',
     }
     for thorough in (True, False):
@@ -410,3 +424,40 @@ def test_every_field_of_a_plan_counts_and_so_does_its_length(plan):
         plan.write_text(odd)
         with pytest.raises(ValueError, match='line 1 is damaged'):
             plans.read(plan)
+
+
+def test_a_damaged_line_of_a_plan_holds_up_no_other(finished, capsys, monkeypatch):
+    """A bit that is no text, a line that is lost in the middle, one that is there twice: said, and the others stand."""
+    monkeypatch.setattr(signals, 'leave_when_asked', lambda grace: None)
+    lines = finished.read_bytes().splitlines(keepends=True)
+    third = plans.read(finished)[2]
+    for text, said in (
+        (b''.join([lines[0], lines[1][:50] + b'\xff' + lines[1][51:], lines[2]]), 'line 2 is damaged'),
+        (b''.join([lines[0], lines[2]]), 'line 2 was changed by hand'),
+        (b''.join([lines[0], b'[' * 9999 + b'\n', lines[2]]), 'line 2 is damaged'),
+        (b''.join([lines[0], lines[2], lines[2]]), 'line 2 was changed by hand'),
+    ):
+        finished.write_bytes(text)
+        with pytest.raises(ValueError, match=said):
+            plans.read(finished)
+        whole, _ = plans.examine(finished)
+        assert [job.number for job in whole] == [0, 2]
+        flags = Namespace(plan=finished, job='', shard='', watch=False, grace=0.0)
+        assert cli.status(flags) == 2
+        shown = capsys.readouterr()
+        assert said in shown.err
+        assert '2 done' in shown.out
+        shutil.rmtree(third.workdir)
+        assert cli.work(flags, ['false'], {}) == 1, 'the third is begun, whatever the second is'
+        capsys.readouterr()
+        flags.job = third.id
+        assert cli.work(flags, [], {'train': remake}) == 0
+        assert (third.workdir / 'results' / 'alignment.csv').read_text() == '[\n 2\n]\n'
+    finished.write_bytes(b'\xff\n')
+    with pytest.raises(ValueError, match='line 1 is damaged'):
+        plans.examine(finished)
+
+
+def remake(job):
+    workdir.write_json(job.workdir / 'config.json', job.config)
+    workdir.write_json(job.workdir / 'results' / 'alignment.csv', [job.number])

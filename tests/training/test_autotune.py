@@ -95,6 +95,19 @@ def test_too_little_memory_for_one_member_is_an_error(ready):
         autotune.make_plan(ready, 'shard:map', 1e-6, update=nothing)
 
 
+def test_a_kept_plan_is_carried_on_by_what_there_is_here(ready, monkeypatch):
+    kept = autotune.Plan('data:2:shard:vmap', [[0, 1]], {}, 2 * autotune.GIB, 8 * autotune.GIB, 1.0, stream=3)
+    here = autotune.carried_on(kept, ready, 'auto', 4.0)
+    assert here == kept._replace(stream=0, on_host=True), 'its images fit, and all else is as it was'
+    assert autotune.carried_on(kept, ready, 'auto', 1.0).strategy == 'data:2:shard:map', 'it needs two GiB'
+    assert autotune.carried_on(kept, ready, 'shard:unroll', 1.0).strategy == 'shard:unroll', 'as the user wants it'
+    assert autotune.carried_on(kept, ready, 'auto', 4.0, 'always').stream > 0
+    one = jax.devices()[:1]
+    monkeypatch.setattr(jax, 'devices', lambda *_: one)
+    assert autotune.carried_on(kept, ready, 'auto', 4.0).strategy == 'shard:vmap'
+    assert autotune.carried_on(kept, ready, 'data:2:shard:map', 4.0).strategy == 'shard:map'
+
+
 def test_a_strategy_that_was_asked_for_is_not_measured(ready, monkeypatch):
     monkeypatch.setattr(autotune, 'measure', lambda *_: pytest.fail('measured'))
     plan, _ = autotune.make_plan(ready, 'map', 0.0, update=nothing)

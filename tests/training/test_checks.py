@@ -9,7 +9,9 @@ from imbalance_jax.config import check_ranges
 from imbalance_jax.config.fields import survives
 from imbalance_jax.configs import base
 from imbalance_jax.explain import alignment
-from imbalance_jax.training import build, checks, loop, network, run
+from imbalance_jax.system import workdir as writer
+from imbalance_jax.training import build, checks, loop, network, run, trained
+from imbalance_jax.training.build import make_members
 from imbalance_jax.training.trained import Stage
 
 
@@ -75,3 +77,16 @@ def test_a_metric_by_the_name_of_a_figure_of_the_study_is_refused(tiny_config, m
     config.attribution.methods, config.attribution.metrics = ('saliency',), ('relevance_rank', metric)
     with pytest.raises(ValueError, match=f"metrics has '{metric}'"):
         alignment.check(config, None, (16, 16, 1), 8)
+
+
+def test_members_of_another_population_name_no_network(tmp_path, tiny_config):
+    """members.json of other seeds, of fewer, and in another order, in a directory that was accepted as it is."""
+    rows = make_members(tiny_config)
+    writer.write_arrays(tmp_path / 'predictions.npz', alive=np.ones(len(rows), bool))
+    writer.write_json(tmp_path / 'config.json', tiny_config.to_dict())
+    writer.write_json(tmp_path / 'members.json', rows)
+    trained.check_trained(tmp_path)
+    for others in ([{**row, 'seed': row['seed'] + 5} for row in rows], rows[:4], [rows[1], rows[0], *rows[2:]]):
+        writer.write_json(tmp_path / 'members.json', others)
+        with pytest.raises(ValueError, match=r'and config.json .*: it is of another population'):
+            trained.check_trained(tmp_path)

@@ -3,13 +3,15 @@
 import copy
 import gzip
 import json
+import shutil
 
+import jax
 import numpy as np
 import pytest
 
 from imbalance_jax.system import workdir as writer
 from imbalance_jax.system.files import read_json
-from imbalance_jax.training import loop, run
+from imbalance_jax.training import loop, run, trained
 
 
 @pytest.fixture
@@ -32,6 +34,35 @@ def compiled(monkeypatch) -> list:
 
     monkeypatch.setattr(loop, 'compile_members', watched)
     return members
+
+
+def test_what_was_trained_on_two_devices_goes_on_and_is_explained_on_one(study, config, tmp_path, monkeypatch, capsys):
+    """A plan of two devices that share batches, asked of one; the data set lies elsewhere, too."""
+    folder = tmp_path / 'run'
+    shutil.copytree(study, folder)
+    shutil.copytree(config.data.folder, tmp_path / 'moved')
+    writer.write_json(folder / 'plan.json', {**read_json(folder / 'plan.json'), 'strategy': 'data:2:shard:map'})
+    before = writer.read_arrays(folder / 'predictions.npz')
+    (folder / 'predictions.npz').unlink()
+    one = jax.devices()[:1]
+    monkeypatch.setattr(jax, 'devices', lambda *_: one)
+    monkeypatch.setattr(jax, 'local_devices', lambda *_: one)
+    config.population.strategy, config.data.folder = 'auto', str(tmp_path / 'moved')
+    run.run(config, folder)
+    out = capsys.readouterr().out
+    assert 'has the strategy data:2:shard:map' in out
+    assert 'here it goes on with shard:map' in out
+    assert 'was also trained on 2 x' in out
+    after = writer.read_arrays(folder / 'predictions.npz')
+    np.testing.assert_allclose(after['logits_test'], before['logits_test'], rtol=1e-5, atol=1e-5)
+    assert read_json(folder / 'provenance.json')['train']['elsewhere'][0]['devices'] == 2
+    assert read_json(folder / 'plan.json')['strategy'] == 'data:2:shard:map', 'two devices go on as they began'
+    population = trained.load(folder)
+    assert (population.place.mesh.size, population.place.strategy) == (1, 'shard:map')
+    assert read_json(folder / 'config.json')['data']['folder'] == str(tmp_path / 'moved')
+    config.data.phantom.num_patients = 61
+    with pytest.raises(ValueError, match='num_patients: 60 -> 61'):
+        run.run(config, folder)
 
 
 def test_waves_give_what_all_at_once_gives(study, config, tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """Where members and batches lie, and that it changes no number."""
 
+from types import SimpleNamespace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,6 +29,18 @@ def test_no_device_waits_idle():
 def test_more_devices_than_there_are():
     with pytest.raises(ValueError, match='needs 64 devices; there are 2'):
         placement.place(1, 'data:64:shard:map')
+
+
+def test_a_strategy_of_another_machine_runs_on_this_one():
+    two, one = jax.devices()[:2], jax.devices()[:1]
+    for strategy in ('shard:vmap:4', 'map', 'data:2:shard:map'):
+        assert placement.runnable(strategy, two) == strategy
+    assert placement.runnable('data:2:shard:vmap:4', one) == 'shard:vmap:4'
+    assert placement.runnable('data:6:shard:map', [*two, *two, two[0]]) == 'data:3:shard:map'
+    several = [SimpleNamespace(process_index=k) for k in range(2)]
+    assert placement.runnable('unroll', several) == 'shard:unroll'
+    for name in ('data:2:shard:map', 'data:64:shard:vmap'):
+        assert placement.place(3, placement.runnable(name, one), one).mesh.size == 1
 
 
 @pytest.mark.parametrize(

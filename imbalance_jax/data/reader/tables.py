@@ -186,8 +186,13 @@ def content(path: Path, encoding: str = 'utf-8', found: Found | None = None) -> 
     return data.decode('cp1252', errors='replace')
 
 
+def lines_of(text: str) -> list[str]:
+    """The lines of a text. Other characters at which Python's `splitlines` breaks may stand in a cell."""
+    return text.replace('\r\n', '\n').replace('\r', '\n').split('\n')
+
+
 def _csv(path: Path, table: Table, found: Found, name: str) -> Rows:
-    lines = content(path, table.encoding, found).splitlines()
+    lines = lines_of(content(path, table.encoding, found))
     first = next((number for number, line in enumerate(lines) if line.strip()), None)
     if first is None:
         raise ValueError(f'{path} is empty; expected a table.')
@@ -195,8 +200,8 @@ def _csv(path: Path, table: Table, found: Found, name: str) -> Rows:
     header = [cell.strip() for cell in _split(lines[first], separator)[0]]
     names = list(table.columns) or (header if table.header else [f'column {k + 1}' for k in range(len(header))])
     strays: list[str] = []
-    least = _named(header)
-    numbered = list(_records(lines, first + bool(table.header), separator, range(least, len(header) + 1), strays, name))
+    least = named(header)
+    numbered = list(csv_rows(lines, first + bool(table.header), separator, range(least, len(header) + 1), strays, name))
     found.add('stray_quote', strays)
     cells, width = [row for _, row in numbered], max(len(names), len(header))
     for line, row in numbered:
@@ -205,7 +210,7 @@ def _csv(path: Path, table: Table, found: Found, name: str) -> Rows:
     return _rows(_columns(names, cells), name, np.array([line for line, _ in numbered], np.int64))
 
 
-def _named(header: list[str]) -> int:
+def named(header: list[str]) -> int:
     """How many columns a row has at least: a header may end in names that are empty, which rows may leave away."""
     return max((k for k, name in enumerate(header, 1) if name), default=len(header))
 
@@ -228,7 +233,7 @@ def _split(line: str, separator: str) -> tuple[list[str], int]:
     return cells, len(cells)
 
 
-def _records(
+def csv_rows(
     lines: list[str], start: int, separator: str, widths: range, strays: list[str], name: str
 ) -> Iterator[tuple[int, list[str]]]:
     """Rows with their line numbers. A quote that nothing closes is taken as it stands, and named in `strays`."""
@@ -245,7 +250,7 @@ def _records(
                 yield begin + 1, [cell.strip() for cell in line.split(separator)]
                 continue
             line, number = '\n'.join(lines[begin:end]), end
-        row = next(csv.reader(line.splitlines(keepends=True), delimiter=separator), [])
+        row = next(csv.reader([f'{part}\n' for part in line.split('\n')], delimiter=separator), [])
         yield begin + 1, [cell.strip() for cell in row]
 
 
@@ -271,7 +276,7 @@ def _json(path: Path, table: Table, found: Found, name: str) -> Rows:
     text = content(path, table.encoding, found)
     lines = path.name.removesuffix('.gz').endswith('.jsonl') or table.kind == 'jsonl'
     try:
-        data = [json.loads(line) for line in text.splitlines() if line.strip()] if lines else json.loads(text)
+        data = [json.loads(line) for line in lines_of(text) if line.strip()] if lines else json.loads(text)
     except ValueError as error:
         raise ValueError(f'{path} is not JSON: {error}.') from error
     if isinstance(data, dict) and {'images', 'annotations'} <= data.keys():

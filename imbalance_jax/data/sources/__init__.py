@@ -222,6 +222,12 @@ def key(name: str, folder: Path, options: dict, progress: Callable[[int, int], A
     return dataset_module.key(made_from)
 
 
+def path_options(name: str, options: Mapping[str, Any]) -> tuple[str, ...]:
+    """Those of a set's options that are paths, which count by the files there."""
+    source = find(name, options)
+    return tuple(content.paths_of(source.make, _given(source, name, options)))
+
+
 def _below(paths: dict[str, Path]) -> dict[str, Path]:
     """All files of options that are paths; FileNotFoundError naming an option whose path is not there."""
     for option, path in paths.items():

@@ -15,6 +15,7 @@ import numpy as np
 from imbalance_jax.data.boxes import rasterise
 from imbalance_jax.data.dataset import Allocate, Dataset, in_memory
 from imbalance_jax.data.reader import images, runs, shapes
+from imbalance_jax.data.sources.text import one_line
 
 ANATOMY = {'left lung': 'Left Lung', 'right lung': 'Right Lung', 'heart': 'Heart'}  # concept: column
 IDS = ('Image Index', 'dicom_id', 'ImageID', 'image_id', 'Path', 'path', 'ImageId')
@@ -178,6 +179,7 @@ def _rows(path: Path) -> Iterator[Row]:
             raise ValueError(f'{path}: no column names the image; expected one of {", ".join(IDS)}.')
         for row in table:
             where = f'{path}, line {table.line_num}'
+            one_line((cell for cell in row.values() if isinstance(cell, str)), where)
             try:
                 yield Row(where, row[key].strip(), float(row[QUALITY]), row)
             except (TypeError, ValueError) as error:

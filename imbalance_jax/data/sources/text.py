@@ -3,9 +3,11 @@
 import csv
 import gzip
 import zlib
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
+
+from imbalance_jax.data.reader import tables
 
 Key = TypeVar('Key', bound=Hashable)
 
@@ -21,17 +23,28 @@ def single_file(folder: Path, pattern: str, layout: str) -> Path:
 
 
 def text_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
-    """Yields the rows that are not blank, stripped, each with 'FILE, line N' for error messages."""
+    """Yields the rows that are not blank, stripped, each with 'FILE, line N' for error messages.
+
+    The first row says how many cells there are: a quote that nothing closes before the next whole row is taken as it
+    stands, and swallows none.
+    """
     opened = gzip.open if Path(path).suffix == '.gz' else open
     try:
         with opened(path, 'rt', encoding='utf-8-sig', newline='') as file:
-            reader = csv.reader(file)
-            for cells in reader:
-                row = [cell.strip() for cell in cells]
-                if any(row):
-                    yield f'{path}, line {reader.line_num}', row
+            lines = tables.lines_of(file.read())
+        header = next(csv.reader(line for line in lines if line.strip()), [])
+        widths = range(tables.named(header), len(header) + 1)
+        for line, row in tables.csv_rows(lines, 0, ',', widths, [], str(path)):
+            if any(row):
+                yield f'{path}, line {line}', row
     except (gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f'{path} is not a readable text table ({error}); expected UTF-8 text or its gzip.') from error
+
+
+def one_line(cells: Iterable[str | None], where: str) -> None:
+    """ValueError if a cell holds a line break: a quote that nothing closes has swallowed the lines that follow it."""
+    if any(cell and '\n' in cell for cell in cells):
+        raise ValueError(f'{where}: a quote (") is opened that its line does not close; expected one row per line.')
 
 
 def once(seen: dict[Key, str], key: Key, where: str) -> None:

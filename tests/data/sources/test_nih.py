@@ -5,6 +5,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import zlib
 from functools import partial
 from pathlib import Path
@@ -307,6 +308,40 @@ def test_the_name_of_prepared_data_follows_contents_and_options(plain, tmp_path)
 # Images
 
 
+def test_a_stray_quote_takes_no_rows_with_it(tmp_path):
+    """Two of them in a column that nobody reads, 30 lines apart; others in a list and among boxes."""
+    names = [name_of(patient) for patient in range(1, 101)]
+    rows = [f'{name},Mass,0,{int(name[:8])},50' for name in names]
+    rows[9] += '"'
+    rows[39] = rows[39].replace(',50', ',"50')
+    table = write(tmp_path / 'Data_Entry_2017.csv', [HEADER, *rows])
+    assert nih_tables.read_labels(table).image.tolist() == names
+    listed = nih_tables.read_list(write(tmp_path / 'test_list.txt', [*names[:5], f'"{names[5]}', *names[6:]]))
+    assert listed.tolist() == [*names[:5], f'"{names[5]}', *names[6:]]
+    boxes = [f'{name},Mass,1,2,3,4,,,' for name in names]
+    boxes[50] += '"'
+    with pytest.raises(ValueError, match='line 52: expected image, finding'):
+        nih_tables.read_boxes(write(tmp_path / 'BBox_List_2017.csv', [BOX_HEADER, *boxes]))
+
+
+def test_twelve_bits_in_files_of_sixteen(tmp_path):
+    """Grey values 0..4095 in some files fill 0..255; files of 8 bits are as ever."""
+    from imbalance_jax.data.sources.tfds.nih_chest_xray14 import bits_used, from_png, to_png
+
+    grey = np.linspace(0, 4095, 64 * 64).reshape(64, 64).astype(np.uint16)
+    twelve, dim, eight = (tmp_path / name for name in ('twelve.png', 'dim.png', 'eight.png'))
+    Image.fromarray(grey).save(twelve)
+    Image.fromarray(grey // 4).save(dim)
+    Image.fromarray((grey >> 4).astype(np.uint8)).save(eight)
+    bits = bits_used([eight, dim, twelve])
+    assert bits == 12
+    assert (bits_used([eight]), bits_used([eight, dim]), bits_used([tmp_path / 'none.png'])) == (16, 10, 16)
+    small = [from_png(to_png(path, 64, bits).png).astype(int) for path in (twelve, dim, eight)]
+    np.testing.assert_array_equal(small[0], np.floor(grey / 4095 * 255 + 0.5))
+    np.testing.assert_array_equal(small[1], np.floor((grey // 4) / 4095 * 255 + 0.5))
+    np.testing.assert_array_equal(small[2], grey >> 4)
+
+
 def damaged_png(path, how):
     """Writes a PNG that is broken in one of five ways, or a JPEG under that name."""
     pixels = np.random.default_rng(0).integers(0, 256, (50, 50), np.uint8)
@@ -319,8 +354,11 @@ def damaged_png(path, how):
     path.write_bytes(damage.get(how, data))
 
 
-def test_every_kind_of_image_file(tmp_path):
+def test_every_kind_of_image_file(tmp_path, monkeypatch):
     """All modes come out as the same grey; what cannot be used is named, counted and left out; boxes follow."""
+    temporary = tmp_path / 'temporary'
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, 'tempdir', str(temporary))
     folder = tmp_path / 'nih'
     whole = {'L': 1, 'RGBA': 2, 'P': 3, 'I;16': 4, 'LA': 5, 'RGB': 6, 'L wide': 7}
     damage = dict(zip(('truncated', 'text', 'empty', 'flipped', 'jpeg', 'bomb'), range(11, 17), strict=True))
@@ -344,6 +382,7 @@ def test_every_kind_of_image_file(tmp_path):
     write_images(folder / 'images_002', [name_of(1)], value=0)  # a second file of that name
 
     dataset = make(manual_dir=folder, tfds_dir=tmp_path / 'tfds', **OPTIONS)
+    assert not list(temporary.iterdir()), 'nothing is left among the temporary files'
     assert set(dataset.image_id.tolist()) == {name_of(patient) for patient in whole.values()}
     np.testing.assert_array_equal(dataset.images, np.full((7, SIZE, SIZE, 1), 120, np.uint8))
     assert {tuple(size) for size in dataset.source_size.tolist()} == {(40, 40), (30, 90)}

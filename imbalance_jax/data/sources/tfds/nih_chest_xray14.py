@@ -5,7 +5,8 @@ import dataclasses
 import functools
 import io
 import shutil
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,11 +16,13 @@ from absl import logging
 from PIL import Image
 
 from imbalance_jax.data.dataset import SPLITS
+from imbalance_jax.data.reader import images
 from imbalance_jax.data.sources import content, nih_files, nih_tables
 from imbalance_jax.data.streams import on_all_cores
 
 SHARD = 2048  # examples per file; TFDS holds one file's PNGs in memory
 MAX_PIXELS = 8192**2  # eight times NIH's width; more is a mistake or a decompression bomb
+SIGNATURE, DEPTH = b'\x89PNG\r\n\x1a\n', 24  # how a PNG begins, and where its header says how many bits a value has
 NO_BOXES = nih_tables.Boxes(np.zeros(0, np.str_), np.zeros(0, np.int32), np.zeros((0, 4), np.float32))
 CITATION = """@inproceedings{wang2017chestxray8,
   title={ChestX-ray8: Hospital-scale Chest X-ray Database and Benchmarks on Weakly-Supervised Classification and
@@ -29,11 +32,13 @@ CITATION = """@inproceedings{wang2017chestxray8,
 
 
 class Plan(NamedTuple):
-    """What is to be written: cases whose image is there, its path, and the boxes of each image that has any."""
+    """What is to be written: cases whose image is there, its path, the boxes of each image that has any, and how many
+    bits files of 16 bits use."""
 
     cases: nih_files.Cases
     paths: list[Path]
     boxes: dict[str, nih_tables.Boxes]
+    bits: int
 
 
 class Small(NamedTuple):
@@ -114,7 +119,7 @@ class NihChestXray14(tfds.core.ShardBasedBuilder):
 
     def _examples(self, plan: Plan, rows: list[int]) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yields one shard's examples; an image that cannot be read is named among the problems, with its boxes."""
-        cases, shrink = plan.cases, functools.partial(to_png, size=self.builder_config.image_size)
+        cases, shrink = plan.cases, functools.partial(to_png, size=self.builder_config.image_size, bits=plan.bits)
         for row, small in zip(rows, on_all_cores(shrink, (plan.paths[row] for row in rows)), strict=True):
             if self.progress:
                 self.progress(row + 1, len(plan.paths))
@@ -161,7 +166,7 @@ def prepare(
     config = NihConfig(
         name=nih_files.config_name(manual_dir, Path(tfds_dir).with_name(content.CACHE), **options), **options
     )
-    with _quiet():
+    with _quiet(), _own_temporary_files():
         builder = NihChestXray14(data_dir=tfds_dir, config=config)
         if again and builder.data_path.exists():
             shutil.rmtree(builder.data_path)
@@ -186,7 +191,7 @@ def read(builder: NihChestXray14, split: str, count: int = 1024) -> Iterator[lis
 
 
 def make_plan(folder: Path, config: NihConfig) -> Plan:
-    """Matches labels, files and boxes, and names what has no counterpart; no image is opened yet."""
+    """Matches labels, files and boxes, and names what has no counterpart; only images of 16 bits are opened yet."""
     cases = nih_files.read_split(folder, config.split, config.validation_fraction)
     paths, repeated = nih_files.find_images(folder)
     boxes = nih_tables.read_boxes(nih_files.box_file(folder))
@@ -205,11 +210,33 @@ def make_plan(folder: Path, config: NihConfig) -> Plan:
         for name in set(boxes.image[boxed].tolist())
     }
     cases = nih_files.Cases(kept, cases.patient[present], cases.labels[present], cases.split[present], problems)
-    return Plan(cases, [paths[name] for name in kept.tolist()], by_image)
+    listed = [paths[name] for name in kept.tolist()]
+    return Plan(cases, listed, by_image, bits_used(listed))
 
 
-def to_png(path: Path, size: int) -> Small | None:
+def bits_used(paths: Sequence[Path]) -> int:
+    """How many bits the files of 16 bits use, by the largest value of all of them; 16 if there is none."""
+    largest = max(on_all_cores(_largest, paths), default=0)
+    return images.bits_of(largest) if largest else 16
+
+
+def _largest(path: Path) -> int:
+    """The largest value of a file of 16 bits, 0 of others: of them only the header is read."""
+    try:
+        with open(path, 'rb') as file:
+            header = file.read(DEPTH + 1)
+    except OSError:
+        return 0
+    if header[:8] != SIGNATURE or header[DEPTH:] != b'\x10':
+        return 0
+    image = _open(path)
+    return int(np.asarray(image).max()) if image is not None and image.mode.startswith('I') else 0
+
+
+def to_png(path: Path, size: int, bits: int = 16) -> Small | None:
     """Returns an image file as an 8-bit grey PNG of `size` x `size`, or None where the file is not a whole PNG.
+
+    bits: how many of 16 are used, where a file has 16 (`bits_used`).
 
     Resized by Pillow's BILINEAR, a triangle as wide as the reduction: it antialiases, and unlike bicubic or Lanczos
     has no negative lobes, which draw dark and bright rims around wires and markers for a saliency map to find.
@@ -217,7 +244,7 @@ def to_png(path: Path, size: int) -> Small | None:
     image = _open(path)
     if image is None:
         return None
-    small = _grey(image).resize((size, size), Image.Resampling.BILINEAR)
+    small = _grey(image, bits).resize((size, size), Image.Resampling.BILINEAR)
     file = io.BytesIO()
     small.save(file, 'PNG', compress_level=1)  # a quarter of the default level's time for a sixth more bytes
     return Small(file.getvalue(), (image.height, image.width))
@@ -243,10 +270,10 @@ def _open(path: Path) -> Image.Image | None:
     return image
 
 
-def _grey(image: Image.Image) -> Image.Image:
+def _grey(image: Image.Image, bits: int) -> Image.Image:
     """To 8 bits grey: luma of colour (exact where R = G = B), alpha dropped, 16 bits scaled rather than clipped."""
     if image.mode.startswith('I'):
-        return Image.fromarray((np.asarray(image) / 257 + 0.5).astype(np.uint8))
+        return Image.fromarray((np.asarray(image) / ((2**bits - 1) / 255) + 0.5).astype(np.uint8))
     if image.mode == 'P':
         image = image.convert('RGBA')  # Pillow warns where a palette with transparency goes to grey directly
     return image.convert('L')
@@ -257,6 +284,18 @@ def _require_images(cases: nih_files.Cases, split: int) -> None:
     if not left:
         counts = ', '.join(f'{len(names)} {kind}' for kind, names in cases.problems.items())
         raise ValueError(f'No image is left in the {SPLITS[split]} split, which must not be empty. Left out: {counts}.')
+
+
+@contextlib.contextmanager
+def _own_temporary_files() -> Iterator[None]:
+    """Removes what TFDS leaves among the temporary files: a folder per data set that it makes."""
+    before = tempfile.tempdir
+    with tempfile.TemporaryDirectory() as folder:
+        tempfile.tempdir = folder
+        try:
+            yield
+        finally:
+            tempfile.tempdir = before
 
 
 @contextlib.contextmanager
