@@ -25,9 +25,9 @@ def takes(**axes: str) -> Callable[[Function], Function]:
     """A decorator that checks what a function is given, in one line per fault, a ValueError.
 
     axes: by argument its axes as in docstrings, 'N K': axes of one name are equal in all arguments, one that ends in
-    '+' has one entry at least. '...' in front stands for any further axes, to which those of other arguments must
-    broadcast, and at the end for axes that are the same in all arguments that end so. `Anything('N')` need not be
-    numbers. Lists become NumPy arrays; None stays where it may.
+    '+' has one entry at least, and a number is the size itself. '...' in front stands for any further axes, to which
+    those of other arguments must broadcast, and at the end for axes that are the same in all arguments that end so.
+    `Anything('N')` need not be numbers. Lists become NumPy arrays; None stays where it may.
     """
 
     def decorate(function: Function) -> Function:
@@ -95,6 +95,8 @@ def _fit(
         first, who = sizes.setdefault(axis.rstrip('+'), (size, name))
         if size != first:
             raise ValueError(f'{name} must be {wanted} with {axis.rstrip("+")} = {first}, as {who}, not {shape}.')
+        if axis.isdigit() and size != int(axis):
+            raise ValueError(f'{name} must be {wanted}, not {shape}.')
         if axis.endswith('+') and size == 0:
             raise ValueError(f'{name} must be {wanted} with one {axis.rstrip("+")} at least, not {shape}.')
     if back and not front:
