@@ -13,6 +13,7 @@ from imbalance_jax.analysis.report.verdicts import DIFFERS, EQUAL, OPEN, Maps, P
 from imbalance_jax.results.performance import RANKED
 
 POWER = 1.43  # (z of 0.975 + z of 0.80) / z of 0.975: from half an interval to what 80 % of studies would find
+LARGEST = 1.0  # difference of two figures in 0..1
 
 
 class Shown(NamedTuple):
@@ -231,9 +232,15 @@ def training(study: Study) -> str:
 
 
 def smallest_shown(tests: list[Contrast]) -> str:
-    """What true difference would be found with 80 % power before correction, from the widths of intervals."""
+    """What true difference would be found with 80 % power before correction, from the widths of intervals.
+
+    tests: of figures in 0..1, such as AUROC; '' where none has an interval.
+    """
     halves = sorted(one.half_width for one in tests if one.defined)
-    return number(POWER * halves[len(halves) // 2]) if halves else ''
+    if not halves:
+        return ''
+    size = POWER * halves[len(halves) // 2]
+    return number(size) if size < LARGEST else f'none up to {LARGEST:g}'
 
 
 def picture(study: Study, look: dict[str, Look], found: Shown) -> Panel | None:

@@ -124,11 +124,8 @@ def comparisons(study: Study) -> dict[str, Any]:
     """How arms are compared, and of how many networks, in words."""
     counts = sorted({len(study.rows(arm)) for arm in study.arms})
     seeds = len(study.config['seeds']) if study.paired else counts[-1]
-    times = (
-        f'x {plural(seeds, "seed")}'
-        if study.paired
-        else f'of {" to ".join(map(str, (counts[0], counts[-1])[: len(counts)]))} networks each'
-    )
+    least_and_most = ' to '.join(map(str, counts[:1] + counts[1:][-1:]))
+    of_networks = f'of {least_and_most} network{"s" if counts[-1] > 1 else ""}{" each" if study.others else ""}'
     sizes = [name for arm in (study.reference, *study.others[:1]) for name in [arm] * len(study.rows(arm))]
     least = exchange.smallest_p(seeds) if study.paired else exchange.smallest_p_of(sizes, None)
     one = f'{plural(seeds, "seed")}' if study.paired else 'so many networks'
@@ -136,7 +133,8 @@ def comparisons(study: Study) -> dict[str, Any]:
     return {
         'by': 'seed by seed' if study.paired else 'as two groups of networks',
         'over': 'over paired seeds' if study.paired else 'of two groups of networks that are no pairs',
-        'times': times,
+        'times': f'x {plural(seeds, "seed")}' if study.paired else of_networks,
+        'models': plural(len(study.members), 'model'),
         'epochs': 'trained elsewhere' if study.adopted else f'{study.config["train"]["epochs"]} epochs',
         'seeds_per_arm': seeds,
         'number': plural(seeds, 'seed') if study.paired else plural(len(study.members), 'network'),

@@ -25,6 +25,7 @@ CONVENTIONS = {
 }
 
 
+@takes(features='N h w U')
 def count(
     features: np.ndarray,
     image_size: int | Sequence[int],
@@ -230,8 +231,6 @@ def _components(first: np.ndarray, degree: np.ndarray) -> tuple[int, np.ndarray]
 
 
 def _check(maps, size, quantile, *, masks, threshold) -> None:
-    if maps.ndim != 4:
-        raise ValueError(f'features must be [N, h, w, U], got {maps.ndim} dimensions.')
     if not 0 < quantile < 1:
         raise ValueError(f'quantile must lie between 0 and 1, got {quantile}.')
     if masks is not None and (masks.ndim not in (3, 4) or masks.shape[:3] != (maps.shape[1], *size)):

@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imbalance_jax.system.shapes import takes
+from imbalance_jax.system.shapes import fitting, takes
 
 TINY = 1e-12
+FITTING = {'x': 'N U', 'head': 'U K', 'positive': 'N K', 'train_positives': 'K'}
 BY_CLASS = ('within_class', 'centre_length', 'head_length')  # of the figures of `collapse`
 
 
@@ -28,7 +29,7 @@ class Classes(NamedTuple):
         return rank < max(2, len(rank) // 2)
 
 
-@takes(x='N U', head='U K', weights='R N')
+@takes(x='N U', weights='R N')
 def collapse(x: np.ndarray, head: np.ndarray | None, classes: Classes, weights: np.ndarray) -> dict[str, np.ndarray]:
     """Neural collapse and the collapse of minorities, of features x [N, U] and the head's kernel [U, K].
 
@@ -47,6 +48,7 @@ def collapse(x: np.ndarray, head: np.ndarray | None, classes: Classes, weights: 
 
     A class without any image is NaN and left out of what is of several; one that a round has lost makes that NaN.
     """
+    fitting({'x': x, 'head': head, **classes._asdict()}, FITTING, ['head'])
     shown: np.ndarray = np.any(classes.positive, axis=0)
     if not shown.all():
         of_head = None if head is None else head[:, shown]

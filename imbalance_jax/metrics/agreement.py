@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.metrics.decision import share
-from imbalance_jax.system.shapes import Anything, takes
+from imbalance_jax.system.shapes import Anything, fitting, takes
 
 
 class Pairs(NamedTuple):
@@ -72,6 +72,7 @@ def jackknifed(of_pairs: np.ndarray, pairs: Pairs, number: int) -> np.ndarray:
     T_s = S U - (S - 1) U_-s, with U the mean over all pairs and U_-s that over those without s: their variance over
     seeds is that of U, though pairs share members (Arvesen 1969). Below three members U itself, S times.
     """
+    fitting({'pairs': pairs.first, 'of_pairs': of_pairs}, {'pairs': 'M', 'of_pairs': '... M K'})
     whole = of_pairs.mean(-2)
     if number < 3:
         return np.repeat(whole[..., None, :], number, -2)

@@ -34,9 +34,10 @@ def logistic(x: np.ndarray, target: np.ndarray, counts: np.ndarray, *, firth: bo
     target is constant, or where the line does not exist.
     """
     design = np.stack([np.ones_like(x), x], axis=-1)
-    beta, shrink = np.zeros((*x.shape[:-1], 2)), float(firth)
+    lead = np.broadcast_shapes(x.shape, target.shape, counts.shape)[:-1]
+    beta, shrink = np.zeros((*lead, 2)), float(firth)
     loss, step = _deviance(design, beta, target, counts, shrink), np.zeros_like(beta)
-    moving = np.ones(x.shape[:-1], bool)  # a line that is found stays as it is, whatever stands beside it
+    moving = np.ones(lead, bool)  # a line that is found stays as it is, whatever stands beside it
     for _ in range(STEPS):
         p = expit((design @ beta[..., None])[..., 0])
         information = _information(design, p, counts)

@@ -3,8 +3,10 @@
 import numpy as np
 
 from imbalance_jax.metrics.inputs import require_fit
+from imbalance_jax.system.shapes import takes
 
 
+@takes(scores='P N K')
 def matched_decisions(scores: np.ndarray, labels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Decisions [P, N, K] bool at a threshold per member and class with which as many images are positive as truly are.
 

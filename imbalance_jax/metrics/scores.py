@@ -13,23 +13,31 @@ from numpy.typing import ArrayLike
 from scipy import sparse
 
 from imbalance_jax.names import lookup
+from imbalance_jax.system.shapes import fitting, numbers, takes
 
 # Numbers that are ranked at a time, to bound the memory of a bootstrap (32 MiB of float64): examples x rounds, and
 # members x thresholds x rounds.
 BLOCK = 1 << 22
+ENTRIES = {'scores': '... N K', 'labels': 'N K', 'mask': 'N K'}
 
 
 def _entries(scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Scores [M, N, K] float64, labels and mask [N, K] bool; ValueError if they do not fit."""
-    scores, labels = np.asarray(scores, np.float64), np.asarray(labels)
-    mask = np.ones(labels.shape, bool) if mask is None else np.asarray(mask) > 0
-    if labels.ndim != 2 or scores.shape[-2:] != labels.shape or mask.shape != labels.shape:
-        shapes = f'scores {scores.shape}, labels {labels.shape}, mask {mask.shape}'
-        raise ValueError(f'Shapes do not fit: {shapes}; valid are scores [..., N, K], labels [N, K], mask [N, K].')
+    scores, labels, mask = _arrays(scores, labels, mask)
+    scores, mask = scores.astype(np.float64, copy=False), np.ones(labels.shape, bool) if mask is None else mask > 0
     wrong = labels[mask & (labels != 0) & (labels != 1)]
     if wrong.size:
         raise ValueError(f'labels hold {wrong[0]} where the mask is 1; valid are 0 and 1.')
     return scores.reshape(-1, *labels.shape), labels == 1, mask
+
+
+def _arrays(
+    scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """As arrays of NumPy; ValueError if they do not fit."""
+    found = fitting({'scores': scores, 'labels': labels, 'mask': mask}, ENTRIES, ['mask'])
+    arrays = {name: np.asarray(array) for name, array in found.items()}
+    return arrays['scores'], arrays['labels'], arrays.get('mask')
 
 
 def _probabilities(
@@ -120,6 +128,7 @@ def ranking(
     round), so that both are defined for the same classes. Ties are exact, as in `auroc` and `average_precision`.
     """
     members, positive, kept = _entries(scores, labels, mask)
+    weights = None if weights is None else numbers(weights, 'weights', '[N] or [R, N]')
     rounds = np.ones((1, len(positive))) if weights is None else np.atleast_2d(weights)
     if rounds.shape[1:] != (len(positive),) or not (rounds >= 0).all():
         raise ValueError(f'weights {rounds.shape} must be non-negative, [N] or [R, N] with N = {len(positive)}.')
@@ -214,6 +223,7 @@ def expected_calibration_error(
     return _by_class(gap, probabilities, labels, mask)
 
 
+@takes(values='... K')
 def macro(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean over the defined classes and their number, [...] each, of values [..., K]; NaN where none is defined."""
     defined = np.isfinite(values)
@@ -226,7 +236,7 @@ def _pooled(
     scores: ArrayLike, labels: ArrayLike, mask: ArrayLike | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """All classes as one: scores [..., N * K, 1], labels and mask [N * K, 1]."""
-    scores = np.asarray(scores)
+    scores, labels, mask = _arrays(scores, labels, mask)
     flat_mask = None if mask is None else np.reshape(mask, (-1, 1))
     return scores.reshape(*scores.shape[:-2], -1, 1), np.reshape(labels, (-1, 1)), flat_mask
 
@@ -273,13 +283,15 @@ def evaluate(
     }
 
 
+@takes(probabilities='P N K')
 def seed_ensemble(probabilities: ArrayLike, groups: Iterable[Hashable]) -> tuple[list[Any], np.ndarray]:
     """Names of the G groups, in order of appearance, and their mean probability [G, N, K].
 
     `groups` [P] names each member's group (its arm). A member with a probability that is not finite is left out; a
     group without any other is NaN.
     """
-    probabilities, groups = np.asarray(probabilities, np.float64), list(groups)
+    probabilities = np.asarray(probabilities, np.float64)
+    groups = list(groups) if isinstance(groups, Iterable) else []
     if len(groups) != len(probabilities):
         raise ValueError(f'groups has {len(groups)} names for {len(probabilities)} members.')
     alive = np.isfinite(probabilities).all(axis=(1, 2))

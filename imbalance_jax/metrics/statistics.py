@@ -15,7 +15,7 @@ from imbalance_jax.metrics.intervals import over_seeds, p_value
 from imbalance_jax.system.shapes import Anything, takes
 
 
-@takes(clusters=Anything('N'))
+@takes(clusters=Anything('N+'))
 def cluster_weights(clusters: ArrayLike, rounds: int, rng: np.random.Generator) -> np.ndarray:
     """How often each example counts in each round of a cluster bootstrap: clusters [N] -> [R, N] int16.
 

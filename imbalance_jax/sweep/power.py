@@ -22,6 +22,7 @@ from imbalance_jax.system import manifest, records
 from imbalance_jax.system.files import regular
 
 LEVEL, POWER = 0.05, 0.8
+LARGEST = 1.0  # difference of two AUROC
 FEW, LOWEST = 1.5, 0.5  # exponents of the shares of variance in the degrees of freedom, as in metrics.intervals
 CLASS_SIZES = (10, 100)  # patients with a finding, for which the smallest difference is said
 NIH_TEST_PATIENTS = {'official': 2797}
@@ -138,9 +139,14 @@ def _line(known: Measured, seeds: int, arms: int, patients: int | None) -> str:
     parts = []
     if patients:
         least = smallest_difference(known.macro, seeds=seeds, patients=patients, arms=arms)
-        parts.append(f'{least:.3f} in macro AUROC ({patients} test patients)')
+        parts.append(f'{_size(least)} in macro AUROC ({patients} test patients)')
     for size in CLASS_SIZES:
         least = smallest_difference(known.rare, seeds=seeds, patients=size, arms=arms)
-        parts.append(f'{least:.3f} in the AUROC of one class, chosen before, with {size} patients')
+        parts.append(f'{_size(least)} in the AUROC of one class, chosen before, with {size} patients')
     what = f'{POWER:.0%} power, two-sided {LEVEL:.0%}, Holm over {arms} arm{"s" if arms > 1 else ""}'
     return f'Smallest difference that {who} can show ({what}; variances {known.source}): {", ".join(parts)}.'
+
+
+def _size(least: float) -> str:
+    """A difference in words: there is none that is larger than the largest."""
+    return f'{least:.3f}' if least < LARGEST else f'none up to {LARGEST:g}'

@@ -25,8 +25,9 @@ def takes(**axes: str) -> Callable[[Function], Function]:
     """A decorator that checks what a function is given, in one line per fault, a ValueError.
 
     axes: by argument its axes as in docstrings, 'N K': axes of one name are equal in all arguments, one that ends in
-    '+' has one entry at least. '...' in front stands for any further axes, and at the end for axes that are the same in
-    all arguments that end so. `Anything('N')` need not be numbers. Lists become NumPy arrays; None stays where it may.
+    '+' has one entry at least, and a number is the size itself. '...' in front stands for any further axes, to which
+    those of other arguments must broadcast, and at the end for axes that are the same in all arguments that end so.
+    `Anything('N')` need not be numbers. Lists become NumPy arrays; None stays where it may.
     """
 
     def decorate(function: Function) -> Function:
@@ -52,6 +53,7 @@ def fitting(given: Mapping[str, Any], axes: Mapping[str, str], may_lack: Iterabl
     """Those of the arguments that have axes, as arrays; ValueError for the first that does not fit."""
     sizes: dict[str, tuple[int, str]] = {}
     tails: dict[str, tuple[int, ...]] = {}
+    leads: dict[str, tuple[int, ...]] = {}
     result = {}
     for name, spec in axes.items():
         if name not in given or (given[name] is None and name in may_lack):
@@ -59,8 +61,20 @@ def fitting(given: Mapping[str, Any], axes: Mapping[str, str], may_lack: Iterabl
         wanted = f'[{", ".join(spec.replace("+", "").split())}]'
         array = as_array(given[name]) if isinstance(spec, Anything) else numbers(given[name], name, wanted)
         _fit(name, array.shape, spec, wanted, sizes=sizes, tails=tails)
+        if spec.startswith('...'):
+            leads[name] = array.shape[: array.ndim - spec.count(' ')]
         result[name] = array
+    _require_alike(leads)
     return result
+
+
+def _require_alike(leads: Mapping[str, tuple[int, ...]]) -> None:
+    """ValueError unless the axes in front of those with names, by argument, broadcast."""
+    try:
+        np.broadcast_shapes(*leads.values())
+    except ValueError:
+        said = ', '.join(f'{axes} of {name}' for name, axes in leads.items())
+        raise ValueError(f'The axes in front must be alike, or 1, or not there; they are {said}.') from None
 
 
 def _fit(
@@ -81,6 +95,8 @@ def _fit(
         first, who = sizes.setdefault(axis.rstrip('+'), (size, name))
         if size != first:
             raise ValueError(f'{name} must be {wanted} with {axis.rstrip("+")} = {first}, as {who}, not {shape}.')
+        if axis.isdigit() and size != int(axis):
+            raise ValueError(f'{name} must be {wanted}, not {shape}.')
         if axis.endswith('+') and size == 0:
             raise ValueError(f'{name} must be {wanted} with one {axis.rstrip("+")} at least, not {shape}.')
     if back and not front:

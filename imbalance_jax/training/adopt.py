@@ -101,7 +101,7 @@ def run(
         write_table(folder, 'data', data.rows(dataset, config.data.policies.to_dict()))
         at_home = write_performance(config, dataset, rows, folder)
         tested.write(config, dataset, rows, folder, others=others, at_home=at_home, write_performance=write_performance)
-    print(f'{workdir}: {len(rows)} networks adopted.')
+    print(f'{workdir}: {len(rows)} network{"s" if len(rows) > 1 else ""} adopted.')
 
 
 def check_free(workdir: Path) -> None:

@@ -111,7 +111,7 @@ def run(
             population = Population(rows, np.ones(len(rows), bool), config.reference)
             write_alive(folder, population, len(dataset.rows('test')))
     made = ' and '.join(name for name, one in found._asdict().items() if one)
-    print(f'{workdir}: {made} of {len(rows)} networks adopted.')
+    print(f'{workdir}: {made} of {len(rows)} network{"s" if len(rows) > 1 else ""} adopted.')
 
 
 def read(dataset: Dataset, predictions: Path | None, features: Path | None, *, values: str) -> Recording:

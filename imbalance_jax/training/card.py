@@ -43,11 +43,11 @@ explain = jax.export.deserialize(bytearray(open('map.jaxexport', 'rb').read())).
 values, maps = explain(images, jax.numpy.int32(0))  # images [B,H,W,C] uint8; maps [B,H,W] of class 0, by {method}
 ```"""
 NO_PROGRAMS = 'Only tensors: its programs were left out, as flatbuffers was not installed.'
-MEAN_OF_SEEDS = """```python
+MEAN = """```python
 import jax
 
 probabilities = jax.export.deserialize(bytearray(open('ensemble.jaxexport', 'rb').read())).call
-values = probabilities(images)  # images [B,H,W,C] uint8 -> the mean [B,K] of its seeds' probabilities
+values = probabilities(images)  # images [B,H,W,C] uint8 -> the mean [B,K] of probabilities over its {members}
 ```"""
 
 
@@ -59,26 +59,37 @@ def write(workdir: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, 
     'link', 'programs' (whether there are any).
     """
     config, info = records.config(workdir), records.data(workdir)
-    row, seeds = rows[0], [one['seed'] for one in rows]
-    who = f'seed {seeds[0]}' if single else f'mean of the probabilities of seeds {", ".join(map(str, seeds))}'
+    row, numbers = rows[0], _numbers(rows)
+    who = numbers if single else f'mean of the probabilities of {numbers}'
     return '\n'.join(
         [
             f'# {facts["architecture"]}, {row["arm"]}, {who}',
             '',
-            *_model(row, facts, seeds),
+            *_model(row, facts, numbers),
             *_data(workdir, config, info),
             *_figures(workdir, rows, single),
             '## What it must not be used for',
             '',
             *(f'* {line}' for line in NOT_FOR),
             '',
-            *_use(facts, single=single),
+            *_use(facts, member_word(row), single=single),
             *_provenance(workdir, row, info),
         ]
     )
 
 
-def _model(row: Mapping[str, Any], facts: Mapping[str, Any], seeds: Sequence[int]) -> list[str]:
+def member_word(row: Mapping[str, Any]) -> str:
+    """What tells members of an arm: their seed, or of networks that are no pairs which network it is."""
+    return 'seed' if row.get('paired', True) else 'network'
+
+
+def _numbers(rows: Sequence[Mapping[str, Any]]) -> str:
+    """'seed 0', 'networks 0, 1'."""
+    return f'{member_word(rows[0])}{"s" if len(rows) > 1 else ""} {", ".join(str(row["seed"]) for row in rows)}'
+
+
+def _model(row: Mapping[str, Any], facts: Mapping[str, Any], numbers: str) -> list[str]:
+    labels = row.get('labels', 'unknown' if 'adopted' in row else 'own')
     hyper = ', '.join(f'{name} {value}' for name, value in row.get('hyper', {}).items())
     height, width, channels = facts['image']
     return [
@@ -89,13 +100,20 @@ def _model(row: Mapping[str, Any], facts: Mapping[str, Any], seeds: Sequence[int
         ' data set prepares them.',
         f'* Outputs: {", ".join(facts["classes"])}.',
         f'* Arm: {row["arm"]}; loss: {row["loss"]}{f" ({hyper})" if hyper else ""}; sampler: {row["sampler"]}; head:'
-        f' {row.get("head", "linear")}; labels: {row.get("labels", "own")}; seed{"s" if len(seeds) > 1 else ""}:'
-        f' {", ".join(map(str, seeds))}.',
-        f'* Began with: {Path(row.get("weights") or "random").name} weights'
-        + (f', sha256 {row["weights_sha256"]}.' if row.get('weights_sha256') else '.'),
+        f' {row.get("head", "linear")}; labels: {labels}; {numbers.replace(" ", ": ", 1)}.',
+        _began(row),
         f'* Tensors: {facts["keys"]}',
         '',
     ]
+
+
+def _began(row: Mapping[str, Any]) -> str:
+    """What training began with, of a network that was trained elsewhere the file that it came in."""
+    if 'adopted' in row:
+        name, sha256 = Path(row['adopted']['file']).name, row['adopted']['sha256']
+        return f'* Trained elsewhere: {name}, sha256 {sha256}; what it began with is not known.'
+    sha256 = f', sha256 {row["weights_sha256"]}' if row.get('weights_sha256') else ''
+    return f'* Began with: {Path(row.get("weights") or "random").name} weights{sha256}.'
 
 
 def _data(workdir: Path, config: Mapping[str, Any], info: Mapping[str, Any]) -> list[str]:
@@ -116,22 +134,23 @@ def _data(workdir: Path, config: Mapping[str, Any], info: Mapping[str, Any]) -> 
 
 
 def _figures(workdir: Path, rows: Sequence[Mapping[str, Any]], single: bool) -> list[str]:
-    """Figures of the test split: of what the card is about, and of the arm over its seeds with intervals."""
+    """Figures of the test split: of what the card is about, and of the arm over its members with intervals."""
+    word = member_word(rows[0])
     performance = read_table(workdir, 'performance')
     performance = performance[performance['split'].eq('test') & performance['subset'].fillna('').eq('')]
     arm = performance[performance['kind'].eq('arm') & performance['arm'].eq(rows[0]['arm'])]
     arm = arm[arm['against'].fillna('').eq('')]
     kept = performance['member'].eq(rows[0]['member']) if single else performance['arm'].eq(rows[0]['arm'])
     own = performance[performance['kind'].eq('member' if single else 'ensemble') & kept]
-    what = 'this seed' if single else 'this mean of probabilities'
+    what = f'this {word}' if single else 'this mean of probabilities'
     heading = [
         '## Figures on the test split',
         '',
-        f'{what.capitalize()} is what the files here hold, as they are and not recalibrated. Beside it single seeds of'
-        ' the arm, in the mean, with the 95 % interval of that mean.',
+        f'{what.capitalize()} is what the files here hold, as they are and not recalibrated. Beside it single'
+        f' {word}s of the arm, in the mean, with the 95 % interval of that mean.',
         '',
     ]
-    head = f'| class | metric | {what} | mean over seeds | interval | seeds |'
+    head = f'| class | metric | {what} | mean over {word}s | interval | {word}s |'
     lines = [head, '| --- | --- | --- | --- | --- | --- |']
     for name in dict.fromkeys(arm['class']):
         for metric in SHOWN:
@@ -144,14 +163,14 @@ def _figures(workdir: Path, rows: Sequence[Mapping[str, Any]], single: bool) -> 
             interval = f'{_shown(low)} to {_shown(high)}' if low is not None and high is not None else ''
             count = int(part[part['statistic'].eq('mean')]['n'].iloc[0])
             lines.append(f'| {name} | {_said(metric)} | {_shown(itself)} | {_shown(mean)} | {interval} | {count} |')
-    return [*heading, *lines, '', *_calibration(workdir, rows[0]['arm']), *_groups(workdir, rows[0]['arm'])]
+    return [*heading, *lines, '', *_calibration(workdir, rows[0]), *_groups(workdir, rows[0])]
 
 
-def _calibration(workdir: Path, arm: str) -> list[str]:
+def _calibration(workdir: Path, row: Mapping[str, Any]) -> list[str]:
     if not layout.table(workdir, 'calibration').exists():
         return []
     table = read_table(workdir, 'calibration')
-    table = table[table['arm'].eq(arm) & table['class'].eq('macro') & table['against'].fillna('').eq('')]
+    table = table[table['arm'].eq(row['arm']) & table['class'].eq('macro') & table['against'].fillna('').eq('')]
     lines = []
     for method in dict.fromkeys(table['method'].fillna('')):
         for metric in CALIBRATION:
@@ -159,29 +178,28 @@ def _calibration(workdir: Path, arm: str) -> list[str]:
             mean, low, high = (_value(part, statistic, method) for statistic in ('mean', 'low', 'high'))
             if mean is not None:
                 interval = f' ({_shown(low)} to {_shown(high)})' if low is not None and high is not None else ''
-                what = f'Calibration {metric}, mean over seeds, {method or "as it is"}'
+                what = f'Calibration {metric}, mean over {member_word(row)}s, {method or "as it is"}'
                 lines.append(f'* {what}: {_shown(mean)}{interval}.')
     return [*lines, ''] if lines else []
 
 
-def _groups(workdir: Path, arm: str) -> list[str]:
+def _groups(workdir: Path, row: Mapping[str, Any]) -> list[str]:
     if not layout.table(workdir, 'groups').exists():
         return []
     table = read_table(workdir, 'groups')
-    kept = (
-        table['arm'].eq(arm) & table['class'].eq('macro') & table['metric'].eq('auroc') & table['statistic'].eq('mean')
-    )
-    table = table[kept & table['against'].fillna('').eq('')]
+    kept = table['arm'].eq(row['arm']) & table['class'].eq('macro') & table['metric'].eq('auroc')
+    table = table[kept & table['statistic'].eq('mean') & table['against'].fillna('').eq('')]
     table = table[table['value'].notna()]
     columns = zip(table['grouping'], table['group'], table['value'], strict=True)
     lines = [f'| {grouping} | {group} | {_shown(float(value))} |' for grouping, group, value in columns]
     shown = lines[:GROUPS]
-    return ['| grouping | group | macro AUROC, mean over seeds |', '| --- | --- | --- |', *shown, ''] if shown else []
+    head = f'| grouping | group | macro AUROC, mean over {member_word(row)}s |'
+    return [head, '| --- | --- | --- |', *shown, ''] if shown else []
 
 
-def _use(facts: Mapping[str, Any], *, single: bool) -> list[str]:
-    """How it is loaded."""
-    program = JAX.replace('{method}', facts['method']) if single else MEAN_OF_SEEDS
+def _use(facts: Mapping[str, Any], word: str, *, single: bool) -> list[str]:
+    """How it is loaded; word: what tells members of an arm."""
+    program = JAX.replace('{method}', facts['method']) if single else MEAN.replace('{members}', f'{word}s')
     lines = ['## Use', '', program if facts['programs'] else NO_PROGRAMS, '']
     if not single:
         return lines
@@ -208,16 +226,17 @@ def _provenance(workdir: Path, row: Mapping[str, Any], info: Mapping[str, Any]) 
     """Versions, and whether the weights that it began with may know patients of the test split."""
     record = records.provenance(workdir) if (workdir / layout.PROVENANCE).exists() else {}
     made: dict[str, Any] = record.get('train') or next(iter(record.values()), {})
+    done = 'Adopted' if 'adopted' in row else 'Trained'
     versions = ', '.join(f'{name} {value}' for name, value in made.get('versions', {}).items() if value)
-    lines = ['## Provenance', '', f'* Trained: {made.get("started", "unknown")}, on {made.get("device", "unknown")}.']
+    lines = ['## Provenance', '', f'* {done}: {made.get("started", "unknown")}, on {made.get("device", "unknown")}.']
     lines += [f'* Versions: {versions}; code {made.get("source", "unknown")}.'] if versions else []
-    seen = _seen(workdir, row)
-    lines += [f'* Its first weights may know patients of the test split of {one}.' for one in seen]
+    what = 'It' if 'adopted' in row else 'Its first weights'
+    lines += [f'* {what} may know patients of the test split of {one}.' for one in _seen(workdir, row)]
     return [*lines, '']
 
 
 def _seen(workdir: Path, row: Mapping[str, Any]) -> list[str]:
-    facts = records.starts(workdir).get(row.get('weights', ''), {})
+    facts = row.get('adopted') or records.starts(workdir).get(row.get('weights', ''), {})
     return [f'{name} (images of {family})' for name, family in facts.get('seen', {}).items()]
 
 

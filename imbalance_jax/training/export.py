@@ -202,7 +202,7 @@ def _ensemble(workdir: Path, folder: Path, trained: Trained, rows: list[dict[str
     function = serialised.probabilities_of(trained.model, trained.normalise, members)
     if serialised.possible():
         _write(folder / ENSEMBLE, serialised.serialise(function, trained.image_shape))
-    said = 'those of its seeds, each in a folder of its own.'
+    said = f'those of its {card.member_word(rows[0])}s, each in a folder of its own.'
     facts = {**_facts(trained, rows[0], members[0], method), 'keys': said, 'strict': False}
     write_text(folder / CARD, card.write(workdir, living, facts, single=False))
 

@@ -14,7 +14,7 @@ from imbalance_jax.config.fields import PREPROCESSING
 from imbalance_jax.data import overlap
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.models.naming import torch_names_of
-from imbalance_jax.names import lookup
+from imbalance_jax.names import lookup, some
 from imbalance_jax.training import start
 from imbalance_jax.training.network import abstract_variables, make_model
 from imbalance_jax.training.start import SHA256, Start, Starts
@@ -97,7 +97,7 @@ def _fitted(config: ConfigDict, stored: Any, facts: dict[str, Any]) -> Start:
     """The weights in the shapes of the network; ValueError, with the first key that does not fit, for others."""
     kept, wanted = facts['head'] == KEPT, facts['preprocessing']
     names = torch_names_of(make_model(config, 1))
-    outputs = _outputs(stored, names) if kept else 1
+    outputs = _outputs(stored, names, facts['file']) if kept else 1
     possible = (wanted['channels'],) if wanted['channels'] else (1, 3)
     for channels in possible:
         shapes = _shapes(config, wanted, outputs, channels)
@@ -134,12 +134,14 @@ def _front(
     return {key: tensor for key, tensor in tensors.items() if not key.endswith(cut_off)}
 
 
-def _outputs(stored: Any, names: Mapping[str, Any]) -> int:
-    """How many outputs the head of stored weights has."""
+def _outputs(stored: Any, names: Mapping[str, Any], file: str) -> int:
+    """How many outputs the head of stored weights has; ValueError naming what its file has in place of a head."""
     keys = {'params/head/bias', *(name(('head', 'bias')) for name in names.values())}
     sizes = [len(tensor) for key, tensor in stored.tensors.items() if key.endswith(tuple(keys)) and tensor.ndim == 1]
     if not sizes:
-        raise ValueError(f'config.model.keep_head: these weights have no head ({", ".join(sorted(keys))}).')
+        last = some([f'{key} {list(tensor.shape)}' for key, tensor in reversed(stored.tensors.items())], 3)
+        heads = some(sorted(keys), 6)
+        raise ValueError(f'{file} has no tensor of a head by any of these names: {heads}. Its last tensors: {last}.')
     return sizes[0]
 
 

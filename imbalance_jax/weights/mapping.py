@@ -16,6 +16,8 @@ Name = Callable[[Path], str]
 COUNTER = 'num_batches_tracked'
 LEFT = (COUNTER, 'op_threshs')  # what is no weight: counters, and the thresholds of torchxrayvision
 HEAD = 'head'
+# Beginnings of keys of a training module beside its network: the state of its loss and of its metrics.
+BESIDE = re.compile(r'([^.]+_)?(criterion|criteria|loss|losses|metric|metrics)(_[^.]+)?\.|(pos_weight|class_weights?)$')
 # The first files of DenseNets have 'norm.1' where modules are called 'norm1' since.
 OLD = re.compile(r'(denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))$')
 
@@ -106,7 +108,7 @@ def torch_shape(shape: tuple[int, ...], path: Path, key: str = '') -> tuple[int,
 
 
 def _is_left(key: str) -> bool:
-    return key.rpartition('.')[2] in LEFT
+    return key.rpartition('.')[2] in LEFT or bool(BESIDE.match(key))
 
 
 def _is_head(path: Path) -> bool:
@@ -130,7 +132,10 @@ def _fit(tensors: Mapping[str, np.ndarray], keys: Mapping[Path, str], head: str)
         return fits, f'Tensor {prefix + missing[0]!r} of the model is not in the file{there}'
     if left:
         shape = list(tensors[left[0]].shape)
-        return fits, f'Tensor {left[0]!r} {shape} of the file is not in the model'
+        return (
+            fits,
+            f'Tensor {left[0]!r} {shape} of the file is not in the model; a file must hold nothing beside the network',
+        )
     return {path: tensors[prefix + key] for path, key in wanted.items()}
 
 

@@ -19,7 +19,8 @@ def find(root: Any) -> tuple[dict[str, Tensor], bool]:
     """The tensors by their keys, and whether they are of a whole module.
 
     Of a checkpoint the state dict is taken; where there is a moving average of the weights beside them, the weights
-    are. Raises Damaged where there is none, or more than one that could be meant.
+    are. A tensor beside a state dict is one of its layers' by a name with a dot only: others are a loss, or the state
+    of a generator. Raises Damaged where there is none, or more than one that could be meant.
     """
     if _is_module(root):
         return _of_module(root), True
@@ -29,10 +30,11 @@ def find(root: Any) -> tuple[dict[str, Tensor], bool]:
     if _holds_tensors(root) and not inside:
         return _tensors(root), False
     weights = [key for key in inside if not any(part in key.lower() for part in AVERAGES)] or list(inside)
-    if len(weights) == 1 and not _holds_tensors(root):
+    loose = [key for key in _tensors(root) if '.' in key]
+    if len(weights) == 1 and not loose:
         value = inside[weights[0]]
         return (_of_module(value), True) if _is_module(value) else (_tensors(value), False)
-    names = some(sorted(map(str, inside or root)), 6)
+    names = some(sorted(map(str, [*inside, *loose[:1]] if inside else root)), 6)
     if inside:
         raise Damaged(f'it holds weights in more than one place ({names}); save the one that is meant by itself')
     raise Damaged(f'it holds no tensors by name, but {names or "nothing"}')

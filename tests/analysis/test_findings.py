@@ -7,6 +7,7 @@ from noise_study import make_workdir
 from planted_tables import plant
 
 from imbalance_jax.analysis.report import answer, findings, page, study, verdicts
+from imbalance_jax.analysis.report.contrasts import Contrast
 
 OTHERS = ('focal', 'inter_class_weighted_bce')
 REAL = (0.1, 0.001)  # a difference and its corrected p
@@ -115,3 +116,12 @@ def test_a_study_of_before_these_tests_says_so(noise):
     loaded = study.load(noise)
     assert 'above the regions of other patients' in answer.of_maps(loaded, answer.shown(loaded))
     assert 'not compared above shuffled regions' in page.render(loaded)
+
+
+def test_no_difference_is_found_with_power_that_is_larger_than_any_can_be():
+    def test(half: float) -> Contrast:
+        return Contrast('focal', None, 0.0, -half, half, 1.0, 1.0, 1.0, 2)
+
+    assert answer.smallest_shown([test(0.1)]) == '0.143'
+    assert answer.smallest_shown([test(0.1), test(2.0), test(2.0)]) == 'none up to 1'
+    assert answer.smallest_shown([]) == ''

@@ -85,3 +85,22 @@ def test_pictures_of_networks_that_are_no_pairs_speak_of_networks():
 
     assert texts(elsewhere.worded_text) == 'Single networks, not paired'
     assert texts(None) == 'Single seeds, paired by seed'
+
+
+@pytest.mark.parametrize(
+    ('arms', 'said'),
+    [
+        ({'a': 1}, 'of 1 network'),
+        ({'a': 3}, 'of 3 networks'),
+        ({'a': 1, 'b': 1}, 'of 1 network each'),
+        ({'a': 1, 'b': 3, 'c': 2}, 'of 1 to 3 networks each'),
+    ],
+)
+def test_numbers_of_networks_that_are_no_pairs(arms, said):
+    members = [{'arm': arm, 'seed': seed} for arm, count in arms.items() for seed in range(count)]
+    given = study(dict.fromkeys(arms, ''), {})
+    given.members, given.paired, given.adopted = members, False, True
+    given.rows = lambda arm: [row for row in members if row['arm'] == arm]
+    one = starts.comparisons(given)
+    assert one['times'] == said
+    assert one['models'] == style.plural(len(members), 'model')

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax import concepts
-from imbalance_jax.concepts import directions
+from imbalance_jax.concepts import directions, multi_unit, persistence, representation
 
 RANDOM = np.random.default_rng(0)
 UNITS = np.maximum(RANDOM.normal(size=(12, 4, 4, 5)), 0).astype(np.float32)
@@ -57,3 +57,35 @@ def test_shapes_of_the_other_functions_are_named():
             call()
     _, directions_ = directions.fit(pooled.tolist(), LABELS.tolist())
     assert directions_.shape == (5, 2)
+
+
+@pytest.mark.parametrize(
+    ('call', 'says'),
+    [
+        (lambda: concepts.count(None, 16, 0.9), r'features must be numbers \[N, h, w, U\], not NoneType'),
+        (lambda: multi_unit.overlap_by_level(np.ones((2, 9, 1))), r'counted must be \[S, L, 2\], not \(2, 9, 1\)'),
+        (lambda: persistence.detector_persistence([0], np.ones((1, 2)), [[0]]), r'pairs must be \[M, 2\]'),
+        (lambda: persistence.detector_persistence([0], np.ones((1, 2)), [[0, 1]]), 'networks that have 1 and 1'),
+        (lambda: persistence.detector_persistence([2], np.ones((1, 2)), [[0, 0]]), 'best_concept holds 2'),
+        (
+            lambda: representation.collapse(
+                UNITS[:, 0, 0], None, representation.Classes(None, [1, 2]), np.ones((1, 12))
+            ),
+            r'positive must be numbers \[N, K\], not NoneType',
+        ),
+        (
+            lambda: representation.collapse(
+                UNITS[:, 0, 0], None, representation.Classes(LABELS[:5], [1, 2]), np.ones((1, 12))
+            ),
+            r'positive must be \[N, K\] with N = 12, as x',
+        ),
+    ],
+)
+def test_what_is_no_array_of_that_kind_is_one_line(call, says):
+    with pytest.raises(ValueError, match=says) as error:
+        call()
+    assert '\n' not in str(error.value)
+
+
+def test_detectors_are_counted_whatever_their_numbers_are():
+    np.testing.assert_array_equal(persistence.persistence_counts(np.array([0.0, 2.0, -1.0, 2.0])), [1, 0, 2])

@@ -200,7 +200,7 @@ def test_seed_ensemble_leaves_dead_members_out(entries):
 
 def test_errors_say_what_would_be_valid(entries):
     scores, labels, mask = entries
-    with pytest.raises(ValueError, match=r'labels \(59, 4\).*valid are'):
+    with pytest.raises(ValueError, match=r'labels must be \[N, K\] with N = 60, as scores, not \(59, 4\)'):
         metrics.auroc(scores, labels[1:], mask)
     with pytest.raises(ValueError, match='labels hold 2'):
         metrics.auroc(scores, labels * 2, mask)

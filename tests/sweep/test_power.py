@@ -65,3 +65,10 @@ def test_a_finished_population_gives_its_own_variances(tmp_path):
     (tmp_path / 'results' / 'performance.csv').write_text(head + of_data)
     with pytest.raises(ValueError, match='no variances'):
         power.measured(tmp_path)
+
+
+def test_no_difference_is_larger_than_the_largest():
+    config = {'seeds': (0, 1), 'arms': {'bce': {}, 'focal': {}}, 'data': {'name': 'mine', 'mine': {}}}
+    said = 'none up to 1 in the AUROC of one class, chosen before, with 10 patients'
+    assert said not in power.lines([config])
+    assert said in power.lines([{**config, 'arms': dict.fromkeys('abcdefgh')}])

@@ -52,3 +52,14 @@ def test_regions_are_of_two_values():
     for masks, said in ((np.array([0, 2]), 'hold 2'), (np.array([0, 0.4]), '> 0.5'), (np.array([0, 1, 255]), '== ')):
         with pytest.raises(ValueError, match=said):
             require_region(masks)
+
+
+def test_axes_in_front_must_broadcast():
+    @takes(x='... N', counts='... N')
+    def product(x, counts):
+        return (x * counts).sum(-1)
+
+    assert product(np.ones(4), np.ones((3, 4))).shape == (3,)
+    assert product(np.ones((2, 1, 4)), np.ones((3, 4))).shape == (2, 3)
+    with pytest.raises(ValueError, match=r'must be alike, or 1, or not there; they are \(2,\) of x, \(3,\) of counts'):
+        product(np.ones((2, 4)), np.ones((3, 4)))

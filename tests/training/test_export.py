@@ -1,6 +1,7 @@
 """Exported members compute what they computed here, and their card says what they are."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax
@@ -85,7 +86,21 @@ def test_a_card_has_the_figures_of_what_lies_beside_it(tmp_path, monkeypatch):
     monkeypatch.setattr(card, 'read_table', lambda workdir, name: table)
     assert '| macro | Brier score | 0.100 | 0.300 |  | 2 |' in card._figures(tmp_path, [row], True)
     assert '| macro | Brier score | 0.200 | 0.300 |  | 2 |' in card._figures(tmp_path, [row], False)
-    assert 'ensemble.jaxexport' in card._use({'programs': True}, single=False)[2]
+    assert 'ensemble.jaxexport' in card._use({'programs': True}, 'seed', single=False)[2]
+
+
+def test_a_card_of_networks_that_are_no_pairs_speaks_of_no_seed():
+    file = {'file': 'folder/a.pth', 'sha256': 'ab12', 'seen': {'nih': 'nih_chest_xray14'}}
+    row = {'arm': 'ce', 'loss': 'unknown', 'sampler': 'unknown', 'seed': 0, 'paired': False, 'adopted': file}
+    facts = {'architecture': 'cnn', 'options': '', 'image': (8, 8, 1), 'classes': ['a'], 'keys': '', 'programs': True}
+    numbers = card._numbers([row, {**row, 'seed': 2}])
+    text = '\n'.join(card._model(row, facts, numbers) + card._use(facts, card.member_word(row), single=False))
+    assert 'seed' not in text
+    assert 'labels: unknown; networks: 0, 2.' in text
+    assert 'Trained elsewhere: a.pth, sha256 ab12' in text
+    assert 'Began with' not in text
+    assert card._seen(Path('nowhere'), row) == ['nih (images of nih_chest_xray14)']
+    assert card._numbers([{'arm': 'ce', 'seed': 3}]) == 'seed 3'
 
 
 def test_what_draws_random_numbers_is_not_exported():

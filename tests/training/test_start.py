@@ -305,3 +305,10 @@ def test_a_population_begins_with_weights_and_is_explained_without_their_file(co
     random = trained.random_networks['params']['stage2_conv']['kernel']
     np.testing.assert_array_equal(random, np.broadcast_to(random[:1], random.shape))  # one seed, without weights
     np.testing.assert_allclose(trained.random_networks['link'][MATRIX], np.asarray(everyone['link'][MATRIX])[3:6])
+
+
+def test_weights_without_a_head_say_what_they_have():
+    stored = weights.Stored({'fc.1.weight': np.zeros((3, 8))}, 'zip', '')
+    names = {'torchvision': lambda path: 'fc.bias'}
+    with pytest.raises(ValueError, match=r'a.pth has no tensor of a head .* Its last tensors: fc.1.weight \[3, 8\]'):
+        start_files._outputs(stored, names, 'a.pth')

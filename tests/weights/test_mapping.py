@@ -75,6 +75,15 @@ def test_names_of_flax_fit_as_well(variables, shapes):
         weights.to_flax(own, shapes, NAMES)
 
 
+def test_the_state_of_losses_and_metrics_is_no_part_of_a_network(state, shapes, variables):
+    beside = ('criterion.weight', 'loss_fn.pos_weight', 'val_metrics.auroc.confmat', 'class_weights', 'pos_weight')
+    wrapped = {f'model.{key}': value for key, value in state.items()}
+    equal(weights.to_flax({**wrapped, **dict.fromkeys(beside, np.zeros(3))}, shapes, NAMES), variables)
+    for key in ('head.weight', 'temperature', 'model.loss', 'glossy.weight'):
+        with pytest.raises(ValueError, match=f"'{key}' .* is not in the model; a file must hold nothing beside"):
+            weights.to_flax({**wrapped, key: np.zeros(3)}, shapes, NAMES)
+
+
 def test_half_precision_becomes_float32(state, shapes):
     result = weights.to_flax({key: np.float16(value) for key, value in state.items()}, shapes, NAMES)
     assert {leaf.dtype for _, leaf in weights.flat(result)} == {np.dtype(np.float32)}

@@ -14,6 +14,8 @@ import numpy as np
 import pytest
 
 from imbalance_jax import weights
+from imbalance_jax.weights import states
+from imbalance_jax.weights.pickles import Tensor
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / 'golden' / 'torch_files.npz'))
 CONTAINERS = ('zip', 'legacy')
@@ -254,6 +256,15 @@ def test_what_could_be_meant_twice_is_refused(tmp_path):
     both = b'\x80\x02}' + text('a') + tensor()[2:-1] + b's' + text('b') + tensor()[2:-1] + b's.'
     with pytest.raises(ValueError, match=r'more than one place \(a, b\)'):
         weights.read(put(tmp_path, 'a.pth', as_zip(both)))
+
+
+def test_a_tensor_beside_a_state_dict_is_a_loss_unless_its_name_is_that_of_a_layer():
+    layer = Tensor(None, 0, (2,), (1,))
+    state = {'fc.weight': layer}
+    beside = {'epoch': 3, 'loss': layer, 'torch_rng_state': layer, 'optimizer_state_dict': {'state': {}}}
+    assert states.find({'model_state_dict': state, **beside}) == (state, False)
+    with pytest.raises(ValueError, match=r'more than one place \(head.weight, model_state_dict\)'):
+        states.find({'model_state_dict': state, 'head.weight': layer})
 
 
 def test_no_file_and_a_folder(tmp_path):
