@@ -72,7 +72,7 @@ def defined(values: jax.Array, heat: jax.Array, region: jax.Array) -> jax.Array:
 
 def flat(pixels: jax.Array) -> jax.Array:
     """[B, H, W] to [B, H W]."""
-    return pixels.reshape(*pixels.shape[:-2], -1)
+    return pixels.reshape(*pixels.shape[:-2], pixels.shape[-2] * pixels.shape[-1])  # also of no map
 
 
 def bits(heat: jax.Array) -> jax.Array:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax import alignment
-from imbalance_jax.alignment import METRICS
+from imbalance_jax.alignment import METRICS, pixel_order, thresholds
 from imbalance_jax.alignment.expected import PRODUCTS, of_products
 
 MAPS = np.random.default_rng(0).random((3, 8, 8)).astype(np.float32)
@@ -71,3 +71,8 @@ def test_nulls_name_masks_that_are_none():
             null(0.4 * MASKS)
     with pytest.raises(ValueError, match=r'images must be \[B, 4, H, W, C\]'):
         alignment.mosaic(np.zeros((2, 8, 8, 1)), np.ones((2, 4)))
+
+
+def test_no_map_has_no_ranks_and_no_detections():
+    none = np.zeros((0, 8, 8), np.float32)
+    assert pixel_order.midranks(none).shape == thresholds.above_otsu(none).shape == none.shape
