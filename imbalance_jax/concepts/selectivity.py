@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse, stats
+from scipy import sparse, special, stats
 
 from imbalance_jax.system.shapes import Anything, takes
 
@@ -47,7 +47,7 @@ def unit_auroc(
     with np.errstate(divide='ignore', invalid='ignore'):
         odds = np.log(auroc / (1 - auroc))
         half = stats.t.ppf((1 + confidence) / 2, result['df']) * result['error'] / (auroc * (1 - auroc))
-        low, high = (np.where(result['error'] > 1e-9, 1 / (1 + np.exp(-odds + s * half)), np.nan) for s in (1, -1))
+        low, high = (np.where(result['error'] > 1e-9, special.expit(odds - s * half), np.nan) for s in (1, -1))
     return {'auroc': auroc, 'low': low, 'high': high, 'p_value': result['p']}
 
 
