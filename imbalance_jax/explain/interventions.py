@@ -1,7 +1,6 @@
 """Programs that run all members again, changed: without units, along concept directions, from a mean to an image."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -16,14 +15,14 @@ from imbalance_jax.metrics.on_device import ranking, weighted_auroc
 from imbalance_jax.models.odds import LINK, against_others
 
 TINY = 1e-12
-BATCH = 16  # images whose gradients are computed together
+GRADIENTS, BATCH = 16, 64  # images whose gradients, or logits, are computed together
 
 Arrays = dict[str, np.ndarray]
 
 
 class Scores(NamedTuple):
-    """Logits [N,K] of images without units: `of(kept [U])`, and `without(kept)(unit)`, where one more is gone. `group`:
-    units of which the latter is asked at a time."""
+    """Logits [n,K] of some images without units: `of(kept [U])`, and `without(kept)(unit)`, where one more is gone.
+    `group`: units of which the latter is asked at a time."""
 
     of: Callable[[jax.Array], jax.Array]
     without: Callable[[jax.Array], Callable[[jax.Array], jax.Array]]
@@ -77,110 +76,130 @@ def ablate(probe: Probe, means: np.ndarray, *, steps: int, half: np.ndarray, ord
     """
     K, U = len(probe.dataset.classes), means.shape[-1]
     labels, mask = (np.asarray(a, np.float32) for a in (probe.labels, probe.label_mask))
-    make = head_logits if ends_in_head(probe) else layer_logits
-    logits_of, auroc = make(probe), make_auroc(probe)
+    make = head_scores if ends_in_head(probe) else layer_scores
+    scores_of, auroc = make(probe), make_auroc(probe)
+    halves = [np.flatnonzero(half), np.flatnonzero(~half)]
+    largest = max(map(len, halves))
+    rows = np.stack([np.resize(one, largest) if len(one) else np.zeros(largest, int) for one in halves])
+    counted = np.stack([np.arange(largest) < len(one) for one in halves]).astype(np.float32)
 
-    def of_member(member, batches, labels, mask, weights, half, orders):
-        logits = logits_of(*member, batches)
-
-        def scores(kept):
-            return logits.of(kept)[: len(labels)]
+    def of_member(member, batches, labels, mask, weights, half, orders, rows, counted):
+        of_rows = scores_of(*member, batches)
+        every = of_rows(jnp.arange(len(labels)))
 
         def measure(kept):
-            return auroc(scores(kept), labels, mask, weights)
+            return auroc(every.of(kept), labels, mask, weights)
 
         def without(kept):
-            left = logits.without(kept)
-            return lambda unit: auroc(left(unit)[: len(labels)], labels, mask, weights)
-
-        def class_without(kept, k, part):
-            left, of_class = logits.without(kept), (labels[:, k], mask[:, k] * part, weights[:, k])
-
-            def of_unit(unit):
-                one = (left(unit)[: len(labels), k], *of_class)
-                return auroc(*(a[:, None] for a in one))[0]
-
-            return of_unit
+            left = every.without(kept)
+            return lambda unit: auroc(left(unit), labels, mask, weights)
 
         def greedy(part):
-            asked = partial(class_without, part=part)
-            return ablation.greedy(None, U, K, steps=steps, group=logits.group, without=asked)['order']
+            rows, counted = part
+            some = of_rows(rows)
 
-        order = jax.lax.map(greedy, jnp.stack([half, 1 - half]))
+            def class_without(kept, k):
+                left, of_class = some.without(kept), (labels[rows, k], mask[rows, k] * counted, weights[rows, k])
+
+                def of_unit(unit):
+                    return auroc(*(a[:, None] for a in (left(unit)[:, k], *of_class)))[0]
+
+                return of_unit
+
+            return ablation.greedy(None, U, K, steps=steps, group=some.group, without=class_without)['order']
+
+        order = jax.lax.map(greedy, (rows, counted))
         kept = ablation.without_first(order, U)  # [2,K,T,U]
         of_class = jnp.broadcast_to(jnp.arange(K)[:, None], kept.shape[:3]).ravel()
-        left = jax.lax.map(lambda one: scores(one[0])[:, one[1]], (kept.reshape(-1, U), of_class))
+        left = jax.lax.map(lambda one: every.of(one[0])[:, one[1]], (kept.reshape(-1, U), of_class))
         left = left.reshape(*kept.shape[:3], -1)
-        intact = scores(jnp.ones(U)).T[:, None]
+        intact = every.of(jnp.ones(U)).T[:, None]
         at_random = ablation.without_first(orders, U)[:, : left.shape[2]]
         by_chance = jax.lax.map(measure, at_random.reshape(-1, U)).reshape(*at_random.shape[:2], K)
         return {
             'intact': measure(jnp.ones(U)),
-            'without': ablation.single(None, U, group=min(logits.group, 64), without=without),
+            'without': ablation.single(None, U, group=min(every.group, 64), without=without),
             'order': order,
             'scores': jnp.concatenate([intact, jnp.where(half > 0, left[1], left[0])], axis=1),
             'random': by_chance,
         }
 
-    index = full_batches(len(probe.rows), min(64, len(probe.rows)))
+    index = full_batches(len(probe.rows), min(BATCH, len(probe.rows)))
     weights = np.broadcast_to(probe.weights[:, None], labels.shape).astype(np.float32)
     batches = probe.dataset.images[probe.rows[index]]
-    shared = probe.place.shared((batches, labels, mask, weights, np.asarray(half, np.float32), orders))
+    shared = probe.place.shared((batches, labels, mask, weights, np.asarray(half, np.float32), orders, rows, counted))
     return probe.place.fetch(probe.place.map(of_member)((probe.variables, probe.place.members(means)), *shared))
 
 
-def head_logits(probe: Probe) -> Callable:
-    """`logits_of(variables, means [N,U], batches)`, the `Scores` where units go straight into the head.
+def head_scores(probe: Probe) -> Callable:
+    """`scores_of(variables, means [N,U], batches)(rows [n])`, the `Scores` where units go straight into the head.
 
     One more unit changes the products by an outer product of its values and its row of the kernel: nothing [N,U] is
     held for every unit.
     """
     share = (probe.weights / probe.weights.sum()).astype(np.float32)
 
-    def logits_of(variables, means, batches):
-        mean = share @ means
-        kernel = variables['params']['head']['kernel']
+    def scores_of(variables, means, batches):
+        mean, kernel = share @ means, variables['params']['head']['kernel']
 
-        def pooled(kept):
-            return means * kept + mean * (1 - kept)
+        def of_rows(rows):
+            chosen = means[rows]
 
-        def without(kept):
-            values = pooled(kept)
-            products, squares = values @ kernel, ((values + TINY) ** 2).sum(-1, keepdims=True)
+            def pooled(kept):
+                return chosen * kept + mean * (1 - kept)
 
-            def of_unit(unit):
-                value = values[:, unit, None]
-                norm = squares - (value + TINY) ** 2 + (mean[unit] + TINY) ** 2
-                return _from_sums(
-                    variables, products + (mean[unit] - value) * kernel[unit], jnp.sqrt(jnp.maximum(norm, 0))
-                )
+            def without(kept):
+                values = pooled(kept)
+                products, squares = values @ kernel, ((values + TINY) ** 2).sum(-1, keepdims=True)
 
-            return of_unit
+                def of_unit(unit):
+                    value = values[:, unit, None]
+                    norm = jnp.sqrt(jnp.maximum(squares - (value + TINY) ** 2 + (mean[unit] + TINY) ** 2, 0))
+                    return _from_sums(variables, products + (mean[unit] - value) * kernel[unit], norm)
 
-        return Scores(lambda kept: head(variables, pooled(kept)), without, group=256)
+                return of_unit
 
-    return logits_of
+            return Scores(lambda kept: head(variables, pooled(kept)), without, group=256)
+
+        return of_rows
+
+    return scores_of
 
 
-def layer_logits(probe: Probe) -> Callable:
-    """The same where the rest of the network has to be run for every set of units."""
+def layer_scores(probe: Probe) -> Callable:
+    """The same where the rest of the network has to be run for every set of units: from the layer on, that is.
+
+    All networks look at one image; what its activation lacks of another's is added there, and nothing before the layer
+    is computed again.
+    """
     share = (probe.weights / probe.weights.sum()).astype(np.float32)
 
-    def logits_of(variables, means, batches):
-        mean = share @ means
+    def scores_of(variables, means, batches):
+        mean, fixed = share @ means, probe.normalise(batches[0, :1])
 
-        def logits(kept):
-            def batch(images):
-                x = probe.normalise(images)
-                maps = layers.features(probe.model, variables, x, probe.main)
-                change = {probe.main: (mean - maps) * (1 - kept)}
-                return probe.model.apply({**variables, 'perturbations': change}, x)[0]
+        def features(images):
+            return layers.features(probe.model, variables, probe.normalise(images), probe.main)
 
-            return jax.lax.map(batch, batches).reshape(-1, len(probe.dataset.classes))
+        def rest(change):
+            changed = {**variables, 'perturbations': {probe.main: change[None]}}
+            return probe.model.apply(changed, fixed)[0][0]
 
-        return Scores(logits, ablation.measured(logits), group=1)
+        maps = jax.lax.map(features, batches)
+        maps = maps.reshape(-1, *maps.shape[2:])[: len(means)]
+        start = layers.features(probe.model, variables, fixed, probe.main)[0]
 
-    return logits_of
+        def of_rows(rows):
+            chosen = maps[rows]
+
+            def logits(kept):
+                changes = chosen + (mean - chosen) * (1 - kept) - start
+                return jax.lax.map(rest, changes, batch_size=BATCH)
+
+            return Scores(logits, ablation.measured(logits), group=1)
+
+        return of_rows
+
+    return scores_of
 
 
 def linear_probes(
@@ -269,7 +288,7 @@ def slopes(probe: Probe, layer: str, positions: np.ndarray) -> np.ndarray:
     def of_batch(images):
         return probe.place.fetch(mapped(probe.variables, probe.place.shared(images)))
 
-    return in_batches(of_batch, (probe.dataset.images[probe.rows[positions]],), BATCH, axis=1)
+    return in_batches(of_batch, (probe.dataset.images[probe.rows[positions]],), GRADIENTS, axis=1)
 
 
 def logit_contributions(
@@ -300,4 +319,4 @@ def logit_contributions(
     def of_batch(images, classes):
         return probe.place.fetch(mapped(members, *probe.place.shared((images, classes))))
 
-    return in_batches(of_batch, (probe.dataset.images[probe.rows[positions]], classes), BATCH, axis=1)
+    return in_batches(of_batch, (probe.dataset.images[probe.rows[positions]], classes), GRADIENTS, axis=1)

@@ -1,6 +1,7 @@
 """Networks run again without units, along directions and from a mean, against loops and closed forms."""
 
 import dataclasses
+import types
 
 import jax
 import jax.numpy as jnp
@@ -50,11 +51,12 @@ def test_ablation_of_all_members_against_loops(probe, thresholds):
     without[:, [0, 1]] = means[0, [0, 1]]
     expected = scores.auroc(np.asarray(interventions.head(variables, jnp.asarray(without))), labels)
     np.testing.assert_allclose(result['random'][0, 1, 1], expected, atol=2e-3)
-    in_between = interventions.layer_logits(probe)
+    in_between = interventions.layer_scores(probe)
     images = probe.dataset.images[None]
     variables = jax.tree.map(lambda a: a[0], probe.variables)
     kept = jnp.ones(UNITS).at[1].set(0)
-    logits = in_between(variables, jnp.asarray(by_image[0]), jnp.asarray(images)).of(kept)
+    rows = jnp.arange(len(labels))
+    logits = in_between(variables, jnp.asarray(by_image[0]), jnp.asarray(images))(rows).of(kept)
     auroc = ranking(logits, jnp.asarray(labels), jnp.ones(labels.shape))['auroc']
     np.testing.assert_allclose(result['without'][0, 1], auroc, atol=2e-3)
 
@@ -67,13 +69,35 @@ def test_one_more_unit_gone_is_the_head_without_it(probe, link):
     mean = scaled.weights @ means / scaled.weights.sum()
     variables = jax.tree.map(lambda a: a[0], probe.variables)
     variables = {**variables, 'link': {name: jnp.float32(value) for name, value in link.items()}}
-    logits = interventions.head_logits(scaled)(variables, jnp.asarray(means), None)
+    logits = interventions.head_scores(scaled)(variables, jnp.asarray(means), None)(jnp.arange(30))
     kept = jnp.ones(UNITS).at[2].set(0)
     left = jax.jit(lambda kept: jax.lax.map(logits.without(kept), jnp.arange(UNITS), batch_size=4))(kept)
     for unit in range(UNITS):
         gone = means.copy()
         gone[:, [2, unit]] = mean[[2, unit]]
         np.testing.assert_allclose(left[unit], interventions.head(variables, jnp.asarray(gone)), atol=2e-5)
+
+
+def test_units_of_a_layer_inside_are_taken_away_from_the_layer_on():
+    """Against whole networks, each image with its own activations changed."""
+    from imbalance_jax import models
+    from imbalance_jax.attribution import layers
+
+    random, units = np.random.default_rng(1), 4
+    model, images = models.make('cnn', 3, widths=(units, 5)), random.normal(size=(7, 16, 16, 1)).astype(np.float32)
+    variables = model.init(jax.random.key(0), images, mutable=['params', 'batch_stats'])
+    maps = np.asarray(layers.features(model, variables, images, 'stage1'))
+    weights, means = random.random(7), maps.mean((1, 2))
+    probe = types.SimpleNamespace(model=model, main='stage1', weights=weights, normalise=lambda x: x)
+    batches = images[np.arange(8) % 7].reshape(2, 4, 16, 16, 1)
+    rows, kept = np.array([5, 0, 3]), jnp.ones(units).at[2].set(0)
+    some = interventions.layer_scores(probe)(variables, jnp.asarray(means), jnp.asarray(batches))(rows)
+    mean = weights @ means / weights.sum()
+    for result, gone in ((some.of(kept), [2]), (some.without(kept)(1), [2, 1])):
+        changed = maps.copy()
+        changed[..., gone] = mean[gone]
+        logits = model.apply({**variables, 'perturbations': {'stage1': changed - maps}}, images)[0]
+        np.testing.assert_allclose(result, logits[rows], atol=1e-5)
 
 
 def test_contributions_add_up_to_the_logit(probe, thresholds):
