@@ -63,6 +63,8 @@ def test_help_names_every_verb_and_a_verb_its_own_flags():
         (['work', '--plan=nowhere.jsonl', '--grace=long'], 'invalid float value'),
         (['report'], '--workdir is missing'),
         (['report', 'nowhere'], 'nowhere'),
+        (['report', '--workdir='], 'the path is empty'),
+        (['report', '--workdir=one', 'two'], 'report takes one WORKDIR, not two: two and --workdir=one'),
         (
             ['train', '--config=configs/quickstart.py', '--config.seeds=3'],
             '--config.seeds="(3,)" for this one alone, or "(0, 1, 2)"',

@@ -71,8 +71,8 @@ def integrated_gradients(
     'zero', 'mean' or 'blur' (see `baselines`). `rule` places and weighs the `steps` points (`RULES`); one point is in
     memory at a time. Raises ValueError for an unknown rule or baseline, or `steps` < 1.
     """
-    if steps < 1:
-        raise ValueError(f'steps must be at least 1, not {steps}.')
+    if not isinstance(steps, (int, np.integer)) or steps < 1:
+        raise ValueError(f'steps must be at least 1 and a whole number, not {steps}.')
     points, weights = lookup(RULES, rule, 'integration rule')(steps)
     images = as_images(images)
     baseline = baseline_images(images, baseline)

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from imbalance_jax.system.shapes import on_device
 
@@ -20,7 +21,8 @@ CHANNELS = (1, 3)  # of images that are laid out [B, C, H, W] more likely than n
 
 
 def as_images(images: Any) -> jax.Array:
-    """Images [B, H, W, C] of float32 or wider; ValueError for another layout, and for whole numbers."""
+    """Images [B, H, W, C] of float32 or wider; ValueError for another layout, whole numbers and, unless traced, for
+    values that are not finite."""
     images = on_device(images, 'images', '[B, H, W, C]')
     if images.ndim != 4:
         hints = {2: 'images[None, :, :, None]', 3: 'images[..., None]'}
@@ -32,6 +34,8 @@ def as_images(images: Any) -> jax.Array:
         raise ValueError(
             f'images are {images.dtype}, which has no gradient: give floats, standardised as the model was trained.'
         )
+    if not isinstance(images, jax.core.Tracer) and not np.isfinite(np.asarray(images)).all():
+        raise ValueError('images hold values that are not finite: a map of them would say nothing.')
     return images.astype(jnp.promote_types(images.dtype, jnp.float32))
 
 
@@ -77,6 +81,12 @@ def required_layer(layer: Layer | None, method: str) -> Layer:
         raise ValueError(
             f'{method} looks inside the network and needs a layer: give layer=f with f(images, shift) -> (scores [B], '
             'activation [B, h, w, U]), as attribution/README.md shows.'
+        )
+
+    if not callable(layer):
+        raise ValueError(
+            f'layer of {method} must be a function f(images, shift) -> (scores [B], activation [B, h, w, U]), not '
+            f'{layer!r}: attribution/README.md shows one.'
         )
 
     def checked(images: jax.Array, shift: jax.Array | None) -> tuple[jax.Array, jax.Array]:

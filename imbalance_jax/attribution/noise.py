@@ -53,6 +53,8 @@ def make_smooth_grad(find: Callable[[str], Callable[..., jax.Array]]) -> Callabl
         attribute = find(method) if isinstance(method, str) else method
         draws = 'key' in inspect.signature(attribute).parameters
         summarise = lookup(STATISTICS, statistic, 'SmoothGrad statistic')
+        if isinstance(sigma, (int, float)) and not sigma >= 0:
+            raise ValueError(f"sigma must be 0 or more, a share of the image's own range, not {sigma}.")
 
         def maps_of(noisy: jax.Array, sample_key: jax.Array) -> jax.Array:
             random = {'key': jax.random.fold_in(sample_key, 1)} if draws else {}

@@ -205,6 +205,8 @@ def _guess(command: Command, _: Outside) -> None:
     if not command.flags.out:
         print(text, end='')
         return
+    if Path(command.flags.out).exists() and not command.flags.again:
+        raise ValueError(f'--out={command.flags.out} is there already: name another file, or say --again.')
     write_text(Path(command.flags.out), text)
     print('\n'.join([found.examined, *guess.remarks(found)]))
 
@@ -354,7 +356,7 @@ VERBS = {
         _inspect, 'the same, then say what is in it: splits, counts, boxes, what was left out', CONFIG
     ),
     'data guess': Verb(
-        _guess, 'propose a config for a folder of images and tables', ('folder', 'out', 'traceback'), FOLDER
+        _guess, 'propose a config for a folder of images and tables', ('folder', 'out', 'again', 'traceback'), FOLDER
     ),
     'train': Verb(_train, 'train the population of the config', ('workdir', 'profile', 'grace', *CONFIG), OF_RUN),
     'adopt': Verb(

@@ -82,7 +82,7 @@ def _call(path: Path, function: Callable[..., Any], *arguments: str) -> Any:
     """What a function of the file gives; whatever it raises is the file's fault, and one line."""
     try:
         return function(*arguments)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a file that leaves would take the program with it
         reason = ' '.join(str(error).split())
         raise ValueError(f'--config={path} failed with {type(error).__name__}: {reason}') from error
 

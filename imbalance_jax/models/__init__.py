@@ -49,6 +49,8 @@ def make(name: str, num_classes: int, **options: Any) -> nn.Module:
     """
     model = lookup(MODELS, name, 'model')
     known = options_of(model, skip=NOT_OPTIONS)
+    if num_classes < 1:
+        raise ValueError(f'num_classes must be at least 1, not {num_classes}.')
     for option in options:
         lookup(known, option, f'option of model {name!r}:')
     for option in ('widths', 'width', 'stem_stride', 'growth', 'bottleneck'):

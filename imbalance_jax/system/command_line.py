@@ -12,6 +12,8 @@ OVERRIDES = 'and --config.FIELD=VALUE for any field of the config, such as --con
 
 def path(text: str) -> str:
     """A path as it is typed, for a flag; argparse shows no other error than its own."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError('the path is empty')
     try:
         return typed_path(text)
     except ValueError as error:
@@ -80,7 +82,10 @@ def parse(name: str, arguments: list[str], verb: Verb, *, flags: Mapping[str, Ma
     if overrides and 'config' not in verb.flags:
         raise ValueError(f'{name} takes no --config.{next(iter(overrides))}: the config is settled when it begins.')
     if verb.operand and parsed.operand:
-        setattr(parsed, verb.operand[0], parsed.operand)
+        flag, named = verb.operand[0], getattr(parsed, verb.operand[0])
+        if named and named != parsed.operand:
+            raise ValueError(f'{name} takes one {verb.operand[1]}, not two: {parsed.operand} and --{flag}={named}.')
+        setattr(parsed, flag, parsed.operand)
     return Command(parsed, overrides)
 
 

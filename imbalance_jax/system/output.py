@@ -40,5 +40,6 @@ class Lasting:
 
 
 def never_fails() -> None:
-    """Makes standard output and error such streams."""
-    sys.stdout, sys.stderr = Lasting(sys.stdout), Lasting(sys.stderr)  # type: ignore[assignment]
+    """Makes standard output and error such streams; one that was closed before Python began leads nowhere."""
+    nowhere = open(os.devnull, 'w')  # noqa: SIM115  for as long as the process lives
+    sys.stdout, sys.stderr = (Lasting(stream or nowhere) for stream in (sys.stdout, sys.stderr))

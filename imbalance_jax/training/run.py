@@ -164,6 +164,16 @@ def make_plan(
     return plan, program
 
 
+def slow_to_begin(warmup_steps: int, total_steps: int) -> str:
+    """What to say of a warm-up that takes more than half of training; '' of another."""
+    if 2 * warmup_steps <= total_steps:
+        return ''
+    return (
+        f'The learning rate rises for config.train.warmup_steps = {warmup_steps:,} of the {total_steps:,} steps of '
+        f'training: a tenth of them, {total_steps // 10:,}, is usual.'
+    )
+
+
 def describe(workdir: Path, members: list[dict], dataset: Dataset) -> None:
     """members.json, data.json and the contact sheet: who is in a working directory, and what they are shown."""
     write_json(workdir / layout.MEMBERS, members)
@@ -185,6 +195,8 @@ def train_into(
     untrained: the whole network, whose features are computed first where only heads are trained on them.
     """
     describe(workdir, experiment.members, dataset)
+    if (said := slow_to_begin(config.train.warmup_steps, experiment.total_steps)) and processes.leads():
+        print(said, flush=True)
     with stage(workdir, 'train') as record:
         seen = dataset
         if heads.are_cached(config):

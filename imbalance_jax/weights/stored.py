@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 SAVE_INSTEAD = (
-    'where PyTorch is at hand, save what it loads as safetensors: '
+    'only if you trust it - PyTorch runs what such a file says - save what it loads as safetensors: '
     '`import torch, safetensors.torch as s; state = torch.load(PATH, weights_only=False); '
     "s.save_file({k: v.contiguous() for k, v in state.items()}, 'weights.safetensors')`"
 )

@@ -443,8 +443,16 @@ def test_bad_input_is_named():
     images = jnp.ones((2, 5, 4, 2))
     with pytest.raises(ValueError, match=r'one logit per image, shape \(2,\), not \(2, 3\)'):
         METHODS['gradient'](lambda x: jnp.ones((2, 3)) * x.sum(), images)
-    with pytest.raises(ValueError, match='steps must be at least 1, not 0'):
+    with pytest.raises(ValueError, match='steps must be at least 1 and a whole number, not 0'):
         METHODS['integrated_gradients'](small_score, images, steps=0)
+    with pytest.raises(ValueError, match=r'whole number, not 2\.5'):
+        METHODS['integrated_gradients'](small_score, images, steps=2.5)
+    with pytest.raises(ValueError, match='not finite'):
+        METHODS['gradient'](small_score, images.at[0, 1, 1, 0].set(jnp.nan))
+    with pytest.raises(ValueError, match='sigma must be 0 or more'):
+        METHODS['smooth_grad'](small_score, images, key=jax.random.key(0), sigma=-1.0)
+    with pytest.raises(ValueError, match=r"layer of grad_cam must be a function .* not 'stage2'"):
+        METHODS['grad_cam'](small_score, images, layer='stage2')
     with pytest.raises(ValueError, match=r"rule 'gauss_legendre'. Did you mean 'gausslegendre'"):
         METHODS['integrated_gradients'](small_score, images, rule='gauss_legendre')
     with pytest.raises(ValueError, match='window 5 and the images 5 x 4'):

@@ -52,6 +52,7 @@ def test_a_file_imports_its_neighbours_but_hides_nothing(tmp_path):
     ('text', 'message'),
     [
         ('def get_config(:', 'failed with SyntaxError'),
+        ('import sys\nsys.exit(0)', 'failed with SystemExit: 0'),
         ('import no_such_module', 'failed with ModuleNotFoundError: No module named'),
         ('x = 1', 'has no function get_config'),
         ('def get_config():\n    return 3', 'gave a int; it must give a ConfigDict'),

@@ -28,3 +28,10 @@ def test_work_goes_on_when_the_log_is_full(tmp_path):
         done = subprocess.run([sys.executable, '-c', WORK, str(tmp_path / 'result')], stdout=full, stderr=full)
     assert done.returncode == 0
     assert (tmp_path / 'result').read_text() == 'done'
+
+
+def test_work_goes_on_where_output_was_closed_before(tmp_path):
+    path = tmp_path / 'result'
+    command = f'exec {sys.executable} -c "$1" "$2" >&- 2>&-'
+    assert subprocess.run(['sh', '-c', command, 'sh', WORK, str(path)], timeout=60).returncode == 0
+    assert path.read_text() == 'done'

@@ -198,3 +198,10 @@ def test_a_profile_names_the_costliest_operations(config, tmp_path, capsys):
     assert 'share' in capsys.readouterr().out
     [trace] = (tmp_path / 'profile').rglob('perfetto_trace.json.gz')
     assert json.loads(gzip.decompress(trace.read_bytes()))['traceEvents']
+
+
+@pytest.mark.parametrize(('warmup', 'total', 'said'), [(1000, 4, True), (3, 4, True), (2, 4, False), (0, 4, False)])
+def test_a_warm_up_of_most_of_training_is_said(warmup, total, said):
+    line = run.slow_to_begin(warmup, total)
+    assert bool(line) == said
+    assert not said or f'{warmup:,} of the {total} steps' in line

@@ -66,7 +66,8 @@ def files(*, path: Path, set_name: str = 'folder', image_size: int = 0, **declar
     """{name: path} of all files that the data set is made from."""
     layout, root = _layout(path, set_name, _said(declaration)), Path(path)
     with naming(set_name):
-        return {str(file.relative_to(root)): file for file in reader.files(root, layout)}
+        listed = reader.files(root, layout)  # tables may lie elsewhere
+        return {str(file.relative_to(root) if file.is_relative_to(root) else file): file for file in listed}
 
 
 def _said(blocks: Mapping[str, Any]) -> dict[str, Any]:
