@@ -495,3 +495,11 @@ def test_an_image_that_is_a_link_to_itself_is_left_out_and_named(eight):
     assert len(dataset.images) == 8
     assert [one.startswith('images/8.png (') for one in dataset.info['problems']['unreadable']] == [True]
     assert eight / 'images/8.png' not in files(eight, layout(**block))
+
+
+def test_a_patient_in_two_splits_is_named_as_in_the_table(eight):
+    lines = [f'{k}.png,{k % 2},P{k // 2},{"train" if k < 5 else "test"}' for k in range(8)]
+    table(eight, rows(*lines, header='file,mass,who,set'))
+    said = r"^patient 'P2' is in train \(image 4\.png\) and in test \(image 5\.png\); all images .* in one split\.$"
+    with pytest.raises(ValueError, match=said):
+        loaded(eight, tables='t.csv', labels=('mass',), patient='who', split='set')
