@@ -130,11 +130,11 @@ def _policies(value: Values, dataset: Dataset, width: int, names: Iterable[str])
     splits: Sequence[str] = SPLITS if len(dataset.classes) < MANY else SPLITS[:1]
     for split in splits:
         for start in range(0, len(names), ABREAST):
-            some = names[start : start + ABREAST]
+            abreast = names[start : start + ABREAST]
             lines += [''] * bool(lines)
-            lines.append(_name(f'{split}, by policy', width) + ''.join(f'{name:>{COLUMN}}' for name in some))
+            lines.append(_name(f'{split}, by policy', width) + ''.join(f'{name:>{COLUMN}}' for name in abreast))
             for name in dataset.classes:
-                lines.append(_name(name, width) + ''.join(_figures(value, name, split, policy) for policy in some))
+                lines.append(_name(name, width) + ''.join(_figures(value, name, split, policy) for policy in abreast))
     if names and len(splits) == 1:
         lines.append('The other splits by policy: results/data of a trained population.')
     return lines
