@@ -8,7 +8,8 @@ import numpy as np
 
 from imbalance_jax.data import coverage, policies
 from imbalance_jax.data.dataset import SPLITS, Dataset
-from imbalance_jax.data.soundness import problem
+from imbalance_jax.data.soundness import SHOWN, problem
+from imbalance_jax.names import some
 from imbalance_jax.results.data import SILENT, rows
 
 NAME, COLUMN = 22, 33  # characters
@@ -129,11 +130,11 @@ def _policies(value: Values, dataset: Dataset, width: int, names: Iterable[str])
     splits: Sequence[str] = SPLITS if len(dataset.classes) < MANY else SPLITS[:1]
     for split in splits:
         for start in range(0, len(names), ABREAST):
-            some = names[start : start + ABREAST]
+            abreast = names[start : start + ABREAST]
             lines += [''] * bool(lines)
-            lines.append(_name(f'{split}, by policy', width) + ''.join(f'{name:>{COLUMN}}' for name in some))
+            lines.append(_name(f'{split}, by policy', width) + ''.join(f'{name:>{COLUMN}}' for name in abreast))
             for name in dataset.classes:
-                lines.append(_name(name, width) + ''.join(_figures(value, name, split, policy) for policy in some))
+                lines.append(_name(name, width) + ''.join(_figures(value, name, split, policy) for policy in abreast))
     if names and len(splits) == 1:
         lines.append('The other splits by policy: results/data of a trained population.')
     return lines
@@ -160,7 +161,21 @@ def _hidden(dataset: Dataset, own_policies: Mapping[str, Any]) -> list[str]:
 
 def _problems(dataset: Dataset) -> list[str]:
     lines = [problem(kind, names) for kind, names in dataset.info['problems'].items() if names]
-    return [*lines, *(f'note: {one}' for one in dataset.info.get('notes', []))]
+    return [*lines, *(f'note: {one}' for one in [*dataset.info.get('notes', []), *_one_sided(dataset)])]
+
+
+def _one_sided(dataset: Dataset) -> list[str]:
+    """Classes that every label that counts affirms, or every one denies, in all splits together."""
+    used = dataset.split < len(SPLITS)
+    counted = dataset.label_mask[used].sum(0, dtype=int)
+    positive = (dataset.labels * dataset.label_mask)[used].sum(0, dtype=int)
+    sides = {'positive': (positive == counted) & (counted > 0), 'negative': (positive == 0) & (counted > 0)}
+    return [
+        f'{side} in all images that count, so that there is nothing to learn: '
+        f'{some([dataset.classes[k] for k in np.flatnonzero(of_side)], SHOWN)}.'
+        for side, of_side in sides.items()
+        if of_side.any()
+    ]
 
 
 def _name(name: str, width: int) -> str:

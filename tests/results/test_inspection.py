@@ -143,3 +143,14 @@ def test_labels_alone_are_described_without_policies():
     assert 'images that are' not in text
     uncounted = int((plain.label_mask == 0).sum())
     assert f'{uncounted} labels are uncertain or missing and count nowhere.' in text
+
+
+def test_a_class_that_is_everywhere_or_nowhere_is_noted():
+    plain = made()
+    assert 'nothing to learn' not in inspection.describe(plain)
+    labels, mask = plain.labels.copy(), plain.label_mask.copy()
+    mask[5:, 1], labels[:5, 1], labels[5:, 1] = 0, 1, 0  # positive wherever it counts
+    mask[:5, 1], labels[:, 2] = 1, 0
+    text = inspection.describe(dataclasses.replace(plain, labels=labels, label_mask=mask))
+    assert 'note: positive in all images that count, so that there is nothing to learn: Edema.' in text
+    assert 'note: negative in all images that count, so that there is nothing to learn: Mass.' in text

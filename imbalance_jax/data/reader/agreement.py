@@ -1,9 +1,10 @@
 """Where rows and tables must say the same: of an image's patient and split, and of which classes there are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from imbalance_jax.data.dataset import SPLITS
 from imbalance_jax.data.reader.layout import Layout
 from imbalance_jax.data.reader.spelling import canonical
 from imbalance_jax.data.reader.tables import SPLIT, Rows
@@ -32,6 +33,23 @@ def of_images(rows: Rows, image: np.ndarray, first: np.ndarray, layout: Layout) 
     column = split.column or SPLIT
     if column in rows.columns and not (split.lists or split.path):
         _one_value(rows, image, first, column, 'split')
+
+
+def of_patients(patient: np.ndarray, split: np.ndarray, image_id: np.ndarray, who: Callable[[], list[str]]) -> None:
+    """ValueError for a patient whose images are in two splits, by the name that `who` gives, with an image of each.
+
+    patient: [N] int; split: [N] uint8; image_id: [N]; who: what the patients [N] are called.
+    """
+    _, first, person = np.unique(patient, return_index=True, return_inverse=True)
+    apart = np.flatnonzero(split != split[first[person]])
+    if len(apart):
+        row = apart[0]
+        other, several = first[person[row]], len(set(person[apart].tolist()))
+        raise ValueError(
+            f'patient {who()[row]!r} is in {SPLITS[split[other]]} (image {image_id[other]}) and in '
+            f'{SPLITS[split[row]]} (image {image_id[row]}); all images of a patient belong in one split'
+            + (f', and those of {several - 1} more are in two.' if several > 1 else '.')
+        )
 
 
 def _one_value(rows: Rows, image: np.ndarray, first: np.ndarray, column: str, what: str) -> None:

@@ -96,6 +96,8 @@ def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, di
     parts = [read_table(folder, table, found) for table in alike]
     agreement.same_columns(parts, layout)
     rows = stacked(parts)
+    if not len(rows):
+        raise ValueError(f'{layout.tables[0].file} has no rows{_where(layout.tables[0])}; expected one per image.')
     others: dict[str, Rows] = {}
     for table in (table for table in layout.tables if table not in alike):
         other = read_table(folder, table, found)
@@ -108,6 +110,12 @@ def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, di
             found.add(f'without_row_in_{table.name or table.file}', lacking)
             rows = rows.take(np.flatnonzero(there))
     return rows, others
+
+
+def _where(table: Table) -> str:
+    """Which rows of a table count, if not all."""
+    kept = [f'{name} {" or ".join(texts)}' for name, texts in table.where.items()]
+    return f' with {" and ".join(kept)}' if kept else ''
 
 
 def _is_under(table: Table, first: Table) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imbalance_jax.data.policies import POLICIES, parse
-from imbalance_jax.data.reader import images, shapes
+from imbalance_jax.data.reader import contradictions, images, shapes
 from imbalance_jax.data.reader.layout import (
     Group,
     Images,
@@ -60,6 +60,7 @@ def layout(block: Mapping[str, Any], name: str) -> Layout:
     for regions in result.regions:
         _check_regions(regions, f'{where}.regions')
     _check_shares(result.split, f'{where}.split')
+    contradictions.check(result, where)
     return result
 
 

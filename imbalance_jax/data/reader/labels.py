@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
-from imbalance_jax.data.reader.layout import Labels, Layout
+from imbalance_jax.data.reader.layout import NOTHING, Labels, Layout
 from imbalance_jax.data.reader.spelling import canonical, first_group, names_in, table_of
 from imbalance_jax.data.reader.tables import Found, Rows, keys, their_names
 from imbalance_jax.names import lookup
@@ -36,6 +36,8 @@ def read_labels(
             of_rows, of_image = images_of(rows, image, of_rows, labels.on)
         if labels.regions:
             labels, of_rows, of_image = _of_regions(labels, layout, rows, image, tables)
+        elif labels.column and layout.task == 'multi_label':
+            _check_names(labels, of_rows, of_image)
         of_class, cells = _cells(labels, of_rows, of_image)
         classes = classes or of_class
         cells = _in_order(cells, of_class, classes)
@@ -158,6 +160,22 @@ def _of_names(labels: Labels, rows: Rows, image: np.ndarray) -> tuple[tuple[str,
             if name in position:
                 cells[row, position[name]] = PRESENT
     return classes, cells
+
+
+FLAGS = {canonical(text) for text in ('0', '1', '-1', 'yes', 'no', 'true', 'false')}
+
+
+def _check_names(labels: Labels, rows: Rows, image: np.ndarray) -> None:
+    """ValueError for a column that is said to name classes, and says yes and no of one. image: [n] of each row."""
+    texts = rows.column(labels.column, 'labels.column')[image >= 0]
+    said = {canonical(str(text)) for text in texts} - {canonical(text) for text in NOTHING}
+    if labels.classes or labels.aliases or not said or not said <= FLAGS:
+        return
+    shown, name = ', '.join(sorted(said)), labels.column
+    raise ValueError(
+        f'labels is the column {name!r} of names of classes, but in {rows.files[0]} it has only {shown}; write '
+        f"labels=({name!r},) if {name} is the class, or 'classes': {tuple(sorted(said))} if these are the classes."
+    )
 
 
 def _class(name: str, spelt: Mapping[str, str], labels: Labels, rows: Rows, row: int) -> str:

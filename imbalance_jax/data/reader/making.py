@@ -10,7 +10,7 @@ import numpy as np
 from imbalance_jax.data import policies
 from imbalance_jax.data.boxes import rasterise
 from imbalance_jax.data.dataset import Allocate, Dataset, in_memory
-from imbalance_jax.data.reader import images, paths
+from imbalance_jax.data.reader import agreement, images, paths, people
 from imbalance_jax.data.reader.cases import Cases, read_cases, take
 from imbalance_jax.data.reader.layout import Layout
 from imbalance_jax.data.reader.placing import Size
@@ -68,7 +68,13 @@ def read(
         cases = take(cases, np.array([row for row in range(len(cases.path)) if row not in failed], np.int64))
         if not len(cases.path):
             raise ValueError(f'No image of {folder} can be read; the first is {found.problems["unreadable"][0]}.')
+    agreement.of_patients(cases.patient, cases.split, cases.image_id, lambda: _who(cases, layout))
     return _dataset(cases, layout, concepts, (pixels, squares), maker, found, allocate or in_memory, options or {})
+
+
+def _who(cases: Cases, layout: Layout) -> list[str]:
+    """What patients are called where it is said whose images these are."""
+    return people.patients(cases.rows, cases.first, list(cases.image_id), layout.patient, Found({}, []))
 
 
 def read_tables(folder: Path, layout: Layout) -> tuple[Cases, Found]:

@@ -49,11 +49,19 @@ def scan(folder: Path, unreadable: list[str]) -> list[str]:
             path = f'{below}/{entry.name}' if below else entry.name
             if entry.name.startswith('.') or entry.name in SKIPPED:
                 continue
-            if entry.is_dir():
+            if _is_folder(entry):
                 waiting.append(path)
             else:
                 found.append(path)
     return sorted(found)
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    """Whether it is a folder; a link to itself is none, and an image that cannot be read."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def is_image(path: str, images: Images) -> bool:

@@ -29,12 +29,14 @@ csv.field_size_limit(1 << 27)
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-    """n rows. columns: {name: [n] of text, or of what JSON has}; file: [n] index into files; line: [n], 1 the first."""
+    """n rows. columns: {name: [n] of text, or of what JSON has}; file: [n] index into files; line: [n], 1 the first;
+    twice: {a name that two columns of a file have: the file}, of which `columns` has the first."""
 
     columns: dict[str, np.ndarray]
     file: np.ndarray
     line: np.ndarray
     files: tuple[str, ...]
+    twice: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many rows."""
@@ -45,13 +47,16 @@ class Rows:
         return f'{self.files[self.file[row]]}, line {self.line[row]}'
 
     def column(self, name: str, what: str) -> np.ndarray:
-        """A column; ValueError, with the nearest, if there is none of that name. `what` says who asks for it."""
+        """A column; ValueError, with the nearest, if there is none of that name, and if there are two. `what` says who
+        asks for it."""
+        if name in self.twice:
+            raise ValueError(f'{self.twice[name]} has two columns {name!r} ({what}); name one of them otherwise.')
         return lookup(self.columns, name, f'column ({what}, {self.files[0] if self.files else "no table"})')
 
     def take(self, index: np.ndarray) -> 'Rows':
         """These rows only."""
         columns = {name: values[index] for name, values in self.columns.items()}
-        return Rows(columns, self.file[index], self.line[index], self.files)
+        return dataclasses.replace(self, columns=columns, file=self.file[index], line=self.line[index])
 
     def with_columns(self, **columns: np.ndarray) -> 'Rows':
         """The same with more columns."""
@@ -131,7 +136,8 @@ def join(rows: Rows, other: Rows, on: Sequence[str]) -> tuple[Rows, np.ndarray]:
     for name, values in other.columns.items():
         if name not in columns:
             columns[name] = np.where(index >= 0, values[index], '') if len(values) else np.full(len(rows), '', object)
-    return dataclasses.replace(rows, columns=columns), index >= 0
+    added = {name: file for name, file in other.twice.items() if name not in rows.columns}
+    return dataclasses.replace(rows, columns=columns, twice={**rows.twice, **added}), index >= 0
 
 
 def keys(rows: Rows, names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -207,7 +213,8 @@ def _csv(path: Path, table: Table, found: Found, name: str) -> Rows:
     for line, row in numbered:
         if len(row) < least or any(row[width:]):
             raise ValueError(f'{name}, line {line}: {len(row)} columns; expected {least} as in the first line.')
-    return _rows(_columns(names, cells), name, np.array([line for line, _ in numbered], np.int64))
+    rows = _rows(_columns(names, cells), name, np.array([line for line, _ in numbered], np.int64))
+    return dataclasses.replace(rows, twice=dict.fromkeys((one for one in names if one and names.count(one) > 1), name))
 
 
 def named(header: list[str]) -> int:
@@ -275,13 +282,33 @@ def _closing(lines: list[str], begin: int, separator: str, widths: range) -> int
 def _json(path: Path, table: Table, found: Found, name: str) -> Rows:
     text = content(path, table.encoding, found)
     lines = path.name.removesuffix('.gz').endswith('.jsonl') or table.kind == 'jsonl'
-    try:
-        data = [json.loads(line) for line in lines_of(text) if line.strip()] if lines else json.loads(text)
-    except ValueError as error:
-        raise ValueError(f'{path} is not JSON: {error}.') from error
+    if lines:
+        numbered = [(k, line) for k, line in enumerate(lines_of(text), 1) if line.strip()]
+        data: Any = [_parsed(line, f'{path}, line {number}') for number, line in numbered]
+        return _rows(_of_records(records(data, path)), name, np.array([k for k, _ in numbered], np.int64))
+    data = _parsed(text, str(path))
     if isinstance(data, dict) and {'images', 'annotations'} <= data.keys():
         return _rows(coco_columns(data, path), name)
     return _rows(_of_records(records(data, path)), name)
+
+
+def _parsed(text: str, where: str) -> Any:
+    """The value of JSON; ValueError for what is none, or has an object with one key twice."""
+    repeated: list[str] = []
+
+    def built(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys = [key for key, _ in pairs]
+        if len(set(keys)) < len(keys):
+            repeated.extend(key for key in keys if keys.count(key) > 1)
+        return dict(pairs)
+
+    try:
+        data = json.loads(text, object_pairs_hook=built)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{where} is not JSON: {error}.') from error
+    if repeated:
+        raise ValueError(f'{where}: an object has the key {repeated[0]!r} twice; expected one value of each key.')
+    return data
 
 
 def records(data: Any, path: Path) -> list[Mapping[str, Any]]:
@@ -331,6 +358,9 @@ def _parquet(path: Path, table: Table, found: Found, name: str) -> Rows:
         frame = pd.read_parquet(path)
     except Exception as error:  # whatever its reader trips over
         raise ValueError(f'{path} is no readable Parquet file ({" ".join(str(error).split())}).') from error
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise ValueError(f'{path} has two columns {str(twice)!r}; expected one of each name.')
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()
     return _rows({str(column): _objects(frame[column].tolist()) for column in frame.columns}, name)
@@ -376,7 +406,8 @@ def stacked(parts: list[Rows]) -> Rows:
     before = np.cumsum([0, *(len(part.files) for part in parts)])
     file = np.concatenate([part.file + start for part, start in zip(parts, before[:-1], strict=True)] or [NONE])
     line = np.concatenate([part.line for part in parts] or [NONE])
-    return Rows(columns, file, line, tuple(name for part in parts for name in part.files))
+    twice = {name: file for part in reversed(parts) for name, file in part.twice.items()}
+    return Rows(columns, file, line, tuple(name for part in parts for name in part.files), twice)
 
 
 def _exploded(rows: Rows, names: Sequence[str]) -> Rows:

@@ -67,6 +67,39 @@ def test_numbers_are_words_where_words_are_meant():
         ({**LABELS, 'policy': {'uncertain': 'one'}}, r"config\.data\.mine\.policy\.uncertain: 'one'"),
         ({**LABELS, 'groups': {'age': {'column': 'age', 'bands': 40}}}, r'bands is 40; it must be a tuple'),
         ({'labels': {'column': 'x', 'classes': ('a', 'a')}}, r'names a class twice'),
+        (
+            {'labels': {'columns': 'A', 'present': ('1', '0')}},
+            r"config\.data\.mine\.labels: '0' is in present and in absent; a value means one of them",
+        ),
+        ({'labels': {'columns': 'A', 'uncertain': '0.0'}}, r"labels: '0\.0' is in absent and in uncertain"),
+        (
+            {'labels': {'columns': ('mass', 'edema'), 'aliases': {'masss': 'm'}}},
+            r"class in config\.data\.mine\.labels\.aliases: 'masss'\. Did you mean 'mass'",
+        ),
+        ({'labels': {'column': 'x', 'classes': ('mass',), 'aliases': {'mas': 'm'}}}, r"'mas'\. Did you mean 'mass'"),
+        ({'labels': {'column': 'x', 'aliases': {'a': 'm', 'b': ('n', 'M')}}}, r"aliases: 'M' is in a and in b"),
+        ({'labels': ('mass', 'mass')}, r"labels\.columns names 'mass' twice"),
+        ({'labels': {'columns': ('m', 'mass'), 'aliases': {'mass': 'm'}}}, r"'m' and 'mass', which are both 'mass'"),
+        (
+            {**LABELS, 'split': {'column': 's', 'values': {'train': 'train', 'test': ('train', 'test')}}},
+            r"config\.data\.mine\.split\.values: 'train' is in train and in test",
+        ),
+        ({**LABELS, 'split': {'values': {'trian': 'a'}}}, r"split\.values: 'trian'\. Did you mean 'train'"),
+        (
+            {**LABELS, 'groups': {'age': {'column': 'age', 'bands': (60, 40)}}},
+            r'groups\.age\.bands is \(60, 40\); the numbers must ascend',
+        ),
+        (
+            {**LABELS, 'groups': {'sex': {'column': 's', 'values': {'f': ('1',), 'm': ('1.0',)}}}},
+            r"groups\.sex\.values: '1\.0' is in f and in m",
+        ),
+        ({**LABELS, 'images': {'bits': 99}}, r'images\.bits is 99; it must be from 8 to 16, or 0'),
+        ({**LABELS, 'modality': 'radiografh'}, r"modality is 'radiografh'\. Did you mean 'radiograph'"),
+        ({**LABELS, 'modality': 'Photograph'}, r"modality is 'Photograph'\. Did you mean 'photograph'"),
+        (
+            {**LABELS, 'tables': {'file': 't.csv', 'separator': ';;'}},
+            r"config\.data\.mine\.tables\.separator is ';;'; it must be one character",
+        ),
     ],
 )
 def test_whatever_is_wrong_is_one_line(block, said):
@@ -74,3 +107,10 @@ def test_whatever_is_wrong_is_one_line(block, said):
         declare.layout(block, 'mine')
     assert '\n' not in str(error.value)
     assert 'config.data.' in str(error.value)
+
+
+def test_what_only_looks_like_a_contradiction_is_allowed():
+    labels = {'columns': ('m', 'edema'), 'aliases': {'mass': 'm'}, 'present': '0', 'absent': ('1', '')}
+    bands = {'age': {'column': 'age', 'bands': (40, 60)}}
+    block = {'labels': labels, 'groups': bands, 'images': {'bits': 12}, 'tables': {'file': 't', 'separator': '\t'}}
+    assert declare.layout({**block, 'modality': 'endomicroscopy'}, 'mine').modality == 'endomicroscopy'

@@ -463,3 +463,43 @@ def test_a_table_whose_images_are_elsewhere(eight):
     table(eight, rows('x.png,a,1', 'y.png,b,1'))
     with pytest.raises(FileNotFoundError, match=r"None of the 2 images that t\.csv names is there, such as 'x\.png'"):
         loaded(eight, tables='t.csv')
+
+
+def test_a_column_of_yes_and_no_names_no_classes(eight):
+    table(eight, 'file,mass\n0.png,1\n1.png,0\n2.png,\n3.png,-1.0\n')
+    with pytest.raises(
+        ValueError, match=r"'mass' of names of classes, but in t\.csv it has only -1, 0, 1; write labels=\('mass'"
+    ):
+        loaded(eight, tables='t.csv', labels='mass')
+    assert loaded(eight, tables='t.csv', labels=('mass',)).classes == ('mass',)
+    meant = {'column': 'mass', 'classes': ('0', '1'), 'others': 'ignore'}
+    assert loaded(eight, tables='t.csv', labels=meant).classes == ('0', '1')
+    table(eight, 'file,kind\n' + ''.join(f'{k}.png,{k % 2}\n' for k in range(8)))
+    assert loaded(eight, tables='t.csv', labels='kind', task='multi_class').classes == ('0', '1')
+
+
+def test_a_table_without_rows_is_said(eight):
+    table(eight, 'file,mass\n')
+    with pytest.raises(ValueError, match=r't\.csv has no rows; expected one per image'):
+        loaded(eight, tables='t.csv', labels=('mass',))
+    table(eight, 'file,mass\n0.png,1\n')
+    with pytest.raises(ValueError, match=r't\.csv has no rows with mass 2; expected'):
+        loaded(eight, tables={'file': 't.csv', 'where': {'mass': 2}}, labels=('mass',))
+
+
+def test_an_image_that_is_a_link_to_itself_is_left_out_and_named(eight):
+    (eight / 'images/8.png').symlink_to('8.png')
+    table(eight, 'file,mass\n' + ''.join(f'{k}.png,{k % 2}\n' for k in range(9)))
+    block = {'tables': 't.csv', 'labels': ('mass',)}
+    dataset = loaded(eight, **block)
+    assert len(dataset.images) == 8
+    assert [one.startswith('images/8.png (') for one in dataset.info['problems']['unreadable']] == [True]
+    assert eight / 'images/8.png' not in files(eight, layout(**block))
+
+
+def test_a_patient_in_two_splits_is_named_as_in_the_table(eight):
+    lines = [f'{k}.png,{k % 2},P{k // 2},{"train" if k < 5 else "test"}' for k in range(8)]
+    table(eight, rows(*lines, header='file,mass,who,set'))
+    said = r"^patient 'P2' is in train \(image 4\.png\) and in test \(image 5\.png\); all images .* in one split\.$"
+    with pytest.raises(ValueError, match=said):
+        loaded(eight, tables='t.csv', labels=('mass',), patient='who', split='set')

@@ -166,3 +166,27 @@ def test_a_header_may_end_in_columns_without_a_name(tmp_path, tail):
     }  # fmt: skip
     with pytest.raises(ValueError, match='line 2: 4 columns; expected 5'):
         read(tmp_path, 'id,Bbox [x,y,w,h],,,\n1,2,3,4\n')
+
+
+def test_two_columns_of_one_name_are_refused_where_one_is_used(tmp_path):
+    rows, _ = read(tmp_path, 'id,mass,mass,x\n1,0,1,a\n2,1,0,b\n')
+    joined, _ = tables.join(read(tmp_path, 'id\n1\n', 'l.csv')[0], rows, ('id',))
+    for one in (rows, rows.take(np.array([0])), joined, tables.stacked([rows.with_columns(), rows])):
+        assert one.column('x', 'groups.x')[0] == 'a'
+        with pytest.raises(ValueError, match=r"^t\.csv has two columns 'mass' \(labels\.columns\)"):
+            one.column('mass', 'labels.columns')
+    with pytest.raises(ValueError, match='two columns'):
+        read(tmp_path, 'id,mass,mass,x\n1,0,1,a\n', where={'mass': ('1',)})
+    named, _ = read(tmp_path, 'id,mass,mass,x\n1,0,1,a\n', columns=('id', 'mass', 'other', 'x'))
+    assert [named.column(name, '')[0] for name in ('mass', 'other')] == ['0', '1']
+
+
+def test_json_with_a_key_twice_or_a_bad_line_names_it(tmp_path):
+    with pytest.raises(ValueError, match=r"t\.json: an object has the key 'mass' twice"):
+        read(tmp_path, '[{"id": 1, "mass": 1, "mass": 0}]', 't.json')
+    with pytest.raises(ValueError, match=r"t\.jsonl, line 3: an object has the key 'mass' twice"):
+        read(tmp_path, '{"id": 1}\n\n{"id": 2, "mass": 1, "mass": 1}\n', 't.jsonl')
+    with pytest.raises(ValueError, match=r't\.jsonl, line 4 is not JSON'):
+        read(tmp_path, '{"id": 1}\n\n{"id": 2}\n{"id": \n', 't.jsonl')
+    rows, _ = read(tmp_path, '{"id": 1}\n\n{"id": 2}\n', 't.jsonl')
+    assert rows.where(1) == 't.jsonl, line 3'

@@ -1,0 +1,100 @@
+"""Where a declared layout says two things at once, or what cannot be meant; every message names field and value."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from imbalance_jax.data.batches import FLIPS
+from imbalance_jax.data.dataset import SPLITS
+from imbalance_jax.data.reader.layout import Group, Labels, Layout, Split, Table
+from imbalance_jax.data.reader.spelling import canonical, table_of
+from imbalance_jax.names import lookup
+
+MODALITIES = ('radiograph', *FLIPS)  # of which `config.augment` knows something
+NEAR = 0.85  # how like one of them a word must be to be one that was misspelt
+BITS = range(8, 17)  # that a file of 16 bits may use
+
+
+def check(layout: Layout, where: str) -> None:
+    """ValueError of one line for the first contradiction. where: config.data.NAME."""
+    for number, table in enumerate(layout.tables):
+        _check_separator(table, f'{where}.tables{_number(number)}.separator')
+    for number, labels in enumerate(layout.labels):
+        _check_labels(labels, f'{where}.labels{_number(number)}')
+    for number, regions in enumerate(layout.regions):
+        _check_apart(regions.aliases, f'{where}.regions{_number(number)}.aliases')
+    _check_splits(layout.split, f'{where}.split')
+    for name, group in layout.groups.items():
+        _check_group(group, f'{where}.groups.{name}')
+    if layout.images.bits and layout.images.bits not in BITS:
+        expected = f'from {BITS[0]} to {BITS[-1]}, or 0 to find it from the files'
+        raise ValueError(f'{where}.images.bits is {layout.images.bits}; it must be {expected}.')
+    _check_modality(layout.modality, f'{where}.modality')
+
+
+def _number(number: int) -> str:
+    return f' (number {number + 1})' if number else ''
+
+
+def _check_separator(table: Table, where: str) -> None:
+    text = table.separator
+    if text and (len(text) > 1 or text in '"\r\n'):
+        raise ValueError(f"{where} is {text!r}; it must be one character, such as ';' or '\\t', and no quote.")
+
+
+def _check_labels(labels: Labels, where: str) -> None:
+    cells = {'present': labels.present, 'absent': labels.absent, 'uncertain': labels.uncertain}
+    _check_apart(cells, where)
+    _check_apart(labels.aliases, f'{where}.aliases')
+    columns = labels.columns
+    if twice := _repeated(columns):
+        raise ValueError(f'{where}.columns names {twice!r} twice: {columns}; a column is one class.')
+    spelt = table_of(labels.aliases)
+    meant = [spelt.get(canonical(name), name) for name in columns]
+    if twice := _repeated(meant):
+        both = ' and '.join(repr(name) for name, one in zip(columns, meant, strict=True) if one == twice)
+        raise ValueError(f'{where}.columns has {both}, which are both {twice!r} by aliases; a class is one column.')
+    if known := labels.classes or tuple(meant):
+        for name in labels.aliases:
+            lookup(dict.fromkeys(known), name, f'class in {where}.aliases:')
+
+
+def _check_splits(split: Split, where: str) -> None:
+    for field in ('values', 'lists'):
+        for name in getattr(split, field):
+            lookup(dict.fromkeys(SPLITS), name, f'split in {where}.{field}:')
+    _check_apart(split.values, f'{where}.values')
+
+
+def _check_group(group: Group, where: str) -> None:
+    _check_apart(group.values, f'{where}.values')
+    if not all(low < high for low, high in zip(group.bands, group.bands[1:], strict=False)):
+        raise ValueError(f'{where}.bands is {_numbers(group.bands)}; the numbers must ascend, such as (40, 60).')
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return f'({", ".join(f"{value:g}" for value in values)})'
+
+
+def _check_apart(values: Mapping[str, Sequence[str]], where: str) -> None:
+    """ValueError for a text that is said to mean two things."""
+    meaning: dict[str, str] = {}
+    for name, texts in values.items():
+        for text in texts:
+            other = meaning.setdefault(canonical(text), name)
+            if other != name:
+                raise ValueError(f'{where}: {text!r} is in {other} and in {name}; a value means one of them.')
+
+
+def _repeated(names: Sequence[str]) -> str:
+    """The first name that is there twice, '' if none is."""
+    return next((name for k, name in enumerate(names) if name in names[:k]), '')
+
+
+def _check_modality(word: str, where: str) -> None:
+    if word in MODALITIES:
+        return
+    if near := difflib.get_close_matches(word.casefold(), MODALITIES, n=1, cutoff=NEAR):
+        raise ValueError(
+            f'{where} is {word!r}. Did you mean {near[0]!r}? Known: {", ".join(MODALITIES)}; any other word that is '
+            'not nearly one of them.'
+        )
