@@ -71,6 +71,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     cases = cases._replace(patient=_numbers(patient, cases, layout))
     cases = _enough(cases, layout, found)
     cases = cases._replace(split=splits.drawn(cases.split, _says_yes(cases), patient, layout.split, found))
+    people.say_alike(patient, cases.split, found)
     codes, group_names = people.groupings(rows, cases.first, layout.groups)
     cases = cases._replace(groups=codes, group_names=group_names)
     return take(cases, np.lexsort((cases.image_id, cases.split)))

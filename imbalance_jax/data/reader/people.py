@@ -1,27 +1,56 @@
 """Whose images these are, and which groups they are in."""
 
+import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from imbalance_jax.data.dataset import SPLITS
 from imbalance_jax.data.reader.layout import NOTHING, Group, Patient
 from imbalance_jax.data.reader.spelling import canonical, first_group, number, table_of
 from imbalance_jax.data.reader.tables import PATH, Found, Rows
+
+LEADING = re.compile('(?<![0-9])0+(?=[0-9])')  # zeros that a table program drops
+UNSEEN = ('Cf', 'Cc')  # Unicode categories of zero-width and control characters
+NAMELESS = 'image '  # begins the name of a patient whom nothing names
 
 
 def patients(rows: Rows, first: np.ndarray, names: Sequence[str], patient: Patient, found: Found) -> list[str]:
     """Who each image is of, as text; '' where unknown."""
     if not patient.column and not patient.pattern:
         found.notes.append('Nothing says whose images these are: every image counts as a patient of its own.')
-        return [f'image {name}' for name in names]
+        return [NAMELESS + name for name in names]
     column = rows.column(patient.column or PATH, 'patient.column')
     texts = []
     for row, name in zip(first, names, strict=True):
         text = plain(column[row])
         if patient.pattern and text:
             text = first_group(patient.pattern, text)
-        texts.append(text or (f'image {name}' if patient.unknown == 'own' else ''))
+        texts.append(text or (NAMELESS + name if patient.unknown == 'own' else ''))
     return texts
+
+
+def say_alike(patient: Sequence[str], split: np.ndarray, found: Found) -> None:
+    """Notes patients of different splits who differ in spelling alone. patient: [N]; split: [N] into `SPLITS`."""
+    spelt: dict[str, dict[str, int]] = {}
+    for text, number_of_split in dict(zip(patient, split.tolist(), strict=True)).items():
+        if not text.startswith(NAMELESS):
+            spelt.setdefault(_folded(text), {})[text] = number_of_split
+    apart = [of for of in spelt.values() if len(set(of.values())) > 1]
+    if apart:
+        one, *rest = apart[0].items()
+        other = next(pair for pair in rest if pair[1] != one[1])
+        two = ' and '.join(f'{ascii(text)} ({SPLITS[number_of_split]})' for text, number_of_split in (one, other))
+        more = f'; there are {len(apart) - 1} more such pairs' if len(apart) > 1 else ''
+        found.notes.append(f'Patients {two} differ in spelling alone and count as two: are they one person?{more}')
+
+
+def _folded(text: str) -> str:
+    """What spellings of one identifier have in common: NFKC, no case, no blanks, nothing unseen, no leading zeros."""
+    text = unicodedata.normalize('NFKC', unicodedata.normalize('NFKC', text).casefold())
+    seen = ''.join(one for one in text if not one.isspace() and unicodedata.category(one) not in UNSEEN)
+    return LEADING.sub('', seen)
 
 
 def plain(value: object) -> str:

@@ -1,0 +1,39 @@
+"""Patients whose identifiers differ in spelling alone."""
+
+import numpy as np
+import pytest
+
+from imbalance_jax.data.reader import people
+from imbalance_jax.data.reader.tables import Found
+
+TRAIN, TEST = 0, 2
+
+
+def notes_of(patient, split):
+    found = Found({}, [])
+    people.say_alike(patient, np.array(split, np.uint8), found)
+    return found.notes
+
+
+@pytest.mark.parametrize(
+    ('one', 'other'),
+    [
+        ('P0', 'p0'),
+        ('7', '007'),
+        ('P7', 'P07'),
+        ('Z\u00e9', 'Ze\u0301'),
+        ('Z 1', 'Z\u00a01'),
+        ('Z1', 'Z1\u200b'),
+        ('Z1', '\uff3a1'),
+    ],
+)
+def test_one_person_in_two_spellings_and_splits_is_named(one, other):
+    (note,) = notes_of([one, 'x', other, 'y', other], [TRAIN, TRAIN, TEST, TEST, TEST])
+    assert f'{ascii(one)} (train) and {ascii(other)} (test)' in note
+    assert not notes_of([one, 'x', other], [TRAIN, TEST, TRAIN])  # in one split it does no harm
+
+
+def test_other_people_are_not_named():
+    assert not notes_of(['1', '10', '100', '2', 'a1', 'b1', '0'], [TRAIN, TEST, TRAIN, TEST, TRAIN, TEST, TEST])
+    assert not notes_of(['image a01.png', 'image a1.png'], [TRAIN, TEST])
+    assert '; there are 1 more such pairs' in notes_of(['a', 'A', 'b', 'B'], [TRAIN, TEST] * 2)[0]
