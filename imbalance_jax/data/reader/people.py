@@ -41,7 +41,7 @@ def say_alike(patient: Sequence[str], split: np.ndarray, found: Found) -> None:
     if apart:
         one, *rest = apart[0].items()
         other = next(pair for pair in rest if pair[1] != one[1])
-        two = ' and '.join(f'{ascii(text)} ({SPLITS[number_of_split]})' for text, number_of_split in (one, other))
+        two = ' and '.join(f'{text!a} ({SPLITS[number_of_split]})' for text, number_of_split in (one, other))
         more = f'; there are {len(apart) - 1} more such pairs' if len(apart) > 1 else ''
         found.notes.append(f'Patients {two} differ in spelling alone and count as two: are they one person?{more}')
 

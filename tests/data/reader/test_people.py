@@ -29,7 +29,7 @@ def notes_of(patient, split):
 )
 def test_one_person_in_two_spellings_and_splits_is_named(one, other):
     (note,) = notes_of([one, 'x', other, 'y', other], [TRAIN, TRAIN, TEST, TEST, TEST])
-    assert f'{ascii(one)} (train) and {ascii(other)} (test)' in note
+    assert f'{one!a} (train) and {other!a} (test)' in note
     assert not notes_of([one, 'x', other], [TRAIN, TEST, TRAIN])  # in one split it does no harm
 
 
