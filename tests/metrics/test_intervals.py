@@ -111,7 +111,7 @@ def test_rounds_that_lost_a_class_are_left_out():
 
 
 def test_shapes_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match=r'valid are \[S, K\]'):
+    with pytest.raises(ValueError, match=r'they are \(3,\) of values, \(5, 2\) of resampled'):
         intervals.seed_interval(np.zeros(3), np.zeros((5, 2)))
 
 
