@@ -3,7 +3,8 @@
 import difflib
 import functools
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar('T')
@@ -42,6 +43,11 @@ def options_of(function: Callable[..., Any], skip: Collection[str] = ()) -> dict
 def some(names: Sequence[str], most: int) -> str:
     """The first of many names, and how many more there are: 'a, b and 3 more'."""
     return ', '.join(names[:most]) + (f' and {len(names) - most:,} more' if len(names) > most else '')
+
+
+def repeated(names: Iterable[Any]) -> list[Any]:
+    """The names that are there more than once, each once, in their order."""
+    return [name for name, number in Counter(names).items() if number > 1]
 
 
 def _known(table: Mapping[str, Any], name: str) -> str:

@@ -23,34 +23,30 @@ def measured(measure: Measure) -> Without:
     return lambda kept, *what: lambda unit: measure(kept.at[unit].set(0), *what)
 
 
-def single(measure: Measure | None, units: int, group: int = 0, *, without: Without | None = None) -> jax.Array:
-    """What is left without each unit [U, K] of `measure(kept [U]) -> [K]`, `group` units at a time (0: all).
-
-    without: takes the place of `measure`.
-    """
-    left = (without or measured(_given(measure)))(jnp.ones(units))
-    return jax.lax.map(left, jnp.arange(units), batch_size=group or units)
+def single(measure: Measure, units: int, group: int = 0) -> jax.Array:
+    """What is left without each unit [U, K] of `measure(kept [U]) -> [K]`, `group` units at a time (0: all)."""
+    return single_by(measured(measure), units, group)
 
 
-def greedy(
-    measure: Measure | None,
-    units: int,
-    classes: int,
-    *,
-    steps: int,
-    group: int = 0,
-    without: Without | None = None,
-) -> dict[str, jax.Array]:
+def single_by(without: Without, units: int, group: int = 0) -> jax.Array:
+    """`single`, by a way of its own."""
+    return jax.lax.map(without(jnp.ones(units)), jnp.arange(units), batch_size=group or units)
+
+
+def greedy(measure: Measure, units: int, classes: int, *, steps: int) -> dict[str, jax.Array]:
     """Takes units away one after the other, each time the one whose loss hurts most, for each class by itself.
 
-    measure: (kept [U], number of a class) -> how well that class is found; group: units that are tried at a time (0:
-    all); without: takes the place of `measure`
+    measure: (kept [U], number of a class) -> how well that class is found
 
     Returns `order` [K, T] int, the units in the order in which they go, and `left` [K, T], what is left of the class
     without them. Among equals the lower number goes first. T is `steps`, at most U. A class that `measure` calls NaN
     stays so throughout.
     """
-    without = without or measured(_given(measure))
+    return greedy_by(measured(measure), units, classes, steps=steps)
+
+
+def greedy_by(without: Without, units: int, classes: int, *, steps: int, group: int = 0) -> dict[str, jax.Array]:
+    """`greedy`, by a way of its own, which is asked of `group` units at a time (0: all)."""
 
     def one_class(k):
         def step(kept, _):
@@ -63,12 +59,6 @@ def greedy(
 
     order, left = jax.lax.map(one_class, jnp.arange(classes))
     return {'order': order, 'left': left}
-
-
-def _given(measure: Measure | None) -> Measure:
-    if measure is None:
-        raise ValueError('Neither measure nor without is given.')
-    return measure
 
 
 @takes(order='... T')

@@ -106,7 +106,7 @@ def ablate(probe: Probe, means: np.ndarray, *, steps: int, half: np.ndarray, ord
 
                 return of_unit
 
-            return ablation.greedy(None, U, K, steps=steps, group=some.group, without=class_without)['order']
+            return ablation.greedy_by(class_without, U, K, steps=steps, group=some.group)['order']
 
         order = jax.lax.map(greedy, (rows, counted))
         kept = ablation.without_first(order, U)  # [2,K,T,U]
@@ -118,7 +118,7 @@ def ablate(probe: Probe, means: np.ndarray, *, steps: int, half: np.ndarray, ord
         by_chance = jax.lax.map(measure, at_random.reshape(-1, U)).reshape(*at_random.shape[:2], K)
         return {
             'intact': measure(jnp.ones(U)),
-            'without': ablation.single(None, U, group=min(every.group, 64), without=without),
+            'without': ablation.single_by(without, U, group=min(every.group, 64)),
             'order': order,
             'scores': jnp.concatenate([intact, jnp.where(half > 0, left[1], left[0])], axis=1),
             'random': by_chance,

@@ -13,7 +13,8 @@ Result = TypeVar('Result')
 def each(do: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
     """`do(item)` of every item, in their order, as many at a time as there are cores. The first error is raised."""
     items = list(items)
-    if len(items) < 2 or limits.cores() == 1:
+    workers = min(limits.cores(), len(items))
+    if workers < 2:
         return [do(item) for item in items]
-    with ThreadPoolExecutor(min(limits.cores(), len(items))) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         return list(pool.map(do, items))

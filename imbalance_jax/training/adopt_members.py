@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from imbalance_jax.config.fields import PREPROCESSING
 from imbalance_jax.data.sources.text import one_line
 from imbalance_jax.losses import LOSSES, SIGMOID, SOFTMAX, UNKNOWN, link_of
-from imbalance_jax.names import lookup
+from imbalance_jax.names import lookup, repeated
 from imbalance_jax.system.files import regular
 from imbalance_jax.training.members import split_options
 
@@ -104,9 +104,8 @@ def _adopted(fields: Mapping[str, str], where: str, needed: Sequence[str]) -> Ad
     if loss != UNKNOWN and link and link != link_of(loss):
         raise ValueError(f'{where}: link is {link!r}, and the loss {loss!r} is one of a {link_of(loss)}.')
     classes = tuple(name.strip() for name in fields.get('classes', '').split(BETWEEN)) if fields.get('classes') else ()
-    plain = [name for name in classes if name]
-    if len(set(plain)) < len(plain):
-        raise ValueError(f'{where}: classes names {next(n for n in plain if plain.count(n) > 1)!r} twice.')
+    if twice := repeated(name for name in classes if name):
+        raise ValueError(f'{where}: classes names {twice[0]!r} twice.')
     return Adopted(
         arm=fields['arm'],
         seed=int(seed),

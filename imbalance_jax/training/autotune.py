@@ -164,7 +164,7 @@ def _try_all(experiment: Experiment, names: list[str], limit: int, *, update: Ca
             fits, said = False, f'left out, as it failed: {str(error).splitlines()[0]}'
         if fits:
             trials.seconds[name] = seconds
-            if seconds <= min(trials.seconds.values()):
+            if seconds < best:
                 trials = trials._replace(fastest=program)
         update(number + 1, len(names), f'{name}: {said}')
     return trials

@@ -1,7 +1,7 @@
 """The members of a population: rows of members.json from arms and seeds, and the same as arrays."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -75,6 +75,11 @@ class Sampling(NamedTuple):
     labels: str = OWN
 
 
+def in_order(arms: Iterable[str], reference: str) -> list[str]:
+    """Names of arms in the order of members: the reference first, then by name."""
+    return sorted(arms, key=lambda name: (name != reference, name))
+
+
 def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: str, **defaults: float) -> list[dict]:
     """Every arm with every seed, as plain rows for `members.json`: the reference arm first, then by name.
 
@@ -87,7 +92,7 @@ def make_members(arms: Mapping[str, Mapping], seeds: Sequence[int], reference: s
     ValueError for an unknown loss, sampler or option; `checks.check_members` says what else is wrong in them.
     """
     rows = []
-    for name in sorted(arms, key=lambda name: (name != reference, name)):
+    for name in in_order(arms, reference):
         arm = {'loss': name, **DEFAULTS, **defaults, **arms[name]}
         fields = {key: arm[key] for key in FIELDS}
         brought = {key: value for key, value in arm.items() if key not in FIELDS}

@@ -12,7 +12,7 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Spec
 
 from imbalance_jax.system import limits
-from imbalance_jax.training.strategies import map_members, parse
+from imbalance_jax.training.strategies import map_members, parse, without_sharing
 
 BLOCK = 1024  # rows that are sent to the devices at a time
 GROUPS = (16, 4)  # members at a time, of which a batched program is tried
@@ -161,9 +161,10 @@ def runnable(strategy: str, devices: Sequence[jax.Device] | None = None) -> str:
     share, shard, _, _ = parse(strategy)
     devices = jax.devices() if devices is None else list(devices)
     fewer = max(k for k in range(1, share + 1) if share % k == 0 and k <= len(devices))
-    own = strategy.removeprefix(f'data:{share}:') if share > 1 else strategy
     several = len({device.process_index for device in devices}) > 1
-    return (f'data:{fewer}:' if fewer > 1 else '') + ('' if shard or not several else 'shard:') + own
+    return (
+        (f'data:{fewer}:' if fewer > 1 else '') + ('' if shard or not several else 'shard:') + without_sharing(strategy)
+    )
 
 
 def candidates(num_members: int, batch_size: int, devices: Sequence[jax.Device] | None = None) -> list[str]:

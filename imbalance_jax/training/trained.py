@@ -24,6 +24,7 @@ from imbalance_jax.training import autotune, heads, kept, other_sets, placement,
 from imbalance_jax.training.members import (
     has_features,
     has_predictions,
+    in_order,
     is_adopted,
     member_arrays,
     without_networks,
@@ -142,8 +143,7 @@ def _check_same_members(workdir: Path, members: list[dict]) -> None:
     if is_adopted(members):
         return
     config = records.config(workdir)
-    arms = sorted(config['arms'], key=lambda arm: (arm != config['reference'], arm))  # as `members.make_members`
-    wanted = [f'{arm}/{seed}' for arm in arms for seed in config['seeds']]
+    wanted = [f'{arm}/{seed}' for arm in in_order(config['arms'], config['reference']) for seed in config['seeds']]
     found = [f'{row["arm"]}/{row["seed"]}' for row in members]
     if found != wanted:
         raise ValueError(

@@ -16,6 +16,7 @@ from imbalance_jax.data.reader.spelling import (
     numbers_of,
 )
 from imbalance_jax.data.reader.tables import PARENT, PATH, STEM, Found, Rows, join, read_table, stacked
+from imbalance_jax.names import repeated
 
 
 class Cases(NamedTuple):
@@ -181,9 +182,10 @@ def _images(
         names = _filled(layout.images.id, rows.take(first))
     else:
         names = paths.unique_names(path) if with_files else [texts[row] for row in first]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f'images.id {layout.images.id!r} gives {twice!r} for two files; a name belongs to one image.')
+    if twice := repeated(names):
+        raise ValueError(
+            f'images.id {layout.images.id!r} gives {twice[0]!r} for two files; a name belongs to one image.'
+        )
     return image, path, names
 
 

@@ -7,7 +7,7 @@ from imbalance_jax.data.batches import FLIPS
 from imbalance_jax.data.dataset import SPLITS
 from imbalance_jax.data.reader.layout import Group, Labels, Layout, Split, Table
 from imbalance_jax.data.reader.spelling import canonical, table_of
-from imbalance_jax.names import lookup
+from imbalance_jax.names import lookup, repeated
 
 MODALITIES = ('radiograph', *FLIPS)  # of which `config.augment` knows something
 NEAR = 0.85  # how like one of them a word must be to be one that was misspelt
@@ -46,13 +46,13 @@ def _check_labels(labels: Labels, where: str) -> None:
     _check_apart(cells, where)
     _check_apart(labels.aliases, f'{where}.aliases')
     columns = labels.columns
-    if twice := _repeated(columns):
-        raise ValueError(f'{where}.columns names {twice!r} twice: {columns}; a column is one class.')
+    if twice := repeated(columns):
+        raise ValueError(f'{where}.columns names {twice[0]!r} twice: {columns}; a column is one class.')
     spelt = table_of(labels.aliases)
     meant = [spelt.get(canonical(name), name) for name in columns]
-    if twice := _repeated(meant):
-        both = ' and '.join(repr(name) for name, one in zip(columns, meant, strict=True) if one == twice)
-        raise ValueError(f'{where}.columns has {both}, which are both {twice!r} by aliases; a class is one column.')
+    if twice := repeated(meant):
+        both = ' and '.join(repr(name) for name, one in zip(columns, meant, strict=True) if one == twice[0])
+        raise ValueError(f'{where}.columns has {both}, which are both {twice[0]!r} by aliases; a class is one column.')
     if known := labels.classes or tuple(meant):
         for name in labels.aliases:
             lookup(dict.fromkeys(known), name, f'class in {where}.aliases:')
@@ -83,11 +83,6 @@ def _check_apart(values: Mapping[str, Sequence[str]], where: str) -> None:
             other = meaning.setdefault(canonical(text), name)
             if other != name:
                 raise ValueError(f'{where}: {text!r} is in {other} and in {name}; a value means one of them.')
-
-
-def _repeated(names: Sequence[str]) -> str:
-    """The first name that is there twice, '' if none is."""
-    return next((name for k, name in enumerate(names) if name in names[:k]), '')
 
 
 def _check_modality(word: str, where: str) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from imbalance_jax.data.reader.layout import Table
 from imbalance_jax.data.reader.spelling import matches, plain_key
-from imbalance_jax.names import lookup
+from imbalance_jax.names import lookup, repeated
 from imbalance_jax.system.files import regular
 
 SPLIT = '(split)'  # the column of `Table.split`
@@ -214,7 +214,7 @@ def _csv(path: Path, table: Table, found: Found, name: str) -> Rows:
         if len(row) < least or any(row[width:]):
             raise ValueError(f'{name}, line {line}: {len(row)} columns; expected {least} as in the first line.')
     rows = _rows(_columns(names, cells), name, np.array([line for line, _ in numbered], np.int64))
-    return dataclasses.replace(rows, twice=dict.fromkeys((one for one in names if one and names.count(one) > 1), name))
+    return dataclasses.replace(rows, twice=dict.fromkeys(repeated(filter(None, names)), name))
 
 
 def named(header: list[str]) -> int:
@@ -294,20 +294,20 @@ def _json(path: Path, table: Table, found: Found, name: str) -> Rows:
 
 def _parsed(text: str, where: str) -> Any:
     """The value of JSON; ValueError for what is none, or has an object with one key twice."""
-    repeated: list[str] = []
+    twice: list[str] = []
 
     def built(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        keys = [key for key, _ in pairs]
-        if len(set(keys)) < len(keys):
-            repeated.extend(key for key in keys if keys.count(key) > 1)
-        return dict(pairs)
+        one = dict(pairs)
+        if len(one) < len(pairs):
+            twice.extend(repeated(key for key, _ in pairs))
+        return one
 
     try:
         data = json.loads(text, object_pairs_hook=built)
     except (ValueError, RecursionError) as error:
         raise ValueError(f'{where} is not JSON: {error}.') from error
-    if repeated:
-        raise ValueError(f'{where}: an object has the key {repeated[0]!r} twice; expected one value of each key.')
+    if twice:
+        raise ValueError(f'{where}: an object has the key {twice[0]!r} twice; expected one value of each key.')
     return data
 
 
