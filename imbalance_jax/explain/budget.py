@@ -65,7 +65,7 @@ def compile_within(
     *,
     memory_mib: float,
     count: int | None = None,
-) -> Callable:
+) -> jax.stages.Compiled:
     """The compiled `program(place, size, n)(members, *arrays [n,...])`, which takes `size` of the n examples at a time,
     of the largest size that stays within the budget on each device.
 
