@@ -283,7 +283,7 @@ def slopes(probe: Probe, layer: str, positions: np.ndarray) -> np.ndarray:
         _, back = jax.vjp(logits, jnp.zeros((len(x), *shape)))
         return jnp.moveaxis(jax.vmap(lambda k: back(k)[0].sum((1, 2)))(jnp.eye(K)), 0, 1)
 
-    mapped = probe.place.map(of_member)
+    mapped = probe.place.map_examples(of_member)
 
     def of_batch(images):
         return probe.place.fetch(mapped(probe.variables, probe.place.shared(images)))
@@ -314,7 +314,7 @@ def logit_contributions(
         added = contributions.contributions(score, maps, start, steps=steps)
         return {'added': added, 'logit': score(maps), 'start': score(start)}
 
-    mapped, members = probe.place.map(of_member), (probe.variables, probe.place.members(means))
+    mapped, members = probe.place.map_examples(of_member), (probe.variables, probe.place.members(means))
 
     def of_batch(images, classes):
         return probe.place.fetch(mapped(members, *probe.place.shared((images, classes))))

@@ -17,7 +17,7 @@ from imbalance_jax.data.arrays import in_batches
 from imbalance_jax.explain.budget import budget, chunked, compile_within
 from imbalance_jax.names import lookup
 from imbalance_jax.system import progress
-from imbalance_jax.training.placement import Placement
+from imbalance_jax.training.placement import MEMBER, OF_EXAMPLES, SHARED, Placement
 from imbalance_jax.training.trained import Trained
 
 REFERENCE_IMAGES = 64  # training images whose activations the information bottleneck's noise is like
@@ -101,13 +101,13 @@ def make_scorer(
     fits.
     """
     programs: dict[tuple[int, ...], Callable] = {}
-    whole = place.shared(whole)
+    whole, lie = place.shared(whole), (OF_EXAMPLES, SHARED, MEMBER)
 
     def beside(maps, members):
         return maps if variables is None else (members[2], maps)
 
-    def program(narrower: Placement, size: int, count: int) -> Any:
-        mapped: Any = narrower.map(figures)
+    def program(mapper: Callable, size: int, count: int) -> Any:
+        mapped: Any = mapper(figures)
 
         def of_some(members, positions, *arrays):
             maps = jax.lax.dynamic_slice_in_dim(members[0], positions[0], len(positions), axis=1)
@@ -121,7 +121,7 @@ def make_scorer(
     def scorer(maps, *arrays):
         members = (maps, whole, variables)
         if maps.shape not in programs:
-            asked: dict[str, Any] = {'memory_mib': memory_mib, 'count': maps.shape[1]}
+            asked: dict[str, Any] = {'memory_mib': memory_mib, 'count': maps.shape[1], 'lie': lie}
             programs[maps.shape] = compile_within(program, place, members, arrays, **asked)
         return programs[maps.shape](members, *arrays)
 
@@ -131,13 +131,14 @@ def make_scorer(
 def slab_size(trained: Trained, count: int, versions: int = 1) -> int:
     """Pairs whose maps, `versions` of each, are made by one call. The maps are a result, beside what a program holds:
     they take no more than a quarter of the budget, however many members there are. On a CPU, where large images take
-    long, a call makes few, so that progress is seen."""
+    long, each device makes few per call, so that progress is seen."""
     setting, (height, width, _) = trained.config.attribution, trained.image_shape
-    bytes_per_pair = trained.with_untrained[0].queue * height * width * 4 * versions
+    place = trained.with_untrained[0]
+    bytes_per_pair = place.queue * height * width * 4 * versions
     most = budget(setting.memory_mib).wanted // (4 * bytes_per_pair)
     if jax.default_backend() == 'cpu':
         most = min(most, PIXELS_ON_CPU // (height * width))
-    return int(np.clip(most, 1, min(setting.batch_size, count)))
+    return place.evenly(int(np.clip(place.shares * most, 1, min(setting.batch_size, count))))
 
 
 def in_slabs(

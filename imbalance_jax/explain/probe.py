@@ -108,7 +108,7 @@ class Probe(NamedTuple):
     def images_at_once(self, layers: Iterable[str]) -> int:
         """Images whose activations may leave the devices together."""
         each = 4 * self.place.padded * sum(int(np.prod(self.layers[layer])) for layer in layers)
-        return int(np.clip(BYTES_AT_ONCE // each, 1, min(nulls.BLOCK, len(self.rows))))
+        return self.place.evenly(int(np.clip(BYTES_AT_ONCE // each, 1, min(nulls.BLOCK, len(self.rows)))))
 
     def cut(self, layers: Iterable[str], positions: np.ndarray | None = None) -> list[np.ndarray]:
         """Ascending positions of the probe set, or of a part of it, in pieces that fit."""
@@ -125,7 +125,7 @@ def stream(
     The devices are one part ahead of the caller. Parts are filled up to one size, so that one program serves all.
     """
     layers = tuple(layers)
-    mapped = probe.programs.setdefault(layers, probe.place.map(make_features(probe, layers)))
+    mapped = probe.programs.setdefault(layers, probe.place.map_examples(make_features(probe, layers)))
     size = probe.images_at_once(layers)
     with progress.show(f'explain: {phase}', len(parts)) as update:
         ahead: list = []

@@ -16,6 +16,9 @@ from imbalance_jax.training.strategies import map_members, parse, without_sharin
 
 BLOCK = 1024  # rows that are sent to the devices at a time
 GROUPS = (16, 4)  # members at a time, of which a batched program is tried
+# How arrays of members [P,...], of members and examples [P,n,...], and of all lie on a mesh.
+MEMBER, OF_EXAMPLES, SHARED = Spec('member'), Spec('member', 'data'), Spec()
+NEARLY = 1.25  # times the shortest time: a grid of devices that is as good, if it has fewer members on each
 
 
 def use_all_cores() -> None:
@@ -51,6 +54,15 @@ class Placement(NamedTuple):
     def queue(self) -> int:
         """Members per device."""
         return self.padded // self.mesh.shape['member']
+
+    @property
+    def shares(self) -> int:
+        """Devices that have the same members and share their examples."""
+        return self.mesh.shape['data']
+
+    def evenly(self, count: int) -> int:
+        """So many examples at most, as many on each device that shares them; all where there are fewer than devices."""
+        return count - count % self.shares if count > self.shares else count
 
     def narrower(self) -> Iterator['Placement']:
         """This placement, and then the same devices with fewer of their members at a time."""
@@ -94,12 +106,12 @@ class Placement(NamedTuple):
 
     def spread(self, order: jax.Array) -> jax.Array:
         """A device array [P, n, B], such as the order of an epoch, with its examples spread over the `data` axis."""
-        if self.mesh.shape['data'] == 1:
+        if self.shares == 1:
             return order
         return jax.jit(lambda a: a, out_shardings=NamedSharding(self.mesh, Spec('member', *self._examples(1))))(order)
 
     def _examples(self, before: int) -> Spec:
-        return Spec(*(None,) * before, 'data') if self.mesh.shape['data'] > 1 else Spec()
+        return Spec(*(None,) * before, 'data') if self.shares > 1 else Spec()
 
     def _put(self, tree: Any, spec: Spec) -> Any:
         sharding = NamedSharding(self.mesh, spec)
@@ -128,6 +140,40 @@ class Placement(NamedTuple):
         joined = lambda first, rest, *shared: mapped((*first, *rest), *shared)  # noqa: E731  its name is in traces
         return jax.jit(joined, out_shardings=spread, donate_argnums=0)
 
+    def map_examples(self, fn: Callable) -> Any:
+        """`map` of `fn(member, *arrays [n,...])`, whose results [n,...] are each of one example alone: where devices
+        share examples, each takes its part of them."""
+        return self.split(lambda mapper: mapper(fn))
+
+    def split(self, program: Callable[[Callable], Callable], members: Any = MEMBER) -> Any:
+        """`call(members, *arrays [n,...])`, a tree [P,n,...]: the jitted `program(mapper)` of the members and the examples of
+        each device; `mapper(fn)` maps `fn(member, *arrays)` over members.
+
+        members: how their trees lie on the mesh, as of `jax.shard_map`; `OF_EXAMPLES` are [P,n,...]. Where n is no
+        multiple of the devices that share them, the first examples are taken twice, and what they give is cut off.
+        """
+        if self.shares == 1:
+            return program(self.map)
+        here = without_sharing(self.strategy).removeprefix('shard:')
+        local = program(lambda fn: map_members(fn, here))
+
+        def call(of_members: Any, *arrays: Any) -> Any:
+            count = _number_of_examples(of_members, members, arrays)
+            filled = np.arange(-(-count // self.shares) * self.shares) % count
+            if len(filled) > count:
+                arrays = jax.tree.map(lambda a: a[filled], arrays)
+                of_members = _of_examples(lambda a: a[:, filled], of_members, members)
+            specs = (members, *(Spec('data') for _ in arrays))
+            split = jax.shard_map(local, mesh=self.mesh, in_specs=specs, out_specs=OF_EXAMPLES, check_vma=False)
+            result = split(of_members, *arrays)
+            if len(filled) == count:
+                return result
+            return jax.lax.with_sharding_constraint(
+                jax.tree.map(lambda a: a[:, :count], result), NamedSharding(self.mesh, MEMBER)
+            )
+
+        return jax.jit(call)
+
     def like(self, tree: Any) -> Any:
         """The shapes of members' arrays [P, ...] as they lie on the devices, to compile for."""
         sharding = NamedSharding(self.mesh, Spec('member'))
@@ -148,9 +194,47 @@ def place(num_members: int, strategy: str, devices: Sequence[jax.Device] | None 
     several = len({device.process_index for device in devices}) > 1
     if several and not shard:
         raise ValueError(f'Strategy {strategy!r} has one device; several processes need one that begins with shard:.')
-    rows = rows if several else -(-num_members // -(-num_members // rows))  # no process may be left without a part
+    rows = rows if several else fewest_rows(num_members, rows)  # no process may be left without a part
     mesh = Mesh(np.array(devices[: rows * share]).reshape(rows, share), ('member', 'data'))
     return Placement(num_members, mesh, strategy)
+
+
+def _number_of_examples(of_members: Any, specs: Any, arrays: Sequence[Any]) -> int:
+    """n, of arrays [n,...], or else of the members' arrays [P,n,...]."""
+    if arrays:
+        return len(jax.tree.leaves(arrays)[0])
+    counts: list[int] = []
+    _of_examples(lambda a: counts.append(a.shape[1]), of_members, specs)
+    return counts[0]
+
+
+def _of_examples(fn: Callable, of_members: Any, specs: Any) -> Any:
+    """`fn` of the members' arrays that are of examples, and all others as they are."""
+    if isinstance(specs, Spec):
+        return jax.tree.map(fn, of_members) if specs == OF_EXAMPLES else of_members
+    return tuple(_of_examples(fn, tree, spec) for tree, spec in zip(of_members, specs, strict=True))
+
+
+def fewest_rows(num_members: int, rows: int) -> int:
+    """As few rows of devices as have no more of P members each than on so many rows."""
+    return -(-num_members // -(-num_members // min(rows, num_members)))
+
+
+def best_sharing(num_members: int, num_devices: int) -> int:
+    """How many devices share the examples of the same P members, so that what is done example by example ends soonest.
+
+    Of D devices, r rows of D // r that share: a device has P / r members, and of each 1 / (D // r) of the examples. Of
+    all r that are nearly as fast as the fastest, the one with the fewest members per device.
+    """
+    every = range(1, min(num_members, num_devices) + 1)
+    times = {rows: -(-num_members // rows) / (num_devices // rows) for rows in every}
+    rows = max(rows for rows, time in times.items() if time <= NEARLY * min(times.values()))
+    return num_devices // fewest_rows(num_members, rows)
+
+
+def spare_sharing(num_members: int, num_devices: int) -> int:
+    """How many devices share the examples of the same members without any device having more members for it."""
+    return num_devices // fewest_rows(num_members, num_devices)
 
 
 def runnable(strategy: str, devices: Sequence[jax.Device] | None = None) -> str:

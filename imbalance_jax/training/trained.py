@@ -183,11 +183,12 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
         best = kept.variables(home, predictions[KEPT_EPOCH], best)
     if cached:
         best = heads.whole(home, best, members, untrained=untrained)
-    # A population that trained in waves is explained whole, but one member after the other. Nothing here has batches
-    # that devices could share.
+    # A population that trained in waves is explained whole, but one member after the other.
     wanted = strategies.without_sharing(plan.strategy) if len(plan.waves) == 1 else 'shard:map'
-    strategy = placement.runnable(wanted, jax.local_devices())
-    place = placement.place(len(members), strategy, jax.local_devices())
+    devices = jax.local_devices()
+    strategy = placement.runnable(wanted, devices)
+    shares = placement.spare_sharing(len(members), len(devices))
+    place = placement.place(len(members), strategies.with_sharing(strategy, shares), devices)
     drawn = cache(partial(random_networks, untrained, members, dataset=dataset))
     return Trained(
         config=config,
@@ -248,8 +249,11 @@ def random_networks(untrained: Network, members: list[dict], *, dataset: Dataset
 def with_untrained(
     members: list[dict], best: Any, drawn: Callable[[], Any], *, starts: Starts, strategy: str
 ) -> tuple[Placement, Any]:
-    """The members' variables [P], and after them those of the networks [B] that they began as."""
+    """The members' variables [P], and after them those of the networks [B] that they began as, on a grid of devices that
+    makes their maps, pair by pair, soonest."""
     first, _ = start.began_as(members)
-    place = placement.place(len(members) + len(first), strategy, jax.local_devices())
+    count, devices = len(members) + len(first), jax.local_devices()
+    shares = placement.best_sharing(count, len(devices))
+    place = placement.place(count, strategies.with_sharing(strategy, shares), devices)
     fresh = start.begin(drawn(), [members[i] for i in first], starts)
     return place, place.members(jax.tree.map(lambda *a: np.concatenate(a), best, fresh))
