@@ -67,11 +67,12 @@ def compile_within(
     count: int | None = None,
     lie: Any = MEMBER,
 ) -> Callable:
-    """The compiled `program(mapper, size, n)(members, *arrays [n,...])`, which takes `size` of the n examples at a time,
-    of the largest size that stays within the budget on each device. Devices that share examples have a part of n each.
+    """The compiled `program(mapper, size, n)(members, *arrays [n,...])`, which takes `size` of the n examples at a
+    time, the largest that stays within the budget on each device. Devices that share examples have a part of n each.
 
-    memory_mib: of `budget`; count: n, if arrays are not as many; lie: how members lie, as of `Placement.split`. Where one example needs more, members are taken in
-    smaller groups, as far as that helps; ValueError if one example of one member still needs more than there is.
+    memory_mib: of `budget`; count: n, if arrays are not as many; lie: how members lie, as of `Placement.split`. Where
+    one example needs more, members are taken in smaller groups, as far as that helps; ValueError if one example of one
+    member still needs more than there is.
     """
     number = -(-(len(arrays[0]) if count is None else count) // place.shares)
     allowed = budget(memory_mib)

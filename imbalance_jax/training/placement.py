@@ -12,13 +12,12 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Spec
 
 from imbalance_jax.system import limits
+from imbalance_jax.training.grid import GROUPS, fewest_rows
 from imbalance_jax.training.strategies import map_members, parse, without_sharing
 
 BLOCK = 1024  # rows that are sent to the devices at a time
-GROUPS = (16, 4)  # members at a time, of which a batched program is tried
 # How arrays of members [P,...], of members and examples [P,n,...], and of all lie on a mesh.
 MEMBER, OF_EXAMPLES, SHARED = Spec('member'), Spec('member', 'data'), Spec()
-NEARLY = 1.25  # times the shortest time: a grid of devices that is as good, if it has fewer members on each
 
 
 def use_all_cores() -> None:
@@ -146,8 +145,8 @@ class Placement(NamedTuple):
         return self.split(lambda mapper: mapper(fn))
 
     def split(self, program: Callable[[Callable], Callable], members: Any = MEMBER) -> Any:
-        """`call(members, *arrays [n,...])`, a tree [P,n,...]: the jitted `program(mapper)` of the members and the examples of
-        each device; `mapper(fn)` maps `fn(member, *arrays)` over members.
+        """`call(members, *arrays [n,...])`, a tree [P,n,...]: the jitted `program(mapper)` of what members and
+        examples each device has; `mapper(fn)` maps `fn(member, *arrays)` over members.
 
         members: how their trees lie on the mesh, as of `jax.shard_map`; `OF_EXAMPLES` are [P,n,...]. Where n is no
         multiple of the devices that share them, the first examples are taken twice, and what they give is cut off.
@@ -215,28 +214,6 @@ def _of_examples(fn: Callable, of_members: Any, specs: Any) -> Any:
     return tuple(_of_examples(fn, tree, spec) for tree, spec in zip(of_members, specs, strict=True))
 
 
-def fewest_rows(num_members: int, rows: int) -> int:
-    """As few rows of devices as have no more of P members each than on so many rows."""
-    return -(-num_members // -(-num_members // min(rows, num_members)))
-
-
-def best_sharing(num_members: int, num_devices: int) -> int:
-    """How many devices share the examples of the same P members, so that what is done example by example ends soonest.
-
-    Of D devices, r rows of D // r that share: a device has P / r members, and of each 1 / (D // r) of the examples. Of
-    all r that are nearly as fast as the fastest, the one with the fewest members per device.
-    """
-    every = range(1, min(num_members, num_devices) + 1)
-    times = {rows: -(-num_members // rows) / (num_devices // rows) for rows in every}
-    rows = max(rows for rows, time in times.items() if time <= NEARLY * min(times.values()))
-    return num_devices // fewest_rows(num_members, rows)
-
-
-def spare_sharing(num_members: int, num_devices: int) -> int:
-    """How many devices share the examples of the same members without any device having more members for it."""
-    return num_devices // fewest_rows(num_members, num_devices)
-
-
 def runnable(strategy: str, devices: Sequence[jax.Device] | None = None) -> str:
     """The strategy itself if it runs on these devices; else the nearest that does, with the same numbers to rounding.
 
@@ -249,30 +226,3 @@ def runnable(strategy: str, devices: Sequence[jax.Device] | None = None) -> str:
     return (
         (f'data:{fewer}:' if fewer > 1 else '') + ('' if shard or not several else 'shard:') + without_sharing(strategy)
     )
-
-
-def candidates(num_members: int, batch_size: int, devices: Sequence[jax.Device] | None = None) -> list[str]:
-    """The strategies that can be the fastest for P members here, for a measurement to choose from.
-
-    On a CPU a batched convolution of many kernels runs at 0.2-0.4 of a plain one, so members stay apart there. On an
-    accelerator small networks are bound by launches and large ones by arithmetic, so both ways are tried. Devices share
-    batches where members alone would leave some of them idle.
-    """
-    devices = jax.devices() if devices is None else list(devices)
-    queue, idle = -(-num_members // len(devices)), num_members % len(devices)
-    names = ['shard:map']
-    if devices[0].platform == 'cpu':
-        names += ['shard:unroll'] if queue <= 2 else []
-    else:
-        names += ['shard:unroll'] if 1 < queue <= 8 else []
-        names += [f'shard:vmap:{k}' for k in reversed(GROUPS) if queue > k] + ['shard:vmap']
-    if idle and queue <= 4 and batch_size % len(devices) == 0:
-        names.append(f'data:{len(devices)}:shard:map')
-    return names
-
-
-def of_heads(num_members: int, devices: Sequence[jax.Device] | None = None) -> list[str]:
-    """`candidates` where members are heads on features: a step of one is too small to fill a device."""
-    devices = jax.devices() if devices is None else list(devices)
-    queue = -(-num_members // len(devices))
-    return ['shard:map', *(f'shard:vmap:{k}' for k in (16, 64) if queue > k), *(['shard:vmap'] if queue > 1 else [])]

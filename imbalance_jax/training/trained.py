@@ -20,7 +20,18 @@ from imbalance_jax.names import some
 from imbalance_jax.system import records
 from imbalance_jax.system.layout import CONFIG, FEATURES, MEMBERS, PREDICTIONS
 from imbalance_jax.system.workdir import check_same_data, read_arrays
-from imbalance_jax.training import autotune, heads, kept, other_sets, placement, plugins, snapshot, start, strategies
+from imbalance_jax.training import (
+    autotune,
+    grid,
+    heads,
+    kept,
+    other_sets,
+    placement,
+    plugins,
+    snapshot,
+    start,
+    strategies,
+)
 from imbalance_jax.training.members import (
     has_features,
     has_predictions,
@@ -187,7 +198,7 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
     wanted = strategies.without_sharing(plan.strategy) if len(plan.waves) == 1 else 'shard:map'
     devices = jax.local_devices()
     strategy = placement.runnable(wanted, devices)
-    shares = placement.spare_sharing(len(members), len(devices))
+    shares = grid.spare_sharing(len(members), len(devices))
     place = placement.place(len(members), strategies.with_sharing(strategy, shares), devices)
     drawn = cache(partial(random_networks, untrained, members, dataset=dataset))
     return Trained(
@@ -249,11 +260,11 @@ def random_networks(untrained: Network, members: list[dict], *, dataset: Dataset
 def with_untrained(
     members: list[dict], best: Any, drawn: Callable[[], Any], *, starts: Starts, strategy: str
 ) -> tuple[Placement, Any]:
-    """The members' variables [P], and after them those of the networks [B] that they began as, on a grid of devices that
-    makes their maps, pair by pair, soonest."""
+    """The members' variables [P], and after them those of the networks [B] that they began as, on a grid of devices
+    that makes their maps, pair by pair, soonest."""
     first, _ = start.began_as(members)
     count, devices = len(members) + len(first), jax.local_devices()
-    shares = placement.best_sharing(count, len(devices))
+    shares = grid.best_sharing(count, len(devices))
     place = placement.place(count, strategies.with_sharing(strategy, shares), devices)
     fresh = start.begin(drawn(), [members[i] for i in first], starts)
     return place, place.members(jax.tree.map(lambda *a: np.concatenate(a), best, fresh))
