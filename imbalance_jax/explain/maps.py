@@ -4,7 +4,7 @@ One compiled program makes the maps of a slab of pairs for all members, and besi
 began as; another, the scorer, says how good they are. Either takes as many pairs at a time as fit the budget.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -18,7 +18,7 @@ from imbalance_jax.explain.budget import budget, chunked, compile_within
 from imbalance_jax.names import lookup
 from imbalance_jax.system import progress
 from imbalance_jax.training.placement import MEMBER, OF_EXAMPLES, SHARED, Placement
-from imbalance_jax.training.trained import Trained
+from imbalance_jax.training.trained import Asked, Trained
 
 REFERENCE_IMAGES = 64  # training images whose activations the information bottleneck's noise is like
 PIXELS_ON_CPU = 2**18  # of the images of a call: 64 of 64 x 64
@@ -61,6 +61,18 @@ def make_maps(trained: Trained, method: str, options: Mapping[str, Any] | None =
         return class_maps(variables, trained.normalise(images), jnp.asarray(classes)[:, None], rows)[:, 0]
 
     return maps
+
+
+def asked_of_maps(trained: Trained, methods: Sequence[str]) -> Iterator[Asked]:
+    """The programs of `make_signed_maps` of one pair."""
+    for method in methods:
+        yield Asked(f'maps by {method}', make_signed_maps(trained, method), pair_shapes(trained))
+
+
+def pair_shapes(trained: Trained, count: int = 1) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """The shapes of images [n,H,W,C], classes [n] and rows [n]."""
+    images = jax.ShapeDtypeStruct((count, *trained.image_shape), np.uint8)
+    return images, *(jax.ShapeDtypeStruct((count,), np.int32) for _ in range(2))
 
 
 def make_signed_maps(trained: Trained, method: str) -> Maps:

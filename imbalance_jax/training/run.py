@@ -35,6 +35,7 @@ from imbalance_jax.training import (
     judgement,
     kept,
     loop,
+    needs,
     on_features,
     other_sets,
     placement,
@@ -87,6 +88,7 @@ def run(
     starts = start_files.with_data(config, starts, dataset, [other.dataset for other in others])
     untrained = network(config, dataset, starts)
     checks.check_before_compiling(config, dataset, untrained, stages=stages)
+    refuse_what_cannot_be_explained(config, dataset, members, untrained=untrained, stages=stages)
     make = on_features.build_heads if heads.are_cached(config) else build
     experiment = make(config, dataset, members, untrained=untrained)
     with lock(workdir):
@@ -111,6 +113,15 @@ def run(
             config, dataset, members, workdir, others=others, at_home=at_home, write_performance=write_performance
         )
         processes.wait_for_all()
+
+
+def refuse_what_cannot_be_explained(
+    config: ConfigDict, dataset: Dataset, members: list[dict], *, untrained: Network, stages: Mapping[str, Stage]
+) -> None:
+    """Raises ValueError for a stage that has no room for one image of one member on the devices of this process."""
+    if any(stage.programs for stage in stages.values()):
+        devices = needs.Devices(len(jax.local_devices()), autotune.available())
+        needs.check(needs.shapes_of(config, dataset, members, untrained), stages, devices)
 
 
 def set_up_jax(config: Mapping[str, Any], *, stage: str = 'train', join: bool = True) -> None:

@@ -1,6 +1,6 @@
 """A trained population as `explain` meets it, and what a question to it is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -114,6 +114,19 @@ class Trained(NamedTuple):
         return partial(layers.last_stage, self.model, self.one, self.image_shape)
 
 
+class Asked(NamedTuple):
+    """A program that a stage will run, as its memory is asked about before there is a population (`needs`).
+
+    function: of one member, (variables, *arrays [n,...]); arrays: their shapes; fewer: whether it takes fewer examples
+    at a time, down to one, where memory is short: then n is 1; of: what a user would call it.
+    """
+
+    of: str
+    function: Callable
+    arrays: tuple[jax.ShapeDtypeStruct, ...]
+    fewer: bool = True
+
+
 class Stage(NamedTuple):
     """A question to a trained population: what `explain` runs, and what comes along with it.
 
@@ -121,7 +134,8 @@ class Stage(NamedTuple):
     raises ValueError for options that would fail, before anything is compiled; defaults: the block `config.NAME`, if
     the stage has one; tables: those of `results/` that it writes; section: the heading in the report under which tables
     that no page shows are listed; needs: FROM_NETWORKS where images are shown to them, or what is enough where they are
-    not here, FROM_FEATURES (of test images) or FROM_BOTH (also their predictions).
+    not here, FROM_FEATURES (of test images) or FROM_BOTH (also their predictions); programs: those that need the most
+    memory, of a population whose variables and images are shapes only.
     """
 
     run: Callable[[Trained, Path], None]
@@ -130,6 +144,7 @@ class Stage(NamedTuple):
     tables: tuple[str, ...] = ()
     section: str = ''
     needs: str = FROM_NETWORKS
+    programs: Callable[[Trained], Iterable[Asked]] | None = None
 
 
 def check_trained(workdir: Path, *, features_do: bool = False) -> None:
