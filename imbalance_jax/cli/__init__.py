@@ -402,7 +402,9 @@ VERBS = {
         OF_RUN,
     ),
     'plan': Verb(
-        _plan, 'write a plan, one line per population, and say what is new in it', ('out', 'pilot', 'memory', *CONFIG)
+        _plan,
+        'write a plan, one line per population, and say what is new in it; or say what memory stages need',
+        ('out', 'pilot', 'memory', *CONFIG),
     ),
     'work': Verb(_work, 'train, explain and report the populations that are not done', ('grace', *PLAN), OF_SWEEP),
     'status': Verb(

@@ -98,7 +98,7 @@ def table(found: Sequence[Need], devices: Devices) -> str:
     ]
     number = f'{devices.number} device{"s" * (devices.number > 1)}'
     disk = sum(one.disk for one in found) / GIB
-    whole = f'{number} of which each has {devices.bytes / GIB:.2f} GiB to give; {disk:.2f} GiB of disk, beside the data set.'
+    whole = f'{number} with {devices.bytes / GIB:.2f} GiB to give; {disk:.2f} GiB of disk, beside the data set.'
     lacking = [one for one in found if one.least > devices.bytes]
     said = [f'{one.stage} does not fit: {one.most} needs {one.least / GIB:.2f} GiB.' for one in lacking]
     return '\n'.join([head, *lines, whole, *(said or ['All stages fit.'])])
