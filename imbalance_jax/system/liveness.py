@@ -14,7 +14,7 @@ import jax
 # Operations whose result lies nowhere if a single other one reads it, beside those element by element; and those that
 # are not element by element for all their shapes.
 PLACING = ('broadcast_in_dim', 'iota', 'reshape', 'transpose', 'squeeze', 'expand_dims', 'slice', 'rev', 'pad')
-APART = ('sort', 'cumsum', 'cumlogsumexp', 'cummax', 'fft')
+APART = ('dot', 'conv_', 'gather', 'scatter', 'dynamic_', 'sort', 'top_k', 'fft', 'reduce', 'cum', 'select_and_')
 
 
 class Held(NamedTuple):
@@ -86,7 +86,9 @@ def _fuses(eqn: Any) -> bool:
         return False
     shape = getattr(eqn.outvars[0].aval, 'shape', None)
     shapes = [getattr(var.aval, 'shape', ()) for var in eqn.invars]
-    return all(one in ((), shape) for one in shapes) and eqn.primitive.name not in APART
+    return all(one in ((), shape) for one in shapes) and not eqn.primitive.name.startswith(
+        (*APART, 'reduce', 'cum', 'select_and')
+    )
 
 
 def _inside(eqn: Any) -> Iterator[Any]:

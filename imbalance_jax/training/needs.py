@@ -18,7 +18,7 @@ from imbalance_jax.training import autotune, checkpoint, grid, placement, predic
 from imbalance_jax.training.members import member_arrays
 from imbalance_jax.training.network import Network
 from imbalance_jax.training.program import Experiment
-from imbalance_jax.training.trained import Asked, Stage, Trained
+from imbalance_jax.training.trained import SPLIT, Asked, Stage, Trained
 
 GIB, MIB = 2**30, 2**20
 UNITS = {'MiB': MIB, 'GiB': GIB, 'MB': 10**6, 'GB': 10**9}
@@ -66,7 +66,9 @@ def of_study(
     pairs: int,
 ) -> list[Need]:
     """Training and every stage of `explain` that runs networks. population: of `shapes_of`; pairs: (image, finding)."""
-    return [of_training(config, experiment, devices), *of_explain(population, stages, devices, pairs=pairs)]
+    tested = len(population.dataset.rows(SPLIT))
+    training = of_training(config, experiment, devices, tested=tested)
+    return [training, *of_explain(population, stages, devices, pairs=pairs)]
 
 
 def shapes_of(config: ConfigDict, dataset: Dataset, rows: Sequence[dict], untrained: Network) -> Trained:
@@ -91,10 +93,11 @@ def _nothing() -> Any:
     raise AssertionError('A population of shapes has no networks.')
 
 
-def of_training(config: ConfigDict, experiment: Experiment, devices: Devices) -> Need:
+def of_training(config: ConfigDict, experiment: Experiment, devices: Devices, *, tested: int) -> Need:
     """Training, in waves where all members at once do not fit; 'auto' as the strategy that needs the least.
 
-    On each device lie the state and the best variables of its members, what a step holds beside them, and images.
+    tested: images of the test split. On each device lie the state and the best variables of its members, what a step
+    holds beside them, and images.
     """
     wanted = config.population.strategy
     parsed = strategies.parse('shard:map' if wanted == 'auto' else wanted)
@@ -115,8 +118,7 @@ def of_training(config: ConfigDict, experiment: Experiment, devices: Devices) ->
         largest = -(-largest // 2)
     waves = -(-count // largest)
     kept = count * (lies + best)
-    splits = sum(split.size for split in (experiment.validation,))
-    logits = 4 * count * splits * experiment.validation.labels.shape[-1]
+    logits = 4 * count * (experiment.validation.size + tested) * experiment.validation.labels.shape[-1]
     return Need(
         stage='train' if waves == 1 else f'train, {waves} waves',
         device=needed(largest),

@@ -35,10 +35,8 @@ def describe(config: ConfigDict, stages: Mapping[str, Stage], memory: str) -> st
     devices = needs.devices_of(memory)
     rows = build.make_members(config)
     counts = estimate.of_splits(config.to_dict())
-    known = counts is not None and {row.get('labels', policies.OWN) for row in rows} <= {
-        policies.OWN,
-        policies.PERMUTED,
-    }
+    labels = {row.get('labels', policies.OWN) for row in rows}
+    known = counts is not None and labels <= {policies.OWN, policies.PERMUTED}
     dataset = stand_in(config, [int(count) for count in counts or ()]) if known else load_dataset(config)
     untrained = stand_in_network(config, dataset) if known else network(config, dataset)
     population = needs.shapes_of(config, dataset, rows, untrained)
