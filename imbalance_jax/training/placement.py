@@ -59,6 +59,15 @@ class Placement(NamedTuple):
         """Devices that have the same members and share their examples."""
         return self.mesh.shape['data']
 
+    @property
+    def in_a_turn(self) -> int:
+        """Members of a device that a program computes side by side; where they are no multiple of a group, those of a
+        group and those that are left."""
+        _, _, kind, group = parse(self.strategy)
+        if kind == 'map':
+            return 1
+        return group + self.queue % group if 0 < group < self.queue else self.queue
+
     def evenly(self, count: int) -> int:
         """So many examples at most, as many on each device that shares them; all where there are fewer than devices."""
         return count - count % self.shares if count > self.shares else count

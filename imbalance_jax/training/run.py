@@ -1,6 +1,6 @@
 """From a config to a trained population in a working directory: its predictions and the tables made of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from imbalance_jax.data.soundness import check_splits
 from imbalance_jax.results import comparison, convergence, data, ensembles, performance
 from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
-from imbalance_jax.system import cache, environment, layout, processes, progress, provenance, records
+from imbalance_jax.system import cache, environment, layout, matrix_product, processes, progress, provenance, records
 from imbalance_jax.system.provenance import stage
 from imbalance_jax.system.workdir import (
     check_same_data,
@@ -222,10 +222,21 @@ def train_into(
             record['weights'] = begun
         images = {split: seen.images_of(split) for split in ('validation', 'test')}
         folder = workdir / layout.PROFILE if profile else None
-        outcome, logits = loop.fit(experiment, plan, workdir, images=images, program=program, profile=folder)
+        speeds: list[float] = []
+        what: dict[str, Any] = {'images': images, 'program': program, 'profile': folder, 'speeds': speeds}
+        outcome, logits = loop.fit(experiment, plan, workdir, **what)
+        if speeds:
+            record['speed'] = speed_of(speeds)
         predict_kept(workdir, experiment, plan, outcome=outcome, images=images)
         facts = {'alive': outcome.alive, 'best_epoch': outcome.best_epoch, 'best_score': outcome.best_score}
         write_arrays(workdir / layout.PREDICTIONS, **facts, **{f'logits_{split}': x for split, x in logits.items()})
+
+
+def speed_of(speeds: Sequence[float]) -> dict[str, float]:
+    """Operations per second of training, the median of its epochs, by XLA's count of a step; those of a matrix product
+    on the same devices; and the share."""
+    per_second, product = float(np.median(speeds)), matrix_product.flops_per_second() * jax.process_count()
+    return {'flops_per_second': per_second, 'matrix_product': product, 'share': round(per_second / product, 4)}
 
 
 def predict_kept(
