@@ -72,6 +72,10 @@ FLAGS: dict[str, dict[str, Any]] = {
         'metavar': 'DIR',
         'help': 'a finished population, by whose variances plan says what can be shown; default: those of the phantom',
     },
+    'memory': {
+        'metavar': 'SIZE',
+        'help': 'of a device, 80GiB, or of several, 8x80GiB: plan says what each stage would need, and runs nothing',
+    },
     'plan': {'metavar': 'FILE.jsonl', 'help': 'what plan wrote'},
     'job': {'metavar': 'NUMBER|ID', 'help': 'this population only'},
     'shard': {'metavar': 'I/N', 'help': 'every N-th population, from number I (of 0 to N - 1)'},
@@ -299,6 +303,13 @@ def _plan(command: Command, outside: Outside) -> None:
     from imbalance_jax.explain.run import STAGES
     from imbalance_jax.training.preview import Checker
 
+    if command.flags.memory:
+        from imbalance_jax.training import planned, run
+
+        run.set_up_jax(loaded.config, join=False)
+        print(planned.describe(loaded.config, STAGES, command.flags.memory))
+        if not command.flags.out:
+            return
     check_alone = Checker(STAGES)
 
     def check(plain: dict[str, Any]) -> None:
@@ -390,7 +401,11 @@ VERBS = {
         ('out', 'only', 'method', 'again', *WORKDIR),
         OF_RUN,
     ),
-    'plan': Verb(_plan, 'write a plan, one line per population, and say what is new in it', ('out', 'pilot', *CONFIG)),
+    'plan': Verb(
+        _plan,
+        'write a plan, one line per population, and say what is new in it; or say what memory stages need',
+        ('out', 'pilot', 'memory', *CONFIG),
+    ),
     'work': Verb(_work, 'train, explain and report the populations that are not done', ('grace', *PLAN), OF_SWEEP),
     'status': Verb(
         _status, 'how the populations stand; status 0 all done, 1 one failed, 75 else', ('watch', *PLAN), OF_SWEEP

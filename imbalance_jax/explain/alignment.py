@@ -4,7 +4,7 @@ What needs no region is asked of any data set: how far apart members are by thei
 much heat lies outside the anatomy.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,7 +26,7 @@ from imbalance_jax.explain import gallery, map_nulls, outputs
 from imbalance_jax.explain.map_distance import RankCorrelation
 from imbalance_jax.explain.map_nulls import Figures, Strangers, null_figures, strangers
 from imbalance_jax.explain.map_pairs import MapPairs, map_pairs
-from imbalance_jax.explain.maps import Asked, Scorer, Slab, compile_slab, in_slabs, make_signed_maps
+from imbalance_jax.explain.maps import Questions, Scorer, Slab, asked_of_maps, compile_slab, in_slabs, make_signed_maps
 from imbalance_jax.explain.reader_ceiling import reader_figures
 from imbalance_jax.metrics import scores
 from imbalance_jax.names import lookup
@@ -48,7 +48,7 @@ from imbalance_jax.results.rows import Bootstrap, Row, of_kind
 from imbalance_jax.system import threads
 from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.start import RANDOM, began_as, weights_of
-from imbalance_jax.training.trained import SPLIT, Stage, Trained
+from imbalance_jax.training.trained import SPLIT, Asked, Stage, Trained
 
 LABELLED = 'no region'  # subset: pairs by label, of findings that no test image has a region of
 # By the share of the image that a region covers.
@@ -180,7 +180,7 @@ class Part(NamedTuple):
     all pairs, and what is asked of their maps."""
 
     rows: np.ndarray
-    asked: Asked
+    asked: Questions
 
     def arrays(self, trained: Trained, pairs: Pairs) -> tuple[Any, np.ndarray, np.ndarray]:
         """Images, classes and numbers of the images, of which maps are made."""
@@ -412,4 +412,9 @@ def write_gallery(trained: Trained, workdir: Path, pairs: Pairs, *, constant: np
     )
 
 
-STAGE = Stage(run=run, check=check, tables=('alignment', 'map_effect'))
+def programs(trained: Trained) -> Iterator[Asked]:
+    """The methods' maps; what is asked of maps needs less."""
+    return asked_of_maps(trained, trained.config.attribution.methods)
+
+
+STAGE = Stage(run=run, check=check, tables=('alignment', 'map_effect'), programs=programs)

@@ -1,6 +1,6 @@
 """Stage `faithfulness`: do scores change as maps say, and do maps change with the network? Noise stands beside them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,12 +14,12 @@ from imbalance_jax.data.regions import Pairs
 from imbalance_jax.explain import outputs
 from imbalance_jax.explain.budget import chunked, compile_within
 from imbalance_jax.explain.map_pairs import map_pairs
-from imbalance_jax.explain.maps import Scorer, make_maps, make_network
+from imbalance_jax.explain.maps import Scorer, make_maps, make_network, pair_shapes
 from imbalance_jax.results import faithfulness as results_faithfulness
 from imbalance_jax.results.rows import Bootstrap
 from imbalance_jax.system import progress, threads
 from imbalance_jax.training.start import began_as
-from imbalance_jax.training.trained import Stage, Trained
+from imbalance_jax.training.trained import Asked, Stage, Trained
 
 NULL = 'random'  # the attribution method that is noise
 
@@ -97,6 +97,12 @@ def parts_of(trained: Trained) -> dict[str, list[str]]:
 def make_scorer(trained: Trained) -> Scorer:
     """`scorer(maps [P,M,H,W], images, classes)`: the metrics of `attribution.faithfulness` [P,M], compiled once for all
     methods, for as many pairs at a time as fit `config.attribution.memory_mib`."""
+    what: dict[str, Any] = {'memory_mib': trained.config.attribution.memory_mib, 'variables': trained.variables}
+    return Scorer(make_figures(trained), trained.place, **what)
+
+
+def make_figures(trained: Trained) -> Callable:
+    """Returns `figures((variables, maps [n,H,W]), images, classes)`: the metrics [n] of one member's maps."""
     network = make_network(trained.model, trained.layer_of(trained.config.attribution.layer))
 
     def figures(member, images, classes):
@@ -108,8 +114,7 @@ def make_scorer(trained: Trained) -> Scorer:
 
         return faithfulness.all_metrics(score, normalised, maps)
 
-    memory_mib = trained.config.attribution.memory_mib
-    return Scorer(figures, trained.place, memory_mib=memory_mib, variables=trained.variables)
+    return figures
 
 
 class Arguments(NamedTuple):
@@ -172,4 +177,17 @@ def untrained(trained: Trained) -> Any:
     return jax.tree.map(lambda a: a[rows], trained.random_networks)
 
 
-STAGE = Stage(run=run, tables=('faithfulness',))
+def programs(trained: Trained) -> Iterator[Asked]:
+    """Maps of networks that are randomised part by part, and the metrics of a map."""
+    if not trained.config.attribution.faithfulness_pairs:
+        return
+    images, classes, rows = pair_shapes(trained)
+    for method in trained.config.attribution.methods:
+        of_member = map_and_sanity(trained, method)
+        function = partial(lambda of_member, one, *arrays: of_member((one, one), *arrays), of_member)
+        yield Asked(f'maps of a randomised network by {method}', function, (images, classes, rows))
+    figures, maps = make_figures(trained), jax.ShapeDtypeStruct(images.shape[:3], np.float32)
+    yield Asked('faithfulness', lambda one, maps, *arrays: figures((one, maps), *arrays), (maps, images, classes))
+
+
+STAGE = Stage(run=run, tables=('faithfulness',), programs=programs)

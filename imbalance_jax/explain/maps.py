@@ -4,7 +4,7 @@ One compiled program makes the maps of a slab of pairs for all members, and besi
 began as; another, the scorer, says how good they are. Either takes as many pairs at a time as fit the budget.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -18,15 +18,15 @@ from imbalance_jax.explain.budget import budget, chunked, compile_within
 from imbalance_jax.names import lookup
 from imbalance_jax.system import progress
 from imbalance_jax.system.threads import Once
-from imbalance_jax.training.placement import Placement
-from imbalance_jax.training.trained import Trained
+from imbalance_jax.training.placement import MEMBER, OF_EXAMPLES, SHARED, Placement
+from imbalance_jax.training.trained import Asked, Trained
 
 REFERENCE_IMAGES = 64  # training images whose activations the information bottleneck's noise is like
 PIXELS_ON_CPU = 2**18  # of the images of a call: 64 of 64 x 64
 SILENT = 0.01  # the share of reference images in which an activation that counts in a bottleneck is not 0
 
 Maps = Callable[..., jax.Array]  # variables, arrays [n,...] such as images, classes and rows -> [n,H,W]
-Asked = Sequence[tuple['Scorer', tuple[np.ndarray, ...]]]  # scorers of the same maps, each with its arrays [M,...]
+Questions = Sequence[tuple['Scorer', tuple[np.ndarray, ...]]]  # scorers of the same maps, each with its arrays [M,...]
 
 
 def make_network(model: Any, layer: str) -> Callable:
@@ -62,6 +62,18 @@ def make_maps(trained: Trained, method: str, options: Mapping[str, Any] | None =
         return class_maps(variables, trained.normalise(images), jnp.asarray(classes)[:, None], rows)[:, 0]
 
     return maps
+
+
+def asked_of_maps(trained: Trained, methods: Sequence[str]) -> Iterator[Asked]:
+    """The programs of `make_signed_maps` of one pair."""
+    for method in methods:
+        yield Asked(f'maps by {method}', make_signed_maps(trained, method), pair_shapes(trained))
+
+
+def pair_shapes(trained: Trained, count: int = 1) -> tuple[jax.ShapeDtypeStruct, ...]:
+    """The shapes of images [n,H,W,C], classes [n] and rows [n]."""
+    images = jax.ShapeDtypeStruct((count, *trained.image_shape), np.uint8)
+    return images, *(jax.ShapeDtypeStruct((count,), np.int32) for _ in range(2))
 
 
 def make_signed_maps(trained: Trained, method: str) -> Maps:
@@ -113,11 +125,12 @@ class Scorer:
 
     def compiled(self, maps: Any, arrays: tuple[Any, ...]) -> jax.stages.Compiled:
         """The program for maps and arrays of these shapes, which may be those of what is not there yet."""
-        members, what = (maps, self._whole, self._variables), {'memory_mib': self._memory_mib, 'count': maps.shape[1]}
+        members, lie = (maps, self._whole, self._variables), (OF_EXAMPLES, SHARED, MEMBER)
+        what: dict[str, Any] = {'memory_mib': self._memory_mib, 'count': maps.shape[1], 'lie': lie}
         return self._programs(maps.shape, lambda: compile_within(self._program, self._place, members, arrays, **what))
 
-    def _program(self, narrower: Placement, size: int, count: int) -> Any:
-        mapped: Any = narrower.map(self._figures)
+    def _program(self, mapper: Callable, size: int, count: int) -> Any:
+        mapped: Any = mapper(self._figures)
 
         def beside(maps, members):
             return maps if self._variables is None else (members[2], maps)
@@ -135,13 +148,14 @@ class Scorer:
 def slab_size(trained: Trained, count: int, versions: int = 1) -> int:
     """Pairs whose maps, `versions` of each, are made by one call. The maps are a result, beside what a program holds:
     they take no more than a quarter of the budget, however many members there are. On a CPU, where large images take
-    long, a call makes few, so that progress is seen."""
+    long, each device makes few per call, so that progress is seen."""
     setting, (height, width, _) = trained.config.attribution, trained.image_shape
-    bytes_per_pair = trained.with_untrained[0].queue * height * width * 4 * versions
+    place = trained.with_untrained[0]
+    bytes_per_pair = place.queue * height * width * 4 * versions
     most = budget(setting.memory_mib).wanted // (4 * bytes_per_pair)
     if jax.default_backend() == 'cpu':
         most = min(most, PIXELS_ON_CPU // (height * width))
-    return int(np.clip(most, 1, min(setting.batch_size, count)))
+    return place.evenly(int(np.clip(place.shares * most, 1, min(setting.batch_size, count))))
 
 
 class Slab(NamedTuple):
@@ -154,7 +168,7 @@ class Slab(NamedTuple):
 
 
 def compile_slab(
-    trained: Trained, maps: Maps, arrays: tuple[Any, ...], *, versions: int = 1, asked: Asked = ()
+    trained: Trained, maps: Maps, arrays: tuple[Any, ...], *, versions: int = 1, asked: Questions = ()
 ) -> Slab:
     """The program for `maps(variables, *arrays)` of arrays [M,...], of the members and the networks that they began as;
     with it those of the scorers that are asked. versions: maps per pair, of those that there are at a time."""
@@ -176,7 +190,7 @@ def in_slabs(
     *,
     phase: str,
     keep: Sequence[int] | np.ndarray = (),
-    asked: Asked = (),
+    asked: Questions = (),
     beside: Callable[[jax.Array, int], None] | None = None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """What scorers say of the maps of arrays [M,...] (of NumPy, or `streams.Rows`), of the members and the networks

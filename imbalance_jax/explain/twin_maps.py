@@ -63,6 +63,21 @@ def exact_maps(trained: Trained, pairs: Twins, finding: np.ndarray) -> dict[str,
     That is integrated gradients on the straight path from the image without the finding to the one with it: it is 0
     where the images agree, and its sum is `delta` (Sundararajan et al. 2017), to the error of PATH_STEPS points.
     """
+    programs: list[Callable] = []
+
+    def of_some(*arrays):
+        batch, memory_mib = trained.place.shared(arrays), trained.config.attribution.memory_mib
+        if not programs:
+            what = (chunked(make_exact(trained)), trained.place, trained.variables, batch)
+            programs.append(compile_within(*what, memory_mib=memory_mib))
+        return trained.place.fetch(programs[0](trained.variables, *batch))
+
+    size = slab_size(trained, len(finding))
+    return in_batches(of_some, (pairs.absent, pairs.present, finding.astype(np.int32)), size, axis=1)
+
+
+def make_exact(trained: Trained) -> Callable:
+    """Returns `exact(variables, absent [n,H,W,C], present, classes [n])` of one member: the keys of `exact_maps`."""
 
     def of_member(variables, absent, present, classes):
         def score(x):
@@ -72,17 +87,7 @@ def exact_maps(trained: Trained, pairs: Twins, finding: np.ndarray) -> dict[str,
         path = integrated_gradients(score, end, baseline=start, steps=PATH_STEPS)
         return {'delta': score(end) - score(start), 'map': path}
 
-    programs: list[Callable] = []
-
-    def of_some(*arrays):
-        batch, memory_mib = trained.place.shared(arrays), trained.config.attribution.memory_mib
-        if not programs:
-            what = (chunked(of_member), trained.place, trained.variables, batch)
-            programs.append(compile_within(*what, memory_mib=memory_mib))
-        return trained.place.fetch(programs[0](trained.variables, *batch))
-
-    size = slab_size(trained, len(finding))
-    return in_batches(of_some, (pairs.absent, pairs.present, finding.astype(np.int32)), size, axis=1)
+    return of_member
 
 
 def map_figures(

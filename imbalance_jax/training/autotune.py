@@ -14,7 +14,7 @@ import numpy as np
 
 from imbalance_jax.names import lookup
 from imbalance_jax.system import cache, layout, limits, processes, records
-from imbalance_jax.training import placement, supply
+from imbalance_jax.training import grid, placement, supply
 from imbalance_jax.training.member import State
 from imbalance_jax.training.program import Experiment, Program, compile_members, parts, sample_order, train_steps
 
@@ -141,7 +141,7 @@ def _candidates(experiment: Experiment, known: dict | None) -> list[str]:
     """The strategies worth a try: the one that was fastest before, of which all processes agree, or else all."""
     count = len(experiment.members)
     on_features = experiment.described.get('features', False)
-    names = placement.of_heads(count) if on_features else placement.candidates(count, experiment.batch_size)
+    names = grid.of_heads(count) if on_features else grid.candidates(count, experiment.batch_size)
     remembered = names.index(known['strategy']) if known and known['strategy'] in names else -1
     remembered = int(processes.agree(remembered))
     return names if remembered < 0 else [names[remembered]]

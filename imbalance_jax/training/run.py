@@ -1,6 +1,6 @@
 """From a config to a trained population in a working directory: its predictions and the tables made of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from imbalance_jax.data.soundness import check_splits
 from imbalance_jax.results import comparison, convergence, data, ensembles, performance
 from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
-from imbalance_jax.system import cache, environment, layout, processes, progress, provenance, records
+from imbalance_jax.system import cache, environment, layout, matrix_product, processes, progress, provenance, records
 from imbalance_jax.system.provenance import stage
 from imbalance_jax.system.workdir import (
     check_same_data,
@@ -35,6 +35,7 @@ from imbalance_jax.training import (
     judgement,
     kept,
     loop,
+    needs,
     on_features,
     other_sets,
     placement,
@@ -87,6 +88,7 @@ def run(
     starts = start_files.with_data(config, starts, dataset, [other.dataset for other in others])
     untrained = network(config, dataset, starts)
     checks.check_before_compiling(config, dataset, untrained, stages=stages)
+    refuse_what_cannot_be_explained(config, dataset, members, untrained=untrained, stages=stages)
     make = on_features.build_heads if heads.are_cached(config) else build
     experiment = make(config, dataset, members, untrained=untrained)
     with lock(workdir):
@@ -111,6 +113,15 @@ def run(
             config, dataset, members, workdir, others=others, at_home=at_home, write_performance=write_performance
         )
         processes.wait_for_all()
+
+
+def refuse_what_cannot_be_explained(
+    config: ConfigDict, dataset: Dataset, members: list[dict], *, untrained: Network, stages: Mapping[str, Stage]
+) -> None:
+    """Raises ValueError for a stage that has no room for one image of one member on the devices of this process."""
+    if any(stage.programs for stage in stages.values()):
+        devices = needs.Devices(len(jax.local_devices()), autotune.available())
+        needs.check(needs.shapes_of(config, dataset, members, untrained), stages, devices)
 
 
 def set_up_jax(config: Mapping[str, Any], *, stage: str = 'train', join: bool = True) -> None:
@@ -211,10 +222,21 @@ def train_into(
             record['weights'] = begun
         images = {split: seen.images_of(split) for split in ('validation', 'test')}
         folder = workdir / layout.PROFILE if profile else None
-        outcome, logits = loop.fit(experiment, plan, workdir, images=images, program=program, profile=folder)
+        speeds: list[float] = []
+        what: dict[str, Any] = {'images': images, 'program': program, 'profile': folder, 'speeds': speeds}
+        outcome, logits = loop.fit(experiment, plan, workdir, **what)
+        if speeds:
+            record['speed'] = speed_of(speeds)
         predict_kept(workdir, experiment, plan, outcome=outcome, images=images)
         facts = {'alive': outcome.alive, 'best_epoch': outcome.best_epoch, 'best_score': outcome.best_score}
         write_arrays(workdir / layout.PREDICTIONS, **facts, **{f'logits_{split}': x for split, x in logits.items()})
+
+
+def speed_of(speeds: Sequence[float]) -> dict[str, float]:
+    """Operations per second of training, the median of its epochs, by XLA's count of a step; those of a matrix product
+    on the same devices; and the share."""
+    per_second, product = float(np.median(speeds)), matrix_product.flops_per_second() * jax.process_count()
+    return {'flops_per_second': per_second, 'matrix_product': product, 'share': round(per_second / product, 4)}
 
 
 def predict_kept(

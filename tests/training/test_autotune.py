@@ -7,7 +7,7 @@ import jax
 import pytest
 
 from imbalance_jax.system import cache
-from imbalance_jax.training import autotune, build, network, placement
+from imbalance_jax.training import autotune, build, grid, network
 
 
 @pytest.fixture(scope='module')
@@ -25,7 +25,7 @@ def nothing(*_):
 def test_auto_takes_the_fastest_and_remembers_it(ready, tmp_path, monkeypatch):
     monkeypatch.setenv('IMBALANCE_JAX_CACHE', str(tmp_path))
     seconds = {'shard:map': 0.3, 'data:2:shard:map': 0.1}
-    monkeypatch.setattr(placement, 'candidates', lambda *_: list(seconds))
+    monkeypatch.setattr(grid, 'candidates', lambda *_: list(seconds))
     monkeypatch.setattr(autotune, 'measure', lambda program, *_: seconds[program.place.strategy])
     plan, program = autotune.make_plan(ready, 'auto', 0.0, update=nothing)
     assert plan.strategy == program.place.strategy == 'data:2:shard:map'
@@ -41,7 +41,7 @@ def test_auto_takes_the_fastest_and_remembers_it(ready, tmp_path, monkeypatch):
 
 def test_a_strategy_that_fails_is_left_out_and_named(ready, tmp_path, monkeypatch):
     monkeypatch.setenv('IMBALANCE_JAX_CACHE', str(tmp_path))
-    monkeypatch.setattr(placement, 'candidates', lambda *_: ['shard:map', 'data:2:shard:map'])
+    monkeypatch.setattr(grid, 'candidates', lambda *_: ['shard:map', 'data:2:shard:map'])
     failing, lines = ['shard:map'], []
 
     def measure(program, *_):
@@ -60,7 +60,7 @@ def test_where_no_strategy_compiles_the_first_error_is_raised(ready, monkeypatch
     def compile_members(*_):
         raise jax.errors.JaxRuntimeError('INTERNAL: no kernel')
 
-    monkeypatch.setattr(placement, 'candidates', lambda *_: ['shard:map', 'data:2:shard:map'])
+    monkeypatch.setattr(grid, 'candidates', lambda *_: ['shard:map', 'data:2:shard:map'])
     monkeypatch.setattr(autotune, 'compile_members', compile_members)
     monkeypatch.setattr(cache, 'recall', lambda *_: None)
     with pytest.raises(jax.errors.JaxRuntimeError, match='no kernel'):

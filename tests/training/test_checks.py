@@ -32,6 +32,19 @@ def test_stages_check_their_options_before_training(tiny_config, tmp_path, monke
     assert num_images == len(network.load_dataset(tiny_config).rows('test'))
 
 
+def test_devices_that_cannot_share_a_batch_evenly_are_named_with_those_that_can():
+    for strategy in ('data:3:shard:map', 'shard:map', 'data:12:shard:vmap:4', 'vmap'):
+        checks.check_sharing(strategy, 12)
+    with pytest.raises(
+        ValueError, match=r"'data:8:shard:map', and 8 .* 12 images.* valid are data:2, data:3, data:4, "
+    ):
+        checks.check_sharing('data:8:shard:map', 12)
+    with pytest.raises(ValueError, match='valid are those without data:d'):
+        checks.check_sharing('data:2:shard:map', 1)
+    with pytest.raises(ValueError, match='Unknown population strategy'):
+        checks.check_sharing('data:0:shard:map', 12)
+
+
 @pytest.mark.parametrize('value', [1e39, -1e39, 1e-50, 10**400, np.nextafter(2.0**-126, 0)])
 def test_a_number_that_32_bits_do_not_hold_is_refused_wherever_it_stands(value):
     assert not survives(value)
