@@ -45,6 +45,7 @@ from imbalance_jax.training import (
     tested,
 )
 from imbalance_jax.training.build import build, build_losses, labels_of_versions, make_members
+from imbalance_jax.training.members import same_arms
 from imbalance_jax.training.network import Network, load_dataset, machine_fields, network
 from imbalance_jax.training.program import Experiment, Program
 from imbalance_jax.training.snapshot import Outcome
@@ -174,6 +175,15 @@ def slow_to_begin(warmup_steps: int, total_steps: int) -> str:
     )
 
 
+def twins_of(members: list[dict]) -> str:
+    """What to say of arms that are one approach under several names; '' where there are none."""
+    same = same_arms(members)
+    if not same:
+        return ''
+    named = '; '.join(' and '.join(arms) for arms in same)
+    return f'Arms that are one approach, whose members are equal to the bit where their seeds are: {named}.'
+
+
 def describe(workdir: Path, members: list[dict], dataset: Dataset) -> None:
     """members.json, data.json and the contact sheet: who is in a working directory, and what they are shown."""
     write_json(workdir / layout.MEMBERS, members)
@@ -195,7 +205,8 @@ def train_into(
     untrained: the whole network, whose features are computed first where only heads are trained on them.
     """
     describe(workdir, experiment.members, dataset)
-    if (said := slow_to_begin(config.train.warmup_steps, experiment.total_steps)) and processes.leads():
+    noted = [slow_to_begin(config.train.warmup_steps, experiment.total_steps), twins_of(experiment.members)]
+    for said in filter(None, noted if processes.leads() else ()):
         print(said, flush=True)
     with stage(workdir, 'train') as record:
         seen = dataset
