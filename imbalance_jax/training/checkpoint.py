@@ -1,7 +1,6 @@
 """Checkpoints that are what they were: Orbax, with a checksum of every leaf, falling back to the newest sound step."""
 
 import errno
-import functools
 import logging
 import shutil
 import sys
@@ -21,6 +20,7 @@ KEEP = 2
 TRIES = 3
 SMALL = 4096  # bytes that a file takes beside what is in it
 LONGEST = 90  # letters of a reason that Orbax gives
+_said: set[tuple] = set()  # folders and their damaged steps: once is enough, however often they are restored
 
 
 def _checksums(tree: Any) -> dict[str, int]:
@@ -147,19 +147,15 @@ def restore(folder: Path, template: Any, *, partial: bool = False) -> tuple[int,
             except Exception as error:  # Orbax wraps whatever went wrong below it
                 damaged = _brief(error)
             if not damaged:
-                if damage and processes.leads():
-                    _say(f'{_told(folder, damage)}; step {saved.step}, saved before, takes its place.')
+                if damage and processes.leads() and (place := (str(folder), *damage)) not in _said:
+                    _said.add(place)
+                    text = f'{_told(folder, damage)}; step {saved.step}, saved before, takes its place.'
+                    print(text, file=sys.stderr, flush=True)
                 return saved.step, tree
             damage[saved.step] = damaged
     if damage:
         raise ValueError(f'{_told(folder, damage)}; no sound checkpoint is left. Delete {folder} to start again.')
     return None
-
-
-@functools.cache
-def _say(text: str) -> None:
-    """Once, however often it is restored."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def _told(folder: Path, damage: dict[int, str]) -> str:
