@@ -16,6 +16,7 @@ import yaml
 
 from imbalance_jax.launch.sending import INSTALLED, parser, send, unfinished, work
 from imbalance_jax.sweep.plan import Job
+from imbalance_jax.system import output
 from imbalance_jax.system.signals import RESUMABLE
 
 PORT = 8476
@@ -130,4 +131,4 @@ def _name(text: str) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    output.leave(main)

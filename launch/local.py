@@ -7,14 +7,13 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
 
 from imbalance_jax.launch.sending import HERE, parser, unfinished
 from imbalance_jax.sweep import jobs, plan
-from imbalance_jax.system import signals
+from imbalance_jax.system import output, signals
 
 POLL = 0.2  # seconds
 
@@ -96,4 +95,4 @@ def supervise(path: Path, command: list[str], shares: list[Share], *, restarts: 
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    output.leave(main)

@@ -10,7 +10,7 @@ import time
 
 from imbalance_jax.launch.sending import parser, unfinished, work
 from imbalance_jax.sweep import jobs, plan
-from imbalance_jax.system import signals
+from imbalance_jax.system import output, signals
 
 PAUSE = 5.0  # seconds before a job is tried again
 
@@ -60,4 +60,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    output.leave(main)

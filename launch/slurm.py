@@ -8,6 +8,7 @@ from pathlib import Path
 
 from imbalance_jax.launch.sending import parser, send, unfinished, work
 from imbalance_jax.sweep import plan
+from imbalance_jax.system import output
 
 # A batch shell that is asked to stop waits for its step, which is asked too. A step that saved is 75.
 SCRIPT = """\
@@ -58,4 +59,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    output.leave(main)

@@ -11,7 +11,7 @@ from typing import Any
 
 from imbalance_jax.launch.sending import parser, unfinished, work
 from imbalance_jax.sweep import plan
-from imbalance_jax.system import signals
+from imbalance_jax.system import output, signals
 
 OF_EXECUTOR = '_max_num_timeout'  # what ends so belongs to the executor, and is no parameter of a job
 
@@ -74,4 +74,4 @@ def value_of(text: str) -> Any:
 
 
 if __name__ == '__main__':
-    main()
+    output.leave(main)

@@ -12,6 +12,7 @@ import sys
 from argparse import Namespace
 
 from imbalance_jax.launch.sending import INSTALLED, parser, unfinished
+from imbalance_jax.system import output
 
 WORKER = 'http://metadata.google.internal/computeMetadata/v1/instance/attributes/agent-worker-number'
 AGAIN = 30  # seconds between two attempts at a share that is not done
@@ -55,4 +56,4 @@ def command(args: Namespace, name: str, shard: str) -> list[str]:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    output.leave(main)

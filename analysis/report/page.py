@@ -37,7 +37,7 @@ from imbalance_jax.analysis.report.study import Study, load
 from imbalance_jax.analysis.report.style import HEAT_STOPS, looks
 from imbalance_jax.explain.run import STAGES
 from imbalance_jax.names import some
-from imbalance_jax.system import layout, manifest, records
+from imbalance_jax.system import layout, manifest, output, records
 from imbalance_jax.system.workdir import write_text
 from imbalance_jax.training.trained import Stage
 
@@ -119,4 +119,4 @@ def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    output.leave(main)
