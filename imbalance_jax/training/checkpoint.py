@@ -5,6 +5,7 @@ import logging
 import shutil
 import sys
 import zlib
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -35,12 +36,27 @@ def _bytes(leaf: Any) -> Any:
 
 
 def _open(folder: Path) -> ocp.training.Checkpointer:
-    logging.getLogger('absl').setLevel(logging.CRITICAL)  # what it says of an error, the error says
+    for name in ('absl', 'asyncio'):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they say of an error, the error says
+    if not isinstance(sys.unraisablehook, _Late):
+        sys.unraisablehook = _Late(sys.unraisablehook)
     policy = ocp.training.preservation_policies.LatestN(KEEP)
     always = ocp.training.save_decision_policies.FixedIntervalPolicy(1)
     return ocp.training.Checkpointer(
         Path(folder).absolute(), save_decision_policy=always, preservation_policy=policy, cleanup_tmp_directories=True
     )
+
+
+class _Late:
+    """A `sys.unraisablehook` without what comes too late: Orbax closes its loop at the first array that cannot be read
+    or written, and each of the others, which answer from threads then, would print a traceback."""
+
+    def __init__(self, before: Callable[[Any], Any]) -> None:
+        self.before = before
+
+    def __call__(self, unraisable: Any) -> None:
+        if str(unraisable.exc_value) != 'Event loop is closed':
+            self.before(unraisable)
 
 
 def _loading(partial: bool) -> ocp.Context:

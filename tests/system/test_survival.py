@@ -156,6 +156,32 @@ def test_the_newest_checkpoint_is_that_of_most_steps_whatever_the_clock_said(tmp
     assert int(checkpoint.restore(tmp_path, {'step': np.array(0)})[1]['step']) == 3
 
 
+DAMAGED = """
+import sys
+import numpy as np
+from pathlib import Path
+from imbalance_jax.training import checkpoint
+tree = {f'a{number}': np.random.default_rng(number).normal(size=30_000) for number in range(60)}
+for step in (1, 2):
+    checkpoint.save(sys.argv[1], step, tree)
+for path in Path(sys.argv[1], '2').rglob('*'):
+    if path.is_file() and path.stat().st_size > 5000:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+for _ in range(3):
+    assert checkpoint.restore(sys.argv[1], tree)[0] == 1
+"""
+
+
+def test_a_cut_checkpoint_of_many_arrays_is_one_line(tmp_path):
+    """Orbax's threads have a traceback for each array that they answer with too late: some hundred."""
+    command = [sys.executable, '-c', DAMAGED, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f'{tmp_path / "2"} is damaged (')
+    assert line.endswith('); step 1, saved before, takes its place.')
+
+
 def test_a_step_is_saved_while_work_goes_on_and_its_error_is_not_lost(tmp_path, monkeypatch):
     begun, go_on, saved = threading.Event(), threading.Event(), []
 
