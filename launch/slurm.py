@@ -56,6 +56,8 @@ def main() -> int:
         '--array-size', type=at_least(1), default=1000, help='jobs of one array, fewer than MaxArraySize of slurm.conf'
     )
     args = command_line.parse_args()
+    if '\\' in str(args.plan.absolute()):
+        command_line.error(f'--plan={args.plan.absolute()} holds a backslash, which SLURM drops from the names of logs')
     numbers = [job.number for job in unfinished(args.plan)]
     if not args.dry_run:
         (plan.folder_of(args.plan) / 'logs').mkdir(parents=True, exist_ok=True)

@@ -311,6 +311,12 @@ def test_a_flag_that_an_engine_would_refuse_later_is_one_line(launch, plan, engi
     assert said in result.stderr
 
 
+def test_a_backslash_of_a_path_is_no_name_of_slurm(launch, tmp_path):
+    result = launch('slurm', tmp_path / 'a\\b' / 'plan.jsonl', '--dry-run')
+    assert (result.returncode, result.stderr.count('\n')) == (2, 1)
+    assert 'holds a backslash' in result.stderr
+
+
 def test_a_path_with_a_line_break_or_a_bucket_is_one_line(launch, capsys):
     for text, word in (('a\nb.jsonl', 'line break'), ('gs://bucket/a.jsonl', 'mount it')):
         result = launch('slurm', text, '--dry-run')
