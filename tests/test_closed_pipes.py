@@ -11,7 +11,7 @@ from PIL import Image
 
 from imbalance_jax import cli
 from imbalance_jax.launch import console
-from imbalance_jax.system import files, layout, progress, seals, workdir
+from imbalance_jax.system import files, layout, progress, seals, signals, workdir
 
 OUTSIDE = cli.Outside(console.base, console.report, console.sweep_report, ['false'])
 
@@ -31,6 +31,8 @@ class Closed(io.StringIO):
 @pytest.fixture
 def leave(monkeypatch):
     """Runs a command line into closed pipes; returns its exit status and what was read."""
+
+    monkeypatch.setattr(signals, 'leave_when_asked', lambda *_, **__: None)
 
     def run(*arguments: str) -> tuple[int, str]:
         streams = Closed(), Closed()

@@ -11,8 +11,10 @@ from imbalance_jax.system.command_line import Command
 def prepare(command: Command, outside: Outside) -> None:
     """Makes the data set of the config ready."""
     config = loading.load(command.flags.config, command.overrides, outside.base).config
+    from imbalance_jax.system import signals
     from imbalance_jax.training import network, other_sets
 
+    signals.leave_when_asked(saves=False)
     other_sets.check(config)
     dataset = network.load_dataset(config, again=command.flags.again)
     other_sets.load_all(config, dataset)
@@ -22,8 +24,10 @@ def inspect(command: Command, outside: Outside) -> None:
     """Says what is in the data set of the config."""
     config = loading.load(command.flags.config, command.overrides, outside.base).config
     from imbalance_jax.results import inspection
+    from imbalance_jax.system import signals
     from imbalance_jax.training import network, other_sets
 
+    signals.leave_when_asked(saves=False)
     other_sets.check(config)
     dataset = network.load_dataset(config)
     print(inspection.describe(dataset, config.data.policies.to_dict()))

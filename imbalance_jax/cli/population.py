@@ -29,8 +29,10 @@ def adopt(command: Command, outside: Outside) -> None:
         loading.workdir(command),
     )
     from imbalance_jax.explain.run import STAGES
+    from imbalance_jax.system import signals
     from imbalance_jax.training import adopt, adopt_members, adopt_recorded
 
+    signals.leave_when_asked(saves=False)
     flags = command.flags
     predictions, features = (Path(file) if file else None for file in (flags.predictions, flags.features))
     if flags.values and not predictions:
@@ -66,12 +68,17 @@ def roar(command: Command, outside: Outside) -> None:
     """Trains the reference arm anew without the pixels that methods call important."""
     workdir = loading.trained(command)
     from imbalance_jax.explain import run
+    from imbalance_jax.system import signals
 
+    signals.leave_when_asked()
     run.run_roar(workdir, base=outside.base().to_dict())
 
 
 def report(command: Command, outside: Outside) -> None:
     """Writes the page of a working directory."""
+    from imbalance_jax.system import signals
+
+    signals.leave_when_asked(saves=False)
     print(outside.report(loading.trained(command)))
 
 
@@ -95,8 +102,10 @@ def export(command: Command, outside: Outside) -> None:
     workdir = loading.trained(command)
     if not command.flags.out:
         raise ValueError('--out is missing; give a folder for what is exported, such as --out=exported.')
+    from imbalance_jax.system import signals
     from imbalance_jax.training import export
 
+    signals.leave_when_asked(saves=False)
     flags = command.flags
     base = outside.base().to_dict()
     export.run(workdir, Path(flags.out), member=flags.only, method=flags.method, again=flags.again, base=base)

@@ -148,6 +148,31 @@ def test_a_damaged_prepared_data_set_is_named_and_made_again(tmp_path, damage, c
     assert 'made again' in caplog.text
 
 
+HALF = """
+import sys, time
+from imbalance_jax.data import dataset
+from imbalance_jax.system import signals
+signals.leave_when_asked(saves=False)
+with dataset.unfinished(sys.argv[1]) as folder:
+    (folder / 'images.npy').write_bytes(b'torn')
+    print('begun', flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_what_is_half_made_when_asked_to_stop_is_removed(tmp_path, number):
+    command = [sys.executable, '-c', HALF, str(tmp_path / 'set')]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == 'begun\n'
+        assert len(list(tmp_path.iterdir())) == 1
+        process.send_signal(number)
+        assert process.wait(timeout=30) == 75
+        said = process.stderr.read()
+    assert not list(tmp_path.iterdir())
+    assert said == ('Stopping; Ctrl-C once more leaves at once.\n' if number == signal.SIGINT else '')
+
+
 def test_the_newest_checkpoint_is_that_of_most_steps_whatever_the_clock_said(tmp_path):
     for step, hour in ((1, 9e8), (2, 1e9), (3, 1e3)):
         checkpoint.save(tmp_path, step, {'step': np.array(step)})
