@@ -10,12 +10,13 @@ from imbalance_jax.data.dataset import LEFT_OUT
 from imbalance_jax.data.reader import agreement, paths, people, splits
 from imbalance_jax.data.reader.labels import Reading, read_labels
 from imbalance_jax.data.reader.layout import Layout, Table
+from imbalance_jax.data.reader.rows import PARENT, PATH, STEM, Found, Rows, join, stacked
 from imbalance_jax.data.reader.spelling import (
     fields_of,
     fill,
     numbers_of,
 )
-from imbalance_jax.data.reader.tables import PARENT, PATH, STEM, Found, Rows, join, read_table, stacked
+from imbalance_jax.data.reader.tables import read_table
 from imbalance_jax.names import repeated
 
 

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imbalance_jax.data.reader.layout import FALSE, NOTHING, SPLIT_NAMES, TRUE, UNSURE
+from imbalance_jax.data.reader.rows import Rows
 from imbalance_jax.data.reader.spelling import canonical, names_in, number, table_of
-from imbalance_jax.data.reader.tables import Rows
 
 WHO = 'patient|subject|person|participant|case|pid|lesion|individual'
 PATIENT = re.compile(f'^({WHO})([ _-]?(id|number|no|nr|name|key))?s?$', re.I)

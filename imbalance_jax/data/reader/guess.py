@@ -13,8 +13,9 @@ import numpy as np
 from imbalance_jax.data.reader import images, paths
 from imbalance_jax.data.reader.columns import Kinds, kinds_of
 from imbalance_jax.data.reader.layout import SPLIT_NAMES, Images, Table
+from imbalance_jax.data.reader.rows import Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, table_of
-from imbalance_jax.data.reader.tables import Found, Rows, read_table
+from imbalance_jax.data.reader.tables import read_table
 
 TABLES = ('.csv', '.tsv', '.txt', '.json', '.jsonl', '.parquet')
 MOST_TABLES = 40

@@ -8,8 +8,8 @@ import numpy as np
 
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
 from imbalance_jax.data.reader.layout import NOTHING, Labels, Layout
+from imbalance_jax.data.reader.rows import Found, Rows, keys, their_names
 from imbalance_jax.data.reader.spelling import canonical, first_group, names_in, table_of
-from imbalance_jax.data.reader.tables import Found, Rows, keys, their_names
 from imbalance_jax.names import lookup
 
 NO_CLASS = '(none)'

@@ -8,8 +8,8 @@ import numpy as np
 
 from imbalance_jax.data.dataset import SPLITS
 from imbalance_jax.data.reader.layout import NOTHING, Group, Patient
+from imbalance_jax.data.reader.rows import PATH, Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, first_group, number, table_of
-from imbalance_jax.data.reader.tables import PATH, Found, Rows
 
 LEADING = re.compile('(?<![0-9])0+(?=[0-9])')  # zeros that a table program drops
 UNSEEN = ('Cf', 'Cc')  # Unicode categories of zero-width and control characters

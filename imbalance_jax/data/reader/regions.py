@@ -17,8 +17,8 @@ from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.labels import images_of
 from imbalance_jax.data.reader.layout import Layout, Regions
 from imbalance_jax.data.reader.placing import Left, Size
+from imbalance_jax.data.reader.rows import PARENT, SHOWN, STEM, Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, fields_of, fill, number, table_of
-from imbalance_jax.data.reader.tables import PARENT, SHOWN, STEM, Found, Rows
 from imbalance_jax.names import lookup
 
 OF_LABEL = 'label'  # the concept of a region that is called as its image's one class is

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax.data.reader import people
-from imbalance_jax.data.reader.tables import Found
+from imbalance_jax.data.reader.rows import Found
 
 TRAIN, TEST = 0, 2
 
