@@ -196,19 +196,19 @@ def _guess(command: Command, _: Outside) -> None:
     if not command.flags.folder:
         raise ValueError('A folder is missing: imbalance-jax data guess FOLDER.')
     from imbalance_jax.data import sources
-    from imbalance_jax.data.reader import guess
+    from imbalance_jax.data.reader import guess, proposal
     from imbalance_jax.system.files import write_text
 
     folder = Path(command.flags.folder)
     found = guess.guess(folder, sources.DATASETS)
-    text = guess.text(found, folder)
+    text = proposal.text(found, folder)
     if not command.flags.out:
         print(text, end='')
         return
     if Path(command.flags.out).exists() and not command.flags.again:
         raise ValueError(f'--out={command.flags.out} is there already: name another file, or say --again.')
     write_text(Path(command.flags.out), text)
-    print('\n'.join([found.examined, *guess.remarks(found)]))
+    print('\n'.join([found.examined, *proposal.remarks(found)]))
 
 
 def _train(command: Command, outside: Outside) -> None:
