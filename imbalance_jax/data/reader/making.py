@@ -13,8 +13,8 @@ from imbalance_jax.data.dataset import Allocate, Dataset, in_memory
 from imbalance_jax.data.reader import agreement, images, paths, people
 from imbalance_jax.data.reader.cases import Cases, read_cases, take
 from imbalance_jax.data.reader.layout import Layout
-from imbalance_jax.data.reader.placing import Size
-from imbalance_jax.data.reader.regions import Planned, Region, concepts_of, made, planned, unused
+from imbalance_jax.data.reader.placing import Planned, Region, Size
+from imbalance_jax.data.reader.regions import concepts_of, made, planned, unused
 from imbalance_jax.data.reader.rows import Found
 from imbalance_jax.data.reader.tables import table_files
 from imbalance_jax.data.streams import on_all_cores

@@ -1,6 +1,6 @@
 """One region in pixels of the prepared image: from a box, a shape or a mask file of the image as it was."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,24 @@ class Size(NamedTuple):
     width: int
     square: int
     resize: str
+
+
+class Region(NamedTuple):
+    """concept: its number; box: x0 y0 x1 y1 in pixels of the square; mask: [H,ceil(W/8)] uint8 packed along x, or None;
+    reader: a name or ''"""
+
+    concept: int
+    box: tuple[float, ...]
+    mask: np.ndarray | None
+    reader: str
+
+
+class Planned(NamedTuple):
+    """A region that is not read yet. make: size -> its box, or its mask packed, or None if there is nothing of it."""
+
+    concept: int
+    reader: str
+    make: Callable[[Size], tuple[tuple[float, ...], np.ndarray | None] | None]
 
 
 class Left(ValueError):
