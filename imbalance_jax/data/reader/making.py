@@ -10,9 +10,10 @@ import numpy as np
 from imbalance_jax.data import policies
 from imbalance_jax.data.boxes import rasterise
 from imbalance_jax.data.dataset import Allocate, Dataset, in_memory
-from imbalance_jax.data.reader import agreement, images, paths, people
+from imbalance_jax.data.reader import agreement, images, paths, people, pixel_notes, region_notes
 from imbalance_jax.data.reader.cases import Cases, read_cases, take
 from imbalance_jax.data.reader.layout import Layout
+from imbalance_jax.data.reader.pixel_notes import Seen, seen
 from imbalance_jax.data.reader.placing import Planned, Region, Size
 from imbalance_jax.data.reader.regions import concepts_of, made, planned, unused
 from imbalance_jax.data.reader.rows import Found
@@ -26,12 +27,12 @@ Progress = Callable[[int, int], Any]
 
 
 class Square(NamedTuple):
-    """An image as it is kept. pixels: [H,W] or [H,W,3] uint8; size: height and width of its file; largest: its largest
-    value of 16 bits, 0 of 8 bits; regions: its regions; left: (kind of problem, name) of those left out"""
+    """An image as it is kept. pixels: [H,W] or [H,W,3] uint8; size: of its file; seen: what else its file shows;
+    regions: its regions; left: (kind of problem, name) of those left out"""
 
     pixels: np.ndarray
-    size: tuple[int, int]
-    largest: int
+    size: Size
+    seen: Seen
     regions: list[Region]
     left: list[tuple[str, str]]
 
@@ -58,8 +59,8 @@ def read(
     concepts = concepts_of(cases, layout)
     found.notes.extend(unused(cases, layout))
     maker = _Maker(folder, layout, image_size, *_kind_of_pixels(folder, cases.path, layout))
+    plan = planned(folder, cases, layout, concepts, found)
     while True:
-        plan = planned(folder, cases, layout, concepts, found)
         pixels, squares, failed, largest = _fill(maker, cases, plan, allocate or in_memory, progress)
         if largest >= 2**maker.bits:  # of a file that was not among those sampled
             maker = maker._replace(bits=images.bits_of(largest))
@@ -69,7 +70,9 @@ def read(
         cases = take(cases, np.array([row for row in range(len(cases.path)) if row not in failed], np.int64))
         if not len(cases.path):
             raise ValueError(f'No image of {folder} can be read; the first is {found.problems["unreadable"][0]}.')
+        plan = planned(folder, cases, layout, concepts, Found({}, []))  # what is to be noted has been
     agreement.of_patients(cases.patient, cases.split, cases.image_id, lambda: _who(cases, layout))
+    found.notes.extend(region_notes.of_frames(cases, plan, [square.size for square in squares]))
     return _dataset(cases, layout, concepts, (pixels, squares), maker, found, allocate or in_memory, options or {})
 
 
@@ -111,14 +114,13 @@ class _Maker(NamedTuple):
     def square(self, path: str, plan: list[Planned]) -> Square:
         """The image of a file, with its regions; raises `images.Unreadable`."""
         of_images = self.layout.images
-        pixels = images.decode(self.folder / path, window=of_images.window, decoders=of_images.decoders)
-        largest = int(pixels.max()) if pixels.dtype == np.uint16 else 0
-        height, width = pixels.shape[:2]
-        fitted = images.fit(pixels, self.size, of_images.resize, self.bits)
+        picture = images.open_picture(self.folder / path, window=of_images.window, decoders=of_images.decoders)
+        fitted = images.fit(picture.pixels, self.size, of_images.resize, self.bits)
         if fitted.ndim == 3 and self.channels == 1:
             fitted = _luma(fitted)
-        regions, left = made(plan, Size(height, width, self.size, of_images.resize))
-        return Square(fitted, (height, width), largest, regions, left)
+        height, width = picture.pixels.shape[:2]
+        size = Size(height, width, self.size, of_images.resize, picture.orientation)
+        return Square(fitted, size, seen(picture, fitted), *made(plan, size))
 
 
 def _luma(pixels: np.ndarray) -> np.ndarray:
@@ -168,7 +170,7 @@ def _fill(
             continue
         pixels[row] = square.pixels if square.pixels.ndim == 3 else square.pixels[..., None]
         squares.append(square._replace(pixels=NO_PIXELS))
-        largest = max(largest, 0 if maker.layout.images.bits else square.largest)
+        largest = max(largest, 0 if maker.layout.images.bits else square.seen.largest)
         if progress:
             progress(row + 1, count)
     return pixels, squares, failed, largest
@@ -185,11 +187,15 @@ def _dataset(
     options: dict[str, Any],
 ) -> Dataset:
     pixels, squares = filled
-    sizes = np.array([square.size for square in squares], np.int32).reshape(-1, 2)
-    _say_sizes(sizes, layout, maker.size, found)
-    if maker.bits < 16 and any(square.largest for square in squares):
+    sizes = np.array([square.size[:2] for square in squares], np.int32).reshape(-1, 2)
+    all_seen = [square.seen for square in squares]
+    found.notes.extend(pixel_notes.of_sizes(sizes, layout.images.resize, maker.size))
+    if maker.bits < 16 and any(one.largest for one in all_seen):
         found.notes.append(f'Of the 16 bits of grey values {maker.bits} are used (images.bits).')
+    found.notes.extend(pixel_notes.of_pixels(all_seen, cases.image_id.tolist(), maker.bits))
     labels, label_mask = reduced(cases, layout)
+    denied = (labels == 0) & (label_mask == 1)
+    found.notes.extend(region_notes.of_regions(cases, concepts, [square.regions for square in squares], denied))
     regions = [region for square in squares for region in square.regions]
     readers = sorted({region.reader for region in regions} - {''})
     for kind, name in (problem for square in squares for problem in square.left):
@@ -204,7 +210,7 @@ def _dataset(
         image_id=cases.image_id,
         region_image=np.repeat(np.arange(len(squares), dtype=np.int32), [len(square.regions) for square in squares]),
         region_concept=np.array([region.concept for region in regions], np.int32),
-        region_box=np.array([region.box for region in regions], np.float32).reshape(-1, 4),
+        region_box=np.array([region.placed.box for region in regions], np.float32).reshape(-1, 4),
         region_mask=_packed(regions, maker.size, allocate),
         groups=cases.groups,
         cells=np.stack([reading.cells for reading in cases.readings]) if several else None,
@@ -239,18 +245,6 @@ def _info(
     }
 
 
-def _say_sizes(sizes: np.ndarray, layout: Layout, size: int, found: Found) -> None:
-    if not len(sizes):
-        return
-    small = (sizes.max(1) < size).sum()
-    if small:
-        found.notes.append(f'{small} of {len(sizes)} files are smaller than {size} pixels and were enlarged.')
-    odd = (sizes[:, 0] != sizes[:, 1]).sum()
-    if odd:
-        how = {'stretch': 'stretched to', 'pad': 'padded with black to', 'crop': 'cropped to'}[layout.images.resize]
-        found.notes.append(f'{odd} of {len(sizes)} files are not square and were {how} squares (images.resize).')
-
-
 def reduced(cases: Cases, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
     """Labels and their mask [N,K] uint8 that the layout's policy makes of the readings."""
     own = layout.policy
@@ -263,13 +257,13 @@ def reduced(cases: Cases, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
 def _packed(regions: list[Region], size: int, allocate: Allocate) -> np.ndarray:
     """Masks of all regions, boxes filled; none if no region has a mask."""
     width = -(-size // 8)
-    if not any(region.mask is not None for region in regions):
+    if not any(region.placed.mask is not None for region in regions):
         return np.zeros((0, size, width), np.uint8)
     packed = allocate('region_mask', (len(regions), size, width), np.uint8)
     for k, region in enumerate(regions):
-        mask = region.mask
+        mask = region.placed.mask
         if mask is None:
-            mask = np.packbits(rasterise(np.array([[region.box]]), (size, size), (size, size))[0], axis=-1)
+            mask = np.packbits(rasterise(np.array([[region.placed.box]]), (size, size), (size, size))[0], axis=-1)
         packed[k] = mask
     return packed
 

@@ -10,14 +10,16 @@ from imbalance_jax.data.dataset import PRESENT
 from imbalance_jax.data.reader import placing
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.labels import images_of
-from imbalance_jax.data.reader.layout import Layout, Regions
-from imbalance_jax.data.reader.placing import Left, Planned, Size
+from imbalance_jax.data.reader.layout import NO_FINDING, Layout, Regions
+from imbalance_jax.data.reader.placing import Frame, Left, Planned, Size
 from imbalance_jax.data.reader.rows import Rows
-from imbalance_jax.data.reader.spelling import canonical, number, table_of
+from imbalance_jax.data.reader.spelling import canonical, matches, number, table_of
 from imbalance_jax.names import lookup
 
 OF_LABEL = 'label'  # the concept of a region that is called as its image's one class is
+OF_NONE = -1  # the concept of a region that is to be called so, of an image of no class or of several
 BBOX = 'bbox'  # COCO's column of boxes
+OF_COCO = ('file_name', 'image_id', 'category', 'height', 'width', BBOX, 'segmentation')
 
 
 def plan_rows(
@@ -42,12 +44,13 @@ def plan_rows(
         concept = _concept(text, spelt, regions, concepts, layout, rows.where(row), cases, int(image[row]))
         if concept is None:
             continue
-        frame = [_frame(one, given, row, rows) for one, given in zip(frames, regions.frame, strict=True)]
+        declared = tuple(_frame(one, given, row, rows) for one, given in zip(frames, regions.frame, strict=True))
+        frame = Frame(declared, _stated(rows, row))
         name = f'{cases.image_id[image[row]]} {text}'
-        if drawn:
-            make: Callable = partial(
-                placing.draw, shape=shape, kind=regions.kind, frame=frame, name=name, where=rows.where(row)
-            )
+        if concept == OF_NONE:
+            make: Callable = partial(_leave, kind='region_of_no_one_class', name=f'{name} ({rows.where(row)})')
+        elif drawn:
+            make = partial(placing.draw, shape=shape, kind=regions.kind, frame=frame, name=name, where=rows.where(row))
         elif boxed:
             make = partial(_no_shape, name=name)
         else:
@@ -55,13 +58,36 @@ def plan_rows(
             boxes.append(box)
             make = partial(placing.place_box, box=box, unit=regions.unit, frame=frame, name=name)
         who = str(reader[row]) if reader is not None else regions.as_reader
-        if not boxed:
+        if not boxed and concept != OF_NONE:
             same = (int(image[row]), concept, who, str(shape if drawn else box))
             if same in seen:
                 make = partial(_leave, kind='region_twice', name=f'{name} ({rows.where(row)})')
             seen.add(same)
-        plan[image[row]].append(Planned(concept, who, make))
+        plan[image[row]].append(Planned(concept, who, make, frame))
     _check_unit(boxes, regions, rows)
+
+
+def empty_rows(cases: Cases, regions: Regions) -> list[str]:
+    """Rows that say of an image, with a finding that it is labelled with, where that is, and say nothing."""
+    rows, image = rows_of(regions, cases)
+    column = rows.column(regions.column, 'regions.column') if regions.column else None
+    numbers = [rows.column(name, 'regions.box') for name in (*regions.box, *filter(None, [regions.code]))]
+    spelt, found = spelling(regions, cases), []
+    for row in np.flatnonzero(image >= 0).tolist():
+        text = str(column[row]) if column is not None else regions.concept
+        name = spelt.get(canonical(text), text.strip())
+        nothing = is_empty([one[row] for one in numbers]) and not _boxed(rows, row)
+        if nothing and is_needed(cases, int(image[row]), name):
+            found.append(f'{cases.image_id[image[row]]} {name} ({rows.where(row)})')
+    return found
+
+
+def is_needed(cases: Cases, image: int, name: str) -> bool:
+    """Whether a reading says that an image has a finding; of 'no finding' there is no region."""
+    if name not in cases.classes or matches(name, NO_FINDING):
+        return False
+    k = cases.classes.index(name)
+    return any(reading.cells[image, k] == PRESENT for reading in cases.readings)
 
 
 def rows_of(regions: Regions, cases: Cases) -> tuple[Rows, np.ndarray]:
@@ -78,6 +104,14 @@ def spelling(regions: Regions, cases: Cases) -> dict[str, str]:
 def says_nothing(text: str, layout: Layout) -> bool:
     of_labels = layout.labels[0]
     return canonical(text) in {canonical(one) for one in (*of_labels.none, *of_labels.not_mentioned)}
+
+
+def _stated(rows: Rows, row: int) -> tuple[float, ...]:
+    """The (height, width) that COCO states of a row's image, () of other tables or where it states none."""
+    if not set(OF_COCO) <= rows.columns.keys():
+        return ()
+    size = tuple(number(str(rows.columns[name][row])) for name in ('height', 'width'))
+    return size if all(np.isfinite(side) and side > 0 for side in size) else ()
 
 
 def _leave(size: Size, *, kind: str, name: str) -> None:
@@ -108,10 +142,10 @@ def _concept(
     cases: Cases,
     image: int,
 ) -> int | None:
-    """The number of a region's concept; None for one that is no concept, or is ignored."""
+    """The number of a region's concept, OF_NONE; None for one that is no concept, or is ignored."""
     if not regions.column and text == OF_LABEL:
         present = np.flatnonzero(cases.readings[0].cells[image] == PRESENT)
-        return int(present[0]) if len(present) == 1 else None
+        return int(present[0]) if len(present) == 1 else OF_NONE
     name = spelt.get(canonical(text), text.strip())
     if name in concepts:
         return list(concepts).index(name)

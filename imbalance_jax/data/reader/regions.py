@@ -7,11 +7,12 @@ from pathlib import Path
 from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.layout import Layout
-from imbalance_jax.data.reader.mask_files import plan_files
+from imbalance_jax.data.reader.mask_files import of_none, plan_files
 from imbalance_jax.data.reader.placing import Left, Planned, Region, Size
-from imbalance_jax.data.reader.region_rows import OF_LABEL, plan_rows, rows_of, says_nothing, spelling
-from imbalance_jax.data.reader.rows import SHOWN, Found
+from imbalance_jax.data.reader.region_rows import OF_LABEL, empty_rows, plan_rows, rows_of, says_nothing, spelling
+from imbalance_jax.data.reader.rows import NAMED, SHOWN, Found
 from imbalance_jax.data.reader.spelling import canonical
+from imbalance_jax.names import some
 
 
 def concepts_of(cases: Cases, layout: Layout) -> list[str]:
@@ -42,21 +43,28 @@ def planned(folder: Path, cases: Cases, layout: Layout, concepts: Sequence[str],
         if regions.files:
             note = f'No image has a mask {regions.files!r} (regions.files).'
             before = sum(map(len, plan))
-            plan_files(folder, files, cases, regions, concepts, plan)
-            if sum(map(len, plan)) == before and note not in found.notes:
+            used = plan_files(folder, files, cases, regions, concepts, plan)
+            if sum(map(len, plan)) == before:
                 found.notes.append(note)
+            elif said := of_none(files, used, regions, layout.images):
+                found.notes.append(said)
         else:
             plan_rows(cases, layout, regions, concepts, plan)
     return plan
 
 
 def unused(cases: Cases, layout: Layout) -> list[str]:
-    """What is said of rows of regions that are of no image here, or of no concept where others are ignored."""
+    """What is said of rows of regions that are of no image here, of no concept where others are ignored, or empty."""
     said = []
     for regions in (one for one in layout.regions if one.table and not one.files):
         rows, image = rows_of(regions, cases)
         if (image < 0).any():
             said.append(f'{(image < 0).sum()} of {len(image)} rows of {rows.files[0]} are of images that are not here.')
+        if lacking := empty_rows(cases, regions):
+            said.append(
+                f'{len(lacking)} rows of {rows.files[0]} name a finding that their image has, and give no box or '
+                f'shape: {some(lacking, NAMED)}.'
+            )
         if regions.column and regions.others == 'ignore':
             known = set(spelling(regions, cases))
             texts = map(str, rows.column(regions.column, 'regions.column')[image >= 0])
@@ -76,5 +84,5 @@ def made(plan: Sequence[Planned], size: Size) -> tuple[list[Region], list[tuple[
             left.append((reason.kind, str(reason)))
             continue
         if result is not None:
-            regions.append(Region(one.concept, result[0], result[1], one.reader))
-    return regions, left
+            regions.append(Region(one.concept, result, one.reader))
+    return regions, list(dict.fromkeys(left))

@@ -13,6 +13,7 @@ SPLIT = '(split)'  # the column of `Table.split`
 PATH, STEM, PARENT = 'path', 'stem', 'parent'  # columns that every row of a file has
 NONE = np.zeros(0, np.int64)
 SHOWN = 8  # values of a column in a note
+NAMED = 5  # images or files in a note
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,122 @@
+"""Where regions, labels and sizes of files say two things of one image."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from imbalance_jax.data.dataset import NOT_READ, PRESENT, UNCERTAIN
+from imbalance_jax.data.reader.cases import Cases
+from imbalance_jax.data.reader.layout import NO_FINDING
+from imbalance_jax.data.reader.placing import Planned, Region, Size, are_alike, as_stored
+from imbalance_jax.data.reader.rows import NAMED
+from imbalance_jax.data.reader.spelling import matches
+from imbalance_jax.names import some
+
+DECLARED = 'regions.frame is'  # begins a note
+WHOLE = 0.98  # share of an image from which on a region covers it
+MOST = 0.8  # share of a class's images with a region, from which on the others lack one
+
+
+def of_regions(
+    cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence[Region]], counted: np.ndarray
+) -> list[str]:
+    """Sentences about regions that labels deny, that cover their image, and that lack.
+
+    regions: of each image; counted: [N,K] bool, whether a label is a no that counts.
+    """
+    denied, whole = [], []
+    for row, of_image in enumerate(regions):
+        for one in of_image:
+            name = f'{cases.image_id[row]} {concepts[one.concept]}'
+            if one.placed.share >= WHOLE:
+                whole.append(name)
+            if one.concept < len(cases.classes) and counted[row, one.concept] and _denies(cases, row, one):
+                denied.append(name)
+    said = []
+    if denied:
+        named = some(list(dict.fromkeys(denied)), NAMED)
+        said.append(
+            f'{len(denied)} regions are of a finding that the labels of their image deny: {named}. They are kept, and '
+            'so are the labels.'
+        )
+    if whole:
+        said.append(f'{len(whole)} regions cover their whole image, so that every map points into them: '
+                    f'{some(whole, NAMED)}.')  # fmt: skip
+    return [*said, *_lacking(cases, regions)]
+
+
+def _denies(cases: Cases, row: int, region: Region) -> bool:
+    """Whether no reading of the region's reader, or none at all where it has no reader, allows its finding."""
+    own = [one for one in cases.readings if one.reader == region.reader] if region.reader else []
+    cells = [one.cells[row, region.concept] for one in own or cases.readings]
+    return not any(cell in (PRESENT, UNCERTAIN) for cell in cells) and any(cell != NOT_READ for cell in cells)
+
+
+def _lacking(cases: Cases, regions: Sequence[Sequence[Region]]) -> list[str]:
+    """Positives without a region, of classes that nearly all have one."""
+    present = np.logical_or.reduce([one.cells == PRESENT for one in cases.readings])
+    drawn = np.zeros_like(present)
+    for row, of_image in enumerate(regions):
+        drawn[row, [one.concept for one in of_image if one.concept < drawn.shape[1]]] = True
+    said = []
+    for k, name in enumerate(cases.classes):
+        lacking = np.flatnonzero(present[:, k] & ~drawn[:, k])
+        count, own = present[:, k].sum(), (present & drawn)[:, k].sum()
+        if len(lacking) and own >= MOST * count and not matches(name, NO_FINDING):
+            names = some(cases.image_id[lacking].tolist(), NAMED)
+            said.append(f'{len(lacking)} of {count} images with {name} have no region of it: {names}.')
+    return said
+
+
+def of_frames(cases: Cases, plan: Sequence[Sequence[Planned]], sizes: Sequence[Size]) -> list[str]:
+    """Sentences about frames of another size than the files; ValueError for width and height exchanged in all."""
+    declared: dict[int, tuple[float, ...]] = {}
+    stated: dict[int, tuple[float, ...]] = {}
+    for row, of_image in enumerate(plan):
+        for frame in (one.frame for one in of_image):
+            for kind, size in ((declared, frame.declared), (stated, () if frame.declared else frame.stated)):
+                if size:
+                    kind[row] = size
+    _refuse_exchanged(cases, declared, sizes)
+    return [
+        *_other_sizes(cases, declared, sizes, DECLARED),
+        *_other_sizes(cases, stated, sizes, "The image's size in COCO's file is"),
+    ]
+
+
+def _refuse_exchanged(cases: Cases, frames: dict[int, tuple[float, ...]], sizes: Sequence[Size]) -> None:
+    """ValueError where every frame that is not square is its file's size with height and width exchanged."""
+    uneven = {row: frame for row, frame in frames.items() if frame[0] != frame[1]}
+    if uneven and all(
+        frame == (sizes[row].width, sizes[row].height) and not as_stored(sizes[row], frame)
+        for row, frame in uneven.items()
+    ):
+        row, frame = next(iter(uneven.items()))
+        raise ValueError(
+            f'regions.frame of image {cases.image_id[row]} is {frame[0]:g} high and {frame[1]:g} wide, and its file is '
+            f'{sizes[row].height} high and {sizes[row].width} wide: frame is (height, width); exchange the two.'
+        )
+
+
+def _other_sizes(cases: Cases, frames: dict[int, tuple[float, ...]], sizes: Sequence[Size], what: str) -> list[str]:
+    """Sentences about images whose regions are drawn in a frame of another size than their file."""
+    other = {row: frame for row, frame in frames.items() if frame != sizes[row][:2]}
+    scaled = {row for row, frame in other.items() if are_alike(frame, sizes[row][:2]) or as_stored(sizes[row], frame)}
+    stretched, as_files = 'stretched', "taken in the file's pixels; frame ('height', 'width') would stretch them"
+    said = []
+    for rows, which, became in (
+        (scaled, 'size', 'scaled'),
+        (other.keys() - scaled, 'shape', stretched if what == DECLARED else as_files),
+    ):
+        if rows:
+            how = f'{which} (height x width) than the file: regions are {became}'
+            names = [
+                f'{cases.image_id[row]} ({_size(other[row])}, file {_size(sizes[row][:2])})' for row in sorted(rows)
+            ]
+            said.append(f'{what} of another {how}, for {len(rows)} of {len(frames)} images: {some(names, NAMED)}.')
+    return said
+
+
+def _size(size: Sequence[float]) -> str:
+    """Height and width."""
+    return f'{size[0]:g} x {size[1]:g}'
