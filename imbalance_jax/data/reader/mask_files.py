@@ -61,10 +61,8 @@ def of_none(files: Sequence[str], used: Collection[str], regions: Regions, of_im
     if not left or not used:
         return ''
     classes = ', or to a class that it is labelled without' if '{class}' in regions.files else ''
-    return (
-        f'{len(left)} files that match {regions.files!r} (regions.files) belong to no image that is used{classes}: '
-        f'{some(left, NAMED)}.'
-    )
+    what = f'Files that match {regions.files!r} (regions.files) and belong to no image that is used{classes}'
+    return f'{what}: {len(left)} ({some(left, NAMED)}).'
 
 
 def _mask_files(pattern: str, path: str, cases: Cases, image: int, files: Sequence[str], known: set[str]) -> list[str]:

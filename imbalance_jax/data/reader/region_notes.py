@@ -32,17 +32,12 @@ def of_regions(
                 whole.append(name)
             if one.concept < len(cases.classes) and counted[row, one.concept] and _denies(cases, row, one):
                 denied.append(name)
-    said = []
-    if denied:
-        named = some(list(dict.fromkeys(denied)), NAMED)
-        said.append(
-            f'{len(denied)} regions are of a finding that the labels of their image deny: {named}. They are kept, and '
-            'so are the labels.'
-        )
-    if whole:
-        said.append(f'{len(whole)} regions cover their whole image, so that every map points into them: '
-                    f'{some(whole, NAMED)}.')  # fmt: skip
-    return [*said, *_lacking(cases, regions)]
+    said = {
+        'Regions of a finding that the labels of their image deny, kept as these are': list(dict.fromkeys(denied)),
+        'Regions that cover their whole image, so that every map points into them': whole,
+    }
+    listed = [f'{words}: {len(names)} ({some(names, NAMED)}).' for words, names in said.items() if names]
+    return [*listed, *_lacking(cases, regions)]
 
 
 def _denies(cases: Cases, row: int, region: Region) -> bool:

@@ -61,10 +61,8 @@ def unused(cases: Cases, layout: Layout) -> list[str]:
         if (image < 0).any():
             said.append(f'{(image < 0).sum()} of {len(image)} rows of {rows.files[0]} are of images that are not here.')
         if lacking := empty_rows(cases, regions):
-            said.append(
-                f'{len(lacking)} rows of {rows.files[0]} name a finding that their image has, and give no box or '
-                f'shape: {some(lacking, NAMED)}.'
-            )
+            what = f'Rows of {rows.files[0]} that name a finding of their image, and give no box or shape'
+            said.append(f'{what}: {len(lacking)} ({some(lacking, NAMED)}).')
         if regions.column and regions.others == 'ignore':
             known = set(spelling(regions, cases))
             texts = map(str, rows.column(regions.column, 'regions.column')[image >= 0])

@@ -4,42 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from data.reader.folders import SIZE, layout, loaded, of, picture, table
 from PIL import Image
 
 from imbalance_jax.data import soundness
 from imbalance_jax.data.dataset import ABSENT, LEFT_OUT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
 from imbalance_jax.data.reader import declare, files, read, read_tables
-
-SIZE = 16
-
-
-def picture(path, size=(20, 20), value=None, colour=False):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    seed = sum(path.name.encode())
-    shape = (*size, 3) if colour else size
-    pixels = np.random.default_rng(seed).integers(0, 255, shape, np.uint8)
-    Image.fromarray(pixels if value is None else np.full(shape, value, np.uint8)).save(path)
-
-
-def layout(**block):
-    block.setdefault('labels', 'finding')
-    block.setdefault('images', '{file}')
-    block.setdefault('split', {'validation': 0.25, 'test': 0.25})
-    return declare.layout(block, 'mine')
-
-
-def table(folder, text, name='t.csv'):
-    (folder / name).write_text(text)
-
-
-def loaded(folder, **block):
-    dataset = read(folder, layout(**block), image_size=SIZE)
-    soundness.check(dataset)
-    return dataset
-
-
-def of(dataset, name):
-    return list(dataset.image_id).index(name)
 
 
 @pytest.fixture
