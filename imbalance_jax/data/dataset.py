@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
@@ -131,7 +133,11 @@ def allocate(partial: Path, name: str, shape: tuple[int, ...], dtype: Any = np.u
         raise ValueError(f'{name!r} is no array of a data set. Known: {", ".join(ARRAYS)}.')
     if not all(shape):
         return np.zeros(shape, dtype)
-    path = partial / f'{name}.npy'
+    path, size = partial / f'{name}.npy', math.prod(map(int, shape)) * np.dtype(dtype).itemsize
+    if size > (free := shutil.disk_usage(partial).free):
+        text = f'{name} {list(shape)} would take {size / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free'
+        hint = 'expected a smaller config.data.image_size, or another config.data.folder'
+        raise OSError(errno.ENOSPC, f'{text}: {hint}', str(partial.parent))
     array = np.lib.format.open_memmap(path, mode='w+', dtype=np.dtype(dtype), shape=tuple(map(int, shape)))
     with naming(path), open(path, 'r+b') as file:  # a full disk says so now: later, it would end the process
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

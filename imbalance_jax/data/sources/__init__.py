@@ -33,6 +33,7 @@ from imbalance_jax.data.sources import (
     padchest_gr,
     phantom,
     phantom_twins,
+    room,
     rsna_pneumonia,
     siim_acr,
     tfds_any,
@@ -177,6 +178,9 @@ def load(
     """
     source = find(name, options)
     check_options(name, options)
+    room.check_folder(folder, name)
+    if 'image_size' in options:
+        room.check_image_size(options['image_size'], 'config.data.image_size')
     prepared = Path(folder) / name / key(name, folder, options, progress)
     options = _given(source, name, options)
     if not again and (dataset := _kept(prepared)):
