@@ -43,7 +43,7 @@ class Dataset:
                     where the source has boxes only
     info:           JSON: name, classes (K names), concepts (S names, the K classes first), frame [height, width],
                     options (what it was made from), problems ({kind: [file names]} of inputs left out), source,
-                    licence; groups ({grouping: [names]}, such as sex) if `groups` are known
+                    licence; notes, doubts (sentences); groups ({grouping: [names]}, such as sex) if `groups` are known
     groups:         [N, G] int8, index into the names of each grouping, -1 where unknown; None without any
     cells:          [A, N, K] int8, what each of A readings of an image says, of which `labels` and `label_mask` are one
                     reduction: PRESENT, ABSENT, UNCERTAIN, NOT_MENTIONED, or NOT_READ where this reading has not seen
@@ -91,7 +91,7 @@ ARRAYS = tuple(field.name for field in dataclasses.fields(Dataset) if field.name
 # Arrays that a data set, or a folder that was prepared earlier, need not have.
 OPTIONAL = ('groups', 'cells', 'region_reader', 'source_size')
 MAPPED = ('images', 'region_mask')  # stay in their files
-TOLD = ('options', 'problems', 'source', 'licence', 'fingerprint')  # of `info`: what changes no number
+TOLD = ('options', 'problems', 'doubts', 'source', 'licence', 'fingerprint')  # of `info`: what changes no number
 BLOCK = 1 << 24  # bytes of a checksum
 
 

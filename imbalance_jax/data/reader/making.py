@@ -15,7 +15,7 @@ from imbalance_jax.data.reader.cases import Cases, read_cases, take
 from imbalance_jax.data.reader.layout import Layout
 from imbalance_jax.data.reader.pixel_notes import Seen, seen
 from imbalance_jax.data.reader.placing import Planned, Region, Size
-from imbalance_jax.data.reader.regions import concepts_of, made, planned, unused
+from imbalance_jax.data.reader.regions import concepts_of, empty_rows, made, planned, unused
 from imbalance_jax.data.reader.rows import Found
 from imbalance_jax.data.reader.tables import table_files
 from imbalance_jax.data.streams import on_all_cores
@@ -54,10 +54,11 @@ def read(
     if image_size < 1:
         raise ValueError(f'image_size is {image_size}; expected a positive number of pixels.')
     folder = Path(folder)
-    found = Found({}, [])
+    found = Found()
     cases = read_cases(folder, layout, found)
     concepts = concepts_of(cases, layout)
     found.notes.extend(unused(cases, layout))
+    found.doubts.extend(empty_rows(cases, layout))
     maker = _Maker(folder, layout, image_size, *_kind_of_pixels(folder, cases.path, layout))
     plan = planned(folder, cases, layout, concepts, found)
     while True:
@@ -70,20 +71,20 @@ def read(
         cases = take(cases, np.array([row for row in range(len(cases.path)) if row not in failed], np.int64))
         if not len(cases.path):
             raise ValueError(f'No image of {folder} can be read; the first is {found.problems["unreadable"][0]}.')
-        plan = planned(folder, cases, layout, concepts, Found({}, []))  # what is to be noted has been
+        plan = planned(folder, cases, layout, concepts, Found())  # what is to be noted has been
     agreement.of_patients(cases.patient, cases.split, cases.image_id, lambda: _who(cases, layout))
-    found.notes.extend(region_notes.of_frames(cases, plan, [square.size for square in squares]))
+    found.doubts.extend(region_notes.of_frames(cases, plan, [square.size for square in squares]))
     return _dataset(cases, layout, concepts, (pixels, squares), maker, found, allocate or in_memory, options or {})
 
 
 def _who(cases: Cases, layout: Layout) -> list[str]:
     """What patients are called where it is said whose images these are."""
-    return people.patients(cases.rows, cases.first, list(cases.image_id), layout.patient, Found({}, []))
+    return people.patients(cases.rows, cases.first, list(cases.image_id), layout.patient, Found())
 
 
 def read_tables(folder: Path, layout: Layout) -> tuple[Cases, Found]:
     """What the tables alone say, whether or not the images are there; and what was left out."""
-    found = Found({}, [])
+    found = Found()
     return read_cases(Path(folder), layout, found, with_files=False), found
 
 
@@ -192,10 +193,10 @@ def _dataset(
     found.notes.extend(pixel_notes.of_sizes(sizes, layout.images.resize, maker.size))
     if maker.bits < 16 and any(one.largest for one in all_seen):
         found.notes.append(f'Of the 16 bits of grey values {maker.bits} are used (images.bits).')
-    found.notes.extend(pixel_notes.of_pixels(all_seen, cases.image_id.tolist(), maker.bits))
+    found.doubts.extend(pixel_notes.of_pixels(all_seen, cases.image_id.tolist(), maker.bits))
     labels, label_mask = reduced(cases, layout)
     denied = (labels == 0) & (label_mask == 1)
-    found.notes.extend(region_notes.of_regions(cases, concepts, [square.regions for square in squares], denied))
+    found.doubts.extend(region_notes.of_regions(cases, concepts, [square.regions for square in squares], denied))
     regions = [region for square in squares for region in square.regions]
     readers = sorted({region.reader for region in regions} - {''})
     for kind, name in (problem for square in squares for problem in square.left):
@@ -226,6 +227,7 @@ def _info(
     cases: Cases, layout: Layout, concepts: list[str], maker: _Maker, found: Found, options: dict[str, Any]
 ) -> dict[str, Any]:
     groups = {'groups': cases.group_names} if layout.groups else {}
+    doubts = {'doubts': found.doubts} if found.doubts else {}
     return {
         'name': layout.name,
         'classes': list(cases.classes),
@@ -242,6 +244,7 @@ def _info(
         'modality': layout.modality,
         'anatomy': list(layout.anatomy),
         **groups,
+        **doubts,
     }
 
 

@@ -55,6 +55,6 @@ def reader_of(folder: Path, listed: Sequence[str], tables: Sequence[str], known:
 def try_table(folder: Path, path: str) -> Rows | None:
     """A table, or None for a file that is none."""
     try:
-        return read_table(folder, Table(glob.escape(path)), Found({}, []))
+        return read_table(folder, Table(glob.escape(path)), Found())
     except (ValueError, OSError):
         return None

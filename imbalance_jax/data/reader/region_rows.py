@@ -67,7 +67,7 @@ def plan_rows(
     _check_unit(boxes, regions, rows)
 
 
-def empty_rows(cases: Cases, regions: Regions) -> list[str]:
+def without_place(cases: Cases, regions: Regions) -> list[str]:
     """Rows that say of an image, with a finding that it is labelled with, where that is, and say nothing."""
     rows, image = rows_of(regions, cases)
     column = rows.column(regions.column, 'regions.column') if regions.column else None

@@ -9,7 +9,7 @@ from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.layout import Layout
 from imbalance_jax.data.reader.mask_files import of_none, plan_files
 from imbalance_jax.data.reader.placing import Left, Planned, Region, Size
-from imbalance_jax.data.reader.region_rows import OF_LABEL, empty_rows, plan_rows, rows_of, says_nothing, spelling
+from imbalance_jax.data.reader.region_rows import OF_LABEL, plan_rows, rows_of, says_nothing, spelling, without_place
 from imbalance_jax.data.reader.rows import NAMED, SHOWN, Found
 from imbalance_jax.data.reader.spelling import canonical
 from imbalance_jax.names import some
@@ -47,22 +47,19 @@ def planned(folder: Path, cases: Cases, layout: Layout, concepts: Sequence[str],
             if sum(map(len, plan)) == before:
                 found.notes.append(note)
             elif said := of_none(files, used, regions, layout.images):
-                found.notes.append(said)
+                found.doubts.append(said)
         else:
             plan_rows(cases, layout, regions, concepts, plan)
     return plan
 
 
 def unused(cases: Cases, layout: Layout) -> list[str]:
-    """What is said of rows of regions that are of no image here, of no concept where others are ignored, or empty."""
+    """What is said of rows of regions that are of no image here, or of no concept where others are ignored."""
     said = []
     for regions in (one for one in layout.regions if one.table and not one.files):
         rows, image = rows_of(regions, cases)
         if (image < 0).any():
             said.append(f'{(image < 0).sum()} of {len(image)} rows of {rows.files[0]} are of images that are not here.')
-        if lacking := empty_rows(cases, regions):
-            what = f'Rows of {rows.files[0]} that name a finding of their image, and give no box or shape'
-            said.append(f'{what}: {len(lacking)} ({some(lacking, NAMED)}).')
         if regions.column and regions.others == 'ignore':
             known = set(spelling(regions, cases))
             texts = map(str, rows.column(regions.column, 'regions.column')[image >= 0])
@@ -70,6 +67,16 @@ def unused(cases: Cases, layout: Layout) -> list[str]:
             what = ', '.join(f'{text} {count}' for text, count in others.most_common(SHOWN))
             said += [f'{others.total()} rows of {rows.files[0]} are of no concept: {what}.'] if others else []
     return list(dict.fromkeys(said))
+
+
+def empty_rows(cases: Cases, layout: Layout) -> list[str]:
+    """What is said of rows of regions that name a finding which their image has, and do not say where it is."""
+    said = []
+    for regions in (one for one in layout.regions if one.table and not one.files):
+        if lacking := without_place(cases, regions):
+            what = f'Rows of {regions.table} that name a finding of their image, and give no box or shape'
+            said.append(f'{what}: {len(lacking)} ({some(lacking, NAMED)}).')
+    return said
 
 
 def made(plan: Sequence[Planned], size: Size) -> tuple[list[Region], list[tuple[str, str]]]:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -52,11 +52,14 @@ class Rows:
         return dataclasses.replace(self, columns={**self.columns, **columns})
 
 
-class Found(NamedTuple):
-    """What was met while reading. problems: {kind: names}; notes: sentences."""
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """What was met while reading. problems: {kind: names} of what is left out; notes: sentences about what was done;
+    doubts: sentences about what files, labels and regions say against one another, and that is kept as it is."""
 
-    problems: dict[str, list[str]]
-    notes: list[str]
+    problems: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    notes: list[str] = dataclasses.field(default_factory=list)
+    doubts: list[str] = dataclasses.field(default_factory=list)
 
     def add(self, kind: str, names: Sequence[str]) -> None:
         """Notes what is left out; of nothing, nothing."""

@@ -43,9 +43,9 @@ def of(dataset, name):
     return list(dataset.image_id).index(name)
 
 
-def notes_with(dataset, words):
-    """The notes that have these words."""
-    return [one for one in dataset.info['notes'] if words in one]
+def doubts_with(dataset, words):
+    """The doubts that have these words."""
+    return [one for one in dataset.info.get('doubts', []) if words in one]
 
 
 def regions_of(dataset):

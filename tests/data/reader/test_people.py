@@ -10,7 +10,7 @@ TRAIN, TEST = 0, 2
 
 
 def notes_of(patient, split):
-    found = Found({}, [])
+    found = Found()
     people.say_alike(patient, np.array(split, np.uint8), found)
     return found.notes
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from data.reader.folders import SIZE, loaded, notes_with, of, table
+from data.reader.folders import SIZE, doubts_with, loaded, of, table
 from PIL import Image, ImageOps
 
 from imbalance_jax.data.reader import images, pixel_notes
@@ -31,10 +31,12 @@ def test_images_without_any_picture_and_files_with_several_are_said(tmp_path):
     pages[0].save(tmp_path / 'b.tif', save_all=True, append_images=pages[1:])
     pages[0].save(tmp_path / 'a.gif', save_all=True, append_images=pages[1:], duration=10)
     dataset = labelled(tmp_path, [*(f'{i}.png' for i in range(8)), 'a.gif', 'b.tif'])
-    assert notes_with(dataset, 'one value') == ['1 of 10 images are of one value all over and show nothing: 3.png.']
-    assert notes_with(dataset, 'frames')[0].startswith('2 of 10 files have several frames or pages, of which the first')
+    assert doubts_with(dataset, 'one value') == ['1 of 10 images are of one value all over and show nothing: 3.png.']
+    assert doubts_with(dataset, 'frames')[0].startswith(
+        '2 of 10 files have several frames or pages, of which the first'
+    )
     for name in ('a.gif', 'b.tif'):
-        assert name in notes_with(dataset, 'frames')[0]
+        assert name in doubts_with(dataset, 'frames')[0]
         np.testing.assert_array_equal(dataset.images[of(dataset, name), ..., 0], images.fit(chest(50), SIZE, 'stretch'))
 
 
@@ -46,7 +48,7 @@ def test_eight_bits_in_files_of_sixteen_keep_their_grey_values(tmp_path):
         wanted = images.fit(chest(i), SIZE, 'stretch').astype(int)
         np.testing.assert_allclose(dataset.images[of(dataset, f'{i}.png'), ..., 0], wanted, atol=1)
     assert 'Of the 16 bits of grey values 8 are used (images.bits).' in dataset.info['notes']
-    assert not notes_with(dataset, 'fewer bits')
+    assert not doubts_with(dataset, 'fewer bits')
 
 
 def test_eight_bits_beside_twelve_in_files_of_sixteen_are_said(tmp_path):
@@ -54,7 +56,7 @@ def test_eight_bits_beside_twelve_in_files_of_sixteen_are_said(tmp_path):
         scale = 1 if i in (1, 4) else 16
         Image.fromarray(chest(i).astype(np.uint16) * scale).save(tmp_path / f'{i}.png')
     dataset = labelled(tmp_path, [f'{i}.png' for i in range(6)])
-    (said,) = notes_with(dataset, 'fewer bits')
+    (said,) = doubts_with(dataset, 'fewer bits')
     most = max(int(chest(i).max()) for i in (0, 2, 3, 5)) * 16
     assert said.startswith(f'2 of 6 16-bit files have no value above 255 where others reach {most}: ')
     assert sorted(said.rstrip('.').split('black: ')[1].split(', ')) == ['1.png', '4.png']
@@ -65,7 +67,7 @@ def test_negatives_among_films_are_named(tmp_path, inverted):
     for i in range(13):
         Image.fromarray(255 - chest(i) if i in inverted else chest(i)).save(tmp_path / f'{i}.png')
     dataset = labelled(tmp_path, [f'{i}.png' for i in range(13)])
-    said = notes_with(dataset, 'negatives')
+    said = doubts_with(dataset, 'negatives')
     assert len(said) == bool(inverted)
     if inverted:
         assert said[0].startswith(f'{len(inverted)} of 13 images are like negatives of the others')

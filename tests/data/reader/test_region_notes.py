@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from data.reader.folders import SIZE, loaded, notes_with, of, picture, regions_of, table
+from data.reader.folders import SIZE, doubts_with, loaded, of, picture, regions_of, table
 from PIL import Image
 
 BOX = {'box': ('x', 'y', 'w', 'h')}
@@ -37,11 +37,11 @@ def test_a_region_that_the_label_denies_is_kept_and_named(ten):
     tables = ['t.csv', {'file': 'boxes.csv', 'name': 'boxes'}]
     dataset = loaded(ten, tables=tables, labels=('a', 'b'), regions=regions)
     assert len(dataset.region_box) == 5
-    assert notes_with(dataset, 'deny') == [
+    assert doubts_with(dataset, 'deny') == [
         'Regions of a finding that the labels of their image deny, kept as these are: 2 (9.png b, 7.png a).'
     ]  # -1 is no no, an empty cell counts as one, and nothing denies a heart
     masked = loaded(ten, tables=tables, labels=('a', 'b'), regions=regions, policy='empty_ignored')
-    assert notes_with(masked, 'deny')[0].endswith(': 1 (7.png a).')  # an empty cell does not count
+    assert doubts_with(masked, 'deny')[0].endswith(': 1 (7.png a).')  # an empty cell does not count
 
 
 def test_readers_deny_what_they_drew_themselves_only(ten):
@@ -52,23 +52,23 @@ def test_readers_deny_what_they_drew_themselves_only(ten):
     dataset = loaded(ten, tables=['t.csv', {'file': 'boxes.csv', 'name': 'boxes'}],
                      labels={'columns': 'a', 'reader': 'who'}, regions=regions)  # fmt: skip
     assert [dataset.labels[of(dataset, name), 0] for name in ('0.png', '1.png')] == [0, 0]  # by most of them
-    assert [one.split(': ')[1] for one in notes_with(dataset, 'deny')] == ['1 (1.png a).']
+    assert [one.split(': ')[1] for one in doubts_with(dataset, 'deny')] == ['1 (1.png a).']
 
 
 def test_frames_of_another_size_than_the_files_are_said_or_refused(ten):
     table(ten, 'file,a,x,y,w,h\n' + ''.join(f'{i}.png,{i % 2},2,2,8,8\n' for i in range(10)))
     block = {'tables': 't.csv', 'labels': ('a',), 'images': '{file}'}
     same = loaded(ten, **block, regions={**BOX, 'concept': 'a', 'frame': (20, 20)})
-    assert not notes_with(same, 'frame')
+    assert not doubts_with(same, 'frame')
     scaled = loaded(ten, **block, regions={**BOX, 'concept': 'a', 'frame': (40, 40)})
     np.testing.assert_allclose(scaled.region_box[0], np.array([1, 1, 5, 5]) * SIZE / 20)
-    assert notes_with(scaled, 'frame') == [
+    assert doubts_with(scaled, 'frame') == [
         'regions.frame is of another size (height x width) than the file: regions are scaled, for 10 of 10 images: '
         + ', '.join(f'{name} (40 x 40, file 20 x 20)' for name in scaled.image_id[:5])
         + ' and 5 more.'
     ]
     wide = loaded(ten, **block, regions={**BOX, 'concept': 'a', 'frame': (20, 40)})
-    assert 'of another shape (height x width) than the file: regions are stretched' in notes_with(wide, 'frame')[0]
+    assert 'of another shape (height x width) than the file: regions are stretched' in doubts_with(wide, 'frame')[0]
     for i in range(10):
         picture(ten / f'{i}.png', size=(30, 20))
     with pytest.raises(
@@ -93,7 +93,7 @@ def test_boxes_of_a_coco_file_follow_the_size_that_it_states(ten):
     np.testing.assert_allclose(boxes['0.png'], whole)
     np.testing.assert_allclose(boxes['1.png'], whole / 2)  # the file is a smaller copy
     np.testing.assert_allclose(boxes['2.png'], whole)  # of another shape: not believed
-    said = notes_with(dataset, "size in COCO's file")
+    said = doubts_with(dataset, "size in COCO's file")
     assert [one.split(' of 3 images: ')[1] for one in said] == [
         '1.png (40 x 40, file 20 x 20).', '2.png (30 x 60, file 20 x 20).'
     ]  # fmt: skip
@@ -119,12 +119,12 @@ def test_masks_that_show_nothing_everything_or_belong_to_none(ten):
     )
     assert sorted(regions_of(dataset)) == [f'{i}.png' for i in range(5)]
     assert dataset.info['problems'] == {'mask_without_area': ['masks/5.png']}  # none is wanted of what is normal
-    assert notes_with(dataset, 'whole image') == [
+    assert doubts_with(dataset, 'whole image') == [
         'Regions that cover their whole image, so that every map points into them: 1 (4.png mass).'
     ]
     said = "Files that match 'masks/{stem}.png' (regions.files) and belong to no image that is used: "
-    assert notes_with(dataset, 'regions.files') == [f'{said}2 (masks/99.png, masks/x.png).']
-    assert notes_with(dataset, 'no region of it') == ['1 of 6 images with mass have no region of it: 5.png.']
+    assert doubts_with(dataset, 'regions.files') == [f'{said}2 (masks/99.png, masks/x.png).']
+    assert doubts_with(dataset, 'no region of it') == ['1 of 6 images with mass have no region of it: 5.png.']
 
 
 def test_masks_with_other_grey_values_than_declared_are_named(ten):
@@ -159,9 +159,9 @@ def test_rows_without_a_box_of_what_the_image_has_are_said(ten):
     table(ten, 'image,what,x,y,w,h\n0.png,a,2,2,8,8\n1.png,a,,,,\n6.png,No Finding,,,,\n7.png,a,,,,\n', 'boxes.csv')
     regions = {'table': 'boxes', 'on': 'file=image', 'column': 'what', **BOX}
     dataset = loaded(ten, tables=['t.csv', {'file': 'boxes.csv', 'name': 'boxes'}], regions=regions)
-    said = 'Rows of boxes.csv that name a finding of their image, and give no box or shape: '
-    assert notes_with(dataset, 'no box') == [f'{said}1 (1.png a (boxes.csv, line 3)).']
-    assert not notes_with(dataset, 'no region of it')  # most have none: boxes are of a sample
+    said = 'Rows of boxes that name a finding of their image, and give no box or shape: '
+    assert doubts_with(dataset, 'no box') == [f'{said}1 (1.png a (boxes.csv, line 3)).']
+    assert not doubts_with(dataset, 'no region of it')  # most have none: boxes are of a sample
 
 
 def test_boxes_below_a_pixel_and_shares_among_pixels_are_left_out(ten):
@@ -182,7 +182,7 @@ def test_boxes_below_a_pixel_and_shares_among_pixels_are_left_out(ten):
     assert dataset.info['problems'] == {
         'box_below_one_pixel': ['1.png a [0.1, 0.2, 0.6, 0.8]', '2.png a [3, 3, 3.5, 12]']
     }
-    assert notes_with(dataset, 'whole image')[0].endswith(': 1 (4.png a).')
+    assert doubts_with(dataset, 'whole image')[0].endswith(': 1 (4.png a).')
     table(ten, 'file,a,x,y,w,h\n0.png,1,0.1,0.1,0.5,0.5\n1.png,1,0.1,0.1,0.04,0.5\n2.png,0,0.1,0.1,0.05,0.05\n')
     shares = loaded(ten, tables='t.csv', labels=('a',), regions={**BOX, 'concept': 'a', 'unit': 'fraction'})
     assert shares.info['problems']['box_below_one_pixel'] == ['1.png a [0.1, 0.1, 0.14, 0.6]']
@@ -219,4 +219,4 @@ def test_regions_go_along_where_a_photograph_is_turned_upright(tmp_path, orienta
         np.testing.assert_allclose(regions_of(masked)[name], wanted, atol=1)
         inside = boxed.images[of(boxed, name), ..., 0] > 145
         np.testing.assert_array_equal(np.flatnonzero(inside.any(0))[[0, -1]], [round(wanted[0]), round(wanted[2]) - 1])
-    assert notes_with(boxed, 'EXIF')[0].startswith('3 of 3 images were turned upright, as their EXIF says')
+    assert doubts_with(boxed, 'EXIF')[0].startswith('3 of 3 images were turned upright, as their EXIF says')

@@ -16,7 +16,7 @@ from imbalance_jax.data.reader.tables import read_table
 def read(folder, text, name='t.csv', **options):
     data = text if isinstance(text, bytes) else text.encode()
     (folder / name).write_bytes(data)
-    found = Found({}, [])
+    found = Found()
     return read_table(folder, Table(name, **options), found), found
 
 
@@ -74,7 +74,7 @@ def test_what_is_no_table_is_one_line(tmp_path):
     with pytest.raises(ValueError, match='is not JSON'):
         read(tmp_path, '{', 't.json')
     with pytest.raises(FileNotFoundError, match=r'has no nothing\.csv'):
-        read_table(tmp_path, Table('nothing.csv'), Found({}, []))
+        read_table(tmp_path, Table('nothing.csv'), Found())
     with pytest.raises(ValueError, match='cannot be read'):
         read(tmp_path, b'no gzip', 't.csv.gz')
 
@@ -106,7 +106,7 @@ def test_parquet_gzip_and_json_lines_give_the_same_texts(tmp_path):
     (tmp_path / 't.jsonl').write_text('{"id": 10, "x": 0.5, "y": "a"}\n{"id": 11, "x": null}\n')
     wanted = {'id': ['10', '11'], 'x': ['0.5', ''], 'y': ['a', '']}
     for name in ('t.parquet', 't.csv', 't.jsonl'):
-        rows = read_table(tmp_path, Table(name), Found({}, []))
+        rows = read_table(tmp_path, Table(name), Found())
         assert {key: values.tolist() for key, values in rows.columns.items()} == wanted, name
 
 
