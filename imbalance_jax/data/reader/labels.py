@@ -7,10 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
-from imbalance_jax.data.reader.layout import NOTHING, Labels, Layout
-from imbalance_jax.data.reader.rows import Found, Rows, keys, their_names
-from imbalance_jax.data.reader.spelling import canonical, first_group, names_in, table_of
-from imbalance_jax.names import lookup
+from imbalance_jax.data.policies import DEVICES
+from imbalance_jax.data.reader.layout import NO_FINDING, NOTHING, Labels, Layout
+from imbalance_jax.data.reader.rows import NAMED, Found, Rows, keys, their_names
+from imbalance_jax.data.reader.spelling import canonical, first_group, matches, names_in, table_of
+from imbalance_jax.names import lookup, some
 
 NO_CLASS = '(none)'
 
@@ -38,7 +39,7 @@ def read_labels(
             labels, of_rows, of_image = _of_regions(labels, layout, rows, image, tables)
         elif labels.column and layout.task == 'multi_label':
             _check_names(labels, of_rows, of_image)
-        of_class, cells = _cells(labels, of_rows, of_image)
+        of_class, cells = _cells(labels, of_rows, of_image, found)
         classes = classes or of_class
         cells = _in_order(cells, of_class, classes)
         readings += _per_reader(labels, of_rows, of_image, cells, names, found)
@@ -86,11 +87,11 @@ def _of_regions(
     return changed, *images_of(rows, image, other, regions.on)
 
 
-def _cells(labels: Labels, rows: Rows, image: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+def _cells(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tuple[tuple[str, ...], np.ndarray]:
     """The classes and a cell per row and class, [n,K]."""
     if labels.columns or not (labels.column or labels.path):
         return _of_columns(labels, rows)
-    return _of_names(labels, rows, image)
+    return _of_names(labels, rows, image, found)
 
 
 def _of_columns(labels: Labels, rows: Rows) -> tuple[tuple[str, ...], np.ndarray]:
@@ -139,7 +140,7 @@ def _alias(column: str, labels: Labels, rows: Rows) -> str:
     return others[0] if others else column
 
 
-def _of_names(labels: Labels, rows: Rows, image: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+def _of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tuple[tuple[str, ...], np.ndarray]:
     if labels.path:
         parent = labels.path == 'parent'
         texts = rows.columns['parent'] if parent else [first_group(labels.path, str(t)) for t in rows.columns['path']]
@@ -152,6 +153,7 @@ def _of_names(labels: Labels, rows: Rows, image: np.ndarray) -> tuple[tuple[str,
     meant = [[_class(name, spelt, labels, rows, row) for name in names] for row, names in enumerate(named)]
     classes = labels.classes or tuple(sorted({name for names in meant for name in names if name and name != NO_CLASS}))
     position = {name: k for k, name in enumerate(classes)}
+    _doubt(found, [rows.where(row) for row, names in enumerate(meant) if _are_both(names)])
     cells = np.full((len(rows), len(classes)), ABSENT if labels.unnamed == 'absent' else NOT_MENTIONED, np.int8)
     for row, names in enumerate(meant):
         if NO_CLASS in names:
@@ -160,6 +162,28 @@ def _of_names(labels: Labels, rows: Rows, image: np.ndarray) -> tuple[tuple[str,
             if name in position:
                 cells[row, position[name]] = PRESENT
     return classes, cells
+
+
+def _are_both(names: Sequence[str]) -> bool:
+    """Whether names say that there is no finding, and name one."""
+    return NO_CLASS in names and any(name and name != NO_CLASS and name.casefold() not in DEVICES for name in names)
+
+
+def no_finding_beside(readings: Sequence[Reading], classes: Sequence[str], names: Sequence[str], found: Found) -> None:
+    """Doubts images that a reading gives the class 'No Finding', or one like it, and a finding, which devices are not.
+
+    names: [N] of the images.
+    """
+    none = np.array([matches(name, NO_FINDING) for name in classes], bool)
+    findings = ~none & [name.casefold() not in DEVICES for name in classes]
+    both = [(one.cells[:, none] == PRESENT).any(1) & (one.cells[:, findings] == PRESENT).any(1) for one in readings]
+    _doubt(found, [names[row] for row in np.flatnonzero(np.logical_or.reduce(both)).tolist()] if both else [])
+
+
+def _doubt(found: Found, where: Sequence[str]) -> None:
+    if where:
+        what = 'Said to be without a finding, and to have one, which counts'
+        found.doubts.append(f'{what}: {len(where)} ({some(where, NAMED)}).')
 
 
 FLAGS = {canonical(text) for text in ('0', '1', '-1', 'yes', 'no', 'true', 'false')}

@@ -28,11 +28,12 @@ class Size(NamedTuple):
 
 class Placed(NamedTuple):
     """A region in the square. box: x0 y0 x1 y1 in its pixels; mask: [H,ceil(W/8)] uint8 packed along x, or None; share:
-    of the image's area"""
+    of the image's area; has_rim: whether it is a mask that holds all pixels of the image's rim"""
 
     box: tuple[float, ...]
     mask: np.ndarray | None
     share: float
+    has_rim: bool = False
 
 
 class Region(NamedTuple):
@@ -147,7 +148,8 @@ def _packed(mask: np.ndarray, size: Size, name: str) -> Placed | None:
         raise Left('region_cropped_away', name)
     rows, columns = np.flatnonzero(fitted.any(1)), np.flatnonzero(fitted.any(0))
     box = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return Placed(tuple(float(one) for one in box), np.packbits(fitted, axis=-1), float(mask.mean()))
+    rim = bool(mask[[0, -1]].all() and mask[:, [0, -1]].all())
+    return Placed(tuple(float(one) for one in box), np.packbits(fitted, axis=-1), float(mask.mean()), rim)
 
 
 def mask_file(

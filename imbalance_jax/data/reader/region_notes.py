@@ -24,17 +24,20 @@ def of_regions(
 
     regions: of each image; counted: [N,K] bool, whether a label is a no that counts.
     """
-    denied, whole = [], []
+    denied, whole, outside = [], [], []
     for row, of_image in enumerate(regions):
         for one in of_image:
             name = f'{cases.image_id[row]} {concepts[one.concept]}'
             if one.placed.share >= WHOLE:
                 whole.append(name)
+            elif one.placed.has_rim:
+                outside.append(name)
             if one.concept < len(cases.classes) and counted[row, one.concept] and _denies(cases, row, one):
                 denied.append(name)
     said = {
         'Regions of a finding that the labels of their image deny, kept as these are': list(dict.fromkeys(denied)),
         'Regions that cover their whole image, so that every map points into them': whole,
+        'Masks that hold the whole rim of their image, as where inside and outside are exchanged': outside,
     }
     listed = [f'{words}: {len(names)} ({some(names, NAMED)}).' for words, names in said.items() if names]
     return [*listed, *_lacking(cases, regions)]

@@ -137,6 +137,29 @@ def test_masks_with_other_grey_values_than_declared_are_named(ten):
     assert dataset.info['problems'] == {'mask_of_other_values': ['0_seg.png (has 0 255; regions.values has 1 2)']}
 
 
+def test_masks_with_inside_and_outside_exchanged_are_said(ten):
+    table(ten, 'file,a\n' + ''.join(f'{i}.png,1\n' for i in range(10)))
+    for i in range(10):
+        inside = square() if i else ~square()
+        inside[:, 0] |= i == 1
+        mask(ten / f'{i}_seg.png', inside)
+    images, regions = {'file': '{file}', 'exclude': '*_seg*'}, {'files': '{stem}_seg.png', 'concept': 'a'}
+    dataset = loaded(ten, tables='t.csv', labels=('a',), images=images, regions=regions)
+    assert [one.split(': ')[1] for one in doubts_with(dataset, 'exchanged')] == ['1 (0.png a).']
+
+
+def test_no_finding_beside_a_finding_is_said(ten):
+    said = 'Said to be without a finding, and to have one, which counts: '
+    table(ten, 'file,finding\n0.png,No Finding|Mass\n1.png,Mass\n2.png,No Finding\n3.png,No Finding|Support Devices\n')
+    named = loaded(ten, tables='t.csv', labels={'column': 'finding', 'separator': '|'})
+    assert doubts_with(named, said) == [f'{said}1 (t.csv, line 2).']
+    assert named.labels[of(named, '0.png')].tolist() == [1, 0]
+    lines = ['0.png,1,1,0', '1.png,1,0,1', '2.png,1,0,0', '3.png,0,1,1', '4.png,1,-1,0']
+    table(ten, 'file,No Finding,Mass,Support Devices\n' + '\n'.join(lines))
+    cells = loaded(ten, tables='t.csv', labels=('No Finding', 'Mass', 'Support Devices'))
+    assert doubts_with(cells, said) == [f'{said}1 (0.png).']  # devices are no finding, and -1 is none
+
+
 def test_a_region_called_as_the_one_class_needs_one(ten):
     table(ten, 'file,a,b\n' + ''.join(f'{i}.png,{int(i < 5)},{int(i in (0, 9))}\n' for i in range(10)))
     for i in range(10):
