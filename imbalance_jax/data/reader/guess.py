@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imbalance_jax.data.reader import guess_files, paths, published
-from imbalance_jax.data.reader.columns import Kinds, kinds_of
+from imbalance_jax.data.reader.columns import Kinds, kinds_of, size_columns, stated_size
 from imbalance_jax.data.reader.layout import SPLIT_NAMES, Images
 from imbalance_jax.data.reader.proposal import Guess
 from imbalance_jax.data.reader.rows import Rows
@@ -180,6 +180,8 @@ def _boxes(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: li
             regions: dict[str, Any] = {'box': one.kinds.box, 'form': one.kinds.form}
             if one.kinds.fraction:
                 regions['unit'] = 'fraction'
+            elif (size := size_columns(one.rows.columns)) and _are_stated(one.rows, size):
+                regions['frame'] = size
             if one is not main:
                 block['tables'].append({'file': one.file, 'name': one.file})
                 same = one.column == main.column
@@ -194,6 +196,12 @@ def _boxes(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: li
             code = {'code': one.kinds.segmentation, 'kind': 'coco_segmentation', 'box': ('bbox',)}
             block['regions'] = {**code, 'column': concept}
             return
+
+
+def _are_stated(rows: Rows, size: Sequence[str]) -> bool:
+    """Whether every row states the size of its image."""
+    columns = [rows.columns[name] for name in size]
+    return all(stated_size(columns, row) for row in range(len(rows)))
 
 
 def _concept(block: Mapping[str, Any], unsure: list[str]) -> str:

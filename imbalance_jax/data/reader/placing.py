@@ -46,13 +46,13 @@ class Region(NamedTuple):
 
 class Frame(NamedTuple):
     """The (height, width) that a region's pixels are counted in, () for the file's: as the layout declares it, or as
-    COCO states it of its image."""
+    its table states it of the image, such as COCO's."""
 
     declared: tuple[float, ...] = ()
     stated: tuple[float, ...] = ()
 
     def of(self, size: Size) -> tuple[float, ...]:
-        """The frame of an image; what COCO states of an image of another shape is not believed."""
+        """The frame of an image; what is stated is not believed where the file is of another shape."""
         believed = self.stated and (are_alike(self.stated, size[:2]) or as_stored(size, self.stated))
         return self.declared or (self.stated if believed else ()) or tuple(map(float, size[:2]))
 

@@ -78,7 +78,7 @@ def of_frames(cases: Cases, plan: Sequence[Sequence[Planned]], sizes: Sequence[S
     _refuse_exchanged(cases, declared, sizes)
     return [
         *_other_sizes(cases, declared, sizes, DECLARED),
-        *_other_sizes(cases, stated, sizes, "The image's size in COCO's file is"),
+        *_other_sizes(cases, stated, sizes, 'The size that the table states of the image is'),
     ]
 
 
@@ -100,7 +100,10 @@ def _other_sizes(cases: Cases, frames: dict[int, tuple[float, ...]], sizes: Sequ
     """Sentences about images whose regions are drawn in a frame of another size than their file."""
     other = {row: frame for row, frame in frames.items() if frame != sizes[row][:2]}
     scaled = {row for row, frame in other.items() if are_alike(frame, sizes[row][:2]) or as_stored(sizes[row], frame)}
-    stretched, as_files = 'stretched', "taken in the file's pixels; frame ('height', 'width') would stretch them"
+    stretched, as_files = (
+        'stretched',
+        "taken in the file's pixels (regions.frame, of these two columns, would stretch them)",
+    )
     said = []
     for rows, which, became in (
         (scaled, 'size', 'scaled'),

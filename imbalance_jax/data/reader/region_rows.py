@@ -9,6 +9,7 @@ import numpy as np
 from imbalance_jax.data.dataset import PRESENT
 from imbalance_jax.data.reader import placing
 from imbalance_jax.data.reader.cases import Cases
+from imbalance_jax.data.reader.columns import size_columns, stated_size
 from imbalance_jax.data.reader.labels import images_of
 from imbalance_jax.data.reader.layout import NO_FINDING, Layout, Regions
 from imbalance_jax.data.reader.placing import Frame, Left, Planned, Size
@@ -19,7 +20,6 @@ from imbalance_jax.names import lookup
 OF_LABEL = 'label'  # the concept of a region that is called as its image's one class is
 OF_NONE = -1  # the concept of a region that is to be called so, of an image of no class or of several
 BBOX = 'bbox'  # COCO's column of boxes
-OF_COCO = ('file_name', 'image_id', 'category', 'height', 'width', BBOX, 'segmentation')
 
 
 def plan_rows(
@@ -32,6 +32,7 @@ def plan_rows(
     numbers = [rows.column(name, 'regions.box') for name in regions.box]
     code = rows.column(regions.code, 'regions.code') if regions.code else None
     frames = [rows.column(name, 'regions.frame') if isinstance(name, str) else None for name in regions.frame]
+    sizes = [rows.columns[name] for name in size_columns(rows.columns)]
     spelt, boxes, seen = spelling(regions, cases), [], set()
     for row in np.flatnonzero(image >= 0).tolist():
         values = [one[row] for one in numbers]
@@ -45,7 +46,7 @@ def plan_rows(
         if concept is None:
             continue
         declared = tuple(_frame(one, given, row, rows) for one, given in zip(frames, regions.frame, strict=True))
-        frame = Frame(declared, _stated(rows, row))
+        frame = Frame(declared, stated_size(sizes, row))
         name = f'{cases.image_id[image[row]]} {text}'
         if concept == OF_NONE:
             make: Callable = partial(_leave, kind='region_of_no_one_class', name=f'{name} ({rows.where(row)})')
@@ -104,14 +105,6 @@ def spelling(regions: Regions, cases: Cases) -> dict[str, str]:
 def says_nothing(text: str, layout: Layout) -> bool:
     of_labels = layout.labels[0]
     return canonical(text) in {canonical(one) for one in (*of_labels.none, *of_labels.not_mentioned)}
-
-
-def _stated(rows: Rows, row: int) -> tuple[float, ...]:
-    """The (height, width) that COCO states of a row's image, () of other tables or where it states none."""
-    if not set(OF_COCO) <= rows.columns.keys():
-        return ()
-    size = tuple(number(str(rows.columns[name][row])) for name in ('height', 'width'))
-    return size if all(np.isfinite(side) and side > 0 for side in size) else ()
 
 
 def _leave(size: Size, *, kind: str, name: str) -> None:

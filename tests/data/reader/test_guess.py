@@ -131,8 +131,12 @@ def test_coco(tmp_path):
     assert len(dataset.region_mask) == 6
     data['annotations'] = [{**one, 'segmentation': []} for one in data['annotations']]
     (folder / 'annotations.json').write_text(json.dumps(data))
-    _, boxed = proposed(folder, tmp_path)
+    found, boxed = proposed(folder, tmp_path)
     assert len(boxed.region_box) == 6
+    assert found.block['regions']['frame'] == ('height', 'width')
+    del data['images'][3]['height']
+    (folder / 'annotations.json').write_text(json.dumps(data))
+    assert 'frame' not in proposed(folder, tmp_path)[0].block['regions']
 
 
 def test_people_beside_coco_and_a_second_reader(tmp_path):

@@ -93,12 +93,33 @@ def test_boxes_of_a_coco_file_follow_the_size_that_it_states(ten):
     np.testing.assert_allclose(boxes['0.png'], whole)
     np.testing.assert_allclose(boxes['1.png'], whole / 2)  # the file is a smaller copy
     np.testing.assert_allclose(boxes['2.png'], whole)  # of another shape: not believed
-    said = doubts_with(dataset, "size in COCO's file")
+    said = doubts_with(dataset, 'that the table states')
     assert [one.split(' of 3 images: ')[1] for one in said] == [
         '1.png (40 x 40, file 20 x 20).', '2.png (30 x 60, file 20 x 20).'
     ]  # fmt: skip
+    assert "taken in the file's pixels (regions.frame, of these two columns, would stretch them)" in said[1]
     stretched = loaded(ten, **block, regions={'column': 'category', 'box': 'bbox', 'frame': ('height', 'width')})
     np.testing.assert_allclose(regions_of(stretched)['2.png'], np.array([2, 4, 10, 12]) / [60, 30, 60, 30] * SIZE)
+
+
+@pytest.mark.parametrize(
+    ('header', 'row'),
+    [
+        ('file,a,image_width,image_height,x,y,w,h', '{},1,40,40,4,8,16,16'),  # as MS-CXR has them
+        ('filename,class,width,height,xmin,ymin,xmax,ymax', '{},a,40,40,4,8,20,24'),  # Pascal VOC in one table
+        ('file,a,width,height,x,y,w,h', '{},1,40,40,2,4,8,8'),  # whose width it is, nothing says
+    ],
+)
+def test_boxes_follow_a_size_that_their_table_states(ten, header, row):
+    table(ten, header + '\n' + '\n'.join(row.format(f'{i}.png') for i in range(10)))
+    voc = header.startswith('filename')
+    box = (
+        {'box': ('xmin', 'ymin', 'xmax', 'ymax'), 'form': 'xyxy', 'column': 'class'} if voc else {**BOX, 'concept': 'a'}
+    )
+    labels = 'class' if voc else ('a',)
+    dataset = loaded(ten, tables='t.csv', images='{filename}' if voc else '{file}', labels=labels, regions=box)
+    np.testing.assert_allclose(dataset.region_box, np.tile(np.array([2, 4, 10, 12]) * SIZE / 20, (10, 1)))
+    assert len(doubts_with(dataset, 'another size')) == ('image_width' in header or voc)
 
 
 def test_masks_that_show_nothing_everything_or_belong_to_none(ten):
