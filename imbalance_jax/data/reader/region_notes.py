@@ -12,7 +12,6 @@ from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.data.reader.spelling import matches
 from imbalance_jax.names import some
 
-DECLARED = 'regions.frame is'  # begins a note
 WHOLE = 0.98  # share of an image from which on a region covers it
 MOST = 0.8  # share of a class's images with a region, from which on the others lack one
 
@@ -76,9 +75,10 @@ def of_frames(cases: Cases, plan: Sequence[Sequence[Planned]], sizes: Sequence[S
                 if size:
                     kind[row] = size
     _refuse_exchanged(cases, declared, sizes)
+    of_table = 'The size of the image that its table states is of another'
     return [
-        *_other_sizes(cases, declared, sizes, DECLARED),
-        *_other_sizes(cases, stated, sizes, 'The size that the table states of the image is'),
+        *_of_others(cases, declared, sizes, ('regions.frame is of another', 'stretched')),
+        *_of_others(cases, stated, sizes, (of_table, "taken in the file's pixels; regions.frame would stretch them")),
     ]
 
 
@@ -96,25 +96,19 @@ def _refuse_exchanged(cases: Cases, frames: dict[int, tuple[float, ...]], sizes:
         )
 
 
-def _other_sizes(cases: Cases, frames: dict[int, tuple[float, ...]], sizes: Sequence[Size], what: str) -> list[str]:
-    """Sentences about images whose regions are drawn in a frame of another size than their file."""
+def _of_others(
+    cases: Cases, frames: dict[int, tuple[float, ...]], sizes: Sequence[Size], words: tuple[str, str]
+) -> list[str]:
+    """Sentences about images with a frame of another size than their file. words: how they begin, and what becomes of
+    regions where the shapes differ."""
     other = {row: frame for row, frame in frames.items() if frame != sizes[row][:2]}
     scaled = {row for row, frame in other.items() if are_alike(frame, sizes[row][:2]) or as_stored(sizes[row], frame)}
-    stretched, as_files = (
-        'stretched',
-        "taken in the file's pixels (regions.frame, of these two columns, would stretch them)",
-    )
     said = []
-    for rows, which, became in (
-        (scaled, 'size', 'scaled'),
-        (other.keys() - scaled, 'shape', stretched if what == DECLARED else as_files),
-    ):
-        if rows:
-            how = f'{which} (height x width) than the file: regions are {became}'
-            names = [
-                f'{cases.image_id[row]} ({_size(other[row])}, file {_size(sizes[row][:2])})' for row in sorted(rows)
-            ]
-            said.append(f'{what} of another {how}, for {len(rows)} of {len(frames)} images: {some(names, NAMED)}.')
+    for rows, what, became in ((scaled, 'size', 'scaled'), (other.keys() - scaled, 'shape', words[1])):
+        both = {row: f'({_size(other[row])}, file {_size(sizes[row][:2])})' for row in sorted(rows)}
+        names = some([f'{cases.image_id[row]} {text}' for row, text in both.items()], NAMED)
+        how = f'{what} (height x width) than the file, for {len(rows)} of {len(frames)} images: {names}'
+        said += [f'{words[0]} {how}. Regions are {became}.'] if rows else []
     return said
 
 

@@ -63,12 +63,13 @@ def test_frames_of_another_size_than_the_files_are_said_or_refused(ten):
     scaled = loaded(ten, **block, regions={**BOX, 'concept': 'a', 'frame': (40, 40)})
     np.testing.assert_allclose(scaled.region_box[0], np.array([1, 1, 5, 5]) * SIZE / 20)
     assert doubts_with(scaled, 'frame') == [
-        'regions.frame is of another size (height x width) than the file: regions are scaled, for 10 of 10 images: '
+        'regions.frame is of another size (height x width) than the file, for 10 of 10 images: '
         + ', '.join(f'{name} (40 x 40, file 20 x 20)' for name in scaled.image_id[:5])
-        + ' and 5 more.'
+        + ' and 5 more. Regions are scaled.'
     ]
     wide = loaded(ten, **block, regions={**BOX, 'concept': 'a', 'frame': (20, 40)})
-    assert 'of another shape (height x width) than the file: regions are stretched' in doubts_with(wide, 'frame')[0]
+    (said,) = doubts_with(wide, 'frame is of another shape')
+    assert said.endswith('and 5 more. Regions are stretched.')
     for i in range(10):
         picture(ten / f'{i}.png', size=(30, 20))
     with pytest.raises(
@@ -93,11 +94,12 @@ def test_boxes_of_a_coco_file_follow_the_size_that_it_states(ten):
     np.testing.assert_allclose(boxes['0.png'], whole)
     np.testing.assert_allclose(boxes['1.png'], whole / 2)  # the file is a smaller copy
     np.testing.assert_allclose(boxes['2.png'], whole)  # of another shape: not believed
-    said = doubts_with(dataset, 'that the table states')
-    assert [one.split(' of 3 images: ')[1] for one in said] == [
-        '1.png (40 x 40, file 20 x 20).', '2.png (30 x 60, file 20 x 20).'
-    ]  # fmt: skip
-    assert "taken in the file's pixels (regions.frame, of these two columns, would stretch them)" in said[1]
+    said = doubts_with(dataset, 'that its table states')
+    assert [one.split(' of 3 images: ')[1].split('. ')[0] for one in said] == [
+        '1.png (40 x 40, file 20 x 20)',
+        '2.png (30 x 60, file 20 x 20)',
+    ]
+    assert "Regions are taken in the file's pixels" in said[1]
     stretched = loaded(ten, **block, regions={'column': 'category', 'box': 'bbox', 'frame': ('height', 'width')})
     np.testing.assert_allclose(regions_of(stretched)['2.png'], np.array([2, 4, 10, 12]) / [60, 30, 60, 30] * SIZE)
 
