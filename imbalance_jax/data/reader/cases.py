@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.data.dataset import LEFT_OUT
-from imbalance_jax.data.reader import agreement, paths, people, splits
-from imbalance_jax.data.reader.labels import Reading, no_finding_beside, read_labels
+from imbalance_jax.data.reader import agreement, label_notes, paths, people, splits
+from imbalance_jax.data.reader.labels import Reading, read_labels
 from imbalance_jax.data.reader.layout import Layout, Table
 from imbalance_jax.data.reader.rows import PARENT, PATH, STEM, Found, Rows, join, stacked
 from imbalance_jax.data.reader.spelling import (
@@ -76,7 +76,9 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     people.say_alike(patient, cases.split, found)
     codes, group_names = people.groupings(rows, cases.first, layout.groups)
     cases = cases._replace(groups=codes, group_names=group_names)
-    no_finding_beside(cases.readings, cases.classes, cases.image_id.tolist(), found)
+    people.doubt_two_sexes(patient, codes, list(group_names), found)
+    cells = [reading.cells for reading in cases.readings]
+    found.doubts.extend(label_notes.of_cells(cells, cases.classes, cases.image_id.tolist()))
     return take(cases, np.lexsort((cases.image_id, cases.split)))
 
 

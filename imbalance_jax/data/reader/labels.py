@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
-from imbalance_jax.data.policies import DEVICES
-from imbalance_jax.data.reader.layout import NO_FINDING, NOTHING, Labels, Layout
-from imbalance_jax.data.reader.rows import NAMED, Found, Rows, keys, their_names
-from imbalance_jax.data.reader.spelling import canonical, first_group, matches, names_in, table_of
-from imbalance_jax.names import lookup, some
+from imbalance_jax.data.reader import label_notes
+from imbalance_jax.data.reader.layout import NOTHING, Labels, Layout
+from imbalance_jax.data.reader.rows import Found, Rows, keys, their_names
+from imbalance_jax.data.reader.spelling import canonical, first_group, names_in, table_of
+from imbalance_jax.names import lookup
 
 NO_CLASS = '(none)'
 
@@ -153,7 +153,7 @@ def _of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tu
     meant = [[_class(name, spelt, labels, rows, row) for name in names] for row, names in enumerate(named)]
     classes = labels.classes or tuple(sorted({name for names in meant for name in names if name and name != NO_CLASS}))
     position = {name: k for k, name in enumerate(classes)}
-    _doubt(found, [rows.where(row) for row, names in enumerate(meant) if _are_both(names)])
+    found.doubts.extend(label_notes.of_names(meant, NO_CLASS, rows.where))
     cells = np.full((len(rows), len(classes)), ABSENT if labels.unnamed == 'absent' else NOT_MENTIONED, np.int8)
     for row, names in enumerate(meant):
         if NO_CLASS in names:
@@ -162,28 +162,6 @@ def _of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tu
             if name in position:
                 cells[row, position[name]] = PRESENT
     return classes, cells
-
-
-def _are_both(names: Sequence[str]) -> bool:
-    """Whether names say that there is no finding, and name one."""
-    return NO_CLASS in names and any(name and name != NO_CLASS and name.casefold() not in DEVICES for name in names)
-
-
-def no_finding_beside(readings: Sequence[Reading], classes: Sequence[str], names: Sequence[str], found: Found) -> None:
-    """Doubts images that a reading gives the class 'No Finding', or one like it, and a finding, which devices are not.
-
-    names: [N] of the images.
-    """
-    none = np.array([matches(name, NO_FINDING) for name in classes], bool)
-    findings = ~none & [name.casefold() not in DEVICES for name in classes]
-    both = [(one.cells[:, none] == PRESENT).any(1) & (one.cells[:, findings] == PRESENT).any(1) for one in readings]
-    _doubt(found, [names[row] for row in np.flatnonzero(np.logical_or.reduce(both)).tolist()] if both else [])
-
-
-def _doubt(found: Found, where: Sequence[str]) -> None:
-    if where:
-        what = 'Said to be without a finding, and to have one, which counts'
-        found.doubts.append(f'{what}: {len(where)} ({some(where, NAMED)}).')
 
 
 FLAGS = {canonical(text) for text in ('0', '1', '-1', 'yes', 'no', 'true', 'false')}

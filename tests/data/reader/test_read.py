@@ -364,8 +364,23 @@ def test_groups_of_people(eight):
         'age': ['under 40', '40 to 59', '60 and over'],
         'view': ['AP', 'LL', 'PA'],
     }
+    assert 'doubts' not in dataset.info
     found = dataset.groups[[of(dataset, f'{i}.png') for i in range(4)]]
     assert found.tolist() == [[0, 1, 2], [1, 2, 0], [-1, -1, 2], [0, 0, 1]]
+
+
+def test_a_patient_of_both_sexes_is_said(eight):
+    lines = [
+        '0.png,1,p1,F,AP',
+        '1.png,0,p1,M,PA',
+        '2.png,1,p2,F,AP',
+        '3.png,0,p2,,PA',
+        '4.png,0,p3,F,AP',
+        '5.png,1,p3,F,PA',
+    ]
+    table(eight, rows(*lines, header='file,a,who,sex,view'))
+    dataset = loaded(eight, tables='t.csv', labels=('a',), patient='who', groups={'sex': 'sex', 'view': 'view'})
+    assert dataset.info['doubts'] == ['Patients with two values of sex: 1 (p1).']
 
 
 def test_groups_are_those_of_the_images_that_are_left(eight):
