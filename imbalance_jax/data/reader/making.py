@@ -1,9 +1,8 @@
 """A data set from a folder and its layout: cases, then pixels and regions, image by image on all cores."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -13,28 +12,12 @@ from imbalance_jax.data.dataset import Allocate, Dataset, in_memory
 from imbalance_jax.data.reader import agreement, images, paths, people, pixel_notes, region_notes
 from imbalance_jax.data.reader.cases import Cases, read_cases, take
 from imbalance_jax.data.reader.layout import Layout
-from imbalance_jax.data.reader.pixel_notes import Seen, seen
-from imbalance_jax.data.reader.placing import Planned, Region, Size
-from imbalance_jax.data.reader.regions import concepts_of, empty_rows, made, planned, unused
+from imbalance_jax.data.reader.placing import Region
+from imbalance_jax.data.reader.regions import concepts_of, empty_rows, planned, unused
 from imbalance_jax.data.reader.rows import Found
+from imbalance_jax.data.reader.squares import Maker, Progress, Square, filled, kind_of_pixels
 from imbalance_jax.data.reader.tables import table_files
-from imbalance_jax.data.streams import on_all_cores
 from imbalance_jax.names import lookup
-
-NO_PIXELS = np.zeros(0, np.uint8)  # one for all: a view of a mapped file would cost half a kilobyte per image
-SAMPLED = 256  # files that say how many bits and channels there are
-Progress = Callable[[int, int], Any]
-
-
-class Square(NamedTuple):
-    """An image as it is kept. pixels: [H,W] or [H,W,3] uint8; size: of its file; seen: what else its file shows;
-    regions: its regions; left: (kind of problem, name) of those left out"""
-
-    pixels: np.ndarray
-    size: Size
-    seen: Seen
-    regions: list[Region]
-    left: list[tuple[str, str]]
 
 
 def read(
@@ -59,10 +42,10 @@ def read(
     concepts = concepts_of(cases, layout)
     found.notes.extend(unused(cases, layout))
     found.doubts.extend(empty_rows(cases, layout))
-    maker = _Maker(folder, layout, image_size, *_kind_of_pixels(folder, cases.path, layout))
+    maker = Maker(folder, layout, image_size, *kind_of_pixels(folder, cases.path, layout))
     plan = planned(folder, cases, layout, concepts, found)
     while True:
-        pixels, squares, failed, largest = _fill(maker, cases, plan, allocate or in_memory, progress)
+        pixels, squares, failed, largest = filled(maker, cases, plan, allocate or in_memory, progress)
         if largest >= 2**maker.bits:  # of a file that was not among those sampled
             maker = maker._replace(bits=images.bits_of(largest))
         elif not failed:
@@ -103,91 +86,17 @@ def _suffix(path: str) -> str:
     return os.path.splitext(path)[1].lower()
 
 
-class _Maker(NamedTuple):
-    """Makes squares. bits: of 16-bit files; channels: 1 or 3."""
-
-    folder: Path
-    layout: Layout
-    size: int
-    bits: int
-    channels: int
-
-    def square(self, path: str, plan: list[Planned]) -> Square:
-        """The image of a file, with its regions; raises `images.Unreadable`."""
-        of_images = self.layout.images
-        picture = images.open_picture(self.folder / path, window=of_images.window, decoders=of_images.decoders)
-        fitted = images.fit(picture.pixels, self.size, of_images.resize, self.bits)
-        if fitted.ndim == 3 and self.channels == 1:
-            fitted = _luma(fitted)
-        height, width = picture.pixels.shape[:2]
-        size = Size(height, width, self.size, of_images.resize, picture.orientation)
-        return Square(fitted, size, seen(picture, fitted), *made(plan, size))
-
-
-def _luma(pixels: np.ndarray) -> np.ndarray:
-    return np.round(pixels @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
-
-
-def _kind_of_pixels(folder: Path, listed: list[str], layout: Layout) -> tuple[int, int]:
-    """Bits of 16-bit files, and channels: as declared, or as a sample of the files is."""
-    of_images = layout.images
-    sample = [listed[i] for i in np.unique(np.linspace(0, len(listed) - 1, min(SAMPLED, len(listed))).astype(int))]
-    largest, coloured = 0, False
-
-    def one(path: str) -> np.ndarray | None:
-        try:
-            return images.decode(folder / path, window=of_images.window, decoders=of_images.decoders)
-        except images.Unreadable:
-            return None
-
-    if not (of_images.bits and of_images.channels):
-        for pixels in on_all_cores(one, sample):
-            if pixels is not None:
-                coloured |= pixels.ndim == 3
-                largest = max(largest, int(pixels.max())) if pixels.dtype == np.uint16 else largest
-    bits = of_images.bits or (images.bits_of(largest) if largest else 16)
-    return bits, of_images.channels or (3 if coloured else 1)
-
-
-def _fill(
-    maker: _Maker, cases: Cases, plan: list[list[Planned]], allocate: Allocate, progress: Progress | None
-) -> tuple[np.ndarray, list[Square], dict[int, str], int]:
-    """Pixels [N,H,W,C] filled in place; the squares without them; {row: why it cannot be read}; the largest value."""
-    count = len(cases.path)
-    pixels = allocate('images', (count, maker.size, maker.size, maker.channels), np.uint8)
-    squares: list[Square] = []
-    failed: dict[int, str] = {}
-    largest = 0
-
-    def one(row: int) -> Square | str:
-        try:
-            return maker.square(cases.path[row], plan[row])
-        except images.Unreadable as error:
-            return str(error)
-
-    for row, square in enumerate(on_all_cores(one, range(count))):
-        if isinstance(square, str):
-            failed[row] = square
-            continue
-        pixels[row] = square.pixels if square.pixels.ndim == 3 else square.pixels[..., None]
-        squares.append(square._replace(pixels=NO_PIXELS))
-        largest = max(largest, 0 if maker.layout.images.bits else square.seen.largest)
-        if progress:
-            progress(row + 1, count)
-    return pixels, squares, failed, largest
-
-
 def _dataset(
     cases: Cases,
     layout: Layout,
     concepts: list[str],
-    filled: tuple[np.ndarray, list[Square]],
-    maker: _Maker,
+    read_files: tuple[np.ndarray, list[Square]],
+    maker: Maker,
     found: Found,
     allocate: Allocate,
     options: dict[str, Any],
 ) -> Dataset:
-    pixels, squares = filled
+    pixels, squares = read_files
     sizes = np.array([square.size[:2] for square in squares], np.int32).reshape(-1, 2)
     all_seen = [square.seen for square in squares]
     found.notes.extend(pixel_notes.of_sizes(sizes, layout.images.resize, maker.size))
@@ -224,7 +133,7 @@ def _dataset(
 
 
 def _info(
-    cases: Cases, layout: Layout, concepts: list[str], maker: _Maker, found: Found, options: dict[str, Any]
+    cases: Cases, layout: Layout, concepts: list[str], maker: Maker, found: Found, options: dict[str, Any]
 ) -> dict[str, Any]:
     groups = {'groups': cases.group_names} if layout.groups else {}
     doubts = {'doubts': found.doubts} if found.doubts else {}

@@ -416,7 +416,7 @@ def test_colour_sizes_and_enlarging_are_said(tmp_path):
 
 
 def test_a_brighter_file_than_those_sampled_changes_the_bits(tmp_path, monkeypatch):
-    monkeypatch.setattr('imbalance_jax.data.reader.making.SAMPLED', 1)
+    monkeypatch.setattr('imbalance_jax.data.reader.squares.SAMPLED', 1)
     for name, top in {'a': 4000, 'b': 60000}.items():
         Image.fromarray(np.full((20, 20), top, np.uint16)).save(tmp_path / f'{name}.png')
     table(tmp_path, 'file,finding\na.png,a\nb.png,b\n')
