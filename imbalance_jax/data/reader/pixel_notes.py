@@ -20,7 +20,8 @@ ENOUGH = 8  # images of which a pattern can be had
 
 class Seen(NamedTuple):
     """What reading a file shows. largest: its largest value of 16 bits, 0 of 8 bits; orientation, has_more: as of
-    `images.Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8] uint8 of its square, grey"""
+    `images.Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8] uint8 of its square, 0
+    of a coloured one, whose negative would be known by its colours"""
 
     largest: int
     orientation: int
@@ -34,7 +35,7 @@ def seen(picture: images.Picture, square: np.ndarray) -> Seen:
     pixels = picture.pixels
     largest = int(pixels.max()) if pixels.dtype == np.uint16 else 0
     constant = _is_constant(pixels[::APART, ::APART]) and _is_constant(pixels)
-    grey = square if square.ndim == 2 else square.mean(-1).astype(np.uint8)
+    grey = square if square.ndim == 2 else np.zeros(square.shape[:2], np.uint8)
     small = np.asarray(Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX))
     return Seen(largest, picture.orientation, picture.has_more, constant, small)
 

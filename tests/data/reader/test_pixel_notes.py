@@ -73,6 +73,13 @@ def test_negatives_among_films_are_named(tmp_path, inverted):
         assert said[0].startswith(f'{len(inverted)} of 13 images are like negatives of the others')
 
 
+def test_coloured_images_are_no_negatives(tmp_path):
+    for i in range(13):
+        grey = 255 - chest(i) if i < 4 else chest(i)
+        Image.fromarray(np.dstack([grey, grey // 2, grey // 3])).save(tmp_path / f'{i}.png')
+    assert 'doubts' not in labelled(tmp_path, [f'{i}.png' for i in range(13)]).info
+
+
 def test_negatives_are_found_wherever_a_set_has_something_in_common():
     """Half of the images inverted, in clear films; none in noise, and none in pictures that have nothing in common."""
     films = np.stack([images.fit(chest(i), pixel_notes.SIDE, 'stretch').ravel() for i in range(200)])
