@@ -20,8 +20,8 @@ ENOUGH = 8  # images of which a pattern can be had
 
 class Seen(NamedTuple):
     """What reading a file shows. largest: its largest value of 16 bits, 0 of 8 bits; orientation, has_more: as of
-    `images.Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8] uint8 of its square, 0
-    of a coloured one, whose negative would be known by its colours"""
+    `images.Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8] uint8, 0 of a coloured image, whose
+    negative would be known by its colours"""
 
     largest: int
     orientation: int
@@ -30,13 +30,17 @@ class Seen(NamedTuple):
     thumbnail: np.ndarray
 
 
-def seen(picture: images.Picture, square: np.ndarray) -> Seen:
-    """What is kept of a file. square: [H,W] or [H,W,3] uint8, what it became."""
-    pixels = picture.pixels
+def seen(picture: images.Picture, square: np.ndarray, resize: str) -> Seen:
+    """What is kept of a file. square: [H,W] or [H,W,3] uint8, what it became by `resize`."""
+    pixels, size = picture.pixels, len(square)
+    place = images.geometry(pixels.shape[0], pixels.shape[1], size, resize)
+    left, top = max(place.left, 0.0), max(place.top, 0.0)  # of padding, which is the same around a negative
     largest = int(pixels.max()) if pixels.dtype == np.uint16 else 0
     constant = _is_constant(pixels[::APART, ::APART]) and _is_constant(pixels)
     grey = square if square.ndim == 2 else np.zeros(square.shape[:2], np.uint8)
-    small = np.asarray(Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX))
+    small = np.asarray(
+        Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX, box=(left, top, size - left, size - top))
+    )
     return Seen(largest, picture.orientation, picture.has_more, constant, small)
 
 

@@ -49,7 +49,7 @@ class Maker(NamedTuple):
             fitted = _luma(fitted)
         height, width = picture.pixels.shape[:2]
         size = Size(height, width, self.size, of_images.resize, picture.orientation)
-        return Square(fitted, size, seen(picture, fitted), *made(plan, size))
+        return Square(fitted, size, seen(picture, fitted, of_images.resize), *made(plan, size))
 
 
 def _luma(pixels: np.ndarray) -> np.ndarray:

@@ -15,9 +15,9 @@ def chest(i, size=(24, 24)):
     return np.clip(200 - 500 * (x**2 + y**2) + noise, 1, 254).astype(np.uint8)
 
 
-def labelled(folder, names):
+def labelled(folder, names, resize='stretch'):
     table(folder, 'file,a\n' + ''.join(f'{name},{k % 2}\n' for k, name in enumerate(names)))
-    return loaded(folder, tables='t.csv', labels=('a',))
+    return loaded(folder, tables='t.csv', labels=('a',), images={'file': '{file}', 'resize': resize})
 
 
 def test_images_without_any_picture_and_files_with_several_are_said(tmp_path):
@@ -62,11 +62,13 @@ def test_eight_bits_beside_twelve_in_files_of_sixteen_are_said(tmp_path):
     assert sorted(said.rstrip('.').split('black: ')[1].split(', ')) == ['1.png', '4.png']
 
 
+@pytest.mark.parametrize('resize', ['stretch', 'pad', 'crop'])
 @pytest.mark.parametrize('inverted', [(), (3,), tuple(range(0, 12, 2)), (1, 2, 5, 6, 9)])
-def test_negatives_among_films_are_named(tmp_path, inverted):
+def test_negatives_among_films_are_named(tmp_path, inverted, resize):
     for i in range(13):
-        Image.fromarray(255 - chest(i) if i in inverted else chest(i)).save(tmp_path / f'{i}.png')
-    dataset = labelled(tmp_path, [f'{i}.png' for i in range(13)])
+        film = chest(i, (24, 24 if resize == 'stretch' else 40))
+        Image.fromarray(255 - film if i in inverted else film).save(tmp_path / f'{i}.png')
+    dataset = labelled(tmp_path, [f'{i}.png' for i in range(13)], resize)
     said = doubts_with(dataset, 'negatives')
     assert len(said) == bool(inverted)
     if inverted:
