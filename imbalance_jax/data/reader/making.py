@@ -104,8 +104,7 @@ def _dataset(
         found.notes.append(f'Of the 16 bits of grey values {maker.bits} are used (images.bits).')
     found.doubts.extend(pixel_notes.of_pixels(all_seen, cases.image_id.tolist(), maker.bits))
     labels, label_mask = reduced(cases, layout)
-    denied = (labels == 0) & (label_mask == 1)
-    found.doubts.extend(region_notes.of_regions(cases, concepts, [square.regions for square in squares], denied))
+    found.doubts.extend(region_notes.of_regions(cases, concepts, [square.regions for square in squares]))
     regions = [region for square in squares for region in square.regions]
     readers = sorted({region.reader for region in regions} - {''})
     for kind, name in (problem for square in squares for problem in square.left):

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imbalance_jax.data.dataset import NOT_READ, PRESENT, UNCERTAIN
+from imbalance_jax.data.dataset import PRESENT
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.layout import NO_FINDING
 from imbalance_jax.data.reader.placing import Planned, Region, Size, are_alike, as_stored
@@ -16,14 +16,9 @@ WHOLE = 0.98  # share of an image from which on a region covers it
 MOST = 0.8  # share of a class's images with a region, from which on the others lack one
 
 
-def of_regions(
-    cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence[Region]], counted: np.ndarray
-) -> list[str]:
-    """Sentences about regions that labels deny, that cover their image, and that lack.
-
-    regions: of each image; counted: [N,K] bool, whether a label is a no that counts.
-    """
-    denied, whole, outside = [], [], []
+def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence[Region]]) -> list[str]:
+    """Sentences about regions of images that cover these, or all but a hole, and about regions that lack."""
+    whole, outside = [], []
     for row, of_image in enumerate(regions):
         for one in of_image:
             name = f'{cases.image_id[row]} {concepts[one.concept]}'
@@ -31,22 +26,12 @@ def of_regions(
                 whole.append(name)
             elif one.placed.has_rim:
                 outside.append(name)
-            if one.concept < len(cases.classes) and counted[row, one.concept] and _denies(cases, row, one):
-                denied.append(name)
     said = {
-        'Regions of a finding that the labels of their image deny, kept as these are': list(dict.fromkeys(denied)),
         'Regions that cover their whole image, so that every map points into them': whole,
         'Masks that hold the whole rim of their image, as where inside and outside are exchanged': outside,
     }
     listed = [f'{words}: {len(names)} ({some(names, NAMED)}).' for words, names in said.items() if names]
     return [*listed, *_lacking(cases, regions)]
-
-
-def _denies(cases: Cases, row: int, region: Region) -> bool:
-    """Whether no reading of the region's reader, or none at all where it has no reader, allows its finding."""
-    own = [one for one in cases.readings if one.reader == region.reader] if region.reader else []
-    cells = [one.cells[row, region.concept] for one in own or cases.readings]
-    return not any(cell in (PRESENT, UNCERTAIN) for cell in cells) and any(cell != NOT_READ for cell in cells)
 
 
 def _lacking(cases: Cases, regions: Sequence[Sequence[Region]]) -> list[str]:

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from imbalance_jax.data import soundness
+from imbalance_jax.data import denied, soundness
 from imbalance_jax.data.reader import declare, read
 
 SIZE = 16
@@ -32,10 +32,10 @@ def table(folder, text, name='t.csv'):
 
 
 def loaded(folder, **block):
-    """What is read of a folder by a layout."""
+    """What is read of a folder by a layout, with what its regions and labels say of one another."""
     dataset = read(folder, layout(**block), image_size=SIZE)
     soundness.check(dataset)
-    return dataset
+    return denied.doubted(dataset)
 
 
 def of(dataset, name):
