@@ -51,16 +51,26 @@ def guess(command: Command, _: Outside) -> None:
     if not command.flags.folder:
         raise ValueError('A folder is missing: imbalance-jax data guess FOLDER.')
     from imbalance_jax.data import sources
-    from imbalance_jax.data.reader import guess
+    from imbalance_jax.data.reader import guess, proposal
     from imbalance_jax.system.files import write_text
 
-    folder = Path(command.flags.folder)
+    folder, out = Path(command.flags.folder), Path(command.flags.out or '.')
+    if command.flags.out:
+        _check_new(out, command.flags.again)
     found = guess.guess(folder, sources.DATASETS)
-    text = guess.text(found, folder)
+    text = proposal.text(found, folder)
     if not command.flags.out:
         print(text, end='')
         return
-    if Path(command.flags.out).exists() and not command.flags.again:
-        raise ValueError(f'--out={command.flags.out} is there already: name another file, or say --again.')
-    write_text(Path(command.flags.out), text)
-    print('\n'.join([found.examined, *guess.remarks(found)]))
+    write_text(out, text)
+    print('\n'.join([found.examined, *proposal.remarks(found)]))
+
+
+def _check_new(out: Path, again: bool) -> None:
+    """ValueError for a file that cannot be written: it is a folder, below a file, or there already."""
+    if out.is_dir():
+        raise ValueError(f'--out={out} is a folder; name a file in it, such as --out={out / "my_study.py"}.')
+    if part := next((one for one in out.parents if one.exists() and not one.is_dir()), None):
+        raise ValueError(f'--out={out} is below {part}, which is a file; name a file in a folder.')
+    if out.exists() and not again:
+        raise ValueError(f'--out={out} is there already: name another file, or say --again.')

@@ -109,6 +109,14 @@ def test_groups_come_back_and_a_folder_without_them_is_whole(tmp_path):
     assert store.load(tmp_path / 'older').groups is None
 
 
+def test_what_is_doubted_changes_no_fingerprint():
+    """A version that doubts more goes on in working directories that were begun before it."""
+    info = {'name': 'x', 'classes': ['a'], 'notes': ['Nobody is known.'], 'problems': {}}
+    before = store.fingerprint(info, {'images': [1]})
+    assert store.fingerprint({**info, 'doubts': ['Regions that labels deny: 1 (a).']}, {'images': [1]}) == before
+    assert store.fingerprint({**info, 'notes': []}, {'images': [1]}) != before
+
+
 def test_damaged_data_set_is_refused_by_name(tmp_path):
     store.save(dataset(), tmp_path / 'set')
     path = tmp_path / 'set' / 'labels.npy'
