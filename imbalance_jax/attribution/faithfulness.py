@@ -3,8 +3,9 @@
 Every metric is `METRICS[name](score, images [B,H,W,C], maps [B,H,W], **options) -> [B]`, with `score(x) -> [B]` one
 logit per image. A map of uniform noise is the null of each: what it scores is to be taken off, pair by pair. Figures
 are in units of the logit, whose level and scale a loss sets. Pixels that tie in a map are ordered at random, the same
-at every call. Each is made of a `Trial`, the images that it asks about; `all_metrics` asks the network about those of
-all of them in one loop, so that a program holds one network and not one per metric.
+at every call and in every image, so that a figure does not depend on how many are asked about at a time. Each is made
+of a `Trial`, the images that it asks about; `all_metrics` asks the network about those of all of them in one loop, so
+that a program holds one network and not one per metric.
 """
 
 import inspect
@@ -32,8 +33,8 @@ def ranks(maps: jax.Array) -> jax.Array:
     maps = _planes(maps)
     flat = maps.reshape(len(maps), -1)
     flat = jnp.where(jnp.isfinite(flat), flat, -jnp.inf)
-    noise = jax.random.uniform(environment.key(0), flat.shape)
-    order = jnp.lexsort((noise, -flat), axis=-1)
+    noise = jax.random.uniform(environment.key(0), flat.shape[1:])
+    order = jnp.lexsort((jnp.broadcast_to(noise, flat.shape), -flat), axis=-1)
     return jnp.argsort(order, axis=-1).reshape(maps.shape).astype(jnp.int32)
 
 
@@ -164,7 +165,7 @@ def impute(images: jax.Array, gone: jax.Array, noise: float = 0.01) -> jax.Array
 
     most = CYCLES * sum(images.shape[1:3])  # the way from edge to edge, some times
     mean, _ = jax.scipy.sparse.linalg.cg(laplacian, mask * _neighbour_sum(known), tol=1e-6, maxiter=most)
-    extra = noise * jax.random.normal(environment.key(1), images.shape, images.dtype)
+    extra = noise * jax.random.normal(environment.key(1), images.shape[1:], images.dtype)
     return jnp.where(mask > 0, mean + extra, images)
 
 

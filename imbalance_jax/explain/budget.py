@@ -12,13 +12,13 @@ import jax
 from imbalance_jax.attribution import all_classes
 from imbalance_jax.system import limits
 from imbalance_jax.training import autotune
-from imbalance_jax.training.placement import Placement
+from imbalance_jax.training.placement import MEMBER, Placement
 
 MIB = all_classes.MIB
 ON_CPU = 512 * MIB  # larger programs are no faster there
 SHARE = 2  # a call takes no more than 1 / SHARE of an accelerator, and 1 / SHARE of 1 / SHARE of what a host has free
 
-Program = Callable[[Placement, int, int], Any]  # (where members live, examples at a time, their number) -> a jitted one
+Program = Callable[[Callable, int, int], Any]  # (mapper over members, examples at a time, their number) -> a jitted one
 
 
 class Budget(NamedTuple):
@@ -48,10 +48,10 @@ def budget(memory_mib: float) -> Budget:
 
 
 def chunked(fn: Callable) -> Program:
-    """`program(place, size, n)` of `fn(member, *arrays [n,...])`, for `compile_within`."""
+    """`program(mapper, size, n)` of `fn(member, *arrays [n,...])`, for `compile_within`."""
 
-    def program(place: Placement, size: int, count: int) -> Any:
-        mapped: Any = place.map(fn)
+    def program(mapper: Callable, size: int, count: int) -> Any:
+        mapped: Any = mapper(fn)
         return mapped if size == count else jax.jit(all_classes.in_chunks(mapped, size))
 
     return program
@@ -65,20 +65,23 @@ def compile_within(
     *,
     memory_mib: float,
     count: int | None = None,
-) -> Callable:
-    """The compiled `program(place, size, n)(members, *arrays [n,...])`, which takes `size` of the n examples at a time,
-    of the largest size that stays within the budget on each device.
+    lie: Any = MEMBER,
+) -> jax.stages.Compiled:
+    """The compiled `program(mapper, size, n)(members, *arrays [n,...])`, which takes `size` of the n examples at a
+    time, the largest that stays within the budget on each device. Devices that share examples have a part of n each.
 
-    memory_mib: of `budget`; count: n, if arrays are not as many. Where one example needs more, members are taken in
-    smaller groups, as far as that helps; ValueError if one example of one member still needs more than there is.
+    memory_mib: of `budget`; count: n, if arrays are not as many; lie: how members lie, as of `Placement.split`. Where
+    one example needs more, members are taken in smaller groups, as far as that helps; ValueError if one example of one
+    member still needs more than there is.
     """
-    number = len(arrays[0]) if count is None else count
+    number = -(-(len(arrays[0]) if count is None else count) // place.shares)
     allowed = budget(memory_mib)
     places = list(place.narrower())
     for narrower in places:
 
         def compiled(size: int, narrower: Placement = narrower) -> Any:
-            return program(narrower, size, number).lower(members, *arrays).compile()
+            split = narrower.split(lambda mapper: program(mapper, size, number), lie)
+            return split.lower(members, *arrays).compile()
 
         fitted = all_classes.shrunk(compiled, number, allowed.wanted)
         if fitted.bytes <= allowed.wanted or (narrower is places[-1] and fitted.bytes <= allowed.most):

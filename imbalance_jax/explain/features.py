@@ -4,6 +4,7 @@ Needs no annotated region. Pooled features of test images are made once, of all 
 `explain/features.npz` are figures of each member and the same in rounds of a bootstrap over patients.
 """
 
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from imbalance_jax.results.comparison import Truth, patients_by_side
 from imbalance_jax.results.rows import Bootstrap
 from imbalance_jax.system import environment
 from imbalance_jax.training.prediction import predict
-from imbalance_jax.training.trained import FROM_FEATURES, SPLIT, Stage, Trained
+from imbalance_jax.training.trained import FROM_FEATURES, SPLIT, Asked, Stage, Trained
 
 MOST_BYTES = 2**30  # of all members' features together; beyond, patients are drawn
 BATCH = 64  # images at a time
@@ -102,12 +103,17 @@ def number_of_units(trained: Trained) -> int:
 
 def pooled(trained: Trained, images: Rows) -> np.ndarray:
     """Features [P,N,U] that the head reads, of what the members are given: images [N,H,W,C], or numbers [N]."""
+    size = min(BATCH, len(images))
+    return predict(trained.place, make_pooled(trained), trained.variables, images=images, batch_size=size)
+
+
+def make_pooled(trained: Trained) -> Callable:
+    """Returns `pooled(variables, images [n,B,H,W,C]) -> [n,B,U]` of one member."""
 
     def of_batches(variables: Any, images: jax.Array) -> jax.Array:
         return jax.lax.map(lambda x: trained.model.apply(variables, trained.normalise(x))[1]['pooled'], images)
 
-    size = min(BATCH, len(images))
-    return predict(trained.place, of_batches, trained.variables, images=images, batch_size=size)
+    return of_batches
 
 
 def probe_scores(trained: Trained, x: np.ndarray, rows: np.ndarray) -> Arrays:
@@ -153,4 +159,10 @@ def train_positives(dataset: Dataset) -> np.ndarray:
     return ((dataset.labels[rows] * dataset.label_mask[rows]) > 0).sum(0)
 
 
-STAGE = Stage(run=run, tables=('features',), needs=FROM_FEATURES)
+def programs(trained: Trained) -> Iterator[Asked]:
+    """Pooled features of a batch."""
+    shape = (1, min(BATCH, len(trained.dataset.rows(SPLIT))), *trained.image_shape)
+    yield Asked('features', make_pooled(trained), (jax.ShapeDtypeStruct(shape, np.uint8),), fewer=False)
+
+
+STAGE = Stage(run=run, tables=('features',), needs=FROM_FEATURES, programs=programs)

@@ -271,6 +271,16 @@ def _exchanged(present: jax.Array, orders: jax.Array) -> jax.Array:
 
 def slopes(probe: Probe, layer: str, positions: np.ndarray) -> np.ndarray:
     """Gradients [P,n,K,U] of every class's logit in a layer, summed over positions, at some images of the probe set."""
+    mapped = probe.place.map_examples(make_slopes(probe, layer))
+
+    def of_batch(images):
+        return probe.place.fetch(mapped(probe.variables, probe.place.shared(images)))
+
+    return in_batches(of_batch, (probe.dataset.images[probe.rows[positions]],), GRADIENTS, axis=1)
+
+
+def make_slopes(probe: Probe, layer: str) -> Callable:
+    """Returns `slopes(variables, images [n,H,W,C]) -> [n,K,U]` of one member."""
     K, shape = len(probe.dataset.classes), probe.layers[layer]
 
     def of_member(variables, images):
@@ -283,12 +293,7 @@ def slopes(probe: Probe, layer: str, positions: np.ndarray) -> np.ndarray:
         _, back = jax.vjp(logits, jnp.zeros((len(x), *shape)))
         return jnp.moveaxis(jax.vmap(lambda k: back(k)[0].sum((1, 2)))(jnp.eye(K)), 0, 1)
 
-    mapped = probe.place.map(of_member)
-
-    def of_batch(images):
-        return probe.place.fetch(mapped(probe.variables, probe.place.shared(images)))
-
-    return in_batches(of_batch, (probe.dataset.images[probe.rows[positions]],), GRADIENTS, axis=1)
+    return of_member
 
 
 def logit_contributions(
@@ -314,7 +319,7 @@ def logit_contributions(
         added = contributions.contributions(score, maps, start, steps=steps)
         return {'added': added, 'logit': score(maps), 'start': score(start)}
 
-    mapped, members = probe.place.map(of_member), (probe.variables, probe.place.members(means))
+    mapped, members = probe.place.map_examples(of_member), (probe.variables, probe.place.members(means))
 
     def of_batch(images, classes):
         return probe.place.fetch(mapped(members, *probe.place.shared((images, classes))))

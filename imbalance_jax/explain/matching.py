@@ -6,6 +6,7 @@ look at other images, which leaves what all images have in common.
 """
 
 import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,7 @@ def layer_similarity(probe: Probe) -> dict[str, np.ndarray]:
     `procrustes` [L,P,P] of the spatial means of the same layer (`similarity.procrustes`)."""
     P, layers = probe.place.num_members, list(probe.layers)
     L = len(layers)
-
-    def grams(variables, images):
-        _, out = probe.model.apply(variables, probe.normalise(images))
-        return [similarity.gram(out[layer]) for layer in layers], [out[layer].mean((1, 2)) for layer in layers]
-
-    mapped, terms = probe.place.map(grams), np.zeros((L * P, L * P))
+    mapped, terms = probe.place.map(make_grams(probe)), np.zeros((L * P, L * P))
     means: list[list[np.ndarray]] = [[] for _ in layers]
     blocks = [block for block in probe.blocks() if len(block) >= LEAST]
     with progress.show('explain: similarity', len(blocks)) as update:
@@ -50,6 +46,18 @@ def layer_similarity(probe: Probe) -> dict[str, np.ndarray]:
         'cka': similarity.cka(terms).reshape(L, P, L, P),
         'procrustes': np.stack([similarity.procrustes_matrix(np.concatenate(seen, axis=1)) for seen in means]),
     }
+
+
+def make_grams(probe: Probe) -> Callable:
+    """Returns `grams(variables, images [n,H,W,C])` of one member: by layer `similarity.gram` [n,n] of
+    the maps, and their means [n,U]."""
+    layers = list(probe.layers)
+
+    def grams(variables, images):
+        _, out = probe.model.apply(variables, probe.normalise(images))
+        return [similarity.gram(out[layer]) for layer in layers], [out[layer].mean((1, 2)) for layer in layers]
+
+    return grams
 
 
 def match(probe: Probe) -> dict[str, np.ndarray]:

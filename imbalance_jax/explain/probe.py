@@ -108,7 +108,7 @@ class Probe(NamedTuple):
     def images_at_once(self, layers: Iterable[str]) -> int:
         """Images whose activations may leave the devices together."""
         each = 4 * self.place.padded * sum(int(np.prod(self.layers[layer])) for layer in layers)
-        return int(np.clip(BYTES_AT_ONCE // each, 1, min(nulls.BLOCK, len(self.rows))))
+        return self.place.evenly(int(np.clip(BYTES_AT_ONCE // each, 1, min(nulls.BLOCK, len(self.rows)))))
 
     def cut(self, layers: Iterable[str], positions: np.ndarray | None = None) -> list[np.ndarray]:
         """Ascending positions of the probe set, or of a part of it, in pieces that fit."""
@@ -125,7 +125,7 @@ def stream(
     The devices are one part ahead of the caller. Parts are filled up to one size, so that one program serves all.
     """
     layers = tuple(layers)
-    mapped = probe.programs.setdefault(layers, probe.place.map(make_features(probe, layers)))
+    mapped = probe.programs.setdefault(layers, probe.place.map_examples(make_features(probe, layers)))
     size = probe.images_at_once(layers)
     with progress.show(f'explain: {phase}', len(parts)) as update:
         ahead: list = []
@@ -181,16 +181,22 @@ def targets(probe: Probe) -> Targets:
 def make_probe(trained: Trained) -> Probe:
     """The images and layers of `config.concepts`, the main layer first and then the others from front to back."""
     config = trained.config.concepts
+    of_regions: dict[str, Any] = {'kind': config.regions, 'rule': config.readers}
+    sample = probe_set.draw(trained.dataset, trained.dataset.rows(SPLIT), config.max_images, **of_regions)
+    return probe_of(trained, sample.rows, sample.weights)
+
+
+def probe_of(trained: Trained, rows: np.ndarray, weights: np.ndarray) -> Probe:
+    """The layers of `config.concepts`, and these images [N] with their weights."""
+    config = trained.config.concepts
     shapes = layers.layer_shapes(trained.model, trained.one, trained.image_shape)
     main = trained.layer_of(config.layer)
     others = shapes if 'all' in config.layers else [trained.layer_of(layer) for layer in config.layers]
     tcav_layer = trained.layer_of(config.tcav_layer) if config.tcav_layer else layer_before(list(shapes), main)
-    of_regions: dict[str, Any] = {'kind': config.regions, 'rule': config.readers}
-    sample = probe_set.draw(trained.dataset, trained.dataset.rows(SPLIT), config.max_images, **of_regions)
     return Probe(
         dataset=trained.dataset,
-        rows=sample.rows,
-        weights=sample.weights,
+        rows=rows,
+        weights=weights,
         regions=config.regions,
         layers={layer: shapes[layer] for layer in dict.fromkeys([main, *others, tcav_layer])},
         tcav_layer=tcav_layer,
@@ -202,6 +208,18 @@ def make_probe(trained: Trained) -> Probe:
         readers=config.readers,
         only_features=trained.only_features,
     )
+
+
+def first_images(trained: Trained) -> Probe:
+    """The probe of the first test images, as many as there may be: for `programs`, which ask for shapes only."""
+    rows = trained.dataset.rows(SPLIT)[: trained.config.concepts.max_images]
+    return probe_of(trained, rows, np.ones(len(rows)))
+
+
+def image_shapes(probe: Probe, count: int) -> tuple[jax.ShapeDtypeStruct]:
+    """The shape of so many images, or of all that there are."""
+    shape = (min(count, len(probe.rows)), *probe.dataset.images.shape[1:])
+    return (jax.ShapeDtypeStruct(shape, np.uint8),)
 
 
 def layer_before(layers: list[str], layer: str) -> str:

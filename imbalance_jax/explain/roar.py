@@ -24,7 +24,7 @@ from imbalance_jax.metrics import scores
 from imbalance_jax.results import roar
 from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import progress
-from imbalance_jax.training import build, placement
+from imbalance_jax.training import build, placement, strategies
 from imbalance_jax.training.member import make_predict
 from imbalance_jax.training.members import is_adopted
 from imbalance_jax.training.network import network
@@ -149,7 +149,7 @@ def retrain(trained: Trained, removed: np.ndarray) -> np.ndarray:
     functions, steps = experiment.functions, experiment.steps_per_epoch
     first = np.array(reference_members(trained))
     count = len(removed) * len(first)
-    place = placement.place(count, trained.place.strategy, jax.local_devices())
+    place = placement.place(count, strategies.without_sharing(trained.place.strategy), jax.local_devices())
     image_set = place.members(np.repeat(np.arange(len(removed)), len(first)).astype(np.int32))
     members = place.members(jax.tree.map(lambda a: np.concatenate([a[first]] * len(removed)), experiment.member_arrays))
 

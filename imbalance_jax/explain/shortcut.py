@@ -5,7 +5,7 @@ drain is as frequent with the finding as without. What the metrics hide - a high
 and the maps show.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,13 +18,13 @@ from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.regions import region_masks
 from imbalance_jax.data.streams import Rows
 from imbalance_jax.explain import outputs
-from imbalance_jax.explain.maps import Scorer, in_slabs, make_maps, make_scorer
+from imbalance_jax.explain.maps import Scorer, asked_of_maps, compile_slab, in_slabs, make_maps
 from imbalance_jax.results import shortcut
 from imbalance_jax.results.rows import Bootstrap
 from imbalance_jax.results.shortcut import CLEAN, CONFOUNDED, FINDING, TUBE
 from imbalance_jax.training.member import make_predict
 from imbalance_jax.training.prediction import predict
-from imbalance_jax.training.trained import SPLIT, Stage, Trained
+from imbalance_jax.training.trained import SPLIT, Asked, Stage, Trained
 
 BATCH = 64  # images of the clean split at a time
 DRAIN = 'Tube'  # the phantom's concept
@@ -133,22 +133,25 @@ def make_region_scorer(trained: Trained, names: Sequence[str]) -> Scorer:
     def figures(maps, *masks):
         return {name: relevance_mass(maps, mask) for name, mask in zip(names, masks, strict=True)}
 
-    return make_scorer(figures, trained.with_untrained[0], memory_mib=trained.config.attribution.memory_mib)
+    return Scorer(figures, trained.with_untrained[0], memory_mib=trained.config.attribution.memory_mib)
 
 
 def heat_shares(
     trained: Trained, method: str, images: np.ndarray, *, k: int, scorer: Scorer, regions: Mapping[str, np.ndarray]
 ) -> np.ndarray:
     """The share of the heat of class k [R,P,M] that lies on each region, of the images with these rows [M]."""
-    shares, _ = in_slabs(
-        trained,
-        make_maps(trained, method),
-        (Rows(trained.dataset.images, images), np.full(len(images), k), images),
-        phase=f'explain: shortcut, {method}',
-        scorer=scorer,
-        regions=tuple(regions.values()),
-    )
+    arrays = (Rows(trained.dataset.images, images), np.full(len(images), k), images)
+    asked = [(scorer, tuple(regions.values()))]
+    program = partial(compile_slab, trained, make_maps(trained, method), arrays, asked=asked)
+    shares, _ = in_slabs(trained, program, arrays, phase=f'explain: shortcut, {method}', asked=asked)
     return np.stack([shares[name][: len(trained.members)] for name in regions])
 
 
-STAGE = Stage(run=run, tables=('shortcut',))
+def programs(trained: Trained) -> Iterator[Asked]:
+    """Maps of a phantom with a shortcut."""
+    config = trained.config
+    if config.data.name == 'phantom' and config.data.phantom.shortcut_class:
+        yield from asked_of_maps(trained, config.attribution.methods)
+
+
+STAGE = Stage(run=run, tables=('shortcut',), programs=programs)

@@ -1,17 +1,18 @@
 """Stage `similarity`: do other members represent the same, and do arms differ by more than seeds do?"""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from imbalance_jax import concepts
+from imbalance_jax.concepts import nulls
 from imbalance_jax.explain import matching, outputs
 from imbalance_jax.explain.dissected import Units, detectors, dissected
-from imbalance_jax.explain.probe import Probe, make_probe
+from imbalance_jax.explain.probe import Probe, first_images, image_shapes, make_probe
 from imbalance_jax.metrics import disagreement, exchange, scores
 from imbalance_jax.results import arm_effect, similarity
 from imbalance_jax.results.arm_effect import Distance
-from imbalance_jax.training.trained import FROM_FEATURES, SPLIT, Stage, Trained
+from imbalance_jax.training.trained import FROM_FEATURES, SPLIT, Asked, Stage, Trained
 
 
 def run(trained: Trained, workdir: Path) -> None:
@@ -54,4 +55,10 @@ def detector_distance(probe: Probe, units: Sequence[Units]) -> Distance:
     return Distance('detectors by concept', probe.main, exchange.squared_distances(counts))
 
 
-STAGE = Stage(run=run, tables=('similarity', 'arm_effect'), needs=FROM_FEATURES)
+def programs(trained: Trained) -> Iterator[Asked]:
+    """Products of the activations of a batch, of all layers."""
+    probe = first_images(trained)
+    yield Asked('products of activations', matching.make_grams(probe), image_shapes(probe, nulls.BLOCK), fewer=False)
+
+
+STAGE = Stage(run=run, tables=('similarity', 'arm_effect'), needs=FROM_FEATURES, programs=programs)

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from imbalance_jax.attribution.gradients import integrated_gradients
 from imbalance_jax.data.arrays import in_batches, pictures
 from imbalance_jax.data.twins import Twins
 from imbalance_jax.explain.budget import chunked, compile_within
-from imbalance_jax.explain.maps import in_slabs, make_maps, slab_size
+from imbalance_jax.explain.maps import compile_slab, in_slabs, make_maps, slab_size
 from imbalance_jax.results.twin_maps import Evidence
 from imbalance_jax.training.trained import Trained
 
@@ -62,6 +63,21 @@ def exact_maps(trained: Trained, pairs: Twins, finding: np.ndarray) -> dict[str,
     That is integrated gradients on the straight path from the image without the finding to the one with it: it is 0
     where the images agree, and its sum is `delta` (Sundararajan et al. 2017), to the error of PATH_STEPS points.
     """
+    programs: list[Callable] = []
+
+    def of_some(*arrays):
+        batch, memory_mib = trained.place.shared(arrays), trained.config.attribution.memory_mib
+        if not programs:
+            what = (chunked(make_exact(trained)), trained.place, trained.variables, batch)
+            programs.append(compile_within(*what, memory_mib=memory_mib))
+        return trained.place.fetch(programs[0](trained.variables, *batch))
+
+    size = slab_size(trained, len(finding))
+    return in_batches(of_some, (pairs.absent, pairs.present, finding.astype(np.int32)), size, axis=1)
+
+
+def make_exact(trained: Trained) -> Callable:
+    """Returns `exact(variables, absent [n,H,W,C], present, classes [n])` of one member: the keys of `exact_maps`."""
 
     def of_member(variables, absent, present, classes):
         def score(x):
@@ -71,17 +87,7 @@ def exact_maps(trained: Trained, pairs: Twins, finding: np.ndarray) -> dict[str,
         path = integrated_gradients(score, end, baseline=start, steps=PATH_STEPS)
         return {'delta': score(end) - score(start), 'map': path}
 
-    programs: list[Callable] = []
-
-    def of_some(*arrays):
-        batch, memory_mib = trained.place.shared(arrays), trained.config.attribution.memory_mib
-        if not programs:
-            what = (chunked(of_member), trained.place, trained.variables, batch)
-            programs.append(compile_within(*what, memory_mib=memory_mib))
-        return trained.place.fetch(programs[0](trained.variables, *batch))
-
-    size = slab_size(trained, len(finding))
-    return in_batches(of_some, (pairs.absent, pairs.present, finding.astype(np.int32)), size, axis=1)
+    return of_member
 
 
 def map_figures(
@@ -92,7 +98,8 @@ def map_figures(
     images, count = np.concatenate([pairs.absent, pairs.present]), len(finding)
     arrays = (images, np.tile(finding, 2), np.tile(pairs.rows, 2))
     phase, every = f'explain: twins, {method}', np.arange(2 * count)
-    _, maps = in_slabs(trained, make_maps(trained, method), arrays, phase=phase, keep=every)
+    program = partial(compile_slab, trained, make_maps(trained, method), arrays)
+    _, maps = in_slabs(trained, program, arrays, phase=phase, keep=every)
     changed, against = np.tile(pairs.changed, (2, 1, 1)), jax.jit(_against)
     twice = zip(maps[: len(exact)], exact, strict=True)
     figures = [np.asarray(against(of_one, changed, np.tile(path, (2, 1, 1)))) for of_one, path in twice]

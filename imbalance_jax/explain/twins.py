@@ -6,7 +6,7 @@ of the phantom is a concept like the findings: adding it should move no logit. F
 nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from imbalance_jax.concepts import unit_auroc
 from imbalance_jax.data import sources
 from imbalance_jax.data.sources import Twins
 from imbalance_jax.explain import outputs
-from imbalance_jax.explain.twin_maps import Draw, measure_evidence
+from imbalance_jax.explain.maps import asked_of_maps, pair_shapes
+from imbalance_jax.explain.twin_maps import Draw, make_exact, measure_evidence
 from imbalance_jax.results import twins
 from imbalance_jax.results.rows import Bootstrap
 from imbalance_jax.results.twin_maps import Evidence
@@ -27,7 +28,7 @@ from imbalance_jax.results.twins import Effects
 from imbalance_jax.system import layout, progress
 from imbalance_jax.system.workdir import read_arrays
 from imbalance_jax.training.prediction import predict
-from imbalance_jax.training.trained import SPLIT, Stage, Trained
+from imbalance_jax.training.trained import SPLIT, Asked, Stage, Trained
 
 
 def run(trained: Trained, workdir: Path) -> None:
@@ -139,4 +140,14 @@ def detectors(trained: Trained, workdir: Path, names: np.ndarray) -> np.ndarray 
     return np.stack(found) if found else None
 
 
-STAGE = Stage(run=run, tables=('twins',))
+def programs(trained: Trained) -> Iterator[Asked]:
+    """Maps of twins, where the source has any."""
+    config = trained.config
+    if sources.find(config.data.name, config.data.get(config.data.name, {})).twins is None:
+        return
+    images, classes, _ = pair_shapes(trained)
+    yield Asked('exact maps of twins', make_exact(trained), (images, images, classes))
+    yield from asked_of_maps(trained, config.attribution.methods)
+
+
+STAGE = Stage(run=run, tables=('twins',), programs=programs)

@@ -16,7 +16,7 @@ from imbalance_jax.concepts.nulls import NULLS, exchanges
 from imbalance_jax.data.arrays import pictures
 from imbalance_jax.explain import held_out, interventions, matching, outputs, probe_set
 from imbalance_jax.explain.dissected import Units, detectors, dissected, means
-from imbalance_jax.explain.probe import Probe, make_probe, targets
+from imbalance_jax.explain.probe import Probe, first_images, image_shapes, make_features, make_probe, targets
 from imbalance_jax.models.recorded import Recorded
 from imbalance_jax.names import lookup
 from imbalance_jax.results import ablation as results_ablation
@@ -26,7 +26,7 @@ from imbalance_jax.results.ablation import Ablated
 from imbalance_jax.results.rows import Population, Row
 from imbalance_jax.results.schema import Block
 from imbalance_jax.training.network import Network, abstract_variables
-from imbalance_jax.training.trained import FROM_FEATURES, SPLIT, Stage, Trained
+from imbalance_jax.training.trained import FROM_FEATURES, SPLIT, Asked, Stage, Trained
 
 EXAMPLES = 8  # images of a finding whose logits are taken apart
 TCAV_IMAGES = 32  # of a class
@@ -299,4 +299,19 @@ def explain_logits(probe: Probe, units: Sequence[Units], settings: Mapping[str, 
     }
 
 
-STAGE = Stage(run=run, check=check, tables=('concepts', 'units', 'layers', 'directions'), needs=FROM_FEATURES)
+def programs(trained: Trained) -> Iterator[Asked]:
+    """Activations of all layers, and gradients of all classes."""
+    probe = first_images(trained)
+    size = image_shapes(probe, probe.images_at_once(probe.layers))
+    yield Asked('activations', make_features(probe, tuple(probe.layers)), size, fewer=False)
+    few = image_shapes(probe, interventions.GRADIENTS)
+    yield Asked('gradients of the classes', interventions.make_slopes(probe, probe.tcav_layer), few, fewer=False)
+
+
+STAGE = Stage(
+    run=run,
+    check=check,
+    tables=('concepts', 'units', 'layers', 'directions'),
+    needs=FROM_FEATURES,
+    programs=programs,
+)

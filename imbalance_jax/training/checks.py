@@ -32,7 +32,7 @@ def check_config(config: ConfigDict) -> None:
     if config.train.kept_shares and config.train.patience:
         raise ValueError('config.train.kept_shares is for members that train to the end: set train.patience to 0.')
     if config.population.strategy != 'auto':
-        strategies.parse(config.population.strategy)
+        check_sharing(config.population.strategy, config.train.batch_size)
 
 
 def check_before_compiling(
@@ -113,6 +113,17 @@ def check_members(rows: Sequence[Mapping[str, Any]], own_policies: Mapping[str, 
             head = f'head_loss is {row["head_loss"]!r}, but no head is retrained'
             raise ValueError(f'{name}.{head}; set retrain_head_from, such as 0.7.')
         tuning.check(row)
+
+
+def check_sharing(strategy: str, batch_size: int) -> None:
+    """Raises ValueError for an unknown strategy, and for one whose devices cannot share a batch evenly."""
+    share = strategies.parse(strategy).data
+    if batch_size % share:
+        valid = ', '.join(f'data:{d}' for d in range(2, batch_size + 1) if batch_size % d == 0)
+        raise ValueError(
+            f'config.population.strategy is {strategy!r}, and {share} devices cannot have as many each of the '
+            f'{batch_size} images of a batch (config.train.batch_size); valid are {valid or "those without data:d"}.'
+        )
 
 
 def check_batch_size(batch_size: int, num_images: int) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from imbalance_jax.data.arrays import Arrays
 from imbalance_jax.metrics.scores import macro
-from imbalance_jax.system import layout, processes, profiling, progress, signals
+from imbalance_jax.system import layout, matrix_product, processes, profiling, progress, signals
 from imbalance_jax.system.signals import RESUMABLE
 from imbalance_jax.system.workdir import append_metrics, rewind_metrics
 from imbalance_jax.training import checkpoint, kept, placement, snapshot
@@ -25,7 +25,7 @@ class Wave(NamedTuple):
     """A wave as an experiment of its own, its strategy, and where it writes.
 
     checkpoints: its folder; title: of the progress shown; stop: signals caught, empty until the process is asked to
-    stop.
+    stop; speeds: operations per second of every epoch so far; product: of a matrix product on all devices.
     """
 
     experiment: Experiment
@@ -34,6 +34,8 @@ class Wave(NamedTuple):
     checkpoints: Path
     title: str
     stop: list[int]
+    speeds: list[float]
+    product: float
 
 
 class OnDevices(NamedTuple):
@@ -52,19 +54,23 @@ def fit(
     images: Mapping[str, Any],
     program: Program | None = None,
     profile: Path | None = None,
+    speeds: list[float] | None = None,
 ) -> tuple[Outcome, dict[str, np.ndarray]]:
     """Trains every wave to its end, each from its newest checkpoint in `workdir` if there is one.
 
     images: name -> [N,H,W,C], arrays or `streams.Rows`; program: the first wave's, if it is at hand; profile: a folder
-    for a trace of a few steps. Returns the outcome, and the logits [P,N,K] of the images with the best variables, by
-    name. SIGTERM and SIGUSR1 save at the next dispatch and leave with exit status 75. A wave whose members have all
-    died is over, and the others go on; raises FloatingPointError when no member of any wave is alive.
+    for a trace of a few steps; speeds: gets the operations per second of every epoch. Returns the outcome, and the
+    logits [P,N,K] of the images with the best variables, by name. SIGTERM and SIGUSR1 save at the next dispatch and
+    leave with exit status 75. A wave whose members have all died is over, and the others go on; raises
+    FloatingPointError when no member of any wave is alive.
     """
     before, stop, outcomes, logits = signals.handlers(), _catch_signals(), [], []
+    product = matrix_product.flops_per_second() * jax.process_count()
+    measured: list[float] = [] if speeds is None else speeds
     for number in range(len(plan.waves)):
         title = 'train' if len(plan.waves) == 1 else f'train, wave {number + 1} of {len(plan.waves)}'
         part, folder = snapshot.wave(experiment, plan, number), layout.checkpoints(workdir, number)
-        wave = Wave(part, plan.strategy, Path(workdir), folder, title, stop)
+        wave = Wave(part, plan.strategy, Path(workdir), folder, title, stop, measured, product)
         final = _fit_wave(wave, program, profile)
         program = profile = None
         outcomes.append(snapshot.outcome(final))
@@ -187,13 +193,22 @@ def _train_epoch(
         if before is not None:  # the counters of the last dispatch, while this one runs
             alive = program.place.fetch(before['alive']).sum()
             speed = (start - first) * count * experiment.batch_size / (time.monotonic() - clock)
-            update(epoch_start + start, note=f'{alive}/{count} members alive, {speed:,.0f} images x members/s')
+            flops = flops_note(program.flops * speed / experiment.batch_size, wave.product)
+            update(epoch_start + start, note=f'{alive}/{count} members alive, {speed:,.0f} images x members/s{flops}')
         before = counters
         if stop < end_of_epoch:
             save(state, epoch_start + stop)
     alive = program.place.fetch(counters['alive']).sum()
     update(epoch_start + end_of_epoch, note=f'{alive}/{count} members alive')
+    if program.flops and end_of_epoch > first:
+        wave.speeds.append(program.flops * (end_of_epoch - first) * count / (time.monotonic() - clock))
     return devices._replace(state=state), counters
+
+
+def flops_note(per_second: float, product: float) -> str:
+    """Operations per second and their share of those of a matrix product; '' of none."""
+    said = f', {per_second / 1e9:,.1f} GFLOP/s, {per_second / product:.0%} of a matrix product'
+    return said if per_second else ''
 
 
 def _traced_steps(folder: Path) -> Callable:

@@ -12,10 +12,12 @@ from jax.sharding import Mesh, NamedSharding
 from jax.sharding import PartitionSpec as Spec
 
 from imbalance_jax.system import limits
+from imbalance_jax.training.grid import GROUPS, fewest_rows
 from imbalance_jax.training.strategies import map_members, parse, without_sharing
 
 BLOCK = 1024  # rows that are sent to the devices at a time
-GROUPS = (16, 4)  # members at a time, of which a batched program is tried
+# How arrays of members [P,...], of members and examples [P,n,...], and of all lie on a mesh.
+MEMBER, OF_EXAMPLES, SHARED = Spec('member'), Spec('member', 'data'), Spec()
 
 
 def use_all_cores() -> None:
@@ -51,6 +53,24 @@ class Placement(NamedTuple):
     def queue(self) -> int:
         """Members per device."""
         return self.padded // self.mesh.shape['member']
+
+    @property
+    def shares(self) -> int:
+        """Devices that have the same members and share their examples."""
+        return self.mesh.shape['data']
+
+    @property
+    def in_a_turn(self) -> int:
+        """Members of a device that a program computes side by side; where they are no multiple of a group, those of a
+        group and those that are left."""
+        _, _, kind, group = parse(self.strategy)
+        if kind == 'map':
+            return 1
+        return group + self.queue % group if 0 < group < self.queue else self.queue
+
+    def evenly(self, count: int) -> int:
+        """So many examples at most, as many on each device that shares them; all where there are fewer than devices."""
+        return count - count % self.shares if count > self.shares else count
 
     def narrower(self) -> Iterator['Placement']:
         """This placement, and then the same devices with fewer of their members at a time."""
@@ -94,12 +114,12 @@ class Placement(NamedTuple):
 
     def spread(self, order: jax.Array) -> jax.Array:
         """A device array [P, n, B], such as the order of an epoch, with its examples spread over the `data` axis."""
-        if self.mesh.shape['data'] == 1:
+        if self.shares == 1:
             return order
         return jax.jit(lambda a: a, out_shardings=NamedSharding(self.mesh, Spec('member', *self._examples(1))))(order)
 
     def _examples(self, before: int) -> Spec:
-        return Spec(*(None,) * before, 'data') if self.mesh.shape['data'] > 1 else Spec()
+        return Spec(*(None,) * before, 'data') if self.shares > 1 else Spec()
 
     def _put(self, tree: Any, spec: Spec) -> Any:
         sharding = NamedSharding(self.mesh, spec)
@@ -128,6 +148,40 @@ class Placement(NamedTuple):
         joined = lambda first, rest, *shared: mapped((*first, *rest), *shared)  # noqa: E731  its name is in traces
         return jax.jit(joined, out_shardings=spread, donate_argnums=0)
 
+    def map_examples(self, fn: Callable) -> Any:
+        """`map` of `fn(member, *arrays [n,...])`, whose results [n,...] are each of one example alone: where devices
+        share examples, each takes its part of them."""
+        return self.split(lambda mapper: mapper(fn))
+
+    def split(self, program: Callable[[Callable], Callable], members: Any = MEMBER) -> Any:
+        """`call(members, *arrays [n,...])`, a tree [P,n,...]: the jitted `program(mapper)` of what members and
+        examples each device has; `mapper(fn)` maps `fn(member, *arrays)` over members.
+
+        members: how their trees lie on the mesh, as of `jax.shard_map`; `OF_EXAMPLES` are [P,n,...]. Where n is no
+        multiple of the devices that share them, the first examples are taken twice, and what they give is cut off.
+        """
+        if self.shares == 1:
+            return program(self.map)
+        here = without_sharing(self.strategy).removeprefix('shard:')
+        local = program(lambda fn: map_members(fn, here))
+
+        def call(of_members: Any, *arrays: Any) -> Any:
+            count = _number_of_examples(of_members, members, arrays)
+            filled = np.arange(-(-count // self.shares) * self.shares) % count
+            if len(filled) > count:
+                arrays = jax.tree.map(lambda a: a[filled], arrays)
+                of_members = _of_examples(lambda a: a[:, filled], of_members, members)
+            specs = (members, *(Spec('data') for _ in arrays))
+            split = jax.shard_map(local, mesh=self.mesh, in_specs=specs, out_specs=OF_EXAMPLES, check_vma=False)
+            result = split(of_members, *arrays)
+            if len(filled) == count:
+                return result
+            return jax.lax.with_sharding_constraint(
+                jax.tree.map(lambda a: a[:, :count], result), NamedSharding(self.mesh, MEMBER)
+            )
+
+        return jax.jit(call)
+
     def like(self, tree: Any) -> Any:
         """The shapes of members' arrays [P, ...] as they lie on the devices, to compile for."""
         sharding = NamedSharding(self.mesh, Spec('member'))
@@ -148,9 +202,25 @@ def place(num_members: int, strategy: str, devices: Sequence[jax.Device] | None 
     several = len({device.process_index for device in devices}) > 1
     if several and not shard:
         raise ValueError(f'Strategy {strategy!r} has one device; several processes need one that begins with shard:.')
-    rows = rows if several else -(-num_members // -(-num_members // rows))  # no process may be left without a part
+    rows = rows if several else fewest_rows(num_members, rows)  # no process may be left without a part
     mesh = Mesh(np.array(devices[: rows * share]).reshape(rows, share), ('member', 'data'))
     return Placement(num_members, mesh, strategy)
+
+
+def _number_of_examples(of_members: Any, specs: Any, arrays: Sequence[Any]) -> int:
+    """n, of arrays [n,...], or else of the members' arrays [P,n,...]."""
+    if arrays:
+        return len(jax.tree.leaves(arrays)[0])
+    counts: list[int] = []
+    _of_examples(lambda a: counts.append(a.shape[1]), of_members, specs)
+    return counts[0]
+
+
+def _of_examples(fn: Callable, of_members: Any, specs: Any) -> Any:
+    """`fn` of the members' arrays that are of examples, and all others as they are."""
+    if isinstance(specs, Spec):
+        return jax.tree.map(fn, of_members) if specs == OF_EXAMPLES else of_members
+    return tuple(_of_examples(fn, tree, spec) for tree, spec in zip(of_members, specs, strict=True))
 
 
 def runnable(strategy: str, devices: Sequence[jax.Device] | None = None) -> str:
@@ -165,30 +235,3 @@ def runnable(strategy: str, devices: Sequence[jax.Device] | None = None) -> str:
     return (
         (f'data:{fewer}:' if fewer > 1 else '') + ('' if shard or not several else 'shard:') + without_sharing(strategy)
     )
-
-
-def candidates(num_members: int, batch_size: int, devices: Sequence[jax.Device] | None = None) -> list[str]:
-    """The strategies that can be the fastest for P members here, for a measurement to choose from.
-
-    On a CPU a batched convolution of many kernels runs at 0.2-0.4 of a plain one, so members stay apart there. On an
-    accelerator small networks are bound by launches and large ones by arithmetic, so both ways are tried. Devices share
-    batches where members alone would leave some of them idle.
-    """
-    devices = jax.devices() if devices is None else list(devices)
-    queue, idle = -(-num_members // len(devices)), num_members % len(devices)
-    names = ['shard:map']
-    if devices[0].platform == 'cpu':
-        names += ['shard:unroll'] if queue <= 2 else []
-    else:
-        names += ['shard:unroll'] if 1 < queue <= 8 else []
-        names += [f'shard:vmap:{k}' for k in reversed(GROUPS) if queue > k] + ['shard:vmap']
-    if idle and queue <= 4 and batch_size % len(devices) == 0:
-        names.append(f'data:{len(devices)}:shard:map')
-    return names
-
-
-def of_heads(num_members: int, devices: Sequence[jax.Device] | None = None) -> list[str]:
-    """`candidates` where members are heads on features: a step of one is too small to fill a device."""
-    devices = jax.devices() if devices is None else list(devices)
-    queue = -(-num_members // len(devices))
-    return ['shard:map', *(f'shard:vmap:{k}' for k in (16, 64) if queue > k), *(['shard:vmap'] if queue > 1 else [])]

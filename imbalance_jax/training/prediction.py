@@ -29,10 +29,11 @@ def on_devices(
 ) -> Iterator[jax.Array]:
     """Logits [P',n,B,K] of at most BATCHES batches after the other; the next images are on their way while one runs.
 
-    mapped: a function of `predict` of all members. The last batch is filled up by starting again, and so is the last
+    mapped: a function of `predict` of all members. Devices that share a batch have as many of it each, if that makes it
+    larger. The last batch is filled up by starting again, and so is the last
     group of batches; all groups are of one size, so that as few as can be are filled up.
     """
-    batches = full_batches(len(images), batch_size)
+    batches = full_batches(len(images), -(-batch_size // place.shares) * place.shares)
     size = -(-len(batches) // -(-len(batches) // BATCHES))
 
     def sent() -> Iterator[jax.Array]:

@@ -69,7 +69,8 @@ class Program(NamedTuple):
 
     indices [Q]: their places among those of the experiment; members, validation (labels [N,K], label_mask [N,K]): on
     the devices; train: as `supply.place_arrays` places it; functions: of all Q members, the training steps compiled;
-    bytes: at most on one device, by XLA's count of the training program plus what lies beside it.
+    bytes: at most on one device, by XLA's count of the training program plus what lies beside it; flops: of a step of
+    one member, by XLA's count, 0 where it has none.
     """
 
     indices: np.ndarray
@@ -80,6 +81,7 @@ class Program(NamedTuple):
     functions: Functions
     compile_seconds: float
     bytes: int
+    flops: float = 0.0
 
 
 def compile_members(experiment: Experiment, strategy: str, indices: np.ndarray) -> Program:
@@ -106,7 +108,15 @@ def compile_members(experiment: Experiment, strategy: str, indices: np.ndarray) 
         functions=functions._replace(train_steps=steps),
         compile_seconds=seconds,
         bytes=_needed_bytes(steps) + beside,
+        flops=_flops(steps, place),
     )
+
+
+def _flops(steps: Any, place: Placement) -> float:
+    """Operations of a step of one member. XLA counts those of one device, and of a loop those of one turn."""
+    counted = steps.cost_analysis()
+    counted = counted[0] if isinstance(counted, (list, tuple)) and counted else counted
+    return float((counted or {}).get('flops', 0.0)) * place.shares / place.in_a_turn
 
 
 def _pool(experiment: Experiment, indices: np.ndarray) -> int:

@@ -1,6 +1,6 @@
 """From a config to a trained population in a working directory: its predictions and the tables made of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from imbalance_jax.data.soundness import check_splits
 from imbalance_jax.results import comparison, convergence, data, ensembles, performance
 from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
-from imbalance_jax.system import cache, environment, layout, processes, progress, provenance, records
+from imbalance_jax.system import cache, environment, layout, matrix_product, processes, provenance, records
 from imbalance_jax.system.provenance import stage
 from imbalance_jax.system.workdir import (
     check_same_data,
@@ -35,9 +35,11 @@ from imbalance_jax.training import (
     judgement,
     kept,
     loop,
+    needs,
     on_features,
     other_sets,
     placement,
+    planning,
     plugins,
     snapshot,
     start,
@@ -45,15 +47,13 @@ from imbalance_jax.training import (
     tested,
 )
 from imbalance_jax.training.build import build, build_losses, labels_of_versions, make_members
+from imbalance_jax.training.members import same_arms
 from imbalance_jax.training.network import Network, load_dataset, machine_fields, network
-from imbalance_jax.training.program import Experiment, Program
+from imbalance_jax.training.program import Experiment
 from imbalance_jax.training.snapshot import Outcome
 from imbalance_jax.training.trained import KEPT_EPOCH, Stage
 
 MADE_AGAIN = (layout.MEMBERS, layout.DATA, layout.CONTACT_SHEET, layout.PROVENANCE)
-SAME_BYTES = (
-    'Results are the same to rounding; for the same bytes, go on where there are as many devices of the same kind.'
-)
 KEPT_TITLES = {kept.MATCHED: "weights whose validation AUROC is nearest to the reference's best"}
 
 
@@ -87,6 +87,7 @@ def run(
     starts = start_files.with_data(config, starts, dataset, [other.dataset for other in others])
     untrained = network(config, dataset, starts)
     checks.check_before_compiling(config, dataset, untrained, stages=stages)
+    refuse_what_cannot_be_explained(config, dataset, members, untrained=untrained, stages=stages)
     make = on_features.build_heads if heads.are_cached(config) else build
     experiment = make(config, dataset, members, untrained=untrained)
     with lock(workdir):
@@ -111,6 +112,15 @@ def run(
             config, dataset, members, workdir, others=others, at_home=at_home, write_performance=write_performance
         )
         processes.wait_for_all()
+
+
+def refuse_what_cannot_be_explained(
+    config: ConfigDict, dataset: Dataset, members: list[dict], *, untrained: Network, stages: Mapping[str, Stage]
+) -> None:
+    """Raises ValueError for a stage that has no room for one image of one member on the devices of this process."""
+    if any(stage.programs for stage in stages.values()):
+        devices = needs.Devices(len(jax.local_devices()), autotune.available())
+        needs.check(needs.shapes_of(config, dataset, members, untrained), stages, devices)
 
 
 def set_up_jax(config: Mapping[str, Any], *, stage: str = 'train', join: bool = True) -> None:
@@ -138,32 +148,6 @@ def is_finished(workdir: Path, experiment: Experiment) -> bool:
     return snapshot.finished(experiment, autotune.read(workdir), workdir) is not None
 
 
-def make_plan(
-    workdir: Path, experiment: Experiment, setting: ConfigDict, stream: str
-) -> tuple[autotune.Plan, Program | None]:
-    """The plan of `workdir`, made now if there is none, and the first wave's program if making it left that behind.
-
-    One that was made where there were other devices does not bind this machine; that it is not kept is said.
-    """
-    if processes.agree((workdir / layout.PLAN).exists()):
-        kept = autotune.read(workdir)
-        plan = autotune.carried_on(kept, experiment, setting.strategy, setting.memory_gib, stream)
-        if plan.strategy != kept.strategy and processes.leads():
-            print(
-                f'{workdir / layout.PLAN} has the strategy {kept.strategy}, begun elsewhere or with another setting; '
-                f'here it goes on with {plan.strategy}. {SAME_BYTES}',
-                flush=True,
-            )
-        return plan, None
-    with progress.show('plan') as update:
-        plan, program = autotune.make_plan(
-            experiment, setting.strategy, setting.memory_gib, update=update, stream=stream
-        )
-    write_json(workdir / layout.PLAN, plan._asdict())
-    print(autotune.describe(plan), flush=True)
-    return plan, program
-
-
 def slow_to_begin(warmup_steps: int, total_steps: int) -> str:
     """What to say of a warm-up that takes more than half of training; '' of another."""
     if 2 * warmup_steps <= total_steps:
@@ -172,6 +156,15 @@ def slow_to_begin(warmup_steps: int, total_steps: int) -> str:
         f'The learning rate rises for config.train.warmup_steps = {warmup_steps:,} of the {total_steps:,} steps of '
         f'training: a tenth of them, {total_steps // 10:,}, is usual.'
     )
+
+
+def twins_of(members: list[dict]) -> str:
+    """What to say of arms that are one approach under several names; '' where there are none."""
+    same = same_arms(members)
+    if not same:
+        return ''
+    named = '; '.join(' and '.join(arms) for arms in same)
+    return f'Arms that are one approach, whose members are equal to the bit where their seeds are: {named}.'
 
 
 def describe(workdir: Path, members: list[dict], dataset: Dataset) -> None:
@@ -195,7 +188,8 @@ def train_into(
     untrained: the whole network, whose features are computed first where only heads are trained on them.
     """
     describe(workdir, experiment.members, dataset)
-    if (said := slow_to_begin(config.train.warmup_steps, experiment.total_steps)) and processes.leads():
+    noted = [slow_to_begin(config.train.warmup_steps, experiment.total_steps), twins_of(experiment.members)]
+    for said in filter(None, noted if processes.leads() else ()):
         print(said, flush=True)
     with stage(workdir, 'train') as record:
         seen = dataset
@@ -203,18 +197,30 @@ def train_into(
             experiment, seen, record['features'] = on_features.with_features(
                 experiment, config, dataset, untrained=untrained, workdir=workdir
             )
-        plan, program = make_plan(workdir, experiment, config.population, config.data.stream)
+        plan, program = planning.make_plan(workdir, experiment, config.population, config.data.stream)
         record.update(strategy=plan.strategy, plan=plan._asdict(), processes=jax.process_count())
         if record['elsewhere'] and processes.leads():
-            print(f'{workdir} was also trained on {provenance.machines(record["elsewhere"])}. {SAME_BYTES}', flush=True)
+            other = provenance.machines(record['elsewhere'])
+            print(f'{workdir} was also trained on {other}. {planning.SAME_BYTES}', flush=True)
         if begun := start.digests(experiment.members):
             record['weights'] = begun
         images = {split: seen.images_of(split) for split in ('validation', 'test')}
         folder = workdir / layout.PROFILE if profile else None
-        outcome, logits = loop.fit(experiment, plan, workdir, images=images, program=program, profile=folder)
+        speeds: list[float] = []
+        what: dict[str, Any] = {'images': images, 'program': program, 'profile': folder, 'speeds': speeds}
+        outcome, logits = loop.fit(experiment, plan, workdir, **what)
+        if speeds:
+            record['speed'] = speed_of(speeds)
         predict_kept(workdir, experiment, plan, outcome=outcome, images=images)
         facts = {'alive': outcome.alive, 'best_epoch': outcome.best_epoch, 'best_score': outcome.best_score}
         write_arrays(workdir / layout.PREDICTIONS, **facts, **{f'logits_{split}': x for split, x in logits.items()})
+
+
+def speed_of(speeds: Sequence[float]) -> dict[str, float]:
+    """Operations per second of training, the median of its epochs, by XLA's count of a step; those of a matrix product
+    on the same devices; and the share."""
+    per_second, product = float(np.median(speeds)), matrix_product.flops_per_second() * jax.process_count()
+    return {'flops_per_second': per_second, 'matrix_product': product, 'share': round(per_second / product, 4)}
 
 
 def predict_kept(

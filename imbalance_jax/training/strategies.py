@@ -49,6 +49,11 @@ def without_sharing(strategy: str) -> str:
     return strategy.removeprefix(f'data:{parse(strategy).data}:')
 
 
+def with_sharing(strategy: str, devices: int) -> str:
+    """`data:d:` before a strategy that spreads members; another, or one device, as it is."""
+    return f'data:{devices}:{strategy}' if devices > 1 and parse(strategy).shard else strategy
+
+
 def map_members(fn: Callable, strategy: str, mesh: Mesh | None = None) -> Callable:
     """Returns `mapped(members, *shared)`: `fn(member, *shared)` for every entry of the leading axis of `members`.
 

@@ -1,6 +1,6 @@
 """A trained population as `explain` meets it, and what a question to it is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +20,18 @@ from imbalance_jax.names import some
 from imbalance_jax.system import records
 from imbalance_jax.system.layout import CONFIG, FEATURES, MEMBERS, PREDICTIONS
 from imbalance_jax.system.workdir import check_same_data, read_arrays
-from imbalance_jax.training import autotune, heads, kept, other_sets, placement, plugins, snapshot, start, strategies
+from imbalance_jax.training import (
+    autotune,
+    grid,
+    heads,
+    kept,
+    other_sets,
+    placement,
+    plugins,
+    snapshot,
+    start,
+    strategies,
+)
 from imbalance_jax.training.members import (
     has_features,
     has_predictions,
@@ -103,6 +114,19 @@ class Trained(NamedTuple):
         return partial(layers.last_stage, self.model, self.one, self.image_shape)
 
 
+class Asked(NamedTuple):
+    """A program that a stage will run, as its memory is asked about before there is a population (`needs`).
+
+    function: of one member, (variables, *arrays [n,...]); arrays: their shapes; fewer: whether it takes fewer examples
+    at a time, down to one, where memory is short: then n is 1; of: what a user would call it.
+    """
+
+    of: str
+    function: Callable
+    arrays: tuple[jax.ShapeDtypeStruct, ...]
+    fewer: bool = True
+
+
 class Stage(NamedTuple):
     """A question to a trained population: what `explain` runs, and what comes along with it.
 
@@ -110,7 +134,8 @@ class Stage(NamedTuple):
     raises ValueError for options that would fail, before anything is compiled; defaults: the block `config.NAME`, if
     the stage has one; tables: those of `results/` that it writes; section: the heading in the report under which tables
     that no page shows are listed; needs: FROM_NETWORKS where images are shown to them, or what is enough where they are
-    not here, FROM_FEATURES (of test images) or FROM_BOTH (also their predictions).
+    not here, FROM_FEATURES (of test images) or FROM_BOTH (also their predictions); programs: those that need the most
+    memory, of a population whose variables and images are shapes only.
     """
 
     run: Callable[[Trained, Path], None]
@@ -119,6 +144,7 @@ class Stage(NamedTuple):
     tables: tuple[str, ...] = ()
     section: str = ''
     needs: str = FROM_NETWORKS
+    programs: Callable[[Trained], Iterable[Asked]] | None = None
 
 
 def check_trained(workdir: Path, *, features_do: bool = False) -> None:
@@ -129,7 +155,7 @@ def check_trained(workdir: Path, *, features_do: bool = False) -> None:
     if not (workdir / PREDICTIONS).exists():
         raise FileNotFoundError(f'{workdir} holds no finished training ({PREDICTIONS} is missing): run train first.')
     members = records.members(workdir)
-    _check_same_members(workdir, members)
+    check_members(workdir, records.config(workdir), members)
     if without_networks(members) and not (features_do and has_features(members)):
         held, asked = ('features', '') if has_features(members) else ('predictions', 'explained or ')
         raise ValueError(
@@ -138,18 +164,38 @@ def check_trained(workdir: Path, *, features_do: bool = False) -> None:
         )
 
 
-def _check_same_members(workdir: Path, members: list[dict]) -> None:
-    """ValueError for a members.json that is another population's: an index into it would name the wrong network."""
-    if is_adopted(members):
-        return
-    config = records.config(workdir)
-    wanted = [f'{arm}/{seed}' for arm in in_order(config['arms'], config['reference']) for seed in config['seeds']]
-    found = [f'{row["arm"]}/{row["seed"]}' for row in members]
+def check_members(workdir: Path, config: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> None:
+    """ValueError for a members.json that is another population's than config.json: an index into one would name the
+    wrong network of the other, also where both were accepted as they are."""
+    arms, reference = config['arms'], config['reference']
+    if reference not in arms:
+        known = f'its arms are {some(sorted(arms), SHOWN)}' if arms else 'it has no arm'
+        raise ValueError(f'{workdir / CONFIG} has the reference {reference!r}, and {known}; {records.ELSEWHERE}.')
+    found, wanted = ([f'{arm}/{seed}' for arm, seed in one] for one in (who(members), expected(config, members)))
+    numbers = [row['member'] for row in members]
     if found != wanted:
         raise ValueError(
             f'{workdir / MEMBERS} has the members {some(found, SHOWN)}, and {CONFIG} {some(wanted, SHOWN)}: '
-            'it is of another population. Delete it and run train again.'
+            f'one is of another population. Bring {CONFIG} back from a copy, or delete {MEMBERS} and run train again.'
         )
+    if numbers != list(range(len(members))):
+        shown = some([str(number) for number in numbers], SHOWN)
+        raise ValueError(f'{workdir / MEMBERS} numbers its {len(members)} members {shown}; {records.AGAIN}.')
+
+
+def who(members: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """(arm, seed) of each member."""
+    return [(row['arm'], row['seed']) for row in members]
+
+
+def expected(config: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """(arm, seed) of the members that a config has. Adopted networks may lack a seed in an arm."""
+    order = in_order(config['arms'], config['reference'])
+    every = [(arm, seed) for arm in order for seed in config['seeds']]
+    there = set(who(members))
+    if not is_adopted(members) or {arm for arm, _ in there} != set(config['arms']):
+        return every
+    return [(arm, seed) for arm in order for seed in sorted(config['seeds']) if (arm, seed) in there]
 
 
 def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Trained:
@@ -183,11 +229,12 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
         best = kept.variables(home, predictions[KEPT_EPOCH], best)
     if cached:
         best = heads.whole(home, best, members, untrained=untrained)
-    # A population that trained in waves is explained whole, but one member after the other. Nothing here has batches
-    # that devices could share.
+    # A population that trained in waves is explained whole, but one member after the other.
     wanted = strategies.without_sharing(plan.strategy) if len(plan.waves) == 1 else 'shard:map'
-    strategy = placement.runnable(wanted, jax.local_devices())
-    place = placement.place(len(members), strategy, jax.local_devices())
+    devices = jax.local_devices()
+    strategy = placement.runnable(wanted, devices)
+    shares = grid.spare_sharing(len(members), len(devices))
+    place = placement.place(len(members), strategies.with_sharing(strategy, shares), devices)
     drawn = cache(partial(random_networks, untrained, members, dataset=dataset))
     return Trained(
         config=config,
@@ -248,8 +295,11 @@ def random_networks(untrained: Network, members: list[dict], *, dataset: Dataset
 def with_untrained(
     members: list[dict], best: Any, drawn: Callable[[], Any], *, starts: Starts, strategy: str
 ) -> tuple[Placement, Any]:
-    """The members' variables [P], and after them those of the networks [B] that they began as."""
+    """The members' variables [P], and after them those of the networks [B] that they began as, on a grid of devices
+    that makes their maps, pair by pair, soonest."""
     first, _ = start.began_as(members)
-    place = placement.place(len(members) + len(first), strategy, jax.local_devices())
+    count, devices = len(members) + len(first), jax.local_devices()
+    shares = grid.best_sharing(count, len(devices))
+    place = placement.place(count, strategies.with_sharing(strategy, shares), devices)
     fresh = start.begin(drawn(), [members[i] for i in first], starts)
     return place, place.members(jax.tree.map(lambda *a: np.concatenate(a), best, fresh))

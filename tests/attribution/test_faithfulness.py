@@ -43,6 +43,14 @@ def test_sensitivity_n_is_one_for_the_contributions_of_a_linear_score():
     assert np.isnan(METRICS['sensitivity_n'](linear, IMAGES, np.zeros((3, 6, 6)))).all()
 
 
+@pytest.mark.parametrize('name', ['deletion', 'insertion', 'road', 'sensitivity_n'])
+def test_a_figure_does_not_depend_on_what_else_is_asked_about(name):
+    maps = np.round(np.random.default_rng(2).random((3, 6, 6)), 1).astype(np.float32)  # with ties
+    together = np.asarray(METRICS[name](linear, IMAGES, maps))
+    alone = [np.asarray(METRICS[name](linear, IMAGES[i : i + 1], maps[i : i + 1]))[0] for i in range(3)]
+    np.testing.assert_allclose(together, alone, rtol=1e-4, atol=1e-4)
+
+
 def test_imputed_pixels_are_the_weighted_mean_of_their_neighbours():
     ramp = np.broadcast_to(np.arange(9.0, dtype=np.float32)[:, None], (9, 9))[None, ..., None]
     gone = np.zeros((1, 9, 9), bool)

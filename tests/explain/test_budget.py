@@ -25,7 +25,7 @@ def arrays():
 
 
 def needed(place, members, images, size):
-    compiled = chunked(sums)(place, size, len(images)).lower(members, images).compile()
+    compiled = chunked(sums)(place.map, size, len(images)).lower(members, images).compile()
     return compiled.memory_analysis().temp_size_in_bytes
 
 

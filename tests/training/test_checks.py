@@ -32,6 +32,19 @@ def test_stages_check_their_options_before_training(tiny_config, tmp_path, monke
     assert num_images == len(network.load_dataset(tiny_config).rows('test'))
 
 
+def test_devices_that_cannot_share_a_batch_evenly_are_named_with_those_that_can():
+    for strategy in ('data:3:shard:map', 'shard:map', 'data:12:shard:vmap:4', 'vmap'):
+        checks.check_sharing(strategy, 12)
+    with pytest.raises(
+        ValueError, match=r"'data:8:shard:map', and 8 .* 12 images.* valid are data:2, data:3, data:4, "
+    ):
+        checks.check_sharing('data:8:shard:map', 12)
+    with pytest.raises(ValueError, match='valid are those without data:d'):
+        checks.check_sharing('data:2:shard:map', 1)
+    with pytest.raises(ValueError, match='Unknown population strategy'):
+        checks.check_sharing('data:0:shard:map', 12)
+
+
 @pytest.mark.parametrize('value', [1e39, -1e39, 1e-50, 10**400, np.nextafter(2.0**-126, 0)])
 def test_a_number_that_32_bits_do_not_hold_is_refused_wherever_it_stands(value):
     assert not survives(value)
@@ -88,5 +101,22 @@ def test_members_of_another_population_name_no_network(tmp_path, tiny_config):
     trained.check_trained(tmp_path)
     for others in ([{**row, 'seed': row['seed'] + 5} for row in rows], rows[:4], [rows[1], rows[0], *rows[2:]]):
         writer.write_json(tmp_path / 'members.json', others)
-        with pytest.raises(ValueError, match=r'and config.json .*: it is of another population'):
+        with pytest.raises(ValueError, match=r'and config.json .*: one is of another population'):
             trained.check_trained(tmp_path)
+    writer.write_json(tmp_path / 'members.json', rows)
+    whole = tiny_config.to_dict()
+    for edited, said in (
+        ({'arms': {}}, "reference 'bce', and it has no arm"),
+        ({'reference': 'focal'}, "reference 'focal', and its arms are bce"),
+        ({'seeds': (0,)}, 'one is of another population'),
+        ({'arms': {'bce': {}}}, 'one is of another population'),
+    ):
+        with pytest.raises(ValueError, match=said) as error:
+            trained.check_members(tmp_path, {**whole, **edited}, rows)
+        assert '\n' not in str(error.value)
+    with pytest.raises(ValueError, match='numbers its 6 members 0, 0, 2, 3 and 2 more'):
+        trained.check_members(tmp_path, whole, [rows[0], {**rows[1], 'member': 0}, *rows[2:]])
+    adopted = [{**row, 'adopted': {}} for row in rows[:-1]]  # arms from elsewhere may have different seeds
+    trained.check_members(tmp_path, whole, adopted)
+    with pytest.raises(ValueError, match='one is of another population'):
+        trained.check_members(tmp_path, {**whole, 'arms': {**whole['arms'], 'focal': {}}}, adopted)

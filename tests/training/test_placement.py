@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imbalance_jax.training import placement, strategies
+from imbalance_jax.training import grid, placement, strategies
 
 
 def test_padding_members_appear_in_no_result():
@@ -54,10 +54,45 @@ def test_unknown_strategies_are_refused(strategy):
 
 def test_every_candidate_is_a_strategy_that_fits_here():
     for count in (1, 2, 3, 7, 24):
-        for name in placement.candidates(count, 16):
+        for name in grid.candidates(count, 16):
             assert placement.place(count, name).num_members == count
-    assert 'data:2:shard:map' in placement.candidates(1, 16)
-    assert 'data:2:shard:map' not in placement.candidates(1, 15)
+    assert 'data:2:shard:map' in grid.candidates(1, 16)
+    assert 'data:2:shard:map' in grid.candidates(3, 16)
+    assert 'data:2:shard:map' not in grid.candidates(1, 15)
+
+
+def test_devices_share_a_batch_where_a_step_takes_less_for_it():
+    assert grid.sharings(3, 16, 8) == [2, 8]  # 3 x 2, and all of them: 3 members with 2 images of 16 each
+    assert grid.sharings(1, 12, 8) == [2, 3, 4, 6]
+    assert grid.sharings(1, 7, 8) == [7]
+    assert grid.sharings(8, 16, 8) == grid.sharings(16, 16, 8) == []
+
+
+def test_devices_that_members_leave_idle_share_examples():
+    one = {(3, 8): (2, 8), (1, 2): (2, 2), (3, 2): (1, 2), (9, 8): (1, 4), (24, 8): (1, 1), (24, 64): (2, 5)}
+    for (members, devices), (spare, best) in one.items():
+        assert grid.spare_sharing(members, devices) == spare
+        assert grid.best_sharing(members, devices) == best
+    for members in range(1, 70):
+        for devices in (1, 2, 3, 8, 16):
+            plain = -(-members // devices)
+            spare = -(-members // (devices // grid.spare_sharing(members, devices)))
+            assert spare == plain  # no device has more members than without sharing
+            share = grid.best_sharing(members, devices)
+            assert -(-members // (devices // share)) / share <= plain
+
+
+@pytest.mark.parametrize('count', [2, 5, 40])
+@pytest.mark.parametrize('strategy', ['data:2:shard:map', 'shard:map'])
+def test_examples_that_devices_share_are_the_same_examples(strategy, count):
+    place = placement.place(1, strategy)
+    values, factors = np.random.default_rng(0).random((count, 3)).astype(np.float32), np.array([2.0], np.float32)
+    mapped = place.map_examples(lambda one, x: {'sum': (one * x).sum(1), 'all': x})
+    result = place.fetch(mapped(place.members(factors), place.shared(values)))
+    np.testing.assert_array_equal(result['all'], values[None])
+    np.testing.assert_allclose(result['sum'], 2 * values.sum(1)[None], rtol=1e-6)
+    sizes = [place.evenly(size) for size in (1, 2, 5)]
+    assert sizes == ([1, 2, 5] if place.shares == 1 else [1, 2, 4])
 
 
 def test_devices_that_share_a_batch_hold_half_of_it_each():
