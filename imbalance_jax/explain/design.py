@@ -9,7 +9,7 @@ from pathlib import Path
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.regions import Pairs
 from imbalance_jax.explain import outputs
-from imbalance_jax.explain.alignment import MethodFigures
+from imbalance_jax.explain.map_figures import MethodFigures
 from imbalance_jax.explain.map_pairs import test_pairs
 from imbalance_jax.results import conditional, mediation, outcomes, rank_agreement, trend
 from imbalance_jax.results.comparison import RANKED, Claims, Truth

@@ -15,6 +15,7 @@ from imbalance_jax.concepts import nulls
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.regions import concept_masks, shown_concepts
 from imbalance_jax.explain import probe_set
+from imbalance_jax.metrics.on_device import ranking, weighted_auroc
 from imbalance_jax.system import environment, progress
 from imbalance_jax.training.placement import Placement
 from imbalance_jax.training.trained import SPLIT, Trained
@@ -220,6 +221,14 @@ def image_shapes(probe: Probe, count: int) -> tuple[jax.ShapeDtypeStruct]:
     """The shape of so many images, or of all that there are."""
     shape = (min(count, len(probe.rows)), *probe.dataset.images.shape[1:])
     return (jax.ShapeDtypeStruct(shape, np.uint8),)
+
+
+def make_auroc(probe: Probe) -> Callable:
+    """`auroc(scores, labels, mask, weights) -> [K]`, all [N,K]: exact where every image counts the same, which masks
+    do not change."""
+    if np.ptp(probe.weights) == 0:
+        return lambda scores, labels, mask, weights: ranking(scores, labels, mask)['auroc']
+    return lambda scores, labels, mask, weights: weighted_auroc(scores, labels, mask * weights)
 
 
 def layer_before(layers: list[str], layer: str) -> str:

@@ -14,7 +14,7 @@ from imbalance_jax.attribution import layers
 from imbalance_jax.concepts import contributions, directions
 from imbalance_jax.concepts.nulls import NULLS, exchanges
 from imbalance_jax.data.arrays import pictures
-from imbalance_jax.explain import held_out, interventions, matching, outputs, probe_set
+from imbalance_jax.explain import concept_directions, held_out, interventions, matching, outputs, probe_set
 from imbalance_jax.explain.dissected import Units, detectors, dissected, means
 from imbalance_jax.explain.probe import Probe, first_images, image_shapes, make_features, make_probe, targets
 from imbalance_jax.models.recorded import Recorded
@@ -253,15 +253,15 @@ def probe_directions(probe: Probe, units: Sequence[Units], settings: Mapping[str
     fold = directions.folds(probe.patients, folds, key)
     controls = orders[: settings['probe_controls']]
     by_layer = [
-        interventions.linear_probes(probe, means(units, layer), asked, orders=controls, fold=fold, folds=folds)
+        concept_directions.linear_probes(probe, means(units, layer), asked, orders=controls, fold=fold, folds=folds)
         for layer in probe.layers
     ]
     probes = {name: np.stack([one[name] for one in by_layer]) for name in by_layer[0]}
     if probe.only_features:
         return {**probes, **asked._asdict()}
     positions, counted = class_images(probe)
-    slopes = interventions.slopes(probe, probe.tcav_layer, positions)
-    tcav = interventions.tcav(
+    slopes = concept_directions.slopes(probe, probe.tcav_layer, positions)
+    tcav = concept_directions.tcav(
         probe,
         means(units, probe.tcav_layer),
         slopes,
@@ -304,8 +304,8 @@ def programs(trained: Trained) -> Iterator[Asked]:
     probe = first_images(trained)
     size = image_shapes(probe, probe.images_at_once(probe.layers))
     yield Asked('activations', make_features(probe, tuple(probe.layers)), size, fewer=False)
-    few = image_shapes(probe, interventions.GRADIENTS)
-    yield Asked('gradients of the classes', interventions.make_slopes(probe, probe.tcav_layer), few, fewer=False)
+    few = image_shapes(probe, concept_directions.GRADIENTS)
+    yield Asked('gradients of the classes', concept_directions.make_slopes(probe, probe.tcav_layer), few, fewer=False)
 
 
 STAGE = Stage(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax.explain import alignment
-from imbalance_jax.explain.alignment import MethodFigures
+from imbalance_jax.explain.map_figures import MethodFigures
 from imbalance_jax.results.alignment import CEILING, CENTRE, CHANCE, CONSTANT, PERMUTED, SHUFFLED, UNTRAINED
 from imbalance_jax.system import workdir
 from imbalance_jax.training import build

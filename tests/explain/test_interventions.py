@@ -11,7 +11,7 @@ from planted import CONCEPTS, UNITS, features_of
 
 from imbalance_jax import concepts
 from imbalance_jax.concepts import nulls
-from imbalance_jax.explain import held_out, interventions
+from imbalance_jax.explain import concept_directions, held_out, interventions
 from imbalance_jax.explain import probe as explain_probe
 from imbalance_jax.metrics import scores
 from imbalance_jax.metrics.on_device import ranking
@@ -122,7 +122,7 @@ def test_the_model_s_head_is_ours():
 
 
 def test_slopes_are_gradients(probe):
-    result = interventions.slopes(probe, 'stage1', np.array([3, 9, 4]))
+    result = concept_directions.slopes(probe, 'stage1', np.array([3, 9, 4]))
     kernel = np.asarray(probe.variables['params']['head']['kernel'])
     expected = np.broadcast_to(np.swapaxes(kernel, 1, 2)[:, None], result.shape)  # summed over positions of a mean
     np.testing.assert_allclose(result, expected, atol=1e-5)
@@ -137,13 +137,13 @@ def test_probes_find_what_is_there_and_controls_do_not(probe, thresholds):
     assert not asked.by_label.any()
     orders = nulls.exchanges(probe.patients, 10, jax.random.key(0))
     fold = concepts.directions.folds(probe.dataset.patient, 5, jax.random.key(0))
-    result = interventions.linear_probes(probe, means, asked, orders=orders, fold=fold, folds=5)
+    result = concept_directions.linear_probes(probe, means, asked, orders=orders, fold=fold, folds=5)
     assert (result['auroc'][:2] > 0.9).all()
     assert (result['auroc'][2] < 0.8).all()  # images without a concept are all alike, noise and all
     assert abs(np.nanmean(result['control']) - 0.5) < 0.06
     np.testing.assert_allclose(scores.auroc(result['scores'], present), result['auroc'], atol=1e-6)
     heavy = probe._replace(weights=np.where(np.arange(140) % 3, 1.0, 4.0))
-    weighted = interventions.linear_probes(heavy, means, asked, orders=orders, fold=fold, folds=5)
+    weighted = concept_directions.linear_probes(heavy, means, asked, orders=orders, fold=fold, folds=5)
     np.testing.assert_allclose(weighted['scores'], result['scores'], atol=1e-5)  # weights judge and do not fit
     expected = scores.auroc(result['scores'], present, None, heavy.weights)
     np.testing.assert_allclose(weighted['auroc'], expected, atol=1e-5)
@@ -164,10 +164,10 @@ def test_findings_without_a_region_are_probed_by_their_labels(probe, thresholds)
     means = np.stack([one.mean['stage1'] for one in thresholds])
     orders = nulls.exchanges(probe.patients, 4, jax.random.key(0))
     fold = concepts.directions.folds(probe.dataset.patient, 5, jax.random.key(0))
-    result = interventions.linear_probes(blind, means, asked, orders=orders, fold=fold, folds=5)
+    result = concept_directions.linear_probes(blind, means, asked, orders=orders, fold=fold, folds=5)
     expected = scores.auroc(result['scores'], probe.dataset.labels, mask)
     np.testing.assert_allclose(result['auroc'], expected, atol=1e-6)
-    control = interventions.linear_probes(
+    control = concept_directions.linear_probes(
         blind, means, asked._replace(present=asked.present[orders[2]], known=asked.known[orders[2]]),
         orders=orders, fold=fold, folds=5,
     )  # fmt: skip
@@ -176,7 +176,7 @@ def test_findings_without_a_region_are_probed_by_their_labels(probe, thresholds)
     np.testing.assert_allclose(aurocs, expected, atol=1e-6)
     assert rounds.shape == (held_out.ROUNDS, *expected.shape)
     nothing = probe._replace(dataset=dataclasses.replace(blind.dataset, label_mask=np.zeros_like(mask)))
-    result = interventions.linear_probes(
+    result = concept_directions.linear_probes(
         nothing, means, explain_probe.targets(nothing), orders=orders, fold=fold, folds=5
     )
     assert np.isnan(result['auroc'][:, 1]).all()  # neither a region nor a label says it
@@ -193,7 +193,7 @@ def test_directions_of_all_members_are_asked_of_each_class_s_images(probe, thres
     slopes = random.normal(size=(3, 40, CONCEPTS, UNITS)).astype(np.float32)
     present = np.concatenate([present, np.ones((140, 1), bool)], axis=1)  # what is everywhere has no direction
     asked = explain_probe.Targets(present, np.ones(present.shape, bool), np.zeros(CONCEPTS + 1, bool))
-    result = interventions.tcav(probe, means, slopes, targets=asked, orders=orders, counted=counted)
+    result = concept_directions.tcav(probe, means, slopes, targets=asked, orders=orders, counted=counted)
     assert result['control'].shape == (3, CONCEPTS, CONCEPTS + 1, 30)
     assert np.isnan(result['sign'][:, 2]).all()
     assert np.isnan(result['derivative'][..., CONCEPTS]).all()

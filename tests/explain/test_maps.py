@@ -11,8 +11,7 @@ from imbalance_jax import alignment
 from imbalance_jax.attribution import all_classes
 from imbalance_jax.data import arrays as data_arrays
 from imbalance_jax.data import regions
-from imbalance_jax.explain import alignment as explain_alignment
-from imbalance_jax.explain import map_distance, map_nulls, map_pairs
+from imbalance_jax.explain import map_distance, map_figures, map_nulls, map_pairs
 from imbalance_jax.explain import maps as explain_maps
 from imbalance_jax.results.alignment import OUTSIDE
 from imbalance_jax.training import build, placement
@@ -64,7 +63,7 @@ def test_a_scorer_gives_the_same_figures_whatever_it_takes_at_a_time(strategy, m
     place = placement.place(3, strategy)
     on_devices, arrays, whole = place.members(maps), place.shared(arrays), place.shared(whole)
     metrics = {'pixel_auroc': alignment.METRICS['pixel_auroc']}
-    figures = explain_alignment.against_both(metrics, alignment.expected.PRODUCTS)
+    figures = map_figures.against_both(metrics, alignment.expected.PRODUCTS)
     sizes = sizes_of(monkeypatch)
     make = partial(explain_maps.Scorer, figures, place, whole=whole)
     together = place.fetch(make(memory_mib=512.0)(on_devices, *arrays))
@@ -92,7 +91,7 @@ def test_a_scorer_at_128_pixels_with_all_metrics_of_the_config():
 
     count = 6
     metrics = {name: alignment.METRICS[name] for name in base.get_config().attribution.metrics}
-    figures = explain_alignment.against_both(metrics, alignment.expected.PRODUCTS)
+    figures = map_figures.against_both(metrics, alignment.expected.PRODUCTS)
     maps, arrays, whole = maps_and_regions(2, count, 128)
     place = placement.place(2, 'map')
     on_devices, arrays, whole = place.members(maps), place.shared(arrays), place.shared(whole)
@@ -113,7 +112,7 @@ def test_what_needs_no_region_is_the_same_within_any_budget(what, monkeypatch):
 
     def figures(memory_mib):
         if what == 'heat':
-            scorer = explain_maps.Scorer(explain_alignment.heat_figures, place, memory_mib=memory_mib)
+            scorer = explain_maps.Scorer(map_figures.heat_figures, place, memory_mib=memory_mib)
             return place.fetch(scorer(on_devices, *inside))
         correlation = map_distance.RankCorrelation(place, memory_mib=memory_mib)
         correlation.add(on_devices, count)
@@ -145,12 +144,12 @@ def test_maps_and_figures_are_the_same_within_any_budget(study, monkeypatch):
     labelled = regions.Pairs(*(array[:4] for array in annotated))._replace(mask=np.zeros_like(annotated.mask[:4]))
     pairs = map_pairs.MapPairs(annotated, labelled, 0)
     trained.config.attribution.metrics = ('relevance_rank',)
-    metrics, sizes = explain_alignment.metrics_of(trained), sizes_of(monkeypatch)
+    metrics, sizes = map_figures.metrics_of(trained), sizes_of(monkeypatch)
     for memory in (512.0, 1.0, 0.5):
         trained.config.attribution.memory_mib = memory
-        scorers = explain_alignment.make_scorers(trained, pairs, metrics)
-        programs = {'grad_cam': partial(explain_alignment.compile_method, trained, pairs, scorers, 'grad_cam')}
-        measured = partial(explain_alignment.measure, trained, 'grad_cam', pairs, scorers=scorers, programs=programs)
+        scorers = map_figures.make_scorers(trained, pairs, metrics)
+        programs = {'grad_cam': partial(map_figures.compile_method, trained, pairs, scorers, 'grad_cam')}
+        measured = partial(map_figures.measure, trained, 'grad_cam', pairs, scorers=scorers, programs=programs)
         results.append(measured())
     assert sizes[0] == 10
     assert min(sizes) < 10
