@@ -45,17 +45,27 @@ def greedy(measure: Measure, units: int, classes: int, *, steps: int) -> dict[st
     return greedy_by(measured(measure), units, classes, steps=steps)
 
 
-def greedy_by(without: Without, units: int, classes: int, *, steps: int, group: int = 0) -> dict[str, jax.Array]:
-    """`greedy`, by a way of its own, which is asked of `group` units at a time (0: all)."""
+def greedy_by(
+    without: Without, units: int, classes: int, *, steps: int, group: int = 0, first: jax.Array | None = None
+) -> dict[str, jax.Array]:
+    """`greedy`, by a way of its own, which is asked of `group` units at a time (0: all). first: what is left of every
+    class without a single unit, [U, K] as of `single`, where that is known: the first step of all classes."""
+
+    def take(kept, left):
+        left = jnp.where(kept > 0, left, jnp.inf)
+        worst = jnp.argmin(jnp.where(jnp.isnan(left) & (kept > 0), jnp.finfo(left.dtype).max, left))
+        return kept.at[worst].set(0), (worst, left[worst])
 
     def one_class(k):
         def step(kept, _):
-            left = jax.lax.map(without(kept, k), jnp.arange(units), batch_size=group or units)
-            left = jnp.where(kept > 0, left, jnp.inf)
-            worst = jnp.argmin(jnp.where(jnp.isnan(left) & (kept > 0), jnp.finfo(left.dtype).max, left))
-            return kept.at[worst].set(0), (worst, left[worst])
+            return take(kept, jax.lax.map(without(kept, k), jnp.arange(units), batch_size=group or units))
 
-        return jax.lax.scan(step, jnp.ones(units), length=min(steps, units))[1]
+        number = min(steps, units)
+        if first is None or not number:
+            return jax.lax.scan(step, jnp.ones(units), length=number)[1]
+        kept, begun = take(jnp.ones(units), first[:, k])
+        rest = jax.lax.scan(step, kept, length=number - 1)[1]
+        return jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), begun, rest)
 
     order, left = jax.lax.map(one_class, jnp.arange(classes))
     return {'order': order, 'left': left}

@@ -88,17 +88,18 @@ def ablate(probe: Probe, means: np.ndarray, *, steps: int, half: np.ndarray, ord
 
         def greedy(part):
             rows, counted = part
-            some = of_rows(rows)
+            some, truth = of_rows(rows), (labels[rows], mask[rows] * counted[:, None], weights[rows])
+
+            def without_one(kept):
+                left = some.without(kept)
+                return lambda unit: auroc(left(unit), *truth)
 
             def class_without(kept, k):
-                left, of_class = some.without(kept), (labels[rows, k], mask[rows, k] * counted, weights[rows, k])
+                left, of_class = some.without(kept), [a[:, k, None] for a in truth]
+                return lambda unit: auroc(left(unit)[:, k, None], *of_class)[0]
 
-                def of_unit(unit):
-                    return auroc(*(a[:, None] for a in (left(unit)[:, k], *of_class)))[0]
-
-                return of_unit
-
-            return ablation.greedy_by(class_without, U, K, steps=steps, group=some.group)['order']
+            first = ablation.single_by(without_one, U, group=some.group)  # one pass for the first step of all classes
+            return ablation.greedy_by(class_without, U, K, steps=steps, group=some.group, first=first)['order']
 
         order = jax.lax.map(greedy, (rows, counted))
         kept = ablation.without_first(order, U)  # [2,K,T,U]

@@ -135,6 +135,12 @@ def test_greedy_sets_against_a_loop():
             kept[worst] = 0
     assert sorted(result['order'][2].tolist()) == list(range(6))
     assert np.isnan(result['left'][2]).all()
+    by_class = ablation.measured(lambda kept, k: measure(kept)[k])
+    for steps in (1, 9):  # the first step of all classes is known
+        what = {'steps': steps, 'first': ablation.single(measure, 6)}
+        known = jax.jit(lambda what=what: ablation.greedy_by(by_class, 6, 3, **what))()
+        for name, value in known.items():
+            np.testing.assert_allclose(value, result[name][:, :steps], atol=1e-6)
 
 
 def test_the_smallest_carrying_set_and_its_censored_median():
