@@ -63,7 +63,7 @@ def digest(variables: Any) -> str:
     for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
         array = np.ascontiguousarray(leaf)
         result.update(f'{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n'.encode())
-        result.update(memoryview(array.reshape(-1).view(np.uint8)))
+        result.update(array.tobytes())
     return result.hexdigest()
 
 

@@ -150,7 +150,7 @@ def _equal(values: np.ndarray, networks: Sequence[tuple[str, int]]) -> str:
     all N."""
     known: dict[bytes, tuple[str, int]] = {}
     for network, of_one in zip(networks, values, strict=True):
-        key = hashlib.sha256(memoryview(np.ascontiguousarray(of_one))).digest()
+        key = hashlib.sha256(of_one.tobytes()).digest()
         if key in known and (of_one != of_one[:1]).any():
             (arm, seed), (other, number) = known[key], network
             return f'arm {arm}, seed {seed} and arm {other}, seed {number}'
