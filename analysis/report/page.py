@@ -37,7 +37,7 @@ from imbalance_jax.analysis.report.study import Study, load
 from imbalance_jax.analysis.report.style import HEAT_STOPS, looks
 from imbalance_jax.explain.run import STAGES
 from imbalance_jax.names import some
-from imbalance_jax.system import layout, manifest, output, records
+from imbalance_jax.system import layout, output, records
 from imbalance_jax.system.workdir import write_text
 from imbalance_jax.training.trained import Stage
 
@@ -67,21 +67,13 @@ def write(workdir: Path, *, known: Mapping[str, Stage] = STAGES) -> Path:
         write_text(path, starts.worded(study, partial(render, study, known=known)))
         failures.write(study)
     except Exception as error:
-        if not isinstance(error, OSError) and (said := accepted(workdir)):
-            reason = ' '.join(f'{type(error).__name__}: {error}'.split())
-            raise ValueError(f'{workdir}: {said}, make no report: {reason}. Bring them back from a copy.') from error
-        raise
+        said = isinstance(error, (OSError, ValueError)) and str(workdir) in str(error)
+        if said or not (changed := records.accepted(workdir)):
+            raise
+        reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+        what = f'files that were accepted as they are, {some(changed, SHOWN)}, make no report'
+        raise ValueError(f'{workdir}: {what}: {reason}. Bring them back from a copy.') from error
     return path
-
-
-def accepted(workdir: Path) -> str:
-    """Which files of a working directory were taken as they are, though changed by hand or damaged; '' for none."""
-    try:
-        changes = records.provenance(workdir).get('accept', {}).get('accepted', [])
-    except (OSError, ValueError):
-        return ''
-    names = [str(one).split(' ', 1)[0] for one in changes if manifest.FOREIGN not in str(one)]
-    return f'files that were accepted as they are, {some(names, SHOWN)}' if names else ''
 
 
 def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:

@@ -85,11 +85,29 @@ def workdir(command: 'Command') -> Path:
     return named
 
 
-def trained(command: 'Command') -> Path:
-    """The working directory, the plugins of its config loaded."""
-    from imbalance_jax.system import records
+def trained(command: 'Command', base: Callable[[], 'ConfigDict']) -> Path:
+    """The working directory, the plugins of its config loaded; ValueError for a config that was changed by hand and
+    accepted as it is, and is none.
+
+    base: gives every field with its default.
+    """
+    from imbalance_jax.system import layout, records
 
     named = workdir(command)
-    if (named / 'config.json').exists():
-        read(records.config(named))
+    if not (named / layout.CONFIG).exists():
+        return named
+    kept = records.config(named)
+    if layout.CONFIG not in records.accepted(named):
+        read(kept)
+        return named
+    from ml_collections import ConfigDict
+
+    from imbalance_jax.config.file import completed
+
+    try:
+        read(kept)
+        check(ConfigDict(completed(kept, base().to_dict())), base())
+    except Exception as error:  # nobody knows what it holds
+        reason = ' '.join(f'{error}'.split()).rstrip('.')
+        raise ValueError(f'{named / layout.CONFIG} was accepted as it is: {reason}; {records.ELSEWHERE}.') from error
     return named

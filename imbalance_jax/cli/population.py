@@ -52,7 +52,7 @@ def adopt(command: Command, outside: Outside) -> None:
 
 def explain(command: Command, outside: Outside) -> None:
     """Asks a trained population the stages."""
-    workdir = loading.trained(command)
+    workdir = loading.trained(command, outside.base)
     from imbalance_jax.explain import run
     from imbalance_jax.system import layout, signals
 
@@ -66,7 +66,7 @@ def explain(command: Command, outside: Outside) -> None:
 
 def roar(command: Command, outside: Outside) -> None:
     """Trains the reference arm anew without the pixels that methods call important."""
-    workdir = loading.trained(command)
+    workdir = loading.trained(command, outside.base)
     from imbalance_jax.explain import run
     from imbalance_jax.system import signals
 
@@ -79,7 +79,7 @@ def report(command: Command, outside: Outside) -> None:
     from imbalance_jax.system import signals
 
     signals.leave_when_asked(saves=False)
-    print(outside.report(loading.trained(command)))
+    print(outside.report(loading.trained(command, outside.base)))
 
 
 def accept(command: Command, _: Outside) -> None:
@@ -99,7 +99,7 @@ def accept(command: Command, _: Outside) -> None:
 
 def export(command: Command, outside: Outside) -> None:
     """Writes members and arms for others to use."""
-    workdir = loading.trained(command)
+    workdir = loading.trained(command, outside.base)
     if not command.flags.out:
         raise ValueError('--out is missing; give a folder for what is exported, such as --out=exported.')
     from imbalance_jax.system import signals

@@ -31,7 +31,10 @@ def read(path: Path, like: Any, command: str) -> Any:
     and the place in it, or saying that it is not what was written.
     """
     manifest.check(path, command)
-    value = files.read_json(path)
+    try:
+        value = files.read_json(path)
+    except ValueError as error:
+        raise ValueError(f'{str(error).rstrip(".")}; {command}.') from error
     if fault := fault_of(value, like):
         raise ValueError(f'{path} is damaged: {fault}; {command}.')
     return value
@@ -111,6 +114,15 @@ def metric(path: Path, number: int, line: str, like: Any = METRICS) -> dict[str,
 def provenance(workdir: Path) -> Mapping[str, Any]:
     """provenance.json."""
     return read(Path(workdir) / layout.PROVENANCE, PROVENANCE, 'delete it; what it said of what was done is lost')
+
+
+def accepted(workdir: Path) -> list[str]:
+    """The files that were taken as they are (`provenance.accept`), though changed by hand, damaged or lost."""
+    try:
+        changes = provenance(workdir).get('accept', {}).get('accepted', [])
+    except (OSError, ValueError):
+        return []
+    return [str(one).split(' ', 1)[0] for one in changes if manifest.FOREIGN not in str(one)]
 
 
 def starts(workdir: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def make_plan(
             print(
                 f'{workdir / layout.PLAN} was made where there was more memory, and nothing is saved: it is made anew.'
             )
-    with progress.show('plan') as update:
+    with progress.show('strategies') as update:
         plan, program = autotune.make_plan(
             experiment, setting.strategy, setting.memory_gib, update=update, stream=stream
         )
