@@ -141,7 +141,8 @@ def _step_bytes(experiment: Experiment, state: Any, one: Any) -> int:
     def step(state: Any, member: Any, order: Any, arrays: Any) -> Any:
         return experiment.functions.train_steps((state, member, order), arrays, 0, 0, 1)
 
-    return liveness.held(step, state, one, order, of_steps).beside
+    kernels = liveness.tree_bytes(state.variables)  # which XLA may lay anew for the gradient
+    return liveness.held(step, state, one, order, of_steps).beside + kernels
 
 
 def _image_bytes(experiment: Experiment, devices: Devices) -> int:
@@ -199,8 +200,10 @@ def _at_a_time(config: ConfigDict, devices: Devices) -> int:
 
 
 def _held(population: Trained, asked: Asked) -> liveness.Held:
+    """What a program holds of one member, whose kernels XLA may lay anew for the gradient."""
     one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), population.one)
-    return liveness.held(asked.function, one, *asked.arrays)
+    held = liveness.held(asked.function, one, *asked.arrays)
+    return held._replace(beside=held.beside + liveness.tree_bytes(one))
 
 
 def _left(population: Trained, asked: Sequence[Asked], pairs: int) -> int:
