@@ -19,6 +19,8 @@ import matplotlib as mpl
 mpl.use('agg')
 import matplotlib.pyplot as plt
 
+from imbalance_jax.system import output
+
 NOTEBOOK = Path(__file__).with_name('library.ipynb')
 DOTS = 72  # per inch, of a picture
 
@@ -91,4 +93,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    output.leave(main)

@@ -14,4 +14,4 @@ for dose in natural 0.09 0.045 0.022 0.011; do
     runs+=("$folder/$dose")
 done
 source "$here/../.venv/bin/activate"
-python -m imbalance_jax.analysis.sweeps.dose_response "${runs[@]}" --out "$folder"
+python -m imbalance_jax.analysis.sweeps.dose_response --out="$folder" -- "${runs[@]}"

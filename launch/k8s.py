@@ -14,11 +14,13 @@ from typing import Any
 
 import yaml
 
-from imbalance_jax.launch.sending import INSTALLED, parser, send, unfinished, work
+from imbalance_jax.launch.sending import INSTALLED, at_least, matching, parser, path, send, unfinished, work
 from imbalance_jax.sweep.plan import Job
+from imbalance_jax.system import output
 from imbalance_jax.system.signals import RESUMABLE
 
 PORT = 8476
+NAME, DOTTED = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?', '[a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?'
 LONGEST, DIGEST = 40, 8  # letters of a name, to which Kubernetes adds up to 63, and of the digest at its end
 INDEX = "metadata.annotations['batch.kubernetes.io/job-completion-index']"
 # Kubernetes' own: a pod that saved, or was evicted, is no failure; wrong input is one that no retry mends.
@@ -29,24 +31,30 @@ POLICY = [
 FATAL = {'action': 'FailIndex', 'onExitCodes': {'operator': 'In', 'values': [2]}}
 
 
-def main() -> None:
+def main() -> int:
     """Entry point."""
     command_line = parser(__doc__)
-    command_line.add_argument('--local', type=Path, default=None, help='the plan as it is found here')
-    command_line.add_argument('--image', required=True, help='with the project installed')
-    command_line.add_argument('--claim', required=True, help='a persistent volume claim, ReadWriteMany')
-    command_line.add_argument('--mount', default='/mnt', help='where it is in a pod')
-    command_line.add_argument('--namespace', default='default')
-    command_line.add_argument('--gpus', type=int, default=0, help='of a pod')
-    command_line.add_argument('--memory', default='16Gi', help='of a pod')
-    command_line.add_argument('--cpus', default='4', help='of a pod')
-    command_line.add_argument('--at-once', type=int, default=4, help='pods at the same time')
-    command_line.add_argument('--hosts', type=int, default=1, help='pods that train one population together')
-    command_line.add_argument('--grace', type=int, default=120, help='seconds to save in when a pod has to go')
+    name, claim = (matching(one, 'a name on Kubernetes: small letters, digits, dashes') for one in (NAME, DOTTED))
+    quantity = matching('[0-9.]+[A-Za-z]*', 'an amount of Kubernetes, such as 4, 500m or 16Gi')
+    command_line.add_argument('--local', type=path, default=None, help='the plan as it is found here')
+    command_line.add_argument('--image', required=True, type=matching(r'\S+', 'an image'), help='with the project')
+    command_line.add_argument('--claim', required=True, type=claim, help='a persistent volume claim, ReadWriteMany')
+    command_line.add_argument('--mount', type=path, default=Path('/mnt'), help='where it is in a pod')
+    command_line.add_argument('--namespace', type=name, default='default')
+    command_line.add_argument('--gpus', type=at_least(0), default=0, help='of a pod')
+    command_line.add_argument('--memory', type=quantity, default='16Gi', help='of a pod')
+    command_line.add_argument('--cpus', type=quantity, default='4', help='of a pod')
+    command_line.add_argument('--at-once', type=at_least(1), default=4, help='pods at the same time')
+    command_line.add_argument('--hosts', type=at_least(1), default=1, help='pods that train one population together')
+    command_line.add_argument('--grace', type=at_least(1), default=120, help='seconds to save in when a pod has to go')
+    command_line.add_argument('--retries', type=at_least(0), default=10, help='of a population that failed')
     args = command_line.parse_args()
     jobs = unfinished(args.local or args.plan)
+    if args.mount not in args.plan.parents:
+        command_line.error(f'--plan={args.plan} is not below --mount={args.mount}, where pods find it')
     sets = [indexed_jobs(args, jobs)] if args.hosts == 1 else [replicated_job(args, job) for job in jobs]
-    send(['kubectl', 'apply', '-f', '-'], yaml.safe_dump_all(sets, sort_keys=False, width=1000), dry_run=args.dry_run)
+    text = yaml.safe_dump_all(sets, sort_keys=False, width=1000, allow_unicode=True)
+    return send(['kubectl', 'apply', '-f', '-'], text, dry_run=args.dry_run)
 
 
 def indexed_jobs(args: Namespace, jobs: list[Job]) -> dict[str, Any]:
@@ -58,7 +66,7 @@ def indexed_jobs(args: Namespace, jobs: list[Job]) -> dict[str, Any]:
         'completionMode': 'Indexed',
         'completions': len(jobs),
         'parallelism': min(args.at_once, len(jobs)),
-        'backoffLimitPerIndex': 10,
+        'backoffLimitPerIndex': args.retries,
         'podFailurePolicy': {'rules': [*POLICY, FATAL]},
         'template': _pod(args, words, [index]),
     }
@@ -94,10 +102,10 @@ def _pod(args: Namespace, words: list[str], environment: list[dict[str, Any]]) -
         'name': 'work',
         'image': args.image,
         'command': words,
-        'workingDir': args.mount,
+        'workingDir': str(args.mount),
         'env': environment,
         'resources': {'limits': limits},
-        'volumeMounts': [{'name': 'shared', 'mountPath': args.mount}],
+        'volumeMounts': [{'name': 'shared', 'mountPath': str(args.mount)}],
     }
     volume = {'name': 'shared', 'persistentVolumeClaim': {'claimName': args.claim}}
     spec = {'restartPolicy': 'Never', 'terminationGracePeriodSeconds': args.grace}
@@ -130,4 +138,4 @@ def _name(text: str) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    output.leave(main)

@@ -7,14 +7,13 @@ import os
 import shlex
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-from imbalance_jax.launch.sending import HERE, parser, unfinished
+from imbalance_jax.launch.sending import HERE, at_least, matching, parser, unfinished
 from imbalance_jax.sweep import jobs, plan
-from imbalance_jax.system import signals
+from imbalance_jax.system import output, signals
 
 POLL = 0.2  # seconds
 
@@ -29,11 +28,12 @@ class Share(NamedTuple):
 def main() -> int:
     """Entry point."""
     command_line = parser(__doc__)
-    command_line.add_argument('--workers', type=int, default=1, help='processes that take the next job each')
-    command_line.add_argument('--gpus', default='', help='their numbers, one per worker: 0,1,...')
+    command_line.add_argument('--workers', type=at_least(1), default=1, help='processes that take the next job each')
+    gpus = matching(r'([^\s,]+(,[^\s,]+)*)?', 'numbers with commas between')
+    command_line.add_argument('--gpus', type=gpus, default='', help='their numbers, one per worker: 0,1,...')
     pin = 'give each worker its own cores, as its devices: faster, but last digits depend on the number of devices'
     command_line.add_argument('--pin', action='store_true', help=pin)
-    command_line.add_argument('--restarts', type=int, default=100, help='of workers that were killed, in all')
+    command_line.add_argument('--restarts', type=at_least(0), default=100, help='of workers that were killed, in all')
     args = command_line.parse_args()
     unfinished(args.plan)
     command = [*HERE, 'work', f'--plan={args.plan}']
@@ -96,4 +96,4 @@ def supervise(path: Path, command: list[str], shares: list[Share], *, restarts: 
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    output.leave(main)

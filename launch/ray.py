@@ -8,9 +8,9 @@ import shlex
 import sys
 import time
 
-from imbalance_jax.launch.sending import parser, unfinished, work
+from imbalance_jax.launch.sending import at_least, parser, unfinished, work
 from imbalance_jax.sweep import jobs, plan
-from imbalance_jax.system import signals
+from imbalance_jax.system import output, signals
 
 PAUSE = 5.0  # seconds before a job is tried again
 
@@ -33,9 +33,11 @@ def main() -> int:
     """Entry point."""
     command_line = parser(__doc__)
     command_line.add_argument('--address', default='auto', help='of the cluster')
-    command_line.add_argument('--gpus', type=float, default=0.0, help='of a job')
-    command_line.add_argument('--cpus', type=float, default=1.0, help='of a job')
-    command_line.add_argument('--retries', type=int, default=100, help='of a job, lost nodes included')
+    command_line.add_argument('--gpus', type=at_least(0, float), default=0.0, help='of a job')
+    command_line.add_argument('--cpus', type=at_least(0, float), default=1.0, help='of a job')
+    command_line.add_argument(
+        '--retries', type=at_least(-1), default=100, help='of a job, lost nodes included; -1 for ever'
+    )
     args = command_line.parse_args()
     commands = [work(args.plan.absolute(), job.id, 8) for job in unfinished(args.plan)]
     options = {'num_cpus': args.cpus, 'num_gpus': args.gpus, 'max_retries': args.retries}
@@ -60,4 +62,4 @@ def main() -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    output.leave(main)

@@ -1,10 +1,14 @@
 """What all engines share: the plan's unfinished jobs, the command that does one, and how something is sent or shown."""
 
 import argparse
+import os
+import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, NoReturn
 
 from imbalance_jax.launch import console
 from imbalance_jax.sweep import jobs, plan
@@ -14,9 +18,18 @@ HERE = console.PROGRAM  # where machines share this file system
 INSTALLED = ['imbalance-jax']  # where they have an installation of their own
 
 
-def parser(documentation: str | None) -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leaves with status 2."""
+        print(f'error: {message[0].upper()}{message[1:]}.', file=sys.stderr)
+        sys.exit(2)
+
+
+def parser(documentation: str | None) -> Parser:
     """A command line with --plan and --dry-run. documentation: of the module, which `python -OO` leaves out."""
-    result = argparse.ArgumentParser(
+    result = Parser(
         description=(documentation or '').partition('\n')[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     result.add_argument('--plan', required=True, type=path, help='what imbalance-jax plan wrote')
@@ -27,6 +40,33 @@ def parser(documentation: str | None) -> argparse.ArgumentParser:
 def path(text: str) -> Path:
     """A path as it is typed."""
     return Path(command_line.path(text))
+
+
+def at_least(least: float, kind: type = int) -> Callable[[str], Any]:
+    """The type of a flag that is a number of `kind`, `least` or more."""
+
+    def number(text: str) -> Any:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not least <= value < float('inf'):
+            what = 'a whole number' if kind is int else 'a number'
+            raise argparse.ArgumentTypeError(f'{text!r} is not {what} of {least} or more')
+        return value
+
+    return number
+
+
+def matching(pattern: str, what: str) -> Callable[[str], str]:
+    """The type of a flag whose text is `pattern` from end to end; what: that in words."""
+
+    def name(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise argparse.ArgumentTypeError(f'{text!r} is not {what}')
+        return text
+
+    return name
 
 
 def unfinished(path: Path) -> list[plan.Job]:
@@ -53,13 +93,13 @@ def work(path: Path, job: str, grace: float, *, program: list[str] = HERE) -> li
     return [*program, 'work', f'--plan={path}', f'--job={job}', f'--grace={grace:g}']
 
 
-def send(command: list[str], text: str, *, dry_run: bool) -> None:
-    """Runs an engine's client with `text` as its input, or prints both."""
+def send(command: list[str], text: str, *, dry_run: bool) -> int:
+    """Runs an engine's client with `text` as its input, or prints both; its exit status, 2 where it is not here."""
     if dry_run:
         print(f'# {shlex.join(command)}\n{text}')
-        return
+        return 0
     try:
-        sys.exit(subprocess.run(command, input=text, text=True).returncode)
+        return subprocess.run(command, input=os.fsencode(text)).returncode
     except FileNotFoundError:
         print(f'error: there is no {command[0]} here; --dry-run prints what it would be given.', file=sys.stderr)
-        sys.exit(2)
+        return 2

@@ -14,4 +14,4 @@ done
 cd "$root"
 source launch/setup.sh run
 cd "$here"
-python -m imbalance_jax.analysis.sweeps.shortcut "$folder" "$folder"/rho_*
+python -m imbalance_jax.analysis.sweeps.shortcut -- "$folder" "$folder"/rho_*

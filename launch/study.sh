@@ -10,7 +10,7 @@ config="$1" workdir="$2" here="$PWD"
 shift 2
 cd "$(dirname "$0")/.."
 source launch/setup.sh run
-cd "$here"  # what the config and the flags say of paths is meant from here
+cd -- "$here"  # what the config and the flags say of paths is meant from here
 imbalance-jax train --config="$config" --workdir="$workdir" "$@"
 imbalance-jax explain --workdir="$workdir"
-imbalance-jax report "$workdir"
+imbalance-jax report --workdir="$workdir"

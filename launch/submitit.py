@@ -9,9 +9,9 @@ import signal
 import subprocess
 from typing import Any
 
-from imbalance_jax.launch.sending import parser, unfinished, work
+from imbalance_jax.launch.sending import at_least, matching, parser, unfinished, work
 from imbalance_jax.sweep import plan
-from imbalance_jax.system import signals
+from imbalance_jax.system import output, signals
 
 OF_EXECUTOR = '_max_num_timeout'  # what ends so belongs to the executor, and is no parameter of a job
 
@@ -38,22 +38,27 @@ class Work:
         return submitit.helpers.DelayedSubmission(Work(self.command))
 
 
-def main() -> None:
+def main() -> int:
     """Entry point."""
     command_line = parser(__doc__)
     command_line.add_argument('--cluster', default=None, help="submitit's executor: slurm, local, or found by itself")
-    command_line.add_argument('--set', action='append', default=[], help='a parameter of its executor, NAME=VALUE')
+    pair = matching(r'(?s)\w+=.*', 'NAME=VALUE')
     command_line.add_argument(
-        '--requeues', type=int, default=100, help='of a job, after time limits that it saved before'
+        '--set', type=pair, action='append', default=[], help='a parameter of its executor, NAME=VALUE'
     )
-    command_line.add_argument('--notice', type=int, default=120, help='seconds before the time limit to save in')
+    command_line.add_argument(
+        '--requeues', type=at_least(0), default=100, help='of a job, after time limits that it saved before'
+    )
+    command_line.add_argument(
+        '--notice', type=at_least(1), default=120, help='seconds before the time limit to save in'
+    )
     args = command_line.parse_args()
     commands = [work(args.plan.absolute(), job.id, 0.9 * args.notice) for job in unfinished(args.plan)]
     parameters = {'slurm_signal_delay_s': args.notice, 'name': args.plan.stem}
     parameters |= {name: value_of(text) for name, _, text in (pair.partition('=') for pair in args.set)}
     if args.dry_run:
         print(json.dumps(parameters), *map(shlex.join, commands), sep='\n')
-        return
+        return 0
     import submitit
 
     made_with = {name: parameters.pop(name) for name in list(parameters) if name.endswith(OF_EXECUTOR)}
@@ -63,6 +68,7 @@ def main() -> None:
     with executor.batch():
         sent = [executor.submit(Work(command)) for command in commands]
     print(*(one.job_id for one in sent), sep='\n')
+    return 0
 
 
 def value_of(text: str) -> Any:
@@ -74,4 +80,4 @@ def value_of(text: str) -> Any:
 
 
 if __name__ == '__main__':
-    main()
+    output.leave(main)

@@ -17,4 +17,4 @@ source "$here/../.venv/bin/activate"
 for weights in matched share_0.25 share_0.5; do
     imbalance-jax explain --workdir="$workdir" --weights="$weights" --stages=alignment,design
 done
-python -m imbalance_jax.analysis.sweeps.thesis "$workdir"
+python -m imbalance_jax.analysis.sweeps.thesis -- "$workdir"

@@ -37,8 +37,11 @@ def make_dataset(rng, classes, with_regions: bool) -> Dataset:
         region_concept=concept,
         region_box=boxes.astype(np.float32),
         region_mask=np.zeros((0, SIZE, 2), np.uint8),
-        info={**info, 'problems': problems, 'source': f'made up {EVIL}', 'licence': 'none'},
+        info={**info, 'problems': problems, **SENTENCES, 'source': f'made up {EVIL}', 'licence': 'none'},
     )
+
+
+SENTENCES = {'notes': ['Nobody is known.'], 'doubts': ['Regions that labels deny: 2 (a, b).']}
 
 
 def make_workdir(folder, arms=None, seeds=(0, 1), classes=('Mass', EVIL, 'Rare'), with_regions=True, dead=()):

@@ -36,7 +36,10 @@ def test_help_names_every_verb_and_a_verb_its_own_flags():
     said = imbalance_jax('-h').stdout
     assert all(f'  {verb} ' in said for verb in cli.VERBS)
     assert imbalance_jax().returncode == 2
-    for verb, flags in {'report': {'workdir', 'traceback'}, 'plan': {'out', 'config', 'pilot', 'traceback'}}.items():
+    for verb, flags in {
+        'report': {'workdir', 'traceback'},
+        'plan': {'out', 'config', 'pilot', 'memory', 'traceback'},
+    }.items():
         said = imbalance_jax(verb, '-h').stdout
         assert {flag for flag in cli.FLAGS if f'--{flag}' in said} == flags
         assert ('--config.FIELD=VALUE' in said) == ('config' in flags)

@@ -17,6 +17,7 @@ import numpy as np
 from absl import app, flags
 
 from imbalance_jax.analysis.bench import contestants
+from imbalance_jax.system import output
 
 METHODS = flags.DEFINE_list('methods', ['all'], "which methods, or 'all' that captum has too")
 SIZE = flags.DEFINE_integer('size', 28, 'pixels')
@@ -200,4 +201,5 @@ def report(about: dict, times: dict, maps: dict) -> None:
 
 
 if __name__ == '__main__':
+    output.never_fails()
     app.run(main)

@@ -21,6 +21,7 @@ from imbalance_jax.configs import base
 from imbalance_jax.launch import console
 from imbalance_jax.sweep import jobs, populations
 from imbalance_jax.sweep import plan as plans
+from imbalance_jax.system import output
 
 
 def main() -> int:
@@ -170,4 +171,4 @@ ENGINES = {'local': locally, 'ray': on_ray, 'slurm': on_slurm}
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    output.leave(main)

@@ -23,6 +23,7 @@ from absl import app, flags
 
 from imbalance_jax.analysis.bench import contestants
 from imbalance_jax.analysis.bench.contestants import Contestant
+from imbalance_jax.system import output
 
 MODEL = flags.DEFINE_enum('model', 'cnn', ['cnn', 'resnet18'], 'which model')
 SIZE = flags.DEFINE_integer('size', 64, 'pixels')
@@ -252,4 +253,5 @@ def report(about: dict, runs: dict[str, Contestant], times: dict[str, np.ndarray
 
 
 if __name__ == '__main__':
+    output.never_fails()
     app.run(main)

@@ -17,6 +17,7 @@ from absl import app, flags
 from jax import lax
 
 from imbalance_jax.models.depthwise import depthwise
+from imbalance_jax.system import output
 
 ROUNDS = flags.DEFINE_integer('rounds', 7, 'interleaved rounds')
 BATCH = flags.DEFINE_integer('batch', 32, 'images')
@@ -72,4 +73,5 @@ def main(_: list[str]) -> None:
 
 
 if __name__ == '__main__':
+    output.never_fails()
     app.run(main)

@@ -22,6 +22,7 @@ from absl import app, flags
 from imbalance_jax.analysis.bench import contestants, population
 from imbalance_jax.analysis.bench.population import Setting
 from imbalance_jax.models import product
+from imbalance_jax.system import output
 
 BUDGET = flags.DEFINE_float('budget', 330, 'seconds after which no setting begins')
 ROUNDS_ = flags.DEFINE_integer('most_rounds', 7, 'interleaved rounds')
@@ -209,4 +210,5 @@ def main(_) -> None:
 
 
 if __name__ == '__main__':
+    output.never_fails()
     app.run(main)

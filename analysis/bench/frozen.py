@@ -23,7 +23,7 @@ from absl import app, flags
 
 from imbalance_jax.configs import base
 from imbalance_jax.data.dataset import Dataset
-from imbalance_jax.system import cache
+from imbalance_jax.system import cache, output
 from imbalance_jax.training import build, features, network, on_features, placement, program, start
 
 MODEL = flags.DEFINE_string('model', 'resnet18', 'of the suite')
@@ -169,4 +169,5 @@ def main(_) -> None:
 
 
 if __name__ == '__main__':
+    output.never_fails()
     app.run(main)

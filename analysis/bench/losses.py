@@ -19,6 +19,7 @@ from imbalance_jax.analysis.bench import contestants
 from imbalance_jax.data import arrays as data_arrays
 from imbalance_jax.data import batches
 from imbalance_jax.models import make
+from imbalance_jax.system import output
 from imbalance_jax.training import member, placement
 from imbalance_jax.training import members as training_members
 
@@ -98,4 +99,5 @@ def main(_) -> None:
 
 
 if __name__ == '__main__':
+    output.never_fails()
     app.run(main)

@@ -20,6 +20,7 @@ import numpy as np
 from absl import app, flags
 
 from imbalance_jax.analysis.bench import parity_cases
+from imbalance_jax.system import output
 
 PEER = flags.DEFINE_list('peer', list(parity_cases.PEERS), 'which peers')
 PYTHON = flags.DEFINE_string('python', sys.executable, 'an interpreter that has the peers')
@@ -96,4 +97,5 @@ def main(_) -> None:
 
 
 if __name__ == '__main__':
+    output.never_fails()
     app.run(main)

@@ -22,6 +22,7 @@ from absl import app, flags
 
 from imbalance_jax.analysis.bench import contestants
 from imbalance_jax.analysis.bench.contestants import Contestant
+from imbalance_jax.system import output
 
 MODEL = flags.DEFINE_enum('model', 'cnn', ['cnn', 'resnet18', 'resnet50'], 'which model')
 SIZE = flags.DEFINE_integer('size', 28, 'pixels')
@@ -307,4 +308,5 @@ def report(setting: Setting, about: dict, runs: dict[str, Contestant], times: di
 
 
 if __name__ == '__main__':
+    output.never_fails()
     app.run(main)

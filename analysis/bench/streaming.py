@@ -21,6 +21,7 @@ from imbalance_jax.analysis.bench import contestants
 from imbalance_jax.configs import base
 from imbalance_jax.data import dataset as store
 from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.system import output
 from imbalance_jax.training import build, placement, program, supply
 
 MEMBERS = flags.DEFINE_integer('members', 4, 'P, an even number')
@@ -130,4 +131,5 @@ def report(times: dict[str, list[float]], streamed: Contestant) -> None:
 
 
 if __name__ == '__main__':
+    output.never_fails()
     app.run(main)

@@ -1,5 +1,6 @@
 """Writes WORKDIR/report.html."""
 
 from imbalance_jax.analysis.report.page import main
+from imbalance_jax.system import output
 
-main()
+output.leave(main)

@@ -18,6 +18,7 @@ from imbalance_jax.analysis.report.style import RC, excludes_zero, label, looks
 from imbalance_jax.results.alignment import SHUFFLED
 from imbalance_jax.results.rows import MACRO
 from imbalance_jax.results.units import ALL_CONCEPTS, PERMUTED_PATIENTS
+from imbalance_jax.system import output
 from imbalance_jax.system.files import atomic
 
 CHANCE = 0.5  # AUROC of scores that know nothing
@@ -92,4 +93,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    output.leave(main)

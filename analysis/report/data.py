@@ -30,6 +30,7 @@ def section(study: Study) -> dict[str, Any]:
         'enlarged': study.data('enlarged images', '', split='train') if 'labels' in study.data.columns else 0,
         'prevalence': prevalence(study),
         'sheet': galleries.contact_sheet(study.sheet, study.classes),
+        'notes': [*study.info.get('notes', []), *study.info.get('doubts', [])],
         'problems': [(kind, len(names), names[:FILES_NAMED]) for kind, names in problems.items()],
     }
 

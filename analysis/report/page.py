@@ -36,9 +36,12 @@ from imbalance_jax.analysis.report import (
 from imbalance_jax.analysis.report.study import Study, load
 from imbalance_jax.analysis.report.style import HEAT_STOPS, looks
 from imbalance_jax.explain.run import STAGES
-from imbalance_jax.system import layout
+from imbalance_jax.names import some
+from imbalance_jax.system import layout, manifest, output, records
 from imbalance_jax.system.workdir import write_text
 from imbalance_jax.training.trained import Stage
+
+SHOWN = 3  # files that an error names
 
 
 def main() -> None:
@@ -55,13 +58,30 @@ def main() -> None:
 def write(workdir: Path, *, known: Mapping[str, Stage] = STAGES) -> Path:
     """Makes WORKDIR/report.html and returns its path. Equal files give an equal report, byte for byte.
 
-    known: the stages whose further tables are shown.
+    known: the stages whose further tables are shown. Raises ValueError naming the file that is damaged, or the files
+    that were accepted as they are and make no report.
     """
-    study = load(workdir)
-    path = study.folder / layout.REPORT
-    write_text(path, starts.worded(study, partial(render, study, known=known)))
-    failures.write(study)
+    try:
+        study = load(workdir)
+        path = study.folder / layout.REPORT
+        write_text(path, starts.worded(study, partial(render, study, known=known)))
+        failures.write(study)
+    except Exception as error:
+        if not isinstance(error, OSError) and (said := accepted(workdir)):
+            reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+            raise ValueError(f'{workdir}: {said}, make no report: {reason}. Bring them back from a copy.') from error
+        raise
     return path
+
+
+def accepted(workdir: Path) -> str:
+    """Which files of a working directory were taken as they are, though changed by hand or damaged; '' for none."""
+    try:
+        changes = records.provenance(workdir).get('accept', {}).get('accepted', [])
+    except (OSError, ValueError):
+        return ''
+    names = [str(one).split(' ', 1)[0] for one in changes if manifest.FOREIGN not in str(one)]
+    return f'files that were accepted as they are, {some(names, SHOWN)}' if names else ''
 
 
 def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:
@@ -99,4 +119,4 @@ def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    output.leave(main)

@@ -16,6 +16,7 @@ from imbalance_jax.results.units import ALL_CONCEPTS, BEYOND_NULL
 from imbalance_jax.system import layout, records
 from imbalance_jax.system.workdir import read_arrays
 from imbalance_jax.training.members import has_features, has_predictions, is_adopted, without_networks
+from imbalance_jax.training.trained import check_members
 
 TRAIN = 'imbalance-jax train --config=CONFIG --workdir={}'
 EXPLAIN = 'imbalance-jax explain --workdir={}'
@@ -211,6 +212,7 @@ def load(folder: Path) -> Study:
     config, members, info, provenance, lines = (
         needed(folder / name, lambda path, reader=reader: reader(path.parent)) for name, reader in readers.items()
     )
+    check_members(folder, config, members)
     config = completed(config, base.get_config().to_dict())  # of before some fields
     of_training = {name: needed(layout.table(folder, name), read_values) for name in ('data', 'performance')}
     later = ('alignment', 'concepts', 'audit', 'seeds', 'faithfulness', 'shortcut', 'roar')

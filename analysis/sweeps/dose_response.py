@@ -24,6 +24,7 @@ from imbalance_jax.results.audit import BOTH, SEEDS
 from imbalance_jax.results.performance import RANKED
 from imbalance_jax.results.rows import MACRO
 from imbalance_jax.results.units import BEYOND_NULL
+from imbalance_jax.system import output
 from imbalance_jax.system.workdir import write_text
 
 DOSE = ('data', 'imbalance')
@@ -146,4 +147,4 @@ def render(studies: list[Study], names: list[str], table: pd.DataFrame) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    output.leave(main)

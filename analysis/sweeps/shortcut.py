@@ -18,6 +18,7 @@ from imbalance_jax.analysis.report.style import RC, Panel, figure, label, looks,
 from imbalance_jax.analysis.report.values import Outcome
 from imbalance_jax.results.alignment import CHANCE
 from imbalance_jax.results.shortcut import CLEAN, CONFOUNDED, FINDING, MASS, TUBE, WORST
+from imbalance_jax.system import output
 from imbalance_jax.system.workdir import write_text
 
 VERSIONS = {CONFOUNDED: 'AUROC, confounded', CLEAN: 'AUROC, clean'}
@@ -145,4 +146,4 @@ def _lines(studies: dict[float, Study], outcomes: dict[float, Outcome], areas: d
 
 
 if __name__ == '__main__':
-    main()
+    output.leave(main)

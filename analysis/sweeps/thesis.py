@@ -21,7 +21,7 @@ from imbalance_jax.analysis.report.unit_tables import read, rows_of
 from imbalance_jax.config.file import completed
 from imbalance_jax.configs import base
 from imbalance_jax.results.rows import by_arm
-from imbalance_jax.system import layout, records
+from imbalance_jax.system import layout, output, records
 from imbalance_jax.system.workdir import read_table, write_text
 from imbalance_jax.training.kept import MATCHED, share_name
 from imbalance_jax.training.trained import check_trained
@@ -132,4 +132,4 @@ def maps_of(folder: Path, smallest: float) -> list[design.Claim]:
 
 
 if __name__ == '__main__':
-    main()
+    output.leave(main)

@@ -5,6 +5,7 @@ from types import ModuleType
 
 from imbalance_jax.analysis.validation import design, intervals, maps, predictions, shift, similarity, twins, units
 from imbalance_jax.analysis.validation.simulation import Measured
+from imbalance_jax.system import output
 
 # each with SIMULATIONS: name -> simulation
 MODULES: tuple[ModuleType, ...] = (intervals, predictions, maps, units, similarity, design, twins, shift)
@@ -31,4 +32,4 @@ def line(name: str, one: Measured) -> str:
 
 
 if __name__ == '__main__':
-    main()
+    output.leave(main)

@@ -28,6 +28,7 @@ from imbalance_jax.attribution import all_classes
 from imbalance_jax.data.regions import finding_pairs
 from imbalance_jax.explain.maps import make_network, options_of
 from imbalance_jax.models import stems
+from imbalance_jax.system import output
 from imbalance_jax.training.trained import SPLIT, Trained, load
 
 PRODUCTS = ('dot_general', 'conv_general_dilated')
@@ -151,4 +152,4 @@ def main() -> None:
 
 
 if __name__ == '__main__':
-    main()
+    output.leave(main)

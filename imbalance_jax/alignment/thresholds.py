@@ -4,6 +4,8 @@ Scaling is (h - min h) / (max h - min h) of the positive part; a constant map, w
 everything, so it scores the share of the image that its mask covers.
 """
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +14,7 @@ from imbalance_jax.alignment.heat import bits, count, defined, flat, heat_and_re
 from imbalance_jax.system.shapes import takes
 
 BINS = 256
+WORD = 32  # pixels of a row in a number
 STEPS = (-1, 0, 1)  # to a neighbour, along an axis
 SHARES = np.linspace(0, 1, 11)  # of the hot pixels, at which the effective heat ratio is taken
 LEAST, MOST = 0.1, 0.99  # of the maximum: colder pixels are not hot, and no threshold is higher
@@ -79,29 +82,67 @@ def above_otsu(heat: jax.Array) -> jax.Array:
 def filled(detected: jax.Array) -> jax.Array:
     """Areas [..., H, W], bool, as their contours drawn and filled: holes count, pixels without any neighbour do not.
 
-    A hole is what no way over pixels that share an edge leads out of: the rest of the image is reached in runs along
-    rows and columns, to and fro, until nothing more is.
+    A hole is what no way over pixels that share an edge leads out of. The rest of the image is reached from its frame,
+    in runs along rows and columns, to and fro, until nothing more is; 32 pixels of a row are the bits of one number,
+    and all images lie side by side.
     """
-    size, edges = detected.shape[-2:], [(0, 0)] * (detected.ndim - 2) + [(1, 1), (1, 1)]
-    wide = jnp.pad(detected, edges)
-    around = [wide[..., 1 + y : 1 + y + size[0], 1 + x : 1 + x + size[1]] for y in STEPS for x in STEPS if y or x]
-    outside = ~jnp.pad(detected & jnp.any(jnp.stack(around), 0), edges)
-
-    def along(reached: jax.Array, axis: int, reverse: bool) -> jax.Array:
-        """Whether a pixel is in a run of the outside with one that was reached before it."""
-        join = lambda a, b: (a[0] & b[0], b[1] | (b[0] & a[1]))  # noqa: E731  of (all outside, reached at the end)
-        return jax.lax.associative_scan(join, (outside, reached), axis=axis, reverse=reverse)[1]
+    size = detected.shape[-2:]
+    wide = jnp.pad(detected.reshape(math.prod(detected.shape[:-2]), *size), ((0, 0), (1, 1), (1, 1)))
+    around = [wide[:, 1 + y : 1 + y + size[0], 1 + x : 1 + x + size[1]] for y in STEPS for x in STEPS if y or x]
+    joined = wide[:, 1:-1, 1:-1] & jnp.any(jnp.stack(around), 0)
+    outside = _packed(~jnp.pad(joined, ((0, 0), (1, 1), (1, 1))))
 
     def further(state: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         before = reached = state[0]
-        for axis in (reached.ndim - 1, reached.ndim - 2):
-            for reverse in (False, True):
-                reached = along(reached, axis, reverse)
+        for forward in (True, False):
+            reached = _along_columns(_along_rows(reached, outside, forward), outside, forward)
         return reached, (reached != before).any()
 
-    corner = jnp.zeros_like(outside).at[..., 0, 0].set(True)  # of the frame that is always outside
+    corner = jnp.zeros_like(outside).at[0, 0].set(1)  # of the frame that is always outside
     reached, _ = jax.lax.while_loop(lambda state: state[1], further, (corner, jnp.array(True)))
-    return ~reached[..., 1:-1, 1:-1]
+    return ~_unpacked(reached, size[1] + 2)[:, 1:-1, 1:-1].reshape(detected.shape)
+
+
+def _packed(pixels: jax.Array) -> jax.Array:
+    """Rows of pixels [n, H, W], bool, as words [H, ceil(W / 32), n], the first pixel in the lowest bit; pixels beyond
+    the last are true."""
+    words = jnp.pad(pixels, ((0, 0), (0, 0), (0, -pixels.shape[-1] % WORD)), constant_values=True)
+    each = words.reshape(*words.shape[:-1], words.shape[-1] // WORD, WORD).astype(jnp.uint32)
+    return jnp.moveaxis((each << jnp.arange(WORD, dtype=jnp.uint32)).sum(-1, dtype=jnp.uint32), 0, -1)
+
+
+def _unpacked(words: jax.Array, width: int) -> jax.Array:
+    """The pixels [n, H, width] of `_packed`."""
+    pixels = (jnp.moveaxis(words, -1, 0)[..., None] >> jnp.arange(WORD, dtype=jnp.uint32)) & 1
+    return pixels.reshape(*pixels.shape[:2], words.shape[1] * WORD)[..., :width].astype(bool)
+
+
+def _along_rows(reached: jax.Array, free: jax.Array, forward: bool) -> jax.Array:
+    """What is reached along rows of words [H, words, n] without leaving what is free: to the end of a word, and into
+    the next."""
+    shift, back = (jnp.left_shift, jnp.right_shift) if forward else (jnp.right_shift, jnp.left_shift)
+    reached, steps = reached | (free & back(_moved(reached, 1 if forward else -1, 1), jnp.uint32(WORD - 1))), 1
+    while steps < WORD:
+        reached, free = reached | (free & shift(reached, jnp.uint32(steps))), free & shift(free, jnp.uint32(steps))
+        steps *= 2
+    return reached
+
+
+def _along_columns(reached: jax.Array, free: jax.Array, forward: bool) -> jax.Array:
+    """The same along columns, to their end."""
+    steps = 1
+    while steps < len(reached):
+        by = steps if forward else -steps
+        reached, free = reached | (free & _moved(reached, by, 0)), free & _moved(free, by, 0)
+        steps *= 2
+    return reached
+
+
+def _moved(words: jax.Array, by: int, axis: int) -> jax.Array:
+    """Words moved along an axis, with 0 where none comes from."""
+    edges = [(0, 0, 0)] * words.ndim
+    edges[axis] = (by, -by, 0)
+    return jax.lax.pad(words, jnp.uint32(0), edges)
 
 
 def _otsu(levels: jax.Array) -> jax.Array:

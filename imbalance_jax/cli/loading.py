@@ -1,4 +1,5 @@
-"""From --config, or from what a working directory or a plan has kept, to a config: plugins loaded, fields checked."""
+"""From flags, or from what a working directory or a plan has kept, to a config and a folder: plugins loaded, fields
+checked."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ if TYPE_CHECKING:
     from ml_collections import ConfigDict
 
     from imbalance_jax.config.file import ConfigFile
+    from imbalance_jax.system.command_line import Command
 
 
 def load(name: str | None, texts: Mapping[str, str], base: Callable[[], 'ConfigDict']) -> 'ConfigFile':
@@ -70,3 +72,24 @@ def options(kind: str, name: str, block: Mapping[str, Any]) -> Mapping[str, Any]
     from imbalance_jax.training import plugins
 
     return plugins.options(kind, name, block)
+
+
+def workdir(command: 'Command') -> Path:
+    """The working directory that a command names; ValueError where it names none, or a file."""
+    if not command.flags.workdir:
+        raise ValueError('--workdir is missing; give a folder, such as --workdir=runs/quickstart.')
+    named = Path(command.flags.workdir)
+    for path in (named, *named.parents):
+        if path.exists() and not path.is_dir():
+            raise ValueError(f'--workdir={named}: {path} is a file, not a folder.')
+    return named
+
+
+def trained(command: 'Command') -> Path:
+    """The working directory, the plugins of its config loaded."""
+    from imbalance_jax.system import records
+
+    named = workdir(command)
+    if (named / 'config.json').exists():
+        read(records.config(named))
+    return named

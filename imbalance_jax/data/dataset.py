@@ -2,8 +2,10 @@
 
 import contextlib
 import dataclasses
+import errno
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
@@ -41,7 +43,7 @@ class Dataset:
                     where the source has boxes only
     info:           JSON: name, classes (K names), concepts (S names, the K classes first), frame [height, width],
                     options (what it was made from), problems ({kind: [file names]} of inputs left out), source,
-                    licence; groups ({grouping: [names]}, such as sex) if `groups` are known
+                    licence; notes, doubts (sentences); groups ({grouping: [names]}, such as sex) if `groups` are known
     groups:         [N, G] int8, index into the names of each grouping, -1 where unknown; None without any
     cells:          [A, N, K] int8, what each of A readings of an image says, of which `labels` and `label_mask` are one
                     reduction: PRESENT, ABSENT, UNCERTAIN, NOT_MENTIONED, or NOT_READ where this reading has not seen
@@ -89,7 +91,7 @@ ARRAYS = tuple(field.name for field in dataclasses.fields(Dataset) if field.name
 # Arrays that a data set, or a folder that was prepared earlier, need not have.
 OPTIONAL = ('groups', 'cells', 'region_reader', 'source_size')
 MAPPED = ('images', 'region_mask')  # stay in their files
-TOLD = ('options', 'problems', 'source', 'licence', 'fingerprint')  # of `info`: what changes no number
+TOLD = ('options', 'problems', 'doubts', 'source', 'licence', 'fingerprint')  # of `info`: what changes no number
 BLOCK = 1 << 24  # bytes of a checksum
 
 
@@ -131,7 +133,11 @@ def allocate(partial: Path, name: str, shape: tuple[int, ...], dtype: Any = np.u
         raise ValueError(f'{name!r} is no array of a data set. Known: {", ".join(ARRAYS)}.')
     if not all(shape):
         return np.zeros(shape, dtype)
-    path = partial / f'{name}.npy'
+    path, size = partial / f'{name}.npy', math.prod(map(int, shape)) * np.dtype(dtype).itemsize
+    if size > (free := shutil.disk_usage(partial).free):
+        text = f'{name} {list(shape)} would take {size / 1e9:,.1f} GB, and {free / 1e9:,.1f} GB are free'
+        hint = 'expected a smaller config.data.image_size, or another config.data.folder'
+        raise OSError(errno.ENOSPC, f'{text}: {hint}', str(partial.parent))
     array = np.lib.format.open_memmap(path, mode='w+', dtype=np.dtype(dtype), shape=tuple(map(int, shape)))
     with naming(path), open(path, 'r+b') as file:  # a full disk says so now: later, it would end the process
         os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

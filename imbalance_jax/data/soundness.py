@@ -77,7 +77,7 @@ def leave_out_duplicates(dataset: Dataset) -> Dataset:
     """The data set without images whose very pixels are in a later split too: it would be tested on what was learned.
 
     They are named among its problems and in a warning. Images of one grey value are no duplicates of one another.
-    Duplicates within a split are only warned of.
+    Duplicates within a split are only warned of. Of all, those with other labels are among its doubts.
     """
     digests = overlap.pixel_digests(dataset.images)
     varied = np.array([bool(one) for one in digests], bool)
@@ -85,15 +85,23 @@ def leave_out_duplicates(dataset: Dataset) -> Dataset:
     last: dict[bytes, int] = {}
     across: list[int] = []
     within: list[int] = []
+    apart: list[str] = []
     for row in rows[np.argsort(-dataset.split[rows].astype(int), kind='stable')]:  # test first
         other = last.setdefault(digests[row], row)
         if other != row:
             (within if dataset.split[other] == dataset.split[row] else across).append(row)
+            if _are_labelled_apart(dataset, row, other):
+                apart.append(f'{dataset.image_id[row]} and {dataset.image_id[other]}')
     name = dataset.info['name']
     if not varied.all():
         log.warning('%s: of one grey value all over: %s.', name, _names(dataset, np.flatnonzero(~varied)))
     if within:
         log.warning('%s: images repeat the pixels of one in their split: %s.', name, _names(dataset, within))
+    if apart:
+        doubt = f'Images with the same pixels and other labels: {len(apart)} ({some(apart, SHOWN)}).'
+        dataset = dataclasses.replace(
+            dataset, info={**dataset.info, 'doubts': [*dataset.info.get('doubts', []), doubt]}
+        )
     if not across:
         return dataset
     log.warning('%s: left out, as a later split has the same pixels: %s.', name, _names(dataset, across))
@@ -101,6 +109,12 @@ def leave_out_duplicates(dataset: Dataset) -> Dataset:
     split[across] = LEFT_OUT
     problems = {**dataset.info['problems'], DUPLICATES: sorted(str(dataset.image_id[row]) for row in across)}
     return dataclasses.replace(dataset, split=split, info={**dataset.info, 'problems': problems})
+
+
+def _are_labelled_apart(dataset: Dataset, row: int, other: int) -> bool:
+    """Whether a label that counts of both images is a yes of one and a no of the other."""
+    counted = (dataset.label_mask[row] == 1) & (dataset.label_mask[other] == 1)
+    return bool((counted & (dataset.labels[row] != dataset.labels[other])).any())
 
 
 def _check_flags(dataset: Dataset, name: str) -> None:

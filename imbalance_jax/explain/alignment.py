@@ -26,7 +26,7 @@ from imbalance_jax.explain import gallery, map_nulls, outputs
 from imbalance_jax.explain.map_distance import RankCorrelation
 from imbalance_jax.explain.map_nulls import Figures, Strangers, null_figures, strangers
 from imbalance_jax.explain.map_pairs import MapPairs, map_pairs
-from imbalance_jax.explain.maps import Scorer, asked_of_maps, in_slabs, make_scorer, make_signed_maps
+from imbalance_jax.explain.maps import Questions, Scorer, Slab, asked_of_maps, compile_slab, in_slabs, make_signed_maps
 from imbalance_jax.explain.reader_ceiling import reader_figures
 from imbalance_jax.metrics import scores
 from imbalance_jax.names import lookup
@@ -45,6 +45,7 @@ from imbalance_jax.results.alignment import (
 )
 from imbalance_jax.results.pair_means import MEASURES
 from imbalance_jax.results.rows import Bootstrap, Row, of_kind
+from imbalance_jax.system import threads
 from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.start import RANDOM, began_as, weights_of
 from imbalance_jax.training.trained import SPLIT, Asked, Stage, Trained
@@ -104,11 +105,13 @@ def run(trained: Trained, workdir: Path) -> None:
     if len(pairs.labelled.image):
         names = ', '.join(trained.dataset.classes[k] for k in np.unique(pairs.labelled.finding))
         print(f'The {SPLIT} split has no region of {names}: their maps are held against none.')
-    scorers = make_scorers(trained, pairs, metrics_of(trained))
-    figures = {}
-    for method in trained.config.attribution.methods:
-        make = partial(measure, trained, method, pairs, scorers=scorers)
-        figures[method] = MethodFigures(**outputs.cached(workdir, f'alignment_{method}', make))
+    scorers, figures = make_scorers(trained, pairs, metrics_of(trained)), {}
+    methods = tuple(trained.config.attribution.methods)
+    missing = [method for method in methods if not outputs.is_kept(workdir, f'alignment_{method}')]
+    with threads.ahead(partial(compile_method, trained, pairs, scorers), missing) as programs:
+        for method in methods:
+            make = partial(measure, trained, method, pairs, scorers=scorers, programs=programs)
+            figures[method] = MethodFigures(**outputs.cached(workdir, f'alignment_{method}', make))
     logits, constant = outputs.test_logits(workdir), np.full(pairs.together.mask.shape, np.nan, np.float32)
     rows = without_regions(trained, pairs, figures, scorers.inside)
     if len(pairs.annotated.image):
@@ -174,11 +177,15 @@ def against_both(metrics: Metrics, products: Mapping[str, Callable[[jax.Array], 
 
 class Part(NamedTuple):
     """Pairs of one kind, in the order in which their maps are made, those of one finding together: their rows [m] among
-    all pairs, and what is asked of their maps, with the arrays [m,...] that go with the pairs."""
+    all pairs, and what is asked of their maps."""
 
     rows: np.ndarray
-    scorer: Scorer
-    regions: tuple[np.ndarray, ...]
+    asked: Questions
+
+    def arrays(self, trained: Trained, pairs: Pairs) -> tuple[Any, np.ndarray, np.ndarray]:
+        """Images, classes and numbers of the images, of which maps are made."""
+        images = pairs.image[self.rows]
+        return Rows(trained.dataset.images, images), pairs.finding[self.rows], images
 
 
 class Scorers(NamedTuple):
@@ -195,19 +202,19 @@ def make_scorers(trained: Trained, pairs: MapPairs, metrics: Metrics) -> Scorers
     what: dict[str, Any] = {'memory_mib': trained.config.attribution.memory_mib}
     place, setting = trained.with_untrained[0], trained.config.attribution
     anatomy = inside(trained.dataset, pairs.together.image, setting.anatomy_margin)
-    of_heat = make_scorer(heat_figures, place, **what)
+    of_heat = Scorer(heat_figures, place, **what)
     annotated, labelled = pairs.annotated, pairs.labelled
     parts = []
     if len(annotated.image):
         order = np.argsort(annotated.finding, kind='stable')
         others: Strangers = strangers(Pairs(*(array[order] for array in annotated)))
         figures = against_both(metrics, products_of(trained))
-        aligned = make_scorer(figures, place, **what, whole=(others.masks, others.few))
+        aligned = Scorer(figures, place, **what, whole=(others.masks, others.few))
         regions = (annotated.mask[order], others.shares, others.few_shares)
-        parts.append(Part(order, _beside(aligned, of_heat), (*regions, anatomy[order])))
+        parts.append(Part(order, [(aligned, regions), (of_heat, (anatomy[order],))]))
     if len(labelled.image):
         rows = len(annotated.image) + np.argsort(labelled.finding, kind='stable')
-        parts.append(Part(rows, of_heat, (anatomy[rows],)))
+        parts.append(Part(rows, [(of_heat, (anatomy[rows],))]))
     return Scorers(parts, RankCorrelation(place, **what), anatomy)
 
 
@@ -218,32 +225,45 @@ def heat_figures(maps: jax.Array, anatomy: jax.Array) -> dict[str, jax.Array]:
     return {OUTSIDE: alignment.heat_outside(heat, anatomy), 'no_heat': (~found).astype(jnp.float32)}
 
 
-def _beside(aligned: Scorer, of_heat: Scorer) -> Scorer:
-    """Both scorers of the same maps; the last of the arrays is for the second."""
-    return lambda maps, *regions: {**aligned(maps, *regions[:-1]), **of_heat(maps, regions[-1])}
+def compile_method(trained: Trained, pairs: MapPairs, scorers: Scorers, method: str) -> list[Slab]:
+    """The programs of a method's maps, part by part, and with them those of the scorers."""
+    maps, versions = make_signed_maps(trained, method), 3  # both versions of a map, and the ranks
+    return [
+        compile_slab(trained, maps, part.arrays(trained, pairs.together), versions=versions, asked=part.asked)
+        for part in scorers.parts
+    ]
 
 
-def measure(trained: Trained, method: str, pairs: MapPairs, *, scorers: Scorers) -> MethodFigures:
-    """The figures of a method's maps of every pair."""
+def program_of(programs: Callable[[], list[Slab]], part: int) -> Slab:
+    """That of one part, once they are there."""
+    return programs()[part]
+
+
+def measure(
+    trained: Trained,
+    method: str,
+    pairs: MapPairs,
+    *,
+    scorers: Scorers,
+    programs: Mapping[str, Callable[[], list[Slab]]],
+) -> MethodFigures:
+    """The figures of a method's maps of every pair. programs: of `compile_method`, once they are there."""
     together, annotated, count = pairs.together, len(pairs.annotated.image), len(trained.members)
     shown = gallery.gallery_pairs(together)
     networks, pictures_shown = trained.with_untrained[0].num_members, []
     of_all = {name: np.full((networks, len(together.image)), np.nan) for name in (OUTSIDE, 'no_heat')}
     aligned: Figures = {}
     scorers.correlation.reset()
-    for part in scorers.parts:
-        images, finding = together.image[part.rows], together.finding[part.rows]
+    for number, part in enumerate(scorers.parts):
         here = shown[np.isin(shown, part.rows)]
         figures, maps = in_slabs(
             trained,
-            make_signed_maps(trained, method),
-            (Rows(trained.dataset.images, images), finding, images),
+            partial(program_of, programs[method], number),
+            part.arrays(trained, together),
             phase=f'explain: {method}',
             keep=np.argsort(part.rows)[np.searchsorted(np.sort(part.rows), here)],
-            scorer=part.scorer,
-            regions=part.regions,
+            asked=part.asked,
             beside=scorers.correlation.add,
-            versions=3,  # both versions of a map, and the ranks
         )
         pictures_shown.append(maps[:count, :, 0])
         for name, values in of_all.items():

@@ -66,7 +66,7 @@ def compile_within(
     memory_mib: float,
     count: int | None = None,
     lie: Any = MEMBER,
-) -> Callable:
+) -> jax.stages.Compiled:
     """The compiled `program(mapper, size, n)(members, *arrays [n,...])`, which takes `size` of the n examples at a
     time, the largest that stays within the budget on each device. Devices that share examples have a part of n each.
 

@@ -1,6 +1,6 @@
 """Stage `faithfulness`: do scores change as maps say, and do maps change with the network? Noise stands beside them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,14 +11,13 @@ import numpy as np
 
 from imbalance_jax.attribution import faithfulness, layers
 from imbalance_jax.data.regions import Pairs
-from imbalance_jax.explain import maps as explain_maps
 from imbalance_jax.explain import outputs
 from imbalance_jax.explain.budget import chunked, compile_within
 from imbalance_jax.explain.map_pairs import map_pairs
 from imbalance_jax.explain.maps import Scorer, make_maps, make_network, pair_shapes
 from imbalance_jax.results import faithfulness as results_faithfulness
 from imbalance_jax.results.rows import Bootstrap
-from imbalance_jax.system import progress
+from imbalance_jax.system import progress, threads
 from imbalance_jax.training.start import began_as
 from imbalance_jax.training.trained import Asked, Stage, Trained
 
@@ -47,9 +46,13 @@ def run(trained: Trained, workdir: Path) -> None:
         return
     pairs, scorer = spread(pairs, setting.faithfulness_pairs), make_scorer(trained)
     measured = {}
-    for method in dict.fromkeys([*setting.methods, NULL]):
-        make = partial(measure, trained, method, pairs, scorer=scorer)
-        measured[method] = Faithfulness(**outputs.cached(workdir, f'faithfulness_{method}', make))
+    methods = [*dict.fromkeys([*setting.methods, NULL])]
+    missing = [method for method in methods if not outputs.is_kept(workdir, f'faithfulness_{method}')]
+    asked: Any = arguments(trained, pairs) if missing else None
+    with threads.ahead(partial(compile_method, trained, asked, scorer), missing) as programs:
+        for method in methods:
+            make = partial(measure, trained, method, asked, scorer=scorer, programs=programs)
+            measured[method] = Faithfulness(**outputs.cached(workdir, f'faithfulness_{method}', make))
     spread_of = logit_spread(outputs.test_logits(workdir))[:, pairs.finding]
     setting = trained.config.evaluate
     rows = results_faithfulness.rows(
@@ -95,7 +98,7 @@ def make_scorer(trained: Trained) -> Scorer:
     """`scorer(maps [P,M,H,W], images, classes)`: the metrics of `attribution.faithfulness` [P,M], compiled once for all
     methods, for as many pairs at a time as fit `config.attribution.memory_mib`."""
     what: dict[str, Any] = {'memory_mib': trained.config.attribution.memory_mib, 'variables': trained.variables}
-    return explain_maps.make_scorer(make_figures(trained), trained.place, **what)
+    return Scorer(make_figures(trained), trained.place, **what)
 
 
 def make_figures(trained: Trained) -> Callable:
@@ -114,16 +117,36 @@ def make_figures(trained: Trained) -> Callable:
     return figures
 
 
-def measure(trained: Trained, method: str, pairs: Pairs, *, scorer: Scorer) -> Faithfulness:
-    """The figures of a method's maps; scorer: of `make_scorer`."""
+class Arguments(NamedTuple):
+    """What the programs of all methods are given: the members' variables [P,...] and random ones, and of M pairs the
+    images, classes and rows."""
+
+    members: tuple[Any, Any]
+    arrays: tuple[jax.Array, jax.Array, jax.Array]
+
+
+def arguments(trained: Trained, pairs: Pairs) -> Arguments:
+    """On the devices."""
+    arrays = trained.place.shared((trained.dataset.images[pairs.image], pairs.finding, pairs.image))
+    return Arguments((trained.variables, trained.place.members(untrained(trained))), arrays)
+
+
+def compile_method(trained: Trained, asked: Arguments, scorer: Scorer, method: str) -> jax.stages.Compiled:
+    """The program of `map_and_sanity`, and with it that of the scorer."""
+    of_member, memory_mib = map_and_sanity(trained, method), trained.config.attribution.memory_mib
+    program = compile_within(chunked(of_member), trained.place, *asked, memory_mib=memory_mib)
+    scorer.compiled(program.out_info[0], asked.arrays[:2])
+    return program
+
+
+def measure(
+    trained: Trained, method: str, asked: Arguments, *, scorer: Scorer, programs: Mapping[str, Callable[[], Callable]]
+) -> Faithfulness:
+    """The figures of a method's maps; scorer: of `make_scorer`; programs: of `compile_method`, once they are there."""
     place = trained.place
-    images, classes, rows = place.shared((trained.dataset.images[pairs.image], pairs.finding, pairs.image))
     with progress.show(f'explain: faithfulness of {method}', 1) as update:
-        of_member, memory_mib = map_and_sanity(trained, method), trained.config.attribution.memory_mib
-        members, arrays = (trained.variables, place.members(untrained(trained))), (images, classes, rows)
-        compiled = compile_within(chunked(of_member), place, members, arrays, memory_mib=memory_mib)
-        maps, sanity = compiled(members, *arrays)
-        figures = place.fetch(scorer(maps, images, classes))
+        maps, sanity = programs[method]()(asked.members, *asked.arrays)
+        figures = place.fetch(scorer(maps, *asked.arrays[:2]))
         sanity = np.moveaxis(place.fetch(sanity), -1, 0)
         update(1)
     return Faithfulness(np.array(list(figures)), np.stack(list(figures.values())), sanity)

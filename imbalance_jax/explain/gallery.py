@@ -1,12 +1,13 @@
 """Pictures of maps: the first pairs of every finding, and each arm's most confident failures."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
 from imbalance_jax.data.arrays import pictures
 from imbalance_jax.data.regions import Pairs
-from imbalance_jax.explain.maps import in_slabs, make_maps
+from imbalance_jax.explain.maps import compile_slab, in_slabs, make_maps
 from imbalance_jax.training.trained import SPLIT, Trained
 
 GALLERY = 3  # images of a finding in the gallery
@@ -77,7 +78,8 @@ def pictures_of(trained: Trained, method: str, pairs: Pairs, *, shown: np.ndarra
     """Images [n,H,W(,3)], finding [n] and mask [n,H,W] of some pairs, and the members' maps of them [P,n,H,W]."""
     images, finding = trained.dataset.images[pairs.image[shown]], pairs.finding[shown]
     arrays, phase = (images, finding, pairs.image[shown]), f'explain: failures of {method}'
-    _, maps = in_slabs(trained, make_maps(trained, method), arrays, phase=phase, keep=np.arange(len(shown)))
+    program = partial(compile_slab, trained, make_maps(trained, method), arrays)
+    _, maps = in_slabs(trained, program, arrays, phase=phase, keep=np.arange(len(shown)))
     return {
         'images': pictures(images),
         'finding': finding,

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from imbalance_jax.alignment.pixel_order import midranks
-from imbalance_jax.explain.maps import make_scorer
+from imbalance_jax.explain.maps import Scorer
 from imbalance_jax.training.placement import Placement
 
 
@@ -32,7 +32,7 @@ class RankCorrelation:
 
     def __init__(self, place: Placement, *, memory_mib: float) -> None:
         self.members = place.num_members
-        self._ranks = make_scorer(lambda maps: {'ranks': standard_ranks(maps[:, -1])}, place, memory_mib=memory_mib)
+        self._ranks = Scorer(lambda maps: {'ranks': standard_ranks(maps)}, place, memory_mib=memory_mib)
         self.reset()
 
     def reset(self) -> None:
@@ -42,7 +42,7 @@ class RankCorrelation:
 
     def add(self, maps: jax.Array, new: int) -> None:
         """Adds the first `new` of a slab's maps [P',n,V,H,W]."""
-        sums, numbers = _correlations(self._ranks(maps)['ranks'], jnp.arange(maps.shape[1]) < new)
+        sums, numbers = _correlations(self._ranks(maps[:, :, -1])['ranks'], jnp.arange(maps.shape[1]) < new)
         self._sums += np.asarray(sums, np.float64)[: self.members, : self.members]
         self._numbers += np.asarray(numbers, np.float64)[: self.members, : self.members]
 

@@ -5,7 +5,7 @@ began as; another, the scorer, says how good they are. Either takes as many pair
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +17,7 @@ from imbalance_jax.data.arrays import in_batches
 from imbalance_jax.explain.budget import budget, chunked, compile_within
 from imbalance_jax.names import lookup
 from imbalance_jax.system import progress
+from imbalance_jax.system.threads import Once
 from imbalance_jax.training.placement import MEMBER, OF_EXAMPLES, SHARED, Placement
 from imbalance_jax.training.trained import Asked, Trained
 
@@ -25,7 +26,7 @@ PIXELS_ON_CPU = 2**18  # of the images of a call: 64 of 64 x 64
 SILENT = 0.01  # the share of reference images in which an activation that counts in a bottleneck is not 0
 
 Maps = Callable[..., jax.Array]  # variables, arrays [n,...] such as images, classes and rows -> [n,H,W]
-Scorer = Callable[..., dict[str, jax.Array]]  # maps [P,n,H,W], *arrays [n,...] -> figures [P,n,...]
+Questions = Sequence[tuple['Scorer', tuple[np.ndarray, ...]]]  # scorers of the same maps, each with its arrays [M,...]
 
 
 def make_network(model: Any, layer: str) -> Callable:
@@ -97,29 +98,42 @@ def options_of(trained: Trained, method: str) -> dict[str, Any]:
     return options
 
 
-def make_scorer(
-    figures: Callable[..., dict[str, jax.Array]],
-    place: Placement,
-    *,
-    memory_mib: float,
-    whole: tuple[Any, ...] = (),
-    variables: Any = None,
-) -> Scorer:
-    """Returns `scorer(maps [P,n,...], *arrays [n,...])`: `figures(maps [n,...], *arrays, *whole)` of every member.
+class Scorer:
+    """`scorer(maps [P,n,...], *arrays [n,...])`: `figures(maps [n,...], *arrays, *whole)` of every member, [P,n,...].
 
-    It is compiled at its first call, for as many of the n maps at a time as stay within the memory budget on each
-    device, and kept for all methods whose maps are as many and as large. `whole`: arrays that all maps need whole;
-    `variables`: a tree [P,...], with which a member's maps become `(variables, maps)`. ValueError if not even one map
-    fits.
+    It is compiled at its first call, or before (`compiled`), for as many of the n maps at a time as stay within the
+    memory budget on each device, and kept for all methods whose maps are as many and as large. `whole`: arrays that all
+    maps need whole; `variables`: a tree [P,...], with which a member's maps become `(variables, maps)`. ValueError if
+    not even one map fits.
     """
-    programs: dict[tuple[int, ...], Callable] = {}
-    whole, lie = place.shared(whole), (OF_EXAMPLES, SHARED, MEMBER)
 
-    def beside(maps, members):
-        return maps if variables is None else (members[2], maps)
+    def __init__(
+        self,
+        figures: Callable[..., dict[str, jax.Array]],
+        place: Placement,
+        *,
+        memory_mib: float,
+        whole: tuple[Any, ...] = (),
+        variables: Any = None,
+    ) -> None:
+        self._figures, self._place, self._memory_mib = figures, place, memory_mib
+        self._whole, self._variables = place.shared(whole), variables
+        self._programs = Once()
 
-    def program(mapper: Callable, size: int, count: int) -> Any:
-        mapped: Any = mapper(figures)
+    def __call__(self, maps: jax.Array, *arrays: Any) -> dict[str, jax.Array]:
+        return self.compiled(maps, arrays)((maps, self._whole, self._variables), *arrays)
+
+    def compiled(self, maps: Any, arrays: tuple[Any, ...]) -> jax.stages.Compiled:
+        """The program for maps and arrays of these shapes, which may be those of what is not there yet."""
+        members, lie = (maps, self._whole, self._variables), (OF_EXAMPLES, SHARED, MEMBER)
+        what: dict[str, Any] = {'memory_mib': self._memory_mib, 'count': maps.shape[1], 'lie': lie}
+        return self._programs(maps.shape, lambda: compile_within(self._program, self._place, members, arrays, **what))
+
+    def _program(self, mapper: Callable, size: int, count: int) -> Any:
+        mapped: Any = mapper(self._figures)
+
+        def beside(maps, members):
+            return maps if self._variables is None else (members[2], maps)
 
         def of_some(members, positions, *arrays):
             maps = jax.lax.dynamic_slice_in_dim(members[0], positions[0], len(positions), axis=1)
@@ -129,15 +143,6 @@ def make_scorer(
             return jax.jit(lambda members, *arrays: mapped(beside(members[0], members), *arrays, *members[1]))
         chunks = all_classes.in_chunks(of_some, size)
         return jax.jit(lambda members, *arrays: chunks(members, jnp.arange(count), *arrays))
-
-    def scorer(maps, *arrays):
-        members = (maps, whole, variables)
-        if maps.shape not in programs:
-            asked: dict[str, Any] = {'memory_mib': memory_mib, 'count': maps.shape[1], 'lie': lie}
-            programs[maps.shape] = compile_within(program, place, members, arrays, **asked)
-        return programs[maps.shape](members, *arrays)
-
-    return scorer
 
 
 def slab_size(trained: Trained, count: int, versions: int = 1) -> int:
@@ -153,48 +158,67 @@ def slab_size(trained: Trained, count: int, versions: int = 1) -> int:
     return place.evenly(int(np.clip(place.shares * most, 1, min(setting.batch_size, count))))
 
 
+class Slab(NamedTuple):
+    """The compiled program that makes the maps of `size` pairs, `call(variables, *arrays [size,...])`, and their shape
+    and place, `maps` [P',size,...]."""
+
+    call: Callable
+    size: int
+    maps: Any
+
+
+def compile_slab(
+    trained: Trained, maps: Maps, arrays: tuple[Any, ...], *, versions: int = 1, asked: Questions = ()
+) -> Slab:
+    """The program for `maps(variables, *arrays)` of arrays [M,...], of the members and the networks that they began as;
+    with it those of the scorers that are asked. versions: maps per pair, of those that there are at a time."""
+    place, variables = trained.with_untrained
+    size = slab_size(trained, len(arrays[0]), versions)
+    batch = place.shared(tuple(np.asarray(array[:size]) for array in arrays))
+    memory_mib = trained.config.attribution.memory_mib
+    call = compile_within(chunked(maps), place, variables, batch, memory_mib=memory_mib)
+    slab = Slab(call, size, call.out_info)
+    for scorer, regions in asked:
+        scorer.compiled(slab.maps, place.shared(tuple(array[:size] for array in regions)))
+    return slab
+
+
 def in_slabs(
     trained: Trained,
-    maps: Maps,
+    program: Callable[[], Slab],
     arrays: tuple[Any, ...],
     *,
     phase: str,
     keep: Sequence[int] | np.ndarray = (),
-    scorer: Scorer | None = None,
-    regions: tuple[np.ndarray, ...] = (),
+    asked: Questions = (),
     beside: Callable[[jax.Array, int], None] | None = None,
-    versions: int = 1,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """What `scorer(maps, *regions)` says of `maps(variables, *arrays)`, for arrays (of NumPy, or `streams.Rows`) and
-    regions [M,...], of the members
-    and the networks that they began as: figures [P + B,M,...]; and the maps at the rows `keep` [P + B,G,...].
+    """What scorers say of the maps of arrays [M,...] (of NumPy, or `streams.Rows`), of the members and the networks
+    that they began as: figures [P + B,M,...]; and the maps at the rows `keep` [P + B,G,...].
 
-    beside: is given every slab's maps [P',n,...] on the devices, and how many of the n are not there for the second
-    time; versions: maps per pair, of those that there are at a time.
+    program: gives that of `compile_slab`, once it is there; beside: is given every slab's maps [P',n,...] on the
+    devices, and how many of the n are not there for the second time.
     """
     place, variables = trained.with_untrained
     count, keep = len(arrays[0]), np.asarray(keep, int)
-    size = slab_size(trained, count, versions)
-    programs: list[Callable] = []
-    kept: list[np.ndarray] = []
-
-    def slab(positions, arrays, regions):
-        batch, start = place.shared(arrays), int(positions[0])
-        if not programs:
-            memory_mib = trained.config.attribution.memory_mib
-            programs.append(compile_within(chunked(maps), place, variables, batch, memory_mib=memory_mib))
-        result = programs[0](variables, *batch)
-        here = (keep >= start) & (keep < start + size)
-        if not kept:
-            kept.append(np.zeros((place.num_members, len(keep), *result.shape[2:]), np.float32))
-        if here.any():
-            kept[0][:, here] = np.asarray(result)[: place.num_members, keep[here] - start]
-        if beside:
-            beside(result, min(size, count - start))
-        figures = place.fetch(scorer(result, *place.shared(regions))) if scorer else {}
-        update(min(start + size, count), note=f'{len(trained.members)} members')
-        return figures
-
     with progress.show(phase, count) as update:
-        figures = in_batches(slab, (np.arange(count), arrays, regions), size, axis=1)
-    return figures, kept[0]
+        slab = program()
+        kept = np.zeros((place.num_members, len(keep), *slab.maps.shape[2:]), np.float32)
+
+        def of_some(positions, arrays, regions):
+            start, end = int(positions[0]), int(positions[0]) + slab.size
+            result = slab.call(variables, *place.shared(arrays))
+            here = (keep >= start) & (keep < end)
+            if here.any():
+                kept[:, here] = np.asarray(result)[: place.num_members, keep[here] - start]
+            if beside:
+                beside(result, min(slab.size, count - start))
+            figures: dict[str, np.ndarray] = {}
+            for (scorer, _), of_scorer in zip(asked, regions, strict=True):
+                figures |= place.fetch(scorer(result, *place.shared(of_scorer)))
+            update(min(end, count), note=f'{len(trained.members)} members')
+            return figures
+
+        every = (np.arange(count), arrays, tuple(regions for _, regions in asked))
+        figures = in_batches(of_some, every, slab.size, axis=1)
+    return figures, kept

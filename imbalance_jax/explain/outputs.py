@@ -9,7 +9,7 @@ import numpy as np
 from imbalance_jax.results.rows import Population
 from imbalance_jax.results.schema import Block, write_blocks_of, write_table
 from imbalance_jax.system import layout
-from imbalance_jax.system.workdir import cached_arrays, read_arrays, write_arrays
+from imbalance_jax.system.workdir import cached_arrays, kept_arrays, read_arrays, write_arrays
 from imbalance_jax.training.trained import SPLIT, Trained
 
 FORMAT = 4  # of the arrays in `explain/`: their names and axes
@@ -34,6 +34,12 @@ def cached(workdir: Path, name: str, make: Callable[[], Any]) -> dict[str, np.nd
         arrays = cached_arrays(path, source, in_format)
         del arrays['format']
     return arrays
+
+
+def is_kept(workdir: Path, name: str) -> bool:
+    """Whether `cached` has the arrays `name` and need not make them."""
+    arrays = kept_arrays(layout.explained(workdir, name), workdir / layout.PREDICTIONS)
+    return arrays is not None and arrays.get('format') == FORMAT
 
 
 def write(workdir: Path, name: str, **arrays: np.ndarray) -> None:

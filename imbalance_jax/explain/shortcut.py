@@ -18,7 +18,7 @@ from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.regions import region_masks
 from imbalance_jax.data.streams import Rows
 from imbalance_jax.explain import outputs
-from imbalance_jax.explain.maps import Scorer, asked_of_maps, in_slabs, make_maps, make_scorer
+from imbalance_jax.explain.maps import Scorer, asked_of_maps, compile_slab, in_slabs, make_maps
 from imbalance_jax.results import shortcut
 from imbalance_jax.results.rows import Bootstrap
 from imbalance_jax.results.shortcut import CLEAN, CONFOUNDED, FINDING, TUBE
@@ -133,21 +133,17 @@ def make_region_scorer(trained: Trained, names: Sequence[str]) -> Scorer:
     def figures(maps, *masks):
         return {name: relevance_mass(maps, mask) for name, mask in zip(names, masks, strict=True)}
 
-    return make_scorer(figures, trained.with_untrained[0], memory_mib=trained.config.attribution.memory_mib)
+    return Scorer(figures, trained.with_untrained[0], memory_mib=trained.config.attribution.memory_mib)
 
 
 def heat_shares(
     trained: Trained, method: str, images: np.ndarray, *, k: int, scorer: Scorer, regions: Mapping[str, np.ndarray]
 ) -> np.ndarray:
     """The share of the heat of class k [R,P,M] that lies on each region, of the images with these rows [M]."""
-    shares, _ = in_slabs(
-        trained,
-        make_maps(trained, method),
-        (Rows(trained.dataset.images, images), np.full(len(images), k), images),
-        phase=f'explain: shortcut, {method}',
-        scorer=scorer,
-        regions=tuple(regions.values()),
-    )
+    arrays = (Rows(trained.dataset.images, images), np.full(len(images), k), images)
+    asked = [(scorer, tuple(regions.values()))]
+    program = partial(compile_slab, trained, make_maps(trained, method), arrays, asked=asked)
+    shares, _ = in_slabs(trained, program, arrays, phase=f'explain: shortcut, {method}', asked=asked)
     return np.stack([shares[name][: len(trained.members)] for name in regions])
 
 

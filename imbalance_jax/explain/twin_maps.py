@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +14,7 @@ from imbalance_jax.attribution.gradients import integrated_gradients
 from imbalance_jax.data.arrays import in_batches, pictures
 from imbalance_jax.data.twins import Twins
 from imbalance_jax.explain.budget import chunked, compile_within
-from imbalance_jax.explain.maps import in_slabs, make_maps, slab_size
+from imbalance_jax.explain.maps import compile_slab, in_slabs, make_maps, slab_size
 from imbalance_jax.results.twin_maps import Evidence
 from imbalance_jax.training.trained import Trained
 
@@ -97,7 +98,8 @@ def map_figures(
     images, count = np.concatenate([pairs.absent, pairs.present]), len(finding)
     arrays = (images, np.tile(finding, 2), np.tile(pairs.rows, 2))
     phase, every = f'explain: twins, {method}', np.arange(2 * count)
-    _, maps = in_slabs(trained, make_maps(trained, method), arrays, phase=phase, keep=every)
+    program = partial(compile_slab, trained, make_maps(trained, method), arrays)
+    _, maps = in_slabs(trained, program, arrays, phase=phase, keep=every)
     changed, against = np.tile(pairs.changed, (2, 1, 1)), jax.jit(_against)
     twice = zip(maps[: len(exact)], exact, strict=True)
     figures = [np.asarray(against(of_one, changed, np.tile(path, (2, 1, 1)))) for of_one, path in twice]

@@ -161,7 +161,8 @@ def _hidden(dataset: Dataset, own_policies: Mapping[str, Any]) -> list[str]:
 
 def _problems(dataset: Dataset) -> list[str]:
     lines = [problem(kind, names) for kind, names in dataset.info['problems'].items() if names]
-    return [*lines, *(f'note: {one}' for one in [*dataset.info.get('notes', []), *_one_sided(dataset)])]
+    notes = [*dataset.info.get('notes', []), *dataset.info.get('doubts', []), *_one_sided(dataset)]
+    return [*lines, *(f'note: {one}' for one in notes)]
 
 
 def _one_sided(dataset: Dataset) -> list[str]:

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from typing import Any, TextIO
+from collections.abc import Callable
+from typing import Any, NoReturn, TextIO
 
 
 class Lasting:
@@ -43,3 +44,9 @@ def never_fails() -> None:
     """Makes standard output and error such streams; one that was closed before Python began leads nowhere."""
     nowhere = open(os.devnull, 'w')  # noqa: SIM115  for as long as the process lives
     sys.stdout, sys.stderr = (Lasting(stream or nowhere) for stream in (sys.stdout, sys.stderr))
+
+
+def leave(main: Callable[[], int | None]) -> NoReturn:
+    """Runs a program's entry point, whose words fail no work, and leaves with its exit status."""
+    never_fails()
+    sys.exit(main())

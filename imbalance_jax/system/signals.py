@@ -38,22 +38,24 @@ def restore(before: dict) -> None:
         signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-def leave_when_asked(grace: float = 0.0) -> None:
-    """From now on a signal, also Ctrl-C, ends the process with 75, at the next line of Python in the main thread.
+def leave_when_asked(grace: float = 0.0, *, saves: bool = True) -> None:
+    """From now on a signal, also Ctrl-C, ends the process with 75, at the next line of Python in the main thread; what
+    is half made is removed.
 
     Training puts its own handler in the place of this one, to save first. grace: seconds after which the process ends
     with 75 wherever it is - in a compilation, or where a library has swallowed the exception - but not within `saving`;
-    every file is whole at any time. 0 for never. A second Ctrl-C ends it at once, with 130.
+    every file is whole at any time. 0 for never. A second Ctrl-C ends it at once, with 130. saves: whether what it did
+    so far is kept, for what is said.
     """
 
     def leave(number: int, frame: Any) -> None:
         raise SystemExit(RESUMABLE)
 
     catch(leave)
-    _listen(grace)
+    _listen(grace, 'Saving what there is' if saves else 'Stopping')
 
 
-def _listen(grace: float) -> None:
+def _listen(grace: float, doing: str) -> None:
     """A thread that receives signals also while the main thread is in a library and does not."""
     receiver, sender = socket.socketpair()
     sender.setblocking(False)
@@ -67,7 +69,7 @@ def _listen(grace: float) -> None:
             if number in SIGNALS and not interrupted:
                 interrupted = time.monotonic()
                 if number == signal.SIGINT:
-                    _say('Saving what there is; Ctrl-C once more leaves at once.')
+                    _say(f'{doing}; Ctrl-C once more leaves at once.')
                 if grace > 0:
                     threading.Thread(target=_end_after, args=(grace,), daemon=True).start()
 

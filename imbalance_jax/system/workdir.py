@@ -76,17 +76,25 @@ def cached_arrays(path: Path, source: Path, make: Callable[[], dict[str, np.ndar
     The file also holds the checksum of `source`, MADE_FROM, which is not among the arrays returned. A damaged `path` is
     made again.
     """
-    stamp = np.int64(zlib.crc32(Path(source).read_bytes()))
+    arrays = kept_arrays(path, source)
+    if arrays is None:
+        write_arrays(path, **{**make(), MADE_FROM: _stamp(source)})
+        arrays = read_arrays(path)
+        del arrays[MADE_FROM]
+    return arrays
+
+
+def kept_arrays(path: Path, source: Path) -> dict[str, np.ndarray] | None:
+    """The arrays that `cached_arrays` has kept; None without them, or where `source` has changed since."""
     try:
         arrays = read_arrays(path)
-        if arrays.pop(MADE_FROM, None) == stamp:
-            return arrays
     except (FileNotFoundError, ValueError):
-        pass
-    write_arrays(path, **{**make(), MADE_FROM: np.asarray(stamp)})
-    arrays = read_arrays(path)
-    del arrays[MADE_FROM]
-    return arrays
+        return None
+    return arrays if arrays.pop(MADE_FROM, None) == _stamp(source) else None
+
+
+def _stamp(source: Path) -> np.ndarray:
+    return np.asarray(np.int64(zlib.crc32(Path(source).read_bytes())))
 
 
 @contextlib.contextmanager

@@ -76,6 +76,7 @@ def run(
     adopt_members.check(adopted, config.reference, paired=paired)
     ordered = adopt_members.in_order(adopted, config.reference)
     files = adopt_files.read(config, ordered)
+    adopt_files.check_different(ordered, files)
     set_up_jax(config, join=False)
     dataset = load_dataset(config)
     check_splits(dataset)

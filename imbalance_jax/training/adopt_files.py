@@ -1,9 +1,11 @@
 """Files of networks that were trained elsewhere, as variables of the config's model with an output for each class."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -36,6 +38,39 @@ def read(config: ConfigDict, adopted: Sequence[Adopted]) -> dict[str, Start]:
     usual = config.model.preprocessing.name
     rows = [{**one._asdict(), 'preprocessing': one.preprocessing or usual} for one in adopted]
     return start_files.read(with_head, rows)
+
+
+def check_different(adopted: Sequence[Adopted], files: Mapping[str, Start]) -> None:
+    """Raises ValueError for a network that is there twice: it has no spread over seeds, and no difference to itself.
+
+    The same weights behind another entrance, link or loss are another member of another arm, which is said.
+    """
+    digests = {name: digest(file.variables) for name, file in files.items()}
+    known: dict[str, list[Adopted]] = {}
+    for one in adopted:
+        alike = known.setdefault(digests[one.weights], [])
+        for other in alike:
+            both = f'{other.where} and {one.where} are one network: all its parameters are the same to the bit'
+            if one.arm == other.arm or _asks_alike(one, other):
+                raise ValueError(f'{both}; give every member a file of its own.')
+            print(f'{both}; arms {other.arm} and {one.arm} differ in what is made of it only.', flush=True)
+        alike.append(one)
+
+
+def digest(variables: Any) -> str:
+    """Sixty-four hexadecimal digits of all variables: names, types, shapes and every bit."""
+    result = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        array = np.ascontiguousarray(leaf)
+        result.update(f'{jax.tree_util.keystr(path)} {array.dtype} {array.shape}\n'.encode())
+        result.update(array.reshape(-1).view(np.uint8).data)
+    return result.hexdigest()
+
+
+def _asks_alike(one: Adopted, other: Adopted) -> bool:
+    """Whether two members make the same of their networks, as far as it was said."""
+    fields = ('link', 'preprocessing', 'classes', 'loss', 'hyper')
+    return all(getattr(one, field) == getattr(other, field) for field in fields)
 
 
 def fit(one: Adopted, file: Start, dataset: Dataset, *, link: str) -> Fitted:

@@ -4,7 +4,8 @@ Of predictions `report` shows performance, differences, calibration and decision
 no more: what units tell, linear probes, and how alike networks are. Nothing can show them an image, and they say so.
 """
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -120,7 +121,41 @@ def read(dataset: Dataset, predictions: Path | None, features: Path | None, *, v
     of_features = adopt_features.read(features, dataset) if features else None
     if of_table and of_features:
         adopt_features.check_same(of_features.networks, of_table.networks, file=str(features))
-    return Recording(of_table, of_features)
+    found = Recording(of_table, of_features)
+    check_different(found)
+    return found
+
+
+def check_different(found: Recording) -> None:
+    """Raises ValueError where two networks said the same of every image: they are one, which has no spread over seeds
+    and no difference to itself. Equal features are said only: heads that are not here may tell networks apart.
+
+    A network that says the same of all images tells nothing of who it is.
+    """
+    predictions, features = found.predictions, found.features
+    if predictions:
+        values = np.concatenate(list(predictions.log_odds.values()), axis=1)  # [P,N,K]
+        if twice := _equal(values, found.networks):
+            raise ValueError(
+                f'{predictions.facts["file"]}: {twice} say the same of every image to the last digit: they are one '
+                'network; give each network once.'
+            )
+    elif features and (twice := _equal(features.maps, found.networks)):
+        file = features.facts['file']
+        print(f'{file}: {twice} have the same features of every image, and nothing here can tell them apart.')
+
+
+def _equal(values: np.ndarray, networks: Sequence[tuple[str, int]]) -> str:
+    """The first two networks whose values [P,N,...] are the same, in words, '' without such; not those of one value for
+    all N."""
+    known: dict[bytes, tuple[str, int]] = {}
+    for network, of_one in zip(networks, values, strict=True):
+        key = hashlib.sha256(np.ascontiguousarray(of_one).data).digest()
+        if key in known and (of_one != of_one[:1]).any():
+            (arm, seed), (other, number) = known[key], network
+            return f'arm {arm}, seed {seed} and arm {other}, seed {number}'
+        known[key] = network
+    return ''
 
 
 def members(

@@ -3,7 +3,6 @@
 A wave is a part of the members that trains to its end before the next one begins.
 """
 
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 
 from imbalance_jax.names import lookup
 from imbalance_jax.system import cache, layout, limits, processes, records
-from imbalance_jax.training import grid, placement, supply
+from imbalance_jax.training import grid, supply
 from imbalance_jax.training.member import State
 from imbalance_jax.training.program import Experiment, Program, compile_members, parts, sample_order, train_steps
 
@@ -72,7 +71,7 @@ def make_plan(
     that was fastest here before. memory_gib: of one device; 0 for what is free. update: progress, of `progress.show`;
     stream: of `STREAM`. Raises ValueError if not even a single member per device fits.
     """
-    limit = int((memory_gib or float(processes.agree(available() / GIB))) * GIB)
+    limit = memory(memory_gib)
     experiment = experiment._replace(stream=stream_steps(experiment, stream, limit))
     key, known = conditions(experiment, memory_gib), None
     names = [wanted]
@@ -91,22 +90,33 @@ def make_plan(
     measured = seconds if len(names) > 1 else (known or {}).get('seconds', {})
     waves = [[0, len(experiment.members)]]
     plan = Plan(strategy, waves, measured, fastest.bytes, limit, fastest.compile_seconds)
-    return _with_supply(plan, experiment), fastest
+    return with_supply(plan, experiment), fastest
 
 
-def carried_on(plan: Plan, experiment: Experiment, wanted: str, memory_gib: float, stream: str = 'auto') -> Plan:
-    """A plan that was kept, as it runs on the devices that there are now, by the settings of now.
+def memory(memory_gib: float) -> int:
+    """Bytes of one device that a population may take, the same in all processes; memory_gib: 0 for what is free."""
+    return int((memory_gib or float(processes.agree(available() / GIB))) * GIB)
 
-    Its waves stay, whose checkpoints there are; so does its strategy, if it runs here, fits the memory, and no other is
-    wanted. Images stream where they must. wanted, memory_gib, stream: as of `make_plan`.
-    """
-    limit = int((memory_gib or float(processes.agree(available() / GIB))) * GIB)
-    strategy = placement.runnable(plan.strategy if wanted == 'auto' else wanted)
-    if wanted == 'auto' and plan.bytes <= plan.limit and plan.bytes > limit:
-        strategy = re.sub(r'vmap(:\d+)?$', 'map', strategy)  # which needs the memory of one member
-    return _with_supply(
-        plan._replace(strategy=strategy), experiment._replace(stream=stream_steps(experiment, stream, limit))
-    )
+
+def needs_more(plan: Plan, limit: int) -> bool:
+    """Whether a plan that fitted the memory where it was made needs more than the `limit` bytes that there are here."""
+    return plan.bytes <= plan.limit and plan.bytes > limit
+
+
+def bounds_of(first: int, last: int, largest: int) -> list[list[int]]:
+    """The members from `first` on, before `last`, as waves of about equal size and at most `largest`."""
+    waves = np.array_split(np.arange(first, last), -(-(last - first) // largest))
+    return [[int(wave[0]), int(wave[-1]) + 1] for wave in waves]
+
+
+def halved(count: int, limit: int) -> int:
+    """Half as many members, at least one; ValueError where one is too many already."""
+    if count == 1:
+        raise ValueError(
+            f'One member needs more than the {limit / GIB:.2f} GiB of a device. Take a smaller '
+            'config.train.batch_size, image or model, or set config.population.memory_gib.'
+        )
+    return -(-count // 2)
 
 
 def stream_steps(experiment: Experiment, wanted: str, limit: int) -> int:
@@ -132,7 +142,7 @@ def stream_steps(experiment: Experiment, wanted: str, limit: int) -> int:
     return steps
 
 
-def _with_supply(plan: Plan, experiment: Experiment) -> Plan:
+def with_supply(plan: Plan, experiment: Experiment) -> Plan:
     """The plan, and how images reach the devices."""
     return plan._replace(stream=experiment.stream, on_host=jax.local_devices()[0].platform == 'cpu')
 
@@ -181,18 +191,12 @@ def _in_waves(experiment: Experiment, strategy: str, limit: int) -> tuple[Plan, 
     """Halves the number of members in the program until it fits."""
     count = largest = len(experiment.members)
     while True:
-        if largest == 1:
-            raise ValueError(
-                f'One member needs more than the {limit / GIB:.2f} GiB of a device. Take a smaller '
-                'config.train.batch_size, image or model, or set config.population.memory_gib.'
-            )
-        largest = -(-largest // 2)
-        waves = np.array_split(np.arange(count), -(-count // largest))
-        program = compile_members(experiment, strategy, waves[0])
+        largest = halved(largest, limit)
+        bounds = bounds_of(0, count, largest)
+        program = compile_members(experiment, strategy, np.arange(*bounds[0]))
         if program.bytes <= limit:
-            bounds = [[int(wave[0]), int(wave[-1]) + 1] for wave in waves]
             plan = Plan(strategy, bounds, {}, program.bytes, limit, program.compile_seconds)
-            return _with_supply(plan, experiment), program
+            return with_supply(plan, experiment), program
 
 
 def describe(plan: Plan) -> str:

@@ -3,7 +3,9 @@
 import errno
 import logging
 import shutil
+import sys
 import zlib
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,11 +14,14 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from imbalance_jax.system import processes
 from imbalance_jax.system.signals import saving
 
 KEEP = 2
 TRIES = 3
 SMALL = 4096  # bytes that a file takes beside what is in it
+LONGEST = 90  # letters of a reason that Orbax gives
+_said: set[tuple] = set()  # folders and their damaged steps: once is enough, however often they are restored
 
 
 def _checksums(tree: Any) -> dict[str, int]:
@@ -31,12 +36,27 @@ def _bytes(leaf: Any) -> Any:
 
 
 def _open(folder: Path) -> ocp.training.Checkpointer:
-    logging.getLogger('absl').setLevel(logging.CRITICAL)  # what it says of an error, the error says
+    for name in ('absl', 'asyncio'):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they say of an error, the error says
+    if not isinstance(sys.unraisablehook, _Late):
+        sys.unraisablehook = _Late(sys.unraisablehook)
     policy = ocp.training.preservation_policies.LatestN(KEEP)
     always = ocp.training.save_decision_policies.FixedIntervalPolicy(1)
     return ocp.training.Checkpointer(
         Path(folder).absolute(), save_decision_policy=always, preservation_policy=policy, cleanup_tmp_directories=True
     )
+
+
+class _Late:
+    """A `sys.unraisablehook` without what comes too late: Orbax closes its loop at the first array that cannot be read
+    or written, and each of the others, which answer from threads then, would print a traceback."""
+
+    def __init__(self, before: Callable[[Any], Any]) -> None:
+        self.before = before
+
+    def __call__(self, unraisable: Any) -> None:
+        if str(unraisable.exc_value) != 'Event loop is closed':
+            self.before(unraisable)
 
 
 def _loading(partial: bool) -> ocp.Context:
@@ -128,7 +148,7 @@ def restore(folder: Path, template: Any, *, partial: bool = False) -> tuple[int,
     """The newest step that verifies, as NumPy arrays, or None where there is no checkpoint.
 
     template: a tree of arrays or `jax.ShapeDtypeStruct`; with `partial`, of some of the fields that were saved, and the
-    others are not read. Damaged steps are named in a warning and passed over.
+    others are not read. Damaged steps are passed over, which one line says.
     Raises ValueError if there are checkpoints and none of them is sound.
     """
     if not Path(folder).is_dir():
@@ -141,17 +161,33 @@ def restore(folder: Path, template: Any, *, partial: bool = False) -> tuple[int,
                 tree = checkpointer.load(saved.step, template)
                 damaged = _changed(tree, checkpointer.metadata(saved.step).custom_metadata)
             except Exception as error:  # Orbax wraps whatever went wrong below it
-                damaged = str(error.__cause__ or error).strip().splitlines()[0]
+                damaged = _brief(error)
             if not damaged:
+                if damage and processes.leads() and (place := (str(folder), *damage)) not in _said:
+                    _said.add(place)
+                    text = f'{_told(folder, damage)}; step {saved.step}, saved before, takes its place.'
+                    print(text, file=sys.stderr, flush=True)
                 return saved.step, tree
             damage[saved.step] = damaged
-            logging.getLogger(__name__).warning('Checkpoint %d in %s is damaged: %s', saved.step, folder, damaged)
     if damage:
-        raise ValueError(f'No sound checkpoint in {folder}: {damage}. Delete the folder to start again.')
+        raise ValueError(f'{_told(folder, damage)}; no sound checkpoint is left. Delete {folder} to start again.')
     return None
+
+
+def _told(folder: Path, damage: dict[int, str]) -> str:
+    """'runs/a/checkpoints/wave_1/20 is damaged (why)', of one step or more."""
+    return ', '.join(f'{Path(folder) / str(step)} is damaged ({why})' for step, why in damage.items())
+
+
+def _brief(error: Exception) -> str:
+    """What Orbax and those below it say at length, and with line breaks."""
+    cause = error.__cause__ or error
+    text = ' '.join(str(cause).strip('"').split())
+    said = f'it lacks {text}' if type(cause) is KeyError and ' ' not in text else text or type(cause).__name__
+    return said if len(said) <= LONGEST else f'{said[: LONGEST - 3]}...'
 
 
 def _changed(tree: Any, metadata: dict) -> str:
     expected = metadata['crc32']
     changed = [name for name, crc in _checksums(tree).items() if crc != expected.get(name)]
-    return f'{len(changed)} arrays differ from their checksum, {changed[0]} first' if changed else ''
+    return f'{len(changed)} of {len(expected)} arrays differ from their checksum, {changed[0]} first' if changed else ''

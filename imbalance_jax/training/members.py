@@ -126,6 +126,19 @@ def split_options(
     }
 
 
+def same_arms(rows: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Names of arms that are one approach under several names: with equal seeds their members are equal to the bit."""
+    kinds: dict[str, dict[str, None]] = {}
+    for row in rows:
+        tables = ((LOSSES[row['loss']], row['hyper']), (SAMPLERS[row['sampler']], row['sampler_options']))
+        options = [{**options_of(function), **given} for function, given in tables]
+        rest = {
+            key: one for key, one in row.items() if key not in ('member', 'arm', 'seed', 'hyper', 'sampler_options')
+        }
+        kinds.setdefault(repr((sorted(rest.items()), options)), {})[row['arm']] = None
+    return [list(arms) for arms in kinds.values() if len(arms) > 1]
+
+
 def distinct(rows: Sequence[dict], key: str) -> list:
     """The different values of one field, in the order of the members."""
     return list(dict.fromkeys(row[key] for row in rows))

@@ -16,7 +16,7 @@ from imbalance_jax.data.soundness import check_splits
 from imbalance_jax.results import comparison, convergence, data, ensembles, performance
 from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
-from imbalance_jax.system import cache, environment, layout, matrix_product, processes, progress, provenance, records
+from imbalance_jax.system import cache, environment, layout, matrix_product, processes, provenance, records
 from imbalance_jax.system.provenance import stage
 from imbalance_jax.system.workdir import (
     check_same_data,
@@ -39,6 +39,7 @@ from imbalance_jax.training import (
     on_features,
     other_sets,
     placement,
+    planning,
     plugins,
     room,
     snapshot,
@@ -47,15 +48,13 @@ from imbalance_jax.training import (
     tested,
 )
 from imbalance_jax.training.build import build, build_losses, labels_of_versions, make_members
+from imbalance_jax.training.members import same_arms
 from imbalance_jax.training.network import Network, load_dataset, machine_fields, network
-from imbalance_jax.training.program import Experiment, Program
+from imbalance_jax.training.program import Experiment
 from imbalance_jax.training.snapshot import Outcome
 from imbalance_jax.training.trained import KEPT_EPOCH, Stage
 
 MADE_AGAIN = (layout.MEMBERS, layout.DATA, layout.CONTACT_SHEET, layout.PROVENANCE)
-SAME_BYTES = (
-    'Results are the same to rounding; for the same bytes, go on where there are as many devices of the same kind.'
-)
 KEPT_TITLES = {kept.MATCHED: "weights whose validation AUROC is nearest to the reference's best"}
 
 
@@ -150,32 +149,6 @@ def is_finished(workdir: Path, experiment: Experiment) -> bool:
     return snapshot.finished(experiment, autotune.read(workdir), workdir) is not None
 
 
-def make_plan(
-    workdir: Path, experiment: Experiment, setting: ConfigDict, stream: str
-) -> tuple[autotune.Plan, Program | None]:
-    """The plan of `workdir`, made now if there is none, and the first wave's program if making it left that behind.
-
-    One that was made where there were other devices does not bind this machine; that it is not kept is said.
-    """
-    if processes.agree((workdir / layout.PLAN).exists()):
-        kept = autotune.read(workdir)
-        plan = autotune.carried_on(kept, experiment, setting.strategy, setting.memory_gib, stream)
-        if plan.strategy != kept.strategy and processes.leads():
-            print(
-                f'{workdir / layout.PLAN} has the strategy {kept.strategy}, begun elsewhere or with another setting; '
-                f'here it goes on with {plan.strategy}. {SAME_BYTES}',
-                flush=True,
-            )
-        return plan, None
-    with progress.show('plan') as update:
-        plan, program = autotune.make_plan(
-            experiment, setting.strategy, setting.memory_gib, update=update, stream=stream
-        )
-    write_json(workdir / layout.PLAN, plan._asdict())
-    print(autotune.describe(plan), flush=True)
-    return plan, program
-
-
 def slow_to_begin(warmup_steps: int, total_steps: int) -> str:
     """What to say of a warm-up that takes more than half of training; '' of another."""
     if 2 * warmup_steps <= total_steps:
@@ -184,6 +157,15 @@ def slow_to_begin(warmup_steps: int, total_steps: int) -> str:
         f'The learning rate rises for config.train.warmup_steps = {warmup_steps:,} of the {total_steps:,} steps of '
         f'training: a tenth of them, {total_steps // 10:,}, is usual.'
     )
+
+
+def twins_of(members: list[dict]) -> str:
+    """What to say of arms that are one approach under several names; '' where there are none."""
+    same = same_arms(members)
+    if not same:
+        return ''
+    named = '; '.join(' and '.join(arms) for arms in same)
+    return f'Arms that are one approach, whose members are equal to the bit where their seeds are: {named}.'
 
 
 def describe(workdir: Path, members: list[dict], dataset: Dataset) -> None:
@@ -207,7 +189,8 @@ def train_into(
     untrained: the whole network, whose features are computed first where only heads are trained on them.
     """
     describe(workdir, experiment.members, dataset)
-    if (said := slow_to_begin(config.train.warmup_steps, experiment.total_steps)) and processes.leads():
+    noted = [slow_to_begin(config.train.warmup_steps, experiment.total_steps), twins_of(experiment.members)]
+    for said in filter(None, noted if processes.leads() else ()):
         print(said, flush=True)
     with stage(workdir, 'train') as record:
         seen = dataset
@@ -215,10 +198,11 @@ def train_into(
             experiment, seen, record['features'] = on_features.with_features(
                 experiment, config, dataset, untrained=untrained, workdir=workdir
             )
-        plan, program = make_plan(workdir, experiment, config.population, config.data.stream)
+        plan, program = planning.make_plan(workdir, experiment, config.population, config.data.stream)
         record.update(strategy=plan.strategy, plan=plan._asdict(), processes=jax.process_count())
         if record['elsewhere'] and processes.leads():
-            print(f'{workdir} was also trained on {provenance.machines(record["elsewhere"])}. {SAME_BYTES}', flush=True)
+            other = provenance.machines(record['elsewhere'])
+            print(f'{workdir} was also trained on {other}. {planning.SAME_BYTES}', flush=True)
         if begun := start.digests(experiment.members):
             record['weights'] = begun
         images = {split: seen.images_of(split) for split in ('validation', 'test')}

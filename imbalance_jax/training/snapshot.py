@@ -116,6 +116,17 @@ def finished(experiment: Experiment, plan: Plan, workdir: Path) -> Outcome | Non
     return join(outcomes)
 
 
+def ended(plan: Plan, workdir: Path, total_steps: int) -> list[bool]:
+    """Of each wave that has begun, in their order, whether its last step is saved; by names, whatever is in them."""
+    result = []
+    for number in range(len(plan.waves)):
+        steps = [int(path.name) for path in layout.checkpoints(workdir, number).glob('*') if path.name.isdecimal()]
+        if not steps:
+            break
+        result.append(max(steps) >= total_steps)
+    return result
+
+
 def best_variables(init: Callable, members: Member, plan: Plan, workdir: Path, *, total_steps: int) -> Any | None:
     """The best variables [P] of all members, NumPy arrays, from their last checkpoints.
 

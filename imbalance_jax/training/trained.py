@@ -1,6 +1,6 @@
 """A trained population as `explain` meets it, and what a question to it is."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from types import MappingProxyType
@@ -155,7 +155,7 @@ def check_trained(workdir: Path, *, features_do: bool = False) -> None:
     if not (workdir / PREDICTIONS).exists():
         raise FileNotFoundError(f'{workdir} holds no finished training ({PREDICTIONS} is missing): run train first.')
     members = records.members(workdir)
-    _check_same_members(workdir, members)
+    check_members(workdir, records.config(workdir), members)
     if without_networks(members) and not (features_do and has_features(members)):
         held, asked = ('features', '') if has_features(members) else ('predictions', 'explained or ')
         raise ValueError(
@@ -164,18 +164,38 @@ def check_trained(workdir: Path, *, features_do: bool = False) -> None:
         )
 
 
-def _check_same_members(workdir: Path, members: list[dict]) -> None:
-    """ValueError for a members.json that is another population's: an index into it would name the wrong network."""
-    if is_adopted(members):
-        return
-    config = records.config(workdir)
-    wanted = [f'{arm}/{seed}' for arm in in_order(config['arms'], config['reference']) for seed in config['seeds']]
-    found = [f'{row["arm"]}/{row["seed"]}' for row in members]
+def check_members(workdir: Path, config: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> None:
+    """ValueError for a members.json that is another population's than config.json: an index into one would name the
+    wrong network of the other, also where both were accepted as they are."""
+    arms, reference = config['arms'], config['reference']
+    if reference not in arms:
+        known = f'its arms are {some(sorted(arms), SHOWN)}' if arms else 'it has no arm'
+        raise ValueError(f'{workdir / CONFIG} has the reference {reference!r}, and {known}; {records.ELSEWHERE}.')
+    found, wanted = ([f'{arm}/{seed}' for arm, seed in one] for one in (who(members), expected(config, members)))
+    numbers = [row['member'] for row in members]
     if found != wanted:
         raise ValueError(
             f'{workdir / MEMBERS} has the members {some(found, SHOWN)}, and {CONFIG} {some(wanted, SHOWN)}: '
-            'it is of another population. Delete it and run train again.'
+            f'one is of another population. Bring {CONFIG} back from a copy, or delete {MEMBERS} and run train again.'
         )
+    if numbers != list(range(len(members))):
+        shown = some([str(number) for number in numbers], SHOWN)
+        raise ValueError(f'{workdir / MEMBERS} numbers its {len(members)} members {shown}; {records.AGAIN}.')
+
+
+def who(members: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """(arm, seed) of each member."""
+    return [(row['arm'], row['seed']) for row in members]
+
+
+def expected(config: Mapping[str, Any], members: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:
+    """(arm, seed) of the members that a config has. Adopted networks may lack a seed in an arm."""
+    order = in_order(config['arms'], config['reference'])
+    every = [(arm, seed) for arm in order for seed in config['seeds']]
+    there = set(who(members))
+    if not is_adopted(members) or {arm for arm, _ in there} != set(config['arms']):
+        return every
+    return [(arm, seed) for arm in order for seed in sorted(config['seeds']) if (arm, seed) in there]
 
 
 def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Trained:

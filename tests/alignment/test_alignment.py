@@ -170,6 +170,8 @@ def test_contours_enclose_holes_and_no_pixel_alone():
     areas = np.random.default_rng(0).random((4, 20, 9, 13)) < np.array([0.2, 0.4, 0.5, 0.7])[:, None, None, None]
     wanted = [[drawn(area) for area in row] for row in areas]
     np.testing.assert_array_equal(thresholds.filled(jnp.asarray(areas)), wanted)
+    wide = np.random.default_rng(1).random((6, 41, 97)) < 0.55  # ways that wind through four words of a row
+    np.testing.assert_array_equal(thresholds.filled(jnp.asarray(wide)), [drawn(area) for area in wide])
 
 
 def test_otsu_separates_as_scikit_image_documents_it():

@@ -170,6 +170,7 @@ def test_data_are_those_of_the_tables(workdir, shown):
 
 def test_what_data_and_config_say_is_escaped(page):
     assert '<script' not in page
+    assert '<li>Nobody is known.</li>\n<li>Regions that labels deny: 2 (a, b).</li>' in page
     assert page.count(html.escape(EVIL, quote=False).replace('"', '&#34;')) > 10
 
 

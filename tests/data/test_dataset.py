@@ -38,7 +38,7 @@ def test_newest_checkpoint_comes_back_and_two_are_kept(saved):
 
 
 @pytest.mark.parametrize('damage', ['truncated', 'missing', 'empty folder', 'flipped bit'])
-def test_damaged_checkpoint_is_named_and_the_one_before_it_used(saved, damage, caplog):
+def test_damaged_checkpoint_is_named_and_the_one_before_it_used(saved, damage, capfd):
     newest = saved / '3'
     if damage == 'truncated':
         path = largest_file(newest / 'state')
@@ -58,8 +58,14 @@ def test_damaged_checkpoint_is_named_and_the_one_before_it_used(saved, damage, c
     expected = 3 if damage == 'empty folder' else 2
     assert step == expected
     jax.tree.map(np.testing.assert_array_equal, result, tree(expected))
-    assert damage == 'empty folder' or 'Checkpoint 3' in caplog.text
-    assert damage != 'flipped bit' or 'differ from their checksum' in caplog.text
+    checkpoint.restore(saved, tree(0))
+    said = capfd.readouterr().err.splitlines()
+    assert len(said) == 1, said  # the file, the fault and what was done, once
+    [line], named = said, saved / '4' if damage == 'empty folder' else newest
+    assert line.startswith(f'{named} is damaged (')
+    assert line.endswith(f'); step {expected}, saved before, takes its place.')
+    assert len(line) < len(str(named)) + 160
+    assert damage != 'flipped bit' or 'differ from their checksum' in line
     checkpoint.save(saved, 3, tree(30))
     jax.tree.map(np.testing.assert_array_equal, checkpoint.restore(saved, tree(0))[1], tree(30))
 
@@ -67,8 +73,9 @@ def test_damaged_checkpoint_is_named_and_the_one_before_it_used(saved, damage, c
 def test_no_sound_checkpoint_is_an_error_and_none_at_all_is_not(saved, tmp_path):
     for path in saved.rglob('d/*'):
         path.write_bytes(b'')
-    with pytest.raises(ValueError, match='No sound checkpoint'):
+    with pytest.raises(ValueError, match=r'checkpoints/3 is damaged .*/2 is damaged .*no sound checkpoint') as error:
         checkpoint.restore(saved, tree(0))
+    assert '\n' not in str(error.value)
     assert checkpoint.restore(tmp_path / 'nothing', tree(0)) is None
 
 
@@ -100,6 +107,14 @@ def test_groups_come_back_and_a_folder_without_them_is_whole(tmp_path):
     store.save(dataset(), tmp_path / 'older')
     assert not (tmp_path / 'older' / 'groups.npy').exists()
     assert store.load(tmp_path / 'older').groups is None
+
+
+def test_what_is_doubted_changes_no_fingerprint():
+    """A version that doubts more goes on in working directories that were begun before it."""
+    info = {'name': 'x', 'classes': ['a'], 'notes': ['Nobody is known.'], 'problems': {}}
+    before = store.fingerprint(info, {'images': [1]})
+    assert store.fingerprint({**info, 'doubts': ['Regions that labels deny: 1 (a).']}, {'images': [1]}) == before
+    assert store.fingerprint({**info, 'notes': []}, {'images': [1]}) != before
 
 
 def test_damaged_data_set_is_refused_by_name(tmp_path):

@@ -94,6 +94,12 @@ def test_the_same_pixels_in_two_splits_are_learned_from_in_neither(sound, caplog
     assert kept.info['problems'][soundness.DUPLICATES] == sorted(repeated.image_id[train[:2]].tolist())
     assert repeated.image_id[train[0]] in caplog.text
     soundness.check(kept)
+    repeated.labels[[*train[:2], test[0]]] = 0
+    repeated.labels[train[1], 2] = 1
+    assert 'doubts' not in soundness.leave_out_duplicates(changed(repeated, 'label_mask', (train[1], 2), 0)).info
+    apart = soundness.leave_out_duplicates(repeated).info['doubts']
+    both = f'{repeated.image_id[train[1]]} and {repeated.image_id[test[0]]}'
+    assert apart == [f'Images with the same pixels and other labels: 1 ({both}).']
 
 
 def test_lies_are_told_before_anything_is_kept(sound, tmp_path, monkeypatch):

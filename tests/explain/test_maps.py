@@ -66,7 +66,7 @@ def test_a_scorer_gives_the_same_figures_whatever_it_takes_at_a_time(strategy, m
     metrics = {'pixel_auroc': alignment.METRICS['pixel_auroc']}
     figures = explain_alignment.against_both(metrics, alignment.expected.PRODUCTS)
     sizes = sizes_of(monkeypatch)
-    make = partial(explain_maps.make_scorer, figures, place, whole=whole)
+    make = partial(explain_maps.Scorer, figures, place, whole=whole)
     together = place.fetch(make(memory_mib=512.0)(on_devices, *arrays))
     assert sizes == [count]
     assert together['iou'].shape == (3, count, 2)
@@ -96,7 +96,7 @@ def test_a_scorer_at_128_pixels_with_all_metrics_of_the_config():
     maps, arrays, whole = maps_and_regions(2, count, 128)
     place = placement.place(2, 'map')
     on_devices, arrays, whole = place.members(maps), place.shared(arrays), place.shared(whole)
-    make = partial(explain_maps.make_scorer, figures, place, whole=whole)
+    make = partial(explain_maps.Scorer, figures, place, whole=whole)
     together = place.fetch(make(memory_mib=512.0)(on_devices, *arrays))
     needed = bytes_of(figures, place, on_devices, arrays, whole=whole, size=count)
     some = make(memory_mib=0.7 * needed / 2**20)(on_devices, *arrays)
@@ -113,7 +113,7 @@ def test_what_needs_no_region_is_the_same_within_any_budget(what, monkeypatch):
 
     def figures(memory_mib):
         if what == 'heat':
-            scorer = explain_maps.make_scorer(explain_alignment.heat_figures, place, memory_mib=memory_mib)
+            scorer = explain_maps.Scorer(explain_alignment.heat_figures, place, memory_mib=memory_mib)
             return place.fetch(scorer(on_devices, *inside))
         correlation = map_distance.RankCorrelation(place, memory_mib=memory_mib)
         correlation.add(on_devices, count)
@@ -149,7 +149,9 @@ def test_maps_and_figures_are_the_same_within_any_budget(study, monkeypatch):
     for memory in (512.0, 1.0, 0.5):
         trained.config.attribution.memory_mib = memory
         scorers = explain_alignment.make_scorers(trained, pairs, metrics)
-        results.append(explain_alignment.measure(trained, 'grad_cam', pairs, scorers=scorers))
+        programs = {'grad_cam': partial(explain_alignment.compile_method, trained, pairs, scorers, 'grad_cam')}
+        measured = partial(explain_alignment.measure, trained, 'grad_cam', pairs, scorers=scorers, programs=programs)
+        results.append(measured())
     assert sizes[0] == 10
     assert min(sizes) < 10
     assert results[0].empty.shape == results[0].outside.shape == (8, 14)
@@ -161,7 +163,7 @@ def test_maps_and_figures_are_the_same_within_any_budget(study, monkeypatch):
             np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-5)
     trained.config.attribution.memory_mib = 1e-4
     with pytest.raises(ValueError, match='memory budget is 104'):
-        explain_alignment.measure(trained, 'grad_cam', pairs, scorers=scorers)
+        measured()
 
 
 def test_kept_maps_are_those_of_their_rows(study):
@@ -170,8 +172,9 @@ def test_kept_maps_are_those_of_their_rows(study):
     arrays = (trained.dataset.images[pairs.image], pairs.finding, pairs.image)
     maps = explain_maps.make_maps(trained, 'saliency')
     trained.config.attribution.batch_size = 4  # the last of three slabs is filled up
-    _, whole = explain_maps.in_slabs(trained, maps, arrays, phase='test', keep=np.arange(10))
-    figures, some = explain_maps.in_slabs(trained, maps, arrays, phase='test', keep=[1, 8, 9])
+    program = partial(explain_maps.compile_slab, trained, maps, arrays)
+    _, whole = explain_maps.in_slabs(trained, program, arrays, phase='test', keep=np.arange(10))
+    figures, some = explain_maps.in_slabs(trained, program, arrays, phase='test', keep=[1, 8, 9])
     assert figures == {}
     np.testing.assert_array_equal(some, whole[:, [1, 8, 9]])
     variables = jax.tree.map(lambda a: a[2], trained.variables)

@@ -80,7 +80,7 @@ ENGINES = {
     'submitit': (),
     'ray': (),
     'tpu': ('--slices=a,b', '--zone=z', '--folder=here'),
-    'k8s': ('--image=i', '--claim=c'),
+    'k8s': ('--image=i', '--claim=c', '--mount=/'),
 }
 
 
@@ -114,7 +114,7 @@ def test_slurm_gets_an_array_of_what_is_not_done(launch, plan, tmp_path):
     words = ('--sbatch=--time=1:00:00', '--sbatch=--gres=gpu:1', '--tasks=2', '--at-once=4', '--notice=60')
     script = launch('slurm', plan, *words, '--dry-run').stdout
     options = [line.removeprefix('#SBATCH ') for line in script.splitlines() if line.startswith('#SBATCH')]
-    wanted = {'--array=1,2%4', '--requeue', '--signal=USR1@60', '--ntasks=2', '--time=1:00:00', '--gres=gpu:1'}
+    wanted = {'--array=1-2%4', '--requeue', '--signal=USR1@60', '--ntasks=2', '--time=1:00:00', '--gres=gpu:1'}
     assert wanted <= set(options)
     (tmp_path / 'script').write_text(script.partition('\n')[2])
     assert subprocess.run(['bash', '-n', tmp_path / 'script']).returncode == 0
@@ -162,7 +162,7 @@ def test_tpu_slices_share_the_plan(launch, plan):
 
 
 def test_kubernetes_gets_an_indexed_job_that_ignores_what_saved(launch, plan):
-    [result] = yaml.safe_load_all(launch('k8s', plan, '--image=i', '--claim=c', '--gpus=1', '--dry-run').stdout)
+    [result] = yaml.safe_load_all(launch('k8s', plan, *ENGINES['k8s'], '--gpus=1', '--dry-run').stdout)
     assert (result['apiVersion'], result['kind']) == ('jobset.x-k8s.io/v1alpha2', 'JobSet')
     assert re.fullmatch(r'a-sweep-[0-9a-f]{8}', result['metadata']['name'])  # not that of `a-sweep.jsonl`
     job = result['spec']['replicatedJobs'][0]['template']['spec']
@@ -182,7 +182,7 @@ def test_kubernetes_gets_an_indexed_job_that_ignores_what_saved(launch, plan):
 
 
 def test_kubernetes_pods_of_one_population_find_each_other(launch, plan):
-    sets = list(yaml.safe_load_all(launch('k8s', plan, '--image=i', '--claim=c', '--hosts=2', '--dry-run').stdout))
+    sets = list(yaml.safe_load_all(launch('k8s', plan, *ENGINES['k8s'], '--hosts=2', '--dry-run').stdout))
     assert len(sets) == 2
     for result in sets:
         name = result['metadata']['name']
@@ -218,7 +218,7 @@ def test_names_on_kubernetes_are_labels_and_never_one_for_two():
     assert names[0] == 'sweep'
 
 
-@pytest.mark.parametrize('name', ["it's; touch pwned #", '$(touch pwned)', 'a "b" %A', 'größe'])
+@pytest.mark.parametrize('name', ["it's; touch pwned #", '$(touch pwned)', '-a "b" %A', 'größe `touch pwned`'])
 def test_a_hostile_path_is_no_code(launch, tmp_path, name):
     """The batch script and what a pod runs, in a shell, with programs that note how they are called."""
     folder = tmp_path / name
@@ -235,12 +235,86 @@ def test_a_hostile_path_is_no_code(launch, tmp_path, name):
         (tmp_path / program).write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" > "{tmp_path}/calls"\n')
         (tmp_path / program).chmod(0o755)
     variables = {'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'SLURM_ARRAY_TASK_ID': '1', 'INDEX': '0'}
-    [result] = yaml.safe_load_all(launch('k8s', path, '--image=i', '--claim=c', '--dry-run').stdout)
+    [result] = yaml.safe_load_all(launch('k8s', path, *ENGINES['k8s'], '--dry-run').stdout)
     pod = result['spec']['replicatedJobs'][0]['template']['spec']['template']['spec']
-    for line in (script, pod['containers'][0]['command'][2]):
+    remote = shlex.split(launch('tpu', path, '--slices=a', '--zone=z', f'--folder={name}', '--dry-run').stdout)[-1]
+    (folder / '.venv' / 'bin').mkdir(parents=True)
+    (folder / '.venv' / 'bin' / 'activate').write_text('')
+    (tmp_path / 'sky_workdir' / '.venv' / 'bin').mkdir(parents=True)
+    (tmp_path / 'sky_workdir' / '.venv' / 'bin' / 'imbalance-jax').symlink_to(tmp_path / 'imbalance-jax')
+    sky = yaml.safe_load((ROOT / 'launch' / 'sky.yaml').read_text())['run'].replace('/sweep', str(tmp_path))
+    variables |= {'HOME': str(tmp_path), 'PLAN': f'{name}/{name}.jsonl', 'SKYPILOT_NODE_RANK': '0'}
+    variables['SKYPILOT_NUM_NODES'] = '1'
+    for line in (script, pod['containers'][0]['command'][2], remote.removeprefix('--command='), sky):
+        (tmp_path / 'calls').unlink(missing_ok=True)
         subprocess.run(['bash', '-c', line], env=variables, cwd=tmp_path, check=True)
         assert f'--plan={path}' in (tmp_path / 'calls').read_text().splitlines()
     assert not list(tmp_path.rglob('pwned'))
+
+
+def test_a_plan_larger_than_an_array_is_several(launch, tmp_path):
+    """Every job is in one array, whose numbers SLURM allows, and its script finds it."""
+    path = tmp_path / 'large.jsonl'
+    sizes = hyper.sweep('data.image_size', [32 + 8 * number for number in range(7)])
+    jobs, _ = plans.write(path, populations.populations(base.get_config(), sizes))
+    finish(jobs[1])
+    said = launch('slurm', path, '--array-size=3', '--dry-run').stdout
+    scripts = [f'#!/bin/bash{one}' for one in said.split('#!/bin/bash')[1:]]
+    arrays = [re.search(r'--array=(\S+)', one)[1] for one in scripts]
+    assert arrays == ['0,2', '0-2', '0']
+    (tmp_path / 'srun').write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >> "{tmp_path}/calls"\n')
+    (tmp_path / 'srun').chmod(0o755)
+    for text, number in ((scripts[0], 2), (scripts[1], 1), (scripts[2], 0)):
+        variables = {'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'SLURM_ARRAY_TASK_ID': str(number)}
+        subprocess.run(['bash', '-c', text], env=variables, check=True)
+    calls = (tmp_path / 'calls').read_text().splitlines()
+    assert [word for word in calls if word.startswith('--job')] == ['--job=2', '--job=4', '--job=6']
+
+
+def test_a_job_is_requeued_so_often(launch, plan, tmp_path):
+    text = launch('slurm', plan, '--requeues=2', '--dry-run').stdout.partition('\n')[2]
+    for name, code in (('srun', 75), ('scontrol', 0)):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} >> "{tmp_path}/calls"\nexit {code}\n')
+        (tmp_path / name).chmod(0o755)
+    variables = {'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'SLURM_ARRAY_TASK_ID': '1', 'SLURM_JOB_ID': '7'}
+    for count in ({}, {'SLURM_RESTART_COUNT': '1'}, {'SLURM_RESTART_COUNT': '2'}):
+        assert subprocess.run(['bash', '-c', text], env={**variables, **count}).returncode == 75
+    assert (tmp_path / 'calls').read_text().split() == ['srun', 'scontrol', 'srun', 'scontrol', 'srun']
+
+
+@pytest.mark.parametrize(
+    ('engine', 'word', 'said'),
+    [
+        ('slurm', '--at-once=-1', "'-1' is not a whole number of 0 or more"),
+        ('slurm', '--tasks=0', "'0' is not a whole number of 1 or more"),
+        ('slurm', '--notice=soon', "'soon' is not a whole number of 1 or more"),
+        ('slurm', '--sbatch=partition=gpu', 'begins with a dash'),
+        ('slurm', '--sbatch=--time=1\ntouch pwned', 'in one line'),
+        ('local', '--workers=0', '1 or more'),
+        ('local', '--gpus=0, 1', 'numbers with commas between'),
+        ('ray', '--cpus=-1', "'-1' is not a number of 0 or more"),
+        ('ray', '--gpus=nan', 'a number of 0 or more'),
+        ('submitit', '--set=timeout_min', 'is not NAME=VALUE'),
+        ('tpu', '--slices=a,,b', 'names of TPU VMs'),
+        ('tpu', '--slices=-a', 'names of TPU VMs'),
+        ('tpu', '--hosts=0', '1 or more'),
+        ('k8s', '--hosts=0', '1 or more'),
+        ('k8s', '--at-once=0', '1 or more'),
+        ('k8s', '--claim=My_claim', 'a name on Kubernetes'),
+        ('k8s', '--memory=much', 'an amount of Kubernetes'),
+        ('k8s', '--mount=/elsewhere', 'is not below --mount=/elsewhere'),
+    ],
+)
+def test_a_flag_that_an_engine_would_refuse_later_is_one_line(launch, plan, engine, word, said):
+    result = launch(engine, plan, *ENGINES[engine], word, '--dry-run')
+    assert (result.returncode, result.stdout, result.stderr.count('\n')) == (2, '', 1)
+    assert said in result.stderr
+
+
+def test_a_backslash_of_a_path_is_no_name_of_slurm(launch, tmp_path):
+    result = launch('slurm', tmp_path / 'a\\b' / 'plan.jsonl', '--dry-run')
+    assert (result.returncode, result.stderr.count('\n')) == (2, 1)
+    assert 'holds a backslash' in result.stderr
 
 
 def test_a_path_with_a_line_break_or_a_bucket_is_one_line(launch, capsys):

@@ -145,6 +145,16 @@ def test_labels_alone_are_described_without_policies():
     assert f'{uncounted} labels are uncertain or missing and count nowhere.' in text
 
 
+def test_notes_and_doubts_are_shown():
+    plain = made()
+    info = {**plain.info, 'notes': ['Nobody is known.'], 'doubts': ['Regions that labels deny: 2 (a, b).']}
+    shown = inspection.describe(dataclasses.replace(plain, info=info)).splitlines()
+    assert [one for one in shown if one.startswith('note: ')][:2] == [
+        'note: Nobody is known.',
+        'note: Regions that labels deny: 2 (a, b).',
+    ]
+
+
 def test_a_class_that_is_everywhere_or_nowhere_is_noted():
     plain = made()
     assert 'nothing to learn' not in inspection.describe(plain)

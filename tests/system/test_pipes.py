@@ -7,7 +7,7 @@ import pytest
 
 from imbalance_jax.config import file as config_file
 from imbalance_jax.data.reader import images
-from imbalance_jax.data.reader.tables import content
+from imbalance_jax.data.reader.text_files import content
 from imbalance_jax.data.sources import content as digests
 from imbalance_jax.sweep import plan
 from imbalance_jax.system import files, layout, locks, records, workdir

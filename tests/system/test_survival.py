@@ -148,12 +148,63 @@ def test_a_damaged_prepared_data_set_is_named_and_made_again(tmp_path, damage, c
     assert 'made again' in caplog.text
 
 
+HALF = """
+import sys, time
+from imbalance_jax.data import dataset
+from imbalance_jax.system import signals
+signals.leave_when_asked(saves=False)
+with dataset.unfinished(sys.argv[1]) as folder:
+    (folder / 'images.npy').write_bytes(b'torn')
+    print('begun', flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_what_is_half_made_when_asked_to_stop_is_removed(tmp_path, number):
+    command = [sys.executable, '-c', HALF, str(tmp_path / 'set')]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == 'begun\n'
+        assert len(list(tmp_path.iterdir())) == 1
+        process.send_signal(number)
+        assert process.wait(timeout=30) == 75
+        said = process.stderr.read()
+    assert not list(tmp_path.iterdir())
+    assert said == ('Stopping; Ctrl-C once more leaves at once.\n' if number == signal.SIGINT else '')
+
+
 def test_the_newest_checkpoint_is_that_of_most_steps_whatever_the_clock_said(tmp_path):
     for step, hour in ((1, 9e8), (2, 1e9), (3, 1e3)):
         checkpoint.save(tmp_path, step, {'step': np.array(step)})
         for path in (tmp_path / str(step), *(tmp_path / str(step)).rglob('*')):
             os.utime(path, (hour, hour))
     assert int(checkpoint.restore(tmp_path, {'step': np.array(0)})[1]['step']) == 3
+
+
+DAMAGED = """
+import sys
+import numpy as np
+from pathlib import Path
+from imbalance_jax.training import checkpoint
+tree = {f'a{number}': np.random.default_rng(number).normal(size=30_000) for number in range(60)}
+for step in (1, 2):
+    checkpoint.save(sys.argv[1], step, tree)
+for path in Path(sys.argv[1], '2').rglob('*'):
+    if path.is_file() and path.stat().st_size > 5000:
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+for _ in range(3):
+    assert checkpoint.restore(sys.argv[1], tree)[0] == 1
+"""
+
+
+def test_a_cut_checkpoint_of_many_arrays_is_one_line(tmp_path):
+    """Orbax's threads have a traceback for each array that they answer with too late: some hundred."""
+    command = [sys.executable, '-c', DAMAGED, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f'{tmp_path / "2"} is damaged (')
+    assert line.endswith('); step 1, saved before, takes its place.')
 
 
 def test_a_step_is_saved_while_work_goes_on_and_its_error_is_not_lost(tmp_path, monkeypatch):

@@ -79,6 +79,26 @@ def test_a_population_needs_a_reference_and_different_seeds():
             adopt_members.check(given, reference, paired=paired)
 
 
+def test_one_network_is_no_two_members(capsys):
+    """The same parameters in two files, under two seeds or two arms; files that differ in a bit are two networks."""
+    files = {'a.pth': a_file(4), 'b.npz': a_file(4), 'c.pth': a_file(4, seed=1)}
+    files['b.npz'].variables['params']['head'] = dict(reversed(files['b.npz'].variables['params']['head'].items()))
+    a, b = Adopted('bce', 0, 'a.pth', where='number 0'), Adopted('bce', 1, 'b.npz', where='number 1')
+    c = Adopted('bce', 1, 'c.pth', where='number 2')
+    adopt_files.check_different([a, c], files)
+    for twin in (b, b._replace(arm='focal'), b._replace(weights='a.pth'), b._replace(link='softmax')):
+        with pytest.raises(ValueError, match='number 0 and number 1 are one network') as error:
+            adopt_files.check_different([a, c._replace(seed=2), twin], files)
+        assert '\n' not in str(error.value)
+    assert not capsys.readouterr().out
+    adopt_files.check_different([a, b._replace(arm='other', link='softmax')], files)
+    assert 'arms bce and other differ in what is made of it only' in capsys.readouterr().out
+    files['b.npz'].variables['params']['head']['bias'][0] = np.nextafter(
+        a_file(4).variables['params']['head']['bias'][0], 9
+    )
+    adopt_files.check_different([a, b], files)
+
+
 def test_outputs_are_found_by_their_names():
     x, file = np.random.default_rng(1).normal(size=(3, 5)), a_file(4, ['Mass', '', 'Pleural_Effusion', 'Edema'])
     one = Adopted('a', 0, 'a.pth', where='a')

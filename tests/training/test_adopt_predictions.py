@@ -97,6 +97,17 @@ def test_a_table_that_does_not_fit_is_one_line(tmp_path, change, said):
     assert '\n' not in str(error.value)
 
 
+def test_one_network_under_two_names_is_refused_and_one_that_says_nothing_is_not(tmp_path):
+    table = a_table()
+    network = table['arm'] == 'focal'
+    table.loc[network, ['Mass', 'Pleural_Effusion']] = table.loc[~network, ['Mass', 'Pleural_Effusion']].to_numpy()
+    found = read(table, tmp_path)
+    with pytest.raises(ValueError, match='arm bce, seed 0 and arm focal, seed 1 say the same of every image'):
+        adopt_recorded.check_different(adopt_recorded.Recording(found, None))
+    for other in (a_table(), table.assign(Mass=0.5, Pleural_Effusion=0.25)):
+        adopt_recorded.check_different(adopt_recorded.Recording(read(other, tmp_path), None))
+
+
 def test_a_folder_of_predictions_is_whole_and_says_that_nothing_can_be_explained(tiny_config, tmp_path):
     from imbalance_jax.analysis.report import page
     from imbalance_jax.training.network import load_dataset

@@ -2,12 +2,13 @@
 
 import copy
 import os
+from types import SimpleNamespace
 
 import jax
 import pytest
 
 from imbalance_jax.system import cache
-from imbalance_jax.training import autotune, build, grid, network
+from imbalance_jax.training import autotune, build, grid, network, planning, snapshot
 
 
 @pytest.fixture(scope='module')
@@ -97,15 +98,48 @@ def test_too_little_memory_for_one_member_is_an_error(ready):
 
 def test_a_kept_plan_is_carried_on_by_what_there_is_here(ready, monkeypatch):
     kept = autotune.Plan('data:2:shard:vmap', [[0, 1]], {}, 2 * autotune.GIB, 8 * autotune.GIB, 1.0, stream=3)
-    here = autotune.carried_on(kept, ready, 'auto', 4.0)
+    here = planning.carried_on(kept, ready, 'auto', 4.0)
     assert here == kept._replace(stream=0, on_host=True), 'its images fit, and all else is as it was'
-    assert autotune.carried_on(kept, ready, 'auto', 1.0).strategy == 'data:2:shard:map', 'it needs two GiB'
-    assert autotune.carried_on(kept, ready, 'shard:unroll', 1.0).strategy == 'shard:unroll', 'as the user wants it'
-    assert autotune.carried_on(kept, ready, 'auto', 4.0, 'always').stream > 0
+    assert planning.carried_on(kept, ready, 'auto', 1.0).strategy == 'data:2:shard:map', 'it needs two GiB'
+    assert planning.carried_on(kept, ready, 'shard:unroll', 1.0).strategy == 'shard:unroll', 'as the user wants it'
+    assert planning.carried_on(kept, ready, 'auto', 4.0, stream='always').stream > 0
     one = jax.devices()[:1]
     monkeypatch.setattr(jax, 'devices', lambda *_: one)
-    assert autotune.carried_on(kept, ready, 'auto', 4.0).strategy == 'shard:vmap'
-    assert autotune.carried_on(kept, ready, 'data:2:shard:map', 4.0).strategy == 'shard:map'
+    assert planning.carried_on(kept, ready, 'auto', 4.0).strategy == 'shard:vmap'
+    assert planning.carried_on(kept, ready, 'data:2:shard:map', 4.0).strategy == 'shard:map'
+
+
+def test_waves_that_have_not_begun_are_smaller_where_there_is_less_memory(ready, monkeypatch):
+    """A member of these takes a GiB; the plan was made where there were eight."""
+    needs = lambda experiment, strategy, indices: SimpleNamespace(bytes=len(indices) * autotune.GIB)  # noqa: E731
+    monkeypatch.setattr(planning, 'compile_members', needs)
+    waves = [[0, 4], [4, 8], [8, 12]]
+    kept = autotune.Plan('shard:vmap', waves, {}, 4 * autotune.GIB, 8 * autotune.GIB, 1.0)
+    for gib, ended, wanted in (
+        (4.0, [True], waves),
+        (2.0, [True], [[0, 4], [4, 6], [6, 8], [8, 10], [10, 12]]),
+        (3.0, [True, True], [[0, 4], [4, 8], [8, 10], [10, 12]]),
+        (2.0, [True, True, True], waves),
+    ):
+        here = planning.carried_on(kept, ready, 'auto', gib, ended=ended)
+        assert here.waves == wanted
+        assert here.strategy == ('shard:vmap' if gib == 4 else 'shard:map')
+    for gib, ended, said in (
+        (2.0, [True, False], 'Wave 2 of 3 .* needs 4.00 GiB, .* 2.00'),
+        (0.5, [True], 'One member'),
+    ):
+        with pytest.raises(ValueError, match=said) as error:
+            planning.carried_on(kept, ready, 'auto', gib, ended=ended)
+        assert '\n' not in str(error.value)
+
+
+def test_how_far_waves_are_is_said_by_their_checkpoints(tmp_path):
+    plan = autotune.Plan('map', [[0, 1], [1, 2], [2, 3]], {}, 0, 0, 0.0)
+    assert snapshot.ended(plan, tmp_path, 20) == []
+    for wave, step in ((1, 10), (1, 20), (2, 10)):
+        (tmp_path / 'checkpoints' / f'wave_{wave}' / str(step)).mkdir(parents=True)
+    (tmp_path / 'checkpoints' / 'wave_3').mkdir()
+    assert snapshot.ended(plan, tmp_path, 20) == [True, False]
 
 
 def test_a_strategy_that_was_asked_for_is_not_measured(ready, monkeypatch):

@@ -101,5 +101,22 @@ def test_members_of_another_population_name_no_network(tmp_path, tiny_config):
     trained.check_trained(tmp_path)
     for others in ([{**row, 'seed': row['seed'] + 5} for row in rows], rows[:4], [rows[1], rows[0], *rows[2:]]):
         writer.write_json(tmp_path / 'members.json', others)
-        with pytest.raises(ValueError, match=r'and config.json .*: it is of another population'):
+        with pytest.raises(ValueError, match=r'and config.json .*: one is of another population'):
             trained.check_trained(tmp_path)
+    writer.write_json(tmp_path / 'members.json', rows)
+    whole = tiny_config.to_dict()
+    for edited, said in (
+        ({'arms': {}}, "reference 'bce', and it has no arm"),
+        ({'reference': 'focal'}, "reference 'focal', and its arms are bce"),
+        ({'seeds': (0,)}, 'one is of another population'),
+        ({'arms': {'bce': {}}}, 'one is of another population'),
+    ):
+        with pytest.raises(ValueError, match=said) as error:
+            trained.check_members(tmp_path, {**whole, **edited}, rows)
+        assert '\n' not in str(error.value)
+    with pytest.raises(ValueError, match='numbers its 6 members 0, 0, 2, 3 and 2 more'):
+        trained.check_members(tmp_path, whole, [rows[0], {**rows[1], 'member': 0}, *rows[2:]])
+    adopted = [{**row, 'adopted': {}} for row in rows[:-1]]  # arms from elsewhere may have different seeds
+    trained.check_members(tmp_path, whole, adopted)
+    with pytest.raises(ValueError, match='one is of another population'):
+        trained.check_members(tmp_path, {**whole, 'arms': {**whole['arms'], 'focal': {}}}, adopted)

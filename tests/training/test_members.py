@@ -6,7 +6,7 @@ import pytest
 from imbalance_jax import losses
 from imbalance_jax.data import samplers
 from imbalance_jax.data.arrays import Arrays
-from imbalance_jax.training import build, calibration, members
+from imbalance_jax.training import build, calibration, members, run
 
 LABELS = np.repeat(np.eye(2, dtype=np.float32), (30, 10), axis=0)
 
@@ -29,6 +29,14 @@ def test_options_go_where_the_signatures_say():
     rows = rows_of({'x': {'loss': 'focal', 'sampler': 'repeat_factor', 'gamma': 3.0, 'threshold': 0.4}})
     assert [row['hyper'] for row in rows] == [{'gamma': 3.0}] * 2
     assert [row['sampler_options'] for row in rows] == [{'threshold': 0.4}] * 2
+
+
+def test_arms_that_are_one_approach_are_named():
+    arms = {'bce': {}, 'twin': {'loss': 'bce'}, 'focal': {}, 'explicit': {'loss': 'focal', 'gamma': 2.0}}
+    arms |= {'other': {'loss': 'focal', 'gamma': 2.5}, 'slow': {'loss': 'bce', 'learning_rate': 1e-4}}
+    assert members.same_arms(rows_of(arms)) == [['bce', 'twin'], ['explicit', 'focal']]
+    assert 'bce and twin; explicit and focal' in run.twins_of(rows_of(arms))
+    assert not run.twins_of(rows_of({'bce': {}, 'focal': {}}))
 
 
 def test_one_sampler_with_two_options_is_two_distributions():

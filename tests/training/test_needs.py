@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax.explain.run import STAGES
-from imbalance_jax.training import build, needs, network, planned, program, room, run
+from imbalance_jax.training import build, forecast, needs, network, program, room, run
 from imbalance_jax.training.needs import GIB, MIB, Devices
 
 
@@ -99,11 +99,11 @@ def test_training_does_not_begin_where_explain_would_fail(tiny_config, tmp_path,
 
 
 def test_a_plan_of_a_known_set_needs_no_image(tiny_config, monkeypatch):
-    monkeypatch.setattr(planned, 'load_dataset', lambda *_: pytest.fail('the data set was loaded'))
-    text = planned.describe(tiny_config, STAGES, '2x1GiB')
+    monkeypatch.setattr(forecast, 'load_dataset', lambda *_: pytest.fail('the data set was loaded'))
+    text = forecast.describe(tiny_config, STAGES, '2x1GiB')
     for name in ('train', 'alignment', 'units'):
         assert re.search(rf'^{name} +\d+\.\d\d', text, re.MULTILINE)
     assert '2 devices with 0.90 GiB to give' in text
     assert text.endswith('All stages fit.')
-    text = planned.describe(tiny_config, STAGES, '0.1MiB')
+    text = forecast.describe(tiny_config, STAGES, '0.1MiB')
     assert 'alignment does not fit: maps by integrated_gradients needs' in text

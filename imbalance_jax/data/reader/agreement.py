@@ -6,8 +6,8 @@ import numpy as np
 
 from imbalance_jax.data.dataset import SPLITS
 from imbalance_jax.data.reader.layout import Layout
+from imbalance_jax.data.reader.rows import SPLIT, Rows
 from imbalance_jax.data.reader.spelling import canonical
-from imbalance_jax.data.reader.tables import SPLIT, Rows
 
 
 def same_columns(parts: Sequence[Rows], layout: Layout) -> None:

@@ -7,16 +7,15 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.data.dataset import LEFT_OUT
-from imbalance_jax.data.reader import agreement, paths, people, splits
+from imbalance_jax.data.reader import agreement, label_notes, paths, people, splits
+from imbalance_jax.data.reader.case_files import first_rows, images_of_rows, path_columns, rows_of_files, shown
 from imbalance_jax.data.reader.labels import Reading, read_labels
 from imbalance_jax.data.reader.layout import Layout, Table
+from imbalance_jax.data.reader.rows import Found, Rows, join, stacked
 from imbalance_jax.data.reader.spelling import (
-    fields_of,
-    fill,
     numbers_of,
 )
-from imbalance_jax.data.reader.tables import PARENT, PATH, STEM, Found, Rows, join, read_table, stacked
-from imbalance_jax.names import repeated
+from imbalance_jax.data.reader.tables import read_table
 
 
 class Cases(NamedTuple):
@@ -50,14 +49,14 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     rows, tables = _tables(Path(folder), layout, found)
     files = paths.index(path for path in listed if paths.is_image(path, layout.images))
     if rows is None:
-        rows = _rows_of_files(files.paths)
+        rows = rows_of_files(files.paths)
     if with_files and not files.paths:
         raise FileNotFoundError(
             f'{folder} has no image ({", ".join(layout.images.suffixes)}) in {" or ".join(layout.images.folders)!r}.'
         )
-    image, path, names = _images(rows, files, layout, found, with_files)
-    first = _first_rows(image, len(path))
-    rows = rows.with_columns(**_path_columns([path[one] if one >= 0 else '' for one in image]))
+    image, path, names = images_of_rows(rows, files, layout, found, with_files)
+    first = first_rows(image, len(path))
+    rows = rows.with_columns(**path_columns([path[one] if one >= 0 else '' for one in image]))
     readings, classes = read_labels(rows, image, names, layout, tables, found)
     agreement.of_images(rows, image, first, layout)
     patient = people.patients(rows, first, names, layout.patient, found)
@@ -75,6 +74,9 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     people.say_alike(patient, cases.split, found)
     codes, group_names = people.groupings(rows, cases.first, layout.groups)
     cases = cases._replace(groups=codes, group_names=group_names)
+    people.doubt_two_sexes(patient, codes, list(group_names), found)
+    cells = [reading.cells for reading in cases.readings]
+    found.doubts.extend(label_notes.of_cells(cells, cases.classes, cases.image_id.tolist()))
     return take(cases, np.lexsort((cases.image_id, cases.split)))
 
 
@@ -108,7 +110,7 @@ def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, di
             continue
         rows, there = join(rows, other, table.on)
         if table.needed and not there.all():
-            lacking = _shown(rows.take(np.flatnonzero(~there)), layout)
+            lacking = shown(rows.take(np.flatnonzero(~there)), layout)
             found.add(f'without_row_in_{table.name or table.file}', lacking)
             rows = rows.take(np.flatnonzero(there))
     return rows, others
@@ -123,108 +125,6 @@ def _where(table: Table) -> str:
 def _is_under(table: Table, first: Table) -> bool:
     """Whether a table is the first one continued: of its name, or of another split."""
     return bool(not table.on and ((table.split and not table.name) or (first.name and table.name == first.name)))
-
-
-def _shown(rows: Rows, layout: Layout) -> list[str]:
-    """What rows are called: their images, or by their first two columns where those don't name the image."""
-    pattern = layout.images.file
-    if pattern and set(fields_of(pattern)) <= rows.columns.keys():
-        return _filled(pattern, rows)
-    return [' '.join(map(str, values)) for values in zip(*list(rows.columns.values())[:2], strict=True)]
-
-
-def _rows_of_files(listed: Sequence[str]) -> Rows:
-    path = np.array(listed, object)
-    count = len(path)
-    return Rows({PATH: path}, np.zeros(count, np.int64), np.arange(1, count + 1), ('the files',))
-
-
-def _path_columns(listed: Sequence[str]) -> dict[str, np.ndarray]:
-    columns = {name: np.empty(len(listed), object) for name in (PATH, STEM, PARENT)}
-    columns[PATH][:] = listed
-    columns[STEM][:] = [path.rsplit('/', 1)[-1].rpartition('.')[0] for path in listed]
-    columns[PARENT][:] = [path.split('/')[-2] if '/' in path else '' for path in listed]
-    return columns
-
-
-def _images(
-    rows: Rows, files: paths.Files, layout: Layout, found: Found, with_files: bool
-) -> tuple[np.ndarray, list[str], list[str]]:
-    """Which image each row is of, and the paths and names of the images."""
-    pattern = layout.images.file or '{path}'
-    for name in fields_of(pattern):
-        rows.column(name, 'images.file')
-    texts = _filled(pattern, rows)
-    position = {}
-    if with_files:
-        position = _found_files(texts, files, layout.images.parts, found)
-        if not position:
-            example = next(iter(dict.fromkeys(texts)), '')
-            raise FileNotFoundError(
-                f'None of the {len(set(texts))} images that {rows.files[0]} names is there, such as {example!r}; '
-                f'there are {len(files.paths)} images, such as {files.paths[0]!r}.'
-            )
-        unnamed = set(range(len(files.paths))) - set(position.values())
-        if layout.images.others == 'counted' and unnamed:
-            found.notes.append(f'{len(unnamed)} of {len(files.paths)} images are in no row that is used.')
-        else:
-            found.add('not_in_table', [files.paths[one] for one in sorted(unnamed)])
-        keys = [position.get(text, -1) for text in texts]
-    else:
-        keys = list(range(len(texts)))
-        place: dict[str, int] = {}
-        keys = [place.setdefault(text, len(place)) if text else -1 for text in texts]
-    order = {key: number for number, key in enumerate(dict.fromkeys(key for key in keys if key >= 0))}
-    image = np.array([order.get(key, -1) for key in keys], np.int64)
-    path = [files.paths[key] for key in order] if with_files else ['' for _ in order]
-    first = _first_rows(image, len(order))
-    if layout.images.id:
-        names = _filled(layout.images.id, rows.take(first))
-    else:
-        names = paths.unique_names(path) if with_files else [texts[row] for row in first]
-    if twice := repeated(names):
-        raise ValueError(
-            f'images.id {layout.images.id!r} gives {twice[0]!r} for two files; a name belongs to one image.'
-        )
-    return image, path, names
-
-
-def _filled(pattern: str, rows: Rows) -> list[str]:
-    """The pattern of each row; '' where one of its columns is empty."""
-    names = fields_of(pattern)
-    columns = [rows.column(name, f'pattern {pattern!r}') for name in names]
-    filled = []
-    for values in zip(*columns, strict=True):
-        texts = [str(value).strip() for value in values]
-        filled.append(fill(pattern, dict(zip(names, texts, strict=True))) if all(texts) else '')
-    return filled
-
-
-def _found_files(texts: Sequence[str], files: paths.Files, parts: int, found: Found) -> dict[str, int]:
-    """{text: position of its file}. A file belongs to the text that agrees with it most."""
-    scored = {text: paths.find(files, text, parts) for text in dict.fromkeys(texts) if text}
-    missing = [text for text, (position, _, _) in scored.items() if position < 0]
-    ambiguous = [text for text, (position, _, several) in scored.items() if position >= 0 and several]
-    owner: dict[int, str] = {}
-    for text, (position, score, several) in scored.items():
-        if position >= 0 and not several:
-            other = owner.get(position)
-            if other is not None and paths.normal(other).lower() != paths.normal(text).lower():
-                better = score > scored[other][1]
-                missing.append(other if better else text)
-                text = text if better else other
-            owner[position] = text
-    found.add('missing', missing)
-    found.add('several_files', ambiguous)
-    lost = {*missing, *ambiguous}
-    return {text: place for text, (place, _, _) in scored.items() if place >= 0 and text not in lost}
-
-
-def _first_rows(image: np.ndarray, count: int) -> np.ndarray:
-    first = np.full(count, -1, np.int64)
-    rows = np.flatnonzero(image >= 0)[::-1]
-    first[image[rows]] = rows
-    return first
 
 
 def _kept(

@@ -1,14 +1,14 @@
 """What the columns of an unknown table may be, by their names and by what stands in them."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from imbalance_jax.data.reader.layout import FALSE, NOTHING, SPLIT_NAMES, TRUE, UNSURE
+from imbalance_jax.data.reader.rows import Rows
 from imbalance_jax.data.reader.spelling import canonical, names_in, number, table_of
-from imbalance_jax.data.reader.tables import Rows
 
 WHO = 'patient|subject|person|participant|case|pid|lesion|individual'
 PATIENT = re.compile(f'^({WHO})([ _-]?(id|number|no|nr|name|key))?s?$', re.I)
@@ -30,6 +30,11 @@ BOXES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ('xywh', ('x', 'y', 'w', 'h')),
     ('xywh', ('bbox_x', 'bbox_y', 'bbox_width', 'bbox_height')),
     ('xywh', ('left', 'top', 'width', 'height')),
+)
+SIZES = ('imageheight', 'imagewidth'), ('imgheight', 'imgwidth'), ('originalheight', 'originalwidth')  # letters alone
+WITH_SIZES: tuple[set[str], ...] = (  # tables of boxes whose height and width are those of the image
+    {'file_name', 'image_id', 'category', 'bbox', 'segmentation', 'height', 'width'},  # COCO
+    {'filename', 'class', 'xmin', 'ymin', 'xmax', 'ymax', 'height', 'width'},  # Pascal VOC as one table
 )
 SEPARATORS = ('|', ';', ',')
 MOST_CLASSES = 60  # names in a column of classes
@@ -80,6 +85,20 @@ def kinds_of(rows: Rows, image: str) -> Kinds:
     if not box and not shape and {'bbox', 'segmentation', 'category'} <= texts.keys():
         box = ('bbox',)
     return Kinds(patient, split, groups, labels, names, separator, one_each, concept, box, form, fraction, shape)
+
+
+def size_columns(names: Collection[str]) -> tuple[str, ...]:
+    """The two columns (height, width) that state the size of the image that boxes are drawn on, () without any."""
+    if any(known <= set(names) for known in WITH_SIZES):
+        return 'height', 'width'
+    letters = {re.sub('[^a-z]', '', name.lower()): name for name in names}
+    return next(((letters[h], letters[w]) for h, w in SIZES if h in letters and w in letters), ())
+
+
+def stated_size(columns: Sequence[np.ndarray], row: int) -> tuple[float, ...]:
+    """The numbers in those columns of a row, () where they state no size."""
+    size = tuple(number(str(column[row])) for column in columns)
+    return size if all(np.isfinite(side) and side > 0 for side in size) else ()
 
 
 def _are_splits(words: set[str]) -> bool:

@@ -28,7 +28,7 @@ def check(layout: Layout, where: str) -> None:
     if layout.images.bits and layout.images.bits not in BITS:
         expected = f'from {BITS[0]} to {BITS[-1]}, or 0 to find it from the files'
         raise ValueError(f'{where}.images.bits is {layout.images.bits}; it must be {expected}.')
-    _check_modality(layout.modality, f'{where}.modality')
+    check_modality(layout.modality, f'{where}.modality')
 
 
 def _number(number: int) -> str:
@@ -85,7 +85,10 @@ def _check_apart(values: Mapping[str, Sequence[str]], where: str) -> None:
                 raise ValueError(f'{where}: {text!r} is in {other} and in {name}; a value means one of them.')
 
 
-def _check_modality(word: str, where: str) -> None:
+def check_modality(word: str, where: str) -> None:
+    """ValueError for what is no word, or nearly one of `MODALITIES`, and none; any other word is one of its own."""
+    if not isinstance(word, str):
+        raise ValueError(f'{where} is {word!r}; it must be a word, such as {MODALITIES[0]!r}.')
     if word in MODALITIES:
         return
     if near := difflib.get_close_matches(word.casefold(), MODALITIES, n=1, cutoff=NEAR):

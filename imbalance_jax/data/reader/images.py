@@ -4,7 +4,7 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,8 +15,10 @@ from imbalance_jax.names import lookup
 from imbalance_jax.system.files import regular
 
 MAX_PIXELS = 2**28  # 16384 x 16384: more is a mistake or a decompression bomb
-GREY_LEVELS = (10, 12, 14, 16)  # bits of which a 16-bit file may use as many
+GREY_LEVELS = (8, 10, 12, 14, 16)  # bits of which a 16-bit file may use as many
 DICOM = ('.dcm', '.dicom')
+ORIENTATION, UPRIGHT = 0x0112, 1  # EXIF's tag of how a camera was held, 1 to 8, and that it was held upright
+ON_ITS_SIDE = range(5, 9)  # orientations in which height and width of the stored pixels are exchanged
 ADDRESS = re.compile(' at 0x[0-9a-f]+')  # of an object, in a message
 Image.MAX_IMAGE_PIXELS = None  # `MAX_PIXELS` is asked instead, and refuses rather than warns
 
@@ -27,6 +29,15 @@ class Unreadable(ValueError):
 
 class NeedsPackage(ValueError):
     """A file that a package reads which is not installed."""
+
+
+class Picture(NamedTuple):
+    """What a file shows. pixels: [h,w] or [h,w,3], uint8 or uint16, the right way up, of 16 bits as many as are used;
+    orientation: of `ORIENTATION`, from which they were turned upright; has_more: frames or pages than this first one"""
+
+    pixels: np.ndarray
+    orientation: int = UPRIGHT
+    has_more: bool = False
 
 
 class Geometry(NamedTuple):
@@ -61,13 +72,35 @@ def _crop(height: int, width: int, size: int) -> Geometry:
 RESIZES: dict[str, Callable[[int, int, int], Geometry]] = {'stretch': _stretch, 'pad': _pad, 'crop': _crop}
 
 
+def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """Stored pixels [h,w] as they stand upright, by EXIF's orientation (CIPA DC-008, 4.6.4, tag 274)."""
+    if orientation in (2, 4, 5, 7):  # mirrored
+        pixels = pixels[:, ::-1]
+    return np.rot90(pixels, {3: 2, 4: 2, 5: 1, 6: -1, 7: -1, 8: 1}.get(orientation, 0))
+
+
+def turned_box(box: Sequence[float], orientation: int, size: Sequence[float]) -> tuple[float, ...]:
+    """A box x0 y0 x1 y1 of stored pixels, whose (height, width) is `size`, in the upright image."""
+    (x0, y0, x1, y1), (height, width) = box, size
+    if orientation in (2, 3, 7, 8):
+        x0, x1 = width - x1, width - x0
+    if orientation in (3, 4, 6, 7):
+        y0, y1 = height - y1, height - y0
+    return (y0, x0, y1, x1) if orientation in ON_ITS_SIDE else (x0, y0, x1, y1)
+
+
 def geometry(height: int, width: int, size: int, resize: str) -> Geometry:
     """How a file of that size becomes a square of `size`, by one of `RESIZES`."""
     return lookup(RESIZES, resize, 'way to resize (images.resize)')(height, width, size)
 
 
 def decode(path: Path, *, window: bool = False, decoders: Mapping[str, Callable] | None = None) -> np.ndarray:
-    """A file's pixels, [h,w] or [h,w,3], uint8 or uint16, the right way up; of 16 bits as many as are used.
+    """The pixels of `open_picture`; raises Unreadable."""
+    return open_picture(path, window=window, decoders=decoders).pixels
+
+
+def open_picture(path: Path, *, window: bool = False, decoders: Mapping[str, Callable] | None = None) -> Picture:
+    """What a file shows, its first frame or page.
 
     Raises Unreadable. MONOCHROME1 is inverted once, after a window, which is stated for stored values.
     """
@@ -76,8 +109,8 @@ def decode(path: Path, *, window: bool = False, decoders: Mapping[str, Callable]
     try:
         path = regular(path)
         if own:
-            return np.asarray(own(path))
-        return _dicom(path, window) if suffix in DICOM else _pillow(path)
+            return Picture(np.asarray(own(path)))
+        return Picture(_dicom(path, window)) if suffix in DICOM else _pillow(path)
     except (Unreadable, NeedsPackage):
         raise
     except MemoryError as error:
@@ -89,7 +122,7 @@ def decode(path: Path, *, window: bool = False, decoders: Mapping[str, Callable]
         raise Unreadable(words[:100] or type(error).__name__) from error
 
 
-def _pillow(path: Path) -> np.ndarray:
+def _pillow(path: Path) -> Picture:
     data = path.read_bytes()
     if not data:
         raise Unreadable('empty file')
@@ -101,8 +134,19 @@ def _pillow(path: Path) -> np.ndarray:
         if image.format == 'PNG':
             image.verify()  # the checksum of every chunk; decoding alone does not look at them
             image = Image.open(io.BytesIO(data))
+        held = image.getexif().get(ORIENTATION, UPRIGHT)  # a TIFF is turned, and its tag dropped, as it is loaded
         image.load()
-        return _pixels(ImageOps.exif_transpose(image))
+        held = image.getexif().get(ORIENTATION, held)
+        pixels = _pixels(ImageOps.exif_transpose(image))
+        return Picture(pixels, held if held in range(UPRIGHT, 9) else UPRIGHT, _has_more(image))
+
+
+def _has_more(image: Image.Image) -> bool:
+    """Whether there are frames or pages after the first; one that cannot be found is none."""
+    try:
+        return bool(getattr(image, 'is_animated', False))
+    except Exception:  # a damaged end ends parsers in any way
+        return False
 
 
 def _pixels(image: Image.Image) -> np.ndarray:

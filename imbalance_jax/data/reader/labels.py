@@ -7,9 +7,10 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
+from imbalance_jax.data.reader import label_notes
 from imbalance_jax.data.reader.layout import NOTHING, Labels, Layout
+from imbalance_jax.data.reader.rows import Found, Rows, keys, their_names
 from imbalance_jax.data.reader.spelling import canonical, first_group, names_in, table_of
-from imbalance_jax.data.reader.tables import Found, Rows, keys, their_names
 from imbalance_jax.names import lookup
 
 NO_CLASS = '(none)'
@@ -38,7 +39,7 @@ def read_labels(
             labels, of_rows, of_image = _of_regions(labels, layout, rows, image, tables)
         elif labels.column and layout.task == 'multi_label':
             _check_names(labels, of_rows, of_image)
-        of_class, cells = _cells(labels, of_rows, of_image)
+        of_class, cells = _cells(labels, of_rows, of_image, found)
         classes = classes or of_class
         cells = _in_order(cells, of_class, classes)
         readings += _per_reader(labels, of_rows, of_image, cells, names, found)
@@ -86,11 +87,11 @@ def _of_regions(
     return changed, *images_of(rows, image, other, regions.on)
 
 
-def _cells(labels: Labels, rows: Rows, image: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+def _cells(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tuple[tuple[str, ...], np.ndarray]:
     """The classes and a cell per row and class, [n,K]."""
     if labels.columns or not (labels.column or labels.path):
         return _of_columns(labels, rows)
-    return _of_names(labels, rows, image)
+    return _of_names(labels, rows, image, found)
 
 
 def _of_columns(labels: Labels, rows: Rows) -> tuple[tuple[str, ...], np.ndarray]:
@@ -139,7 +140,7 @@ def _alias(column: str, labels: Labels, rows: Rows) -> str:
     return others[0] if others else column
 
 
-def _of_names(labels: Labels, rows: Rows, image: np.ndarray) -> tuple[tuple[str, ...], np.ndarray]:
+def _of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tuple[tuple[str, ...], np.ndarray]:
     if labels.path:
         parent = labels.path == 'parent'
         texts = rows.columns['parent'] if parent else [first_group(labels.path, str(t)) for t in rows.columns['path']]
@@ -152,6 +153,7 @@ def _of_names(labels: Labels, rows: Rows, image: np.ndarray) -> tuple[tuple[str,
     meant = [[_class(name, spelt, labels, rows, row) for name in names] for row, names in enumerate(named)]
     classes = labels.classes or tuple(sorted({name for names in meant for name in names if name and name != NO_CLASS}))
     position = {name: k for k, name in enumerate(classes)}
+    found.doubts.extend(label_notes.of_names(meant, NO_CLASS, rows.where))
     cells = np.full((len(rows), len(classes)), ABSENT if labels.unnamed == 'absent' else NOT_MENTIONED, np.int8)
     for row, names in enumerate(meant):
         if NO_CLASS in names:

@@ -183,7 +183,8 @@ class Regions:
     concept: a name, or column: of names; aliases: {concept: spellings}; others: as in `Labels`; 'label' as the concept
         is the image's one class
     box: four columns, or one with a list of four; form: 'xywh' or 'xyxy'; unit: 'pixel' or 'fraction' of the image
-    frame: (height, width) of the image that pixels are counted in, as numbers or as two columns; () is the file's size
+    frame: (height, width) of the image that pixels are counted in, as numbers or as two columns; () is what the table
+        states of the image, as COCO's does, if the file is a copy of that shape, else the file's size
     code: a column with a shape or mask, and what it is: `kind` is one of those of `shapes` and `runs`. With `box`, too,
         a row without a shape has its box
     files: a pattern of mask files, beside the image or below the folder: '{stem}_mask*.png', 'masks/{class}/{stem}.gif'

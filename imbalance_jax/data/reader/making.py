@@ -1,38 +1,23 @@
 """A data set from a folder and its layout: cases, then pixels and regions, image by image on all cores."""
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from imbalance_jax.data import policies
 from imbalance_jax.data.boxes import rasterise
 from imbalance_jax.data.dataset import Allocate, Dataset, in_memory
-from imbalance_jax.data.reader import agreement, images, paths, people
+from imbalance_jax.data.reader import agreement, images, paths, people, pixel_notes, region_notes
 from imbalance_jax.data.reader.cases import Cases, read_cases, take
 from imbalance_jax.data.reader.layout import Layout
-from imbalance_jax.data.reader.placing import Size
-from imbalance_jax.data.reader.regions import Planned, Region, concepts_of, made, planned, unused
-from imbalance_jax.data.reader.tables import Found, table_files
-from imbalance_jax.data.streams import on_all_cores
+from imbalance_jax.data.reader.placing import Region
+from imbalance_jax.data.reader.regions import concepts_of, empty_rows, planned, unused
+from imbalance_jax.data.reader.rows import Found
+from imbalance_jax.data.reader.squares import Maker, Progress, Square, filled, kind_of_pixels
+from imbalance_jax.data.reader.tables import table_files
 from imbalance_jax.names import lookup
-
-NO_PIXELS = np.zeros(0, np.uint8)  # one for all: a view of a mapped file would cost half a kilobyte per image
-SAMPLED = 256  # files that say how many bits and channels there are
-Progress = Callable[[int, int], Any]
-
-
-class Square(NamedTuple):
-    """An image as it is kept. pixels: [H,W] or [H,W,3] uint8; size: height and width of its file; largest: its largest
-    value of 16 bits, 0 of 8 bits; regions: its regions; left: (kind of problem, name) of those left out"""
-
-    pixels: np.ndarray
-    size: tuple[int, int]
-    largest: int
-    regions: list[Region]
-    left: list[tuple[str, str]]
 
 
 def read(
@@ -52,14 +37,15 @@ def read(
     if image_size < 1:
         raise ValueError(f'image_size is {image_size}; expected a positive number of pixels.')
     folder = Path(folder)
-    found = Found({}, [])
+    found = Found()
     cases = read_cases(folder, layout, found)
     concepts = concepts_of(cases, layout)
     found.notes.extend(unused(cases, layout))
-    maker = _Maker(folder, layout, image_size, *_kind_of_pixels(folder, cases.path, layout))
+    found.doubts.extend(empty_rows(cases, layout))
+    maker = Maker(folder, layout, image_size, *kind_of_pixels(folder, cases.path, layout))
+    plan = planned(folder, cases, layout, concepts, found)
     while True:
-        plan = planned(folder, cases, layout, concepts, found)
-        pixels, squares, failed, largest = _fill(maker, cases, plan, allocate or in_memory, progress)
+        pixels, squares, failed, largest = filled(maker, cases, plan, allocate or in_memory, progress)
         if largest >= 2**maker.bits:  # of a file that was not among those sampled
             maker = maker._replace(bits=images.bits_of(largest))
         elif not failed:
@@ -68,18 +54,20 @@ def read(
         cases = take(cases, np.array([row for row in range(len(cases.path)) if row not in failed], np.int64))
         if not len(cases.path):
             raise ValueError(f'No image of {folder} can be read; the first is {found.problems["unreadable"][0]}.')
+        plan = planned(folder, cases, layout, concepts, Found())  # what is to be noted has been
     agreement.of_patients(cases.patient, cases.split, cases.image_id, lambda: _who(cases, layout))
+    found.doubts.extend(region_notes.of_frames(cases, plan, [square.size for square in squares]))
     return _dataset(cases, layout, concepts, (pixels, squares), maker, found, allocate or in_memory, options or {})
 
 
 def _who(cases: Cases, layout: Layout) -> list[str]:
     """What patients are called where it is said whose images these are."""
-    return people.patients(cases.rows, cases.first, list(cases.image_id), layout.patient, Found({}, []))
+    return people.patients(cases.rows, cases.first, list(cases.image_id), layout.patient, Found())
 
 
 def read_tables(folder: Path, layout: Layout) -> tuple[Cases, Found]:
     """What the tables alone say, whether or not the images are there; and what was left out."""
-    found = Found({}, [])
+    found = Found()
     return read_cases(Path(folder), layout, found, with_files=False), found
 
 
@@ -98,97 +86,25 @@ def _suffix(path: str) -> str:
     return os.path.splitext(path)[1].lower()
 
 
-class _Maker(NamedTuple):
-    """Makes squares. bits: of 16-bit files; channels: 1 or 3."""
-
-    folder: Path
-    layout: Layout
-    size: int
-    bits: int
-    channels: int
-
-    def square(self, path: str, plan: list[Planned]) -> Square:
-        """The image of a file, with its regions; raises `images.Unreadable`."""
-        of_images = self.layout.images
-        pixels = images.decode(self.folder / path, window=of_images.window, decoders=of_images.decoders)
-        largest = int(pixels.max()) if pixels.dtype == np.uint16 else 0
-        height, width = pixels.shape[:2]
-        fitted = images.fit(pixels, self.size, of_images.resize, self.bits)
-        if fitted.ndim == 3 and self.channels == 1:
-            fitted = _luma(fitted)
-        regions, left = made(plan, Size(height, width, self.size, of_images.resize))
-        return Square(fitted, (height, width), largest, regions, left)
-
-
-def _luma(pixels: np.ndarray) -> np.ndarray:
-    return np.round(pixels @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
-
-
-def _kind_of_pixels(folder: Path, listed: list[str], layout: Layout) -> tuple[int, int]:
-    """Bits of 16-bit files, and channels: as declared, or as a sample of the files is."""
-    of_images = layout.images
-    sample = [listed[i] for i in np.unique(np.linspace(0, len(listed) - 1, min(SAMPLED, len(listed))).astype(int))]
-    largest, coloured = 0, False
-
-    def one(path: str) -> np.ndarray | None:
-        try:
-            return images.decode(folder / path, window=of_images.window, decoders=of_images.decoders)
-        except images.Unreadable:
-            return None
-
-    if not (of_images.bits and of_images.channels):
-        for pixels in on_all_cores(one, sample):
-            if pixels is not None:
-                coloured |= pixels.ndim == 3
-                largest = max(largest, int(pixels.max())) if pixels.dtype == np.uint16 else largest
-    bits = of_images.bits or (images.bits_of(largest) if largest else 16)
-    return bits, of_images.channels or (3 if coloured else 1)
-
-
-def _fill(
-    maker: _Maker, cases: Cases, plan: list[list[Planned]], allocate: Allocate, progress: Progress | None
-) -> tuple[np.ndarray, list[Square], dict[int, str], int]:
-    """Pixels [N,H,W,C] filled in place; the squares without them; {row: why it cannot be read}; the largest value."""
-    count = len(cases.path)
-    pixels = allocate('images', (count, maker.size, maker.size, maker.channels), np.uint8)
-    squares: list[Square] = []
-    failed: dict[int, str] = {}
-    largest = 0
-
-    def one(row: int) -> Square | str:
-        try:
-            return maker.square(cases.path[row], plan[row])
-        except images.Unreadable as error:
-            return str(error)
-
-    for row, square in enumerate(on_all_cores(one, range(count))):
-        if isinstance(square, str):
-            failed[row] = square
-            continue
-        pixels[row] = square.pixels if square.pixels.ndim == 3 else square.pixels[..., None]
-        squares.append(square._replace(pixels=NO_PIXELS))
-        largest = max(largest, 0 if maker.layout.images.bits else square.largest)
-        if progress:
-            progress(row + 1, count)
-    return pixels, squares, failed, largest
-
-
 def _dataset(
     cases: Cases,
     layout: Layout,
     concepts: list[str],
-    filled: tuple[np.ndarray, list[Square]],
-    maker: _Maker,
+    read_files: tuple[np.ndarray, list[Square]],
+    maker: Maker,
     found: Found,
     allocate: Allocate,
     options: dict[str, Any],
 ) -> Dataset:
-    pixels, squares = filled
-    sizes = np.array([square.size for square in squares], np.int32).reshape(-1, 2)
-    _say_sizes(sizes, layout, maker.size, found)
-    if maker.bits < 16 and any(square.largest for square in squares):
+    pixels, squares = read_files
+    sizes = np.array([square.size[:2] for square in squares], np.int32).reshape(-1, 2)
+    all_seen = [square.seen for square in squares]
+    found.notes.extend(pixel_notes.of_sizes(sizes, layout.images.resize, maker.size))
+    if maker.bits < 16 and any(one.largest for one in all_seen):
         found.notes.append(f'Of the 16 bits of grey values {maker.bits} are used (images.bits).')
+    found.doubts.extend(pixel_notes.of_pixels(all_seen, cases.image_id.tolist(), maker.bits))
     labels, label_mask = reduced(cases, layout)
+    found.doubts.extend(region_notes.of_regions(cases, concepts, [square.regions for square in squares]))
     regions = [region for square in squares for region in square.regions]
     readers = sorted({region.reader for region in regions} - {''})
     for kind, name in (problem for square in squares for problem in square.left):
@@ -203,7 +119,7 @@ def _dataset(
         image_id=cases.image_id,
         region_image=np.repeat(np.arange(len(squares), dtype=np.int32), [len(square.regions) for square in squares]),
         region_concept=np.array([region.concept for region in regions], np.int32),
-        region_box=np.array([region.box for region in regions], np.float32).reshape(-1, 4),
+        region_box=np.array([region.placed.box for region in regions], np.float32).reshape(-1, 4),
         region_mask=_packed(regions, maker.size, allocate),
         groups=cases.groups,
         cells=np.stack([reading.cells for reading in cases.readings]) if several else None,
@@ -216,9 +132,10 @@ def _dataset(
 
 
 def _info(
-    cases: Cases, layout: Layout, concepts: list[str], maker: _Maker, found: Found, options: dict[str, Any]
+    cases: Cases, layout: Layout, concepts: list[str], maker: Maker, found: Found, options: dict[str, Any]
 ) -> dict[str, Any]:
     groups = {'groups': cases.group_names} if layout.groups else {}
+    doubts = {'doubts': found.doubts} if found.doubts else {}
     return {
         'name': layout.name,
         'classes': list(cases.classes),
@@ -235,19 +152,8 @@ def _info(
         'modality': layout.modality,
         'anatomy': list(layout.anatomy),
         **groups,
+        **doubts,
     }
-
-
-def _say_sizes(sizes: np.ndarray, layout: Layout, size: int, found: Found) -> None:
-    if not len(sizes):
-        return
-    small = (sizes.max(1) < size).sum()
-    if small:
-        found.notes.append(f'{small} of {len(sizes)} files are smaller than {size} pixels and were enlarged.')
-    odd = (sizes[:, 0] != sizes[:, 1]).sum()
-    if odd:
-        how = {'stretch': 'stretched to', 'pad': 'padded with black to', 'crop': 'cropped to'}[layout.images.resize]
-        found.notes.append(f'{odd} of {len(sizes)} files are not square and were {how} squares (images.resize).')
 
 
 def reduced(cases: Cases, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
@@ -262,13 +168,13 @@ def reduced(cases: Cases, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
 def _packed(regions: list[Region], size: int, allocate: Allocate) -> np.ndarray:
     """Masks of all regions, boxes filled; none if no region has a mask."""
     width = -(-size // 8)
-    if not any(region.mask is not None for region in regions):
+    if not any(region.placed.mask is not None for region in regions):
         return np.zeros((0, size, width), np.uint8)
     packed = allocate('region_mask', (len(regions), size, width), np.uint8)
     for k, region in enumerate(regions):
-        mask = region.mask
+        mask = region.placed.mask
         if mask is None:
-            mask = np.packbits(rasterise(np.array([[region.box]]), (size, size), (size, size))[0], axis=-1)
+            mask = np.packbits(rasterise(np.array([[region.placed.box]]), (size, size), (size, size))[0], axis=-1)
         packed[k] = mask
     return packed
 

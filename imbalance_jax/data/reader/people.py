@@ -8,11 +8,13 @@ import numpy as np
 
 from imbalance_jax.data.dataset import SPLITS
 from imbalance_jax.data.reader.layout import NOTHING, Group, Patient
+from imbalance_jax.data.reader.rows import NAMED, PATH, Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, first_group, number, table_of
-from imbalance_jax.data.reader.tables import PATH, Found, Rows
+from imbalance_jax.names import repeated, some
 
 LEADING = re.compile('(?<![0-9])0+(?=[0-9])')  # zeros that a table program drops
 UNSEEN = ('Cf', 'Cc')  # Unicode categories of zero-width and control characters
+SEX = ('sex', 'gender')  # groupings in which a person is in one group
 NAMELESS = 'image '  # begins the name of a patient whom nothing names
 
 
@@ -44,6 +46,16 @@ def say_alike(patient: Sequence[str], split: np.ndarray, found: Found) -> None:
         two = ' and '.join(f'{text!a} ({SPLITS[number_of_split]})' for text, number_of_split in (one, other))
         more = f'; there are {len(apart) - 1} more such pairs' if len(apart) > 1 else ''
         found.notes.append(f'Patients {two} differ in spelling alone and count as two: are they one person?{more}')
+
+
+def doubt_two_sexes(patient: Sequence[str], groups: np.ndarray | None, groupings: Sequence[str], found: Found) -> None:
+    """Doubts patients whose images are of both sexes: is it one person? groups: [N,G], -1 unknown."""
+    for column, name in enumerate(groupings):
+        if groups is None or name.casefold() not in SEX:
+            continue
+        known = dict.fromkeys((who, int(one)) for who, one in zip(patient, groups[:, column], strict=True) if one >= 0)
+        if both := repeated(who for who, _ in known):
+            found.doubts.append(f'Patients with two values of {name}: {len(both)} ({some(both, NAMED)}).')
 
 
 def _folded(text: str) -> str:

@@ -1,6 +1,6 @@
 """One region in pixels of the prepared image: from a box, a shape or a mask file of the image as it was."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,17 +8,69 @@ import numpy as np
 
 from imbalance_jax.data.reader import images, shapes
 
+SHOWN = 8  # grey values of a mask in a message
 LOSSY = ('.jpg', '.jpeg', '.webp')
 OUTSIDE = 1.0  # pixels of the file by which a box may leave it, as rounding makes it
+LEAST = 1 - 1e-6  # pixels that a box is wide and high, at least; a share of the image among pixels is less
+ALIKE = 0.02  # by which the shapes of two rectangles may differ that are one, as rounding makes them
 
 
 class Size(NamedTuple):
-    """What a region is made for: height and width of the image's file, the square's size, and how it became one."""
+    """What a region is made for: height and width of the image's file, the square's size, how it became one, and from
+    which of EXIF's orientations the file was turned upright."""
 
     height: int
     width: int
     square: int
     resize: str
+    orientation: int = images.UPRIGHT
+
+
+class Placed(NamedTuple):
+    """A region in the square. box: x0 y0 x1 y1 in its pixels; mask: [H,ceil(W/8)] uint8 packed along x, or None; share:
+    of the image's area; has_rim: whether it is a mask that holds all pixels of the image's rim"""
+
+    box: tuple[float, ...]
+    mask: np.ndarray | None
+    share: float
+    has_rim: bool = False
+
+
+class Region(NamedTuple):
+    """concept: its number; placed: where it is; reader: a name or ''"""
+
+    concept: int
+    placed: Placed
+    reader: str
+
+
+class Frame(NamedTuple):
+    """The (height, width) that a region's pixels are counted in, () for the file's: as the layout declares it, or as
+    its table states it of the image, such as COCO's."""
+
+    declared: tuple[float, ...] = ()
+    stated: tuple[float, ...] = ()
+
+    def of(self, size: Size) -> tuple[float, ...]:
+        """The frame of an image; what is stated is not believed where the file is of another shape."""
+        believed = self.stated and (are_alike(self.stated, size[:2]) or as_stored(size, self.stated))
+        return self.declared or (self.stated if believed else ()) or tuple(map(float, size[:2]))
+
+
+class Planned(NamedTuple):
+    """A region that is not read yet. make: size -> where it is, or None if there is nothing of it."""
+
+    concept: int
+    reader: str
+    make: Callable[[Size], Placed | None]
+    frame: Frame = Frame()
+
+
+class GreyValues(NamedTuple):
+    """Of a mask file with several concepts: those of one, and all that are known. None: what is not 0 is inside."""
+
+    own: tuple[float, ...] = ()
+    known: tuple[float, ...] = ()
 
 
 class Left(ValueError):
@@ -29,38 +81,59 @@ class Left(ValueError):
         self.kind = kind
 
 
-def place_box(
-    size: Size, *, box: tuple[float, ...], unit: str, frame: Sequence[float], name: str
-) -> tuple[tuple[float, ...], None] | None:
+def are_alike(one: Sequence[float], other: Sequence[float]) -> bool:
+    """Whether two sizes (height, width) are of one shape, to rounding."""
+    return abs(one[0] * other[1] - one[1] * other[0]) <= max(one) * max(other) * ALIKE
+
+
+def as_stored(size: Size, shape: Sequence[float]) -> bool:
+    """Whether a region of that (height, width) was drawn on the stored pixels of an image that is turned upright."""
+    on_its_side = size.orientation in images.ON_ITS_SIDE and not are_alike(shape, (size.height, size.width))
+    return on_its_side and are_alike(shape, (size.width, size.height))
+
+
+def place_box(size: Size, *, box: tuple[float, ...], unit: str, frame: Frame, name: str) -> Placed | None:
     """A box in pixels of the square."""
-    height, width = (1.0, 1.0) if unit == 'fraction' else tuple(frame) or (float(size.height), float(size.width))
+    of_image = frame.of(size)
+    height, width = (1.0, 1.0) if unit == 'fraction' else of_image
+    if as_stored(size, of_image):
+        box, height, width = images.turned_box(box, size.orientation, (height, width)), width, height
     own = np.array(box) * np.array([size.width / width, size.height / height] * 2)
     inside = np.clip(own, 0, [size.width, size.height] * 2)
     if np.abs(own - inside).max() > OUTSIDE:
         raise Left('box_outside_image', f'{name} {[round(float(value), 1) for value in own]}')
     if inside[0] >= inside[2] or inside[1] >= inside[3]:
         raise Left('box_without_area', name)
+    drawn = own if unit == 'fraction' else np.array(box)
+    if min(drawn[2] - drawn[0], drawn[3] - drawn[1]) < LEAST:
+        raise Left('box_below_one_pixel', f'{name} [{", ".join(f"{value:g}" for value in box)}]')
     placed = images.geometry(size.height, size.width, size.square, size.resize).boxes(inside[None])[0]
     placed = np.clip(placed, 0, size.square).astype(np.float32)
     if placed[0] >= placed[2] or placed[1] >= placed[3]:
         raise Left('region_cropped_away', name)
-    return tuple(placed.tolist()), None
+    share = (inside[2] - inside[0]) * (inside[3] - inside[1]) / (size.height * size.width)
+    return Placed(tuple(placed.tolist()), None, float(share))
 
 
-def draw(size: Size, *, shape: Any, kind: str, frame: Sequence[float], name: str, where: str) -> tuple | None:
+def draw(size: Size, *, shape: Any, kind: str, frame: Frame, name: str, where: str) -> Placed | None:
     """What a column draws, as a mask."""
-    height, width = (int(one) for one in frame) if frame else (size.height, size.width)
+    height, width = (int(one) for one in frame.of(size))
     try:
         mask = shapes.decode(kind, shape, (height, width))
     except ValueError as error:
         raise Left('shape_not_understood', f'{name} ({where}: {error})') from error
     if not mask.any():
         raise Left('shape_without_area', f'{name} ({where})')
-    return _packed(mask, size, name)
+    return _packed(_upright(mask, size), size, name)
 
 
-def _packed(mask: np.ndarray, size: Size, name: str) -> tuple[tuple[float, ...], np.ndarray] | None:
-    """The box and the mask, packed, of the whole image's mask [h,w]; None of an empty one."""
+def _upright(mask: np.ndarray, size: Size) -> np.ndarray:
+    """A mask, turned with its image if it is one of the stored pixels."""
+    return images.turned(mask, size.orientation) if as_stored(size, mask.shape) else mask
+
+
+def _packed(mask: np.ndarray, size: Size, name: str) -> Placed | None:
+    """Where the whole image's mask [h,w] is; None of an empty one."""
     if not mask.any():
         return None
     place = images.geometry(mask.shape[0], mask.shape[1], size.square, size.resize)
@@ -75,25 +148,49 @@ def _packed(mask: np.ndarray, size: Size, name: str) -> tuple[tuple[float, ...],
         raise Left('region_cropped_away', name)
     rows, columns = np.flatnonzero(fitted.any(1)), np.flatnonzero(fitted.any(0))
     box = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    return tuple(float(one) for one in box), np.packbits(fitted, axis=-1)
+    rim = bool(mask[[0, -1]].all() and mask[:, [0, -1]].all())
+    return Placed(tuple(float(one) for one in box), np.packbits(fitted, axis=-1), float(mask.mean()), rim)
 
 
 def mask_file(
-    size: Size, *, path: Path, values: tuple[float, ...], crop: tuple[float, ...] | None, name: str
-) -> tuple | None:
-    """What a mask file holds: pixels of those grey values, or without any what is inside; crop: the part it covers."""
+    size: Size, *, path: Path, grey_values: GreyValues, crop: tuple[float, ...] | None, name: str, needed: bool
+) -> Placed | None:
+    """What a mask file holds: pixels of some grey values, or without any what is inside; crop: the part it covers;
+    needed: whether its image is labelled with what it shows, so that an empty one lacks something."""
+    mask = _inside(path, grey_values, name)
+    if needed and not mask.any():
+        raise Left('mask_without_area', name)
+    if crop is not None:
+        mask = _uncropped(mask, crop, size, name)
+    elif not are_alike(mask.shape, (size.height, size.width)) and not as_stored(size, mask.shape):
+        raise Left('mask_of_another_shape', f'{name} {list(mask.shape)}, its image {[size.height, size.width]}')
+    return _packed(_upright(mask, size), size, name)
+
+
+def mask_of_none(size: Size, *, path: Path, name: str) -> None:
+    """Leaves out what a mask file shows of an image of which nothing says what it is; an empty one shows nothing."""
+    if _inside(path, GreyValues(), name).any():
+        raise Left('region_of_no_one_class', name)
+
+
+def _inside(path: Path, grey_values: GreyValues, name: str) -> np.ndarray:
+    """The mask [h,w] in a file: pixels of those grey values, or without any all that is not black."""
     try:
         grey = images.decode(path)
     except images.Unreadable as error:
         raise Left('mask_unreadable', f'{name} ({error})') from error
     grey = grey.max(-1) if grey.ndim == 3 else grey
     above = int(grey.max()) // 2 if path.suffix.lower() in LOSSY else 0
-    mask = np.isin(grey, values) if values else grey > above
-    if crop is not None:
-        mask = _uncropped(mask, crop, size, name)
-    elif abs(mask.shape[0] * size.width - mask.shape[1] * size.height) > max(mask.shape) * max(size[:2]) * 0.02:
-        raise Left('mask_of_another_shape', f'{name} {list(mask.shape)}, its image {[size.height, size.width]}')
-    return _packed(mask, size, name)
+    if not grey_values.known:
+        return grey > above
+    if grey.any() and not np.isin(grey, grey_values.known).any():
+        shown = ' '.join(map(str, np.unique(grey)[:SHOWN].tolist()))
+        raise Left('mask_of_other_values', f'{name} (has {shown}; regions.values has {_listed(grey_values.known)})')
+    return np.isin(grey, grey_values.own)
+
+
+def _listed(values: Sequence[float]) -> str:
+    return ' '.join(f'{value:g}' for value in values)
 
 
 def _uncropped(mask: np.ndarray, crop: tuple[float, ...], size: Size, name: str) -> np.ndarray:

@@ -8,8 +8,9 @@ import numpy as np
 from imbalance_jax.data.dataset import LEFT_OUT, SPLITS
 from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.layout import Split
+from imbalance_jax.data.reader.rows import PATH, SPLIT, Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, first_group, matches, share, table_of
-from imbalance_jax.data.reader.tables import PATH, SPLIT, Found, Rows, content
+from imbalance_jax.data.reader.text_files import content
 from imbalance_jax.names import lookup
 
 UNSTATED = 254  # of an image whose split is drawn

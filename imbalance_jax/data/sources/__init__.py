@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, get_args
 import numpy as np
 
 from imbalance_jax.data import dataset as dataset_module
-from imbalance_jax.data import soundness
+from imbalance_jax.data import denied, soundness
 from imbalance_jax.data.dataset import SPLITS, Dataset
 from imbalance_jax.data.sources import (
     brax,
@@ -33,6 +33,7 @@ from imbalance_jax.data.sources import (
     padchest_gr,
     phantom,
     phantom_twins,
+    room,
     rsna_pneumonia,
     siim_acr,
     tfds_any,
@@ -177,6 +178,9 @@ def load(
     """
     source = find(name, options)
     check_options(name, options)
+    room.check_folder(folder, name)
+    if 'image_size' in options:
+        room.check_image_size(options['image_size'], 'config.data.image_size')
     prepared = Path(folder) / name / key(name, folder, options, progress)
     options = _given(source, name, options)
     if not again and (dataset := _kept(prepared)):
@@ -194,7 +198,7 @@ def load(
             dataset = source.make(**options, **given)
             soundness.check(dataset, options.get('image_size'))
             dataset.info['name'] = name
-            dataset_module.save(soundness.leave_out_duplicates(dataset), prepared, partial)
+            dataset_module.save(soundness.leave_out_duplicates(denied.doubted(dataset)), prepared, partial)
     _tell_of_others(prepared)
     return dataset_module.load(prepared, check=False)
 

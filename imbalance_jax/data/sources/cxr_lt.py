@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from imbalance_jax.data.reader.layout import Images, Labels, Layout, Patient, Split, Table
-from imbalance_jax.data.reader.tables import content
+from imbalance_jax.data.reader.text_files import content
 from imbalance_jax.data.sources import chest, cxr_lt_classes
 from imbalance_jax.data.sources.declared import files, first_there, maker
 from imbalance_jax.names import lookup

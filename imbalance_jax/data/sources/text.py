@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from imbalance_jax.data.reader import tables
+from imbalance_jax.data.reader import delimited, text_files
 
 Key = TypeVar('Key', bound=Hashable)
 
@@ -31,10 +31,10 @@ def text_rows(path: Path) -> Iterator[tuple[str, list[str]]]:
     opened = gzip.open if Path(path).suffix == '.gz' else open
     try:
         with opened(path, 'rt', encoding='utf-8-sig', newline='') as file:
-            lines = tables.lines_of(file.read())
+            lines = text_files.lines_of(file.read())
         header = next(csv.reader(line for line in lines if line.strip()), [])
-        widths = range(tables.named(header), len(header) + 1)
-        for line, row in tables.csv_rows(lines, 0, ',', widths, [], str(path)):
+        widths = range(delimited.named(header), len(header) + 1)
+        for line, row in delimited.csv_rows(lines, 0, ',', widths, [], str(path)):
             if any(row):
                 yield f'{path}, line {line}', row
     except (gzip.BadGzipFile, zlib.error, EOFError, UnicodeDecodeError, csv.Error) as error:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from imbalance_jax.data.dataset import NOT_MENTIONED, PRESENT, SPLITS, Allocate, Dataset, in_memory
 from imbalance_jax.data.reader import images as pictures
+from imbalance_jax.data.reader.contradictions import check_modality
 from imbalance_jax.data.reader.layout import SPLIT_NAMES
 from imbalance_jax.data.reader.spelling import numbers_of, share
 from imbalance_jax.data.sources import tfds_features
@@ -70,6 +71,7 @@ def make(
     every image is a patient of its own. Raises ValueError for what is not prepared, has no image or label, or no
     training split.
     """
+    check_modality(modality, f'config.data.{set_name or "tfds"}.modality')
     name = _named(name, set_name)
     builder = find(name, data_dir)
     role = tfds_features.roles(builder.info, image, label, classes)

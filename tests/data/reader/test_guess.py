@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from imbalance_jax.data import sources
-from imbalance_jax.data.reader import guess
+from imbalance_jax.data.reader import guess, proposal, published
 
 
 def pictures(folder, names, colour=False, size=(20, 20)):
@@ -25,7 +25,7 @@ def proposed(folder, tmp_path, *, missing=()):
     """The proposal, executed as the config file that it is, and the data set that it gives."""
     found = guess.guess(folder, sources.DATASETS)
     assert [one.split(':')[0] for one in found.missing] == list(missing)
-    (tmp_path / 'guessed.py').write_text(guess.text(found, folder))
+    (tmp_path / 'guessed.py').write_text(proposal.text(found, folder))
     config = runpy.run_path(str(tmp_path / 'guessed.py'))['get_config']()
     if missing:
         return found, None
@@ -58,7 +58,7 @@ def test_names_of_one_class_and_a_stated_split(tmp_path):
     found, dataset = proposed(folder, tmp_path)
     assert found.block['modality'] == 'photograph'
     assert dataset.info['task'] == 'multi_class'
-    assert "config.reference = 'cross_entropy'" in guess.text(found, folder)
+    assert "config.reference = 'cross_entropy'" in proposal.text(found, folder)
     assert dataset.images.shape == (12, 16, 16, 3)
     assert [len(dataset.rows(s)) for s in sources.SPLITS] == [6, 3, 3]
 
@@ -131,8 +131,12 @@ def test_coco(tmp_path):
     assert len(dataset.region_mask) == 6
     data['annotations'] = [{**one, 'segmentation': []} for one in data['annotations']]
     (folder / 'annotations.json').write_text(json.dumps(data))
-    _, boxed = proposed(folder, tmp_path)
+    found, boxed = proposed(folder, tmp_path)
     assert len(boxed.region_box) == 6
+    assert found.block['regions']['frame'] == ('height', 'width')
+    del data['images'][3]['height']
+    (folder / 'annotations.json').write_text(json.dumps(data))
+    assert 'frame' not in proposed(folder, tmp_path)[0].block['regions']
 
 
 def test_people_beside_coco_and_a_second_reader(tmp_path):
@@ -173,5 +177,5 @@ def test_published_sets_are_known_by_their_files(tmp_path):
 
 def test_masks_beside_training_images_are_of_chexpert():
     listed, known = ['CheXpert-v1.0/train.csv', 'CheXlocalize/gt_segmentations_val.json'], ('chexpert', 'chexlocalize')
-    assert guess._public(Path(), listed, [], known) == 'chexpert'
-    assert guess._public(Path(), listed[1:], [], known) == 'chexlocalize'
+    assert published.reader_of(Path(), listed, [], known) == 'chexpert'
+    assert published.reader_of(Path(), listed[1:], [], known) == 'chexlocalize'

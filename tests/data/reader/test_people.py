@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 
 from imbalance_jax.data.reader import people
-from imbalance_jax.data.reader.tables import Found
+from imbalance_jax.data.reader.rows import Found
 
 TRAIN, TEST = 0, 2
 
 
 def notes_of(patient, split):
-    found = Found({}, [])
+    found = Found()
     people.say_alike(patient, np.array(split, np.uint8), found)
     return found.notes
 

@@ -4,42 +4,12 @@ import json
 
 import numpy as np
 import pytest
+from data.reader.folders import SIZE, layout, loaded, of, picture, table
 from PIL import Image
 
 from imbalance_jax.data import soundness
 from imbalance_jax.data.dataset import ABSENT, LEFT_OUT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
 from imbalance_jax.data.reader import declare, files, read, read_tables
-
-SIZE = 16
-
-
-def picture(path, size=(20, 20), value=None, colour=False):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    seed = sum(path.name.encode())
-    shape = (*size, 3) if colour else size
-    pixels = np.random.default_rng(seed).integers(0, 255, shape, np.uint8)
-    Image.fromarray(pixels if value is None else np.full(shape, value, np.uint8)).save(path)
-
-
-def layout(**block):
-    block.setdefault('labels', 'finding')
-    block.setdefault('images', '{file}')
-    block.setdefault('split', {'validation': 0.25, 'test': 0.25})
-    return declare.layout(block, 'mine')
-
-
-def table(folder, text, name='t.csv'):
-    (folder / name).write_text(text)
-
-
-def loaded(folder, **block):
-    dataset = read(folder, layout(**block), image_size=SIZE)
-    soundness.check(dataset)
-    return dataset
-
-
-def of(dataset, name):
-    return list(dataset.image_id).index(name)
 
 
 @pytest.fixture
@@ -394,8 +364,23 @@ def test_groups_of_people(eight):
         'age': ['under 40', '40 to 59', '60 and over'],
         'view': ['AP', 'LL', 'PA'],
     }
+    assert 'doubts' not in dataset.info
     found = dataset.groups[[of(dataset, f'{i}.png') for i in range(4)]]
     assert found.tolist() == [[0, 1, 2], [1, 2, 0], [-1, -1, 2], [0, 0, 1]]
+
+
+def test_a_patient_of_both_sexes_is_said(eight):
+    lines = [
+        '0.png,1,p1,F,AP',
+        '1.png,0,p1,M,PA',
+        '2.png,1,p2,F,AP',
+        '3.png,0,p2,,PA',
+        '4.png,0,p3,F,AP',
+        '5.png,1,p3,F,PA',
+    ]
+    table(eight, rows(*lines, header='file,a,who,sex,view'))
+    dataset = loaded(eight, tables='t.csv', labels=('a',), patient='who', groups={'sex': 'sex', 'view': 'view'})
+    assert dataset.info['doubts'] == ['Patients with two values of sex: 1 (p1).']
 
 
 def test_groups_are_those_of_the_images_that_are_left(eight):
@@ -431,7 +416,7 @@ def test_colour_sizes_and_enlarging_are_said(tmp_path):
 
 
 def test_a_brighter_file_than_those_sampled_changes_the_bits(tmp_path, monkeypatch):
-    monkeypatch.setattr('imbalance_jax.data.reader.making.SAMPLED', 1)
+    monkeypatch.setattr('imbalance_jax.data.reader.squares.SAMPLED', 1)
     for name, top in {'a': 4000, 'b': 60000}.items():
         Image.fromarray(np.full((20, 20), top, np.uint16)).save(tmp_path / f'{name}.png')
     table(tmp_path, 'file,finding\na.png,a\nb.png,b\n')

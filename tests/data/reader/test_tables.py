@@ -7,15 +7,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from imbalance_jax.data.reader import tables
+from imbalance_jax.data.reader import rows as rows_module
 from imbalance_jax.data.reader.layout import Table
-from imbalance_jax.data.reader.tables import Found, read_table
+from imbalance_jax.data.reader.rows import Found
+from imbalance_jax.data.reader.tables import read_table
 
 
 def read(folder, text, name='t.csv', **options):
     data = text if isinstance(text, bytes) else text.encode()
     (folder / name).write_bytes(data)
-    found = Found({}, [])
+    found = Found()
     return read_table(folder, Table(name, **options), found), found
 
 
@@ -73,7 +74,7 @@ def test_what_is_no_table_is_one_line(tmp_path):
     with pytest.raises(ValueError, match='is not JSON'):
         read(tmp_path, '{', 't.json')
     with pytest.raises(FileNotFoundError, match=r'has no nothing\.csv'):
-        read_table(tmp_path, Table('nothing.csv'), Found({}, []))
+        read_table(tmp_path, Table('nothing.csv'), Found())
     with pytest.raises(ValueError, match='cannot be read'):
         read(tmp_path, b'no gzip', 't.csv.gz')
 
@@ -105,7 +106,7 @@ def test_parquet_gzip_and_json_lines_give_the_same_texts(tmp_path):
     (tmp_path / 't.jsonl').write_text('{"id": 10, "x": 0.5, "y": "a"}\n{"id": 11, "x": null}\n')
     wanted = {'id': ['10', '11'], 'x': ['0.5', ''], 'y': ['a', '']}
     for name in ('t.parquet', 't.csv', 't.jsonl'):
-        rows = read_table(tmp_path, Table(name), Found({}, []))
+        rows = read_table(tmp_path, Table(name), Found())
         assert {key: values.tolist() for key, values in rows.columns.items()} == wanted, name
 
 
@@ -147,15 +148,15 @@ def test_rows_are_kept_by_value_however_it_is_spelt(tmp_path):
 def test_joins_by_key_and_refuses_two_answers(tmp_path):
     left, _ = read(tmp_path, 'image,study\na,7\nb,7.0\nc,9\n')
     right, _ = read(tmp_path, 'number,label,image\n7,1,other\n7,1,other\n', 'r.csv')
-    joined, there = tables.join(left, right, ('study=number',))
+    joined, there = rows_module.join(left, right, ('study=number',))
     assert joined.columns['label'].tolist() == ['1', '1', '']
     assert joined.columns['image'].tolist() == ['a', 'b', 'c']
     assert there.tolist() == [True, True, False]
     twice, _ = read(tmp_path, 'number,label\n7,1\n7,0\n', 'r.csv')
     with pytest.raises(ValueError, match=r'r\.csv, line 3: 7 is in r\.csv, line 2 with other values'):
-        tables.join(left, twice, ('study=number',))
+        rows_module.join(left, twice, ('study=number',))
     with pytest.raises(ValueError, match=r"Unknown column .* 'studdy'\. Did you mean 'study'"):
-        tables.join(left, right, ('studdy=number',))
+        rows_module.join(left, right, ('studdy=number',))
 
 
 @pytest.mark.parametrize('tail', ['', ',,,'])
@@ -170,8 +171,8 @@ def test_a_header_may_end_in_columns_without_a_name(tmp_path, tail):
 
 def test_two_columns_of_one_name_are_refused_where_one_is_used(tmp_path):
     rows, _ = read(tmp_path, 'id,mass,mass,x\n1,0,1,a\n2,1,0,b\n')
-    joined, _ = tables.join(read(tmp_path, 'id\n1\n', 'l.csv')[0], rows, ('id',))
-    for one in (rows, rows.take(np.array([0])), joined, tables.stacked([rows.with_columns(), rows])):
+    joined, _ = rows_module.join(read(tmp_path, 'id\n1\n', 'l.csv')[0], rows, ('id',))
+    for one in (rows, rows.take(np.array([0])), joined, rows_module.stacked([rows.with_columns(), rows])):
         assert one.column('x', 'groups.x')[0] == 'a'
         with pytest.raises(ValueError, match=r"^t\.csv has two columns 'mass' \(labels\.columns\)"):
             one.column('mass', 'labels.columns')

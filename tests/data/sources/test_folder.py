@@ -128,6 +128,15 @@ def test_guess_writes_a_config_that_runs(folder, monkeypatch, capsys):
     assert 'unsure: patient: ' in capsys.readouterr().out
     config = loading.load('guessed.py', {}, base.get_config).config
     assert len(network.load_dataset(config).images) == 24
+    for out, said in {
+        'prepared': '--out=prepared is a folder; name',
+        'table.csv/x.py': 'is below table.csv, which',
+    }.items():
+        (folder / 'prepared').mkdir(exist_ok=True)
+        with pytest.raises(ValueError, match=said):
+            cli.run(['data', 'guess', '.', f'--out={out}', '--again'], None)
+    with pytest.raises(ValueError, match=r'--out=guessed\.py is there already'):
+        cli.run(['data', 'guess', '.', '--out=guessed.py'], None)
     with pytest.raises(ValueError, match='A folder is missing'):
         cli.run(['data', 'guess'], None)
     with pytest.raises(FileNotFoundError, match='is no folder'):

@@ -175,3 +175,10 @@ def test_it_is_named_as_tfds_does_in_the_config(tmp_path):
         sources.load('tfds:none_such', tmp_path / 'data', options)
     with pytest.raises(ValueError, match="Did you mean 'patient'"):
         sources.load('tfds:two', tmp_path / 'data', {**options, 'patent': 'x'})
+
+
+def test_a_modality_that_is_misspelt_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"config\.data\.tfds\.modality is 'dermascopy'\. Did you mean 'dermoscopy'"):
+        make(tmp_path, 'nothing', modality='dermascopy')
+    with pytest.raises(ValueError, match=r"config\.data\.tfds\.modality is 3; it must be a word, such as 'radiograph'"):
+        make(tmp_path, 'nothing', modality=3)

@@ -1,0 +1,90 @@
+"""Tables of JSON: objects by row or by name, lists by column, lines, and COCO's images with their annotations."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from imbalance_jax.data.reader.layout import Table
+from imbalance_jax.data.reader.rows import Found, Rows, as_rows, objects
+from imbalance_jax.data.reader.text_files import content, lines_of
+from imbalance_jax.names import repeated
+
+
+def read(path: Path, table: Table, found: Found, name: str) -> Rows:
+    text = content(path, table.encoding, found)
+    lines = path.name.removesuffix('.gz').endswith('.jsonl') or table.kind == 'jsonl'
+    if lines:
+        numbered = [(k, line) for k, line in enumerate(lines_of(text), 1) if line.strip()]
+        data: Any = [_parsed(line, f'{path}, line {number}') for number, line in numbered]
+        return as_rows(_of_records(records(data, path)), name, np.array([k for k, _ in numbered], np.int64))
+    data = _parsed(text, str(path))
+    if isinstance(data, dict) and {'images', 'annotations'} <= data.keys():
+        return as_rows(coco_columns(data, path), name)
+    return as_rows(_of_records(records(data, path)), name)
+
+
+def _parsed(text: str, where: str) -> Any:
+    """The value of JSON; ValueError for what is none, or has an object with one key twice."""
+    twice: list[str] = []
+
+    def built(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        one = dict(pairs)
+        if len(one) < len(pairs):
+            twice.extend(repeated(key for key, _ in pairs))
+        return one
+
+    try:
+        data = json.loads(text, object_pairs_hook=built)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f'{where} is not JSON: {error}.') from error
+    if twice:
+        raise ValueError(f'{where}: an object has the key {twice[0]!r} twice; expected one value of each key.')
+    return data
+
+
+def records(data: Any, path: Path) -> list[Mapping[str, Any]]:
+    """The rows of JSON: a list of objects, objects by name (the column 'key'), lists by column, or one such inside."""
+    if isinstance(data, list) and all(isinstance(one, dict) for one in data):
+        return data
+    if isinstance(data, dict):
+        values = list(data.values())
+        lists = [value for value in values if isinstance(value, list)]
+        if values and all(isinstance(value, dict) for value in values):
+            return [{'key': key, **value} for key, value in data.items()]
+        inside = [value for value in lists if value and all(isinstance(one, dict) for one in value)]
+        if len(inside) == 1:
+            return inside[0]
+        if len(lists) == len(values) and len({len(value) for value in lists}) == 1:
+            return [dict(zip(data, row, strict=True)) for row in zip(*lists, strict=True)]
+    raise ValueError(f'{path} holds no table: expected a list of objects, one per row.')
+
+
+def coco_columns(data: Mapping[str, Any], path: Path) -> dict[str, np.ndarray]:
+    """COCO's images and annotations as rows, one per annotation, and one per image that has none.
+
+    Columns: file_name, height, width, category, bbox, segmentation, iscrowd, image_id.
+    """
+    try:
+        names = {one['id']: one['name'] for one in data.get('categories', [])}
+        by_image: dict[Any, list[Mapping[str, Any]]] = {}
+        for one in data['annotations']:
+            by_image.setdefault(one['image_id'], []).append(one)
+        rows = []
+        for image in data['images']:
+            of_image = {key: image.get(key, '') for key in ('file_name', 'height', 'width')}
+            of_image |= {key: value for key, value in image.items() if not isinstance(value, (dict, list))}
+            for one in by_image.get(image['id'], [{}]):
+                category = names[one['category_id']] if one else ''
+                of_shape = {key: one.get(key, '') for key in ('bbox', 'segmentation', 'iscrowd')}
+                rows.append({**of_image, 'image_id': image['id'], 'category': category, **of_shape})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f'{path} is not whole COCO: {error} is missing or of another kind.') from error
+    return _of_records(rows)
+
+
+def _of_records(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    names = dict.fromkeys(key for row in rows for key in row)
+    return {str(name): objects([row.get(name, '') for row in rows]) for name in names}

@@ -1,0 +1,122 @@
+"""Regions that mask files give, one file or several per image."""
+
+import bisect
+import fnmatch
+import glob
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from imbalance_jax.data.dataset import PRESENT
+from imbalance_jax.data.reader import placing
+from imbalance_jax.data.reader.cases import Cases
+from imbalance_jax.data.reader.layout import Images, Regions
+from imbalance_jax.data.reader.paths import is_image
+from imbalance_jax.data.reader.placing import Planned
+from imbalance_jax.data.reader.region_rows import OF_LABEL, OF_NONE, box_of, is_empty, is_needed
+from imbalance_jax.data.reader.rows import NAMED, PARENT, STEM
+from imbalance_jax.data.reader.spelling import fields_of, fill, number
+from imbalance_jax.names import some
+
+
+def plan_files(
+    folder: Path,
+    files: Sequence[str],
+    cases: Cases,
+    regions: Regions,
+    concepts: Sequence[str],
+    plan: list[list[Planned]],
+) -> set[str]:
+    """Regions of mask files, one file or several per image; which files they are."""
+    for name in fields_of(regions.files):
+        if name not in (STEM, PARENT, 'class'):
+            cases.rows.column(name, 'regions.files')
+    known, used = set(files), set()
+    for image, path in enumerate(cases.path):
+        for name in _mask_files(regions.files, path, cases, image, files, known):
+            used.add(name)
+            make: Callable = partial(placing.mask_of_none, path=folder / name, name=name)
+            for concept, grey_values in _concepts_in(regions, concepts, cases, image):
+                if concept != OF_NONE:
+                    make = partial(
+                        placing.mask_file,
+                        path=folder / name,
+                        grey_values=grey_values,
+                        crop=_crop(regions, cases, image),
+                        name=name,
+                        needed=is_needed(cases, image, concepts[concept]),
+                    )
+                plan[image].append(Planned(concept, regions.as_reader, make))
+    return used
+
+
+def of_none(files: Sequence[str], used: Collection[str], regions: Regions, of_images: Images) -> str:
+    """What is said of mask files that no image has, '' if there are none. used: those that one has."""
+    wanted = fill(regions.files, dict.fromkeys(fields_of(regions.files), '*'))
+    pattern = wanted if '/' in wanted else f'*{wanted}'
+    left = [one for one in files if fnmatch.fnmatchcase(one, pattern) and one not in used]
+    left = [one for one in left if not is_image(one, of_images)]
+    if not left or not used:
+        return ''
+    classes = ', or to a class that it is labelled without' if '{class}' in regions.files else ''
+    what = f'Files that match {regions.files!r} (regions.files) and belong to no image that is used{classes}'
+    return f'{what}: {len(left)} ({some(left, NAMED)}).'
+
+
+def _mask_files(pattern: str, path: str, cases: Cases, image: int, files: Sequence[str], known: set[str]) -> list[str]:
+    """Mask files of an image: beside it, or by their path below the folder."""
+    row = cases.first[image]
+    values = {name: str(column[row]) for name, column in cases.rows.columns.items() if not name.startswith('(')}
+    classes = [cases.classes[k] for k in np.flatnonzero(cases.readings[0].cells[image] == PRESENT)] or ['']
+    found: dict[str, None] = {}
+    for of_class in classes if '{class}' in pattern else ['']:
+        filled = _escaped(pattern, {**values, 'class': of_class})
+        beside = path.rpartition('/')[0]
+        wanted = filled if '/' in filled or not beside else f'{glob.escape(beside)}/{filled}'
+        found.update(dict.fromkeys(one for one in _matching(wanted, files, known) if one != path))
+    return list(found)
+
+
+def _escaped(pattern: str, values: Mapping[str, str]) -> str:
+    return fill(pattern, {name: glob.escape(text) for name, text in values.items()})
+
+
+def _matching(pattern: str, files: Sequence[str], known: set[str]) -> list[str]:
+    """Those of the sorted files that a pattern means; only those that begin as it does are looked at."""
+    plain = pattern.replace('[[]', '[').replace('[*]', '*').replace('[?]', '?')
+    if glob.escape(plain) == pattern:
+        return [plain] if plain in known else []
+    head = pattern[: min(pattern.find(one) for one in '*?[' if one in pattern)]
+    start = bisect.bisect_left(files, head)
+    result = []
+    for name in files[start:]:
+        if not name.startswith(head):
+            break
+        if fnmatch.fnmatchcase(name, pattern):
+            result.append(name)
+    return result
+
+
+def _concepts_in(
+    regions: Regions, concepts: Sequence[str], cases: Cases, image: int
+) -> list[tuple[int, placing.GreyValues]]:
+    """(number of a concept, or OF_NONE; its grey values in the mask file, none for all that is not 0)."""
+    if regions.values:
+        by_value = {key: tuple(number(str(one)) for one in texts) for key, texts in regions.values.items()}
+        known = tuple(value for values in by_value.values() for value in values)
+        return [(list(concepts).index(one), placing.GreyValues(own, known)) for one, own in by_value.items()]
+    if regions.concept != OF_LABEL:
+        return [(list(concepts).index(regions.concept), placing.GreyValues())]
+    present = np.flatnonzero(cases.readings[0].cells[image] == PRESENT)
+    return [(int(present[0]) if len(present) == 1 else OF_NONE, placing.GreyValues())]
+
+
+def _crop(regions: Regions, cases: Cases, image: int) -> tuple[float, ...] | None:
+    """What part of the image's file the mask covers: x0 y0 x1 y1."""
+    if not regions.crop:
+        return None
+    row = cases.first[image]
+    values = [cases.rows.column(name, 'regions.crop')[row] for name in regions.crop]
+    return None if is_empty(values) else box_of(values, regions, cases.rows.where(row))

@@ -1,0 +1,106 @@
+"""What the files of a set show that its reader should know: sizes, bits, pages, turned, blank and inverted images."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from imbalance_jax.data.reader import images
+from imbalance_jax.data.reader.rows import NAMED
+from imbalance_jax.names import some
+
+DARK = 16  # as many times darker than others is an image whose 16-bit values have fewer bits than theirs
+APART = 16  # pixels of which every one is looked at before all are
+SIDE = 8  # pixels of a thumbnail
+FACING = 0.5  # correlation with what the set has in common from which on an image goes along with it, or against it
+COMMON = 0.4  # share of the thumbnails' variance that one pattern explains, where a set has one
+ENOUGH = 8  # images of which a pattern can be had
+
+
+class Seen(NamedTuple):
+    """What reading a file shows. largest: its largest value of 16 bits, 0 of 8 bits; orientation, has_more: as of
+    `images.Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8] uint8, 0 of a coloured image, whose
+    negative would be known by its colours"""
+
+    largest: int
+    orientation: int
+    has_more: bool
+    is_constant: bool
+    thumbnail: np.ndarray
+
+
+def seen(picture: images.Picture, square: np.ndarray, resize: str) -> Seen:
+    """What is kept of a file. square: [H,W] or [H,W,3] uint8, what it became by `resize`."""
+    pixels, size = picture.pixels, len(square)
+    place = images.geometry(pixels.shape[0], pixels.shape[1], size, resize)
+    left, top = max(place.left, 0.0), max(place.top, 0.0)  # of padding, which is the same around a negative
+    largest = int(pixels.max()) if pixels.dtype == np.uint16 else 0
+    constant = _is_constant(pixels[::APART, ::APART]) and _is_constant(pixels)
+    grey = square if square.ndim == 2 else np.zeros(square.shape[:2], np.uint8)
+    small = np.asarray(
+        Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX, box=(left, top, size - left, size - top))
+    )
+    return Seen(largest, picture.orientation, picture.has_more, constant, small)
+
+
+def _is_constant(pixels: np.ndarray) -> bool:
+    return bool((pixels == pixels[0, 0]).all())
+
+
+def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list[str]:
+    """Sentences about what some images are and others are not, with their number and first names.
+
+    bits: of 16-bit files that are used.
+    """
+    count, said = len(all_seen), []
+
+    def note(of: Sequence[bool] | np.ndarray, words: str) -> None:
+        if found := [name for name, one in zip(names, of, strict=True) if one]:
+            said.append(f'{len(found)} of {count} {words}: {some(found, NAMED)}.')
+
+    constant = np.array([one.is_constant for one in all_seen], bool)
+    largest = np.array([one.largest for one in all_seen])
+    note(constant, 'images are of one value all over and show nothing')
+    note([one.has_more for one in all_seen], 'files have several frames or pages, of which the first was read')
+    least = (2**bits) // DARK
+    if largest.max(initial=0) >= least:
+        words = f'16-bit files have no value above {least - 1} where others reach {largest.max()}'
+        note((largest > 0) & (largest < least) & ~constant, f'{words}: they are of fewer bits and become nearly black')
+    turned = [one.orientation != images.UPRIGHT for one in all_seen]
+    note(turned, 'images were turned upright, as their EXIF says, and regions go along: they count as drawn on the '
+         'upright image, or on the stored pixels if their frame or mask has the shape of these')  # fmt: skip
+    negative = facing_away(np.array([one.thumbnail for one in all_seen]).reshape(count, -1))
+    note(negative, 'images are like negatives of the others (dark and bright exchanged, as where MONOCHROME1 was taken '
+         'for MONOCHROME2)')  # fmt: skip
+    return said
+
+
+def facing_away(thumbnails: np.ndarray) -> np.ndarray:
+    """Which images [N] are like negatives of the others; none where the set has no pattern in common.
+
+    thumbnails: [N,M]. Of each its mean is taken away and its norm is made 1. The pattern in common is their first
+    principal direction, uncentred, so that images and their negatives lie on one axis; the fewer are the negatives.
+    """
+    values = thumbnails.astype(np.float64)
+    values -= values.mean(1, keepdims=True)
+    norm = np.linalg.norm(values, axis=1)
+    there = norm > 0
+    if there.sum() < ENOUGH:
+        return np.zeros(len(values), bool)
+    values[there] /= norm[there, None]
+    variances, directions = np.linalg.eigh(values.T @ values / there.sum())
+    along = values @ directions[:, -1]
+    along = along if (along > 0).sum() * 2 >= there.sum() else -along
+    return (along < -FACING) if variances[-1] >= COMMON else np.zeros(len(values), bool)
+
+
+def of_sizes(sizes: np.ndarray, resize: str, size: int) -> list[str]:
+    """Sentences about files that are smaller than the square, or not square. sizes: [N,2] height and width."""
+    said, count = [], len(sizes)
+    if small := (sizes.max(1, initial=0) < size).sum():
+        said.append(f'{small} of {count} files are smaller than {size} pixels and were enlarged.')
+    if odd := (sizes[:, 0] != sizes[:, 1]).sum():
+        how = {'stretch': 'stretched to', 'pad': 'padded with black to', 'crop': 'cropped to'}[resize]
+        said.append(f'{odd} of {count} files are not square and were {how} squares (images.resize).')
+    return said

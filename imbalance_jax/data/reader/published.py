@@ -1,0 +1,60 @@
+"""Which published set a folder holds, by files and headers that only that one has."""
+
+import fnmatch
+import glob
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from imbalance_jax.data.reader.layout import Table
+from imbalance_jax.data.reader.rows import Found, Rows
+from imbalance_jax.data.reader.tables import read_table
+
+# Files that only one published set has -> the reader that knows them.
+PUBLIC = {
+    'Data_Entry_2017*.csv*': 'nih_chest_xray14',
+    'mimic-cxr-2.*.csv*': 'mimic_cxr',
+    'cxr-lt-20*': 'cxr_lt',
+    'CXRLT_2026*.csv': 'cxr_lt',
+    'gt_segmentations_*.json': 'chexlocalize',
+    'stage_2_train_labels.csv': 'rsna_pneumonia',
+    'miccai2023_nih-cxr-lt_labels_*.csv': 'nih_cxr_lt',
+    'nih-lt_single-label_*.csv': 'nih_cxr_lt',
+    'annotations_train.csv': 'vindr_cxr',
+    'image_labels_train.csv': 'vindr_cxr',
+    'PADCHEST_chest_x_ray_images_labels_160K*': 'padchest',
+    'grounded_reports_*.json': 'padchest_gr',
+    'train-rle.csv': 'siim_acr',
+    'ChestX_Det_train.json': 'chestx_det',
+    'CLNDAT_EN.txt': 'jsrt',
+    'master_spreadsheet*.csv': 'brax',
+}
+# Headers of tables whose names many sets share.
+PUBLIC_COLUMNS = {
+    ('Path', 'Sex', 'Age', 'Frontal/Lateral', 'AP/PA'): 'chexpert',
+    ('image_id', 'class_name', 'class_id', 'rad_id', 'x_min'): 'vindr_cxr',
+    ('image_name', 'annotation'): 'object_cxr',
+}
+
+
+def reader_of(folder: Path, listed: Sequence[str], tables: Sequence[str], known: Collection[str]) -> str:
+    """The reader of a published set that has these files, '' if none."""
+    for pattern, reader in PUBLIC.items():
+        parts = {part for path in listed for part in path.split('/')[-1:]} | {p.split('/')[0] for p in listed}
+        if reader in known and any(fnmatch.fnmatch(part, pattern) for part in parts):
+            return 'chexpert' if reader == 'chexlocalize' and 'train.csv' in parts and 'chexpert' in known else reader
+    if 'medmnist' in known and any(path.endswith('.npz') and 'mnist' in path for path in listed):
+        return 'medmnist'
+    for path in tables:
+        rows = try_table(folder, path)
+        for columns, reader in PUBLIC_COLUMNS.items():
+            if rows is not None and reader in known and set(columns) <= set(rows.columns):
+                return reader
+    return ''
+
+
+def try_table(folder: Path, path: str) -> Rows | None:
+    """A table, or None for a file that is none."""
+    try:
+        return read_table(folder, Table(glob.escape(path)), Found())
+    except (ValueError, OSError):
+        return None

@@ -1,0 +1,102 @@
+"""Where regions, labels and sizes of files say two things of one image."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from imbalance_jax.data.dataset import PRESENT
+from imbalance_jax.data.reader.cases import Cases
+from imbalance_jax.data.reader.layout import NO_FINDING
+from imbalance_jax.data.reader.placing import Planned, Region, Size, are_alike, as_stored
+from imbalance_jax.data.reader.rows import NAMED
+from imbalance_jax.data.reader.spelling import matches
+from imbalance_jax.names import some
+
+WHOLE = 0.98  # share of an image from which on a region covers it
+MOST = 0.8  # share of a class's images with a region, from which on the others lack one
+
+
+def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence[Region]]) -> list[str]:
+    """Sentences about regions of images that cover these, or all but a hole, and about regions that lack."""
+    whole, outside = [], []
+    for row, of_image in enumerate(regions):
+        for one in of_image:
+            name = f'{cases.image_id[row]} {concepts[one.concept]}'
+            if one.placed.share >= WHOLE:
+                whole.append(name)
+            elif one.placed.has_rim:
+                outside.append(name)
+    said = {
+        'Regions that cover their whole image, so that every map points into them': whole,
+        'Masks that hold the whole rim of their image, as where inside and outside are exchanged': outside,
+    }
+    listed = [f'{words}: {len(names)} ({some(names, NAMED)}).' for words, names in said.items() if names]
+    return [*listed, *_lacking(cases, regions)]
+
+
+def _lacking(cases: Cases, regions: Sequence[Sequence[Region]]) -> list[str]:
+    """Positives without a region, of classes that nearly all have one."""
+    present = np.logical_or.reduce([one.cells == PRESENT for one in cases.readings])
+    drawn = np.zeros_like(present)
+    for row, of_image in enumerate(regions):
+        drawn[row, [one.concept for one in of_image if one.concept < drawn.shape[1]]] = True
+    said = []
+    for k, name in enumerate(cases.classes):
+        lacking = np.flatnonzero(present[:, k] & ~drawn[:, k])
+        count, own = present[:, k].sum(), (present & drawn)[:, k].sum()
+        if len(lacking) and own >= MOST * count and not matches(name, NO_FINDING):
+            names = some(cases.image_id[lacking].tolist(), NAMED)
+            said.append(f'{len(lacking)} of {count} images with {name} have no region of it: {names}.')
+    return said
+
+
+def of_frames(cases: Cases, plan: Sequence[Sequence[Planned]], sizes: Sequence[Size]) -> list[str]:
+    """Sentences about frames of another size than the files; ValueError for width and height exchanged in all."""
+    declared: dict[int, tuple[float, ...]] = {}
+    stated: dict[int, tuple[float, ...]] = {}
+    for row, of_image in enumerate(plan):
+        for frame in (one.frame for one in of_image):
+            for kind, size in ((declared, frame.declared), (stated, () if frame.declared else frame.stated)):
+                if size:
+                    kind[row] = size
+    _refuse_exchanged(cases, declared, sizes)
+    of_table = 'The size of the image that its table states is of another'
+    return [
+        *_of_others(cases, declared, sizes, ('regions.frame is of another', 'stretched')),
+        *_of_others(cases, stated, sizes, (of_table, "taken in the file's pixels; regions.frame would stretch them")),
+    ]
+
+
+def _refuse_exchanged(cases: Cases, frames: dict[int, tuple[float, ...]], sizes: Sequence[Size]) -> None:
+    """ValueError where every frame that is not square is its file's size with height and width exchanged."""
+    uneven = {row: frame for row, frame in frames.items() if frame[0] != frame[1]}
+    if uneven and all(
+        frame == (sizes[row].width, sizes[row].height) and not as_stored(sizes[row], frame)
+        for row, frame in uneven.items()
+    ):
+        row, frame = next(iter(uneven.items()))
+        raise ValueError(
+            f'regions.frame of image {cases.image_id[row]} is {frame[0]:g} high and {frame[1]:g} wide, and its file is '
+            f'{sizes[row].height} high and {sizes[row].width} wide: frame is (height, width); exchange the two.'
+        )
+
+
+def _of_others(
+    cases: Cases, frames: dict[int, tuple[float, ...]], sizes: Sequence[Size], words: tuple[str, str]
+) -> list[str]:
+    """Sentences about images with a frame of another size than their file. words: how they begin, and what becomes of
+    regions where the shapes differ."""
+    other = {row: frame for row, frame in frames.items() if frame != sizes[row][:2]}
+    scaled = {row for row, frame in other.items() if are_alike(frame, sizes[row][:2]) or as_stored(sizes[row], frame)}
+    said = []
+    for rows, what, became in ((scaled, 'size', 'scaled'), (other.keys() - scaled, 'shape', words[1])):
+        both = {row: f'({_size(other[row])}, file {_size(sizes[row][:2])})' for row in sorted(rows)}
+        names = some([f'{cases.image_id[row]} {text}' for row, text in both.items()], NAMED)
+        how = f'{what} (height x width) than the file, for {len(rows)} of {len(frames)} images: {names}'
+        said += [f'{words[0]} {how}. Regions are {became}.'] if rows else []
+    return said
+
+
+def _size(size: Sequence[float]) -> str:
+    """Height and width."""
+    return f'{size[0]:g} x {size[1]:g}'

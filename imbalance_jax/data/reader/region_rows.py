@@ -1,0 +1,177 @@
+"""Regions that rows of a table give: boxes, and what a column draws."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from imbalance_jax.data.dataset import PRESENT
+from imbalance_jax.data.reader import placing
+from imbalance_jax.data.reader.cases import Cases
+from imbalance_jax.data.reader.columns import size_columns, stated_size
+from imbalance_jax.data.reader.labels import images_of
+from imbalance_jax.data.reader.layout import NO_FINDING, Layout, Regions
+from imbalance_jax.data.reader.placing import Frame, Left, Planned, Size
+from imbalance_jax.data.reader.rows import Rows
+from imbalance_jax.data.reader.spelling import canonical, matches, number, table_of
+from imbalance_jax.names import lookup
+
+OF_LABEL = 'label'  # the concept of a region that is called as its image's one class is
+OF_NONE = -1  # the concept of a region that is to be called so, of an image of no class or of several
+BBOX = 'bbox'  # COCO's column of boxes
+
+
+def plan_rows(
+    cases: Cases, layout: Layout, regions: Regions, concepts: Sequence[str], plan: list[list[Planned]]
+) -> None:
+    """Regions of a table: boxes, or what a column draws."""
+    rows, image = rows_of(regions, cases)
+    column = rows.column(regions.column, 'regions.column') if regions.column else None
+    reader = rows.column(regions.reader, 'regions.reader') if regions.reader else None
+    numbers = [rows.column(name, 'regions.box') for name in regions.box]
+    code = rows.column(regions.code, 'regions.code') if regions.code else None
+    frames = [rows.column(name, 'regions.frame') if isinstance(name, str) else None for name in regions.frame]
+    sizes = [rows.columns[name] for name in size_columns(rows.columns)]
+    spelt, boxes, seen = spelling(regions, cases), [], set()
+    for row in np.flatnonzero(image >= 0).tolist():
+        values = [one[row] for one in numbers]
+        shape = code[row] if code is not None else None
+        drawn = code is not None and not is_empty([shape])
+        boxed = is_empty(values) and not drawn and _boxed(rows, row)
+        if not drawn and is_empty(values) and not boxed:
+            continue
+        text = str(column[row]) if column is not None else regions.concept
+        concept = _concept(text, spelt, regions, concepts, layout, rows.where(row), cases, int(image[row]))
+        if concept is None:
+            continue
+        declared = tuple(_frame(one, given, row, rows) for one, given in zip(frames, regions.frame, strict=True))
+        frame = Frame(declared, stated_size(sizes, row))
+        name = f'{cases.image_id[image[row]]} {text}'
+        if concept == OF_NONE:
+            make: Callable = partial(_leave, kind='region_of_no_one_class', name=f'{name} ({rows.where(row)})')
+        elif drawn:
+            make = partial(placing.draw, shape=shape, kind=regions.kind, frame=frame, name=name, where=rows.where(row))
+        elif boxed:
+            make = partial(_no_shape, name=name)
+        else:
+            box = box_of(values, regions, rows.where(row))
+            boxes.append(box)
+            make = partial(placing.place_box, box=box, unit=regions.unit, frame=frame, name=name)
+        who = str(reader[row]) if reader is not None else regions.as_reader
+        if not boxed and concept != OF_NONE:
+            same = (int(image[row]), concept, who, str(shape if drawn else box))
+            if same in seen:
+                make = partial(_leave, kind='region_twice', name=f'{name} ({rows.where(row)})')
+            seen.add(same)
+        plan[image[row]].append(Planned(concept, who, make, frame))
+    _check_unit(boxes, regions, rows)
+
+
+def without_place(cases: Cases, regions: Regions) -> list[str]:
+    """Rows that say of an image, with a finding that it is labelled with, where that is, and say nothing."""
+    rows, image = rows_of(regions, cases)
+    column = rows.column(regions.column, 'regions.column') if regions.column else None
+    numbers = [rows.column(name, 'regions.box') for name in (*regions.box, *filter(None, [regions.code]))]
+    spelt, found = spelling(regions, cases), []
+    for row in np.flatnonzero(image >= 0).tolist():
+        text = str(column[row]) if column is not None else regions.concept
+        name = spelt.get(canonical(text), text.strip())
+        nothing = is_empty([one[row] for one in numbers]) and not _boxed(rows, row)
+        if nothing and is_needed(cases, int(image[row]), name):
+            found.append(f'{cases.image_id[image[row]]} {name} ({rows.where(row)})')
+    return found
+
+
+def is_needed(cases: Cases, image: int, name: str) -> bool:
+    """Whether a reading says that an image has a finding; of 'no finding' there is no region."""
+    if name not in cases.classes or matches(name, NO_FINDING):
+        return False
+    k = cases.classes.index(name)
+    return any(reading.cells[image, k] == PRESENT for reading in cases.readings)
+
+
+def rows_of(regions: Regions, cases: Cases) -> tuple[Rows, np.ndarray]:
+    if not regions.table:
+        return cases.rows, cases.image
+    other = lookup(cases.tables, regions.table, 'table (regions.table)')
+    return images_of(cases.rows, cases.image, other, regions.on)
+
+
+def spelling(regions: Regions, cases: Cases) -> dict[str, str]:
+    return table_of({name: () for name in cases.classes}) | table_of(regions.aliases)
+
+
+def says_nothing(text: str, layout: Layout) -> bool:
+    of_labels = layout.labels[0]
+    return canonical(text) in {canonical(one) for one in (*of_labels.none, *of_labels.not_mentioned)}
+
+
+def _leave(size: Size, *, kind: str, name: str) -> None:
+    raise Left(kind, name)
+
+
+def _boxed(rows: Rows, row: int) -> bool:
+    """Whether COCO gives this row a box, which a layout that reads shapes alone would lose."""
+    return BBOX in rows.columns and not is_empty([rows.columns[BBOX][row]])
+
+
+def _no_shape(size: Size, *, name: str) -> None:
+    raise Left('box_without_shape', f"{name} (regions.box = '{BBOX}' beside code reads it)")
+
+
+def is_empty(values: Sequence[Any]) -> bool:
+    texts = ['' if one is None else str(one).strip().casefold() for one in values if not isinstance(one, dict)]
+    return all(text in ('', 'nan', '-1', '[]') for text in texts) and len(texts) == len(values)
+
+
+def _concept(
+    text: str,
+    spelt: Mapping[str, str],
+    regions: Regions,
+    concepts: Sequence[str],
+    layout: Layout,
+    where: str,
+    cases: Cases,
+    image: int,
+) -> int | None:
+    """The number of a region's concept, OF_NONE; None for one that is no concept, or is ignored."""
+    if not regions.column and text == OF_LABEL:
+        present = np.flatnonzero(cases.readings[0].cells[image] == PRESENT)
+        return int(present[0]) if len(present) == 1 else OF_NONE
+    name = spelt.get(canonical(text), text.strip())
+    if name in concepts:
+        return list(concepts).index(name)
+    if says_nothing(text, layout) or regions.others == 'ignore':
+        return None
+    lookup(dict.fromkeys(concepts), name, f"concept ({where}; or regions.others = 'add', and it is one)")
+    return None
+
+
+def _frame(column: np.ndarray | None, given: Any, row: int, rows: Rows) -> float:
+    value = float(given) if column is None else number(str(column[row]))
+    if not value > 0:
+        raise ValueError(f'{rows.where(row)}: regions.frame is {given!r}, {value}; expected pixels.')
+    return value
+
+
+def box_of(values: Sequence[Any], regions: Regions, where: str) -> tuple[float, ...]:
+    """x0 y0 x1 y1 in the unit of the table."""
+    flat = list(values[0]) if len(values) == 1 and isinstance(values[0], (list, tuple)) else list(values)
+    if len(flat) == 1:
+        flat = str(flat[0]).strip('[]() ').replace(',', ' ').split()
+    box = [number(str(value)) for value in flat]
+    if len(box) != 4 or not np.isfinite(box).all():
+        raise ValueError(f'{where}: the box is {flat}; expected four numbers, {regions.form}.')
+    if regions.form == 'xywh':
+        return box[0], box[1], box[0] + box[2], box[1] + box[3]
+    return tuple(box)
+
+
+def _check_unit(boxes: Sequence[tuple[float, ...]], regions: Regions, rows: Rows) -> None:
+    file = f'{rows.files[0]}: ' if rows.files else ''
+    largest = max((max(box) for box in boxes), default=0.0)
+    if regions.unit == 'pixel' and 0 < largest <= 1:
+        raise ValueError(f"{file}all boxes lie within 0..1: they are shares of the image, regions.unit = 'fraction'.")
+    if regions.unit == 'fraction' and largest > 2:
+        raise ValueError(f"{file}regions.unit is 'fraction', and a box reaches to {largest:g}; they are pixels.")

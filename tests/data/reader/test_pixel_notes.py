@@ -1,0 +1,126 @@
+"""What files show that their reader should know: blank, of several pages, of fewer bits, turned, and negatives."""
+
+import numpy as np
+import pytest
+from data.reader.folders import SIZE, doubts_with, loaded, of, table
+from PIL import Image, ImageOps
+
+from imbalance_jax.data.reader import images, pixel_notes
+
+
+def chest(i, size=(24, 24)):
+    """A film of a kind: dark in the corners, bright in the middle, with noise of its own."""
+    y, x = np.mgrid[: size[0], : size[1]] / (np.array(size)[:, None, None] - 1) - 0.5
+    noise = np.random.default_rng(i).normal(0, 25, size)
+    return np.clip(200 - 500 * (x**2 + y**2) + noise, 1, 254).astype(np.uint8)
+
+
+def labelled(folder, names, resize='stretch'):
+    table(folder, 'file,a\n' + ''.join(f'{name},{k % 2}\n' for k, name in enumerate(names)))
+    return loaded(folder, tables='t.csv', labels=('a',), images={'file': '{file}', 'resize': resize})
+
+
+def test_images_without_any_picture_and_files_with_several_are_said(tmp_path):
+    for i in range(8):
+        Image.fromarray(chest(i)).save(tmp_path / f'{i}.png')
+    Image.fromarray(np.full((24, 24), 77, np.uint8)).save(tmp_path / '3.png')
+    almost = np.zeros((24, 24), np.uint8)
+    almost[5, 7] = 1
+    Image.fromarray(almost).save(tmp_path / '4.png')
+    pages = [Image.fromarray(chest(i)) for i in (50, 51, 52)]
+    pages[0].save(tmp_path / 'b.tif', save_all=True, append_images=pages[1:])
+    pages[0].save(tmp_path / 'a.gif', save_all=True, append_images=pages[1:], duration=10)
+    dataset = labelled(tmp_path, [*(f'{i}.png' for i in range(8)), 'a.gif', 'b.tif'])
+    assert doubts_with(dataset, 'one value') == ['1 of 10 images are of one value all over and show nothing: 3.png.']
+    assert doubts_with(dataset, 'frames')[0].startswith(
+        '2 of 10 files have several frames or pages, of which the first'
+    )
+    for name in ('a.gif', 'b.tif'):
+        assert name in doubts_with(dataset, 'frames')[0]
+        np.testing.assert_array_equal(dataset.images[of(dataset, name), ..., 0], images.fit(chest(50), SIZE, 'stretch'))
+
+
+def test_eight_bits_in_files_of_sixteen_keep_their_grey_values(tmp_path):
+    for i in range(4):
+        Image.fromarray(chest(i).astype(np.uint16)).save(tmp_path / f'{i}.png')
+    dataset = labelled(tmp_path, [f'{i}.png' for i in range(4)])
+    for i in range(4):
+        wanted = images.fit(chest(i), SIZE, 'stretch').astype(int)
+        np.testing.assert_allclose(dataset.images[of(dataset, f'{i}.png'), ..., 0], wanted, atol=1)
+    assert 'Of the 16 bits of grey values 8 are used (images.bits).' in dataset.info['notes']
+    assert not doubts_with(dataset, 'fewer bits')
+
+
+def test_eight_bits_beside_twelve_in_files_of_sixteen_are_said(tmp_path):
+    for i in range(6):
+        scale = 1 if i in (1, 4) else 16
+        Image.fromarray(chest(i).astype(np.uint16) * scale).save(tmp_path / f'{i}.png')
+    dataset = labelled(tmp_path, [f'{i}.png' for i in range(6)])
+    (said,) = doubts_with(dataset, 'fewer bits')
+    most = max(int(chest(i).max()) for i in (0, 2, 3, 5)) * 16
+    assert said.startswith(f'2 of 6 16-bit files have no value above 255 where others reach {most}: ')
+    assert sorted(said.rstrip('.').split('black: ')[1].split(', ')) == ['1.png', '4.png']
+
+
+@pytest.mark.parametrize('resize', ['stretch', 'pad', 'crop'])
+@pytest.mark.parametrize('inverted', [(), (3,), tuple(range(0, 12, 2)), (1, 2, 5, 6, 9)])
+def test_negatives_among_films_are_named(tmp_path, inverted, resize):
+    for i in range(13):
+        film = chest(i, (24, 24 if resize == 'stretch' else 40))
+        Image.fromarray(255 - film if i in inverted else film).save(tmp_path / f'{i}.png')
+    dataset = labelled(tmp_path, [f'{i}.png' for i in range(13)], resize)
+    said = doubts_with(dataset, 'negatives')
+    assert len(said) == bool(inverted)
+    if inverted:
+        assert said[0].startswith(f'{len(inverted)} of 13 images are like negatives of the others')
+
+
+def test_coloured_images_are_no_negatives(tmp_path):
+    for i in range(13):
+        grey = 255 - chest(i) if i < 4 else chest(i)
+        Image.fromarray(np.dstack([grey, grey // 2, grey // 3])).save(tmp_path / f'{i}.png')
+    assert 'doubts' not in labelled(tmp_path, [f'{i}.png' for i in range(13)]).info
+
+
+def test_negatives_are_found_wherever_a_set_has_something_in_common():
+    """Half of the images inverted, in clear films; none in noise, and none in pictures that have nothing in common."""
+    films = np.stack([images.fit(chest(i), pixel_notes.SIDE, 'stretch').ravel() for i in range(200)])
+    negative = np.arange(200) % 2 == 0
+    negative[0] = False  # fewer than half
+    films[negative] = 255 - films[negative]
+    np.testing.assert_array_equal(pixel_notes.facing_away(films), negative)
+    noise = np.random.default_rng(0).integers(0, 255, (200, 64)).astype(np.uint8)
+    blank = np.full((20, 64), 9, np.uint8)
+    for others in (noise, noise[:9], noise[:3], blank, films[:0]):
+        assert not pixel_notes.facing_away(others).any()
+
+
+@pytest.mark.parametrize('orientation', range(1, 9))
+def test_what_was_turned_goes_with_its_boxes(tmp_path, orientation):
+    """Pillow's way to turn pixels is ours, for pixels, masks and boxes; in PNG, JPEG and TIFF alike."""
+    stored, exif = chest(0, (24, 36)), Image.Exif()
+    exif[images.ORIENTATION] = orientation
+    inside = np.zeros((24, 36), bool)
+    inside[3:9, 5:20] = True
+    turned = images.turned(inside, orientation)
+    rows, columns = np.flatnonzero(turned.any(1)), np.flatnonzero(turned.any(0))
+    box = images.turned_box((5, 3, 20, 9), orientation, (24, 36))
+    assert box == (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
+    wanted = np.asarray(ImageOps.exif_transpose(Image.open(save(tmp_path / 'a.png', stored, exif))))
+    for name, tolerance in {'a.png': 0, 'a.tif': 0, 'a.jpg': 40}.items():
+        picture = images.open_picture(save(tmp_path / name, stored, exif))
+        assert picture.orientation == orientation
+        np.testing.assert_allclose(picture.pixels.astype(int), wanted.astype(int), atol=tolerance)
+    np.testing.assert_array_equal(images.turned(stored, orientation), wanted)
+
+
+def save(path, pixels, exif):
+    Image.fromarray(pixels).save(path, exif=exif)
+    return path
+
+
+def test_an_orientation_that_there_is_not_turns_nothing(tmp_path):
+    exif = Image.Exif()
+    exif[images.ORIENTATION] = 9
+    Image.fromarray(chest(0)).save(tmp_path / 'a.png', exif=exif)
+    assert images.open_picture(tmp_path / 'a.png').orientation == images.UPRIGHT

@@ -1,0 +1,268 @@
+"""Regions, labels and files that say two things of one image: what becomes of them, and that it is said by name."""
+
+import json
+
+import numpy as np
+import pytest
+from data.reader.folders import SIZE, doubts_with, loaded, of, picture, regions_of, table
+from PIL import Image
+
+BOX = {'box': ('x', 'y', 'w', 'h')}
+
+
+@pytest.fixture
+def ten(tmp_path):
+    for i in range(10):
+        picture(tmp_path / f'{i}.png')
+    return tmp_path
+
+
+def mask(path, inside, value=255):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.where(inside, value, 0).astype(np.uint8)).save(path)
+
+
+def square(start=4, stop=12, size=(20, 20)):
+    inside = np.zeros(size, bool)
+    inside[start:stop, start:stop] = True
+    return inside
+
+
+def test_a_region_that_the_label_denies_is_kept_and_named(ten):
+    of_b = {8: '-1', 9: ''}
+    table(ten, 'file,a,b\n' + ''.join(f'{i}.png,{int(i < 5)},{of_b.get(i, 0)}\n' for i in range(10)))
+    boxes = ['0.png,a', '7.png,a', '8.png,b', '9.png,b', '2.png,heart']
+    table(ten, 'image,what,x,y,w,h\n' + ''.join(f'{one},2,2,8,8\n' for one in boxes), 'boxes.csv')
+    regions = {'table': 'boxes', 'on': 'file=image', 'column': 'what', 'others': 'add', **BOX}
+    tables = ['t.csv', {'file': 'boxes.csv', 'name': 'boxes'}]
+    dataset = loaded(ten, tables=tables, labels=('a', 'b'), regions=regions)
+    assert len(dataset.region_box) == 5
+    assert doubts_with(dataset, 'deny') == [
+        'Regions of a finding that the labels of their image deny, kept as these are: 2 (9.png b, 7.png a).'
+    ]  # -1 is no no, an empty cell counts as one, and nothing denies a heart
+    masked = loaded(ten, tables=tables, labels=('a', 'b'), regions=regions, policy='empty_ignored')
+    assert doubts_with(masked, 'deny')[0].endswith(': 1 (7.png a).')  # an empty cell does not count
+
+
+def test_readers_deny_what_they_drew_themselves_only(ten):
+    rows = ['0.png,1,R1', '0.png,0,R2', '0.png,0,R3', '1.png,1,R1', '1.png,0,R2', '2.png,0,R1', '2.png,1,R2']
+    table(ten, 'file,a,who\n' + '\n'.join(rows))
+    table(ten, 'image,who,x,y,w,h\n0.png,R1,2,2,8,8\n1.png,R2,2,2,8,8\n', 'boxes.csv')
+    regions = {'table': 'boxes', 'on': 'file=image', 'concept': 'a', 'reader': 'who', **BOX}
+    dataset = loaded(ten, tables=['t.csv', {'file': 'boxes.csv', 'name': 'boxes'}],
+                     labels={'columns': 'a', 'reader': 'who'}, regions=regions)  # fmt: skip
+    assert [dataset.labels[of(dataset, name), 0] for name in ('0.png', '1.png')] == [0, 0]  # by most of them
+    assert [one.split(': ')[1] for one in doubts_with(dataset, 'deny')] == ['1 (1.png a).']
+
+
+def test_frames_of_another_size_than_the_files_are_said_or_refused(ten):
+    table(ten, 'file,a,x,y,w,h\n' + ''.join(f'{i}.png,{i % 2},2,2,8,8\n' for i in range(10)))
+    block = {'tables': 't.csv', 'labels': ('a',), 'images': '{file}'}
+    same = loaded(ten, **block, regions={**BOX, 'concept': 'a', 'frame': (20, 20)})
+    assert not doubts_with(same, 'frame')
+    scaled = loaded(ten, **block, regions={**BOX, 'concept': 'a', 'frame': (40, 40)})
+    np.testing.assert_allclose(scaled.region_box[0], np.array([1, 1, 5, 5]) * SIZE / 20)
+    assert doubts_with(scaled, 'frame') == [
+        'regions.frame is of another size (height x width) than the file, for 10 of 10 images: '
+        + ', '.join(f'{name} (40 x 40, file 20 x 20)' for name in scaled.image_id[:5])
+        + ' and 5 more. Regions are scaled.'
+    ]
+    wide = loaded(ten, **block, regions={**BOX, 'concept': 'a', 'frame': (20, 40)})
+    (said,) = doubts_with(wide, 'frame is of another shape')
+    assert said.endswith('and 5 more. Regions are stretched.')
+    for i in range(10):
+        picture(ten / f'{i}.png', size=(30, 20))
+    with pytest.raises(
+        ValueError, match=r'^regions\.frame of image \d\.png is 20 high and 30 wide, and its file is 30'
+    ):
+        loaded(ten, **block, regions={**BOX, 'concept': 'a', 'frame': (20, 30)})
+
+
+def test_boxes_of_a_coco_file_follow_the_size_that_it_states(ten):
+    sizes = {0: (20, 20), 1: (40, 40), 2: (30, 60)}
+    data = {
+        'images': [{'id': i, 'file_name': f'{i}.png', 'height': h, 'width': w} for i, (h, w) in sizes.items()],
+        'categories': [{'id': 1, 'name': 'nodule'}],
+        'annotations': [{'image_id': i, 'category_id': 1, 'bbox': [2, 4, 8, 8]} for i in sizes],
+    }
+    data['images'].append({'id': 3, 'file_name': '3.png', 'height': 20, 'width': 20})
+    table(ten, json.dumps(data), 'coco.json')
+    block = {'tables': 'coco.json', 'images': '{file_name}', 'labels': 'category'}
+    dataset = loaded(ten, **block, regions={'column': 'category', 'box': 'bbox'})
+    boxes = regions_of(dataset)
+    whole = np.array([2, 4, 10, 12]) * SIZE / 20
+    np.testing.assert_allclose(boxes['0.png'], whole)
+    np.testing.assert_allclose(boxes['1.png'], whole / 2)  # the file is a smaller copy
+    np.testing.assert_allclose(boxes['2.png'], whole)  # of another shape: not believed
+    said = doubts_with(dataset, 'that its table states')
+    assert [one.split(' of 3 images: ')[1].split('. ')[0] for one in said] == [
+        '1.png (40 x 40, file 20 x 20)',
+        '2.png (30 x 60, file 20 x 20)',
+    ]
+    assert "Regions are taken in the file's pixels" in said[1]
+    stretched = loaded(ten, **block, regions={'column': 'category', 'box': 'bbox', 'frame': ('height', 'width')})
+    np.testing.assert_allclose(regions_of(stretched)['2.png'], np.array([2, 4, 10, 12]) / [60, 30, 60, 30] * SIZE)
+
+
+@pytest.mark.parametrize(
+    ('header', 'row'),
+    [
+        ('file,a,image_width,image_height,x,y,w,h', '{},1,40,40,4,8,16,16'),  # as MS-CXR has them
+        ('filename,class,width,height,xmin,ymin,xmax,ymax', '{},a,40,40,4,8,20,24'),  # Pascal VOC in one table
+        ('file,a,width,height,x,y,w,h', '{},1,40,40,2,4,8,8'),  # whose width it is, nothing says
+    ],
+)
+def test_boxes_follow_a_size_that_their_table_states(ten, header, row):
+    table(ten, header + '\n' + '\n'.join(row.format(f'{i}.png') for i in range(10)))
+    voc = header.startswith('filename')
+    box = (
+        {'box': ('xmin', 'ymin', 'xmax', 'ymax'), 'form': 'xyxy', 'column': 'class'} if voc else {**BOX, 'concept': 'a'}
+    )
+    labels = 'class' if voc else ('a',)
+    dataset = loaded(ten, tables='t.csv', images='{filename}' if voc else '{file}', labels=labels, regions=box)
+    np.testing.assert_allclose(dataset.region_box, np.tile(np.array([2, 4, 10, 12]) * SIZE / 20, (10, 1)))
+    assert len(doubts_with(dataset, 'another size')) == ('image_width' in header or voc)
+
+
+def test_masks_that_show_nothing_everything_or_belong_to_none(ten):
+    table(ten, 'file,finding\n' + ''.join(f'{i}.png,{"mass" if i < 6 else "normal"}\n' for i in range(10)))
+    for i in range(10):
+        mask(ten / f'masks/{i}.png', square() if i < 4 else square(0, 20) if i == 4 else square(0, 0))
+    for name in ('99', 'x'):
+        mask(ten / f'masks/{name}.png', square())
+    images = {'file': '{file}', 'exclude': 'masks/*'}
+    regions = {'concept': 'label', 'files': 'masks/{stem}.png'}
+    dataset = loaded(
+        ten,
+        tables='t.csv',
+        images=images,
+        task='multi_class',
+        regions=regions,
+        labels={'column': 'finding', 'none': ()},
+    )
+    assert sorted(regions_of(dataset)) == [f'{i}.png' for i in range(5)]
+    assert dataset.info['problems'] == {'mask_without_area': ['masks/5.png']}  # none is wanted of what is normal
+    assert doubts_with(dataset, 'whole image') == [
+        'Regions that cover their whole image, so that every map points into them: 1 (4.png mass).'
+    ]
+    said = "Files that match 'masks/{stem}.png' (regions.files) and belong to no image that is used: "
+    assert doubts_with(dataset, 'regions.files') == [f'{said}2 (masks/99.png, masks/x.png).']
+    assert doubts_with(dataset, 'no region of it') == ['1 of 6 images with mass have no region of it: 5.png.']
+
+
+def test_masks_with_other_grey_values_than_declared_are_named(ten):
+    table(ten, 'file,finding\n' + ''.join(f'{i}.png,{"ab"[i % 2]}\n' for i in range(10)))
+    for i in range(10):
+        mask(ten / f'{i}_seg.png', square(), 2 if i else 255)
+    regions = {'files': '{stem}_seg.png', 'values': {'lung': 1, 'heart': 2}}
+    dataset = loaded(ten, tables='t.csv', images={'file': '{file}', 'exclude': '*_seg*'}, regions=regions)
+    assert len(dataset.region_box) == 9
+    assert dataset.info['problems'] == {'mask_of_other_values': ['0_seg.png (has 0 255; regions.values has 1 2)']}
+
+
+def test_masks_with_inside_and_outside_exchanged_are_said(ten):
+    table(ten, 'file,a\n' + ''.join(f'{i}.png,1\n' for i in range(10)))
+    for i in range(10):
+        inside = square() if i else ~square()
+        inside[:, 0] |= i == 1
+        mask(ten / f'{i}_seg.png', inside)
+    images, regions = {'file': '{file}', 'exclude': '*_seg*'}, {'files': '{stem}_seg.png', 'concept': 'a'}
+    dataset = loaded(ten, tables='t.csv', labels=('a',), images=images, regions=regions)
+    assert [one.split(': ')[1] for one in doubts_with(dataset, 'exchanged')] == ['1 (0.png a).']
+
+
+def test_no_finding_beside_a_finding_is_said(ten):
+    said = 'Said to be without a finding, and to have one, which counts: '
+    table(ten, 'file,finding\n0.png,No Finding|Mass\n1.png,Mass\n2.png,No Finding\n3.png,No Finding|Support Devices\n')
+    named = loaded(ten, tables='t.csv', labels={'column': 'finding', 'separator': '|'})
+    assert doubts_with(named, said) == [f'{said}1 (t.csv, line 2).']
+    assert named.labels[of(named, '0.png')].tolist() == [1, 0]
+    lines = ['0.png,1,1,0', '1.png,1,0,1', '2.png,1,0,0', '3.png,0,1,1', '4.png,1,-1,0']
+    table(ten, 'file,No Finding,Mass,Support Devices\n' + '\n'.join(lines))
+    cells = loaded(ten, tables='t.csv', labels=('No Finding', 'Mass', 'Support Devices'))
+    assert doubts_with(cells, said) == [f'{said}1 (0.png).']  # devices are no finding, and -1 is none
+
+
+def test_a_region_called_as_the_one_class_needs_one(ten):
+    table(ten, 'file,a,b\n' + ''.join(f'{i}.png,{int(i < 5)},{int(i in (0, 9))}\n' for i in range(10)))
+    for i in range(10):
+        mask(ten / f'{i}_mask.png', square() if i < 8 else square(0, 0))
+    regions = {'files': '{stem}_mask.png', 'concept': 'label'}
+    images = {'file': '{file}', 'exclude': '*_mask*'}
+    dataset = loaded(ten, tables='t.csv', labels=('a', 'b'), images=images, regions=regions)
+    assert sorted(regions_of(dataset)) == [f'{i}.png' for i in range(1, 5)]
+    assert sorted(dataset.info['problems']['region_of_no_one_class']) == [f'{i}_mask.png' for i in (0, 5, 6, 7)]
+    assert dataset.info['problems']['mask_without_area'] == ['9_mask.png']
+    table(ten, 'image,x,y,w,h\n1.png,2,2,8,8\n6.png,2,2,8,8\n', 'boxes.csv')
+    boxed = loaded(ten, tables=['t.csv', {'file': 'boxes.csv', 'name': 'boxes'}], labels=('a', 'b'), images=images,
+                   regions={'table': 'boxes', 'on': 'file=image', 'concept': 'label', **BOX})  # fmt: skip
+    assert sorted(regions_of(boxed)) == ['1.png']
+    assert boxed.info['problems'] == {'region_of_no_one_class': ['6.png label (boxes.csv, line 3)']}
+
+
+def test_rows_without_a_box_of_what_the_image_has_are_said(ten):
+    table(ten, 'file,finding\n' + ''.join(f'{i}.png,{"a" if i < 5 else "No Finding"}\n' for i in range(10)))
+    table(ten, 'image,what,x,y,w,h\n0.png,a,2,2,8,8\n1.png,a,,,,\n6.png,No Finding,,,,\n7.png,a,,,,\n', 'boxes.csv')
+    regions = {'table': 'boxes', 'on': 'file=image', 'column': 'what', **BOX}
+    dataset = loaded(ten, tables=['t.csv', {'file': 'boxes.csv', 'name': 'boxes'}], regions=regions)
+    said = 'Rows of boxes that name a finding of their image, and give no box or shape: '
+    assert doubts_with(dataset, 'no box') == [f'{said}1 (1.png a (boxes.csv, line 3)).']
+    assert not doubts_with(dataset, 'no region of it')  # most have none: boxes are of a sample
+
+
+def test_boxes_below_a_pixel_and_shares_among_pixels_are_left_out(ten):
+    boxes = [
+        '2,2,8,8',
+        '0.1,0.2,0.5,0.6',
+        '3,3,0.5,9',
+        '4,4,1,1',
+        '0,0,20,20',
+        '5,5,9,9',
+        '5,5,9,9',
+        '1,1,2,2',
+        '1,1,3,3',
+        '0,0,1,1',
+    ]
+    table(ten, 'file,a,x,y,w,h\n' + ''.join(f'{i}.png,1,{box}\n' for i, box in enumerate(boxes)))
+    dataset = loaded(ten, tables='t.csv', labels=('a',), regions={**BOX, 'concept': 'a'})
+    assert dataset.info['problems'] == {
+        'box_below_one_pixel': ['1.png a [0.1, 0.2, 0.6, 0.8]', '2.png a [3, 3, 3.5, 12]']
+    }
+    assert doubts_with(dataset, 'whole image')[0].endswith(': 1 (4.png a).')
+    table(ten, 'file,a,x,y,w,h\n0.png,1,0.1,0.1,0.5,0.5\n1.png,1,0.1,0.1,0.04,0.5\n2.png,0,0.1,0.1,0.05,0.05\n')
+    shares = loaded(ten, tables='t.csv', labels=('a',), regions={**BOX, 'concept': 'a', 'unit': 'fraction'})
+    assert shares.info['problems']['box_below_one_pixel'] == ['1.png a [0.1, 0.1, 0.14, 0.6]']
+
+
+@pytest.mark.parametrize('orientation', [5, 6, 7, 8])
+def test_regions_go_along_where_a_photograph_is_turned_upright(tmp_path, orientation):
+    """A bright rectangle in the stored pixels lies in its box and its mask, whichever frame these are drawn in."""
+    stored = np.full((20, 30), 40, np.uint8)
+    stored[2:8, 12:27] = 250
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    for name in ('stored', 'upright', 'plain'):
+        Image.fromarray(stored).save(tmp_path / f'{name}.png', exif=exif)
+        mask(tmp_path / f'{name}_mask.png', stored > 100)
+    from PIL import ImageOps
+
+    bright = np.asarray(ImageOps.exif_transpose(Image.open(tmp_path / 'stored.png'))) > 100
+    rows, columns = np.flatnonzero(bright.any(1)), np.flatnonzero(bright.any(0))
+    upright = f'{columns[0]},{rows[0]},{columns[-1] + 1},{rows[-1] + 1}'
+    mask(tmp_path / 'upright_mask.png', bright)
+    header = 'file,a,x,y,u,v,height,width\n'
+    lines = ['stored.png,1,12,2,27,8,20,30', f'upright.png,1,{upright},30,20', f'plain.png,1,{upright},30,20']
+    table(tmp_path, header + '\n'.join(lines))
+    box = {'box': ('x', 'y', 'u', 'v'), 'form': 'xyxy', 'concept': 'a', 'frame': ('height', 'width')}
+    images = {'file': '{file}', 'exclude': '*_mask*'}
+    boxed = loaded(tmp_path, tables='t.csv', labels=('a',), images=images, regions=box)
+    masked = loaded(
+        tmp_path, tables='t.csv', labels=('a',), images=images, regions={'concept': 'a', 'files': '{stem}_mask.png'}
+    )
+    wanted = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]) * SIZE / np.array([20, 30, 20, 30])
+    for name in ('stored.png', 'upright.png', 'plain.png'):
+        np.testing.assert_allclose(regions_of(boxed)[name], wanted, atol=1e-5)
+        np.testing.assert_allclose(regions_of(masked)[name], wanted, atol=1)
+        inside = boxed.images[of(boxed, name), ..., 0] > 145
+        np.testing.assert_array_equal(np.flatnonzero(inside.any(0))[[0, -1]], [round(wanted[0]), round(wanted[2]) - 1])
+    assert doubts_with(boxed, 'EXIF')[0].startswith('3 of 3 images were turned upright, as their EXIF says')
