@@ -31,6 +31,7 @@ jax.config.update('jax_num_cpu_devices', 2)
 # Files whose tests take longest come first, so that no worker is left with one of them in the end.
 LONGEST = (
     'test_study.py',
+    'training/test_eight_devices.py',
     'analysis/test_thesis.py',
     'training/test_kept.py',
     'training/test_multi_class.py',

@@ -18,14 +18,15 @@ def plan(command: Command, outside: Outside) -> None:
     from imbalance_jax.explain.run import STAGES
     from imbalance_jax.training.preview import Checker
 
+    check_alone = Checker(STAGES)
     if command.flags.memory:
-        from imbalance_jax.training import planned, run
+        from imbalance_jax.training import forecast, run
 
         run.set_up_jax(loaded.config, join=False)
-        print(planned.describe(loaded.config, STAGES, command.flags.memory))
+        check_alone(loaded.config)
+        print(forecast.describe(loaded.config, STAGES, command.flags.memory))
         if not command.flags.out:
             return
-    check_alone = Checker(STAGES)
 
     def check(plain: dict[str, Any]) -> None:
         config = loading.read(plain)

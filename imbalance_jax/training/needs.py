@@ -1,7 +1,7 @@
 """What a study will need of its devices, the host and the disk, stage by stage, before anything is trained.
 
 Of every program that matters the trace is made, with shapes in the place of arrays (`system.liveness`): seconds, also
-where compiling takes minutes. What `explain` could not do is said before training.
+where compiling takes minutes.
 """
 
 import re
@@ -23,8 +23,6 @@ from imbalance_jax.training.trained import SPLIT, Asked, Stage, Trained
 GIB, MIB = 2**30, 2**20
 UNITS = {'MiB': MIB, 'GiB': GIB, 'MB': 10**6, 'GB': 10**9}
 HALF = 2  # an accelerator's memory over what `explain` takes of it at a time (`explain.budget`)
-SURE = 3  # a program that fits so many times by its trace is not compiled to know
-SIMPLE = 64  # times the forward pass of an image: more than a map of it takes, steps and samples included
 
 
 class Devices(NamedTuple):
@@ -141,7 +139,8 @@ def _step_bytes(experiment: Experiment, state: Any, one: Any) -> int:
     def step(state: Any, member: Any, order: Any, arrays: Any) -> Any:
         return experiment.functions.train_steps((state, member, order), arrays, 0, 0, 1)
 
-    return liveness.held(step, state, one, order, of_steps).beside
+    kernels = liveness.tree_bytes(state.variables)  # which XLA may lay anew for the gradient
+    return liveness.held(step, state, one, order, of_steps).beside + kernels
 
 
 def _image_bytes(experiment: Experiment, devices: Devices) -> int:
@@ -165,7 +164,7 @@ def of_explain(population: Trained, stages: Mapping[str, Stage], devices: Device
         asked = list(stage.programs(population)) if stage.programs else []
         if not asked:
             continue
-        held = [_held(population, one) for one in asked]
+        held = [held_by(population, one) for one in asked]
         alone = [lies + one.beside + one.results + one.arguments - own for one in held]
         usual = [
             max(least, lies + min(limit + limit // 4, pairs * (least - lies))) if one.fewer else least
@@ -198,9 +197,11 @@ def _at_a_time(config: ConfigDict, devices: Devices) -> int:
     return int(config.attribution.memory_mib * MIB) or devices.bytes // HALF
 
 
-def _held(population: Trained, asked: Asked) -> liveness.Held:
+def held_by(population: Trained, asked: Asked) -> liveness.Held:
+    """What a program holds of one member, whose kernels XLA may lay anew for the gradient."""
     one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), population.one)
-    return liveness.held(asked.function, one, *asked.arrays)
+    held = liveness.held(asked.function, one, *asked.arrays)
+    return held._replace(beside=held.beside + liveness.tree_bytes(one))
 
 
 def _left(population: Trained, asked: Sequence[Asked], pairs: int) -> int:
@@ -212,44 +213,3 @@ def _left(population: Trained, asked: Sequence[Asked], pairs: int) -> int:
     shape = jax.eval_shape(asked[0].function, population.one, *asked[0].arrays)
     units = sum(leaf.shape[-1] for leaf in jax.tree.leaves(shape))
     return 8 * count * units * 8 * len(population.dataset.concepts)
-
-
-def check(population: Trained, stages: Mapping[str, Stage], devices: Devices) -> None:
-    """Raises ValueError for the first stage that could not run one image of one member on such devices: what is trained
-    can be explained. Nothing is compiled unless traces leave it in doubt."""
-    lies = variables_bytes(population, devices)
-    shape = jax.ShapeDtypeStruct((1, *population.image_shape), np.uint8)
-    forward = Asked('', lambda one, x: population.model.apply(one, population.normalise(x)), (shape,))
-    if lies + SIMPLE * _held(population, forward).beside * SURE < devices.bytes:
-        return
-    for name, stage in stages.items():
-        for asked in stage.programs(population) if stage.programs else ():
-            held = _held(population, asked)
-            needed = held.beside + held.results
-            if lies + SURE * needed > devices.bytes:
-                needed = _compiled_bytes(population, asked)
-            if lies + needed > devices.bytes:
-                raise ValueError(refused(population, name, asked, lies=lies, needed=needed, devices=devices))
-
-
-def _compiled_bytes(population: Trained, asked: Asked) -> int:
-    """What one member's program holds beside its arguments, by XLA's own count."""
-    one = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, a.dtype), population.one)
-    analysis = jax.jit(asked.function).lower(one, *asked.arrays).compile().memory_analysis()
-    return analysis.temp_size_in_bytes + analysis.output_size_in_bytes if analysis else 0
-
-
-def refused(population: Trained, stage: str, asked: Asked, *, lies: int, needed: int, devices: Devices) -> str:
-    """Why `explain` could not run on these devices, and what would fit, in one line."""
-    per_member = lies / len(population.members)
-    most = int((devices.bytes - needed) // per_member)
-    fits = (
-        f'at most {most} members'
-        if most > 0
-        else f'devices of {(lies + needed) / autotune.SHARE / GIB:.1f} GiB, or a smaller image or model'
-    )
-    return (
-        f'explain could not run the stage {stage!r} afterwards: {asked.of} needs {needed / GIB:.2f} GiB at a time for '
-        f"one member, beside {lies / GIB:.2f} of all members' weights, of {devices.bytes / GIB:.2f} GiB that a device "
-        f'has; what would fit: {fits}.'
-    )

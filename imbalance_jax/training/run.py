@@ -41,6 +41,7 @@ from imbalance_jax.training import (
     placement,
     planning,
     plugins,
+    room,
     snapshot,
     start,
     start_files,
@@ -120,7 +121,7 @@ def refuse_what_cannot_be_explained(
     """Raises ValueError for a stage that has no room for one image of one member on the devices of this process."""
     if any(stage.programs for stage in stages.values()):
         devices = needs.Devices(len(jax.local_devices()), autotune.available())
-        needs.check(needs.shapes_of(config, dataset, members, untrained), stages, devices)
+        room.check(needs.shapes_of(config, dataset, members, untrained), stages, devices)
 
 
 def set_up_jax(config: Mapping[str, Any], *, stage: str = 'train', join: bool = True) -> None:

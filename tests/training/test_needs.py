@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax.explain.run import STAGES
-from imbalance_jax.training import build, needs, network, planned, program, run
+from imbalance_jax.training import build, forecast, needs, network, program, room, run
 from imbalance_jax.training.needs import GIB, MIB, Devices
 
 
@@ -72,13 +72,23 @@ def test_every_stage_with_programs_says_what_it_needs(ready):
 
 def test_what_could_not_be_explained_is_refused_with_what_would_fit(ready):
     _, _, population = ready
-    needs.check(population, STAGES, Devices(1, 100 * GIB))
+    room.check(population, STAGES, Devices(1, 100 * GIB))
     lies = needs.variables_bytes(population, Devices(1, GIB))
     with pytest.raises(ValueError, match=r"stage 'alignment' .* would fit: devices of .* GiB"):
-        needs.check(population, STAGES, Devices(1, 2000))
+        room.check(population, STAGES, Devices(1, 2000))
     least = next(needs.of_explain(population, STAGES, Devices(1, GIB), pairs=20)).least
     with pytest.raises(ValueError, match=r'explain could not run the stage .* would fit: at most \d+ members'):
-        needs.check(population, STAGES, Devices(1, least - lies // 2))
+        room.check(population, STAGES, Devices(1, least - lies // 2))
+
+
+def test_a_budget_of_the_config_that_no_image_fits_is_refused_with_one_that_does(ready):
+    _, _, population = ready
+    small = population._replace(config=copy.deepcopy(population.config))
+    small.config.attribution.memory_mib = 0.01
+    with pytest.raises(ValueError, match=r"'alignment'.*memory_mib is 0.0\d*; what would fit: \d+, or 0 for"):
+        room.check(small, STAGES, Devices(1, 100 * GIB))
+    small.config.attribution.memory_mib = 100.0
+    room.check(small, STAGES, Devices(1, 100 * GIB))
 
 
 def test_training_does_not_begin_where_explain_would_fail(tiny_config, tmp_path, monkeypatch):
@@ -89,11 +99,11 @@ def test_training_does_not_begin_where_explain_would_fail(tiny_config, tmp_path,
 
 
 def test_a_plan_of_a_known_set_needs_no_image(tiny_config, monkeypatch):
-    monkeypatch.setattr(planned, 'load_dataset', lambda *_: pytest.fail('the data set was loaded'))
-    text = planned.describe(tiny_config, STAGES, '2x1GiB')
+    monkeypatch.setattr(forecast, 'load_dataset', lambda *_: pytest.fail('the data set was loaded'))
+    text = forecast.describe(tiny_config, STAGES, '2x1GiB')
     for name in ('train', 'alignment', 'units'):
         assert re.search(rf'^{name} +\d+\.\d\d', text, re.MULTILINE)
     assert '2 devices with 0.90 GiB to give' in text
     assert text.endswith('All stages fit.')
-    text = planned.describe(tiny_config, STAGES, '0.1MiB')
+    text = forecast.describe(tiny_config, STAGES, '0.1MiB')
     assert 'alignment does not fit: maps by integrated_gradients needs' in text
