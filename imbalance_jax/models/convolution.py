@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from imbalance_jax.models.product import LAYOUT, make_conv
+from imbalance_jax.models.product import LAYOUT, by_product, make_conv
 
 # XLA's fast CPU convolution is not taken when neither channel count exceeds this.
 FEW_CHANNELS = 16
@@ -104,15 +104,20 @@ def _kernel_gradient(dy, x, kernel_shape, stride, padding):
     for size, window, count, (before, _) in zip(x.shape[1:3], kernel_shape, dy.shape[1:3], padding, strict=False):
         # Less than the padding after x, and perhaps negative, where the stride leaves the last rows unused.
         sides.append((before, window - 1 + (count - 1) * stride + 1 - size - before))
-    gradient = lax.conv_general_dilated(
-        _channels_first(x, dy),
-        dy.transpose(1, 2, 0, 3),
-        (1, 1),
-        sides,
-        rhs_dilation=(stride, stride),
-        dimension_numbers=LAYOUT,
-    )
+    window = dy.transpose(1, 2, 0, 3)
+    if stride == 1 and _is_larger(window, x):  # by the padding
+        gradient = by_product(_channels_first(x, dy), window, 1, tuple(sides))
+    else:
+        gradient = lax.conv_general_dilated(
+            _channels_first(x, dy), window, (1, 1), sides, rhs_dilation=(stride, stride), dimension_numbers=LAYOUT
+        )
     return gradient.transpose(1, 2, 0, 3)
+
+
+def _is_larger(kernel, x):
+    """Whether a kernel [kh,kw,...] has more entries than x [B,H,W,C] has pixels, as in the last stage of a ResNet at 64
+    pixels: XLA makes them change places then, into a layout for which it has no fast convolution (100 times slower)."""
+    return kernel.shape[0] * kernel.shape[1] > x.shape[1] * x.shape[2]
 
 
 def _channels_first(x, other):
@@ -126,11 +131,14 @@ def _channels_first(x, other):
 
 
 def _conv_by_columns(x, kernel, stride, padding):
-    """Convolves x; with few channels, `f` neighbouring output columns at a time.
+    """Convolves x; a kernel larger than x as a matrix product; with few channels, `f` neighbouring output columns at a
+    time.
 
     `f` copies of the kernel, each a stride further right, make one wider kernel with `f` times the channels: enough for
     XLA's fast convolution, and its output [h, w/f, f*U] is in memory what is wanted, [h, w, U].
     """
+    if _is_larger(kernel, x):
+        return by_product(x, kernel, stride, padding)
     height, width, c, u = kernel.shape
     columns = output_size(x.shape[2], width, stride, padding[1])
     f = min(2 * FEW_CHANNELS // u, columns) if max(c, u) <= FEW_CHANNELS else 1

@@ -105,10 +105,10 @@ class Trained(NamedTuple):
 
     @property
     def one(self) -> Any:
-        """The variables of the first member, as its device holds them: no program runs, so that threads may ask. Those
-        that start programs of several devices at once would wait for each other."""
+        """The variables of the first member, as its device holds them: no program of several devices runs, so threads
+        may ask. Those that start such programs at once would wait for each other."""
         return jax.tree.map(
-            lambda a: np.asarray(a.addressable_data(0))[0] if isinstance(a, jax.Array) else a[0], self.variables
+            lambda a: np.asarray((a.addressable_data(0) if isinstance(a, jax.Array) else a)[0]), self.variables
         )
 
     @property

@@ -68,6 +68,19 @@ def test_conv_equals_lax_in_value_and_both_gradients(size, kernel, stride, paddi
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10), ours, reference)
 
 
+@pytest.mark.parametrize(
+    ('size', 'stride', 'padding'), [(1, 1, 1), (2, 1, 1), (2, 2, 1), (1, 2, 1), (2, 1, 3), (1, 2, 2)]
+)
+def test_a_kernel_larger_than_its_input_is_a_product(size, stride, padding):
+    """XLA would exchange them, and has no fast convolution for that."""
+    x, k = jnp.asarray(draw((4, size, size, 24))), jnp.asarray(draw((3, 3, 24, 40), 1))
+    ours = jax.jit(kernel_gradient(lambda x, k: convolution.conv(x, k, stride, padding))).lower(x, k).compile()
+    reference = kernel_gradient(lambda x, k: plain_conv(x, k, stride, ((padding, padding),) * 2))
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), ours(x, k), reference(x, k))
+    if stride == 1:
+        assert '01fb_o01i->f01b' not in ours.as_text()
+
+
 def kernel_gradient(f):
     """Gradient of a scalar of f(x, kernel) with respect to both."""
     return jax.grad(lambda x, kernel: jnp.sin(f(x, kernel)).sum(), argnums=(0, 1))
