@@ -22,7 +22,7 @@ from imbalance_jax.config.fields import (
     option_default,
     survives,
 )
-from imbalance_jax.names import lookup
+from imbalance_jax.names import lookup, repeated
 from imbalance_jax.system.files import flatten
 
 MOST = 2**31  # whole numbers are below it: they are counted in 32 bits
@@ -78,7 +78,10 @@ RULES: dict[str, Rule] = {
     'train.save_seconds': POSITIVE,
     'train.patience': NOT_NEGATIVE,
     'train.features': one_of('recompute', 'cached'),
-    'train.kept_shares': (lambda v: all(0 < one <= 1 for one in v), 'shares of training, above 0 and at most 1'),
+    'train.kept_shares': (
+        lambda v: all(0 < one <= 1 for one in v) and not repeated(v),
+        'different shares of training, above 0 and at most 1',
+    ),
     'population.memory_gib': NOT_NEGATIVE,
     'evaluate.batch_size': COUNT,
     'evaluate.bootstrap_rounds': COUNT,
@@ -95,7 +98,7 @@ RULES: dict[str, Rule] = {
         lambda v: _are_finite(v) and all(one > 0 for one in v),
         'positive numbers, one per channel',
     ),
-    'attribution.methods': (bool, 'at least one method, such as saliency'),
+    'attribution.methods': (lambda v: v and not repeated(v), 'at least one method, such as saliency, and none twice'),
     'precision.train': MATMUL,
     'precision.explain': MATMUL,
     'attribution.regions': REGIONS,

@@ -71,11 +71,13 @@ def _literal(text: str) -> Any:
 def _put(config: ConfigDict, name: str, value: Any) -> None:
     *blocks, last = name.split('.')
     with config.unlocked():
-        block = config
+        block, path = config, 'config'
         for name_of_block in blocks:
             if name_of_block not in block:
                 block[name_of_block] = ConfigDict()
-            block = block[name_of_block]
+            block, path = block[name_of_block], f'{path}.{name_of_block}'
+            if not isinstance(block, ConfigDict):
+                raise ValueError(f'{path} is {block!r} and has no fields, so {name} cannot be set: give {path} itself.')
         try:
             block[last] = value
         except (TypeError, ValueError) as error:

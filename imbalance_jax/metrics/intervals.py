@@ -188,7 +188,8 @@ def paired_difference(
     arm_rounds, reference_rounds: [R, S, K] the same under the same R patient resamples
     clusters:                     [K] effective number of patients behind each value
     """
-    differences, samples = np.subtract(arm, reference), np.subtract(arm_rounds, reference_rounds)
+    with np.errstate(invalid='ignore'):  # inf - inf, of sizes that are censored in both
+        differences, samples = np.subtract(arm, reference), np.subtract(arm_rounds, reference_rounds)
     return seed_interval(differences, samples, clusters=clusters, confidence=confidence)
 
 

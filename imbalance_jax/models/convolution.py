@@ -106,7 +106,7 @@ def _kernel_gradient(dy, x, kernel_shape, stride, padding):
         sides.append((before, window - 1 + (count - 1) * stride + 1 - size - before))
     window = dy.transpose(1, 2, 0, 3)
     if stride == 1 and _is_larger(window, x):  # by the padding
-        gradient = by_product(_channels_first(x, dy), window, 1, tuple(sides))
+        gradient = by_product(_channels_first(x, dy), window, 1, (sides[0], sides[1]))
     else:
         gradient = lax.conv_general_dilated(
             _channels_first(x, dy), window, (1, 1), sides, rhs_dilation=(stride, stride), dimension_numbers=LAYOUT

@@ -166,11 +166,28 @@ def _problems(dataset: Dataset) -> list[str]:
 
 
 def _one_sided(dataset: Dataset) -> list[str]:
-    """Classes that every label that counts affirms, or every one denies, in all splits together."""
+    """Classes that every label that counts affirms, or every one denies, in all splits together; and those without a
+    positive image in one split."""
     used = dataset.split < len(SPLITS)
     counted = dataset.label_mask[used].sum(0, dtype=int)
     positive = (dataset.labels * dataset.label_mask)[used].sum(0, dtype=int)
     sides = {'positive': (positive == counted) & (counted > 0), 'negative': (positive == 0) & (counted > 0)}
+    lacking = {}
+    for number, split in enumerate(SPLITS):
+        of_split = (dataset.labels * dataset.label_mask)[dataset.split == number].sum(0, dtype=int)
+        lacking[split] = (of_split == 0) & (positive > 0) & (dataset.split == number).any()
+    return [
+        *(
+            f'no positive image in {split}: {some([dataset.classes[k] for k in np.flatnonzero(of_class)], SHOWN)}.'
+            for split, of_class in lacking.items()
+            if of_class.any()
+        ),
+        *_all_alike(dataset, sides),
+    ]
+
+
+def _all_alike(dataset: Dataset, sides: dict[str, np.ndarray]) -> list[str]:
+    """Sentences about classes [K] of one side only."""
     return [
         f'{side} in all images that count, so that there is nothing to learn: '
         f'{some([dataset.classes[k] for k in np.flatnonzero(of_side)], SHOWN)}.'

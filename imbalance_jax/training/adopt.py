@@ -5,6 +5,7 @@ checkpoint, predictions.npz and the tables made of these. What is not known of t
 no best epoch, no rates.
 """
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,7 @@ from imbalance_jax.training.start import PARTS, Start
 from imbalance_jax.training.trained import Stage
 
 STRATEGY = 'shard:map'
+NEARLY = 0.01  # of the spread of logits over images: two networks that differ by less are one
 SPLITS = ('validation', 'test')
 
 
@@ -181,7 +183,20 @@ def adopt_into(
             print(f'{row["adopted"]["file"]} gives logits that are not finite: it is left out of all means.')
     if not alive.any():
         raise ValueError('No network gives finite logits: are these the right weights and preprocessing?')
+    tell_alike([row['adopted']['file'] for row in rows], logits['test'])
     write_arrays(folder / layout.PREDICTIONS, alive=alive, **{f'logits_{split}': x for split, x in logits.items()})
+
+
+def tell_alike(names: Sequence[str], logits: np.ndarray) -> None:
+    """Says which networks, by logits [P,N,K], tell no image from another, and which two are nearly one, as the same
+    network in two precisions is: seeds that are no seeds make intervals narrow."""
+    for name, same in zip(names, (logits == logits[:, :1]).all((1, 2)), strict=True):
+        if same:
+            print(f'{name} gives every image the same logits.')
+    spread = logits.std(1).max(-1)
+    for i, j in itertools.combinations(range(len(names)), 2):
+        if np.abs(logits[i] - logits[j]).max() < NEARLY * min(spread[i], spread[j]):
+            print(f'{names[i]} and {names[j]} are nearly one network: their logits differ by rounding.')
 
 
 def predictions(

@@ -130,7 +130,7 @@ def _save(folder: Path, step: int, tree: Any) -> None:
         for saved in list(checkpointer.checkpoints):
             if saved.step >= step:
                 checkpointer.delete(saved.step)
-        if not checkpointer.save(step, tree, custom_metadata={'crc32': _checksums(tree)}):
+        if not checkpointer.save(step, tree, custom_metadata={'crc32': _checksums(tree), 'step': step}):
             raise OSError('Orbax did not say why')
 
 
@@ -159,7 +159,7 @@ def restore(folder: Path, template: Any, *, partial: bool = False) -> tuple[int,
         for saved in sorted(checkpointer.checkpoints, key=lambda saved: -saved.step):
             try:
                 tree = checkpointer.load(saved.step, template)
-                damaged = _changed(tree, checkpointer.metadata(saved.step).custom_metadata)
+                damaged = _changed(tree, checkpointer.metadata(saved.step).custom_metadata, saved.step)
             except Exception as error:  # Orbax wraps whatever went wrong below it
                 damaged = _brief(error)
             if not damaged:
@@ -187,7 +187,10 @@ def _brief(error: Exception) -> str:
     return said if len(said) <= LONGEST else f'{said[: LONGEST - 3]}...'
 
 
-def _changed(tree: Any, metadata: dict) -> str:
+def _changed(tree: Any, metadata: dict, step: int) -> str:
+    """What is not as it was saved, '' if nothing is. Versions before this did not write the step."""
+    if (was := metadata.get('step', step)) != step:
+        return f'it was saved as step {was}'
     expected = metadata['crc32']
     changed = [name for name, crc in _checksums(tree).items() if crc != expected.get(name)]
     return f'{len(changed)} of {len(expected)} arrays differ from their checksum, {changed[0]} first' if changed else ''

@@ -91,6 +91,13 @@ def test_a_wrong_text_is_one_helpful_line(config, name, text, message):
     assert '\n' not in str(caught.value)
 
 
+def test_a_value_has_no_fields(config):
+    with config.unlocked():
+        config.data.mine = {'reader': 'folder', 'path': '.', 'labels': ('mass', 'edema')}
+    with pytest.raises(ValueError, match=r"config.data.mine.labels is \('mass', 'edema'\) and has no fields"):
+        overrides.apply_texts(config, {'data.mine.labels.columns': 'mass'}, plugins.options)
+
+
 def test_a_point_of_a_sweep_sets_options_too(config):
     point = {'config.model.resnet50.width': 16, 'arms.focal.gamma': 1.0, 'config.data.imbalance': {'Mass': 0.1}}
     overrides.apply_point(config, point, plugins.options)

@@ -164,3 +164,7 @@ def test_a_class_that_is_everywhere_or_nowhere_is_noted():
     text = inspection.describe(dataclasses.replace(plain, labels=labels, label_mask=mask))
     assert 'note: positive in all images that count, so that there is nothing to learn: Edema.' in text
     assert 'note: negative in all images that count, so that there is nothing to learn: Mass.' in text
+    labels, train = plain.labels.copy(), plain.split == 0
+    labels[:, 0] = ~train
+    text = inspection.describe(dataclasses.replace(plain, labels=labels, label_mask=np.ones_like(mask)))
+    assert f'note: no positive image in train: {plain.info["classes"][0]}' in text

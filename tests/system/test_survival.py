@@ -181,6 +181,15 @@ def test_the_newest_checkpoint_is_that_of_most_steps_whatever_the_clock_said(tmp
     assert int(checkpoint.restore(tmp_path, {'step': np.array(0)})[1]['step']) == 3
 
 
+def test_a_step_in_the_place_of_another_is_named(tmp_path, capsys):
+    for step in (1, 2):
+        checkpoint.save(tmp_path, step, {'step': np.array(step)})
+    shutil.rmtree(tmp_path / '2')
+    shutil.copytree(tmp_path / '1', tmp_path / '2')
+    assert checkpoint.restore(tmp_path, {'step': np.array(0)})[0] == 1
+    assert '2 is damaged (it was saved as step 1); step 1, saved before' in capsys.readouterr().err
+
+
 DAMAGED = """
 import sys
 import numpy as np

@@ -22,6 +22,10 @@ def check(layout: Layout, where: str) -> None:
         _check_labels(labels, f'{where}.labels{_number(number)}')
     for number, regions in enumerate(layout.regions):
         _check_apart(regions.aliases, f'{where}.regions{_number(number)}.aliases')
+        for field in ('box', 'crop'):
+            if twice := repeated(getattr(regions, field)):
+                named = f'{where}.regions{_number(number)}.{field} names {twice[0]!r} twice'
+                raise ValueError(f'{named}: {getattr(regions, field)}; the four are columns of their own.')
     _check_splits(layout.split, f'{where}.split')
     for name, group in layout.groups.items():
         _check_group(group, f'{where}.groups.{name}')

@@ -47,7 +47,7 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     unsure: list[str] = []
     missing: list[str] = []
     files = paths.index(pictures)
-    read = _read_tables(folder, tables, files)
+    read = _read_tables(folder, tables, files, unsure)
     guess_files.of_images(folder, pictures, masks, block, unsure)
     if read:
         _of_tables(read, block, unsure, missing)
@@ -64,11 +64,11 @@ def _name(folder: Path) -> str:
     return f'set_{name}' if name[0].isdigit() or name in ('folder', 'name', 'order', 'imbalance', 'resample') else name
 
 
-def _read_tables(folder: Path, tables: Sequence[str], files: paths.Files) -> list[Read]:
-    """The tables that name images, the one that names most first."""
+def _read_tables(folder: Path, tables: Sequence[str], files: paths.Files, unsure: list[str]) -> list[Read]:
+    """The tables that name images, the one that names most first; files that cannot be read are named."""
     read = []
     for path in tables:
-        rows = published.try_table(folder, path)
+        rows = published.try_table(folder, path, unsure)
         if rows is None or not len(rows):
             continue
         scored = [(*_found(rows.columns[column], files), column) for column in rows.columns]

@@ -68,6 +68,8 @@ def coco_columns(data: Mapping[str, Any], path: Path) -> dict[str, np.ndarray]:
     Columns: file_name, height, width, category, bbox, segmentation, iscrowd, image_id.
     """
     try:
+        for kind, of in (('images', 'file_name'), ('categories', 'name')):
+            _check_apart(data.get(kind, []), of, f'{path}, {kind}')
         names = {one['id']: one['name'] for one in data.get('categories', [])}
         by_image: dict[Any, list[Mapping[str, Any]]] = {}
         for one in data['annotations']:
@@ -83,6 +85,13 @@ def coco_columns(data: Mapping[str, Any], path: Path) -> dict[str, np.ndarray]:
     except (KeyError, TypeError) as error:
         raise ValueError(f'{path} is not whole COCO: {error} is missing or of another kind.') from error
     return _of_records(rows)
+
+
+def _check_apart(entries: Sequence[Mapping[str, Any]], of: str, where: str) -> None:
+    """ValueError for an id of two entries: annotations would be of the wrong one."""
+    if twice := repeated(one['id'] for one in entries):
+        both = ' and '.join(repr(one.get(of, '')) for one in entries if one['id'] == twice[0])
+        raise ValueError(f'{where}: {both} have one id, {twice[0]!r}; an id is of one.')
 
 
 def _of_records(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:

@@ -9,7 +9,8 @@ import numpy as np
 from imbalance_jax.data.reader import images, shapes
 
 SHOWN = 8  # grey values of a mask in a message
-LOSSY = ('.jpg', '.jpeg', '.webp')
+LOSSY = (b'\xff\xd8', b'RIFF')  # how files of JPEG and WebP begin, whatever they are called
+FEW = 8  # grey values beside black that a mask of one concept may have, as where it numbers what it shows
 OUTSIDE = 1.0  # pixels of the file by which a box may leave it, as rounding makes it
 LEAST = 1 - 1e-6  # pixels that a box is wide and high, at least; a share of the image among pixels is less
 ALIKE = 0.02  # by which the shapes of two rectangles may differ that are one, as rounding makes them
@@ -28,12 +29,14 @@ class Size(NamedTuple):
 
 class Placed(NamedTuple):
     """A region in the square. box: x0 y0 x1 y1 in its pixels; mask: [H,ceil(W/8)] uint8 packed along x, or None; share:
-    of the image's area; has_rim: whether it is a mask that holds all pixels of the image's rim"""
+    of the image's area; has_rim: whether it is a mask that holds all pixels of the image's rim; is_soft: whether its
+    file has grey values between black and the region's"""
 
     box: tuple[float, ...]
     mask: np.ndarray | None
     share: float
     has_rim: bool = False
+    is_soft: bool = False
 
 
 class Region(NamedTuple):
@@ -157,30 +160,39 @@ def mask_file(
 ) -> Placed | None:
     """What a mask file holds: pixels of some grey values, or without any what is inside; crop: the part it covers;
     needed: whether its image is labelled with what it shows, so that an empty one lacks something."""
-    mask = _inside(path, grey_values, name)
+    grey, above = _decoded(path, name)
+    mask = _inside(grey, above, grey_values, name)
     if needed and not mask.any():
         raise Left('mask_without_area', name)
     if crop is not None:
         mask = _uncropped(mask, crop, size, name)
     elif not are_alike(mask.shape, (size.height, size.width)) and not as_stored(size, mask.shape):
         raise Left('mask_of_another_shape', f'{name} {list(mask.shape)}, its image {[size.height, size.width]}')
-    return _packed(_upright(mask, size), size, name)
+    placed = _packed(_upright(mask, size), size, name)
+    soft = not above and not grey_values.known and len(np.unique(grey[mask])) > FEW
+    return placed._replace(is_soft=True) if placed and soft else placed
 
 
 def mask_of_none(size: Size, *, path: Path, name: str) -> None:
     """Leaves out what a mask file shows of an image of which nothing says what it is; an empty one shows nothing."""
-    if _inside(path, GreyValues(), name).any():
+    if _inside(*_decoded(path, name), GreyValues(), name).any():
         raise Left('region_of_no_one_class', name)
 
 
-def _inside(path: Path, grey_values: GreyValues, name: str) -> np.ndarray:
-    """The mask [h,w] in a file: pixels of those grey values, or without any all that is not black."""
+def _decoded(path: Path, name: str) -> tuple[np.ndarray, int]:
+    """The grey values [h,w] of a mask file, and above which one is inside: 0, or half of the range after lossy
+    compression."""
     try:
         grey = images.decode(path)
     except images.Unreadable as error:
         raise Left('mask_unreadable', f'{name} ({error})') from error
     grey = grey.max(-1) if grey.ndim == 3 else grey
-    above = int(grey.max()) // 2 if path.suffix.lower() in LOSSY else 0
+    with path.open('rb') as file:
+        return grey, int(grey.max()) // 2 if file.read(4).startswith(LOSSY) else 0
+
+
+def _inside(grey: np.ndarray, above: int, grey_values: GreyValues, name: str) -> np.ndarray:
+    """The mask [h,w] of grey values: pixels of those of one concept, or without any what is above."""
     if not grey_values.known:
         return grey > above
     if grey.any() and not np.isin(grey, grey_values.known).any():

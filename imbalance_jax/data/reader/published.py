@@ -52,9 +52,11 @@ def reader_of(folder: Path, listed: Sequence[str], tables: Sequence[str], known:
     return ''
 
 
-def try_table(folder: Path, path: str) -> Rows | None:
-    """A table, or None for a file that is none."""
+def try_table(folder: Path, path: str, why: list[str] | None = None) -> Rows | None:
+    """A table, or None for a file that is none; the reason is added to `why`."""
     try:
         return read_table(folder, Table(glob.escape(path)), Found())
-    except (ValueError, OSError):
+    except (ValueError, OSError) as error:
+        if why is not None:
+            why.append(f'tables: {path} is left out, as it cannot be read: {error}')
         return None

@@ -18,7 +18,7 @@ MOST = 0.8  # share of a class's images with a region, from which on the others 
 
 def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence[Region]]) -> list[str]:
     """Sentences about regions of images that cover these, or all but a hole, and about regions that lack."""
-    whole, outside = [], []
+    whole, outside, soft = [], [], []
     for row, of_image in enumerate(regions):
         for one in of_image:
             name = f'{cases.image_id[row]} {concepts[one.concept]}'
@@ -26,9 +26,12 @@ def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence
                 whole.append(name)
             elif one.placed.has_rim:
                 outside.append(name)
+            if one.placed.is_soft:
+                soft.append(name)
     said = {
         'Regions that cover their whole image, so that every map points into them': whole,
         'Masks that hold the whole rim of their image, as where inside and outside are exchanged': outside,
+        'Masks of many grey values, as where one was enlarged: all that is not black counts as inside': soft,
     }
     listed = [f'{words}: {len(names)} ({some(names, NAMED)}).' for words, names in said.items() if names]
     return [*listed, *_lacking(cases, regions)]

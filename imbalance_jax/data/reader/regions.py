@@ -58,6 +58,8 @@ def unused(cases: Cases, layout: Layout) -> list[str]:
     said = []
     for regions in (one for one in layout.regions if one.table and not one.files):
         rows, image = rows_of(regions, cases)
+        if not len(image):
+            said.append(f'{rows.files[0]} has no rows: regions that it is to give are not there.')
         if (image < 0).any():
             said.append(f'{(image < 0).sum()} of {len(image)} rows of {rows.files[0]} are of images that are not here.')
         if regions.column and regions.others == 'ignore':

@@ -139,6 +139,17 @@ def test_coco(tmp_path):
     assert 'frame' not in proposed(folder, tmp_path)[0].block['regions']
 
 
+def test_files_that_no_table_can_be_made_of_are_named(tmp_path):
+    folder = tmp_path / 'coco'
+    pictures(folder, ['a/0.png', 'b/1.png'])
+    data = {'images': [{'id': 0, 'file_name': '0.png'}, {'id': 0, 'file_name': '1.png'}], 'annotations': []}
+    (folder / 'twice.json').write_text(json.dumps(data))
+    (folder / 'cut.json').write_text(json.dumps(data)[:30])
+    unsure = '\n'.join(guess.guess(folder, sources.DATASETS).unsure)
+    assert "twice.json, images: '0.png' and '1.png' have one id, 0; an id is of one." in unsure
+    assert 'cut.json is not JSON' in unsure
+
+
 def test_people_beside_coco_and_a_second_reader(tmp_path):
     folder = tmp_path / 'mri'
     pictures(folder, [f'slices/{i:02d}.png' for i in range(12)])

@@ -171,6 +171,35 @@ def test_masks_with_inside_and_outside_exchanged_are_said(ten):
     assert [one.split(': ')[1] for one in doubts_with(dataset, 'exchanged')] == ['1 (0.png a).']
 
 
+def test_lossy_masks_are_known_by_their_bytes_and_soft_ones_are_said(ten):
+    table(ten, 'file,a\n' + ''.join(f'{i}.png,1\n' for i in range(10)))
+    sharp = Image.fromarray(np.where(square(), 255, 0).astype(np.uint8))
+    for i in range(10):
+        if i == 0:
+            sharp.save(ten / '0_seg.png', 'JPEG', quality=40)
+        elif i == 1:
+            sharp.resize((5, 5)).resize((20, 20), Image.Resampling.BILINEAR).save(ten / '1_seg.png')
+        else:
+            sharp.save(ten / f'{i}_seg.png')
+    images, regions = {'file': '{file}', 'exclude': '*_seg*'}, {'files': '{stem}_seg.png', 'concept': 'a'}
+    dataset = loaded(ten, tables='t.csv', labels=('a',), images=images, regions=regions)
+    boxes = dict(zip(dataset.image_id[dataset.region_image], dataset.region_box, strict=True))
+    np.testing.assert_array_equal(boxes['0.png'], boxes['2.png'])
+    assert [one.split(': ')[-1] for one in doubts_with(dataset, 'many grey values')] == ['1 (1.png a).']
+
+
+def test_a_column_for_two_sides_of_a_box_is_refused_and_a_table_without_rows_said(ten):
+    table(ten, 'file,a\n' + ''.join(f'{i}.png,1\n' for i in range(10)))
+    (ten / 'boxes.csv').write_text('file,x,y,w,h\n')
+    tables = ({'file': 't.csv'}, {'file': 'boxes.csv', 'name': 'boxes'})
+    what = {'tables': tables, 'labels': ('a',), 'images': 'file'}
+    regions = {'table': 'boxes', 'on': ('file',), 'concept': 'a'}
+    with pytest.raises(ValueError, match=r"regions.box names 'w' twice"):
+        loaded(ten, **what, regions={**regions, 'box': ('x', 'y', 'w', 'w')})
+    dataset = loaded(ten, **what, regions={**regions, **BOX})
+    assert any('boxes.csv has no rows' in one for one in dataset.info['notes'])
+
+
 def test_no_finding_beside_a_finding_is_said(ten):
     said = 'Said to be without a finding, and to have one, which counts: '
     table(ten, 'file,finding\n0.png,No Finding|Mass\n1.png,Mass\n2.png,No Finding\n3.png,No Finding|Support Devices\n')
