@@ -169,7 +169,7 @@ def mask_file(
     elif not are_alike(mask.shape, (size.height, size.width)) and not as_stored(size, mask.shape):
         raise Left('mask_of_another_shape', f'{name} {list(mask.shape)}, its image {[size.height, size.width]}')
     placed = _packed(_upright(mask, size), size, name)
-    soft = not above and not grey_values.known and len(np.unique(grey[mask])) > FEW
+    soft = not above and not grey_values.known and len(np.unique(grey[grey > 0])) > FEW
     return placed._replace(is_soft=True) if placed and soft else placed
 
 
