@@ -50,6 +50,6 @@ def get_config():
     config.concepts.max_images = 64
     config.concepts.layers = ()
     config.concepts.rounds = 50
-    config.concepts.greedy_steps = 4
+    config.concepts.greedy_steps = 2
     config.concepts.tcav_directions = 100
     return config
