@@ -37,6 +37,16 @@ def parser(documentation: str | None) -> Parser:
     return result
 
 
+def add_limits(command_line: argparse.ArgumentParser, *, requeues: int) -> None:
+    """--notice and --requeues, of an engine whose jobs have a time limit; requeues: how many unless it is said."""
+    command_line.add_argument(
+        '--notice', type=at_least(1), default=120, help='seconds before the time limit to save in'
+    )
+    command_line.add_argument(
+        '--requeues', type=at_least(0), default=requeues, help='of a job, after time limits that it saved before'
+    )
+
+
 def path(text: str) -> Path:
     """A path as it is typed."""
     return Path(command_line.path(text))

@@ -7,7 +7,7 @@ import shlex
 from argparse import Namespace
 from pathlib import Path
 
-from imbalance_jax.launch.sending import at_least, matching, parser, send, unfinished, work
+from imbalance_jax.launch.sending import add_limits, at_least, matching, parser, send, unfinished, work
 from imbalance_jax.sweep import plan
 from imbalance_jax.system import output
 
@@ -46,12 +46,7 @@ def main() -> int:
     command_line.add_argument(
         '--at-once', type=at_least(0), default=0, help='jobs of an array that run at the same time, 0 for all'
     )
-    command_line.add_argument(
-        '--notice', type=at_least(1), default=120, help='seconds before the time limit to save in'
-    )
-    command_line.add_argument(
-        '--requeues', type=at_least(0), default=1000, help='of a job, after time limits that it saved before'
-    )
+    add_limits(command_line, requeues=1000)
     command_line.add_argument(
         '--array-size', type=at_least(1), default=1000, help='jobs of one array, fewer than MaxArraySize of slurm.conf'
     )

@@ -9,7 +9,7 @@ import signal
 import subprocess
 from typing import Any
 
-from imbalance_jax.launch.sending import at_least, matching, parser, unfinished, work
+from imbalance_jax.launch.sending import add_limits, matching, parser, unfinished, work
 from imbalance_jax.sweep import plan
 from imbalance_jax.system import output, signals
 
@@ -46,12 +46,7 @@ def main() -> int:
     command_line.add_argument(
         '--set', type=pair, action='append', default=[], help='a parameter of its executor, NAME=VALUE'
     )
-    command_line.add_argument(
-        '--requeues', type=at_least(0), default=100, help='of a job, after time limits that it saved before'
-    )
-    command_line.add_argument(
-        '--notice', type=at_least(1), default=120, help='seconds before the time limit to save in'
-    )
+    add_limits(command_line, requeues=100)
     args = command_line.parse_args()
     commands = [work(args.plan.absolute(), job.id, 0.9 * args.notice) for job in unfinished(args.plan)]
     parameters = {'slurm_signal_delay_s': args.notice, 'name': args.plan.stem}

@@ -41,7 +41,6 @@ from imbalance_jax.results.alignment import (
 )
 from imbalance_jax.results.pair_means import MEASURES
 from imbalance_jax.results.rows import Bootstrap, Row, of_kind
-from imbalance_jax.system import threads
 from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.start import RANDOM, began_as, weights_of
 from imbalance_jax.training.trained import SPLIT, Asked, Stage, Trained
@@ -78,13 +77,16 @@ def run(trained: Trained, workdir: Path) -> None:
     if len(pairs.labelled.image):
         names = ', '.join(trained.dataset.classes[k] for k in np.unique(pairs.labelled.finding))
         print(f'The {SPLIT} split has no region of {names}: their maps are held against none.')
-    scorers, figures = make_scorers(trained, pairs, metrics_of(trained)), {}
-    methods = tuple(trained.config.attribution.methods)
-    missing = [method for method in methods if not outputs.is_kept(workdir, f'alignment_{method}')]
-    with threads.ahead(partial(compile_method, trained, pairs, scorers), missing) as programs:
-        for method in methods:
-            make = partial(measure, trained, method, pairs, scorers=scorers, programs=programs)
-            figures[method] = MethodFigures(**outputs.cached(workdir, f'alignment_{method}', make))
+    scorers = make_scorers(trained, pairs, metrics_of(trained))
+    measured = outputs.cached_by_method(
+        workdir,
+        'alignment',
+        trained.config.attribution.methods,
+        given=lambda: scorers,
+        compiled=partial(compile_method, trained, pairs),
+        measured=partial(measure, trained, pairs),
+    )
+    figures = {method: MethodFigures(**arrays) for method, arrays in measured.items()}
     logits, constant = outputs.test_logits(workdir), np.full(pairs.together.mask.shape, np.nan, np.float32)
     rows = without_regions(trained, pairs, figures, scorers.inside)
     if len(pairs.annotated.image):

@@ -1,6 +1,6 @@
 """Stage `faithfulness`: do scores change as maps say, and do maps change with the network? Noise stands beside them."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from imbalance_jax.explain.map_pairs import map_pairs
 from imbalance_jax.explain.maps import Scorer, make_maps, make_network, pair_shapes
 from imbalance_jax.results import faithfulness as results_faithfulness
 from imbalance_jax.results.rows import Bootstrap
-from imbalance_jax.system import progress, threads
+from imbalance_jax.system import progress
 from imbalance_jax.training.start import began_as
 from imbalance_jax.training.trained import Asked, Stage, Trained
 
@@ -44,15 +44,16 @@ def run(trained: Trained, workdir: Path) -> None:
     if not len(pairs.image) or not setting.faithfulness_pairs:
         outputs.write_rows(workdir, 'faithfulness', [])
         return
-    pairs, scorer = spread(pairs, setting.faithfulness_pairs), make_scorer(trained)
-    measured = {}
-    methods = [*dict.fromkeys([*setting.methods, NULL])]
-    missing = [method for method in methods if not outputs.is_kept(workdir, f'faithfulness_{method}')]
-    asked: Any = arguments(trained, pairs) if missing else None
-    with threads.ahead(partial(compile_method, trained, asked, scorer), missing) as programs:
-        for method in methods:
-            make = partial(measure, trained, method, asked, scorer=scorer, programs=programs)
-            measured[method] = Faithfulness(**outputs.cached(workdir, f'faithfulness_{method}', make))
+    pairs = spread(pairs, setting.faithfulness_pairs)
+    of_method = outputs.cached_by_method(
+        workdir,
+        'faithfulness',
+        [*setting.methods, NULL],
+        given=partial(arguments, trained, pairs),
+        compiled=partial(compile_method, trained),
+        measured=partial(measure, trained),
+    )
+    measured = {method: Faithfulness(**arrays) for method, arrays in of_method.items()}
     spread_of = logit_spread(outputs.test_logits(workdir))[:, pairs.finding]
     setting = trained.config.evaluate
     rows = results_faithfulness.rows(
@@ -119,34 +120,34 @@ def make_figures(trained: Trained) -> Callable:
 
 class Arguments(NamedTuple):
     """What the programs of all methods are given: the members' variables [P,...] and random ones, and of M pairs the
-    images, classes and rows."""
+    images, classes and rows; and the scorer of their maps."""
 
     members: tuple[Any, Any]
     arrays: tuple[jax.Array, jax.Array, jax.Array]
+    scorer: Scorer
 
 
 def arguments(trained: Trained, pairs: Pairs) -> Arguments:
     """On the devices."""
     arrays = trained.place.shared((trained.dataset.images[pairs.image], pairs.finding, pairs.image))
-    return Arguments((trained.variables, trained.place.members(untrained(trained))), arrays)
+    return Arguments((trained.variables, trained.place.members(untrained(trained))), arrays, make_scorer(trained))
 
 
-def compile_method(trained: Trained, asked: Arguments, scorer: Scorer, method: str) -> jax.stages.Compiled:
+def compile_method(trained: Trained, asked: Arguments, method: str) -> jax.stages.Compiled:
     """The program of `map_and_sanity`, and with it that of the scorer."""
     of_member, memory_mib = map_and_sanity(trained, method), trained.config.attribution.memory_mib
-    program = compile_within(chunked(of_member), trained.place, *asked, memory_mib=memory_mib)
-    scorer.compiled(program.out_info[0], asked.arrays[:2])
+    what = (chunked(of_member), trained.place, asked.members, asked.arrays)
+    program = compile_within(*what, memory_mib=memory_mib)
+    asked.scorer.compiled(program.out_info[0], asked.arrays[:2])
     return program
 
 
-def measure(
-    trained: Trained, method: str, asked: Arguments, *, scorer: Scorer, programs: Mapping[str, Callable[[], Callable]]
-) -> Faithfulness:
-    """The figures of a method's maps; scorer: of `make_scorer`; programs: of `compile_method`, once they are there."""
+def measure(trained: Trained, asked: Arguments, method: str, program: Callable[[], Callable]) -> Faithfulness:
+    """The figures of a method's maps; program: that of `compile_method`, once it is there."""
     place = trained.place
     with progress.show(f'explain: faithfulness of {method}', 1) as update:
-        maps, sanity = programs[method]()(asked.members, *asked.arrays)
-        figures = place.fetch(scorer(maps, *asked.arrays[:2]))
+        maps, sanity = program()(asked.members, *asked.arrays)
+        figures = place.fetch(asked.scorer(maps, *asked.arrays[:2]))
         sanity = np.moveaxis(place.fetch(sanity), -1, 0)
         update(1)
     return Faithfulness(np.array(list(figures)), np.stack(list(figures.values())), sanity)

@@ -139,20 +139,14 @@ def compile_method(trained: Trained, pairs: MapPairs, scorers: Scorers, method: 
     ]
 
 
-def program_of(programs: Callable[[], list[Slab]], part: int) -> Slab:
-    """That of one part, once they are there."""
-    return programs()[part]
-
-
 def measure(
-    trained: Trained,
-    method: str,
-    pairs: MapPairs,
-    *,
-    scorers: Scorers,
-    programs: Mapping[str, Callable[[], list[Slab]]],
+    trained: Trained, pairs: MapPairs, scorers: Scorers, method: str, programs: Callable[[], list[Slab]]
 ) -> MethodFigures:
-    """The figures of a method's maps of every pair. programs: of `compile_method`, once they are there."""
+    """The figures of a method's maps of every pair. programs: those of `compile_method`, once they are there."""
+
+    def of_part(number: int) -> Slab:
+        return programs()[number]
+
     together, annotated, count = pairs.together, len(pairs.annotated.image), len(trained.members)
     shown = gallery.gallery_pairs(together)
     networks, pictures_shown = trained.with_untrained[0].num_members, []
@@ -163,7 +157,7 @@ def measure(
         here = shown[np.isin(shown, part.rows)]
         figures, maps = in_slabs(
             trained,
-            partial(program_of, programs[method], number),
+            partial(of_part, number),
             part.arrays(trained, together),
             phase=f'explain: {method}',
             keep=np.argsort(part.rows)[np.searchsorted(np.sort(part.rows), here)],

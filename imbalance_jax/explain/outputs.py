@@ -1,16 +1,20 @@
 """What stages leave in a working directory: arrays in `explain/`, made once, and tables of the test split."""
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from imbalance_jax.results.rows import Population
 from imbalance_jax.results.schema import Block, write_blocks_of, write_table
-from imbalance_jax.system import layout
+from imbalance_jax.system import layout, threads
 from imbalance_jax.system.workdir import cached_arrays, kept_arrays, read_arrays, write_arrays
 from imbalance_jax.training.trained import SPLIT, Trained
+
+Given = TypeVar('Given')
+Program = TypeVar('Program')
 
 FORMAT = 4  # of the arrays in `explain/`: their names and axes
 
@@ -36,10 +40,36 @@ def cached(workdir: Path, name: str, make: Callable[[], Any]) -> dict[str, np.nd
     return arrays
 
 
-def is_kept(workdir: Path, name: str) -> bool:
-    """Whether `cached` has the arrays `name` and need not make them."""
+def cached_by_method(
+    workdir: Path,
+    kind: str,
+    methods: Iterable[str],
+    *,
+    given: Callable[[], Given],
+    compiled: Callable[[Given, str], Program],
+    measured: Callable[[Given, str, Callable[[], Program]], Any],
+) -> dict[str, dict[str, np.ndarray]]:
+    """Method -> the arrays of `explain/<kind>_<method>.npz`, as of `cached`. The programs of those that are not there
+    are compiled side by side, beside what the first of them measure.
+
+    given: makes what all methods need, in this thread, and only if an array is missing; compiled: (that, method) -> its
+    program; measured: (that, method, its program once it is there) -> its arrays
+    """
+    found = {method: _kept(workdir, f'{kind}_{method}') for method in methods}
+    missing = [method for method, arrays in found.items() if arrays is None]
+    if missing:
+        what = given()
+        with threads.ahead(partial(compiled, what), missing) as programs:
+            for method in missing:
+                make = partial(measured, what, method, programs[method])
+                found[method] = cached(workdir, f'{kind}_{method}', make)
+    return {method: arrays for method, arrays in found.items() if arrays is not None}
+
+
+def _kept(workdir: Path, name: str) -> dict[str, np.ndarray] | None:
+    """The arrays that `cached` need not make."""
     arrays = kept_arrays(layout.explained(workdir, name), workdir / layout.PREDICTIONS)
-    return arrays is not None and arrays.get('format') == FORMAT
+    return arrays if arrays is not None and arrays.pop('format', 0) == FORMAT else None
 
 
 def write(workdir: Path, name: str, **arrays: np.ndarray) -> None:

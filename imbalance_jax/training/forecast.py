@@ -13,8 +13,9 @@ from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.sources import nih_tables, phantom
 from imbalance_jax.sweep import estimate
 from imbalance_jax.training import build, needs
+from imbalance_jax.training.autotune import GIB
 from imbalance_jax.training.member import make_network_init
-from imbalance_jax.training.needs import GIB, Devices, Need
+from imbalance_jax.training.needs import Devices, Need
 from imbalance_jax.training.network import Network, links, load_dataset, make_model, network
 from imbalance_jax.training.trained import SPLIT, Stage
 

@@ -15,12 +15,13 @@ from ml_collections import ConfigDict
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.system import liveness
 from imbalance_jax.training import autotune, checkpoint, grid, placement, prediction, start, strategies, supply
+from imbalance_jax.training.autotune import GIB
 from imbalance_jax.training.members import member_arrays
 from imbalance_jax.training.network import Network
 from imbalance_jax.training.program import Experiment
 from imbalance_jax.training.trained import SPLIT, Asked, Stage, Trained
 
-GIB, MIB = 2**30, 2**20
+MIB = 2**20
 UNITS = {'MiB': MIB, 'GiB': GIB, 'MB': 10**6, 'GB': 10**9}
 HALF = 2  # an accelerator's memory over what `explain` takes of it at a time (`explain.budget`)
 

@@ -7,7 +7,8 @@ import jax
 import numpy as np
 
 from imbalance_jax.training import autotune
-from imbalance_jax.training.needs import GIB, MIB, Devices, held_by, variables_bytes
+from imbalance_jax.training.autotune import GIB
+from imbalance_jax.training.needs import MIB, Devices, held_by, variables_bytes
 from imbalance_jax.training.trained import Asked, Stage, Trained
 
 SURE = 3  # a program that fits so many times by its trace is not compiled to know

@@ -148,8 +148,8 @@ def test_maps_and_figures_are_the_same_within_any_budget(study, monkeypatch):
     for memory in (512.0, 1.0, 0.5):
         trained.config.attribution.memory_mib = memory
         scorers = map_figures.make_scorers(trained, pairs, metrics)
-        programs = {'grad_cam': partial(map_figures.compile_method, trained, pairs, scorers, 'grad_cam')}
-        measured = partial(map_figures.measure, trained, 'grad_cam', pairs, scorers=scorers, programs=programs)
+        programs = partial(map_figures.compile_method, trained, pairs, scorers, 'grad_cam')
+        measured = partial(map_figures.measure, trained, pairs, scorers, 'grad_cam', programs)
         results.append(measured())
     assert sizes[0] == 10
     assert min(sizes) < 10
