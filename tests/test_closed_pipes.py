@@ -71,6 +71,18 @@ def test_its_help_and_its_errors_leave_with_their_status(name, leave):
     assert leave(*name.split(), '--no-such-flag')[0] == 2
 
 
+@pytest.mark.parametrize('words', [['--help'], ['--version'], ['plan', '--help'], ['data', 'guess', '{folder}']])
+def test_an_answer_that_could_not_be_written_is_no_success(words, monkeypatch, tmp_path, capsys):
+    (tmp_path / 'table.csv').write_text('image,mass\n0.png,1\n')
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / '0.png')
+    monkeypatch.setattr(sys, 'argv', ['imbalance-jax', *(word.format(folder=tmp_path) for word in words)])
+    with open('/dev/full', 'w') as full, monkeypatch.context() as patch, pytest.raises(SystemExit) as left:
+        patch.setattr(sys, 'stdout', full)
+        cli.main(OUTSIDE)
+    assert left.value.code == 1
+    assert 'standard output takes no more' in capsys.readouterr().err
+
+
 def test_what_verbs_make_is_there(leave, tmp_path):
     """The verbs that need no program compiled, as they are."""
     run, images, plan = tmp_path / 'run', tmp_path / 'images' / 'a', tmp_path / 'sweep.jsonl'

@@ -23,13 +23,14 @@ VERBS = {
         data.prepare, 'make the data set of the config ready and keep it under config.data.folder', ('again', *CONFIG)
     ),
     'data inspect': Verb(
-        data.inspect, 'the same, then say what is in it: splits, counts, boxes, what was left out', CONFIG
+        data.inspect, 'the same, then say what is in it: splits, counts, boxes, what was left out', CONFIG, answers=True
     ),
     'data guess': Verb(
         data.guess,
         'propose a config for a folder of images and tables',
         ('folder', 'out', 'again', 'traceback'),
         FOLDER,
+        answers=True,
     ),
     'train': Verb(
         population.train, 'train the population of the config', ('workdir', 'profile', 'grace', *CONFIG), OF_RUN
@@ -69,10 +70,15 @@ VERBS = {
         sweep.plan,
         'write a plan, one line per population, and say what is new in it; or say what memory stages need',
         ('out', 'pilot', 'memory', *CONFIG),
+        answers=True,
     ),
     'work': Verb(sweep.work, 'train, explain and report the populations that are not done', ('grace', *PLAN), OF_SWEEP),
     'status': Verb(
-        sweep.status, 'how the populations stand; status 0 all done, 1 one failed, 75 else', ('watch', *PLAN), OF_SWEEP
+        sweep.status,
+        'how the populations stand; status 0 all done, 1 one failed, 75 else',
+        ('watch', *PLAN),
+        OF_SWEEP,
+        answers=True,
     ),
     'collect': Verb(
         sweep.collect, 'the tables of all populations as one, and a report over them', ('mixed', *PLAN), OF_SWEEP
@@ -115,10 +121,15 @@ def run(arguments: list[str], outside: Outside) -> int | None:
     """Does what a command line asks for and returns its exit status; ValueError for one that makes no sense."""
     if not arguments or arguments[0] in ('-h', '--help', 'help'):
         print(f'{command_line.usage(VERBS, GROUPS)}\n\n{EXIT}')
+        output.check_written()
         return 0 if arguments else 2
     if arguments[0] == '--version':
         print(f'imbalance-jax {importlib.metadata.version("imbalance-jax")}')
+        output.check_written()
         return 0
     name, rest = command_line.split_verb(arguments, VERBS)
     verb = VERBS[name]
-    return verb.run(command_line.parse(name, rest, verb, flags=FLAGS, note=EXIT), outside)
+    status = verb.run(command_line.parse(name, rest, verb, flags=FLAGS, note=EXIT), outside)
+    if verb.answers:
+        output.check_written()
+    return status

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from imbalance_jax.names import lookup
+from imbalance_jax.system import output
 from imbalance_jax.system.files import typed_path
 
 OVERRIDES = 'and --config.FIELD=VALUE for any field of the config, such as --config.train.epochs=3'
@@ -29,16 +30,23 @@ class Command(NamedTuple):
 
 class Verb(NamedTuple):
     """run: does it, and returns the exit status; text: what its help says; flags: those it has; operand: what may
-    stand beside its flags in the place of one of them: ('workdir', 'WORKDIR')."""
+    stand beside its flags in the place of one of them: ('workdir', 'WORKDIR'); answers: what it prints is what it is
+    for."""
 
     run: Callable[..., int | None]
     text: str
     flags: tuple[str, ...]
     operand: tuple[str, str] | None = None
+    answers: bool = False
 
 
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are the caller's to show."""
+
+    def print_help(self, file: Any = None) -> None:
+        """Raises OSError if it could not be written."""
+        super().print_help(file)
+        output.check_written()
 
     def error(self, message: str) -> Any:
         """Raises ValueError."""

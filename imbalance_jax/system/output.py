@@ -7,7 +7,12 @@ from typing import Any, NoReturn, TextIO
 
 
 class Lasting:
-    """A text stream whose writes never fail: from the first failure on, what is written goes nowhere."""
+    """A text stream whose writes never fail: from the first failure on, what is written goes nowhere.
+
+    lost: that failure; None while there is none, and for a reader that left, who wanted no more.
+    """
+
+    lost: Exception | None = None
 
     def __init__(self, stream: TextIO) -> None:
         self.stream = stream
@@ -19,19 +24,21 @@ class Lasting:
         """All of the text, as far as the caller can see."""
         try:
             return self.stream.write(text)
-        except (OSError, ValueError):
-            self._to_nowhere()
+        except (OSError, ValueError) as error:
+            self._to_nowhere(error)
             return len(text)
 
     def flush(self) -> None:
         """What was written and not sent yet."""
         try:
             self.stream.flush()
-        except (OSError, ValueError):
-            self._to_nowhere()
+        except (OSError, ValueError) as error:
+            self._to_nowhere(error)
 
-    def _to_nowhere(self) -> None:
+    def _to_nowhere(self, failure: Exception) -> None:
         """The descriptor itself, so that what Python still holds, and libraries write, fails no more either."""
+        if not isinstance(failure, BrokenPipeError):
+            self.lost = self.lost or failure
         try:
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self.stream.fileno())
@@ -44,6 +51,13 @@ def never_fails() -> None:
     """Makes standard output and error such streams; one that was closed before Python began leads nowhere."""
     nowhere = open(os.devnull, 'w')  # noqa: SIM115  for as long as the process lives
     sys.stdout, sys.stderr = (Lasting(stream or nowhere) for stream in (sys.stdout, sys.stderr))
+
+
+def check_written() -> None:
+    """Raises OSError if standard output took less than was said, for a program whose words are what it is for."""
+    sys.stdout.flush()
+    if lost := getattr(sys.stdout, 'lost', None):
+        raise OSError(f'standard output takes no more ({lost}): what was said is incomplete.')
 
 
 def leave(main: Callable[[], int | None]) -> NoReturn:
