@@ -76,9 +76,11 @@ def test_an_answer_that_could_not_be_written_is_no_success(words, monkeypatch, t
     (tmp_path / 'table.csv').write_text('image,mass\n0.png,1\n')
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / '0.png')
     monkeypatch.setattr(sys, 'argv', ['imbalance-jax', *(word.format(folder=tmp_path) for word in words)])
-    with open('/dev/full', 'w') as full, monkeypatch.context() as patch, pytest.raises(SystemExit) as left:
-        patch.setattr(sys, 'stdout', full)
-        cli.main(OUTSIDE)
+    with open('/dev/full', 'w') as full:
+        monkeypatch.setattr(sys, 'stdout', full)
+        with pytest.raises(SystemExit) as left:
+            cli.main(OUTSIDE)
+        monkeypatch.undo()
     assert left.value.code == 1
     assert 'standard output takes no more' in capsys.readouterr().err
 

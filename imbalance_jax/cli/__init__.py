@@ -3,6 +3,7 @@
 import importlib.metadata
 import sys
 import traceback
+from pathlib import Path
 
 from imbalance_jax.cli import data, population, sweep
 from imbalance_jax.cli.flags import FLAGS
@@ -91,6 +92,7 @@ def main(outside: Outside) -> None:
     arguments = sys.argv[1:]
     output.never_fails()
     try:
+        _check_folder()
         sys.exit(run(arguments, outside))
     except KeyboardInterrupt:
         sys.exit(130)
@@ -108,6 +110,14 @@ def main(outside: Outside) -> None:
             raise
         print(f'error: {reason}', file=sys.stderr)
         sys.exit(2)
+
+
+def _check_folder() -> None:
+    """FileNotFoundError, in words, if the current folder was removed."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        raise FileNotFoundError('The current folder was removed: change to one that is there.') from error
 
 
 def _tell_others() -> None:

@@ -29,6 +29,11 @@ class CNN(nn.Module):
 
     @nn.compact
     def __call__(self, image: Array, train: bool = False) -> tuple[Array, dict[str, Array]]:
+        if self.pools > max(CNN.pools, len(self.widths) - 1):
+            most = len(self.widths) - 1
+            raise ValueError(
+                f'pools of the model cnn is {self.pools}; {len(self.widths)} stages have {most} between them.'
+            )
         x, conv, norm = begin(self, image, train)
         out: dict[str, Array] = {}
         for number, width in enumerate(self.widths, 1):

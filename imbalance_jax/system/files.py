@@ -50,6 +50,8 @@ def atomic(
     ready: (path, neighbour) -> is called when the neighbour is whole and on the disk, before it is renamed.
     """
     path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f'{path} is a folder, in the place of a file that is written here: move it away.')
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.name}.', suffix=UNFINISHED)
     try:

@@ -13,7 +13,6 @@ import pandas as pd
 from imbalance_jax.system import files, layout, locks, manifest, records
 from imbalance_jax.system.processes import leads
 
-AGAIN = 'delete it and run the same command again'
 OWN = (FileNotFoundError, PermissionError, MemoryError)  # errors that are not about what is in a file
 MADE_FROM = 'made_from'  # in a file of `cached_arrays`: what it was made from
 
@@ -27,7 +26,7 @@ def atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
 
 def copy(source: Path, target: Path) -> None:
     """A file as another one, whole or not at all; ValueError if it is not what was written there."""
-    manifest.check(source, AGAIN)
+    manifest.check(source, records.AGAIN)
     content = files.regular(source).read_bytes()
     atomic(target, lambda file: file.write(content))
 
@@ -60,14 +59,22 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """What `write_arrays` wrote; ValueError naming the file if it is damaged, or another one than was written."""
-    manifest.check(path, AGAIN)
+    again = remedy(path)
+    manifest.check(path, again)
     try:
         with np.load(files.regular(path), allow_pickle=False) as arrays:
             return dict(arrays)
     except OWN:
         raise
     except Exception as error:  # NumPy and zipfile have many for a file that is none of theirs
-        raise ValueError(f'{path} is damaged ({error}); {AGAIN}.') from error
+        raise ValueError(f'{path} is damaged ({error}); {again}.') from error
+
+
+def remedy(path: Path) -> str:
+    """What to do about damaged arrays: the verb that makes them, which is not always the one that reads them."""
+    if path.name not in layout.FILES and layout.EXPLAIN in path.parts[-3:-1]:
+        return 'delete it and run explain again'
+    return records.AGAIN
 
 
 def cached_arrays(path: Path, source: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

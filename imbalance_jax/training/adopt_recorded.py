@@ -140,6 +140,7 @@ def check_different(found: Recording) -> None:
                 f'{predictions.facts["file"]}: {twice} say the same of every image to the last digit: they are one '
                 'network; give each network once.'
             )
+        adopt.tell_alike([f'Arm {arm}, seed {seed}' for arm, seed in found.networks], values)
     elif features and (twice := _equal(features.maps, found.networks)):
         file = features.facts['file']
         print(f'{file}: {twice} have the same features of every image, and nothing here can tell them apart.')

@@ -35,6 +35,21 @@ def check_config(config: ConfigDict) -> None:
         check_sharing(config.population.strategy, config.train.batch_size)
 
 
+def without_effect(config: ConfigDict, base: Mapping[str, Any]) -> str:
+    """What to say of fields of `config.model` that were changed and are for weights, where no arm begins with weights;
+    '' otherwise. base: every field with its default."""
+    if config.model.weights or any(arm.get('weights') for arm in config.arms.values()):
+        return ''
+    given, usual = config.model.to_dict(), base.get('model', {})
+    changed = [name for name in ('keep_head', 'allow_seen_patients') if given[name] != usual.get(name, given[name])]
+    default = usual.get('preprocessing', given['preprocessing'])
+    changed += [f'preprocessing.{name}' for name, value in given['preprocessing'].items() if value != default[name]]
+    if not changed:
+        return ''
+    fields = ', '.join(f'config.model.{name}' for name in changed)
+    return f'Without effect, as no arm begins with weights (config.model.weights): {fields}.'
+
+
 def check_before_compiling(
     config: ConfigDict, dataset: Dataset, untrained: Network, *, stages: Mapping[str, Stage]
 ) -> None:

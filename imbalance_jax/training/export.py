@@ -3,7 +3,7 @@
 import json
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,8 @@ def run(
     lookup(METHODS, method, 'attribution method')
     trained = load(workdir, base)
     arms = chosen(trained.members, member)
-    whole = {arm: len(rows) for arm, rows in arms.items() if '/' not in member}
+    whole = {arm: len(rows) for arm, rows in arms.items() if not member or arm == member}
+    check_folders(list(arms))
     _free([out / folder_name(arm) / str(row['seed']) for arm, rows in arms.items() for row in rows], again)
     _free([out / folder_name(arm) / CARD for arm in whole], again)
     if not serialised.possible():
@@ -73,6 +74,16 @@ def chosen(members: list[dict[str, Any]], member: str) -> dict[str, list[dict[st
     rows = lookup(arms, arm or member, 'arm of --only:')
     by_seed = {str(row['seed']): row for row in rows}
     return {arm: [lookup(by_seed, seed, f'seed of --only, of arm {arm!r}:')]}
+
+
+def check_folders(arms: Sequence[str]) -> None:
+    """Raises ValueError for arms whose folders would have one name, also where capitals are the same."""
+    known: dict[str, str] = {}
+    for arm in arms:
+        if (other := known.setdefault(folder_name(arm).lower(), arm)) != arm:
+            raise ValueError(
+                f'Arms {other!r} and {arm!r} would have one folder, {folder_name(arm)}: export them apart, with --only.'
+            )
 
 
 def folder_name(arm: str) -> str:

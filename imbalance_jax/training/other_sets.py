@@ -17,7 +17,7 @@ from imbalance_jax.data import other_set, overlap, sources
 from imbalance_jax.data.dataset import SPLITS, Dataset
 from imbalance_jax.data.other_set import ALL, TESTED_ON, Other
 from imbalance_jax.data.soundness import SHOWN
-from imbalance_jax.names import some
+from imbalance_jax.names import lookup, some
 from imbalance_jax.system import layout, processes, records
 from imbalance_jax.system.workdir import check_same_data, read_arrays
 from imbalance_jax.training.network import load_dataset
@@ -37,6 +37,9 @@ def check(config: ConfigDict) -> None:
     texts = tuple(config.data.test_on)
     names = [entry(text)[0] for text in texts]
     for name in names:
+        before, colon, split = name.rpartition(':')
+        if colon:
+            lookup(dict.fromkeys(USED), split, f'split of {before!r} in config.data.test_on:')
         block = config.data.get(name, {})
         sources.find(block.get('reader', name) if isinstance(block, (dict, ConfigDict)) else name)
     folders = [layout.tested_name(name) for name in names]

@@ -230,7 +230,14 @@ def test_unfinished_training_is_named(workdir, tmp_path, name):
 def test_damaged_files_are_named(workdir, tmp_path, name):
     folder = shutil.copytree(workdir, tmp_path / 'half')
     (folder / name).write_bytes(b'{"half')
-    with pytest.raises(ValueError, match=f'{name} is not what was written there'):
+    with pytest.raises(ValueError, match=f'{name} is not what was written there.*(train|from a copy)'):
+        report.write(folder)
+
+
+def test_a_folder_in_the_place_of_the_page_is_named(workdir, tmp_path):
+    folder = shutil.copytree(workdir, tmp_path / 'run', ignore=shutil.ignore_patterns('report.html'))
+    (folder / 'report.html').mkdir()
+    with pytest.raises(IsADirectoryError, match=r'report\.html is a folder, in the place of a file'):
         report.write(folder)
 
 

@@ -2,6 +2,8 @@
 
 import copy
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from imbalance_jax.config import check_ranges
 from imbalance_jax.config.fields import survives
 from imbalance_jax.configs import base
 from imbalance_jax.explain import alignment
+from imbalance_jax.models.cnn import CNN
 from imbalance_jax.system import workdir as writer
 from imbalance_jax.training import build, checks, loop, network, run, trained
 from imbalance_jax.training.build import make_members
@@ -120,3 +123,24 @@ def test_members_of_another_population_name_no_network(tmp_path, tiny_config):
     trained.check_members(tmp_path, whole, adopted)
     with pytest.raises(ValueError, match='one is of another population'):
         trained.check_members(tmp_path, {**whole, 'arms': {**whole['arms'], 'focal': {}}}, adopted)
+
+
+def test_what_is_for_weights_is_said_to_do_nothing_without_them(tiny_config):
+    config, usual = copy.deepcopy(tiny_config), tiny_config.to_dict()
+    assert not checks.without_effect(config, usual)
+    with config.unlocked():
+        config.model.keep_head = True
+        config.model.preprocessing.mean = (0.5,)
+        said = checks.without_effect(config, usual)
+        assert 'config.model.keep_head, config.model.preprocessing.mean.' in said
+        config.arms = {'bce': {'weights': 'a.pth'}}
+        assert not checks.without_effect(config, usual)
+
+
+def test_more_poolings_than_places_between_stages_are_refused():
+    for pools, widths in ((3, (4, 4)), (5, (4, 4, 4))):
+        with pytest.raises(ValueError, match=f'pools of the model cnn is {pools}; {len(widths)} stages have'):
+            jax.eval_shape(
+                lambda p=pools, w=widths: CNN(2, w, pools=p).init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
+            )
+    jax.eval_shape(lambda: CNN(2, (4, 4)).init(jax.random.key(0), jnp.zeros((1, 8, 8, 1))))

@@ -144,6 +144,12 @@ def test_tensors_have_the_names_of_pytorch_or_of_flax():
     assert 'cosines' in said
 
 
+def test_arms_of_one_folder_are_refused():
+    export.check_folders(['a/b', 'a.b', 'a-b'])
+    with pytest.raises(ValueError, match="'a/b' and 'a_b' would have one folder, a_b"):
+        export.check_folders(['a/b', 'a_b'])
+
+
 def test_members_by_name():
     rows = [{'arm': arm, 'seed': seed} for arm in ('bce', 'focal/2') for seed in (0, 1)]
     assert [len(one) for one in export.chosen(rows, '').values()] == [2, 2]

@@ -10,7 +10,7 @@ from imbalance_jax.data.reader import images
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
 
-DARK = 16  # as many times darker than others is an image whose 16-bit values have fewer bits than theirs
+DARK = 16  # as many times darker than others is an image whose values are of fewer bits, or of another range
 APART = 16  # pixels of which every one is looked at before all are
 SIDE = 8  # pixels of a thumbnail
 FACING = 0.5  # correlation with what the set has in common from which on an image goes along with it, or against it
@@ -19,11 +19,13 @@ ENOUGH = 8  # images of which a pattern can be had
 
 
 class Seen(NamedTuple):
-    """What reading a file shows. largest: its largest value of 16 bits, 0 of 8 bits; orientation, has_more: as of
+    """What reading a file shows. largest: its largest value of 16 bits, 0 of 8 bits; brightest: that of the square, of
+    255; orientation, has_more: as of
     `images.Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8] uint8, 0 of a coloured image, whose
     negative would be known by its colours"""
 
     largest: int
+    brightest: int
     orientation: int
     has_more: bool
     is_constant: bool
@@ -41,7 +43,7 @@ def seen(picture: images.Picture, square: np.ndarray, resize: str) -> Seen:
     small = np.asarray(
         Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX, box=(left, top, size - left, size - top))
     )
-    return Seen(largest, picture.orientation, picture.has_more, constant, small)
+    return Seen(largest, int(square.max()), picture.orientation, picture.has_more, constant, small)
 
 
 def _is_constant(pixels: np.ndarray) -> bool:
@@ -67,6 +69,14 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
     if largest.max(initial=0) >= least:
         words = f'16-bit files have no value above {least - 1} where others reach {largest.max()}'
         note((largest > 0) & (largest < least) & ~constant, f'{words}: they are of fewer bits and become nearly black')
+    brightest = np.array([one.brightest for one in all_seen])
+    if brightest.max(initial=0) >= 256 // 2:
+        words = f'images have no grey value above {256 // DARK - 1} of 255 where others reach {brightest.max()}'
+        few_bits = (largest > 0) & (largest < least)
+        note(
+            (brightest < 256 // DARK) & ~few_bits & ~constant,
+            f'{words}: they are nearly black, as values of another range are',
+        )
     turned = [one.orientation != images.UPRIGHT for one in all_seen]
     note(turned, 'images were turned upright, as their EXIF says, and regions go along: they count as drawn on the '
          'upright image, or on the stored pixels if their frame or mask has the shape of these')  # fmt: skip

@@ -62,6 +62,16 @@ def test_eight_bits_beside_twelve_in_files_of_sixteen_are_said(tmp_path):
     assert sorted(said.rstrip('.').split('black: ')[1].split(', ')) == ['1.png', '4.png']
 
 
+@pytest.mark.parametrize('dark', [(2,), (0, 2, 4)])
+def test_images_of_another_range_are_said(tmp_path, dark):
+    """Half of them saved as 0..15 of 255."""
+    for i in range(6):
+        Image.fromarray(chest(i) // 17 if i in dark else chest(i)).save(tmp_path / f'{i}.png')
+    (said,) = doubts_with(labelled(tmp_path, [f'{i}.png' for i in range(6)]), 'nearly black')
+    assert said.startswith(f'{len(dark)} of 6 images have no grey value above 15 of 255')
+    assert sorted(said.rstrip('.').split(' are: ')[1].split(', ')) == [f'{i}.png' for i in dark]
+
+
 @pytest.mark.parametrize('resize', ['stretch', 'pad', 'crop'])
 @pytest.mark.parametrize('inverted', [(), (3,), tuple(range(0, 12, 2)), (1, 2, 5, 6, 9)])
 def test_negatives_among_films_are_named(tmp_path, inverted, resize):
