@@ -46,6 +46,11 @@ def images_of_rows(
         position = _found_files(texts, files, layout.images.parts, found)
         if not position:
             example = next(iter(dict.fromkeys(texts)), '')
+            if several := found.problems.get('several_files'):
+                raise ValueError(
+                    f'Each image that {rows.files[0]} names is there several times, such as {several[0]!r}: say '
+                    'which folder is meant (images.folders).'
+                )
             raise FileNotFoundError(
                 f'None of the {len(set(texts))} images that {rows.files[0]} names is there, such as {example!r}; '
                 f'there are {len(files.paths)} images, such as {files.paths[0]!r}.'

@@ -11,11 +11,10 @@ from imbalance_jax.data.reader import agreement, label_notes, paths, people, spl
 from imbalance_jax.data.reader.case_files import first_rows, images_of_rows, path_columns, rows_of_files, shown
 from imbalance_jax.data.reader.labels import Reading, read_labels
 from imbalance_jax.data.reader.layout import Layout, Table
-from imbalance_jax.data.reader.rows import Found, Rows, join, stacked
-from imbalance_jax.data.reader.spelling import (
-    numbers_of,
-)
+from imbalance_jax.data.reader.rows import NAMED, Found, Rows, join, keys, my_names, stacked, their_names
+from imbalance_jax.data.reader.spelling import numbers_of
 from imbalance_jax.data.reader.tables import read_table
+from imbalance_jax.names import some
 
 
 class Cases(NamedTuple):
@@ -109,11 +108,37 @@ def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, di
             others[table.name or table.file] = other
             continue
         rows, there = join(rows, other, table.on)
+        _say_unmatched(rows, there, other, table, layout, found)
         if table.needed and not there.all():
             lacking = shown(rows.take(np.flatnonzero(~there)), layout)
             found.add(f'without_row_in_{table.name or table.file}', lacking)
             rows = rows.take(np.flatnonzero(there))
     return rows, others
+
+
+def _say_unmatched(rows: Rows, there: np.ndarray, other: Rows, table: Table, layout: Layout, found: Found) -> None:
+    """Says which rows find none in a joined table of labels, where all its cells are empty; ValueError if none does."""
+    if there.all() or not len(other) or table.needed:
+        return
+    on, lacking = ', '.join(table.on), np.flatnonzero(~there)
+    if not there.any():
+        mine, their = (
+            keys(one, names)[0] for one, names in ((rows, my_names(table.on)), (other, their_names(table.on)))
+        )
+        raise ValueError(
+            f'No row of {table.file} is of any image by {on}: there it is {", ".join(their)!r}, and here '
+            f'{", ".join(mine)!r}; bring them to one form with derive.'
+        )
+    if of_labels := sorted(_columns_of_labels(layout) & other.columns.keys()):
+        named = some(shown(rows.take(lacking), layout), NAMED)
+        found.doubts.append(
+            f'{len(lacking)} of {len(there)} rows have none in {table.file} (on {on}), so that nothing is said of '
+            f'{some(of_labels, NAMED)} there: {named}. Say needed=True of the table to leave them out.'
+        )
+
+
+def _columns_of_labels(layout: Layout) -> set[str]:
+    return {name for one in layout.labels if not one.table for name in (*one.columns, *one.classes, one.column) if name}
 
 
 def _where(table: Table) -> str:

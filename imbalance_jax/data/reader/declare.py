@@ -20,6 +20,7 @@ from imbalance_jax.data.reader.layout import (
     Table,
     Values,
 )
+from imbalance_jax.data.reader.spelling import FIELD, fields_of
 from imbalance_jax.names import lookup
 
 # What a text, or a tuple of texts, in the place of a block stands for.
@@ -38,6 +39,7 @@ CHOICES = {
     ('tables', 'kind'): ('', 'csv', 'tsv', 'json', 'jsonl', 'parquet', 'coco'),
     ('layout', 'task'): ('multi_label', 'multi_class'),
 }
+FILLED = {('images', 'file'), ('images', 'id'), ('regions', 'files')}
 PATTERNS = {('labels', 'path'), ('patient', 'pattern'), ('split', 'path')}
 SEVERAL: tuple[tuple[Any, type, str], ...] = (
     (tuple[Table, ...], Table, 'tables'),
@@ -114,6 +116,8 @@ def _value(hint: Any, value: Any, where: str, place: tuple[str, str]) -> Any:
         raise ValueError(f'{where} is {value!r}; it must be one of {", ".join(map(repr, CHOICES[place]))}.')
     if place in PATTERNS:
         _check_pattern(result, where)
+    if place in FILLED:
+        _check_filled(result, where)
     return result
 
 
@@ -153,6 +157,7 @@ def _derivation(value: Any, where: str) -> tuple[str, str, str]:
     if len(words) != 3:
         raise ValueError(f'{where} is {value!r}; it must be (column, regular expression, template).')
     _check_pattern(words[1], where)
+    _check_template(words[2], words[1], where)
     return words[0], words[1], words[2]
 
 
@@ -180,6 +185,30 @@ def _check_pattern(pattern: str, where: str) -> None:
         re.compile(pattern)
     except re.error as error:
         raise ValueError(f'{where} is {pattern!r}, which is no regular expression: {error}.') from error
+
+
+def _check_template(template: str, pattern: str, where: str) -> None:
+    groups = re.compile(pattern).groups
+    try:
+        re.sub(f'{pattern}|', template, '')  # the empty text is found, if by nothing else
+    except (re.error, IndexError) as error:
+        raise ValueError(
+            f'{where}: the template {template!r} does not fit {pattern!r}, which has {groups} groups: {error}.'
+        ) from error
+
+
+def _check_filled(pattern: str, where: str) -> None:
+    """ValueError for braces that hold no column, or a format that no text has."""
+    left = FIELD.sub('', pattern)
+    if '{' in left or '}' in left or '' in fields_of(pattern):
+        raise ValueError(f'{where} is {pattern!r}; a column stands between two braces, such as {{image}}.png.')
+    for _, form in FIELD.findall(pattern):
+        try:
+            format('text', form)
+        except ValueError as error:
+            raise ValueError(
+                f'{where} is {pattern!r}, and {form!r} is no format of a text, as .8, its first letters, is: {error}.'
+            ) from error
 
 
 def _check_labels(labels: Labels, where: str) -> None:

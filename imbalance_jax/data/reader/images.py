@@ -19,6 +19,8 @@ GREY_LEVELS = (8, 10, 12, 14, 16)  # bits of which a 16-bit file may use as many
 DICOM = ('.dcm', '.dicom')
 ORIENTATION, UPRIGHT = 0x0112, 1  # EXIF's tag of how a camera was held, 1 to 8, and that it was held upright
 ON_ITS_SIDE = range(5, 9)  # orientations in which height and width of the stored pixels are exchanged
+JPEG_SCAN, JPEG_END = b'\xff\xda', b'\xff\xd9'  # markers before the pixels and after them (ITU-T T.81, B.1.1.3)
+OVERSHOOT = 1.5  # up to which grey values of floating point are shares of white, which resampling made too large
 ADDRESS = re.compile(' at 0x[0-9a-f]+')  # of an object, in a message
 Image.MAX_IMAGE_PIXELS = None  # `MAX_PIXELS` is asked instead, and refuses rather than warns
 
@@ -131,6 +133,8 @@ def _pillow(path: Path) -> Picture:
         image = Image.open(io.BytesIO(data))
         if image.width * image.height > MAX_PIXELS:
             raise Unreadable(f'{image.width} x {image.height} pixels are too many')
+        if image.format == 'JPEG' and data.rfind(JPEG_END) < data.rfind(JPEG_SCAN):
+            raise Unreadable('a JPEG file without its end')  # as of a download that was cut; decoders fill in grey
         if image.format == 'PNG':
             image.verify()  # the checksum of every chunk; decoding alone does not look at them
             image = Image.open(io.BytesIO(data))
@@ -157,8 +161,8 @@ def _pixels(image: Image.Image) -> np.ndarray:
         low, high = float(values.min()), float(values.max())
         if not (math.isfinite(low) and math.isfinite(high)) or low < 0 or high > 65535:
             raise Unreadable(f'grey values from {low:g} to {high:g} are not of 16 bits')
-        if mode == 'F' and high <= 1:
-            return np.round(values * 255).astype(np.uint8)
+        if mode == 'F' and high <= OVERSHOOT:
+            return np.round(np.minimum(values, 1) * 255).astype(np.uint8)
         return np.round(values).astype(np.uint16)
     if mode in ('1', 'L', 'LA', 'La'):
         return np.asarray(image.convert('L'))

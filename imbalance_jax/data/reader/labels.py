@@ -9,7 +9,7 @@ import numpy as np
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
 from imbalance_jax.data.reader import label_notes
 from imbalance_jax.data.reader.layout import NOTHING, Labels, Layout
-from imbalance_jax.data.reader.rows import Found, Rows, keys, their_names
+from imbalance_jax.data.reader.rows import Found, Rows, keys, my_names, their_names
 from imbalance_jax.data.reader.spelling import canonical, first_group, names_in, table_of
 from imbalance_jax.names import lookup
 
@@ -52,7 +52,7 @@ def images_of(rows: Rows, image: np.ndarray, other: Rows, on: Sequence[str]) -> 
     A key may be that of several images, as a study's is. An image's suffix and folders do not matter.
     """
     place: dict[tuple[str, ...], dict[int, None]] = {}
-    for key, one in zip(keys(rows, [pair.split('=')[0] for pair in on]), image, strict=True):
+    for key, one in zip(keys(rows, my_names(on)), image, strict=True):
         if one >= 0:
             for spelt in {key, _short(key)}:
                 place.setdefault(spelt, {})[int(one)] = None

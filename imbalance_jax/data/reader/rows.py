@@ -96,7 +96,7 @@ def join(rows: Rows, other: Rows, on: Sequence[str]) -> tuple[Rows, np.ndarray]:
     ValueError for two rows of `other` with one key that say different things.
     """
     place = _unique_keys(other, on)
-    mine = keys(rows, [pair.split('=')[0] for pair in on])
+    mine = keys(rows, my_names(on))
     index = np.array([place.get(key, -1) for key in mine], np.int64)
     columns = dict(rows.columns)
     for name, values in other.columns.items():
@@ -110,6 +110,11 @@ def keys(rows: Rows, names: Sequence[str]) -> list[tuple[str, ...]]:
     """What a join compares: the texts of some columns, per row."""
     columns = [[plain_key(text) for text in rows.column(name, 'on')] for name in names]
     return list(zip(*columns, strict=True))
+
+
+def my_names(on: Sequence[str]) -> list[str]:
+    """How the table that is joined to calls its columns: a of 'a=b'."""
+    return [pair.split('=')[0] for pair in on]
 
 
 def their_names(on: Sequence[str]) -> list[str]:

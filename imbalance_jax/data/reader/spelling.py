@@ -59,6 +59,8 @@ def names_in(cell: Any, separator: str, where: str) -> list[str]:
     """The names in a cell: itself, several by a separator, or those of a list as Python or JSON writes it."""
     if isinstance(cell, (list, tuple)):
         return [str(name).strip() for name in cell if str(name).strip()]
+    if isinstance(cell, Mapping):
+        raise ValueError(f'{where}: {str(cell)[:60]} is an object; expected the name of a class, or a list of names.')
     text = str(cell).strip()
     if not separator or not text:
         return [text] if text else []

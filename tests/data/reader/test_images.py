@@ -160,3 +160,25 @@ def test_messages_are_the_same_at_every_reading(tmp_path):
         with pytest.raises(images.Unreadable) as caught:
             images.decode(tmp_path / name, decoders={'.own': own})
         assert str(caught.value) == words
+
+
+def test_a_jpeg_without_its_end_is_no_image(tmp_path):
+    """Of a download into a file that had its size: the rest is zeros, which decoders take for grey."""
+    path = save(tmp_path, np.kron(GREY, np.ones((9, 9), np.uint8)), 'a.jpg')
+    whole = path.read_bytes()
+    images.decode(path)
+    path.write_bytes(whole + bytes(100))
+    images.decode(path)
+    for kept in (0.5, 0.8):
+        length = int(len(whole) * kept)
+        path.write_bytes(whole[:length] + bytes(len(whole) - length))
+        with pytest.raises(images.Unreadable):
+            images.decode(path)
+
+
+def test_shares_of_white_that_resampling_made_too_large_are_white(tmp_path):
+    shares = (GREY / 255).astype(np.float32)
+    shares[0, 0] = 1.04
+    wanted = GREY.copy()
+    wanted[0, 0] = 255
+    np.testing.assert_array_equal(images.decode(save(tmp_path, shares, 'a.tif')), wanted)

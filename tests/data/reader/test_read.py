@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from data.reader.folders import SIZE, layout, loaded, of, picture, table
+from data.reader.folders import SIZE, doubts_with, layout, loaded, of, picture, table
 from PIL import Image
 
 from imbalance_jax.data import soundness
@@ -488,3 +488,35 @@ def test_a_patient_in_two_splits_is_named_as_in_the_table(eight):
     said = r"^patient 'P2' is in train \(image 4\.png\) and in test \(image 5\.png\); all images .* in one split\.$"
     with pytest.raises(ValueError, match=said):
         loaded(eight, tables='t.csv', labels=('mass',), patient='who', split='set')
+
+
+def test_a_joined_table_of_other_names_is_said(eight):
+    """Empty cells of images that it does not have would count as a no."""
+    table(eight, 'file\n' + '\n'.join(f'{i}.png' for i in range(8)), 'i.csv')
+    joined = [{'file': 'i.csv'}, {'file': 'l.csv', 'on': 'file=name'}]
+    table(eight, 'name,A\n' + '\n'.join(f'{i},{i % 2}' for i in range(8)), 'l.csv')
+    with pytest.raises(
+        ValueError, match=r"No row of l\.csv is of any image by file=name: there it is '0', and here '0"
+    ):
+        loaded(eight, tables=joined, labels=('A',))
+    table(eight, 'name,A\n' + '\n'.join(f'{i}.png,{i % 2}' for i in range(6)), 'l.csv')
+    (said,) = doubts_with(loaded(eight, tables=joined, labels=('A',)), 'rows have none')
+    assert said.startswith(
+        '2 of 8 rows have none in l.csv (on file=name), so that nothing is said of A there: 6.png, 7.'
+    )
+    joined[1]['needed'] = True
+    assert len(loaded(eight, tables=joined, labels=('A',)).labels) == 6
+
+
+def test_objects_are_no_names_of_classes(eight):
+    (eight / 't.json').write_text(json.dumps([{'file': f'{i}.png', 'finding': {'a': i}} for i in range(8)]))
+    with pytest.raises(ValueError, match=r"t\.json, line 1: \{'a': 0\} is an object; expected the name of a class"):
+        loaded(eight, tables='t.json', labels='finding')
+
+
+def test_images_that_are_all_there_twice_are_said(eight):
+    for i in range(8):
+        picture(eight / f'again/{i}.png')
+    table(eight, rows(*(f'{i}.png,a,p' for i in range(8))))
+    with pytest.raises(ValueError, match=r't\.csv names is there several times, such as .*images\.folders'):
+        loaded(eight, tables='t.csv')
