@@ -16,6 +16,7 @@ RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h: try again
 SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1', 'SIGINT') if hasattr(signal, name)]
 AT_ONCE = 130  # 128 + SIGINT: interrupted twice
 TWICE = 1.0  # seconds after which another SIGINT is meant: a terminal and a parent may send the same one
+AGAIN = 0.1  # seconds after which a request to stop that was lost is made again
 PR_SET_PDEATHSIG = 1
 saving = threading.RLock()  # held while something is saved that must not be cut short
 _kept: list = []  # the sockets of `_listen`, which live as long as the process
@@ -52,7 +53,23 @@ def leave_when_asked(grace: float = 0.0, *, saves: bool = True) -> None:
         raise SystemExit(RESUMABLE)
 
     catch(leave)
+    _ask_again_if_swallowed()
     _listen(grace, 'Saving what there is' if saves else 'Stopping')
+
+
+def _ask_again_if_swallowed() -> None:
+    """An exception in a callback of the garbage collector or of an object that goes is printed and ignored: so would be
+    the one that leaves, if the signal came just then."""
+    tell = sys.unraisablehook
+
+    def hook(unraisable: Any) -> None:
+        if isinstance(unraisable.exc_value, SystemExit):
+            main = threading.main_thread().ident
+            threading.Timer(AGAIN, signal.pthread_kill, (main, signal.SIGTERM)).start()
+        else:
+            tell(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def _listen(grace: float, doing: str) -> None:

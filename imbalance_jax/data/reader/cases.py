@@ -59,7 +59,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     readings, classes = read_labels(rows, image, names, layout, tables, found)
     agreement.of_images(rows, image, first, layout)
     patient = people.patients(rows, first, names, layout.patient, found)
-    split = splits.stated(Path(folder), rows, first, names, layout.split)
+    split = splits.stated(Path(folder), rows, first, names, layout.split, found)
     keep = _kept(readings, patient, split, names, layout, found)
     if not keep.any():
         raise ValueError(_nothing_left(found, len(keep)))

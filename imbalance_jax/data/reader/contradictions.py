@@ -67,6 +67,9 @@ def _check_splits(split: Split, where: str) -> None:
         for name in getattr(split, field):
             lookup(dict.fromkeys(SPLITS), name, f'split in {where}.{field}:')
     _check_apart(split.values, f'{where}.values')
+    ways = [name for name in ('column', 'lists', 'path') if getattr(split, name)]
+    if len(ways) > 1:
+        raise ValueError(f'{where} has {" and ".join(ways)}; one of them says which split an image is in.')
 
 
 def _check_group(group: Group, where: str) -> None:

@@ -1,16 +1,16 @@
 """Tables of JSON: objects by row or by name, lists by column, lines, and COCO's images with their annotations."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from imbalance_jax.data.reader.layout import Table
-from imbalance_jax.data.reader.rows import Found, Rows, as_rows, objects
+from imbalance_jax.data.reader.rows import NAMED, Found, Rows, as_rows, objects
 from imbalance_jax.data.reader.text_files import content, lines_of
-from imbalance_jax.names import repeated
+from imbalance_jax.names import lookup, repeated, some
 
 
 def read(path: Path, table: Table, found: Found, name: str) -> Rows:
@@ -22,7 +22,7 @@ def read(path: Path, table: Table, found: Found, name: str) -> Rows:
         return as_rows(_of_records(records(data, path)), name, np.array([k for k, _ in numbered], np.int64))
     data = _parsed(text, str(path))
     if isinstance(data, dict) and {'images', 'annotations'} <= data.keys():
-        return as_rows(coco_columns(data, path), name)
+        return as_rows(coco_columns(data, path, found), name)
     return as_rows(_of_records(records(data, path)), name)
 
 
@@ -62,24 +62,27 @@ def records(data: Any, path: Path) -> list[Mapping[str, Any]]:
     raise ValueError(f'{path} holds no table: expected a list of objects, one per row.')
 
 
-def coco_columns(data: Mapping[str, Any], path: Path) -> dict[str, np.ndarray]:
+def coco_columns(data: Mapping[str, Any], path: Path, found: Found) -> dict[str, np.ndarray]:
     """COCO's images and annotations as rows, one per annotation, and one per image that has none.
 
-    Columns: file_name, height, width, category, bbox, segmentation, iscrowd, image_id.
+    Columns: file_name, height, width, category, bbox, segmentation, iscrowd, image_id. Ids are compared as text. What
+    is of no image is said; ValueError if all is.
     """
     try:
         for kind, of in (('images', 'file_name'), ('categories', 'name')):
             _check_apart(data.get(kind, []), of, f'{path}, {kind}')
-        names = {one['id']: one['name'] for one in data.get('categories', [])}
+        names = {str(one['id']): one['name'] for one in data.get('categories', [])}
         by_image: dict[Any, list[Mapping[str, Any]]] = {}
         for one in data['annotations']:
-            by_image.setdefault(one['image_id'], []).append(one)
+            by_image.setdefault(str(one['image_id']), []).append(one)
+        _check_images(by_image, {str(one['id']) for one in data['images']}, path, found)
         rows = []
         for image in data['images']:
             of_image = {key: image.get(key, '') for key in ('file_name', 'height', 'width')}
             of_image |= {key: value for key, value in image.items() if not isinstance(value, (dict, list))}
-            for one in by_image.get(image['id'], [{}]):
-                category = names[one['category_id']] if one else ''
+            for one in by_image.get(str(image['id']), [{}]):
+                what = f'category of an annotation of image {image["id"]} in {path}:'
+                category = lookup(names, str(one['category_id']), what) if one else ''
                 of_shape = {key: one.get(key, '') for key in ('bbox', 'segmentation', 'iscrowd')}
                 rows.append({**of_image, 'image_id': image['id'], 'category': category, **of_shape})
     except (KeyError, TypeError) as error:
@@ -87,11 +90,22 @@ def coco_columns(data: Mapping[str, Any], path: Path) -> dict[str, np.ndarray]:
     return _of_records(rows)
 
 
+def _check_images(of: Mapping[str, Sequence[Any]], known: Collection[str], path: Path, found: Found) -> None:
+    """Says which annotations, by image_id, are of no image; ValueError if all are."""
+    lost = [one for one in of if one not in known]
+    if not lost:
+        return
+    count = f'{sum(len(of[one]) for one in lost)} annotations are of no image: image_id {some(lost, NAMED)}'
+    if len(lost) == len(of):
+        raise ValueError(f'{path}: all {count}; the ids of images are {some(sorted(known), NAMED)}.')
+    found.doubts.append(f'{path.name}: {count}.')
+
+
 def _check_apart(entries: Sequence[Mapping[str, Any]], of: str, where: str) -> None:
     """ValueError for an id of two entries: annotations would be of the wrong one."""
-    if twice := repeated(one['id'] for one in entries):
-        both = ' and '.join(repr(one.get(of, '')) for one in entries if one['id'] == twice[0])
-        raise ValueError(f'{where}: {both} have one id, {twice[0]!r}; an id is of one.')
+    if twice := repeated(str(one['id']) for one in entries):
+        both = ' and '.join(repr(one.get(of, '')) for one in entries if str(one['id']) == twice[0])
+        raise ValueError(f'{where}: {both} have one id, {twice[0]}; an id is of one.')
 
 
 def _of_records(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:

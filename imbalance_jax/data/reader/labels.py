@@ -51,6 +51,10 @@ def images_of(rows: Rows, image: np.ndarray, other: Rows, on: Sequence[str]) -> 
 
     A key may be that of several images, as a study's is. An image's suffix and folders do not matter.
     """
+    if not on:
+        raise ValueError(
+            f"{other.files[0]} has no `on`: give the columns that tell whose its rows are, such as 'image'."
+        )
     place: dict[tuple[str, ...], dict[int, None]] = {}
     for key, one in zip(keys(rows, my_names(on)), image, strict=True):
         if one >= 0:

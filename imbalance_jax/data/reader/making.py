@@ -13,7 +13,7 @@ from imbalance_jax.data.reader import agreement, images, paths, people, pixel_no
 from imbalance_jax.data.reader.cases import Cases, read_cases, take
 from imbalance_jax.data.reader.layout import Layout
 from imbalance_jax.data.reader.placing import Region
-from imbalance_jax.data.reader.regions import concepts_of, empty_rows, planned, unused
+from imbalance_jax.data.reader.regions import concepts_of, empty_rows, misspelt, planned, unused
 from imbalance_jax.data.reader.rows import Found
 from imbalance_jax.data.reader.squares import Maker, Progress, Square, filled, kind_of_pixels
 from imbalance_jax.data.reader.tables import table_files
@@ -41,7 +41,7 @@ def read(
     cases = read_cases(folder, layout, found)
     concepts = concepts_of(cases, layout)
     found.notes.extend(unused(cases, layout))
-    found.doubts.extend(empty_rows(cases, layout))
+    found.doubts.extend([*empty_rows(cases, layout), *misspelt(cases, layout)])
     maker = Maker(folder, layout, image_size, *kind_of_pixels(folder, cases.path, layout))
     plan = planned(folder, cases, layout, concepts, found)
     while True:

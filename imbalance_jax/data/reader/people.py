@@ -9,7 +9,7 @@ import numpy as np
 from imbalance_jax.data.dataset import SPLITS
 from imbalance_jax.data.reader.layout import NOTHING, Group, Patient
 from imbalance_jax.data.reader.rows import NAMED, PATH, Found, Rows
-from imbalance_jax.data.reader.spelling import canonical, first_group, number, table_of
+from imbalance_jax.data.reader.spelling import canonical, first_group, number, plain_key, table_of
 from imbalance_jax.names import repeated, some
 
 LEADING = re.compile('(?<![0-9])0+(?=[0-9])')  # zeros that a table program drops
@@ -67,11 +67,8 @@ def _folded(text: str) -> str:
 
 def plain(value: object) -> str:
     """An identifier without blanks, '' for what says nothing."""
-    text = str(value).strip()
-    if text.casefold() in NOTHING:
-        return ''
-    head, point, tail = text.partition('.')
-    return head if point and head.isdigit() and not tail.strip('0') else text
+    text = plain_key(value)
+    return '' if text.casefold() in NOTHING else text
 
 
 def groupings(

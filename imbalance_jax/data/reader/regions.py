@@ -1,11 +1,13 @@
 """Which regions a layout gives each image: boxes, shapes and runs of tables, and mask files."""
 
+import difflib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.cases import Cases
+from imbalance_jax.data.reader.contradictions import NEAR
 from imbalance_jax.data.reader.layout import Layout
 from imbalance_jax.data.reader.mask_files import of_none, plan_files
 from imbalance_jax.data.reader.placing import Left, Planned, Region, Size
@@ -32,6 +34,18 @@ def concepts_of(cases: Cases, layout: Layout) -> list[str]:
         elif regions.concept and regions.concept != OF_LABEL:
             names[regions.concept] = None
     return list(names)
+
+
+def misspelt(cases: Cases, layout: Layout) -> list[str]:
+    """What is said of concepts that the layout names and that are nearly a class, and none."""
+    named = [name for one in layout.regions for name in (one.concept, *one.values, *one.aliases) if name]
+    said = []
+    for name in dict.fromkeys(named):
+        near = difflib.get_close_matches(name.casefold(), [one.casefold() for one in cases.classes], n=1, cutoff=NEAR)
+        if near and name not in cases.classes and canonical(name) not in map(canonical, (OF_LABEL, *cases.classes)):
+            meant = next(one for one in cases.classes if one.casefold() == near[0])
+            said.append(f'The concept {name!r} of regions is no class, and nearly the class {meant!r}.')
+    return said
 
 
 def planned(folder: Path, cases: Cases, layout: Layout, concepts: Sequence[str], found: Found) -> list[list[Planned]]:

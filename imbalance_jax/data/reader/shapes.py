@@ -23,6 +23,17 @@ def decode(kind: str, shape: Any, size: Sequence[int]) -> np.ndarray:
     return lookup(KINDS, kind, 'kind of shape')(shape, height, width)
 
 
+def extent(kind: str, shape: Any) -> tuple[float, float, float, float] | None:
+    """Smallest and largest x and y, x0 y0 x1 y1, of a shape given by coordinates; None of one of runs."""
+    drawn = (
+        kind == 'coco_segmentation' and isinstance(shape, (list, tuple)) and isinstance([*shape, 0][0], (list, tuple))
+    )
+    if kind not in ('rectangle', 'ellipse', 'polygon') and not drawn:
+        return None
+    points = (np.concatenate([numbers(part) for part in shape]) if drawn else numbers(shape)).reshape(-1, 2)
+    return *points.min(0).tolist(), *points.max(0).tolist()
+
+
 def to_size(mask: np.ndarray, size: Sequence[int], window: Sequence[float] | None = None) -> np.ndarray:
     """The mask at image size: bool `size`, True where at least half of a pixel's area is, and at least one pixel.
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from imbalance_jax.names import lookup
 
-WHOLE = re.compile(r'([0-9]+)\.0+')
+WHOLE = re.compile(r'([0-9]+)(?:\.0*|,0)')  # 1,000 may be a thousand
 LOSSY = re.compile(r'[0-9.]+[eE]\+?[0-9]+')
 SHORT = re.compile('[0-9]{1,18}')
 

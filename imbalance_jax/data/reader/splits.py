@@ -8,24 +8,33 @@ import numpy as np
 from imbalance_jax.data.dataset import LEFT_OUT, SPLITS
 from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.layout import Split
-from imbalance_jax.data.reader.rows import PATH, SPLIT, Found, Rows
+from imbalance_jax.data.reader.rows import NAMED, PATH, SPLIT, Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, first_group, matches, share, table_of
 from imbalance_jax.data.reader.text_files import content
-from imbalance_jax.names import lookup
+from imbalance_jax.names import lookup, some
 
 UNSTATED = 254  # of an image whose split is drawn
 
 
-def stated(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], rule: Split) -> np.ndarray:
-    """The split that is stated for each image; UNSTATED where none is, LEFT_OUT where it is none of the three."""
+def stated(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], rule: Split, found: Found) -> np.ndarray:
+    """The split that is stated for each image; UNSTATED where none is, LEFT_OUT where it is none of the three.
+
+    ValueError for what is to state it and does not, of any image.
+    """
     split = np.full(len(first), UNSTATED, np.uint8)
     spelt = table_of(rule.values)
     others = LEFT_OUT if rule.others == 'left_out' else _split_number(rule.others)
     if rule.column:
         texts = rows.column(rule.column, 'split.column')
         split[:] = [_number(spelt, canonical(str(texts[row])), others) for row in first]
+        if not any(canonical(str(texts[row])) in spelt for row in first):
+            shown = some([repr(text) for text in dict.fromkeys(str(texts[row]) for row in first)], NAMED)
+            raise ValueError(
+                f'{rows.files[0]}: {rule.column} (split.column) says of no image which split it is in: it has {shown}; '
+                f"split.values says what they mean, such as {{'train': {str(texts[first[0]])!r}}}."
+            )
     elif rule.lists:
-        split[:] = _listed(folder, rows, first, names, rule, others)
+        split[:] = _listed(folder, rows, first, names, rule, others, found)
     elif rule.path == 'folder':
         split[:] = [_of_folders(str(rows.columns[PATH][row]), spelt, others) for row in first]
     elif rule.path:
@@ -35,7 +44,12 @@ def stated(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], ru
         split[:] = [_number(spelt, canonical(str(rows.columns[SPLIT][row])), others) for row in first]
     for column, values in rule.test_where.items():
         texts = rows.column(column, 'split.test_where')
-        split[[matches(texts[row], values) for row in first]] = SPLITS.index('test')
+        meant = np.array([matches(texts[row], values) for row in first], bool)
+        if not meant.any():
+            shown = some([repr(text) for text in dict.fromkeys(str(texts[row]) for row in first)], NAMED)
+            wanted = ' or '.join(map(repr, values))
+            raise ValueError(f'split.test_where: {column} of no image is {wanted}; {rows.files[0]} has {shown}.')
+        split[meant] = SPLITS.index('test')
     return split
 
 
@@ -52,10 +66,16 @@ def _of_folders(path: str, spelt: Mapping[str, str], others: int) -> int:
     return SPLITS.index(known[-1]) if known else others
 
 
-def _listed(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], rule: Split, others: int) -> np.ndarray:
-    """The split of images by lists of names, with or without suffix and folders."""
+def _listed(
+    folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], rule: Split, others: int, found: Found
+) -> np.ndarray:
+    """The split of images by lists of names, with or without suffix and folders.
+
+    Lines that are no image are said; ValueError for a list without any that is, and for an image in two.
+    """
     split = np.full(len(first), others, np.uint8)
     by_name: dict[str, int] = {}
+    in_list: dict[int, str] = {}
     for number_of_image, (row, name) in enumerate(zip(first, names, strict=True)):
         last = str(rows.columns[PATH][row] or name).rsplit('/', 1)[-1].lower()
         for key in (name.lower(), last, last.rpartition('.')[0]):
@@ -64,11 +84,26 @@ def _listed(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], r
         files = sorted(folder.glob(pattern)) or sorted(folder.glob(f'{pattern}.gz'))
         if not files:
             raise FileNotFoundError(f'{folder} has no {pattern}, the list of the {meant} split.')
-        for line in (line for file in files for line in content(file).split('\n')):
+        number, others_named, listed = _split_number(meant), [], 0
+        for line in (line.strip() for file in files for line in content(file).split('\n')):
             text = paths.normal(line).lower()
             image = by_name.get(text, by_name.get(text.rsplit('/', 1)[-1])) if text else None
-            if image is not None:
-                split[image] = _split_number(meant)
+            if image is None:
+                others_named += [line] if text else []
+                continue
+            if (other := in_list.setdefault(image, meant)) != meant:
+                raise ValueError(
+                    f'{names[image]} is in the lists of {other} and of {meant} (split.lists); expected one.'
+                )
+            split[image], listed = number, listed + 1
+        if not listed:
+            shown = f'such as {others_named[0]!r}; images are called as {names[0]!r}' if others_named else 'it is empty'
+            raise ValueError(f'{files[0]}, the list of the {meant} split, has no line that is an image here: {shown}.')
+        if others_named:
+            named = some(others_named, NAMED)
+            found.notes.append(
+                f'{len(others_named)} lines of {files[0].name} are of images that are not here: {named}.'
+            )
     return split
 
 

@@ -72,7 +72,7 @@ def test_a_shape_outside_the_image_is_named(three):
     (three / 'boxes.csv').write_text('file,name,shape\n0.png,A,20 20 30 20 30 30\n')
     shapes = Regions('boxes', on=('file',), column='name', code='shape', kind='polygon')
     dataset = read(three, layout(regions=(shapes,)), image_size=8)
-    assert dataset.info['problems'] == {'shape_without_area': ['0.png A (boxes.csv, line 2)']}
+    assert dataset.info['problems'] == {'shape_outside_image': ['0.png A (boxes.csv, line 2) [20.0, 20.0, 30.0, 30.0]']}
 
 
 def test_when_all_classes_are_rare_the_limit_is_named(three):

@@ -340,7 +340,7 @@ def test_a_pattern_of_masks_that_no_image_has_is_said(eight):
 @pytest.mark.parametrize(
     ('block', 'said'),
     [
-        ({'split': 'finding'}, r'Of 8 images none is left; in no split: 8, such as 0\.png \(see split\)'),
+        ({'split': {'path': 'x(.)'}}, r'Of 8 images none is left; in no split: 8, such as 0\.png \(see split\)'),
         ({'patient': {'column': 'who', 'pattern': '^([0-9]+)'}}, r'without patient: 8, such as 0\.png \(see patient\)'),
     ],
 )
@@ -520,3 +520,105 @@ def test_images_that_are_all_there_twice_are_said(eight):
     table(eight, rows(*(f'{i}.png,a,p' for i in range(8))))
     with pytest.raises(ValueError, match=r't\.csv names is there several times, such as .*images\.folders'):
         loaded(eight, tables='t.csv')
+
+
+def coco(annotations):
+    """Eight images, each of id its number."""
+    images = [{'id': i, 'file_name': f'{i}.png', 'width': 20, 'height': 20} for i in range(8)]
+    return json.dumps({'images': images, 'annotations': annotations, 'categories': [{'id': 1, 'name': 'a'}]})
+
+
+COCO = {'tables': {'file': 't.json'}, 'images': '{file_name}', 'labels': {'column': 'category'}}
+BOXES = {'box': 'bbox', 'column': 'category'}
+
+
+def test_ids_of_coco_are_the_same_as_text_and_as_numbers(eight):
+    box = {'bbox': [2, 2, 8, 8]}
+    (eight / 't.json').write_text(coco([{'image_id': str(i), 'category_id': '1', **box} for i in range(4)]))
+    dataset = loaded(eight, **COCO, regions=BOXES)
+    assert dataset.labels.sum() == 4
+    assert len(dataset.region_box) == 4
+
+
+def test_annotations_of_no_image_are_said(eight):
+    some = [{'image_id': i, 'category_id': 1} for i in (0, 1, 77)]
+    (eight / 't.json').write_text(coco(some))
+    assert doubts_with(loaded(eight, **COCO), '77') == ['t.json: 1 annotations are of no image: image_id 77.']
+    (eight / 't.json').write_text(coco(some[2:]))
+    with pytest.raises(ValueError, match=r'all 1 annotations are of no image: image_id 77; the ids of images are 0, 1'):
+        loaded(eight, **COCO)
+    (eight / 't.json').write_text(coco([{'image_id': 1, 'category_id': 9}]))
+    with pytest.raises(ValueError, match=r"category of an annotation of image 1 in .*t\.json: '9'\. Known: 1"):
+        loaded(eight, **COCO)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'shape'), [('rectangle', '2 2 90 12'), ('polygon', '2 2 90 2 90 12'), ('ellipse', '-30 2 8 12')]
+)
+def test_shapes_that_leave_the_image_are_named(eight, kind, shape):
+    table(
+        eight, rows(*(f'{i}.png,a,{shape if i == 3 else "2 2 12 20.3"}' for i in range(8)), header='file,finding,drawn')
+    )
+    drawn = {'code': 'drawn', 'kind': kind if kind != 'polygon' else 'rectangle', 'concept': 'a'}
+    if kind == 'polygon':
+        table(
+            eight,
+            rows(
+                *(f'{i}.png,a,{shape if i == 3 else "2 2 12 2 12 20.3"}' for i in range(8)), header='file,finding,drawn'
+            ),
+        )
+        drawn['kind'] = kind
+    dataset = loaded(eight, tables='t.csv', regions=drawn)
+    assert [one.split(' ')[0] for one in dataset.info['problems']['shape_outside_image']] == ['3.png']
+    assert len(dataset.region_box) == 7
+
+
+def test_a_concept_that_is_nearly_a_class_is_said(eight):
+    table(eight, rows(*(f'{i}.png,mass,{i}' for i in range(8))))
+    regions = {'files': 'masks/{stem}.png', 'concept': 'mas'}
+    assert doubts_with(
+        loaded(eight, tables='t.csv', regions=regions), "'mas' of regions is no class, and nearly the class 'mass'"
+    )
+    assert not doubts_with(loaded(eight, tables='t.csv', regions={**regions, 'concept': 'heart'}), 'nearly')
+
+
+@pytest.mark.parametrize(
+    ('files', 'split', 'said'),
+    [
+        (
+            {'a.txt': '0.png\n1.png', 'b.txt': '1.png\n2'},
+            {'lists': {'train': 'a.txt', 'test': 'b.txt'}},
+            r'1\.png is in the lists of',
+        ),
+        (
+            {'b.txt': 'p7\np8'},
+            {'lists': {'test': 'b.txt'}},
+            r"test split, has no line that is an image here: such as 'p7'",
+        ),
+        ({'b.txt': ''}, {'lists': {'test': 'b.txt'}}, r'no line that is an image here: it is empty'),
+        ({}, {'test_where': {'who': 'nobody'}}, r"who of no image is 'nobody'; t\.csv has '0', '1'"),
+        ({}, {'column': 'who'}, r"who \(split\.column\) says of no image which split it is in: it has '0', '1'"),
+        ({}, {'column': 'who', 'path': 'folder'}, r'split has column and path; one of them says'),
+    ],
+)
+def test_splits_that_are_stated_nowhere_or_twice_are_refused(eight, files, split, said):
+    table(eight, rows(*(f'{i}.png,a,{i}' for i in range(8))))
+    for name, text in files.items():
+        (eight / name).write_text(text)
+    with pytest.raises(ValueError, match=said):
+        loaded(eight, tables='t.csv', split=split)
+
+
+def test_a_table_of_regions_says_whose_its_rows_are(eight):
+    table(eight, rows(*(f'{i}.png,a,{i}' for i in range(8))))
+    table(eight, 'file,what,x,y,w,h\n1.png,a,1,1,5,5', 'r.csv')
+    tables = [{'file': 't.csv'}, {'file': 'r.csv', 'name': 'boxes'}]
+    regions = {'table': 'boxes', 'column': 'what', 'box': ('x', 'y', 'w', 'h')}
+    with pytest.raises(ValueError, match=r'r\.csv has no `on`: give the columns that tell whose its rows are'):
+        loaded(eight, tables=tables, regions=regions)
+    assert len(loaded(eight, tables=tables, regions={**regions, 'on': 'file'}).region_box) == 1
+
+
+def test_a_patient_written_with_a_decimal_comma_is_one(eight):
+    table(eight, rows(*(f'{i}.png;a;{i // 2}{",0" if i % 2 else ""}' for i in range(8)), header='file;finding;who'))
+    assert len(set(loaded(eight, tables='t.csv', patient='who').patient.tolist())) == 4
