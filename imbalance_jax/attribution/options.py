@@ -31,7 +31,7 @@ def check(name: str, options: Mapping[str, Any], images: jax.Array) -> None:
         arguments['layer'] = input_layer(_mean)
     try:
         jax.eval_shape(partial(method, _mean, **arguments), images)
-    except (TypeError, ZeroDivisionError, OverflowError) as error:
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
         reason = ' '.join(str(error).split())
         raise ValueError(f'config.attribution.{name} is {dict(options)}: {reason}') from error
 

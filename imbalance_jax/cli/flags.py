@@ -55,7 +55,7 @@ FLAGS: dict[str, dict[str, Any]] = {
     'shard': {'metavar': 'I/N', 'help': 'every N-th population, from number I (of 0 to N - 1)'},
     'grace': {
         'metavar': 'SECONDS',
-        'type': float,
+        'type': command_line.seconds,
         'default': 8.0,
         'help': 'leave so long after a signal, or when what is being saved is whole (8; 0 for no limit)',
     },

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 def plan(command: Command, outside: Outside) -> None:
     """Writes a plan, or says what memory the stages of a study need."""
-    from imbalance_jax.sweep import cli
+    from imbalance_jax.config import file
+    from imbalance_jax.sweep import cli, hyper
 
     loaded = loading.load(command.flags.config, command.overrides, outside.base)
     from imbalance_jax.explain.run import STAGES
@@ -34,7 +35,7 @@ def plan(command: Command, outside: Outside) -> None:
         check_alone(config)
 
     out, pilot = command.flags.out, command.flags.pilot
-    cli.write_plan(loaded.config, loaded.get_hyper, out, check=check, options=loading.options, pilot=pilot)
+    cli.write_plan(loaded.config, file.points(loaded, hyper), out, check=check, options=loading.options, pilot=pilot)
 
 
 def work(command: Command, outside: Outside) -> int:

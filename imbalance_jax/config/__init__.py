@@ -15,6 +15,7 @@ from imbalance_jax.config.fields import (
     WITHIN,
     OptionsOf,
     arm_options,
+    below_one,
     check_kind,
     flatten_fields,
     is_option,
@@ -31,7 +32,9 @@ Rule = tuple[Callable[[Any], bool], str]
 POSITIVE: Rule = (lambda v: 0 < v < math.inf, 'more than 0, and finite')
 COUNT: Rule = (lambda v: v >= 1, '1 or more')
 NOT_NEGATIVE: Rule = (lambda v: 0 <= v < math.inf, '0 or more, and finite')
-SHARE: Rule = (lambda v: 0 < v < 1, 'between 0 and 1')
+SHARE: Rule = (lambda v: v > 0 and below_one(v), 'between 0 and 1')
+FROM_ZERO: Rule = (lambda v: v >= 0 and below_one(v), '0 or more, and below 1')
+WORDS: Rule = (lambda v: all(isinstance(one, str) and one for one in v), 'words, each a name')
 
 
 def one_of(*names: str) -> Rule:
@@ -50,13 +53,17 @@ def _are_finite(values: Any) -> bool:
 
 RULES: dict[str, Rule] = {
     'data.image_size': (lambda v: v >= 16, '16 or more'),
+    'data.test_on': WORDS,
+    'plugins': WORDS,
+    'attribution.metrics': WORDS,
+    'concepts.layers': WORDS,
     'data.task': one_of('', 'multi_label', 'multi_class'),
     'data.order': one_of('own', 'shared'),
     'data.stream': one_of('auto', 'always', 'never'),
     'data.imbalance_seed': NOT_NEGATIVE,
-    'augment.shift': (lambda v: 0 <= v < 0.5, 'in 0..0.5'),
+    'augment.shift': (lambda v: 0 <= v < 0.5, '0 or more, and below 0.5'),
     'augment.rotation': (lambda v: 0 <= v <= 180, 'in 0..180'),
-    'augment.scale': (lambda v: 0 <= v < 1, 'in 0..1'),
+    'augment.scale': FROM_ZERO,
     'augment.brightness': NOT_NEGATIVE,
     'augment.contrast': NOT_NEGATIVE,
     'augment.flip': one_of('auto', 'none', 'horizontal', 'both'),
@@ -89,7 +96,7 @@ RULES: dict[str, Rule] = {
     'evaluate.margin.auroc': SHARE,
     'evaluate.margin.average_precision': SHARE,
     'evaluate.tail': (lambda v: len(v) == 2 and 0 < v[0] <= v[1], 'two numbers above 0, the smaller one first'),
-    'evaluate.smallest_effect': (lambda v: 0 <= v < 1, 'in 0..1'),
+    'evaluate.smallest_effect': FROM_ZERO,
     'evaluate.smallest_count': NOT_NEGATIVE,
     'model.preprocessing.low': (math.isfinite, 'a finite number'),
     'model.preprocessing.high': (math.isfinite, 'a finite number'),
@@ -103,7 +110,7 @@ RULES: dict[str, Rule] = {
     'precision.explain': MATMUL,
     'attribution.regions': REGIONS,
     'concepts.regions': REGIONS,
-    'attribution.anatomy_margin': (lambda v: 0 <= v < 1, 'in 0..1, in image heights'),
+    'attribution.anatomy_margin': (lambda v: 0 <= v < 1, '0 or more, and below 1, in image heights'),
     'attribution.batch_size': COUNT,
     'attribution.memory_mib': NOT_NEGATIVE,
     'attribution.max_pairs': NOT_NEGATIVE,

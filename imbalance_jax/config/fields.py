@@ -125,6 +125,11 @@ def check_kind(name: str, value: Any, expected: Any) -> None:
                 raise ValueError(f'config.{name} has {one!r}; each of its values must be {kind_of(expected[0])}.')
 
 
+def below_one(value: Any) -> bool:
+    """Whether a number is still below 1 in the 32 bits that networks compute with."""
+    return value < 1 - 2.0**-25  # what is nearer to 1 than to the number of 32 bits below it becomes 1
+
+
 def survives(value: Any) -> bool:
     """Whether a number is still itself, neither infinite nor 0, in the 32 bits that networks compute with."""
     if not isinstance(value, (int, float)) or value == 0 or (isinstance(value, float) and not math.isfinite(value)):

@@ -3,12 +3,13 @@
 import inspect
 import runpy
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
-from ml_collections import ConfigDict
+from ml_collections import ConfigDict, FrozenConfigDict
 
 from imbalance_jax.system.files import regular
 
@@ -39,7 +40,41 @@ def load(text: str) -> ConfigFile:
         config = _call(path, get_config, *([argument] if argument else []))
     if not isinstance(config, ConfigDict):
         raise ValueError(f'--config={path}: get_config gave a {type(config).__name__}; it must give a ConfigDict.')
+    _check_names(config, f'--config={path}: config')
+    config = ConfigDict(config) if isinstance(config, FrozenConfigDict) else config
     return ConfigFile(path, config.lock(), names.get('get_hyper'))
+
+
+def points(loaded: ConfigFile, hyper: ModuleType) -> list[dict[str, object]]:
+    """The points of the file's sweep, one of no change without one; ValueError if its get_hyper fails or gives none.
+
+    hyper: what it is given, `sweep.hyper`.
+    """
+    if loaded.get_hyper is None:
+        return [{}]
+    found = _call(loaded.path, loaded.get_hyper, hyper)
+    fine = isinstance(found, Iterable) and not isinstance(found, (str, Mapping))
+    found = list(found) if fine else found
+    if not fine or not all(isinstance(one, Mapping) and all(isinstance(name, str) for name in one) for one in found):
+        shown = ' '.join(repr(found).split())[:80]
+        raise ValueError(
+            f'--config={loaded.path}: get_hyper gave {shown}; it must give a list of points, such as '
+            "[{'config.train.epochs': 3}]."
+        )
+    return [dict(one) for one in found]
+
+
+def _check_names(config: ConfigDict, where: str) -> None:
+    """ValueError for a field or an arm whose name is no text."""
+    try:
+        names = list(config.keys())
+    except TypeError:  # they are sorted, which names of different kinds cannot be
+        raise ValueError(f'{where} has names of several kinds; expected text, in quotes.') from None
+    for name in names:
+        if not isinstance(name, str):
+            raise ValueError(f'{where} has the name {name!r}; expected text, in quotes.')
+        if isinstance(inner := config[name], ConfigDict):
+            _check_names(inner, f'{where}.{name}')
 
 
 def find_weights(config: ConfigDict, folders: Sequence[Path]) -> None:
@@ -78,7 +113,7 @@ def _execute(path: Path) -> dict[str, Any]:
     return _call(path, lambda: runpy.run_path(str(path.absolute()), run_name=path.stem))
 
 
-def _call(path: Path, function: Callable[..., Any], *arguments: str) -> Any:
+def _call(path: Path, function: Callable[..., Any], *arguments: Any) -> Any:
     """What a function of the file gives; whatever it raises is the file's fault, and one line."""
     try:
         return function(*arguments)

@@ -5,7 +5,6 @@ import time
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import ModuleType
 
 from ml_collections import ConfigDict
 
@@ -17,18 +16,17 @@ from imbalance_jax.system import cluster, signals
 
 def write_plan(
     config: ConfigDict,
-    get_hyper: Callable[[ModuleType], Iterable[hyper.Point]] | None,
+    points: Iterable[hyper.Point],
     out: str | None,
     *,
     check: Callable[[dict], object],
     options: OptionsOf,
     pilot: str | None = None,
 ) -> None:
-    """Writes `out`, one line per population of a config's `get_hyper`, each checked; says what is new in it, and the
+    """Writes `out`, one line per population of a config at these points, each checked; says what is new in it, and the
     smallest difference that its populations can show, by the variances of a finished working directory `pilot`."""
     if not out:
         raise ValueError('--out is missing; give a file, such as --out=runs/sweep.jsonl.')
-    points = get_hyper(hyper) if get_hyper else [{}]
     configs = populations.populations(config, points, options)
     for plain in configs:
         check(plain)

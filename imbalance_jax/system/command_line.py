@@ -1,6 +1,7 @@
 """A command line: verbs with flags of their own, and overrides of a config, with errors that a user can act on."""
 
 import argparse
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -19,6 +20,17 @@ def path(text: str) -> str:
         return typed_path(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error).rstrip('.')) from error
+
+
+def seconds(text: str) -> float:
+    """A time, 0 or more, for a flag."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f'{text!r} is no time; it must be 0 or more, in seconds')
+    return value
 
 
 class Command(NamedTuple):

@@ -14,6 +14,7 @@ from imbalance_jax.data.sources.text import one_line
 from imbalance_jax.losses import LOSSES, SIGMOID, SOFTMAX, UNKNOWN, link_of
 from imbalance_jax.names import lookup, repeated
 from imbalance_jax.system.files import regular
+from imbalance_jax.training import checks
 from imbalance_jax.training.members import split_options
 
 FIELDS = ('arm', 'seed', 'weights', 'link', 'preprocessing', 'classes', 'loss')
@@ -137,6 +138,7 @@ def check(adopted: Sequence[Adopted], reference: str, *, paired: bool) -> None:
             raise ValueError(f'Arm {one.arm} has seed {one.seed} twice ({both}); seeds tell members of an arm.')
         seen[one.arm, one.seed] = one.where
     arms = list(dict.fromkeys(one.arm for one in adopted))
+    checks.check_names(arms, f'{adopted[0].where}: arms')
     for arm in arms:
         of_arm = [one for one in adopted if one.arm == arm]
         for field in ('loss', 'hyper', 'link'):

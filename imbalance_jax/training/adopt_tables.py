@@ -71,6 +71,8 @@ def check_keys(table: pd.DataFrame, path: Path, beside: str) -> None:
     missing = [name for name in KEYS if name not in table]
     if missing or not len(table):
         lacks = f'has no column {missing[0]!r}' if missing else 'has no line'
+        if missing and len(table.columns) == 1 and any(one in str(table.columns[0]) for one in ';\t|'):
+            lacks += f' but one, {str(table.columns[0])!r}: columns are separated by commas'
         raise ValueError(f'{path} {lacks}; it needs the columns {", ".join(KEYS)} and {beside}.')
 
 
@@ -168,7 +170,7 @@ def as_log_odds(
     if len(lines):
         raise ValueError(
             f'{path}: not all values are probabilities, {len(lines):,} are not, such as '
-            f'{numbers[lines[0], columns[0]]:g} of {who(table, lines[0])}; if they are logits, say --values=logits.'
+            f'{numbers[lines[0], columns[0]].item()} of {who(table, lines[0])}; if logits, say --values=logits.'
         )
     sums = is_multi_class and np.abs(numbers.sum(1) - 1).max() <= ROUNDED
     return logit(numbers, path), SOFTMAX if sums else SIGMOID

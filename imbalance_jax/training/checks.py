@@ -1,7 +1,7 @@
 """What can be wrong with a config or its data is said here, with what would be valid, before anything is compiled."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -86,14 +86,19 @@ def check_population(arms: Mapping[str, Any], seeds: Sequence[Any], reference: s
     whole = all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**32 for seed in seeds)
     if not seeds or not whole or len(set(seeds)) != len(seeds):
         raise ValueError(f'config.seeds must be one or more different whole numbers below 2^32, not {tuple(seeds)}.')
+    check_names(arms, 'config.arms')
+    if reference not in arms:
+        raise ValueError(f'config.reference is {reference!r}, which is no arm. Arms: {", ".join(sorted(arms))}.')
+
+
+def check_names(arms: Iterable[str], where: str) -> None:
+    """Raises ValueError for a name of an arm that no table can hold as it is."""
     for name in arms:
         if not name.strip() or not name.isprintable() or name != name.strip() or name[0] in FORMULA:
             raise ValueError(
-                f'config.arms has {name!r}; a name has no line breaks, no blanks at its ends, and does not begin with '
+                f'{where} has {name!r}; a name has no line breaks, no blanks at its ends, and does not begin with '
                 f'{" ".join(FORMULA)}, which a spreadsheet takes for a formula.'
             )
-    if reference not in arms:
-        raise ValueError(f'config.reference is {reference!r}, which is no arm. Arms: {", ".join(sorted(arms))}.')
 
 
 def check_labels(labels: str, own_policies: Mapping[str, Any]) -> None:
@@ -169,7 +174,7 @@ def check_network(config: ConfigDict, untrained: Network, image_shape: tuple[int
     """Raises ValueError for options that the model cannot be built with, and for a model that breaks its contract."""
     try:
         network.abstract_variables(untrained.model, image_shape)
-    except (TypeError, AttributeError, OverflowError) as error:
+    except (TypeError, AttributeError, OverflowError, ValueError) as error:
         options = dict(config.model.get(config.model.name, {}))
         reason = ' '.join(str(error).split())
         raise ValueError(f'config.model.{config.model.name} is {options}: {reason}') from error

@@ -6,6 +6,7 @@ weights: it can be explained and reported.
 """
 
 import dataclasses
+import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ def check(config: ConfigDict) -> None:
     names = [entry(text)[0] for text in texts]
     for name in names:
         before, colon, split = name.rpartition(':')
-        if colon:
+        if colon and (before != sources.TFDS or difflib.get_close_matches(split, USED)):
             lookup(dict.fromkeys(USED), split, f'split of {before!r} in config.data.test_on:')
         block = config.data.get(name, {})
         sources.find(block.get('reader', name) if isinstance(block, (dict, ConfigDict)) else name)

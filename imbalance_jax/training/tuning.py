@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from imbalance_jax.config.fields import below_one
 from imbalance_jax.losses import SOFTMAX, link_of
 from imbalance_jax.losses.loss import Loss
 from imbalance_jax.names import lookup
@@ -16,8 +17,8 @@ from imbalance_jax.training.members import DEFAULTS, OPTIMIZERS, UNFREEZE, final
 RANGES: dict[str, tuple[Callable[[Any], bool], str]] = {
     'frozen': (lambda v: 0 <= v <= 1, 'in 0..1, the fraction of training in which only the head is trained'),
     'layer_decay': (lambda v: 0 < v <= 1, 'more than 0 and at most 1, the factor on the learning rate per part'),
-    'ema': (lambda v: 0 <= v < 1, 'at least 0 and below 1, such as 0.999; 0 for none'),
-    'label_smoothing': (lambda v: 0 <= v < 1, 'at least 0 and below 1, such as 0.1; 0 for none'),
+    'ema': (lambda v: v >= 0 and below_one(v), 'at least 0 and below 1, such as 0.999; 0 for none'),
+    'label_smoothing': (lambda v: v >= 0 and below_one(v), 'at least 0 and below 1, such as 0.1; 0 for none'),
     'clip_norm': (lambda v: 0 <= v < math.inf, '0 or more, and finite, such as 1.0; 0 for none'),
 }
 

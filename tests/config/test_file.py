@@ -5,6 +5,7 @@ import sys
 import pytest
 
 from imbalance_jax.config import file
+from imbalance_jax.sweep import hyper
 
 GOOD = 'from imbalance_jax.configs import base\n\ndef get_config():\n    return base.get_config()\n'
 WITH_ARGUMENT = (
@@ -12,6 +13,10 @@ WITH_ARGUMENT = (
     'def get_config(epochs="5"):\n    config = base.get_config()\n    config.train.epochs = int(epochs)\n'
     '    return config\n\n'
     'def get_hyper(hyper):\n    return []\n'
+)
+WITH_ARMS = GOOD.replace(
+    '    return base.get_config()',
+    '    config = base.get_config()\n    with config.unlocked():\n        config.arms = ARMS\n    return config',
 )
 
 
@@ -58,6 +63,8 @@ def test_a_file_imports_its_neighbours_but_hides_nothing(tmp_path):
         ('def get_config():\n    return 3', 'gave a int; it must give a ConfigDict'),
         (GOOD.replace('return', 'base.get_config().train.epoch\n    return'), 'failed with AttributeError'),
         (GOOD.replace('base.get_config()', '{}["a"]'), "failed with KeyError: 'a'"),
+        (WITH_ARMS.replace('ARMS', '{1: {}, "bce": {}}'), r'config\.arms has names of several kinds; expected text'),
+        (WITH_ARMS.replace('ARMS', '{1: {}, 2: {}}'), r'config\.arms has the name 1; expected text, in quotes'),
     ],
 )
 def test_a_file_that_fails_is_one_line(tmp_path, text, message):
@@ -65,6 +72,37 @@ def test_a_file_that_fails_is_one_line(tmp_path, text, message):
         file.load(str(write(tmp_path, text)))
     assert str(caught.value).startswith(f'--config={tmp_path}/mine.py')
     assert '\n' not in str(caught.value)
+
+
+def test_a_frozen_config_is_taken_as_any_other(tmp_path):
+    text = GOOD.replace('return base.get_config()', 'return FrozenConfigDict(base.get_config())')
+    loaded = file.load(str(write(tmp_path, f'from ml_collections import FrozenConfigDict\n{text}')))
+    with loaded.config.unlocked():
+        loaded.config.train.epochs = 3
+
+
+@pytest.mark.parametrize(
+    ('body', 'message'),
+    [
+        ('return 3', 'get_hyper gave 3; it must give a list of points'),
+        ('return [3]', r'get_hyper gave \[3\]; it must give a list'),
+        ('return {"config.train.epochs": 3}', 'it must give a list of points'),
+        ('return [{1: 2}]', 'it must give a list of points'),
+        ('return {}["x"]', "failed with KeyError: 'x'"),
+    ],
+)
+def test_a_sweep_that_is_none_is_one_line(tmp_path, body, message):
+    loaded = file.load(str(write(tmp_path, f'{GOOD}\ndef get_hyper(hyper):\n    {body}\n')))
+    with pytest.raises(ValueError, match=message) as caught:
+        file.points(loaded, hyper)
+    assert '\n' not in str(caught.value)
+
+
+def test_points_of_a_sweep_may_be_made_one_by_one(tmp_path):
+    body = 'yield from hyper.sweep("config.train.epochs", [1, 2])'
+    loaded = file.load(str(write(tmp_path, f'{GOOD}\ndef get_hyper(hyper):\n    {body}\n')))
+    assert file.points(loaded, hyper) == [{'config.train.epochs': 1}, {'config.train.epochs': 2}]
+    assert file.points(file.load(str(write(tmp_path, GOOD))), hyper) == [{}]
 
 
 def test_an_argument_for_a_file_that_takes_none_and_a_file_that_is_not_there(tmp_path):

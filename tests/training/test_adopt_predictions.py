@@ -140,3 +140,17 @@ def test_a_report_on_networks_that_are_no_pairs_speaks_of_networks():
     assert elsewhere.worded(study, page) == want
     study.classes = ['Seeds']
     assert elsewhere.worded(study, page) == page
+
+
+def test_a_table_with_other_separators_says_so(tmp_path):
+    path = tmp_path / 'p.csv'
+    a_table().to_csv(path, index=False, sep=';')
+    with pytest.raises(ValueError, match=r"but one, 'image;arm;seed.*: columns are separated by commas"):
+        adopt_tables.read(path, FewImages())
+
+
+def test_a_probability_above_one_is_shown_whole(tmp_path):
+    table = a_table()
+    table.loc[3, 'Mass'] = 1.0000001
+    with pytest.raises(ValueError, match=r'such as 1\.0000001 of image'):
+        read(table, tmp_path)

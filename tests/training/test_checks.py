@@ -144,3 +144,36 @@ def test_more_poolings_than_places_between_stages_are_refused():
                 lambda p=pools, w=widths: CNN(2, w, pools=p).init(jax.random.key(0), jnp.zeros((1, 8, 8, 1)))
             )
     jax.eval_shape(lambda: CNN(2, (4, 4)).init(jax.random.key(0), jnp.zeros((1, 8, 8, 1))))
+
+
+@pytest.mark.parametrize(
+    ('block', 'field'), [('augment', 'scale'), ('concepts', 'quantile'), ('evaluate', 'smallest_effect')]
+)
+def test_a_share_that_32_bits_make_1_is_refused(tiny_config, block, field):
+    config = copy.deepcopy(tiny_config)
+    config[block][field] = 0.99999999
+    with pytest.raises(ValueError, match=f'config.{block}.{field} is 0.99999999; it must be .*(below|between) '):
+        check_ranges(config)
+    with config.unlocked():
+        config[block][field] = 0.9999
+        config.arms = {'bce': {'ema': 0.999999999}}
+    check_ranges(config)
+    with pytest.raises(ValueError, match=r'config.arms.bce.ema is 0.999999999; it must be at least 0 and below 1'):
+        make_members(config)
+
+
+@pytest.mark.parametrize('field', ['data.test_on', 'attribution.metrics', 'concepts.layers'])
+def test_names_are_words(tiny_config, field):
+    config = copy.deepcopy(tiny_config)
+    block, name = field.split('.')
+    config[block][name] = (1,)
+    with pytest.raises(ValueError, match=rf'config.{field} is \(1,\); it must be words'):
+        check_ranges(config)
+
+
+def test_options_that_a_model_cannot_be_built_with_are_named(tiny_config):
+    config = copy.deepcopy(tiny_config)
+    config.model.cnn.stem_stride = 100
+    untrained = network.network(config, network.load_dataset(config))
+    with pytest.raises(ValueError, match=r"config\.model\.cnn is \{.*'stem_stride': 100.*\}: "):
+        checks.check_network(config, untrained, (16, 16, 1))
