@@ -16,7 +16,7 @@ from imbalance_jax.training.placement import MEMBER, Placement
 
 MIB = all_classes.MIB
 ON_CPU = 512 * MIB  # larger programs are no faster there
-SHARE = 2  # a call takes no more than 1 / SHARE of an accelerator, and 1 / SHARE of 1 / SHARE of what a host has free
+OF_HOST = 4  # a call takes no more than 1 / OF_HOST of what a host has free
 
 Program = Callable[[Callable, int, int], Any]  # (mapper over members, examples at a time, their number) -> a jitted one
 
@@ -40,10 +40,11 @@ def budget(memory_mib: float) -> Budget:
     devices = jax.local_devices()
     if devices[0].platform == 'cpu':
         wanted = ON_CPU
-        while wanted > MIB and wanted > limits.free_memory() // (SHARE * SHARE * len(devices)):
+        while wanted > MIB and wanted > limits.free_memory() // (OF_HOST * len(devices)):
             wanted //= 2
     else:
-        wanted = min((device.memory_stats() or {}).get('bytes_limit', SHARE * ON_CPU) for device in devices) // SHARE
+        wanted = min((device.memory_stats() or {}).get('bytes_limit', autotune.PART * ON_CPU) for device in devices)
+        wanted //= autotune.PART
     return Budget(wanted, max(wanted, autotune.available()))
 
 

@@ -20,6 +20,7 @@ from imbalance_jax.training.program import Experiment, Program, compile_members,
 GIB = 2**30
 STREAM = dict.fromkeys(('auto', 'always', 'never'))  # whether training images come to the devices part by part
 SHARE = 0.9  # of the memory that is free, which is never quite all to be had
+PART = 2  # a call of `explain` takes 1 / PART of an accelerator's memory
 SECONDS = 1.0  # of training steps that a strategy is timed for, after its first step
 HOPELESS = 1.5  # times the shortest step so far: a strategy that takes as long is timed no further
 

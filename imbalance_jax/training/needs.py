@@ -23,7 +23,6 @@ from imbalance_jax.training.trained import SPLIT, Asked, Stage, Trained
 
 MIB = 2**20
 UNITS = {'MiB': MIB, 'GiB': GIB, 'MB': 10**6, 'GB': 10**9}
-HALF = 2  # an accelerator's memory over what `explain` takes of it at a time (`explain.budget`)
 
 
 class Devices(NamedTuple):
@@ -195,7 +194,7 @@ def variables_bytes(population: Trained, devices: Devices) -> int:
 
 def _at_a_time(config: ConfigDict, devices: Devices) -> int:
     """Bytes that `explain` takes at a time, as of `explain.budget.budget` on an accelerator."""
-    return int(config.attribution.memory_mib * MIB) or devices.bytes // HALF
+    return int(config.attribution.memory_mib * MIB) or devices.bytes // autotune.PART
 
 
 def held_by(population: Trained, asked: Asked) -> liveness.Held:
