@@ -40,7 +40,7 @@ def check_task(dataset: Dataset) -> None:
     if wrong.size:
         first = int(wrong[0])
         what = f'is of {number[first]} classes' if known[first] else 'has a label that is uncertain or missing'
-        others = f', as do {wrong.size - 1} more' if wrong.size > 1 else ''
+        others = f', one of {wrong.size} such images' if wrong.size > 1 else ''
         raise ValueError(
             f'{dataset.info["name"]}: image {dataset.image_id[first]} (row {first}) {what}{others}; in a {MULTI_CLASS} '
             f"set each is of exactly one known class. For findings that come together set data.task = '{MULTI_LABEL}'."
