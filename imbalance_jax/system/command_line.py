@@ -97,6 +97,9 @@ def parse(name: str, arguments: list[str], verb: Verb, *, flags: Mapping[str, Ma
     for flag in verb.flags:
         parser.add_argument(f'--{flag}', **flags[flag])
     parsed, unknown = parser.parse_known_args(arguments)
+    for flag in verb.flags:
+        if (getattr(parsed, flag) == '' and flags[flag].get('default') != '') or f'--{flag}=' in arguments:
+            raise ValueError(f'--{flag} is empty; give it a value, or leave it out.')
     for argument in unknown:
         lookup(dict.fromkeys(verb.flags), argument.partition('=')[0].lstrip('-'), f'flag of {name}')
     if overrides and 'config' not in verb.flags:

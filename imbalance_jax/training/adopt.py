@@ -46,6 +46,7 @@ from imbalance_jax.training.autotune import Plan
 from imbalance_jax.training.members import member_arrays
 from imbalance_jax.training.network import Network, load_dataset, network
 from imbalance_jax.training.placement import Placement
+from imbalance_jax.training.predicted import CAME_FROM
 from imbalance_jax.training.prediction import predict
 from imbalance_jax.training.run import describe, set_up_jax, write_performance
 from imbalance_jax.training.snapshot import Best
@@ -184,7 +185,8 @@ def adopt_into(
     if not alive.any():
         raise ValueError('No network gives finite logits: are these the right weights and preprocessing?')
     tell_alike([row['adopted']['file'] for row in rows], logits['test'])
-    write_arrays(folder / layout.PREDICTIONS, alive=alive, **{f'logits_{split}': x for split, x in logits.items()})
+    facts = {'alive': alive, CAME_FROM: checkpoint.of_members(variables)}
+    write_arrays(folder / layout.PREDICTIONS, **facts, **{f'logits_{split}': x for split, x in logits.items()})
 
 
 def tell_alike(names: Sequence[str], logits: np.ndarray) -> None:

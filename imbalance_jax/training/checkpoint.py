@@ -30,6 +30,19 @@ def _checksums(tree: Any) -> dict[str, int]:
     return {jax.tree_util.keystr(path): zlib.crc32(memoryview(_bytes(leaf))) for path, leaf in leaves}
 
 
+def of_members(tree: Any) -> np.ndarray:
+    """A checksum [P] uint32 of each member's part of a tree of arrays [P,...]: which weights something came from."""
+    named = [(jax.tree_util.keystr(path), leaf) for path, leaf in jax.tree_util.tree_leaves_with_path(tree)]
+    leaves = [leaf for _, leaf in sorted(named, key=lambda one: one[0])]
+    result = np.zeros(len(leaves[0]), np.uint32)
+    for p in range(len(result)):
+        crc = 0
+        for leaf in leaves:
+            crc = zlib.crc32(memoryview(_bytes(leaf[p])), crc)
+        result[p] = crc
+    return result
+
+
 def _bytes(leaf: Any) -> Any:
     """An array as its bytes; types that NumPy does not know, such as bfloat16, are none of Python's buffers."""
     return np.ascontiguousarray(leaf).view(np.uint8)

@@ -30,6 +30,7 @@ from imbalance_jax.system.workdir import (
 from imbalance_jax.training import (
     autotune,
     calibration,
+    checkpoint,
     checks,
     heads,
     judgement,
@@ -41,6 +42,7 @@ from imbalance_jax.training import (
     placement,
     planning,
     plugins,
+    predicted,
     room,
     snapshot,
     start,
@@ -50,6 +52,7 @@ from imbalance_jax.training import (
 from imbalance_jax.training.build import build, build_losses, labels_of_versions, make_members
 from imbalance_jax.training.members import same_arms
 from imbalance_jax.training.network import Network, load_dataset, machine_fields, network
+from imbalance_jax.training.predicted import CAME_FROM
 from imbalance_jax.training.program import Experiment
 from imbalance_jax.training.snapshot import Outcome
 from imbalance_jax.training.trained import KEPT_EPOCH, Stage
@@ -216,6 +219,7 @@ def train_into(
             record['speed'] = speed_of(speeds)
         predict_kept(workdir, experiment, plan, outcome=outcome, images=images)
         facts = {'alive': outcome.alive, 'best_epoch': outcome.best_epoch, 'best_score': outcome.best_score}
+        facts[CAME_FROM] = checkpoint.of_members(outcome.best)
         write_arrays(workdir / layout.PREDICTIONS, **facts, **{f'logits_{split}': x for split, x in logits.items()})
 
 
@@ -242,6 +246,7 @@ def predict_kept(
             logits.append(loop.predict_wave(part, plan.strategy, of_wave, images))
         scores = np.array([curve.get(int(epoch), np.nan) for curve, epoch in zip(curves, epochs, strict=True)])
         facts = {'alive': outcome.alive & (epochs > 0), 'best_epoch': epochs, 'best_score': scores.astype(np.float32)}
+        facts[CAME_FROM] = checkpoint.of_members(variables)
         joined = {f'logits_{split}': x for split, x in snapshot.join(logits).items()}
         path = layout.weights(workdir, name) / layout.PREDICTIONS
         write_arrays(path, **{**facts, KEPT_EPOCH: epochs, **joined})
@@ -267,7 +272,7 @@ def write_performance(
     tested: another data set whose test split the predictions of that name are of; probabilities and thresholds come
     from the training set all the same. Returns the log-odds under the prior of the training set.
     """
-    predictions = read_arrays(workdir / layout.PREDICTIONS)
+    predictions = predicted.read(workdir, members, dataset if tested is None else None)
     versions = labels_of_versions(config, dataset, members, split_arrays(dataset, 'train'))
     splits = ('validation', 'test')
     logits = {split: predictions[f'logits_{split}'] for split in splits}

@@ -28,6 +28,7 @@ from imbalance_jax.training import (
     other_sets,
     placement,
     plugins,
+    predicted,
     snapshot,
     start,
     strategies,
@@ -218,7 +219,7 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
     check_same_data(dataset.info, own if other else workdir)
     steps = 0 if is_adopted(members) else config.train.epochs * (len(dataset.rows('train')) // config.train.batch_size)
     arrays = member_arrays(members, own_order=True)
-    predictions = read_arrays(workdir / PREDICTIONS)
+    predictions = predicted.read(workdir, members, None if other else dataset)
     # Kept weights lie with those of the working directory that they are of.
     home = own if KEPT_EPOCH in predictions or other else workdir
     starts = start.kept(home)
@@ -230,6 +231,7 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
         raise ValueError(f'The last checkpoint of {workdir} is missing or damaged: run train again, it makes it anew.')
     if KEPT_EPOCH in predictions:
         best = kept.variables(home, predictions[KEPT_EPOCH], best)
+    predicted.check_came_from(workdir, members, predictions, best)
     if cached:
         best = heads.whole(home, best, members, untrained=untrained)
     # A population that trained in waves is explained whole, but one member after the other.
@@ -271,7 +273,7 @@ def of_features(config: ConfigDict, members: list[dict], dataset: Dataset, workd
         normalise=lambda numbers: numbers,
         place=place,
         variables=place.members({'params': {'features': maps}}),
-        alive=read_arrays(workdir / PREDICTIONS)['alive'],
+        alive=predicted.read(workdir, members, dataset)['alive'],
         everyone=nothing,
         drawn=nothing,
     )

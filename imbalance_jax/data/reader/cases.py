@@ -1,5 +1,6 @@
 """From tables and file names to cases: which images there are, of whom, in which split, and what is said of them."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -51,7 +52,8 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
         rows = rows_of_files(files.paths)
     if with_files and not files.paths:
         raise FileNotFoundError(
-            f'{folder} has no image ({", ".join(layout.images.suffixes)}) in {" or ".join(layout.images.folders)!r}.'
+            f'{folder} has no image ({", ".join(layout.images.suffixes)}) in {" or ".join(layout.images.folders)!r}'
+            f'{_but_excluded(listed, layout)}.'
         )
     image, path, names = images_of_rows(rows, files, layout, found, with_files)
     first = first_rows(image, len(path))
@@ -114,6 +116,13 @@ def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, di
             found.add(f'without_row_in_{table.name or table.file}', lacking)
             rows = rows.take(np.flatnonzero(there))
     return rows, others
+
+
+def _but_excluded(listed: Sequence[str], layout: Layout) -> str:
+    """What to say where all that would be images are excluded."""
+    every = dataclasses.replace(layout.images, exclude=())
+    count = sum(paths.is_image(path, every) for path in listed)
+    return f' but {count} that images.exclude leaves out, {" or ".join(layout.images.exclude)}' if count else ''
 
 
 def _say_unmatched(rows: Rows, there: np.ndarray, other: Rows, table: Table, layout: Layout, found: Found) -> None:

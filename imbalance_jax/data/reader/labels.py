@@ -157,6 +157,8 @@ def _of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tu
     meant = [[_class(name, spelt, labels, rows, row) for name in names] for row, names in enumerate(named)]
     classes = labels.classes or tuple(sorted({name for names in meant for name in names if name and name != NO_CLASS}))
     position = {name: k for k, name in enumerate(classes)}
+    if not labels.classes and not labels.separator and not labels.path:
+        found.doubts.extend(label_notes.of_separators(classes))
     found.doubts.extend(label_notes.of_names(meant, NO_CLASS, rows.where))
     cells = np.full((len(rows), len(classes)), ABSENT if labels.unnamed == 'absent' else NOT_MENTIONED, np.int8)
     for row, names in enumerate(meant):

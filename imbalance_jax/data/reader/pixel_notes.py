@@ -77,6 +77,8 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
             (brightest < 256 // DARK) & ~few_bits & ~constant,
             f'{words}: they are nearly black, as values of another range are',
         )
+    words = f'16-bit files have grey values above {2**bits - 1}, the largest of {bits} bits (images.bits)'
+    note(largest >= 2**bits, f'{words}: what is above it becomes white')
     turned = [one.orientation != images.UPRIGHT for one in all_seen]
     note(turned, 'images were turned upright, as their EXIF says, and regions go along: they count as drawn on the '
          'upright image, or on the stored pixels if their frame or mask has the shape of these')  # fmt: skip

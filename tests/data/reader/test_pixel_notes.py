@@ -62,6 +62,16 @@ def test_eight_bits_beside_twelve_in_files_of_sixteen_are_said(tmp_path):
     assert sorted(said.rstrip('.').split('black: ')[1].split(', ')) == ['1.png', '4.png']
 
 
+def test_values_beyond_the_bits_of_a_layout_are_said(tmp_path):
+    for i in range(4):
+        Image.fromarray(chest(i).astype(np.uint16) * (257 if i == 2 else 40)).save(tmp_path / f'{i}.png')
+    table(tmp_path, 'file,a\n' + ''.join(f'{k}.png,{k % 2}\n' for k in range(4)))
+    images_block = {'file': '{file}', 'bits': 14}
+    (said,) = doubts_with(loaded(tmp_path, tables='t.csv', labels=('a',), images=images_block), 'becomes white')
+    assert said.startswith('1 of 4 16-bit files have grey values above 16383, the largest of 14 bits (images.bits)')
+    assert said.endswith(': 2.png.')
+
+
 @pytest.mark.parametrize('dark', [(2,), (0, 2, 4)])
 def test_images_of_another_range_are_said(tmp_path, dark):
     """Half of them saved as 0..15 of 255."""

@@ -622,3 +622,35 @@ def test_a_table_of_regions_says_whose_its_rows_are(eight):
 def test_a_patient_written_with_a_decimal_comma_is_one(eight):
     table(eight, rows(*(f'{i}.png;a;{i // 2}{",0" if i % 2 else ""}' for i in range(8)), header='file;finding;who'))
     assert len(set(loaded(eight, tables='t.csv', patient='who').patient.tolist())) == 4
+
+
+@pytest.mark.parametrize(
+    ('cells', 'said'),
+    [
+        (('mass|edema', 'mass', 'edema', 'mass'), r"(mass\|edema): are they, labels.separator = '|'?"),
+        (("['mass', 'edema']", '[]', '[]', "['mass']"), "labels.separator = 'list'?"),
+        (('mass, left', 'mass, right', 'edema', ''), "labels.separator = ','?"),
+        (('mass/nodule', 'edema', 'no finding', ''), ''),
+    ],
+)
+def test_classes_that_look_like_several_are_doubted(eight, cells, said):
+    (eight / 't.json').write_text(json.dumps([{'file': f'{i}.png', 'finding': cells[i % 4]} for i in range(8)]))
+    doubts = doubts_with(loaded(eight, tables='t.json', labels='finding'), 'Classes look like')
+    assert len(doubts) == bool(said)
+    assert all(said.replace('\\', '') in one for one in doubts)
+
+
+def test_files_of_one_table_with_other_columns_are_said(eight):
+    table(eight, rows(*(f'{i}.png,1' for i in range(4)), header='file,mass'), 'a1.csv')
+    table(eight, rows(*(f'{i}.png,1' for i in range(4, 8)), header='file,Mass'), 'a2.csv')
+    doubts = doubts_with(loaded(eight, tables='a*.csv', labels=('mass',)), 'has no')
+    assert (
+        doubts[1]
+        == "a2.csv has no 'mass', which other files of its table have: nothing is said there. It has 'file', 'Mass'."
+    )
+
+
+def test_what_excludes_all_images_is_named(eight):
+    table(eight, rows(*(f'{i}.png,a,p' for i in range(8))))
+    with pytest.raises(FileNotFoundError, match=r'has no image .* but 8 that images\.exclude leaves out, \*\.png\.'):
+        loaded(eight, tables='t.csv', images={'file': '{file}', 'exclude': '*.png'})
