@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 from imbalance_jax.config.fields import (
     ARM_FIELDS,
     MAPS,
+    NAMED_BY_USER,
     POLICIES,
     PREPROCESSING,
     SHARES,
@@ -146,6 +147,11 @@ def check(config: ConfigDict, base: ConfigDict, options: OptionsOf | None = None
     """
     tree, base_tree = config.to_dict(), base.to_dict()
     _check_arms(tree.get('arms'), options)
+    if f'data.{tree["data"].get("name")}' in NAMED_BY_USER:
+        name = tree['data']['name']
+        raise ValueError(
+            f'config.data.name is {name!r}, but config.data.{name} is a field of its own; take another name.'
+        )
     _check_whole(tree, base_tree)
     known = flatten(base_tree)
     for name, value in flatten_fields(tree).items():

@@ -88,8 +88,15 @@ def parse(name: str, fields: Mapping[str, Any], where: str = '') -> Policy:
 
 
 def named(own: Mapping[str, Any]) -> dict[str, Policy]:
-    """All policies by name. own: those of `config.data.policies`, which may replace one that is built in."""
-    return {**POLICIES, **{name: parse(name, fields) for name, fields in own.items()}}
+    """All policies by name. own: those of `config.data.policies`; ValueError for one that is called
+    as one that is built in, and is another."""
+    mine = {name: parse(name, fields) for name, fields in own.items()}
+    for name, policy in mine.items():
+        if policy != POLICIES.get(name, policy):
+            raise ValueError(
+                f'config.data.policies.{name} is another policy than {name!r} is everywhere else; give it another name.'
+            )
+    return {**POLICIES, **mine}
 
 
 def relabelled(dataset: Dataset, name: str, own: Mapping[str, Any]) -> Dataset:

@@ -130,3 +130,9 @@ def test_own_policies_join_those_that_are_built_in():
     assert known['u_ones'].uncertain == 'ones'
     with pytest.raises(ValueError, match='has a meaning already'):
         policies.named({'own': {}})
+
+
+def test_a_policy_of_the_name_of_another_is_refused():
+    with pytest.raises(ValueError, match=r"data\.policies\.u_ones is another policy than 'u_ones' is everywhere"):
+        policies.named({'u_ones': {'uncertain': 'zeros'}})
+    assert policies.named({'u_ones': {'uncertain': 'ones'}})['u_ones'] == policies.POLICIES['u_ones']

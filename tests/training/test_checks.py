@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imbalance_jax.config import check_ranges
+from imbalance_jax.config import check, check_ranges
 from imbalance_jax.config.fields import survives
 from imbalance_jax.configs import base
 from imbalance_jax.explain import alignment
@@ -177,3 +177,10 @@ def test_options_that_a_model_cannot_be_built_with_are_named(tiny_config):
     untrained = network.network(config, network.load_dataset(config))
     with pytest.raises(ValueError, match=r"config\.model\.cnn is \{.*'stem_stride': 100.*\}: "):
         checks.check_network(config, untrained, (16, 16, 1))
+
+
+def test_a_data_set_is_not_called_as_a_field_of_data(tiny_config):
+    config = copy.deepcopy(tiny_config)
+    config.data.name = 'policies'
+    with pytest.raises(ValueError, match=r"config\.data\.name is 'policies', but config\.data\.policies is a field"):
+        check(config, base.get_config())

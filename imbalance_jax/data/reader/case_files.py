@@ -97,17 +97,19 @@ def _found_files(texts: Sequence[str], files: paths.Files, parts: int, found: Fo
     missing = [text for text, (position, _, _) in scored.items() if position < 0]
     ambiguous = [text for text, (position, _, several) in scored.items() if position >= 0 and several]
     owner: dict[int, str] = {}
+    others: dict[str, str] = {}  # texts of the file of another text
     for text, (position, score, several) in scored.items():
         if position >= 0 and not several:
             other = owner.get(position)
             if other is not None and paths.normal(other).lower() != paths.normal(text).lower():
                 better = score > scored[other][1]
-                missing.append(other if better else text)
-                text = text if better else other
+                kept, left = (text, other) if better else (other, text)
+                others[left], text = kept, kept
             owner[position] = text
     found.add('missing', missing)
+    found.add('of_the_file_of_another_row', [f'{left} ({kept})' for left, kept in others.items()])
     found.add('several_files', ambiguous)
-    lost = {*missing, *ambiguous}
+    lost = {*missing, *ambiguous, *others}
     return {text: place for text, (place, _, _) in scored.items() if place >= 0 and text not in lost}
 
 

@@ -652,3 +652,9 @@ def test_what_excludes_all_images_is_named(eight):
     table(eight, rows(*(f'{i}.png,a,p' for i in range(8))))
     with pytest.raises(FileNotFoundError, match=r'has no image .* but 8 that images\.exclude leaves out, \*\.png\.'):
         loaded(eight, tables='t.csv', images={'file': '{file}', 'exclude': '*.png'})
+
+
+def test_rows_of_one_file_under_two_names_are_named(eight):
+    table(eight, rows(*(f'{i}.png,a,p{i}' for i in range(8)), '3,b,p3'))
+    problems = loaded(eight, tables='t.csv').info['problems']
+    assert problems == {'of_the_file_of_another_row': ['3 (3.png)']}
