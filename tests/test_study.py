@@ -40,9 +40,9 @@ def contents(workdir) -> dict[str, bytes]:
 
 
 def times(workdir) -> dict:
-    """When each file of the checkpoints was written, and what was computed to explain them."""
-    files = [*(workdir / 'checkpoints').rglob('*'), *(workdir / 'explain').glob('*.npz')]
-    return {path: path.stat().st_mtime_ns for path in files}
+    """When each file of the checkpoints was written, and what was computed to explain them; images come anew."""
+    computed = [path for path in (workdir / 'explain').glob('*.npz') if path.stem not in ('gallery', 'probe')]
+    return {path: path.stat().st_mtime_ns for path in [*(workdir / 'checkpoints').rglob('*'), *computed]}
 
 
 def select(table, **fields):
