@@ -56,4 +56,5 @@ def make(name: str, num_classes: int, **options: Any) -> nn.Module:
     for option in ('widths', 'width', 'stem_stride', 'growth', 'bottleneck'):
         if option in options and not np.all(np.asarray(options[option]) >= 1):
             raise ValueError(f'Option {option} of model {name!r} is {options[option]!r}; it must be 1 or more.')
-    return model(num_classes, **options)
+    # A list, as of a config that was kept as JSON, makes a model without a hash, which is checked time and again.
+    return model(num_classes, **{name: tuple(of) if isinstance(of, list) else of for name, of in options.items()})

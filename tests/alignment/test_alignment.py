@@ -23,9 +23,9 @@ NIH_BOXES = SHARED / 'nih' / 'BBox_List_2017.csv'
 
 
 @functools.cache
-def compiled(name):
-    """One compilation a metric for all tests on `random_case`'s shape."""
-    return jax.jit(METRICS[name])
+def compiled(name, **options):
+    """One compilation a metric with its options and a shape of maps, for all tests."""
+    return jax.jit(functools.partial(METRICS[name], **options))
 
 
 def golden_masks():
@@ -52,9 +52,10 @@ def test_overlap_matches_the_study(threshold, suffix):
     values = jax.jit(alignment.overlap, static_argnums=2)(GOLDEN['attribution'], golden_masks(), threshold)
     for name in ('iobb', 'ior', 'iou'):
         np.testing.assert_allclose(values[name], GOLDEN[name + suffix], rtol=1e-5, atol=1e-9)
-    scaled = alignment.overlap(alignment.min_max(GOLDEN['attribution']), golden_masks(), threshold)
+    overlap = jax.jit(lambda maps, masks: alignment.overlap(alignment.min_max(maps), masks, threshold))
+    scaled = overlap(GOLDEN['attribution'], golden_masks())
     for name in ('iobb', 'iou'):
-        metric = METRICS[name](1000 * GOLDEN['attribution'], golden_masks(), threshold=threshold)
+        metric = compiled(name, threshold=threshold)(1000 * GOLDEN['attribution'], golden_masks())
         np.testing.assert_allclose(metric, scaled[name], rtol=1e-5, atol=1e-9)
 
 
@@ -91,11 +92,11 @@ def test_top_k_metrics_match_sorting_where_nothing_ties():
     _, masks = random_case()
     order = np.argsort(-maps.reshape(6, -1), axis=1)
     labels = np.take_along_axis(masks.reshape(6, -1), order, axis=1)
-    np.testing.assert_allclose(METRICS['top_k_intersection'](maps, masks, top_k=9), labels[:, :9].mean(1), rtol=1e-6)
-    np.testing.assert_allclose(METRICS['top_k_intersection'](maps, masks), labels[:, 0])
+    np.testing.assert_allclose(compiled('top_k_intersection', top_k=9)(maps, masks), labels[:, :9].mean(1), rtol=1e-6)
+    np.testing.assert_allclose(compiled('top_k_intersection')(maps, masks), labels[:, 0])
     areas = masks.sum((1, 2))
     rank = [row[:area].mean() for row, area in zip(labels, areas, strict=True)]
-    np.testing.assert_allclose(METRICS['relevance_rank'](maps, masks), rank, rtol=1e-6)
+    np.testing.assert_allclose(compiled('relevance_rank')(maps, masks), rank, rtol=1e-6)
 
 
 @pytest.mark.parametrize('name', METRICS)
@@ -134,9 +135,8 @@ def test_chance_of_torchray_is_the_share_of_points_that_are_near_enough():
     mask = square(0, 0) + square(7, 7)
     near = alignment.chance_level('pointing_game_torchray', mask, tolerance=1.5)
     assert near.item() == 8 / 64  # the two pixels and their three neighbours each
-    game = METRICS['pointing_game_torchray']
     points = np.eye(64).reshape(-1, 8, 8)
-    hits = game(points, np.broadcast_to(mask, points.shape), tolerance=2.3)
+    hits = compiled('pointing_game_torchray', tolerance=2.3)(points, np.broadcast_to(mask, points.shape))
     expected = alignment.chance_level('pointing_game_torchray', mask, tolerance=2.3)
     np.testing.assert_allclose(hits.mean(), expected[0], rtol=1e-6)
 
@@ -144,12 +144,11 @@ def test_chance_of_torchray_is_the_share_of_points_that_are_near_enough():
 def test_hand_worked_thresholds():
     heat = 4 * square(0, 0, 4) + 4 * square(1, 1, 2)  # 4 on 12 pixels, 8 on 4 in their middle
     mask = square(1, 1, 3)  # 9 pixels: the 4 hot ones, 5 warm ones
-    at = METRICS['miou_tuned']
-    np.testing.assert_allclose(at(heat, mask, threshold=0.49), 9 / 16)
-    np.testing.assert_allclose(at(heat, mask, threshold=0.5), 4 / 9)  # theirs: above, not at
-    np.testing.assert_allclose(METRICS['iobb_chestxray8'](heat, mask), 9 / 16)
-    np.testing.assert_allclose(METRICS['iobb_chestxray8'](heat, mask, threshold=180 / 255), 1)
-    np.testing.assert_allclose(METRICS['miou_otsu'](heat, mask), 9 / 16)  # 48 cold, 12 warm and 4 hot pixels
+    np.testing.assert_allclose(compiled('miou_tuned', threshold=0.49)(heat, mask), 9 / 16)
+    np.testing.assert_allclose(compiled('miou_tuned', threshold=0.5)(heat, mask), 4 / 9)  # theirs: above, not at
+    np.testing.assert_allclose(compiled('iobb_chestxray8')(heat, mask), 9 / 16)
+    np.testing.assert_allclose(compiled('iobb_chestxray8', threshold=180 / 255)(heat, mask), 1)
+    np.testing.assert_allclose(compiled('miou_otsu')(heat, mask), 9 / 16)  # 48 cold, 12 warm and 4 hot pixels
     assert alignment.tune_threshold(heat, mask) == 0.2
     assert alignment.tune_threshold(heat, square(1, 1, 2)) == 0.5
     with pytest.raises(ValueError, match='not empty'):
@@ -166,12 +165,12 @@ def test_contours_enclose_holes_and_no_pixel_alone():
     ring = square(1, 1, 5)[0] - square(2, 2, 3)[0]
     ring[3, 3] = 1  # alone within the hole, which is filled all the same
     ring[7, 7] = 1  # alone outside
-    np.testing.assert_array_equal(thresholds.filled(jnp.asarray(ring > 0)), square(1, 1, 5)[0] > 0)
+    np.testing.assert_array_equal(jax.jit(thresholds.filled)(ring > 0), square(1, 1, 5)[0] > 0)
     areas = np.random.default_rng(0).random((4, 20, 9, 13)) < np.array([0.2, 0.4, 0.5, 0.7])[:, None, None, None]
     wanted = [[drawn(area) for area in row] for row in areas]
-    np.testing.assert_array_equal(thresholds.filled(jnp.asarray(areas)), wanted)
+    np.testing.assert_array_equal(jax.jit(thresholds.filled)(areas), wanted)
     wide = np.random.default_rng(1).random((6, 41, 97)) < 0.55  # ways that wind through four words of a row
-    np.testing.assert_array_equal(thresholds.filled(jnp.asarray(wide)), [drawn(area) for area in wide])
+    np.testing.assert_array_equal(jax.jit(thresholds.filled)(wide), [drawn(area) for area in wide])
 
 
 def test_otsu_separates_as_scikit_image_documents_it():
@@ -186,7 +185,7 @@ def test_otsu_separates_as_scikit_image_documents_it():
             if len(low) and len(high):
                 spread[t] = len(low) * len(high) * (low.mean() - high.mean()) ** 2
         detected = drawn(levels > int(np.argmax(spread)))
-        np.testing.assert_allclose(METRICS['miou_otsu'](heat[None], detected[None]), 1)
+        np.testing.assert_allclose(compiled('miou_otsu')(heat[None], detected[None]), 1)
 
 
 def test_effective_heat_ratio_is_its_definition():
@@ -197,7 +196,7 @@ def test_effective_heat_ratio_is_its_definition():
         limits = [min(np.quantile(heat[heat >= 0.1], q), 0.99) for q in np.linspace(0, 1, 11)]
         ratios = [heat[(heat >= t) & mask].sum() / (heat >= t).sum() for t in limits]
         expected.append(np.mean([(a + b) / 2 for a, b in zip(ratios[1:], ratios[:-1], strict=True)]))
-    np.testing.assert_allclose(METRICS['effective_heat_ratio'](maps, masks), expected, rtol=1e-4)
+    np.testing.assert_allclose(compiled('effective_heat_ratio')(maps, masks), expected, rtol=1e-4)
 
 
 def test_focus_of_a_mosaic():
@@ -206,7 +205,7 @@ def test_focus_of_a_mosaic():
     assert picture.shape == (1, 6, 4, 1)
     np.testing.assert_array_equal(picture[0, ::3, ::2, 0], [[0, 1], [2, 3]])
     np.testing.assert_array_equal(mask[0, ::3, ::2], [[False, True], [False, True]])
-    np.testing.assert_allclose(METRICS['focus'](picture[..., 0], mask), 4 / 6)
+    np.testing.assert_allclose(compiled('focus')(picture[..., 0], mask), 4 / 6)
     assert METRICS['focus'] is METRICS['ior'] is METRICS['relevance_mass']
 
 
@@ -328,7 +327,7 @@ def test_pointing_conventions_differ_as_published():
     games = [name for name in METRICS if name.startswith('pointing_game')]
 
     def play(heat, mask, **options):
-        return {name.removeprefix('pointing_game'): METRICS[name](heat, mask)[0].item() for name in games}
+        return {name.removeprefix('pointing_game'): compiled(name)(heat, mask)[0].item() for name in games}
 
     mask = square(4, 4, 2)
     two_peaks = square(1, 1) + square(4, 4)
@@ -338,13 +337,16 @@ def test_pointing_conventions_differ_as_published():
 
 
 def test_torchray_tolerance_is_strict_and_euclidean():
-    game, mask = METRICS['pointing_game_torchray'], square(4, 4)
+    def game(maps, masks, tolerance):
+        return compiled('pointing_game_torchray', tolerance=tolerance)(maps, masks)
+
+    mask = square(4, 4)
     assert game(square(1, 4), mask, tolerance=3).item() == 0
     assert game(square(1, 4), mask, tolerance=3.01).item() == 1
     assert game(square(2, 2), mask, tolerance=2.8).item() == 0
     assert game(square(2, 2), mask, tolerance=2.9).item() == 1
     maps, masks = random_case()
-    np.testing.assert_array_equal(game(maps, masks, tolerance=0), METRICS['pointing_game_chexlocalize'](maps, masks))
+    np.testing.assert_array_equal(game(maps, masks, tolerance=0), compiled('pointing_game_chexlocalize')(maps, masks))
 
 
 @pytest.mark.parametrize('name', METRICS)

@@ -20,14 +20,16 @@ def folders(tiny_config, tmp_path_factory):
     workdirs = []
     for dose in ({}, {'Mass': 0.1}):
         config = copy.deepcopy(tiny_config)
-        config.attribution.methods = ('grad_cam',)
+        config.attribution.methods, config.attribution.metrics = ('grad_cam',), ('relevance_rank',)
+        config.attribution.faithfulness_pairs = 0
+        config.concepts.layers, config.concepts.greedy_steps, config.concepts.tcav_directions = (), 0, 20
         config.arms = {'bce': {}, 'focal': {}}
         config.reference = 'bce'
         with config.unlocked():
             config.data.imbalance.update(dose)
         workdirs.append(tmp_path_factory.mktemp('dose'))
         training_run.run(config, workdirs[-1])
-        explain_run.run(workdirs[-1])
+        explain_run.run(workdirs[-1], stages=explain_run.chosen('alignment,units'))
     return workdirs
 
 

@@ -60,6 +60,10 @@ def test_the_page_of_a_small_study(tiny_config, tmp_path):
     config.data.resample = True
     config.train = {**tiny.train.to_dict(), 'epochs': 4, 'matched': True, 'kept_shares': (0.25, 0.5)}
     config.evaluate.bootstrap_rounds, config.attribution.max_pairs = 20, 20
+    config.attribution.methods, config.attribution.metrics = ('grad_cam',), ('relevance_rank',)
+    with config.unlocked():
+        for arm in ('weight_0_25', 'weight_0_75', 'asymmetric'):
+            del config.arms[arm]
     run.run(config, tmp_path)
     stages = explain.chosen('alignment,design')
     explain.run(tmp_path, stages=stages)

@@ -17,6 +17,10 @@ from imbalance_jax.metrics import scores
 from imbalance_jax.metrics.on_device import ranking
 
 
+def started(model, images):
+    return jax.jit(lambda x: model.init(jax.random.key(0), x, mutable=['params', 'batch_stats']))(images)
+
+
 def test_ablation_of_all_members_against_loops(probe, thresholds):
     by_image = np.stack([one.mean['stage1'] for one in thresholds])
     means = by_image.mean(1)
@@ -56,8 +60,13 @@ def test_ablation_of_all_members_against_loops(probe, thresholds):
     variables = jax.tree.map(lambda a: a[0], probe.variables)
     kept = jnp.ones(UNITS).at[1].set(0)
     rows = jnp.arange(len(labels))
-    logits = in_between(variables, jnp.asarray(by_image[0]), jnp.asarray(images))(rows).of(kept)
-    auroc = ranking(logits, jnp.asarray(labels), jnp.ones(labels.shape))['auroc']
+
+    @jax.jit
+    def auroc_of(kept):
+        logits = in_between(variables, jnp.asarray(by_image[0]), jnp.asarray(images))(rows).of(kept)
+        return ranking(logits, jnp.asarray(labels), jnp.ones(labels.shape))['auroc']
+
+    auroc = auroc_of(kept)
     np.testing.assert_allclose(result['without'][0, 1], auroc, atol=2e-3)
 
 
@@ -85,18 +94,23 @@ def test_units_of_a_layer_inside_are_taken_away_from_the_layer_on():
 
     random, units = np.random.default_rng(1), 4
     model, images = models.make('cnn', 3, widths=(units, 5)), random.normal(size=(7, 16, 16, 1)).astype(np.float32)
-    variables = model.init(jax.random.key(0), images, mutable=['params', 'batch_stats'])
-    maps = np.asarray(layers.features(model, variables, images, 'stage1'))
+    variables, apply = started(model, images), jax.jit(model.apply)
+    maps = np.asarray(jax.jit(lambda x: layers.features(model, variables, x, 'stage1'))(images))
     weights, means = random.random(7), maps.mean((1, 2))
     probe = types.SimpleNamespace(model=model, main='stage1', weights=weights, normalise=lambda x: x)
     batches = images[np.arange(8) % 7].reshape(2, 4, 16, 16, 1)
     rows, kept = np.array([5, 0, 3]), jnp.ones(units).at[2].set(0)
-    some = interventions.layer_scores(probe)(variables, jnp.asarray(means), jnp.asarray(batches))(rows)
+
+    @jax.jit
+    def without_two(kept):
+        some = interventions.layer_scores(probe)(variables, jnp.asarray(means), jnp.asarray(batches))(rows)
+        return some.of(kept), some.without(kept)(1)
+
     mean = weights @ means / weights.sum()
-    for result, gone in ((some.of(kept), [2]), (some.without(kept)(1), [2, 1])):
+    for result, gone in zip(without_two(kept), ([2], [2, 1]), strict=True):
         changed = maps.copy()
         changed[..., gone] = mean[gone]
-        logits = model.apply({**variables, 'perturbations': {'stage1': changed - maps}}, images)[0]
+        logits = apply({**variables, 'perturbations': {'stage1': changed - maps}}, images)[0]
         np.testing.assert_allclose(result, logits[rows], atol=1e-5)
 
 
@@ -113,12 +127,12 @@ def test_contributions_add_up_to_the_logit(probe, thresholds):
 def test_the_model_s_head_is_ours():
     from imbalance_jax import models
 
-    model, image = models.make('cnn', 3, widths=(4, 5)), jnp.ones((2, 8, 8, 1))
-    variables = model.init(jax.random.key(0), image, mutable=['params', 'batch_stats'])
+    model, image = models.make('cnn', 3, widths=(4, 5)), np.ones((2, 8, 8, 1), np.float32)
+    variables = started(model, image)
     for cosine in (None, 0.0, 1.0):
         linked = variables if cosine is None else {**variables, 'link': {'cosine': jnp.float32(cosine)}}
-        logits, out = model.apply(linked, image)
-        np.testing.assert_allclose(interventions.head(linked, out['pooled']), logits, atol=1e-6)
+        logits, out = jax.jit(model.apply)(linked, image)
+        np.testing.assert_allclose(jax.jit(interventions.head)(linked, out['pooled']), logits, atol=1e-6)
 
 
 def test_slopes_are_gradients(probe):

@@ -135,10 +135,10 @@ def test_the_largest_logit_against_others_keeps_its_digits():
     z = np.concatenate([RANDOM.normal(0, 5, (50, 6)), [[60, 0, 0, 0, 0, -60]], np.zeros((1, 6))])
     p = softmax(z, axis=-1)
     exact = np.stack([z[:, k] - logsumexp(np.delete(z, k, 1), axis=1) for k in range(6)], 1)
-    found = against_others(jnp.asarray(z, jnp.float32))
+    found = jax.jit(against_others)(jnp.asarray(z, jnp.float32))
     np.testing.assert_allclose(found, exact, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(jax.nn.sigmoid(found), p, rtol=2e-4, atol=1e-6)
-    slope = jax.vmap(jax.jacobian(against_others))(jnp.asarray(z, jnp.float32))
+    slope = jax.jit(jax.vmap(jax.jacobian(against_others)))(jnp.asarray(z, jnp.float32))
     for k in range(6):  # 1 at the class itself, minus the share of each other among the others
         shares = -np.exp(z - logsumexp(np.delete(z, k, 1), axis=1, keepdims=True))
         shares[:, k] = 1

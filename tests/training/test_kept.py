@@ -128,16 +128,17 @@ def test_stopped_anywhere_the_same_is_kept(finished, config, tmp_path, monkeypat
             with pytest.raises(KeyboardInterrupt):
                 run.run(config, tmp_path)
     run.run(config, tmp_path)
-    for _ in range(2):
+    for lost in (False, True):
+        if lost:
+            (tmp_path / 'predictions.npz').unlink()
+            last = max((tmp_path / 'checkpoints' / 'wave_1').iterdir(), key=lambda path: int(path.name))
+            shutil.rmtree(last)
+            run.run(config, tmp_path)
         for path in (finished / 'checkpoints' / 'kept').iterdir():
             assert (tmp_path / 'checkpoints' / 'kept' / path.name).read_bytes() == path.read_bytes()
         for name in ('matched', 'share_0.5'):
             one, other = (folder / 'weights' / name / 'predictions.npz' for folder in (finished, tmp_path))
             assert one.read_bytes() == other.read_bytes()
-        (tmp_path / 'predictions.npz').unlink()
-        last = max((tmp_path / 'checkpoints' / 'wave_1').iterdir(), key=lambda path: int(path.name))
-        shutil.rmtree(last)
-        run.run(config, tmp_path)
 
 
 def test_a_seed_trains_on_its_own_patients_and_arms_share_them(config):

@@ -89,7 +89,6 @@ def test_waves_give_what_all_at_once_gives(study, config, tmp_path, monkeypatch)
 @pytest.mark.slow
 def test_a_wave_that_dies_leaves_the_others(study, config, tmp_path, capsys):
     """A wave whose members have all diverged is over."""
-    config.train.epochs = 1
     config.data.stream = 'never'
     config.population.memory_gib = 0.93 * read_json(study / 'plan.json')['bytes'] / 2**30
     with config.unlocked():
@@ -100,7 +99,7 @@ def test_a_wave_that_dies_leaves_the_others(study, config, tmp_path, capsys):
     assert f'wave {len(plan["waves"])}' in capsys.readouterr().out
     result = writer.read_arrays(tmp_path / 'one' / 'predictions.npz')
     np.testing.assert_array_equal(result['alive'], [True] * 4 + [False] * 2)
-    assert [row['alive'] for row in lines(tmp_path / 'one')] == [True] * 4 + [False] * 2
+    assert [row['alive'] for row in lines(tmp_path / 'one')] == [True] * 8 + [False] * 2
     run.run(config, tmp_path / 'one')
     assert 'is trained already' in capsys.readouterr().out
 
@@ -181,6 +180,7 @@ def test_dead_members_leave_the_program(study, config, tmp_path, compiled):
 
 def test_patience_stops_members_that_do_not_improve(config, tmp_path):
     config.train.epochs, config.train.patience, config.train.learning_rate = 6, 2, 3e-2
+    config.arms, config.seeds = {'bce': {}}, (0, 1, 2)
     run.run(config, tmp_path)
     result = writer.read_arrays(tmp_path / 'predictions.npz')
     members = read_json(tmp_path / 'members.json')

@@ -13,8 +13,8 @@ from imbalance_jax.training import member as train
 from imbalance_jax.training import members as training_members
 
 STRATEGIES = ['vmap', 'map', 'unroll', 'vmap:2', 'shard:vmap', 'shard:map', 'shard:unroll', 'data:2:shard:map']
-ARMS = {'bce': {}, 'focal': {'gamma': 1.0}, 'multi_task': {'learning_rate': 3e-3}}
-ROWS = training_members.make_members(ARMS, (0, 3), 'bce', learning_rate=1e-3, weight_decay=1e-4)
+ARMS = {'focal': {'gamma': 1.0}, 'multi_task': {'learning_rate': 3e-3}}
+ROWS = training_members.make_members(ARMS, (0, 3), 'focal', learning_rate=1e-3, weight_decay=1e-4)
 STEPS = 20
 
 
@@ -27,7 +27,7 @@ def member_steps():
         jnp.asarray(random.random((48, 3)) < 0.4, jnp.float32),
         jnp.ones((48, 3)),
     )
-    model = models.make('cnn', 3, widths=(4, 8))
+    model = models.make('cnn', 3, widths=(6,))  # unrolled it is compiled once per member
     functions = [losses.make(row['loss'], [20, 9, 3], [28, 39, 45], **row['hyper']) for row in ROWS[::2]]
     step = train.make_train_step(model, functions, train.schedule(3, STEPS, 0.01))
     batch = batches.make_batch(0.5, 0.25, batches.Augmentation(shift=0.1, rotation=5, brightness=0.1))
@@ -64,7 +64,7 @@ def test_every_member_is_its_solo_run(member_steps, strategy):
 
 def test_permuted_members_give_permuted_results(member_steps):
     run, arrays, members, _ = member_steps
-    order = np.array([5, 0, 3, 1, 4, 2])
+    order = np.array([2, 0, 3, 1])
     mapped = jax.jit(strategies.map_members(run, 'map'))
     straight = mapped(members, arrays)
     permuted = mapped(jax.tree.map(lambda a: a[order], members), arrays)
@@ -80,18 +80,18 @@ def test_same_seed_same_start_and_order_whatever_the_arm(member_steps):
     for i, row in enumerate(ROWS):
         for j, other in enumerate(ROWS):
             assert (row['seed'] == other['seed']) == np.array_equal(kernel[i], kernel[j])
-    assert [row['arm'] for row in ROWS] == ['bce', 'bce', 'focal', 'focal', 'multi_task', 'multi_task']
-    np.testing.assert_array_equal(members.order_seed, [0, 3, 0, 3, 0, 3])
+    assert [row['arm'] for row in ROWS] == ['focal', 'focal', 'multi_task', 'multi_task']
+    np.testing.assert_array_equal(members.order_seed, [0, 3, 0, 3])
     np.testing.assert_array_equal(training_members.member_arrays(ROWS, own_order=False).order_seed, 0)
-    np.testing.assert_allclose(members.learning_rate[4:], 3e-3)
+    np.testing.assert_allclose(members.learning_rate, [1e-3, 1e-3, 3e-3, 3e-3])
 
 
 @pytest.mark.parametrize(
     ('arms', 'seeds', 'reference', 'said'),
     [
-        (ARMS, (0, 0), 'bce', 'seeds'),
-        (ARMS, (), 'bce', 'seeds'),
-        (ARMS, (-1,), 'bce', 'seeds'),
+        (ARMS, (0, 0), 'focal', 'seeds'),
+        (ARMS, (), 'focal', 'seeds'),
+        (ARMS, (-1,), 'focal', 'seeds'),
         (ARMS, (0,), 'bec', "'bec'.*focal"),
     ],
 )
