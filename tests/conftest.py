@@ -33,6 +33,7 @@ jax.config.update('jax_num_cpu_devices', 2)
 LONGEST = (
     'test_study.py',
     'training/test_eight_devices.py',
+    'test_stopping.py',
     'test_recipes.py',
     'analysis/test_notebook.py',
     'explain/test_maps.py',

@@ -1,19 +1,13 @@
-"""The whole study in miniature: what it leaves, that it can be killed anywhere, and that a dead member stays alone."""
+"""The whole study in miniature: what it leaves, and that a dead member stays alone."""
 
 import copy
-import itertools
-import os
-import random
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 
 import jax
 import numpy as np
 import pytest
+from outcomes import contents
 
 from imbalance_jax import losses
 from imbalance_jax.analysis.report import page as report
@@ -30,13 +24,6 @@ from imbalance_jax.training.member import make_predict
 from imbalance_jax.training.prediction import predict
 
 TABLES = ('data', 'performance', 'alignment', 'concepts', 'units')
-
-
-def contents(workdir) -> dict[str, bytes]:
-    """Everything that is a result: all files but the record of when and how it ran, and the checkpoints."""
-    files = (path for path in workdir.rglob('*') if path.is_file() and 'checkpoints' not in path.parts)
-    results = (path for path in files if path.name not in ('provenance.json', 'manifest.json', 'plan.json', '.lock'))
-    return {str(path.relative_to(workdir)): path.read_bytes() for path in results}
 
 
 def times(workdir) -> dict:
@@ -158,80 +145,6 @@ def test_the_reference_comes_first_and_arms_differ(study):
     assert len(np.unique(logits[:, 0, 0])) == len(members)
 
 
-RUN = """
-import sys, json
-from ml_collections import ConfigDict
-import jax
-jax.config.update('jax_num_cpu_devices', 2)
-from imbalance_jax.explain import run as explain
-from imbalance_jax.training import run as experiment
-config = ConfigDict(json.loads(sys.argv[1]))
-experiment.run(config, sys.argv[2])
-explain.run(sys.argv[2])
-"""
-
-
-# What a killed run has left by then, from its first file to its last but one.
-MILESTONES = ('members.json', 'metrics.jsonl', 'predictions.npz', 'explain/alignment_saliency.npz', 'explain/probe.npz')
-
-
-def test_killed_anywhere_it_ends_the_same(study, tiny_config, tmp_path):
-    """kill -9 at random moments in every part of a run: every result is the undisturbed run's, bit for bit."""
-    config = copy.deepcopy(tiny_config)
-    config.data.folder = str(tmp_path / 'data')
-    moment = random.Random(0)
-    command = [sys.executable, '-c', RUN, config.to_json_best_effort(), str(tmp_path / 'run')]
-    for milestone in MILESTONES:
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-            while not (tmp_path / 'run' / milestone).exists():
-                assert process.poll() is None
-                time.sleep(0.01)
-            time.sleep(moment.uniform(0, 0.3))
-            process.send_signal(signal.SIGKILL)
-    assert subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0
-    expected, result = contents(study), contents(tmp_path / 'run')
-    del expected['config.json'], result['config.json']  # they differ in the data folder
-    assert sorted(expected) == sorted(result)
-    assert [name for name in expected if expected[name] != result[name]] == []
-
-
-def test_asked_to_stop_it_saves_within_an_epoch_and_resumes_to_the_same(study, tiny_config, tmp_path, monkeypatch):
-    signals_caught = []
-
-    def stop_after_a_dispatch():
-        signals_caught.append(signal.SIGTERM)
-        return signals_caught
-
-    config = copy.deepcopy(tiny_config)
-    monkeypatch.setattr(loop, '_catch_signals', stop_after_a_dispatch)
-    with pytest.raises(SystemExit) as stopped:
-        training_run.run(config, tmp_path)
-    assert stopped.value.code == loop.RESUMABLE
-    steps = [int(path.name) for path in (tmp_path / 'checkpoints' / 'wave_1').iterdir() if path.name.isdecimal()]
-    assert steps == [2]
-    monkeypatch.setattr(loop, '_catch_signals', list)
-    training_run.run(config, tmp_path)
-    assert (tmp_path / 'predictions.npz').read_bytes() == (study / 'predictions.npz').read_bytes()
-    assert (tmp_path / 'metrics.jsonl').read_bytes() == (study / 'metrics.jsonl').read_bytes()
-
-
-def test_a_clock_that_jumps_changes_nothing(study, tiny_config, tmp_path, monkeypatch):
-    """A day forth and two back; nothing but the record of when it was depends on the time of day."""
-    now, jumps, offset, calls = time.time, [-2e5, 1e5], [0.0], itertools.count(1)
-
-    def jumping() -> float:
-        if jumps and next(calls) % 20 == 0:
-            offset[0] += jumps.pop()
-        return now() + offset[0]
-
-    monkeypatch.setattr(time, 'time', jumping)
-    training_run.run(tiny_config, tmp_path)
-    assert not jumps
-    monkeypatch.undo()
-    assert (tmp_path / 'predictions.npz').read_bytes() == (study / 'predictions.npz').read_bytes()
-    assert (tmp_path / 'metrics.jsonl').read_bytes() == (study / 'metrics.jsonl').read_bytes()
-
-
 def test_a_member_that_diverges_is_frozen_flagged_and_alone(study, tiny_config, tmp_path):
     config = copy.deepcopy(tiny_config)
     with config.unlocked():
@@ -288,19 +201,6 @@ def test_wrong_configs_fail_before_anything_is_compiled(tiny_config, tmp_path, c
 def test_nothing_to_explain_is_said(tmp_path):
     with pytest.raises(FileNotFoundError, match='run train first'):
         explain_run.run(tmp_path)
-
-
-@pytest.mark.skipif(not hasattr(os, 'fork'), reason='signals as on Unix')
-def test_sigterm_is_exit_75(tiny_config, tmp_path):
-    config = copy.deepcopy(tiny_config)
-    config.train.epochs = 10_000
-    command = [sys.executable, '-c', RUN, config.to_json_best_effort(), str(tmp_path / 'run')]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        while not (tmp_path / 'run' / 'metrics.jsonl').exists():
-            assert process.poll() is None
-            time.sleep(0.1)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=60) == loop.RESUMABLE
 
 
 def test_units_of_all_members_in_tables(study):
