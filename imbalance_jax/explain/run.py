@@ -26,7 +26,7 @@ from imbalance_jax.explain import (
     twins,
     units,
 )
-from imbalance_jax.names import lookup
+from imbalance_jax.names import lookup, some
 from imbalance_jax.system import processes, provenance, records
 from imbalance_jax.system.workdir import lock
 from imbalance_jax.training import plugins
@@ -34,6 +34,7 @@ from imbalance_jax.training.other_sets import folders
 from imbalance_jax.training.run import set_up_jax
 from imbalance_jax.training.trained import FROM_BOTH, FROM_NETWORKS, Stage, Trained, check_trained, load
 
+SHOWN = 3  # files in a message
 # Of `explain`; a new question to the model is one more line. A stage may read what those before it have left.
 STAGES: dict[str, Stage] = {
     'alignment': alignment.STAGE,
@@ -77,7 +78,12 @@ def run(
                     stage.run(trained, workdir)
                 except Exception as error:
                     error.add_note(f'This was the stage {name!r}; what the stages before it made is kept.')
-                    raise
+                    wrong = isinstance(error, (LookupError, TypeError, ValueError))
+                    if not wrong or not (changed := records.accepted(workdir)):
+                        raise
+                    reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+                    what = f'files that were accepted as they are, {some(changed, SHOWN)}, cannot be explained'
+                    raise ValueError(f'{workdir}: {what}: {reason}. Bring them back from a copy.') from error
             if 'alignment' in stages and TESTED_ON in records.data(workdir):
                 other_sets.write_map_shift(trained, workdir, base)
 

@@ -30,6 +30,8 @@ def read(path: Path, like: Any, command: str) -> Any:
     command: what to do about a damaged one, for the message. Raises FileNotFoundError, and ValueError naming the file
     and the place in it, or saying that it is not what was written.
     """
+    if not Path(path).exists():
+        raise FileNotFoundError(f'{path} is missing; {command.replace("delete it and ", "")}.')
     manifest.check(path, command)
     try:
         value = files.read_json(path)

@@ -57,6 +57,12 @@ def from_table(path: Path, needed: Sequence[str] = NEEDED) -> list[Adopted]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, 'strerror', None) or error
         raise ValueError(f'--members={path} could not be read as a table: {reason}.') from error
+    named = [str(name).strip() for name in reader.fieldnames or ()]
+    if twice := repeated(named):
+        raise ValueError(f'--members={path} has the column {twice[0]!r} twice; expected one of each name.')
+    if missing := [name for name in needed if name not in named]:
+        has = ', '.join(map(repr, named)) or 'none'
+        raise ValueError(f'--members={path} has no column {missing[0]!r}; it has {has}, separated by commas.')
     if not lines:
         raise ValueError(f'--members={path} has no line; it needs the columns {", ".join(needed)}.')
     result = []

@@ -26,6 +26,20 @@ def logits_of(variables, x):
     return x @ head['kernel'] + head['bias']
 
 
+@pytest.mark.parametrize(
+    ('text', 'said'),
+    [
+        ('arm,seed,weights,weights\nbce,0,a.pth,b.pth\n', "has the column 'weights' twice"),
+        ('arm,seed,wights\nbce,0,a.pth\n', "has no column 'weights'; it has 'arm', 'seed', 'wights'"),
+        ('arm;seed;weights\nbce;0;a.pth\n', "has no column 'arm'; it has 'arm;seed;weights', separated by commas"),
+    ],
+)
+def test_a_table_of_members_with_other_columns_is_one_line(tmp_path, text, said):
+    (tmp_path / 'members.csv').write_text(text)
+    with pytest.raises(ValueError, match=said):
+        adopt_members.from_table(tmp_path / 'members.csv')
+
+
 def test_members_are_what_texts_and_tables_say(tmp_path):
     text = 'arm=focal,seed=3,weights=a.pth,loss=focal,gamma=1.5,classes=Mass|Effusion'
     [one] = adopt_members.from_texts([text])

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from imbalance_jax.explain import run as explain_run
 from imbalance_jax.system import layout, provenance, workdir
 from imbalance_jax.training import autotune, checkpoint, snapshot, trained
 
@@ -53,3 +54,23 @@ def test_predictions_of_others_are_refused(copied, change, said):
     with pytest.raises(ValueError, match=said):
         trained.load(copied)
     assert len(autotune.read(copied).waves) == 1
+
+
+@pytest.mark.slow
+def test_arrays_of_explain_that_were_cut_and_accepted_are_named(copied):
+    path = layout.explained(copied, 'alignment_saliency')
+    arrays = workdir.read_arrays(path)
+    np.savez_compressed(
+        path, **{name: array[:-1] if array.ndim and len(array) > 1 else array for name, array in arrays.items()}
+    )
+    provenance.accept(copied)
+    with pytest.raises(
+        ValueError, match=r'files that were accepted as they are, explain/alignment_saliency\.npz.* explained'
+    ):
+        explain_run.run(copied, stages={'alignment': explain_run.STAGES['alignment']})
+
+
+def test_a_file_of_training_that_is_gone_is_said_with_what_makes_it(copied):
+    (copied / layout.MEMBERS).unlink()
+    with pytest.raises(FileNotFoundError, match=r'members\.json is missing; run train again'):
+        trained.check_trained(copied)

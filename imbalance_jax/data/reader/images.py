@@ -104,7 +104,7 @@ def decode(path: Path, *, window: bool = False, decoders: Mapping[str, Callable]
 def open_picture(path: Path, *, window: bool = False, decoders: Mapping[str, Callable] | None = None) -> Picture:
     """What a file shows, its first frame or page.
 
-    Raises Unreadable. MONOCHROME1 is inverted once, after a window, which is stated for stored values.
+    Raises Unreadable. MONOCHROME1 is inverted once, after a window, which is stated for rescaled values.
     """
     suffix = path.suffix.lower()
     own = (decoders or {}).get(suffix)
@@ -181,7 +181,7 @@ def _grey_if_equal(pixels: np.ndarray) -> np.ndarray:
 def _dicom(path: Path, window: bool) -> np.ndarray:
     try:
         import pydicom
-        from pydicom.pixels import apply_voi_lut, convert_color_space
+        from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
     except ModuleNotFoundError as error:
         raise NeedsPackage(f'{path} is a DICOM file; reading it needs pydicom: pip install pydicom.') from error
     try:
@@ -192,25 +192,36 @@ def _dicom(path: Path, window: bool) -> np.ndarray:
     except Exception as error:
         raise Unreadable(f'no DICOM image: {" ".join(str(error).split())[:100]}') from error
     photometric = str(data.get('PhotometricInterpretation', 'MONOCHROME2'))
+    if photometric == 'PALETTE COLOR' and pixels.ndim == 2:
+        colour = apply_color_lut(pixels, data)[..., :3]
+        return _grey_if_equal(_of_eight_bits(colour, 8 * colour.dtype.itemsize))
     if pixels.ndim == 3 and pixels.shape[-1] == 3:
         colour = convert_color_space(pixels, photometric, 'RGB') if photometric.startswith('YBR') else pixels
-        return _grey_if_equal(colour.astype(np.uint8))
+        return _grey_if_equal(_of_eight_bits(colour, int(data.get('BitsStored', 8))))
     if pixels.ndim != 2:
         raise Unreadable(f'{len(pixels)} frames; one is expected')
-    return _monochrome(data, pixels, photometric, apply_voi_lut if window else None)
+
+    def transformed(stored: np.ndarray) -> np.ndarray:
+        """Rescaled, then in the window if one is asked for and stated (PS3.3, C.11.2.1.2)."""
+        values = apply_modality_lut(stored, data)
+        windowed = window and ('WindowWidth' in data or 'VOILUTSequence' in data)
+        return np.asarray(apply_voi_lut(values, data) if windowed else values, float)
+
+    return _monochrome(data, pixels, photometric, transformed)
 
 
-def _monochrome(data: Any, pixels: np.ndarray, photometric: str, voi: Callable | None) -> np.ndarray:
-    """Stored values as uint16 of 16 bits: of a window, or of `BitsStored`, bright where the body absorbs."""
-    if voi and ('WindowWidth' in data or 'VOILUTSequence' in data):
-        values = np.asarray(voi(pixels, data), float)
-        low, high = float(values.min()), float(values.max())
-    else:
-        bits = int(data.get('BitsStored', data.get('BitsAllocated', 16)))
-        values = pixels.astype(float)
-        low = -float(2 ** (bits - 1)) if int(data.get('PixelRepresentation', 0)) else 0.0
-        high = low + 2**bits - 1
-    scaled = np.clip((values - low) / max(high - low, 1.0), 0, 1)
+def _of_eight_bits(colour: np.ndarray, bits: int) -> np.ndarray:
+    """Colour values of so many bits as uint8."""
+    return (colour >> max(bits - 8, 0)).astype(np.uint8)
+
+
+def _monochrome(data: Any, pixels: np.ndarray, photometric: str, transformed: Callable) -> np.ndarray:
+    """Stored values as uint16 of 16 bits, of all that `BitsStored` can hold, bright where the body absorbs."""
+    bits = int(data.get('BitsStored', data.get('BitsAllocated', 16)))
+    least = -(2 ** (bits - 1)) if int(data.get('PixelRepresentation', 0)) else 0
+    every = transformed(np.arange(least, least + 2**bits).astype(pixels.dtype)[None])
+    low, high = float(every.min()), float(every.max())
+    scaled = np.clip((transformed(pixels) - low) / max(high - low, 1e-9), 0, 1)
     if photometric == 'MONOCHROME1':
         scaled = 1 - scaled
     return np.round(scaled * 65535).astype(np.uint16)

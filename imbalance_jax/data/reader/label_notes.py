@@ -1,5 +1,6 @@
 """Where labels say of one image that there is no finding, and that there is one."""
 
+import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 
@@ -9,10 +10,11 @@ from imbalance_jax.data.dataset import PRESENT
 from imbalance_jax.data.policies import DEVICES
 from imbalance_jax.data.reader.layout import NO_FINDING
 from imbalance_jax.data.reader.rows import NAMED
-from imbalance_jax.data.reader.spelling import matches
+from imbalance_jax.data.reader.spelling import canonical, matches
 from imbalance_jax.names import some
 
 SEPARATORS = '|;,/+&'  # that people write between names in one cell
+BETWEEN = re.compile(r'[\W_]+|\W*\b(?:and|or|with)\b\W*', re.I)
 
 
 def of_names(named: Sequence[Sequence[str]], none: str, where: Callable[[int], str]) -> list[str]:
@@ -30,16 +32,47 @@ def of_cells(readings: Sequence[np.ndarray], classes: Sequence[str], image_id: S
     return _said([image_id[row] for row in np.flatnonzero(np.logical_or.reduce(both)).tolist()]) if both else []
 
 
-def of_separators(classes: Sequence[str]) -> list[str]:
-    """A sentence about classes that look like several names in one, or like a list of names."""
-    if lists := [name for name in classes if name[:1] in '[({' and name[-1:] in '])}']:
-        return [f"Classes look like lists ({some(lists, NAMED)}): are they, labels.separator = 'list'?"]
+def of_spelling(classes: Sequence[str]) -> list[str]:
+    """Sentences about classes, found in cells, that look like several names or like lists, and that differ in spelling
+    alone."""
+    said = []
+    if lists := [name for name in classes if _is_list(name)]:
+        said.append(f"Classes look like lists ({some(lists, NAMED)}): are they, labels.separator = 'list'?")
+    elif (several := [name for name in classes if _is_several(name, classes)]) or (several := _share_parts(classes)):
+        said.append(f'Classes look like several names ({some(several, NAMED)}): what separates them, labels.separator?')
+    alike: dict[str, list[str]] = {}
+    for name in classes:
+        alike.setdefault(canonical(name.strip(' .,;:_-')), []).append(name)
+    for names in alike.values():
+        if len(names) > 1:
+            said.append(f'Classes differ in spelling alone: {some(names, NAMED)}; labels.aliases makes them one.')
+    return said
+
+
+def _is_list(name: str) -> bool:
+    """Whether a name has brackets of a list, or is a row of numbers."""
+    bracketed = name[:1] in '[{' or name[-1:] in ']}' or (name[:1] == '(' and name[-1:] == ')')
+    return bool(name) and (bracketed or re.fullmatch(r'[01]([ ,;]+[01])+', name) is not None)
+
+
+def _is_several(name: str, classes: Sequence[str]) -> bool:
+    """Whether a name is that of one class, something that may stand between names, and that of another."""
+    for first in classes:
+        rest = name[len(first) :]
+        if first and rest and name.startswith(first):
+            between = [rest[: -len(last)] for last in classes if last and last != rest and rest.endswith(last)]
+            if any(BETWEEN.fullmatch(one) for one in between):
+                return True
+    return False
+
+
+def _share_parts(classes: Sequence[str]) -> list[str]:
+    """Names with a separator in them, of which a part is in others, too."""
     for separator in SEPARATORS:
         parts = {name: [part.strip() for part in name.split(separator)] for name in classes if separator in name}
         shared = Counter(part for of in parts.values() for part in of) + Counter(classes)
         if several := [name for name, of in parts.items() if any(shared[part] > 1 for part in of)]:
-            shown = some(several, NAMED)
-            return [f'Classes look like several names ({shown}): are they, labels.separator = {separator!r}?']
+            return several
     return []
 
 

@@ -9,9 +9,9 @@ import numpy as np
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
 from imbalance_jax.data.reader import label_notes
 from imbalance_jax.data.reader.layout import NOTHING, Labels, Layout
-from imbalance_jax.data.reader.rows import Found, Rows, keys, my_names, their_names
+from imbalance_jax.data.reader.rows import NAMED, Found, Rows, keys, my_names, their_names
 from imbalance_jax.data.reader.spelling import canonical, first_group, names_in, table_of
-from imbalance_jax.names import lookup
+from imbalance_jax.names import lookup, some
 
 NO_CLASS = '(none)'
 
@@ -39,6 +39,9 @@ def read_labels(
             labels, of_rows, of_image = _of_regions(labels, layout, rows, image, tables)
         elif labels.column and layout.task == 'multi_label':
             _check_names(labels, of_rows, of_image)
+        if lacking := [name for name in (*labels.columns, *labels.classes, labels.column) if name in of_rows.absent]:
+            file, named = of_rows.absent[lacking[0]], some([repr(name) for name in lacking], NAMED)
+            found.doubts.append(f'{file} has no {named}, which other files of its table have: its cells are empty.')
         of_class, cells = _cells(labels, of_rows, of_image, found)
         classes = classes or of_class
         cells = _in_order(cells, of_class, classes)
@@ -157,8 +160,8 @@ def _of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tu
     meant = [[_class(name, spelt, labels, rows, row) for name in names] for row, names in enumerate(named)]
     classes = labels.classes or tuple(sorted({name for names in meant for name in names if name and name != NO_CLASS}))
     position = {name: k for k, name in enumerate(classes)}
-    if not labels.classes and not labels.separator and not labels.path:
-        found.doubts.extend(label_notes.of_separators(classes))
+    if not labels.classes and not labels.path:
+        found.doubts.extend(label_notes.of_spelling(classes))
     found.doubts.extend(label_notes.of_names(meant, NO_CLASS, rows.where))
     cells = np.full((len(rows), len(classes)), ABSENT if labels.unnamed == 'absent' else NOT_MENTIONED, np.int8)
     for row, names in enumerate(meant):

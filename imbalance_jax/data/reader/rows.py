@@ -19,13 +19,15 @@ NAMED = 5  # images or files in a note
 @dataclasses.dataclass(frozen=True)
 class Rows:
     """n rows. columns: {name: [n] of text, or of what JSON has}; file: [n] index into files; line: [n], 1 the first;
-    twice: {a name that two columns of a file have: the file}, of which `columns` has the first."""
+    twice: {a name that two columns of a file have: the file}, of which `columns` has the first; absent: {a column: the
+    first file that lacks it}, whose cells are empty there."""
 
     columns: dict[str, np.ndarray]
     file: np.ndarray
     line: np.ndarray
     files: tuple[str, ...]
     twice: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many rows."""
@@ -103,7 +105,8 @@ def join(rows: Rows, other: Rows, on: Sequence[str]) -> tuple[Rows, np.ndarray]:
         if name not in columns:
             columns[name] = np.where(index >= 0, values[index], '') if len(values) else np.full(len(rows), '', object)
     added = {name: file for name, file in other.twice.items() if name not in rows.columns}
-    return dataclasses.replace(rows, columns=columns, twice={**rows.twice, **added}), index >= 0
+    absent = {**{name: file for name, file in other.absent.items() if name not in rows.columns}, **rows.absent}
+    return dataclasses.replace(rows, columns=columns, twice={**rows.twice, **added}, absent=absent), index >= 0
 
 
 def keys(rows: Rows, names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -147,7 +150,9 @@ def stacked(parts: list[Rows]) -> Rows:
     file = np.concatenate([part.file + start for part, start in zip(parts, before[:-1], strict=True)] or [NONE])
     line = np.concatenate([part.line for part in parts] or [NONE])
     twice = {name: file for part in reversed(parts) for name, file in part.twice.items()}
-    return Rows(columns, file, line, tuple(name for part in parts for name in part.files), twice)
+    named = [(part, part.files[0] if part.files else '') for part in reversed(parts)]
+    absent = {name: file for part, file in named for name in names if name not in part.columns}
+    return Rows(columns, file, line, tuple(name for part in parts for name in part.files), twice, absent)
 
 
 def exploded(rows: Rows, names: Sequence[str]) -> Rows:

@@ -13,8 +13,9 @@ import numpy as np
 
 from imbalance_jax.names import lookup
 
-WHOLE = re.compile(r'([0-9]+)(?:\.0*|,0)')  # 1,000 may be a thousand
+WHOLE = re.compile(r'([0-9]+)(?:\.0*|,00?)')  # 1,000 may be a thousand
 LOSSY = re.compile(r'[0-9.]+[eE]\+?[0-9]+')
+JOINED = re.compile('([\'"])\\s+\\1')  # two texts, as NumPy writes them, which Python takes for one
 SHORT = re.compile('[0-9]{1,18}')
 
 
@@ -68,6 +69,8 @@ def names_in(cell: Any, separator: str, where: str) -> list[str]:
         return [name.strip() for name in text.split(separator) if name.strip()]
     if text.casefold() in ('nan', 'none', 'null'):
         return []
+    if JOINED.search(text):
+        raise ValueError(f"{where}: {text!r} is no list such as ['a', 'b']: its texts have nothing between them.")
     for parse in (ast.literal_eval, json.loads):
         try:
             value = parse(text)

@@ -1,5 +1,6 @@
 """Which split an image is in: as something states it, or drawn from the patients of training."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 from imbalance_jax.data.dataset import LEFT_OUT, SPLITS
 from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.layout import Split
-from imbalance_jax.data.reader.rows import NAMED, PATH, SPLIT, Found, Rows
+from imbalance_jax.data.reader.rows import NAMED, PATH, SHOWN, SPLIT, Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, first_group, matches, share, table_of
 from imbalance_jax.data.reader.text_files import content
 from imbalance_jax.names import lookup, some
@@ -33,6 +34,7 @@ def stated(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], ru
                 f'{rows.files[0]}: {rule.column} (split.column) says of no image which split it is in: it has {shown}; '
                 f"split.values says what they mean, such as {{'train': {str(texts[first[0]])!r}}}."
             )
+        _say_unknown([str(texts[row]) for row in first], spelt, rule, found)
     elif rule.lists:
         split[:] = _listed(folder, rows, first, names, rule, others, found)
     elif rule.path == 'folder':
@@ -49,8 +51,23 @@ def stated(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], ru
             shown = some([repr(text) for text in dict.fromkeys(str(texts[row]) for row in first)], NAMED)
             wanted = ' or '.join(map(repr, values))
             raise ValueError(f'split.test_where: {column} of no image is {wanted}; {rows.files[0]} has {shown}.')
+        there = {canonical(str(texts[row])) for row in first}
+        if unseen := [value for value in values if canonical(str(value)) not in there]:
+            found.doubts.append(
+                f'split.test_where: {column} of no image is {some([repr(one) for one in unseen], NAMED)}.'
+            )
         split[meant] = SPLITS.index('test')
     return split
+
+
+def _say_unknown(texts: Sequence[str], spelt: Mapping[str, str], rule: Split, found: Found) -> None:
+    """Says which words of a column of splits mean none."""
+    if unknown := Counter(text or 'empty' for text in texts if canonical(text) not in spelt):
+        what = ', '.join(f'{text} {count}' for text, count in unknown.most_common(SHOWN))
+        found.doubts.append(
+            f'Values of {rule.column} that mean no split (split.values), of images that are '
+            f'{rule.others.replace("_", " ")}: {what}.'
+        )
 
 
 def _number(spelt: Mapping[str, str], text: str, others: int) -> int:

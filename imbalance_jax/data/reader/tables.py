@@ -2,16 +2,15 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from imbalance_jax.data.reader import delimited, json_files
 from imbalance_jax.data.reader.layout import Table
-from imbalance_jax.data.reader.rows import NAMED, SHOWN, SPLIT, Found, Rows, as_rows, exploded, objects, stacked
+from imbalance_jax.data.reader.rows import SHOWN, SPLIT, Found, Rows, as_rows, exploded, objects, stacked
 from imbalance_jax.data.reader.spelling import matches
-from imbalance_jax.names import lookup, some
+from imbalance_jax.names import lookup
 
 
 def table_files(folder: Path, table: Table) -> list[Path]:
@@ -37,7 +36,6 @@ def read_table(folder: Path, table: Table, found: Found) -> Rows:
     """The rows of a table that count. ValueError for one that cannot be read, naming file and line."""
     parts = [_read(path, table, found, _shown(path, folder)) for path in table_files(folder, table)]
     rows = stacked(parts)
-    _say_missing_columns(parts, rows, found)
     for name, own in table.rename.items():
         rows.columns[name] = rows.column(own, 'rename')
     for name, (column, pattern, template) in table.derive.items():
@@ -58,16 +56,6 @@ def read_table(folder: Path, table: Table, found: Found) -> Rows:
     if table.split:
         rows.columns[SPLIT] = np.full(len(rows), table.split, object)
     return rows
-
-
-def _say_missing_columns(parts: Sequence[Rows], rows: Rows, found: Found) -> None:
-    """Says which columns some of the files of a table lack, whose cells are empty there."""
-    for part in parts:
-        if lacking := [name for name in rows.columns if name not in part.columns]:
-            without, has = (some([repr(name) for name in names], NAMED) for names in (lacking, list(part.columns)))
-            found.doubts.append(
-                f'{part.files[0]} has no {without}, which others of its table have: empty cells. It has {has}.'
-            )
 
 
 def _shown(path: Path, folder: Path) -> str:

@@ -142,6 +142,39 @@ def test_a_window_is_applied_before_inverting(tmp_path):
     np.testing.assert_allclose(images.decode(path) / 65535, 1 - values / 4095, atol=1e-4)
 
 
+def test_a_window_is_stated_for_rescaled_values_and_of_all_images_the_same(tmp_path):
+    """Hounsfield units: intercept -1024, a window of 400 around 40; an image that fills a part of it stays so."""
+    values = np.linspace(1000, 1100, 64).reshape(8, 8).astype(np.uint16)
+    tags = {'RescaleSlope': 1, 'RescaleIntercept': -1024, 'WindowCenter': 40, 'WindowWidth': 400}
+    shown = np.clip((values - 1024.0 - 39.5) / 399 + 0.5, 0, 1)
+    found = images.decode(dicom(tmp_path / 'a.dcm', values, **tags), window=True) / 65535
+    np.testing.assert_allclose(found, shown, atol=2e-3)
+
+
+def test_a_negative_slope_is_undone(tmp_path):
+    values = np.linspace(0, 4095, 64).reshape(8, 8).astype(np.uint16)
+    path = dicom(tmp_path / 'a.dcm', values, RescaleSlope=-1, RescaleIntercept=4095)
+    np.testing.assert_allclose(images.decode(path) / 65535, 1 - values / 4095, atol=1e-4)
+
+
+def test_a_palette_is_looked_up(tmp_path):
+    values = np.arange(64).reshape(8, 8).astype(np.uint16)
+    tags = {'PhotometricInterpretation': 'PALETTE COLOR'}
+    for number, colour in enumerate(('Red', 'Green', 'Blue')):
+        tags[f'{colour}PaletteColorLookupTableDescriptor'] = [64, 0, 16]
+        table = (np.arange(64) * 256 * (number + 1)).astype(np.uint16)
+        tags[f'{colour}PaletteColorLookupTableData'] = table.tobytes()
+    found = images.decode(dicom(tmp_path / 'a.dcm', values, **tags))
+    np.testing.assert_array_equal(found, np.stack([values * n % 256 for n in (1, 2, 3)], -1))
+
+
+def test_colour_of_more_than_eight_bits_keeps_its_highest(tmp_path):
+    colour = (np.arange(64 * 3).reshape(8, 8, 3) * 21).astype(np.uint16)  # of 12 bits
+    path = dicom(tmp_path / 'a.dcm', colour.reshape(8, 24), Columns=8, SamplesPerPixel=3, PlanarConfiguration=0,
+                 PhotometricInterpretation='RGB')  # fmt: skip
+    np.testing.assert_array_equal(images.decode(path), colour >> 4)
+
+
 def test_a_file_that_only_claims_to_be_dicom(tmp_path):
     pytest.importorskip('pydicom', reason='DICOM needs the extra `dicom`')
     (tmp_path / 'a.dcm').write_bytes(b'<html>')
