@@ -130,6 +130,8 @@ def drawn(before: np.ndarray, labels: np.ndarray, patient: Sequence[str], rule: 
     stated = [name for number, name in enumerate(SPLITS) if (before == number).any()]
     shares = {'test': rule.test, 'validation': rule.validation}
     for name, portion in shares.items():
+        if name in stated and portion != getattr(Split, name):
+            found.notes.append(f'split.{name} = {portion:g} is not used: which images are of that split is stated.')
         if name in stated or portion <= 0:
             continue
         number = SPLITS.index(name)
