@@ -55,8 +55,8 @@ def load(names: Iterable[str], folders: Iterable[str | Path], stages: dict[str, 
     """
     tables = TABLES if stages is None else {**TABLES, 'STAGES': Table('imbalance_jax.explain.run', stages)}
     names = [names] if isinstance(names, str) else list(names)
-    if odd := next((one for one in names if not isinstance(one, str)), None):
-        raise ValueError(f"config.plugins has {odd!r}; expected names of modules or files, such as 'my_losses.py'.")
+    if odd := [one for one in names if not isinstance(one, str)]:
+        raise ValueError(f"config.plugins has {odd[0]!r}; expected names of modules or files, such as 'my_losses.py'.")
     searched, needed = [Path(folder).absolute() for folder in folders], []
     for name in names:
         module, folder = _find(name, searched)

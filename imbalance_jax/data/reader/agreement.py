@@ -12,17 +12,13 @@ from imbalance_jax.data.reader.spelling import canonical
 
 def same_columns(parts: Sequence[Rows], layout: Layout) -> None:
     """ValueError for a class that one of the tables that are put under one another lacks: its cells would be empty."""
-    for name, spelt in _classes_by_column(layout):
-        having = [part.files[0] for part in parts if spelt & part.columns.keys()]
-        lacking = [part.files[0] for part in parts if not spelt & part.columns.keys()]
-        if having and lacking:
-            raise ValueError(f'{lacking[0]} has no column {name!r} (labels.columns), which {having[0]} has.')
-
-
-def _classes_by_column(layout: Layout) -> list[tuple[str, set[str]]]:
-    """Columns of classes of the first tables, with their other spellings."""
-    named = [one for one in layout.labels if one.columns and not one.table]
-    return [(name, {name, *labels.aliases.get(name, ())}) for labels in named for name in labels.columns]
+    for labels in (one for one in layout.labels if one.columns and not one.table):
+        for name in labels.columns:
+            spelt = {name, *labels.aliases.get(name, ())}
+            having = [part.files[0] for part in parts if spelt & part.columns.keys()]
+            lacking = [part.files[0] for part in parts if not spelt & part.columns.keys()]
+            if having and lacking:
+                raise ValueError(f'{lacking[0]} has no column {name!r} (labels.columns), which {having[0]} has.')
 
 
 def of_images(rows: Rows, image: np.ndarray, first: np.ndarray, layout: Layout) -> None:

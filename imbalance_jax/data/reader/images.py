@@ -219,7 +219,8 @@ def _monochrome(data: Any, pixels: np.ndarray, photometric: str, transformed: Ca
     """Stored values as uint16 of 16 bits, of all that `BitsStored` can hold, bright where the body absorbs."""
     bits = int(data.get('BitsStored', data.get('BitsAllocated', 16)))
     least = -(2 ** (bits - 1)) if int(data.get('PixelRepresentation', 0)) else 0
-    every = transformed(np.arange(least, least + 2**bits).astype(pixels.dtype)[None])
+    count = min(2**bits, 2**16)  # no table has more entries, and whatever is no table is largest at an end
+    every = transformed(np.linspace(least, least + 2**bits - 1, count).round().astype(pixels.dtype)[None])
     low, high = float(every.min()), float(every.max())
     scaled = np.clip((transformed(pixels) - low) / max(high - low, 1e-9), 0, 1)
     if photometric == 'MONOCHROME1':

@@ -20,9 +20,8 @@ ENOUGH = 8  # images of which a pattern can be had
 
 class Seen(NamedTuple):
     """What reading a file shows. largest: its largest value of 16 bits, 0 of 8 bits; brightest: that of the square, of
-    255; orientation, has_more: as of
-    `images.Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8] uint8, 0 of a coloured image, whose
-    negative would be known by its colours"""
+    255; orientation, has_more: as of `images.Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8]
+    uint8, 0 of a coloured image, whose negative would be known by its colours"""
 
     largest: int
     brightest: int
@@ -66,13 +65,13 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
     note(constant, 'images are of one value all over and show nothing')
     note([one.has_more for one in all_seen], 'files have several frames or pages, of which the first was read')
     least = (2**bits) // DARK
+    few_bits = (largest > 0) & (largest < least)
     if largest.max(initial=0) >= least:
         words = f'16-bit files have no value above {least - 1} where others reach {largest.max()}'
-        note((largest > 0) & (largest < least) & ~constant, f'{words}: they are of fewer bits and become nearly black')
+        note(few_bits & ~constant, f'{words}: they are of fewer bits and become nearly black')
     brightest = np.array([one.brightest for one in all_seen])
     if brightest.max(initial=0) >= 256 // 2:
         words = f'images have no grey value above {256 // DARK - 1} of 255 where others reach {brightest.max()}'
-        few_bits = (largest > 0) & (largest < least)
         note(
             (brightest < 256 // DARK) & ~few_bits & ~constant,
             f'{words}: they are nearly black, as values of another range are',

@@ -126,9 +126,8 @@ def draw(size: Size, *, shape: Any, kind: str, frame: Frame, name: str, where: s
         reach = shapes.extent(kind, shape)
     except ValueError as error:
         raise Left('shape_not_understood', f'{name} ({where}: {error})') from error
-    if reach and max(-reach[0], -reach[1], reach[2] - width, reach[3] - height) > max(
-        OUTSIDE, ALIKE * max(height, width)
-    ):
+    beyond = max(-reach[0], -reach[1], reach[2] - width, reach[3] - height) if reach else 0.0
+    if reach and beyond > max(OUTSIDE, ALIKE * max(height, width)):
         raise Left('shape_outside_image', f'{name} ({where}) {[round(value, 1) for value in reach]}')
     if not mask.any():
         raise Left('shape_without_area', f'{name} ({where})')

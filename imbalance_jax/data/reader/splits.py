@@ -1,7 +1,7 @@
 """Which split an image is in: as something states it, or drawn from the patients of training."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +27,14 @@ def stated(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], ru
     others = LEFT_OUT if rule.others == 'left_out' else _split_number(rule.others)
     if rule.column:
         texts = rows.column(rule.column, 'split.column')
-        split[:] = [_number(spelt, canonical(str(texts[row])), others) for row in first]
-        if not any(canonical(str(texts[row])) in spelt for row in first):
-            shown = some([repr(text) for text in dict.fromkeys(str(texts[row]) for row in first)], NAMED)
+        said = [str(texts[row]) for row in first]
+        split[:] = [_number(spelt, canonical(text), others) for text in said]
+        if not any(canonical(text) in spelt for text in said):
             raise ValueError(
-                f'{rows.files[0]}: {rule.column} (split.column) says of no image which split it is in: it has {shown}; '
-                f"split.values says what they mean, such as {{'train': {str(texts[first[0]])!r}}}."
+                f'{rows.files[0]}: {rule.column} (split.column) says of no image which split it is in: it has '
+                f"{_values(said)}; split.values says what they mean, such as {{'train': {said[0]!r}}}."
             )
-        _say_unknown([str(texts[row]) for row in first], spelt, rule, found)
+        _say_unknown(said, spelt, rule, found)
     elif rule.lists:
         split[:] = _listed(folder, rows, first, names, rule, others, found)
     elif rule.path == 'folder':
@@ -46,18 +46,23 @@ def stated(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], ru
         split[:] = [_number(spelt, canonical(str(rows.columns[SPLIT][row])), others) for row in first]
     for column, values in rule.test_where.items():
         texts = rows.column(column, 'split.test_where')
-        meant = np.array([matches(texts[row], values) for row in first], bool)
+        said = [str(texts[row]) for row in first]
+        meant = np.array([matches(text, values) for text in said], bool)
         if not meant.any():
-            shown = some([repr(text) for text in dict.fromkeys(str(texts[row]) for row in first)], NAMED)
             wanted = ' or '.join(map(repr, values))
-            raise ValueError(f'split.test_where: {column} of no image is {wanted}; {rows.files[0]} has {shown}.')
-        there = {canonical(str(texts[row])) for row in first}
-        if unseen := [value for value in values if canonical(str(value)) not in there]:
-            found.doubts.append(
-                f'split.test_where: {column} of no image is {some([repr(one) for one in unseen], NAMED)}.'
+            raise ValueError(
+                f'split.test_where: {column} of no image is {wanted}; {rows.files[0]} has {_values(said)}.'
             )
+        there = set(map(canonical, said))
+        if unseen := [value for value in values if canonical(str(value)) not in there]:
+            found.doubts.append(f'split.test_where: {column} of no image is {_values(unseen)}.')
         split[meant] = SPLITS.index('test')
     return split
+
+
+def _values(texts: Iterable[object]) -> str:
+    """The first of the different values, for a message."""
+    return some([repr(text) for text in dict.fromkeys(texts)], NAMED)
 
 
 def _say_unknown(texts: Sequence[str], spelt: Mapping[str, str], rule: Split, found: Found) -> None:
