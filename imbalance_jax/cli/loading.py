@@ -78,10 +78,10 @@ def workdir(command: 'Command') -> Path:
     """The working directory that a command names; ValueError where it names none, or a file."""
     if not command.flags.workdir:
         raise ValueError('--workdir is missing; give a folder, such as --workdir=runs/quickstart.')
+    from imbalance_jax.system.files import check_folder
+
     named = Path(command.flags.workdir)
-    for path in (named, *named.parents):
-        if path.exists() and not path.is_dir():
-            raise ValueError(f'--workdir={named}: {path} is a file, not a folder.')
+    check_folder(named, 'workdir')
     return named
 
 

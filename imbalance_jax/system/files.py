@@ -35,6 +35,13 @@ def typed_path(text: str) -> str:
     return str(Path(text).expanduser())
 
 
+def check_folder(path: Path, flag: str) -> None:
+    """Raises ValueError if a path that a flag names can be no folder: it, or one above it, is a file."""
+    for part in (path, *path.parents):
+        if part.exists() and not part.is_dir():
+            raise ValueError(f'--{flag}={path}: {part} is a file, not a folder.')
+
+
 def mode() -> int:
     """The rights of a new file, by the umask, which a process cannot ask for without setting it."""
     mask = os.umask(0o077)

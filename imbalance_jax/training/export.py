@@ -19,7 +19,7 @@ from imbalance_jax.models.naming import torch_names_of
 from imbalance_jax.models.odds import LINK
 from imbalance_jax.names import lookup, options_of
 from imbalance_jax.system import layout, progress
-from imbalance_jax.system.files import UNFINISHED, atomic, write_text
+from imbalance_jax.system.files import UNFINISHED, atomic, check_folder, write_text
 from imbalance_jax.training import card, serialised
 from imbalance_jax.training.trained import Trained, check_trained, load
 
@@ -45,8 +45,7 @@ def run(
     arms = chosen(trained.members, member)
     if (out / layout.CONFIG).exists():
         raise ValueError(f'--out={out} is a working directory; give a folder of its own, such as --out=exported.')
-    if part := next((one for one in (out, *out.parents) if one.exists() and not one.is_dir()), None):
-        raise ValueError(f'--out={out}: {part} is a file, not a folder.')
+    check_folder(out, 'out')
     whole = {arm: len(rows) for arm, rows in arms.items() if not member or arm == member}
     check_folders(list(arms))
     _free([out / folder_name(arm) / str(row['seed']) for arm, rows in arms.items() for row in rows], again)

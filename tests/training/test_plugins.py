@@ -122,3 +122,9 @@ def test_constants_in_upper_case_are_no_tables(tmp_path):
     plugins.load(['mine.py'], [tmp_path])
     assert 'COLOURS' not in plugins.TABLES
     assert samplers.SAMPLERS.keys() == plugins.TABLES['SAMPLERS'].entries.keys()
+
+
+@pytest.mark.parametrize('name', [0, 1, None])
+def test_a_plugin_is_a_name(name):
+    with pytest.raises(ValueError, match=rf'config\.plugins has {name}; expected names of modules or files'):
+        plugins.load((name,), ())

@@ -215,3 +215,9 @@ def test_shares_of_white_that_resampling_made_too_large_are_white(tmp_path):
     wanted = GREY.copy()
     wanted[0, 0] = 255
     np.testing.assert_array_equal(images.decode(save(tmp_path, shares, 'a.tif')), wanted)
+
+
+def test_thirty_two_bits_are_scaled_by_their_ends():
+    values = np.array([[0, 2**31, 2**32 - 1]], np.uint32)
+    found = images._monochrome({'BitsStored': 32}, values, 'MONOCHROME2', lambda stored: stored.astype(float))
+    np.testing.assert_array_equal(found, [[0, 32768, 65535]])
