@@ -6,8 +6,11 @@ One quantity at a time grows from a base, the others stay. The data are a folder
 folder; every image of the test split has each finding with probability 1/4, so pairs grow with classes too; nothing
 is capped. Every point is a working directory of its own, trained and explained twice in processes of their own: the
 second time, with programs from the cache of the first, is timed, as CPU seconds of all threads, which other work on the
-machine moves less than the clock. The exponent is the slope of log seconds by log quantity between the two largest
-points; tracing, which does not grow, is in all seconds, and so the slope of small points is nearer to 0.
+machine moves less than the clock.
+
+Seconds of a quantity q are taken as a + b q^e: tracing and all else that does not grow is a. Each quantity doubles
+twice, so that e = log2 of the second increment over the first, whatever a is. Increments below a second are not told
+from noise: there is no exponent of them.
 """
 
 import json
@@ -18,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +34,7 @@ ONLY = flags.DEFINE_list('only', [], 'of the quantities; all without it')
 OUT = flags.DEFINE_string('out', '', 'a file for the figures, as JSON')
 WORKER = flags.DEFINE_string('worker', '', 'a folder to work in: for the program itself')
 TRAINING_IMAGES, POSITIVE = 128, 0.25
+TOLD_FROM_NOISE = 1.0  # seconds
 TRAIN = 'train'
 
 
@@ -46,10 +50,10 @@ class Study(NamedTuple):
 
 GROWTH: Mapping[str, tuple[int, ...]] = {
     'members': (4, 8, 16),
-    'images': (96, 192, 384),
+    'images': (192, 384, 768),
     'classes': (4, 8, 16),
     'pixels': (32, 64, 128),
-    'units': (8, 16, 32),
+    'units': (16, 32, 64),
 }
 
 
@@ -161,9 +165,10 @@ def measure(study: Study, cache: Path) -> dict[str, float]:
         return json.loads((folder / 'seconds.json').read_text())
 
 
-def slope(quantity: tuple[int, ...], seconds: list[float]) -> float:
-    """Of log seconds by log quantity, between the two largest points."""
-    return float(np.log(seconds[-1] / seconds[-2]) / np.log(quantity[-1] / quantity[-2]))
+def exponent(seconds: Sequence[float]) -> float | None:
+    """Of the part that grows, from three points of which each has twice the quantity of the one before."""
+    first, second = np.diff(seconds)
+    return round(float(np.log2(second / first)), 2) if min(first, second) >= TOLD_FROM_NOISE else None
 
 
 def table_rows(quantity: str, points: list[dict[str, float]]) -> list[dict]:
@@ -174,7 +179,7 @@ def table_rows(quantity: str, points: list[dict[str, float]]) -> list[dict]:
     for stage in everything[0]:
         seconds = [point[stage] for point in everything]
         at = {f'at {value}': round(second, 1) for value, second in zip(values, seconds, strict=True)}
-        rows.append({'stage': stage, **at, 'exponent': round(slope(values, seconds), 2)})
+        rows.append({'stage': stage, **at, 'exponent': exponent(seconds)})
     return sorted(rows, key=lambda row: -row[f'at {values[-1]}'])
 
 
@@ -200,8 +205,8 @@ def main(_) -> None:
             print(f'\n### {quantity.capitalize()}\n')
             contestants.print_table(table_rows(quantity, figures[quantity]))
             sys.stdout.flush()
-    if OUT.value:
-        Path(OUT.value).write_text(json.dumps(figures, indent=1))
+            if OUT.value:
+                Path(OUT.value).write_text(json.dumps(figures, indent=1))
 
 
 if __name__ == '__main__':

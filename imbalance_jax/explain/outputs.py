@@ -9,7 +9,7 @@ import numpy as np
 
 from imbalance_jax.results.rows import Population
 from imbalance_jax.results.schema import Block, write_blocks_of, write_table
-from imbalance_jax.system import layout, threads
+from imbalance_jax.system import layout, provenance, threads
 from imbalance_jax.system.workdir import cached_arrays, kept_arrays, read_arrays, write_arrays
 from imbalance_jax.training.trained import SPLIT, Trained
 
@@ -23,21 +23,20 @@ def cached(workdir: Path, name: str, make: Callable[[], Any]) -> dict[str, np.nd
     """The arrays of `explain/<name>.npz`, or those that `make` gives, kept there until there are other predictions.
 
     make: returns a dict of arrays, or a NamedTuple of arrays. Arrays of another FORMAT, as an earlier version left
-    them, are made again.
+    them, or of plugins that have been edited since, are made again.
     """
     path, source = layout.explained(workdir, name), workdir / layout.PREDICTIONS
 
     def in_format() -> dict[str, np.ndarray]:
         result = make()
         arrays = dict(result) if isinstance(result, Mapping) else result._asdict()
-        return {**arrays, 'format': np.array(FORMAT)}
+        return {**arrays, 'format': np.array(FORMAT), 'plugins': np.array(provenance.plugins())}
 
     arrays = cached_arrays(path, source, in_format)
-    if arrays.pop('format', 0) != FORMAT:
+    if not _is_of_now(arrays):
         path.unlink()
         arrays = cached_arrays(path, source, in_format)
-        del arrays['format']
-    return arrays
+    return _without(arrays)
 
 
 def cached_by_method(
@@ -69,7 +68,16 @@ def cached_by_method(
 def _kept(workdir: Path, name: str) -> dict[str, np.ndarray] | None:
     """The arrays that `cached` need not make."""
     arrays = kept_arrays(layout.explained(workdir, name), workdir / layout.PREDICTIONS)
-    return arrays if arrays is not None and arrays.pop('format', 0) == FORMAT else None
+    return _without(arrays) if arrays is not None and _is_of_now(arrays) else None
+
+
+def _is_of_now(arrays: Mapping[str, np.ndarray]) -> bool:
+    """Whether arrays are in today's format and were made with the plugins as they are."""
+    return arrays.get('format', 0) == FORMAT and str(arrays.get('plugins', '')) == provenance.plugins()
+
+
+def _without(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: array for name, array in arrays.items() if name not in ('format', 'plugins')}
 
 
 def write(workdir: Path, name: str, **arrays: np.ndarray) -> None:

@@ -72,6 +72,9 @@ def run(
         trained = load(workdir, base)  # processes that are joined read checkpoints together
         if not processes.leads():
             return
+        trained_with = records.provenance(workdir).get('train', {}).get('plugins', '')
+        if trained_with and trained_with != provenance.plugins():
+            print('The plugins of config.plugins have been edited since training; they count as they are now.')
         with provenance.stage(workdir, verb, strategy=trained.place.strategy):
             for name, stage in answerable(trained, other_sets.stages_of(workdir, stages)).items():
                 try:

@@ -1,5 +1,6 @@
 """Where a result comes from: versions, device, command and time of every stage, in provenance.json."""
 
+import contextlib
 import functools
 import hashlib
 import importlib.metadata
@@ -7,8 +8,7 @@ import platform
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,8 +33,9 @@ PACKAGES = (
     'ml-collections',
 )
 GROWING = ('accepted',)  # facts that add up over the starts of a stage
-SOFTWARE = ('python', 'versions', 'source')
+SOFTWARE = ('python', 'versions', 'source', 'plugins')
 MACHINE = ('device', 'devices', 'platform')
+_in_use: set[Path] = set()
 
 
 def processor() -> str:
@@ -55,6 +56,21 @@ def source() -> str:
     return digest.hexdigest()[:16]
 
 
+def use(paths: Iterable[Path]) -> None:
+    """From now on these files, a user's own, have a part in what is made, and no others."""
+    _in_use.clear()
+    _in_use.update(Path(path) for path in paths)
+
+
+def plugins() -> str:
+    """Sixteen hexadecimal digits of the files in `use`, as they are now; '' without any."""
+    digest = hashlib.sha256()
+    for path in sorted(_in_use, key=lambda one: (one.name, str(one))):
+        with contextlib.suppress(OSError):
+            digest.update(f'{path.name}\n'.encode() + path.read_bytes())
+    return digest.hexdigest()[:16] if _in_use else ''
+
+
 def version(package: str) -> str | None:
     """The version of an installed package; None for one that is not, such as this one run from its folder."""
     try:
@@ -71,6 +87,7 @@ def environment() -> dict[str, Any]:
         'python': platform.python_version(),
         'versions': {name: version(name) for name in PACKAGES},
         'source': source(),
+        **({'plugins': digits} if (digits := plugins()) else {}),
         'device': kind,
         'devices': len(devices),
         'platform': devices[0].platform,
@@ -81,7 +98,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-@contextmanager
+@contextlib.contextmanager
 def stage(workdir: Path, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
     """Records one stage; yields its record, to which facts may be added.
 
@@ -114,7 +131,7 @@ def stage(workdir: Path, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
 def _others(before: Mapping[str, Any], record: Mapping[str, Any], name: str, keys: Sequence[str]) -> list[dict]:
     """What had a part in a stage before and is not what has one now, each once. before: its record until now."""
     known = [*before.get(name, []), {key: before[key] for key in keys if key in before}]
-    now = {key: record[key] for key in keys}
+    now = {key: record[key] for key in keys if key in record}
     return [one for i, one in enumerate(known) if one and one != now and one not in known[:i]]
 
 

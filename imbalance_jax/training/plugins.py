@@ -23,6 +23,7 @@ from imbalance_jax.concepts import nulls
 from imbalance_jax.config import file
 from imbalance_jax.data import samplers, sources
 from imbalance_jax.names import lookup, options_of
+from imbalance_jax.system import provenance
 
 
 class Table(NamedTuple):
@@ -57,14 +58,31 @@ def load(names: Iterable[str], folders: Iterable[str | Path], stages: dict[str, 
     names = [names] if isinstance(names, str) else list(names)
     if odd := [one for one in names if not isinstance(one, str)]:
         raise ValueError(f"config.plugins has {odd[0]!r}; expected names of modules or files, such as 'my_losses.py'.")
-    searched, needed = [Path(folder).absolute() for folder in folders], []
+    searched, needed, used = [Path(folder).absolute() for folder in folders], [], []
     for name in names:
         module, folder = _find(name, searched)
         needed += [folder] if folder else []
+        used += _files_of(module)
         for kind, entries in _entries(module, name).items():
             if kind in tables:
                 _add(kind, tables[kind], entries, str(module.__file__))
+    provenance.use(used)
     return tuple(dict.fromkeys(map(str, needed)))
+
+
+def _files_of(module: ModuleType) -> list[Path]:
+    """A plugin's file, and those of the modules beside it or below whose names, or what is in them, it has."""
+    folder, found, waiting = Path(str(module.__file__)).resolve().parent, [], [module]
+    while waiting:
+        one = waiting.pop()
+        path = Path(str(one.__file__)).resolve()
+        if path in found or folder not in path.parents:
+            continue
+        found.append(path)
+        homes = (value if inspect.ismodule(value) else getattr(value, '__module__', '') for value in vars(one).values())
+        others = (home if inspect.ismodule(home) else sys.modules.get(str(home)) for home in homes)
+        waiting += [other for other in others if other is not None and getattr(other, '__file__', None)]
+    return found
 
 
 def load_kept(config: Mapping[str, Any], stages: dict[str, Any] | None = None) -> None:

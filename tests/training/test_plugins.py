@@ -2,10 +2,13 @@
 
 import sys
 
+import numpy as np
 import pytest
 
 from imbalance_jax import losses
 from imbalance_jax.data import samplers, sources
+from imbalance_jax.explain import outputs
+from imbalance_jax.system import layout, provenance
 from imbalance_jax.training import plugins
 
 LOSS = """
@@ -22,6 +25,7 @@ def _same_tables(monkeypatch):
     monkeypatch.setattr(plugins, '_origins', {})
     before = {kind: dict(table.entries) for kind, table in plugins.TABLES.items()}
     yield
+    provenance.use([])
     for kind, table in plugins.TABLES.items():
         table.entries.clear()
         table.entries.update(before[kind])
@@ -128,3 +132,38 @@ def test_constants_in_upper_case_are_no_tables(tmp_path):
 def test_a_plugin_is_a_name(name):
     with pytest.raises(ValueError, match=rf'config\.plugins has {name}; expected names of modules or files'):
         plugins.load((name,), ())
+
+
+def test_the_files_that_have_a_part_are_a_plugin_s_own_and_those_that_it_imports(tmp_path):
+    text = LOSS.replace('NAME', 'mine')
+    write(tmp_path / 'helper_of_mine.py', 'WEIGHT = 1.0\n\n\ndef weight():\n    return WEIGHT\n')
+    write(tmp_path / 'beside.py', 'OTHER = 1\n')
+    write(tmp_path / 'mine.py', f'import numpy\nfrom helper_of_mine import weight\n{text}')
+    plugins.load(['mine.py'], [tmp_path])
+    before = provenance.plugins()
+    assert len(before) == 16
+    write(tmp_path / 'beside.py', 'OTHER = 2\n')
+    assert provenance.plugins() == before
+    write(tmp_path / 'helper_of_mine.py', 'WEIGHT = 2.0\n')
+    assert provenance.plugins() != before
+    plugins.load([], [tmp_path])
+    assert provenance.plugins() == ''
+
+
+def test_what_was_made_with_another_version_of_a_plugin_is_made_again(tmp_path):
+    write(tmp_path / 'mine.py', LOSS.replace('NAME', 'mine'))
+    (tmp_path / 'run' / 'explain').mkdir(parents=True)
+    (tmp_path / 'run' / layout.PREDICTIONS).write_bytes(b'as they are')
+    made = []
+
+    def make():
+        made.append(1)
+        return {'values': np.array(len(made))}
+
+    def values():
+        return outputs.cached(tmp_path / 'run', 'figures', make)['values']
+
+    plugins.load(['mine.py'], [tmp_path])
+    assert [values(), values()] == [1, 1]
+    write(tmp_path / 'mine.py', LOSS.replace('NAME', 'mine').replace("'focal'", "'bce'"))
+    assert [values(), values()] == [2, 2]

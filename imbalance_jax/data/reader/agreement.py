@@ -6,8 +6,9 @@ import numpy as np
 
 from imbalance_jax.data.dataset import SPLITS
 from imbalance_jax.data.reader.layout import Layout
-from imbalance_jax.data.reader.rows import SPLIT, Rows
-from imbalance_jax.data.reader.spelling import canonical
+from imbalance_jax.data.reader.rows import NAMED, SPLIT, Found, Rows
+from imbalance_jax.data.reader.spelling import canonical, first_group
+from imbalance_jax.names import some
 
 
 def same_columns(parts: Sequence[Rows], layout: Layout) -> None:
@@ -21,18 +22,27 @@ def same_columns(parts: Sequence[Rows], layout: Layout) -> None:
                 raise ValueError(f'{lacking[0]} has no column {name!r} (labels.columns), which {having[0]} has.')
 
 
-def of_images(rows: Rows, image: np.ndarray, first: np.ndarray, layout: Layout) -> None:
-    """ValueError for an image that rows say is of two patients, or in two splits.
+def of_images(
+    rows: Rows, image: np.ndarray, first: np.ndarray, names: Sequence[str], layout: Layout, found: Found
+) -> None:
+    """ValueError for an image that rows say is of two patients, or in two splits; a doubt of one in two groups.
 
-    image: [n] of each row, -1 of none; first: [N] the first row of each image.
+    image: [n] of each row, -1 of none; first: [N] the first row of each image; names: [N] of the images.
     """
     patient, split = layout.patient, layout.split
-    if patient.column and not patient.pattern:
-        rows.column(patient.column, 'patient.column')
-        _one_value(rows, image, first, patient.column, 'patient')
+    if patient.column:
+        values = rows.column(patient.column, 'patient.column')
+        if patient.pattern:
+            values = np.array([first_group(patient.pattern, str(text)) for text in values], object)
+        _one_value(rows, image, first, values, 'patient')
     column = split.column or SPLIT
     if column in rows.columns and not (split.lists or split.path):
-        _one_value(rows, image, first, column, 'split')
+        _one_value(rows, image, first, rows.columns[column], 'split')
+    for name, group in layout.groups.items():
+        used, apart, _ = _apart(rows.column(group.column, f'groups.{name}'), image, first)
+        if of_two := sorted(set(image[used[apart]].tolist())):
+            named = some([names[one] for one in of_two], NAMED)
+            found.doubts.append(f'Images whose rows give several {name}, the first counts: {len(of_two)} ({named}).')
 
 
 def of_patients(patient: np.ndarray, split: np.ndarray, image_id: np.ndarray, who: Callable[[], list[str]]) -> None:
@@ -52,12 +62,17 @@ def of_patients(patient: np.ndarray, split: np.ndarray, image_id: np.ndarray, wh
         )
 
 
-def _one_value(rows: Rows, image: np.ndarray, first: np.ndarray, column: str, what: str) -> None:
-    values = rows.columns[column]
+def _apart(values: np.ndarray, image: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of images [m], which of them [m] say another thing than the first row of their image, and that row [m]."""
     texts = np.array([canonical(str(value)) for value in values], object)
     used = np.flatnonzero(image >= 0)
     of_first = first[image[used]]
     apart = (texts[used] != texts[of_first]) & (texts[used] != '') & (texts[of_first] != '')
+    return used, apart, of_first
+
+
+def _one_value(rows: Rows, image: np.ndarray, first: np.ndarray, values: np.ndarray, what: str) -> None:
+    used, apart, of_first = _apart(values, image, first)
     if apart.any():
         row, other = used[apart][0], of_first[apart][0]
         raise ValueError(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from imbalance_jax.data.batches import FLIPS
 from imbalance_jax.data.dataset import SPLITS
-from imbalance_jax.data.reader.layout import Group, Labels, Layout, Split, Table
+from imbalance_jax.data.reader.layout import Group, Labels, Layout, Regions, Split, Table
 from imbalance_jax.data.reader.spelling import canonical, table_of
 from imbalance_jax.names import lookup, repeated
 
@@ -22,6 +22,7 @@ def check(layout: Layout, where: str) -> None:
         _check_labels(labels, f'{where}.labels{_number(number)}')
     for number, regions in enumerate(layout.regions):
         _check_apart(regions.aliases, f'{where}.regions{_number(number)}.aliases')
+        _check_ways(regions, f'{where}.regions{_number(number)}')
         for field in ('box', 'crop'):
             if twice := repeated(getattr(regions, field)):
                 named = f'{where}.regions{_number(number)}.{field} names {twice[0]!r} twice'
@@ -62,6 +63,16 @@ def _check_labels(labels: Labels, where: str) -> None:
             lookup(dict.fromkeys(known), name, f'class in {where}.aliases:')
 
 
+def _check_ways(regions: Regions, where: str) -> None:
+    """ValueError for fields of regions of which one would count alone, or none."""
+    if regions.column and regions.concept:
+        raise ValueError(f'{where} has column and concept; one of them says what a region is of.')
+    if regions.kind and not regions.code:
+        raise ValueError(f'{where}.kind is {regions.kind!r} without code, the column of what it is.')
+    if regions.values and not regions.files:
+        raise ValueError(f'{where}.values are grey values of mask files, and there are no files.')
+
+
 def _check_splits(split: Split, where: str) -> None:
     for field in ('values', 'lists'):
         for name in getattr(split, field):
@@ -74,6 +85,8 @@ def _check_splits(split: Split, where: str) -> None:
 
 def _check_group(group: Group, where: str) -> None:
     _check_apart(group.values, f'{where}.values')
+    if group.values and group.bands:
+        raise ValueError(f'{where} has values and bands; one of them says what the groups are.')
     if not all(low < high for low, high in zip(group.bands, group.bands[1:], strict=False)):
         raise ValueError(f'{where}.bands is {_numbers(group.bands)}; the numbers must ascend, such as (40, 60).')
 

@@ -35,11 +35,15 @@ class NeedsPackage(ValueError):
 
 class Picture(NamedTuple):
     """What a file shows. pixels: [h,w] or [h,w,3], uint8 or uint16, the right way up, of 16 bits as many as are used;
-    orientation: of `ORIENTATION`, from which they were turned upright; has_more: frames or pages than this first one"""
+    orientation: of `ORIENTATION`, from which they were turned upright; has_more: frames or pages than this first one;
+    values: of DICOM, those that become black and white, by which each file is scaled; windowed: by the window it states
+    """
 
     pixels: np.ndarray
     orientation: int = UPRIGHT
     has_more: bool = False
+    values: tuple[float, float] | None = None
+    windowed: bool = False
 
 
 class Geometry(NamedTuple):
@@ -112,7 +116,7 @@ def open_picture(path: Path, *, window: bool = False, decoders: Mapping[str, Cal
         path = regular(path)
         if own:
             return Picture(np.asarray(own(path)))
-        return Picture(_dicom(path, window)) if suffix in DICOM else _pillow(path)
+        return _dicom(path, window) if suffix in DICOM else _pillow(path)
     except (Unreadable, NeedsPackage):
         raise
     except MemoryError as error:
@@ -178,7 +182,7 @@ def _grey_if_equal(pixels: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(red) if equal else pixels
 
 
-def _dicom(path: Path, window: bool) -> np.ndarray:
+def _dicom(path: Path, window: bool) -> Picture:
     try:
         import pydicom
         from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
@@ -194,20 +198,21 @@ def _dicom(path: Path, window: bool) -> np.ndarray:
     photometric = str(data.get('PhotometricInterpretation', 'MONOCHROME2'))
     if photometric == 'PALETTE COLOR' and pixels.ndim == 2:
         colour = apply_color_lut(pixels, data)[..., :3]
-        return _grey_if_equal(_of_eight_bits(colour, 8 * colour.dtype.itemsize))
+        return Picture(_grey_if_equal(_of_eight_bits(colour, 8 * colour.dtype.itemsize)))
     if pixels.ndim == 3 and pixels.shape[-1] == 3:
         colour = convert_color_space(pixels, photometric, 'RGB') if photometric.startswith('YBR') else pixels
-        return _grey_if_equal(_of_eight_bits(colour, int(data.get('BitsStored', 8))))
+        return Picture(_grey_if_equal(_of_eight_bits(colour, int(data.get('BitsStored', 8)))))
     if pixels.ndim != 2:
         raise Unreadable(f'{len(pixels)} frames; one is expected')
+
+    windowed = window and ('WindowWidth' in data or 'VOILUTSequence' in data)
 
     def transformed(stored: np.ndarray) -> np.ndarray:
         """Rescaled, then in the window if one is asked for and stated (PS3.3, C.11.2.1.2)."""
         values = apply_modality_lut(stored, data)
-        windowed = window and ('WindowWidth' in data or 'VOILUTSequence' in data)
         return np.asarray(apply_voi_lut(values, data) if windowed else values, float)
 
-    return _monochrome(data, pixels, photometric, transformed)
+    return _monochrome(data, pixels, photometric, transformed)._replace(windowed=windowed)
 
 
 def _of_eight_bits(colour: np.ndarray, bits: int) -> np.ndarray:
@@ -215,7 +220,7 @@ def _of_eight_bits(colour: np.ndarray, bits: int) -> np.ndarray:
     return (colour >> max(bits - 8, 0)).astype(np.uint8)
 
 
-def _monochrome(data: Any, pixels: np.ndarray, photometric: str, transformed: Callable) -> np.ndarray:
+def _monochrome(data: Any, pixels: np.ndarray, photometric: str, transformed: Callable) -> Picture:
     """Stored values as uint16 of 16 bits, of all that `BitsStored` can hold, bright where the body absorbs."""
     bits = int(data.get('BitsStored', data.get('BitsAllocated', 16)))
     least = -(2 ** (bits - 1)) if int(data.get('PixelRepresentation', 0)) else 0
@@ -225,7 +230,7 @@ def _monochrome(data: Any, pixels: np.ndarray, photometric: str, transformed: Ca
     scaled = np.clip((transformed(pixels) - low) / max(high - low, 1e-9), 0, 1)
     if photometric == 'MONOCHROME1':
         scaled = 1 - scaled
-    return np.round(scaled * 65535).astype(np.uint16)
+    return Picture(np.round(scaled * 65535).astype(np.uint16), values=(low, high))
 
 
 def bits_of(largest: int) -> int:

@@ -11,6 +11,7 @@ from imbalance_jax.data.reader import label_notes
 from imbalance_jax.data.reader.layout import NOTHING, Labels, Layout
 from imbalance_jax.data.reader.rows import NAMED, Found, Rows, keys, my_names, their_names
 from imbalance_jax.data.reader.spelling import canonical, first_group, names_in, table_of
+from imbalance_jax.data.reader.tails import Tails
 from imbalance_jax.names import lookup, some
 
 NO_CLASS = '(none)'
@@ -52,7 +53,8 @@ def read_labels(
 def images_of(rows: Rows, image: np.ndarray, other: Rows, on: Sequence[str]) -> tuple[Rows, np.ndarray]:
     """Rows of another table, once per image that each is of, and which image that is, -1 of none.
 
-    A key may be that of several images, as a study's is. An image's suffix and folders do not matter.
+    A key may be that of several images, as a study's is. An image's suffix does not matter, nor its folders where names
+    tell images apart; ValueError where they do not.
     """
     if not on:
         raise ValueError(
@@ -61,23 +63,20 @@ def images_of(rows: Rows, image: np.ndarray, other: Rows, on: Sequence[str]) -> 
     place: dict[tuple[str, ...], dict[int, None]] = {}
     for key, one in zip(keys(rows, my_names(on)), image, strict=True):
         if one >= 0:
-            for spelt in {key, _short(key)}:
-                place.setdefault(spelt, {})[int(one)] = None
+            place.setdefault(key, {})[int(one)] = None
+    by_key = Tails((key, tuple(images)) for key, images in place.items())
     index, images = [], []
     for row, key in enumerate(keys(other, their_names(on))):
-        of_row = place.get(key) or place.get(_short(key)) or (-1,)
+        found = by_key.find(key) if any(key) else []
+        if len(found) > 1:
+            raise ValueError(
+                f'{other.where(row)}: {", ".join(key)!r} ({", ".join(on)}) is as much one as another of {len(found)} '
+                'images; write as many folders as tell them apart.'
+            )
+        of_row = found[0] if found else (-1,)
         index += [row] * len(of_row)
         images += list(of_row)
     return other.take(np.array(index, np.int64)), np.array(images, np.int64)
-
-
-def _short(key: tuple[str, ...]) -> tuple[str, ...]:
-    """Identifiers without folders and an image's suffix, in lower case."""
-    names = [text.replace('\\', '/').rsplit('/', 1)[-1].lower() for text in key]
-    return tuple(
-        name.rpartition('.')[0] if name.rpartition('.')[2] in ('png', 'jpg', 'jpeg', 'dcm', 'dicom', 'tif') else name
-        for name in names
-    )
 
 
 def _of_regions(

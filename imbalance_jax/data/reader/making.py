@@ -102,7 +102,13 @@ def _dataset(
     found.notes.extend(pixel_notes.of_sizes(sizes, layout.images.resize, maker.size))
     if maker.bits < 16 and any(one.largest for one in all_seen):
         found.notes.append(f'Of the 16 bits of grey values {maker.bits} are used (images.bits).')
-    found.doubts.extend(pixel_notes.of_pixels(all_seen, cases.image_id.tolist(), maker.bits))
+    names = cases.image_id.tolist()
+    found.doubts.extend(pixel_notes.of_pixels(all_seen, names, maker.bits))
+    if not layout.images.channels:
+        found.doubts.extend(pixel_notes.of_colour(all_seen, names, maker.channels))
+    notes, doubts = pixel_notes.of_values(all_seen, names, layout.images.window)
+    found.notes.extend(notes)
+    found.doubts.extend(doubts)
     labels, label_mask = reduced(cases, layout)
     found.doubts.extend(region_notes.of_regions(cases, concepts, [square.regions for square in squares]))
     regions = [region for square in squares for region in square.regions]

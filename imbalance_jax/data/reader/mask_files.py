@@ -28,15 +28,16 @@ def plan_files(
     regions: Regions,
     concepts: Sequence[str],
     plan: list[list[Planned]],
-) -> set[str]:
-    """Regions of mask files, one file or several per image; which files they are."""
+) -> dict[str, list[str]]:
+    """Regions of mask files, one file or several per image; which files they are, each with the names of its images."""
     for name in fields_of(regions.files):
         if name not in (STEM, PARENT, 'class'):
             cases.rows.column(name, 'regions.files')
-    known, used = set(files), set()
+    known = set(files)
+    used: dict[str, list[str]] = {}
     for image, path in enumerate(cases.path):
         for name in _mask_files(regions.files, path, cases, image, files, known):
-            used.add(name)
+            used.setdefault(name, []).append(str(cases.image_id[image]))
             make: Callable = partial(placing.mask_of_none, path=folder / name, name=name)
             for concept, grey_values in _concepts_in(regions, concepts, cases, image):
                 if concept != OF_NONE:
@@ -50,6 +51,15 @@ def plan_files(
                     )
                 plan[image].append(Planned(concept, regions.as_reader, make))
     return used
+
+
+def of_several(used: Mapping[str, Sequence[str]], regions: Regions) -> str:
+    """What is said of mask files that a pattern with '*' or '?' gives several images, '' if there are none."""
+    shared = {name: names for name, names in used.items() if len(names) > 1}
+    if not shared or not any(one in regions.files for one in '*?'):
+        return ''
+    named = some([f'{name} of {" and ".join(names[:2])}' for name, names in shared.items()], NAMED)
+    return f'Mask files that {regions.files!r} (regions.files) gives several images: {len(shared)} ({named}).'
 
 
 def of_none(files: Sequence[str], used: Collection[str], regions: Regions, of_images: Images) -> str:

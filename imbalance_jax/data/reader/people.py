@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -12,9 +13,13 @@ from imbalance_jax.data.reader.rows import NAMED, PATH, Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, first_group, number, plain_key, table_of
 from imbalance_jax.names import repeated, some
 
+BEFORE_DIGITS = re.compile('(?<=[a-z])[-_.]+(?=[0-9])')
 LEADING = re.compile('(?<![0-9])0+(?=[0-9])')  # zeros that a table program drops
 UNSEEN = ('Cf', 'Cc')  # Unicode categories of zero-width and control characters
 SEX = ('sex', 'gender')  # groupings in which a person is in one group
+# How tables call whoever is not known; as one patient, they would be one person.
+NOBODY = re.compile('unk(n|nown)?|anon(ym|ymous|ymi[sz]ed)?|missing|undefined|unspecified|other|x+|[?]+|-1|-?9{1,6}')
+ONE_OF_ALL, FEW = 0.5, 5  # more than this share of a set's images is of nobody, where there are so many others
 NAMELESS = 'image '  # begins the name of a patient whom nothing names
 
 
@@ -48,6 +53,21 @@ def say_alike(patient: Sequence[str], split: np.ndarray, found: Found) -> None:
         found.notes.append(f'Patients {two} differ in spelling alone and count as two: are they one person?{more}')
 
 
+def doubt_nobody(patient: Sequence[str], rule: Patient, found: Found) -> None:
+    """Doubts a patient who seems to be nobody: by the name, or as most images are of the one; and notes where nobody
+    has two images."""
+    count = Counter(one for one in patient if not one.startswith(NAMELESS))
+    most = len(patient) * ONE_OF_ALL if len(count) > FEW else len(patient)
+    nobody = [
+        one for one, number in count.items() if number > 1 and (NOBODY.fullmatch(one.casefold()) or number > most)
+    ]
+    if nobody:
+        named = some([f'{one} with {count[one]} images' for one in nobody], NAMED)
+        found.doubts.append(f'Is this one person? {named}; leave the cell empty where the patient is not known.')
+    if len(count) == len(patient) > FEW and (rule.column or rule.pattern):
+        found.notes.append(f'No patient has two images (patient): {len(count)} of {len(patient)}.')
+
+
 def doubt_two_sexes(patient: Sequence[str], groups: np.ndarray | None, groupings: Sequence[str], found: Found) -> None:
     """Doubts patients whose images are of both sexes: is it one person? groups: [N,G], -1 unknown."""
     for column, name in enumerate(groupings):
@@ -59,10 +79,11 @@ def doubt_two_sexes(patient: Sequence[str], groups: np.ndarray | None, groupings
 
 
 def _folded(text: str) -> str:
-    """What spellings of one identifier have in common: NFKC, no case, no blanks, nothing unseen, no leading zeros."""
+    """What spellings of one identifier have in common: NFKC, no case, no blanks, nothing unseen, no leading zeros, and
+    nothing between its letters and a number, so that P-007 is p7."""
     text = unicodedata.normalize('NFKC', unicodedata.normalize('NFKC', text).casefold())
     seen = ''.join(one for one in text if not one.isspace() and unicodedata.category(one) not in UNSEEN)
-    return LEADING.sub('', seen)
+    return LEADING.sub('', BEFORE_DIGITS.sub('', seen))
 
 
 def plain(value: object) -> str:

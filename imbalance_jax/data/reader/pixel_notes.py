@@ -1,5 +1,6 @@
 """What the files of a set show that its reader should know: sizes, bits, pages, turned, blank and inverted images."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,7 +22,8 @@ ENOUGH = 8  # images of which a pattern can be had
 class Seen(NamedTuple):
     """What reading a file shows. largest: its largest value of 16 bits, 0 of 8 bits; brightest: that of the square, of
     255; orientation, has_more: as of `images.Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8]
-    uint8, 0 of a coloured image, whose negative would be known by its colours"""
+    uint8, 0 of a coloured image, whose negative would be known by its colours; is_coloured: the file is; values,
+    windowed: as of `images.Picture`"""
 
     largest: int
     brightest: int
@@ -29,6 +31,9 @@ class Seen(NamedTuple):
     has_more: bool
     is_constant: bool
     thumbnail: np.ndarray
+    is_coloured: bool = False
+    values: tuple[float, float] | None = None
+    windowed: bool = False
 
 
 def seen(picture: images.Picture, square: np.ndarray, resize: str) -> Seen:
@@ -42,7 +47,8 @@ def seen(picture: images.Picture, square: np.ndarray, resize: str) -> Seen:
     small = np.asarray(
         Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX, box=(left, top, size - left, size - top))
     )
-    return Seen(largest, int(square.max()), picture.orientation, picture.has_more, constant, small)
+    shown = Seen(largest, int(square.max()), picture.orientation, picture.has_more, constant, small)
+    return shown._replace(is_coloured=pixels.ndim == 3, values=picture.values, windowed=picture.windowed)
 
 
 def _is_constant(pixels: np.ndarray) -> bool:
@@ -85,6 +91,38 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
     note(negative, 'images are like negatives of the others (dark and bright exchanged, as where MONOCHROME1 was taken '
          'for MONOCHROME2)')  # fmt: skip
     return said
+
+
+def of_colour(all_seen: Sequence[Seen], names: Sequence[str], channels: int) -> list[str]:
+    """A sentence about coloured files, if they are fewer than the grey ones. channels: of all images."""
+    coloured = [name for name, one in zip(names, all_seen, strict=True) if one.is_coloured]
+    if not 0 < 2 * len(coloured) < len(names):
+        return []
+    became = 'all images have three channels' if channels == 3 else 'they became grey'
+    named, many = some(coloured, NAMED), len(coloured)
+    return [f'{many} of {len(names)} files are coloured and the others grey; {became} (images.channels): {named}.']
+
+
+def of_values(all_seen: Sequence[Seen], names: Sequence[str], window: bool) -> tuple[list[str], list[str]]:
+    """Notes and doubts about DICOM files whose stored values are of different ranges, of which each is scaled by its
+    own: a note where all begin at 0, as of radiographs of different depths; a doubt of rescaled values, as of CT."""
+    notes, doubts = [], []
+    dicom = [one.values for one in all_seen if one.values and not one.windowed]
+    ranges = Counter(dicom).most_common()
+    if len(ranges) > 1:
+        listed = some([f'{low:g} to {high:g}: {count}' for (low, high), count in ranges], NAMED)
+        words = f'DICOM files have {len(ranges)} ranges of values ({listed}), and each is scaled by its own'
+        if any(low for (low, _), _ in ranges):
+            doubts.append(f'{words}: equal values become different grey values.')
+        else:
+            notes.append(f'{words}.')
+    without = [name for name, one in zip(names, all_seen, strict=True) if one.values and not one.windowed]
+    if window and without:
+        doubts.append(
+            f'{len(without)} of {len(names)} files state no window (images.window) and are as stored: '
+            f'{some(without, NAMED)}.'
+        )
+    return notes, doubts
 
 
 def facing_away(thumbnails: np.ndarray) -> np.ndarray:

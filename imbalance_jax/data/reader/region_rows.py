@@ -14,7 +14,7 @@ from imbalance_jax.data.reader.labels import images_of
 from imbalance_jax.data.reader.layout import NO_FINDING, Layout, Regions
 from imbalance_jax.data.reader.placing import Frame, Left, Planned, Size
 from imbalance_jax.data.reader.rows import Rows
-from imbalance_jax.data.reader.spelling import canonical, matches, number, table_of
+from imbalance_jax.data.reader.spelling import canonical, grouped, matches, number, table_of
 from imbalance_jax.names import lookup
 
 OF_LABEL = 'label'  # the concept of a region that is called as its image's one class is
@@ -30,6 +30,7 @@ def plan_rows(
     column = rows.column(regions.column, 'regions.column') if regions.column else None
     reader = rows.column(regions.reader, 'regions.reader') if regions.reader else None
     numbers = [rows.column(name, 'regions.box') for name in regions.box]
+    _check_commas(numbers, rows)
     code = rows.column(regions.code, 'regions.code') if regions.code else None
     frames = [rows.column(name, 'regions.frame') if isinstance(name, str) else None for name in regions.frame]
     sizes = [rows.columns[name] for name in size_columns(rows.columns)]
@@ -81,6 +82,14 @@ def without_place(cases: Cases, regions: Regions) -> list[str]:
         if nothing and is_needed(cases, int(image[row]), name):
             found.append(f'{cases.image_id[image[row]]} {name} ({rows.where(row)})')
     return found
+
+
+def placed(regions: Regions, rows: Rows, image: np.ndarray) -> np.ndarray:
+    """The rows of images that say where a region is. image: [n] of each row, -1 of none."""
+    where = [rows.column(name, 'regions.box') for name in (*regions.box, *filter(None, [regions.code]))]
+    of_images = np.flatnonzero(image >= 0)
+    given = [row for row in of_images.tolist() if not is_empty([one[row] for one in where]) or _boxed(rows, row)]
+    return np.array(given, np.int64)
 
 
 def is_needed(cases: Cases, image: int, name: str) -> bool:
@@ -166,6 +175,14 @@ def box_of(values: Sequence[Any], regions: Regions, where: str) -> tuple[float, 
     if regions.form == 'xywh':
         return box[0], box[1], box[0] + box[2], box[1] + box[3]
     return tuple(box)
+
+
+def _check_commas(columns: Sequence[np.ndarray], rows: Rows) -> None:
+    """ValueError for pixels such as 1,024, of which nobody can tell whether they are a thousand or one."""
+    if len(columns) == 4 and (text := grouped(str(one) for column in columns for one in column)):
+        row = next(row for column in columns for row, one in enumerate(column) if str(one).strip() == text)
+        plain = text.replace(',', '')
+        raise ValueError(f'{rows.where(row)}: the box has {text!r}: write {plain}, or {text.replace(",", ".", 1)}.')
 
 
 def _check_unit(boxes: Sequence[tuple[float, ...]], regions: Regions, rows: Rows) -> None:

@@ -9,9 +9,17 @@ from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.contradictions import NEAR
 from imbalance_jax.data.reader.layout import Layout
-from imbalance_jax.data.reader.mask_files import of_none, plan_files
+from imbalance_jax.data.reader.mask_files import of_none, of_several, plan_files
 from imbalance_jax.data.reader.placing import Left, Planned, Region, Size
-from imbalance_jax.data.reader.region_rows import OF_LABEL, plan_rows, rows_of, says_nothing, spelling, without_place
+from imbalance_jax.data.reader.region_rows import (
+    OF_LABEL,
+    placed,
+    plan_rows,
+    rows_of,
+    says_nothing,
+    spelling,
+    without_place,
+)
 from imbalance_jax.data.reader.rows import NAMED, SHOWN, Found
 from imbalance_jax.data.reader.spelling import canonical
 from imbalance_jax.names import some
@@ -60,8 +68,7 @@ def planned(folder: Path, cases: Cases, layout: Layout, concepts: Sequence[str],
             used = plan_files(folder, files, cases, regions, concepts, plan)
             if sum(map(len, plan)) == before:
                 found.notes.append(note)
-            elif said := of_none(files, used, regions, layout.images):
-                found.doubts.append(said)
+            found.doubts.extend(filter(None, [of_none(files, used, regions, layout.images), of_several(used, regions)]))
         else:
             plan_rows(cases, layout, regions, concepts, plan)
     return plan
@@ -70,15 +77,15 @@ def planned(folder: Path, cases: Cases, layout: Layout, concepts: Sequence[str],
 def unused(cases: Cases, layout: Layout) -> list[str]:
     """What is said of rows of regions that are of no image here, or of no concept where others are ignored."""
     said = []
-    for regions in (one for one in layout.regions if one.table and not one.files):
+    for regions in (one for one in layout.regions if not one.files):
         rows, image = rows_of(regions, cases)
-        if not len(image):
+        if regions.table and not len(image):
             said.append(f'{rows.files[0]} has no rows: regions that it is to give are not there.')
-        if (image < 0).any():
+        if regions.table and (image < 0).any():
             said.append(f'{(image < 0).sum()} of {len(image)} rows of {rows.files[0]} are of images that are not here.')
         if regions.column and regions.others == 'ignore':
             known = set(spelling(regions, cases))
-            texts = map(str, rows.column(regions.column, 'regions.column')[image >= 0])
+            texts = map(str, rows.column(regions.column, 'regions.column')[placed(regions, rows, image)])
             others = Counter(one for one in texts if canonical(one) not in known and not says_nothing(one, layout))
             what = ', '.join(f'{text} {count}' for text, count in others.most_common(SHOWN))
             said += [f'{others.total()} rows of {rows.files[0]} are of no concept: {what}.'] if others else []

@@ -14,8 +14,9 @@ import numpy as np
 from imbalance_jax.names import lookup
 
 WHOLE = re.compile(r'([0-9]+)(?:\.0*|,00?)')  # 1,000 may be a thousand
-LOSSY = re.compile(r'[0-9.]+[eE]\+?[0-9]+')
+LOSSY = re.compile(r'[0-9](?:[.,][0-9]*)?[eE]\+[0-9]+')  # with its sign, as no hash has one
 JOINED = re.compile('([\'"])\\s+\\1')  # two texts, as NumPy writes them, which Python takes for one
+GROUPED = re.compile('[0-9]{1,3}(,[0-9]{3})+')
 SHORT = re.compile('[0-9]{1,18}')
 
 
@@ -25,7 +26,7 @@ def canonical(text: str) -> str:
     text = text.strip()
     value = number(text) + 0.0  # no negative zero
     if math.isfinite(value) and len(text) <= 15:
-        return f'{value:g}' if abs(value) < 1e5 else repr(value)
+        return repr(value).removesuffix('.0')
     return text.casefold()
 
 
@@ -36,6 +37,15 @@ def number(text: str) -> float:
         return math.nan if '_' in text else float(text if '.' in text else text.replace(',', '.', 1))
     except ValueError:
         return math.nan
+
+
+def grouped(texts: Iterable[str]) -> str:
+    """The first of the texts of numbers whose comma may part thousands, as that of 1,024, where nothing says that it
+    is decimal: no number has another comma, and some have none. '' if there is no such text."""
+    numbers = [text for text in map(str.strip, texts) if text]
+    commas = [text for text in numbers if ',' in text]
+    parted = [text for text in commas if GROUPED.fullmatch(text)]
+    return parted[0] if parted and len(parted) == len(commas) < len(numbers) else ''
 
 
 def matches(text: Any, values: Sequence[str]) -> bool:

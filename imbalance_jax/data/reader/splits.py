@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from imbalance_jax.data.dataset import LEFT_OUT, SPLITS
-from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.layout import Split
 from imbalance_jax.data.reader.rows import NAMED, PATH, SHOWN, SPLIT, Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, first_group, matches, share, table_of
+from imbalance_jax.data.reader.tails import Tails
 from imbalance_jax.data.reader.text_files import content
 from imbalance_jax.names import lookup, some
 
@@ -96,23 +96,26 @@ def _listed(
     Lines that are no image are said; ValueError for a list without any that is, and for an image in two.
     """
     split = np.full(len(first), others, np.uint8)
-    by_name: dict[str, int] = {}
     in_list: dict[int, str] = {}
-    for number_of_image, (row, name) in enumerate(zip(first, names, strict=True)):
-        last = str(rows.columns[PATH][row] or name).rsplit('/', 1)[-1].lower()
-        for key in (name.lower(), last, last.rpartition('.')[0]):
-            by_name.setdefault(key, number_of_image)
+    at = [str(rows.columns[PATH][row] or name) for row, name in zip(first, names, strict=True)]
+    by_name = Tails([((text,), number) for texts in (names, at) for number, text in enumerate(texts)])
     for meant, pattern in rule.lists.items():
         files = sorted(folder.glob(pattern)) or sorted(folder.glob(f'{pattern}.gz'))
         if not files:
             raise FileNotFoundError(f'{folder} has no {pattern}, the list of the {meant} split.')
         number, others_named, listed = _split_number(meant), [], 0
         for line in (line.strip() for file in files for line in content(file).split('\n')):
-            text = paths.normal(line).lower()
-            image = by_name.get(text, by_name.get(text.rsplit('/', 1)[-1])) if text else None
-            if image is None:
-                others_named += [line] if text else []
+            of_line = by_name.find((line,)) if line else []
+            if not of_line:
+                others_named += [line] if line else []
                 continue
+            if len(of_line) > 1:
+                two = ' as '.join(repr(at[one]) for one in of_line[:2])
+                raise ValueError(
+                    f'{line!r} in the list of the {meant} split (split.lists) is as much {two}; write as many folders '
+                    'as tell them apart.'
+                )
+            image = of_line[0]
             if (other := in_list.setdefault(image, meant)) != meant:
                 raise ValueError(
                     f'{names[image]} is in the lists of {other} and of {meant} (split.lists); expected one.'

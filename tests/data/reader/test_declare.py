@@ -105,6 +105,16 @@ def test_numbers_are_words_where_words_are_meant():
         ({**LABELS, 'modality': 'radiografh'}, r"modality is 'radiografh'\. Did you mean 'radiograph'"),
         ({**LABELS, 'modality': 'Photograph'}, r"modality is 'Photograph'\. Did you mean 'photograph'"),
         (
+            {**LABELS, 'regions': {'column': 'c', 'concept': 'x', 'box': 'b'}},
+            r'config\.data\.mine\.regions has column and concept; one of them',
+        ),
+        ({**LABELS, 'regions': {'concept': 'x', 'box': 'b', 'kind': 'rle'}}, r"regions\.kind is 'rle' without code"),
+        ({**LABELS, 'regions': {'concept': 'x', 'box': 'b', 'values': {'x': '1'}}}, r'regions\.values are grey values'),
+        (
+            {**LABELS, 'groups': {'age': {'column': 'a', 'bands': (40, 60), 'values': {'x': '1'}}}},
+            r'groups\.age has values and bands; one of them',
+        ),
+        (
             {**LABELS, 'tables': {'file': 't.csv', 'separator': ';;'}},
             r"config\.data\.mine\.tables\.separator is ';;'; it must be one character",
         ),

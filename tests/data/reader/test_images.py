@@ -149,6 +149,10 @@ def test_a_window_is_stated_for_rescaled_values_and_of_all_images_the_same(tmp_p
     shown = np.clip((values - 1024.0 - 39.5) / 399 + 0.5, 0, 1)
     found = images.decode(dicom(tmp_path / 'a.dcm', values, **tags), window=True) / 65535
     np.testing.assert_allclose(found, shown, atol=2e-3)
+    windowed = images.open_picture(tmp_path / 'a.dcm', window=True)
+    assert windowed.windowed
+    stored = images.open_picture(tmp_path / 'a.dcm')
+    assert (stored.values, stored.windowed) == ((-1024, 3071), False)
 
 
 def test_a_negative_slope_is_undone(tmp_path):
@@ -220,4 +224,4 @@ def test_shares_of_white_that_resampling_made_too_large_are_white(tmp_path):
 def test_thirty_two_bits_are_scaled_by_their_ends():
     values = np.array([[0, 2**31, 2**32 - 1]], np.uint32)
     found = images._monochrome({'BitsStored': 32}, values, 'MONOCHROME2', lambda stored: stored.astype(float))
-    np.testing.assert_array_equal(found, [[0, 32768, 65535]])
+    np.testing.assert_array_equal(found.pixels, [[0, 32768, 65535]])

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax.data.reader import people
+from imbalance_jax.data.reader.layout import Patient
 from imbalance_jax.data.reader.rows import Found
 
 TRAIN, TEST = 0, 2
@@ -25,6 +26,8 @@ def notes_of(patient, split):
         ('Z 1', 'Z\u00a01'),
         ('Z1', 'Z1\u200b'),
         ('Z1', '\uff3a1'),
+        ('P07', 'p-007'),
+        ('P07', 'P_7'),
     ],
 )
 def test_one_person_in_two_spellings_and_splits_is_named(one, other):
@@ -34,6 +37,26 @@ def test_one_person_in_two_spellings_and_splits_is_named(one, other):
 
 
 def test_other_people_are_not_named():
+    assert not notes_of(['p-1-2', 'p-12'], [TRAIN, TEST])
     assert not notes_of(['1', '10', '100', '2', 'a1', 'b1', '0'], [TRAIN, TEST, TRAIN, TEST, TRAIN, TEST, TEST])
     assert not notes_of(['image a01.png', 'image a1.png'], [TRAIN, TEST])
     assert '; there are 1 more such pairs' in notes_of(['a', 'A', 'b', 'B'], [TRAIN, TEST] * 2)[0]
+
+
+@pytest.mark.parametrize('name', ['unknown', 'UNK', 'Anonymous', '-1', '999', '?', 'xxx', 'a real one'])
+def test_a_patient_who_seems_to_be_nobody_is_doubted(name):
+    found = Found()
+    people.doubt_nobody([name] * 8 + list('abcdef'), Patient(column='p'), found)
+    assert found.doubts == [f'Is this one person? {name} with 8 images; leave the cell empty where the patient is not '
+                            'known.']  # fmt: skip
+
+
+def test_people_with_many_images_are_nobody_s_doubt():
+    found = Found()
+    people.doubt_nobody(['a'] * 6 + ['b'] * 4 + list('cdefgh'), Patient(column='p'), found)
+    people.doubt_nobody(['a'] * 9 + ['b'], Patient(column='p'), found)  # of two, one has more
+    people.doubt_nobody(['unknown', *'abcdef'], Patient(), found)
+    assert not found.doubts
+    assert not found.notes
+    people.doubt_nobody(list('abcdef'), Patient(column='p'), found)
+    assert found.notes == ['No patient has two images (patient): 6 of 6.']

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-from data.reader.folders import SIZE, doubts_with, loaded, of, table
+from data.reader.folders import SIZE, doubts_with, loaded, of, picture, table
 from PIL import Image, ImageOps
 
 from imbalance_jax.data.reader import images, pixel_notes
+
+SEEN = pixel_notes.Seen(0, 255, images.UPRIGHT, False, False, np.zeros((8, 8), np.uint8))
 
 
 def chest(i, size=(24, 24)):
@@ -144,3 +146,36 @@ def test_an_orientation_that_there_is_not_turns_nothing(tmp_path):
     exif[images.ORIENTATION] = 9
     Image.fromarray(chest(0)).save(tmp_path / 'a.png', exif=exif)
     assert images.open_picture(tmp_path / 'a.png').orientation == images.UPRIGHT
+
+
+def test_few_coloured_files_among_grey_ones_are_said(tmp_path):
+    for i in range(6):
+        picture(tmp_path / f'{i}.png', colour=i == 4)
+    dataset = labelled(tmp_path, [f'{i}.png' for i in range(6)])
+    assert dataset.images.shape[-1] == 3
+    assert doubts_with(dataset, 'coloured') == [
+        '1 of 6 files are coloured and the others grey; all images have three channels (images.channels): 4.png.'
+    ]
+    for i in (0, 1, 2):
+        picture(tmp_path / f'{i}.png', colour=True)
+    assert not doubts_with(labelled(tmp_path, [f'{i}.png' for i in range(6)]), 'coloured')  # some photographs are grey
+
+
+def test_dicom_files_that_are_scaled_apart_are_said():
+    def shown(low, high, windowed=False):
+        return SEEN._replace(values=(low, high), windowed=windowed)
+
+    names = list('abc')
+    depths = [shown(0, 4095), shown(0, 4095), shown(0, 16383)]
+    notes, doubts = pixel_notes.of_values(depths, names, window=False)
+    assert notes == [
+        'DICOM files have 2 ranges of values (0 to 4095: 2, 0 to 16383: 1), and each is scaled by its own.'
+    ]
+    assert not doubts
+    hounsfield = [shown(-1024, 3071), shown(-1024, 3071), shown(-2048, 2047)]
+    notes, doubts = pixel_notes.of_values(hounsfield, names, window=False)
+    assert not notes
+    assert doubts[0].endswith('each is scaled by its own: equal values become different grey values.')
+    assert pixel_notes.of_values([SEEN, *depths[:2]], names, window=False) == ([], [])
+    _, doubts = pixel_notes.of_values([*depths[:2], shown(-160, 240, windowed=True)], names, window=True)
+    assert doubts == ['2 of 3 files state no window (images.window) and are as stored: a, b.']

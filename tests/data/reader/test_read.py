@@ -689,3 +689,43 @@ def test_a_value_of_test_where_that_no_image_has_is_said(eight):
     dataset = loaded(eight, tables='t.csv', split={'test_where': {'who': ('F', 'X')}, 'validation': 0.25})
     assert doubts_with(dataset, 'test_where') == ["split.test_where: who of no image is 'X'."]
     assert (dataset.split == 2).sum() == 3
+
+
+def test_rows_of_an_image_that_disagree_on_groups_or_a_patient_s_pattern(eight):
+    table(eight, rows(*(f'{n % 4}.png,a,{"FM"[n // 6]},P{n % 4}_{n}' for n in range(8)), header='file,finding,sex,who'))
+    dataset = loaded(eight, tables='t.csv', groups={'sex': 'sex'}, patient={'column': 'who', 'pattern': '(P[0-9])'})
+    assert doubts_with(dataset, 'several sex') == [
+        'Images whose rows give several sex, the first counts: 2 (2.png, 3.png).'
+    ]
+    with pytest.raises(ValueError, match=r"line 6: the patient of the image is '4', but in .* line 2 it is '0'"):
+        loaded(eight, tables='t.csv', patient={'column': 'who', 'pattern': '_([0-9])'})
+
+
+def test_a_box_of_a_thousand_with_a_comma_is_refused(eight):
+    table(eight, 'file,finding,x,y,w,h\n0.png,a,1,2,3,4\n1.png,b,"1,024",2,3,4\n')
+    block = {'tables': 't.csv', 'regions': {'column': 'finding', 'box': ('x', 'y', 'w', 'h')}}
+    with pytest.raises(ValueError, match=r"t.csv, line 3: the box has '1,024': write 1024, or 1.024"):
+        loaded(eight, **block)
+    table(eight, 'file,finding,x,y,w,h\n0.png,a,"1,5","2,25",3,4\n1.png,b,"1,024",2,3,4\n')
+    assert len(loaded(eight, **block).region_box) == 2
+
+
+def test_regions_of_no_concept_in_the_first_table_are_said(eight):
+    table(eight, 'file,finding,what,x,y,w,h\n0.png,a,a,1,2,3,4\n1.png,b,bb,1,2,3,4\n2.png,b,nothing,,,,\n')
+    regions = {'column': 'what', 'box': ('x', 'y', 'w', 'h'), 'others': 'ignore'}
+    dataset = loaded(eight, tables='t.csv', regions=regions)
+    assert [one for one in dataset.info['notes'] if 'no concept' in one] == ['1 rows of t.csv are of no concept: bb 1.']
+
+
+def test_a_mask_of_several_images_is_said(tmp_path):
+    for name in ('1', '10', '2'):
+        picture(tmp_path / f'{name}.png')
+        picture(tmp_path / f'{name}_mask.png', value=255)
+    table(tmp_path, 'file,finding\n1.png,a\n10.png,b\n2.png,a\n')
+    block = {'tables': 't.csv', 'images': {'file': '{file}', 'exclude': '*_mask.png'}}
+    dataset = loaded(tmp_path, **block, regions={'concept': 'area', 'files': '{stem}*_mask.png'})
+    assert doubts_with(dataset, 'several images') == [
+        "Mask files that '{stem}*_mask.png' (regions.files) gives several images: 1 (10_mask.png of 1.png and 10.png)."
+    ]
+    dataset = loaded(tmp_path, **block, regions={'concept': 'area', 'files': '{stem}_*.png'})
+    assert not doubts_with(dataset, 'several images')

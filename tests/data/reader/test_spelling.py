@@ -30,6 +30,18 @@ def test_numbers_are_themselves_and_leading_zeros_matter():
 def test_rounded_identifiers_are_refused():
     with pytest.raises(ValueError, match=r'3\.24E\+38 is an identifier that was rounded'):
         spelling.numbers_of(['12', '3.24E+38'])
+    assert len(set(spelling.numbers_of(['1234e567', '12e45678', '3E10']).tolist())) == 3  # hashes are not
+
+
+def test_a_comma_between_thousands_is_told_from_a_decimal_one():
+    assert spelling.grouped(['12', '1,024', '800']) == '1,024'
+    assert spelling.grouped(['12', '1,024,000']) == '1,024,000'
+    for decimal in (['1,024', '12,5', '7'], ['1,024', '2,048'], ['12', '800'], ['']):
+        assert not spelling.grouped(decimal)
+
+
+def test_close_numbers_are_not_one():
+    assert spelling.canonical('1234.567') != spelling.canonical('1234.568')
 
 
 @pytest.mark.parametrize(
