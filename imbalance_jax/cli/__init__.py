@@ -102,11 +102,12 @@ def main(outside: Outside) -> None:
             traceback.print_exc()
         print(f'error: {error}', file=sys.stderr)
         sys.exit(2 if isinstance(error, (ValueError, FileNotFoundError)) else 1)
-    except (RuntimeError, AssertionError, MemoryError) as error:
-        from imbalance_jax.system import environment
+    except Exception as error:
+        from imbalance_jax.system import environment, provenance
 
         _tell_others()
-        if '--traceback' in arguments or not (reason := environment.explained(error)):
+        reason = environment.explained(error) or provenance.of_plugin(error)
+        if '--traceback' in arguments or not reason:
             raise
         print(f'error: {reason}', file=sys.stderr)
         sys.exit(2)

@@ -1,8 +1,11 @@
 """Config files: Python with `get_config()`, and `get_hyper(hyper)` where it is a sweep."""
 
 import inspect
+import math
+import re
 import runpy
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +15,23 @@ from typing import Any, NamedTuple
 from ml_collections import ConfigDict, FrozenConfigDict
 
 from imbalance_jax.system.files import regular
+
+BLOCK = 'a block'
+KINDS = {
+    'int': 'a whole number',
+    'float': 'a number',
+    'str': 'a text',
+    'bool': 'True or False',
+    'tuple': 'a tuple',
+    'list': 'a list',
+    'dict': BLOCK,
+    'ConfigDict': BLOCK,
+}
+# What ml_collections says of a field that is set to what it cannot be.
+OVERRIDE = re.compile(
+    r"Could not override field '(.+?)' \(reference\)\. (.*) is of original type <class '(.+?)'> "
+    r"and cannot be casted to type <class '(.+?)'>.*"
+)
 
 
 class ConfigFile(NamedTuple):
@@ -65,7 +85,7 @@ def points(loaded: ConfigFile, hyper: ModuleType) -> list[dict[str, object]]:
 
 
 def _check_names(config: ConfigDict, where: str) -> None:
-    """ValueError for a field or an arm whose name is no text."""
+    """ValueError for a field or an arm whose name is no text, and for a number that is not finite."""
     try:
         names = list(config.keys())
     except TypeError:  # they are sorted, which names of different kinds cannot be
@@ -75,6 +95,8 @@ def _check_names(config: ConfigDict, where: str) -> None:
             raise ValueError(f'{where} has the name {name!r}; expected text, in quotes.')
         if isinstance(inner := config[name], ConfigDict):
             _check_names(inner, f'{where}.{name}')
+        elif isinstance(inner, float) and not math.isfinite(inner):
+            raise ValueError(f'{where}.{name} is {inner}; expected a finite number.')
 
 
 def find_weights(config: ConfigDict, folders: Sequence[Path]) -> None:
@@ -119,7 +141,20 @@ def _call(path: Path, function: Callable[..., Any], *arguments: Any) -> Any:
         return function(*arguments)
     except (Exception, SystemExit) as error:  # a file that leaves would take the program with it
         reason = ' '.join(str(error).split())
+        if found := OVERRIDE.fullmatch(reason):
+            frames = traceback.extract_tb(error.__traceback__)
+            lines = [f', line {one.lineno}' for one in frames if one.filename == str(path.absolute())]
+            where = lines[-1] if lines else ''
+            raise ValueError(f'--config={path}{where}: {_of_another_kind(*found.groups())}') from error
         raise ValueError(f'--config={path} failed with {type(error).__name__}: {reason}') from error
+
+
+def _of_another_kind(name: str, value: str, given: str, wanted: str) -> str:
+    """What to say of a field that was set to a value of the type `given`, and is of `wanted`."""
+    mine, theirs = (KINDS.get(one.rsplit('.', 1)[-1], f'of type {one}') for one in (wanted, given))
+    if BLOCK in (mine, theirs):
+        return f'the field {name!r} is {mine} and is set to {theirs}; set the block that it is in as a whole.'
+    return f'the field {name!r} is set to {value}, {theirs}; it must be {mine}.'
 
 
 def completed(kept: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,8 @@ def make(name: str, **options: float | None) -> Sampler:
     """The sampler `name` with these options: `sampler(labels, progress) -> weights [N]`.
 
     Raises ValueError for an unknown name, an option that the sampler does not have, or one that is no finite number
-    (None where None is the default); a value out of range shows itself when the sampler is called.
+    (None where None is the default); a value out of range shows itself when the sampler is called, and a user's own one
+    that changes the labels, or gives what are no weights.
     """
     sampler = lookup(SAMPLERS, name, 'sampler')
     defaults = options_of(sampler)
@@ -34,7 +35,21 @@ def make(name: str, **options: float | None) -> Sampler:
         number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
         if not number and not (value is None and default is None):
             raise ValueError(f'Sampler option {key} = {value!r} of {name!r} must be a finite number.')
-    return partial(sampler, **options)
+    return partial(_checked, name, partial(sampler, **options))
+
+
+def _checked(name: str, sampler: Sampler, labels: ArrayLike, progress: float) -> np.ndarray:
+    """The weights, of labels that nobody can change."""
+    given = np.asarray(labels).view()
+    given.flags.writeable = False
+    weights = np.asarray(sampler(given, progress))
+    if weights.shape != given.shape[:1] or weights.dtype.kind not in 'fiub':
+        found = f'{weights.dtype} of shape {weights.shape}'
+        raise ValueError(f'Sampler {name!r} gives {found}; expected a weight per example, {given.shape[:1]}.')
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+        raise ValueError(f'Sampler {name!r} gives weights from {weights.min():g} to {weights.max():g}; they must be '
+                         'finite, 0 or more, and not all 0.')  # fmt: skip
+    return weights
 
 
 def natural(labels: ArrayLike, progress: float) -> np.ndarray:

@@ -3,12 +3,18 @@
 import dataclasses
 import numbers
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from imbalance_jax.data.dataset import LEFT_OUT, SPLITS, Dataset
 from imbalance_jax.names import lookup
+
+
+def check_names(prevalences: Mapping[str, float], classes: Sequence[str]) -> None:
+    """ValueError for a class of `config.data.imbalance` that there is not."""
+    for name in prevalences:
+        lookup(dict.fromkeys(classes), name, 'class in config.data.imbalance:')
 
 
 def thin(dataset: Dataset, prevalences: Mapping[str, float], seed: int = 0) -> Dataset:
@@ -20,8 +26,8 @@ def thin(dataset: Dataset, prevalences: Mapping[str, float], seed: int = 0) -> D
     that would be left without a positive.
     """
     split, train = dataset.split.copy(), SPLITS.index('train')
+    check_names(prevalences, dataset.classes)
     for name, wanted in sorted(prevalences.items(), key=lambda item: (item[1], item[0])):
-        lookup(dict.fromkeys(dataset.classes), name, 'class in config.data.imbalance:')
         k = list(dataset.classes).index(name)
         rows = np.flatnonzero(split == train)
         counted = dataset.label_mask[rows, k] > 0

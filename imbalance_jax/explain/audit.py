@@ -20,12 +20,13 @@ from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import read_arrays, read_table
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
+PERFORMANCE = 'performance'  # a table that training writes
 Key = tuple[str, str, str]  # metric, subset, method
 
 
 def run(trained: Trained, workdir: Path) -> None:
     """results/audit, from the tables of training and of the stages before it, and from rounds of patients."""
-    tables = {name: read_table(workdir, name) for name in ('performance', 'alignment', 'concepts')}
+    tables = {name: read_table(workdir, name) for name in (PERFORMANCE, 'alignment', 'concepts')}
     of_test = {name: table[table['split'] == SPLIT] for name, table in tables.items()}
     rounds = {**dict(ranking_rounds(trained, workdir)), **dict(alignment_rounds(trained, workdir))}
     rows = audit.rows(outputs.population(trained), of_test, rounds)
@@ -87,4 +88,4 @@ def _weights(trained: Trained, patients: np.ndarray) -> np.ndarray:
     return Bootstrap(setting.bootstrap_rounds, setting.bootstrap_seed).weights(patients)
 
 
-STAGE = Stage(run=run, tables=('audit',))
+STAGE = Stage(run=run, tables=('audit',), reads=(PERFORMANCE,))

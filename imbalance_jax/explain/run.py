@@ -28,7 +28,7 @@ from imbalance_jax.explain import (
 )
 from imbalance_jax.names import lookup, some
 from imbalance_jax.system import processes, provenance, records
-from imbalance_jax.system.workdir import lock
+from imbalance_jax.system.workdir import lock, read_table
 from imbalance_jax.training import plugins
 from imbalance_jax.training.other_sets import folders
 from imbalance_jax.training.run import set_up_jax
@@ -72,11 +72,14 @@ def run(
         trained = load(workdir, base)  # processes that are joined read checkpoints together
         if not processes.leads():
             return
+        chosen_stages = answerable(trained, other_sets.stages_of(workdir, stages))
+        for table in (table for stage in chosen_stages.values() for table in stage.reads):
+            read_table(workdir, table)  # what is not there is said before hours of work, not after them
         trained_with = records.provenance(workdir).get('train', {}).get('plugins', '')
         if trained_with and trained_with != provenance.plugins():
             print('The plugins of config.plugins have been edited since training; they count as they are now.')
         with provenance.stage(workdir, verb, strategy=trained.place.strategy):
-            for name, stage in answerable(trained, other_sets.stages_of(workdir, stages)).items():
+            for name, stage in chosen_stages.items():
                 try:
                     stage.run(trained, workdir)
                 except Exception as error:

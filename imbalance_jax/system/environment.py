@@ -52,7 +52,7 @@ def explained(error: BaseException) -> str | None:
     text = ' '.join(str(error).split())
     if 'RESOURCE_EXHAUSTED' in text or isinstance(error, MemoryError):
         hint = 'set config.population.memory_gib, or take a smaller batch, image or model'
-        return f'memory does not suffice ({text[:200]}); {hint}.'
+        return f'memory does not suffice ({text[:200]}); {hint}.' if text else f'memory does not suffice here; {hint}.'
     if 'No space left on device' in text or 'ENOSPC' in text:
         return f'no space is left on a disk ({text[:200]}); make room, and give the same command again.'
     platforms = jax.config.jax_platforms  # type: ignore[attr-defined]

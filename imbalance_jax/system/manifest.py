@@ -233,8 +233,10 @@ def _read(path: Path, state: tuple[int, ...]) -> Marks:
         value = json.loads(files.regular(path).read_text())
         fault = seals.fault_of(value) if seals.SEAL in value else f'it has no {seals.SEAL}'
         marks = {name: [Mark(*one) for one in known] for name, known in value['files'].items()}
-    except (ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         fault = str(error)
+    except (TypeError, LookupError, AttributeError):
+        fault = 'it is JSON, and not of the form that was written there'
     if fault:
         raise ValueError(f'{path} is damaged: {fault}; bring it back from a copy{_or_accept(path.parent)}.')
     return marks

@@ -8,6 +8,7 @@ import platform
 import shlex
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,6 +70,16 @@ def plugins() -> str:
         with contextlib.suppress(OSError):
             digest.update(f'{path.name}\n'.encode() + path.read_bytes())
     return digest.hexdigest()[:16] if _in_use else ''
+
+
+def of_plugin(error: BaseException) -> str:
+    """One line for an error in one of the files in `use`, with the last of its lines on the way there; '' otherwise."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [one for one in frames if Path(one.filename).resolve() in {path.resolve() for path in _in_use}]
+    if not own:
+        return of_plugin(error.__cause__) if error.__cause__ else ''
+    reason = ' '.join(f'{type(error).__name__}: {error}'.split())
+    return f'{own[-1].filename}, line {own[-1].lineno}: {reason[:300]} (--traceback shows the way there).'
 
 
 def version(package: str) -> str | None:

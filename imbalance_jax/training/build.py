@@ -116,8 +116,9 @@ def build_loss(
     name, hyper = (row['head_loss'], row['head_hyper']) if head else (row['loss'], row['hyper'])
     try:
         loss = losses.make(name, positive, negative, num_examples=num_examples, **hyper)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f'config.arms.{row["arm"]}: loss {name!r}: {error}') from error
+    except Exception as error:  # a user's own may raise any
+        kind = '' if isinstance(error, (TypeError, ValueError)) else f'{type(error).__name__}: '
+        raise ValueError(f'config.arms.{row["arm"]}: loss {name!r}: {kind}{error}') from error
     if not isinstance(loss, Loss):
         raise ValueError(f'config.arms.{row["arm"]}: loss {name!r} gives {loss!r}, which is no losses.Loss.')
     fine_tuning.check_smoothing(row, name, loss)

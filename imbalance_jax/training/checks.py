@@ -19,6 +19,7 @@ from imbalance_jax.training.members import HEADS
 from imbalance_jax.training.network import Network
 from imbalance_jax.training.trained import Stage
 
+SHORTCUT = ('shortcut_probability', 'shortcut_background')  # options of the phantom
 FORMULA = '=+-@'  # a cell of a spreadsheet that begins so is computed
 # Blocks that are no data set's and no model's.
 NO_OPTIONS = (('data', 'imbalance'), ('data', 'policies'), ('data', 'label_maps'), ('model', 'preprocessing'))
@@ -35,19 +36,34 @@ def check_config(config: ConfigDict) -> None:
         check_sharing(config.population.strategy, config.train.batch_size)
 
 
-def without_effect(config: ConfigDict, base: Mapping[str, Any]) -> str:
-    """What to say of fields of `config.model` that were changed and are for weights, where no arm begins with weights;
-    '' otherwise. base: every field with its default."""
+def without_effect(config: ConfigDict, base: Mapping[str, Any], channels: int) -> list[str]:
+    """What to say of fields that were changed and change nothing: for weights, where no arm begins with weights; of
+    colour, for grey images; of a shortcut, for no class. base: every field with its default; channels: of the images.
+    """
+    said = []
+    if fields := _for_weights(config, base):
+        named = ', '.join(f'config.model.{name}' for name in fields)
+        said.append(f'Without effect, as no arm begins with weights (config.model.weights): {named}.')
+    if config.augment.get('colour') == 'jitter' and channels == 1:
+        said.append("Without effect, as the images are grey: config.augment.colour = 'jitter'.")
+    if config.data.name == 'phantom' and not config.data.phantom.shortcut_class:
+        given, usual = config.data.phantom.to_dict(), base.get('data', {}).get('phantom', {})
+        changed = [name for name in SHORTCUT if given[name] != usual.get(name, given[name])]
+        named = ', '.join(f'config.data.phantom.{name}' for name in changed)
+        said += [f'Without effect, as there is no shortcut_class: {named}.'] if changed else []
+    return said
+
+
+def _for_weights(config: ConfigDict, base: Mapping[str, Any]) -> list[str]:
+    """The changed fields of `config.model` that are for weights, where no arm begins with any."""
     if config.model.weights or any(arm.get('weights') for arm in config.arms.values()):
-        return ''
+        return []
     given, usual = config.model.to_dict(), base.get('model', {})
     changed = [name for name in ('keep_head', 'allow_seen_patients') if given[name] != usual.get(name, given[name])]
     default = usual.get('preprocessing', given['preprocessing'])
-    changed += [f'preprocessing.{name}' for name, value in given['preprocessing'].items() if value != default[name]]
-    if not changed:
-        return ''
-    fields = ', '.join(f'config.model.{name}' for name in changed)
-    return f'Without effect, as no arm begins with weights (config.model.weights): {fields}.'
+    return changed + [
+        f'preprocessing.{name}' for name, value in given['preprocessing'].items() if value != default[name]
+    ]
 
 
 def check_before_compiling(

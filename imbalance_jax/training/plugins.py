@@ -128,7 +128,7 @@ def _find(name: str, folders: list[Path]) -> tuple[ModuleType, Path | None]:
             if name.endswith('.py'):
                 return _from_path(name, folders)
             module = importlib.import_module(name)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # one that leaves would take the program with it
         reason = ' '.join(str(error).split())
         raise ValueError(f'config.plugins: {name} failed with {type(error).__name__}: {reason}') from error
     folder = _root(module)

@@ -7,7 +7,7 @@ from types import MappingProxyType
 import numpy as np
 from ml_collections import ConfigDict
 
-from imbalance_jax.data import policies, samplers, sources
+from imbalance_jax.data import policies, samplers, sources, thinning
 from imbalance_jax.training import build, checks, heads, start_files
 from imbalance_jax.training.member import make_network_init
 from imbalance_jax.training.network import Network, links, make_model
@@ -22,18 +22,28 @@ def check(config: ConfigDict, stages: Mapping[str, Stage] = MappingProxyType({})
     their options, the data set's own options, the model, and what `explain` will ask. Nothing is compiled."""
     checks.check_config(config)
     rows = build.make_members(config)
-    counts = np.full(CLASSES, 10.0)
     for row in rows:
-        build.build_loss(row, counts, counts, head=bool(row.get('head_loss')))
-        options = row.get('sampler_options', {})
-        samplers.make(row['sampler'], **options)(np.eye(CLASSES, dtype=np.float32), 0.0)
+        _check_row(row)
     policies.named(config.data.policies.to_dict())
     block = config.data.to_dict().get(config.data.name, {})
     if isinstance(block, dict):
-        sources.check_options(config.data.name, {**block, 'image_size': config.data.image_size})
+        classes = sources.check(config.data.name, {**block, 'image_size': config.data.image_size})
+        if classes:
+            thinning.check_names(config.data.imbalance, classes)
     heads.check(config, rows)
     start_files.check(config, rows)
     _check_model(config, stages)
+
+
+def _check_row(row: dict) -> None:
+    """A row of members.json: its loss and sampler, with few classes and examples; a user's own may want more."""
+    counts, options = np.full(CLASSES, 10.0), row.get('sampler_options', {})
+    try:
+        build.build_loss(row, counts, counts, head=bool(row.get('head_loss')))
+        samplers.make(row['sampler'], **options)(np.eye(CLASSES, dtype=np.float32), 0.0)
+    except (IndexError, ValueError) as error:
+        if not isinstance(error.__cause__ or error, IndexError):
+            raise
 
 
 class Checker:

@@ -139,7 +139,7 @@ class Stage(NamedTuple):
     the stage has one; tables: those of `results/` that it writes; section: the heading in the report under which tables
     that no page shows are listed; needs: FROM_NETWORKS where images are shown to them, or what is enough where they are
     not here, FROM_FEATURES (of test images) or FROM_BOTH (also their predictions); programs: those that need the most
-    memory, of a population whose variables and images are shapes only.
+    memory, of a population whose variables and images are shapes only; reads: the tables of training that it reads.
     """
 
     run: Callable[[Trained, Path], None]
@@ -149,6 +149,7 @@ class Stage(NamedTuple):
     section: str = ''
     needs: str = FROM_NETWORKS
     programs: Callable[[Trained], Iterable[Asked]] | None = None
+    reads: tuple[str, ...] = ()
 
 
 def check_trained(workdir: Path, *, features_do: bool = False) -> None:

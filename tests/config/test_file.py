@@ -62,6 +62,21 @@ def test_a_file_imports_its_neighbours_but_hides_nothing(tmp_path):
         ('x = 1', 'has no function get_config'),
         ('def get_config():\n    return 3', 'gave a int; it must give a ConfigDict'),
         (GOOD.replace('return', 'base.get_config().train.epoch\n    return'), 'failed with AttributeError'),
+        (
+            GOOD.replace('return', 'c = base.get_config()\n    c.train.learning_rate = "1e-3"\n    return'),
+            r"mine.py, line [0-9]+: the field 'learning_rate' is set to 1e-3, a text; it must be a number",
+        ),
+        (
+            GOOD.replace('return', 'c = base.get_config()\n    c.train = 3\n    return'),
+            "the field 'train' is a block and is set to a whole number; set the block that it is in as a whole",
+        ),
+        (
+            GOOD.replace(
+                'return base.get_config()',
+                'c = base.get_config()\n    c.train.learning_rate = float("inf")\n    return c',
+            ),
+            r'config.train.learning_rate is inf; expected a finite number',
+        ),
         (GOOD.replace('base.get_config()', '{}["a"]'), "failed with KeyError: 'a'"),
         (WITH_ARMS.replace('ARMS', '{1: {}, "bce": {}}'), r'config\.arms has names of several kinds; expected text'),
         (WITH_ARMS.replace('ARMS', '{1: {}, 2: {}}'), r'config\.arms has the name 1; expected text, in quotes'),

@@ -189,3 +189,22 @@ def test_make_sets_the_options_of_a_sampler(labels):
 def test_make_refuses_what_a_sampler_does_not_take(name, options, message):
     with pytest.raises(ValueError, match=message):
         samplers.make(name, **options)
+
+
+@pytest.mark.parametrize(
+    ('given', 'said'),
+    [
+        (lambda labels, progress: np.ones(3), r"Sampler 'own' gives float64 of shape \(3,\); expected a weight per"),
+        (lambda labels, progress: ['a'] * len(labels), "Sampler 'own' gives <U1"),
+        (lambda labels, progress: -np.ones(len(labels)), "Sampler 'own' gives weights from -1 to -1"),
+        (lambda labels, progress: np.zeros(len(labels)), 'not all 0'),
+        (lambda labels, progress: np.full(len(labels), np.nan), 'must be finite'),
+        (lambda labels, progress: labels.fill(1), 'read-only'),
+    ],
+)
+def test_a_sampler_of_one_s_own_is_looked_at(monkeypatch, labels, given, said):
+    monkeypatch.setitem(SAMPLERS, 'own', given)
+    before = np.array(labels)
+    with pytest.raises(ValueError, match=said):
+        samplers.make('own')(labels, 0.0)
+    np.testing.assert_array_equal(labels, before)

@@ -81,3 +81,13 @@ def test_a_stage_checks_its_own_options(tiny_config, stage, field, value, said):
     config[block][name] = value
     with pytest.raises(ValueError, match=said):
         check(config, untrained, (16, 16, 1), images)
+
+
+def test_a_table_of_training_that_is_gone_is_said_before_the_work(study, tmp_path):
+    def never(trained, workdir):
+        pytest.fail('it was begun')
+
+    workdir = shutil.copytree(study, tmp_path / 'run')
+    (workdir / layout.RESULTS / 'performance.parquet').unlink()
+    with pytest.raises(FileNotFoundError, match=r'performance\.parquet is missing'):
+        run(workdir, stages={'long': Stage(never), 'audit': STAGES['audit']})

@@ -51,7 +51,7 @@ def test_a_stage_that_is_killed_had_a_part_in_what_is_there(tmp_path, monkeypatc
         assert (now['source'], now['starts'], now['before']) == (
             'another',
             2,
-            [{k: first[k] for k in provenance.SOFTWARE}],
+            [{k: first[k] for k in provenance.SOFTWARE if k in first}],
         )
     assert read_json(tmp_path / layout.PROVENANCE)['train']['before'] == now['before']
     monkeypatch.setattr(provenance, 'write_json', lambda *_: None)
@@ -63,3 +63,26 @@ def test_what_was_accepted_adds_up(tmp_path):
         with provenance.stage(tmp_path, 'accept', accepted=accepted):
             pass
     assert read_json(tmp_path / layout.PROVENANCE)['accept']['accepted'] == ['a', 'b', 'c']
+
+
+def test_an_error_in_a_plugin_is_one_line_with_its_place(tmp_path):
+    path = tmp_path / 'mine.py'
+    path.write_text('def fails():\n    raise KeyError("no such\\nname")\n')
+    names = runpy.run_path(str(path))
+
+    def caught():
+        with pytest.raises((KeyError, RuntimeError)) as error:
+            names['fails']()
+        return error.value
+
+    assert provenance.of_plugin(caught()) == ''
+    provenance.use([path])
+    try:
+        line = provenance.of_plugin(caught())
+        assert line.startswith(f'{path}, line 2: KeyError: ')
+        assert '\n' not in line
+        outer = RuntimeError('around it')
+        outer.__cause__ = caught()
+        assert provenance.of_plugin(outer) == line
+    finally:
+        provenance.use([])

@@ -127,14 +127,22 @@ def test_members_of_another_population_name_no_network(tmp_path, tiny_config):
 
 def test_what_is_for_weights_is_said_to_do_nothing_without_them(tiny_config):
     config, usual = copy.deepcopy(tiny_config), tiny_config.to_dict()
-    assert not checks.without_effect(config, usual)
+    assert not checks.without_effect(config, usual, 1)
     with config.unlocked():
         config.model.keep_head = True
         config.model.preprocessing.mean = (0.5,)
-        said = checks.without_effect(config, usual)
+        (said,) = checks.without_effect(config, usual, 1)
         assert 'config.model.keep_head, config.model.preprocessing.mean.' in said
         config.arms = {'bce': {'weights': 'a.pth'}}
-        assert not checks.without_effect(config, usual)
+        assert not checks.without_effect(config, usual, 1)
+        config.augment.colour, config.data.phantom.shortcut_probability = 'jitter', 0.5
+    assert checks.without_effect(config, usual, 1) == [
+        "Without effect, as the images are grey: config.augment.colour = 'jitter'.",
+        'Without effect, as there is no shortcut_class: config.data.phantom.shortcut_probability.',
+    ]
+    assert len(checks.without_effect(config, usual, 3)) == 1
+    config.data.phantom.shortcut_class = 'mass'
+    assert not checks.without_effect(config, usual, 3)
 
 
 def test_more_poolings_than_places_between_stages_are_refused():

@@ -3,9 +3,12 @@
 import copy
 
 import pytest
+from data.reader.folders import picture, table
 
 from imbalance_jax.configs import base
+from imbalance_jax.data.samplers import SAMPLERS
 from imbalance_jax.explain.run import STAGES
+from imbalance_jax.losses import LOSSES
 from imbalance_jax.training import preview
 
 
@@ -39,6 +42,9 @@ def changed(field: str, value):
         ('attribution.layer', 'stage9', "Unknown layer 'stage9'"),
         ('concepts.null', 'permute', "Unknown null model in config.concepts.null: 'permute'"),
         ('population.strategy', 'vmpa', 'vmpa'),
+        ('data.phantom.common_prevalence', 25.0, 'common_prevalence is 25.0; it must be a number from'),
+        ('data.phantom.test_fraction', 0.9, 'leave none of num_patients 1500 to train on'),
+        ('data.imbalance', {'Masss': 0.01}, "Unknown class in config.data.imbalance: 'Masss'"),
     ],
 )
 def test_what_train_would_refuse_is_refused_before_there_are_data(field, value, words):
@@ -51,3 +57,37 @@ def test_a_sound_config_passes_and_is_looked_at_once_for_all_seeds(monkeypatch):
     checker(config)
     monkeypatch.setattr(preview, 'check', lambda *_: pytest.fail('looked at again'))
     checker(changed('seeds', (2,)))
+
+
+def test_what_the_tables_of_a_folder_do_not_say_is_refused_where_it_is_there(tmp_path):
+    for number in range(8):
+        picture(tmp_path / f'{number}.png')
+    table(tmp_path, 'file,finding\n' + ''.join(f'{number}.png,{"ab"[number % 2]}\n' for number in range(8)))
+    block = {'reader': 'folder', 'path': str(tmp_path), 'tables': 't.csv', 'images': '{file}', 'labels': 'finding'}
+    config = changed('data.mine', block)
+    config.data.name = 'mine'
+    preview.check(config, STAGES)
+    for change, said in (
+        ({'split': {'column': 'fold'}}, 'fold'),
+        ({'labels': ('finding', 'finding')}, "names 'finding' twice"),
+        ({'images': '{file}.jpg'}, 'None of the 8 images'),
+    ):
+        with config.unlocked():
+            config.data.mine = {**block, **change}
+        with pytest.raises((ValueError, FileNotFoundError), match=said):
+            preview.check(config, STAGES)
+    with config.unlocked():
+        config.data.mine = {**block, 'path': str(tmp_path / 'on another machine')}
+    preview.check(config, STAGES)
+
+
+def test_a_loss_and_a_sampler_of_one_s_own_may_want_more_classes(monkeypatch):
+    def failing(num_positive, num_negative):
+        raise NameError('no such name')
+
+    monkeypatch.setitem(LOSSES, 'own', lambda num_positive, num_negative: num_positive[5])
+    monkeypatch.setitem(SAMPLERS, 'own', lambda labels, progress: labels[:, 5])
+    preview.check(changed('arms', {'bce': {}, 'own': {'loss': 'own', 'sampler': 'own'}}), STAGES)
+    monkeypatch.setitem(LOSSES, 'own', failing)
+    with pytest.raises(ValueError, match=r"config\.arms\.own: loss 'own': NameError: no such name"):
+        preview.check(changed('arms', {'bce': {}, 'own': {'loss': 'own'}}), STAGES)

@@ -14,7 +14,7 @@ from imbalance_jax.data.reader.labels import Reading, read_labels
 from imbalance_jax.data.reader.layout import Layout, Table
 from imbalance_jax.data.reader.rows import NAMED, Found, Rows, join, keys, my_names, stacked, their_names
 from imbalance_jax.data.reader.spelling import numbers_of
-from imbalance_jax.data.reader.tables import read_table
+from imbalance_jax.data.reader.tables import read_table, table_files
 from imbalance_jax.names import some
 
 
@@ -106,6 +106,8 @@ def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, di
         raise ValueError(f'{layout.tables[0].file} has no rows{_where(layout.tables[0])}; expected one per image.')
     others: dict[str, Rows] = {}
     for table in (table for table in layout.tables if table not in alike):
+        if table.optional and not table_files(folder, table):
+            continue
         other = read_table(folder, table, found)
         if not table.on:
             others[table.name or table.file] = other

@@ -3,7 +3,7 @@
 import inspect
 import logging
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial as partial_function
 from pathlib import Path
 from typing import Any, NamedTuple, get_args
@@ -44,7 +44,19 @@ from imbalance_jax.data.twins import Twins
 from imbalance_jax.names import lookup
 from imbalance_jax.system import locks
 
-__all__ = ['DATASETS', 'NOT_OPTIONS', 'SPLITS', 'Dataset', 'Source', 'Twins', 'check_options', 'find', 'key', 'load']
+__all__ = [
+    'DATASETS',
+    'NOT_OPTIONS',
+    'SPLITS',
+    'Dataset',
+    'Source',
+    'Twins',
+    'check',
+    'check_options',
+    'find',
+    'key',
+    'load',
+]
 log = logging.getLogger(__name__)
 
 
@@ -62,6 +74,8 @@ class Source(NamedTuple):
     or None for a concept that it cannot take away; None for a source that has no twins.
     files: options -> {name: path} of the files that it reads, whose bytes the result depends on; None for all files
     below the options that are paths.
+    check: options -> the classes that there will be, () if that is not known without images. It raises what `make` will
+    say of options, as far as it sees; its data need not be there.
     """
 
     make: Callable[..., Dataset]
@@ -69,6 +83,7 @@ class Source(NamedTuple):
     leftovers: Callable[..., list[Path]] = lambda **options: []
     twins: Callable[[Dataset, np.ndarray, str], Twins | None] | None = None
     files: Callable[..., Mapping[str, Path]] | None = None
+    check: Callable[..., Sequence[str]] = lambda **options: ()
 
 
 def _declared(layout: Callable[..., Any]) -> Source:
@@ -77,8 +92,8 @@ def _declared(layout: Callable[..., Any]) -> Source:
 
 TFDS = 'tfds'  # the set tfds:NAME is the one that TFDS calls so
 DATASETS: dict[str, Source | Callable[..., Dataset]] = {
-    'phantom': Source(phantom.make, twins=phantom_twins.twins),
-    'folder': Source(folder_source.make, files=folder_source.files),
+    'phantom': Source(phantom.make, twins=phantom_twins.twins, check=phantom.check),
+    'folder': Source(folder_source.make, files=folder_source.files, check=folder_source.check),
     'chestx_det': _declared(chestx_det.layout),
     'jsrt': _declared(jsrt.layout),
     'medmnist': Source(medmnist.make, files=medmnist.files),
@@ -135,6 +150,7 @@ def _with_chexmask(source: Source) -> Source:
         inputs=chexmask.without(source.inputs),
         leftovers=chexmask.without(source.leftovers),
         files=source.files and chexmask.with_file(source.files),
+        check=chexmask.without(source.check),
     )
 
 
@@ -151,6 +167,13 @@ def check_options(name: str, options: Mapping[str, Any]) -> None:
     if not any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
         for option in (one for one in options if one not in known or one not in NOT_OPTIONS):
             lookup(dict.fromkeys((READER, *offered)), option, f'option of data set {name}, config.data.{name}.')
+
+
+def check(name: str, options: Mapping[str, Any]) -> Sequence[str]:
+    """`check_options`, and what the source itself can say of them; the classes that there will be, () if unknown."""
+    check_options(name, options)
+    source = find(name, options)
+    return source.check(**_given(source, name, options))
 
 
 def _check_path(value: Any, annotation: Any, where: str) -> None:

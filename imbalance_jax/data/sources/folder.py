@@ -1,5 +1,7 @@
 """A folder of one's own: images of any kind and tables about them, read as the config declares."""
 
+import functools
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from imbalance_jax.data import reader
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, PRESENT, Dataset
 from imbalance_jax.data.reader import declare
 from imbalance_jax.data.reader.layout import Layout
+from imbalance_jax.data.reader.rows import Found
 
 
 def make(
@@ -68,6 +71,23 @@ def files(*, path: Path, set_name: str = 'folder', image_size: int = 0, **declar
     with naming(set_name):
         listed = reader.files(root, layout)  # tables may lie elsewhere
         return {str(file.relative_to(root) if file.is_relative_to(root) else file): file for file in listed}
+
+
+def check(*, path: Path, set_name: str = 'folder', image_size: int = 0, **declaration: Any) -> tuple[str, ...]:
+    """The classes, by the tables and the names of files; () if the folder is not here, as on another machine.
+
+    Raises ValueError or FileNotFoundError for what `make` would say of the declaration and the tables.
+    """
+    layout = declare.layout(_said(declaration), set_name)
+    if not Path(path).is_dir():
+        return ()
+    return _classes(str(path), set_name, json.dumps(plain(_said(declaration)))) or layout.labels[0].classes
+
+
+@functools.lru_cache(maxsize=64)  # of the points of a sweep
+def _classes(path: str, name: str, declaration: str) -> tuple[str, ...]:
+    with naming(name):
+        return reader.read_cases(Path(path), declare.layout(json.loads(declaration), name), Found()).classes
 
 
 def _said(blocks: Mapping[str, Any]) -> dict[str, Any]:

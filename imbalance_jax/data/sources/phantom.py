@@ -1,5 +1,6 @@
 """The phantom: procedural frontal chest radiographs with eight findings, exact masks and a knob for a shortcut."""
 
+import inspect
 import numbers
 from collections.abc import Callable
 from functools import lru_cache
@@ -193,6 +194,16 @@ def _check(options: dict) -> None:
             raise ValueError(f'{name} is {value!r}; it must be a {"whole " if whole else ""}number {bounds}.')
     if options['shortcut_class']:
         lookup(dict.fromkeys(CLASSES), options['shortcut_class'], 'shortcut_class')
+
+
+def check(**options: Any) -> tuple[str, ...]:
+    """The classes; ValueError for options that `make` would refuse."""
+    known = inspect.signature(make).parameters
+    given = {name: one.default for name, one in known.items() if name not in ('progress', 'allocate')} | options
+    _check(given)
+    shares = {name: given[name] for name in ('validation_fraction', 'test_fraction')}
+    split_patients(given['seed'], given['num_patients'], **shares)
+    return CLASSES
 
 
 def make(

@@ -108,7 +108,10 @@ def test_numbers_are_words_where_words_are_meant():
             {**LABELS, 'regions': {'column': 'c', 'concept': 'x', 'box': 'b'}},
             r'config\.data\.mine\.regions has column and concept; one of them',
         ),
-        ({**LABELS, 'regions': {'concept': 'x', 'box': 'b', 'kind': 'rectangle'}}, r"regions\.kind is 'rectangle' without code"),
+        (
+            {**LABELS, 'regions': {'concept': 'x', 'box': 'b', 'kind': 'rectangle'}},
+            r"regions\.kind is 'rectangle' without code",
+        ),
         ({**LABELS, 'regions': {'concept': 'x', 'box': 'b', 'values': {'x': '1'}}}, r'regions\.values are grey values'),
         (
             {**LABELS, 'groups': {'age': {'column': 'a', 'bands': (40, 60), 'values': {'x': '1'}}}},
