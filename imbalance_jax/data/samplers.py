@@ -42,7 +42,12 @@ def _checked(name: str, sampler: Sampler, labels: ArrayLike, progress: float) ->
     """The weights, of labels that nobody can change."""
     given = np.asarray(labels).view()
     given.flags.writeable = False
-    weights = np.asarray(sampler(given, progress))
+    try:
+        weights = np.asarray(sampler(given, progress))
+    except ValueError as error:
+        if 'read-only' not in str(error):
+            raise
+        raise ValueError(f'Sampler {name!r} changes the labels, which are those of all arms: take a copy.') from error
     if weights.shape != given.shape[:1] or weights.dtype.kind not in 'fiub':
         found = f'{weights.dtype} of shape {weights.shape}'
         raise ValueError(f'Sampler {name!r} gives {found}; expected a weight per example, {given.shape[:1]}.')

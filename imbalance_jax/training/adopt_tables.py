@@ -4,6 +4,7 @@ A table is matched to a data set by the names of its images and of its classes, 
 needs a line for every image that is judged.
 """
 
+import csv
 import hashlib
 import io
 import zipfile
@@ -110,7 +111,9 @@ def keys_as_text(table: pd.DataFrame) -> pd.DataFrame:
 
 def _csv(content: bytes) -> pd.DataFrame:
     text = dict.fromkeys(KEYS, str)
-    return pd.read_csv(io.BytesIO(content), dtype=text, keep_default_na=False, encoding='utf-8-sig', low_memory=False)
+    table = pd.read_csv(io.BytesIO(content), dtype=text, keep_default_na=False, encoding='utf-8-sig', low_memory=False)
+    names = next(csv.reader(io.StringIO(content.decode('utf-8-sig'))), [])  # pandas renames what is there twice
+    return table.set_axis(names, axis=1) if len(names) == len(table.columns) else table
 
 
 def _parquet(content: bytes) -> pd.DataFrame:
@@ -143,9 +146,11 @@ def class_columns(table: pd.DataFrame, dataset: Dataset, path: Path) -> list[str
 
 
 def numbers_of(table: pd.DataFrame, columns: Sequence[str], path: Path) -> np.ndarray:
-    """The values [n,K] of the classes in float64; ValueError for the first that is no finite number."""
+    """The values [n,K] of the classes in float64; ValueError for the first that is no number which 32 bits hold."""
+    if odd := [name for name in columns if table[name].dtype.kind == 'c']:
+        raise ValueError(f'{path}: the values of {odd[0]} are complex numbers; expected real ones.')
     numbers = np.stack([pd.to_numeric(table[name], errors='coerce').to_numpy(np.float64) for name in columns], axis=1)
-    line, column = np.nonzero(~np.isfinite(numbers))
+    line, column = np.nonzero(~(np.abs(numbers) <= np.finfo(np.float32).max))
     if len(line):
         value, name = table[columns[column[0]]].iloc[line[0]], columns[column[0]]
         raise ValueError(

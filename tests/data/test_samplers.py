@@ -199,7 +199,7 @@ def test_make_refuses_what_a_sampler_does_not_take(name, options, message):
         (lambda labels, progress: -np.ones(len(labels)), "Sampler 'own' gives weights from -1 to -1"),
         (lambda labels, progress: np.zeros(len(labels)), 'not all 0'),
         (lambda labels, progress: np.full(len(labels), np.nan), 'must be finite'),
-        (lambda labels, progress: labels.fill(1), 'read-only'),
+        (lambda labels, progress: labels.fill(1), "Sampler 'own' changes the labels"),
     ],
 )
 def test_a_sampler_of_one_s_own_is_looked_at(monkeypatch, labels, given, said):

@@ -154,3 +154,20 @@ def test_a_probability_above_one_is_shown_whole(tmp_path):
     table.loc[3, 'Mass'] = 1.0000001
     with pytest.raises(ValueError, match=r'such as 1\.0000001 of image'):
         read(table, tmp_path)
+
+
+def test_values_that_are_no_numbers_of_32_bits_are_named(tmp_path):
+    table = a_table()
+    with pytest.raises(ValueError, match=r"1 are not, such as '1e\+300', Mass of"):
+        read(table.assign(Mass=[1e300, *table['Mass'][1:]]), tmp_path, values='logits')
+    with pytest.raises(ValueError, match='the values of Mass are complex numbers'):
+        read(table.assign(Mass=table['Mass'] + 1j), tmp_path, name='p.npz')
+
+
+def test_a_class_that_a_csv_has_twice_is_named(tmp_path):
+    path = tmp_path / 'p.csv'
+    a_table().to_csv(path, index=False)
+    header, *lines = path.read_text().splitlines()
+    path.write_text('\n'.join([f'{header},Mass', *(f'{line},0.5' for line in lines)]))
+    with pytest.raises(ValueError, match=r"p\.csv has the column 'Mass' twice"):
+        adopt_tables.read(path, FewImages(), 'probabilities')

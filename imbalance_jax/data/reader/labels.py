@@ -35,7 +35,7 @@ def read_labels(
         of_rows, of_image = rows, image
         if labels.table:
             of_rows = lookup(tables, labels.table, 'table (labels.table)')
-            of_rows, of_image = images_of(rows, image, of_rows, labels.on)
+            of_rows, of_image = images_of(rows, image, of_rows, labels.on, found)
         if labels.regions:
             labels, of_rows, of_image = _of_regions(labels, layout, rows, image, tables)
         elif labels.column and layout.task == 'multi_label':
@@ -50,7 +50,9 @@ def read_labels(
     return readings, classes
 
 
-def images_of(rows: Rows, image: np.ndarray, other: Rows, on: Sequence[str]) -> tuple[Rows, np.ndarray]:
+def images_of(
+    rows: Rows, image: np.ndarray, other: Rows, on: Sequence[str], found: Found | None = None
+) -> tuple[Rows, np.ndarray]:
     """Rows of another table, once per image that each is of, and which image that is, -1 of none.
 
     A key may be that of several images, as a study's is. An image's suffix does not matter, nor its folders where names
@@ -67,15 +69,17 @@ def images_of(rows: Rows, image: np.ndarray, other: Rows, on: Sequence[str]) -> 
     by_key = Tails((key, tuple(images)) for key, images in place.items())
     index, images = [], []
     for row, key in enumerate(keys(other, their_names(on))):
-        found = by_key.find(key) if any(key) else []
-        if len(found) > 1:
+        meant = by_key.find(key) if any(key) else []
+        if len(meant) > 1:
             raise ValueError(
-                f'{other.where(row)}: {", ".join(key)!r} ({", ".join(on)}) is as much one as another of {len(found)} '
+                f'{other.where(row)}: {", ".join(key)!r} ({", ".join(on)}) is as much one as another of {len(meant)} '
                 'images; write as many folders as tell them apart.'
             )
-        of_row = found[0] if found else (-1,)
+        of_row = meant[0] if meant else (-1,)
         index += [row] * len(of_row)
         images += list(of_row)
+    if found is not None:
+        found.doubts.extend(by_key.doubts(other.files[0] if other.files else 'a table'))
     return other.take(np.array(index, np.int64)), np.array(images, np.int64)
 
 

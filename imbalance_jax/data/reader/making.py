@@ -40,7 +40,7 @@ def read(
     found = Found()
     cases = read_cases(folder, layout, found)
     concepts = concepts_of(cases, layout)
-    found.notes.extend(unused(cases, layout))
+    found.notes.extend(unused(cases, layout, found))
     found.doubts.extend([*empty_rows(cases, layout), *misspelt(cases, layout)])
     maker = Maker(folder, layout, image_size, *kind_of_pixels(folder, cases.path, layout))
     plan = planned(folder, cases, layout, concepts, found)

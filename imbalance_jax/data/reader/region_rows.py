@@ -13,7 +13,7 @@ from imbalance_jax.data.reader.columns import size_columns, stated_size
 from imbalance_jax.data.reader.labels import images_of
 from imbalance_jax.data.reader.layout import NO_FINDING, Layout, Regions
 from imbalance_jax.data.reader.placing import Frame, Left, Planned, Size
-from imbalance_jax.data.reader.rows import Rows
+from imbalance_jax.data.reader.rows import Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, grouped, matches, number, table_of
 from imbalance_jax.names import lookup
 
@@ -100,11 +100,12 @@ def is_needed(cases: Cases, image: int, name: str) -> bool:
     return any(reading.cells[image, k] == PRESENT for reading in cases.readings)
 
 
-def rows_of(regions: Regions, cases: Cases) -> tuple[Rows, np.ndarray]:
+def rows_of(regions: Regions, cases: Cases, found: Found | None = None) -> tuple[Rows, np.ndarray]:
+    """Rows of regions, and of which image each is; doubts about that go to `found`."""
     if not regions.table:
         return cases.rows, cases.image
     other = lookup(cases.tables, regions.table, 'table (regions.table)')
-    return images_of(cases.rows, cases.image, other, regions.on)
+    return images_of(cases.rows, cases.image, other, regions.on, found)
 
 
 def spelling(regions: Regions, cases: Cases) -> dict[str, str]:

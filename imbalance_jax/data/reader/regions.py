@@ -74,11 +74,12 @@ def planned(folder: Path, cases: Cases, layout: Layout, concepts: Sequence[str],
     return plan
 
 
-def unused(cases: Cases, layout: Layout) -> list[str]:
-    """What is said of rows of regions that are of no image here, or of no concept where others are ignored."""
+def unused(cases: Cases, layout: Layout, found: Found) -> list[str]:
+    """What is said of rows of regions that are of no image here, or of no concept where others are ignored; doubts of
+    which image they are of go to `found`."""
     said = []
     for regions in (one for one in layout.regions if not one.files):
-        rows, image = rows_of(regions, cases)
+        rows, image = rows_of(regions, cases, found)
         if regions.table and not len(image):
             said.append(f'{rows.files[0]} has no rows: regions that it is to give are not there.')
         if regions.table and (image < 0).any():

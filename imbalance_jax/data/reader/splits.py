@@ -129,6 +129,7 @@ def _listed(
             found.notes.append(
                 f'{len(others_named)} lines of {files[0].name} are of images that are not here: {named}.'
             )
+    found.doubts.extend(by_name.doubts('the lists of splits (split.lists)'))
     return split
 
 

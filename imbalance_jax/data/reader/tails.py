@@ -6,6 +6,8 @@ from typing import Generic, TypeVar
 
 from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.layout import Images
+from imbalance_jax.data.reader.rows import NAMED
+from imbalance_jax.names import some
 
 Key = tuple[str, ...]
 Parts = tuple[Sequence[str], ...]
@@ -14,9 +16,13 @@ DEPTHS = (3, 2, 1)  # parts of a name from its end that are looked up at once, a
 
 
 class Tails(Generic[V]):
-    """What keys stand for, looked up by how they end. A key is one name or several, as (patient, image)."""
+    """What keys stand for, looked up by how they end. A key is one name or several, as (patient, image).
+
+    apart: {a key that was looked up: the one that it was found as}, where they end alike and have other folders before.
+    """
 
     def __init__(self, values: Iterable[tuple[Key, V]]) -> None:
+        self.apart: dict[Key, Key] = {}
         self._exact: dict[Key, V] = {}
         for key, value in values:
             self._exact.setdefault(key, value)
@@ -28,12 +34,20 @@ class Tails(Generic[V]):
         parts = _parts(key)
         for depth, by_tail in self._by_depth.items():
             if found := by_tail.get(_tail(parts, depth)):
-                if depth < 2 or len(found) < 2:
-                    return list(dict.fromkeys(self._exact[one] for one in found))
-                agreed = [sum(map(_agreeing, _parts(one), parts)) for one in found]
-                pairs = zip(found, agreed, strict=True)
-                return list(dict.fromkeys(self._exact[one] for one, count in pairs if count == max(agreed)))
+                if depth > 1 and len(found) > 1:
+                    agreed = [sum(map(_agreeing, _parts(one), parts)) for one in found]
+                    found = [one for one, count in zip(found, agreed, strict=True) if count == max(agreed)]
+                values = list(dict.fromkeys(self._exact[one] for one in found))
+                if len(values) == 1 and _differ(_parts(found[0]), parts):
+                    self.apart[key] = found[0]
+                return values
         return []
+
+    def doubts(self, where: str) -> list[str]:
+        """A sentence about the keys that are `apart`, if there are any."""
+        pairs = [f'{"/".join(one)} as {"/".join(other)}' for one, other in self.apart.items()]
+        what = f'Names of {where} that are found by how they end, and have other folders before that'
+        return [f'{what}: {len(pairs)} ({some(pairs, NAMED)}).'] if pairs else []
 
     @functools.cached_property
     def _by_depth(self) -> dict[int, dict[Key, list[Key]]]:
@@ -67,3 +81,9 @@ def _agreeing(one: Sequence[str], other: Sequence[str]) -> int:
     """How many parts are equal, from the end."""
     pairs = enumerate(zip(reversed(one), reversed(other), strict=False))
     return next((count for count, (mine, theirs) in pairs if mine != theirs), min(len(one), len(other)))
+
+
+def _differ(one: Parts, other: Parts) -> bool:
+    """Whether both have a folder where they no longer agree, in any of their texts."""
+    pairs = list(zip(one, other, strict=True))
+    return any(_agreeing(mine, theirs) < min(len(mine), len(theirs)) for mine, theirs in pairs)

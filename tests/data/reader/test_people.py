@@ -56,6 +56,7 @@ def test_people_with_many_images_are_nobody_s_doubt():
     people.doubt_nobody(['a'] * 6 + ['b'] * 4 + list('cdefgh'), Patient(column='p'), found)
     people.doubt_nobody(['a'] * 9 + ['b'], Patient(column='p'), found)  # of two, one has more
     people.doubt_nobody(['unknown', *'abcdef'], Patient(), found)
+    people.doubt_nobody([str(n % 120) for n in range(240)], Patient(column='p'), found)  # 9 and 99 are numbers
     assert not found.doubts
     assert not found.notes
     people.doubt_nobody(list('abcdef'), Patient(column='p'), found)

@@ -30,6 +30,18 @@ def test_what_agrees_most_from_the_end_is_meant():
     assert tails.find(('4',)) == tails.find(('',)) == []
 
 
+def test_other_folders_before_a_name_are_said():
+    tails = Tails([((name,), name) for name in ('CHUV/P00', 'images/x/1.png')])
+    assert tails.find(('images/x/1.jpg',)) == tails.find(('x/1',)) == tails.find(('data/images/x/1',))
+    assert not tails.doubts('a.csv')
+    assert tails.find(('HUG/P00',)) == ['CHUV/P00']
+    assert tails.find(('train/x/1.png',)) == ['images/x/1.png']
+    assert tails.doubts('a.csv') == [
+        'Names of a.csv that are found by how they end, and have other folders before that: 2 (HUG/P00 as CHUV/P00, '
+        'train/x/1.png as images/x/1.png).'
+    ]
+
+
 def test_several_names_are_one_key():
     tails = Tails([(('p1', '1.png'), 'a'), (('p2', '1.png'), 'b')])
     assert tails.find(('P2', '1')) == ['b']
