@@ -12,6 +12,7 @@ from imbalance_jax.config import check_ranges
 from imbalance_jax.config.fields import WITHIN, survives
 from imbalance_jax.data import policies, readers, samplers, tasks
 from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.data.sources.folder import plain
 from imbalance_jax.losses import LOSSES, SIGMOID, SOFTMAX, link_of
 from imbalance_jax.names import lookup
 from imbalance_jax.training import network, other_sets, plugins, strategies, tuning
@@ -58,7 +59,7 @@ def _for_weights(config: ConfigDict, base: Mapping[str, Any]) -> list[str]:
     """The changed fields of `config.model` that are for weights, where no arm begins with any."""
     if config.model.weights or any(arm.get('weights') for arm in config.arms.values()):
         return []
-    given, usual = config.model.to_dict(), base.get('model', {})
+    given, usual = (plain(block) for block in (config.model.to_dict(), base.get('model', {})))  # a plan has lists
     changed = [name for name in ('keep_head', 'allow_seen_patients') if given[name] != usual.get(name, given[name])]
     default = usual.get('preprocessing', given['preprocessing'])
     return changed + [

@@ -129,6 +129,8 @@ def test_what_is_for_weights_is_said_to_do_nothing_without_them(tiny_config):
     config, usual = copy.deepcopy(tiny_config), tiny_config.to_dict()
     assert not checks.without_effect(config, usual, 1)
     with config.unlocked():
+        config.model.preprocessing.mean = []  # a tuple in a config file, a list in a plan
+        assert not checks.without_effect(config, usual, 1)
         config.model.keep_head = True
         config.model.preprocessing.mean = (0.5,)
         (said,) = checks.without_effect(config, usual, 1)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from imbalance_jax.data.dataset import SPLITS
+from imbalance_jax.data.reader import people
 from imbalance_jax.data.reader.layout import Layout
 from imbalance_jax.data.reader.rows import NAMED, SPLIT, Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, first_group
@@ -38,8 +39,11 @@ def of_images(
     column = split.column or SPLIT
     if column in rows.columns and not (split.lists or split.path):
         _one_value(rows, image, first, rows.columns[column], 'split')
-    for name, group in layout.groups.items():
-        used, apart, _ = _apart(rows.column(group.column, f'groups.{name}'), image, first)
+    used = np.flatnonzero(image >= 0)
+    codes, _ = people.groupings(rows, used, layout.groups)
+    of_first = np.searchsorted(used, first[image[used]])
+    for name, code in zip(layout.groups, codes.T if codes is not None else (), strict=True):
+        apart = (code != code[of_first]) & (code >= 0)
         if of_two := sorted(set(image[used[apart]].tolist())):
             named = some([names[one] for one in of_two], NAMED)
             found.doubts.append(f'Images whose rows give several {name}, the first counts: {len(of_two)} ({named}).')
@@ -62,17 +66,11 @@ def of_patients(patient: np.ndarray, split: np.ndarray, image_id: np.ndarray, wh
         )
 
 
-def _apart(values: np.ndarray, image: np.ndarray, first: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of images [m], which of them [m] say another thing than the first row of their image, and that row [m]."""
+def _one_value(rows: Rows, image: np.ndarray, first: np.ndarray, values: np.ndarray, what: str) -> None:
     texts = np.array([canonical(str(value)) for value in values], object)
     used = np.flatnonzero(image >= 0)
     of_first = first[image[used]]
     apart = (texts[used] != texts[of_first]) & (texts[used] != '') & (texts[of_first] != '')
-    return used, apart, of_first
-
-
-def _one_value(rows: Rows, image: np.ndarray, first: np.ndarray, values: np.ndarray, what: str) -> None:
-    used, apart, of_first = _apart(values, image, first)
     if apart.any():
         row, other = used[apart][0], of_first[apart][0]
         raise ValueError(

@@ -17,7 +17,7 @@ Values = Mapping[str, Names]  # what is meant -> how it is spelt
 TRUE: Names = ('1', 'yes', 'true', 'y', 'present', 'positive')
 FALSE: Names = ('0', 'no', 'false', 'n', 'absent', 'negative')
 UNSURE: Names = ('-1', 'uncertain', 'unsure')
-NOTHING: Names = ('', 'nan', 'none', 'null', 'na', 'n/a', '<na>')
+NOTHING: Names = ('', 'nan', 'none', 'null', 'na', 'n/a', '<na>', '#n/a')
 NO_FINDING: Names = ('No Finding', 'No findings', 'Normal', 'Healthy', 'None')
 SPLIT_NAMES: Values = {
     'train': ('train', 'training', 'tr'),

@@ -18,7 +18,10 @@ LEADING = re.compile('(?<![0-9])0+(?=[0-9])')  # zeros that a table program drop
 UNSEEN = ('Cf', 'Cc')  # Unicode categories of zero-width and control characters
 SEX = ('sex', 'gender')  # groupings in which a person is in one group
 # How tables call whoever is not known; as one patient, they would be one person.
-NOBODY = re.compile('unk(n|nown)?|anon(ym|ymous|ymi[sz]ed)?|missing|undefined|unspecified|other|x+|[?]+|-1|-9+')
+NOBODY = re.compile(
+    'unk(n|nown)?|not (known|available|recorded|given)|anon(ym|ymous|ymi[sz]ed)?|missing|undefined|unspecified|other|'
+    'unbekannt|inconnue?|desconocid[oa]|x+|[?]+|-+|-1|-9+'
+)
 ONE_OF_ALL, FEW = 0.5, 5  # more than this share of a set's images is of nobody, where there are so many others
 NAMELESS = 'image '  # begins the name of a patient whom nothing names
 

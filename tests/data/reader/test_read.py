@@ -693,7 +693,9 @@ def test_a_value_of_test_where_that_no_image_has_is_said(eight):
 
 def test_rows_of_an_image_that_disagree_on_groups_or_a_patient_s_pattern(eight):
     table(eight, rows(*(f'{n % 4}.png,a,{"FM"[n // 6]},P{n % 4}_{n}' for n in range(8)), header='file,finding,sex,who'))
-    dataset = loaded(eight, tables='t.csv', groups={'sex': 'sex'}, patient={'column': 'who', 'pattern': '(P[0-9])'})
+    groups = {'sex': 'sex', 'who': {'column': 'who', 'values': {'a': ('P0_0', 'P0_4')}}}  # spelt in two ways
+    dataset = loaded(eight, tables='t.csv', groups=groups, patient={'column': 'who', 'pattern': '(P[0-9])'})
+    assert not doubts_with(dataset, 'several who')
     assert doubts_with(dataset, 'several sex') == [
         'Images whose rows give several sex, the first counts: 2 (2.png, 3.png).'
     ]
