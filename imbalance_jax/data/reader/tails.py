@@ -16,7 +16,8 @@ DEPTHS = (3, 2, 1)  # parts of a name from its end that are looked up at once, a
 
 
 class Tails(Generic[V]):
-    """What keys stand for, looked up by how they end. A key is one name or several, as (patient, image).
+    """What keys stand for, looked up by how they end. A key is one name or several, as (patient, image). Where folders
+    tell keys apart, one with another folder in its place is none of them.
 
     apart: {a key that was looked up: the one that it was found as}, where they end alike and have other folders before.
     """
@@ -39,6 +40,8 @@ class Tails(Generic[V]):
                     found = [one for one, count in zip(found, agreed, strict=True) if count == max(agreed)]
                 values = list(dict.fromkeys(self._exact[one] for one in found))
                 if len(values) == 1 and _differ(_parts(found[0]), parts):
+                    if self._folders_matter:
+                        return []
                     self.apart[key] = found[0]
                 return values
         return []
@@ -48,6 +51,11 @@ class Tails(Generic[V]):
         pairs = [f'{"/".join(one)} as {"/".join(other)}' for one, other in self.apart.items()]
         what = f'Names of {where} that are found by how they end, and have other folders before that'
         return [f'{what}: {len(pairs)} ({some(pairs, NAMED)}).'] if pairs else []
+
+    @functools.cached_property
+    def _folders_matter(self) -> bool:
+        """Whether folders tell some keys apart, so that another folder is another one."""
+        return any(len({self._exact[one] for one in found}) > 1 for found in self._by_depth[1].values())
 
     @functools.cached_property
     def _by_depth(self) -> dict[int, dict[Key, list[Key]]]:

@@ -26,7 +26,7 @@ def test_what_agrees_most_from_the_end_is_meant():
     assert tails.find(('/root/data/b/x/1',)) == ['b/x/1.png']
     assert tails.find(('x/1.png',)) == tails.find(('1',)) == ['a/x/1.png', 'b/x/1.png']
     assert tails.find(('z/c/2.jpg',)) == tails.find(('2',)) == ['c/2.png']
-    assert tails.find(('other/3',)) == ['3']
+    assert tails.find(('other/3',)) == ['3']  # which has no folder
     assert tails.find(('4',)) == tails.find(('',)) == []
 
 
@@ -40,6 +40,12 @@ def test_other_folders_before_a_name_are_said():
         'Names of a.csv that are found by how they end, and have other folders before that: 2 (HUG/P00 as CHUV/P00, '
         'train/x/1.png as images/x/1.png).'
     ]
+
+
+def test_another_folder_is_another_image_where_folders_tell_images_apart():
+    tails = Tails([((name,), name) for name in ('A/1.png', 'B/1.png', 'A/2.png')])
+    assert tails.find(('B/2.png',)) == []
+    assert tails.find(('data/A/2.png',)) == tails.find(('2.png',)) == ['A/2.png']
 
 
 def test_several_names_are_one_key():
