@@ -13,6 +13,7 @@ from imbalance_jax.analysis.report.study import Study, load
 from imbalance_jax.analysis.report.style import RC, Panel, capital, figure, label, looks, panel, short
 from imbalance_jax.analysis.report.values import Outcome
 from imbalance_jax.results.performance import RANKED
+from imbalance_jax.sweep import collect
 from imbalance_jax.sweep.plan import Job
 from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import write_text
@@ -41,6 +42,7 @@ def render(jobs: list[Job], studies: list[Study]) -> str:
         tables=[(one.title, table(jobs, studies, arms, one)) for one in compared],
         panels=[lines(jobs, studies, arms, one) for one in compared if varied(jobs)],
         varied=varied(jobs),
+        accepted=collect.of_accepted(jobs),
         devices=sorted({f'{s["devices"]} x {s["device"]}' for study in studies for s in study.provenance.values()}),
     )
 

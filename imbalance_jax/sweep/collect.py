@@ -1,16 +1,19 @@
 """The tables of all populations of a plan as one, with what tells them apart in front, and what made them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
+from imbalance_jax.names import some
 from imbalance_jax.sweep.plan import Job
 from imbalance_jax.system import layout, manifest, records
 from imbalance_jax.system.files import dumps, flatten
 from imbalance_jax.system.provenance import SOFTWARE
 from imbalance_jax.system.workdir import atomic, read_table, write_text
 
+SHOWN = 3  # populations or files in a message
 UNITS = 'units'  # a row per unit and concept: too many to stand among the others
 
 
@@ -25,6 +28,8 @@ def write(jobs: list[Job], mixed: bool = False) -> list[Path]:
         raise ValueError('No population of this plan is done: there is nothing to collect. See `imbalance-jax status`.')
     if not mixed:
         check_software(jobs)
+    if said := of_accepted(jobs):
+        print(said, flush=True)
     folder, names = jobs[0].folder, sorted({path.stem for job in jobs for path in _tables(job)})
     whole = gather(jobs, [name for name in names if name != UNITS])
     _write_parquet(folder / 'results.parquet', whole)
@@ -34,6 +39,14 @@ def write(jobs: list[Job], mixed: bool = False) -> list[Path]:
         _write_parquet(folder / 'units.parquet', gather(jobs, [UNITS]))
         written.append(folder / 'units.parquet')
     return written
+
+
+def of_accepted(jobs: Sequence[Job]) -> str:
+    """What to say of populations some of whose files were accepted as they are (`imbalance-jax accept`), '' of none."""
+    accepted = {job.id: records.accepted(job.workdir) for job in jobs}
+    changed = [f'{name} ({some(files, SHOWN)})' for name, files in accepted.items() if files]
+    what = 'hold files that were changed by hand or damaged and were accepted as they are'
+    return f'{len(changed)} of {len(jobs)} populations {what}: {some(changed, SHOWN)}.' if changed else ''
 
 
 def gather(jobs: list[Job], names: list[str]) -> pd.DataFrame:

@@ -40,9 +40,10 @@ def read(path: Path, dataset: Dataset) -> Features:
     content = adopt_tables.content_of(path)
     table, values = adopt_tables.parsed({'.npz': _npz, '.parquet': _parquet}, content, path, flag='features', what='')
     adopt_tables.check_keys(table, path, BESIDE)
-    table = adopt_tables.keys_as_text(table)
+    table = adopt_tables.keys_as_text(table, path)
     maps = as_maps(values, table, path)
     networks, lines = adopt_tables.place(table, dataset, path, SPLITS)
+    print(f'{path}: features of {maps.shape[-1]} units.', flush=True)
     facts = {'file': str(path), 'sha256': hashlib.sha256(content).hexdigest(), 'shape': list(maps.shape[1:])}
     return Features(networks, maps[lines['test']], facts)
 
@@ -90,7 +91,8 @@ def as_maps(values: np.ndarray, table: pd.DataFrame, path: Path) -> np.ndarray:
             f'{path}: {FEATURES} are {shape}, which looks like [n,U,h,w] of PyTorch; they must be [n,h,w,U]: '
             f'{FEATURES}.transpose(0, 2, 3, 1).'
         )
-    maps = np.asarray(values, np.float32)
+    with np.errstate(over='ignore'):
+        maps = np.asarray(values, np.float32)
     maps = maps if maps.ndim == 4 else maps[:, None, None]
     wrong = np.flatnonzero(~np.isfinite(maps).all((1, 2, 3)))
     if len(wrong):

@@ -86,6 +86,8 @@ def content_of(path: Path) -> bytes:
 def parsed(readers: Mapping[str, Callable[[bytes], Any]], content: bytes, path: Path, *, flag: str, what: str) -> Any:
     """What the reader for the kind of the file makes of its bytes; ValueError for another kind, or where it cannot."""
     reader = lookup(readers, path.suffix.lower(), f'kind of file of --{flag}={path}:')
+    if content.startswith(np.lib.format.MAGIC_PREFIX):
+        raise ValueError(f'{path} is one array, as numpy.save writes it; expected several by name, as of numpy.savez.')
     try:
         return reader(content)
     except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
@@ -101,11 +103,15 @@ def of_content(content: bytes, path: Path) -> pd.DataFrame:
     twice = table.columns[table.columns.duplicated()]
     if len(twice):
         raise ValueError(f'{path} has the column {twice[0]!r} twice.')
-    return keys_as_text(table)
+    return keys_as_text(table, path)
 
 
-def keys_as_text(table: pd.DataFrame) -> pd.DataFrame:
-    """The table, names of images and arms as text without blanks around them."""
+def keys_as_text(table: pd.DataFrame, path: Path) -> pd.DataFrame:
+    """The table, names of images and arms as text without blanks around them; ValueError for a line without one."""
+    for name in (name for name in KEYS if name in table):
+        if table[name].isna().any():
+            line = int(np.flatnonzero(table[name].isna())[0])
+            raise ValueError(f'{path}: {name} is empty in {table[name].isna().sum():,} lines, the first is {line + 1}.')
     return table.assign(**{name: table[name].astype(str).str.strip() for name in KEYS if name in table})
 
 

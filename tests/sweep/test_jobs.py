@@ -15,7 +15,7 @@ import pytest
 from imbalance_jax.configs import base
 from imbalance_jax.sweep import cli, collect, hyper, jobs, populations
 from imbalance_jax.sweep import plan as plans
-from imbalance_jax.system import files, locks, signals, workdir
+from imbalance_jax.system import files, locks, provenance, signals, workdir
 
 ROOT = Path(__file__).parents[2]
 
@@ -333,6 +333,20 @@ def test_mixed_versions_are_refused_unless_asked_for(done, change):
     with pytest.raises(ValueError, match='2 states of the software'):
         collect.write(done)
     assert collect.write(done, mixed=True)
+
+
+def test_files_that_were_accepted_are_said_of_the_sweep_too(done, capsys):
+    from imbalance_jax.analysis.sweeps import sweep
+
+    collect.write(done)
+    assert 'accepted' not in capsys.readouterr().out
+    path = done[1].workdir / 'results' / 'performance.csv'
+    path.write_text('changed by hand\n')
+    provenance.accept(done[1].workdir)
+    collect.write(done)
+    said = f'1 of {len(done)} populations hold files that were changed by hand or damaged and were accepted as they are'
+    assert f'{said}: {done[1].id} (results/performance.csv).' in capsys.readouterr().out
+    assert said in sweep.write(done).read_text()
 
 
 def test_nothing_to_collect_is_said(plan):

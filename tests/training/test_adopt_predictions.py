@@ -171,3 +171,14 @@ def test_a_class_that_a_csv_has_twice_is_named(tmp_path):
     path.write_text('\n'.join([f'{header},Mass', *(f'{line},0.5' for line in lines)]))
     with pytest.raises(ValueError, match=r"p\.csv has the column 'Mass' twice"):
         adopt_tables.read(path, FewImages(), 'probabilities')
+
+
+def test_one_array_in_the_place_of_several_and_empty_names_are_said(tmp_path):
+    np.save(tmp_path / 'p.npy', np.zeros((3, 2)))
+    path = (tmp_path / 'p.npy').rename(tmp_path / 'p.npz')
+    with pytest.raises(ValueError, match='is one array, as .* writes it'):
+        adopt_tables.read(path, FewImages(), 'probabilities')
+    table = a_table().astype({'image': object})
+    table.loc[2, 'image'] = None
+    with pytest.raises(ValueError, match='image is empty in 1 lines, the first is 3'):
+        read(table, tmp_path, name='p.parquet')
