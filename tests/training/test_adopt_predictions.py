@@ -176,7 +176,7 @@ def test_a_class_that_a_csv_has_twice_is_named(tmp_path):
 def test_one_array_in_the_place_of_several_and_empty_names_are_said(tmp_path):
     np.save(tmp_path / 'p.npy', np.zeros((3, 2)))
     path = (tmp_path / 'p.npy').rename(tmp_path / 'p.npz')
-    with pytest.raises(ValueError, match='is one array, as .* writes it'):
+    with pytest.raises(ValueError, match=r'is one array, as numpy\.save writes it'):
         adopt_tables.read(path, FewImages(), 'probabilities')
     table = a_table().astype({'image': object})
     table.loc[2, 'image'] = None
