@@ -149,3 +149,21 @@ def test_jobs_are_begun_whatever_the_current_folder_holds(tmp_path):
     done = subprocess.run([*console.PROGRAM, '--version'], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout.startswith('imbalance-jax ')
+
+
+@pytest.mark.parametrize(
+    ('line', 'said'), [('sys.exit(0)', 'SystemExit: 0'), ('raise KeyError(3)', "loss 'mine': KeyError: 3")]
+)
+def test_a_loss_that_fails_or_leaves_is_one_line(tmp_path, line, said):
+    (tmp_path / 'plug.py').write_text(
+        f'import sys\n\n\ndef mine(num_positive, num_negative):\n    {line}\n\n\nLOSSES = {{"mine": mine}}\n'
+    )
+    (tmp_path / 'c.py').write_text(
+        'from imbalance_jax.configs import base\n\n\ndef get_config():\n    config = base.get_config()\n'
+        '    config.plugins = ("plug.py",)\n    config.arms = {"bce": {}, "m": {"loss": "mine"}}\n    return config\n'
+    )
+    result = imbalance_jax('plan', f'--config={tmp_path}/c.py', f'--out={tmp_path}/p.jsonl')
+    assert result.returncode == 2
+    assert said in result.stderr
+    assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / 'p.jsonl').exists()

@@ -94,6 +94,14 @@ def main(outside: Outside) -> None:
     try:
         _check_folder()
         sys.exit(run(arguments, outside))
+    except SystemExit as error:
+        if not error.code and 'imbalance_jax.system.provenance' in sys.modules:
+            from imbalance_jax.system import provenance
+
+            if reason := provenance.of_plugin(error):  # it would end everything as if it were done
+                print(f'error: {reason}', file=sys.stderr)
+                sys.exit(2)
+        raise
     except KeyboardInterrupt:
         sys.exit(130)
     except (ValueError, OSError, FloatingPointError) as error:

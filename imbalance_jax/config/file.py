@@ -85,7 +85,7 @@ def points(loaded: ConfigFile, hyper: ModuleType) -> list[dict[str, object]]:
 
 
 def _check_names(config: ConfigDict, where: str) -> None:
-    """ValueError for a field or an arm whose name is no text, and for a number that is not finite."""
+    """ValueError for a field or an arm whose name is no text, and for a value that cannot be kept."""
     try:
         names = list(config.keys())
     except TypeError:  # they are sorted, which names of different kinds cannot be
@@ -95,8 +95,18 @@ def _check_names(config: ConfigDict, where: str) -> None:
             raise ValueError(f'{where} has the name {name!r}; expected text, in quotes.')
         if isinstance(inner := config[name], ConfigDict):
             _check_names(inner, f'{where}.{name}')
-        elif isinstance(inner, float) and not math.isfinite(inner):
-            raise ValueError(f'{where}.{name} is {inner}; expected a finite number.')
+        else:
+            _check_value(inner, f'{where}.{name}')
+
+
+def _check_value(value: Any, where: str) -> None:
+    """ValueError for what JSON cannot keep: a set, and a number that is not finite."""
+    if isinstance(value, (set, frozenset)):
+        raise ValueError(f'{where} is a set, which has no order; expected a tuple, in round brackets.')
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f'{where} is {value}; expected a finite number.')
+    for one in value if isinstance(value, (tuple, list)) else value.values() if isinstance(value, Mapping) else ():
+        _check_value(one, where)
 
 
 def find_weights(config: ConfigDict, folders: Sequence[Path]) -> None:

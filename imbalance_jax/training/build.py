@@ -118,7 +118,8 @@ def build_loss(
         loss = losses.make(name, positive, negative, num_examples=num_examples, **hyper)
     except Exception as error:  # a user's own may raise any
         kind = '' if isinstance(error, (TypeError, ValueError)) else f'{type(error).__name__}: '
-        raise ValueError(f'config.arms.{row["arm"]}: loss {name!r}: {kind}{error}') from error
+        reason = ' '.join(str(error).split())
+        raise ValueError(f'config.arms.{row["arm"]}: loss {name!r}: {kind}{reason}') from error
     if not isinstance(loss, Loss):
         raise ValueError(f'config.arms.{row["arm"]}: loss {name!r} gives {loss!r}, which is no losses.Loss.')
     fine_tuning.check_smoothing(row, name, loss)

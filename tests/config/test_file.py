@@ -67,6 +67,10 @@ def test_a_file_imports_its_neighbours_but_hides_nothing(tmp_path):
             r"mine.py, line [0-9]+: the field 'learning_rate' is set to 1e-3, a text; it must be a number",
         ),
         (
+            WITH_ARMS.replace('ARMS', '{"bce": {"kept": ({"a", "b"},)}}'),
+            r'config.arms.bce.kept is a set, which has no order; expected a tuple',
+        ),
+        (
             GOOD.replace('return', 'c = base.get_config()\n    c.train = 3\n    return'),
             "the field 'train' is a block and is set to a whole number; set the block that it is in as a whole",
         ),

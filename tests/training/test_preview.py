@@ -59,7 +59,7 @@ def test_a_sound_config_passes_and_is_looked_at_once_for_all_seeds(monkeypatch):
     checker(changed('seeds', (2,)))
 
 
-def test_what_the_tables_of_a_folder_do_not_say_is_refused_where_it_is_there(tmp_path):
+def test_what_the_tables_of_a_folder_do_not_say_is_refused_where_it_is_there(tmp_path, capsys):
     for number in range(8):
         picture(tmp_path / f'{number}.png')
     table(tmp_path, 'file,finding\n' + ''.join(f'{number}.png,{"ab"[number % 2]}\n' for number in range(8)))
@@ -79,6 +79,7 @@ def test_what_the_tables_of_a_folder_do_not_say_is_refused_where_it_is_there(tmp
     with config.unlocked():
         config.data.mine = {**block, 'path': str(tmp_path / 'on another machine')}
     preview.check(config, STAGES)
+    assert 'on another machine' in capsys.readouterr().out
 
 
 def test_a_loss_and_a_sampler_of_one_s_own_may_want_more_classes(monkeypatch):

@@ -80,8 +80,15 @@ def check(*, path: Path, set_name: str = 'folder', image_size: int = 0, **declar
     """
     layout = declare.layout(_said(declaration), set_name)
     if not Path(path).is_dir():
+        _say_absent(f'config.data.{set_name}.path', str(path))
         return ()
     return _classes(str(path), set_name, json.dumps(plain(_said(declaration)))) or layout.labels[0].classes
+
+
+@functools.cache
+def _say_absent(field: str, path: str) -> None:
+    """Says, once, that a folder is not here."""
+    print(f'{field} is {path!r}, and there is no such folder here: what its tables say is not looked at.', flush=True)
 
 
 @functools.lru_cache(maxsize=64)  # of the points of a sweep
