@@ -152,7 +152,12 @@ def test_jobs_are_begun_whatever_the_current_folder_holds(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('line', 'said'), [('sys.exit(0)', 'SystemExit: 0'), ('raise KeyError(3)', "loss 'mine': KeyError: 3")]
+    ('line', 'said'),
+    [
+        ('sys.exit(0)', 'SystemExit: 0'),
+        ('sys.exit(1)', 'SystemExit: 1'),
+        ('raise KeyError(3)', "loss 'mine': KeyError: 3"),
+    ],
 )
 def test_a_loss_that_fails_or_leaves_is_one_line(tmp_path, line, said):
     (tmp_path / 'plug.py').write_text(

@@ -95,12 +95,9 @@ def main(outside: Outside) -> None:
         _check_folder()
         sys.exit(run(arguments, outside))
     except SystemExit as error:
-        if not error.code and 'imbalance_jax.system.provenance' in sys.modules:
-            from imbalance_jax.system import provenance
-
-            if reason := provenance.of_plugin(error):  # it would end everything as if it were done
-                print(f'error: {reason}', file=sys.stderr)
-                sys.exit(2)
+        if error.code in (None, 0, 1) and (reason := _left_by_plugin(error)):
+            print(f'error: {reason}', file=sys.stderr)
+            sys.exit(2)
         raise
     except KeyboardInterrupt:
         sys.exit(130)
@@ -119,6 +116,15 @@ def main(outside: Outside) -> None:
             raise
         print(f'error: {reason}', file=sys.stderr)
         sys.exit(2)
+
+
+def _left_by_plugin(error: SystemExit) -> str:
+    """What to say of a plugin that leaves, which would end everything as if it were done; '' of no plugin."""
+    if 'imbalance_jax.system.provenance' not in sys.modules:
+        return ''
+    from imbalance_jax.system import provenance
+
+    return provenance.of_plugin(error)
 
 
 def _check_folder() -> None:
