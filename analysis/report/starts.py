@@ -135,7 +135,7 @@ def comparisons(study: Study) -> dict[str, Any]:
         'over': 'over paired seeds' if study.paired else 'of two groups of networks that are no pairs',
         'times': f'x {plural(seeds, "seed")}' if study.paired else of_networks,
         'models': plural(len(study.members), 'model'),
-        'epochs': 'trained elsewhere' if study.adopted else f'{study.config["train"]["epochs"]} epochs',
+        'epochs': 'trained elsewhere' if study.adopted else plural(study.config['train']['epochs'], 'epoch'),
         'seeds_per_arm': seeds,
         'number': plural(seeds, 'seed') if study.paired else plural(len(study.members), 'network'),
         'least': f'With two arms and {one} p cannot fall below about {number(least, 3)}{end}',
