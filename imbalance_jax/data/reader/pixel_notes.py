@@ -107,8 +107,8 @@ def of_values(all_seen: Sequence[Seen], names: Sequence[str], window: bool) -> t
     """Notes and doubts about DICOM files whose stored values are of different ranges, of which each is scaled by its
     own: a note where all begin at 0, as of radiographs of different depths; a doubt of rescaled values, as of CT."""
     notes, doubts = [], []
-    dicom = [one.values for one in all_seen if one.values and not one.windowed]
-    ranges = Counter(dicom).most_common()
+    stored = {name: one.values for name, one in zip(names, all_seen, strict=True) if one.values and not one.windowed}
+    ranges = Counter(stored.values()).most_common()
     if len(ranges) > 1:
         listed = some([f'{low:g} to {high:g}: {count}' for (low, high), count in ranges], NAMED)
         words = f'DICOM files have {len(ranges)} ranges of values ({listed}), and each is scaled by its own'
@@ -116,11 +116,10 @@ def of_values(all_seen: Sequence[Seen], names: Sequence[str], window: bool) -> t
             doubts.append(f'{words}: equal values become different grey values.')
         else:
             notes.append(f'{words}.')
-    without = [name for name, one in zip(names, all_seen, strict=True) if one.values and not one.windowed]
-    if window and without:
+    if window and stored:
+        named = some(list(stored), NAMED)
         doubts.append(
-            f'{len(without)} of {len(names)} files state no window (images.window) and are as stored: '
-            f'{some(without, NAMED)}.'
+            f'{len(stored)} of {len(names)} files state no window (images.window) and are as stored: {named}.'
         )
     return notes, doubts
 

@@ -73,13 +73,11 @@ def without_place(cases: Cases, regions: Regions) -> list[str]:
     """Rows that say of an image, with a finding that it is labelled with, where that is, and say nothing."""
     rows, image = rows_of(regions, cases)
     column = rows.column(regions.column, 'regions.column') if regions.column else None
-    numbers = [rows.column(name, 'regions.box') for name in (*regions.box, *filter(None, [regions.code]))]
     spelt, found = spelling(regions, cases), []
-    for row in np.flatnonzero(image >= 0).tolist():
+    for row in np.setdiff1d(np.flatnonzero(image >= 0), placed(regions, rows, image)).tolist():
         text = str(column[row]) if column is not None else regions.concept
         name = spelt.get(canonical(text), text.strip())
-        nothing = is_empty([one[row] for one in numbers]) and not _boxed(rows, row)
-        if nothing and is_needed(cases, int(image[row]), name):
+        if is_needed(cases, int(image[row]), name):
             found.append(f'{cases.image_id[image[row]]} {name} ({rows.where(row)})')
     return found
 

@@ -23,7 +23,7 @@ def test_what_agrees_most_from_the_end_is_meant():
     tails = Tails([((name,), name) for name in ('a/x/1.png', 'b/x/1.png', 'c/2.png', '3')])
     assert tails.find(('a/x/1.png',)) == ['a/x/1.png']
     assert tails.find(('data\\A\\x\\1.PNG',)) == ['a/x/1.png']
-    assert tails.find(('/root/data/b/x/1',)) == ['b/x/1.png']
+    assert tails.find(('/mnt/data/b/x/1',)) == ['b/x/1.png']
     assert tails.find(('x/1.png',)) == tails.find(('1',)) == ['a/x/1.png', 'b/x/1.png']
     assert tails.find(('z/c/2.jpg',)) == tails.find(('2',)) == ['c/2.png']
     assert tails.find(('other/3',)) == ['3']  # which has no folder
