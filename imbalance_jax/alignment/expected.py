@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from imbalance_jax.alignment import thresholds
 from imbalance_jax.alignment.heat import check_top_k, flat, heat_and_region, kth_largest
-from imbalance_jax.alignment.pixel_order import midranks
+from imbalance_jax.alignment.pixel_order import midranks, relevance_rank, relevance_ranks
 from imbalance_jax.alignment.pointing import near_share
 
 BLOCK = 32  # regions at a time
@@ -148,6 +148,11 @@ PRODUCTS: dict[str, Callable[..., Product]] = {
     'miou_tuned': lambda heat, threshold=0.5: _iou(thresholds.above(heat, threshold).astype(jnp.float32)),
 }
 
+# Metrics that are no products, for which a map's pixels need to be sorted only once: maps -> (regions -> values [B,J]).
+SORTED_ONCE: dict[Callable[..., jax.Array], Callable[[jax.Array], Callable[[jax.Array], jax.Array]]] = {
+    relevance_rank: relevance_ranks
+}
+
 Figures = Callable[[jax.Array], dict[str, jax.Array]]  # regions [J,H,W] -> values [B,J]
 
 
@@ -175,13 +180,17 @@ def of_products(products: Mapping[str, Product], heat: Mapping[str, jax.Array]) 
 def of_metrics(metrics: Mapping[str, Callable[..., jax.Array]], maps: Mapping[str, jax.Array]) -> Figures:
     """Figures of metrics that are no products, pair by pair; maps: metric -> maps [B,H,W]."""
 
-    def value(metric, maps, region):
-        return metric(maps, jnp.broadcast_to(region, maps.shape))
+    def one_by_one(metric, maps):
+        def of_region(region):
+            return metric(maps, jnp.broadcast_to(region, maps.shape))
 
-    def figures(regions):
-        return {name: jax.vmap(partial(value, metric, maps[name]))(regions).T for name, metric in metrics.items()}
+        return lambda regions: jax.vmap(of_region)(regions).T
 
-    return figures
+    made = {}
+    for name, metric in metrics.items():
+        itself = metric.func if isinstance(metric, partial) and not metric.keywords else metric
+        made[name] = SORTED_ONCE[itself](maps[name]) if itself in SORTED_ONCE else one_by_one(metric, maps[name])
+    return lambda regions: {name: of_regions(regions) for name, of_regions in made.items()}
 
 
 def mean_over(figures: Figures, regions: jax.Array, shares: jax.Array) -> dict[str, jax.Array]:
@@ -193,25 +202,21 @@ def mean_over(figures: Figures, regions: jax.Array, shares: jax.Array) -> dict[s
     extra = -len(regions) % BLOCK
     regions = jnp.pad(regions, ((0, extra), (0, 0), (0, 0)))
     shares = jnp.pad(shares, ((0, 0), (0, extra)))
-    names = jax.eval_shape(figures, regions[:BLOCK])
-    start = {name: (jnp.zeros(len(shares)), jnp.zeros(len(shares))) for name in names}
+    names = list(jax.eval_shape(figures, regions[:BLOCK]))
+    start = (jnp.zeros((len(names), len(shares))), jnp.zeros((len(names), len(shares))))
 
     def add(i, sums):
         block = jax.lax.dynamic_slice_in_dim(regions, i * BLOCK, BLOCK)
         weight = jax.lax.dynamic_slice_in_dim(shares, i * BLOCK, BLOCK, axis=1)
 
         def added():
-            result = {}
-            for name, values in figures(block).items():
-                counted = jnp.where(jnp.isfinite(values), weight, 0)
-                total, number = sums[name]
-                result[name] = (
-                    total + jnp.where(counted > 0, values * counted, 0).sum(1),
-                    number + counted.sum(1),
-                )
-            return result
+            of_block = figures(block)
+            values = jnp.stack([of_block[name] for name in names])
+            counted = jnp.where(jnp.isfinite(values), weight, 0)
+            total, number = sums
+            return total + jnp.where(counted > 0, values * counted, 0).sum(-1), number + counted.sum(-1)
 
         return jax.lax.cond((weight > 0).any(), added, lambda: sums)
 
-    sums = jax.lax.fori_loop(0, len(regions) // BLOCK, add, start)
-    return {name: total / jnp.where(number > 0, number, jnp.nan) for name, (total, number) in sums.items()}
+    total, number = jax.lax.fori_loop(0, len(regions) // BLOCK, add, start)
+    return dict(zip(names, total / jnp.where(number > 0, number, jnp.nan), strict=True))

@@ -83,6 +83,8 @@ def bits(heat: jax.Array) -> jax.Array:
 
 def kth_largest(heat: jax.Array, k: jax.Array | int) -> jax.Array:
     """The `k`-th largest heat of each map, [B, 1, 1]; `k` is one number or [B], between 1 and H W."""
+    if isinstance(k, int) and k == 1:
+        return heat.max((-2, -1), keepdims=True)
     ascending = jnp.sort(bits(heat), axis=-1)
     position = jnp.broadcast_to(ascending.shape[-1] - k, ascending.shape[:-1])[..., None]
     return jax.lax.bitcast_convert_type(jnp.take_along_axis(ascending, position, axis=-1), heat.dtype)[..., None]

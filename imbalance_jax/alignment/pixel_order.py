@@ -4,6 +4,8 @@ Pixels that tie count by their expectation when ties are broken at random: a uni
 depends on the order in which pixels are stored.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -11,21 +13,32 @@ from imbalance_jax.alignment.heat import bits, check_top_k, count, defined, flat
 from imbalance_jax.system.shapes import takes
 
 
+def _shares_in_top(heat: jax.Array) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """`shares(regions [B or 1,J,n], number [B or 1,J]) -> [B,J]`: the share of the `number` hottest of the n pixels of
+    each map that is expected in a region, ties broken at random. The pixels are sorted once for all regions."""
+    pixels = bits(heat)
+    ascending = jnp.sort(pixels, axis=-1)
+    first, last = _ties(ascending)
+    size = ascending.shape[-1]
+
+    def shares(regions, number):
+        position = jnp.broadcast_to(size - number, (*ascending.shape[:-1], number.shape[-1]))
+        lowest, above, tied = (
+            jnp.take_along_axis(edge, position, axis=-1) for edge in (ascending, size - 1 - last, last - first + 1)
+        )
+        each, limit = pixels[..., None, :], lowest[..., None]
+        hotter = (regions & (each > limit)).sum(-1, dtype=jnp.int32)
+        at_limit = (regions & (each == limit)).sum(-1, dtype=jnp.int32)
+        # Of the pixels that tie at the threshold, the share that has a place left.
+        return (hotter + at_limit * ((number - above) / tied)) / number
+
+    return shares
+
+
 def _share_in_top(heat: jax.Array, region: jax.Array, number: jax.Array | int) -> jax.Array:
     """Share of the `number` (one, or [B]) hottest pixels that is expected in the region, [B], ties broken at random."""
-    ascending = jnp.sort(bits(heat), axis=-1)
-    position = jnp.broadcast_to(ascending.shape[-1] - number, ascending.shape[:-1])
-    lowest = jnp.take_along_axis(ascending, position[..., None], axis=-1)
-    first, last = _ties(ascending)
-    above, tied = (
-        jnp.take_along_axis(edge, position[..., None], axis=-1)[..., 0]
-        for edge in (ascending.shape[-1] - 1 - last, last - first + 1)
-    )
-    # One pass over the pixels: of those that tie at the threshold, the share that has a place left.
-    each = jnp.where(
-        bits(heat) > lowest, 1.0, jnp.where(bits(heat) == lowest, ((number - above) / tied)[..., None], 0.0)
-    )
-    return defined(jnp.where(flat(region), each, 0.0).sum(-1) / number, heat, region)
+    number = jnp.broadcast_to(jnp.asarray(number), region.shape[:-2])
+    return defined(_shares_in_top(heat)(flat(region)[..., None, :], number[..., None])[..., 0], heat, region)
 
 
 def relevance_rank(maps: jax.Array, masks: jax.Array) -> jax.Array:
@@ -33,6 +46,19 @@ def relevance_rank(maps: jax.Array, masks: jax.Array) -> jax.Array:
     scores the area share of its mask."""
     heat, region = heat_and_region(maps, masks)
     return _share_in_top(heat, region, jnp.maximum(count(region), 1))
+
+
+def relevance_ranks(maps: jax.Array) -> Callable[[jax.Array], jax.Array]:
+    """`ranks(regions [J,H,W]) -> [B,J]`: `relevance_rank` of each of the maps [B,H,W] for each region."""
+    heat = heat_and_region(maps, jnp.zeros(maps.shape, bool))[0]
+    shares, hot = _shares_in_top(heat), (heat > 0).any((-2, -1))[:, None]
+
+    def ranks(regions):
+        area = count(regions)
+        values = shares(flat(regions)[None], jnp.maximum(area, 1)[None])
+        return jnp.where(area > 0, jnp.where(hot, values, 0.0), jnp.nan)
+
+    return ranks
 
 
 def top_k_intersection(maps: jax.Array, masks: jax.Array, *, top_k: int | None = None) -> jax.Array:

@@ -183,8 +183,9 @@ def heat_ratio_weights(heat: jax.Array) -> jax.Array:
     It is the pixel's heat times the sum over q of c_q [h >= t_q] / #{h >= t_q}, c_q the trapezoidal rule's weights.
     """
     peak = heat.max((-2, -1), keepdims=True)
-    heat = heat / jnp.where(peak > 0, peak, 1)
-    ordered = jax.lax.bitcast_convert_type(jnp.sort(bits(heat), axis=-1), jnp.float32)
+    peak = jnp.where(peak > 0, peak, 1)
+    ordered = jax.lax.bitcast_convert_type(jnp.sort(bits(heat), axis=-1), jnp.float32) / peak[..., 0]
+    heat = heat / peak
     number = ordered.shape[-1]
     hot = jnp.maximum(count(heat >= LEAST), 1)[..., None]
     position = number - hot + SHARES.astype(np.float32) * (hot - 1)
@@ -193,8 +194,8 @@ def heat_ratio_weights(heat: jax.Array) -> jax.Array:
     limits = jnp.minimum(lower + (position - low) * (upper - lower), MOST)
     trapezoid = np.full(len(SHARES), 1 / (len(SHARES) - 1), np.float32)
     trapezoid[[0, -1]] /= 2
-    total = jnp.zeros_like(heat)
-    for q, weight in enumerate(trapezoid):
-        reached = heat >= limits[..., q, None, None]
-        total += jnp.where(reached, weight / jnp.maximum(count(reached), 1)[..., None, None], 0)
+    reached = (ordered[..., None, :] >= limits[..., None]).sum(-1, dtype=jnp.int32)
+    shares, total = trapezoid / jnp.maximum(reached, 1), jnp.zeros_like(heat)
+    for q in range(len(SHARES)):
+        total += jnp.where(heat >= limits[..., q, None, None], shares[..., q, None, None], 0)
     return heat * total

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from imbalance_jax.alignment.pixel_order import midranks
-from imbalance_jax.explain.maps import Scorer
+from imbalance_jax.explain.maps import Scorer, Signed
 from imbalance_jax.training.placement import Placement
 
 
@@ -26,8 +26,8 @@ def standard_ranks(maps: jax.Array) -> jax.Array:
 class RankCorrelation:
     """Sums of Spearman correlations of the members' maps, slab by slab.
 
-    An object, because slabs come one by one and a method's maps do not fit together. The maps [n,V,H,W] of a member are
-    ranked by the last of their versions, the signed one.
+    An object, because slabs come one by one and a method's maps do not fit together. It is the signed maps that are
+    ranked.
     """
 
     def __init__(self, place: Placement, *, memory_mib: float) -> None:
@@ -40,9 +40,10 @@ class RankCorrelation:
         self._sums = np.zeros((self.members, self.members))
         self._numbers = np.zeros((self.members, self.members))
 
-    def add(self, maps: jax.Array, new: int) -> None:
-        """Adds the first `new` of a slab's maps [P',n,V,H,W]."""
-        sums, numbers = _correlations(self._ranks(maps[:, :, -1])['ranks'], jnp.arange(maps.shape[1]) < new)
+    def add(self, maps: Signed, new: int) -> None:
+        """Adds the first `new` of a slab's maps [P',n,H,W]."""
+        counted = jnp.arange(maps.signed.shape[1]) < new
+        sums, numbers = _correlations(self._ranks(maps.signed)['ranks'], counted)
         self._sums += np.asarray(sums, np.float64)[: self.members, : self.members]
         self._numbers += np.asarray(numbers, np.float64)[: self.members, : self.members]
 

@@ -19,7 +19,7 @@ from imbalance_jax.explain import gallery
 from imbalance_jax.explain.map_distance import RankCorrelation
 from imbalance_jax.explain.map_nulls import Figures, Strangers, strangers
 from imbalance_jax.explain.map_pairs import MapPairs
-from imbalance_jax.explain.maps import Questions, Scorer, Slab, compile_slab, in_slabs, make_signed_maps
+from imbalance_jax.explain.maps import Questions, Scorer, Signed, Slab, compile_slab, in_slabs, make_signed_maps
 from imbalance_jax.results.alignment import OUTSIDE
 from imbalance_jax.training.trained import Trained
 
@@ -67,14 +67,13 @@ def products_of(trained: Trained) -> dict[str, Callable[[jax.Array], Product]]:
 
 
 def against_both(metrics: Metrics, products: Mapping[str, Callable[[jax.Array], Product]]) -> Callable[..., Any]:
-    """`figures(maps [n,V,H,W], masks, shares, few_shares, others, few)` of one member: against their own region, and on
-    the average over other patients', each [n,2]. The first version of a map is the method's, the last has its sign."""
+    """`figures(maps, masks, shares, few_shares, others, few)` of one member's `Signed` maps [n,H,W]: against their own
+    region, and on the average over other patients', each [n,2]."""
 
     def figures(maps, masks, shares, few_shares, others, few):
-        heat, signed = maps[:, 0], maps[:, -1]
-        own = alignment.measure(heat, masks, metrics, signed)
+        own = alignment.measure(maps.given, masks, metrics, maps.signed)
         strange = alignment.Others(others, shares, few, few_shares)
-        other = alignment.measure_others(heat, signed, strange, metrics, products=products)
+        other = alignment.measure_others(maps.given, maps.signed, strange, metrics, products=products)
         return {name: jnp.stack([value, other[name]], axis=1) for name, value in own.items()}
 
     return figures
@@ -123,9 +122,9 @@ def make_scorers(trained: Trained, pairs: MapPairs, metrics: Metrics) -> Scorers
     return Scorers(parts, RankCorrelation(place, **what), anatomy)
 
 
-def heat_figures(maps: jax.Array, anatomy: jax.Array) -> dict[str, jax.Array]:
-    """What maps [n,V,H,W] of one member show that needs no region, [n]: heat outside the anatomy, and empty maps."""
-    heat = maps[:, 0]
+def heat_figures(maps: Signed, anatomy: jax.Array) -> dict[str, jax.Array]:
+    """What maps [n,H,W] of one member show that needs no region, [n]: heat outside the anatomy, and empty maps."""
+    heat = maps.given
     found = (heat > 0).any((1, 2)) & jnp.isfinite(heat).all((1, 2))
     return {OUTSIDE: alignment.heat_outside(heat, anatomy), 'no_heat': (~found).astype(jnp.float32)}
 
@@ -164,7 +163,7 @@ def measure(
             asked=part.asked,
             beside=scorers.correlation.add,
         )
-        pictures_shown.append(maps[:count, :, 0])
+        pictures_shown.append(maps[:count])
         for name, values in of_all.items():
             values[:, part.rows] = figures.pop(name)
         aligned |= {name: values[:, np.argsort(part.rows)] for name, values in figures.items()}

@@ -76,15 +76,27 @@ def pair_shapes(trained: Trained, count: int = 1) -> tuple[jax.ShapeDtypeStruct,
     return images, *(jax.ShapeDtypeStruct((count,), np.int32) for _ in range(2))
 
 
-def make_signed_maps(trained: Trained, method: str) -> Maps:
-    """Returns `maps` like those of `make_maps`, [B,V,H,W]: as the method gives them, and with their sign where that is
-    another map (V = 2), as of a class activation map that a ReLU cuts at 0 (`attribution.signed_options`)."""
+class Signed(NamedTuple):
+    """Maps as a method gives them, and with their sign: the same array, where that is no other map."""
+
+    given: Any
+    signed: Any
+
+
+def make_signed_maps(trained: Trained, method: str) -> Callable[..., tuple[jax.Array, ...]]:
+    """Returns `maps` like those of `make_maps`, a tuple: as the method gives them, and with their sign where that is
+    another map, as of a class activation map that a ReLU cuts at 0 (`attribution.signed_options`)."""
     own = options_of(trained, method)
     signed = attribution.signed_options(method, own)
     versions = [make_maps(trained, method)]
     if signed != own:
         versions.append(make_maps(trained, method, signed))
-    return lambda *arrays: jnp.stack([maps(*arrays) for maps in versions], axis=1)
+    return lambda *arrays: tuple(maps(*arrays) for maps in versions)
+
+
+def with_sign(maps: Any) -> Any:
+    """`Signed` of a tuple of maps, whose program is the same for all methods; other maps as they are."""
+    return Signed(maps[0], maps[-1]) if isinstance(maps, tuple) else maps
 
 
 def options_of(trained: Trained, method: str) -> dict[str, Any]:
@@ -100,6 +112,7 @@ def options_of(trained: Trained, method: str) -> dict[str, Any]:
 
 class Scorer:
     """`scorer(maps [P,n,...], *arrays [n,...])`: `figures(maps [n,...], *arrays, *whole)` of every member, [P,n,...].
+    Maps may be a tree of arrays.
 
     It is compiled at its first call, or before (`compiled`), for as many of the n maps at a time as stay within the
     memory budget on each device, and kept for all methods whose maps are as many and as large. `whole`: arrays that all
@@ -120,14 +133,15 @@ class Scorer:
         self._whole, self._variables = place.shared(whole), variables
         self._programs = Once()
 
-    def __call__(self, maps: jax.Array, *arrays: Any) -> dict[str, jax.Array]:
+    def __call__(self, maps: Any, *arrays: Any) -> dict[str, jax.Array]:
         return self.compiled(maps, arrays)((maps, self._whole, self._variables), *arrays)
 
     def compiled(self, maps: Any, arrays: tuple[Any, ...]) -> jax.stages.Compiled:
         """The program for maps and arrays of these shapes, which may be those of what is not there yet."""
         members, lie = (maps, self._whole, self._variables), (OF_EXAMPLES, SHARED, MEMBER)
-        what: dict[str, Any] = {'memory_mib': self._memory_mib, 'count': maps.shape[1], 'lie': lie}
-        return self._programs(maps.shape, lambda: compile_within(self._program, self._place, members, arrays, **what))
+        shapes = tuple(leaf.shape for leaf in jax.tree.leaves(maps))
+        what: dict[str, Any] = {'memory_mib': self._memory_mib, 'count': shapes[0][1], 'lie': lie}
+        return self._programs(shapes, lambda: compile_within(self._program, self._place, members, arrays, **what))
 
     def _program(self, mapper: Callable, size: int, count: int) -> Any:
         mapped: Any = mapper(self._figures)
@@ -136,7 +150,8 @@ class Scorer:
             return maps if self._variables is None else (members[2], maps)
 
         def of_some(members, positions, *arrays):
-            maps = jax.lax.dynamic_slice_in_dim(members[0], positions[0], len(positions), axis=1)
+            start, number = positions[0], len(positions)
+            maps = jax.tree.map(lambda leaf: jax.lax.dynamic_slice_in_dim(leaf, start, number, axis=1), members[0])
             return mapped(beside(maps, members), *arrays, *members[1])
 
         if size == count:
@@ -160,7 +175,7 @@ def slab_size(trained: Trained, count: int, versions: int = 1) -> int:
 
 class Slab(NamedTuple):
     """The compiled program that makes the maps of `size` pairs, `call(variables, *arrays [size,...])`, and their shape
-    and place, `maps` [P',size,...]."""
+    and place, `maps` [P',size,H,W]; of a tuple of maps, that of `Signed`."""
 
     call: Callable
     size: int
@@ -168,7 +183,7 @@ class Slab(NamedTuple):
 
 
 def compile_slab(
-    trained: Trained, maps: Maps, arrays: tuple[Any, ...], *, versions: int = 1, asked: Questions = ()
+    trained: Trained, maps: Callable, arrays: tuple[Any, ...], *, versions: int = 1, asked: Questions = ()
 ) -> Slab:
     """The program for `maps(variables, *arrays)` of arrays [M,...], of the members and the networks that they began as;
     with it those of the scorers that are asked. versions: maps per pair, of those that there are at a time."""
@@ -177,7 +192,7 @@ def compile_slab(
     batch = place.shared(tuple(np.asarray(array[:size]) for array in arrays))
     memory_mib = trained.config.attribution.memory_mib
     call = compile_within(chunked(maps), place, variables, batch, memory_mib=memory_mib)
-    slab = Slab(call, size, call.out_info)
+    slab = Slab(lambda *given: with_sign(call(*given)), size, with_sign(call.out_info))
     for scorer, regions in asked:
         scorer.compiled(slab.maps, place.shared(tuple(array[:size] for array in regions)))
     return slab
@@ -191,7 +206,7 @@ def in_slabs(
     phase: str,
     keep: Sequence[int] | np.ndarray = (),
     asked: Questions = (),
-    beside: Callable[[jax.Array, int], None] | None = None,
+    beside: Callable[[Any, int], None] | None = None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """What scorers say of the maps of arrays [M,...] (of NumPy, or `streams.Rows`), of the members and the networks
     that they began as: figures [P + B,M,...]; and the maps at the rows `keep` [P + B,G,...].
@@ -203,14 +218,15 @@ def in_slabs(
     count, keep = len(arrays[0]), np.asarray(keep, int)
     with progress.show(phase, count) as update:
         slab = program()
-        kept = np.zeros((place.num_members, len(keep), *slab.maps.shape[2:]), np.float32)
+        given = jax.tree.leaves(slab.maps)[0]
+        kept = np.zeros((place.num_members, len(keep), *given.shape[2:]), np.float32)
 
         def of_some(positions, arrays, regions):
             start, end = int(positions[0]), int(positions[0]) + slab.size
             result = slab.call(variables, *place.shared(arrays))
             here = (keep >= start) & (keep < end)
             if here.any():
-                kept[:, here] = np.asarray(result)[: place.num_members, keep[here] - start]
+                kept[:, here] = np.asarray(jax.tree.leaves(result)[0])[: place.num_members, keep[here] - start]
             if beside:
                 beside(result, min(slab.size, count - start))
             figures: dict[str, np.ndarray] = {}

@@ -6,6 +6,7 @@ from scipy import stats
 from imbalance_jax import alignment
 from imbalance_jax.data.regions import Pairs
 from imbalance_jax.explain import map_distance, map_nulls
+from imbalance_jax.explain.maps import Signed
 from imbalance_jax.training import placement
 
 SIDE = 16
@@ -54,18 +55,22 @@ def test_without_training_regions_no_test_pair_is_fitted_on_its_own_patient():
 
 
 def test_distance_is_one_minus_the_mean_spearman_correlation_slab_by_slab():
-    maps = np.random.default_rng(0).normal(size=(3, 6, 2, 7, 5)).astype(np.float32)
-    maps[1, 2, 1], maps[2, 3, 1, 0, 0] = 4, np.nan  # a map without order, and one that is not finite
+    maps = np.random.default_rng(0).normal(size=(3, 6, 7, 5)).astype(np.float32)
+    maps[1, 2], maps[2, 3, 0, 0] = 4, np.nan  # a map without order, and one that is not finite
     place = placement.place(3, 'map')
+
+    def signed(some):
+        return Signed(place.members(np.zeros_like(some)), place.members(some))
+
     correlation = map_distance.RankCorrelation(place, memory_mib=64.0)
-    correlation.add(place.members(maps[:, :4]), 4)
-    correlation.add(place.members(maps[:, [4, 5, 0, 1]]), 2)  # the last slab is filled up by starting again
+    correlation.add(signed(maps[:, :4]), 4)
+    correlation.add(signed(maps[:, [4, 5, 0, 1]]), 2)  # the last slab is filled up by starting again
     expected = np.ones((3, 3))
     for p in range(3):
         for q in range(3):
             with np.errstate(invalid='ignore'):
                 defined = [i for i in range(6) if not {(p, i), (q, i)} & {(1, 2), (2, 3)}]
-            rho = [stats.spearmanr(maps[p, i, 1].ravel(), maps[q, i, 1].ravel()).statistic for i in defined]
+            rho = [stats.spearmanr(maps[p, i].ravel(), maps[q, i].ravel()).statistic for i in defined]
             expected[p, q] = 1 - np.mean(rho)
     np.testing.assert_allclose(correlation.distance(), expected, atol=2e-3)
     correlation.reset()

@@ -29,13 +29,13 @@ def test_the_untrained_networks_are_those_that_training_began_with(study):
 
 
 def maps_and_regions(members, count, side, seed=0):
-    """Maps [P,n,1,H,W], what goes with each, and the regions of other patients that all are held against."""
+    """Maps [P,n,H,W], what goes with each, and the regions of other patients that all are held against."""
     random = np.random.default_rng(seed)
-    maps = random.normal(size=(members, count, 1, side, side)).astype(np.float32)
+    maps = random.normal(size=(members, count, side, side)).astype(np.float32)
     masks = random.random((count, side, side)) < 0.2
     pairs = regions.Pairs(np.arange(count), np.zeros(count, int), np.arange(count), masks)
     others = map_nulls.strangers(pairs)
-    return maps, (masks, others.shares, others.few_shares), (others.masks, others.few)
+    return explain_maps.Signed(maps, maps - 0.5), (masks, others.shares, others.few_shares), (others.masks, others.few)
 
 
 def sizes_of(monkeypatch):
@@ -52,7 +52,9 @@ def sizes_of(monkeypatch):
 def bytes_of(figures, place, maps, arrays, *, whole, size):
     """Bytes that the scorer holds with `size` maps at a time."""
     part = slice(0, size)
-    program = place.map(figures).lower(maps[:, part], *(a[part] for a in arrays), *whole).compile()
+    program = (
+        place.map(figures).lower(jax.tree.map(lambda m: m[:, part], maps), *(a[part] for a in arrays), *whole).compile()
+    )
     return program.memory_analysis().temp_size_in_bytes
 
 
@@ -119,7 +121,7 @@ def test_what_needs_no_region_is_the_same_within_any_budget(what, monkeypatch):
 
     whole = figures(512.0)
     if what == 'heat':
-        heat = np.maximum(maps[:, :, 0], 0)
+        heat = np.maximum(maps.given, 0)
         expected = np.where(arrays[0], 0, heat).sum((2, 3)) / heat.sum((2, 3))
         np.testing.assert_allclose(whole[OUTSIDE], expected, rtol=1e-4)
     needed, taken = sizes_of(monkeypatch), set()
