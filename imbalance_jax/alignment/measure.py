@@ -76,7 +76,8 @@ def measure_others(
     products: those of `expected.PRODUCTS`, with the options that `metrics` have; a metric that is not among them is
     averaged over `others.few`.
     """
-    heat, order = expected.heat_of(maps), expected.heat_of(above_coldest(signed))
+    # Heat of the heat is the same heat: as `measure` asks of it, so that a compiler computes once what both need.
+    heat, order = expected.heat_of(expected.heat_of(maps)), expected.heat_of(above_coldest(signed))
     scaled = min_max(heat)
     linear = {
         'hits': (expected.hits, heat),

@@ -13,32 +13,31 @@ from imbalance_jax.alignment.heat import bits, check_top_k, count, defined, flat
 from imbalance_jax.system.shapes import takes
 
 
-def _shares_in_top(heat: jax.Array) -> Callable[[jax.Array, jax.Array], jax.Array]:
-    """`shares(regions [B or 1,J,n], number [B or 1,J]) -> [B,J]`: the share of the `number` hottest of the n pixels of
-    each map that is expected in a region, ties broken at random. The pixels are sorted once for all regions."""
+def _share_of_top(heat: jax.Array) -> Callable[[jax.Array, jax.Array], jax.Array]:
+    """`share(region [B or 1,H,W], number, one or [B]) -> [B]`: the share of the `number` hottest pixels of each map
+    that is expected in the region, ties broken at random. The pixels are sorted once, for any number of regions."""
     pixels = bits(heat)
     ascending = jnp.sort(pixels, axis=-1)
     first, last = _ties(ascending)
     size = ascending.shape[-1]
 
-    def shares(regions, number):
-        position = jnp.broadcast_to(size - number, (*ascending.shape[:-1], number.shape[-1]))
+    def share(region, number):
+        position = jnp.broadcast_to(size - number, ascending.shape[:-1])[..., None]
         lowest, above, tied = (
             jnp.take_along_axis(edge, position, axis=-1) for edge in (ascending, size - 1 - last, last - first + 1)
         )
-        each, limit = pixels[..., None, :], lowest[..., None]
-        hotter = (regions & (each > limit)).sum(-1, dtype=jnp.int32)
-        at_limit = (regions & (each == limit)).sum(-1, dtype=jnp.int32)
+        hotter, at_limit = (
+            (flat(region) & found).sum(-1, dtype=jnp.int32) for found in (pixels > lowest, pixels == lowest)
+        )
         # Of the pixels that tie at the threshold, the share that has a place left.
-        return (hotter + at_limit * ((number - above) / tied)) / number
+        return (hotter + at_limit * ((number - above[..., 0]) / tied[..., 0])) / number
 
-    return shares
+    return share
 
 
 def _share_in_top(heat: jax.Array, region: jax.Array, number: jax.Array | int) -> jax.Array:
-    """Share of the `number` (one, or [B]) hottest pixels that is expected in the region, [B], ties broken at random."""
-    number = jnp.broadcast_to(jnp.asarray(number), region.shape[:-2])
-    return defined(_shares_in_top(heat)(flat(region)[..., None, :], number[..., None])[..., 0], heat, region)
+    """`_share_of_top` of each map's own region, [B]."""
+    return defined(_share_of_top(heat)(region, jnp.asarray(number)), heat, region)
 
 
 def relevance_rank(maps: jax.Array, masks: jax.Array) -> jax.Array:
@@ -51,14 +50,14 @@ def relevance_rank(maps: jax.Array, masks: jax.Array) -> jax.Array:
 def relevance_ranks(maps: jax.Array) -> Callable[[jax.Array], jax.Array]:
     """`ranks(regions [J,H,W]) -> [B,J]`: `relevance_rank` of each of the maps [B,H,W] for each region."""
     heat = heat_and_region(maps, jnp.zeros(maps.shape, bool))[0]
-    shares, hot = _shares_in_top(heat), (heat > 0).any((-2, -1))[:, None]
+    share, hot = _share_of_top(heat), (heat > 0).any((-2, -1))
 
-    def ranks(regions):
-        area = count(regions)
-        values = shares(flat(regions)[None], jnp.maximum(area, 1)[None])
-        return jnp.where(area > 0, jnp.where(hot, values, 0.0), jnp.nan)
+    def rank(region):
+        area = count(region)
+        return jnp.where(area > 0, jnp.where(hot, share(region[None], jnp.maximum(area, 1)), 0.0), jnp.nan)
 
-    return ranks
+    # One region at a time: all at once, what is compared is too large for a cache (seven times slower on a CPU).
+    return lambda regions: jax.lax.map(rank, regions).T
 
 
 def top_k_intersection(maps: jax.Array, masks: jax.Array, *, top_k: int | None = None) -> jax.Array:

@@ -194,7 +194,7 @@ def heat_ratio_weights(heat: jax.Array) -> jax.Array:
     limits = jnp.minimum(lower + (position - low) * (upper - lower), MOST)
     trapezoid = np.full(len(SHARES), 1 / (len(SHARES) - 1), np.float32)
     trapezoid[[0, -1]] /= 2
-    reached = (ordered[..., None, :] >= limits[..., None]).sum(-1, dtype=jnp.int32)
+    reached = number - jnp.vectorize(jnp.searchsorted, signature='(n),(q)->(q)')(ordered, limits)
     shares, total = trapezoid / jnp.maximum(reached, 1), jnp.zeros_like(heat)
     for q in range(len(SHARES)):
         total += jnp.where(heat >= limits[..., q, None, None], shares[..., q, None, None], 0)
