@@ -9,7 +9,7 @@ import jax
 from imbalance_jax.attribution.cam import input_layer
 from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer, wrapped
 from imbalance_jax.names import lookup, options_of
-from imbalance_jax.system import environment
+from imbalance_jax.system import environment, provenance
 
 NOT_OPTIONS = ('key', 'layer', 'mean', 'deviation', 'active')  # what whoever calls a method gives it
 
@@ -32,8 +32,9 @@ def check(name: str, options: Mapping[str, Any], images: jax.Array) -> None:
     try:
         jax.eval_shape(partial(method, _mean, **arguments), images)
     except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
-        reason = ' '.join(str(error).split())
-        raise ValueError(f'config.attribution.{name} is {dict(options)}: {reason}') from error
+        reason = provenance.of_plugin(error) or ' '.join(str(error).split())
+        what = f'config.attribution.{name} is {dict(options)}' if options else f'attribution method {name!r}'
+        raise ValueError(f'{what}: {reason}') from error
 
 
 def _mean(images: jax.Array) -> jax.Array:

@@ -115,7 +115,7 @@ def main(outside: Outside) -> None:
         if '--traceback' in arguments or not reason:
             raise
         print(f'error: {reason}', file=sys.stderr)
-        sys.exit(2)
+        sys.exit(1 if environment.lacks_space(error) else 2)
 
 
 def _left_by_plugin(error: SystemExit) -> str:

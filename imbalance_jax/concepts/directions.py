@@ -123,9 +123,9 @@ def pooled_p(observed: np.ndarray, controls: np.ndarray) -> np.ndarray:
     beyond = far - np.searchsorted(pool, size - 1e-9)
     p = (1 + beyond) / (1 + far)
     number = min(TAIL, far // 4)
-    if number >= FEW:
-        start = pool[-number - 1]
-        excess = pool[-number:] - start
+    start = pool[-number - 1]
+    excess = pool[-number:] - start
+    if number >= FEW and excess.mean() > 0:  # a tail of equal controls has no shape
         ratio = excess.mean() ** 2 / excess.var() if excess.var() > 0 else 1.0
         shape = max(0.5 * (1 - ratio), 0.0)
         scale = excess.mean() * (1 - shape)

@@ -1,7 +1,7 @@
 """Checks of a config: every field known, of the right type and in range, before anything else happens."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -147,8 +147,8 @@ def check(config: ConfigDict, base: ConfigDict, options: OptionsOf | None = None
     """
     tree, base_tree = config.to_dict(), base.to_dict()
     _check_arms(tree.get('arms'), options)
-    if f'data.{tree["data"].get("name")}' in NAMED_BY_USER:
-        name = tree['data']['name']
+    name = tree['data'].get('name')
+    if isinstance(name, str) and _is_field_of_data(name, base_tree['data']):
         raise ValueError(
             f'config.data.name is {name!r}, but config.data.{name} is a field of its own; take another name.'
         )
@@ -173,6 +173,11 @@ def check_ranges(config: ConfigDict) -> None:
     """Raises ValueError naming the first field that is out of range, also for a config that came without a file."""
     for name, value in flatten_fields(config.to_dict()).items():
         _check_range(name, value)
+
+
+def _is_field_of_data(name: str, data: Mapping[str, Any]) -> bool:
+    """Whether config.data.NAME is no block of a data set's options, but a field, or a block of the user's own names."""
+    return f'data.{name}' in NAMED_BY_USER or (name in data and not isinstance(data[name], Mapping))
 
 
 def _check_whole(tree: dict, base_tree: dict) -> None:

@@ -32,6 +32,7 @@ OVERRIDE = re.compile(
     r"Could not override field '(.+?)' \(reference\)\. (.*) is of original type <class '(.+?)'> "
     r"and cannot be casted to type <class '(.+?)'>.*"
 )
+CASTED = "Could not override field '{}' (reference). {} is of original type {} and cannot be casted to type {}."
 
 
 class ConfigFile(NamedTuple):
@@ -137,6 +138,23 @@ def no_bytecode() -> Iterator[None]:
         sys.dont_write_bytecode = before
 
 
+@contextmanager
+def _truths_are_no_numbers() -> Iterator[None]:
+    """A field that is a number refuses True and False, which ml_collections would take for 1.0 and 0.0."""
+    set_item = ConfigDict.__setitem__
+
+    def checked(config: ConfigDict, key: str, value: Any) -> None:
+        if isinstance(value, bool) and key in config and type(config[key]) is float:
+            raise TypeError(CASTED.format(key, value, bool, float))
+        set_item(config, key, value)
+
+    ConfigDict.__setitem__ = checked
+    try:
+        yield
+    finally:
+        ConfigDict.__setitem__ = set_item
+
+
 def _execute(path: Path) -> dict[str, Any]:
     try:
         regular(path).open().close()
@@ -148,9 +166,13 @@ def _execute(path: Path) -> dict[str, Any]:
 def _call(path: Path, function: Callable[..., Any], *arguments: Any) -> Any:
     """What a function of the file gives; whatever it raises is the file's fault, and one line."""
     try:
-        return function(*arguments)
+        with _truths_are_no_numbers():
+            return function(*arguments)
     except (Exception, SystemExit) as error:  # a file that leaves would take the program with it
-        reason = ' '.join(str(error).split())
+        held: Any = error.args[0] if isinstance(error, AttributeError) and error.args else error
+        if isinstance(held, KeyError) and held is not error:  # as ml_collections raises it; its own text is in quotes
+            held = held.args[0]
+        reason = ' '.join(str(held).split())
         if found := OVERRIDE.fullmatch(reason):
             frames = traceback.extract_tb(error.__traceback__)
             lines = [f', line {one.lineno}' for one in frames if one.filename == str(path.absolute())]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imbalance_jax.data import label_map, overlap
+from imbalance_jax.data import label_map, overlap, unlike
 from imbalance_jax.data.boxes import rasterise
 from imbalance_jax.data.dataset import LEFT_OUT, SPLITS, Dataset
 from imbalance_jax.data.label_map import NO_MAP, LabelMap, OwnMap
@@ -63,6 +63,7 @@ def matched(other: Dataset, training: Dataset, *, own: OwnMap = NO_MAP, split: s
         UNTRAINED_CLASS: sorted(map(str, not_trained)),
         **{kind: sorted(map(str, dataset.image_id[rows[getattr(leaks, part)]])) for kind, part in LEAKS.items()},
     }
+    different = unlike.of_sets(other.images, rows, training.images, training.rows('train'))
     record = {
         'name': name,
         'split': split,
@@ -71,8 +72,11 @@ def matched(other: Dataset, training: Dataset, *, own: OwnMap = NO_MAP, split: s
         'absent': found.absent,
         'family': warning(other.info, training.info),
         'shared_with_test': int(_shared_with_test(dataset, rows, training)),
+        'unlike': different,
     }
     info = {**dataset.info, 'problems': {kind: names for kind, names in problems.items() if names}, TESTED_ON: record}
+    if different:
+        info['doubts'] = [*info.get('doubts', []), *(f'Beside the training set, {said}.' for said in different)]
     if not used.any():
         raise ValueError(f'config.data.test_on: every {split} image of {name} is known from training.')
     return Other(dataclasses.replace(dataset, split=np.where(used, TEST, LEFT_OUT).astype(np.uint8), info=info), found)
@@ -168,6 +172,7 @@ def describe(other: Other) -> str:
     lines = [label_map.describe(other.found, record['name'])]
     if record['family']:
         lines.append(f'  warning: {record["family"]}.')
+    lines += [f'  warning: {said}.' for said in record['unlike']]
     if record['shared_with_test']:
         lines.append(f'  {record["shared_with_test"]} images are, or are of patients, of the own test split.')
     lines += left_out(dataset.info)

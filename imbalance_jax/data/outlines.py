@@ -37,9 +37,10 @@ def _check_boxes(dataset: Dataset, name: str) -> None:
     height, width = dataset.info['frame']
     boxes = dataset.region_box
     if np.nanmax(boxes, initial=0) <= 1 < min(height, width):
+        noted = ' '.join(['', *dataset.info.get('doubts', [])])
         raise ValueError(
             f'{name}: all boxes lie in 0..1, and the frame has {width} x {height} pixels; pixels of the frame are '
-            'wanted (or frame [1, 1], if 0..1 is what they are).'
+            f'wanted (or frame [1, 1], if 0..1 is what they are).{noted}'
         )
     x0, y0, x1, y1 = boxes.T
     sound = (x0 >= 0) & (x0 < x1) & (x1 <= width) & (y0 >= 0) & (y0 < y1) & (y1 <= height)  # False for NaN, too

@@ -75,8 +75,7 @@ def run(
         chosen_stages = answerable(trained, other_sets.stages_of(workdir, stages))
         for table in (table for stage in chosen_stages.values() for table in stage.reads):
             read_table(workdir, table)  # what is not there is said before hours of work, not after them
-        trained_with = records.provenance(workdir).get('train', {}).get('plugins', '')
-        if trained_with and trained_with != provenance.plugins():
+        if provenance.plugins_edited(workdir):
             print('The plugins of config.plugins have been edited since training; they count as they are now.')
         with provenance.stage(workdir, verb, strategy=trained.place.strategy):
             for name, stage in chosen_stages.items():

@@ -51,7 +51,8 @@ def under_policies(
 
 def _totals(dataset: Dataset, index: np.ndarray, row: Any) -> list[Row]:
     findings = [k for k, name in enumerate(dataset.classes) if name.lower() not in policies.NO_FINDING]
-    healthy = ~(dataset.labels * dataset.label_mask)[index][:, findings].any(1)
+    known, present = (array[index][:, findings].astype(bool) for array in (dataset.label_mask, dataset.labels))
+    healthy = known.all(1) & ~present.any(1)  # as of `units.HEALTHY`
     patients = len(np.unique(dataset.patient[index]))
     result = [row('images', len(index)), row('patients', patients), row('no finding', healthy.sum())]
     if dataset.source_size is not None:

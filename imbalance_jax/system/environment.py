@@ -44,6 +44,15 @@ def key(seed: ArrayLike) -> jax.Array:
     return jax.random.key(seed, impl=PINNED['jax_default_prng_impl'])
 
 
+def lacks_space(error: BaseException) -> bool:
+    """Whether an error is that a disk is full, or was raised for one that is."""
+    return _is_of_disk(str(error)) or bool(error.__cause__ and lacks_space(error.__cause__))
+
+
+def _is_of_disk(text: str) -> bool:
+    return 'No space left on device' in text or 'ENOSPC' in text
+
+
 def explained(error: BaseException) -> str | None:
     """One line for an error of JAX that is about the machine, not about the program; None for any other.
 
@@ -53,7 +62,7 @@ def explained(error: BaseException) -> str | None:
     if 'RESOURCE_EXHAUSTED' in text or isinstance(error, MemoryError):
         hint = 'set config.population.memory_gib, or take a smaller batch, image or model'
         return f'memory does not suffice ({text[:200]}); {hint}.' if text else f'memory does not suffice here; {hint}.'
-    if 'No space left on device' in text or 'ENOSPC' in text:
+    if _is_of_disk(text):
         return f'no space is left on a disk ({text[:200]}); make room, and give the same command again.'
     platforms = jax.config.jax_platforms  # type: ignore[attr-defined]
     if 'Unable to initialize backend' in text or (platforms and isinstance(error, AssertionError) and not text):

@@ -72,6 +72,13 @@ def plugins() -> str:
     return digest.hexdigest()[:16] if _in_use else ''
 
 
+def plugins_edited(workdir: Path) -> bool:
+    """Whether the files in `use` are others than when training into `workdir` began."""
+    known = records.provenance(workdir) if (Path(workdir) / layout.PROVENANCE).exists() else {}
+    began_with = known.get('train', {}).get('plugins', '')
+    return bool(began_with) and began_with != plugins()
+
+
 def of_plugin(error: BaseException) -> str:
     """One line for an error in one of the files in `use`, with the last of its lines on the way there; '' otherwise."""
     frames = traceback.extract_tb(error.__traceback__)

@@ -159,7 +159,8 @@ def claim(
 def check_same_data(info: dict, workdir: Path) -> None:
     """Raises ValueError if `workdir` was begun with other data: files of the source may have changed since."""
     if (Path(workdir) / layout.DATA).exists() and records.fingerprint(workdir) != info['fingerprint']:
-        raise ValueError(f'{workdir} was begun with other data than {info["name"]} is now: take another.')
+        what = f'{workdir} was begun with other data (labels, images, splits or regions) than {info["name"]} is now'
+        raise ValueError(f'{what}: bring back what it was, or take another --workdir.')
 
 
 def append_metrics(workdir: Path, rows: Iterable[dict]) -> None:

@@ -146,7 +146,7 @@ def class_columns(table: pd.DataFrame, dataset: Dataset, path: Path) -> list[str
             f'{some(others, 12) or "none"}.'
         )
     columns = [str(found[name]) for name in dataset.classes]
-    if left := [name for name in others if name not in columns]:
+    if left := [name or 'a column without a name' for name in others if name not in columns]:
         print(f'{path}: {some(left, 12)} left out, as {dataset.info["name"]} has no such class.', flush=True)
     return columns
 
@@ -195,7 +195,9 @@ def logit(p: np.ndarray, path: Path) -> np.ndarray:
         raise ValueError(f'{path}: every value is 0 or 1; these are decisions, and probabilities are needed.')
     if ends.any():
         print(
-            f'{path}: {int(ends.sum()):,} probabilities are 0 or 1, {low / 2:g} or 1 - {high / 2:g} here.', flush=True
+            f'{path}: {int(ends.sum()):,} probabilities are 0 or 1, which have no log-odds; they count as {low / 2:g} '
+            f'and 1 - {high / 2:g}, half as far from 0 and 1 as the nearest others.',
+            flush=True,
         )
     odds = scipy.special.logit(np.where(ends, 0.5, p))
     return np.where(p == 0, scipy.special.logit(low / 2), np.where(p == 1, -scipy.special.logit(high / 2), odds))

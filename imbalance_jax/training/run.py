@@ -58,6 +58,7 @@ from imbalance_jax.training.snapshot import Outcome
 from imbalance_jax.training.trained import KEPT_EPOCH, Stage
 
 MADE_AGAIN = (layout.MEMBERS, layout.DATA, layout.CONTACT_SHEET, layout.PROVENANCE)
+EDITED = 'The plugins of config.plugins have been edited since training began'
 KEPT_TITLES = {kept.MATCHED: "weights whose validation AUROC is nearest to the reference's best"}
 
 
@@ -101,9 +102,13 @@ def run(
         free = (*other_sets.free_fields(config), *start.free_fields(config), *machine_fields(config))
         ready = partial(check_same_data, dataset.info, workdir)
         claim(workdir, config.to_dict(), free, lambda kept: completed(kept, base), ready=ready)
+        edited = provenance.plugins_edited(workdir)
         if is_finished(workdir, experiment):
-            print(f'{workdir} is trained already.')
+            more = f' {EDITED}: to train with them, take another --workdir.' if edited else ''
+            print(f'{workdir} is trained already.{more}')
         else:
+            if edited and any((workdir / layout.CHECKPOINTS).glob('wave_*/*')):
+                raise ValueError(f'{workdir}: {EDITED}: put them back as they were, or take another --workdir.')
             noted = other_sets.warn_of_likeness(dataset)
             start.keep(workdir, starts)
             train_into(workdir, experiment, noted, config, untrained=untrained, profile=profile)

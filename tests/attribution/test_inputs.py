@@ -138,3 +138,13 @@ def test_maps_of_another_shape_are_named():
         attribution.upsample(np.ones((2, 4, 4)), 8)
     with pytest.raises(ValueError, match='does not broadcast'):
         METHODS['integrated_gradients'](score, IMAGES, baseline=np.ones(5))
+
+
+def test_a_method_that_writes_into_its_images_is_named(monkeypatch):
+    def steep(score, images):
+        images[:] = 0
+        return images
+
+    monkeypatch.setitem(METHODS, 'steep', steep)
+    with pytest.raises(ValueError, match=r"^attribution method 'steep': .*immutable"):
+        attribution.options.check('steep', {}, IMAGES[:1])

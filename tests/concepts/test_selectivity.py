@@ -246,6 +246,8 @@ def test_p_values_of_controls():
     np.testing.assert_allclose(p[:3], true[:3], rtol=0.15)
     assert true[3] < p[3] < 1e-3  # an exponential tail is longer than a normal one
     assert true[4] < p[4] < 1e-4
+    tied = np.repeat([0.0, 2.0], (300, 700))[None]  # the highest controls are all equal: a tail of no shape
+    np.testing.assert_allclose(directions.pooled_p(np.array([1.0, 2.0, 3.0]), tied), [701 / 1001, 701 / 1001, 1 / 1001])
 
 
 @pytest.mark.parametrize('films', [1, 3])

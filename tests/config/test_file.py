@@ -61,10 +61,17 @@ def test_a_file_imports_its_neighbours_but_hides_nothing(tmp_path):
         ('import no_such_module', 'failed with ModuleNotFoundError: No module named'),
         ('x = 1', 'has no function get_config'),
         ('def get_config():\n    return 3', 'gave a int; it must give a ConfigDict'),
-        (GOOD.replace('return', 'base.get_config().train.epoch\n    return'), 'failed with AttributeError'),
+        (
+            GOOD.replace('return', 'base.get_config().model.resnet.width = 8\n    return'),
+            'failed with AttributeError: .?resnet.? Did you mean "resnet18" instead of "resnet"',
+        ),
         (
             GOOD.replace('return', 'c = base.get_config()\n    c.train.learning_rate = "1e-3"\n    return'),
             r"mine.py, line [0-9]+: the field 'learning_rate' is set to 1e-3, a text; it must be a number",
+        ),
+        (
+            GOOD.replace('return', 'c = base.get_config()\n    c.augment.shift = True\n    return'),
+            r"mine.py, line [0-9]+: the field 'shift' is set to True, True or False; it must be a number",
         ),
         (
             WITH_ARMS.replace('ARMS', '{"bce": {"kept": ({"a", "b"},)}}'),

@@ -117,6 +117,9 @@ def test_a_point_of_a_sweep_sets_options_too(config):
         ({'arms': {'focal': {'gama': 3.0}}}, "Did you mean 'gamma'"),
         ({'arms': {'focal': {'gamma': 'much'}}}, 'must be a number'),
         ({'arms': {'fokal': {'gamma': 1.0}}}, "Did you mean 'focal'"),
+        ({'data': {'name': 'folder'}}, "config.data.name is 'folder', but config.data.folder is a field of its own"),
+        ({'data': {'name': 'test_on'}}, 'config.data.test_on is a field of its own; take another name'),
+        ({'data': {'name': 'policies'}}, 'config.data.policies is a field of its own; take another name'),
     ],
 )
 def test_options_in_a_config_file_are_checked_too(config, block, message):

@@ -9,6 +9,7 @@ from imbalance_jax.config import file as config_file
 from imbalance_jax.data.reader import images
 from imbalance_jax.data.reader.text_files import content
 from imbalance_jax.data.sources import content as digests
+from imbalance_jax.data.sources import text
 from imbalance_jax.sweep import plan
 from imbalance_jax.system import files, layout, locks, records, workdir
 from imbalance_jax.training import adopt_members, adopt_tables
@@ -25,6 +26,8 @@ READERS = {
     'it.lock': acquire,
     'list.txt': content,
     'table.csv': content,
+    'test_list.txt': lambda path: text.single_file(path.parent, path.name, ''),
+    'list of a set.txt': lambda path: digests.digest({'list': path}),
     'members.csv': adopt_members.from_table,
     'predictions.csv': lambda path: adopt_tables.read(path, None),
     'weights.pth': reading.read,

@@ -1,5 +1,6 @@
 """Plugins: added once beside ours, found from anywhere, and refused in one line."""
 
+import shutil
 import sys
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from imbalance_jax import losses
 from imbalance_jax.data import samplers, sources
 from imbalance_jax.explain import outputs
-from imbalance_jax.system import layout, provenance
-from imbalance_jax.training import plugins
+from imbalance_jax.system import layout, provenance, records
+from imbalance_jax.system.workdir import write_json
+from imbalance_jax.training import plugins, run
 
 LOSS = """
 from imbalance_jax.losses import LOSSES as ours
@@ -167,3 +169,16 @@ def test_what_was_made_with_another_version_of_a_plugin_is_made_again(tmp_path):
     assert [values(), values()] == [1, 1]
     write(tmp_path / 'mine.py', LOSS.replace('NAME', 'mine').replace("'focal'", "'bce'"))
     assert [values(), values()] == [2, 2]
+
+
+def test_training_does_not_go_on_with_plugins_that_were_edited(study, tiny_config, tmp_path, capsys):
+    workdir = shutil.copytree(study, tmp_path / 'run')
+    known = records.provenance(workdir)
+    write_json(workdir / layout.PROVENANCE, {**known, 'train': {**known['train'], 'plugins': '0' * 16}})
+    run.run(tiny_config, workdir)
+    said = 'The plugins of config.plugins have been edited since training began'
+    assert f'is trained already. {said}: to train with them, take another --workdir.' in capsys.readouterr().out
+    (workdir / layout.PREDICTIONS).unlink()
+    with pytest.raises(ValueError, match=f'{said}: put them back as they were, or take another --workdir'):
+        run.run(tiny_config, workdir)
+    assert not (workdir / layout.PREDICTIONS).exists()

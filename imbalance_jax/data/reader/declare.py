@@ -28,6 +28,7 @@ SHORT: dict[type, str] = {Table: 'file', Images: 'file', Patient: 'column', Spli
 CHOICES = {
     ('images', 'resize'): tuple(images.RESIZES),
     ('images', 'channels'): (0, 1, 3),
+    ('images', 'others'): ('named', 'counted'),
     ('labels', 'others'): ('error', 'ignore'),
     ('labels', 'unnamed'): ('absent', 'not_mentioned'),
     ('patient', 'unknown'): ('left_out', 'own'),

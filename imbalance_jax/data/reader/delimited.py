@@ -22,6 +22,8 @@ def read(path: Path, table: Table, found: Found, name: str) -> Rows:
     first = next((number for number, line in enumerate(lines) if line.strip()), None)
     if first is None:
         raise ValueError(f'{path} is empty; expected a table.')
+    if lines[first].lstrip()[:1] in ('[', '{') and '":' in lines[first]:
+        raise ValueError(f"{path} looks like JSON: kind = 'json' of its table reads it, or 'jsonl' a line per row.")
     separator = table.separator or max(SEPARATORS, key=lambda one: _split(lines[first], one)[1])
     header = [cell.strip() for cell in _split(lines[first], separator)[0]]
     names = list(table.columns) or (header if table.header else [f'column {k + 1}' for k in range(len(header))])

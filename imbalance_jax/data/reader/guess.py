@@ -73,6 +73,11 @@ def _read_tables(folder: Path, tables: Sequence[str], files: paths.Files, unsure
             continue
         scored = [(*_found(rows.columns[column], files), column) for column in rows.columns]
         share, count, column = max(scored)
+        if named := [name for name in rows.columns if paths.is_image(name, Images())]:
+            unsure.append(
+                f'tables: {path} begins with {named[0]!r}, the name of an image: give it a first row of names, or '
+                'declare header = False and columns.'
+            )
         if share >= 0.2:
             read.append(Read(path, rows, column, share, count, kinds_of(rows, column)))
     return sorted(read, key=lambda one: (bool(one.kinds.labels or one.kinds.names), one.images), reverse=True)

@@ -1,8 +1,9 @@
 """What tables, names of classes and folders say of each image: cells, one reading per reader."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -44,6 +45,8 @@ def read_labels(
             file, named = of_rows.absent[lacking[0]], some([repr(name) for name in lacking], NAMED)
             found.doubts.append(f'{file} has no {named}, which other files of its table have: its cells are empty.')
         of_class, cells = _cells(labels, of_rows, of_image, found)
+        if layout.task == 'multi_class' and (labels.column or labels.path):
+            found.doubts.extend(_left_for_none(labels, of_rows, of_image))
         classes = classes or of_class
         cells = _in_order(cells, of_class, classes)
         readings += _per_reader(labels, of_rows, of_image, cells, names, found)
@@ -150,12 +153,29 @@ def _alias(column: str, labels: Labels, rows: Rows) -> str:
     return others[0] if others else column
 
 
+def _cells_of_names(labels: Labels, rows: Rows) -> Sequence[Any]:
+    """What each row calls the classes of its image: a text, or what JSON has."""
+    if not labels.path:
+        return rows.column(labels.column, 'labels.column').tolist()
+    if labels.path == 'parent':
+        return rows.columns['parent'].tolist()
+    return [first_group(labels.path, str(path)) for path in rows.columns['path']]
+
+
+def _left_for_none(labels: Labels, rows: Rows, image: np.ndarray) -> list[str]:
+    """A sentence about words that `labels.none` takes for no class, where each image is to be of one."""
+    none = {canonical(one) for one in labels.none} - {canonical(one) for one in labels.classes}
+    met = Counter(str(text) for text, one in zip(_cells_of_names(labels, rows), image, strict=True) if one >= 0)
+    counted = {text: count for text, count in met.items() if canonical(text) in none}
+    if not counted:
+        return []
+    what = ', '.join(f'{text} {count}' for text, count in counted.items())
+    how = 'labels.none says that this is no class; labels.none = () makes it one'
+    return [f'Images that are left out, as each must be of one class: {what}: {how}.']
+
+
 def _of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tuple[tuple[str, ...], np.ndarray]:
-    if labels.path:
-        parent = labels.path == 'parent'
-        texts = rows.columns['parent'] if parent else [first_group(labels.path, str(t)) for t in rows.columns['path']]
-    else:
-        texts = rows.column(labels.column, 'labels.column')
+    texts = _cells_of_names(labels, rows)
     used = [one >= 0 for one in image]
     named = [names_in(text, labels.separator, rows.where(row)) if used[row] else [] for row, text in enumerate(texts)]
     spelt = table_of({NO_CLASS: (*labels.none, *labels.not_mentioned), **labels.aliases})

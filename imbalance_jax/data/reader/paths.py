@@ -3,6 +3,7 @@
 import fnmatch
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -87,19 +88,25 @@ def index(paths: Iterable[str]) -> Files:
     by_stem: dict[str, list[int]] = {}
     by_tail: dict[str, list[int]] = {}
     for position, path in enumerate(listed):
-        name = path.rsplit('/', 1)[-1].lower()
+        spelt = composed(path).lower()
+        name = spelt.rsplit('/', 1)[-1]
         by_name.setdefault(name, []).append(position)
         by_stem.setdefault(name.rpartition('.')[0], []).append(position)
-        stems = path.lower().rpartition('.')[0].split('/')
+        stems = spelt.rpartition('.')[0].split('/')
         for depth in TAILS:
             if len(stems) >= depth:
                 by_tail.setdefault('/'.join(stems[-depth:]), []).append(position)
     return Files(listed, by_name, by_stem, by_tail)
 
 
+def composed(text: str) -> str:
+    """A text with each letter and its marks as one character, as tables have them and macOS's file names do not."""
+    return unicodedata.normalize('NFC', text)
+
+
 def normal(text: str) -> str:
     """A path as it is compared: '/' between folders, none at the beginning, no drive, no '.' in it."""
-    text = re.sub('^[A-Za-z]:', '', text.strip().replace('\\', '/'))
+    text = re.sub('^[A-Za-z]:', '', composed(text).strip().replace('\\', '/'))
     return '/'.join(part for part in text.split('/') if part not in ('', '.', '..'))
 
 
@@ -113,7 +120,7 @@ def find(files: Files, text: str, parts: int = 1) -> tuple[int, int, bool]:
     candidates = _candidates(files, [part.lower() for part in wanted], parts)
     if not candidates:
         return -1, 0, False
-    agreed = [_agreeing(files.paths[one].split('/'), wanted) for one in candidates]
+    agreed = [_agreeing(composed(files.paths[one]).split('/'), wanted) for one in candidates]
     best = max(agreed)
     winners = [one for one, score in zip(candidates, agreed, strict=True) if score == best]
     return winners[0], best, len(winners) > 1
@@ -127,7 +134,7 @@ def _candidates(files: Files, wanted: Sequence[str], parts: int) -> list[int]:
         if len(wanted) >= depth:
             folders = '/'.join(wanted[-depth:-1])
             found = files.by_tail.get(f'{folders}/{stem}', []) if f'.{suffix}' in Images.suffixes else []
-            exact = [one for one in found if files.paths[one].lower().endswith(f'/{name}') or files.paths[one] == name]
+            exact = [one for one in found if f'/{composed(files.paths[one]).lower()}'.endswith(f'/{name}')]
             if found := exact or files.by_tail.get(f'{folders}/{name}', []) or found:
                 return found
         if depth <= parts:

@@ -19,6 +19,7 @@ from imbalance_jax.names import lookup
 
 OF_LABEL = 'label'  # the concept of a region that is called as its image's one class is
 OF_NONE = -1  # the concept of a region that is to be called so, of an image of no class or of several
+NAMELESS = -2  # the concept of a region whose row names none
 BBOX = 'bbox'  # COCO's column of boxes
 
 
@@ -49,8 +50,9 @@ def plan_rows(
         declared = tuple(_frame(one, given, row, rows) for one, given in zip(frames, regions.frame, strict=True))
         frame = Frame(declared, stated_size(sizes, row))
         name = f'{cases.image_id[image[row]]} {text}'
-        if concept == OF_NONE:
-            make: Callable = partial(_leave, kind='region_of_no_one_class', name=f'{name} ({rows.where(row)})')
+        if concept in (OF_NONE, NAMELESS):
+            kind = 'region_of_no_one_class' if concept == OF_NONE else 'region_without_a_name'
+            make: Callable = partial(_leave, kind=kind, name=f'{name} ({rows.where(row)})')
         elif drawn:
             make = partial(placing.draw, shape=shape, kind=regions.kind, frame=frame, name=name, where=rows.where(row))
         elif boxed:
@@ -60,7 +62,7 @@ def plan_rows(
             boxes.append(box)
             make = partial(placing.place_box, box=box, unit=regions.unit, frame=frame, name=name)
         who = str(reader[row]) if reader is not None else regions.as_reader
-        if not boxed and concept != OF_NONE:
+        if not boxed and concept >= 0:
             same = (int(image[row]), concept, who, str(shape if drawn else box))
             if same in seen:
                 make = partial(_leave, kind='region_twice', name=f'{name} ({rows.where(row)})')
@@ -143,14 +145,16 @@ def _concept(
     cases: Cases,
     image: int,
 ) -> int | None:
-    """The number of a region's concept, OF_NONE; None for one that is no concept, or is ignored."""
+    """The number of a region's concept, OF_NONE or NAMELESS; None for one that is ignored."""
     if not regions.column and text == OF_LABEL:
         present = np.flatnonzero(cases.readings[0].cells[image] == PRESENT)
         return int(present[0]) if len(present) == 1 else OF_NONE
     name = spelt.get(canonical(text), text.strip())
     if name in concepts:
         return list(concepts).index(name)
-    if says_nothing(text, layout) or regions.others == 'ignore':
+    if says_nothing(text, layout):
+        return NAMELESS
+    if regions.others == 'ignore':
         return None
     lookup(dict.fromkeys(concepts), name, f"concept ({where}; or regions.others = 'add', and it is one)")
     return None

@@ -70,7 +70,11 @@ def planned(folder: Path, cases: Cases, layout: Layout, concepts: Sequence[str],
                 found.notes.append(note)
             found.doubts.extend(filter(None, [of_none(files, used, regions, layout.images), of_several(used, regions)]))
         else:
+            before = sum(map(len, plan))
             plan_rows(cases, layout, regions, concepts, plan)
+            rows, _ = rows_of(regions, cases)
+            if sum(map(len, plan)) == before and len(rows):
+                found.notes.append(f'No row of {rows.files[0]} gives an image that is here a region (regions).')
     return plan
 
 

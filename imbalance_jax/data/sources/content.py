@@ -19,7 +19,7 @@ from typing import Any, get_type_hints
 import numpy as np
 
 from imbalance_jax.data.streams import on_all_cores
-from imbalance_jax.system.files import atomic
+from imbalance_jax.system.files import atomic, regular
 
 CACHE = 'content.npy'  # in the folder of prepared data: digests of files that were read
 FILE = np.dtype([('device', 'u8'), ('inode', 'u8'), ('size', 'u8'), ('modified', 'i8'), ('changed', 'i8')])
@@ -87,7 +87,7 @@ def _key(path: Path) -> tuple[int, ...]:
 def _read_group(group: list[tuple[tuple, Path]]) -> list[bytes]:
     contents = []
     for _, path in group:
-        with open(path, 'rb') as file:
+        with open(regular(path), 'rb') as file:
             contents.append(hashlib.file_digest(file, 'sha256').digest()[:16])
     return contents
 

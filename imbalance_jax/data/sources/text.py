@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from imbalance_jax.data.reader import delimited, text_files
+from imbalance_jax.system.files import regular
 
 Key = TypeVar('Key', bound=Hashable)
 
@@ -19,7 +20,7 @@ def single_file(folder: Path, pattern: str, layout: str) -> Path:
         raise FileNotFoundError(f'{folder} has no {pattern}. {layout}')
     if len(paths) > 1:
         raise ValueError(f'{folder} has {len(paths)} files for {pattern}; keep one: {[path.name for path in paths]}.')
-    return paths[0]
+    return regular(paths[0])
 
 
 def text_rows(path: Path) -> Iterator[tuple[str, list[str]]]:

@@ -57,6 +57,7 @@ def test_numbers_are_words_where_words_are_meant():
         ),
         ({**LABELS, 'tables': {'file': 't', 'derive': {'q': ('image', 'i', r'\g<x>')}}}, 'which has 0 groups: unknown'),
         ({**LABELS, 'images': {'bits': 'many'}}, r"images\.bits is 'many'; it must be a whole number"),
+        ({**LABELS, 'images': {'others': 'count'}}, r"images\.others is 'count'; it must be one of 'named', 'counted'"),
         ({**LABELS, 'images': {'resize': 'padd'}}, r"images\.resize is 'padd'; it must be one of 'stretch'"),
         ({**LABELS, 'images': {'decoders': {}}}, r"Unknown field of config\.data\.mine\.images: 'decoders'"),
         ({**LABELS, 'split': {'validation': 0.6, 'test': 0.5}}, r'validation and test are 1\.1 of the patients'),

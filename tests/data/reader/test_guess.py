@@ -190,3 +190,11 @@ def test_masks_beside_training_images_are_of_chexpert():
     listed, known = ['CheXpert-v1.0/train.csv', 'CheXlocalize/gt_segmentations_val.json'], ('chexpert', 'chexlocalize')
     assert published.reader_of(Path(), listed, [], known) == 'chexpert'
     assert published.reader_of(Path(), listed[1:], [], known) == 'chexlocalize'
+
+
+def test_a_table_without_a_row_of_names_is_said(tmp_path):
+    folder = tmp_path / 'headless'
+    pictures(folder, [f'{i}.png' for i in range(8)])
+    (folder / 'labels.csv').write_text(''.join(f'{i}.png,{i % 2},{i % 3}\n' for i in range(8)))
+    found = guess.guess(folder, sources.DATASETS)
+    assert any("labels.csv begins with '0.png', the name of an image" in one for one in found.unsure)

@@ -1,6 +1,8 @@
 """Folders as people have them, from their files to a data set, by a declared layout."""
 
+import gzip
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -731,3 +733,44 @@ def test_a_mask_of_several_images_is_said(tmp_path):
     ]
     dataset = loaded(tmp_path, **block, regions={'concept': 'area', 'files': '{stem}_*.png'})
     assert not doubts_with(dataset, 'several images')
+
+
+def test_a_word_for_no_class_that_leaves_images_out_is_named(eight):
+    dx = ('benign', 'malignant', 'normal')
+    table(eight, rows(*(f'{i}.png,{dx[i % 3]}' for i in range(8)), header='file,dx'))
+    two = loaded(eight, tables='t.csv', labels={'column': 'dx'}, task='multi_class')
+    assert (list(two.classes), len(two.images)) == (['benign', 'malignant'], 6)
+    [doubt] = doubts_with(two, 'labels.none')
+    assert 'normal 2' in doubt
+    assert 'labels.none = ()' in doubt
+    three = loaded(eight, tables='t.csv', labels={'column': 'dx', 'none': ()}, task='multi_class')
+    assert (list(three.classes), len(three.images)) == (list(dx), 8)
+    assert not doubts_with(three, 'labels.none')
+
+
+def test_names_of_files_with_letters_and_their_marks_apart_are_found(tmp_path):
+    names = [unicodedata.normalize('NFC', f'M\u00fcller \u00e9{i}.png') for i in range(6)]
+    for name in names:
+        picture(tmp_path / 'films' / unicodedata.normalize('NFD', name))
+    table(tmp_path, rows(*(f'{name},{"ab"[i % 2]}' for i, name in enumerate(names)), header='file,finding'))
+    dataset = loaded(tmp_path, tables='t.csv')
+    assert len(dataset.images) == 6
+    assert dataset.labels.sum(0).tolist() == [3, 3]
+
+
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (b'PAR1\x15', 'it is a Parquet file'),
+        (b'PK\x03\x04\x14', 'a ZIP archive or a workbook'),
+        (gzip.compress(b'file,finding\n'), 'name it .gz'),
+        (b'<html><body>sign in</body></html>', 'it is a web page'),
+        (b'[{"file": "0.png", "finding": "a"}]', "looks like JSON: kind = 'json'"),
+        ('file,finding'.encode('utf-16-le'), 'UTF-16 without a mark'),
+    ],
+)
+def test_a_table_that_is_something_else_is_called_that(eight, content, words):
+    (eight / 't.csv').write_bytes(content)
+    with pytest.raises(ValueError, match=r't\.csv') as caught:
+        loaded(eight, tables='t.csv')
+    assert words in str(caught.value)

@@ -295,3 +295,16 @@ def test_regions_go_along_where_a_photograph_is_turned_upright(tmp_path, orienta
         inside = boxed.images[of(boxed, name), ..., 0] > 145
         np.testing.assert_array_equal(np.flatnonzero(inside.any(0))[[0, -1]], [round(wanted[0]), round(wanted[2]) - 1])
     assert doubts_with(boxed, 'EXIF')[0].startswith('3 of 3 images were turned upright, as their EXIF says')
+
+
+def test_boxes_without_a_name_are_named_and_a_table_without_any_box_is_said(ten):
+    rows = ''.join(f'{i}.png,a,{"" if i % 2 else "a"},2,2,8,8\n' for i in range(8))
+    table(ten, 'file,finding,drawn,x,y,w,h\n' + rows + '8.png,b,none,2,2,8,8\n9.png,b,,,,,\n')
+    dataset = loaded(ten, tables='t.csv', regions={'column': 'drawn', **BOX})
+    assert sorted(regions_of(dataset)) == [f'{i}.png' for i in range(0, 8, 2)]
+    left = dataset.info['problems']['region_without_a_name']
+    assert [one.split()[0] for one in sorted(left)] == ['1.png', '3.png', '5.png', '7.png', '8.png']
+    assert '(t.csv, line 3)' in sorted(left)[0]
+    table(ten, 'file,finding,x,y,w,h\n' + ''.join(f'{i}.png,{"ab"[i % 2]},,,,\n' for i in range(10)))
+    nothing = loaded(ten, tables='t.csv', regions={'column': 'finding', **BOX})
+    assert 'No row of t.csv gives an image that is here a region (regions).' in nothing.info['notes']

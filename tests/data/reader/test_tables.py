@@ -67,7 +67,7 @@ def test_a_row_that_is_too_short_is_named(tmp_path):
 
 
 def test_what_is_no_table_is_one_line(tmp_path):
-    with pytest.raises(ValueError, match='zero bytes'):
+    with pytest.raises(ValueError, match='it has the byte 0'):
         read(tmp_path, b'\x89PNG\x00\x00')
     with pytest.raises(ValueError, match='is empty'):
         read(tmp_path, '\n\n')
