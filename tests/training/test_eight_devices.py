@@ -12,7 +12,6 @@ import pytest
 
 MEMBERS = ('bce', 'focal', 'weighted_sampling')
 GRIDS = {'map': 1, 'data:3:shard:vmap': 6}  # strategies, and the devices that they take
-STAGES = ('alignment', 'units')
 EIGHT = '--xla_force_host_platform_device_count=8'
 
 
@@ -86,11 +85,10 @@ def main(folder: Path) -> None:
     grids = trained.load(folder / 'eight')
     meshes = [tuple(place.mesh.shape.values()) for place in (grids.place, grids.with_untrained[0])]
     np.save(folder / 'meshes.npy', meshes)
-    stages = {name: explain_run.STAGES[name] for name in STAGES}
-    explain_run.run(folder / 'eight', stages=stages)
+    explain_run.run(folder / 'eight')
     everywhere = jax.local_devices
     jax.local_devices = lambda *_, **__: everywhere()[:1]
-    explain_run.run(folder / 'one', stages=stages)
+    explain_run.run(folder / 'one')
 
 
 @pytest.fixture(scope='module')
@@ -120,7 +118,8 @@ def test_pairs_are_spread_where_members_do_not_fill_the_devices(studies):
 def test_what_eight_devices_explain_is_what_one_does(studies):
     """To 3e-5 of the largest number, as sums of 32 bits are; what is counted is the same."""
     files = sorted((studies / 'one' / 'explain').glob('*.npz'))
-    assert {file.stem for file in files} >= {'alignment_grad_cam', 'units_0', 'ablation', 'logits', 'directions'}
+    made = {'alignment_grad_cam', 'units_0', 'ablation', 'logits', 'directions', 'faithfulness_grad_cam', 'twins'}
+    assert {file.stem for file in files} >= made
     for file in files:
         one, eight = np.load(file), np.load(studies / 'eight' / 'explain' / file.name)
         assert set(one.files) == set(eight.files)

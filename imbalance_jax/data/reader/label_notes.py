@@ -33,8 +33,8 @@ def of_cells(readings: Sequence[np.ndarray], classes: Sequence[str], image_id: S
 
 
 def of_spelling(classes: Sequence[str]) -> list[str]:
-    """Sentences about classes, found in cells, that look like several names or like lists, and that differ in spelling
-    alone."""
+    """Sentences about classes, found in cells, that look like several names, like lists or like codes, and that differ
+    in spelling alone."""
     said = []
     if lists := [name for name in classes if _is_list(name)]:
         said.append(f"Classes look like lists ({some(lists, NAMED)}): are they, labels.separator = 'list'?")
@@ -46,6 +46,10 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
     for names in alike.values():
         if len(names) > 1:
             said.append(f'Classes differ in spelling alone: {some(names, NAMED)}; labels.aliases makes them one.')
+    without_letters = [name for name in classes if name and not _is_list(name) and not any(map(str.isalpha, name))]
+    if 0 < len(without_letters) < len(classes):
+        what = f'Classes without a letter among others with ({some(without_letters, NAMED)})'
+        said.append(f'{what}: if they stand for what was not read, labels.not_mentioned or labels.none takes them.')
     return said
 
 

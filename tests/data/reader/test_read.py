@@ -640,6 +640,8 @@ def test_a_patient_written_with_a_decimal_comma_is_one(eight):
         (('1 0', '0 1', '1 0', '0 0'), '', 'look like lists'),
         (('Mass', 'mass.', 'edema', ''), '', 'differ in spelling alone: Mass, mass.'),
         (('mass/nodule', 'edema', 'no finding', ''), '', ''),
+        (('mass', 'edema', '-1', '99'), '', 'without a letter among others with (-1, 99)'),
+        (('1', '2', '3', '3'), '', ''),  # grades
         (('mass (left)', 'pleural effusion', 'pleural thickening', 'hernia'), '', ''),
     ],
 )
@@ -763,7 +765,7 @@ def test_names_of_files_with_letters_and_their_marks_apart_are_found(tmp_path):
     [
         (b'PAR1\x15', 'it is a Parquet file'),
         (b'PK\x03\x04\x14', 'a ZIP archive or a workbook'),
-        (gzip.compress(b'file,finding\n'), 'name it .gz'),
+        (gzip.compress(b'file,finding\n', mtime=0), 'name it .gz'),
         (b'<html><body>sign in</body></html>', 'it is a web page'),
         (b'[{"file": "0.png", "finding": "a"}]', "looks like JSON: kind = 'json'"),
         ('file,finding'.encode('utf-16-le'), 'UTF-16 without a mark'),
