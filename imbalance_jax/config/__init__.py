@@ -164,6 +164,8 @@ def check(config: ConfigDict, base: ConfigDict, options: OptionsOf | None = None
         else:
             check_kind(name, value, option_default(tree, name, options))
         _check_range(name, value)
+    if odd := [one for one in tree.get('plugin_folders', ()) if not isinstance(one, str)]:
+        raise ValueError(f'config.plugin_folders has {odd[0]!r}; expected folders, as texts.')
     _check_shares(tree['data'].get('imbalance', {}))
     for field, example in ((POLICIES, "{'uncertain': 'ones'}"), (MAPS, "{'Effusion': 'Pleural Effusion'}")):
         _check_blocks(tree['data'].get(field.removeprefix('data.'), {}), field, example)
@@ -231,7 +233,8 @@ def _check_arms(arms: Any, options: OptionsOf | None) -> None:
             if known is None:
                 _check_plain(field, value)
             else:
-                check_kind(field, value, lookup(known, key, f'option in config.arms.{name}:'))
+                lookup({**ARM_FIELDS, **known}, key, f'field or option in config.arms.{name}:')
+                check_kind(field, value, known[key])
 
 
 def _check_shares(shares: Any) -> None:

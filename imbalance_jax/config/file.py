@@ -82,6 +82,9 @@ def points(loaded: ConfigFile, hyper: ModuleType) -> list[dict[str, object]]:
             f'--config={loaded.path}: get_hyper gave {shown}; it must give a list of points, such as '
             "[{'config.train.epochs': 3}]."
         )
+    for point in found:
+        for name, value in point.items():
+            _check_value(value, f'--config={loaded.path}: get_hyper: {name}')
     return [dict(one) for one in found]
 
 

@@ -115,6 +115,10 @@ def test_a_frozen_config_is_taken_as_any_other(tmp_path):
         ('return {"config.train.epochs": 3}', 'it must give a list of points'),
         ('return [{1: 2}]', 'it must give a list of points'),
         ('return {}["x"]', "failed with KeyError: 'x'"),
+        (
+            'return [{"config.train.learning_rate": float("nan")}]',
+            'get_hyper: config.train.learning_rate is nan; expected a finite number',
+        ),
     ],
 )
 def test_a_sweep_that_is_none_is_one_line(tmp_path, body, message):

@@ -3,10 +3,13 @@
 import difflib
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from imbalance_jax.data.batches import FLIPS
 from imbalance_jax.data.dataset import SPLITS
 from imbalance_jax.data.reader.layout import Group, Labels, Layout, Regions, Split, Table
 from imbalance_jax.data.reader.spelling import canonical, table_of
+from imbalance_jax.data.reader.spelling import number as as_number
 from imbalance_jax.names import lookup, repeated
 
 MODALITIES = ('radiograph', *FLIPS)  # of which `config.augment` knows something
@@ -71,6 +74,10 @@ def _check_ways(regions: Regions, where: str) -> None:
         raise ValueError(f'{where}.kind is {regions.kind!r} without code, the column of what it is.')
     if regions.values and not regions.files:
         raise ValueError(f'{where}.values are grey values of mask files, and there are no files.')
+    for name, values in regions.values.items():
+        if odd := [one for one in values if not np.isfinite(as_number(str(one)))]:
+            wanted = "expected grey values by concept, such as {'mass': 1, 'edema': 2}"
+            raise ValueError(f'{where}.values has {odd[0]!r} of {name!r}, which is no number; {wanted}.')
 
 
 def _check_splits(split: Split, where: str) -> None:

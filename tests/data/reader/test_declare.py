@@ -57,6 +57,11 @@ def test_numbers_are_words_where_words_are_meant():
         ),
         ({**LABELS, 'tables': {'file': 't', 'derive': {'q': ('image', 'i', r'\g<x>')}}}, 'which has 0 groups: unknown'),
         ({**LABELS, 'images': {'bits': 'many'}}, r"images\.bits is 'many'; it must be a whole number"),
+        ({**LABELS, 'images': {'file': 'image'}}, r"images\.file is 'image', the same for all rows; .* as \{image\}"),
+        (
+            {**LABELS, 'regions': {'files': '{stem}_mask.png', 'values': {'1': 'mass'}}},
+            r"regions\.values has 'mass' of '1', which is no number; expected grey values by concept",
+        ),
         ({**LABELS, 'images': {'others': 'count'}}, r"images\.others is 'count'; it must be one of 'named', 'counted'"),
         ({**LABELS, 'images': {'resize': 'padd'}}, r"images\.resize is 'padd'; it must be one of 'stretch'"),
         ({**LABELS, 'images': {'decoders': {}}}, r"Unknown field of config\.data\.mine\.images: 'decoders'"),

@@ -308,3 +308,13 @@ def test_boxes_without_a_name_are_named_and_a_table_without_any_box_is_said(ten)
     table(ten, 'file,finding,x,y,w,h\n' + ''.join(f'{i}.png,{"ab"[i % 2]},,,,\n' for i in range(10)))
     nothing = loaded(ten, tables='t.csv', regions={'column': 'finding', **BOX})
     assert 'No row of t.csv gives an image that is here a region (regions).' in nothing.info['notes']
+
+
+def test_mask_files_are_no_images_that_no_row_names(ten):
+    rows = ''.join(f'{i}.png,{"ab"[i % 2]}\n' for i in range(9))
+    table(ten, 'file,finding\n' + rows)
+    for i in range(0, 8, 2):
+        mask(ten / 'masks' / f'{i}_mask.png', square())
+    dataset = loaded(ten, tables='t.csv', regions={'files': 'masks/{stem}_mask.png', 'concept': 'a'})
+    assert len(dataset.region_image) == 4
+    assert dataset.info['problems'] == {'not_in_table': ['9.png']}
