@@ -98,6 +98,8 @@ def examine(path: Path) -> tuple[list[Job], list[str]]:
     Raises ValueError for a plan that has no such line.
     """
     folder = folder_of(path)
+    if not Path(path).exists():
+        raise FileNotFoundError(f'--plan={path}: there is no such file; `imbalance-jax plan --out={path}` writes one.')
     lines = regular(path).read_bytes().decode('ascii', errors='replace').rstrip('\n').split('\n')  # as json writes it
     if lines == ['']:
         raise ValueError(f'{path} has no population.')

@@ -53,11 +53,11 @@ def from_table(path: Path, needed: Sequence[str] = NEEDED) -> list[Adopted]:
     try:
         with open(regular(path), newline='', encoding='utf-8-sig') as file:
             reader = csv.DictReader(file)
+            named = [str(name).strip() for name in reader.fieldnames or ()]
             lines = [{k: v for k, v in line.items() if v not in (None, '')} for line in reader]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         reason = getattr(error, 'strerror', None) or error
         raise ValueError(f'--members={path} could not be read as a table: {reason}.') from error
-    named = [str(name).strip() for name in reader.fieldnames or ()]
     if twice := repeated(named):
         raise ValueError(f'--members={path} has the column {twice[0]!r} twice; expected one of each name.')
     if missing := [name for name in needed if name not in named]:

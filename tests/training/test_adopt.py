@@ -30,6 +30,7 @@ def logits_of(variables, x):
     ('text', 'said'),
     [
         ('arm,seed,weights,weights\nbce,0,a.pth,b.pth\n', "has the column 'weights' twice"),
+        ('', "has no column 'arm'; it has none"),
         ('arm,seed,wights\nbce,0,a.pth\n', "has no column 'weights'; it has 'arm', 'seed', 'wights'"),
         ('arm;seed;weights\nbce;0;a.pth\n', "has no column 'arm'; it has 'arm;seed;weights', separated by commas"),
     ],
