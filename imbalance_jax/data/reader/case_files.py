@@ -1,6 +1,5 @@
 """Which image file each row of a table is of."""
 
-import fnmatch
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,7 +22,7 @@ def shown(rows: Rows, layout: Layout) -> list[str]:
 def _is_mask(path: str, layout: Layout) -> bool:
     """Whether a file is one that some image may have as its mask, and so no image."""
     patterns = [FIELD.sub('*', one.files) for one in layout.regions if one.files]
-    return any(fnmatch.fnmatchcase(path, one if '/' in one else f'*{one}') for one in patterns)
+    return any(paths.like(path, one if '/' in one else f'*{one}') for one in patterns)
 
 
 def rows_of_files(listed: Sequence[str]) -> Rows:

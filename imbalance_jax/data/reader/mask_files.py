@@ -1,7 +1,6 @@
 """Regions that mask files give, one file or several per image."""
 
 import bisect
-import fnmatch
 import glob
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -13,7 +12,7 @@ from imbalance_jax.data.dataset import PRESENT
 from imbalance_jax.data.reader import placing
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.layout import Images, Regions
-from imbalance_jax.data.reader.paths import is_image
+from imbalance_jax.data.reader.paths import is_image, like
 from imbalance_jax.data.reader.placing import Planned
 from imbalance_jax.data.reader.region_rows import OF_LABEL, OF_NONE, box_of, is_empty, is_needed
 from imbalance_jax.data.reader.rows import NAMED, PARENT, STEM
@@ -66,7 +65,7 @@ def of_none(files: Sequence[str], used: Collection[str], regions: Regions, of_im
     """What is said of mask files that no image has, '' if there are none. used: those that one has."""
     wanted = fill(regions.files, dict.fromkeys(fields_of(regions.files), '*'))
     pattern = wanted if '/' in wanted else f'*{wanted}'
-    left = [one for one in files if fnmatch.fnmatchcase(one, pattern) and one not in used]
+    left = [one for one in files if like(one, pattern) and one not in used]
     left = [one for one in left if not is_image(one, of_images)]
     if not left or not used:
         return ''
@@ -104,7 +103,7 @@ def _matching(pattern: str, files: Sequence[str], known: set[str]) -> list[str]:
     for name in files[start:]:
         if not name.startswith(head):
             break
-        if fnmatch.fnmatchcase(name, pattern):
+        if like(name, pattern):
             result.append(name)
     return result
 

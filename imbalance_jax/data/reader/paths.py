@@ -99,6 +99,11 @@ def index(paths: Iterable[str]) -> Files:
     return Files(listed, by_name, by_stem, by_tail)
 
 
+def like(path: str, pattern: str) -> bool:
+    """Whether a pattern with * and ? means a path; `**/` is any number of folders, also none."""
+    return any(fnmatch.fnmatchcase(path, one) for one in {pattern, pattern.replace('**/', '')})
+
+
 def composed(text: str) -> str:
     """A text with each letter and its marks as one character, as tables have them and macOS's file names do not."""
     return unicodedata.normalize('NFC', text)

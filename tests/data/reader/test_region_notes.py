@@ -318,3 +318,11 @@ def test_mask_files_are_no_images_that_no_row_names(ten):
     dataset = loaded(ten, tables='t.csv', regions={'files': 'masks/{stem}_mask.png', 'concept': 'a'})
     assert len(dataset.region_image) == 4
     assert dataset.info['problems'] == {'not_in_table': ['9.png']}
+
+
+def test_two_stars_are_any_number_of_folders_also_none(ten):
+    table(ten, 'file,finding\n' + ''.join(f'{i}.png,a\n' for i in range(10)))
+    for i in range(10):
+        mask(ten / ('masks' if i % 2 else 'masks/more/of') / f'{i}_mask.png', square())
+    dataset = loaded(ten, tables='t.csv', regions={'files': 'masks/**/{stem}_mask.png', 'concept': 'a'})
+    assert len(dataset.region_image) == 10
