@@ -19,6 +19,7 @@ from imbalance_jax.training import start
 from imbalance_jax.training.network import abstract_variables, make_model
 from imbalance_jax.training.start import SHA256, Start, Starts
 from imbalance_jax.training.start_images import preprocessing_of
+from imbalance_jax.weights.mapping import OtherShape
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +99,7 @@ def _fitted(config: ConfigDict, stored: Any, facts: dict[str, Any]) -> Start:
     kept, wanted = facts['head'] == KEPT, facts['preprocessing']
     names = torch_names_of(make_model(config, 1))
     outputs = _outputs(stored, names, facts['file']) if kept else 1
-    possible = (wanted['channels'],) if wanted['channels'] else (1, 3)
+    possible, faults = (wanted['channels'],) if wanted['channels'] else (1, 3), []
     for channels in possible:
         shapes = _shapes(config, wanted, outputs, channels)
         try:
@@ -106,10 +107,12 @@ def _fitted(config: ConfigDict, stored: Any, facts: dict[str, Any]) -> Start:
                 _front(config, stored.tensors, shapes, names), shapes, names, head='exact' if kept else 'new'
             )
         except ValueError as error:
+            faults.append(error)
             if channels != possible[-1]:
                 continue
+            told = next((one for one in faults if not isinstance(one, OtherShape)), error)
             raise ValueError(
-                f'{facts["file"]} does not fit config.model.name = {config.model.name!r}: {error}'
+                f'{facts["file"]} does not fit config.model.name = {config.model.name!r}: {told}'
             ) from error
         facts = {**facts, 'preprocessing': {**wanted, 'channels': channels}}
         break

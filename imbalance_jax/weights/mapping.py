@@ -22,6 +22,10 @@ BESIDE = re.compile(r'([^.]+_)?(criterion|criteria|loss|losses|metric|metrics)(_
 OLD = re.compile(r'(denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))$')
 
 
+class OtherShape(ValueError):
+    """A tensor has another shape than the model's."""
+
+
 def to_flax(
     stored: Stored | Mapping[str, np.ndarray],
     shapes: Any,
@@ -167,19 +171,22 @@ def _array(tensor: np.ndarray, key: str, path: Path, shape: tuple[int, ...]) -> 
     """A tensor with the axes of Flax, float32; ValueError unless it has that shape and is of finite numbers."""
     wanted = torch_shape(tuple(shape), path, key)
     if tensor.shape != wanted:
-        raise ValueError(f'Tensor {key!r} of the file is {list(tensor.shape)}, and the model wants {list(wanted)}.')
-    array = _numbers(tensor, key)
+        raise OtherShape(f'Tensor {key!r} of the file is {list(tensor.shape)}, and the model wants {list(wanted)}.')
+    array = _numbers(tensor, key, path)
     if path[-1] == 'kernel':
         array = array.transpose((2, 3, 1, 0) if array.ndim == 4 else (1, 0))
     return np.ascontiguousarray(array).reshape(shape)
 
 
-def _numbers(tensor: np.ndarray, key: str) -> np.ndarray:
+def _numbers(tensor: np.ndarray, key: str, path: Path) -> np.ndarray:
     if tensor.dtype.kind in 'iubc':
         raise ValueError(f'Tensor {key!r} of the file is {tensor.dtype}: weights must be floating-point numbers.')
     array = tensor.astype(np.float32)
     if not np.isfinite(array).all():
         raise ValueError(f'Tensor {key!r} of the file has numbers that are not finite.')
+    if path[-1] == 'var' and (array.min(initial=0) < 0 or not array.any()):
+        least = f'has {array.min():g}' if array.any() else 'is 0 everywhere'
+        raise ValueError(f'Tensor {key!r} of the file {least}: running variances are above 0.')
     return array
 
 
@@ -198,6 +205,6 @@ def _own(tensors: Mapping[str, np.ndarray], leaves: Mapping[Path, Any], head: st
         shape = tuple(leaves[path].shape)
         if tensors[key].shape != shape:
             said = f'is {list(tensors[key].shape)}, and the model wants {list(shape)}'
-            raise ValueError(f'Tensor {key!r} of the file {said}.')
-        result[path] = _numbers(tensors[key], key)
+            raise OtherShape(f'Tensor {key!r} of the file {said}.')
+        result[path] = _numbers(tensors[key], key, path)
     return nested(result)

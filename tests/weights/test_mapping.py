@@ -21,7 +21,7 @@ def shapes():
 @pytest.fixture(scope='module')
 def variables(shapes):
     random = np.random.default_rng(0)
-    return jax.tree.map(lambda a: random.normal(size=a.shape).astype(np.float32), shapes)
+    return jax.tree.map(lambda a: np.abs(random.normal(size=a.shape)).astype(np.float32), shapes)
 
 
 @pytest.fixture(scope='module')
@@ -101,6 +101,8 @@ def test_half_precision_becomes_float32(state, shapes):
         ({'conv1.weight': np.zeros((4, 1, 7, 7))}, r'\[4, 1, 7, 7\], and the model wants \[4, 3, 7, 7\]'),
         ({'conv1.weight': np.zeros((4, 3, 7, 7), np.int8)}, 'is int8: weights must be floating-point'),
         ({'bn1.bias': np.full(4, np.nan, np.float32)}, "'bn1.bias' of the file has numbers that are not finite"),
+        ({'bn1.running_var': np.zeros(4, np.float32)}, "'bn1.running_var' .* is 0 everywhere: running variances are"),
+        ({'bn1.running_var': np.array([1, 1, -0.5, 1], np.float32)}, "'bn1.running_var' of the file has -0.5: running"),
     ],
 )
 def test_the_first_key_that_does_not_fit_is_named(state, shapes, changed, said):
@@ -112,7 +114,7 @@ def test_the_first_key_that_does_not_fit_is_named(state, shapes, changed, said):
 def test_old_names_of_densenets():
     model = models.make('densenet121', 3, depths=(2, 1))
     shapes = abstract_variables(model, (32, 32, 1))
-    variables = jax.tree.map(lambda a: np.zeros(a.shape, np.float32), shapes)
+    variables = jax.tree.map(lambda a: np.ones(a.shape, np.float32), shapes)
     state = weights.to_torch(variables, torch_names_of(model)['torchvision'])
     assert 'features.denseblock1.denselayer1.norm1.weight' in state
     old = {key: value for key, value in state.items() if '.denselayer' not in key}
