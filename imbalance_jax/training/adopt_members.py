@@ -95,7 +95,7 @@ def _adopted(fields: Mapping[str, str], where: str, needed: Sequence[str]) -> Ad
             raise ValueError(f'{where}: {name!r} is missing; needed are {", ".join(needed)}, as in {EXAMPLE}.')
     seed, loss, link = fields['seed'], fields.get('loss', UNKNOWN), fields.get('link', '')
     if not seed.isdecimal() or int(seed) >= 2**32:
-        raise ValueError(f'{where}: seed is {seed!r}; it must be a whole number from 0, which tells members of an arm.')
+        raise ValueError(f'{where}: seed is {seed!r}; it must be a whole number from 0, below 2^32.')
     lookup({SIGMOID: 0, SOFTMAX: 0} if link else {'': 0}, link, f'link of {where}:')
     if fields.get('preprocessing'):
         lookup(dict.fromkeys(PREPROCESSING), fields['preprocessing'], f'preprocessing of {where}:')

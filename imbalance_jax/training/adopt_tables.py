@@ -217,7 +217,7 @@ def place(
     arms, seeds = (table[name].to_numpy(str) for name in ('arm', 'seed'))
     wrong = [repr(str(seed)) for seed in np.unique(seeds) if not seed.isdecimal() or int(seed) >= 2**32]
     if wrong:
-        raise ValueError(f'{path}: seed is {some(wrong, SHOWN)}; it must be a whole number from 0.')
+        raise ValueError(f'{path}: seed is {some(wrong, SHOWN)}; it must be a whole number from 0, below 2^32.')
     if (arms == '').any():
         raise ValueError(f'{path}: {int((arms == "").sum()):,} lines have no arm.')
     numbers = seeds.astype(np.int64)
