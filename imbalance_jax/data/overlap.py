@@ -128,7 +128,7 @@ class Thumbnails(NamedTuple):
 
 def thumbnails(images: np.ndarray, rows: np.ndarray) -> Thumbnails:
     """Of images uint8 [N,H,W,C], of colours the mean."""
-    height, width = (_means(length) for length in images.shape[1:3])
+    height, width = (means(length) for length in images.shape[1:3])
     whole, detail = np.empty((2, len(rows), SIDE * SIDE), np.float32)
     for start in range(0, len(rows), 256):
         part = slice(start, start + 256)
@@ -136,7 +136,7 @@ def thumbnails(images: np.ndarray, rows: np.ndarray) -> Thumbnails:
         small = height @ grey @ width.T
         padded = np.pad(small, ((0, 0), (1, 1), (1, 1)), mode='edge')
         around = sum(padded[:, y : y + SIDE, x : x + SIDE] for y in range(3) for x in range(3)) / 9
-        whole[part], detail[part] = _standard(small), _standard(small - around)
+        whole[part], detail[part] = standard(small), standard(small - around)
     return Thumbnails(whole, detail)
 
 
@@ -155,16 +155,17 @@ def limit(detail: np.ndarray) -> float:
     return float(min(max(DETAIL, np.tanh(extreme + 3 * (extreme - usual))), 0.995))
 
 
-def _means(length: int) -> np.ndarray:
-    """Weights [SIDE,length] of the mean over equal parts of a row of pixels."""
-    edges = np.linspace(0, length, SIDE + 1)
+def means(length: int, side: int = SIDE) -> np.ndarray:
+    """Weights [side,length] of the mean over equal parts of a row of pixels."""
+    edges = np.linspace(0, length, side + 1)
     low, high = edges[:-1, None], edges[1:, None]
     pixel = np.arange(length)
     weights = np.clip(np.minimum(high, pixel + 1) - np.maximum(low, pixel), 0, None)
     return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
 
 
-def _standard(values: np.ndarray) -> np.ndarray:
+def standard(values: np.ndarray) -> np.ndarray:
+    """Values [n,h,w] as vectors [n,h w] of mean 0 and length 1, or 0 of a flat image."""
     flat = values.reshape(len(values), -1)
     flat = flat - flat.mean(1, keepdims=True)
     length = np.linalg.norm(flat, axis=1, keepdims=True)

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from imbalance_jax.data import overlap
 from imbalance_jax.data.streams import Rows
 
 SAMPLED = 256  # images of each set, spread evenly
@@ -41,10 +42,5 @@ def _sample(images: np.ndarray | Rows, rows: np.ndarray) -> np.ndarray:
 
 def _pattern(images: np.ndarray) -> np.ndarray:
     """The mean of the thumbnails of images [n,H,W,1], each without its mean and of length 1; [64]."""
-    edges = [np.linspace(0, length, SIDE, endpoint=False).astype(int) for length in images.shape[1:3]]
-    sums = np.add.reduceat(np.add.reduceat(images[..., 0].astype(np.float64), edges[0], axis=1), edges[1], axis=2)
-    pixels = [np.diff([*edge, length]) for edge, length in zip(edges, images.shape[1:3], strict=True)]
-    small = (sums / (pixels[0][:, None] * pixels[1])).reshape(len(images), -1)
-    small -= small.mean(1, keepdims=True)
-    length = np.linalg.norm(small, axis=1, keepdims=True)
-    return (small / np.where(length > 0, length, 1)).mean(0)
+    height, width = (overlap.means(length, SIDE) for length in images.shape[1:3])
+    return overlap.standard(height @ images[..., 0].astype(np.float32) @ width.T).mean(0)

@@ -7,7 +7,7 @@ import numpy as np
 from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.layout import Layout
 from imbalance_jax.data.reader.rows import PARENT, PATH, STEM, Found, Rows
-from imbalance_jax.data.reader.spelling import FIELD, fields_of, fill
+from imbalance_jax.data.reader.spelling import fields_of, fill
 from imbalance_jax.names import repeated
 
 
@@ -17,12 +17,6 @@ def shown(rows: Rows, layout: Layout) -> list[str]:
     if pattern and set(fields_of(pattern)) <= rows.columns.keys():
         return _filled(pattern, rows)
     return [' '.join(map(str, values)) for values in zip(*list(rows.columns.values())[:2], strict=True)]
-
-
-def _is_mask(path: str, layout: Layout) -> bool:
-    """Whether a file is one that some image may have as its mask, and so no image."""
-    patterns = [FIELD.sub('*', one.files) for one in layout.regions if one.files]
-    return any(paths.like(path, one if '/' in one else f'*{one}') for one in patterns)
 
 
 def rows_of_files(listed: Sequence[str]) -> Rows:
@@ -61,7 +55,9 @@ def images_of_rows(
                 f'None of the {len(set(texts))} images that {rows.files[0]} names is there, such as {example!r}; '
                 f'there are {len(files.paths)} images, such as {files.paths[0]!r}.'
             )
-        unnamed = {one for one, path in enumerate(files.paths) if not _is_mask(path, layout)} - set(position.values())
+        unnamed = set(range(len(files.paths))) - set(position.values())
+        of_masks = [paths.of_any(one.files) for one in layout.regions if one.files]
+        unnamed = {one for one in unnamed if not any(paths.like(files.paths[one], mask) for mask in of_masks)}
         if layout.images.others == 'counted' and unnamed:
             found.notes.append(f'{len(unnamed)} of {len(files.paths)} images are in no row that is used.')
         else:

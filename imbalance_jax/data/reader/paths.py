@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from imbalance_jax.data.reader.layout import Images
+from imbalance_jax.data.reader.spelling import FIELD
 
 TAILS = (3, 2)  # parts of a path that are looked up at once: thousands of files may share a name, few two folders, too
 SKIPPED = ('__MACOSX',)  # and everything hidden
@@ -102,6 +103,12 @@ def index(paths: Iterable[str]) -> Files:
 def like(path: str, pattern: str) -> bool:
     """Whether a pattern with * and ? means a path; `**/` is any number of folders, also none."""
     return any(fnmatch.fnmatchcase(path, one) for one in {pattern, pattern.replace('**/', '')})
+
+
+def of_any(pattern: str) -> str:
+    """The pattern of all files that a pattern with columns in braces may mean, of whatever image."""
+    wanted = FIELD.sub('*', pattern)
+    return wanted if '/' in wanted else f'*{wanted}'
 
 
 def composed(text: str) -> str:

@@ -62,18 +62,15 @@ def planned(folder: Path, cases: Cases, layout: Layout, concepts: Sequence[str],
     plan: list[list[Planned]] = [[] for _ in cases.path]
     files = paths.scan(folder, []) if any(one.files for one in layout.regions) else []
     for regions in layout.regions:
+        before = sum(map(len, plan))
         if regions.files:
-            note = f'No image has a mask {regions.files!r} (regions.files).'
-            before = sum(map(len, plan))
             used = plan_files(folder, files, cases, regions, concepts, plan)
             if sum(map(len, plan)) == before:
-                found.notes.append(note)
+                found.notes.append(f'No image has a mask {regions.files!r} (regions.files).')
             found.doubts.extend(filter(None, [of_none(files, used, regions, layout.images), of_several(used, regions)]))
         else:
-            before = sum(map(len, plan))
             plan_rows(cases, layout, regions, concepts, plan)
-            rows, _ = rows_of(regions, cases)
-            if sum(map(len, plan)) == before and len(rows):
+            if sum(map(len, plan)) == before and len(rows := rows_of(regions, cases)[0]):
                 found.notes.append(f'No row of {rows.files[0]} gives an image that is here a region (regions).')
     return plan
 
