@@ -189,7 +189,8 @@ def _of_another_kind(name: str, value: str, given: str, wanted: str) -> str:
     mine, theirs = (KINDS.get(one.rsplit('.', 1)[-1], f'of type {one}') for one in (wanted, given))
     if BLOCK in (mine, theirs):
         return f'the field {name!r} is {mine} and is set to {theirs}; set the block that it is in as a whole.'
-    return f'the field {name!r} is set to {value}, {theirs}; it must be {mine}.'
+    else_whole = ', or set the block that it is in as a whole' if theirs in (KINDS['tuple'], KINDS['list']) else ''
+    return f'the field {name!r} is set to {value}, {theirs}; it must be {mine}{else_whole}.'
 
 
 def completed(kept: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:

@@ -146,6 +146,8 @@ def standing(job: Job, *, held: bool = False, thorough: bool = False) -> Standin
         return Standing('failed', record['note'], seconds, starts)
     if state or job.workdir.exists():
         how = 'asked to stop' if state == 'stopped' else 'killed' if state == 'running' else 'begun'
+        if not record and os.path.lexists(_beside(job, '.json')):
+            how = f'its record {job.id}.json is damaged, `work` makes it again; {how}'
         return Standing('resumable', how + _epoch(job), seconds, starts)
     return Standing('never started', '', 0.0, 0)
 

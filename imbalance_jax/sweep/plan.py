@@ -19,7 +19,8 @@ from imbalance_jax.system.seals import seal
 SHOWN = 6  # differences of a new population
 SHORTEST_ID = 4  # digits of an id that --job takes
 LINE = {'job': int, 'id': str, 'differs': dict, 'estimate': object, 'config': CONFIG}
-CHANGED = 'was changed by hand; change the config and plan again.'
+AGAIN = 'change the config and plan again.'
+CHANGED = f'was changed by hand; {AGAIN}'
 ESTIMATE = {'seconds': NUMBER, 'gib': NUMBER}
 
 
@@ -60,9 +61,9 @@ def folder_of(path: Path) -> Path:
 
 def lines(configs: list[dict]) -> str:
     """The text of a plan: the same configs give the same bytes."""
-    text = ''
+    text, whole = '', identity({'populations': [identity(plain) for plain in configs]})
     for number, (plain, differs) in enumerate(zip(configs, differing(configs), strict=True)):
-        facts = {'job': number, 'of': len(configs), 'id': identity(plain)}
+        facts = {'job': number, 'of': len(configs), 'plan': whole, 'id': identity(plain)}
         facts |= {'differs': differs, 'estimate': estimate(plain), 'config': json.loads(dumps(plain))}
         text += json.dumps(seal(facts), allow_nan=False) + '\n'
     return text
@@ -103,10 +104,12 @@ def examine(path: Path) -> tuple[list[Job], list[str]]:
     lines = regular(path).read_bytes().decode('ascii', errors='replace').rstrip('\n').split('\n')  # as json writes it
     if lines == ['']:
         raise ValueError(f'{path} has no population.')
-    found, faults, planned = [], [], len(lines)
+    found, faults, planned, whole = [], [], len(lines), None
     for number, line in enumerate(lines):
         facts, fault = _facts(line)
         fault = fault or ('' if facts['job'] == number else CHANGED)
+        whole = whole or facts.get('plan')
+        fault = fault or ('' if facts.get('plan') == whole else f'is of another plan than the lines before; {AGAIN}')
         if fault:
             faults.append(f'{path}, line {number + 1} {fault}')
         if facts:

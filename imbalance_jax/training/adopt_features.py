@@ -44,6 +44,9 @@ def read(path: Path, dataset: Dataset) -> Features:
     maps = as_maps(values, table, path)
     networks, lines = adopt_tables.place(table, dataset, path, SPLITS)
     print(f'{path}: features of {maps.shape[-1]} units.', flush=True)
+    for (arm, seed), own in zip(networks, lines['test'], strict=True):
+        if (maps[own] == maps[own[:1]]).all():
+            print(f'{path}: arm {arm}, seed {seed} has the same features of every image.', flush=True)
     facts = {'file': str(path), 'sha256': hashlib.sha256(content).hexdigest(), 'shape': list(maps.shape[1:])}
     return Features(networks, maps[lines['test']], facts)
 
@@ -63,8 +66,7 @@ def _npz(content: bytes) -> tuple[pd.DataFrame, np.ndarray]:
 
 def _parquet(content: bytes) -> tuple[pd.DataFrame, np.ndarray]:
     """The keys, and the columns of units in their order, or one column of lists as an array."""
-    table = pd.read_parquet(io.BytesIO(content))
-    table = table.reset_index(drop=table.index.name is None)
+    table = adopt_tables.of_parquet(content)
     units = [name for name in table.columns if name not in KEYS]
     if units == [FEATURES]:
         lists = [np.asarray(one, np.float64) for one in table[FEATURES]]

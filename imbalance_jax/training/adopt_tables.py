@@ -108,11 +108,11 @@ def of_content(content: bytes, path: Path) -> pd.DataFrame:
 
 def keys_as_text(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """The table, names of images and arms as text without blanks around them; ValueError for a line without one."""
-    for name in (name for name in KEYS if name in table):
-        if table[name].isna().any():
-            line = int(np.flatnonzero(table[name].isna())[0])
-            raise ValueError(f'{path}: {name} is empty in {table[name].isna().sum():,} lines, the first is {line + 1}.')
-    return table.assign(**{name: table[name].astype(str).str.strip() for name in KEYS if name in table})
+    texts = {name: table[name].where(table[name].notna(), '').astype(str).str.strip() for name in KEYS if name in table}
+    for name, text in texts.items():
+        if len(blank := np.flatnonzero(text == '')):
+            raise ValueError(f'{path}: {name} is empty in {len(blank):,} lines, the first is {blank[0] + 1}.')
+    return table.assign(**texts)
 
 
 def _csv(content: bytes) -> pd.DataFrame:
@@ -122,17 +122,28 @@ def _csv(content: bytes) -> pd.DataFrame:
     return table.set_axis(names, axis=1) if len(names) == len(table.columns) else table
 
 
-def _parquet(content: bytes) -> pd.DataFrame:
+def of_parquet(content: bytes) -> pd.DataFrame:
+    """A table, with those of `KEYS` that are levels of its index as columns; other levels are left."""
     table = pd.read_parquet(io.BytesIO(content))
-    return table.reset_index(drop=table.index.name is None)
+    levels = {name: table.index.get_level_values(name) for name in table.index.names if name in KEYS}
+    return table.reset_index(drop=True).assign(**levels)
 
 
 def _npz(content: bytes) -> pd.DataFrame:
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return pd.DataFrame({name: arrays[name] for name in arrays.files})
+        columns = {name: arrays[name] for name in arrays.files}
+    lengths = [one.shape for one in columns.values()]
+    for name, column in columns.items():
+        if column.ndim != 1 or column.shape != lengths[0]:
+            of_all = f'; its others are {list(lengths[0])}' if column.ndim == 1 else ''
+            raise ValueError(
+                f'its array {name} is {list(column.shape)}{of_all}; expected one per key and class, each of one number '
+                'per line'
+            )
+    return pd.DataFrame(columns)
 
 
-READERS = {'.csv': _csv, '.parquet': _parquet, '.npz': _npz}
+READERS = {'.csv': _csv, '.parquet': of_parquet, '.npz': _npz}
 
 
 def class_columns(table: pd.DataFrame, dataset: Dataset, path: Path) -> list[str]:
@@ -176,6 +187,12 @@ def as_log_odds(
     if values == LOGITS:
         if ((numbers >= 0) & (numbers <= 1)).all():
             print(f'{path}: all values are in 0..1; if they are probabilities, say --values=probabilities.', flush=True)
+        elif not is_multi_class and (numbers <= 0).all():
+            print(
+                f'{path}: no value is above 0, so that no probability is above 1/2; if they are logarithms of '
+                'probabilities, give the probabilities.',
+                flush=True,
+            )
         return (against_others(numbers), SOFTMAX) if is_multi_class else (numbers, SIGMOID)
     lines, columns = np.nonzero((numbers < 0) | (numbers > 1))
     if len(lines):
@@ -218,8 +235,6 @@ def place(
     wrong = [repr(str(seed)) for seed in np.unique(seeds) if not seed.isdecimal() or int(seed) >= 2**32]
     if wrong:
         raise ValueError(f'{path}: seed is {some(wrong, SHOWN)}; it must be a whole number from 0, below 2^32.')
-    if (arms == '').any():
-        raise ValueError(f'{path}: {int((arms == "").sum()):,} lines have no arm.')
     numbers = seeds.astype(np.int64)
     networks = sorted(set(zip(arms.tolist(), numbers.tolist(), strict=True)))
     lines = [np.flatnonzero((arms == arm) & (numbers == seed)) for arm, seed in networks]

@@ -110,7 +110,8 @@ def _fitted(config: ConfigDict, stored: Any, facts: dict[str, Any]) -> Start:
             faults.append(error)
             if channels != possible[-1]:
                 continue
-            told = next((one for one in faults if not isinstance(one, OtherShape)), error)
+            no_shape = [one for one in faults if not isinstance(one, OtherShape)]
+            told = ' Or: '.join(dict.fromkeys(map(str, no_shape[:1] or faults)))
             raise ValueError(
                 f'{facts["file"]} does not fit config.model.name = {config.model.name!r}: {told}'
             ) from error
@@ -140,11 +141,14 @@ def _front(
 def _outputs(stored: Any, names: Mapping[str, Any], file: str) -> int:
     """How many outputs the head of stored weights has; ValueError naming what its file has in place of a head."""
     keys = {'params/head/bias', *(name(('head', 'bias')) for name in names.values())}
-    sizes = [len(tensor) for key, tensor in stored.tensors.items() if key.endswith(tuple(keys)) and tensor.ndim == 1]
+    heads = {key: tensor for key, tensor in stored.tensors.items() if key.endswith(tuple(keys))}
+    sizes = [len(tensor) for tensor in heads.values() if tensor.ndim == 1]
+    if 0 in sizes:
+        raise ValueError(f'{file} has a head without outputs: {next(iter(heads))} is [0]; expected one per class.')
     if not sizes:
         last = some([f'{key} {list(tensor.shape)}' for key, tensor in reversed(stored.tensors.items())], 3)
-        heads = some(sorted(keys), 6)
-        raise ValueError(f'{file} has no tensor of a head by any of these names: {heads}. Its last tensors: {last}.')
+        names_of = some(sorted(keys), 6)
+        raise ValueError(f'{file} has no tensor of a head by any of these names: {names_of}. Its last tensors: {last}.')
     return sizes[0]
 
 

@@ -415,6 +415,7 @@ def test_one_odd_record_does_not_end_the_others(finished, odd):
     assert states(finished) == ['resumable', 'done', 'done']
     text, code = jobs.table(plans.read(finished))
     assert code == signals.RESUMABLE
+    assert f'its record {first.id}.json is damaged' in text
     assert len(text.splitlines()) == 5
 
 
@@ -428,10 +429,15 @@ def test_every_field_of_a_plan_counts_and_so_does_its_length(plan):
         plan.write_text(text.replace(old, new, 1))
         with pytest.raises(ValueError, match=r'line [12] was changed by hand'):
             plans.read(plan)
+    configs = populations.populations(base.get_config(), hyper.sweep('data.image_size', [32, 48, 80]))
+    third = plans.lines(configs).splitlines(keepends=True)[2]  # of a plan that is as long
+    plan.write_text(''.join([*text.splitlines(keepends=True)[:2], third]))
+    with pytest.raises(ValueError, match='line 3 is of another plan than the lines before'):
+        plans.read(plan)
     plan.write_text(''.join(text.splitlines(keepends=True)[:2]))
     with pytest.raises(ValueError, match='has 2 of its 3 populations'):
         plans.read(plan)
-    old = [{k: v for k, v in json.loads(line).items() if k not in ('of', 'sha256')} for line in text.splitlines()]
+    old = [{k: v for k, v in json.loads(line).items() if k in plans.LINE} for line in text.splitlines()]
     plan.write_text(''.join(json.dumps(line) + '\n' for line in old))  # as an older version wrote it
     assert len(plans.read(plan)) == 3
     for odd in ('[' * 9999, '7', '{}', text.replace('"image_size": 32', '"image_size": NaN')):

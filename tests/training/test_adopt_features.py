@@ -39,6 +39,25 @@ def test_features_go_to_their_images(tmp_path, name):
     assert found.facts['shape'] == [1, 1, U]
 
 
+def test_keys_may_be_an_index_and_what_else_is_one_is_no_unit(tmp_path):
+    arrays = some_features()
+    table = pd.DataFrame({name: arrays[name] for name in ('image', 'arm', 'seed')})
+    table = table.assign(**{f'u{i}': arrays['features'][:, i] for i in range(U)}, number=range(len(table)))
+    for index in (['number'], ['image', 'number'], ['seed', 'image', 'arm', 'number']):
+        table.set_index(index).to_parquet(tmp_path / 'f.parquet')
+        found = adopt_features.read(tmp_path / 'f.parquet', FewImages())
+        np.testing.assert_array_equal(found.maps[1, :, 0, 0], arrays['features'][:3])
+
+
+def test_a_network_whose_features_are_one_for_all_images_is_said(tmp_path, capsys):
+    arrays = some_features()
+    arrays['features'][:4] = 1
+    read(arrays, tmp_path)
+    said = capsys.readouterr().out
+    assert 'arm focal, seed 1 has the same features of every image' in said
+    assert 'bce' not in said
+
+
 def test_features_may_have_places(tmp_path):
     arrays = some_features(places=(2, 4))
     np.testing.assert_array_equal(read(arrays, tmp_path).maps[1], arrays['features'][:3])

@@ -87,7 +87,7 @@ def test_ends_have_finite_log_odds_and_keep_their_place(tmp_path):
         (lambda t: t.drop(columns='Mass'), 'no column for Mass'),
         (lambda t: t.drop(columns='arm'), "no column 'arm'"),
         (lambda t: t.assign(seed=-1), "seed is '-1'"),
-        (lambda t: t.assign(arm=''), 'no arm'),
+        (lambda t: t.assign(arm=''), 'arm is empty in 10 lines'),
         (lambda t: t.iloc[:0], 'no line'),
     ],
 )
@@ -182,3 +182,29 @@ def test_one_array_in_the_place_of_several_and_empty_names_are_said(tmp_path):
     table.loc[2, 'image'] = None
     with pytest.raises(ValueError, match='image is empty in 1 lines, the first is 3'):
         read(table, tmp_path, name='p.parquet')
+    table.loc[2, 'image'] = ' '
+    with pytest.raises(ValueError, match='image is empty in 1 lines, the first is 3'):
+        read(table, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('other', 'said'),
+    [
+        ({'Mass': np.zeros((2, 5, 2))}, r'its array Mass is \[2, 5, 2\]; expected one per key and class'),
+        ({'Mass': np.zeros(9)}, r'its array Mass is \[9\]; its others are \[10\]; expected'),
+    ],
+)
+def test_arrays_of_an_npz_have_one_number_per_line(tmp_path, other, said):
+    table = a_table()
+    arrays = {name: table[name].to_numpy(str if name in adopt_tables.KEYS else float) for name in table}
+    np.savez(tmp_path / 'p.npz', **{**arrays, **other})
+    with pytest.raises(ValueError, match=said):
+        adopt_tables.read(tmp_path / 'p.npz', FewImages(), 'probabilities')
+
+
+def test_logits_that_may_be_logarithms_of_probabilities_are_said(tmp_path, capsys):
+    table = a_table()
+    for task, said in (('multi_label', True), ('multi_class', False)):  # those are logits of a softmax, as they are
+        logs = table.assign(Mass=np.log(table['Mass']), Pleural_Effusion=np.log(table['Pleural_Effusion']))
+        read(logs, tmp_path, values='logits', task=task)
+        assert ('logarithms of probabilities' in capsys.readouterr().out) == said

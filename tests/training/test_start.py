@@ -185,6 +185,16 @@ def test_weights_that_do_not_fit_are_one_line(config, tmp_path):
         with pytest.raises(ValueError, match=message) as error:
             start_files.read(other, rows)
         assert '\n' not in str(error.value)
+    kept = weights.read(path).tensors
+    for change, how, message in (
+        ({'stage1_conv.weight': np.zeros((4, 3, 5, 5), np.float32)}, {}, r'4, 1, 3, 3\]\. Or: .*5, 5\].*4, 3, 3, 3\]'),
+        ({'head.bias': np.zeros(0, np.float32)}, {'keep_head': True}, r'head without outputs: head\.bias is \[0\]'),
+    ):
+        weights.write_safetensors(tmp_path / 'odd.safetensors', {**kept, **change}, {})
+        other = copy.deepcopy(config)
+        other.model.update(how)
+        with pytest.raises(ValueError, match=message):
+            start_files.read(other, [row(tmp_path / 'odd.safetensors', preprocessing='own')])
     config.model.name = 'cnn'
     with pytest.raises(ValueError, match='has no names in PyTorch by which'):
         start_files.read(config, [row(path, preprocessing='imagenet')])

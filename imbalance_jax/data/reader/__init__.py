@@ -2,7 +2,7 @@
 
 from imbalance_jax.data.reader.cases import Cases, read_cases
 from imbalance_jax.data.reader.layout import Group, Images, Labels, Layout, Patient, Regions, Split, Table
-from imbalance_jax.data.reader.making import files, read, read_tables
+from imbalance_jax.data.reader.making import classes_of, files, read, read_tables
 
 __all__ = [
     'Cases',
@@ -14,6 +14,7 @@ __all__ = [
     'Regions',
     'Split',
     'Table',
+    'classes_of',
     'files',
     'read',
     'read_cases',

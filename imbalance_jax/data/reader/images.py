@@ -168,11 +168,19 @@ def _pixels(image: Image.Image) -> np.ndarray:
         if mode == 'F' and high <= OVERSHOOT:
             return np.round(np.minimum(values, 1) * 255).astype(np.uint8)
         return np.round(values).astype(np.uint16)
+    if mode in ('LA', 'RGBA') and _is_stencil(image):
+        raise Unreadable('one colour everywhere; its picture is how transparent that is (alpha channel)')
     if mode in ('1', 'L', 'LA', 'La'):
         return np.asarray(image.convert('L'))
     if mode == 'P':
         image = image.convert('RGBA')  # Pillow warns where a palette with transparency goes to another mode directly
     return _grey_if_equal(np.asarray(image.convert('RGB')))
+
+
+def _is_stencil(image: Image.Image) -> bool:
+    """Whether an image with an alpha channel is of one colour, and its alpha is not of one value."""
+    spans = [np.ptp(np.asarray(image.getchannel(name))) > 0 for name in image.getbands()]
+    return not any(spans[:-1]) and bool(spans[-1])
 
 
 def _grey_if_equal(pixels: np.ndarray) -> np.ndarray:

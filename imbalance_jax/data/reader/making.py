@@ -71,6 +71,16 @@ def read_tables(folder: Path, layout: Layout) -> tuple[Cases, Found]:
     return read_cases(Path(folder), layout, found, with_files=False), found
 
 
+def classes_of(folder: Path, layout: Layout) -> tuple[str, ...]:
+    """The classes, by the tables and the names of files.
+
+    Raises ValueError or FileNotFoundError for what `read` would say of the declaration, the tables and their regions.
+    """
+    cases = read_cases(Path(folder), layout, Found())
+    planned(Path(folder), cases, layout, concepts_of(cases, layout), Found())
+    return cases.classes
+
+
 def files(folder: Path, layout: Layout) -> list[Path]:
     """All files that a data set of this layout depends on: its tables and lists, images and masks; sorted."""
     folder = Path(folder)

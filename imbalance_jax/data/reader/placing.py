@@ -11,6 +11,7 @@ from imbalance_jax.data.reader import images, shapes
 SHOWN = 8  # grey values of a mask in a message
 LOSSY = (b'\xff\xd8', b'RIFF')  # how files of JPEG and WebP begin, whatever they are called
 FEW = 8  # grey values beside black that a mask of one concept may have, as where it numbers what it shows
+EDGE = 2  # pixels that grey edges are wide, at most
 OUTSIDE = 1.0  # pixels of the file by which a box may leave it, as rounding makes it
 LEAST = 1 - 1e-6  # pixels that a box is wide and high, at least; a share of the image among pixels is less
 ALIKE = 0.02  # by which the shapes of two rectangles may differ that are one, as rounding makes them
@@ -30,7 +31,7 @@ class Size(NamedTuple):
 class Placed(NamedTuple):
     """A region in the square. box: x0 y0 x1 y1 in its pixels; mask: [H,ceil(W/8)] uint8 packed along x, or None; share:
     of the image's area; has_rim: whether it is a mask that holds all pixels of the image's rim; is_soft: whether its
-    file has grey values between black and the region's"""
+    file has grey values between black and the region's brightest"""
 
     box: tuple[float, ...]
     mask: np.ndarray | None
@@ -173,8 +174,23 @@ def mask_file(
     elif not are_alike(mask.shape, (size.height, size.width)) and not as_stored(size, mask.shape):
         raise Left('mask_of_another_shape', f'{name} {list(mask.shape)}, its image {[size.height, size.width]}')
     placed = _packed(_upright(mask, size), size, name)
-    soft = not above and not grey_values.known and len(np.unique(grey[grey > 0])) > FEW
+    soft = not above and not grey_values.known and _is_soft(grey)
     return placed._replace(is_soft=True) if placed and soft else placed
+
+
+def _is_soft(grey: np.ndarray) -> bool:
+    """Whether a mask [h,w] has many grey values, or some that are nowhere but between black and its brightest."""
+    values = np.unique(grey[grey > 0])
+    edge = (grey > 0) & (grey < grey.max())
+    return len(values) > FEW or (edge.any() and all(_near(one)[edge].all() for one in (grey == 0, grey == values[-1])))
+
+
+def _near(mask: np.ndarray) -> np.ndarray:
+    """[h,w] of those: which pixels are in the mask or at most `EDGE` from it, along both axes."""
+    padded = np.pad(mask, EDGE)
+    height, width = mask.shape
+    shifts = np.ndindex(2 * EDGE + 1, 2 * EDGE + 1)
+    return np.logical_or.reduce([padded[y : y + height, x : x + width] for y, x in shifts])
 
 
 def mask_of_none(size: Size, *, path: Path, name: str) -> None:

@@ -31,7 +31,7 @@ def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence
     said = {
         'Regions that cover their whole image, so that every map points into them': whole,
         'Masks that hold the whole rim of their image, as where inside and outside are exchanged': outside,
-        'Masks of many grey values, as where one was enlarged: all that is not black counts as inside': soft,
+        'Masks with grey edges, as where one was enlarged or reduced: all that is not black counts as inside': soft,
     }
     listed = [f'{words}: {len(names)} ({some(names, NAMED)}).' for words, names in said.items() if names]
     return [*listed, *_lacking(cases, regions)]

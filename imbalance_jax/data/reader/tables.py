@@ -22,7 +22,8 @@ def table_files(folder: Path, table: Table) -> list[Path]:
         raise ValueError(f'{table.file!r} is no pattern of a file below {folder} ({error}).') from error
     paths = sorted(path for path in found if path.is_file() and not path.name.startswith('.'))
     if not paths and not table.optional:
-        raise FileNotFoundError(f'{base} has no {pattern}; it is the table that says which images there are.')
+        what = f'{pattern} of {base} is a folder' if (base / pattern).is_dir() else f'{base} has no {pattern}'
+        raise FileNotFoundError(f'{what}; it is the table that says which images there are.')
     return paths
 
 

@@ -12,7 +12,6 @@ from imbalance_jax.data import reader
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, PRESENT, Dataset
 from imbalance_jax.data.reader import declare
 from imbalance_jax.data.reader.layout import Layout
-from imbalance_jax.data.reader.rows import Found
 
 
 def make(
@@ -94,7 +93,7 @@ def _say_absent(field: str, path: str) -> None:
 @functools.lru_cache(maxsize=64)  # of the points of a sweep
 def _classes(path: str, name: str, declaration: str) -> tuple[str, ...]:
     with naming(name):
-        return reader.read_cases(Path(path), declare.layout(json.loads(declaration), name), Found()).classes
+        return reader.classes_of(Path(path), declare.layout(json.loads(declaration), name))
 
 
 def _said(blocks: Mapping[str, Any]) -> dict[str, Any]:

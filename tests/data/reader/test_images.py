@@ -26,6 +26,15 @@ def test_grey_in_colour_is_grey(tmp_path, mode):
     np.testing.assert_array_equal(images.decode(save(tmp_path, GREY, 'a.png', mode)), GREY)
 
 
+@pytest.mark.parametrize('mode', ['RGBA', 'LA'])
+def test_a_picture_in_the_alpha_channel_is_said_and_no_black_image(tmp_path, mode):
+    stencil = Image.new(mode[:-1], GREY.shape[::-1])
+    stencil.putalpha(Image.fromarray(GREY))
+    stencil.save(tmp_path / 'a.png')
+    with pytest.raises(images.Unreadable, match='alpha channel'):
+        images.decode(tmp_path / 'a.png')
+
+
 def test_colour_stays_and_one_bit_is_black_and_white(tmp_path):
     colour = np.dstack([GREY, 255 - GREY, GREY // 2])
     np.testing.assert_array_equal(images.decode(save(tmp_path, colour, 'a.png')), colour)

@@ -179,13 +179,20 @@ def test_lossy_masks_are_known_by_their_bytes_and_soft_ones_are_said(ten):
             sharp.save(ten / '0_seg.png', 'JPEG', quality=40)
         elif i == 1:
             sharp.resize((5, 5)).resize((20, 20), Image.Resampling.BILINEAR).save(ten / '1_seg.png')
+        elif i == 2:  # as where it was enlarged and reduced again: few grey values, all on its edge
+            twice = sharp.resize((40, 40), Image.Resampling.BILINEAR).resize((20, 20), Image.Resampling.BILINEAR)
+            assert len(np.unique(twice)) <= 8
+            twice.save(ten / '2_seg.png')
+        elif i == 3:  # two lesions by number, one in the other: no edge
+            numbered = np.where(square(), 2 - square(6, 10), 0)
+            Image.fromarray(numbered.astype(np.uint8)).save(ten / '3_seg.png')
         else:
             sharp.save(ten / f'{i}_seg.png')
     images, regions = {'file': '{file}', 'exclude': '*_seg*'}, {'files': '{stem}_seg.png', 'concept': 'a'}
     dataset = loaded(ten, tables='t.csv', labels=('a',), images=images, regions=regions)
     boxes = dict(zip(dataset.image_id[dataset.region_image], dataset.region_box, strict=True))
-    np.testing.assert_array_equal(boxes['0.png'], boxes['2.png'])
-    assert [one.split(': ')[-1] for one in doubts_with(dataset, 'many grey values')] == ['1 (1.png a).']
+    np.testing.assert_array_equal(boxes['0.png'], boxes['4.png'])
+    assert [one.split(': ')[-1] for one in doubts_with(dataset, 'grey edges')] == ['2 (1.png a, 2.png a).']
 
 
 def test_a_column_for_two_sides_of_a_box_is_refused_and_a_table_without_rows_said(ten):

@@ -57,6 +57,27 @@ def config_of(folder, overrides=None, **block):
     return config
 
 
+@pytest.mark.parametrize(
+    ('regions', 'said'),
+    [
+        ({'column': 'findng', 'box': ('x', 'y', 'w', 'h')}, "Unknown column \\(regions.column, table.csv\\) 'findng'"),
+        ({'concept': 'Mass', 'box': ('x', 'y', 'w', 'h')}, "Unknown column \\(regions.box, table.csv\\) 'x'"),
+        ({'concept': 'Mass', 'files': '{name}.png'}, "Unknown column \\(regions.files, table.csv\\) 'name'"),
+    ],
+)
+def test_what_regions_name_is_looked_up_before_an_image_is_read(folder, regions, said):
+    config = config_of(folder, regions=regions)
+    with pytest.raises(ValueError, match=said):
+        sources.check('mine', config.data.mine.to_dict())
+
+
+def test_a_table_that_is_a_folder_is_called_one(folder):
+    (folder / 'table.csv').unlink()
+    (folder / 'table.csv').mkdir()
+    with pytest.raises(FileNotFoundError, match=r'table\.csv of .* is a folder'):
+        sources.check('mine', config_of(folder).data.mine.to_dict())
+
+
 def test_a_set_has_the_name_that_the_config_gives_it(folder):
     config = config_of(folder, patient='who')
     dataset = network.load_dataset(config)
