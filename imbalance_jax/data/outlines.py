@@ -38,6 +38,11 @@ def _check_boxes(dataset: Dataset, name: str) -> None:
     boxes = dataset.region_box
     if np.nanmax(boxes, initial=0) <= 1 < min(height, width):
         noted = ' '.join(['', *dataset.info.get('doubts', [])])
+        if len(dataset.region_mask) and (boxes == (0, 0, 1, 1)).all():
+            raise ValueError(
+                f'{name}: every region is the pixel in the upper left corner, as where runs of "1 1" stand for no '
+                f'region; leave these cells empty.{noted}'
+            )
         raise ValueError(
             f'{name}: all boxes lie in 0..1, and the frame has {width} x {height} pixels; pixels of the frame are '
             f'wanted (or frame [1, 1], if 0..1 is what they are).{noted}'

@@ -159,9 +159,15 @@ def _candidates(experiment: Experiment, known: dict | None) -> list[str]:
 
 
 def _try_all(experiment: Experiment, names: list[str], limit: int, *, update: Callable) -> Trials:
-    """Compiles all members under every strategy, and times what fits `limit` bytes if there is a choice."""
+    """Compiles all members under every strategy, and times what fits `limit` bytes if there is a choice.
+
+    No more are tried once all training takes no longer, by the fastest so far, than to compile it took.
+    """
     everyone, trials, several = np.arange(len(experiment.members)), Trials(None, {}, {}, {}), len(names) > 1
     for number, name in enumerate(names):
+        if trials.fastest and processes.agree(_left_to_gain(trials, experiment) <= 0):
+            update(len(names), len(names), 'the others would take longer to compile than to train')
+            break
         try:
             program = compile_members(experiment, name, everyone)
             trials.bytes[name] = program.bytes
@@ -179,6 +185,12 @@ def _try_all(experiment: Experiment, names: list[str], limit: int, *, update: Ca
                 trials = trials._replace(fastest=program)
         update(number + 1, len(names), f'{name}: {said}')
     return trials
+
+
+def _left_to_gain(trials: Trials, experiment: Experiment) -> float:
+    """Seconds of training by the fastest strategy beyond those that another takes to compile, if as long as this."""
+    fastest: Any = trials.fastest
+    return trials.seconds[fastest.place.strategy] * experiment.total_steps - fastest.compile_seconds
 
 
 def _describe(program: Program, seconds: float | None, limit: int) -> str:

@@ -25,7 +25,7 @@ def nothing(*_):
 
 def test_auto_takes_the_fastest_and_remembers_it(ready, tmp_path, monkeypatch):
     monkeypatch.setenv('IMBALANCE_JAX_CACHE', str(tmp_path))
-    seconds = {'shard:map': 0.3, 'data:2:shard:map': 0.1}
+    seconds = {'shard:map': 300.0, 'data:2:shard:map': 100.0}
     monkeypatch.setattr(grid, 'candidates', lambda *_: list(seconds))
     monkeypatch.setattr(autotune, 'measure', lambda program, *_: seconds[program.place.strategy])
     plan, program = autotune.make_plan(ready, 'auto', 0.0, update=nothing)
@@ -35,7 +35,7 @@ def test_auto_takes_the_fastest_and_remembers_it(ready, tmp_path, monkeypatch):
     monkeypatch.setattr(autotune, 'measure', lambda *_: pytest.fail('measured again'))
     again, _ = autotune.make_plan(ready, 'auto', 0.0, update=nothing)
     assert (again.strategy, again.seconds) == (plan.strategy, plan.seconds)
-    assert 'data:2:shard:map 100.0 ms' in autotune.describe(again)
+    assert 'data:2:shard:map 100000.0 ms' in autotune.describe(again)
     larger = ready._replace(described={**ready.described, 'batch': 1})
     assert cache.recall(autotune.conditions(larger, 0.0)) is None
 
@@ -55,6 +55,17 @@ def test_a_strategy_that_fails_is_left_out_and_named(ready, tmp_path, monkeypatc
     assert plan.strategy == 'data:2:shard:map'
     assert plan.seconds == {'data:2:shard:map': 0.2}
     assert lines[0] == (1, 2, 'shard:map: left out, as it failed: RESOURCE_EXHAUSTED: Out of memory')
+
+
+def test_nothing_is_compiled_that_cannot_pay(ready, tmp_path, monkeypatch):
+    monkeypatch.setenv('IMBALANCE_JAX_CACHE', str(tmp_path))
+    monkeypatch.setattr(grid, 'candidates', lambda *_: ['shard:map', 'data:2:shard:map'])
+    monkeypatch.setattr(autotune, 'measure', lambda *_: 0.1 / ready.total_steps)  # less than it takes to compile
+    monkeypatch.setattr(cache, 'remember', lambda *_: pytest.fail('the fastest of one'))
+    lines = []
+    plan, program = autotune.make_plan(ready, 'auto', 0.0, update=lambda *line: lines.append(line))
+    assert plan.strategy == program.place.strategy == 'shard:map'
+    assert lines[-1] == (2, 2, 'the others would take longer to compile than to train')
 
 
 def test_where_no_strategy_compiles_the_first_error_is_raised(ready, monkeypatch):

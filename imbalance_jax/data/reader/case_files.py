@@ -41,6 +41,7 @@ def images_of_rows(
     for name in fields_of(pattern):
         rows.column(name, 'images.file')
     texts = _filled(pattern, rows)
+    found.add('rows_without_image', [rows.where(row) for row, text in enumerate(texts) if not text])
     position = {}
     if with_files:
         position = _found_files(texts, files, layout.images.parts, found)

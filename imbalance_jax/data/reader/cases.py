@@ -47,7 +47,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     listed = paths.scan(folder, unreadable)
     found.add('unreadable_folder', unreadable)
     rows, tables = _tables(Path(folder), layout, found)
-    files = paths.index(path for path in listed if paths.is_image(path, layout.images))
+    files = paths.index(paths.pictures(listed, layout.images, [one.files for one in layout.regions]))
     if rows is None:
         rows = rows_of_files(files.paths)
     if with_files and not files.paths:

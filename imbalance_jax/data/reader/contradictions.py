@@ -21,6 +21,8 @@ def check(layout: Layout, where: str) -> None:
     """ValueError of one line for the first contradiction. where: config.data.NAME."""
     for number, table in enumerate(layout.tables):
         _check_separator(table, f'{where}.tables{_number(number)}.separator')
+        if table.split:
+            lookup(table_of(layout.split.values), canonical(table.split), f'split in {where}.tables{_number(number)}:')
     for number, labels in enumerate(layout.labels):
         _check_labels(labels, f'{where}.labels{_number(number)}')
     for number, regions in enumerate(layout.regions):

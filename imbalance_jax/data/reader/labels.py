@@ -187,13 +187,24 @@ def _of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tu
         found.doubts.extend(label_notes.of_spelling(classes))
     found.doubts.extend(label_notes.of_names(meant, NO_CLASS, rows.where))
     cells = np.full((len(rows), len(classes)), ABSENT if labels.unnamed == 'absent' else NOT_MENTIONED, np.int8)
+    silent = _silent(named, labels)
     for row, names in enumerate(meant):
-        if NO_CLASS in names:
+        if row in silent:
+            cells[row] = NOT_MENTIONED
+        elif NO_CLASS in names:
             cells[row] = ABSENT
         for name in names:
             if name in position:
                 cells[row, position[name]] = PRESENT
     return classes, cells
+
+
+def _silent(named: Sequence[Sequence[str]], labels: Labels) -> set[int]:
+    """Rows that name nothing, where others say in words that there is none."""
+    none, nothing = ({canonical(one) for one in words} for words in (labels.none, labels.not_mentioned))
+    if not any(canonical(name) in none for names in named for name in names):
+        return set()
+    return {row for row, names in enumerate(named) if all(canonical(name) in nothing - none for name in names)}
 
 
 FLAGS = {canonical(text) for text in ('0', '1', '-1', 'yes', 'no', 'true', 'false')}

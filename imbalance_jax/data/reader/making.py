@@ -13,7 +13,7 @@ from imbalance_jax.data.reader import agreement, images, paths, people, pixel_no
 from imbalance_jax.data.reader.cases import Cases, read_cases, take
 from imbalance_jax.data.reader.layout import Layout
 from imbalance_jax.data.reader.placing import Region
-from imbalance_jax.data.reader.regions import concepts_of, empty_rows, misspelt, planned, unused
+from imbalance_jax.data.reader.regions import by_class, concepts_of, empty_rows, misspelt, planned, unused
 from imbalance_jax.data.reader.rows import Found
 from imbalance_jax.data.reader.squares import Maker, Progress, Square, filled, kind_of_pixels
 from imbalance_jax.data.reader.tables import table_files
@@ -39,6 +39,7 @@ def read(
     folder = Path(folder)
     found = Found()
     cases = read_cases(folder, layout, found)
+    layout = by_class(layout, cases.classes)
     concepts = concepts_of(cases, layout)
     found.notes.extend(unused(cases, layout, found))
     found.doubts.extend([*empty_rows(cases, layout), *misspelt(cases, layout)])
@@ -77,6 +78,7 @@ def classes_of(folder: Path, layout: Layout) -> tuple[str, ...]:
     Raises ValueError or FileNotFoundError for what `read` would say of the declaration, the tables and their regions.
     """
     cases = read_cases(Path(folder), layout, Found())
+    layout = by_class(layout, cases.classes)
     planned(Path(folder), cases, layout, concepts_of(cases, layout), Found())
     return cases.classes
 

@@ -12,7 +12,7 @@ from imbalance_jax.data.dataset import PRESENT
 from imbalance_jax.data.reader import placing
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.layout import Images, Regions
-from imbalance_jax.data.reader.paths import is_image, like, of_any
+from imbalance_jax.data.reader.paths import like, of_any, pictures
 from imbalance_jax.data.reader.placing import Planned
 from imbalance_jax.data.reader.region_rows import OF_LABEL, OF_NONE, box_of, is_empty, is_needed
 from imbalance_jax.data.reader.rows import NAMED, PARENT, STEM
@@ -64,8 +64,8 @@ def of_several(used: Mapping[str, Sequence[str]], regions: Regions) -> str:
 def of_none(files: Sequence[str], used: Collection[str], regions: Regions, of_images: Images) -> str:
     """What is said of mask files that no image has, '' if there are none. used: those that one has."""
     pattern = of_any(regions.files)
-    left = [one for one in files if like(one, pattern) and one not in used]
-    left = [one for one in left if not is_image(one, of_images)]
+    images = set(pictures(files, of_images, [regions.files]))
+    left = [one for one in files if like(one, pattern) and one not in used and one not in images]
     if not left or not used:
         return ''
     classes = ', or to a class that it is labelled without' if '{class}' in regions.files else ''

@@ -77,6 +77,25 @@ def is_image(path: str, images: Images) -> bool:
     return any(_below(path, folder) for folder in images.folders)
 
 
+def pictures(listed: Iterable[str], images: Images, masks: Iterable[str]) -> list[str]:
+    """Those of the files that are images of a layout: no masks, where other files are left.
+
+    masks: patterns of mask files. One without a word of its own, such as '{stem}.png', may mean images as well.
+    """
+    found = [path for path in listed if is_image(path, images)]
+    of_masks = [_as_expression(one) for one in masks if any(map(str.isalnum, FIELD.sub('', one).rpartition('.')[0]))]
+    return [path for path in found if not any(one.fullmatch(path) for one in of_masks)] or found
+
+
+def _as_expression(pattern: str) -> re.Pattern:
+    """A pattern with columns in braces, each any name without folders; without a folder it is of files in any."""
+    parts = [re.escape(FIELD.sub('\0', one)) for one in (pattern if '/' in pattern else f'**/{pattern}').split('**/')]
+    text = '(?:.*/)?'.join(parts)
+    for escaped, meaning in ((re.escape('*'), '.*'), (re.escape('?'), '.'), (re.escape('\0'), '[^/]+')):
+        text = text.replace(escaped, meaning)
+    return re.compile(text)
+
+
 def _below(path: str, folder: str) -> bool:
     folder = folder.strip('/')
     return folder in ('', '.') or fnmatch.fnmatch(path, f'{folder}/*')

@@ -1,5 +1,6 @@
 """Which regions a layout gives each image: boxes, shapes and runs of tables, and mask files."""
 
+import dataclasses
 import difflib
 from collections import Counter
 from collections.abc import Sequence
@@ -42,6 +43,28 @@ def concepts_of(cases: Cases, layout: Layout) -> list[str]:
         elif regions.concept and regions.concept != OF_LABEL:
             names[regions.concept] = None
     return list(names)
+
+
+def by_class(layout: Layout, classes: Sequence[str]) -> Layout:
+    """The layout with those concepts of regions called as the class that they are but for the case of letters, blanks
+    around them, or spelling of a number."""
+    spelt = {canonical(name): name for name in classes}
+
+    def meant(name: str) -> str:
+        return spelt.get(canonical(name), name.strip())
+
+    return dataclasses.replace(
+        layout,
+        regions=tuple(
+            dataclasses.replace(
+                one,
+                concept=meant(one.concept),
+                values={meant(name): texts for name, texts in one.values.items()},
+                aliases={meant(name): texts for name, texts in one.aliases.items()},
+            )
+            for one in layout.regions
+        ),
+    )
 
 
 def misspelt(cases: Cases, layout: Layout) -> list[str]:

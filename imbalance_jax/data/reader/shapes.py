@@ -1,5 +1,8 @@
 """Shapes that annotators draw (rectangle, ellipse, polygon, runs) as masks of the frame, and those at image size."""
 
+import contextlib
+import json
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -20,11 +23,12 @@ def decode(kind: str, shape: Any, size: Sequence[int]) -> np.ndarray:
     Raises ValueError for an unknown kind, for numbers that are no such shape, and as `runs.decode` does.
     """
     height, width = (int(side) for side in size)
-    return lookup(KINDS, kind, 'kind of shape')(shape, height, width)
+    return lookup(KINDS, kind, 'kind of shape')(_of_text(kind, shape), height, width)
 
 
 def extent(kind: str, shape: Any) -> tuple[float, float, float, float] | None:
     """Smallest and largest x and y, x0 y0 x1 y1, of a shape given by coordinates; None of one of runs."""
+    shape = _of_text(kind, shape)
     drawn = (
         kind == 'coco_segmentation' and isinstance(shape, (list, tuple)) and isinstance([*shape, 0][0], (list, tuple))
     )
@@ -32,6 +36,14 @@ def extent(kind: str, shape: Any) -> tuple[float, float, float, float] | None:
         return None
     points = (np.concatenate([numbers(part) for part in shape]) if drawn else numbers(shape)).reshape(-1, 2)
     return *points.min(0).tolist(), *points.max(0).tolist()
+
+
+def _of_text(kind: str, shape: Any) -> Any:
+    """What COCO calls a segmentation, from the text of it that a table may have."""
+    if kind == 'coco_segmentation' and isinstance(shape, str) and shape.strip()[:1] in ('[', '{'):
+        with contextlib.suppress(ValueError, RecursionError):
+            return json.loads(shape)
+    return shape
 
 
 def to_size(mask: np.ndarray, size: Sequence[int], window: Sequence[float] | None = None) -> np.ndarray:
@@ -67,7 +79,7 @@ def _areas(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
 
 def numbers(shape: Any) -> np.ndarray:
     """Coordinates as a flat float array, from text or from nested lists; ValueError for what is no number."""
-    words = shape.replace(',', ' ').split() if isinstance(shape, str) else shape
+    words = re.sub(r'[\[\](),]', ' ', shape).split() if isinstance(shape, str) else shape
     try:
         flat = np.array(words, np.float64).ravel()
     except (ValueError, TypeError) as error:

@@ -776,3 +776,62 @@ def test_a_table_that_is_something_else_is_called_that(eight, content, words):
     with pytest.raises(ValueError, match=r't\.csv') as caught:
         loaded(eight, tables='t.csv')
     assert words in str(caught.value)
+
+
+def test_rows_that_name_no_image_are_named(eight):
+    table(eight, rows('0.png,Mass,1', ',Nodule,1', '1.png,Nodule,1'))
+    dataset = loaded(eight, tables='t.csv', labels='finding', images='file')
+    assert dataset.info['problems']['rows_without_image'] == ['t.csv, line 3']
+
+
+def test_a_blank_among_names_says_nothing_where_others_say_that_there_is_none(eight):
+    table(eight, rows('0.png,Mass,1', '1.png,,1', '2.png,No Finding,1', '3.png,,1', '3.png,Mass,1'))
+    for policy, mask in (({}, [1, 1, 1, 1]), ({'empty': 'ignore'}, [1, 0, 1, 1])):
+        dataset = loaded(eight, tables='t.csv', labels='finding', images='file', policy=policy)
+        order = [of(dataset, f'{i}.png') for i in range(4)]
+        assert dataset.cells[0][order, 0].tolist() == [PRESENT, NOT_MENTIONED, ABSENT, PRESENT]
+        assert dataset.label_mask[order, 0].tolist() == mask
+    table(eight, rows('0.png,Mass,1', '1.png,,1'))  # where nothing else says so, a blank does
+    dataset = loaded(eight, tables='t.csv', labels='finding', images='file')
+    assert dataset.cells is None  # all are yes or no
+    assert not dataset.labels[of(dataset, '1.png')].any()
+
+
+def test_a_split_of_a_table_that_is_none_is_refused(eight):
+    table(eight, rows('0.png,Mass,1'))
+    with pytest.raises(ValueError, match=r"Unknown split in .*tables \(number 2\): 'tets'. Did you mean 'test'"):
+        layout(tables=({'file': 't.csv', 'split': 'train'}, {'file': 't.csv', 'split': 'tets'}), labels='finding')
+
+
+@pytest.mark.parametrize('files', ['masks/{stem}.png', '{stem}_seg.png'])
+def test_masks_are_no_images_even_where_they_are_called_as_these(eight, files):
+    table(eight, 'file,a\n' + ''.join(f'{i}.png,1\n' for i in range(8)))
+    inside = np.zeros((20, 20), np.uint8)
+    inside[4:12, 4:12] = 255
+    for i in (0, 1, 9):
+        path = eight / (f'masks/{i}.png' if '/' in files else f'images/{i}_seg.png')
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(inside).save(path)
+    (eight / 'images/1.png').unlink()  # of which the mask is not taken for it
+    dataset = loaded(eight, tables='t.csv', labels=('a',), regions={'concept': 'a', 'files': files})
+    assert len(dataset.image_id) == 7
+    assert dataset.image_id[dataset.region_image].tolist() == ['0.png']
+    assert dataset.info['problems'] == {'missing': ['1.png']}
+    assert len(doubts_with(dataset, 'belong to no image')) == 1
+
+
+@pytest.mark.parametrize('concept', ['mass', 'Mass ', 'MASS'])
+def test_a_concept_is_the_class_that_it_is_but_for_its_spelling(eight, concept):
+    table(eight, 'file,Mass,x,y,w,h\n' + ''.join(f'{i}.png,1,4,4,8,8\n' for i in range(8)))
+    box = {'box': ('x', 'y', 'w', 'h')}
+    dataset = loaded(eight, tables='t.csv', labels=('Mass',), images='file', regions={'concept': concept, **box})
+    assert dataset.concepts == ('Mass',)
+    assert len(dataset.region_box) == 8
+    assert not dataset.region_concept.any()
+
+
+def test_a_placeholder_of_runs_that_stands_for_no_region_is_said(eight):
+    table(eight, 'file,Mass,runs\n' + ''.join(f'{i}.png,1,1 1\n' for i in range(8)))
+    regions = {'concept': 'Mass', 'code': 'runs', 'kind': 'start_columns'}
+    with pytest.raises(ValueError, match='every region is the pixel in the upper left corner'):
+        loaded(eight, tables='t.csv', labels=('Mass',), images='file', regions=regions)

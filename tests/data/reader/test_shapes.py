@@ -95,3 +95,18 @@ def test_what_is_no_shape_is_one_clear_line(kind, shape, message):
     with pytest.raises(ValueError, match=message) as error:
         shapes.decode(kind, shape, (5, 5))
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ('kind', 'shape', 'text'),
+    [
+        ('polygon', [[2, 2], [8, 2], [8, 6]], '[[2, 2], [8, 2], [8, 6]]'),
+        ('polygon', [2, 2, 8, 2, 8, 6], '(2, 2), (8, 2), (8, 6)'),
+        ('coco_segmentation', [[2, 2, 8, 2, 8, 6], [0, 0, 1, 0, 1, 1]], '[[2, 2, 8, 2, 8, 6], [0, 0, 1, 0, 1, 1]]'),
+        ('coco_segmentation', {'size': [10, 10], 'counts': [12, 4, 84]}, '{"size": [10, 10], "counts": [12, 4, 84]}'),
+    ],
+)
+def test_a_shape_may_be_the_text_of_a_list(kind, shape, text):
+    np.testing.assert_array_equal(shapes.decode(kind, text, (10, 10)), shapes.decode(kind, shape, (10, 10)))
+    assert shapes.decode(kind, text, (10, 10)).any()
+    assert shapes.extent(kind, text) == shapes.extent(kind, shape)
