@@ -84,8 +84,8 @@ def points(loaded: ConfigFile, hyper: ModuleType) -> list[dict[str, object]]:
         )
     for point in found:
         for name, value in point.items():
-            _check_value(value, f'--config={loaded.path}: get_hyper: {name}')
-    return [dict(one) for one in found]
+            _check_value(_plain(value), f'--config={loaded.path}: get_hyper: {name}')
+    return [_plain(dict(one)) for one in found]
 
 
 def _check_names(config: ConfigDict, where: str) -> None:
@@ -141,12 +141,25 @@ def no_bytecode() -> Iterator[None]:
         sys.dont_write_bytecode = before
 
 
+def _plain(value: Any) -> Any:
+    """A value with NumPy's numbers and arrays in it as Python's numbers and tuples, which a config can keep."""
+    if type(value).__module__ == 'numpy' and hasattr(value, 'dtype'):
+        if value.ndim:
+            return tuple(map(_plain, value))
+        return float(str(value)) if value.dtype.kind == 'f' else value.item()  # 0.1 of 32 bits is 0.1
+    if type(value) in (tuple, list):
+        return type(value)(map(_plain, value))
+    return {name: _plain(one) for name, one in value.items()} if type(value) is dict else value
+
+
 @contextmanager
-def _truths_are_no_numbers() -> Iterator[None]:
-    """A field that is a number refuses True and False, which ml_collections would take for 1.0 and 0.0."""
+def _numbers_are_plain() -> Iterator[None]:
+    """A field takes NumPy's numbers as Python's; one that is a number refuses True and False, which ml_collections
+    would take for 1.0 and 0.0."""
     set_item = ConfigDict.__setitem__
 
     def checked(config: ConfigDict, key: str, value: Any) -> None:
+        value = _plain(value)
         if isinstance(value, bool) and key in config and type(config[key]) is float:
             raise TypeError(CASTED.format(key, value, bool, float))
         set_item(config, key, value)
@@ -169,7 +182,7 @@ def _execute(path: Path) -> dict[str, Any]:
 def _call(path: Path, function: Callable[..., Any], *arguments: Any) -> Any:
     """What a function of the file gives; whatever it raises is the file's fault, and one line."""
     try:
-        with _truths_are_no_numbers():
+        with _numbers_are_plain():
             return function(*arguments)
     except (Exception, SystemExit) as error:  # a file that leaves would take the program with it
         held: Any = error.args[0] if isinstance(error, AttributeError) and error.args else error

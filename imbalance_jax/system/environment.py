@@ -1,7 +1,7 @@
 """What a user's environment may not change: the numbers. What it lacks ends in one line.
 
 Keys are threefry's whatever JAX_DEFAULT_PRNG_IMPL says: of other keys `vmap` draws from the first alone, and members of
-one seed would no longer be paired. Numbers have 32 bits whatever JAX_ENABLE_X64 says: checkpoints are made so. How the
+one seed would no longer be paired, and JAX_RANDOM_SEED_OFFSET would make another seed of each. Numbers have 32 bits whatever JAX_ENABLE_X64 says: checkpoints are made so. How the
 factors of products are rounded on an accelerator is the config's, whatever JAX_DEFAULT_MATMUL_PRECISION says.
 """
 
@@ -12,7 +12,18 @@ from jax.typing import ArrayLike
 
 # No atomic additions in any order, and no kernels that are chosen by what was fastest this time.
 DETERMINISTIC = ('--xla_gpu_deterministic_ops=true', '--xla_gpu_autotune_level=0')
-PINNED = {'jax_default_prng_impl': 'threefry2x32', 'jax_threefry_partitionable': True, 'jax_enable_x64': False}
+# What numbers depend on, and switches of debugging that would end a run, or make it a hundred times as long.
+PINNED = {
+    'jax_default_prng_impl': 'threefry2x32',
+    'jax_threefry_partitionable': True,
+    'jax_random_seed_offset': 0,
+    'jax_enable_x64': False,
+    'jax_disable_most_optimizations': False,
+    'jax_disable_jit': False,
+    'jax_numpy_dtype_promotion': 'standard',
+    'jax_numpy_rank_promotion': 'allow',
+    'jax_transfer_guard': 'allow',
+}
 
 
 def pin(precision: str = 'default', *, deterministic: bool = False) -> None:

@@ -153,3 +153,23 @@ def test_a_config_of_an_older_version_gets_the_fields_that_it_lacks_but_no_arms(
     found = file.completed(kept, base)
     assert found == {**base, 'arms': kept['arms'], 'evaluate': {'rounds': 3, 'margin': {'auroc': 0.01}}}
     assert kept['evaluate'] == {'rounds': 3}
+
+
+def test_numbers_of_numpy_are_taken_as_python_s(tmp_path):
+    lines = (
+        'config.seeds = np.arange(2)',
+        'config.train.epochs = np.int64(3)',
+        'config.train.learning_rate = np.float32(0.1)',
+        'config.arms = {"bce": {}, "focal": {"gamma": np.float64(2), "labels": "own"}}',
+    )
+    text = 'import numpy as np\n' + WITH_ARMS.replace('config.arms = ARMS', '; '.join(lines))
+    text += '\ndef get_hyper(hyper):\n    return hyper.sweep("config.train.epochs", np.arange(1, 3))\n'
+    loaded = file.load(str(write(tmp_path, text)))
+    config = loaded.config
+    assert (config.seeds, config.train.epochs, config.train.learning_rate) == ((0, 1), 3, 0.1)
+    assert config.arms.focal.gamma == 2
+    values = [*config.seeds, config.train.epochs, config.train.learning_rate, config.arms.focal.gamma]
+    points = file.points(loaded, hyper)
+    assert points == [{'config.train.epochs': 1}, {'config.train.epochs': 2}]
+    values += [value for point in points for value in point.values()]
+    assert {type(value) for value in values} == {int, float}

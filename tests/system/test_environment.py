@@ -14,6 +14,10 @@ import jax, numpy as np
 from imbalance_jax import models
 from imbalance_jax.system import environment
 from imbalance_jax.training import member, members, run, strategies
+environment.pin()
+assert jax.random.key_data(jax.random.key(5)).tolist() == [0, 5], 'another seed than the config says'
+assert (jax.numpy.ones((2, 3)) + jax.numpy.ones(3, int)).dtype == 'float32'
+assert jax.jit(lambda x: isinstance(x, jax.core.Tracer))(1.0), 'nothing is compiled'
 rows = members.make_members({'bce': {}, 'focal': {}}, (0, 1), 'bce', learning_rate=1e-3, weight_decay=0.0)
 arrays = members.member_arrays(rows, own_order=True)
 init = member.make_network_init(models.make('cnn', 2, widths=(4,)), (16, 16, 1))
@@ -41,7 +45,9 @@ assert jax.numpy.arange(3.0).dtype == 'float32' and 'fry' in str(jax.random.key(
 def test_keys_and_precision_are_ours_whatever_the_environment_says():
     """In a process of its own: JAX reads its variables once."""
     variables = {**os.environ, 'JAX_DEFAULT_PRNG_IMPL': 'rbg', 'JAX_ENABLE_X64': '1', 'JAX_PLATFORMS': 'cpu'}
-    variables['JAX_DEFAULT_MATMUL_PRECISION'] = 'bfloat16'
+    variables |= {'JAX_DEFAULT_MATMUL_PRECISION': 'bfloat16', 'JAX_RANDOM_SEED_OFFSET': '7', 'JAX_DISABLE_JIT': '1'}
+    variables |= {'JAX_NUMPY_DTYPE_PROMOTION': 'strict', 'JAX_NUMPY_RANK_PROMOTION': 'raise'}
+    variables |= {'JAX_TRANSFER_GUARD': 'disallow', 'JAX_DISABLE_MOST_OPTIMIZATIONS': '1'}
     done = subprocess.run([sys.executable, '-c', PAIRED], env=variables, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
