@@ -44,6 +44,9 @@ def input_x_gradient(score: Score, images: jax.Array) -> jax.Array:
     return (images * _image_gradient(score, images)).sum(-1)
 
 
+MOST_STEPS = 1000  # of a path; nodes are solved for in time that grows with their cube
+
+
 def _gauss_legendre(steps: int) -> tuple[np.ndarray, np.ndarray]:
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     return (1 + nodes) / 2, weights / 2
@@ -69,10 +72,10 @@ def integrated_gradients(
     M = sum_c (x_c - b_c) int_0^1 d score / d x_c (b + a (x - b)) da (Sundararajan et al. 2017, equation 1). A map sums
     to score(x) - score(b) up to the error of the quadrature. `baseline` is numbers in the units of the images, or
     'zero', 'mean' or 'blur' (see `baselines`). `rule` places and weighs the `steps` points (`RULES`); one point is in
-    memory at a time. Raises ValueError for an unknown rule or baseline, or `steps` < 1.
+    memory at a time. Raises ValueError for an unknown rule or baseline, or `steps` that are none or above `MOST_STEPS`.
     """
-    if not isinstance(steps, (int, np.integer)) or steps < 1:
-        raise ValueError(f'steps must be at least 1 and a whole number, not {steps}.')
+    if not isinstance(steps, (int, np.integer)) or not 1 <= steps <= MOST_STEPS:
+        raise ValueError(f'steps must be a whole number from 1 to {MOST_STEPS}, not {steps}.')
     points, weights = lookup(RULES, rule, 'integration rule')(steps)
     images = as_images(images)
     baseline = baseline_images(images, baseline)

@@ -7,6 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from imbalance_jax.config.fields import OptionsOf, check_kind, default_of
+from imbalance_jax.config.file import KINDS
 
 TRUTH = {'true': True, 'false': False}
 
@@ -81,4 +82,5 @@ def _put(config: ConfigDict, name: str, value: Any) -> None:
         try:
             block[last] = value
         except (TypeError, ValueError) as error:
-            raise ValueError(f'config.{name} is {value!r}; it must be a {type(block[last]).__name__}.') from error
+            kind = type(block[last]).__name__
+            raise ValueError(f'config.{name} is {value!r}; it must be {KINDS.get(kind, f"a {kind}")}.') from error

@@ -1,9 +1,9 @@
 """What a user's environment may not change: the numbers. What it lacks ends in one line.
 
 Keys are threefry's whatever JAX_DEFAULT_PRNG_IMPL says: of other keys `vmap` draws from the first alone, and members of
-one seed would no longer be paired; JAX_RANDOM_SEED_OFFSET would make other seeds of those of the config. Numbers have 32
-bits whatever JAX_ENABLE_X64 says: checkpoints are made so. How the factors of products are rounded on an accelerator is
-the config's, whatever JAX_DEFAULT_MATMUL_PRECISION says.
+one seed would no longer be paired; JAX_RANDOM_SEED_OFFSET would make other seeds of those of the config. Numbers have
+32 bits whatever JAX_ENABLE_X64 says: checkpoints are made so. How the factors of products are rounded on an accelerator
+is the config's, whatever JAX_DEFAULT_MATMUL_PRECISION says.
 """
 
 import os

@@ -69,7 +69,13 @@ def _parquet(content: bytes) -> tuple[pd.DataFrame, np.ndarray]:
     table = adopt_tables.of_parquet(content)
     units = [name for name in table.columns if name not in KEYS]
     if units == [FEATURES]:
-        lists = [np.asarray(one, np.float64) for one in table[FEATURES]]
+        try:
+            lists = [np.asarray(one, np.float64) for one in table[FEATURES]]
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f'its column {FEATURES} has more than a list of numbers in a cell: give one number per unit; of units '
+                'with places the array of an .npz'
+            ) from error
         lengths = sorted({one.shape for one in lists})
         shapes = [str(list(shape)) for shape in lengths]
         if len(lengths) != 1 or len(lengths[0]) != 1:

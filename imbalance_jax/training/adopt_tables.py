@@ -200,7 +200,14 @@ def as_log_odds(
             f'{path}: not all values are probabilities, {len(lines):,} are not, such as '
             f'{numbers[lines[0], columns[0]].item()} of {who(table, lines[0])}; if logits, say --values=logits.'
         )
-    sums = is_multi_class and np.abs(numbers.sum(1) - 1).max() <= ROUNDED
+    total = numbers.sum(1)
+    sums = is_multi_class and np.abs(total - 1).max() <= ROUNDED
+    if is_multi_class and not sums:
+        print(
+            f'{path}: the probabilities of an image sum to {total.min():.3g}..{total.max():.3g}, not to 1: each is '
+            'taken as that of its class against all others.',
+            flush=True,
+        )
     return logit(numbers, path), SOFTMAX if sums else SIGMOID
 
 

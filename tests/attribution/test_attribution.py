@@ -449,7 +449,7 @@ def test_bad_input_is_named():
     images = jnp.ones((2, 5, 4, 2))
     with pytest.raises(ValueError, match=r'one logit per image, shape \(2,\), not \(2, 3\)'):
         METHODS['gradient'](lambda x: jnp.ones((2, 3)) * x.sum(), images)
-    with pytest.raises(ValueError, match='steps must be at least 1 and a whole number, not 0'):
+    with pytest.raises(ValueError, match='steps must be a whole number from 1 to 1000, not 0'):
         METHODS['integrated_gradients'](small_score, images, steps=0)
     with pytest.raises(ValueError, match=r'whole number, not 2\.5'):
         METHODS['integrated_gradients'](small_score, images, steps=2.5)

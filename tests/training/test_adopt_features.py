@@ -58,6 +58,15 @@ def test_a_network_whose_features_are_one_for_all_images_is_said(tmp_path, capsy
     assert 'bce' not in said
 
 
+def test_lists_in_lists_of_a_table_are_said(tmp_path):
+    arrays = some_features()
+    keys = {name: arrays[name] for name in ('image', 'arm', 'seed')}
+    nested = [[[1.0, 2.0], [3.0]]] * len(arrays['image'])
+    pd.DataFrame({**keys, 'features': nested}).to_parquet(tmp_path / 'f.parquet')
+    with pytest.raises(ValueError, match='column features has more than a list of numbers in a cell'):
+        adopt_features.read(tmp_path / 'f.parquet', FewImages())
+
+
 def test_features_may_have_places(tmp_path):
     arrays = some_features(places=(2, 4))
     np.testing.assert_array_equal(read(arrays, tmp_path).maps[1], arrays['features'][:3])

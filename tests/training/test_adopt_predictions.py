@@ -202,6 +202,15 @@ def test_arrays_of_an_npz_have_one_number_per_line(tmp_path, other, said):
         adopt_tables.read(tmp_path / 'p.npz', FewImages(), 'probabilities')
 
 
+@pytest.mark.parametrize(('digits', 'said'), [(2, True), (6, False)])
+def test_probabilities_of_one_class_that_do_not_sum_to_one_are_said(tmp_path, capsys, digits, said):
+    first = a_table()['Mass'].round(digits)
+    table = a_table().assign(Mass=first, Pleural_Effusion=1 - first + (0.02 if said else 0))
+    found = read(table, tmp_path, task='multi_class')
+    assert ('each is taken as that of its class against all others' in capsys.readouterr().out) == said
+    assert (found.link == 'softmax') != said
+
+
 def test_logits_that_may_be_logarithms_of_probabilities_are_said(tmp_path, capsys):
     table = a_table()
     for task, said in (('multi_label', True), ('multi_class', False)):  # those are logits of a softmax, as they are
