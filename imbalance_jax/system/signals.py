@@ -13,7 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 RESUMABLE = 75  # EX_TEMPFAIL of sysexits.h: try again
-SIGNALS = [getattr(signal, name) for name in ('SIGTERM', 'SIGUSR1', 'SIGINT') if hasattr(signal, name)]
+NAMES = ('SIGTERM', 'SIGUSR1', 'SIGINT', 'SIGHUP')
+SIGNALS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+if hasattr(signal, 'SIGHUP') and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:  # as under nohup
+    SIGNALS.remove(signal.SIGHUP)
 AT_ONCE = 130  # 128 + SIGINT: interrupted twice
 TWICE = 1.0  # seconds after which another SIGINT is meant: a terminal and a parent may send the same one
 AGAIN = 0.1  # seconds after which a request to stop that was lost is made again

@@ -188,6 +188,17 @@ def test_every_stage_leaves_with_75_when_asked(plan, name, number):
     assert states(plan)[0] == 'resumable'
 
 
+def test_a_terminal_that_closes_is_no_request_under_nohup():
+    code = 'import signal; from imbalance_jax.system.signals import SIGNALS; print(signal.SIGHUP in SIGNALS)'
+    for ignores in (False, True):
+        before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignores else signal.SIG_DFL)
+        try:
+            done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True, check=True)
+        finally:
+            signal.signal(signal.SIGHUP, before)
+        assert done.stdout.strip() == str(not ignores)
+
+
 def test_a_second_interrupt_leaves_at_once(plan):
     """One that follows within a second is the same one: a terminal sends it to all, and a parent passes it on."""
     with worker(plan, 'deaf') as process:
@@ -208,7 +219,7 @@ def test_what_is_run_is_asked_too_and_dies_with_its_parent(tmp_path):
     parent = (
         f'import sys; from imbalance_jax.system.signals import run; sys.exit(run([sys.executable, "-c", {child!r}]))'
     )
-    for number in (signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGHUP):
         (tmp_path / 'pid').unlink(missing_ok=True)
         variables = {**os.environ, 'PYTHONPATH': str(ROOT)}
         with subprocess.Popen([sys.executable, '-c', parent], cwd=tmp_path, env=variables) as process:
