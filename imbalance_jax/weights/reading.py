@@ -115,7 +115,15 @@ def _npz(content: bytes) -> dict[str, np.ndarray]:
     most = torch_files.MOST * len(content) + ROOM
     require(size <= most, f'its archive would unpack to {size:,} bytes, from {len(content):,}')
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-        return {key: arrays[key] for key in arrays.files}
+        return {key: _array(arrays, key) for key in arrays.files}
+
+
+def _array(arrays: Any, key: str) -> np.ndarray:
+    try:
+        return arrays[key]
+    except ValueError as error:
+        require('allow_pickle' not in str(error), f'its array {key!r} is of objects; save numbers')
+        raise
 
 
 def _sharded(path: Path, content: bytes, digest: str) -> Stored:

@@ -4,12 +4,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from imbalance_jax.names import some
-from imbalance_jax.weights.pickles import Record, Tensor
+from imbalance_jax.weights.pickles import Global, Record, Tensor
 from imbalance_jax.weights.stored import Damaged, require
 
 # Parts of a checkpoint that hold no weights to begin with: of an optimizer, and moving averages beside the weights.
 NO_WEIGHTS = ('optim', 'scheduler', 'scaler', 'amp', 'sampler')
 AVERAGES = ('ema', 'teacher', 'momentum', 'swa')
+# Functions that rebuild what is no plain tensor, and what that is.
+NOT_PLAIN = {
+    '_rebuild_qtensor': 'a quantised tensor',
+    '_rebuild_sparse_tensor': 'a sparse tensor',
+    '_rebuild_sparse_csr_tensor': 'a sparse tensor',
+    '_rebuild_nested_tensor': 'a nested tensor',
+    '_rebuild_meta_tensor_no_storage': 'a tensor of the device meta, without numbers',
+    '_reconstruct': 'an array of NumPy',
+}
 DEPTH = 50  # of modules inside modules
 MODULES = 100_000  # the most of them
 TENSORS = 100_000
@@ -28,13 +37,15 @@ def find(root: Any) -> tuple[dict[str, Tensor], bool]:
     inside = {key: value for key, value in root.items() if isinstance(key, str) and _holds_tensors(value)}
     inside = {key: value for key, value in inside.items() if not any(part in key.lower() for part in NO_WEIGHTS)}
     if _holds_tensors(root) and not inside:
-        return _tensors(root), False
+        return _checked(root), False
     weights = [key for key in inside if not any(part in key.lower() for part in AVERAGES)] or list(inside)
     loose = [key for key in _tensors(root) if '.' in key]
     if len(weights) == 1 and not loose:
         value = inside[weights[0]]
-        return (_of_module(value), True) if _is_module(value) else (_tensors(value), False)
+        return (_of_module(value), True) if _is_module(value) else (_checked(value), False)
     names = some(sorted(map(str, [*inside, *loose[:1]] if inside else root)), 6)
+    for state in () if inside else (root, *(value for value in root.values() if isinstance(value, dict))):
+        _check_plain(state)
     if inside:
         raise Damaged(f'it holds weights in more than one place ({names}); save the one that is meant by itself')
     raise Damaged(f'it holds no tensors by name, but {names or "nothing"}')
@@ -50,6 +61,20 @@ def _holds_tensors(value: Any) -> bool:
 def _tensors(state: Mapping[Any, Any]) -> dict[str, Tensor]:
     """What of a state dict is a tensor; extra state is left."""
     return {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)}
+
+
+def _checked(state: Mapping[Any, Any]) -> dict[str, Tensor]:
+    """The tensors of the state dict that is taken."""
+    _check_plain(state)
+    return _tensors(state)
+
+
+def _check_plain(state: Mapping[Any, Any]) -> None:
+    """Damaged for what stands in the place of a tensor, and is none that can be read."""
+    for key, value in state.items():
+        kind = value.kind if isinstance(value, Record) else None
+        if isinstance(kind, Global) and kind.name in NOT_PLAIN:
+            raise Damaged(f'its {str(key)[:60]!r} is {NOT_PLAIN[kind.name]}; save plain tensors, of numbers')
 
 
 def _attributes(value: Any) -> Mapping[str, Any]:

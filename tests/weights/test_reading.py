@@ -15,7 +15,7 @@ import pytest
 
 from imbalance_jax import weights
 from imbalance_jax.weights import states
-from imbalance_jax.weights.pickles import Tensor
+from imbalance_jax.weights.pickles import Global, Record, Tensor
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / 'golden' / 'torch_files.npz'))
 CONTAINERS = ('zip', 'legacy')
@@ -265,6 +265,30 @@ def test_a_tensor_beside_a_state_dict_is_a_loss_unless_its_name_is_that_of_a_lay
     assert states.find({'model_state_dict': state, **beside}) == (state, False)
     with pytest.raises(ValueError, match=r'more than one place \(head.weight, model_state_dict\)'):
         states.find({'model_state_dict': state, 'head.weight': layer})
+
+
+@pytest.mark.parametrize(
+    ('kind', 'said'),
+    [
+        (Global('torch._utils', '_rebuild_qtensor'), 'quantised'),
+        (Global('torch._utils', '_rebuild_sparse_tensor'), 'sparse'),
+        (Global('torch._utils', '_rebuild_meta_tensor_no_storage'), 'meta'),
+        (Global('numpy.core.multiarray', '_reconstruct'), 'an array of NumPy'),
+    ],
+)
+def test_what_stands_for_a_tensor_and_is_none_is_named(kind, said):
+    layer, odd = Tensor(None, 0, (2,), (1,)), Record(kind)
+    for state in ({'fc.weight': odd}, {'fc.bias': layer, 'fc.weight': odd}, {'model': {'fc.weight': odd}}):
+        with pytest.raises(ValueError, match=f"'fc.weight' is .*{said}.*; save plain tensors"):
+            states.find(state)
+    history = {'model': {'fc.weight': layer}, 'losses': Record(Global('numpy.core.multiarray', '_reconstruct'))}
+    assert states.find(history) == ({'fc.weight': layer}, False)
+
+
+def test_an_array_of_objects_is_named(tmp_path):
+    np.savez(tmp_path / 'a.npz', a=np.zeros(2), b=np.array([None, 'x'], object))
+    with pytest.raises(ValueError, match="its array 'b' is of objects; save numbers"):
+        weights.read(tmp_path / 'a.npz')
 
 
 def test_no_file_and_a_folder(tmp_path):

@@ -130,8 +130,9 @@ def _unique_keys(other: Rows, on: Sequence[str]) -> dict[tuple[str, ...], int]:
     for row, key in enumerate(keys(other, their_names(on))):
         first = place.setdefault(key, row)
         if first != row and any(values[first] != values[row] for values in other.columns.values()):
+            named = ', '.join(key) if any(key) else f'an empty {" and ".join(their_names(on))}'
             raise ValueError(
-                f'{other.where(row)}: {", ".join(key)} is in {other.where(first)} with other values; a table that is '
+                f'{other.where(row)}: {named} is in {other.where(first)} with other values; a table that is '
                 'joined has one row each.'
             )
     return place

@@ -797,6 +797,13 @@ def test_a_blank_among_names_says_nothing_where_others_say_that_there_is_none(ei
     assert not dataset.labels[of(dataset, '1.png')].any()
 
 
+def test_a_joined_table_with_two_rows_of_nobody_says_so(eight):
+    table(eight, 'file\n0.png\n1.png\n')
+    table(eight, 'file,Mass\n,1\n0.png,1\n,0\n', 'lab.csv')
+    with pytest.raises(ValueError, match=r'lab\.csv, line 4: an empty file is in lab\.csv, line 2 with other values'):
+        loaded(eight, tables=('t.csv', {'file': 'lab.csv', 'on': 'file'}), labels=('Mass',), images='file')
+
+
 def test_a_split_of_a_table_that_is_none_is_refused(eight):
     table(eight, rows('0.png,Mass,1'))
     with pytest.raises(ValueError, match=r"Unknown split in .*tables \(number 2\): 'tets'. Did you mean 'test'"):
