@@ -9,7 +9,7 @@ to chance move scores too. Controls exchange labels between whole patients (`nul
 import jax
 import jax.numpy as jnp
 import numpy as np
-from scipy import stats
+import scipy
 
 from imbalance_jax.system.shapes import Anything, takes
 
@@ -129,7 +129,7 @@ def pooled_p(observed: np.ndarray, controls: np.ndarray) -> np.ndarray:
         ratio = excess.mean() ** 2 / excess.var() if excess.var() > 0 else 1.0
         shape = max(0.5 * (1 - ratio), 0.0)
         scale = excess.mean() * (1 - shape)
-        tail = number / far * stats.genpareto.sf(size - start, shape, scale=scale)
+        tail = number / far * scipy.stats.genpareto.sf(size - start, shape, scale=scale)
         p = np.where((beyond < FEW) & (size > start), tail, p)
     return np.where(np.isfinite(observed), p, np.nan)
 

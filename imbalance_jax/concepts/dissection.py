@@ -11,7 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from scipy import stats
+import scipy
 
 from imbalance_jax.concepts import nulls
 from imbalance_jax.concepts.counting import cells
@@ -188,7 +188,7 @@ def overlap_statistics(counted: dict[str, np.ndarray], fdr: float = 0.05) -> dic
     pooled, detector = np.ones(observed.shape), np.zeros(observed.shape, bool)
     if live.any() and present.any():
         pooled[tested] = _pooled_p_value(observed[tested], null[:, live][..., present])
-        adjusted = stats.false_discovery_control(pooled[tested].ravel())
+        adjusted = scipy.stats.false_discovery_control(pooled[tested].ravel())
         detector[tested] = adjusted.reshape(pooled[tested].shape) <= fdr
     p_value = (1 + (null >= observed * (1 - 1e-12)).sum(0)) / (1 + len(null))
     return {**overlap, 'p_value': p_value, 'p_pooled': pooled, 'detector': detector}

@@ -3,7 +3,8 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse, special, stats
+import scipy
+from scipy import sparse, special
 
 from imbalance_jax.system.shapes import Anything, takes
 
@@ -46,7 +47,7 @@ def unit_auroc(
     auroc = result['auroc']
     with np.errstate(divide='ignore', invalid='ignore'):
         odds = np.log(auroc / (1 - auroc))
-        half = stats.t.ppf((1 + confidence) / 2, result['df']) * result['error'] / (auroc * (1 - auroc))
+        half = scipy.stats.t.ppf((1 + confidence) / 2, result['df']) * result['error'] / (auroc * (1 - auroc))
         low, high = (np.where(result['error'] > 1e-9, special.expit(odds - s * half), np.nan) for s in (1, -1))
     return {'auroc': auroc, 'low': low, 'high': high, 'p_value': result['p']}
 
@@ -99,8 +100,8 @@ def _one_class(
     by_chance = np.sqrt((m + n + 1) / (12 * m * n))
     with np.errstate(divide='ignore', invalid='ignore'):
         t = np.log(auroc / (1 - auroc)) * auroc * (1 - auroc) / error
-    p = 2 * stats.t.sf(np.abs(t), df)
-    return auroc, error, df, np.where(error > 1e-9, p, 2 * stats.norm.sf(np.abs(auroc - 0.5) / by_chance))
+    p = 2 * scipy.stats.t.sf(np.abs(t), df)
+    return auroc, error, df, np.where(error > 1e-9, p, 2 * scipy.stats.norm.sf(np.abs(auroc - 0.5) / by_chance))
 
 
 def _inflation(count: int) -> float:

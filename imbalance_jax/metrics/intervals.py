@@ -27,8 +27,8 @@ NumPy float64 on the host. What is not finite (a dead member, a class that a rou
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from imbalance_jax.system.shapes import Anything, takes
 
@@ -168,7 +168,7 @@ def _around(
     """Student's interval of an estimate, from its variance; size: of the values, by which rounding is judged."""
     varies = variance > (ROUNDING * size) ** 2
     error, df = np.sqrt(np.where(varies, variance, np.nan)), np.where(varies, df, np.nan)
-    half = stats.t.ppf((1 + confidence) / 2, df) * error
+    half = scipy.stats.t.ppf((1 + confidence) / 2, df) * error
     return Interval(estimate, estimate - half, estimate + half, rounds, error, df)
 
 
@@ -304,7 +304,7 @@ def within_unit(interval: Interval, *, confidence: float = 0.95) -> Interval:
     """
     estimate = np.asarray(interval.estimate, np.float64)
     with np.errstate(invalid='ignore', divide='ignore', over='ignore'):
-        half = stats.t.ppf((1 + confidence) / 2, interval.df) * interval.error / (estimate * (1 - estimate))
+        half = scipy.stats.t.ppf((1 + confidence) / 2, interval.df) * interval.error / (estimate * (1 - estimate))
         centre = np.log(estimate / (1 - estimate))
         ends = [
             np.where(np.isfinite(half + centre), 1 / (1 + np.exp(-centre - sign * half)), np.nan) for sign in (-1, 1)
@@ -321,7 +321,7 @@ def withheld(interval: Interval, too_few: ArrayLike) -> Interval:
 
 def p_value(interval: Interval, null: float = 0.0) -> np.ndarray:
     """Two-sided p [...] of the claim that what an interval estimates is `null`, from the same error and df."""
-    return 2 * stats.t.sf(np.abs(interval.estimate - null) / interval.error, interval.df)
+    return 2 * scipy.stats.t.sf(np.abs(interval.estimate - null) / interval.error, interval.df)
 
 
 def equivalence(interval: Interval, margin: float) -> np.ndarray:
@@ -331,8 +331,8 @@ def equivalence(interval: Interval, margin: float) -> np.ndarray:
     """
     if not margin > 0:
         raise ValueError(f'margin is {margin}; valid is a positive number, such as 0.01 for AUROC.')
-    above = stats.t.sf((interval.estimate + margin) / interval.error, interval.df)
-    below = stats.t.cdf((interval.estimate - margin) / interval.error, interval.df)
+    above = scipy.stats.t.sf((interval.estimate + margin) / interval.error, interval.df)
+    below = scipy.stats.t.cdf((interval.estimate - margin) / interval.error, interval.df)
     return np.maximum(above, below)
 
 

@@ -1,14 +1,14 @@
 """What a number of seeds is worth: the interval of their spread, and how many seeds a difference needs."""
 
 import numpy as np
-from scipy import stats
+import scipy
 
 
 def deviation_interval(deviation: float, count: int, confidence: float = 0.95) -> tuple[float, float]:
     """The interval of a standard deviation estimated from `count` normal values, by the chi-squared distribution."""
     if count < 2 or not np.isfinite(deviation):
         return np.nan, np.nan
-    tails = stats.chi2.ppf([(1 + confidence) / 2, (1 - confidence) / 2], count - 1)
+    tails = scipy.stats.chi2.ppf([(1 + confidence) / 2, (1 - confidence) / 2], count - 1)
     low, high = deviation * np.sqrt((count - 1) / tails)
     return float(low), float(high)
 
@@ -33,7 +33,7 @@ def seeds_needed(deviation: float, difference: float, *, power: float = 0.8, lev
 def _power(count: int, effect: float, level: float) -> float:
     """Of the two-sided two-sample t-test with `count` values per group."""
     freedom, shift = 2 * count - 2, effect * np.sqrt(count / 2)
-    bar = stats.t.ppf(1 - level / 2, freedom)
+    bar = scipy.stats.t.ppf(1 - level / 2, freedom)
     if shift > 35:  # certain; scipy's noncentral t is not made for it
         return 1.0
-    return float(stats.nct.sf(bar, freedom, shift) + stats.nct.cdf(-bar, freedom, shift))
+    return float(scipy.stats.nct.sf(bar, freedom, shift) + scipy.stats.nct.cdf(-bar, freedom, shift))

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy import stats
 
 from imbalance_jax.metrics.intervals import over_seeds, p_value
 from imbalance_jax.system.shapes import Anything, takes
@@ -98,4 +98,4 @@ def holm(p: ArrayLike) -> np.ndarray:
 @takes(p='...')
 def benjamini_hochberg(p: ArrayLike) -> np.ndarray:
     """p values adjusted for false discovery rate over all finite entries of any shape, `min_{j>=i} n p_j / j`."""
-    return _in_order(p, stats.false_discovery_control)
+    return _in_order(p, scipy.stats.false_discovery_control)

@@ -10,7 +10,7 @@ exact p of the hypothesis that ranks have nothing to do with each other (Kendall
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from imbalance_jax.metrics.statistics import holm
 from imbalance_jax.results.outcomes import Outcome
@@ -86,5 +86,5 @@ def of_single_seeds(one: Outcome, other: Outcome, members: np.ndarray) -> Estima
 
 def of_means(one: Outcome, other: Outcome, members: np.ndarray) -> tuple[float, float]:
     """tau_b of the arms' means over seeds, and its two-sided p (exact without ties)."""
-    test = stats.kendalltau(*(_arms(outcome, members).mean(0) for outcome in (one, other)))
+    test = scipy.stats.kendalltau(*(_arms(outcome, members).mean(0) for outcome in (one, other)))
     return float(test.statistic), float(test.pvalue)
