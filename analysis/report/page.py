@@ -33,11 +33,11 @@ from imbalance_jax.analysis.report import (
     twins,
     units,
 )
-from imbalance_jax.analysis.report.study import Study, load
+from imbalance_jax.analysis.report.study import EXPLAIN, Study, load
 from imbalance_jax.analysis.report.style import HEAT_STOPS, looks
 from imbalance_jax.explain.run import STAGES
 from imbalance_jax.names import some
-from imbalance_jax.system import layout, output, records
+from imbalance_jax.system import layout, manifest, output, records
 from imbalance_jax.system.workdir import write_text
 from imbalance_jax.training.trained import Stage
 
@@ -66,6 +66,7 @@ def write(workdir: Path, *, known: Mapping[str, Stage] = STAGES) -> Path:
         path = study.folder / layout.REPORT
         write_text(path, starts.worded(study, partial(render, study, known=known)))
         failures.write(study)
+        _say_lost(study.folder)
     except Exception as error:
         said = isinstance(error, (OSError, ValueError)) and str(workdir) in str(error)
         if said or not (changed := records.accepted(workdir)):
@@ -74,6 +75,13 @@ def write(workdir: Path, *, known: Mapping[str, Stage] = STAGES) -> Path:
         what = f'files that were accepted as they are, {some(changed, SHOWN)}, make no report'
         raise ValueError(f'{workdir}: {what}: {reason}. Bring them back from a copy.') from error
     return path
+
+
+def _say_lost(folder: Path) -> None:
+    if lost := manifest.lost(folder):
+        what = 'Files that were written there are missing, and what they show is not in the report'
+        again = f'{EXPLAIN.format(folder)} makes them again'
+        print(f'{folder}: {what}: {some(lost, SHOWN)}. {again}.', file=sys.stderr)
 
 
 def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:

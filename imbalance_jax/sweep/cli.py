@@ -85,6 +85,11 @@ def collect_tables(flags: Namespace, write_report: Callable[[list[Job]], Path]) 
     done = [job for job, now in stood if now.state == 'done']
     for path in (*collect.write(done, flags.mixed), write_report(done)):
         print(path)
+    if flags.job or flags.shard:
+        print(
+            f'{len(chosen)} of the populations of {flags.plan}, as was asked: the others are not in it.',
+            file=sys.stderr,
+        )
     for job, now in stood:
         if now.state == 'resumable':
             print(f'{job.name}: {now.note}', file=sys.stderr)

@@ -103,6 +103,13 @@ def faults(workdir: Path, *, thorough: bool = True) -> list[str]:
     return found
 
 
+def lost(workdir: Path) -> list[str]:
+    """The files that a working directory vouches for and that are not there, but for copies of tables as text."""
+    paths = [Path(workdir) / name for name in read(workdir) or {}]
+    copies = [path for path in paths if path.suffix == '.csv' and path.with_suffix('.parquet').exists()]
+    return [path.relative_to(workdir).as_posix() for path in paths if not path.exists() and path not in copies]
+
+
 def differences(workdir: Path) -> list[str]:
     """`faults`, and what nobody knows of: 'results/mine.csv was not written here by any stage'; all files of a
     directory without a manifest are such."""

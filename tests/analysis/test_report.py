@@ -210,12 +210,15 @@ def test_dead_members_are_said(tmp_path):
     assert page.count('<td>frozen</td>') == 3
 
 
-def test_a_study_that_is_not_explained_says_how(workdir, tmp_path):
+def test_a_study_that_is_not_explained_says_how(workdir, tmp_path, capsys):
     folder = shutil.copytree(workdir, tmp_path / 'half')
     (folder / 'results' / 'alignment.parquet').unlink()
     (folder / 'results' / 'concepts.parquet').unlink()
     page = report.write(folder).read_text()
     assert page.count(f'imbalance-jax explain --workdir={folder}') == 3
+    said = capsys.readouterr().err
+    assert 'results/alignment.parquet, results/concepts.parquet' in said
+    assert 'makes them again' in said
 
 
 @pytest.mark.parametrize('name', ['config.json', 'metrics.jsonl', 'results/performance.parquet', 'contact_sheet.npz'])
