@@ -17,8 +17,10 @@ def plan(command: Command, outside: Outside) -> None:
 
     loaded = loading.load(command.flags.config, command.overrides, outside.base)
     from imbalance_jax.explain.run import STAGES
+    from imbalance_jax.system import environment
     from imbalance_jax.training.preview import Checker
 
+    environment.pin()
     check_alone = Checker(STAGES)
     if command.flags.memory:
         from imbalance_jax.training import forecast, run

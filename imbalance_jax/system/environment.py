@@ -79,4 +79,6 @@ def explained(error: BaseException) -> str | None:
     platforms = jax.config.jax_platforms  # type: ignore[attr-defined]
     if 'Unable to initialize backend' in text or (platforms and isinstance(error, AssertionError) and not text):
         return f"JAX finds no device for JAX_PLATFORMS='{platforms}' here; JAX_PLATFORMS='' takes what there is."
+    if text.startswith('Unknown backend'):
+        return f'JAX finds no such device here ({text[:200]}); JAX_PLATFORM_NAME, or JAX_PLATFORMS, asks for it.'
     return explained(error.__cause__) if error.__cause__ else None

@@ -5,15 +5,16 @@ training is not made up: its row says what it is given, and nothing more.
 """
 
 import csv
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from imbalance_jax.config.fields import PREPROCESSING
+from imbalance_jax.data.reader.text_files import content
 from imbalance_jax.data.sources.text import one_line
 from imbalance_jax.losses import LOSSES, SIGMOID, SOFTMAX, UNKNOWN, link_of
 from imbalance_jax.names import lookup, repeated
-from imbalance_jax.system.files import regular
 from imbalance_jax.training import checks
 from imbalance_jax.training.members import split_options
 
@@ -51,13 +52,12 @@ def from_texts(texts: Sequence[str], needed: Sequence[str] = NEEDED) -> list[Ado
 def from_table(path: Path, needed: Sequence[str] = NEEDED) -> list[Adopted]:
     """Of a .csv with a column per field, a network per line; files are looked for beside the table, too."""
     try:
-        with open(regular(path), newline='', encoding='utf-8-sig') as file:
-            reader = csv.DictReader(file)
-            named = [str(name).strip() for name in reader.fieldnames or ()]
-            lines = [{k: v for k, v in line.items() if v not in (None, '')} for line in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reader = csv.DictReader(io.StringIO(content(path), newline=''))
+        named = [str(name).strip() for name in reader.fieldnames or ()]
+        lines = [{k: v for k, v in line.items() if v not in (None, '')} for line in reader]
+    except (OSError, ValueError, csv.Error) as error:
         reason = getattr(error, 'strerror', None) or error
-        raise ValueError(f'--members={path} could not be read as a table: {reason}.') from error
+        raise ValueError(f'--members={path} could not be read as a table: {str(reason).rstrip(".")}.') from error
     if twice := repeated(named):
         raise ValueError(f'--members={path} has the column {twice[0]!r} twice; expected one of each name.')
     if missing := [name for name in needed if name not in named]:
@@ -145,6 +145,13 @@ def check(adopted: Sequence[Adopted], reference: str, *, paired: bool) -> None:
         seen[one.arm, one.seed] = one.where
     arms = list(dict.fromkeys(one.arm for one in adopted))
     checks.check_names(arms, f'{adopted[0].where}: arms')
+    spelt: dict[str, str] = {}
+    for arm in arms:
+        if (other := spelt.setdefault(arm.casefold().strip(), arm)) != arm:
+            raise ValueError(
+                f'{adopted[0].where}: the arms {other!r} and {arm!r} differ in the case of letters alone; call one arm '
+                'by one name.'
+            )
     for arm in arms:
         of_arm = [one for one in adopted if one.arm == arm]
         for field in ('loss', 'hyper', 'link'):

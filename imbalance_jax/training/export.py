@@ -18,7 +18,7 @@ from imbalance_jax.models.entrance import MATRIX, OFFSET, Entrance, mixing
 from imbalance_jax.models.naming import torch_names_of
 from imbalance_jax.models.odds import LINK
 from imbalance_jax.names import lookup, options_of
-from imbalance_jax.system import layout, progress
+from imbalance_jax.system import environment, layout, progress
 from imbalance_jax.system.files import UNFINISHED, atomic, check_folder, write_text
 from imbalance_jax.training import card, serialised
 from imbalance_jax.training.trained import Trained, check_trained, load
@@ -39,6 +39,7 @@ def run(
     their defaults. Raises ValueError for an unknown member or method, and for what is there already unless `again`.
     """
     check_trained(workdir)
+    environment.pin()
     method = method or 'grad_cam'
     lookup(METHODS, method, 'attribution method')
     trained = load(workdir, base)

@@ -48,7 +48,7 @@ def find(root: Any) -> tuple[dict[str, Tensor], bool]:
         _check_plain(state)
     if inside:
         raise Damaged(f'it holds weights in more than one place ({names}); save the one that is meant by itself')
-    raise Damaged(f'it holds no tensors by name, but {names or "nothing"}')
+    raise Damaged(f'it holds no tensors by name, but {names}' if names else 'it is an empty dict')
 
 
 def _holds_tensors(value: Any) -> bool:

@@ -56,6 +56,7 @@ def test_keys_and_precision_are_ours_whatever_the_environment_says():
     ('error', 'word'),
     [
         (RuntimeError("Unable to initialize backend 'tpu': INTERNAL: no libtpu.so"), 'JAX_PLATFORMS'),
+        (RuntimeError("Unknown backend: 'gpu' requested, but no platforms are present"), 'JAX_PLATFORM_NAME'),
         (RuntimeError('RESOURCE_EXHAUSTED: Out of memory allocating 7 bytes'), 'memory_gib'),
         (MemoryError(), 'memory_gib'),
         (RuntimeError('something else'), None),

@@ -56,6 +56,8 @@ def test_members_are_what_texts_and_tables_say(tmp_path):
     table.write_text('arm,seed,weights,loss\nfocal,3,a.pth,"\nbce,0,b.pth,"\nbce,1,c.pth,\n')
     with pytest.raises(ValueError, match='line 2: a quote'):  # it would swallow a network
         adopt_members.from_table(table)
+    table.write_text('arm,seed,weights\nfocal,3,a.pth\n', encoding='utf-16')
+    assert adopt_members.from_table(table)[0].arm == 'focal'
 
 
 @pytest.mark.parametrize(
@@ -89,6 +91,7 @@ def test_a_population_needs_a_reference_and_different_seeds():
         ([*bce, focal], 'asymmetric', False, 'Arms: bce, focal'),
         ([*bce, focal], 'bce', True, 'same seeds'),
         ([*bce, focal, focal._replace(seed=8, loss='focal')], 'bce', False, 'differ in loss'),
+        ([*bce, focal, bce[1]._replace(arm='Bce')], 'bce', False, "arms 'bce' and 'Bce' differ in the case"),
     ):
         with pytest.raises(ValueError, match=said):
             adopt_members.check(given, reference, paired=paired)

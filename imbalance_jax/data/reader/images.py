@@ -203,6 +203,8 @@ def _dicom(path: Path, window: bool) -> Picture:
             pixels = data.pixel_array
     except Exception as error:
         raise Unreadable(f'no DICOM image: {" ".join(str(error).split())[:100]}') from error
+    if data.get('RescaleSlope', 1) == 0:
+        raise Unreadable('its RescaleSlope is 0, by which all its values are one')
     photometric = str(data.get('PhotometricInterpretation', 'MONOCHROME2'))
     if photometric == 'PALETTE COLOR' and pixels.ndim == 2:
         colour = apply_color_lut(pixels, data)[..., :3]

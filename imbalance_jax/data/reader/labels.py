@@ -183,7 +183,7 @@ def _of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tu
     meant = [[_class(name, spelt, labels, rows, row) for name in names] for row, names in enumerate(named)]
     classes = labels.classes or tuple(sorted({name for names in meant for name in names if name and name != NO_CLASS}))
     position = {name: k for k, name in enumerate(classes)}
-    if not labels.classes and not labels.path:
+    if not labels.classes:
         found.doubts.extend(label_notes.of_spelling(classes))
     found.doubts.extend(label_notes.of_names(meant, NO_CLASS, rows.where))
     cells = np.full((len(rows), len(classes)), ABSENT if labels.unnamed == 'absent' else NOT_MENTIONED, np.int8)

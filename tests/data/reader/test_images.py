@@ -188,6 +188,12 @@ def test_colour_of_more_than_eight_bits_keeps_its_highest(tmp_path):
     np.testing.assert_array_equal(images.decode(path), colour >> 4)
 
 
+def test_a_dicom_whose_values_are_all_made_one_is_said(tmp_path):
+    path = dicom(tmp_path / 'a.dcm', np.arange(64, dtype=np.uint16).reshape(8, 8), RescaleSlope=0, RescaleIntercept=0)
+    with pytest.raises(images.Unreadable, match='its RescaleSlope is 0'):
+        images.decode(path)
+
+
 def test_a_file_that_only_claims_to_be_dicom(tmp_path):
     pytest.importorskip('pydicom', reason='DICOM needs the extra `dicom`')
     (tmp_path / 'a.dcm').write_bytes(b'<html>')

@@ -804,6 +804,15 @@ def test_a_joined_table_with_two_rows_of_nobody_says_so(eight):
         loaded(eight, tables=('t.csv', {'file': 'lab.csv', 'on': 'file'}), labels=('Mass',), images='file')
 
 
+def test_folders_of_classes_that_differ_in_case_are_said(tmp_path):
+    for number, folder in enumerate(('benign', 'Benign', 'malignant') * 4):
+        picture(tmp_path / folder / f'{number}.png')
+    dataset = loaded(tmp_path, labels={'path': 'parent'}, task='multi_class')
+    assert doubts_with(dataset, 'spelling') == [
+        'Classes differ in spelling alone: Benign, benign; labels.aliases makes them one.'
+    ]
+
+
 def test_a_split_of_a_table_that_is_none_is_refused(eight):
     table(eight, rows('0.png,Mass,1'))
     with pytest.raises(ValueError, match=r"Unknown split in .*tables \(number 2\): 'tets'. Did you mean 'test'"):
