@@ -807,7 +807,7 @@ def test_a_joined_table_with_two_rows_of_nobody_says_so(eight):
 def test_folders_of_classes_that_differ_in_case_are_said(tmp_path):
     for number, folder in enumerate(('benign', 'Benign', 'malignant') * 4):
         picture(tmp_path / folder / f'{number}.png')
-    dataset = loaded(tmp_path, labels={'path': 'parent'}, task='multi_class')
+    dataset = loaded(tmp_path, labels={'path': 'parent'}, images={}, task='multi_class')
     assert doubts_with(dataset, 'spelling') == [
         'Classes differ in spelling alone: Benign, benign; labels.aliases makes them one.'
     ]
