@@ -105,15 +105,27 @@ def normalise(images: jax.Array, mean: Any, std: Any) -> jax.Array:
     return (images.astype(jnp.float32) / 255 - mean) / std
 
 
-def in_batches(fn: Callable[..., Any], arrays: tuple, size: int, *, axis: int = 0) -> Any:
+def in_batches(
+    fn: Callable[..., Any],
+    arrays: tuple,
+    size: int,
+    *,
+    axis: int = 0,
+    update: Callable[[int], Any] = lambda done: None,
+) -> Any:
     """`fn(*arrays)` of arrays [N,...], trees of them, for a `fn` that takes `size` examples at a time.
 
     The last batch is filled up by starting again, so that `fn` is compiled for one shape; what fills it up is cut off.
     Returns a tree of NumPy arrays in which the N examples are along `axis`, as they are in what `fn` returns.
+
+    update: is told how many are done.
     """
     count = len(jax.tree.leaves(arrays)[0])
     batches = full_batches(count, max(1, min(size, count)))
-    parts = [fn(*jax.tree.map(lambda a, index=index: a[index], arrays)) for index in batches]
+    parts = []
+    for number, index in enumerate(batches):
+        parts.append(fn(*jax.tree.map(lambda a, index=index: a[index], arrays)))
+        update(min((number + 1) * len(index), count))
     cut = (*[slice(None)] * axis, slice(count))
     return jax.tree.map(lambda *part: np.concatenate(part, axis)[cut], *parts)
 

@@ -78,11 +78,11 @@ def pictures_of(trained: Trained, method: str, pairs: Pairs, *, shown: np.ndarra
     """Images [n,H,W(,3)], finding [n] and mask [n,H,W] of some pairs, and the members' maps of them [P,n,H,W]."""
     images, finding = trained.dataset.images[pairs.image[shown]], pairs.finding[shown]
     arrays, phase = (images, finding, pairs.image[shown]), f'explain: failures of {method}'
-    program = partial(compile_slab, trained, make_maps(trained, method), arrays)
+    program = partial(compile_slab, trained, make_maps(trained, method), arrays, networks=trained.members_alone)
     _, maps = in_slabs(trained, program, arrays, phase=phase, keep=np.arange(len(shown)))
     return {
         'images': pictures(images),
         'finding': finding,
         'mask': pairs.mask[shown],
-        'maps': maps[: len(trained.members)].astype(np.float16),
+        'maps': maps.astype(np.float16),
     }

@@ -133,7 +133,14 @@ def compile_method(trained: Trained, pairs: MapPairs, scorers: Scorers, method: 
     """The programs of a method's maps, part by part, and with them those of the scorers."""
     maps, versions = make_signed_maps(trained, method), 3  # both versions of a map, and the ranks
     return [
-        compile_slab(trained, maps, part.arrays(trained, pairs.together), versions=versions, asked=part.asked)
+        compile_slab(
+            trained,
+            maps,
+            part.arrays(trained, pairs.together),
+            networks=trained.with_untrained,
+            versions=versions,
+            asked=part.asked,
+        )
         for part in scorers.parts
     ]
 

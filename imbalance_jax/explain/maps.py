@@ -160,12 +160,11 @@ class Scorer:
         return jax.jit(lambda members, *arrays: chunks(members, jnp.arange(count), *arrays))
 
 
-def slab_size(trained: Trained, count: int, versions: int = 1) -> int:
+def slab_size(trained: Trained, place: Placement, count: int, versions: int = 1) -> int:
     """Pairs whose maps, `versions` of each, are made by one call. The maps are a result, beside what a program holds:
     they take no more than a quarter of the budget, however many members there are. On a CPU, where large images take
     long, each device makes few per call, so that progress is seen."""
     setting, (height, width, _) = trained.config.attribution, trained.image_shape
-    place = trained.with_untrained[0]
     bytes_per_pair = place.queue * height * width * 4 * versions
     most = budget(setting.memory_mib).wanted // (4 * bytes_per_pair)
     if jax.default_backend() == 'cpu':
@@ -174,25 +173,35 @@ def slab_size(trained: Trained, count: int, versions: int = 1) -> int:
 
 
 class Slab(NamedTuple):
-    """The compiled program that makes the maps of `size` pairs, `call(variables, *arrays [size,...])`, and their shape
-    and place, `maps` [P',size,H,W]; of a tuple of maps, that of `Signed`."""
+    """The compiled program that makes the maps of `size` pairs of some networks, `call(*arrays [size,...])`, where they
+    lie, and the maps' shape and place, `maps` [P',size,H,W]; of a tuple of maps, that of `Signed`."""
 
     call: Callable
     size: int
+    place: Placement
     maps: Any
 
 
 def compile_slab(
-    trained: Trained, maps: Callable, arrays: tuple[Any, ...], *, versions: int = 1, asked: Questions = ()
+    trained: Trained,
+    maps: Callable,
+    arrays: tuple[Any, ...],
+    *,
+    networks: tuple[Placement, Any],
+    versions: int = 1,
+    asked: Questions = (),
 ) -> Slab:
-    """The program for `maps(variables, *arrays)` of arrays [M,...], of the members and the networks that they began as;
-    with it those of the scorers that are asked. versions: maps per pair, of those that there are at a time."""
-    place, variables = trained.with_untrained
-    size = slab_size(trained, len(arrays[0]), versions)
+    """The program for `maps(variables, *arrays)` of arrays [M,...]; with it those of the scorers that are asked.
+
+    networks: `trained.members_alone` or `trained.with_untrained`; versions: maps per pair, of those that there are at a
+    time.
+    """
+    place, variables = networks
+    size = slab_size(trained, place, len(arrays[0]), versions)
     batch = place.shared(tuple(np.asarray(array[:size]) for array in arrays))
     memory_mib = trained.config.attribution.memory_mib
     call = compile_within(chunked(maps), place, variables, batch, memory_mib=memory_mib)
-    slab = Slab(lambda *given: with_sign(call(*given)), size, with_sign(call.out_info))
+    slab = Slab(lambda *given: with_sign(call(variables, *given)), size, place, with_sign(call.out_info))
     for scorer, regions in asked:
         scorer.compiled(slab.maps, place.shared(tuple(array[:size] for array in regions)))
     return slab
@@ -208,22 +217,22 @@ def in_slabs(
     asked: Questions = (),
     beside: Callable[[Any, int], None] | None = None,
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """What scorers say of the maps of arrays [M,...] (of NumPy, or `streams.Rows`), of the members and the networks
-    that they began as: figures [P + B,M,...]; and the maps at the rows `keep` [P + B,G,...].
+    """What scorers say of the maps of arrays [M,...] (of NumPy, or `streams.Rows`), of the P' networks of the program:
+    figures [P',M,...]; and the maps at the rows `keep` [P',G,...].
 
     program: gives that of `compile_slab`, once it is there; beside: is given every slab's maps [P',n,...] on the
     devices, and how many of the n are not there for the second time.
     """
-    place, variables = trained.with_untrained
     count, keep = len(arrays[0]), np.asarray(keep, int)
     with progress.show(phase, count) as update:
         slab = program()
+        place = slab.place
         given = jax.tree.leaves(slab.maps)[0]
         kept = np.zeros((place.num_members, len(keep), *given.shape[2:]), np.float32)
 
         def of_some(positions, arrays, regions):
             start, end = int(positions[0]), int(positions[0]) + slab.size
-            result = slab.call(variables, *place.shared(arrays))
+            result = slab.call(*place.shared(arrays))
             here = (keep >= start) & (keep < end)
             if here.any():
                 kept[:, here] = np.asarray(jax.tree.leaves(result)[0])[: place.num_members, keep[here] - start]

@@ -130,7 +130,7 @@ def hottest(trained: Trained, method: str, shares: Sequence[float]) -> np.ndarra
             update(int(rows[-1]) + 1, note=f'{len(living)} members')
             return bits
 
-        size = slab_size(trained, count)
+        size = slab_size(trained, place, count)
         return in_batches(of_some, (trained.dataset.images, np.arange(count)), size, axis=1)
 
 

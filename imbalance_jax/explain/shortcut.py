@@ -133,7 +133,7 @@ def make_region_scorer(trained: Trained, names: Sequence[str]) -> Scorer:
     def figures(maps, *masks):
         return {name: relevance_mass(maps, mask) for name, mask in zip(names, masks, strict=True)}
 
-    return Scorer(figures, trained.with_untrained[0], memory_mib=trained.config.attribution.memory_mib)
+    return Scorer(figures, trained.place, memory_mib=trained.config.attribution.memory_mib)
 
 
 def heat_shares(
@@ -142,9 +142,10 @@ def heat_shares(
     """The share of the heat of class k [R,P,M] that lies on each region, of the images with these rows [M]."""
     arrays = (Rows(trained.dataset.images, images), np.full(len(images), k), images)
     asked = [(scorer, tuple(regions.values()))]
-    program = partial(compile_slab, trained, make_maps(trained, method), arrays, asked=asked)
+    networks = trained.members_alone
+    program = partial(compile_slab, trained, make_maps(trained, method), arrays, networks=networks, asked=asked)
     shares, _ = in_slabs(trained, program, arrays, phase=f'explain: shortcut, {method}', asked=asked)
-    return np.stack([shares[name][: len(trained.members)] for name in regions])
+    return np.stack([shares[name] for name in regions])
 
 
 def programs(trained: Trained) -> Iterator[Asked]:

@@ -16,6 +16,7 @@ from imbalance_jax.data.twins import Twins
 from imbalance_jax.explain.budget import chunked, compile_within
 from imbalance_jax.explain.maps import compile_slab, in_slabs, make_maps, slab_size
 from imbalance_jax.results.twin_maps import Evidence
+from imbalance_jax.system import progress
 from imbalance_jax.training.trained import Trained
 
 MEASURES = ('pixel_auroc', 'relevance_mass', 'cosine')  # of a map: see `_against`
@@ -72,8 +73,10 @@ def exact_maps(trained: Trained, pairs: Twins, finding: np.ndarray) -> dict[str,
             programs.append(compile_within(*what, memory_mib=memory_mib))
         return trained.place.fetch(programs[0](trained.variables, *batch))
 
-    size = slab_size(trained, len(finding))
-    return in_batches(of_some, (pairs.absent, pairs.present, finding.astype(np.int32)), size, axis=1)
+    size = slab_size(trained, trained.place, len(finding))
+    arrays = (pairs.absent, pairs.present, finding.astype(np.int32))
+    with progress.show('explain: twins, path between them', len(finding)) as update:
+        return in_batches(of_some, arrays, size, axis=1, update=update)
 
 
 def make_exact(trained: Trained) -> Callable:
@@ -98,12 +101,12 @@ def map_figures(
     images, count = np.concatenate([pairs.absent, pairs.present]), len(finding)
     arrays = (images, np.tile(finding, 2), np.tile(pairs.rows, 2))
     phase, every = f'explain: twins, {method}', np.arange(2 * count)
-    program = partial(compile_slab, trained, make_maps(trained, method), arrays)
+    program = partial(compile_slab, trained, make_maps(trained, method), arrays, networks=trained.members_alone)
     _, maps = in_slabs(trained, program, arrays, phase=phase, keep=every)
     changed, against = np.tile(pairs.changed, (2, 1, 1)), jax.jit(_against)
-    twice = zip(maps[: len(exact)], exact, strict=True)
+    twice = zip(maps, exact, strict=True)
     figures = [np.asarray(against(of_one, changed, np.tile(path, (2, 1, 1)))) for of_one, path in twice]
-    inside = np.where(pairs.changed, maps[: len(exact), count:], 0).sum((2, 3))
+    inside = np.where(pairs.changed, maps[:, count:], 0).sum((2, 3))
     return np.stack(figures), inside
 
 

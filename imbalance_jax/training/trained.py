@@ -92,6 +92,11 @@ class Trained(NamedTuple):
         return height, width, channels
 
     @property
+    def members_alone(self) -> tuple[Placement, Any]:
+        """Placement and variables [P'] of the members."""
+        return self.place, self.variables
+
+    @property
     def with_untrained(self) -> tuple[Placement, Any]:
         """Placement and variables [P' + B] of the members and, after them, of the networks that they began as
         (`start.began_as`), one per seed: drawn at random, with batch statistics of training images, or with the weights

@@ -172,11 +172,14 @@ def test_kept_maps_are_those_of_their_rows(study):
     arrays = (trained.dataset.images[pairs.image], pairs.finding, pairs.image)
     maps = explain_maps.make_maps(trained, 'saliency')
     trained.config.attribution.batch_size = 4  # the last of three slabs is filled up
-    program = partial(explain_maps.compile_slab, trained, maps, arrays)
+    program = partial(explain_maps.compile_slab, trained, maps, arrays, networks=trained.with_untrained)
     _, whole = explain_maps.in_slabs(trained, program, arrays, phase='test', keep=np.arange(10))
     figures, some = explain_maps.in_slabs(trained, program, arrays, phase='test', keep=[1, 8, 9])
     assert figures == {}
     np.testing.assert_array_equal(some, whole[:, [1, 8, 9]])
+    program = partial(explain_maps.compile_slab, trained, maps, arrays, networks=trained.members_alone)
+    _, of_members = explain_maps.in_slabs(trained, program, arrays, phase='test', keep=np.arange(10))
+    np.testing.assert_allclose(of_members, whole[: len(trained.members)], rtol=1e-4, atol=1e-6)
     variables = jax.tree.map(lambda a: a[2], trained.variables)
     alone = maps(variables, *(jnp.asarray(a[8:9]) for a in arrays))
     np.testing.assert_allclose(whole[2, 8], alone[0], rtol=1e-4, atol=1e-6)
