@@ -6,6 +6,8 @@ hundreds of control concepts - the same labels on permuted images - cost as much
 to chance move scores too. Controls exchange labels between whole patients (`nulls.exchanges`).
 """
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -40,7 +42,9 @@ def fit(
     """Ridge regression of targets [N, T] on activations [N, U], each standardised: mean [U], directions [U, T].
 
     The directions are in units of the activations, so that scores are (x - mean) @ directions. weight: [N], 0 leaves an
-    image out. A unit that does not vary has no part in any direction.
+    image out. A unit that does not vary has no part in any direction. Of fewer images than units the equations between
+    images are solved, which give the same directions in (N / U)^2 of the time (Saunders et al. 1998, "Ridge regression
+    learning algorithm in dual variables").
     """
     weight = jnp.ones(len(x)) if weight is None else weight
     share = (weight / weight.sum())[:, None]
@@ -50,10 +54,17 @@ def fit(
     scale = jnp.where(varies, 1 / jnp.where(varies, deviation, 1), 0)
     standard = (x - mean) * scale
     targets = targets - (share * targets).sum(0)
-    covariance = jnp.matmul((share * standard).T, standard, precision='highest')
-    with_targets = jnp.matmul((share * standard).T, targets, precision='highest')
-    solved = jax.scipy.linalg.solve(covariance + penalty * jnp.eye(x.shape[1]), with_targets, assume_a='pos')
-    return mean, scale[:, None] * solved
+    product = partial(jnp.matmul, precision='highest')
+    if len(x) < x.shape[1]:
+        root = jnp.sqrt(share)
+        between = product(root * standard, (root * standard).T) + penalty * jnp.eye(len(x))
+        return mean, scale[:, None] * product((root * standard).T, _solved(between, root * targets))
+    covariance = product((share * standard).T, standard) + penalty * jnp.eye(x.shape[1])
+    return mean, scale[:, None] * _solved(covariance, product((share * standard).T, targets))
+
+
+def _solved(matrix: jax.Array, right: jax.Array) -> jax.Array:
+    return jax.scipy.linalg.solve(matrix, right, assume_a='pos')
 
 
 @takes(x='N+ U', targets='N T', fold='N')

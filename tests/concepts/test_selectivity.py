@@ -205,6 +205,27 @@ def test_probes_are_held_out_ridge_regressions():
         directions.folds(np.arange(20), 21, jax.random.key(0))
 
 
+@pytest.mark.parametrize('units', [8, 50])
+def test_a_probe_of_few_images_is_the_one_of_the_equations_between_units(units):
+    """In float64 by the equations between units, of fewer images than units and of more."""
+    random = np.random.default_rng(1)
+    x, targets = random.normal(3, 2, size=(30, units)), random.normal(size=(30, 3))
+    x[:, 5] = 7.0
+    weight = random.uniform(size=30) * (np.arange(30) > 3)
+    share = (weight / weight.sum())[:, None]
+    mean = (share * x).sum(0)
+    deviation = np.sqrt((share * (x - mean) ** 2).sum(0))
+    z = np.where(deviation > 1e-6, (x - mean) / np.maximum(deviation, 1e-6), 0)
+    y = targets - (share * targets).sum(0)
+    expected = np.linalg.solve(z.T @ (share * z) + directions.PENALTY * np.eye(units), z.T @ (share * y))
+    arrays = (jnp.asarray(array, jnp.float32) for array in (x, targets, weight))
+    found_mean, found = directions.fit(*arrays)
+    np.testing.assert_allclose(found_mean, mean, rtol=1e-5)
+    assert (found[5] == 0).all()
+    live = np.arange(units) != 5
+    np.testing.assert_allclose(found[live], (expected / deviation[:, None].clip(1e-6))[live], rtol=2e-3, atol=2e-4)
+
+
 @pytest.mark.parametrize('same', [False, True])
 def test_tcav_finds_a_planted_direction_and_nothing_in_noise(same):
     """Also next to a linear head, where slopes are the same in all images and the sign says nothing."""
