@@ -1,6 +1,7 @@
 """Figures of pairs of an image and a finding, averaged: by finding, over findings, over all pairs, in parts of them."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from imbalance_jax.results.rows import MACRO, Sample, class_cells
 
 MEASURES = ('pointing_game', 'hit_share', 'iobb', 'ior', 'iou', 'empty')  # the study's
 ALL_PAIRS = 'all pairs'
+AT_ONCE = 2**23  # numbers of several measures that are averaged together
 
 Figures = Mapping[str, np.ndarray]  # measure of `alignment.measure` -> [M], [P,M]
 
@@ -113,10 +115,12 @@ def summarise(figures: Figures, grouping: Grouping, weights: np.ndarray | None =
     if 'hits' in figures:
         share = figures['hits'] / np.maximum(figures['points'], 1)
         values = {'hit_share': np.where(np.isnan(figures['iou']), np.nan, share), **figures}
-    result = {
-        name: np.stack([_mean(value, part, rounds) for part in grouping.parts], axis=-1)
-        for name, value in values.items()
-    }
+    result: dict[str, np.ndarray] = {}
+    of_parts = [np.asarray(rounds[:, part] if part.ndim == 1 else rounds, np.float64) for part in grouping.parts]
+    for names in _together(values):
+        stacked = np.stack([values[name] for name in names])
+        means = [_mean(stacked, part, weight) for part, weight in zip(grouping.parts, of_parts, strict=True)]
+        result |= dict(zip(names, np.moveaxis(np.stack(means, axis=-1), 1, 0), strict=True))
     if 'hits' in figures:
         with np.errstate(invalid='ignore', divide='ignore'):
             result['pointing_game'] = result.pop('hits') / result.pop('points')
@@ -124,13 +128,24 @@ def summarise(figures: Figures, grouping: Grouping, weights: np.ndarray | None =
     return result if weights is not None else {name: value[0] for name, value in result.items()}
 
 
-def _mean(value: np.ndarray, part: np.ndarray, rounds: np.ndarray) -> np.ndarray:
-    """Mean [R, ...] over one part of the pairs, [M] or [P,M] bool, in every round."""
+def _together(values: Figures) -> Iterator[list[str]]:
+    """The names of measures of one shape, as many together as `AT_ONCE` allows."""
+    by_shape: dict[tuple[int, ...], list[str]] = {}
+    for name, value in values.items():
+        by_shape.setdefault(value.shape, []).append(name)
+    for shape, names in by_shape.items():
+        most = max(1, AT_ONCE // max(1, math.prod(shape)))
+        yield from (names[start : start + most] for start in range(0, len(names), most))
+
+
+def _mean(values: np.ndarray, part: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Mean [R, F, ...] of F measures [F, ..., M] over one part of the pairs, [M] or [P,M] bool. weights: in every round
+    of its pairs, or of all where it differs between members."""
     if part.ndim == 1:
-        return weighted_mean(value[..., part], rounds[:, part])
-    if value.ndim == 1:
-        return np.full(len(rounds), np.nan)
-    return weighted_mean(np.where(part, value, np.nan), rounds)
+        return weighted_mean(values[..., part], weights)
+    if values.ndim == 2:
+        return np.full((len(weights), len(values)), np.nan)
+    return weighted_mean(np.where(part, values, np.nan), weights)
 
 
 def names_of(figures: Figures) -> list[str]:

@@ -58,14 +58,21 @@ def fitting(given: Mapping[str, Any], axes: Mapping[str, str], may_lack: Iterabl
     for name, spec in axes.items():
         if name not in given or (given[name] is None and name in may_lack):
             continue
-        wanted = f'[{", ".join(spec.replace("+", "").split())}]'
+        wanted = _wanted(spec)
         array = as_array(given[name]) if isinstance(spec, Anything) else numbers(given[name], name, wanted)
         _fit(name, array.shape, spec, wanted, sizes=sizes, tails=tails)
         if spec.startswith('...'):
             leads[name] = array.shape[: array.ndim - spec.count(' ')]
         result[name] = array
-    _require_alike(leads)
+    if len(leads) > 1:
+        _require_alike(leads)
     return result
+
+
+@functools.cache
+def _wanted(spec: str) -> str:
+    """The axes as they are said: '[N, K]'."""
+    return f'[{", ".join(spec.replace("+", "").split())}]'
 
 
 def _require_alike(leads: Mapping[str, tuple[int, ...]]) -> None:
@@ -129,6 +136,7 @@ def on_device(values: Any, name: str, wanted: str) -> jax.Array:
     return jnp.asarray(numbers(values, name, wanted))
 
 
+@functools.cache
 def is_real(dtype: Any) -> bool:
     """Whether a type is of truth values, whole numbers or real floats, bfloat16 included."""
     real = (np.bool_, np.integer, np.floating)
