@@ -117,8 +117,9 @@ def keys_as_text(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 def _csv(content: bytes) -> pd.DataFrame:
     text = dict.fromkeys(KEYS, str)
-    table = pd.read_csv(io.BytesIO(content), dtype=text, keep_default_na=False, encoding='utf-8-sig', low_memory=False)
-    names = next(csv.reader(io.StringIO(content.decode('utf-8-sig'))), [])  # pandas renames what is there twice
+    encoding = 'utf-16' if content[:2] in (b'\xff\xfe', b'\xfe\xff') else 'utf-8-sig'
+    table = pd.read_csv(io.BytesIO(content), dtype=text, keep_default_na=False, encoding=encoding, low_memory=False)
+    names = next(csv.reader(io.StringIO(content.decode(encoding))), [])  # pandas renames what is there twice
     return table.set_axis(names, axis=1) if len(names) == len(table.columns) else table
 
 

@@ -52,6 +52,11 @@ def test_predictions_go_to_their_images_and_classes(tmp_path, name):
     np.testing.assert_allclose(1 / (1 + np.exp(-found.log_odds['test'][1])), want[2:], rtol=1e-12)
 
 
+def test_a_table_in_utf_16_is_read(tmp_path):
+    a_table().to_csv(tmp_path / 'p.csv', index=False, encoding='utf-16')
+    assert adopt_tables.read(tmp_path / 'p.csv', FewImages(), 'probabilities').networks == [('bce', 0), ('focal', 1)]
+
+
 def test_logits_are_those_of_the_task(tmp_path):
     table = a_table()
     z = table[table['arm'] == 'bce'][['Mass', 'Pleural_Effusion']].to_numpy()[2:]

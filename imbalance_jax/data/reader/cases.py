@@ -70,7 +70,8 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     cases = take(cases, np.flatnonzero(keep))
     patient = [one for one, kept in zip(patient, keep, strict=True) if kept]
     cases = cases._replace(patient=_numbers(patient, cases, layout))
-    cases = _enough(cases, layout, found)
+    cases, index = _enough(cases, layout, found)
+    patient = [patient[one] for one in index]
     cases = cases._replace(split=splits.drawn(cases.split, _says_yes(cases), patient, layout.split, found))
     people.say_alike(patient, cases.split, found)
     people.doubt_nobody(patient, layout.patient, found)
@@ -208,11 +209,12 @@ def take(cases: Cases, index: np.ndarray) -> Cases:
     )
 
 
-def _enough(cases: Cases, layout: Layout, found: Found) -> Cases:
-    """Without classes of fewer images than `labels.at_least`."""
-    least = layout.labels[0].at_least
+def _enough(cases: Cases, layout: Layout, found: Found) -> tuple[Cases, np.ndarray]:
+    """Without classes of fewer images than `labels.at_least`; and which images are left, as each must be of a class
+    of a multi-class set."""
+    least, every = layout.labels[0].at_least, np.arange(len(cases.image_id))
     if not least:
-        return cases
+        return cases, every
     counts = _says_yes(cases).sum(0)
     kept = counts >= least
     if not kept.any():
@@ -221,7 +223,12 @@ def _enough(cases: Cases, layout: Layout, found: Found) -> Cases:
     found.add('rare_classes', [name for name, enough in zip(cases.classes, kept, strict=True) if not enough])
     classes = tuple(name for name, enough in zip(cases.classes, kept, strict=True) if enough)
     readings = [reading._replace(cells=reading.cells[:, kept]) for reading in cases.readings]
-    return cases._replace(classes=classes, readings=readings)
+    cases = cases._replace(classes=classes, readings=readings)
+    if layout.task == 'multi_class':
+        of_one = _says_yes(cases).any(1)
+        found.add('of_a_rare_class', cases.image_id[~of_one].tolist())
+        every = np.flatnonzero(of_one)
+    return take(cases, every), every
 
 
 def _says_yes(cases: Cases) -> np.ndarray:

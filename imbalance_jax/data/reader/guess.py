@@ -166,17 +166,27 @@ def _labels(main: Read, block: dict[str, Any], unsure: list[str], missing: list[
     if kinds.labels:
         block['labels'] = {'columns': kinds.labels}
         unsure.append(f'labels: all {len(kinds.labels)} columns of zeros and ones; leave out what is no class.')
-        if kinds.exclusive:
+        if kinds.exclusive and _is_of_one_row(main, kinds.labels):
             block['task'] = 'multi_class'
             unsure.append('task: every row has exactly one label, so classes are taken to exclude one another.')
     elif kinds.names:
         block['labels'] = {'column': kinds.names} | ({'separator': kinds.separator} if kinds.separator else {})
-        if kinds.exclusive:
+        if kinds.exclusive and _is_of_one_row(main, [kinds.names]):
             block['task'] = 'multi_class'
             block['labels']['none'] = ()
             unsure.append(f'task: {kinds.names!r} has one name per row, so classes are taken to exclude one another.')
     else:
         missing.append('labels: no column of zeros and ones, and none of names, was found.')
+
+
+def _is_of_one_row(main: Read, labels: Sequence[str]) -> bool:
+    """Whether all rows of an image say the same of it, so that it may be of one class."""
+    said: dict[str, tuple[str, ...]] = {}
+    columns = [main.rows.columns[name] for name in labels]
+    rows = zip(main.rows.columns[main.column], *columns, strict=True)
+    return all(
+        said.setdefault(str(name), texts) == texts for name, *of_row in rows for texts in [tuple(map(str, of_row))]
+    )
 
 
 def _boxes(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: list[str]) -> None:

@@ -20,6 +20,7 @@ DICOM = ('.dcm', '.dicom')
 ORIENTATION, UPRIGHT = 0x0112, 1  # EXIF's tag of how a camera was held, 1 to 8, and that it was held upright
 ON_ITS_SIDE = range(5, 9)  # orientations in which height and width of the stored pixels are exchanged
 JPEG_SCAN, JPEG_END = b'\xff\xda', b'\xff\xd9'  # markers before the pixels and after them (ITU-T T.81, B.1.1.3)
+ROUNDED = 2  # grey values by which the channels of a grey image may differ
 OVERSHOOT = 1.5  # up to which grey values of floating point are shares of white, which resampling made too large
 ADDRESS = re.compile(' at 0x[0-9a-f]+')  # of an object, in a message
 Image.MAX_IMAGE_PIXELS = None  # `MAX_PIXELS` is asked instead, and refuses rather than warns
@@ -145,7 +146,7 @@ def _pillow(path: Path) -> Picture:
         held = image.getexif().get(ORIENTATION, UPRIGHT)  # a TIFF is turned, and its tag dropped, as it is loaded
         image.load()
         held = image.getexif().get(ORIENTATION, held)
-        pixels = _pixels(ImageOps.exif_transpose(image))
+        pixels = _pixels(ImageOps.exif_transpose(image), rounds=image.format == 'WEBP')
         return Picture(pixels, held if held in range(UPRIGHT, 9) else UPRIGHT, _has_more(image))
 
 
@@ -157,8 +158,9 @@ def _has_more(image: Image.Image) -> bool:
         return False
 
 
-def _pixels(image: Image.Image) -> np.ndarray:
-    """Colour as [h,w,3]; grey, one bit and 16 bits as [h,w]. Alpha is dropped, a palette looked up."""
+def _pixels(image: Image.Image, *, rounds: bool) -> np.ndarray:
+    """Colour as [h,w,3]; grey, one bit and 16 bits as [h,w]. Alpha is dropped, a palette looked up. rounds: whether
+    lossy compression may have made the channels of a grey image differ."""
     mode = image.mode
     if mode in ('I', 'F') or mode.startswith('I;'):
         values = np.asarray(image, np.float64)
@@ -174,7 +176,10 @@ def _pixels(image: Image.Image) -> np.ndarray:
         return np.asarray(image.convert('L'))
     if mode == 'P':
         image = image.convert('RGBA')  # Pillow warns where a palette with transparency goes to another mode directly
-    return _grey_if_equal(np.asarray(image.convert('RGB')))
+    colour = np.asarray(image.convert('RGB'))
+    if rounds and np.ptp(colour.astype(np.int16), axis=2).max(initial=0) <= ROUNDED:
+        return np.asarray(image.convert('L'))
+    return _grey_if_equal(colour)
 
 
 def _is_stencil(image: Image.Image) -> bool:

@@ -71,7 +71,8 @@ def coco_columns(data: Mapping[str, Any], path: Path, found: Found) -> dict[str,
     try:
         for kind, of in (('images', 'file_name'), ('categories', 'name')):
             _check_apart(data.get(kind, []), of, f'{path}, {kind}')
-        names = {str(one['id']): one['name'] for one in data.get('categories', [])}
+        named = data['categories'] if data['annotations'] else data.get('categories', [])
+        names = {str(one['id']): one['name'] for one in named}
         by_image: dict[Any, list[Mapping[str, Any]]] = {}
         for one in data['annotations']:
             by_image.setdefault(str(one['image_id']), []).append(one)

@@ -1,6 +1,7 @@
 """What tables, names of classes and folders say of each image: cells, one reading per reader."""
 
 import dataclasses
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -10,7 +11,7 @@ import numpy as np
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
 from imbalance_jax.data.reader import label_notes
 from imbalance_jax.data.reader.layout import NOTHING, Labels, Layout
-from imbalance_jax.data.reader.rows import NAMED, Found, Rows, keys, my_names, their_names
+from imbalance_jax.data.reader.rows import NAMED, SHOWN, Found, Rows, keys, my_names, their_names
 from imbalance_jax.data.reader.spelling import canonical, first_group, names_in, table_of
 from imbalance_jax.data.reader.tails import Tails
 from imbalance_jax.names import lookup, some
@@ -37,6 +38,7 @@ def read_labels(
         if labels.table:
             of_rows = lookup(tables, labels.table, 'table (labels.table)')
             of_rows, of_image = images_of(rows, image, of_rows, labels.on, found)
+            _say_elsewhere(of_rows, of_image, labels, found)
         if labels.regions:
             labels, of_rows, of_image = _of_regions(labels, layout, rows, image, tables)
         elif labels.column and layout.task == 'multi_label':
@@ -51,6 +53,17 @@ def read_labels(
         cells = _in_order(cells, of_class, classes)
         readings += _per_reader(labels, of_rows, of_image, cells, names, found)
     return readings, classes
+
+
+def _say_elsewhere(rows: Rows, image: np.ndarray, labels: Labels, found: Found) -> None:
+    """Says which rows of a table of labels are of no image here, and which name none. image: [n] of each row."""
+    elsewhere = np.flatnonzero(image < 0)
+    empty = [row for row, key in enumerate(keys(rows, their_names(labels.on))) if not all(key) and image[row] < 0]
+    found.add('rows_without_image', [rows.where(row) for row in empty])
+    if len(elsewhere) > len(empty):
+        named = some([rows.where(row) for row in np.setdiff1d(elsewhere, empty).tolist()], NAMED)
+        count = f'{len(elsewhere) - len(empty)} of {len(image)} rows'
+        found.notes.append(f'{count} of {labels.table} (labels.table) are of images that are not here: {named}.')
 
 
 def images_of(
@@ -164,7 +177,8 @@ def _cells_of_names(labels: Labels, rows: Rows) -> Sequence[Any]:
 
 def _left_for_none(labels: Labels, rows: Rows, image: np.ndarray) -> list[str]:
     """A sentence about words that `labels.none` takes for no class, where each image is to be of one."""
-    none = {canonical(one) for one in labels.none} - {canonical(one) for one in labels.classes}
+    others = {*table_of(labels.aliases), *map(canonical, labels.classes)}
+    none = {canonical(one) for one in labels.none} - others
     met = Counter(str(text) for text, one in zip(_cells_of_names(labels, rows), image, strict=True) if one >= 0)
     counted = {text: count for text, count in met.items() if canonical(text) in none}
     if not counted:
@@ -181,6 +195,10 @@ def _of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tu
     spelt = table_of({NO_CLASS: (*labels.none, *labels.not_mentioned), **labels.aliases})
     spelt |= {canonical(name): name for name in labels.classes}
     meant = [[_class(name, spelt, labels, rows, row) for name in names] for row, names in enumerate(named)]
+    pairs = zip(itertools.chain(*named), itertools.chain(*meant), strict=True)
+    if ignored := Counter(name for name, one in pairs if not one and name):
+        what = ', '.join(f'{name} {count}' for name, count in ignored.most_common(SHOWN))
+        found.notes.append(f"{ignored.total()} cells name no class and are ignored (labels.others = 'ignore'): {what}.")
     classes = labels.classes or tuple(sorted({name for names in meant for name in names if name and name != NO_CLASS}))
     position = {name: k for k, name in enumerate(classes)}
     if not labels.classes:
@@ -254,6 +272,9 @@ def _per_reader(
     reader = None
     if labels.reader:
         reader = np.array([str(text).strip() for text in rows.column(labels.reader, 'labels.reader')])
+        if 0 < (count := int((reader[used] == '').sum())) < len(used):
+            where = some([rows.where(row) for row in used[reader[used] == ''].tolist()], NAMED)
+            found.doubts.append(f'{count} rows name no reader (labels.reader) and count as one reader: {where}.')
     by_names = not (labels.columns or not (labels.column or labels.path))
     readings = []
     for name in [''] if reader is None else sorted(set(reader[used].tolist())):

@@ -52,6 +52,16 @@ def plan_files(
     return used
 
 
+def without_crop(cases: Cases, regions: Regions) -> str:
+    """What is said of images whose mask files cover a part of them, and that do not say which; '' if all do."""
+    if not regions.crop:
+        return ''
+    columns = [cases.rows.column(name, 'regions.crop') for name in regions.crop]
+    empty = [str(cases.image_id[one]) for one, row in enumerate(cases.first) if is_empty([c[row] for c in columns])]
+    what = 'Images without a crop (regions.crop), whose masks count as of the whole image'
+    return f'{what}: {len(empty)} ({some(empty, NAMED)}).' if 0 < len(empty) < len(cases.first) else ''
+
+
 def of_several(used: Mapping[str, Sequence[str]], regions: Regions) -> str:
     """What is said of mask files that a pattern with '*' or '?' gives several images, '' if there are none."""
     shared = {name: names for name, names in used.items() if len(names) > 1}

@@ -79,7 +79,7 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
     if brightest.max(initial=0) >= 256 // 2:
         words = f'images have no grey value above {256 // DARK - 1} of 255 where others reach {brightest.max()}'
         note(
-            (brightest < 256 // DARK) & ~few_bits & ~constant,
+            (brightest < 256 // DARK) & ~(few_bits & (largest.max(initial=0) >= least)) & ~constant,
             f'{words}: they are nearly black, as values of another range are',
         )
     words = f'16-bit files have grey values above {2**bits - 1}, the largest of {bits} bits (images.bits)'

@@ -45,7 +45,7 @@ def plan_rows(
             continue
         text = str(column[row]) if column is not None else regions.concept
         concept = _concept(text, spelt, regions, concepts, layout, rows.where(row), cases, int(image[row]))
-        if concept is None:
+        if concept is None or (concept == NAMELESS and not drawn and not boxed and _is_zero(values)):
             continue
         declared = tuple(_frame(one, given, row, rows) for one, given in zip(frames, regions.frame, strict=True))
         frame = Frame(declared, stated_size(sizes, row))
@@ -128,6 +128,11 @@ def _boxed(rows: Rows, row: int) -> bool:
 
 def _no_shape(size: Size, *, name: str) -> None:
     raise Left('box_without_shape', f"{name} (regions.box = '{BBOX}' beside code reads it)")
+
+
+def _is_zero(values: Sequence[Any]) -> bool:
+    """Whether the box of a row is 0 in all, which says of a row without a finding that there is none."""
+    return all(number(str(one)) == 0 for one in values)
 
 
 def is_empty(values: Sequence[Any]) -> bool:

@@ -10,7 +10,7 @@ from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.contradictions import NEAR
 from imbalance_jax.data.reader.layout import Layout
-from imbalance_jax.data.reader.mask_files import of_none, of_several, plan_files
+from imbalance_jax.data.reader.mask_files import of_none, of_several, plan_files, without_crop
 from imbalance_jax.data.reader.placing import Left, Planned, Region, Size
 from imbalance_jax.data.reader.region_rows import (
     OF_LABEL,
@@ -90,7 +90,8 @@ def planned(folder: Path, cases: Cases, layout: Layout, concepts: Sequence[str],
             used = plan_files(folder, files, cases, regions, concepts, plan)
             if sum(map(len, plan)) == before:
                 found.notes.append(f'No image has a mask {regions.files!r} (regions.files).')
-            found.doubts.extend(filter(None, [of_none(files, used, regions, layout.images), of_several(used, regions)]))
+            said = of_none(files, used, regions, layout.images), of_several(used, regions), without_crop(cases, regions)
+            found.doubts.extend(filter(None, said))
         else:
             plan_rows(cases, layout, regions, concepts, plan)
             if sum(map(len, plan)) == before and len(rows := rows_of(regions, cases)[0]):
@@ -108,6 +109,13 @@ def unused(cases: Cases, layout: Layout, found: Found) -> list[str]:
             said.append(f'{rows.files[0]} has no rows: regions that it is to give are not there.')
         if regions.table and (image < 0).any():
             said.append(f'{(image < 0).sum()} of {len(image)} rows of {rows.files[0]} are of images that are not here.')
+        if regions.reader:
+            who = rows.column(regions.reader, 'regions.reader')
+            nobody = [row for row in placed(regions, rows, image).tolist() if not str(who[row]).strip()]
+            if 0 < len(nobody) < len(placed(regions, rows, image)):
+                where = some([rows.where(row) for row in nobody], NAMED)
+                what = 'rows with a region name no reader (regions.reader) and count as a consensus'
+                found.doubts.append(f'{len(nobody)} {what}: {where}.')
         if regions.column and regions.others == 'ignore':
             known = set(spelling(regions, cases))
             texts = map(str, rows.column(regions.column, 'regions.column')[placed(regions, rows, image)])

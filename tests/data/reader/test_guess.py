@@ -63,6 +63,16 @@ def test_names_of_one_class_and_a_stated_split(tmp_path):
     assert [len(dataset.rows(s)) for s in sources.SPLITS] == [6, 3, 3]
 
 
+def test_classes_of_a_long_table_do_not_exclude_one_another(tmp_path):
+    pictures(tmp_path / 'films', [f'{i:02d}.png' for i in range(12)])
+    lines = [f'{i:02d}.png,{name}' for i in range(12) for name in (('mass', 'edema') if i == 3 else ('mass',))]
+    lines[-1] = '11.png,edema'
+    (tmp_path / 'films/table.csv').write_text('\n'.join(['image,finding', *lines]))
+    _, dataset = proposed(tmp_path / 'films', tmp_path)
+    assert dataset.info['task'] == 'multi_label'
+    assert dataset.labels.sum(0).tolist() == [2, 11]
+
+
 def test_boxes_in_a_second_table_and_one_table_per_split(tmp_path):
     folder = tmp_path / 'boxed'
     pictures(folder, [f'{i}.png' for i in range(9)])

@@ -26,6 +26,16 @@ def test_grey_in_colour_is_grey(tmp_path, mode):
     np.testing.assert_array_equal(images.decode(save(tmp_path, GREY, 'a.png', mode)), GREY)
 
 
+def test_grey_of_lossy_webp_is_grey_and_colour_is_not(tmp_path):
+    smooth = np.uint8(np.add.outer(np.arange(40), np.arange(40)) * 3)
+    Image.fromarray(smooth).save(tmp_path / 'a.webp', quality=80)
+    found = images.decode(tmp_path / 'a.webp')
+    assert found.ndim == 2
+    assert np.abs(found.astype(int) - smooth).max() < 12
+    Image.fromarray(np.dstack([smooth, 255 - smooth, smooth])).save(tmp_path / 'b.webp', quality=80)
+    assert images.decode(tmp_path / 'b.webp').ndim == 3
+
+
 @pytest.mark.parametrize('mode', ['RGBA', 'LA'])
 def test_a_picture_in_the_alpha_channel_is_said_and_no_black_image(tmp_path, mode):
     stencil = Image.new(mode[:-1], GREY.shape[::-1])

@@ -74,11 +74,12 @@ def test_values_beyond_the_bits_of_a_layout_are_said(tmp_path):
     assert said.endswith(': 2.png.')
 
 
+@pytest.mark.parametrize('kind', [np.uint8, np.uint16])
 @pytest.mark.parametrize('dark', [(2,), (0, 2, 4)])
-def test_images_of_another_range_are_said(tmp_path, dark):
-    """Half of them saved as 0..15 of 255."""
+def test_images_of_another_range_are_said(tmp_path, dark, kind):
+    """Half of them saved as 0..15 of 255, also in files of 16 bits."""
     for i in range(6):
-        Image.fromarray(chest(i) // 17 if i in dark else chest(i)).save(tmp_path / f'{i}.png')
+        Image.fromarray((chest(i) // 17).astype(kind) if i in dark else chest(i)).save(tmp_path / f'{i}.png')
     (said,) = doubts_with(labelled(tmp_path, [f'{i}.png' for i in range(6)]), 'nearly black')
     assert said.startswith(f'{len(dark)} of 6 images have no grey value above 15 of 255')
     assert sorted(said.rstrip('.').split(' are: ')[1].split(', ')) == [f'{i}.png' for i in dark]

@@ -813,6 +813,74 @@ def test_folders_of_classes_that_differ_in_case_are_said(tmp_path):
     ]
 
 
+def test_rows_of_a_table_of_labels_that_are_of_no_image_are_named(eight):
+    table(eight, 'file\n' + ''.join(f'{i}.png\n' for i in range(8)))
+    table(eight, 'file,finding\n0.png,a\n,b\n1.png,b\nx.png,a\n', 'lab.csv')
+    tables = ({'file': 't.csv'}, {'file': 'lab.csv', 'name': 'lab'})
+    dataset = loaded(eight, tables=tables, images='file', labels={'table': 'lab', 'on': 'file', 'column': 'finding'})
+    assert dataset.info['problems']['rows_without_image'] == ['lab.csv, line 3']
+    said = '1 of 4 rows of lab (labels.table) are of images that are not here: lab.csv, line 5.'
+    assert said in dataset.info['notes']
+
+
+def test_names_that_are_ignored_are_counted(eight):
+    table(eight, rows('0.png,a,1', '1.png,aa,1', '2.png,aa,1'))
+    dataset = loaded(eight, tables='t.csv', labels={'column': 'finding', 'classes': ('a',), 'others': 'ignore'})
+    assert any(
+        "2 cells name no class and are ignored (labels.others = 'ignore'): aa 2." in n for n in dataset.info['notes']
+    )
+
+
+def test_images_of_a_rare_class_of_a_multi_class_set_are_left_out(eight):
+    table(eight, 'file,dx\n' + ''.join(f'{i}.png,{"rare" if i == 3 else "ab"[i % 2]}\n' for i in range(8)))
+    dataset = loaded(eight, tables='t.csv', labels={'column': 'dx', 'at_least': 3}, task='multi_class')
+    assert dataset.classes == ('a', 'b')
+    assert len(dataset.image_id) == 7
+    assert dataset.info['problems']['of_a_rare_class'] == ['3.png']
+
+
+def test_a_word_for_none_that_is_a_spelling_of_a_class_leaves_no_image_out(eight):
+    table(eight, 'file,dx\n' + ''.join(f'{i}.png,{("none", "mild")[i % 2]}\n' for i in range(8)))
+    labels = {'column': 'dx', 'classes': ('no', 'yes'), 'aliases': {'no': ('none',), 'yes': ('mild',)}}
+    dataset = loaded(eight, tables='t.csv', labels=labels, task='multi_class')
+    assert len(dataset.image_id) == 8
+    assert not doubts_with(dataset, 'left out')
+
+
+def test_cells_without_a_reader_or_a_crop_among_others_are_said(eight):
+    lines = [f'{i}.png,{who},1,4,4,8,8' for i in range(8) for who in ('ann', '' if i == 3 else 'bob')]
+    table(eight, '\n'.join(['file,who,a,x,y,w,h', *lines]))
+    regions = {'concept': 'a', 'box': ('x', 'y', 'w', 'h'), 'reader': 'who'}
+    labels = {'columns': ('a',), 'reader': 'who'}
+    dataset = loaded(eight, tables='t.csv', images='file', labels=labels, regions=regions)
+    assert len(doubts_with(dataset, '1 rows with a region name no reader')) == 1
+    assert len(doubts_with(dataset, '1 rows name no reader')) == 1
+    table(eight, '\n'.join(['file,a,x,y,w,h', *(f'{i}.png,1,{"4,4,8,8" if i else ",,,"}' for i in range(8))]))
+    for i in range(8):
+        picture(eight / f'masks/{i}.png', value=255)
+    regions = {'concept': 'a', 'files': 'masks/{stem}.png', 'crop': ('x', 'y', 'w', 'h')}
+    dataset = loaded(eight, tables='t.csv', images='file', labels=('a',), regions=regions)
+    assert doubts_with(dataset, 'without a crop') == [
+        'Images without a crop (regions.crop), whose masks count as of the whole image: 1 (0.png).'
+    ]
+
+
+def test_a_box_of_zeros_without_a_name_is_none(eight):
+    lines = [f'{i}.png,{"Mass,4,4,8,8" if i % 2 else ",0,0,0,0"}' for i in range(8)]
+    table(eight, '\n'.join(['file,finding,x,y,w,h', *lines]))
+    regions = {'column': 'finding', 'box': ('x', 'y', 'w', 'h')}
+    dataset = loaded(eight, tables='t.csv', images='file', labels='finding', regions=regions)
+    assert len(dataset.region_box) == 4
+    assert not dataset.info['problems']
+
+
+def test_a_coco_file_without_categories_says_so(eight):
+    data = {'images': [{'id': 1, 'file_name': '1.png'}], 'annotations': [{'image_id': 1, 'category_id': 1}]}
+    table(eight, json.dumps(data), 'c.json')
+    with pytest.raises(ValueError, match=r"is not whole COCO: 'categories' is missing"):
+        loaded(eight, tables='c.json', images='file_name', labels='category')
+
+
 def test_a_split_of_a_table_that_is_none_is_refused(eight):
     table(eight, rows('0.png,Mass,1'))
     with pytest.raises(ValueError, match=r"Unknown split in .*tables \(number 2\): 'tets'. Did you mean 'test'"):
