@@ -6,9 +6,9 @@ import numpy as np
 
 from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.layout import Layout
-from imbalance_jax.data.reader.rows import PARENT, PATH, STEM, Found, Rows
+from imbalance_jax.data.reader.rows import NAMED, PARENT, PATH, STEM, Found, Rows
 from imbalance_jax.data.reader.spelling import fields_of, fill
-from imbalance_jax.names import repeated
+from imbalance_jax.names import repeated, some
 
 
 def shown(rows: Rows, layout: Layout) -> list[str]:
@@ -97,23 +97,43 @@ def _filled(pattern: str, rows: Rows) -> list[str]:
 def _found_files(texts: Sequence[str], files: paths.Files, parts: int, found: Found) -> dict[str, int]:
     """{text: position of its file}. A file belongs to the text that agrees with it most."""
     scored = {text: paths.find(files, text, parts) for text in dict.fromkeys(texts) if text}
-    missing = [text for text, (position, _, _) in scored.items() if position < 0]
-    ambiguous = [text for text, (position, _, several) in scored.items() if position >= 0 and several]
+    missing = [text for text, (positions, _) in scored.items() if not positions]
+    ambiguous = _beside_the_others(scored, files, found)
     owner: dict[int, str] = {}
     others: dict[str, str] = {}  # texts of the file of another text
-    for text, (position, score, several) in scored.items():
-        if position >= 0 and not several:
-            other = owner.get(position)
+    for text, (positions, score) in scored.items():
+        if len(positions) == 1:
+            other = owner.get(positions[0])
             if other is not None and paths.normal(other).lower() != paths.normal(text).lower():
                 better = score > scored[other][1]
                 kept, left = (text, other) if better else (other, text)
                 others[left], text = kept, kept
-            owner[position] = text
+            owner[positions[0]] = text
     found.add('missing', missing)
     found.add('of_the_file_of_another_row', [f'{left} ({kept})' for left, kept in others.items()])
     found.add('several_files', ambiguous)
     lost = {*missing, *ambiguous, *others}
-    return {text: place for text, (place, _, _) in scored.items() if place >= 0 and text not in lost}
+    return {text: places[0] for text, (places, _) in scored.items() if places and text not in lost}
+
+
+def _beside_the_others(scored: dict[str, tuple[list[int], int]], files: paths.Files, found: Found) -> list[str]:
+    """Of texts that may mean several files the one in a folder of images that are there once, if it is one, as where
+    masks are called as images are; it is said. Returns the texts of which it is not known."""
+    folder = [path.rpartition('/')[0] for path in files.paths]
+    known = {folder[places[0]] for places, _ in scored.values() if len(places) == 1}
+    ambiguous, chosen = [], []
+    for text, (places, score) in scored.items():
+        if len(places) > 1:
+            beside = [one for one in places if folder[one] in known]
+            if len(beside) == 1:
+                scored[text] = beside, score
+                chosen.append(files.paths[beside[0]])
+            else:
+                ambiguous.append(text)
+    if chosen:
+        what = 'images are there several times, and the one beside the others is taken (images.folders says which)'
+        found.doubts.append(f'{len(chosen)} {what}: {some(chosen, NAMED)}.')
+    return ambiguous
 
 
 def first_rows(image: np.ndarray, count: int) -> np.ndarray:

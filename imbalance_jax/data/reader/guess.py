@@ -87,7 +87,7 @@ def _found(texts: np.ndarray, files: paths.Files) -> tuple[float, int]:
     """The share of a column's texts that are images that are there, and how many different ones."""
     names = list(dict.fromkeys(str(text) for text in texts if isinstance(text, str) and text.strip()))
     sample = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, min(SAMPLED, len(names))).astype(int))]
-    there = sum(paths.find(files, text)[0] >= 0 for text in sample)
+    there = sum(bool(paths.find(files, text)[0]) for text in sample)
     return (there / len(sample), len(names)) if sample else (0.0, 0)
 
 

@@ -72,6 +72,8 @@ def coco_columns(data: Mapping[str, Any], path: Path, found: Found) -> dict[str,
         for kind, of in (('images', 'file_name'), ('categories', 'name')):
             _check_apart(data.get(kind, []), of, f'{path}, {kind}')
         named = data['categories'] if data['annotations'] else data.get('categories', [])
+        if twice := repeated(str(image['file_name']) for image in data['images']):
+            found.doubts.append(f'{path.name}: files that are images under two ids: {some(twice, NAMED)}.')
         names = {str(one['id']): one['name'] for one in named}
         by_image: dict[Any, list[Mapping[str, Any]]] = {}
         for one in data['annotations']:

@@ -141,20 +141,19 @@ def normal(text: str) -> str:
     return '/'.join(part for part in text.split('/') if part not in ('', '.', '..'))
 
 
-def find(files: Files, text: str, parts: int = 1) -> tuple[int, int, bool]:
-    """Which file a path means: its position, how many of its parts agree from the end, whether several agree as much.
+def find(files: Files, text: str, parts: int = 1) -> tuple[list[int], int]:
+    """Which files a path may mean: the positions of those that agree with it in most parts from the end, in how many.
 
-    -1, 0, False if none does, in at least `parts` of them. A suffix may be missing or another's, and the case of
-    letters differ.
+    [], 0 if none does, in at least `parts` of them. A suffix may be missing or another's, and the case of letters
+    differ.
     """
     wanted = normal(text).split('/')
     candidates = _candidates(files, [part.lower() for part in wanted], parts)
     if not candidates:
-        return -1, 0, False
+        return [], 0
     agreed = [_agreeing(composed(files.paths[one]).split('/'), wanted) for one in candidates]
     best = max(agreed)
-    winners = [one for one, score in zip(candidates, agreed, strict=True) if score == best]
-    return winners[0], best, len(winners) > 1
+    return [one for one, score in zip(candidates, agreed, strict=True) if score == best], best
 
 
 def _candidates(files: Files, wanted: Sequence[str], parts: int) -> list[int]:

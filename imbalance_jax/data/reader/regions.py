@@ -72,7 +72,11 @@ def misspelt(cases: Cases, layout: Layout) -> list[str]:
     named = [name for one in layout.regions for name in (one.concept, *one.values, *one.aliases) if name]
     said = []
     for name in dict.fromkeys(named):
-        near = difflib.get_close_matches(name.casefold(), [one.casefold() for one in cases.classes], n=1, cutoff=NEAR)
+        spelt = [one.casefold() for one in cases.classes]
+        near = difflib.get_close_matches(name.casefold(), spelt, n=1, cutoff=NEAR)
+        near = near or [
+            one for one in spelt if one in (name.casefold().rstrip('s'), name.casefold().removesuffix('es'))
+        ]
         if near and name not in cases.classes and canonical(name) not in map(canonical, (OF_LABEL, *cases.classes)):
             meant = next(one for one in cases.classes if one.casefold() == near[0])
             said.append(f'The concept {name!r} of regions is no class, and nearly the class {meant!r}.')

@@ -582,6 +582,7 @@ def test_a_concept_that_is_nearly_a_class_is_said(eight):
         loaded(eight, tables='t.csv', regions=regions), "'mas' of regions is no class, and nearly the class 'mass'"
     )
     assert not doubts_with(loaded(eight, tables='t.csv', regions={**regions, 'concept': 'heart'}), 'nearly')
+    assert doubts_with(loaded(eight, tables='t.csv', regions={**regions, 'concept': 'masses'}), 'nearly')
 
 
 @pytest.mark.parametrize(
@@ -879,6 +880,25 @@ def test_a_coco_file_without_categories_says_so(eight):
     table(eight, json.dumps(data), 'c.json')
     with pytest.raises(ValueError, match=r"is not whole COCO: 'categories' is missing"):
         loaded(eight, tables='c.json', images='file_name', labels='category')
+
+
+def test_of_files_called_alike_the_one_beside_the_others_is_taken_and_said(eight):
+    table(eight, rows(*(f'{i}.png,Mass,1' for i in range(8))))
+    for i in (1, 2, 3):
+        picture(eight / f'heatmaps/{i}.png', value=255)
+    dataset = loaded(eight, tables='t.csv', images='file')
+    assert len(dataset.image_id) == 8
+    assert dataset.images.min((1, 2, 3)).max() < 255  # none of the white ones
+    assert len(doubts_with(dataset, '3 images are there several times, and the one beside the others is taken')) == 1
+
+
+def test_an_image_of_a_coco_file_under_two_ids_is_said(eight):
+    images = [{'id': i, 'file_name': f'{max(i, 1)}.png'} for i in range(8)]
+    data = {'images': images, 'categories': [{'id': 1, 'name': 'a'}], 'annotations': []}
+    data['annotations'] = [{'image_id': i, 'category_id': 1} for i in range(8)]
+    table(eight, json.dumps(data), 'c.json')
+    dataset = loaded(eight, tables='c.json', images='file_name', labels='category')
+    assert doubts_with(dataset, 'two ids') == ['c.json: files that are images under two ids: 1.png.']
 
 
 def test_a_split_of_a_table_that_is_none_is_refused(eight):
