@@ -115,12 +115,15 @@ def summarise(figures: Figures, grouping: Grouping, weights: np.ndarray | None =
     if 'hits' in figures:
         share = figures['hits'] / np.maximum(figures['points'], 1)
         values = {'hit_share': np.where(np.isnan(figures['iou']), np.nan, share), **figures}
+    groups = [(names, np.stack([values[name] for name in names])) for names in _together(values)]
+    means: list[list[np.ndarray]] = [[] for _ in groups]  # of each group, [R, F, ...] of each part
+    for part in grouping.parts:
+        weight = np.asarray(rounds[:, part] if part.ndim == 1 else rounds, np.float64)
+        for of_group, (_, stacked) in zip(means, groups, strict=True):
+            of_group.append(_mean(stacked, part, weight))
     result: dict[str, np.ndarray] = {}
-    of_parts = [np.asarray(rounds[:, part] if part.ndim == 1 else rounds, np.float64) for part in grouping.parts]
-    for names in _together(values):
-        stacked = np.stack([values[name] for name in names])
-        means = [_mean(stacked, part, weight) for part, weight in zip(grouping.parts, of_parts, strict=True)]
-        result |= dict(zip(names, np.moveaxis(np.stack(means, axis=-1), 1, 0), strict=True))
+    for of_group, (names, _) in zip(means, groups, strict=True):
+        result |= dict(zip(names, np.moveaxis(np.stack(of_group, axis=-1), 1, 0), strict=True))
     if 'hits' in figures:
         with np.errstate(invalid='ignore', divide='ignore'):
             result['pointing_game'] = result.pop('hits') / result.pop('points')

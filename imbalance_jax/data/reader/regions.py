@@ -9,7 +9,7 @@ from pathlib import Path
 from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.contradictions import NEAR
-from imbalance_jax.data.reader.layout import Layout
+from imbalance_jax.data.reader.layout import Layout, Values
 from imbalance_jax.data.reader.mask_files import of_none, of_several, plan_files, without_crop
 from imbalance_jax.data.reader.placing import Left, Planned, Region, Size
 from imbalance_jax.data.reader.region_rows import (
@@ -53,14 +53,20 @@ def by_class(layout: Layout, classes: Sequence[str]) -> Layout:
     def meant(name: str) -> str:
         return spelt.get(canonical(name), name.strip())
 
+    def by_meaning(values: Values) -> dict[str, tuple[str, ...]]:
+        result: dict[str, tuple[str, ...]] = {}
+        for name, texts in values.items():
+            result[meant(name)] = (*result.get(meant(name), ()), *texts)
+        return result
+
     return dataclasses.replace(
         layout,
         regions=tuple(
             dataclasses.replace(
                 one,
                 concept=meant(one.concept),
-                values={meant(name): texts for name, texts in one.values.items()},
-                aliases={meant(name): texts for name, texts in one.aliases.items()},
+                values=by_meaning(one.values),
+                aliases=by_meaning(one.aliases),
             )
             for one in layout.regions
         ),
