@@ -451,7 +451,7 @@ def test_bad_input_is_named():
         METHODS['gradient'](lambda x: jnp.ones((2, 3)) * x.sum(), images)
     with pytest.raises(ValueError, match='steps must be a whole number from 1 to 1000, not 0'):
         METHODS['integrated_gradients'](small_score, images, steps=0)
-    with pytest.raises(ValueError, match=r'whole number, not 2\.5'):
+    with pytest.raises(ValueError, match=r'whole number from 1 to 1000, not 2\.5'):
         METHODS['integrated_gradients'](small_score, images, steps=2.5)
     with pytest.raises(ValueError, match='not finite'):
         METHODS['gradient'](small_score, images.at[0, 1, 1, 0].set(jnp.nan))
