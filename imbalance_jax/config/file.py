@@ -82,10 +82,11 @@ def points(loaded: ConfigFile, hyper: ModuleType) -> list[dict[str, object]]:
             f'--config={loaded.path}: get_hyper gave {shown}; it must give a list of points, such as '
             "[{'config.train.epochs': 3}]."
         )
-    for point in found:
+    plain = [_plain(dict(one)) for one in found]
+    for point in plain:
         for name, value in point.items():
-            _check_value(_plain(value), f'--config={loaded.path}: get_hyper: {name}')
-    return [_plain(dict(one)) for one in found]
+            _check_value(value, f'--config={loaded.path}: get_hyper: {name}')
+    return plain
 
 
 def _check_names(config: ConfigDict, where: str) -> None:

@@ -44,11 +44,12 @@ def read(path: Path, dataset: Dataset) -> Features:
     maps = as_maps(values, table, path)
     networks, lines = adopt_tables.place(table, dataset, path, SPLITS)
     print(f'{path}: features of {maps.shape[-1]} units.', flush=True)
-    for (arm, seed), own in zip(networks, lines['test'], strict=True):
-        if (maps[own] == maps[own[:1]]).all():
+    maps = maps[lines['test']]  # [P,N,h,w,U]
+    for (arm, seed), own in zip(networks, maps, strict=True):
+        if (own == own[:1]).all():
             print(f'{path}: arm {arm}, seed {seed} has the same features of every image.', flush=True)
-    facts = {'file': str(path), 'sha256': hashlib.sha256(content).hexdigest(), 'shape': list(maps.shape[1:])}
-    return Features(networks, maps[lines['test']], facts)
+    facts = {'file': str(path), 'sha256': hashlib.sha256(content).hexdigest(), 'shape': list(maps.shape[2:])}
+    return Features(networks, maps, facts)
 
 
 def _npz(content: bytes) -> tuple[pd.DataFrame, np.ndarray]:

@@ -222,7 +222,8 @@ def _silent(named: Sequence[Sequence[str]], labels: Labels) -> set[int]:
     none, nothing = ({canonical(one) for one in words} for words in (labels.none, labels.not_mentioned))
     if not any(canonical(name) in none for names in named for name in names):
         return set()
-    return {row for row, names in enumerate(named) if all(canonical(name) in nothing - none for name in names)}
+    nothing -= none
+    return {row for row, names in enumerate(named) if all(canonical(name) in nothing for name in names)}
 
 
 FLAGS = {canonical(text) for text in ('0', '1', '-1', 'yes', 'no', 'true', 'false')}

@@ -74,9 +74,10 @@ def of_several(used: Mapping[str, Sequence[str]], regions: Regions) -> str:
 def of_none(files: Sequence[str], used: Collection[str], regions: Regions, of_images: Images) -> str:
     """What is said of mask files that no image has, '' if there are none. used: those that one has."""
     pattern = of_any(regions.files)
-    images = set(pictures(files, of_images, [regions.files]))
-    left = [one for one in files if like(one, pattern) and one not in used and one not in images]
-    if not left or not used:
+    left = [one for one in files if like(one, pattern) and one not in used] if used else []
+    images = set(pictures(files, of_images, [regions.files])) if left else set()
+    left = [one for one in left if one not in images]
+    if not left:
         return ''
     classes = ', or to a class that it is labelled without' if '{class}' in regions.files else ''
     what = f'Files that match {regions.files!r} (regions.files) and belong to no image that is used{classes}'

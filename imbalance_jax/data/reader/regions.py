@@ -76,9 +76,8 @@ def by_class(layout: Layout, classes: Sequence[str]) -> Layout:
 def misspelt(cases: Cases, layout: Layout) -> list[str]:
     """What is said of concepts that the layout names and that are nearly a class, and none."""
     named = [name for one in layout.regions for name in (one.concept, *one.values, *one.aliases) if name]
-    said = []
+    said, spelt = [], [one.casefold() for one in cases.classes]
     for name in dict.fromkeys(named):
-        spelt = [one.casefold() for one in cases.classes]
         near = difflib.get_close_matches(name.casefold(), spelt, n=1, cutoff=NEAR)
         near = near or [
             one for one in spelt if one in (name.casefold().rstrip('s'), name.casefold().removesuffix('es'))
@@ -119,16 +118,18 @@ def unused(cases: Cases, layout: Layout, found: Found) -> list[str]:
             said.append(f'{rows.files[0]} has no rows: regions that it is to give are not there.')
         if regions.table and (image < 0).any():
             said.append(f'{(image < 0).sum()} of {len(image)} rows of {rows.files[0]} are of images that are not here.')
+        ignores = regions.column and regions.others == 'ignore'
+        given = placed(regions, rows, image) if regions.reader or ignores else image[:0]
         if regions.reader:
             who = rows.column(regions.reader, 'regions.reader')
-            nobody = [row for row in placed(regions, rows, image).tolist() if not str(who[row]).strip()]
-            if 0 < len(nobody) < len(placed(regions, rows, image)):
+            nobody = [row for row in given.tolist() if not str(who[row]).strip()]
+            if 0 < len(nobody) < len(given):
                 where = some([rows.where(row) for row in nobody], NAMED)
                 what = 'rows with a region name no reader (regions.reader) and count as a consensus'
                 found.doubts.append(f'{len(nobody)} {what}: {where}.')
-        if regions.column and regions.others == 'ignore':
+        if ignores:
             known = set(spelling(regions, cases))
-            texts = map(str, rows.column(regions.column, 'regions.column')[placed(regions, rows, image)])
+            texts = map(str, rows.column(regions.column, 'regions.column')[given])
             others = Counter(one for one in texts if canonical(one) not in known and not says_nothing(one, layout))
             what = ', '.join(f'{text} {count}' for text, count in others.most_common(SHOWN))
             said += [f'{others.total()} rows of {rows.files[0]} are of no concept: {what}.'] if others else []
