@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imbalance_jax.data.reader import paths
+from imbalance_jax.data.reader import companions, paths
 from imbalance_jax.data.reader.layout import Layout
 from imbalance_jax.data.reader.rows import NAMED, PARENT, PATH, STEM, Found, Rows
 from imbalance_jax.data.reader.spelling import fields_of, fill
@@ -117,21 +117,25 @@ def _found_files(texts: Sequence[str], files: paths.Files, parts: int, found: Fo
 
 
 def _beside_the_others(scored: dict[str, tuple[list[int], int]], files: paths.Files, found: Found) -> list[str]:
-    """Of texts that may mean several files the one in a folder of images that are there once, if it is one, as where
-    masks are called as images are; it is said. Returns the texts of which it is not known."""
+    """Of texts that may mean several files the one in no folder of masks, or in a folder of images that are there once,
+    if it is one, as where masks are called as images are; it is said. Returns the texts of which it is not known."""
     folder = [path.rpartition('/')[0] for path in files.paths]
     known = {folder[places[0]] for places, _ in scored.values() if len(places) == 1}
     ambiguous, chosen = [], []
     for text, (places, score) in scored.items():
         if len(places) > 1:
-            beside = [one for one in places if folder[one] in known]
+            no_masks = [one for one in places if companions.folder_of_masks(files.paths[one]) < 0]
+            beside = no_masks if len(no_masks) == 1 else [one for one in places if folder[one] in known]
             if len(beside) == 1:
                 scored[text] = beside, score
                 chosen.append(files.paths[beside[0]])
             else:
                 ambiguous.append(text)
     if chosen:
-        what = 'images are there several times, and the one beside the others is taken (images.folders says which)'
+        what = (
+            'images are there several times, and the one in no folder of masks, or beside the others is taken '
+            '(images.folders says which)'
+        )
         found.doubts.append(f'{len(chosen)} {what}: {some(chosen, NAMED)}.')
     return ambiguous
 

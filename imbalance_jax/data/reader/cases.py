@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.data.dataset import LEFT_OUT
-from imbalance_jax.data.reader import agreement, label_notes, paths, people, splits
+from imbalance_jax.data.reader import agreement, companions, label_notes, paths, people, splits
 from imbalance_jax.data.reader.case_files import first_rows, images_of_rows, path_columns, rows_of_files, shown
 from imbalance_jax.data.reader.labels import Reading, read_labels
 from imbalance_jax.data.reader.layout import Layout, Table
@@ -79,6 +79,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     cases = cases._replace(groups=codes, group_names=group_names)
     people.doubt_two_sexes(patient, codes, list(group_names), found)
     cells = [reading.cells for reading in cases.readings]
+    found.doubts.extend(companions.doubts(sorted(cases.path)) if with_files else [])
     found.doubts.extend(label_notes.of_cells(cells, cases.classes, cases.image_id.tolist()))
     return take(cases, np.lexsort((cases.image_id, cases.split)))
 

@@ -145,7 +145,7 @@ def find(files: Files, text: str, parts: int = 1) -> tuple[list[int], int]:
     """Which files a path may mean: the positions of those that agree with it in most parts from the end, in how many.
 
     [], 0 if none does, in at least `parts` of them. A suffix may be missing or another's, and the case of letters
-    differ.
+    differ. A file at exactly this path is the one.
     """
     wanted = normal(text).split('/')
     candidates = _candidates(files, [part.lower() for part in wanted], parts)
@@ -153,7 +153,9 @@ def find(files: Files, text: str, parts: int = 1) -> tuple[list[int], int]:
         return [], 0
     agreed = [_agreeing(composed(files.paths[one]).split('/'), wanted) for one in candidates]
     best = max(agreed)
-    return [one for one, score in zip(candidates, agreed, strict=True) if score == best], best
+    found = [one for one, score in zip(candidates, agreed, strict=True) if score == best]
+    exact = [one for one in found if len(found) > 1 and composed(files.paths[one]).count('/') == len(wanted) - 1]
+    return exact or found, best
 
 
 def _candidates(files: Files, wanted: Sequence[str], parts: int) -> list[int]:

@@ -889,7 +889,15 @@ def test_of_files_called_alike_the_one_beside_the_others_is_taken_and_said(eight
     dataset = loaded(eight, tables='t.csv', images='file')
     assert len(dataset.image_id) == 8
     assert dataset.images.min((1, 2, 3)).max() < 255  # none of the white ones
-    assert len(doubts_with(dataset, '3 images are there several times, and the one beside the others is taken')) == 1
+    assert (
+        len(
+            doubts_with(
+                dataset,
+                '3 images are there several times, and the one in no folder of masks, or beside the others is taken',
+            )
+        )
+        == 1
+    )
 
 
 def test_an_image_of_a_coco_file_under_two_ids_is_said(eight):

@@ -1,0 +1,106 @@
+"""Picture files that go with others: masks, by a word of their name or folder, and copies under the same folders."""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from imbalance_jax.data.reader.rows import NAMED
+from imbalance_jax.names import some
+
+OF_MASKS = 'mask|masks|msk|seg|segm|segmentation|annotation|annotated|gt|groundtruth|label|roi'
+MASK = re.compile(f'^(?P<stem>.+?)(?P<suffix>[ _-](?:{OF_MASKS})(?P<number>[ _-]?[0-9]*))$', re.I)
+WORDS = re.compile('[ _-]+|(?<=[a-z])(?=[A-Z])')  # between the words of a folder's name: left_mask, leftMask
+FOLDERS = {'mask', 'masks', 'segmentation', 'segmentations', 'annotation', 'annotations', 'label', 'labels', 'gt'}
+FOLDERS |= {'groundtruth', 'truth', 'roi', 'rois'}
+
+
+class Mask(NamedTuple):
+    """A mask of an image. of: the image's path; word: what its name has after the image's, '' if it is called alike;
+    folder: the number of the part of its path that says so, -1 if its name does."""
+
+    of: str
+    word: str
+    folder: int
+
+
+def masks_among(pictures: Sequence[str]) -> dict[str, Mask]:
+    """Those of the files that are masks of others: called as these and 'mask' or the like, or in a folder of masks."""
+    plain = {path: folder_of_masks(path) for path in pictures}
+    images = {_stem(path).lower(): path for path in reversed(pictures) if plain[path] < 0}
+    beside = {path.rpartition('.')[0].lower(): path for path in pictures if plain[path] < 0}
+    found: dict[str, Mask] = {}
+    for path in pictures:
+        stem = _stem(path)
+        match = MASK.match(stem)
+        head = path.rpartition('.')[0]
+        if match and (
+            of := beside.get(head[: len(head) - len(match['suffix'])].lower()) or images.get(match['stem'].lower())
+        ):
+            word = match['suffix'][: len(match['suffix']) - len(match['number'])]
+            found[path] = Mask(of, word, -1)
+        elif plain[path] >= 0 and (of := _counterpart(path, plain[path], beside) or images.get(stem.lower())):
+            found[path] = Mask(of, '', plain[path])
+    return {path: mask for path, mask in found.items() if mask.of not in found}
+
+
+def folder_of_masks(path: str) -> int:
+    """Which part of a path is a folder that is called as folders of masks are, the last; -1 if none is."""
+    folders = path.split('/')[:-1]
+    named = [number for number, name in enumerate(folders) if WORDS.split(name)[-1].lower() in FOLDERS]
+    return named[-1] if named else -1
+
+
+def _stem(path: str) -> str:
+    return path.rsplit('/', 1)[-1].rpartition('.')[0]
+
+
+def _counterpart(path: str, folder: int, images: dict[str, str]) -> str | None:
+    """The image of the same folders but for that of masks: benign/1 or benign/images/1 of benign/masks/1."""
+    parts = path.rpartition('.')[0].lower().split('/')
+    before, after = parts[:folder], parts[folder + 1 :]
+    for between in ([], ['images'], ['image'], ['img'], ['imgs']):
+        if of := images.get('/'.join([*before, *between, *after])):
+            return of
+    return None
+
+
+def copies_among(pictures: Sequence[str]) -> dict[str, str]:
+    """{a file: another of the same name and folders} for those that lie deeper: old/benign/1.png of benign/1.png."""
+    known = {path.rpartition('.')[0]: path for path in pictures}
+    found: dict[str, str] = {}
+    for path in pictures:
+        parts = path.rpartition('.')[0].split('/')
+        tails = ('/'.join(parts[start:]) for start in range(1, len(parts) - 1))
+        if of := next((known[tail] for tail in tails if tail in known), None):
+            found[path] = of
+    return found
+
+
+def patterns_of(masks: dict[str, Mask]) -> tuple[str, ...]:
+    """Patterns of the paths of masks, as `images.exclude` has them."""
+    found: dict[str, None] = {}
+    for path, mask in masks.items():
+        if mask.folder < 0:
+            found[f'*{mask.word}*.{path.rpartition(".")[2]}'] = None
+        else:
+            found[f'{"*/" if mask.folder else ""}{path.split("/")[mask.folder]}/*'] = None
+    return tuple(sorted(found))
+
+
+def doubts(pictures: Sequence[str]) -> list[str]:
+    """Sentences about images of a set that seem to be masks or copies of others."""
+    masks, said = masks_among(pictures), []
+    if masks:
+        named = some([f'{path} of {mask.of}' for path, mask in masks.items()], NAMED)
+        said.append(
+            f'{len(masks)} of {len(pictures)} images are called as masks of others are, and count as images: {named}. '
+            f'images.exclude = {patterns_of(masks)!r} leaves them out; regions.files makes regions of them.'
+        )
+    copies = {path: of for path, of in copies_among(pictures).items() if path not in masks}
+    if copies:
+        named = some([f'{path} of {of}' for path, of in copies.items()], NAMED)
+        said.append(
+            f'{len(copies)} of {len(pictures)} images have name and folders of others, and count as images: {named}. '
+            'images.folders or images.exclude says which are meant.'
+        )
+    return said
