@@ -11,7 +11,8 @@ from imbalance_jax.launch.sending import add_limits, at_least, matching, parser,
 from imbalance_jax.sweep import plan
 from imbalance_jax.system import output
 
-# A batch shell that is asked to stop waits for its step, which is asked too. A step that saved is 75.
+# A batch shell that is asked to stop waits for its step, which is asked too. A step that saved is 75. Of one task of
+# an array SLURM_JOB_ID is the array's own number, by which all its tasks would be requeued.
 SCRIPT = """\
 #!/bin/bash
 #SBATCH --job-name={name}
@@ -27,7 +28,8 @@ cd -- {here} || exit 2
 status=0
 srun {command} || status=$?
 if [ "$status" = 75 ] && [ "${{SLURM_RESTART_COUNT:-0}}" -lt {requeues} ]; then
-    scontrol requeue "$SLURM_JOB_ID"
+    task=${{SLURM_ARRAY_JOB_ID:+${{SLURM_ARRAY_JOB_ID}}_$SLURM_ARRAY_TASK_ID}}
+    scontrol requeue "${{task:-$SLURM_JOB_ID}}"
 fi
 exit "$status"
 """

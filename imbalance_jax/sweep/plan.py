@@ -107,7 +107,8 @@ def examine(path: Path) -> tuple[list[Job], list[str]]:
     found, faults, planned, whole = [], [], len(lines), None
     for number, line in enumerate(lines):
         facts, fault = _facts(line)
-        fault = fault or ('' if facts['job'] == number else CHANGED)
+        moved = f'is population {facts.get("job")} of the plan: lines are missing, or in another order; {AGAIN}'
+        fault = fault or ('' if facts['job'] == number else moved)
         whole = whole or facts.get('plan')
         fault = fault or ('' if facts.get('plan') == whole else f'is of another plan than the lines before; {AGAIN}')
         if fault:

@@ -128,10 +128,11 @@ def test_the_batch_script_requeues_what_saved(launch, plan, tmp_path, status, re
         (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >> "{tmp_path}/calls"\nexit {code}\n')
         (tmp_path / name).chmod(0o755)
     variables = {'PATH': f'{tmp_path}:{os.environ["PATH"]}', 'SLURM_ARRAY_TASK_ID': '2', 'SLURM_JOB_ID': '77'}
+    variables |= {'SLURM_ARRAY_JOB_ID': '77'}  # one task of an array has the array's own number
     assert subprocess.run(['bash', '-c', script], env=variables).returncode == status
     calls = (tmp_path / 'calls').read_text().splitlines()
     assert '--job=2' in calls[0].split()
-    assert calls[1:] == (['scontrol requeue 77'] if requeued else [])
+    assert calls[1:] == (['scontrol requeue 77_2'] if requeued else [])
 
 
 def test_ray_and_submitit_get_a_command_a_population(launch, plan):

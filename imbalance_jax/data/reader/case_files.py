@@ -40,6 +40,10 @@ def images_of_rows(
     pattern = layout.images.file or '{path}'
     for name in fields_of(pattern):
         rows.column(name, 'images.file')
+        if name in rows.absent:
+            raise ValueError(
+                f'{rows.absent[name]} has no column {name!r} (images.file), which other files of its table have.'
+            )
     texts = _filled(pattern, rows)
     found.add('rows_without_image', [rows.where(row) for row, text in enumerate(texts) if not text])
     position = {}

@@ -76,6 +76,8 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     people.say_alike(patient, cases.split, found)
     people.doubt_nobody(patient, layout.patient, found)
     codes, group_names = people.groupings(rows, cases.first, layout.groups)
+    if codes is not None:
+        people.say_in_no_group(rows, cases.first, cases.image_id.tolist(), layout.groups, codes, found)
     cases = cases._replace(groups=codes, group_names=group_names)
     people.doubt_two_sexes(patient, codes, list(group_names), found)
     cells = [reading.cells for reading in cases.readings]

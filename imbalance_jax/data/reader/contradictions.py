@@ -38,6 +38,8 @@ def check(layout: Layout, where: str) -> None:
     if layout.images.bits and layout.images.bits not in BITS:
         expected = f'from {BITS[0]} to {BITS[-1]}, or 0 to find it from the files'
         raise ValueError(f'{where}.images.bits is {layout.images.bits}; it must be {expected}.')
+    if layout.ordinal and layout.task != 'multi_class':
+        raise ValueError(f"{where}.ordinal is True, and {where}.task {layout.task!r}: grades are of 'multi_class'.")
     check_modality(layout.modality, f'{where}.modality')
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from imbalance_jax.data.reader.text_files import content, lines_of
 from imbalance_jax.names import repeated
 
 SEPARATORS = (',', ';', '\t', '|')
+STATED = re.compile('"?sep=(.)"?$', re.I)  # a first line by which programs say what separates columns
 MOST_LINES = 200  # of one row, whose cells may hold line breaks
 csv.field_size_limit(1 << 27)
 
@@ -22,9 +24,13 @@ def read(path: Path, table: Table, found: Found, name: str) -> Rows:
     first = next((number for number, line in enumerate(lines) if line.strip()), None)
     if first is None:
         raise ValueError(f'{path} is empty; expected a table.')
+    stated = STATED.match(lines[first].strip())
+    if stated:
+        first = next((number for number, line in enumerate(lines) if number > first and line.strip()), first)
     if lines[first].lstrip()[:1] in ('[', '{') and '":' in lines[first]:
         raise ValueError(f"{path} looks like JSON: kind = 'json' of its table reads it, or 'jsonl' a line per row.")
-    separator = table.separator or max(SEPARATORS, key=lambda one: _split(lines[first], one)[1])
+    likely = stated[1] if stated else max(SEPARATORS, key=lambda one: _split(lines[first], one)[1])
+    separator = table.separator or likely
     header = [cell.strip() for cell in _split(lines[first], separator)[0]]
     names = list(table.columns) or (header if table.header else [f'column {k + 1}' for k in range(len(header))])
     strays: list[str] = []

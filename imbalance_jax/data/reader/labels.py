@@ -12,11 +12,12 @@ from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT,
 from imbalance_jax.data.reader import label_notes
 from imbalance_jax.data.reader.layout import NOTHING, Labels, Layout
 from imbalance_jax.data.reader.rows import NAMED, SHOWN, Found, Rows, keys, my_names, their_names
-from imbalance_jax.data.reader.spelling import canonical, first_group, names_in, table_of
+from imbalance_jax.data.reader.spelling import canonical, first_group, is_empty, names_in, table_of
 from imbalance_jax.data.reader.tails import Tails
 from imbalance_jax.names import lookup, some
 
 NO_CLASS = '(none)'
+ONE = '(region)'  # the column of the one concept of all regions, where there is one
 
 
 class Reading(NamedTuple):
@@ -102,15 +103,23 @@ def images_of(
 def _of_regions(
     labels: Labels, layout: Layout, rows: Rows, image: np.ndarray, tables: Mapping[str, Rows]
 ) -> tuple[Labels, Rows, np.ndarray]:
-    """Labels that a table of regions implies: its column of concepts is one of names."""
-    regions = next((one for one in layout.regions if one.column), None)
+    """Labels that a table of regions implies: its column of concepts, or the one concept of all, is one of names."""
+    regions = next((one for one in layout.regions if one.column or one.box or one.code), None)
     if regions is None:
-        raise ValueError('labels.regions: no regions have a column of concepts; give one, or name the classes.')
-    changed = dataclasses.replace(labels, column=regions.column, aliases=labels.aliases or regions.aliases)
-    if not regions.table:
-        return changed, rows, image
-    other = lookup(tables, regions.table, 'table (regions.table)')
-    return changed, *images_of(rows, image, other, regions.on)
+        raise ValueError(
+            'labels.regions: no regions are in a table, by a column of concepts, a box or a code; of mask files no '
+            'labels are made. Give labels a column.'
+        )
+    changed = dataclasses.replace(labels, column=regions.column or ONE, aliases=labels.aliases or regions.aliases)
+    if regions.table:
+        other = lookup(tables, regions.table, 'table (regions.table)')
+        rows, image = images_of(rows, image, other, regions.on)
+    if not regions.column:
+        drawn = [rows.column(name, 'regions.box') for name in regions.box]
+        drawn += [rows.column(regions.code, 'regions.code')] if regions.code else []
+        names = ['' if is_empty(cells) else regions.concept for cells in zip(*drawn, strict=True)]
+        rows = rows.with_columns(**{ONE: np.array(names, object)})
+    return changed, rows, image
 
 
 def _cells(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tuple[tuple[str, ...], np.ndarray]:
@@ -141,11 +150,11 @@ def _of_columns(labels: Labels, rows: Rows) -> tuple[tuple[str, ...], np.ndarray
     cells = np.empty((len(rows), len(classes)), np.int8)
     for k, name in enumerate(classes):
         texts = rows.column(lookup(by_class, name, 'class (labels.classes)'), 'labels.columns')
-        cells[:, k] = _coded(texts, code, rows, name)
+        cells[:, k] = _coded(texts, code, rows, name, by_class[name])
     return classes, cells
 
 
-def _coded(texts: np.ndarray, code: Mapping[str, int], rows: Rows, name: str) -> list[int]:
+def _coded(texts: np.ndarray, code: Mapping[str, int], rows: Rows, name: str, column: str) -> list[int]:
     """What a column's cells say; ValueError for the first that says nothing known."""
     known: dict[str, int] = {}
     for row, text in enumerate(map(str, texts)):
@@ -153,8 +162,8 @@ def _coded(texts: np.ndarray, code: Mapping[str, int], rows: Rows, name: str) ->
             continue
         if canonical(text) not in code:
             raise ValueError(
-                f'{rows.where(row)}: {name} is {text!r}; labels.present, absent, uncertain and not_mentioned say which '
-                f'words mean what, and know {", ".join(map(repr, code))}.'
+                f'{rows.where(row, column)}: {name} is {text!r}; labels.present, absent, uncertain and not_mentioned '
+                f'say which words mean what, and know {", ".join(map(repr, code))}.'
             )
         known[text] = code[canonical(text)]
     return [known[str(text)] for text in texts]
@@ -178,13 +187,18 @@ def _cells_of_names(labels: Labels, rows: Rows) -> Sequence[Any]:
 def _left_for_none(labels: Labels, rows: Rows, image: np.ndarray) -> list[str]:
     """A sentence about words that `labels.none` takes for no class, where each image is to be of one."""
     others = {*table_of(labels.aliases), *map(canonical, labels.classes)}
-    none = {canonical(one) for one in labels.none} - others
+    nothing = {canonical(one) for one in labels.not_mentioned if one.strip()} - others
+    none = ({canonical(one) for one in labels.none} | nothing) - others
     met = Counter(str(text) for text, one in zip(_cells_of_names(labels, rows), image, strict=True) if one >= 0)
     counted = {text: count for text, count in met.items() if canonical(text) in none}
     if not counted:
         return []
     what = ', '.join(f'{text} {count}' for text, count in counted.items())
     how = 'labels.none says that this is no class; labels.none = () makes it one'
+    if nothing & {canonical(text) for text in counted}:
+        met_words = {canonical(text) for text in counted}
+        left = tuple(one for one in labels.not_mentioned if canonical(one) not in met_words)
+        how = f'labels say that this is no class; labels.none = () and labels.not_mentioned = {left} make it one'
     return [f'Images that are left out, as each must be of one class: {what}: {how}.']
 
 

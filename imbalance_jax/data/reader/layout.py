@@ -42,7 +42,7 @@ class Table:
     on: columns that join it to the tables before it; ('a=b',) where it calls b what they call a. Columns that are there
         already keep their values
     needed: an image without a row here is left out, and named
-    where: {column: values} of the rows that count; the others are counted
+    where: {column: values} of the rows that count, by all of the columns; the others are counted
     split: the split of all its rows; a later table with one, without `on` and name, is put under the first, too
     explode: columns of lists of equal length, of which each element becomes a row of its own
     optional: it may be absent
@@ -160,7 +160,7 @@ class Split:
     column: with values as {split: texts}; or lists: {split: a file with a name per line}; or path: a regular expression
         for a file's path ('folder': any folder of it that is called as a split is); or `Table.split`
     others: of images whose value is no split or that are in no list: 'left_out' or a split
-    test_where: {column: values} of images that are test, before anything is drawn
+    test_where: {column: values} of images that are test, by any of the columns, before anything is drawn
     validation, test: shares of the patients, drawn by a hash of who they are and `seed`; stratify: within each class
     """
 
@@ -232,6 +232,7 @@ class Layout:
     """A data set as it lies in a folder. See the parts; task, family, modality, anatomy, ... as in `Dataset.info`.
 
     policy: the label policy that makes labels of cells, by name or as fields of `policies.Policy`
+    ordinal: whether the classes of a multi-class set are grades in their order, so that kappa's weights are quadratic
     """
 
     name: str = 'folder'
@@ -243,6 +244,7 @@ class Layout:
     regions: tuple[Regions, ...] = ()
     groups: Mapping[str, Group] = dataclasses.field(default_factory=dict)
     task: str = 'multi_label'
+    ordinal: bool = False
     policy: str | Mapping[str, Any] = dataclasses.field(default_factory=dict)
     family: str = ''
     modality: str = 'radiograph'

@@ -165,6 +165,7 @@ def _info(
         'source': layout.source,
         'licence': layout.licence,
         'task': layout.task,
+        **({'ordinal': True} if layout.ordinal else {}),
         'family': layout.family or layout.name,
         'resize': layout.images.resize,
         'modality': layout.modality,

@@ -14,9 +14,9 @@ from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.layout import Images, Regions
 from imbalance_jax.data.reader.paths import like, of_any, pictures
 from imbalance_jax.data.reader.placing import Planned
-from imbalance_jax.data.reader.region_rows import OF_LABEL, OF_NONE, box_of, is_empty, is_needed
+from imbalance_jax.data.reader.region_rows import OF_LABEL, OF_NONE, box_of, is_needed
 from imbalance_jax.data.reader.rows import NAMED, PARENT, STEM
-from imbalance_jax.data.reader.spelling import fields_of, fill, number
+from imbalance_jax.data.reader.spelling import FIELD, fields_of, fill, is_empty, number
 from imbalance_jax.names import some
 
 
@@ -72,7 +72,10 @@ def of_several(used: Mapping[str, Sequence[str]], regions: Regions) -> str:
 
 
 def of_none(files: Sequence[str], used: Collection[str], regions: Regions, of_images: Images) -> str:
-    """What is said of mask files that no image has, '' if there are none. used: those that one has."""
+    """What is said of mask files that no image has, '' if there are none, or if columns alone say which files these
+    are. used: those that one has."""
+    if not any(map(str.isalnum, FIELD.sub('', regions.files).rpartition('.')[0])):
+        return ''
     pattern = of_any(regions.files)
     left = [one for one in files if like(one, pattern) and one not in used] if used else []
     images = set(pictures(files, of_images, [regions.files])) if left else set()

@@ -17,11 +17,12 @@ BEFORE_DIGITS = re.compile('(?<=[a-z])[-_.]+(?=[0-9])')
 LEADING = re.compile('(?<![0-9])0+(?=[0-9])')  # zeros that a table program drops
 UNSEEN = ('Cf', 'Cc')  # Unicode categories of zero-width and control characters
 SEX = ('sex', 'gender')  # groupings in which a person is in one group
-# How tables call whoever is not known; as one patient, they would be one person.
-NOBODY = re.compile(
-    'unk(n|nown)?|not (known|available|recorded|given)|anon(ym|ymous|ymi[sz]ed)?|missing|undefined|unspecified|other|'
-    'unbekannt|inconnue?|desconocid[oa]|x+|[?]+|-+|-1|-9+'
+# How tables say that something is not known; as one patient, they would be one person, as a group, one of its own.
+NOT_KNOWN = (
+    'unk(n|nown)?|not (known|available|recorded|given|reported)|missing|undefined|unspecified|unbekannt|inconnue?|'
+    'desconocid[oa]|[?]+|-+'
 )
+UNKNOWN, NOBODY = re.compile(NOT_KNOWN), re.compile(f'{NOT_KNOWN}|anon(ym|ymous|ymi[sz]ed)?|other|x+|-1|-9+')
 ONE_OF_ALL, FEW = 0.5, 5  # more than this share of a set's images is of nobody, where there are so many others
 NAMELESS = 'image '  # begins the name of a patient whom nothing names
 
@@ -101,18 +102,41 @@ def groupings(
     """The groups [N,G] int8 of images, None without groupings, and {grouping: names of its groups}."""
     if not groups:
         return None, {}
-    found = {name: _grouping(rows, first, name, group) for name, group in groups.items()}
+    found = {name: _grouping(_texts(rows, first, name, group), name, group) for name, group in groups.items()}
     return np.stack([codes for codes, _ in found.values()], 1), {name: names for name, (_, names) in found.items()}
 
 
-def _grouping(rows: Rows, first: np.ndarray, grouping: str, group: Group) -> tuple[np.ndarray, list[str]]:
-    texts = [str(text).strip() for text in rows.column(group.column, f'groups.{grouping}')[first]]
+def say_in_no_group(
+    rows: Rows, first: np.ndarray, names: Sequence[str], groups: Mapping[str, Group], codes: np.ndarray, found: Found
+) -> None:
+    """Notes what stands where a group is expected and is none: words for 'not known', others, impossible ages.
+
+    names: [N] of the images; codes: [N,G] as `groupings` makes them.
+    """
+    for column, (grouping, group) in enumerate(groups.items()):
+        texts = _texts(rows, first, grouping, group)
+        lost = [row for row in np.flatnonzero(codes[:, column] < 0).tolist() if plain(texts[row])]
+        if lost:
+            met = Counter(texts[row] for row in lost).most_common()
+            what = some([f'{text!r} {count}' for text, count in met], NAMED)
+            of = some([names[row] for row in lost], NAMED)
+            found.notes.append(f'{len(lost)} of {len(texts)} images are in no group of {grouping}: {what} ({of}).')
+
+
+def _texts(rows: Rows, first: np.ndarray, grouping: str, group: Group) -> list[str]:
+    """What stands in the column of a grouping, of each image."""
+    return [str(text).strip() for text in rows.column(group.column, f'groups.{grouping}')[first]]
+
+
+def _grouping(texts: Sequence[str], grouping: str, group: Group) -> tuple[np.ndarray, list[str]]:
+    """The number of each image's group, -1 of none, and the groups' names."""
     if group.bands:
         names = _band_names(group.bands)
         values = np.array([age(text) for text in texts])
         known = (values >= 0) & (values <= group.most)
         return np.where(known, np.searchsorted(group.bands, values, side='right'), -1).astype(np.int8), names
-    values_of = group.values or {text: () for text in sorted({plain(text) for text in texts} - {''})}
+    said = sorted({plain(text) for text in texts} - {''})
+    values_of = group.values or {text: () for text in said if not UNKNOWN.fullmatch(text.casefold())}
     names = list(values_of)
     if len(names) > 100:
         raise ValueError(f'groups.{grouping}: column {group.column!r} has {len(names)} values; a grouping has few.')
@@ -127,10 +151,10 @@ def _band_names(bands: Sequence[float]) -> list[str]:
 
 
 def age(text: str) -> float:
-    """A number, or years of an age such as 058Y, 11M or 3D; the first number of words such as '85 or more'; or NaN."""
+    """A number, or years of an age such as 058Y, 11M or 3D; the first number of '85 or more' or >89; or NaN."""
     text = text.strip()
     units = {'Y': 1, 'M': 12, 'W': 52, 'D': 365}
     if text[:-1].isdigit() and text[-1:].upper() in units:
         return int(text[:-1]) / units[text[-1].upper()]
     value = number(text)
-    return value if value == value else number(text.split(' ')[0].rstrip('+'))
+    return value if value == value else number(text.split(' ')[0].rstrip('+').lstrip('>≥='))

@@ -12,6 +12,7 @@ from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
 
 DARK = 16  # as many times darker than others is an image whose values are of fewer bits, or of another range
+WHITE = 245  # mean of 255 from which on an image shows hardly anything
 APART = 16  # pixels of which every one is looked at before all are
 SIDE = 8  # pixels of a thumbnail
 FACING = 0.5  # correlation with what the set has in common from which on an image goes along with it, or against it
@@ -82,6 +83,10 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
             (brightest < 256 // DARK) & ~(few_bits & (largest.max(initial=0) >= least)) & ~constant,
             f'{words}: they are nearly black, as values of another range are',
         )
+    mean = np.array([one.thumbnail for one in all_seen], np.float64).reshape(count, -1).mean(1)
+    if np.median(mean) < WHITE:
+        note((mean >= WHITE) & ~constant, f'images have a mean above {WHITE} of 255 and are nearly white, as through a '
+             'window (images.window) that is not theirs')  # fmt: skip
     words = f'16-bit files have grey values above {2**bits - 1}, the largest of {bits} bits (images.bits)'
     note(largest >= 2**bits, f'{words}: what is above it becomes white')
     turned = [one.orientation != images.UPRIGHT for one in all_seen]

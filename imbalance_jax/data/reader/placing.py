@@ -30,14 +30,16 @@ class Size(NamedTuple):
 
 class Placed(NamedTuple):
     """A region in the square. box: x0 y0 x1 y1 in its pixels; mask: [H,ceil(W/8)] uint8 packed along x, or None; share:
-    of the image's area; has_rim: whether it is a mask that holds all pixels of the image's rim; is_soft: whether its
-    file has grey values between black and the region's brightest"""
+    of the image's area; has_rim: whether it is a mask that holds all pixels of its file's rim; is_soft: whether its
+    file has grey values between black and the region's brightest; values: the grey values of its file but black, where
+    several of a few count as one"""
 
     box: tuple[float, ...]
     mask: np.ndarray | None
     share: float
     has_rim: bool = False
     is_soft: bool = False
+    values: tuple[int, ...] = ()
 
 
 class Region(NamedTuple):
@@ -156,8 +158,7 @@ def _packed(mask: np.ndarray, size: Size, name: str) -> Placed | None:
         raise Left('region_cropped_away', name)
     rows, columns = np.flatnonzero(fitted.any(1)), np.flatnonzero(fitted.any(0))
     box = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
-    rim = bool(mask[[0, -1]].all() and mask[:, [0, -1]].all())
-    return Placed(tuple(float(one) for one in box), np.packbits(fitted, axis=-1), float(mask.mean()), rim)
+    return Placed(tuple(map(float, box)), np.packbits(fitted, axis=-1), float(mask.mean()), _has_rim(mask))
 
 
 def mask_file(
@@ -169,13 +170,22 @@ def mask_file(
     mask = _inside(grey, above, grey_values, name)
     if needed and not mask.any():
         raise Left('mask_without_area', name)
+    rim = _has_rim(mask)
     if crop is not None:
         mask = _uncropped(mask, crop, size, name)
     elif not are_alike(mask.shape, (size.height, size.width)) and not as_stored(size, mask.shape):
         raise Left('mask_of_another_shape', f'{name} {list(mask.shape)}, its image {[size.height, size.width]}')
     placed = _packed(_upright(mask, size), size, name)
-    soft = not above and not grey_values.known and _is_soft(grey)
-    return placed._replace(is_soft=True) if placed and soft else placed
+    if placed is None:
+        return None
+    values = np.unique(grey[grey > 0]) if not above and not grey_values.known else grey[:0]
+    soft = len(values) > 1 and _is_soft(grey)
+    several = tuple(values.tolist()) if len(values) > 1 and not soft else ()
+    return placed._replace(has_rim=(rim and crop is not None) or placed.has_rim, is_soft=soft, values=several)
+
+
+def _has_rim(mask: np.ndarray) -> bool:
+    return bool(mask[[0, -1]].all() and mask[:, [0, -1]].all())
 
 
 def _is_soft(grey: np.ndarray) -> bool:

@@ -18,7 +18,7 @@ MOST = 0.8  # share of a class's images with a region, from which on the others 
 
 def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence[Region]]) -> list[str]:
     """Sentences about regions of images that cover these, or all but a hole, and about regions that lack."""
-    whole, outside, soft = [], [], []
+    whole, outside, soft, several = [], [], [], []
     for row, of_image in enumerate(regions):
         for one in of_image:
             name = f'{cases.image_id[row]} {concepts[one.concept]}'
@@ -28,10 +28,14 @@ def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence
                 outside.append(name)
             if one.placed.is_soft:
                 soft.append(name)
+            if one.placed.values:
+                several.append(f'{name} ({" ".join(map(str, one.placed.values))})')
     said = {
         'Regions that cover their whole image, so that every map points into them': whole,
-        'Masks that hold the whole rim of their image, as where inside and outside are exchanged': outside,
+        'Masks that hold the whole rim of their image or crop, as where inside and outside are exchanged': outside,
         'Masks with grey edges, as where one was enlarged or reduced: all that is not black counts as inside': soft,
+        'Masks with several grey values, as where one means another finding or what is to be ignored: all that is not '
+        'black counts as inside (regions.values tells them apart)': several,
     }
     listed = [f'{words}: {len(names)} ({some(names, NAMED)}).' for words, names in said.items() if names]
     return [*listed, *_lacking(cases, regions)]

@@ -14,7 +14,7 @@ from imbalance_jax.data.reader.labels import images_of
 from imbalance_jax.data.reader.layout import NO_FINDING, Layout, Regions
 from imbalance_jax.data.reader.placing import Frame, Left, Planned, Size
 from imbalance_jax.data.reader.rows import Found, Rows
-from imbalance_jax.data.reader.spelling import canonical, grouped, matches, number, table_of
+from imbalance_jax.data.reader.spelling import canonical, grouped, is_empty, matches, number, table_of
 from imbalance_jax.names import lookup
 
 OF_LABEL = 'label'  # the concept of a region that is called as its image's one class is
@@ -86,7 +86,8 @@ def without_place(cases: Cases, regions: Regions) -> list[str]:
 
 def placed(regions: Regions, rows: Rows, image: np.ndarray) -> np.ndarray:
     """The rows of images that say where a region is. image: [n] of each row, -1 of none."""
-    where = [rows.column(name, 'regions.box') for name in (*regions.box, *filter(None, [regions.code]))]
+    where = [rows.column(name, 'regions.box') for name in regions.box]
+    where += [rows.column(regions.code, 'regions.code')] if regions.code else []
     of_images = np.flatnonzero(image >= 0)
     given = [row for row in of_images.tolist() if not is_empty([one[row] for one in where]) or _boxed(rows, row)]
     return np.array(given, np.int64)
@@ -133,11 +134,6 @@ def _no_shape(size: Size, *, name: str) -> None:
 def _is_zero(values: Sequence[Any]) -> bool:
     """Whether the box of a row is 0 in all, which says of a row without a finding that there is none."""
     return all(number(str(one)) == 0 for one in values)
-
-
-def is_empty(values: Sequence[Any]) -> bool:
-    texts = ['' if one is None else str(one).strip().casefold() for one in values if not isinstance(one, dict)]
-    return all(text in ('', 'nan', '-1', '[]') for text in texts) and len(texts) == len(values)
 
 
 def _concept(

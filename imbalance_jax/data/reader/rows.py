@@ -20,7 +20,8 @@ NAMED = 5  # images or files in a note
 class Rows:
     """n rows. columns: {name: [n] of text, or of what JSON has}; file: [n] index into files; line: [n], 1 the first;
     twice: {a name that two columns of a file have: the file}, of which `columns` has the first; absent: {a column: the
-    first file that lacks it}, whose cells are empty there."""
+    first file that lacks it}, whose cells are empty there; joined: {a column of a table that was joined: its files,
+    file [n] and line [n], line 0 where it has no row}."""
 
     columns: dict[str, np.ndarray]
     file: np.ndarray
@@ -28,14 +29,18 @@ class Rows:
     files: tuple[str, ...]
     twice: Mapping[str, str] = dataclasses.field(default_factory=dict)
     absent: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    joined: Mapping[str, tuple[tuple[str, ...], np.ndarray, np.ndarray]] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many rows."""
         return len(self.line)
 
-    def where(self, row: int) -> str:
-        """'FILE, line N' of a row."""
-        return f'{self.files[self.file[row]]}, line {self.line[row]}'
+    def where(self, row: int, column: str = '') -> str:
+        """'FILE, line N' of a row, or of its cell in a column, which may be of a table that was joined."""
+        files, file, line = self.joined.get(column, (self.files, self.file, self.line))
+        if not line[row]:
+            files, file, line = self.files, self.file, self.line
+        return f'{files[file[row]]}, line {line[row]}'
 
     def column(self, name: str, what: str) -> np.ndarray:
         """A column; ValueError, with the nearest, if there is none of that name, and if there are two. `what` says who
@@ -47,7 +52,8 @@ class Rows:
     def take(self, index: np.ndarray) -> 'Rows':
         """These rows only."""
         columns = {name: values[index] for name, values in self.columns.items()}
-        return dataclasses.replace(self, columns=columns, file=self.file[index], line=self.line[index])
+        joined = {name: (files, file[index], line[index]) for name, (files, file, line) in self.joined.items()}
+        return dataclasses.replace(self, columns=columns, file=self.file[index], line=self.line[index], joined=joined)
 
     def with_columns(self, **columns: np.ndarray) -> 'Rows':
         """The same with more columns."""
@@ -100,13 +106,16 @@ def join(rows: Rows, other: Rows, on: Sequence[str]) -> tuple[Rows, np.ndarray]:
     place = _unique_keys(other, on)
     mine = keys(rows, my_names(on))
     index = np.array([place.get(key, -1) for key in mine], np.int64)
-    columns = dict(rows.columns)
+    columns, joined = dict(rows.columns), dict(rows.joined)
+    where = (other.files, other.file[index], np.where(index >= 0, other.line[index], 0)) if len(other) else None
     for name, values in other.columns.items():
         if name not in columns:
             columns[name] = np.where(index >= 0, values[index], '') if len(values) else np.full(len(rows), '', object)
+            joined |= {name: where} if where else {}
     added = {name: file for name, file in other.twice.items() if name not in rows.columns}
     absent = {**{name: file for name, file in other.absent.items() if name not in rows.columns}, **rows.absent}
-    return dataclasses.replace(rows, columns=columns, twice={**rows.twice, **added}, absent=absent), index >= 0
+    twice = {**rows.twice, **added}
+    return dataclasses.replace(rows, columns=columns, twice=twice, absent=absent, joined=joined), index >= 0
 
 
 def keys(rows: Rows, names: Sequence[str]) -> list[tuple[str, ...]]:
@@ -151,7 +160,7 @@ def stacked(parts: list[Rows]) -> Rows:
     file = np.concatenate([part.file + start for part, start in zip(parts, before[:-1], strict=True)] or [NONE])
     line = np.concatenate([part.line for part in parts] or [NONE])
     twice = {name: file for part in reversed(parts) for name, file in part.twice.items()}
-    named = [(part, part.files[0] if part.files else '') for part in reversed(parts)]
+    named = [(part, part.files[0] if part.files else '') for part in reversed(parts) if len(part)]
     absent = {name: file for part, file in named for name in names if name not in part.columns}
     return Rows(columns, file, line, tuple(name for part in parts for name in part.files), twice, absent)
 

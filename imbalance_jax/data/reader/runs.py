@@ -87,11 +87,17 @@ def _coco(runs: Any, height: int, width: int) -> np.ndarray:
         runs = runs['counts']
     if isinstance(runs, bytes):
         runs = runs.decode('ascii', 'replace')
-    counts = np.array(_compressed(runs) if isinstance(runs, str) else list(runs), np.int64)
+    try:
+        counts = np.array(_compressed(runs) if isinstance(runs, str) else list(runs), np.int64)
+    except (TypeError, OverflowError) as error:
+        raise ValueError(f'{str(runs)[:60]!r} are no runs ({error}).') from error
     if len(counts) and counts.min() < 0:
         raise ValueError(f'a run has length {counts.min()}; expected lengths >= 0.')
     if counts.sum() != height * width:
-        raise ValueError(f'the runs make {counts.sum()} pixels; expected {height} x {width} = {height * width}.')
+        raise ValueError(
+            f'the runs make {counts.sum()} pixels; expected {height} x {width} = {height * width}. (A polygon of COCO '
+            'is a list in a list.)'
+        )
     return _by_columns(np.repeat(np.arange(len(counts)) % 2 == 1, counts), height, width)
 
 

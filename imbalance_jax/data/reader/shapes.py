@@ -19,8 +19,9 @@ def decode(kind: str, shape: Any, size: Sequence[int]) -> np.ndarray:
 
     'rectangle', 'ellipse': x0 y0 x1 y1 (an ellipse by its bounding box); a pixel belongs to it if its centre does, and
     one without any gets the pixel that holds its own centre. 'polygon': x0 y0 x1 y1 ... or [[x, y], ...], filled, with
-    its outline. 'coco_segmentation': a list of polygons, or runs. Any kind of `runs.KINDS`. Numbers may be text.
-    Raises ValueError for an unknown kind, for numbers that are no such shape, and as `runs.decode` does.
+    its outline. 'coco_segmentation': a list of polygons, or runs, one or a list of objects. Any kind of `runs.KINDS`.
+    Numbers may be text. Raises ValueError for an unknown kind, for numbers that are no such shape, and as
+    `runs.decode` does.
     """
     height, width = (int(side) for side in size)
     return lookup(KINDS, kind, 'kind of shape')(_of_text(kind, shape), height, width)
@@ -134,6 +135,8 @@ def _polygon(shape: Any, height: int, width: int) -> np.ndarray:
 def _coco_segmentation(shape: Any, height: int, width: int) -> np.ndarray:
     if isinstance(shape, (list, tuple)) and shape and isinstance(shape[0], (list, tuple)):
         return np.logical_or.reduce([_polygon(part, height, width) for part in shape])
+    if isinstance(shape, (list, tuple)) and shape and isinstance(shape[0], dict):
+        return np.logical_or.reduce([runs.decode('coco', part, (height, width)) for part in shape])
     return runs.decode('coco', shape or None, (height, width))
 
 

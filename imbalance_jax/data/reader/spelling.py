@@ -144,3 +144,9 @@ def fill(pattern: str, values: Mapping[str, str]) -> str:
         return format(plain_key(text), found[2]) if found[2] else plain_key(text)
 
     return FIELD.sub(one, pattern)
+
+
+def is_empty(values: Sequence[Any]) -> bool:
+    """Whether the cells of a box or shape say that there is none."""
+    texts = ['' if one is None else str(one).strip().casefold() for one in values if not isinstance(one, dict)]
+    return all(text in ('', 'nan', '-1', '[]') for text in texts) and len(texts) == len(values)

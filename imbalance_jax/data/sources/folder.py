@@ -30,6 +30,7 @@ def make(
     groups: Any = None,
     policy: Any = None,
     task: str = 'multi_label',
+    ordinal: bool | None = None,
     family: str = '',
     modality: str = 'radiograph',
     anatomy: tuple[str, ...] = (),
@@ -41,7 +42,14 @@ def make(
     Raises ValueError or FileNotFoundError, of one line, for what is declared and is not there.
     """
     blocks = {'tables': tables, 'images': images, 'labels': labels, 'patient': patient, 'split': split}
-    blocks |= {'regions': regions, 'groups': groups, 'policy': policy, 'task': task, 'family': family}
+    blocks |= {
+        'regions': regions,
+        'groups': groups,
+        'policy': policy,
+        'task': task,
+        'ordinal': ordinal,
+        'family': family,
+    }
     declaration = _said({**blocks, 'modality': modality, 'anatomy': anatomy, 'source': source, 'licence': licence})
     layout = _layout(path, set_name, declaration)
     options = {'path': str(path), **plain(declaration)}
