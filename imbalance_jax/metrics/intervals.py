@@ -19,7 +19,8 @@ for shares that are known, while a variance of 3 seeds that is small by chance a
 of the sum. So a part's exponent is lower the fewer degrees of freedom its own estimate has. At a nominal 95 %, for any
 mix of both parts and from 5 patients on (of normal values), that covers 94-97 % with 3 seeds (an exponent of 2 for all
 92-96, of 1.5 93-97), 94.5-96.5 % from 5 seeds on, and 94-99 % with 2 (exponent 2: 87-96 %).
-`analysis/validation` measures how often such intervals hold a planted truth.
+`analysis/validation` measures how often such intervals hold a planted truth. Estimates of the variances are in
+`metrics.variances`, the effective numbers of patients in `metrics.clusters`.
 
 NumPy float64 on the host. What is not finite (a dead member, a class that a round has lost) is left out.
 """
@@ -30,11 +31,13 @@ import numpy as np
 import scipy
 from numpy.typing import ArrayLike
 
-from imbalance_jax.system.shapes import Anything, takes
+from imbalance_jax.metrics.clusters import clusters_of_mean as clusters_of_mean
+from imbalance_jax.metrics.clusters import effective_clusters as effective_clusters
+from imbalance_jax.metrics.clusters import effective_number as effective_number
+from imbalance_jax.metrics.variances import finite_mean, finite_variance, inverse_df, of_interaction, variances
+from imbalance_jax.system.shapes import takes
 
 MANY = np.inf  # patients: so many that their number need not be known
-FEW = 1.5  # how much a part's few degrees of freedom take off the exponent of its share, and its lowest value
-LOWEST = 0.5
 ROUNDING = 1e-9  # a standard error below this share of the values is rounding, not variation
 
 
@@ -51,43 +54,6 @@ class Interval(NamedTuple):
     rounds: np.ndarray
     error: np.ndarray | float = np.nan
     df: np.ndarray | float = np.nan
-
-
-class Variances(NamedTuple):
-    """What a mean over seeds varies by: variance [...] of the mean that seeds, patients and their interaction give.
-
-    Estimates of variances that are 0 can be below 0 and are cut there.
-    """
-
-    seeds: np.ndarray
-    patients: np.ndarray
-    interaction: np.ndarray
-
-
-def _mean(values: np.ndarray, axis: int) -> np.ndarray:
-    """Mean of the finite ones; NaN of none."""
-    finite = np.isfinite(values)
-    with np.errstate(invalid='ignore', divide='ignore'):
-        return np.where(finite, values, 0.0).sum(axis) / finite.sum(axis)
-
-
-def _variance(values: np.ndarray, axis: int) -> np.ndarray:
-    """Variance, n - 1, of the finite ones; NaN below two."""
-    number = np.isfinite(values).sum(axis)
-    squares = (values - np.expand_dims(_mean(values, axis), axis)) ** 2
-    with np.errstate(invalid='ignore', divide='ignore'):
-        return np.where(np.isfinite(squares), squares, 0.0).sum(axis) / np.where(number > 1, number - 1, np.nan)
-
-
-@takes(values='S ...', resampled='R S ...')
-def variances(values: ArrayLike, resampled: ArrayLike) -> Variances:
-    """What the mean over seeds of values [S, ...] varies by; resampled: [R, S, ...] the same in rounds of patients."""
-    values, resampled = np.asarray(values, np.float64), np.asarray(resampled, np.float64)
-    number = np.isfinite(values).sum(0)
-    of_mean, of_one = _variance(_mean(resampled, 1), 0), _mean(_variance(resampled, 0), 0)
-    interaction = np.where(number > 1, np.maximum(of_one - of_mean, 0) / np.maximum(number - 1, 1), 0.0)
-    over_seeds = _variance(values, 0) / np.maximum(number, 1)
-    return Variances(np.maximum(over_seeds - interaction, 0), np.maximum(of_mean - interaction, 0), interaction)
 
 
 @takes(values='...', resampled='...')
@@ -110,17 +76,12 @@ def seed_interval(
         point, samples = point[alive], samples[:, alive]
     number, patients = np.isfinite(point).sum(0), variances(point, samples).patients
     freedom = np.where(np.asarray(clusters) > 1, np.asarray(clusters) - 1.0, np.nan)
-    seeds = np.where(number > 1, _variance(point, 0) / np.maximum(number, 1), 0.0)
+    seeds = np.where(number > 1, finite_variance(point, 0) / np.maximum(number, 1), 0.0)
     with np.errstate(invalid='ignore', divide='ignore'):
         of_seeds, of_patients = (part / (seeds + patients) for part in (seeds, patients))
-        inverse = np.where(seeds > 0, _inverse_df(of_seeds, number - 1.0), 0.0) + _inverse_df(of_patients, freedom)
+        inverse = np.where(seeds > 0, inverse_df(of_seeds, number - 1.0), 0.0) + inverse_df(of_patients, freedom)
         df = np.where(inverse == 0, np.inf, 1 / inverse)
-    return _interval(point, seeds + patients, df, np.isfinite(_mean(samples, 1)).sum(0), confidence=confidence)
-
-
-def _inverse_df(share: np.ndarray, df: np.ndarray, lowest: float = LOWEST) -> np.ndarray:
-    """What a part of the variance adds to 1 / df, by its share [...] and its own degrees of freedom [...]."""
-    return share ** np.maximum(2 - FEW / df, lowest) / df
+    return _interval(point, seeds + patients, df, np.isfinite(finite_mean(samples, 1)).sum(0), confidence=confidence)
 
 
 @takes(values='S ...')
@@ -133,7 +94,7 @@ def over_seeds(values: ArrayLike, *, confidence: float = 0.95) -> Interval:
     point = np.asarray(values, np.float64)
     number = np.isfinite(point).sum(0)
     with np.errstate(invalid='ignore', divide='ignore'):
-        return _interval(point, _variance(point, 0) / number, number - 1.0, number, confidence=confidence)
+        return _interval(point, finite_variance(point, 0) / number, number - 1.0, number, confidence=confidence)
 
 
 @takes(values='S+ ...', others='T+ ...')
@@ -153,7 +114,7 @@ def _interval(
 ) -> Interval:
     """Student's interval of the mean over axis 0 of `point`, from the variance of that mean."""
     size = np.max(np.where(np.isfinite(point), np.abs(point), 0.0), axis=0, initial=0.0)
-    return _around(_mean(point, 0), variance, df, rounds, size=size, confidence=confidence)
+    return _around(finite_mean(point, 0), variance, df, rounds, size=size, confidence=confidence)
 
 
 def _around(
@@ -222,13 +183,13 @@ def independent_difference(
         variances(one[alive], sample).patients for one, sample in zip((of_values, of_others), samples, strict=True)
     ]
     freedom = [np.where(np.asarray(n) > 1, np.asarray(n) - 1.0, np.nan) for n in (clusters, other_clusters)]
-    seeds = np.where(number > 1, _variance(differences, 0) / np.maximum(number, 1), 0.0)
+    seeds = np.where(number > 1, finite_variance(differences, 0) / np.maximum(number, 1), 0.0)
     total = seeds + parts[0] + parts[1]
     with np.errstate(invalid='ignore', divide='ignore'):
-        inverse = np.where(seeds > 0, _inverse_df(seeds / total, number - 1.0), 0.0)
-        inverse = inverse + sum(_inverse_df(part / total, n) for part, n in zip(parts, freedom, strict=True))
+        inverse = np.where(seeds > 0, inverse_df(seeds / total, number - 1.0), 0.0)
+        inverse = inverse + sum(inverse_df(part / total, n) for part, n in zip(parts, freedom, strict=True))
         df = np.where(inverse == 0, np.inf, 1 / inverse)
-    defined = np.minimum(*(np.isfinite(_mean(sample, 1)).sum(0) for sample in samples))
+    defined = np.minimum(*(np.isfinite(finite_mean(sample, 1)).sum(0) for sample in samples))
     return _interval(differences, total, df, defined, confidence=confidence)
 
 
@@ -256,27 +217,27 @@ def unpaired_difference(
     sides = [_group(*side) for side in ((values, rounds), (others, other_rounds))]
     (first, first_rounds), (second, second_rounds) = sides
     of_both = [np.isfinite(one).sum(0) for one in (first, second)]
-    spread = [_variance(one, 0) for one in (first, second)]
-    between = [_interaction(*side) for side in sides]
+    spread = [finite_variance(one, 0) for one in (first, second)]
+    between = [of_interaction(*side) for side in sides]
     lent = [np.where(n > 1, own, other) for n, own, other in zip(of_both, spread, spread[::-1], strict=True)]
     shared = [np.where(n > 1, own, other) for n, own, other in zip(of_both, between, between[::-1], strict=True)]
-    means = _mean(first_rounds, 1) - _mean(second_rounds, 1)
+    means = finite_mean(first_rounds, 1) - finite_mean(second_rounds, 1)
     one_each = np.maximum(*of_both) < 2
     number = [np.maximum(n, 1) for n in of_both]
     interaction = np.where(one_each, 0, sum(one / n for one, n in zip(shared, number, strict=True)))
     parts = [np.where(one_each, 0.0, one / n) for one, n in zip(lent, number, strict=True)]
-    patients = np.maximum(_variance(means, 0) - interaction, 0)
+    patients = np.maximum(finite_variance(means, 0) - interaction, 0)
     freedom = np.where(np.asarray(clusters) > 1, np.asarray(clusters) - 1.0, np.nan)
     own = [np.maximum(n - 1.0, 1.0) for n in of_both]
     seeds, alone = parts[0] + parts[1], np.minimum(*of_both) < 2
     with np.errstate(invalid='ignore', divide='ignore'):
-        welch = 1 / sum(_inverse_df(part / seeds, df, 1.0) for part, df in zip(parts, own, strict=True))
+        welch = 1 / sum(inverse_df(part / seeds, df, 1.0) for part, df in zip(parts, own, strict=True))
         df_seeds = np.where(alone, np.maximum(*own), welch)  # what is lent is one part with the other group's own
-        of_seeds = np.where(seeds > 0, _inverse_df(seeds / (seeds + patients), df_seeds), 0.0)
-        inverse = of_seeds + _inverse_df(patients / (seeds + patients), freedom)
+        of_seeds = np.where(seeds > 0, inverse_df(seeds / (seeds + patients), df_seeds), 0.0)
+        inverse = of_seeds + inverse_df(patients / (seeds + patients), freedom)
         df = np.where(inverse == 0, np.inf, 1 / inverse)
     total = seeds + patients
-    estimate = _mean(first, 0) - _mean(second, 0)
+    estimate = finite_mean(first, 0) - finite_mean(second, 0)
     size = np.max(np.abs(np.nan_to_num(np.concatenate([first, second]))), axis=0, initial=0.0)
     defined = np.isfinite(means).sum(0)
     return _around(estimate, total, df, defined, size=size, confidence=confidence)
@@ -288,12 +249,6 @@ def _group(values: ArrayLike, rounds: ArrayLike) -> tuple[np.ndarray, np.ndarray
     alive = np.isfinite(point).reshape(len(point), -1).any(1)
     kept = alive if alive.any() else np.arange(len(point)) < 1
     return point[kept], samples[:, kept]
-
-
-def _interaction(values: np.ndarray, resampled: np.ndarray) -> np.ndarray:
-    """The variance [K] of one network's figure by the interaction of networks and patients."""
-    number = np.isfinite(values).sum(0)
-    return variances(values, resampled).interaction * np.maximum(number, 1)
 
 
 def within_unit(interval: Interval, *, confidence: float = 0.95) -> Interval:
@@ -334,35 +289,3 @@ def equivalence(interval: Interval, margin: float) -> np.ndarray:
     above = scipy.stats.t.sf((interval.estimate + margin) / interval.error, interval.df)
     below = scipy.stats.t.cdf((interval.estimate - margin) / interval.error, interval.df)
     return np.maximum(above, below)
-
-
-@takes(clusters=Anything('N'))
-def effective_number(clusters: ArrayLike) -> float:
-    """Effective number of clusters (patients) among examples [n] of given clusters: (sum n_g)^2 / sum n_g^2.
-
-    It is their number where all have equally many examples (Kish 1965); 0 without an example.
-    """
-    counts = np.unique(np.asarray(clusters), return_counts=True)[1].astype(np.float64)
-    return float(counts.sum() ** 2 / (counts**2).sum()) if len(counts) else 0.0
-
-
-@takes(labels='N K', mask='N K', patients=Anything('N'))
-def effective_clusters(labels: ArrayLike, mask: ArrayLike, patients: ArrayLike) -> np.ndarray:
-    """Effective number [K] of patients that a class's ranking hangs on: the fewer of those with it and without it.
-
-    labels, mask: [N, K] of 0 and 1; patients: [N].
-    """
-    kept, positive, patients = np.asarray(mask) > 0, np.asarray(labels) == 1, np.asarray(patients)
-    sides = [[effective_number(patients[side]) for side in (kept & which).T] for which in (positive, ~positive)]
-    return np.min(sides, axis=0)
-
-
-@takes(clusters='K')
-def clusters_of_mean(clusters: ArrayLike) -> float:
-    """Effective number of patients behind the mean over classes with so many each [K]; classes of one or none left out.
-
-    1 + (sum V_k)^2 / sum (V_k^2 / (G_k - 1)) with V_k ~ 1 / G_k, as if classes had patients of their own.
-    """
-    clusters = np.asarray(clusters, np.float64)
-    variance, freedom = 1 / clusters[clusters > 1], clusters[clusters > 1] - 1
-    return float(1 + variance.sum() ** 2 / (variance**2 / freedom).sum()) if len(variance) else 0.0
