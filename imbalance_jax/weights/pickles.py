@@ -1,59 +1,19 @@
 """Pickles read as data: an interpreter of their opcodes that knows no class and calls nothing.
 
-A pickle is a program for a stack machine. Here its globals are names (`Global`), what it would call or build is a
-`Record` of what it would have been given, and only a few names of PyTorch mean something: an ordered dict, a tensor, a
-parameter. So no code runs, whatever a file says; and time and memory are bounded by the length of the file.
+A pickle is a program for a stack machine. What it would call or build is noted (`weights.pickled`), so that no code
+runs, whatever a file says; and time and memory are bounded by the length of the file.
 """
 
 import pickletools
 from collections.abc import Callable
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
+from imbalance_jax.weights.pickled import KNOWN, Global, Record, Storage, hashable
 from imbalance_jax.weights.stored import Damaged, require
 
 OPCODES = 5_000_000  # the most that are read: a pickled ResNet-152 has 150,000
 ARGUMENTS = 16  # the most that a function that is known takes
-PAIRS = 20_000  # the most that an ordered dict is made of in one call
 CALLS_OF_PAIRS = 20_000_000  # the most pairs in all
-
-
-class Global(NamedTuple):
-    """The name of a class or function, which is never imported."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return f'{self.module}.{self.name}'
-
-
-class Record:
-    """What a pickle would have built: of `kind`, by calling it with `arguments`, then given `state` and items."""
-
-    __slots__ = ('arguments', 'items', 'kind', 'state')
-
-    def __init__(self, kind: Any, arguments: Any = (), state: Any = None) -> None:
-        self.kind, self.arguments, self.state = kind, arguments, state
-        self.items: dict[Any, Any] = {}
-
-
-class Storage(NamedTuple):
-    """Where the numbers of a tensor lie: the name of their type, the key of the storage, and how many there are."""
-
-    kind: str
-    key: str
-    size: int
-
-
-class Tensor(NamedTuple):
-    """A view of a storage; offset, shape and strides are in elements, as the file says them. dtype: '' for that of the
-    storage."""
-
-    storage: Any
-    offset: Any
-    shape: Any
-    strides: Any
-    dtype: str = ''
 
 
 class _Mark:
@@ -61,50 +21,6 @@ class _Mark:
 
 
 MARK = _Mark()
-
-
-def _tensor(*arguments: Any) -> Any:
-    require(len(arguments) >= 4, 'a tensor of it has too few arguments')
-    return Tensor(*arguments[:4])
-
-
-def _typed_tensor(*arguments: Any) -> Any:
-    require(len(arguments) >= 7 and isinstance(arguments[6], Global), 'a tensor of it has no type')
-    return Tensor(*arguments[:4])._replace(dtype=arguments[6].name)
-
-
-def _of_subclass(*arguments: Any) -> Any:
-    """`torch._tensor._rebuild_from_type_v2(function, type, arguments, state)`: the plain tensor inside."""
-    known = len(arguments) == 4 and isinstance(arguments[0], Global) and arguments[0] in KNOWN
-    if not known or arguments[0] == SUBCLASS or not isinstance(arguments[2], tuple):
-        return Record(SUBCLASS, arguments)
-    return KNOWN[arguments[0]](*arguments[2])
-
-
-def _parameter(*arguments: Any) -> Any:
-    require(len(arguments) >= 1, 'a parameter of it has no tensor')
-    return arguments[0]
-
-
-def _ordered(*arguments: Any) -> Any:
-    """An OrderedDict, of nothing or of pairs, as old versions of Python pickled it."""
-    pairs = arguments[0] if arguments else []
-    require(isinstance(pairs, list) and len(pairs) <= PAIRS, 'an ordered dict of it is not made of pairs')
-    sound = all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in pairs)
-    require(sound, 'an ordered dict of it is not made of pairs')
-    return {_key(key): value for key, value in pairs}
-
-
-SUBCLASS = Global('torch._tensor', '_rebuild_from_type_v2')
-KNOWN: dict[Global, Callable[..., Any]] = {
-    Global('collections', 'OrderedDict'): _ordered,
-    Global('torch._utils', '_rebuild_tensor'): _tensor,
-    Global('torch._utils', '_rebuild_tensor_v2'): _tensor,
-    Global('torch._utils', '_rebuild_tensor_v3'): _typed_tensor,
-    Global('torch._utils', '_rebuild_parameter'): _parameter,
-    Global('torch._utils', '_rebuild_parameter_with_state'): _parameter,
-    SUBCLASS: _of_subclass,
-}
 
 
 def load(file: IO[bytes]) -> Any:
@@ -201,7 +117,7 @@ class _Machine:
         items = thing.items if isinstance(thing, Record) else thing
         require(isinstance(items, dict), 'its pickle sets an item of what is no dict')
         for key, value in zip(pairs[::2], pairs[1::2], strict=True):
-            items[_key(key)] = value
+            items[hashable(key)] = value
 
     def add(self, values: list[Any]) -> None:
         """Puts values into the list at the top."""
@@ -244,14 +160,6 @@ class _Machine:
         items = self.group()
         require(bool(items), 'its pickle builds an object of no class')
         self.call(items[0], tuple(items[1:]))
-
-
-class _Object:
-    """Stands for a key that is neither text nor number; equal to itself only, so that nothing of a file is hashed."""
-
-
-def _key(key: Any) -> Any:
-    return key if isinstance(key, (str, int, float, bytes, bool)) or key is None else _Object()
 
 
 def _reduce(machine: _Machine, _: Any) -> None:

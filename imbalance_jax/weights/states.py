@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from imbalance_jax.names import some
-from imbalance_jax.weights.pickles import Global, Record, Tensor
+from imbalance_jax.weights.pickled import Global, Record, Tensor
 from imbalance_jax.weights.stored import Damaged, require
 
 # Parts of a checkpoint that hold no weights to begin with: of an optimizer, and moving averages beside the weights.

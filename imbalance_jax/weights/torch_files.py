@@ -11,7 +11,7 @@ import numpy as np
 from imbalance_jax.names import lookup
 from imbalance_jax.weights import pickles, states
 from imbalance_jax.weights.dtypes import STORAGES, TORCH
-from imbalance_jax.weights.pickles import Storage, Tensor
+from imbalance_jax.weights.pickled import Record, Storage, Tensor
 from imbalance_jax.weights.stored import ROOM, SAVE_INSTEAD, Damaged, require
 
 MAGIC, PROTOCOL = 0x1950A86A20F9469CFC6C, 1001
@@ -102,7 +102,7 @@ def _kinds(root: Any, keys: set[str]) -> dict[str, np.dtype]:
         one = ahead.pop()
         if isinstance(one, Storage):
             kinds[one.key] = _dtype(one.kind)
-        elif isinstance(one, (dict, list, tuple, pickles.Record)) and id(one) not in seen:
+        elif isinstance(one, (dict, list, tuple, Record)) and id(one) not in seen:
             seen.add(id(one))
             ahead += _inside(one)
     return {key: kind for key, kind in kinds.items() if key in keys}
@@ -111,7 +111,7 @@ def _kinds(root: Any, keys: set[str]) -> dict[str, np.dtype]:
 def _inside(one: Any) -> list[Any]:
     if isinstance(one, dict):
         return list(one.values())
-    if isinstance(one, pickles.Record):
+    if isinstance(one, Record):
         return [one.arguments, one.state, *one.items.values()]
     return list(one)
 

@@ -15,7 +15,7 @@ import pytest
 
 from imbalance_jax import weights
 from imbalance_jax.weights import states
-from imbalance_jax.weights.pickles import Global, Record, Tensor
+from imbalance_jax.weights.pickled import Global, Record, Tensor
 
 GOLDEN = dict(np.load(Path(__file__).parents[1] / 'golden' / 'torch_files.npz'))
 CONTAINERS = ('zip', 'legacy')
