@@ -48,9 +48,10 @@ from imbalance_jax.training.network import Network, load_dataset, network
 from imbalance_jax.training.placement import Placement
 from imbalance_jax.training.predicted import CAME_FROM
 from imbalance_jax.training.prediction import predict
-from imbalance_jax.training.run import describe, set_up_jax, write_performance
+from imbalance_jax.training.run import set_up_jax
 from imbalance_jax.training.snapshot import Best
 from imbalance_jax.training.start import PARTS, Start
+from imbalance_jax.training.tables import describe, write_performance
 from imbalance_jax.training.trained import Stage
 
 STRATEGY = 'shard:map'
@@ -104,7 +105,7 @@ def run(
             adopt_into(folder, config, dataset, untrained, rows=rows, networks=fitted, preprocessing=starts)
         write_table(folder, 'data', data.rows(dataset, config.data.policies.to_dict()))
         at_home = write_performance(config, dataset, rows, folder)
-        tested.write(config, dataset, rows, folder, others=others, at_home=at_home, write_performance=write_performance)
+        tested.write(config, dataset, rows, folder, others=others, at_home=at_home)
     print(f'{workdir}: {len(rows)} network{"s" if len(rows) > 1 else ""} adopted.')
 
 

@@ -28,7 +28,8 @@ from imbalance_jax.training.adopt_features import Features
 from imbalance_jax.training.adopt_members import Adopted
 from imbalance_jax.training.adopt_tables import Predictions
 from imbalance_jax.training.network import Network, load_dataset
-from imbalance_jax.training.run import describe, set_up_jax, write_alive, write_performance
+from imbalance_jax.training.run import set_up_jax
+from imbalance_jax.training.tables import describe, write_alive, write_performance
 from imbalance_jax.training.trained import FROM_FEATURES, Stage
 
 NO_NETWORK = 'predictions of networks trained elsewhere'  # the strategy in provenance.json

@@ -5,7 +5,7 @@ training set: recalibration and thresholds come from there, wherever a network i
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,11 @@ from imbalance_jax.system.workdir import copy, read_arrays, write_arrays, write_
 from imbalance_jax.training import calibration, member, other_sets, trained
 from imbalance_jax.training.calibration import Recalibrated
 from imbalance_jax.training.prediction import predict
+from imbalance_jax.training.tables import write_performance
 from imbalance_jax.training.trained import Trained
 
 COPIED = (layout.MEMBERS, layout.PLAN, layout.METRICS, layout.PROVENANCE)
 OF_TRAINING = ('alive', 'best_epoch', 'best_score', 'logits_validation')  # of predictions.npz
-
-# (config, training set, members, folder, tested=the other set) -> its log-odds: `run.write_performance`
-WritePerformance = Callable[..., Recalibrated]
 
 
 def write(
@@ -42,7 +40,6 @@ def write(
     *,
     others: Sequence[Other],
     at_home: Recalibrated | None,
-    write_performance: WritePerformance,
 ) -> None:
     """Predicts and judges every other data set; what is predicted already, with these weights, is not done again.
 
