@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from imbalance_jax.data.sources.phantom_anatomy import cloud, ellipse, lattice, lung_point, smooth, union
+from imbalance_jax.data.sources.phantom_anatomy import lung_point
+from imbalance_jax.data.sources.phantom_shapes import cloud, ellipse, lattice, smooth, union
 
 CLOUD_CELLS = 14
 

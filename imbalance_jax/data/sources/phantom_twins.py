@@ -7,7 +7,7 @@ noise, the other findings and their places - comes out bit for bit the same.
 import numpy as np
 
 from imbalance_jax.data.dataset import Dataset
-from imbalance_jax.data.sources.phantom import CLASSES, draw_states, has_tube, prevalences, render
+from imbalance_jax.data.sources.phantom_films import CLASSES, draw_states, has_tube, prevalences, render
 from imbalance_jax.data.twins import Twins
 
 TUBE = 'Tube'

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax.data.dataset import SPLITS
-from imbalance_jax.data.sources import phantom
+from imbalance_jax.data.sources import phantom, phantom_films
 
 GIVEN = ('progress', 'allocate')  # by whoever loads it: no options
 OPTIONS = {'image_size': 32, 'num_patients': 40, 'seed': 3}
@@ -53,7 +53,7 @@ def test_groups_are_of_patients_and_films_and_say_what_they_promise(data):
     for person in np.unique(data.patient):
         films = data.patient == person
         assert len(set(sex[films])) == len(set(age[films])) == 1
-        build = phantom._build(OPTIONS['seed'], int(person))
+        build = phantom_films._build(OPTIONS['seed'], int(person))
         assert sex[films][0] == 0 or build['breasts'] == 0  # who shows breast shadows is female
     assert [len(names) for names in data.info['groups'].values()] == [2, 3, 2]
     drawn = np.array([phantom.groups(0, person, 0) for person in range(400)])
@@ -159,7 +159,7 @@ def test_films_show_findings_with_the_prevalence_and_persistence_asked_for():
     first, second = np.array([films[:2] for films in shown if len(films) > 1]).transpose(1, 0, 2)
     for k, name in enumerate(phantom.CLASSES):
         correlation = np.corrcoef(first[:, k], second[:, k])[0, 1]
-        assert correlation == pytest.approx(phantom.PERSISTENCE[name] ** 2, abs=0.1)
+        assert correlation == pytest.approx(phantom_films.PERSISTENCE[name] ** 2, abs=0.1)
 
 
 def test_a_chronic_lesion_stays_where_it_was_and_a_new_one_does_not():
