@@ -44,7 +44,7 @@ from imbalance_jax.training.members import (
 from imbalance_jax.training.network import Network, load_dataset, network
 from imbalance_jax.training.placement import Placement
 from imbalance_jax.training.start import Starts
-from imbalance_jax.training.untrained import calibrated, calibration_images
+from imbalance_jax.training.untrained import random_networks, with_untrained
 
 SHOWN = 4  # members that an error names
 KEPT_EPOCH = 'kept_epoch'  # in predictions.npz of kept weights: the epoch [P] that they are of
@@ -283,34 +283,3 @@ def of_features(config: ConfigDict, members: list[dict], dataset: Dataset, workd
         everyone=nothing,
         drawn=nothing,
     )
-
-
-def random_networks(untrained: Network, members: list[dict], *, dataset: Dataset) -> Any:
-    """Variables [B,...] of the networks that members began as, before they got any weights: each drawn by its seed,
-    behind the entrance of its members, with batch statistics of training images."""
-    first, _ = start.began_as(members)
-    images = calibration_images(dataset)
-
-    def begun(one: tuple[Any, dict[str, Any]], images: jax.Array) -> Any:
-        member, link = one
-        variables = untrained.init(member)
-        entered = {**variables, 'link': {**variables['link'], **link}} if link else variables
-        return calibrated(untrained.model, untrained.normalise, entered, images)
-
-    links = untrained.links([members[i] for i in first])
-    arrays = jax.tree.map(lambda a: a[np.array(first)], member_arrays(members, own_order=True))
-    fresh = jax.jit(lambda both, images: jax.lax.map(lambda one: begun(one, images), both))((arrays, links), images)
-    return jax.tree.map(np.asarray, fresh)
-
-
-def with_untrained(
-    members: list[dict], best: Any, drawn: Callable[[], Any], *, starts: Starts, strategy: str
-) -> tuple[Placement, Any]:
-    """The members' variables [P], and after them those of the networks [B] that they began as, on a grid of devices
-    that makes their maps, pair by pair, soonest."""
-    first, _ = start.began_as(members)
-    count, devices = len(members) + len(first), jax.local_devices()
-    shares = grid.best_sharing(count, len(devices))
-    place = placement.place(count, strategies.with_sharing(strategy, shares), devices)
-    fresh = start.begin(drawn(), [members[i] for i in first], starts)
-    return place, place.members(jax.tree.map(lambda *a: np.concatenate(a), best, fresh))

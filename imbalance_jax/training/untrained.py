@@ -14,6 +14,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from imbalance_jax.data.dataset import Dataset
+from imbalance_jax.training import grid, placement, strategies
+from imbalance_jax.training.members import member_arrays
+from imbalance_jax.training.network import Network
+from imbalance_jax.training.placement import Placement
+from imbalance_jax.training.start import Starts, began_as, begin
 
 BATCH, BATCHES = 32, 8  # training images that statistics are taken from
 
@@ -48,3 +53,34 @@ def calibrated(model: nn.Module, normalise: Callable[[jax.Array], jax.Array], va
 
     means = jax.tree.map(lambda a: a.mean(0), jax.lax.map(of_batch, images))
     return {**variables, 'batch_stats': means}
+
+
+def random_networks(untrained: Network, members: list[dict], *, dataset: Dataset) -> Any:
+    """Variables [B,...] of the networks that members began as, before they got any weights: each drawn by its seed,
+    behind the entrance of its members, with batch statistics of training images."""
+    first, _ = began_as(members)
+    images = calibration_images(dataset)
+
+    def begun(one: tuple[Any, dict[str, Any]], images: jax.Array) -> Any:
+        member, link = one
+        variables = untrained.init(member)
+        entered = {**variables, 'link': {**variables['link'], **link}} if link else variables
+        return calibrated(untrained.model, untrained.normalise, entered, images)
+
+    links = untrained.links([members[i] for i in first])
+    arrays = jax.tree.map(lambda a: a[np.array(first)], member_arrays(members, own_order=True))
+    fresh = jax.jit(lambda both, images: jax.lax.map(lambda one: begun(one, images), both))((arrays, links), images)
+    return jax.tree.map(np.asarray, fresh)
+
+
+def with_untrained(
+    members: list[dict], best: Any, drawn: Callable[[], Any], *, starts: Starts, strategy: str
+) -> tuple[Placement, Any]:
+    """The members' variables [P], and after them those of the networks [B] that they began as, on a grid of devices
+    that makes their maps, pair by pair, soonest."""
+    first, _ = began_as(members)
+    count, devices = len(members) + len(first), jax.local_devices()
+    shares = grid.best_sharing(count, len(devices))
+    place = placement.place(count, strategies.with_sharing(strategy, shares), devices)
+    fresh = begin(drawn(), [members[i] for i in first], starts)
+    return place, place.members(jax.tree.map(lambda *a: np.concatenate(a), best, fresh))
