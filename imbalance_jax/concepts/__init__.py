@@ -7,6 +7,7 @@ again - ablation, directions, contributions - is in JAX, for one member, and see
 
 from imbalance_jax.concepts import (
     ablation,
+    areas,
     contributions,
     counting,
     directions,
@@ -20,10 +21,10 @@ from imbalance_jax.concepts import (
     selectivity,
     similarity,
 )
+from imbalance_jax.concepts.areas import overlap_counts
 from imbalance_jax.concepts.counting import count, regions, upsample
 from imbalance_jax.concepts.dissection import (
     dissect,
-    overlap_counts,
     overlap_statistics,
     thresholds,
     top_images,
@@ -34,6 +35,7 @@ from imbalance_jax.concepts.similarity import linear_cka, match_units, procruste
 
 __all__ = [
     'ablation',
+    'areas',
     'contributions',
     'count',
     'counting',

@@ -12,6 +12,7 @@ import numpy as np
 
 from imbalance_jax import concepts
 from imbalance_jax.concepts import dissection, multi_unit, nulls
+from imbalance_jax.concepts.areas import count_overlap
 from imbalance_jax.concepts.quantiles import UpperQuantile
 from imbalance_jax.explain.probe import Probe, stream
 from imbalance_jax.system import threads
@@ -101,7 +102,7 @@ def dissect(
 
         def meet(member, activations=activations, of_part=of_part):
             for layer in probe.layers:
-                overlap = dissection.count_overlap(activations[layer][member], levels[member][layer], of_part)
+                overlap = count_overlap(activations[layer][member], levels[member][layer], of_part)
                 counts[member][layer] = add(counts[member][layer], overlap)
 
         threads.each(meet, range(len(counts)))
@@ -199,7 +200,7 @@ def count_segments(
         def count_of(member, activations=activations[probe.main], masks=masks, of_image=of_image, layout=layout):
             maps = activations[member]
             histogram = multi_unit.histogram(maps > levels[member], masks, weights[member], of_image)
-            single = dissection.count_overlap(maps, levels[member], layout)
+            single = count_overlap(maps, levels[member], layout)
             counts[member] = add(counts[member], {'histogram': histogram, **single})
 
         threads.each(count_of, range(len(counts)))
