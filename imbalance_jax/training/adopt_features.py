@@ -14,7 +14,7 @@ import pandas as pd
 
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.names import some
-from imbalance_jax.training import adopt_tables
+from imbalance_jax.training import adopt_tables, adopt_values
 from imbalance_jax.training.adopt_tables import KEYS, SHOWN
 
 FEATURES = 'features'  # the array of an .npz, or the column of lists
@@ -105,7 +105,7 @@ def as_maps(values: np.ndarray, table: pd.DataFrame, path: Path) -> np.ndarray:
     maps = maps if maps.ndim == 4 else maps[:, None, None]
     wrong = np.flatnonzero(~np.isfinite(maps).all((1, 2, 3)))
     if len(wrong):
-        who = adopt_tables.who(table, int(wrong[0]))
+        who = adopt_values.who(table, int(wrong[0]))
         raise ValueError(f'{path}: {len(wrong):,} of {len(maps):,} lines are not finite in float32, such as {who}.')
     return maps
 

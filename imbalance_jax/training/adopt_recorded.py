@@ -23,7 +23,16 @@ from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import layout
 from imbalance_jax.system.provenance import stage
 from imbalance_jax.system.workdir import write_arrays, write_json, write_text
-from imbalance_jax.training import adopt, adopt_features, adopt_members, adopt_tables, checks, other_sets, plugins
+from imbalance_jax.training import (
+    adopt,
+    adopt_features,
+    adopt_members,
+    adopt_tables,
+    adopt_values,
+    checks,
+    other_sets,
+    plugins,
+)
 from imbalance_jax.training.adopt_features import Features
 from imbalance_jax.training.adopt_members import Adopted
 from imbalance_jax.training.adopt_tables import Predictions
@@ -79,7 +88,7 @@ def run(
 ) -> None:
     """Makes a finished working directory of a table of predictions, of features, or of both: no weights, no maps.
 
-    The config says the data; arms and seeds are those of the files. values: of `adopt_tables.VALUES`, '' for
+    The config says the data; arms and seeds are those of the files. values: of `adopt_values.VALUES`, '' for
     probabilities; paired, stages: as in `adopt.run`. Raises ValueError for anything wrong, and leaves nothing half
     made.
     """
@@ -118,7 +127,7 @@ def run(
 
 def read(dataset: Dataset, predictions: Path | None, features: Path | None, *, values: str) -> Recording:
     """What both files hold of the same networks; ValueError for what does not fit."""
-    of_table = adopt_tables.read(predictions, dataset, values or adopt_tables.PROBABILITIES) if predictions else None
+    of_table = adopt_tables.read(predictions, dataset, values or adopt_values.PROBABILITIES) if predictions else None
     of_features = adopt_features.read(features, dataset) if features else None
     if of_table and of_features:
         adopt_features.check_same(of_features.networks, of_table.networks, file=str(features))

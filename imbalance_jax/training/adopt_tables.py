@@ -14,22 +14,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-import scipy.special
 
 from imbalance_jax.data import label_map
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.overlap import file_stem
 from imbalance_jax.data.tasks import MULTI_CLASS, task_of
-from imbalance_jax.losses import SIGMOID, SOFTMAX
 from imbalance_jax.names import lookup, some
 from imbalance_jax.system.files import naming, regular
+from imbalance_jax.training.adopt_values import PROBABILITIES, VALUES, as_log_odds, numbers_of
 
 KEYS = ('image', 'arm', 'seed')  # columns that say whose prediction of which image a line is
 SPLITS = ('validation', 'test')
-PROBABILITIES, LOGITS = 'probabilities', 'logits'
-VALUES = (PROBABILITIES, LOGITS)
 SHOWN = 3  # examples in a message
-ROUNDED = 1e-2  # by which probabilities of classes that exclude each other may miss 1
 
 
 class Predictions(NamedTuple):
@@ -163,77 +159,6 @@ def class_columns(table: pd.DataFrame, dataset: Dataset, path: Path) -> list[str
     return columns
 
 
-def numbers_of(table: pd.DataFrame, columns: Sequence[str], path: Path) -> np.ndarray:
-    """The values [n,K] of the classes in float64; ValueError for the first that is no number which 32 bits hold."""
-    if odd := [name for name in columns if table[name].dtype.kind == 'c']:
-        raise ValueError(f'{path}: the values of {odd[0]} are complex numbers; expected real ones.')
-    numbers = np.stack([pd.to_numeric(table[name], errors='coerce').to_numpy(np.float64) for name in columns], axis=1)
-    line, column = np.nonzero(~(np.abs(numbers) <= np.finfo(np.float32).max))
-    if len(line):
-        value, name = table[columns[column[0]]].iloc[line[0]], columns[column[0]]
-        raise ValueError(
-            f'{path}: not all values are finite numbers, {len(line):,} are not, such as {str(value)!r}, {name} of '
-            f'{who(table, line[0])}.'
-        )
-    return numbers
-
-
-def as_log_odds(
-    numbers: np.ndarray, table: pd.DataFrame, values: str, *, is_multi_class: bool, path: Path
-) -> tuple[np.ndarray, str]:
-    """Log-odds [n,K] and the link behind values [n,K].
-
-    Where an image is of one class, logits are those of a softmax, and probabilities too if they sum to 1.
-    """
-    if values == LOGITS:
-        if ((numbers >= 0) & (numbers <= 1)).all():
-            print(f'{path}: all values are in 0..1; if they are probabilities, say --values=probabilities.', flush=True)
-        elif not is_multi_class and (numbers <= 0).all():
-            print(
-                f'{path}: no value is above 0, so that no probability is above 1/2; if they are logarithms of '
-                'probabilities, give the probabilities.',
-                flush=True,
-            )
-        return (against_others(numbers), SOFTMAX) if is_multi_class else (numbers, SIGMOID)
-    lines, columns = np.nonzero((numbers < 0) | (numbers > 1))
-    if len(lines):
-        raise ValueError(
-            f'{path}: not all values are probabilities, {len(lines):,} are not, such as '
-            f'{numbers[lines[0], columns[0]].item()} of {who(table, lines[0])}; if logits, say --values=logits.'
-        )
-    total = numbers.sum(1)
-    sums = is_multi_class and np.abs(total - 1).max() <= ROUNDED
-    if is_multi_class and not sums:
-        print(
-            f'{path}: the probabilities of an image sum to {total.min():.3g}..{total.max():.3g}, not to 1: each is '
-            'taken as that of its class against all others.',
-            flush=True,
-        )
-    return logit(numbers, path), SOFTMAX if sums else SIGMOID
-
-
-def logit(p: np.ndarray, path: Path) -> np.ndarray:
-    """Log-odds of probabilities; 0 and 1, which have none, lie half as far from the end as the nearest other value."""
-    low, high = p[p > 0].min(initial=1), (1 - p[p < 1]).min(initial=1)
-    ends = (p == 0) | (p == 1)
-    if ends.all():
-        raise ValueError(f'{path}: every value is 0 or 1; these are decisions, and probabilities are needed.')
-    if ends.any():
-        print(
-            f'{path}: {int(ends.sum()):,} probabilities are 0 or 1, which have no log-odds; they count as {low / 2:g} '
-            f'and 1 - {high / 2:g}, half as far from 0 and 1 as the nearest others.',
-            flush=True,
-        )
-    odds = scipy.special.logit(np.where(ends, 0.5, p))
-    return np.where(p == 0, scipy.special.logit(low / 2), np.where(p == 1, -scipy.special.logit(high / 2), odds))
-
-
-def against_others(z: np.ndarray) -> np.ndarray:
-    """The log-odds [n,K] of each class against all others, in float64, of the logits of a softmax."""
-    others = [scipy.special.logsumexp(np.delete(z, k, axis=1), axis=1) for k in range(z.shape[1])]
-    return z - np.stack(others, axis=1)
-
-
 def place(
     table: pd.DataFrame, dataset: Dataset, path: Path, splits: Sequence[str] = SPLITS
 ) -> tuple[list[tuple[str, int]], dict[str, np.ndarray]]:
@@ -297,9 +222,3 @@ def _images(names: Sequence[str]) -> str:
     """'3 images, such as a, b, c'."""
     shown = ', '.join(map(str, names[:SHOWN]))
     return f'{len(names):,} image{"s" if len(names) != 1 else ""}, such as {shown}'
-
-
-def who(table: pd.DataFrame, line: int) -> str:
-    """Which image of which network a line is of."""
-    one = table.iloc[line]
-    return f'image {one["image"]}, arm {one["arm"]}, seed {one["seed"]}'
