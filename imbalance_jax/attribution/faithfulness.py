@@ -1,4 +1,4 @@
-"""Faithfulness: does the score change as a map says? And sanity: does the map change when the network does?
+"""Faithfulness: does the score change as a map says?
 
 Every metric is `METRICS[name](score, images [B,H,W,C], maps [B,H,W], **options) -> [B]`, with `score(x) -> [B]` one
 logit per image. A map of uniform noise is the null of each: what it scores is to be taken off, pair by pair. Figures
@@ -19,9 +19,8 @@ from jax.typing import ArrayLike
 
 from imbalance_jax.attribution.baselines import baseline_images
 from imbalance_jax.attribution.gradients import image_scores
-from imbalance_jax.attribution.inputs import Score, as_images, as_maps
+from imbalance_jax.attribution.inputs import Score, as_images, as_maps, as_planes
 from imbalance_jax.system import environment
-from imbalance_jax.system.shapes import on_device
 
 STRAIGHT, DIAGONAL = 1 / 6, 1 / 12  # weights of a pixel's neighbours in ROAD
 CYCLES = 4  # iterations per pixel of a row and a column; each reaches one pixel further
@@ -30,20 +29,12 @@ NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if dy or dx]
 
 def ranks(maps: jax.Array) -> jax.Array:
     """The rank of every pixel of maps [B,H,W] when the hottest is 0, [B,H,W] int32; ties at random."""
-    maps = _planes(maps)
+    maps = as_planes(maps)
     flat = maps.reshape(len(maps), -1)
     flat = jnp.where(jnp.isfinite(flat), flat, -jnp.inf)
     noise = jax.random.uniform(environment.key(0), flat.shape[1:])
     order = jnp.lexsort((jnp.broadcast_to(noise, flat.shape), -flat), axis=-1)
     return jnp.argsort(order, axis=-1).reshape(maps.shape).astype(jnp.int32)
-
-
-def _planes(maps: Any) -> jax.Array:
-    """Maps [B,H,W]; ValueError for another number of axes."""
-    maps = on_device(maps, 'maps', '[B, H, W]')
-    if maps.ndim != 3:
-        raise ValueError(f'maps must be [B, H, W], not {maps.shape}.')
-    return maps
 
 
 class Trial(NamedTuple):
@@ -220,56 +211,6 @@ def correlation(a: jax.Array, b: jax.Array) -> jax.Array:
     a, b = (x - x.mean(-1, keepdims=True) for x in (a, b))
     scale = jnp.sqrt((a**2).sum(-1) * (b**2).sum(-1))
     return jnp.where(varies, (a * b).sum(-1) / jnp.where(varies, scale, 1), jnp.nan)
-
-
-def rank_correlation(maps: jax.Array, others: jax.Array) -> jax.Array:
-    """Spearman correlation of maps [B,H,W] with other maps, [B]; ties share their mean rank; NaN for a constant map."""
-
-    maps, others = _planes(maps), _planes(others)
-    if maps.shape != others.shape:
-        raise ValueError(
-            f'maps are {maps.shape} and the others {others.shape}: bring both to one number and size first.'
-        )
-
-    def midranks(values):
-        flat = values.reshape(len(values), -1)
-        ordered = jnp.sort(flat, axis=-1)
-        find = jax.vmap(lambda o, v, side: jnp.searchsorted(o, v, side=side), (0, 0, None))
-        return (find(ordered, flat, 'left') + find(ordered, flat, 'right')).astype(jnp.float32) / 2
-
-    return correlation(midranks(maps), midranks(others))
-
-
-def cascade(names: Sequence[str]) -> dict[str, list[str]]:
-    """The parts of a network in the order in which they are randomised, each with its parameters among `names` (such as
-    'stage2_conv'): the head, then the stages, the last first, then the stem.
-
-    Adebayo et al. 2018: a map that stays the same while the layers above are randomised does not explain what the
-    network has learned.
-    """
-    parts: dict[str, list[str]] = {}
-    for name in names:
-        parts.setdefault(name.split('_')[0], []).append(name)
-    stages = sorted((p for p in parts if p.startswith('stage')), key=lambda p: (len(p), p), reverse=True)
-    rest = sorted(p for p in parts if p != 'head' and p not in stages)
-    return {p: parts[p] for p in ['head', *stages, *rest] if p in parts}
-
-
-def randomise(
-    variables: dict[str, Any], fresh: dict[str, Any], parts: dict[str, list[str]], depth: ArrayLike
-) -> dict[str, Any]:
-    """`variables` with the first `depth` (traced) of `parts` as in an untrained network, statistics too."""
-    number = {name: i for i, names in enumerate(parts.values()) for name in names}
-
-    def mixed(kind):
-        return {
-            name: jax.tree.map(
-                lambda old, new, i=number[name]: jnp.where(i < depth, new, old), value, fresh[kind][name]
-            )
-            for name, value in variables[kind].items()
-        }
-
-    return {**variables, **{kind: mixed(kind) for kind in ('params', 'batch_stats') if kind in variables}}
 
 
 TRIALS: dict[str, Callable[..., Trial]] = {

@@ -47,6 +47,14 @@ def as_maps(maps: Any, images: jax.Array) -> jax.Array:
     return maps
 
 
+def as_planes(maps: Any) -> jax.Array:
+    """Maps [B, H, W] of whatever images; ValueError for another number of axes."""
+    maps = on_device(maps, 'maps', '[B, H, W]')
+    if maps.ndim != 3:
+        raise ValueError(f'maps must be [B, H, W], not {maps.shape}.')
+    return maps
+
+
 def per_image(scores: Any, images: jax.Array) -> jax.Array:
     """What a score returned for images [B, H, W, C], [B] float32 or wider; ValueError if it is not one number each.
 

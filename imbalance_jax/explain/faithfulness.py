@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from imbalance_jax.attribution import faithfulness, layers
+from imbalance_jax.attribution.sanity import cascade, randomise, rank_correlation
 from imbalance_jax.data.regions import Pairs
 from imbalance_jax.explain import outputs
 from imbalance_jax.explain.budget import chunked, compile_within
@@ -91,8 +92,8 @@ def spread(pairs: Pairs, most: int) -> Pairs:
 
 
 def parts_of(trained: Trained) -> dict[str, list[str]]:
-    """The parts of the network in the order in which they are randomised (`faithfulness.cascade`)."""
-    return faithfulness.cascade(list(trained.one['params']))
+    """The parts of the network in the order in which they are randomised (`sanity.cascade`)."""
+    return cascade(list(trained.one['params']))
 
 
 def make_scorer(trained: Trained) -> Scorer:
@@ -162,12 +163,12 @@ def map_and_sanity(trained: Trained, method: str) -> Callable:
         variables, fresh = member
 
         def of_depth(depth):
-            return maps(faithfulness.randomise(variables, fresh, parts, depth), images, classes, rows)
+            return maps(randomise(variables, fresh, parts, depth), images, classes, rows)
 
         if method == NULL:
             return maps(variables, images, classes, rows), jnp.zeros((len(images), 0))
         intact, *_ = every = jax.lax.map(of_depth, jnp.arange(1 + len(parts)))  # at depth 0 all is as it was
-        return intact, jax.lax.map(lambda one: faithfulness.rank_correlation(intact, one), every[1:]).T
+        return intact, jax.lax.map(lambda one: rank_correlation(intact, one), every[1:]).T
 
     return of_member
 

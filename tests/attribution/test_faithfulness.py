@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from imbalance_jax.attribution import faithfulness
+from imbalance_jax.attribution import faithfulness, sanity
 from imbalance_jax.attribution.faithfulness import METRICS
 from imbalance_jax.attribution.methods import METHODS as ATTRIBUTION
 
@@ -16,7 +16,7 @@ IMAGES = np.random.default_rng(1).normal(size=(3, 6, 6, 2)).astype(np.float32)
 
 
 impute = jax.jit(faithfulness.impute)
-rank_correlation = jax.jit(faithfulness.rank_correlation)
+rank_correlation = jax.jit(sanity.rank_correlation)
 
 
 def linear(x):
@@ -121,11 +121,11 @@ def test_rank_correlation_equals_scipy():
 
 def test_the_cascade_goes_from_the_head_down_and_takes_statistics_along():
     names = ['head', 'stage1_conv', 'stage1_norm', 'stage10_conv', 'stage2_conv', 'stem_conv']
-    parts = faithfulness.cascade(names)
+    parts = sanity.cascade(names)
     assert list(parts) == ['head', 'stage10', 'stage2', 'stage1', 'stem']
     trained = {'params': {n: jnp.zeros(2) for n in names}, 'batch_stats': {'stage1_norm': jnp.zeros(2)}}
     new = jax.tree.map(jnp.ones_like, trained)
-    result = jax.jit(lambda depth: faithfulness.randomise(trained, new, parts, depth))(4)
+    result = jax.jit(lambda depth: sanity.randomise(trained, new, parts, depth))(4)
     assert {n for n, v in result['params'].items() if v[0]} == set(names) - {'stem_conv'}
     assert result['batch_stats']['stage1_norm'][0] == 1
 
