@@ -13,6 +13,7 @@ import numpy as np
 from imbalance_jax.data.dataset import SPLITS, Allocate, Dataset, in_memory
 from imbalance_jax.data.sources import content, nih_files, nih_tables
 from imbalance_jax.data.sources import rsna_boxes as rsna_boxes_module
+from imbalance_jax.data.sources.nih_images import from_png
 from imbalance_jax.data.streams import on_all_cores
 from imbalance_jax.names import lookup
 
@@ -116,7 +117,7 @@ def _decode(
     examples: list[dict[str, Any]] = []
     for chunk in chain.from_iterable(tfds_nih.read(builder, name) for name in SPLITS):
         pngs = [example.pop('image') for example in chunk]
-        for example, image in zip(chunk, on_all_cores(tfds_nih.from_png, pngs), strict=True):
+        for example, image in zip(chunk, on_all_cores(from_png, pngs), strict=True):
             images[len(examples), :, :, 0] = image
             examples.append(example)
             if progress:

@@ -17,6 +17,7 @@ from PIL import Image
 from imbalance_jax.data import dataset as store
 from imbalance_jax.data.sources import nih_files, nih_tables
 from imbalance_jax.data.sources.nih_chest_xray14 import make
+from imbalance_jax.data.sources.nih_images import bits_used, from_png, to_png
 
 HEADER = 'Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age'
 BOX_HEADER = 'Image Index,Finding Label,Bbox [x,y,w,h],,,'
@@ -326,8 +327,6 @@ def test_a_stray_quote_takes_no_rows_with_it(tmp_path):
 
 def test_twelve_bits_in_files_of_sixteen(tmp_path):
     """Grey values 0..4095 in some files fill 0..255; files of 8 bits are as ever."""
-    from imbalance_jax.data.sources.tfds.nih_chest_xray14 import bits_used, from_png, to_png
-
     grey = np.linspace(0, 4095, 64 * 64).reshape(64, 64).astype(np.uint16)
     twelve, dim, eight = (tmp_path / name for name in ('twelve.png', 'dim.png', 'eight.png'))
     Image.fromarray(grey).save(twelve)
@@ -533,8 +532,6 @@ def test_two_at_once_agree(plain, tmp_path):
 
 
 def test_resizing_is_a_triangle_as_wide_as_the_reduction(tmp_path):
-    from imbalance_jax.data.sources.tfds.nih_chest_xray14 import from_png, to_png
-
     pixels = np.random.default_rng(1).integers(0, 256, (60, 90), np.uint8)
     Image.fromarray(pixels).save(tmp_path / 'image.png')
 
@@ -561,8 +558,6 @@ def test_thousand_real_images(tmp_path):
 
 
 def test_real_colour_files_are_read_as_the_grey_ones():
-    from imbalance_jax.data.sources.tfds.nih_chest_xray14 import from_png, to_png
-
     originals = sorted(shared('nih', 'original').glob('*.png'))
     assert {Image.open(path).mode for path in originals} == {'L', 'RGBA'}
     for path in originals:
