@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as oracle
 
+from imbalance_jax.metrics import bootstrap_ranking
 from imbalance_jax.metrics import scores as metrics
 
 SKLEARN = {metrics.auroc: oracle.roc_auc_score, metrics.average_precision: oracle.average_precision_score}
@@ -57,7 +58,7 @@ def test_real_weights_are_scikit_learns_sample_weight(metric, entries):
 def test_rounds_in_blocks_are_rounds_at_once(entries, monkeypatch):
     weights = np.random.default_rng(3).poisson(1.0, (7, 60)).astype(np.int16)
     want = metrics.ranking(*entries, weights)
-    monkeypatch.setattr(metrics, 'BLOCK', 100)
+    monkeypatch.setattr(bootstrap_ranking, 'BLOCK', 100)
     for name, values in metrics.ranking(*entries, weights).items():
         np.testing.assert_array_equal(values, want[name])
 
