@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from imbalance_jax.analysis.report import figures
+from imbalance_jax.analysis.report import planes
 from imbalance_jax.analysis.report.figures import Mark
 from imbalance_jax.analysis.report.study import Study
 from imbalance_jax.analysis.report.style import Look, Panel, label
@@ -21,10 +21,10 @@ def panels(study: Study, look: dict[str, Look]) -> list[Panel]:
         measure = study.primary(method) or 'hit_share'
         up = marks(study, study.aligned(method, measure))
         axes, title = ('macro AUROC', f'macro {label(measure)}'), f'{label(method)} {label(measure)}'
-        shown.append(figures.scatter(title, axes, look, auroc, up))
+        shown.append(planes.scatter(title, axes, look, auroc, up))
     if study.dissected:
         detectors = marks(study, study.counted('detector_units'))
-        shown.append(figures.scatter('Detector units', ('macro AUROC', 'detector units'), look, auroc, detectors))
+        shown.append(planes.scatter('Detector units', ('macro AUROC', 'detector units'), look, auroc, detectors))
     return shown
 
 

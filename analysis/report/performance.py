@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from imbalance_jax.analysis.report import figures
+from imbalance_jax.analysis.report import figures, planes
 from imbalance_jax.analysis.report.cells import Cell, Table, levels, over_seeds, plain, tested
 from imbalance_jax.analysis.report.contrasts import Contrast, contrast
 from imbalance_jax.analysis.report.figures import Mark
@@ -117,4 +117,4 @@ def curves(study: Study, look: dict[str, Look], metric: str) -> Panel:
         lines = [line for line in study.lines if (line['arm'], line['seed']) == (member['arm'], member['seed'])]
         values = [np.nan if (value := line[f'validation_{metric}']) is None else value for line in lines]
         members.append((member['arm'], [line['epoch'] for line in lines], values))
-    return figures.curves(f'{capital(label(metric))} in training', f'macro {label(metric)}, validation', look, members)
+    return planes.curves(f'{capital(label(metric))} in training', f'macro {label(metric)}, validation', look, members)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from imbalance_jax.analysis.report import figures, pages
+from imbalance_jax.analysis.report import pages, planes
 from imbalance_jax.analysis.report.study import EXPLAIN, Study, load
 from imbalance_jax.analysis.report.style import label, looks
 from imbalance_jax.analysis.report.values import Outcome
@@ -132,7 +132,7 @@ def render(studies: list[Study], names: list[str], table: pd.DataFrame) -> str:
             part = of_class[(of_class['method'] == method) & (of_class['metric'] == metric)]
             beside = '' if method == 'member' else f'{label(method)}: '
             lines = {arm: of[['prevalence', 'mean', 'low', 'high']].to_numpy().T for arm, of in part.groupby('arm')}
-            panels.append(figures.doses(beside + label(metric), f'prevalence of {names[0]} in training', look, lines))
+            panels.append(planes.doses(beside + label(metric), f'prevalence of {names[0]} in training', look, lines))
         sections.append((name, panels))
     shown = table[['prevalence', 'positives', 'images']].drop_duplicates().sort_values('prevalence', ascending=False)
     return pages.render(
