@@ -19,8 +19,8 @@ from functools import partial
 import numpy as np
 from absl import app, flags
 
-from imbalance_jax.analysis.bench import contestants, population
-from imbalance_jax.analysis.bench.population import Setting
+from imbalance_jax.analysis.bench import contestants, ways
+from imbalance_jax.analysis.bench.ways import Setting
 from imbalance_jax.models import product
 from imbalance_jax.system import output
 
@@ -77,16 +77,16 @@ def products() -> list[dict]:
 def make_contestant(setting: Setting, name: str) -> tuple[Callable[[], float], dict]:
     """A way of this process: `run() -> seconds` and facts."""
     if name == LOOP:
-        run, _ = population.make_loop(setting)
+        run, _ = ways.make_loop(setting)
         begin = time.perf_counter()
         run()
         return run, {'compile_seconds': round(time.perf_counter() - begin, 1)}
     strategy = name.removeprefix(HALF)
     setting = setting._replace(dtype='bfloat16' if name.startswith(HALF) else 'float32')
     if strategy == GROUPED:
-        run, facts = population.make_suite(setting, 'vmap', grouped_conv)
+        run, facts = ways.make_suite(setting, 'vmap', grouped_conv)
     else:
-        run, facts = population.make_suite(setting, strategy)
+        run, facts = ways.make_suite(setting, strategy)
     run()
     return run, facts
 
@@ -116,8 +116,8 @@ class Peer:
 
 def start_peers(setting: Setting) -> dict[str, Peer]:
     """PyTorch in all its ways, each getting ready in its process."""
-    ways = [way for way in TORCH if not (way == 'torch vmap' and setting.model in NO_VMAP)]
-    return {way: Peer(setting, way) for way in ways}
+    left_out = {'torch vmap'} if setting.model in NO_VMAP else set()
+    return {way: Peer(setting, way) for way in TORCH if way not in left_out}
 
 
 def try_peer(way: str, peer: Peer) -> dict:
@@ -159,7 +159,7 @@ def measure(setting: Setting, names: list[str]) -> list[dict]:
     for peer in peers.values():
         peer.process.kill()
     try:
-        flops = population.forward_flops(setting)
+        flops = ways.forward_flops(setting)
     except (TypeError, KeyError, RuntimeError):  # XLA does not say
         flops = float('nan')
     order = sorted(facts, key=lambda name: np.median(times.get(name, [np.inf])))

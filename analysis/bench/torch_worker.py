@@ -3,14 +3,14 @@
 import json
 import sys
 
-from imbalance_jax.analysis.bench import plain_torch, population
-from imbalance_jax.analysis.bench.population import CLASSES, Setting
+from imbalance_jax.analysis.bench import plain_torch, ways
+from imbalance_jax.analysis.bench.ways import CLASSES, Setting
 
 
 def main(way: str, text: str) -> None:
-    """way: of `plain_torch.WAYS`; text: a `population.Setting` as JSON."""
+    """way: of `plain_torch.WAYS`; text: a `ways.Setting` as JSON."""
     setting = Setting(**json.loads(text))
-    data = population.make_data(setting)
+    data = ways.make_data(setting)
     run = plain_torch.WAYS[way](setting.model, CLASSES, setting.width, *data, setting.members)
     for _ in sys.stdin:
         print(json.dumps(run()), flush=True)
