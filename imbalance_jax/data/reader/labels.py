@@ -10,10 +10,10 @@ import numpy as np
 
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
 from imbalance_jax.data.reader import label_notes
+from imbalance_jax.data.reader.joining import images_of
 from imbalance_jax.data.reader.layout import NOTHING, Labels, Layout
-from imbalance_jax.data.reader.rows import NAMED, SHOWN, Found, Rows, keys, my_names, their_names
+from imbalance_jax.data.reader.rows import NAMED, SHOWN, Found, Rows, keys, their_names
 from imbalance_jax.data.reader.spelling import canonical, first_group, is_empty, names_in, table_of
-from imbalance_jax.data.reader.tails import Tails
 from imbalance_jax.names import lookup, some
 
 NO_CLASS = '(none)'
@@ -65,39 +65,6 @@ def _say_elsewhere(rows: Rows, image: np.ndarray, labels: Labels, found: Found) 
         named = some([rows.where(row) for row in np.setdiff1d(elsewhere, empty).tolist()], NAMED)
         count = f'{len(elsewhere) - len(empty)} of {len(image)} rows'
         found.notes.append(f'{count} of {labels.table} (labels.table) are of images that are not here: {named}.')
-
-
-def images_of(
-    rows: Rows, image: np.ndarray, other: Rows, on: Sequence[str], found: Found | None = None
-) -> tuple[Rows, np.ndarray]:
-    """Rows of another table, once per image that each is of, and which image that is, -1 of none.
-
-    A key may be that of several images, as a study's is. An image's suffix does not matter, nor its folders where names
-    tell images apart; ValueError where they do not.
-    """
-    if not on:
-        raise ValueError(
-            f"{other.files[0]} has no `on`: give the columns that tell whose its rows are, such as 'image'."
-        )
-    place: dict[tuple[str, ...], dict[int, None]] = {}
-    for key, one in zip(keys(rows, my_names(on)), image, strict=True):
-        if one >= 0:
-            place.setdefault(key, {})[int(one)] = None
-    by_key = Tails((key, tuple(images)) for key, images in place.items())
-    index, images = [], []
-    for row, key in enumerate(keys(other, their_names(on))):
-        meant = by_key.find(key) if any(key) else []
-        if len(meant) > 1:
-            raise ValueError(
-                f'{other.where(row)}: {", ".join(key)!r} ({", ".join(on)}) is as much one as another of {len(meant)} '
-                'images; write as many folders as tell them apart.'
-            )
-        of_row = meant[0] if meant else (-1,)
-        index += [row] * len(of_row)
-        images += list(of_row)
-    if found is not None:
-        found.doubts.extend(by_key.doubts(other.files[0] if other.files else 'a table'))
-    return other.take(np.array(index, np.int64)), np.array(images, np.int64)
 
 
 def _of_regions(
