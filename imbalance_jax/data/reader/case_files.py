@@ -101,6 +101,9 @@ def _filled(pattern: str, rows: Rows) -> list[str]:
 def _found_files(texts: Sequence[str], files: paths.Files, parts: int, found: Found) -> dict[str, int]:
     """{text: position of its file}. A file belongs to the text that agrees with it most."""
     scored = {text: paths.find(files, text, parts) for text in dict.fromkeys(texts) if text}
+    least = min((score for positions, score in scored.values() if len(positions) == 1), default=1)
+    for text, (positions, score) in scored.items():  # of the names of many, and in none of the folders of the others
+        scored[text] = ([], 0) if len(positions) > 1 and score < least else (positions, score)
     missing = [text for text, (positions, _) in scored.items() if not positions]
     ambiguous = _beside_the_others(scored, files, found)
     owner: dict[int, str] = {}

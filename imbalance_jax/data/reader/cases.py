@@ -126,10 +126,12 @@ def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, di
 
 
 def _but_excluded(listed: Sequence[str], layout: Layout) -> str:
-    """What to say where all that would be images are excluded."""
+    """What to say where all that would be images are excluded, or have other suffixes."""
     every = dataclasses.replace(layout.images, exclude=())
-    count = sum(paths.is_image(path, every) for path in listed)
-    return f' but {count} that images.exclude leaves out, {" or ".join(layout.images.exclude)}' if count else ''
+    if count := sum(paths.is_image(path, every) for path in listed):
+        return f' but {count} that images.exclude leaves out, {" or ".join(layout.images.exclude)}'
+    others = [path for path in listed if paths.is_image(path, dataclasses.replace(every, suffixes=('',)))]
+    return f' but {len(others)} other files, such as {others[0]!r}; images.suffixes says of which' if others else ''
 
 
 def _say_unmatched(rows: Rows, there: np.ndarray, other: Rows, table: Table, layout: Layout, found: Found) -> None:

@@ -117,7 +117,7 @@ def open_picture(path: Path, *, window: bool = False, decoders: Mapping[str, Cal
         path = regular(path)
         if own:
             return Picture(np.asarray(own(path)))
-        return _dicom(path, window) if suffix in DICOM else _pillow(path)
+        return _dicom(path, window) if _is_dicom(path) else _pillow(path)
     except (Unreadable, NeedsPackage):
         raise
     except MemoryError as error:
@@ -127,6 +127,14 @@ def open_picture(path: Path, *, window: bool = False, decoders: Mapping[str, Cal
     except Exception as error:  # a damaged file ends parsers in any way
         words = ADDRESS.sub('', ' '.join(str(error).split()))  # problems are the same whenever they are found
         raise Unreadable(words[:100] or type(error).__name__) from error
+
+
+def _is_dicom(path: Path) -> bool:
+    """Whether a file is of DICOM: by its suffix, or by how it begins (PS3.10, 7.1), as archives drop suffixes."""
+    if path.suffix.lower() in DICOM:
+        return True
+    with path.open('rb') as file:
+        return file.read(132)[128:] == b'DICM'
 
 
 def _pillow(path: Path) -> Picture:
@@ -245,6 +253,10 @@ def _monochrome(data: Any, pixels: np.ndarray, photometric: str, transformed: Ca
     scaled = np.clip((transformed(pixels) - low) / max(high - low, 1e-9), 0, 1)
     if photometric == 'MONOCHROME1':
         scaled = 1 - scaled
+    if (padding := data.get('PixelPaddingValue')) is not None:  # what is around the image shows nothing (C.7.5.1.1.2)
+        ends = int(padding), int(data.get('PixelPaddingRangeLimit', padding))
+        outside = (pixels >= min(ends)) & (pixels <= max(ends))
+        scaled[outside] = 0 if outside.all() else scaled[~outside].min()
     return Picture(np.round(scaled * 65535).astype(np.uint16), values=(low, high))
 
 

@@ -23,6 +23,9 @@ def read(path: Path, table: Table, found: Found, name: str) -> Rows:
     data = _parsed(text, str(path))
     if isinstance(data, dict) and {'images', 'annotations'} <= data.keys():
         return as_rows(coco_columns(data, path, found), name)
+    if isinstance(data, dict) and len(data.keys() & {'images', 'categories', 'licenses', 'info'}) > 1:
+        keys = some(list(data), NAMED)
+        raise ValueError(f"{path} is of COCO's kind and has no 'images' or no 'annotations', but {keys}.")
     return as_rows(_of_records(records(data, path)), name)
 
 

@@ -47,7 +47,8 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
         if len(names) > 1:
             said.append(f'Classes differ in spelling alone: {some(names, NAMED)}; labels.aliases makes them one.')
     without_letters = [name for name in classes if name and not _is_list(name) and not any(map(str.isalpha, name))]
-    if 0 < len(without_letters) < len(classes):
+    graded = all(name[:1].isdigit() for name in classes)  # as 3, 4A, 4B
+    if 0 < len(without_letters) < len(classes) and not graded:
         what = f'Classes without a letter among others with ({some(without_letters, NAMED)})'
         said.append(f'{what}: if they stand for what was not read, labels.not_mentioned or labels.none takes them.')
     return said

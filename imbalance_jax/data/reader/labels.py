@@ -50,6 +50,11 @@ def read_labels(
         of_class, cells = _cells(labels, of_rows, of_image, found)
         if layout.task == 'multi_class' and (labels.column or labels.path):
             found.doubts.extend(_left_for_none(labels, of_rows, of_image))
+        if classes and (unread := [name for name in of_class if name not in classes]):
+            found.doubts.append(
+                f'Classes of a further reading (labels) that the first does not have, and that are not read: '
+                f'{some(unread, NAMED)}. labels.further names columns that add to one reading.'
+            )
         classes = classes or of_class
         cells = _in_order(cells, of_class, classes)
         readings += _per_reader(labels, of_rows, of_image, cells, names, found)
@@ -173,6 +178,9 @@ def _of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tu
     texts = _cells_of_names(labels, rows)
     used = [one >= 0 for one in image]
     named = [names_in(text, labels.separator, rows.where(row)) if used[row] else [] for row, text in enumerate(texts)]
+    for name in labels.further:
+        for row, text in enumerate(rows.column(name, 'labels.further')):
+            named[row] += names_in(text, labels.separator, rows.where(row, name)) if used[row] else []
     spelt = table_of({NO_CLASS: (*labels.none, *labels.not_mentioned), **labels.aliases})
     spelt |= {canonical(name): name for name in labels.classes}
     meant = [[_class(name, spelt, labels, rows, row) for name in names] for row, names in enumerate(named)]
@@ -181,6 +189,11 @@ def _of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tu
         what = ', '.join(f'{name} {count}' for name, count in ignored.most_common(SHOWN))
         found.notes.append(f"{ignored.total()} cells name no class and are ignored (labels.others = 'ignore'): {what}.")
     classes = labels.classes or tuple(sorted({name for names in meant for name in names if name and name != NO_CLASS}))
+    if not classes:
+        met = some([repr(one) for one in dict.fromkeys(str(name) for names in named for name in names)], NAMED)
+        said = f'it has {met}, which labels.none or labels.not_mentioned take for none' if met else 'it is empty'
+        what = f'column {labels.column!r} (labels.column)' if labels.column else f'path {labels.path!r} (labels.path)'
+        raise ValueError(f'{rows.files[0] if rows.files else "The files"}: the {what} names no class: {said}.')
     position = {name: k for k, name in enumerate(classes)}
     if not labels.classes:
         found.doubts.extend(label_notes.of_spelling(classes))

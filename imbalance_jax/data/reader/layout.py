@@ -77,7 +77,7 @@ class Images:
     parts: how many parts of that path must agree at least, from the end: 3 where files of all patients have one name
     id: name of an image, such as '{image_id}'; '' is the file's name, with as many folders as make it unique
     folders: where files lie, as patterns below the folder; exclude: patterns of names that are no images, such as masks
-    suffixes: of image files
+    suffixes: of image files; '' is of those with any other, or none, as DICOM files of an archive have
     others: images that no row names are 'named' among what is left out, or 'counted' in a note
     bits: how many of a 16-bit file are used; 0: found from the largest value of all files
     channels: 1, 3, or 0 for 3 if any file has a colour
@@ -107,6 +107,7 @@ class Labels:
     columns: one per class; or column: names of classes, one or, with `separator`, several ('list' for "['a', 'b']");
         or path: a regular expression for a file's path below the folder ('parent' is the name of its folder);
         or regions: what an image has a region of
+    further: columns that name further classes of the same image, beside `column`
     classes: names and their order; () are all columns, or all names that occur, sorted
     aliases: {class: other spellings}, of columns as of names
     none: names that are no class: they say that there is none
@@ -122,6 +123,7 @@ class Labels:
     columns: Names = ()
     column: str = ''
     separator: str = ''
+    further: Names = ()
     path: str = ''
     regions: bool = False
     classes: Names = ()

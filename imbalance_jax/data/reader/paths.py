@@ -12,6 +12,8 @@ from imbalance_jax.data.reader.layout import Images
 from imbalance_jax.data.reader.spelling import FIELD
 
 TAILS = (3, 2)  # parts of a path that are looked up at once: thousands of files may share a name, few two folders, too
+# Of files that are no images whatever the suffixes of images are.
+NO_IMAGES = ('.csv', '.tsv', '.txt', '.json', '.jsonl', '.parquet', '.xml', '.xls', '.xlsx', '.md', '.pdf', '.gz')
 SKIPPED = ('__MACOSX',)  # and everything hidden
 
 
@@ -70,7 +72,8 @@ def is_image(path: str, images: Images) -> bool:
     """Whether a file is one of the images that a layout means."""
     name = path.rsplit('/', 1)[-1]
     suffixes = (*images.suffixes, *images.decoders)
-    if not name.lower().endswith(tuple(suffix.lower() for suffix in suffixes)):
+    known = name.lower().endswith(tuple(suffix.lower() for suffix in suffixes if suffix))
+    if not known and ('' not in suffixes or name.lower().endswith(NO_IMAGES)):
         return False
     if any(fnmatch.fnmatch(name, one) or fnmatch.fnmatch(path, one) for one in images.exclude):
         return False

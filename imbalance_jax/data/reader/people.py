@@ -22,7 +22,8 @@ NOT_KNOWN = (
     'unk(n|nown)?|not (known|available|recorded|given|reported)|missing|undefined|unspecified|unbekannt|inconnue?|'
     'desconocid[oa]|[?]+|-+'
 )
-UNKNOWN, NOBODY = re.compile(NOT_KNOWN), re.compile(f'{NOT_KNOWN}|anon(ym|ymous|ymi[sz]ed)?|other|x+|-1|-9+')
+UNKNOWN = re.compile(NOT_KNOWN)
+NOBODY = re.compile(f'{NOT_KNOWN}|anon(ym|ymous|ymi[sz]ed)?|other|x+|-1|-9+|#[a-z0/]+[!?]')
 ONE_OF_ALL, FEW = 0.5, 5  # more than this share of a set's images is of nobody, where there are so many others
 NAMELESS = 'image '  # begins the name of a patient whom nothing names
 
@@ -33,6 +34,11 @@ def patients(rows: Rows, first: np.ndarray, names: Sequence[str], patient: Patie
         found.notes.append('Nothing says whose images these are: every image counts as a patient of its own.')
         return [NAMELESS + name for name in names]
     column = rows.column(patient.column or PATH, 'patient.column')
+    if patient.column in rows.absent and patient.unknown == 'left_out':
+        lacking = rows.absent[patient.column]
+        raise ValueError(
+            f'{lacking} has no column {patient.column!r} (patient.column), which other files of its table have.'
+        )
     texts = []
     for row, name in zip(first, names, strict=True):
         text = plain(column[row])

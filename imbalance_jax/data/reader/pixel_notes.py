@@ -12,6 +12,7 @@ from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
 
 DARK = 16  # as many times darker than others is an image whose values are of fewer bits, or of another range
+NARROW = 63  # between the darkest and the brightest of all images of a set that uses few of 255 grey values
 WHITE = 245  # mean of 255 from which on an image shows hardly anything
 APART = 16  # pixels of which every one is looked at before all are
 SIDE = 8  # pixels of a thumbnail
@@ -21,8 +22,8 @@ ENOUGH = 8  # images of which a pattern can be had
 
 
 class Seen(NamedTuple):
-    """What reading a file shows. largest: its largest value of 16 bits, 0 of 8 bits; brightest: that of the square, of
-    255; orientation, has_more: as of `images.Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8]
+    """What reading a file shows. largest: its largest value of 16 bits, 0 of 8 bits; brightest, darkest: of the square,
+    of 255; orientation, has_more: as of `images.Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8]
     uint8, 0 of a coloured image, whose negative would be known by its colours; is_coloured: the file is; values,
     windowed: as of `images.Picture`"""
 
@@ -35,6 +36,7 @@ class Seen(NamedTuple):
     is_coloured: bool = False
     values: tuple[float, float] | None = None
     windowed: bool = False
+    darkest: int = 0
 
 
 def seen(picture: images.Picture, square: np.ndarray, resize: str) -> Seen:
@@ -49,7 +51,9 @@ def seen(picture: images.Picture, square: np.ndarray, resize: str) -> Seen:
         Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX, box=(left, top, size - left, size - top))
     )
     shown = Seen(largest, int(square.max()), picture.orientation, picture.has_more, constant, small)
-    return shown._replace(is_coloured=pixels.ndim == 3, values=picture.values, windowed=picture.windowed)
+    return shown._replace(
+        is_coloured=pixels.ndim == 3, values=picture.values, windowed=picture.windowed, darkest=int(square.min())
+    )
 
 
 def _is_constant(pixels: np.ndarray) -> bool:
@@ -82,6 +86,12 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
         note(
             (brightest < 256 // DARK) & ~(few_bits & (largest.max(initial=0) >= least)) & ~constant,
             f'{words}: they are nearly black, as values of another range are',
+        )
+    ends = np.array([one.darkest for one in all_seen])[~constant], brightest[~constant]
+    if len(ends[0]) and (span := int(ends[1].max() - ends[0].min())) <= NARROW:
+        said.append(
+            f'All images lie between {ends[0].min()} and {ends[1].max()} of 255, {span + 1} grey values: their files '
+            'have a far wider range than what they show, as CT has; images.window or images.decoders spreads it.'
         )
     mean = np.array([one.thumbnail for one in all_seen], np.float64).reshape(count, -1).mean(1)
     if np.median(mean) < WHITE:

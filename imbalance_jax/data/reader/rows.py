@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from imbalance_jax.data.reader.spelling import plain_key
+from imbalance_jax.data.reader.spelling import names_in, plain_key
 from imbalance_jax.names import lookup
 
 SPLIT = '(split)'  # the column of `Table.split`
@@ -165,9 +165,20 @@ def stacked(parts: list[Rows]) -> Rows:
     return Rows(columns, file, line, tuple(name for part in parts for name in part.files), twice, absent)
 
 
+def _listed(value: Any, where: str) -> Any:
+    """A list, also from the text of it that a table has; '' is an empty one."""
+    if isinstance(value, (list, tuple)):
+        return value
+    text = str(value).strip()
+    return names_in(text, 'list', f'{where} (explode)') if text else []
+
+
 def exploded(rows: Rows, names: Sequence[str]) -> Rows:
     """One row per element of lists of equal length; of empty ones, one row with empty text."""
-    lists = [rows.column(name, 'explode') for name in names]
+    lists = [
+        [_listed(value, rows.where(row, name)) for row, value in enumerate(rows.column(name, 'explode'))]
+        for name in names
+    ]
     index: list[int] = []
     values: list[list[Any]] = [[] for _ in names]
     for row, of_row in enumerate(zip(*lists, strict=True)):

@@ -171,7 +171,9 @@ def _sample(labels: np.ndarray, patient: Sequence[str], people: Sequence[str], p
         has = np.flatnonzero(labels[rows[one]].any(0))
         strata.setdefault(int(has[np.argmin(counts[has])]) if len(has) else -1, []).append(one)
     chosen: set[str] = set()
-    for members in strata.values():
+    seen = 0
+    for _, members in sorted(strata.items()):  # what a class is short of by rounding, the next has more
+        seen += len(members)
         ordered = sorted(members, key=lambda one: (rank[one], one))
-        chosen.update(ordered[: round(portion * len(ordered))])
+        chosen.update(ordered[: max(round(portion * seen) - len(chosen), 0)])
     return chosen

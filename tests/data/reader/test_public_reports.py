@@ -147,3 +147,75 @@ def test_masks_that_a_column_names_are_all_its_files(twelve):
     assert len(dataset.region_image) == 6
     assert of(dataset, '1.png') in dataset.region_image
     assert not doubts_with(dataset, 'belong to no image')
+
+
+def test_columns_that_name_further_classes_add_up(twelve):
+    rows(twelve, 'one,two', lambda k: f'{"mass" if k % 2 else ""},{"edema" if k % 3 == 0 else ""}')
+    dataset = loaded(twelve, tables='t.csv', labels={'column': 'one', 'further': ('two',)})
+    assert dict(zip(dataset.info['classes'], dataset.labels.sum(0).tolist(), strict=True)) == {'edema': 4, 'mass': 6}
+    dataset = loaded(twelve, tables='t.csv', labels=({'column': 'one'}, {'column': 'two'}))
+    (said,) = doubts_with(dataset, 'Classes of a further reading')
+    assert 'edema' in said
+
+
+@pytest.mark.parametrize('cell', ['No Finding', ''])
+def test_a_column_that_names_no_class_is_named(twelve, cell):
+    rows(twelve, 'finding', lambda _: cell)
+    with pytest.raises(ValueError, match=r"^t\.csv: the column 'finding' \(labels\.column\) names no class"):
+        loaded(twelve, tables='t.csv', labels={'column': 'finding'})
+
+
+def test_lists_that_are_text_are_taken_apart(twelve):
+    rows(twelve, 'finding', lambda k: f'"{["mass", "edema"] if k % 2 else ["No Finding"]}"')
+    tables = {'file': 't.csv', 'explode': ('finding',)}
+    dataset = loaded(twelve, tables=tables, labels={'column': 'finding', 'classes': ('mass', 'edema')})
+    assert dataset.labels.sum(0).tolist() == [6, 6]
+
+
+def test_a_table_without_the_column_of_patients_is_named(twelve):
+    rows(twelve, 'finding,who', lambda k: f'{k % 2},p{k}')
+    picture(twelve / 'a.png')
+    table(twelve, 'file,finding,WHO\na.png,1,p1', 'u.csv')
+    tables = ({'file': 't.csv', 'split': 'train'}, {'file': 'u.csv', 'split': 'test'})
+    with pytest.raises(ValueError, match=r"^u\.csv has no column 'who' \(patient\.column\)"):
+        loaded(twelve, tables=tables, labels=('finding',), patient='who', split={})
+
+
+def test_small_classes_together_have_their_share_of_each_split(tmp_path):
+    names = [f'{k}.png' for k in range(30)]
+    for name in names:
+        picture(tmp_path / name)
+    table(tmp_path, '\n'.join(['file,level,who', *(f'{one},{k % 10},p{k}' for k, one in enumerate(names))]))
+    split = {'validation': 0.15, 'test': 0.2}
+    block = {'labels': {'column': 'level', 'none': ()}, 'task': 'multi_class', 'patient': 'who', 'split': split}
+    assert np.bincount(loaded(tmp_path, tables='t.csv', **block).split).tolist() == [20, 4, 6]
+
+
+def test_values_that_fill_little_of_their_files_range_are_said(twelve):
+    rows(twelve, 'finding', lambda k: k % 2)
+    for k, name in enumerate(NAMES):
+        hounsfield = np.random.default_rng(k).integers(-1024, 2400, (20, 20))
+        Image.fromarray((hounsfield + 32768).astype(np.uint16)).save(twelve / name)
+    (said,) = doubts_with(loaded(twelve, tables='t.csv', labels=('finding',)), 'All images lie between')
+    assert '124 and 136 of 255' in said
+
+
+def test_files_of_other_suffixes_are_named_and_can_be_images(tmp_path):
+    for name in NAMES:
+        picture(tmp_path / name)
+        (tmp_path / name).rename(tmp_path / f'IM{name[:-4]}')
+    table(tmp_path, '\n'.join(['file,finding', *(f'IM{k},{k % 2}' for k in range(12))]))
+    with pytest.raises(FileNotFoundError, match=r"12 other files, such as 'IM0'; images\.suffixes"):
+        loaded(tmp_path, tables='t.csv', labels=('finding',))
+    dataset = loaded(tmp_path, tables='t.csv', labels=('finding',), images={'file': '{file}', 'suffixes': ('',)})
+    assert dataset.labels.sum() == 6
+    assert not dataset.info['problems']
+
+
+def test_the_same_name_in_other_folders_alone_is_missing(tmp_path):
+    for k in range(12):
+        picture(tmp_path / f'p{k}' / ('one' if k else 'uno') / 'view.png')
+    table(tmp_path, '\n'.join(['file,finding', *(f'set/p{k}/one/view.png,{k % 2}' for k in range(12))]))
+    problems = loaded(tmp_path, tables='t.csv', labels=('finding',)).info['problems']
+    assert problems['missing'] == ['set/p0/one/view.png']
+    assert 'several_files' not in problems
