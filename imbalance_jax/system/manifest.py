@@ -21,6 +21,7 @@ from imbalance_jax.system import files, layout, seals
 SUFFIXES = ('.npz', '.parquet', '.csv')  # in folders
 GROWING = '.jsonl'  # lines are added to it: what is known is how it begins
 TICK = 200_000_000  # nanoseconds
+WATCHED = 'manifest'  # in a stage's provenance: whether its files are vouched for
 FOREIGN = 'was not written here by any stage'
 
 
@@ -75,12 +76,13 @@ def check(path: Path, command: str) -> None:
     """Raises ValueError unless `path`, if it is there, is what was written there.
 
     command: what to do about a file that is not, for the message. Files outside of working directories, and those of
-    directories from before there were manifests, are taken as they are.
+    directories from before there were manifests, are taken as they are; of those that had one, that it is lost is said.
     """
     workdir, path = layout.home(path), Path(path)
     if not path.exists() or not _is_vouched_for(path):
         return
     if not (workdir / layout.MANIFEST).exists():
+        _refuse_lost(workdir)
         _say_unknown(workdir)
         return
     if not (fault := _fault(workdir, path)):
@@ -160,6 +162,7 @@ def _begun(workdir: Path) -> Marks:
     """What a working directory vouches for; of one of before there were manifests, all that lies there, as it is."""
     if (marks := read(workdir)) is not None:
         return marks
+    _refuse_lost(workdir)
     there = sorted(_names(workdir))
     if (workdir / layout.CONFIG).exists() and there:
         print(
@@ -278,6 +281,20 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 def _or_accept(workdir: Path) -> str:
     return f', or take all files there as they are: imbalance-jax accept {workdir}'
+
+
+def _refuse_lost(workdir: Path) -> None:
+    """ValueError for a working directory without the manifest that its provenance says it had."""
+    try:
+        stages = json.loads(files.regular(workdir / layout.PROVENANCE).read_text())
+        watched = [name for name, record in stages.items() if isinstance(record, dict) and record.get(WATCHED)]
+    except (OSError, ValueError, AttributeError, RecursionError):
+        return
+    if watched:
+        raise ValueError(
+            f'{workdir / layout.MANIFEST} is missing, which was there when `{watched[-1]}` ran: nothing says whether '
+            f'the files there are what was written; bring it back from a copy{_or_accept(workdir)}.'
+        )
 
 
 @functools.cache

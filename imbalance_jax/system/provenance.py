@@ -131,6 +131,7 @@ def stage(workdir: Path, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
         'started': datetime.now(UTC).isoformat(timespec='seconds'),
         'command': shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         **environment(),
+        manifest.WATCHED: True,
         **facts,
         **{key: before[key] + facts[key] for key in GROWING if key in before and key in facts},
         'seconds': before['seconds'],

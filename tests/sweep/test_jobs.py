@@ -464,9 +464,9 @@ def test_a_damaged_line_of_a_plan_holds_up_no_other(finished, capsys, monkeypatc
     third = plans.read(finished)[2]
     for text, said in (
         (b''.join([lines[0], lines[1][:50] + b'\xff' + lines[1][51:], lines[2]]), 'line 2 is damaged'),
-        (b''.join([lines[0], lines[2]]), 'line 2 was changed by hand'),
+        (b''.join([lines[0], lines[2]]), 'line 2 is population 2 of the plan: lines are missing'),
         (b''.join([lines[0], b'[' * 9999 + b'\n', lines[2]]), 'line 2 is damaged'),
-        (b''.join([lines[0], lines[2], lines[2]]), 'line 2 was changed by hand'),
+        (b''.join([lines[0], lines[2], lines[2]]), 'line 2 is population 2 of the plan'),
     ):
         finished.write_bytes(text)
         with pytest.raises(ValueError, match=said):

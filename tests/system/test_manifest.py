@@ -157,6 +157,22 @@ def test_a_damaged_manifest_is_said_and_can_be_made_anew(tmp_path):
     assert manifest.faults(folder) == []
 
 
+def test_a_manifest_that_is_lost_is_said_and_not_made_anew(tmp_path):
+    folder = make(tmp_path / 'run')
+    with provenance.stage(folder, 'train'):
+        pass
+    (folder / layout.MANIFEST).unlink()
+    files.write_json(folder / layout.CONFIG, {**CONFIG, 'seeds': [7]})
+    lost = r'manifest\.json is missing, which was there when `train` ran.*accept'
+    with pytest.raises(ValueError, match=lost):
+        records.config(folder)
+    with pytest.raises(ValueError, match=lost):
+        workdir.write_json(folder / layout.CONFIG, CONFIG)
+    provenance.accept(folder)
+    assert records.config(folder)['seeds'] == [7]
+    assert provenance.manifest.faults(folder) == []
+
+
 def test_a_folder_of_before_is_read_as_it_is_and_watched_once_something_is_written(tmp_path, capsys):
     folder = make(tmp_path / 'run')
     (folder / layout.MANIFEST).unlink()
