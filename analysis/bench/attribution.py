@@ -30,7 +30,7 @@ BUDGET = flags.DEFINE_integer('budget_mib', 256, 'memory that a call of ours may
 PEER = flags.DEFINE_enum('peer', '', ['', 'captum'], 'also time captum, if it is installed')
 WORKER = flags.DEFINE_string('worker', '', 'a contestant, in a process of its own: for the program itself')
 OURS, ONE_CLASS = 'all classes at once', 'image by image'
-PEERS = ('captum, image by image', 'captum, whole batch')
+PEERS = ('captum, image by image', 'captum, whole batch', 'captum, images x classes')
 SHARED = {
     'saliency': {},
     'input_x_gradient': {},

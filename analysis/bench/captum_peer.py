@@ -67,12 +67,18 @@ METHODS = {
     ),
 }
 WAYS = {'captum, image by image': 1, 'captum, whole batch': 0}  # images per call; 0: all
+EXPANDED = 'captum, images x classes'  # all images once per class, in one call
 
 
 def make(method: str, way: str, members: list[dict], images: np.ndarray, classes: int):
     """Returns `run() -> maps [P,B,K,H,W]`."""
     nets = [Network(variables).eval() for variables in members]
     x = torch.tensor(images).permute(0, 3, 1, 2).contiguous()
+    if way == EXPANDED:
+        each = x.repeat_interleave(classes, 0)
+        targets = torch.arange(classes).repeat(len(x))
+        shape = len(x), classes, *x.shape[2:]
+        return lambda: np.stack([METHODS[method](net, each, targets).detach().sum(1).reshape(shape) for net in nets])
     parts = x.split(WAYS[way] or len(x))
 
     def run() -> np.ndarray:

@@ -66,12 +66,25 @@ class Contestant:
         return time_round(self.process)
 
     def peak_bytes(self) -> int | None:
-        """The most memory that the process itself has held, on Linux."""
-        try:
-            lines = Path(f'/proc/{self.process.pid}/status').read_text().splitlines()
-        except OSError:
-            return None
-        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM'))
+        """The most memory that the process and those that it started have held, each by itself, on Linux."""
+        return sum(found) if (found := [_peak(pid) for pid in _with_children(self.process.pid)]) else None
+
+
+def _with_children(pid: int) -> list[int]:
+    """A process and all that it started and that still run, on Linux."""
+    found = [pid] if Path(f'/proc/{pid}').exists() else []
+    for file in Path(f'/proc/{pid}/task').glob('*/children'):
+        found += [one for child in file.read_text().split() for one in _with_children(int(child))]
+    return found
+
+
+def _peak(pid: int) -> int:
+    """The most bytes that a process has held at once; 0 of one that is no more."""
+    try:
+        lines = Path(f'/proc/{pid}/status').read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith('VmHWM')), 0)
 
 
 def about() -> dict:
