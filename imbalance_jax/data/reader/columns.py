@@ -10,10 +10,31 @@ from imbalance_jax.data.reader.layout import FALSE, NOTHING, SPLIT_NAMES, TRUE, 
 from imbalance_jax.data.reader.rows import Rows
 from imbalance_jax.data.reader.spelling import canonical, names_in, number, table_of
 
-WHO = 'patient|subject|person|participant|case|pid|lesion|individual'
-PATIENT = re.compile(f'^({WHO})([ _-]?(id|number|no|nr|name|key))?s?$', re.I)
+# Who a row is of, the surest first; the last are so only where they repeat.
+WHO = 'patient|pat|pid|mrn|empi', 'subject|subj|person|participant|individual|donor', 'lesion', 'case', 'study|exam'
+BEFORE = '((deid|de-?identified|anon|anonymi[sz]ed|anonymous|pseudo|unique|dicom|original|orig)[ _-]?)?'
+AFTER = '([ _-]?(id|ids|uid|number|num|no|nr|name|key|code|anon))?s?'
+PATIENT = [re.compile(pattern, re.I) for pattern in (*(f'^{BEFORE}({who}){AFTER}$' for who in WHO), '^id$')]
+SURE = 4  # so many of them
 SPLIT = re.compile('split|subset|partition|fold|^set$|phase', re.I)
-NAMES = re.compile('label|class|diagnos|finding|target|patholog|categor|disease|condition|^dx$', re.I)
+# Names of columns of classes, the surest first; the last may have such a word anywhere.
+OF_WHAT = '((final|image|main|primary|overall|dr|retinopathy|lesion|tumou?r)[ _-])?'
+NAMES = (
+    re.compile(f'^{OF_WHAT}(diagnos(is|tic|tics|e|es)|dx)$', re.I),
+    re.compile(
+        f'^{OF_WHAT}((label|class|finding|disease|category|condition|pathology|target)'
+        '([ _-]?(label|name|categorie)s?)?|labels|classes|findings|diseases|categories|conditions|pathologies|targets|'
+        '(lesion|tumou?r|cell)[ _-]?type)$',
+        re.I,
+    ),
+    re.compile(f'^{OF_WHAT}(level|grade|severity|stage|bi-?rads)s?$', re.I),
+    re.compile('label|class|diagnos|finding|target|patholog|categor|disease|condition|^dx$', re.I),
+)
+# Letters of columns that say how a file was written, and nothing of the image.
+BOOKKEEPING = {'license', 'licence', 'flickrurl', 'cocourl', 'url', 'datecaptured', 'filesize', 'iscrowd', 'crowd'}
+BOOKKEEPING |= {'regioncount', 'regionid', 'fileattributes', 'regionattributes', 'regionshapeattributes', 'ignore'}
+BOOKKEEPING |= {'area', 'height', 'width', 'imageheight', 'imagewidth', 'depth', 'rows', 'columns', 'index', 'unnamed'}
+BOOKKEEPING |= {'difficult', 'truncated', 'occluded', 'pose', 'segmented', 'id', ''}
 GROUPS = {
     'sex': re.compile('^(patient)?[ _-]?(sex|gender)', re.I),
     'age': re.compile('^(patient)?[ _-]?age', re.I),
@@ -39,13 +60,15 @@ WITH_SIZES: tuple[set[str], ...] = (  # tables of boxes whose height and width a
 SEPARATORS = ('|', ';', ',')
 MOST_CLASSES = 60  # names in a column of classes
 MOST_GROUPS = 12
+LONGEST = 80  # letters of a class; what is longer is a report
 
 
 class Kinds(NamedTuple):
     """Names of columns, '' or empty where there is none.
 
     labels: of zeros and ones; names: of classes, separator: between them; exclusive: one class per row; concept: of
-    names that are no labels; box, form, fraction: of a box; segmentation: of COCO's shapes
+    names that are no labels; box, form, fraction: of a box; segmentation: of COCO's shapes; others: {columns that may
+    be classes, too: some of what they say}
     """
 
     patient: str
@@ -60,31 +83,47 @@ class Kinds(NamedTuple):
     form: str
     fraction: bool
     segmentation: str
+    others: dict[str, tuple[str, ...]]
+
+
+class Names(NamedTuple):
+    """A column of names of classes. separator: between them; exclusive: one per row; found: which there are."""
+
+    column: str
+    separator: str
+    exclusive: bool
+    found: tuple[str, ...]
 
 
 def kinds_of(rows: Rows, image: str) -> Kinds:
     """What each column may be; image: the one that names the image."""
     texts = {name: values for name, values in rows.columns.items() if name != image}
     words = {name: set(map(str, values)) for name, values in texts.items()}
-    patient = next((name for name in texts if PATIENT.match(name.strip())), '')
+    patient = _patient(words, set(map(str, rows.columns[image])))
     split = next((name for name in texts if SPLIT.search(name) and _are_splits(words[name])), '')
     box, form = _box(rows)
-    taken = {patient, split, *box}
+    taken = {patient, split, *box, *filter(_is_bookkeeping, texts)}
     groups = _groups({name: values for name, values in words.items() if name not in taken})
     taken |= {one if isinstance(one, str) else one['column'] for one in groups.values()}
-    labels = tuple(name for name in texts if name not in taken and _are_flags(words[name]))
-    names, separator, one_each = ('', '', False) if labels else _names(texts, taken)
-    if labels and len(labels) > 1:
+    flags = [name for name in texts if name not in taken and _are_flags(words[name])]
+    named = _names({name: values for name, values in texts.items() if name not in taken})
+    labels, names = _chosen(flags, named)
+    others = {one.column: one.found for one in named if one != names and one.column not in labels}
+    others |= {name: () for name in flags if name not in labels and name not in others}
+    one_each = names.exclusive
+    if len(labels) > 2:
         positive = np.array([[canonical(str(t)) == '1' for t in texts[name]] for name in labels])
-        one_each = bool(len(labels) > 2 and (positive.sum(0) == 1).all())
-    concept = next((name for name in texts if NAMES.search(name) and name not in (*taken, *labels)), '')
+        one_each = bool((positive.sum(0) == 1).all())
+    concept = next((one.column for one in named if one.column not in labels), '')
+    concept = concept or next((name for name in texts if NAMES[-1].search(name) and name not in (*taken, *labels)), '')
     fraction = bool(box) and _largest(rows, box) <= 1
     shape = 'segmentation' if 'segmentation' in texts and 'bbox' in texts else ''
     if shape and not any(isinstance(one, (list, dict)) and one for one in texts[shape]):
         shape = ''
     if not box and not shape and {'bbox', 'segmentation', 'category'} <= texts.keys():
         box = ('bbox',)
-    return Kinds(patient, split, groups, labels, names, separator, one_each, concept, box, form, fraction, shape)
+    said = labels, names.column, names.separator, one_each, concept
+    return Kinds(patient, split, groups, *said, box, form, fraction, shape, others)
 
 
 def size_columns(names: Collection[str]) -> tuple[str, ...]:
@@ -113,21 +152,69 @@ def _are_flags(words: set[str]) -> bool:
     return bool(said) and said <= known and bool(said & {canonical(word) for word in TRUE})
 
 
-def _names(texts: dict[str, np.ndarray], taken: set[str]) -> tuple[str, str, bool]:
-    """The column of names of classes, what separates them, and whether there is one in each row."""
+def _is_bookkeeping(name: str) -> bool:
+    return re.sub('[^a-z]', '', name.lower()) in BOOKKEEPING
+
+
+def _patient(words: dict[str, set[str]], images: set[str]) -> str:
+    """The column that says who a row is of, '' if none: by its name, and 'id', studies and cases if they repeat."""
+    for number_of, pattern in enumerate(PATIENT):
+        for name, values in words.items():
+            said = {word for word in values if canonical(word) not in NOTHING}
+            repeats = number_of < SURE or len(said) < len(images)
+            if pattern.match(name.strip()) and len(said) > 2 and repeats and not _are_flags(said):
+                return name
+    return ''
+
+
+def _names(texts: dict[str, np.ndarray]) -> list[Names]:
+    """The columns of names of classes, the surest first; of equal ones words before numbers."""
+    ranked = []
     for name, values in texts.items():
-        if name in taken or not NAMES.search(name):
-            continue
-        listed = [value for value in values if isinstance(value, list)]
-        cells = [str(value) for value in values if str(value).strip()]
-        if listed or (cells and all(cell.startswith('[') for cell in cells)):
-            return name, 'list', False
-        for separator in ('', *SEPARATORS):
-            found = {one for cell in cells for one in names_in(cell, separator, name)}
-            several = any(separator and separator in cell for cell in cells)
-            if 1 < len(found) <= MOST_CLASSES and (several or not any(s in cell for cell in cells for s in '|;')):
-                return name, separator, not several and len(cells) == len(values)
-    return '', '', False
+        rank = next((number for number, pattern in enumerate(NAMES) if pattern.search(name.strip())), len(NAMES))
+        if rank < len(NAMES) and (found := _names_of(name, values)):
+            counted = all(np.isfinite(number(one)) for one in found.found)
+            ranked.append(((rank, counted), found))
+    return [found for _, found in sorted(ranked, key=lambda one: one[0])]
+
+
+def _names_of(name: str, values: np.ndarray) -> Names | None:
+    """What a column of names of classes is, None if it is none."""
+    cells = [str(value) for value in values if str(value).strip()]
+    if any(isinstance(value, dict) for value in values):
+        return None
+    if any(isinstance(value, list) for value in values) or (cells and all(cell.startswith('[') for cell in cells)):
+        try:
+            found = {one for value in values for one in names_in(value, 'list', name)}
+        except ValueError:
+            return None
+        return Names(name, 'list', False, tuple(sorted(found))) if 1 < len(found) <= MOST_CLASSES else None
+    for separator in ('', *SEPARATORS):
+        found = {one for cell in cells for one in names_in(cell, separator, name)}
+        several = any(separator and separator in cell for cell in cells)
+        if 1 < len(found) <= MOST_CLASSES and (several or not any(s in cell for cell in cells for s in '|;')):
+            if max(map(len, found)) > LONGEST:
+                return None
+            return Names(name, separator, not several and len(cells) == len(values), tuple(sorted(found)))
+    return None
+
+
+def _chosen(flags: Sequence[str], named: Sequence[Names]) -> tuple[tuple[str, ...], Names]:
+    """The columns of labels: flags, or one of names. Flags beside a diagnosis are answers, unless they are called as
+    what it says."""
+    none = Names('', '', False, ())
+    sure = [one for one in named if any(pattern.search(one.column.strip()) for pattern in NAMES[:-1])]
+    words = [one for one in sure if one.column not in flags]
+    if not flags:
+        return (), (words or list(named) or [none])[0]
+    if words:
+        known = {canonical(one) for one in words[0].found}
+        called = tuple(name for name in flags if canonical(name) in known)
+        if 2 * len(called) >= len(known):
+            return called, none
+        return (), words[0]
+    told = tuple(one.column for one in sure)
+    return told[:1] or tuple(flags), none
 
 
 def _groups(words: dict[str, set[str]]) -> dict[str, Any]:

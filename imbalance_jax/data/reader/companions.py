@@ -25,7 +25,8 @@ class Mask(NamedTuple):
 
 def masks_among(pictures: Sequence[str]) -> dict[str, Mask]:
     """Those of the files that are masks of others: called as these and 'mask' or the like, or in a folder of masks."""
-    plain = {path: folder_of_masks(path) for path in pictures}
+    shared = _shared(pictures)
+    plain = {path: at if (at := folder_of_masks(path)) >= shared else -1 for path in pictures}
     images = {_stem(path).lower(): path for path in reversed(pictures) if plain[path] < 0}
     beside = {path.rpartition('.')[0].lower(): path for path in pictures if plain[path] < 0}
     found: dict[str, Mask] = {}
@@ -41,6 +42,14 @@ def masks_among(pictures: Sequence[str]) -> dict[str, Mask]:
         elif plain[path] >= 0 and (of := _counterpart(path, plain[path], beside) or images.get(stem.lower())):
             found[path] = Mask(of, '', plain[path])
     return {path: mask for path, mask in found.items() if mask.of not in found}
+
+
+def _shared(pictures: Sequence[str]) -> int:
+    """In how many folders all the files lie, whose names say of none that it is a mask: Dataset_BUSI_with_GT."""
+    folders = [path.split('/')[:-1] for path in pictures]
+    first, last = min(folders, default=[]), max(folders, default=[])
+    pairs = zip([*first, None], [*last, None], strict=False)
+    return next((k for k, (one, other) in enumerate(pairs) if one != other), len(first))
 
 
 def folder_of_masks(path: str) -> int:

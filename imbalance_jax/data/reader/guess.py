@@ -3,31 +3,24 @@
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from imbalance_jax.data.reader import guess_files, paths, published
-from imbalance_jax.data.reader.columns import Kinds, kinds_of, size_columns, stated_size
+from imbalance_jax.data.reader import (
+    companions,
+    guess_files,
+    guess_folders,
+    guess_masks,
+    guess_tables,
+    paths,
+    published,
+)
+from imbalance_jax.data.reader.columns import Kinds, size_columns, stated_size
+from imbalance_jax.data.reader.guess_tables import Read
 from imbalance_jax.data.reader.layout import SPLIT_NAMES, Images
 from imbalance_jax.data.reader.proposal import Guess
-from imbalance_jax.data.reader.rows import Rows
+from imbalance_jax.data.reader.rows import NAMED, Rows
 from imbalance_jax.data.reader.spelling import canonical, table_of
-
-TABLES = ('.csv', '.tsv', '.txt', '.json', '.jsonl', '.parquet')
-MOST_TABLES = 40
-SAMPLED = 400  # rows whose files are looked for
-
-
-class Read(NamedTuple):
-    """A table that names images. share: of its rows whose image is there; images: how many different ones."""
-
-    file: str
-    rows: Rows
-    column: str
-    share: float
-    images: int
-    kinds: Kinds
+from imbalance_jax.names import some
 
 
 def guess(folder: Path, known: Collection[str]) -> Guess:
@@ -35,27 +28,36 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     folder = Path(folder)
     listed = paths.scan(folder, [])
     name = _name(folder)
-    tables = [path for path in listed if path.lower().removesuffix('.gz').endswith(TABLES)][:MOST_TABLES]
+    beside = guess_files.of_one_image(listed)
+    tables = [path for path in listed if guess_tables.may_be_one(path) and path not in beside]
+    tables = tables[: guess_tables.MOST_TABLES]
     if public := published.reader_of(folder, listed, tables, known):
         return Guess(name, {'reader': public, 'manual_dir': str(folder)}, [], [], f'This looks like {public}.')
     pictures = [path for path in listed if paths.is_image(path, Images())]
     if not pictures:
         raise FileNotFoundError(f'{folder} has no image ({", ".join(Images().suffixes)}) and no set that is known.')
-    masks, regions = guess_files.masks_among(pictures)
-    pictures = [path for path in pictures if path not in masks]
     block: dict[str, Any] = {'reader': 'folder', 'path': str(folder)}
     unsure: list[str] = []
     missing: list[str] = []
+    unsure.extend(guess_files.unread(listed, beside))
+    masks = companions.masks_among(pictures)
+    exclude = guess_masks.excluded(pictures, masks, unsure)
+    pictures = [path for path in pictures if path not in masks and paths.is_image(path, Images(exclude=exclude))]
     files = paths.index(pictures)
-    read = _read_tables(folder, tables, files, unsure)
-    guess_files.of_images(folder, pictures, masks, block, unsure)
+    read = guess_tables.read(folder, tables, files, unsure)
+    guess_files.of_images(folder, pictures, exclude, block, unsure)
+    lists = {one.file: _split_of_name(one.file) for one in read if _is_list(one)}
+    read = [one for one in read if one.file not in lists]
     if read:
-        _of_tables(read, block, unsure, missing)
-    else:
-        guess_files.of_folders(pictures, block, unsure, missing)
-    if regions and 'regions' not in block:
-        block['regions'] = regions | {'concept': _concept(block, unsure)}
-        unsure.append(f'regions: {len(masks)} files are taken for masks, by their names.')
+        _of_tables(read, block, unsure)
+    elif len(guess_folders.splits_of(pictures)) > 1:
+        block['split'] = {'path': 'folder'}
+    _splits(lists, block, unsure)
+    if 'labels' not in block and not guess_folders.classes_of(pictures, block, unsure):
+        what = 'no column of zeros and ones, and none of names, was found' if read else 'no table names the images'
+        missing.append(f'labels: {what}, and no folders that could be classes.')
+    _masks(pictures, masks, block, unsure)
+    _people(pictures, block, unsure)
     return Guess(name, block, unsure, missing, _examined(pictures, masks, read))
 
 
@@ -64,57 +66,86 @@ def _name(folder: Path) -> str:
     return f'set_{name}' if name[0].isdigit() or name in ('folder', 'name', 'order', 'imbalance', 'resample') else name
 
 
-def _read_tables(folder: Path, tables: Sequence[str], files: paths.Files, unsure: list[str]) -> list[Read]:
-    """The tables that name images, the one that names most first; files that cannot be read are named."""
-    read = []
-    for path in tables:
-        rows = published.try_table(folder, path, unsure)
-        if rows is None or not len(rows):
-            continue
-        scored = [(*_found(rows.columns[column], files), column) for column in rows.columns]
-        share, count, column = max(scored)
-        if named := [name for name in rows.columns if paths.is_image(name, Images())]:
-            unsure.append(
-                f'tables: {path} begins with {named[0]!r}, the name of an image: give it a first row of names, or '
-                'declare header = False and columns.'
-            )
-        if share >= 0.2:
-            read.append(Read(path, rows, column, share, count, kinds_of(rows, column)))
-    return sorted(read, key=lambda one: (bool(one.kinds.labels or one.kinds.names), one.images), reverse=True)
+def _is_list(one: Read) -> bool:
+    """Whether a table has nothing but the names of images."""
+    return len(one.rows.columns) == 1
 
 
-def _found(texts: np.ndarray, files: paths.Files) -> tuple[float, int]:
-    """The share of a column's texts that are images that are there, and how many different ones."""
-    names = list(dict.fromkeys(str(text) for text in texts if isinstance(text, str) and text.strip()))
-    sample = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, min(SAMPLED, len(names))).astype(int))]
-    there = sum(bool(paths.find(files, text)[0]) for text in sample)
-    return (there / len(sample), len(names)) if sample else (0.0, 0)
+def _splits(lists: Mapping[str, str], block: dict[str, Any], unsure: list[str]) -> None:
+    """Splits that lists of images say, where nothing else does; other lists are named."""
+    stated = 'split' in block or any('split' in one for one in _listed(block.get('tables', ())))
+    if not stated and len(set(lists.values()) - {''}) > 1:
+        block['split'] = {'lists': {split: file for file, split in reversed(list(lists.items())) if split}}
+        stated = True
+        unsure.append('split: the lists of images, by their names.')
+    used = block.get('split', {}).get('lists', {}).values() if isinstance(block.get('split'), dict) else ()
+    unsure.extend(f'tables: {file} is a list of images, and is not used.' for file in lists if file not in used)
+    if not stated:
+        unsure.append('split: nothing says it; patients are drawn for validation (15 %) and test (20 %).')
 
 
-def _of_tables(read: Sequence[Read], block: dict[str, Any], unsure: list[str], missing: list[str]) -> None:
+def _listed(tables: Any) -> Sequence[Mapping[str, Any]]:
+    return () if isinstance(tables, str) else tables
+
+
+def _masks(
+    pictures: Sequence[str], masks: Mapping[str, companions.Mask], block: dict[str, Any], unsure: list[str]
+) -> None:
+    """Regions of mask files, where no table has some."""
+    if not masks:
+        return
+    named = some([f'{path} of {mask.of}' for path, mask in masks.items()], 1)
+    unsure.append(f'regions: {len(masks)} files are taken for masks, by the names of files or folders: {named}.')
+    if 'regions' in block:
+        unsure.append('regions: those of the tables are proposed, and none of the masks (regions.files).')
+        return
+    classes = guess_folders.class_of(pictures, block.get('labels', {}))
+    found = guess_masks.proposed(pictures, masks, classes, unsure)
+    blocks = [{'files': pattern, 'concept': concept or _concept(block, unsure)} for pattern, concept in found]
+    if blocks:
+        block['regions'] = blocks if len(blocks) > 1 else blocks[0]
+
+
+def _people(pictures: Sequence[str], block: dict[str, Any], unsure: list[str]) -> None:
+    """Whose images these are by the names of files and folders, where no table says it."""
+    if 'patient' in block:
+        return
+    if pattern := guess_files.people_of_sides(pictures):
+        block['patient'] = {'pattern': pattern}
+        unsure.append('patient: the names of files without left and right, of which many have both.')
+    elif people := guess_folders.people_of(pictures):
+        pattern, names = people
+        block['patient'] = {'pattern': pattern}
+        unsure.append(f'patient: the {len(names)} folders {some(names, NAMED)}, by their names.')
+    else:
+        unsure.append('patient: nothing says whose images these are; every image counts as a patient of its own.')
+
+
+def _of_tables(read: Sequence[Read], block: dict[str, Any], unsure: list[str]) -> None:
     """Tables, labels, patients, splits, groups and boxes of tables that name images."""
     main, others = read[0], list(read[1:])
-    block['tables'] = [{'file': main.file}]
+    block['tables'] = [dict(one) for one in main.declared]
     block['images']['file'] = f'{{{main.column}}}'
     if main.share < 1:
         unsure.append(f'images: {1 - main.share:.0%} of the images that {main.file} names are not there.')
     for other in list(others):
         meant = _split_of_name(other.file)
-        if meant and set(other.rows.columns) == set(main.rows.columns) and _split_of_name(main.file):
+        if (
+            meant
+            and len(main.declared) == 1
+            and set(other.rows.columns) == set(main.rows.columns)
+            and _split_of_name(main.file)
+        ):
             block['tables'][0]['split'] = _split_of_name(main.file)
-            block['tables'].append({'file': other.file, 'split': meant})
+            block['tables'].append({**other.declared[0], 'split': meant})
             others.remove(other)
-    _labels(main, block, unsure, missing)
+    _labels(main, block, unsure)
     kinds = _with_people(main, others, block, unsure)
     if kinds.patient:
         block['patient'] = kinds.patient
         unsure.append(f'patient: the column {kinds.patient!r}, by its name.')
-    else:
-        unsure.append('patient: no column says whose images these are; every image counts as a patient of its own.')
     if kinds.split:
         block['split'] = kinds.split
-    elif not any('split' in table for table in block['tables']):
-        unsure.append('split: nothing says it; patients are drawn for validation (15 %) and test (20 %).')
     if kinds.groups:
         block['groups'] = kinds.groups
     _boxes(main, others, block, unsure)
@@ -134,10 +165,15 @@ def _with_people(main: Read, others: list[Read], block: dict[str, Any], unsure: 
         texts = [str(text) for text in other.rows.columns[other.column]]
         said = {name: getattr(other.kinds, name) for name in ('patient', 'split', 'groups')}
         new = {name: value for name, value in said.items() if value and not getattr(kinds, name)}
-        if not new or len(set(texts)) < len(texts) or len(names & set(texts)) < 0.9 * len(names):
+        if (
+            not new
+            or len(other.declared) > 1
+            or len(set(texts)) < len(texts)
+            or len(names & set(texts)) < 0.9 * len(names)
+        ):
             continue
         same = main.column == other.column
-        block['tables'].append({'file': other.file, 'on': [main.column if same else f'{main.column}={other.column}']})
+        block['tables'].append({**other.declared[0], 'on': [main.column if same else f'{main.column}={other.column}']})
         unsure.append(f'tables: {other.file} is joined by the name of the image; it says {", ".join(new)}.')
         others.remove(other)
         kinds = kinds._replace(**new)
@@ -161,11 +197,16 @@ def _second_reader(main: Read, others: Sequence[Read], block: dict[str, Any], un
     unsure.append(f'regions: {files} draw on the same images: taken for readers. Labels are those of {main.file}.')
 
 
-def _labels(main: Read, block: dict[str, Any], unsure: list[str], missing: list[str]) -> None:
+def _labels(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
     kinds = main.kinds
+    if kinds.others and (kinds.labels or kinds.names):
+        said = [f'{name!r}{f" ({some(found, 3)})" if found else ""}' for name, found in kinds.others.items()]
+        unsure.append(f'labels: other columns that may be classes: {some(said, NAMED)}.')
     if kinds.labels:
         block['labels'] = {'columns': kinds.labels}
-        unsure.append(f'labels: all {len(kinds.labels)} columns of zeros and ones; leave out what is no class.')
+        count = len(kinds.labels)
+        what = 'the column' if count == 1 else f'{count} columns'
+        unsure.append(f'labels: {what} of zeros and ones, {some(kinds.labels, NAMED)}; leave out what is no class.')
         if kinds.exclusive and _is_of_one_row(main, kinds.labels):
             block['task'] = 'multi_class'
             unsure.append('task: every row has exactly one label, so classes are taken to exclude one another.')
@@ -175,8 +216,6 @@ def _labels(main: Read, block: dict[str, Any], unsure: list[str], missing: list[
             block['task'] = 'multi_class'
             block['labels']['none'] = ()
             unsure.append(f'task: {kinds.names!r} has one name per row, so classes are taken to exclude one another.')
-    else:
-        missing.append('labels: no column of zeros and ones, and none of names, was found.')
 
 
 def _is_of_one_row(main: Read, labels: Sequence[str]) -> bool:
@@ -198,7 +237,7 @@ def _boxes(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: li
             elif (size := size_columns(one.rows.columns)) and _are_stated(one.rows, size):
                 regions['frame'] = size
             if one is not main:
-                block['tables'].append({'file': one.file, 'name': one.file})
+                block['tables'].append({**one.declared[0], 'name': one.file})
                 same = one.column == main.column
                 regions |= {'table': one.file, 'on': [main.column if same else f'{main.column}={one.column}']}
             concept = one.kinds.names or one.kinds.concept

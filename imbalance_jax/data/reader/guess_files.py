@@ -1,69 +1,72 @@
-"""What the image files of a folder show without a table: masks, colour, classes and splits that folders stand for."""
+"""What the files of a folder show: sizes and colour of images, people by their names, and files that nothing reads."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from imbalance_jax.data.reader import images
-from imbalance_jax.data.reader.layout import SPLIT_NAMES
-from imbalance_jax.data.reader.spelling import canonical, table_of
+from imbalance_jax.data.reader import images, paths
+from imbalance_jax.data.reader.layout import Images
+from imbalance_jax.data.reader.rows import NAMED
+from imbalance_jax.names import some
 
+SIDES = r'(?i)([^/]+?)[ _-](?:left|right|l|r|od|os)\.[^./]+$'  # of a file's path, whose first group is a person
 LOOKED_AT = 24  # image files that are opened
-OF_MASKS = 'mask|masks|seg|segmentation|annotation|gt|label|roi'
-MASK = re.compile(f'^(?P<stem>.+?)(?P<suffix>[ _-](?:{OF_MASKS})(?P<number>[_-]?[0-9]*))$', re.I)
-MASK_FOLDERS = ('mask', 'masks', 'segmentation', 'segmentations', 'annotations', 'gt', 'groundtruth', 'ground_truth')
+# Kinds of files of annotation that nothing here reads, and what to do.
+UNREAD = {
+    ('xlsx', 'xls', 'ods', 'numbers'): 'save each sheet as CSV',
+    ('xml',): 'write one CSV of all, a row per box with image, class, xmin, ymin, xmax, ymax',
+    ('mat', 'npz', 'npy', 'h5', 'hdf5', 'pkl', 'pickle', 'sqlite', 'db'): 'export labels as CSV, and masks as PNG',
+    ('nii', 'nii.gz', 'nrrd', 'mha'): 'export slices and masks as PNG',
+}
+# Of files with one image's annotation each.
+BESIDE = {
+    'txt': 'write one CSV of all, a row per image or box: of YOLO image, class, left, top, width, height',
+    'json': 'write one CSV or one COCO file of all, with the name of the image in each row',
+    'csv': 'write one CSV of all, with the name of the image in each row',
+}
+LEAST = 3  # files that are called as images are
 
 
-def of_folders(pictures: Sequence[str], block: dict[str, Any], unsure: list[str], missing: list[str]) -> None:
-    """Splits and classes that folders stand for."""
-    split_names = table_of(SPLIT_NAMES)
-    folders = [path.split('/')[:-1] for path in pictures]
-    if len({split_names.get(canonical(part)) for parts in folders for part in parts} - {None}) > 1:
-        block['split'] = {'path': 'folder'}
-    else:
-        unsure.append('split: nothing says it; images are drawn for validation (15 %) and test (20 %).')
-    unsure.append('patient: nothing says whose images these are; every image counts as a patient of its own.')
-    parents = sorted({parts[-1] for parts in folders if parts and canonical(parts[-1]) not in split_names})
-    if len(parents) < 2:
-        missing.append('labels: there is no table that names the images, and no folders that could be classes.')
-        return
-    block['labels'] = {'path': 'parent', 'classes': tuple(parents), 'none': ()}
-    block['task'] = 'multi_class'
-    unsure.append(f'labels: the {len(parents)} folders are taken for classes.')
+def of_one_image(listed: Sequence[str]) -> dict[str, str]:
+    """{file: suffix} of text files that are called as an image each, of kinds with several such files."""
+    stems = {_stem(path) for path in listed if paths.is_image(path, Images())}
+    found = {path: path.rpartition('.')[2].lower() for path in listed if _stem(path) in stems}
+    counted = Counter(suffix for suffix in found.values() if suffix in BESIDE)
+    return {path: suffix for path, suffix in found.items() if counted[suffix] >= LEAST}
 
 
-def masks_among(pictures: Sequence[str]) -> tuple[set[str], dict[str, Any]]:
-    """Images that are masks of others, by a suffix of their names or by their folder, and how they are found."""
-    stems = {path.rpartition('.')[0] for path in pictures}
-    by_suffix: dict[str, str] = {}
-    for path in pictures:
-        head, _, suffix = path.rpartition('.')
-        match = MASK.match(head.rsplit('/', 1)[-1])
-        if match and head[: len(head) - len(match['suffix'])] in stems:
-            shown = match['suffix'][: len(match['suffix']) - len(match['number'])]
-            by_suffix[path] = f'{{stem}}{shown}*.{suffix}'
-    if by_suffix:
-        patterns = sorted(set(by_suffix.values()))
-        return set(by_suffix), {'files': patterns[0]}
-    inside = {path for path in pictures if path.split('/')[-2:-1] and path.split('/')[-2].lower() in MASK_FOLDERS}
-    plain = {path.rsplit('/', 1)[-1].rpartition('.')[0] for path in pictures if path not in inside}
-    paired = {path for path in inside if path.rsplit('/', 1)[-1].rpartition('.')[0] in plain}
-    if not paired:
-        return set(), {}
-    example = sorted(paired)[0]
-    return inside, {'files': f'{example.rpartition("/")[0]}/{{stem}}.{example.rpartition(".")[2]}'}
+def _stem(path: str) -> str:
+    return path.rsplit('/', 1)[-1].rpartition('.')[0].lower()
+
+
+def unread(listed: Sequence[str], beside: Mapping[str, str]) -> list[str]:
+    """Sentences about files that may be annotation and are not read. beside: those that are of one image each."""
+    by_advice: dict[tuple[str, str], list[str]] = {}
+    for path in listed:
+        name = path.rsplit('/', 1)[-1].lower()
+        for suffixes, advice in UNREAD.items():
+            if suffix := next((one for one in suffixes if name.endswith(f'.{one}')), ''):
+                by_advice.setdefault((suffix, advice), []).append(path)
+        if path in beside:
+            by_advice.setdefault((beside[path], BESIDE[beside[path]]), []).append(path)
+    return [
+        f'tables: {len(files)} .{suffix} file{"s" * (len(files) > 1)} may be annotation and cannot be read '
+        f'({some(files, NAMED)}): {advice}.'
+        for (suffix, advice), files in by_advice.items()
+    ]
 
 
 def of_images(
-    folder: Path, pictures: Sequence[str], masks: Collection[str], block: dict[str, Any], unsure: list[str]
+    folder: Path, pictures: Sequence[str], exclude: Sequence[str], block: dict[str, Any], unsure: list[str]
 ) -> None:
     """What a sample of the files shows: sizes and colour."""
     found: dict[str, Any] = {}
-    if masks:
-        found['exclude'] = _excluded(masks)
+    if exclude:
+        found['exclude'] = tuple(exclude)
     shapes = []
     for at in np.unique(np.linspace(0, len(pictures) - 1, min(LOOKED_AT, len(pictures))).astype(int)):
         try:
@@ -82,15 +85,8 @@ def of_images(
     )
 
 
-def _excluded(masks: Collection[str]) -> tuple[str, ...]:
-    """Patterns of the names of masks."""
-    found: dict[str, None] = {}
-    for path in masks:
-        head, _, suffix = path.rsplit('/', 1)[-1].rpartition('.')
-        match = MASK.match(head)
-        if match:
-            shown = match['suffix'][: len(match['suffix']) - len(match['number'])]
-            found[f'*{shown}*.{suffix}'] = None
-        else:
-            found[f'{path.rpartition("/")[0]}/*'] = None
-    return tuple(sorted(found))
+def people_of_sides(pictures: Sequence[str]) -> str:
+    """The pattern of people of images that are called as a left and a right one of somebody, '' where they are not."""
+    found = [re.search(SIDES, path) for path in pictures]
+    people = [one[1] for one in found if one]
+    return SIDES if len(people) > 0.9 * len(pictures) and len(set(people)) < 0.9 * len(people) else ''

@@ -34,6 +34,7 @@ PUBLIC_COLUMNS = {
     ('image_id', 'class_name', 'class_id', 'rad_id', 'x_min'): 'vindr_cxr',
     ('image_name', 'annotation'): 'object_cxr',
 }
+MOST_LETTERS = 1 << 20  # of a line
 
 
 def reader_of(folder: Path, listed: Sequence[str], tables: Sequence[str], known: Collection[str]) -> str:
@@ -52,11 +53,21 @@ def reader_of(folder: Path, listed: Sequence[str], tables: Sequence[str], known:
     return ''
 
 
-def try_table(folder: Path, path: str, why: list[str] | None = None) -> Rows | None:
+def try_table(folder: Path, path: str, why: list[str] | None = None, *, header: bool = True) -> Rows | None:
     """A table, or None for a file that is none; the reason is added to `why`."""
+    kind = kind_of(folder, path)
     try:
-        return read_table(folder, Table(glob.escape(path)), Found())
+        return read_table(folder, Table(glob.escape(path), kind=kind, header=header), Found())
     except (ValueError, OSError) as error:
         if why is not None:
             why.append(f'tables: {path} is left out, as it cannot be read: {error}')
         return None
+
+
+def kind_of(folder: Path, path: str) -> str:
+    """'jsonl' of a file of JSON lines that is called as one of JSON, else '': the suffix says it."""
+    if not path.lower().endswith('.json'):
+        return ''
+    with (folder / path).open(encoding='utf-8-sig', errors='replace') as file:
+        lines = [line for line in (file.readline(MOST_LETTERS).strip() for _ in range(2)) if line]
+    return 'jsonl' if len(lines) == 2 and all(one[0] == '{' and one[-1] == '}' for one in lines) else ''

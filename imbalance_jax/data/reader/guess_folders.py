@@ -1,0 +1,165 @@
+"""Which folders of the images may be classes, and which are splits, people, magnifications or mere order."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from imbalance_jax.data.reader.columns import MOST_CLASSES
+from imbalance_jax.data.reader.companions import WORDS
+from imbalance_jax.data.reader.layout import SPLIT_NAMES
+from imbalance_jax.data.reader.rows import NAMED
+from imbalance_jax.data.reader.spelling import canonical, first_group, table_of
+from imbalance_jax.names import some
+
+LEAST = 0.3  # share of the images whose folder has a name of its own, at a level that may be one of classes
+FEW = 12  # names that may be classes, however few images each has
+# Words of classes: a level of folders that are called so is the one that is meant.
+OF_CLASSES = {'normal', 'abnormal', 'benign', 'malignant', 'healthy', 'unhealthy', 'sick', 'disease', 'diseased'}
+OF_CLASSES |= {'positive', 'negative', 'covid', 'pneumonia', 'tuberculosis', 'cancer', 'tumor', 'tumour', 'notumor'}
+OF_CLASSES |= {'glioma', 'meningioma', 'pituitary', 'melanoma', 'nevus', 'polyp', 'polyps', 'infected', 'uninfected'}
+OF_CLASSES |= {'parasitized', 'yes', 'no', 'mild', 'moderate', 'severe', 'proliferative', 'cnv', 'dme', 'drusen'}
+OF_CLASSES |= {'cyst', 'stone', 'glaucoma', 'cataract', 'opacity', 'effusion', 'hemorrhage', 'stroke', 'fractured'}
+# Words of folders that only hold images, and of those that hold parts of a set.
+OF_ORDER = {'image', 'images', 'img', 'imgs', 'picture', 'pictures', 'photo', 'photos', 'data', 'dataset', 'file'}
+OF_ORDER |= {'files', 'all', 'raw', 'original', 'originals', 'png', 'jpg', 'jpeg', 'tif', 'tiff', 'bmp', 'dicom', 'dcm'}
+OF_ORDER |= {'cxr', 'part', 'batch', 'chunk'}
+OF_SETS = {'set', 'dataset', 'part', 'batch', 'chunk', 'site', 'hospital', 'center', 'centre', 'fold', 'task'}
+MAGNIFICATION = re.compile('[0-9]+ ?x', re.I)
+PEOPLE = re.compile('(patient|pat|subject|subj|sub|person|participant|case|study|donor|pid)[ _-]*[0-9]+', re.I)
+YEAR = re.compile('(?<![0-9])(19|20)[0-9]{2}(?![0-9])')
+# Within a name: P_00001 of Mass_P_00001_CC.
+PERSON = '(?<![A-Za-z])(?:patient|pat|subject|subj|sub|person|p)[ _-]?[0-9]+'
+PARENT = '([^/]+)/[^/]+$'  # as labels.path = 'parent'
+VIEWS = {'left', 'right', 'l', 'r', 'od', 'os', 'cc', 'mlo', 'pa', 'ap', 'lateral', 'frontal'}
+
+
+class Level(NamedTuple):
+    """Folders at one place of the images' paths. path: the regular expression that takes them, or 'parent'; names: of
+    the folders that may mean something, in their order; share: of the images that are in one; what: 'classes' by their
+    words, 'folders' of any name, or what else they are."""
+
+    path: str
+    names: tuple[str, ...]
+    share: float
+    what: str
+
+
+def splits_of(pictures: Sequence[str]) -> set[str]:
+    """The splits that folders are called as."""
+    known = table_of(SPLIT_NAMES)
+    return {known[canonical(part)] for path in pictures for part in path.split('/')[:-1] if canonical(part) in known}
+
+
+def classes_of(pictures: Sequence[str], block: dict[str, Any], unsure: list[str]) -> bool:
+    """Whether a level of folders is one of classes, and people; proposes them, and names the other levels."""
+    levels = levels_of(pictures)
+    able = [one for one in levels if one.what in ('classes', 'folders')]
+    chosen = max(able, key=lambda one: (one.what == 'classes', one.share >= 0.9), default=None)
+    others = '; '.join(f'labels.path = {one.path!r} has {one.what} {some(one.names, NAMED)}' for one in levels)
+    if chosen is None:
+        if others:
+            unsure.append(f'labels: folders are not taken for classes; {others}.')
+        return False
+    block['labels'] = {'path': chosen.path, 'classes': chosen.names, 'none': ()}
+    block['task'] = 'multi_class'
+    rest = [one for one in levels if one != chosen]
+    others = '; '.join(f'{one.path!r} has {one.what} {some(one.names, NAMED)}' for one in rest)
+    unsure.append(
+        f'labels: the {len(chosen.names)} folders {some(chosen.names, NAMED)} are taken for classes'
+        f'{f". Other levels, for labels.path: {others}" if others else ""}.'
+    )
+    return True
+
+
+def people_of(pictures: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
+    """The pattern of people whose folders the highest such level has, and these; None without one."""
+    level = next((one for one in reversed(levels_of(pictures)) if one.what == 'people' and one.share >= 0.9), None)
+    if level is None:
+        return None
+    path = PARENT if level.path == 'parent' else level.path
+    if all(re.search(PERSON, name, re.I) for name in level.names):
+        path = '(?i)' + path.replace('([^/]+)', f'[^/]*?({PERSON})[^/]*')
+    return path, level.names
+
+
+def class_of(pictures: Sequence[str], labels: Mapping[str, Any]) -> dict[str, str]:
+    """{image: its class}, where folders are classes."""
+    pattern = labels.get('path', '')
+    if not pattern:
+        return {}
+    expression = PARENT if pattern == 'parent' else pattern
+    named = {path: first_group(expression, path) for path in pictures}
+    return {path: name for path, name in named.items() if name in labels['classes']}
+
+
+def levels_of(pictures: Sequence[str]) -> list[Level]:
+    """The levels of folders that tell images apart, the deepest first."""
+    folders = [path.split('/')[:-1] for path in pictures]
+    deepest = max(map(len, folders), default=0)
+    even = min(map(len, folders), default=0) == deepest
+    found: dict[tuple[str, ...], Level] = {}
+    for back in range(deepest):
+        named = [parts[-1 - back] if len(parts) > back else '' for parts in folders]
+        behind = f'(?:[^/]+/){{{back}}}' if back else ''
+        expression = 'parent' if not back else f'([^/]+)/{behind}[^/]+$'
+        if even and back:
+            before = deepest - 1 - back
+            expression = f'^(?:[^/]+/){{{before}}}([^/]+)/' if before else '^([^/]+)/'
+        found.setdefault(tuple(named), _level(expression, named))
+    for front in reversed(range(0 if even else deepest)):
+        named = [parts[front] if len(parts) > front else '' for parts in folders]
+        expression = f'^(?:[^/]+/){{{front}}}([^/]+)/' if front else '^([^/]+)/'
+        found.setdefault(tuple(named), _level(expression, named))
+    return [one for one in found.values() if len(one.names) > 1 and one.share >= LEAST]
+
+
+def _level(path: str, named: Sequence[str]) -> Level:
+    counted = {name: _says_something(name) for name in dict.fromkeys(named)}
+    meant = sorted({canonical(name): name for name, counts in counted.items() if counts}.values())
+    if words := _class_words(meant):
+        within = f'[^/]*?({"|".join(sorted(words, key=len, reverse=True))})[^/]*'
+        path = '(?i)' + (PARENT if path == 'parent' else path).replace('([^/]+)', within)
+        meant = words
+    there = sum(counted[name] for name in named)
+    return Level(path, tuple(meant), there / len(named), _what(meant, there))
+
+
+def _says_something(name: str) -> bool:
+    """Whether a folder is no split, and does more than to hold images."""
+    words = {word for word in _words(name) if not word.isdigit()}
+    return bool(name) and canonical(name) not in table_of(SPLIT_NAMES) and not (words and words <= OF_ORDER)
+
+
+def _class_words(names: Sequence[str]) -> list[str]:
+    """The words of classes that numbered folders have, one each: of study1_positive; [] where they have not."""
+    words = [OF_CLASSES & set(_words(name)) for name in names]
+    single = all(len(one) == 1 and re.search('[0-9]', name) for one, name in zip(words, names, strict=True))
+    found = sorted(set().union(*words))
+    return found if single and len(found) > 1 and len(names) > 1 else []
+
+
+def _words(name: str) -> list[str]:
+    """The words of a folder's name, in lower case and without numbers at their ends."""
+    return [word.lower().rstrip('0123456789') or word for word in WORDS.split(name)]
+
+
+def _what(names: Sequence[str], images: int) -> str:
+    """What folders of these names are; images: how many are in them."""
+    if not names:
+        return 'folders'
+    if all(MAGNIFICATION.fullmatch(name) for name in names):
+        return 'magnifications'
+    if all(name.lower() in VIEWS for name in names):
+        return 'views'
+    if all(OF_SETS & set(_words(name)) for name in names):
+        return 'parts'
+    if all(PEOPLE.fullmatch(name) for name in names):
+        return 'people'
+    if 2 * sum(bool(OF_CLASSES & set(_words(name))) for name in names) >= len(names):
+        return 'classes'
+    names = [YEAR.sub('', name) for name in names]
+    digits = '[0-9]' if len(names) > FEW else '[0-9]{4}'
+    if all(re.search(digits, name) for name in names):
+        return 'people'
+    many = len(names) > FEW and (2 * len(names) > images or (len(names) > MOST_CLASSES and 20 * len(names) > images))
+    return 'many names' if many else 'folders'

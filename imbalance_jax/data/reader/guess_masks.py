@@ -1,0 +1,139 @@
+"""Patterns of the mask files that lie among the images of a folder, each tried on the files before it is proposed."""
+
+import glob
+import re
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from imbalance_jax.data.reader import paths
+from imbalance_jax.data.reader.companions import FOLDERS, WORDS, Mask, folder_of_masks, patterns_of
+from imbalance_jax.data.reader.rows import NAMED, PARENT, STEM
+from imbalance_jax.data.reader.spelling import fill
+from imbalance_jax.names import some
+
+TRIED = 200  # images on which a pattern is tried
+OF_ALL = {'manual', 'ground', 'binary', 'image', 'images', 'img'}  # say nothing of what masks are of
+
+
+class Alike(NamedTuple):
+    """What masks that one pattern may mean have in common: the name of their folder of masks, '' if their own names
+    say so; what these have after the image's; the suffix; how many folders there are, -1 beside the image."""
+
+    folder: str
+    word: str
+    suffix: str
+    depth: int
+
+
+def excluded(pictures: Sequence[str], masks: Mapping[str, Mask], unsure: list[str]) -> tuple[str, ...]:
+    """What images.exclude is for masks: also for those in folders of masks that are numbered as the images are."""
+    found = patterns_of(dict(masks))
+    inside = {path: folder_of_masks(path) for path in pictures if path not in masks}
+    numbers = {_number(path) for path, folder in inside.items() if folder < 0}
+    lone = {path: Mask('', '', folder) for path, folder in inside.items() if folder >= 0}
+    if lone and '' not in (of := {_number(path) for path in lone}) and of <= numbers:
+        found = tuple(sorted({*found, *patterns_of(lone)}))
+        unsure.append(
+            f'images: {len(lone)} files in folders of masks are called as no image is: {some(list(lone), NAMED)}. They '
+            'are left out (images.exclude); regions.files could name them if they were called as their images are.'
+        )
+    return found
+
+
+def _number(path: str) -> str:
+    return ' '.join(re.findall('[0-9]+', path.rsplit('/', 1)[-1]))
+
+
+def proposed(
+    pictures: Sequence[str], masks: Mapping[str, Mask], classes: Mapping[str, str], unsure: list[str]
+) -> list[tuple[str, str]]:
+    """(pattern, concept) of each kind of masks, the concept '' where the name of its folder says none.
+
+    classes: {image: its class}, of images whose class is known. Masks for which no pattern is right are named.
+    """
+    by_kind: dict[Alike, list[str]] = {}
+    for path, mask in masks.items():
+        by_kind.setdefault(_kind(path, mask), []).append(path)
+    several = len({kind.folder for kind in by_kind}) > 1
+    found = []
+    for kind, of_kind in by_kind.items():
+        pattern = _pattern(kind, of_kind, masks, classes)
+        if pattern and _gives_each_its_own(pattern, pictures, of_kind, masks, classes):
+            found.append((pattern, _concept(kind.folder) if several else ''))
+            continue
+        named = some([f'{path} of {masks[path].of}' for path in of_kind], NAMED)
+        unsure.append(
+            f'regions: {len(of_kind)} files are taken for masks, {named}, and no one pattern of regions.files gives '
+            'each image its own: none is proposed. A column of their paths, {mask}, would.'
+        )
+    return found
+
+
+def _kind(path: str, mask: Mask) -> Alike:
+    folders = path.split('/')[:-1]
+    beside = path.rpartition('/')[0] == mask.of.rpartition('/')[0]
+    folder = folders[mask.folder] if mask.folder >= 0 else ''
+    return Alike(folder, mask.word, path.rpartition('.')[2], -1 if beside else len(folders))
+
+
+def _concept(folder: str) -> str:
+    """What a folder of masks is of: 'left' of leftMask."""
+    words = [word for word in WORDS.split(folder) if word.lower() not in FOLDERS | OF_ALL]
+    return ' '.join(words)
+
+
+def _pattern(kind: Alike, of_kind: Sequence[str], masks: Mapping[str, Mask], classes: Mapping[str, str]) -> str:
+    """The pattern that these masks have in common: folders by name if all have it, else by that of the image's folder
+    or class; '' where a name cannot stand in a pattern."""
+    head = len(kind.word)
+    numbered = any(len(_stem(path)) > len(_stem(masks[path].of)) + head for path in of_kind)
+    name = f'{{stem}}{glob.escape(kind.word)}{"*" if numbered else ""}.{kind.suffix}'
+    folders = []
+    for at in range(kind.depth):
+        named = {path: path.split('/')[at] for path in of_kind}
+        if len(set(named.values())) == 1:
+            literal = next(iter(named.values()))
+            if '{' in literal or '}' in literal:
+                return ''
+            folders.append(glob.escape(literal))
+        elif all(named[path] == _parent(masks[path].of) for path in of_kind):
+            folders.append('{parent}')
+        elif all(named[path] == classes.get(masks[path].of) for path in of_kind):
+            folders.append('{class}')
+        else:
+            folders.append('*')
+    return '/'.join([*folders, name])
+
+
+def _stem(path: str) -> str:
+    return path.rsplit('/', 1)[-1].rpartition('.')[0]
+
+
+def _parent(path: str) -> str:
+    return path.split('/')[-2] if '/' in path else ''
+
+
+def _gives_each_its_own(
+    pattern: str,
+    pictures: Sequence[str],
+    of_kind: Sequence[str],
+    masks: Mapping[str, Mask],
+    classes: Mapping[str, str],
+) -> bool:
+    """Whether a pattern means, of a sample of images, their own masks of a kind and no others."""
+    own: dict[str, set[str]] = {}
+    for path in of_kind:
+        own.setdefault(masks[path].of, set()).add(path)
+    files = [*pictures, *masks]
+    for at in np.unique(np.linspace(0, len(pictures) - 1, min(TRIED, len(pictures))).astype(int)):
+        image = pictures[at]
+        beside = image.rpartition('/')[0]
+        values = {STEM: _stem(image), PARENT: _parent(image), 'class': classes.get(image, '')}
+        wanted = fill(pattern, {key: glob.escape(text) for key, text in values.items()})
+        wanted = wanted if '/' in wanted or not beside else f'{glob.escape(beside)}/{wanted}'
+        near = [path for path in files if path != image and values[STEM] in path]
+        if {path for path in near if paths.like(path, wanted)} != own.get(image, set()):
+            return False
+    return True

@@ -1,0 +1,87 @@
+"""Tables that name the images of a folder, of whatever kind, and how each is declared."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from imbalance_jax.data.reader import paths, published
+from imbalance_jax.data.reader.columns import Kinds, kinds_of
+from imbalance_jax.data.reader.layout import Images
+from imbalance_jax.data.reader.rows import Rows, stacked
+
+TABLES = ('.csv', '.tsv', '.txt', '.json', '.jsonl', '.parquet')
+MOST_TABLES = 40
+SIDE = 'image of the row'  # the column of images that several columns name
+SAMPLED = 400  # rows whose files are looked for
+
+
+class Read(NamedTuple):
+    """A table that names images. share: of its rows whose image is there; images: how many different ones; declared:
+    the block of the table, or blocks, where a row has several images."""
+
+    file: str
+    rows: Rows
+    column: str
+    share: float
+    images: int
+    kinds: Kinds
+    declared: list[dict[str, Any]]
+
+
+def may_be_one(path: str) -> bool:
+    """Whether a file is called as tables are."""
+    return path.lower().removesuffix('.gz').endswith(TABLES)
+
+
+def read(folder: Path, files_of_tables: Sequence[str], files: paths.Files, unsure: list[str]) -> list[Read]:
+    """The tables that name images, the one that names most first; files that cannot be read are named."""
+    found = []
+    for path in files_of_tables:
+        rows = published.try_table(folder, path, unsure)
+        if rows is None or not len(rows):
+            continue
+        if headless := [name for name in rows.columns if paths.is_image(name, Images())]:
+            unsure.append(
+                f'tables: {path} begins with {headless[0]!r}, the name of an image: it has no row of names, and its '
+                "columns are called 'column 1' and so on (columns names them)."
+            )
+            rows = published.try_table(folder, path, unsure, header=False) or rows
+        scored = [(*_found(rows.columns[column], files), column) for column in rows.columns]
+        share, count, column = max(scored)
+        if share < 0.2:
+            continue
+        declared: dict[str, Any] = {'file': path}
+        if kind := published.kind_of(folder, path):
+            declared['kind'] = kind
+        if headless:
+            declared['header'] = False
+        tables = [declared]
+        if sides := _sides(rows, [(share, name) for share, _, name in scored], column, files):
+            rows = stacked([rows.with_columns(**{SIDE: rows.columns[name]}) for name in sides])
+            tables = [{**declared, 'name': 'rows', 'rename': {SIDE: name}} for name in sides]
+            unsure.append(f'tables: a row of {path} has {len(sides)} images ({", ".join(sides)}), and labels of all.')
+            column, count = SIDE, count * len(sides)
+        found.append(Read(path, rows, column, share, count, kinds_of(rows, column), tables))
+    return sorted(found, key=lambda one: (bool(one.kinds.labels or one.kinds.names), one.images), reverse=True)
+
+
+def _found(texts: np.ndarray, files: paths.Files) -> tuple[float, int]:
+    """The share of a column's texts that are images that are there, and how many different ones."""
+    names = list(dict.fromkeys(str(text) for text in texts if isinstance(text, str) and text.strip()))
+    sample = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, min(SAMPLED, len(names))).astype(int))]
+    there = sum(bool(paths.find(files, text)[0]) for text in sample)
+    return (there / len(sample), len(names)) if sample else (0.0, 0)
+
+
+def _sides(rows: Rows, scored: Sequence[tuple[float, str]], column: str, files: paths.Files) -> list[str]:
+    """Columns that name other images than `column` does, as of a left and a right eye, with it; [] if it is alone."""
+    named = {
+        name: {place for text in dict.fromkeys(map(str, rows.columns[name])) for place in paths.find(files, text)[0]}
+        for share, name in scored
+        if share > 0.9
+    }
+    own = named.get(column, set())
+    found = [name for name, places in named.items() if name == column or (places and not places & own)]
+    return found if len(found) > 1 and SIDE not in rows.columns else []

@@ -1,0 +1,154 @@
+"""What `data guess` makes of folders: masks that lie among the images, classes, people and splits."""
+
+import numpy as np
+import pytest
+from data.reader.guessing import pictures, proposed
+from PIL import Image
+
+from imbalance_jax.data import sources
+from imbalance_jax.data.reader import guess
+
+CLASSES = 'benign', 'malignant'
+
+
+def mask(path, side=20):
+    """A mask with a square in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.zeros((side, side), np.uint8)
+    pixels[4:12, 4:12] = 255
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.mark.parametrize(
+    ('image', 'drawn', 'pattern'),
+    [
+        ('images/{c}/{i}.png', 'masks/{c}/{i}.png', 'masks/{{parent}}/{{stem}}.png'),
+        ('{c}/{i}.png', 'masks/{c}/{i}.png', 'masks/{{parent}}/{{stem}}.png'),
+        ('{c}/{i}.png', '{c}/masks/{i}.png', '{{parent}}/masks/{{stem}}.png'),
+        ('{c}/images/{i}.png', '{c}/masks/{i}.png', '{{class}}/masks/{{stem}}.png'),
+        ('set/images/{c}/{i}.png', 'set/leftMask/{i}.png', 'set/leftMask/{{stem}}.png'),
+        ('set_with_GT/{c}/{i}.png', 'set_with_GT/{c}/{i}_mask_1.png', '{{stem}}_mask*.png'),
+        ('{c}/{i}.png', 'truth/{i}_segmentation.png', 'truth/{{stem}}_segmentation.png'),
+        ('train/{c}/images/{i}.png', 'train/{c}/masks/{i}.png', 'train/{{class}}/masks/{{stem}}.png'),
+    ],
+)
+def test_masks_of_trees_of_classes(tmp_path, image, drawn, pattern):
+    folder = tmp_path / 'tree'
+    names = [(f'{i:02d}', CLASSES[i % 2]) for i in range(24)]
+    pictures(folder, [image.format(c=c, i=i) for i, c in names])
+    for i, c in names[:20]:
+        mask(folder / drawn.format(c=c, i=i))
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['regions']['files'] == pattern.format()
+    assert dataset.classes == CLASSES
+    assert dataset.labels.sum(0).tolist() == [12, 12]
+    assert np.bincount(dataset.region_concept).tolist() == [10, 10]
+    assert not [one for one in dataset.info.get('doubts', []) if 'regions.files' in one or 'masks' in one]
+    assert any('20 files are taken for masks' in one for one in found.unsure)
+
+
+def test_masks_of_two_kinds_and_no_folders_of_classes(tmp_path):
+    folder = tmp_path / 'films'
+    names = [f'MCU_{i:04d}_{i % 2}.png' for i in range(12)]
+    pictures(folder, [f'CXR_png/{name}' for name in names])
+    for side in ('left', 'right'):
+        for name in names:
+            mask(folder / f'ManualMask/{side}Mask/{name}')
+    found, _ = proposed(folder, tmp_path, missing=['labels'])
+    assert found.block['regions'] == [
+        {'files': f'ManualMask/{side}Mask/{{stem}}.png', 'concept': side} for side in ('left', 'right')
+    ]
+    block = {**found.block, 'labels': {'path': r'_([01])\.png$', 'aliases': {'tb': ('1',)}, 'none': ('0',)}}
+    dataset = sources.load('films', tmp_path / 'data', {**block, 'image_size': 16})
+    assert len(dataset.images) == 12
+    assert len(dataset.region_mask) == 24
+
+
+def test_a_pattern_that_gives_images_others_masks_is_not_proposed(tmp_path):
+    folder = tmp_path / 'twice'
+    pictures(folder, [f'{part}/images/{i}.png' for part in ('one', 'two') for i in range(8)])
+    for part in ('one', 'two'):
+        for i in range(8):
+            mask(folder / f'{part}/masks/{i}.png')
+    found = guess.guess(folder, sources.DATASETS)
+    blocks = found.block.get('regions', {})
+    assert blocks == {'files': '{class}/masks/{stem}.png', 'concept': 'label'}
+    pictures(folder, [f'one/{i}.png' for i in range(8, 16)])
+    (folder / 'table.csv').write_text('\n'.join(['image,dx', *(f'one/images/{i}.png,{"ab"[i % 2]}' for i in range(8))]))
+    found = guess.guess(folder, sources.DATASETS)
+    assert 'regions' not in found.block
+    assert any('no one pattern of regions.files gives each image its own' in one for one in found.unsure)
+
+
+def test_masks_that_are_called_otherwise_are_no_images(tmp_path):
+    folder = tmp_path / 'other'
+    pictures(folder, [f'images/{c}/img_{i}.png' for c in CLASSES for i in range(6)])
+    for i in range(6):
+        mask(folder / f'masks/mask_{i}.png')
+    found, dataset = proposed(folder, tmp_path)
+    assert len(dataset.images) == 12
+    assert any(one.startswith('images: 6 files in folders of masks are called as no image is') for one in found.unsure)
+
+
+def test_the_class_is_not_the_deepest_folder(tmp_path):
+    folder = tmp_path / 'slides'
+    kinds = {'benign': ('adenosis', 'fibroadenoma'), 'malignant': ('ductal', 'lobular')}
+    names = [
+        f'breast/{c}/SOB/{kind}/SOB_{kind}_14-{9000 + who}/{zoom}/{i}.png'
+        for c, of_class in kinds.items()
+        for kind in of_class
+        for who in range(3)
+        for zoom in ('40X', '100X')
+        for i in range(2)
+    ]
+    pictures(folder, names)
+    found, dataset = proposed(folder, tmp_path)
+    assert dataset.classes == CLASSES
+    assert dataset.labels.sum(0).tolist() == [24, 24]
+    assert len(set(dataset.patient.tolist())) == 12
+    said = next(one for one in found.unsure if one.startswith('labels: the 2 folders benign, malignant'))
+    assert "'^(?:[^/]+/){3}([^/]+)/' has folders adenosis, ductal, fibroadenoma, lobular" in said
+    assert "'parent' has magnifications 100X, 40X" in said
+
+
+def test_classes_within_the_names_of_studies(tmp_path):
+    folder = tmp_path / 'bones'
+    names = [
+        f'{split}/XR_{part}/patient{number:05d}/study1_{("negative", "positive")[number % 2]}/image{k}.png'
+        for number, split in enumerate(['train'] * 12 + ['valid'] * 6)
+        for part in ('HAND', 'WRIST')
+        for k in (1, 2)
+    ]
+    pictures(folder, names)
+    lists = {'train': names[:24], 'valid': names[48:]}
+    for split, listed in lists.items():
+        (folder / f'{split}_image_paths.csv').write_text('\n'.join(listed))
+    found, dataset = proposed(folder, tmp_path)
+    assert dataset.classes == ('negative', 'positive')
+    assert dataset.labels.sum(0).tolist() == [36, 36]
+    assert len(set(dataset.patient.tolist())) == 18
+    assert len(dataset.rows('validation')) == 24
+    assert any('has folders XR_HAND, XR_WRIST' in one for one in found.unsure)
+
+
+def test_lists_of_images_are_splits(tmp_path):
+    folder = tmp_path / 'listed'
+    names = [f'{c}/{c}{i}.png' for c in ('cats', 'dogs') for i in range(8)]
+    pictures(folder, [f'images/{name}' for name in names])
+    for split, at in (('train', slice(0, None, 2)), ('test', slice(1, None, 2))):
+        (folder / f'{split}_list.txt').write_text('\n'.join(names[at]))
+    _, dataset = proposed(folder, tmp_path)
+    assert dataset.classes == ('cats', 'dogs')
+    assert len(dataset.rows('test')) == 8
+
+
+def test_parts_of_a_set_and_names_of_people_are_no_classes(tmp_path):
+    pictures(tmp_path / 'parts', [f'imgs_part_{1 + i % 2}/{i}.png' for i in range(6)])
+    found, _ = proposed(tmp_path / 'parts', tmp_path, missing=['labels'])
+    assert 'labels' not in found.block
+    names = [f'Mass_P_{who:05d}_{view}/{who}{view}.png' for who in range(4) for view in ('CC', 'MLO')]
+    pictures(tmp_path / 'people', names)
+    found, _ = proposed(tmp_path / 'people', tmp_path, missing=['labels'])
+    block = {**found.block, 'labels': {'path': r'_(CC|MLO)/'}, 'task': 'multi_class'}
+    dataset = sources.load('people', tmp_path / 'data', {**block, 'image_size': 16})
+    assert len(set(dataset.patient.tolist())) == 4
