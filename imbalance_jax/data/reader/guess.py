@@ -149,6 +149,9 @@ def _of_tables(read: Sequence[Read], block: dict[str, Any], unsure: list[str]) -
     if kinds.groups:
         block['groups'] = kinds.groups
     _boxes(main, others, block, unsure)
+    if 'labels' not in block and block.get('regions', {}).get('column'):
+        block['labels'] = {'regions': True}
+        unsure.append('labels: what an image has a region of.')
     _second_reader(main, others, block, unsure)
     if block['tables'] == [{'file': main.file}]:
         block['tables'] = main.file

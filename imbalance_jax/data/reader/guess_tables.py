@@ -77,6 +77,8 @@ def _found(texts: np.ndarray, files: paths.Files) -> tuple[float, int]:
 
 def _sides(rows: Rows, scored: Sequence[tuple[float, str]], column: str, files: paths.Files) -> list[str]:
     """Columns that name other images than `column` does, as of a left and a right eye, with it; [] if it is alone."""
+    if sum(share > 0.9 for share, _ in scored) < 2 or SIDE in rows.columns:
+        return []
     named = {
         name: {place for text in dict.fromkeys(map(str, rows.columns[name])) for place in paths.find(files, text)[0]}
         for share, name in scored
@@ -84,4 +86,4 @@ def _sides(rows: Rows, scored: Sequence[tuple[float, str]], column: str, files: 
     }
     own = named.get(column, set())
     found = [name for name, places in named.items() if name == column or (places and not places & own)]
-    return found if len(found) > 1 and SIDE not in rows.columns else []
+    return found if len(found) > 1 else []
