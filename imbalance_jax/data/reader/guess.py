@@ -50,12 +50,10 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     read = [one for one in read if one.file not in lists]
     if read:
         _of_tables(read, block, unsure)
-    elif len(guess_folders.splits_of(pictures)) > 1:
-        block['split'] = {'path': 'folder'}
-    _splits(lists, block, unsure)
+    _splits(lists, pictures, block, unsure)
     if 'labels' not in block and not guess_folders.classes_of(pictures, block, unsure):
         what = 'no column of zeros and ones, and none of names, was found' if read else 'no table names the images'
-        missing.append(f'labels: {what}, and no folders that could be classes.')
+        missing.append(f'labels: {what}, and no folders that could be classes{guess_files.ends_of_names(pictures)}.')
     _masks(pictures, masks, block, unsure)
     _people(pictures, block, unsure)
     return Guess(name, block, unsure, missing, _examined(pictures, masks, read))
@@ -71,17 +69,20 @@ def _is_list(one: Read) -> bool:
     return len(one.rows.columns) == 1
 
 
-def _splits(lists: Mapping[str, str], block: dict[str, Any], unsure: list[str]) -> None:
-    """Splits that lists of images say, where nothing else does; other lists are named."""
+def _splits(lists: Mapping[str, str], pictures: Sequence[str], block: dict[str, Any], unsure: list[str]) -> None:
+    """Splits that lists of images or folders say, where nothing else does; other lists are named."""
     stated = 'split' in block or any('split' in one for one in _listed(block.get('tables', ())))
-    if not stated and len(set(lists.values()) - {''}) > 1:
+    said = len(set(lists.values()) - {''}) > 1
+    if not stated and guess_folders.are_of_splits(pictures, whole=said or 'tables' in block):
+        block['split'] = {'path': 'folder'}
+        unsure.append('split: the folders that are called as splits are.')
+    elif not stated and said:
         block['split'] = {'lists': {split: file for file, split in reversed(list(lists.items())) if split}}
-        stated = True
         unsure.append('split: the lists of images, by their names.')
+    elif not stated:
+        unsure.append('split: nothing says it; patients are drawn for validation (15 %) and test (20 %).')
     used = block.get('split', {}).get('lists', {}).values() if isinstance(block.get('split'), dict) else ()
     unsure.extend(f'tables: {file} is a list of images, and is not used.' for file in lists if file not in used)
-    if not stated:
-        unsure.append('split: nothing says it; patients are drawn for validation (15 %) and test (20 %).')
 
 
 def _listed(tables: Any) -> Sequence[Mapping[str, Any]]:

@@ -14,6 +14,8 @@ from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
 
 SIDES = r'(?i)([^/]+?)[ _-](?:left|right|l|r|od|os)\.[^./]+$'  # of a file's path, whose first group is a person
+END = re.compile('[_-]([A-Za-z0-9]{1,12})[.][^./]+$')  # the last word of a file's name
+FEW = 5  # words in which names of files end, if they may be classes
 LOOKED_AT = 24  # image files that are opened
 # Kinds of files of annotation that nothing here reads, and what to do.
 UNREAD = {
@@ -90,3 +92,13 @@ def people_of_sides(pictures: Sequence[str]) -> str:
     found = [re.search(SIDES, path) for path in pictures]
     people = [one[1] for one in found if one]
     return SIDES if len(people) > 0.9 * len(pictures) and len(set(people)) < 0.9 * len(people) else ''
+
+
+def ends_of_names(pictures: Sequence[str]) -> str:
+    """What to say of the words in which the names of images end, as those of films of health and disease: _0 and _1."""
+    found = Counter(one[1] for path in pictures if (one := END.search(path)))
+    if not 1 < len(found) <= FEW or found.total() < len(pictures) or min(found.values()) < LEAST:
+        return ''
+    words = sorted(found)
+    pattern = f'[_-]({"|".join(words)})[.]'
+    return f'; names of files end in {", ".join(words)}, which labels.path = {pattern!r} would take'

@@ -44,10 +44,11 @@ class Level(NamedTuple):
     what: str
 
 
-def splits_of(pictures: Sequence[str]) -> set[str]:
-    """The splits that folders are called as."""
+def are_of_splits(pictures: Sequence[str], *, whole: bool) -> bool:
+    """Whether images are in folders of several splits; whole: all of them."""
     known = table_of(SPLIT_NAMES)
-    return {known[canonical(part)] for path in pictures for part in path.split('/')[:-1] if canonical(part) in known}
+    splits = [{known.get(canonical(part)) for part in path.split('/')[:-1]} - {None} for path in pictures]
+    return len(set().union(*splits)) > 1 and (all(splits) or not whole)
 
 
 def classes_of(pictures: Sequence[str], block: dict[str, Any], unsure: list[str]) -> bool:

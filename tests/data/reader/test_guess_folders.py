@@ -58,7 +58,8 @@ def test_masks_of_two_kinds_and_no_folders_of_classes(tmp_path):
     assert found.block['regions'] == [
         {'files': f'ManualMask/{side}Mask/{{stem}}.png', 'concept': side} for side in ('left', 'right')
     ]
-    block = {**found.block, 'labels': {'path': r'_([01])\.png$', 'aliases': {'tb': ('1',)}, 'none': ('0',)}}
+    assert "names of files end in 0, 1, which labels.path = '[_-](0|1)[.]' would take" in found.missing[0]
+    block = {**found.block, 'labels': {'path': '[_-](0|1)[.]', 'aliases': {'tb': ('1',)}, 'none': ('0',)}}
     dataset = sources.load('films', tmp_path / 'data', {**block, 'image_size': 16})
     assert len(dataset.images) == 12
     assert len(dataset.region_mask) == 24
@@ -152,3 +153,13 @@ def test_parts_of_a_set_and_names_of_people_are_no_classes(tmp_path):
     block = {**found.block, 'labels': {'path': r'_(CC|MLO)/'}, 'task': 'multi_class'}
     dataset = sources.load('people', tmp_path / 'data', {**block, 'image_size': 16})
     assert len(set(dataset.patient.tolist())) == 4
+
+
+def test_folders_of_splits_beside_a_table(tmp_path):
+    folder = tmp_path / 'kept'
+    names = [f'{split}/{i}.png' for i, split in enumerate(['train'] * 8 + ['val'] * 4 + ['test'] * 4)]
+    pictures(folder, names)
+    rows = [f'{name},{"ab"[i % 2]}' for i, name in enumerate(names)]
+    (folder / 'table.csv').write_text('\n'.join(['image,dx', *rows]))
+    _, dataset = proposed(folder, tmp_path)
+    assert [len(dataset.rows(split)) for split in sources.SPLITS] == [8, 4, 4]
