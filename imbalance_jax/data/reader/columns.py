@@ -1,7 +1,7 @@
 """What the columns of an unknown table may be, by their names and by what stands in them."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -124,6 +124,12 @@ def kinds_of(rows: Rows, image: str) -> Kinds:
         box = ('bbox',)
     said = labels, names.column, names.separator, one_each, concept
     return Kinds(patient, split, groups, *said, box, form, fraction, shape, others)
+
+
+def is_grade(name: str, words: Iterable[str]) -> bool:
+    """Whether a column is called as grades are and has whole numbers of one digit, more than two."""
+    said = {canonical(word) for word in words}
+    return bool(NAMES[2].search(name.strip())) and len(said) > 2 and all(re.fullmatch('[0-9]', one) for one in said)
 
 
 def size_columns(names: Collection[str]) -> tuple[str, ...]:

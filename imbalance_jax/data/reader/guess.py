@@ -14,7 +14,7 @@ from imbalance_jax.data.reader import (
     paths,
     published,
 )
-from imbalance_jax.data.reader.columns import Kinds, size_columns, stated_size
+from imbalance_jax.data.reader.columns import Kinds, is_grade, size_columns, stated_size
 from imbalance_jax.data.reader.guess_tables import Read
 from imbalance_jax.data.reader.layout import SPLIT_NAMES, Images
 from imbalance_jax.data.reader.proposal import Guess
@@ -220,6 +220,9 @@ def _labels(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
             block['task'] = 'multi_class'
             block['labels']['none'] = ()
             unsure.append(f'task: {kinds.names!r} has one name per row, so classes are taken to exclude one another.')
+            if is_grade(kinds.names, map(str, main.rows.columns[kinds.names])):
+                block['ordinal'] = True
+                unsure.append(f'ordinal: {kinds.names!r} has whole numbers, by its name grades in their order.')
 
 
 def _is_of_one_row(main: Read, labels: Sequence[str]) -> bool:

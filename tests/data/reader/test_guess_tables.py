@@ -80,6 +80,7 @@ def test_grades_are_classes(tmp_path, column):
     assert dataset.labels.sum(0).tolist() == [6] * 5
     assert len(set(dataset.patient.tolist())) == 15
     assert said(found, 'patient: the names of files without left and right')
+    assert dataset.info.get('ordinal', False) == (column in ('level', 'Retinopathy grade', 'severity'))
 
 
 def test_flags_that_a_column_of_names_repeats_are_the_classes(tmp_path):
