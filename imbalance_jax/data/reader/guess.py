@@ -250,6 +250,12 @@ def _boxes(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: li
             concept = one.kinds.names or one.kinds.concept
             regions |= {'column': concept, 'others': 'add'} if concept else {'concept': _concept(block, unsure)}
             block['regions'] = regions
+            if concept and any(str(text).strip()[:1] == '[' for text in one.rows.columns[concept]):
+                place = next(place for place in block['tables'] if place['file'] == one.file)
+                place['explode'] = (concept,)
+                if one is main and block.get('labels', {}).get('column') == concept:
+                    block['labels'].pop('separator', None)
+                unsure.append(f'tables: {one.file} has lists of {concept}; a row is made of each name in them.')
             unsure.append(f'regions: boxes are {one.kinds.form}, in pixels of the files unless frame says more.')
             return
         if one.kinds.segmentation:

@@ -151,6 +151,11 @@ def _concept(
         present = np.flatnonzero(cases.readings[0].cells[image] == PRESENT)
         return int(present[0]) if len(present) == 1 else OF_NONE
     name = spelt.get(canonical(text), text.strip())
+    if name[:1] == '[' and name[-1:] == ']' and name not in (*cases.classes, *regions.aliases):
+        raise ValueError(
+            f'{where}: {name!r} ({regions.column}, regions.column) is a list of concepts: explode = '
+            f'({regions.column!r},) of its table makes a row of each.'
+        )
     if name in concepts:
         return list(concepts).index(name)
     if says_nothing(text, layout):

@@ -183,3 +183,17 @@ def test_a_table_without_a_row_of_names_is_declared_so(tmp_path):
     assert dataset.labels.sum(0).tolist() == [4, 3]
     assert found.block['tables'] == [{'file': 'labels.csv', 'header': False}]
     assert guess.guess(folder, sources.DATASETS) == found
+
+
+def test_lists_of_what_boxes_show_are_taken_apart(tmp_path):
+    folder = tmp_path / 'mammograms'
+    pictures(folder, [f'{i}.png' for i in range(16)])
+    rows = [f'{i}.png,"{["Mass", "Calcification"] if i % 2 else ["Mass"]}",2,3,12,15' for i in range(12)]
+    rows += [f'{i}.png,"{["No Finding"]}",,,,' for i in range(12, 16)]
+    (folder / 'findings.csv').write_text('\n'.join(['image_id,finding_categories,xmin,ymin,xmax,ymax', *rows]))
+    found, dataset = proposed(folder, tmp_path)
+    assert said(found, 'findings.csv has lists of finding_categories; a row is made of each name in them')
+    counts = dict(zip(dataset.info['classes'], dataset.labels.sum(0).tolist(), strict=True))
+    assert counts == {'Calcification': 6, 'Mass': 12}
+    drawn = [dataset.info['concepts'][one] for one in dataset.region_concept]
+    assert {name: drawn.count(name) for name in set(drawn)} == counts

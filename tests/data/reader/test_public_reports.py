@@ -219,3 +219,15 @@ def test_the_same_name_in_other_folders_alone_is_missing(tmp_path):
     problems = loaded(tmp_path, tables='t.csv', labels=('finding',)).info['problems']
     assert problems['missing'] == ['set/p0/one/view.png']
     assert 'several_files' not in problems
+
+
+def test_lists_of_concepts_are_regions_of_each_once_they_are_taken_apart(twelve):
+    rows(twelve, 'finding,x,y,w,h', lambda k: f'"{["mass", "edema"]}",3,4,6,5' if k % 2 else '"[]",,,,')
+    regions = {'column': 'finding', 'box': ('x', 'y', 'w', 'h'), 'others': 'add'}
+    labels = {'column': 'finding', 'separator': 'list'}
+    with pytest.raises(ValueError, match=r"^t\.csv, line 3: .* is a list of concepts: explode = \('finding',\)"):
+        loaded(twelve, tables='t.csv', labels=labels, regions=regions)
+    tables = {'file': 't.csv', 'explode': ('finding',)}
+    dataset = loaded(twelve, tables=tables, labels={'column': 'finding'}, regions=regions)
+    assert np.bincount(dataset.region_concept).tolist() == [6, 6]
+    assert dataset.labels.sum(0).tolist() == [6, 6]
