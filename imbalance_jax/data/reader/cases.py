@@ -135,7 +135,8 @@ def _but_excluded(listed: Sequence[str], layout: Layout) -> str:
 
 
 def _say_unmatched(rows: Rows, there: np.ndarray, other: Rows, table: Table, layout: Layout, found: Found) -> None:
-    """Says which rows find none in a joined table of labels, where all its cells are empty; ValueError if none does."""
+    """Says which rows find none in a joined table of labels or groups, where all its cells are empty; ValueError if
+    none does."""
     if there.all() or not len(other) or table.needed:
         return
     on, lacking = ', '.join(table.on), np.flatnonzero(~there)
@@ -147,7 +148,7 @@ def _say_unmatched(rows: Rows, there: np.ndarray, other: Rows, table: Table, lay
             f'No row of {table.file} is of any image by {on}: there it is {", ".join(their)!r}, and here '
             f'{", ".join(mine)!r}; bring them to one form with derive.'
         )
-    if of_labels := sorted(_columns_of_labels(layout) & other.columns.keys()):
+    if of_labels := sorted(_columns_that_say(layout) & other.columns.keys()):
         named = some(shown(rows.take(lacking), layout), NAMED)
         found.doubts.append(
             f'{len(lacking)} of {len(there)} rows have none in {table.file} (on {on}), so that nothing is said of '
@@ -155,8 +156,10 @@ def _say_unmatched(rows: Rows, there: np.ndarray, other: Rows, table: Table, lay
         )
 
 
-def _columns_of_labels(layout: Layout) -> set[str]:
-    return {name for one in layout.labels if not one.table for name in (*one.columns, *one.classes, one.column) if name}
+def _columns_that_say(layout: Layout) -> set[str]:
+    """The columns of labels and groups, of which an empty cell is not known to be one that was lost."""
+    of_labels = [name for one in layout.labels if not one.table for name in (*one.columns, *one.classes, one.column)]
+    return {name for name in (*of_labels, *(group.column for group in layout.groups.values())) if name}
 
 
 def _where(table: Table) -> str:
