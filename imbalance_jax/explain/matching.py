@@ -6,7 +6,8 @@ look at other images, which leaves what all images have in common.
 """
 
 import itertools
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from imbalance_jax.system import progress
 
 LEAST = 8  # images in a batch: fewer make the unbiased estimate of a similarity very noisy
 MATCHED_AT_ONCE = 2**13  # units whose correlations with each other are held
+KEPT = 2**30  # bytes of activations that are held for all pairs of groups, and not computed for each anew
 
 
 def likeness(probe: Probe) -> dict[str, np.ndarray]:
@@ -77,9 +79,10 @@ def match(probe: Probe) -> dict[str, np.ndarray]:
         'mutual': np.full((3, P, P), np.nan),
     }
     groups = np.array_split(np.arange(P), min(P, -(-P * U // MATCHED_AT_ONCE)))
+    blocks_of = passes(probe, several=len(groups) > 1)
     within: dict[int, np.ndarray] = {}  # covariances of each member's units
     for one, other in [*((group, group) for group in groups), *itertools.combinations(groups, 2)]:
-        own, permuted = moments(probe, one, other)
+        own, permuted = moments(blocks_of(), one, other, U)
         blocks = {
             (int(a), int(b)): (slice(i * U, (i + 1) * U), slice(j * U, (j + 1) * U))
             for (i, a), (j, b) in itertools.product(enumerate(one), enumerate(other))
@@ -117,16 +120,33 @@ def _fill(
             result[name][:, first, second] = figures
 
 
-def moments(probe: Probe, one: np.ndarray, other: np.ndarray) -> tuple[similarity.Moments, similarity.Moments]:
+def passes(probe: Probe, *, several: bool) -> Callable[[], Iterable[np.ndarray]]:
+    """Gives the activations of the main layer in blocks [n,h,w,P,U], images in an order drawn once.
+
+    several: whether it is asked more than once; then they are held, if they are not more than `KEPT`.
+    """
+    order, shape = np.random.default_rng(0).permutation(len(probe.rows)), probe.layers[probe.main]
+
+    def computed() -> Iterator[np.ndarray]:
+        for _, activations in stream(probe, [probe.main], probe.cut([probe.main], order), phase='matching units'):
+            yield np.moveaxis(activations[probe.main], 0, -2)
+
+    if several and 4 * len(order) * math.prod(shape) * probe.place.num_members <= KEPT:
+        held = list(computed())
+        return lambda: held
+    return computed
+
+
+def moments(
+    blocks: Iterable[np.ndarray], one: np.ndarray, other: np.ndarray, U: int
+) -> tuple[similarity.Moments, similarity.Moments]:
     """Moments over images and positions of the units of members `one` [A] and `other` [B], as [A*U] and [B*U].
 
-    The second are of `other` at another image than `one`: the one before, in an order drawn once.
+    blocks: of `passes`. The second are of `other` at another image than `one`: the one before.
     """
-    U, order = probe.layers[probe.main][-1], np.random.default_rng(0).permutation(len(probe.rows))
     totals: list[Any] = [None, None]
     before: np.ndarray | None = None
-    for _, activations in stream(probe, [probe.main], probe.cut([probe.main], order), phase='matching units'):
-        maps = np.moveaxis(activations[probe.main], 0, -2)
+    for maps in blocks:
         a, b = (maps[..., members, :].reshape(len(maps), -1, len(members) * U) for members in (one, other))
         shifted = b[:-1] if before is None else np.concatenate([before, b[:-1]])
         for number, (x, y) in enumerate([(a, b), (a[len(a) - len(shifted) :], shifted)]):

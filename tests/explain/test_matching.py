@@ -21,11 +21,22 @@ def test_matches_of_members_are_those_of_match_units(probe):
     assert result['partner'][1, 0][4] == 1
 
 
-def test_members_in_groups_match_the_same(probe, monkeypatch):
-    whole = matching.match(probe)
+@pytest.mark.parametrize(('kept', 'times'), [(2**30, 1), (0, 6)])
+def test_members_in_groups_match_the_same(probe, monkeypatch, kept, times):
+    """Of three groups, six pairs: in one pass over the images where activations are held, else in one for each."""
+    whole, passes = matching.match(probe), []
+
+    def counted(*args, **kwargs):
+        passes.append(kwargs)
+        return stream(*args, **kwargs)
+
+    stream = matching.stream
+    monkeypatch.setattr(matching, 'stream', counted)
     monkeypatch.setattr(matching, 'MATCHED_AT_ONCE', UNITS)
+    monkeypatch.setattr(matching, 'KEPT', kept)
     for name, values in matching.match(probe).items():
         np.testing.assert_allclose(values, whole[name], rtol=1e-5, err_msg=name)
+    assert len(passes) == times
 
 
 def test_cka_of_members_is_that_of_their_layers(probe):
