@@ -214,7 +214,15 @@ def test_a_second_interrupt_leaves_at_once(plan):
         assert process.wait(timeout=10) == signals.AT_ONCE
 
 
-def test_what_is_run_is_asked_too_and_dies_with_its_parent(tmp_path):
+@pytest.fixture
+def hangs_up():
+    """SIGHUP as from a terminal, also where the tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_what_is_run_is_asked_too_and_dies_with_its_parent(tmp_path, hangs_up):
     child = 'import time, pathlib, os; pathlib.Path("pid").write_text(str(os.getpid())); time.sleep(600)'
     parent = (
         f'import sys; from imbalance_jax.system.signals import run; sys.exit(run([sys.executable, "-c", {child!r}]))'
@@ -227,7 +235,10 @@ def test_what_is_run_is_asked_too_and_dies_with_its_parent(tmp_path):
                 assert process.poll() is None
                 time.sleep(0.02)
             process.send_signal(number)
-            process.wait(timeout=10)
+            try:
+                process.wait(timeout=10)
+            finally:
+                process.kill()
         begin, pid = time.monotonic(), int((tmp_path / 'pid').read_text())
         while Path(f'/proc/{pid}').exists() and 'Z' not in Path(f'/proc/{pid}/stat').read_text().split()[2]:
             assert time.monotonic() - begin < 10
