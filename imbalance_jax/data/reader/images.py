@@ -256,7 +256,7 @@ def _monochrome(data: Any, pixels: np.ndarray, photometric: str, transformed: Ca
     if (padding := data.get('PixelPaddingValue')) is not None:  # what is around the image shows nothing (C.7.5.1.1.2)
         ends = int(padding), int(data.get('PixelPaddingRangeLimit', padding))
         outside = (pixels >= min(ends)) & (pixels <= max(ends))
-        scaled[outside] = 0 if outside.all() else scaled[~outside].min()
+        scaled[outside] = np.minimum(scaled[outside], scaled[~outside].min(initial=1.0))
     return Picture(np.round(scaled * 65535).astype(np.uint16), values=(low, high))
 
 

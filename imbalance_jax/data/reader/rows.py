@@ -52,7 +52,9 @@ class Rows:
     def take(self, index: np.ndarray) -> 'Rows':
         """These rows only."""
         columns = {name: values[index] for name, values in self.columns.items()}
-        joined = {name: (files, file[index], line[index]) for name, (files, file, line) in self.joined.items()}
+        places = {id(place): place for place in self.joined.values()}  # one of all columns of a table
+        taken = {key: (files, file[index], line[index]) for key, (files, file, line) in places.items()}
+        joined = {name: taken[id(place)] for name, place in self.joined.items()}
         return dataclasses.replace(self, columns=columns, file=self.file[index], line=self.line[index], joined=joined)
 
     def with_columns(self, **columns: np.ndarray) -> 'Rows':

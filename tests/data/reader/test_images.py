@@ -152,6 +152,18 @@ def test_dicom_is_scaled_by_its_bits_and_inverted_once(tmp_path):
     np.testing.assert_allclose(inverted / 65535, 1 - values / 4095, atol=1e-4)
 
 
+@pytest.mark.parametrize(('kind', 'padding'), [('MONOCHROME2', 4095), ('MONOCHROME1', 0)])
+def test_padding_of_dicom_is_no_brighter_than_the_rest(tmp_path, kind, padding):
+    values = np.linspace(400, 3600, 64).reshape(8, 8).astype(np.uint16)
+    around = np.pad(values, 2, constant_values=padding)
+    shown = images.decode(dicom(tmp_path / 'IM1', around, PhotometricInterpretation=kind, PixelPaddingValue=padding))
+    inside = images.decode(dicom(tmp_path / 'a.dcm', values, PhotometricInterpretation=kind))
+    np.testing.assert_array_equal(shown[2:-2, 2:-2], inside)
+    assert (shown[0] == inside.min()).all()
+    dark = images.decode(dicom(tmp_path / 'b.dcm', np.pad(values, 2), PixelPaddingValue=0))
+    assert (dark[0] == 0).all()  # what is dark stays so
+
+
 def test_a_window_is_applied_before_inverting(tmp_path):
     values = np.linspace(0, 4095, 64).reshape(8, 8).astype(np.uint16)
     tags = {'PhotometricInterpretation': 'MONOCHROME1', 'WindowCenter': 1000, 'WindowWidth': 1000}
