@@ -28,7 +28,7 @@ def rows_of_files(listed: Sequence[str]) -> Rows:
 def path_columns(listed: Sequence[str]) -> dict[str, np.ndarray]:
     columns = {name: np.empty(len(listed), object) for name in (PATH, STEM, PARENT)}
     columns[PATH][:] = listed
-    columns[STEM][:] = [path.rsplit('/', 1)[-1].rpartition('.')[0] for path in listed]
+    columns[STEM][:] = [paths.stem(path) for path in listed]
     columns[PARENT][:] = [path.split('/')[-2] if '/' in path else '' for path in listed]
     return columns
 
@@ -39,11 +39,7 @@ def images_of_rows(
     """Which image each row is of, and the paths and names of the images."""
     pattern = layout.images.file or '{path}'
     for name in fields_of(pattern):
-        rows.column(name, 'images.file')
-        if name in rows.absent:
-            raise ValueError(
-                f'{rows.absent[name]} has no column {name!r} (images.file), which other files of its table have.'
-            )
+        rows.column_of_all(name, 'images.file')
     texts = _filled(pattern, rows)
     found.add('rows_without_image', [rows.where(row) for row, text in enumerate(texts) if not text])
     position = {}

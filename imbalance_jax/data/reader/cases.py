@@ -130,7 +130,8 @@ def _but_excluded(listed: Sequence[str], layout: Layout) -> str:
     every = dataclasses.replace(layout.images, exclude=())
     if count := sum(paths.is_image(path, every) for path in listed):
         return f' but {count} that images.exclude leaves out, {" or ".join(layout.images.exclude)}'
-    others = [path for path in listed if paths.is_image(path, dataclasses.replace(every, suffixes=('',)))]
+    of_any_suffix = dataclasses.replace(every, suffixes=('',))
+    others = [path for path in listed if paths.is_image(path, of_any_suffix)]
     return f' but {len(others)} other files, such as {others[0]!r}; images.suffixes says of which' if others else ''
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from imbalance_jax.data.reader.paths import stem
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
 
@@ -27,19 +28,19 @@ def masks_among(pictures: Sequence[str]) -> dict[str, Mask]:
     """Those of the files that are masks of others: called as these and 'mask' or the like, or in a folder of masks."""
     shared = _shared(pictures)
     plain = {path: at if (at := folder_of_masks(path)) >= shared else -1 for path in pictures}
-    images = {_stem(path).lower(): path for path in reversed(pictures) if plain[path] < 0}
+    images = {stem(path).lower(): path for path in reversed(pictures) if plain[path] < 0}
     beside = {path.rpartition('.')[0].lower(): path for path in pictures if plain[path] < 0}
     found: dict[str, Mask] = {}
     for path in pictures:
-        stem = _stem(path)
-        match = MASK.match(stem)
+        name = stem(path)
+        match = MASK.match(name)
         head = path.rpartition('.')[0]
         if match and (
             of := beside.get(head[: len(head) - len(match['suffix'])].lower()) or images.get(match['stem'].lower())
         ):
             word = match['suffix'][: len(match['suffix']) - len(match['number'])]
             found[path] = Mask(of, word, -1)
-        elif plain[path] >= 0 and (of := _counterpart(path, plain[path], beside) or images.get(stem.lower())):
+        elif plain[path] >= 0 and (of := _counterpart(path, plain[path], beside) or images.get(name.lower())):
             found[path] = Mask(of, '', plain[path])
     return {path: mask for path, mask in found.items() if mask.of not in found}
 
@@ -57,10 +58,6 @@ def folder_of_masks(path: str) -> int:
     folders = path.split('/')[:-1]
     named = [number for number, name in enumerate(folders) if WORDS.split(name)[-1].lower() in FOLDERS]
     return named[-1] if named else -1
-
-
-def _stem(path: str) -> str:
-    return path.rsplit('/', 1)[-1].rpartition('.')[0]
 
 
 def _counterpart(path: str, folder: int, images: dict[str, str]) -> str | None:

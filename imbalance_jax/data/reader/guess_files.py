@@ -35,14 +35,10 @@ LEAST = 3  # files that are called as images are
 
 def of_one_image(listed: Sequence[str]) -> dict[str, str]:
     """{file: suffix} of text files that are called as an image each, of kinds with several such files."""
-    stems = {_stem(path) for path in listed if paths.is_image(path, Images())}
-    found = {path: path.rpartition('.')[2].lower() for path in listed if _stem(path) in stems}
+    stems = {paths.stem(path).lower() for path in listed if paths.is_image(path, Images())}
+    found = {path: path.rpartition('.')[2].lower() for path in listed if paths.stem(path).lower() in stems}
     counted = Counter(suffix for suffix in found.values() if suffix in BESIDE)
     return {path: suffix for path, suffix in found.items() if counted[suffix] >= LEAST}
-
-
-def _stem(path: str) -> str:
-    return path.rsplit('/', 1)[-1].rpartition('.')[0].lower()
 
 
 def unread(listed: Sequence[str], beside: Mapping[str, str]) -> list[str]:

@@ -88,7 +88,7 @@ def _pattern(kind: Alike, of_kind: Sequence[str], masks: Mapping[str, Mask], cla
     """The pattern that these masks have in common: folders by name if all have it, else by that of the image's folder
     or class; '' where a name cannot stand in a pattern."""
     head = len(kind.word)
-    numbered = any(len(_stem(path)) > len(_stem(masks[path].of)) + head for path in of_kind)
+    numbered = any(len(paths.stem(path)) > len(paths.stem(masks[path].of)) + head for path in of_kind)
     name = f'{{stem}}{glob.escape(kind.word)}{"*" if numbered else ""}.{kind.suffix}'
     folders = []
     for at in range(kind.depth):
@@ -105,10 +105,6 @@ def _pattern(kind: Alike, of_kind: Sequence[str], masks: Mapping[str, Mask], cla
         else:
             folders.append('*')
     return '/'.join([*folders, name])
-
-
-def _stem(path: str) -> str:
-    return path.rsplit('/', 1)[-1].rpartition('.')[0]
 
 
 def _parent(path: str) -> str:
@@ -130,7 +126,7 @@ def _gives_each_its_own(
     for at in np.unique(np.linspace(0, len(pictures) - 1, min(TRIED, len(pictures))).astype(int)):
         image = pictures[at]
         beside = image.rpartition('/')[0]
-        values = {STEM: _stem(image), PARENT: _parent(image), 'class': classes.get(image, '')}
+        values = {STEM: paths.stem(image), PARENT: _parent(image), 'class': classes.get(image, '')}
         wanted = fill(pattern, {key: glob.escape(text) for key, text in values.items()})
         wanted = wanted if '/' in wanted or not beside else f'{glob.escape(beside)}/{wanted}'
         near = [path for path in files if path != image and values[STEM] in path]

@@ -68,6 +68,11 @@ def _is_folder(entry: os.DirEntry) -> bool:
         return False
 
 
+def stem(path: str) -> str:
+    """A file's name without its folders and suffix."""
+    return path.rsplit('/', 1)[-1].rpartition('.')[0]
+
+
 def is_image(path: str, images: Images) -> bool:
     """Whether a file is one of the images that a layout means."""
     name = path.rsplit('/', 1)[-1]

@@ -33,12 +33,8 @@ def patients(rows: Rows, first: np.ndarray, names: Sequence[str], patient: Patie
     if not patient.column and not patient.pattern:
         found.notes.append('Nothing says whose images these are: every image counts as a patient of its own.')
         return [NAMELESS + name for name in names]
-    column = rows.column(patient.column or PATH, 'patient.column')
-    if patient.column in rows.absent and patient.unknown == 'left_out':
-        lacking = rows.absent[patient.column]
-        raise ValueError(
-            f'{lacking} has no column {patient.column!r} (patient.column), which other files of its table have.'
-        )
+    needed = rows.column_of_all if patient.column and patient.unknown == 'left_out' else rows.column
+    column = needed(patient.column or PATH, 'patient.column')
     texts = []
     for row, name in zip(first, names, strict=True):
         text = plain(column[row])

@@ -49,6 +49,15 @@ class Rows:
             raise ValueError(f'{self.twice[name]} has two columns {name!r} ({what}); name one of them otherwise.')
         return lookup(self.columns, name, f'column ({what}, {self.files[0] if self.files else "no table"})')
 
+    def column_of_all(self, name: str, what: str) -> np.ndarray:
+        """`column`; ValueError, too, if one of the files under one another lacks it: its cells would be empty."""
+        values = self.column(name, what)
+        if name in self.absent:
+            raise ValueError(
+                f'{self.absent[name]} has no column {name!r} ({what}), which other files of its table have.'
+            )
+        return values
+
     def take(self, index: np.ndarray) -> 'Rows':
         """These rows only."""
         columns = {name: values[index] for name, values in self.columns.items()}
