@@ -17,6 +17,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
+import mutating
 import pytest
 from noise_study import make_dataset, make_workdir
 from trees import places
@@ -32,10 +33,6 @@ ROUNDS = int(os.environ.get('MUTATIONS', '30'))
 SEED = int(os.environ.get('MUTATIONS_SEED', '0'))
 ARMS = {'bce': {}, 'focal': {'gamma': 2.0}}
 ODD = [None, True, 7, -1.5, 'text', [], {}, [[]], [7], {'odd': 1}, 1e400]
-
-
-class Waits(BaseException):
-    """A reader took longer than it may."""
 
 
 @pytest.fixture(scope='module')
@@ -91,20 +88,13 @@ def readers(folder: Path, near: str = ''):
 
 def outcome(read, folder: Path, complaints: list[str]) -> str | None:
     """The digest of what is read, None if it is refused; what is no line that names a file goes to `complaints`."""
-    signal.alarm(60)
-    try:
-        return digest(read())
-    except (ValueError, OSError) as error:
-        text = str(error)
-        if '\n' in text or str(folder) not in text:
-            complaints.append(f'says nothing: {text!r}')
-    except Waits:
-        complaints.append('waits')
-    except Exception as error:
-        complaints.append(f'traceback: {error!r}')
-    finally:
-        signal.alarm(0)
-    return None
+
+    def is_clear(error):
+        return '\n' not in str(error) and str(folder) in str(error)
+
+    return mutating.outcome(
+        lambda: digest(read()), complaints, refusals=(ValueError, OSError), is_clear=is_clear, seconds=60
+    )
 
 
 def status(folder: Path) -> str:
@@ -156,8 +146,7 @@ def mutate(path: Path, others: list[Path], draw: random.Random) -> str:
     elif how == 'cut':
         path.write_bytes(content[: draw.randrange(max(1, len(content)))])
     elif content:
-        place = draw.randrange(len(content))
-        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << draw.randrange(8)]) + content[place + 1 :])
+        path.write_bytes(mutating.flipped(content, draw))
     return how
 
 
@@ -171,10 +160,7 @@ def restore(path: Path, kept: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(signal, 'SIGALRM'), reason='waits are ended as on Unix')
 def test_whatever_happens_to_a_file_is_said_or_does_no_harm(world, tmp_path, capfd):
-    def waits(*_):
-        raise Waits
-
-    signal.signal(signal.SIGALRM, waits)
+    mutating.end_waits()
     kept = shutil.copytree(world, tmp_path / 'kept')
     known = {name: digest(read()) for name, read in readers(world).items()}
     said, whole = status(world), collected(world)

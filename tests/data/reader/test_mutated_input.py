@@ -15,6 +15,7 @@ import random
 import shutil
 import signal
 
+import mutating
 import numpy as np
 import pandas as pd
 import pytest
@@ -81,10 +82,6 @@ BLOCKS = {
     'rows': {'tables': 'r.jsonl', 'labels': {'column': 'grade', 'none': ()}, 'task': 'multi_class', **PARTS},
     'folders': {'labels': {'path': 'parent', 'none': ()}, 'task': 'multi_class', 'images': {'folders': ('by',)}},
 }
-
-
-class Waits(BaseException):
-    """A reader took longer than it may."""
 
 
 def make(folder):
@@ -166,8 +163,7 @@ def mutate_text(path, draw):
     elif how == 'cut':
         lines = [content[: draw.randrange(len(content))]]
     else:
-        at, how = draw.randrange(len(content)), 'bit'
-        lines = [content[:at] + bytes([content[at] ^ 1 << draw.randrange(8)]) + content[at + 1 :]]
+        how, lines = 'bit', [mutating.flipped(content, draw)]
     path.write_bytes(b''.join(lines))
     return how, how in ('bit', 'cell', 'double', 'join', 'cut', 'bytes')
 
@@ -205,37 +201,31 @@ def mutate_binary(path, draw):
     elif how == 'empty':
         path.write_bytes(b'')
     else:
-        at, how = draw.randrange(len(content)), 'bit'
-        path.write_bytes(content[:at] + bytes([content[at] ^ 1 << draw.randrange(8)]) + content[at + 1 :])
+        how = 'bit'
+        path.write_bytes(mutating.flipped(content, draw))
     return how, how in ('bit', 'size')
+
+
+def is_clear(error):
+    text = str(error)
+    return '\n' not in text and 0 < len(text.strip()) < 1500 and not type(error).__name__.startswith('Unicode')
 
 
 def outcome(folder, block, complaints):
     """What is read and said, None if it is refused; what is no single line goes to `complaints`."""
-    signal.alarm(30)
-    try:
+
+    def whole():
         return summary(read(folder, declare.layout(block, 'mine'), image_size=16))
-    except (ValueError, FileNotFoundError) as error:
-        text = str(error)
-        if '\n' in text or not 0 < len(text.strip()) < 1500 or type(error).__name__.startswith('Unicode'):
-            complaints.append(f'no line: {error!r}')
-    except Waits:
-        complaints.append('waits')
-    except Exception as error:
-        complaints.append(f'traceback: {error!r}')
-    finally:
-        signal.alarm(0)
-    return None
+
+    refusals = ValueError, FileNotFoundError
+    return mutating.outcome(whole, complaints, refusals=refusals, is_clear=is_clear, seconds=30)
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings('ignore')
 @pytest.mark.skipif(not hasattr(signal, 'SIGALRM'), reason='waits are ended as on Unix')
 def test_whatever_happens_to_input_is_one_line_or_said(tmp_path):
-    def waits(*_):
-        raise Waits
-
-    before = signal.signal(signal.SIGALRM, waits)
+    before = mutating.end_waits()
     draw, complaints, counts = random.Random(SEED), [], {'refused': 0, 'said': 0, 'same': 0, 'meant': 0}
     kept, folder = tmp_path / 'kept', tmp_path / 'folder'
     make(kept)
