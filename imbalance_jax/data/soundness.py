@@ -25,6 +25,7 @@ from imbalance_jax.system import processes
 
 SHOWN = 5  # names in a message
 DUPLICATES = 'same_pixels_in_two_splits'
+APART = 'Images with the same pixels and other labels'
 log = logging.getLogger(__name__)
 
 
@@ -77,7 +78,7 @@ def leave_out_duplicates(dataset: Dataset) -> Dataset:
     """The data set without images whose very pixels are in a later split too: it would be tested on what was learned.
 
     They are named among its problems and in a warning. Images of one grey value are no duplicates of one another.
-    Duplicates within a split are only warned of. Of all, those with other labels are among its doubts.
+    Duplicates within a split are among its doubts, and of all those with other labels.
     """
     digests = overlap.pixel_digests(dataset.images)
     varied = np.array([bool(one) for one in digests], bool)
@@ -95,12 +96,12 @@ def leave_out_duplicates(dataset: Dataset) -> Dataset:
     name = dataset.info['name']
     if not varied.all():
         log.warning('%s: of one grey value all over: %s.', name, _names(dataset, np.flatnonzero(~varied)))
-    if within:
-        log.warning('%s: images repeat the pixels of one in their split: %s.', name, _names(dataset, within))
-    if apart:
-        doubt = f'Images with the same pixels and other labels: {len(apart)} ({some(apart, SHOWN)}).'
+    repeating = sorted(str(dataset.image_id[row]) for row in within)
+    said = {'Images that repeat the pixels of one in their split': repeating, APART: apart}
+    doubts = [f'{what}: {len(names)} ({some(names, SHOWN)}).' for what, names in said.items() if names]
+    if doubts:
         dataset = dataclasses.replace(
-            dataset, info={**dataset.info, 'doubts': [*dataset.info.get('doubts', []), doubt]}
+            dataset, info={**dataset.info, 'doubts': [*dataset.info.get('doubts', []), *doubts]}
         )
     if not across:
         return dataset

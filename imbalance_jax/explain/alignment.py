@@ -41,6 +41,7 @@ from imbalance_jax.results.alignment import (
 )
 from imbalance_jax.results.pair_means import MEASURES
 from imbalance_jax.results.rows import Bootstrap, Row, of_kind
+from imbalance_jax.system.processes import say
 from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.start import RANDOM, began_as, weights_of
 from imbalance_jax.training.trained import SPLIT, Asked, Stage, Trained
@@ -70,13 +71,13 @@ def run(trained: Trained, workdir: Path) -> None:
     the findings without one what needs none. results/map_effect: whether arms differ by their maps beyond seeds."""
     pairs = map_pairs(trained)
     if not len(pairs.together.image):
-        print(f'No image of the {SPLIT} split has a finding: no maps.')
+        say(f'No image of the {SPLIT} split has a finding: no maps.')
         for table in STAGE.tables:
             outputs.write_rows(workdir, table, [])
         return
     if len(pairs.labelled.image):
         names = ', '.join(trained.dataset.classes[k] for k in np.unique(pairs.labelled.finding))
-        print(f'The {SPLIT} split has no region of {names}: their maps are held against none.')
+        say(f'The {SPLIT} split has no region of {names}: their maps are held against none.')
     scorers = make_scorers(trained, pairs, metrics_of(trained))
     measured = outputs.cached_by_method(
         workdir,

@@ -17,6 +17,7 @@ from imbalance_jax.results.audit import Resampled
 from imbalance_jax.results.performance import ABNORMAL
 from imbalance_jax.results.rows import Bootstrap
 from imbalance_jax.system import layout
+from imbalance_jax.system.processes import say
 from imbalance_jax.system.workdir import read_arrays, read_table
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
@@ -41,7 +42,7 @@ def loader_mistakes(trained: Trained) -> list[Mistake]:
     try:
         return mistakes.of(block.get('reader', name), Path(folder)) if folder else []
     except (OSError, ValueError) as error:
-        print(f'Mistakes of published loaders are not counted: {error}')
+        say(f'Mistakes of published loaders are not counted: {error}')
         return []
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 
 from imbalance_jax.attribution import all_classes
-from imbalance_jax.system import limits
+from imbalance_jax.system import limits, processes
 from imbalance_jax.training import autotune
 from imbalance_jax.training.placement import MEMBER, Placement
 
@@ -33,7 +33,7 @@ def budget(memory_mib: float) -> Budget:
     """That of `config.attribution.memory_mib`, in MiB; of 0, what the device has.
 
     An accelerator always gives the same figure, and a CPU one of few, so that programs, and what they round, do not
-    change from run to run.
+    change from run to run. Processes that work as one take what the one with the least has.
     """
     if memory_mib:
         return Budget(int(memory_mib * MIB), int(memory_mib * MIB))
@@ -45,7 +45,8 @@ def budget(memory_mib: float) -> Budget:
     else:
         wanted = min((device.memory_stats() or {}).get('bytes_limit', autotune.PART * ON_CPU) for device in devices)
         wanted //= autotune.PART
-    return Budget(wanted, max(wanted, autotune.available()))
+    wanted = processes.least_of(wanted)
+    return Budget(wanted, max(wanted, processes.least_of(autotune.available())))
 
 
 def chunked(fn: Callable) -> Program:

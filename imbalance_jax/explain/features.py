@@ -22,6 +22,7 @@ from imbalance_jax.results import features
 from imbalance_jax.results.comparison import Truth, patients_by_side
 from imbalance_jax.results.rows import Bootstrap
 from imbalance_jax.system import environment
+from imbalance_jax.system.processes import say
 from imbalance_jax.training.prediction import predict
 from imbalance_jax.training.trained import FROM_FEATURES, SPLIT, Asked, Stage, Trained
 
@@ -37,7 +38,7 @@ def run(trained: Trained, workdir: Path) -> None:
     """results/features: neural collapse, ranks, and probes of the class labels, of all members and arms."""
     if trained.only_features:
         without = '' if trained.predicted else ', and AUROC of the head is not known'
-        print(f'Of features, what needs the weights of the head is left out{without}: only features are here.')
+        say(f'Of features, what needs the weights of the head is left out{without}: only features are here.')
     logits = outputs.test_logits(workdir) if trained.predicted else None
     arrays = outputs.cached(workdir, 'features', partial(measure, trained, logits))
     dataset, rows = trained.dataset, arrays.pop('rows')

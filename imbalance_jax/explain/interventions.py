@@ -13,6 +13,8 @@ from imbalance_jax.data.arrays import full_batches, in_batches
 from imbalance_jax.explain.concept_directions import GRADIENTS
 from imbalance_jax.explain.probe import Probe, make_auroc
 from imbalance_jax.models.odds import LINK, against_others
+from imbalance_jax.system import processes
+from imbalance_jax.training.placement import first_member
 
 TINY = 1e-12
 BATCH = 64  # images whose logits are computed together
@@ -48,11 +50,12 @@ def _from_sums(variables: dict[str, Any], products: jax.Array, norm: jax.Array) 
 
 def ends_in_head(probe: Probe) -> bool:
     """Whether the main layer is what the head averages, so that the head alone has to be run again."""
-    variables = jax.tree.map(lambda a: np.asarray(a[0]), probe.variables)
+    variables = first_member(probe.variables)
     images = probe.normalise(probe.dataset.images[probe.rows[:2]])
     _, out = probe.model.apply(variables, images)
     means = out[probe.main].mean((1, 2))
-    return means.shape == out['pooled'].shape and bool(jnp.allclose(means, out['pooled'], rtol=1e-3, atol=1e-5))
+    same = means.shape == out['pooled'].shape and bool(jnp.allclose(means, out['pooled'], rtol=1e-3, atol=1e-5))
+    return bool(processes.agree(same))
 
 
 def ablate(probe: Probe, means: np.ndarray, *, steps: int, half: np.ndarray, orders: np.ndarray) -> Arrays:

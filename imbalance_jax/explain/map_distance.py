@@ -31,7 +31,7 @@ class RankCorrelation:
     """
 
     def __init__(self, place: Placement, *, memory_mib: float) -> None:
-        self.members = place.num_members
+        self.members, self._place = place.num_members, place
         self._ranks = Scorer(lambda maps: {'ranks': standard_ranks(maps)}, place, memory_mib=memory_mib)
         self.reset()
 
@@ -42,10 +42,10 @@ class RankCorrelation:
 
     def add(self, maps: Signed, new: int) -> None:
         """Adds the first `new` of a slab's maps [P',n,H,W]."""
-        counted = jnp.arange(maps.signed.shape[1]) < new
-        sums, numbers = _correlations(self._ranks(maps.signed)['ranks'], counted)
-        self._sums += np.asarray(sums, np.float64)[: self.members, : self.members]
-        self._numbers += np.asarray(numbers, np.float64)[: self.members, : self.members]
+        counted = np.arange(maps.signed.shape[1]) < new
+        sums, numbers = self._place.fetch(_correlations(self._ranks(maps.signed)['ranks'], counted))
+        self._sums += sums[:, : self.members].astype(np.float64)
+        self._numbers += numbers[:, : self.members].astype(np.float64)
 
     def distance(self) -> np.ndarray:
         """1 minus the mean correlation over the pairs of which both maps have an order, [P,P]; NaN without any."""

@@ -235,7 +235,7 @@ def in_slabs(
             result = slab.call(*place.shared(arrays))
             here = (keep >= start) & (keep < end)
             if here.any():
-                kept[:, here] = np.asarray(jax.tree.leaves(result)[0])[: place.num_members, keep[here] - start]
+                kept[:, here] = place.fetch(jax.tree.leaves(result)[0])[:, keep[here] - start]
             if beside:
                 beside(result, min(slab.size, count - start))
             figures: dict[str, np.ndarray] = {}

@@ -107,7 +107,7 @@ def hottest(trained: Trained, method: str, shares: Sequence[float]) -> np.ndarra
     living = [i for i in reference_members(trained) if trained.alive[i]]
     if not living:
         raise ValueError(f'No member of the arm {trained.config.reference!r} is alive: roar has nothing to explain.')
-    place = placement.place(len(living), trained.place.strategy, jax.local_devices())
+    place = placement.place(len(living), trained.place.strategy)
     variables = place.members(jax.tree.map(lambda a: a[living], trained.place.fetch(trained.variables)))
     heat, count = make_heat(trained, method), len(trained.dataset.images)
     programs: list[Callable] = []
@@ -126,7 +126,7 @@ def hottest(trained: Trained, method: str, shares: Sequence[float]) -> np.ndarra
             if not programs:
                 memory_mib = trained.config.attribution.memory_mib
                 programs.append(compile_within(chunked(heat), place, variables, batch, memory_mib=memory_mib))
-            bits = np.asarray(as_bits(programs[0](variables, *batch)))
+            bits = place.whole(as_bits(programs[0](variables, *batch)))
             update(int(rows[-1]) + 1, note=f'{len(living)} members')
             return bits
 
@@ -149,7 +149,7 @@ def retrain(trained: Trained, removed: np.ndarray) -> np.ndarray:
     functions, steps = experiment.functions, experiment.steps_per_epoch
     first = np.array(reference_members(trained))
     count = len(removed) * len(first)
-    place = placement.place(count, strategies.without_sharing(trained.place.strategy), jax.local_devices())
+    place = placement.place(count, strategies.without_sharing(trained.place.strategy))
     image_set = place.members(np.repeat(np.arange(len(removed)), len(first)).astype(np.int32))
     members = place.members(jax.tree.map(lambda a: np.concatenate([a[first]] * len(removed)), experiment.member_arrays))
 
@@ -168,7 +168,7 @@ def retrain(trained: Trained, removed: np.ndarray) -> np.ndarray:
     with progress.show('roar: training', experiment.epochs) as update:
         for number in range(experiment.epochs):
             draws = place.shared(experiment.draws(number))
-            state = train_epoch((state, members, image_set), *arrays, draws, jnp.int32(number))
+            state = train_epoch((state, members, image_set), *arrays, draws, np.int32(number))
             update(number + 1, note=f'{count} members')
     auroc = score(trained, place, (state.variables, image_set), removed=removed[:, dataset.rows(SPLIT)])
     return auroc.reshape(len(removed), -1)

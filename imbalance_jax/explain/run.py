@@ -58,29 +58,26 @@ def run(
 ) -> None:
     """Runs stages on what `workdir` holds, as `verb` of its provenance: explain/*.npz and their tables in results/.
 
-    base: fields that the config of an older version lacks, with their defaults. Of several processes the first does it,
-    on its own devices. Raises FileNotFoundError if `workdir` holds no finished training.
+    base: fields that the config of an older version lacks, with their defaults. Several processes do it together, on
+    all their devices, and the first writes. Raises FileNotFoundError if `workdir` holds no finished training.
     """
     workdir = Path(workdir)
-    if not processes.leads() and not processes.joined():
-        return
     check_trained(workdir, features_do=True)
     config = records.config(workdir)
     plugins.load_kept(config, STAGES)
-    set_up_jax(completed(config, base), stage='explain', join=False)
+    set_up_jax(completed(config, base), stage='explain')
     with lock(workdir):
         trained = load(workdir, base)  # processes that are joined read checkpoints together
-        if not processes.leads():
-            return
         chosen_stages = answerable(trained, other_sets.stages_of(workdir, stages))
         for table in (table for stage in chosen_stages.values() for table in stage.reads):
             read_table(workdir, table)  # what is not there is said before hours of work, not after them
         if provenance.plugins_edited(workdir):
-            print('The plugins of config.plugins have been edited since training; they count as they are now.')
+            processes.say('The plugins of config.plugins have been edited since training; they count as they are now.')
         with provenance.stage(workdir, verb, strategy=trained.place.strategy):
             for name, stage in chosen_stages.items():
                 try:
                     stage.run(trained, workdir)
+                    processes.wait_for_all()  # the next reads what this one has left
                 except Exception as error:
                     error.add_note(f'This was the stage {name!r}; what the stages before it made is kept.')
                     wrong = isinstance(error, (LookupError, TypeError, ValueError))
@@ -102,7 +99,7 @@ def answerable(trained: Trained, stages: Mapping[str, Stage]) -> dict[str, Stage
             lacking[FROM_BOTH] = 'it also needs predictions, which were not given to adopt (--predictions)'
     for name, stage in stages.items():
         if stage.needs in lacking:
-            print(f'{name} is left out: {lacking[stage.needs]}.', flush=True)
+            processes.say(f'{name} is left out: {lacking[stage.needs]}.')
     return {name: stage for name, stage in stages.items() if stage.needs not in lacking}
 
 
@@ -112,8 +109,7 @@ def run_everywhere(
     """`run` on the training set, and then on every data set of `config.data.test_on`."""
     run(workdir, stages=stages, base=base)
     for folder in folders(Path(workdir), records.config(workdir)):
-        if processes.leads():
-            print(f'explain {folder}:', flush=True)
+        processes.say(f'explain {folder}:')
         run(folder, stages=stages, base=base)
 
 

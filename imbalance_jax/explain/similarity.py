@@ -12,6 +12,7 @@ from imbalance_jax.explain.probe import Probe, first_images, image_shapes, make_
 from imbalance_jax.metrics import disagreement, exchange, scores
 from imbalance_jax.results import arm_effect, similarity
 from imbalance_jax.results.arm_effect import Distance
+from imbalance_jax.system.processes import say
 from imbalance_jax.training.trained import FROM_FEATURES, SPLIT, Asked, Stage, Trained
 
 
@@ -37,7 +38,7 @@ def run(trained: Trained, workdir: Path) -> None:
         found.append(Distance('1 - kappa of decisions', 'logits', disagreement.kappa_distances(logits, *truth)))
         auroc = scores.auroc(logits, *truth)
     else:
-        print('Of similarity, decisions and differences at equal AUROC are left out: there are no predictions.')
+        say('Of similarity, decisions and differences at equal AUROC are left out: there are no predictions.')
     outputs.write_rows(workdir, 'arm_effect', arm_effect.rows(population, found, auroc=auroc))
 
 

@@ -26,6 +26,7 @@ from imbalance_jax.results.rows import Bootstrap
 from imbalance_jax.results.twin_maps import Evidence
 from imbalance_jax.results.twins import Effects
 from imbalance_jax.system import layout, progress
+from imbalance_jax.system.processes import say
 from imbalance_jax.system.workdir import read_arrays
 from imbalance_jax.training.prediction import predict
 from imbalance_jax.training.trained import SPLIT, Asked, Stage, Trained
@@ -36,7 +37,7 @@ def run(trained: Trained, workdir: Path) -> None:
     config = trained.config
     twins_of = sources.find(config.data.name, config.data.get(config.data.name, {})).twins
     if twins_of is None:
-        print(f'The data set {config.data.name} has no twins: no results/twins.')
+        say(f'The data set {config.data.name} has no twins: no results/twins.')
         return
     rows, logits = test_films(trained, config.twins.patients), outputs.test_logits(workdir)
     draw: Draw = cache(lambda concept: twins_of(trained.dataset, rows, concept))

@@ -22,6 +22,7 @@ from imbalance_jax.names import lookup
 from imbalance_jax.results import ablation as results_ablation
 from imbalance_jax.results import similarity, unit_arms
 from imbalance_jax.results.ablation import Ablated
+from imbalance_jax.system.processes import say
 from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.trained import FROM_FEATURES, SPLIT, Asked, Stage, Trained
 
@@ -110,11 +111,11 @@ def tell_what_is_left_out(probe: Probe) -> None:
     """Says, a line each, which questions to units have no answer here, and why."""
     if probe.only_features:
         what = 'ablation, TCAV and what units add to logits'
-        print(f'Of units, {what} are left out: they run the networks, and only their features are here.')
+        say(f'Of units, {what} are left out: they run the networks, and only their features are here.')
     if not probe.has_places():
-        print('Units are dissected by no concept, and asked about labels: their features have no places, [n,U].')
+        say('Units are dissected by no concept, and asked about labels: their features have no places, [n,U].')
     elif not probe.has_regions():
-        print(f'The {SPLIT} split has no annotated region: units are dissected by no concept, and asked about labels.')
+        say(f'The {SPLIT} split has no annotated region: units are dissected by no concept, and asked about labels.')
 
 
 def write_probe(probe: Probe, workdir: Path, settings: ConfigDict) -> None:

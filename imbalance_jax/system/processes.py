@@ -61,6 +61,17 @@ def any_of(flag: bool) -> bool:
     return bool(multihost_utils.process_allgather(np.array(flag)).any()) if jax.process_count() > 1 else bool(flag)
 
 
+def least_of(value: int) -> int:
+    """The least of what the processes say."""
+    return int(multihost_utils.process_allgather(np.array(value)).min()) if jax.process_count() > 1 else value
+
+
+def say(text: str) -> None:
+    """A line for the user, from the first process alone."""
+    if leads():
+        print(text, flush=True)
+
+
 def wait_for_all() -> None:
     """Returns when every process has come here."""
     if jax.process_count() > 1:

@@ -7,7 +7,7 @@ from functools import cache, partial
 from threading import Lock
 from typing import Any, TypeVar
 
-from imbalance_jax.system import limits
+from imbalance_jax.system import limits, processes
 
 Item = TypeVar('Item')
 Result = TypeVar('Result')
@@ -27,12 +27,13 @@ def each(do: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
 def ahead(do: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Mapping[Item, Callable[[], Result]]]:
     """Begins `do(item)` of every item beside what is done inside: item -> a function that waits for the result.
 
-    As many at a time as there are cores; on one core each is done when it is first asked for. An error is raised where
-    the result is asked for. What has not begun when the block ends is not done.
+    As many at a time as there are cores; on one core each is done when it is first asked for, and where several
+    processes work as one, which have to do things in one order. An error is raised where the result is asked for. What
+    has not begun when the block ends is not done.
     """
     items = list(dict.fromkeys(items))
     workers = min(limits.cores(), len(items))
-    if workers < 2:
+    if workers < 2 or processes.joined():
         yield {item: cache(partial(do, item)) for item in items}
         return
     pool = ThreadPoolExecutor(workers)

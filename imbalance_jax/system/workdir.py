@@ -10,7 +10,7 @@ from typing import IO, Any
 import numpy as np
 import pandas as pd
 
-from imbalance_jax.system import files, layout, locks, manifest, records
+from imbalance_jax.system import files, layout, locks, manifest, processes, records
 from imbalance_jax.system.processes import leads
 
 OWN = (FileNotFoundError, PermissionError, MemoryError)  # errors that are not about what is in a file
@@ -81,23 +81,26 @@ def cached_arrays(path: Path, source: Path, make: Callable[[], dict[str, np.ndar
     """The arrays of `path`, or what `make` gives, kept there: work is done once, unless `source` has changed since.
 
     The file also holds the checksum of `source`, MADE_FROM, which is not among the arrays returned. A damaged `path` is
-    made again.
+    made again. Of several processes that work as one, all call it, and read what the first has written.
     """
     arrays = kept_arrays(path, source)
     if arrays is None:
         write_arrays(path, **{**make(), MADE_FROM: _stamp(source)})
+        processes.wait_for_all()
         arrays = read_arrays(path)
         del arrays[MADE_FROM]
     return arrays
 
 
 def kept_arrays(path: Path, source: Path) -> dict[str, np.ndarray] | None:
-    """The arrays that `cached_arrays` has kept; None without them, or where `source` has changed since."""
+    """The arrays that `cached_arrays` has kept; None without them, or where `source` has changed since. Of several
+    processes that work as one, all call it, and all have them or none."""
     try:
         arrays = read_arrays(path)
+        found = bool(arrays.pop(MADE_FROM, None) == _stamp(source))
     except (FileNotFoundError, ValueError):
-        return None
-    return arrays if arrays.pop(MADE_FROM, None) == _stamp(source) else None
+        found = False
+    return None if processes.any_of(not found) else arrays
 
 
 def _stamp(source: Path) -> np.ndarray:

@@ -13,7 +13,7 @@ from jax.sharding import PartitionSpec as Spec
 
 from imbalance_jax.system import limits
 from imbalance_jax.training.grid import GROUPS, fewest_rows
-from imbalance_jax.training.strategies import map_members, parse, without_sharing
+from imbalance_jax.training.strategies import map_members, parse, with_sharing, without_sharing
 
 BLOCK = 1024  # rows that are sent to the devices at a time
 # How arrays of members [P,...], of members and examples [P,n,...], and of all lie on a mesh.
@@ -131,9 +131,13 @@ class Placement(NamedTuple):
 
     def fetch(self, tree: Any) -> Any:
         """NumPy arrays [P, ...] without the padding, in every process."""
+        return jax.tree.map(lambda a: a[: self.num_members], self.whole(tree))
+
+    def whole(self, tree: Any) -> Any:
+        """Arrays of the devices, of whatever axes, as NumPy arrays in every process."""
         if self.mesh.is_multi_process:
             tree = multihost_utils.process_allgather(tree, tiled=True)
-        return jax.tree.map(lambda a: np.asarray(a)[: self.num_members], tree)
+        return jax.tree.map(np.asarray, tree)
 
     def map(self, fn: Callable, donate: bool = False) -> Any:
         """`map_members(fn)` of this placement, jitted: `mapped(members, *shared)`.
@@ -205,6 +209,20 @@ def place(num_members: int, strategy: str, devices: Sequence[jax.Device] | None 
     rows = rows if several else fewest_rows(num_members, rows)  # no process may be left without a part
     mesh = Mesh(np.array(devices[: rows * share]).reshape(rows, share), ('member', 'data'))
     return Placement(num_members, mesh, strategy)
+
+
+def place_sharing(num_members: int, strategy: str, shares: int) -> Placement:
+    """`place` on the devices of all processes, of which so many share the examples of the same members; of several
+    processes none is left without a part, so there so many share, or fewer, as divide the devices."""
+    devices = jax.devices()
+    if jax.process_count() > 1:
+        shares = max(share for share in range(1, shares + 1) if len(devices) % share == 0)
+    return place(num_members, with_sharing(strategy, shares), devices)
+
+
+def first_member(tree: Any) -> Any:
+    """The first of the members' arrays [P, ...] that this process has, on the host; no program runs for it."""
+    return jax.tree.map(lambda a: np.asarray((a.addressable_data(0) if isinstance(a, jax.Array) else a)[0]), tree)
 
 
 def _number_of_examples(of_members: Any, specs: Any, arrays: Sequence[Any]) -> int:

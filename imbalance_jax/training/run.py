@@ -113,9 +113,9 @@ def run(
 def refuse_what_cannot_be_explained(
     config: ConfigDict, dataset: Dataset, members: list[dict], *, untrained: Network, stages: Mapping[str, Stage]
 ) -> None:
-    """Raises ValueError for a stage that has no room for one image of one member on the devices of this process."""
+    """Raises ValueError for a stage that has no room for one image of one member on the devices that there are."""
     if any(stage.programs for stage in stages.values()):
-        devices = needs.Devices(len(jax.local_devices()), autotune.available())
+        devices = needs.Devices(len(jax.devices()), processes.least_of(autotune.available()))
         room.check(needs.shapes_of(config, dataset, members, untrained), stages, devices)
 
 

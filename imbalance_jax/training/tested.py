@@ -20,7 +20,7 @@ from imbalance_jax.results.comparison import Truth
 from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
 from imbalance_jax.results.shift import Side
-from imbalance_jax.system import layout, progress
+from imbalance_jax.system import layout, processes, progress
 from imbalance_jax.system.workdir import copy, read_arrays, write_arrays, write_json
 from imbalance_jax.training import calibration, member, other_sets, trained
 from imbalance_jax.training.calibration import Recalibrated
@@ -48,12 +48,13 @@ def write(
     if not others:
         return
     population = trained.load(workdir)  # processes that are joined read checkpoints together
-    if at_home is None:
-        return
     for other in others:
         folder = layout.tested(workdir, other.dataset.info[TESTED_ON]['name'])
-        describe(config, other, workdir, folder)
+        if at_home is not None:
+            describe(config, other, workdir, folder)
         write_predictions(population, other, workdir, folder)
+        if at_home is None:
+            continue
         if not other.dataset.label_mask[other_sets.rows_of(other)].any():
             print(f'{other.dataset.info[TESTED_ON]["name"]} has no label that counts: no performance.', flush=True)
             continue
@@ -83,7 +84,7 @@ def write_predictions(population: Trained, other: Other, workdir: Path, folder: 
     facts = {name: value for name, value in read_arrays(workdir / layout.PREDICTIONS).items() if name in OF_TRAINING}
     facts['rows'] = other_sets.rows_of(other)
     path = folder / layout.PREDICTIONS
-    if path.exists() and other_sets.same(read_arrays(path), facts):
+    if not processes.any_of(not path.exists() or not other_sets.same(read_arrays(path), facts)):
         return
     name = other.dataset.info[TESTED_ON]['name']
     function = member.make_predict(population.model, population.normalise)

@@ -111,11 +111,9 @@ class Trained(NamedTuple):
 
     @property
     def one(self) -> Any:
-        """The variables of the first member, as its device holds them: no program of several devices runs, so threads
-        may ask. Those that start such programs at once would wait for each other."""
-        return jax.tree.map(
-            lambda a: np.asarray((a.addressable_data(0) if isinstance(a, jax.Array) else a)[0]), self.variables
-        )
+        """The variables of a member, as its device holds them: no program of several devices runs, so threads may ask.
+        Those that start such programs at once would wait for each other."""
+        return placement.first_member(self.variables)
 
     @property
     def layer_of(self) -> Callable[[str], str]:
@@ -242,10 +240,8 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
         best = heads.whole(home, best, members, untrained=untrained)
     # A population that trained in waves is explained whole, but one member after the other.
     wanted = strategies.without_sharing(plan.strategy) if len(plan.waves) == 1 else 'shard:map'
-    devices = jax.local_devices()
-    strategy = placement.runnable(wanted, devices)
-    shares = grid.spare_sharing(len(members), len(devices))
-    place = placement.place(len(members), strategies.with_sharing(strategy, shares), devices)
+    strategy = placement.runnable(wanted)
+    place = placement.place_sharing(len(members), strategy, grid.spare_sharing(len(members), len(jax.devices())))
     drawn = cache(partial(random_networks, untrained, members, dataset=dataset))
     return Trained(
         config=config,
@@ -266,7 +262,7 @@ def of_features(config: ConfigDict, members: list[dict], dataset: Dataset, workd
     """The population whose features of the test images take the place of its networks."""
     check_same_data(dataset.info, workdir)
     maps = read_arrays(workdir / FEATURES)['features']
-    place = placement.place(len(members), 'shard:map', jax.local_devices())
+    place = placement.place(len(members), 'shard:map')
 
     def nothing() -> Any:
         raise ValueError(f'{workdir} holds features of networks that are not here: nobody knows what they began as.')

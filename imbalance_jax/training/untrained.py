@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from imbalance_jax.data.dataset import Dataset
-from imbalance_jax.training import grid, placement, strategies
+from imbalance_jax.training import grid, placement
 from imbalance_jax.training.members import member_arrays
 from imbalance_jax.training.network import Network
 from imbalance_jax.training.placement import Placement
@@ -79,8 +79,7 @@ def with_untrained(
     """The members' variables [P], and after them those of the networks [B] that they began as, on a grid of devices
     that makes their maps, pair by pair, soonest."""
     first, _ = began_as(members)
-    count, devices = len(members) + len(first), jax.local_devices()
-    shares = grid.best_sharing(count, len(devices))
-    place = placement.place(count, strategies.with_sharing(strategy, shares), devices)
+    count = len(members) + len(first)
+    place = placement.place_sharing(count, strategy, grid.best_sharing(count, len(jax.devices())))
     fresh = begin(drawn(), [members[i] for i in first], starts)
     return place, place.members(jax.tree.map(lambda *a: np.concatenate(a), best, fresh))

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from imbalance_jax.data.reader import companions, paths
-from imbalance_jax.data.reader.layout import Layout
-from imbalance_jax.data.reader.rows import NAMED, PARENT, PATH, STEM, Found, Rows
+from imbalance_jax.data.reader.layout import Images, Layout
+from imbalance_jax.data.reader.rows import NAMED, PARENT, PATH, SHOWN, STEM, Found, Rows
 from imbalance_jax.data.reader.spelling import fields_of, fill
+from imbalance_jax.data.reader.tables import derived
 from imbalance_jax.names import repeated, some
 
 
@@ -19,10 +20,11 @@ def shown(rows: Rows, layout: Layout) -> list[str]:
     return [' '.join(map(str, values)) for values in zip(*list(rows.columns.values())[:2], strict=True)]
 
 
-def rows_of_files(listed: Sequence[str]) -> Rows:
-    path = np.array(listed, object)
-    count = len(path)
-    return Rows({PATH: path}, np.zeros(count, np.int64), np.arange(1, count + 1), ('the files',))
+def rows_of_files(listed: Sequence[str], images: Images) -> Rows:
+    """A row of each file, with what its path says."""
+    count = len(listed)
+    rows = Rows(path_columns(listed), np.zeros(count, np.int64), np.arange(1, count + 1), ('the files',))
+    return derived(rows, images.derive)
 
 
 def path_columns(listed: Sequence[str]) -> dict[str, np.ndarray]:
@@ -37,7 +39,10 @@ def images_of_rows(
     rows: Rows, files: paths.Files, layout: Layout, found: Found, with_files: bool
 ) -> tuple[np.ndarray, list[str], list[str]]:
     """Which image each row is of, and the paths and names of the images."""
-    pattern = layout.images.file or '{path}'
+    pattern = layout.images.file or f'{{{PATH}}}'
+    if not layout.images.file and PATH not in rows.columns:
+        named = f'images.file says which column of {rows.files[0]} names files, of {some(list(rows.columns), SHOWN)}'
+        raise ValueError(f'{named}; or, if its rows are of patients or studies of several files each, give it `on`.')
     for name in fields_of(pattern):
         rows.column_of_all(name, 'images.file')
     texts = _filled(pattern, rows)

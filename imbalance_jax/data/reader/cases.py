@@ -14,7 +14,7 @@ from imbalance_jax.data.reader.labels import Reading, read_labels
 from imbalance_jax.data.reader.layout import Layout, Table
 from imbalance_jax.data.reader.rows import NAMED, Found, Rows, join, keys, my_names, stacked, their_names
 from imbalance_jax.data.reader.spelling import numbers_of
-from imbalance_jax.data.reader.tables import read_table, table_files
+from imbalance_jax.data.reader.tables import derived, read_table, table_files
 from imbalance_jax.names import some
 
 
@@ -46,10 +46,8 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     unreadable: list[str] = []
     listed = paths.scan(folder, unreadable)
     found.add('unreadable_folder', unreadable)
-    rows, tables = _tables(Path(folder), layout, found)
     files = paths.index(paths.pictures(listed, layout.images, [one.files for one in layout.regions]))
-    if rows is None:
-        rows = rows_of_files(files.paths)
+    rows, tables = _tables(Path(folder), layout, files.paths, found)
     if with_files and not files.paths:
         raise FileNotFoundError(
             f'{folder} has no image ({", ".join(layout.images.suffixes)}) in {" or ".join(layout.images.folders)!r}'
@@ -58,6 +56,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     image, path, names = images_of_rows(rows, files, layout, found, with_files)
     first = first_rows(image, len(path))
     rows = rows.with_columns(**path_columns([path[one] if one >= 0 else '' for one in image]))
+    rows = derived(rows, layout.images.derive)
     readings, classes = read_labels(rows, image, names, layout, tables, found)
     agreement.of_images(rows, image, first, names, layout, found)
     patient = people.patients(rows, first, names, layout.patient, found)
@@ -98,18 +97,33 @@ def _numbers(patient: list[str], cases: Cases, layout: Layout) -> np.ndarray:
         raise ValueError(f'{where}{error}') from error
 
 
-def _tables(folder: Path, layout: Layout, found: Found) -> tuple[Rows | None, dict[str, Rows]]:
-    """The first table with all that is joined to it, and the others by name."""
-    if not layout.tables:
-        return None, {}
+def _tables(folder: Path, layout: Layout, files: Sequence[str], found: Found) -> tuple[Rows, dict[str, Rows]]:
+    """The first table, or a row of each file, with all that is joined to it, and the other tables by name."""
+    if _files_are_rows(layout):
+        return _joined(folder, rows_of_files(files, layout.images), layout.tables, layout, found)
     alike = [table for number, table in enumerate(layout.tables) if not number or _is_under(table, layout.tables[0])]
     parts = [read_table(folder, table, found) for table in alike]
     agreement.same_columns(parts, layout)
     rows = stacked(parts)
     if not len(rows):
         raise ValueError(f'{layout.tables[0].file} has no rows{_where(layout.tables[0])}; expected one per image.')
+    return _joined(folder, rows, [table for table in layout.tables if table not in alike], layout, found)
+
+
+def _files_are_rows(layout: Layout) -> bool:
+    """Whether images are what files there are: no column names them, and what tables there are is joined, or asked by
+    name."""
+    asked = {*(one.table for one in layout.labels), *(one.table for one in layout.regions)} - {''}
+    first = layout.tables[0] if layout.tables else None
+    return first is None or (not layout.images.file and bool(first.on or {first.name, first.file} & asked))
+
+
+def _joined(
+    folder: Path, rows: Rows, tables: Sequence[Table], layout: Layout, found: Found
+) -> tuple[Rows, dict[str, Rows]]:
+    """Rows with the columns of the tables that are joined to them, and the other tables by name."""
     others: dict[str, Rows] = {}
-    for table in (table for table in layout.tables if table not in alike):
+    for table in tables:
         if table.optional and not table_files(folder, table):
             continue
         other = read_table(folder, table, found)

@@ -57,6 +57,8 @@ def _check_labels(labels: Labels, where: str) -> None:
     cells = {'present': labels.present, 'absent': labels.absent, 'uncertain': labels.uncertain}
     _check_apart(cells, where)
     _check_apart(labels.aliases, f'{where}.aliases')
+    if twice := repeated([*filter(None, [labels.column]), *labels.further]):
+        raise ValueError(f'{where}.further names {twice[0]!r} again; it is of further columns, beside column.')
     columns = labels.columns
     if twice := repeated(columns):
         raise ValueError(f'{where}.columns names {twice[0]!r} twice: {columns}; a column is one class.')

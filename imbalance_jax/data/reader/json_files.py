@@ -71,6 +71,9 @@ def coco_columns(data: Mapping[str, Any], path: Path, found: Found) -> dict[str,
     Columns: file_name, height, width, category, bbox, segmentation, iscrowd, image_id. Ids are compared as text. What
     is of no image is said; ValueError if all is.
     """
+    for kind in ('images', 'annotations', 'categories'):
+        if not isinstance(data.get(kind, []), list):
+            raise ValueError(f'{path} is not whole COCO: {kind} is {str(data[kind])[:60]}; expected a list.')
     try:
         for kind, of in (('images', 'file_name'), ('categories', 'name')):
             _check_apart(data.get(kind, []), of, f'{path}, {kind}')

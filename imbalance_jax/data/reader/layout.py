@@ -32,7 +32,8 @@ class Table:
 
     file: its pattern below the folder ('*.csv', 'annotations/train.csv'), or an absolute path; also gzipped
     name: what other parts of the layout call it; the first table of a layout says which images there are, with those
-        after it of the same name, which are put under it
+        after it of the same name, which are put under it. Where files themselves are the rows (`Images.file`), all
+        tables are joined to them or named by others
     kind: 'csv', 'json', 'jsonl', 'parquet' or 'coco'; '' goes by the file's suffix (a COCO file by what is in it)
     separator: of columns; '' is found in the first line
     columns: names instead of the first line's; header: whether the first line has names
@@ -72,8 +73,10 @@ class Images:
     """How a row finds its file, and how pixels become grey values.
 
     file: a column in braces and whatever else is in the path: '{Path}', 'images/{id}.png'; '' where the files
-        themselves are the rows (no table). A file is found by as many folders of that path as lie there: other
-        prefixes, Windows' and absolute paths, and a suffix that is missing do not matter
+        themselves are the rows: there is no table, or tables of patients or studies, of several files each, that are
+        joined (`Table.on`) to the files' `path`, `stem`, `parent` and what is derived of them. A file is found by as
+        many folders of that path as lie there: other prefixes, Windows' and absolute paths, and a missing suffix do not
+        matter
     parts: how many parts of that path must agree at least, from the end: 3 where files of all patients have one name
     id: name of an image, such as '{image_id}'; '' is the file's name, with as many folders as make it unique
     folders: where files lie, as patterns below the folder; exclude: patterns of names that are no images, such as masks
@@ -83,6 +86,7 @@ class Images:
     channels: 1, 3, or 0 for 3 if any file has a colour
     resize: of images that are not square: 'stretch', 'pad' with black, or 'crop' in the middle
     window: whether the window that a DICOM file states is applied
+    derive: columns of what `path`, `stem` and `parent` of the files say, as `Table.derive`
     decoders: {suffix: path -> [h, w] or [h, w, 3] of uint8 or uint16}, for files that nothing else reads
     """
 
@@ -97,6 +101,7 @@ class Images:
     channels: int = 0
     resize: str = 'stretch'
     window: bool = False
+    derive: Mapping[str, tuple[str, str, str]] = dataclasses.field(default_factory=dict)
     decoders: Mapping[str, Callable[[Path], Any]] = dataclasses.field(default_factory=dict)
 
 

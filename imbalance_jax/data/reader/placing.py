@@ -129,6 +129,8 @@ def draw(size: Size, *, shape: Any, kind: str, frame: Frame, name: str, where: s
         reach = shapes.extent(kind, shape)
     except ValueError as error:
         raise Left('shape_not_understood', f'{name} ({where}: {error})') from error
+    if reach and 0 < max(reach[2] - reach[0], reach[3] - reach[1]) < LEAST:  # such as a share of the image
+        raise Left('shape_below_one_pixel', f'{name} ({where}) [{", ".join(f"{value:g}" for value in reach)}]')
     beyond = max(-reach[0], -reach[1], reach[2] - width, reach[3] - height) if reach else 0.0
     if reach and beyond > max(OUTSIDE, ALIKE * max(height, width)):
         raise Left('shape_outside_image', f'{name} ({where}) {[round(value, 1) for value in reach]}')
@@ -228,6 +230,9 @@ def _inside(grey: np.ndarray, above: int, grey_values: GreyValues, name: str) ->
     if grey.any() and not np.isin(grey, grey_values.known).any():
         shown = ' '.join(map(str, np.unique(grey)[:SHOWN].tolist()))
         raise Left('mask_of_other_values', f'{name} (has {shown}; regions.values has {_listed(grey_values.known)})')
+    if above and not np.isin(grey, (0, *grey_values.known)).all():
+        lossy = f'its file was compressed with loss, and has {len(np.unique(grey))} values'
+        raise Left('mask_of_other_values', f'{name} ({lossy}; regions.values has {_listed(grey_values.known)})')
     return np.isin(grey, grey_values.own)
 
 

@@ -35,7 +35,8 @@ def extent(kind: str, shape: Any) -> tuple[float, float, float, float] | None:
     )
     if kind not in ('rectangle', 'ellipse', 'polygon') and not drawn:
         return None
-    points = (np.concatenate([numbers(part) for part in shape]) if drawn else numbers(shape)).reshape(-1, 2)
+    parts = shape if drawn else [shape]
+    points = np.concatenate([_points(part) if kind in POINTS else numbers(part) for part in parts]).reshape(-1, 2)
     return *points.min(0).tolist(), *points.max(0).tolist()
 
 
@@ -90,6 +91,20 @@ def numbers(shape: Any) -> np.ndarray:
     return flat
 
 
+def _points(shape: Any) -> np.ndarray:
+    """Corners [n,2] from x0 y0 x1 y1 ... or [[x, y], ...], or the text of either; ValueError for points of another
+    number of coordinates."""
+    apart = [one for one in re.findall(r'[\[(]([^\[\]()]*)[\])]', shape)] if isinstance(shape, str) else list(shape)
+    if len(apart) > 1 and (isinstance(shape, str) or isinstance(apart[0], (list, tuple, np.ndarray))):
+        counts = {len(numbers(one)) for one in apart}
+        if counts != {2}:
+            raise ValueError(f'a point of a polygon has {max(counts - {2})} numbers; expected x y.')
+    points = numbers(shape)
+    if len(points) % 2 or len(points) < 2:
+        raise ValueError(f'a polygon has {len(points)} numbers; expected pairs x y.')
+    return points.reshape(-1, 2)
+
+
 def _corners(shape: Any) -> tuple[float, float, float, float]:
     corners = numbers(shape)
     if len(corners) != 4:
@@ -120,11 +135,9 @@ def _ellipse(shape: Any, height: int, width: int) -> np.ndarray:
 
 
 def _polygon(shape: Any, height: int, width: int) -> np.ndarray:
-    points = numbers(shape)
-    if len(points) % 2 or len(points) < 2:
-        raise ValueError(f'a polygon has {len(points)} numbers; expected pairs x y.')
+    corners = [(x, y) for x, y in _points(shape).tolist()]
     image = Image.new('1', (width, height))
-    draw, corners = ImageDraw.Draw(image), [(x, y) for x, y in points.reshape(-1, 2).tolist()]
+    draw = ImageDraw.Draw(image)
     if len(corners) > 2:
         draw.polygon(corners, fill=1, outline=1)
     else:
@@ -144,6 +157,7 @@ def _runs(kind: str, shape: Any, height: int, width: int) -> np.ndarray:
     return runs.decode(kind, shape, (height, width))
 
 
+POINTS = ('polygon', 'coco_segmentation')  # kinds of which coordinates are corners
 KINDS: dict[str, Callable[[Any, int, int], np.ndarray]] = {
     'rectangle': _rectangle,
     'ellipse': _ellipse,

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -39,10 +40,7 @@ def read_table(folder: Path, table: Table, found: Found) -> Rows:
     rows = stacked(parts)
     for name, own in table.rename.items():
         rows.columns[name] = rows.column(own, 'rename')
-    for name, (column, pattern, template) in table.derive.items():
-        compiled = re.compile(pattern)
-        matched = [compiled.search(str(text)) for text in rows.column(column, 'derive')]
-        rows.columns[name] = objects([compiled.sub(template, one[0]) if one else '' for one in matched])
+    rows = derived(rows, table.derive)
     for column, values in table.where.items():
         kept = np.array([matches(text, values) for text in rows.column(column, 'where')], bool)
         if not kept.all():
@@ -56,6 +54,16 @@ def read_table(folder: Path, table: Table, found: Found) -> Rows:
         rows = exploded(rows, table.explode)
     if table.split:
         rows.columns[SPLIT] = np.full(len(rows), table.split, object)
+    return rows
+
+
+def derived(rows: Rows, derive: Mapping[str, tuple[str, str, str]]) -> Rows:
+    """The same with the columns that `Table.derive` or `Images.derive` names, made one after the other."""
+    for name, (column, pattern, template) in derive.items():
+        compiled = re.compile(pattern)
+        matched = [compiled.search(str(text)) for text in rows.column(column, 'derive')]
+        texts = objects([compiled.sub(template, one[0]) if one else '' for one in matched])
+        rows = rows.with_columns(**{name: texts})
     return rows
 
 

@@ -42,6 +42,7 @@ def test_numbers_are_words_where_words_are_meant():
         ({'labels': {'colum': 'x'}}, r"field of config\.data\.mine\.labels: 'colum'\. Did you mean 'column'"),
         ({'labels': {'columns': 'x', 'column': 'y'}}, r'labels has columns and column; one of them'),
         ({}, r'labels says nothing; give columns'),
+        ({'labels': {'column': 'x', 'further': ('y', 'x')}}, r"labels\.further names 'x' again"),
         (
             {'labels': {'column': 'x', 'others': 'drop'}},
             r"labels\.others is 'drop'; it must be one of 'error', 'ignore'",

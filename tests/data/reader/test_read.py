@@ -289,6 +289,20 @@ def test_grey_values_of_a_mask_are_concepts(tmp_path):
     assert sorted(area.tolist()) == [SIZE * SIZE // 4] * 2 + [SIZE * SIZE // 2] * 2
 
 
+def test_grey_values_of_a_lossy_file_are_no_concepts(tmp_path):
+    for name in 'ab':
+        picture(tmp_path / f'{name}.png')
+        parts = np.zeros((20, 20), np.uint8)
+        parts[3:9, 3:9], parts[12:17, 5:15] = 1, 2
+        Image.fromarray(parts * 60).save(tmp_path / f'{name}_seg.jpg', quality=60)
+    table(tmp_path, 'file,finding\na.png,p\nb.png,n\n')
+    regions = {'files': '{stem}_seg.jpg', 'values': {'lung': 60, 'heart': 120}}
+    dataset = loaded(tmp_path, tables='t.csv', images={'file': '{file}', 'exclude': '*_seg*'}, regions=regions)
+    assert len(dataset.region_box) == 0
+    left = dataset.info['problems']['mask_of_other_values']
+    assert ['compressed with loss' in one for one in left] == [True] * len(left) != []
+
+
 def test_coco_from_its_file(tmp_path):
     for name in 'ab':
         picture(tmp_path / f'images/{name}.png')
@@ -572,6 +586,14 @@ def test_shapes_that_leave_the_image_are_named(eight, kind, shape):
         drawn['kind'] = kind
     dataset = loaded(eight, tables='t.csv', regions=drawn)
     assert [one.split(' ')[0] for one in dataset.info['problems']['shape_outside_image']] == ['3.png']
+    assert len(dataset.region_box) == 7
+
+
+def test_shapes_in_shares_of_the_image_among_pixels_are_named(eight):
+    shapes = ('0.1 0.1 0.6 0.1 0.6 0.4', *['2 2 12 2 12 12.3'] * 7)
+    table(eight, rows(*(f'{i}.png,a,{shape}' for i, shape in enumerate(shapes)), header='file,finding,drawn'))
+    dataset = loaded(eight, tables='t.csv', regions={'code': 'drawn', 'kind': 'polygon', 'concept': 'a'})
+    assert [one.split(' ')[0] for one in dataset.info['problems']['shape_below_one_pixel']] == ['0.png']
     assert len(dataset.region_box) == 7
 
 
