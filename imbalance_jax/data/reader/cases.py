@@ -101,7 +101,7 @@ def _tables(folder: Path, layout: Layout, files: Sequence[str], found: Found) ->
     """The first table, or a row of each file, with all that is joined to it, and the other tables by name."""
     if _files_are_rows(layout):
         return _joined(folder, rows_of_files(files, layout.images), layout.tables, layout, found)
-    alike = [table for number, table in enumerate(layout.tables) if not number or _is_under(table, layout.tables[0])]
+    alike = [table for number, table in enumerate(layout.tables) if not number or table.is_under(layout.tables[0])]
     parts = [read_table(folder, table, found) for table in alike]
     agreement.same_columns(parts, layout)
     rows = stacked(parts)
@@ -181,11 +181,6 @@ def _where(table: Table) -> str:
     """Which rows of a table count, if not all."""
     kept = [f'{name} {" or ".join(texts)}' for name, texts in table.where.items()]
     return f' with {" and ".join(kept)}' if kept else ''
-
-
-def _is_under(table: Table, first: Table) -> bool:
-    """Whether a table is the first one continued: of its name, or of another split."""
-    return bool(not table.on and ((table.split and not table.name) or (first.name and table.name == first.name)))
 
 
 def _kept(

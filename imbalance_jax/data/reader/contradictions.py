@@ -23,6 +23,7 @@ def check(layout: Layout, where: str) -> None:
         _check_separator(table, f'{where}.tables{_number(number)}.separator')
         if table.split:
             lookup(table_of(layout.split.values), canonical(table.split), f'split in {where}.tables{_number(number)}:')
+    _check_all_are_read(layout, where)
     for number, labels in enumerate(layout.labels):
         _check_labels(labels, f'{where}.labels{_number(number)}')
     for number, regions in enumerate(layout.regions):
@@ -45,6 +46,16 @@ def check(layout: Layout, where: str) -> None:
 
 def _number(number: int) -> str:
     return f' (number {number + 1})' if number else ''
+
+
+def _check_all_are_read(layout: Layout, where: str) -> None:
+    """ValueError for a table behind the first that nothing reads: it is not joined, put under it or asked by name."""
+    asked = {*(one.table for one in layout.labels), *(one.table for one in layout.regions)}
+    for number, table in enumerate(layout.tables[1:], 1):
+        if not (table.on or table.is_under(layout.tables[0]) or {table.name, table.file} & asked):
+            ways = 'give it `on`, or the name that labels or regions have in `table`'
+            split = ', or no name, as it has a split: then it is put under the first' if table.split else ''
+            raise ValueError(f'{where}.tables{_number(number)}, {table.file}, is read by nothing: {ways}{split}.')
 
 
 def _check_separator(table: Table, where: str) -> None:

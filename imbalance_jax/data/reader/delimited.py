@@ -34,13 +34,15 @@ def read(path: Path, table: Table, found: Found, name: str) -> Rows:
     header = [cell.strip() for cell in _split(lines[first], separator)[0]]
     names = list(table.columns) or (header if table.header else [f'column {k + 1}' for k in range(len(header))])
     strays: list[str] = []
-    least = named(header)
-    numbered = list(csv_rows(lines, first + bool(table.header), separator, range(least, len(header) + 1), strays, name))
+    least, of = (len(names), 'tables.columns') if table.columns else (named(header), 'the first line')
+    numbered = list(
+        csv_rows(lines, first + bool(table.header), separator, range(least, max(least, len(header)) + 1), strays, name)
+    )
     found.add('stray_quote', strays)
-    cells, width = [row for _, row in numbered], max(len(names), len(header))
+    cells, width = [row for _, row in numbered], least if table.columns else max(len(names), len(header))
     for line, row in numbered:
         if len(row) < least or any(row[width:]):
-            raise ValueError(f'{name}, line {line}: {len(row)} columns; expected {least} as in the first line.')
+            raise ValueError(f'{name}, line {line}: {len(row)} columns; expected {least} as in {of}.')
     rows = as_rows(_columns(names, cells), name, np.array([line for line, _ in numbered], np.int64))
     return dataclasses.replace(rows, twice=dict.fromkeys(repeated(filter(None, names)), name))
 

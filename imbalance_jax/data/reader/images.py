@@ -190,6 +190,16 @@ def _pixels(image: Image.Image, *, rounds: bool) -> np.ndarray:
     return _grey_if_equal(colour)
 
 
+def palette_indices(path: Path) -> np.ndarray | None:
+    """The indices [h,w] of a file whose pixels are looked up in a palette of colours, None of any other: what label
+    maps such as Pascal VOC's mean."""
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image) if image.mode == 'P' else None
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None
+
+
 def _is_stencil(image: Image.Image) -> bool:
     """Whether an image with an alpha channel is of one colour, and its alpha is not of one value."""
     spans = [np.ptp(np.asarray(image.getchannel(name))) > 0 for name in image.getbands()]

@@ -12,6 +12,8 @@ from imbalance_jax.data.reader.rows import NAMED, Found, Rows, as_rows, objects
 from imbalance_jax.data.reader.text_files import content, lines_of
 from imbalance_jax.names import lookup, repeated, some
 
+COCO = {'images': ('id', 'file_name'), 'annotations': ('image_id', 'category_id'), 'categories': ('id', 'name')}
+
 
 def read(path: Path, table: Table, found: Found, name: str) -> Rows:
     text = content(path, table.encoding, found)
@@ -71,16 +73,22 @@ def coco_columns(data: Mapping[str, Any], path: Path, found: Found) -> dict[str,
     Columns: file_name, height, width, category, bbox, segmentation, iscrowd, image_id. Ids are compared as text. What
     is of no image is said; ValueError if all is.
     """
-    for kind in ('images', 'annotations', 'categories'):
-        if not isinstance(data.get(kind, []), list):
-            raise ValueError(f'{path} is not whole COCO: {kind} is {str(data[kind])[:60]}; expected a list.')
+    for kind, needed in COCO.items():
+        entries = data.get(kind, [])
+        if not isinstance(entries, list):
+            raise ValueError(f'{path} is not whole COCO: {kind} is {str(entries)[:60]}; expected a list.')
+        for number, one in enumerate(entries):
+            if lacking := [key for key in needed if not isinstance(one, dict) or one.get(key, '') in ('', None)]:
+                raise ValueError(f'{path}, {kind}[{number}] has no {lacking[0]!r}: {str(one)[:80]}.')
     try:
         for kind, of in (('images', 'file_name'), ('categories', 'name')):
             _check_apart(data.get(kind, []), of, f'{path}, {kind}')
         named = data['categories'] if data['annotations'] else data.get('categories', [])
         if twice := repeated(str(image['file_name']) for image in data['images']):
             found.doubts.append(f'{path.name}: files that are images under two ids: {some(twice, NAMED)}.')
-        names = {str(one['id']): one['name'] for one in named}
+        names = {str(one['id']): str(one['name']) for one in named}
+        if twice := repeated(names.values()):
+            found.doubts.append(f'{path.name}: categories that are one concept under two ids: {some(twice, NAMED)}.')
         by_image: dict[Any, list[Mapping[str, Any]]] = {}
         for one in data['annotations']:
             by_image.setdefault(str(one['image_id']), []).append(one)

@@ -67,6 +67,10 @@ class Table:
     optional: bool = False
     read: Callable[[Path], Mapping[str, Any]] | None = None
 
+    def is_under(self, first: 'Table') -> bool:
+        """Whether this is the first table continued: of its name, or of another split."""
+        return bool(not self.on and ((self.split and not self.name) or (first.name and self.name == first.name)))
+
 
 @dataclasses.dataclass(frozen=True)
 class Images:

@@ -153,7 +153,7 @@ def find(files: Files, text: str, parts: int = 1) -> tuple[list[int], int]:
     """Which files a path may mean: the positions of those that agree with it in most parts from the end, in how many.
 
     [], 0 if none does, in at least `parts` of them. A suffix may be missing or another's, and the case of letters
-    differ. A file at exactly this path is the one.
+    differ. A file at exactly this path is the one, or else one that has the same case of letters.
     """
     wanted = normal(text).split('/')
     candidates = _candidates(files, [part.lower() for part in wanted], parts)
@@ -162,8 +162,17 @@ def find(files: Files, text: str, parts: int = 1) -> tuple[list[int], int]:
     agreed = [_agreeing(composed(files.paths[one]).split('/'), wanted) for one in candidates]
     best = max(agreed)
     found = [one for one, score in zip(candidates, agreed, strict=True) if score == best]
-    exact = [one for one in found if len(found) > 1 and composed(files.paths[one]).count('/') == len(wanted) - 1]
-    return exact or found, best
+    if len(found) > 1:
+        found = [one for one in found if composed(files.paths[one]).count('/') == len(wanted) - 1] or found
+    if len(found) > 1:
+        found = [one for one in found if _is_spelt(files.paths[one], wanted[-best:])] or found
+    return found, best
+
+
+def _is_spelt(path: str, wanted: Sequence[str]) -> bool:
+    """Whether the last parts of a path are these in their very letters, with its suffix or without."""
+    ends = '/'.join(composed(path).split('/')[-len(wanted) :])
+    return '/'.join(wanted) in (ends, ends.rpartition('.')[0])
 
 
 def _candidates(files: Files, wanted: Sequence[str], parts: int) -> list[int]:

@@ -169,6 +169,10 @@ def mask_file(
     """What a mask file holds: pixels of some grey values, or without any what is inside; crop: the part it covers;
     needed: whether its image is labelled with what it shows, so that an empty one lacks something."""
     grey, above = _decoded(path, name)
+    if grey_values.known and (indices := images.palette_indices(path)) is not None:
+        grey = (
+            indices if np.isin(indices, grey_values.known).any() or not np.isin(grey, grey_values.known).any() else grey
+        )
     mask = _inside(grey, above, grey_values, name)
     if needed and not mask.any():
         raise Left('mask_without_area', name)

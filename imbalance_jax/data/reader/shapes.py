@@ -18,10 +18,10 @@ def decode(kind: str, shape: Any, size: Sequence[int]) -> np.ndarray:
     """The mask bool [h, w] of one shape; `size` is (h, w) of the frame in whose pixels the shape is given.
 
     'rectangle', 'ellipse': x0 y0 x1 y1 (an ellipse by its bounding box); a pixel belongs to it if its centre does, and
-    one without any gets the pixel that holds its own centre. 'polygon': x0 y0 x1 y1 ... or [[x, y], ...], filled, with
-    its outline. 'coco_segmentation': a list of polygons, or runs, one or a list of objects. Any kind of `runs.KINDS`.
-    Numbers may be text. Raises ValueError for an unknown kind, for numbers that are no such shape, and as
-    `runs.decode` does.
+    one without any gets the pixel that holds its own centre. 'polygon': x0 y0 x1 y1 ... or [[x, y], ...], or a list of
+    the latter, filled, with its outline. 'coco_segmentation': a list of polygons, or runs, one or a list of objects.
+    Any kind of `runs.KINDS`. Numbers may be text. Raises ValueError for an unknown kind, for numbers that are no such
+    shape, and as `runs.decode` does.
     """
     height, width = (int(side) for side in size)
     return lookup(KINDS, kind, 'kind of shape')(_of_text(kind, shape), height, width)
@@ -30,22 +30,25 @@ def decode(kind: str, shape: Any, size: Sequence[int]) -> np.ndarray:
 def extent(kind: str, shape: Any) -> tuple[float, float, float, float] | None:
     """Smallest and largest x and y, x0 y0 x1 y1, of a shape given by coordinates; None of one of runs."""
     shape = _of_text(kind, shape)
-    drawn = (
-        kind == 'coco_segmentation' and isinstance(shape, (list, tuple)) and isinstance([*shape, 0][0], (list, tuple))
-    )
-    if kind not in ('rectangle', 'ellipse', 'polygon') and not drawn:
+    depth = _depth(shape)
+    if kind not in ('rectangle', 'ellipse', 'polygon') and not (kind == 'coco_segmentation' and depth > 1):
         return None
-    parts = shape if drawn else [shape]
+    parts = shape if depth > (2 if kind == 'polygon' else 1) and kind in POINTS else [shape]
     points = np.concatenate([_points(part) if kind in POINTS else numbers(part) for part in parts]).reshape(-1, 2)
     return *points.min(0).tolist(), *points.max(0).tolist()
 
 
 def _of_text(kind: str, shape: Any) -> Any:
-    """What COCO calls a segmentation, from the text of it that a table may have."""
-    if kind == 'coco_segmentation' and isinstance(shape, str) and shape.strip()[:1] in ('[', '{'):
+    """Polygons, or what COCO calls a segmentation, from the text of it that a table may have."""
+    if kind in POINTS and isinstance(shape, str) and shape.strip()[:1] in ('[', '{'):
         with contextlib.suppress(ValueError, RecursionError):
             return json.loads(shape)
     return shape
+
+
+def _depth(shape: Any) -> int:
+    """How deep lists lie in one another, by their first elements; 0 of what is none."""
+    return 1 + _depth(next(iter(shape), None)) if isinstance(shape, (list, tuple)) else 0
 
 
 def to_size(mask: np.ndarray, size: Sequence[int], window: Sequence[float] | None = None) -> np.ndarray:
@@ -135,6 +138,8 @@ def _ellipse(shape: Any, height: int, width: int) -> np.ndarray:
 
 
 def _polygon(shape: Any, height: int, width: int) -> np.ndarray:
+    if _depth(shape) > 2:
+        return np.logical_or.reduce([_polygon(part, height, width) for part in shape])
     corners = [(x, y) for x, y in _points(shape).tolist()]
     image = Image.new('1', (width, height))
     draw = ImageDraw.Draw(image)

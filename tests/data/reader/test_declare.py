@@ -42,6 +42,10 @@ def test_numbers_are_words_where_words_are_meant():
         ({'labels': {'colum': 'x'}}, r"field of config\.data\.mine\.labels: 'colum'\. Did you mean 'column'"),
         ({'labels': {'columns': 'x', 'column': 'y'}}, r'labels has columns and column; one of them'),
         ({}, r'labels says nothing; give columns'),
+        (
+            {**LABELS, 'tables': ({'file': 't', 'name': 'a'}, {'file': 'u', 'split': 'test', 'name': 'b'})},
+            r'tables \(number 2\), u, is read by nothing: give it `on`, .* or no name, as it has a split',
+        ),
         ({'labels': {'column': 'x', 'further': ('y', 'x')}}, r"labels\.further names 'x' again"),
         (
             {'labels': {'column': 'x', 'others': 'drop'}},

@@ -289,6 +289,22 @@ def test_grey_values_of_a_mask_are_concepts(tmp_path):
     assert sorted(area.tolist()) == [SIZE * SIZE // 4] * 2 + [SIZE * SIZE // 2] * 2
 
 
+@pytest.mark.parametrize('values', [(1, 2), (38, 75)], ids=['indices', 'grey values'])
+def test_label_maps_with_a_palette_are_read_by_index_or_colour(tmp_path, values):
+    parts = np.zeros((20, 20), np.uint8)
+    parts[3:9, 3:9], parts[12:17, 5:15] = 1, 2
+    for name in 'ab':
+        picture(tmp_path / f'{name}.png')
+        colours = (0, 0, 0, 128, 0, 0, 0, 128, 0) if values == (1, 2) else (0, 0, 0, 38, 38, 38, 75, 75, 75)
+        image = Image.fromarray(parts)
+        image.putpalette([*colours, *[0] * 759])
+        image.save(tmp_path / f'{name}_seg.png')
+    table(tmp_path, 'file,finding\na.png,p\nb.png,n\n')
+    regions = {'files': '{stem}_seg.png', 'values': dict(zip(('lung', 'heart'), values, strict=True))}
+    dataset = loaded(tmp_path, tables='t.csv', images={'file': '{file}', 'exclude': '*_seg*'}, regions=regions)
+    assert sorted(dataset.concepts[one] for one in dataset.region_concept) == ['heart', 'heart', 'lung', 'lung']
+
+
 def test_grey_values_of_a_lossy_file_are_no_concepts(tmp_path):
     for name in 'ab':
         picture(tmp_path / f'{name}.png')
@@ -546,6 +562,16 @@ def coco(annotations):
 
 COCO = {'tables': {'file': 't.json'}, 'images': '{file_name}', 'labels': {'column': 'category'}}
 BOXES = {'box': 'bbox', 'column': 'category'}
+
+
+def test_a_file_of_the_very_letters_is_the_one_that_is_named(eight):
+    picture(eight / '3.PNG', value=9)
+    picture(eight / '3.Png', value=200)
+    table(eight, rows(*(f'{i}.png,a,' for i in range(8))))
+    dataset = loaded(eight, tables='t.csv')
+    assert len(dataset.images) == 8
+    assert dataset.images[of(dataset, '3.png')].std() > 0  # not of the others, which are of one value
+    assert dataset.info['problems'] == {'not_in_table': ['3.PNG', '3.Png']}
 
 
 def test_ids_of_coco_are_the_same_as_text_and_as_numbers(eight):

@@ -41,6 +41,15 @@ def test_a_polygon_is_filled_with_its_outline_as_pillow_does():
     assert shapes.decode('polygon', [[2, 2]], (8, 8)).sum() == 1
 
 
+@pytest.mark.parametrize('kind', ['polygon', 'coco_segmentation'])
+def test_several_polygons_of_a_cell_are_one_region(kind):
+    parts = [[[1, 1], [5, 1], [5, 5]], [[8, 8], [11, 8], [11, 11]]]
+    union = shapes.decode('polygon', parts[0], (12, 12)) | shapes.decode('polygon', parts[1], (12, 12))
+    for shape in (parts, str(parts)):
+        np.testing.assert_array_equal(shapes.decode(kind, shape, (12, 12)), union)
+        assert shapes.extent(kind, shape) == (1, 1, 11, 11)
+
+
 def test_coco_segmentations_are_polygons_or_runs():
     parts = [[1, 1, 4, 1, 4, 4], [6, 6, 9, 6, 9, 9]]
     mask = shapes.decode('coco_segmentation', parts, (12, 12))

@@ -55,6 +55,15 @@ def test_cells_with_line_breaks_stay_whole(tmp_path):
     assert not found.problems
 
 
+@pytest.mark.parametrize('text', ['a 1 0\nb 0 1\n', 'a 1 0 1\nb 0 1\n', 'a 1\nb 0 1 1\n'])
+def test_columns_that_are_named_are_as_many_as_a_line_has(tmp_path, text):
+    options = {'separator': ' ', 'header': False, 'kind': 'csv', 'columns': ('image', 'mass')}
+    with pytest.raises(ValueError, match=r't\.csv, line \d: \d columns; expected 2 as in tables\.columns'):
+        read(tmp_path, text, **options)
+    rows, _ = read(tmp_path, 'a 1\nb 0\n', **options)
+    assert rows.columns['mass'].tolist() == ['1', '0']
+
+
 def test_headers_with_commas_as_nih_ships_them(tmp_path):
     header = 'Image Index,Finding Label,Bbox [x,y,w,h],,,'
     rows, _ = read(tmp_path, header + '\na.png,Mass,1.5,2,3,4,,,\n')
