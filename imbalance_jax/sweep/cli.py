@@ -83,6 +83,9 @@ def collect_tables(flags: Namespace, write_report: Callable[[list[Job]], Path]) 
     chosen, damaged = read_jobs(flags)
     stood = [(job, jobs.standing(job, thorough=True)) for job in chosen]
     done = [job for job, now in stood if now.state == 'done']
+    if chosen and not done:
+        which = 'that were asked for' if flags.job or flags.shard else 'of this plan'
+        raise ValueError(f'Of {len(chosen)} populations {which} none is done. See `imbalance-jax status`.')
     for path in (*collect.write(done, flags.mixed), write_report(done)):
         print(path)
     if flags.job or flags.shard:

@@ -88,6 +88,8 @@ def measured(workdir: Path) -> Measured:
     Raises ValueError where it holds no variances: one arm, one seed, or an earlier version.
     """
     path = Path(workdir) / 'results' / 'performance.csv'
+    if not path.exists():
+        raise ValueError(f'--pilot={workdir} is no finished working directory: {path} is missing.')
     manifest.check(path, records.AGAIN)
     with regular(path).open(newline='') as file:
         rows = [row for row in csv.DictReader(file) if row['split'] == 'test' and row['value']]

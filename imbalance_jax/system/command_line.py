@@ -62,6 +62,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> Any:
         """Raises ValueError."""
+        if 'ignored explicit argument' in message:  # argparse's words for a switch that was given a value
+            flag, value = message.split()[1].rstrip(':'), message.rpartition(' ')[2]
+            message = f'{flag} takes no value, and {value} was given: leave that, or the flag, out'
         raise ValueError(f'{message[0].upper()}{message[1:]}.')
 
 
@@ -94,12 +97,15 @@ def parse(name: str, arguments: list[str], verb: Verb, *, flags: Mapping[str, Ma
     if verb.operand:
         flag, shown = verb.operand
         parser.add_argument('operand', nargs='?', metavar=shown, help=f'the same as --{flag}')
+        begins = f'{name} takes one {shown}'
     for flag in verb.flags:
         parser.add_argument(f'--{flag}', **flags[flag])
     parsed, unknown = parser.parse_known_args(arguments)
     for flag in verb.flags:
         if (getattr(parsed, flag) == '' and flags[flag].get('default') != '') or f'--{flag}=' in arguments:
             raise ValueError(f'--{flag} is empty; give it a value, or leave it out.')
+    if verb.operand and (more := [word for word in unknown if not word.startswith('-')]) and parsed.operand:
+        raise ValueError(f'{begins}, not two: {parsed.operand} and {more[0]}.')
     for argument in unknown:
         lookup(dict.fromkeys(verb.flags), argument.partition('=')[0].lstrip('-'), f'flag of {name}')
     if overrides and 'config' not in verb.flags:
@@ -107,7 +113,7 @@ def parse(name: str, arguments: list[str], verb: Verb, *, flags: Mapping[str, Ma
     if verb.operand and parsed.operand:
         flag, named = verb.operand[0], getattr(parsed, verb.operand[0])
         if named and named != parsed.operand:
-            raise ValueError(f'{name} takes one {verb.operand[1]}, not two: {parsed.operand} and --{flag}={named}.')
+            raise ValueError(f'{begins}, not two: {parsed.operand} and --{flag}={named}.')
         setattr(parsed, flag, parsed.operand)
     return Command(parsed, overrides)
 

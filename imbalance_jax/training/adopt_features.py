@@ -5,7 +5,8 @@ They are matched to a data set by the names of its images, as predictions are (`
 
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from imbalance_jax.training import adopt_tables, adopt_values
 from imbalance_jax.training.adopt_tables import KEYS, SHOWN
 
 FEATURES = 'features'  # the array of an .npz, or the column of lists
+BOOKKEEPING = ('index', 'unnamed: 0', 'level_0', '__index_level_0__', 'epoch', 'fold', 'split', 'step', 'patient')
 SPLITS = ('test',)  # the only split that is explained
 BESIDE = f'the array {FEATURES} [n,U] or [n,h,w,U], or in a table a column for each unit'
 
@@ -38,7 +40,8 @@ def read(path: Path, dataset: Dataset) -> Features:
     """The features of an .npz or .parquet file; ValueError naming the array, the image or the network that misfits."""
     path = Path(path)
     content = adopt_tables.content_of(path)
-    table, values = adopt_tables.parsed({'.npz': _npz, '.parquet': _parquet}, content, path, flag='features', what='')
+    readers: dict[str, Callable] = {'.npz': _npz, '.parquet': partial(_parquet, dataset=dataset, path=path)}
+    table, values = adopt_tables.parsed(readers, content, path, flag='features', what='')
     adopt_tables.check_keys(table, path, BESIDE)
     table = adopt_tables.keys_as_text(table, path)
     maps = as_maps(values, table, path)
@@ -65,10 +68,15 @@ def _npz(content: bytes) -> tuple[pd.DataFrame, np.ndarray]:
     return pd.DataFrame(keys), values
 
 
-def _parquet(content: bytes) -> tuple[pd.DataFrame, np.ndarray]:
-    """The keys, and the columns of units in their order, or one column of lists as an array."""
+def _parquet(content: bytes, *, dataset: Dataset, path: Path) -> tuple[pd.DataFrame, np.ndarray]:
+    """The keys, and the columns of units in their order, or one column of lists as an array. Columns that are called
+    as a class, or as a table's own numbering, are no units: they are left out, and said."""
     table = adopt_tables.of_parquet(content)
-    units = [name for name in table.columns if name not in KEYS]
+    no_units = {*BOOKKEEPING, *(name.lower() for name in dataset.classes)}
+    left = [name for name in table.columns if name not in KEYS and str(name).strip().lower() in no_units]
+    if left:
+        print(f'{path}: {some(list(map(str, left)), SHOWN)} left out, as called as no unit is.', flush=True)
+    units = [name for name in table.columns if name not in KEYS and name not in left]
     if units == [FEATURES]:
         try:
             lists = [np.asarray(one, np.float64) for one in table[FEATURES]]

@@ -8,9 +8,11 @@ import pandas as pd
 import scipy.special
 
 from imbalance_jax.losses import SIGMOID, SOFTMAX
+from imbalance_jax.names import some
 
 PROBABILITIES, LOGITS = 'probabilities', 'logits'
 VALUES = (PROBABILITIES, LOGITS)
+NETWORKS = 3  # in a message
 ROUNDED = 1e-2  # by which probabilities of classes that exclude each other may miss 1
 
 
@@ -37,8 +39,8 @@ def as_log_odds(
     Where an image is of one class, logits are those of a softmax, and probabilities too if they sum to 1.
     """
     if values == LOGITS:
-        if ((numbers >= 0) & (numbers <= 1)).all():
-            print(f'{path}: all values are in 0..1; if they are probabilities, say --values=probabilities.', flush=True)
+        if whose := _within(numbers, table):
+            print(f'{path}: {whose} in 0..1; if they are probabilities, say --values=probabilities.', flush=True)
         elif not is_multi_class and (numbers <= 0).all():
             print(
                 f'{path}: no value is above 0, so that no probability is above 1/2; if they are logarithms of '
@@ -61,6 +63,16 @@ def as_log_odds(
             flush=True,
         )
     return logit(numbers, path), SOFTMAX if sums else SIGMOID
+
+
+def _within(numbers: np.ndarray, table: pd.DataFrame) -> str:
+    """Whose values [n,K] are all in 0..1: 'all values are', or the networks; '' of none."""
+    within = pd.Series(((numbers >= 0) & (numbers <= 1)).all(1), index=table.index)
+    if within.all():
+        return 'all values are'
+    whole = within.groupby([table['arm'], table['seed'].astype(str)]).all()
+    named = [f'arm {arm}, seed {seed}' for arm, seed in whole[whole].index]
+    return f'all values of {some(named, NETWORKS)} are' if named else ''
 
 
 def logit(p: np.ndarray, path: Path) -> np.ndarray:

@@ -73,7 +73,7 @@ def check_before_compiling(
     """Raises ValueError for what the config and its data show to be wrong, also for what `explain` will ask later."""
     check_batch_size(config.train.batch_size, len(dataset.rows('train')))
     tasks.check_task(dataset)
-    check_links(config, dataset)
+    check_links(config, tasks.task_of(dataset.info))
     for block in ('attribution', 'concepts'):
         readers.check(dataset, config[block].readers, f'{block}.readers')
     height, width, channels = dataset.images.shape[1:]
@@ -169,9 +169,9 @@ def check_batch_size(batch_size: int, num_images: int) -> None:
         raise ValueError(f'config.train.batch_size {batch_size} is more than the {num_images} training images.')
 
 
-def check_links(config: ConfigDict, dataset: Dataset) -> None:
-    """Raises ValueError for a loss with a softmax where an image may be of several classes or of none, and for an arm
-    whose head is retrained with a loss of the other kind.
+def check_links(config: ConfigDict, task: str) -> None:
+    """Raises ValueError for a loss with a softmax where an image may be of several classes or of none (`task`), and for
+    an arm whose head is retrained with a loss of the other kind.
 
     Losses of sigmoids are valid everywhere: of classes that exclude each other they ask for one against the rest.
     """
@@ -179,8 +179,8 @@ def check_links(config: ConfigDict, dataset: Dataset) -> None:
     for name, arm in config.arms.items():
         used = [loss for loss in (arm.get('loss', name), arm.get('head_loss', '')) if loss]
         of_softmax = [loss for loss in used if link_of(loss) == SOFTMAX]
-        if of_softmax and tasks.task_of(dataset.info) != tasks.MULTI_CLASS:
-            why = f'wants exactly one class per image, and {dataset.info["name"]} is multi_label'
+        if of_softmax and task != tasks.MULTI_CLASS:
+            why = f'wants exactly one class per image, and {config.data.name} is {task}'
             raise ValueError(f'config.arms.{name}: loss {of_softmax[0]!r} {why}; valid are {", ".join(sigmoid)}.')
         if of_softmax and len(of_softmax) < len(used):
             both = f'loss {used[0]!r} and head_loss {used[1]!r} make probabilities in two ways'

@@ -7,12 +7,13 @@ from types import MappingProxyType
 import numpy as np
 from ml_collections import ConfigDict
 
-from imbalance_jax.data import policies, samplers, sources, thinning
+from imbalance_jax.data import policies, samplers, sources, tasks, thinning
 from imbalance_jax.training import build, checks, heads, start_files
 from imbalance_jax.training.member import make_network_init
 from imbalance_jax.training.network import Network, links, make_model
 from imbalance_jax.training.trained import Stage
 
+TASKS = {'folder': tasks.MULTI_LABEL, 'phantom': tasks.MULTI_LABEL}  # of sources, if `task` says no other
 CLASSES = 2  # of the network that stands for the one that the data will want
 MANY = 2**31  # test images: a share of them is too small only if it is of any number
 
@@ -30,6 +31,9 @@ def check(config: ConfigDict, stages: Mapping[str, Stage] = MappingProxyType({})
         classes = sources.check(config.data.name, {**block, 'image_size': config.data.image_size})
         if classes:
             thinning.check_names(config.data.imbalance, classes)
+        of_source = block.get('task') or TASKS.get(block.get(sources.READER, config.data.name), '')
+        if task := config.data.get('task', '') or of_source:
+            checks.check_links(config, task)
     heads.check(config, rows)
     start_files.check(config, rows)
     _check_model(config, stages)

@@ -29,6 +29,11 @@ def describe(workdir: Path, members: list[dict], dataset: Dataset) -> None:
 def describe_kept(config: ConfigDict, dataset: Dataset, members: list[dict], workdir: Path, *, name: str) -> None:
     """Makes the folder of kept weights a working directory of its own, that can be explained and reported."""
     folder = layout.weights(workdir, name)
+    if not (folder / layout.PREDICTIONS).exists():
+        raise ValueError(
+            f'{folder / layout.PREDICTIONS} is missing, which training had left: bring it back from a copy, or train '
+            f'anew in another folder. All else of {workdir} is as it was.'
+        )
     what = KEPT_TITLES.get(name, f'weights after {name.rpartition("_")[2]} of training')
     write_json(folder / layout.CONFIG, {**config.to_dict(), 'question': f'{config.question} ({what})'})
     for file in (layout.MEMBERS, layout.DATA, layout.CONTACT_SHEET, layout.PLAN, layout.METRICS, layout.PROVENANCE):

@@ -10,7 +10,7 @@ from sklearn import metrics as oracle
 from squares import NAMES, make
 
 from imbalance_jax.configs import base
-from imbalance_jax.data import sources
+from imbalance_jax.data import sources, tasks
 from imbalance_jax.explain import run as explain_run
 from imbalance_jax.explain.maps import make_maps
 from imbalance_jax.system.workdir import read_arrays, read_table
@@ -171,4 +171,4 @@ def test_losses_that_do_not_fit_are_refused_before_anything_is_compiled(config, 
     other = config_of(config.data.folder, arms)
     other.data.task = task
     with pytest.raises(ValueError, match=message):
-        checks.check_links(other, load_dataset(other))
+        checks.check_links(other, tasks.task_of(load_dataset(other).info))

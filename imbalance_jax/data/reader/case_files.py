@@ -27,6 +27,14 @@ def rows_of_files(listed: Sequence[str], images: Images) -> Rows:
     return derived(rows, images.derive)
 
 
+def without_masks(files: paths.Files, rows: Rows, layout: Layout) -> paths.Files:
+    """The files without those that cells name as masks (`regions.files`), where others are left."""
+    patterns = [one.files for one in layout.regions if one.files and paths.is_of_cells(one.files)]
+    named = {paths.normal(text).lower() for pattern in patterns for text in _filled(pattern, rows) if text}
+    left = [path for path in files.paths if paths.normal(path).lower() not in named]
+    return paths.index(left) if 0 < len(left) < len(files.paths) else files
+
+
 def path_columns(listed: Sequence[str]) -> dict[str, np.ndarray]:
     columns = {name: np.empty(len(listed), object) for name in (PATH, STEM, PARENT)}
     columns[PATH][:] = listed

@@ -9,7 +9,14 @@ import numpy as np
 
 from imbalance_jax.data.dataset import LEFT_OUT
 from imbalance_jax.data.reader import agreement, companions, label_notes, paths, people, splits
-from imbalance_jax.data.reader.case_files import first_rows, images_of_rows, path_columns, rows_of_files, shown
+from imbalance_jax.data.reader.case_files import (
+    first_rows,
+    images_of_rows,
+    path_columns,
+    rows_of_files,
+    shown,
+    without_masks,
+)
 from imbalance_jax.data.reader.labels import Reading, read_labels
 from imbalance_jax.data.reader.layout import Layout, Table
 from imbalance_jax.data.reader.rows import NAMED, Found, Rows, join, keys, my_names, stacked, their_names
@@ -48,6 +55,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     found.add('unreadable_folder', unreadable)
     files = paths.index(paths.pictures(listed, layout.images, [one.files for one in layout.regions]))
     rows, tables = _tables(Path(folder), layout, files.paths, found)
+    files = without_masks(files, rows, layout)
     if with_files and not files.paths:
         raise FileNotFoundError(
             f'{folder} has no image ({", ".join(layout.images.suffixes)}) in {" or ".join(layout.images.folders)!r}'

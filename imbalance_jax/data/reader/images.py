@@ -216,14 +216,14 @@ def _grey_if_equal(pixels: np.ndarray) -> np.ndarray:
 def _dicom(path: Path, window: bool) -> Picture:
     try:
         import pydicom
-        from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut, convert_color_space
+        from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
     except ModuleNotFoundError as error:
         raise NeedsPackage(f'{path} is a DICOM file; reading it needs pydicom: pip install pydicom.') from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             data = pydicom.dcmread(path)
-            pixels = data.pixel_array
+            pixels = data.pixel_array  # of YBR's kinds as RGB
     except Exception as error:
         raise Unreadable(f'no DICOM image: {" ".join(str(error).split())[:100]}') from error
     if data.get('RescaleSlope', 1) == 0:
@@ -233,12 +233,12 @@ def _dicom(path: Path, window: bool) -> Picture:
         colour = apply_color_lut(pixels, data)[..., :3]
         return Picture(_grey_if_equal(_of_eight_bits(colour, 8 * colour.dtype.itemsize)))
     if pixels.ndim == 3 and pixels.shape[-1] == 3:
-        colour = convert_color_space(pixels, photometric, 'RGB') if photometric.startswith('YBR') else pixels
-        return Picture(_grey_if_equal(_of_eight_bits(colour, int(data.get('BitsStored', 8)))))
+        return Picture(_grey_if_equal(_of_eight_bits(pixels, int(data.get('BitsStored', 8)))))
     if pixels.ndim != 2:
         raise Unreadable(f'{len(pixels)} frames; one is expected')
 
-    windowed = window and ('WindowWidth' in data or 'VOILUTSequence' in data)
+    stated = all(str(data.get(name) or '').strip('[] ') for name in ('WindowCenter', 'WindowWidth'))
+    windowed = window and (stated or bool(data.get('VOILUTSequence')))
 
     def transformed(stored: np.ndarray) -> np.ndarray:
         """Rescaled, then in the window if one is asked for and stated (PS3.3, C.11.2.1.2)."""

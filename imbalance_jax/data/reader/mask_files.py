@@ -12,11 +12,11 @@ from imbalance_jax.data.dataset import PRESENT
 from imbalance_jax.data.reader import placing
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.layout import Images, Regions
-from imbalance_jax.data.reader.paths import like, of_any, pictures
+from imbalance_jax.data.reader.paths import Files, find, has_own_word, index, is_of_cells, like, of_any, pictures
 from imbalance_jax.data.reader.placing import Planned
 from imbalance_jax.data.reader.region_rows import OF_LABEL, OF_NONE, box_of, is_needed
-from imbalance_jax.data.reader.rows import NAMED, PARENT, STEM
-from imbalance_jax.data.reader.spelling import FIELD, fields_of, fill, is_empty, number
+from imbalance_jax.data.reader.rows import NAMED, PARENT, STEM, Found
+from imbalance_jax.data.reader.spelling import fields_of, fill, is_empty, number
 from imbalance_jax.names import some
 
 
@@ -27,15 +27,22 @@ def plan_files(
     regions: Regions,
     concepts: Sequence[str],
     plan: list[list[Planned]],
+    found: Found,
 ) -> dict[str, list[str]]:
-    """Regions of mask files, one file or several per image; which files they are, each with the names of its images."""
+    """Regions of mask files, one file or several per image; which files they are, each with the names of its images.
+    Those that cells name and that are not there are among the problems."""
     for name in fields_of(regions.files):
         if name not in (STEM, PARENT, 'class'):
             cases.rows.column(name, 'regions.files')
     known = set(files)
     used: dict[str, list[str]] = {}
+    indexed = index(files) if is_of_cells(regions.files) else None
     for image, path in enumerate(cases.path):
-        for name in _mask_files(regions.files, path, cases, image, files, known):
+        if indexed:
+            names = _named(regions.files, indexed, cases, image, found)
+        else:
+            names = _mask_files(regions.files, path, cases, image, files, known)
+        for name in names:
             used.setdefault(name, []).append(str(cases.image_id[image]))
             make: Callable = partial(placing.mask_of_none, path=folder / name, name=name)
             for concept, grey_values in _concepts_in(regions, concepts, cases, image):
@@ -74,7 +81,7 @@ def of_several(used: Mapping[str, Sequence[str]], regions: Regions) -> str:
 def of_none(files: Sequence[str], used: Collection[str], regions: Regions, of_images: Images) -> str:
     """What is said of mask files that no image has, '' if there are none, or if columns alone say which files these
     are. used: those that one has."""
-    if not any(map(str.isalnum, FIELD.sub('', regions.files).rpartition('.')[0])):
+    if not has_own_word(regions.files):
         return ''
     pattern = of_any(regions.files)
     left = [one for one in files if like(one, pattern) and one not in used] if used else []
@@ -99,6 +106,19 @@ def _mask_files(pattern: str, path: str, cases: Cases, image: int, files: Sequen
         wanted = filled if '/' in filled or not beside else f'{glob.escape(beside)}/{filled}'
         found.update(dict.fromkeys(one for one in _matching(wanted, files, known) if one != path))
     return list(found)
+
+
+def _named(pattern: str, files: Files, cases: Cases, image: int, found: Found) -> list[str]:
+    """The mask file that cells of an image name, found as an image's file is."""
+    row = cases.first[image]
+    values = {name: str(column[row]).strip() for name, column in cases.rows.columns.items() if not name.startswith('(')}
+    text = fill(pattern, values) if all(values[name] for name in fields_of(pattern)) else ''
+    places = [one for one in find(files, text)[0] if files.paths[one] != cases.path[image]] if text else []
+    if text and len(places) != 1:
+        where = cases.rows.where(row, fields_of(pattern)[0])
+        found.add('missing_mask', [f'{text} of {cases.image_id[image]} ({where})'])
+        return []
+    return [files.paths[one] for one in places]
 
 
 def _escaped(pattern: str, values: Mapping[str, str]) -> str:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from imbalance_jax.data.reader.layout import Images
-from imbalance_jax.data.reader.spelling import FIELD
+from imbalance_jax.data.reader.spelling import FIELD, fields_of
 
 TAILS = (3, 2)  # parts of a path that are looked up at once: thousands of files may share a name, few two folders, too
 # Of files that are no images whatever the suffixes of images are.
 NO_IMAGES = ('.csv', '.tsv', '.txt', '.json', '.jsonl', '.parquet', '.xml', '.xls', '.xlsx', '.md', '.pdf', '.gz')
+OF_PATHS = {'path', 'stem', 'parent', 'class'}  # names in patterns of masks that are not of a table's cells
 SKIPPED = ('__MACOSX',)  # and everything hidden
 
 
@@ -37,9 +38,9 @@ def scan(folder: Path, unreadable: list[str]) -> list[str]:
         raise FileNotFoundError(f'{folder} is no folder.')
     found: list[str] = []
     seen: set[str] = set()
-    waiting = ['']
-    while waiting:
-        below = waiting.pop()
+    waiting, links = [''], list[str]()
+    while waiting or links:
+        below = waiting.pop() if waiting else links.pop()  # a folder is called as it is, not as a link to it
         real = os.path.realpath(folder / below)
         if real in seen:
             continue
@@ -54,7 +55,7 @@ def scan(folder: Path, unreadable: list[str]) -> list[str]:
             if entry.name.startswith('.') or entry.name in SKIPPED:
                 continue
             if _is_folder(entry):
-                waiting.append(path)
+                (links if entry.is_symlink() else waiting).append(path)
             else:
                 found.append(path)
     return sorted(found)
@@ -91,8 +92,19 @@ def pictures(listed: Iterable[str], images: Images, masks: Iterable[str]) -> lis
     masks: patterns of mask files. One without a word of its own, such as '{stem}.png', may mean images as well.
     """
     found = [path for path in listed if is_image(path, images)]
-    of_masks = [_as_expression(one) for one in masks if any(map(str.isalnum, FIELD.sub('', one).rpartition('.')[0]))]
+    of_masks = [_as_expression(one) for one in masks if has_own_word(one)]
     return [path for path in found if not any(one.fullmatch(path) for one in of_masks)] or found
+
+
+def has_own_word(pattern: str) -> bool:
+    """Whether a pattern of files says more of their names than columns and a suffix."""
+    words = FIELD.sub('', pattern)
+    return any(map(str.isalnum, words.rpartition('.')[0] if '.' in words else words))
+
+
+def is_of_cells(pattern: str) -> bool:
+    """Whether a pattern of mask files is what cells of a table name, such as '{mask}', and nothing else."""
+    return not any(map(str.isalnum, FIELD.sub('', pattern))) and not set(fields_of(pattern)) <= OF_PATHS
 
 
 def _as_expression(pattern: str) -> re.Pattern:
@@ -153,7 +165,7 @@ def find(files: Files, text: str, parts: int = 1) -> tuple[list[int], int]:
     """Which files a path may mean: the positions of those that agree with it in most parts from the end, in how many.
 
     [], 0 if none does, in at least `parts` of them. A suffix may be missing or another's, and the case of letters
-    differ. A file at exactly this path is the one, or else one that has the same case of letters.
+    differ; of several the one in the very letters, and then the one at exactly this path.
     """
     wanted = normal(text).split('/')
     candidates = _candidates(files, [part.lower() for part in wanted], parts)
@@ -163,9 +175,9 @@ def find(files: Files, text: str, parts: int = 1) -> tuple[list[int], int]:
     best = max(agreed)
     found = [one for one, score in zip(candidates, agreed, strict=True) if score == best]
     if len(found) > 1:
-        found = [one for one in found if composed(files.paths[one]).count('/') == len(wanted) - 1] or found
-    if len(found) > 1:
         found = [one for one in found if _is_spelt(files.paths[one], wanted[-best:])] or found
+    if len(found) > 1:
+        found = [one for one in found if composed(files.paths[one]).count('/') == len(wanted) - 1] or found
     return found, best
 
 

@@ -113,7 +113,9 @@ def _corners(shape: Any) -> tuple[float, float, float, float]:
     if len(corners) != 4:
         raise ValueError(f'{str(shape)[:60]!r} has {len(corners)} numbers; expected x0 y0 x1 y1.')
     x0, y0, x1, y1 = corners.tolist()
-    return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)
+    if x1 < x0 or y1 < y0:
+        raise ValueError(f'{str(shape)[:60]!r} ends before it begins; expected x0 y0 x1 y1.')
+    return x0, y0, x1, y1
 
 
 def _or_centre(mask: np.ndarray, corners: tuple[float, float, float, float]) -> np.ndarray:
