@@ -259,9 +259,8 @@ def needed(path: Path, reader: Callable[[Path], Any]) -> Any:
     """What `reader` makes of a file that training leaves."""
     if not path.exists():
         folder = path.parent.parent if path.parent.name == layout.RESULTS else path.parent
-        if folder.parent.name in (layout.ON, layout.WEIGHTS) and (folder.parent.parent / layout.CONFIG).exists():
-            folder = folder.parent.parent
-        raise FileNotFoundError(f'{path} is missing: training is not finished. Make it with: {TRAIN.format(folder)}')
+        command = TRAIN.format(layout.maker(folder))
+        raise FileNotFoundError(f'{path} is missing: training is not finished. Make it with: {command}')
     return read(path, reader)
 
 

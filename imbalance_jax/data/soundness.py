@@ -97,7 +97,7 @@ def leave_out_duplicates(dataset: Dataset) -> Dataset:
     if not varied.all():
         log.warning('%s: of one grey value all over: %s.', name, _names(dataset, np.flatnonzero(~varied)))
     repeating = sorted(str(dataset.image_id[row]) for row in within)
-    said = {'Images that repeat the pixels of one in their split': repeating, APART: apart}
+    said = {'Images with the same pixels as another of their split': repeating, APART: apart}
     doubts = [f'{what}: {len(names)} ({some(names, SHOWN)}).' for what, names in said.items() if names]
     if doubts:
         dataset = dataclasses.replace(

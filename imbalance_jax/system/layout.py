@@ -65,6 +65,12 @@ def kept_weights(workdir: Path, name: str) -> Path:
     return weights(workdir, name)
 
 
+def maker(workdir: Path) -> Path:
+    """The working directory whose training makes this one: itself, or of one in WEIGHTS or ON that which holds it."""
+    inside = workdir.parent.name in (WEIGHTS, ON) and (workdir.parent.parent / CONFIG).exists()
+    return workdir.parent.parent if inside else workdir
+
+
 def tested_name(name: str) -> str:
     """The name of a data set as that of a folder."""
     return ''.join(c if c.isalnum() or c in '-_.' else '_' for c in name)

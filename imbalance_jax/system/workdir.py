@@ -218,8 +218,8 @@ def read_table(workdir: Path, name: str) -> pd.DataFrame:
     """results/<name>.parquet; FileNotFoundError where there is none, ValueError where it is damaged."""
     path = layout.table(workdir, name)
     if not path.exists():
-        raise FileNotFoundError(f'{path} is missing: run train, and then explain, on {workdir} again.')
-    again = f'run train, and then explain, on {workdir} again'
+        raise FileNotFoundError(f'{path} is missing: run train, and then explain, on {layout.maker(workdir)} again.')
+    again = f'run train, and then explain, on {layout.maker(workdir)} again'
     manifest.check(path, again)
     try:
         return pd.read_parquet(files.regular(path))

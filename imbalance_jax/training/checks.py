@@ -111,10 +111,10 @@ def check_population(arms: Mapping[str, Any], seeds: Sequence[Any], reference: s
 def check_names(arms: Iterable[str], where: str) -> None:
     """Raises ValueError for a name of an arm that no table can hold as it is."""
     for name in arms:
-        if not name.strip() or not name.isprintable() or name != name.strip() or name[0] in FORMULA:
+        if not name.strip() or not name.isprintable() or name != name.strip() or name[0] in f'{FORMULA}#':
             raise ValueError(
                 f'{where} has {name!r}; a name has no line breaks, no blanks at its ends, and does not begin with '
-                f'{" ".join(FORMULA)}, which a spreadsheet takes for a formula.'
+                f'{" ".join(FORMULA)}, which a spreadsheet takes for a formula, or #, as a line that is left out does.'
             )
 
 

@@ -95,7 +95,7 @@ def test_the_same_pixels_in_two_splits_are_learned_from_in_neither(sound, caplog
     assert repeated.image_id[train[0]] in caplog.text
     soundness.check(kept)
     within = changed(sound, 'images', train[0], sound.images[train[1]])
-    said = 'Images that repeat the pixels of one in their split: 1 '
+    said = 'Images with the same pixels as another of their split: 1 '
     assert soundness.leave_out_duplicates(within).info['doubts'][0].startswith(said)
     repeated.labels[[*train[:2], test[0]]] = 0
     repeated.labels[train[1], 2] = 1

@@ -63,7 +63,7 @@ def images_of_rows(
             if several := found.problems.get('several_files'):
                 raise ValueError(
                     f'Each image that {rows.files[0]} names is there several times, such as {several[0]!r}: say '
-                    'which folder is meant (images.folders).'
+                    'which folder or suffix is meant (images.folders; images.file, as {id}.jpg).'
                 )
             raise FileNotFoundError(
                 f'None of the {len(set(texts))} images that {rows.files[0]} names is there, such as {example!r}; '

@@ -17,7 +17,7 @@ from imbalance_jax.data.reader.case_files import (
     shown,
     without_masks,
 )
-from imbalance_jax.data.reader.labels import Reading, read_labels
+from imbalance_jax.data.reader.labels import Reading, read_labels, reduced
 from imbalance_jax.data.reader.layout import Layout, Table
 from imbalance_jax.data.reader.rows import NAMED, Found, Rows, join, keys, my_names, stacked, their_names
 from imbalance_jax.data.reader.spelling import numbers_of
@@ -69,7 +69,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     agreement.of_images(rows, image, first, names, layout, found)
     patient = people.patients(rows, first, names, layout.patient, found)
     split = splits.stated(Path(folder), rows, first, names, layout.split, found)
-    keep = _kept(readings, patient, split, names, layout, found)
+    keep = _kept(readings, classes, patient, split, names, layout, found)
     if not keep.any():
         raise ValueError(_nothing_left(found, len(keep)))
     nobody, named = np.zeros(0, np.int64), np.array(names, np.str_)
@@ -86,6 +86,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     if codes is not None:
         people.say_in_no_group(rows, cases.first, cases.image_id.tolist(), layout.groups, codes, found)
     cases = cases._replace(groups=codes, group_names=group_names)
+    people.say_sexes_twice(group_names, found)
     people.doubt_two_sexes(patient, codes, list(group_names), found)
     cells = [reading.cells for reading in cases.readings]
     found.doubts.extend(companions.doubts(sorted(cases.path)) if with_files else [])
@@ -192,15 +193,24 @@ def _where(table: Table) -> str:
 
 
 def _kept(
-    readings: list[Reading], patient: list[str], split: np.ndarray, names: Sequence[str], layout: Layout, found: Found
+    readings: list[Reading],
+    classes: Sequence[str],
+    patient: list[str],
+    split: np.ndarray,
+    names: Sequence[str],
+    layout: Layout,
+    found: Found,
 ) -> np.ndarray:
-    """Which images are used: with a patient, and with a class where each image must have one."""
+    """Which images are used: with a patient, and with a class where each image must have one, of all readings."""
     keep = np.array([bool(one) for one in patient], bool)
     found.add('without_patient', [name for name, kept in zip(names, keep, strict=True) if not kept])
     outside = split == LEFT_OUT
     found.add('in_no_split', [name for name, out in zip(names, outside, strict=True) if out])
     if layout.task == 'multi_class' and readings:
         none = (readings[0].cells == 1).sum(1) != 1
+        if len(readings) > 1:
+            labels, known = reduced(readings, classes, layout)
+            none = (labels.sum(1) != 1) | (known == 0).any(1)
         found.add('not_of_one_class', [name for name, bad in zip(names, none, strict=True) if bad])
         keep &= ~none
     return keep & ~outside

@@ -71,13 +71,15 @@ def _counterpart(path: str, folder: int, images: dict[str, str]) -> str | None:
 
 
 def copies_among(pictures: Sequence[str]) -> dict[str, str]:
-    """{a file: another of the same name and folders} for those that lie deeper: old/benign/1.png of benign/1.png."""
-    known = {path.rpartition('.')[0]: path for path in pictures}
+    """{a file: another of the same name and folders} for those that lie deeper, old/benign/1.png of benign/1.png, or
+    have another suffix."""
+    known = {path.rpartition('.')[0]: path for path in reversed(pictures)}
     found: dict[str, str] = {}
     for path in pictures:
         parts = path.rpartition('.')[0].split('/')
         tails = ('/'.join(parts[start:]) for start in range(1, len(parts) - 1))
-        if of := next((known[tail] for tail in tails if tail in known), None):
+        of = next((known[tail] for tail in tails if tail in known), known['/'.join(parts)])
+        if of != path:
             found[path] = of
     return found
 

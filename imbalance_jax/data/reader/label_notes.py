@@ -8,7 +8,8 @@ import numpy as np
 
 from imbalance_jax.data.dataset import PRESENT
 from imbalance_jax.data.policies import DEVICES
-from imbalance_jax.data.reader.layout import NO_FINDING
+from imbalance_jax.data.reader.layout import NO_FINDING, UNSURE
+from imbalance_jax.data.reader.people import UNKNOWN
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.data.reader.spelling import canonical, matches
 from imbalance_jax.names import some
@@ -40,6 +41,9 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
         said.append(f"Classes look like lists ({some(lists, NAMED)}): are they, labels.separator = 'list'?")
     elif (several := [name for name in classes if _is_several(name, classes)]) or (several := _share_parts(classes)):
         said.append(f'Classes look like several names ({some(several, NAMED)}): what separates them, labels.separator?')
+    if unknown := [name for name in classes if _says_unknown(name)]:
+        what = f'Classes are called as what is not known is ({some(unknown, NAMED)})'
+        said.append(f'{what}: labels.not_mentioned, labels.uncertain or labels.none takes them.')
     alike: dict[str, list[str]] = {}
     for name in classes:
         alike.setdefault(canonical(name.strip(' .,;:_-')), []).append(name)
@@ -52,6 +56,12 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
         what = f'Classes without a letter among others with ({some(without_letters, NAMED)})'
         said.append(f'{what}: if they stand for what was not read, labels.not_mentioned or labels.none takes them.')
     return said
+
+
+def _says_unknown(name: str) -> bool:
+    """Whether a name is a word, not a sign, for what is not known."""
+    unknown = UNKNOWN.fullmatch(name.strip().casefold()) is not None or matches(name, UNSURE)
+    return unknown and any(map(str.isalpha, name))
 
 
 def _is_list(name: str) -> bool:

@@ -2,12 +2,14 @@
 
 import dataclasses
 import itertools
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from imbalance_jax.data import policies
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
 from imbalance_jax.data.reader import label_notes
 from imbalance_jax.data.reader.joining import images_of
@@ -48,6 +50,9 @@ def read_labels(
             file, named = of_rows.absent[lacking[0]], some([repr(name) for name in lacking], NAMED)
             found.doubts.append(f'{file} has no {named}, which other files of its table have: its cells are empty.')
         of_class, cells = _cells(labels, of_rows, of_image, found)
+        if layout.ordinal and not (labels.classes or labels.columns):
+            cells = _in_order(cells, of_class, grades := _by_grade(of_class))
+            of_class = grades
         if layout.task == 'multi_class' and (labels.column or labels.path):
             found.doubts.extend(_left_for_none(labels, of_rows, of_image))
         if classes and (unread := [name for name in of_class if name not in classes]):
@@ -59,6 +64,14 @@ def read_labels(
         cells = _in_order(cells, of_class, classes)
         readings += _per_reader(labels, of_rows, of_image, cells, names, found)
     return readings, classes
+
+
+def reduced(readings: Sequence[Reading], classes: Sequence[str], layout: Layout) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and their mask [N,K] uint8 that the layout's policy makes of the readings."""
+    own = layout.policy
+    policy = lookup(policies.POLICIES, own, 'label policy (policy)') if isinstance(own, str) else policies.Policy(**own)
+    cells = np.stack([reading.cells for reading in readings])
+    return policies.reduce_cells(cells, [(one.version, one.reader) for one in readings], classes, policy=policy)
 
 
 def _say_elsewhere(rows: Rows, image: np.ndarray, labels: Labels, found: Found) -> None:
@@ -246,6 +259,18 @@ def _class(name: str, spelt: Mapping[str, str], labels: Labels, rows: Rows, row:
     if labels.others == 'ignore':
         return ''
     return lookup(dict.fromkeys(labels.classes, ''), name, f'class ({rows.where(row)})')
+
+
+def _by_grade(classes: Sequence[str]) -> tuple[str, ...]:
+    """Classes by the number in their names; ValueError where that is no order of theirs."""
+    numbers = [re.findall(r'\d+(?:\.\d+)?', name) for name in classes]
+    grades = [float(found[0]) if found else np.nan for found in numbers]
+    if not np.isfinite(grades).all() or len(set(grades)) < len(grades):
+        raise ValueError(
+            f'ordinal is True, and nothing says the order of {some(list(classes), NAMED)}: labels.classes names them '
+            'from the lowest grade to the highest.'
+        )
+    return tuple(name for _, name in sorted(zip(grades, classes, strict=True)))
 
 
 def _in_order(cells: np.ndarray, own: Sequence[str], classes: Sequence[str]) -> np.ndarray:

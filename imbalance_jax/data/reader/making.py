@@ -6,18 +6,17 @@ from typing import Any
 
 import numpy as np
 
-from imbalance_jax.data import policies
 from imbalance_jax.data.boxes import rasterise
 from imbalance_jax.data.dataset import Allocate, Dataset, in_memory
 from imbalance_jax.data.reader import agreement, images, paths, people, pixel_notes, region_notes
 from imbalance_jax.data.reader.cases import Cases, read_cases, take
+from imbalance_jax.data.reader.labels import reduced
 from imbalance_jax.data.reader.layout import Layout
 from imbalance_jax.data.reader.placing import Region
 from imbalance_jax.data.reader.regions import by_class, concepts_of, empty_rows, misspelt, planned, unused
 from imbalance_jax.data.reader.rows import Found
 from imbalance_jax.data.reader.squares import Maker, Progress, Square, filled, kind_of_pixels
 from imbalance_jax.data.reader.tables import table_files
-from imbalance_jax.names import lookup
 
 
 def read(
@@ -121,12 +120,13 @@ def _dataset(
     notes, doubts = pixel_notes.of_values(all_seen, names, layout.images.window)
     found.notes.extend(notes)
     found.doubts.extend(doubts)
-    labels, label_mask = reduced(cases, layout)
-    found.doubts.extend(region_notes.of_regions(cases, concepts, [square.regions for square in squares]))
+    labels, label_mask = reduced(cases.readings, cases.classes, layout)
+    found.doubts.extend(region_notes.of_regions(cases, concepts, [square.regions for square in squares], maker.size))
     regions = [region for square in squares for region in square.regions]
     readers = sorted({region.reader for region in regions} - {''})
     for kind, name in (problem for square in squares for problem in square.left):
         found.add(kind, [name])
+    found.doubts.extend(region_notes.of_placing(found.problems, layout, len(regions)))
     several = len(cases.readings) > 1 or (cases.readings[0].cells < 0).any()
     return Dataset(
         images=pixels,
@@ -173,15 +173,6 @@ def _info(
         **groups,
         **doubts,
     }
-
-
-def reduced(cases: Cases, layout: Layout) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and their mask [N,K] uint8 that the layout's policy makes of the readings."""
-    own = layout.policy
-    policy = lookup(policies.POLICIES, own, 'label policy (policy)') if isinstance(own, str) else policies.Policy(**own)
-    cells = np.stack([reading.cells for reading in cases.readings])
-    readings = [(reading.version, reading.reader) for reading in cases.readings]
-    return policies.reduce_cells(cells, readings, cases.classes, policy=policy)
 
 
 def _packed(regions: list[Region], size: int, allocate: Allocate) -> np.ndarray:

@@ -20,9 +20,13 @@ SEX = ('sex', 'gender')  # groupings in which a person is in one group
 # How tables say that something is not known; as one patient, they would be one person, as a group, one of its own.
 NOT_KNOWN = (
     'unk(n|nown)?|not (known|available|recorded|given|reported)|missing|undefined|unspecified|unbekannt|inconnue?|'
-    'desconocid[oa]|[?]+|-+'
+    'desconocid[oa]|n[./]?a[.]?|nat|nil|null|none|tbd|[?]+|-+'
 )
 UNKNOWN = re.compile(NOT_KNOWN)
+SEXES = (
+    frozenset(('f', 'w', 'female', 'woman', 'women', 'weiblich', 'frau', 'femme', 'mujer', 'femenino', 'feminine')),
+    frozenset(('m', 'male', 'man', 'men', 'männlich', 'mann', 'homme', 'hombre', 'masculino', 'masculine')),
+)
 NOBODY = re.compile(f'{NOT_KNOWN}|anon(ym|ymous|ymi[sz]ed)?|other|x+|-1|-9+|#[a-z0/]+[!?]')
 ONE_OF_ALL, FEW = 0.5, 5  # more than this share of a set's images is of nobody, where there are so many others
 NAMELESS = 'image '  # begins the name of a patient whom nothing names
@@ -123,6 +127,17 @@ def say_in_no_group(
             what = some([f'{text!r} {count}' for text, count in met], NAMED)
             of = some([names[row] for row in lost], NAMED)
             found.notes.append(f'{len(lost)} of {len(texts)} images are in no group of {grouping}: {what} ({of}).')
+
+
+def say_sexes_twice(groupings: Mapping[str, Sequence[str]], found: Found) -> None:
+    """Doubts groups that are one sex under several words."""
+    for grouping, names in groupings.items():
+        for words in SEXES:
+            if len(same := [name for name in names if name.casefold() in words]) > 1:
+                found.doubts.append(
+                    f'Groups of {grouping} are one under several words: {some(same, NAMED)}; '
+                    f"groups.{grouping}.values makes them one, {{'{same[0]}': {tuple(same)}}}."
+                )
 
 
 def _texts(rows: Rows, first: np.ndarray, grouping: str, group: Group) -> list[str]:

@@ -91,7 +91,7 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
     if len(ends[0]) and (span := int(ends[1].max() - ends[0].min())) <= NARROW:
         said.append(
             f'All images lie between {ends[0].min()} and {ends[1].max()} of 255, {span + 1} grey values: their files '
-            'have a far wider range than what they show, as CT has; images.window or images.decoders spreads it.'
+            'have a far wider range than what they show, as CT has; images.window spreads it.'
         )
     mean = np.array([one.thumbnail for one in all_seen], np.float64).reshape(count, -1).mean(1)
     if np.median(mean) < WHITE:

@@ -169,10 +169,9 @@ def mask_file(
     """What a mask file holds: pixels of some grey values, or without any what is inside; crop: the part it covers;
     needed: whether its image is labelled with what it shows, so that an empty one lacks something."""
     grey, above = _decoded(path, name)
-    if grey_values.known and (indices := images.palette_indices(path)) is not None:
-        grey = (
-            indices if np.isin(indices, grey_values.known).any() or not np.isin(grey, grey_values.known).any() else grey
-        )
+    indices = images.palette_indices(path)
+    if indices is not None and np.isin(indices, grey_values.known).any():
+        grey = indices
     mask = _inside(grey, above, grey_values, name)
     if needed and not mask.any():
         raise Left('mask_without_area', name)
@@ -184,8 +183,9 @@ def mask_file(
     placed = _packed(_upright(mask, size), size, name)
     if placed is None:
         return None
-    values = np.unique(grey[grey > 0]) if not above and not grey_values.known else grey[:0]
-    soft = len(values) > 1 and _is_soft(grey)
+    told = grey if indices is None else indices  # two colours of a palette may be one grey value
+    values = np.unique(told[grey > 0]) if not above and not grey_values.known else grey[:0]
+    soft = len(values) > 1 and indices is None and _is_soft(grey)
     several = tuple(values.tolist()) if len(values) > 1 and not soft else ()
     return placed._replace(has_rim=(rim and crop is not None) or placed.has_rim, is_soft=soft, values=several)
 

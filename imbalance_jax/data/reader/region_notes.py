@@ -1,23 +1,26 @@
 """Where regions, labels and sizes of files say two things of one image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from imbalance_jax.data.dataset import PRESENT
 from imbalance_jax.data.reader.cases import Cases
-from imbalance_jax.data.reader.layout import NO_FINDING
+from imbalance_jax.data.reader.layout import NO_FINDING, Layout
 from imbalance_jax.data.reader.placing import Planned, Region, Size, are_alike, as_stored
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.data.reader.spelling import matches
 from imbalance_jax.names import some
 
+MANY = 8  # images with a box, from which on all boxes in one corner are no chance
+FEW = 3  # boxes, from which on most outside their images are doubted
 WHOLE = 0.98  # share of an image from which on a region covers it
 MOST = 0.8  # share of a class's images with a region, from which on the others lack one
 
 
-def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence[Region]]) -> list[str]:
-    """Sentences about regions of images that cover these, or all but a hole, and about regions that lack."""
+def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence[Region]], size: int) -> list[str]:
+    """Sentences about regions of images that cover these, or all but a hole, that all lie in one corner, and about
+    regions that lack. size: of the square."""
     whole, outside, soft, several = [], [], [], []
     for row, of_image in enumerate(regions):
         for one in of_image:
@@ -38,7 +41,31 @@ def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence
         'black counts as inside (regions.values tells them apart)': several,
     }
     listed = [f'{words}: {len(names)} ({some(names, NAMED)}).' for words, names in said.items() if names]
-    return [*listed, *_lacking(cases, regions)]
+    return [*listed, *_in_a_corner(regions, size), *_lacking(cases, regions)]
+
+
+def _in_a_corner(regions: Sequence[Sequence[Region]], size: int) -> list[str]:
+    """A sentence about boxes that are counted in pixels of a smaller image, as far as that shows."""
+    boxes = np.array([one.placed.box for of_image in regions for one in of_image if one.placed.mask is None])
+    if sum(map(bool, regions)) < MANY or not len(boxes) or boxes.max() > size / 2:
+        return []
+    return [
+        f'All {len(boxes)} boxes lie in the upper left quarter of their images, as those of a smaller image do: '
+        'regions.frame says in whose pixels they are.'
+    ]
+
+
+def of_placing(problems: Mapping[str, Sequence[str]], layout: Layout, count: int) -> list[str]:
+    """A sentence about boxes that nearly all leave their images. count: of regions that do not."""
+    lost = len(problems.get('box_outside_image', ()))
+    form = next((one.form for one in layout.regions if one.box), '')
+    if not form or lost < FEW or lost <= count:
+        return []
+    other = 'xyxy' if form == 'xywh' else 'xywh'
+    return [
+        f'{lost} boxes of {lost + count} regions leave their images: regions.form is {form!r}; are they {other!r}, or '
+        'in pixels of another image (regions.frame)?'
+    ]
 
 
 def _lacking(cases: Cases, regions: Sequence[Sequence[Region]]) -> list[str]:

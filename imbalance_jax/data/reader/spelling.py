@@ -146,7 +146,10 @@ def fill(pattern: str, values: Mapping[str, str]) -> str:
     return FIELD.sub(one, pattern)
 
 
+EMPTY = {'', 'nan', '-1', '-', '[]', 'none', 'null', 'na', 'n/a', '<na>', '#n/a'}  # cells of no box or shape
+
+
 def is_empty(values: Sequence[Any]) -> bool:
     """Whether the cells of a box or shape say that there is none."""
     texts = ['' if one is None else str(one).strip().casefold() for one in values if not isinstance(one, dict)]
-    return all(text in ('', 'nan', '-1', '[]') for text in texts) and len(texts) == len(values)
+    return all(text in EMPTY for text in texts) and len(texts) == len(values)

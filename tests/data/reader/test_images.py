@@ -1,5 +1,7 @@
 """Files of any kind as squares of 8 bits, and where boxes and masks come to lie in them."""
 
+import struct
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -208,6 +210,39 @@ def test_colour_of_more_than_eight_bits_keeps_its_highest(tmp_path):
     path = dicom(tmp_path / 'a.dcm', colour.reshape(8, 24), Columns=8, SamplesPerPixel=3, PlanarConfiguration=0,
                  PhotometricInterpretation='RGB')  # fmt: skip
     np.testing.assert_array_equal(images.decode(path), colour >> 4)
+
+
+@pytest.mark.parametrize('photometric', ['RGB', 'YBR_FULL'])
+def test_colour_of_dicom_is_converted_once(tmp_path, photometric):
+    red, green, blue = 200.0, 60.0, 40.0
+    luma = 0.299 * red + 0.587 * green + 0.114 * blue  # PS3.3, C.7.6.3.1.2
+    ybr = luma, 128 + (blue - luma) / 1.772, 128 + (red - luma) / 1.402
+    stored = np.round(np.broadcast_to((red, green, blue) if photometric == 'RGB' else ybr, (8, 8, 3))).astype(np.uint8)
+    tags = {'SamplesPerPixel': 3, 'PlanarConfiguration': 0, 'PhotometricInterpretation': photometric}
+    path = dicom(tmp_path / 'a.dcm', stored.reshape(8, 24).view(np.uint16), Columns=8, BitsAllocated=8, BitsStored=8,
+                 HighBit=7, **tags)  # fmt: skip
+    assert np.abs(images.decode(path).astype(int) - [200, 60, 40]).max() <= 2
+
+
+def test_a_window_that_is_there_and_empty_is_none(tmp_path):
+    values = np.arange(64, dtype=np.uint16).reshape(8, 8) * 60
+    bare, empty = (
+        dicom(tmp_path / f'{name}.dcm', values, **tags)
+        for name, tags in (('a', {}), ('b', {'WindowCenter': '', 'WindowWidth': ''}))
+    )
+    pictures = [images.open_picture(path, window=True) for path in (bare, empty)]
+    assert [one.windowed for one in pictures] == [False, False]
+    np.testing.assert_array_equal(*(one.pixels for one in pictures))
+
+
+@pytest.mark.parametrize(('bits', 'kind'), [(8, '<u1'), (16, '<u2')])
+def test_a_tiff_whose_zero_is_white_is_turned(tmp_path, bits, kind):
+    stored = (np.arange(400).reshape(20, 20) % 200).astype(kind)
+    tags = [(256, 20), (257, 20), (258, bits), (259, 1), (262, 0), (273, 122), (277, 1), (278, 20), (279, 50 * bits)]
+    entries = b''.join(struct.pack('<HHII', tag, 4 if tag in (273, 279) else 3, 1, value) for tag, value in tags)
+    head = b'II*\0' + struct.pack('<IH', 8, 9) + entries + struct.pack('<I', 0)
+    (tmp_path / 'a.tif').write_bytes(head + stored.tobytes())
+    np.testing.assert_array_equal(images.decode(tmp_path / 'a.tif'), 2**bits - 1 - stored.astype(int))
 
 
 def test_a_dicom_whose_values_are_all_made_one_is_said(tmp_path):

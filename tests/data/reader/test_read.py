@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import unicodedata
 
 import numpy as np
@@ -427,6 +428,28 @@ def test_groups_are_those_of_the_images_that_are_left(eight):
     }
 
 
+def test_grades_are_in_the_order_of_their_numbers_or_it_is_asked_for(eight):
+    grades = [f'grade {(0, 10, 2, 1)[i % 4]}' for i in range(8)]
+    table(eight, rows(*(f'{i}.png,{grade},' for i, grade in enumerate(grades))))
+    what = {'tables': 't.csv', 'task': 'multi_class', 'ordinal': True}
+    dataset = loaded(eight, **what)
+    assert dataset.classes == ('grade 0', 'grade 1', 'grade 2', 'grade 10')
+    assert dataset.labels.argmax(1)[[of(dataset, f'{i}.png') for i in range(4)]].tolist() == [0, 3, 2, 1]
+    table(eight, rows(*(f'{i}.png,{("mild", "none yet", "severe")[i % 3]},' for i in range(8))))
+    with pytest.raises(
+        ValueError, match=r'nothing says the order of mild, none yet, severe: labels\.classes names them'
+    ):
+        loaded(eight, **what)
+
+
+def test_images_that_readers_call_differently_are_left_out_of_one_class_each(eight):
+    said = [f'{i}.png,{"ab"[(i + (i < 2) * reader) % 2]},r{reader}' for i in range(8) for reader in range(2)]
+    table(eight, rows(*said))
+    dataset = loaded(eight, tables='t.csv', labels={'column': 'finding', 'reader': 'who'}, task='multi_class')
+    assert sorted(dataset.info['problems']['not_of_one_class']) == ['0.png', '1.png']
+    assert len(dataset.images) == 6
+
+
 def test_one_class_per_image_or_it_is_named(eight):
     table(eight, rows('0.png,a,1', '1.png,b,1', '2.png,,1', '3.png,a,1', '3.png,b,1', '4.png,c,1'))
     dataset = loaded(eight, tables='t.csv', task='multi_class')
@@ -770,6 +793,39 @@ def test_regions_of_no_concept_in_the_first_table_are_said(eight):
     regions = {'column': 'what', 'box': ('x', 'y', 'w', 'h'), 'others': 'ignore'}
     dataset = loaded(eight, tables='t.csv', regions=regions)
     assert [one for one in dataset.info['notes'] if 'no concept' in one] == ['1 rows of t.csv are of no concept: bb 1.']
+
+
+@pytest.mark.parametrize('cell', ['masks/{}_m.png', '/old/place/masks/{}_m.png', 'masks\\{}_m.PNG', 'masks/{}_m'])
+def test_masks_that_cells_name_are_found_as_images_are_or_named(tmp_path, cell):
+    for i in range(8):
+        picture(tmp_path / f'{i}.png')
+        picture(tmp_path / f'masks/{i}_m.png', value=255)
+    cells = [cell.format(i) if i else 'masks/lost.png' for i in range(7)]
+    table(tmp_path, 'file,finding,mask\n' + ''.join(f'{i}.png,{"ab"[i % 2]},{one}\n' for i, one in enumerate(cells)))
+    dataset = loaded(tmp_path, tables='t.csv', regions={'files': '{mask}', 'concept': 'lung'})
+    assert sorted(dataset.image_id[dataset.region_image]) == [f'{i}.png' for i in range(1, 7)]
+    assert dataset.info['problems']['missing_mask'] == ['masks/lost.png of 0.png (t.csv, line 2)']
+
+
+def test_masks_called_as_their_images_are_none_of_these(tmp_path):
+    for i in range(8):
+        picture(tmp_path / f'images/{i}.png')
+        picture(tmp_path / f'masks/{i}.png', value=255)
+    table(tmp_path, 'file,finding,mask\n' + ''.join(f'{i}.png,{"ab"[i % 2]},masks/{i}.png\n' for i in range(8)))
+    for pattern in ('masks/{file}', '{mask}'):
+        dataset = loaded(tmp_path, tables='t.csv', regions={'files': pattern, 'concept': 'lung'})
+        assert len(dataset.images) == len(dataset.region_box) == 8
+        assert not doubts_with(dataset, 'several times')
+
+
+@pytest.mark.skipif(not hasattr(os, 'symlink'), reason='links')
+def test_a_link_to_a_folder_is_not_what_it_is_called(tmp_path):
+    for i in range(8):
+        picture(tmp_path / ('benign', 'malignant')[i % 2] / f'{i}.png')
+    os.symlink(tmp_path / 'benign', tmp_path / 'a_link')
+    dataset = loaded(tmp_path, images={}, labels={'path': 'parent'}, task='multi_class')
+    assert dataset.classes == ('benign', 'malignant')
+    assert len(dataset.images) == 8
 
 
 def test_a_mask_of_several_images_is_said(tmp_path):

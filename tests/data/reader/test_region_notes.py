@@ -55,14 +55,36 @@ def test_readers_deny_what_they_drew_themselves_only(ten):
     assert [one.split(': ')[1] for one in doubts_with(dataset, 'deny')] == ['1 (1.png a).']
 
 
+@pytest.mark.parametrize(
+    ('box', 'form', 'said'),
+    [
+        ('2 3 4 4', 'xywh', 'All 9 boxes lie in the upper left quarter of their images'),
+        ('9 3 18 16', 'xywh', "9 boxes of 9 regions leave their images: regions.form is 'xywh'; are they 'xyxy'"),
+        ('9 3 8 8', 'xywh', ''),
+        ('9 3 18 16', 'xyxy', ''),
+    ],
+)
+def test_boxes_that_all_lie_where_none_should_are_said(tmp_path, box, form, said):
+    for i in range(9):
+        picture(tmp_path / f'{i}.png')
+    table(
+        tmp_path,
+        'file,finding,x,y,w,h\n' + ''.join(f'{i}.png,{"ab"[i % 2]},{",".join(box.split())}\n' for i in range(9)),
+    )
+    regions = {'box': ('x', 'y', 'w', 'h'), 'form': form, 'column': 'finding'}
+    dataset = loaded(tmp_path, tables='t.csv', regions=regions)
+    found = doubts_with(dataset, 'boxes')
+    assert [one.startswith(said) for one in found] == ([True] if said else [])
+
+
 def test_frames_of_another_size_than_the_files_are_said_or_refused(ten):
     table(ten, 'file,a,x,y,w,h\n' + ''.join(f'{i}.png,{i % 2},2,2,8,8\n' for i in range(10)))
     block = {'tables': 't.csv', 'labels': ('a',), 'images': '{file}'}
     same = loaded(ten, **block, regions={**BOX, 'concept': 'a', 'frame': (20, 20)})
-    assert not doubts_with(same, 'frame')
+    assert not doubts_with(same, 'frame is of another')
     scaled = loaded(ten, **block, regions={**BOX, 'concept': 'a', 'frame': (40, 40)})
     np.testing.assert_allclose(scaled.region_box[0], np.array([1, 1, 5, 5]) * SIZE / 20)
-    assert doubts_with(scaled, 'frame') == [
+    assert doubts_with(scaled, 'frame is of another') == [
         'regions.frame is of another size (height x width) than the file, for 10 of 10 images: '
         + ', '.join(f'{name} (40 x 40, file 20 x 20)' for name in scaled.image_id[:5])
         + ' and 5 more. Regions are scaled.'
