@@ -73,6 +73,8 @@ def test_help_names_every_verb_and_a_verb_its_own_flags():
         (['report', 'nowhere'], 'nowhere'),
         (['report', '--workdir='], 'the path is empty'),
         (['report', '--workdir=one', 'two'], 'report takes one WORKDIR, not two: two and --workdir=one'),
+        (['report', 'one', 'two'], 'report takes one WORKDIR, not two: one and two'),
+        (['adopt', 'one', '--paired=no'], "--paired takes no value, and 'no' was given"),
         (
             ['train', '--config=configs/quickstart.py', '--config.seeds=3'],
             '--config.seeds="(3,)" for this one alone, or "(0, 1, 2)"',

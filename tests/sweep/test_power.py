@@ -9,6 +9,11 @@ from imbalance_jax.sweep import power
 from imbalance_jax.sweep.power import Components
 
 
+def test_a_pilot_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r'--pilot=.* is no finished working directory: .*performance\.csv is missing'):
+        power.measured(tmp_path)
+
+
 @pytest.mark.parametrize('df', [1.0, 2.5, 7.0, 40.0, 400.0])
 def test_quantiles_are_scipys(df):
     for probability in (0.8, 0.975, 0.99643):

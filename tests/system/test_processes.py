@@ -2,6 +2,7 @@
 
 import copy
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -9,8 +10,10 @@ import sys
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from imbalance_jax.explain import run as explain
 from imbalance_jax.system import processes, signals
 from imbalance_jax.system import workdir as writer
 from imbalance_jax.training import loop, run
@@ -23,8 +26,9 @@ jax.config.update('jax_num_cpu_devices', 2)
 from imbalance_jax.explain import run as explain
 from imbalance_jax.training import run as experiment
 experiment.run(ConfigDict(json.loads(sys.argv[1])), sys.argv[2])
-explain.run(sys.argv[2])
+explain.run_everywhere(sys.argv[2], stages=explain.chosen(sys.argv[3]))
 """
+EXPLAINED = 'alignment,units'
 
 
 def start(config, workdir, count: int) -> list[subprocess.Popen]:
@@ -34,16 +38,17 @@ def start(config, workdir, count: int) -> list[subprocess.Popen]:
     started = []
     for number in range(count):
         names = zip(processes.VARIABLES, (f'localhost:{port}', str(count), str(number)), strict=True)
-        command = [sys.executable, '-c', RUN, config.to_json_best_effort(), str(workdir)]
+        command = [sys.executable, '-c', RUN, config.to_json_best_effort(), str(workdir), EXPLAINED]
         started.append(subprocess.Popen(command, env={**os.environ, **dict(names)}, stdout=subprocess.DEVNULL))
     return started
 
 
 @pytest.mark.skipif(not hasattr(os, 'fork'), reason='signals as on Unix')
 def test_two_processes_are_one(tiny_config, tmp_path):
-    """One of the two is asked to stop, both save and leave; together they go on, and the first explains."""
+    """One of the two is asked to stop, both save and leave; together they go on, test on another set, and explain."""
     config = copy.deepcopy(tiny_config)
     config.train.epochs = 30
+    config.data.test_on = ('phantom:all',)
     run.run(config, tmp_path / 'alone')
     pair = start(config, tmp_path / 'pair', 2)
     while not (tmp_path / 'pair' / 'metrics.jsonl').exists():
@@ -59,7 +64,13 @@ def test_two_processes_are_one(tiny_config, tmp_path):
         np.testing.assert_allclose(result[name], values, rtol=1e-3, atol=1e-4, err_msg=name)
     metrics = [(tmp_path / name / 'metrics.jsonl').read_text().count('\n') for name in ('pair', 'alone')]
     assert metrics == [30 * 6] * 2
-    assert (tmp_path / 'pair' / 'results' / 'alignment.csv').exists()
+    shutil.copytree(tmp_path / 'pair', tmp_path / 'copy', ignore=shutil.ignore_patterns('explain'))
+    explain.run_everywhere(tmp_path / 'copy', stages=explain.chosen(EXPLAINED))
+    (other,) = (tmp_path / 'pair' / 'on').iterdir()
+    for folder in ('', f'on/{other.name}'):
+        for name in ('alignment', 'map_effect', 'concepts', 'units', 'directions'):
+            of_pair, of_one = (writer.read_table(tmp_path / place / folder, name) for place in ('pair', 'copy'))
+            pd.testing.assert_frame_equal(of_pair, of_one, rtol=1e-3, atol=1e-4, obj=f'{folder} {name}')
 
 
 WAITING = """

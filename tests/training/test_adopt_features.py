@@ -49,6 +49,16 @@ def test_keys_may_be_an_index_and_what_else_is_one_is_no_unit(tmp_path):
         np.testing.assert_array_equal(found.maps[1, :, 0, 0], arrays['features'][:3])
 
 
+@pytest.mark.parametrize('name', ['index', 'Unnamed: 0', 'epoch', 'Mass'])
+def test_columns_that_are_called_as_no_unit_is_are_left_out(tmp_path, capsys, name):
+    arrays = some_features()
+    keys = {key: arrays[key] for key in ('image', 'arm', 'seed')}
+    units = {f'u{i}': arrays['features'][:, i] for i in range(U)}
+    pd.DataFrame({**keys, name: np.arange(len(arrays['image'])), **units}).to_parquet(tmp_path / 'f.parquet')
+    assert adopt_features.read(tmp_path / 'f.parquet', FewImages()).maps.shape[-1] == U
+    assert f'f.parquet: {name} left out, as called as no unit is.' in capsys.readouterr().out
+
+
 def test_a_network_whose_features_are_one_for_all_images_is_said(tmp_path, capsys):
     arrays = some_features()
     arrays['features'][:4] = 1

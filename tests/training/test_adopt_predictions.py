@@ -216,6 +216,13 @@ def test_probabilities_of_one_class_that_do_not_sum_to_one_are_said(tmp_path, ca
     assert (found.link == 'softmax') != said
 
 
+def test_logits_of_one_network_that_may_be_probabilities_are_said(tmp_path, capsys):
+    table, names = a_table(), ['Mass', 'Pleural_Effusion']
+    table.loc[table['arm'] == 'bce', names] = 20 * (table.loc[table['arm'] == 'bce', names] - 0.5)
+    read(table, tmp_path, values='logits')
+    assert 'all values of arm focal, seed 1 are in 0..1; if they are probabilities' in capsys.readouterr().out
+
+
 def test_logits_that_may_be_logarithms_of_probabilities_are_said(tmp_path, capsys):
     table = a_table()
     for task, said in (('multi_label', True), ('multi_class', False)):  # those are logits of a softmax, as they are

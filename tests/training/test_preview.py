@@ -32,6 +32,12 @@ def changed(field: str, value):
         ('arms', {'bce': {}, 'focal': {'gamma': -2.0}}, 'gamma'),
         ('arms', {'bce': {'sampler': 'power', 'alpha': 1.0}}, 'sampler'),
         ('reference', 'none', 'config.reference'),
+        (
+            'arms',
+            {'bce': {}, 'ce': {'loss': 'cross_entropy'}},
+            'exactly one class per image, and phantom is multi',
+        ),
+        ('arms', {'bce': {}, '#focal': {'loss': 'focal'}}, 'does not begin with .*, or #, as a line that is left out'),
         ('model.name', 'resnet9', "Unknown model 'resnet9'"),
         ('model.cnn.widths', (), 'none is a map'),
         ('data.name', 'nih', "Unknown data set 'nih'"),
