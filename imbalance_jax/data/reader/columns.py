@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imbalance_jax.data.reader.layout import FALSE, NOTHING, SPLIT_NAMES, TRUE, UNSURE
+from imbalance_jax.data.reader.people import UNKNOWN
 from imbalance_jax.data.reader.rows import Rows
 from imbalance_jax.data.reader.spelling import canonical, names_in, number, table_of
 
@@ -28,19 +29,23 @@ NAMES = (
         re.I,
     ),
     re.compile(f'^{OF_WHAT}(level|grade|severity|stage|bi-?rads)s?$', re.I),
+    re.compile('^(?!.*(quality|education|income|noise)).*(?<![a-z])(grade|severity|stage|bi-?rads)s?(?![a-z])', re.I),
     re.compile('label|class|diagnos|finding|target|patholog|categor|disease|condition|^dx$', re.I),
 )
+GRADES = NAMES[2:4]
 # Letters of columns that say how a file was written, and nothing of the image.
 BOOKKEEPING = {'license', 'licence', 'flickrurl', 'cocourl', 'url', 'datecaptured', 'filesize', 'iscrowd', 'crowd'}
-BOOKKEEPING |= {'regioncount', 'regionid', 'fileattributes', 'regionattributes', 'regionshapeattributes', 'ignore'}
+BOOKKEEPING |= {'regionid', 'fileattributes', 'regionattributes', 'regionshapeattributes', 'ignore'}
 BOOKKEEPING |= {'area', 'height', 'width', 'imageheight', 'imagewidth', 'depth', 'rows', 'columns', 'index', 'unnamed'}
 BOOKKEEPING |= {'difficult', 'truncated', 'occluded', 'pose', 'segmented', 'id', ''}
 GROUPS = {
-    'sex': re.compile('^(patient)?[ _-]?(sex|gender)', re.I),
+    'sex': re.compile('^(patient)?[ _-]?(sex|gender)|^(is[ _-]?)?(fe)?male$', re.I),
     'age': re.compile('^(patient)?[ _-]?age', re.I),
     'view': re.compile('view|projection', re.I),
     'device': re.compile('device|manufacturer|scanner|^site$|hospital|centre|center', re.I),
 }
+BODY = {'head', 'neck', 'face', 'scalp', 'trunk', 'torso', 'chest', 'abdomen', 'back', 'arm', 'hand', 'leg', 'foot'}
+BODY |= {'extremity', 'extremities', 'palms', 'soles', 'knee', 'hip', 'shoulder', 'breast', 'left', 'right'}  # of sites
 BOXES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ('xyxy', ('x_min', 'y_min', 'x_max', 'y_max')),
     ('xyxy', ('xmin', 'ymin', 'xmax', 'ymax')),
@@ -57,6 +62,7 @@ WITH_SIZES: tuple[set[str], ...] = (  # tables of boxes whose height and width a
     {'file_name', 'image_id', 'category', 'bbox', 'segmentation', 'height', 'width'},  # COCO
     {'filename', 'class', 'xmin', 'ymin', 'xmax', 'ymax', 'height', 'width'},  # Pascal VOC as one table
 )
+CORNERS = tuple(tuple(f'{axis}{k}' for k in range(least, least + 4) for axis in 'xy') for least in (1, 0))  # of a shape
 SEPARATORS = ('|', ';', ',')
 MOST_CLASSES = 60  # names in a column of classes
 MOST_GROUPS = 12
@@ -66,9 +72,9 @@ LONGEST = 80  # letters of a class; what is longer is a report
 class Kinds(NamedTuple):
     """Names of columns, '' or empty where there is none.
 
-    labels: of zeros and ones; names: of classes, separator: between them; exclusive: one class per row; concept: of
-    names that are no labels; box, form, fraction: of a box; segmentation: of COCO's shapes; others: {columns that may
-    be classes, too: some of what they say}
+    labels: of zeros and ones; names: of classes, separator: between them; exclusive: one class per row; said: which
+    names there are; concept: of names that are no labels; box, form, fraction: of a box; segmentation: of COCO's
+    shapes; others: {columns that may be classes, too: some of what they say}
     """
 
     patient: str
@@ -78,6 +84,7 @@ class Kinds(NamedTuple):
     names: str
     separator: str
     exclusive: bool
+    said: tuple[str, ...]
     concept: str
     box: tuple[str, ...]
     form: str
@@ -95,18 +102,22 @@ class Names(NamedTuple):
     found: tuple[str, ...]
 
 
-def kinds_of(rows: Rows, image: str) -> Kinds:
-    """What each column may be; image: the one that names the image."""
+def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
+    """What each column may be; image: the one that names the image; nameless: whether columns have no names of their
+    own, so that what stands in them is all that there is."""
     texts = {name: values for name, values in rows.columns.items() if name != image}
     words = {name: set(map(str, values)) for name, values in texts.items()}
     patient = _patient(words, set(map(str, rows.columns[image])))
-    split = next((name for name in texts if SPLIT.search(name) and _are_splits(words[name])), '')
+    of_splits = [name for name in texts if _are_splits(words[name])]
+    split = next((name for name in of_splits if SPLIT.search(name)), '')
+    split = split or next((name for name in of_splits if _are_several_splits(words[name])), '')
     box, form = _box(rows)
     taken = {patient, split, *box, *filter(_is_bookkeeping, texts)}
     groups = _groups({name: values for name, values in words.items() if name not in taken})
     taken |= {one if isinstance(one, str) else one['column'] for one in groups.values()}
+    taken |= {name for name in texts if GROUPS['sex'].search(name.strip())}
     flags = [name for name in texts if name not in taken and _are_flags(words[name])]
-    named = _names({name: values for name, values in texts.items() if name not in taken})
+    named = _names({name: values for name, values in texts.items() if name not in taken}, nameless=nameless)
     labels, names = _chosen(flags, named)
     others = {one.column: one.found for one in named if one != names and one.column not in labels}
     others |= {name: () for name in flags if name not in labels and name not in others}
@@ -120,16 +131,33 @@ def kinds_of(rows: Rows, image: str) -> Kinds:
     shape = 'segmentation' if 'segmentation' in texts and 'bbox' in texts else ''
     if shape and not any(isinstance(one, (list, dict)) and one for one in texts[shape]):
         shape = ''
-    if not box and not shape and {'bbox', 'segmentation', 'category'} <= texts.keys():
+    if not box and not shape and {'bbox', 'segmentation', 'category'} <= texts.keys() and any(texts['bbox']):
         box = ('bbox',)
-    said = labels, names.column, names.separator, one_each, concept
+    said = labels, names.column, names.separator, one_each, names.found, concept
     return Kinds(patient, split, groups, *said, box, form, fraction, shape, others)
 
 
 def is_grade(name: str, words: Iterable[str]) -> bool:
     """Whether a column is called as grades are and has whole numbers of one digit, more than two."""
-    said = {canonical(word) for word in words}
-    return bool(NAMES[2].search(name.strip())) and len(said) > 2 and all(re.fullmatch('[0-9]', one) for one in said)
+    said = {canonical(word) for word in words} - {canonical(word) for word in NOTHING}
+    called = any(pattern.search(name.strip()) for pattern in GRADES)
+    return called and len(said) > 2 and all(re.fullmatch('[0-9]', one) for one in said)
+
+
+def not_known(names: Iterable[str]) -> tuple[str, ...]:
+    """Those of the names of classes that say that it is not known."""
+    return tuple(name for name in names if UNKNOWN.fullmatch(name.strip().casefold()) or name.casefold() in UNSURE[1:])
+
+
+def are_signs(columns: Iterable[Iterable[str]]) -> bool:
+    """Whether columns have 1 and -1 and nothing else, so that -1 is a no."""
+    return {canonical(str(text)) for column in columns for text in column} == {'1', '-1'}
+
+
+def corners_of(names: Iterable[str]) -> tuple[str, ...]:
+    """The eight columns of the corners of a shape, () where there are none."""
+    known = {name.strip().lower(): name for name in names}
+    return next((tuple(known[one] for one in corner) for corner in CORNERS if all(one in known for one in corner)), ())
 
 
 def size_columns(names: Collection[str]) -> tuple[str, ...]:
@@ -151,6 +179,12 @@ def _are_splits(words: set[str]) -> bool:
     return bool(words) and all(canonical(word) in known for word in words if canonical(word) not in NOTHING)
 
 
+def _are_several_splits(words: set[str]) -> bool:
+    """Whether they are words of more than one split."""
+    known = table_of(SPLIT_NAMES)
+    return len({known.get(canonical(word)) for word in words} - {None}) > 1
+
+
 def _are_flags(words: set[str]) -> bool:
     """Whether a column says yes and no: of zeros and ones, or words, with both or only one of them."""
     said = {canonical(word) for word in words} - {canonical(word) for word in NOTHING}
@@ -159,7 +193,8 @@ def _are_flags(words: set[str]) -> bool:
 
 
 def _is_bookkeeping(name: str) -> bool:
-    return re.sub('[^a-z]', '', name.lower()) in BOOKKEEPING
+    letters = re.sub('[^a-z]', '', name.lower())
+    return letters.endswith('count') or (letters in BOOKKEEPING and bool(letters or not name.strip()))
 
 
 def _patient(words: dict[str, set[str]], images: set[str]) -> str:
@@ -173,15 +208,24 @@ def _patient(words: dict[str, set[str]], images: set[str]) -> str:
     return ''
 
 
-def _names(texts: dict[str, np.ndarray]) -> list[Names]:
-    """The columns of names of classes, the surest first; of equal ones words before numbers."""
+def _names(texts: dict[str, np.ndarray], *, nameless: bool) -> list[Names]:
+    """The columns of names of classes, the surest first; of equal ones words before numbers. Without names of their own
+    those of few different words, or whole numbers, may be some."""
     ranked = []
     for name, values in texts.items():
         rank = next((number for number, pattern in enumerate(NAMES) if pattern.search(name.strip())), len(NAMES))
-        if rank < len(NAMES) and (found := _names_of(name, values)):
+        if (rank < len(NAMES) or (nameless and _repeat(values))) and (found := _names_of(name, values)):
             counted = all(np.isfinite(number(one)) for one in found.found)
             ranked.append(((rank, counted), found))
     return [found for _, found in sorted(ranked, key=lambda one: one[0])]
+
+
+def _repeat(values: np.ndarray) -> bool:
+    """Whether a column has few different words or whole numbers."""
+    said = {canonical(str(value)) for value in values}
+    numbers = [number(one) for one in said]
+    whole = all(value.is_integer() for value in numbers if np.isfinite(value))
+    return whole and len(said) <= MOST_CLASSES and 2 * len(said) <= len(values)
 
 
 def _names_of(name: str, values: np.ndarray) -> Names | None:
@@ -201,7 +245,8 @@ def _names_of(name: str, values: np.ndarray) -> Names | None:
         if 1 < len(found) <= MOST_CLASSES and (several or not any(s in cell for cell in cells for s in '|;')):
             if max(map(len, found)) > LONGEST:
                 return None
-            return Names(name, separator, not several and len(cells) == len(values), tuple(sorted(found)))
+            whole = len(cells) == len(values) or is_grade(name, found)
+            return Names(name, separator, not several and whole, tuple(sorted(found)))
     return None
 
 
@@ -232,18 +277,33 @@ def _groups(words: dict[str, set[str]]) -> dict[str, Any]:
         if grouping == 'age':
             if any(np.isfinite(number(word.rstrip('YyMm'))) for word in words[name]):
                 groups['age'] = {'column': name, 'bands': (40, 60)}
+        elif grouping == 'sex' and (found := re.search('(fe)?male$', name.strip(), re.I)) and _are_flags(words[name]):
+            yes, no = ('female', 'male') if found[1] else ('male', 'female')
+            groups['sex'] = {'column': name, 'values': {yes: TRUE, no: FALSE}}
         elif len(words[name]) <= MOST_GROUPS:
-            groups[grouping] = name
+            of_body = any(BODY & set(re.split('[^a-z]+', word.lower())) for word in words[name])
+            groups['site' if of_body and grouping == 'device' else grouping] = name
     return groups
 
 
 def _box(rows: Rows) -> tuple[tuple[str, ...], str]:
     """The four columns of a box and its form, however their names are written."""
     known = {name.strip().lower(): name for name in rows.columns}
+    corners = corners_of(rows.columns)
     for form, names in BOXES:
-        if all(name in known for name in names):
+        if all(name in known for name in names) and not {known[name] for name in names} <= set(corners):
             return tuple(known[name] for name in names), form
+    if corners and _are_upright(rows, corners):
+        return (*corners[:2], *corners[4:6]), 'xyxy'
     return (), 'xywh'
+
+
+def _are_upright(rows: Rows, corners: Sequence[str]) -> bool:
+    """Whether the four corners of every row are those of a box, from its left top around to the left bottom."""
+    cells = np.array([[number(str(text)) for text in rows.columns[name]] for name in corners])
+    x1, y1, x2, y2, x3, y3, x4, y4 = cells[:, np.isfinite(cells).all(0)]
+    boxes = (x1 < x3) & (y1 < y3) & (x2 == x3) & (y2 == y1) & (x4 == x1) & (y4 == y3)
+    return bool(len(boxes) and boxes.all())
 
 
 def _largest(rows: Rows, box: Sequence[str]) -> float:

@@ -8,11 +8,12 @@ from imbalance_jax.data.reader.paths import stem
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
 
-OF_MASKS = 'mask|masks|msk|seg|segm|segmentation|annotation|annotated|gt|groundtruth|label|roi'
+OF_MASKS = 'mask|masks|msk|seg|segm|segmentation|anno|annot|annotation|annotated|gt|groundtruth|label|roi'
 MASK = re.compile(f'^(?P<stem>.+?)(?P<suffix>[ _-](?:{OF_MASKS})(?P<number>[ _-]?[0-9]*))$', re.I)
 WORDS = re.compile('[ _-]+|(?<=[a-z])(?=[A-Z])')  # between the words of a folder's name: left_mask, leftMask
 FOLDERS = {'mask', 'masks', 'segmentation', 'segmentations', 'annotation', 'annotations', 'label', 'labels', 'gt'}
-FOLDERS |= {'groundtruth', 'truth', 'roi', 'rois'}
+FOLDERS |= {'groundtruth', 'groundtruths', 'truth', 'truths', 'gts', 'roi', 'rois', 'seg', 'segs'}
+MORE = re.compile('(?P<stem>.+)(?P<word>[ _-][A-Za-z]+)$')  # of IDRiD_01_MA, in a folder of masks
 
 
 class Mask(NamedTuple):
@@ -25,7 +26,8 @@ class Mask(NamedTuple):
 
 
 def masks_among(pictures: Sequence[str]) -> dict[str, Mask]:
-    """Those of the files that are masks of others: called as these and 'mask' or the like, or in a folder of masks."""
+    """Those of the files that are masks of others: called as these and 'mask' or the like, or in a folder of masks,
+    also with one more word in their name there."""
     shared = _shared(pictures)
     plain = {path: at if (at := folder_of_masks(path)) >= shared else -1 for path in pictures}
     images = {stem(path).lower(): path for path in reversed(pictures) if plain[path] < 0}
@@ -42,6 +44,8 @@ def masks_among(pictures: Sequence[str]) -> dict[str, Mask]:
             found[path] = Mask(of, word, -1)
         elif plain[path] >= 0 and (of := _counterpart(path, plain[path], beside) or images.get(name.lower())):
             found[path] = Mask(of, '', plain[path])
+        elif plain[path] >= 0 and (more := MORE.match(name)) and (of := images.get(more['stem'].lower())):
+            found[path] = Mask(of, more['word'], plain[path])
     return {path: mask for path, mask in found.items() if mask.of not in found}
 
 

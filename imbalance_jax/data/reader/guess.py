@@ -9,17 +9,26 @@ from imbalance_jax.data.reader import (
     companions,
     guess_files,
     guess_folders,
+    guess_joins,
     guess_masks,
+    guess_people,
     guess_tables,
     paths,
     published,
 )
-from imbalance_jax.data.reader.columns import Kinds, is_grade, size_columns, stated_size
-from imbalance_jax.data.reader.guess_tables import Read
-from imbalance_jax.data.reader.layout import SPLIT_NAMES, Images
+from imbalance_jax.data.reader.columns import (
+    Kinds,
+    are_signs,
+    corners_of,
+    is_grade,
+    not_known,
+    size_columns,
+    stated_size,
+)
+from imbalance_jax.data.reader.guess_tables import Read, Rest
+from imbalance_jax.data.reader.layout import Images
 from imbalance_jax.data.reader.proposal import Guess
 from imbalance_jax.data.reader.rows import NAMED, Rows
-from imbalance_jax.data.reader.spelling import canonical, table_of
 from imbalance_jax.names import some
 
 
@@ -30,12 +39,15 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     name = _name(folder)
     beside = guess_files.of_one_image(listed)
     tables = [path for path in listed if guess_tables.may_be_one(path) and path not in beside]
-    tables = tables[: guess_tables.MOST_TABLES]
+    tables, further = tables[: guess_tables.MOST_TABLES], tables[guess_tables.MOST_TABLES :]
     if public := published.reader_of(folder, listed, tables, known):
         return Guess(name, {'reader': public, 'manual_dir': str(folder)}, [], [], f'This looks like {public}.')
     pictures = [path for path in listed if paths.is_image(path, Images())]
     if not pictures:
-        raise FileNotFoundError(f'{folder} has no image ({", ".join(Images().suffixes)}) and no set that is known.')
+        others = guess_files.of_other_suffixes(listed)
+        raise FileNotFoundError(
+            f'{folder} has no image ({", ".join(Images().suffixes)}){others} and no set that is known.'
+        )
     block: dict[str, Any] = {'reader': 'folder', 'path': str(folder)}
     unsure: list[str] = []
     missing: list[str] = []
@@ -44,19 +56,25 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     exclude = guess_masks.excluded(pictures, masks, unsure)
     pictures = [path for path in pictures if path not in masks and paths.is_image(path, Images(exclude=exclude))]
     files = paths.index(pictures)
-    read = guess_tables.read(folder, tables, files, unsure)
+    every, rest = guess_tables.read(folder, tables, files, unsure)
     guess_files.of_images(folder, pictures, exclude, block, unsure)
-    lists = {one.file: _split_of_name(one.file) for one in read if _is_list(one)}
-    read = [one for one in read if one.file not in lists]
-    if read:
-        _of_tables(read, block, unsure)
-    _splits(lists, pictures, block, unsure)
-    if 'labels' not in block and not guess_folders.classes_of(pictures, block, unsure):
+    lists = {one.file: one for one in every if _is_list(one)}
+    read = [one for one in every if one.file not in lists]
+    named = _of_tables(read, rest, files, block, unsure) if read else files.paths
+    if not read and (patients := guess_joins.of_patients(rest, pictures, block, unsure)):
+        _labels(patients, block, unsure)
+        _said_of_rows(patients.kinds, block, unsure)
+    people = guess_joins.not_used(rest, pictures, unsure)
+    if further:
+        unsure.append(f'tables: {some(further, NAMED)} are not looked at, behind {len(tables)} others.')
+    _splits(lists, named, files, block, unsure)
+    told = guess_folders.Known(people, guess_people.splits_of(files, block, {one.file: one for one in every}))
+    if 'labels' not in block and not guess_folders.classes_of(files.paths, told, block, unsure):
         what = 'no column of zeros and ones, and none of names, was found' if read else 'no table names the images'
         missing.append(f'labels: {what}, and no folders that could be classes{guess_files.ends_of_names(pictures)}.')
     _masks(pictures, masks, block, unsure)
-    _people(pictures, block, unsure)
-    return Guess(name, block, unsure, missing, _examined(pictures, masks, read))
+    guess_people.propose(files, read[0] if read else None, told, block, unsure)
+    return Guess(name, block, unsure, missing, _examined(pictures, masks, read, len(named)))
 
 
 def _name(folder: Path) -> str:
@@ -69,20 +87,35 @@ def _is_list(one: Read) -> bool:
     return len(one.rows.columns) == 1
 
 
-def _splits(lists: Mapping[str, str], pictures: Sequence[str], block: dict[str, Any], unsure: list[str]) -> None:
-    """Splits that lists of images or folders say, where nothing else does; other lists are named."""
+def _splits(
+    lists: Mapping[str, Read], named: Sequence[str], files: paths.Files, block: dict[str, Any], unsure: list[str]
+) -> None:
+    """Splits that lists of images or folders say, where nothing else does; other lists are named. named: the images
+    that are in the tables, or all."""
     stated = 'split' in block or any('split' in one for one in _listed(block.get('tables', ())))
-    said = len(set(lists.values()) - {''}) > 1
-    if not stated and guess_folders.are_of_splits(pictures, whole=said or 'tables' in block):
+    by_split = {split: file for file in reversed(list(lists)) if (split := guess_joins.split_of_name(file))}
+    said = len(by_split) > 1
+    listed = len(guess_joins.named_by([lists[file] for file in by_split.values()], files)) if said else 0
+    if not stated and guess_folders.are_of_splits(named, whole=said or 'tables' in block):
         block['split'] = {'path': 'folder'}
         unsure.append('split: the folders that are called as splits are.')
-    elif not stated and said:
-        block['split'] = {'lists': {split: file for file, split in reversed(list(lists.items())) if split}}
-        unsure.append('split: the lists of images, by their names.')
+    elif not stated and not said and (words := guess_folders.words_of_splits(named)):
+        block['split'] = {'path': words}
+        unsure.append('split: the words for splits in the names of folders.')
+    elif not stated and said and 2 * listed >= len(named):
+        block['split'] = {'lists': by_split}
+        lacking = (
+            f'; they have {listed} of {len(named)} images, and the others are left out' if listed < len(named) else ''
+        )
+        unsure.append(f'split: the lists of images, by their names{lacking}.')
     elif not stated:
         unsure.append('split: nothing says it; patients are drawn for validation (15 %) and test (20 %).')
     used = block.get('split', {}).get('lists', {}).values() if isinstance(block.get('split'), dict) else ()
-    unsure.extend(f'tables: {file} is a list of images, and is not used.' for file in lists if file not in used)
+    unsure.extend(
+        f'tables: {file} is a list of {one.images} of {len(files.paths)} images, and is not used.'
+        for file, one in lists.items()
+        if file not in used
+    )
 
 
 def _listed(tables: Any) -> Sequence[Mapping[str, Any]]:
@@ -107,41 +140,41 @@ def _masks(
         block['regions'] = blocks if len(blocks) > 1 else blocks[0]
 
 
-def _people(pictures: Sequence[str], block: dict[str, Any], unsure: list[str]) -> None:
-    """Whose images these are by the names of files and folders, where no table says it."""
-    if 'patient' in block:
-        return
-    if pattern := guess_files.people_of_sides(pictures):
-        block['patient'] = {'pattern': pattern}
-        unsure.append('patient: the names of files without left and right, of which many have both.')
-    elif people := guess_folders.people_of(pictures):
-        pattern, names = people
-        block['patient'] = {'pattern': pattern}
-        unsure.append(f'patient: the {len(names)} folders {some(names, NAMED)}, by their names.')
-    else:
-        unsure.append('patient: nothing says whose images these are; every image counts as a patient of its own.')
-
-
-def _of_tables(read: Sequence[Read], block: dict[str, Any], unsure: list[str]) -> None:
-    """Tables, labels, patients, splits, groups and boxes of tables that name images."""
+def _of_tables(
+    read: Sequence[Read], rest: list[Rest], files: paths.Files, block: dict[str, Any], unsure: list[str]
+) -> list[str]:
+    """Tables, labels, patients, splits, groups and boxes of tables that name images; and the images that these name."""
     main, others = read[0], list(read[1:])
     block['tables'] = [dict(one) for one in main.declared]
     block['images']['file'] = f'{{{main.column}}}'
     if main.share < 1:
         unsure.append(f'images: {1 - main.share:.0%} of the images that {main.file} names are not there.')
-    for other in list(others):
-        meant = _split_of_name(other.file)
-        if (
-            meant
-            and len(main.declared) == 1
-            and set(other.rows.columns) == set(main.rows.columns)
-            and _split_of_name(main.file)
-        ):
-            block['tables'][0]['split'] = _split_of_name(main.file)
-            block['tables'].append({**other.declared[0], 'split': meant})
-            others.remove(other)
+    own_folders = guess_joins.under(main, others, files, block, unsure)
     _labels(main, block, unsure)
-    kinds = _with_people(main, others, block, unsure)
+    free = [] if own_folders else others
+    kinds = guess_joins.beside(main, free, block, unsure)
+    kinds, labels = guess_joins.by_key(main, kinds, rest, block, unsure)
+    if labels:
+        _labels(labels, block, unsure)
+    _said_of_rows(kinds, block, unsure)
+    _boxes(main, free, block, unsure)
+    if 'labels' not in block and block.get('regions', {}).get('column'):
+        block['labels'] = {'regions': True}
+        unsure.append('labels: what an image has a region of.')
+    guess_joins.second_reader(main, free, block, unsure)
+    if block['tables'] == [{'file': main.file}]:
+        block['tables'] = main.file
+    used = {table['file'] for table in block['tables']} if isinstance(block['tables'], list) else set()
+    for other in others:
+        if other.file not in used:
+            unsure.append(
+                f'tables: {other.file} names {other.images} of {len(files.paths)} images, too, and is not used.'
+            )
+    return guess_joins.named([one for one in read if one is main or one not in others], files, unsure)
+
+
+def _said_of_rows(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> None:
+    """Patients, splits and groups by the columns of tables."""
     if kinds.patient:
         block['patient'] = kinds.patient
         unsure.append(f'patient: the column {kinds.patient!r}, by its name.')
@@ -149,56 +182,6 @@ def _of_tables(read: Sequence[Read], block: dict[str, Any], unsure: list[str]) -
         block['split'] = kinds.split
     if kinds.groups:
         block['groups'] = kinds.groups
-    _boxes(main, others, block, unsure)
-    if 'labels' not in block and block.get('regions', {}).get('column'):
-        block['labels'] = {'regions': True}
-        unsure.append('labels: what an image has a region of.')
-    _second_reader(main, others, block, unsure)
-    if block['tables'] == [{'file': main.file}]:
-        block['tables'] = main.file
-    used = {table['file'] for table in block['tables']} if isinstance(block['tables'], list) else set()
-    for other in others:
-        if other.file not in used:
-            unsure.append(f'tables: {other.file} names images, too, and is not used.')
-
-
-def _with_people(main: Read, others: list[Read], block: dict[str, Any], unsure: list[str]) -> Kinds:
-    """What the main table's columns are, and of a table beside it that says of its images what it does not."""
-    kinds, names = main.kinds, {str(text) for text in main.rows.columns[main.column]}
-    for other in list(others):
-        texts = [str(text) for text in other.rows.columns[other.column]]
-        said = {name: getattr(other.kinds, name) for name in ('patient', 'split', 'groups')}
-        new = {name: value for name, value in said.items() if value and not getattr(kinds, name)}
-        if (
-            not new
-            or len(other.declared) > 1
-            or len(set(texts)) < len(texts)
-            or len(names & set(texts)) < 0.9 * len(names)
-        ):
-            continue
-        same = main.column == other.column
-        block['tables'].append({**other.declared[0], 'on': [main.column if same else f'{main.column}={other.column}']})
-        unsure.append(f'tables: {other.file} is joined by the name of the image; it says {", ".join(new)}.')
-        others.remove(other)
-        kinds = kinds._replace(**new)
-    return kinds
-
-
-def _second_reader(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: list[str]) -> None:
-    """Other COCO files of the same images are other readers' regions."""
-    names = set(main.rows.columns[main.column])
-    again = [one for one in others if one.kinds.segmentation and names & set(one.rows.columns[one.column])]
-    if not main.kinds.segmentation or not again:
-        return
-    own = block['regions']
-    block['regions'] = [own | {'as_reader': Path(main.file).stem}]
-    for one in again:
-        block['tables'].append({'file': one.file, 'name': one.file})
-        key = main.column if main.column == one.column else f'{main.column}={one.column}'
-        beside = {'table': one.file, 'on': [key], 'as_reader': Path(one.file).stem}
-        block['regions'].append(own | beside)
-    files = ' and '.join(one.file for one in (main, *again))
-    unsure.append(f'regions: {files} draw on the same images: taken for readers. Labels are those of {main.file}.')
 
 
 def _labels(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
@@ -210,12 +193,21 @@ def _labels(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
         block['labels'] = {'columns': kinds.labels}
         count = len(kinds.labels)
         what = 'the column' if count == 1 else f'{count} columns'
-        unsure.append(f'labels: {what} of zeros and ones, {some(kinds.labels, NAMED)}; leave out what is no class.')
+        signs = are_signs(main.rows.columns[name] for name in kinds.labels)
+        if signs:
+            block['labels'] |= {'absent': ('-1',), 'uncertain': ()}
+        of = '1 and -1, which is taken for the no' if signs else 'zeros and ones'
+        unsure.append(f'labels: {what} of {of}, {some(kinds.labels, NAMED)}; leave out what is no class.')
         if kinds.exclusive and _is_of_one_row(main, kinds.labels):
             block['task'] = 'multi_class'
             unsure.append('task: every row has exactly one label, so classes are taken to exclude one another.')
     elif kinds.names:
         block['labels'] = {'column': kinds.names} | ({'separator': kinds.separator} if kinds.separator else {})
+        if unknown := not_known(kinds.said):
+            unsure.append(
+                f'labels: {some(unknown, NAMED)} of {kinds.names!r} counts as a class; labels.none = {unknown!r} would '
+                'make it none.'
+            )
         if kinds.exclusive and _is_of_one_row(main, [kinds.names]):
             block['task'] = 'multi_class'
             block['labels']['none'] = ()
@@ -244,9 +236,7 @@ def _boxes(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: li
             elif (size := size_columns(one.rows.columns)) and _are_stated(one.rows, size):
                 regions['frame'] = size
             if one is not main:
-                block['tables'].append({**one.declared[0], 'name': one.file})
-                same = one.column == main.column
-                regions |= {'table': one.file, 'on': [main.column if same else f'{main.column}={one.column}']}
+                regions |= _in_a_table_of_its_own(main, one, block)
             concept = one.kinds.names or one.kinds.concept
             regions |= {'column': concept, 'others': 'add'} if concept else {'concept': _concept(block, unsure)}
             block['regions'] = regions
@@ -261,8 +251,23 @@ def _boxes(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: li
         if one.kinds.segmentation:
             concept = one.kinds.names or one.kinds.concept
             code = {'code': one.kinds.segmentation, 'kind': 'coco_segmentation', 'box': ('bbox',)}
-            block['regions'] = {**code, 'column': concept}
+            if one is not main:
+                code |= _in_a_table_of_its_own(main, one, block)
+            of = {'column': concept, 'others': 'add'} if concept else {'concept': _concept(block, unsure)}
+            block['regions'] = code | of
             return
+        if corners := corners_of(one.rows.columns):
+            unsure.append(
+                f'regions: {", ".join(corners)} of {one.file} are corners of a shape, and no box: write its left, top, '
+                'right and bottom into columns of their own to have regions.'
+            )
+
+
+def _in_a_table_of_its_own(main: Read, one: Read, block: dict[str, Any]) -> dict[str, Any]:
+    """Fields of regions whose rows are in another table than the main one, which is declared."""
+    block['tables'].append({**one.declared[0], 'name': one.file})
+    same = one.column == main.column
+    return {'table': one.file, 'on': [main.column if same else f'{main.column}={one.column}']}
 
 
 def _are_stated(rows: Rows, size: Sequence[str]) -> bool:
@@ -282,13 +287,9 @@ def _concept(block: Mapping[str, Any], unsure: list[str]) -> str:
     return 'label'
 
 
-def _split_of_name(file: str) -> str:
-    """The split that the name of a file speaks of, '' if none."""
-    names = table_of(SPLIT_NAMES)
-    words = re.split(r'[^A-Za-z]+', file.rsplit('/', 1)[-1])
-    return next((names[canonical(word)] for word in words if canonical(word) in names), '')
-
-
-def _examined(pictures: Sequence[str], masks: Collection[str], read: Sequence[Read]) -> str:
-    named = f', named by {", ".join(one.file for one in read)}' if read else ', and no table that names them'
-    return f'{len(pictures)} images{f" and {len(masks)} masks" if masks else ""}{named}.'
+def _examined(pictures: Sequence[str], masks: Collection[str], read: Sequence[Read], named: int) -> str:
+    of_masks = f' and {len(masks)} masks' if masks else ''
+    if not read:
+        return f'{len(pictures)} images{of_masks}, and no table that names them.'
+    count = '' if named == len(pictures) else f'{named} of them '
+    return f'{len(pictures)} images{of_masks}, {count}named by {", ".join(one.file for one in read)}.'

@@ -31,6 +31,7 @@ BESIDE = {
     'csv': 'write one CSV of all, with the name of the image in each row',
 }
 LEAST = 3  # files that are called as images are
+OF_SYSTEMS = {'thumbs.db', 'ehthumbs.db', 'desktop.ini'}  # written by an operating system into folders
 
 
 def of_one_image(listed: Sequence[str]) -> dict[str, str]:
@@ -46,6 +47,8 @@ def unread(listed: Sequence[str], beside: Mapping[str, str]) -> list[str]:
     by_advice: dict[tuple[str, str], list[str]] = {}
     for path in listed:
         name = path.rsplit('/', 1)[-1].lower()
+        if _is_of_system(path):
+            continue
         for suffixes, advice in UNREAD.items():
             if suffix := next((one for one in suffixes if name.endswith(f'.{one}')), ''):
                 by_advice.setdefault((suffix, advice), []).append(path)
@@ -56,6 +59,22 @@ def unread(listed: Sequence[str], beside: Mapping[str, str]) -> list[str]:
         f'({some(files, NAMED)}): {advice}.'
         for (suffix, advice), files in by_advice.items()
     ]
+
+
+def of_other_suffixes(listed: Sequence[str]) -> str:
+    """What to say of files that may be images of suffixes that are not read, '' without any."""
+    others = [path for path in listed if paths.is_image(path, Images(suffixes=('',))) and not _is_of_system(path)]
+    counted = Counter(path.rsplit('/', 1)[-1].rpartition('.')[2].lower() for path in others if '.' in path)
+    if not counted:
+        return f' but {len(others)} without a suffix, such as {others[0]!r},' if others else ''
+    (suffix, count), *_ = counted.most_common(1)
+    example = next(path for path in others if path.lower().endswith(f'.{suffix}'))
+    return f' but {count} .{suffix} file{"s" * (count > 1)}, such as {example!r} (images.suffixes, images.decoders),'
+
+
+def _is_of_system(path: str) -> bool:
+    """Whether an operating system wrote a file into a folder."""
+    return path.rsplit('/', 1)[-1].lower() in OF_SYSTEMS
 
 
 def of_images(

@@ -1,7 +1,7 @@
 """Which folders of the images may be classes, and which are splits, people, magnifications or mere order."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from imbalance_jax.data.reader.columns import MOST_CLASSES
@@ -23,14 +23,29 @@ OF_CLASSES |= {'cyst', 'stone', 'glaucoma', 'cataract', 'opacity', 'effusion', '
 OF_ORDER = {'image', 'images', 'img', 'imgs', 'picture', 'pictures', 'photo', 'photos', 'data', 'dataset', 'file'}
 OF_ORDER |= {'files', 'all', 'raw', 'original', 'originals', 'png', 'jpg', 'jpeg', 'tif', 'tiff', 'bmp', 'dicom', 'dcm'}
 OF_ORDER |= {'cxr', 'part', 'batch', 'chunk'}
+OF_SPLIT = '(?i)(?<![a-z])({})(?![a-z])[^/]*/'  # {}: words
 OF_SETS = {'set', 'dataset', 'part', 'batch', 'chunk', 'site', 'hospital', 'center', 'centre', 'fold', 'task'}
 MAGNIFICATION = re.compile('[0-9]+ ?x', re.I)
-PEOPLE = re.compile('(patient|pat|subject|subj|sub|person|participant|case|study|donor|pid)[ _-]*[0-9]+', re.I)
+PEOPLE = re.compile(
+    '(patient|pat|subject|subj|sub|person|participant|case|study|donor|pid)[ _-]*[0-9]+(?![A-Za-z0-9]).*', re.I
+)
+DATE = re.compile(
+    '(?<![0-9])([0-9]{1,2}[-_.][0-9]{1,2}[-_.](19|20)[0-9]{2}|(19|20)[0-9]{2}([-_.]?)[0-9]{2}\\4[0-9]{2})(?![0-9])'
+)
 YEAR = re.compile('(?<![0-9])(19|20)[0-9]{2}(?![0-9])')
 # Within a name: P_00001 of Mass_P_00001_CC.
 PERSON = '(?<![A-Za-z])(?:patient|pat|subject|subj|sub|person|p)[ _-]?[0-9]+'
 PARENT = '([^/]+)/[^/]+$'  # as labels.path = 'parent'
+SEQUENCES = {'flair', 't1', 't1c', 't1ce', 't1gd', 't1n', 't1w', 't2', 't2f', 't2w', 'pd', 'dwi', 'adc', 'swi'}
 VIEWS = {'left', 'right', 'l', 'r', 'od', 'os', 'cc', 'mlo', 'pa', 'ap', 'lateral', 'frontal'}
+
+
+class Known(NamedTuple):
+    """What is known of files but for their folders. people: folders of one patient each, by a table; splits: of each
+    file, '' where nothing says it."""
+
+    people: Collection[str]
+    splits: Sequence[str]
 
 
 class Level(NamedTuple):
@@ -51,9 +66,19 @@ def are_of_splits(pictures: Sequence[str], *, whole: bool) -> bool:
     return len(set().union(*splits)) > 1 and (all(splits) or not whole)
 
 
-def classes_of(pictures: Sequence[str], block: dict[str, Any], unsure: list[str]) -> bool:
+def words_of_splits(pictures: Sequence[str]) -> str:
+    """The pattern of words for splits in the names of folders, as of a. Training Set, where every image is in such a
+    folder, of several splits; '' where not."""
+    known = table_of(SPLIT_NAMES)
+    words = [first_group(OF_SPLIT.format('|'.join(sorted(known, key=len, reverse=True))), path) for path in pictures]
+    if not all(words) or len({known[canonical(word)] for word in words}) < 2:
+        return ''
+    return OF_SPLIT.format('|'.join(sorted({word.lower() for word in words}, key=lambda word: (-len(word), word))))
+
+
+def classes_of(pictures: Sequence[str], known: Known, block: dict[str, Any], unsure: list[str]) -> bool:
     """Whether a level of folders is one of classes, and people; proposes them, and names the other levels."""
-    levels = levels_of(pictures)
+    levels = levels_of(pictures, known)
     able = [one for one in levels if one.what in ('classes', 'folders')]
     chosen = max(able, key=lambda one: (one.what == 'classes', one.share >= 0.9), default=None)
     others = '; '.join(f'labels.path = {one.path!r} has {one.what} {some(one.names, NAMED)}' for one in levels)
@@ -72,9 +97,10 @@ def classes_of(pictures: Sequence[str], block: dict[str, Any], unsure: list[str]
     return True
 
 
-def people_of(pictures: Sequence[str]) -> tuple[str, tuple[str, ...]] | None:
-    """The pattern of people whose folders the highest such level has, and these; None without one."""
-    level = next((one for one in reversed(levels_of(pictures)) if one.what == 'people' and one.share >= 0.9), None)
+def people_of(pictures: Sequence[str], known: Known) -> tuple[str, tuple[str, ...]] | None:
+    """The pattern of people whose folders the highest such level has, else of studies, and these; None without one."""
+    levels = [one for one in reversed(levels_of(pictures, known)) if one.share >= 0.9]
+    level = next((one for what in ('people', 'studies') for one in levels if one.what == what), None)
     if level is None:
         return None
     path = PARENT if level.path == 'parent' else level.path
@@ -93,7 +119,7 @@ def class_of(pictures: Sequence[str], labels: Mapping[str, Any]) -> dict[str, st
     return {path: name for path, name in named.items() if name in labels['classes']}
 
 
-def levels_of(pictures: Sequence[str]) -> list[Level]:
+def levels_of(pictures: Sequence[str], known: Known) -> list[Level]:
     """The levels of folders that tell images apart, the deepest first."""
     folders = [path.split('/')[:-1] for path in pictures]
     deepest = max(map(len, folders), default=0)
@@ -106,15 +132,15 @@ def levels_of(pictures: Sequence[str]) -> list[Level]:
         if even and back:
             before = deepest - 1 - back
             expression = f'^(?:[^/]+/){{{before}}}([^/]+)/' if before else '^([^/]+)/'
-        found.setdefault(tuple(named), _level(expression, named))
+        found.setdefault(tuple(named), _level(expression, named, known))
     for front in reversed(range(0 if even else deepest)):
         named = [parts[front] if len(parts) > front else '' for parts in folders]
         expression = f'^(?:[^/]+/){{{front}}}([^/]+)/' if front else '^([^/]+)/'
-        found.setdefault(tuple(named), _level(expression, named))
+        found.setdefault(tuple(named), _level(expression, named, known))
     return [one for one in found.values() if len(one.names) > 1 and one.share >= LEAST]
 
 
-def _level(path: str, named: Sequence[str]) -> Level:
+def _level(path: str, named: Sequence[str], known: Known) -> Level:
     counted = {name: _says_something(name) for name in dict.fromkeys(named)}
     meant = sorted({canonical(name): name for name, counts in counted.items() if counts}.values())
     if words := _class_words(meant):
@@ -122,7 +148,12 @@ def _level(path: str, named: Sequence[str]) -> Level:
         path = '(?i)' + (PARENT if path == 'parent' else path).replace('([^/]+)', within)
         meant = words
     there = sum(counted[name] for name in named)
-    return Level(path, tuple(meant), there / len(named), _what(meant, there))
+    in_splits = {(name, split) for name, split in zip(named, known.splits, strict=True) if split and counted[name]}
+    several = len(in_splits) > len({name for name, _ in in_splits})
+    what = 'people' if meant and set(meant) <= set(known.people) else _what(meant, there, several=several)
+    return Level(
+        path, tuple(meant), there / len(named), 'people of several splits' if what == 'people' and several else what
+    )
 
 
 def _says_something(name: str) -> bool:
@@ -144,23 +175,34 @@ def _words(name: str) -> list[str]:
     return [word.lower().rstrip('0123456789') or word for word in WORDS.split(name)]
 
 
-def _what(names: Sequence[str], images: int) -> str:
-    """What folders of these names are; images: how many are in them."""
+def _what(names: Sequence[str], images: int, *, several: bool) -> str:
+    """What folders of these names are; images: how many are in them; several: whether one is in several splits, as
+    folders of classes are and those of people are not."""
     if not names:
         return 'folders'
     if all(MAGNIFICATION.fullmatch(name) for name in names):
         return 'magnifications'
+    if words_of_splits([f'{name}/' for name in names]):
+        return 'splits'
     if all(name.lower() in VIEWS for name in names):
         return 'views'
+    if all(name.lower() in SEQUENCES for name in names):
+        return 'sequences'
     if all(OF_SETS & set(_words(name)) for name in names):
         return 'parts'
     if all(PEOPLE.fullmatch(name) for name in names):
         return 'people'
     if 2 * sum(bool(OF_CLASSES & set(_words(name))) for name in names) >= len(names):
         return 'classes'
+    if all(DATE.match(name) for name in names):
+        return 'studies'
     names = [YEAR.sub('', name) for name in names]
     digits = '[0-9]' if len(names) > FEW else '[0-9]{4}'
     if all(re.search(digits, name) for name in names):
+        if several:  # of classes they have many images, such as 2889 or n01440760
+            return 'folders' if images >= 3 * len(names) else 'people of several splits'
         return 'people'
+    if 2 * images < 3 * len(names):
+        return 'folders of an image each'
     many = len(names) > FEW and (2 * len(names) > images or (len(names) > MOST_CLASSES and 20 * len(names) > images))
     return 'many names' if many else 'folders'

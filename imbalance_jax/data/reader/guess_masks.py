@@ -9,6 +9,7 @@ import numpy as np
 
 from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.companions import FOLDERS, WORDS, Mask, folder_of_masks, patterns_of
+from imbalance_jax.data.reader.guess_folders import SEQUENCES
 from imbalance_jax.data.reader.rows import NAMED, PARENT, STEM
 from imbalance_jax.data.reader.spelling import fill
 from imbalance_jax.names import some
@@ -19,10 +20,12 @@ OF_ALL = {'manual', 'ground', 'binary', 'image', 'images', 'img'}  # say nothing
 
 class Alike(NamedTuple):
     """What masks that one pattern may mean have in common: the name of their folder of masks, '' if their own names
-    say so; what these have after the image's; the suffix; how many folders there are, -1 beside the image."""
+    say so; what these have after the image's; the folder of their kind within that of masks, '' where images have masks
+    of one; the suffix; how many folders there are, -1 beside the image."""
 
     folder: str
     word: str
+    inner: str
     suffix: str
     depth: int
 
@@ -54,14 +57,18 @@ def proposed(
     classes: {image: its class}, of images whose class is known. Masks for which no pattern is right are named.
     """
     by_kind: dict[Alike, list[str]] = {}
+    inner: dict[str, set[str]] = {}
     for path, mask in masks.items():
-        by_kind.setdefault(_kind(path, mask), []).append(path)
-    several = len({kind.folder for kind in by_kind}) > 1
+        inner.setdefault(mask.of, set()).add(_inner(path, mask))
+    in_own = any(len(of_image) > 1 for of_image in inner.values())
+    for path, mask in masks.items():
+        by_kind.setdefault(_kind(path, mask, _inner(path, mask) if in_own else ''), []).append(path)
+    several = len({kind[:3] for kind in by_kind if kind.folder}) > 1
     found = []
     for kind, of_kind in by_kind.items():
         pattern = _pattern(kind, of_kind, masks, classes)
         if pattern and _gives_each_its_own(pattern, pictures, of_kind, masks, classes):
-            found.append((pattern, _concept(kind.folder) if several else ''))
+            found.append((pattern, _concept(kind) if several else ''))
             continue
         named = some([f'{path} of {masks[path].of}' for path in of_kind], NAMED)
         unsure.append(
@@ -71,17 +78,31 @@ def proposed(
     return found
 
 
-def _kind(path: str, mask: Mask) -> Alike:
+def _inner(path: str, mask: Mask) -> str:
+    """The folder of a mask, if it lies within that of masks."""
+    parts = path.split('/')
+    return parts[-2] if 0 <= mask.folder < len(parts) - 2 else ''
+
+
+def _kind(path: str, mask: Mask, inner: str) -> Alike:
     folders = path.split('/')[:-1]
     beside = path.rpartition('/')[0] == mask.of.rpartition('/')[0]
     folder = folders[mask.folder] if mask.folder >= 0 else ''
-    return Alike(folder, mask.word, path.rpartition('.')[2], -1 if beside else len(folders))
+    return Alike(folder, mask.word, inner, path.rpartition('.')[2], -1 if beside else len(folders))
 
 
-def _concept(folder: str) -> str:
-    """What a folder of masks is of: 'left' of leftMask."""
+def _concept(kind: Alike) -> str:
+    """What masks of a kind are of: 'Exudates' of their own folder 3. Exudates, or what their names have after the
+    image's there, or 'left' of a folder leftMask."""
+    if not kind.folder:
+        return ''
+    return _said(kind.inner) or kind.word.strip(' _-') or _said(kind.folder)
+
+
+def _said(folder: str) -> str:
+    """The words of a folder that are no number, and none of masks."""
     words = [word for word in WORDS.split(folder) if word.lower() not in FOLDERS | OF_ALL]
-    return ' '.join(words)
+    return ' '.join(word for word in words if not re.fullmatch('[0-9]+[.)]?', word))
 
 
 def _pattern(kind: Alike, of_kind: Sequence[str], masks: Mapping[str, Mask], classes: Mapping[str, str]) -> str:
@@ -122,6 +143,9 @@ def _gives_each_its_own(
     own: dict[str, set[str]] = {}
     for path in of_kind:
         own.setdefault(masks[path].of, set()).add(path)
+    by_stem: dict[str, list[str]] = {}
+    for path in own:
+        by_stem.setdefault(paths.stem(path), []).append(path)
     files = [*pictures, *masks]
     for at in np.unique(np.linspace(0, len(pictures) - 1, min(TRIED, len(pictures))).astype(int)):
         image = pictures[at]
@@ -130,6 +154,14 @@ def _gives_each_its_own(
         wanted = fill(pattern, {key: glob.escape(text) for key, text in values.items()})
         wanted = wanted if '/' in wanted or not beside else f'{glob.escape(beside)}/{wanted}'
         near = [path for path in files if path != image and values[STEM] in path]
-        if {path for path in near if paths.like(path, wanted)} != own.get(image, set()):
+        alike = [one for one in by_stem.get(values[STEM], ()) if _is_other_sequence(one, image)]
+        of_image = own.get(image) or own.get(alike[0] if alike else '', set())
+        if {path for path in near if paths.like(path, wanted)} != of_image:
             return False
     return True
+
+
+def _is_other_sequence(one: str, other: str) -> bool:
+    """Whether two images are one slice in two sequences of MRI, by their folders: flair/3.png and t1/3.png."""
+    pairs = [(a, b) for a, b in zip(one.split('/'), other.split('/'), strict=False) if a != b]
+    return one.count('/') == other.count('/') and len(pairs) == 1 and {word.lower() for word in pairs[0]} <= SEQUENCES

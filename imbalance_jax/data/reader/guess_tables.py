@@ -1,5 +1,6 @@
 """Tables that name the images of a folder, of whatever kind, and how each is declared."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from imbalance_jax.data.reader.rows import Rows, stacked
 TABLES = ('.csv', '.tsv', '.txt', '.json', '.jsonl', '.parquet')
 MOST_TABLES = 40
 SIDE = 'image of the row'  # the column of images that several columns name
+LEAST = 0.2  # share of the rows of a table that name an image which is there
 SAMPLED = 400  # rows whose files are looked for
 
 
@@ -30,19 +32,34 @@ class Read(NamedTuple):
     declared: list[dict[str, Any]]
 
 
+class Rest(NamedTuple):
+    """A table that names no images, or hardly any, and why it counts so; declared: the block of the table."""
+
+    file: str
+    rows: Rows
+    why: str
+    declared: dict[str, Any]
+
+
 def may_be_one(path: str) -> bool:
     """Whether a file is called as tables are."""
     return path.lower().removesuffix('.gz').endswith(TABLES)
 
 
-def read(folder: Path, files_of_tables: Sequence[str], files: paths.Files, unsure: list[str]) -> list[Read]:
-    """The tables that name images, the one that names most first; files that cannot be read are named."""
-    found = []
+def read(
+    folder: Path, files_of_tables: Sequence[str], files: paths.Files, unsure: list[str]
+) -> tuple[list[Read], list[Rest]]:
+    """Tables that name images, the one that names most first, and the others; files that cannot be read are named."""
+    found: list[Read] = []
+    rest: list[Rest] = []
     for path in files_of_tables:
         rows = published.try_table(folder, path, unsure)
-        if rows is None or not len(rows):
+        if rows is None:
             continue
-        if headless := [name for name in rows.columns if paths.is_image(name, Images())]:
+        if not len(rows):
+            rest.append(Rest(path, rows, 'no rows are there', {'file': path}))
+            continue
+        if headless := _images_in_header(rows, files):
             unsure.append(
                 f'tables: {path} begins with {headless[0]!r}, the name of an image: it has no row of names, and its '
                 "columns are called 'column 1' and so on (columns names them)."
@@ -50,21 +67,41 @@ def read(folder: Path, files_of_tables: Sequence[str], files: paths.Files, unsur
             rows = published.try_table(folder, path, unsure, header=False) or rows
         scored = [(*_found(rows.columns[column], files), column) for column in rows.columns]
         share, count, column = max(scored)
-        if share < 0.2:
-            continue
         declared: dict[str, Any] = {'file': path}
         if kind := published.kind_of(folder, path):
             declared['kind'] = kind
         if headless:
             declared['header'] = False
+        if share < LEAST:
+            why = f'only {share:.0%} of its rows name an image' if share else 'no row names an image'
+            rest.append(Rest(path, rows, why, declared))
+            continue
         tables = [declared]
         if sides := _sides(rows, [(share, name) for share, _, name in scored], column, files):
             rows = stacked([rows.with_columns(**{SIDE: rows.columns[name]}) for name in sides])
             tables = [{**declared, 'name': 'rows', 'rename': {SIDE: name}} for name in sides]
             unsure.append(f'tables: a row of {path} has {len(sides)} images ({", ".join(sides)}), and labels of all.')
             column, count = SIDE, count * len(sides)
-        found.append(Read(path, rows, column, share, count, kinds_of(rows, column), tables))
-    return sorted(found, key=lambda one: (bool(one.kinds.labels or one.kinds.names), one.images), reverse=True)
+        kinds = kinds_of(rows, column, nameless=bool(headless))
+        found.append(Read(path, rows, column, share, count, kinds, tables))
+    found.sort(key=_rank, reverse=True)
+    return found, rest
+
+
+def _rank(one: Read) -> tuple[bool, int, bool]:
+    """How well a table serves as the main one: with labels, of many images, and not of boxes."""
+    return bool(one.kinds.labels or one.kinds.names), one.images, not one.kinds.box and not one.kinds.segmentation
+
+
+def _images_in_header(rows: Rows, files: paths.Files) -> list[str]:
+    """Names of columns that are names of images: the first line of a table without a row of names. One without a suffix
+    is so if its column names more images than any other does, and has a number, as names of columns of images have not.
+    """
+    if suffixed := [name for name in rows.columns if paths.is_image(name, Images())]:
+        return suffixed
+    share, _, best = max((*_found(rows.columns[name], files), name) for name in rows.columns)
+    is_one = share >= LEAST and re.search('[0-9]', best) and paths.find(files, best)[0]
+    return [best] if is_one and best not in set(map(str, rows.columns[best])) else []
 
 
 def _found(texts: np.ndarray, files: paths.Files) -> tuple[float, int]:

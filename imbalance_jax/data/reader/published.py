@@ -34,6 +34,8 @@ PUBLIC_COLUMNS = {
     ('image_id', 'class_name', 'class_id', 'rad_id', 'x_min'): 'vindr_cxr',
     ('image_name', 'annotation'): 'object_cxr',
 }
+# Columns that tell a set from its siblings, whose files are called alike: VinDr-PCXR from VinDr-CXR.
+NEEDED = {'annotations_train.csv': 'rad_id', 'image_labels_train.csv': 'Aortic enlargement'}
 MOST_LETTERS = 1 << 20  # of a line
 
 
@@ -42,6 +44,8 @@ def reader_of(folder: Path, listed: Sequence[str], tables: Sequence[str], known:
     for pattern, reader in PUBLIC.items():
         parts = {part for path in listed for part in path.split('/')[-1:]} | {p.split('/')[0] for p in listed}
         if reader in known and any(fnmatch.fnmatch(part, pattern) for part in parts):
+            if pattern in NEEDED and not _has_column(folder, listed, pattern):
+                continue
             return 'chexpert' if reader == 'chexlocalize' and 'train.csv' in parts and 'chexpert' in known else reader
     if 'medmnist' in known and any(path.endswith('.npz') and 'mnist' in path for path in listed):
         return 'medmnist'
@@ -51,6 +55,12 @@ def reader_of(folder: Path, listed: Sequence[str], tables: Sequence[str], known:
             if rows is not None and reader in known and set(columns) <= set(rows.columns):
                 return reader
     return ''
+
+
+def _has_column(folder: Path, listed: Sequence[str], name: str) -> bool:
+    """Whether a file of that name has the column that its set is known by."""
+    tables = (try_table(folder, path) for path in listed if path.rsplit('/', 1)[-1] == name)
+    return any(rows is not None and NEEDED[name] in rows.columns for rows in tables)
 
 
 def try_table(folder: Path, path: str, why: list[str] | None = None, *, header: bool = True) -> Rows | None:

@@ -163,3 +163,54 @@ def test_folders_of_splits_beside_a_table(tmp_path):
     (folder / 'table.csv').write_text('\n'.join(['image,dx', *rows]))
     _, dataset = proposed(folder, tmp_path)
     assert [len(dataset.rows(split)) for split in sources.SPLITS] == [8, 4, 4]
+
+
+def test_folders_of_an_image_each_are_no_classes(tmp_path):
+    pictures(tmp_path / 'each', [f'{word}/0.png' for word in ('ash', 'elm', 'oak', 'yew')])
+    found, _ = proposed(tmp_path / 'each', tmp_path, missing=['labels'])
+    assert any("labels.path = 'parent' has folders of an image each ash, elm, oak, yew" in one for one in found.unsure)
+
+
+def test_folders_of_people_with_more_in_their_name(tmp_path):
+    names = [
+        f'patient_{who:03d}_node_{node}/{who}{node}{i}.png' for who in (4, 12, 24) for node in (0, 1) for i in (0, 1)
+    ]
+    pictures(tmp_path / 'nodes', names)
+    found, _ = proposed(tmp_path / 'nodes', tmp_path, missing=['labels'])
+    block = {**found.block, 'labels': {'path': 'node_([01])/'}, 'task': 'multi_class', 'image_size': 16}
+    assert len(set(sources.load('nodes', tmp_path / 'data', block).patient.tolist())) == 3
+
+
+def test_folders_of_numbers_in_several_splits_are_classes(tmp_path):
+    names = [f'{s}/n0144076{k}/{s}{k}{i}.png' for s in ('train', 'val', 'test') for k in range(3) for i in range(4)]
+    pictures(tmp_path / 'birds', names)
+    found, dataset = proposed(tmp_path / 'birds', tmp_path)
+    assert dataset.classes == ('n01440760', 'n01440761', 'n01440762')
+    assert dataset.labels.sum(0).tolist() == [12, 12, 12]
+    assert 'patient' not in found.block
+
+
+def test_nobody_is_proposed_to_be_in_two_splits(tmp_path):
+    folder = tmp_path / 'leak'
+    pictures(folder, [f'{2889 + i % 3}/{i:02d}.png' for i in range(18)])
+    rows = [f'{i:02d}.png,{"ab"[i % 2]},P{i % 3},{("train", "val", "test")[i // 6]}' for i in range(18)]
+    (folder / 'table.csv').write_text('\n'.join(['image,dx,patient_id,split', *rows]))
+    found, dataset = proposed(folder, tmp_path)
+    assert 'patient' not in found.block
+    assert len(set(dataset.patient.tolist())) == 18
+    said = "patient: 'patient_id' is not proposed, as 3 of 3 would be in two splits: P0, P1, P2."
+    assert any(one.startswith(said) for one in found.unsure)
+    (folder / 'table.csv').write_text(
+        '\n'.join(
+            ['image,dx,split', *(f'{i:02d}.png,{"ab"[i % 2]},{("train", "val", "test")[i // 6]}' for i in range(18))]
+        )
+    )
+    found, _ = proposed(folder, tmp_path)
+    assert 'patient' not in found.block
+
+
+def test_folders_of_numbers_in_several_splits_with_few_images_are_no_classes(tmp_path):
+    pictures(tmp_path / 'few', [f'{s}/{4700 + k}/{s}{k}.png' for s in ('train', 'test') for k in range(8)])
+    found, _ = proposed(tmp_path / 'few', tmp_path, missing=['labels'])
+    assert 'patient' not in found.block
+    assert any("labels.path = 'parent' has people of several splits 4700, 4701" in one for one in found.unsure)

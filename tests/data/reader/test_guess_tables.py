@@ -1,6 +1,7 @@
 """What `data guess` makes of the columns of tables, and of files that it cannot read."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -197,3 +198,37 @@ def test_lists_of_what_boxes_show_are_taken_apart(tmp_path):
     assert counts == {'Calcification': 6, 'Mass': 12}
     drawn = [dataset.info['concepts'][one] for one in dataset.region_concept]
     assert {name: drawn.count(name) for name in set(drawn)} == counts
+
+
+def test_a_table_whose_first_line_names_an_image_without_its_suffix(tmp_path):
+    folder = tmp_path / 'skin'
+    pictures(folder, [f'ISIC_{i:03d}.jpg' for i in range(12)])
+    rows = [f'ISIC_{i:03d},{("benign", "malignant")[i % 3 == 0]}' for i in range(12)]
+    (folder / 'truth.csv').write_text('\n'.join(rows))
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['tables'] == [{'file': 'truth.csv', 'header': False}]
+    assert found.block['labels']['column'] == 'column 2'
+    assert dict(zip(dataset.classes, dataset.labels.sum(0).tolist(), strict=True)) == {'benign': 8, 'malignant': 4}
+
+
+def test_numbers_of_classes_as_names_of_columns_are_no_images(tmp_path):
+    folder = tmp_path / 'digits'
+    pictures(folder, [f'{i}.png' for i in range(12)])
+    rows = [f'{i},{int(i % 2 == 0)},{i % 2}' for i in range(12)]
+    (folder / 'truth.csv').write_text('\n'.join(['image,0,1', *rows]))
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['tables'] == 'truth.csv'
+    assert dataset.classes == ('0', '1')
+
+
+def test_splits_of_a_table_without_a_row_of_names(tmp_path):
+    folder = tmp_path / 'saved'
+    names = [f'{split}{i}.png' for split, count in (('train', 8), ('val', 4), ('test', 4)) for i in range(count)]
+    pictures(folder, [f'small/{name}' for name in names])
+    rows = [f'{re.split("[0-9]", name)[0]},{name},{i % 3}' for i, name in enumerate(names)]
+    (folder / 'small.csv').write_text('\n'.join(rows))
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['split'] == 'column 1'
+    assert found.block['labels']['column'] == 'column 3'
+    assert [len(dataset.rows(split)) for split in sources.SPLITS] == [8, 4, 4]
+    assert dataset.labels.sum(0).tolist() == [6, 5, 5]

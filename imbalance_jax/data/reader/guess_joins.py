@@ -1,0 +1,278 @@
+"""How tables beside the one that names the images go with it: put under it, joined to it, or named as not used."""
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from imbalance_jax.data.reader import paths
+from imbalance_jax.data.reader.columns import PATIENT, Kinds, kinds_of
+from imbalance_jax.data.reader.guess_tables import Read, Rest
+from imbalance_jax.data.reader.layout import FALSE, NOTHING, SPLIT_NAMES, TRUE, UNSURE
+from imbalance_jax.data.reader.rows import NAMED, Rows
+from imbalance_jax.data.reader.spelling import canonical, plain_key, table_of
+from imbalance_jax.names import some
+
+OWN_FILE = 'file of the row'  # the column of paths of images whose names are those of images in other folders, too
+MOST = 0.9  # share of keys that must be there
+OF_FOLDERS = re.compile('patient|subject|person|participant|case|study|exam|accession|uid|mrn|(^|[ _-])id[0-9]*$', re.I)
+WORD = re.compile('[a-z0-9]+')
+OF_DATA = re.compile('(data|set|list)$', re.I)  # behind the word for a split: traindata.csv
+OF_CLASSES = re.compile('label|class|categor|synset|concept', re.I)
+
+
+def under(main: Read, others: list[Read], files: paths.Files, block: dict[str, Any], unsure: list[str]) -> bool:
+    """Puts tables of other splits under the main one; those that go there leave `others`. Whether names of images are
+    those of several files, of which each table means the ones in a folder of its own."""
+    split = split_of_name(main.file)
+    alike = []
+    for other in others:
+        meant = split_of_name(other.file)
+        if not split or not meant or len(main.declared) > 1 or set(other.rows.columns) != set(main.rows.columns):
+            continue
+        if why := _says_other(main, other):
+            unsure.append(f'tables: {other.file} is not put under {main.file}: {why}.')
+            continue
+        alike.append(other)
+    group = [main, *alike]
+    if not alike:
+        return False
+    names = [{str(text) for text in one.rows.columns[one.column]} for one in group]
+    own: list[str] = []
+    if shared := [name for name, number in Counter(name for one in names for name in one).items() if number > 1]:
+        own = [_folder_of(one, files) for one in group]
+        if '' in own or len(set(own)) < len(own):
+            unsure.append(
+                f'tables: {some([one.file for one in alike], NAMED)} and {main.file} name images alike, such as '
+                f'{shared[0]!r}, and no folder is that of one of them: {main.file} alone is used.'
+            )
+            return False
+        block['images'] |= {'file': f'{{{OWN_FILE}}}', 'parts': 2}
+        unsure.append(
+            f'images: {len(shared)} names are those of images of several tables; each table means those in its own '
+            f'folder: {some([f"{folder} of {one.file}" for folder, one in zip(own, group, strict=True)], NAMED)}.'
+        )
+    block['tables'] = [{**one.declared[0], 'split': split_of_name(one.file)} for one in group]
+    for table, one, folder in zip(block['tables'], group, own, strict=False):
+        escaped = folder.replace('\\', r'\\')
+        table['derive'] = {OWN_FILE: (one.column, '^(.+)$', f'{escaped}/\\1')}
+    others[:] = [one for one in others if one not in alike]
+    return bool(own)
+
+
+def _says_other(main: Read, other: Read) -> str:
+    """How the labels of a table are others than those of the main one, '' if they are not."""
+    known = {canonical(text) for text in (*TRUE, *FALSE, *UNSURE, *NOTHING)}
+    for name in main.kinds.labels:
+        if unknown := [text for text in map(str, other.rows.columns[name]) if canonical(text) not in known]:
+            return f'{name!r} has {unknown[0]!r}, and zeros and ones there'
+    if main.kinds.names:
+        said, own = (set(map(str, one.rows.columns[main.kinds.names])) - {''} for one in (other, main))
+        if said and not {canonical(text) for text in said} & {canonical(text) for text in own}:
+            words = ', '.join(sorted(said)[:3])
+            return f'{main.kinds.names!r} has {words}, and {", ".join(sorted(own)[:3])} there'
+    return ''
+
+
+def _folder_of(one: Read, files: paths.Files) -> str:
+    """The folder that has all images of a table, of several the one that lies nearest to it; '' without any."""
+    names = list(dict.fromkeys(str(text) for text in one.rows.columns[one.column] if str(text).strip()))
+    counted = Counter(
+        folder
+        for text in names
+        for folder in {files.paths[place].rpartition('/')[0] for place in paths.find(files, text)[0]}
+    )
+    most = max(counted.values(), default=0)
+    able = [folder for folder, count in counted.items() if folder and count == most >= MOST * len(names)]
+    split, beside = split_of_name(one.file), one.file.split('/')[:-1]
+
+    def nearness(folder: str) -> tuple[bool, int]:
+        parts = folder.split('/')
+        said = {split_of_name(f'{part}.') for part in parts}
+        shared = next((k for k, (a, b) in enumerate(zip(parts, beside, strict=False)) if a != b), len(beside))
+        return split in said, min(shared, len(parts))
+
+    ranked = sorted(able, key=nearness, reverse=True)
+    tied = len(ranked) > 1 and nearness(ranked[0]) == nearness(ranked[1])
+    return ranked[0] if ranked and not tied else ''
+
+
+def beside(main: Read, others: list[Read], block: dict[str, Any], unsure: list[str]) -> Kinds:
+    """What the main table's columns are, and of a table beside it that says of its images what it does not."""
+    kinds, names = main.kinds, {str(text) for text in main.rows.columns[main.column]}
+    for other in list(others):
+        texts = [str(text) for text in other.rows.columns[other.column]]
+        new = _news(other.kinds, kinds)
+        if (
+            not new
+            or len(other.declared) > 1
+            or len(set(texts)) < len(texts)
+            or len(names & set(texts)) < MOST * len(names)
+        ):
+            continue
+        same = main.column == other.column
+        block['tables'].append({**other.declared[0], 'on': [main.column if same else f'{main.column}={other.column}']})
+        unsure.append(f'tables: {other.file} is joined by the name of the image; it says {", ".join(new)}.')
+        others.remove(other)
+        kinds = kinds._replace(**new)
+    return kinds
+
+
+def by_key(
+    main: Read, kinds: Kinds, rest: list[Rest], block: dict[str, Any], unsure: list[str]
+) -> tuple[Kinds, Read | None]:
+    """What the columns are with those of tables whose rows name no image, and share a key with the main one; and the
+    one that has labels, where the main one has none. Those that are joined leave `rest`."""
+    labels = None
+    for one in list(rest):
+        key = _key(main.rows, one.rows)
+        if not key:
+            continue
+        mine, their = key
+        own = kinds_of(one.rows, their)
+        new = _news(own, kinds)
+        has_labels = labels is None and 'labels' not in block and bool(own.labels or own.names)
+        if not new and not has_labels:
+            continue
+        block['tables'].append({**one.declared, 'on': [mine if mine == their else f'{mine}={their}']})
+        says = ', '.join([*(['labels'] if has_labels else []), *new])
+        unsure.append(f'tables: {one.file} is joined by {mine!r}; it says {says}.')
+        rest.remove(one)
+        kinds = kinds._replace(**new)
+        if has_labels:
+            labels = Read(one.file, one.rows, their, 1.0, 0, own, [one.declared])
+    return kinds, labels
+
+
+def _news(of_other: Kinds, known: Kinds) -> dict[str, Any]:
+    """What a table says of patients, splits and groups where nothing does."""
+    said = {name: getattr(of_other, name) for name in ('patient', 'split', 'groups')}
+    return {name: value for name, value in said.items() if value and not getattr(known, name)}
+
+
+def _key(mine: Rows, their: Rows) -> tuple[str, str] | None:
+    """The columns of one name by which each row of mine has one of theirs."""
+    named = {re.sub('[^a-z0-9]', '', name.lower()): name for name in mine.columns}
+    for name, values in their.columns.items():
+        own = named.get(re.sub('[^a-z0-9]', '', name.lower()), '')
+        if not own:
+            continue
+        keys = [plain_key(text) for text in values]
+        wanted = {plain_key(text) for text in mine.columns[own]} - {''}
+        if len(wanted) > 2 and len(set(keys)) == len(keys) and len(wanted & set(keys)) >= MOST * len(wanted):
+            return own, name
+    return None
+
+
+def second_reader(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: list[str]) -> None:
+    """Other COCO files of the same images are other readers' regions."""
+    names = set(main.rows.columns[main.column])
+    again = [one for one in others if one.kinds.segmentation and names & set(one.rows.columns[one.column])]
+    if not main.kinds.segmentation or not again:
+        return
+    own = block['regions']
+    block['regions'] = [own | {'as_reader': Path(main.file).stem}]
+    for one in again:
+        block['tables'].append({'file': one.file, 'name': one.file})
+        key = main.column if main.column == one.column else f'{main.column}={one.column}'
+        beside = {'table': one.file, 'on': [key], 'as_reader': Path(one.file).stem}
+        block['regions'].append(own | beside)
+    files = ' and '.join(one.file for one in (main, *again))
+    unsure.append(f'regions: {files} draw on the same images: taken for readers. Labels are those of {main.file}.')
+
+
+def not_used(rest: Sequence[Rest], pictures: Sequence[str], unsure: list[str]) -> set[str]:
+    """Names the tables whose rows name no image, and returns the folders that such a table has a row of."""
+    people: set[str] = set()
+    silent: dict[str, list[str]] = {}
+    for one in rest:
+        column, folders, _ = _of_folders(one.rows, pictures)
+        if not column:
+            silent.setdefault(one.why, []).append(one.file)
+            continue
+        people |= folders
+        unsure.append(
+            f'tables: {one.file} is not used: {one.why}. Its column {column!r} has what the folders '
+            f'{some(sorted(folders), 3)} are called by, whose images are taken for those of one patient each.'
+        )
+    for why, alike in silent.items():
+        unsure.append(f'tables: {some(alike, NAMED)} {"are" if len(alike) > 1 else "is"} not used: {why}.')
+    return people
+
+
+def of_patients(rest: list[Rest], pictures: Sequence[str], block: dict[str, Any], unsure: list[str]) -> Read | None:
+    """Joins the files to a table with labels that has a row for each patient or study, by their folders, if there is
+    one; it leaves `rest`."""
+    for one in rest:
+        column, folders, at = _of_folders(one.rows, pictures)
+        keys = [plain_key(text) for text in one.rows.columns.get(column, ())]
+        if at < 0 or len(set(keys)) < len(keys):
+            continue
+        kinds = kinds_of(one.rows, column)
+        if not kinds.labels and not kinds.names:
+            continue
+        pattern = f'^(?:[^/]+/){{{at}}}([^/]+)/' if at else '^([^/]+)/'
+        block['images']['derive'] = {column: ('path', pattern, '\\1')}
+        block['tables'] = [{**one.declared, 'on': [column]}]
+        unsure.append(
+            f'tables: {one.file} has a row for each of the folders {some(sorted(folders), 3)}: their files are joined '
+            f'to it by {column!r}, and have its labels.'
+        )
+        rest.remove(one)
+        return Read(one.file, one.rows, column, 1.0, 0, kinds._replace(patient=kinds.patient or column), [one.declared])
+    return None
+
+
+def _of_folders(rows: Rows, pictures: Sequence[str]) -> tuple[str, set[str], int]:
+    """The column that says whom or which study a row is of, the folders that are called so, and the place of these in
+    paths, -1 where they have more in their names; '' without any."""
+    levels = [
+        {parts[at] for parts in (path.split('/')[:-1] for path in pictures) if len(parts) > at} for at in range(9)
+    ]
+    for name, values in rows.columns.items():
+        if OF_CLASSES.search(name) or not OF_FOLDERS.search(name.strip()):
+            continue
+        texts = {plain_key(text).lower() for text in values} - {''}
+        sure = any(pattern.match(name.strip()) for pattern in PATIENT)
+        for at, level in enumerate(levels):
+            exact = called = {one for one in level if one.lower() in texts}
+            if sure and not called:
+                called = {one for one in level if texts & _parts_of(one.lower())}
+            if len(level) > 1 and len(called) >= MOST * len(level):
+                return name, called, at if called == exact else -1
+    return '', set(), -1
+
+
+def _parts_of(folder: str) -> set[str]:
+    """The words of a folder's name, and what it begins with up to the end of each."""
+    return {folder[: word.end()] for word in WORD.finditer(folder)} | set(WORD.findall(folder))
+
+
+def named(read: Collection[Read], files: paths.Files, unsure: list[str]) -> list[str]:
+    """The images that the tables name which are used; says which they do not."""
+    places = named_by(read, files)
+    lacking = [path for place, path in enumerate(files.paths) if place not in places]
+    if lacking:
+        whose = some([one.file for one in read], NAMED)
+        unsure.append(
+            f'tables: {whose} name{"s" * (len(read) == 1)} {len(places)} of {len(files.paths)} images; the others are '
+            f'left out: {some(lacking, NAMED)}.'
+        )
+    return [files.paths[place] for place in sorted(places)]
+
+
+def named_by(read: Iterable[Read], files: paths.Files) -> set[int]:
+    """The positions of the files that tables name."""
+    texts = (text for one in read for text in dict.fromkeys(map(str, one.rows.columns[one.column])))
+    return {place for text in texts for place in paths.find(files, text)[0]}
+
+
+def split_of_name(file: str) -> str:
+    """The split that the name of a file speaks of, or else the nearest folder of it that does; '' if none."""
+    names = table_of(SPLIT_NAMES)
+    for part in reversed(file.split('/')):
+        words = [OF_DATA.sub('', word) for word in re.split(r'[^A-Za-z]+', part)]
+        if found := next((names[canonical(word)] for word in words if canonical(word) in names), ''):
+            return found
+    return ''

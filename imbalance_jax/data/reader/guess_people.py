@@ -1,0 +1,81 @@
+"""Whose images those of a folder are, so that nobody is in two splits, and which split each is in."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from imbalance_jax.data.reader import guess_files, guess_folders, paths
+from imbalance_jax.data.reader.guess_tables import Read
+from imbalance_jax.data.reader.layout import SPLIT_NAMES
+from imbalance_jax.data.reader.rows import NAMED
+from imbalance_jax.data.reader.spelling import canonical, first_group, table_of
+from imbalance_jax.names import some
+
+
+def splits_of(files: paths.Files, block: Mapping[str, Any], read: Mapping[str, Read]) -> list[str]:
+    """The split that a proposed layout states for each file, '' for none. read: {file: the table}."""
+    known, split = table_of(SPLIT_NAMES), block.get('split')
+    found = [''] * len(files.paths)
+    if split == {'path': 'folder'}:
+        for number, path in enumerate(files.paths):
+            said = [known[canonical(part)] for part in path.split('/')[:-1] if canonical(part) in known]
+            found[number] = said[-1] if said else ''
+    elif isinstance(split, Mapping) and 'path' in split:
+        found = [known.get(canonical(first_group(split['path'], path)), '') for path in files.paths]
+    tables = [] if isinstance(block.get('tables', ''), str) else block['tables']
+    stated = {table['file']: table['split'] for table in tables if 'split' in table}
+    if isinstance(split, Mapping):
+        stated |= {file: meant for meant, file in split.get('lists', {}).items()}
+    for file, one in read.items():
+        texts = one.rows.columns.get(split) if isinstance(split, str) else None
+        if texts is None and file not in stated:
+            continue
+        for row, name in enumerate(map(str, one.rows.columns[one.column])):
+            meant = stated.get(file) or known.get(canonical(str(texts[row])), '') if texts is not None else stated[file]
+            places = paths.find(files, name)[0]
+            for place in places if len(places) == 1 else ():
+                found[place] = meant
+    return found
+
+
+def propose(
+    files: paths.Files, main: Read | None, known: guess_folders.Known, block: dict[str, Any], unsure: list[str]
+) -> None:
+    """Whose images these are by the names of files and folders, where no table says it; nobody in two splits."""
+    pictures = files.paths
+    if 'patient' not in block:
+        if pattern := guess_files.people_of_sides(pictures):
+            block['patient'] = {'pattern': pattern}
+            unsure.append('patient: the names of files without left and right, of which many have both.')
+        elif people := guess_folders.people_of(pictures, known):
+            pattern, names = people
+            block['patient'] = {'pattern': pattern}
+            unsure.append(f'patient: the {len(names)} folders {some(names, NAMED)}, by their names.')
+        else:
+            unsure.append('patient: nothing says whose images these are; every image counts as a patient of its own.')
+            return
+    who = _who(files, main, block['patient'])
+    of: dict[str, set[str]] = {}
+    for one, split in zip(who, known.splits, strict=True):
+        of.setdefault(one, set()).update({split} - {''})
+    apart = [one for one, splits in of.items() if one and len(splits) > 1]
+    if apart:
+        patient = block.pop('patient')
+        unsure.append(
+            f'patient: {patient!r} is not proposed, as {len(apart)} of {len(of)} would be in two splits: '
+            f'{some(apart, NAMED)}. Every image counts as a patient of its own; if these are people, the splits share '
+            'them, and have to be drawn.'
+        )
+
+
+def _who(files: paths.Files, main: Read | None, patient: str | Mapping[str, str]) -> list[str]:
+    """Whose each file is by a pattern of its path or a column of the main table, '' where that is not known."""
+    if not isinstance(patient, str):
+        return [first_group(patient['pattern'], path) for path in files.paths]
+    found = [''] * len(files.paths)
+    if main is None or patient not in main.rows.columns:
+        return found
+    for name, one in zip(main.rows.columns[main.column], main.rows.columns[patient], strict=True):
+        places = paths.find(files, str(name))[0]
+        for place in places if len(places) == 1 else ():
+            found[place] = str(one)
+    return found

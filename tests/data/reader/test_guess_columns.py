@@ -1,0 +1,109 @@
+"""What `data guess` takes columns for, by their names and by what stands in them, and what it says of files that are no
+images."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from data.reader.guessing import pictures, proposed
+
+from imbalance_jax.data import sources
+from imbalance_jax.data.reader import guess
+
+
+def of_columns(folder, **columns):
+    """A folder of images and a table with these columns."""
+    count = len(next(iter(columns.values())))
+    names = [f'im{i:02d}.png' for i in range(count)]
+    pictures(folder, names)
+    pd.DataFrame({'image': names, **columns}).to_csv(folder / 'table.csv', index=False)
+
+
+def test_a_grade_comes_before_flags_and_blanks_are_left_out(tmp_path):
+    grades = [str(i % 5) for i in range(20)]
+    grades[5] = ''
+    of_columns(tmp_path / 'eyes', adjudicated_dr_grade=grades, dme=[i % 2 for i in range(20)], image_quality_grade=1)
+    found, dataset = proposed(tmp_path / 'eyes', tmp_path)
+    assert found.block['labels']['column'] == 'adjudicated_dr_grade'
+    assert found.block['ordinal']
+    assert dataset.labels.sum(0).tolist() == [3, 4, 4, 4, 4]
+    assert any("other columns that may be classes: 'dme'" in one for one in found.unsure)
+
+
+@pytest.mark.parametrize(('column', 'yes', 'no'), [('male', 'male', 'female'), ('is_female', 'female', 'male')])
+def test_a_sex_is_a_group_and_no_class(tmp_path, column, yes, no):
+    of_columns(tmp_path / 'hands', **{column: [True, False, False] * 4}, boneage=range(12))
+    found, _ = proposed(tmp_path / 'hands', tmp_path, missing=['labels'])
+    assert 'labels' not in found.block
+    of_columns(tmp_path / 'hands', **{column: [True, False, False] * 4}, fracture=[0, 1] * 6)
+    _, dataset = proposed(tmp_path / 'hands', tmp_path)
+    assert dataset.classes == ('fracture',)
+    names = dataset.info['groups']['sex']
+    assert {names[k]: n for k, n in enumerate(np.bincount(dataset.groups[:, 0]))} == {yes: 4, no: 8}
+
+
+def test_minus_one_is_a_no_where_there_is_no_other(tmp_path):
+    signs = {'Bald': [1, -1, -1] * 4, 'Young': [1, -1] * 6}
+    of_columns(tmp_path / 'faces', **signs)
+    found, dataset = proposed(tmp_path / 'faces', tmp_path)
+    assert found.block['labels'] == {'columns': ('Bald', 'Young'), 'absent': ('-1',), 'uncertain': ()}
+    assert dataset.label_mask.all()
+    assert dataset.labels.sum(0).tolist() == [4, 6]
+    of_columns(tmp_path / 'faces', **signs, Smiling=[0, 1] * 6)
+    assert proposed(tmp_path / 'faces', tmp_path)[0].block['labels'] == {'columns': ('Bald', 'Young', 'Smiling')}
+
+
+def test_words_for_not_known_are_said(tmp_path):
+    of_columns(tmp_path / 'skin', diagnosis=['nevus', 'unknown', 'melanoma'] * 4)
+    found, _ = proposed(tmp_path / 'skin', tmp_path)
+    said = "labels: unknown of 'diagnosis' counts as a class; labels.none = ('unknown',) would make it none."
+    assert said in found.unsure
+
+
+def test_four_corners_are_a_box_only_where_they_are_upright(tmp_path):
+    corners = {
+        f'{axis}{k}': [value] * 12
+        for (axis, k), value in zip(
+            [(axis, k) for k in (1, 2, 3, 4) for axis in 'xy'], (4, 5, 12, 5, 12, 14, 4, 14), strict=True
+        )
+    }
+    of_columns(tmp_path / 'gut', dx=['polyp', 'ulcer'] * 6, **corners)
+    found, dataset = proposed(tmp_path / 'gut', tmp_path)
+    assert found.block['regions']['box'] == ('x1', 'y1', 'x3', 'y3')
+    np.testing.assert_allclose(dataset.region_box, np.tile(np.array([4, 5, 12, 14]) * 16 / 20, (12, 1)), atol=1e-5)
+    of_columns(tmp_path / 'gut', dx=['polyp', 'ulcer'] * 6, **{**corners, 'x2': [14] * 12})
+    found, _ = proposed(tmp_path / 'gut', tmp_path)
+    assert 'regions' not in found.block
+    assert any('x1, y1, x2, y2, x3, y3, x4, y4 of table.csv are corners of a shape' in one for one in found.unsure)
+
+
+def test_a_sibling_of_a_published_set_is_not_that_set(tmp_path):
+    pictures(tmp_path / 'kids', [f'train/{i}.png' for i in range(12)])
+    labels = {'image_id': range(12), 'rad_ID': 'R1', 'No finding': [0, 1] * 6, 'Bronchitis': [1, 0] * 6}
+    pd.DataFrame(labels).to_csv(tmp_path / 'kids/image_labels_train.csv', index=False)
+    boxes = {'image_id': range(12), 'rad_ID': 'R1', 'class_name': 'Opacity', 'x_min': 2, 'y_min': 3}
+    pd.DataFrame(boxes | {'x_max': 9, 'y_max': 9}).to_csv(tmp_path / 'kids/annotations_train.csv', index=False)
+    _, dataset = proposed(tmp_path / 'kids', tmp_path)
+    assert dataset.classes == ('No finding', 'Bronchitis')
+    assert len(dataset.region_box) == 12
+    for name, column in (('image_labels_train', 'Aortic enlargement'), ('annotations_train', 'rad_id')):
+        (tmp_path / f'kids/{name}.csv').write_text(f'image_id,{column}\n1,1\n')
+        assert guess.guess(tmp_path / 'kids', sources.DATASETS).block['reader'] == 'vindr_cxr'
+        (tmp_path / f'kids/{name}.csv').unlink()
+
+
+def test_files_of_other_suffixes_are_counted_and_those_of_systems_are_not(tmp_path):
+    for name in ('mdb001.pgm', 'mdb002.pgm', 'notes.doc', 'Thumbs.db', 'Info.txt'):
+        (tmp_path / name).write_text('x')
+    with pytest.raises(FileNotFoundError, match=r"has no image \(.*\) but 2 \.pgm files, such as 'mdb001.pgm'"):
+        guess.guess(tmp_path, sources.DATASETS)
+    (tmp_path / 'films').mkdir()
+    (tmp_path / 'films/1234').write_text('x')
+    with pytest.raises(FileNotFoundError, match="but 1 without a suffix, such as '1234',"):
+        guess.guess(tmp_path / 'films', sources.DATASETS)
+    pictures(tmp_path, ['a/0.png', 'a/1.png', 'b/2.png', 'b/3.png'])
+    assert not any('Thumbs' in one for one in guess.guess(tmp_path, sources.DATASETS).unsure)
+
+
+def test_counts_are_no_class(tmp_path):
+    of_columns(tmp_path / 'bones', fractured=[1, 0, 0] * 4, fracture_count=[1, 0, 0] * 4)
+    assert proposed(tmp_path / 'bones', tmp_path)[1].classes == ('fractured',)

@@ -1,0 +1,82 @@
+"""Which files `data guess` takes for masks, and of what they are."""
+
+import numpy as np
+import pytest
+from data.reader.guessing import pictures, proposed
+from data.reader.test_guess_folders import mask
+
+from imbalance_jax.data import sources
+
+
+def test_masks_with_one_more_word_in_folders_of_their_kind(tmp_path):
+    folder = tmp_path / 'fundus'
+    sets, kinds = ('a. Training Set', 'b. Testing Set'), (('1. Microaneurysms', 'MA'), ('3. Hard Exudates', 'EX'))
+    names = [(sets[i > 7], f'IDRiD_{i:02d}') for i in range(12)]
+    pictures(folder, [f'1. Original Images/{of}/{name}.jpg' for of, name in names])
+    for of, name in names:
+        for kind, word in kinds:
+            mask(folder / f'2. All Groundtruths/{of}/{kind}/{name}_{word}.tif')
+    found, _ = proposed(folder, tmp_path, missing=['labels'])
+    assert found.examined == '12 images and 24 masks, and no table that names them.'
+    assert found.block['regions'] == [
+        {'files': f'2. All Groundtruths/{{parent}}/{kind}/{{stem}}_{word}.tif', 'concept': kind[3:]}
+        for kind, word in kinds
+    ]
+    block = {**found.block, 'labels': {'path': '([0-9])[.]jpg', 'classes': tuple('0123456789')}, 'image_size': 16}
+    dataset = sources.load('fundus', tmp_path / 'data', block)
+    assert [len(dataset.rows(split)) for split in ('train', 'test')] == [8 - sum(dataset.split == 1), 4]
+    assert np.bincount(dataset.region_concept)[-2:].tolist() == [12, 12]
+
+
+def test_annotations_beside_their_images(tmp_path):
+    folder = tmp_path / 'glands'
+    pictures(folder, [f'{split}_{i}.bmp' for split in ('train', 'testA') for i in range(8)])
+    rows = [f'{split}_{i},{("benign", "malignant")[i % 2]}' for split in ('train', 'testA') for i in range(8)]
+    (folder / 'Grade.csv').write_text('\n'.join(['name, grade (GlaS)', *rows]))
+    for split in ('train', 'testA'):
+        for i in range(8):
+            mask(folder / f'{split}_{i}_anno.bmp')
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['regions'] == {'files': '{stem}_anno.bmp', 'concept': 'label'}
+    assert dataset.labels.sum(0).tolist() == [8, 8]
+    assert len(dataset.region_mask) == 16
+
+
+def test_a_mask_of_a_slice_is_of_all_its_sequences(tmp_path):
+    folder = tmp_path / 'brain'
+    pictures(folder, [f'slices/{kind}/{i}.png' for kind in ('flair', 't1ce') for i in range(9)])
+    for i in range(9):
+        mask(folder / f'slices/seg/{i}.png')
+    found, _ = proposed(folder, tmp_path, missing=['labels'])
+    assert found.block['regions']['files'] == 'slices/seg/{stem}.png'
+    block = {**found.block, 'labels': {'path': '(flair|t1ce)/'}, 'task': 'multi_class', 'image_size': 16}
+    assert len(sources.load('brain', tmp_path / 'data', block).region_mask) == 18
+
+
+@pytest.mark.parametrize('words', [('Training_Data', 'Test_Data'), ('bones-train-set', 'bones-val-set')])
+def test_folders_with_words_of_splits_are_no_classes(tmp_path, words):
+    folder = tmp_path / 'bones'
+    pictures(folder, [f'{word}/{c}/{word[:8]}{c}{i}.png' for word in words for c in 'ab' for i in range(4)])
+    _, dataset = proposed(folder, tmp_path)
+    assert dataset.classes == ('a', 'b')
+    assert len(dataset.rows('validation' if 'val' in words[1] else 'test')) == 8
+    pictures(folder, [f'{word}/{i}.png' for word in words for i in range(4)])
+    for path in folder.glob('*/?/*'):
+        path.unlink()
+    proposed(folder, tmp_path, missing=['labels'])
+
+
+def test_masks_called_as_their_images_in_folders_of_their_kind(tmp_path):
+    folder = tmp_path / 'lesions'
+    pictures(folder, [f'{split}/image/{split}{i}.jpg' for split in ('train', 'test') for i in range(6)])
+    for split in ('train', 'test'):
+        for i in range(6):
+            for kind in ('EX', 'HE')[: 1 + i % 2]:
+                mask(folder / f'{split}/label/{kind}/{split}{i}.tif')
+    found, _ = proposed(folder, tmp_path, missing=['labels'])
+    patterns = [{'files': f'*/label/{kind}/{{stem}}.tif', 'concept': kind} for kind in ('EX', 'HE')]
+    assert found.block['regions'] == patterns
+    block = {**found.block, 'labels': {'path': '([0-9])[.]jpg', 'classes': tuple('012345')}, 'image_size': 16}
+    dataset = sources.load('lesions', tmp_path / 'data', block)
+    drawn = [dataset.info['concepts'][one] for one in dataset.region_concept]
+    assert (drawn.count('EX'), drawn.count('HE')) == (12, 6)
