@@ -6,7 +6,7 @@ import numpy as np
 
 from imbalance_jax.data.reader import companions, paths
 from imbalance_jax.data.reader.layout import Images, Layout
-from imbalance_jax.data.reader.rows import NAMED, PARENT, PATH, SHOWN, STEM, Found, Rows
+from imbalance_jax.data.reader.rows import FILES, NAMED, PARENT, PATH, SHOWN, STEM, Found, Rows
 from imbalance_jax.data.reader.spelling import fields_of, fill
 from imbalance_jax.data.reader.tables import derived
 from imbalance_jax.names import repeated, some
@@ -23,7 +23,7 @@ def shown(rows: Rows, layout: Layout) -> list[str]:
 def rows_of_files(listed: Sequence[str], images: Images) -> Rows:
     """A row of each file, with what its path says."""
     count = len(listed)
-    rows = Rows(path_columns(listed), np.zeros(count, np.int64), np.arange(1, count + 1), ('the files',))
+    rows = Rows(path_columns(listed), np.zeros(count, np.int64), np.arange(1, count + 1), (FILES,))
     return derived(rows, images.derive)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from imbalance_jax.data.reader.spelling import names_in, plain_key
 from imbalance_jax.names import lookup
 
+FILES = 'the files'  # where rows are files themselves
 SPLIT = '(split)'  # the column of `Table.split`
 PATH, STEM, PARENT = 'path', 'stem', 'parent'  # columns that every row of a file has
 NONE = np.zeros(0, np.int64)
@@ -131,7 +132,8 @@ def join(rows: Rows, other: Rows, on: Sequence[str]) -> tuple[Rows, np.ndarray]:
 
 def keys(rows: Rows, names: Sequence[str]) -> list[tuple[str, ...]]:
     """What a join compares: the texts of some columns, per row."""
-    columns = [[plain_key(text) for text in rows.column(name, 'on')] for name in names]
+    what = 'on, or made of paths by images.derive' if rows.files == (FILES,) else 'on'
+    columns = [[plain_key(text) for text in rows.column(name, what)] for name in names]
     return list(zip(*columns, strict=True))
 
 
