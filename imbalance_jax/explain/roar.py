@@ -5,6 +5,7 @@ of the training images, and the reference arm is trained anew on what is left: a
 population. Noise is the null: a method whose removal hurts no more than that of random pixels has found nothing.
 """
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,12 +24,13 @@ from imbalance_jax.explain.maps import make_network, options_of, slab_size
 from imbalance_jax.metrics import scores
 from imbalance_jax.results import roar
 from imbalance_jax.results.schema import write_table
-from imbalance_jax.system import progress
-from imbalance_jax.training import build, placement, strategies
+from imbalance_jax.system import liveness, processes, progress
+from imbalance_jax.training import autotune, build, needs, placement, strategies
 from imbalance_jax.training.member import make_predict
 from imbalance_jax.training.members import is_adopted
 from imbalance_jax.training.network import network
 from imbalance_jax.training.prediction import predict
+from imbalance_jax.training.program import Experiment
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
 SHARES = (0.3, 0.7)
@@ -68,14 +70,17 @@ def run(trained: Trained, workdir: Path, shares: Sequence[float] = SHARES) -> No
     if is_adopted(trained.members):
         raise ValueError(f'roar trains the reference arm anew, and the networks of {workdir} were trained elsewhere.')
     height, width, _ = trained.image_shape
-    nothing = np.zeros((len(trained.dataset.images), -(-height * width // 8)), np.uint8)
-    removed = {('none', 0.0): nothing}
-    for method in dict.fromkeys([*trained.config.attribution.methods, NOISE]):
-        removed |= {(method, share): bits for share, bits in zip(shares, hottest(trained, method, shares), strict=True)}
-    auroc = retrain(trained, np.stack(list(removed.values())))
+    methods = dict.fromkeys([*trained.config.attribution.methods, NOISE])
+    names = [('none', 0.0), *((method, share) for method in methods for share in shares)]
+    shape = len(names), len(trained.dataset.images), -(-height * width // 8)
+    with tempfile.TemporaryFile(dir=workdir) as file:  # bits of all image sets, which the host need not hold at once
+        removed = np.memmap(file, np.uint8, 'w+', shape=shape)
+        for number, method in enumerate(methods):
+            start = 1 + number * len(shares)
+            removed[start : start + len(shares)] = hottest(trained, method, shares)
+        auroc = retrain(trained, removed)
     members = [trained.members[i] for i in reference_members(trained)]
-    rows = roar.rows(members, list(removed), auroc, images=len(trained.dataset.rows(SPLIT)))
-    write_table(workdir, 'roar', rows)
+    write_table(workdir, 'roar', roar.rows(members, names, auroc, images=len(trained.dataset.rows(SPLIT))))
 
 
 def reference_members(trained: Trained) -> list[int]:
@@ -140,18 +145,23 @@ def mean_colour(dataset: Dataset) -> np.ndarray:
     return np.broadcast_to(np.uint8(np.round(255 * np.asarray(mean))), dataset.images.shape[-1:])
 
 
-def retrain(trained: Trained, removed: np.ndarray) -> np.ndarray:
+def retrain(trained: Trained, removed: np.ndarray, *, memory: int = 0) -> np.ndarray:
     """Macro AUROC [A,S] on the test split of the reference arm trained without the pixels `removed` [A,N,L] of each of
-    the image sets."""
+    the image sets, as many of them side by side as `at_a_time` says.
+
+    memory: bytes that each device has; 0: what is free
+    """
     dataset, config = trained.dataset, trained.config
     untrained = network(config, dataset, trained.starts)
     experiment = build.build(config, dataset, trained.members, untrained=untrained)
     functions, steps = experiment.functions, experiment.steps_per_epoch
     first = np.array(reference_members(trained))
-    count = len(removed) * len(first)
-    place = placement.place(count, strategies.without_sharing(trained.place.strategy))
-    image_set = place.members(np.repeat(np.arange(len(removed)), len(first)).astype(np.int32))
-    members = place.members(jax.tree.map(lambda a: np.concatenate([a[first]] * len(removed)), experiment.member_arrays))
+    strategy = strategies.without_sharing(trained.place.strategy)
+    memory = memory or processes.least_of(autotune.available())
+    at_once = at_a_time(experiment, strategy, removed.shape, seeds=len(first), memory=memory)
+    place = placement.place(at_once * len(first), strategy)
+    image_set = place.members(np.repeat(np.arange(at_once), len(first)).astype(np.int32))
+    members = place.members(jax.tree.map(lambda a: np.concatenate([a[first]] * at_once), experiment.member_arrays))
 
     def epoch(one, images, removed, colour, labels, mask, draws, number):
         state, member, image_set = one
@@ -159,19 +169,56 @@ def retrain(trained: Trained, removed: np.ndarray) -> np.ndarray:
         arrays = Arrays(Covered(images, removed, image_set, colour), labels, mask)
         return functions.train_steps((state, member, order), arrays, number * steps, 0, steps)[0]
 
-    train_epoch = place.map(epoch)
-    rows = [trained.members[i] for i in first] * len(removed)
-    state = place.members(experiment.begin(place.fetch(place.map(functions.init)(members)), rows))
-    rows_of_train = dataset.rows('train')
-    images = (dataset.images[rows_of_train], removed[:, rows_of_train], mean_colour(dataset))
-    arrays = place.shared((*images, experiment.train.labels, experiment.train.label_mask))
-    with progress.show('roar: training', experiment.epochs) as update:
-        for number in range(experiment.epochs):
-            draws = place.shared(experiment.draws(number))
-            state = train_epoch((state, members, image_set), *arrays, draws, np.int32(number))
-            update(number + 1, note=f'{count} members')
-    auroc = score(trained, place, (state.variables, image_set), removed=removed[:, dataset.rows(SPLIT)])
-    return auroc.reshape(len(removed), -1)
+    train_epoch, rows_of_train = place.map(epoch), dataset.rows('train')
+    rows = [trained.members[i] for i in first] * at_once
+    begun = experiment.begin(place.fetch(place.map(functions.init)(members)), rows)
+    images, colour, labels, mask = place.shared(
+        (dataset.images[rows_of_train], mean_colour(dataset), experiment.train.labels, experiment.train.label_mask)
+    )
+    starts = range(0, len(removed), at_once)
+    waves = [np.minimum(np.arange(start, start + at_once), len(removed) - 1) for start in starts]
+    auroc = np.empty((len(removed), len(first)))
+    with progress.show('roar: training', len(waves) * experiment.epochs) as update:
+        for wave, sets in enumerate(waves):
+            state, bits = place.members(begun), place.shared(removed[sets][:, rows_of_train])
+            for number in range(experiment.epochs):
+                draws = place.shared(experiment.draws(number))
+                one = state, members, image_set
+                state = train_epoch(one, images, bits, colour, labels, mask, draws, np.int32(number))
+                update(wave * experiment.epochs + number + 1, note=f'{place.num_members} members')
+            of_test = removed[sets][:, dataset.rows(SPLIT)]
+            auroc[sets] = score(trained, place, (state.variables, image_set), removed=of_test).reshape(at_once, -1)
+    return auroc
+
+
+def at_a_time(experiment: Experiment, strategy: str, removed: tuple[int, ...], *, seeds: int, memory: int) -> int:
+    """How many of A image sets are trained side by side on devices with so much memory, in as few equal waves as can
+    be: of each lie there the bits of its pixels, and the states of its seeds twice, as before and after an epoch.
+
+    removed: [A,N,L]. ValueError if not even one fits.
+    """
+    parsed, every, devices = strategies.parse(strategy), removed[0], len(jax.devices())
+    one = jax.tree.map(lambda a: a[0], experiment.member_arrays)
+    state = jax.eval_shape(experiment.functions.init, one)
+    lies, step = liveness.tree_bytes(state), needs.step_bytes(experiment, state, one)
+    train = experiment.train
+    images = len(train.images) * int(np.prod(train.images.shape[1:])) * train.images.dtype.itemsize
+    per_set = len(train.images) * removed[2]
+
+    def needed(sets: int) -> int:
+        queue = -(-sets * seeds // (devices if parsed.shard else 1))
+        together = {'vmap': parsed.group or queue}.get(parsed.kind, 1)
+        return images + sets * per_set + 2 * queue * lies + min(together, queue) * step
+
+    waves = 1
+    while waves < every and needed(-(-every // waves)) > memory:
+        waves += 1
+    if needed(-(-every // waves)) > memory:
+        raise ValueError(
+            f'roar needs {needed(1) / 2**30:.2f} GiB on each device to train {seeds} seeds without the pixels of one '
+            f'method, of {memory / 2**30:.2f} that are free.'
+        )
+    return -(-every // waves)
 
 
 def score(trained: Trained, place: placement.Placement, members: tuple, *, removed: np.ndarray) -> np.ndarray:

@@ -102,7 +102,7 @@ def of_training(config: ConfigDict, experiment: Experiment, devices: Devices, *,
     one = jax.tree.map(lambda a: a[0], experiment.member_arrays)
     state = jax.eval_shape(experiment.functions.init, one)
     lies, best = liveness.tree_bytes(state), liveness.tree_bytes(state.variables)
-    step = _step_bytes(experiment, state, one) // parsed.data
+    step = step_bytes(experiment, state, one) // parsed.data
     images, count = _image_bytes(experiment, devices), len(experiment.members)
 
     def needed(members: int) -> int:
@@ -128,7 +128,7 @@ def of_training(config: ConfigDict, experiment: Experiment, devices: Devices, *,
     )
 
 
-def _step_bytes(experiment: Experiment, state: Any, one: Any) -> int:
+def step_bytes(experiment: Experiment, state: Any, one: Any) -> int:
     """What a step of one member holds beside its state and the images."""
     shape = jax.ShapeDtypeStruct
     train = experiment.train

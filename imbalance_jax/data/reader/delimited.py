@@ -31,6 +31,8 @@ def read(path: Path, table: Table, found: Found, name: str) -> Rows:
         raise ValueError(f"{path} looks like JSON: kind = 'json' of its table reads it, or 'jsonl' a line per row.")
     likely = stated[1] if stated else max(SEPARATORS, key=lambda one: _split(lines[first], one)[1])
     separator = table.separator or likely
+    if separator == ' ':  # as many as there are between two columns
+        lines = [re.sub(r'\s+', ' ', line.strip()) for line in lines]
     header = [cell.strip() for cell in _split(lines[first], separator)[0]]
     names = list(table.columns) or (header if table.header else [f'column {k + 1}' for k in range(len(header))])
     strays: list[str] = []

@@ -35,7 +35,7 @@ class Table:
         after it of the same name, which are put under it. Where files themselves are the rows (`Images.file`), all
         tables are joined to them or named by others
     kind: 'csv', 'json', 'jsonl', 'parquet' or 'coco'; '' goes by the file's suffix (a COCO file by what is in it)
-    separator: of columns; '' is found in the first line
+    separator: of columns; '' is found in the first line, ' ' is any number of blanks
     columns: names instead of the first line's; header: whether the first line has names
     rename: {name: the table's own}
     derive: {name: (column, regular expression, template)}: a new column, made of the expression's groups as Python's

@@ -1,5 +1,7 @@
 """Regions that rows of a table give: boxes, and what a column draws."""
 
+import ast
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -21,6 +23,12 @@ OF_LABEL = 'label'  # the concept of a region that is called as its image's one 
 OF_NONE = -1  # the concept of a region that is to be called so, of an image of no class or of several
 NAMELESS = -2  # the concept of a region whose row names none
 BBOX = 'bbox'  # COCO's column of boxes
+BOX_KEYS = {  # of a box that is an object -> its form
+    ('x', 'y', 'width', 'height'): 'xywh',
+    ('x', 'y', 'w', 'h'): 'xywh',
+    ('xmin', 'ymin', 'xmax', 'ymax'): 'xyxy',
+    ('x1', 'y1', 'x2', 'y2'): 'xyxy',
+}
 
 
 def plan_rows(
@@ -176,6 +184,7 @@ def _frame(column: np.ndarray | None, given: Any, row: int, rows: Rows) -> float
 def box_of(values: Sequence[Any], regions: Regions, where: str) -> tuple[float, ...]:
     """x0 y0 x1 y1 in the unit of the table."""
     flat = list(values[0]) if len(values) == 1 and isinstance(values[0], (list, tuple)) else list(values)
+    flat = _by_key(flat[0], regions.form) if len(flat) == 1 else flat
     if len(flat) == 1:
         flat = str(flat[0]).strip('[]() ').replace(',', ' ').split()
     box = [number(str(value)) for value in flat]
@@ -184,6 +193,20 @@ def box_of(values: Sequence[Any], regions: Regions, where: str) -> tuple[float, 
     if regions.form == 'xywh':
         return box[0], box[1], box[0] + box[2], box[1] + box[3]
     return tuple(box)
+
+
+def _by_key(value: Any, form: str) -> list[Any]:
+    """The four numbers, in that form, of {'x': 1, 'y': 2, 'width': 3, 'height': 4} or {'xmin': 1, 'ymin': 2, 'xmax': 4,
+    'ymax': 6}, or the text of it; another value as it is."""
+    if isinstance(value, str) and value.strip()[:1] == '{':
+        with contextlib.suppress(ValueError, SyntaxError, RecursionError):
+            value = ast.literal_eval(value.strip())
+    for keys, of_keys in BOX_KEYS.items():
+        if isinstance(value, Mapping) and set(keys) <= set(value):
+            x, y, a, b = box = [number(str(value[key])) for key in keys]
+            sign = 1 if form == 'xyxy' else -1
+            return box if form == of_keys else [x, y, a + sign * x, b + sign * y]
+    return [value]
 
 
 def _check_commas(columns: Sequence[np.ndarray], rows: Rows) -> None:

@@ -219,6 +219,20 @@ def test_boxes_of_every_form_are_the_same_box(eight):
         )
 
 
+@pytest.mark.parametrize('form', ['xywh', 'xyxy'])
+@pytest.mark.parametrize('keys', [('x', 'y', 'width', 'height'), ('xmin', 'ymin', 'xmax', 'ymax')])
+def test_boxes_may_be_objects_in_a_list_which_say_their_form(eight, keys, form):
+    corners = np.array([[2, 4, 12, 16], [8.5, 9, 18.5, 19.5]])
+    given = corners - [0, 0, 1, 1] * corners[:, [0, 1, 0, 1]] if 'width' in keys else corners
+    boxes = [dict(zip(keys, one.tolist(), strict=True)) for one in given]
+    lines = [f'{i}.png,a,"{boxes if i else []}"' for i in range(8)]
+    table(eight, '\n'.join(['file,finding,boxes', *lines]))
+    regions = {'box': ('boxes',), 'form': form, 'concept': 'a'}
+    dataset = loaded(eight, tables={'file': 't.csv', 'explode': ('boxes',)}, regions=regions)
+    assert len(dataset.region_box) == 14
+    np.testing.assert_allclose(dataset.region_box[:2], corners * SIZE / 20, rtol=1e-6)
+
+
 def test_boxes_that_leave_the_image_are_named(eight):
     table(eight, 'file,finding,x,y,w,h\n0.png,a,5,5,100,5\n1.png,b,5,5,0,5\n2.png,a,1,1,5,5\n')
     dataset = loaded(eight, tables='t.csv', regions={'column': 'finding', 'box': ('x', 'y', 'w', 'h')})

@@ -60,7 +60,7 @@ def test_columns_that_are_named_are_as_many_as_a_line_has(tmp_path, text):
     options = {'separator': ' ', 'header': False, 'kind': 'csv', 'columns': ('image', 'mass')}
     with pytest.raises(ValueError, match=r't\.csv, line \d: \d columns; expected 2 as in tables\.columns'):
         read(tmp_path, text, **options)
-    rows, _ = read(tmp_path, 'a 1\nb 0\n', **options)
+    rows, _ = read(tmp_path, 'a  1\n b   0 \n', **options)
     assert rows.columns['mass'].tolist() == ['1', '0']
 
 
