@@ -73,7 +73,8 @@ def _one_value(rows: Rows, image: np.ndarray, first: np.ndarray, values: np.ndar
     apart = (texts[used] != texts[of_first]) & (texts[used] != '') & (texts[of_first] != '')
     if apart.any():
         row, other = used[apart][0], of_first[apart][0]
+        hint = ' (images.parts tells files of one name apart by their folders)' if what == 'split' else ''
         raise ValueError(
             f'{rows.where(row)}: the {what} of the image is {values[row]!r}, but in {rows.where(other)} it is '
-            f'{values[other]!r}; an image has one {what}.'
+            f'{values[other]!r}; an image has one {what}{hint}.'
         )

@@ -69,7 +69,7 @@ def of_other_suffixes(listed: Sequence[str]) -> str:
         return f' but {len(others)} without a suffix, such as {others[0]!r},' if others else ''
     (suffix, count), *_ = counted.most_common(1)
     example = next(path for path in others if path.lower().endswith(f'.{suffix}'))
-    return f' but {count} .{suffix} file{"s" * (count > 1)}, such as {example!r} (images.suffixes, images.decoders),'
+    return f' but {count} .{suffix} file{"s" * (count > 1)}, such as {example!r} (images.suffixes),'
 
 
 def _is_of_system(path: str) -> bool:

@@ -118,6 +118,8 @@ def open_picture(path: Path, *, window: bool = False, decoders: Mapping[str, Cal
         path = regular(path)
         if own:
             return Picture(np.asarray(own(path)))
+        if suffix == '.npy':
+            return Picture(_array(np.load(path, allow_pickle=False)))
         return _dicom(path, window) if _is_dicom(path) else _pillow(path)
     except (Unreadable, NeedsPackage):
         raise
@@ -175,13 +177,7 @@ def _pixels(image: Image.Image, *, rounds: bool) -> np.ndarray:
     lossy compression may have made the channels of a grey image differ."""
     mode = image.mode
     if mode in ('I', 'F') or mode.startswith('I;'):
-        values = np.asarray(image, np.float64)
-        low, high = float(values.min()), float(values.max())
-        if not (math.isfinite(low) and math.isfinite(high)) or low < 0 or high > 65535:
-            raise Unreadable(f'grey values from {low:g} to {high:g} are not of 16 bits')
-        if mode == 'F' and high <= OVERSHOOT:
-            return np.round(np.minimum(values, 1) * 255).astype(np.uint8)
-        return np.round(values).astype(np.uint16)
+        return _of_numbers(np.asarray(image, np.float64), shares=mode == 'F')
     if mode in ('LA', 'RGBA') and _is_stencil(image):
         raise Unreadable('one colour everywhere; its picture is how transparent that is (alpha channel)')
     if mode in ('1', 'L', 'LA', 'La'):
@@ -192,6 +188,30 @@ def _pixels(image: Image.Image, *, rounds: bool) -> np.ndarray:
     if rounds and np.ptp(colour.astype(np.int16), axis=2).max(initial=0) <= ROUNDED:
         return np.asarray(image.convert('L'))
     return _grey_if_equal(colour)
+
+
+def _of_numbers(values: np.ndarray, *, shares: bool) -> np.ndarray:
+    """Values of 16 bits; shares: of white, if none is larger, as 8 bits."""
+    low, high = float(values.min()), float(values.max())
+    if not (math.isfinite(low) and math.isfinite(high)) or low < 0 or high > 65535:
+        raise Unreadable(f'grey values from {low:g} to {high:g} are not of 16 bits')
+    if shares and high <= OVERSHOOT:
+        return np.round(np.minimum(values, 1) * 255).astype(np.uint8)
+    return np.round(values).astype(np.uint16)
+
+
+def _array(values: np.ndarray) -> np.ndarray:
+    """Pixels of an array as NumPy saves it: of 8 or 16 bits as they are, of other numbers as TIFF's."""
+    values = values[..., 0] if values.ndim == 3 and values.shape[-1] == 1 else values
+    if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[-1] != 3) or not values.size:
+        raise Unreadable(f'an array {list(values.shape)}; expected [h, w] or [h, w, 3]')
+    if values.dtype.kind not in 'buif':
+        raise Unreadable(f'an array of {values.dtype}; expected numbers')
+    if values.dtype.kind == 'b':
+        values = values.astype(np.uint8) * np.uint8(255)
+    if values.dtype not in (np.uint8, np.uint16):
+        values = _of_numbers(values.astype(np.float64), shares=values.dtype.kind == 'f')
+    return _grey_if_equal(values) if values.ndim == 3 else values
 
 
 def palette_indices(path: Path) -> np.ndarray | None:

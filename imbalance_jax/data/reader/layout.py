@@ -84,7 +84,8 @@ class Images:
     parts: how many parts of that path must agree at least, from the end: 3 where files of all patients have one name
     id: name of an image, such as '{image_id}'; '' is the file's name, with as many folders as make it unique
     folders: where files lie, as patterns below the folder; exclude: patterns of names that are no images, such as masks
-    suffixes: of image files; '' is of those with any other, or none, as DICOM files of an archive have
+    suffixes: of image files; '' is of those with any other, or none, as DICOM files of an archive have; '.npy' is of
+        arrays [h, w] or [h, w, 3]
     others: images that no row names are 'named' among what is left out, or 'counted' in a note
     bits: how many of a 16-bit file are used; 0: found from the largest value of all files
     channels: 1, 3, or 0 for 3 if any file has a colour

@@ -110,6 +110,37 @@ def test_boxes_go_where_pixels_go(resize, shape):
     assert square.sum() == pytest.approx((x1 - x0) * (y1 - y0), rel=0.03)
 
 
+@pytest.mark.parametrize(
+    ('values', 'expected'),
+    [
+        (np.arange(64, dtype=np.uint8).reshape(8, 8), None),
+        (np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000, None),
+        (np.arange(192, dtype=np.uint8).reshape(8, 8, 3), None),
+        (np.arange(64.0).reshape(8, 8) / 63, np.round(np.arange(64).reshape(8, 8) / 63 * 255)),
+        (np.eye(8, dtype=bool), np.eye(8) * 255),
+        (np.arange(64).reshape(8, 8, 1), np.arange(64).reshape(8, 8)),
+    ],
+)
+def test_arrays_as_numpy_saves_them_are_images(tmp_path, values, expected):
+    np.save(tmp_path / 'a.npy', values)
+    np.testing.assert_array_equal(images.decode(tmp_path / 'a.npy'), values if expected is None else expected)
+
+
+@pytest.mark.parametrize(
+    ('values', 'said'),
+    [
+        (np.zeros((2, 8, 8), np.uint8), r'an array \[2, 8, 8\]; expected \[h, w\]'),
+        (np.full((8, 8), -1000), 'grey values from -1000 to -1000 are not of 16 bits'),
+        (np.array([['a']]), 'expected numbers'),
+        (np.array([{}]), 'allow_pickle'),
+    ],
+)
+def test_arrays_that_are_no_images_are_said(tmp_path, values, said):
+    np.save(tmp_path / 'a.npy', values)
+    with pytest.raises(images.Unreadable, match=said):
+        images.decode(tmp_path / 'a.npy')
+
+
 def test_padding_is_black_and_cropping_keeps_the_middle():
     pixels = np.full((20, 40), 200, np.uint8)
     padded = images.fit(pixels, 40, 'pad')
