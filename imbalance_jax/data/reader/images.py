@@ -38,7 +38,8 @@ class NeedsPackage(ValueError):
 class Picture(NamedTuple):
     """What a file shows. pixels: [h,w] or [h,w,3], uint8 or uint16, the right way up, of 16 bits as many as are used;
     orientation: of `ORIENTATION`, from which they were turned upright; has_more: frames or pages than this first one;
-    values: of DICOM, those that become black and white, by which each file is scaled; windowed: by the window it states
+    values: of DICOM, those that become black and white, by which each file is scaled; windowed: by the window that it
+    states; patient: of DICOM, the PatientID
     """
 
     pixels: np.ndarray
@@ -46,6 +47,7 @@ class Picture(NamedTuple):
     has_more: bool = False
     values: tuple[float, float] | None = None
     windowed: bool = False
+    patient: str = ''
 
 
 class Geometry(NamedTuple):
@@ -253,11 +255,12 @@ def _dicom(path: Path, window: bool) -> Picture:
     if data.get('RescaleSlope', 1) == 0:
         raise Unreadable('its RescaleSlope is 0, by which all its values are one')
     photometric = str(data.get('PhotometricInterpretation', 'MONOCHROME2'))
+    patient = str(data.get('PatientID') or '').strip()
     if photometric == 'PALETTE COLOR' and pixels.ndim == 2:
         colour = apply_color_lut(pixels, data)[..., :3]
-        return Picture(_grey_if_equal(_of_eight_bits(colour, 8 * colour.dtype.itemsize)))
+        return Picture(_grey_if_equal(_of_eight_bits(colour, 8 * colour.dtype.itemsize)), patient=patient)
     if pixels.ndim == 3 and pixels.shape[-1] == 3:
-        return Picture(_grey_if_equal(_of_eight_bits(pixels, int(data.get('BitsStored', 8)))))
+        return Picture(_grey_if_equal(_of_eight_bits(pixels, int(data.get('BitsStored', 8)))), patient=patient)
     if pixels.ndim != 2:
         raise Unreadable(f'{len(pixels)} frames; one is expected')
 
@@ -269,7 +272,7 @@ def _dicom(path: Path, window: bool) -> Picture:
         values = apply_modality_lut(stored, data)
         return np.asarray(apply_voi_lut(values, data) if windowed else values, float)
 
-    return _monochrome(data, pixels, photometric, transformed)._replace(windowed=windowed)
+    return _monochrome(data, pixels, photometric, transformed)._replace(windowed=windowed, patient=patient)
 
 
 def _of_eight_bits(colour: np.ndarray, bits: int) -> np.ndarray:

@@ -115,6 +115,7 @@ def _dataset(
         found.notes.append(f'Of the 16 bits of grey values {maker.bits} are used (images.bits).')
     names = cases.image_id.tolist()
     found.doubts.extend(pixel_notes.of_pixels(all_seen, names, maker.bits))
+    found.doubts.extend(pixel_notes.of_people(all_seen, cases.patient, cases.split))
     if not layout.images.channels:
         found.doubts.extend(pixel_notes.of_colour(all_seen, names, maker.channels))
     notes, doubts = pixel_notes.of_values(all_seen, names, layout.images.window)

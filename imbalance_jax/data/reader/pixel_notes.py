@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from imbalance_jax.data.reader import images
+from imbalance_jax.data.reader.people import NOBODY, ONE_OF_ALL
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
 
@@ -25,7 +26,7 @@ class Seen(NamedTuple):
     """What reading a file shows. largest: its largest value of 16 bits, 0 of 8 bits; brightest, darkest: of the square,
     of 255; orientation, has_more: as of `images.Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8]
     uint8, 0 of a coloured image, whose negative would be known by its colours; is_coloured: the file is; values,
-    windowed: as of `images.Picture`"""
+    windowed, patient: as of `images.Picture`"""
 
     largest: int
     brightest: int
@@ -37,6 +38,7 @@ class Seen(NamedTuple):
     values: tuple[float, float] | None = None
     windowed: bool = False
     darkest: int = 0
+    patient: str = ''
 
 
 def seen(picture: images.Picture, square: np.ndarray, resize: str) -> Seen:
@@ -51,9 +53,27 @@ def seen(picture: images.Picture, square: np.ndarray, resize: str) -> Seen:
         Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX, box=(left, top, size - left, size - top))
     )
     shown = Seen(largest, int(square.max()), picture.orientation, picture.has_more, constant, small)
-    return shown._replace(
-        is_coloured=pixels.ndim == 3, values=picture.values, windowed=picture.windowed, darkest=int(square.min())
-    )
+    shown = shown._replace(is_coloured=pixels.ndim == 3, darkest=int(square.min()), patient=picture.patient)
+    return shown._replace(values=picture.values, windowed=picture.windowed)
+
+
+def of_people(all_seen: Sequence[Seen], patient: np.ndarray, split: np.ndarray) -> list[str]:
+    """A sentence about people who are one by DICOM's PatientID, and several patients [N] of the set; split: [N]. One
+    whom more than half of the images are of is nobody."""
+    whose: dict[str, list[int]] = {}
+    for row, one in enumerate(all_seen):
+        if one.patient and not NOBODY.fullmatch(one.patient.casefold()):
+            whose.setdefault(one.patient, []).append(row)
+    whose = {name: rows for name, rows in whose.items() if len(rows) <= ONE_OF_ALL * len(all_seen)}
+    several = {name: rows for name, rows in whose.items() if len(set(patient[rows].tolist())) > 1}
+    if not several:
+        return []
+    across = [name for name, rows in several.items() if len(set(split[rows].tolist())) > 1]
+    splits = f'; {len(across)} in several splits ({some(across, NAMED)})' if across else ''
+    return [
+        f'{len(several)} of {len(whose)} people by the PatientID of DICOM files are several patients here: '
+        f'{some(list(several), NAMED)}{splits}. A column of it, as patient, keeps the images of each together.'
+    ]
 
 
 def _is_constant(pixels: np.ndarray) -> bool:

@@ -180,3 +180,15 @@ def test_dicom_files_that_are_scaled_apart_are_said():
     assert pixel_notes.of_values([SEEN, *depths[:2]], names, window=False) == ([], [])
     _, doubts = pixel_notes.of_values([*depths[:2], shown(-160, 240, windowed=True)], names, window=True)
     assert doubts == ['2 of 3 files state no window (images.window) and are as stored: a, b.']
+
+
+def test_people_whom_dicom_calls_one_and_the_set_several_are_said():
+    ids = ['P0', 'P0', 'P1', 'P1', 'anonymous', 'anonymous', '', '', 'P2', 'P2']
+    shown = [SEEN._replace(patient=one) for one in ids]
+    own, split = np.arange(10), np.array([0, 1, 0, 0, 0, 1, 0, 1, 2, 2])
+    (said,) = pixel_notes.of_people(shown, own, split)
+    people = '3 of 3 people by the PatientID of DICOM files are several patients here: P0, P1, P2'
+    assert said.startswith(f'{people}; 1 in several splits (P0). A column of it')
+    of_all = [SEEN._replace(patient='HOSPITAL') for _ in ids]
+    assert pixel_notes.of_people(of_all, own, split) == []
+    assert pixel_notes.of_people(shown, np.array([0, 0, 1, 1, 2, 3, 4, 5, 6, 6]), split) == []
