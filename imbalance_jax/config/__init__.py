@@ -21,6 +21,7 @@ from imbalance_jax.config.fields import (
     flatten_fields,
     is_option,
     kind_of,
+    of_arm,
     option_default,
     survives,
 )
@@ -233,7 +234,7 @@ def _check_arms(arms: Any, options: OptionsOf | None) -> None:
             if known is None:
                 _check_plain(field, value)
             else:
-                lookup({**ARM_FIELDS, **known}, key, f'field or option in config.arms.{name}:')
+                of_arm(name, key, known)
                 check_kind(field, value, known[key])
 
 

@@ -26,6 +26,7 @@ NAMED_BY_USER = (SHARES, POLICIES, MAPS)  # fields whose names are the user's ow
 _INSIDE = tuple(f'{name}.' for name in NAMED_BY_USER)
 # What an arm has beside the options of its loss and its sampler, with values of the kind that each must be; those of
 # `members.DEFAULTS` are also what an arm has that does not set them.
+WEIGHTS = ('pos_weight', 'pos_weights', 'class_weight', 'class_weights', 'weight')  # of classes, as elsewhere
 ARM_FIELDS = {
     'loss': 'bce',
     'sampler': 'natural',
@@ -152,7 +153,15 @@ def _arm_default(arms: Mapping[str, Any], name: str, options: OptionsOf | None) 
     option = '.'.join(field)
     if option in ARM_FIELDS or options is None:
         return ARM_FIELDS.get(option, present.get(option))
-    known = {**ARM_FIELDS, **arm_options(arm, present, options)}
+    return of_arm(arm, option, arm_options(arm, present, options))
+
+
+def of_arm(arm: str, option: str, options: Mapping[str, Any]) -> Any:
+    """The default of a field or option of an arm; ValueError for another. options: of its loss and sampler."""
+    known = {**ARM_FIELDS, **options}
+    if option in WEIGHTS and option not in known:
+        ways = 'a loss weighs classes, such as weighted_bce or class_balanced_focal, or a sampler does'
+        raise ValueError(f'config.arms.{arm} has {option!r}: {ways}.')
     return lookup(known, option, f'field or option in config.arms.{arm}:')
 
 

@@ -57,6 +57,11 @@ def test_a_text_becomes_a_value_of_the_right_kind(config, name, text, value):
     ('name', 'text', 'message'),
     [
         ('train.epoch', '3', "Did you mean 'train.epochs'"),
+        (
+            'arms.bce.pos_weight',
+            '3',
+            r"config\.arms\.bce has 'pos_weight': a loss weighs classes, such as weighted_bce",
+        ),
         ('train', '3', "Unknown config field 'train'"),
         ('train.epochs', 'many', "config.train.epochs is 'many'; it must be a whole number"),
         ('train.epochs', '2.5', 'must be a whole number'),
