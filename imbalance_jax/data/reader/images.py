@@ -17,7 +17,7 @@ from imbalance_jax.system.files import regular
 MAX_PIXELS = 2**28  # 16384 x 16384: more is a mistake or a decompression bomb
 GREY_LEVELS = (8, 10, 12, 14, 16)  # bits of which a 16-bit file may use as many
 DICOM = ('.dcm', '.dicom')
-PHOTOMETRIC, WHITE_IS_ZERO, BITS = 262, 0, 258  # tags of TIFF, and what the first may say
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a tag of TIFF, and what it may say
 ORIENTATION, UPRIGHT = 0x0112, 1  # EXIF's tag of how a camera was held, 1 to 8, and that it was held upright
 ON_ITS_SIDE = range(5, 9)  # orientations in which height and width of the stored pixels are exchanged
 JPEG_SCAN, JPEG_END = b'\xff\xda', b'\xff\xd9'  # markers before the pixels and after them (ITU-T T.81, B.1.1.3)
@@ -160,9 +160,9 @@ def _pillow(path: Path) -> Picture:
         image.load()
         held = image.getexif().get(ORIENTATION, held)
         pixels = _pixels(ImageOps.exif_transpose(image), rounds=image.format == 'WEBP')
-        tags = getattr(image, 'tag_v2', {})  # of TIFF; where 0 is white, Pillow turns 8 bits alone
-        if tags.get(PHOTOMETRIC) == WHITE_IS_ZERO and pixels.dtype == np.uint16:
-            pixels = np.uint16(2 ** int(tags.get(BITS, (16,))[0]) - 1) - pixels
+        if image.mode.startswith('I;16') and getattr(image, 'tag_v2', {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:
+            # Pillow turns TIFF of 8 bits alone.
+            pixels = np.uint16(65535) - pixels
         return Picture(pixels, held if held in range(UPRIGHT, 9) else UPRIGHT, _has_more(image))
 
 
@@ -221,7 +221,7 @@ def palette_indices(path: Path) -> np.ndarray | None:
     maps such as Pascal VOC's mean."""
     try:
         with Image.open(path) as image:
-            return np.asarray(image) if image.mode == 'P' else None
+            return np.asarray(ImageOps.exif_transpose(image)) if image.mode == 'P' else None
     except (OSError, ValueError, Image.DecompressionBombError):
         return None
 
