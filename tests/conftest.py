@@ -34,6 +34,8 @@ LONGEST = (
     'test_study.py',
     'training/test_eight_devices.py',
     'test_stopping.py',
+    'system/test_processes.py',
+    'sweep/test_whole_sweep.py',
     'test_recipes.py',
     'analysis/test_notebook.py',
     'explain/test_maps.py',
