@@ -276,7 +276,9 @@ def test_extremal_perturbation_keeps_the_given_area_where_the_score_is():
     assert mask.min() >= 0
     assert mask.max() <= 1
     assert mask[2:5, 2:5].mean() > 0.8
-    assert mask[9:, 9:].max() < 0.3
+    assert abs(mask.mean() - 0.1) < 0.03  # what of it the score does not need lies anywhere
+    elsewhere = np.delete(np.asarray(mask).ravel(), np.arange(256).reshape(16, 16)[2:5, 2:5].ravel())
+    assert elsewhere.mean() < 0.12
     with pytest.raises(ValueError, match='0 < area < 1'):
         METHODS['extremal_perturbation'](left_of_middle, images, area=1.0)
 
