@@ -77,15 +77,19 @@ def _counterpart(path: str, folder: int, images: dict[str, str]) -> str | None:
 def copies_among(pictures: Sequence[str]) -> dict[str, str]:
     """{a file: another of the same name and folders} for those that lie deeper, old/benign/1.png of benign/1.png, or
     have another suffix."""
-    known = {path.rpartition('.')[0]: path for path in reversed(pictures)}
+    known = {_without_suffix(path): path for path in reversed(pictures)}
     found: dict[str, str] = {}
     for path in pictures:
-        parts = path.rpartition('.')[0].split('/')
+        parts = _without_suffix(path).split('/')
         tails = ('/'.join(parts[start:]) for start in range(1, len(parts) - 1))
         of = next((known[tail] for tail in tails if tail in known), known['/'.join(parts)])
         if of != path:
             found[path] = of
     return found
+
+
+def _without_suffix(path: str) -> str:
+    return path.rpartition('.')[0] if '.' in path.rsplit('/', 1)[-1] else path
 
 
 def patterns_of(masks: dict[str, Mask]) -> tuple[str, ...]:

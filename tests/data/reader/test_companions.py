@@ -86,3 +86,8 @@ def test_a_table_means_the_exact_path_and_no_folder_of_masks(tmp_path, tree, nam
     assert len(dataset.labels) == 24
     assert dataset.images.max(axis=(1, 2, 3)).min() > 0
     assert 'several_files' not in dataset.info['problems']
+
+
+def test_one_image_in_two_formats_is_a_copy_and_files_without_a_suffix_are_none():
+    names = ['a/1.jpg', 'a/1.png', 'a/2.png', 'a/IM01', 'a/IM02', 'b.c/IM01']
+    assert companions.copies_among(names) == {'a/1.png': 'a/1.jpg'}
