@@ -47,8 +47,8 @@ def check_splits(dataset: Dataset) -> None:
         if split == 'validation' and not np.minimum(*class_counts(arrays)).any():
             raise ValueError('No class has both positives and negatives in the validation split: AUROC is undefined.')
         absent = [name for name, count in zip(dataset.classes, class_counts(arrays)[0], strict=True) if not count]
-        if absent and processes.leads():
-            print(f'No image of the {split} split has {", ".join(absent)}.', flush=True)
+        if absent:
+            processes.say(f'No image of the {split} split has {", ".join(absent)}.')
         for sentence in coverage.hidden_negatives((arrays.labels, arrays.label_mask), read[rows], dataset.classes):
             log.warning('%s, %s: %s.', dataset.info['name'], split, sentence)
 

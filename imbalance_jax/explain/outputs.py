@@ -9,8 +9,8 @@ import numpy as np
 
 from imbalance_jax.results.rows import Population
 from imbalance_jax.results.schema import Block, write_blocks_of, write_table
-from imbalance_jax.system import layout, processes, provenance, threads
-from imbalance_jax.system.workdir import cached_arrays, kept_arrays, read_arrays, write_arrays
+from imbalance_jax.system import layout, provenance, threads
+from imbalance_jax.system.workdir import cached_arrays, kept_arrays, read_arrays, remove, write_arrays
 from imbalance_jax.training.trained import SPLIT, Trained
 
 Given = TypeVar('Given')
@@ -34,8 +34,7 @@ def cached(workdir: Path, name: str, make: Callable[[], Any]) -> dict[str, np.nd
 
     arrays = cached_arrays(path, source, in_format)
     if not _is_of_now(arrays):
-        if processes.leads():
-            path.unlink()
+        remove(path)
         arrays = cached_arrays(path, source, in_format)
     return _without(arrays)
 

@@ -86,8 +86,7 @@ def _check_alive(outcomes: list[Outcome], waves: int) -> None:
         return
     if len(outcomes) == waves and not any(one.alive.any() for one in outcomes):
         raise FloatingPointError('No member is alive: every loss became non-finite. Lower config.train.learning_rate.')
-    if processes.leads():
-        print(f'No member of wave {len(outcomes)} of {waves} is alive; the other waves go on.', flush=True)
+    processes.say(f'No member of wave {len(outcomes)} of {waves} is alive; the other waves go on.')
 
 
 def _catch_signals() -> list[int]:

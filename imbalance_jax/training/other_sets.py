@@ -65,8 +65,7 @@ def load_all(config: ConfigDict, training: Dataset) -> list[Other]:
     result = []
     for text in config.data.test_on:
         other = load(config, text, training)
-        if processes.leads():
-            print(other_set.describe(other), flush=True)
+        processes.say(other_set.describe(other))
         result.append(other)
     return result
 
@@ -78,8 +77,7 @@ def warn_of_likeness(training: Dataset) -> Dataset:
     if not pairs:
         return training
     said = _likeness(pairs)
-    if processes.leads():
-        print(f'{training.info["name"]}: {said}', flush=True)
+    processes.say(f'{training.info["name"]}: {said}')
     return dataclasses.replace(training, info={**training.info, 'notes': [*training.info.get('notes', []), said]})
 
 

@@ -30,10 +30,9 @@ def make_plan(
         ended = snapshot.ended(kept, workdir, experiment.total_steps)
         if ended or not autotune.needs_more(kept, autotune.memory(setting.memory_gib)):
             return go_on(workdir, kept, experiment, setting, stream=stream, ended=ended), None
-        if processes.leads():
-            print(
-                f'{workdir / layout.PLAN} was made where there was more memory, and nothing is saved: it is made anew.'
-            )
+        processes.say(
+            f'{workdir / layout.PLAN} was made where there was more memory, and nothing is saved: it is made anew.'
+        )
     with progress.show('strategies') as update:
         plan, program = autotune.make_plan(
             experiment, setting.strategy, setting.memory_gib, update=update, stream=stream
@@ -50,12 +49,11 @@ def go_on(
     plan = carried_on(kept, experiment, setting.strategy, setting.memory_gib, stream=stream, ended=ended)
     if plan.waves != kept.waves:
         write_json(workdir / layout.PLAN, plan._asdict())
-    if (plan.strategy, plan.waves) != (kept.strategy, kept.waves) and processes.leads():
+    if (plan.strategy, plan.waves) != (kept.strategy, kept.waves):
         waves = '' if plan.waves == kept.waves else f', in {len(plan.waves)} waves where it had {len(kept.waves)}'
-        print(
+        processes.say(
             f'{workdir / layout.PLAN} has the strategy {kept.strategy}, begun elsewhere or with another setting; '
-            f'here it goes on with {plan.strategy}{waves}. {SAME_BYTES}',
-            flush=True,
+            f'here it goes on with {plan.strategy}{waves}. {SAME_BYTES}'
         )
     return plan
 

@@ -79,8 +79,8 @@ def run(
     starts = start_files.with_data(config, starts, dataset, [other.dataset for other in others])
     untrained = network(config, dataset, starts)
     checks.check_before_compiling(config, dataset, untrained, stages=stages)
-    for said in checks.without_effect(config, base, dataset.images.shape[-1]) if processes.leads() else ():
-        print(said, flush=True)
+    for said in checks.without_effect(config, base, dataset.images.shape[-1]):
+        processes.say(said)
     refuse_what_cannot_be_explained(config, dataset, members, untrained=untrained, stages=stages)
     make = on_features.build_heads if heads.are_cached(config) else build
     experiment = make(config, dataset, members, untrained=untrained)
@@ -178,8 +178,8 @@ def train_into(
     """
     describe(workdir, experiment.members, dataset)
     noted = [slow_to_begin(config.train.warmup_steps, experiment.total_steps), twins_of(experiment.members)]
-    for said in filter(None, noted if processes.leads() else ()):
-        print(said, flush=True)
+    for said in filter(None, noted):
+        processes.say(said)
     with stage(workdir, 'train') as record:
         seen = dataset
         if heads.are_cached(config):
@@ -188,9 +188,9 @@ def train_into(
             )
         plan, program = planning.make_plan(workdir, experiment, config.population, config.data.stream)
         record.update(strategy=plan.strategy, plan=plan._asdict(), processes=jax.process_count())
-        if record['elsewhere'] and processes.leads():
+        if record['elsewhere']:
             other = provenance.machines(record['elsewhere'])
-            print(f'{workdir} was also trained on {other}. {planning.SAME_BYTES}', flush=True)
+            processes.say(f'{workdir} was also trained on {other}. {planning.SAME_BYTES}')
         if begun := start.digests(experiment.members):
             record['weights'] = begun
         images = {split: seen.images_of(split) for split in ('validation', 'test')}
