@@ -80,7 +80,7 @@ def flatten_fields(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def default_of(tree: Mapping[str, Any], name: str, options: OptionsOf | None) -> Any:
-    """A value of the kind that a field must have: what is there, or the default of an option.
+    """A value of the kind that a field must have: what is there, or the default of an option; of a block, itself.
 
     Raises ValueError, with the nearest name, for a field that there is not.
     """
@@ -97,7 +97,16 @@ def default_of(tree: Mapping[str, Any], name: str, options: OptionsOf | None) ->
         return None  # within a block that the data set's source checks
     if name not in known and is_option(name) and options:
         return option_default(tree, name, options)
-    return lookup(known, name, 'config field')
+    block = _at(tree, name)
+    return block if isinstance(block, Mapping) else lookup(known, name, 'config field')
+
+
+def _at(tree: Mapping[str, Any], name: str) -> Any:
+    """What stands at config.BLOCK.FIELD; None where nothing does."""
+    value: Any = tree
+    for part in name.split('.'):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
 
 
 def option_default(tree: Mapping[str, Any], name: str, options: OptionsOf) -> Any:

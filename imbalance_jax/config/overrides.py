@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from imbalance_jax.config.fields import OptionsOf, check_kind, default_of
+from imbalance_jax.config.fields import NAMED_BY_USER, OptionsOf, check_kind, default_of
 from imbalance_jax.config.file import KINDS
 
 TRUTH = {'true': True, 'false': False}
@@ -29,7 +29,12 @@ def apply_point(config: ConfigDict, point: Mapping[str, Any], options: OptionsOf
     for name, value in point.items():
         name = name.removeprefix('config.')
         if name != 'arms':  # whose blocks are checked as they are read
-            check_kind(name, value, default_of(config.to_dict(), name, options))
+            expected = default_of(config.to_dict(), name, options)
+            if isinstance(expected, Mapping) and name not in NAMED_BY_USER:
+                raise ValueError(
+                    f'config.{name} is a block; a point sets one of its fields, as in config.{name}.FIELD.'
+                )
+            check_kind(name, value, expected)
         _put(config, name, value)
 
 

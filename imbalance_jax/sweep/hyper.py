@@ -16,12 +16,17 @@ Point = dict[str, object]
 
 
 def sweep(name: str, values: Iterable[object]) -> list[Point]:
-    """One point per value of one field."""
-    return [{name: value} for value in values]
+    """One point per value of one field; ValueError without a value."""
+    points = [{name: value} for value in values]
+    if not points:
+        raise ValueError(f'hyper.sweep({name!r}, ...) has no value: give at least one, or leave it out.')
+    return points
 
 
 def fixed(name: str, value: object, length: int = 1) -> list[Point]:
-    """The same value `length` times."""
+    """The same value `length` times; ValueError unless that is at least 1."""
+    if length < 1:
+        raise ValueError(f'hyper.fixed({name!r}, {value!r}, length={length}): length must be 1 or more.')
     return [{name: value} for _ in range(length)]
 
 

@@ -19,7 +19,12 @@ from imbalance_jax.training import adopt_tables, adopt_values
 from imbalance_jax.training.adopt_tables import KEYS, SHOWN
 
 FEATURES = 'features'  # the array of an .npz, or the column of lists
-BOOKKEEPING = ('index', 'unnamed: 0', 'level_0', '__index_level_0__', 'epoch', 'fold', 'split', 'step', 'patient')
+# Columns that are called so are a table's own numbering, or facts about its lines.
+BOOKKEEPING = (
+    *('index', 'unnamed: 0', 'level_0', '__index_level_0__', 'row', 'batch', 'epoch', 'fold', 'split', 'step', 'loss'),
+    *('patient', 'patient_id', 'study', 'study_id', 'age', 'sex', 'width', 'height'),
+    *('label', 'target', 'y', 'y_true', 'y_pred', 'prediction'),
+)
 SPLITS = ('test',)  # the only split that is explained
 BESIDE = f'the array {FEATURES} [n,U] or [n,h,w,U], or in a table a column for each unit'
 
@@ -70,13 +75,12 @@ def _npz(content: bytes) -> tuple[pd.DataFrame, np.ndarray]:
 
 def _parquet(content: bytes, *, dataset: Dataset, path: Path) -> tuple[pd.DataFrame, np.ndarray]:
     """The keys, and the columns of units in their order, or one column of lists as an array. Columns that are called
-    as a class, or as a table's own numbering, are no units: they are left out, and said."""
+    as no unit is (`unit_columns`) are left out, and said."""
     table = adopt_tables.of_parquet(content)
-    no_units = {*BOOKKEEPING, *(name.lower() for name in dataset.classes)}
-    left = [name for name in table.columns if name not in KEYS and str(name).strip().lower() in no_units]
-    if left:
-        print(f'{path}: {some(list(map(str, left)), SHOWN)} left out, as called as no unit is.', flush=True)
-    units = [name for name in table.columns if name not in KEYS and name not in left]
+    others = [name for name in table.columns if name not in KEYS]
+    units = unit_columns(others, dataset.classes)
+    if left := [str(name) for name in others if name not in units]:
+        print(f'{path}: {some(left, SHOWN)} left out, as called as no unit is.', flush=True)
     if units == [FEATURES]:
         try:
             lists = [np.asarray(one, np.float64) for one in table[FEATURES]]
@@ -96,6 +100,15 @@ def _parquet(content: bytes, *, dataset: Dataset, path: Path) -> tuple[pd.DataFr
     if text:
         raise ValueError(f'{some(text, SHOWN)} are no numbers; every column beside {", ".join(KEYS)} is a unit')
     return table, table[units].to_numpy(np.float64) if units else np.zeros((len(table), 0))
+
+
+def unit_columns(names: Sequence[Any], classes: Sequence[str]) -> list[Any]:
+    """The names that may be of units: those that are neither a class nor `BOOKKEEPING`; where most of them end in a
+    number, as units do that are counted, only these."""
+    no_units = {*BOOKKEEPING, *(name.lower() for name in classes)}
+    left = [name for name in names if str(name).strip().lower() not in no_units]
+    counted = [name for name in left if str(name).strip()[-1:].isdecimal()]
+    return counted if len(counted) > len(left) / 2 else left
 
 
 def as_maps(values: np.ndarray, table: pd.DataFrame, path: Path) -> np.ndarray:

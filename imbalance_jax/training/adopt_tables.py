@@ -18,6 +18,7 @@ import pandas as pd
 from imbalance_jax.data import label_map
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.overlap import file_stem
+from imbalance_jax.data.reader.delimited import STATED
 from imbalance_jax.data.tasks import MULTI_CLASS, task_of
 from imbalance_jax.names import lookup, some
 from imbalance_jax.system.files import naming, regular
@@ -112,10 +113,13 @@ def keys_as_text(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def _csv(content: bytes) -> pd.DataFrame:
-    text = dict.fromkeys(KEYS, str)
     encoding = 'utf-16' if content[:2] in (b'\xff\xfe', b'\xfe\xff') else 'utf-8-sig'
-    table = pd.read_csv(io.BytesIO(content), dtype=text, keep_default_na=False, encoding=encoding, low_memory=False)
-    names = next(csv.reader(io.StringIO(content.decode(encoding))), [])  # pandas renames what is there twice
+    text, separator = content.decode(encoding), ','
+    if stated := STATED.match(text.partition('\n')[0].strip()):
+        text, separator = text.partition('\n')[2], stated[1]
+    kinds = dict.fromkeys(KEYS, str)
+    table = pd.read_csv(io.StringIO(text), sep=separator, dtype=kinds, keep_default_na=False, low_memory=False)
+    names = next(csv.reader(io.StringIO(text), delimiter=separator), [])  # pandas renames what is there twice
     return table.set_axis(names, axis=1) if len(names) == len(table.columns) else table
 
 

@@ -62,7 +62,7 @@ def test_a_text_becomes_a_value_of_the_right_kind(config, name, text, value):
             '3',
             r"config\.arms\.bce has 'pos_weight': a loss weighs classes, such as weighted_bce",
         ),
-        ('train', '3', "Unknown config field 'train'"),
+        ('train', '3', 'config.train is a block'),
         ('train.epochs', 'many', "config.train.epochs is 'many'; it must be a whole number"),
         ('train.epochs', '2.5', 'must be a whole number'),
         ('train.learning_rate', 'fast', 'must be a number'),
@@ -101,6 +101,17 @@ def test_a_value_has_no_fields(config):
         config.data.mine = {'reader': 'folder', 'path': '.', 'labels': ('mass', 'edema')}
     with pytest.raises(ValueError, match=r"config.data.mine.labels is \('mass', 'edema'\) and has no fields"):
         overrides.apply_texts(config, {'data.mine.labels.columns': 'mass'}, plugins.options)
+
+
+@pytest.mark.parametrize('name', ['train', 'data.label_maps', 'data.phantom'])
+def test_a_block_is_set_field_by_field(config, name):
+    with config.unlocked():
+        config.data.label_maps = {'theirs': {'Effusion': 'mass'}}
+    with pytest.raises(ValueError, match=rf'config.{name} is a block; set one of its fields'):
+        overrides.apply_texts(config, {name: '{}'}, plugins.options)
+    if name != 'data.label_maps':  # whose fields are the user's, so that a point may give all of them
+        with pytest.raises(ValueError, match=rf'config.{name} is a block; a point sets one of its fields'):
+            overrides.apply_point(config, {name: {}}, plugins.options)
 
 
 def test_a_point_of_a_sweep_sets_options_too(config):

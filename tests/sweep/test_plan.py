@@ -55,6 +55,9 @@ def test_sweeps_are_lists_of_points():
         hyper.zipit([a, hyper.sweep('b', [1, 2, 3])])
     with pytest.raises(ValueError, match='a twice'):
         hyper.product([a, a])
+    for empty in (lambda: hyper.sweep('c', []), lambda: hyper.fixed('c', 5, length=-1)):
+        with pytest.raises(ValueError, match=r"'c'.* (at least one|1 or more)"):
+            empty()
 
 
 def test_no_sweep_is_the_config_itself(config):
@@ -108,7 +111,7 @@ def test_seeds_join_and_stay_apart_where_other_numbers_go_with_them(config):
         ({'arms.focl.gamma': 3}, "Did you mean 'focal'"),
         ({'train.epochs': 'many'}, 'must be a whole number'),
         ({'train.epochs': 2.5}, 'must be a whole number'),
-        ({'train': 3}, "Unknown config field 'train'"),
+        ({'train': 3}, 'config.train is a block'),
         ({'data.phantom.num_patient': 3}, "Did you mean 'data.phantom.num_patients'"),
     ],
 )

@@ -49,7 +49,7 @@ def test_keys_may_be_an_index_and_what_else_is_one_is_no_unit(tmp_path):
         np.testing.assert_array_equal(found.maps[1, :, 0, 0], arrays['features'][:3])
 
 
-@pytest.mark.parametrize('name', ['index', 'Unnamed: 0', 'epoch', 'Mass'])
+@pytest.mark.parametrize('name', ['index', 'Unnamed: 0', 'epoch', 'Mass', 'width', 'weight_kg'])
 def test_columns_that_are_called_as_no_unit_is_are_left_out(tmp_path, capsys, name):
     arrays = some_features()
     keys = {key: arrays[key] for key in ('image', 'arm', 'seed')}
@@ -57,6 +57,15 @@ def test_columns_that_are_called_as_no_unit_is_are_left_out(tmp_path, capsys, na
     pd.DataFrame({**keys, name: np.arange(len(arrays['image'])), **units}).to_parquet(tmp_path / 'f.parquet')
     assert adopt_features.read(tmp_path / 'f.parquet', FewImages()).maps.shape[-1] == U
     assert f'f.parquet: {name} left out, as called as no unit is.' in capsys.readouterr().out
+
+
+def test_units_that_are_not_counted_keep_their_names():
+    assert adopt_features.unit_columns(['red', 'green', 'Mass', 'loss', 'blue1'], ['mass']) == ['red', 'green', 'blue1']
+    assert adopt_features.unit_columns(['conv1_0', 'conv1_1', 'size', 'conv2_0'], []) == [
+        'conv1_0',
+        'conv1_1',
+        'conv2_0',
+    ]
 
 
 def test_a_network_whose_features_are_one_for_all_images_is_said(tmp_path, capsys):

@@ -57,6 +57,14 @@ def test_a_table_in_utf_16_is_read(tmp_path):
     assert adopt_tables.read(tmp_path / 'p.csv', FewImages(), 'probabilities').networks == [('bce', 0), ('focal', 1)]
 
 
+def test_a_first_line_may_say_what_separates_columns(tmp_path):
+    for separator in ',;':
+        text = a_table().to_csv(index=False, sep=separator)
+        (tmp_path / 'p.csv').write_text(f'sep={separator}\n{text}')
+        found = adopt_tables.read(tmp_path / 'p.csv', FewImages(), 'probabilities')
+        assert found.networks == [('bce', 0), ('focal', 1)]
+
+
 def test_logits_are_those_of_the_task(tmp_path):
     table = a_table()
     z = table[table['arm'] == 'bce'][['Mass', 'Pleural_Effusion']].to_numpy()[2:]
