@@ -7,6 +7,7 @@ import pytest
 
 from imbalance_jax.config import file as config_file
 from imbalance_jax.data.reader import images
+from imbalance_jax.data.reader.picture import Unreadable
 from imbalance_jax.data.reader.text_files import content
 from imbalance_jax.data.sources import content as digests
 from imbalance_jax.data.sources import text
@@ -56,7 +57,7 @@ def test_a_pipe_is_no_file(tmp_path, name):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     os.mkfifo(path)
-    with pytest.raises((ValueError, images.Unreadable), match='pipe') as caught:
+    with pytest.raises((ValueError, Unreadable), match='pipe') as caught:
         READERS[name](path)
     assert '\n' not in str(caught.value)
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imbalance_jax.data.policies import POLICIES, parse
-from imbalance_jax.data.reader import contradictions, images, shapes
+from imbalance_jax.data.reader import contradictions, geometry, shapes
 from imbalance_jax.data.reader.layout import (
     Group,
     Images,
@@ -26,7 +26,7 @@ from imbalance_jax.names import lookup
 # What a text, or a tuple of texts, in the place of a block stands for.
 SHORT: dict[type, str] = {Table: 'file', Images: 'file', Patient: 'column', Split: 'column', Group: 'column'}
 CHOICES = {
-    ('images', 'resize'): tuple(images.RESIZES),
+    ('images', 'resize'): tuple(geometry.RESIZES),
     ('images', 'channels'): (0, 1, 3),
     ('images', 'others'): ('named', 'counted'),
     ('labels', 'others'): ('error', 'ignore'),

@@ -10,6 +10,7 @@ import numpy as np
 
 from imbalance_jax.data.reader import images, paths
 from imbalance_jax.data.reader.layout import Images
+from imbalance_jax.data.reader.picture import NeedsPackage, Unreadable
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
 
@@ -88,7 +89,7 @@ def of_images(
     for at in np.unique(np.linspace(0, len(pictures) - 1, min(LOOKED_AT, len(pictures))).astype(int)):
         try:
             shapes.append(images.decode(folder / pictures[at]).shape)
-        except (images.Unreadable, images.NeedsPackage) as error:
+        except (Unreadable, NeedsPackage) as error:
             unsure.append(f'images: {pictures[at]} could not be read ({error}).')
     if any(shape[0] != shape[1] for shape in shapes):
         found['resize'] = 'pad'

@@ -8,10 +8,11 @@ import numpy as np
 
 from imbalance_jax.data.boxes import rasterise
 from imbalance_jax.data.dataset import Allocate, Dataset, in_memory
-from imbalance_jax.data.reader import agreement, images, paths, people, pixel_notes, region_notes
+from imbalance_jax.data.reader import agreement, paths, people, pixel_notes, region_notes
 from imbalance_jax.data.reader.cases import Cases, read_cases, take
 from imbalance_jax.data.reader.labels import reduced
 from imbalance_jax.data.reader.layout import Layout
+from imbalance_jax.data.reader.picture import bits_of
 from imbalance_jax.data.reader.placing import Region
 from imbalance_jax.data.reader.regions import by_class, concepts_of, empty_rows, misspelt, planned, unused
 from imbalance_jax.data.reader.rows import Found
@@ -47,7 +48,7 @@ def read(
     while True:
         pixels, squares, failed, largest = filled(maker, cases, plan, allocate or in_memory, progress)
         if largest >= 2**maker.bits:  # of a file that was not among those sampled
-            maker = maker._replace(bits=images.bits_of(largest))
+            maker = maker._replace(bits=bits_of(largest))
         elif not failed:
             break
         found.add('unreadable', [f'{cases.path[row]} ({why})' for row, why in failed.items()])

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from imbalance_jax.data.reader import images
+from imbalance_jax.data.reader import geometry
 from imbalance_jax.data.reader.people import NOBODY, ONE_OF_ALL
+from imbalance_jax.data.reader.picture import UPRIGHT, Picture
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
 
@@ -24,9 +25,9 @@ ENOUGH = 8  # images of which a pattern can be had
 
 class Seen(NamedTuple):
     """What reading a file shows. largest: its largest value of 16 bits, 0 of 8 bits; brightest, darkest: of the square,
-    of 255; orientation, has_more: as of `images.Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8]
+    of 255; orientation, has_more: as of `Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8]
     uint8, 0 of a coloured image, whose negative would be known by its colours; is_coloured: the file is; values,
-    windowed, patient: as of `images.Picture`"""
+    windowed, patient: as of `Picture`"""
 
     largest: int
     brightest: int
@@ -41,10 +42,10 @@ class Seen(NamedTuple):
     patient: str = ''
 
 
-def seen(picture: images.Picture, square: np.ndarray, resize: str) -> Seen:
+def seen(picture: Picture, square: np.ndarray, resize: str) -> Seen:
     """What is kept of a file. square: [H,W] or [H,W,3] uint8, what it became by `resize`."""
     pixels, size = picture.pixels, len(square)
-    place = images.geometry(pixels.shape[0], pixels.shape[1], size, resize)
+    place = geometry.into_square(pixels.shape[0], pixels.shape[1], size, resize)
     left, top = max(place.left, 0.0), max(place.top, 0.0)  # of padding, which is the same around a negative
     largest = int(pixels.max()) if pixels.dtype == np.uint16 else 0
     constant = _is_constant(pixels[::APART, ::APART]) and _is_constant(pixels)
@@ -119,7 +120,7 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
              'window (images.window) that is not theirs')  # fmt: skip
     words = f'16-bit files have grey values above {2**bits - 1}, the largest of {bits} bits (images.bits)'
     note(largest >= 2**bits, f'{words}: what is above it becomes white')
-    turned = [one.orientation != images.UPRIGHT for one in all_seen]
+    turned = [one.orientation != UPRIGHT for one in all_seen]
     note(turned, 'images were turned upright, as their EXIF says, and regions go along: they count as drawn on the '
          'upright image, or on the stored pixels if their frame or mask has the shape of these')  # fmt: skip
     negative = facing_away(np.array([one.thumbnail for one in all_seen]).reshape(count, -1))

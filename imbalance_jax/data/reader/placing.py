@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from imbalance_jax.data.reader import images, shapes
+from imbalance_jax.data.reader import geometry, images, shapes
+from imbalance_jax.data.reader.picture import UPRIGHT, Unreadable
 
 SHOWN = 8  # grey values of a mask in a message
 LOSSY = (b'\xff\xd8', b'RIFF')  # how files of JPEG and WebP begin, whatever they are called
@@ -25,7 +26,7 @@ class Size(NamedTuple):
     width: int
     square: int
     resize: str
-    orientation: int = images.UPRIGHT
+    orientation: int = UPRIGHT
 
 
 class Placed(NamedTuple):
@@ -94,7 +95,7 @@ def are_alike(one: Sequence[float], other: Sequence[float]) -> bool:
 
 def as_stored(size: Size, shape: Sequence[float]) -> bool:
     """Whether a region of that (height, width) was drawn on the stored pixels of an image that is turned upright."""
-    on_its_side = size.orientation in images.ON_ITS_SIDE and not are_alike(shape, (size.height, size.width))
+    on_its_side = size.orientation in geometry.ON_ITS_SIDE and not are_alike(shape, (size.height, size.width))
     return on_its_side and are_alike(shape, (size.width, size.height))
 
 
@@ -103,7 +104,7 @@ def place_box(size: Size, *, box: tuple[float, ...], unit: str, frame: Frame, na
     of_image = frame.of(size)
     height, width = (1.0, 1.0) if unit == 'fraction' else of_image
     if as_stored(size, of_image):
-        box, height, width = images.turned_box(box, size.orientation, (height, width)), width, height
+        box, height, width = geometry.turned_box(box, size.orientation, (height, width)), width, height
     own = np.array(box) * np.array([size.width / width, size.height / height] * 2)
     inside = np.clip(own, 0, [size.width, size.height] * 2)
     if np.abs(own - inside).max() > OUTSIDE:
@@ -113,7 +114,7 @@ def place_box(size: Size, *, box: tuple[float, ...], unit: str, frame: Frame, na
     drawn = own if unit == 'fraction' else np.array(box)
     if min(drawn[2] - drawn[0], drawn[3] - drawn[1]) < LEAST:
         raise Left('box_below_one_pixel', f'{name} [{", ".join(f"{value:g}" for value in box)}]')
-    placed = images.geometry(size.height, size.width, size.square, size.resize).boxes(inside[None])[0]
+    placed = geometry.into_square(size.height, size.width, size.square, size.resize).boxes(inside[None])[0]
     placed = np.clip(placed, 0, size.square).astype(np.float32)
     if placed[0] >= placed[2] or placed[1] >= placed[3]:
         raise Left('region_cropped_away', name)
@@ -141,14 +142,14 @@ def draw(size: Size, *, shape: Any, kind: str, frame: Frame, name: str, where: s
 
 def _upright(mask: np.ndarray, size: Size) -> np.ndarray:
     """A mask, turned with its image if it is one of the stored pixels."""
-    return images.turned(mask, size.orientation) if as_stored(size, mask.shape) else mask
+    return geometry.turned(mask, size.orientation) if as_stored(size, mask.shape) else mask
 
 
 def _packed(mask: np.ndarray, size: Size, name: str) -> Placed | None:
     """Where the whole image's mask [h,w] is; None of an empty one."""
     if not mask.any():
         return None
-    place = images.geometry(mask.shape[0], mask.shape[1], size.square, size.resize)
+    place = geometry.into_square(mask.shape[0], mask.shape[1], size.square, size.resize)
     window = (
         -place.left / place.scale_x,
         -place.top / place.scale_y,
@@ -220,7 +221,7 @@ def _decoded(path: Path, name: str) -> tuple[np.ndarray, int]:
     compression."""
     try:
         grey = images.decode(path)
-    except images.Unreadable as error:
+    except Unreadable as error:
         raise Left('mask_unreadable', f'{name} ({error})') from error
     grey = grey.max(-1) if grey.ndim == 3 else grey
     with path.open('rb') as file:

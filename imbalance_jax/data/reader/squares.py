@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imbalance_jax.data.dataset import Allocate
-from imbalance_jax.data.reader import images
+from imbalance_jax.data.reader import geometry, images
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.layout import Layout
+from imbalance_jax.data.reader.picture import Unreadable, bits_of
 from imbalance_jax.data.reader.pixel_notes import Seen, seen
 from imbalance_jax.data.reader.placing import Planned, Region, Size
 from imbalance_jax.data.reader.regions import made
@@ -41,10 +42,10 @@ class Maker(NamedTuple):
     channels: int
 
     def square(self, path: str, plan: list[Planned]) -> Square:
-        """The image of a file, with its regions; raises `images.Unreadable`."""
+        """The image of a file, with its regions; raises `Unreadable`."""
         of_images = self.layout.images
         picture = images.open_picture(self.folder / path, window=of_images.window, decoders=of_images.decoders)
-        fitted = images.fit(picture.pixels, self.size, of_images.resize, self.bits)
+        fitted = geometry.fit(picture.pixels, self.size, of_images.resize, self.bits)
         if fitted.ndim == 3 and self.channels == 1:
             fitted = _luma(fitted)
         height, width = picture.pixels.shape[:2]
@@ -65,7 +66,7 @@ def kind_of_pixels(folder: Path, listed: list[str], layout: Layout) -> tuple[int
     def one(path: str) -> np.ndarray | None:
         try:
             return images.decode(folder / path, window=of_images.window, decoders=of_images.decoders)
-        except images.Unreadable:
+        except Unreadable:
             return None
 
     if not (of_images.bits and of_images.channels):
@@ -73,7 +74,7 @@ def kind_of_pixels(folder: Path, listed: list[str], layout: Layout) -> tuple[int
             if pixels is not None:
                 coloured |= pixels.ndim == 3
                 largest = max(largest, int(pixels.max())) if pixels.dtype == np.uint16 else largest
-    bits = of_images.bits or (images.bits_of(largest) if largest else 16)
+    bits = of_images.bits or (bits_of(largest) if largest else 16)
     return bits, of_images.channels or (3 if coloured else 1)
 
 
@@ -90,7 +91,7 @@ def filled(
     def one(row: int) -> Square | str:
         try:
             return maker.square(cases.path[row], plan[row])
-        except images.Unreadable as error:
+        except Unreadable as error:
             return str(error)
 
     for row, square in enumerate(on_all_cores(one, range(count))):

@@ -14,7 +14,7 @@ import numpy as np
 
 from imbalance_jax.data.boxes import rasterise
 from imbalance_jax.data.dataset import Allocate, Dataset, in_memory
-from imbalance_jax.data.reader import images, runs, shapes
+from imbalance_jax.data.reader import geometry, runs, shapes
 from imbalance_jax.data.sources.text import one_line
 
 ANATOMY = {'left lung': 'Left Lung', 'right lung': 'Right Lung', 'heart': 'Heart'}  # concept: column
@@ -152,7 +152,7 @@ def _mask(row: Row, column: str, side: tuple[int, ...], resize: str) -> np.ndarr
         mask = runs.decode('start_rows', row.cells[column], (height, width))
     except (ValueError, KeyError) as error:
         raise ValueError(f'{row.where}, {column}: {error}') from error
-    place = images.geometry(height, width, side[0], resize)
+    place = geometry.into_square(height, width, side[0], resize)
     window = (
         -place.left / place.scale_x,
         -place.top / place.scale_y,

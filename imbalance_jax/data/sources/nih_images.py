@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from imbalance_jax.data.reader import images
+from imbalance_jax.data.reader.picture import bits_of
 from imbalance_jax.data.streams import on_all_cores
 
 MAX_PIXELS = 8192**2  # eight times NIH's width; more is a mistake or a decompression bomb
@@ -25,7 +25,7 @@ class Small(NamedTuple):
 def bits_used(paths: Sequence[Path]) -> int:
     """How many bits the files of 16 bits use, by the largest value of all of them; 16 if there is none."""
     largest = max(on_all_cores(_largest, paths), default=0)
-    return images.bits_of(largest) if largest else 16
+    return bits_of(largest) if largest else 16
 
 
 def _largest(path: Path) -> int:

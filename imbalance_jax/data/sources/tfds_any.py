@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from imbalance_jax.data.dataset import NOT_MENTIONED, PRESENT, SPLITS, Allocate, Dataset, in_memory
-from imbalance_jax.data.reader import images as pictures
+from imbalance_jax.data.reader import geometry
 from imbalance_jax.data.reader.contradictions import check_modality
 from imbalance_jax.data.reader.layout import SPLIT_NAMES
 from imbalance_jax.data.reader.spelling import numbers_of, share
@@ -87,7 +87,7 @@ def make(
             squares = on_all_cores(lambda one: _square(one[role.image], image_size, resize, colours), examples)
             for example, (square, size) in zip(examples, squares, strict=True):
                 pixels[len(rows.ids)] = square
-                place = pictures.geometry(*size, image_size, resize)
+                place = geometry.into_square(*size, image_size, resize)
                 _note(rows, example, role, (part, patient), size, place, image_size)
                 if progress:
                     progress(len(rows.ids), total)
@@ -185,7 +185,7 @@ def _square(data: bytes, size: int, resize: str, channels: int) -> tuple[np.ndar
     height, width = pixels.shape[:2]
     if channels == 1 and pixels.ndim == 3:
         pixels = np.round(pixels @ np.array([0.299, 0.587, 0.114])).astype(np.uint8)
-    square = pictures.fit(pixels, size, resize)
+    square = geometry.fit(pixels, size, resize)
     square = square[..., None] if square.ndim == 2 else square
     return np.broadcast_to(square, (size, size, channels)), (height, width)
 
@@ -203,7 +203,7 @@ def _note(
     role: Roles,
     of: tuple[Part, str],
     size: tuple[int, int],
-    place: pictures.Geometry,
+    place: geometry.Geometry,
     image_size: int,
 ) -> None:
     """Adds an example to the rows."""

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imbalance_jax.data.reader import images
+from imbalance_jax.data.reader import geometry, images
+from imbalance_jax.data.reader.picture import Unreadable, bits_of
 
 GREY = (np.arange(48).reshape(6, 8) * 5).astype(np.uint8)
 
@@ -43,7 +44,7 @@ def test_a_picture_in_the_alpha_channel_is_said_and_no_black_image(tmp_path, mod
     stencil = Image.new(mode[:-1], GREY.shape[::-1])
     stencil.putalpha(Image.fromarray(GREY))
     stencil.save(tmp_path / 'a.png')
-    with pytest.raises(images.Unreadable, match='alpha channel'):
+    with pytest.raises(Unreadable, match='alpha channel'):
         images.decode(tmp_path / 'a.png')
 
 
@@ -59,11 +60,11 @@ def test_twelve_bits_in_sixteen_have_all_their_grey_levels(tmp_path):
     for name in ('a.png', 'a.tif'):
         pixels = images.decode(save(tmp_path, values, name))
         np.testing.assert_array_equal(pixels, values)
-        assert images.bits_of(int(pixels.max())) == 12
-        small = images.fit(pixels, 64, 'stretch', bits=12)
+        assert bits_of(int(pixels.max())) == 12
+        small = geometry.fit(pixels, 64, 'stretch', bits=12)
         np.testing.assert_allclose(small, values / 4095 * 255, atol=0.51)
-    assert images.bits_of(4096) == 14
-    assert images.bits_of(65535) == 16
+    assert bits_of(4096) == 14
+    assert bits_of(65535) == 16
 
 
 def test_a_turned_photograph_stands_upright(tmp_path):
@@ -78,7 +79,7 @@ def test_a_turned_photograph_stands_upright(tmp_path):
 )
 def test_what_is_no_image_says_so(tmp_path, content, reason):
     (tmp_path / 'a.png').write_bytes(content)
-    with pytest.raises(images.Unreadable, match=reason):
+    with pytest.raises(Unreadable, match=reason):
         images.decode(tmp_path / 'a.png')
 
 
@@ -87,10 +88,10 @@ def test_half_a_file_and_a_bomb_are_refused(tmp_path, monkeypatch):
     for name in ('a.png', 'a.jpg', 'a.tif'):
         path = save(tmp_path, noise, name)
         path.write_bytes(path.read_bytes()[:1500])
-        with pytest.raises(images.Unreadable):
+        with pytest.raises(Unreadable):
             images.decode(path)
     monkeypatch.setattr(images, 'MAX_PIXELS', 100)
-    with pytest.raises(images.Unreadable, match='64 x 64 pixels are too many'):
+    with pytest.raises(Unreadable, match='64 x 64 pixels are too many'):
         images.decode(save(tmp_path, noise, 'b.png'))
 
 
@@ -102,9 +103,9 @@ def test_boxes_go_where_pixels_go(resize, shape):
     box = np.array([width * 0.4, height * 0.4, width * 0.65, height * 0.6]).round()
     pixels = np.zeros(shape, np.uint8)
     pixels[int(box[1]) : int(box[3]), int(box[0]) : int(box[2])] = 255
-    square = images.fit(pixels, 128, resize).astype(float) / 255
+    square = geometry.fit(pixels, 128, resize).astype(float) / 255
     assert square.shape == (128, 128)
-    x0, y0, x1, y1 = images.geometry(height, width, 128, resize).boxes(box[None])[0]
+    x0, y0, x1, y1 = geometry.into_square(height, width, 128, resize).boxes(box[None])[0]
     centre = np.array([(square.sum(axis) * (np.arange(128) + 0.5)).sum() / square.sum() for axis in (0, 1)])
     np.testing.assert_allclose(centre, [(x0 + x1) / 2, (y0 + y1) / 2], atol=0.5)
     assert square.sum() == pytest.approx((x1 - x0) * (y1 - y0), rel=0.03)
@@ -137,23 +138,23 @@ def test_arrays_as_numpy_saves_them_are_images(tmp_path, values, expected):
 )
 def test_arrays_that_are_no_images_are_said(tmp_path, values, said):
     np.save(tmp_path / 'a.npy', values)
-    with pytest.raises(images.Unreadable, match=said):
+    with pytest.raises(Unreadable, match=said):
         images.decode(tmp_path / 'a.npy')
 
 
 def test_padding_is_black_and_cropping_keeps_the_middle():
     pixels = np.full((20, 40), 200, np.uint8)
-    padded = images.fit(pixels, 40, 'pad')
+    padded = geometry.fit(pixels, 40, 'pad')
     assert (padded[:10] == 0).all()
     assert (padded[30:] == 0).all()
     assert (padded[10:30] == 200).all()
     pixels[:, :10] = pixels[:, 30:] = 0
-    assert (images.fit(pixels, 20, 'crop') == 200).all()
+    assert (geometry.fit(pixels, 20, 'crop') == 200).all()
 
 
 def test_reducing_averages_over_what_a_pixel_covers():
     checks = np.indices((64, 64)).sum(0) % 2 * 255
-    assert np.ptp(images.fit(checks.astype(np.uint8), 8, 'stretch').astype(int)) <= 2
+    assert np.ptp(geometry.fit(checks.astype(np.uint8), 8, 'stretch').astype(int)) <= 2
 
 
 def dicom(path, values, **tags):
@@ -278,14 +279,14 @@ def test_a_tiff_whose_zero_is_white_is_turned(tmp_path, bits, kind):
 
 def test_a_dicom_whose_values_are_all_made_one_is_said(tmp_path):
     path = dicom(tmp_path / 'a.dcm', np.arange(64, dtype=np.uint16).reshape(8, 8), RescaleSlope=0, RescaleIntercept=0)
-    with pytest.raises(images.Unreadable, match='its RescaleSlope is 0'):
+    with pytest.raises(Unreadable, match='its RescaleSlope is 0'):
         images.decode(path)
 
 
 def test_a_file_that_only_claims_to_be_dicom(tmp_path):
     pytest.importorskip('pydicom', reason='DICOM needs the extra `dicom`')
     (tmp_path / 'a.dcm').write_bytes(b'<html>')
-    with pytest.raises(images.Unreadable, match='no DICOM image'):
+    with pytest.raises(Unreadable, match='no DICOM image'):
         images.decode(tmp_path / 'a.dcm')
 
 
@@ -297,7 +298,7 @@ def test_messages_are_the_same_at_every_reading(tmp_path):
         raise RuntimeError(f'{object()} is broken')
 
     for name, words in (('a.png', 'cannot identify image file'), ('b.own', '<object object> is broken')):
-        with pytest.raises(images.Unreadable) as caught:
+        with pytest.raises(Unreadable) as caught:
             images.decode(tmp_path / name, decoders={'.own': own})
         assert str(caught.value) == words
 
@@ -312,7 +313,7 @@ def test_a_jpeg_without_its_end_is_no_image(tmp_path):
     for kept in (0.5, 0.8):
         length = int(len(whole) * kept)
         path.write_bytes(whole[:length] + bytes(len(whole) - length))
-        with pytest.raises(images.Unreadable):
+        with pytest.raises(Unreadable):
             images.decode(path)
 
 

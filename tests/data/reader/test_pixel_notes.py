@@ -5,9 +5,10 @@ import pytest
 from data.reader.folders import SIZE, doubts_with, loaded, of, picture, table
 from PIL import Image, ImageOps
 
-from imbalance_jax.data.reader import images, pixel_notes
+from imbalance_jax.data.reader import geometry, images, pixel_notes
+from imbalance_jax.data.reader.picture import ORIENTATION, UPRIGHT
 
-SEEN = pixel_notes.Seen(0, 255, images.UPRIGHT, False, False, np.zeros((8, 8), np.uint8))
+SEEN = pixel_notes.Seen(0, 255, UPRIGHT, False, False, np.zeros((8, 8), np.uint8))
 
 
 def chest(i, size=(24, 24)):
@@ -39,7 +40,9 @@ def test_images_without_any_picture_and_files_with_several_are_said(tmp_path):
     )
     for name in ('a.gif', 'b.tif'):
         assert name in doubts_with(dataset, 'frames')[0]
-        np.testing.assert_array_equal(dataset.images[of(dataset, name), ..., 0], images.fit(chest(50), SIZE, 'stretch'))
+        np.testing.assert_array_equal(
+            dataset.images[of(dataset, name), ..., 0], geometry.fit(chest(50), SIZE, 'stretch')
+        )
 
 
 def test_eight_bits_in_files_of_sixteen_keep_their_grey_values(tmp_path):
@@ -47,7 +50,7 @@ def test_eight_bits_in_files_of_sixteen_keep_their_grey_values(tmp_path):
         Image.fromarray(chest(i).astype(np.uint16)).save(tmp_path / f'{i}.png')
     dataset = labelled(tmp_path, [f'{i}.png' for i in range(4)])
     for i in range(4):
-        wanted = images.fit(chest(i), SIZE, 'stretch').astype(int)
+        wanted = geometry.fit(chest(i), SIZE, 'stretch').astype(int)
         np.testing.assert_allclose(dataset.images[of(dataset, f'{i}.png'), ..., 0], wanted, atol=1)
     assert 'Of the 16 bits of grey values 8 are used (images.bits).' in dataset.info['notes']
     assert not doubts_with(dataset, 'fewer bits')
@@ -107,7 +110,7 @@ def test_coloured_images_are_no_negatives(tmp_path):
 
 def test_negatives_are_found_wherever_a_set_has_something_in_common():
     """Half of the images inverted, in clear films; none in noise, and none in pictures that have nothing in common."""
-    films = np.stack([images.fit(chest(i), pixel_notes.SIDE, 'stretch').ravel() for i in range(200)])
+    films = np.stack([geometry.fit(chest(i), pixel_notes.SIDE, 'stretch').ravel() for i in range(200)])
     negative = np.arange(200) % 2 == 0
     negative[0] = False  # fewer than half
     films[negative] = 255 - films[negative]
@@ -122,19 +125,19 @@ def test_negatives_are_found_wherever_a_set_has_something_in_common():
 def test_what_was_turned_goes_with_its_boxes(tmp_path, orientation):
     """Pillow's way to turn pixels is ours, for pixels, masks and boxes; in PNG, JPEG and TIFF alike."""
     stored, exif = chest(0, (24, 36)), Image.Exif()
-    exif[images.ORIENTATION] = orientation
+    exif[ORIENTATION] = orientation
     inside = np.zeros((24, 36), bool)
     inside[3:9, 5:20] = True
-    turned = images.turned(inside, orientation)
+    turned = geometry.turned(inside, orientation)
     rows, columns = np.flatnonzero(turned.any(1)), np.flatnonzero(turned.any(0))
-    box = images.turned_box((5, 3, 20, 9), orientation, (24, 36))
+    box = geometry.turned_box((5, 3, 20, 9), orientation, (24, 36))
     assert box == (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)
     wanted = np.asarray(ImageOps.exif_transpose(Image.open(save(tmp_path / 'a.png', stored, exif))))
     for name, tolerance in {'a.png': 0, 'a.tif': 0, 'a.jpg': 40}.items():
         picture = images.open_picture(save(tmp_path / name, stored, exif))
         assert picture.orientation == orientation
         np.testing.assert_allclose(picture.pixels.astype(int), wanted.astype(int), atol=tolerance)
-    np.testing.assert_array_equal(images.turned(stored, orientation), wanted)
+    np.testing.assert_array_equal(geometry.turned(stored, orientation), wanted)
 
 
 def save(path, pixels, exif):
@@ -144,9 +147,9 @@ def save(path, pixels, exif):
 
 def test_an_orientation_that_there_is_not_turns_nothing(tmp_path):
     exif = Image.Exif()
-    exif[images.ORIENTATION] = 9
+    exif[ORIENTATION] = 9
     Image.fromarray(chest(0)).save(tmp_path / 'a.png', exif=exif)
-    assert images.open_picture(tmp_path / 'a.png').orientation == images.UPRIGHT
+    assert images.open_picture(tmp_path / 'a.png').orientation == UPRIGHT
 
 
 def test_few_coloured_files_among_grey_ones_are_said(tmp_path):

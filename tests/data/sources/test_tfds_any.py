@@ -6,7 +6,7 @@ import tensorflow_datasets as tfds
 from data.miniatures.tfds_sets import SPLITS, pixels, png, write
 
 from imbalance_jax.data import soundness, sources
-from imbalance_jax.data.reader import images
+from imbalance_jax.data.reader import geometry
 from imbalance_jax.data.sources import tfds_any
 
 GREY = {'image': tfds.features.Image(shape=(None, None, 1))}
@@ -37,7 +37,7 @@ def test_a_class_label_is_one_of_several_and_pixels_are_the_files(tmp_path):
     np.testing.assert_array_equal(dataset.labels, np.eye(3, dtype=np.uint8)[expected])
     stored = by_split(tmp_path, 'animals', 'image')
     for row, pixels_of in enumerate(one for split in SPLITS for one in stored[split]):
-        np.testing.assert_array_equal(dataset.images[row, ..., 0], images.fit(pixels_of[..., 0], 16, 'stretch'))
+        np.testing.assert_array_equal(dataset.images[row, ..., 0], geometry.fit(pixels_of[..., 0], 16, 'stretch'))
     assert dataset.source_size.tolist() == [[12, 20]] * 30
     assert seen[-1] == (30, 30)
 
