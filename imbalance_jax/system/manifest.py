@@ -11,25 +11,15 @@ import functools
 import hashlib
 import json
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from imbalance_jax.system import files, layout, seals
+from imbalance_jax.system.checksums import Mark, hasher, is_old, mark, state_of
 
 SUFFIXES = ('.npz', '.parquet', '.csv')  # in folders
 GROWING = '.jsonl'  # lines are added to it: what is known is how it begins
-TICK = 200_000_000  # nanoseconds
 WATCHED = 'manifest'  # in a stage's provenance: whether its files are vouched for
 FOREIGN = 'was not written here by any stage'
-
-
-class Mark(NamedTuple):
-    """What is known of a file: the checksum of its first `size` bytes, which are all unless it grows."""
-
-    sha256: str
-    size: int
 
 
 Marks = dict[str, list[Mark]]  # name below the working directory -> what the file may be, the newest first
@@ -44,7 +34,7 @@ def expect(path: Path, made: Path) -> None:
 def expect_more(path: Path, text: str) -> None:
     """Notes that `text` is about to be added to the end of `path`."""
     if _is_vouched_for(path):
-        digest, size = _hasher(path)
+        digest, size = hasher(path)
         digest.update(text.encode())
         _note(path, Mark(digest.hexdigest(), size + len(text.encode())))
 
@@ -138,16 +128,11 @@ def read(workdir: Path) -> Marks | None:
     """What a working directory vouches for, None if it has no manifest; ValueError for a damaged one."""
     path = Path(workdir) / layout.MANIFEST
     try:
-        state = _state(path)
-        marks = _read(path, state) if _is_old(state) else _read.__wrapped__(path, state)
+        state = state_of(path)
+        marks = _read(path, state) if is_old(state) else _read.__wrapped__(path, state)
         return {name: list(known) for name, known in marks.items()}
     except FileNotFoundError:
         return None
-
-
-def mark(path: Path) -> Mark:
-    """That of a file as it is; it is read once per process and state of the file."""
-    return _mark_of(Path(path))
 
 
 def _note(path: Path, new: Mark) -> None:
@@ -191,7 +176,7 @@ def _fault(workdir: Path, path: Path) -> str:
 def _is(path: Path, one: Mark, known: list[Mark]) -> bool:
     size = path.stat().st_size
     if path.suffix == GROWING:  # what a killed process had begun to add may stand at its end
-        return one.size <= size <= max(other.size for other in known) and _mark_of(path, one.size) == one
+        return one.size <= size <= max(other.size for other in known) and mark(path, one.size) == one
     return size == one.size and mark(path) == one
 
 
@@ -226,17 +211,6 @@ def _write(workdir: Path, marks: Marks) -> None:
     files.write_json(workdir / layout.MANIFEST, value)
 
 
-def _state(path: Path) -> tuple[int, ...]:
-    """What changes when a file does."""
-    status = Path(path).stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
-
-
-def _is_old(state: tuple[int, ...]) -> bool:
-    """Whether a file would have another state now if it were written again: clocks of file systems tick slowly."""
-    return abs(time.time_ns() - state[-1]) > TICK
-
-
 @functools.lru_cache(maxsize=64)
 def _read(path: Path, state: tuple[int, ...]) -> Marks:
     try:
@@ -250,33 +224,6 @@ def _read(path: Path, state: tuple[int, ...]) -> Marks:
     if fault:
         raise ValueError(f'{path} is damaged: {fault}; bring it back from a copy{_or_accept(path.parent)}.')
     return marks
-
-
-def _mark_of(path: Path, size: int | None = None) -> Mark:
-    state = _state(path)
-    return _mark(path, state, size) if _is_old(state) else _mark.__wrapped__(path, state, size)
-
-
-@functools.lru_cache(maxsize=4096)
-def _mark(path: Path, state: tuple[int, ...], size: int | None) -> Mark:
-    digest, read = _hasher(path, size)
-    return Mark(digest.hexdigest(), read)
-
-
-def _hasher(path: Path, size: int | None = None) -> 'tuple[hashlib._Hash, int]':
-    """The running checksum of a file, or of its first `size` bytes, and how many these are; of no file, of nothing."""
-    digest, done = hashlib.sha256(), 0
-    for block in _blocks(path) if Path(path).exists() else ():
-        block = block if size is None else block[: size - done]
-        digest.update(block)
-        done += len(block)
-    return digest, done
-
-
-def _blocks(path: Path) -> Iterator[bytes]:
-    with open(path, 'rb') as file:
-        while block := file.read(1 << 20):
-            yield block
 
 
 def _or_accept(workdir: Path) -> str:

@@ -87,6 +87,9 @@ def _check_ways(regions: Regions, where: str) -> None:
     """ValueError for fields of regions of which one would count alone, or none."""
     if regions.column and regions.concept:
         raise ValueError(f'{where} has column and concept; one of them says what a region is of.')
+    if '{' in regions.concept:
+        ways = "it is a name, or 'label' for the one class of the image; regions.column has names row by row"
+        raise ValueError(f'{where}.concept is {regions.concept!r}, and nothing is filled into it: {ways}.')
     if regions.kind and not regions.code:
         raise ValueError(f'{where}.kind is {regions.kind!r} without code, the column of what it is.')
     if regions.values and not regions.files:

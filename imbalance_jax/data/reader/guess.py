@@ -16,15 +16,8 @@ from imbalance_jax.data.reader import (
     paths,
     published,
 )
-from imbalance_jax.data.reader.columns import (
-    Kinds,
-    are_signs,
-    corners_of,
-    is_grade,
-    not_known,
-    size_columns,
-    stated_size,
-)
+from imbalance_jax.data.reader.box_columns import corners_of, size_columns, stated_size
+from imbalance_jax.data.reader.columns import Kinds, are_signs, is_grade, not_known
 from imbalance_jax.data.reader.guess_tables import Read, Rest
 from imbalance_jax.data.reader.layout import Images
 from imbalance_jax.data.reader.proposal import Guess

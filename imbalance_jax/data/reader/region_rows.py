@@ -10,8 +10,8 @@ import numpy as np
 
 from imbalance_jax.data.dataset import PRESENT
 from imbalance_jax.data.reader import placing
+from imbalance_jax.data.reader.box_columns import size_columns, stated_size
 from imbalance_jax.data.reader.cases import Cases
-from imbalance_jax.data.reader.columns import size_columns, stated_size
 from imbalance_jax.data.reader.joining import images_of
 from imbalance_jax.data.reader.layout import NO_FINDING, Layout, Regions
 from imbalance_jax.data.reader.placing import Frame, Left, Planned, Size

@@ -120,6 +120,10 @@ def test_numbers_are_words_where_words_are_meant():
             r'config\.data\.mine\.regions has column and concept; one of them',
         ),
         (
+            {**LABELS, 'regions': {'concept': '{class}', 'box': ('x', 'y', 'w', 'h')}},
+            r"regions\.concept is '\{class\}', and nothing is filled into it: it is a name, or 'label'",
+        ),
+        (
             {**LABELS, 'regions': {'concept': 'x', 'box': 'b', 'kind': 'rectangle'}},
             r"regions\.kind is 'rectangle' without code",
         ),
