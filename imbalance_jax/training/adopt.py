@@ -38,6 +38,7 @@ from imbalance_jax.training import (
     plugins,
     start,
     start_files,
+    start_images,
     tested,
 )
 from imbalance_jax.training.adopt_files import Fitted
@@ -81,6 +82,9 @@ def run(
     ordered = adopt_members.in_order(adopted, config.reference)
     files = adopt_files.read(config, ordered)
     adopt_files.check_different(ordered, files)
+    setting = config.model.preprocessing
+    for said in start_images.without_effect(setting, [one.preprocessing or setting.name for one in ordered]):
+        print(said, flush=True)
     set_up_jax(config, join=False)
     dataset = load_dataset(config)
     check_splits(dataset)

@@ -15,7 +15,7 @@ from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.sources.folder import plain
 from imbalance_jax.losses import LOSSES, SIGMOID, SOFTMAX, link_of
 from imbalance_jax.names import lookup
-from imbalance_jax.training import network, other_sets, plugins, strategies, tuning
+from imbalance_jax.training import network, other_sets, plugins, start_images, strategies, tuning
 from imbalance_jax.training.members import HEADS
 from imbalance_jax.training.network import Network
 from imbalance_jax.training.trained import Stage
@@ -45,6 +45,10 @@ def without_effect(config: ConfigDict, base: Mapping[str, Any], channels: int) -
     if fields := _for_weights(config, base):
         named = ', '.join(f'config.model.{name}' for name in fields)
         said.append(f'Without effect, as no arm begins with weights (config.model.weights): {named}.')
+    setting, began = config.model.preprocessing, [arm for arm in config.arms.values() if arm.get('weights')]
+    if config.model.weights or began:
+        arms = config.arms.values() if config.model.weights else began
+        said += start_images.without_effect(setting, [arm.get('preprocessing') or setting.name for arm in arms])
     if config.augment.get('colour') == 'jitter' and channels == 1:
         said.append("Without effect, as the images are grey: config.augment.colour = 'jitter'.")
     if config.data.name == 'phantom' and not config.data.phantom.shortcut_class:

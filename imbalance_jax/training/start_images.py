@@ -1,6 +1,6 @@
 """What weights want of an image: by what is known of published ones, by name, or as the config gives it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from imbalance_jax.config.fields import PREPROCESSING
+from imbalance_jax.data.sources.folder import plain
 from imbalance_jax.names import lookup
 
 BLOCK = 'config.model.preprocessing'
@@ -20,6 +21,7 @@ IMAGENET: dict[str, Any] = {
 }
 XRV: dict[str, Any] = {'mean': (0.0,), 'std': (1.0,), 'low': -1024.0, 'high': 1024.0, 'channels': 1}
 OWN: dict[str, Any] = {'mean': None, 'std': None, 'low': 0.0, 'high': 1.0, 'channels': 0}  # as many as the weights have
+GIVEN: dict[str, Any] = {'mean': (), 'std': (), 'low': 0.0, 'high': 1.0}  # fields of 'given', and what they are unset
 CHOICES = (
     "'imagenet' (red, green and blue by ImageNet's mean and standard deviation), 'xrv' (torchxrayvision: one channel "
     "in -1024..1024), 'own' (the data set's mean 0 and standard deviation 1) or 'given' (by mean, std, low and high)"
@@ -52,7 +54,21 @@ def values_of(setting: Mapping[str, Any], name: str) -> dict[str, Any]:
         raise ValueError(f'{BLOCK}: mean is {mean} and std {std}; they must be finite, and std more than 0.')
     if not np.isfinite((low, high)).all() or low >= high:
         raise ValueError(f'{BLOCK}: low is {low} and high {high}; both must be finite, and low less than high.')
+    if not all(low <= value <= high for value in mean):
+        wide = 'low and high say between which numbers grey values lie, 0 and 255 for a mean of 255 grey levels'
+        raise ValueError(f'{BLOCK}: mean is {tuple(mean)}, beyond {low:g} to {high:g}; {wide}.')
     return {'mean': tuple(mean), 'std': tuple(std), 'low': low, 'high': high, 'channels': len(mean)}
+
+
+def without_effect(setting: Mapping[str, Any], names: Iterable[str]) -> list[str]:
+    """What to say of fields of 'given' that are set where no weights are prepared so. names: of `PREPROCESSING`, ''
+    where it is that of published weights."""
+    changed = [field for field, unset in GIVEN.items() if plain(setting[field]) != plain(unset)]
+    kinds = sorted({repr(name) if name else 'that of published weights' for name in names})
+    if not changed or "'given'" in kinds:
+        return []
+    named = ', '.join(f'{BLOCK}.{field}' for field in changed)
+    return [f"Without effect, as preprocessing is {' and '.join(kinds)}, not 'given': {named}."]
 
 
 def _size(setting: Mapping[str, Any], published: Mapping[str, Any], path: Path) -> dict[str, int]:

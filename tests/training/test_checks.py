@@ -135,7 +135,11 @@ def test_what_is_for_weights_is_said_to_do_nothing_without_them(tiny_config):
         config.model.preprocessing.mean = (0.5,)
         (said,) = checks.without_effect(config, usual, 1)
         assert 'config.model.keep_head, config.model.preprocessing.mean.' in said
-        config.arms = {'bce': {'weights': 'a.pth'}}
+        config.arms = {'bce': {'weights': 'a.pth', 'preprocessing': 'imagenet'}}
+        assert checks.without_effect(config, usual, 1) == [
+            "Without effect, as preprocessing is 'imagenet', not 'given': config.model.preprocessing.mean."
+        ]
+        config.arms = {'bce': {'weights': 'a.pth', 'preprocessing': 'given'}}
         assert not checks.without_effect(config, usual, 1)
         config.augment.colour, config.data.phantom.shortcut_probability = 'jitter', 0.5
     assert checks.without_effect(config, usual, 1) == [

@@ -155,6 +155,7 @@ def test_what_is_kept_is_what_was_read(config, tmp_path):
         ({'name': 'given'}, 'give 1 or 3 numbers of each'),
         ({'name': 'given', 'mean': (0.5,), 'std': (0.0,)}, 'std more than 0'),
         ({'name': 'given', 'mean': (0.5,), 'std': (1.0,), 'low': 1.0}, 'low less than high'),
+        ({'name': 'given', 'mean': (128.0,), 'std': (64.0,)}, r'mean is \(128.0,\), beyond 0 to 1; low and high say'),
         ({'name': 'imagenet', 'crop': 8}, "it is 'weights'"),
         ({'name': 'imagenet', 'size': 'weights'}, 'is not known: set config.model.preprocessing.resize'),
     ],
@@ -165,6 +166,15 @@ def test_images_that_nobody_knows_how_to_prepare_are_one_line(config, fields, me
     with pytest.raises(ValueError, match=message) as error:
         start_images.preprocessing_of(setting, setting.name, None, 'a.pth')
     assert '\n' not in str(error.value)
+
+
+def test_fields_of_given_that_change_nothing_are_said(config):
+    setting = config.model.preprocessing
+    assert not start_images.without_effect(setting, ['own'])
+    setting.update({'mean': (0.5,), 'std': (0.2,)})
+    [said] = start_images.without_effect(setting, ['own', ''])
+    assert "'own' and that of published weights, not 'given': config.model.preprocessing.mean, config" in said
+    assert not start_images.without_effect(setting, ['own', 'given'])
 
 
 def test_weights_that_do_not_fit_are_one_line(config, tmp_path):
