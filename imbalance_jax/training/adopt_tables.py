@@ -22,7 +22,7 @@ from imbalance_jax.data.reader.delimited import STATED
 from imbalance_jax.data.tasks import MULTI_CLASS, task_of
 from imbalance_jax.names import lookup, some
 from imbalance_jax.system.files import naming, regular
-from imbalance_jax.training.adopt_values import PROBABILITIES, VALUES, as_log_odds, numbers_of
+from imbalance_jax.training.adopt_values import PROBABILITIES, VALUES, as_log_odds, doubts, numbers_of
 
 KEYS = ('image', 'arm', 'seed')  # columns that say whose prediction of which image a line is
 SPLITS = ('validation', 'test')
@@ -52,6 +52,8 @@ def read(path: Path, dataset: Dataset, values: str = PROBABILITIES) -> Predictio
     check_keys(table, path, 'one for each class')
     columns = class_columns(table, dataset, path)
     numbers = numbers_of(table, columns, path)
+    for said in doubts(numbers, table, columns):
+        print(f'{path}: {said}', flush=True)
     log_odds, link = as_log_odds(numbers, table, values, is_multi_class=task_of(dataset.info) == MULTI_CLASS, path=path)
     networks, placed = place(table, dataset, path)
     facts: dict[str, Any] = {

@@ -31,6 +31,24 @@ def numbers_of(table: pd.DataFrame, columns: Sequence[str], path: Path) -> np.nd
     return numbers
 
 
+def doubts(numbers: np.ndarray, table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
+    """What to say of values [n,K]: classes of networks that have 0 and 1 and nothing else, and classes that are equal
+    in every line."""
+    said, named = [], []
+    for (arm, seed), lines in table.groupby(['arm', 'seed']).indices.items():
+        own = numbers[lines]
+        decided = ((own == 0) | (own == 1)).all(0) & (np.ptp(own, axis=0) > 0)
+        named += [f'{columns[k]} of arm {arm}, seed {seed}' for k in np.flatnonzero(decided)]
+    if named:
+        said.append(f'these are decisions, all 0 or 1, where probabilities are expected: {some(named, NETWORKS)}.')
+    first: dict[bytes, str] = {}
+    for name, column in zip(columns, np.ascontiguousarray(numbers.T), strict=True):
+        other = first.setdefault(column.tobytes(), name)
+        if other != name and np.ptp(column) > 0:
+            said.append(f'{other} and {name} have equal values in every line.')
+    return said
+
+
 def as_log_odds(
     numbers: np.ndarray, table: pd.DataFrame, values: str, *, is_multi_class: bool, path: Path
 ) -> tuple[np.ndarray, str]:

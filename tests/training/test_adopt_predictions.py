@@ -65,6 +65,18 @@ def test_a_first_line_may_say_what_separates_columns(tmp_path):
         assert found.networks == [('bce', 0), ('focal', 1)]
 
 
+def test_decisions_of_one_network_and_columns_that_are_equal_are_said(tmp_path, capsys):
+    table = a_table()
+    read(table, tmp_path)
+    assert capsys.readouterr().out == ''
+    of_bce = table['arm'] == 'bce'
+    read(table.assign(Mass=table['Mass'].where(~of_bce, (np.arange(len(table)) % 2).astype(float))), tmp_path)
+    said = capsys.readouterr().out
+    assert 'where probabilities are expected: Mass of arm bce, seed 0.' in said
+    read(table.assign(Pleural_Effusion=table['Mass']), tmp_path)
+    assert 'Mass and Pleural_Effusion have equal values in every line' in capsys.readouterr().out
+
+
 def test_logits_are_those_of_the_task(tmp_path):
     table = a_table()
     z = table[table['arm'] == 'bce'][['Mass', 'Pleural_Effusion']].to_numpy()[2:]
