@@ -34,8 +34,10 @@ def numbers_of(table: pd.DataFrame, columns: Sequence[str], path: Path) -> np.nd
 def doubts(numbers: np.ndarray, table: pd.DataFrame, columns: Sequence[str]) -> list[str]:
     """What to say of values [n,K]: classes of networks that have 0 and 1 and nothing else, and classes that are equal
     in every line."""
-    said, named = [], []
-    for (arm, seed), lines in table.groupby(['arm', 'seed']).indices.items():
+    said: list[str] = []
+    named: list[str] = []
+    for network, lines in table.groupby(['arm', 'seed']).indices.items():
+        arm, seed = map(str, network)
         own = numbers[lines]
         decided = ((own == 0) | (own == 1)).all(0) & (np.ptp(own, axis=0) > 0)
         named += [f'{columns[k]} of arm {arm}, seed {seed}' for k in np.flatnonzero(decided)]
