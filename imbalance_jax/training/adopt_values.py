@@ -36,9 +36,9 @@ def doubts(numbers: np.ndarray, table: pd.DataFrame, columns: Sequence[str]) -> 
     in every line."""
     said: list[str] = []
     named: list[str] = []
-    for network, lines in table.groupby(['arm', 'seed']).indices.items():
-        arm, seed = map(str, network)
-        own = numbers[lines]
+    arms, seeds = (table[name].astype(str).to_numpy() for name in ('arm', 'seed'))
+    for arm, seed in sorted(set(zip(arms, seeds, strict=True))):
+        own = numbers[(arms == arm) & (seeds == seed)]
         decided = ((own == 0) | (own == 1)).all(0) & (np.ptp(own, axis=0) > 0)
         named += [f'{columns[k]} of arm {arm}, seed {seed}' for k in np.flatnonzero(decided)]
     if named:
