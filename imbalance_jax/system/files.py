@@ -36,10 +36,17 @@ def typed_path(text: str) -> str:
 
 
 def check_folder(path: Path, flag: str) -> None:
-    """Raises ValueError if a path that a flag names can be no folder: it, or one above it, is a file."""
+    """Raises ValueError if a path that a flag names can be no folder: it, or one above it, is a file or a dead link."""
     for part in (path, *path.parents):
-        if part.exists() and not part.is_dir():
-            raise ValueError(f'--{flag}={path}: {part} is a file, not a folder.')
+        if fault := no_folder(part):
+            raise ValueError(f'--{flag}={path}: {fault}.')
+
+
+def no_folder(path: Path) -> str:
+    """Why a path can be no folder, '' where it is one or can become one."""
+    if path.is_symlink() and not path.exists():
+        return f'{path} is a link to {os.readlink(path)}, which is not there; bring that back, or remove the link'
+    return f'{path} is a file, not a folder' if path.exists() and not path.is_dir() else ''
 
 
 def mode() -> int:

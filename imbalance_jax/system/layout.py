@@ -30,6 +30,8 @@ REPORT = 'report.html'
 FILES = (CONFIG, MEMBERS, DATA, CONTACT_SHEET, STARTS, PLAN, METRICS, PROVENANCE, PREDICTIONS)
 PARTS = (START, BACKBONES, f'{CHECKPOINTS}/kept', EXPLAIN, RESULTS)  # folders of more files
 
+FOLDERS = (START, BACKBONES, CHECKPOINTS, WEIGHTS, ON, EXPLAIN, RESULTS)
+
 
 def checkpoints(workdir: Path, wave: int) -> Path:
     """The folder of the checkpoints of a wave, counted from 0."""

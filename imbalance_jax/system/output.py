@@ -49,8 +49,9 @@ class Lasting:
 
 def never_fails() -> None:
     """Makes standard output and error such streams; one that was closed before Python began leads nowhere."""
-    nowhere = open(os.devnull, 'w')  # noqa: SIM115  for as long as the process lives
-    sys.stdout, sys.stderr = (Lasting(stream or nowhere) for stream in (sys.stdout, sys.stderr))
+    for name in ('stdout', 'stderr'):
+        stream = getattr(sys, name) or open(os.devnull, 'w')  # noqa: SIM115  for as long as the process lives
+        setattr(sys, name, Lasting(stream))
 
 
 def check_written() -> None:

@@ -1,6 +1,7 @@
 """Plain data read back: JSON that parses may still be something else than what was written."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ def read(path: Path, like: Any, command: str) -> Any:
     and the place in it, or saying that it is not what was written.
     """
     if not Path(path).exists():
-        raise FileNotFoundError(f'{path} is missing; {command.replace("delete it and ", "")}.')
+        raise FileNotFoundError(f'{path} is missing; {re.sub("^delete it(,? and|;) ", "", command)}.')
     manifest.check(path, command)
     try:
         value = files.read_json(path)

@@ -111,13 +111,17 @@ def _stamp(source: Path) -> np.ndarray:
 
 @contextlib.contextmanager
 def lock(workdir: Path) -> Iterator[None]:
-    """Holds `workdir` for this process; ValueError, naming the other, if another process holds it.
+    """Holds `workdir` for this process; ValueError, naming the other, if another process holds it, or where a folder
+    should be that is none.
 
     What a killed process left half-written is removed; in the end the manifest says of every file what it is.
     """
     if not leads():
         yield
         return
+    for folder in (Path(workdir), *(Path(workdir) / name for name in layout.FOLDERS)):
+        if fault := files.no_folder(folder):
+            raise ValueError(f'{fault}.')
     with locks.acquire(Path(workdir) / layout.LOCK, str(workdir)):
         for unfinished in Path(workdir).rglob(f'.*{files.UNFINISHED}'):
             unfinished.unlink()

@@ -36,11 +36,11 @@ def doubts(numbers: np.ndarray, table: pd.DataFrame, columns: Sequence[str]) -> 
     in every line."""
     said: list[str] = []
     named: list[str] = []
-    arms, seeds = (table[name].astype(str).to_numpy() for name in ('arm', 'seed'))
-    for arm, seed in sorted(set(zip(arms, seeds, strict=True))):
+    arms, seeds = table['arm'].to_numpy(str), table['seed'].to_numpy(str)
+    for arm, seed in sorted(set(zip(arms.tolist(), seeds.tolist(), strict=True))):
         own = numbers[(arms == arm) & (seeds == seed)]
         decided = ((own == 0) | (own == 1)).all(0) & (np.ptp(own, axis=0) > 0)
-        named += [f'{columns[k]} of arm {arm}, seed {seed}' for k in np.flatnonzero(decided)]
+        named += [f'{columns[k]} of arm {arm}, seed {seed}' for k in np.flatnonzero(decided).tolist()]
     if named:
         said.append(f'these are decisions, all 0 or 1, where probabilities are expected: {some(named, NETWORKS)}.')
     first: dict[bytes, str] = {}

@@ -117,8 +117,9 @@ def check_names(arms: Iterable[str], where: str) -> None:
     for name in arms:
         if not name.strip() or not name.isprintable() or name != name.strip() or name[0] in f'{FORMULA}#':
             raise ValueError(
-                f'{where} has {name!r}; a name has no line breaks, no blanks at its ends, and does not begin with '
-                f'{" ".join(FORMULA)}, which a spreadsheet takes for a formula, or #, as a line that is left out does.'
+                f'{where} has {name!r}; a name has no line breaks or unseen letters, no blanks at its ends, and does '
+                f'not begin with {" ".join(FORMULA)}, which a spreadsheet takes for a formula, or #, as a line '
+                'that is left out does.'
             )
 
 

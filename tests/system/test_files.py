@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from imbalance_jax.system import files, workdir
+from imbalance_jax.system import files, layout, workdir
 
 
 @pytest.mark.parametrize('content', [b'{"a":', b'', b'\xff\xfe\x00'])
@@ -21,3 +21,16 @@ def test_a_missing_or_damaged_table_is_named(tmp_path):
     (tmp_path / 'results' / 'performance.parquet').write_bytes(np.arange(40).tobytes())
     with pytest.raises(ValueError, match=r'performance\.parquet is damaged'):
         workdir.read_table(tmp_path, 'performance')
+
+
+@pytest.mark.parametrize('name', ['', *layout.FOLDERS])
+def test_a_folder_that_is_a_dead_link_or_a_file_is_refused_before_work(tmp_path, name):
+    place = tmp_path / 'run' / name
+    place.parent.mkdir(exist_ok=True)
+    place.symlink_to(tmp_path / 'purged')
+    with pytest.raises(ValueError, match=r'is a link to .*purged, which is not there'), workdir.lock(tmp_path / 'run'):
+        pass
+    place.unlink()
+    place.write_text('')
+    with pytest.raises(ValueError, match='is a file, not a folder'), workdir.lock(tmp_path / 'run'):
+        pass

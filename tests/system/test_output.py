@@ -35,3 +35,10 @@ def test_work_goes_on_where_output_was_closed_before(tmp_path):
     command = f'exec {sys.executable} -c "$1" "$2" >&- 2>&-'
     assert subprocess.run(['sh', '-c', command, 'sh', WORK, str(path)], timeout=60).returncode == 0
     assert path.read_text() == 'done'
+
+
+def test_warnings_that_are_errors_find_nothing_left_open():
+    code = 'from imbalance_jax.system import output\noutput.never_fails()\nprint(1)'
+    command = [sys.executable, '-W', 'error', '-X', 'dev', '-c', code]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, '1\n', '')
