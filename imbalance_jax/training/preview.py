@@ -1,14 +1,14 @@
 """What a config alone shows to be wrong, said before there are data: for a plan, whose jobs begin hours later."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
 from ml_collections import ConfigDict
 
-from imbalance_jax.data import policies, samplers, sources, tasks, thinning
-from imbalance_jax.training import build, checks, heads, start_files
+from imbalance_jax.data import label_map, policies, samplers, sources, tasks, thinning
+from imbalance_jax.training import build, checks, heads, other_sets, start_files
 from imbalance_jax.training.member import make_network_init
 from imbalance_jax.training.network import Network, links, make_model
 from imbalance_jax.training.trained import Stage
@@ -28,15 +28,36 @@ def check(config: ConfigDict, stages: Mapping[str, Stage] = MappingProxyType({})
     policies.named(config.data.policies.to_dict())
     block = config.data.to_dict().get(config.data.name, {})
     if isinstance(block, dict):
-        classes = sources.check(config.data.name, {**block, 'image_size': config.data.image_size})
+        classes = _classes(config, config.data.name)
         if classes:
             thinning.check_names(config.data.imbalance, classes)
+        for name in (other_sets.entry(text)[0] for text in config.data.test_on):
+            _check_other(config, name, classes)
         of_source = block.get('task') or TASKS.get(block.get(sources.READER, config.data.name), '')
         if task := config.data.get('task', '') or of_source:
             checks.check_links(config, task)
     heads.check(config, rows)
     start_files.check(config, rows)
     _check_model(config, stages)
+
+
+def _classes(config: ConfigDict, name: str) -> Sequence[str]:
+    """The classes that a data set of the config will have, () if nobody knows yet; ValueError for its options."""
+    return sources.check(name, {**_block(config, name), 'image_size': config.data.image_size})
+
+
+def _block(config: ConfigDict, name: str) -> dict:
+    block = config.data.to_dict().get(name, {})
+    return block if isinstance(block, dict) else {}
+
+
+def _check_other(config: ConfigDict, name: str, classes: Sequence[str]) -> None:
+    """ValueError for the options of a data set that is tested on, or for what its classes are said to be called; of
+    sets with regions concepts may be meant, too, which nobody knows yet."""
+    theirs, own = _classes(config, name), config.data.label_maps.to_dict().get(name, {})
+    with_regions = any('regions' in _block(config, one) for one in (name, config.data.name))
+    if classes and theirs and own and not with_regions:
+        label_map.match(classes, classes, theirs, own=own, where=f'data.label_maps.{name}')
 
 
 def _check_row(row: dict) -> None:

@@ -98,3 +98,25 @@ def test_a_loss_and_a_sampler_of_one_s_own_may_want_more_classes(monkeypatch):
     monkeypatch.setitem(LOSSES, 'own', failing)
     with pytest.raises(ValueError, match=r"config\.arms\.own: loss 'own': NameError: no such name"):
         preview.check(changed('arms', {'bce': {}, 'own': {'loss': 'own'}}), STAGES)
+
+
+def test_names_in_other_sets_are_looked_up_where_both_are_there(tmp_path):
+    config = changed('data.name', 'mine')
+    with config.unlocked():
+        for name, finding in (('mine', 'edema'), ('theirs', 'pleural effusion')):
+            folder = tmp_path / name
+            folder.mkdir()
+            for number in range(4):
+                picture(folder / f'{number}.png')
+            table(folder, f'image,{finding}\n' + ''.join(f'{number}.png,{number % 2}\n' for number in range(4)))
+            block = {'reader': 'folder', 'path': str(folder), 'tables': 't.csv', 'images': 'image'}
+            config.data[name] = {**block, 'labels': (finding,)}
+        config.data.test_on = ('theirs:all',)
+        config.data.label_maps = {'theirs': {'edema': 'Pleural_Effusion'}}
+    with pytest.raises(ValueError, match=r"in data\.label_maps\.theirs: 'Pleural_Effusion'\. Did you mean 'pleural eff"):
+        preview.check(config)
+    config.data.label_maps.theirs.edema = 'pleural effusion'
+    preview.check(config)
+    config.data.theirs.labels = ('effusion',)
+    with pytest.raises(ValueError, match=r'effusion'):
+        preview.check(config)
