@@ -577,6 +577,25 @@ def test_a_joined_table_of_other_names_is_said(eight):
     assert len(loaded(eight, tables=joined, labels=('A',)).labels) == 6
 
 
+@pytest.mark.parametrize(
+    ('block', 'said'),
+    [
+        ({'patient': {'column': 'who', 'unknown': 'own'}}, 'nothing is said of who there: 6.png, 7.png.'),
+        ({'patient': {'column': 'mass_of', 'unknown': 'own'}}, ''),  # of the first table
+        ({'split': {'column': 'set', 'others': 'train'}}, 'nothing is said of set there: 6.png, 7.png.'),
+        ({'split': {'test_where': {'who': 'P0'}, 'test': 0.0}}, 'nothing is said of who there: 6.png, 7.png.'),
+        ({'split': {'column': 'set'}}, ''),  # they are left out
+    ],
+)
+def test_a_joined_table_that_lacks_people_or_splits_is_said(eight, block, said):
+    table(eight, 'file,mass,mass_of\n' + ''.join(f'{i}.png,{i % 2},P{i // 2}\n' for i in range(8)))
+    table(eight, 'file,who,set,mass_of\n' + ''.join(f'{i}.png,P{i // 2},train,Q\n' for i in range(6)), 'meta.csv')
+    block = {'tables': ['t.csv', {'file': 'meta.csv', 'on': 'file'}], 'labels': ('mass',), **block}
+    assert [said in one for one in doubts_with(loaded(eight, **block), 'rows have none')] == ([True] if said else [])
+    table(eight, 'file,who,set\n' + ''.join(f'{i}.png,{"" if i > 5 else f"P{i // 2}"},train\n' for i in range(8)), 'meta.csv')
+    assert not doubts_with(loaded(eight, **block), 'rows have none')  # an empty cell may be meant
+
+
 def test_objects_are_no_names_of_classes(eight):
     (eight / 't.json').write_text(json.dumps([{'file': f'{i}.png', 'finding': {'a': i}} for i in range(8)]))
     with pytest.raises(ValueError, match=r"t\.json, line 1: \{'a': 0\} is an object; expected the name of a class"):
