@@ -87,6 +87,8 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
         people.say_in_no_group(rows, cases.first, cases.image_id.tolist(), layout.groups, codes, found)
     cases = cases._replace(groups=codes, group_names=group_names)
     people.say_sexes_twice(group_names, found)
+    for grouping, of_group in group_names.items():
+        found.doubts.extend(label_notes.of_dates(of_group, f'Groups of {grouping}'))
     people.doubt_two_sexes(patient, codes, list(group_names), found)
     cells = [reading.cells for reading in cases.readings]
     found.doubts.extend(companions.doubts(sorted(cases.path)) if with_files else [])
