@@ -184,13 +184,11 @@ def _say_unmatched(rows: Rows, there: np.ndarray, other: Rows, table: Table, lay
 
 
 def _columns_that_say(layout: Layout) -> set[str]:
-    """The columns of labels, groups, people and splits, of which an empty cell is not known to be one that was lost, and
-    leaves nothing out."""
+    """The columns of labels, groups, people and splits, of which an empty cell is not known to be one that was lost."""
     of_labels = [name for one in layout.labels if not one.table for name in (*one.columns, *one.classes, one.column)]
     of_people = [layout.patient.column] if layout.patient.unknown == 'own' else []
-    of_splits = [*layout.split.test_where, *([layout.split.column] if layout.split.others != 'left_out' else [])]
     of_groups = [group.column for group in layout.groups.values()]
-    return {name for name in (*of_labels, *of_people, *of_splits, *of_groups) if name}
+    return {name for name in (*of_labels, *of_people, *layout.split.test_where, *of_groups) if name}
 
 
 def _where(table: Table) -> str:

@@ -46,6 +46,8 @@ def test_a_list_that_is_not_there_is_not_an_empty_one(tmp_path, lists, cells):
     dataset = loaded(tmp_path, tables='t.json', labels={'column': 'found', 'separator': 'list'})
     found = [dataset.labels[of(dataset, f'{i}.png'), 0] for i in range(3)]
     assert found == [1, 0, 0]
-    said = dataset.cells[0, [of(dataset, f'{i}.png') for i in range(3)], 0].tolist() if NOT_MENTIONED in cells else cells
+    said = (
+        dataset.cells[0, [of(dataset, f'{i}.png') for i in range(3)], 0].tolist() if NOT_MENTIONED in cells else cells
+    )
     assert tuple(said) == cells
     assert (dataset.cells is None) == (NOT_MENTIONED not in cells)

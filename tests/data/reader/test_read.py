@@ -141,6 +141,9 @@ def test_splits_by_column_list_folder_and_table(eight):
         eight, tables='t.csv', split={'lists': {'train': 'train.txt', 'test': 'test.txt'}, 'validation': 0.4}
     )
     assert [len(listed.rows(s)) for s in ('train', 'validation', 'test')] == [2, 1, 2]
+    (eight / 'test.txt').write_bytes(b'3\r4\r5\r')  # as an old Mac ends lines
+    listed = loaded(eight, tables='t.csv', split={'lists': {'train': 'train.txt', 'test': 'test.txt'}})
+    assert listed.image_id[listed.rows('test')].tolist() == ['3.png', '4.png', '5.png']
     table(eight, rows('0.png,a,1', '1.png,b,1'), 'train.csv')
     table(eight, rows('2.png,a,2', '3.png,b,3'), 'test.csv')
     two = [{'file': 'train.csv', 'split': 'train'}, {'file': 'test.csv', 'split': 'test'}]
@@ -582,9 +585,8 @@ def test_a_joined_table_of_other_names_is_said(eight):
     [
         ({'patient': {'column': 'who', 'unknown': 'own'}}, 'nothing is said of who there: 6.png, 7.png.'),
         ({'patient': {'column': 'mass_of', 'unknown': 'own'}}, ''),  # of the first table
-        ({'split': {'column': 'set', 'others': 'train'}}, 'nothing is said of set there: 6.png, 7.png.'),
         ({'split': {'test_where': {'who': 'P0'}, 'test': 0.0}}, 'nothing is said of who there: 6.png, 7.png.'),
-        ({'split': {'column': 'set'}}, ''),  # they are left out
+        ({'split': {'column': 'set', 'others': 'train'}}, ''),  # it is said that they are of no split
     ],
 )
 def test_a_joined_table_that_lacks_people_or_splits_is_said(eight, block, said):
@@ -592,7 +594,11 @@ def test_a_joined_table_that_lacks_people_or_splits_is_said(eight, block, said):
     table(eight, 'file,who,set,mass_of\n' + ''.join(f'{i}.png,P{i // 2},train,Q\n' for i in range(6)), 'meta.csv')
     block = {'tables': ['t.csv', {'file': 'meta.csv', 'on': 'file'}], 'labels': ('mass',), **block}
     assert [said in one for one in doubts_with(loaded(eight, **block), 'rows have none')] == ([True] if said else [])
-    table(eight, 'file,who,set\n' + ''.join(f'{i}.png,{"" if i > 5 else f"P{i // 2}"},train\n' for i in range(8)), 'meta.csv')
+    table(
+        eight,
+        'file,who,set\n' + ''.join(f'{i}.png,{"" if i > 5 else f"P{i // 2}"},train\n' for i in range(8)),
+        'meta.csv',
+    )
     assert not doubts_with(loaded(eight, **block), 'rows have none')  # an empty cell may be meant
 
 
