@@ -84,7 +84,7 @@ def doubt_nobody(patient: Sequence[str], rule: Patient, found: Found) -> None:
 
 
 def _odd_one(names: Collection[str]) -> str | None:
-    """The one name without a number, or of zeros, among many of one form with a number: REDACTED or 0 beside P01, P02."""
+    """The one name without a number, or of zeros, among many of one form with one: REDACTED or 0 beside P01, P02."""
     forms = {_form(one) for one in names if re.search('[1-9]', one)}
     odd = [one for one in names if _form(one) not in forms and not re.search('[1-9]', one)]
     return odd[0] if len(odd) == 1 and len(forms) == 1 and len(names) > FEW + 1 else None

@@ -8,12 +8,14 @@ from imbalance_jax.data.dataset import PRESENT
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.layout import NO_FINDING, Layout
 from imbalance_jax.data.reader.placing import Planned, Region, Size, are_alike, as_stored
+from imbalance_jax.data.reader.region_rows import may_be_corners
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.data.reader.spelling import matches
 from imbalance_jax.names import some
 
 MANY = 8  # images with a box, from which on all boxes in one corner are no chance
 FEW = 3  # boxes, from which on most outside their images are doubted
+SOME = 0.25  # share of boxes outside their images, from which on they are doubted if all may be corners
 WHOLE = 0.98  # share of an image from which on a region covers it
 MOST = 0.8  # share of a class's images with a region, from which on the others lack one
 
@@ -55,11 +57,13 @@ def _in_a_corner(regions: Sequence[Sequence[Region]], size: int) -> list[str]:
     ]
 
 
-def of_placing(problems: Mapping[str, Sequence[str]], layout: Layout, count: int) -> list[str]:
-    """A sentence about boxes that nearly all leave their images. count: of regions that do not."""
+def of_placing(problems: Mapping[str, Sequence[str]], cases: Cases, layout: Layout, count: int) -> list[str]:
+    """A sentence about boxes that nearly all leave their images, or some where all would be corners. count: of regions
+    that do not."""
     lost = len(problems.get('box_outside_image', ()))
     form = next((one.form for one in layout.regions if one.box), '')
-    if not form or lost < FEW or lost <= count:
+    most = lost >= FEW and lost > count
+    if not form or not lost or not (most or (lost >= SOME * (lost + count) and may_be_corners(cases, layout, FEW))):
         return []
     other = 'xyxy' if form == 'xywh' else 'xywh'
     return [

@@ -195,6 +195,17 @@ def box_of(values: Sequence[Any], regions: Regions, where: str) -> tuple[float, 
     return tuple(box)
 
 
+def may_be_corners(cases: Cases, layout: Layout, least: int) -> bool:
+    """Whether all boxes that are a width and a height, at least so many, end behind their begin if they are corners."""
+    boxes = []
+    for regions in (one for one in layout.regions if one.box and one.form == 'xywh'):
+        rows, image = rows_of(regions, cases)
+        columns = [rows.column(name, 'regions.box') for name in regions.box]
+        of_rows = [[column[row] for column in columns] for row in np.flatnonzero(image >= 0).tolist()]
+        boxes += [box_of(values, regions, '') for values in of_rows if not is_empty(values)]
+    return len(boxes) >= least and all(x1 > 2 * x0 and y1 > 2 * y0 for x0, y0, x1, y1 in boxes)
+
+
 def _by_key(value: Any, form: str) -> list[Any]:
     """The four numbers, in that form, of {'x': 1, 'y': 2, 'width': 3, 'height': 4} or {'xmin': 1, 'ymin': 2, 'xmax': 4,
     'ymax': 6}, or the text of it; another value as it is."""
