@@ -26,11 +26,12 @@ def plan_files(
     cases: Cases,
     regions: Regions,
     concepts: Sequence[str],
+    anatomy: Sequence[str],
     plan: list[list[Planned]],
     found: Found,
 ) -> dict[str, list[str]]:
     """Regions of mask files, one file or several per image; which files they are, each with the names of its images.
-    Those that cells name and that are not there are among the problems."""
+    Those that cells name and that are not there are among the problems. anatomy: concepts that every image has."""
     for name in fields_of(regions.files):
         if name not in (STEM, PARENT, 'class'):
             cases.rows.column(name, 'regions.files')
@@ -53,7 +54,7 @@ def plan_files(
                         grey_values=grey_values,
                         crop=_crop(regions, cases, image),
                         name=name,
-                        needed=is_needed(cases, image, concepts[concept]),
+                        needed=concepts[concept] in anatomy or is_needed(cases, image, concepts[concept]),
                     )
                 plan[image].append(Planned(concept, regions.as_reader, make))
     return used

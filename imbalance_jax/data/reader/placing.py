@@ -168,7 +168,7 @@ def mask_file(
     size: Size, *, path: Path, grey_values: GreyValues, crop: tuple[float, ...] | None, name: str, needed: bool
 ) -> Placed | None:
     """What a mask file holds: pixels of some grey values, or without any what is inside; crop: the part it covers;
-    needed: whether its image is labelled with what it shows, so that an empty one lacks something."""
+    needed: whether its image has what it shows, by a label or as all do, so that an empty one lacks something."""
     grey, above = _decoded(path, name)
     indices = images.palette_indices(path)
     if indices is not None and np.isin(indices, grey_values.known).any():

@@ -97,7 +97,7 @@ def planned(folder: Path, cases: Cases, layout: Layout, concepts: Sequence[str],
     for regions in layout.regions:
         before = sum(map(len, plan))
         if regions.files:
-            used = plan_files(folder, files, cases, regions, concepts, plan, found)
+            used = plan_files(folder, files, cases, regions, concepts, layout.anatomy, plan, found)
             if sum(map(len, plan)) == before:
                 found.notes.append(f'No image has a mask {regions.files!r} (regions.files).')
             said = of_none(files, used, regions, layout.images), of_several(used, regions), without_crop(cases, regions)

@@ -7,7 +7,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from data.reader.folders import SIZE, doubts_with, layout, loaded, of, picture, table
+from data.reader.folders import SIZE, doubts_with, layout, loaded, of, picture, regions_of, table
 from PIL import Image
 
 from imbalance_jax.data import soundness
@@ -825,6 +825,17 @@ def test_a_box_of_a_thousand_with_a_comma_is_refused(eight):
         loaded(eight, **block)
     table(eight, 'file,finding,x,y,w,h\n0.png,a,"1,5","2,25",3,4\n1.png,b,"1,024",2,3,4\n')
     assert len(loaded(eight, **block).region_box) == 2
+
+
+def test_a_shape_of_decimal_commas_is_refused(eight):
+    table(eight, 'file,finding,c\n0.png,a,3.5 2.0 9.0 2.0 9.0 8.0\n1.png,b,"3,5 2,0 9,0 2,0 9,0 8,0"\n')
+    block = {'tables': 't.csv', 'regions': {'column': 'finding', 'code': 'c', 'kind': 'polygon'}}
+    with pytest.raises(
+        ValueError, match=r"t\.csv, line 3: a shape .* begins '3,5 2,0 9,0 2,0', .* '3\.5 2\.0 9\.0 2\.0'"
+    ):
+        loaded(eight, **block)
+    table(eight, 'file,finding,c\n0.png,a,"3.5,2 9,2 9,8"\n1.png,b,"3,2 9,2 9,8"\n')
+    assert regions_of(loaded(eight, **block))['1.png'].tolist() == [3, 2, 8, 7]
 
 
 def test_regions_of_no_concept_in_the_first_table_are_said(eight):

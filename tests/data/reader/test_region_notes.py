@@ -172,6 +172,18 @@ def test_masks_that_show_nothing_everything_or_belong_to_none(ten):
     assert doubts_with(dataset, 'no region of it') == ['1 of 6 images with mass have no region of it: 5.png.']
 
 
+def test_anatomy_that_a_mask_does_not_have_is_named(ten):
+    table(ten, 'file,a\n' + ''.join(f'{i}.png,{i % 2}\n' for i in range(10)))
+    for i in range(10):
+        mask(ten / f'heart/{i}.png', square() & (i > 2))
+    block = {'tables': 't.csv', 'labels': ('a',), 'images': {'file': '{file}', 'exclude': ('heart/*',)}}
+    regions = {'concept': 'heart', 'files': 'heart/{stem}.png'}
+    dataset = loaded(ten, **block, regions=regions, anatomy=('heart',))
+    assert sorted(dataset.info['problems']['mask_without_area']) == ['heart/0.png', 'heart/1.png', 'heart/2.png']
+    assert len(dataset.region_box) == 7
+    assert not loaded(ten, **block, regions=regions).info['problems']  # what is no anatomy may be absent
+
+
 def test_masks_with_other_grey_values_than_declared_are_named(ten):
     table(ten, 'file,finding\n' + ''.join(f'{i}.png,{"ab"[i % 2]}\n' for i in range(10)))
     for i in range(10):
