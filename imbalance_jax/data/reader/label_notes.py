@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from imbalance_jax.data.dataset import PRESENT
+from imbalance_jax.data.dataset import NOT_READ, PRESENT
 from imbalance_jax.data.policies import DEVICES
 from imbalance_jax.data.reader.layout import NO_FINDING, UNSURE
 from imbalance_jax.data.reader.people import UNKNOWN
@@ -33,6 +33,17 @@ def of_cells(readings: Sequence[np.ndarray], classes: Sequence[str], image_id: S
     findings = ~none & [_is_finding(name) for name in classes]
     both = [(cells[:, none] == PRESENT).any(1) & (cells[:, findings] == PRESENT).any(1) for cells in readings]
     return _said([image_id[row] for row in np.flatnonzero(np.logical_or.reduce(both)).tolist()]) if both else []
+
+
+def of_unread(readings: Sequence[np.ndarray], names: Sequence[str]) -> list[str]:
+    """A sentence about images that have no row in any reading, cells [N,K]. names: [N] of the images."""
+    unread = np.logical_and.reduce([(cells == NOT_READ).all(1) for cells in readings]) if readings else []
+    named = [name for name, one in zip(names, unread, strict=False) if one]
+    return (
+        [f'{len(named)} of {len(names)} images have no row of labels, and theirs are not known: {some(named, NAMED)}.']
+        if named
+        else []
+    )
 
 
 def of_spelling(classes: Sequence[str]) -> list[str]:

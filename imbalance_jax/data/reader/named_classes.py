@@ -70,7 +70,7 @@ def of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tup
     if not labels.classes:
         found.doubts.extend(label_notes.of_spelling(classes))
     found.doubts.extend(label_notes.of_names(meant, NO_CLASS, rows.where))
-    cells = np.full((len(rows), len(classes)), ABSENT if labels.unnamed == 'absent' else NOT_MENTIONED, np.int8)
+    cells = np.full((len(rows), len(classes)), unnamed(labels), np.int8)
     silent = _silent(named, {row for row, text in enumerate(texts) if not named[row] and is_empty_list(text)}, labels)
     for row, names in enumerate(meant):
         if row in silent:
@@ -81,6 +81,11 @@ def of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tup
             if name in position:
                 cells[row, position[name]] = PRESENT
     return classes, cells
+
+
+def unnamed(labels: Labels) -> int:
+    """The cell of a class that names do not have."""
+    return ABSENT if labels.unnamed == 'absent' else NOT_MENTIONED
 
 
 def _silent(named: Sequence[Sequence[str]], empty: Collection[int], labels: Labels) -> set[int]:

@@ -216,8 +216,9 @@ def test_a_window_is_stated_for_rescaled_values_and_of_all_images_the_same(tmp_p
     np.testing.assert_allclose(found, shown, atol=2e-3)
     windowed = images.open_picture(tmp_path / 'a.dcm', window=True)
     assert windowed.windowed
+    assert windowed.has_window
     stored = images.open_picture(tmp_path / 'a.dcm')
-    assert (stored.values, stored.windowed) == ((-1024, 3071), False)
+    assert (stored.values, stored.windowed, stored.has_window) == ((-1024, 3071), False, True)
 
 
 def test_a_negative_slope_is_undone(tmp_path):

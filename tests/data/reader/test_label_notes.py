@@ -51,3 +51,22 @@ def test_a_list_that_is_not_there_is_not_an_empty_one(tmp_path, lists, cells):
     )
     assert tuple(said) == cells
     assert (dataset.cells is None) == (NOT_MENTIONED not in cells)
+
+
+def test_images_without_a_row_of_labels_are_said(tmp_path):
+    for i in range(9):
+        picture(tmp_path / f'{i}.png')
+    table(tmp_path, 'file,who\n' + ''.join(f'{i}.png,P{i}\n' for i in range(9)))
+    table(tmp_path, 'file,a,x,y,w,h\n' + ''.join(f'{i}.png,{"uv"[i % 2]},3,3,9,9\n' for i in range(6)), 'b.csv')
+    tables = ['t.csv', {'file': 'b.csv', 'name': 'b'}]
+    named = {'column': 'a', 'table': 'b', 'on': 'file'}
+    dataset = loaded(tmp_path, tables=tables, labels=named)
+    assert [one for one in dataset.info['notes'] if 'of labels' in one] == [
+        '3 of 9 images have no row of labels, and theirs are not known: 6.png, 7.png, 8.png.'
+    ]
+    assert dataset.label_mask.sum(0).tolist() == [6, 6]
+    regions = {'table': 'b', 'on': 'file', 'column': 'a', 'box': ('x', 'y', 'w', 'h')}
+    dataset = loaded(tmp_path, tables=tables, labels={'regions': True}, regions=regions)
+    assert not [one for one in dataset.info['notes'] if 'of labels' in one]  # they have no region
+    assert dataset.label_mask.all()
+    assert dataset.labels.sum(0).tolist() == [3, 3]
