@@ -45,9 +45,11 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     unsure: list[str] = []
     missing: list[str] = []
     unsure.extend(guess_files.unread(listed, beside))
-    masks = companions.masks_among(pictures)
-    exclude = guess_masks.excluded(pictures, masks, unsure)
-    pictures = [path for path in pictures if path not in masks and paths.is_image(path, Images(exclude=exclude))]
+    drawn = companions.masks_among(pictures, f'{companions.OF_MASKS}|{companions.DRAWN}')
+    known = companions.masks_among(pictures)
+    masks = {path: mask for path, mask in drawn.items() if path in known}
+    exclude = guess_masks.excluded(pictures, drawn, unsure)
+    pictures = [path for path in pictures if path not in drawn and paths.is_image(path, Images(exclude=exclude))]
     files = paths.index(pictures)
     every, rest = guess_tables.read(folder, tables, files, unsure)
     guess_files.of_images(folder, pictures, exclude, block, unsure)
