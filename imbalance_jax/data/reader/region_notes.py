@@ -43,7 +43,25 @@ def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence
         'black counts as inside (regions.values tells them apart)': several,
     }
     listed = [f'{words}: {len(names)} ({some(names, NAMED)}).' for words, names in said.items() if names]
-    return [*listed, *_in_a_corner(regions, size), *_lacking(cases, regions)]
+    return [*listed, *_of_crops(cases, concepts, regions), *_in_a_corner(regions, size), *_lacking(cases, regions)]
+
+
+def _of_crops(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence[Region]]) -> list[str]:
+    """A sentence about masks of another size than their crop, where most have that of theirs, or of another shape: not
+    those that all were resized to one."""
+    crops = [
+        (f'{cases.image_id[row]} {concepts[one.concept]}', one.placed.of_crop[:2], one.placed.of_crop[2:])
+        for row, of_image in enumerate(regions)
+        for one in of_image
+        if one.placed.of_crop
+    ]
+    odd = [one for one in crops if np.abs(np.subtract(one[1], one[2])).max() > 1]
+    if 2 * len(odd) > len(crops):
+        several = len({mask for _, mask, _ in crops}) > 1
+        odd = [one for one in odd if one[1] == one[2][::-1] or (several and not are_alike(one[1], one[2]))]
+    named = some([f'{name} ({_size(mask)}, crop {_size(crop)})' for name, mask, crop in odd], NAMED)
+    what = 'Masks of another size (height x width) than their crop (regions.crop), stretched into it'
+    return [f'{what}: {len(odd)} ({named}).'] if odd else []
 
 
 def _in_a_corner(regions: Sequence[Sequence[Region]], size: int) -> list[str]:

@@ -100,7 +100,11 @@ def planned(folder: Path, cases: Cases, layout: Layout, concepts: Sequence[str],
             used = plan_files(folder, files, cases, regions, concepts, layout.anatomy, plan, found)
             if sum(map(len, plan)) == before:
                 found.notes.append(f'No image has a mask {regions.files!r} (regions.files).')
-            said = of_none(files, used, regions, layout.images), of_several(used, regions), without_crop(cases, regions)
+            said = (
+                of_none(files, used, regions, layout.images),
+                of_several(used, regions),
+                without_crop(used, cases, regions),
+            )
             found.doubts.extend(filter(None, said))
             of_blocks.append((regions, used))
         else:
