@@ -145,6 +145,7 @@ def _of_tables(
     if main.share < 1:
         unsure.append(f'images: {1 - main.share:.0%} of the images that {main.file} names are not there.')
     own_folders = guess_joins.under(main, others, files, block, unsure)
+    naming = [one for one in read if one not in others]  # what is joined names no more images
     _labels(main, block, unsure)
     free = [] if own_folders else others
     kinds = guess_joins.beside(main, free, block, unsure)
@@ -165,7 +166,7 @@ def _of_tables(
             unsure.append(
                 f'tables: {other.file} names {other.images} of {len(files.paths)} images, too, and is not used.'
             )
-    return guess_joins.named([one for one in read if one is main or one not in others], files, unsure)
+    return guess_joins.named(naming, files, unsure)
 
 
 def _said_of_rows(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> None:
