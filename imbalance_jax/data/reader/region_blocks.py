@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from imbalance_jax.data.reader.columns import BOXES
+from imbalance_jax.data.reader.box_columns import BOXES
 from imbalance_jax.data.reader.layout import Regions
 from imbalance_jax.data.reader.rows import NAMED, Found
 from imbalance_jax.names import some
