@@ -53,6 +53,11 @@ def of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tup
     for name in labels.further:
         for row, text in enumerate(rows.column(name, 'labels.further')):
             named[row] += names_in(text, labels.separator, rows.where(row, name)) if used[row] else []
+    if not labels.classes and (row := _row_of_flags(named)) is not None:
+        raise ValueError(
+            f'{rows.where(row, labels.column)}: {labels.column} (labels.column) is {str(texts[row])[:60]}: zeros and '
+            'ones of several classes, and no names; write a column of zeros and ones per class (labels.columns).'
+        )
     spelt = table_of({NO_CLASS: (*labels.none, *labels.not_mentioned), **labels.aliases})
     spelt |= {canonical(name): name for name in labels.classes}
     meant = [[_class(name, spelt, labels, rows, row) for name in names] for row, names in enumerate(named)]
@@ -81,6 +86,13 @@ def of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tup
             if name in position:
                 cells[row, position[name]] = PRESENT
     return classes, cells
+
+
+def _row_of_flags(named: Sequence[Sequence[str]]) -> int | None:
+    """The first row of a list that has zero or one twice, where all lists have nothing else; None if there is none."""
+    if any(name not in ('0', '1') for names in named for name in names):
+        return None
+    return next((row for row, names in enumerate(named) if len(set(names)) < len(names)), None)
 
 
 def unnamed(labels: Labels) -> int:

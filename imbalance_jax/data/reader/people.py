@@ -185,10 +185,11 @@ def _band_names(bands: Sequence[float]) -> list[str]:
 
 
 def age(text: str) -> float:
-    """A number, or years of an age such as 058Y, 11M or 3D; the first number of '85 or more' or >89; or NaN."""
+    """A number, or years of an age such as 058Y, 11M or 3D; the number of '85 or more' or >89; or NaN."""
     text = text.strip()
     units = {'Y': 1, 'M': 12, 'W': 52, 'D': 365}
     if text[:-1].isdigit() and text[-1:].upper() in units:
         return int(text[:-1]) / units[text[-1].upper()]
     value = number(text)
-    return value if value == value else number(text.split(' ')[0].rstrip('+').lstrip('>≥='))
+    first, _, rest = text.partition(' ')
+    return value if value == value or rest.strip()[:1].isdigit() else number(first.rstrip('+').lstrip('>≥='))

@@ -262,3 +262,13 @@ def test_a_table_that_is_joined_names_no_more_images(tmp_path):
         'tables: found.csv names 16 of 24 images; the others are left out: 16.png, 17.png, 18.png, 19.png, 20.png and '
         '3 more.'
     ]
+
+
+@pytest.mark.parametrize(('ends', 'people'), [(('L', 'R'), 15), (('_OD', '_OS'), 15), (('l', 'm'), 30)])
+def test_left_and_right_behind_a_number(tmp_path, ends, people):
+    folder = tmp_path / 'knees'
+    names = [f'{9000000 + i}{end}.png' for i in range(15) for end in ends]
+    pictures(folder, names)
+    pd.DataFrame({'image': names, 'grade': [i % 5 for i in range(30)]}).to_csv(folder / 't.csv', index=False)
+    _, dataset = proposed(folder, tmp_path)
+    assert len(set(dataset.patient.tolist())) == people

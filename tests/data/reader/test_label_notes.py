@@ -70,3 +70,19 @@ def test_images_without_a_row_of_labels_are_said(tmp_path):
     assert not [one for one in dataset.info['notes'] if 'of labels' in one]  # they have no region
     assert dataset.label_mask.all()
     assert dataset.labels.sum(0).tolist() == [3, 3]
+
+
+def test_lists_of_zeros_and_ones_are_no_names(tmp_path):
+    for i in range(8):
+        picture(tmp_path / f'{i}.png')
+    labels = {'column': 'found', 'separator': 'list'}
+
+    def read(of):
+        table(tmp_path, json.dumps([{'file': f'{i}.png', 'found': of(i)} for i in range(8)]), 't.json')
+        return loaded(tmp_path, tables='t.json', labels=labels)
+
+    with pytest.raises(
+        ValueError, match=r't\.json, line 2: found .* is \[0, 1, 0\]: zeros and ones of several classes'
+    ):
+        read(lambda i: [0, 1, 0] if i else [1, 0])
+    assert read(lambda i: [[0], [1], [0, 1], []][i % 4]).classes == ('0', '1')  # numbers of classes

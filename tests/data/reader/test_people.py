@@ -88,3 +88,12 @@ def test_people_with_many_images_are_nobody_s_doubt():
     assert not found.notes
     people.doubt_nobody(list('abcdef'), Patient(column='p'), found)
     assert found.notes == ['No patient has two images (patient): 6 of 6.']
+
+
+@pytest.mark.parametrize(
+    ('text', 'years'),
+    [('58', 58), ('058Y', 58), ('85 or more', 85), ('>89', 89), ('5 years 3 months', 5), ('4 5', None)],
+)
+def test_ages(text, years):
+    found = people.age(text)
+    assert found == years if years else np.isnan(found)
