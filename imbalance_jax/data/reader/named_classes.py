@@ -53,10 +53,11 @@ def of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tup
     for name in labels.further:
         for row, text in enumerate(rows.column(name, 'labels.further')):
             named[row] += names_in(text, labels.separator, rows.where(row, name)) if used[row] else []
-    if not labels.classes and (row := _row_of_flags(named)) is not None:
+    if not labels.classes and (flags := _row_of_flags(named)) is not None:
+        where = rows.where(flags, labels.column)
         raise ValueError(
-            f'{rows.where(row, labels.column)}: {labels.column} (labels.column) is {str(texts[row])[:60]}: zeros and '
-            'ones of several classes, and no names; write a column of zeros and ones per class (labels.columns).'
+            f'{where}: {labels.column} (labels.column) is {str(texts[flags])[:60]}: zeros and ones of several classes, '
+            'and no names; write a column of zeros and ones per class (labels.columns).'
         )
     spelt = table_of({NO_CLASS: (*labels.none, *labels.not_mentioned), **labels.aliases})
     spelt |= {canonical(name): name for name in labels.classes}
