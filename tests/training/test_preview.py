@@ -113,7 +113,7 @@ def test_names_in_other_sets_are_looked_up_where_both_are_there(tmp_path):
             config.data[name] = {**block, 'labels': (finding,)}
         config.data.test_on = ('theirs:all',)
         config.data.label_maps = {'theirs': {'edema': 'Pleural_Effusion'}}
-    with pytest.raises(ValueError, match=r"in data\.label_maps\.theirs: 'Pleural_Effusion'\. Did you mean 'pleural eff"):
+    with pytest.raises(ValueError, match=r"in data\.label_maps\.theirs: 'Pleural_Effusion'\. Did you mean 'pleural"):
         preview.check(config)
     config.data.label_maps.theirs.edema = 'pleural effusion'
     preview.check(config)

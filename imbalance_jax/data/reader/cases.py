@@ -87,6 +87,8 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
         people.say_in_no_group(rows, cases.first, cases.image_id.tolist(), layout.groups, codes, found)
     cases = cases._replace(groups=codes, group_names=group_names)
     people.say_sexes_twice(group_names, found)
+    for grouping, of_group in group_names.items():
+        found.doubts.extend(label_notes.of_dates(of_group, f'Groups of {grouping}'))
     people.doubt_two_sexes(patient, codes, list(group_names), found)
     cells = [reading.cells for reading in cases.readings]
     found.doubts.extend(companions.doubts(sorted(cases.path)) if with_files else [])
@@ -159,7 +161,7 @@ def _but_excluded(listed: Sequence[str], layout: Layout) -> str:
 
 
 def _say_unmatched(rows: Rows, there: np.ndarray, other: Rows, table: Table, layout: Layout, found: Found) -> None:
-    """Says which rows find none in a joined table of labels or groups, where all its cells are empty; ValueError if
+    """Says which rows find none in a joined table of `_columns_that_say`, where all its cells are empty; ValueError if
     none does."""
     if there.all() or not len(other) or table.needed:
         return
@@ -172,18 +174,21 @@ def _say_unmatched(rows: Rows, there: np.ndarray, other: Rows, table: Table, lay
             f'No row of {table.file} is of any image by {on}: there it is {", ".join(their)!r}, and here '
             f'{", ".join(mine)!r}; bring them to one form with derive.'
         )
-    if of_labels := sorted(_columns_that_say(layout) & other.columns.keys()):
+    own = {name for name, (files, *_) in rows.joined.items() if files is other.files}
+    if said := sorted(_columns_that_say(layout) & own):
         named = some(shown(rows.take(lacking), layout), NAMED)
         found.doubts.append(
             f'{len(lacking)} of {len(there)} rows have none in {table.file} (on {on}), so that nothing is said of '
-            f'{some(of_labels, NAMED)} there: {named}. Say needed=True of the table to leave them out.'
+            f'{some(said, NAMED)} there: {named}. Say needed=True of the table to leave them out.'
         )
 
 
 def _columns_that_say(layout: Layout) -> set[str]:
-    """The columns of labels and groups, of which an empty cell is not known to be one that was lost."""
+    """The columns of labels, groups, people and splits, of which an empty cell is not known to be one that was lost."""
     of_labels = [name for one in layout.labels if not one.table for name in (*one.columns, *one.classes, one.column)]
-    return {name for name in (*of_labels, *(group.column for group in layout.groups.values())) if name}
+    of_people = [layout.patient.column] if layout.patient.unknown == 'own' else []
+    of_groups = [group.column for group in layout.groups.values()]
+    return {name for name in (*of_labels, *of_people, *layout.split.test_where, *of_groups) if name}
 
 
 def _where(table: Table) -> str:

@@ -1,7 +1,8 @@
 """Picture files that go with others: masks, by a word of their name or folder, and copies under the same folders."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from imbalance_jax.data.reader.paths import stem
@@ -9,7 +10,8 @@ from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
 
 OF_MASKS = 'mask|masks|msk|seg|segm|segmentation|anno|annot|annotation|annotated|gt|groundtruth|label|roi'
-MASK = re.compile(f'^(?P<stem>.+?)(?P<suffix>[ _-](?:{OF_MASKS})(?P<number>[ _-]?[0-9]*))$', re.I)
+DRAWN = 'heat[ _-]?map|overlay|contours?|grad[ _-]?cam|saliency|prediction|pred|preview|thumb|thumbnail'
+OF_IMAGES = 'image', 'img'  # image_1.png of mask_1.png
 WORDS = re.compile('[ _-]+|(?<=[a-z])(?=[A-Z])')  # between the words of a folder's name: left_mask, leftMask
 FOLDERS = {'mask', 'masks', 'segmentation', 'segmentations', 'annotation', 'annotations', 'label', 'labels', 'gt'}
 FOLDERS |= {'groundtruth', 'groundtruths', 'truth', 'truths', 'gts', 'roi', 'rois', 'seg', 'segs'}
@@ -17,17 +19,19 @@ MORE = re.compile('(?P<stem>.+)(?P<word>[ _-][A-Za-z]+)$')  # of IDRiD_01_MA, in
 
 
 class Mask(NamedTuple):
-    """A mask of an image. of: the image's path; word: what its name has after the image's, '' if it is called alike;
-    folder: the number of the part of its path that says so, -1 if its name does."""
+    """A mask of an image. of: the image's path; word: what its name has after the image's, as '_mask', or before it, as
+    'mask_', or is all of it, '' if it is called alike; folder: the number of the part of its path that says so, -1 if
+    its name does."""
 
     of: str
     word: str
     folder: int
 
 
-def masks_among(pictures: Sequence[str]) -> dict[str, Mask]:
-    """Those of the files that are masks of others: called as these and 'mask' or the like, or in a folder of masks,
-    also with one more word in their name there."""
+def masks_among(pictures: Sequence[str], words: str = OF_MASKS) -> dict[str, Mask]:
+    """Those of the files that are masks of others: called as these and 'mask' or the like, or that alone, or in a
+    folder of masks, also with one more word in their name there. words: such of names, an expression."""
+    after = re.compile(f'^(?P<stem>.+?)(?P<suffix>[ _-](?:{words})(?P<number>[ _-]?[0-9]*))$', re.I)
     shared = _shared(pictures)
     plain = {path: at if (at := folder_of_masks(path)) >= shared else -1 for path in pictures}
     images = {stem(path).lower(): path for path in reversed(pictures) if plain[path] < 0}
@@ -35,7 +39,7 @@ def masks_among(pictures: Sequence[str]) -> dict[str, Mask]:
     found: dict[str, Mask] = {}
     for path in pictures:
         name = stem(path)
-        match = MASK.match(name)
+        match = after.match(name)
         head = path.rpartition('.')[0]
         if match and (
             of := beside.get(head[: len(head) - len(match['suffix'])].lower()) or images.get(match['stem'].lower())
@@ -46,7 +50,32 @@ def masks_among(pictures: Sequence[str]) -> dict[str, Mask]:
             found[path] = Mask(of, '', plain[path])
         elif plain[path] >= 0 and (more := MORE.match(name)) and (of := images.get(more['stem'].lower())):
             found[path] = Mask(of, more['word'], plain[path])
+    found |= _called_so(pictures, found, words)
     return {path: mask for path, mask in found.items() if mask.of not in found}
+
+
+def _called_so(pictures: Sequence[str], known: Collection[str], words: str) -> dict[str, Mask]:
+    """Masks that are called by a word before the name of an image of their folder, or by a word alone, where no more
+    are in their folder than images: of its first. known: other masks."""
+    alone, before = re.compile(f'({words})[ _-]?[0-9]*', re.I), re.compile(f'((?:{words})([ _-]))(.+)', re.I)
+    by_folder: dict[str, list[str]] = {}
+    for path in pictures:
+        if path not in known:
+            by_folder.setdefault(path.rpartition('/')[0], []).append(path)
+    found: dict[str, Mask] = {}
+    for of_folder in by_folder.values():
+        called = {path: match[1] for path in of_folder if (match := alone.fullmatch(stem(path)))}
+        count = Counter(called.values())
+        others = {stem(path).lower(): path for path in of_folder if path not in called}
+        for path in of_folder:
+            match = before.fullmatch(stem(path))
+            rest = [match[3], *(f'{word}{match[2]}{match[3]}' for word in OF_IMAGES)] if match else []
+            of = next((others[name.lower()] for name in rest if name.lower() in others), '')
+            if match and of:
+                found[path] = Mask(of, match[1], -1)
+            elif path in called and count[called[path]] <= len(others):
+                found[path] = Mask(next(iter(others.values())), called[path], -1)
+    return found
 
 
 def _shared(pictures: Sequence[str]) -> int:
@@ -96,7 +125,9 @@ def patterns_of(masks: dict[str, Mask]) -> tuple[str, ...]:
     """Patterns of the paths of masks, as `images.exclude` has them."""
     found: dict[str, None] = {}
     for path, mask in masks.items():
-        if mask.folder < 0:
+        if mask.folder < 0 and mask.word[:1].isalnum():
+            found[f'{mask.word}{"" if stem(path) == mask.word else "*"}.{path.rpartition(".")[2]}'] = None
+        elif mask.folder < 0:
             found[f'*{mask.word}*.{path.rpartition(".")[2]}'] = None
         else:
             found[f'{"*/" if mask.folder else ""}{path.split("/")[mask.folder]}/*'] = None
@@ -105,7 +136,7 @@ def patterns_of(masks: dict[str, Mask]) -> tuple[str, ...]:
 
 def doubts(pictures: Sequence[str]) -> list[str]:
     """Sentences about images of a set that seem to be masks or copies of others."""
-    masks, said = masks_among(pictures), []
+    masks, said = masks_among(pictures, f'{OF_MASKS}|{DRAWN}'), []
     if masks:
         named = some([f'{path} of {mask.of}' for path, mask in masks.items()], NAMED)
         said.append(

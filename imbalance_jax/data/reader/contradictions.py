@@ -7,6 +7,7 @@ import numpy as np
 
 from imbalance_jax.data.batches import FLIPS
 from imbalance_jax.data.dataset import SPLITS
+from imbalance_jax.data.reader import region_blocks
 from imbalance_jax.data.reader.layout import Group, Labels, Layout, Regions, Split, Table
 from imbalance_jax.data.reader.spelling import canonical, table_of
 from imbalance_jax.data.reader.spelling import number as as_number
@@ -29,6 +30,7 @@ def check(layout: Layout, where: str) -> None:
     for number, regions in enumerate(layout.regions):
         _check_apart(regions.aliases, f'{where}.regions{_number(number)}.aliases')
         _check_ways(regions, f'{where}.regions{_number(number)}')
+        region_blocks.check(regions, f'{where}.regions{_number(number)}')
         for field in ('box', 'crop'):
             if twice := repeated(getattr(regions, field)):
                 named = f'{where}.regions{_number(number)}.{field} names {twice[0]!r} twice'

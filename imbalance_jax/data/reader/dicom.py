@@ -47,14 +47,16 @@ def open_dicom(path: Path, window: bool) -> Picture:
         raise Unreadable(f'{len(pixels)} frames; one is expected')
 
     stated = all(str(data.get(name) or '').strip('[] ') for name in ('WindowCenter', 'WindowWidth'))
-    windowed = window and (stated or bool(data.get('VOILUTSequence')))
+    has_window = stated or bool(data.get('VOILUTSequence'))
+    windowed = window and has_window
 
     def transformed(stored: np.ndarray) -> np.ndarray:
         """Rescaled, then in the window if one is asked for and stated (PS3.3, C.11.2.1.2)."""
         values = apply_modality_lut(stored, data)
         return np.asarray(apply_voi_lut(values, data) if windowed else values, float)
 
-    return _monochrome(data, pixels, photometric, transformed)._replace(windowed=windowed, patient=patient)
+    picture = _monochrome(data, pixels, photometric, transformed)
+    return picture._replace(windowed=windowed, has_window=has_window, patient=patient)
 
 
 def _of_eight_bits(colour: np.ndarray, bits: int) -> np.ndarray:

@@ -45,9 +45,11 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     unsure: list[str] = []
     missing: list[str] = []
     unsure.extend(guess_files.unread(listed, beside))
-    masks = companions.masks_among(pictures)
-    exclude = guess_masks.excluded(pictures, masks, unsure)
-    pictures = [path for path in pictures if path not in masks and paths.is_image(path, Images(exclude=exclude))]
+    drawn = companions.masks_among(pictures, f'{companions.OF_MASKS}|{companions.DRAWN}')
+    known = companions.masks_among(pictures)
+    masks = {path: mask for path, mask in drawn.items() if path in known}
+    exclude = guess_masks.excluded(pictures, drawn, unsure)
+    pictures = [path for path in pictures if path not in drawn and paths.is_image(path, Images(exclude=exclude))]
     files = paths.index(pictures)
     every, rest = guess_tables.read(folder, tables, files, unsure)
     guess_files.of_images(folder, pictures, exclude, block, unsure)
@@ -143,6 +145,7 @@ def _of_tables(
     if main.share < 1:
         unsure.append(f'images: {1 - main.share:.0%} of the images that {main.file} names are not there.')
     own_folders = guess_joins.under(main, others, files, block, unsure)
+    naming = [one for one in read if one not in others]  # what is joined names no more images
     _labels(main, block, unsure)
     free = [] if own_folders else others
     kinds = guess_joins.beside(main, free, block, unsure)
@@ -163,7 +166,7 @@ def _of_tables(
             unsure.append(
                 f'tables: {other.file} names {other.images} of {len(files.paths)} images, too, and is not used.'
             )
-    return guess_joins.named([one for one in read if one is main or one not in others], files, unsure)
+    return guess_joins.named(naming, files, unsure)
 
 
 def _said_of_rows(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> None:

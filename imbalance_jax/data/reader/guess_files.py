@@ -14,7 +14,8 @@ from imbalance_jax.data.reader.picture import NeedsPackage, Unreadable
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
 
-SIDES = r'(?i)([^/]+?)[ _-](?:left|right|l|r|od|os)\.[^./]+$'  # of a file's path, whose first group is a person
+# Of a file's path, whose first group is a person.
+SIDES = r'(?i)([^/]+?)(?:[ _-]|(?<=[0-9]))(?:left|right|l|r|od|os)\.[^./]+$'
 END = re.compile('[_-]([A-Za-z0-9]{1,12})[.][^./]+$')  # the last word of a file's name
 FEW = 5  # words in which names of files end, if they may be classes
 LOOKED_AT = 24  # image files that are opened

@@ -108,9 +108,11 @@ def _said(folder: str) -> str:
 def _pattern(kind: Alike, of_kind: Sequence[str], masks: Mapping[str, Mask], classes: Mapping[str, str]) -> str:
     """The pattern that these masks have in common: folders by name if all have it, else by that of the image's folder
     or class; '' where a name cannot stand in a pattern."""
-    head = len(kind.word)
-    numbered = any(len(paths.stem(path)) > len(paths.stem(masks[path].of)) + head for path in of_kind)
-    name = f'{{stem}}{glob.escape(kind.word)}{"*" if numbered else ""}.{kind.suffix}'
+    word, alone = glob.escape(kind.word), kind.word.isalnum()
+    length = {path: len(kind.word) + (0 if alone else len(paths.stem(masks[path].of))) for path in of_kind}
+    rest = '*' if any(len(paths.stem(path)) > length[path] for path in of_kind) else ''
+    stem = f'{word}{rest}' if alone else f'{word}{{stem}}' if kind.word[:1].isalnum() else f'{{stem}}{word}{rest}'
+    name = f'{stem}.{kind.suffix}'
     folders = []
     for at in range(kind.depth):
         named = {path: path.split('/')[at] for path in of_kind}
@@ -153,7 +155,7 @@ def _gives_each_its_own(
         values = {STEM: paths.stem(image), PARENT: _parent(image), 'class': classes.get(image, '')}
         wanted = fill(pattern, {key: glob.escape(text) for key, text in values.items()})
         wanted = wanted if '/' in wanted or not beside else f'{glob.escape(beside)}/{wanted}'
-        near = [path for path in files if path != image and values[STEM] in path]
+        near = [path for path in files if path != image and (values[STEM] in path or path.startswith(f'{beside}/'))]
         alike = [one for one in by_stem.get(values[STEM], ()) if _is_other_sequence(one, image)]
         of_image = own.get(image) or own.get(alike[0] if alike else '', set())
         if {path for path in near if paths.like(path, wanted)} != of_image:

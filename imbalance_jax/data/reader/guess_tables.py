@@ -84,13 +84,20 @@ def read(
             column, count = SIDE, count * len(sides)
         kinds = kinds_of(rows, column, nameless=bool(headless))
         found.append(Read(path, rows, column, share, count, kinds, tables))
-    found.sort(key=_rank, reverse=True)
+    most = max((one.images for one in found if not _has_boxes(one) and len(one.rows.columns) > 1), default=0)
+    found.sort(key=lambda one: _rank(one, most), reverse=True)
     return found, rest
 
 
-def _rank(one: Read) -> tuple[bool, int, bool]:
-    """How well a table serves as the main one: with labels, of many images, and not of boxes."""
-    return bool(one.kinds.labels or one.kinds.names), one.images, not one.kinds.box and not one.kinds.segmentation
+def _has_boxes(one: Read) -> bool:
+    return bool(one.kinds.box or one.kinds.segmentation)
+
+
+def _rank(one: Read, most: int) -> tuple[bool, int, bool]:
+    """How well a table serves as the main one: with labels, of many images, and not of boxes, whose names are no labels
+    where a table without boxes has more images. most: so many."""
+    names = one.kinds.names and not (_has_boxes(one) and one.images < most)
+    return bool(one.kinds.labels or names), one.images, not _has_boxes(one)
 
 
 def _images_in_header(rows: Rows, files: paths.Files) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from imbalance_jax.data.reader.layout import Table
 from imbalance_jax.data.reader.rows import NAMED, Found, Rows, as_rows, objects
+from imbalance_jax.data.reader.spelling import plain_key
 from imbalance_jax.data.reader.text_files import content, lines_of
 from imbalance_jax.names import lookup, repeated, some
 
@@ -70,8 +71,8 @@ def records(data: Any, path: Path) -> list[Mapping[str, Any]]:
 def coco_columns(data: Mapping[str, Any], path: Path, found: Found) -> dict[str, np.ndarray]:
     """COCO's images and annotations as rows, one per annotation, and one per image that has none.
 
-    Columns: file_name, height, width, category, bbox, segmentation, iscrowd, image_id. Ids are compared as text. What
-    is of no image is said; ValueError if all is.
+    Columns: file_name, height, width, category, bbox, segmentation, iscrowd, image_id. Ids are compared as text, 2.0 as
+    2. What is of no image, and a file without annotations, is said; ValueError if all is of no image.
     """
     for kind, needed in COCO.items():
         entries = data.get(kind, [])
@@ -86,20 +87,22 @@ def coco_columns(data: Mapping[str, Any], path: Path, found: Found) -> dict[str,
         named = data['categories'] if data['annotations'] else data.get('categories', [])
         if twice := repeated(str(image['file_name']) for image in data['images']):
             found.doubts.append(f'{path.name}: files that are images under two ids: {some(twice, NAMED)}.')
-        names = {str(one['id']): str(one['name']) for one in named}
+        if data['images'] and not data['annotations']:
+            found.doubts.append(f'{path.name} has no annotations: its {len(data["images"])} images count as without.')
+        names = {plain_key(one['id']): str(one['name']) for one in named}
         if twice := repeated(names.values()):
             found.doubts.append(f'{path.name}: categories that are one concept under two ids: {some(twice, NAMED)}.')
         by_image: dict[Any, list[Mapping[str, Any]]] = {}
         for one in data['annotations']:
-            by_image.setdefault(str(one['image_id']), []).append(one)
-        _check_images(by_image, {str(one['id']) for one in data['images']}, path, found)
+            by_image.setdefault(plain_key(one['image_id']), []).append(one)
+        _check_images(by_image, {plain_key(one['id']) for one in data['images']}, path, found)
         rows = []
         for image in data['images']:
             of_image = {key: image.get(key, '') for key in ('file_name', 'height', 'width')}
             of_image |= {key: value for key, value in image.items() if not isinstance(value, (dict, list))}
-            for one in by_image.get(str(image['id']), [{}]):
+            for one in by_image.get(plain_key(image['id']), [{}]):
                 what = f'category of an annotation of image {image["id"]} in {path}:'
-                category = lookup(names, str(one['category_id']), what) if one else ''
+                category = lookup(names, plain_key(one['category_id']), what) if one else ''
                 of_shape = {key: one.get(key, '') for key in ('bbox', 'segmentation', 'iscrowd')}
                 rows.append({**of_image, 'image_id': image['id'], 'category': category, **of_shape})
     except (KeyError, TypeError) as error:
@@ -120,8 +123,8 @@ def _check_images(of: Mapping[str, Sequence[Any]], known: Collection[str], path:
 
 def _check_apart(entries: Sequence[Mapping[str, Any]], of: str, where: str) -> None:
     """ValueError for an id of two entries: annotations would be of the wrong one."""
-    if twice := repeated(str(one['id']) for one in entries):
-        both = ' and '.join(repr(one.get(of, '')) for one in entries if str(one['id']) == twice[0])
+    if twice := repeated(plain_key(one['id']) for one in entries):
+        both = ' and '.join(repr(one.get(of, '')) for one in entries if plain_key(one['id']) == twice[0])
         raise ValueError(f'{where}: {both} have one id, {twice[0]}; an id is of one.')
 
 

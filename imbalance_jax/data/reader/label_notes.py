@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from imbalance_jax.data.dataset import PRESENT
+from imbalance_jax.data.dataset import NOT_READ, PRESENT
 from imbalance_jax.data.policies import DEVICES
 from imbalance_jax.data.reader.layout import NO_FINDING, UNSURE
 from imbalance_jax.data.reader.people import UNKNOWN
@@ -15,6 +15,8 @@ from imbalance_jax.data.reader.spelling import canonical, matches
 from imbalance_jax.names import some
 
 SEPARATORS = '|;,/+&'  # that people write between names in one cell
+MONTH = '(jan|feb|mar|mär|mrz|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-zä]*'
+DATE = re.compile(rf'[0-9]{{1,2}}[ .-]+{MONTH}[.]?|{MONTH}[ .-]+[0-9]{{1,4}}', re.I)  # 1-3, 10-19 in a table program
 BETWEEN = re.compile(r'[\W_]+|\W*\b(?:and|or|with)\b\W*', re.I)
 
 
@@ -33,9 +35,20 @@ def of_cells(readings: Sequence[np.ndarray], classes: Sequence[str], image_id: S
     return _said([image_id[row] for row in np.flatnonzero(np.logical_or.reduce(both)).tolist()]) if both else []
 
 
+def of_unread(readings: Sequence[np.ndarray], names: Sequence[str]) -> list[str]:
+    """A sentence about images that have no row in any reading, cells [N,K]. names: [N] of the images."""
+    unread = np.logical_and.reduce([(cells == NOT_READ).all(1) for cells in readings]) if readings else []
+    named = [name for name, one in zip(names, unread, strict=False) if one]
+    return (
+        [f'{len(named)} of {len(names)} images have no row of labels, and theirs are not known: {some(named, NAMED)}.']
+        if named
+        else []
+    )
+
+
 def of_spelling(classes: Sequence[str]) -> list[str]:
-    """Sentences about classes, found in cells, that look like several names, like lists or like codes, and that differ
-    in spelling alone."""
+    """Sentences about classes, found in cells, that look like several names, like lists, dates or codes, and that
+    differ in spelling alone."""
     said = []
     if lists := [name for name in classes if _is_list(name)]:
         said.append(f"Classes look like lists ({some(lists, NAMED)}): are they, labels.separator = 'list'?")
@@ -44,6 +57,7 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
     if unknown := [name for name in classes if _says_unknown(name)]:
         what = f'Classes are called as what is not known is ({some(unknown, NAMED)})'
         said.append(f'{what}: labels.not_mentioned, labels.uncertain or labels.none takes them.')
+    said += of_dates(classes, 'Classes')
     alike: dict[str, list[str]] = {}
     for name in classes:
         alike.setdefault(canonical(name.strip(' .,;:_-')), []).append(name)
@@ -56,6 +70,13 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
         what = f'Classes without a letter among others with ({some(without_letters, NAMED)})'
         said.append(f'{what}: if they stand for what was not read, labels.not_mentioned or labels.none takes them.')
     return said
+
+
+def of_dates(names: Sequence[str], what: str) -> list[str]:
+    """A sentence about names that are a day or a month among others that are none."""
+    dates = [name for name in names if DATE.fullmatch(name.strip())]
+    made = 'which a table program may have made of others, such as of 1-3'
+    return [f'{what} are dates, {made}: {some(dates, NAMED)}.'] if 0 < len(dates) < len(names) else []
 
 
 def _says_unknown(name: str) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from imbalance_jax.data import policies
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
-from imbalance_jax.data.reader import named_classes
+from imbalance_jax.data.reader import label_notes, named_classes
 from imbalance_jax.data.reader.joining import images_of
 from imbalance_jax.data.reader.layout import Labels, Layout
 from imbalance_jax.data.reader.rows import NAMED, Found, Rows, keys, their_names
@@ -59,7 +59,12 @@ def read_labels(
             )
         classes = classes or of_class
         cells = _in_order(cells, of_class, classes)
-        readings += _per_reader(labels, of_rows, of_image, cells, names, found)
+        own = _per_reader(labels, of_rows, of_image, cells, names, found)
+        if labels.regions:  # an image without a row has no region
+            for one in own:
+                one.cells[np.setdiff1d(np.arange(len(names)), of_image)] = named_classes.unnamed(labels)
+        readings += own
+    found.notes.extend(label_notes.of_unread([one.cells for one in readings], names))
     return readings, classes
 
 

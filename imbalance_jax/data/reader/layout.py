@@ -125,7 +125,7 @@ class Labels:
     at_least: classes of fewer images are no classes
     present, absent, uncertain, not_mentioned: what a cell says
     unnamed: what names say of a class that is not among them: 'absent' or 'not_mentioned'; a row without any name
-        mentions none where others have a word of `none`
+        mentions none where others have a word of `none`, or an empty list in its place
     table: whose columns these are, if not those of the joined tables; on: as in `Table`
     reader: a column of who read it; version: what this reading is called
     """

@@ -128,7 +128,7 @@ def _dataset(
     readers = sorted({region.reader for region in regions} - {''})
     for kind, name in (problem for square in squares for problem in square.left):
         found.add(kind, [name])
-    found.doubts.extend(region_notes.of_placing(found.problems, layout, len(regions)))
+    found.doubts.extend(region_notes.of_placing(found.problems, cases, layout, len(regions)))
     several = len(cases.readings) > 1 or (cases.readings[0].cells < 0).any()
     return Dataset(
         images=pixels,

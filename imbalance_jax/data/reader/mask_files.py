@@ -26,11 +26,12 @@ def plan_files(
     cases: Cases,
     regions: Regions,
     concepts: Sequence[str],
+    anatomy: Sequence[str],
     plan: list[list[Planned]],
     found: Found,
 ) -> dict[str, list[str]]:
     """Regions of mask files, one file or several per image; which files they are, each with the names of its images.
-    Those that cells name and that are not there are among the problems."""
+    Those that cells name and that are not there are among the problems. anatomy: concepts that every image has."""
     for name in fields_of(regions.files):
         if name not in (STEM, PARENT, 'class'):
             cases.rows.column(name, 'regions.files')
@@ -53,20 +54,23 @@ def plan_files(
                         grey_values=grey_values,
                         crop=_crop(regions, cases, image),
                         name=name,
-                        needed=is_needed(cases, image, concepts[concept]),
+                        needed=concepts[concept] in anatomy or is_needed(cases, image, concepts[concept]),
                     )
                 plan[image].append(Planned(concept, regions.as_reader, make))
     return used
 
 
-def without_crop(cases: Cases, regions: Regions) -> str:
-    """What is said of images whose mask files cover a part of them, and that do not say which; '' if all do."""
+def without_crop(used: Mapping[str, Sequence[str]], cases: Cases, regions: Regions) -> str:
+    """What is said of images whose mask files cover a part of them, and that do not say which; '' if all do. used: as
+    `plan_files` returns it."""
     if not regions.crop:
         return ''
     columns = [cases.rows.column(name, 'regions.crop') for name in regions.crop]
-    empty = [str(cases.image_id[one]) for one, row in enumerate(cases.first) if is_empty([c[row] for c in columns])]
+    masked = {name for names in used.values() for name in names}
+    rows = {str(name): row for name, row in zip(cases.image_id, cases.first, strict=True) if str(name) in masked}
+    empty = [name for name, row in rows.items() if is_empty([column[row] for column in columns])]
     what = 'Images without a crop (regions.crop), whose masks count as of the whole image'
-    return f'{what}: {len(empty)} ({some(empty, NAMED)}).' if 0 < len(empty) < len(cases.first) else ''
+    return f'{what}: {len(empty)} ({some(empty, NAMED)}).' if 0 < len(empty) < len(rows) else ''
 
 
 def of_several(used: Mapping[str, Sequence[str]], regions: Regions) -> str:

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, PRESENT
 from imbalance_jax.data.reader import label_notes
 from imbalance_jax.data.reader.layout import NOTHING, Labels
 from imbalance_jax.data.reader.rows import NAMED, SHOWN, Found, Rows
-from imbalance_jax.data.reader.spelling import canonical, first_group, names_in, table_of
+from imbalance_jax.data.reader.spelling import canonical, first_group, is_empty_list, names_in, table_of
 from imbalance_jax.names import lookup, some
 
 NO_CLASS = '(none)'
@@ -53,6 +53,12 @@ def of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tup
     for name in labels.further:
         for row, text in enumerate(rows.column(name, 'labels.further')):
             named[row] += names_in(text, labels.separator, rows.where(row, name)) if used[row] else []
+    if not labels.classes and (flags := _row_of_flags(named)) is not None:
+        where = rows.where(flags, labels.column)
+        raise ValueError(
+            f'{where}: {labels.column} (labels.column) is {str(texts[flags])[:60]}: zeros and ones of several classes, '
+            'and no names; write a column of zeros and ones per class (labels.columns).'
+        )
     spelt = table_of({NO_CLASS: (*labels.none, *labels.not_mentioned), **labels.aliases})
     spelt |= {canonical(name): name for name in labels.classes}
     meant = [[_class(name, spelt, labels, rows, row) for name in names] for row, names in enumerate(named)]
@@ -70,8 +76,8 @@ def of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tup
     if not labels.classes:
         found.doubts.extend(label_notes.of_spelling(classes))
     found.doubts.extend(label_notes.of_names(meant, NO_CLASS, rows.where))
-    cells = np.full((len(rows), len(classes)), ABSENT if labels.unnamed == 'absent' else NOT_MENTIONED, np.int8)
-    silent = _silent(named, labels)
+    cells = np.full((len(rows), len(classes)), unnamed(labels), np.int8)
+    silent = _silent(named, {row for row, text in enumerate(texts) if not named[row] and is_empty_list(text)}, labels)
     for row, names in enumerate(meant):
         if row in silent:
             cells[row] = NOT_MENTIONED
@@ -83,13 +89,27 @@ def of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tup
     return classes, cells
 
 
-def _silent(named: Sequence[Sequence[str]], labels: Labels) -> set[int]:
-    """Rows that name nothing, where others say in words that there is none."""
+def _row_of_flags(named: Sequence[Sequence[str]]) -> int | None:
+    """The first row of a list that has zero or one twice, where all lists have nothing else; None if there is none."""
+    if any(name not in ('0', '1') for names in named for name in names):
+        return None
+    return next((row for row, names in enumerate(named) if len(set(names)) < len(names)), None)
+
+
+def unnamed(labels: Labels) -> int:
+    """The cell of a class that names do not have."""
+    return ABSENT if labels.unnamed == 'absent' else NOT_MENTIONED
+
+
+def _silent(named: Sequence[Sequence[str]], empty: Collection[int], labels: Labels) -> set[int]:
+    """Rows that name nothing, where others say in words, or by an empty list, that there is none. empty: the latter."""
     none, nothing = ({canonical(one) for one in words} for words in (labels.none, labels.not_mentioned))
-    if not any(canonical(name) in none for names in named for name in names):
+    in_words = any(canonical(name) in none for names in named for name in names)
+    if not in_words and not empty:
         return set()
     nothing -= none
-    return {row for row, names in enumerate(named) if all(canonical(name) in nothing for name in names)}
+    silent = {row for row, names in enumerate(named) if all(canonical(name) in nothing for name in names)}
+    return silent if in_words else silent.difference(empty)
 
 
 FLAGS = {canonical(text) for text in ('0', '1', '-1', 'yes', 'no', 'true', 'false')}

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from imbalance_jax.data.reader.spelling import canonical, first_group, number, p
 from imbalance_jax.names import repeated, some
 
 BEFORE_DIGITS = re.compile('(?<=[a-z])[-_.]+(?=[0-9])')
+AROUND = re.compile(r'^[\W_]+|[\W_]+$')
 LEADING = re.compile('(?<![0-9])0+(?=[0-9])')  # zeros that a table program drops
 UNSEEN = ('Cf', 'Cc')  # Unicode categories of zero-width and control characters
 SEX = ('sex', 'gender')  # groupings in which a person is in one group
@@ -27,7 +28,8 @@ SEXES = (
     frozenset(('f', 'w', 'female', 'woman', 'women', 'weiblich', 'frau', 'femme', 'mujer', 'femenino', 'feminine')),
     frozenset(('m', 'male', 'man', 'men', 'männlich', 'mann', 'homme', 'hombre', 'masculino', 'masculine')),
 )
-NOBODY = re.compile(f'{NOT_KNOWN}|anon(ym|ymous|ymi[sz]ed)?|other|x+|-1|-9+|#[a-z0/]+[!?]')
+WITHHELD = '(no|without)[ _-]?(id|name|patient)|redacted|withheld|(de-?identifi|delet|remov|mask)ed|hidden|confidential'
+NOBODY = re.compile(f'{NOT_KNOWN}|{WITHHELD}|anon(ym|ymous|ymi[sz]ed)?|other|x+|-1|-9+|#[a-z0/]+[!?]')
 ONE_OF_ALL, FEW = 0.5, 5  # more than this share of a set's images is of nobody, where there are so many others
 NAMELESS = 'image '  # begins the name of a patient whom nothing names
 
@@ -64,18 +66,33 @@ def say_alike(patient: Sequence[str], split: np.ndarray, found: Found) -> None:
 
 
 def doubt_nobody(patient: Sequence[str], rule: Patient, found: Found) -> None:
-    """Doubts a patient who seems to be nobody: by the name, or as most images are of the one; and notes where nobody
-    has two images."""
+    """Doubts a patient who seems to be nobody: by the name, or as it is unlike all others, or as most images are of the
+    one; and notes where nobody has two images."""
     count = Counter(one for one in patient if not one.startswith(NAMELESS))
     most = len(patient) * ONE_OF_ALL if len(count) > FEW else len(patient)
+    odd = _odd_one(count)
     nobody = [
-        one for one, number in count.items() if number > 1 and (NOBODY.fullmatch(one.casefold()) or number > most)
+        one
+        for one, number in count.items()
+        if number > 1 and (one == odd or NOBODY.fullmatch(one.casefold()) or number > most)
     ]
     if nobody:
         named = some([f'{one} with {count[one]} images' for one in nobody], NAMED)
         found.doubts.append(f'Is this one person? {named}; leave the cell empty where the patient is not known.')
     if len(count) == len(patient) > FEW and (rule.column or rule.pattern):
         found.notes.append(f'No patient has two images (patient): {len(count)} of {len(patient)}.')
+
+
+def _odd_one(names: Collection[str]) -> str | None:
+    """The one name without a number, or of zeros, among many of one form with one: REDACTED or 0 beside P01, P02."""
+    forms = {_form(one) for one in names if re.search('[1-9]', one)}
+    odd = [one for one in names if _form(one) not in forms and not re.search('[1-9]', one)]
+    return odd[0] if len(odd) == 1 and len(forms) == 1 and len(names) > FEW + 1 else None
+
+
+def _form(name: str) -> str:
+    """A name with all words and all numbers alike."""
+    return re.sub('[0-9]+', '9', re.sub('[^\\W0-9_]+', 'a', name))
 
 
 def doubt_two_sexes(patient: Sequence[str], groups: np.ndarray | None, groupings: Sequence[str], found: Found) -> None:
@@ -89,11 +106,11 @@ def doubt_two_sexes(patient: Sequence[str], groups: np.ndarray | None, groupings
 
 
 def _folded(text: str) -> str:
-    """What spellings of one identifier have in common: NFKC, no case, no blanks, nothing unseen, no leading zeros, and
-    nothing between its letters and a number, so that P-007 is p7."""
+    """What spellings of one identifier have in common: NFKC, no case, no blanks, nothing unseen, no signs around it, no
+    leading zeros, and nothing between its letters and a number, so that #P-007 is p7."""
     text = unicodedata.normalize('NFKC', unicodedata.normalize('NFKC', text).casefold())
     seen = ''.join(one for one in text if not one.isspace() and unicodedata.category(one) not in UNSEEN)
-    return LEADING.sub('', BEFORE_DIGITS.sub('', seen))
+    return LEADING.sub('', BEFORE_DIGITS.sub('', AROUND.sub('', seen) or seen))
 
 
 def plain(value: object) -> str:
@@ -168,10 +185,11 @@ def _band_names(bands: Sequence[float]) -> list[str]:
 
 
 def age(text: str) -> float:
-    """A number, or years of an age such as 058Y, 11M or 3D; the first number of '85 or more' or >89; or NaN."""
+    """A number, or years of an age such as 058Y, 11M or 3D; the number of '85 or more' or >89; or NaN."""
     text = text.strip()
     units = {'Y': 1, 'M': 12, 'W': 52, 'D': 365}
     if text[:-1].isdigit() and text[-1:].upper() in units:
         return int(text[:-1]) / units[text[-1].upper()]
     value = number(text)
-    return value if value == value else number(text.split(' ')[0].rstrip('+').lstrip('>≥='))
+    first, _, rest = text.partition(' ')
+    return value if value == value or rest.strip()[:1].isdigit() else number(first.rstrip('+').lstrip('>≥='))

@@ -19,8 +19,8 @@ class NeedsPackage(ValueError):
 class Picture(NamedTuple):
     """What a file shows. pixels: [h,w] or [h,w,3], uint8 or uint16, the right way up, of 16 bits as many as are used;
     orientation: of `ORIENTATION`, from which they were turned upright; has_more: frames or pages than this first one;
-    values: of DICOM, those that become black and white, by which each file is scaled; windowed: by the window that it
-    states; patient: of DICOM, the PatientID
+    values: of DICOM, those that become black and white, by which each file is scaled; has_window, windowed: whether it
+    states one, and is shown by it; patient: of DICOM, the PatientID
     """
 
     pixels: np.ndarray
@@ -28,6 +28,7 @@ class Picture(NamedTuple):
     has_more: bool = False
     values: tuple[float, float] | None = None
     windowed: bool = False
+    has_window: bool = False
     patient: str = ''
 
 

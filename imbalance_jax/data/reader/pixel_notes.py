@@ -27,7 +27,7 @@ class Seen(NamedTuple):
     """What reading a file shows. largest: its largest value of 16 bits, 0 of 8 bits; brightest, darkest: of the square,
     of 255; orientation, has_more: as of `Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8]
     uint8, 0 of a coloured image, whose negative would be known by its colours; is_coloured: the file is; values,
-    windowed, patient: as of `Picture`"""
+    windowed, has_window, patient: as of `Picture`"""
 
     largest: int
     brightest: int
@@ -38,6 +38,7 @@ class Seen(NamedTuple):
     is_coloured: bool = False
     values: tuple[float, float] | None = None
     windowed: bool = False
+    has_window: bool = False
     darkest: int = 0
     patient: str = ''
 
@@ -55,7 +56,7 @@ def seen(picture: Picture, square: np.ndarray, resize: str) -> Seen:
     )
     shown = Seen(largest, int(square.max()), picture.orientation, picture.has_more, constant, small)
     shown = shown._replace(is_coloured=pixels.ndim == 3, darkest=int(square.min()), patient=picture.patient)
-    return shown._replace(values=picture.values, windowed=picture.windowed)
+    return shown._replace(values=picture.values, windowed=picture.windowed, has_window=picture.has_window)
 
 
 def of_people(all_seen: Sequence[Seen], patient: np.ndarray, split: np.ndarray) -> list[str]:
@@ -110,9 +111,11 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
         )
     ends = np.array([one.darkest for one in all_seen])[~constant], brightest[~constant]
     if len(ends[0]) and (span := int(ends[1].max() - ends[0].min())) <= NARROW:
+        stated = any(one.has_window and not one.windowed for one in all_seen)
+        way = 'images.window spreads it' if stated else 'save what they are to show in 8 bits'
         said.append(
             f'All images lie between {ends[0].min()} and {ends[1].max()} of 255, {span + 1} grey values: their files '
-            'have a far wider range than what they show, as CT has; images.window spreads it.'
+            f'have a far wider range than what they show, as CT has; {way}.'
         )
     mean = np.array([one.thumbnail for one in all_seen], np.float64).reshape(count, -1).mean(1)
     if np.median(mean) < WHITE:

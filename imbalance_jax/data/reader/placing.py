@@ -33,7 +33,7 @@ class Placed(NamedTuple):
     """A region in the square. box: x0 y0 x1 y1 in its pixels; mask: [H,ceil(W/8)] uint8 packed along x, or None; share:
     of the image's area; has_rim: whether it is a mask that holds all pixels of its file's rim; is_soft: whether its
     file has grey values between black and the region's brightest; values: the grey values of its file but black, where
-    several of a few count as one"""
+    several of a few count as one; of_crop: height and width of its file, and of the crop that it covers, () without"""
 
     box: tuple[float, ...]
     mask: np.ndarray | None
@@ -41,6 +41,7 @@ class Placed(NamedTuple):
     has_rim: bool = False
     is_soft: bool = False
     values: tuple[int, ...] = ()
+    of_crop: tuple[int, ...] = ()
 
 
 class Region(NamedTuple):
@@ -168,7 +169,7 @@ def mask_file(
     size: Size, *, path: Path, grey_values: GreyValues, crop: tuple[float, ...] | None, name: str, needed: bool
 ) -> Placed | None:
     """What a mask file holds: pixels of some grey values, or without any what is inside; crop: the part it covers;
-    needed: whether its image is labelled with what it shows, so that an empty one lacks something."""
+    needed: whether its image has what it shows, by a label or as all do, so that an empty one lacks something."""
     grey, above = _decoded(path, name)
     indices = images.palette_indices(path)
     if indices is not None and np.isin(indices, grey_values.known).any():
@@ -177,8 +178,11 @@ def mask_file(
     if needed and not mask.any():
         raise Left('mask_without_area', name)
     rim = _has_rim(mask)
+    of_crop: tuple[int, ...] = ()
     if crop is not None:
-        mask = _uncropped(mask, crop, size, name)
+        x0, y0, x1, y1 = part = tuple(round(one) for one in crop)
+        of_crop = (*mask.shape, y1 - y0, x1 - x0)
+        mask = _uncropped(mask, part, size, name)
     elif not are_alike(mask.shape, (size.height, size.width)) and not as_stored(size, mask.shape):
         raise Left('mask_of_another_shape', f'{name} {list(mask.shape)}, its image {[size.height, size.width]}')
     placed = _packed(_upright(mask, size), size, name)
@@ -188,7 +192,9 @@ def mask_file(
     values = np.unique(told[grey > 0]) if not above and not grey_values.known else grey[:0]
     soft = len(values) > 1 and indices is None and _is_soft(grey)
     several = tuple(values.tolist()) if len(values) > 1 and not soft else ()
-    return placed._replace(has_rim=(rim and crop is not None) or placed.has_rim, is_soft=soft, values=several)
+    return placed._replace(
+        has_rim=(rim and crop is not None) or placed.has_rim, is_soft=soft, values=several, of_crop=of_crop
+    )
 
 
 def _has_rim(mask: np.ndarray) -> bool:
@@ -245,12 +251,12 @@ def _listed(values: Sequence[float]) -> str:
     return ' '.join(f'{value:g}' for value in values)
 
 
-def _uncropped(mask: np.ndarray, crop: tuple[float, ...], size: Size, name: str) -> np.ndarray:
+def _uncropped(mask: np.ndarray, crop: tuple[int, ...], size: Size, name: str) -> np.ndarray:
     """The whole image's mask of one that covers a part of it, whatever size it has itself."""
-    x0, y0, x1, y1 = (round(one) for one in crop)
+    x0, y0, x1, y1 = crop
     whole = np.zeros((size.height, size.width), bool)
-    left, top, right, bottom = max(x0, 0), max(y0, 0), min(x1, size.width), min(y1, size.height)
-    if left >= right or top >= bottom:
+    left, top, right, bottom = x0, y0, min(x1, size.width), min(y1, size.height)
+    if left >= right or top >= bottom or min(x0, y0) < 0 or max(x1 - right, y1 - bottom) > OUTSIDE:
         raise Left('mask_outside_image', f'{name} {list(crop)}')
     rows = ((np.arange(top, bottom) - y0 + 0.5) * mask.shape[0] / (y1 - y0)).astype(int)
     columns = ((np.arange(left, right) - x0 + 0.5) * mask.shape[1] / (x1 - x0)).astype(int)

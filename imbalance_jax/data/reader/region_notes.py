@@ -8,12 +8,14 @@ from imbalance_jax.data.dataset import PRESENT
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.layout import NO_FINDING, Layout
 from imbalance_jax.data.reader.placing import Planned, Region, Size, are_alike, as_stored
+from imbalance_jax.data.reader.region_rows import may_be_corners
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.data.reader.spelling import matches
 from imbalance_jax.names import some
 
 MANY = 8  # images with a box, from which on all boxes in one corner are no chance
 FEW = 3  # boxes, from which on most outside their images are doubted
+SOME = 0.25  # share of boxes outside their images, from which on they are doubted if all may be corners
 WHOLE = 0.98  # share of an image from which on a region covers it
 MOST = 0.8  # share of a class's images with a region, from which on the others lack one
 
@@ -41,7 +43,25 @@ def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence
         'black counts as inside (regions.values tells them apart)': several,
     }
     listed = [f'{words}: {len(names)} ({some(names, NAMED)}).' for words, names in said.items() if names]
-    return [*listed, *_in_a_corner(regions, size), *_lacking(cases, regions)]
+    return [*listed, *_of_crops(cases, concepts, regions), *_in_a_corner(regions, size), *_lacking(cases, regions)]
+
+
+def _of_crops(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence[Region]]) -> list[str]:
+    """A sentence about masks of another size than their crop, where most have that of theirs, or of another shape: not
+    those that all were resized to one."""
+    crops = [
+        (f'{cases.image_id[row]} {concepts[one.concept]}', one.placed.of_crop[:2], one.placed.of_crop[2:])
+        for row, of_image in enumerate(regions)
+        for one in of_image
+        if one.placed.of_crop
+    ]
+    odd = [one for one in crops if np.abs(np.subtract(one[1], one[2])).max() > 1]
+    if 2 * len(odd) > len(crops):
+        several = len({mask for _, mask, _ in crops}) > 1
+        odd = [one for one in odd if one[1] == one[2][::-1] or (several and not are_alike(one[1], one[2]))]
+    named = some([f'{name} ({_size(mask)}, crop {_size(crop)})' for name, mask, crop in odd], NAMED)
+    what = 'Masks of another size (height x width) than their crop (regions.crop), stretched into it'
+    return [f'{what}: {len(odd)} ({named}).'] if odd else []
 
 
 def _in_a_corner(regions: Sequence[Sequence[Region]], size: int) -> list[str]:
@@ -55,11 +75,13 @@ def _in_a_corner(regions: Sequence[Sequence[Region]], size: int) -> list[str]:
     ]
 
 
-def of_placing(problems: Mapping[str, Sequence[str]], layout: Layout, count: int) -> list[str]:
-    """A sentence about boxes that nearly all leave their images. count: of regions that do not."""
+def of_placing(problems: Mapping[str, Sequence[str]], cases: Cases, layout: Layout, count: int) -> list[str]:
+    """A sentence about boxes that nearly all leave their images, or some where all would be corners. count: of regions
+    that do not."""
     lost = len(problems.get('box_outside_image', ()))
     form = next((one.form for one in layout.regions if one.box), '')
-    if not form or lost < FEW or lost <= count:
+    most = lost >= FEW and lost > count
+    if not form or not lost or not (most or (lost >= SOME * (lost + count) and may_be_corners(cases, layout, FEW))):
         return []
     other = 'xyxy' if form == 'xywh' else 'xywh'
     return [

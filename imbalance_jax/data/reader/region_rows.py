@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from imbalance_jax.data.dataset import PRESENT
-from imbalance_jax.data.reader import placing
+from imbalance_jax.data.reader import placing, shapes
 from imbalance_jax.data.reader.box_columns import size_columns, stated_size
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.joining import images_of
@@ -41,6 +41,8 @@ def plan_rows(
     numbers = [rows.column(name, 'regions.box') for name in regions.box]
     _check_commas(numbers, rows)
     code = rows.column(regions.code, 'regions.code') if regions.code else None
+    if code is not None and regions.kind in shapes.COORDINATES:
+        _check_decimals(code, rows, regions)
     frames = [rows.column(name, 'regions.frame') if isinstance(name, str) else None for name in regions.frame]
     sizes = [rows.columns[name] for name in size_columns(rows.columns)]
     spelt, boxes, seen = spelling(regions, cases), [], set()
@@ -195,6 +197,17 @@ def box_of(values: Sequence[Any], regions: Regions, where: str) -> tuple[float, 
     return tuple(box)
 
 
+def may_be_corners(cases: Cases, layout: Layout, least: int) -> bool:
+    """Whether all boxes that are a width and a height, at least so many, end behind their begin if they are corners."""
+    boxes = []
+    for regions in (one for one in layout.regions if one.box and one.form == 'xywh'):
+        rows, image = rows_of(regions, cases)
+        columns = [rows.column(name, 'regions.box') for name in regions.box]
+        of_rows = [[column[row] for column in columns] for row in np.flatnonzero(image >= 0).tolist()]
+        boxes += [box_of(values, regions, '') for values in of_rows if not is_empty(values)]
+    return len(boxes) >= least and all(x1 > 2 * x0 and y1 > 2 * y0 for x0, y0, x1, y1 in boxes)
+
+
 def _by_key(value: Any, form: str) -> list[Any]:
     """The four numbers, in that form, of {'x': 1, 'y': 2, 'width': 3, 'height': 4} or {'xmin': 1, 'ymin': 2, 'xmax': 4,
     'ymax': 6}, or the text of it; another value as it is."""
@@ -215,6 +228,17 @@ def _check_commas(columns: Sequence[np.ndarray], rows: Rows) -> None:
         row = next(row for column in columns for row, one in enumerate(column) if str(one).strip() == text)
         plain = text.replace(',', '')
         raise ValueError(f'{rows.where(row)}: the box has {text!r}: write {plain}, or {text.replace(",", ".", 1)}.')
+
+
+def _check_decimals(code: np.ndarray, rows: Rows, regions: Regions) -> None:
+    """ValueError for coordinates with decimal commas, which would be two numbers each."""
+    if text := shapes.with_decimal_commas(one for one in code if isinstance(one, str)):
+        where = rows.where(code.tolist().index(text), regions.code)
+        shown = ' '.join(text.split()[:4])
+        raise ValueError(
+            f'{where}: a shape (regions.code) begins {shown!r}, as it seems with decimal commas, and a comma parts x '
+            f'from y: write {shown.replace(",", ".")!r}, or x,y with a point in each number.'
+        )
 
 
 def _check_unit(boxes: Sequence[tuple[float, ...]], regions: Regions, rows: Rows) -> None:

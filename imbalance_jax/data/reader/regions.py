@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from imbalance_jax.data.reader import paths
+from imbalance_jax.data.reader import paths, region_blocks
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.contradictions import NEAR
 from imbalance_jax.data.reader.layout import Layout, Values
@@ -93,18 +93,26 @@ def planned(folder: Path, cases: Cases, layout: Layout, concepts: Sequence[str],
     be made of, in any row."""
     plan: list[list[Planned]] = [[] for _ in cases.path]
     files = paths.scan(folder, []) if any(one.files for one in layout.regions) else []
+    of_blocks = []
     for regions in layout.regions:
         before = sum(map(len, plan))
         if regions.files:
-            used = plan_files(folder, files, cases, regions, concepts, plan, found)
+            used = plan_files(folder, files, cases, regions, concepts, layout.anatomy, plan, found)
             if sum(map(len, plan)) == before:
                 found.notes.append(f'No image has a mask {regions.files!r} (regions.files).')
-            said = of_none(files, used, regions, layout.images), of_several(used, regions), without_crop(cases, regions)
+            said = (
+                of_none(files, used, regions, layout.images),
+                of_several(used, regions),
+                without_crop(used, cases, regions),
+            )
             found.doubts.extend(filter(None, said))
+            of_blocks.append((regions, used))
         else:
             plan_rows(cases, layout, regions, concepts, plan)
             if sum(map(len, plan)) == before and len(rows := rows_of(regions, cases)[0]):
                 found.notes.append(f'No row of {rows.files[0]} gives an image that is here a region (regions).')
+    found.doubts.extend(region_blocks.of_two(of_blocks))
+    region_blocks.say_without_reader(layout.regions, found)
     return plan
 
 

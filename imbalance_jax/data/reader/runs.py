@@ -67,7 +67,15 @@ def _start_flat(runs: Any, size: int) -> np.ndarray:
     starts, lengths = _pairs(runs, size)
     if len(starts) and starts.min() < 1:
         raise ValueError('a run starts at pixel 0; expected starts counted from 1.')
-    return _fill(starts - 1, lengths, size)
+    filled = _fill(starts - 1, lengths, size)
+    back = np.flatnonzero(starts[1:] < (starts + lengths)[:-1])
+    if len(back) * 2 > len(starts) - 1:  # some may, where a cell has several objects
+        run, begin, end = back[0], starts[back[0] + 1], (starts + lengths)[back[0]]
+        raise ValueError(
+            f'run {run + 2} starts at pixel {begin}, and the one before ends at {end - 1}, as do most: expected pairs '
+            "(start, length) in ascending order; are they gaps, 'gap_columns'?"
+        )
+    return filled
 
 
 def _start_columns(runs: Any, height: int, width: int) -> np.ndarray:

@@ -3,7 +3,7 @@
 import contextlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -94,6 +94,21 @@ def numbers(shape: Any) -> np.ndarray:
     return flat
 
 
+def with_decimal_commas(texts: Iterable[str]) -> str:
+    """The first of the texts of coordinates whose commas are decimal, which part coordinates elsewhere: others of its
+    numbers have none, or other texts have points and no comma, or nothing but zeros follows. '' if there is none."""
+    plain = [text for text in texts if not any(one in text for one in '[(')]
+    have_points = any('.' in text and ',' not in text for text in plain)
+    for text in plain:
+        words = text.split()
+        pairs = [word for word in words if PAIR.fullmatch(word)]
+        whole = len(pairs) == len(words) >= LEAST
+        zeros = whole and not any(word.partition(',')[2].strip('0') for word in words)
+        if (pairs and any(ALONE.fullmatch(word) for word in words)) or (whole and (zeros or have_points)):
+            return text
+    return ''
+
+
 def _points(shape: Any) -> np.ndarray:
     """Corners [n,2] from x0 y0 x1 y1 ... or [[x, y], ...], or the text of either; ValueError for points of another
     number of coordinates."""
@@ -164,7 +179,11 @@ def _runs(kind: str, shape: Any, height: int, width: int) -> np.ndarray:
     return runs.decode(kind, shape, (height, width))
 
 
+PAIR = re.compile('-?[0-9]+,[0-9]+')  # x,y or a number
+ALONE = re.compile(r'-?[0-9]+(\.[0-9]+)?')
+LEAST = 4  # coordinates of a shape, at least
 POINTS = ('polygon', 'coco_segmentation')  # kinds of which coordinates are corners
+COORDINATES = ('rectangle', 'ellipse', *POINTS)
 KINDS: dict[str, Callable[[Any, int, int], np.ndarray]] = {
     'rectangle': _rectangle,
     'ellipse': _ellipse,

@@ -91,6 +91,11 @@ def names_in(cell: Any, separator: str, where: str) -> list[str]:
     raise ValueError(f"{where}: {text!r} is no list such as ['a', 'b'].")
 
 
+def is_empty_list(cell: Any) -> bool:
+    """Whether a cell says in so many words that there are no names: [], or the text of it."""
+    return not cell if isinstance(cell, (list, tuple)) else ''.join(str(cell).split()) == '[]'
+
+
 def first_group(pattern: str, text: str) -> str:
     """What the first group of a regular expression found in a text, '' if nothing."""
     found = re.search(pattern, text)

@@ -11,7 +11,7 @@ from imbalance_jax.data.reader.layout import Split
 from imbalance_jax.data.reader.rows import NAMED, PATH, SHOWN, SPLIT, Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, first_group, matches, share, table_of
 from imbalance_jax.data.reader.tails import Tails
-from imbalance_jax.data.reader.text_files import content
+from imbalance_jax.data.reader.text_files import content, lines_of
 from imbalance_jax.names import lookup, some
 
 UNSTATED = 254  # of an image whose split is drawn
@@ -104,7 +104,7 @@ def _listed(
         if not files:
             raise FileNotFoundError(f'{folder} has no {pattern}, the list of the {meant} split.')
         number, others_named, listed = _split_number(meant), [], 0
-        for line in (line.strip() for file in files for line in content(file).split('\n')):
+        for line in (line.strip() for file in files for line in lines_of(content(file))):
             of_line = by_name.find((line,)) if line else []
             if not of_line:
                 others_named += [line] if line else []

@@ -20,6 +20,10 @@ CLASSES = 'benign', 'malignant'
         ('COVID/images/c1.png', 'COVID/masks/c1.png', '*/masks/*'),
         ('images/COVID/c1.png', 'masks/COVID/c1.png', 'masks/*'),
         ('CXR_png/1.png', 'ManualMask/leftMask/1.png', '*/leftMask/*'),
+        ('adc/case3/image.png', 'adc/case3/mask.png', 'mask.png'),
+        ('adc/case3/sl_0.png', 'adc/case3/Seg_1.png', 'Seg*.png'),
+        ('a/1.png', 'a/mask_1.png', 'mask_*.png'),
+        ('a/image_1.png', 'a/GT_1.png', 'GT_*.png'),
     ],
 )
 def test_masks_are_known_by_a_word_of_their_name_or_folder(image, mask, pattern):
@@ -28,6 +32,29 @@ def test_masks_are_known_by_a_word_of_their_name_or_folder(image, mask, pattern)
     assert companions.patterns_of(found) == (pattern,)
     left = [path for path in (image, mask) if paths.is_image(path, Images(exclude=(pattern,)))]
     assert left == [image]
+
+
+def test_a_picture_that_was_made_of_others_is_said():
+    files = [f'{of}/case{k}/{name}.png' for k, of in enumerate('abab') for name in ('heatmap', 'sl_0', 'sl_1')]
+    (said,) = companions.doubts(files)
+    assert said.startswith(
+        '4 of 12 images are called as masks of others are, and count as images: a/case0/heatmap.png of'
+    )
+    assert "images.exclude = ('heatmap.png',) leaves them out" in said
+    assert not companions.masks_among(files)  # it is no mask
+
+
+@pytest.mark.parametrize(
+    'files',
+    [
+        ['a/roi1.png', 'a/roi2.png', 'b/roi1.png'],  # crops are all that there is
+        ['a/label_1.png', 'a/label_2.png', 'a/9.png'],
+        ['a/segment_1.png', 'a/1.png', 'a/mask-less.png', 'a/cam1.png', 'a/predator.png', 'masks.png'],
+        ['n95/mask.png', 'cloth/mask.png', 'none/face.png'],
+    ],
+)
+def test_names_that_have_such_a_word_and_are_no_masks(files):
+    assert not companions.doubts(files)
 
 
 def test_what_has_no_image_is_no_mask():

@@ -52,6 +52,7 @@ def test_tables_that_are_asked_by_name_say_nothing_of_which_images_there_are(sca
     )
     assert len(dataset.images) == 10
     assert dataset.labels.sum() == 2
+    assert dataset.label_mask.all()
     assert {name[:2] for name in regions_of(dataset)} == {'00', '21'}
 
 

@@ -80,3 +80,20 @@ def test_masks_called_as_their_images_in_folders_of_their_kind(tmp_path):
     dataset = sources.load('lesions', tmp_path / 'data', block)
     drawn = [dataset.info['concepts'][one] for one in dataset.region_concept]
     assert (drawn.count('EX'), drawn.count('HE')) == (12, 6)
+
+
+@pytest.mark.parametrize(
+    ('image', 'name', 'pattern'), [('image', 'mask', 'mask.png'), ('1', 'seg_1', 'seg_{stem}.png')]
+)
+def test_masks_that_are_called_by_a_word_in_a_folder_per_case(tmp_path, image, name, pattern):
+    folder = tmp_path / 'lungs'
+    cases = [f'{of}/case{i:02d}' for of in ('adc', 'scc') for i in range(8)]
+    pictures(folder, [f'{one}/{image}.png' for one in cases])
+    pictures(folder, [f'{one}/heatmap.png' for one in cases])
+    for one in cases:
+        mask(folder / f'{one}/{name}.png')
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['regions'] == {'files': pattern, 'concept': 'label'}
+    assert dataset.labels.sum(0).tolist() == [8, 8]
+    assert np.bincount(dataset.region_concept).tolist() == [8, 8]
+    assert not [one for one in dataset.info.get('doubts', []) if 'called as masks' in one]

@@ -232,3 +232,43 @@ def test_splits_of_a_table_without_a_row_of_names(tmp_path):
     assert found.block['labels']['column'] == 'column 3'
     assert [len(dataset.rows(split)) for split in sources.SPLITS] == [8, 4, 4]
     assert dataset.labels.sum(0).tolist() == [6, 5, 5]
+
+
+def test_rows_of_boxes_are_no_labels_where_a_table_has_more_images(tmp_path):
+    folder = tmp_path / 'chest'
+    names = [f'{i:02d}.png' for i in range(24)]
+    pictures(folder, names)
+    pd.DataFrame({'image': names, 'patient': [f'P{i // 2}' for i in range(24)]}).to_csv(folder / 't.csv', index=False)
+    boxes = pd.DataFrame({'image': names[:16], 'finding': ['mass', 'edema'] * 8, 'x': 3, 'y': 4, 'w': 9, 'h': 9})
+    boxes.to_csv(folder / 'boxes.csv', index=False)
+    found, dataset = proposed(folder, tmp_path)
+    assert found.examined == '24 images, named by t.csv, boxes.csv.'
+    assert found.block['labels'] == {'regions': True}
+    assert dataset.labels.sum(0).tolist() == [8, 8]
+    assert dataset.label_mask.all()
+    assert len(dataset.region_box) == 16
+
+
+def test_a_table_that_is_joined_names_no_more_images(tmp_path):
+    folder = tmp_path / 'chest'
+    names = [f'{i:02d}.png' for i in range(24)]
+    pictures(folder, names)
+    pd.DataFrame({'image': names, 'patient': [f'P{i // 2}' for i in range(24)]}).to_csv(folder / 't.csv', index=False)
+    pd.DataFrame({'image': names[:16], 'finding': ['mass', 'edema'] * 8}).to_csv(folder / 'found.csv', index=False)
+    found, dataset = proposed(folder, tmp_path)
+    assert found.examined == '24 images, 16 of them named by found.csv, t.csv.'
+    assert len(dataset.images) == 16
+    assert [one for one in found.unsure if 'left out' in one] == [
+        'tables: found.csv names 16 of 24 images; the others are left out: 16.png, 17.png, 18.png, 19.png, 20.png and '
+        '3 more.'
+    ]
+
+
+@pytest.mark.parametrize(('ends', 'people'), [(('L', 'R'), 15), (('_OD', '_OS'), 15), (('l', 'm'), 30)])
+def test_left_and_right_behind_a_number(tmp_path, ends, people):
+    folder = tmp_path / 'knees'
+    names = [f'{9000000 + i}{end}.png' for i in range(15) for end in ends]
+    pictures(folder, names)
+    pd.DataFrame({'image': names, 'grade': [i % 5 for i in range(30)]}).to_csv(folder / 't.csv', index=False)
+    _, dataset = proposed(folder, tmp_path)
+    assert len(set(dataset.patient.tolist())) == people

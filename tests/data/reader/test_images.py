@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from imbalance_jax.data.reader import dicom as dicom_files
 from imbalance_jax.data.reader import geometry, images
 from imbalance_jax.data.reader.picture import Unreadable, bits_of
 
@@ -216,8 +217,9 @@ def test_a_window_is_stated_for_rescaled_values_and_of_all_images_the_same(tmp_p
     np.testing.assert_allclose(found, shown, atol=2e-3)
     windowed = images.open_picture(tmp_path / 'a.dcm', window=True)
     assert windowed.windowed
+    assert windowed.has_window
     stored = images.open_picture(tmp_path / 'a.dcm')
-    assert (stored.values, stored.windowed) == ((-1024, 3071), False)
+    assert (stored.values, stored.windowed, stored.has_window) == ((-1024, 3071), False, True)
 
 
 def test_a_negative_slope_is_undone(tmp_path):
@@ -327,5 +329,5 @@ def test_shares_of_white_that_resampling_made_too_large_are_white(tmp_path):
 
 def test_thirty_two_bits_are_scaled_by_their_ends():
     values = np.array([[0, 2**31, 2**32 - 1]], np.uint32)
-    found = images._monochrome({'BitsStored': 32}, values, 'MONOCHROME2', lambda stored: stored.astype(float))
+    found = dicom_files._monochrome({'BitsStored': 32}, values, 'MONOCHROME2', lambda stored: stored.astype(float))
     np.testing.assert_array_equal(found.pixels, [[0, 32768, 65535]])

@@ -28,6 +28,8 @@ def notes_of(patient, split):
         ('Z1', '\uff3a1'),
         ('P07', 'p-007'),
         ('P07', 'P_7'),
+        ('000008', '#000008'),
+        ('P7', "'P7"),
     ],
 )
 def test_one_person_in_two_spellings_and_splits_is_named(one, other):
@@ -38,6 +40,7 @@ def test_one_person_in_two_spellings_and_splits_is_named(one, other):
 
 def test_other_people_are_not_named():
     assert not notes_of(['p-1-2', 'p-12'], [TRAIN, TEST])
+    assert not notes_of(['?', '#', '#1-2', '#12'], [TRAIN, TEST, TRAIN, TEST])
     assert not notes_of(['1', '10', '100', '2', 'a1', 'b1', '0'], [TRAIN, TEST, TRAIN, TEST, TRAIN, TEST, TEST])
     assert not notes_of(['image a01.png', 'image a1.png'], [TRAIN, TEST])
     assert '; there are 1 more such pairs' in notes_of(['a', 'A', 'b', 'B'], [TRAIN, TEST] * 2)[0]
@@ -51,6 +54,30 @@ def test_a_patient_who_seems_to_be_nobody_is_doubted(name):
                             'known.']  # fmt: skip
 
 
+@pytest.mark.parametrize('name', ['dummy', '0', '00', '/', '...', 'none given', 'REDACTED'])
+def test_a_patient_who_is_called_like_no_other_is_doubted(name):
+    found = Found()
+    people.doubt_nobody([name] * 3 + [f'P{k:02d}' for k in range(6)] * 2, Patient(column='p'), found)
+    assert found.doubts == [f'Is this one person? {name} with 3 images; leave the cell empty where the patient is not '
+                            'known.']  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    'names',
+    [
+        range(12),
+        'abcdefgh',
+        [f'P{k}' for k in range(9)],
+        ['Ann', *(f'P{k}' for k in range(4))],
+        ['qwert', *('a1', '1a') * 4],
+    ],
+)
+def test_people_of_other_names_are_nobody_s_doubt(names):
+    found = Found()
+    people.doubt_nobody([*map(str, names)] * 2, Patient(column='p'), found)
+    assert not found.doubts
+
+
 def test_people_with_many_images_are_nobody_s_doubt():
     found = Found()
     people.doubt_nobody(['a'] * 6 + ['b'] * 4 + list('cdefgh'), Patient(column='p'), found)
@@ -61,3 +88,12 @@ def test_people_with_many_images_are_nobody_s_doubt():
     assert not found.notes
     people.doubt_nobody(list('abcdef'), Patient(column='p'), found)
     assert found.notes == ['No patient has two images (patient): 6 of 6.']
+
+
+@pytest.mark.parametrize(
+    ('text', 'years'),
+    [('58', 58), ('058Y', 58), ('85 or more', 85), ('>89', 89), ('5 years 3 months', 5), ('4 5', None)],
+)
+def test_ages(text, years):
+    found = people.age(text)
+    assert found == years if years else np.isnan(found)

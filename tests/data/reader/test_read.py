@@ -7,7 +7,7 @@ import unicodedata
 
 import numpy as np
 import pytest
-from data.reader.folders import SIZE, doubts_with, layout, loaded, of, picture, table
+from data.reader.folders import SIZE, doubts_with, layout, loaded, of, picture, regions_of, table
 from PIL import Image
 
 from imbalance_jax.data import soundness
@@ -141,6 +141,9 @@ def test_splits_by_column_list_folder_and_table(eight):
         eight, tables='t.csv', split={'lists': {'train': 'train.txt', 'test': 'test.txt'}, 'validation': 0.4}
     )
     assert [len(listed.rows(s)) for s in ('train', 'validation', 'test')] == [2, 1, 2]
+    (eight / 'test.txt').write_bytes(b'3\r4\r5\r')  # as an old Mac ends lines
+    listed = loaded(eight, tables='t.csv', split={'lists': {'train': 'train.txt', 'test': 'test.txt'}})
+    assert listed.image_id[listed.rows('test')].tolist() == ['3.png', '4.png', '5.png']
     table(eight, rows('0.png,a,1', '1.png,b,1'), 'train.csv')
     table(eight, rows('2.png,a,2', '3.png,b,3'), 'test.csv')
     two = [{'file': 'train.csv', 'split': 'train'}, {'file': 'test.csv', 'split': 'test'}]
@@ -577,6 +580,28 @@ def test_a_joined_table_of_other_names_is_said(eight):
     assert len(loaded(eight, tables=joined, labels=('A',)).labels) == 6
 
 
+@pytest.mark.parametrize(
+    ('block', 'said'),
+    [
+        ({'patient': {'column': 'who', 'unknown': 'own'}}, 'nothing is said of who there: 6.png, 7.png.'),
+        ({'patient': {'column': 'mass_of', 'unknown': 'own'}}, ''),  # of the first table
+        ({'split': {'test_where': {'who': 'P0'}, 'test': 0.0}}, 'nothing is said of who there: 6.png, 7.png.'),
+        ({'split': {'column': 'set', 'others': 'train'}}, ''),  # it is said that they are of no split
+    ],
+)
+def test_a_joined_table_that_lacks_people_or_splits_is_said(eight, block, said):
+    table(eight, 'file,mass,mass_of\n' + ''.join(f'{i}.png,{i % 2},P{i // 2}\n' for i in range(8)))
+    table(eight, 'file,who,set,mass_of\n' + ''.join(f'{i}.png,P{i // 2},train,Q\n' for i in range(6)), 'meta.csv')
+    block = {'tables': ['t.csv', {'file': 'meta.csv', 'on': 'file'}], 'labels': ('mass',), **block}
+    assert [said in one for one in doubts_with(loaded(eight, **block), 'rows have none')] == ([True] if said else [])
+    table(
+        eight,
+        'file,who,set\n' + ''.join(f'{i}.png,{"" if i > 5 else f"P{i // 2}"},train\n' for i in range(8)),
+        'meta.csv',
+    )
+    assert not doubts_with(loaded(eight, **block), 'rows have none')  # an empty cell may be meant
+
+
 def test_objects_are_no_names_of_classes(eight):
     (eight / 't.json').write_text(json.dumps([{'file': f'{i}.png', 'finding': {'a': i}} for i in range(8)]))
     with pytest.raises(ValueError, match=r"t\.json, line 1: \{'a': 0\} is an object; expected the name of a class"):
@@ -800,6 +825,17 @@ def test_a_box_of_a_thousand_with_a_comma_is_refused(eight):
         loaded(eight, **block)
     table(eight, 'file,finding,x,y,w,h\n0.png,a,"1,5","2,25",3,4\n1.png,b,"1,024",2,3,4\n')
     assert len(loaded(eight, **block).region_box) == 2
+
+
+def test_a_shape_of_decimal_commas_is_refused(eight):
+    table(eight, 'file,finding,c\n0.png,a,3.5 2.0 9.0 2.0 9.0 8.0\n1.png,b,"3,5 2,0 9,0 2,0 9,0 8,0"\n')
+    block = {'tables': 't.csv', 'regions': {'column': 'finding', 'code': 'c', 'kind': 'polygon'}}
+    with pytest.raises(
+        ValueError, match=r"t\.csv, line 3: a shape .* begins '3,5 2,0 9,0 2,0', .* '3\.5 2\.0 9\.0 2\.0'"
+    ):
+        loaded(eight, **block)
+    table(eight, 'file,finding,c\n0.png,a,"3.5,2 9,2 9,8"\n1.png,b,"3,2 9,2 9,8"\n')
+    assert regions_of(loaded(eight, **block))['1.png'].tolist() == [3, 2, 8, 7]
 
 
 def test_regions_of_no_concept_in_the_first_table_are_said(eight):

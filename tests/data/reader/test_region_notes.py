@@ -172,6 +172,18 @@ def test_masks_that_show_nothing_everything_or_belong_to_none(ten):
     assert doubts_with(dataset, 'no region of it') == ['1 of 6 images with mass have no region of it: 5.png.']
 
 
+def test_anatomy_that_a_mask_does_not_have_is_named(ten):
+    table(ten, 'file,a\n' + ''.join(f'{i}.png,{i % 2}\n' for i in range(10)))
+    for i in range(10):
+        mask(ten / f'heart/{i}.png', square() & (i > 2))
+    block = {'tables': 't.csv', 'labels': ('a',), 'images': {'file': '{file}', 'exclude': ('heart/*',)}}
+    regions = {'concept': 'heart', 'files': 'heart/{stem}.png'}
+    dataset = loaded(ten, **block, regions=regions, anatomy=('heart',))
+    assert sorted(dataset.info['problems']['mask_without_area']) == ['heart/0.png', 'heart/1.png', 'heart/2.png']
+    assert len(dataset.region_box) == 7
+    assert not loaded(ten, **block, regions=regions).info['problems']  # what is no anatomy may be absent
+
+
 def test_masks_with_other_grey_values_than_declared_are_named(ten):
     table(ten, 'file,finding\n' + ''.join(f'{i}.png,{"ab"[i % 2]}\n' for i in range(10)))
     for i in range(10):
@@ -355,3 +367,53 @@ def test_two_stars_are_any_number_of_folders_also_none(ten):
         mask(ten / ('masks' if i % 2 else 'masks/more/of') / f'{i}_mask.png', square())
     dataset = loaded(ten, tables='t.csv', regions={'files': 'masks/**/{stem}_mask.png', 'concept': 'a'})
     assert len(dataset.region_image) == 10
+
+
+def crops(folder, boxes, shapes):
+    """Masks of the images' crops (x, y, w, h), of those shapes; what is doubted, and what is left out."""
+    lines = [f'{i}.png,1,{",".join(map(str, box))}' for i, box in enumerate(boxes)]
+    table(folder, '\n'.join(['file,a,x,y,w,h', *lines, *(f'{i}.png,0,,,,' for i in range(len(boxes), 10))]))
+    for i, shape in enumerate(shapes):
+        inside = np.zeros(shape, bool)
+        inside[1:-2, 2:-1] = True
+        mask(folder / f'masks/{i}.png', inside)
+    regions = {'concept': 'a', 'files': 'masks/{stem}.png', 'crop': ('x', 'y', 'w', 'h')}
+    images = {'file': '{file}', 'exclude': ('masks/*',)}
+    dataset = loaded(folder, tables='t.csv', labels=('a',), images=images, regions=regions)
+    return doubts_with(dataset, 'crop'), dataset.info['problems']
+
+
+CROPS = [(2 + i, 3, 8, 6 + i) for i in range(6)]
+
+
+@pytest.mark.parametrize(
+    'shapes',
+    [
+        [(6 + i, 8) for i in range(6)],
+        [(7, 9), *((6 + i, 8) for i in range(1, 6))],  # rounded otherwise
+        [(16, 16)] * 6,  # all of one size, as a network wants them
+        [(2 * (6 + i), 16) for i in range(6)],  # all twice as large
+    ],
+)
+def test_masks_of_crops_that_fit_are_not_doubted(ten, shapes):
+    assert crops(ten, CROPS, shapes) == ([], {})  # nor are images that have no mask, and no crop
+
+
+@pytest.mark.parametrize(('first', 'size'), [((20, 20), '20 x 20'), ((8, 11), '8 x 11')])
+def test_masks_of_another_size_than_their_crop_are_said(ten, first, size):
+    boxes = [(2, 3, 8, 11), *CROPS[1:]]
+    said, problems = crops(ten, boxes, [first, *((6 + i, 8) for i in range(1, 6))])
+    assert said == [
+        'Masks of another size (height x width) than their crop (regions.crop), stretched into it: 1 (0.png a '
+        f'({size}, crop 11 x 8)).'
+    ]
+    assert not problems
+    exchanged, _ = crops(ten, [(2, 3, 8, 6)] * 6, [(8, 6)] * 6)
+    assert [one.partition(': ')[2][:2] for one in exchanged] == ['6 ']
+
+
+@pytest.mark.parametrize('box', [(2, -1, 8, 6), (16, 3, 8, 6), (40, 3, 8, 6), (2, 16, 8, 6)])
+def test_a_crop_that_leaves_its_image_is_left_out(ten, box):
+    said, problems = crops(ten, [box, *CROPS[1:]], [(6 + i, 8) for i in range(6)])
+    assert [one.split(' [')[0] for one in problems['mask_outside_image']] == ['masks/0.png']
+    assert [one.partition(':')[0] for one in said] == []

@@ -118,3 +118,29 @@ def test_what_is_no_mask_is_one_clear_line(kind, text, message):
     with pytest.raises(ValueError, match=message) as error:
         runs.decode(kind, text, (3, 4))
     assert '\n' not in str(error.value)
+
+
+def gaps(mask):
+    """SIIM's text of a mask."""
+    found = encode(mask, 'columns')
+    ends = [0] + [start + length for start, length in found]
+    return ' '.join(f'{start - end} {length}' for (start, length), end in zip(found, ends, strict=False))
+
+
+@pytest.mark.parametrize('kind', ['start_rows', 'start_columns'])
+def test_runs_that_mostly_overlap_are_of_another_kind(kind):
+    mask = np.zeros((20, 30), bool)
+    mask[5:11, 4:12] = True
+    lengths_first = ' '.join(f'{length} {start + 1}' for start, length in encode(mask, kind.removeprefix('start_')))
+    for text in (gaps(mask), gaps(mask[:, :6]), lengths_first):
+        with pytest.raises(
+            ValueError, match=r"^run 2 starts at pixel \d+, .* in ascending order; are they gaps, 'gap_"
+        ):
+            runs.decode(kind, text, mask.shape)
+
+
+def test_runs_of_several_objects_in_one_cell_are_one_mask():
+    first, second = np.zeros((2, 20, 30), bool)
+    first[2:8, 10:20] = second[5:12, 3:12] = True
+    text = ' '.join(f'{s + 1} {n}' for one in (first, second) for s, n in encode(one, 'rows'))
+    np.testing.assert_array_equal(runs.decode('start_rows', text, (20, 30)), first | second)

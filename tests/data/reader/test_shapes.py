@@ -122,3 +122,21 @@ def test_a_shape_may_be_the_text_of_a_list(kind, shape, text):
     np.testing.assert_array_equal(shapes.decode(kind, text, (10, 10)), shapes.decode(kind, shape, (10, 10)))
     assert shapes.decode(kind, text, (10, 10)).any()
     assert shapes.extent(kind, text) == shapes.extent(kind, shape)
+
+
+@pytest.mark.parametrize(
+    ('texts', 'found'),
+    [
+        (['3,0 11,0 11,0 17,0'], 0),
+        (['3,5 11 11,25 17,0'], 0),
+        (['3.5 11.0 12.0 17.0', '', '3,5 11,2 11,5 17,1'], 2),
+        (['3,5 11,2 11,5 17,1'], None),  # four points
+        (['3,0 11,0'], None),  # two of a line
+        (['3,4 11,0', '5,0 6,0 7,1 8,0'], None),
+        (['3.5,4.0 11.5,0.5 6.1,7.0', '3,4 11,5 6,7 8,8'], None),
+        (['3,4,11,5,6,7', '3, 4, 11, 5', '3 4 11 5', '12,3, 4,5'], None),
+        (['[3,4] [11,0] [6,0] [7,0]', '(3,0) (11,0) (6,0) (7,0)', '[[3.5, 4], [11, 5]]', '3.5 4'], None),
+    ],
+)
+def test_decimal_commas_of_coordinates(texts, found):
+    assert shapes.with_decimal_commas(texts) == ('' if found is None else texts[found])

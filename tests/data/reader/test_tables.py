@@ -137,6 +137,25 @@ def test_coco_has_a_row_per_annotation_and_one_per_image_without(tmp_path):
         read(tmp_path, json.dumps(data), 't.json')
 
 
+@pytest.mark.parametrize('place', [('images', 'id'), ('annotations', 'image_id'), ('annotations', 'category_id')])
+def test_coco_s_ids_are_numbers_however_they_are_written(tmp_path, place):
+    data = {
+        'images': [{'id': k, 'file_name': f'{k}.png'} for k in (7, 8, 9)],
+        'categories': [{'id': 3, 'name': 'nodule'}],
+        'annotations': [{'image_id': k, 'category_id': 3, 'bbox': [1, 2, 3, 4]} for k in (7, 8)],
+    }
+    data[place[0]][0][place[1]] += 0.0  # as pandas writes them
+    rows, found = read(tmp_path, json.dumps(data), 't.json')
+    assert rows.columns['category'].tolist() == ['nodule', 'nodule', '']
+    assert not found.doubts
+    data['images'][1]['id'] = 7.0
+    with pytest.raises(ValueError, match=r"images: '7\.png' and '8\.png' have one id, 7; an id is of one"):
+        read(tmp_path, json.dumps({**data, 'images': [*data['images'][:2]]}), 't.json')
+    rows, found = read(tmp_path, json.dumps({**data, 'images': data['images'][:1], 'annotations': []}), 't.json')
+    assert found.doubts == ['t.json has no annotations: its 1 images count as without.']
+    assert rows.columns['category'].tolist() == ['']
+
+
 def test_parallel_lists_become_rows(tmp_path):
     value = [{'f': 'a', 'syms': ['x', 'y'], 'boxes': [[1], [2]]}, {'f': 'b', 'syms': [], 'boxes': []}]
     rows, _ = read(tmp_path, json.dumps(value), 't.json', explode=('syms', 'boxes'))

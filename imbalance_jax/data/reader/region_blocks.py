@@ -1,0 +1,105 @@
+"""What blocks of regions say that cannot be meant: by their fields, by names of columns, and beside one another."""
+
+import re
+from collections.abc import Mapping, Sequence
+
+from imbalance_jax.data.reader.box_columns import BOXES
+from imbalance_jax.data.reader.layout import Regions
+from imbalance_jax.data.reader.rows import NAMED, Found
+from imbalance_jax.names import some
+
+OF_TABLES = ('table', 'on', 'column', 'aliases', 'reader', 'frame')  # fields that say nothing of mask files
+MORE_BOXES = (
+    ('xyxy', ('xtl', 'ytl', 'xbr', 'ybr')),
+    ('xyxy', ('minx', 'miny', 'maxx', 'maxy')),
+    ('xyxy', ('xstart', 'ystart', 'xend', 'yend')),
+)
+FORMS = {tuple(re.sub('[^a-z0-9]', '', name) for name in names): form for form, names in (*BOXES, *MORE_BOXES)}
+
+
+def check(regions: Regions, where: str) -> None:
+    """ValueError for fields that nothing would read, and for columns of boxes that are called as another form is."""
+    if regions.files and (unread := [name for name in OF_TABLES if getattr(regions, name)]):
+        way = 'columns that its pattern or crop names are of the first table, or joined to it'
+        raise ValueError(f'{where} has files and {unread[0]}, which is of regions that a table has: {way}.')
+    if regions.crop and not regions.files:
+        raise ValueError(f'{where}.crop is the part that mask files cover, and there are no files.')
+    if regions.on and not regions.table:
+        raise ValueError(f'{where} has on without table, the name of the table whose rows it joins.')
+    if regions.reader and regions.as_reader:
+        raise ValueError(f'{where} has reader and as_reader; one of them says who drew: a column, or a name.')
+    for field in ('box', 'crop'):
+        _check_form(getattr(regions, field), regions.form, f'{where}.{field}')
+
+
+def _check_form(columns: Sequence[str], form: str, where: str) -> None:
+    """ValueError for four columns that are called as corners, and are to be widths; or that stand in another order."""
+    names = _plain(columns)
+    in_order = next((one for one in FORMS if sorted(one) == sorted(names)), names)
+    if in_order != names:
+        named = tuple(columns[names.index(one)] for one in in_order)
+        raise ValueError(
+            f'{where} is {tuple(columns)}; expected them in the order {named}. (If they are called otherwise than they '
+            'are meant, tables.rename calls them so.)'
+        )
+    if form == 'xywh' and FORMS.get(names) == 'xyxy':
+        raise ValueError(
+            f"{where} is {tuple(columns)}, which are called as corners are, and form is 'xywh', the width and height: "
+            "expected form = 'xyxy'. (If they are a width and a height, tables.rename calls them so.)"
+        )
+
+
+def _plain(columns: Sequence[str]) -> tuple[str, ...]:
+    """Names of four columns in small letters, without what all begin or end with."""
+    names = [re.sub('[^a-z0-9]', '', name.lower()) for name in columns]
+    for end in (0, -1):
+        while len({name[end] if name else '' for name in names}) == 1 and all(names):
+            names = [name[1:] if end == 0 else name[:-1] for name in names]
+    return tuple(names)
+
+
+def say_without_reader(blocks: Sequence[Regions], found: Found) -> None:
+    """Notes blocks of regions that name no reader, beside such of the same concept that do; doubts those that a number
+    alone tells from these."""
+    named = [one for one in blocks if one.as_reader or one.reader]
+    for one in blocks:
+        of = [other for other in named if _concepts(one) & _concepts(other)]
+        if of and one not in named:
+            who = some(sorted({other.as_reader or f'the column {other.reader}' for other in of}), NAMED)
+            alike = any(_without_numbers(one) == _without_numbers(other) for other in of)
+            (found.doubts if alike else found.notes).append(
+                f'Regions of {some(sorted(_concepts(one)), NAMED)} by {_place(one)} have no reader '
+                f'(regions.as_reader) and are a consensus, beside those of {who}.'
+            )
+
+
+def _place(regions: Regions) -> str:
+    """Where regions are found."""
+    return repr(regions.files or regions.table or 'the first table')
+
+
+def _without_numbers(regions: Regions) -> str:
+    """The same without its numbers, which tell the files of readers apart."""
+    return re.sub('[0-9]+', '', _place(regions))
+
+
+def _concepts(regions: Regions) -> set[str]:
+    """What regions are of, as far as their block says; of a column, its name."""
+    return {regions.concept, regions.column, *regions.values, *regions.aliases} - {''}
+
+
+def of_two(used: Sequence[tuple[Regions, Mapping[str, Sequence[str]]]]) -> list[str]:
+    """Sentences about mask files that two blocks give as a whole. used: what `plan_files` returns, of each block."""
+    said = []
+    whole = [(regions, files) for regions, files in used if not regions.values]
+    for number, (one, files) in enumerate(whole):
+        for other, others in whole[:number]:
+            if both := sorted(files.keys() & others.keys()):
+                two = ' and '.join(f'{block.files!r} ({_called(block)})' for block in (other, one))
+                said.append(f'Mask files that are regions twice, by {two}: {len(both)} ({some(both, NAMED)}).')
+    return said
+
+
+def _called(regions: Regions) -> str:
+    """The concept of mask files, and who drew it."""
+    return f'{regions.concept} of {regions.as_reader}' if regions.as_reader else regions.concept

@@ -1,0 +1,88 @@
+"""What cells say that are no plain names of classes: dates that a table program made, lists without a name."""
+
+import json
+
+import pytest
+from data.reader.folders import doubts_with, loaded, of, picture, table
+
+from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, PRESENT
+from imbalance_jax.data.reader import label_notes
+
+
+@pytest.mark.parametrize('date', ['03. Jan', 'Oct-19', '3-Mar', 'Jan 03', 'Mrz 10', '1-May'])
+def test_names_that_are_dates_are_doubted(date):
+    assert label_notes.of_spelling(['mel', 'nv', date]) == [
+        f'Classes are dates, which a table program may have made of others, such as of 1-3: {date}.'
+    ]
+
+
+def test_names_with_a_month_s_letters_are_none():
+    names = ['mel', 'nv', 'marginal zone', 'Mar', 'sept. 2 mm', 'Grade 3', 'T1 dec', 'mass 10', 'decubitus', '4A']
+    assert not label_notes.of_spelling(names)
+    assert not label_notes.of_dates(['Jan 20', 'Feb 20'], 'Groups of month')  # all are
+
+
+def test_a_group_that_is_a_date_is_doubted(tmp_path):
+    for i in range(8):
+        picture(tmp_path / f'{i}.png')
+    table(tmp_path, 'file,a,age\n' + ''.join(f'{i}.png,{i % 2},{("0-9", "Oct 19")[i // 4]}\n' for i in range(8)))
+    dataset = loaded(tmp_path, tables='t.csv', labels=('a',), groups={'age': 'age'})
+    assert [one.split(',')[0] for one in doubts_with(dataset, 'dates')] == ['Groups of age are dates']
+
+
+@pytest.mark.parametrize(
+    ('lists', 'cells'),
+    [
+        ((['mass'], [], None), (PRESENT, ABSENT, NOT_MENTIONED)),
+        ((['mass'], '[]', 'nan'), (PRESENT, ABSENT, NOT_MENTIONED)),
+        ((['mass'], None, None), (PRESENT, ABSENT, ABSENT)),  # nothing else says that there is none
+        ((['mass'], ['Normal'], []), (PRESENT, ABSENT, NOT_MENTIONED)),
+    ],
+)
+def test_a_list_that_is_not_there_is_not_an_empty_one(tmp_path, lists, cells):
+    for i in range(9):
+        picture(tmp_path / f'{i}.png')
+    table(tmp_path, json.dumps([{'file': f'{i}.png', 'found': lists[i % 3]} for i in range(9)]), 't.json')
+    dataset = loaded(tmp_path, tables='t.json', labels={'column': 'found', 'separator': 'list'})
+    found = [dataset.labels[of(dataset, f'{i}.png'), 0] for i in range(3)]
+    assert found == [1, 0, 0]
+    said = (
+        dataset.cells[0, [of(dataset, f'{i}.png') for i in range(3)], 0].tolist() if NOT_MENTIONED in cells else cells
+    )
+    assert tuple(said) == cells
+    assert (dataset.cells is None) == (NOT_MENTIONED not in cells)
+
+
+def test_images_without_a_row_of_labels_are_said(tmp_path):
+    for i in range(9):
+        picture(tmp_path / f'{i}.png')
+    table(tmp_path, 'file,who\n' + ''.join(f'{i}.png,P{i}\n' for i in range(9)))
+    table(tmp_path, 'file,a,x,y,w,h\n' + ''.join(f'{i}.png,{"uv"[i % 2]},3,3,9,9\n' for i in range(6)), 'b.csv')
+    tables = ['t.csv', {'file': 'b.csv', 'name': 'b'}]
+    named = {'column': 'a', 'table': 'b', 'on': 'file'}
+    dataset = loaded(tmp_path, tables=tables, labels=named)
+    assert [one for one in dataset.info['notes'] if 'of labels' in one] == [
+        '3 of 9 images have no row of labels, and theirs are not known: 6.png, 7.png, 8.png.'
+    ]
+    assert dataset.label_mask.sum(0).tolist() == [6, 6]
+    regions = {'table': 'b', 'on': 'file', 'column': 'a', 'box': ('x', 'y', 'w', 'h')}
+    dataset = loaded(tmp_path, tables=tables, labels={'regions': True}, regions=regions)
+    assert not [one for one in dataset.info['notes'] if 'of labels' in one]  # they have no region
+    assert dataset.label_mask.all()
+    assert dataset.labels.sum(0).tolist() == [3, 3]
+
+
+def test_lists_of_zeros_and_ones_are_no_names(tmp_path):
+    for i in range(8):
+        picture(tmp_path / f'{i}.png')
+    labels = {'column': 'found', 'separator': 'list'}
+
+    def read(of):
+        table(tmp_path, json.dumps([{'file': f'{i}.png', 'found': of(i)} for i in range(8)]), 't.json')
+        return loaded(tmp_path, tables='t.json', labels=labels)
+
+    with pytest.raises(
+        ValueError, match=r't\.json, line 2: found .* is \[0, 1, 0\]: zeros and ones of several classes'
+    ):
+        read(lambda i: [0, 1, 0] if i else [1, 0])
+    assert read(lambda i: [[0], [1], [0, 1], []][i % 4]).classes == ('0', '1')  # numbers of classes

@@ -1,0 +1,132 @@
+"""Blocks of regions: fields that nothing reads, forms of boxes by names of columns, readers and files of several."""
+
+import numpy as np
+import pytest
+from data.reader.folders import doubts_with, layout, loaded, picture, table
+from PIL import Image
+
+FILES = {'concept': 'a', 'files': '{stem}_mask.png'}
+ROWS = {'table': 'b', 'on': 'file', 'concept': 'a', 'box': ('p', 'q', 'r', 's')}
+CORNERS = ('xmin', 'ymin', 'xmax', 'ymax'), ('X1', 'Y1', 'X2', 'Y2'), ('bbox_x_min', 'bbox_y_min', 'bbox_x_max',
+                                                                       'bbox_y_max')  # fmt: skip
+
+
+@pytest.fixture
+def ten(tmp_path):
+    for i in range(10):
+        picture(tmp_path / f'{i}.png')
+    table(tmp_path, 'file,a\n' + ''.join(f'{i}.png,{int(i < 8)}\n' for i in range(10)))
+    return tmp_path
+
+
+def masks(folder, pattern, start):
+    """A square on each of the first eight images."""
+    for i in range(8):
+        path = folder / pattern.format(stem=i)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        inside = np.zeros((20, 20), np.uint8)
+        inside[start : start + 6, start : start + 6] = 255
+        Image.fromarray(inside).save(path)
+
+
+@pytest.mark.parametrize(
+    ('block', 'said'),
+    [
+        (
+            {**FILES, 'table': 'b', 'on': 'file'},
+            r'^config\.data\.mine\.regions has files and table, which is of regions',
+        ),
+        ({**FILES, 'reader': 'who'}, 'has files and reader, which is of regions that a table has'),
+        ({**FILES, 'frame': (20, 20)}, 'has files and frame, which is of'),
+        ({**ROWS, 'crop': ('c', 'd', 'e', 'f')}, r'\.crop is the part that mask files cover, and there are no files'),
+        ({**ROWS, 'table': ''}, 'has on without table'),
+        ({**ROWS, 'reader': 'who', 'as_reader': 'R1'}, 'has reader and as_reader; one of them'),
+        *(({**ROWS, 'box': names}, "form is 'xywh', .*: expected form = 'xyxy'") for names in CORNERS),
+        ({**FILES, 'crop': CORNERS[0]}, r"regions\.crop is .* expected form = 'xyxy'"),
+        (
+            {**ROWS, 'box': ('XMin', 'XMax', 'YMin', 'YMax'), 'form': 'xyxy'},
+            r"order \('XMin', 'YMin', 'XMax', 'YMax'\)",
+        ),
+        ({**ROWS, 'box': ('x', 'y', 'height', 'width')}, r"order \('x', 'y', 'width', 'height'\)"),
+    ],
+)
+def test_what_nothing_reads_or_is_called_otherwise_is_refused(block, said):
+    tables = ['t.csv', *([{'file': 'b.csv', 'name': 'b'}] if block.get('table') else [])]
+    with pytest.raises(ValueError, match=said) as error:
+        layout(labels=('a',), tables=tables, regions=block)
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    'block',
+    [
+        ROWS,
+        *({**ROWS, 'box': names, 'form': 'xyxy'} for names in CORNERS),
+        {**ROWS, 'box': ('x', 'y', 'w', 'h'), 'form': 'xyxy'},  # the form is said
+        {**ROWS, 'box': ('Bbox [x', 'y', 'w', 'h]')},
+        {**ROWS, 'box': ('left', 'top', 'width', 'height'), 'reader': 'who'},
+        {**ROWS, 'box': ('x0', 'y0', 'w', 'h')},
+        {**ROWS, 'box': 'bbox'},
+        {**FILES, 'crop': ('x', 'y', 'w', 'h'), 'as_reader': 'R1'},
+    ],
+)
+def test_blocks_that_mean_something_are_read(block):
+    tables = ['t.csv', {'file': 'b.csv', 'name': 'b', 'on': () if 'table' in block else 'file'}]
+    assert len(layout(labels=('a',), tables=tables, regions=block).regions) == 1
+
+
+def test_corners_in_one_cell_that_are_read_as_widths_are_doubted(ten):
+    def said(text, form='xywh'):
+        table(ten, 'file,a,b\n' + ''.join(f'{i}.png,1,"{text(i)}"\n' for i in range(8)))
+        regions = {'concept': 'a', 'box': 'b', 'form': form}
+        return doubts_with(loaded(ten, tables='t.csv', labels=('a',), regions=regions), 'leave their images')
+
+    def corners(i):
+        return f'{2 + i}, 3, {9 + i}, 9'
+
+    assert [one.partition(';')[0] for one in said(corners)] == [
+        "2 boxes of 8 regions leave their images: regions.form is 'xywh'"
+    ]
+    assert not said(corners, 'xyxy')
+    assert not said(lambda i: f'{2 + i}, 3, {6 if i < 2 else 12}, 9')  # some are narrow: widths
+
+
+def readers(*names):
+    """Blocks of masks, each of a reader or of none."""
+    return [{'concept': 'a', 'files': f'{name}/{{stem}}.png', 'as_reader': reader} for name, reader in names]
+
+
+def test_a_block_without_a_reader_beside_such_with_one_is_said(ten):
+    for number, name in enumerate(('R1', 'R2', 'R3', 'staple')):
+        masks(ten, f'{name}/{{stem}}.png', 3 + number)
+    block = {'tables': 't.csv', 'labels': ('a',), 'images': {'file': '{file}', 'exclude': ('*/*',)}}
+    lost = loaded(ten, **block, regions=readers(('R1', 'R1'), ('R2', ''), ('R3', 'R3')))
+    assert doubts_with(lost, 'consensus') == [
+        "Regions of a by 'R2/{stem}.png' have no reader (regions.as_reader) and are a consensus, beside those of R1, "
+        'R3.'
+    ]
+    meant = loaded(ten, **block, regions=readers(('R1', 'R1'), ('R2', 'R2'), ('staple', '')))
+    assert not doubts_with(meant, 'consensus')  # it is said in a note
+    assert [one.split(' have')[0] for one in meant.info['notes'] if 'consensus' in one] == [
+        "Regions of a by 'staple/{stem}.png'"
+    ]
+    other = [*readers(('R1', 'R1'), ('R2', 'R2')), {'concept': 'lung', 'files': 'R3/{stem}.png'}]
+    said = loaded(ten, **block, regions=other).info
+    assert not [one for one in [*said['notes'], *said.get('doubts', [])] if 'consensus' in one or 'twice' in one]
+
+
+def test_a_mask_file_that_two_blocks_give_is_said(ten):
+    masks(ten, 'masks/left/{stem}.png', 2)
+    masks(ten, 'masks/right/{stem}.png', 11)
+    block = {'tables': 't.csv', 'labels': ('a',), 'images': {'file': '{file}', 'exclude': ('masks/*',)}}
+
+    def said(left, **more):
+        blocks = [{'concept': 'left', 'files': left, **more}, {'concept': 'right', 'files': 'masks/right/{stem}.png'}]
+        return doubts_with(loaded(ten, **block, regions=blocks), 'twice')
+
+    assert said('masks/*/{stem}.png') == [
+        "Mask files that are regions twice, by 'masks/*/{stem}.png' (left) and 'masks/right/{stem}.png' (right): 8 "
+        '(masks/right/0.png, masks/right/1.png, masks/right/2.png, masks/right/3.png, masks/right/4.png and 3 more).'
+    ]
+    assert not said('masks/left/{stem}.png')
+    assert not said('masks/right/{stem}.png', values={'left': 255})  # of the parts of one file
