@@ -14,10 +14,19 @@ BOXES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ('xyxy', ('x0', 'y0', 'x1', 'y1')),
     ('xyxy', ('x1', 'y1', 'x2', 'y2')),
     ('xyxy', ('left', 'top', 'right', 'bottom')),
+    ('xyxy', ('start_x', 'start_y', 'end_x', 'end_y')),
+    ('xyxy', ('xstart', 'ystart', 'xend', 'yend')),
+    ('xyxy', ('minx', 'miny', 'maxx', 'maxy')),
+    ('xyxy', ('xtl', 'ytl', 'xbr', 'ybr')),
     ('xywh', ('x', 'y', 'width', 'height')),
     ('xywh', ('x', 'y', 'w', 'h')),
     ('xywh', ('bbox_x', 'bbox_y', 'bbox_width', 'bbox_height')),
-    ('xywh', ('left', 'top', 'width', 'height')),
+    ('xywh', ('bbox_x', 'bbox_y', 'bbox_w', 'bbox_h')),
+    *(
+        ('xywh', (*corner, *size))
+        for corner in (('left', 'top'), ('x1', 'y1'), ('x0', 'y0'), ('xmin', 'ymin'), ('x_min', 'y_min'))
+        for size in (('width', 'height'), ('w', 'h'))
+    ),
 )
 SIZES = ('imageheight', 'imagewidth'), ('imgheight', 'imgwidth'), ('originalheight', 'originalwidth')  # letters alone
 WITH_SIZES: tuple[set[str], ...] = (  # tables of boxes whose height and width are those of the image

@@ -19,9 +19,10 @@ from imbalance_jax.data.reader import (
 from imbalance_jax.data.reader.box_columns import corners_of, size_columns, stated_size
 from imbalance_jax.data.reader.columns import Kinds, are_signs, is_grade, not_known
 from imbalance_jax.data.reader.guess_tables import Read, Rest
-from imbalance_jax.data.reader.layout import Images
+from imbalance_jax.data.reader.layout import NOTHING, Images
 from imbalance_jax.data.reader.proposal import Guess
 from imbalance_jax.data.reader.rows import NAMED, Rows
+from imbalance_jax.data.reader.spelling import canonical
 from imbalance_jax.names import some
 
 
@@ -46,12 +47,19 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     missing: list[str] = []
     unsure.extend(guess_files.unread(listed, beside))
     drawn = companions.masks_among(pictures, f'{companions.OF_MASKS}|{companions.DRAWN}')
+    said: list[str] = []
+    exclude, images, every, rest = _read(folder, tables, pictures, drawn, said)
+    if own := guess_tables.named_among(
+        every, [path for path, mask in drawn.items() if mask.word]
+    ):  # what a table names as an image is one, however it is called
+        words = {drawn[path].word for path in own}
+        drawn = {path: mask for path, mask in drawn.items() if path not in own and mask.word not in words}
+        said.clear()
+        exclude, images, every, rest = _read(folder, tables, pictures, drawn, said)
+    unsure.extend(said)
     known = companions.masks_among(pictures)
-    masks = {path: mask for path, mask in drawn.items() if path in known}
-    exclude = guess_masks.excluded(pictures, drawn, unsure)
-    pictures = [path for path in pictures if path not in drawn and paths.is_image(path, Images(exclude=exclude))]
+    masks, pictures = {path: mask for path, mask in drawn.items() if path in known}, images
     files = paths.index(pictures)
-    every, rest = guess_tables.read(folder, tables, files, unsure)
     guess_files.of_images(folder, pictures, exclude, block, unsure)
     lists = {one.file: one for one in every if _is_list(one)}
     read = [one for one in every if one.file not in lists]
@@ -70,6 +78,19 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     _masks(pictures, masks, block, unsure)
     guess_people.propose(files, read[0] if read else None, told, block, unsure)
     return Guess(name, block, unsure, missing, _examined(pictures, masks, read, len(named)))
+
+
+def _read(
+    folder: Path,
+    tables: Sequence[str],
+    pictures: Sequence[str],
+    masks: Mapping[str, companions.Mask],
+    unsure: list[str],
+) -> tuple[tuple[str, ...], list[str], list[Read], list[Rest]]:
+    """What images.exclude is for masks, the pictures that are none, and what the tables say of these."""
+    exclude = guess_masks.excluded(pictures, masks, unsure)
+    images = [path for path in pictures if path not in masks and paths.is_image(path, Images(exclude=exclude))]
+    return exclude, images, *guess_tables.read(folder, tables, paths.index(images), unsure)
 
 
 def _name(folder: Path) -> str:
@@ -207,6 +228,10 @@ def _labels(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
         if kinds.exclusive and _is_of_one_row(main, [kinds.names]):
             block['task'] = 'multi_class'
             block['labels']['none'] = ()
+            texts = {canonical(text) for text in map(str, main.rows.columns[kinds.names])}
+            if words := [word for word in NOTHING if word and canonical(word) in texts]:
+                block['labels']['not_mentioned'] = tuple(word for word in NOTHING if word not in words)
+                unsure.append(f'labels: {some(words, NAMED)} counts as a class (labels.not_mentioned).')
             unsure.append(f'task: {kinds.names!r} has one name per row, so classes are taken to exclude one another.')
             if is_grade(kinds.names, map(str, main.rows.columns[kinds.names])):
                 block['ordinal'] = True

@@ -1,7 +1,7 @@
 """Tables that name the images of a folder, of whatever kind, and how each is declared."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -87,6 +87,13 @@ def read(
     most = max((one.images for one in found if not _has_boxes(one) and len(one.rows.columns) > 1), default=0)
     found.sort(key=lambda one: _rank(one, most), reverse=True)
     return found, rest
+
+
+def named_among(tables: Sequence[Read], others: Collection[str]) -> set[str]:
+    """Those of other files that tables name in their column of images, where some of its images are not there."""
+    files = paths.index(list(others))
+    texts = {str(text) for one in tables if one.share < 1 for text in one.rows.columns[one.column]}
+    return {files.paths[place] for text in texts if text.strip() for place in paths.find(files, text)[0]}
 
 
 def _has_boxes(one: Read) -> bool:

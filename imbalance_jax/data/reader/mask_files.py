@@ -53,6 +53,7 @@ def plan_files(
                         path=folder / name,
                         grey_values=grey_values,
                         crop=_crop(regions, cases, image),
+                        unit=regions.unit,
                         name=name,
                         needed=concepts[concept] in anatomy or is_needed(cases, image, concepts[concept]),
                     )

@@ -30,6 +30,7 @@ SEXES = (
 )
 WITHHELD = '(no|without)[ _-]?(id|name|patient)|redacted|withheld|(de-?identifi|delet|remov|mask)ed|hidden|confidential'
 NOBODY = re.compile(f'{NOT_KNOWN}|{WITHHELD}|anon(ym|ymous|ymi[sz]ed)?|other|x+|-1|-9+|#[a-z0/]+[!?]')
+COUNTED = re.compile('[ivxlc]+|-[0-9]+')  # people are who are called by such numbers, all of them
 ONE_OF_ALL, FEW = 0.5, 5  # more than this share of a set's images is of nobody, where there are so many others
 NAMELESS = 'image '  # begins the name of a patient whom nothing names
 
@@ -70,11 +71,11 @@ def doubt_nobody(patient: Sequence[str], rule: Patient, found: Found) -> None:
     one; and notes where nobody has two images."""
     count = Counter(one for one in patient if not one.startswith(NAMELESS))
     most = len(patient) * ONE_OF_ALL if len(count) > FEW else len(patient)
-    odd = _odd_one(count)
+    odd, counted = _odd_one(count), len(count) > FEW and all(COUNTED.fullmatch(one.casefold()) for one in count)
     nobody = [
         one
         for one, number in count.items()
-        if number > 1 and (one == odd or NOBODY.fullmatch(one.casefold()) or number > most)
+        if number > 1 and (one == odd or (not counted and NOBODY.fullmatch(one.casefold())) or number > most)
     ]
     if nobody:
         named = some([f'{one} with {count[one]} images' for one in nobody], NAMED)

@@ -166,10 +166,18 @@ def _packed(mask: np.ndarray, size: Size, name: str) -> Placed | None:
 
 
 def mask_file(
-    size: Size, *, path: Path, grey_values: GreyValues, crop: tuple[float, ...] | None, name: str, needed: bool
+    size: Size,
+    *,
+    path: Path,
+    grey_values: GreyValues,
+    crop: tuple[float, ...] | None,
+    unit: str = 'pixel',
+    name: str,
+    needed: bool,
 ) -> Placed | None:
-    """What a mask file holds: pixels of some grey values, or without any what is inside; crop: the part it covers;
-    needed: whether its image has what it shows, by a label or as all do, so that an empty one lacks something."""
+    """What a mask file holds: pixels of some grey values, or without any what is inside; crop: the part it covers, in
+    a unit as of boxes; needed: whether its image has what it shows, by a label or as all do, so that an empty one lacks
+    something."""
     grey, above = _decoded(path, name)
     indices = images.palette_indices(path)
     if indices is not None and np.isin(indices, grey_values.known).any():
@@ -180,7 +188,8 @@ def mask_file(
     rim = _has_rim(mask)
     of_crop: tuple[int, ...] = ()
     if crop is not None:
-        x0, y0, x1, y1 = part = tuple(round(one) for one in crop)
+        sides = (size.width, size.height) * 2 if unit == 'fraction' else (1, 1) * 2
+        x0, y0, x1, y1 = part = tuple(round(one * side) for one, side in zip(crop, sides, strict=True))
         of_crop = (*mask.shape, y1 - y0, x1 - x0)
         mask = _uncropped(mask, part, size, name)
     elif not are_alike(mask.shape, (size.height, size.width)) and not as_stored(size, mask.shape):

@@ -9,12 +9,7 @@ from imbalance_jax.data.reader.rows import NAMED, Found
 from imbalance_jax.names import some
 
 OF_TABLES = ('table', 'on', 'column', 'aliases', 'reader', 'frame')  # fields that say nothing of mask files
-MORE_BOXES = (
-    ('xyxy', ('xtl', 'ytl', 'xbr', 'ybr')),
-    ('xyxy', ('minx', 'miny', 'maxx', 'maxy')),
-    ('xyxy', ('xstart', 'ystart', 'xend', 'yend')),
-)
-FORMS = {tuple(re.sub('[^a-z0-9]', '', name) for name in names): form for form, names in (*BOXES, *MORE_BOXES)}
+FORMS = {tuple(re.sub('[^a-z0-9]', '', name) for name in names): form for form, names in BOXES}
 
 
 def check(regions: Regions, where: str) -> None:

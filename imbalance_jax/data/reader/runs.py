@@ -68,6 +68,8 @@ def _start_flat(runs: Any, size: int) -> np.ndarray:
     if len(starts) and starts.min() < 1:
         raise ValueError('a run starts at pixel 0; expected starts counted from 1.')
     filled = _fill(starts - 1, lengths, size)
+    if len(starts) > 2 and (np.diff(starts) < 0).all():  # written from the end
+        starts, lengths = starts[::-1], lengths[::-1]
     back = np.flatnonzero(starts[1:] < (starts + lengths)[:-1])
     if len(back) * 2 > len(starts) - 1:  # some may, where a cell has several objects
         run, begin, end = back[0], starts[back[0] + 1], (starts + lengths)[back[0]]

@@ -107,3 +107,32 @@ def test_files_of_other_suffixes_are_counted_and_those_of_systems_are_not(tmp_pa
 def test_counts_are_no_class(tmp_path):
     of_columns(tmp_path / 'bones', fractured=[1, 0, 0] * 4, fracture_count=[1, 0, 0] * 4)
     assert proposed(tmp_path / 'bones', tmp_path)[1].classes == ('fractured',)
+
+
+@pytest.mark.parametrize(
+    ('columns', 'form'),
+    [
+        (('bbox_x', 'bbox_y', 'bbox_w', 'bbox_h'), 'xywh'),
+        (('x1', 'y1', 'width', 'height'), 'xywh'),
+        (('Xmin', 'Ymin', 'w', 'h'), 'xywh'),
+        (('start_x', 'start_y', 'end_x', 'end_y'), 'xyxy'),
+    ],
+)
+def test_boxes_by_a_corner_and_a_size_or_two_corners(tmp_path, columns, form):
+    values = (3, 4, 9, 8) if form == 'xywh' else (3, 4, 12, 12)
+    boxes = dict(zip(columns, ([value] * 12 for value in values), strict=True))
+    of_columns(tmp_path / 'spots', mass=[i % 2 for i in range(12)], **boxes)
+    found, dataset = proposed(tmp_path / 'spots', tmp_path)
+    assert (found.block['regions']['box'], found.block['regions'].get('form', 'xywh')) == (columns, form)
+    assert len(dataset.region_concept) == 12
+
+
+def test_a_class_that_is_called_none_is_one(tmp_path):
+    of_columns(tmp_path / 'joints', severity=[('none', 'mild', 'severe')[i % 3] for i in range(12)])
+    found, dataset = proposed(tmp_path / 'joints', tmp_path)
+    assert 'labels: none counts as a class (labels.not_mentioned).' in found.unsure
+    assert dict(zip(dataset.classes, dataset.labels.sum(0).tolist(), strict=True)) == {
+        'mild': 4,
+        'none': 4,
+        'severe': 4,
+    }

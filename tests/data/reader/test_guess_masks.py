@@ -97,3 +97,24 @@ def test_masks_that_are_called_by_a_word_in_a_folder_per_case(tmp_path, image, n
     assert dataset.labels.sum(0).tolist() == [8, 8]
     assert np.bincount(dataset.region_concept).tolist() == [8, 8]
     assert not [one for one in dataset.info.get('doubts', []) if 'called as masks' in one]
+
+
+def test_what_a_table_names_as_an_image_is_no_mask(tmp_path):
+    folder = tmp_path / 'faces'
+    names = [f'face{i // 2:02d}{("", "_mask")[i % 2]}.png' for i in range(24)]
+    pictures(folder, names)
+    (folder / 'table.csv').write_text('image,covered\n' + ''.join(f'{one},{i % 2}\n' for i, one in enumerate(names)))
+    found, dataset = proposed(folder, tmp_path)
+    assert 'regions' not in found.block
+    assert (len(dataset.images), dataset.labels.sum()) == (24, 12)
+
+
+def test_a_missing_image_is_not_its_mask(tmp_path):
+    folder = tmp_path / 'spots'
+    pictures(folder, [f'images/{i:02d}.png' for i in range(11)])
+    for i in range(12):
+        mask(folder / f'masks/{i:02d}.png')
+    (folder / 'table.csv').write_text('image,spot\n' + ''.join(f'{i:02d}.png,{i % 2}\n' for i in range(12)))
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['regions']['files'] == 'masks/{stem}.png'
+    assert len(dataset.images) == 11

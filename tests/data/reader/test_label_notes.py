@@ -22,6 +22,11 @@ def test_names_with_a_month_s_letters_are_none():
     assert not label_notes.of_dates(['Jan 20', 'Feb 20'], 'Groups of month')  # all are
 
 
+def test_grades_of_two_numbers_are_one_class():
+    assert not label_notes.of_spelling(['3+3', '3+4', '4+3'])
+    assert 'several names' in label_notes.of_spelling(['a', 'b', 'a+b'])[0]
+
+
 def test_a_group_that_is_a_date_is_doubted(tmp_path):
     for i in range(8):
         picture(tmp_path / f'{i}.png')

@@ -70,6 +70,8 @@ def test_a_patient_who_is_called_like_no_other_is_doubted(name):
         [f'P{k}' for k in range(9)],
         ['Ann', *(f'P{k}' for k in range(4))],
         ['qwert', *('a1', '1a') * 4],
+        ['I', 'II', 'III', 'IV', 'V', 'VI', 'VII', 'VIII', 'IX', 'X'],
+        [-k for k in range(1, 11)],
     ],
 )
 def test_people_of_other_names_are_nobody_s_doubt(names):

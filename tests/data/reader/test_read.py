@@ -290,6 +290,10 @@ def test_a_mask_of_a_crop_lies_where_the_crop_was(tmp_path):
     dataset = read(tmp_path, declare.layout(block, 'mine'), image_size=40)
     boxes = {dataset.image_id[i]: box.tolist() for i, box in zip(dataset.region_image, dataset.region_box, strict=True)}
     assert boxes == {'a.png': [4, 11, 24, 21], 'b.png': [0, 5, 40, 35]}  # padded by five rows above and below
+    table(tmp_path, 'file,finding,x,y,w,h\na.png,p,0.1,0.2,0.5,0.34\nb.png,n,0,0,1,1\n')
+    block['regions'] = {**regions, 'unit': 'fraction'}
+    shares = read(tmp_path, declare.layout(block, 'mine'), image_size=40)
+    np.testing.assert_array_equal(shares.region_mask, dataset.region_mask)
 
 
 def test_grey_values_of_a_mask_are_concepts(tmp_path):

@@ -133,10 +133,17 @@ def test_runs_that_mostly_overlap_are_of_another_kind(kind):
     mask[5:11, 4:12] = True
     lengths_first = ' '.join(f'{length} {start + 1}' for start, length in encode(mask, kind.removeprefix('start_')))
     for text in (gaps(mask), gaps(mask[:, :6]), lengths_first):
-        with pytest.raises(
-            ValueError, match=r"^run 2 starts at pixel \d+, .* in ascending order; are they gaps, 'gap_"
-        ):
+        with pytest.raises(ValueError, match=r"^run 2 starts at pixel \d+, .* ascending order; are they gaps, 'gap_"):
             runs.decode(kind, text, mask.shape)
+
+
+@pytest.mark.parametrize('kind', ['start_rows', 'start_columns'])
+def test_runs_may_be_written_from_the_end(kind):
+    mask = np.zeros((20, 30), bool)
+    mask[5:11, 4:12] = True
+    pairs = [(start + 1, length) for start, length in encode(mask, kind.removeprefix('start_'))]
+    text = ' '.join(f'{start} {length}' for start, length in reversed(pairs))
+    np.testing.assert_array_equal(runs.decode(kind, text, mask.shape), mask)
 
 
 def test_runs_of_several_objects_in_one_cell_are_one_mask():
