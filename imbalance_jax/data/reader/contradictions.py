@@ -8,7 +8,7 @@ import numpy as np
 from imbalance_jax.data.batches import FLIPS
 from imbalance_jax.data.dataset import SPLITS
 from imbalance_jax.data.reader import region_blocks
-from imbalance_jax.data.reader.layout import Group, Labels, Layout, Regions, Split, Table
+from imbalance_jax.data.reader.layout import Group, Images, Labels, Layout, Regions, Split, Table
 from imbalance_jax.data.reader.spelling import canonical, table_of
 from imbalance_jax.data.reader.spelling import number as as_number
 from imbalance_jax.names import lookup, repeated
@@ -41,9 +41,20 @@ def check(layout: Layout, where: str) -> None:
     if layout.images.bits and layout.images.bits not in BITS:
         expected = f'from {BITS[0]} to {BITS[-1]}, or 0 to find it from the files'
         raise ValueError(f'{where}.images.bits is {layout.images.bits}; it must be {expected}.')
+    _check_levels(layout.images, f'{where}.images')
     if layout.ordinal and layout.task != 'multi_class':
         raise ValueError(f"{where}.ordinal is True, and {where}.task {layout.task!r}: grades are of 'multi_class'.")
     check_modality(layout.modality, f'{where}.modality')
+
+
+def _check_levels(images: Images, where: str) -> None:
+    levels = images.levels
+    if levels and not (len(levels) == 2 and np.isfinite(levels).all() and levels[0] < levels[1]):
+        expected = 'two numbers, what becomes black and white, such as (-1000, 400)'
+        raise ValueError(f'{where}.levels is {_numbers(levels)}; expected {expected}.')
+    if levels and (images.window or images.bits):
+        other = 'window' if images.window else 'bits'
+        raise ValueError(f'{where} has levels and {other}; one of them says what becomes black and white.')
 
 
 def _number(number: int) -> str:

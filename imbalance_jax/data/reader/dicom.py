@@ -1,7 +1,7 @@
 """DICOM files, by pydicom where that is installed."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,9 @@ def is_dicom(path: Path) -> bool:
         return file.read(132)[128:] == b'DICM'
 
 
-def open_dicom(path: Path, window: bool) -> Picture:
-    """What a DICOM file shows; raises Unreadable, or NeedsPackage without pydicom."""
+def open_dicom(path: Path, window: bool, levels: Sequence[float] = ()) -> Picture:
+    """What a DICOM file shows, `window` and `levels` as of `layout.Images`. Raises Unreadable, or NeedsPackage without
+    pydicom."""
     try:
         import pydicom
         from pydicom.pixels import apply_color_lut, apply_modality_lut, apply_voi_lut
@@ -55,7 +56,7 @@ def open_dicom(path: Path, window: bool) -> Picture:
         values = apply_modality_lut(stored, data)
         return np.asarray(apply_voi_lut(values, data) if windowed else values, float)
 
-    picture = _monochrome(data, pixels, photometric, transformed)
+    picture = _monochrome(data, pixels, photometric, transformed, levels)
     return picture._replace(windowed=windowed, has_window=has_window, patient=patient)
 
 
@@ -64,13 +65,16 @@ def _of_eight_bits(colour: np.ndarray, bits: int) -> np.ndarray:
     return (colour >> max(bits - 8, 0)).astype(np.uint8)
 
 
-def _monochrome(data: Any, pixels: np.ndarray, photometric: str, transformed: Callable) -> Picture:
-    """Stored values as uint16 of 16 bits, of all that `BitsStored` can hold, bright where the body absorbs."""
+def _monochrome(
+    data: Any, pixels: np.ndarray, photometric: str, transformed: Callable, levels: Sequence[float] = ()
+) -> Picture:
+    """Stored values as uint16 of 16 bits, between levels or of all that `BitsStored` can hold, bright where the body
+    absorbs."""
     bits = int(data.get('BitsStored', data.get('BitsAllocated', 16)))
     least = -(2 ** (bits - 1)) if int(data.get('PixelRepresentation', 0)) else 0
     count = min(2**bits, 2**16)  # no table has more entries, and whatever is no table is largest at an end
     every = transformed(np.linspace(least, least + 2**bits - 1, count).round().astype(pixels.dtype)[None])
-    low, high = float(every.min()), float(every.max())
+    low, high = levels or (float(every.min()), float(every.max()))
     scaled = np.clip((transformed(pixels) - low) / max(high - low, 1e-9), 0, 1)
     if photometric == 'MONOCHROME1':
         scaled = 1 - scaled
@@ -78,4 +82,4 @@ def _monochrome(data: Any, pixels: np.ndarray, photometric: str, transformed: Ca
         ends = int(padding), int(data.get('PixelPaddingRangeLimit', padding))
         outside = (pixels >= min(ends)) & (pixels <= max(ends))
         scaled[outside] = np.minimum(scaled[outside], scaled[~outside].min(initial=1.0))
-    return Picture(np.round(scaled * 65535).astype(np.uint16), values=(low, high))
+    return Picture(np.round(scaled * 65535).astype(np.uint16), values=None if levels else (low, high))

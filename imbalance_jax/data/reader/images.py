@@ -4,14 +4,22 @@ import io
 import math
 import re
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from imbalance_jax.data.reader import dicom
-from imbalance_jax.data.reader.picture import ORIENTATION, UPRIGHT, NeedsPackage, Picture, Unreadable, grey_if_equal
+from imbalance_jax.data.reader.picture import (
+    ORIENTATION,
+    UPRIGHT,
+    NeedsPackage,
+    Picture,
+    Unreadable,
+    between,
+    grey_if_equal,
+)
 from imbalance_jax.system.files import regular
 
 MAX_PIXELS = 2**28  # 16384 x 16384: more is a mistake or a decompression bomb
@@ -23,13 +31,25 @@ ADDRESS = re.compile(' at 0x[0-9a-f]+')  # of an object, in a message
 Image.MAX_IMAGE_PIXELS = None  # `MAX_PIXELS` is asked instead, and refuses rather than warns
 
 
-def decode(path: Path, *, window: bool = False, decoders: Mapping[str, Callable] | None = None) -> np.ndarray:
+def decode(
+    path: Path,
+    *,
+    window: bool = False,
+    levels: Sequence[float] = (),
+    decoders: Mapping[str, Callable] | None = None,
+) -> np.ndarray:
     """The pixels of `open_picture`; raises Unreadable."""
-    return open_picture(path, window=window, decoders=decoders).pixels
+    return open_picture(path, window=window, levels=levels, decoders=decoders).pixels
 
 
-def open_picture(path: Path, *, window: bool = False, decoders: Mapping[str, Callable] | None = None) -> Picture:
-    """What a file shows, its first frame or page.
+def open_picture(
+    path: Path,
+    *,
+    window: bool = False,
+    levels: Sequence[float] = (),
+    decoders: Mapping[str, Callable] | None = None,
+) -> Picture:
+    """What a file shows, its first frame or page. window, levels: as of `layout.Images`.
 
     Raises Unreadable. MONOCHROME1 is inverted once, after a window, which is stated for rescaled values.
     """
@@ -40,8 +60,8 @@ def open_picture(path: Path, *, window: bool = False, decoders: Mapping[str, Cal
         if own:
             return Picture(np.asarray(own(path)))
         if suffix == '.npy':
-            return Picture(_array(np.load(path, allow_pickle=False)))
-        return dicom.open_dicom(path, window) if dicom.is_dicom(path) else _pillow(path)
+            return Picture(_array(np.load(path, allow_pickle=False), levels))
+        return dicom.open_dicom(path, window, levels) if dicom.is_dicom(path) else _pillow(path, levels)
     except (Unreadable, NeedsPackage):
         raise
     except MemoryError as error:
@@ -53,7 +73,7 @@ def open_picture(path: Path, *, window: bool = False, decoders: Mapping[str, Cal
         raise Unreadable(words[:100] or type(error).__name__) from error
 
 
-def _pillow(path: Path) -> Picture:
+def _pillow(path: Path, levels: Sequence[float]) -> Picture:
     data = path.read_bytes()
     if not data:
         raise Unreadable('empty file')
@@ -70,7 +90,7 @@ def _pillow(path: Path) -> Picture:
         held = image.getexif().get(ORIENTATION, UPRIGHT)  # a TIFF is turned, and its tag dropped, as it is loaded
         image.load()
         held = image.getexif().get(ORIENTATION, held)
-        pixels = _pixels(ImageOps.exif_transpose(image), rounds=image.format == 'WEBP')
+        pixels = _pixels(ImageOps.exif_transpose(image), rounds=image.format == 'WEBP', levels=levels)
         if image.mode.startswith('I;16') and getattr(image, 'tag_v2', {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:
             # Pillow turns TIFF of 8 bits alone.
             pixels = np.uint16(65535) - pixels
@@ -85,12 +105,13 @@ def _has_more(image: Image.Image) -> bool:
         return False
 
 
-def _pixels(image: Image.Image, *, rounds: bool) -> np.ndarray:
+def _pixels(image: Image.Image, *, rounds: bool, levels: Sequence[float]) -> np.ndarray:
     """Colour as [h,w,3]; grey, one bit and 16 bits as [h,w]. Alpha is dropped, a palette looked up. rounds: whether
     lossy compression may have made the channels of a grey image differ."""
     mode = image.mode
     if mode in ('I', 'F') or mode.startswith('I;'):
-        return _of_numbers(np.asarray(image, np.float64), shares=mode == 'F')
+        values = np.asarray(image, np.float64)
+        return between(values, levels) if levels else _of_numbers(values, shares=mode == 'F')
     if mode in ('LA', 'RGBA') and _is_stencil(image):
         raise Unreadable('one colour everywhere; its picture is how transparent that is (alpha channel)')
     if mode in ('1', 'L', 'LA', 'La'):
@@ -113,13 +134,15 @@ def _of_numbers(values: np.ndarray, *, shares: bool) -> np.ndarray:
     return np.round(values).astype(np.uint16)
 
 
-def _array(values: np.ndarray) -> np.ndarray:
+def _array(values: np.ndarray, levels: Sequence[float]) -> np.ndarray:
     """Pixels of an array as NumPy saves it: of 8 or 16 bits as they are, of other numbers as TIFF's."""
     values = values[..., 0] if values.ndim == 3 and values.shape[-1] == 1 else values
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[-1] != 3) or not values.size:
         raise Unreadable(f'an array {list(values.shape)}; expected [h, w] or [h, w, 3]')
     if values.dtype.kind not in 'buif':
         raise Unreadable(f'an array of {values.dtype}; expected numbers')
+    if levels and values.ndim == 2 and values.dtype.kind != 'b':
+        return between(values, levels)
     if values.dtype.kind == 'b':
         values = values.astype(np.uint8) * np.uint8(255)
     if values.dtype not in (np.uint8, np.uint16):

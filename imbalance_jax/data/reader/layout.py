@@ -91,6 +91,8 @@ class Images:
     channels: 1, 3, or 0 for 3 if any file has a colour
     resize: of images that are not square: 'stretch', 'pad' with black, or 'crop' in the middle
     window: whether the window that a DICOM file states is applied
+    levels: (low, high), the values that become black and white, such as (-1000, 400) of CT: of DICOM rescaled, of other
+        grey files of 16 bits and of arrays as stored; () is all that a file's bits can hold
     derive: columns of what `path`, `stem` and `parent` of the files say, as `Table.derive`
     decoders: {suffix: path -> [h, w] or [h, w, 3] of uint8 or uint16}, for files that nothing else reads
     """
@@ -106,6 +108,7 @@ class Images:
     channels: int = 0
     resize: str = 'stretch'
     window: bool = False
+    levels: tuple[float, ...] = ()
     derive: Mapping[str, tuple[str, str, str]] = dataclasses.field(default_factory=dict)
     decoders: Mapping[str, Callable[[Path], Any]] = dataclasses.field(default_factory=dict)
 

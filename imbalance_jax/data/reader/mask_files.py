@@ -57,7 +57,7 @@ def plan_files(
                         name=name,
                         needed=concepts[concept] in anatomy or is_needed(cases, image, concepts[concept]),
                     )
-                plan[image].append(Planned(concept, regions.as_reader, make))
+                plan[image].append(Planned(concept, regions.as_reader, make, file=name))
     return used
 
 

@@ -1,5 +1,6 @@
 """What an image file shows, whatever kind of file it is."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,12 @@ class Picture(NamedTuple):
     windowed: bool = False
     has_window: bool = False
     patient: str = ''
+
+
+def between(values: np.ndarray, levels: Sequence[float]) -> np.ndarray:
+    """Grey values as 16 bits: `levels` (low, high) become black and white, and what lies beyond them, too."""
+    low, high = levels
+    return np.round(np.clip((values.astype(np.float64) - low) / (high - low), 0, 1) * 65535).astype(np.uint16)
 
 
 def grey_if_equal(pixels: np.ndarray) -> np.ndarray:

@@ -112,7 +112,7 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
     ends = np.array([one.darkest for one in all_seen])[~constant], brightest[~constant]
     if len(ends[0]) and (span := int(ends[1].max() - ends[0].min())) <= NARROW:
         stated = any(one.has_window and not one.windowed for one in all_seen)
-        way = 'images.window spreads it' if stated else 'save what they are to show in 8 bits'
+        way = 'images.window spreads it' if stated else 'images.levels = (low, high) spreads it'
         said.append(
             f'All images lie between {ends[0].min()} and {ends[1].max()} of 255, {span + 1} grey values: their files '
             f'have a far wider range than what they show, as CT has; {way}.'

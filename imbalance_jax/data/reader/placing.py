@@ -1,5 +1,6 @@
 """One region in pixels of the prepared image: from a box, a shape or a mask file of the image as it was."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +34,8 @@ class Placed(NamedTuple):
     """A region in the square. box: x0 y0 x1 y1 in its pixels; mask: [H,ceil(W/8)] uint8 packed along x, or None; share:
     of the image's area; has_rim: whether it is a mask that holds all pixels of its file's rim; is_soft: whether its
     file has grey values between black and the region's brightest; values: the grey values of its file but black, where
-    several of a few count as one; of_crop: height and width of its file, and of the crop that it covers, () without"""
+    several of a few count as one; of_crop: height and width of its file, and of the crop that it covers, () without;
+    digest: of the mask that its file holds, before it is resized, '' without a file"""
 
     box: tuple[float, ...]
     mask: np.ndarray | None
@@ -42,6 +44,7 @@ class Placed(NamedTuple):
     is_soft: bool = False
     values: tuple[int, ...] = ()
     of_crop: tuple[int, ...] = ()
+    digest: str = ''
 
 
 class Region(NamedTuple):
@@ -66,12 +69,14 @@ class Frame(NamedTuple):
 
 
 class Planned(NamedTuple):
-    """A region that is not read yet. make: size -> where it is, or None if there is nothing of it."""
+    """A region that is not read yet. make: size -> where it is, or None if there is nothing of it; file: that holds it,
+    '' of a table's row."""
 
     concept: int
     reader: str
     make: Callable[[Size], Placed | None]
     frame: Frame = Frame()
+    file: str = ''
 
 
 class GreyValues(NamedTuple):
@@ -201,9 +206,9 @@ def mask_file(
     values = np.unique(told[grey > 0]) if not above and not grey_values.known else grey[:0]
     soft = len(values) > 1 and indices is None and _is_soft(grey)
     several = tuple(values.tolist()) if len(values) > 1 and not soft else ()
-    return placed._replace(
-        has_rim=(rim and crop is not None) or placed.has_rim, is_soft=soft, values=several, of_crop=of_crop
-    )
+    digest = hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()
+    has_rim = (rim and crop is not None) or placed.has_rim
+    return placed._replace(has_rim=has_rim, is_soft=soft, values=several, of_crop=of_crop, digest=digest)
 
 
 def _has_rim(mask: np.ndarray) -> bool:

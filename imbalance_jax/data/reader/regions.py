@@ -155,14 +155,21 @@ def empty_rows(cases: Cases, layout: Layout) -> list[str]:
 
 
 def made(plan: Sequence[Planned], size: Size) -> tuple[list[Region], list[tuple[str, str]]]:
-    """An image's regions, and (kind of problem, name) of those left out."""
+    """An image's regions, and (kind of problem, name) of those left out, such as copies of a mask."""
     regions, left = [], []
+    seen: set[tuple[int, str, str]] = set()
     for one in plan:
         try:
             result = one.make(size)
         except Left as reason:
             left.append((reason.kind, str(reason)))
             continue
-        if result is not None:
+        if result is None:
+            continue
+        same = one.concept, one.reader, result.digest
+        if result.digest and same in seen:
+            left.append(('region_twice', f'{one.file} (a mask equal to the pixel)'))
+        else:
+            seen.add(same)
             regions.append(Region(one.concept, result, one.reader))
     return regions, list(dict.fromkeys(left))

@@ -9,7 +9,7 @@ import numpy as np
 from imbalance_jax.data.dataset import Allocate
 from imbalance_jax.data.reader import geometry, images
 from imbalance_jax.data.reader.cases import Cases
-from imbalance_jax.data.reader.layout import Layout
+from imbalance_jax.data.reader.layout import Images, Layout
 from imbalance_jax.data.reader.picture import Unreadable, bits_of
 from imbalance_jax.data.reader.pixel_notes import Seen, seen
 from imbalance_jax.data.reader.placing import Planned, Region, Size
@@ -44,13 +44,18 @@ class Maker(NamedTuple):
     def square(self, path: str, plan: list[Planned]) -> Square:
         """The image of a file, with its regions; raises `Unreadable`."""
         of_images = self.layout.images
-        picture = images.open_picture(self.folder / path, window=of_images.window, decoders=of_images.decoders)
+        picture = images.open_picture(self.folder / path, **_options(of_images))
         fitted = geometry.fit(picture.pixels, self.size, of_images.resize, self.bits)
         if fitted.ndim == 3 and self.channels == 1:
             fitted = _luma(fitted)
         height, width = picture.pixels.shape[:2]
         size = Size(height, width, self.size, of_images.resize, picture.orientation)
         return Square(fitted, size, seen(picture, fitted, of_images.resize), *made(plan, size))
+
+
+def _options(of_images: Images) -> dict[str, Any]:
+    """How files are opened."""
+    return {'window': of_images.window, 'levels': of_images.levels, 'decoders': of_images.decoders}
 
 
 def _luma(pixels: np.ndarray) -> np.ndarray:
@@ -65,7 +70,7 @@ def kind_of_pixels(folder: Path, listed: list[str], layout: Layout) -> tuple[int
 
     def one(path: str) -> np.ndarray | None:
         try:
-            return images.decode(folder / path, window=of_images.window, decoders=of_images.decoders)
+            return images.decode(folder / path, **_options(of_images))
         except Unreadable:
             return None
 
@@ -74,7 +79,7 @@ def kind_of_pixels(folder: Path, listed: list[str], layout: Layout) -> tuple[int
             if pixels is not None:
                 coloured |= pixels.ndim == 3
                 largest = max(largest, int(pixels.max())) if pixels.dtype == np.uint16 else largest
-    bits = of_images.bits or (bits_of(largest) if largest else 16)
+    bits = of_images.bits or (bits_of(largest) if largest and not of_images.levels else 16)
     return bits, of_images.channels or (3 if coloured else 1)
 
 

@@ -113,6 +113,11 @@ def test_numbers_are_words_where_words_are_meant():
             r"groups\.sex\.values: '1\.0' is in f and in m",
         ),
         ({**LABELS, 'images': {'bits': 99}}, r'images\.bits is 99; it must be from 8 to 16, or 0'),
+        (
+            {**LABELS, 'images': {'levels': (400.0, -1000.0)}},
+            r'images\.levels is \(400, -1000\); expected two numbers, what becomes black and white',
+        ),
+        ({**LABELS, 'images': {'levels': (0.0, 9.0), 'bits': 12}}, r'images has levels and bits; one of them says'),
         ({**LABELS, 'modality': 'radiografh'}, r"modality is 'radiografh'\. Did you mean 'radiograph'"),
         ({**LABELS, 'modality': 'Photograph'}, r"modality is 'Photograph'\. Did you mean 'photograph'"),
         (

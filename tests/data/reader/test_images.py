@@ -331,3 +331,31 @@ def test_thirty_two_bits_are_scaled_by_their_ends():
     values = np.array([[0, 2**31, 2**32 - 1]], np.uint32)
     found = dicom_files._monochrome({'BitsStored': 32}, values, 'MONOCHROME2', lambda stored: stored.astype(float))
     np.testing.assert_array_equal(found.pixels, [[0, 32768, 65535]])
+
+
+HOUNSFIELD = np.linspace(-1024, 2000, 64 * 64).reshape(64, 64).round()
+BETWEEN = np.clip((HOUNSFIELD + 1000) / 1400, 0, 1)  # of -1000 and 400
+
+
+@pytest.mark.parametrize('name', ['float.npy', 'signed.npy', 'float.tif', 'shifted.png'])
+def test_levels_are_what_becomes_black_and_white(tmp_path, name):
+    path, shift = tmp_path / name, 32768 if name == 'shifted.png' else 0
+    values = (HOUNSFIELD + shift).astype({'float': np.float32, 'signed': np.int16, 'shifted': np.uint16}[path.stem])
+    if path.suffix == '.npy':
+        np.save(path, values)
+    else:
+        save(tmp_path, values, name)
+    found = images.decode(path, levels=(shift - 1000, shift + 400))
+    np.testing.assert_array_equal(found, np.round(BETWEEN * 65535))
+
+
+def test_levels_of_dicom_are_of_rescaled_values(tmp_path):
+    stored = (HOUNSFIELD + 1024).astype(np.uint16)
+    path = dicom(tmp_path / 'a.dcm', stored, RescaleSlope=1, RescaleIntercept=-1024)
+    picture = images.open_picture(path, levels=(-1000, 400))
+    np.testing.assert_array_equal(picture.pixels, np.round(BETWEEN * 65535))
+    assert picture.values is None  # all files are scaled alike
+
+
+def test_levels_leave_eight_bits_as_they_are(tmp_path):
+    np.testing.assert_array_equal(images.decode(save(tmp_path, GREY, 'a.png'), levels=(0, 99)), GREY)

@@ -198,7 +198,7 @@ def test_values_that_fill_little_of_their_files_range_are_said(twelve):
         Image.fromarray((hounsfield + 32768).astype(np.uint16)).save(twelve / name)
     (said,) = doubts_with(loaded(twelve, tables='t.csv', labels=('finding',)), 'All images lie between')
     assert '124 and 136 of 255' in said
-    assert said.endswith('as CT has; save what they are to show in 8 bits.')  # no file states a window
+    assert said.endswith('as CT has; images.levels = (low, high) spreads it.')  # no file states a window
 
 
 def test_files_of_other_suffixes_are_named_and_can_be_images(tmp_path):

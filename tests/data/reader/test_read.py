@@ -262,6 +262,7 @@ def test_masks_beside_images_whole_and_cropped(tmp_path):
         picture(tmp_path / f'b/{name}x.png')
     Image.fromarray(inside).save(tmp_path / 'a/p [1]_mask.png')
     Image.fromarray(inside.T).save(tmp_path / 'a/p [1]_mask_1.png')
+    Image.fromarray(inside).save(tmp_path / 'a/p [1]_mask_2.png')  # a copy
     Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / 'a/q (2)_mask.png')
     Image.fromarray(np.zeros((20, 10), np.uint8) + 255).save(tmp_path / 'a/r_mask.png')
     block = {
@@ -277,6 +278,7 @@ def test_masks_beside_images_whole_and_cropped(tmp_path):
     assert set(dataset.image_id[dataset.region_image]) == {'p [1].png'}
     assert sorted(map(tuple, dataset.region_box.tolist())) == [(4.0, 8.0, 12.0, 16.0), (8.0, 4.0, 16.0, 12.0)]
     assert dataset.info['problems']['mask_of_another_shape'] == ['a/r_mask.png [20, 10], its image [20, 20]']
+    assert dataset.info['problems']['region_twice'] == ['a/p [1]_mask_2.png (a mask equal to the pixel)']
 
 
 def test_a_mask_of_a_crop_lies_where_the_crop_was(tmp_path):
@@ -1105,3 +1107,13 @@ def test_a_placeholder_of_runs_that_stands_for_no_region_is_said(eight):
     regions = {'concept': 'Mass', 'code': 'runs', 'kind': 'start_columns'}
     with pytest.raises(ValueError, match='every region is the pixel in the upper left corner'):
         loaded(eight, tables='t.csv', labels=('Mass',), images='file', regions=regions)
+
+
+def test_levels_keep_the_same_scale_in_all_files(tmp_path):
+    for i, top in enumerate((400, 900, 1400, 1900)):
+        values = np.tile(np.linspace(0, top, 20, dtype=np.int16), (20, 1)) - 1000
+        np.save(tmp_path / f'{i}.npy', values)
+    table(tmp_path, 'file,a\n' + ''.join(f'{i}.npy,{i % 2}\n' for i in range(4)))
+    images = {'file': '{file}', 'suffixes': ('.npy',), 'levels': (-1000.0, 1000.0)}
+    dataset = loaded(tmp_path, tables='t.csv', images=images, labels=('a',))
+    assert sorted(dataset.images.max((1, 2, 3)).tolist()) == [50, 113, 176, 239]
