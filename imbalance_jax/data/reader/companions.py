@@ -10,8 +10,10 @@ from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
 
 OF_MASKS = 'mask|masks|msk|seg|segm|segmentation|anno|annot|annotation|annotated|gt|groundtruth|label|roi'
-DRAWN = 'heat[ _-]?map|overlay|contours?|grad[ _-]?cam|saliency|prediction|pred|preview|thumb|thumbnail'
+DRAWN = 'heat[ _-]?map|overlay|contours?|grad[ _-]?cam|saliency|prediction|pred|preview|thumbnail|thumb'
+FINGER = '|thumb'  # which is a picture of one where it is all of a name
 OF_IMAGES = 'image', 'img'  # image_1.png of mask_1.png
+BETWEEN = re.compile('[ _-]+')
 WORDS = re.compile('[ _-]+|(?<=[a-z])(?=[A-Z])')  # between the words of a folder's name: left_mask, leftMask
 FOLDERS = {'mask', 'masks', 'segmentation', 'segmentations', 'annotation', 'annotations', 'label', 'labels', 'gt'}
 FOLDERS |= {'groundtruth', 'groundtruths', 'truth', 'truths', 'gts', 'roi', 'rois', 'seg', 'segs'}
@@ -50,14 +52,38 @@ def masks_among(pictures: Sequence[str], words: str = OF_MASKS) -> dict[str, Mas
             found[path] = Mask(of, '', plain[path])
         elif plain[path] >= 0 and (more := MORE.match(name)) and (of := images.get(more['stem'].lower())):
             found[path] = Mask(of, more['word'], plain[path])
+    found |= _of_one_beginning(pictures, found, after)
     found |= _called_so(pictures, found, words)
     return {path: mask for path, mask in found.items() if mask.of not in found}
+
+
+def _of_one_beginning(pictures: Sequence[str], known: Collection[str], after: re.Pattern) -> dict[str, Mask]:
+    """Masks that are called as a beginning that images of their folder share, and a word: case_seg beside case_t1 and
+    case_t2. known: other masks; after: a name with a word behind it."""
+    images: dict[str, str] = {}
+    called: dict[str, re.Match] = {}
+    for path in pictures:
+        if path in known:
+            continue
+        if match := after.match(stem(path)):
+            called[path] = match
+            continue
+        head = path.rpartition('.')[0].lower()
+        for end in BETWEEN.finditer(head, head.rfind('/') + 2):
+            images.setdefault(head[: end.start()], path)
+    found: dict[str, Mask] = {}
+    for path, match in called.items():
+        head = path.rpartition('.')[0].lower()
+        if of := images.get(head[: len(head) - len(match['suffix'])]):
+            found[path] = Mask(of, match['suffix'][: len(match['suffix']) - len(match['number'])], -1)
+    return found if len(found) <= len(pictures) - len(called) - len(known) else {}
 
 
 def _called_so(pictures: Sequence[str], known: Collection[str], words: str) -> dict[str, Mask]:
     """Masks that are called by a word before the name of an image of their folder, or by a word alone, where no more
     are in their folder than images: of its first. known: other masks."""
-    alone, before = re.compile(f'({words})[ _-]?[0-9]*', re.I), re.compile(f'((?:{words})([ _-]))(.+)', re.I)
+    alone = re.compile(f'({words.replace(FINGER, "")})[ _-]?[0-9]*', re.I)
+    before = re.compile(f'((?:{words})([ _-]))(.+)', re.I)
     by_folder: dict[str, list[str]] = {}
     for path in pictures:
         if path not in known:

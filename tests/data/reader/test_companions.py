@@ -24,6 +24,8 @@ CLASSES = 'benign', 'malignant'
         ('adc/case3/sl_0.png', 'adc/case3/Seg_1.png', 'Seg*.png'),
         ('a/1.png', 'a/mask_1.png', 'mask_*.png'),
         ('a/image_1.png', 'a/GT_1.png', 'GT_*.png'),
+        ('a/case01_t1.png', 'a/case01_seg.png', '*_seg*.png'),
+        ('a/00-image.png', 'a/00-mask_2.png', '*-mask*.png'),
     ],
 )
 def test_masks_are_known_by_a_word_of_their_name_or_folder(image, mask, pattern):
@@ -51,6 +53,8 @@ def test_a_picture_that_was_made_of_others_is_said():
         ['a/label_1.png', 'a/label_2.png', 'a/9.png'],
         ['a/segment_1.png', 'a/1.png', 'a/mask-less.png', 'a/cam1.png', 'a/predator.png', 'masks.png'],
         ['n95/mask.png', 'cloth/mask.png', 'none/face.png'],
+        ['hand/thumb.png', 'hand/index.png', 'hand/middle.png'],
+        ['a/with_mask.png', 'b/without_hat.png', 'a/road_label.png', 'c/road_t1.png'],
     ],
 )
 def test_names_that_have_such_a_word_and_are_no_masks(files):
