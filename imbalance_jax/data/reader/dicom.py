@@ -47,7 +47,7 @@ def open_dicom(path: Path, window: bool, levels: Sequence[float] = ()) -> Pictur
     if pixels.ndim != 2:
         raise Unreadable(f'{len(pixels)} frames; one is expected')
 
-    stated = all(str(data.get(name) or '').strip('[] ') for name in ('WindowCenter', 'WindowWidth'))
+    stated = all(_says(data.get(name)) for name in ('WindowCenter', 'WindowWidth'))
     has_window = stated or bool(data.get('VOILUTSequence'))
     windowed = window and has_window
 
@@ -58,6 +58,11 @@ def open_dicom(path: Path, window: bool, levels: Sequence[float] = ()) -> Pictur
 
     picture = _monochrome(data, pixels, photometric, transformed, levels)
     return picture._replace(windowed=windowed, has_window=has_window, patient=patient)
+
+
+def _says(value: Any) -> bool:
+    """Whether an element is there and has a value; 0 is one."""
+    return value is not None and str(value).strip('[] ') != ''
 
 
 def _of_eight_bits(colour: np.ndarray, bits: int) -> np.ndarray:

@@ -218,6 +218,8 @@ def test_a_window_is_stated_for_rescaled_values_and_of_all_images_the_same(tmp_p
     windowed = images.open_picture(tmp_path / 'a.dcm', window=True)
     assert windowed.windowed
     assert windowed.has_window
+    of_zero = dicom(tmp_path / 'b.dcm', values, **{**tags, 'WindowCenter': 0})
+    assert images.open_picture(of_zero, window=True).windowed
     stored = images.open_picture(tmp_path / 'a.dcm')
     assert (stored.values, stored.windowed, stored.has_window) == ((-1024, 3071), False, True)
 
