@@ -10,19 +10,19 @@ from imbalance_jax.data.reader import (
     guess_files,
     guess_folders,
     guess_joins,
+    guess_labels,
     guess_masks,
     guess_people,
+    guess_regions,
     guess_tables,
     paths,
     published,
 )
-from imbalance_jax.data.reader.box_columns import corners_of, size_columns, stated_size
-from imbalance_jax.data.reader.columns import Kinds, are_signs, is_grade, not_known
+from imbalance_jax.data.reader.columns import Kinds
 from imbalance_jax.data.reader.guess_tables import Read, Rest
-from imbalance_jax.data.reader.layout import NOTHING, Images
+from imbalance_jax.data.reader.layout import Images
 from imbalance_jax.data.reader.proposal import Guess
-from imbalance_jax.data.reader.rows import NAMED, Rows
-from imbalance_jax.data.reader.spelling import canonical
+from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
 
 
@@ -65,7 +65,7 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     read = [one for one in every if one.file not in lists]
     named = _of_tables(read, rest, files, block, unsure) if read else files.paths
     if not read and (patients := guess_joins.of_patients(rest, pictures, block, unsure)):
-        _labels(patients, block, unsure)
+        guess_labels.propose(patients, block, unsure)
         _said_of_rows(patients.kinds, block, unsure)
     people = guess_joins.not_used(rest, pictures, unsure)
     if further:
@@ -151,7 +151,9 @@ def _masks(
         return
     classes = guess_folders.class_of(pictures, block.get('labels', {}))
     found = guess_masks.proposed(pictures, masks, classes, unsure)
-    blocks = [{'files': pattern, 'concept': concept or _concept(block, unsure)} for pattern, concept in found]
+    blocks = [
+        {'files': pattern, 'concept': concept or guess_regions.concept_of(block, unsure)} for pattern, concept in found
+    ]
     if blocks:
         block['regions'] = blocks if len(blocks) > 1 else blocks[0]
 
@@ -167,14 +169,14 @@ def _of_tables(
         unsure.append(f'images: {1 - main.share:.0%} of the images that {main.file} names are not there.')
     own_folders = guess_joins.under(main, others, files, block, unsure)
     naming = [one for one in read if one not in others]  # what is joined names no more images
-    _labels(main, block, unsure)
+    guess_labels.propose(main, block, unsure)
     free = [] if own_folders else others
     kinds = guess_joins.beside(main, free, block, unsure)
     kinds, labels = guess_joins.by_key(main, kinds, rest, block, unsure)
     if labels:
-        _labels(labels, block, unsure)
+        guess_labels.propose(labels, block, unsure)
     _said_of_rows(kinds, block, unsure)
-    _boxes(main, free, block, unsure)
+    guess_regions.propose(main, free, block, unsure)
     if 'labels' not in block and block.get('regions', {}).get('column'):
         block['labels'] = {'regions': True}
         unsure.append('labels: what an image has a region of.')
@@ -199,113 +201,6 @@ def _said_of_rows(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> Non
         block['split'] = kinds.split
     if kinds.groups:
         block['groups'] = kinds.groups
-
-
-def _labels(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
-    kinds = main.kinds
-    if kinds.others and (kinds.labels or kinds.names):
-        said = [f'{name!r}{f" ({some(found, 3)})" if found else ""}' for name, found in kinds.others.items()]
-        unsure.append(f'labels: other columns that may be classes: {some(said, NAMED)}.')
-    if kinds.labels:
-        block['labels'] = {'columns': kinds.labels}
-        count = len(kinds.labels)
-        what = 'the column' if count == 1 else f'{count} columns'
-        signs = are_signs(main.rows.columns[name] for name in kinds.labels)
-        if signs:
-            block['labels'] |= {'absent': ('-1',), 'uncertain': ()}
-        of = '1 and -1, which is taken for the no' if signs else 'zeros and ones'
-        unsure.append(f'labels: {what} of {of}, {some(kinds.labels, NAMED)}; leave out what is no class.')
-        if kinds.exclusive and _is_of_one_row(main, kinds.labels):
-            block['task'] = 'multi_class'
-            unsure.append('task: every row has exactly one label, so classes are taken to exclude one another.')
-    elif kinds.names:
-        block['labels'] = {'column': kinds.names} | ({'separator': kinds.separator} if kinds.separator else {})
-        if unknown := not_known(kinds.said):
-            unsure.append(
-                f'labels: {some(unknown, NAMED)} of {kinds.names!r} counts as a class; labels.none = {unknown!r} would '
-                'make it none.'
-            )
-        if kinds.exclusive and _is_of_one_row(main, [kinds.names]):
-            block['task'] = 'multi_class'
-            block['labels']['none'] = ()
-            texts = {canonical(text) for text in map(str, main.rows.columns[kinds.names])}
-            if words := [word for word in NOTHING if word and canonical(word) in texts]:
-                block['labels']['not_mentioned'] = tuple(word for word in NOTHING if word not in words)
-                unsure.append(f'labels: {some(words, NAMED)} counts as a class (labels.not_mentioned).')
-            unsure.append(f'task: {kinds.names!r} has one name per row, so classes are taken to exclude one another.')
-            if is_grade(kinds.names, map(str, main.rows.columns[kinds.names])):
-                block['ordinal'] = True
-                unsure.append(f'ordinal: {kinds.names!r} has whole numbers, by its name grades in their order.')
-
-
-def _is_of_one_row(main: Read, labels: Sequence[str]) -> bool:
-    """Whether all rows of an image say the same of it, so that it may be of one class."""
-    said: dict[str, tuple[str, ...]] = {}
-    columns = [main.rows.columns[name] for name in labels]
-    rows = zip(main.rows.columns[main.column], *columns, strict=True)
-    return all(
-        said.setdefault(str(name), texts) == texts for name, *of_row in rows for texts in [tuple(map(str, of_row))]
-    )
-
-
-def _boxes(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: list[str]) -> None:
-    for one in (main, *others):
-        if one.kinds.box:
-            regions: dict[str, Any] = {'box': one.kinds.box, 'form': one.kinds.form}
-            if one.kinds.fraction:
-                regions['unit'] = 'fraction'
-            elif (size := size_columns(one.rows.columns)) and _are_stated(one.rows, size):
-                regions['frame'] = size
-            if one is not main:
-                regions |= _in_a_table_of_its_own(main, one, block)
-            concept = one.kinds.names or one.kinds.concept
-            regions |= {'column': concept, 'others': 'add'} if concept else {'concept': _concept(block, unsure)}
-            block['regions'] = regions
-            if concept and any(str(text).strip()[:1] == '[' for text in one.rows.columns[concept]):
-                place = next(place for place in block['tables'] if place['file'] == one.file)
-                place['explode'] = (concept,)
-                if one is main and block.get('labels', {}).get('column') == concept:
-                    block['labels'].pop('separator', None)
-                unsure.append(f'tables: {one.file} has lists of {concept}; a row is made of each name in them.')
-            unsure.append(f'regions: boxes are {one.kinds.form}, in pixels of the files unless frame says more.')
-            return
-        if one.kinds.segmentation:
-            concept = one.kinds.names or one.kinds.concept
-            code = {'code': one.kinds.segmentation, 'kind': 'coco_segmentation', 'box': ('bbox',)}
-            if one is not main:
-                code |= _in_a_table_of_its_own(main, one, block)
-            of = {'column': concept, 'others': 'add'} if concept else {'concept': _concept(block, unsure)}
-            block['regions'] = code | of
-            return
-        if corners := corners_of(one.rows.columns):
-            unsure.append(
-                f'regions: {", ".join(corners)} of {one.file} are corners of a shape, and no box: write its left, top, '
-                'right and bottom into columns of their own to have regions.'
-            )
-
-
-def _in_a_table_of_its_own(main: Read, one: Read, block: dict[str, Any]) -> dict[str, Any]:
-    """Fields of regions whose rows are in another table than the main one, which is declared."""
-    block['tables'].append({**one.declared[0], 'name': one.file})
-    same = one.column == main.column
-    return {'table': one.file, 'on': [main.column if same else f'{main.column}={one.column}']}
-
-
-def _are_stated(rows: Rows, size: Sequence[str]) -> bool:
-    """Whether every row states the size of its image."""
-    columns = [rows.columns[name] for name in size]
-    return all(stated_size(columns, row) for row in range(len(rows)))
-
-
-def _concept(block: Mapping[str, Any], unsure: list[str]) -> str:
-    """What regions without a name are of: the one class of their image, or the only class."""
-    labels = block.get('labels', {})
-    columns = labels.get('columns', ())
-    if len(columns) == 1:
-        return str(columns[0])
-    if block.get('task') != 'multi_class':
-        unsure.append("regions: nothing says what they are of; 'label' is an image's class if it has exactly one.")
-    return 'label'
 
 
 def _examined(pictures: Sequence[str], masks: Collection[str], read: Sequence[Read], named: int) -> str:

@@ -1,0 +1,59 @@
+"""What `data guess` proposes of the columns of labels that a table has."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from imbalance_jax.data.reader.columns import are_signs, is_grade, not_known
+from imbalance_jax.data.reader.guess_tables import Read
+from imbalance_jax.data.reader.layout import NOTHING
+from imbalance_jax.data.reader.rows import NAMED
+from imbalance_jax.data.reader.spelling import canonical
+from imbalance_jax.names import some
+
+
+def propose(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
+    """Labels and the task, by the columns of a table."""
+    kinds = main.kinds
+    if kinds.others and (kinds.labels or kinds.names):
+        said = [f'{name!r}{f" ({some(found, 3)})" if found else ""}' for name, found in kinds.others.items()]
+        unsure.append(f'labels: other columns that may be classes: {some(said, NAMED)}.')
+    if kinds.labels:
+        block['labels'] = {'columns': kinds.labels}
+        count = len(kinds.labels)
+        what = 'the column' if count == 1 else f'{count} columns'
+        signs = are_signs(main.rows.columns[name] for name in kinds.labels)
+        if signs:
+            block['labels'] |= {'absent': ('-1',), 'uncertain': ()}
+        of = '1 and -1, which is taken for the no' if signs else 'zeros and ones'
+        unsure.append(f'labels: {what} of {of}, {some(kinds.labels, NAMED)}; leave out what is no class.')
+        if kinds.exclusive and _is_of_one_row(main, kinds.labels):
+            block['task'] = 'multi_class'
+            unsure.append('task: every row has exactly one label, so classes are taken to exclude one another.')
+    elif kinds.names:
+        block['labels'] = {'column': kinds.names} | ({'separator': kinds.separator} if kinds.separator else {})
+        if unknown := not_known(kinds.said):
+            unsure.append(
+                f'labels: {some(unknown, NAMED)} of {kinds.names!r} counts as a class; labels.none = {unknown!r} would '
+                'make it none.'
+            )
+        if kinds.exclusive and _is_of_one_row(main, [kinds.names]):
+            block['task'] = 'multi_class'
+            block['labels']['none'] = ()
+            texts = {canonical(text) for text in map(str, main.rows.columns[kinds.names])}
+            if words := [word for word in NOTHING if word and canonical(word) in texts]:
+                block['labels']['not_mentioned'] = tuple(word for word in NOTHING if word not in words)
+                unsure.append(f'labels: {some(words, NAMED)} counts as a class (labels.not_mentioned).')
+            unsure.append(f'task: {kinds.names!r} has one name per row, so classes are taken to exclude one another.')
+            if is_grade(kinds.names, map(str, main.rows.columns[kinds.names])):
+                block['ordinal'] = True
+                unsure.append(f'ordinal: {kinds.names!r} has whole numbers, by its name grades in their order.')
+
+
+def _is_of_one_row(main: Read, labels: Sequence[str]) -> bool:
+    """Whether all rows of an image say the same of it, so that it may be of one class."""
+    said: dict[str, tuple[str, ...]] = {}
+    columns = [main.rows.columns[name] for name in labels]
+    rows = zip(main.rows.columns[main.column], *columns, strict=True)
+    return all(
+        said.setdefault(str(name), texts) == texts for name, *of_row in rows for texts in [tuple(map(str, of_row))]
+    )

@@ -1,0 +1,69 @@
+"""What `data guess` proposes of the boxes and shapes that tables have."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from imbalance_jax.data.reader.box_columns import corners_of, size_columns, stated_size
+from imbalance_jax.data.reader.guess_tables import Read
+from imbalance_jax.data.reader.rows import Rows
+
+
+def propose(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: list[str]) -> None:
+    """Regions of the first of the tables that has boxes or shapes, or a word about corners that are no box."""
+    for one in (main, *others):
+        if one.kinds.box:
+            regions: dict[str, Any] = {'box': one.kinds.box, 'form': one.kinds.form}
+            if one.kinds.fraction:
+                regions['unit'] = 'fraction'
+            elif (size := size_columns(one.rows.columns)) and _are_stated(one.rows, size):
+                regions['frame'] = size
+            if one is not main:
+                regions |= _in_a_table_of_its_own(main, one, block)
+            concept = one.kinds.names or one.kinds.concept
+            regions |= {'column': concept, 'others': 'add'} if concept else {'concept': concept_of(block, unsure)}
+            block['regions'] = regions
+            if concept and any(str(text).strip()[:1] == '[' for text in one.rows.columns[concept]):
+                place = next(place for place in block['tables'] if place['file'] == one.file)
+                place['explode'] = (concept,)
+                if one is main and block.get('labels', {}).get('column') == concept:
+                    block['labels'].pop('separator', None)
+                unsure.append(f'tables: {one.file} has lists of {concept}; a row is made of each name in them.')
+            unsure.append(f'regions: boxes are {one.kinds.form}, in pixels of the files unless frame says more.')
+            return
+        if one.kinds.segmentation:
+            concept = one.kinds.names or one.kinds.concept
+            code = {'code': one.kinds.segmentation, 'kind': 'coco_segmentation', 'box': ('bbox',)}
+            if one is not main:
+                code |= _in_a_table_of_its_own(main, one, block)
+            of = {'column': concept, 'others': 'add'} if concept else {'concept': concept_of(block, unsure)}
+            block['regions'] = code | of
+            return
+        if corners := corners_of(one.rows.columns):
+            unsure.append(
+                f'regions: {", ".join(corners)} of {one.file} are corners of a shape, and no box: write its left, top, '
+                'right and bottom into columns of their own to have regions.'
+            )
+
+
+def _in_a_table_of_its_own(main: Read, one: Read, block: dict[str, Any]) -> dict[str, Any]:
+    """Fields of regions whose rows are in another table than the main one, which is declared."""
+    block['tables'].append({**one.declared[0], 'name': one.file})
+    same = one.column == main.column
+    return {'table': one.file, 'on': [main.column if same else f'{main.column}={one.column}']}
+
+
+def _are_stated(rows: Rows, size: Sequence[str]) -> bool:
+    """Whether every row states the size of its image."""
+    columns = [rows.columns[name] for name in size]
+    return all(stated_size(columns, row) for row in range(len(rows)))
+
+
+def concept_of(block: Mapping[str, Any], unsure: list[str]) -> str:
+    """What regions without a name are of: the one class of their image, or the only class."""
+    labels = block.get('labels', {})
+    columns = labels.get('columns', ())
+    if len(columns) == 1:
+        return str(columns[0])
+    if block.get('task') != 'multi_class':
+        unsure.append("regions: nothing says what they are of; 'label' is an image's class if it has exactly one.")
+    return 'label'
