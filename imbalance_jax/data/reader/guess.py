@@ -49,9 +49,8 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     drawn = companions.masks_among(pictures, f'{companions.OF_MASKS}|{companions.DRAWN}')
     said: list[str] = []
     exclude, images, every, rest = _read(folder, tables, pictures, drawn, said)
-    if own := guess_tables.named_among(
-        every, [path for path, mask in drawn.items() if mask.word]
-    ):  # what a table names as an image is one, however it is called
+    called = [path for path, mask in drawn.items() if mask.word]
+    if own := guess_tables.named_among(every, called):  # what a table names as an image is one, however it is called
         words = {drawn[path].word for path in own}
         drawn = {path: mask for path, mask in drawn.items() if path not in own and mask.word not in words}
         said.clear()
@@ -59,10 +58,14 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     unsure.extend(said)
     known = companions.masks_among(pictures)
     masks, pictures = {path: mask for path, mask in drawn.items() if path in known}, images
-    files = paths.index(pictures)
-    guess_files.of_images(folder, pictures, exclude, block, unsure)
     lists = {one.file: one for one in every if _is_list(one)}
     read = [one for one in every if one.file not in lists]
+    inside = guess_files.folder_of_images(read[0].rows.columns[read[0].column], pictures, unsure) if read else ''
+    pictures = [path for path in pictures if path.startswith(inside)]
+    files = paths.index(pictures)
+    guess_files.of_images(folder, pictures, exclude, block, unsure)
+    if inside:
+        block['images']['folders'] = (inside.rstrip('/'),)
     named = _of_tables(read, rest, files, block, unsure) if read else files.paths
     if not read and (patients := guess_joins.of_patients(rest, pictures, block, unsure)):
         guess_labels.propose(patients, block, unsure)

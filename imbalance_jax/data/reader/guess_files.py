@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from imbalance_jax.names import some
 # Of a file's path, whose first group is a person.
 SIDES = r'(?i)([^/]+?)(?:[ _-]|(?<=[0-9]))(?:left|right|l|r|od|os)\.[^./]+$'
 END = re.compile('[_-]([A-Za-z0-9]{1,12})[.][^./]+$')  # the last word of a file's name
+OF_IMAGES = {'image', 'images', 'img', 'imgs', 'picture', 'pictures', 'photo', 'photos', 'jpegimages'}  # folders
 FEW = 5  # words in which names of files end, if they may be classes
 LOOKED_AT = 24  # image files that are opened
 # Kinds of files of annotation that nothing here reads, and what to do.
@@ -77,6 +78,21 @@ def of_other_suffixes(listed: Sequence[str]) -> str:
 def _is_of_system(path: str) -> bool:
     """Whether an operating system wrote a file into a folder."""
     return path.rsplit('/', 1)[-1].lower() in OF_SYSTEMS
+
+
+def folder_of_images(names: Iterable[str], pictures: Sequence[str], unsure: list[str]) -> str:
+    """The first folder of a path, 'images/', that is meant where names of images are each those of several files: the
+    one that is called as folders of images are; '' where no name is, or nothing tells. names: of a table."""
+    files = paths.index(pictures)
+    several = [found for name in dict.fromkeys(map(str, names)) if len(found := paths.find(files, name)[0]) > 1]
+    if not several:
+        return ''
+    firsts = [{files.paths[place].split('/')[0] for place in found} for found in several]
+    meant = {first for first in set.intersection(*firsts) if first.lower() in OF_IMAGES}
+    named = some([' and '.join(files.paths[place] for place in found) for found in several], NAMED)
+    taken = f'those in {min(meant)} are taken' if len(meant) == 1 else 'images.folders says which are meant'
+    unsure.append(f'images: {len(several)} names are those of several files ({named}): {taken}.')
+    return f'{meant.pop()}/' if len(meant) == 1 else ''
 
 
 def of_images(

@@ -6,6 +6,7 @@ from data.reader.guessing import pictures, proposed
 from data.reader.test_guess_folders import mask
 
 from imbalance_jax.data import sources
+from imbalance_jax.data.reader import guess
 
 
 def test_masks_with_one_more_word_in_folders_of_their_kind(tmp_path):
@@ -118,3 +119,21 @@ def test_a_missing_image_is_not_its_mask(tmp_path):
     found, dataset = proposed(folder, tmp_path)
     assert found.block['regions']['files'] == 'masks/{stem}.png'
     assert len(dataset.images) == 11
+
+
+@pytest.mark.parametrize('folders', [('images', 'lab'), ('x', 'y')])
+def test_of_files_of_one_name_those_in_a_folder_of_images_are_taken(tmp_path, folders):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'{folders[0]}/{i:02d}.png' for i in range(12)])
+    for i in range(12):
+        mask(folder / f'{folders[1]}/{i:02d}.png')
+    (folder / 'table.csv').write_text('image,spot\n' + ''.join(f'{i:02d}.png,{i % 2}\n' for i in range(12)))
+    if folders[0] == 'images':
+        found, dataset = proposed(folder, tmp_path)
+        assert found.block['images']['folders'] == ('images',)
+        assert (len(dataset.images), dataset.labels.sum()) == (12, 6)
+    else:
+        found = guess.guess(folder, sources.DATASETS)
+    taken = {'images': 'those in images are taken', 'x': 'images.folders says which are meant'}[folders[0]]
+    named = f'12 names are those of several files ({folders[0]}/00.png and {folders[1]}/00.png, '
+    assert [one.startswith(f'images: {named}') and one.endswith(f': {taken}.') for one in found.unsure].count(True) == 1
