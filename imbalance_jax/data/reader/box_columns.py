@@ -1,39 +1,160 @@
 """Which columns of an unknown table are a box, the corners of a shape, or the size of the image they are drawn on."""
 
+import itertools
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from imbalance_jax.data.reader.rows import Rows
 from imbalance_jax.data.reader.spelling import number
 
-BOXES: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ('xyxy', ('x_min', 'y_min', 'x_max', 'y_max')),
-    ('xyxy', ('xmin', 'ymin', 'xmax', 'ymax')),
-    ('xyxy', ('x0', 'y0', 'x1', 'y1')),
-    ('xyxy', ('x1', 'y1', 'x2', 'y2')),
-    ('xyxy', ('left', 'top', 'right', 'bottom')),
-    ('xyxy', ('start_x', 'start_y', 'end_x', 'end_y')),
-    ('xyxy', ('xstart', 'ystart', 'xend', 'yend')),
-    ('xyxy', ('minx', 'miny', 'maxx', 'maxy')),
-    ('xyxy', ('xtl', 'ytl', 'xbr', 'ybr')),
-    ('xywh', ('x', 'y', 'width', 'height')),
-    ('xywh', ('x', 'y', 'w', 'h')),
-    ('xywh', ('bbox_x', 'bbox_y', 'bbox_width', 'bbox_height')),
-    ('xywh', ('bbox_x', 'bbox_y', 'bbox_w', 'bbox_h')),
-    *(
-        ('xywh', (*corner, *size))
-        for corner in (('left', 'top'), ('x1', 'y1'), ('x0', 'y0'), ('xmin', 'ymin'), ('x_min', 'y_min'))
-        for size in (('width', 'height'), ('w', 'h'))
-    ),
+SIDES = {'left': 'x low', 'right': 'x high', 'top': 'y low', 'bottom': 'y high', 'upper': 'y upper', 'lower': 'y lower'}
+CODES = {'ul': 'upper left', 'lu': 'upper left', 'lr': 'lower right', 'll': 'lower left', 'ur': 'upper right'} | {
+    first + second: f'{one} {other}'
+    for one, other in (('top', 'left'), ('bottom', 'right'), ('bottom', 'left'), ('top', 'right'))
+    for first, second in ((one[0], other[0]), (other[0], one[0]))
+}
+AXES = {'x': 'x', 'col': 'x', 'column': 'x', 'y': 'y', 'row': 'y'}
+LENGTHS = {'width': 'x', 'w': 'x', 'wd': 'x', 'height': 'y', 'h': 'y', 'ht': 'y'}
+ENDS = (
+    dict.fromkeys(('min', 'minimum', 'start', 'begin', 'from', 'first', 'low', 'lo', 'initial'), 'low')
+    | dict.fromkeys(('max', 'maximum', 'end', 'stop', 'to', 'last', 'high', 'hi', 'final'), 'high')
+    | dict.fromkeys(('d', 'delta', 'size', 'len', 'length', 'extent', 'span'), 'size')
 )
+LETTERS = {'l': 'x low', 'r': 'x high', 't': 'y low', 'b': 'y high'}  # sides
+PAIRS = {'i': 'f', 's': 'e', 'a': 'b'}  # letters of two corners: one means something beside the other alone
+OF_BOXES = ('bbox', 'bounding', 'box', 'bb', 'roi', 'rect', 'rectangle', 'coord', 'coordinate', 'coordinates', 'corner',
+            'pos', 'position', 'point', 'pt', 'p', 'px', 'pixel', 'pixels')  # fmt: skip
+WORD = re.compile(
+    '|'.join(sorted({*SIDES, *CODES, *AXES, *LENGTHS, *ENDS, *OF_BOXES} - set('whdp'), key=len, reverse=True))
+)
+CODE = re.compile('(?<![a-z])([xy]{4}|xywh|ltrb|ltwh)(?![a-z])')  # forms in letters
+FORMS = {
+    'xyxy': (('x', 'low'), ('y', 'low'), ('x', 'high'), ('y', 'high')),
+    'xywh': (('x', 'low'), ('y', 'low'), ('x', 'size'), ('y', 'size')),
+}
+MOST = 12  # columns among which four are looked for
 SIZES = ('imageheight', 'imagewidth'), ('imgheight', 'imgwidth'), ('originalheight', 'originalwidth')  # letters alone
 WITH_SIZES: tuple[set[str], ...] = (  # tables of boxes whose height and width are those of the image
     {'file_name', 'image_id', 'category', 'bbox', 'segmentation', 'height', 'width'},  # COCO
     {'filename', 'class', 'xmin', 'ymin', 'xmax', 'ymax', 'height', 'width'},  # Pascal VOC as one table
 )
 CORNERS = tuple(tuple(f'{axis}{k}' for k in range(least, least + 4) for axis in 'xy') for least in (1, 0))  # of a shape
+
+
+class Named(NamedTuple):
+    """What the name of a column says of a box. axis: x or y, '' of none; end: 'low', 'high' or 'size', a word that may
+    be either, or ''; number: such as of x1; rest: other words; is_letter: whether the axis is x or y in one letter."""
+
+    axis: str
+    end: str
+    number: str
+    rest: tuple[str, ...]
+    is_letter: bool
+
+
+def _words(name: str) -> list[str]:
+    """The words and numbers of a name, also of such as startX or ulx."""
+    spaced = re.sub('(?i)b(ounding)?[ _-]?box', ' bbox ', name)
+    spaced = re.sub('(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])', ' ', spaced).lower()
+    words = []
+    for chunk in re.findall('[^\\W0-9_]+|[0-9]+', spaced):
+        known = WORD.findall(chunk)
+        if ''.join(known) == chunk:
+            words += known
+        elif len(chunk) == 2 and {*chunk} & {'x', 'y'}:
+            words += [*chunk]
+        else:
+            words.append(chunk)
+    return words
+
+
+def _named(words: Sequence[str]) -> Named:
+    """What the words of a name say."""
+    plain = [part for word in words for part in CODES.get(word, word).split()]
+    axes = {AXES[word] for word in plain if word in AXES}
+    lengths = {LENGTHS[word] for word in plain if word in LENGTHS}
+    sides = [SIDES[word].split() for word in plain if word in SIDES]
+    ends = {ENDS[word] for word in plain if word in ENDS}
+    numbers = [word for word in plain if word.isdigit()]
+    letters = [word for word in plain if word in {*LETTERS, *PAIRS, *PAIRS.values()}]
+    known = {*AXES, *LENGTHS, *SIDES, *ENDS, *numbers, *letters}
+    rest = tuple(word for word in plain if word not in known)
+    if not axes and len(letters) == 1 and letters[0] in LETTERS:
+        axes = {LETTERS[letters[0]][0]}
+    axes = axes or lengths or {axis for axis, _ in sides}
+    axis = next(iter(axes)) if len(axes) == 1 and lengths <= axes else ''
+    found = {'size'} if lengths else ends or {*letters}
+    own = {end for of, end in sides if of == axis} or {end for _, end in sides if end in ('upper', 'lower')}
+    found = found or own if lengths or not sides else own
+    if len(found) > 1 or len(numbers) > 1 or (sides and not found):
+        axis = ''
+    end = next(iter(found), '')
+    return Named(axis, end, numbers[0] if numbers else '', rest, bool({'x', 'y'} & {*plain}))
+
+
+def form_of(names: Sequence[str]) -> tuple[tuple[str, ...], str] | None:
+    """The names of four columns in the order of a box, and the form, 'xyxy' or 'xywh', as which they are called; None
+    where they do not say it."""
+    found = _form([_words(name) for name in names])
+    return (tuple(names[k] for k in found[0]), found[1]) if found else None
+
+
+def form_in(name: str) -> tuple[str, bool] | None:
+    """The form that the name of one column with lists of four says, as bbox_xyxy or 'x1, y1, x2, y2' do, and whether
+    in the order of a box; None where it does not."""
+    code = CODE.search(name.lower())
+    if code and {*code[0]} == {'x', 'y'}:
+        return ('xyxy', code[0] == 'xyxy') if sorted(code[0]) == ['x', 'x', 'y', 'y'] else None
+    if code:
+        return ('xyxy' if code[0] == 'ltrb' else 'xywh'), True
+    words = [word for word in _words(name) if word not in OF_BOXES]
+    axes = [k for k, word in enumerate(words) if word in AXES]
+    ways = [[_words(one) for one in re.split('[,;|/]', name)], [[word] for word in words]]
+    if axes and axes[0] == 0:
+        ways.append([words[begin:end] for begin, end in zip(axes, [*axes[1:], len(words)], strict=True)])
+    if axes and axes[-1] == len(words) - 1:
+        ends = [one + 1 for one in axes]
+        ways.append([words[begin:end] for begin, end in zip([0, *ends[:-1]], ends, strict=True)])
+    for four in ways:
+        if len(four) == 4 and (found := _form(four)):
+            return found[1], found[0] == (0, 1, 2, 3)
+    return ('xyxy', True) if words in (['tl', 'br'], ['ul', 'lr'], ['lt', 'rb']) else None
+
+
+def _form(of_names: Sequence[Sequence[str]]) -> tuple[tuple[int, ...], str] | None:
+    """Which of four names are x, y and the other two, and the form that their words say."""
+    named = [_named(words) for words in of_names]
+    rests = {tuple(word for word in one.rest if word not in OF_BOXES) for one in named}
+    if len(named) != 4 or len(rests) > 1 or not all(one.axis for one in named):
+        return None
+    alike = len({one.number for one in named}) == 1
+    numbers = sorted({int(one.number or -1) for one in named if not one.end and not alike})
+    ends = {one.end for one in named}
+    turned = any(one.axis == 'x' and one.end in ('upper', 'lower') for one in named)
+    places = []
+    for one in named:
+        end = one.end
+        if not end:
+            end = 'low' if alike or int(one.number or -1) == numbers[0] else 'high'
+        elif one.number and not alike and end != 'size':
+            return None
+        elif end in ('upper', 'lower'):
+            end = 'low' if (end == 'lower') == turned else 'high'
+        elif len(end) == 1:
+            first = next((low for low, high in PAIRS.items() if ends == {low, high}), '')
+            side = LETTERS.get(end, '  ').split()
+            end = ('low' if end == first else 'high') if first else side[1] if side[:1] == [one.axis] else ''
+        places.append((one.axis, end))
+    if len(numbers) > 2:
+        return None
+    for form, expected in FORMS.items():
+        if sorted(places) == sorted(expected):
+            bare = any(not one.is_letter and not one.end for one in named)
+            return None if bare and form == 'xywh' else (tuple(map(places.index, expected)), form)
+    return None
 
 
 def corners_of(names: Iterable[str]) -> tuple[str, ...]:
@@ -58,14 +179,28 @@ def stated_size(columns: Sequence[np.ndarray], row: int) -> tuple[float, ...]:
 
 def box_of(rows: Rows) -> tuple[tuple[str, ...], str]:
     """The four columns of a box and its form, however their names are written."""
-    known = {name.strip().lower(): name for name in rows.columns}
     corners = corners_of(rows.columns)
-    for form, names in BOXES:
-        if all(name in known for name in names) and not {known[name] for name in names} <= set(corners):
-            return tuple(known[name] for name in names), form
+    named = {name: one for name in rows.columns if (one := _named(_words(name))).axis and name not in corners}
+    boxes = [*_boxes(named, rows, ()), *_boxes(named, rows, OF_BOXES)]
+    if boxes:
+        return min(boxes, key=lambda one: one[1] != 'xyxy')
     if corners and _are_upright(rows, corners):
         return (*corners[:2], *corners[4:6]), 'xyxy'
     return (), 'xywh'
+
+
+def _boxes(named: Mapping[str, Named], rows: Rows, without: Collection[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Columns that are called as a box, those first that number nothing, of names that are alike but for words that
+    are not counted (without)."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, one in named.items():
+        alike.setdefault(tuple(word for word in one.rest if word not in without), []).append(name)
+    for names in alike.values():
+        plain = [name for name in names if not named[name].number]
+        for pool in (plain, names if len(names) - len(plain) <= len(FORMS['xyxy']) else []):
+            for four in itertools.combinations(pool, 4) if len(pool) <= MOST else ():
+                if (found := form_of(four)) and all(np.isfinite(largest(rows, [name])) for name in four):
+                    yield found
 
 
 def _are_upright(rows: Rows, corners: Sequence[str]) -> bool:

@@ -81,6 +81,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     patient = [patient[one] for one in index]
     cases = cases._replace(split=splits.drawn(cases.split, _says_yes(cases), patient, layout.split, found))
     people.say_alike(patient, cases.split, found)
+    people.doubt_additions(patient, cases.split, found)
     people.doubt_nobody(patient, layout.patient, found)
     codes, group_names = people.groupings(rows, cases.first, layout.groups)
     if codes is not None:

@@ -11,9 +11,9 @@ from imbalance_jax.data import policies
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
 from imbalance_jax.data.reader import label_notes, named_classes
 from imbalance_jax.data.reader.joining import images_of
-from imbalance_jax.data.reader.layout import Labels, Layout
-from imbalance_jax.data.reader.rows import NAMED, Found, Rows, keys, their_names
-from imbalance_jax.data.reader.spelling import canonical, is_empty, table_of
+from imbalance_jax.data.reader.layout import OF_LABEL, Labels, Layout, Regions
+from imbalance_jax.data.reader.rows import NAMED, Found, Rows, keys, stacked, their_names
+from imbalance_jax.data.reader.spelling import canonical, is_empty, names_in, table_of
 from imbalance_jax.names import lookup, some
 
 ONE = '(region)'  # the column of the one concept of all regions, where there is one
@@ -90,23 +90,61 @@ def _say_elsewhere(rows: Rows, image: np.ndarray, labels: Labels, found: Found) 
 def _of_regions(
     labels: Labels, layout: Layout, rows: Rows, image: np.ndarray, tables: Mapping[str, Rows]
 ) -> tuple[Labels, Rows, np.ndarray]:
-    """Labels that a table of regions implies: its column of concepts, or the one concept of all, is one of names."""
-    regions = next((one for one in layout.regions if one.column or one.box or one.code), None)
-    if regions is None:
+    """Labels that tables of regions imply: their columns of concepts, or the one concept of all, are one of names."""
+    blocks = [one for one in layout.regions if one.column or one.box or one.code]
+    if not blocks:
         raise ValueError(
             'labels.regions: no regions are in a table, by a column of concepts, a box or a code; of mask files no '
             'labels are made. Give labels a column.'
         )
-    changed = dataclasses.replace(labels, column=regions.column or ONE, aliases=labels.aliases or regions.aliases)
+    spellings: dict[str, tuple[str, ...]] = {}
+    for regions in blocks:
+        spellings |= {name: (*spellings.get(name, ()), *texts) for name, texts in regions.aliases.items()}
+    labels = dataclasses.replace(labels, column=ONE, aliases=labels.aliases or spellings)
+    if len(blocks) > 1:  # others are of what is no class
+        blocks = [one for one in blocks if one.column or _is_class(one.concept, labels, layout)] or blocks[:1]
+    parts = [_names_of(regions, rows, image, tables) for regions in blocks]
+    if len(blocks) == 1:
+        column = blocks[0].column or ONE
+        return dataclasses.replace(labels, column=column), *parts[0]
+    if labels.reader:
+        for of_block, _ in parts:
+            of_block.column(labels.reader, 'labels.reader')
+    known = [_without_others(of_block, labels, layout) for of_block, _ in parts]
+    return labels, stacked(known), np.concatenate([of_image for _, of_image in parts])
+
+
+def _names_of(regions: Regions, rows: Rows, image: np.ndarray, tables: Mapping[str, Rows]) -> tuple[Rows, np.ndarray]:
+    """Rows of a block of regions with a column of what they are of, and which image each is of."""
     if regions.table:
         other = lookup(tables, regions.table, 'table (regions.table)')
         rows, image = images_of(rows, image, other, regions.on)
-    if not regions.column:
-        drawn = [rows.column(name, 'regions.box') for name in regions.box]
-        drawn += [rows.column(regions.code, 'regions.code')] if regions.code else []
-        names = ['' if is_empty(cells) else regions.concept for cells in zip(*drawn, strict=True)]
-        rows = rows.with_columns(**{ONE: np.array(names, object)})
-    return changed, rows, image
+    if regions.column:
+        return rows.with_columns(**{ONE: rows.column(regions.column, 'regions.column')}), image
+    drawn = [rows.column(name, 'regions.box') for name in regions.box]
+    drawn += [rows.column(regions.code, 'regions.code')] if regions.code else []
+    names = ['' if is_empty(cells) else regions.concept for cells in zip(*drawn, strict=True)]
+    return rows.with_columns(**{ONE: np.array(names, object)}), image
+
+
+def _without_others(rows: Rows, labels: Labels, layout: Layout) -> Rows:
+    """Rows of one of several blocks of regions, without names of what is no class, as of anatomy."""
+    said = {canonical(one) for one in (*labels.none, *labels.not_mentioned)}
+    kept = np.array(['' for _ in range(len(rows))], object)
+    for row, text in enumerate(rows.columns[ONE]):
+        names = names_in(text, labels.separator, rows.where(row))
+        if any(canonical(name) in said or _is_class(name, labels, layout) for name in names):
+            kept[row] = text
+    return rows.with_columns(**{ONE: kept})
+
+
+def _is_class(name: str, labels: Labels, layout: Layout) -> bool:
+    """Whether regions of that name are of a class: of those that are listed, or of no anatomy."""
+    spelt = table_of(labels.aliases) | {canonical(one): one for one in labels.classes}
+    meant = spelt.get(canonical(name), name)
+    if labels.classes:
+        return meant in labels.classes
+    return meant != OF_LABEL and canonical(meant) not in map(canonical, layout.anatomy)
 
 
 def _cells(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tuple[tuple[str, ...], np.ndarray]:

@@ -18,6 +18,7 @@ TRUE: Names = ('1', 'yes', 'true', 'y', 'present', 'positive')
 FALSE: Names = ('0', 'no', 'false', 'n', 'absent', 'negative')
 UNSURE: Names = ('-1', 'uncertain', 'unsure')
 NOTHING: Names = ('', 'nan', 'none', 'null', 'na', 'n/a', '<na>', '#n/a')
+OF_LABEL = 'label'  # the concept of a region that is called as its image's one class is
 NO_FINDING: Names = ('No Finding', 'No findings', 'Normal', 'Healthy', 'None')
 SPLIT_NAMES: Values = {
     'train': ('train', 'training', 'tr'),
@@ -119,7 +120,7 @@ class Labels:
 
     columns: one per class; or column: names of classes, one or, with `separator`, several ('list' for "['a', 'b']");
         or path: a regular expression for a file's path below the folder ('parent' is the name of its folder);
-        or regions: what an image has a region of
+        or regions: what an image has a region of, by all tables of regions, but `Layout.anatomy` beside others
     further: columns that name further classes of the same image, beside `column`
     classes: names and their order; () are all columns, or all names that occur, sorted
     aliases: {class: other spellings}, of columns as of names

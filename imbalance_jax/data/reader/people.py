@@ -32,6 +32,8 @@ WITHHELD = '(no|without)[ _-]?(id|name|patient)|redacted|withheld|(de-?identifi|
 NOBODY = re.compile(f'{NOT_KNOWN}|{WITHHELD}|anon(ym|ymous|ymi[sz]ed)?|other|x+|-1|-9+|#[a-z0/]+[!?]')
 COUNTED = re.compile('[ivxlc]+|-[0-9]+')  # people are who are called by such numbers, all of them
 ONE_OF_ALL, FEW = 0.5, 5  # more than this share of a set's images is of nobody, where there are so many others
+ODD, RARE = 2, 0.05  # so many of all people, or this share, may be called otherwise than the rest are
+LOOKS_LIKE = str.maketrans('oil', '011')  # letters that are taken for digits
 NAMELESS = 'image '  # begins the name of a patient whom nothing names
 
 
@@ -66,6 +68,45 @@ def say_alike(patient: Sequence[str], split: np.ndarray, found: Found) -> None:
         found.notes.append(f'Patients {two} differ in spelling alone and count as two: are they one person?{more}')
 
 
+def doubt_additions(patient: Sequence[str], split: np.ndarray, found: Found) -> None:
+    """Doubts patients who are called as another is with an addition, such as P07/1 or P07 (new), or with a letter for a
+    digit, where hardly anybody else is: P07 and P07_1 of a set of such may be two. patient: [N]; split: [N] into
+    `SPLITS`."""
+    known = zip(patient, split.tolist(), strict=True)
+    of_split = {one: number for one, number in known if one and not one.startswith(NAMELESS)}
+    pairs = [*_additions(of_split), *_letters_for_digits(of_split)]
+    said = [two for two in pairs if _folded(two[0]) != _folded(two[1]) or of_split[two[0]] == of_split[two[1]]]
+    if said:  # `say_alike` says the others
+        named = some([f'{one!a} beside {other!a}' for one, other in said], NAMED)
+        found.doubts.append(f'Is this one person, called in two ways, who counts as two? {named}.')
+
+
+def _additions(names: Collection[str]) -> list[tuple[str, str]]:
+    """Names with a number, of another form than nearly all have, that are one of these and more; with that one."""
+    pairs = []
+    odd = _odd_ones({name: _form(name) for name in names})
+    for one in odd:
+        bases = [one[: sign.start()].rstrip() for sign in re.finditer(r'[\W_]', one)]
+        meant = [base for base in bases if base in names and base not in odd and re.search('[0-9]', base)]
+        pairs += [(one, meant[-1])] if meant else []
+    return pairs
+
+
+def _letters_for_digits(names: Collection[str]) -> list[tuple[str, str]]:
+    """Names of other letters than nearly all have, that are one of these if an O within is 0, and I or l are 1."""
+    odd = _odd_ones({name: re.sub('[0-9]+', '9', name.casefold()) for name in names})
+    looks = {name.casefold().translate(LOOKS_LIKE): name for name in names if name not in odd}
+    pairs = [(one, looks.get(one.casefold().translate(LOOKS_LIKE), '')) for one in odd]
+    return [(one, other) for one, other in pairs if one[:1].casefold() == other[:1].casefold()]
+
+
+def _odd_ones(form: Mapping[str, str]) -> list[str]:
+    """The few names of another form than all others. form: of each name."""
+    ((most, count),) = Counter(form.values()).most_common(1) or [('', 0)]
+    odd = [name for name, one in form.items() if one != most]
+    return odd if count > FEW and len(odd) <= max(ODD, RARE * len(form)) else []
+
+
 def doubt_nobody(patient: Sequence[str], rule: Patient, found: Found) -> None:
     """Doubts a patient who seems to be nobody: by the name, or as it is unlike all others, or as most images are of the
     one; and notes where nobody has two images."""
@@ -75,10 +116,11 @@ def doubt_nobody(patient: Sequence[str], rule: Patient, found: Found) -> None:
     nobody = [
         one
         for one, number in count.items()
-        if number > 1 and (one == odd or (not counted and NOBODY.fullmatch(one.casefold())) or number > most)
+        if (number > 1 and (one == odd or (not counted and NOBODY.fullmatch(one.casefold())) or number > most))
+        or (one and len(count) > FEW and not any(map(str.isalnum, one)))
     ]
     if nobody:
-        named = some([f'{one} with {count[one]} images' for one in nobody], NAMED)
+        named = some([f'{one} with {count[one]} image{"s" if count[one] > 1 else ""}' for one in nobody], NAMED)
         found.doubts.append(f'Is this one person? {named}; leave the cell empty where the patient is not known.')
     if len(count) == len(patient) > FEW and (rule.column or rule.pattern):
         found.notes.append(f'No patient has two images (patient): {len(count)} of {len(patient)}.')

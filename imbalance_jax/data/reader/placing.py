@@ -11,7 +11,8 @@ from imbalance_jax.data.reader import geometry, images, shapes
 from imbalance_jax.data.reader.picture import UPRIGHT, Unreadable
 
 SHOWN = 8  # grey values of a mask in a message
-LOSSY = (b'\xff\xd8', b'RIFF')  # how files of JPEG and WebP begin, whatever they are called
+JPEG, WEBP = b'\xff\xd8', b'RIFF'  # how files begin, whatever they are called
+LOSSLESS = b'VP8L'  # the part of a WebP file that keeps pixels as they are
 FEW = 8  # grey values beside black that a mask of one concept may have, as where it numbers what it shows
 EDGE = 2  # pixels that grey edges are wide, at most
 OUTSIDE = 1.0  # pixels of the file by which a box may leave it, as rounding makes it
@@ -183,11 +184,11 @@ def mask_file(
     """What a mask file holds: pixels of some grey values, or without any what is inside; crop: the part it covers, in
     a unit as of boxes; needed: whether its image has what it shows, by a label or as all do, so that an empty one lacks
     something."""
-    grey, above = _decoded(path, name)
+    grey, lossy = _decoded(path, name)
     indices = images.palette_indices(path)
     if indices is not None and np.isin(indices, grey_values.known).any():
         grey = indices
-    mask = _inside(grey, above, grey_values, name)
+    mask = _inside(grey, lossy, grey_values, name)
     if needed and not mask.any():
         raise Left('mask_without_area', name)
     rim = _has_rim(mask)
@@ -203,7 +204,7 @@ def mask_file(
     if placed is None:
         return None
     told = grey if indices is None else indices  # two colours of a palette may be one grey value
-    values = np.unique(told[grey > 0]) if not above and not grey_values.known else grey[:0]
+    values = np.unique(told[grey > 0]) if not lossy and not grey_values.known else grey[:0]
     soft = len(values) > 1 and indices is None and _is_soft(grey)
     several = tuple(values.tolist()) if len(values) > 1 and not soft else ()
     digest = hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()
@@ -236,28 +237,33 @@ def mask_of_none(size: Size, *, path: Path, name: str) -> None:
         raise Left('region_of_no_one_class', name)
 
 
-def _decoded(path: Path, name: str) -> tuple[np.ndarray, int]:
-    """The grey values [h,w] of a mask file, and above which one is inside: 0, or half of the range after lossy
-    compression."""
+def _decoded(path: Path, name: str) -> tuple[np.ndarray, bool]:
+    """The grey values [h,w] of a mask file, and whether it was compressed with loss."""
     try:
         grey = images.decode(path)
     except Unreadable as error:
         raise Left('mask_unreadable', f'{name} ({error})') from error
-    grey = grey.max(-1) if grey.ndim == 3 else grey
+    return grey.max(-1) if grey.ndim == 3 else grey, _is_lossy(path)
+
+
+def _is_lossy(path: Path) -> bool:
+    """Whether a file was compressed with loss, as JPEG is, and WebP may be."""
     with path.open('rb') as file:
-        return grey, int(grey.max()) // 2 if file.read(4).startswith(LOSSY) else 0
+        begin = file.read(4)
+        return begin.startswith(JPEG) or (begin == WEBP and LOSSLESS not in file.read())
 
 
-def _inside(grey: np.ndarray, above: int, grey_values: GreyValues, name: str) -> np.ndarray:
-    """The mask [h,w] of grey values: pixels of those of one concept, or without any what is above."""
+def _inside(grey: np.ndarray, lossy: bool, grey_values: GreyValues, name: str) -> np.ndarray:
+    """The mask [h,w] of grey values: pixels of those of one concept, or without any what is not 0; more than half of
+    the range after lossy compression, which also makes any value of another."""
     if not grey_values.known:
-        return grey > above
+        return grey > (int(grey.max()) // 2 if lossy else 0)
     if grey.any() and not np.isin(grey, grey_values.known).any():
         shown = ' '.join(map(str, np.unique(grey)[:SHOWN].tolist()))
         raise Left('mask_of_other_values', f'{name} (has {shown}; regions.values has {_listed(grey_values.known)})')
-    if above and not np.isin(grey, (0, *grey_values.known)).all():
-        lossy = f'its file was compressed with loss, and has {len(np.unique(grey))} values'
-        raise Left('mask_of_other_values', f'{name} ({lossy}; regions.values has {_listed(grey_values.known)})')
+    if lossy:
+        why = f'its file was compressed with loss, and has {len(np.unique(grey))} values'
+        raise Left('mask_of_other_values', f'{name} ({why}; regions.values has {_listed(grey_values.known)})')
     return np.isin(grey, grey_values.own)
 
 

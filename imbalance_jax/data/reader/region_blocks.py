@@ -3,13 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from imbalance_jax.data.reader.box_columns import BOXES
+from imbalance_jax.data.reader.box_columns import form_in, form_of
 from imbalance_jax.data.reader.layout import Regions
 from imbalance_jax.data.reader.rows import NAMED, Found
 from imbalance_jax.names import some
 
 OF_TABLES = ('table', 'on', 'column', 'aliases', 'reader', 'frame')  # fields that say nothing of mask files
-FORMS = {tuple(re.sub('[^a-z0-9]', '', name) for name in names): form for form, names in BOXES}
 
 
 def check(regions: Regions, where: str) -> None:
@@ -28,29 +27,26 @@ def check(regions: Regions, where: str) -> None:
 
 
 def _check_form(columns: Sequence[str], form: str, where: str) -> None:
-    """ValueError for four columns that are called as corners, and are to be widths; or that stand in another order."""
-    names = _plain(columns)
-    in_order = next((one for one in FORMS if sorted(one) == sorted(names)), names)
-    if in_order != names:
-        named = tuple(columns[names.index(one)] for one in in_order)
+    """ValueError for columns that are called as corners, and are to be widths; or that stand in another order."""
+    if len(columns) == 1:
+        said, in_order = form_in(columns[0]) or (form, True)
+        if not in_order:
+            raise ValueError(
+                f'{where} is {columns[0]!r}, which says another order than the one of boxes, x before y: give four '
+                'columns. (If it is called otherwise than it is meant, tables.rename calls it so.)'
+            )
+    else:
+        named, said = form_of(columns) or (tuple(columns), form)
+        if named != tuple(columns):
+            raise ValueError(
+                f'{where} is {tuple(columns)}; expected them in the order {named}. (If they are called otherwise than '
+                'they are meant, tables.rename calls them so.)'
+            )
+    if form == 'xywh' and said == 'xyxy':
         raise ValueError(
-            f'{where} is {tuple(columns)}; expected them in the order {named}. (If they are called otherwise than they '
-            'are meant, tables.rename calls them so.)'
-        )
-    if form == 'xywh' and FORMS.get(names) == 'xyxy':
-        raise ValueError(
-            f"{where} is {tuple(columns)}, which are called as corners are, and form is 'xywh', the width and height: "
+            f"{where} is {tuple(columns)}, called as corners are, and form is 'xywh', the width and height: "
             "expected form = 'xyxy'. (If they are a width and a height, tables.rename calls them so.)"
         )
-
-
-def _plain(columns: Sequence[str]) -> tuple[str, ...]:
-    """Names of four columns in small letters, without what all begin or end with."""
-    names = [re.sub('[^a-z0-9]', '', name.lower()) for name in columns]
-    for end in (0, -1):
-        while len({name[end] if name else '' for name in names}) == 1 and all(names):
-            names = [name[1:] if end == 0 else name[:-1] for name in names]
-    return tuple(names)
 
 
 def say_without_reader(blocks: Sequence[Regions], found: Found) -> None:

@@ -13,13 +13,12 @@ from imbalance_jax.data.reader import placing, shapes
 from imbalance_jax.data.reader.box_columns import size_columns, stated_size
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.joining import images_of
-from imbalance_jax.data.reader.layout import NO_FINDING, Layout, Regions
+from imbalance_jax.data.reader.layout import NO_FINDING, OF_LABEL, Layout, Regions
 from imbalance_jax.data.reader.placing import Frame, Left, Planned, Size
 from imbalance_jax.data.reader.rows import Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, grouped, is_empty, matches, number, table_of
 from imbalance_jax.names import lookup
 
-OF_LABEL = 'label'  # the concept of a region that is called as its image's one class is
 OF_NONE = -1  # the concept of a region that is to be called so, of an image of no class or of several
 NAMELESS = -2  # the concept of a region whose row names none
 BBOX = 'bbox'  # COCO's column of boxes

@@ -46,6 +46,57 @@ def test_other_people_are_not_named():
     assert '; there are 1 more such pairs' in notes_of(['a', 'A', 'b', 'B'], [TRAIN, TEST] * 2)[0]
 
 
+def doubts_of(patient, split=None):
+    found = Found()
+    people.doubt_additions(patient, np.array([TRAIN] * len(patient) if split is None else split, np.uint8), found)
+    return found.doubts
+
+
+@pytest.mark.parametrize(
+    'name', ['P07/1', 'P07.0', 'P07_1', 'P07 (neu)', 'P07 - Copy', 'P07-T1', 'P07&nbsp;', 'P07,', 'PO7']
+)
+def test_one_patient_with_an_addition_is_doubted(name):
+    twelve = [f'P{k:02d}' for k in range(12)]
+    assert doubts_of([*twelve, name, name]) == [
+        f"Is this one person, called in two ways, who counts as two? {name!r} beside 'P07'."
+    ]
+
+
+@pytest.mark.parametrize(
+    'names',
+    [
+        [f'P{k}' for k in range(1, 13)],
+        [*(f'P{k:02d}' for k in range(12)), 'P07a', 'P99_1'],
+        [*(f'P{k:02d}' for k in range(12)), *(f'P{k:02d}_1' for k in range(4))],  # such as are called so
+        [f'patient{k:05d}_study{of}' for k in range(6) for of in (1, 2)],
+        [f'TCGA-{k:02d}-{1234 + k}' for k in range(12)],
+        [f'1.2.840.{k}' for k in range(12)] + [f'1.2.840.{k}.{k}' for k in range(4)],
+        [*'abcdefgh', 'a-b', 'Ann', 'Ann Lee'],
+        ['Ann', 'Bea', 'Cid', 'Dov', 'Eve', 'Fay', 'Gus', 'Ann-Lou'],
+        [f'{k:x}{k * k:x}' for k in range(40)],
+        ['P07', 'P07/1'],
+        [*map(str, range(101, 113)), 'L01'],
+        ['image P07.png', 'image P07.png_1', *(f'P{k:02d}' for k in range(12))],
+    ],
+)
+def test_other_people_called_nearly_alike_are_not_doubted(names):
+    assert not doubts_of(names)
+
+
+def test_a_patient_of_two_spellings_and_splits_is_said_once():
+    names = [*(f'P{k:02d}' for k in range(12)), 'P07,']
+    split = [TRAIN] * 12 + [TEST]
+    assert (len(notes_of(names, split)), len(doubts_of(names, split)), len(doubts_of(names))) == (1, 0, 1)
+
+
+@pytest.mark.parametrize('name', ['--', '?', '/'])
+def test_one_image_of_a_patient_of_signs_is_doubted(name):
+    found = Found()
+    people.doubt_nobody([name] + [f'P{k:02d}' for k in range(6)] * 2, Patient(column='p'), found)
+    assert found.doubts == [f'Is this one person? {name} with 1 image; leave the cell empty where the patient is not '
+                            'known.']  # fmt: skip
+
+
 @pytest.mark.parametrize('name', ['unknown', 'UNK', 'Anonymous', '-1', '999', '?', 'xxx', 'a real one'])
 def test_a_patient_who_seems_to_be_nobody_is_doubted(name):
     found = Found()

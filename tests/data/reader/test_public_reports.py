@@ -101,6 +101,38 @@ def test_labels_are_made_of_regions_of_one_concept(twelve):
         )
 
 
+def test_labels_are_made_of_all_tables_of_regions(twelve):
+    table(twelve, 'file\n' + ''.join(f'{k}.png\n' for k in range(12)))
+    for name, images in (('mass', range(0, 12, 3)), ('edema', (0, 1, 5)), ('heart', range(12))):
+        table(twelve, 'file,x,y,w,h\n' + ''.join(f'{k}.png,3,4,6,5\n' for k in images), f'{name}.csv')
+    table(twelve, 'file,what,x,y,w,h\n2.png,Nodule,3,4,6,5\n3.png,lung,3,4,6,5\n', 'more.csv')
+    boxes = {
+        name: {'table': name, 'on': 'file', 'concept': name, 'box': ('x', 'y', 'w', 'h')}
+        for name in ('mass', 'edema', 'heart')
+    }
+    more = {'table': 'more', 'on': 'file', 'column': 'what', 'box': ('x', 'y', 'w', 'h'), 'others': 'add'}
+
+    def counted(*blocks, **labels):
+        tables = ('t.csv', *({'file': f'{one["table"]}.csv', 'name': one['table']} for one in blocks))
+        anatomy = [
+            name
+            for name, one in (('heart', boxes['heart']), ('lung', more))
+            if one['table'] in {block['table'] for block in blocks}
+        ]
+        block = {'labels': {'regions': True, **labels}, 'regions': blocks, 'anatomy': tuple(anatomy)}
+        dataset = loaded(twelve, tables=tables, **block)
+        assert dataset.label_mask.all()
+        assert not doubts_with(dataset, 'deny')
+        return dict(zip(dataset.classes, dataset.labels.sum(0).tolist(), strict=True))
+
+    for two in ((boxes['mass'], boxes['edema']), (boxes['edema'], boxes['mass'])):
+        assert counted(*two, classes=('mass', 'edema')) == {'mass': 4, 'edema': 3}
+        assert counted(*two) == {'edema': 3, 'mass': 4}
+        assert counted(boxes['heart'], *two, more) == {'Nodule': 1, 'edema': 3, 'mass': 4}
+    assert counted(boxes['mass'], boxes['heart'], more, classes=('mass',)) == {'mass': 4}  # others are no classes
+    assert counted(boxes['mass'], {**more, 'aliases': {'mass': ('nodule',)}}) == {'mass': 5}
+
+
 def test_masks_of_several_values_and_crops_inside_out_are_said(twelve):
     rows(twelve, 'finding,x,y,w,h', lambda k: f'{k % 2},2,2,16,16')
     for k in range(1, 12, 2):

@@ -343,6 +343,25 @@ def test_grey_values_of_a_lossy_file_are_no_concepts(tmp_path):
     assert ['compressed with loss' in one for one in left] == [True] * len(left) != []
 
 
+@pytest.mark.parametrize(
+    ('kind', 'options', 'read'),
+    [('PNG', {}, True), ('WEBP', {'lossless': True}, True), ('WEBP', {}, False), ('JPEG', {}, False)],
+)
+def test_label_maps_compressed_with_loss_are_left_out_whatever_values_they_have(tmp_path, kind, options, read):
+    parts = np.zeros((32, 32), np.uint8)
+    parts[8:16, 8:24], parts[16:, 16:] = 1, 2
+    for name, values in (('a', parts), ('b', parts * 0)):
+        picture(tmp_path / f'{name}.png', size=(32, 32))
+        Image.fromarray(values).save(tmp_path / f'{name}_seg.png', format=kind, **options)
+    table(tmp_path, 'file,finding\na.png,p\nb.png,n\n')
+    regions = {'files': '{stem}_seg.png', 'values': {'lung': 1, 'heart': 2}}
+    dataset = loaded(tmp_path, tables='t.csv', images={'file': '{file}', 'exclude': '*_seg*'}, regions=regions)
+    left = dataset.info['problems'].get('mask_of_other_values', [])
+    assert dataset.region_box.tolist() == ([[4, 4, 12, 8], [8, 8, 16, 16]] if read else [])
+    assert sum(one.startswith('a_seg.png (its file was compressed with loss, and has') for one in left) == (not read)
+    assert sum(one.startswith('b_seg.png (its file was compressed with loss, and has 1 ') for one in left) == (not read)
+
+
 def test_coco_from_its_file(tmp_path):
     for name in 'ab':
         picture(tmp_path / f'images/{name}.png')

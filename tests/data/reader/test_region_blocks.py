@@ -5,10 +5,27 @@ import pytest
 from data.reader.folders import doubts_with, layout, loaded, picture, table
 from PIL import Image
 
+from imbalance_jax.data.reader.box_columns import box_of, form_in, form_of
+from imbalance_jax.data.reader.rows import as_rows
+
 FILES = {'concept': 'a', 'files': '{stem}_mask.png'}
 ROWS = {'table': 'b', 'on': 'file', 'concept': 'a', 'box': ('p', 'q', 'r', 's')}
 CORNERS = ('xmin', 'ymin', 'xmax', 'ymax'), ('X1', 'Y1', 'X2', 'Y2'), ('bbox_x_min', 'bbox_y_min', 'bbox_x_max',
                                                                        'bbox_y_max')  # fmt: skip
+NAMED = [
+    *('left_x top_y right_x bottom_y', 'x_left y_top x_right y_bottom', 'tl_x tl_y br_x br_y', 'ulx uly lrx lry'),
+    *('x_upper_left y_upper_left x_lower_right y_lower_right', 'startX startY endX endY', 'x_from y_from x_to y_to'),
+    *(
+        'xbegin ybegin xend yend',
+        'minCol minRow maxCol maxRow',
+        'xi yi xf yf',
+        'p1x p1y p2x p2y',
+        'minx miny maxx maxy',
+    ),
+    *('left upper right lower', 'x_lower y_lower x_upper y_upper', 'l t r b', 'xs ys xe ye', 'x y x2 y2'),
+]
+SIZED = ['x y dx dy', 'x_start y_start x_size y_size', 'l t w h', 'x1 y1 w1 h1', 'topLeftX topLeftY width height']
+OTHERS = ['cx cy w h', 'p q r s', 'x y xs ys', 'x y x_e y_e', 'col row width height', 'x1 x2 x3 x4', 'ul ur ll lr']
 
 
 @pytest.fixture
@@ -89,6 +106,45 @@ def test_corners_in_one_cell_that_are_read_as_widths_are_doubted(ten):
     ]
     assert not said(corners, 'xyxy')
     assert not said(lambda i: f'{2 + i}, 3, {6 if i < 2 else 12}, 9')  # some are narrow: widths
+
+
+@pytest.mark.parametrize(('names', 'form'), [*((one, 'xyxy') for one in NAMED), *((one, 'xywh') for one in SIZED)])
+def test_names_of_columns_say_the_form_of_their_box(names, form):
+    columns = tuple(names.split())
+    assert form_of(columns) == (columns, form)
+    assert form_of(columns[::-1]) == (columns, form)
+    cells = np.array(['2', ''], object)
+    rows = as_rows({'file': np.array(['a', 'b'], object), **dict.fromkeys(columns, cells)}, 't.csv')
+    assert box_of(rows) == (columns, form)
+
+
+def test_names_of_columns_that_say_no_form():
+    assert [form_of(one.split()) for one in OTHERS] == [None] * len(OTHERS)
+    assert box_of(as_rows(dict.fromkeys(('left', 'top', 'right', 'bottom'), np.array(['no'], object)), 't')) == (
+        (),
+        'xywh',
+    )
+
+
+@pytest.mark.parametrize(
+    ('name', 'said'),
+    [
+        *((one, ('xyxy', True)) for one in ('xyxy', 'bbox_xyxy', 'bbox (x1,y1,x2,y2)', '[xmin, ymin, xmax, ymax]')),
+        *((one, ('xyxy', True)) for one in ('x1y1x2y2', 'minx_miny_maxx_maxy', 'ltrb', 'left_top_right_bottom')),
+        *((one, ('xywh', True)) for one in ('xywh', 'x,y,w,h', 'bbox (x, y, width, height)')),
+        *((one, ('xyxy', False)) for one in ('yxyx', 'xmin, xmax, ymin, ymax')),
+        *((one, None) for one in ('bbox', 'Bounding Box', 'roi', 'taxy', 'x')),
+    ],
+)
+def test_the_name_of_a_column_of_lists_says_the_form(name, said):
+    assert form_in(name) == said
+    if said and said[0] == 'xyxy':
+        with pytest.raises(ValueError, match=r"another order than|expected form = 'xyxy'"):
+            layout(labels=('a',), tables='t.csv', regions={'concept': 'a', 'box': (name,)})
+    else:
+        layout(labels=('a',), tables='t.csv', regions={'concept': 'a', 'box': (name,)})
+    if not said or said[1]:
+        layout(labels=('a',), tables='t.csv', regions={'concept': 'a', 'box': (name,), 'form': 'xyxy'})
 
 
 def readers(*names):
