@@ -13,6 +13,7 @@ from imbalance_jax.sweep import jobs, populations
 from imbalance_jax.sweep import plan as plans
 
 ROOT = Path(__file__).parents[2]
+PATIENCE = 1200  # seconds; a machine may have much else to do
 
 
 def command(*words) -> list[str]:
@@ -23,7 +24,7 @@ def wait_for(condition, process) -> None:
     begin = time.monotonic()
     while not condition():
         assert process.poll() is None
-        assert time.monotonic() - begin < 240
+        assert time.monotonic() - begin < PATIENCE
         time.sleep(0.05)
 
 
@@ -40,7 +41,7 @@ def test_a_disturbed_population_ends_like_an_undisturbed_one(tiny_config, tmp_pa
     with subprocess.Popen(command('launch.local', '--plan', plan), cwd=ROOT, stdout=subprocess.DEVNULL) as engine:
         wait_for(log.exists, engine)
         os.kill(int(jobs.standing(result[0]).note.split('process ')[1].split(',')[0]), signal.SIGKILL)
-        assert engine.wait(timeout=240) == 0  # the worker began it again
+        assert engine.wait(timeout=PATIENCE) == 0  # the worker began it again
     assert jobs.standing(result[0]).starts == 2
     assert [jobs.standing(job).state for job in result] == ['done'] * 2
     for name in ('data', 'performance', 'alignment', 'concepts', 'units', 'audit'):

@@ -34,7 +34,7 @@ CHOICES = {
     ('patient', 'unknown'): ('left_out', 'own'),
     ('split', 'others'): ('left_out', 'train', 'validation', 'test'),
     ('regions', 'others'): ('error', 'ignore', 'add'),
-    ('regions', 'form'): ('xywh', 'xyxy'),
+    ('regions', 'form'): ('xywh', 'xyxy', 'cxcywh'),
     ('regions', 'unit'): ('pixel', 'fraction'),
     ('regions', 'kind'): ('', *shapes.KINDS),
     ('tables', 'kind'): ('', 'csv', 'tsv', 'json', 'jsonl', 'parquet', 'coco'),

@@ -199,7 +199,8 @@ class Regions:
     table: the rows; on: columns that tell their image, as in `Table`; '' is the first table
     concept: a name, or column: of names; aliases: {concept: spellings}; others: as in `Labels`; 'label' as the concept
         is the image's one class
-    box: four columns, or one with a list of four; form: 'xywh' or 'xyxy'; unit: 'pixel' or 'fraction' of the image
+    box: four columns, or one with a list of four; form: 'xywh', 'xyxy', or 'cxcywh' by the
+        centre, as YOLO has it; unit: 'pixel' or 'fraction' of the image
     frame: (height, width) of the image that pixels are counted in, as numbers or as two columns; () is what the table
         states of the image, as COCO's does, if the file is a copy of that shape, else the file's size
     code: a column with a shape or mask, and what it is: `kind` is one of those of `shapes` and `runs`. With `box`, too,

@@ -9,6 +9,7 @@ from imbalance_jax.data.reader.rows import NAMED, Found
 from imbalance_jax.names import some
 
 OF_TABLES = ('table', 'on', 'column', 'aliases', 'reader', 'frame')  # fields that say nothing of mask files
+CENTRE = re.compile('(?<![a-z])(c[xy]|[xy]c)(?![a-z])|cxcywh|cent(er|re)|(?<![a-z])mid(dle)?(?![a-z])')  # of a box
 
 
 def check(regions: Regions, where: str) -> None:
@@ -42,9 +43,15 @@ def _check_form(columns: Sequence[str], form: str, where: str) -> None:
                 f'{where} is {tuple(columns)}; expected them in the order {named}. (If they are called otherwise than '
                 'they are meant, tables.rename calls them so.)'
             )
-    if form == 'xywh' and said == 'xyxy':
+    of_centre = [name for name in columns if CENTRE.search(name.lower())]
+    if form != 'cxcywh' and of_centre and len(of_centre) == min(len(columns), 2):
         raise ValueError(
-            f"{where} is {tuple(columns)}, called as corners are, and form is 'xywh', the width and height: "
+            f'{where} is {tuple(columns)}, called as the centre of a box is, and form is {form!r}: expected form = '
+            "'cxcywh'. (If they are called otherwise than they are meant, tables.rename calls them so.)"
+        )
+    if form != 'xyxy' and said == 'xyxy':
+        raise ValueError(
+            f'{where} is {tuple(columns)}, called as corners are, and form is {form!r}, with a width and height: '
             "expected form = 'xyxy'. (If they are a width and a height, tables.rename calls them so.)"
         )
 

@@ -185,13 +185,17 @@ def _frame(column: np.ndarray | None, given: Any, row: int, rows: Rows) -> float
 def box_of(values: Sequence[Any], regions: Regions, where: str) -> tuple[float, ...]:
     """x0 y0 x1 y1 in the unit of the table."""
     flat = list(values[0]) if len(values) == 1 and isinstance(values[0], (list, tuple)) else list(values)
-    flat = _by_key(flat[0], regions.form) if len(flat) == 1 else flat
+    form = regions.form
+    if len(flat) == 1 and len(of_keys := _by_key(flat[0], 'xyxy' if form == 'xyxy' else 'xywh')) == 4:
+        flat, form = of_keys, 'xyxy' if form == 'xyxy' else 'xywh'  # an object's keys say where it begins
     if len(flat) == 1:
         flat = str(flat[0]).strip('[]() ').replace(',', ' ').split()
     box = [number(str(value)) for value in flat]
     if len(box) != 4 or not np.isfinite(box).all():
         raise ValueError(f'{where}: the box is {flat}; expected four numbers, {regions.form}.')
-    if regions.form == 'xywh':
+    if form == 'cxcywh':
+        return box[0] - box[2] / 2, box[1] - box[3] / 2, box[0] + box[2] / 2, box[1] + box[3] / 2
+    if form == 'xywh':
         return box[0], box[1], box[0] + box[2], box[1] + box[3]
     return tuple(box)
 

@@ -186,3 +186,28 @@ def test_a_mask_file_that_two_blocks_give_is_said(ten):
     ]
     assert not said('masks/left/{stem}.png')
     assert not said('masks/right/{stem}.png', values={'left': 255})  # of the parts of one file
+
+
+@pytest.mark.parametrize(
+    'names', ['cx cy w h', 'x_center y_center width height', 'bbox_xc bbox_yc bbox_w bbox_h', 'cxcywh']
+)
+def test_boxes_by_their_centre(tmp_path, names):
+    columns, box = tuple(names.split()), (0.5, 0.25, 0.5, 0.25)
+    cells = ','.join(map(str, box)) if len(columns) > 1 else f'"{list(box)}"'
+    for i in range(8):
+        picture(tmp_path / f'{i}.png')
+    table(tmp_path, f'file,a,{",".join(columns)}\n' + ''.join(f'{i}.png,{i % 2},{cells}\n' for i in range(8)))
+    regions = {'concept': 'a', 'box': columns, 'unit': 'fraction'}
+    block = {'tables': 't.csv', 'images': 'file', 'labels': ('a',)}
+    with pytest.raises(
+        ValueError, match=r"called as the centre of a box is, and form is 'xywh': expected form = 'cxcy"
+    ):
+        layout(**block, regions=regions)
+    dataset = loaded(tmp_path, tables='t.csv', labels=('a',), regions={**regions, 'form': 'cxcywh'})
+    assert {tuple(one) for one in dataset.region_box.tolist()} == {(4.0, 2.0, 12.0, 6.0)}
+
+
+def test_corners_are_no_centre():
+    block = {'tables': 't.csv', 'images': 'file', 'labels': ('a',)}
+    with pytest.raises(ValueError, match=r"called as corners are, and form is 'cxcywh'"):
+        layout(**block, regions={'concept': 'a', 'box': ('x1', 'y1', 'x2', 'y2'), 'form': 'cxcywh'})
