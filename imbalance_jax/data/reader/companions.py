@@ -44,10 +44,9 @@ def masks_among(pictures: Sequence[str], words: str = OF_MASKS) -> dict[str, Mas
         match = after.match(name)
         head = path.rpartition('.')[0]
         if match and (
-            of := beside.get(head[: len(head) - len(match['suffix'])].lower()) or images.get(match['stem'].lower())
+            of := beside.get(head.removesuffix(match['suffix']).lower()) or images.get(match['stem'].lower())
         ):
-            word = match['suffix'][: len(match['suffix']) - len(match['number'])]
-            found[path] = Mask(of, word, -1)
+            found[path] = Mask(of, match['suffix'].removesuffix(match['number']), -1)
         elif plain[path] >= 0 and (of := _counterpart(path, plain[path], beside) or images.get(name.lower())):
             found[path] = Mask(of, '', plain[path])
         elif plain[path] >= 0 and (more := MORE.match(name)) and (of := images.get(more['stem'].lower())):
@@ -74,8 +73,8 @@ def _of_one_beginning(pictures: Sequence[str], known: Collection[str], after: re
     found: dict[str, Mask] = {}
     for path, match in called.items():
         head = path.rpartition('.')[0].lower()
-        if of := images.get(head[: len(head) - len(match['suffix'])]):
-            found[path] = Mask(of, match['suffix'][: len(match['suffix']) - len(match['number'])], -1)
+        if of := images.get(head.removesuffix(match['suffix'].lower())):
+            found[path] = Mask(of, match['suffix'].removesuffix(match['number']), -1)
     return found if len(found) <= len(pictures) - len(called) - len(known) else {}
 
 

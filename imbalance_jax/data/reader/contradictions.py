@@ -8,9 +8,8 @@ import numpy as np
 from imbalance_jax.data.batches import FLIPS
 from imbalance_jax.data.dataset import SPLITS
 from imbalance_jax.data.reader import region_blocks
-from imbalance_jax.data.reader.layout import Group, Images, Labels, Layout, Regions, Split, Table
+from imbalance_jax.data.reader.layout import Group, Images, Labels, Layout, Split, Table
 from imbalance_jax.data.reader.spelling import canonical, table_of
-from imbalance_jax.data.reader.spelling import number as as_number
 from imbalance_jax.names import lookup, repeated
 
 MODALITIES = ('radiograph', *FLIPS)  # of which `config.augment` knows something
@@ -29,7 +28,6 @@ def check(layout: Layout, where: str) -> None:
         _check_labels(labels, f'{where}.labels{_number(number)}')
     for number, regions in enumerate(layout.regions):
         _check_apart(regions.aliases, f'{where}.regions{_number(number)}.aliases')
-        _check_ways(regions, f'{where}.regions{_number(number)}')
         region_blocks.check(regions, f'{where}.regions{_number(number)}')
         for field in ('box', 'crop'):
             if twice := repeated(getattr(regions, field)):
@@ -94,23 +92,6 @@ def _check_labels(labels: Labels, where: str) -> None:
     if known := labels.classes or tuple(meant):
         for name in labels.aliases:
             lookup(dict.fromkeys(known), name, f'class in {where}.aliases:')
-
-
-def _check_ways(regions: Regions, where: str) -> None:
-    """ValueError for fields of regions of which one would count alone, or none."""
-    if regions.column and regions.concept:
-        raise ValueError(f'{where} has column and concept; one of them says what a region is of.')
-    if '{' in regions.concept:
-        ways = "it is a name, or 'label' for the one class of the image; regions.column has names row by row"
-        raise ValueError(f'{where}.concept is {regions.concept!r}, and nothing is filled into it: {ways}.')
-    if regions.kind and not regions.code:
-        raise ValueError(f'{where}.kind is {regions.kind!r} without code, the column of what it is.')
-    if regions.values and not regions.files:
-        raise ValueError(f'{where}.values are grey values of mask files, and there are no files.')
-    for name, values in regions.values.items():
-        if odd := [one for one in values if not np.isfinite(as_number(str(one)))]:
-            wanted = "expected grey values by concept, such as {'mass': 1, 'edema': 2}"
-            raise ValueError(f'{where}.values has {odd[0]!r} of {name!r}, which is no number; {wanted}.')
 
 
 def _check_splits(split: Split, where: str) -> None:

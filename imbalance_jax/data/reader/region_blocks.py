@@ -3,9 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from imbalance_jax.data.reader.box_columns import form_in, form_of
 from imbalance_jax.data.reader.layout import Regions
 from imbalance_jax.data.reader.rows import NAMED, Found
+from imbalance_jax.data.reader.spelling import number
 from imbalance_jax.names import some
 
 OF_TABLES = ('table', 'on', 'column', 'aliases', 'reader', 'frame')  # fields that say nothing of mask files
@@ -13,7 +16,21 @@ CENTRE = re.compile('(?<![a-z])(c[xy]|[xy]c)(?![a-z])|cxcywh|cent(er|re)|(?<![a-
 
 
 def check(regions: Regions, where: str) -> None:
-    """ValueError for fields that nothing would read, and for columns of boxes that are called as another form is."""
+    """ValueError for fields of which one would count alone, or none; for columns of boxes that are called as another
+    form is."""
+    if regions.column and regions.concept:
+        raise ValueError(f'{where} has column and concept; one of them says what a region is of.')
+    if '{' in regions.concept:
+        ways = "it is a name, or 'label' for the one class of the image; regions.column has names row by row"
+        raise ValueError(f'{where}.concept is {regions.concept!r}, and nothing is filled into it: {ways}.')
+    if regions.kind and not regions.code:
+        raise ValueError(f'{where}.kind is {regions.kind!r} without code, the column of what it is.')
+    if regions.values and not regions.files:
+        raise ValueError(f'{where}.values are grey values of mask files, and there are no files.')
+    for name, values in regions.values.items():
+        if odd := [one for one in values if not np.isfinite(number(str(one)))]:
+            wanted = "expected grey values by concept, such as {'mass': 1, 'edema': 2}"
+            raise ValueError(f'{where}.values has {odd[0]!r} of {name!r}, which is no number; {wanted}.')
     if regions.files and (unread := [name for name in OF_TABLES if getattr(regions, name)]):
         way = 'columns that its pattern or crop names are of the first table, or joined to it'
         raise ValueError(f'{where} has files and {unread[0]}, which is of regions that a table has: {way}.')
@@ -90,8 +107,8 @@ def of_two(used: Sequence[tuple[Regions, Mapping[str, Sequence[str]]]]) -> list[
     """Sentences about mask files that two blocks give as a whole. used: what `plan_files` returns, of each block."""
     said = []
     whole = [(regions, files) for regions, files in used if not regions.values]
-    for number, (one, files) in enumerate(whole):
-        for other, others in whole[:number]:
+    for later, (one, files) in enumerate(whole):
+        for other, others in whole[:later]:
             if both := sorted(files.keys() & others.keys()):
                 two = ' and '.join(f'{block.files!r} ({_called(block)})' for block in (other, one))
                 said.append(f'Mask files that are regions twice, by {two}: {len(both)} ({some(both, NAMED)}).')
