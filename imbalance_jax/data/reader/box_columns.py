@@ -39,7 +39,7 @@ MOST = 12  # columns among which four are looked for
 SIZES = ('imageheight', 'imagewidth'), ('imgheight', 'imgwidth'), ('originalheight', 'originalwidth')  # letters alone
 WITH_SIZES: tuple[set[str], ...] = (  # tables of boxes whose height and width are those of the image
     {'file_name', 'image_id', 'category', 'bbox', 'segmentation', 'height', 'width'},  # COCO
-    {'filename', 'class', 'xmin', 'ymin', 'xmax', 'ymax', 'height', 'width'},  # Pascal VOC as one table
+    {'filename', 'class', 'xmin', 'ymin', 'xmax', 'ymax', 'height', 'width'},  # Pascal VOC's, LabelMe's
 )
 CORNERS = tuple(tuple(f'{axis}{k}' for k in range(least, least + 4) for axis in 'xy') for least in (1, 0))  # of a shape
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from imbalance_jax.data.reader import companions, paths
 from imbalance_jax.data.reader.layout import Images, Layout
-from imbalance_jax.data.reader.rows import FILES, NAMED, PARENT, PATH, SHOWN, STEM, Found, Rows
+from imbalance_jax.data.reader.rows import FILES, NAMED, PATH, SHOWN, Found, Rows, path_columns
 from imbalance_jax.data.reader.spelling import fields_of, fill
 from imbalance_jax.data.reader.tables import derived
 from imbalance_jax.names import repeated, some
@@ -33,14 +33,6 @@ def without_masks(files: paths.Files, rows: Rows, layout: Layout) -> paths.Files
     named = {paths.normal(text).lower() for pattern in patterns for text in _filled(pattern, rows) if text}
     left = [path for path in files.paths if paths.normal(path).lower() not in named]
     return paths.index(left) if 0 < len(left) < len(files.paths) else files
-
-
-def path_columns(listed: Sequence[str]) -> dict[str, np.ndarray]:
-    columns = {name: np.empty(len(listed), object) for name in (PATH, STEM, PARENT)}
-    columns[PATH][:] = listed
-    columns[STEM][:] = [paths.stem(path) for path in listed]
-    columns[PARENT][:] = [path.split('/')[-2] if '/' in path else '' for path in listed]
-    return columns
 
 
 def images_of_rows(

@@ -12,14 +12,23 @@ from imbalance_jax.data.reader import agreement, companions, label_notes, paths,
 from imbalance_jax.data.reader.case_files import (
     first_rows,
     images_of_rows,
-    path_columns,
     rows_of_files,
     shown,
     without_masks,
 )
 from imbalance_jax.data.reader.labels import Reading, read_labels, reduced
 from imbalance_jax.data.reader.layout import Layout, Table
-from imbalance_jax.data.reader.rows import NAMED, Found, Rows, join, keys, my_names, stacked, their_names
+from imbalance_jax.data.reader.rows import (
+    NAMED,
+    Found,
+    Rows,
+    join,
+    keys,
+    my_names,
+    path_columns,
+    stacked,
+    their_names,
+)
 from imbalance_jax.data.reader.spelling import numbers_of
 from imbalance_jax.data.reader.tables import derived, read_table, table_files
 from imbalance_jax.names import some

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imbalance_jax.data.policies import POLICIES, parse
-from imbalance_jax.data.reader import contradictions, geometry, shapes
+from imbalance_jax.data.reader import contradictions, drawn_files, geometry, shapes
 from imbalance_jax.data.reader.layout import (
     Group,
     Images,
@@ -37,7 +37,7 @@ CHOICES = {
     ('regions', 'form'): ('xywh', 'xyxy', 'cxcywh'),
     ('regions', 'unit'): ('pixel', 'fraction'),
     ('regions', 'kind'): ('', *shapes.KINDS),
-    ('tables', 'kind'): ('', 'csv', 'tsv', 'json', 'jsonl', 'parquet', 'coco'),
+    ('tables', 'kind'): ('', 'csv', 'tsv', 'json', 'jsonl', 'parquet', 'coco', *drawn_files.KINDS),
     ('layout', 'task'): ('multi_label', 'multi_class'),
 }
 FILLED = {('images', 'file'), ('images', 'id'), ('regions', 'files')}

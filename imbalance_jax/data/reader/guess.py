@@ -7,6 +7,7 @@ from typing import Any
 
 from imbalance_jax.data.reader import (
     companions,
+    guess_drawn,
     guess_files,
     guess_folders,
     guess_joins,
@@ -45,7 +46,11 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     block: dict[str, Any] = {'reader': 'folder', 'path': str(folder)}
     unsure: list[str] = []
     missing: list[str] = []
-    unsure.extend(guess_files.unread(listed, beside))
+    on_images = guess_drawn.found_in(folder, listed, unsure)
+    used = {*on_images.files, on_images.of_names} if on_images else set()
+    tables = [path for path in tables if path not in used]
+    left = [path for path in listed if path not in used]
+    unsure.extend(guess_files.unread(left, {path: suffix for path, suffix in beside.items() if path not in used}))
     drawn = companions.masks_among(pictures, f'{companions.OF_MASKS}|{companions.DRAWN}')
     said: list[str] = []
     exclude, images, every, rest = _read(folder, tables, pictures, drawn, said)
@@ -75,7 +80,13 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
         unsure.append(f'tables: {some(further, NAMED)} are not looked at, behind {len(tables)} others.')
     _splits(lists, named, files, block, unsure)
     told = guess_folders.Known(people, guess_people.splits_of(files, block, {one.file: one for one in every}))
-    if 'labels' not in block and not guess_folders.classes_of(files.paths, told, block, unsure):
+    if on_images:
+        guess_drawn.propose(on_images, pictures, read[0].column if read else '', block, unsure)
+        guess_drawn.propose_labels(on_images, block, unsure, least=2)
+    by_folders = 'labels' not in block and guess_folders.classes_of(files.paths, told, block, unsure)
+    if on_images and not by_folders:
+        guess_drawn.propose_labels(on_images, block, unsure, least=1)
+    if 'labels' not in block:
         what = 'no column of zeros and ones, and none of names, was found' if read else 'no table names the images'
         missing.append(f'labels: {what}, and no folders that could be classes{guess_files.ends_of_names(pictures)}.')
     _masks(pictures, masks, block, unsure)

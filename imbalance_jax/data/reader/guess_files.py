@@ -23,14 +23,14 @@ LOOKED_AT = 24  # image files that are opened
 # Kinds of files of annotation that nothing here reads, and what to do.
 UNREAD = {
     ('xlsx', 'xls', 'ods', 'numbers'): 'save each sheet as CSV',
-    ('xml',): 'write one CSV of all, a row per box with image, class, xmin, ymin, xmax, ymax',
+    ('xml',): 'Pascal VOC of one image each is read, called as the image; else write one CSV, a row per box',
     ('mat', 'npz', 'npy', 'h5', 'hdf5', 'pkl', 'pickle', 'sqlite', 'db'): 'export labels as CSV, and masks as PNG',
     ('nii', 'nii.gz', 'nrrd', 'mha'): 'export slices and masks as PNG',
 }
 # Of files with one image's annotation each.
 BESIDE = {
-    'txt': 'write one CSV of all, a row per image or box: of YOLO image, class, left, top, width, height',
-    'json': 'write one CSV or one COCO file of all, with the name of the image in each row',
+    'txt': "YOLO's boxes and polygons are read; else write one CSV of all, with the name of the image in each row",
+    'json': "LabelMe's are read; else write one CSV or one COCO file, with the name of the image in each row",
     'csv': 'write one CSV of all, with the name of the image in each row',
 }
 LEAST = 3  # files that are called as images are

@@ -21,9 +21,11 @@ def read(path: Path, table: Table, found: Found, name: str) -> Rows:
     lines = path.name.removesuffix('.gz').endswith('.jsonl') or table.kind == 'jsonl'
     if lines:
         numbered = [(k, line) for k, line in enumerate(lines_of(text), 1) if line.strip()]
-        data: Any = [_parsed(line, f'{path}, line {number}') for number, line in numbered]
+        data: Any = [parsed(line, f'{path}, line {number}') for number, line in numbered]
         return as_rows(_of_records(records(data, path)), name, np.array([k for k, _ in numbered], np.int64))
-    data = _parsed(text, str(path))
+    data = parsed(text, str(path))
+    if is_labelme(data):
+        raise ValueError(f"{path} is LabelMe's, of one image: kind = 'labelme' of its table reads it.")
     if isinstance(data, dict) and {'images', 'annotations'} <= data.keys():
         return as_rows(coco_columns(data, path, found), name)
     if isinstance(data, dict) and len(data.keys() & {'images', 'categories', 'licenses', 'info'}) > 1:
@@ -32,7 +34,7 @@ def read(path: Path, table: Table, found: Found, name: str) -> Rows:
     return as_rows(_of_records(records(data, path)), name)
 
 
-def _parsed(text: str, where: str) -> Any:
+def parsed(text: str, where: str) -> Any:
     """The value of JSON; ValueError for what is none, or has an object with one key twice."""
     twice: list[str] = []
 
@@ -49,6 +51,11 @@ def _parsed(text: str, where: str) -> Any:
     if twice:
         raise ValueError(f'{where}: an object has the key {twice[0]!r} twice; expected one value of each key.')
     return data
+
+
+def is_labelme(data: Any) -> bool:
+    """Whether parsed JSON is what LabelMe writes of one image."""
+    return isinstance(data, dict) and isinstance(data.get('shapes'), list) and 'imagePath' in data
 
 
 def records(data: Any, path: Path) -> list[Mapping[str, Any]]:

@@ -35,7 +35,9 @@ class Table:
     name: what other parts of the layout call it; the first table of a layout says which images there are, with those
         after it of the same name, which are put under it. Where files themselves are the rows (`Images.file`), all
         tables are joined to them or named by others
-    kind: 'csv', 'json', 'jsonl', 'parquet' or 'coco'; '' goes by the file's suffix (a COCO file by what is in it)
+    kind: 'csv', 'json', 'jsonl', 'parquet' or 'coco'; '' goes by the file's suffix (a COCO file by what is in it). Of
+        one image per file, with its `path` and `stem`: 'voc' (XML), 'yolo' and 'labelme', with the columns of
+        `drawn_files.COLUMNS`
     separator: of columns; '' is found in the first line, ' ' is any number of blanks
     columns: names instead of the first line's; header: whether the first line has names
     rename: {name: the table's own}
@@ -200,7 +202,8 @@ class Regions:
     concept: a name, or column: of names; aliases: {concept: spellings}; others: as in `Labels`; 'label' as the concept
         is the image's one class
     box: four columns, or one with a list of four; form: 'xywh', 'xyxy', or 'cxcywh' by the
-        centre, as YOLO has it; unit: 'pixel' or 'fraction' of the image
+        centre, as YOLO has it
+    unit: 'pixel' or 'fraction' of the image, of boxes and of the coordinates of shapes
     frame: (height, width) of the image that pixels are counted in, as numbers or as two columns; () is what the table
         states of the image, as COCO's does, if the file is a copy of that shape, else the file's size
     code: a column with a shape or mask, and what it is: `kind` is one of those of `shapes` and `runs`. With `box`, too,

@@ -129,10 +129,11 @@ def place_box(size: Size, *, box: tuple[float, ...], unit: str, frame: Frame, na
     return Placed(tuple(placed.tolist()), None, float(share))
 
 
-def draw(size: Size, *, shape: Any, kind: str, frame: Frame, name: str, where: str) -> Placed | None:
+def draw(size: Size, *, shape: Any, kind: str, unit: str, frame: Frame, name: str, where: str) -> Placed | None:
     """What a column draws, as a mask."""
     height, width = (int(one) for one in frame.of(size))
     try:
+        shape = shapes.scaled(kind, shape, (height, width)) if unit == 'fraction' else shape
         mask = shapes.decode(kind, shape, (height, width))
         reach = shapes.extent(kind, shape)
     except ValueError as error:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from imbalance_jax.data.reader import shapes
 from imbalance_jax.data.reader.box_columns import form_in, form_of
 from imbalance_jax.data.reader.layout import Regions
 from imbalance_jax.data.reader.rows import NAMED, Found
@@ -25,6 +26,9 @@ def check(regions: Regions, where: str) -> None:
         raise ValueError(f'{where}.concept is {regions.concept!r}, and nothing is filled into it: {ways}.')
     if regions.kind and not regions.code:
         raise ValueError(f'{where}.kind is {regions.kind!r} without code, the column of what it is.')
+    if regions.unit == 'fraction' and regions.kind and regions.kind not in shapes.COORDINATES:
+        kinds = ', '.join(shapes.COORDINATES)
+        raise ValueError(f"{where}.unit is 'fraction', and kind {regions.kind!r}: of {kinds} coordinates are shares.")
     if regions.values and not regions.files:
         raise ValueError(f'{where}.values are grey values of mask files, and there are no files.')
     for name, values in regions.values.items():

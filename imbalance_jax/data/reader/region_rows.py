@@ -63,7 +63,8 @@ def plan_rows(
             kind = 'region_of_no_one_class' if concept == OF_NONE else 'region_without_a_name'
             make: Callable = partial(_leave, kind=kind, name=f'{name} ({rows.where(row)})')
         elif drawn:
-            make = partial(placing.draw, shape=shape, kind=regions.kind, frame=frame, name=name, where=rows.where(row))
+            drawing = partial(placing.draw, shape=shape, kind=regions.kind, unit=regions.unit, frame=frame)
+            make = partial(drawing, name=name, where=rows.where(row))
         elif boxed:
             make = partial(_no_shape, name=name)
         else:

@@ -9,6 +9,7 @@ from pathlib import Path
 from imbalance_jax.data.reader import paths, region_blocks
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.contradictions import NEAR
+from imbalance_jax.data.reader.drawn_files import are_of_one
 from imbalance_jax.data.reader.layout import Layout, Values
 from imbalance_jax.data.reader.mask_files import of_none, of_several, plan_files, without_crop
 from imbalance_jax.data.reader.placing import Left, Planned, Region, Size
@@ -126,6 +127,12 @@ def unused(cases: Cases, layout: Layout, found: Found) -> list[str]:
             said.append(f'{rows.files[0]} has no rows: regions that it is to give are not there.')
         if regions.table and (image < 0).any():
             said.append(f'{(image < 0).sum()} of {len(image)} rows of {rows.files[0]} are of images that are not here.')
+        if of_one := [one for one in layout.tables if regions.table in (one.name, one.file) and are_of_one(one)]:
+            without = sorted(set(range(len(cases.path))) - set(image.tolist()))
+            if without and regions.table:
+                named = some([str(cases.image_id[one]) for one in without], NAMED)
+                what = 'images have no file of annotation, and count as without a region'
+                found.doubts.append(f'{len(without)} of {len(cases.path)} {what} ({of_one[0].file}): {named}.')
         ignores = regions.column and regions.others == 'ignore'
         given = placed(regions, rows, image) if regions.reader or ignores else image[:0]
         if regions.reader:

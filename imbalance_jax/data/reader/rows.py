@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.spelling import names_in, plain_key
 from imbalance_jax.names import lookup
 
@@ -91,6 +92,15 @@ def as_rows(columns: dict[str, np.ndarray], name: str, line: np.ndarray | None =
     count = len(next(iter(columns.values()), ()))
     line = np.arange(1, count + 1) if line is None else line
     return Rows(columns, np.zeros(count, np.int64), line, (name,))
+
+
+def path_columns(listed: Sequence[str]) -> dict[str, np.ndarray]:
+    """What the paths of files say: the columns `path`, `stem` and `parent`."""
+    columns = {name: np.empty(len(listed), object) for name in (PATH, STEM, PARENT)}
+    columns[PATH][:] = listed
+    columns[STEM][:] = [paths.stem(path) for path in listed]
+    columns[PARENT][:] = [path.split('/')[-2] if '/' in path else '' for path in listed]
+    return columns
 
 
 def objects(values: Sequence[Any]) -> np.ndarray:

@@ -30,12 +30,25 @@ def decode(kind: str, shape: Any, size: Sequence[int]) -> np.ndarray:
 def extent(kind: str, shape: Any) -> tuple[float, float, float, float] | None:
     """Smallest and largest x and y, x0 y0 x1 y1, of a shape given by coordinates; None of one of runs."""
     shape = _of_text(kind, shape)
-    depth = _depth(shape)
-    if kind not in ('rectangle', 'ellipse', 'polygon') and not (kind == 'coco_segmentation' and depth > 1):
+    if kind not in COORDINATES or (kind == 'coco_segmentation' and _depth(shape) < 2):
         return None
-    parts = shape if depth > (2 if kind == 'polygon' else 1) and kind in POINTS else [shape]
-    points = np.concatenate([_points(part) if kind in POINTS else numbers(part) for part in parts]).reshape(-1, 2)
+    points = np.concatenate(_parts(kind, shape))
     return *points.min(0).tolist(), *points.max(0).tolist()
+
+
+def scaled(kind: str, shape: Any, size: Sequence[int]) -> Any:
+    """A shape whose coordinates are shares of the image, in pixels of a frame (h, w); ValueError as `decode` has it."""
+    height, width = size
+    in_pixels = [(part * (width, height)).tolist() for part in _parts(kind, _of_text(kind, shape))]
+    return in_pixels if kind in POINTS else in_pixels[0]
+
+
+def _parts(kind: str, shape: Any) -> list[np.ndarray]:
+    """The points [n,2] of each part of a shape of coordinates."""
+    if kind not in POINTS:
+        return [numbers(shape).reshape(-1, 2)]
+    several = _depth(shape) > (2 if kind == 'polygon' else 1)
+    return [_points(part) for part in (shape if several else [shape])]
 
 
 def _of_text(kind: str, shape: Any) -> Any:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imbalance_jax.data.reader import delimited, json_files
+from imbalance_jax.data.reader import delimited, drawn_files, json_files
 from imbalance_jax.data.reader.layout import Table
 from imbalance_jax.data.reader.rows import SHOWN, SPLIT, Found, Rows, as_rows, exploded, objects, stacked
 from imbalance_jax.data.reader.spelling import matches
@@ -38,6 +38,8 @@ def read_table(folder: Path, table: Table, found: Found) -> Rows:
     """The rows of a table that count. ValueError for one that cannot be read, naming file and line."""
     parts = [_read(path, table, found, _shown(path, folder)) for path in table_files(folder, table)]
     rows = stacked(parts)
+    if drawn_files.are_of_one(table) and len(rows):
+        drawn_files.say_called_otherwise(rows, found)
     for name, own in table.rename.items():
         rows.columns[name] = rows.column(own, 'rename')
     rows = derived(rows, table.derive)
@@ -84,6 +86,8 @@ def _read(path: Path, table: Table, found: Found, name: str) -> Rows:
         'jsonl': json_files.read,
         'parquet': _parquet,
         'coco': json_files.read,
+        'xml': drawn_files.read,
+        **dict.fromkeys(drawn_files.KINDS, drawn_files.read),
     }
     return lookup(kinds, kind, f'kind of table ({path})')(path, table, found, name)
 

@@ -169,9 +169,10 @@ def test_files_that_may_be_annotation_are_named(tmp_path):
     assert dataset.info['groups'] == {'sex': ['F', 'M']}
     assert np.bincount(dataset.labels.argmax(1)).tolist() == [30, 30]
     assert said(found, '1 .xlsx file may be annotation and cannot be read (labels.xlsx): save each sheet as CSV.')
-    assert said(found, '1 .xml file may be annotation and cannot be read (Annotations/cat1.xml): write one CSV of all')
-    assert said(found, '60 .txt files may be annotation and cannot be read (labels/cat0.txt, ')
-    assert said(found, 'of YOLO image, class, left, top, width, height')
+    assert said(
+        found, '1 .xml file may be annotation and cannot be read (Annotations/cat1.xml): Pascal VOC of one image'
+    )
+    assert said(found, 'the 60 files of YOLO, labels/*.txt')
     assert said(found, '1 .mat file')
     assert said(found, '1 .npz file')
 
