@@ -52,6 +52,6 @@ def repeated(names: Iterable[Any]) -> list[Any]:
 
 def _known(table: Mapping[str, Any], name: str) -> str:
     if len(table) <= MOST:
-        return f'Known: {", ".join(sorted(table))}.'
+        return f'Known: {", ".join(sorted(table))}.' if table else 'There is none.'
     nearest = difflib.get_close_matches(name, list(table), n=NEAREST, cutoff=0.0)
     return f'Of {len(table)} known ones the nearest: {", ".join(nearest)}.'

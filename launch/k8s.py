@@ -29,6 +29,7 @@ POLICY = [
     {'action': 'Ignore', 'onPodConditions': [{'type': 'DisruptionTarget', 'status': 'True'}]},
 ]
 FATAL = {'action': 'FailIndex', 'onExitCodes': {'operator': 'In', 'values': [2]}}
+IMAGE = r'[A-Za-z0-9][\w.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?'
 
 
 def main() -> int:
@@ -37,7 +38,7 @@ def main() -> int:
     name, claim = (matching(one, 'a name on Kubernetes: small letters, digits, dashes') for one in (NAME, DOTTED))
     quantity = matching('[0-9.]+[A-Za-z]*', 'an amount of Kubernetes, such as 4, 500m or 16Gi')
     command_line.add_argument('--local', type=path, default=None, help='the plan as it is found here')
-    command_line.add_argument('--image', required=True, type=matching(r'\S+', 'an image'), help='with the project')
+    command_line.add_argument('--image', required=True, type=matching(IMAGE, 'an image'), help='with the project')
     command_line.add_argument('--claim', required=True, type=claim, help='a persistent volume claim, ReadWriteMany')
     command_line.add_argument('--mount', type=path, default=Path('/mnt'), help='where it is in a pod')
     command_line.add_argument('--namespace', type=name, default='default')

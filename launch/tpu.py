@@ -16,6 +16,7 @@ from imbalance_jax.system import output
 
 WORKER = 'http://metadata.google.internal/computeMetadata/v1/instance/attributes/agent-worker-number'
 NAME = '[a-z]([-a-z0-9]{0,61}[a-z0-9])?'
+PROJECT = '([a-z0-9.-]+:)?[a-z][-a-z0-9]{4,28}[a-z0-9]'
 AGAIN = 30  # seconds between two attempts at a share that is not done
 
 
@@ -25,7 +26,7 @@ def main() -> int:
     slices = matching(f'{NAME}(,{NAME})*', 'names of TPU VMs with commas between')
     command_line.add_argument('--slices', required=True, type=slices, help='names of TPU VMs, with commas between')
     command_line.add_argument('--zone', required=True, type=matching(NAME, 'a zone'))
-    command_line.add_argument('--project', default='', help="gcloud's own, if not given")
+    command_line.add_argument('--project', type=matching(PROJECT, 'a project'), help="gcloud's own, if not given")
     command_line.add_argument('--folder', required=True, help='the repository on the TPU VMs, its .venv in it')
     command_line.add_argument('--hosts', type=at_least(1), default=1, help='of a slice')
     args = command_line.parse_args()
@@ -51,7 +52,8 @@ def command(args: Namespace, name: str, shard: str) -> list[str]:
         number = f'$(curl -sfH "Metadata-Flavor: Google" {WORKER})'
         cluster = f'export IMBALANCE_JAX_CLUSTER=tpu IMBALANCE_JAX_PROCESS={number} && '
     loop = f'until {work}; do [ $? = 75 ] || exit 1; sleep {AGAIN}; done'
-    line = f'cd -- {shlex.quote(args.folder)} && source .venv/bin/activate && {cluster}{loop}'
+    home, folder = ('~/', args.folder[2:]) if args.folder.startswith('~/') else ('', args.folder)
+    line = f'cd -- {home}{shlex.quote(folder)} && source .venv/bin/activate && {cluster}{loop}'
     project = [f'--project={args.project}'] if args.project else []
     ssh = ['gcloud', 'compute', 'tpus', 'tpu-vm', 'ssh', name, f'--zone={args.zone}', *project, '--worker=all']
     return [*ssh, f'--command={line}']

@@ -91,9 +91,10 @@ def trained(command: 'Command', base: Callable[[], 'ConfigDict']) -> Path:
 
     base: gives every field with its default.
     """
-    from imbalance_jax.system import layout, records
+    from imbalance_jax.system import files, layout, records
 
     named = workdir(command)
+    files.check_parts(named, layout.FOLDERS)
     if not (named / layout.CONFIG).exists():
         return named
     kept = records.config(named)

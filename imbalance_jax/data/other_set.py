@@ -138,13 +138,8 @@ def reindexed(other: Dataset, training: Dataset, found: LabelMap, *, used: np.nd
 
 
 def _shared_with_test(dataset: Dataset, rows: np.ndarray, training: Dataset) -> int:
-    """How many of the images `rows` are of patients, or have identifiers, of the training set's own test split."""
-    if not overlap.comparable(dataset.info, training.info):
-        return 0
-    test = training.rows('test')
-    names = {overlap.file_stem(one) for one in training.image_id[test]}
-    named = np.array([overlap.file_stem(one) in names for one in dataset.image_id[rows]], bool)
-    return int((named | np.isin(dataset.patient[rows], training.patient[test])).sum())
+    """How many of the images `rows` are those of the training set's own test split, or of its patients."""
+    return int(overlap.of_sets(dataset, rows, training, training.rows('test')).any.sum())
 
 
 def warning(other: Mapping[str, Any], training: Mapping[str, Any]) -> str:
@@ -174,7 +169,9 @@ def describe(other: Other) -> str:
         lines.append(f'  warning: {record["family"]}.')
     lines += [f'  warning: {said}.' for said in record['unlike']]
     if record['shared_with_test']:
-        lines.append(f'  {record["shared_with_test"]} images are, or are of patients, of the own test split.')
+        lines.append(
+            f'  {record["shared_with_test"]} images have the same pixels as images of the own test split, or are of its patients.'
+        )
     lines += left_out(dataset.info)
     lines.append(f'  tested on {len(rows):,} images of {len(np.unique(dataset.patient[rows])):,} patients')
     if not mask.any():

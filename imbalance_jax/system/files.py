@@ -5,7 +5,7 @@ import errno
 import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -33,6 +33,13 @@ def typed_path(text: str) -> str:
     if not text.isprintable():
         raise ValueError(f'{text!r} holds a line break or another control character, which a path here must not.')
     return str(Path(text).expanduser())
+
+
+def check_parts(folder: Path, names: Iterable[str]) -> None:
+    """Raises ValueError where the folder, or one of these names in it, is a file or a dead link."""
+    for part in (Path(folder), *(Path(folder) / name for name in names)):
+        if fault := no_folder(part):
+            raise ValueError(f'{fault}.')
 
 
 def check_folder(path: Path, flag: str) -> None:

@@ -119,9 +119,7 @@ def lock(workdir: Path) -> Iterator[None]:
     if not leads():
         yield
         return
-    for folder in (Path(workdir), *(Path(workdir) / name for name in layout.FOLDERS)):
-        if fault := files.no_folder(folder):
-            raise ValueError(f'{fault}.')
+    files.check_parts(workdir, layout.FOLDERS)
     with locks.acquire(Path(workdir) / layout.LOCK, str(workdir)):
         for unfinished in Path(workdir).rglob(f'.*{files.UNFINISHED}'):
             unfinished.unlink()

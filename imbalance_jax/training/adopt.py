@@ -88,6 +88,7 @@ def run(
     set_up_jax(config, join=False)
     dataset = load_dataset(config)
     check_splits(dataset)
+    adopt_files.check_exports(config, ordered, files, dataset.images.shape[1:])
     others = other_sets.load_all(config, dataset)
     fitted = fit(config, ordered, files, dataset=dataset, others=[other.dataset for other in others])
     rows = [

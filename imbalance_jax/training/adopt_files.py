@@ -1,6 +1,7 @@
 """Files of networks that were trained elsewhere, as variables of the config's model with an output for each class."""
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from ml_collections import ConfigDict
 from imbalance_jax.data import label_map
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.losses import SIGMOID, SOFTMAX
-from imbalance_jax.training import start_files
+from imbalance_jax.training import card, start_files
 from imbalance_jax.training.adopt_members import Adopted
 from imbalance_jax.training.start import Start
 
@@ -38,6 +39,25 @@ def read(config: ConfigDict, adopted: Sequence[Adopted]) -> dict[str, Start]:
     usual = config.model.preprocessing.name
     rows = [{**one._asdict(), 'preprocessing': one.preprocessing or usual} for one in adopted]
     return start_files.read(with_head, rows)
+
+
+def check_exports(
+    config: ConfigDict, adopted: Sequence[Adopted], files: Mapping[str, Start], image: Sequence[int]
+) -> None:
+    """Raises ValueError for a file that `export` wrote of another network than the config's, with tensors of like
+    shapes; says which was trained on images of another size. image: (height, width, channels)."""
+    said = card.options_said(config.model)
+    for one in adopted:
+        exported = files[one.weights].facts['exported']
+        if exported.get('architecture') != config.model.name:
+            continue
+        if (own := exported['options']) != said:
+            raise ValueError(
+                f'{one.where}: {one.weights} was exported from a network with the options ({own}), and those of '
+                f'config.model.{config.model.name} are ({said}): its tensors fit, and its numbers would be others.'
+            )
+        if (trained := json.loads(exported['image'])) != list(image):
+            print(f'{one.where}: {one.weights} was trained on images {trained}, and here they are {list(image)}.')
 
 
 def check_different(adopted: Sequence[Adopted], files: Mapping[str, Start]) -> None:

@@ -8,7 +8,7 @@ import csv
 import hashlib
 import io
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from imbalance_jax.names import lookup, some
 from imbalance_jax.system.files import naming, regular
 from imbalance_jax.training.adopt_values import PROBABILITIES, VALUES, as_log_odds, doubts, numbers_of
 
+NOTHING = ('', 'nan', 'NaN', 'None', '<NA>', 'NaT')  # also what pandas and Python make of it as text
 KEYS = ('image', 'arm', 'seed')  # columns that say whose prediction of which image a line is
 SPLITS = ('validation', 'test')
 SHOWN = 3  # examples in a message
@@ -109,8 +110,9 @@ def keys_as_text(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     """The table, names of images and arms as text without blanks around them; ValueError for a line without one."""
     texts = {name: table[name].where(table[name].notna(), '').astype(str).str.strip() for name in KEYS if name in table}
     for name, text in texts.items():
-        if len(blank := np.flatnonzero(text == '')):
-            raise ValueError(f'{path}: {name} is empty in {len(blank):,} lines, the first is {blank[0] + 1}.')
+        if len(blank := np.flatnonzero(text.isin(NOTHING))):
+            as_text = f' ({text.iloc[blank[0]]!r})' if text.iloc[blank[0]] else ''
+            raise ValueError(f'{path}: {name} is empty{as_text} in {len(blank):,} lines, the first is {blank[0] + 1}.')
     return table.assign(**texts)
 
 
@@ -204,10 +206,11 @@ def of_network(
 
 
 def image_rows(table: pd.DataFrame, dataset: Dataset, path: Path) -> np.ndarray:
-    """The row of the data set [n] of each line, by the name of its image: as it is, else without folders and ending
-    where that is unique in the data set."""
+    """The row of the data set [n] of each line, by the name of its image: as it is, or with further folders before it;
+    else without folders and ending where that is unique in the data set."""
     names, codes = np.unique(table['image'].to_numpy(str), return_inverse=True)
-    rows = _rows_of(names.tolist(), {str(name): row for row, name in enumerate(dataset.image_id)})
+    known = {str(name): row for row, name in enumerate(dataset.image_id)}
+    rows = _rows_of([_without_first_folders(name, known) for name in names], known)
     stems = {file_stem(name): row for row, name in enumerate(dataset.image_id)}
     if (rows < 0).any() and len(stems) == len(dataset.image_id):
         rows = np.where(rows < 0, _rows_of([file_stem(name) for name in names], stems), rows)
@@ -218,6 +221,12 @@ def image_rows(table: pd.DataFrame, dataset: Dataset, path: Path) -> np.ndarray:
             f'{some([str(name) for name in dataset.image_id], SHOWN)}.'
         )
     return rows[codes]
+
+
+def _without_first_folders(name: str, known: Collection[str]) -> str:
+    """A path from the first of its folders on from which it is known; as it is if it is not known at all."""
+    parts = name.replace('\\', '/').split('/')
+    return next((tail for at in range(len(parts)) if (tail := '/'.join(parts[at:])) in known), name)
 
 
 def _rows_of(names: Sequence[str], rows: Mapping[str, int]) -> np.ndarray:

@@ -6,11 +6,14 @@ from typing import Any
 
 import pandas as pd
 
+from imbalance_jax.models import MODELS, NOT_OPTIONS
+from imbalance_jax.names import options_of
 from imbalance_jax.system import layout, records
 from imbalance_jax.system.workdir import read_table
 
 SHOWN = ('auroc', 'average_precision', 'brier', 'expected_calibration_error')
 CALIBRATION = ('intercept', 'slope')
+HARMLESS = {'dtype', 'relu'}  # options of a model that change no tensor
 GROUPS = 24  # the most rows of groups
 NOT_FOR = (
     'Not for diagnosis, triage or any other care of patients: it is a model of a study of class imbalance, and no'
@@ -49,6 +52,13 @@ import jax
 probabilities = jax.export.deserialize(bytearray(open('ensemble.jaxexport', 'rb').read())).call
 values = probabilities(images)  # images [B,H,W,C] uint8 -> the mean [B,K] of probabilities over its {members}
 ```"""
+
+
+def options_said(model: Mapping[str, Any]) -> str:
+    """The options of a config's model that change its numbers and are not those it has by default, as text."""
+    given, known = dict(model.get(model['name'], {})), options_of(MODELS[model['name']], skip=NOT_OPTIONS)
+    changed = {key: value for key, value in given.items() if key not in HARMLESS and known.get(key) != value}
+    return ', '.join(f'{key} {value}' for key, value in changed.items())
 
 
 def write(workdir: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], *, single: bool) -> str:

@@ -172,7 +172,8 @@ def restore(folder: Path, template: Any, *, partial: bool = False) -> tuple[int,
         for saved in sorted(checkpointer.checkpoints, key=lambda saved: -saved.step):
             try:
                 tree = checkpointer.load(saved.step, template)
-                damaged = _changed(tree, checkpointer.metadata(saved.step).custom_metadata, saved.step)
+                damaged = _of_another_run(tree, template)
+                damaged = damaged or _changed(tree, checkpointer.metadata(saved.step).custom_metadata, saved.step)
             except Exception as error:  # Orbax wraps whatever went wrong below it
                 damaged = _brief(error)
             if not damaged:
@@ -198,6 +199,16 @@ def _brief(error: Exception) -> str:
     text = ' '.join(str(cause).strip('"').split())
     said = f'it lacks {text}' if type(cause) is KeyError and ' ' not in text else text or type(cause).__name__
     return said if len(said) <= LONGEST else f'{said[: LONGEST - 3]}...'
+
+
+def _of_another_run(tree: Any, template: Any) -> str:
+    """Which array has another shape than asked for, '' if none has: Orbax gives it as it was saved."""
+    pairs = zip(jax.tree_util.tree_leaves_with_path(tree), jax.tree.leaves(template), strict=True)
+    for (path, leaf), asked in pairs:
+        if leaf.shape != asked.shape:
+            name = jax.tree_util.keystr(path)
+            return f'it is of another run: {name} is {list(leaf.shape)}, and here {list(asked.shape)}'
+    return ''
 
 
 def _changed(tree: Any, metadata: dict, step: int) -> str:

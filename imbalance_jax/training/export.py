@@ -13,11 +13,10 @@ import numpy as np
 
 from imbalance_jax import weights
 from imbalance_jax.attribution.methods import METHODS
-from imbalance_jax.models import MODELS, NOT_OPTIONS
 from imbalance_jax.models.entrance import MATRIX, OFFSET, Entrance, mixing
 from imbalance_jax.models.naming import torch_names_of
 from imbalance_jax.models.odds import LINK
-from imbalance_jax.names import lookup, options_of
+from imbalance_jax.names import lookup
 from imbalance_jax.system import environment, layout, progress
 from imbalance_jax.system.files import UNFINISHED, atomic, check_folder, write_text
 from imbalance_jax.training import card, serialised
@@ -27,7 +26,6 @@ log = logging.getLogger(__name__)
 
 STATE, LOGITS, MAP, ENSEMBLE = 'model.safetensors', 'logits.jaxexport', 'map.jaxexport', 'ensemble.jaxexport'
 CARD = 'README.md'
-HARMLESS = {'dtype', 'relu'}  # options of a model that change no tensor
 
 
 def run(
@@ -129,21 +127,13 @@ def state_dict(trained: Trained, row: Mapping[str, Any], variables: Any) -> tupl
         tensors = {'/'.join(path): np.asarray(leaf) for path, leaf in weights.flat(parts)}
         return tensors, f"in {STATE}, by Flax's names and axes: this network has no counterpart in PyTorch.", False
     name = trained.config.model.name
-    options = _options(trained)
+    options = card.options_said(trained.config.model)
     scheme = next(iter(names))
     tensors = weights.to_torch(variables, names[scheme])
     if options:
-        said = f'its options {options} make it another network than that of {scheme}.'
+        said = f'its options ({options}) make it another network than that of {scheme}.'
         return tensors, f'in {STATE}, by the names of {scheme}; {said}', False
     return tensors, f"in {STATE}, by the names of {scheme}'s {name}, which loads them with strict=True.", True
-
-
-def _options(trained: Trained) -> dict[str, Any]:
-    """The options of the model that are not those it has by default."""
-    name = trained.config.model.name
-    given = dict(trained.config.model.get(name, {}))
-    known = options_of(MODELS[name], skip=NOT_OPTIONS)
-    return {key: value for key, value in given.items() if key not in HARMLESS and known.get(key) != value}
 
 
 def _facts(trained: Trained, row: Mapping[str, Any], variables: Any, method: str) -> dict[str, Any]:
@@ -151,7 +141,7 @@ def _facts(trained: Trained, row: Mapping[str, Any], variables: Any, method: str
     matrix, offset = to_unit_grey(trained, variables.get('link', {}))
     return {
         'architecture': trained.config.model.name,
-        'options': ', '.join(f'{key} {value}' for key, value in _options(trained).items()),
+        'options': card.options_said(trained.config.model),
         'classes': list(trained.dataset.classes),
         'image': trained.image_shape,
         'programs': serialised.possible(),

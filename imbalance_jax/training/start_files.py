@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 TRUNCATED = '_truncated'  # the end of the name of a model that is the front of another one
 NEW, KEPT = 'new', 'kept'  # what becomes of the head
+EXPORTED = 'architecture', 'options', 'image'  # what `export` writes of a network into its file
 # Families of images by other names than `data.overlap` has for them.
 FAMILIES = {'rsna': 'nih', 'kaggle': 'nih', 'siim': 'nih'}
 
@@ -90,6 +91,7 @@ def _read(config: ConfigDict, path: Path, preprocessing: str) -> Start:
         'trained_size': known.preprocessing.crop if known and known.preprocessing else 0,
         'preprocessing': preprocessing_of(config.model.preprocessing, preprocessing, known, path),
         'head': KEPT if config.model.keep_head else NEW,
+        'exported': {name: stored.metadata[name] for name in EXPORTED if name in stored.metadata},
     }
     return _fitted(config, stored, facts)
 

@@ -79,6 +79,13 @@ def test_no_sound_checkpoint_is_an_error_and_none_at_all_is_not(saved, tmp_path)
     assert checkpoint.restore(tmp_path / 'nothing', tree(0)) is None
 
 
+def test_a_checkpoint_of_arrays_of_other_shapes_is_of_another_run(saved):
+    other = jax.tree.map(lambda leaf: np.zeros((*np.shape(leaf), 3), np.asarray(leaf).dtype), tree(0))
+    with pytest.raises(ValueError, match=r'it is of another run: .* and here \[.*3\]') as error:
+        checkpoint.restore(saved, other)
+    assert '\n' not in str(error.value)
+
+
 def dataset() -> store.Dataset:
     numbers = {'images': (4, 8, 8, 1), 'labels': (4, 2), 'label_mask': (4, 2), 'split': 4, 'region_mask': (0, 8, 1)}
     arrays = {name: np.ones(shape, np.uint8) for name, shape in numbers.items()}

@@ -145,6 +145,15 @@ def test_a_known_family_is_a_warning_and_shared_patients_are_left_out():
     assert "both hold images of 'nih'" in other_set.describe(matched)
 
 
+def test_the_own_test_split_as_another_set_is_said():
+    training = a_set(pictures(10), split=[0] * 6 + [2] * 4)
+    other = a_set(pictures(10), split=[2] * 10, name='two')
+    assert (
+        '4 images have the same pixels as images of the own test split, or are of its patients'
+        in other_set.describe(other_set.matched(other, training))
+    )
+
+
 def test_other_images_than_the_training_set_s_are_refused_and_grey_is_taken_for_colour():
     training = a_set(np.repeat(pictures(6), 3, -1), split=[0] * 5 + [1])
     other = a_set(pictures(4, seed=1), split=[2] * 4)

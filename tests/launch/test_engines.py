@@ -151,11 +151,11 @@ def test_local_workers_get_their_gpus_and_cores(launch, plan):
 
 
 def test_tpu_slices_share_the_plan(launch, plan):
-    words = ('--slices=a,b', '--zone=z', '--folder=my folder', '--hosts=2', '--project=p', '--dry-run')
+    words = ('--slices=a,b', '--zone=z', '--folder=my folder', '--hosts=2', '--project=my-project', '--dry-run')
     lines = [shlex.split(line) for line in launch('tpu', plan, *words).stdout.splitlines()]
     assert [line[:6] for line in lines] == [['gcloud', 'compute', 'tpus', 'tpu-vm', 'ssh', name] for name in 'ab']
     for number, line in enumerate(lines):
-        assert {'--zone=z', '--project=p', '--worker=all'} <= set(line)
+        assert {'--zone=z', '--project=my-project', '--worker=all'} <= set(line)
         remote = line[-1].removeprefix('--command=')
         assert f'--shard={number}/2' in remote
         assert 'IMBALANCE_JAX_CLUSTER=tpu' in remote
@@ -299,6 +299,9 @@ def test_a_job_is_requeued_so_often(launch, plan, tmp_path):
         ('tpu', '--slices=a,,b', 'names of TPU VMs'),
         ('tpu', '--slices=-a', 'names of TPU VMs'),
         ('tpu', '--hosts=0', '1 or more'),
+        ('tpu', '--project=My Project', 'a project'),
+        ('k8s', '--image=me/suite:1.0:2', 'an image'),
+        ('k8s', '--image=<image>', 'an image'),
         ('k8s', '--hosts=0', '1 or more'),
         ('k8s', '--at-once=0', '1 or more'),
         ('k8s', '--claim=My_claim', 'a name on Kubernetes'),

@@ -35,6 +35,8 @@ def collections(model, image, seed=0):
     [
         ((8, 7), (1, 1), 1, 0, (3, 16)),
         ((8, 7), (1, 1), 2, 'VALID', (16, 32)),  # with stride, the last row is unused
+        ((6, 5), (1, 1), 1, 0, (16, 4)),
+        ((6, 5), (1, 1), 1, 0, (4, 16)),
         ((4, 5), (1, 1), 1, 1, (3, 3)),  # padding beyond the kernel
         ((9, 8), (3, 3), 1, 1, (1, 16)),
         ((9, 8), (3, 3), 2, 1, (3, 3)),
@@ -46,6 +48,8 @@ def collections(model, image, seed=0):
         ((7, 6), (2, 2), 3, 'VALID', (16, 3)),  # the stride steps over pixels
         ((7, 7), (4, 4), 2, 1, (3, 17)),
         ((6, 9), (3, 2), 1, 0, (32, 16)),
+        ((6, 5), (3, 2), 1, ((0, 2), (1, 0)), (128, 130)),  # by rows of the kernel
+        ((5, 4), (3, 3), 1, 1, (129, 128)),
     ],
 )
 def test_conv_equals_lax_in_value_and_both_gradients(size, kernel, stride, padding, channels):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from imbalance_jax.losses import UNKNOWN
 from imbalance_jax.models.odds import against_others
@@ -115,6 +116,25 @@ def test_one_network_is_no_two_members(capsys):
         a_file(4).variables['params']['head']['bias'][0], 9
     )
     adopt_files.check_different([a, b], files)
+
+
+def test_an_exported_file_is_of_the_network_that_it_says(capsys):
+    adopted = adopt_members.from_texts(['arm=a,seed=0,weights=a.safetensors'])
+    own = {'architecture': 'cnn', 'options': 'widths [4, 8]', 'image': '[20, 20, 1]'}
+    files = {'a.safetensors': Start({'exported': own}, {})}
+
+    def check(image=(20, 20, 1), **options):
+        config = ConfigDict({'model': {'name': 'cnn', 'cnn': {'widths': [4, 8], **options}}})
+        adopt_files.check_exports(config, adopted, files, image)
+
+    check(stem_stride=1)  # its default
+    assert not capsys.readouterr().out
+    with pytest.raises(ValueError, match=r'with the options \(widths \[4, 8\]\), and those of .*stem_stride 2'):
+        check(stem_stride=2)
+    check(image=(18, 18, 1))
+    assert 'was trained on images [20, 20, 1], and here they are [18, 18, 1]' in capsys.readouterr().out
+    files['a.safetensors'].facts['exported'] = {}  # of somebody else's
+    check(stem_stride=2)
 
 
 def test_outputs_are_found_by_their_names():

@@ -113,6 +113,7 @@ def test_ends_have_finite_log_odds_and_keep_their_place(tmp_path):
         (lambda t: t.drop(columns='arm'), "no column 'arm'"),
         (lambda t: t.assign(seed=-1), "seed is '-1'"),
         (lambda t: t.assign(arm=''), 'arm is empty in 10 lines'),
+        (lambda t: t.assign(arm='nan'), r"arm is empty \('nan'\) in 10 lines"),
         (lambda t: t.iloc[:0], 'no line'),
     ],
 )
@@ -120,6 +121,13 @@ def test_a_table_that_does_not_fit_is_one_line(tmp_path, change, said):
     with pytest.raises(ValueError, match=said) as error:
         read(change(a_table()), tmp_path)
     assert '\n' not in str(error.value)
+
+
+def test_images_may_be_called_with_further_folders(tmp_path):
+    table = a_table()
+    found, plain = (read(one, tmp_path) for one in (table.assign(image='scans/' + table['image']), table))
+    for split, values in plain.log_odds.items():
+        np.testing.assert_array_equal(found.log_odds[split], values)
 
 
 def test_one_network_under_two_names_is_refused_and_one_that_says_nothing_is_not(tmp_path):

@@ -72,6 +72,7 @@ def fact(**fields):
         'trained_on': [],
         'classes': [],
         'head': 'new',
+        'exported': {},
         'preprocessing': preprocessing,
         **fields,
     }

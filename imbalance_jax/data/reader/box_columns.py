@@ -11,6 +11,7 @@ from imbalance_jax.data.reader.rows import Rows
 from imbalance_jax.data.reader.spelling import number
 
 SIDES = {'left': 'x low', 'right': 'x high', 'top': 'y low', 'bottom': 'y high', 'upper': 'y upper', 'lower': 'y lower'}
+SIDES |= {'links': 'x low', 'rechts': 'x high', 'oben': 'y low', 'unten': 'y high'}
 CODES = {'ul': 'upper left', 'lu': 'upper left', 'lr': 'lower right', 'll': 'lower left', 'ur': 'upper right'} | {
     first + second: f'{one} {other}'
     for one, other in (('top', 'left'), ('bottom', 'right'), ('bottom', 'left'), ('top', 'right'))
@@ -35,6 +36,13 @@ FORMS = {
     'xyxy': (('x', 'low'), ('y', 'low'), ('x', 'high'), ('y', 'high')),
     'xywh': (('x', 'low'), ('y', 'low'), ('x', 'size'), ('y', 'size')),
 }
+CENTRE = re.compile('(?<![a-z])(c[xy]|[xy]c)(?![a-z])|cxcywh|cent(er|re)|(?<![a-z])mid(dle)?(?![a-z])')  # of a box
+CENTRE_WORD = re.compile('(?i)cent(er|re)|(?<![a-z])(mid(dle)?|c(?=[xy])|(?<=[xy])c)(?![a-z])')
+# Letters of the two axes in names such as minr or v0, where all four have one of a pair.
+OF_AXES = {'r': 'y', 'c': 'x'}, {'u': 'x', 'v': 'y'}, {'h': 'x', 'v': 'y'}
+ONE_LETTER = re.compile(
+    '(?:min|max|start|end|lo|hi|from|to)?[_ .-]?([a-z])[_ .-]?(?:min|max|start|end|lo|hi|from|to|[0-9])?'
+)
 MOST = 12  # columns among which four are looked for
 SIZES = ('imageheight', 'imagewidth'), ('imgheight', 'imgwidth'), ('originalheight', 'originalwidth')  # letters alone
 WITH_SIZES: tuple[set[str], ...] = (  # tables of boxes whose height and width are those of the image
@@ -93,6 +101,16 @@ def _named(words: Sequence[str]) -> Named:
         axis = ''
     end = next(iter(found), '')
     return Named(axis, end, numbers[0] if numbers else '', rest, bool({'x', 'y'} & {*plain}))
+
+
+def axes_of(names: Sequence[str]) -> tuple[str, ...]:
+    """The axis of each of four columns, 'x' or 'y', () where not all names say it."""
+    letters = [match[1] if (match := ONE_LETTER.fullmatch(name.strip().lower())) else '' for name in names]
+    for of_pair in OF_AXES:
+        if {*letters} == {*of_pair}:
+            return tuple(of_pair[letter] for letter in letters)
+    axes = tuple(_named(_words(CENTRE_WORD.sub('', name))).axis for name in names)
+    return axes if all(axes) else ()
 
 
 def form_of(names: Sequence[str]) -> tuple[tuple[str, ...], str] | None:
@@ -184,9 +202,26 @@ def box_of(rows: Rows) -> tuple[tuple[str, ...], str]:
     boxes = [*_boxes(named, rows, ()), *_boxes(named, rows, OF_BOXES)]
     if boxes:
         return min(boxes, key=lambda one: one[1] != 'xyxy')
+    if centred := _centred(rows):
+        return centred, 'cxcywh'
     if corners and _are_upright(rows, corners):
         return (*corners[:2], *corners[4:6]), 'xyxy'
     return (), 'xywh'
+
+
+def _centred(rows: Rows) -> tuple[str, ...]:
+    """The four columns of a box by its centre, () where they are not called so."""
+    called = [name for name in rows.columns if CENTRE.search(name.lower())]
+    lengths = {_named(_words(name)).axis: name for name in rows.columns if _lengths(name) and name not in called}
+    axes = axes_of([*called, *lengths.values()])
+    four = (*called, *(lengths[axis] for axis in ('x', 'y') if axis in lengths))
+    return four if len(called) == 2 and axes[:2] == ('x', 'y') and len(four) == 4 else ()
+
+
+def _lengths(name: str) -> bool:
+    """Whether a name says a width or a height of nothing, or of a box."""
+    words = [word for word in _words(name) if word not in OF_BOXES]
+    return len(words) == 1 and words[0] in LENGTHS
 
 
 def _boxes(named: Mapping[str, Named], rows: Rows, without: Collection[str]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -9,8 +9,12 @@ from imbalance_jax.data.reader.paths import stem
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
 
-OF_MASKS = 'mask|masks|msk|seg|segm|segmentation|anno|annot|annotation|annotated|gt|groundtruth|label|roi'
+OF_MASKS = (
+    'masks?|msk|seg|segm|segmentations?|segmented|anno|annot|annotations?|annotated|gt|ground[ _-]?truth|truth|labels?'
+    '|labelmap|manual|roi'
+)
 DRAWN = 'heat[ _-]?map|overlay|contours?|grad[ _-]?cam|saliency|prediction|pred|preview|thumbnail|thumb'
+OF_SIDES = 'left|right|binary|final|map'  # behind a word of masks
 FINGER = '|thumb'  # which is a picture of one where it is all of a name
 OF_IMAGES = 'image', 'img'  # image_1.png of mask_1.png
 BETWEEN = re.compile('[ _-]+')
@@ -33,7 +37,8 @@ class Mask(NamedTuple):
 def masks_among(pictures: Sequence[str], words: str = OF_MASKS) -> dict[str, Mask]:
     """Those of the files that are masks of others: called as these and 'mask' or the like, or that alone, or in a
     folder of masks, also with one more word in their name there. words: such of names, an expression."""
-    after = re.compile(f'^(?P<stem>.+?)(?P<suffix>[ _-](?:{words})(?P<number>[ _-]?[0-9]*))$', re.I)
+    named = f'(?:{words})(?:[ _-]?(?:{words}|{OF_SIDES}))?'
+    after = re.compile(f'^(?P<stem>.+?)(?P<suffix>[ _.-]+[(]?{named}[)]?(?P<number>[ _-]?[0-9]*))$', re.I)
     shared = _shared(pictures)
     plain = {path: at if (at := folder_of_masks(path)) >= shared else -1 for path in pictures}
     images = {stem(path).lower(): path for path in reversed(pictures) if plain[path] < 0}
@@ -114,7 +119,8 @@ def _shared(pictures: Sequence[str]) -> int:
 def folder_of_masks(path: str) -> int:
     """Which part of a path is a folder that is called as folders of masks are, the last; -1 if none is."""
     folders = path.split('/')[:-1]
-    named = [number for number, name in enumerate(folders) if WORDS.split(name)[-1].lower() in FOLDERS]
+    words = [[word.lower() for word in WORDS.split(name)] for name in folders]
+    named = [number for number, of_name in enumerate(words) if {of_name[0], of_name[-1]} & FOLDERS]
     return named[-1] if named else -1
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from imbalance_jax.data.policies import POLICIES, parse
-from imbalance_jax.data.reader import contradictions, drawn_files, geometry, shapes
+from imbalance_jax.data.reader import contradictions, drawn_files, geometry, region_blocks, shapes
 from imbalance_jax.data.reader.layout import (
     Group,
     Images,
@@ -64,6 +64,9 @@ def layout(block: Mapping[str, Any], name: str) -> Layout:
         _check_regions(regions, f'{where}.regions')
     _check_shares(result.split, f'{where}.split')
     contradictions.check(result, where)
+    for regions, own in zip(result.regions, _several(block.get('regions', ()), Regions), strict=True):
+        if not isinstance(own, Regions) and 'form' not in own:
+            region_blocks.check_form_is_said(regions, f'{where}.regions')
     return result
 
 

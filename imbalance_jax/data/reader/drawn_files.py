@@ -4,6 +4,9 @@ Each row is one region, or the one empty row of a file without any, as COCO's im
 file: path, stem and parent (`rows.path_columns`); the stem is the image's, whatever is said inside.
 """
 
+import codecs
+import glob
+import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from imbalance_jax.data.reader import json_files, paths
-from imbalance_jax.data.reader.layout import Table
+from imbalance_jax.data.reader.layout import Images, Table
 from imbalance_jax.data.reader.rows import NAMED, STEM, Found, Rows, as_rows, objects, path_columns
 from imbalance_jax.data.reader.spelling import number
 from imbalance_jax.data.reader.text_files import content, lines_of
@@ -29,6 +32,7 @@ COLUMNS = {
     'labelme': ('filename', *SIZE, OF_CLASS, *CORNERS, SHAPE),
 }
 NAMES = ('classes.txt', 'obj.names', 'notes.json')  # beside such files, and of no image
+ENCODING = re.compile(rb"""^(\s*<[?]xml[^>]*?)\s+encoding\s*=\s*["']([A-Za-z0-9_.:-]+)["']""")
 LEAST = 3  # corners of a polygon, at least
 ROUND = 64  # corners of a circle
 
@@ -36,10 +40,32 @@ ROUND = 64  # corners of a circle
 def read(path: Path, table: Table, found: Found, name: str) -> Rows:
     """The rows of a file, without any for `NAMES`; ValueError for what is none of its kind, by file and line."""
     kind = table.kind or 'voc'
-    rows = [] if path.name in NAMES else KINDS[kind](path, table, found) or [(1, {})]
+    try:
+        rows = [] if path.name in NAMES else KINDS[kind](path, table, found) or [(1, {})]
+    except ValueError:
+        if _is_of_image(path, name):
+            raise
+        found.doubts.append(f'{name} is no file of {kind}, nor called as an image of its folder, and is not read.')
+        rows = []
     columns = {column: objects([row.get(column, '') for _, row in rows]) for column in COLUMNS[kind]}
     lines = np.array([line for line, _ in rows], np.int64)
-    return as_rows({**columns, **path_columns([name] * len(rows))}, name, lines)
+    own = path_columns([name] * len(rows))
+    own[STEM][:] = [image_stem(name)] * len(rows)
+    return as_rows({**columns, **own}, name, lines)
+
+
+def _is_of_image(path: Path, name: str) -> bool:
+    """Whether an image of the folder is called as a file is. name: of the file below the folder."""
+    below = Path(name)
+    folder = path.parent if below.is_absolute() else path.parents[len(below.parts) - 1]
+    called = folder.rglob(f'{glob.escape(image_stem(name))}.*')
+    return any(paths.is_image(one.name, Images()) for one in called)
+
+
+def image_stem(path: str) -> str:
+    """The name of a file's image without a suffix: i00 of i00.json and i00.png.json."""
+    own = paths.stem(path)
+    return paths.stem(own) if paths.is_image(own, Images()) else own
 
 
 def are_of_one(table: Table) -> bool:
@@ -58,8 +84,15 @@ def say_called_otherwise(rows: Rows, found: Found) -> None:
 
 def _voc(path: Path, table: Table, found: Found) -> list[tuple[int, dict[str, Any]]]:
     """Of each object its class and box; lines are numbers of objects."""
+    data = path.read_bytes()
+    stated = ENCODING.search(data[:200])
     try:
-        root = ElementTree.fromstring(path.read_bytes())
+        if stated and codecs.lookup(stated[2].decode('ascii')).name not in (
+            'utf-8',
+            'utf-16',
+        ):  # expat knows few others
+            data = ENCODING.sub(rb'\1', data.decode(stated[2].decode('ascii')).encode(), count=1)
+        root = ElementTree.fromstring(data)
     except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise ValueError(f'{path} is not XML: {error}.') from error
     if root.tag != 'annotation':
@@ -132,14 +165,17 @@ def _labelme(path: Path, table: Table, found: Found) -> list[tuple[int, dict[str
         if not isinstance(one, Mapping) or not str(one.get('label') or '').strip():
             raise ValueError(f"{path}, shape {count} has no 'label': {str(one)[:80]}.")
         what = str(one.get('shape_type') or 'polygon')
-        if what not in AREAS:
-            found.add('shape_without_area', [f'{path.name}, shape {count}: {what}'])
+        label = {OF_CLASS: str(one['label']).strip()}
+        if what not in AREAS:  # it is said to be there, and not where
+            problem = 'shape_without_area' if what in LINES else 'shape_not_understood'
+            found.add(problem, [f'{path.name}, shape {count}: {what}'])
+            rows.append((count, {**of_image, **label}))
             continue
         try:
             drawn = AREAS[what](np.array(one.get('points'), np.float64).reshape(-1, 2))
         except (ValueError, TypeError) as error:
             raise ValueError(f'{path}, shape {count}, a {what}: {str(one.get("points"))[:60]} ({error}).') from error
-        rows.append((count, {**of_image, OF_CLASS: str(one['label']).strip(), **drawn}))
+        rows.append((count, {**of_image, **label, **drawn}))
     return rows or [(1, of_image)]
 
 
@@ -168,7 +204,9 @@ AREAS: dict[str, Callable[[np.ndarray], dict[str, Any]]] = {
     'polygon': _polygon,
     'rectangle': _rectangle,
     'circle': _circle,
+    'rotation': _polygon,  # of X-AnyLabeling
 }
+LINES = 'point', 'points', 'line', 'linestrip'
 KINDS: dict[str, Callable[[Path, Table, Found], Sequence[tuple[int, dict[str, Any]]]]] = {
     'voc': _voc,
     'yolo': _yolo,

@@ -55,7 +55,9 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     said: list[str] = []
     exclude, images, every, rest = _read(folder, tables, pictures, drawn, said)
     called = [path for path, mask in drawn.items() if mask.word]
-    if own := guess_tables.named_among(every, called):  # what a table names as an image is one, however it is called
+    if own := guess_tables.named_among(
+        every, called, images
+    ):  # what a table names as an image is one, however it is called
         words = {drawn[path].word for path in own}
         drawn = {path: mask for path, mask in drawn.items() if path not in own and mask.word not in words}
         said.clear()
@@ -191,6 +193,9 @@ def _of_tables(
         guess_labels.propose(labels, block, unsure)
     _said_of_rows(kinds, block, unsure)
     guess_regions.propose(main, free, block, unsure)
+    if 'regions' not in block and (called := guess_tables.columns_of_masks(main, files)):
+        block['regions'] = {'files': f'{{{called[0]}}}', 'concept': guess_regions.concept_of(block, unsure)}
+        unsure.append(f'regions: the column {called[0]!r} names masks.')
     if 'labels' not in block and block.get('regions', {}).get('column'):
         block['labels'] = {'regions': True}
         unsure.append('labels: what an image has a region of.')

@@ -17,6 +17,7 @@ KINDS = {'xml': 'voc', 'txt': 'yolo', 'json': 'labelme'}  # by suffix
 CALLED = {'voc': 'Pascal VOC', 'yolo': 'YOLO', 'labelme': 'LabelMe'}
 LEAST = 3  # such files
 NAME = 'drawn'  # of their table
+KEYPOINTS = 'kpt_shape'  # of YAML: files have the points of a pose, which look like a polygon's
 KEY = 'key'  # the column that tells which image a file is of, where names of files alone do not
 OF_NAMES = ('classes.txt', 'obj.names')  # files with a name of a class in each line, in order
 
@@ -36,7 +37,7 @@ def found_in(folder: Path, listed: Sequence[str], unsure: list[str]) -> Drawn | 
     """The files that are drawn on an image each, of the kind with the most; None without any, and where one of them
     cannot be read, which is said."""
     stems = {paths.stem(path).lower() for path in listed if paths.is_image(path, Images())}
-    called = [path for path in listed if paths.stem(path).lower() in stems]
+    called = [path for path in listed if drawn_files.image_stem(path).lower() in stems]
     counted = Counter(path.rpartition('.')[2].lower() for path in called)
     for suffix, count in counted.most_common():
         if suffix not in KINDS or count < LEAST:
@@ -79,6 +80,8 @@ def _names(folder: Path, listed: Sequence[str]) -> tuple[tuple[str, ...], str]:
             except (yaml.YAMLError, OSError):
                 continue
             names = data.get('names') if isinstance(data, Mapping) else None
+            if isinstance(data, Mapping) and data.get('kpt_shape'):
+                return (), KEYPOINTS
             if isinstance(names, Mapping) and set(names) == set(range(len(names))):
                 names = [names[number] for number in range(len(names))]
             if isinstance(names, list) and names:
@@ -91,6 +94,9 @@ def propose(drawn: Drawn, pictures: Sequence[str], column: str, block: dict[str,
     themselves are the rows."""
     kind, rows = drawn.table.kind, drawn.rows
     what = f'{len(drawn.files)} files of {CALLED[kind]}, {drawn.table.file}'
+    if drawn.of_names == KEYPOINTS:
+        unsure.append(f'regions: the {what} have key points behind their boxes (kpt_shape), which are not read.')
+        return
     if 'regions' in block:
         unsure.append(f'regions: those of the tables are proposed, and none of the {what}.')
         return
@@ -143,7 +149,7 @@ def _key(files: Sequence[str], pictures: Sequence[str]) -> str:
     """What tells which image each file is of: `STEM`; or the expression of a path without its suffix and one of its
     folders, such as images and labels; '' if nothing does."""
     stems = Counter(paths.stem(path).lower() for path in pictures)
-    own = Counter(paths.stem(path).lower() for path in files)
+    own = Counter(drawn_files.image_stem(path).lower() for path in files)
     if max(stems.values()) == 1 and max(own.values()) == 1:
         return STEM
     depth = min(path.count('/') for path in (*files, *pictures))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from imbalance_jax.data.reader import images, paths
+from imbalance_jax.data.reader import images, paths, pixel_notes
 from imbalance_jax.data.reader.layout import Images
 from imbalance_jax.data.reader.picture import NeedsPackage, Unreadable
 from imbalance_jax.data.reader.rows import NAMED
@@ -102,12 +102,21 @@ def of_images(
     found: dict[str, Any] = {}
     if exclude:
         found['exclude'] = tuple(exclude)
-    shapes = []
+    shapes, drawn = [], []
     for at in np.unique(np.linspace(0, len(pictures) - 1, min(LOOKED_AT, len(pictures))).astype(int)):
         try:
-            shapes.append(images.decode(folder / pictures[at]).shape)
+            pixels = images.decode(folder / pictures[at])
         except (Unreadable, NeedsPackage) as error:
             unsure.append(f'images: {pictures[at]} could not be read ({error}).')
+            continue
+        shapes.append(pixels.shape)
+        if pixel_notes.is_drawn(pixels):
+            drawn.append(pictures[at])
+    if 0 < len(drawn) < len(shapes):
+        unsure.append(
+            f'images: {len(drawn)} of {len(shapes)} looked at have few grey values, as masks have, and others have not '
+            f'(images.exclude, regions.files): {some(drawn, NAMED)}.'
+        )
     if any(shape[0] != shape[1] for shape in shapes):
         found['resize'] = 'pad'
         unsure.append("images: not all are square; they are padded with black. 'stretch' and 'crop' are the others.")

@@ -15,6 +15,9 @@ from imbalance_jax.data.reader.rows import Rows, stacked
 TABLES = ('.csv', '.tsv', '.txt', '.json', '.jsonl', '.parquet')
 MOST_TABLES = 40
 SIDE = 'image of the row'  # the column of images that several columns name
+OF_MASKS = re.compile(
+    '(?i)(?<![a-z])(masks?|msk|seg|segmentations?|annotations?|gt|ground[ _-]?truth|roi|contours?)(?![a-z])'
+)
 LEAST = 0.2  # share of the rows of a table that name an image which is there
 SAMPLED = 400  # rows whose files are looked for
 
@@ -65,8 +68,10 @@ def read(
                 "columns are called 'column 1' and so on (columns names them)."
             )
             rows = published.try_table(folder, path, unsure, header=False) or rows
-        scored = [(*_found(rows.columns[column], files), column) for column in rows.columns]
-        share, count, column = max(scored)
+        every = [(*_found(rows.columns[column], files), column) for column in rows.columns]
+        scored = [one for one in every if not OF_MASKS.search(one[-1])]
+        share, count, column = max(scored or every)
+        share, count, column = max(every) if share < LEAST else (share, count, column)
         declared: dict[str, Any] = {'file': path}
         if kind := published.kind_of(folder, path):
             declared['kind'] = kind
@@ -89,11 +94,23 @@ def read(
     return found, rest
 
 
-def named_among(tables: Sequence[Read], others: Collection[str]) -> set[str]:
-    """Those of other files that tables name in their column of images, where some of its images are not there."""
-    files = paths.index(list(others))
-    texts = {str(text) for one in tables if one.share < 1 for text in one.rows.columns[one.column]}
-    return {files.paths[place] for text in texts if text.strip() for place in paths.find(files, text)[0]}
+def columns_of_masks(one: Read, files: paths.Files) -> list[str]:
+    """Columns beside that of images which are called as masks are, and name files that are there."""
+    called = [name for name in one.rows.columns if name != one.column and OF_MASKS.search(name)]
+    return [name for name in called if _found(one.rows.columns[name], files)[0] >= LEAST]
+
+
+def named_among(tables: Sequence[Read], others: Collection[str], images: Sequence[str]) -> set[str]:
+    """Those of other files that tables name in a column that names images, too, of which some are not there."""
+    files, known = paths.index(list(others)), paths.index(list(images))
+    found: set[str] = set()
+    for one in tables:
+        for name in [column for column in one.rows.columns if not OF_MASKS.search(column)]:
+            texts = {str(text) for text in one.rows.columns[name] if str(text).strip()}
+            lacking = {text for text in texts if not paths.find(known, text)[0]}
+            if lacking < texts:
+                found |= {files.paths[place] for text in lacking for place in paths.find(files, text)[0]}
+    return found
 
 
 def _has_boxes(one: Read) -> bool:

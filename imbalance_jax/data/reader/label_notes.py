@@ -105,7 +105,11 @@ def _is_several(name: str, classes: Sequence[str]) -> bool:
 def _share_parts(classes: Sequence[str]) -> list[str]:
     """Names with a separator in them, of which a part is in others, too."""
     for separator in SEPARATORS:
-        parts = {name: [part.strip() for part in name.split(separator)] for name in classes if separator in name}
+        parts = {
+            name: [part.strip() for part in name.strip(separator).split(separator)]
+            for name in classes
+            if separator in name.strip(separator)
+        }
         if all(part.isdigit() for of in parts.values() for part in of):  # one grade of two, as Gleason's 3+4
             continue
         shared = Counter(part for of in parts.values() for part in of) + Counter(classes)

@@ -82,11 +82,13 @@ def doubt_additions(patient: Sequence[str], split: np.ndarray, found: Found) -> 
 
 
 def _additions(names: Collection[str]) -> list[tuple[str, str]]:
-    """Names with a number, of another form than nearly all have, that are one of these and more; with that one."""
+    """Names with a number, of another form than nearly all have, that are one of these with more behind or before it;
+    with that one."""
     pairs = []
     odd = _odd_ones({name: _form(name) for name in names})
     for one in odd:
-        bases = [one[: sign.start()].rstrip() for sign in re.finditer(r'[\W_]', one)]
+        signs = list(re.finditer(r'[\W_]', one))
+        bases = [*(one[sign.end() :].lstrip() for sign in signs), *(one[: sign.start()].rstrip() for sign in signs)]
         meant = [base for base in bases if base in names and base not in odd and re.search('[0-9]', base)]
         pairs += [(one, meant[-1])] if meant else []
     return pairs

@@ -16,6 +16,9 @@ from imbalance_jax.names import some
 DARK = 16  # as many times darker than others is an image whose values are of fewer bits, or of another range
 NARROW = 63  # between the darkest and the brightest of all images of a set that uses few of 255 grey values
 WHITE = 245  # mean of 255 from which on an image shows hardly anything
+FEW = 8  # grey values that a picture may have and be drawn, as masks are
+SHADE = 16  # grey values that are one shade
+HARDLY = 0.005  # of all pixels, a share that does not count
 APART = 16  # pixels of which every one is looked at before all are
 SIDE = 8  # pixels of a thumbnail
 FACING = 0.5  # correlation with what the set has in common from which on an image goes along with it, or against it
@@ -26,8 +29,8 @@ ENOUGH = 8  # images of which a pattern can be had
 class Seen(NamedTuple):
     """What reading a file shows. largest: its largest value of 16 bits, 0 of 8 bits; brightest, darkest: of the square,
     of 255; orientation, has_more: as of `Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8]
-    uint8, 0 of a coloured image, whose negative would be known by its colours; is_coloured: the file is; values,
-    windowed, has_window, patient: as of `Picture`"""
+    uint8, 0 of a coloured image, whose negative would be known by its colours; is_coloured: the file is; is_drawn: as
+    `is_drawn` says; values, windowed, has_window, patient: as of `Picture`"""
 
     largest: int
     brightest: int
@@ -41,6 +44,7 @@ class Seen(NamedTuple):
     has_window: bool = False
     darkest: int = 0
     patient: str = ''
+    is_drawn: bool = False
 
 
 def seen(picture: Picture, square: np.ndarray, resize: str) -> Seen:
@@ -55,6 +59,7 @@ def seen(picture: Picture, square: np.ndarray, resize: str) -> Seen:
         Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX, box=(left, top, size - left, size - top))
     )
     shown = Seen(largest, int(square.max()), picture.orientation, picture.has_more, constant, small)
+    shown = shown._replace(is_drawn=not constant and is_drawn(pixels))
     shown = shown._replace(is_coloured=pixels.ndim == 3, darkest=int(square.min()), patient=picture.patient)
     return shown._replace(values=picture.values, windowed=picture.windowed, has_window=picture.has_window)
 
@@ -76,6 +81,16 @@ def of_people(all_seen: Sequence[Seen], patient: np.ndarray, split: np.ndarray) 
         f'{len(several)} of {len(whose)} people by the PatientID of DICOM files are several patients here: '
         f'{some(list(several), NAMED)}{splits}. A column of it, as patient, keeps the images of each together.'
     ]
+
+
+def is_drawn(pixels: np.ndarray) -> bool:
+    """Whether a picture [h,w] or [h,w,3] has few values, or two shades, also after lossy compression, as masks have."""
+    grey = pixels.max(-1) if pixels.ndim == 3 else pixels
+    if len(np.unique(grey[::APART, ::APART])) <= FEW and len(np.unique(grey)) <= FEW:
+        return True
+    shades = np.bincount(grey.ravel() // (SHADE * (256 if grey.dtype == np.uint16 else 1)), minlength=2) / grey.size
+    kept = np.flatnonzero(shades > HARDLY)
+    return len(kept) == 2 and int(np.diff(kept)[0]) > 1 and float(shades[kept].sum()) > 1 - 2 * HARDLY
 
 
 def _is_constant(pixels: np.ndarray) -> bool:
@@ -121,6 +136,10 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
     if np.median(mean) < WHITE:
         note((mean >= WHITE) & ~constant, f'images have a mean above {WHITE} of 255 and are nearly white, as through a '
              'window (images.window) that is not theirs')  # fmt: skip
+    drawn = np.array([one.is_drawn for one in all_seen], bool)
+    if not (drawn | constant).all():
+        note(drawn, f'images have at most {FEW} grey values, or two shades, as masks have, and others have not: '
+             'images.exclude leaves masks out, and regions.files makes regions of them')  # fmt: skip
     words = f'16-bit files have grey values above {2**bits - 1}, the largest of {bits} bits (images.bits)'
     note(largest >= 2**bits, f'{words}: what is above it becomes white')
     turned = [one.orientation != UPRIGHT for one in all_seen]

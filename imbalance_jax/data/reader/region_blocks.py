@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from imbalance_jax.data.reader import shapes
-from imbalance_jax.data.reader.box_columns import form_in, form_of
+from imbalance_jax.data.reader.box_columns import CENTRE, axes_of, form_in, form_of
 from imbalance_jax.data.reader.layout import Regions
 from imbalance_jax.data.reader.rows import NAMED, Found
 from imbalance_jax.data.reader.spelling import number
 from imbalance_jax.names import some
 
 OF_TABLES = ('table', 'on', 'column', 'aliases', 'reader', 'frame')  # fields that say nothing of mask files
-CENTRE = re.compile('(?<![a-z])(c[xy]|[xy]c)(?![a-z])|cxcywh|cent(er|re)|(?<![a-z])mid(dle)?(?![a-z])')  # of a box
 
 
 def check(regions: Regions, where: str) -> None:
@@ -48,6 +47,17 @@ def check(regions: Regions, where: str) -> None:
         _check_form(getattr(regions, field), regions.form, f'{where}.{field}')
 
 
+def check_form_is_said(regions: Regions, where: str) -> None:
+    """ValueError for four columns whose names do not tell corners from a width and a height, where no form is given."""
+    for field in ('box', 'crop'):
+        columns = getattr(regions, field)
+        if len(columns) == 4 and not form_of(columns):
+            raise ValueError(
+                f'{where}.{field} is {tuple(columns)}, and the names do not say what they are: give form, '
+                "'xywh' (left, top, width, height), 'xyxy' (left, top, right, bottom) or 'cxcywh' (by the centre)."
+            )
+
+
 def _check_form(columns: Sequence[str], form: str, where: str) -> None:
     """ValueError for columns that are called as corners, and are to be widths; or that stand in another order."""
     if len(columns) == 1:
@@ -63,6 +73,12 @@ def _check_form(columns: Sequence[str], form: str, where: str) -> None:
             raise ValueError(
                 f'{where} is {tuple(columns)}; expected them in the order {named}. (If they are called otherwise than '
                 'they are meant, tables.rename calls them so.)'
+            )
+        axes = axes_of(columns)
+        if axes and axes != ('x', 'y', 'x', 'y') and len({*columns}) == len(columns):
+            raise ValueError(
+                f'{where} is {tuple(columns)}, of {", ".join(axes)}; expected x, y, x, y, the order of boxes. (If they '
+                'are called otherwise than they are meant, tables.rename calls them so.)'
             )
     of_centre = [name for name in columns if CENTRE.search(name.lower())]
     if form != 'cxcywh' and of_centre and len(of_centre) == min(len(columns), 2):

@@ -55,7 +55,9 @@ def _of_text(kind: str, shape: Any) -> Any:
     """Polygons, or what COCO calls a segmentation, from the text of it that a table may have."""
     if kind in POINTS and isinstance(shape, str) and shape.strip()[:1] in ('[', '{'):
         with contextlib.suppress(ValueError, RecursionError):
-            return json.loads(shape)
+            shape = json.loads(shape)
+    if kind == 'coco_segmentation' and _depth(shape) == 2 and all(len(numbers(part)) == 2 for part in shape):
+        return [shape]  # one polygon of pairs, and not as many of a point each
     return shape
 
 

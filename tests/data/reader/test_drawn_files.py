@@ -211,6 +211,67 @@ def test_what_cannot_be_read_is_named(tmp_path, name):
     assert '\n' not in str(error.value)
 
 
+def test_files_beside_them_that_are_of_no_image_are_said(tmp_path):
+    block = written(tmp_path, 'yolo')
+    for name, text in {
+        'README.txt': 'made by hand',
+        'classes.txt': 'mass\ncyst\n',
+        'train.txt': 'images/01.png',
+    }.items():
+        (tmp_path / 'labels' / name).write_text(text)
+    dataset = loaded(tmp_path, **block)
+    assert len(dataset.region_box) == 3
+    assert len(doubts_with(dataset, 'is no file of yolo, nor called as an image')) == 2
+
+
+def test_voc_in_an_encoding_of_several_bytes(tmp_path):
+    block = written(tmp_path, 'voc')
+    text = '<?xml version="1.0" encoding="gb2312"?>' + voc('01', [('肿块', (4, 2, 12, 10))])
+    (tmp_path / 'labels' / '01.xml').write_bytes(text.encode('gb2312'))
+    assert '肿块' in loaded(tmp_path, **block).classes
+
+
+def test_a_shape_that_cannot_be_placed_is_there_all_the_same(tmp_path):
+    block = written(tmp_path, 'labelme')
+    brushed = {'label': 'mass', 'points': [[1, 1], [9, 9]], 'shape_type': 'mask', 'mask': 'iVBORw0KGgo'}
+    (tmp_path / 'labels' / '05.json').write_text(json.dumps({'shapes': [brushed], 'imagePath': '05.png'}))
+    dataset = loaded(tmp_path, **block)
+    assert dataset.labels[of(dataset, '05.png')].tolist() == [0, 1]
+    assert '05.png' not in regions_of(dataset)
+    assert dataset.info['problems']['shape_not_understood'] == ['05.json, shape 1: mask']
+
+
+def test_files_called_with_the_suffix_of_their_image(tmp_path):
+    block = written(tmp_path, 'yolo')
+    for path in (tmp_path / 'labels').iterdir():
+        path.rename(path.with_name(f'{path.stem}.png.txt'))
+    assert len(loaded(tmp_path, **block).region_box) == 3
+
+
+def test_voc_as_it_is_shipped(tmp_path):
+    folder = tmp_path / 'VOC2007'
+    for name in NAMES:
+        picture(folder / 'JPEGImages' / f'{name}.jpg', size=(HIGH, WIDE), colour=True)
+        picture(folder / 'SegmentationClass' / f'{name}.png', size=(HIGH, WIDE))
+        (folder / 'Annotations').mkdir(exist_ok=True)
+        (folder / 'Annotations' / f'{name}.xml').write_text(
+            voc(name, [(('mass', 'cyst')[int(name) % 2], (4, 2, 12, 10))])
+        )
+    _, dataset = proposed(folder, tmp_path)
+    assert dataset.classes == ('cyst', 'mass')
+    assert len(dataset.images) == len(NAMES)
+
+
+def test_points_of_a_pose_are_not_taken_for_polygons(tmp_path):
+    folder = tmp_path / 'mine'
+    written(folder, 'yolo', boxes={name: [('mass', (4, 2, 12, 10))] for name in NAMES})
+    for path in (folder / 'labels').iterdir():
+        path.write_text(path.read_text().strip() + ' 0.1 0.2 0.3 0.4 0.5 0.6\n')
+    (folder / 'data.yaml').write_text('names: [mass]\nkpt_shape: [3, 2]\n')
+    found, _ = proposed(folder, tmp_path, missing=['labels'])
+    assert any('have key points behind their boxes' in one for one in found.unsure)
+
+
 def test_labelme_that_is_not_declared_is_named(tmp_path):
     block = written(tmp_path, 'labelme')
     block['tables'] = {**block['tables'], 'kind': ''}

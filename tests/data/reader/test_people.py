@@ -53,7 +53,8 @@ def doubts_of(patient, split=None):
 
 
 @pytest.mark.parametrize(
-    'name', ['P07/1', 'P07.0', 'P07_1', 'P07 (neu)', 'P07 - Copy', 'P07-T1', 'P07&nbsp;', 'P07,', 'PO7']
+    'name',
+    ['P07/1', 'P07.0', 'P07_1', 'P07 (neu)', 'P07 - Copy', 'P07-T1', 'P07&nbsp;', 'P07,', 'PO7', 'ID P07', 'pat-P07'],
 )
 def test_one_patient_with_an_addition_is_doubted(name):
     twelve = [f'P{k:02d}' for k in range(12)]

@@ -45,6 +45,21 @@ def test_images_without_any_picture_and_files_with_several_are_said(tmp_path):
         )
 
 
+@pytest.mark.parametrize('suffix', ['png', 'jpg', 'tif'])
+def test_images_of_few_values_among_others_are_said_whatever_they_are_called(tmp_path, suffix):
+    for i in range(8):
+        Image.fromarray(chest(i, (48, 48))).save(tmp_path / f'{i}.png')
+        mask = np.zeros((48, 48), np.uint8)
+        mask[8 + i : 40, 10:30] = 255
+        Image.fromarray(mask).save(tmp_path / f'{i}x.{suffix}', **({'quality': 90} if suffix == 'jpg' else {}))
+    films = [f'{i}.png' for i in range(8)]
+    dataset = labelled(tmp_path, [*films, *(f'{i}x.{suffix}' for i in range(8))])
+    (said,) = doubts_with(dataset, 'grey values, or two shades')
+    assert said.startswith('8 of 16 images have at most 8 grey values')
+    assert said.count(f'x.{suffix}') == 5
+    assert not doubts_with(labelled(tmp_path, films), 'two shades')
+
+
 def test_eight_bits_in_files_of_sixteen_keep_their_grey_values(tmp_path):
     for i in range(4):
         Image.fromarray(chest(i).astype(np.uint16)).save(tmp_path / f'{i}.png')

@@ -9,7 +9,7 @@ from imbalance_jax.data.reader.box_columns import box_of, form_in, form_of
 from imbalance_jax.data.reader.rows import as_rows
 
 FILES = {'concept': 'a', 'files': '{stem}_mask.png'}
-ROWS = {'table': 'b', 'on': 'file', 'concept': 'a', 'box': ('p', 'q', 'r', 's')}
+ROWS = {'table': 'b', 'on': 'file', 'concept': 'a', 'box': ('p', 'q', 'r', 's'), 'form': 'xywh'}
 CORNERS = ('xmin', 'ymin', 'xmax', 'ymax'), ('X1', 'Y1', 'X2', 'Y2'), ('bbox_x_min', 'bbox_y_min', 'bbox_x_max',
                                                                        'bbox_y_max')  # fmt: skip
 NAMED = [
@@ -26,6 +26,7 @@ NAMED = [
 ]
 SIZED = ['x y dx dy', 'x_start y_start x_size y_size', 'l t w h', 'x1 y1 w1 h1', 'topLeftX topLeftY width height']
 OTHERS = ['cx cy w h', 'p q r s', 'x y xs ys', 'x y x_e y_e', 'col row width height', 'x1 x2 x3 x4', 'ul ur ll lr']
+OTHERS += ['minc minr maxc maxr', 'centroid_x centroid_y width height', 'ux uy lx ly', 'west north east south']
 
 
 @pytest.fixture
@@ -120,10 +121,30 @@ def test_names_of_columns_say_the_form_of_their_box(names, form):
 
 def test_names_of_columns_that_say_no_form():
     assert [form_of(one.split()) for one in OTHERS] == [None] * len(OTHERS)
+    for columns in map(str.split, OTHERS):
+        if columns[0] not in ('cx', 'x1'):  # of which more is known
+            with pytest.raises(ValueError, match='and the names do not say what they are: give form'):
+                layout(labels=('a',), tables='t.csv', regions={'concept': 'a', 'box': columns})
     assert box_of(as_rows(dict.fromkeys(('left', 'top', 'right', 'bottom'), np.array(['no'], object)), 't')) == (
         (),
         'xywh',
     )
+
+
+@pytest.mark.parametrize(
+    ('names', 'form'),
+    [
+        ('minr minc maxr maxc', 'xyxy'),
+        ('r0 c0 r1 c1', 'xyxy'),
+        ('vmin hmin vmax hmax', 'xyxy'),
+        ('oben links unten rechts', 'xyxy'),
+        ('cy cx h w', 'cxcywh'),
+        ('x_center y_center height width', 'cxcywh'),
+    ],
+)
+def test_columns_in_another_order_than_x_before_y_are_refused(names, form):
+    with pytest.raises(ValueError, match=r'in the order|the order of boxes'):
+        layout(labels=('a',), tables='t.csv', regions={'concept': 'a', 'box': names.split(), 'form': form})
 
 
 @pytest.mark.parametrize(

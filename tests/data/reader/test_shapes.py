@@ -49,6 +49,23 @@ def test_several_polygons_of_a_cell_are_one_region(kind):
         assert shapes.extent(kind, shape) == (1, 1, 11, 11)
 
 
+def test_a_polygon_of_pairs_is_one_polygon():
+    pairs, flat = [[3, 4], [9, 4], [9, 11], [3, 11]], [[3, 4, 9, 4, 9, 11, 3, 11]]
+    one, other = (shapes.decode('coco_segmentation', shape, (20, 20)) for shape in (pairs, flat))
+    np.testing.assert_array_equal(one, other)
+    assert shapes.extent('coco_segmentation', pairs) == (3, 4, 9, 11)
+
+
+@pytest.mark.parametrize('kind', shapes.COORDINATES)
+def test_shares_of_an_image_are_its_pixels(kind):
+    shape = [0.25, 0.25, 0.75, 0.5] if kind in ('rectangle', 'ellipse') else [[0.25, 0.25], [0.75, 0.25], [0.75, 0.5]]
+    pixels = (np.reshape(shape, (-1, 2)) * (40, 20)).tolist()
+    np.testing.assert_array_equal(
+        shapes.decode(kind, shapes.scaled(kind, shape, (20, 40)), (20, 40)),
+        shapes.decode(kind, pixels, (20, 40)),
+    )
+
+
 def test_coco_segmentations_are_polygons_or_runs():
     parts = [[1, 1, 4, 1, 4, 4], [6, 6, 9, 6, 9, 9]]
     mask = shapes.decode('coco_segmentation', parts, (12, 12))
