@@ -51,7 +51,8 @@ def _elsewhere(study: Study, folder: Path) -> Elsewhere:
     if record['family']:
         notes.append(f'warning: {record["family"]}')
     if record['shared_with_test']:
-        shared = f'{record["shared_with_test"]} images have the same pixels as images of the own test split, or are of its patients'
+        what = 'images have the same pixels as images of the own test split, or are of its patients'
+        shared = f'{record["shared_with_test"]} {what}'
         notes.append(f'{shared}: both sides are then not independent, and intervals of the shift too wide')
     return Elsewhere(
         name=record['name'],

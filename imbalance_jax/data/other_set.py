@@ -169,9 +169,8 @@ def describe(other: Other) -> str:
         lines.append(f'  warning: {record["family"]}.')
     lines += [f'  warning: {said}.' for said in record['unlike']]
     if record['shared_with_test']:
-        lines.append(
-            f'  {record["shared_with_test"]} images have the same pixels as images of the own test split, or are of its patients.'
-        )
+        what = 'images have the same pixels as images of the own test split, or are of its patients'
+        lines.append(f'  {record["shared_with_test"]} {what}.')
     lines += left_out(dataset.info)
     lines.append(f'  tested on {len(rows):,} images of {len(np.unique(dataset.patient[rows])):,} patients')
     if not mask.any():
