@@ -202,7 +202,7 @@ class Regions:
     concept: a name, or column: of names; aliases: {concept: spellings}; others: as in `Labels`; 'label' as the concept
         is the image's one class
     box: four columns, or one with a list of four; form: 'xywh', 'xyxy', or 'cxcywh' by the
-        centre, as YOLO has it
+        centre, as YOLO has it; a block of a config must say it where the names of four columns do not
     unit: 'pixel' or 'fraction' of the image, of boxes and of the coordinates of shapes
     frame: (height, width) of the image that pixels are counted in, as numbers or as two columns; () is what the table
         states of the image, as COCO's does, if the file is a copy of that shape, else the file's size

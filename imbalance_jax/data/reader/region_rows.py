@@ -53,7 +53,8 @@ def plan_rows(
         if not drawn and is_empty(values) and not boxed:
             continue
         text = str(column[row]) if column is not None else regions.concept
-        concept = _concept(text, spelt, regions, concepts, layout, rows.where(row), cases, int(image[row]))
+        told = rows.where(row, regions.column)
+        concept = _concept(text, spelt, regions, concepts, layout, told, cases, int(image[row]))
         if concept is None or (concept == NAMELESS and not drawn and not boxed and _is_zero(values)):
             continue
         declared = tuple(_frame(one, given, row, rows) for one, given in zip(frames, regions.frame, strict=True))
@@ -64,11 +65,11 @@ def plan_rows(
             make: Callable = partial(_leave, kind=kind, name=f'{name} ({rows.where(row)})')
         elif drawn:
             drawing = partial(placing.draw, shape=shape, kind=regions.kind, unit=regions.unit, frame=frame)
-            make = partial(drawing, name=name, where=rows.where(row))
+            make = partial(drawing, name=name, where=rows.where(row, regions.code))
         elif boxed:
             make = partial(_no_shape, name=name)
         else:
-            box = box_of(values, regions, rows.where(row))
+            box = box_of(values, regions, rows.where(row, regions.box[0]))
             boxes.append(box)
             make = partial(placing.place_box, box=box, unit=regions.unit, frame=frame, name=name)
         who = str(reader[row]) if reader is not None else regions.as_reader

@@ -232,3 +232,12 @@ def test_corners_are_no_centre():
     block = {'tables': 't.csv', 'images': 'file', 'labels': ('a',)}
     with pytest.raises(ValueError, match=r"called as corners are, and form is 'cxcywh'"):
         layout(**block, regions={'concept': 'a', 'box': ('x1', 'y1', 'x2', 'y2'), 'form': 'cxcywh'})
+
+
+def test_a_cell_of_a_joined_table_is_named_by_that_table(ten, tmp_path):
+    rows = ''.join(f'{i}.png,{"1 2 1" if i == 3 else "5 3"}\n' for i in range(10))
+    table(tmp_path, f'file,runs\n{rows}', name='r.csv')
+    regions = {'concept': 'a', 'code': 'runs', 'kind': 'start_rows'}
+    dataset = loaded(tmp_path, tables=['t.csv', {'file': 'r.csv', 'on': 'file'}], labels=('a',), regions=regions)
+    ((left,),) = [names for kind, names in dataset.info['problems'].items() if kind == 'shape_not_understood']
+    assert '(r.csv, line 5: ' in left
