@@ -16,7 +16,12 @@ from imbalance_jax.names import some
 
 SEPARATORS = '|;,/+&'  # that people write between names in one cell
 MONTH = '(jan|feb|mar|mär|mrz|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-zä]*'
-DATE = re.compile(rf'[0-9]{{1,2}}[ .-]+{MONTH}[.]?|{MONTH}[ .-]+[0-9]{{1,4}}', re.I)  # 1-3, 10-19 in a table program
+OF_YEAR = '(?:19|20)[0-9]{2}'
+NUMBERS = (
+    rf'{OF_YEAR}(?P<one>[./-])[0-9]{{1,2}}(?P=one)[0-9]{{1,2}}|[0-9]{{1,2}}(?P<two>[./-])[0-9]{{1,2}}(?P=two){OF_YEAR}'
+)
+# What a table program makes of 1-3 or 10-19.
+DATE = re.compile(rf'[0-9]{{1,2}}[ .-]+{MONTH}[.]?|{MONTH}[ .-]+[0-9]{{1,4}}|(?:{NUMBERS})(?:[ T][0-9:.]+)?', re.I)
 BETWEEN = re.compile(r'[\W_]+|\W*\b(?:and|or|with)\b\W*', re.I)
 
 
@@ -64,7 +69,8 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
     for names in alike.values():
         if len(names) > 1:
             said.append(f'Classes differ in spelling alone: {some(names, NAMED)}; labels.aliases makes them one.')
-    without_letters = [name for name in classes if name and not _is_list(name) and not any(map(str.isalpha, name))]
+    plain = [name for name in classes if name and not _is_list(name) and not DATE.fullmatch(name.strip())]
+    without_letters = [name for name in plain if not any(map(str.isalpha, name))]
     graded = all(name[:1].isdigit() for name in classes)  # as 3, 4A, 4B
     if 0 < len(without_letters) < len(classes) and not graded:
         what = f'Classes without a letter among others with ({some(without_letters, NAMED)})'

@@ -9,7 +9,9 @@ from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, PRESENT
 from imbalance_jax.data.reader import label_notes
 
 
-@pytest.mark.parametrize('date', ['03. Jan', 'Oct-19', '3-Mar', 'Jan 03', 'Mrz 10', '1-May'])
+@pytest.mark.parametrize(
+    'date', ['03. Jan', 'Oct-19', '3-Mar', 'Jan 03', 'Mrz 10', '1-May', '2024-01-02 00:00:00', '01.02.2024', '1/2/2024']
+)
 def test_names_that_are_dates_are_doubted(date):
     assert label_notes.of_spelling(['mel', 'nv', date]) == [
         f'Classes are dates, which a table program may have made of others, such as of 1-3: {date}.'
