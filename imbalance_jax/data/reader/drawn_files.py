@@ -4,7 +4,6 @@ Each row is one region, or the one empty row of a file without any, as COCO's im
 file: path, stem and parent (`rows.path_columns`); the stem is the image's, whatever is said inside.
 """
 
-import codecs
 import glob
 import re
 import xml.etree.ElementTree as ElementTree
@@ -85,12 +84,8 @@ def say_called_otherwise(rows: Rows, found: Found) -> None:
 def _voc(path: Path, table: Table, found: Found) -> list[tuple[int, dict[str, Any]]]:
     """Of each object its class and box; lines are numbers of objects."""
     data = path.read_bytes()
-    stated = ENCODING.search(data[:200])
     try:
-        if stated and codecs.lookup(stated[2].decode('ascii')).name not in (
-            'utf-8',
-            'utf-16',
-        ):  # expat knows few others
+        if stated := ENCODING.search(data[:200]):  # of which expat knows few
             data = ENCODING.sub(rb'\1', data.decode(stated[2].decode('ascii')).encode(), count=1)
         root = ElementTree.fromstring(data)
     except (ElementTree.ParseError, LookupError, ValueError) as error:

@@ -55,9 +55,8 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     said: list[str] = []
     exclude, images, every, rest = _read(folder, tables, pictures, drawn, said)
     called = [path for path, mask in drawn.items() if mask.word]
-    if own := guess_tables.named_among(
-        every, called, images
-    ):  # what a table names as an image is one, however it is called
+    own = guess_tables.named_among(every, called, images)
+    if own:  # what a table names as an image is one, however it is called
         words = {drawn[path].word for path in own}
         drawn = {path: mask for path, mask in drawn.items() if path not in own and mask.word not in words}
         said.clear()

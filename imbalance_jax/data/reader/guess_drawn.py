@@ -90,8 +90,8 @@ def _names(folder: Path, listed: Sequence[str]) -> tuple[tuple[str, ...], str]:
 
 
 def propose(drawn: Drawn, pictures: Sequence[str], column: str, block: dict[str, Any], unsure: list[str]) -> None:
-    """Regions of such files, where no table has some. column: that names images, '' where files
-    themselves are the rows."""
+    """Regions of such files, where no table has some. column: that names images, '' where files themselves are the
+    rows."""
     kind, rows = drawn.table.kind, drawn.rows
     what = f'{len(drawn.files)} files of {CALLED[kind]}, {drawn.table.file}'
     if drawn.of_names == KEYPOINTS:
