@@ -46,15 +46,16 @@ def check_exports(
 ) -> None:
     """Raises ValueError for a file that `export` wrote of another network than the config's, with tensors of like
     shapes; says which was trained on images of another size. image: (height, width, channels)."""
-    said = card.options_said(config.model)
+    here = card.model_options(config.model)
     for one in adopted:
         exported = files[one.weights].facts['exported']
         if exported.get('architecture') != config.model.name:
             continue
-        if (own := exported['options']) != said:
+        own = card.model_options({'name': config.model.name}, exported['options'])
+        for name in [name for name, value in here.items() if own[name] != value]:
             raise ValueError(
-                f'{one.where}: {one.weights} was exported from a network with the options ({own}), and those of '
-                f'config.model.{config.model.name} are ({said}): its tensors fit, and its numbers would be others.'
+                f'{one.where}: {one.weights} was exported from a network with {name} {own[name]}, and '
+                f'config.model.{config.model.name}.{name} is {here[name]}: its numbers would be others.'
             )
         if (trained := json.loads(exported['image'])) != list(image):
             print(f'{one.where}: {one.weights} was trained on images {trained}, and here they are {list(image)}.')

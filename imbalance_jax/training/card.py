@@ -1,5 +1,6 @@
 """A model card: on one page what a model is, what it was trained on, how good it is, and what it is not for."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from imbalance_jax.system.workdir import read_table
 
 SHOWN = ('auroc', 'average_precision', 'brier', 'expected_calibration_error')
 CALIBRATION = ('intercept', 'slope')
+SAID = re.compile(r'(\w+) (.*?)(?=, [a-z_]\w* |$)')
 HARMLESS = {'dtype', 'relu'}  # options of a model that change no tensor
 GROUPS = 24  # the most rows of groups
 NOT_FOR = (
@@ -56,9 +58,16 @@ values = probabilities(images)  # images [B,H,W,C] uint8 -> the mean [B,K] of pr
 
 def options_said(model: Mapping[str, Any]) -> str:
     """The options of a config's model that change its numbers and are not those it has by default, as text."""
-    given, known = dict(model.get(model['name'], {})), options_of(MODELS[model['name']], skip=NOT_OPTIONS)
-    changed = {key: value for key, value in given.items() if key not in HARMLESS and known.get(key) != value}
-    return ', '.join(f'{key} {value}' for key, value in changed.items())
+    usual = model_options({'name': model['name']})
+    return ', '.join(f'{key} {value}' for key, value in model_options(model).items() if usual[key] != value)
+
+
+def model_options(model: Mapping[str, Any], said: str = '') -> dict[str, str]:
+    """All options of a config's model that change its numbers, each as text; or of what `options_said` said of one."""
+    known = options_of(MODELS[model['name']], skip=NOT_OPTIONS)
+    given = dict(SAID.findall(said)) if said else dict(model.get(model['name'], {}))
+    values = {key: given.get(key, value) for key, value in known.items() if key not in HARMLESS}
+    return {key: str(list(one) if isinstance(one, tuple) else one) for key, one in values.items()}
 
 
 def write(workdir: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], *, single: bool) -> str:

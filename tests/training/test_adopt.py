@@ -129,8 +129,15 @@ def test_an_exported_file_is_of_the_network_that_it_says(capsys):
 
     check(stem_stride=1)  # its default
     assert not capsys.readouterr().out
-    with pytest.raises(ValueError, match=r'with the options \(widths \[4, 8\]\), and those of .*stem_stride 2'):
+    check(widths=(4, 8))
+    with pytest.raises(ValueError, match=r'from a network with stem_stride 1, and .*cnn\.stem_stride is 2'):
         check(stem_stride=2)
+    with pytest.raises(ValueError, match=r'with widths \[4, 8\], and .*cnn\.widths is \[4, 8, 16\]'):
+        check(widths=(4, 8, 16))
+    files['a.safetensors'].facts['exported']['options'] = 'widths [16, 32, 64], pools 2'  # as by default
+    config = ConfigDict({'model': {'name': 'cnn', 'cnn': {}}})
+    adopt_files.check_exports(config, adopted, files, (20, 20, 1))
+    files['a.safetensors'].facts['exported']['options'] = 'widths [4, 8]'
     check(image=(18, 18, 1))
     assert 'was trained on images [20, 20, 1], and here they are [18, 18, 1]' in capsys.readouterr().out
     files['a.safetensors'].facts['exported'] = {}  # of somebody else's

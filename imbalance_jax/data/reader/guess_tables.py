@@ -9,15 +9,17 @@ import numpy as np
 
 from imbalance_jax.data.reader import paths, published
 from imbalance_jax.data.reader.columns import Kinds, kinds_of
+from imbalance_jax.data.reader.companions import WORDS
 from imbalance_jax.data.reader.layout import Images
 from imbalance_jax.data.reader.rows import Rows, stacked
 
 TABLES = ('.csv', '.tsv', '.txt', '.json', '.jsonl', '.parquet')
 MOST_TABLES = 40
 SIDE = 'image of the row'  # the column of images that several columns name
-OF_MASKS = re.compile(
-    '(?i)(?<![a-z])(masks?|msk|seg|segmentations?|annotations?|gt|ground[ _-]?truth|roi|contours?)(?![a-z])'
-)
+# Words of columns that name masks, and what may follow `label` there.
+OF_MASKS = {'mask', 'masks', 'msk', 'seg', 'segmentation', 'segmentations', 'annotation', 'annotations', 'gt', 'truth'}
+OF_MASKS |= {'groundtruth', 'roi', 'contour', 'contours'}
+OF_FILES = {'path', 'file', 'filename', 'image', 'map'}
 LEAST = 0.2  # share of the rows of a table that name an image which is there
 SAMPLED = 400  # rows whose files are looked for
 
@@ -69,7 +71,7 @@ def read(
             )
             rows = published.try_table(folder, path, unsure, header=False) or rows
         every = [(*_found(rows.columns[column], files), column) for column in rows.columns]
-        scored = [one for one in every if not OF_MASKS.search(one[-1])]
+        scored = [one for one in every if not _is_of_masks(one[-1])]
         share, count, column = max(scored or every)
         share, count, column = max(every) if share < LEAST else (share, count, column)
         declared: dict[str, Any] = {'file': path}
@@ -94,9 +96,15 @@ def read(
     return found, rest
 
 
+def _is_of_masks(column: str) -> bool:
+    """Whether a column is called as one of files of masks is: ROI mask file path, MaskName, label_path."""
+    words = {word.lower() for word in WORDS.split(column)}
+    return bool(words & OF_MASKS) or bool('label' in words and words & OF_FILES)
+
+
 def columns_of_masks(one: Read, files: paths.Files) -> list[str]:
     """Columns beside that of images which are called as masks are, and name files that are there."""
-    called = [name for name in one.rows.columns if name != one.column and OF_MASKS.search(name)]
+    called = [name for name in one.rows.columns if name != one.column and _is_of_masks(name)]
     return [name for name in called if _found(one.rows.columns[name], files)[0] >= LEAST]
 
 
@@ -105,7 +113,7 @@ def named_among(tables: Sequence[Read], others: Collection[str], images: Sequenc
     files, known = paths.index(list(others)), paths.index(list(images))
     found: set[str] = set()
     for one in tables:
-        for name in [column for column in one.rows.columns if not OF_MASKS.search(column)]:
+        for name in [column for column in one.rows.columns if not _is_of_masks(column)]:
             texts = {str(text) for text in one.rows.columns[name] if str(text).strip()}
             lacking = {text for text in texts if not paths.find(known, text)[0]}
             if lacking < texts:
