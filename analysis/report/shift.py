@@ -7,7 +7,7 @@ from imbalance_jax.analysis.report.cells import Cell, Table
 from imbalance_jax.analysis.report.study import Study, optional
 from imbalance_jax.analysis.report.style import capital, interval, label, number, probability, whole
 from imbalance_jax.analysis.report.values import Outcome, Values, read_values
-from imbalance_jax.data.other_set import TESTED_ON, left_out
+from imbalance_jax.data.other_set import TESTED_ON, left_out, shared_with_test
 from imbalance_jax.results.calibration import IF_CALIBRATED, RECALIBRATED
 from imbalance_jax.results.rows import MACRO
 from imbalance_jax.results.shift import EXTERNAL, INTERNAL, SHIFT, SHUFFLED
@@ -51,8 +51,7 @@ def _elsewhere(study: Study, folder: Path) -> Elsewhere:
     if record['family']:
         notes.append(f'warning: {record["family"]}')
     if record['shared_with_test']:
-        what = 'images have the same pixels as images of the own test split, or are of its patients'
-        shared = f'{record["shared_with_test"]} {what}'
+        shared = shared_with_test(record)
         notes.append(f'{shared}: both sides are then not independent, and intervals of the shift too wide')
     return Elsewhere(
         name=record['name'],

@@ -159,6 +159,12 @@ def left_out(info: Mapping[str, Any]) -> list[str]:
     return [f'  {problem(kind, info["problems"][kind])}' for kind in kinds]
 
 
+def shared_with_test(record: Mapping[str, Any]) -> str:
+    """What is to be said of images that are those of the own test split. record: `info[TESTED_ON]`."""
+    what = 'images have the same pixels as images of the own test split, or are of its patients'
+    return f'{record["shared_with_test"]} {what}'
+
+
 def describe(other: Other) -> str:
     """The map, what is left out, and how many images of each class are left, in lines."""
     dataset, record = other.dataset, other.dataset.info[TESTED_ON]
@@ -169,8 +175,7 @@ def describe(other: Other) -> str:
         lines.append(f'  warning: {record["family"]}.')
     lines += [f'  warning: {said}.' for said in record['unlike']]
     if record['shared_with_test']:
-        what = 'images have the same pixels as images of the own test split, or are of its patients'
-        lines.append(f'  {record["shared_with_test"]} {what}.')
+        lines.append(f'  {shared_with_test(record)}.')
     lines += left_out(dataset.info)
     lines.append(f'  tested on {len(rows):,} images of {len(np.unique(dataset.patient[rows])):,} patients')
     if not mask.any():

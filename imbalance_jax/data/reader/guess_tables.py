@@ -9,7 +9,7 @@ import numpy as np
 
 from imbalance_jax.data.reader import paths, published
 from imbalance_jax.data.reader.columns import Kinds, kinds_of
-from imbalance_jax.data.reader.companions import WORDS
+from imbalance_jax.data.reader.companions import FOLDERS, WORDS
 from imbalance_jax.data.reader.layout import Images
 from imbalance_jax.data.reader.rows import Rows, stacked
 
@@ -17,8 +17,7 @@ TABLES = ('.csv', '.tsv', '.txt', '.json', '.jsonl', '.parquet')
 MOST_TABLES = 40
 SIDE = 'image of the row'  # the column of images that several columns name
 # Words of columns that name masks, and what may follow `label` there.
-OF_MASKS = {'mask', 'masks', 'msk', 'seg', 'segmentation', 'segmentations', 'annotation', 'annotations', 'gt', 'truth'}
-OF_MASKS |= {'groundtruth', 'roi', 'contour', 'contours'}
+OF_MASKS = FOLDERS - {'label', 'labels'} | {'msk', 'contour', 'contours'}
 OF_FILES = {'path', 'file', 'filename', 'image', 'map'}
 LEAST = 0.2  # share of the rows of a table that name an image which is there
 SAMPLED = 400  # rows whose files are looked for
@@ -112,12 +111,12 @@ def named_among(tables: Sequence[Read], others: Collection[str], images: Sequenc
     """Those of other files that tables name in a column that names images, too, of which some are not there."""
     files, known = paths.index(list(others)), paths.index(list(images))
     found: set[str] = set()
-    for one in tables:
-        for name in [column for column in one.rows.columns if not _is_of_masks(column)]:
-            texts = {str(text) for text in one.rows.columns[name] if str(text).strip()}
-            lacking = {text for text in texts if not paths.find(known, text)[0]}
-            if lacking < texts:
-                found |= {files.paths[place] for text in lacking for place in paths.find(files, text)[0]}
+    for values in [one.rows.columns[name] for one in tables for name in one.rows.columns if not _is_of_masks(name)]:
+        texts = {str(text) for text in values if others and str(text).strip()}
+        places = {text: there for text in texts if (there := paths.find(files, text)[0])}
+        lacking = [text for text in places if not paths.find(known, text)[0]]
+        if lacking and any(paths.find(known, text)[0] for text in texts):
+            found |= {files.paths[place] for text in lacking for place in places[text]}
     return found
 
 
