@@ -23,6 +23,7 @@ ENDS = (
     dict.fromkeys(('min', 'minimum', 'start', 'begin', 'from', 'first', 'low', 'lo', 'initial'), 'low')
     | dict.fromkeys(('max', 'maximum', 'end', 'stop', 'to', 'last', 'high', 'hi', 'final'), 'high')
     | dict.fromkeys(('d', 'delta', 'size', 'len', 'length', 'extent', 'span'), 'size')
+    | dict.fromkeys(('center', 'centre', 'mid', 'middle'), 'centre')
 )
 LETTERS = {'l': 'x low', 'r': 'x high', 't': 'y low', 'b': 'y high'}  # sides
 PAIRS = {'i': 'f', 's': 'e', 'a': 'b'}  # letters of two corners: one means something beside the other alone
@@ -31,13 +32,12 @@ OF_BOXES = ('bbox', 'bounding', 'box', 'bb', 'roi', 'rect', 'rectangle', 'coord'
 WORD = re.compile(
     '|'.join(sorted({*SIDES, *CODES, *AXES, *LENGTHS, *ENDS, *OF_BOXES} - set('whdp'), key=len, reverse=True))
 )
-CODE = re.compile('(?<![a-z])([xy]{4}|xywh|ltrb|ltwh)(?![a-z])')  # forms in letters
-FORMS = {
+CODE = re.compile('(?<![a-z])([xy]{4}|xywh|cxcywh|ltrb|ltwh)(?![a-z])')  # forms in letters
+FORMS = {  # those first that a name more often means
     'xyxy': (('x', 'low'), ('y', 'low'), ('x', 'high'), ('y', 'high')),
     'xywh': (('x', 'low'), ('y', 'low'), ('x', 'size'), ('y', 'size')),
+    'cxcywh': (('x', 'centre'), ('y', 'centre'), ('x', 'size'), ('y', 'size')),
 }
-CENTRE = re.compile('(?<![a-z])(c[xy]|[xy]c)(?![a-z])|cxcywh|cent(er|re)|(?<![a-z])mid(dle)?(?![a-z])')  # of a box
-CENTRE_WORD = re.compile('(?i)cent(er|re)|(?<![a-z])(mid(dle)?|c(?=[xy])|(?<=[xy])c)(?![a-z])')
 # Letters of the two axes in names such as minr or v0, where all four have one of a pair.
 OF_AXES = {'r': 'y', 'c': 'x'}, {'u': 'x', 'v': 'y'}, {'h': 'x', 'v': 'y'}
 ONE_LETTER = re.compile(
@@ -53,8 +53,9 @@ CORNERS = tuple(tuple(f'{axis}{k}' for k in range(least, least + 4) for axis in 
 
 
 class Named(NamedTuple):
-    """What the name of a column says of a box. axis: x or y, '' of none; end: 'low', 'high' or 'size', a word that may
-    be either, or ''; number: such as of x1; rest: other words; is_letter: whether the axis is x or y in one letter."""
+    """What the name of a column says of a box. axis: x or y, '' of none; end: 'low', 'high', 'size' or 'centre', a word
+    that may be either, or ''; number: such as of x1; rest: other words; is_letter: whether the axis is x or y in one
+    letter."""
 
     axis: str
     end: str
@@ -85,10 +86,11 @@ def _named(words: Sequence[str]) -> Named:
     axes = {AXES[word] for word in plain if word in AXES}
     lengths = {LENGTHS[word] for word in plain if word in LENGTHS}
     sides = [SIDES[word].split() for word in plain if word in SIDES]
-    ends = {ENDS[word] for word in plain if word in ENDS}
+    of_centre = {'c'} & {*plain} if {'x', 'y'} & {*plain} else set()  # of cx
+    ends = {ENDS[word] for word in plain if word in ENDS} | ({'centre'} if of_centre else set())
     numbers = [word for word in plain if word.isdigit()]
     letters = [word for word in plain if word in {*LETTERS, *PAIRS, *PAIRS.values()}]
-    known = {*AXES, *LENGTHS, *SIDES, *ENDS, *numbers, *letters}
+    known = {*AXES, *LENGTHS, *SIDES, *ENDS, *numbers, *letters, *of_centre}
     rest = tuple(word for word in plain if word not in known)
     if not axes and len(letters) == 1 and letters[0] in LETTERS:
         axes = {LETTERS[letters[0]][0]}
@@ -109,13 +111,20 @@ def axes_of(names: Sequence[str]) -> tuple[str, ...]:
     for of_pair in OF_AXES:
         if {*letters} == {*of_pair}:
             return tuple(of_pair[letter] for letter in letters)
-    axes = tuple(_named(_words(CENTRE_WORD.sub('', name))).axis for name in names)
+    axes = tuple(_named(_words(name)).axis for name in names)
     return axes if all(axes) else ()
 
 
+def are_of_centre(names: Sequence[str]) -> bool:
+    """Whether columns, or one with lists of four, are called as the centre of a box is."""
+    if len(names) == 1:
+        return (form_in(names[0]) or ('',))[0] == 'cxcywh'
+    return sum(_named(_words(name)).end == 'centre' for name in names) > 1
+
+
 def form_of(names: Sequence[str]) -> tuple[tuple[str, ...], str] | None:
-    """The names of four columns in the order of a box, and the form, 'xyxy' or 'xywh', as which they are called; None
-    where they do not say it."""
+    """The names of four columns in the order of a box, and the form as which they are called; None where they do not
+    say it."""
     found = _form([_words(name) for name in names])
     return (tuple(names[k] for k in found[0]), found[1]) if found else None
 
@@ -127,7 +136,7 @@ def form_in(name: str) -> tuple[str, bool] | None:
     if code and {*code[0]} == {'x', 'y'}:
         return ('xyxy', code[0] == 'xyxy') if sorted(code[0]) == ['x', 'x', 'y', 'y'] else None
     if code:
-        return ('xyxy' if code[0] == 'ltrb' else 'xywh'), True
+        return {'ltrb': 'xyxy', 'ltwh': 'xywh'}.get(code[0], code[0]), True
     words = [word for word in _words(name) if word not in OF_BOXES]
     axes = [k for k, word in enumerate(words) if word in AXES]
     ways = [[_words(one) for one in re.split('[,;|/]', name)], [[word] for word in words]]
@@ -171,7 +180,7 @@ def _form(of_names: Sequence[Sequence[str]]) -> tuple[tuple[int, ...], str] | No
     for form, expected in FORMS.items():
         if sorted(places) == sorted(expected):
             bare = any(not one.is_letter and not one.end for one in named)
-            return None if bare and form == 'xywh' else (tuple(map(places.index, expected)), form)
+            return None if bare and form != 'xyxy' else (tuple(map(places.index, expected)), form)
     return None
 
 
@@ -201,27 +210,10 @@ def box_of(rows: Rows) -> tuple[tuple[str, ...], str]:
     named = {name: one for name in rows.columns if (one := _named(_words(name))).axis and name not in corners}
     boxes = [*_boxes(named, rows, ()), *_boxes(named, rows, OF_BOXES)]
     if boxes:
-        return min(boxes, key=lambda one: one[1] != 'xyxy')
-    if centred := _centred(rows):
-        return centred, 'cxcywh'
+        return min(boxes, key=lambda one: [*FORMS].index(one[1]))
     if corners and _are_upright(rows, corners):
         return (*corners[:2], *corners[4:6]), 'xyxy'
     return (), 'xywh'
-
-
-def _centred(rows: Rows) -> tuple[str, ...]:
-    """The four columns of a box by its centre, () where they are not called so."""
-    called = [name for name in rows.columns if CENTRE.search(name.lower())]
-    lengths = {_named(_words(name)).axis: name for name in rows.columns if _lengths(name) and name not in called}
-    axes = axes_of([*called, *lengths.values()])
-    four = (*called, *(lengths[axis] for axis in ('x', 'y') if axis in lengths))
-    return four if len(called) == 2 and axes[:2] == ('x', 'y') and len(four) == 4 else ()
-
-
-def _lengths(name: str) -> bool:
-    """Whether a name says a width or a height of nothing, or of a box."""
-    words = [word for word in _words(name) if word not in OF_BOXES]
-    return len(words) == 1 and words[0] in LENGTHS
 
 
 def _boxes(named: Mapping[str, Named], rows: Rows, without: Collection[str]) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from imbalance_jax.data.reader import shapes
-from imbalance_jax.data.reader.box_columns import CENTRE, axes_of, form_in, form_of
+from imbalance_jax.data.reader.box_columns import are_of_centre, axes_of, form_in, form_of
 from imbalance_jax.data.reader.layout import Regions
 from imbalance_jax.data.reader.rows import NAMED, Found
 from imbalance_jax.data.reader.spelling import number
@@ -80,8 +80,7 @@ def _check_form(columns: Sequence[str], form: str, where: str) -> None:
                 f'{where} is {tuple(columns)}, of {", ".join(axes)}; expected x, y, x, y, the order of boxes. (If they '
                 'are called otherwise than they are meant, tables.rename calls them so.)'
             )
-    of_centre = [name for name in columns if CENTRE.search(name.lower())]
-    if form != 'cxcywh' and of_centre and len(of_centre) == min(len(columns), 2):
+    if form != 'cxcywh' and are_of_centre(columns):
         raise ValueError(
             f'{where} is {tuple(columns)}, called as the centre of a box is, and form is {form!r}: expected form = '
             "'cxcywh'. (If they are called otherwise than they are meant, tables.rename calls them so.)"

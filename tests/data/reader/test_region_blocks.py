@@ -25,7 +25,8 @@ NAMED = [
     *('left upper right lower', 'x_lower y_lower x_upper y_upper', 'l t r b', 'xs ys xe ye', 'x y x2 y2'),
 ]
 SIZED = ['x y dx dy', 'x_start y_start x_size y_size', 'l t w h', 'x1 y1 w1 h1', 'topLeftX topLeftY width height']
-OTHERS = ['cx cy w h', 'p q r s', 'x y xs ys', 'x y x_e y_e', 'col row width height', 'x1 x2 x3 x4', 'ul ur ll lr']
+CENTRED = ['cx cy w h', 'x_center y_center width height', 'bbox_xc bbox_yc bbox_w bbox_h', 'XMid YMid W H']
+OTHERS = ['p q r s', 'x y xs ys', 'x y x_e y_e', 'col row width height', 'x1 x2 x3 x4', 'ul ur ll lr']
 OTHERS += ['minc minr maxc maxr', 'centroid_x centroid_y width height', 'ux uy lx ly', 'west north east south']
 
 
@@ -109,7 +110,10 @@ def test_corners_in_one_cell_that_are_read_as_widths_are_doubted(ten):
     assert not said(lambda i: f'{2 + i}, 3, {6 if i < 2 else 12}, 9')  # some are narrow: widths
 
 
-@pytest.mark.parametrize(('names', 'form'), [*((one, 'xyxy') for one in NAMED), *((one, 'xywh') for one in SIZED)])
+@pytest.mark.parametrize(
+    ('names', 'form'),
+    [(one, form) for form, of_form in (('xyxy', NAMED), ('xywh', SIZED), ('cxcywh', CENTRED)) for one in of_form],
+)
 def test_names_of_columns_say_the_form_of_their_box(names, form):
     columns = tuple(names.split())
     assert form_of(columns) == (columns, form)
@@ -122,7 +126,7 @@ def test_names_of_columns_say_the_form_of_their_box(names, form):
 def test_names_of_columns_that_say_no_form():
     assert [form_of(one.split()) for one in OTHERS] == [None] * len(OTHERS)
     for columns in map(str.split, OTHERS):
-        if columns[0] not in ('cx', 'x1'):  # of which more is known
+        if columns[0] != 'x1':  # of which more is known
             with pytest.raises(ValueError, match='and the names do not say what they are: give form'):
                 layout(labels=('a',), tables='t.csv', regions={'concept': 'a', 'box': columns})
     assert box_of(as_rows(dict.fromkeys(('left', 'top', 'right', 'bottom'), np.array(['no'], object)), 't')) == (
@@ -153,19 +157,21 @@ def test_columns_in_another_order_than_x_before_y_are_refused(names, form):
         *((one, ('xyxy', True)) for one in ('xyxy', 'bbox_xyxy', 'bbox (x1,y1,x2,y2)', '[xmin, ymin, xmax, ymax]')),
         *((one, ('xyxy', True)) for one in ('x1y1x2y2', 'minx_miny_maxx_maxy', 'ltrb', 'left_top_right_bottom')),
         *((one, ('xywh', True)) for one in ('xywh', 'x,y,w,h', 'bbox (x, y, width, height)')),
+        *((one, ('cxcywh', True)) for one in ('cxcywh', 'xc, yc, w, h', 'bbox (cx, cy, width, height)')),
         *((one, ('xyxy', False)) for one in ('yxyx', 'xmin, xmax, ymin, ymax')),
         *((one, None) for one in ('bbox', 'Bounding Box', 'roi', 'taxy', 'x')),
     ],
 )
 def test_the_name_of_a_column_of_lists_says_the_form(name, said):
     assert form_in(name) == said
-    if said and said[0] == 'xyxy':
-        with pytest.raises(ValueError, match=r"another order than|expected form = 'xyxy'"):
+    if said and said[0] != 'xywh':
+        with pytest.raises(ValueError, match=rf"another order than|expected form = '{said[0]}'"):
             layout(labels=('a',), tables='t.csv', regions={'concept': 'a', 'box': (name,)})
     else:
         layout(labels=('a',), tables='t.csv', regions={'concept': 'a', 'box': (name,)})
     if not said or said[1]:
-        layout(labels=('a',), tables='t.csv', regions={'concept': 'a', 'box': (name,), 'form': 'xyxy'})
+        form = said[0] if said and said[0] == 'cxcywh' else 'xyxy'
+        layout(labels=('a',), tables='t.csv', regions={'concept': 'a', 'box': (name,), 'form': form})
 
 
 def readers(*names):
