@@ -135,13 +135,14 @@ def _of_numbers(values: np.ndarray, *, shares: bool) -> np.ndarray:
 
 
 def _array(values: np.ndarray, levels: Sequence[float]) -> np.ndarray:
-    """Pixels of an array as NumPy saves it: of 8 or 16 bits as they are, of other numbers as TIFF's."""
+    """Pixels of an array as NumPy saves it: of 8 bits as they are, of 16 bits, too, or between levels, of other numbers
+    as TIFF's."""
     values = values[..., 0] if values.ndim == 3 and values.shape[-1] == 1 else values
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[-1] != 3) or not values.size:
         raise Unreadable(f'an array {list(values.shape)}; expected [h, w] or [h, w, 3]')
     if values.dtype.kind not in 'buif':
         raise Unreadable(f'an array of {values.dtype}; expected numbers')
-    if levels and values.ndim == 2 and values.dtype.kind != 'b':
+    if levels and values.ndim == 2 and values.dtype.itemsize > 1:
         return between(values, levels)
     if values.dtype.kind == 'b':
         values = values.astype(np.uint8) * np.uint8(255)

@@ -95,7 +95,7 @@ class Images:
     resize: of images that are not square: 'stretch', 'pad' with black, or 'crop' in the middle
     window: whether the window that a DICOM file states is applied
     levels: (low, high), the values that become black and white, such as (-1000, 400) of CT: of DICOM rescaled, of other
-        grey files of 16 bits and of arrays as stored; () is all that a file's bits can hold
+        grey files and arrays of 16 bits or more as stored; () is all that a file's bits can hold
     derive: columns of what `path`, `stem` and `parent` of the files say, as `Table.derive`
     decoders: {suffix: path -> [h, w] or [h, w, 3] of uint8 or uint16}, for files that nothing else reads
     """

@@ -57,7 +57,7 @@ def read(
             raise ValueError(f'No image of {folder} can be read; the first is {found.problems["unreadable"][0]}.')
         plan = planned(folder, cases, layout, concepts, Found())  # what is to be noted has been
     agreement.of_patients(cases.patient, cases.split, cases.image_id, lambda: _who(cases, layout))
-    found.doubts.extend(region_notes.of_frames(cases, plan, [square.size for square in squares]))
+    region_notes.say_frames(cases, plan, [square.size for square in squares], found)
     return _dataset(cases, layout, concepts, (pixels, squares), maker, found, allocate or in_memory, options or {})
 
 
@@ -116,6 +116,8 @@ def _dataset(
         found.notes.append(f'Of the 16 bits of grey values {maker.bits} are used (images.bits).')
     names = cases.image_id.tolist()
     found.doubts.extend(pixel_notes.of_pixels(all_seen, names, maker.bits))
+    if layout.images.levels:
+        found.doubts.extend(pixel_notes.of_levels(all_seen, names))
     found.doubts.extend(pixel_notes.of_people(all_seen, cases.patient, cases.split))
     if not layout.images.channels:
         found.doubts.extend(pixel_notes.of_colour(all_seen, names, maker.channels))

@@ -151,6 +151,16 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
     return said
 
 
+def of_levels(all_seen: Sequence[Seen], names: Sequence[str]) -> list[str]:
+    """A sentence about files of 8 bits, which images.levels leaves as they are, if it is given."""
+    of_bytes = [name for name, one in zip(names, all_seen, strict=True) if not one.largest and not one.is_constant]
+    if not of_bytes:
+        return []
+    beside = 'are shown as they are, and images.levels is of the others'
+    what = beside if len(of_bytes) < len(names) else 'images.levels changes none of them'
+    return [f'{len(of_bytes)} of {len(names)} files are of 8 bits, and {what}: {some(of_bytes, NAMED)}.']
+
+
 def of_colour(all_seen: Sequence[Seen], names: Sequence[str], channels: int) -> list[str]:
     """A sentence about coloured files, if they are fewer than the grey ones. channels: of all images."""
     coloured = [name for name, one in zip(names, all_seen, strict=True) if one.is_coloured]

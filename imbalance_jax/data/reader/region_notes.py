@@ -1,5 +1,6 @@
 """Where regions, labels and sizes of files say two things of one image."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -9,7 +10,7 @@ from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.layout import NO_FINDING, Layout
 from imbalance_jax.data.reader.placing import Planned, Region, Size, are_alike, as_stored
 from imbalance_jax.data.reader.region_rows import may_be_corners
-from imbalance_jax.data.reader.rows import NAMED
+from imbalance_jax.data.reader.rows import NAMED, Found
 from imbalance_jax.data.reader.spelling import matches
 from imbalance_jax.names import some
 
@@ -106,8 +107,9 @@ def _lacking(cases: Cases, regions: Sequence[Sequence[Region]]) -> list[str]:
     return said
 
 
-def of_frames(cases: Cases, plan: Sequence[Sequence[Planned]], sizes: Sequence[Size]) -> list[str]:
-    """Sentences about frames of another size than the files; ValueError for width and height exchanged in all."""
+def say_frames(cases: Cases, plan: Sequence[Sequence[Planned]], sizes: Sequence[Size], found: Found) -> None:
+    """Says which frames are of another size than the files, which is no doubt where one of the same shape was declared;
+    ValueError for width and height exchanged in all."""
     declared: dict[int, tuple[float, ...]] = {}
     stated: dict[int, tuple[float, ...]] = {}
     for row, of_image in enumerate(plan):
@@ -117,10 +119,10 @@ def of_frames(cases: Cases, plan: Sequence[Sequence[Planned]], sizes: Sequence[S
                     kind[row] = size
     _refuse_exchanged(cases, declared, sizes)
     of_table = 'The size of the image that its table states is of another'
-    return [
-        *_of_others(cases, declared, sizes, ('regions.frame is of another', 'stretched')),
-        *_of_others(cases, stated, sizes, (of_table, "taken in the file's pixels; regions.frame would stretch them")),
-    ]
+    scaled, stretched = _of_others(cases, declared, sizes, ('regions.frame is of another', 'stretched'))
+    left = "taken in the file's pixels; regions.frame would stretch them"
+    found.notes.extend(scaled)
+    found.doubts.extend([*stretched, *itertools.chain(*_of_others(cases, stated, sizes, (of_table, left)))])
 
 
 def _refuse_exchanged(cases: Cases, frames: dict[int, tuple[float, ...]], sizes: Sequence[Size]) -> None:
@@ -139,17 +141,18 @@ def _refuse_exchanged(cases: Cases, frames: dict[int, tuple[float, ...]], sizes:
 
 def _of_others(
     cases: Cases, frames: dict[int, tuple[float, ...]], sizes: Sequence[Size], words: tuple[str, str]
-) -> list[str]:
-    """Sentences about images with a frame of another size than their file. words: how they begin, and what becomes of
-    regions where the shapes differ."""
+) -> tuple[list[str], list[str]]:
+    """Sentences about images with a frame of another size than their file, and of another shape. words: how they
+    begin, and what becomes of regions where the shapes differ."""
     other = {row: frame for row, frame in frames.items() if frame != sizes[row][:2]}
     scaled = {row for row, frame in other.items() if are_alike(frame, sizes[row][:2]) or as_stored(sizes[row], frame)}
-    said = []
-    for rows, what, became in ((scaled, 'size', 'scaled'), (other.keys() - scaled, 'shape', words[1])):
+    said: tuple[list[str], list[str]] = [], []
+    kinds = (scaled, 'size', 'scaled'), (other.keys() - scaled, 'shape', words[1])
+    for sentences, (rows, what, became) in zip(said, kinds, strict=True):
         both = {row: f'({_size(other[row])}, file {_size(sizes[row][:2])})' for row in sorted(rows)}
         names = some([f'{cases.image_id[row]} {text}' for row, text in both.items()], NAMED)
         how = f'{what} (height x width) than the file, for {len(rows)} of {len(frames)} images: {names}'
-        said += [f'{words[0]} {how}. Regions are {became}.'] if rows else []
+        sentences += [f'{words[0]} {how}. Regions are {became}.'] if rows else []
     return said
 
 

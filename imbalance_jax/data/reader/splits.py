@@ -1,5 +1,6 @@
 """Which split an image is in: as something states it, or drawn from the patients of training."""
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +16,7 @@ from imbalance_jax.data.reader.text_files import content, lines_of
 from imbalance_jax.names import lookup, some
 
 UNSTATED = 254  # of an image whose split is drawn
+HEADER = re.compile('(image|img|file|name|path|id|index|dicom|[ _-])+s?', re.I)  # how a list of images may begin
 
 
 def stated(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], rule: Split, found: Found) -> np.ndarray:
@@ -69,7 +71,7 @@ def _say_unknown(texts: Sequence[str], spelt: Mapping[str, str], rule: Split, fo
     """Says which words of a column of splits mean none."""
     if unknown := Counter(text or 'empty' for text in texts if canonical(text) not in spelt):
         what = ', '.join(f'{text} {count}' for text, count in unknown.most_common(SHOWN))
-        found.doubts.append(
+        (found.doubts if rule.others == Split.others else found.notes).append(
             f'Values of {rule.column} that mean no split (split.values), of images that are '
             f'{rule.others.replace("_", " ")}: {what}.'
         )
@@ -93,7 +95,8 @@ def _listed(
 ) -> np.ndarray:
     """The split of images by lists of names, with or without suffix and folders.
 
-    Lines that are no image are said; ValueError for a list without any that is, and for an image in two.
+    Lines that are no image are said, but for a header; ValueError for a list without any that is, and for an image in
+    two.
     """
     split = np.full(len(first), others, np.uint8)
     in_list: dict[int, str] = {}
@@ -104,10 +107,11 @@ def _listed(
         if not files:
             raise FileNotFoundError(f'{folder} has no {pattern}, the list of the {meant} split.')
         number, others_named, listed = _split_number(meant), [], 0
-        for line in (line.strip() for file in files for line in lines_of(content(file))):
+        lines = [(line.strip(), place) for file in files for place, line in enumerate(lines_of(content(file)))]
+        for line, place in lines:
             of_line = by_name.find((line,)) if line else []
             if not of_line:
-                others_named += [line] if line else []
+                others_named += [line] if line and (place or not HEADER.fullmatch(line)) else []
                 continue
             if len(of_line) > 1:
                 two = ' as '.join(repr(at[one]) for one in of_line[:2])

@@ -810,6 +810,20 @@ def test_words_that_are_no_split_are_said(eight):
     assert doubts_with(dataset, 'holdout') == [
         'Values of who that mean no split (split.values), of images that are left out: holdout 3.'
     ]
+    meant = loaded(eight, tables='t.csv', split={'column': 'who', 'others': 'test'})
+    assert not doubts_with(meant, 'holdout')  # it is in the notes
+    assert any('of images that are test: holdout 3' in one for one in meant.info['notes'])
+
+
+def test_the_header_of_a_list_of_images_is_no_image(eight):
+    for name, start in (('train', 0), ('test', 4)):
+        (eight / f'{name}.csv').write_text('Image ID\n' + ''.join(f'{i}.png\n' for i in range(start, start + 4)))
+    table(eight, rows(*(f'{i}.png,a,' for i in range(8))))
+    lists = {'train': 'train.csv', 'test': 'test.csv'}
+    assert not [one for one in loaded(eight, tables='t.csv', split={'lists': lists}).info['notes'] if 'lines of' in one]
+    (eight / 'test.csv').write_text('8.png\n' + ''.join(f'{i}.png\n' for i in range(4, 8)))
+    notes = loaded(eight, tables='t.csv', split={'lists': lists}).info['notes']
+    assert '1 lines of test.csv are of images that are not here: 8.png.' in notes
 
 
 def test_what_excludes_all_images_is_named(eight):
@@ -1136,3 +1150,13 @@ def test_levels_keep_the_same_scale_in_all_files(tmp_path):
     images = {'file': '{file}', 'suffixes': ('.npy',), 'levels': (-1000.0, 1000.0)}
     dataset = loaded(tmp_path, tables='t.csv', images=images, labels=('a',))
     assert sorted(dataset.images.max((1, 2, 3)).tolist()) == [50, 113, 176, 239]
+    assert not doubts_with(dataset, '8 bits')
+    np.save(tmp_path / '3.npy', np.tile(np.arange(20, dtype=np.uint8), (20, 1)))  # was windowed before
+    mixed = loaded(tmp_path, tables='t.csv', images=images, labels=('a',))
+    assert doubts_with(mixed, '8 bits') == [
+        '1 of 4 files are of 8 bits, and are shown as they are, and images.levels is of the others: 3.npy.'
+    ]
+    for i in range(3):
+        np.save(tmp_path / f'{i}.npy', np.tile(np.arange(20, dtype=np.uint8), (20, 1)))
+    (said,) = doubts_with(loaded(tmp_path, tables='t.csv', images=images, labels=('a',)), '8 bits')
+    assert said.startswith('4 of 4 files are of 8 bits, and images.levels changes none of them: 0.npy')
