@@ -207,11 +207,12 @@ def load(folder: Path) -> Study:
         layout.MEMBERS: records.members,
         layout.DATA: records.data,
         layout.PROVENANCE: records.provenance,
-        layout.METRICS: records.metrics,
     }
-    config, members, info, provenance, lines = (
+    config, members, info, provenance = (
         needed(folder / name, lambda path, reader=reader: reader(path.parent)) for name, reader in readers.items()
     )
+    lost = is_lost(folder, layout.METRICS)
+    lines = [] if lost else needed(folder / layout.METRICS, lambda path: [*records.metrics(path.parent)])
     check_members(folder, config, members)
     config = completed(config, base.get_config().to_dict())  # of before some fields
     of_training = {name: needed(layout.table(folder, name), read_values) for name in ('data', 'performance')}
@@ -226,12 +227,17 @@ def load(folder: Path) -> Study:
         members=members,
         info=info,
         provenance=provenance,
-        lines=list(lines),
+        lines=lines,
         sheet=needed(folder / layout.CONTACT_SHEET, read_arrays),
         starts=starts_of(folder),
         **of_training,
         **tables,
     )
+
+
+def is_lost(folder: Path, name: str) -> bool:
+    """Whether a file is not there, and that was accepted."""
+    return not (folder / name).exists() and name in records.accepted(folder)
 
 
 def starts_of(folder: Path) -> dict[str, dict]:

@@ -103,7 +103,8 @@ def run(
         if processes.leads():
             write_table(workdir, 'data', data.rows(dataset, config.data.policies.to_dict()))
             at_home = write_performance(config, dataset, members, workdir)
-            write_convergence(members, workdir)
+            if (workdir / layout.METRICS).exists():
+                write_convergence(members, workdir)
             for name in experiment.kept.names:
                 describe_kept(config, dataset, members, workdir, name=name)
         tested.write(config, dataset, members, workdir, others=others, at_home=at_home)
@@ -134,11 +135,14 @@ def set_up_jax(config: Mapping[str, Any], *, stage: str = 'train', join: bool = 
 
 def is_finished(workdir: Path, experiment: Experiment) -> bool:
     """Whether all that training leaves is there, and the checkpoints that the predictions come from. What is lost of it
-    is made again of these, but for the lines of metrics.jsonl."""
+    is made again of these, but for the lines of metrics.jsonl, which may be accepted as lost where they say of no
+    checkpoint that it is to be kept."""
     if not all((workdir / name).exists() for name in (layout.PREDICTIONS, layout.PLAN)):
         return False
-    if not (workdir / layout.METRICS).exists():
-        raise FileNotFoundError(f'{workdir / layout.METRICS} is missing: {records.ELSEWHERE}.')
+    metrics = workdir / layout.METRICS
+    if not metrics.exists() and (experiment.kept.names or layout.METRICS not in records.accepted(workdir)):
+        more = '' if experiment.kept.names else f'; `imbalance-jax accept {workdir}` does without it'
+        raise FileNotFoundError(f'{metrics} is missing: {records.ELSEWHERE}{more}.')
     if not all((workdir / name).exists() for name in MADE_AGAIN):
         return False
     return snapshot.finished(experiment, autotune.read(workdir), workdir) is not None

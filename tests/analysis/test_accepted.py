@@ -7,6 +7,7 @@ import pytest
 from noise_study import make_workdir
 
 from imbalance_jax import cli
+from imbalance_jax.analysis.report import page as report
 from imbalance_jax.launch import console
 from imbalance_jax.system import layout, provenance, signals
 
@@ -43,3 +44,13 @@ def test_what_was_edited_and_accepted_is_one_line(whole, tmp_path, monkeypatch, 
             cli.run(['report', str(run)], OUTSIDE)
         assert '\n' not in str(error.value)
         assert str(run) in str(error.value)
+
+
+def test_a_lost_log_of_metrics_that_was_accepted_leaves_the_rest(whole, tmp_path, capsys):
+    run = shutil.copytree(whole, tmp_path / 'run')
+    (run / layout.METRICS).unlink()
+    with pytest.raises(FileNotFoundError, match=r'metrics\.jsonl is missing'):
+        report.write(run)
+    provenance.accept(run)
+    assert 'metrics.jsonl' in report.write(run).read_text()  # among what was accepted
+    assert not capsys.readouterr().err

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from imbalance_jax.system import provenance
 from imbalance_jax.system import workdir as writer
 from imbalance_jax.system.files import read_json
 from imbalance_jax.training import loop, run, trained
@@ -84,6 +85,18 @@ def test_waves_give_what_all_at_once_gives(study, config, tmp_path, monkeypatch)
     run.run(config, tmp_path)
     assert len(list((tmp_path / 'checkpoints').iterdir())) == len(plan['waves'])
     assert_trained_alike(tmp_path, study)
+
+
+def test_a_lost_log_of_metrics_may_be_accepted(study, config, tmp_path, capsys):
+    workdir = shutil.copytree(study, tmp_path / 'run')
+    (workdir / 'metrics.jsonl').unlink()
+    table = (workdir / 'results' / 'convergence.parquet').read_bytes()
+    with pytest.raises(FileNotFoundError, match=r'metrics\.jsonl is missing: .*`imbalance-jax accept'):
+        run.run(config, workdir)
+    provenance.accept(workdir)
+    run.run(config, workdir)
+    assert 'is trained already' in capsys.readouterr().out
+    assert (workdir / 'results' / 'convergence.parquet').read_bytes() == table
 
 
 @pytest.mark.slow
