@@ -2,6 +2,7 @@
 # One study per dose of configs/dose_response.py, and one picture of all. Run again, it goes on where it was.
 #     bash launch/dose_response.sh FOLDER [--config.FIELD=VALUE ...]
 set -euo pipefail
+unset CDPATH  # with which `cd` goes elsewhere, and prints where
 if [ $# -lt 1 ]; then
     sed -n '2,3s/^# \{0,1\}//p' "$0" >&2
     exit 2

@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 
-from imbalance_jax.launch.sending import at_least, parser, unfinished, work
+from imbalance_jax.launch.sending import at_least, package, parser, unfinished, work
 from imbalance_jax.sweep import jobs, plan
 from imbalance_jax.system import output, signals
 
@@ -44,8 +44,8 @@ def main() -> int:
     if args.dry_run:
         print(f'# tasks with {options}', *map(shlex.join, commands), sep='\n')
         return 0
-    import ray
-
+    if (ray := package('ray')) is None:
+        return 2
     ray.init(address=args.address)
     task = ray.remote(do).options(**options, retry_exceptions=[Again])
     waiting = [task.remote(command, os.getcwd()) for command in commands]

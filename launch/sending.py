@@ -1,6 +1,7 @@
 """What all engines share: the plan's unfinished jobs, the command that does one, and how something is sent or shown."""
 
 import argparse
+import importlib
 import os
 import re
 import shlex
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 from imbalance_jax.launch import console
@@ -101,6 +103,16 @@ def unfinished(path: Path) -> list[plan.Job]:
 def work(path: Path, job: str, grace: float, *, program: list[str] = HERE) -> list[str]:
     """The command that does one job of a plan."""
     return [*program, 'work', f'--plan={path}', f'--job={job}', f'--grace={grace:g}']
+
+
+def package(name: str) -> ModuleType | None:
+    """An engine's package, or None, which is said, where it is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        way = f"pip install -e '.[{name}]' in the repository installs it; --dry-run prints what it would be given"
+        print(f'error: {name} cannot be imported ({error}): {way}.', file=sys.stderr)
+        return None
 
 
 def send(command: list[str], text: str, *, dry_run: bool) -> int:

@@ -2,6 +2,7 @@
 # The shortcut study at several strengths, and one page for all of them.
 #     bash launch/shortcut.sh FOLDER [--config.FIELD=VALUE ...]
 set -euo pipefail
+unset CDPATH  # with which `cd` goes elsewhere, and prints where
 if [ $# -lt 1 ]; then
     sed -n '2,3s/^# \{0,1\}//p' "$0" >&2
     exit 2

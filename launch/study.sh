@@ -2,6 +2,7 @@
 # One study from its config to its report. Run again, it goes on where it was.
 #     bash launch/study.sh CONFIG WORKDIR [--config.FIELD=VALUE ...]
 set -euo pipefail
+unset CDPATH  # with which `cd` goes elsewhere, and prints where
 if [ $# -lt 2 ]; then
     sed -n '2,3s/^# \{0,1\}//p' "$0" >&2
     exit 2

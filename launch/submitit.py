@@ -9,7 +9,7 @@ import signal
 import subprocess
 from typing import Any
 
-from imbalance_jax.launch.sending import add_limits, matching, parser, unfinished, work
+from imbalance_jax.launch.sending import add_limits, matching, package, parser, unfinished, work
 from imbalance_jax.sweep import plan
 from imbalance_jax.system import output, signals
 
@@ -54,8 +54,8 @@ def main() -> int:
     if args.dry_run:
         print(json.dumps(parameters), *map(shlex.join, commands), sep='\n')
         return 0
-    import submitit
-
+    if (submitit := package('submitit')) is None:
+        return 2
     made_with = {name: parameters.pop(name) for name in list(parameters) if name.endswith(OF_EXECUTOR)}
     limits = {'slurm_max_num_timeout': args.requeues, **made_with}
     executor = submitit.AutoExecutor(plan.folder_of(args.plan) / 'logs', cluster=args.cluster, **limits)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Style, types and the whole test suite, in .venv. Arguments go to pytest.
 set -euo pipefail
+unset CDPATH  # with which `cd` goes elsewhere, and prints where
 cd "$(dirname "$0")/.."
 source launch/setup.sh test
 ruff check .

@@ -2,6 +2,7 @@
 # The study of configs/thesis.py with its kept weights, and one page of it. Run again, it goes on where it was.
 #     bash launch/thesis.sh WORKDIR [SEEDS] [--config.FIELD=VALUE ...]
 set -euo pipefail
+unset CDPATH  # with which `cd` goes elsewhere, and prints where
 if [ $# -lt 1 ]; then
     sed -n '2,3s/^# \{0,1\}//p' "$0" >&2
     exit 2

@@ -41,7 +41,11 @@ def main() -> int:
     except FileNotFoundError:
         print('error: there is no gcloud here; --dry-run prints what it would be given.', file=sys.stderr)
         return 2
-    return max(one.wait() for one in running)
+    ended = [one.wait() for one in running]
+    for name, status in zip(names, ended, strict=True):
+        if status < 0:
+            print(f'error: gcloud of {name} was killed by signal {-status}.', file=sys.stderr)
+    return max(status if status >= 0 else 128 - status for status in ended)
 
 
 def command(args: Namespace, name: str, shard: str) -> list[str]:

@@ -45,7 +45,8 @@ def class_maps(network: Callable, method: str, options: dict) -> Callable:
             return (logits * chosen).sum(-1), activation
 
         inside = {'layer': layer} if looks_inside else {}
-        return attribute(score, images, **options, **inside, **random)
+        maps = attribute(score, images, **options, **inside, **random)
+        return maps.astype(jnp.promote_types(maps.dtype, jnp.float32))
 
     def maps(member, images, classes, rows):
         count = jax.eval_shape(lambda x: network(member, x, None)[0], images).shape[-1]

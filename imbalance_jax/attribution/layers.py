@@ -26,13 +26,18 @@ def layer_shape(
     return layer_shapes(model, variables, image_shape)[last_stage(model, variables, image_shape, layer)]
 
 
-def last_stage(model: nn.Module, variables: Variables, image_shape: tuple[int, ...], layer: str = '') -> str:
-    """The name `layer` itself if the model has such a layer, or for '' the last of its layers that have maps."""
+def last_stage(
+    model: nn.Module, variables: Variables, image_shape: tuple[int, ...], layer: str = '', *, field: str = ''
+) -> str:
+    """The name `layer` itself if the model has such a layer, or for '' the last of its layers that have maps.
+
+    field: of a config, which says so, for the message.
+    """
     shapes = layer_shapes(model, variables, image_shape)
     if not shapes:
         raise ValueError('The model names no activation [B,h,w,U]: see the contract in imbalance_jax/models/README.md.')
     layer = layer or list(shapes)[-1]
-    lookup(shapes, layer, 'layer')
+    lookup(shapes, layer, f'layer in {field}:' if field else 'layer')
     return layer
 
 

@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from imbalance_jax.attribution.cam import input_layer
 from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer, wrapped
@@ -30,11 +31,20 @@ def check(name: str, options: Mapping[str, Any], images: jax.Array) -> None:
     if needs_layer(name, options):
         arguments['layer'] = input_layer(_mean)
     try:
-        jax.eval_shape(partial(method, _mean, **arguments), images)
+        maps = jax.eval_shape(partial(method, _mean, **arguments), images)
+        _check_maps(maps, images.shape[:3])
     except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
         reason = provenance.of_plugin(error) or ' '.join(str(error).split())
         what = f'config.attribution.{name} is {dict(options)}' if options else f'attribution method {name!r}'
         raise ValueError(f'{what}: {reason}') from error
+
+
+def _check_maps(maps: Any, shape: tuple[int, ...]) -> None:
+    """ValueError unless these are real numbers [B,H,W], `shape`."""
+    given = jax.tree.map(lambda one: f'{one.dtype} {list(one.shape)}', maps)
+    real = isinstance(maps, jax.ShapeDtypeStruct) and not jnp.issubdtype(maps.dtype, jnp.complexfloating)
+    if not real or maps.shape != shape:
+        raise ValueError(f'it gives {given}; expected maps [B, H, W] = {list(shape)} of real numbers')
 
 
 def _mean(images: jax.Array) -> jax.Array:

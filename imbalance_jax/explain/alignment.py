@@ -41,6 +41,7 @@ from imbalance_jax.results.alignment import (
 )
 from imbalance_jax.results.pair_means import MEASURES
 from imbalance_jax.results.rows import Bootstrap, Row, of_kind
+from imbalance_jax.system import provenance
 from imbalance_jax.system.processes import say
 from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.start import RANDOM, began_as, weights_of
@@ -55,15 +56,33 @@ def check(config: ConfigDict, network: Network, image_shape: tuple[int, int, int
     """Raises ValueError for an unknown method, metric or layer, and for options that a method cannot work with."""
     setting, image = config.attribution, jnp.zeros((1, *image_shape))
     for method in setting.methods:
+        lookup(attribution.METHODS, method, 'attribution method in config.attribution.methods:')
         attribution.options.check(method, dict(setting.get(method, {})), image)
     for metric in setting.metrics:
-        lookup(alignment.METRICS, metric, 'alignment metric')
+        lookup(alignment.METRICS, metric, 'alignment metric in config.attribution.metrics:')
         if metric in (*MEASURES, *alignment.SIGNED, 'hits', 'points'):
             own = f'config.attribution.metrics has {metric!r}, which is a name of what is measured anyway'
             raise ValueError(
                 f'{own} ({", ".join((*MEASURES, *alignment.SIGNED))}): leave it out, or take another name.'
             )
-    layers.last_stage(network.model, abstract_variables(network.model, image_shape), image_shape, setting.layer)
+        _check_metric(metric, image_shape[:2])
+    variables, field = abstract_variables(network.model, image_shape), 'config.attribution.layer'
+    layers.last_stage(network.model, variables, image_shape, setting.layer, field=field)
+
+
+def _check_metric(name: str, size: tuple[int, int]) -> None:
+    """ValueError for an alignment metric that does not give a number per map."""
+    maps = jax.ShapeDtypeStruct((2, *size), jnp.float32)
+    masks = jax.ShapeDtypeStruct(maps.shape, jnp.bool_)
+    try:
+        given = jax.eval_shape(alignment.METRICS[name], maps, masks)
+    except Exception as error:
+        reason = provenance.of_plugin(error) or ' '.join(str(error).split())
+        raise ValueError(f'alignment metric {name!r}: {reason}') from error
+    real = isinstance(given, jax.ShapeDtypeStruct) and not jnp.issubdtype(given.dtype, jnp.complexfloating)
+    if not real or given.shape != maps.shape[:1]:
+        said = jax.tree.map(lambda one: f'{one.dtype} {list(one.shape)}', given)
+        raise ValueError(f'alignment metric {name!r} gives {said} of maps {list(maps.shape)}; expected a number each.')
 
 
 def run(trained: Trained, workdir: Path) -> None:

@@ -36,10 +36,11 @@ def check(config: ConfigDict, network: Network, image_shape: tuple[int, int, int
     than one position of a layer. Ranges of single fields are checked with the config."""
     settings, variables = config.concepts, abstract_variables(network.model, image_shape)
     shapes = layers.layer_shapes(network.model, variables, image_shape)
-    main = layers.last_stage(network.model, variables, image_shape, settings.layer)
-    named = [name for name in (*settings.layers, settings.tcav_layer) if name not in ('', 'all')]
-    for name in named:
-        lookup(shapes, name, 'layer in config.concepts:')
+    main = layers.last_stage(network.model, variables, image_shape, settings.layer, field='config.concepts.layer')
+    further = [('layers', name) for name in settings.layers] + [('tcav_layer', settings.tcav_layer)]
+    named = {name: field for field, name in further if name not in ('', 'all')}
+    for name, field in named.items():
+        lookup(shapes, name, f'layer in config.concepts.{field}:')
     lookup(NULLS, settings.null, 'null model in config.concepts.null:')
     if isinstance(network.model, Recorded) and shapes[main][:2] == (1, 1):
         return  # nothing is dissected (`Probe.has_places`)

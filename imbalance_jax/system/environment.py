@@ -21,6 +21,10 @@ PINNED = {
     'jax_enable_x64': False,
     'jax_disable_most_optimizations': False,
     'jax_disable_jit': False,
+    'jax_debug_nans': False,  # a member whose loss is not finite is left out, and ends no other
+    'jax_debug_infs': False,
+    'jax_debug_key_reuse': False,
+    'jax_check_tracer_leaks': False,
     'jax_numpy_dtype_promotion': 'standard',
     'jax_numpy_rank_promotion': 'allow',
     'jax_transfer_guard': 'allow',

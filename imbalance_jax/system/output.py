@@ -21,9 +21,13 @@ class Lasting:
         return getattr(self.stream, name)
 
     def write(self, text: str) -> int:
-        """All of the text, as far as the caller can see."""
+        """All of the text, as far as the caller can see; letters that the stream's encoding lacks as escapes."""
         try:
-            return self.stream.write(text)
+            try:
+                return self.stream.write(text)
+            except UnicodeEncodeError:
+                encoding = self.stream.encoding
+                return self.stream.write(text.encode(encoding, 'backslashreplace').decode(encoding))
         except (OSError, ValueError) as error:
             self._to_nowhere(error)
             return len(text)

@@ -34,6 +34,7 @@ PACKAGES = (
     'ml-collections',
 )
 GROWING = ('accepted',)  # facts that add up over the starts of a stage
+LOST = f'{layout.PROVENANCE} was lost, and with it what was done and accepted until then'
 SOFTWARE = ('python', 'versions', 'source', 'plugins')
 MACHINE = ('device', 'devices', 'platform')
 _in_use: set[Path] = set()
@@ -126,6 +127,8 @@ def stage(workdir: Path, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
     """
     begin, path = time.monotonic(), Path(workdir) / layout.PROVENANCE
     known = records.provenance(workdir) if path.exists() else {}  # a damaged one is said before the work
+    if not path.exists() and layout.PROVENANCE in (manifest.read(workdir) or {}):
+        facts = {**facts, 'accepted': [*facts.get('accepted', []), LOST]}
     before = known.get(name, {'seconds': 0.0, 'starts': 0})
     record = {
         'started': datetime.now(UTC).isoformat(timespec='seconds'),
@@ -133,7 +136,7 @@ def stage(workdir: Path, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
         **environment(),
         manifest.WATCHED: True,
         **facts,
-        **{key: before[key] + facts[key] for key in GROWING if key in before and key in facts},
+        **{key: [*before.get(key, []), *facts.get(key, [])] for key in GROWING if key in {**before, **facts}},
         'seconds': before['seconds'],
         'starts': before['starts'] + 1,
     }

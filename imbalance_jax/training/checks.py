@@ -15,7 +15,7 @@ from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.sources.folder import plain
 from imbalance_jax.losses import LOSSES, SIGMOID, SOFTMAX, link_of
 from imbalance_jax.names import lookup
-from imbalance_jax.training import network, other_sets, plugins, start_images, strategies, tuning
+from imbalance_jax.training import kept, network, other_sets, plugins, start_images, strategies, tuning
 from imbalance_jax.training.members import HEADS
 from imbalance_jax.training.network import Network
 from imbalance_jax.training.trained import Stage
@@ -29,6 +29,7 @@ NO_OPTIONS = (('data', 'imbalance'), ('data', 'policies'), ('data', 'label_maps'
 def check_config(config: ConfigDict) -> None:
     """Raises ValueError for what the config alone shows to be wrong; `build.make_members` checks its arms and seeds."""
     check_ranges(config)
+    lookup(models.MODELS, config.model.name, 'model in config.model.name:')
     check_blocks(config)
     other_sets.check(config)
     if config.train.kept_shares and config.train.patience:
@@ -56,7 +57,19 @@ def without_effect(config: ConfigDict, base: Mapping[str, Any], channels: int) -
         changed = [name for name in SHORTCUT if given[name] != usual.get(name, given[name])]
         named = ', '.join(f'config.data.phantom.{name}' for name in changed)
         said += [f'Without effect, as there is no shortcut_class: {named}.'] if changed else []
-    return said
+    return [*said, *_of_equal_shares(config.train.kept_shares, config.train.epochs)]
+
+
+def _of_equal_shares(shares: Sequence[float], epochs: int) -> list[str]:
+    """Sentences about epochs that several shares of training end with, whose weights have their names."""
+    by_epoch: dict[int, list[str]] = {}
+    for share in shares:
+        by_epoch.setdefault(kept.share_epoch(share, epochs), []).append(kept.share_name(share))
+    return [
+        f'{" and ".join(names)} (config.train.kept_shares) are one: the weights after epoch {epoch} of {epochs}.'
+        for epoch, names in by_epoch.items()
+        if len(names) > 1
+    ]
 
 
 def _for_weights(config: ConfigDict, base: Mapping[str, Any]) -> list[str]:
@@ -147,7 +160,7 @@ def check_members(rows: Sequence[Mapping[str, Any]], own_policies: Mapping[str, 
                 raise ValueError(f'{name}.{field} is {value!r}; it must be a finite number, {least}.')
         lookup(HEADS, row['head'], f'head of {name}:')
         lookup(known, row['labels'], f'labels of {name}:')
-        lookup(samplers.SAMPLERS, row['sampler'], 'sampler')
+        lookup(samplers.SAMPLERS, row['sampler'], f'sampler of {name}:')
         start = row['retrain_head_from']
         if not isinstance(start, (int, float)) or not 0 < start <= 1:
             raise ValueError(f'{name}.retrain_head_from is {start!r}; it must be more than 0 and at most 1.')

@@ -110,7 +110,8 @@ def split_options(
     An option that both losses know is for both. Raises ValueError for an unknown loss, sampler or option, and for an
     option that a loss and the sampler know.
     """
-    of_loss, of_sampler = options_of(lookup(LOSSES, loss, 'loss')), options_of(lookup(SAMPLERS, sampler, 'sampler'))
+    of_loss = options_of(lookup(LOSSES, loss, f'loss of config.arms.{arm}:'))
+    of_sampler = options_of(lookup(SAMPLERS, sampler, f'sampler of config.arms.{arm}:'))
     of_head = options_of(lookup(LOSSES, head_loss, f'head_loss of config.arms.{arm}:')) if head_loss else {}
     for name in options:
         known = of_loss | of_head | of_sampler

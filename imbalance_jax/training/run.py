@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from imbalance_jax.config.file import completed
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.soundness import check_splits
+from imbalance_jax.names import some
 from imbalance_jax.results import data
 from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import cache, environment, layout, matrix_product, processes, provenance, records
@@ -46,6 +47,7 @@ from imbalance_jax.training.tables import describe, describe_kept, write_converg
 from imbalance_jax.training.trained import KEPT_EPOCH, Stage
 
 MADE_AGAIN = (layout.MEMBERS, layout.DATA, layout.CONTACT_SHEET, layout.PROVENANCE)
+NAMED = 5  # members that are named, of many
 EDITED = 'The plugins of config.plugins have been edited since training began'
 
 
@@ -167,6 +169,13 @@ def twins_of(members: list[dict]) -> str:
     return f'Arms that are one approach, whose members are equal to the bit where their seeds are: {named}.'
 
 
+def dead_of(members: list[dict], alive: np.ndarray) -> str:
+    """What to say of members whose loss became non-finite; '' where all are alive [P]."""
+    dead = [f'arm {row["arm"]} (seed {row["seed"]})' for row, lives in zip(members, alive, strict=True) if not lives]
+    what = 'members are not alive: their loss became non-finite, and no result counts them'
+    return f'{len(dead)} of {len(members)} {what}: {some(dead, NAMED)}.' if dead else ''
+
+
 def train_into(
     workdir: Path,
     experiment: Experiment,
@@ -202,6 +211,8 @@ def train_into(
         speeds: list[float] = []
         what: dict[str, Any] = {'images': images, 'program': program, 'profile': folder, 'speeds': speeds}
         outcome, logits = loop.fit(experiment, plan, workdir, **what)
+        if lost := dead_of(experiment.members, outcome.alive):
+            processes.say(lost)
         if speeds:
             record['speed'] = speed_of(speeds)
         predict_kept(workdir, experiment, plan, outcome=outcome, images=images)

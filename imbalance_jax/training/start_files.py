@@ -1,5 +1,6 @@
 """Files of weights that training begins with: read, fitted to the network, and held against the data."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -87,13 +88,22 @@ def _read(config: ConfigDict, path: Path, preprocessing: str) -> Start:
         'container': stored.container,
         'name': known.name if known else '',
         'trained_on': list(known.trained_on) if known else [],
-        'classes': list(known.classes) if known else [],
+        'classes': list(known.classes) if known else _exported_classes(stored),
         'trained_size': known.preprocessing.crop if known and known.preprocessing else 0,
-        'preprocessing': preprocessing_of(config.model.preprocessing, preprocessing, known, path),
+        'preprocessing': preprocessing_of(config.model.preprocessing, preprocessing, known, path, stored.metadata),
         'head': KEPT if config.model.keep_head else NEW,
         'exported': {name: stored.metadata[name] for name in EXPORTED if name in stored.metadata},
     }
     return _fitted(config, stored, facts)
+
+
+def _exported_classes(stored: Any) -> list[str]:
+    """What `export` wrote that the outputs of a network are called, [] in any other file."""
+    try:
+        classes = json.loads(stored.metadata['classes']) if set(EXPORTED) <= stored.metadata.keys() else []
+    except (KeyError, ValueError):
+        return []
+    return [str(name) for name in classes] if isinstance(classes, list) else []
 
 
 def _fitted(config: ConfigDict, stored: Any, facts: dict[str, Any]) -> Start:

@@ -1,8 +1,10 @@
 """What weights want of an image: by what is known of published ones, by name, or as the config gives it."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ IMAGENET: dict[str, Any] = {
 }
 XRV: dict[str, Any] = {'mean': (0.0,), 'std': (1.0,), 'low': -1024.0, 'high': 1024.0, 'channels': 1}
 OWN: dict[str, Any] = {'mean': None, 'std': None, 'low': 0.0, 'high': 1.0, 'channels': 0}  # as many as the weights have
+EXPORT = 'the exported file'  # which says what it wants
 GIVEN: dict[str, Any] = {'mean': (), 'std': (), 'low': 0.0, 'high': 1.0}  # fields of 'given', and what they are unset
 CHOICES = (
     "'imagenet' (red, green and blue by ImageNet's mean and standard deviation), 'xrv' (torchxrayvision: one channel "
@@ -28,18 +31,41 @@ CHOICES = (
 )
 
 
-def preprocessing_of(setting: Mapping[str, Any], name: str, known: Any, path: Path) -> dict[str, Any]:
+def preprocessing_of(
+    setting: Mapping[str, Any], name: str, known: Any, path: Path, metadata: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
     """What the weights of a file want: the fields of `weights.Preprocessing`, and no mean for the data set's own.
 
     setting: `config.model.preprocessing`; name: one of `PREPROCESSING`, or '' for what is known; known: of
-    `weights.known`. Raises ValueError where nothing is known and nothing is said, and for values that cannot be.
+    `weights.known`; metadata: of the file, which `export` writes. Raises ValueError where nothing is known and nothing
+    is said, and for values that cannot be.
     """
     published = asdict(known.preprocessing) if known is not None and known.preprocessing is not None else {}
+    published = published or exported(metadata)
+    if name and published.get('source') == EXPORT:
+        print(f'{path} says what it wants of an image, and {BLOCK}.name = {name!r} takes its place.', flush=True)
     if not name and not published:
         raise ValueError(f'What {path} wants of an image is not known: set {BLOCK}.name to {CHOICES}.')
     values = {**values_of(setting, name), 'source': f'{BLOCK}.name = {name!r}'} if name else {}
     interpolation = published.get('interpolation') or setting['interpolation']
     return {**published, **values, **_size(setting, published, path), 'interpolation': interpolation}
+
+
+def exported(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """The same by the matrix [C,D] and offset [D] that `export` writes, {} without, or where channels are mixed."""
+    try:
+        matrix, offset = (np.array(json.loads(metadata[key]), np.float64) for key in ('matrix', 'offset'))
+        size = {field: int(json.loads(metadata[field])) for field in ('resize', 'crop')}
+    except (KeyError, ValueError, TypeError):
+        return {}
+    if matrix.ndim != 2 or offset.shape != matrix.shape[1:]:
+        return {}
+    scale = matrix[0] if len(matrix) == 1 else np.diagonal(matrix)
+    if (len(matrix) > 1 and not np.array_equal(matrix, np.diag(scale))) or not (scale > 0).all():
+        return {}
+    fields = {'mean': tuple((-offset / scale).tolist()), 'std': tuple((1 / scale).tolist()), 'low': 0.0, 'high': 1.0}
+    interpolation = metadata.get('interpolation') or 'bilinear'
+    return {**fields, **size, 'channels': len(scale), 'interpolation': interpolation, 'source': EXPORT}
 
 
 def values_of(setting: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -79,6 +105,6 @@ def _size(setting: Mapping[str, Any], published: Mapping[str, Any], path: Path) 
             raise ValueError(f"{BLOCK}.size is 'set', which leaves images as they are; with {given} it is 'weights'.")
         return {'resize': 0, 'crop': 0}
     sizes = {field: given.get(field) or published.get(field) or 0 for field in ('resize', 'crop')}
-    if not any(sizes.values()):
+    if not any(sizes.values()) and not published:
         raise ValueError(f"{BLOCK}.size is 'weights', and that of {path} is not known: set {BLOCK}.resize and crop.")
     return sizes

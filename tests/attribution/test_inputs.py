@@ -140,6 +140,29 @@ def test_maps_of_another_shape_are_named():
         METHODS['integrated_gradients'](score, IMAGES, baseline=np.ones(5))
 
 
+@pytest.mark.parametrize(
+    ('method', 'says'),
+    [
+        (lambda score, images: images, r'float32 \[1, 8, 8, .\]; expected maps \[B, H, W\] = \[1, 8, 8\]'),
+        (lambda score, images: [images[..., 0]], r"\['float32 \[1, 8, 8\]'\]; expected maps"),
+        (lambda score, images: images[..., 0] + 0j, r'complex64 \[1, 8, 8\]; expected maps'),
+    ],
+)
+def test_a_method_that_gives_no_maps_is_named(monkeypatch, method, says):
+    monkeypatch.setitem(METHODS, 'mine', method)
+    with pytest.raises(ValueError, match=f"^attribution method 'mine': it gives {says}"):
+        attribution.options.check('mine', {}, IMAGES[:1])
+
+
+def test_whole_numbers_are_maps(monkeypatch):
+    monkeypatch.setitem(METHODS, 'mine', lambda score, images: images[..., 0] > 0)
+    attribution.options.check('mine', {}, IMAGES[:1])
+    network = lambda member, x, shift: (x.mean((1, 2)) * member, x)  # noqa: E731
+    maps = attribution.all_classes.class_maps(network, 'mine', {})
+    given = maps(np.float32(1), IMAGES, np.zeros((len(IMAGES), 1), np.int32), np.arange(len(IMAGES)))
+    assert (given.dtype, given.shape) == (np.float32, (len(IMAGES), 1, *IMAGES.shape[1:3]))
+
+
 def test_a_method_that_writes_into_its_images_is_named(monkeypatch):
     def steep(score, images):
         images[:] = 0

@@ -65,9 +65,9 @@ def test_arrays_are_made_once_and_again_for_another_format(study, tmp_path, monk
     [
         ('alignment', 'attribution.methods', ('gradcam',), "Did you mean 'grad_cam'"),
         ('alignment', 'attribution.metrics', ('pixel_auc',), "Did you mean 'pixel_auroc'"),
-        ('alignment', 'attribution.layer', 'stage9', 'Unknown layer'),
-        ('units', 'concepts.layers', ('stage9',), 'layer in config.concepts'),
-        ('units', 'concepts.tcav_layer', 'stage9', 'layer in config.concepts'),
+        ('alignment', 'attribution.layer', 'stage9', 'Unknown layer in config.attribution.layer:'),
+        ('units', 'concepts.layers', ('stage9',), 'layer in config.concepts.layers:'),
+        ('units', 'concepts.tcav_layer', 'stage9', 'layer in config.concepts.tcav_layer:'),
         ('units', 'concepts.null', 'permutation', "Did you mean 'image_permutation'"),
         ('units', 'concepts.quantile', 1e-6, 'is less than one'),
     ],

@@ -110,6 +110,14 @@ def test_engines_that_are_not_here_are_said(launch, plan):
         assert '--dry-run prints what it would be given' in result.stderr
 
 
+@pytest.mark.parametrize('engine', ['ray', 'submitit'])
+def test_packages_that_are_not_here_are_said(launch, plan, monkeypatch, engine):
+    monkeypatch.setitem(sys.modules, engine, None)
+    result = launch(engine, plan)
+    assert (result.returncode, result.stderr.count('\n')) == (2, 1)
+    assert f'{engine} cannot be imported' in result.stderr
+
+
 def test_slurm_gets_an_array_of_what_is_not_done(launch, plan, tmp_path):
     words = ('--sbatch=--time=1:00:00', '--sbatch=--gres=gpu:1', '--tasks=2', '--at-once=4', '--notice=60')
     script = launch('slurm', plan, *words, '--dry-run').stdout
@@ -160,6 +168,16 @@ def test_tpu_slices_share_the_plan(launch, plan):
         assert f'--shard={number}/2' in remote
         assert 'IMBALANCE_JAX_CLUSTER=tpu' in remote
         assert subprocess.run(['bash', '-n', '-c', remote]).returncode == 0
+
+
+def test_a_slice_whose_gcloud_is_killed_is_an_error(launch, plan, tmp_path):
+    (tmp_path / 'bin').mkdir()
+    gcloud = tmp_path / 'bin' / 'gcloud'
+    gcloud.write_text('#!/bin/sh\ncase "$*" in *" a "*) kill -9 $$;; esac\n')
+    gcloud.chmod(0o755)
+    words = ('--slices=a,b', '--zone=z', '--folder=here')
+    result = launch('tpu', plan, *words, path=f'{gcloud.parent}:{os.environ["PATH"]}')
+    assert (result.returncode, result.stderr) == (137, 'error: gcloud of a was killed by signal 9.\n')
 
 
 def test_kubernetes_gets_an_indexed_job_that_ignores_what_saved(launch, plan):

@@ -69,3 +69,11 @@ def test_it_says_where_it_works(repository):
     assert done.returncode == 1
     assert 'which' in done.stderr
     assert "repository's folder" in done.stderr
+
+
+def test_no_script_follows_cdpath():
+    """With it `cd launch` may go elsewhere, and prints where."""
+    scripts = [*ROOT.glob('launch/*.sh'), ROOT / '.ci' / 'run']
+    texts = [text for script in scripts if 'cd ' in (text := script.read_text()).partition('set -euo')[2]]
+    assert len(texts) >= 7
+    assert all('unset CDPATH' in text.partition('cd ')[0] for text in texts)

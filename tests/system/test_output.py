@@ -1,5 +1,6 @@
 """A closed pipe or a full disk under what is said ends no work."""
 
+import os
 import subprocess
 import sys
 
@@ -42,3 +43,10 @@ def test_warnings_that_are_errors_find_nothing_left_open():
     command = [sys.executable, '-W', 'error', '-X', 'dev', '-c', code]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, '1\n', '')
+
+
+def test_letters_that_the_terminal_lacks_silence_nothing():
+    code = "from imbalance_jax.system import output\noutput.never_fails()\nprint('b\\xfcce')\nprint('alive')"
+    command = [sys.executable, '-X', 'utf8=0', '-c', code]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, 'PYTHONIOENCODING': 'ascii'})
+    assert (done.returncode, done.stdout, done.stderr) == (0, 'b\\xfcce\nalive\n', '')

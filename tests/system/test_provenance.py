@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import imbalance_jax
-from imbalance_jax.system import layout, provenance
+from imbalance_jax.system import layout, provenance, records
 from imbalance_jax.system.files import read_json
 
 
@@ -63,6 +63,18 @@ def test_what_was_accepted_adds_up(tmp_path):
         with provenance.stage(tmp_path, 'accept', accepted=accepted):
             pass
     assert read_json(tmp_path / layout.PROVENANCE)['accept']['accepted'] == ['a', 'b', 'c']
+
+
+def test_a_lost_record_of_what_was_accepted_is_said_from_then_on(tmp_path):
+    (tmp_path / layout.CONFIG).write_text('{}')
+    with provenance.stage(tmp_path, 'accept', accepted=['a']):
+        pass
+    (tmp_path / layout.PROVENANCE).unlink()
+    for _ in range(2):
+        with provenance.stage(tmp_path, 'train'):
+            pass
+        assert read_json(tmp_path / layout.PROVENANCE)['train']['accepted'] == [provenance.LOST]
+    assert records.accepted(tmp_path) == []
 
 
 def test_an_error_in_a_plugin_is_one_line_with_its_place(tmp_path):

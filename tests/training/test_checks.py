@@ -147,6 +147,11 @@ def test_what_is_for_weights_is_said_to_do_nothing_without_them(tiny_config):
         'Without effect, as there is no shortcut_class: config.data.phantom.shortcut_probability.',
     ]
     assert len(checks.without_effect(config, usual, 3)) == 1
+    config.train.kept_shares, config.train.epochs = (0.1, 0.25, 0.5, 0.75), 4
+    assert checks.without_effect(config, usual, 3)[1:] == [
+        'share_0.1 and share_0.25 (config.train.kept_shares) are one: the weights after epoch 1 of 4.'
+    ]
+    config.train.kept_shares = ()
     config.data.phantom.shortcut_class = 'mass'
     assert not checks.without_effect(config, usual, 3)
 

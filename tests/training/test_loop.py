@@ -109,7 +109,10 @@ def test_a_wave_that_dies_leaves_the_others(study, config, tmp_path, capsys):
     run.run(config, tmp_path / 'one')
     plan = read_json(tmp_path / 'one' / 'plan.json')
     assert plan['waves'][-1][0] >= 4, 'the last wave is to hold nobody else'
-    assert f'wave {len(plan["waves"])}' in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert f'wave {len(plan["waves"])}' in said
+    lost = '2 of 6 members are not alive: their loss became non-finite, and no result counts them'
+    assert f'{lost}: arm weighted_sampling (seed 0), arm weighted_sampling (seed 1).' in said
     result = writer.read_arrays(tmp_path / 'one' / 'predictions.npz')
     np.testing.assert_array_equal(result['alive'], [True] * 4 + [False] * 2)
     assert [row['alive'] for row in lines(tmp_path / 'one')] == [True] * 8 + [False] * 2

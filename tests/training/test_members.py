@@ -60,8 +60,8 @@ def test_one_sampler_with_two_options_is_two_distributions():
 @pytest.mark.parametrize(
     ('arm', 'message'),
     [
-        ({'loss': 'focl'}, "Unknown loss 'focl'. Did you mean 'focal'"),
-        ({'loss': 'bce', 'sampler': 'repeat'}, "Unknown sampler 'repeat'"),
+        ({'loss': 'focl'}, "Unknown loss of config.arms.x: 'focl'. Did you mean 'focal'"),
+        ({'loss': 'bce', 'sampler': 'repeat'}, "Unknown sampler of config.arms.x: 'repeat'"),
         (
             {'loss': 'bce', 'sampler': 'repeat_factor', 'treshold': 1.0},
             r"option of config.arms.x \(loss 'bce', sampler 'repeat_factor'\): 'treshold'. Did you mean 'threshold'",

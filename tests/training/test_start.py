@@ -169,6 +169,22 @@ def test_images_that_nobody_knows_how_to_prepare_are_one_line(config, fields, me
     assert '\n' not in str(error.value)
 
 
+def test_what_an_exported_file_wants_is_what_it_says(config, capsys):
+    setting = config.model.preprocessing
+    of_grey = {'matrix': '[[4.0]]', 'offset': '[-2.0]', 'resize': '0', 'crop': '0', 'interpolation': ''}
+    wanted = start_images.preprocessing_of(setting, '', None, 'a.safetensors', of_grey)
+    assert (wanted['mean'], wanted['std'], wanted['channels'], wanted['crop']) == ((0.5,), (0.25,), 1, 0)
+    of_three = {**of_grey, 'matrix': '[[4.0, 2.0, 1.0]]', 'offset': '[-2.0, 0.0, 1.0]'}
+    wanted = start_images.preprocessing_of(setting, '', None, 'a.safetensors', of_three)
+    assert (wanted['mean'], wanted['std']) == ((0.5, 0.0, -1.0), (0.25, 0.5, 1.0))
+    assert not capsys.readouterr().out
+    assert start_images.preprocessing_of(setting, 'own', None, 'a.safetensors', of_grey)['mean'] is None
+    assert "config.model.preprocessing.name = 'own' takes its place" in capsys.readouterr().out
+    for fields in ({'matrix': '[[1.0], [0.5]]'}, {'matrix': 'x'}, {'offset': '[1, 2]'}, {'matrix': '[[-1.0]]'}):
+        with pytest.raises(ValueError, match='is not known: set'):  # of mixed channels, and of somebody else's
+            start_images.preprocessing_of(setting, '', None, 'a.safetensors', {**of_grey, **fields})
+
+
 def test_fields_of_given_that_change_nothing_are_said(config):
     setting = config.model.preprocessing
     assert not start_images.without_effect(setting, ['own'])

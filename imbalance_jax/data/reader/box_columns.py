@@ -1,14 +1,16 @@
 """Which columns of an unknown table are a box, the corners of a shape, or the size of the image they are drawn on."""
 
+import ast
+import contextlib
 import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from imbalance_jax.data.reader.rows import Rows
-from imbalance_jax.data.reader.spelling import number
+from imbalance_jax.data.reader.spelling import is_empty, number
 
 SIDES = {'left': 'x low', 'right': 'x high', 'top': 'y low', 'bottom': 'y high', 'upper': 'y upper', 'lower': 'y lower'}
 SIDES |= {'links': 'x low', 'rechts': 'x high', 'oben': 'y low', 'unten': 'y high'}
@@ -44,6 +46,7 @@ ONE_LETTER = re.compile(
     '(?:min|max|start|end|lo|hi|from|to)?[_ .-]?([a-z])[_ .-]?(?:min|max|start|end|lo|hi|from|to|[0-9])?'
 )
 MOST = 12  # columns among which four are looked for
+CALLED = re.compile('(?i)b(ounding)?[ _-]?box|(?<![a-z])(box|boxes|rois?|rect|rectangles?)(?![a-z])')  # one of lists
 SIZES = ('imageheight', 'imagewidth'), ('imgheight', 'imgwidth'), ('originalheight', 'originalwidth')  # letters alone
 WITH_SIZES: tuple[set[str], ...] = (  # tables of boxes whose height and width are those of the image
     {'file_name', 'image_id', 'category', 'bbox', 'segmentation', 'height', 'width'},  # COCO
@@ -75,6 +78,8 @@ def _words(name: str) -> list[str]:
             words += known
         elif len(chunk) == 2 and {*chunk} & {'x', 'y'}:
             words += [*chunk]
+        elif chunk in ('bw', 'bh'):
+            words += ['bb', chunk[1]]
         else:
             words.append(chunk)
     return words
@@ -216,6 +221,43 @@ def box_of(rows: Rows) -> tuple[tuple[str, ...], str]:
     return (), 'xywh'
 
 
+def in_one_cell(value: Any) -> tuple[list[Any], str]:
+    """The numbers of a box in one cell, and their form, '' where only the layout says it.
+
+    value: a list, an object such as {'x': 1, 'y': 2, 'width': 3, 'height': 4}, a list of one such, or the text of
+    these. Keys are read as names of columns are.
+    """
+    if isinstance(value, str) and re.match(r'\s*\[?\s*{', value):
+        with contextlib.suppress(ValueError, SyntaxError, RecursionError):
+            value = ast.literal_eval(value.strip())
+    if isinstance(value, (list, tuple)) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, (list, tuple)):
+        return list(value), ''
+    if not isinstance(value, Mapping):
+        return str(value).strip('[]() ').replace(',', ' ').split(), ''
+    keys = [key for key in value if isinstance(key, str)]
+    named = next(filter(None, map(form_of, itertools.combinations(keys, 4))), None) if len(keys) <= MOST else None
+    return ([value[key] for key in named[0]], named[1]) if named else ([value], '')
+
+
+def box_in_one(rows: Rows) -> tuple[str, str]:
+    """A column that is called as boxes are and has one in each cell, and its form; the form '' where neither name nor
+    keys nor numbers tell corners from a width and a height; both '' without such a column."""
+    for name in filter(CALLED.search, rows.columns):
+        cells = [in_one_cell(cell) for cell in rows.columns[name] if not is_empty([cell])]
+        boxes = np.array([[number(str(one)) for one in flat] for flat, _ in cells if len(flat) == 4])
+        if not cells or len(boxes) < len(cells) or not np.isfinite(boxes).all():
+            continue
+        forms, of_name = {form for _, form in cells}, form_in(name)
+        if len(forms) == 1 and '' not in forms:
+            return name, min(forms)
+        if of_name and of_name[1] and forms == {''}:
+            return name, of_name[0]
+        return name, 'xywh' if forms == {''} and (boxes[:, 2:] <= boxes[:, :2]).any() else ''
+    return '', ''
+
+
 def _boxes(named: Mapping[str, Named], rows: Rows, without: Collection[str]) -> Iterator[tuple[tuple[str, ...], str]]:
     """Columns that are called as a box, those first that number nothing, of names that are alike but for words that
     are not counted (without)."""
@@ -239,5 +281,6 @@ def _are_upright(rows: Rows, corners: Sequence[str]) -> bool:
 
 
 def largest(rows: Rows, box: Sequence[str]) -> float:
-    values = np.array([number(str(text)) for name in box for text in rows.columns[name]])
+    cells = [in_one_cell(cell)[0] if len(box) == 1 else [cell] for name in box for cell in rows.columns[name]]
+    values = np.array([number(str(one)) for cell in cells for one in cell])
     return float(np.nanmax(values)) if np.isfinite(values).any() else np.inf

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.data.dataset import LEFT_OUT
-from imbalance_jax.data.reader import agreement, companions, label_notes, paths, people, splits
+from imbalance_jax.data.reader import agreement, companions, joining, label_notes, paths, people, splits
 from imbalance_jax.data.reader.case_files import (
     first_rows,
     images_of_rows,
@@ -20,6 +20,7 @@ from imbalance_jax.data.reader.labels import Reading, read_labels, reduced
 from imbalance_jax.data.reader.layout import Layout, Table
 from imbalance_jax.data.reader.rows import (
     NAMED,
+    STEM,
     Found,
     Rows,
     join,
@@ -100,6 +101,9 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     for grouping, of_group in group_names.items():
         found.doubts.extend(label_notes.of_dates(of_group, f'Groups of {grouping}'))
     people.doubt_two_sexes(patient, codes, list(group_names), found)
+    joins = [one.on for one in (*layout.tables, *layout.labels, *layout.regions)]
+    stems = [str(rows.columns[STEM][row]) for row in cases.first]
+    found.doubts.extend(joining.of_shared_stems(stems, cases.image_id.tolist(), joins))
     cells = [reading.cells for reading in cases.readings]
     found.doubts.extend(companions.doubts(sorted(cases.path)) if with_files else [])
     found.doubts.extend(label_notes.of_cells(cells, cases.classes, cases.image_id.tolist()))

@@ -57,8 +57,8 @@ class Kinds(NamedTuple):
     """Names of columns, '' or empty where there is none.
 
     labels: of zeros and ones; names: of classes, separator: between them; exclusive: one class per row; said: which
-    names there are; concept: of names that are no labels; box, form, fraction: of a box; segmentation: of COCO's
-    shapes; others: {columns that may be classes, too: some of what they say}
+    names there are; concept: of names that are no labels; box, form, fraction: of a box, the form '' where nothing
+    says it; segmentation: of COCO's shapes; others: {columns that may be classes, too: some of what they say}
     """
 
     patient: str
@@ -111,12 +111,16 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
         one_each = bool((positive.sum(0) == 1).all())
     concept = next((one.column for one in named if one.column not in labels), '')
     concept = concept or next((name for name in texts if NAMES[-1].search(name) and name not in (*taken, *labels)), '')
-    fraction = bool(box) and box_columns.largest(rows, box) <= 1
     shape = 'segmentation' if 'segmentation' in texts and 'bbox' in texts else ''
     if shape and not any(isinstance(one, (list, dict)) and one for one in texts[shape]):
         shape = ''
     if not box and not shape and {'bbox', 'segmentation', 'category'} <= texts.keys() and any(texts['bbox']):
         box = ('bbox',)
+    if not box and not shape:
+        of_one, form = box_columns.box_in_one(rows)
+        box = (of_one,) if of_one else ()
+        form = form if of_one else 'xywh'
+    fraction = bool(box) and box_columns.largest(rows, box) <= 1
     said = labels, names.column, names.separator, one_each, names.found, concept
     return Kinds(patient, split, groups, *said, box, form, fraction, shape, others)
 

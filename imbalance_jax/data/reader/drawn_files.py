@@ -75,7 +75,8 @@ def are_of_one(table: Table) -> bool:
 def say_called_otherwise(rows: Rows, found: Found) -> None:
     """Doubts files that name another image inside than they are called by."""
     named = dict.fromkeys(zip(rows.columns[STEM], rows.columns.get('filename', ()), strict=False))
-    other = [f'{own} ({inside})' for own, inside in named if inside and own.lower() != _stem(inside).lower()]
+    pairs = [(own, inside, image_stem(inside) or inside) for own, inside in named if inside]
+    other = [f'{own} ({inside})' for own, inside, stem in pairs if own.lower() != stem.lower()]
     if other:
         what = 'files of annotation name another image inside than they are called by, and are of the latter'
         found.doubts.append(f'{len(other)} {what}: {some(other, NAMED)}.')
@@ -112,11 +113,6 @@ def _inside(element: ElementTree.Element, place: str) -> str:
 def _base(text: str) -> str:
     """A name without folders, of Windows either."""
     return paths.normal(text).rsplit('/', 1)[-1]
-
-
-def _stem(name: str) -> str:
-    """A name without its suffix, if it has one."""
-    return paths.stem(name) or name
 
 
 def _known(size: Mapping[str, str]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from imbalance_jax.data.reader import drawn_files, paths
 from imbalance_jax.data.reader.layout import Images, Table
 from imbalance_jax.data.reader.rows import NAMED, STEM, Found, Rows
 from imbalance_jax.data.reader.tables import read_table
+from imbalance_jax.data.reader.text_files import content, lines_of
 from imbalance_jax.names import some
 
 KINDS = {'xml': 'voc', 'txt': 'yolo', 'json': 'labelme'}  # by suffix
@@ -36,7 +37,7 @@ class Drawn(NamedTuple):
 def found_in(folder: Path, listed: Sequence[str], unsure: list[str]) -> Drawn | None:
     """The files that are drawn on an image each, of the kind with the most; None without any, and where one of them
     cannot be read, which is said."""
-    stems = {paths.stem(path).lower() for path in listed if paths.is_image(path, Images())}
+    stems = {drawn_files.image_stem(path).lower() for path in listed if paths.is_image(path, Images())}
     called = [path for path in listed if drawn_files.image_stem(path).lower() in stems]
     counted = Counter(path.rpartition('.')[2].lower() for path in called)
     for suffix, count in counted.most_common():
@@ -51,7 +52,8 @@ def found_in(folder: Path, listed: Sequence[str], unsure: list[str]) -> Drawn | 
                 unsure.append(f'tables: {len(files)} .xml files are left out, as one cannot be read: {error}')
             continue
         if any(rows.columns[drawn_files.OF_CLASS]):
-            return Drawn(files, table, rows, *(_names(folder, listed) if table.kind == 'yolo' else ((), '')))
+            named = _names(folder, listed, unsure) if table.kind == 'yolo' else ((), '')
+            return Drawn(files, table, rows, *named)
     return None
 
 
@@ -65,25 +67,27 @@ def _pattern(files: Sequence[str]) -> str:
     return '/'.join([*(glob.escape(min(one)) if len(one) == 1 else '*' for one in same), f'*.{suffix}'])
 
 
-def _names(folder: Path, listed: Sequence[str]) -> tuple[tuple[str, ...], str]:
+def _names(folder: Path, listed: Sequence[str], unsure: list[str]) -> tuple[tuple[str, ...], str]:
     """Names of YOLO's classes, and the file that has them: YAML with `names`, or a name in each line."""
     import yaml
 
     for path in sorted(listed, key=lambda one: one.count('/')):
         name = path.rsplit('/', 1)[-1].lower()
         if name in OF_NAMES:
-            lines = (folder / path).read_text('utf-8', errors='replace').splitlines()
+            found = Found()
+            lines = lines_of(content(folder / path, found=found))
+            unsure.extend(found.notes)
             return tuple(line.strip() for line in lines if line.strip()), path
         if name.endswith(('.yaml', '.yml')):
             try:
-                data = yaml.safe_load((folder / path).read_bytes())
+                data = yaml.load((folder / path).read_bytes(), yaml.BaseLoader)  # texts: `no` is a name, not False
             except (yaml.YAMLError, OSError):
                 continue
             names = data.get('names') if isinstance(data, Mapping) else None
             if isinstance(data, Mapping) and data.get('kpt_shape'):
                 return (), KEYPOINTS
-            if isinstance(names, Mapping) and set(names) == set(range(len(names))):
-                names = [names[number] for number in range(len(names))]
+            if isinstance(names, Mapping) and set(names) == {str(number) for number in range(len(names))}:
+                names = [names[str(number)] for number in range(len(names))]
             if isinstance(names, list) and names:
                 return tuple(map(str, names)), path
     return (), ''
@@ -148,7 +152,7 @@ def _of_classes(drawn: Drawn, unsure: list[str]) -> dict[str, Any]:
 def _key(files: Sequence[str], pictures: Sequence[str]) -> str:
     """What tells which image each file is of: `STEM`; or the expression of a path without its suffix and one of its
     folders, such as images and labels; '' if nothing does."""
-    stems = Counter(paths.stem(path).lower() for path in pictures)
+    stems = Counter(drawn_files.image_stem(path).lower() for path in pictures)
     own = Counter(drawn_files.image_stem(path).lower() for path in files)
     if max(stems.values()) == 1 and max(own.values()) == 1:
         return STEM

@@ -22,7 +22,8 @@ OF_CLASSES |= {'cyst', 'stone', 'glaucoma', 'cataract', 'opacity', 'effusion', '
 # Words of folders that only hold images, and of those that hold parts of a set.
 OF_ORDER = {'image', 'images', 'img', 'imgs', 'picture', 'pictures', 'photo', 'photos', 'data', 'dataset', 'file'}
 OF_ORDER |= {'files', 'all', 'raw', 'original', 'originals', 'png', 'jpg', 'jpeg', 'tif', 'tiff', 'bmp', 'dicom', 'dcm'}
-OF_ORDER |= {'cxr', 'part', 'batch', 'chunk'}
+OF_ORDER |= {'part', 'batch', 'chunk'}
+OF_KIND = {'cxr'}  # of images of one kind, where no folders of others are beside
 OF_SPLIT = '(?i)(?<![a-z])({})(?![a-z])[^/]*/'  # {}: words
 OF_SETS = {'set', 'dataset', 'part', 'batch', 'chunk', 'site', 'hospital', 'center', 'centre', 'fold', 'task'}
 MAGNIFICATION = re.compile('[0-9]+ ?x', re.I)
@@ -141,7 +142,9 @@ def levels_of(pictures: Sequence[str], known: Known) -> list[Level]:
 
 
 def _level(path: str, named: Sequence[str], known: Known) -> Level:
-    counted = {name: _says_something(name) for name in dict.fromkeys(named)}
+    counted = {name: _says_something(name, OF_ORDER) for name in dict.fromkeys(named)}
+    if sum(counted[name] and not OF_KIND & {*_words(name)} for name in counted) < 2:
+        counted = {name: _says_something(name, OF_ORDER | OF_KIND) for name in counted}
     meant = sorted({canonical(name): name for name, counts in counted.items() if counts}.values())
     if words := _class_words(meant):
         within = f'[^/]*?({"|".join(sorted(words, key=len, reverse=True))})[^/]*'
@@ -156,10 +159,10 @@ def _level(path: str, named: Sequence[str], known: Known) -> Level:
     )
 
 
-def _says_something(name: str) -> bool:
-    """Whether a folder is no split, and does more than to hold images."""
+def _says_something(name: str, of_order: set[str]) -> bool:
+    """Whether a folder is no split, and does more than to hold images. of_order: words of such that do no more."""
     words = {word for word in _words(name) if not word.isdigit()}
-    return bool(name) and canonical(name) not in table_of(SPLIT_NAMES) and not (words and words <= OF_ORDER)
+    return bool(name) and canonical(name) not in table_of(SPLIT_NAMES) and not (words and words <= of_order)
 
 
 def _class_words(names: Sequence[str]) -> list[str]:

@@ -11,7 +11,13 @@ from imbalance_jax.data.reader.rows import Rows
 def propose(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: list[str]) -> None:
     """Regions of the first of the tables that has boxes or shapes, or a word about corners that are no box."""
     for one in (main, *others):
-        if one.kinds.box:
+        if one.kinds.box and not one.kinds.form:
+            (name,) = one.kinds.box
+            unsure.append(
+                f'regions: {name!r} of {one.file} has a box in each cell, and nothing says its form: regions = '
+                f"{{'box': ({name!r},), 'form': 'xywh'}} reads left, top, width and height, 'xyxy' four ends."
+            )
+        elif one.kinds.box:
             regions: dict[str, Any] = {'box': one.kinds.box, 'form': one.kinds.form}
             if one.kinds.fraction:
                 regions['unit'] = 'fraction'

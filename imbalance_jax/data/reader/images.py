@@ -128,7 +128,7 @@ def _of_numbers(values: np.ndarray, *, shares: bool) -> np.ndarray:
     """Values of 16 bits; shares: of white, if none is larger, as 8 bits."""
     low, high = float(values.min()), float(values.max())
     if not (math.isfinite(low) and math.isfinite(high)) or low < 0 or high > 65535:
-        raise Unreadable(f'grey values from {low:g} to {high:g} are not of 16 bits')
+        raise Unreadable(f'grey values from {low:g} to {high:g} are not of 16 bits; images.levels says which are shown')
     if shares and high <= OVERSHOOT:
         return np.round(np.minimum(values, 1) * 255).astype(np.uint8)
     return np.round(values).astype(np.uint16)

@@ -1,11 +1,27 @@
 """Tables that are joined by keys: which images the rows of another table are of."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from imbalance_jax.data.reader.rows import Found, Rows, keys, my_names, their_names
+from imbalance_jax.data.reader.rows import NAMED, STEM, Found, Rows, keys, my_names, their_names
 from imbalance_jax.data.reader.tails import Tails
+from imbalance_jax.names import some
+
+
+def of_shared_stems(stems: Sequence[str], names: Sequence[str], joins: Iterable[Sequence[str]]) -> list[str]:
+    """A sentence about images whose stems [N] others have in another folder, where a table is joined by stems alone.
+
+    names: [N] of the images; joins: `on` of every table.
+    """
+    if not any(my_names(on) == [STEM] for on in joins):
+        return []
+    count = Counter(stem.lower() for stem in stems)
+    shared = sorted(name for name, stem in zip(names, stems, strict=True) if count[stem.lower()] > 1)
+    what = 'images have the stem of another in another folder, and what is joined by stem is of all of them'
+    way = f'a column derived from more of their paths (images.derive) tells them apart: {some(shared, NAMED)}'
+    return [f'{len(shared)} of {len(names)} {what}; {way}.'] if shared else []
 
 
 def images_of(

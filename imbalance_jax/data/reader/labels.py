@@ -12,10 +12,11 @@ from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT,
 from imbalance_jax.data.reader import label_notes, named_classes
 from imbalance_jax.data.reader.joining import images_of
 from imbalance_jax.data.reader.layout import OF_LABEL, Labels, Layout, Regions
-from imbalance_jax.data.reader.rows import NAMED, Found, Rows, keys, stacked, their_names
+from imbalance_jax.data.reader.rows import NAMED, Found, Rows, keys, my_names, stacked, their_names
 from imbalance_jax.data.reader.spelling import canonical, is_empty, names_in, table_of
 from imbalance_jax.names import lookup, some
 
+FEW = 3  # keys that are shown, of many
 ONE = '(region)'  # the column of the one concept of all regions, where there is one
 
 
@@ -118,13 +119,24 @@ def _names_of(regions: Regions, rows: Rows, image: np.ndarray, tables: Mapping[s
     """Rows of a block of regions with a column of what they are of, and which image each is of."""
     if regions.table:
         other = lookup(tables, regions.table, 'table (regions.table)')
-        rows, image = images_of(rows, image, other, regions.on)
+        of_images, (rows, image) = rows, images_of(rows, image, other, regions.on)
+        if not (image >= 0).any():
+            called = _called(other, their_names(regions.on)), _called(of_images, my_names(regions.on))
+            raise ValueError(
+                f'{regions.table} (regions.table): no row is of an image that is here, by {", ".join(regions.on)} '
+                f'(regions.on): rows have {called[0]}, images {called[1]}.'
+            )
     if regions.column:
         return rows.with_columns(**{ONE: rows.column(regions.column, 'regions.column')}), image
     drawn = [rows.column(name, 'regions.box') for name in regions.box]
     drawn += [rows.column(regions.code, 'regions.code')] if regions.code else []
     names = ['' if is_empty(cells) else regions.concept for cells in zip(*drawn, strict=True)]
     return rows.with_columns(**{ONE: np.array(names, object)}), image
+
+
+def _called(rows: Rows, names: Sequence[str]) -> str:
+    """The first keys of rows."""
+    return some([repr(' '.join(key)) for key in dict.fromkeys(keys(rows, names))], FEW)
 
 
 def _without_others(rows: Rows, labels: Labels, layout: Layout) -> Rows:

@@ -1,6 +1,7 @@
 """A data set from a folder and its layout: cases, then pixels and regions, image by image on all cores."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,7 @@ def _dataset(
     names = cases.image_id.tolist()
     found.doubts.extend(pixel_notes.of_pixels(all_seen, names, maker.bits))
     if layout.images.levels:
+        _check_levels(all_seen, layout.images.levels)
         found.doubts.extend(pixel_notes.of_levels(all_seen, names))
     found.doubts.extend(pixel_notes.of_people(all_seen, cases.patient, cases.split))
     if not layout.images.channels:
@@ -151,6 +153,15 @@ def _dataset(
         | ({'readings': [[one.version, one.reader] for one in cases.readings]} if several else {})
         | ({'readers': readers} if readers else {}),
     )
+
+
+def _check_levels(all_seen: Sequence[pixel_notes.Seen], levels: Sequence[float]) -> None:
+    """ValueError for levels between which no value of any image lies."""
+    low, high = levels
+    if all(one.brightest == 0 for one in all_seen):
+        raise ValueError(f'images.levels is {low:g}, {high:g}, and no image has a value above {low:g}: all are black.')
+    if all(one.darkest == 255 for one in all_seen):
+        raise ValueError(f'images.levels is {low:g}, {high:g}, and no image has a value below {high:g}: all are white.')
 
 
 def _info(

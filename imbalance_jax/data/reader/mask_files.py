@@ -75,9 +75,9 @@ def without_crop(used: Mapping[str, Sequence[str]], cases: Cases, regions: Regio
 
 
 def of_several(used: Mapping[str, Sequence[str]], regions: Regions) -> str:
-    """What is said of mask files that a pattern with '*' or '?' gives several images, '' if there are none."""
+    """What is said of mask files that cells, or a pattern with '*' or '?', give several images, '' without any."""
     shared = {name: names for name, names in used.items() if len(names) > 1}
-    if not shared or not any(one in regions.files for one in '*?'):
+    if not shared or not (is_of_cells(regions.files) or any(one in regions.files for one in '*?')):
         return ''
     named = some([f'{name} of {" and ".join(names[:2])}' for name, names in shared.items()], NAMED)
     return f'Mask files that {regions.files!r} (regions.files) gives several images: {len(shared)} ({named}).'
@@ -117,7 +117,7 @@ def _named(pattern: str, files: Files, cases: Cases, image: int, found: Found) -
     """The mask file that cells of an image name, found as an image's file is."""
     row = cases.first[image]
     values = {name: str(column[row]).strip() for name, column in cases.rows.columns.items() if not name.startswith('(')}
-    text = fill(pattern, values) if all(values[name] for name in fields_of(pattern)) else ''
+    text = '' if any(is_empty([values[name]]) for name in fields_of(pattern)) else fill(pattern, values)
     places = [one for one in find(files, text)[0] if files.paths[one] != cases.path[image]] if text else []
     if text and len(places) != 1:
         where = cases.rows.where(row, fields_of(pattern)[0])

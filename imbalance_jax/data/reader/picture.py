@@ -34,7 +34,10 @@ class Picture(NamedTuple):
 
 
 def between(values: np.ndarray, levels: Sequence[float]) -> np.ndarray:
-    """Grey values as 16 bits: `levels` (low, high) become black and white, and what lies beyond them, too."""
+    """Grey values as 16 bits: `levels` (low, high) become black and white, and what lies beyond them, too. Raises
+    Unreadable for what is not finite."""
+    if not np.isfinite(values).all():
+        raise Unreadable('values that are not finite')
     low, high = levels
     return np.round(np.clip((values.astype(np.float64) - low) / (high - low), 0, 1) * 65535).astype(np.uint16)
 

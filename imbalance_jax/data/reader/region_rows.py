@@ -1,7 +1,5 @@
 """Regions that rows of a table give: boxes, and what a column draws."""
 
-import ast
-import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -10,24 +8,18 @@ import numpy as np
 
 from imbalance_jax.data.dataset import PRESENT
 from imbalance_jax.data.reader import placing, shapes
-from imbalance_jax.data.reader.box_columns import size_columns, stated_size
+from imbalance_jax.data.reader.box_columns import in_one_cell, size_columns, stated_size
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.joining import images_of
 from imbalance_jax.data.reader.layout import NO_FINDING, OF_LABEL, Layout, Regions
 from imbalance_jax.data.reader.placing import Frame, Left, Planned, Size
 from imbalance_jax.data.reader.rows import Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, grouped, is_empty, matches, number, table_of
-from imbalance_jax.names import lookup
+from imbalance_jax.names import lookup, some
 
 OF_NONE = -1  # the concept of a region that is to be called so, of an image of no class or of several
 NAMELESS = -2  # the concept of a region whose row names none
 BBOX = 'bbox'  # COCO's column of boxes
-BOX_KEYS = {  # of a box that is an object -> its form
-    ('x', 'y', 'width', 'height'): 'xywh',
-    ('x', 'y', 'w', 'h'): 'xywh',
-    ('xmin', 'ymin', 'xmax', 'ymax'): 'xyxy',
-    ('x1', 'y1', 'x2', 'y2'): 'xyxy',
-}
 
 
 def plan_rows(
@@ -186,15 +178,14 @@ def _frame(column: np.ndarray | None, given: Any, row: int, rows: Rows) -> float
 
 def box_of(values: Sequence[Any], regions: Regions, where: str) -> tuple[float, ...]:
     """x0 y0 x1 y1 in the unit of the table."""
-    flat = list(values[0]) if len(values) == 1 and isinstance(values[0], (list, tuple)) else list(values)
-    form = regions.form
-    if len(flat) == 1 and len(of_keys := _by_key(flat[0], 'xyxy' if form == 'xyxy' else 'xywh')) == 4:
-        flat, form = of_keys, 'xyxy' if form == 'xyxy' else 'xywh'  # an object's keys say where it begins
-    if len(flat) == 1:
-        flat = str(flat[0]).strip('[]() ').replace(',', ' ').split()
+    flat, said = in_one_cell(values[0]) if len(values) == 1 else (list(values), '')
+    form = said or regions.form
     box = [number(str(value)) for value in flat]
     if len(box) != 4 or not np.isfinite(box).all():
-        raise ValueError(f'{where}: the box is {flat}; expected four numbers, {regions.form}.')
+        several = ' (of several in one cell, explode makes a row of each)' if len(box) > 4 and not len(box) % 4 else ''
+        raise ValueError(
+            f'{where}: the box is {some(list(map(str, flat)), 4)}; expected four numbers, {regions.form}{several}.'
+        )
     if form == 'cxcywh':
         return box[0] - box[2] / 2, box[1] - box[3] / 2, box[0] + box[2] / 2, box[1] + box[3] / 2
     if form == 'xywh':
@@ -211,20 +202,6 @@ def may_be_corners(cases: Cases, layout: Layout, least: int) -> bool:
         of_rows = [[column[row] for column in columns] for row in np.flatnonzero(image >= 0).tolist()]
         boxes += [box_of(values, regions, '') for values in of_rows if not is_empty(values)]
     return len(boxes) >= least and all(x1 > 2 * x0 and y1 > 2 * y0 for x0, y0, x1, y1 in boxes)
-
-
-def _by_key(value: Any, form: str) -> list[Any]:
-    """The four numbers, in that form, of {'x': 1, 'y': 2, 'width': 3, 'height': 4} or {'xmin': 1, 'ymin': 2, 'xmax': 4,
-    'ymax': 6}, or the text of it; another value as it is."""
-    if isinstance(value, str) and value.strip()[:1] == '{':
-        with contextlib.suppress(ValueError, SyntaxError, RecursionError):
-            value = ast.literal_eval(value.strip())
-    for keys, of_keys in BOX_KEYS.items():
-        if isinstance(value, Mapping) and set(keys) <= set(value):
-            x, y, a, b = box = [number(str(value[key])) for key in keys]
-            sign = 1 if form == 'xyxy' else -1
-            return box if form == of_keys else [x, y, a + sign * x, b + sign * y]
-    return [value]
 
 
 def _check_commas(columns: Sequence[np.ndarray], rows: Rows) -> None:

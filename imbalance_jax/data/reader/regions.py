@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from imbalance_jax.data.reader import paths, region_blocks
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.contradictions import NEAR
@@ -22,7 +24,7 @@ from imbalance_jax.data.reader.region_rows import (
     spelling,
     without_place,
 )
-from imbalance_jax.data.reader.rows import NAMED, SHOWN, Found
+from imbalance_jax.data.reader.rows import NAMED, PATH, SHOWN, Found, Rows
 from imbalance_jax.data.reader.spelling import canonical
 from imbalance_jax.names import some
 
@@ -133,6 +135,8 @@ def unused(cases: Cases, layout: Layout, found: Found) -> list[str]:
                 named = some([str(cases.image_id[one]) for one in without], NAMED)
                 what = 'images have no file of annotation, and count as without a region'
                 found.doubts.append(f'{len(without)} of {len(cases.path)} {what} ({of_one[0].file}): {named}.')
+            if not (regions.reader or regions.as_reader):
+                found.doubts.extend(_of_several(rows, image, cases, of_one[0].file))
         ignores = regions.column and regions.others == 'ignore'
         given = placed(regions, rows, image) if regions.reader or ignores else image[:0]
         if regions.reader:
@@ -149,6 +153,16 @@ def unused(cases: Cases, layout: Layout, found: Found) -> list[str]:
             what = ', '.join(f'{text} {count}' for text, count in others.most_common(SHOWN))
             said += [f'{others.total()} rows of {rows.files[0]} are of no concept: {what}.'] if others else []
     return list(dict.fromkeys(said))
+
+
+def _of_several(rows: Rows, image: np.ndarray, cases: Cases, file: str) -> list[str]:
+    """A sentence about images with several files of annotation. image: [n] of each row."""
+    pairs = {(str(path), int(one)) for path, one in zip(rows.columns[PATH], image, strict=True) if one >= 0}
+    count = Counter(one for _, one in pairs)
+    several = sorted(str(cases.image_id[one]) for one, number in count.items() if number > 1)
+    if not several:
+        return []
+    return [f'{len(several)} images have several files of annotation ({file}): {some(several, NAMED)}.']
 
 
 def empty_rows(cases: Cases, layout: Layout) -> list[str]:

@@ -277,3 +277,67 @@ def test_labelme_that_is_not_declared_is_named(tmp_path):
     block['tables'] = {**block['tables'], 'kind': ''}
     with pytest.raises(ValueError, match=re.escape("kind = 'labelme' of its table reads it")):
         loaded(tmp_path, **block)
+
+
+@pytest.mark.parametrize('kind', WRITERS)
+def test_files_of_one_name_in_several_folders_are_said(tmp_path, kind):
+    """By the stem alone a file is of the images of both folders, or an image has the files of both."""
+    write, suffix, regions = WRITERS[kind]
+    for split in ('train', 'val'):
+        for name in NAMES:
+            picture(tmp_path / 'images' / split / f'{name}.png', value=int(name) + 20 * len(split), size=(HIGH, WIDE))
+            file = tmp_path / 'labels' / split / f'{name}.{suffix}'
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(write(name, [(('mass', 'cyst')[split == 'val'], (4, 2, 12, 10))]))
+    named = {'file': f'labels/*/*.{suffix}', 'kind': kind, 'name': 'drawn'}
+    of_table = {'table': 'drawn', 'column': 'class', **regions}
+    block = {'tables': named, 'images': {}, 'labels': {'regions': True}, 'regions': {**of_table, 'on': 'stem'}}
+    both = loaded(tmp_path, **block)
+    assert len(doubts_with(both, '16 of 16 images have the stem of another in another folder')) == 1
+    assert len(doubts_with(both, '16 images have several files of annotation')) == 1
+    for file in (tmp_path / 'labels' / 'val').iterdir():
+        file.unlink()
+    assert len(doubts_with(loaded(tmp_path, **block), 'what is joined by stem is of all of them')) == 1
+    derivation = {'key': ('path', '([^/]+/[^/]+)[.][^.]+$', r'\1')}
+    block['images'], named['derive'] = {'derive': derivation}, derivation
+    apart = loaded(tmp_path, **{**block, 'regions': {**of_table, 'on': 'key'}})
+    assert not doubts_with(apart, 'of all of them')
+    assert len(apart.region_box) == 8
+
+
+def test_files_that_are_called_as_no_image_are_said(tmp_path):
+    block = written(tmp_path, 'voc')
+    for path in (tmp_path / 'labels').iterdir():
+        path.rename(path.with_name(f'scan_{path.name}'))
+    said = r"no row is of an image .*rows have 'scan_01', .*, images '00', '01', '02' and 5 more"
+    with pytest.raises(ValueError, match=said):
+        loaded(tmp_path, **block)
+
+
+def test_images_with_two_suffixes(tmp_path):
+    """As Open-I's radiographs, 00.dcm.png."""
+    folder = tmp_path / 'mine'
+    for name in NAMES:
+        picture(folder / 'images' / f'{name}.dcm.png', size=(HIGH, WIDE))
+        (folder / 'labels').mkdir(exist_ok=True)
+        boxes = [(('mass', 'cyst')[int(name) % 2], (4, 2, 12, 10))]
+        (folder / 'labels' / f'{name}.dcm.xml').write_text(voc(f'{name}.dcm', boxes))
+    _, dataset = proposed(folder, tmp_path)
+    assert len(dataset.region_box) == len(NAMES)
+    assert not doubts_with(dataset, 'name another image')
+
+
+@pytest.mark.parametrize(
+    ('file', 'content', 'names'),
+    [
+        ('data.yaml', b'nc: 2\nnames: [no, yes]\n', ('no', 'yes')),
+        ('data.yaml', b'names:\n  0: off\n  1: on\n', ('off', 'on')),
+        ('classes.txt', '\ufeffmass\ncyst\n'.encode(), ('mass', 'cyst')),
+        ('classes.txt', 'M\xe4sse\nZyste\n'.encode('latin-1'), ('M\xe4sse', 'Zyste')),
+    ],
+)
+def test_names_of_classes_are_what_is_written(tmp_path, file, content, names):
+    folder = tmp_path / 'mine'
+    written(folder, 'yolo', boxes={name: [(('mass', 'cyst')[k % 2], (4, 2, 12, 10))] for k, name in enumerate(NAMES)})
+    (folder / file).write_bytes(content)
+    assert proposed(folder, tmp_path)[1].classes == names

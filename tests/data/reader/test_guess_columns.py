@@ -136,3 +136,28 @@ def test_a_class_that_is_called_none_is_one(tmp_path):
         'none': 4,
         'severe': 4,
     }
+
+
+@pytest.mark.parametrize(
+    ('columns', 'form'),
+    [
+        ({'bbox': '[9, 2, 4, 8]'}, 'xywh'),  # as corners it would end before it begins
+        ({'bbox': "{'x': 9, 'y': 2, 'width': 4, 'height': 8}"}, 'xywh'),
+        ({'boxes': "[{'xmin': 9, 'ymin': 2, 'xmax': 13, 'ymax': 10}]"}, 'xyxy'),
+        ({'bbox_xyxy': '9 2 13 10'}, 'xyxy'),
+        ({'xc': 11, 'yc': 6, 'bw': 4, 'bh': 8}, 'cxcywh'),
+        ({'bbox': '[4, 2, 9, 8]'}, ''),
+    ],
+)
+def test_boxes_in_one_column_and_by_their_centre(tmp_path, columns, form):
+    finding = ['mass', 'normal'] * 6
+    cells = {name: [cell if what == 'mass' else '' for what in finding] for name, cell in columns.items()}
+    of_columns(tmp_path / 'films', finding=finding, **cells)
+    found, dataset = proposed(tmp_path / 'films', tmp_path)
+    if form:
+        assert (found.block['regions']['form'], *found.block['regions']['box']) == (form, *columns)
+        assert len({tuple(box) for box in dataset.region_box}) == 1
+    else:
+        assert 'regions' not in found.block
+        said = "'bbox' of table.csv has a box in each cell, and nothing says its form"
+        assert any(said in one for one in found.unsure)

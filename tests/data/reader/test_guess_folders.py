@@ -214,3 +214,12 @@ def test_folders_of_numbers_in_several_splits_with_few_images_are_no_classes(tmp
     found, _ = proposed(tmp_path / 'few', tmp_path, missing=['labels'])
     assert 'patient' not in found.block
     assert any("labels.path = 'parent' has people of several splits 4700, 4701" in one for one in found.unsure)
+
+
+def test_a_class_that_is_called_as_a_kind_of_image(tmp_path):
+    """CXR of MedNIST is a class among others; alone it is where radiographs lie."""
+    kinds = 'AbdomenCT', 'CXR', 'Hand', 'HeadCT'
+    pictures(tmp_path / 'kinds', [f'{kind}/{k}.png' for kind in kinds for k in range(6)])
+    assert proposed(tmp_path / 'kinds', tmp_path)[1].classes == kinds
+    pictures(tmp_path / 'films', [f'CXR/{c}/{k}.png' for c in CLASSES for k in range(6)])
+    assert proposed(tmp_path / 'films', tmp_path)[1].classes == CLASSES

@@ -929,6 +929,48 @@ def test_a_mask_of_several_images_is_said(tmp_path):
     ]
     dataset = loaded(tmp_path, **block, regions={'concept': 'area', 'files': '{stem}_*.png'})
     assert not doubts_with(dataset, 'several images')
+    table(tmp_path, 'file,finding,mask\n1.png,a,1_mask.png\n10.png,b,NaN\n2.png,a,1_mask.png\n')
+    dataset = loaded(tmp_path, **block, regions={'concept': 'area', 'files': '{mask}'})  # a cell that was copied down
+    assert doubts_with(dataset, 'several images') == [
+        "Mask files that '{mask}' (regions.files) gives several images: 1 (1_mask.png of 1.png and 2.png)."
+    ]
+    assert not dataset.info['problems'].get('missing_mask')  # NaN is no name of a file
+
+
+def test_labels_that_are_joined_by_stems_of_several_images_are_said(tmp_path):
+    for folder in 'ab':
+        for i in range(4):
+            picture(tmp_path / folder / f'{i}.png', value=i)
+    table(tmp_path, 'name,mass\n' + ''.join(f'{i},{i % 2}\n' for i in range(4)))
+    block = {'tables': {'file': 't.csv', 'on': ('stem=name',)}, 'labels': ('mass',), 'images': {}}
+    (said,) = doubts_with(loaded(tmp_path, **block), 'have the stem of another in another folder')
+    assert said.startswith('8 of 8 images')
+    for i in range(4):
+        (tmp_path / 'b' / f'{i}.png').unlink()
+    assert not doubts_with(loaded(tmp_path, **block), 'the stem of another')
+
+
+@pytest.mark.parametrize(
+    'cell',
+    [
+        "{'xmin': 2, 'ymin': 4, 'width': 8, 'height': 12}",
+        "[{'x': 2, 'y': 4, 'w': 8, 'h': 12}]",
+        "{'x_center': 6, 'y_center': 10, 'width': 8, 'height': 12, 'score': 1}",
+        "{'left': 2, 'top': 4, 'right': 10, 'bottom': 16}",
+        '[2, 4, 8, 12]',
+    ],
+)
+def test_boxes_in_one_cell(eight, cell):
+    table(eight, 'file,a,bbox\n' + ''.join(f'{i}.png,1,"{cell}"\n' for i in range(8)))
+    dataset = loaded(eight, tables='t.csv', labels=('a',), images='file', regions={'concept': 'a', 'box': 'bbox'})
+    wanted = np.array([2, 4, 10, 16]) * dataset.images.shape[1] / 20
+    np.testing.assert_allclose(dataset.region_box, np.tile(wanted, (8, 1)))
+
+
+def test_several_boxes_in_one_cell_are_named(eight):
+    table(eight, 'file,a,bbox\n' + ''.join(f'{i}.png,1,"2 4 8 12 3 3 3 3"\n' for i in range(8)))
+    with pytest.raises(ValueError, match=r'expected four numbers, xywh \(of several in one cell, explode'):
+        loaded(eight, tables='t.csv', labels=('a',), images='file', regions={'concept': 'a', 'box': 'bbox'})
 
 
 def test_a_word_for_no_class_that_leaves_images_out_is_named(eight):
@@ -1160,3 +1202,21 @@ def test_levels_keep_the_same_scale_in_all_files(tmp_path):
         np.save(tmp_path / f'{i}.npy', np.tile(np.arange(20, dtype=np.uint8), (20, 1)))
     (said,) = doubts_with(loaded(tmp_path, tables='t.csv', images=images, labels=('a',)), '8 bits')
     assert said.startswith('4 of 4 files are of 8 bits, and images.levels changes none of them: 0.npy')
+
+
+def test_levels_that_nothing_lies_between_and_values_that_are_none(tmp_path):
+    for i in range(4):
+        np.save(tmp_path / f'{i}.npy', np.tile(np.linspace(-1000, 300 + i, 20), (20, 1)))
+    table(tmp_path, 'file,a\n' + ''.join(f'{i}.npy,{i % 2}\n' for i in range(4)))
+    block = {'tables': 't.csv', 'labels': ('a',), 'images': {'file': '{file}', 'suffixes': ('.npy',)}}
+    with pytest.raises(ValueError, match=r'are not of 16 bits; images\.levels says which are shown'):
+        loaded(tmp_path, **block)
+    for levels, said in (
+        ((5000.0, 9000.0), 'above 5000: all are black'),
+        ((-9000.0, -5000.0), 'below -5000: all are w'),
+    ):
+        with pytest.raises(ValueError, match=f'no image has a value {said}'):
+            loaded(tmp_path, **{**block, 'images': {**block['images'], 'levels': levels}})
+    np.save(tmp_path / '0.npy', np.full((20, 20), np.nan))
+    dataset = loaded(tmp_path, **{**block, 'images': {**block['images'], 'levels': (-1000.0, 400.0)}})
+    assert dataset.info['problems']['unreadable'] == ['0.npy (values that are not finite)']
