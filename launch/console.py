@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from imbalance_jax import cli
+from imbalance_jax.system import signals
 
 if TYPE_CHECKING:
     from ml_collections import ConfigDict
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 # Without -P, a random.py or a configs/ in the current folder would be taken for what it is called like.
 PROGRAM = [sys.executable, '-P', '-m', 'imbalance_jax.launch.console']
+LAST = 20  # seconds that threads of libraries may take to end after an error was said
 
 
 def base() -> 'ConfigDict':
@@ -38,7 +40,12 @@ def sweep_report(jobs: list['Job']) -> Path:
 
 def main() -> None:
     """Entry point."""
-    cli.main(cli.Outside(base, report, sweep_report, PROGRAM))
+    try:
+        cli.main(cli.Outside(base, report, sweep_report, PROGRAM))
+    except SystemExit as error:
+        if error.code not in (None, 0, signals.RESUMABLE):
+            signals.end_within(LAST, error.code if isinstance(error.code, int) else 1)
+        raise
 
 
 if __name__ == '__main__':

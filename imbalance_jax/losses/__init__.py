@@ -5,6 +5,7 @@ import math
 import numbers
 from collections.abc import Callable
 
+import jax
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -64,7 +65,8 @@ def make(
     """The loss `name` for a training set with these class counts, each [K]; num_examples: of it, 0 if not known.
 
     `loss.init()` gives its parameters and `loss(params, logits, labels, label_mask)` the mean over counted entries.
-    Raises ValueError for an unknown name, a hyper-parameter that the loss does not have, or a value out of range.
+    Raises ValueError for an unknown name, a hyper-parameter that the loss does not have, a value out of range, or
+    coefficients of another number of classes.
     """
     family = lookup(LOSSES, name, 'loss')
     defaults = options_of(family)
@@ -73,7 +75,12 @@ def make(
         if not _is_number(value) and not (value is None and default is None):
             raise ValueError(f'Loss hyper-parameter {key} = {value!r} of {name!r} must be a finite number.')
     known = {'num_examples': num_examples} if 'num_examples' in defaults and num_examples else {}
-    return family(*counts.checked(num_positive, num_negative), **known, **hyper)
+    positive, negative = counts.checked(num_positive, num_negative)
+    loss = family(positive, negative, **known, **hyper)
+    shapes = [np.shape(leaf) for leaf in jax.tree.leaves(getattr(loss, 'coefficients', None))]
+    if odd := [list(shape) for shape in shapes if shape and shape[-1] not in (1, len(positive))]:
+        raise ValueError(f'Loss {name!r} has coefficients {odd[0]}; expected one for each of {len(positive)} classes.')
+    return loss
 
 
 def link_of(name: str) -> str:

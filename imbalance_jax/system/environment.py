@@ -78,6 +78,8 @@ def explained(error: BaseException) -> str | None:
     if 'RESOURCE_EXHAUSTED' in text or isinstance(error, MemoryError):
         hint = 'set config.population.memory_gib, or take a smaller batch, image or model'
         return f'memory does not suffice ({text[:200]}); {hint}.' if text else f'memory does not suffice here; {hint}.'
+    if "can't start new thread" in text:
+        return 'this process may start no more threads, or take no more memory (ulimit -u, ulimit -v): allow it more.'
     if _is_of_disk(text):
         return f'no space is left on a disk ({text[:200]}); make room, and give the same command again.'
     platforms = jax.config.jax_platforms  # type: ignore[attr-defined]

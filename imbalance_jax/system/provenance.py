@@ -4,6 +4,7 @@ import contextlib
 import functools
 import hashlib
 import importlib.metadata
+import os
 import platform
 import shlex
 import sys
@@ -35,7 +36,7 @@ PACKAGES = (
 )
 GROWING = ('accepted',)  # facts that add up over the starts of a stage
 LOST = f'{layout.PROVENANCE} was lost, and with it what was done and accepted until then'
-SOFTWARE = ('python', 'versions', 'source', 'plugins')
+SOFTWARE = ('python', 'versions', 'source', 'plugins', 'xla_flags')
 MACHINE = ('device', 'devices', 'platform')
 _in_use: set[Path] = set()
 
@@ -113,6 +114,7 @@ def environment() -> dict[str, Any]:
         'cores': limits.cores(),
         'precision': numbers.precision(),
         'deterministic': numbers.deterministic(),
+        **({'xla_flags': flags} if (flags := os.environ.get('XLA_FLAGS', '')) else {}),
         'system': f'{platform.system()} {platform.machine()}',
     }
 

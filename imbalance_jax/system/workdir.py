@@ -153,14 +153,13 @@ def claim(
         write_json(path, config)
         return
     changed = files.differences(complete(records.read(path, dict, 'bring it back from a copy')), config)
-    if not changed:
-        ready()
-    elif all(line.startswith(tuple(f'{field}{end}' for field in free for end in ':.')) for line in changed):
-        ready()
-        write_json(path, config)
-    else:
-        shown = '\n  '.join(changed)
+    may_differ = tuple(f'{field}{end}' for field in free for end in ':.')
+    if bound := [line for line in changed if not line.startswith(may_differ)]:
+        shown = '\n  '.join(bound)
         raise ValueError(f'{workdir} holds a run of another config. Take another --workdir, or undo:\n  {shown}')
+    ready()
+    if changed:
+        write_json(path, config)
 
 
 def check_same_data(info: dict, workdir: Path) -> None:

@@ -21,7 +21,9 @@ from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.soundness import check_splits
 from imbalance_jax.data.tasks import MULTI_CLASS, task_of
 from imbalance_jax.losses import SIGMOID, SOFTMAX
+from imbalance_jax.metrics.scores import auroc
 from imbalance_jax.models.odds import LINK
+from imbalance_jax.names import some
 from imbalance_jax.results import data
 from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import layout, progress
@@ -58,6 +60,8 @@ from imbalance_jax.training.trained import Stage
 STRATEGY = 'shard:map'
 NEARLY = 0.01  # of the spread of logits over images: two networks that differ by less are one
 SPLITS = ('validation', 'test')
+INVERTED, ENOUGH = 0.3, 5  # AUROC below which a network ranks as if turned round; images of either label for one
+NAMED = 5  # networks in a message
 
 
 def run(
@@ -191,6 +195,7 @@ def adopt_into(
     if not alive.any():
         raise ValueError('No network gives finite logits: are these the right weights and preprocessing?')
     tell_alike([row['adopted']['file'] for row in rows], logits['test'])
+    tell_inverted([row['adopted']['file'] for row in rows], logits, dataset)
     facts = {'alive': alive, CAME_FROM: checkpoint.of_members(variables)}
     write_arrays(folder / layout.PREDICTIONS, **facts, **{f'logits_{split}': x for split, x in logits.items()})
 
@@ -205,6 +210,20 @@ def tell_alike(names: Sequence[str], logits: np.ndarray) -> None:
     for i, j in itertools.combinations(range(len(names)), 2):
         if np.abs(logits[i] - logits[j]).max() < NEARLY * min(spread[i], spread[j]):
             print(f'{names[i]} and {names[j]} are nearly one network: their logits differ by rounding.')
+
+
+def tell_inverted(names: Sequence[str], logits: Mapping[str, np.ndarray], dataset: Dataset) -> None:
+    """Says which networks, by logits {split: [P,N,K]}, rank the images without a finding first in every class, as
+    probabilities of its absence do."""
+    rows = np.concatenate([dataset.rows(split) for split in logits])
+    labels, mask = dataset.labels[rows], dataset.label_mask[rows].astype(bool)
+    enough = [min((mask & (labels == value))[:, k].sum() for value in (0, 1)) >= ENOUGH for k in range(labels.shape[1])]
+    if not any(enough):
+        return
+    found = auroc(np.concatenate(list(logits.values()), axis=1), labels, mask)[:, enough]
+    if turned := [name for name, values in zip(names, found, strict=True) if (values < INVERTED).all()]:
+        what = f'have an AUROC below {INVERTED} in every class, as probabilities of the absence of a finding have'
+        print(f'{len(turned)} of {len(names)} networks {what}: {some(turned, NAMED)}.')
 
 
 def predictions(

@@ -117,6 +117,8 @@ def run(
             write_arrays(folder / layout.PREDICTIONS, **arrays(found))
         write_table(folder, 'data', data.rows(dataset, config.data.policies.to_dict()))
         if found.predictions:
+            named = [f'arm {arm}, seed {seed}' for arm, seed in found.networks]
+            adopt.tell_inverted(named, found.predictions.log_odds, dataset)
             write_performance(config, dataset, rows, folder)
         else:
             population = Population(rows, np.ones(len(rows), bool), config.reference)

@@ -434,6 +434,15 @@ def test_gradient_of_traced_gamma_is_finite():
 # Errors
 
 
+def test_coefficients_of_another_number_of_classes_are_named(monkeypatch):
+    def mine(num_positive, num_negative):
+        return losses.loss.from_coefficients(losses.Coefficients(positive_weight=np.ones(3)))
+
+    monkeypatch.setitem(losses.LOSSES, 'mine', mine)
+    with pytest.raises(ValueError, match=r"'mine' has coefficients \[3\]; expected one for each of 4 classes"):
+        losses.make('mine', POSITIVE, NEGATIVE)
+
+
 @pytest.mark.parametrize(
     ('name', 'hyper', 'message'),
     [

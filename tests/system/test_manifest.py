@@ -214,3 +214,15 @@ def test_a_config_that_is_lost_is_that_of_the_same_study_only(tmp_path):
         workdir.claim(folder, {**CONFIG, 'seeds': [1]})
     workdir.claim(folder, CONFIG)
     assert records.read(folder / layout.CONFIG, dict, '') == CONFIG
+
+
+def test_only_what_must_be_undone_of_another_config_is_listed(tmp_path):
+    folder = tmp_path / 'run'
+    workdir.claim(folder, CONFIG)
+    other = {**CONFIG, 'seeds': [1], 'reference': 'z'}
+    with pytest.raises(ValueError, match='or undo:') as error:
+        workdir.claim(folder, other, ('reference',))
+    assert 'seeds' in str(error.value)
+    assert 'reference' not in str(error.value)
+    workdir.claim(folder, {**CONFIG, 'reference': 'z'}, ('reference',))
+    assert json.loads((folder / layout.CONFIG).read_text())['reference'] == 'z'

@@ -1,5 +1,7 @@
 """Networks that were trained elsewhere: what is said of them, heads by the names of their outputs, and errors."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
@@ -9,6 +11,8 @@ from imbalance_jax.models.odds import against_others
 from imbalance_jax.training import adopt, adopt_files, adopt_members, calibration, members
 from imbalance_jax.training.adopt_members import Adopted
 from imbalance_jax.training.start import Start
+
+SPLIT_OF = {'validation': 1, 'test': 2}
 
 
 def one_dataset(classes):
@@ -142,6 +146,21 @@ def test_an_exported_file_is_of_the_network_that_it_says(capsys):
     assert 'was trained on images [20, 20, 1], and here they are [18, 18, 1]' in capsys.readouterr().out
     files['a.safetensors'].facts['exported'] = {}  # of somebody else's
     check(stem_stride=2)
+
+
+def test_networks_that_rank_as_the_absence_of_a_finding_are_said(capsys):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, (60, 2)).astype(np.uint8)
+    split = np.repeat([0, 1, 2], 20)
+    mask = np.ones_like(labels)
+    dataset = SimpleNamespace(labels=labels, label_mask=mask, rows=lambda name: np.flatnonzero(split == SPLIT_OF[name]))
+    good = labels + rng.normal(0, 0.3, labels.shape)
+    logits = {name: np.stack([good, -good, rng.normal(size=good.shape)])[:, split == k] for name, k in SPLIT_OF.items()}
+    adopt.tell_inverted(['a', 'b', 'c'], logits, dataset)
+    said = '1 of 3 networks have an AUROC below 0.3 in every class, as probabilities of the absence of a finding have'
+    assert capsys.readouterr().out == f'{said}: b.\n'
+    adopt.tell_inverted(['a'], {name: one[:1] for name, one in logits.items()}, dataset)
+    assert not capsys.readouterr().out
 
 
 def test_outputs_are_found_by_their_names():

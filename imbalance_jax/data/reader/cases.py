@@ -101,7 +101,8 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     for grouping, of_group in group_names.items():
         found.doubts.extend(label_notes.of_dates(of_group, f'Groups of {grouping}'))
     people.doubt_two_sexes(patient, codes, list(group_names), found)
-    joins = [one.on for one in (*layout.tables, *layout.labels, *layout.regions)]
+    of_tables, of_labels = [one.on for one in layout.tables], [one.on for one in layout.labels]
+    joins = [*of_tables, *of_labels, *(one.on for one in layout.regions)]
     stems = [str(rows.columns[STEM][row]) for row in cases.first]
     found.doubts.extend(joining.of_shared_stems(stems, cases.image_id.tolist(), joins))
     cells = [reading.cells for reading in cases.readings]

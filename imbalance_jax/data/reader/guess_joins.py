@@ -160,7 +160,8 @@ def _key(mine: Rows, their: Rows) -> tuple[str, str] | None:
             continue
         keys = [plain_key(text) for text in values]
         wanted = {plain_key(text) for text in mine.columns[own]} - {''}
-        if len(wanted) > 2 and len(set(keys)) == len(keys) and len(wanted & set(keys)) >= MOST * len(wanted):
+        rows = {tuple(map(str, row)) for row in zip(*their.columns.values(), strict=True)}  # copies count once
+        if len(wanted) > 2 and len(set(keys)) == len(rows) and len(wanted & set(keys)) >= MOST * len(wanted):
             return own, name
     return None
 

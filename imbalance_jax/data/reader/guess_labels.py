@@ -1,5 +1,6 @@
 """What `data guess` proposes of the columns of labels that a table has."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,10 +11,16 @@ from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.data.reader.spelling import canonical
 from imbalance_jax.names import some
 
+READERS = re.compile(
+    '(reader|rater|annotator|radiologist|grader|observer|labell?er)(?![a-z])|(?<![a-z])rad[ _-]?id', re.I
+)
+MOST_READERS = 40
+
 
 def propose(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
     """Labels and the task, by the columns of a table."""
     kinds = main.kinds
+    unsure.extend(_of_readers(main))
     if kinds.others and (kinds.labels or kinds.names):
         said = [f'{name!r}{f" ({some(found, 3)})" if found else ""}' for name, found in kinds.others.items()]
         unsure.append(f'labels: other columns that may be classes: {some(said, NAMED)}.')
@@ -47,6 +54,19 @@ def propose(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
             if is_grade(kinds.names, map(str, main.rows.columns[kinds.names])):
                 block['ordinal'] = True
                 unsure.append(f'ordinal: {kinds.names!r} has whole numbers, by its name grades in their order.')
+
+
+def _of_readers(main: Read) -> list[str]:
+    """Sentences about columns that seem to say who read an image, of a table with several rows for one."""
+    called = filter(READERS.search, main.rows.columns)
+    count = {name: len({*map(str, main.rows.columns[name])} - {''}) for name in called}
+    several = len(main.rows) > main.images
+    return [
+        f'labels: {name!r} seems to say who read an image, and an image has what any reader says: labels.reader = '
+        f'{name!r} keeps readers apart, and a policy decides between them.'
+        for name, number in count.items()
+        if several and 1 < number <= MOST_READERS
+    ]
 
 
 def _is_of_one_row(main: Read, labels: Sequence[str]) -> bool:

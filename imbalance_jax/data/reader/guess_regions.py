@@ -1,11 +1,17 @@
 """What `data guess` proposes of the boxes and shapes that tables have."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imbalance_jax.data.reader.box_columns import corners_of, size_columns, stated_size
 from imbalance_jax.data.reader.guess_tables import Read
-from imbalance_jax.data.reader.rows import Rows
+from imbalance_jax.data.reader.rows import NAMED, Rows
+from imbalance_jax.names import some
+
+OF_SHAPES = re.compile(
+    '(?i)encoded[ _-]?pixels|(?<![a-z])rle|polygon|segmentation|contour|b(ounding)?[ _-]?box|(?<![a-z])boxes'
+)
 
 
 def propose(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: list[str]) -> None:
@@ -48,6 +54,12 @@ def propose(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: l
             unsure.append(
                 f'regions: {", ".join(corners)} of {one.file} are corners of a shape, and no box: write its left, top, '
                 'right and bottom into columns of their own to have regions.'
+            )
+        read = {*one.kinds.box, one.kinds.segmentation}
+        if left := [name for name in one.rows.columns if OF_SHAPES.search(name) and name not in read]:
+            unsure.append(
+                f'regions: {some(left, NAMED)} of {one.file} may be boxes or shapes, and are not read: regions.box, or '
+                'regions.code with its kind, reads such.'
             )
 
 

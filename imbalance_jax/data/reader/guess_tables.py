@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from imbalance_jax.data.reader.columns import Kinds, kinds_of
 from imbalance_jax.data.reader.companions import FOLDERS, WORDS
 from imbalance_jax.data.reader.layout import Images
 from imbalance_jax.data.reader.rows import Rows, stacked
+from imbalance_jax.names import some
 
 TABLES = ('.csv', '.tsv', '.txt', '.json', '.jsonl', '.parquet')
 MOST_TABLES = 40
@@ -19,6 +21,11 @@ SIDE = 'image of the row'  # the column of images that several columns name
 # Words of columns that name masks, and what may follow `label` there.
 OF_MASKS = FOLDERS - {'label', 'labels'} | {'msk', 'contour', 'contours'}
 OF_FILES = {'path', 'file', 'filename', 'image', 'map'}
+OF_IMAGES = re.compile('image|img|file|path|photo|picture|scan|slide|dicom|(?<![a-z])(id|uid|name|key)(?![a-z])', re.I)
+NO_IMAGE = re.compile(
+    '^(no|nr|num|number|#|index|idx|row|unnamed.*|)[.]?$|age|year|count|score|grade|patient|subject|label|class', re.I
+)
+FLAGS = 2  # different numbers of a column that may be yes and no, and then names no images
 LEAST = 0.2  # share of the rows of a table that name an image which is there
 SAMPLED = 400  # rows whose files are looked for
 
@@ -71,8 +78,10 @@ def read(
             rows = published.try_table(folder, path, unsure, header=False) or rows
         every = [(*_found(rows.columns[column], files), column) for column in rows.columns]
         scored = [one for one in every if not _is_of_masks(one[-1])]
-        share, count, column = max(scored or every)
-        share, count, column = max(every) if share < LEAST else (share, count, column)
+        share, count, column = max(scored or every, key=partial(_rank_of_names, rows))
+        if share < LEAST:
+            share, count, column = max(every)
+        unsure.extend(_said_of_numbers(path, rows, scored, column))
         declared: dict[str, Any] = {'file': path}
         if kind := published.kind_of(folder, path):
             declared['kind'] = kind
@@ -93,6 +102,30 @@ def read(
     most = max((one.images for one in found if not _has_boxes(one) and len(one.rows.columns) > 1), default=0)
     found.sort(key=lambda one: _rank(one, most), reverse=True)
     return found, rest
+
+
+def _rank_of_names(rows: Rows, one: tuple[float, int, str]) -> tuple[bool, bool, int, float, float, str]:
+    """How well a column serves as that of images' names. one: its share of texts that are images, how many different
+    ones it has, and its name. Numbers are found among numbered files whatever they mean: of such columns one that is
+    called as images are comes first, one that is called as an order or a measure last, then the one with more images.
+    """
+    share, count, column = one
+    if not _are_numbers(rows, column):
+        return share >= LEAST, True, 0, share, share * count, column
+    called = -1 if NO_IMAGE.search(column) else 1 if OF_IMAGES.search(column) else 0
+    return share >= LEAST, False, called, share * count, share, column
+
+
+def _are_numbers(rows: Rows, column: str) -> bool:
+    return all(str(text).strip().isdigit() for text in rows.columns[column] if str(text).strip())
+
+
+def _said_of_numbers(file: str, rows: Rows, scored: Sequence[tuple[float, int, str]], column: str) -> list[str]:
+    """A sentence about further columns of numbers that are names of images, where the one that was chosen is such."""
+    others = [name for share, _, name in scored if share >= LEAST and name != column and _are_numbers(rows, name)]
+    if not others or not _are_numbers(rows, column):
+        return []
+    return [f'images: the numbers of {column!r} in {file} are taken for names of files; so could be {some(others, 3)}.']
 
 
 def _is_of_masks(column: str) -> bool:
@@ -145,6 +178,8 @@ def _images_in_header(rows: Rows, files: paths.Files) -> list[str]:
 def _found(texts: np.ndarray, files: paths.Files) -> tuple[float, int]:
     """The share of a column's texts that are images that are there, and how many different ones."""
     names = list(dict.fromkeys(str(text) for text in texts if isinstance(text, str) and text.strip()))
+    if len(names) <= FLAGS and all(name.strip().isdigit() for name in names):
+        return 0.0, len(names)
     sample = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, min(SAMPLED, len(names))).astype(int))]
     there = sum(bool(paths.find(files, text)[0]) for text in sample)
     return (there / len(sample), len(names)) if sample else (0.0, 0)

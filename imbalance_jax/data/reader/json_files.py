@@ -59,13 +59,17 @@ def is_labelme(data: Any) -> bool:
 
 
 def records(data: Any, path: Path) -> list[Mapping[str, Any]]:
-    """The rows of JSON: a list of objects, objects by name (the column 'key'), lists by column, or one such inside."""
+    """The rows of JSON: a list of objects, objects by name (the column 'key'), columns as lists or as objects by the
+    row's number, or one such inside."""
     if isinstance(data, list) and all(isinstance(one, dict) for one in data):
         return data
     if isinstance(data, dict):
         values = list(data.values())
         lists = [value for value in values if isinstance(value, list)]
         if values and all(isinstance(value, dict) for value in values):
+            numbers = [str(number) for number in range(len(values[0]))]
+            if len(numbers) and all(list(value) == numbers for value in values):  # as pandas writes a table
+                return [{name: data[name][number] for name in data} for number in numbers]
             return [{'key': key, **value} for key, value in data.items()]
         inside = [value for value in lists if value and all(isinstance(one, dict) for one in value)]
         if len(inside) == 1:

@@ -75,7 +75,7 @@ def of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tup
     position = {name: k for k, name in enumerate(classes)}
     if not labels.classes:
         found.doubts.extend(label_notes.of_spelling(classes))
-    found.doubts.extend(label_notes.of_names(meant, NO_CLASS, rows.where))
+    found.doubts.extend(_both(meant, labels, rows, image))
     cells = np.full((len(rows), len(classes)), unnamed(labels), np.int8)
     silent = _silent(named, {row for row, text in enumerate(texts) if not named[row] and is_empty_list(text)}, labels)
     for row, names in enumerate(meant):
@@ -87,6 +87,21 @@ def of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tup
             if name in position:
                 cells[row, position[name]] = PRESENT
     return classes, cells
+
+
+def _both(meant: Sequence[Sequence[str]], labels: Labels, rows: Rows, image: np.ndarray) -> list[str]:
+    """A sentence about images without a finding that have one, in all rows of each, but for what several readers
+    say. meant: of each row its classes."""
+    if labels.reader:
+        return label_notes.of_names(meant, NO_CLASS, rows.where)
+    together: dict[int, list[str]] = {}
+    first: dict[int, int] = {}
+    for row, one in enumerate(image.tolist()):
+        if one >= 0:
+            together.setdefault(one, []).extend(meant[row])
+            first.setdefault(one, row)
+    lines = list(first.values())
+    return label_notes.of_names(list(together.values()), NO_CLASS, lambda number: rows.where(lines[number]))
 
 
 def _row_of_flags(named: Sequence[Sequence[str]]) -> int | None:

@@ -36,7 +36,8 @@ class Placed(NamedTuple):
     of the image's area; has_rim: whether it is a mask that holds all pixels of its file's rim; is_soft: whether its
     file has grey values between black and the region's brightest; values: the grey values of its file but black, where
     several of a few count as one; of_crop: height and width of its file, and of the crop that it covers, () without;
-    digest: of the mask that its file holds, before it is resized, '' without a file"""
+    digest: of the mask that its file holds, before it is resized, '' without a file; colours: of its file but black,
+    where several count as one"""
 
     box: tuple[float, ...]
     mask: np.ndarray | None
@@ -46,6 +47,7 @@ class Placed(NamedTuple):
     values: tuple[int, ...] = ()
     of_crop: tuple[int, ...] = ()
     digest: str = ''
+    colours: int = 0
 
 
 class Region(NamedTuple):
@@ -185,7 +187,7 @@ def mask_file(
     """What a mask file holds: pixels of some grey values, or without any what is inside; crop: the part it covers, in
     a unit as of boxes; needed: whether its image has what it shows, by a label or as all do, so that an empty one lacks
     something."""
-    grey, lossy = _decoded(path, name)
+    grey, lossy, colours = _decoded(path, name)
     indices = images.palette_indices(path)
     if indices is not None and np.isin(indices, grey_values.known).any():
         grey = indices
@@ -208,9 +210,11 @@ def mask_file(
     values = np.unique(told[grey > 0]) if not lossy and not grey_values.known else grey[:0]
     soft = len(values) > 1 and indices is None and _is_soft(grey)
     several = tuple(values.tolist()) if len(values) > 1 and not soft else ()
+    few = 1 < colours <= FEW and indices is None and not lossy and not grey_values.known
     digest = hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()
     has_rim = (rim and crop is not None) or placed.has_rim
-    return placed._replace(has_rim=has_rim, is_soft=soft, values=several, of_crop=of_crop, digest=digest)
+    placed = placed._replace(has_rim=has_rim, is_soft=soft, values=several, of_crop=of_crop, digest=digest)
+    return placed._replace(colours=colours if few else 0)
 
 
 def _has_rim(mask: np.ndarray) -> bool:
@@ -234,17 +238,21 @@ def _near(mask: np.ndarray) -> np.ndarray:
 
 def mask_of_none(size: Size, *, path: Path, name: str) -> None:
     """Leaves out what a mask file shows of an image of which nothing says what it is; an empty one shows nothing."""
-    if _inside(*_decoded(path, name), GreyValues(), name).any():
+    grey, lossy, _ = _decoded(path, name)
+    if _inside(grey, lossy, GreyValues(), name).any():
         raise Left('region_of_no_one_class', name)
 
 
-def _decoded(path: Path, name: str) -> tuple[np.ndarray, bool]:
-    """The grey values [h,w] of a mask file, and whether it was compressed with loss."""
+def _decoded(path: Path, name: str) -> tuple[np.ndarray, bool, int]:
+    """The grey values [h,w] of a mask file, whether it was compressed with loss, and how many colours but black it has,
+    0 of a grey one."""
     try:
         grey = images.decode(path)
     except Unreadable as error:
         raise Left('mask_unreadable', f'{name} ({error})') from error
-    return grey.max(-1) if grey.ndim == 3 else grey, _is_lossy(path)
+    if grey.ndim == 2:
+        return grey, _is_lossy(path), 0
+    return grey.max(-1), _is_lossy(path), len(np.unique(grey[grey.any(-1)], axis=0))
 
 
 def _is_lossy(path: Path) -> bool:

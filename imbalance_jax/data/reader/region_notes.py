@@ -24,7 +24,7 @@ MOST = 0.8  # share of a class's images with a region, from which on the others 
 def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence[Region]], size: int) -> list[str]:
     """Sentences about regions of images that cover these, or all but a hole, that all lie in one corner, and about
     regions that lack. size: of the square."""
-    whole, outside, soft, several = [], [], [], []
+    whole, outside, soft, several, coloured = [], [], [], [], []
     for row, of_image in enumerate(regions):
         for one in of_image:
             name = f'{cases.image_id[row]} {concepts[one.concept]}'
@@ -34,7 +34,9 @@ def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence
                 outside.append(name)
             if one.placed.is_soft:
                 soft.append(name)
-            if one.placed.values:
+            if one.placed.colours:
+                coloured.append(f'{name} ({one.placed.colours})')
+            elif one.placed.values:
                 several.append(f'{name} ({" ".join(map(str, one.placed.values))})')
     said = {
         'Regions that cover their whole image, so that every map points into them': whole,
@@ -42,6 +44,8 @@ def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence
         'Masks with grey edges, as where one was enlarged or reduced: all that is not black counts as inside': soft,
         'Masks with several grey values, as where one means another finding or what is to be ignored: all that is not '
         'black counts as inside (regions.values tells them apart)': several,
+        'Masks with several colours, as where each means another finding: all that is not black counts as inside (save '
+        'each as a mask of its own, or as a grey value that regions.values tells apart)': coloured,
     }
     listed = [f'{words}: {len(names)} ({some(names, NAMED)}).' for words, names in said.items() if names]
     return [*listed, *_of_crops(cases, concepts, regions), *_in_a_corner(regions, size), *_lacking(cases, regions)]

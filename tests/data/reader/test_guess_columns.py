@@ -161,3 +161,45 @@ def test_boxes_in_one_column_and_by_their_centre(tmp_path, columns, form):
         assert 'regions' not in found.block
         said = "'bbox' of table.csv has a box in each cell, and nothing says its form"
         assert any(said in one for one in found.unsure)
+
+
+def numbered(folder, names, **columns):
+    """Images 1.png, ... of these numbers, and a table."""
+    pictures(folder, [f'{number}.png' for number in names])
+    pd.DataFrame(columns).to_csv(folder / 'table.csv', index=False)
+
+
+def test_which_column_of_numbers_names_numbered_images(tmp_path):
+    """Ages are names of files, too, and all of them are there where an image is not."""
+    ages = [21 + (7 * k) % 30 for k in range(40)]
+    numbered(tmp_path / 'ages', range(4, 61), ID=range(1, 41), age=ages, mass=[k % 2 for k in range(40)])
+    found, _ = proposed(tmp_path / 'ages', tmp_path)
+    assert found.block['images']['file'] == '{ID}'
+    assert "images: the numbers of 'ID' in table.csv are taken for names of files; so could be age." in found.unsure
+    for order in ('No', 'Unnamed: 0', 'row'):
+        folder = tmp_path / order
+        numbered(folder, range(1, 41), **{order: range(1, 16), 'ID': range(2, 32, 2), 'mass': [0, 1, 0] * 5})
+        assert proposed(folder, tmp_path)[0].block['images']['file'] == '{ID}'
+
+
+def test_zeros_and_ones_name_no_images(tmp_path):
+    folder = tmp_path / 'people'
+    pictures(folder, [f'P{who:02d}/{k}.png' for who in range(12) for k in range(2)])
+    people = [f'P{who:02d}' for who in range(12)]
+    pd.DataFrame({'ID': people, 'tumour': [int(who % 3 == 0) for who in range(12)]}).to_csv(
+        folder / 'studies.csv', index=False
+    )
+    _, dataset = proposed(folder, tmp_path)
+    assert dataset.classes == ('tumour',)
+    assert len(set(dataset.patient.tolist())) == 12
+
+
+def test_who_read_and_shapes_that_are_not_read_are_said(tmp_path):
+    pictures(tmp_path / 'films', [f'im{k:02d}.png' for k in range(12)])
+    who_read = [(k, r) for k in range(12) for r in (1, 2)]
+    rows = [(f'im{k:02d}.png', f'R{r}', 'mass' if (k + r) % 3 else 'No finding', '1 3') for k, r in who_read]
+    table = pd.DataFrame(rows, columns=['image', 'rad_id', 'finding', 'EncodedPixels'])
+    table.to_csv(tmp_path / 'films' / 'table.csv', index=False)
+    found, _ = proposed(tmp_path / 'films', tmp_path)
+    assert any("'rad_id' seems to say who read an image" in one for one in found.unsure)
+    assert any(one.startswith('regions: EncodedPixels of table.csv may be boxes or shapes') for one in found.unsure)

@@ -24,6 +24,18 @@ def test_tables_that_name_no_image_are_named(tmp_path):
     assert 'tables: other.csv is not used: only 2% of its rows name an image.' in found.unsure
 
 
+def test_a_row_that_is_there_twice_counts_once(tmp_path):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'{i:02d}.png' for i in range(12)])
+    pd.DataFrame({'file': [f'{i:02d}.png' for i in range(12)], 'pid': [f'P{i // 2}' for i in range(12)]}).to_csv(
+        folder / 'images.csv', index=False
+    )
+    people = pd.DataFrame({'pid': [f'P{i}' for i in range(6)], 'diabetes': [0, 1] * 3})
+    pd.concat([people, people[2:3]]).to_csv(folder / 'patients.csv', index=False)
+    found = guess.guess(folder, sources.DATASETS)
+    assert found.block['labels'] == {'columns': ('diabetes',)}
+
+
 def test_a_table_of_some_images_is_said_to_be_one(tmp_path):
     folder = tmp_path / 'cells'
     pictures(folder, [f'train/{c}/{c}{i}.png' for c in ('all', 'hem') for i in range(12)])

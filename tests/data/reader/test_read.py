@@ -937,6 +937,35 @@ def test_a_mask_of_several_images_is_said(tmp_path):
     assert not dataset.info['problems'].get('missing_mask')  # NaN is no name of a file
 
 
+def test_no_finding_and_a_finding_in_two_rows_of_an_image_are_said(eight):
+    lines = [*(f'{i}.png,{"No Finding" if i % 2 else "mass"},R1' for i in range(8)), '1.png,mass,R2']
+    table(eight, rows(*lines))
+    block = {'tables': 't.csv', 'images': 'file'}
+    said = 'Said to be without a finding, and to have one'
+    assert len(doubts_with(loaded(eight, **block, labels={'column': 'finding'}), said)) == 1
+    assert not doubts_with(loaded(eight, **block, labels={'column': 'finding', 'reader': 'who'}), said)
+
+
+def test_a_table_as_pandas_writes_json(eight):
+    data = {'file': {str(i): f'{i}.png' for i in range(8)}, 'mass': {str(i): i % 2 for i in range(8)}}
+    (eight / 't.json').write_text(json.dumps(data))
+    assert loaded(eight, tables='t.json', images='file', labels=('mass',)).labels.sum() == 4
+
+
+def test_masks_in_colours_are_said(eight):
+    pixels = np.zeros((20, 20, 3), np.uint8)
+    pixels[2:18, 2:18] = (0, 255, 0)
+    pixels[8:12, 8:12] = (255, 0, 0)
+    (eight / 'masks').mkdir()
+    for i in range(8):
+        Image.fromarray(pixels if i else np.minimum(pixels, np.uint8([0, 255, 0]))).save(eight / 'masks' / f'{i}.png')
+    table(eight, rows(*(f'{i}.png,a,x' for i in range(8))))
+    regions = {'concept': 'a', 'files': 'masks/{stem}.png'}
+    block = {'tables': 't.csv', 'images': {'file': '{file}', 'folders': ('',), 'exclude': ('masks/*',)}}
+    (said,) = doubts_with(loaded(eight, **block, labels={'column': 'finding'}, regions=regions), 'several colours')
+    assert ': 7 (' in said  # the hole of the first is black: one colour
+
+
 def test_labels_that_are_joined_by_stems_of_several_images_are_said(tmp_path):
     for folder in 'ab':
         for i in range(4):
