@@ -1,5 +1,6 @@
 """Which files of a folder are drawn on an image each (`drawn_files`), and what is proposed of them."""
 
+import contextlib
 import glob
 import re
 from collections import Counter
@@ -12,7 +13,7 @@ from imbalance_jax.data.reader.layout import Images, Table
 from imbalance_jax.data.reader.rows import NAMED, STEM, Found, Rows
 from imbalance_jax.data.reader.tables import read_table
 from imbalance_jax.data.reader.text_files import content, lines_of
-from imbalance_jax.names import some
+from imbalance_jax.names import repeated, some
 
 KINDS = {'xml': 'voc', 'txt': 'yolo', 'json': 'labelme'}  # by suffix
 CALLED = {'voc': 'Pascal VOC', 'yolo': 'YOLO', 'labelme': 'LabelMe'}
@@ -48,13 +49,30 @@ def found_in(folder: Path, listed: Sequence[str], unsure: list[str]) -> Drawn | 
         try:
             rows = read_table(folder, table, Found())
         except (ValueError, OSError) as error:
-            if suffix == 'xml':
-                unsure.append(f'tables: {len(files)} .xml files are left out, as one cannot be read: {error}')
+            if suffix == 'xml' or _is_one(folder, files[: 2 * LEAST], table):
+                unsure.append(f'tables: {len(files)} .{suffix} files are left out, as one cannot be read: {error}')
             continue
         if any(rows.columns[drawn_files.OF_CLASS]):
             named = _names(folder, listed, unsure) if table.kind == 'yolo' else ((), '')
             return Drawn(files, table, rows, *named)
     return None
+
+
+def _is_one(folder: Path, files: Sequence[str], table: Table) -> bool:
+    """Whether one of the files alone is read as one of that kind, with a region."""
+    for path in files:
+        with contextlib.suppress(ValueError, OSError):
+            if any(drawn_files.KINDS[table.kind](folder / path, table, Found())):
+                return True
+    return False
+
+
+def not_chosen(drawn: Drawn, listed: Sequence[str]) -> list[str]:
+    """Files that are called as an image each, several of a kind, of another kind than those that were chosen."""
+    stems = {drawn_files.image_stem(path).lower() for path in listed if paths.is_image(path, Images())}
+    called = [path for path in listed if drawn_files.image_stem(path).lower() in stems and path not in drawn.files]
+    count = Counter(path.rpartition('.')[2].lower() for path in called)
+    return [path for path in called if (kind := path.rpartition('.')[2].lower()) in KINDS and count[kind] >= LEAST]
 
 
 def _pattern(files: Sequence[str]) -> str:
@@ -89,6 +107,8 @@ def _names(folder: Path, listed: Sequence[str], unsure: list[str]) -> tuple[tupl
             if isinstance(names, Mapping) and set(names) == {str(number) for number in range(len(names))}:
                 names = [names[str(number)] for number in range(len(names))]
             if isinstance(names, list) and names:
+                if twice := repeated(map(str, names)):
+                    unsure.append(f'regions: {path} calls several classes {some(twice, NAMED)}; they become one.')
                 return tuple(map(str, names)), path
     return (), ''
 
@@ -143,7 +163,11 @@ def _of_classes(drawn: Drawn, unsure: list[str]) -> dict[str, Any]:
         return {'others': 'add'}
     if drawn.names and all(int(text) < len(drawn.names) for text in said):
         unsure.append(f'regions: names of classes are those of {drawn.of_names}, in its order.')
-        return {'aliases': {name: (str(number),) for number, name in enumerate(drawn.names) if str(number) in said}}
+        numbers: dict[str, tuple[str, ...]] = {}
+        for number, name in enumerate(drawn.names):
+            if str(number) in said:
+                numbers[name] = (*numbers.get(name, ()), str(number))
+        return {'aliases': numbers}
     lacking = f'{drawn.of_names} names {len(drawn.names)}' if drawn.names else 'no data.yaml or classes.txt names them'
     unsure.append(f'regions: classes are the numbers {some(said, NAMED)}: {lacking} (regions.aliases).')
     return {'others': 'add'}

@@ -8,6 +8,9 @@ import pytest
 from data.reader.folders import SIZE, doubts_with, loaded, of, picture, regions_of, table
 from data.reader.guessing import proposed
 
+from imbalance_jax.data import sources
+from imbalance_jax.data.reader import guess
+
 WIDE, HIGH = 32, 16  # pixels of the files
 NAMES = [f'{k:02d}' for k in range(8)]
 BOXES = {'01': [('mass', (4, 2, 12, 10))], '02': [('cyst', (16, 4, 32, 12)), ('mass', (0, 0, 8, 8))], '05': []}
@@ -341,3 +344,29 @@ def test_names_of_classes_are_what_is_written(tmp_path, file, content, names):
     written(folder, 'yolo', boxes={name: [(('mass', 'cyst')[k % 2], (4, 2, 12, 10))] for k, name in enumerate(NAMES)})
     (folder / file).write_bytes(content)
     assert proposed(folder, tmp_path)[1].classes == names
+
+
+def test_files_of_a_second_kind_and_one_bad_line_are_said(tmp_path):
+    folder = tmp_path / 'mine'
+    boxes = {name: [(('mass', 'cyst')[k % 2], (4, 2, 12, 10))] for k, name in enumerate(NAMES)}
+    written(folder, 'voc', boxes=boxes)
+    for name in NAMES[:-1]:
+        (folder / 'labels' / f'{name}.txt').write_text(yolo(name, boxes[name]))
+    found, _ = proposed(folder, tmp_path)
+    assert any(one.startswith('tables: 7 files of annotation of another kind') for one in found.unsure)
+    assert not any('cannot be read' in one for one in found.unsure)
+    for path in (folder / 'labels').glob('*.xml'):
+        path.unlink()
+    (folder / 'labels' / '03.txt').write_text('0 0.5 0.5 0.2\n')
+    unsure = guess.guess(folder, sources.DATASETS).unsure
+    (said,) = [one for one in unsure if 'as one cannot be read' in one]
+    assert '03.txt, line 1 has 4 numbers' in said
+
+
+def test_names_of_classes_that_are_one(tmp_path):
+    folder = tmp_path / 'mine'
+    written(folder, 'yolo', boxes={name: [(('mass', 'cyst')[k % 2], (4, 2, 12, 10))] for k, name in enumerate(NAMES)})
+    (folder / 'data.yaml').write_text('names: [mass, mass, cyst]\n')
+    found, dataset = proposed(folder, tmp_path)
+    assert len(dataset.region_box) == len(NAMES)
+    assert 'regions: data.yaml calls several classes mass; they become one.' in found.unsure
