@@ -70,7 +70,8 @@ def _is_one(folder: Path, files: Sequence[str], table: Table) -> bool:
 def not_chosen(drawn: Drawn, listed: Sequence[str]) -> list[str]:
     """Files that are called as an image each, several of a kind, of another kind than those that were chosen."""
     stems = {drawn_files.image_stem(path).lower() for path in listed if paths.is_image(path, Images())}
-    called = [path for path in listed if drawn_files.image_stem(path).lower() in stems and path not in drawn.files]
+    chosen = set(drawn.files)
+    called = [path for path in listed if path not in chosen and drawn_files.image_stem(path).lower() in stems]
     count = Counter(path.rpartition('.')[2].lower() for path in called)
     return [path for path in called if (kind := path.rpartition('.')[2].lower()) in KINDS and count[kind] >= LEAST]
 
