@@ -22,6 +22,7 @@ from imbalance_jax.data.reader.picture import (
 )
 from imbalance_jax.system.files import regular
 
+OF_CHANNELS = ('LA', 'RGB', 'RGBA')  # modes in which Pillow has 8 bits a channel
 MAX_PIXELS = 2**28  # 16384 x 16384: more is a mistake or a decompression bomb
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a tag of TIFF, and what it may say
 JPEG_SCAN, JPEG_END = b'\xff\xda', b'\xff\xd9'  # markers before the pixels and after them (ITU-T T.81, B.1.1.3)
@@ -87,6 +88,7 @@ def _pillow(path: Path, levels: Sequence[float]) -> Picture:
         if image.format == 'PNG':
             image.verify()  # the checksum of every chunk; decoding alone does not look at them
             image = Image.open(io.BytesIO(data))
+        halved = image.mode in OF_CHANNELS and any(';16' in str(tile[-1]) for tile in image.tile)
         held = image.getexif().get(ORIENTATION, UPRIGHT)  # a TIFF is turned, and its tag dropped, as it is loaded
         image.load()
         held = image.getexif().get(ORIENTATION, held)
@@ -94,7 +96,8 @@ def _pillow(path: Path, levels: Sequence[float]) -> Picture:
         if image.mode.startswith('I;16') and getattr(image, 'tag_v2', {}).get(PHOTOMETRIC) == WHITE_IS_ZERO:
             # Pillow turns TIFF of 8 bits alone.
             pixels = np.uint16(65535) - pixels
-        return Picture(pixels, held if held in range(UPRIGHT, 9) else UPRIGHT, _has_more(image))
+        upright = held if held in range(UPRIGHT, 9) else UPRIGHT
+        return Picture(pixels, upright, _has_more(image), halved=halved)
 
 
 def _has_more(image: Image.Image) -> bool:

@@ -21,7 +21,8 @@ class Picture(NamedTuple):
     """What a file shows. pixels: [h,w] or [h,w,3], uint8 or uint16, the right way up, of 16 bits as many as are used;
     orientation: of `ORIENTATION`, from which they were turned upright; has_more: frames or pages than this first one;
     values: of DICOM, those that become black and white, by which each file is scaled; has_window, windowed: whether it
-    states one, and is shown by it; patient: of DICOM, the PatientID
+    states one, and is shown by it; patient: of DICOM, the PatientID; halved: whether its channels have 16 bits of which
+    the upper 8 are read, as of colour
     """
 
     pixels: np.ndarray
@@ -31,6 +32,7 @@ class Picture(NamedTuple):
     windowed: bool = False
     has_window: bool = False
     patient: str = ''
+    halved: bool = False
 
 
 def between(values: np.ndarray, levels: Sequence[float]) -> np.ndarray:

@@ -30,7 +30,7 @@ class Seen(NamedTuple):
     """What reading a file shows. largest: its largest value of 16 bits, 0 of 8 bits; brightest, darkest: of the square,
     of 255; orientation, has_more: as of `Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8]
     uint8, 0 of a coloured image, whose negative would be known by its colours; is_coloured: the file is; is_drawn: as
-    `is_drawn` says; values, windowed, has_window, patient: as of `Picture`"""
+    `is_drawn` says; values, windowed, has_window, patient, halved: as of `Picture`"""
 
     largest: int
     brightest: int
@@ -45,6 +45,7 @@ class Seen(NamedTuple):
     darkest: int = 0
     patient: str = ''
     is_drawn: bool = False
+    halved: bool = False
 
 
 def seen(picture: Picture, square: np.ndarray, resize: str) -> Seen:
@@ -61,7 +62,8 @@ def seen(picture: Picture, square: np.ndarray, resize: str) -> Seen:
     shown = Seen(largest, int(square.max()), picture.orientation, picture.has_more, constant, small)
     shown = shown._replace(is_drawn=not constant and is_drawn(pixels))
     shown = shown._replace(is_coloured=pixels.ndim == 3, darkest=int(square.min()), patient=picture.patient)
-    return shown._replace(values=picture.values, windowed=picture.windowed, has_window=picture.has_window)
+    shown = shown._replace(values=picture.values, windowed=picture.windowed, has_window=picture.has_window)
+    return shown._replace(halved=picture.halved)
 
 
 def of_people(all_seen: Sequence[Seen], patient: np.ndarray, split: np.ndarray) -> list[str]:
@@ -124,8 +126,11 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
             (brightest < 256 // DARK) & ~(few_bits & (largest.max(initial=0) >= least)) & ~constant,
             f'{words}: they are nearly black, as values of another range are',
         )
+    halved = np.array([one.halved for one in all_seen], bool) & (brightest <= NARROW) & ~constant
+    note(halved, 'files have 16 bits a channel, with colour or alpha, of which the upper 8 are read, and hardly use '
+         'these: save them as grey of 16 bits, or with 8 bits that are used')  # fmt: skip
     ends = np.array([one.darkest for one in all_seen])[~constant], brightest[~constant]
-    if len(ends[0]) and (span := int(ends[1].max() - ends[0].min())) <= NARROW:
+    if len(ends[0]) and not halved.any() and (span := int(ends[1].max() - ends[0].min())) <= NARROW:
         stated = any(one.has_window and not one.windowed for one in all_seen)
         way = 'images.window spreads it' if stated else 'images.levels = (low, high) spreads it'
         said.append(

@@ -1,6 +1,7 @@
 """Files of any kind as squares of 8 bits, and where boxes and masks come to lie in them."""
 
 import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -361,3 +362,28 @@ def test_levels_of_dicom_are_of_rescaled_values(tmp_path):
 
 def test_levels_leave_eight_bits_as_they_are(tmp_path):
     np.testing.assert_array_equal(images.decode(save(tmp_path, GREY, 'a.png'), levels=(0, 99)), GREY)
+
+
+def png_of_sixteen_bits(grey):
+    """Grey and alpha [h,w] of 16 bits, which Pillow does not write."""
+    pixels = np.stack([grey, np.full_like(grey, 65535)], -1).astype('>u2')
+    chunks = {
+        b'IHDR': struct.pack('>IIBBBBB', *grey.shape[::-1], 16, 4, 0, 0, 0),
+        b'IDAT': zlib.compress(b''.join(b'\0' + row.tobytes() for row in pixels)),
+        b'IEND': b'',
+    }
+    parts = [
+        struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+        for kind, data in chunks.items()
+    ]
+    return b'\x89PNG\r\n\x1a\n' + b''.join(parts)
+
+
+def test_sixteen_bits_a_channel_of_which_eight_are_read_are_known(tmp_path):
+    path = tmp_path / 'a.png'
+    path.write_bytes(png_of_sixteen_bits(GREY.astype(np.uint16) * 256))
+    picture = images.open_picture(path)
+    assert picture.halved
+    np.testing.assert_array_equal(picture.pixels, GREY)
+    for other in (GREY, GREY.astype(np.uint16)):
+        assert not images.open_picture(save(tmp_path, other, 'b.png')).halved

@@ -45,6 +45,13 @@ def test_images_without_any_picture_and_files_with_several_are_said(tmp_path):
         )
 
 
+def test_sixteen_bits_a_channel_that_are_hardly_used_are_said():
+    dark = SEEN._replace(brightest=15, halved=True)
+    (said,) = pixel_notes.of_pixels([dark] * 4, list('abcd'), 16)
+    assert said.startswith('4 of 4 files have 16 bits a channel, with colour or alpha, of which the upper 8 are read')
+    assert not pixel_notes.of_pixels([dark._replace(brightest=255)] * 4, list('abcd'), 16)
+
+
 @pytest.mark.parametrize('suffix', ['png', 'jpg', 'tif'])
 def test_images_of_few_values_among_others_are_said_whatever_they_are_called(tmp_path, suffix):
     for i in range(8):
