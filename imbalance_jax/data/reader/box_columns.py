@@ -2,6 +2,7 @@
 
 import ast
 import contextlib
+import functools
 import itertools
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -236,9 +237,14 @@ def in_one_cell(value: Any) -> tuple[list[Any], str]:
         return list(value), ''
     if not isinstance(value, Mapping):
         return str(value).strip('[]() ').replace(',', ' ').split(), ''
-    keys = [key for key in value if isinstance(key, str)]
-    named = next(filter(None, map(form_of, itertools.combinations(keys, 4))), None) if len(keys) <= MOST else None
+    named = _form_of_keys(tuple(key for key in value if isinstance(key, str)))
     return ([value[key] for key in named[0]], named[1]) if named else ([value], '')
+
+
+@functools.lru_cache
+def _form_of_keys(keys: tuple[str, ...]) -> tuple[tuple[str, ...], str] | None:
+    """`form_of` of the first four of these keys that say one."""
+    return next(filter(None, map(form_of, itertools.combinations(keys, 4))), None) if len(keys) <= MOST else None
 
 
 def box_in_one(rows: Rows) -> tuple[str, str]:

@@ -23,7 +23,9 @@ OF_MASKS = FOLDERS - {'label', 'labels'} | {'msk', 'contour', 'contours'}
 OF_FILES = {'path', 'file', 'filename', 'image', 'map'}
 OF_IMAGES = re.compile('image|img|file|path|photo|picture|scan|slide|dicom|(?<![a-z])(id|uid|name|key)(?![a-z])', re.I)
 NO_IMAGE = re.compile(
-    '^(no|nr|num|number|#|index|idx|row|unnamed.*|)[.]?$|age|year|count|score|grade|patient|subject|label|class', re.I
+    '^(no|nr|num|number|#|index|idx|row|unnamed.*|)[.]?$'
+    '|(?<![a-z])(age|year|count|score|grade|patient|subject|label|class)',
+    re.I,
 )
 FLAGS = 2  # different numbers of a column that may be yes and no, and then names no images
 LEAST = 0.2  # share of the rows of a table that name an image which is there

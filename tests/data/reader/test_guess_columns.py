@@ -172,10 +172,13 @@ def numbered(folder, names, **columns):
 def test_which_column_of_numbers_names_numbered_images(tmp_path):
     """Ages are names of files, too, and all of them are there where an image is not."""
     ages = [21 + (7 * k) % 30 for k in range(40)]
-    numbered(tmp_path / 'ages', range(4, 61), ID=range(1, 41), age=ages, mass=[k % 2 for k in range(40)])
-    found, _ = proposed(tmp_path / 'ages', tmp_path)
-    assert found.block['images']['file'] == '{ID}'
-    assert "images: the numbers of 'ID' in table.csv are taken for names of files; so could be age." in found.unsure
+    for name in ('ID', 'image', 'Image Index'):
+        columns = {name: range(1, 41), 'age': ages, 'mass': [k % 2 for k in range(40)]}
+        numbered(tmp_path / name, range(4, 61), **columns)
+        found, _ = proposed(tmp_path / name, tmp_path)
+        assert found.block['images']['file'] == f'{{{name}}}'
+        said = f'images: the numbers of {name!r} in table.csv are taken for names of files; so could be age.'
+        assert said in found.unsure
     for order in ('No', 'Unnamed: 0', 'row'):
         folder = tmp_path / order
         numbered(folder, range(1, 41), **{order: range(1, 16), 'ID': range(2, 32, 2), 'mass': [0, 1, 0] * 5})
