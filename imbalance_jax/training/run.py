@@ -1,5 +1,6 @@
 """From a config to a trained population in a working directory, with its predictions and their tables."""
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -90,7 +91,7 @@ def run(
         start.check_same(workdir, members)
         free = (*other_sets.free_fields(config), *start.free_fields(config), *machine_fields(config))
         ready = partial(check_same_data, dataset.info, workdir)
-        claim(workdir, config.to_dict(), free, lambda kept: completed(kept, base), ready=ready)
+        claim(workdir, config.to_dict(), free, lambda kept: in_words_of(completed(kept, base), config), ready=ready)
         edited = provenance.plugins_edited(workdir)
         if is_finished(workdir, experiment):
             more = f' {EDITED}: to train with them, take another --workdir.' if edited else ''
@@ -111,6 +112,20 @@ def run(
                 describe_kept(config, dataset, members, workdir, name=name)
         tested.write(config, dataset, members, workdir, others=others, at_home=at_home)
         processes.wait_for_all()
+
+
+def in_words_of(kept: dict[str, Any], config: ConfigDict) -> dict[str, Any]:
+    """A config that was kept, with the words of `config` for each arm that means the same: its loss is its name where
+    none is said."""
+    own, arms = config.to_dict()['arms'], kept.get('arms', {})
+    both = [name for name in arms if name in own]
+    same = {name: own[name] for name in both if _meant(name, arms[name]) == _meant(name, own[name])}
+    return {**kept, 'arms': {**arms, **same}}
+
+
+def _meant(name: str, arm: Mapping[str, Any]) -> Any:
+    """An arm as plain data, with its loss."""
+    return json.loads(json.dumps({'loss': name, **arm}))
 
 
 def refuse_what_cannot_be_explained(

@@ -203,3 +203,10 @@ def test_a_data_set_is_not_called_as_a_field_of_data(tiny_config):
     config.data.name = 'policies'
     with pytest.raises(ValueError, match=r"config\.data\.name is 'policies', but config\.data\.policies is a field"):
         check(config, base.get_config())
+
+
+def test_an_arm_in_other_words_is_the_same_arm(tiny_config):
+    kept = copy.deepcopy(tiny_config.to_dict())
+    kept['arms'] = {'bce': {'loss': 'bce'}, 'multi_task': {}, 'weighted_sampling': {'loss': 'bce'}}
+    same = run.in_words_of(kept, tiny_config)['arms']
+    assert same == {'bce': {}, 'multi_task': {}, 'weighted_sampling': {'loss': 'bce'}}  # which has another sampler now
