@@ -1,6 +1,6 @@
 """The options of a method, checked by tracing it on a score of no consequence, before any network is there."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -33,10 +33,26 @@ def check(name: str, options: Mapping[str, Any], images: jax.Array) -> None:
     try:
         maps = jax.eval_shape(partial(method, _mean, **arguments), images)
         _check_maps(maps, images.shape[:3])
+        if not method_is_ours(name) and not needs_key(name):
+            _check_alone(partial(method, _mean, **arguments), images.shape[1:])
     except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
         reason = provenance.of_plugin(error) or ' '.join(str(error).split())
         what = f'config.attribution.{name} is {dict(options)}' if options else f'attribution method {name!r}'
         raise ValueError(f'{what}: {reason}') from error
+
+
+def method_is_ours(name: str) -> bool:
+    """Whether a method is one of the package, whose maps are known."""
+    method = METHODS[name]
+    return str(getattr(getattr(method, 'func', method), '__module__', '')).startswith('imbalance_jax.')
+
+
+def _check_alone(method: Callable, shape: tuple[int, ...]) -> None:
+    """ValueError for a method whose map of an image depends on the others of its batch."""
+    images = jax.random.normal(environment.key(0), (2, *shape))
+    together, alone = method(images)[:1], method(images[:1])
+    if not jnp.allclose(together, alone, rtol=1e-2, atol=1e-3 * float(jnp.abs(alone).max())):
+        raise ValueError('its map of an image depends on the other images of a batch, which are any')
 
 
 def _check_maps(maps: Any, shape: tuple[int, ...]) -> None:

@@ -14,6 +14,7 @@ from jax.extend.core import Literal
 BROKEN = (TypeError, AttributeError, LookupError, OverflowError, FlaxError)  # how a faulty model shows itself
 # The gradient is computed once: compiling is what takes time.
 UNOPTIMISED = {'xla_backend_optimization_level': 0, 'xla_llvm_disable_expensive_passes': True}
+ALIKE = 0.05  # of the largest logit: by how much one may miss the head's, in half precision too
 SMALL = 64  # pixels of the image that the one gradient is taken of, if the model takes an image of that size
 
 
@@ -63,7 +64,10 @@ def _check(model: nn.Module, image_shape: tuple[int, ...]) -> None:
     _check_order(model, variables, image, shapes)
     training = lambda v, x: model.apply(v, x, train=True, mutable=['batch_stats'])  # noqa: E731
     _trace('apply(..., train=True)', training, variables, image)
-    for name, largest in _gradient_sizes(model, image_shape).items():
+    sizes, apart = _at_random(model, image_shape)
+    ends = "its logits are not those of 'head' on out['pooled']: nothing may come after the head, such as a sigmoid"
+    _require(apart < ALIKE, ends)
+    for name, largest in sizes.items():
         hint = (
             'whatever lies between it and the head lets nothing through (stop_gradient, times 0, tokens nobody reads)'
         )
@@ -126,14 +130,15 @@ def _check_order(model: nn.Module, variables: dict, image: Any, shapes: dict) ->
             _require(not wrong, f'`out` must name layers from front to back, and {early!r} comes after {names[j]!r}')
 
 
-def _gradient_sizes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str, float]:
-    """Layer -> the largest absolute gradient of a score there; a model within another one is asked itself."""
+def _at_random(model: nn.Module, image_shape: tuple[int, ...]) -> tuple[dict[str, float], float]:
+    """Layer -> the largest absolute gradient of a score there, and how far the logits are from what 'head' gives of
+    `out['pooled']`, as a share of the largest; a model within another one is asked itself."""
     inner = isinstance(getattr(model, 'model', None), nn.Module) and len(vars(model)) == 1
-    return _sizes(model.model if inner else model, image_shape)
+    return _drawn_once(model.model if inner else model, image_shape)
 
 
 @_once
-def _sizes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str, float]:
+def _drawn_once(model: nn.Module, image_shape: tuple[int, ...]) -> tuple[dict[str, float], float]:
     def shapes_of(height: int, width: int) -> tuple[Any, Any, Any]:
         image = jax.ShapeDtypeStruct((1, height, width, *image_shape[2:]), jnp.float32)
         return image, variables, jax.eval_shape(lambda v, x: model.apply(v, x)[1], variables, image)
@@ -151,15 +156,18 @@ def _sizes(model: nn.Module, image_shape: tuple[int, ...]) -> dict[str, float]:
     layers = {name: value for name, value in out.items() if value.ndim == 4 or name == 'pooled'}
 
     def score(added: dict, variables: dict, pixels: Any) -> Any:
-        logits = model.apply({**variables, 'perturbations': added}, pixels)[0]
-        return (logits * jnp.cos(jnp.arange(logits.shape[1]))).sum().astype(jnp.float32)
+        logits, out = model.apply({**variables, 'perturbations': added}, pixels)
+        head = variables['params']['head']
+        apart = jnp.abs(logits - (out['pooled'] @ head['kernel'] + head['bias'])).max() / jnp.abs(logits).max()
+        return (logits * jnp.cos(jnp.arange(logits.shape[1]))).sum().astype(jnp.float32), apart
 
-    def largest(added: dict, variables: dict, pixels: Any) -> dict[str, jax.Array]:
-        return {name: jnp.abs(value).max() for name, value in jax.grad(score)(added, variables, pixels).items()}
+    def largest(added: dict, variables: dict, pixels: Any) -> tuple[dict[str, jax.Array], jax.Array]:
+        gradients, apart = jax.grad(score, has_aux=True)(added, variables, pixels)
+        return {name: jnp.abs(value).max() for name, value in gradients.items()}, apart
 
     zeros = {name: np.zeros(value.shape, value.dtype) for name, value in layers.items()}
-    found = jax.jit(largest, compiler_options=UNOPTIMISED)(zeros, drawn, pixels)
-    return {name: float(value) for name, value in found.items()}
+    found, apart = jax.jit(largest, compiler_options=UNOPTIMISED)(zeros, drawn, pixels)
+    return {name: float(value) for name, value in found.items()}, float(apart)
 
 
 def _drawn(generator: np.random.Generator, name: str, leaf: Any) -> Any:

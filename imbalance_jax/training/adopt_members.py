@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from imbalance_jax.config.fields import PREPROCESSING
-from imbalance_jax.data.reader.text_files import content
+from imbalance_jax.data.reader.text_files import content, lines_of
 from imbalance_jax.data.sources.text import one_line
 from imbalance_jax.losses import LOSSES, SIGMOID, SOFTMAX, UNKNOWN, link_of
 from imbalance_jax.names import lookup, repeated
@@ -52,7 +52,7 @@ def from_texts(texts: Sequence[str], needed: Sequence[str] = NEEDED) -> list[Ado
 def from_table(path: Path, needed: Sequence[str] = NEEDED) -> list[Adopted]:
     """Of a .csv with a column per field, a network per line; files are looked for beside the table, too."""
     try:
-        reader = csv.DictReader(io.StringIO(content(path), newline=''))
+        reader = csv.DictReader(io.StringIO('\n'.join(lines_of(content(path))), newline=''))
         named = [str(name).strip() for name in reader.fieldnames or ()]
         lines = [{k: v for k, v in line.items() if v not in (None, '')} for line in reader]
     except (OSError, ValueError, csv.Error) as error:

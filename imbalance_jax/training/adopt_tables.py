@@ -19,6 +19,7 @@ from imbalance_jax.data import label_map
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.overlap import file_stem
 from imbalance_jax.data.reader.delimited import STATED
+from imbalance_jax.data.reader.text_files import lines_of
 from imbalance_jax.data.tasks import MULTI_CLASS, task_of
 from imbalance_jax.names import lookup, some
 from imbalance_jax.system.files import naming, regular
@@ -118,7 +119,7 @@ def keys_as_text(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 def _csv(content: bytes) -> pd.DataFrame:
     encoding = 'utf-16' if content[:2] in (b'\xff\xfe', b'\xfe\xff') else 'utf-8-sig'
-    text, separator = content.decode(encoding), ','
+    text, separator = '\n'.join(lines_of(content.decode(encoding))), ','
     if stated := STATED.match(text.partition('\n')[0].strip()):
         text, separator = text.partition('\n')[2], stated[1]
     kinds = dict.fromkeys(KEYS, str)

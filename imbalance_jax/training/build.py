@@ -145,7 +145,9 @@ def build(config: ConfigDict, dataset: Dataset, rows: list[dict], *, untrained: 
     parts = parts_of_network(untrained, rows, used(config, rows), dataset.images.shape[1:])
     for sampling in members.samplings(rows):
         of_labels = labels[sampling.labels]
-        samplers.make(sampling.sampler, **dict(sampling.options))(of_labels, 0.0)  # says what is out of range
+        weigh = samplers.make(sampling.sampler, **dict(sampling.options))
+        for share in (0.0, 0.25, 0.5, 0.75, 1.0):  # of training: says what is out of range, then or later
+            weigh(of_labels, share)
     return Experiment(
         functions=build_functions(config, untrained, rows, versions=versions, parts=parts),
         begin=untrained.begin_state,

@@ -154,6 +154,17 @@ def test_a_method_that_gives_no_maps_is_named(monkeypatch, method, says):
         attribution.options.check('mine', {}, IMAGES[:1])
 
 
+def test_a_method_that_mixes_the_images_of_a_batch_is_named(monkeypatch):
+    def less_the_mean(axes):
+        return lambda score, images: jnp.abs(images - images.mean(axes, keepdims=True)).sum(-1)
+
+    monkeypatch.setitem(METHODS, 'mine', less_the_mean(0))
+    with pytest.raises(ValueError, match=r"^attribution method 'mine': its map of an image depends on the other"):
+        attribution.options.check('mine', {}, IMAGES[:1])
+    monkeypatch.setitem(METHODS, 'mine', less_the_mean((1, 2)))
+    attribution.options.check('mine', {}, IMAGES[:1])
+
+
 def test_whole_numbers_are_maps(monkeypatch):
     monkeypatch.setitem(METHODS, 'mine', lambda score, images: images[..., 0] > 0)
     attribution.options.check('mine', {}, IMAGES[:1])

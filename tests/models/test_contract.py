@@ -12,6 +12,9 @@ from imbalance_jax.models.layers import perturb
 SHAPE = (8, 8, 1)
 
 
+AFTER = {'sigmoid': nn.sigmoid, 'temperature': lambda x: 3 * x, 'turned round': lambda x: x[:, ::-1]}
+
+
 class Plain(nn.Module):
     """A model of a user that keeps the contract, with names of its own; each flag breaks it in one way."""
 
@@ -43,6 +46,7 @@ class Plain(nn.Module):
             logits = jax.lax.stop_gradient(logits)
         if breaks == 'one number':
             logits = logits[:, 0]
+        logits = AFTER.get(breaks, lambda one: one)(logits)
         return logits if breaks == 'no out' else (logits, out)
 
 
@@ -72,6 +76,7 @@ def test_a_model_that_keeps_the_contract_passes(model):
         ('stopped', "do not change with a perturbation of 'apple'"),
         ('order', "from front to back, and 'apple' comes after 'zebra'"),
         ('times 0', "the gradient of the logits at 'apple' is exactly 0: .* name an earlier layer"),
+        *((after, "not those of 'head' on out\\['pooled'\\]: nothing may come after the head") for after in AFTER),
         ('flax', "fails in apply with a perturbation of 'zebra' alone"),
         ('dropout', r'fails in apply\(\.\.\., train=True\)'),
     ],

@@ -9,10 +9,11 @@ import jax
 import numpy as np
 import pytest
 
+from imbalance_jax.data import samplers
 from imbalance_jax.system import provenance
 from imbalance_jax.system import workdir as writer
 from imbalance_jax.system.files import read_json
-from imbalance_jax.training import loop, run, trained
+from imbalance_jax.training import build, loop, run, trained
 
 
 @pytest.fixture
@@ -118,6 +119,17 @@ def test_a_wave_that_dies_leaves_the_others(study, config, tmp_path, capsys):
     assert [row['alive'] for row in lines(tmp_path / 'one')] == [True] * 8 + [False] * 2
     run.run(config, tmp_path / 'one')
     assert 'is trained already' in capsys.readouterr().out
+
+
+def test_a_sampler_that_fails_late_is_named_before_training(study, monkeypatch):
+    trained_study = trained.load(study)
+
+    def late(labels, progress):
+        return np.full(len(labels), float(progress < 0.5))
+
+    monkeypatch.setitem(samplers.SAMPLERS, 'weighted_sampling', late)
+    with pytest.raises(ValueError, match="Sampler 'weighted_sampling' gives weights from 0 to 0"):
+        build.build(trained_study.config, trained_study.dataset, trained_study.members)
 
 
 def test_all_waves_dead_is_an_error_and_one_is_said(capsys):

@@ -99,7 +99,7 @@ def _names(folder: Path, listed: Sequence[str], unsure: list[str]) -> tuple[tupl
             return tuple(line.strip() for line in lines if line.strip()), path
         if name.endswith(('.yaml', '.yml')):
             try:
-                data = yaml.load((folder / path).read_bytes(), yaml.BaseLoader)  # texts: `no` is a name, not False
+                data = yaml.BaseLoader((folder / path).read_bytes()).get_single_data()  # texts: `no` is no False
             except (yaml.YAMLError, OSError):
                 continue
             names = data.get('names') if isinstance(data, Mapping) else None
