@@ -12,9 +12,9 @@ from ml_collections import ConfigDict
 
 from imbalance_jax.data import label_map
 from imbalance_jax.data.dataset import Dataset
-from imbalance_jax.losses import SIGMOID, SOFTMAX
+from imbalance_jax.losses import SIGMOID, SOFTMAX, UNKNOWN
 from imbalance_jax.training import card, start_files
-from imbalance_jax.training.adopt_members import Adopted
+from imbalance_jax.training.adopt_members import BETWEEN, Adopted
 from imbalance_jax.training.start import Start
 
 TOLD = ('file', 'sha256', 'container', 'name', 'trained_on', 'trained_size', 'preprocessing')  # of a file, in its rows
@@ -45,19 +45,22 @@ def check_exports(
     config: ConfigDict, adopted: Sequence[Adopted], files: Mapping[str, Start], image: Sequence[int]
 ) -> None:
     """Raises ValueError for a file that `export` wrote of another network than the config's, with tensors of like
-    shapes; says which was trained on images of another size. image: (height, width, channels)."""
-    here = card.model_options(config.model)
+    shapes, or whose outputs stand in another order; says which was trained on images of another size, or with another
+    loss. image: (height, width, channels)."""
     for one in adopted:
-        exported = files[one.weights].facts['exported']
-        if exported.get('architecture') != config.model.name:
-            continue
-        own = card.model_options({'name': config.model.name}, exported['options'])
-        for name in [name for name, value in here.items() if own[name] != value]:
-            raise ValueError(
-                f'{one.where}: {one.weights} was exported from a network with {name} {own[name]}, and '
-                f'config.model.{config.model.name}.{name} is {here[name]}: its numbers would be others.'
-            )
-        if (trained := json.loads(exported['image'])) != list(image):
+        facts = files[one.weights].facts
+        exported, classes = facts['exported'], facts.get('classes') or []
+        if other := card.says_other(config.model, exported):
+            raise ValueError(f'{one.where}: {one.weights} was exported from {other}: its numbers would be others.')
+        if exported and one.classes and list(one.classes) != list(classes):
+            given, known = BETWEEN.join(one.classes), BETWEEN.join(classes)
+            said = f'classes={given}, and {one.weights} says that its outputs are {known}'
+            if set(one.classes) == set(classes):
+                raise ValueError(f'{one.where}: {said}: leave classes out.')
+            print(f'{one.where}: {said}.')
+        if exported and one.loss not in ('', UNKNOWN, exported['loss']):
+            print(f'{one.where}: loss={one.loss}, and {one.weights} says that it was trained with {exported["loss"]}.')
+        if exported and (trained := json.loads(exported['image'])) != list(image):
             print(f'{one.where}: {one.weights} was trained on images {trained}, and here they are {list(image)}.')
 
 

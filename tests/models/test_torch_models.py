@@ -77,7 +77,7 @@ def test_logits_and_every_layer_equal_torchvision_in_both_modes(name):
         for layer, value in expected.items():
             result = logits if layer == 'logits' else torch_models.thinned(np.asarray(out[layer]))
             # PyTorch's own float32 is as far from its float64, most where a batch of two gives the statistics.
-            close(result, value, 3e-5 if mode == 'eval' else 1e-4)
+            close(result, value, 3e-5 if mode == 'eval' else 2e-4)
     called = {path[1:]: key for path, key in keys(model).items() if path[0] == 'batch_stats'}
     before, (_, out) = flatten_dict(variables['batch_stats']), modes['train']
     for path, value in flatten_dict(after['batch_stats']).items():

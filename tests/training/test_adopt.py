@@ -124,8 +124,8 @@ def test_one_network_is_no_two_members(capsys):
 
 def test_an_exported_file_is_of_the_network_that_it_says(capsys):
     adopted = adopt_members.from_texts(['arm=a,seed=0,weights=a.safetensors'])
-    own = {'architecture': 'cnn', 'options': 'widths [4, 8]', 'image': '[20, 20, 1]'}
-    files = {'a.safetensors': Start({'exported': own}, {})}
+    own = {'architecture': 'cnn', 'options': 'widths [4, 8]', 'image': '[20, 20, 1]', 'loss': 'bce'}
+    files = {'a.safetensors': Start({'exported': own, 'classes': ['Mass', 'Edema']}, {})}
 
     def check(image=(20, 20, 1), **options):
         config = ConfigDict({'model': {'name': 'cnn', 'cnn': {'widths': [4, 8], **options}}})
@@ -144,6 +144,14 @@ def test_an_exported_file_is_of_the_network_that_it_says(capsys):
     files['a.safetensors'].facts['exported']['options'] = 'widths [4, 8]'
     check(image=(18, 18, 1))
     assert 'was trained on images [20, 20, 1], and here they are [18, 18, 1]' in capsys.readouterr().out
+    adopted[0] = adopted[0]._replace(classes=('Mass', 'Oedema'), loss='focal')
+    check()
+    said = capsys.readouterr().out
+    assert 'classes=Mass|Oedema, and a.safetensors says that its outputs are Mass|Edema.' in said
+    assert 'loss=focal, and a.safetensors says that it was trained with bce.' in said
+    adopted[0] = adopted[0]._replace(classes=('Edema', 'Mass'))
+    with pytest.raises(ValueError, match=r'says that its outputs are Mass\|Edema: leave classes out'):
+        check()
     files['a.safetensors'].facts['exported'] = {}  # of somebody else's
     check(stem_stride=2)
 
