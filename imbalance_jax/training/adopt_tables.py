@@ -7,6 +7,7 @@ needs a line for every image that is judged.
 import csv
 import hashlib
 import io
+import re
 import zipfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
@@ -174,6 +175,7 @@ def place(
     """The networks (arm, seed) of a table, and the line {split: [P,n]} of each image of theirs."""
     image = image_rows(table, dataset, path)
     arms, seeds = (table[name].to_numpy(str) for name in ('arm', 'seed'))
+    seeds = np.array([re.sub(r'[.]0+$', '', seed) for seed in seeds.tolist()], str)  # as a table program leaves them
     wrong = [repr(str(seed)) for seed in np.unique(seeds) if not seed.isdecimal() or int(seed) >= 2**32]
     if wrong:
         raise ValueError(f'{path}: seed is {some(wrong, SHOWN)}; it must be a whole number from 0, below 2^32.')

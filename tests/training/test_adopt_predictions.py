@@ -57,6 +57,11 @@ def test_a_table_in_utf_16_is_read(tmp_path):
     assert adopt_tables.read(tmp_path / 'p.csv', FewImages(), 'probabilities').networks == [('bce', 0), ('focal', 1)]
 
 
+def test_seeds_may_be_whole_numbers_with_a_point(tmp_path):
+    table = a_table()
+    assert read(table.assign(seed=table['seed'].astype(float)), tmp_path).networks == [('bce', 0), ('focal', 1)]
+
+
 def test_lines_may_end_as_on_an_old_mac(tmp_path):
     text = a_table().to_csv(index=False)
     (tmp_path / 'p.csv').write_text(text.replace('\n', '\r'), newline='')

@@ -23,6 +23,7 @@ from imbalance_jax.data.reader.rows import (
     STEM,
     Found,
     Rows,
+    contradictions,
     join,
     keys,
     my_names,
@@ -156,6 +157,7 @@ def _joined(
         if not table.on:
             others[table.name or table.file] = other
             continue
+        found.doubts.extend(contradictions(rows, other, table.on, _columns_used(layout)))
         rows, there = join(rows, other, table.on)
         _say_unmatched(rows, there, other, table, layout, found)
         if table.needed and not there.all():
@@ -163,6 +165,12 @@ def _joined(
             found.add(f'without_row_in_{table.name or table.file}', lacking)
             rows = rows.take(np.flatnonzero(there))
     return rows, others
+
+
+def _columns_used(layout: Layout) -> set[str]:
+    """Columns that say whose images are, in which split, and what they show."""
+    of_labels = [name for one in layout.labels for name in (*one.columns, one.column)]
+    return {layout.patient.column, layout.split.column, *of_labels} - {''}
 
 
 def _but_excluded(listed: Sequence[str], layout: Layout) -> str:

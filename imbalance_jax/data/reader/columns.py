@@ -1,6 +1,7 @@
 """What the columns of an unknown table may be, by their names and by what stands in them."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -40,16 +41,18 @@ BOOKKEEPING |= {'regionid', 'fileattributes', 'regionattributes', 'regionshapeat
 BOOKKEEPING |= {'area', 'height', 'width', 'imageheight', 'imagewidth', 'depth', 'rows', 'columns', 'index', 'unnamed'}
 BOOKKEEPING |= {'difficult', 'truncated', 'occluded', 'pose', 'segmented', 'id', ''}
 GROUPS = {
-    'sex': re.compile('^(patient)?[ _-]?(sex|gender)|^(is[ _-]?)?(fe)?male$', re.I),
+    'sex': re.compile('^(patient)?[ _-]?(sex|gender)(?!ual)|^(is[ _-]?)?(fe)?male$', re.I),
     'age': re.compile('^(patient)?[ _-]?age', re.I),
-    'view': re.compile('view|projection', re.I),
+    'view': re.compile('(?<!re)(?<!pre)(?<!inter)(?<!over)view(?!er|ed|ing)|projection', re.I),
     'device': re.compile('device|manufacturer|scanner|^site$|hospital|centre|center', re.I),
 }
 BODY = {'head', 'neck', 'face', 'scalp', 'trunk', 'torso', 'chest', 'abdomen', 'back', 'arm', 'hand', 'leg', 'foot'}
 BODY |= {'extremity', 'extremities', 'palms', 'soles', 'knee', 'hip', 'shoulder', 'breast', 'left', 'right'}  # of sites
 SEPARATORS = ('|', ';', ',')
+BETWEEN_NAMES = (',', '/', '+', '&')  # that may be within a name, too
 MOST_CLASSES = 60  # names in a column of classes
 MOST_GROUPS = 12
+NEARLY, MOST_SHOWN = 0.8, 4  # share of cells that say yes or no, in a column of such; words that are shown
 LONGEST = 80  # letters of a class; what is longer is a report
 
 
@@ -105,6 +108,8 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
     labels, names = _chosen(flags, named)
     others = {one.column: one.found for one in named if one != names and one.column not in labels}
     others |= {name: () for name in flags if name not in labels and name not in others}
+    left = [name for name in texts if name not in {*taken, *labels, *others, names.column}]
+    others |= {name: answers for name in left if (answers := _may_be_answers(texts[name]))}
     one_each = names.exclusive
     if len(labels) > 2:
         positive = np.array([[canonical(str(t)) == '1' for t in texts[name]] for name in labels])
@@ -160,6 +165,14 @@ def _are_flags(words: set[str]) -> bool:
     return bool(said) and said <= known and bool(said & {canonical(word) for word in TRUE})
 
 
+def _may_be_answers(values: np.ndarray) -> tuple[str, ...]:
+    """What a column says that may be a yes or a no, in two or three words, or but for a few cells; () of any other."""
+    said = Counter(str(value).strip() for value in values if canonical(str(value)) not in NOTHING)
+    known = sum(count for text, count in said.items() if canonical(text) in {*map(canonical, (*TRUE, *FALSE))})
+    few = len(said) <= 3 and said.total() >= 3 * len(said) and (len(said) > 1 or said.total() < len(values))
+    return tuple(said)[:MOST_SHOWN] if (said and few) or (len(said) > 1 and known >= NEARLY * said.total()) else ()
+
+
 def _is_bookkeeping(name: str) -> bool:
     letters = re.sub('[^a-z]', '', name.lower())
     return letters.endswith('count') or (letters in BOOKKEEPING and bool(letters or not name.strip()))
@@ -207,6 +220,9 @@ def _names_of(name: str, values: np.ndarray) -> Names | None:
         except ValueError:
             return None
         return Names(name, 'list', False, tuple(sorted(found))) if 1 < len(found) <= MOST_CLASSES else None
+    if are_several := next((one for one in BETWEEN_NAMES if _are_joined(cells, one)), ''):
+        every = {one for cell in cells for one in names_in(cell, are_several, name)}
+        return Names(name, are_several, False, tuple(sorted(every))) if 1 < len(every) <= MOST_CLASSES else None
     for separator in ('', *SEPARATORS):
         found = {one for cell in cells for one in names_in(cell, separator, name)}
         several = any(separator and separator in cell for cell in cells)
@@ -216,6 +232,16 @@ def _names_of(name: str, values: np.ndarray) -> Names | None:
             whole = len(cells) == len(values) or is_grade(name, found)
             return Names(name, separator, not several and whole, tuple(sorted(found)))
     return None
+
+
+def _are_joined(cells: Sequence[str], separator: str) -> bool:
+    """Whether cells are several names with that between them: most of their parts stand alone in other cells, or beside
+    another part."""
+    whole = {cell.strip() for cell in cells}
+    parts = [{part.strip() for part in cell.split(separator)} for cell in whole if separator in cell]
+    count = Counter(part for of_cell in parts for part in of_cell)
+    known = sum(part in whole or number > 1 for part, number in count.items())
+    return bool(count) and '' not in count and 3 * known >= 2 * len(count) and any(part in whole for part in count)
 
 
 def _chosen(flags: Sequence[str], named: Sequence[Names]) -> tuple[tuple[str, ...], Names]:

@@ -28,7 +28,9 @@ OF_SPLIT = '(?i)(?<![a-z])({})(?![a-z])[^/]*/'  # {}: words
 OF_SETS = {'set', 'dataset', 'part', 'batch', 'chunk', 'site', 'hospital', 'center', 'centre', 'fold', 'task'}
 MAGNIFICATION = re.compile('[0-9]+ ?x', re.I)
 PEOPLE = re.compile(
-    '(patient|pat|subject|subj|sub|person|participant|case|study|donor|pid)[ _-]*[0-9]+(?![A-Za-z0-9]).*', re.I
+    '((patient|pat|subject|subj|sub|person|participant|case|study|donor|pid)[ _-]*[0-9]+|p[ _-]*[0-9]{2,})'
+    '(?![A-Za-z0-9]).*',
+    re.I,
 )
 DATE = re.compile(
     '(?<![0-9])([0-9]{1,2}[-_.][0-9]{1,2}[-_.](19|20)[0-9]{2}|(19|20)[0-9]{2}([-_.]?)[0-9]{2}\\4[0-9]{2})(?![0-9])'

@@ -12,7 +12,9 @@ from imbalance_jax.data.reader.spelling import canonical
 from imbalance_jax.names import some
 
 READERS = re.compile(
-    '(reader|rater|annotator|radiologist|grader|observer|labell?er)(?![a-z])|(?<![a-z])rad[ _-]?id', re.I
+    '(reader|rater|annotator|radiologist|grader|observer|labell?er|reviewer|doctor|physician|pathologist|expert)(?![a-z])'
+    '|(?<![a-z])rad[ _-]?id',
+    re.I,
 )
 MOST_READERS = 40
 
@@ -61,9 +63,10 @@ def _of_readers(main: Read) -> list[str]:
     called = filter(READERS.search, main.rows.columns)
     count = {name: len({*map(str, main.rows.columns[name])} - {''}) for name in called}
     several = len(main.rows) > main.images
+    became = 'what readers say otherwise of it is left out' if main.kinds.labels else 'it has what any reader says'
     return [
-        f'labels: {name!r} seems to say who read an image, and an image has what any reader says: labels.reader = '
-        f'{name!r} keeps readers apart, and a policy decides between them.'
+        f'labels: {name!r} seems to say who read an image, and {became}: labels.reader = {name!r} keeps readers apart, '
+        'and a policy decides between them.'
         for name, number in count.items()
         if several and 1 < number <= MOST_READERS
     ]

@@ -91,6 +91,8 @@ def read(
             declared['header'] = False
         if share < LEAST:
             why = f'only {share:.0%} of its rows name an image' if share else 'no row names an image'
+            if not share and _parts_by_blanks(rows, files):
+                why = "blanks part its columns ('separator': ' ' and perhaps 'header': False of its table)"
             rest.append(Rest(path, rows, why, declared))
             continue
         tables = [declared]
@@ -104,6 +106,16 @@ def read(
     most = max((one.images for one in found if not _has_boxes(one) and len(one.rows.columns) > 1), default=0)
     found.sort(key=lambda one: _rank(one, most), reverse=True)
     return found, rest
+
+
+def _parts_by_blanks(rows: Rows, files: paths.Files) -> bool:
+    """Whether a table of one column has several words in its cells, of which one names an image."""
+    if len(rows.columns) != 1:
+        return False
+    (cells,) = rows.columns.values()
+    words = [str(cell).split() for cell in cells[:SAMPLED]]
+    named = sum(any(paths.find(files, word)[0] for word in of_cell) for of_cell in words if len(of_cell) > 1)
+    return named >= LEAST * len(words)
 
 
 def _rank_of_names(rows: Rows, one: tuple[float, int, str]) -> tuple[bool, bool, int, float, float, str]:

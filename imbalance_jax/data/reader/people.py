@@ -54,15 +54,17 @@ def patients(rows: Rows, first: np.ndarray, names: Sequence[str], patient: Patie
 
 
 def say_alike(patient: Sequence[str], split: np.ndarray, found: Found) -> None:
-    """Notes patients of different splits who differ in spelling alone. patient: [N]; split: [N] into `SPLITS`."""
+    """Notes patients who differ in spelling alone, those of different splits first. patient: [N]; split: [N] into
+    `SPLITS`."""
     spelt: dict[str, dict[str, int]] = {}
     for text, number_of_split in dict(zip(patient, split.tolist(), strict=True)).items():
         if not text.startswith(NAMELESS):
             spelt.setdefault(_folded(text), {})[text] = number_of_split
-    apart = [of for of in spelt.values() if len(set(of.values())) > 1]
+    several = [of for of in spelt.values() if len(of) > 1]
+    apart = sorted(several, key=lambda of: len(set(of.values())) < 2)
     if apart:
         one, *rest = apart[0].items()
-        other = next(pair for pair in rest if pair[1] != one[1])
+        other = next((pair for pair in rest if pair[1] != one[1]), rest[0])
         two = ' and '.join(f'{text!a} ({SPLITS[number_of_split]})' for text, number_of_split in (one, other))
         more = f'; there are {len(apart) - 1} more such pairs' if len(apart) > 1 else ''
         found.notes.append(f'Patients {two} differ in spelling alone and count as two: are they one person?{more}')

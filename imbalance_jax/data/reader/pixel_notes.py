@@ -16,6 +16,7 @@ from imbalance_jax.names import some
 DARK = 16  # as many times darker than others is an image whose values are of fewer bits, or of another range
 NARROW = 63  # between the darkest and the brightest of all images of a set that uses few of 255 grey values
 WHITE = 245  # mean of 255 from which on an image shows hardly anything
+MOST_CLIPPED = 0.9  # share of pixels that levels may make black or white: soft tissue leaves lungs and air so
 FEW = 8  # grey values that a picture may have and be drawn, as masks are
 SHADE = 16  # grey values that are one shade
 HARDLY = 0.005  # of all pixels, a share that does not count
@@ -30,7 +31,8 @@ class Seen(NamedTuple):
     """What reading a file shows. largest: its largest value of 16 bits, 0 of 8 bits; brightest, darkest: of the square,
     of 255; orientation, has_more: as of `Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8]
     uint8, 0 of a coloured image, whose negative would be known by its colours; is_coloured: the file is; is_drawn: as
-    `is_drawn` says; values, windowed, has_window, patient, halved: as of `Picture`"""
+    `is_drawn` says; values, windowed, has_window, patient, halved: as of `Picture`; clipped: the share of the square
+    that is black or white"""
 
     largest: int
     brightest: int
@@ -46,6 +48,7 @@ class Seen(NamedTuple):
     patient: str = ''
     is_drawn: bool = False
     halved: bool = False
+    clipped: float = 0.0
 
 
 def seen(picture: Picture, square: np.ndarray, resize: str) -> Seen:
@@ -63,7 +66,7 @@ def seen(picture: Picture, square: np.ndarray, resize: str) -> Seen:
     shown = shown._replace(is_drawn=not constant and is_drawn(pixels))
     shown = shown._replace(is_coloured=pixels.ndim == 3, darkest=int(square.min()), patient=picture.patient)
     shown = shown._replace(values=picture.values, windowed=picture.windowed, has_window=picture.has_window)
-    return shown._replace(halved=picture.halved)
+    return shown._replace(halved=picture.halved, clipped=float(((square == 0) | (square == 255)).mean()))
 
 
 def of_people(all_seen: Sequence[Seen], patient: np.ndarray, split: np.ndarray) -> list[str]:
@@ -157,13 +160,16 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
 
 
 def of_levels(all_seen: Sequence[Seen], names: Sequence[str]) -> list[str]:
-    """A sentence about files of 8 bits, which images.levels leaves as they are, if it is given."""
+    """Sentences about images.levels, if it is given: that it leaves hardly a grey value, and leaves files of 8 bits."""
+    clipped = float(np.median([one.clipped for one in all_seen]))
+    said = [f'images.levels makes {clipped:.0%} of the pixels black or white, in half of the images or more.']
+    said = said if clipped > MOST_CLIPPED else []
     of_bytes = [name for name, one in zip(names, all_seen, strict=True) if not one.largest and not one.is_constant]
     if not of_bytes:
-        return []
+        return said
     beside = 'are shown as they are, and images.levels is of the others'
     what = beside if len(of_bytes) < len(names) else 'images.levels changes none of them'
-    return [f'{len(of_bytes)} of {len(names)} files are of 8 bits, and {what}: {some(of_bytes, NAMED)}.']
+    return [*said, f'{len(of_bytes)} of {len(names)} files are of 8 bits, and {what}: {some(of_bytes, NAMED)}.']
 
 
 def of_colour(all_seen: Sequence[Seen], names: Sequence[str], channels: int) -> list[str]:

@@ -128,7 +128,9 @@ def unused(cases: Cases, layout: Layout, found: Found) -> list[str]:
         if regions.table and not len(image):
             said.append(f'{rows.files[0]} has no rows: regions that it is to give are not there.')
         if regions.table and (image < 0).any():
-            said.append(f'{(image < 0).sum()} of {len(image)} rows of {rows.files[0]} are of images that are not here.')
+            lost = list(dict.fromkeys(rows.files[one] for one in rows.file[image < 0].tolist()))
+            where = some(lost, NAMED)
+            said.append(f'{(image < 0).sum()} of {len(image)} rows of {where} are of images that are not here.')
         if of_one := [one for one in layout.tables if regions.table in (one.name, one.file) and are_of_one(one)]:
             without = sorted(set(range(len(cases.path))) - set(image.tolist()))
             if without and regions.table:

@@ -1,7 +1,7 @@
 """Rows of tables as columns of text, each with its file and line for error messages: joined, stacked, taken apart."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -138,6 +138,23 @@ def join(rows: Rows, other: Rows, on: Sequence[str]) -> tuple[Rows, np.ndarray]:
     absent = {**{name: file for name, file in other.absent.items() if name not in rows.columns}, **rows.absent}
     twice = {**rows.twice, **added}
     return dataclasses.replace(rows, columns=columns, twice=twice, absent=absent, joined=joined), index >= 0
+
+
+def contradictions(rows: Rows, other: Rows, on: Sequence[str], names: Collection[str]) -> list[str]:
+    """Sentences about those of the named columns that both tables have, and say differently of one key."""
+    place = {key: row for row, key in enumerate(keys(other, their_names(on)))}
+    index = np.array([place.get(key, -1) for key in keys(rows, my_names(on))], np.int64)
+    joined, said = np.flatnonzero(index >= 0).tolist(), []
+    for name in sorted(set(names) & rows.columns.keys() & other.columns.keys() - {*on, *their_names(on)}):
+        texts = ((row, str(rows.columns[name][row]), str(other.columns[name][index[row]])) for row in joined)
+        pairs = [(row, one, two) for row, one, two in texts if one.strip() and two.strip()]
+        if odd := [pair for pair in pairs if plain_key(pair[1]) != plain_key(pair[2])]:
+            row, one, two = odd[0]
+            what = f'{other.files[0]} says another {name} than {rows.files[0]}, whose own is kept'
+            said.append(
+                f'{what}, in {len(odd)} of {len(pairs)} rows: {rows.where(row)} has {one!r}, and there {two!r}.'
+            )
+    return said
 
 
 def keys(rows: Rows, names: Sequence[str]) -> list[tuple[str, ...]]:

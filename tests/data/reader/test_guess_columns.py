@@ -206,3 +206,42 @@ def test_who_read_and_shapes_that_are_not_read_are_said(tmp_path):
     found, _ = proposed(tmp_path / 'films', tmp_path)
     assert any("'rad_id' seems to say who read an image" in one for one in found.unsure)
     assert any(one.startswith('regions: EncodedPixels of table.csv may be boxes or shapes') for one in found.unsure)
+
+
+@pytest.mark.parametrize('name', ['reviewer', 'review_status', 'interview', 'preview_url', 'sexual_history'])
+def test_words_with_a_group_in_them_are_none(tmp_path, name):
+    of_columns(tmp_path / 'films', **{name: ['a', 'b', 'c'] * 4, 'mass': [0, 1] * 6})
+    found, _ = proposed(tmp_path / 'films', tmp_path)
+    assert 'groups' not in found.block
+
+
+def test_view_is_a_group(tmp_path):
+    for number, name in enumerate(('View Position', 'view', 'ViewPosition')):
+        of_columns(tmp_path / f'films{number}', **{name: ['PA', 'AP', 'L'] * 4, 'mass': [0, 1] * 6})
+        found, _ = proposed(tmp_path / f'films{number}', tmp_path)
+        assert found.block['groups'] == {'view': name}
+
+
+@pytest.mark.parametrize('between', [', ', ',', '/', ' & '])
+def test_names_in_one_cell_with_what_may_be_in_a_name_between(tmp_path, between):
+    cells = [f'mass{between}edema', 'mass', 'edema', 'No Finding'] * 3
+    of_columns(tmp_path / 'films', finding=cells)
+    _, dataset = proposed(tmp_path / 'films', tmp_path)
+    assert dataset.classes == ('edema', 'mass')
+    assert dataset.labels.sum(0).tolist() == [6, 6]
+
+
+def test_commas_within_names_part_nothing(tmp_path):
+    of_columns(tmp_path / 'films', finding=['Effusion, pleural', 'Mass, hilar', 'Normal'] * 4)
+    _, dataset = proposed(tmp_path / 'films', tmp_path)
+    assert 'Effusion, pleural' in dataset.classes
+
+
+@pytest.mark.parametrize(
+    'cells', [['0', '1', '?'] + ['0', '1', '0'] * 3, ['yes', 'no', 'maybe'] * 4, ['x', '', ''] * 4, [0, 1, 2] * 4]
+)
+def test_columns_that_may_be_classes_beside_others_are_said(tmp_path, cells):
+    of_columns(tmp_path / 'films', mass=[0, 1] * 6, edema=cells)
+    found, dataset = proposed(tmp_path / 'films', tmp_path)
+    assert dataset.classes == ('mass',)
+    assert any("other columns that may be classes: 'edema'" in one for one in found.unsure)

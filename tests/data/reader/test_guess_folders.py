@@ -223,3 +223,20 @@ def test_a_class_that_is_called_as_a_kind_of_image(tmp_path):
     assert proposed(tmp_path / 'kinds', tmp_path)[1].classes == kinds
     pictures(tmp_path / 'films', [f'CXR/{c}/{k}.png' for c in CLASSES for k in range(6)])
     assert proposed(tmp_path / 'films', tmp_path)[1].classes == CLASSES
+
+
+def test_folders_that_are_called_p_and_a_number_are_people(tmp_path):
+    pictures(
+        tmp_path / 'films',
+        [f'{c}/P{who:03d}/{k}.png' for n, c in enumerate(CLASSES) for who in range(n, 20, 2) for k in '12'],
+    )
+    _, dataset = proposed(tmp_path / 'films', tmp_path)
+    assert dataset.classes == CLASSES
+    assert len(set(dataset.patient.tolist())) == 20
+
+
+def test_a_list_with_blanks_between_its_columns_is_named(tmp_path):
+    pictures(tmp_path / 'eyes', [f'{k}.jpg' for k in range(12)])
+    (tmp_path / 'eyes' / 'train.txt').write_text(''.join(f'{k}.jpg {k % 3}\n' for k in range(12)))
+    unsure = guess.guess(tmp_path / 'eyes', sources.DATASETS).unsure
+    assert any("blanks part its columns ('separator': ' '" in one for one in unsure)

@@ -952,6 +952,20 @@ def test_a_table_as_pandas_writes_json(eight):
     assert loaded(eight, tables='t.json', images='file', labels=('mass',)).labels.sum() == 4
 
 
+def test_a_joined_table_that_says_otherwise_is_named(eight):
+    table(eight, 'file,patient\n' + ''.join(f'{i}.png,P{i}\n' for i in range(8)))
+    shifted = ''.join(f'{i}.png,P{(i + 3) % 8},{i % 2}\n' for i in range(8))
+    table(eight, f'file,patient,mass\n{shifted}', 'labels.csv')
+    block = {'tables': ['t.csv', {'file': 'labels.csv', 'on': 'file'}], 'images': 'file', 'patient': 'patient'}
+    assert doubts_with(loaded(eight, **block, labels=('mass',)), 'says another') == [
+        'labels.csv says another patient than t.csv, whose own is kept, in 8 of 8 rows: t.csv, line 2 has '
+        "'P0', and there 'P3'."
+    ]
+    table(eight, f'file,patient,mass\n{shifted}'.replace('P', ''), 'labels.csv')
+    table(eight, 'file,patient\n' + ''.join(f'{i}.png,{(i + 3) % 8}.0\n' for i in range(8)))
+    assert not doubts_with(loaded(eight, **block, labels=('mass',)), 'says another')
+
+
 def test_masks_in_colours_are_said(eight):
     pixels = np.zeros((20, 20, 3), np.uint8)
     pixels[2:18, 2:18] = (0, 255, 0)
