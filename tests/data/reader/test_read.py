@@ -1260,6 +1260,12 @@ def test_levels_that_nothing_lies_between_and_values_that_are_none(tmp_path):
     ):
         with pytest.raises(ValueError, match=f'no image has a value {said}'):
             loaded(tmp_path, **{**block, 'images': {**block['images'], 'levels': levels}})
+    narrow = {**block, 'images': {**block['images'], 'levels': (0.0, 1.0)}}
+    assert doubts_with(loaded(tmp_path, **narrow), 'of the pixels black or white') == [
+        'images.levels makes 100% of the pixels black or white, in half of the images or more.'
+    ]
+    wide = {**block, 'images': {**block['images'], 'levels': (-1000.0, 400.0)}}
+    assert not doubts_with(loaded(tmp_path, **wide), 'black or white')
     np.save(tmp_path / '0.npy', np.full((20, 20), np.nan))
     dataset = loaded(tmp_path, **{**block, 'images': {**block['images'], 'levels': (-1000.0, 400.0)}})
     assert dataset.info['problems']['unreadable'] == ['0.npy (values that are not finite)']
