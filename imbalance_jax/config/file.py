@@ -49,6 +49,8 @@ def load(text: str) -> ConfigFile:
     Modules beside the file and in the current folder can be imported by it, behind all that is installed. Raises
     ValueError if the file is not there or fails.
     """
+    if Path(text).is_dir() and not Path(f'{text.rstrip("/")}.py').exists():
+        raise ValueError(f'--config={text} is a folder; give the file, such as my_study.py.')
     name, _, argument = text.partition('.py:') if '.py:' in text else (text.removesuffix('.py'), '', '')
     path = Path(f'{name}.py')
     add_folders(path.absolute().parent, Path.cwd())

@@ -171,7 +171,7 @@ def slow_to_begin(warmup_steps: int, total_steps: int) -> str:
         return ''
     return (
         f'The learning rate rises for config.train.warmup_steps = {warmup_steps:,} of the {total_steps:,} steps of '
-        f'training: a tenth of them, {total_steps // 10:,}, is usual.'
+        f'training: a tenth of them, {max(total_steps // 10, 1):,}, is usual.'
     )
 
 

@@ -275,7 +275,7 @@ def test_extremal_perturbation_keeps_the_given_area_where_the_score_is():
     mask = jax.jit(lambda x: METHODS['extremal_perturbation'](left_of_middle, x, **options))(images)[0]
     assert mask.min() >= 0
     assert mask.max() <= 1
-    assert mask[2:5, 2:5].mean() > 0.7  # 0.77 or 0.84 by how a processor rounds
+    assert mask[2:5, 2:5].mean() > 0.7  # 0.77 on one processor, more than 0.8 on others
     assert abs(mask.mean() - 0.1) < 0.03  # what of it the score does not need lies anywhere
     elsewhere = np.delete(np.asarray(mask).ravel(), np.arange(256).reshape(16, 16)[2:5, 2:5].ravel())
     assert elsewhere.mean() < 0.12

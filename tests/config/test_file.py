@@ -139,6 +139,8 @@ def test_an_argument_for_a_file_that_takes_none_and_a_file_that_is_not_there(tmp
     path = write(tmp_path, GOOD)
     with pytest.raises(ValueError, match='takes no argument'):
         file.load(f'{path}:9')
+    with pytest.raises(ValueError, match='is a folder; give the file'):
+        file.load(str(tmp_path))
     with pytest.raises(ValueError, match='could not be read: No such file'):
         file.load('nowhere.py')
 
