@@ -14,6 +14,7 @@ which counts once whatever its weight: PyTorch's `weight` divides by the weights
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
@@ -55,4 +56,4 @@ def entries(coefficients: SoftmaxCoefficients, logits: jax.Array, labels: jax.Ar
     shifted = c.scale * (logits - c.margin * labels) + c.shift
     others = jax.nn.logsumexp(shifted, axis=-1, where=labels == 0)
     against = (shifted * labels).sum(-1) - others
-    return (c.weight * labels).sum(-1) * positive_entries(against, (c.gamma * labels).sum(-1))
+    return jnp.sum(c.weight * labels, axis=-1) * positive_entries(against, (c.gamma * labels).sum(-1))

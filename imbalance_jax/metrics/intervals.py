@@ -104,7 +104,7 @@ def unpaired_over_seeds(values: ArrayLike, others: ArrayLike, *, confidence: flo
     flat = [one.reshape(len(one), -1) for one in groups]
     rounds = [np.repeat(one[None], 2, 0) for one in flat]
     one = unpaired_difference(*flat, *rounds, confidence=confidence)
-    number = sum(np.isfinite(group).sum(0) for group in flat)
+    number = np.sum([np.isfinite(group).sum(0) for group in flat], axis=0)
     shape = groups[0].shape[1:]
     return Interval(*(np.reshape(part, shape) for part in one._replace(rounds=number)))
 

@@ -16,7 +16,7 @@ from imbalance_jax.metrics.intervals import MANY, over_seeds, seed_interval
 from imbalance_jax.metrics.statistics import finite_mean, moments
 from imbalance_jax.results.alignment import ALL_PAIRS
 from imbalance_jax.results.performance import ABNORMAL
-from imbalance_jax.results.rows import MACRO, Population, Row, is_null, of_kind
+from imbalance_jax.results.rows import MACRO, Number, Population, Row, is_null, of_kind
 from imbalance_jax.results.units import ALL_CONCEPTS, ALL_IMAGES, BEYOND_NULL, CORRECTED, PUBLISHED
 
 
@@ -217,7 +217,7 @@ def _effect(mistake: str, figure: Figure, variant: Variant, *, published: Side, 
         effect = seed_interval(differences, published.rounds(seeds) - corrected.rounds(seeds), clusters=clusters)
     else:
         effect = over_seeds(differences)
-    figures = [
+    figures: list[tuple[Number, dict[str, str]]] = [
         (pairs[:, 0].mean() if n else np.nan, {'version': PUBLISHED, 'statistic': 'mean'}),
         (pairs[:, 1].mean() if n else np.nan, {'version': CORRECTED, 'statistic': 'mean'}),
         (effect.estimate, {'version': PUBLISHED, 'statistic': 'mean', 'against': CORRECTED}),
