@@ -37,7 +37,7 @@ class Placed(NamedTuple):
     file has grey values between black and the region's brightest; values: the grey values of its file but black, where
     several of a few count as one; of_crop: height and width of its file, and of the crop that it covers, () without;
     digest: of the mask that its file holds, before it is resized, '' without a file; colours: of its file but black,
-    where several count as one"""
+    where several count as one; value: the one grey value of its file but black, 0 where there are others"""
 
     box: tuple[float, ...]
     mask: np.ndarray | None
@@ -48,6 +48,7 @@ class Placed(NamedTuple):
     of_crop: tuple[int, ...] = ()
     digest: str = ''
     colours: int = 0
+    value: int = 0
 
 
 class Region(NamedTuple):
@@ -214,7 +215,8 @@ def mask_file(
     digest = hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()
     has_rim = (rim and crop is not None) or placed.has_rim
     placed = placed._replace(has_rim=has_rim, is_soft=soft, values=several, of_crop=of_crop, digest=digest)
-    return placed._replace(colours=colours if few else 0)
+    value = int(values[0]) if len(values) == 1 and indices is None else 0
+    return placed._replace(colours=colours if few else 0, value=value)
 
 
 def _has_rim(mask: np.ndarray) -> bool:

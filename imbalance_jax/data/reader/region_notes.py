@@ -1,6 +1,7 @@
 """Where regions, labels and sizes of files say two things of one image."""
 
 import itertools
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from imbalance_jax.names import some
 MANY = 8  # images with a box, from which on all boxes in one corner are no chance
 FEW = 3  # boxes, from which on most outside their images are doubted
 SOME = 0.25  # share of boxes outside their images, from which on they are doubted if all may be corners
+WRITTEN = {1, 255}  # what inside is in a mask of zero and one, and of black and white
 WHOLE = 0.98  # share of an image from which on a region covers it
 MOST = 0.8  # share of a class's images with a region, from which on the others lack one
 
@@ -48,7 +50,21 @@ def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence
         'each as a mask of its own, or as a grey value that regions.values tells apart)': coloured,
     }
     listed = [f'{words}: {len(names)} ({some(names, NAMED)}).' for words, names in said.items() if names]
-    return [*listed, *_of_crops(cases, concepts, regions), *_in_a_corner(regions, size), *_lacking(cases, regions)]
+    listed += [*_of_other_values(concepts, regions), *_of_crops(cases, concepts, regions)]
+    return [*listed, *_in_a_corner(regions, size), *_lacking(cases, regions)]
+
+
+def _of_other_values(concepts: Sequence[str], regions: Sequence[Sequence[Region]]) -> list[str]:
+    """Sentences about concepts whose mask files have one grey value each, and not the same, but for 1 and 255, as which
+    inside is written."""
+    count: dict[int, Counter[int]] = {}
+    for one in itertools.chain(*regions):
+        if one.placed.value:
+            count.setdefault(one.concept, Counter())[one.placed.value] += 1
+    what = 'have one grey value each, and not the same, as where each means another finding; all count as inside'
+    listed = {k: ', '.join(f'{value} in {number}' for value, number in sorted(of.items())) for k, of in count.items()}
+    odd = [k for k, of in count.items() if len(of) > 1 and set(of) != WRITTEN]
+    return [f'Mask files of {concepts[k]} {what}: {listed[k]}.' for k in odd]
 
 
 def _of_crops(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence[Region]]) -> list[str]:

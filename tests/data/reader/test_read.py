@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import re
 import unicodedata
 
 import numpy as np
@@ -950,6 +951,22 @@ def test_a_table_as_pandas_writes_json(eight):
     data = {'file': {str(i): f'{i}.png' for i in range(8)}, 'mass': {str(i): i % 2 for i in range(8)}}
     (eight / 't.json').write_text(json.dumps(data))
     assert loaded(eight, tables='t.json', images='file', labels=('mass',)).labels.sum() == 4
+
+
+@pytest.mark.parametrize(('values', 'said'), [((1, 2), True), ((128, 255), True), ((1, 255), False), ((7, 7), False)])
+def test_masks_of_one_value_each_and_not_the_same_are_said(eight, values, said):
+    (eight / 'masks').mkdir()
+    for i in range(8):
+        pixels = np.zeros((20, 20), np.uint8)
+        pixels[4 + i % 3 : 12, 5:12] = values[i % 2]
+        Image.fromarray(pixels).save(eight / 'masks' / f'{i}.png')
+    table(eight, rows(*(f'{i}.png,a,x' for i in range(8))))
+    block = {'tables': 't.csv', 'images': {'file': '{file}', 'folders': ('',), 'exclude': ('masks/*',)}}
+    regions = {'concept': 'a', 'files': 'masks/{stem}.png'}
+    found = doubts_with(loaded(eight, **block, labels={'column': 'finding'}, regions=regions), 'one grey value each')
+    one, two = values
+    wanted = f'Mask files of a have one grey value each, and not the same, .*: {one} in 4, {two} in 4'
+    assert [bool(re.match(wanted, sentence)) for sentence in found] == [True] * said
 
 
 def test_a_joined_table_that_says_otherwise_is_named(eight):
