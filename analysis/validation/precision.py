@@ -12,7 +12,7 @@ Spearman's rank correlation (5th percentile), and the share of maps whose hottes
 """
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,12 +60,20 @@ def _evaluate(closed: ClosedJaxpr, args: Sequence[Any], bits: int) -> list[Any]:
     return [read(var) for var in jaxpr.outvars]
 
 
+def _parts_of_scan(params: Mapping[str, Any]) -> tuple[int, int]:
+    """How many inputs of a scan are the same in all steps, and how many it carries on; JAX 0.12 has other words."""
+    if 'ft_in' not in params:
+        return params['num_consts'], params['num_carry']
+    fixed, carried, _ = map(len, params['ft_in'].unpack())
+    return fixed, carried
+
+
 def _apply(eqn: Any, inputs: list[Any], bits: int) -> list[Any]:
     """The results of one equation: of a product with rounded factors, of a loop or a call with those in it rounded."""
     name, params = eqn.primitive.name, eqn.params
     inner = partial(_evaluate, bits=bits)
     if name == 'scan':
-        fixed, carried = params['num_consts'], params['num_carry']
+        fixed, carried = _parts_of_scan(params)
 
         def body(carry, x):
             outs = inner(params['jaxpr'], [*inputs[:fixed], *carry, *x])
