@@ -168,7 +168,8 @@ def _are_flags(words: set[str]) -> bool:
 def _may_be_answers(values: np.ndarray) -> tuple[str, ...]:
     """What a column says that may be a yes or a no, in two or three words, or but for a few cells; () of any other."""
     said = Counter(str(value).strip() for value in values if canonical(str(value)) not in NOTHING)
-    known = sum(count for text, count in said.items() if canonical(text) in {*map(canonical, (*TRUE, *FALSE))})
+    answers = {*map(canonical, (*TRUE, *FALSE))}
+    known = sum(count for text, count in said.items() if canonical(text) in answers)
     few = len(said) <= 3 and said.total() >= 3 * len(said) and (len(said) > 1 or said.total() < len(values))
     return tuple(said)[:MOST_SHOWN] if (said and few) or (len(said) > 1 and known >= NEARLY * said.total()) else ()
 

@@ -38,13 +38,7 @@ class Drawn(NamedTuple):
 def found_in(folder: Path, listed: Sequence[str], unsure: list[str]) -> Drawn | None:
     """The files that are drawn on an image each, of the kind with the most; None without any, and where one of them
     cannot be read, which is said."""
-    stems = {drawn_files.image_stem(path).lower() for path in listed if paths.is_image(path, Images())}
-    called = [path for path in listed if drawn_files.image_stem(path).lower() in stems]
-    counted = Counter(path.rpartition('.')[2].lower() for path in called)
-    for suffix, count in counted.most_common():
-        if suffix not in KINDS or count < LEAST:
-            continue
-        files = [path for path in called if path.lower().endswith(f'.{suffix}')]
+    for suffix, files in sorted(_called_as_images(listed).items(), key=lambda one: len(one[1]), reverse=True):
         table = Table(_pattern(files), name=NAME, kind=KINDS[suffix])
         try:
             rows = read_table(folder, table, Found())
@@ -69,11 +63,19 @@ def _is_one(folder: Path, files: Sequence[str], table: Table) -> bool:
 
 def not_chosen(drawn: Drawn, listed: Sequence[str]) -> list[str]:
     """Files that are called as an image each, several of a kind, of another kind than those that were chosen."""
+    of_kinds = _called_as_images(listed).items()
+    return [path for suffix, files in of_kinds if KINDS[suffix] != drawn.table.kind for path in files]
+
+
+def _called_as_images(listed: Sequence[str]) -> dict[str, list[str]]:
+    """{suffix: files that are called as an image each} of those of `KINDS` with several such files."""
     stems = {drawn_files.image_stem(path).lower() for path in listed if paths.is_image(path, Images())}
-    chosen = set(drawn.files)
-    called = [path for path in listed if path not in chosen and drawn_files.image_stem(path).lower() in stems]
-    count = Counter(path.rpartition('.')[2].lower() for path in called)
-    return [path for path in called if (kind := path.rpartition('.')[2].lower()) in KINDS and count[kind] >= LEAST]
+    found: dict[str, list[str]] = {}
+    for path in listed:
+        suffix = path.rpartition('.')[2].lower()
+        if suffix in KINDS and drawn_files.image_stem(path).lower() in stems:
+            found.setdefault(suffix, []).append(path)
+    return {suffix: files for suffix, files in found.items() if len(files) >= LEAST}
 
 
 def _pattern(files: Sequence[str]) -> str:

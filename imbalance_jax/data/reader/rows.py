@@ -125,9 +125,7 @@ def join(rows: Rows, other: Rows, on: Sequence[str]) -> tuple[Rows, np.ndarray]:
 
     ValueError for two rows of `other` with one key that say different things.
     """
-    place = _unique_keys(other, on)
-    mine = keys(rows, my_names(on))
-    index = np.array([place.get(key, -1) for key in mine], np.int64)
+    index = _matched(rows, other, on)
     columns, joined = dict(rows.columns), dict(rows.joined)
     where = (other.files, other.file[index], np.where(index >= 0, other.line[index], 0)) if len(other) else None
     for name, values in other.columns.items():
@@ -140,12 +138,20 @@ def join(rows: Rows, other: Rows, on: Sequence[str]) -> tuple[Rows, np.ndarray]:
     return dataclasses.replace(rows, columns=columns, twice=twice, absent=absent, joined=joined), index >= 0
 
 
+def _matched(rows: Rows, other: Rows, on: Sequence[str]) -> np.ndarray:
+    """The row [n] of `other` that has the key of each row, -1 of none."""
+    place = _unique_keys(other, on)
+    return np.array([place.get(key, -1) for key in keys(rows, my_names(on))], np.int64)
+
+
 def contradictions(rows: Rows, other: Rows, on: Sequence[str], names: Collection[str]) -> list[str]:
     """Sentences about those of the named columns that both tables have, and say differently of one key."""
-    place = {key: row for row, key in enumerate(keys(other, their_names(on)))}
-    index = np.array([place.get(key, -1) for key in keys(rows, my_names(on))], np.int64)
+    both = sorted((set(names) & rows.columns.keys() & other.columns.keys()) - {*on, *their_names(on)})
+    if not both:
+        return []
+    index = _matched(rows, other, on)
     joined, said = np.flatnonzero(index >= 0).tolist(), []
-    for name in sorted(set(names) & rows.columns.keys() & other.columns.keys() - {*on, *their_names(on)}):
+    for name in both:
         texts = ((row, str(rows.columns[name][row]), str(other.columns[name][index[row]])) for row in joined)
         pairs = [(row, one, two) for row, one, two in texts if one.strip() and two.strip()]
         if odd := [pair for pair in pairs if plain_key(pair[1]) != plain_key(pair[2])]:
