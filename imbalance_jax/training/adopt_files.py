@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from imbalance_jax.data import label_map
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.losses import SIGMOID, SOFTMAX, UNKNOWN
-from imbalance_jax.training import card, start_files
+from imbalance_jax.training import exported, start_files
 from imbalance_jax.training.adopt_members import BETWEEN, Adopted
 from imbalance_jax.training.start import Start
 
@@ -49,18 +49,18 @@ def check_exports(
     loss. image: (height, width, channels)."""
     for one in adopted:
         facts = files[one.weights].facts
-        exported, classes = facts['exported'], facts.get('classes') or []
-        if other := card.says_other(config.model, exported):
+        network, classes = facts['exported'], facts.get('classes') or []
+        if other := exported.says_other(config.model, network):
             raise ValueError(f'{one.where}: {one.weights} was exported from {other}: its numbers would be others.')
-        if exported and one.classes and list(one.classes) != list(classes):
+        if network and one.classes and list(one.classes) != list(classes):
             given, known = BETWEEN.join(one.classes), BETWEEN.join(classes)
             said = f'classes={given}, and {one.weights} says that its outputs are {known}'
             if set(one.classes) == set(classes):
                 raise ValueError(f'{one.where}: {said}: leave classes out.')
             print(f'{one.where}: {said}.')
-        if exported and one.loss not in ('', UNKNOWN, exported['loss']):
-            print(f'{one.where}: loss={one.loss}, and {one.weights} says that it was trained with {exported["loss"]}.')
-        if exported and (trained := json.loads(exported['image'])) != list(image):
+        if network and one.loss not in ('', UNKNOWN, network['loss']):
+            print(f'{one.where}: loss={one.loss}, and {one.weights} says that it was trained with {network["loss"]}.')
+        if network and (trained := json.loads(network['image'])) != list(image):
             print(f'{one.where}: {one.weights} was trained on images {trained}, and here they are {list(image)}.')
 
 

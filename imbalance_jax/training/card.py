@@ -70,17 +70,6 @@ def model_options(model: Mapping[str, Any], said: str = '') -> dict[str, str]:
     return {key: str(list(one) if isinstance(one, tuple) else one) for key, one in values.items()}
 
 
-def says_other(model: Mapping[str, Any], exported: Mapping[str, str]) -> str:
-    """In which option a config's model is another than the one that `export` says a file is of; '' in none, and where
-    it is of another architecture or says nothing."""
-    if exported.get('architecture') != model['name']:
-        return ''
-    here, own = model_options(model), model_options({'name': model['name']}, exported['options'])
-    other = [name for name, value in here.items() if own[name] != value]
-    field = f'config.model.{model["name"]}.{other[0]}' if other else ''
-    return f'a network with {other[0]} {own[other[0]]}, and {field} is {here[other[0]]}' if other else ''
-
-
 def write(workdir: Path, rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any], *, single: bool) -> str:
     """The card of one member, or, unless `single`, of the mean of an arm's rows of members.json, as markdown.
 

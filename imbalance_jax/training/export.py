@@ -1,6 +1,5 @@
 """The verb `export`: trained members as files that others can use, each with a card that says what it is."""
 
-import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,7 @@ from imbalance_jax.models.odds import LINK
 from imbalance_jax.names import lookup
 from imbalance_jax.system import environment, layout, progress
 from imbalance_jax.system.files import UNFINISHED, atomic, check_folder, write_text
-from imbalance_jax.training import card, serialised
+from imbalance_jax.training import card, exported, serialised
 from imbalance_jax.training.trained import Trained, check_trained, load
 
 log = logging.getLogger(__name__)
@@ -157,22 +156,6 @@ def _facts(trained: Trained, row: Mapping[str, Any], variables: Any, method: str
     }
 
 
-def _metadata(row: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, str]:
-    """What of a member goes into its safetensors: all that its images need, as text."""
-    plain = {key: facts[key] for key in ('classes', 'image', 'resize', 'crop')}
-    numbers = {key: facts[key].tolist() for key in ('matrix', 'offset')}
-    texts = {key: facts[key] for key in ('architecture', 'options', 'interpolation', 'link')}
-    return {
-        'format': 'pt',
-        **texts,
-        **{key: json.dumps(value) for key, value in {**plain, **numbers}.items()},
-        'arm': row['arm'],
-        'loss': row['loss'],
-        'seed': str(row['seed']),
-        'weights_sha256': row.get('weights_sha256', ''),
-    }
-
-
 def _variables(trained: Trained, row: Mapping[str, Any]) -> Any:
     return jax.tree.map(lambda a: np.asarray(a[row['member']]), trained.variables)
 
@@ -187,7 +170,7 @@ def _member(workdir: Path, folder: Path, trained: Trained, row: Mapping[str, Any
     made = folder.with_name(f'.{folder.name}{UNFINISHED}')
     shutil.rmtree(made, ignore_errors=True)
     if tensors:
-        weights.write_safetensors(made / STATE, tensors, _metadata(row, facts))
+        weights.write_safetensors(made / STATE, tensors, exported.metadata(row, facts))
     parts = trained.model, trained.normalise, variables
     explained = serialised.map_of(*parts, method=method, layer=layer, options=options)
     if serialised.possible():

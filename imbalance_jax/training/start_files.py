@@ -16,7 +16,7 @@ from imbalance_jax.data import overlap
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.models.naming import torch_names_of
 from imbalance_jax.names import lookup, some
-from imbalance_jax.training import card, start
+from imbalance_jax.training import exported, start
 from imbalance_jax.training.network import abstract_variables, make_model
 from imbalance_jax.training.start import SHA256, Start, Starts
 from imbalance_jax.training.start_images import preprocessing_of
@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 TRUNCATED = '_truncated'  # the end of the name of a model that is the front of another one
 NEW, KEPT = 'new', 'kept'  # what becomes of the head
-EXPORTED = 'architecture', 'options', 'image', 'loss', 'classes'  # what `export` writes of a network into its file
 # Families of images by other names than `data.overlap` has for them.
 FAMILIES = {'rsna': 'nih', 'kaggle': 'nih', 'siim': 'nih'}
 
@@ -82,36 +81,27 @@ def _read(config: ConfigDict, path: Path, preprocessing: str) -> Start:
     if known is not None and known.architecture != config.model.name.removesuffix(TRUNCATED):
         what = f'{path} holds weights of {known.architecture} ({known.name})'
         raise ValueError(f'{what}, and config.model.name is {config.model.name!r}.')
-    exported = _exported(stored)
+    network = exported.network(stored.metadata)
+    if what := exported.lost(stored.metadata):
+        print(f'{path}: {what}.', flush=True)
     facts = {
         'file': str(path),
         'sha256': stored.sha256,
         'container': stored.container,
         'name': known.name if known else '',
         'trained_on': list(known.trained_on) if known else [],
-        'classes': list(known.classes) if known else json.loads(exported.get('classes', '[]')),
+        'classes': list(known.classes) if known else json.loads(network.get('classes', '[]')),
         'trained_size': known.preprocessing.crop if known and known.preprocessing else 0,
         'preprocessing': preprocessing_of(config.model.preprocessing, preprocessing, known, path, stored.metadata),
         'head': KEPT if config.model.keep_head else NEW,
-        'exported': exported,
+        'exported': network,
     }
-    if other := card.says_other(config.model, exported):
+    if other := exported.says_other(config.model, network):
         what = f'{path} was exported from {other}'
         if facts['head'] == KEPT:
             raise ValueError(f'{what}: with its head (config.model.keep_head) its numbers would be others.')
         print(f'{what}: its features begin as others than they were.', flush=True)
     return _fitted(config, stored, facts)
-
-
-def _exported(stored: Any) -> dict[str, str]:
-    """What `export` wrote of a network into its file, {} of any other file, and where that is not whole."""
-    found = {name: stored.metadata[name] for name in EXPORTED if name in stored.metadata}
-    try:
-        image, classes = json.loads(found['image']), json.loads(found['classes'])
-    except (KeyError, ValueError):
-        return {}
-    are_texts = isinstance(classes, list) and all(isinstance(one, str) for one in classes)
-    return found if len(found) == len(EXPORTED) and isinstance(image, list) and are_texts else {}
 
 
 def _fitted(config: ConfigDict, stored: Any, facts: dict[str, Any]) -> Start:

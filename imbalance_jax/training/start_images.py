@@ -1,6 +1,5 @@
 """What weights want of an image: by what is known of published ones, by name, or as the config gives it."""
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from imbalance_jax.config.fields import PREPROCESSING
 from imbalance_jax.data.sources.folder import plain
 from imbalance_jax.names import lookup
+from imbalance_jax.training import exported
 
 BLOCK = 'config.model.preprocessing'
 IMAGENET: dict[str, Any] = {
@@ -23,7 +23,6 @@ IMAGENET: dict[str, Any] = {
 }
 XRV: dict[str, Any] = {'mean': (0.0,), 'std': (1.0,), 'low': -1024.0, 'high': 1024.0, 'channels': 1}
 OWN: dict[str, Any] = {'mean': None, 'std': None, 'low': 0.0, 'high': 1.0, 'channels': 0}  # as many as the weights have
-EXPORT = 'the exported file'  # which says what it wants
 GIVEN: dict[str, Any] = {'mean': (), 'std': (), 'low': 0.0, 'high': 1.0}  # fields of 'given', and what they are unset
 CHOICES = (
     "'imagenet' (red, green and blue by ImageNet's mean and standard deviation), 'xrv' (torchxrayvision: one channel "
@@ -41,31 +40,14 @@ def preprocessing_of(
     is said, and for values that cannot be.
     """
     published = asdict(known.preprocessing) if known is not None and known.preprocessing is not None else {}
-    published = published or exported(metadata)
-    if name and published.get('source') == EXPORT:
+    published = published or exported.preprocessing(metadata)
+    if name and published.get('source') == exported.SOURCE:
         print(f'{path} says what it wants of an image, and {BLOCK}.name = {name!r} takes its place.', flush=True)
     if not name and not published:
         raise ValueError(f'What {path} wants of an image is not known: set {BLOCK}.name to {CHOICES}.')
     values = {**values_of(setting, name), 'source': f'{BLOCK}.name = {name!r}'} if name else {}
     interpolation = published.get('interpolation') or setting['interpolation']
     return {**published, **values, **_size(setting, published, path), 'interpolation': interpolation}
-
-
-def exported(metadata: Mapping[str, str]) -> dict[str, Any]:
-    """The same by the matrix [C,D] and offset [D] that `export` writes, {} without, or where channels are mixed."""
-    try:
-        matrix, offset = (np.array(json.loads(metadata[key]), np.float64) for key in ('matrix', 'offset'))
-        size = {field: int(json.loads(metadata[field])) for field in ('resize', 'crop')}
-    except (KeyError, ValueError, TypeError):
-        return {}
-    if matrix.ndim != 2 or offset.shape != matrix.shape[1:]:
-        return {}
-    scale = matrix[0] if len(matrix) == 1 else np.diagonal(matrix)
-    if (len(matrix) > 1 and not np.array_equal(matrix, np.diag(scale))) or not (scale > 0).all():
-        return {}
-    fields = {'mean': tuple((-offset / scale).tolist()), 'std': tuple((1 / scale).tolist()), 'low': 0.0, 'high': 1.0}
-    interpolation = metadata.get('interpolation') or 'bilinear'
-    return {**fields, **size, 'channels': len(scale), 'interpolation': interpolation, 'source': EXPORT}
 
 
 def values_of(setting: Mapping[str, Any], name: str) -> dict[str, Any]:

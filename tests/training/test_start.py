@@ -13,7 +13,7 @@ from imbalance_jax.config import file
 from imbalance_jax.models import entrance
 from imbalance_jax.models.cnn import CNN
 from imbalance_jax.models.entrance import MATRIX, OFFSET
-from imbalance_jax.training import run, snapshot, start, start_files, start_images
+from imbalance_jax.training import exported, run, snapshot, start, start_files, start_images
 from imbalance_jax.training import trained as training_trained
 from imbalance_jax.training.start import Start
 
@@ -183,6 +183,15 @@ def test_what_an_exported_file_wants_is_what_it_says(config, capsys):
     for fields in ({'matrix': '[[1.0], [0.5]]'}, {'matrix': 'x'}, {'offset': '[1, 2]'}, {'matrix': '[[-1.0]]'}):
         with pytest.raises(ValueError, match='is not known: set'):  # of mixed channels, and of somebody else's
             start_images.preprocessing_of(setting, '', None, 'a.safetensors', {**of_grey, **fields})
+
+
+def test_what_an_exported_file_no_longer_says_is_named():
+    whole = dict.fromkeys((*exported.NETWORK, *exported.IMAGES), '[]')
+    assert not exported.lost(whole)
+    assert not exported.lost({'format': 'pt', 'architecture': 'resnet18'})  # somebody else's
+    del whole['classes'], whole['resize']
+    assert exported.lost(whole) == 'its metadata, which `export` writes, lack classes, resize'
+    assert exported.network(whole) == {}
 
 
 def test_fields_of_given_that_change_nothing_are_said(config):
