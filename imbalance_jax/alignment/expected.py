@@ -87,10 +87,7 @@ def _torchray(heat: jax.Array, tolerance: float = 15) -> Product:
     row, column, constant = _first_hottest(heat)
 
     def figure(sums, regions):
-        # One region at a time: what is near one is found with an array per row of the disc.
-        shares = partial(jax.lax.map, lambda region: near_share(region[None], tolerance)[0], regions.astype(bool))
-        near = jax.lax.cond(constant.any(), shares, lambda: jnp.zeros(len(regions)))
-        return jnp.where(constant, near, sums > 0)
+        return jnp.where(constant, near_share(regions.astype(bool), tolerance), sums > 0)
 
     disc = _distance(heat, row, column) < jnp.maximum(tolerance, 1) ** 2
     return Product(disc.astype(jnp.float32), figure)

@@ -5,6 +5,8 @@ depends on the order in which pixels are stored.
 """
 
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,32 +14,44 @@ import jax.numpy as jnp
 from imbalance_jax.alignment.heat import bits, check_top_k, count, defined, flat, heat_and_region
 from imbalance_jax.system.shapes import takes
 
+PIXELS = 32  # of a region that are compared together on a CPU, whose caches hold no more maps
 
-def _share_of_top(heat: jax.Array) -> Callable[[jax.Array, jax.Array], jax.Array]:
-    """`share(region [B or 1,H,W], number, one or [B]) -> [B]`: the share of the `number` hottest pixels of each map
-    that is expected in the region, ties broken at random. The pixels are sorted once, for any number of regions."""
-    pixels = bits(heat)
+
+class _Order(NamedTuple):
+    """Pixels [B,n] of maps as `bits`, in ascending order, and of every place there how many pixels are hotter and how
+    many tie. They are sorted once, for any number of regions."""
+
+    ascending: jax.Array
+    hotter: jax.Array
+    tied: jax.Array
+
+    def share_in(
+        self, counted: Callable[[jax.Array], tuple[jax.Array, jax.Array]], number: jax.Array | int
+    ) -> jax.Array:
+        """The share of the `number`, one or [B], hottest pixels of each map that is expected in a region, ties broken
+        at random, [B]. counted: heat [B] -> how many of the region's pixels are hotter, and how many as hot."""
+        position = jnp.broadcast_to(self.ascending.shape[-1] - number, self.ascending.shape[:-1])[..., None]
+        lowest, hotter, tied = (jnp.take_along_axis(edge, position, axis=-1)[..., 0] for edge in self)
+        above, at_limit = counted(lowest)
+        # Of the pixels that tie at the threshold, the share that has a place left.
+        return (above + at_limit * ((number - hotter) / tied)) / number
+
+
+def _ordered(pixels: jax.Array) -> _Order:
     ascending = jnp.sort(pixels, axis=-1)
     first, last = _ties(ascending)
-    size = ascending.shape[-1]
-
-    def share(region, number):
-        position = jnp.broadcast_to(size - number, ascending.shape[:-1])[..., None]
-        lowest, above, tied = (
-            jnp.take_along_axis(edge, position, axis=-1) for edge in (ascending, size - 1 - last, last - first + 1)
-        )
-        hotter, at_limit = (
-            (flat(region) & found).sum(-1, dtype=jnp.int32) for found in (pixels > lowest, pixels == lowest)
-        )
-        # Of the pixels that tie at the threshold, the share that has a place left.
-        return (hotter + at_limit * ((number - above[..., 0]) / tied[..., 0])) / number
-
-    return share
+    return _Order(ascending, ascending.shape[-1] - 1 - last, last - first + 1)
 
 
 def _share_in_top(heat: jax.Array, region: jax.Array, number: jax.Array | int) -> jax.Array:
-    """`_share_of_top` of each map's own region, [B]."""
-    return defined(_share_of_top(heat)(region, jnp.asarray(number)), heat, region)
+    """The share of the `number` hottest pixels of each map that is expected in its own region, [B]."""
+    pixels, inside = bits(heat), flat(region)
+
+    def counted(lowest):
+        found = pixels > lowest[..., None], pixels == lowest[..., None]
+        return tuple((inside & one).sum(-1, dtype=jnp.int32) for one in found)
+
+    return defined(_ordered(pixels).share_in(counted, jnp.asarray(number)), heat, region)
 
 
 def relevance_rank(maps: jax.Array, masks: jax.Array) -> jax.Array:
@@ -50,14 +64,33 @@ def relevance_rank(maps: jax.Array, masks: jax.Array) -> jax.Array:
 def relevance_ranks(maps: jax.Array) -> Callable[[jax.Array], jax.Array]:
     """`ranks(regions [J,H,W]) -> [B,J]`: `relevance_rank` of each of the maps [B,H,W] for each region."""
     heat = heat_and_region(maps, jnp.zeros(maps.shape, bool))[0]
-    share, hot = _share_of_top(heat), (heat > 0).any((-2, -1))
+    pixels, hot = bits(heat), (heat > 0).any((-2, -1))
+    order, by_pixel = _ordered(pixels), pixels.T
 
     def rank(region):
         area = count(region)
-        return jnp.where(area > 0, jnp.where(hot, share(region[None], jnp.maximum(area, 1)), 0.0), jnp.nan)
+        share = order.share_in(partial(_counted_in, by_pixel, flat(region)), jnp.maximum(area, 1))
+        return jnp.where(area > 0, jnp.where(hot, share, 0.0), jnp.nan)
 
     # One region at a time: all at once, what is compared is too large for a cache (seven times slower on a CPU).
     return lambda regions: jax.lax.map(rank, regions).T
+
+
+def _counted_in(by_pixel: jax.Array, region: jax.Array, lowest: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """How many pixels of a region [n] are hotter than `lowest` [B] in each map, and how many as hot; by_pixel: [n,B].
+
+    Only the pixels of the region are looked at, some at a time.
+    """
+    size = PIXELS if jax.default_backend() == 'cpu' else len(region)
+    area, places = region.sum(), jnp.flatnonzero(region, size=len(region) + size, fill_value=0)
+
+    def add(i, sums):
+        there = (i * size + jnp.arange(size) < area)[:, None]
+        pixels = by_pixel[jax.lax.dynamic_slice_in_dim(places, i * size, size)]
+        found = pixels > lowest, pixels == lowest
+        return tuple(a + (there & one).sum(0, dtype=jnp.int32) for a, one in zip(sums, found, strict=True))
+
+    return jax.lax.fori_loop(0, -(-area // size), add, (jnp.zeros_like(lowest, jnp.int32),) * 2)
 
 
 def top_k_intersection(maps: jax.Array, masks: jax.Array, *, top_k: int | None = None) -> jax.Array:

@@ -49,21 +49,27 @@ def hit_torchray(maps: jax.Array, masks: jax.Array, *, tolerance: float = 15) ->
     rows, columns = jnp.arange(heat.shape[-2])[:, None], jnp.arange(heat.shape[-1])
     near = (rows - row) ** 2 + (columns - column) ** 2 < jnp.maximum(tolerance, 1) ** 2
     hit = (near & region).any((-2, -1)).astype(jnp.float32)
-    constant = _is_constant(heat)
-    by_chance = jax.lax.cond(constant.any(), lambda: near_share(region, tolerance), lambda: jnp.zeros_like(hit))
-    return defined(jnp.where(constant, by_chance, hit), heat, region)
+    return defined(jnp.where(_is_constant(heat), near_share(region, tolerance), hit), heat, region)
 
 
 @takes(region='... H W')
 def near(region: jax.Array, tolerance: float) -> jax.Array:
     """The pixels from which some pixel of the region [B, H, W] is less than `tolerance` pixels away, [B, H, W] bool."""
-    far = jnp.float32(sum(region.shape[-2:]) ** 2)
-    rows, columns = (jnp.arange(length, dtype=jnp.float32) for length in region.shape[-2:])
-    along = (rows[:, None] - rows) ** 2, (columns[:, None] - columns) ** 2
-    # The squared distance separates: first within a row of pixels, then over the rows.
-    in_row = jnp.where(region[..., None, :], along[1], far).min(-1)
-    squared = (in_row[..., None, :, :] + along[0][:, :, None]).min(-2)
-    return (squared < jnp.maximum(tolerance, 1) ** 2) & region.any((-2, -1), keepdims=True)
+    height, axis, within = region.shape[-2], region.ndim - 1, jnp.maximum(tolerance, 1)
+    far, column = jnp.float32(sum(region.shape[-2:]) ** 2), jnp.arange(region.shape[-1], dtype=jnp.float32)
+    # The squared distance separates: first within a row of pixels, then over the rows that are near enough.
+    before = column - jax.lax.cummax(jnp.where(region, column, -jnp.inf), axis=axis)
+    behind = jax.lax.cummin(jnp.where(region, column, jnp.inf), axis=axis, reverse=True) - column
+    in_row = jnp.minimum(jnp.minimum(before, behind) ** 2, far)
+    rows = jnp.pad(in_row, [(0, 0)] * (axis - 1) + [(height, height), (0, 0)], constant_values=far)
+    reach = jnp.minimum(jnp.ceil(within), height).astype(int)
+
+    def nearer(step, squared):
+        moved = jax.lax.dynamic_slice_in_dim(rows, height + step, height, axis=axis - 1)
+        return jnp.minimum(squared, moved + jnp.float32(step) ** 2)
+
+    squared = jax.lax.fori_loop(1 - reach, reach, nearer, jnp.full_like(in_row, far))
+    return (squared < within**2) & region.any((-2, -1), keepdims=True)
 
 
 def near_share(region: jax.Array, tolerance: float) -> jax.Array:

@@ -12,6 +12,7 @@ from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer, w
 from imbalance_jax.names import lookup, options_of
 from imbalance_jax.system import environment, provenance
 
+SCALES = 1.0, 4.0, 0.25  # of the images that a method is tried on, so that none is like another
 NOT_OPTIONS = ('key', 'layer', 'mean', 'deviation', 'active')  # what whoever calls a method gives it
 
 
@@ -29,12 +30,12 @@ def check(name: str, options: Mapping[str, Any], images: jax.Array) -> None:
     if needs_key(name):
         arguments['key'] = environment.key(0)
     if needs_layer(name, options):
-        arguments['layer'] = input_layer(_mean)
+        arguments['layer'] = input_layer(_score)
     try:
-        maps = jax.eval_shape(partial(method, _mean, **arguments), images)
+        maps = jax.eval_shape(partial(method, _score, **arguments), images)
         _check_maps(maps, images.shape[:3])
         if not method_is_ours(name) and not needs_key(name):
-            _check_alone(partial(method, _mean, **arguments), images.shape[1:])
+            _check_alone(partial(method, _score, **arguments), images.shape[1:])
     except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
         reason = provenance.of_plugin(error) or ' '.join(str(error).split())
         what = f'config.attribution.{name} is {dict(options)}' if options else f'attribution method {name!r}'
@@ -49,9 +50,11 @@ def method_is_ours(name: str) -> bool:
 
 def _check_alone(method: Callable, shape: tuple[int, ...]) -> None:
     """ValueError for a method whose map of an image depends on the others of its batch."""
-    images = jax.random.normal(environment.key(0), (2, *shape))
-    together, alone = method(images)[:1], method(images[:1])
-    if not jnp.allclose(together, alone, rtol=1e-2, atol=1e-3 * float(jnp.abs(alone).max())):
+    scale = jnp.asarray(SCALES).reshape(-1, *(1,) * len(shape))
+    images = jax.random.normal(environment.key(0), (len(SCALES), *shape)) * scale
+    together, alone = method(images), jnp.concatenate([method(image[None]) for image in images])
+    near = jnp.abs(together - alone) <= 1e-2 * jnp.abs(alone) + 1e-3 * jnp.abs(alone).max((1, 2), keepdims=True)
+    if not (near | (jnp.isnan(together) & jnp.isnan(alone))).all():
         raise ValueError('its map of an image depends on the other images of a batch, which are any')
 
 
@@ -63,8 +66,10 @@ def _check_maps(maps: Any, shape: tuple[int, ...]) -> None:
         raise ValueError(f'it gives {given}; expected maps [B, H, W] = {list(shape)} of real numbers')
 
 
-def _mean(images: jax.Array) -> jax.Array:
-    return images.mean((1, 2, 3))
+def _score(images: jax.Array) -> jax.Array:
+    """Of each image, with another slope at every pixel and for every image."""
+    weights = jax.random.normal(environment.key(1), images.shape[1:])
+    return (weights * images**2).mean((1, 2, 3))
 
 
 def known(name: str, options: Mapping[str, Any]) -> dict[str, Any]:

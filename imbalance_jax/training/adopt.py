@@ -147,7 +147,8 @@ def fit(
     usual = SOFTMAX if task_of(dataset.info) == MULTI_CLASS else SIGMOID
     infos, result = [dataset.info, *(other.info for other in others)], []
     for one in adopted:
-        fitted = adopt_files.fit(one, files[one.weights], dataset, link=one.link or usual)
+        said = files[one.weights].facts.get('exported', {}).get('link')
+        fitted = adopt_files.fit(one, files[one.weights], dataset, link=one.link or said or usual)
         if fitted.link == SOFTMAX and task_of(dataset.info) != MULTI_CLASS:
             why = f'wants exactly one class per image, and {dataset.info["name"]} is multi_label'
             raise ValueError(f'{one.where}: link=softmax {why}; link=sigmoid asks each class by itself.')

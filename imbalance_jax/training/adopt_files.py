@@ -45,8 +45,8 @@ def check_exports(
     config: ConfigDict, adopted: Sequence[Adopted], files: Mapping[str, Start], image: Sequence[int]
 ) -> None:
     """Raises ValueError for a file that `export` wrote of another network than the config's, with tensors of like
-    shapes, or whose outputs stand in another order; says which was trained on images of another size, or with another
-    loss. image: (height, width, channels)."""
+    shapes, or whose outputs stand in another order; says which was trained on images of another size, with another
+    loss or for another link. image: (height, width, channels)."""
     for one in adopted:
         facts = files[one.weights].facts
         network, classes = facts['exported'], facts.get('classes') or []
@@ -60,6 +60,8 @@ def check_exports(
             print(f'{one.where}: {said}.')
         if network and one.loss not in ('', UNKNOWN, network['loss']):
             print(f'{one.where}: loss={one.loss}, and {one.weights} says that it was trained with {network["loss"]}.')
+        if network and one.link not in ('', network['link']):
+            print(f'{one.where}: link={one.link}, and {one.weights} says that it is {network["link"]}.')
         if network and (trained := json.loads(network['image'])) != list(image):
             print(f'{one.where}: {one.weights} was trained on images {trained}, and here they are {list(image)}.')
 

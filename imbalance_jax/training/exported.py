@@ -1,8 +1,8 @@
 """What `export` says of a network in the metadata of its safetensors, written and read again.
 
 Texts by name, the values of most as JSON: 'architecture', 'options' (of `card.options_said`), 'classes', 'image'
-(H, W, C), 'loss', and what its images become before the first layer: 'matrix' [C,D], 'offset' [D], 'resize', 'crop',
-'interpolation'.
+(H, W, C), 'loss', 'link' ('sigmoid' or 'softmax'), and what its images become before the first layer: 'matrix' [C,D],
+'offset' [D], 'resize', 'crop', 'interpolation'.
 """
 
 import json
@@ -14,7 +14,7 @@ import numpy as np
 from imbalance_jax.training import card
 
 SOURCE = 'the exported file'  # of preprocessing that a file says itself
-NETWORK = 'architecture', 'options', 'image', 'loss', 'classes'
+NETWORK = 'architecture', 'options', 'image', 'loss', 'link', 'classes'
 IMAGES = 'matrix', 'offset', 'resize', 'crop'
 AS_JSON = 'classes', 'image', *IMAGES
 AS_TEXT = 'architecture', 'options', 'interpolation', 'link'
