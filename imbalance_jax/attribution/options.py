@@ -52,7 +52,10 @@ def _check_alone(method: Callable, shape: tuple[int, ...]) -> None:
     """ValueError for a method whose map of an image depends on the others of its batch."""
     scale = jnp.asarray(SCALES).reshape(-1, *(1,) * len(shape))
     images = jax.random.normal(environment.key(0), (len(SCALES), *shape)) * scale
-    together, alone = method(images), jnp.concatenate([method(image[None]) for image in images])
+    together, alone = (
+        jnp.asarray(maps, jnp.float32)
+        for maps in (method(images), jnp.concatenate([method(image[None]) for image in images]))
+    )
     near = jnp.abs(together - alone) <= 1e-2 * jnp.abs(alone) + 1e-3 * jnp.abs(alone).max((1, 2), keepdims=True)
     if not (near | (jnp.isnan(together) & jnp.isnan(alone))).all():
         raise ValueError('its map of an image depends on the other images of a batch, which are any')

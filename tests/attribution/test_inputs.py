@@ -165,6 +165,48 @@ def test_a_method_that_mixes_the_images_of_a_batch_is_named(monkeypatch):
     attribution.options.check('mine', {}, IMAGES[:1])
 
 
+def gradient(score, images):
+    return jnp.abs(jax.grad(lambda x: score(x).sum())(images)).sum(-1)
+
+
+def hot_in_batch(score, images):
+    maps = gradient(score, images)
+    return jnp.where(maps >= maps.max() / 2, maps, 0)
+
+
+def centred_in_batch(score, images):
+    maps = gradient(score, images)
+    return maps - maps.mean()
+
+
+def reversed_in_batch(score, images):
+    return gradient(score, images)[::-1]
+
+
+def hot_in_image(score, images):
+    maps = gradient(score, images)
+    return maps >= maps.max((1, 2), keepdims=True) / 2
+
+
+def scaled_in_image(score, images):
+    maps = gradient(score, images)
+    low, high = maps.min((1, 2), keepdims=True), maps.max((1, 2), keepdims=True)
+    return (maps - low) / (high - low)
+
+
+@pytest.mark.parametrize('method', [hot_in_batch, centred_in_batch, reversed_in_batch])
+def test_what_a_method_takes_from_its_batch_is_seen_in_any_of_its_images(monkeypatch, method):
+    monkeypatch.setitem(METHODS, 'mine', method)
+    with pytest.raises(ValueError, match='its map of an image depends on the other images of a batch'):
+        attribution.options.check('mine', {}, IMAGES[:1])
+
+
+@pytest.mark.parametrize('method', [gradient, hot_in_image, scaled_in_image])
+def test_what_a_method_takes_from_its_image_is_its_own(monkeypatch, method):
+    monkeypatch.setitem(METHODS, 'mine', method)
+    attribution.options.check('mine', {}, IMAGES[:1])
+
+
 def test_whole_numbers_are_maps(monkeypatch):
     monkeypatch.setitem(METHODS, 'mine', lambda score, images: images[..., 0] > 0)
     attribution.options.check('mine', {}, IMAGES[:1])
