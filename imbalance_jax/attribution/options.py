@@ -1,8 +1,9 @@
 """The options of a method, checked by tracing it on a score of no consequence, before any network is there."""
 
+import inspect
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 import jax
 import jax.numpy as jnp
@@ -73,6 +74,19 @@ def _score(images: jax.Array) -> jax.Array:
     """Of each image, with another slope at every pixel and for every image."""
     weights = jax.random.normal(environment.key(1), images.shape[1:])
     return (weights * images**2).mean((1, 2, 3))
+
+
+def kinds(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """`known`, with None for an option that may also be a text or an array, of which its default is no example."""
+    parameters = inspect.signature(METHODS[name]).parameters
+    inner = wrapped(name, options)
+    of_wrapped = inspect.signature(METHODS[inner]).parameters if inner in METHODS else {}
+    either = {
+        key
+        for key, parameter in {**of_wrapped, **parameters}.items()
+        if str in get_args(parameter.annotation) and not isinstance(parameter.default, str)
+    }
+    return {key: None if key in either else default for key, default in known(name, options).items()}
 
 
 def known(name: str, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -107,11 +107,14 @@ def _check_names(config: ConfigDict, where: str) -> None:
 
 
 def _check_value(value: Any, where: str) -> None:
-    """ValueError for what JSON cannot keep: a set, and a number that is not finite."""
+    """ValueError for what JSON cannot keep: a set, a path, a function, and a number that is not finite."""
     if isinstance(value, (set, frozenset)):
         raise ValueError(f'{where} is a set, which has no order; expected a tuple, in round brackets.')
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f'{where} is {value}; expected a finite number.')
+    if not (value is None or isinstance(value, (bool, int, float, str, tuple, list, Mapping))):
+        kinds = 'a number, a text such as str(...), True, False, None, or a tuple or a block of these'
+        raise ValueError(f'{where} is {value!r}, of the kind {type(value).__name__}; expected {kinds}.')
     for one in value if isinstance(value, (tuple, list)) else value.values() if isinstance(value, Mapping) else ():
         _check_value(one, where)
 

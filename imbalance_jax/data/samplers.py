@@ -54,7 +54,7 @@ def _checked(name: str, sampler: Sampler, labels: ArrayLike, progress: float) ->
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
         raise ValueError(f'Sampler {name!r} gives weights from {weights.min():g} to {weights.max():g}; they must be '
                          'finite, 0 or more, and not all 0.')  # fmt: skip
-    return weights
+    return weights.astype(np.float64)
 
 
 def natural(labels: ArrayLike, progress: float) -> np.ndarray:

@@ -75,7 +75,8 @@ def surest_failures(
 
 
 def pictures_of(trained: Trained, method: str, pairs: Pairs, *, shown: np.ndarray) -> dict[str, np.ndarray]:
-    """Images [n,H,W(,3)], finding [n] and mask [n,H,W] of some pairs, and the members' maps of them [P,n,H,W]."""
+    """Images [n,H,W(,3)], finding [n] and mask [n,H,W] of some pairs, and the members' maps of them
+    [P,n,H,W], each up to 1."""
     images, finding = trained.dataset.images[pairs.image[shown]], pairs.finding[shown]
     arrays, phase = (images, finding, pairs.image[shown]), f'explain: failures of {method}'
     program = partial(compile_slab, trained, make_maps(trained, method), arrays, networks=trained.members_alone)
@@ -84,5 +85,11 @@ def pictures_of(trained: Trained, method: str, pairs: Pairs, *, shown: np.ndarra
         'images': pictures(images),
         'finding': finding,
         'mask': pairs.mask[shown],
-        'maps': maps.astype(np.float16),
+        'maps': of_largest_one(maps).astype(np.float16),
     }
+
+
+def of_largest_one(maps: np.ndarray) -> np.ndarray:
+    """Maps [...,H,W] whose largest value, by size, is 1, or 0 where there is none: 16 bits hold them at any scale."""
+    largest = np.abs(maps).max((-2, -1), keepdims=True)
+    return maps / np.where(largest > 0, largest, 1)

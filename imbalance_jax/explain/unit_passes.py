@@ -19,6 +19,7 @@ from imbalance_jax.system import threads
 
 STUDY_BATCH = 64  # images whose quantile the published count shares
 TOP_IMAGES = 4  # of a unit
+LARGEST = float(np.finfo(np.float16).max)
 
 Arrays = dict[str, np.ndarray]
 
@@ -161,7 +162,7 @@ def top_maps(probe: Probe, thresholds: Sequence[Thresholds]) -> list[Arrays]:
         for images, kept, features in zip(top, maps, activations[probe.main], strict=True):
             unit, rank = np.nonzero(np.isin(images, positions))
             position = np.searchsorted(positions, images[unit, rank])
-            kept[unit, rank] = features[position, :, :, unit]
+            kept[unit, rank] = np.clip(features[position, :, :, unit], -LARGEST, LARGEST)
     return [{'top': images, 'top_maps': kept} for images, kept in zip(top, maps, strict=True)]
 
 

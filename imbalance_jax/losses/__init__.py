@@ -4,8 +4,10 @@ import functools
 import math
 import numbers
 from collections.abc import Callable
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -80,7 +82,32 @@ def make(
     shapes = [np.shape(leaf) for leaf in jax.tree.leaves(getattr(loss, 'coefficients', None))]
     if odd := [list(shape) for shape in shapes if shape and shape[-1] not in (1, len(positive))]:
         raise ValueError(f'Loss {name!r} has coefficients {odd[0]}; expected one for each of {len(positive)} classes.')
+    if not str(getattr(family, '__module__', '')).startswith(__name__):
+        _check_applied(name, loss, len(positive))
     return loss
+
+
+def _check_applied(name: str, loss: Loss, num_classes: int) -> None:
+    """ValueError for a loss that gives no number for a batch, or entries that are not the batch's."""
+    if not isinstance(loss, Loss):
+        return  # which whoever made it says
+    size = num_classes + 2
+    said = f'Loss {name!r} for {size} images of {num_classes} classes'
+    batch = [jax.ShapeDtypeStruct((size, num_classes), kind) for kind in (jnp.float32, jnp.uint8, jnp.uint8)]
+    rows, fraction = jax.ShapeDtypeStruct((size,), jnp.int32), jax.ShapeDtypeStruct((), jnp.float32)
+    asked: dict[str, Any] = {'': (lambda *given: loss(loss.init(), *given), (*batch, rows, fraction), ())}
+    if loss.entries is not None:
+        of_each = jax.ShapeDtypeStruct((size, 1), jnp.float32)
+        asked['entries '] = (loss.entries, (batch[0], batch[0], of_each), batch[0].shape)
+    for part, (function, given, shape) in asked.items():
+        try:
+            result = jax.eval_shape(function, *given)
+        except Exception as error:  # a user's own may raise any
+            reason = ' '.join(str(error).split())
+            raise ValueError(f'{said}: {part}{type(error).__name__}: {reason}') from error
+        found = jax.tree.map(lambda one: f'{one.dtype} {list(one.shape)}', result)
+        if not isinstance(result, jax.ShapeDtypeStruct) or result.shape != shape:
+            raise ValueError(f'{said} gives {part}{found}; expected {list(shape) if shape else "one number"}.')
 
 
 def link_of(name: str) -> str:

@@ -106,7 +106,7 @@ def options(kind: str, name: str, block: Mapping[str, Any]) -> dict[str, Any]:
         return options_of(lookup(models.MODELS, name, 'model'), skip=(*models.NOT_OPTIONS, 'relu'))
     if kind == 'attribution':
         lookup(attribution.METHODS, name, 'attribution method')
-        return attribution_options.known(name, block)
+        return attribution_options.kinds(name, block)
     table: Mapping[str, Callable[..., Any]] = losses.LOSSES if kind == 'loss' else samplers.SAMPLERS
     return options_of(lookup(table, name, kind))
 

@@ -78,6 +78,14 @@ def test_a_file_imports_its_neighbours_but_hides_nothing(tmp_path):
             r'config.arms.bce.kept is a set, which has no order; expected a tuple',
         ),
         (
+            WITH_ARMS.replace('ARMS', '{"bce": {"kept": __import__("pathlib").Path("a")}}'),
+            r"config.arms.bce.kept is PosixPath\('a'\), of the kind PosixPath; expected a number, a text such as str",
+        ),
+        (
+            WITH_ARMS.replace('ARMS', '{"bce": {"kept": {1: 2}.keys()}}'),
+            r'config.arms.bce.kept is dict_keys\(\[1\]\), of the kind dict_keys; expected a number',
+        ),
+        (
             GOOD.replace('return', 'c = base.get_config()\n    c.train = 3\n    return'),
             "the field 'train' is a block and is set to a whole number; set the block that it is in as a whole",
         ),

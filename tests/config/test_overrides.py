@@ -39,6 +39,8 @@ def get(config, name):
         ('model.resnet50.width', '32', 32),
         ('model.resnet34.norm', 'group', 'group'),
         ('attribution.occlusion.window', '9', 9),
+        ('attribution.occlusion.baseline', 'blur', 'blur'),
+        ('attribution.deeplift.baseline', '0.5', 0.5),
         ('attribution.smooth_grad.samples', '5', 5),
         ('data.nih_chest_xray14.manual_dir', 'a folder', 'a folder'),
         ('arms.focal.gamma', '5', 5.0),

@@ -208,3 +208,10 @@ def test_a_sampler_of_one_s_own_is_looked_at(monkeypatch, labels, given, said):
     with pytest.raises(ValueError, match=said):
         samplers.make('own')(labels, 0.0)
     np.testing.assert_array_equal(labels, before)
+
+
+def test_a_mask_is_a_sampler_of_its_examples(monkeypatch, labels):
+    monkeypatch.setitem(SAMPLERS, 'own', lambda labels, progress: labels.any(1))
+    weights = samplers.make('own')(labels, 0.0)
+    assert weights.dtype == np.float64
+    np.testing.assert_array_equal(weights, np.asarray(labels).any(1))

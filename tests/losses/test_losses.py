@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax import losses
+from imbalance_jax.losses.loss import Loss, from_entries
 
 GOLDEN = Path(__file__).parents[1] / 'golden'
 PUBLISHED = (
@@ -500,3 +501,23 @@ def test_second_derivatives_are_finite_at_any_logit_and_those_of_bce_are_the_var
         if name == 'bce':
             wanted = jax.nn.sigmoid(logits) * jax.nn.sigmoid(-logits)
             np.testing.assert_allclose(second, wanted, rtol=1e-4, atol=1e-7)
+
+
+def entries_of_images(positive, negative):
+    return from_entries(lambda logits, labels, mask: logits.sum(1), entrywise=True)
+
+
+@pytest.mark.parametrize(
+    ('own', 'said'),
+    [
+        (lambda p, n: Loss(lambda params, logits, labels, mask: logits.mean()), 'TypeError: .*positional arguments'),
+        (lambda p, n: Loss(lambda params, logits, *rest: logits.mean(1)), r'gives float32 \[5\]; expected one number'),
+        (entries_of_images, r"Loss 'own' for 5 images of 3 classes: ValueError: Incompatible shapes"),
+        (lambda p, n: Loss(lambda params, logits, *rest: logits.mean(), entries=lambda z, y, f: z[:1]),
+         r'gives entries float32 \[1, 3\]; expected \[5, 3\]'),
+    ],
+)  # fmt: skip
+def test_a_loss_of_one_s_own_is_asked_of_a_batch(monkeypatch, own, said):
+    monkeypatch.setitem(losses.LOSSES, 'own', own)
+    with pytest.raises(ValueError, match=said):
+        losses.make('own', np.full(3, 4), np.full(3, 6))
