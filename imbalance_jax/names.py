@@ -40,6 +40,12 @@ def options_of(function: Callable[..., Any], skip: Collection[str] = ()) -> dict
     }
 
 
+def is_ours(function: Callable[..., Any]) -> bool:
+    """Whether a function or class, or the one that a partial is of, is this package's and no user's own."""
+    home = getattr(getattr(function, 'func', function), '__module__', '')
+    return str(home).startswith(f'{__name__.partition(".")[0]}.')
+
+
 def some(names: Sequence[str], most: int) -> str:
     """The first of many names, and how many more there are: 'a, b and 3 more'."""
     return ', '.join(names[:most]) + (f' and {len(names) - most:,} more' if len(names) > most else '')

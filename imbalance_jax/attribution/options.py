@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from imbalance_jax.attribution.cam import input_layer
 from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer, wrapped
-from imbalance_jax.names import lookup, options_of
+from imbalance_jax.names import is_ours, lookup, options_of
 from imbalance_jax.system import environment, provenance
 
 SCALES = 1.0, 4.0, 0.25  # of the images that a method is tried on, so that none is like another
@@ -35,18 +35,12 @@ def check(name: str, options: Mapping[str, Any], images: jax.Array) -> None:
     try:
         maps = jax.eval_shape(partial(method, _score, **arguments), images)
         _check_maps(maps, images.shape[:3])
-        if not method_is_ours(name) and not needs_key(name):
+        if not is_ours(method) and not needs_key(name):
             _check_alone(partial(method, _score, **arguments), images.shape[1:])
     except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
         reason = provenance.of_plugin(error) or ' '.join(str(error).split())
         what = f'config.attribution.{name} is {dict(options)}' if options else f'attribution method {name!r}'
         raise ValueError(f'{what}: {reason}') from error
-
-
-def method_is_ours(name: str) -> bool:
-    """Whether a method is one of the package, whose maps are known."""
-    method = METHODS[name]
-    return str(getattr(getattr(method, 'func', method), '__module__', '')).startswith('imbalance_jax.')
 
 
 def _check_alone(method: Callable, shape: tuple[int, ...]) -> None:

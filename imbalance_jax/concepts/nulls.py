@@ -148,7 +148,7 @@ def lay_out(
     origins, stride = np.arange(count)[None] * (height * width), width
     if null:
         block = Block(np.arange(count) if images is None else np.asarray(images), number, (height, width), patients)
-        source, offset = lookup(NULLS, null, 'null model')(make_key(key), rounds, block)
+        source, offset = displaced(null, make_key(key), rounds, block)
         source = np.concatenate([np.arange(count)[None], source])
         origins = source * (height * width)
         if np.any(offset):
@@ -157,6 +157,23 @@ def lay_out(
             origins, stride = 4 * origins + down * (2 * width) + across, 2 * width
             code = np.tile(code, (1, 2, 2))
     return Layout(code.ravel(), stride, origins, table, weight, weights, (height, width))
+
+
+def displaced(null: str, key: jax.Array, rounds: int, block: Block) -> Displacement:
+    """What a null model says of a block, offsets within the image; ValueError for what is no `Displacement`."""
+    given = lookup(NULLS, null, 'null model')(key, rounds, block)
+    what, shape, pixels = f'Null model {null!r}', (rounds, len(block.images)), block.size[0] * block.size[1]
+    if not isinstance(given, tuple) or len(given) != 2:
+        raise ValueError(f'{what} gives {type(given).__name__}; expected a Displacement of source and offset.')
+    source, offset = (np.asarray(one) for one in given)
+    for name, one in (('source', source), ('offset', offset)):
+        if one.shape != shape or one.dtype.kind not in 'iu':
+            said = f'gives {name} {one.dtype} {list(one.shape)}'
+            raise ValueError(f'{what} {said}; expected whole numbers {list(shape)}, rounds and images.')
+    if source.size and not (source.min() >= 0 and source.max() < shape[1]):
+        found = f'sources from {source.min()} to {source.max()}'
+        raise ValueError(f'{what} gives {found}; they are images of the block, 0 to {shape[1] - 1}.')
+    return Displacement(source, offset.astype(np.int64) % max(pixels, 1))
 
 
 def make_key(key: jax.Array | int | None) -> jax.Array:

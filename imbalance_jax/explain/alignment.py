@@ -25,7 +25,7 @@ from imbalance_jax.explain.map_pairs import MapPairs, map_pairs
 from imbalance_jax.explain.maps import asked_of_maps
 from imbalance_jax.explain.reader_ceiling import reader_figures
 from imbalance_jax.metrics import scores
-from imbalance_jax.names import lookup
+from imbalance_jax.names import is_ours, lookup
 from imbalance_jax.results import alignment as results_alignment
 from imbalance_jax.results import map_effect, reader_ceiling
 from imbalance_jax.results.alignment import (
@@ -83,6 +83,20 @@ def _check_metric(name: str, size: tuple[int, int]) -> None:
     if not real or given.shape != maps.shape[:1]:
         said = jax.tree.map(lambda one: f'{one.dtype} {list(one.shape)}', given)
         raise ValueError(f'alignment metric {name!r} gives {said} of maps {list(maps.shape)}; expected a number each.')
+    if not is_ours(alignment.METRICS[name]):
+        _check_alone(name, size)
+
+
+def _check_alone(name: str, size: tuple[int, int]) -> None:
+    """ValueError for a metric whose value for a map depends on the other maps that it is given."""
+    metric, generator = alignment.METRICS[name], np.random.default_rng(0)
+    scales = np.array([1, 0.5, 0.25])[:, None, None]
+    maps = np.asarray(scales * generator.random((3, *size)) ** (1 / scales), np.float32)
+    masks = generator.random(maps.shape) < np.array([0.2, 0.4, 0.6])[:, None, None]
+    together = np.asarray(metric(jnp.asarray(maps), jnp.asarray(masks)), np.float64)
+    alone = [np.asarray(metric(jnp.asarray(maps[i : i + 1]), jnp.asarray(masks[i : i + 1])))[0] for i in range(3)]
+    if not np.allclose(together, np.asarray(alone, np.float64), rtol=1e-3, atol=1e-5, equal_nan=True):
+        raise ValueError(f'alignment metric {name!r}: its value for a map depends on the other maps that it is given.')
 
 
 def run(trained: Trained, workdir: Path) -> None:

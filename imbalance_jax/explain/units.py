@@ -10,18 +10,19 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from imbalance_jax.attribution import layers
-from imbalance_jax.concepts import directions
-from imbalance_jax.concepts.nulls import NULLS, exchanges
+from imbalance_jax.concepts import directions, nulls
+from imbalance_jax.concepts.nulls import exchanges
 from imbalance_jax.data.arrays import pictures
 from imbalance_jax.explain import concept_directions, held_out, interventions, matching, outputs, probe_set
 from imbalance_jax.explain.dissected import Units, detectors, dissected, means
 from imbalance_jax.explain.probe import Probe, first_images, image_shapes, make_features, make_probe, targets
 from imbalance_jax.explain.unit_rows import Arrays, direction_rows, layer_rows, member_rows, probe_arm_rows, unit_blocks
 from imbalance_jax.models.recorded import Recorded
-from imbalance_jax.names import lookup
+from imbalance_jax.names import is_ours, lookup
 from imbalance_jax.results import ablation as results_ablation
 from imbalance_jax.results import similarity, unit_arms
 from imbalance_jax.results.ablation import Ablated
+from imbalance_jax.system import environment, provenance
 from imbalance_jax.system.processes import say
 from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.trained import FROM_FEATURES, SPLIT, Asked, Stage, Trained
@@ -41,7 +42,7 @@ def check(config: ConfigDict, network: Network, image_shape: tuple[int, int, int
     named = {name: field for field, name in further if name not in ('', 'all')}
     for name, field in named.items():
         lookup(shapes, name, f'layer in config.concepts.{field}:')
-    lookup(NULLS, settings.null, 'null model in config.concepts.null:')
+    _check_null(settings.null, (image_shape[0], image_shape[1]))
     if isinstance(network.model, Recorded) and shapes[main][:2] == (1, 1):
         return  # nothing is dissected (`Probe.has_places`)
     for name in shapes if 'all' in settings.layers else [main, *named]:
@@ -49,6 +50,18 @@ def check(config: ConfigDict, network: Network, image_shape: tuple[int, int, int
         if settings.quantile * positions < 1:
             share = f'{settings.quantile} of the {positions} positions of {name} in the test images'
             raise ValueError(f'config.concepts.quantile: {share} is less than one; take a larger share or more images.')
+
+
+def _check_null(name: str, size: tuple[int, int]) -> None:
+    """ValueError for a null model that there is not, and for a user's own that gives what is none."""
+    if is_ours(lookup(nulls.NULLS, name, 'null model in config.concepts.null:')):
+        return
+    few = np.arange(4)
+    try:
+        nulls.displaced(name, environment.key(0), 2, nulls.Block(few, 0, size, few))
+    except Exception as error:
+        reason = provenance.of_plugin(error) or ' '.join(str(error).split())
+        raise ValueError(f'config.concepts.null: {name!r}: {reason}') from error
 
 
 def run(trained: Trained, workdir: Path) -> None:

@@ -26,7 +26,7 @@ from imbalance_jax.losses import (
 from imbalance_jax.losses.counts import ratio
 from imbalance_jax.losses.entrywise import Coefficients, kernel
 from imbalance_jax.losses.loss import SIGMOID, SOFTMAX, UNKNOWN, Loss
-from imbalance_jax.names import lookup, options_of
+from imbalance_jax.names import is_ours, lookup, options_of
 
 __all__ = ['LOSSES', 'SIGMOID', 'SOFTMAX', 'UNKNOWN', 'Coefficients', 'Loss', 'kernel', 'link_of', 'make', 'ratio']
 
@@ -82,7 +82,7 @@ def make(
     shapes = [np.shape(leaf) for leaf in jax.tree.leaves(getattr(loss, 'coefficients', None))]
     if odd := [list(shape) for shape in shapes if shape and shape[-1] not in (1, len(positive))]:
         raise ValueError(f'Loss {name!r} has coefficients {odd[0]}; expected one for each of {len(positive)} classes.')
-    if not str(getattr(family, '__module__', '')).startswith(__name__):
+    if not is_ours(family):
         _check_applied(name, loss, len(positive))
     return loss
 

@@ -23,6 +23,7 @@ from imbalance_jax.concepts import nulls
 from imbalance_jax.config import file
 from imbalance_jax.data import samplers, sources
 from imbalance_jax.names import lookup, options_of
+from imbalance_jax.results import schema
 from imbalance_jax.system import provenance
 
 
@@ -192,5 +193,17 @@ def _add(kind: str, table: Table, entries: dict[str, Any], origin: str) -> None:
             raise ValueError(f'config.plugins: {kind} of {origin} has {name!r}, as {before} has; name it otherwise.')
         if not callable(value) and not isinstance(value, tuple):
             raise ValueError(f'config.plugins: {kind}[{name!r}] of {origin} is {value!r}; it must be a function.')
+        if kind == 'STAGES':
+            _check_tables(name, value, table.entries, origin)
         table.entries[name] = value
         _origins[kind, name] = origin
+
+
+def _check_tables(name: str, stage: Any, others: Mapping[str, Any], origin: str) -> None:
+    """ValueError for a stage that would write a table of `results/` in the place of another one."""
+    taken = {table: 'the suite' for table in schema.TABLES}
+    taken |= {table: f'stage {other!r}' for other, one in others.items() for table in getattr(one, 'tables', ())}
+    for table in getattr(stage, 'tables', ()):
+        if table in taken:
+            said = f'config.plugins: STAGES[{name!r}] of {origin} writes results/{table}, which {taken[table]} writes'
+            raise ValueError(f'{said}; name its table otherwise.')

@@ -458,3 +458,21 @@ def test_a_planted_unit_of_two_values_is_found_and_not_when_shuffled():
     assert result['iou'][0, 0] > 0.3  # bilinear enlargement leaves the inner part of a square at 1
     other = concepts.dissect(features[rng.permutation(60)], masks, null='image_permutation', rounds=50, key=0)
     assert not other['detector'].any()
+
+
+def test_a_displacement_is_one_on_the_torus(monkeypatch):
+    """As many rows up, down, or all around more than once, are the same places."""
+    rng = np.random.default_rng(0)
+    features, masks = rng.random((6, 8, 8, 3)).astype(np.float32), rng.random((6, 8, 8, 2)) < 0.3
+
+    def moved(rows):
+        def null(key, rounds, block):
+            shape = rounds, len(block.images)
+            return nulls.Displacement(np.broadcast_to(np.arange(shape[1]), shape), np.full(shape, rows * block.size[1]))
+
+        monkeypatch.setitem(nulls.NULLS, 'moved', null)
+        return concepts.overlap_counts(features, masks, np.full(3, 0.5), null='moved', rounds=2)['null']
+
+    expected = moved(5)
+    for rows in (-3, 13, 5 - 8 * 100):
+        np.testing.assert_array_equal(moved(rows), expected)

@@ -3,9 +3,12 @@
 import copy
 import shutil
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from imbalance_jax import alignment
+from imbalance_jax.concepts import nulls
 from imbalance_jax.explain import outputs
 from imbalance_jax.explain.run import STAGES, run
 from imbalance_jax.results.rows import of_kind
@@ -81,6 +84,52 @@ def test_a_stage_checks_its_own_options(tiny_config, stage, field, value, said):
     config[block][name] = value
     with pytest.raises(ValueError, match=said):
         check(config, untrained, (16, 16, 1), images)
+
+
+def of_own_map(then):
+    """The largest value of each map, and what `then` makes of all of them."""
+    return lambda maps, masks: then(jnp.asarray(maps).max((1, 2)))
+
+
+NOWHERE = np.zeros((2, 4), int)
+
+
+def null_of(source=NOWHERE, offset=NOWHERE):
+    return lambda key, rounds, block: (source, offset)
+
+
+@pytest.mark.parametrize(
+    ('stage', 'table', 'own', 'said'),
+    [
+        ('alignment', alignment.METRICS, of_own_map(lambda v: v / v.sum()), 'depends on the other maps'),
+        ('alignment', alignment.METRICS, of_own_map(lambda v: v[::-1]), 'depends on the other maps'),
+        ('units', nulls.NULLS, lambda *_: None, 'gives NoneType; expected a Displacement'),
+        ('units', nulls.NULLS, null_of(offset=np.zeros((2, 4))), r'gives offset float64 \[2, 4\]; expected whole'),
+        (
+            'units',
+            nulls.NULLS,
+            null_of(source=np.zeros(4, int)),
+            r'gives source int64 \[4\]; expected whole',
+        ),
+        ('units', nulls.NULLS, null_of(source=np.full((2, 4), 4)), 'sources from 4 to 4; they are images of the block'),
+        ('units', nulls.NULLS, lambda *_: 1 / 0, "config.concepts.null: 'own': division by zero"),
+    ],
+)
+def test_metrics_and_nulls_of_one_s_own_are_tried_before(monkeypatch, tiny_config, stage, table, own, said):
+    config, dataset = copy.deepcopy(tiny_config), load_dataset(tiny_config)
+    monkeypatch.setitem(table, 'own', own)
+    config.attribution.metrics, config.concepts.null = ('own',) if stage == 'alignment' else (), 'own'
+    if stage == 'alignment':
+        monkeypatch.setitem(nulls.NULLS, 'own', nulls.circular_shift)
+    with pytest.raises(ValueError, match=said):
+        STAGES[stage].check(config, network(config, dataset), (16, 16, 1), len(dataset.rows('test')))
+
+
+def test_a_metric_of_each_map_is_taken(monkeypatch, tiny_config):
+    config, dataset = copy.deepcopy(tiny_config), load_dataset(tiny_config)
+    monkeypatch.setitem(alignment.METRICS, 'own', of_own_map(lambda v: v))
+    config.attribution.metrics = ('own',)
+    STAGES['alignment'].check(config, network(config, dataset), (16, 16, 1), len(dataset.rows('test')))
 
 
 def test_a_table_of_training_that_is_gone_is_said_before_the_work(study, tmp_path):

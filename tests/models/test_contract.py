@@ -13,6 +13,7 @@ SHAPE = (8, 8, 1)
 
 
 AFTER = {'sigmoid': nn.sigmoid, 'temperature': lambda x: 3 * x, 'turned round': lambda x: x[:, ::-1]}
+HALF = {'half': lambda x: x.astype(jnp.bfloat16)}
 
 
 class Plain(nn.Module):
@@ -27,7 +28,8 @@ class Plain(nn.Module):
         move = nn.Module.perturb if breaks == 'flax' else perturb
         x = nn.relu(nn.Conv(4, (3, 3))(image))
         x = out['zebra'] = x if breaks == 'unperturbed' else move(self, 'zebra', x)
-        x = nn.relu(nn.Conv(6, (3, 3), 2)(x))
+        x = nn.Conv(6, (3, 3), 2)(x)
+        x = nn.relu(x - x.mean((0, 1, 2)) if breaks == 'of the batch' else x)
         x = out['apple'] = move(self, 'apple', x)
         if breaks == 'no maps':
             out = {}
@@ -46,7 +48,7 @@ class Plain(nn.Module):
             logits = jax.lax.stop_gradient(logits)
         if breaks == 'one number':
             logits = logits[:, 0]
-        logits = AFTER.get(breaks, lambda one: one)(logits)
+        logits = (AFTER | HALF).get(breaks, lambda one: one)(logits)
         return logits if breaks == 'no out' else (logits, out)
 
 
@@ -77,6 +79,8 @@ def test_a_model_that_keeps_the_contract_passes(model):
         ('order', "from front to back, and 'apple' comes after 'zebra'"),
         ('times 0', "the gradient of the logits at 'apple' is exactly 0: .* name an earlier layer"),
         *((after, "not those of 'head' on out\\['pooled'\\]: nothing may come after the head") for after in AFTER),
+        ('half', 'its logits must be float32, and are bfloat16: end with'),
+        ('of the batch', 'its logits of an image depend on the other images of the batch, when it is not trained'),
         ('flax', "fails in apply with a perturbation of 'zebra' alone"),
         ('dropout', r'fails in apply\(\.\.\., train=True\)'),
     ],

@@ -12,6 +12,7 @@ from imbalance_jax.explain import outputs
 from imbalance_jax.system import layout, provenance, records
 from imbalance_jax.system.workdir import write_json
 from imbalance_jax.training import plugins, run
+from imbalance_jax.training.trained import Stage
 
 LOSS = """
 from imbalance_jax.losses import LOSSES as ours
@@ -70,6 +71,19 @@ def test_a_data_set_may_be_a_bare_function(tmp_path):
     plugins.load(['mine.py'], [tmp_path])
     assert callable(sources.find('mine').make)
     assert plugins.options('data', 'mine', {}) == {'reader': '', 'seed': 3}  # of every data set
+
+
+def test_a_stage_has_tables_of_its_own(tmp_path):
+    for name, table in (('one', 'performance'), ('other', 'living'), ('third', 'own')):
+        stage = f'STAGES = {{"{name}": Stage(print, tables=("{table}",))}}'
+        write(tmp_path / f'{name}.py', f'from imbalance_jax.training.trained import Stage\n\n{stage}\n')
+    stages = {'there': Stage(print, tables=('living',))}
+    with pytest.raises(ValueError, match=r"STAGES\['one'\] of .* writes results/performance, which the suite writes"):
+        plugins.load(['one.py'], [tmp_path], stages)
+    with pytest.raises(ValueError, match="writes results/living, which stage 'there' writes; name its table otherwise"):
+        plugins.load(['other.py'], [tmp_path], stages)
+    plugins.load(['third.py'], [tmp_path], stages)
+    assert sorted(stages) == ['there', 'third']
 
 
 def test_stages_go_where_the_caller_has_them(tmp_path):
