@@ -36,7 +36,7 @@ def main() -> int:
     """Entry point."""
     command_line = parser(__doc__)
     name, claim = (matching(one, 'a name on Kubernetes: small letters, digits, dashes') for one in (NAME, DOTTED))
-    quantity = matching('[0-9.]+[A-Za-z]*', 'an amount of Kubernetes, such as 4, 500m or 16Gi')
+    quantity = matching(r'([0-9]+([.][0-9]*)?|[.][0-9]+)[A-Za-z]*', 'an amount of Kubernetes, such as 4, 500m or 16Gi')
     command_line.add_argument('--local', type=path, default=None, help='the plan as it is found here')
     command_line.add_argument('--image', required=True, type=matching(IMAGE, 'an image'), help='with the project')
     command_line.add_argument('--claim', required=True, type=claim, help='a persistent volume claim, ReadWriteMany')
@@ -94,7 +94,8 @@ def replicated_job(args: Namespace, job: Job) -> dict[str, Any]:
 
 
 def _line(args: Namespace) -> str:
-    return shlex.join(work(args.plan, 'ID', 0.9 * args.grace, program=INSTALLED)).replace('--job=ID', '--job="$1"')
+    line = shlex.join(work(args.plan, 'ID', 0.9 * args.grace, program=INSTALLED))
+    return line.replace('$', '$$').replace('--job=ID', '--job="$1"')  # $(NAME) and $$ are Kubernetes' own in a command
 
 
 def _pod(args: Namespace, words: list[str], environment: list[dict[str, Any]]) -> dict[str, Any]:

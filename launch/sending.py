@@ -17,6 +17,7 @@ from imbalance_jax.sweep import jobs, plan
 from imbalance_jax.system import command_line
 
 HERE = console.PROGRAM  # where machines share this file system
+EXTRAS = {'submitit': 'slurm'}  # of pyproject.toml, whose names are not those of their packages
 INSTALLED = ['imbalance-jax']  # where they have an installation of their own
 
 
@@ -110,8 +111,9 @@ def package(name: str) -> ModuleType | None:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        way = f"pip install -e '.[{name}]' in the repository installs it; --dry-run prints what it would be given"
-        print(f'error: {name} cannot be imported ({error}): {way}.', file=sys.stderr)
+        way = f"pip install -e '.[{EXTRAS.get(name, name)}]' in the repository installs it"
+        shown = '--dry-run prints what it would be given'
+        print(f'error: {name} cannot be imported ({error}): {way}; {shown}.', file=sys.stderr)
         return None
 
 

@@ -12,6 +12,7 @@ import sys
 from argparse import Namespace
 
 from imbalance_jax.launch.sending import INSTALLED, at_least, matching, parser, unfinished
+from imbalance_jax.names import repeated
 from imbalance_jax.system import output
 
 WORKER = 'http://metadata.google.internal/computeMetadata/v1/instance/attributes/agent-worker-number'
@@ -30,8 +31,12 @@ def main() -> int:
     command_line.add_argument('--folder', required=True, help='the repository on the TPU VMs, its .venv in it')
     command_line.add_argument('--hosts', type=at_least(1), default=1, help='of a slice')
     args = command_line.parse_args()
-    unfinished(args.plan)
+    if not args.plan.is_absolute():
+        command_line.error(f'--plan={args.plan} is no absolute path, by which all slices find it')
     names = args.slices.split(',')
+    if twice := repeated(names):
+        command_line.error(f'--slices has {twice[0]} twice; each slice does a share of its own')
+    unfinished(args.plan)
     commands = [command(args, name, f'{number}/{len(names)}') for number, name in enumerate(names)]
     if args.dry_run:
         print('\n'.join(map(shlex.join, commands)))
@@ -56,7 +61,7 @@ def command(args: Namespace, name: str, shard: str) -> list[str]:
         number = f'$(curl -sfH "Metadata-Flavor: Google" {WORKER})'
         cluster = f'export IMBALANCE_JAX_CLUSTER=tpu IMBALANCE_JAX_PROCESS={number} && '
     loop = f'until {work}; do [ $? = 75 ] || exit 1; sleep {AGAIN}; done'
-    home, folder = ('~/', args.folder[2:]) if args.folder.startswith('~/') else ('', args.folder)
+    home, folder = ('~/', args.folder[2:] or '.') if f'{args.folder}/'.startswith('~/') else ('', args.folder)
     line = f'cd -- {home}{shlex.quote(folder)} && source .venv/bin/activate && {cluster}{loop}'
     project = [f'--project={args.project}'] if args.project else []
     ssh = ['gcloud', 'compute', 'tpus', 'tpu-vm', 'ssh', name, f'--zone={args.zone}', *project, '--worker=all']

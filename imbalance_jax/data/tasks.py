@@ -16,10 +16,12 @@ def task_of(info: dict) -> str:
 
 
 def with_task(dataset: Dataset, task: str) -> Dataset:
-    """The data set as one of that task; '' leaves what it says of itself."""
+    """The data set as one of that task; '' leaves what it says of itself. ValueError where its images are not."""
     if task in ('', task_of(dataset.info)):
         return dataset
-    return dataclasses.replace(dataset, info={**dataset.info, 'task': task})
+    result = dataclasses.replace(dataset, info={**dataset.info, 'task': task})
+    check_task(result)
+    return result
 
 
 def check_task(dataset: Dataset) -> None:

@@ -1,5 +1,7 @@
 """What stages leave in a working directory: arrays in `explain/`, made once, and tables of the test split."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
@@ -9,13 +11,16 @@ import numpy as np
 
 from imbalance_jax.results.rows import Population
 from imbalance_jax.results.schema import Block, write_blocks_of, write_table
-from imbalance_jax.system import layout, provenance, threads
+from imbalance_jax.system import layout, provenance, records, threads
 from imbalance_jax.system.workdir import cached_arrays, kept_arrays, read_arrays, remove, write_arrays
 from imbalance_jax.training.trained import SPLIT, Trained
 
 Given = TypeVar('Given')
 Program = TypeVar('Program')
 
+BLOCKS = 'attribution', 'concepts', 'twins'  # of a config, which `explain` asks by
+OF_MEMORY = 'memory_mib', 'batch_size'  # fields of 'attribution' that change how much is done at a time
+CONDITIONS = 'format', 'plugins', 'asked'  # names of arrays that say what the others were made with
 FORMAT = 4  # of the arrays in `explain/`: their names and axes
 
 
@@ -30,10 +35,11 @@ def cached(workdir: Path, name: str, make: Callable[[], Any]) -> dict[str, np.nd
     def in_format() -> dict[str, np.ndarray]:
         result = make()
         arrays = dict(result) if isinstance(result, Mapping) else result._asdict()
-        return {**arrays, 'format': np.array(FORMAT), 'plugins': np.array(provenance.plugins())}
+        return {**arrays, **{key: np.array(value) for key, value in now.items()}}
 
+    now = _conditions(workdir)
     arrays = cached_arrays(path, source, in_format)
-    if not _is_of_now(arrays):
+    if not _is_of(arrays, now):
         remove(path)
         arrays = cached_arrays(path, source, in_format)
     return _without(arrays)
@@ -68,16 +74,31 @@ def cached_by_method(
 def _kept(workdir: Path, name: str) -> dict[str, np.ndarray] | None:
     """The arrays that `cached` need not make."""
     arrays = kept_arrays(layout.explained(workdir, name), workdir / layout.PREDICTIONS)
-    return _without(arrays) if arrays is not None and _is_of_now(arrays) else None
+    return _without(arrays) if arrays is not None and _is_of(arrays, _conditions(workdir)) else None
 
 
-def _is_of_now(arrays: Mapping[str, np.ndarray]) -> bool:
-    """Whether arrays are in today's format and were made with the plugins as they are."""
-    return arrays.get('format', 0) == FORMAT and str(arrays.get('plugins', '')) == provenance.plugins()
+def _conditions(workdir: Path) -> dict[str, Any]:
+    """What arrays are made with: their format, the plugins as they are, and what the config asks of maps, units and
+    twins, which may have been changed by hand and accepted."""
+    config = records.config(workdir) if (workdir / layout.CONFIG).exists() else {}
+    asked = {block: dict(config.get(block, {})) for block in BLOCKS}
+    for field in OF_MEMORY:
+        asked['attribution'].pop(field, None)
+    text = json.dumps(asked, sort_keys=True, default=str)
+    return {
+        'format': FORMAT,
+        'plugins': provenance.plugins(),
+        'asked': hashlib.sha256(text.encode()).hexdigest()[:16],
+    }
+
+
+def _is_of(arrays: Mapping[str, np.ndarray], conditions: Mapping[str, Any]) -> bool:
+    """Whether arrays were made under these conditions."""
+    return all(str(arrays.get(key, '')) == str(value) for key, value in conditions.items())
 
 
 def _without(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: array for name, array in arrays.items() if name not in ('format', 'plugins')}
+    return {name: array for name, array in arrays.items() if name not in CONDITIONS}
 
 
 def write(workdir: Path, name: str, **arrays: np.ndarray) -> None:

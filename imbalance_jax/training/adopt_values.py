@@ -13,6 +13,7 @@ from imbalance_jax.names import some
 PROBABILITIES, LOGITS = 'probabilities', 'logits'
 VALUES = (PROBABILITIES, LOGITS)
 NETWORKS = 3  # in a message
+PER_CENT = 100
 ROUNDED = 1e-2  # by which probabilities of classes that exclude each other may miss 1
 
 
@@ -67,12 +68,18 @@ def as_log_odds(
                 'probabilities, give the probabilities.',
                 flush=True,
             )
+        elif (not is_multi_class and (numbers >= 0).all()) or _are_per_cent(numbers):
+            print(
+                f'{path}: no value is below 0, so that no probability is below 1/2; if they are per cent, give them as '
+                'shares, divided by 100.',
+                flush=True,
+            )
         return (against_others(numbers), SOFTMAX) if is_multi_class else (numbers, SIGMOID)
     lines, columns = np.nonzero((numbers < 0) | (numbers > 1))
     if len(lines):
         raise ValueError(
             f'{path}: not all values are probabilities, {len(lines):,} are not, such as '
-            f'{numbers[lines[0], columns[0]].item()} of {who(table, lines[0])}; if logits, say --values=logits.'
+            f'{numbers[lines[0], columns[0]].item()} of {who(table, lines[0])}; {_other(numbers)}.'
         )
     total = numbers.sum(1)
     sums = is_multi_class and np.abs(total - 1).max() <= ROUNDED
@@ -83,6 +90,17 @@ def as_log_odds(
             flush=True,
         )
     return logit(numbers, path), SOFTMAX if sums else SIGMOID
+
+
+def _other(numbers: np.ndarray) -> str:
+    """What values [n,K] that are no probabilities may be, and what is to be done with them."""
+    per_cent = 'if per cent, divide them by 100; ' if (numbers >= 0).all() and numbers.max() <= PER_CENT else ''
+    return f'{per_cent}if logits, say --values=logits'
+
+
+def _are_per_cent(numbers: np.ndarray) -> bool:
+    """Whether values [n,K] of classes that exclude one another sum to 100."""
+    return bool((numbers >= 0).all() and np.abs(numbers.sum(1) - PER_CENT).max() <= 100 * ROUNDED)
 
 
 def _within(numbers: np.ndarray, table: pd.DataFrame) -> str:

@@ -51,3 +51,11 @@ def test_names_and_numbers_of_classes_are_checked():
     alone = dataclasses.replace(dataset, info=one, labels=np.ones((12, 1), np.uint8), label_mask=np.ones((12, 1)))
     with pytest.raises(ValueError, match='has 1 class; valid are 2 or more'):
         tasks.check_task(alone)
+
+
+def test_a_task_that_the_labels_deny_is_refused_where_it_is_set():
+    dataset = make(image_size=16, num=12)
+    several = tasks.with_task(dataset, 'multi_label')
+    several.labels[3] = 1
+    with pytest.raises(ValueError, match=r'image i3 .row 3. is of 4 classes; in a multi_class'):
+        tasks.with_task(several, 'multi_class')

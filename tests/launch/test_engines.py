@@ -264,7 +264,8 @@ def test_a_hostile_path_is_no_code(launch, tmp_path, name):
     sky = yaml.safe_load((ROOT / 'launch' / 'sky.yaml').read_text())['run'].replace('/sweep', str(tmp_path))
     variables |= {'HOME': str(tmp_path), 'PLAN': f'{name}/{name}.jsonl', 'SKYPILOT_NODE_RANK': '0'}
     variables['SKYPILOT_NUM_NODES'] = '1'
-    for line in (script, pod['containers'][0]['command'][2], remote.removeprefix('--command='), sky):
+    in_pod = re.sub(r'\$(\$|\(\w+\))', lambda one: '$' if one[1] == '$' else one[0], pod['containers'][0]['command'][2])
+    for line in (script, in_pod, remote.removeprefix('--command='), sky):  # what Kubernetes makes of $$ and $(NAME)
         (tmp_path / 'calls').unlink(missing_ok=True)
         subprocess.run(['bash', '-c', line], env=variables, cwd=tmp_path, check=True)
         assert f'--plan={path}' in (tmp_path / 'calls').read_text().splitlines()
@@ -316,6 +317,9 @@ def test_a_job_is_requeued_so_often(launch, plan, tmp_path):
         ('submitit', '--set=timeout_min', 'is not NAME=VALUE'),
         ('tpu', '--slices=a,,b', 'names of TPU VMs'),
         ('tpu', '--slices=-a', 'names of TPU VMs'),
+        ('tpu', '--slices=a,a', 'has a twice'),
+        ('tpu', '--plan=sweep.jsonl', 'no absolute path'),
+        ('k8s', '--cpus=.', 'an amount of Kubernetes'),
         ('tpu', '--hosts=0', '1 or more'),
         ('tpu', '--project=My Project', 'a project'),
         ('k8s', '--image=me/suite:1.0:2', 'an image'),

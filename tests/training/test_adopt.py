@@ -124,7 +124,7 @@ def test_one_network_is_no_two_members(capsys):
 
 def test_an_exported_file_is_of_the_network_that_it_says(capsys):
     adopted = adopt_members.from_texts(['arm=a,seed=0,weights=a.safetensors'])
-    own = {'architecture': 'cnn', 'options': 'widths [4, 8]', 'image': '[20, 20, 1]', 'loss': 'bce'}
+    own = {'architecture': 'cnn', 'options': 'widths [4, 8]', 'image': '[20, 20, 1]', 'loss': 'bce', 'link': 'sigmoid'}
     files = {'a.safetensors': Start({'exported': own, 'classes': ['Mass', 'Edema']}, {})}
 
     def check(image=(20, 20, 1), **options):
@@ -149,11 +149,28 @@ def test_an_exported_file_is_of_the_network_that_it_says(capsys):
     said = capsys.readouterr().out
     assert 'classes=Mass|Oedema, and a.safetensors says that its outputs are Mass|Edema.' in said
     assert 'loss=focal, and a.safetensors says that it was trained with bce.' in said
+    adopted[0] = adopted[0]._replace(link='softmax')
+    check()
+    assert 'link=softmax, and a.safetensors says that it is sigmoid.' in capsys.readouterr().out
     adopted[0] = adopted[0]._replace(classes=('Edema', 'Mass'))
     with pytest.raises(ValueError, match=r'says that its outputs are Mass\|Edema: leave classes out'):
         check()
     files['a.safetensors'].facts['exported'] = {}  # of somebody else's
     check(stem_stride=2)
+
+
+def test_the_link_of_an_exported_file_is_what_it_says():
+    dataset = one_dataset(['Mass', 'Edema'])
+    dataset.info['task'] = 'multi_class'
+    config = ConfigDict({'model': {'allow_seen_patients': True}})
+    exported = a_file(2, ['Mass', 'Edema'])
+    exported.facts.update({'exported': {'link': 'sigmoid'}, 'trained_on': []})
+    others = a_file(2, ['Mass', 'Edema'])
+    others.facts.update({'exported': {}, 'trained_on': []})
+    for file, link, found in ((exported, '', 'sigmoid'), (exported, 'softmax', 'softmax'), (others, '', 'softmax')):
+        one = Adopted('a', 0, 'a.pth', link, where='a')
+        (fitted,) = adopt.fit(config, [one], {'a.pth': file}, dataset=dataset, others=[])
+        assert fitted.link == found
 
 
 def test_networks_that_rank_as_the_absence_of_a_finding_are_said(capsys):

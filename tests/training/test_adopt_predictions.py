@@ -268,3 +268,12 @@ def test_logits_that_may_be_logarithms_of_probabilities_are_said(tmp_path, capsy
         logs = table.assign(Mass=np.log(table['Mass']), Pleural_Effusion=np.log(table['Pleural_Effusion']))
         read(logs, tmp_path, values='logits', task=task)
         assert ('logarithms of probabilities' in capsys.readouterr().out) == said
+
+
+def test_per_cent_are_no_logits(tmp_path, capsys):
+    table, names = a_table(), ['Mass', 'Pleural_Effusion']
+    table[names] *= 100
+    with pytest.raises(ValueError, match=r'such as .* if per cent, divide them by 100'):
+        read(table, tmp_path)
+    read(table, tmp_path, values='logits')
+    assert 'no value is below 0, so that no probability is below 1/2; if they are per cent' in capsys.readouterr().out

@@ -93,6 +93,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     cases = cases._replace(split=splits.drawn(cases.split, _says_yes(cases), patient, layout.split, found))
     people.say_alike(patient, cases.split, found)
     people.doubt_additions(patient, cases.split, found)
+    people.doubt_sides(patient, found)
     people.doubt_nobody(patient, layout.patient, found)
     codes, group_names = people.groupings(rows, cases.first, layout.groups)
     if codes is not None:
@@ -186,7 +187,7 @@ def _but_excluded(listed: Sequence[str], layout: Layout) -> str:
 def _say_unmatched(rows: Rows, there: np.ndarray, other: Rows, table: Table, layout: Layout, found: Found) -> None:
     """Says which rows find none in a joined table of `_columns_that_say`, where all its cells are empty; ValueError if
     none does."""
-    if there.all() or not len(other) or table.needed:
+    if there.all() or not len(other):
         return
     on, lacking = ', '.join(table.on), np.flatnonzero(~there)
     if not there.any():
@@ -198,6 +199,8 @@ def _say_unmatched(rows: Rows, there: np.ndarray, other: Rows, table: Table, lay
             f'{", ".join(mine)!r}; bring them to one form with derive.'
         )
     own = {name for name, (files, *_) in rows.joined.items() if files is other.files}
+    if table.needed:
+        return  # those are left out, and named
     if said := sorted(_columns_that_say(layout) & own):
         named = some(shown(rows.take(lacking), layout), NAMED)
         found.doubts.append(

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ BEFORE = '((deid|de-?identified|anon|anonymi[sz]ed|anonymous|pseudo|unique|dicom
 AFTER = '([ _-]?(id|ids|uid|number|num|no|nr|name|key|code|anon))?s?'
 PATIENT = [re.compile(pattern, re.I) for pattern in (*(f'^{BEFORE}({who}){AFTER}$' for who in WHO), '^id$')]
 SURE = 4  # so many of them
+LEAST_SURE = 2  # and so many that may be names; a lesion, a case or a study is a number, and else a kind of it
 SPLIT = re.compile('split|subset|partition|fold|^set$|phase', re.I)
 # Names of columns of classes, the surest first; the last may have such a word anywhere.
 OF_WHAT = '((final|image|main|primary|overall|dr|retinopathy|lesion|tumou?r)[ _-])?'
@@ -31,10 +33,19 @@ NAMES = (
         re.I,
     ),
     re.compile(f'^{OF_WHAT}(level|grade|severity|stage|bi-?rads)s?$', re.I),
-    re.compile('^(?!.*(quality|education|income|noise)).*(?<![a-z])(grade|severity|stage|bi-?rads)s?(?![a-z])', re.I),
+    re.compile(
+        '^(?!.*(quality|education|income|noise)).*(?<![a-z])(grade|severity|stage|bi-?rads|dr[ _-]?level)s?(?![a-z])',
+        re.I,
+    ),
     re.compile('label|class|diagnos|finding|target|patholog|categor|disease|condition|^dx$', re.I),
 )
 GRADES = NAMES[2:4]
+# Of what a box is of, beside one.
+OF_BOX = re.compile(
+    '^(type|name|object|lesion|cls|abnormality|annotation|tag|observation|structure|organ|concept|entity)s?'
+    '([ _-]?(type|name))?$',
+    re.I,
+)
 # Letters of columns that say how a file was written, and nothing of the image.
 BOOKKEEPING = {'license', 'licence', 'flickrurl', 'cocourl', 'url', 'datecaptured', 'filesize', 'iscrowd', 'crowd'}
 BOOKKEEPING |= {'regionid', 'fileattributes', 'regionattributes', 'regionshapeattributes', 'ignore'}
@@ -52,7 +63,9 @@ SEPARATORS = ('|', ';', ',')
 BETWEEN_NAMES = (',', '/', '+', '&')  # that may be within a name, too
 MOST_CLASSES = 60  # names in a column of classes
 MOST_GROUPS = 12
+FEW_BLANK = 0.1  # share of the cells of a column of classes: of images whose class is not known
 NEARLY, MOST_SHOWN = 0.8, 4  # share of cells that say yes or no, in a column of such; words that are shown
+GAP = 2  # between numbers of classes, of which none is there
 LONGEST = 80  # letters of a class; what is longer is a report
 
 
@@ -94,8 +107,9 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
     own, so that what stands in them is all that there is."""
     texts = {name: values for name, values in rows.columns.items() if name != image}
     words = {name: set(map(str, values)) for name, values in texts.items()}
-    patient = _patient(words, set(map(str, rows.columns[image])))
     of_splits = [name for name in texts if _are_splits(words[name])]
+    others_than_splits = {name: said for name, said in words.items() if name not in of_splits}
+    patient = _patient(others_than_splits, set(map(str, rows.columns[image])))
     split = next((name for name in of_splits if SPLIT.search(name)), '')
     split = split or next((name for name in of_splits if _are_several_splits(words[name])), '')
     box, form = box_columns.box_of(rows)
@@ -125,6 +139,9 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
         of_one, form = box_columns.box_in_one(rows)
         box = (of_one,) if of_one else ()
         form = form if of_one else 'xywh'
+    if box and not concept:
+        free = [name for name in texts if name not in (*taken, *labels, *box) and OF_BOX.search(name.strip())]
+        concept = next((name for name in free if 1 < len(words[name]) <= MOST_CLASSES), '')
     fraction = bool(box) and box_columns.largest(rows, box) <= 1
     said = labels, names.column, names.separator, one_each, names.found, concept
     return Kinds(patient, split, groups, *said, box, form, fraction, shape, others)
@@ -140,6 +157,18 @@ def is_grade(name: str, words: Iterable[str]) -> bool:
 def not_known(names: Iterable[str]) -> tuple[str, ...]:
     """Those of the names of classes that say that it is not known."""
     return tuple(name for name in names if UNKNOWN.fullmatch(name.strip().casefold()) or name.casefold() in UNSURE[1:])
+
+
+def apart(names: Iterable[str]) -> tuple[str, ...]:
+    """Whole numbers among names of classes, all numbers, that lie apart from the run of the others: below 0, or after
+    a gap, as 9 after 0 to 3; () without such a run."""
+    values = {name: number(name) for name in names}
+    if len(values) < 3 or not all(np.isfinite(value) and value.is_integer() for value in values.values()):
+        return ()
+    ascending = sorted(value for value in values.values() if value >= 0)
+    ends = [low for low, high in pairwise(ascending) if high - low > GAP]
+    last = ends[0] if ends else np.inf
+    return tuple(name for name, value in values.items() if value < 0 or value > last)
 
 
 def are_signs(columns: Iterable[Iterable[str]]) -> bool:
@@ -185,7 +214,8 @@ def _patient(words: dict[str, set[str]], images: set[str]) -> str:
         for name, values in words.items():
             said = {word for word in values if canonical(word) not in NOTHING}
             repeats = number_of < SURE or len(said) < len(images)
-            if pattern.match(name.strip()) and len(said) > 2 and repeats and not _are_flags(said):
+            numbered = number_of < LEAST_SURE or all(re.search('[0-9]', word) for word in said)
+            if pattern.match(name.strip()) and len(said) > 2 and repeats and numbered and not _are_flags(said):
                 return name
     return ''
 
@@ -230,7 +260,7 @@ def _names_of(name: str, values: np.ndarray) -> Names | None:
         if 1 < len(found) <= MOST_CLASSES and (several or not any(s in cell for cell in cells for s in '|;')):
             if max(map(len, found)) > LONGEST:
                 return None
-            whole = len(cells) == len(values) or is_grade(name, found)
+            whole = len(values) - len(cells) <= FEW_BLANK * len(values) or is_grade(name, found)
             return Names(name, separator, not several and whole, tuple(sorted(found)))
     return None
 

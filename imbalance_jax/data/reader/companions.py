@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from imbalance_jax.data.reader.paths import stem
@@ -17,6 +17,7 @@ DRAWN = 'heat[ _-]?map|overlay|contours?|grad[ _-]?cam|saliency|prediction|pred|
 OF_SIDES = 'left|right|binary|final|map'  # behind a word of masks
 FINGER = '|thumb'  # which is a picture of one where it is all of a name
 OF_IMAGES = 'image', 'img'  # image_1.png of mask_1.png
+CHANNEL = '_0000'
 BETWEEN = re.compile('[ _-]+')
 WORDS = re.compile('[ _-]+|(?<=[a-z])(?=[A-Z])')  # between the words of a folder's name: left_mask, leftMask
 FOLDERS = {'mask', 'masks', 'segmentation', 'segmentations', 'annotation', 'annotations', 'label', 'labels', 'gt'}
@@ -52,13 +53,18 @@ def masks_among(pictures: Sequence[str], words: str = OF_MASKS) -> dict[str, Mas
             of := beside.get(head.removesuffix(match['suffix']).lower()) or images.get(match['stem'].lower())
         ):
             found[path] = Mask(of, match['suffix'].removesuffix(match['number']), -1)
-        elif plain[path] >= 0 and (of := _counterpart(path, plain[path], beside) or images.get(name.lower())):
+        elif plain[path] >= 0 and (of := _counterpart(path, plain[path], beside) or _called(name, images)):
             found[path] = Mask(of, '', plain[path])
         elif plain[path] >= 0 and (more := MORE.match(name)) and (of := images.get(more['stem'].lower())):
             found[path] = Mask(of, more['word'], plain[path])
     found |= _of_one_beginning(pictures, found, after)
     found |= _called_so(pictures, found, words)
     return {path: mask for path, mask in found.items() if mask.of not in found}
+
+
+def _called(name: str, images: Mapping[str, str]) -> str | None:
+    """The image that is called as a mask is, also with the number of its first channel behind that (nnU-Net)."""
+    return images.get(name.lower()) or images.get(f'{name.lower()}{CHANNEL}')
 
 
 def _of_one_beginning(pictures: Sequence[str], known: Collection[str], after: re.Pattern) -> dict[str, Mask]:

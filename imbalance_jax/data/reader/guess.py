@@ -19,7 +19,7 @@ from imbalance_jax.data.reader import (
     paths,
     published,
 )
-from imbalance_jax.data.reader.columns import Kinds
+from imbalance_jax.data.reader.columns import SPLIT, Kinds
 from imbalance_jax.data.reader.guess_tables import Read, Rest
 from imbalance_jax.data.reader.layout import Images
 from imbalance_jax.data.reader.proposal import Guess
@@ -85,6 +85,7 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     if further:
         unsure.append(f'tables: {some(further, NAMED)} are not looked at, behind {len(tables)} others.')
     _splits(lists, named, files, block, unsure)
+    people |= guess_people.stated(read[0] if read else None, block)
     told = guess_folders.Known(people, guess_people.splits_of(files, block, {one.file: one for one in every}))
     if on_images:
         guess_drawn.propose(on_images, pictures, read[0].column if read else '', block, unsure)
@@ -133,8 +134,10 @@ def _splits(
     said = len(by_split) > 1
     listed = len(guess_joins.named_by([lists[file] for file in by_split.values()], files)) if said else 0
     if not stated and guess_folders.are_of_splits(named, whole=said or 'tables' in block):
-        block['split'] = {'path': 'folder'}
-        unsure.append('split: the folders that are called as splits are.')
+        level = guess_folders.level_of_splits(named)
+        block['split'] = {'path': level or 'folder'}
+        inner = ', the outer one where a folder of another split is within' if level else ''
+        unsure.append(f'split: the folders that are called as splits are{inner}.')
     elif not stated and not said and (words := guess_folders.words_of_splits(named)):
         block['split'] = {'path': words}
         unsure.append('split: the words for splits in the names of folders.')
@@ -222,6 +225,8 @@ def _said_of_rows(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> Non
         unsure.append(f'patient: the column {kinds.patient!r}, by its name.')
     if kinds.split:
         block['split'] = kinds.split
+        if not SPLIT.search(kinds.split):
+            unsure.append(f'split: the column {kinds.split!r}, which has the words of splits.')
     if kinds.groups:
         block['groups'] = kinds.groups
 

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from imbalance_jax.data.reader.columns import MOST_CLASSES
+from imbalance_jax.data.reader.companions import FOLDERS as MASKS
 from imbalance_jax.data.reader.companions import WORDS
 from imbalance_jax.data.reader.layout import SPLIT_NAMES
 from imbalance_jax.data.reader.rows import NAMED
@@ -24,6 +25,7 @@ OF_ORDER = {'image', 'images', 'img', 'imgs', 'picture', 'pictures', 'photo', 'p
 OF_ORDER |= {'files', 'all', 'raw', 'original', 'originals', 'png', 'jpg', 'jpeg', 'tif', 'tiff', 'bmp', 'dicom', 'dcm'}
 OF_ORDER |= {'part', 'batch', 'chunk'}
 OF_KIND = {'cxr'}  # of images of one kind, where no folders of others are beside
+OF_PARTS = {*table_of(SPLIT_NAMES), 'trainval'}
 OF_SPLIT = '(?i)(?<![a-z])({})(?![a-z])[^/]*/'  # {}: words
 OF_SETS = {'set', 'dataset', 'part', 'batch', 'chunk', 'site', 'hospital', 'center', 'centre', 'fold', 'task'}
 MAGNIFICATION = re.compile('[0-9]+ ?x', re.I)
@@ -67,6 +69,18 @@ def are_of_splits(pictures: Sequence[str], *, whole: bool) -> bool:
     known = table_of(SPLIT_NAMES)
     splits = [{known.get(canonical(part)) for part in path.split('/')[:-1]} - {None} for path in pictures]
     return len(set().union(*splits)) > 1 and (all(splits) or not whole)
+
+
+def level_of_splits(pictures: Sequence[str]) -> str:
+    """The pattern of the outermost level whose folders are all called as splits, of paths of which some have folders of
+    two splits, as test/TR; '' where there is none."""
+    known = table_of(SPLIT_NAMES)
+    folders = [[known.get(canonical(part), '') for part in path.split('/')[:-1]] for path in pictures]
+    if not any(len({*of_path} - {''}) > 1 for of_path in folders):
+        return ''
+    levels = range(min(map(len, folders), default=0))
+    front = next((at for at in levels if all(of_path[at] for of_path in folders)), None)
+    return '' if front is None else f'^(?:[^/]+/){{{front}}}([^/]+)/' if front else '^([^/]+)/'
 
 
 def words_of_splits(pictures: Sequence[str]) -> str:
@@ -147,6 +161,9 @@ def _level(path: str, named: Sequence[str], known: Known) -> Level:
     counted = {name: _says_something(name, OF_ORDER) for name in dict.fromkeys(named)}
     if sum(counted[name] and not OF_KIND & {*_words(name)} for name in counted) < 2:
         counted = {name: _says_something(name, OF_ORDER | OF_KIND) for name in counted}
+    of_splits = [name for name in counted if canonical(name) in table_of(SPLIT_NAMES)]
+    if len(of_splits) < sum(counted.values()) > 1:  # among classes: TR of AR, MR, TR
+        counted |= dict.fromkeys(of_splits, True)
     meant = sorted({canonical(name): name for name, counts in counted.items() if counts}.values())
     if words := _class_words(meant):
         within = f'[^/]*?({"|".join(sorted(words, key=len, reverse=True))})[^/]*'
@@ -175,6 +192,13 @@ def _class_words(names: Sequence[str]) -> list[str]:
     return found if single and len(found) > 1 and len(names) > 1 else []
 
 
+def _are_parts_of_splits(names: Sequence[str]) -> bool:
+    """Whether folders are called by words of splits, images and masks alone: trainval-image, imagesTr, test_labels."""
+    words = [set(_words(name)) for name in names]
+    known = OF_PARTS | OF_ORDER | MASKS
+    return all(of <= known for of in words) and any(of & OF_PARTS for of in words)
+
+
 def _words(name: str) -> list[str]:
     """The words of a folder's name, in lower case and without numbers at their ends."""
     return [word.lower().rstrip('0123456789') or word for word in WORDS.split(name)]
@@ -187,7 +211,7 @@ def _what(names: Sequence[str], images: int, *, several: bool) -> str:
         return 'folders'
     if all(MAGNIFICATION.fullmatch(name) for name in names):
         return 'magnifications'
-    if words_of_splits([f'{name}/' for name in names]):
+    if words_of_splits([f'{name}/' for name in names]) or _are_parts_of_splits(names):
         return 'splits'
     if all(name.lower() in VIEWS for name in names):
         return 'views'

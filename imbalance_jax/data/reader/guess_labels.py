@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from imbalance_jax.data.reader.columns import are_signs, is_grade, not_known
+from imbalance_jax.data.reader.columns import apart, are_signs, is_grade, not_known
 from imbalance_jax.data.reader.guess_tables import Read
 from imbalance_jax.data.reader.layout import NOTHING
 from imbalance_jax.data.reader.rows import NAMED
@@ -23,7 +23,7 @@ def propose(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
     """Labels and the task, by the columns of a table."""
     kinds = main.kinds
     unsure.extend(_of_readers(main))
-    if kinds.others and (kinds.labels or kinds.names):
+    if kinds.others:
         said = [f'{name!r}{f" ({some(found, 3)})" if found else ""}' for name, found in kinds.others.items()]
         unsure.append(f'labels: other columns that may be classes: {some(said, NAMED)}.')
     if kinds.labels:
@@ -45,6 +45,13 @@ def propose(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
                 f'labels: {some(unknown, NAMED)} of {kinds.names!r} counts as a class; labels.none = {unknown!r} would '
                 'make it none.'
             )
+        unsure.extend(_of_blanks(main))
+        codes = apart(kinds.said)
+        if codes:
+            unsure.append(
+                f'labels: {some(codes, NAMED)} of {kinds.names!r} lies apart from the other numbers and counts as a '
+                f'class; if it stands for what is not known, labels.not_mentioned = {("", *codes)!r} takes it.'
+            )
         if kinds.exclusive and _is_of_one_row(main, [kinds.names]):
             block['task'] = 'multi_class'
             block['labels']['none'] = ()
@@ -53,9 +60,20 @@ def propose(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
                 block['labels']['not_mentioned'] = tuple(word for word in NOTHING if word not in words)
                 unsure.append(f'labels: {some(words, NAMED)} counts as a class (labels.not_mentioned).')
             unsure.append(f'task: {kinds.names!r} has one name per row, so classes are taken to exclude one another.')
-            if is_grade(kinds.names, map(str, main.rows.columns[kinds.names])):
+            if not codes and is_grade(kinds.names, map(str, main.rows.columns[kinds.names])):
                 block['ordinal'] = True
                 unsure.append(f'ordinal: {kinds.names!r} has whole numbers, by its name grades in their order.')
+
+
+def _of_blanks(main: Read) -> list[str]:
+    """A sentence about blank cells of a column that has at most one name per row otherwise."""
+    kinds, cells = main.kinds, main.rows.columns[main.kinds.names]
+    blank = sum(not str(cell).strip() for cell in cells)
+    if not blank or kinds.separator:
+        return []
+    became = 'the class of such an image is not known' if kinds.exclusive else 'such an image has none of the classes'
+    task = '' if kinds.exclusive else ", and classes may come together; if none does, set task = 'multi_class'"
+    return [f'labels: {blank} of {len(cells)} cells of {kinds.names!r} are blank: {became}{task}.']
 
 
 def _of_readers(main: Read) -> list[str]:

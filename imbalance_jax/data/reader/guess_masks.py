@@ -9,13 +9,13 @@ import numpy as np
 
 from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.companions import FOLDERS, WORDS, Mask, folder_of_masks, patterns_of
-from imbalance_jax.data.reader.guess_folders import SEQUENCES
+from imbalance_jax.data.reader.guess_folders import OF_PARTS, SEQUENCES
 from imbalance_jax.data.reader.rows import NAMED, PARENT, STEM
 from imbalance_jax.data.reader.spelling import fill
 from imbalance_jax.names import some
 
 TRIED = 200  # images on which a pattern is tried
-OF_ALL = {'manual', 'ground', 'binary', 'image', 'images', 'img'}  # say nothing of what masks are of
+OF_ALL = {'*', 'manual', 'ground', 'binary', 'image', 'images', 'img'}  # say nothing of what masks are of
 
 
 class Alike(NamedTuple):
@@ -87,8 +87,13 @@ def _inner(path: str, mask: Mask) -> str:
 def _kind(path: str, mask: Mask, inner: str) -> Alike:
     folders = path.split('/')[:-1]
     beside = path.rpartition('/')[0] == mask.of.rpartition('/')[0]
-    folder = folders[mask.folder] if mask.folder >= 0 else ''
+    folder = in_any_split(folders[mask.folder]) if mask.folder >= 0 else ''
     return Alike(folder, mask.word, inner, path.rpartition('.')[2], -1 if beside else len(folders))
+
+
+def in_any_split(folder: str) -> str:
+    """A folder's name with its words of splits left open: *_labels of train_labels."""
+    return ''.join('*' if part.lower() in OF_PARTS else part for part in re.split(f'({WORDS.pattern})', folder))
 
 
 def _concept(kind: Alike) -> str:
@@ -126,7 +131,8 @@ def _pattern(kind: Alike, of_kind: Sequence[str], masks: Mapping[str, Mask], cla
         elif all(named[path] == classes.get(masks[path].of) for path in of_kind):
             folders.append('{class}')
         else:
-            folders.append('*')
+            apart = {in_any_split(glob.escape(one)) for one in named.values()}
+            folders.append(apart.pop() if len(apart) == 1 else '*')
     return '/'.join([*folders, name])
 
 

@@ -67,6 +67,14 @@ def propose(
         )
 
 
+def stated(main: Read | None, block: Mapping[str, Any]) -> set[str]:
+    """The people that a column of the main table names, where a proposed layout has one of patients."""
+    patient = block.get('patient')
+    if main is None or not isinstance(patient, str) or patient not in main.rows.columns:
+        return set()
+    return {str(one).strip() for one in main.rows.columns[patient]}
+
+
 def _who(files: paths.Files, main: Read | None, patient: str | Mapping[str, str]) -> list[str]:
     """Whose each file is by a pattern of its path or a column of the main table, '' where that is not known."""
     if not isinstance(patient, str):

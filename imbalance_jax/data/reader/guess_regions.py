@@ -13,6 +13,9 @@ OF_SHAPES = re.compile(
     '(?i)encoded[ _-]?pixels|(?<![a-z])rle|polygon|segmentation|contour|b(ounding)?[ _-]?box|(?<![a-z])boxes'
 )
 
+OF_POINTS = re.compile('(?i)points|vert(ices|ex)|geometry|coord|(?<![a-z])wkt|shape|outline|annotation')
+NUMBER, SEVERAL = re.compile('[0-9]+'), 4
+
 
 def propose(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: list[str]) -> None:
     """Regions of the first of the tables that has boxes or shapes, or a word about corners that are no box."""
@@ -56,11 +59,19 @@ def propose(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: l
                 'right and bottom into columns of their own to have regions.'
             )
         read = {*one.kinds.box, one.kinds.segmentation}
-        if left := [name for name in one.rows.columns if OF_SHAPES.search(name) and name not in read]:
+        if left := [name for name in one.rows.columns if name not in read and _may_be_shapes(one.rows, name)]:
             unsure.append(
                 f'regions: {some(left, NAMED)} of {one.file} may be boxes or shapes, and are not read: regions.box, or '
                 'regions.code with its kind, reads such.'
             )
+
+
+def _may_be_shapes(rows: Rows, column: str) -> bool:
+    """Whether a column is called as shapes are, or as coordinates and has several numbers in each cell."""
+    if OF_SHAPES.search(column):
+        return True
+    cells = [text for text in map(str, rows.columns[column]) if text.strip()]
+    return bool(OF_POINTS.search(column) and cells) and all(len(NUMBER.findall(text)) >= SEVERAL for text in cells)
 
 
 def _in_a_table_of_its_own(main: Read, one: Read, block: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from imbalance_jax.data.policies import DEVICES
 from imbalance_jax.data.reader.layout import NO_FINDING, UNSURE
 from imbalance_jax.data.reader.people import UNKNOWN
 from imbalance_jax.data.reader.rows import NAMED
-from imbalance_jax.data.reader.spelling import canonical, matches
+from imbalance_jax.data.reader.spelling import canonical, matches, number
 from imbalance_jax.names import some
 
 SEPARATORS = '|;,/+&'  # that people write between names in one cell
@@ -65,7 +65,8 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
     said += of_dates(classes, 'Classes')
     alike: dict[str, list[str]] = {}
     for name in classes:
-        alike.setdefault(canonical(name.strip(' .,;:_-')), []).append(name)
+        plain_name = name if np.isfinite(number(name)) else name.strip(' .,;:_-')
+        alike.setdefault(canonical(plain_name), []).append(name)
     for names in alike.values():
         if len(names) > 1:
             said.append(f'Classes differ in spelling alone: {some(names, NAMED)}; labels.aliases makes them one.')

@@ -10,6 +10,7 @@ import numpy as np
 from imbalance_jax.data import policies
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, NOT_READ, PRESENT, UNCERTAIN
 from imbalance_jax.data.reader import label_notes, named_classes
+from imbalance_jax.data.reader.drawn_files import are_of_one
 from imbalance_jax.data.reader.joining import images_of
 from imbalance_jax.data.reader.layout import OF_LABEL, Labels, Layout, Regions
 from imbalance_jax.data.reader.rows import NAMED, Found, Rows, keys, my_names, stacked, their_names
@@ -38,7 +39,8 @@ def read_labels(
         of_rows, of_image = rows, image
         if labels.table:
             of_rows = lookup(tables, labels.table, 'table (labels.table)')
-            of_rows, of_image = images_of(rows, image, of_rows, labels.on, found)
+            of_table, (of_rows, of_image) = of_rows, images_of(rows, image, of_rows, labels.on, found)
+            _check_any(of_image, 'labels', labels, (of_table, rows))
             _say_elsewhere(of_rows, of_image, labels, found)
         if labels.regions:
             labels, of_rows, of_image = _of_regions(labels, layout, rows, image, tables)
@@ -104,10 +106,9 @@ def _of_regions(
     labels = dataclasses.replace(labels, column=ONE, aliases=labels.aliases or spellings)
     if len(blocks) > 1:  # others are of what is no class
         blocks = [one for one in blocks if one.column or _is_class(one.concept, labels, layout)] or blocks[:1]
-    parts = [_names_of(regions, rows, image, tables) for regions in blocks]
+    parts = [_names_of(labels, regions, layout, rows, image, tables) for regions in blocks]
     if len(blocks) == 1:
-        column = blocks[0].column or ONE
-        return dataclasses.replace(labels, column=column), *parts[0]
+        return labels, *parts[0]
     if labels.reader:
         for of_block, _ in parts:
             of_block.column(labels.reader, 'labels.reader')
@@ -115,23 +116,39 @@ def _of_regions(
     return labels, stacked(known), np.concatenate([of_image for _, of_image in parts])
 
 
-def _names_of(regions: Regions, rows: Rows, image: np.ndarray, tables: Mapping[str, Rows]) -> tuple[Rows, np.ndarray]:
-    """Rows of a block of regions with a column of what they are of, and which image each is of."""
+def _names_of(
+    labels: Labels, regions: Regions, layout: Layout, rows: Rows, image: np.ndarray, tables: Mapping[str, Rows]
+) -> tuple[Rows, np.ndarray]:
+    """Rows of a block of regions with a column of what they are of, '' where no place is said, and which image each is
+    of; rows that say in so many words that there is nothing do so."""
     if regions.table:
         other = lookup(tables, regions.table, 'table (regions.table)')
         of_images, (rows, image) = rows, images_of(rows, image, other, regions.on)
-        if not (image >= 0).any():
-            called = _called(other, their_names(regions.on)), _called(of_images, my_names(regions.on))
-            raise ValueError(
-                f'{regions.table} (regions.table): no row is of an image that is here, by {", ".join(regions.on)} '
-                f'(regions.on): rows have {called[0]}, images {called[1]}.'
-            )
-    if regions.column:
-        return rows.with_columns(**{ONE: rows.column(regions.column, 'regions.column')}), image
+        _check_any(image, 'regions', regions, (other, of_images))
     drawn = [rows.column(name, 'regions.box') for name in regions.box]
     drawn += [rows.column(regions.code, 'regions.code')] if regions.code else []
-    names = ['' if is_empty(cells) else regions.concept for cells in zip(*drawn, strict=True)]
-    return rows.with_columns(**{ONE: np.array(names, object)}), image
+    there = [not is_empty(cells) for cells in zip(*drawn, strict=True)] if drawn else [True] * len(rows)
+    if any(regions.table in (one.name, one.file) and are_of_one(one) for one in layout.tables):
+        there = [True] * len(rows)  # a row of such a file was drawn, also where its place cannot be read
+    named: list[object] = [regions.concept] * len(rows)
+    if regions.column:
+        named = list(rows.column(regions.column, 'regions.column'))
+        said = {canonical(one) for one in (*labels.none, *labels.not_mentioned)}
+        there = [placed or canonical(str(text)) in said for placed, text in zip(there, named, strict=True)]
+    names = np.empty(len(rows), object)
+    names[:] = [text if one else '' for text, one in zip(named, there, strict=True)]
+    return rows.with_columns(**{ONE: names}), image
+
+
+def _check_any(image: np.ndarray, block: str, of: Labels | Regions, tables: tuple[Rows, Rows]) -> None:
+    """ValueError where no row of a block's table is of an image that is here. image: [n] of each row; tables: that
+    one, and the one of images."""
+    if not (image >= 0).any():
+        called = _called(tables[0], their_names(of.on)), _called(tables[1], my_names(of.on))
+        raise ValueError(
+            f'{of.table} ({block}.table): no row is of an image that is here, by {", ".join(of.on)} ({block}.on): rows '
+            f'have {called[0]}, images {called[1]}.'
+        )
 
 
 def _called(rows: Rows, names: Sequence[str]) -> str:

@@ -81,6 +81,7 @@ def classes_of(folder: Path, layout: Layout) -> tuple[str, ...]:
     cases = read_cases(Path(folder), layout, Found())
     layout = by_class(layout, cases.classes)
     planned(Path(folder), cases, layout, concepts_of(cases, layout), Found())
+    agreement.of_patients(cases.patient, cases.split, cases.image_id, lambda: _who(cases, layout))
     return cases.classes
 
 

@@ -17,6 +17,10 @@ BEFORE_DIGITS = re.compile('(?<=[a-z])[-_.]+(?=[0-9])')
 AROUND = re.compile(r'^[\W_]+|[\W_]+$')
 LEADING = re.compile('(?<![0-9])0+(?=[0-9])')  # zeros that a table program drops
 UNSEEN = ('Cf', 'Cc')  # Unicode categories of zero-width and control characters
+AGE = re.compile(
+    r'([0-9]+(?:[.,][0-9]+)?) *(y|yrs?|years?|yo|m|mos?|months?|w|wks?|weeks?|d|days?|h|hrs?|hours?)(?![a-z])', re.I
+)
+IN_A_YEAR = {'y': 1, 'm': 12, 'w': 52, 'd': 365, 'h': 8760}  # by the first letter of a unit
 SEX = ('sex', 'gender')  # groupings in which a person is in one group
 # How tables say that something is not known; as one patient, they would be one person, as a group, one of its own.
 NOT_KNOWN = (
@@ -33,6 +37,8 @@ NOBODY = re.compile(f'{NOT_KNOWN}|{WITHHELD}|anon(ym|ymous|ymi[sz]ed)?|other|x+|
 COUNTED = re.compile('[ivxlc]+|-[0-9]+')  # people are who are called by such numbers, all of them
 ONE_OF_ALL, FEW = 0.5, 5  # more than this share of a set's images is of nobody, where there are so many others
 ODD, RARE = 2, 0.05  # so many of all people, or this share, may be called otherwise than the rest are
+SIDE = re.compile('(?P<who>.*[0-9].*?)[ _.-]*(l|r|left|right|od|os|lt|rt)', re.I)
+NEARLY, TWO_SIDED = 0.9, 3  # share of patients who are called so, and those with both sides
 LOOKS_LIKE = str.maketrans('oil', '011')  # letters that are taken for digits
 NAMELESS = 'image '  # begins the name of a patient whom nothing names
 
@@ -81,6 +87,23 @@ def doubt_additions(patient: Sequence[str], split: np.ndarray, found: Found) -> 
     if said:  # `say_alike` says the others
         named = some([f'{one!a} beside {other!a}' for one, other in said], NAMED)
         found.doubts.append(f'Is this one person, called in two ways, who counts as two? {named}.')
+
+
+def doubt_sides(patient: Sequence[str], found: Found) -> None:
+    """Doubts patients of whom nearly all are called as one of two sides, and most as both: eyes or breasts, of which a
+    person has two."""
+    named = [one for one in dict.fromkeys(patient) if one and not one.startswith(NAMELESS)]
+    sides: dict[str, set[str]] = {}
+    for one in named:
+        if side := SIDE.fullmatch(one):
+            sides.setdefault(side['who'].casefold(), set()).add(one)
+    both = [sorted(of) for of in sides.values() if len(of) > 1]
+    if len(both) >= TWO_SIDED and sum(map(len, sides.values())) >= NEARLY * len(named) and 2 * len(both) >= len(sides):
+        first = some([' and '.join(of) for of in both], NAMED)
+        found.doubts.append(
+            f'Patients are called by sides, {len(both)} of them by both ({first}), and each side counts as a patient '
+            'of its own, who may be in another split: patient.pattern takes the part of the name that is the person.'
+        )
 
 
 def _additions(names: Collection[str]) -> list[tuple[str, str]]:
@@ -232,11 +255,10 @@ def _band_names(bands: Sequence[float]) -> list[str]:
 
 
 def age(text: str) -> float:
-    """A number, or years of an age such as 058Y, 11M or 3D; the number of '85 or more' or >89; or NaN."""
+    """A number, or years of an age such as 058Y, 11M, 3D or 45 months; the number of '85 or more' or >89; or NaN."""
     text = text.strip()
-    units = {'Y': 1, 'M': 12, 'W': 52, 'D': 365}
-    if text[:-1].isdigit() and text[-1:].upper() in units:
-        return int(text[:-1]) / units[text[-1].upper()]
+    if (parts := AGE.findall(text)) and not AGE.sub('', text).removesuffix('old').strip(' .,'):
+        return sum(number(count) / IN_A_YEAR[unit[0].lower()] for count, unit in parts)
     value = number(text)
     first, _, rest = text.partition(' ')
     return value if value == value or rest.strip()[:1].isdigit() else number(first.rstrip('+').lstrip('>≥='))

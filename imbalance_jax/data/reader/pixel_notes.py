@@ -14,6 +14,8 @@ from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
 
 DARK = 16  # as many times darker than others is an image whose values are of fewer bits, or of another range
+DEEP = 9  # bits, and more, that files of 16 may hold
+LEAST, PART = 4, 0.1  # files, and share of them, of other bits than others
 NARROW = 63  # between the darkest and the brightest of all images of a set that uses few of 255 grey values
 WHITE = 245  # mean of 255 from which on an image shows hardly anything
 MOST_CLIPPED = 0.9  # share of pixels that levels may make black or white: soft tissue leaves lungs and air so
@@ -102,6 +104,17 @@ def _is_constant(pixels: np.ndarray) -> bool:
     return bool((pixels == pixels[0, 0]).all())
 
 
+def _other_bits(largest: np.ndarray) -> int:
+    """The number of bits that a good part of 16-bit files do not go beyond, where all others reach at least twice as
+    far; 0 without one. largest: of each file, 0 of 8 bits."""
+    deep = largest[largest > 0]
+    for bits in range(DEEP, 15):
+        few, many = int((deep < 2**bits).sum()), int((deep >= 2 ** (bits + 1)).sum())
+        if few + many == len(deep) and min(few, many) >= max(LEAST, PART * len(deep)):
+            return bits
+    return 0
+
+
 def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list[str]:
     """Sentences about what some images are and others are not, with their number and first names.
 
@@ -122,6 +135,9 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
     if largest.max(initial=0) >= least:
         words = f'16-bit files have no value above {least - 1} where others reach {largest.max()}'
         note(few_bits & ~constant, f'{words}: they are of fewer bits and become nearly black')
+    if (deepest := _other_bits(largest)) and not few_bits.any():
+        words = f'16-bit files have no value above {2**deepest - 1}, and all others reach {2 ** (deepest + 1)}'
+        note((largest > 0) & (largest < 2**deepest), f'{words}: if they are of {deepest} bits, they become too dark')
     brightest = np.array([one.brightest for one in all_seen])
     if brightest.max(initial=0) >= 256 // 2:
         words = f'images have no grey value above {256 // DARK - 1} of 255 where others reach {brightest.max()}'

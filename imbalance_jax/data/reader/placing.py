@@ -12,6 +12,7 @@ from imbalance_jax.data.reader.picture import UPRIGHT, Unreadable
 
 SHOWN = 8  # grey values of a mask in a message
 JPEG, WEBP = b'\xff\xd8', b'RIFF'  # how files begin, whatever they are called
+CORNERS = 3  # of a polygon, at least
 LOSSLESS = b'VP8L'  # the part of a WebP file that keeps pixels as they are
 FEW = 8  # grey values beside black that a mask of one concept may have, as where it numbers what it shows
 EDGE = 2  # pixels that grey edges are wide, at most
@@ -141,6 +142,8 @@ def draw(size: Size, *, shape: Any, kind: str, unit: str, frame: Frame, name: st
         reach = shapes.extent(kind, shape)
     except ValueError as error:
         raise Left('shape_not_understood', f'{name} ({where}: {error})') from error
+    if reach and kind in shapes.POINTS and max(map(len, shapes.points(kind, shape))) < CORNERS:
+        raise Left('shape_of_few_points', f'{name} ({where}): expected {CORNERS} points or more')
     if reach and 0 < max(reach[2] - reach[0], reach[3] - reach[1]) < LEAST:  # such as a share of the image
         raise Left('shape_below_one_pixel', f'{name} ({where}) [{", ".join(f"{value:g}" for value in reach)}]')
     beyond = max(-reach[0], -reach[1], reach[2] - width, reach[3] - height) if reach else 0.0

@@ -34,6 +34,7 @@ PUBLIC_COLUMNS = {
     ('image_id', 'class_name', 'class_id', 'rad_id', 'x_min'): 'vindr_cxr',
     ('image_name', 'annotation'): 'object_cxr',
 }
+CALLED = {'object_cxr': ('train.csv', 'dev.csv')}  # the files that have such headers, of sets whose headers others have
 # Columns that tell a set from its siblings, whose files are called alike: VinDr-PCXR from VinDr-CXR.
 NEEDED = {'annotations_train.csv': 'rad_id', 'image_labels_train.csv': 'Aortic enlargement'}
 MOST_LETTERS = 1 << 20  # of a line
@@ -52,7 +53,8 @@ def reader_of(folder: Path, listed: Sequence[str], tables: Sequence[str], known:
     for path in tables:
         rows = try_table(folder, path)
         for columns, reader in PUBLIC_COLUMNS.items():
-            if rows is not None and reader in known and set(columns) <= set(rows.columns):
+            called = path.rsplit('/', 1)[-1].lower() in CALLED.get(reader, (path.rsplit('/', 1)[-1].lower(),))
+            if rows is not None and reader in known and called and set(columns) <= set(rows.columns):
                 return reader
     return ''
 

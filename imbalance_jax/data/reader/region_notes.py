@@ -18,6 +18,7 @@ from imbalance_jax.names import some
 MANY = 8  # images with a box, from which on all boxes in one corner are no chance
 FEW = 3  # boxes, from which on most outside their images are doubted
 SOME = 0.25  # share of boxes outside their images, from which on they are doubted if all may be corners
+ALIKE = 0.1  # share of the images with a mask that have one and the same, from which on that is no chance
 WRITTEN = {1, 255}  # what inside is in a mask of zero and one, and of black and white
 WHOLE = 0.98  # share of an image from which on a region covers it
 MOST = 0.8  # share of a class's images with a region, from which on the others lack one
@@ -51,7 +52,23 @@ def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence
     }
     listed = [f'{words}: {len(names)} ({some(names, NAMED)}).' for words, names in said.items() if names]
     listed += [*_of_other_values(concepts, regions), *_of_crops(cases, concepts, regions)]
+    listed += _of_one_mask(cases, concepts, regions)
     return [*listed, *_in_a_corner(regions, size), *_lacking(cases, regions)]
+
+
+def _of_one_mask(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence[Region]]) -> list[str]:
+    """Sentences about concepts of which several images have one mask file to the pixel, a good part of all that do."""
+    images: dict[int, dict[str, list[str]]] = {}
+    for row, of_image in enumerate(regions):
+        for concept, digest in {(one.concept, one.placed.digest) for one in of_image if one.placed.digest}:
+            images.setdefault(concept, {}).setdefault(digest, []).append(str(cases.image_id[row]))
+    said = []
+    for concept, by_digest in sorted(images.items()):
+        alike, count = max(by_digest.values(), key=len), sum(map(len, by_digest.values()))
+        if len(alike) >= FEW and len(alike) >= ALIKE * count:
+            what = f'{len(alike)} of {count} images with a mask of {concepts[concept]} have the same one to the pixel'
+            said.append(f'{what}, as where a template was copied: {some(alike, NAMED)}.')
+    return said
 
 
 def _of_other_values(concepts: Sequence[str], regions: Sequence[Sequence[Region]]) -> list[str]:

@@ -13,7 +13,7 @@ from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.joining import images_of
 from imbalance_jax.data.reader.layout import NO_FINDING, OF_LABEL, Layout, Regions
 from imbalance_jax.data.reader.placing import Frame, Left, Planned, Size
-from imbalance_jax.data.reader.rows import Found, Rows
+from imbalance_jax.data.reader.rows import NAMED, Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, grouped, is_empty, matches, number, table_of
 from imbalance_jax.names import lookup, some
 
@@ -62,7 +62,7 @@ def plan_rows(
             make = partial(_no_shape, name=name)
         else:
             box = box_of(values, regions, rows.where(row, regions.box[0]))
-            boxes.append(box)
+            boxes.append((row, box))
             make = partial(placing.place_box, box=box, unit=regions.unit, frame=frame, name=name)
         who = str(reader[row]) if reader is not None else regions.as_reader
         if not boxed and concept >= 0:
@@ -223,10 +223,16 @@ def _check_decimals(code: np.ndarray, rows: Rows, regions: Regions) -> None:
         )
 
 
-def _check_unit(boxes: Sequence[tuple[float, ...]], regions: Regions, rows: Rows) -> None:
+def _check_unit(boxes: Sequence[tuple[int, tuple[float, ...]]], regions: Regions, rows: Rows) -> None:
+    """ValueError for boxes of another unit than is said. boxes: with their rows."""
     file = f'{rows.files[0]}: ' if rows.files else ''
-    largest = max((max(box) for box in boxes), default=0.0)
+    largest = max((max(box) for _, box in boxes), default=0.0)
     if regions.unit == 'pixel' and 0 < largest <= 1:
         raise ValueError(f"{file}all boxes lie within 0..1: they are shares of the image, regions.unit = 'fraction'.")
     if regions.unit == 'fraction' and largest > 2:
+        beyond = [row for row, box in boxes if max(box) > 2]
+        if 2 * len(beyond) < len(boxes):
+            where = some([rows.where(row) for row in beyond], NAMED)
+            few = f'{len(beyond)} of {len(boxes)} boxes are pixels'
+            raise ValueError(f"regions.unit is 'fraction', and {few}: {where}.")
         raise ValueError(f"{file}regions.unit is 'fraction', and a box reaches to {largest:g}; they are pixels.")

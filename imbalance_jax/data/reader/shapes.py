@@ -32,19 +32,20 @@ def extent(kind: str, shape: Any) -> tuple[float, float, float, float] | None:
     shape = _of_text(kind, shape)
     if kind not in COORDINATES or (kind == 'coco_segmentation' and _depth(shape) < 2):
         return None
-    points = np.concatenate(_parts(kind, shape))
-    return *points.min(0).tolist(), *points.max(0).tolist()
+    corners = np.concatenate(points(kind, shape))
+    return *corners.min(0).tolist(), *corners.max(0).tolist()
 
 
 def scaled(kind: str, shape: Any, size: Sequence[int]) -> Any:
     """A shape whose coordinates are shares of the image, in pixels of a frame (h, w); ValueError as `decode` has it."""
     height, width = size
-    in_pixels = [(part * (width, height)).tolist() for part in _parts(kind, _of_text(kind, shape))]
+    in_pixels = [(part * (width, height)).tolist() for part in points(kind, shape)]
     return in_pixels if kind in POINTS else in_pixels[0]
 
 
-def _parts(kind: str, shape: Any) -> list[np.ndarray]:
-    """The points [n,2] of each part of a shape of coordinates."""
+def points(kind: str, shape: Any) -> list[np.ndarray]:
+    """The points [n,2] of each part of a shape of coordinates; of a rectangle or an ellipse its corners."""
+    shape = _of_text(kind, shape)
     if kind not in POINTS:
         return [numbers(shape).reshape(-1, 2)]
     several = _depth(shape) > (2 if kind == 'polygon' else 1)
@@ -54,6 +55,9 @@ def _parts(kind: str, shape: Any) -> list[np.ndarray]:
 def _of_text(kind: str, shape: Any) -> Any:
     """Polygons, or what COCO calls a segmentation, from the text of it that a table may have."""
     if kind in POINTS and isinstance(shape, str) and shape.strip()[:1] in ('[', '{'):
+        opened, closed = (sum(shape.count(one) for one in signs) for signs in ('[({', '])}'))
+        if opened != closed:
+            raise ValueError(f'{shape[:60]!r} has {opened} opening brackets and {closed} closing ones: is it cut?')
         with contextlib.suppress(ValueError, RecursionError):
             shape = json.loads(shape)
     if kind == 'coco_segmentation' and _depth(shape) == 2 and all(len(numbers(part)) == 2 for part in shape):

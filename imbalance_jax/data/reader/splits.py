@@ -41,6 +41,10 @@ def stated(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], ru
         split[:] = _listed(folder, rows, first, names, rule, others, found)
     elif rule.path == 'folder':
         split[:] = [_of_folders(str(rows.columns[PATH][row]), spelt, others) for row in first]
+        of_two = [path for row in first if len(set(_of_parts(path := str(rows.columns[PATH][row]), spelt))) > 1]
+        if of_two:
+            what = f'{len(of_two)} of {len(first)} images lie in folders of two splits, of which the inner one counts'
+            found.doubts.append(f"{what} (split.path = 'folder'; an expression says which): {some(of_two, NAMED)}.")
     elif rule.path:
         groups = [first_group(rule.path, str(rows.columns[PATH][row])) for row in first]
         split[:] = [_number(spelt, canonical(text), others) for text in groups]
@@ -86,8 +90,13 @@ def _split_number(name: str) -> int:
 
 
 def _of_folders(path: str, spelt: Mapping[str, str], others: int) -> int:
-    known = [spelt[canonical(part)] for part in path.split('/')[:-1] if canonical(part) in spelt]
+    known = _of_parts(path, spelt)
     return SPLITS.index(known[-1]) if known else others
+
+
+def _of_parts(path: str, spelt: Mapping[str, str]) -> list[str]:
+    """The splits that the folders of a path are called as, from the outermost."""
+    return [spelt[canonical(part)] for part in path.split('/')[:-1] if canonical(part) in spelt]
 
 
 def _listed(

@@ -24,7 +24,7 @@ def table_files(folder: Path, table: Table) -> list[Path]:
     paths = sorted(path for path in found if path.is_file() and not path.name.startswith('.'))
     if not paths and not table.optional:
         what = f'{pattern} of {base} is a folder' if (base / pattern).is_dir() else f'{base} has no {pattern}'
-        raise FileNotFoundError(f'{what}; it is the table that says which images there are.')
+        raise FileNotFoundError(f'{what}; it is a table of the data set (tables).')
     return paths
 
 

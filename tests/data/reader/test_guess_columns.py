@@ -245,3 +245,66 @@ def test_columns_that_may_be_classes_beside_others_are_said(tmp_path, cells):
     found, dataset = proposed(tmp_path / 'films', tmp_path)
     assert dataset.classes == ('mass',)
     assert any("other columns that may be classes: 'edema'" in one for one in found.unsure)
+
+
+@pytest.mark.parametrize('code', ['9', '-1', '99'])
+def test_a_number_apart_from_grades_is_said(tmp_path, code):
+    of_columns(tmp_path / 'eyes', grade=[code if i == 7 else str(i % 4) for i in range(20)])
+    found, dataset = proposed(tmp_path / 'eyes', tmp_path)
+    assert 'ordinal' not in found.block
+    assert any(f"labels: {code} of 'grade' lies apart from the other numbers" in one for one in found.unsure)
+    assert not any('spelling alone' in one for one in dataset.info.get('doubts', []))
+    of_columns(tmp_path / 'eyes', grade=[str(i % 4) for i in range(20)])
+    assert proposed(tmp_path / 'eyes', tmp_path)[0].block['ordinal']
+
+
+def test_a_few_blanks_do_not_change_the_task(tmp_path):
+    words = ['nevus', 'melanoma', 'keratosis'] * 7
+    of_columns(tmp_path / 'skin', dx=['', *words[1:]])
+    found, dataset = proposed(tmp_path / 'skin', tmp_path)
+    assert found.block['task'] == 'multi_class'
+    assert "labels: 1 of 21 cells of 'dx' are blank: the class of such an image is not known." in found.unsure
+    assert len(dataset.images) == 20
+    of_columns(tmp_path / 'skin', dx=['' if i % 2 else words[i] for i in range(21)])
+    found, _ = proposed(tmp_path / 'skin', tmp_path)
+    assert any("cells of 'dx' are blank: such an image has none of the classes" in one for one in found.unsure)
+
+
+def test_the_only_column_that_may_be_one_of_classes_is_named(tmp_path):
+    of_columns(tmp_path / 'chest', result=['normal', 'abnormal'] * 6)
+    found, _ = proposed(tmp_path / 'chest', tmp_path, missing=['labels'])
+    assert "labels: other columns that may be classes: 'result' (normal, abnormal)." in found.unsure
+
+
+def test_a_column_of_splits_is_nobody_s_name(tmp_path):
+    of_columns(tmp_path / 'chest', patient=['train', 'test', 'val'] * 4, split=[f'{7000 + i // 2}' for i in range(12)],
+               mass=[0, 1] * 6)  # fmt: skip
+    found, _ = proposed(tmp_path / 'chest', tmp_path)
+    assert found.block['split'] == 'patient'
+    assert 'patient' not in found.block
+    assert "split: the column 'patient', which has the words of splits." in found.unsure
+
+
+@pytest.mark.parametrize('name', ['type', 'lesion', 'object', 'cls', 'tag'])
+def test_what_boxes_are_of_may_be_called_otherwise(tmp_path, name):
+    of_columns(tmp_path / 'chest', mass=[0, 1] * 6)
+    kinds = ['mass', 'nodule', 'cyst'] * 4
+    boxes = {'image': [f'im{i:02d}.png' for i in range(12)], name: kinds, 'x': 2, 'y': 3, 'w': 8, 'h': 9}
+    pd.DataFrame(boxes).to_csv(tmp_path / 'chest' / 'boxes.csv', index=False)
+    found, dataset = proposed(tmp_path / 'chest', tmp_path)
+    assert found.block['regions']['column'] == name
+    assert dataset.info['concepts'] == ['mass', 'cyst', 'nodule']
+
+
+@pytest.mark.parametrize('name', ['points', 'vertices', 'geometry'])
+def test_columns_of_coordinates_are_named(tmp_path, name):
+    of_columns(tmp_path / 'chest', mass=[0, 1] * 6, **{name: ['[[2, 3], [9, 3], [9, 9]]'] * 12})
+    found, _ = proposed(tmp_path / 'chest', tmp_path)
+    assert any(f'{name} of table.csv may be boxes or shapes' in one for one in found.unsure)
+
+
+def test_a_header_that_others_have_too_is_no_published_set(tmp_path):
+    pictures(tmp_path / 'own', [f'{i}.png' for i in range(8)])
+    rows = {'image_name': [f'{i}.png' for i in range(8)], 'annotation': ['normal', 'mass'] * 4}
+    pd.DataFrame(rows).to_csv(tmp_path / 'own' / 'findings.csv', index=False)
+    assert guess.guess(tmp_path / 'own', sources.DATASETS).block['reader'] == 'folder'

@@ -240,3 +240,45 @@ def test_a_list_with_blanks_between_its_columns_is_named(tmp_path):
     (tmp_path / 'eyes' / 'train.txt').write_text(''.join(f'{k}.jpg {k % 3}\n' for k in range(12)))
     unsure = guess.guess(tmp_path / 'eyes', sources.DATASETS).unsure
     assert any("blanks part its columns ('separator': ' '" in one for one in unsure)
+
+
+@pytest.mark.parametrize('names', [('trainval-image', 'test-image'), ('imagesTr', 'imagesTs')])
+def test_folders_of_splits_and_images_are_no_classes(tmp_path, names):
+    masks = [name.replace('image', 'mask') for name in names]
+    for number, (folder, drawn) in enumerate(zip(names, masks, strict=True)):
+        pictures(tmp_path / 'set', [f'{folder}/{number}{i}.png' for i in range(6)])
+        pictures(tmp_path / 'set', [f'{drawn}/{number}{i}.png' for i in range(6)])
+    found, _ = proposed(tmp_path / 'set', tmp_path, missing=['labels'])
+    assert any('folders are not taken for classes' in one and 'has splits' in one for one in found.unsure)
+
+
+def test_masks_in_folders_of_splits_are_of_one_kind(tmp_path):
+    for split in ('train', 'test'):
+        pictures(
+            tmp_path / 'set', [f'{split}_{kind}/{split}{i}.png' for kind in ('images', 'labels') for i in range(6)]
+        )
+    found, _ = proposed(tmp_path / 'set', tmp_path, missing=['labels'])
+    assert found.block['regions']['files'] == '*_labels/{stem}.png'
+
+
+def test_a_class_that_is_called_as_a_split_is_one(tmp_path):
+    folders = [(split, name) for split in ('train', 'val', 'test') for name in ('AR', 'MR', 'TR')]
+    pictures(tmp_path / 'valves', [f'{split}/{name}/{split}{name}{i}.png' for split, name in folders for i in range(4)])
+    found, dataset = proposed(tmp_path / 'valves', tmp_path)
+    assert found.block['labels']['classes'] == ('AR', 'MR', 'TR')
+    assert np.bincount(dataset.split).tolist() == [12, 12, 12]
+    block = {**found.block, 'split': {'path': 'folder'}, 'image_size': 16}
+    inner = sources.load('valves', tmp_path / 'again', block)
+    assert any(
+        'images lie in folders of two splits, of which the inner one counts' in one for one in inner.info['doubts']
+    )
+
+
+def test_folders_that_a_table_calls_patients_are_no_classes(tmp_path):
+    names = [f'{300 + i // 2}/{i}.png' for i in range(16)]
+    pictures(tmp_path / 'eyes', names)
+    rows = [f'{name},{name[:3]},{i % 4}' for i, name in enumerate(names)]
+    (tmp_path / 'eyes' / 't.csv').write_text('\n'.join(['image,patient_id,dr', *rows]))
+    found, _ = proposed(tmp_path / 'eyes', tmp_path, missing=['labels'])
+    assert found.block['patient'] == 'patient_id'
+    assert 'labels' not in found.block

@@ -147,8 +147,32 @@ def test_people_with_many_images_are_nobody_s_doubt():
 
 @pytest.mark.parametrize(
     ('text', 'years'),
-    [('58', 58), ('058Y', 58), ('85 or more', 85), ('>89', 89), ('5 years 3 months', 5), ('4 5', None)],
+    [
+        ('58', 58),
+        ('058Y', 58),
+        ('85 or more', 85),
+        ('>89', 89),
+        ('5 years 3 months', 5.25),
+        ('4 5', None),
+        ('45 months', 3.75),
+        ('73 days', 0.2),
+        ('26 weeks', 0.5),
+        ('18 m', 1.5),
+        ('61 yrs. old', 61),
+        ('7 males', 7),
+    ],
 )
 def test_ages(text, years):
     found = people.age(text)
-    assert found == years if years else np.isnan(found)
+    assert found == pytest.approx(years) if years else np.isnan(found)
+
+
+def test_sides_that_count_as_people_are_doubted():
+    found = Found()
+    people.doubt_sides([f'P{i // 2:02d}_{side}' for i in range(8) for side in 'LR'], found)
+    (said,) = found.doubts
+    assert said.startswith('Patients are called by sides, 4 of them by both (P00_L and P00_R, P01_L and P01_R, P02_L')
+    for names in ([f'P{i:02d}' for i in range(8)], [f'P{i:02d}L' for i in range(8)], ['1l', '1r', *'abcdefgh']):
+        found = Found()
+        people.doubt_sides(names, found)
+        assert not found.doubts

@@ -217,3 +217,19 @@ def test_people_whom_dicom_calls_one_and_the_set_several_are_said():
     of_all = [SEEN._replace(patient='HOSPITAL') for _ in ids]
     assert pixel_notes.of_people(of_all, own, split) == []
     assert pixel_notes.of_people(shown, np.array([0, 0, 1, 1, 2, 3, 4, 5, 6, 6]), split) == []
+
+
+@pytest.mark.parametrize('scales', [(16, 64), (4, 16)])
+def test_twelve_bits_beside_fourteen_are_said(tmp_path, scales):
+    for i in range(10):
+        Image.fromarray(chest(i).astype(np.uint16) * scales[i % 2]).save(tmp_path / f'{i}.png')
+    dataset = labelled(tmp_path, [f'{i}.png' for i in range(10)])
+    (said,) = doubts_with(dataset, 'they become too dark')
+    assert said.startswith('5 of 10 16-bit files have no value above')
+
+
+def test_files_of_sixteen_bits_that_differ_by_chance_are_no_doubt(tmp_path):
+    for i in range(12):
+        Image.fromarray((chest(i) * (10 + 5 * i)).astype(np.uint16)).save(tmp_path / f'{i}.png')
+    dataset = labelled(tmp_path, [f'{i}.png' for i in range(12)])
+    assert not doubts_with(dataset, 'too dark')

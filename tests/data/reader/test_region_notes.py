@@ -418,3 +418,76 @@ def test_a_crop_that_leaves_its_image_is_left_out(ten, box):
     said, problems = crops(ten, [box, *CROPS[1:]], [(6 + i, 8) for i in range(6)])
     assert [one.split(' [')[0] for one in problems['mask_outside_image']] == ['masks/0.png']
     assert [one.partition(':')[0] for one in said] == []
+
+
+@pytest.mark.parametrize('none', ['', '-1'])
+def test_a_row_without_a_place_is_no_label_of_labels_by_regions(ten, none):
+    runs = {True: '1 4 21 4', False: none}
+    rows = [f'{i}.png,{name},{runs[(i + k) % 3 == 0]}' for i in range(10) for k, name in enumerate(('a', 'b'))]
+    table(ten, 'file,class,pixels\n' + '\n'.join(rows))
+    regions = {'column': 'class', 'code': 'pixels', 'kind': 'start_columns'}
+    dataset = loaded(ten, tables='t.csv', labels={'regions': True}, regions=regions)
+    for k in range(2):
+        with_region = {int(i) for i in dataset.region_image[dataset.region_concept == k]}
+        assert set(np.flatnonzero(dataset.labels[:, k]).tolist()) == with_region
+
+
+def test_a_row_that_says_there_is_none_is_one_without_a_place(ten):
+    rows = [f'{i}.png,{"a" if i < 4 else "No finding"},{"1 4" if i < 4 else ""}' for i in range(10)]
+    table(ten, 'file,class,pixels\n' + '\n'.join(rows))
+    regions = {'column': 'class', 'code': 'pixels', 'kind': 'start_columns'}
+    dataset = loaded(ten, tables='t.csv', labels={'regions': True}, regions=regions)
+    assert dataset.classes == ('a',)
+    assert {name for name, one in zip(dataset.image_id, dataset.labels[:, 0], strict=True) if one} == {
+        f'{i}.png' for i in range(4)
+    }
+
+
+@pytest.mark.parametrize(
+    ('points', 'kind'),
+    [
+        ('[[2, 3], [9, 3], [9', 'shape_not_understood'),
+        ('[[2, 3], [9, 3]]', 'shape_of_few_points'),
+        ('[[[2, 3]], [[9, 3]]]', 'shape_of_few_points'),
+    ],
+)
+def test_a_polygon_that_was_cut_is_left_out_and_named(ten, points, kind):
+    whole = '[[2, 3], [9, 3], [9, 9]]'
+    rows = [f'{i}.png,1,"{points if i == 4 else whole}"' for i in range(10)]
+    table(ten, 'file,a,points\n' + '\n'.join(rows))
+    regions = {'concept': 'a', 'code': 'points', 'kind': 'polygon'}
+    dataset = loaded(ten, tables='t.csv', labels=('a',), regions=regions)
+    assert len(dataset.region_box) == 9
+    assert [one.split()[0] for one in dataset.info['problems'][kind]] == ['4.png']
+
+
+def test_one_mask_of_many_images_is_doubted(ten):
+    table(ten, 'file,a\n' + '\n'.join(f'{i}.png,1' for i in range(10)))
+    for i in range(10):
+        mask(ten / 'masks' / f'{i}.png', square(4, 12) if i < 6 else square(i, 19))
+    regions = {'files': 'masks/{stem}.png', 'concept': 'a'}
+    images = {'file': '{file}', 'exclude': ('masks/*',)}
+    dataset = loaded(ten, tables='t.csv', labels=('a',), regions=regions, images=images)
+    (said,) = doubts_with(dataset, 'have the same one to the pixel')
+    assert said.startswith('6 of 10 images with a mask of a have the same one to the pixel, as where a template')
+
+
+def test_the_box_of_another_unit_is_named(ten):
+    rows = [f'{i}.png,1,{"3,3,8,8" if i == 4 else "0.1,0.1,0.5,0.5"}' for i in range(10)]
+    table(ten, 'file,a,x,y,w,h\n' + '\n'.join(rows))
+    with pytest.raises(ValueError, match=r"'fraction', and 1 of 10 boxes are pixels: t.csv, line 6"):
+        loaded(ten, tables='t.csv', labels=('a',), regions={'concept': 'a', 'unit': 'fraction', 'form': 'xywh', **BOX})
+
+
+def test_tables_of_other_images_are_named(ten):
+    table(ten, 'file,study\n' + '\n'.join(f'{i}.png,{i}' for i in range(10)))
+    table(ten, 'study,a\n' + '\n'.join(f'{90 + i},1' for i in range(10)), 'other.csv')
+    joined = {'file': 'other.csv', 'on': ('study',), 'needed': True}
+    with pytest.raises(ValueError, match=r"No row of other.csv is of any image by study: there it is '90', and here"):
+        loaded(ten, tables=['t.csv', joined], labels=('a',))
+    apart = {'file': 'other.csv', 'name': 'other'}
+    labels = {'columns': ('a',), 'table': 'other', 'on': ('study',)}
+    with pytest.raises(ValueError, match=r'other \(labels.table\): no row is of an image that is here, by study'):
+        loaded(ten, tables=['t.csv', apart], labels=labels)
+    with pytest.raises(FileNotFoundError, match=r'has no third.csv; it is a table of the data set \(tables\)'):
+        loaded(ten, tables=['t.csv', {'file': 'third.csv', 'on': ('study',)}], labels=('a',))
