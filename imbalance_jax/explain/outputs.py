@@ -18,7 +18,7 @@ from imbalance_jax.training.trained import SPLIT, Trained
 Given = TypeVar('Given')
 Program = TypeVar('Program')
 
-BLOCKS = 'attribution', 'concepts', 'twins'  # of a config, which `explain` asks by
+BLOCKS = 'attribution', 'concepts', 'twins'  # of a config: what `explain` makes arrays of
 OF_MEMORY = 'memory_mib', 'batch_size'  # fields of 'attribution' that change how much is done at a time
 CONDITIONS = 'format', 'plugins', 'asked'  # names of arrays that say what the others were made with
 FORMAT = 4  # of the arrays in `explain/`: their names and axes

@@ -154,17 +154,19 @@ def _gives_each_its_own(
     by_stem: dict[str, list[str]] = {}
     for path in own:
         by_stem.setdefault(paths.stem(path), []).append(path)
-    files = [*pictures, *masks]
+    lowered = [(path, path.lower()) for path in (*pictures, *masks)]
     for at in np.unique(np.linspace(0, len(pictures) - 1, min(TRIED, len(pictures))).astype(int)):
         image = pictures[at]
         beside = image.rpartition('/')[0]
         values = {STEM: paths.stem(image), PARENT: _parent(image), 'class': classes.get(image, '')}
         wanted = fill(pattern, {key: glob.escape(text) for key, text in values.items()})
         wanted = wanted if '/' in wanted or not beside else f'{glob.escape(beside)}/{wanted}'
-        near = [path for path in files if path != image and (values[STEM] in path or path.startswith(f'{beside}/'))]
+        spelt = str if any(one in pattern for one in '*?') else str.lower  # as the reader finds files
+        stem = values[STEM].lower()
+        near = [path for path, small in lowered if path != image and (stem in small or path.startswith(f'{beside}/'))]
         alike = [one for one in by_stem.get(values[STEM], ()) if _is_other_sequence(one, image)]
         of_image = own.get(image) or own.get(alike[0] if alike else '', set())
-        if {path for path in near if paths.like(path, wanted)} != of_image:
+        if {path for path in near if paths.like(spelt(path), spelt(wanted))} != of_image:
             return False
     return True
 

@@ -108,7 +108,10 @@ def _of_regions(
         blocks = [one for one in blocks if one.column or _is_class(one.concept, labels, layout)] or blocks[:1]
     parts = [_names_of(labels, regions, layout, rows, image, tables) for regions in blocks]
     if len(blocks) == 1:
-        return labels, *parts[0]
+        of_block, of_image = parts[0]
+        column = blocks[0].column or ONE  # what messages call it
+        of_block = of_block.with_columns(**{column: of_block.columns[ONE]})
+        return dataclasses.replace(labels, column=column), of_block, of_image
     if labels.reader:
         for of_block, _ in parts:
             of_block.column(labels.reader, 'labels.reader')
@@ -136,7 +139,8 @@ def _names_of(
         said = {canonical(one) for one in (*labels.none, *labels.not_mentioned)}
         there = [placed or canonical(str(text)) in said for placed, text in zip(there, named, strict=True)]
     names = np.empty(len(rows), object)
-    names[:] = [text if one else '' for text, one in zip(named, there, strict=True)]
+    for row, (text, one) in enumerate(zip(named, there, strict=True)):
+        names[row] = text if one else ''  # which may be a list
     return rows.with_columns(**{ONE: names}), image
 
 

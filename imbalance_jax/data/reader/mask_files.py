@@ -2,6 +2,7 @@
 
 import bisect
 import glob
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ def plan_files(
     for name in fields_of(regions.files):
         if name not in (STEM, PARENT, 'class'):
             cases.rows.column(name, 'regions.files')
-    known = set(files)
+    known = in_any_case(files)
     used: dict[str, list[str]] = {}
     indexed = index(files) if is_of_cells(regions.files) else None
     for image, path in enumerate(cases.path):
@@ -99,8 +100,10 @@ def of_none(files: Sequence[str], used: Collection[str], regions: Regions, of_im
     return f'{what}: {len(left)} ({some(left, NAMED)}).'
 
 
-def _mask_files(pattern: str, path: str, cases: Cases, image: int, files: Sequence[str], known: set[str]) -> list[str]:
-    """Mask files of an image: beside it, or by their path below the folder."""
+def _mask_files(
+    pattern: str, path: str, cases: Cases, image: int, files: Sequence[str], known: Mapping[str, str]
+) -> list[str]:
+    """Mask files of an image: beside it, or by their path below the folder. known: of `in_any_case`."""
     row = cases.first[image]
     values = {name: str(column[row]) for name, column in cases.rows.columns.items() if not name.startswith('(')}
     classes = [cases.classes[k] for k in np.flatnonzero(cases.readings[0].cells[image] == PRESENT)] or ['']
@@ -130,11 +133,18 @@ def _escaped(pattern: str, values: Mapping[str, str]) -> str:
     return fill(pattern, {name: glob.escape(text) for name, text in values.items()})
 
 
-def _matching(pattern: str, files: Sequence[str], known: set[str]) -> list[str]:
+def in_any_case(files: Sequence[str]) -> dict[str, str]:
+    """{a path, in its own letters or, if it is one then, in small ones: the path}."""
+    count = Counter(map(str.lower, files))
+    return {path.lower(): path for path in files if count[path.lower()] == 1} | {path: path for path in files}
+
+
+def _matching(pattern: str, files: Sequence[str], known: Mapping[str, str]) -> list[str]:
     """Those of the sorted files that a pattern means; only those that begin as it does are looked at."""
     plain = pattern.replace('[[]', '[').replace('[*]', '*').replace('[?]', '?')
     if glob.escape(plain) == pattern:
-        return [plain] if plain in known else []
+        one = known.get(plain) or known.get(plain.lower())
+        return [one] if one else []
     head = pattern[: min(pattern.find(one) for one in '*?[' if one in pattern)]
     start = bisect.bisect_left(files, head)
     result = []

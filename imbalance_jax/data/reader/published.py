@@ -5,7 +5,8 @@ import glob
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from imbalance_jax.data.reader.layout import Table
+from imbalance_jax.data.reader import paths
+from imbalance_jax.data.reader.layout import Images, Table
 from imbalance_jax.data.reader.rows import Found, Rows
 from imbalance_jax.data.reader.tables import read_table
 
@@ -37,6 +38,7 @@ PUBLIC_COLUMNS = {
 CALLED = {'object_cxr': ('train.csv', 'dev.csv')}  # the files that have such headers, of sets whose headers others have
 # Columns that tell a set from its siblings, whose files are called alike: VinDr-PCXR from VinDr-CXR.
 NEEDED = {'annotations_train.csv': 'rad_id', 'image_labels_train.csv': 'Aortic enlargement'}
+NEEDED |= {'master_spreadsheet*.csv': 'PngPath', 'train-rle.csv': 'EncodedPixels'}
 MOST_LETTERS = 1 << 20  # of a line
 
 
@@ -48,7 +50,8 @@ def reader_of(folder: Path, listed: Sequence[str], tables: Sequence[str], known:
             if pattern in NEEDED and not _has_column(folder, listed, pattern):
                 continue
             return 'chexpert' if reader == 'chexlocalize' and 'train.csv' in parts and 'chexpert' in known else reader
-    if 'medmnist' in known and any(path.endswith('.npz') and 'mnist' in path for path in listed):
+    arrays = any(path.endswith('.npz') and 'mnist' in path for path in listed)
+    if 'medmnist' in known and arrays and not any(paths.is_image(path, Images()) for path in listed):
         return 'medmnist'
     for path in tables:
         rows = try_table(folder, path)
@@ -61,7 +64,7 @@ def reader_of(folder: Path, listed: Sequence[str], tables: Sequence[str], known:
 
 def _has_column(folder: Path, listed: Sequence[str], name: str) -> bool:
     """Whether a file of that name has the column that its set is known by."""
-    tables = (try_table(folder, path) for path in listed if path.rsplit('/', 1)[-1] == name)
+    tables = (try_table(folder, path) for path in listed if fnmatch.fnmatch(path.rsplit('/', 1)[-1], name))
     return any(rows is not None and NEEDED[name] in rows.columns for rows in tables)
 
 

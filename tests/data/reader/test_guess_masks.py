@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from data.reader.guessing import pictures, proposed
 from data.reader.test_guess_folders import mask
+from PIL import Image
 
 from imbalance_jax.data import sources
 from imbalance_jax.data.reader import guess
@@ -137,3 +138,16 @@ def test_of_files_of_one_name_those_in_a_folder_of_images_are_taken(tmp_path, fo
     taken = {'images': 'those in images are taken', 'x': 'images.folders says which are meant'}[folders[0]]
     named = f'12 names are those of several files ({folders[0]}/00.png and {folders[1]}/00.png, '
     assert [one.startswith(f'images: {named}') and one.endswith(f': {taken}.') for one in found.unsure].count(True) == 1
+
+
+def test_masks_in_another_case_are_those_of_their_images(tmp_path):
+    pictures(tmp_path / 'set', [f'images/IMG{i:02d}.PNG' for i in range(12)])
+    for i in range(12):
+        drawn = np.zeros((20, 20), np.uint8)
+        drawn[4 : 6 + i % 6, 4:12] = 255
+        (tmp_path / 'set' / 'masks').mkdir(exist_ok=True)
+        Image.fromarray(drawn).save(tmp_path / 'set' / 'masks' / f'img{i:02d}.png')
+    (tmp_path / 'set' / 't.csv').write_text('image,mass\n' + ''.join(f'img{i:02d}.png,{i % 2}\n' for i in range(12)))
+    found, dataset = proposed(tmp_path / 'set', tmp_path)
+    assert found.block['regions']['files'] == 'masks/{stem}.png'
+    assert sorted(dataset.image_id[dataset.region_image]) == sorted(dataset.image_id)

@@ -491,3 +491,10 @@ def test_tables_of_other_images_are_named(ten):
         loaded(ten, tables=['t.csv', apart], labels=labels)
     with pytest.raises(FileNotFoundError, match=r'has no third.csv; it is a table of the data set \(tables\)'):
         loaded(ten, tables=['t.csv', {'file': 'third.csv', 'on': ('study',)}], labels=('a',))
+
+
+def test_lists_of_what_regions_are_of_are_one_line(ten):
+    boxes = [{'file': f'{i}.png', 'what': ['a'], 'x': 2, 'y': 2, 'w': 8, 'h': 8} for i in range(5)]
+    (ten / 't.json').write_text(json.dumps([*boxes, *({'file': f'{i}.png', 'what': []} for i in range(5, 10))]))
+    with pytest.raises(ValueError, match=r"is a list of concepts: explode = \('what',\) of its table"):
+        loaded(ten, tables='t.json', labels={'regions': True}, regions={'column': 'what', 'form': 'xywh', **BOX})
