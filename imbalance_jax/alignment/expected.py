@@ -87,7 +87,9 @@ def _torchray(heat: jax.Array, tolerance: float = 15) -> Product:
     row, column, constant = _first_hottest(heat)
 
     def figure(sums, regions):
-        return jnp.where(constant, near_share(regions.astype(bool), tolerance), sums > 0)
+        # One region at a time, which needs less memory than all of a block.
+        shares = jax.lax.map(lambda region: near_share(region[None], tolerance)[0], regions.astype(bool))
+        return jnp.where(constant, shares, sums > 0)
 
     disc = _distance(heat, row, column) < jnp.maximum(tolerance, 1) ** 2
     return Product(disc.astype(jnp.float32), figure)
