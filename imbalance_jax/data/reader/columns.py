@@ -196,6 +196,8 @@ def _are_flags(words: set[str]) -> bool:
 
 def _may_be_answers(values: np.ndarray) -> tuple[str, ...]:
     """What a column says that may be a yes or a no, in two or three words, or but for a few cells; () of any other."""
+    if any(isinstance(value, (list, dict)) or str(value).lstrip()[:1] in ('[', '{') for value in values):
+        return ()
     said = Counter(str(value).strip() for value in values if canonical(str(value)) not in NOTHING)
     answers = {*map(canonical, (*TRUE, *FALSE))}
     known = sum(count for text, count in said.items() if canonical(text) in answers)

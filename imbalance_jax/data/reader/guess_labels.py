@@ -69,7 +69,7 @@ def _of_blanks(main: Read) -> list[str]:
     """A sentence about blank cells of a column that has at most one name per row otherwise."""
     kinds, cells = main.kinds, main.rows.columns[main.kinds.names]
     blank = sum(not str(cell).strip() for cell in cells)
-    if not blank or kinds.separator:
+    if not blank or kinds.separator or kinds.box or kinds.segmentation:  # of rows of boxes some are of images without
         return []
     became = 'the class of such an image is not known' if kinds.exclusive else 'such an image has none of the classes'
     task = '' if kinds.exclusive else ", and classes may come together; if none does, set task = 'multi_class'"

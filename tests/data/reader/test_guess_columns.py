@@ -308,3 +308,9 @@ def test_a_header_that_others_have_too_is_no_published_set(tmp_path):
     rows = {'image_name': [f'{i}.png' for i in range(8)], 'annotation': ['normal', 'mass'] * 4}
     pd.DataFrame(rows).to_csv(tmp_path / 'own' / 'findings.csv', index=False)
     assert guess.guess(tmp_path / 'own', sources.DATASETS).block['reader'] == 'folder'
+
+
+def test_lists_of_objects_are_no_classes(tmp_path):
+    of_columns(tmp_path / 'chest', mass=[0, 1] * 6, notes=['[]', "[{'label': 'cyst', 'x': 2}]"] * 6)
+    found, _ = proposed(tmp_path / 'chest', tmp_path)
+    assert not any('other columns that may be classes' in one for one in found.unsure)
