@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from imbalance_jax.alignment.heat import bits, check_top_k, count, defined, flat, heat_and_region
 from imbalance_jax.system.shapes import takes
 
-PIXELS = 32  # of a region that are compared together on a CPU, whose caches hold no more maps
+PIXELS = 32  # of a region that are compared together where a region's pixels are taken from all maps, on a CPU
 
 
 class _Order(NamedTuple):
@@ -45,13 +45,15 @@ def _ordered(pixels: jax.Array) -> _Order:
 
 def _share_in_top(heat: jax.Array, region: jax.Array, number: jax.Array | int) -> jax.Array:
     """The share of the `number` hottest pixels of each map that is expected in its own region, [B]."""
-    pixels, inside = bits(heat), flat(region)
-
-    def counted(lowest):
-        found = pixels > lowest[..., None], pixels == lowest[..., None]
-        return tuple((inside & one).sum(-1, dtype=jnp.int32) for one in found)
-
+    pixels = bits(heat)
+    counted = partial(_counted, pixels, flat(region))
     return defined(_ordered(pixels).share_in(counted, jnp.asarray(number)), heat, region)
+
+
+def _counted(pixels: jax.Array, region: jax.Array, lowest: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """How many pixels [B,n] of a region [B or 1,n] are hotter than `lowest` [B] in each map, and how many as hot."""
+    hotter, as_hot = pixels > lowest[..., None], pixels == lowest[..., None]
+    return (region & hotter).sum(-1, dtype=jnp.int32), (region & as_hot).sum(-1, dtype=jnp.int32)
 
 
 def relevance_rank(maps: jax.Array, masks: jax.Array) -> jax.Array:
@@ -65,11 +67,12 @@ def relevance_ranks(maps: jax.Array) -> Callable[[jax.Array], jax.Array]:
     """`ranks(regions [J,H,W]) -> [B,J]`: `relevance_rank` of each of the maps [B,H,W] for each region."""
     heat = heat_and_region(maps, jnp.zeros(maps.shape, bool))[0]
     pixels, hot = bits(heat), (heat > 0).any((-2, -1))
-    order, by_pixel = _ordered(pixels), pixels.T
+    order, by_pixel, on_cpu = _ordered(pixels), pixels.T, jax.default_backend() == 'cpu'
 
     def rank(region):
-        area = count(region)
-        share = order.share_in(partial(_counted_in, by_pixel, flat(region)), jnp.maximum(area, 1))
+        area, inside = count(region), flat(region)
+        counted = partial(_counted_in, by_pixel, inside) if on_cpu else partial(_counted, pixels, inside[None])
+        share = order.share_in(counted, jnp.maximum(area, 1))
         return jnp.where(area > 0, jnp.where(hot, share, 0.0), jnp.nan)
 
     # One region at a time: all at once, what is compared is too large for a cache (seven times slower on a CPU).
@@ -77,20 +80,16 @@ def relevance_ranks(maps: jax.Array) -> Callable[[jax.Array], jax.Array]:
 
 
 def _counted_in(by_pixel: jax.Array, region: jax.Array, lowest: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """How many pixels of a region [n] are hotter than `lowest` [B] in each map, and how many as hot; by_pixel: [n,B].
-
-    Only the pixels of the region are looked at, some at a time.
-    """
-    size = PIXELS if jax.default_backend() == 'cpu' else len(region)
-    area, places = region.sum(), jnp.flatnonzero(region, size=len(region) + size, fill_value=0)
+    """The same of one region [n] for all maps, by_pixel [n,B]: only its pixels are looked at, some at a time."""
+    area, places = region.sum(), jnp.flatnonzero(region, size=len(region) + PIXELS, fill_value=0)
 
     def add(i, sums):
-        there = (i * size + jnp.arange(size) < area)[:, None]
-        pixels = by_pixel[jax.lax.dynamic_slice_in_dim(places, i * size, size)]
+        there = (i * PIXELS + jnp.arange(PIXELS) < area)[:, None]
+        pixels = by_pixel[jax.lax.dynamic_slice_in_dim(places, i * PIXELS, PIXELS)]
         found = pixels > lowest, pixels == lowest
         return tuple(a + (there & one).sum(0, dtype=jnp.int32) for a, one in zip(sums, found, strict=True))
 
-    return jax.lax.fori_loop(0, -(-area // size), add, (jnp.zeros_like(lowest, jnp.int32),) * 2)
+    return jax.lax.fori_loop(0, -(-area // PIXELS), add, (jnp.zeros_like(lowest, jnp.int32),) * 2)
 
 
 def top_k_intersection(maps: jax.Array, masks: jax.Array, *, top_k: int | None = None) -> jax.Array:

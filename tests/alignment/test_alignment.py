@@ -464,3 +464,27 @@ def test_null_models_on_the_boxes_of_chestxray14():
         rows = findings == finding
         best = alignment.constant_map(masks[rows]).max()
         np.testing.assert_allclose(100 * np.array([hit[rows].mean(), chance[rows].mean(), best]), expected, atol=0.06)
+
+
+def test_ranks_of_many_regions_are_those_of_each_however_they_are_counted(monkeypatch):
+    """By the pixels of a region, as on a CPU, and by all pixels; with ties, and regions from empty to nearly whole."""
+    random = np.random.default_rng(0)
+    maps = np.maximum(random.normal(size=(5, 20, 20)).round(1), 0).astype(np.float32)
+    regions = random.random((7, 20, 20)) < np.linspace(0, 0.95, 7)[:, None, None]
+    each = np.stack([METRICS['relevance_rank'](maps, np.broadcast_to(one, maps.shape)) for one in regions], 1)
+    for backend in ('cpu', 'gpu'):
+        monkeypatch.setattr(jax, 'default_backend', lambda backend=backend: backend)
+        ranks = alignment.pixel_order.relevance_ranks(jnp.asarray(maps))(jnp.asarray(regions))
+        np.testing.assert_allclose(ranks, each, rtol=1e-6)
+
+
+def test_what_is_near_a_region_is_found_by_every_distance():
+    random = np.random.default_rng(1)
+    regions = random.random((4, 17, 23)) < np.array([0, 0.002, 0.02, 1])[:, None, None]
+    places = np.stack(np.meshgrid(np.arange(17), np.arange(23), indexing='ij'), -1).reshape(-1, 2)
+    for tolerance in (0.5, 1.0, 2.5, 4.28, 100.0):
+        near = np.asarray(alignment.pointing.near(jnp.asarray(regions), tolerance)).reshape(4, -1)
+        for region, found in zip(regions, near, strict=True):
+            inside = np.argwhere(region)
+            squared = ((places[:, None] - inside) ** 2).sum(-1).min(1, initial=10**6)
+            np.testing.assert_array_equal(found, squared < max(tolerance, 1) ** 2)
