@@ -3,16 +3,15 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from imbalance_jax.data.reader import box_columns
+from imbalance_jax.data.reader.class_columns import MOST_CLASSES, NAMES, Names, names_of
 from imbalance_jax.data.reader.layout import FALSE, NOTHING, SPLIT_NAMES, TRUE, UNSURE
-from imbalance_jax.data.reader.people import UNKNOWN
 from imbalance_jax.data.reader.rows import Rows
-from imbalance_jax.data.reader.spelling import canonical, names_in, number, table_of
+from imbalance_jax.data.reader.spelling import canonical, number, table_of
 
 # Who a row is of, the surest first; the last are so only where they repeat.
 WHO = 'patient|pat|pid|mrn|empi', 'subject|subj|person|participant|individual|donor', 'lesion', 'case', 'study|exam'
@@ -22,24 +21,6 @@ PATIENT = [re.compile(pattern, re.I) for pattern in (*(f'^{BEFORE}({who}){AFTER}
 SURE = 4  # so many of them
 LEAST_SURE = 2  # and so many that may be names; a lesion, a case or a study is a number, and else a kind of it
 SPLIT = re.compile('split|subset|partition|fold|^set$|phase', re.I)
-# Names of columns of classes, the surest first; the last may have such a word anywhere.
-OF_WHAT = '((final|image|main|primary|overall|dr|retinopathy|lesion|tumou?r)[ _-])?'
-NAMES = (
-    re.compile(f'^{OF_WHAT}(diagnos(is|tic|tics|e|es)|dx)$', re.I),
-    re.compile(
-        f'^{OF_WHAT}((label|class|finding|disease|category|condition|pathology|target)'
-        '([ _-]?(label|name|categorie)s?)?|labels|classes|findings|diseases|categories|conditions|pathologies|targets|'
-        '(lesion|tumou?r|cell)[ _-]?type)$',
-        re.I,
-    ),
-    re.compile(f'^{OF_WHAT}(level|grade|severity|stage|bi-?rads)s?$', re.I),
-    re.compile(
-        '^(?!.*(quality|education|income|noise)).*(?<![a-z])(grade|severity|stage|bi-?rads|dr[ _-]?level)s?(?![a-z])',
-        re.I,
-    ),
-    re.compile('label|class|diagnos|finding|target|patholog|categor|disease|condition|^dx$', re.I),
-)
-GRADES = NAMES[2:4]
 # Of what a box is of, beside one.
 OF_BOX = re.compile(
     '^(type|name|object|lesion|cls|abnormality|annotation|tag|observation|structure|organ|concept|entity)s?'
@@ -59,14 +40,8 @@ GROUPS = {
 }
 BODY = {'head', 'neck', 'face', 'scalp', 'trunk', 'torso', 'chest', 'abdomen', 'back', 'arm', 'hand', 'leg', 'foot'}
 BODY |= {'extremity', 'extremities', 'palms', 'soles', 'knee', 'hip', 'shoulder', 'breast', 'left', 'right'}  # of sites
-SEPARATORS = ('|', ';', ',')
-BETWEEN_NAMES = (',', '/', '+', '&')  # that may be within a name, too
-MOST_CLASSES = 60  # names in a column of classes
 MOST_GROUPS = 12
-FEW_BLANK = 0.1  # share of the cells of a column of classes: of images whose class is not known
 NEARLY, MOST_SHOWN = 0.8, 4  # share of cells that say yes or no, in a column of such; words that are shown
-GAP = 2  # between numbers of classes, of which none is there
-LONGEST = 80  # letters of a class; what is longer is a report
 
 
 class Kinds(NamedTuple):
@@ -93,15 +68,6 @@ class Kinds(NamedTuple):
     others: dict[str, tuple[str, ...]]
 
 
-class Names(NamedTuple):
-    """A column of names of classes. separator: between them; exclusive: one per row; found: which there are."""
-
-    column: str
-    separator: str
-    exclusive: bool
-    found: tuple[str, ...]
-
-
 def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
     """What each column may be; image: the one that names the image; nameless: whether columns have no names of their
     own, so that what stands in them is all that there is."""
@@ -118,7 +84,7 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
     taken |= {one if isinstance(one, str) else one['column'] for one in groups.values()}
     taken |= {name for name in texts if GROUPS['sex'].search(name.strip())}
     flags = [name for name in texts if name not in taken and _are_flags(words[name])]
-    named = _names({name: values for name, values in texts.items() if name not in taken}, nameless=nameless)
+    named = names_of({name: values for name, values in texts.items() if name not in taken}, nameless=nameless)
     labels, names = _chosen(flags, named)
     others = {one.column: one.found for one in named if one != names and one.column not in labels}
     others |= {name: () for name in flags if name not in labels and name not in others}
@@ -145,30 +111,6 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
     fraction = bool(box) and box_columns.largest(rows, box) <= 1
     said = labels, names.column, names.separator, one_each, names.found, concept
     return Kinds(patient, split, groups, *said, box, form, fraction, shape, others)
-
-
-def is_grade(name: str, words: Iterable[str]) -> bool:
-    """Whether a column is called as grades are and has whole numbers of one digit, more than two."""
-    said = {canonical(word) for word in words} - {canonical(word) for word in NOTHING}
-    called = any(pattern.search(name.strip()) for pattern in GRADES)
-    return called and len(said) > 2 and all(re.fullmatch('[0-9]', one) for one in said)
-
-
-def not_known(names: Iterable[str]) -> tuple[str, ...]:
-    """Those of the names of classes that say that it is not known."""
-    return tuple(name for name in names if UNKNOWN.fullmatch(name.strip().casefold()) or name.casefold() in UNSURE[1:])
-
-
-def apart(names: Iterable[str]) -> tuple[str, ...]:
-    """Whole numbers among names of classes, all numbers, that lie apart from the run of the others: below 0, or after
-    a gap, as 9 after 0 to 3; () without such a run."""
-    values = {name: number(name) for name in names}
-    if len(values) < 3 or not all(np.isfinite(value) and value.is_integer() for value in values.values()):
-        return ()
-    ascending = sorted(value for value in values.values() if value >= 0)
-    ends = [low for low, high in pairwise(ascending) if high - low > GAP]
-    last = ends[0] if ends else np.inf
-    return tuple(name for name, value in values.items() if value < 0 or value > last)
 
 
 def are_signs(columns: Iterable[Iterable[str]]) -> bool:
@@ -220,61 +162,6 @@ def _patient(words: dict[str, set[str]], images: set[str]) -> str:
             if pattern.match(name.strip()) and len(said) > 2 and repeats and numbered and not _are_flags(said):
                 return name
     return ''
-
-
-def _names(texts: dict[str, np.ndarray], *, nameless: bool) -> list[Names]:
-    """The columns of names of classes, the surest first; of equal ones words before numbers. Without names of their own
-    those of few different words, or whole numbers, may be some."""
-    ranked = []
-    for name, values in texts.items():
-        rank = next((number for number, pattern in enumerate(NAMES) if pattern.search(name.strip())), len(NAMES))
-        if (rank < len(NAMES) or (nameless and _repeat(values))) and (found := _names_of(name, values)):
-            counted = all(np.isfinite(number(one)) for one in found.found)
-            ranked.append(((rank, counted), found))
-    return [found for _, found in sorted(ranked, key=lambda one: one[0])]
-
-
-def _repeat(values: np.ndarray) -> bool:
-    """Whether a column has few different words or whole numbers."""
-    said = {canonical(str(value)) for value in values}
-    numbers = [number(one) for one in said]
-    whole = all(value.is_integer() for value in numbers if np.isfinite(value))
-    return whole and len(said) <= MOST_CLASSES and 2 * len(said) <= len(values)
-
-
-def _names_of(name: str, values: np.ndarray) -> Names | None:
-    """What a column of names of classes is, None if it is none."""
-    cells = [str(value) for value in values if str(value).strip()]
-    if any(isinstance(value, dict) for value in values):
-        return None
-    if any(isinstance(value, list) for value in values) or (cells and all(cell.startswith('[') for cell in cells)):
-        try:
-            found = {one for value in values for one in names_in(value, 'list', name)}
-        except ValueError:
-            return None
-        return Names(name, 'list', False, tuple(sorted(found))) if 1 < len(found) <= MOST_CLASSES else None
-    if are_several := next((one for one in BETWEEN_NAMES if _are_joined(cells, one)), ''):
-        every = {one for cell in cells for one in names_in(cell, are_several, name)}
-        return Names(name, are_several, False, tuple(sorted(every))) if 1 < len(every) <= MOST_CLASSES else None
-    for separator in ('', *SEPARATORS):
-        found = {one for cell in cells for one in names_in(cell, separator, name)}
-        several = any(separator and separator in cell for cell in cells)
-        if 1 < len(found) <= MOST_CLASSES and (several or not any(s in cell for cell in cells for s in '|;')):
-            if max(map(len, found)) > LONGEST:
-                return None
-            whole = len(values) - len(cells) <= FEW_BLANK * len(values) or is_grade(name, found)
-            return Names(name, separator, not several and whole, tuple(sorted(found)))
-    return None
-
-
-def _are_joined(cells: Sequence[str], separator: str) -> bool:
-    """Whether cells are several names with that between them: most of their parts stand alone in other cells, or beside
-    another part."""
-    whole = {cell.strip() for cell in cells}
-    parts = [{part.strip() for part in cell.split(separator)} for cell in whole if separator in cell]
-    count = Counter(part for of_cell in parts for part in of_cell)
-    known = sum(part in whole or number > 1 for part, number in count.items())
-    return bool(count) and '' not in count and 3 * known >= 2 * len(count) and any(part in whole for part in count)
 
 
 def _chosen(flags: Sequence[str], named: Sequence[Names]) -> tuple[tuple[str, ...], Names]:

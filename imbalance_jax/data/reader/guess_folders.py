@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from imbalance_jax.data.reader.columns import MOST_CLASSES
+from imbalance_jax.data.reader.class_columns import MOST_CLASSES
 from imbalance_jax.data.reader.companions import FOLDERS as MASKS
 from imbalance_jax.data.reader.companions import WORDS
 from imbalance_jax.data.reader.layout import SPLIT_NAMES
@@ -80,7 +80,12 @@ def level_of_splits(pictures: Sequence[str]) -> str:
         return ''
     levels = range(min(map(len, folders), default=0))
     front = next((at for at in levels if all(of_path[at] for of_path in folders)), None)
-    return '' if front is None else f'^(?:[^/]+/){{{front}}}([^/]+)/' if front else '^([^/]+)/'
+    return '' if front is None else _at_level(front)
+
+
+def _at_level(front: int) -> str:
+    """The pattern of the folder that has so many before it."""
+    return f'^(?:[^/]+/){{{front}}}([^/]+)/' if front else '^([^/]+)/'
 
 
 def words_of_splits(pictures: Sequence[str]) -> str:
@@ -147,13 +152,11 @@ def levels_of(pictures: Sequence[str], known: Known) -> list[Level]:
         behind = f'(?:[^/]+/){{{back}}}' if back else ''
         expression = 'parent' if not back else f'([^/]+)/{behind}[^/]+$'
         if even and back:
-            before = deepest - 1 - back
-            expression = f'^(?:[^/]+/){{{before}}}([^/]+)/' if before else '^([^/]+)/'
+            expression = _at_level(deepest - 1 - back)
         found.setdefault(tuple(named), _level(expression, named, known))
     for front in reversed(range(0 if even else deepest)):
         named = [parts[front] if len(parts) > front else '' for parts in folders]
-        expression = f'^(?:[^/]+/){{{front}}}([^/]+)/' if front else '^([^/]+)/'
-        found.setdefault(tuple(named), _level(expression, named, known))
+        found.setdefault(tuple(named), _level(_at_level(front), named, known))
     return [one for one in found.values() if len(one.names) > 1 and one.share >= LEAST]
 
 

@@ -137,6 +137,7 @@ def draw(size: Size, *, shape: Any, kind: str, unit: str, frame: Frame, name: st
     """What a column draws, as a mask."""
     height, width = (int(one) for one in frame.of(size))
     try:
+        shape = shapes.parsed(kind, shape)  # a text once, and not for all that is asked of it
         shape = shapes.scaled(kind, shape, (height, width)) if unit == 'fraction' else shape
         mask = shapes.decode(kind, shape, (height, width))
         reach = shapes.extent(kind, shape)

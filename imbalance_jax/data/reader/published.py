@@ -56,7 +56,7 @@ def reader_of(folder: Path, listed: Sequence[str], tables: Sequence[str], known:
     for path in tables:
         rows = try_table(folder, path)
         for columns, reader in PUBLIC_COLUMNS.items():
-            called = path.rsplit('/', 1)[-1].lower() in CALLED.get(reader, (path.rsplit('/', 1)[-1].lower(),))
+            called = reader not in CALLED or path.rsplit('/', 1)[-1].lower() in CALLED[reader]
             if rows is not None and reader in known and called and set(columns) <= set(rows.columns):
                 return reader
     return ''

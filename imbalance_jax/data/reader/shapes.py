@@ -24,12 +24,12 @@ def decode(kind: str, shape: Any, size: Sequence[int]) -> np.ndarray:
     shape, and as `runs.decode` does.
     """
     height, width = (int(side) for side in size)
-    return lookup(KINDS, kind, 'kind of shape')(_of_text(kind, shape), height, width)
+    return lookup(KINDS, kind, 'kind of shape')(parsed(kind, shape), height, width)
 
 
 def extent(kind: str, shape: Any) -> tuple[float, float, float, float] | None:
     """Smallest and largest x and y, x0 y0 x1 y1, of a shape given by coordinates; None of one of runs."""
-    shape = _of_text(kind, shape)
+    shape = parsed(kind, shape)
     if kind not in COORDINATES or (kind == 'coco_segmentation' and _depth(shape) < 2):
         return None
     corners = np.concatenate(points(kind, shape))
@@ -45,14 +45,14 @@ def scaled(kind: str, shape: Any, size: Sequence[int]) -> Any:
 
 def points(kind: str, shape: Any) -> list[np.ndarray]:
     """The points [n,2] of each part of a shape of coordinates; of a rectangle or an ellipse its corners."""
-    shape = _of_text(kind, shape)
+    shape = parsed(kind, shape)
     if kind not in POINTS:
         return [numbers(shape).reshape(-1, 2)]
     several = _depth(shape) > (2 if kind == 'polygon' else 1)
     return [_points(part) for part in (shape if several else [shape])]
 
 
-def _of_text(kind: str, shape: Any) -> Any:
+def parsed(kind: str, shape: Any) -> Any:
     """Polygons, or what COCO calls a segmentation, from the text of it that a table may have."""
     if kind in POINTS and isinstance(shape, str) and shape.strip()[:1] in ('[', '{'):
         opened, closed = (sum(shape.count(one) for one in signs) for signs in ('[({', '])}'))
