@@ -17,7 +17,7 @@ def load(name: str | None, texts: Mapping[str, str], base: Callable[[], 'ConfigD
 
     texts: overrides, {'train.epochs': '3'}; base: gives every field with its default. Raises ValueError, of one line.
     """
-    from imbalance_jax.config import file, overrides
+    from imbalance_jax.config import fields, file, overrides
 
     if not name:
         raise ValueError('--config is missing; give a config file, such as --config=configs/quickstart.py.')
@@ -30,6 +30,8 @@ def load(name: str | None, texts: Mapping[str, str], base: Callable[[], 'ConfigD
         config.plugin_folders = folders
     overrides.apply_texts(config, others, options)
     check(config, base())
+    for field, why in fields.unread(config, others).items():
+        print(f'Without effect, as {why}: config.{field}.')
     file.find_weights(config, (Path.cwd(), loaded.path.absolute().parent))
     return loaded
 

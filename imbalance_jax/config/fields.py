@@ -9,7 +9,7 @@ config.arms.ARM.FIELD                    a field of an arm, or an option of its 
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from imbalance_jax.names import lookup
@@ -23,6 +23,7 @@ SHARES = 'data.imbalance'  # class -> prevalence
 POLICIES = 'data.policies'  # name -> label policy
 MAPS = 'data.label_maps'  # data set -> class -> the same class there
 NAMED_BY_USER = (SHARES, POLICIES, MAPS)  # fields whose names are the user's own
+NO_OPTIONS = (*NAMED_BY_USER, 'model.preprocessing')  # blocks that are no data set's and no model's
 _INSIDE = tuple(f'{name}.' for name in NAMED_BY_USER)
 # What an arm has beside the options of its loss and its sampler, with values of the kind that each must be; those of
 # `members.DEFAULTS` are also what an arm has that does not set them.
@@ -60,6 +61,24 @@ def is_option(name: str) -> bool:
     """Whether a field is an option of a data set, a model or an attribution method."""
     parts = name.split('.')
     return len(parts) == 3 and parts[0] in BLOCKS and all(parts) and not name.startswith(_INSIDE)
+
+
+def unread(tree: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
+    """Of the fields of these names, those that this config does not read -> why: options of a data set, a model or a
+    method that it does not use."""
+    sets = [text.partition(':')[0] for text in tree['data'].get('test_on', ())]
+    used = {
+        'data': ('config.data.name', [tree['data']['name'], *sets]),
+        'model': ('config.model.name', [tree['model']['name']]),
+        'attribution': ('config.attribution.methods', list(tree['attribution']['methods'])),
+    }
+    found = {}
+    for name in names:
+        block, _, kind = name.rpartition('.')[0].partition('.')
+        if is_option(name) and name.rpartition('.')[0] not in NO_OPTIONS and kind not in used[block][1]:
+            field, here = used[block]
+            found[name] = f'{field} is {", ".join(here)}'
+    return found
 
 
 def flatten_fields(tree: Mapping[str, Any]) -> dict[str, Any]:

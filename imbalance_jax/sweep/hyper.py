@@ -24,9 +24,9 @@ def sweep(name: str, values: Iterable[object]) -> list[Point]:
 
 
 def fixed(name: str, value: object, length: int = 1) -> list[Point]:
-    """The same value `length` times; ValueError unless that is at least 1."""
-    if length < 1:
-        raise ValueError(f'hyper.fixed({name!r}, {value!r}, length={length}): length must be 1 or more.')
+    """The same value `length` times; ValueError unless that is a whole number, at least 1."""
+    if not isinstance(length, int) or length < 1:
+        raise ValueError(f'hyper.fixed({name!r}, {value!r}, length={length!r}): length must be whole, 1 or more.')
     return [{name: value} for _ in range(length)]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from imbalance_jax.config import file, overrides
+from imbalance_jax.config import fields, file, overrides
 from imbalance_jax.config.fields import OptionsOf
 from imbalance_jax.system.files import dumps, flatten
 
@@ -31,13 +31,20 @@ def populations(
     Points that differ by numbers only are one population. An arm that several of them give different numbers becomes
     several, named after what differs: `focal@gamma=5`; of a reference, the first remains it. Numbers that come with
     different seeds are different populations.
-    Raises ValueError for a field that there is not, or a value of the wrong type.
+    Raises ValueError for a field that there is not, or that none of them reads, or a value of the wrong type.
     """
     groups: dict[str, list[dict]] = {}
+    read, unread = set(), {}
     for point in points:
         plain = _plain(override(config, point, options))
-        fixed = {name: value for name, value in flatten(plain).items() if not _is_number(name)}
-        groups.setdefault(dumps(fixed), []).append(plain)
+        names = [name.removeprefix('config.') for name in point]
+        without = fields.unread(plain, names)
+        read |= set(names) - set(without)
+        unread |= without
+        shapes = {name: value for name, value in flatten(plain).items() if not _is_number(name)}
+        groups.setdefault(dumps(shapes), []).append(plain)
+    for name in unread.keys() - read:
+        raise ValueError(f'config.{name} is swept, and no population reads it: {unread[name]}.')
     return [population for group in groups.values() for population in _join(group)]
 
 

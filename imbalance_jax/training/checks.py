@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from imbalance_jax import models
 from imbalance_jax.config import check_ranges
-from imbalance_jax.config.fields import WITHIN, survives
+from imbalance_jax.config.fields import NO_OPTIONS, WITHIN, survives
 from imbalance_jax.data import policies, readers, samplers, tasks
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.sources.folder import plain
@@ -22,8 +22,6 @@ from imbalance_jax.training.trained import Stage
 
 SHORTCUT = ('shortcut_probability', 'shortcut_background')  # options of the phantom
 FORMULA = '=+-@'  # a cell of a spreadsheet that begins so is computed
-# Blocks that are no data set's and no model's.
-NO_OPTIONS = (('data', 'imbalance'), ('data', 'policies'), ('data', 'label_maps'), ('model', 'preprocessing'))
 
 
 def check_config(config: ConfigDict) -> None:
@@ -224,7 +222,7 @@ def check_blocks(config: ConfigDict) -> None:
     kinds = {'data': 'data set', 'model': 'model', 'attribution': 'attribution method'}
     for block, kind in kinds.items():
         for name, options in config[block].items():
-            if isinstance(options, ConfigDict) and (block, name) not in NO_OPTIONS:
+            if isinstance(options, ConfigDict) and f'{block}.{name}' not in NO_OPTIONS:
                 known = plugins.options(block, name, options)
                 for option in options:
                     lookup(known, option, f'option of {kind} {name!r}:')

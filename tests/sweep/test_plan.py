@@ -55,7 +55,11 @@ def test_sweeps_are_lists_of_points():
         hyper.zipit([a, hyper.sweep('b', [1, 2, 3])])
     with pytest.raises(ValueError, match='a twice'):
         hyper.product([a, a])
-    for empty in (lambda: hyper.sweep('c', []), lambda: hyper.fixed('c', 5, length=-1)):
+    for empty in (
+        lambda: hyper.sweep('c', []),
+        lambda: hyper.fixed('c', 5, length=-1),
+        lambda: hyper.fixed('c', 5, length=2.5),
+    ):
         with pytest.raises(ValueError, match=r"'c'.* (at least one|1 or more)"):
             empty()
 
@@ -118,6 +122,20 @@ def test_seeds_join_and_stay_apart_where_other_numbers_go_with_them(config):
 def test_wrong_points_are_named(config, point, said):
     with pytest.raises(ValueError, match=said):
         populations.populations(config, [point])
+
+
+def test_options_that_no_population_reads_are_not_swept(config):
+    widths = hyper.sweep('config.model.resnet18.width', [8, 16])
+    with pytest.raises(ValueError, match=r'resnet18\.width is swept, and no population reads it: config\.model'):
+        populations.populations(config, widths)
+    names = hyper.sweep('model.name', ['cnn', 'resnet18'])
+    assert len(populations.populations(config, hyper.product([names, widths]))) == 4
+    ratio = hyper.sweep('data.phantom.imbalance_ratio', [1.0, 2.0])
+    elsewhere = hyper.product([ratio, hyper.fixed('data.name', 'nih_chest_xray14')])
+    with pytest.raises(ValueError, match=r'config\.data\.name is nih_chest_xray14'):
+        populations.populations(config, elsewhere)
+    tested = hyper.product([elsewhere, hyper.fixed('data.test_on', ('phantom:all',))])
+    assert len(populations.populations(config, tested)) == 2
 
 
 def test_a_plan_comes_back_and_is_the_same_twice(config, tmp_path):
