@@ -27,8 +27,9 @@ from imbalance_jax.explain import (
     units,
 )
 from imbalance_jax.names import lookup, some
+from imbalance_jax.results import schema
 from imbalance_jax.system import processes, provenance, records
-from imbalance_jax.system.workdir import lock, read_table
+from imbalance_jax.system.workdir import keeping, lock, read_table
 from imbalance_jax.training import plugins
 from imbalance_jax.training.other_sets import folders
 from imbalance_jax.training.run import set_up_jax
@@ -73,10 +74,12 @@ def run(
             read_table(workdir, table)  # what is not there is said before hours of work, not after them
         if provenance.plugins_edited(workdir):
             processes.say('The plugins of config.plugins have been edited since training; they count as they are now.')
+        tables = {*schema.TABLES, *(table for stage in STAGES.values() for table in stage.tables)}
         with provenance.stage(workdir, verb, strategy=trained.place.strategy):
             for name, stage in chosen_stages.items():
                 try:
-                    stage.run(trained, workdir)
+                    with keeping(tables - set(stage.tables), f'The stage {name!r}'):
+                        stage.run(trained, workdir)
                     processes.wait_for_all()  # the next reads what this one has left
                 except Exception as error:
                     error.add_note(f'This was the stage {name!r}; what the stages before it made is kept.')

@@ -190,8 +190,28 @@ def rewind_metrics(workdir: Path, epochs: int, members: set[tuple[str, int]]) ->
         write_text(path, ''.join(line for line, keep in zip(whole, kept, strict=True) if keep))
 
 
+_OTHERS: list[tuple[str, frozenset[str]]] = []  # who writes tables at the moment, and which are not theirs
+
+
+@contextlib.contextmanager
+def keeping(others: Iterable[str], who: str) -> Iterator[None]:
+    """Tables of `results/` that `who` has no part in are not written: ValueError, before one is overwritten."""
+    _OTHERS.append((who, frozenset(others)))
+    try:
+        yield
+    finally:
+        _OTHERS.pop()
+
+
+def _check_writer(name: str) -> None:
+    for who, others in _OTHERS:
+        if name in others:
+            raise ValueError(f"{who} writes results/{name}, which is another's; name its table otherwise.")
+
+
 def write_frame(workdir: Path, name: str, table: pd.DataFrame) -> None:
     """results/<name>.csv and .parquet. The CSV holds every digit of a value, so both files say the same."""
+    _check_writer(name)
     atomic(layout.table(workdir, name), lambda file: table.to_parquet(file, index=False))
     write_text(layout.table(workdir, name, 'csv'), table.to_csv(index=False))
 
@@ -211,6 +231,7 @@ def write_frames(workdir: Path, name: str, tables: Iterable[pd.DataFrame]) -> No
         if writer:
             writer.close()
 
+    _check_writer(name)
     path, text = layout.table(workdir, name), layout.table(workdir, name, 'csv')
     atomic(path, lambda parquet: atomic(text, lambda csv: stream(parquet, csv)))
 

@@ -47,6 +47,17 @@ def test_a_question_of_one_s_own_is_one_stage(study, tmp_path):
     assert 'living' in read_json(workdir / layout.PROVENANCE)
 
 
+def test_a_stage_does_not_write_over_a_table_that_is_not_its_own(study, tmp_path):
+    def overwrite(trained, workdir):
+        outputs.write_rows(workdir, 'performance', [of_kind('data', 'living_members', 1, 1)])
+
+    workdir = shutil.copytree(study, tmp_path / 'run')
+    before = read_table(workdir, 'performance')
+    with pytest.raises(ValueError, match="The stage 'living' writes results/performance, which is another's"):
+        run(workdir, stages={'living': Stage(overwrite)}, verb='living')
+    assert read_table(workdir, 'performance').equals(before)
+
+
 def test_arrays_are_made_once_and_again_for_another_format(study, tmp_path, monkeypatch):
     workdir, calls = shutil.copytree(study, tmp_path / 'run'), []
 
