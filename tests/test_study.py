@@ -58,14 +58,14 @@ def test_every_number_has_its_null_and_its_interval(study):
     measures = {'pointing_game', 'hit_share', 'iobb', 'ior', 'iou', 'empty'}
     for null in ('chance', 'image centre', 'constant map'):
         known = measures - {'iobb'} if null == 'chance' else measures  # a map of ones has all of the box
-        assert set(select(table, kind='null', against=null)['metric']) >= known
+        assert set(select(table, kind='null level', against=null)['metric']) >= known
     for method in ('saliency', 'integrated_gradients', 'grad_cam'):
         assert set(select(table, method=method, kind='arm')['metric']) >= measures
     cell = {'metric': 'hit_share', 'class': 'all pairs', 'subset': ''}
     of_arm = {'kind': 'arm', 'arm': 'bce', 'method': 'grad_cam', **cell}
     skill = select(table, statistic='mean', against='constant map', **of_arm)
     mean = select(table, statistic='mean', against='', **of_arm)
-    null = select(table, kind='null', against='constant map', **cell)
+    null = select(table, kind='null level', against='constant map', **cell)
     np.testing.assert_allclose(skill['value'].item(), mean['value'].item() - null['value'].item(), rtol=1e-9)
     ends = {end: select(table, statistic=end, against='constant map', **of_arm) for end in ('low', 'high')}
     assert ends['low']['value'].item() <= skill['value'].item() <= ends['high']['value'].item()

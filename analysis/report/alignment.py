@@ -30,7 +30,7 @@ def section(study: Study, look: dict[str, Look]) -> dict[str, Any]:
         'outside_pairs': alignment_heat.pairs(study, 'anatomy_pairs'),
         'empty': alignment_heat.empty(study),
         'margin': study.config['attribution'].get('anatomy_margin', 0),
-        'readers': study.alignment.over('iou', ALL_PAIRS, kind='null', against=READERS),
+        'readers': study.alignment.over('iou', ALL_PAIRS, kind='null level', against=READERS),
         'contrasted': any(study.primary(method) for method in study.methods),
         'methods': [
             {
@@ -65,13 +65,13 @@ def missing(study: Study) -> str:
 def annotated_pairs(study: Study, measure: str, name: str) -> int:
     """The number of pairs that the constant map was measured on."""
     assert study.alignment is not None
-    return study.alignment.over(measure, name, kind='null', against=CONSTANT)
+    return study.alignment.over(measure, name, kind='null level', against=CONSTANT)
 
 
 def null_level(study: Study, measure: str, null: str, name: str = MACRO) -> float:
     """What a map that knows no model scores."""
     assert study.alignment is not None
-    return study.alignment(measure, name, kind='null', against=null)
+    return study.alignment(measure, name, kind='null level', against=null)
 
 
 def table(study: Study, method: str) -> Table:
@@ -89,7 +89,7 @@ def table(study: Study, method: str) -> Table:
 def by_finding(study: Study, method: str, measure: str) -> Table:
     """One measure by finding: the pairs and patients it is the mean of, the constant map's, every arm's."""
     assert study.alignment is not None
-    rows, by_readers = [], READERS in study.alignment.distinct('against', kind='null')
+    rows, by_readers = [], READERS in study.alignment.distinct('against', kind='null level')
     for name in [*study.classes, MACRO, ALL_PAIRS]:
         pairs = annotated_pairs(study, 'iou', name)
         if pairs:

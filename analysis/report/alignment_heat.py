@@ -33,7 +33,7 @@ def outside(study: Study) -> Table:
         rows.append((arm, cells))
     beside = [[Cell('')] if len(study.others) else [] for _ in shown]
     for null in (CHANCE, CENTRE):
-        level = study.alignment(OUTSIDE, kind='null', against=null)
+        level = study.alignment(OUTSIDE, kind='null level', against=null)
         rows.append((null, [one for more in beside for one in (plain(level), *more)]))
     fresh = [_untrained(study, method) for method in shown]
     rows.append((_before(study), [one for cell, more in zip(fresh, beside, strict=True) for one in (cell, *more)]))
@@ -50,7 +50,7 @@ def _before(study: Study) -> str:
 
 def _untrained(study: Study, method: str) -> Cell:
     assert study.alignment is not None
-    where = {'kind': 'null', 'method': method, 'against': _before(study), 'statistic': 'mean'}
+    where = {'kind': 'null level', 'method': method, 'against': _before(study), 'statistic': 'mean'}
     values = [study.alignment(OUTSIDE, arm=arm, **where) for arm in study.arms]
     known = [value for value in values if value == value]
     return plain(sum(known) / len(known)) if known else Cell('–')
@@ -108,7 +108,7 @@ def readers(study: Study, measures: list[str], name: str = MACRO) -> list[Cell]:
     cells = []
     for measure in measures:
         value, low, high = (
-            study.alignment(measure, name, kind='null', against=READERS, statistic=statistic)
+            study.alignment(measure, name, kind='null level', against=READERS, statistic=statistic)
             for statistic in ('value', 'low', 'high')
         )
         cells.append(Cell(number(value), interval(low, high, 3)) if value == value else Cell('–'))

@@ -51,7 +51,7 @@ def by_finding(study: Study, method: str) -> Rows:
     assert study.alignment is not None
     rows, measure = {}, study.primary(method)
     for name in study.classes if measure else ():
-        pairs = study.alignment.over('iou', name, kind='null', against=CONSTANT)
+        pairs = study.alignment.over('iou', name, kind='null level', against=CONSTANT)
         outcome = study.contrasted(method, measure, name)
         if outcome and pairs:
             rows[f'{short(name)}, {whole(pairs)}'] = differences(study, outcome)

@@ -207,7 +207,8 @@ def counts(study: Study) -> str:
     if shown_of:
         ends = dict.fromkeys((shown_of[0], shown_of[-1]))
         parts.append('positive images from ' + ' to '.join(f'{whole(count)} ({name})' for count, name in ends))
-    pairs = study.alignment.over('iou', 'all pairs', kind='null', against='constant map') if study.alignment else 0
+    constant = {'kind': 'null level', 'against': 'constant map'}
+    pairs = study.alignment.over('iou', 'all pairs', **constant) if study.alignment else 0
     if pairs:
         parts.append(f'{whole(pairs)} pairs of an image and an annotated finding')
     return ', '.join(parts)

@@ -56,9 +56,8 @@ def of_units(study: Study) -> Column | None:
         return None
     excess, marks = study.encoded('top_excess', concept=ALL_CONCEPTS), {}
     for arm in study.arms:
-        null = [
-            excess(kind='null', arm=arm, seed=str(row['seed']), against=PERMUTED_PATIENTS) for row in study.living(arm)
-        ]
+        of_null = {'kind': 'null level', 'arm': arm, 'against': PERMUTED_PATIENTS}
+        null = [excess(seed=str(row['seed']), **of_null) for row in study.living(arm)]
         marks[arm] = [_mark(excess.interval(arm), 'ten best units'), _mark([sum(null) / len(null)] * 3, 'by chance')]
     return Column(f'Units of {study.layer}: IoU with a region', 'above permuted patients', marks)
 

@@ -20,7 +20,7 @@ def layers(study: Study, table: pd.DataFrame) -> Table:
     means, rows = rows_of(table, statistic='mean'), []
     detectors = rows_of(means, metric='detector_units', method=BEYOND_NULL, against='', concept=ALL_CONCEPTS)
     probes = rows_of(means, metric='probe_auroc', kind='arm', against='')
-    controls = rows_of(means, metric='probe_auroc', kind='null', against=PERMUTED_PATIENTS)
+    controls = rows_of(means, metric='probe_auroc', kind='null level', against=PERMUTED_PATIENTS)
     by_arm = [one.groupby(['layer', 'arm'])['value'].mean() for one in (detectors, probes, controls)]
     for layer in rows_of(table, kind='arm')['layer'].drop_duplicates():
         count, auroc, control = ([one.get((layer, arm), np.nan) for arm in study.arms] for one in by_arm)

@@ -38,7 +38,7 @@ def table(study: Study) -> Table:
             cells += [levels(outcome, arm), plain(outcome(arm=arm, kind='ensemble'))]
         cells += [over_seeds(study.ranked(metric), arm) for metric in ('accuracy', 'brier')]
         rows.append((arm, cells))
-    always = plain(study.ranked('accuracy')(kind='null', against=ALWAYS_NEGATIVE))
+    always = plain(study.ranked('accuracy')(kind='null level', against=ALWAYS_NEGATIVE))
     rows.append((ALWAYS_NEGATIVE, [*[Cell('')] * 5, always, Cell('')]))
     head = ['living seeds', 'AUROC', 'AUROC, ensemble', 'AP', 'AP, ensemble', 'accuracy', 'Brier']
     return Table('performance', 'arm', head, rows)

@@ -59,8 +59,8 @@ def level(study: Study, method: str, measure: str, null: str) -> Cell:
     """What a null scores: that of the maps, or the mean over arms of what stands in for their members."""
     assert study.alignment is not None
     if null not in STAND_INS:
-        return plain(study.alignment(measure, kind='null', against=null))
-    where = {'kind': 'null', 'method': method, 'against': null, 'statistic': 'mean'}
+        return plain(study.alignment(measure, kind='null level', against=null))
+    where = {'kind': 'null level', 'method': method, 'against': null, 'statistic': 'mean'}
     levels = [study.alignment(measure, arm=arm, **where) for arm in study.arms]
     levels = [value for value in levels if np.isfinite(value)]
     return plain(float(np.mean(levels)) if levels else np.nan)

@@ -98,7 +98,7 @@ def table(study: Study, values: Values) -> Table:
     for arm in study.arms:
         cells = [level(outcome, arm) for outcome in columns.values()]
         for outcome in shown.values():
-            chance = outcome(arm=arm, kind='null', against=ANY_UNIT, statistic='mean')
+            chance = outcome(arm=arm, kind='null level', against=ANY_UNIT, statistic='mean')
             cells.append(Cell(number(outcome(arm=arm), 2), f'chance {number(chance, 2)}'))
         rows.append((arm, cells))
     return Table('twins', 'arm', [*columns, *shown], rows)

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from imbalance_jax.results.schema import read_table
 from imbalance_jax.system import layout
-from imbalance_jax.system.workdir import read_table
 
 
 class UnitTables(NamedTuple):

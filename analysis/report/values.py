@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.results.rows import MACRO
-from imbalance_jax.results.schema import keys_of
-from imbalance_jax.system.workdir import read_table
+from imbalance_jax.results.schema import keys_of, read_table
 
 TEST = 'test'
 

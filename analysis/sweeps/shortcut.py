@@ -92,7 +92,7 @@ def _outcome(study: Study, metric: str, **where: str) -> Outcome:
 
 def chance(study: Study, region: str) -> float:
     """The share of the image that a region covers."""
-    return mass(study, '', region)(kind='null', against=CHANCE)
+    return mass(study, '', region)(kind='null level', against=CHANCE)
 
 
 def table(rho: float, study: Study) -> Table:

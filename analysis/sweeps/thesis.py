@@ -21,8 +21,9 @@ from imbalance_jax.analysis.report.unit_tables import read, rows_of
 from imbalance_jax.config.file import completed
 from imbalance_jax.configs import base
 from imbalance_jax.results.rows import by_arm
+from imbalance_jax.results.schema import read_table
 from imbalance_jax.system import layout, output, records
-from imbalance_jax.system.workdir import read_table, write_text
+from imbalance_jax.system.workdir import write_text
 from imbalance_jax.training.kept import MATCHED, share_name
 from imbalance_jax.training.trained import check_trained
 

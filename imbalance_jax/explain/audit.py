@@ -16,9 +16,10 @@ from imbalance_jax.results import audit
 from imbalance_jax.results.audit import Resampled
 from imbalance_jax.results.performance import ABNORMAL
 from imbalance_jax.results.rows import Bootstrap
+from imbalance_jax.results.schema import read_table
 from imbalance_jax.system import layout
 from imbalance_jax.system.processes import say
-from imbalance_jax.system.workdir import read_arrays, read_table
+from imbalance_jax.system.workdir import read_arrays
 from imbalance_jax.training.trained import SPLIT, Stage, Trained
 
 PERFORMANCE = 'performance'  # a table that training writes

@@ -15,9 +15,10 @@ from imbalance_jax.results import conditional, mediation, outcomes, rank_agreeme
 from imbalance_jax.results.comparison import RANKED, Claims, Truth
 from imbalance_jax.results.outcomes import Outcome, PatientRounds
 from imbalance_jax.results.rows import Bootstrap, Population
+from imbalance_jax.results.schema import read_table
 from imbalance_jax.results.units import ALL_CONCEPTS, BEYOND_NULL
 from imbalance_jax.system import layout
-from imbalance_jax.system.workdir import read_arrays, read_table
+from imbalance_jax.system.workdir import read_arrays
 from imbalance_jax.training.trained import FROM_BOTH, SPLIT, Stage, Trained
 
 MEASURES = ('signed_hit_share', 'signed_pixel_auroc', 'relevance_rank', 'iou')  # of maps, above shuffled regions

@@ -66,7 +66,7 @@ def member_rows(
         for name, value in zip(names, with_macro(share[:, size - 1]), strict=True):
             rows.append(row('auroc_share_left', value, name=name, **where))
         for name, value in zip(names, with_macro(by_chance[:, size - 1]), strict=True):
-            rows.append(row('auroc_share_left', value, name=name, kind='null', against=RANDOM_SETS, **where))
+            rows.append(row('auroc_share_left', value, name=name, kind='null level', against=RANDOM_SETS, **where))
     for name, size in zip(classes, ablation.carrying(share, carrying_share), strict=True):
         rows.append(row('carrying_units', size if np.isfinite(size) else np.nan, name=name))
         if not np.isnan(size):

@@ -156,7 +156,7 @@ def _count_rows(grouping: Grouping, names: Sequence[str], counted: tuple[str, st
 def _null_rows(table: Table, null: str, means: Means) -> list[Row]:
     """Rows of a map that knows no model; findings without a pair, and measures without a level, have none."""
     return [
-        {**of_kind('null', measure, value[k], counts[k], against=null), **cell}
+        {**of_kind('null level', measure, value[k], counts[k], against=null), **cell}
         for measure, value in means.values.items()
         if np.isfinite(value).any()
         for counts in [table.grouping.counts(means.in_macro[measure])]
@@ -191,7 +191,7 @@ def _mean_rows(table: Table, comparison: Comparison, with_interval: Sequence[str
                 result += end_rows(first, interval, table.cells, measure, sample.seeds, method=method)
         for null, means in comparison.matched.items():
             for measure, values in means.values.items():
-                what: dict[str, Any] = {'kind': 'null', 'method': method, 'against': null}
+                what: dict[str, Any] = {'kind': 'null level', 'method': method, 'against': null}
                 of_null = seed_statistics(first, values[indices], table.cells, measure, **what)
                 result += [row for row in of_null if row['n']]
     return result

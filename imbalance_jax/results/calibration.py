@@ -151,7 +151,7 @@ def _benefit_rows(
     columns: dict[str, Any] = {'metric': 'net_benefit', 'threshold': threshold}
     result = both(population, _sample(values), method=RECALIBRATED, **columns, **what)
     for cell, value in zip(what['cells'], with_macro(everything), strict=True):
-        row = of_kind('null', 'net_benefit', value, len(truth.labels), against=CALL_ALL, threshold=threshold)
+        row = of_kind('null level', 'net_benefit', value, len(truth.labels), against=CALL_ALL, threshold=threshold)
         result.append({**row, **cell})
     return result
 

@@ -170,5 +170,5 @@ def _data_rows(truth: Truth, names: Sequence[str]) -> list[Row]:
     n, result = len(truth.labels), []
     for name, share, right in zip(names, with_macro(prevalence), with_macro(accuracy), strict=True):
         result.append(of_kind('data', 'prevalence', share, n, name=name))
-        result.append(of_kind('null', 'accuracy', right, n, name=name, against=ALWAYS_NEGATIVE))
+        result.append(of_kind('null level', 'accuracy', right, n, name=name, against=ALWAYS_NEGATIVE))
     return result

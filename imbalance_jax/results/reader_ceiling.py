@@ -43,7 +43,7 @@ def rows(
         for statistic, numbers in (('value', value), ('low', interval.low), ('high', interval.high)):
             what = {'against': READERS, 'statistic': statistic}
             result += [
-                {**of_kind('null', measure, numbers[k], counts[k], **what), **cell}
+                {**of_kind('null level', measure, numbers[k], counts[k], **what), **cell}
                 for k, cell in enumerate(cells)
                 if counts[k] and np.isfinite(value[k])
             ]

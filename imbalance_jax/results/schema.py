@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from imbalance_jax.system import workdir as workdir_files
 from imbalance_jax.system.workdir import write_frame, write_frames
 
 TEXT, WHOLE, REAL = 'object', 'Int64', 'float64'
@@ -32,9 +33,11 @@ KINDS = {
     'ensemble': 'the mean probability of several seeds of an arm',
     'arm': 'the living seeds of an arm together',
     'population': 'all living members together',
-    'null': 'what `against` names: the level of something that knows nothing, in place of a member or an arm',
+    'null level': 'what `against` names: the level of something that knows nothing, in place of a member or an arm',
     'data': 'the data set',
 }
+
+OLD_KINDS = {'null': 'null level'}  # of older versions; pandas reads the word in a CSV as an empty cell
 
 STATISTICS = {
     'value': 'the figure itself',
@@ -273,6 +276,12 @@ def write_blocks_of(workdir: Path, name: str, blocks: Iterable[Block]) -> None:
             yield frame_of_blocks(name, held)
 
     write_frames(workdir, name, parts())
+
+
+def read_table(workdir: Path, name: str) -> pd.DataFrame:
+    """results/<name>.parquet; FileNotFoundError where there is none, ValueError where it is damaged."""
+    table = workdir_files.read_table(workdir, name)
+    return table.replace({'kind': OLD_KINDS}) if 'kind' in table else table
 
 
 def write_table(workdir: Path, name: str, rows: Iterable[Mapping]) -> None:

@@ -77,7 +77,7 @@ def rows(
     both, result = len(shortcut.area[TUBE]), []
     for region, area in shortcut.area.items():
         if both:
-            result.append(of_kind('null', MASS, area.mean(), both, name=name, against=CHANCE, region=region))
+            result.append(of_kind('null level', MASS, area.mean(), both, name=name, against=CHANCE, region=region))
     ranked = {
         version: rank(population, shortcut, version, bootstrap=bootstrap, smallest_count=smallest_count)
         for version in shortcut.versions

@@ -120,7 +120,7 @@ def evidence_rows(
     of_macro = [MACRO, *[''] * len(present)]
     area = groups.means(evidence.changed[None], np.ones((1, counts[0])))[0, 0]
     result = [
-        {**of_kind('null', 'relevance_mass', value, n, against=CHANCE), **cell}
+        {**of_kind('null level', 'relevance_mass', value, n, against=CHANCE), **cell}
         for value, n, cell in zip(area, counts, cells, strict=True)
     ]
 

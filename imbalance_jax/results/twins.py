@@ -138,14 +138,14 @@ def unit_rows(population: Population, effects: Effects, detectors: np.ndarray | 
         found = None if detectors is None else detectors[number]
         for (metric, against), values in agreement(answers, found).items():
             by_member.setdefault((metric, against), []).append(values)
-            what: dict[str, Any] = {'kind': 'null' if against else 'member', 'against': against}
+            what: dict[str, Any] = {'kind': 'null level' if against else 'member', 'against': against}
             result += [
                 {**of_member(member, metric, value, units, **what), **cell}
                 for value, cell in zip(values, cells, strict=True)
             ]
     for (metric, against), of_members in by_member.items():
         living = population.living(np.stack(of_members))
-        what = {'kind': 'null' if against else 'arm', 'against': against}
+        what = {'kind': 'null level' if against else 'arm', 'against': against}
         for arm, of in population.arms.items():
             seeds = int(np.isfinite(living[of]).any(1).sum())
             result += interval_rows(population.first[arm], over_seeds(living[of]), cells, metric, seeds, **what)

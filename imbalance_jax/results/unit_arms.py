@@ -32,7 +32,7 @@ def arm_rows(population: Population, of_members: Sequence[Row]) -> list[Row]:
         metric, name, statistic = what.pop('metric'), what.pop('class'), what.pop('statistic')
         if metric in NOT_AVERAGED:
             continue
-        what['kind'] = 'null' if what['kind'] == 'null' else 'arm'
+        what['kind'] = 'null level' if what['kind'] == 'null level' else 'arm'
         mean, deviation = _statistics_rows(member, by_seed, metric, name=name, names=OVER_SEEDS[statistic], **what)
         result += [mean, deviation]
         if metric in COUNTED and what.get('method') != BY_IOU:

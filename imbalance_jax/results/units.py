@@ -54,7 +54,7 @@ def dissection_rows(member: Row, result: Arrays, names: Sequence[str], *, layer:
     for metric, key in (('best_iou', 'iou'), ('iou_ceiling', 'ceiling'), ('best_excess', 'excess')):
         best = result[key].max(0)
         rows += [row(metric, best[s], images, concept=names[s]) for s in shown]
-    by_chance = {'kind': 'null', 'against': PERMUTED_PATIENTS}
+    by_chance = {'kind': 'null level', 'against': PERMUTED_PATIENTS}
     for s in shown:
         rows.append(row('best_excess', result['chance_best'][s], images, concept=names[s], **by_chance))
     top = concepts.dissection.top_excess(result['excess'])
@@ -68,7 +68,7 @@ def unit_blocks(member: Row, result: Arrays, names: Sequence[str], *, layer: str
     overlap: dict[str, dict[str, Any]] = {
         'iou': {'metric': 'iou'},
         'ceiling': {'metric': 'iou_ceiling'},
-        'independent': {'metric': 'iou', 'kind': 'null', 'against': INDEPENDENT},
+        'independent': {'metric': 'iou', 'kind': 'null level', 'against': INDEPENDENT},
         'excess': {'metric': 'iou', 'against': PERMUTED_PATIENTS},
         'p_value': {'metric': 'iou', 'statistic': 'p'},
         'p_pooled': {'metric': 'iou', 'statistic': 'p_pooled'},
@@ -148,7 +148,7 @@ def direction_rows(
         if np.isfinite(auroc):
             rows += [
                 row(auroc, concept=name),
-                row(control, concept=name, kind='null', against=PERMUTED_PATIENTS),
+                row(control, concept=name, kind='null level', against=PERMUTED_PATIENTS),
                 row(auroc - control, concept=name, against=PERMUTED_PATIENTS),
                 row(p[s], concept=name, statistic='p', against=PERMUTED_PATIENTS),
             ]

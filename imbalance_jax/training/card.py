@@ -9,8 +9,8 @@ import pandas as pd
 
 from imbalance_jax.models import MODELS, NOT_OPTIONS
 from imbalance_jax.names import options_of
+from imbalance_jax.results.schema import read_table
 from imbalance_jax.system import layout, records
-from imbalance_jax.system.workdir import read_table
 
 SHOWN = ('auroc', 'average_precision', 'brier', 'expected_calibration_error')
 CALIBRATION = ('intercept', 'slope')

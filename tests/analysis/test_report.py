@@ -108,7 +108,7 @@ def test_performance_is_that_of_the_tables(workdir, shown):
                 expected = mean_and_deviation(workdir, 'performance', metric, arm=arm, name=name)
                 assert shown[f'{metric}-by-class'][name, arm] == [expected]
     assert shown['auroc-by-class']['Rare', 'bce'] == ['–']
-    accuracy = value(workdir, 'performance', 'accuracy', kind='null', against='always negative')
+    accuracy = value(workdir, 'performance', 'accuracy', kind='null level', against='always negative')
     assert shown['performance']['always negative', 'accuracy'] == [text(accuracy)]
     prevalence = value(workdir, 'performance', 'prevalence', name='Mass')
     assert shown['auroc-by-class']['Mass', 'prevalence'] == [text(prevalence)]
@@ -138,7 +138,7 @@ def test_alignment_and_concepts_are_those_of_the_tables(workdir, shown):
         for arm in ARMS:
             expected = mean_and_deviation(workdir, 'alignment', metric, arm=arm, method='grad_cam')
             assert shown['alignment-grad_cam'][arm, column] == [expected]
-        null = value(workdir, 'alignment', metric, kind='null', against='constant map')
+        null = value(workdir, 'alignment', metric, kind='null level', against='constant map')
         assert shown['alignment-grad_cam']['constant map', column] == [text(null)]
     for arm in ARMS:
         place = {'arm': arm, 'layer': LAYER}

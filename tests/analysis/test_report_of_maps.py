@@ -60,8 +60,10 @@ def test_skill_above_each_null_is_that_of_the_table(workdir):
         value = loaded.aligned('grad_cam', measure)(arm='bce', against=null)
         assert bce[names.index(f'above {null}')][0] == signed(value)
     null_row, ceiling = rows_of(page, f'skill-grad_cam-{measure}')[-2:]
-    assert null_row[names.index('above chance')][0] == number(loaded.alignment(measure, kind='null', against='chance'))
-    assert ceiling[1][0] == number(loaded.alignment(measure, kind='null', against='resolution ceiling'))
+    assert null_row[names.index('above chance')][0] == number(
+        loaded.alignment(measure, kind='null level', against='chance')
+    )
+    assert ceiling[1][0] == number(loaded.alignment(measure, kind='null level', against='resolution ceiling'))
 
 
 def test_faithfulness_sanity_and_noise_are_shown(workdir):

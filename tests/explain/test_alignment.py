@@ -35,7 +35,7 @@ def test_every_measure_is_held_against_every_null(table, tiny_config):
             low, mean, high = (select(table, statistic=name, **of).item() for name in ('low', 'mean', 'high'))
             known.append(np.isfinite(low))  # none where nothing varies
             assert low <= mean <= high or (np.isnan(low) and np.isnan(high) and np.isfinite(mean))
-        assert len(select(table, kind='null', metric=metric, against=CEILING, **{'class': 'all pairs'})) == 1
+        assert len(select(table, kind='null level', metric=metric, against=CEILING, **{'class': 'all pairs'})) == 1
     assert np.mean(known) > 0.5
 
 
@@ -44,7 +44,7 @@ def test_a_difference_to_a_null_is_the_mean_minus_that_of_what_stands_in(table):
     mean = select(table, kind='arm', statistic='mean', against='', **cell)
     for null in (SHUFFLED, UNTRAINED):
         difference = select(table, kind='arm', statistic='mean', against=null, **cell)
-        level = select(table, kind='null', statistic='mean', against=null, **cell)
+        level = select(table, kind='null level', statistic='mean', against=null, **cell)
         np.testing.assert_allclose(difference, mean - level)
 
 
@@ -60,7 +60,7 @@ def test_the_standard_contrast_is_a_difference_of_differences(study, table):
 
 
 def test_a_map_of_ones_scores_its_chance_level(table):
-    cell = {'kind': 'null', 'against': CHANCE, 'class': 'all pairs'}
+    cell = {'kind': 'null level', 'against': CHANCE, 'class': 'all pairs'}
     area = select(table, metric='ior', **cell).item()
     for metric in ('hit_share', 'iou', 'relevance_rank', 'pointing_game_chexlocalize', 'miou_otsu'):
         np.testing.assert_allclose(select(table, metric=metric, **cell), area, rtol=1e-5)

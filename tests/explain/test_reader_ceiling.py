@@ -154,11 +154,11 @@ def test_rows_are_means_over_the_pairs_that_several_readers_saw(measure):
         smallest_count=2,
     )
     found = {(r['kind'], r.get('arm', ''), r['metric'], r['statistic'], r['class']): r for r in rows}
-    level = found['null', '', 'iou', 'value', 'all pairs']
+    level = found['null level', '', 'iou', 'value', 'all pairs']
     assert level['value'] == pytest.approx(ceiling['iou'][10:].mean())
     assert level['n'] == 20
     assert level['against'] == rows_of_ceiling.READERS
-    low, high = (found['null', '', 'iou', end, 'all pairs']['value'] for end in ('low', 'high'))
+    low, high = (found['null level', '', 'iou', end, 'all pairs']['value'] for end in ('low', 'high'))
     assert low < level['value'] < high
     difference = found['arm', 'focal', 'iou', 'mean', 'all pairs']
     assert difference['value'] == pytest.approx(maps['iou'][2:, 10:].mean() - ceiling['iou'][10:].mean())

@@ -152,6 +152,6 @@ def test_detectors_that_answer_to_something_else_cost_precision(table):
     assert value['member', 0, 'all concepts'] == 1.0
     assert value['member', 2, 'all concepts'] == pytest.approx(2 / 3)
     assert value['member', 2, 'finding 0'] == 0.0
-    assert value['null', 2, 'all concepts'] == pytest.approx(1 / 3)
+    assert value['null level', 2, 'all concepts'] == pytest.approx(1 / 3)
     recall = table.query("kind == 'member' and metric == 'detector_recall' and concept == 'all concepts'")
     assert recall['value'].tolist() == pytest.approx([1, 1, 2 / 3, 2 / 3])

@@ -59,7 +59,7 @@ def test_what_is_left_of_a_member(ablated, table):
     drop = ablated.held_out[4, 1, 0] - ablated.held_out[4, 1, 1]
     assert value(table, metric='largest_drop', **one) == pytest.approx(drop)
     by_chance = (ablated.at_random[4, 1, 1] - 0.5) / (ablated.intact[4, 1] - 0.5)
-    one |= {'kind': 'null', 'against': ablation.RANDOM_SETS, 'removed': 2}
+    one |= {'kind': 'null level', 'against': ablation.RANDOM_SETS, 'removed': 2}
     assert value(table, metric='auroc_share_left', **one) == pytest.approx(by_chance)
 
 

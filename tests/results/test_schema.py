@@ -7,6 +7,7 @@ import pytest
 from imbalance_jax.analysis.report import stages
 from imbalance_jax.analysis.report.study import load
 from imbalance_jax.results import rows, schema
+from imbalance_jax.system.workdir import write_frame
 from imbalance_jax.training.trained import Stage
 
 # They need many seeds, a verb of their own, a shortcut, one class per image, another test set.
@@ -45,7 +46,7 @@ def test_kinds_say_who_a_number_is_of(tables):
         assert table[table['kind'].isin(('arm', 'ensemble', 'population', 'data'))]['seed'].isna().all(), name
         assert (table[table['kind'].isin(('member', 'pair', 'arm', 'ensemble'))]['arm'] != '').all(), name
         assert (table[table['kind'].isin(('population', 'data'))]['arm'] == '').all(), name
-        assert (table[table['kind'] == 'null']['against'] != '').all(), name
+        assert (table[table['kind'] == 'null level']['against'] != '').all(), name
 
 
 def test_every_kind_and_every_statistic_occurs(tables):
@@ -68,6 +69,15 @@ def test_both_files_say_the_same(study, tables):
         np.testing.assert_array_equal(text['value'], table['value'])
         for column in ('kind', 'class', 'metric', 'statistic', 'against', 'method'):
             assert list(text[column].astype(str)) == list(table[column]), (name, column)
+        as_it_is = pd.read_csv(study / 'results' / f'{name}.csv', low_memory=False)
+        for column in ('kind', 'metric', 'statistic', 'split'):  # none of our words is one for an empty cell
+            assert as_it_is[column].tolist() == list(table[column]), (name, column)
+
+
+def test_kinds_of_older_tables_are_read_as_they_are_called_now(tmp_path):
+    table = schema.frame('mine', [rows.of_kind('null level', 'auroc', 0.5, 20, against='chance')])
+    write_frame(tmp_path, 'mine', table.replace({'kind': {'null level': 'null'}}))
+    assert schema.read_table(tmp_path, 'mine')['kind'].tolist() == ['null level']
 
 
 def test_one_line_answers_a_question(tables):

@@ -38,7 +38,7 @@ def row_by_row(dissected, aurocs, drop, kept):
     kinds = [
         ('iou', 'iou', {}),
         ('ceiling', 'iou_ceiling', {}),
-        ('independent', 'iou', {'kind': 'null', 'against': 'independent areas'}),
+        ('independent', 'iou', {'kind': 'null level', 'against': 'independent areas'}),
         ('excess', 'iou', {'against': 'permuted patients'}),
         ('p_value', 'iou', {'statistic': 'p'}),
         ('p_pooled', 'iou', {'statistic': 'p_pooled'}),

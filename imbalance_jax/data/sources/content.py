@@ -131,10 +131,16 @@ def code(make: Callable, *modules: str) -> str:
     while waiting:
         name, path = waiting.pop()
         if name not in found:
-            text = path.read_text()
-            found[name] = hashlib.sha256(statements(text).encode()).hexdigest()
-            waiting += filter(None, (_own(one, root, maker) for one in _imports(text, name)))
+            found[name], imported = _module(path.read_text(), name)
+            waiting += filter(None, (_own(one, root, maker) for one in imported))
     return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:32]
+
+
+@functools.lru_cache(maxsize=1024)
+def _module(text: str, name: str) -> tuple[str, tuple[str, ...]]:
+    """The digest of a module's statements, and what it imports; every source has many of its modules in common with
+    the others, and taking one apart is slow."""
+    return hashlib.sha256(statements(text).encode()).hexdigest(), tuple(dict.fromkeys(_imports(text, name)))
 
 
 def statements(text: str) -> str:
