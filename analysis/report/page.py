@@ -39,6 +39,7 @@ from imbalance_jax.explain.run import STAGES
 from imbalance_jax.names import some
 from imbalance_jax.system import layout, manifest, output, records
 from imbalance_jax.system.workdir import write_text
+from imbalance_jax.training import other_sets
 from imbalance_jax.training.trained import Stage
 
 SHOWN = 3  # files that an error names
@@ -66,7 +67,7 @@ def write(workdir: Path, *, known: Mapping[str, Stage] = STAGES) -> Path:
         path = study.folder / layout.REPORT
         write_text(path, starts.worded(study, partial(render, study, known=known)))
         failures.write(study)
-        _say_lost(study.folder)
+        _say_lost(study)
     except Exception as error:
         said = isinstance(error, (OSError, ValueError)) and str(workdir) in str(error)
         if said or not (changed := records.accepted(workdir)):
@@ -77,11 +78,14 @@ def write(workdir: Path, *, known: Mapping[str, Stage] = STAGES) -> Path:
     return path
 
 
-def _say_lost(folder: Path) -> None:
-    if lost := manifest.lost(folder):
-        what = 'Files that were written there are missing, and what they show is not in the report'
-        again = f'{EXPLAIN.format(folder)} makes them again'
-        print(f'{folder}: {what}: {some(lost, SHOWN)}. {again}.', file=sys.stderr)
+def _say_lost(study: Study) -> None:
+    for folder in (study.folder, *sorted((study.folder / layout.ON).glob('*/'))):
+        if lost := manifest.lost(folder):
+            what = 'Files that were written there are missing, and what they show is not in the report'
+            again = f'{EXPLAIN.format(folder)} makes them again'
+            print(f'{folder}: {what}: {some(lost, SHOWN)}. {again}.', file=sys.stderr)
+    if said := other_sets.lost(study.folder, study.config):
+        print(said, file=sys.stderr)
 
 
 def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:

@@ -31,7 +31,7 @@ from imbalance_jax.results import schema
 from imbalance_jax.system import processes, provenance, records
 from imbalance_jax.system.workdir import keeping, lock, read_table
 from imbalance_jax.training import plugins
-from imbalance_jax.training.other_sets import folders
+from imbalance_jax.training.other_sets import folders, lost
 from imbalance_jax.training.run import set_up_jax
 from imbalance_jax.training.trained import FROM_BOTH, FROM_NETWORKS, Stage, Trained, check_trained, load
 
@@ -111,6 +111,8 @@ def run_everywhere(
 ) -> None:
     """`run` on the training set, and then on every data set of `config.data.test_on`."""
     run(workdir, stages=stages, base=base)
+    if said := lost(Path(workdir), records.config(workdir)):
+        processes.say(said)
     for folder in folders(Path(workdir), records.config(workdir)):
         processes.say(f'explain {folder}:')
         run(folder, stages=stages, base=base)

@@ -34,7 +34,8 @@ def populations(
     Raises ValueError for a field that there is not, or that none of them reads, or a value of the wrong type.
     """
     groups: dict[str, list[dict]] = {}
-    read, unread = set(), {}
+    read: set[str] = set()
+    unread: dict[str, str] = {}
     for point in points:
         plain = _plain(override(config, point, options))
         names = [name.removeprefix('config.') for name in point]

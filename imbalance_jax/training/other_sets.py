@@ -88,11 +88,23 @@ def _likeness(pairs: Sequence[tuple[str, str]]) -> str:
 
 def folders(workdir: Path, config: Mapping[str, Any]) -> list[Path]:
     """The folders of the data sets that were tested on, in the order of the config."""
-    names = [entry(text)[0] for text in config.get('data', {}).get('test_on', ())]
+    return [path for path in _asked(workdir, config) if (path / layout.PREDICTIONS).exists()]
+
+
+def lost(workdir: Path, config: Mapping[str, Any]) -> str:
+    """What to say of data sets of the config that a finished population should have been tested on, and that are not
+    there; '' where all are."""
+    gone = [f'{path.relative_to(workdir)}' for path in _asked(workdir, config) if path not in folders(workdir, config)]
+    if not gone:
+        return ''
+    what = 'data sets of config.data.test_on have no predictions there and are left out'
+    return f'{workdir}: {what}: {some(gone, SHOWN)}. `train`, or `adopt`, makes them again.'
+
+
+def _asked(workdir: Path, config: Mapping[str, Any]) -> list[Path]:
     if TESTED_ON in records.data(workdir):
         return []
-    paths = [layout.tested(workdir, name) for name in names]
-    return [path for path in paths if (path / layout.PREDICTIONS).exists()]
+    return [layout.tested(workdir, entry(text)[0]) for text in config.get('data', {}).get('test_on', ())]
 
 
 def kept(config: ConfigDict, workdir: Path, training: Dataset) -> Other | None:
