@@ -15,6 +15,7 @@ import scipy
 
 from imbalance_jax.system.shapes import Anything, takes
 
+LEAST = 3  # controls that have a spread without one of them
 PENALTY = 1e-2  # of the ridge, in units of the standardised activations' variance
 FEW = 10  # controls beyond what was observed, below which p comes from a fitted tail
 TAIL = 250  # highest controls to which it is fitted, at most a quarter of them
@@ -106,9 +107,14 @@ def tcav(slopes: jax.Array, directions: jax.Array, counted: jax.Array) -> dict[s
 @takes(observed='...', controls='... R+')
 def in_spreads(observed: np.ndarray, controls: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How far from their mean, in standard deviations of the controls [..., R], what was observed lies, [...], and so
-    for each control [..., R] among the others: what pairs differ by apart from their relation is gone."""
+    for each control [..., R] among the others: what pairs differ by apart from their relation is gone. ValueError for
+    fewer controls than three."""
     observed, controls = np.asarray(observed, np.float64), np.asarray(controls, np.float64)
     rounds = controls.shape[-1]
+    if rounds < LEAST:
+        raise ValueError(
+            f'controls have {rounds} on their last axis; expected {LEAST} or more, for a spread of others.'
+        )
     mean, variance = controls.mean(-1), controls.var(-1)
     others = (rounds * mean[..., None] - controls) / (rounds - 1)
     spread = (

@@ -125,7 +125,7 @@ RULES: dict[str, Rule] = {
     'concepts.carrying_share': SHARE,
     'concepts.probe_folds': (lambda v: v >= 2, '2 or more'),
     'concepts.probe_controls': COUNT,
-    'concepts.tcav_directions': COUNT,
+    'concepts.tcav_directions': (lambda v: v >= 3, '3 or more'),  # each is held against the spread of the others
     'concepts.logit_steps': COUNT,
     'twins.patients': (lambda v: v >= 2, '2 or more'),
     'twins.pairs': COUNT,

@@ -32,8 +32,8 @@ log = logging.getLogger(__name__)
 def check_splits(dataset: Dataset) -> None:
     """Raises ValueError if validation cannot choose a best epoch, or a split is empty.
 
-    A class that a split has no image of is said: nothing can be learned of it there, or measured; and one whose
-    negatives the labels hide.
+    A class that no image of a split has, or every one, is said: nothing can be learned of it there, or measured; and
+    one whose negatives the labels hide.
     """
     read = coverage.were_read(dataset)
     for split in SPLITS:
@@ -46,9 +46,11 @@ def check_splits(dataset: Dataset) -> None:
             raise ValueError(f'No label of the {split} split of {dataset.info["name"]} counts: all are masked.')
         if split == 'validation' and not np.minimum(*class_counts(arrays)).any():
             raise ValueError('No class has both positives and negatives in the validation split: AUROC is undefined.')
-        absent = [name for name, count in zip(dataset.classes, class_counts(arrays)[0], strict=True) if not count]
-        if absent:
+        counts = dict(zip(dataset.classes, class_counts(arrays)[0].tolist(), strict=True))
+        if absent := [name for name, count in counts.items() if not count]:
             processes.say(f'No image of the {split} split has {", ".join(absent)}.')
+        if everywhere := [name for name, count in counts.items() if count == len(rows)]:
+            processes.say(f'Every image of the {split} split has {", ".join(everywhere)}.')
         for sentence in coverage.hidden_negatives((arrays.labels, arrays.label_mask), read[rows], dataset.classes):
             log.warning('%s, %s: %s.', dataset.info['name'], split, sentence)
 

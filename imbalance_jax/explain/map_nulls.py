@@ -46,7 +46,7 @@ def null_figures(
     return {
         CHANCE: {name: np.full(len(v), np.nan) if name in ALWAYS_ONE else v for name, v in chance.items()},
         CENTRE: measure(centre, masks),
-        CONSTANT: constant.figures,
+        CONSTANT: {name: constant.figures.get(name, np.full(len(v), np.nan)) for name, v in chance.items()},
         CEILING: ceiling(masks, measure, grid),
     }, constant.mean
 

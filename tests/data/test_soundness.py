@@ -118,7 +118,11 @@ def test_a_class_without_positives_and_an_empty_split_are_said(sound, capsys):
     labels = sound.labels.copy()
     labels[train, 2] = 0
     training_run.check_splits(dataclasses.replace(sound, labels=labels))
-    assert f'No image of the train split has {sound.classes[2]}' in capsys.readouterr().out
+    labels[train, 1] = 1
+    training_run.check_splits(dataclasses.replace(sound, labels=labels))
+    said = capsys.readouterr().out
+    assert f'No image of the train split has {sound.classes[2]}' in said
+    assert f'Every image of the train split has {sound.classes[1]}.' in said
     split = sound.split.copy()
     split[split == 2] = LEFT_OUT
     with pytest.raises(ValueError, match='test split of phantom is empty'):

@@ -54,6 +54,14 @@ def test_without_training_regions_no_test_pair_is_fitted_on_its_own_patient():
     assert seen.all()
 
 
+def test_where_no_constant_map_can_be_fitted_it_scores_nothing():
+    alone = pairs_of(1, 1, 3)
+    nulls, mean = map_nulls.null_figures(alone, Pairs(*(array[:0] for array in alone)), {}, grid=(4, 4))
+    assert nulls[map_nulls.CONSTANT].keys() == nulls[map_nulls.CENTRE].keys()
+    assert all(np.isnan(value).all() for value in nulls[map_nulls.CONSTANT].values())
+    assert np.isnan(mean).all()
+
+
 def test_distance_is_one_minus_the_mean_spearman_correlation_slab_by_slab():
     maps = np.random.default_rng(0).normal(size=(3, 6, 7, 5)).astype(np.float32)
     maps[1, 2], maps[2, 3, 0, 0] = 4, np.nan  # a map without order, and one that is not finite

@@ -29,7 +29,7 @@ ENDS = (
     | dict.fromkeys(('center', 'centre', 'mid', 'middle'), 'centre')
 )
 LETTERS = {'l': 'x low', 'r': 'x high', 't': 'y low', 'b': 'y high'}  # sides
-PAIRS = {'i': 'f', 's': 'e', 'a': 'b'}  # letters of two corners: one means something beside the other alone
+PAIRS = {'i': 'f', 's': 'e', 'a': 'b', 'l': 'r'}  # letters of two corners: one means something beside the other alone
 OF_BOXES = ('bbox', 'bounding', 'box', 'bb', 'roi', 'rect', 'rectangle', 'coord', 'coordinate', 'coordinates', 'corner',
             'pos', 'position', 'point', 'pt', 'p', 'px', 'pixel', 'pixels')  # fmt: skip
 WORD = re.compile(
@@ -46,13 +46,9 @@ OF_AXES = {'r': 'y', 'c': 'x'}, {'u': 'x', 'v': 'y'}, {'h': 'x', 'v': 'y'}
 ONE_LETTER = re.compile(
     '(?:min|max|start|end|lo|hi|from|to)?[_ .-]?([a-z])[_ .-]?(?:min|max|start|end|lo|hi|from|to|[0-9])?'
 )
+RADIUS = re.compile('(?i)(?<![a-z])(radius|diameter)')
 MOST = 12  # columns among which four are looked for
 CALLED = re.compile('(?i)b(ounding)?[ _-]?box|(?<![a-z])(box|boxes|rois?|rect|rectangles?)(?![a-z])')  # one of lists
-SIZES = ('imageheight', 'imagewidth'), ('imgheight', 'imgwidth'), ('originalheight', 'originalwidth')  # letters alone
-WITH_SIZES: tuple[set[str], ...] = (  # tables of boxes whose height and width are those of the image
-    {'file_name', 'image_id', 'category', 'bbox', 'segmentation', 'height', 'width'},  # COCO
-    {'filename', 'class', 'xmin', 'ymin', 'xmax', 'ymax', 'height', 'width'},  # Pascal VOC's, LabelMe's
-)
 CORNERS = tuple(tuple(f'{axis}{k}' for k in range(least, least + 4) for axis in 'xy') for least in (1, 0))  # of a shape
 
 
@@ -77,6 +73,8 @@ def _words(name: str) -> list[str]:
         known = WORD.findall(chunk)
         if ''.join(known) == chunk:
             words += known
+        elif of_index := re.fullmatch('(min|max)[_ ]?([rc])', chunk):
+            words += [of_index[1], {'r': 'row', 'c': 'col'}[of_index[2]]]
         elif len(chunk) == 2 and {*chunk} & {'x', 'y'}:
             words += [*chunk]
         elif chunk in ('bw', 'bh'):
@@ -196,20 +194,6 @@ def corners_of(names: Iterable[str]) -> tuple[str, ...]:
     return next((tuple(known[one] for one in corner) for corner in CORNERS if all(one in known for one in corner)), ())
 
 
-def size_columns(names: Collection[str]) -> tuple[str, ...]:
-    """The two columns (height, width) that state the size of the image that boxes are drawn on, () without any."""
-    if any(known <= set(names) for known in WITH_SIZES):
-        return 'height', 'width'
-    letters = {re.sub('[^a-z]', '', name.lower()): name for name in names}
-    return next(((letters[h], letters[w]) for h, w in SIZES if h in letters and w in letters), ())
-
-
-def stated_size(columns: Sequence[np.ndarray], row: int) -> tuple[float, ...]:
-    """The numbers in those columns of a row, () where they state no size."""
-    size = tuple(number(str(column[row])) for column in columns)
-    return size if all(np.isfinite(side) and side > 0 for side in size) else ()
-
-
 def box_of(rows: Rows) -> tuple[tuple[str, ...], str]:
     """The four columns of a box and its form, however their names are written."""
     corners = corners_of(rows.columns)
@@ -220,6 +204,16 @@ def box_of(rows: Rows) -> tuple[tuple[str, ...], str]:
     if corners and _are_upright(rows, corners):
         return (*corners[:2], *corners[4:6]), 'xyxy'
     return (), 'xywh'
+
+
+def places_of(rows: Rows) -> list[str]:
+    """Columns of numbers that are called as places in an image, or as sizes beside two such; [] without two axes."""
+    named = {name: _named(_words(name)) for name in rows.columns}
+    of_axis = {name: one for name, one in named.items() if one.axis and not {*one.rest} - {*OF_BOXES}}
+    placed = [name for name, one in of_axis.items() if one.end != 'size' and np.isfinite(largest(rows, [name]))]
+    if {of_axis[name].axis for name in placed} != {'x', 'y'}:
+        return []
+    return [*placed, *(name for name in rows.columns if RADIUS.search(name))]
 
 
 def in_one_cell(value: Any) -> tuple[list[Any], str]:

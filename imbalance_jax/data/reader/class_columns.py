@@ -4,10 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from imbalance_jax.data.reader.label_notes import DATE
 from imbalance_jax.data.reader.layout import NOTHING, UNSURE
 from imbalance_jax.data.reader.people import UNKNOWN
 from imbalance_jax.data.reader.spelling import canonical, names_in, number
@@ -94,7 +95,9 @@ def _repeat(values: np.ndarray) -> bool:
 def _names_of(name: str, values: np.ndarray) -> Names | None:
     """What a column of names of classes is, None if it is none."""
     cells = [str(value) for value in values if str(value).strip()]
-    if any(isinstance(value, dict) for value in values):
+    if any(isinstance(value, dict) for value in values) or any(map(_has_objects, values)):
+        return None
+    if cells and all(DATE.fullmatch(cell.strip()) for cell in cells):
         return None
     if any(isinstance(value, list) for value in values) or (cells and all(cell.startswith('[') for cell in cells)):
         try:
@@ -114,6 +117,13 @@ def _names_of(name: str, values: np.ndarray) -> Names | None:
             whole = len(values) - len(cells) <= FEW_BLANK * len(values) or is_grade(name, found)
             return Names(name, separator, not several and whole, tuple(sorted(found)))
     return None
+
+
+def _has_objects(value: Any) -> bool:
+    """Whether a cell is a list of lists or objects, or the text of one, which names no class."""
+    if isinstance(value, str):
+        return bool(re.match(r'\s*\[\s*[\[{]', value))
+    return isinstance(value, list) and any(isinstance(one, (list, dict)) for one in value)
 
 
 def _are_joined(cells: Sequence[str], separator: str) -> bool:

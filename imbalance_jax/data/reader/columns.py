@@ -14,13 +14,27 @@ from imbalance_jax.data.reader.rows import Rows
 from imbalance_jax.data.reader.spelling import canonical, number, table_of
 
 # Who a row is of, the surest first; the last are so only where they repeat.
-WHO = 'patient|pat|pid|mrn|empi', 'subject|subj|person|participant|individual|donor', 'lesion', 'case', 'study|exam'
-BEFORE = '((deid|de-?identified|anon|anonymi[sz]ed|anonymous|pseudo|unique|dicom|original|orig)[ _-]?)?'
-AFTER = '([ _-]?(id|ids|uid|number|num|no|nr|name|key|code|anon))?s?'
+WHO = (
+    'patient|pat|pid|ptid|mrn|empi',
+    'subject|subj|person|participant|individual|donor',
+    'lesion',
+    'case',
+    'study|exam',
+)
+BEFORE = '((deid|de-?identified|anon|anonymi[sz]ed|anonymous|pseudo|unique|dicom|original|orig|id)[ _-]?)?'
+AFTER = '([ _-]?(id|ids|uid|number|num|nummer|numero|no|nr|name|key|code|anon|index|idx)[.]?)?s?( ?[(].*[)])?'
 PATIENT = [re.compile(pattern, re.I) for pattern in (*(f'^{BEFORE}({who}){AFTER}$' for who in WHO), '^id$')]
 SURE = 4  # so many of them
 LEAST_SURE = 2  # and so many that may be names; a lesion, a case or a study is a number, and else a kind of it
 SPLIT = re.compile('split|subset|partition|fold|^set$|phase', re.I)
+FOLD = re.compile('^(k|cv|n)?[ _-]?folds?([ _-]?(id|number|num|no|nr|index|idx))?$', re.I)
+MOST_FOLDS = 20
+# One split, of which a column says yes and no.
+OF_SPLIT = re.compile(
+    '^((is|in|for|use)[ _-]*)?(?P<split>train(ing)?|val(id(ation)?)?|dev|test(ing)?)'
+    '([ _-]?(set|split|data|flag|subset))?$',
+    re.I,
+)
 # Of what a box is of, beside one.
 OF_BOX = re.compile(
     '^(type|name|object|lesion|cls|abnormality|annotation|tag|observation|structure|organ|concept|entity)s?'
@@ -49,7 +63,8 @@ class Kinds(NamedTuple):
 
     labels: of zeros and ones; names: of classes, separator: between them; exclusive: one class per row; said: which
     names there are; concept: of names that are no labels; box, form, fraction: of a box, the form '' where nothing
-    says it; segmentation: of COCO's shapes; others: {columns that may be classes, too: some of what they say}
+    says it; segmentation: of COCO's shapes; others: {columns that may be classes, too: some of what they say};
+    in_split: columns that say yes and no of one split each; folds: those of numbers of folds
     """
 
     patient: str
@@ -66,6 +81,8 @@ class Kinds(NamedTuple):
     fraction: bool
     segmentation: str
     others: dict[str, tuple[str, ...]]
+    in_split: tuple[str, ...] = ()
+    folds: tuple[str, ...] = ()
 
 
 def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
@@ -79,15 +96,19 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
     split = next((name for name in of_splits if SPLIT.search(name)), '')
     split = split or next((name for name in of_splits if _are_several_splits(words[name])), '')
     box, form = box_columns.box_of(rows)
-    taken = {patient, split, *box, *filter(_is_bookkeeping, texts)}
+    in_split = tuple(name for name in texts if OF_SPLIT.match(name.strip()) and are_flags(words[name]))
+    folds = tuple(name for name in texts if FOLD.match(name.strip()) and _are_folds(words[name]) and name != split)
+    taken = {patient, split, *box, *in_split, *folds, *filter(_is_bookkeeping, texts)}
     groups = _groups({name: values for name, values in words.items() if name not in taken})
     taken |= {one if isinstance(one, str) else one['column'] for one in groups.values()}
     taken |= {name for name in texts if GROUPS['sex'].search(name.strip())}
-    flags = [name for name in texts if name not in taken and _are_flags(words[name])]
+    said = [name for name in texts if name not in taken and are_flags(words[name])]
+    flags = said if any(len(words[name]) > 1 for name in said) else []  # a yes in all rows tells nothing of any
     named = names_of({name: values for name, values in texts.items() if name not in taken}, nameless=nameless)
     labels, names = _chosen(flags, named)
     others = {one.column: one.found for one in named if one != names and one.column not in labels}
     others |= {name: () for name in flags if name not in labels and name not in others}
+    others |= {name: tuple(words[name]) for name in said if name not in flags}
     left = [name for name in texts if name not in {*taken, *labels, *others, names.column}]
     others |= {name: answers for name in left if (answers := _may_be_answers(texts[name]))}
     one_each = names.exclusive
@@ -109,8 +130,8 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
         free = [name for name in texts if name not in (*taken, *labels, *box) and OF_BOX.search(name.strip())]
         concept = next((name for name in free if 1 < len(words[name]) <= MOST_CLASSES), '')
     fraction = bool(box) and box_columns.largest(rows, box) <= 1
-    said = labels, names.column, names.separator, one_each, names.found, concept
-    return Kinds(patient, split, groups, *said, box, form, fraction, shape, others)
+    of_classes = labels, names.column, names.separator, one_each, names.found, concept
+    return Kinds(patient, split, groups, *of_classes, box, form, fraction, shape, others, in_split, folds)
 
 
 def are_signs(columns: Iterable[Iterable[str]]) -> bool:
@@ -129,7 +150,13 @@ def _are_several_splits(words: set[str]) -> bool:
     return len({known.get(canonical(word)) for word in words} - {None}) > 1
 
 
-def _are_flags(words: set[str]) -> bool:
+def _are_folds(words: set[str]) -> bool:
+    """Whether they are whole numbers, few and more than one."""
+    numbers = [number(word) for word in words if canonical(word) not in NOTHING]
+    return 1 < len(numbers) <= MOST_FOLDS and all(np.isfinite(one) and one.is_integer() for one in numbers)
+
+
+def are_flags(words: set[str]) -> bool:
     """Whether a column says yes and no: of zeros and ones, or words, with both or only one of them."""
     said = {canonical(word) for word in words} - {canonical(word) for word in NOTHING}
     known = {canonical(word) for word in (*TRUE, *FALSE, *UNSURE)}
@@ -159,7 +186,7 @@ def _patient(words: dict[str, set[str]], images: set[str]) -> str:
             said = {word for word in values if canonical(word) not in NOTHING}
             repeats = number_of < SURE or len(said) < len(images)
             numbered = number_of < LEAST_SURE or all(re.search('[0-9]', word) for word in said)
-            if pattern.match(name.strip()) and len(said) > 2 and repeats and numbered and not _are_flags(said):
+            if pattern.match(name.strip()) and len(said) > 2 and repeats and numbered and not are_flags(said):
                 return name
     return ''
 
@@ -191,7 +218,7 @@ def _groups(words: dict[str, set[str]]) -> dict[str, Any]:
         if grouping == 'age':
             if any(np.isfinite(number(word.rstrip('YyMm'))) for word in words[name]):
                 groups['age'] = {'column': name, 'bands': (40, 60)}
-        elif grouping == 'sex' and (found := re.search('(fe)?male$', name.strip(), re.I)) and _are_flags(words[name]):
+        elif grouping == 'sex' and (found := re.search('(fe)?male$', name.strip(), re.I)) and are_flags(words[name]):
             yes, no = ('female', 'male') if found[1] else ('male', 'female')
             groups['sex'] = {'column': name, 'values': {yes: TRUE, no: FALSE}}
         elif len(words[name]) <= MOST_GROUPS:

@@ -19,11 +19,12 @@ from imbalance_jax.data.reader import (
     paths,
     published,
 )
-from imbalance_jax.data.reader.columns import SPLIT, Kinds
+from imbalance_jax.data.reader.columns import OF_SPLIT, SPLIT, Kinds
 from imbalance_jax.data.reader.guess_tables import Read, Rest
-from imbalance_jax.data.reader.layout import Images
+from imbalance_jax.data.reader.layout import FALSE, SPLIT_NAMES, TRUE, Images
 from imbalance_jax.data.reader.proposal import Guess
 from imbalance_jax.data.reader.rows import NAMED
+from imbalance_jax.data.reader.spelling import canonical, table_of
 from imbalance_jax.names import some
 
 
@@ -227,8 +228,31 @@ def _said_of_rows(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> Non
         block['split'] = kinds.split
         if not SPLIT.search(kinds.split):
             unsure.append(f'split: the column {kinds.split!r}, which has the words of splits.')
+    elif kinds.in_split:
+        _said_of_one_split(kinds, block, unsure)
+    elif kinds.folds:
+        values = {'test': '0', 'validation': '1', 'train': ('2', '3', '4')}
+        unsure.append(
+            f'split: the column {kinds.folds[0]!r} has numbers of folds and is not read; split = '
+            f"{{'column': {kinds.folds[0]!r}, 'values': {values}}} takes such."
+        )
     if kinds.groups:
         block['groups'] = kinds.groups
+
+
+def _said_of_one_split(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> None:
+    """The split by a column that says yes and no of one: train, or else test; not by several, which no layout reads."""
+    name, *more = kinds.in_split
+    if more:
+        unsure.append(
+            f'split: the columns {some(kinds.in_split, NAMED)} say yes and no of one split each, and are not read; one '
+            'column with the names of splits is (split.column).'
+        )
+        return
+    found = OF_SPLIT.match(name.strip())
+    of = table_of(SPLIT_NAMES)[canonical(found['split'])] if found else 'test'
+    block['split'] = {'column': name, 'values': {of: TRUE, 'test' if of == 'train' else 'train': FALSE}}
+    unsure.append(f'split: the column {name!r} of zeros and ones, by its name: {of}, and the rest.')
 
 
 def _examined(pictures: Sequence[str], masks: Collection[str], read: Sequence[Read], named: int) -> str:

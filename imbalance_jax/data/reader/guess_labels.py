@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from imbalance_jax.data.reader.class_columns import apart, is_grade, not_known
-from imbalance_jax.data.reader.columns import are_signs
+from imbalance_jax.data.reader.columns import are_flags, are_signs
 from imbalance_jax.data.reader.guess_tables import Read
 from imbalance_jax.data.reader.layout import NOTHING
 from imbalance_jax.data.reader.rows import NAMED
@@ -47,6 +47,7 @@ def propose(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
                 'make it none.'
             )
         unsure.extend(_of_blanks(main))
+        unsure.extend(_of_answers(main))
         codes = apart(kinds.said)
         if codes:
             unsure.append(
@@ -75,6 +76,19 @@ def _of_blanks(main: Read) -> list[str]:
     became = 'the class of such an image is not known' if kinds.exclusive else 'such an image has none of the classes'
     task = '' if kinds.exclusive else ", and classes may come together; if none does, set task = 'multi_class'"
     return [f'labels: {blank} of {len(cells)} cells of {kinds.names!r} are blank: {became}{task}.']
+
+
+def _of_answers(main: Read) -> list[str]:
+    """A sentence about a column of yes and no beside one of names, of a table with a row for each image and name."""
+    columns, kinds = main.rows.columns, main.kinds
+    pairs = [*zip(map(str, columns[main.column]), map(str, columns[kinds.names]), strict=True)]
+    if len(pairs) == main.images or len({*pairs}) < len(pairs):
+        return []
+    told = [name for name in kinds.others if are_flags(set(map(str, columns[name]))) and len({*columns[name]}) > 1]
+    if not told:
+        return []
+    every = f'every row counts as a yes to its {kinds.names!r}, whatever {told[0]!r} says'
+    return [f'labels: {every}; if that is the answer, a table with a column for each finding is read (pandas: pivot).']
 
 
 def _of_readers(main: Read) -> list[str]:

@@ -25,12 +25,14 @@ def splits_of(files: paths.Files, block: Mapping[str, Any], read: Mapping[str, R
     stated = {table['file']: table['split'] for table in tables if 'split' in table}
     if isinstance(split, Mapping):
         stated |= {file: meant for meant, file in split.get('lists', {}).items()}
+    column = split.get('column', '') if isinstance(split, Mapping) else split
+    words = table_of(split['values']) if isinstance(split, Mapping) and 'values' in split else known
     for file, one in read.items():
-        texts = one.rows.columns.get(split) if isinstance(split, str) else None
+        texts = one.rows.columns.get(column) if column else None
         if texts is None and file not in stated:
             continue
         for row, name in enumerate(map(str, one.rows.columns[one.column])):
-            meant = stated.get(file) or known.get(canonical(str(texts[row])), '') if texts is not None else stated[file]
+            meant = stated.get(file) or words.get(canonical(str(texts[row])), '') if texts is not None else stated[file]
             places = paths.find(files, name)[0]
             for place in places if len(places) == 1 else ():
                 found[place] = meant

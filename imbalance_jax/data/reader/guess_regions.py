@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imbalance_jax.data.reader.box_columns import corners_of, size_columns, stated_size
+from imbalance_jax.data.reader.box_columns import corners_of, places_of
 from imbalance_jax.data.reader.guess_tables import Read
 from imbalance_jax.data.reader.rows import NAMED, Rows
+from imbalance_jax.data.reader.stated_sizes import sizes_beside, stated_size
 from imbalance_jax.names import some
 
 OF_SHAPES = re.compile(
@@ -14,6 +15,7 @@ OF_SHAPES = re.compile(
 )
 
 OF_POINTS = re.compile('(?i)points|vert(ices|ex)|geometry|coord|(?<![a-z])wkt|shape|outline|annotation')
+OF_OBJECTS = re.compile(r"""\s*\[\s*{.*['"](x|y|points|left|x_?min|bbox)['"]""", re.I)
 NUMBER, SEVERAL = re.compile('[0-9]+'), 4
 
 
@@ -30,7 +32,7 @@ def propose(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: l
             regions: dict[str, Any] = {'box': one.kinds.box, 'form': one.kinds.form}
             if one.kinds.fraction:
                 regions['unit'] = 'fraction'
-            elif (size := size_columns(one.rows.columns)) and _are_stated(one.rows, size):
+            elif (size := sizes_beside(one.rows, one.kinds.box, one.kinds.form)) and _are_stated(one.rows, size):
                 regions['frame'] = size
             if one is not main:
                 regions |= _in_a_table_of_its_own(main, one, block)
@@ -44,6 +46,7 @@ def propose(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: l
                     block['labels'].pop('separator', None)
                 unsure.append(f'tables: {one.file} has lists of {concept}; a row is made of each name in them.')
             unsure.append(f'regions: boxes are {one.kinds.form}, in pixels of the files unless frame says more.')
+            _say_not_read(one, block, unsure)
             return
         if one.kinds.segmentation:
             concept = one.kinds.names or one.kinds.concept
@@ -58,12 +61,23 @@ def propose(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: l
                 f'regions: {", ".join(corners)} of {one.file} are corners of a shape, and no box: write its left, top, '
                 'right and bottom into columns of their own to have regions.'
             )
-        read = {*one.kinds.box, one.kinds.segmentation}
-        if left := [name for name in one.rows.columns if name not in read and _may_be_shapes(one.rows, name)]:
+        _say_not_read(one, block, unsure)
+        if not one.kinds.box and not corners and (places := places_of(one.rows)):
             unsure.append(
-                f'regions: {some(left, NAMED)} of {one.file} may be boxes or shapes, and are not read: regions.box, or '
-                'regions.code with its kind, reads such.'
+                f'regions: {some(places, NAMED)} of {one.file} may be places in the images, and are no box by their '
+                "names; regions.box takes four columns, in the order of its form: 'xyxy', 'xywh' or 'cxcywh'."
             )
+
+
+def _say_not_read(one: Read, block: Mapping[str, Any], unsure: list[str]) -> None:
+    """A sentence about columns that seem to hold boxes or shapes and that a proposed layout does not read."""
+    regions = block.get('regions', {})
+    read = {*one.kinds.box, one.kinds.segmentation, regions.get('column'), *one.kinds.labels}
+    if left := [name for name in one.rows.columns if name not in read and _may_be_shapes(one.rows, name)]:
+        unsure.append(
+            f'regions: {some(left, NAMED)} of {one.file} may be boxes or shapes, and are not read: regions.box, or '
+            'regions.code with its kind, reads such.'
+        )
 
 
 def _may_be_shapes(rows: Rows, column: str) -> bool:
@@ -71,7 +85,8 @@ def _may_be_shapes(rows: Rows, column: str) -> bool:
     if OF_SHAPES.search(column):
         return True
     cells = [text for text in map(str, rows.columns[column]) if text.strip()]
-    return bool(OF_POINTS.search(column) and cells) and all(len(NUMBER.findall(text)) >= SEVERAL for text in cells)
+    called = OF_POINTS.search(column) or any(OF_OBJECTS.match(text) for text in cells)
+    return bool(called and cells) and all(len(NUMBER.findall(text)) >= SEVERAL for text in cells)
 
 
 def _in_a_table_of_its_own(main: Read, one: Read, block: dict[str, Any]) -> dict[str, Any]:

@@ -8,13 +8,14 @@ import numpy as np
 
 from imbalance_jax.data.dataset import PRESENT
 from imbalance_jax.data.reader import placing, shapes
-from imbalance_jax.data.reader.box_columns import in_one_cell, size_columns, stated_size
+from imbalance_jax.data.reader.box_columns import in_one_cell
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.joining import images_of
 from imbalance_jax.data.reader.layout import NO_FINDING, OF_LABEL, Layout, Regions
 from imbalance_jax.data.reader.placing import Frame, Left, Planned, Size
 from imbalance_jax.data.reader.rows import NAMED, Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, grouped, is_empty, matches, number, table_of
+from imbalance_jax.data.reader.stated_sizes import sizes_beside, stated_size
 from imbalance_jax.names import lookup, some
 
 OF_NONE = -1  # the concept of a region that is to be called so, of an image of no class or of several
@@ -35,7 +36,8 @@ def plan_rows(
     if code is not None and regions.kind in shapes.COORDINATES:
         _check_decimals(code, rows, regions)
     frames = [rows.column(name, 'regions.frame') if isinstance(name, str) else None for name in regions.frame]
-    sizes = [rows.columns[name] for name in size_columns(rows.columns)]
+    stated = sizes_beside(rows, regions.box if regions.unit == 'pixel' else (), regions.form)
+    sizes = [rows.columns[name] for name in stated]
     spelt, boxes, seen = spelling(regions, cases), [], set()
     for row in np.flatnonzero(image >= 0).tolist():
         values = [one[row] for one in numbers]

@@ -40,8 +40,8 @@ def read_table(folder: Path, table: Table, found: Found) -> Rows:
     rows = stacked(parts)
     if drawn_files.are_of_one(table) and len(rows):
         drawn_files.say_called_otherwise(rows, found)
-    for name, own in table.rename.items():
-        rows.columns[name] = rows.column(own, 'rename')
+    renamed = {name: rows.column(own, 'rename') for name, own in table.rename.items()}
+    rows.columns.update(renamed)  # at once: two may be exchanged
     rows = derived(rows, table.derive)
     for column, values in table.where.items():
         kept = np.array([matches(text, values) for text in rows.column(column, 'where')], bool)

@@ -314,3 +314,57 @@ def test_lists_of_objects_are_no_classes(tmp_path):
     of_columns(tmp_path / 'chest', mass=[0, 1] * 6, notes=['[]', "[{'label': 'cyst', 'x': 2}]"] * 6)
     found, _ = proposed(tmp_path / 'chest', tmp_path)
     assert not any('other columns that may be classes' in one for one in found.unsure)
+
+
+@pytest.mark.parametrize(('column', 'of', 'other'), [('Train', 'train', 'test'), ('is_test', 'test', 'train')])
+def test_yes_and_no_of_one_split_are_the_split_and_no_class(tmp_path, column, of, other):
+    of_columns(tmp_path / 'scans', **{column: [1, 0, 0] * 8}, mass=[0, 1] * 12)
+    found, dataset = proposed(tmp_path / 'scans', tmp_path)
+    assert dataset.classes == ('mass',)
+    assert set(found.block['split']['values']) == {of, other}
+    assert len(dataset.rows('test')) == {'test': 8, 'train': 16}[of]
+
+
+def test_flags_of_several_splits_and_folds_are_said(tmp_path):
+    of_columns(tmp_path / 'scans', is_train=[1, 0] * 6, is_val=[0, 1] * 6, mass=[0, 1, 1] * 4)
+    found, dataset = proposed(tmp_path / 'scans', tmp_path)
+    assert dataset.classes == ('mass',)
+    assert any('is_train, is_val say yes and no of one split each' in one for one in found.unsure)
+    of_columns(tmp_path / 'scans', kfold=[0, 1, 2] * 4, mass=[0, 1, 1] * 4)
+    found, _ = proposed(tmp_path / 'scans', tmp_path)
+    assert any("the column 'kfold' has numbers of folds and is not read" in one for one in found.unsure)
+
+
+def test_a_yes_in_all_rows_and_dates_are_no_classes(tmp_path):
+    of_columns(tmp_path / 'scans', annotator=[1] * 12, diagnosis_date=['2019-01-10', '2019-02-11'] * 6)
+    found, _ = proposed(tmp_path / 'scans', tmp_path, missing=['labels'])
+    assert any("other columns that may be classes: 'annotator' (1)" in one for one in found.unsure)
+
+
+@pytest.mark.parametrize('name', ['Patient_index', 'Patient No.', 'Patient ID (anon)', 'ID_patient', 'PTID'])
+def test_whose_images_they_are_is_called_in_many_ways(tmp_path, name):
+    of_columns(tmp_path / 'scans', mass=[0, 1] * 6, **{name: [1000 + i // 2 for i in range(12)]})
+    assert proposed(tmp_path / 'scans', tmp_path)[0].block['patient'] == name
+
+
+@pytest.mark.parametrize('names', ['x y radius', 'row col h w', 'x_min y_min x_mx y_max'])
+def test_columns_of_places_that_are_no_box_are_named(tmp_path, names):
+    places = {name: [2 + k] * 12 for k, name in enumerate(names.split())}
+    of_columns(tmp_path / 'scans', mass=[0, 1] * 6, **places)
+    found, _ = proposed(tmp_path / 'scans', tmp_path)
+    assert any('may be places in the images' in one for one in found.unsure)
+
+
+def test_shapes_beside_a_box_are_named(tmp_path):
+    box = {'xmin': [2] * 12, 'ymin': [3] * 12, 'xmax': [9] * 12, 'ymax': [9] * 12}
+    of_columns(tmp_path / 'scans', label=['mass', 'cyst'] * 6, **box, polygon=['[[1, 2], [3, 4], [5, 1]]'] * 12)
+    found, _ = proposed(tmp_path / 'scans', tmp_path)
+    assert any('polygon of table.csv may be boxes or shapes, and are not read' in one for one in found.unsure)
+
+
+def test_a_row_for_each_image_and_finding_with_an_answer_is_said(tmp_path):
+    pictures(tmp_path / 'long', [f'{i}.png' for i in range(8)])
+    rows = [(f'{i}.png', name, (i + k) % 2) for i in range(8) for k, name in enumerate(('mass', 'cyst'))]
+    pd.DataFrame(rows, columns=['image', 'finding', 'present']).to_csv(tmp_path / 'long' / 't.csv', index=False)
+    found, _ = proposed(tmp_path / 'long', tmp_path)
+    assert any("every row counts as a yes to its 'finding', whatever 'present' says" in one for one in found.unsure)

@@ -27,7 +27,7 @@ NAMED = [
 SIZED = ['x y dx dy', 'x_start y_start x_size y_size', 'l t w h', 'x1 y1 w1 h1', 'topLeftX topLeftY width height']
 CENTRED = ['cx cy w h', 'x_center y_center width height', 'bbox_xc bbox_yc bbox_w bbox_h', 'XMid YMid W H']
 OTHERS = ['p q r s', 'x y xs ys', 'x y x_e y_e', 'col row width height', 'x1 x2 x3 x4', 'ul ur ll lr']
-OTHERS += ['minc minr maxc maxr', 'centroid_x centroid_y width height', 'ux uy lx ly', 'west north east south']
+OTHERS += ['centroid_x centroid_y width height', 'ux uy lx ly', 'west north east south']
 
 
 @pytest.fixture

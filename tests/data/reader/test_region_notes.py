@@ -132,19 +132,20 @@ def test_boxes_of_a_coco_file_follow_the_size_that_it_states(ten):
     [
         ('file,a,image_width,image_height,x,y,w,h', '{},1,40,40,4,8,16,16'),  # as MS-CXR has them
         ('filename,class,width,height,xmin,ymin,xmax,ymax', '{},a,40,40,4,8,20,24'),  # Pascal VOC in one table
+        ('file,label,width,height,xmin,ymin,xmax,ymax', '{},a,40,40,4,8,20,24'),  # corners, in a size of another's
         ('file,a,width,height,x,y,w,h', '{},1,40,40,2,4,8,8'),  # whose width it is, nothing says
     ],
 )
 def test_boxes_follow_a_size_that_their_table_states(ten, header, row):
     table(ten, header + '\n' + '\n'.join(row.format(f'{i}.png') for i in range(10)))
-    voc = header.startswith('filename')
-    box = (
-        {'box': ('xmin', 'ymin', 'xmax', 'ymax'), 'form': 'xyxy', 'column': 'class'} if voc else {**BOX, 'concept': 'a'}
-    )
-    labels = 'class' if voc else ('a',)
-    dataset = loaded(ten, tables='t.csv', images='{filename}' if voc else '{file}', labels=labels, regions=box)
+    image, name, *_ = header.split(',')
+    corners = 'xmin' in header
+    box = {'box': ('xmin', 'ymin', 'xmax', 'ymax'), 'form': 'xyxy', 'column': name}
+    labels = name if corners else (name,)
+    regions = box if corners else {**BOX, 'concept': 'a'}
+    dataset = loaded(ten, tables='t.csv', images=f'{{{image}}}', labels=labels, regions=regions)
     np.testing.assert_allclose(dataset.region_box, np.tile(np.array([2, 4, 10, 12]) * SIZE / 20, (10, 1)))
-    assert len(doubts_with(dataset, 'another size')) == ('image_width' in header or voc)
+    assert len(doubts_with(dataset, 'another size')) == ('image_width' in header or corners)
 
 
 def test_masks_that_show_nothing_everything_or_belong_to_none(ten):

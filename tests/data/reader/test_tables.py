@@ -197,6 +197,11 @@ def test_a_header_may_end_in_columns_without_a_name(tmp_path, tail):
         read(tmp_path, 'id,Bbox [x,y,w,h],,,\n1,2,3,4\n')
 
 
+def test_names_are_exchanged_at_once(tmp_path):
+    rows, _ = read(tmp_path, 'id,mass,edema\n1,0,1\n', rename={'edema': 'mass', 'mass': 'edema'})
+    assert (rows.columns['mass'][0], rows.columns['edema'][0]) == ('1', '0')
+
+
 def test_two_columns_of_one_name_are_refused_where_one_is_used(tmp_path):
     rows, _ = read(tmp_path, 'id,mass,mass,x\n1,0,1,a\n2,1,0,b\n')
     joined, _ = rows_module.join(read(tmp_path, 'id\n1\n', 'l.csv')[0], rows, ('id',))
