@@ -18,7 +18,8 @@ def lookup(table: Mapping[str, T], name: str, what: str) -> T:
     """
     if name in table:
         return table[name]
-    near = difflib.get_close_matches(str(name), list(table))
+    in_another_case = [one for one in table if one.casefold() == str(name).casefold()]
+    near = in_another_case or difflib.get_close_matches(str(name), list(table))
     near.sort(key=lambda one: sorted(one) != sorted(str(name)))  # letters in another order come first
     hint = f' Did you mean {near[0]!r}?' if near else ''
     raise ValueError(f'Unknown {what} {name!r}.{hint} {_known(table, str(name))}')

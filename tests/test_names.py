@@ -17,6 +17,8 @@ def test_an_unknown_name_suggests_the_nearest():
 
 
 def test_letters_that_changed_places_are_the_likeliest_slip():
+    with pytest.raises(ValueError, match=r"Did you mean 'PATIENT'"):
+        lookup({'parent': 1, 'PATIENT': 2}, 'patient', 'column')
     with pytest.raises(ValueError, match=r"'lables'\. Did you mean 'labels'"):
         lookup(dict.fromkeys(('tables', 'labels')), 'lables', 'field')
 

@@ -51,7 +51,10 @@ def _check_alone(method: Callable, shape: tuple[int, ...]) -> None:
         jnp.asarray(maps, jnp.float32)
         for maps in (method(images), jnp.concatenate([method(image[None]) for image in images]))
     )
-    near = jnp.abs(together - alone) <= 1e-2 * jnp.abs(alone) + 1e-3 * jnp.abs(alone).max((1, 2), keepdims=True)
+    if not jnp.isfinite(alone).all((1, 2)).any():
+        raise ValueError('each of its maps has values that are not finite, and such a map counts as one without heat')
+    largest = jnp.nanmax(jnp.abs(alone), axis=(1, 2), keepdims=True)
+    near = jnp.abs(together - alone) <= 1e-2 * jnp.abs(alone) + 1e-3 * largest
     if not (near | (jnp.isnan(together) & jnp.isnan(alone))).all():
         raise ValueError('its map of an image depends on the other images of a batch, which are any')
 

@@ -25,10 +25,12 @@ def load(name: str | None, texts: Mapping[str, str], base: Callable[[], 'ConfigD
     config = loaded.config
     if 'plugins' in others:  # before all others, which may be options of what they bring
         overrides.apply_texts(config, {'plugins': others.pop('plugins')})
+    file.expand_home(config)
     folders = load_plugins(config, (Path.cwd(), loaded.path.absolute().parent))
     with config.unlocked():
         config.plugin_folders = folders
     overrides.apply_texts(config, others, options)
+    file.expand_home(config)
     check(config, base())
     for field, why in fields.unread(config, others).items():
         print(f'Without effect, as {why}: config.{field}.')

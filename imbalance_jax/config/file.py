@@ -119,6 +119,22 @@ def _check_value(value: Any, where: str) -> None:
         _check_value(one, where)
 
 
+def expand_home(config: ConfigDict) -> None:
+    """Makes texts that begin with `~/`, which are paths, begin with the home folder, in all blocks and tuples."""
+    with config.unlocked():
+        for name, value in config.items():
+            if isinstance(value, ConfigDict):
+                expand_home(value)
+            elif isinstance(value, tuple):
+                config[name] = tuple(map(_at_home, value))
+            else:
+                config[name] = _at_home(value)
+
+
+def _at_home(value: Any) -> Any:
+    return str(Path(value).expanduser()) if isinstance(value, str) and value.startswith('~/') else value
+
+
 def find_weights(config: ConfigDict, folders: Sequence[Path]) -> None:
     """Makes the paths of weights, config.model.weights and those of arms, absolute.
 

@@ -50,6 +50,9 @@ STAGES: dict[str, Stage] = {
 }
 
 
+OWN = frozenset(STAGES)  # before plugins bring theirs
+
+
 def run(
     workdir: Path,
     *,
@@ -83,6 +86,8 @@ def run(
                     processes.wait_for_all()  # the next reads what this one has left
                 except Exception as error:
                     error.add_note(f'This was the stage {name!r}; what the stages before it made is kept.')
+                    if name not in OWN and isinstance(error, ValueError):
+                        raise ValueError(provenance.of_plugin(error) or f'The stage {name!r}: {error}') from error
                     wrong = isinstance(error, (LookupError, TypeError, ValueError))
                     if not wrong or not (changed := records.accepted(workdir)):
                         raise

@@ -1,5 +1,6 @@
 """Models by name: `logits, out = model.apply(variables, image)`, with `out` a flat dict of named activations."""
 
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -56,5 +57,10 @@ def make(name: str, num_classes: int, **options: Any) -> nn.Module:
     for option in ('widths', 'width', 'stem_stride', 'growth', 'bottleneck'):
         if option in options and not np.all(np.asarray(options[option]) >= 1):
             raise ValueError(f'Option {option} of model {name!r} is {options[option]!r}; it must be 1 or more.')
+    try:
+        inspect.signature(model).bind(num_classes, **options)
+    except TypeError as error:
+        called = 'it is called with the number of classes, and with its options by their names'
+        raise ValueError(f'Model {name!r}: {error}; {called}.') from error
     # A list, as of a config that was kept as JSON, makes a model without a hash, which is checked time and again.
     return model(num_classes, **{name: tuple(of) if isinstance(of, list) else of for name, of in options.items()})

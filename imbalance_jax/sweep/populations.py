@@ -53,6 +53,7 @@ def override(config: ConfigDict, point: Mapping[str, Any], options: OptionsOf | 
     """A copy of `config` with the fields of a point; their names may begin with `config.`."""
     changed = copy.deepcopy(config)
     overrides.apply_point(changed, point, options)
+    file.expand_home(changed)
     if any(name.rpartition('.')[2] == 'weights' or name.endswith('arms') for name in point):
         file.find_weights(changed, (Path.cwd(),))
     return changed

@@ -207,6 +207,15 @@ def test_what_a_method_takes_from_its_image_is_its_own(monkeypatch, method):
     attribution.options.check('mine', {}, IMAGES[:1])
 
 
+def test_a_method_without_a_finite_map_is_refused_as_such(monkeypatch):
+    def without_a_corner(score, images):
+        return gradient(score, images).at[:, 0, 0].set(jnp.nan)
+
+    monkeypatch.setitem(METHODS, 'mine', without_a_corner)
+    with pytest.raises(ValueError, match='each of its maps has values that are not finite'):
+        attribution.options.check('mine', {}, IMAGES[:1])
+
+
 def test_whole_numbers_are_maps(monkeypatch):
     monkeypatch.setitem(METHODS, 'mine', lambda score, images: images[..., 0] > 0)
     attribution.options.check('mine', {}, IMAGES[:1])

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+from ml_collections import ConfigDict
 
 from imbalance_jax.config import file
 from imbalance_jax.sweep import hyper
@@ -163,6 +164,14 @@ def test_a_config_of_an_older_version_gets_the_fields_that_it_lacks_but_no_arms(
     found = file.completed(kept, base)
     assert found == {**base, 'arms': kept['arms'], 'evaluate': {'rounds': 3, 'margin': {'auroc': 0.01}}}
     assert kept['evaluate'] == {'rounds': 3}
+
+
+def test_paths_from_the_home_folder_are_found(monkeypatch):
+    monkeypatch.setenv('HOME', '/somewhere')
+    config = ConfigDict({'data': {'folder': '~/data', 'mine': {'path': '~/mine'}}, 'plugins': ('~/a.py', 'b'), 'n': 1})
+    file.expand_home(config.lock())
+    expected = {'folder': '/somewhere/data', 'mine': {'path': '/somewhere/mine'}}
+    assert config.to_dict() == {'data': expected, 'plugins': ('/somewhere/a.py', 'b'), 'n': 1}
 
 
 def test_numbers_of_numpy_are_taken_as_python_s(tmp_path):

@@ -58,6 +58,15 @@ def test_a_stage_does_not_write_over_a_table_that_is_not_its_own(study, tmp_path
     assert read_table(workdir, 'performance').equals(before)
 
 
+def test_an_error_of_a_plugin_s_stage_names_it(study, tmp_path):
+    def fail(trained, workdir):
+        raise ValueError('shapes (3,) (4,)')
+
+    workdir = shutil.copytree(study, tmp_path / 'run')
+    with pytest.raises(ValueError, match=r"The stage 'mine': shapes \(3,\) \(4,\)"):
+        run(workdir, stages={'mine': Stage(fail)}, verb='mine')
+
+
 def test_arrays_are_made_once_and_again_for_another_format(study, tmp_path, monkeypatch):
     workdir, calls = shutil.copytree(study, tmp_path / 'run'), []
 

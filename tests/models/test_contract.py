@@ -106,3 +106,9 @@ def test_layers_come_in_the_order_of_the_model_whatever_their_names():
     variables = model.init(jax.random.key(0), jnp.zeros((1, *SHAPE)))
     assert layers.layer_shapes(model, variables, SHAPE) == {'zebra': (8, 8, 4), 'apple': (4, 4, 6)}
     assert layers.last_stage(model, variables, SHAPE) == 'apple'
+
+
+def test_a_function_that_does_not_take_the_number_of_classes_is_named(monkeypatch):
+    monkeypatch.setitem(models.MODELS, 'odd', lambda **fields: None)
+    with pytest.raises(ValueError, match="Model 'odd': too many positional arguments; it is called with the number of"):
+        models.make('odd', 3)

@@ -48,10 +48,20 @@ BOOKKEEPING |= {'area', 'height', 'width', 'imageheight', 'imagewidth', 'depth',
 BOOKKEEPING |= {'difficult', 'truncated', 'occluded', 'pose', 'segmented', 'id', ''}
 GROUPS = {
     'sex': re.compile('^(patient)?[ _-]?(sex|gender)(?!ual)|^(is[ _-]?)?(fe)?male$', re.I),
-    'age': re.compile('^(patient)?[ _-]?age', re.I),
+    'age': re.compile('^(patient)?[ _-]?age(s|bands?|groups?|ranges?)?(?![a-z])', re.I),
     'view': re.compile('(?<!re)(?<!pre)(?<!inter)(?<!over)view(?!er|ed|ing)|projection', re.I),
     'device': re.compile('device|manufacturer|scanner|^site$|hospital|centre|center', re.I),
 }
+CALLED_SO = re.compile('([ _-]?(id|code|name|type|position|number|no))?s?$', re.I)  # behind a word for a group
+IN_OTHER_UNITS = re.compile('month|week|day|hour|minute', re.I)  # of an age
+IN_STEPS = re.compile('decade|group|band|range|class|categor|code|bin', re.I)
+# What somebody or something says that is not the truth.
+SAID = re.compile(
+    '(?<![a-z])(pred(icted|ictions?|s)?|ai|models?|networks?|cnn|algorithms?|auto(matic(ally)?)?|computer|labell?er|rater|'
+    'annotator)(?![a-z])',
+    re.I,
+)
+FEW_OF_EACH = 4  # images of a number that only counts within somebody
 BODY = {'head', 'neck', 'face', 'scalp', 'trunk', 'torso', 'chest', 'abdomen', 'back', 'arm', 'hand', 'leg', 'foot'}
 BODY |= {'extremity', 'extremities', 'palms', 'soles', 'knee', 'hip', 'shoulder', 'breast', 'left', 'right'}  # of sites
 MOST_GROUPS = 12
@@ -105,12 +115,15 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
     said = [name for name in texts if name not in taken and are_flags(words[name])]
     flags = said if any(len(words[name]) > 1 for name in said) else []  # a yes in all rows tells nothing of any
     named = names_of({name: values for name, values in texts.items() if name not in taken}, nameless=nameless)
+    answers = [one for one in named if SAID.search(one.column)]
+    named = [one for one in named if one not in answers]
     labels, names = _chosen(flags, named)
     others = {one.column: one.found for one in named if one != names and one.column not in labels}
     others |= {name: () for name in flags if name not in labels and name not in others}
     others |= {name: tuple(words[name]) for name in said if name not in flags}
+    others |= {one.column: one.found for one in answers if one.column not in labels}
     left = [name for name in texts if name not in {*taken, *labels, *others, names.column}]
-    others |= {name: answers for name in left if (answers := _may_be_answers(texts[name]))}
+    others |= {name: shown for name in left if (shown := _may_be_answers(texts[name]))}
     one_each = names.exclusive
     if len(labels) > 2:
         positive = np.array([[canonical(str(t)) == '1' for t in texts[name]] for name in labels])
@@ -186,9 +199,17 @@ def _patient(words: dict[str, set[str]], images: set[str]) -> str:
             said = {word for word in values if canonical(word) not in NOTHING}
             repeats = number_of < SURE or len(said) < len(images)
             numbered = number_of < LEAST_SURE or all(re.search('[0-9]', word) for word in said)
+            if number_of >= LEAST_SURE and _count_within(said, len(images)):
+                continue
             if pattern.match(name.strip()) and len(said) > 2 and repeats and numbered and not are_flags(said):
                 return name
     return ''
+
+
+def _count_within(words: set[str], images: int) -> bool:
+    """Whether they are 1, 2, 3 and so on, each of many images, as what counts the lesions or studies of a person."""
+    numbers = sorted(number(word) for word in words)
+    return numbers == [*range(1, len(numbers) + 1)] and FEW_OF_EACH * len(numbers) <= images
 
 
 def _chosen(flags: Sequence[str], named: Sequence[Names]) -> tuple[tuple[str, ...], Names]:
@@ -212,12 +233,12 @@ def _chosen(flags: Sequence[str], named: Sequence[Names]) -> tuple[tuple[str, ..
 def _groups(words: dict[str, set[str]]) -> dict[str, Any]:
     groups: dict[str, Any] = {}
     for grouping, pattern in GROUPS.items():
-        name = next((one for one in words if pattern.search(one.strip())), None)
+        name = next((one for one in words if _is_group(one, pattern, words[one], grouping)), None)
         if name is None:
             continue
         if grouping == 'age':
-            if any(np.isfinite(number(word.rstrip('YyMm'))) for word in words[name]):
-                groups['age'] = {'column': name, 'bands': (40, 60)}
+            if rule := _ages(name, words[name]):
+                groups['age'] = rule
         elif grouping == 'sex' and (found := re.search('(fe)?male$', name.strip(), re.I)) and are_flags(words[name]):
             yes, no = ('female', 'male') if found[1] else ('male', 'female')
             groups['sex'] = {'column': name, 'values': {yes: TRUE, no: FALSE}}
@@ -225,3 +246,18 @@ def _groups(words: dict[str, set[str]]) -> dict[str, Any]:
             of_body = any(BODY & set(re.split('[^a-z]+', word.lower())) for word in words[name])
             groups['site' if of_body and grouping == 'device' else grouping] = name
     return groups
+
+
+def _is_group(name: str, pattern: re.Pattern[str], words: set[str], grouping: str) -> bool:
+    """Whether a column is called as a grouping is; one of yes and no, which may be a class, by nothing else."""
+    found = pattern.search(name.strip())
+    whole = found is not None and found.start() == 0 and bool(CALLED_SO.match(name.strip(), found.end()))
+    return found is not None and (whole or grouping == 'sex' or not are_flags(words))
+
+
+def _ages(name: str, words: set[str]) -> str | dict[str, Any]:
+    """The grouping by a column that is called as ages are: in bands of years, or by what it says; '' of other units."""
+    in_years = any(np.isfinite(number(word.rstrip('YyMm'))) for word in words)
+    if IN_OTHER_UNITS.search(name) or not in_years:
+        return ''
+    return name if IN_STEPS.search(name) else {'column': name, 'bands': (40, 60)}

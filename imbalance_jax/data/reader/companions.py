@@ -23,6 +23,12 @@ WORDS = re.compile('[ _-]+|(?<=[a-z])(?=[A-Z])')  # between the words of a folde
 FOLDERS = {'mask', 'masks', 'segmentation', 'segmentations', 'annotation', 'annotations', 'label', 'labels', 'gt'}
 FOLDERS |= {'groundtruth', 'groundtruths', 'truth', 'truths', 'gts', 'roi', 'rois', 'seg', 'segs'}
 MORE = re.compile('(?P<stem>.+)(?P<word>[ _-][A-Za-z]+)$')  # of IDRiD_01_MA, in a folder of masks
+# Folders of what was made of the images of another one.
+DERIVED = re.compile(
+    '(?<![a-z])(segmented|augmented|(pre[ _-]?)?processed|enhanced|heat[ _-]?maps?|overlays?|resized|cropped|'
+    'thumb(nail)?s?|normali[sz]ed|equali[sz]ed|filtered|clahe|denoised|annotated|masked|grad[ _-]?cam)(?![a-z])',
+    re.I,
+)
 
 
 class Mask(NamedTuple):
@@ -151,7 +157,23 @@ def copies_among(pictures: Sequence[str]) -> dict[str, str]:
         of = next((known[tail] for tail in tails if tail in known), known['/'.join(parts)])
         if of != path:
             found[path] = of
-    return found
+    return found | _derived(pictures)
+
+
+def _derived(pictures: Sequence[str]) -> dict[str, str]:
+    """{a file: another of the same name and folders} but for one folder that says of it what was made of the other:
+    Segmented/a/1.png of Original/a/1.png."""
+    known: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    made: list[tuple[str, tuple[tuple[str, ...], tuple[str, ...]]]] = []
+    for path in pictures:
+        parts = _without_suffix(path).split('/')
+        for at, folder in enumerate(parts[:-1]):
+            rest = tuple(parts[:at]), tuple(parts[at + 1 :])
+            if DERIVED.search(folder):
+                made.append((path, rest))
+            else:
+                known.setdefault(rest, []).append(path)
+    return {path: known[rest][0] for path, rest in made if rest in known}
 
 
 def _without_suffix(path: str) -> str:

@@ -72,6 +72,11 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     masks, pictures = {path: mask for path, mask in drawn.items() if path in known}, images
     lists = {one.file: one for one in every if _is_list(one)}
     read = [one for one in every if one.file not in lists]
+    if read and guess_tables.says_nothing(read[0]) and 2 * read[0].images < len(pictures):
+        file = read[0].file
+        unsure.append(f'tables: {file} names {read[0].images} of {len(pictures)} images, says nothing of them that is '
+                      'known here, and is not used.')  # fmt: skip
+        read = read[1:]
     inside = guess_files.folder_of_images(read[0].rows.columns[read[0].column], pictures, unsure) if read else ''
     pictures = [path for path in pictures if path.startswith(inside)]
     files = paths.index(pictures)
@@ -223,7 +228,9 @@ def _said_of_rows(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> Non
     """Patients, splits and groups by the columns of tables."""
     if kinds.patient:
         block['patient'] = kinds.patient
-        unsure.append(f'patient: the column {kinds.patient!r}, by its name.')
+        by_row = guess_tables.is_of_images(kinds.patient, block['tables'])
+        of_row = 'which tells the rows apart: the images of a row are taken for those of one patient'
+        unsure.append(f'patient: the column {kinds.patient!r}, {of_row if by_row else "by its name"}.')
     if kinds.split:
         block['split'] = kinds.split
         if not SPLIT.search(kinds.split):
@@ -238,6 +245,8 @@ def _said_of_rows(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> Non
         )
     if kinds.groups:
         block['groups'] = kinds.groups
+        by = [f'{name} by {rule if isinstance(rule, str) else rule["column"]!r}' for name, rule in kinds.groups.items()]
+        unsure.append(f'groups: {", ".join(by)}; results/groups compares them, and no class is made of these columns.')
 
 
 def _said_of_one_split(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> None:

@@ -147,8 +147,10 @@ def by_key(
 
 def _news(of_other: Kinds, known: Kinds) -> dict[str, Any]:
     """What a table says of patients, splits and groups where nothing does."""
-    said = {name: getattr(of_other, name) for name in ('patient', 'split', 'groups')}
-    return {name: value for name, value in said.items() if value and not getattr(known, name)}
+    said = {name: getattr(of_other, name) for name in ('patient', 'split')}
+    news = {name: value for name, value in said.items() if value and not getattr(known, name)}
+    more = {name: rule for name, rule in of_other.groups.items() if name not in known.groups}
+    return news | ({'groups': {**known.groups, **more}} if more else {})
 
 
 def _key(mine: Rows, their: Rows) -> tuple[str, str] | None:

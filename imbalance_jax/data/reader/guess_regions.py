@@ -45,7 +45,9 @@ def propose(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: l
                 if one is main and block.get('labels', {}).get('column') == concept:
                     block['labels'].pop('separator', None)
                 unsure.append(f'tables: {one.file} has lists of {concept}; a row is made of each name in them.')
-            unsure.append(f'regions: boxes are {one.kinds.form}, in pixels of the files unless frame says more.')
+            where = 'in pixels of the files unless frame says more'
+            where = 'in shares of the image' if one.kinds.fraction else where
+            unsure.append(f'regions: boxes are {one.kinds.form}, {where}.')
             _say_not_read(one, block, unsure)
             return
         if one.kinds.segmentation:
@@ -82,9 +84,9 @@ def _say_not_read(one: Read, block: Mapping[str, Any], unsure: list[str]) -> Non
 
 def _may_be_shapes(rows: Rows, column: str) -> bool:
     """Whether a column is called as shapes are, or as coordinates and has several numbers in each cell."""
+    cells = [text for text in map(str, rows.columns[column]) if text.strip(' []{}')]
     if OF_SHAPES.search(column):
-        return True
-    cells = [text for text in map(str, rows.columns[column]) if text.strip()]
+        return bool(cells)
     called = OF_POINTS.search(column) or any(OF_OBJECTS.match(text) for text in cells)
     return bool(called and cells) and all(len(NUMBER.findall(text)) >= SEVERAL for text in cells)
 

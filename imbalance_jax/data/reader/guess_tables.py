@@ -102,6 +102,8 @@ def read(
             unsure.append(f'tables: a row of {path} has {len(sides)} images ({", ".join(sides)}), and labels of all.')
             column, count = SIDE, count * len(sides)
         kinds = kinds_of(rows, column, nameless=bool(headless))
+        if sides and not kinds.patient:
+            kinds = kinds._replace(patient=sides[0])  # those of a row are one person's
         found.append(Read(path, rows, column, share, count, kinds, tables))
     most = max((one.images for one in found if not _has_boxes(one) and len(one.rows.columns) > 1), default=0)
     found.sort(key=lambda one: _rank(one, most), reverse=True)
@@ -142,6 +144,11 @@ def _said_of_numbers(file: str, rows: Rows, scored: Sequence[tuple[float, int, s
     return [f'images: the numbers of {column!r} in {file} are taken for names of files; so could be {some(others, 3)}.']
 
 
+def is_of_images(column: str, tables: Any) -> bool:
+    """Whether a column is one of several that name the images of a row, by the declared tables."""
+    return not isinstance(tables, str) and any(column == one.get('rename', {}).get(SIDE) for one in tables)
+
+
 def _is_of_masks(column: str) -> bool:
     """Whether a column is called as one of files of masks is: ROI mask file path, MaskName, label_path."""
     words = {word.lower() for word in WORDS.split(column)}
@@ -165,6 +172,12 @@ def named_among(tables: Sequence[Read], others: Collection[str], images: Sequenc
         if lacking and any(paths.find(known, text)[0] for text in texts):
             found |= {files.paths[place] for text in lacking for place in places[text]}
     return found
+
+
+def says_nothing(one: Read) -> bool:
+    """Whether a table has no column of labels, people, splits, groups or boxes."""
+    kinds = one.kinds
+    return not (kinds.labels or kinds.names or kinds.patient or kinds.split or kinds.groups or _has_boxes(one))
 
 
 def _has_boxes(one: Read) -> bool:

@@ -21,9 +21,11 @@ WHITE = 245  # mean of 255 from which on an image shows hardly anything
 MOST_CLIPPED = 0.9  # share of pixels that levels may make black or white: soft tissue leaves lungs and air so
 FEW = 8  # grey values that a picture may have and be drawn, as masks are
 SHADE = 16  # grey values that are one shade
+NEARLY_ALL, CROWD = 99, 32  # per cent of the pixels of an image; grey values that they lie within
 HARDLY = 0.005  # of all pixels, a share that does not count
 APART = 16  # pixels of which every one is looked at before all are
 SIDE = 8  # pixels of a thumbnail
+EDGE = 1e-6  # of a pixel: sums of shares are whole to rounding
 FACING = 0.5  # correlation with what the set has in common from which on an image goes along with it, or against it
 COMMON = 0.4  # share of the thumbnails' variance that one pattern explains, where a set has one
 ENOUGH = 8  # images of which a pattern can be had
@@ -34,7 +36,8 @@ class Seen(NamedTuple):
     of 255; orientation, has_more: as of `Picture`; is_constant: whether all pixels are equal; thumbnail: [8,8]
     uint8, 0 of a coloured image, whose negative would be known by its colours; is_coloured: the file is; is_drawn: as
     `is_drawn` says; values, windowed, has_window, patient, halved: as of `Picture`; clipped: the share of the square
-    that is black or white"""
+    that is black or white; crowded: of 16 bits, whether nearly all of the square is far darker than a few pixels;
+    wrapped: of 16 bits, whether it has values at both ends and none between"""
 
     largest: int
     brightest: int
@@ -51,24 +54,31 @@ class Seen(NamedTuple):
     is_drawn: bool = False
     halved: bool = False
     clipped: float = 0.0
+    crowded: bool = False
+    wrapped: bool = False
 
 
 def seen(picture: Picture, square: np.ndarray, resize: str) -> Seen:
     """What is kept of a file. square: [H,W] or [H,W,3] uint8, what it became by `resize`."""
     pixels, size = picture.pixels, len(square)
     place = geometry.into_square(pixels.shape[0], pixels.shape[1], size, resize)
-    left, top = max(place.left, 0.0), max(place.top, 0.0)  # of padding, which is the same around a negative
+    # Of padding, which is the same around a negative, nothing.
+    left, top = (int(np.ceil(max(edge, 0.0))) for edge in (place.left, place.top))
+    right = max(min(int(place.left + pixels.shape[1] * place.scale_x + EDGE), size), left + 1)
+    bottom = max(min(int(place.top + pixels.shape[0] * place.scale_y + EDGE), size), top + 1)
     largest = int(pixels.max()) if pixels.dtype == np.uint16 else 0
     constant = _is_constant(pixels[::APART, ::APART]) and _is_constant(pixels)
     grey = square if square.ndim == 2 else np.zeros(square.shape[:2], np.uint8)
-    small = np.asarray(
-        Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX, box=(left, top, size - left, size - top))
-    )
+    small = np.asarray(Image.fromarray(grey).resize((SIDE, SIDE), Image.Resampling.BOX, box=(left, top, right, bottom)))
     shown = Seen(largest, int(square.max()), picture.orientation, picture.has_more, constant, small)
     shown = shown._replace(is_drawn=not constant and is_drawn(pixels))
     shown = shown._replace(is_coloured=pixels.ndim == 3, darkest=int(square.min()), patient=picture.patient)
     shown = shown._replace(values=picture.values, windowed=picture.windowed, has_window=picture.has_window)
-    return shown._replace(halved=picture.halved, clipped=float(((square == 0) | (square == 255)).mean()))
+    shown = shown._replace(halved=picture.halved, clipped=float(((square == 0) | (square == 255)).mean()))
+    if pixels.dtype != np.uint16 or constant:
+        return shown
+    low, bulk = np.percentile(square, (0, NEARLY_ALL))
+    return shown._replace(crowded=bool(square.max() > 255 // 2 and bulk - low < CROWD), wrapped=_is_wrapped(pixels))
 
 
 def of_people(all_seen: Sequence[Seen], patient: np.ndarray, split: np.ndarray) -> list[str]:
@@ -98,6 +108,14 @@ def is_drawn(pixels: np.ndarray) -> bool:
     shades = np.bincount(grey.ravel() // (SHADE * (256 if grey.dtype == np.uint16 else 1)), minlength=2) / grey.size
     kept = np.flatnonzero(shades > HARDLY)
     return len(kept) == 2 and int(np.diff(kept)[0]) > 1 and float(shades[kept].sum()) > 1 - 2 * HARDLY
+
+
+def _is_wrapped(pixels: np.ndarray) -> bool:
+    """Whether values of 16 bits lie at both ends and nowhere between, as negative numbers do without their sign."""
+    signed = np.ascontiguousarray(pixels).view(np.int16)
+    negative = signed[signed < 0]
+    both = HARDLY < negative.size / signed.size < 1 - HARDLY and int(signed.max()) - int(signed.min()) < 2**14
+    return both and len(np.unique(negative)) > FEW  # one value is a marker, or a code
 
 
 def _is_constant(pixels: np.ndarray) -> bool:
@@ -156,6 +174,12 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
             f'All images lie between {ends[0].min()} and {ends[1].max()} of 255, {span + 1} grey values: their files '
             f'have a far wider range than what they show, as CT has; {way}.'
         )
+    wrapped = np.array([one.wrapped for one in all_seen], bool)
+    note(wrapped, 'files of 16 bits have values near 0 and near 65535 and none between, as negative numbers read '
+         'without their sign have, so that the lowest become white: save them with it, or from 0 on')  # fmt: skip
+    note(np.array([one.crowded for one in all_seen], bool) & ~wrapped, f'files of 16 bits have {NEARLY_ALL} of 100 '
+         f'pixels within {CROWD} of 255 grey values, below a few that are far brighter, as a marker is: images.levels '
+         '= (low, high) spreads the others')  # fmt: skip
     mean = np.array([one.thumbnail for one in all_seen], np.float64).reshape(count, -1).mean(1)
     if np.median(mean) < WHITE:
         note((mean >= WHITE) & ~constant, f'images have a mean above {WHITE} of 255 and are nearly white, as through a '

@@ -102,6 +102,12 @@ def test_old_copies_are_said(tmp_path):
     assert 'old/benign/00.png of benign/00.png' in said[0]
 
 
+def test_what_was_made_of_others_is_said(tmp_path):
+    _trees(tmp_path, 'raw/{}', 'preprocessed/{}')
+    (said,) = [one for one in _read(tmp_path).info['doubts'] if 'have name and folders of others' in one]
+    assert 'preprocessed/benign/00.png of raw/benign/00.png' in said
+
+
 @pytest.mark.parametrize(('tree', 'named'), [('{}', '{}/{:02d}.png'), ('images/{}', '{1:02d}.png')])
 def test_a_table_means_the_exact_path_and_no_folder_of_masks(tmp_path, tree, named):
     _trees(tmp_path, tree, 'masks/{}')

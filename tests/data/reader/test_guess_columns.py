@@ -368,3 +368,62 @@ def test_a_row_for_each_image_and_finding_with_an_answer_is_said(tmp_path):
     pd.DataFrame(rows, columns=['image', 'finding', 'present']).to_csv(tmp_path / 'long' / 't.csv', index=False)
     found, _ = proposed(tmp_path / 'long', tmp_path)
     assert any("every row counts as a yes to its 'finding', whatever 'present' says" in one for one in found.unsure)
+
+
+def test_classes_that_are_called_as_groupings_begin_stay_classes(tmp_path):
+    names = ('Edema', 'Support Devices', 'hospitalized', 'Agenesis', 'Projection error')
+    of_columns(tmp_path / 'chest', **{name: [0, 1] * 6 for name in names}, Sex=['F', 'M'] * 6)
+    found, dataset = proposed(tmp_path / 'chest', tmp_path)
+    assert set(dataset.classes) == set(names)
+    assert found.block['groups'] == {'sex': 'Sex'}
+    assert any(one.startswith("groups: sex by 'Sex'") for one in found.unsure)
+
+
+def test_ages_that_are_not_in_years_have_no_bands(tmp_path):
+    for name, expected in (('age_months', None), ('age_decade', 'age_decade'), ('Age', {'column': 'Age'})):
+        of_columns(tmp_path / 'chest', mass=[0, 1] * 6, **{name: [2, 3, 4] * 4})
+        rule = proposed(tmp_path / 'chest', tmp_path)[0].block.get('groups', {}).get('age')
+        assert rule == ({**expected, 'bands': (40, 60)} if isinstance(expected, dict) else expected)
+
+
+def test_what_a_network_or_a_rater_says_is_not_the_truth(tmp_path):
+    of_columns(tmp_path / 'skin', predicted_class=['b', 'm'] * 6, true_class=['b', 'm', 'm'] * 4)
+    assert proposed(tmp_path / 'skin', tmp_path)[0].block['labels']['column'] == 'true_class'
+    of_columns(tmp_path / 'skin', ai_diagnosis=['b', 'm'] * 6)
+    found, _ = proposed(tmp_path / 'skin', tmp_path, missing=['labels'])
+    assert any("other columns that may be classes: 'ai_diagnosis' (b, m)" in one for one in found.unsure)
+
+
+def test_what_counts_within_a_person_is_nobody(tmp_path):
+    of_columns(tmp_path / 'skin', mass=[0, 1] * 12, lesion_number=[1, 2, 3, 4] * 6)
+    assert 'patient' not in proposed(tmp_path / 'skin', tmp_path)[0].block
+    of_columns(tmp_path / 'skin', mass=[0, 1] * 12, lesion_number=[1 + i // 2 for i in range(24)])
+    assert proposed(tmp_path / 'skin', tmp_path)[0].block['patient'] == 'lesion_number'
+
+
+def test_boxes_in_shares_are_said_to_be(tmp_path):
+    box = {'XMin': [0.1] * 12, 'YMin': [0.2] * 12, 'XMax': [0.5] * 12, 'YMax': [0.6] * 12}
+    of_columns(tmp_path / 'chest', label=['mass', 'cyst'] * 6, **box)
+    found, _ = proposed(tmp_path / 'chest', tmp_path)
+    assert 'regions: boxes are xyxy, in shares of the image.' in found.unsure
+
+
+def test_images_of_a_row_are_of_one_patient(tmp_path):
+    names = [f'{when}{i:02d}.png' for i in range(12) for when in ('new', 'old')]
+    pictures(tmp_path / 'pairs', names)
+    rows = {'image': names[::2], 'prior_image': names[1::2], 'diagnosis': ['a', 'b'] * 6}
+    pd.DataFrame(rows).to_csv(tmp_path / 'pairs' / 't.csv', index=False)
+    found, dataset = proposed(tmp_path / 'pairs', tmp_path)
+    assert found.block['patient'] == 'image'
+    assert np.unique(dataset.patient, return_counts=True)[1].tolist() == [2] * 12
+
+
+def test_a_table_of_few_images_that_says_nothing_is_not_used(tmp_path):
+    pictures(tmp_path / 'brain', [f'{"yes" if i % 2 else "no"}/{i}.png' for i in range(24)])
+    pictures(tmp_path / 'brain', [f'extra/e{i}.png' for i in range(4)])
+    rows = {'filename': [f'e{i}.png' for i in range(4)], 'size': 123}
+    pd.DataFrame(rows).to_csv(tmp_path / 'brain' / 'extra' / 'files.csv', index=False)
+    found, dataset = proposed(tmp_path / 'brain', tmp_path)
+    assert any('names 4 of 28 images, says nothing of them that is known here' in one for one in found.unsure)
+    assert {'yes', 'no'} <= set(dataset.classes)
+    assert dataset.labels[:, [dataset.classes.index('yes'), dataset.classes.index('no')]].sum() == 24

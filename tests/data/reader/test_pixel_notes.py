@@ -233,3 +233,28 @@ def test_files_of_sixteen_bits_that_differ_by_chance_are_no_doubt(tmp_path):
         Image.fromarray((chest(i) * (10 + 5 * i)).astype(np.uint16)).save(tmp_path / f'{i}.png')
     dataset = labelled(tmp_path, [f'{i}.png' for i in range(12)])
     assert not doubts_with(dataset, 'too dark')
+
+
+def test_a_marker_that_leaves_the_rest_few_grey_values_is_said(tmp_path):
+    for i in range(8):
+        film = chest(i, (48, 48)).astype(np.uint16) * 16
+        film[:3, :3] = 65535 if i < 4 else 4095
+        Image.fromarray(film).save(tmp_path / f'{i}.png')
+    (said,) = doubts_with(labelled(tmp_path, [f'{i}.png' for i in range(8)]), 'far brighter')
+    assert said.startswith('4 of 8 files of 16 bits have 99 of 100 pixels within 32 of 255 grey values')
+
+
+def test_negative_numbers_without_their_sign_are_said(tmp_path):
+    for i in range(8):
+        units = chest(i).astype(np.int16) * 8 - 1000
+        Image.fromarray(units.view(np.uint16)).save(tmp_path / f'{i}.png')
+    (said,) = doubts_with(labelled(tmp_path, [f'{i}.png' for i in range(8)]), 'without their sign')
+    assert said.startswith('8 of 8 files')
+
+
+def test_negatives_are_named_however_narrow_and_padded_the_images_are(tmp_path):
+    names = [f'{i}.png' for i in range(20)]
+    for i, name in enumerate(names):
+        film = chest(i, (40, 32))
+        Image.fromarray(255 - film if i < 6 else film).save(tmp_path / name)
+    assert len(doubts_with(labelled(tmp_path, names, 'pad'), 'like negatives')) == 1
