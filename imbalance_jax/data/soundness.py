@@ -76,6 +76,19 @@ def check(dataset: Dataset, image_size: int | None = None) -> None:
         _require_all(np.all(dataset.source_size > 0, axis=1), f'{name}: source_size must be above 0', dataset)
 
 
+def doubt_groups(dataset: Dataset) -> Dataset:
+    """The data set with a doubt for each grouping of people in which no image is in any group."""
+    if dataset.groups is None:
+        return dataset
+    empty = [name for name, codes in zip(dataset.info['groups'], dataset.groups.T, strict=True) if (codes < 0).all()]
+    said = [f'No image is in a group of {name}: what says it is not read, or empty.' for name in empty]
+    return _with_doubts(dataset, said) if said else dataset
+
+
+def _with_doubts(dataset: Dataset, said: Sequence[str]) -> Dataset:
+    return dataclasses.replace(dataset, info={**dataset.info, 'doubts': [*dataset.info.get('doubts', []), *said]})
+
+
 def leave_out_duplicates(dataset: Dataset) -> Dataset:
     """The data set without images whose very pixels are in a later split too: it would be tested on what was learned.
 
@@ -102,9 +115,7 @@ def leave_out_duplicates(dataset: Dataset) -> Dataset:
     said = {'Images with the same pixels as another of their split': repeating, APART: apart}
     doubts = [f'{what}: {len(names)} ({some(names, SHOWN)}).' for what, names in said.items() if names]
     if doubts:
-        dataset = dataclasses.replace(
-            dataset, info={**dataset.info, 'doubts': [*dataset.info.get('doubts', []), *doubts]}
-        )
+        dataset = _with_doubts(dataset, doubts)
     if not across:
         return dataset
     log.warning('%s: left out, as a later split has the same pixels: %s.', name, _names(dataset, across))

@@ -103,7 +103,7 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
         what = 'no column of zeros and ones, and none of names, was found' if read else 'no table names the images'
         missing.append(f'labels: {what}, and no folders that could be classes{guess_files.ends_of_names(pictures)}.')
     _masks(pictures, masks, block, unsure)
-    guess_people.propose(files, read[0] if read else None, told, block, unsure)
+    guess_people.propose(files, every, told, block, unsure)
     return Guess(name, block, unsure, missing, _examined(pictures, masks, read, len(named)))
 
 

@@ -16,6 +16,12 @@ from imbalance_jax.names import some
 
 # Of a file's path, whose first group is a person.
 SIDES = r'(?i)([^/]+?)(?:[ _-]|(?<=[0-9]))(?:left|right|l|r|od|os)\.[^./]+$'
+# Words for people with a number behind them; the short ones only where a name begins.
+PEOPLE = re.compile(
+    r'(?:(?:^|[/_ -])(patient|person|subject|participant)|(?:^|/)(subj|sub|case|pat|pt|p))[ _-]?[0-9]+'
+    r'(?![0-9a-z])[^/]*$',
+    re.I,
+)
 END = re.compile('[_-]([A-Za-z0-9]{1,12})[.][^./]+$')  # the last word of a file's name
 OF_IMAGES = {'image', 'images', 'img', 'imgs', 'picture', 'pictures', 'photo', 'photos', 'jpegimages'}  # folders
 FEW = 5  # words in which names of files end, if they may be classes
@@ -134,6 +140,18 @@ def people_of_sides(pictures: Sequence[str]) -> str:
     found = [re.search(SIDES, path) for path in pictures]
     people = [one[1] for one in found if one]
     return SIDES if len(people) > 0.9 * len(pictures) and len(set(people)) < 0.9 * len(people) else ''
+
+
+def people_of_words(pictures: Sequence[str]) -> str:
+    """The pattern of people of images whose names all have one word for them with a number, several of somebody; ''
+    where they have not."""
+    found = [PEOPLE.search(path) for path in pictures]
+    words = {(one[1] or one[2]).lower() for one in found if one}
+    if not all(found) or len(words) != 1:
+        return ''
+    pattern = f'(?i)(?:^|[/_ -])({words.pop()}[ _-]?[0-9]+)(?![0-9a-z])[^/]*$'
+    people = {match[1] for path in pictures if (match := re.search(pattern, path))}
+    return pattern if LEAST <= len(people) < len(pictures) else ''
 
 
 def ends_of_names(pictures: Sequence[str]) -> str:

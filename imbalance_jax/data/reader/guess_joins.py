@@ -16,6 +16,7 @@ from imbalance_jax.names import some
 
 OWN_FILE = 'file of the row'  # the column of paths of images whose names are those of images in other folders, too
 MOST = 0.9  # share of keys that must be there
+LEAST = 3  # folders that a column whose name does not say it may be the key of
 OF_FOLDERS = re.compile('patient|subject|person|participant|case|study|exam|accession|uid|mrn|(^|[ _-])id[0-9]*$', re.I)
 WORD = re.compile('[a-z0-9]+')
 OF_DATA = re.compile('(data|set|list)$', re.I)  # behind the word for a split: traindata.csv
@@ -234,15 +235,17 @@ def _of_folders(rows: Rows, pictures: Sequence[str]) -> tuple[str, set[str], int
         {parts[at] for parts in (path.split('/')[:-1] for path in pictures) if len(parts) > at} for at in range(9)
     ]
     for name, values in rows.columns.items():
-        if OF_CLASSES.search(name) or not OF_FOLDERS.search(name.strip()):
-            continue
         texts = {plain_key(text).lower() for text in values} - {''}
+        called_so = bool(OF_FOLDERS.search(name.strip()))
+        if OF_CLASSES.search(name) or not (called_so or len(texts) == len(values) >= LEAST):
+            continue
         sure = any(pattern.match(name.strip()) for pattern in PATIENT)
         for at, level in enumerate(levels):
             exact = called = {one for one in level if one.lower() in texts}
             if sure and not called:
                 called = {one for one in level if texts & _parts_of(one.lower())}
-            if len(level) > 1 and len(called) >= MOST * len(level):
+            enough = MOST * len(level) if called_so else max(len(level), LEAST)
+            if len(level) > 1 and len(called) >= enough:
                 return name, called, at if called == exact else -1
     return '', set(), -1
 

@@ -1,6 +1,6 @@
 """Whose images those of a folder are, so that nobody is in two splits, and which split each is in."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imbalance_jax.data.reader import guess_files, guess_folders, paths
@@ -40,7 +40,7 @@ def splits_of(files: paths.Files, block: Mapping[str, Any], read: Mapping[str, R
 
 
 def propose(
-    files: paths.Files, main: Read | None, known: guess_folders.Known, block: dict[str, Any], unsure: list[str]
+    files: paths.Files, read: Sequence[Read], known: guess_folders.Known, block: dict[str, Any], unsure: list[str]
 ) -> None:
     """Whose images these are by the names of files and folders, where no table says it; nobody in two splits."""
     pictures = files.paths
@@ -48,6 +48,10 @@ def propose(
         if pattern := guess_files.people_of_sides(pictures):
             block['patient'] = {'pattern': pattern}
             unsure.append('patient: the names of files without left and right, of which many have both.')
+        elif pattern := guess_files.people_of_words(pictures):
+            block['patient'] = {'pattern': pattern}
+            first = first_group(pattern, pictures[0])
+            unsure.append(f'patient: the names of files have a word for people and a number, such as {first!r}.')
         elif people := guess_folders.people_of(pictures, known):
             pattern, names = people
             block['patient'] = {'pattern': pattern}
@@ -55,7 +59,7 @@ def propose(
         else:
             unsure.append('patient: nothing says whose images these are; every image counts as a patient of its own.')
             return
-    who = _who(files, main, block['patient'])
+    who = _who(files, read, block['patient'])
     of: dict[str, set[str]] = {}
     for one, split in zip(who, known.splits, strict=True):
         of.setdefault(one, set()).update({split} - {''})
@@ -77,15 +81,14 @@ def stated(main: Read | None, block: Mapping[str, Any]) -> set[str]:
     return {str(one).strip() for one in main.rows.columns[patient]}
 
 
-def _who(files: paths.Files, main: Read | None, patient: str | Mapping[str, str]) -> list[str]:
-    """Whose each file is by a pattern of its path or a column of the main table, '' where that is not known."""
+def _who(files: paths.Files, read: Sequence[Read], patient: str | Mapping[str, str]) -> list[str]:
+    """Whose each file is by a pattern of its path or a column of the tables, '' where that is not known."""
     if not isinstance(patient, str):
         return [first_group(patient['pattern'], path) for path in files.paths]
     found = [''] * len(files.paths)
-    if main is None or patient not in main.rows.columns:
-        return found
-    for name, one in zip(main.rows.columns[main.column], main.rows.columns[patient], strict=True):
-        places = paths.find(files, str(name))[0]
-        for place in places if len(places) == 1 else ():
-            found[place] = str(one)
+    for table in (one for one in read if patient in one.rows.columns):
+        for name, one in zip(table.rows.columns[table.column], table.rows.columns[patient], strict=True):
+            places = paths.find(files, str(name))[0]
+            for place in places if len(places) == 1 else ():
+                found[place] = str(one)
     return found

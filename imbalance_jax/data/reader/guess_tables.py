@@ -27,6 +27,7 @@ NO_IMAGE = re.compile(
     '|(?<![a-z])(age|year|count|score|grade|patient|subject|label|class)',
     re.I,
 )
+OLD = re.compile('(?<![a-z])(old|backup|bak|copy|archived?|previous|deprecated|tmp|temp)(?![a-z])', re.I)  # files
 FLAGS = 2  # different numbers of a column that may be yes and no, and then names no images
 LEAST = 0.2  # share of the rows of a table that name an image which is there
 SAMPLED = 400  # rows whose files are looked for
@@ -184,11 +185,12 @@ def _has_boxes(one: Read) -> bool:
     return bool(one.kinds.box or one.kinds.segmentation)
 
 
-def _rank(one: Read, most: int) -> tuple[bool, int, bool]:
+def _rank(one: Read, most: int) -> tuple[bool, int, bool, bool, int]:
     """How well a table serves as the main one: with labels, of many images, and not of boxes, whose names are no labels
     where a table without boxes has more images. most: so many."""
     names = one.kinds.names and not (_has_boxes(one) and one.images < most)
-    return bool(one.kinds.labels or names), one.images, not _has_boxes(one)
+    kept = not OLD.search(one.file)
+    return bool(one.kinds.labels or names), one.images, not _has_boxes(one), kept, -one.file.count('/')
 
 
 def _images_in_header(rows: Rows, files: paths.Files) -> list[str]:

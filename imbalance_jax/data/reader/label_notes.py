@@ -15,6 +15,8 @@ from imbalance_jax.data.reader.spelling import canonical, matches, number
 from imbalance_jax.names import some
 
 SEPARATORS = '|;,/+&'  # that people write between names in one cell
+OFTEN_WITHIN = '/+&'  # of these, which are within one name as often
+SIGNED = re.compile(r'[+-](/|$)')  # of subtypes such as HR+/HER2-
 MONTH = '(jan|feb|mar|mär|mrz|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-zä]*'
 OF_YEAR = '(?:19|20)[0-9]{2}'
 NUMBERS = (
@@ -63,6 +65,8 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
         what = f'Classes are called as what is not known is ({some(unknown, NAMED)})'
         said.append(f'{what}: labels.not_mentioned, labels.uncertain or labels.none takes them.')
     said += of_dates(classes, 'Classes')
+    if len(classes) > 1 and all(DATE.fullmatch(name.strip()) for name in classes):
+        said.append(f'Classes are all dates: {some(classes, NAMED)}. Is another column meant?')
     alike: dict[str, list[str]] = {}
     for name in classes:
         plain_name = name if np.isfinite(number(name)) else name.strip(' .,;:_-')
@@ -115,12 +119,13 @@ def _share_parts(classes: Sequence[str]) -> list[str]:
         parts = {
             name: [part.strip() for part in name.strip(separator).split(separator)]
             for name in classes
-            if separator in name.strip(separator)
+            if separator in name.strip(separator) and not (name.startswith(separator) or SIGNED.search(name))
         }
         if all(part.isdigit() for of in parts.values() for part in of):  # one grade of two, as Gleason's 3+4
             continue
         shared = Counter(part for of in parts.values() for part in of) + Counter(classes)
-        if several := [name for name, of in parts.items() if any(shared[part] > 1 for part in of)]:
+        needed = all if separator in OFTEN_WITHIN else any
+        if several := [name for name, of in parts.items() if needed(shared[part] > 1 for part in of)]:
             return several
     return []
 

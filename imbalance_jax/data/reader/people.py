@@ -50,12 +50,17 @@ def patients(rows: Rows, first: np.ndarray, names: Sequence[str], patient: Patie
         return [NAMELESS + name for name in names]
     needed = rows.column_of_all if patient.column and patient.unknown == 'left_out' else rows.column
     column = needed(patient.column or PATH, 'patient.column')
-    texts = []
+    texts, cut = [], {}
     for row, name in zip(first, names, strict=True):
         text = plain(column[row])
         if patient.pattern and text:
-            text = first_group(patient.pattern, text)
+            whole, text = text, first_group(patient.pattern, text)
+            if re.search(f'{re.escape(text)}[0-9]', whole) and text[-1:].isdigit():
+                cut[text] = whole
         texts.append(text or (NAMELESS + name if patient.unknown == 'own' else ''))
+    if several := [text for text, count in Counter(texts).items() if text in cut and count > 1]:
+        what = f'{several[0]!r} of {cut[several[0]]!r}'
+        found.doubts.append(f'patient.pattern ends within a number, and may take several people for one: {what}.')
     return texts
 
 

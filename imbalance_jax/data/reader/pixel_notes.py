@@ -250,7 +250,8 @@ def facing_away(thumbnails: np.ndarray) -> np.ndarray:
     principal direction, uncentred, so that images and their negatives lie on one axis; the fewer are the negatives.
     """
     values = thumbnails.astype(np.float64)
-    values -= values.mean(1, keepdims=True)
+    mean = values.mean(1)
+    values -= mean[:, None]
     norm = np.linalg.norm(values, axis=1)
     there = norm > 0
     if there.sum() < ENOUGH:
@@ -259,7 +260,11 @@ def facing_away(thumbnails: np.ndarray) -> np.ndarray:
     variances, directions = np.linalg.eigh(values.T @ values / there.sum())
     along = values @ directions[:, -1]
     along = along if (along > 0).sum() * 2 >= there.sum() else -along
-    return (along < -FACING) if variances[-1] >= COMMON else np.zeros(len(values), bool)
+    if variances[-1] < COMMON:
+        return np.zeros(len(values), bool)
+    facing = along < -FACING
+    usual = np.median(mean[~facing])  # those of the other side of a body face away, and are as bright
+    return facing & (np.abs(mean - (255 - usual)) <= np.abs(mean - usual) + SHADE)
 
 
 def of_sizes(sizes: np.ndarray, resize: str, size: int) -> list[str]:

@@ -11,6 +11,7 @@ from imbalance_jax.data.dataset import LEFT_OUT, SPLITS
 from imbalance_jax.data.reader.layout import Split
 from imbalance_jax.data.reader.rows import NAMED, PATH, SHOWN, SPLIT, Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, first_group, matches, share, table_of
+from imbalance_jax.data.reader.tables import files_of
 from imbalance_jax.data.reader.tails import Tails
 from imbalance_jax.data.reader.text_files import content, lines_of
 from imbalance_jax.names import lookup, some
@@ -112,7 +113,7 @@ def _listed(
     at = [str(rows.columns[PATH][row] or name) for row, name in zip(first, names, strict=True)]
     by_name = Tails([((text,), number) for texts in (names, at) for number, text in enumerate(texts)])
     for meant, pattern in rule.lists.items():
-        files = sorted(folder.glob(pattern)) or sorted(folder.glob(f'{pattern}.gz'))
+        files = files_of(folder, pattern) or files_of(folder, f'{pattern}.gz')
         if not files:
             raise FileNotFoundError(f'{folder} has no {pattern}, the list of the {meant} split.')
         number, others_named, listed = _split_number(meant), [], 0
@@ -152,7 +153,7 @@ def drawn(before: np.ndarray, labels: np.ndarray, patient: Sequence[str], rule: 
     stated = [name for number, name in enumerate(SPLITS) if (before == number).any()]
     shares = {'test': rule.test, 'validation': rule.validation}
     for name, portion in shares.items():
-        if name in stated and portion != getattr(Split, name):
+        if name in stated and portion not in (0, getattr(Split, name)):
             found.notes.append(f'split.{name} = {portion:g} is not used: which images are of that split is stated.')
         if name in stated or portion <= 0:
             continue

@@ -18,7 +18,7 @@ def table_files(folder: Path, table: Table) -> list[Path]:
     """The files of a table, also gzipped; FileNotFoundError if there are none and it is not optional."""
     try:
         base, pattern = below(folder, table.file)
-        found = {path for suffix in ('', '.gz') for path in base.glob(pattern + suffix)}
+        found = {path for suffix in ('', '.gz') for path in files_of(base, pattern + suffix)}
     except (ValueError, NotImplementedError) as error:
         raise ValueError(f'{table.file!r} is no pattern of a file below {folder} ({error}).') from error
     paths = sorted(path for path in found if path.is_file() and not path.name.startswith('.'))
@@ -26,6 +26,12 @@ def table_files(folder: Path, table: Table) -> list[Path]:
         what = f'{pattern} of {base} is a folder' if (base / pattern).is_dir() else f'{base} has no {pattern}'
         raise FileNotFoundError(f'{what}; it is a table of the data set (tables).')
     return paths
+
+
+def files_of(base: Path, pattern: str) -> list[Path]:
+    """The file of that name in a folder, or else those that it is a pattern of: a name may have brackets."""
+    literal = base / pattern
+    return [literal] if literal.is_file() else sorted(base.glob(pattern))
 
 
 def below(folder: Path, pattern: str) -> tuple[Path, str]:

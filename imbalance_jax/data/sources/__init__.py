@@ -221,7 +221,8 @@ def load(
             dataset = source.make(**options, **given)
             soundness.check(dataset, options.get('image_size'))
             dataset.info['name'] = name
-            dataset_module.save(soundness.leave_out_duplicates(denied.doubted(dataset)), prepared, partial)
+            dataset = soundness.doubt_groups(denied.doubted(dataset))
+            dataset_module.save(soundness.leave_out_duplicates(dataset), prepared, partial)
     _tell_of_others(prepared)
     return dataset_module.load(prepared, check=False)
 

@@ -1,5 +1,7 @@
 """What `data guess` makes of folders: masks that lie among the images, classes, people and splits."""
 
+import re
+
 import numpy as np
 import pytest
 from data.reader.guessing import pictures, proposed
@@ -282,3 +284,19 @@ def test_folders_that_a_table_calls_patients_are_no_classes(tmp_path):
     found, _ = proposed(tmp_path / 'eyes', tmp_path, missing=['labels'])
     assert found.block['patient'] == 'patient_id'
     assert 'labels' not in found.block
+
+
+@pytest.mark.parametrize(
+    ('name', 'person'),
+    [('patient{:03d}_img{}', 'patient001'), ('sub-{:03d}_run-{}_T1w', 'sub-001'), ('P_{:03d}_{}', 'P_001')],
+)
+def test_people_in_the_names_of_files(tmp_path, name, person):
+    pictures(tmp_path / 'set', [f'{"ab"[i % 2]}/{name.format(i // 2, i)}.png' for i in range(12)])
+    found, dataset = proposed(tmp_path / 'set', tmp_path)
+    assert np.unique(dataset.patient, return_counts=True)[1].tolist() == [2] * 6
+    assert re.search(found.block['patient']['pattern'], f'a/{name.format(1, 3)}.png')[1] == person
+
+
+def test_places_in_names_are_no_people(tmp_path):
+    pictures(tmp_path / 'set', [f'{"ab"[i % 2]}/scan{i // 4}_p{i % 4}.png' for i in range(16)])
+    assert 'patient' not in proposed(tmp_path / 'set', tmp_path)[0].block

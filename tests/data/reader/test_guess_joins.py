@@ -162,3 +162,49 @@ def test_patients_whose_folders_begin_with_them(tmp_path):
     found, _ = proposed(folder, tmp_path, missing=['labels'])
     assert any("Its column 'Patient' has what the folders TCGA_CS_a_19960909" in one for one in found.unsure)
     assert found.block['patient'] == {'pattern': '([^/]+)/[^/]+$'}
+
+
+def test_files_with_brackets_in_their_names_and_an_older_copy(tmp_path):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'{i}.png' for i in range(12)])
+    for file, offset in (('labels [1].csv', 0), ('backup/labels_old.csv', 1)):
+        (folder / file).parent.mkdir(exist_ok=True)
+        frame = pd.DataFrame({'image': [f'{i}.png' for i in range(12)], 'mass': [(i + offset) % 2 for i in range(12)]})
+        frame.to_csv(folder / file, index=False)
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['tables'] == 'labels [1].csv'
+    assert dataset.labels.sum() == 6
+
+
+def test_groups_are_joined_to_groups(tmp_path):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'{i}.png' for i in range(12)])
+    who = [f'P{i // 2}' for i in range(12)]
+    rows = {'image': [f'{i}.png' for i in range(12)], 'patient_id': who, 'mass': [0, 1] * 6, 'view': ['AP', 'PA'] * 6}
+    pd.DataFrame(rows).to_csv(folder / 'images.csv', index=False)
+    people = {'patient_id': [f'P{i}' for i in range(6)], 'sex': ['F', 'M'] * 3, 'age': range(30, 36)}
+    pd.DataFrame(people).to_csv(folder / 'people.csv', index=False)
+    found, _ = proposed(folder, tmp_path)
+    assert set(found.block['groups']) == {'sex', 'age', 'view'}
+
+
+def test_people_of_other_tables_are_in_one_split(tmp_path):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'{i}.png' for i in range(12)])
+    names = [f'{i}.png' for i in range(12)]
+    columns = {'labels': {'label': ['a', 'b'] * 6}, 'people': {'patient': [f'P{(i + 1) // 2}' for i in range(12)]}}
+    columns['splits'] = {'split': ['train'] * 6 + ['test'] * 6}
+    for file, column in columns.items():
+        pd.DataFrame({'image': names, **column}).to_csv(folder / f'{file}.csv', index=False)
+    found, _ = proposed(folder, tmp_path)
+    assert 'patient' not in found.block
+    assert any('would be in two splits' in one for one in found.unsure)
+
+
+def test_the_key_of_folders_may_be_called_anything(tmp_path):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'{i // 2:05d}/slice{i}.png' for i in range(12)])
+    pd.DataFrame({'BraTS21ID': range(6), 'MGMT': [0, 1] * 3}).to_csv(folder / 'labels.csv', index=False)
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['tables'] == [{'file': 'labels.csv', 'on': ['BraTS21ID']}]
+    assert dataset.labels.sum() == 6

@@ -93,3 +93,13 @@ def test_lists_of_zeros_and_ones_are_no_names(tmp_path):
     ):
         read(lambda i: [0, 1, 0] if i else [1, 0])
     assert read(lambda i: [[0], [1], [0, 1], []][i % 4]).classes == ('0', '1')  # numbers of classes
+
+
+def test_classes_that_are_all_dates_are_said_and_subtypes_are_no_lists():
+    assert label_notes.of_spelling(('2019-01-10', '2019-02-11')) == [
+        'Classes are all dates: 2019-01-10, 2019-02-11. Is another column meant?'
+    ]
+    for subtypes in (('HR+/HER2-', 'HR+/HER2+', 'TNBC'), ('B-cell', 'T-cell', 'NK/T-cell'), ('/m/01g317', '/m/04yx4')):
+        assert not label_notes.of_spelling(subtypes)
+    (said,) = label_notes.of_spelling(('mass', 'cyst', 'mass/cyst'))
+    assert 'look like several names' in said

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
+from data.reader.guessing import pictures
 
+from imbalance_jax.data import sources
 from imbalance_jax.data.reader import people
 from imbalance_jax.data.reader.layout import Patient
-from imbalance_jax.data.reader.rows import Found
+from imbalance_jax.data.reader.rows import Found, as_rows
 
 TRAIN, TEST = 0, 2
 
@@ -176,3 +178,29 @@ def test_sides_that_count_as_people_are_doubted():
         found = Found()
         people.doubt_sides(names, found)
         assert not found.doubts
+
+
+def test_a_pattern_that_ends_within_a_number_is_doubted():
+    names = [f'p{i}_{k}.png' for i in range(12) for k in range(2)]
+    rows = as_rows({'path': np.array(names, object)}, 't')
+    for pattern, said in ((r'p([0-9])', True), (r'p([0-9]+)', False)):
+        found = Found()
+        people.patients(rows, np.arange(24), names, Patient(pattern=pattern), found)
+        assert bool(found.doubts) == said
+    assert not found.doubts
+
+
+def test_a_grouping_that_no_image_has_is_doubted(tmp_path):
+    pictures(tmp_path / 'set', [f'{i}.png' for i in range(12)])
+    rows = ''.join(f'{i}.png,{i % 2},{2048 + i}\n' for i in range(12))
+    (tmp_path / 'set' / 't.csv').write_text(f'image,mass,sex\n{rows}')
+    block = {
+        'reader': 'folder',
+        'path': str(tmp_path / 'set'),
+        'tables': 't.csv',
+        'images': 'image',
+        'labels': ('mass',),
+    }
+    block['groups'] = {'sex': {'column': 'sex', 'values': {'female': ('F',), 'male': ('M',)}}}
+    dataset = sources.load('mine', tmp_path / 'data', {**block, 'image_size': 16})
+    assert 'No image is in a group of sex: what says it is not read, or empty.' in dataset.info['doubts']

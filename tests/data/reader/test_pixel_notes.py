@@ -139,7 +139,8 @@ def test_negatives_are_found_wherever_a_set_has_something_in_common():
     np.testing.assert_array_equal(pixel_notes.facing_away(films), negative)
     noise = np.random.default_rng(0).integers(0, 255, (200, 64)).astype(np.uint8)
     blank = np.full((20, 64), 9, np.uint8)
-    for others in (noise, noise[:9], noise[:3], blank, films[:0]):
+    sides = np.stack([np.tile(np.linspace(0, 80, 8), (8, 1))[:, :: 1 if i % 5 else -1].ravel() for i in range(40)])
+    for others in (noise, noise[:9], noise[:3], blank, films[:0], sides.astype(np.uint8)):
         assert not pixel_notes.facing_away(others).any()
 
 
