@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
     parser.add_argument('notebook', nargs='?', type=Path, default=NOTEBOOK)
     path = parser.parse_args(arguments).notebook
-    notebook = rerun(json.loads(path.read_text()))
+    notebook = rerun(json.loads(path.read_text(encoding='utf-8')))
     path.write_text(json.dumps(notebook, indent=1, ensure_ascii=False) + '\n')
     print(f'{path}: {len(code_cells(notebook))} cells, {path.stat().st_size / 1e3:,.0f} kB')
 

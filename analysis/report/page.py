@@ -84,6 +84,9 @@ def _say_lost(study: Study) -> None:
             what = 'Files that were written there are missing, and what they show is not in the report'
             again = f'{EXPLAIN.format(folder)} makes them again'
             print(f'{folder}: {what}: {some(lost, SHOWN)}. {again}.', file=sys.stderr)
+        if changed := [f'results/{one.name}' for one in manifest.changed_copies(folder)]:
+            what = 'Copies of tables as text were changed by hand, and the report is of the tables as they were written'
+            print(f'{folder}: {what}: {some(changed, SHOWN)}.', file=sys.stderr)
     if said := other_sets.lost(study.folder, study.config):
         print(said, file=sys.stderr)
 

@@ -93,7 +93,7 @@ RULES: dict[str, Rule] = {
     ),
     'population.memory_gib': NOT_NEGATIVE,
     'evaluate.batch_size': COUNT,
-    'evaluate.bootstrap_rounds': COUNT,
+    'evaluate.bootstrap_rounds': (lambda v: v >= 2, '2 or more'),
     'evaluate.bootstrap_seed': NOT_NEGATIVE,
     'evaluate.margin.auroc': SHARE,
     'evaluate.margin.average_precision': SHARE,

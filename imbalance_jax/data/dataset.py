@@ -212,7 +212,7 @@ def load(folder: Path, check: bool = True) -> Dataset:
     """
     folder = Path(folder)
     try:
-        record = json.loads(regular(folder / 'info.json').read_text())
+        record = json.loads(regular(folder / 'info.json').read_text(encoding='utf-8'))
         info, crc32 = record['info'], record['crc32']
         of_before = seals.SEAL not in record and info['fingerprint'] != fingerprint(info, crc32)
         if fault := seals.fault_of(record) or ('its fingerprint is that of other facts' if of_before else ''):

@@ -31,7 +31,7 @@ from imbalance_jax.results import schema
 from imbalance_jax.system import processes, provenance, records
 from imbalance_jax.system.workdir import keeping, lock, read_table
 from imbalance_jax.training import plugins
-from imbalance_jax.training.other_sets import folders, lost
+from imbalance_jax.training.other_sets import folders, lost, refuse_of_other
 from imbalance_jax.training.run import set_up_jax
 from imbalance_jax.training.trained import FROM_BOTH, FROM_NETWORKS, Stage, Trained, check_trained, load
 
@@ -135,5 +135,7 @@ def run_roar(
     workdir: Path, shares: Sequence[float] = roar.SHARES, *, base: Mapping[str, Any] = MappingProxyType({})
 ) -> None:
     """results/roar, which trains again and so is a verb of its own."""
+    check_trained(Path(workdir), features_do=True)
+    refuse_of_other(Path(workdir), 'roar')
     stage = roar.STAGE._replace(run=partial(roar.run, shares=shares))
     run(workdir, stages={'roar': stage}, verb='roar', base=base)

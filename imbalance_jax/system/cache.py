@@ -51,7 +51,7 @@ def recall(conditions: dict) -> dict | None:
     if not (place := folder()):
         return None
     try:
-        kept = json.loads(regular(_path(place, conditions)).read_text())
+        kept = json.loads(regular(_path(place, conditions)).read_text(encoding='utf-8'))
         sound = kept == seal(kept) and kept['conditions'] == json.loads(json.dumps(conditions))
         return kept['result'] if sound else None
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError):

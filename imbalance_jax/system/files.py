@@ -115,7 +115,7 @@ def read_json(path: Path) -> Any:
     """The value of a JSON file; ValueError naming it if it is damaged."""
     path = regular(path)
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_text(encoding='utf-8'))
     except (ValueError, RecursionError) as error:  # also what is no text
         raise ValueError(f'{path} is damaged: {error}.') from error
 

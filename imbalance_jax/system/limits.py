@@ -80,6 +80,6 @@ def _lines(path: Path, separator: str = ':') -> dict[str, str]:
 def _text(path: Path) -> str:
     """The text of a file, '' if it cannot be read."""
     try:
-        return path.read_text().strip()
+        return path.read_text(encoding='utf-8').strip()
     except (OSError, ValueError):
         return ''

@@ -92,7 +92,7 @@ def owner(path: Path) -> dict | None:
 def machine() -> str:
     """What the processes that share a kernel, and so its locks, have in common."""
     try:
-        return Path('/proc/sys/kernel/random/boot_id').read_text().strip()
+        return Path('/proc/sys/kernel/random/boot_id').read_text(encoding='utf-8').strip()
     except OSError:
         return socket.gethostname()
 

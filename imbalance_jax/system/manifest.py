@@ -102,6 +102,13 @@ def lost(workdir: Path) -> list[str]:
     return [path.relative_to(workdir).as_posix() for path in paths if not path.exists() and path not in copies]
 
 
+def changed_copies(workdir: Path) -> list[Path]:
+    """Copies of tables as text, results/*.csv, that are not what was written there."""
+    marks = {Path(workdir) / name: known for name, known in (read(workdir) or {}).items() if name.endswith('.csv')}
+    there = {path: known for path, known in marks.items() if path.parent.name == layout.RESULTS and path.exists()}
+    return [path for path, known in there.items() if not _looks_untouched(path, known) and _fault(workdir, path)]
+
+
 def differences(workdir: Path) -> list[str]:
     """`faults`, and what nobody knows of: 'results/mine.csv was not written here by any stage'; all files of a
     directory without a manifest are such."""
@@ -214,7 +221,7 @@ def _write(workdir: Path, marks: Marks) -> None:
 @functools.lru_cache(maxsize=64)
 def _read(path: Path, state: tuple[int, ...]) -> Marks:
     try:
-        value = json.loads(files.regular(path).read_text())
+        value = json.loads(files.regular(path).read_text(encoding='utf-8'))
         fault = seals.fault_of(value) if seals.SEAL in value else f'it has no {seals.SEAL}'
         marks = {name: [Mark(*one) for one in known] for name, known in value['files'].items()}
     except (ValueError, RecursionError) as error:
@@ -233,7 +240,7 @@ def _or_accept(workdir: Path) -> str:
 def _refuse_lost(workdir: Path) -> None:
     """ValueError for a working directory without the manifest that its provenance says it had."""
     try:
-        stages = json.loads(files.regular(workdir / layout.PROVENANCE).read_text())
+        stages = json.loads(files.regular(workdir / layout.PROVENANCE).read_text(encoding='utf-8'))
         watched = [name for name, record in stages.items() if isinstance(record, dict) and record.get(WATCHED)]
     except (OSError, ValueError, AttributeError, RecursionError):
         return

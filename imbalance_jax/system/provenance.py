@@ -44,7 +44,7 @@ _in_use: set[Path] = set()
 def processor() -> str:
     """The processor's name as Linux gives it, or what Python knows."""
     try:
-        lines = Path('/proc/cpuinfo').read_text().splitlines()
+        lines = Path('/proc/cpuinfo').read_text(encoding='utf-8').splitlines()
         return next(line.split(':', 1)[1].strip() for line in lines if line.startswith('model name'))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()

@@ -96,7 +96,7 @@ def lines(path: Path) -> list[str]:
     """The whole lines of metrics.jsonl; the last one may be half written."""
     manifest.check(path, ELSEWHERE)
     try:
-        text = files.regular(path).read_text()
+        text = files.regular(path).read_text(encoding='utf-8')
     except UnicodeDecodeError as error:
         raise ValueError(f'{path} is damaged: {error}; {ELSEWHERE}.') from error
     return [line for line in text.splitlines(keepends=True) if line.endswith('\n')]

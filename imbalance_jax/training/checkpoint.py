@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
-from imbalance_jax.system import processes
+from imbalance_jax.system import files, processes
 from imbalance_jax.system.signals import saving
 
 KEEP = 2
@@ -157,19 +157,21 @@ def _require_room(folder: Path, step: int, tree: Any) -> None:
         raise OSError(errno.ENOSPC, f'{text} {free / 2**20:,.1f} MiB', str(folder))
 
 
-def restore(folder: Path, template: Any, *, partial: bool = False) -> tuple[int, Any] | None:
+def restore(folder: Path, template: Any, *, partial: bool = False, only: int | None = None) -> tuple[int, Any] | None:
     """The newest step that verifies, as NumPy arrays, or None where there is no checkpoint.
 
     template: a tree of arrays or `jax.ShapeDtypeStruct`; with `partial`, of some of the fields that were saved, and the
-    others are not read. Damaged steps are passed over, which one line says.
+    others are not read. only: no other step will do. Damaged steps are passed over, which one line says.
     Raises ValueError if there are checkpoints and none of them is sound.
     """
     if not Path(folder).is_dir():
         return None
+    _check_files(Path(folder))
     template = jax.tree.map(lambda a: np.zeros(a.shape, a.dtype), template)
     damage: dict[int, str] = {}
     with _loading(partial), _open(folder) as checkpointer:
-        for saved in sorted(checkpointer.checkpoints, key=lambda saved: -saved.step):
+        steps = [saved for saved in checkpointer.checkpoints if only in (None, saved.step)]
+        for saved in sorted(steps, key=lambda saved: -saved.step):
             try:
                 tree = checkpointer.load(saved.step, template)
                 damaged = _of_another_run(tree, template)
@@ -183,9 +185,18 @@ def restore(folder: Path, template: Any, *, partial: bool = False) -> tuple[int,
                     print(text, file=sys.stderr, flush=True)
                 return saved.step, tree
             damage[saved.step] = damaged
+    if damage and only is not None:
+        raise ValueError(f'{_told(folder, damage)}: run train again, it makes it anew.')
     if damage:
         raise ValueError(f'{_told(folder, damage)}; no sound checkpoint is left. Delete {folder} to start again.')
     return None
+
+
+def _check_files(folder: Path) -> None:
+    """ValueError for what is no file where one should be, such as a pipe, on which reading would wait for ever."""
+    for path in folder.rglob('*'):
+        if not path.is_dir():
+            files.regular(path)
 
 
 def _told(folder: Path, damage: dict[int, str]) -> str:

@@ -21,6 +21,7 @@ from imbalance_jax.training.network import Network
 from imbalance_jax.training.trained import Stage
 
 SHORTCUT = ('shortcut_probability', 'shortcut_background')  # options of the phantom
+LONGEST = 200  # bytes of an arm's name, by which a folder is called
 FORMULA = '=+-@'  # a cell of a spreadsheet that begins so is computed
 
 
@@ -126,6 +127,8 @@ def check_population(arms: Mapping[str, Any], seeds: Sequence[Any], reference: s
 def check_names(arms: Iterable[str], where: str) -> None:
     """Raises ValueError for a name of an arm that no table can hold as it is."""
     for name in arms:
+        if len(name.encode()) > LONGEST:
+            raise ValueError(f'{where} has a name of {len(name.encode())} bytes, {name[:24]!r}...; at most {LONGEST}.')
         if not name.strip() or not name.isprintable() or name != name.strip() or name[0] in f'{FORMULA}#':
             raise ValueError(
                 f'{where} has {name!r}; a name has no line breaks or unseen letters, no blanks at its ends, and does '

@@ -18,7 +18,7 @@ from imbalance_jax.models.odds import LINK
 from imbalance_jax.names import lookup
 from imbalance_jax.system import environment, layout, progress
 from imbalance_jax.system.files import UNFINISHED, atomic, check_folder, write_text
-from imbalance_jax.training import card, exported, serialised
+from imbalance_jax.training import card, exported, other_sets, serialised
 from imbalance_jax.training.trained import Trained, check_trained, load
 
 log = logging.getLogger(__name__)
@@ -39,6 +39,7 @@ def run(
     environment.pin()
     method = method or 'grad_cam'
     lookup(METHODS, method, 'attribution method')
+    other_sets.refuse_of_other(workdir, 'export')
     trained = load(workdir, base)
     arms = chosen(trained.members, member)
     if (out / layout.CONFIG).exists():

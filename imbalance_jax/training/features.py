@@ -212,7 +212,7 @@ def _checksums(path: Path) -> dict[str, int]:
     """Of the blocks that were finished; a line that a killed process left half-written counts for nothing."""
     journal = path.with_suffix('.jsonl')
     known: dict[str, int] = {}
-    for line in journal.read_text().splitlines() if journal.exists() else ():
+    for line in journal.read_text(encoding='utf-8').splitlines() if journal.exists() else ():
         try:
             known |= json.loads(line)
         except (ValueError, TypeError, RecursionError):

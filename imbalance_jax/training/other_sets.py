@@ -107,6 +107,13 @@ def _asked(workdir: Path, config: Mapping[str, Any]) -> list[Path]:
     return [layout.tested(workdir, entry(text)[0]) for text in config.get('data', {}).get('test_on', ())]
 
 
+def refuse_of_other(workdir: Path, verb: str) -> None:
+    """ValueError for a folder of `WORKDIR/on`: what its networks were trained on is known to WORKDIR alone."""
+    if TESTED_ON in records.data(workdir):
+        home = workdir.absolute().parents[1]
+        raise ValueError(f'{workdir} is of a data set that was tested on; {verb} is for the one trained on: {home}.')
+
+
 def kept(config: ConfigDict, workdir: Path, training: Dataset) -> Other | None:
     """The data set that `workdir`, a folder of `WORKDIR/on`, was tested on; None for another working directory.
 

@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -44,6 +45,7 @@ TABLES: dict[str, Table] = {
     'NULLS': Table('imbalance_jax.concepts', nulls.NULLS),
 }
 KINDS = (*TABLES, 'STAGES')
+FILE_NAME = re.compile(r'[\w+-][\w.+ -]{0,99}')  # what a file may be called by, on any system
 _origins: dict[tuple[str, str], str] = {}  # (kind, name) -> the file that added it
 
 
@@ -188,6 +190,9 @@ def _add(kind: str, table: Table, entries: dict[str, Any], origin: str) -> None:
     for name, value in entries.items():
         if _origins.get((kind, name)) == origin:
             continue
+        if not isinstance(name, str) or not FILE_NAME.fullmatch(name):
+            what = 'a text of letters, digits and _ - . + or blanks, as files are called by it'
+            raise ValueError(f'config.plugins: {kind} of {origin} has the name {name!r}; expected {what}.')
         if name in table.entries:
             before = _origins.get((kind, name), table.home)
             raise ValueError(f'config.plugins: {kind} of {origin} has {name!r}, as {before} has; name it otherwise.')

@@ -130,13 +130,14 @@ def ended(plan: Plan, workdir: Path, total_steps: int) -> list[bool]:
 def best_variables(init: Callable, members: Member, plan: Plan, workdir: Path, *, total_steps: int) -> Any | None:
     """The best variables [P] of all members, NumPy arrays, from their last checkpoints.
 
-    init: (member) -> its variables; members: their arrays [P]. None if a wave's checkpoint is not there or not sound.
+    init: (member) -> its variables; members: their arrays [P]. None if a wave's checkpoint is not there; ValueError if
+    it is not sound.
     """
     shapes, variables = jax.eval_shape(jax.vmap(init), members), []
     for number, (first, stop) in enumerate(plan.waves):
         expected = Best(_resized(shapes, stop - first))
-        restored = checkpoint.restore(layout.checkpoints(workdir, number), expected, partial=True)
-        if not restored or restored[0] != total_steps:
+        restored = checkpoint.restore(layout.checkpoints(workdir, number), expected, partial=True, only=total_steps)
+        if not restored:
             return None
         variables.append(restored[1].best)
     return join(variables)

@@ -74,6 +74,14 @@ def test_exchanged_rows_and_edited_values_are_changes_though_they_parse(tmp_path
         workdir.claim(folder, CONFIG)
 
 
+def test_a_copy_as_text_that_was_changed_is_known(tmp_path):
+    folder = make(tmp_path / 'run')
+    assert not manifest.changed_copies(folder)
+    path = layout.table(folder, 'performance', 'csv')
+    path.write_text(path.read_text().replace('1.0', '0.9'))
+    assert manifest.changed_copies(folder) == [path]
+
+
 def test_missing_foreign_and_removed_files(tmp_path):
     folder = make(tmp_path / 'run')
     shutil.copy(layout.table(folder, 'performance'), layout.table(folder, 'alignment'))

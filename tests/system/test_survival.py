@@ -181,6 +181,20 @@ def test_the_newest_checkpoint_is_that_of_most_steps_whatever_the_clock_said(tmp
     assert int(checkpoint.restore(tmp_path, {'step': np.array(0)})[1]['step']) == 3
 
 
+def test_where_only_one_step_will_do_no_other_takes_its_place(tmp_path, capsys):
+    for step in (1, 2):
+        checkpoint.save(tmp_path, step, {'step': np.array(step)})
+    assert checkpoint.restore(tmp_path, {'step': np.array(0)}, only=3) is None
+    shutil.rmtree(tmp_path / '2')
+    shutil.copytree(tmp_path / '1', tmp_path / '2')
+    with pytest.raises(ValueError, match=r'2 is damaged .*: run train again, it makes it anew'):
+        checkpoint.restore(tmp_path, {'step': np.array(0)}, only=2)
+    assert 'takes its place' not in capsys.readouterr().err
+    os.mkfifo(tmp_path / '1' / 'pipe')
+    with pytest.raises(ValueError, match='pipe is a pipe, socket or device, not a file'):
+        checkpoint.restore(tmp_path, {'step': np.array(0)})
+
+
 def test_a_step_in_the_place_of_another_is_named(tmp_path, capsys):
     for step in (1, 2):
         checkpoint.save(tmp_path, step, {'step': np.array(step)})

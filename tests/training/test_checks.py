@@ -84,6 +84,8 @@ def test_names_of_arms_are_no_formulas_and_one_line(name):
     with pytest.raises(ValueError, match=r'config\.arms has ') as caught:
         checks.check_population({'bce': {}, name: {'loss': 'bce'}}, (0,), 'bce')
     assert '\n' not in str(caught.value)
+    with pytest.raises(ValueError, match='has a name of 201 bytes'):
+        checks.check_population({'a' * 201: {}}, (0,), 'bce')
     checks.check_population({'bce': {}, 'bce@gamma=2': {}, 'a b': {}, 'ä<b>': {}}, (0,), 'bce')
 
 

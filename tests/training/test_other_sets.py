@@ -69,6 +69,9 @@ def test_on_its_own_test_split_a_population_says_the_same_and_nothing_shifts(stu
     assert len(read_table(workdir, 'conditional'))
     with pytest.raises(ValueError, match="was not tested on 'chexpert'; it was tested on phantom"):
         layout.tested_on(workdir, 'chexpert')
+    other_sets.refuse_of_other(workdir, 'export')
+    with pytest.raises(ValueError, match='is of a data set that was tested on; export is for the one trained on'):
+        other_sets.refuse_of_other(folder, 'export')
     assert not other_sets.lost(workdir, config)
     (folder / layout.PREDICTIONS).unlink()
     assert 'have no predictions there and are left out: on/phantom' in other_sets.lost(workdir, config)

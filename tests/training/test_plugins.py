@@ -196,3 +196,10 @@ def test_training_does_not_go_on_with_plugins_that_were_edited(study, tiny_confi
     with pytest.raises(ValueError, match=f'{said}: put them back as they were, or take another --workdir'):
         run.run(tiny_config, workdir)
     assert not (workdir / layout.PREDICTIONS).exists()
+
+
+@pytest.mark.parametrize('name', ['../x', 'a/b', '', 'a\nb'])
+def test_names_that_no_file_can_have_are_refused(tmp_path, name):
+    write(tmp_path / 'mine.py', f'METHODS = {{{name!r}: print}}\n')
+    with pytest.raises(ValueError, match=r'METHODS of .* has the name .*; expected a text of letters'):
+        plugins.load(['mine.py'], [tmp_path])

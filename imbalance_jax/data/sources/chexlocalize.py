@@ -116,7 +116,7 @@ def _add(rows: dict[str, list[Any]], key: str, task: str, mask: Any) -> None:
 
 def _loaded(path: Path) -> Mapping[str, Mapping[str, Any]]:
     try:
-        data = json.loads(path.read_text())
+        data = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
         raise ValueError(f'{path} is not JSON: {error}.') from error
     if not isinstance(data, dict) or not all(isinstance(one, dict) for one in data.values()):

@@ -131,7 +131,7 @@ def code(make: Callable, *modules: str) -> str:
     while waiting:
         name, path = waiting.pop()
         if name not in found:
-            found[name], imported = _module(path.read_text(), name)
+            found[name], imported = _module(path.read_text(encoding='utf-8'), name)
             waiting += filter(None, (_own(one, root, maker) for one in imported))
     return hashlib.sha256(repr(sorted(found.items())).encode()).hexdigest()[:32]
 

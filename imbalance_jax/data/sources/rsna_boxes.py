@@ -45,7 +45,7 @@ def read_map(folder: Path) -> dict[str, str]:
     """{the challenge's image id: NIH's image name} from the map that RSNA published, as JSON, in `folder`."""
     path = _map_file(folder)
     try:
-        entries = json.loads(path.read_text())
+        entries = json.loads(path.read_text(encoding='utf-8'))
         return {entry['subset_img_id']: _nih_name(entry['img_id']) for entry in entries}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{path} is no list of {{"subset_img_id": ..., "img_id": ...}} ({error!r}).') from error

@@ -76,7 +76,7 @@ def layout(
 def names_of(path: Path) -> dict[str, list[Any]]:
     """The map's columns img_id, NIH's name, and subset_img_id, the challenge's; ValueError for another file."""
     try:
-        entries = json.loads(path.read_text())
+        entries = json.loads(path.read_text(encoding='utf-8'))
         return {name: [entry[name] for entry in entries] for name in ('img_id', 'subset_img_id')}
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f'{path} is no list of {{"subset_img_id": ..., "img_id": ...}} ({error!r}).') from error

@@ -204,7 +204,9 @@ def test_people_of_other_tables_are_in_one_split(tmp_path):
 def test_the_key_of_folders_may_be_called_anything(tmp_path):
     folder = tmp_path / 'set'
     pictures(folder, [f'{i // 2:05d}/slice{i}.png' for i in range(12)])
-    pd.DataFrame({'BraTS21ID': range(6), 'MGMT': [0, 1] * 3}).to_csv(folder / 'labels.csv', index=False)
+    pd.DataFrame({'BraTS21ID': [f'{i:05d}' for i in range(6)], 'MGMT': [0, 1] * 3}).to_csv(
+        folder / 'labels.csv', index=False
+    )
     found, dataset = proposed(folder, tmp_path)
     assert found.block['tables'] == [{'file': 'labels.csv', 'on': ['BraTS21ID']}]
     assert dataset.labels.sum() == 6
