@@ -74,7 +74,7 @@ class Kinds(NamedTuple):
     labels: of zeros and ones; names: of classes, separator: between them; exclusive: one class per row; said: which
     names there are; concept: of names that are no labels; box, form, fraction: of a box, the form '' where nothing
     says it; segmentation: of COCO's shapes; others: {columns that may be classes, too: some of what they say};
-    in_split: columns that say yes and no of one split each; folds: those of numbers of folds
+    in_split: columns that say yes and no of one split each; folds: a column of numbers of folds, and these
     """
 
     patient: str
@@ -107,20 +107,22 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
     split = split or next((name for name in of_splits if _are_several_splits(words[name])), '')
     box, form = box_columns.box_of(rows)
     in_split = tuple(name for name in texts if OF_SPLIT.match(name.strip()) and are_flags(words[name]))
-    folds = tuple(name for name in texts if FOLD.match(name.strip()) and _are_folds(words[name]) and name != split)
-    taken = {patient, split, *box, *in_split, *folds, *filter(_is_bookkeeping, texts)}
+    of_folds = [name for name in texts if FOLD.match(name.strip()) and _are_folds(words[name]) and name != split]
+    said = {one for one in words[of_folds[0]] if canonical(one) not in NOTHING} if of_folds else set()
+    folds = (*of_folds[:1], *sorted(said, key=number))
+    taken = {patient, split, *box, *in_split, *of_folds, *filter(_is_bookkeeping, texts)}
     groups = _groups({name: values for name, values in words.items() if name not in taken})
     taken |= {one if isinstance(one, str) else one['column'] for one in groups.values()}
     taken |= {name for name in texts if GROUPS['sex'].search(name.strip())}
-    said = [name for name in texts if name not in taken and are_flags(words[name])]
-    flags = said if any(len(words[name]) > 1 for name in said) else []  # a yes in all rows tells nothing of any
+    yes_no = [name for name in texts if name not in taken and are_flags(words[name])]
+    flags = yes_no if any(len(words[name]) > 1 for name in yes_no) else []  # a yes in all rows tells nothing of any
     named = names_of({name: values for name, values in texts.items() if name not in taken}, nameless=nameless)
     answers = [one for one in named if SAID.search(one.column)]
     named = [one for one in named if one not in answers]
     labels, names = _chosen(flags, named)
     others = {one.column: one.found for one in named if one != names and one.column not in labels}
     others |= {name: () for name in flags if name not in labels and name not in others}
-    others |= {name: tuple(words[name]) for name in said if name not in flags}
+    others |= {name: tuple(words[name]) for name in yes_no if name not in flags}
     others |= {one.column: one.found for one in answers if one.column not in labels}
     left = [name for name in texts if name not in {*taken, *labels, *others, names.column}]
     others |= {name: shown for name in left if (shown := _may_be_answers(texts[name]))}
@@ -166,7 +168,7 @@ def _are_several_splits(words: set[str]) -> bool:
 def _are_folds(words: set[str]) -> bool:
     """Whether they are whole numbers, few and more than one."""
     numbers = [number(word) for word in words if canonical(word) not in NOTHING]
-    return 1 < len(numbers) <= MOST_FOLDS and all(np.isfinite(one) and one.is_integer() for one in numbers)
+    return 2 < len(numbers) <= MOST_FOLDS and all(np.isfinite(one) and one.is_integer() for one in numbers)
 
 
 def are_flags(words: set[str]) -> bool:

@@ -238,7 +238,8 @@ def _said_of_rows(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> Non
     elif kinds.in_split:
         _said_of_one_split(kinds, block, unsure)
     elif kinds.folds:
-        values = {'test': '0', 'validation': '1', 'train': ('2', '3', '4')}
+        test, validation, *train = kinds.folds[1:]
+        values = {'test': test, 'validation': validation, 'train': tuple(train)}
         unsure.append(
             f'split: the column {kinds.folds[0]!r} has numbers of folds and is not read; split = '
             f"{{'column': {kinds.folds[0]!r}, 'values': {values}}} takes such."

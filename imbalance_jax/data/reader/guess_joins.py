@@ -16,6 +16,7 @@ from imbalance_jax.names import some
 
 OWN_FILE = 'file of the row'  # the column of paths of images whose names are those of images in other folders, too
 MOST = 0.9  # share of keys that must be there
+OF_KEYS = 0.7  # the same where both columns are called alike
 LEAST = 3  # folders that a column whose name does not say it may be the key of
 OF_FOLDERS = re.compile('patient|subject|person|participant|case|study|exam|accession|uid|mrn|(^|[ _-])id[0-9]*$', re.I)
 WORD = re.compile('[a-z0-9]+')
@@ -164,7 +165,7 @@ def _key(mine: Rows, their: Rows) -> tuple[str, str] | None:
         keys = [plain_key(text) for text in values]
         wanted = {plain_key(text) for text in mine.columns[own]} - {''}
         rows = {tuple(map(str, row)) for row in zip(*their.columns.values(), strict=True)}  # copies count once
-        if len(wanted) > 2 and len(set(keys)) == len(rows) and len(wanted & set(keys)) >= MOST * len(wanted):
+        if len(wanted) > 2 and len(set(keys)) == len(rows) and len(wanted & set(keys)) >= OF_KEYS * len(wanted):
             return own, name
     return None
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from imbalance_jax.data.reader import guess_files, guess_folders, paths
+from imbalance_jax.data.reader import guess_files, guess_folders, guess_joins, paths
 from imbalance_jax.data.reader.guess_tables import Read
 from imbalance_jax.data.reader.layout import SPLIT_NAMES
 from imbalance_jax.data.reader.rows import NAMED
@@ -60,12 +60,18 @@ def propose(
             unsure.append('patient: nothing says whose images these are; every image counts as a patient of its own.')
             return
     who = _who(files, read, block['patient'])
+    named = guess_joins.named_by(read, files)
+    blank = [place for place in named if not who[place]]
+    if isinstance(block['patient'], str) and 0 < len(blank) < len(named):
+        block['patient'] = {'column': block['patient'], 'unknown': 'own'}
+        unsure.append(f'patient: nothing says whose {len(blank)} of {len(named)} images are: each counts for itself.')
     of: dict[str, set[str]] = {}
     for one, split in zip(who, known.splits, strict=True):
         of.setdefault(one, set()).update({split} - {''})
     apart = [one for one, splits in of.items() if one and len(splits) > 1]
     if apart:
         patient = block.pop('patient')
+        patient = patient.get('column', patient) if isinstance(patient, dict) else patient
         unsure.append(
             f'patient: {patient!r} is not proposed, as {len(apart)} of {len(of)} would be in two splits: '
             f'{some(apart, NAMED)}. Every image counts as a patient of its own; if these are people, the splits share '

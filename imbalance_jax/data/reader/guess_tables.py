@@ -27,7 +27,12 @@ NO_IMAGE = re.compile(
     '|(?<![a-z])(age|year|count|score|grade|patient|subject|label|class)',
     re.I,
 )
-OLD = re.compile('(?<![a-z])(old|backup|bak|copy|archived?|previous|deprecated|tmp|temp)(?![a-z])', re.I)  # files
+# Files of what was before, or of what somebody's network says.
+OLD = re.compile(
+    '(?<![a-z])(old|backup|bak|copy|archived?|previous|deprecated|tmp|temp|pred(ictions?|icted|s)?|ai|auto|baseline|outputs?|'
+    'results?|submission)(?![a-z])',
+    re.I,
+)
 FLAGS = 2  # different numbers of a column that may be yes and no, and then names no images
 LEAST = 0.2  # share of the rows of a table that name an image which is there
 SAMPLED = 400  # rows whose files are looked for
@@ -185,12 +190,12 @@ def _has_boxes(one: Read) -> bool:
     return bool(one.kinds.box or one.kinds.segmentation)
 
 
-def _rank(one: Read, most: int) -> tuple[bool, int, bool, bool, int]:
+def _rank(one: Read, most: int) -> tuple[bool, bool, int, bool, int]:
     """How well a table serves as the main one: with labels, of many images, and not of boxes, whose names are no labels
     where a table without boxes has more images. most: so many."""
     names = one.kinds.names and not (_has_boxes(one) and one.images < most)
     kept = not OLD.search(one.file)
-    return bool(one.kinds.labels or names), one.images, not _has_boxes(one), kept, -one.file.count('/')
+    return bool(one.kinds.labels or names), kept, one.images, not _has_boxes(one), -one.file.count('/')
 
 
 def _images_in_header(rows: Rows, files: paths.Files) -> list[str]:

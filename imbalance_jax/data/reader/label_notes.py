@@ -1,5 +1,6 @@
 """Where labels say of one image that there is no finding, and that there is one."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,6 +25,8 @@ NUMBERS = (
 )
 # What a table program makes of 1-3 or 10-19.
 DATE = re.compile(rf'[0-9]{{1,2}}[ .-]+{MONTH}[.]?|{MONTH}[ .-]+[0-9]{{1,4}}|(?:{NUMBERS})(?:[ T][0-9:.]+)?', re.I)
+HEDGE = re.compile('^(no|not|without|possible|possibly|probable|probably|suspected|questionable) +| *[?]+$', re.I)
+LONG, MOST_COMPARED = 8, 200  # letters of a name; names of which each is compared with all
 BETWEEN = re.compile(r'[\W_]+|\W*\b(?:and|or|with)\b\W*', re.I)
 
 
@@ -69,11 +72,17 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
         said.append(f'Classes are all dates: {some(classes, NAMED)}. Is another column meant?')
     alike: dict[str, list[str]] = {}
     for name in classes:
-        plain_name = name if np.isfinite(number(name)) else name.strip(' .,;:_-')
+        of_letters = name if SIGNED.search(name) or _is_list(name) else re.sub(r'[\W_]+', '', name)
+        plain_name = name if np.isfinite(number(name)) or not of_letters else of_letters
         alike.setdefault(canonical(plain_name), []).append(name)
     for names in alike.values():
         if len(names) > 1:
             said.append(f'Classes differ in spelling alone: {some(names, NAMED)}; labels.aliases makes them one.')
+    said += of_typing(classes, 'Classes')
+    known = {canonical(name) for name in classes} if len(classes) > 2 else set()
+    if hedged := [name for name in classes if canonical(HEDGE.sub('', name.strip())) in known - {canonical(name)}]:
+        what = f'Classes are called as a no, or as what is not sure, of others ({some(hedged, NAMED)})'
+        said.append(f'{what}: labels.none, or labels.uncertain, takes them.')
     plain = [name for name in classes if name and not _is_list(name) and not DATE.fullmatch(name.strip())]
     without_letters = [name for name in plain if not any(map(str.isalpha, name))]
     graded = all(name[:1].isdigit() for name in classes)  # as 3, 4A, 4B
@@ -81,6 +90,26 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
         what = f'Classes without a letter among others with ({some(without_letters, NAMED)})'
         said.append(f'{what}: if they stand for what was not read, labels.not_mentioned or labels.none takes them.')
     return said
+
+
+def of_typing(names: Sequence[str], what: str) -> list[str]:
+    """A sentence about two long names of which one is the other with a letter left out or two exchanged."""
+    long = [name for name in names if len(name) >= LONG and name.isascii() and name.replace(' ', '').isalpha()]
+    pairs = [
+        f'{one} and {other}'
+        for one, other in itertools.combinations(sorted(long, key=len), 2)
+        if len(long) <= MOST_COMPARED and _is_slip(one.casefold(), other.casefold())
+    ]
+    return [f'{what} differ by one letter: {some(pairs, NAMED)}; are they one (aliases)?'] if pairs else []
+
+
+def _is_slip(one: str, other: str) -> bool:
+    """Whether one is the other without a letter, but for an I at its end, or with two neighbours exchanged."""
+    if len(other) == len(one) + 1:
+        left = [other[:k] + other[k + 1 :] for k in range(len(other))]
+        return one in left and other != f'{one}i'
+    swapped = [one[:k] + one[k + 1] + one[k] + one[k + 2 :] for k in range(len(one) - 1)]
+    return len(one) == len(other) and one != other and other in swapped
 
 
 def of_dates(names: Sequence[str], what: str) -> list[str]:

@@ -22,7 +22,7 @@ OF_LABEL = 'label'  # the concept of a region that is called as its image's one 
 NO_FINDING: Names = ('No Finding', 'No findings', 'Normal', 'Healthy', 'None')
 SPLIT_NAMES: Values = {
     'train': ('train', 'training', 'tr'),
-    'validation': ('validation', 'validate', 'valid', 'val', 'dev', 'development'),
+    'validation': ('validation', 'validate', 'valid', 'val', 'dev', 'development', 'tune', 'tuning'),
     'test': ('test', 'testing', 'ts'),
 }
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from imbalance_jax.data.boxes import rasterise
 from imbalance_jax.data.dataset import Allocate, Dataset, in_memory
-from imbalance_jax.data.reader import agreement, paths, people, pixel_notes, region_notes
+from imbalance_jax.data.reader import agreement, label_notes, paths, people, pixel_notes, region_notes
 from imbalance_jax.data.reader.cases import Cases, read_cases, take
 from imbalance_jax.data.reader.labels import reduced
 from imbalance_jax.data.reader.layout import Layout
@@ -128,6 +128,7 @@ def _dataset(
     found.notes.extend(notes)
     found.doubts.extend(doubts)
     labels, label_mask = reduced(cases.readings, cases.classes, layout)
+    found.doubts.extend(label_notes.of_typing(concepts if {*concepts} - {*cases.classes} else (), 'Concepts'))
     found.doubts.extend(region_notes.of_regions(cases, concepts, [square.regions for square in squares], maker.size))
     regions = [region for square in squares for region in square.regions]
     readers = sorted({region.reader for region in regions} - {''})

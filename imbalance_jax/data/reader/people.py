@@ -219,6 +219,8 @@ def say_in_no_group(
             what = some([f'{text!r} {count}' for text, count in met], NAMED)
             of = some([names[row] for row in lost], NAMED)
             found.notes.append(f'{len(lost)} of {len(texts)} images are in no group of {grouping}: {what} ({of}).')
+        if 0 < (blank := sum(not text for text in texts)) < len(texts):
+            found.notes.append(f'{blank} of {len(texts)} images are in no group of {grouping}, as the cell is blank.')
 
 
 def say_sexes_twice(groupings: Mapping[str, Sequence[str]], found: Found) -> None:
@@ -242,7 +244,7 @@ def _grouping(texts: Sequence[str], grouping: str, group: Group) -> tuple[np.nda
     if group.bands:
         names = _band_names(group.bands)
         values = np.array([age(text) for text in texts])
-        known = (values >= 0) & (values <= group.most)
+        known = ((values >= 0) | (group.bands[0] < 0)) & (values <= group.most)
         return np.where(known, np.searchsorted(group.bands, values, side='right'), -1).astype(np.int8), names
     said = sorted({plain(text) for text in texts} - {''})
     values_of = group.values or {text: () for text in said if not UNKNOWN.fullmatch(text.casefold())}
@@ -255,7 +257,9 @@ def _grouping(texts: Sequence[str], grouping: str, group: Group) -> tuple[np.nda
 
 def _band_names(bands: Sequence[float]) -> list[str]:
     edges = [f'{edge:g}' for edge in bands]
-    inner = [f'{low} to {high - 1:g}' for low, high in zip(edges, bands[1:], strict=False)]
+    whole = all(edge == int(edge) and edge >= 0 for edge in bands)  # as ages are
+    ends = [f'to {high - 1:g}' if whole else f'to below {high:g}' for high in bands[1:]]
+    inner = [f'{low} {end}' for low, end in zip(edges, ends, strict=False)]
     return [f'under {edges[0]}', *inner, f'{edges[-1]} and over']
 
 

@@ -21,7 +21,7 @@ WHITE = 245  # mean of 255 from which on an image shows hardly anything
 MOST_CLIPPED = 0.9  # share of pixels that levels may make black or white: soft tissue leaves lungs and air so
 FEW = 8  # grey values that a picture may have and be drawn, as masks are
 SHADE = 16  # grey values that are one shade
-NEARLY_ALL, CROWD = 99, 32  # per cent of the pixels of an image; grey values that they lie within
+NEARLY_ALL, MOST, CROWD = 99, 85, 32  # per cent of the pixels of an image; grey values that they lie within
 HARDLY = 0.005  # of all pixels, a share that does not count
 APART = 16  # pixels of which every one is looked at before all are
 SIDE = 8  # pixels of a thumbnail
@@ -77,8 +77,8 @@ def seen(picture: Picture, square: np.ndarray, resize: str) -> Seen:
     shown = shown._replace(halved=picture.halved, clipped=float(((square == 0) | (square == 255)).mean()))
     if pixels.dtype != np.uint16 or constant:
         return shown
-    low, bulk = np.percentile(square, (0, NEARLY_ALL))
-    return shown._replace(crowded=bool(square.max() > 255 // 2 and bulk - low < CROWD), wrapped=_is_wrapped(pixels))
+    crowded = _is_crowded(square) and len(np.unique(pixels[:: APART // 4, :: APART // 4])) > FEW  # else it is drawn
+    return shown._replace(crowded=crowded, wrapped=_is_wrapped(pixels))
 
 
 def of_people(all_seen: Sequence[Seen], patient: np.ndarray, split: np.ndarray) -> list[str]:
@@ -108,6 +108,17 @@ def is_drawn(pixels: np.ndarray) -> bool:
     shades = np.bincount(grey.ravel() // (SHADE * (256 if grey.dtype == np.uint16 else 1)), minlength=2) / grey.size
     kept = np.flatnonzero(shades > HARDLY)
     return len(kept) == 2 and int(np.diff(kept)[0]) > 1 and float(shades[kept].sum()) > 1 - 2 * HARDLY
+
+
+def _is_crowded(square: np.ndarray) -> bool:
+    """Whether nearly all of a square has few grey values, below pixels that are far brighter, few or all alike."""
+    bright = square > 255 // 2
+    if not bright.any() or bright.all():
+        return False
+    few = 100 * bright.mean() <= 100 - NEARLY_ALL
+    alike = 2 * bright.sum() < square.size and np.ptp(np.percentile(square[bright], (10, 90))) < FEW
+    low, bulk = np.percentile(square[~bright], (0, NEARLY_ALL if few else MOST))  # beside a border some are between
+    return bool((few or alike) and bulk - low < CROWD)
 
 
 def _is_wrapped(pixels: np.ndarray) -> bool:
@@ -170,16 +181,17 @@ def of_pixels(all_seen: Sequence[Seen], names: Sequence[str], bits: int) -> list
     if len(ends[0]) and not halved.any() and (span := int(ends[1].max() - ends[0].min())) <= NARROW:
         stated = any(one.has_window and not one.windowed for one in all_seen)
         way = 'images.window spreads it' if stated else 'images.levels = (low, high) spreads it'
+        wider = f': their files have a far wider range than what they show, as CT has; {way}'
+        wider = wider if largest.any() or any(one.values for one in all_seen) else ', of the 256 of their files'
         said.append(
-            f'All images lie between {ends[0].min()} and {ends[1].max()} of 255, {span + 1} grey values: their files '
-            f'have a far wider range than what they show, as CT has; {way}.'
+            f'All images lie between {ends[0].min()} and {ends[1].max()} of 255, {span + 1} grey values{wider}.'
         )
     wrapped = np.array([one.wrapped for one in all_seen], bool)
     note(wrapped, 'files of 16 bits have values near 0 and near 65535 and none between, as negative numbers read '
          'without their sign have, so that the lowest become white: save them with it, or from 0 on')  # fmt: skip
-    note(np.array([one.crowded for one in all_seen], bool) & ~wrapped, f'files of 16 bits have {NEARLY_ALL} of 100 '
-         f'pixels within {CROWD} of 255 grey values, below a few that are far brighter, as a marker is: images.levels '
-         '= (low, high) spreads the others')  # fmt: skip
+    note(np.array([one.crowded for one in all_seen], bool) & ~wrapped, f'files of 16 bits have nearly all of '
+         f'what is no border within {CROWD} of 255 grey values, below what is far brighter, as a marker is: '
+         'images.levels = (low, high) spreads them')  # fmt: skip
     mean = np.array([one.thumbnail for one in all_seen], np.float64).reshape(count, -1).mean(1)
     if np.median(mean) < WHITE:
         note((mean >= WHITE) & ~constant, f'images have a mean above {WHITE} of 255 and are nearly white, as through a '

@@ -35,10 +35,14 @@ PUBLIC_COLUMNS = {
     ('image_id', 'class_name', 'class_id', 'rad_id', 'x_min'): 'vindr_cxr',
     ('image_name', 'annotation'): 'object_cxr',
 }
-CALLED = {'object_cxr': ('train.csv', 'dev.csv')}  # the files that have such headers, of sets whose headers others have
+# The files that have such headers, of sets whose headers others have.
+CALLED = {'object_cxr': ('train.csv', 'dev.csv')}
+CALLED['vindr_cxr'] = ('train.csv', 'annotations/annotations_train.csv', 'annotations/annotations_test.csv')
 # Columns that tell a set from its siblings, whose files are called alike: VinDr-PCXR from VinDr-CXR.
 NEEDED = {'annotations_train.csv': 'rad_id', 'image_labels_train.csv': 'Aortic enlargement'}
 NEEDED |= {'master_spreadsheet*.csv': 'PngPath', 'train-rle.csv': 'EncodedPixels'}
+# The folder in which a set has a file, and its siblings have not.
+WITHIN = dict.fromkeys(('annotations_train.csv', 'image_labels_train.csv'), 'annotations')
 MOST_LETTERS = 1 << 20  # of a line
 
 
@@ -49,6 +53,8 @@ def reader_of(folder: Path, listed: Sequence[str], tables: Sequence[str], known:
         if reader in known and any(fnmatch.fnmatch(part, pattern) for part in parts):
             if pattern in NEEDED and not _has_column(folder, listed, pattern):
                 continue
+            if pattern in WITHIN and not any(f'/{path}'.endswith(f'/{WITHIN[pattern]}/{pattern}') for path in listed):
+                continue
             return 'chexpert' if reader == 'chexlocalize' and 'train.csv' in parts and 'chexpert' in known else reader
     arrays = any(path.endswith('.npz') and 'mnist' in path for path in listed)
     if 'medmnist' in known and arrays and not any(paths.is_image(path, Images()) for path in listed):
@@ -56,7 +62,7 @@ def reader_of(folder: Path, listed: Sequence[str], tables: Sequence[str], known:
     for path in tables:
         rows = try_table(folder, path)
         for columns, reader in PUBLIC_COLUMNS.items():
-            called = reader not in CALLED or path.rsplit('/', 1)[-1].lower() in CALLED[reader]
+            called = reader not in CALLED or any(f'/{path.lower()}'.endswith(f'/{one}') for one in CALLED[reader])
             if rows is not None and reader in known and called and set(columns) <= set(rows.columns):
                 return reader
     return ''

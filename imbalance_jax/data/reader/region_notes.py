@@ -18,6 +18,7 @@ from imbalance_jax.names import some
 MANY = 8  # images with a box, from which on all boxes in one corner are no chance
 FEW = 3  # boxes, from which on most outside their images are doubted
 SOME = 0.25  # share of boxes outside their images, from which on they are doubted if all may be corners
+MANY, NEARLY = 8, 0.9  # images with a box, and share of them, from which on one box is no chance
 ALIKE = 0.1  # share of the images with a mask that have one and the same, from which on that is no chance
 WRITTEN = {1, 255}  # what inside is in a mask of zero and one, and of black and white
 WHOLE = 0.98  # share of an image from which on a region covers it
@@ -57,18 +58,25 @@ def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence
 
 
 def _of_one_mask(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence[Region]]) -> list[str]:
-    """Sentences about concepts of which several images have one mask file to the pixel, a good part of all that do."""
-    images: dict[int, dict[str, list[str]]] = {}
+    """Sentences about concepts of which several images have one mask file to the pixel, a good part of all that do, or
+    nearly all of many one box."""
+    images: dict[tuple[int, str], dict[str, list[str]]] = {}
     for row, of_image in enumerate(regions):
-        for concept, digest in {(one.concept, one.placed.digest) for one in of_image if one.placed.digest}:
-            images.setdefault(concept, {}).setdefault(digest, []).append(str(cases.image_id[row]))
+        kinds = {(one.concept, 'mask' if one.placed.digest else 'box', _looks(one)) for one in of_image}
+        for concept, kind, looks in kinds:
+            images.setdefault((concept, kind), {}).setdefault(looks, []).append(str(cases.image_id[row]))
     said = []
-    for concept, by_digest in sorted(images.items()):
-        alike, count = max(by_digest.values(), key=len), sum(map(len, by_digest.values()))
-        if len(alike) >= FEW and len(alike) >= ALIKE * count:
-            what = f'{len(alike)} of {count} images with a mask of {concepts[concept]} have the same one to the pixel'
+    for (concept, kind), by_looks in sorted(images.items()):
+        alike, count = max(by_looks.values(), key=len), sum(map(len, by_looks.values()))
+        least, share = (FEW, ALIKE) if kind == 'mask' else (MANY, NEARLY)
+        if len(alike) >= least and len(alike) >= share * count:
+            what = f'{len(alike)} of {count} images with a {kind} of {concepts[concept]} have the same one to the pixel'
             said.append(f'{what}, as where a template was copied: {some(alike, NAMED)}.')
     return said
+
+
+def _looks(region: Region) -> str:
+    return region.placed.digest or ' '.join(f'{end:.2f}' for end in region.placed.box)
 
 
 def _of_other_values(concepts: Sequence[str], regions: Sequence[Sequence[Region]]) -> list[str]:

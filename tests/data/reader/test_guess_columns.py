@@ -86,9 +86,12 @@ def test_a_sibling_of_a_published_set_is_not_that_set(tmp_path):
     assert dataset.classes == ('No finding', 'Bronchitis')
     assert len(dataset.region_box) == 12
     for name, column in (('image_labels_train', 'Aortic enlargement'), ('annotations_train', 'rad_id')):
-        (tmp_path / f'kids/{name}.csv').write_text(f'image_id,{column}\n1,1\n')
-        assert guess.guess(tmp_path / 'kids', sources.DATASETS).block['reader'] == 'vindr_cxr'
-        (tmp_path / f'kids/{name}.csv').unlink()
+        file = tmp_path / f'adults/annotations/{name}.csv'
+        pictures(tmp_path / 'adults', [f'train/{i}.png' for i in range(12)])
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f'image_id,{column}\n1,1\n')
+        assert guess.guess(tmp_path / 'adults', sources.DATASETS).block['reader'] == 'vindr_cxr'
+        file.unlink()
 
 
 def test_files_of_other_suffixes_are_counted_and_those_of_systems_are_not(tmp_path):
