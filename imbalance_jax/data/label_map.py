@@ -100,7 +100,9 @@ def _like(name: str, others: Sequence[str], where: str) -> tuple[str, str] | Non
 
 
 def spelling(name: str) -> str:
-    """A name without what spelling alone changes: case, underscores, hyphens, spaces."""
+    """A name without what spelling alone changes: case, underscores, hyphens, spaces, and the 0 of 2.0."""
+    if re.fullmatch(r'-?[0-9]+[.]0+', name.strip()):
+        return name.strip().partition('.')[0]
     return re.sub(r'[\s_-]+', ' ', name).strip().casefold()
 
 

@@ -10,8 +10,9 @@ from imbalance_jax.data import label_map, overlap, unlike
 from imbalance_jax.data.boxes import rasterise
 from imbalance_jax.data.dataset import LEFT_OUT, SPLITS, Dataset
 from imbalance_jax.data.label_map import NO_MAP, LabelMap, OwnMap
-from imbalance_jax.data.soundness import problem
+from imbalance_jax.data.soundness import SHOWN, problem
 from imbalance_jax.data.tasks import MULTI_CLASS, task_of
+from imbalance_jax.names import some
 
 ALL = 'all'
 TEST = SPLITS.index('test')
@@ -118,6 +119,12 @@ def reindexed(other: Dataset, training: Dataset, found: LabelMap, *, used: np.nd
                 f'config.data.test_on: {other.info["name"]} is no multi-class set, as the training set is.'
             )
         one = (labels * mask).sum(1) == 1
+        if not one.any():
+            theirs, own, name = some(known, SHOWN), some(classes, SHOWN), other.info['name']
+            raise ValueError(
+                f'config.data.test_on: no image of {name} is of a class of the training set ({own}); it has {theirs}. '
+                f'config.data.label_maps.{name} says which are the same.'
+            )
         used, mask = used & one, np.repeat(one[:, None], len(classes), 1).astype(np.uint8)
     here = [found.concepts[name] for name in other.concepts]
     concepts = [*classes, *(name for name in here if name not in classes)]

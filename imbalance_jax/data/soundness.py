@@ -77,11 +77,19 @@ def check(dataset: Dataset, image_size: int | None = None) -> None:
 
 
 def doubt_groups(dataset: Dataset) -> Dataset:
-    """The data set with a doubt for each grouping of people in which no image is in any group."""
+    """The data set with a doubt for each grouping of people in which no image, or not every one, is in any group, where
+    nothing says it."""
     if dataset.groups is None:
         return dataset
-    empty = [name for name, codes in zip(dataset.info['groups'], dataset.groups.T, strict=True) if (codes < 0).all()]
-    said = [f'No image is in a group of {name}: what says it is not read, or empty.' for name in empty]
+    lost = dict(zip(dataset.info['groups'], (dataset.groups < 0).sum(0).tolist(), strict=True))
+    count, notes = len(dataset.groups), dataset.info.get('notes', [])
+    said = [
+        f'No image is in a group of {name}: what says it is not read, or empty.'
+        if number == count
+        else f'{number} of {count} images are in no group of {name}.'
+        for name, number in lost.items()
+        if number and not any(f'no group of {name}' in one for one in notes)
+    ]
     return _with_doubts(dataset, said) if said else dataset
 
 

@@ -30,6 +30,10 @@ DERIVED = re.compile(
     re.I,
 )
 
+# Names of what was made of another image by a change: x_rot90, aug_x.
+CHANGES = '(?:aug(?:mented)?|rot(?:ated?|ation)?|[hv]?flip(?:ped)?|mirror(?:ed)?|noise|noisy|blur(?:red)?|bright|zoom)'
+CHANGED = re.compile(f'{CHANGES}[_-](?P<after>.+)|(?P<before>.+?)(?:[_-]{CHANGES}[_-]?[0-9]*)+', re.I)
+
 
 class Mask(NamedTuple):
     """A mask of an image. of: the image's path; word: what its name has after the image's, as '_mask', or before it, as
@@ -173,7 +177,16 @@ def _derived(pictures: Sequence[str]) -> dict[str, str]:
                 made.append((path, rest))
             else:
                 known.setdefault(rest, []).append(path)
-    return {path: known[rest][0] for path, rest in made if rest in known}
+    found = {path: known[rest][0] for path, rest in made if rest in known}
+    of_stem = {_without_suffix(path): path for path in pictures}
+    for path in pictures:
+        folder, _, name = _without_suffix(path).rpartition('/')
+        if match := CHANGED.fullmatch(name):
+            base = match['after'] or match['before']
+            places = (folder, '/'.join(one for one in folder.split('/') if not DERIVED.search(one)))
+            of = next((of_stem[at] for place in places if (at := f'{place}/{base}'.lstrip('/')) in of_stem), path)
+            found |= {path: of} if of != path else {}
+    return found
 
 
 def _without_suffix(path: str) -> str:

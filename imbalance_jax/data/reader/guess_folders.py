@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from imbalance_jax.data.reader.class_columns import MOST_CLASSES
+from imbalance_jax.data.reader.class_columns import MOST_CLASSES, not_known
 from imbalance_jax.data.reader.companions import FOLDERS as MASKS
 from imbalance_jax.data.reader.companions import WORDS
 from imbalance_jax.data.reader.layout import SPLIT_NAMES
@@ -51,6 +51,9 @@ class Known(NamedTuple):
 
     people: Collection[str]
     splits: Sequence[str]
+
+
+SPLIT_ALONE = re.compile('train(ing)?|test(ing)?|val(id(ation)?)?', re.I)
 
 
 class Level(NamedTuple):
@@ -108,12 +111,25 @@ def classes_of(pictures: Sequence[str], known: Known, block: dict[str, Any], uns
         if others:
             unsure.append(f'labels: folders are not taken for classes; {others}.')
         return False
-    block['labels'] = {'path': chosen.path, 'classes': chosen.names, 'none': ()}
+    classes = tuple(name for name in chosen.names if not SPLIT_ALONE.fullmatch(name))  # a class may be called TR
+    classes = classes if len(classes) > 1 else chosen.names
+    block['labels'] = {'path': chosen.path, 'classes': classes, 'none': ()}
     block['task'] = 'multi_class'
+    outside = [path for path in pictures if path not in class_of(pictures, block['labels'])]
+    if outside:
+        block['labels']['others'] = 'ignore'
+        unsure.append(
+            f'labels: {len(outside)} of {len(pictures)} images are in none of these folders, and are left out: '
+            f'{some(outside, NAMED)}.'
+        )
+    if unknown := not_known(classes):
+        unsure.append(
+            f'labels: {some(unknown, NAMED)} counts as a class; labels.none = {unknown!r} would make it none.'
+        )
     rest = [one for one in levels if one != chosen]
     others = '; '.join(f'{one.path!r} has {one.what} {some(one.names, NAMED)}' for one in rest)
     unsure.append(
-        f'labels: the {len(chosen.names)} folders {some(chosen.names, NAMED)} are taken for classes'
+        f'labels: the {len(classes)} folders {some(classes, NAMED)} are taken for classes'
         f'{f". Other levels, for labels.path: {others}" if others else ""}.'
     )
     return True

@@ -25,6 +25,7 @@ SEX = ('sex', 'gender')  # groupings in which a person is in one group
 # How tables say that something is not known; as one patient, they would be one person, as a group, one of its own.
 NOT_KNOWN = (
     'unk(n|nown)?|not (known|available|recorded|given|reported)|missing|undefined|unspecified|unbekannt|inconnue?|'
+    'un(label|grad|class)+(l?ed|ified|able)?|undetermined|indeterminate|'
     'desconocid[oa]|n[./]?a[.]?|nat|nil|null|none|tbd|[?]+|-+'
 )
 UNKNOWN = re.compile(NOT_KNOWN)
