@@ -184,7 +184,8 @@ def _derived(pictures: Sequence[str]) -> dict[str, str]:
         if match := CHANGED.fullmatch(name):
             base = match['after'] or match['before']
             places = (folder, '/'.join(one for one in folder.split('/') if not DERIVED.search(one)))
-            of = next((of_stem[at] for place in places if (at := f'{place}/{base}'.lstrip('/')) in of_stem), path)
+            bases = [f'{place}/{base}'.lstrip('/') for place in places]
+            of = next((of_stem[one] for one in bases if one in of_stem), path)
             found |= {path: of} if of != path else {}
     return found
 

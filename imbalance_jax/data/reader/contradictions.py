@@ -61,7 +61,7 @@ def _number(number: int) -> str:
 
 def _check_all_are_read(layout: Layout, where: str) -> None:
     """ValueError for a table behind the first that nothing reads: it is not joined, put under it or asked by name."""
-    asked = {*(one.table for one in layout.labels), *(one.table for one in layout.regions)}
+    asked = {*(one.table for one in layout.labels), *(one.table for one in layout.regions)} - {''}
     for number, table in enumerate(layout.tables[1:], 1):
         if not (table.on or table.is_under(layout.tables[0]) or {table.name, table.file} & asked):
             ways = 'give it `on`, or the name that labels or regions have in `table`'

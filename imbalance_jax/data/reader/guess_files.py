@@ -31,6 +31,8 @@ UNREAD = {
     ('xlsx', 'xls', 'ods', 'numbers'): 'save each sheet as CSV',
     ('xml',): 'Pascal VOC of one image each is read, called as the image; else write one CSV, a row per box',
     ('mat', 'npz', 'npy', 'h5', 'hdf5', 'pkl', 'pickle', 'sqlite', 'db'): 'export labels as CSV, and masks as PNG',
+    ('psv', 'dat', 'lst', 'tab'): 'save it as .csv or .tsv',
+    ('feather', 'arff', 'yaml', 'yml', 'toml', 'rds', 'dta', 'sav'): 'write one CSV, a row per image',
     ('nii', 'nii.gz', 'nrrd', 'mha'): 'export slices and masks as PNG',
 }
 # Of files with one image's annotation each.

@@ -53,6 +53,7 @@ class Known(NamedTuple):
     splits: Sequence[str]
 
 
+SESSION = re.compile('(ses|session|visit|time[ _-]?point|tp|run|exam|study|day|week|month)[ _-]?[0-9]+', re.I)
 SPLIT_ALONE = re.compile('train(ing)?|test(ing)?|val(id(ation)?)?', re.I)
 
 
@@ -242,7 +243,7 @@ def _what(names: Sequence[str], images: int, *, several: bool) -> str:
         return 'people'
     if 2 * sum(bool(OF_CLASSES & set(_words(name))) for name in names) >= len(names):
         return 'classes'
-    if all(DATE.match(name) for name in names):
+    if all(DATE.match(name) or SESSION.fullmatch(name) for name in names):
         return 'studies'
     names = [YEAR.sub('', name) for name in names]
     digits = '[0-9]' if len(names) > FEW else '[0-9]{4}'

@@ -49,6 +49,11 @@ def of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tup
     an error or ignored, by `labels.others`."""
     texts = _cells_of_names(labels, rows)
     used = [one >= 0 for one in image]
+    blank = [row for row, text in enumerate(texts) if used[row] and not text] if labels.path else []
+    unmatched = [str(rows.columns['path'][row]) for row in blank]
+    if 0 < len(unmatched) < sum(used):
+        what = f'labels.path finds nothing in {len(unmatched)} of {sum(used)} paths, of images without any class'
+        found.doubts.append(f'{what}: {some(unmatched, NAMED)}.')
     named = [names_in(text, labels.separator, rows.where(row)) if used[row] else [] for row, text in enumerate(texts)]
     for name in labels.further:
         for row, text in enumerate(rows.column(name, 'labels.further')):

@@ -36,8 +36,10 @@ PUBLIC_COLUMNS = {
     ('image_name', 'annotation'): 'object_cxr',
 }
 # The files that have such headers, of sets whose headers others have.
-CALLED = {'object_cxr': ('train.csv', 'dev.csv')}
-CALLED['vindr_cxr'] = ('train.csv', 'annotations/annotations_train.csv', 'annotations/annotations_test.csv')
+CALLED = {
+    'object_cxr': ('train.csv', 'dev.csv'),
+    'vindr_cxr': ('train.csv', 'annotations/annotations_train.csv', 'annotations/annotations_test.csv'),
+}
 # Columns that tell a set from its siblings, whose files are called alike: VinDr-PCXR from VinDr-CXR.
 NEEDED = {'annotations_train.csv': 'rad_id', 'image_labels_train.csv': 'Aortic enlargement'}
 NEEDED |= {'master_spreadsheet*.csv': 'PngPath', 'train-rle.csv': 'EncodedPixels'}

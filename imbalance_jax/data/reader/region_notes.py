@@ -53,7 +53,7 @@ def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence
     }
     listed = [f'{words}: {len(names)} ({some(names, NAMED)}).' for words, names in said.items() if names]
     listed += [*_of_other_values(concepts, regions), *_of_crops(cases, concepts, regions)]
-    listed += _of_one_mask(cases, concepts, regions)
+    listed += [*_of_one_mask(cases, concepts, regions), *_of_equal_readers(concepts, regions)]
     return [*listed, *_in_a_corner(regions, size), *_lacking(cases, regions)]
 
 
@@ -73,6 +73,22 @@ def _of_one_mask(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequen
             what = f'{len(alike)} of {count} images with a {kind} of {concepts[concept]} have the same one to the pixel'
             said.append(f'{what}, as where a template was copied: {some(alike, NAMED)}.')
     return said
+
+
+def _of_equal_readers(concepts: Sequence[str], regions: Sequence[Sequence[Region]]) -> list[str]:
+    """Sentences about two readers whose masks of a concept are the same to the pixel, in all images of both."""
+    same: dict[tuple[int, str, str], list[bool]] = {}
+    for of_image in regions:
+        drawn = [one for one in of_image if one.reader and one.placed.digest]
+        for one, other in itertools.combinations(drawn, 2):
+            if one.concept == other.concept and one.reader != other.reader:
+                first, second = sorted((one.reader, other.reader))
+                same.setdefault((one.concept, first, second), []).append(one.placed.digest == other.placed.digest)
+    return [
+        f'Readers {first} and {second} drew {concepts[concept]} the same to the pixel in all {len(equal)} images.'
+        for (concept, first, second), equal in same.items()
+        if len(equal) >= FEW and all(equal)
+    ]
 
 
 def _looks(region: Region) -> str:

@@ -108,6 +108,14 @@ def test_what_was_made_of_others_is_said(tmp_path):
     assert 'preprocessed/benign/00.png of raw/benign/00.png' in said
 
 
+@pytest.mark.parametrize('name', ['aug_{}', '{}_rot90', '{}_flip'])
+def test_changed_copies_are_said(tmp_path, name):
+    pictures = [f'a/{one}.png' for i in range(4) for one in (f'x{i}', name.format(f'x{i}'))]
+    (said,) = companions.doubts(pictures)
+    assert said.startswith('4 of 8 images have name and folders of others')
+    assert not companions.doubts(['a/x1.png', 'a/rotated_2.png', 'a/flip_flop.png'])
+
+
 @pytest.mark.parametrize(('tree', 'named'), [('{}', '{}/{:02d}.png'), ('images/{}', '{1:02d}.png')])
 def test_a_table_means_the_exact_path_and_no_folder_of_masks(tmp_path, tree, named):
     _trees(tmp_path, tree, 'masks/{}')

@@ -46,6 +46,7 @@ def test_numbers_are_words_where_words_are_meant():
             {**LABELS, 'tables': ({'file': 't', 'name': 'a'}, {'file': 'u', 'split': 'test', 'name': 'b'})},
             r'tables \(number 2\), u, is read by nothing: give it `on`, .* or no name, as it has a split',
         ),
+        ({**LABELS, 'tables': ({'file': 't'}, {'file': 'u'})}, r'tables \(number 2\), u, is read by nothing'),
         ({'labels': {'column': 'x', 'further': ('y', 'x')}}, r"labels\.further names 'x' again"),
         (
             {'labels': {'column': 'x', 'others': 'drop'}},

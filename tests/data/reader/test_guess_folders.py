@@ -300,3 +300,20 @@ def test_people_in_the_names_of_files(tmp_path, name, person):
 def test_places_in_names_are_no_people(tmp_path):
     pictures(tmp_path / 'set', [f'{"ab"[i % 2]}/scan{i // 4}_p{i % 4}.png' for i in range(16)])
     assert 'patient' not in proposed(tmp_path / 'set', tmp_path)[0].block
+
+
+def test_images_beside_the_folders_of_classes_are_left_out(tmp_path):
+    names = [f'train/{c}/{c}{i}.png' for c in ('cancer', 'normal', 'unsure') for i in range(8)]
+    pictures(tmp_path / 'set', [*names, *(f'test/t{i}.png' for i in range(8))])
+    found, dataset = proposed(tmp_path / 'set', tmp_path)
+    assert found.block['labels']['others'] == 'ignore'
+    assert dataset.classes == ('cancer', 'normal', 'unsure')
+    assert dataset.labels.sum(0).tolist() == [8, 8, 8]
+    assert any('8 of 32 images are in none of these folders' in one for one in found.unsure)
+    assert any("unsure counts as a class; labels.none = ('unsure',)" in one for one in found.unsure)
+
+
+def test_sessions_are_no_classes(tmp_path):
+    pictures(tmp_path / 'set', [f'sub-{i:02d}/ses-{k}/a{i}{k}.png' for i in range(8) for k in (1, 2)])
+    found, _ = proposed(tmp_path / 'set', tmp_path, missing=['labels'])
+    assert any('has studies ses-1, ses-2' in one for one in found.unsure)

@@ -103,3 +103,15 @@ def test_classes_that_are_all_dates_are_said_and_subtypes_are_no_lists():
         assert not label_notes.of_spelling(subtypes)
     (said,) = label_notes.of_spelling(('mass', 'cyst', 'mass/cyst'))
     assert 'look like several names' in said
+
+
+def test_names_that_differ_by_a_hyphen_or_a_letter_and_hedged_ones_are_said():
+    (said,) = label_notes.of_spelling(('edema', 'ground glass', 'ground-glass'))
+    assert said.startswith('Classes differ in spelling alone: ground glass, ground-glass')
+    (said,) = label_notes.of_spelling(('Consolidation', 'Consolidaton', 'Mass'))
+    assert said.startswith('Classes differ by one letter: Consolidaton and Consolidation')
+    for apart in (('adduction', 'abduction'), ('category I', 'category II'), ('malignant', 'benign')):
+        assert not label_notes.of_spelling(apart)
+    said = label_notes.of_spelling(('mass', 'no mass', 'edema', 'possible mass'))
+    assert any('as a no, or as what is not sure, of others (no mass, possible mass)' in one for one in said)
+    assert not label_notes.of_spelling(('mass', 'no mass'))
