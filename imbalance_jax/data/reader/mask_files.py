@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,22 @@ from imbalance_jax.data.reader.region_rows import OF_LABEL, OF_NONE, box_of, is_
 from imbalance_jax.data.reader.rows import NAMED, PARENT, STEM, Found
 from imbalance_jax.data.reader.spelling import fields_of, fill, is_empty, number
 from imbalance_jax.names import some
+
+
+class Names(NamedTuple):
+    """Files to look patterns up in. whole: {a path, in its own letters or, if it is one then, in small ones: the path};
+    forward: sorted; backward: with their letters turned round, sorted."""
+
+    whole: dict[str, str]
+    forward: list[str]
+    backward: list[str]
+
+
+def names_of(files: Sequence[str]) -> Names:
+    """The files as `_matching` looks them up."""
+    count = Counter(map(str.lower, files))
+    whole = {path.lower(): path for path in files if count[path.lower()] == 1} | {path: path for path in files}
+    return Names(whole, sorted(files), sorted(path[::-1] for path in files))
 
 
 def plan_files(
@@ -36,14 +53,14 @@ def plan_files(
     for name in fields_of(regions.files):
         if name not in (STEM, PARENT, 'class'):
             cases.rows.column(name, 'regions.files')
-    known = in_any_case(files)
+    known = names_of(files)
     used: dict[str, list[str]] = {}
     indexed = index(files) if is_of_cells(regions.files) else None
     for image, path in enumerate(cases.path):
         if indexed:
             names = _named(regions.files, indexed, cases, image, found)
         else:
-            names = _mask_files(regions.files, path, cases, image, files, known)
+            names = _mask_files(regions.files, path, cases, image, known)
         for name in names:
             used.setdefault(name, []).append(str(cases.image_id[image]))
             make: Callable = partial(placing.mask_of_none, path=folder / name, name=name)
@@ -100,10 +117,8 @@ def of_none(files: Sequence[str], used: Collection[str], regions: Regions, of_im
     return f'{what}: {len(left)} ({some(left, NAMED)}).'
 
 
-def _mask_files(
-    pattern: str, path: str, cases: Cases, image: int, files: Sequence[str], known: Mapping[str, str]
-) -> list[str]:
-    """Mask files of an image: beside it, or by their path below the folder. known: of `in_any_case`."""
+def _mask_files(pattern: str, path: str, cases: Cases, image: int, known: Names) -> list[str]:
+    """Mask files of an image: beside it, or by their path below the folder. known: of `names_of`."""
     row = cases.first[image]
     values = {name: str(column[row]) for name, column in cases.rows.columns.items() if not name.startswith('(')}
     classes = [cases.classes[k] for k in np.flatnonzero(cases.readings[0].cells[image] == PRESENT)] or ['']
@@ -112,7 +127,7 @@ def _mask_files(
         filled = _escaped(pattern, {**values, 'class': of_class})
         beside = path.rpartition('/')[0]
         wanted = filled if '/' in filled or not beside else f'{glob.escape(beside)}/{filled}'
-        found.update(dict.fromkeys(one for one in _matching(wanted, files, known) if one != path))
+        found.update(dict.fromkeys(one for one in _matching(wanted, known) if one != path))
     return list(found)
 
 
@@ -133,27 +148,24 @@ def _escaped(pattern: str, values: Mapping[str, str]) -> str:
     return fill(pattern, {name: glob.escape(text) for name, text in values.items()})
 
 
-def in_any_case(files: Sequence[str]) -> dict[str, str]:
-    """{a path, in its own letters or, if it is one then, in small ones: the path}."""
-    count = Counter(map(str.lower, files))
-    return {path.lower(): path for path in files if count[path.lower()] == 1} | {path: path for path in files}
-
-
-def _matching(pattern: str, files: Sequence[str], known: Mapping[str, str]) -> list[str]:
-    """Those of the sorted files that a pattern means; only those that begin as it does are looked at."""
+def _matching(pattern: str, names: Names) -> list[str]:
+    """Those of the files that a pattern means, sorted; only those that begin, or end, as it does are looked at."""
     plain = pattern.replace('[[]', '[').replace('[*]', '*').replace('[?]', '?')
     if glob.escape(plain) == pattern:
-        one = known.get(plain) or known.get(plain.lower())
+        one = names.whole.get(plain) or names.whole.get(plain.lower())
         return [one] if one else []
     head = pattern[: min(pattern.find(one) for one in '*?[' if one in pattern)]
-    start = bisect.bisect_left(files, head)
-    result = []
-    for name in files[start:]:
-        if not name.startswith(head):
-            break
-        if like(name, pattern):
-            result.append(name)
-    return result
+    tail = pattern[max(pattern.rfind(one) for one in '*?]') + 1 :]
+    begun, ended = _range(names.forward, head), _range(names.backward, tail[::-1])
+    if len(begun) <= len(ended):
+        return [name for place in begun if like(name := names.forward[place], pattern)]
+    return sorted(name for place in ended if like(name := names.backward[place][::-1], pattern))
+
+
+def _range(ordered: Sequence[str], head: str) -> range:
+    """The places of those of the sorted texts that begin so."""
+    last = bisect.bisect_right(ordered, head, key=lambda one: one[: len(head)])
+    return range(bisect.bisect_left(ordered, head), last)
 
 
 def _concepts_in(
