@@ -2,7 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -74,7 +75,9 @@ class Kinds(NamedTuple):
     labels: of zeros and ones; names: of classes, separator: between them; exclusive: one class per row; said: which
     names there are; concept: of names that are no labels; box, form, fraction: of a box, the form '' where nothing
     says it; segmentation: of COCO's shapes; others: {columns that may be classes, too: some of what they say};
-    in_split: columns that say yes and no of one split each; folds: a column of numbers of folds, and these
+    in_split: columns that say yes and no of one split each; folds: a column of numbers of folds, and these;
+    split_of_blank: whether cells of `split` are blank, and none says train; split_words: {a split: words of `split`},
+    where not all are known; no_split: a column that is called as one of splits, and its words, of which some are none
     """
 
     patient: str
@@ -93,6 +96,9 @@ class Kinds(NamedTuple):
     others: dict[str, tuple[str, ...]]
     in_split: tuple[str, ...] = ()
     folds: tuple[str, ...] = ()
+    split_of_blank: bool = False
+    split_words: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+    no_split: tuple[str, ...] = ()
 
 
 def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
@@ -105,6 +111,8 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
     patient = _patient(others_than_splits, set(map(str, rows.columns[image])))
     split = next((name for name in of_splits if SPLIT.search(name)), '')
     split = split or next((name for name in of_splits if _are_several_splits(words[name])), '')
+    nearly = {name: _splits_within(words[name]) for name in texts if SPLIT.search(name)} if not split else {}
+    split = split or next((name for name, meant in nearly.items() if meant), '')
     box, form = box_columns.box_of(rows)
     in_split = tuple(name for name in texts if OF_SPLIT.match(name.strip()) and are_flags(words[name]))
     of_folds = [name for name in texts if FOLD.match(name.strip()) and _are_folds(words[name]) and name != split]
@@ -146,7 +154,12 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
         concept = next((name for name in free if 1 < len(words[name]) <= MOST_CLASSES), '')
     fraction = bool(box) and box_columns.largest(rows, box) <= 1
     of_classes = labels, names.column, names.separator, one_each, names.found, concept
-    return Kinds(patient, split, groups, *of_classes, box, form, fraction, shape, others, in_split, folds)
+    known, said = table_of(SPLIT_NAMES), {canonical(word) for word in words.get(split, ())}
+    blank = bool(said & {canonical(word) for word in NOTHING}) and 'train' not in {known.get(one) for one in said}
+    unclear = [name for name in nearly if not split and name not in of_folds and len(words[name]) <= MOST_GROUPS]
+    no_split = (*unclear[:1], *sorted(words[unclear[0]])) if unclear else ()
+    of_split = in_split, folds, blank, nearly.get(split, {}), no_split
+    return Kinds(patient, split, groups, *of_classes, box, form, fraction, shape, others, *of_split)
 
 
 def are_signs(columns: Iterable[Iterable[str]]) -> bool:
@@ -157,6 +170,18 @@ def are_signs(columns: Iterable[Iterable[str]]) -> bool:
 def _are_splits(words: set[str]) -> bool:
     known = table_of(SPLIT_NAMES)
     return bool(words) and all(canonical(word) in known for word in words if canonical(word) not in NOTHING)
+
+
+def _splits_within(words: set[str]) -> dict[str, tuple[str, ...]]:
+    """{a split: words} of words that each have one word for a split in them, as test_internal; {} of others."""
+    known, meant = table_of(SPLIT_NAMES), dict[str, tuple[str, ...]]()
+    for word in sorted(word for word in words if canonical(word) not in NOTHING):
+        found = {known[part] for part in map(canonical, re.split(r'[\W_]+', word)) if part in known}
+        if len(found) != 1:
+            return {}
+        (split,) = found
+        meant[split] = (*meant.get(split, ()), word)
+    return meant if len(meant) > 1 else {}
 
 
 def _are_several_splits(words: set[str]) -> bool:

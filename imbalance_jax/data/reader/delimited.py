@@ -34,6 +34,9 @@ def read(path: Path, table: Table, found: Found, name: str) -> Rows:
     if separator == ' ':  # as many as there are between two columns
         lines = [re.sub(r'\s+', ' ', line.strip()) for line in lines]
     header = [cell.strip() for cell in _split(lines[first], separator)[0]]
+    if table.columns and table.header and {*table.columns} == {*header} and [*table.columns] != header:
+        what = 'tables.columns has the names of the first line in another order, and counts'
+        found.doubts.append(f'{name}: {what}; there they are {", ".join(header)}.')
     names = list(table.columns) or (header if table.header else [f'column {k + 1}' for k in range(len(header))])
     strays: list[str] = []
     least, of = (len(names), 'tables.columns') if table.columns else (named(header), 'the first line')

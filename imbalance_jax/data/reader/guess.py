@@ -235,6 +235,19 @@ def _said_of_rows(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> Non
         block['split'] = kinds.split
         if not SPLIT.search(kinds.split):
             unsure.append(f'split: the column {kinds.split!r}, which has the words of splits.')
+        if kinds.split_of_blank:
+            block['split'] = {'column': kinds.split, 'others': 'train'}
+            unsure.append(f'split: no cell of {kinds.split!r} says train, and the blank ones are taken for it.')
+        elif kinds.split_words:
+            block['split'] = {'column': kinds.split, 'values': kinds.split_words}
+            said = ', '.join(f'{name}: {" ".join(words)}' for name, words in kinds.split_words.items())
+            unsure.append(f'split: words of {kinds.split!r} are taken for splits by what is in them, {said}.')
+    elif kinds.no_split:
+        name, *words = kinds.no_split
+        unsure.append(
+            f'split: the column {name!r} has {some(words, NAMED)}, not all words for splits, and is not read; '
+            f"split = {{'column': {name!r}, 'values': {{'train': ..., 'test': ...}}}} says what they mean."
+        )
     elif kinds.in_split:
         _said_of_one_split(kinds, block, unsure)
     elif kinds.folds:

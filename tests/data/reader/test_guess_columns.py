@@ -430,3 +430,18 @@ def test_a_table_of_few_images_that_says_nothing_is_not_used(tmp_path):
     assert any('names 4 of 28 images, says nothing of them that is known here' in one for one in found.unsure)
     assert {'yes', 'no'} <= set(dataset.classes)
     assert dataset.labels[:, [dataset.classes.index('yes'), dataset.classes.index('no')]].sum() == 24
+
+
+def test_words_of_a_column_of_splits_that_are_none_or_nearly_one(tmp_path):
+    words = ['train', 'train', 'test_internal', 'test_external'] * 6
+    of_columns(tmp_path / 'set', mass=[0, 1] * 12, split=words)
+    found, dataset = proposed(tmp_path / 'set', tmp_path)
+    assert found.block['split']['values'] == {'test': ('test_external', 'test_internal'), 'train': ('train',)}
+    assert len(dataset.rows('test')) == 12
+    of_columns(tmp_path / 'set', mass=[0, 1] * 12, split=['train', 'holdout'] * 12)
+    found, _ = proposed(tmp_path / 'set', tmp_path)
+    assert any("the column 'split' has holdout, train, not all words for splits" in one for one in found.unsure)
+    of_columns(tmp_path / 'set', mass=[0, 1] * 12, split=['test', '', '', ''] * 6)
+    found, dataset = proposed(tmp_path / 'set', tmp_path)
+    assert found.block['split'] == {'column': 'split', 'others': 'train'}
+    assert len(dataset.rows('test')) == 6

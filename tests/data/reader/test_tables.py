@@ -197,6 +197,13 @@ def test_a_header_may_end_in_columns_without_a_name(tmp_path, tail):
         read(tmp_path, 'id,Bbox [x,y,w,h],,,\n1,2,3,4\n')
 
 
+def test_names_of_the_first_line_in_another_order_are_doubted(tmp_path):
+    rows, found = read(tmp_path, 'id,mass,edema\n1,0,1\n', columns=('id', 'edema', 'mass'))
+    assert rows.columns['edema'][0] == '0'
+    assert len(found.doubts) == 1
+    assert 'tables.columns has the names of the first line in another order' in found.doubts[0]
+
+
 def test_names_are_exchanged_at_once(tmp_path):
     rows, _ = read(tmp_path, 'id,mass,edema\n1,0,1\n', rename={'edema': 'mass', 'mass': 'edema'})
     assert (rows.columns['mass'][0], rows.columns['edema'][0]) == ('1', '0')
