@@ -28,6 +28,7 @@ PATIENT = [re.compile(pattern, re.I) for pattern in (*(f'^{BEFORE}({who}){AFTER}
 SURE = 4  # so many of them
 LEAST_SURE = 2  # and so many that may be names; a lesion, a case or a study is a number, and else a kind of it
 SPLIT = re.compile('split|subset|partition|fold|^set$|phase', re.I)
+SPLIT_ALONE = re.compile('(data|train|my)?[ _-]?(sub)?(split|set|partition|phase)s?', re.I)
 FOLD = re.compile('^(k|cv|n)?[ _-]?folds?([ _-]?(id|number|num|no|nr|index|idx))?$', re.I)
 MOST_FOLDS = 20
 # One split, of which a column says yes and no.
@@ -156,7 +157,8 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
     of_classes = labels, names.column, names.separator, one_each, names.found, concept
     known, said = table_of(SPLIT_NAMES), {canonical(word) for word in words.get(split, ())}
     blank = bool(said & {canonical(word) for word in NOTHING}) and 'train' not in {known.get(one) for one in said}
-    unclear = [name for name in nearly if not split and name not in of_folds and len(words[name]) <= MOST_GROUPS]
+    called = [name for name in nearly if SPLIT_ALONE.fullmatch(name.strip()) and name not in of_folds]
+    unclear = [name for name in called if not split and len(words[name]) <= MOST_GROUPS]
     no_split = (*unclear[:1], *sorted(words[unclear[0]])) if unclear else ()
     of_split = in_split, folds, blank, nearly.get(split, {}), no_split
     return Kinds(patient, split, groups, *of_classes, box, form, fraction, shape, others, *of_split)
