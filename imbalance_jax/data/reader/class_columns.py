@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imbalance_jax.data.reader.label_notes import DATE
-from imbalance_jax.data.reader.layout import NOTHING, UNSURE
+from imbalance_jax.data.reader.layout import FALSE, NOTHING, TRUE, UNSURE
 from imbalance_jax.data.reader.people import UNKNOWN
 from imbalance_jax.data.reader.spelling import canonical, names_in, number
 
@@ -134,3 +134,10 @@ def _are_joined(cells: Sequence[str], separator: str) -> bool:
     count = Counter(part for of_cell in parts for part in of_cell)
     known = sum(part in whole or number > 1 for part, number in count.items())
     return bool(count) and '' not in count and 3 * known >= 2 * len(count) and any(part in whole for part in count)
+
+
+def are_flags(words: set[str]) -> bool:
+    """Whether a column says yes and no: of zeros and ones, or words, with both or only one of them."""
+    said = {canonical(word) for word in words} - {canonical(word) for word in NOTHING}
+    known = {canonical(word) for word in (*TRUE, *FALSE, *UNSURE)}
+    return bool(said) and said <= known and bool(said & {canonical(word) for word in TRUE})

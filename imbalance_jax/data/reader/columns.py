@@ -2,17 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from imbalance_jax.data.reader import box_columns
-from imbalance_jax.data.reader.class_columns import MOST_CLASSES, NAMES, Names, names_of
-from imbalance_jax.data.reader.layout import FALSE, NOTHING, SPLIT_NAMES, TRUE, UNSURE
+from imbalance_jax.data.reader.class_columns import MOST_CLASSES, NAMES, Names, are_flags, names_of
+from imbalance_jax.data.reader.layout import FALSE, NOTHING, TRUE
 from imbalance_jax.data.reader.rows import Rows
-from imbalance_jax.data.reader.spelling import canonical, number, table_of
+from imbalance_jax.data.reader.spelling import canonical, number
+from imbalance_jax.data.reader.split_columns import Splits, splits_of
 
 # Who a row is of, the surest first; the last are so only where they repeat.
 WHO = (
@@ -27,16 +27,6 @@ AFTER = '([ _-]?(id|ids|uid|number|num|nummer|numero|no|nr|name|key|code|anon|in
 PATIENT = [re.compile(pattern, re.I) for pattern in (*(f'^{BEFORE}({who}){AFTER}$' for who in WHO), '^id$')]
 SURE = 4  # so many of them
 LEAST_SURE = 2  # and so many that may be names; a lesion, a case or a study is a number, and else a kind of it
-SPLIT = re.compile('split|subset|partition|fold|^set$|phase', re.I)
-SPLIT_ALONE = re.compile('(data|train|my)?[ _-]?(sub)?(split|set|partition|phase)s?', re.I)
-FOLD = re.compile('^(k|cv|n)?[ _-]?folds?([ _-]?(id|number|num|no|nr|index|idx))?$', re.I)
-MOST_FOLDS = 20
-# One split, of which a column says yes and no.
-OF_SPLIT = re.compile(
-    '^((is|in|for|use)[ _-]*)?(?P<split>train(ing)?|val(id(ation)?)?|dev|test(ing)?)'
-    '([ _-]?(set|split|data|flag|subset))?$',
-    re.I,
-)
 # Of what a box is of, beside one.
 OF_BOX = re.compile(
     '^(type|name|object|lesion|cls|abnormality|annotation|tag|observation|structure|organ|concept|entity)s?'
@@ -75,14 +65,11 @@ class Kinds(NamedTuple):
 
     labels: of zeros and ones; names: of classes, separator: between them; exclusive: one class per row; said: which
     names there are; concept: of names that are no labels; box, form, fraction: of a box, the form '' where nothing
-    says it; segmentation: of COCO's shapes; others: {columns that may be classes, too: some of what they say};
-    in_split: columns that say yes and no of one split each; folds: a column of numbers of folds, and these;
-    split_of_blank: whether cells of `split` are blank, and none says train; split_words: {a split: words of `split`},
-    where not all are known; no_split: a column that is called as one of splits, and its words, of which some are none
+    says it; segmentation: of COCO's shapes; others: {columns that may be classes, too: some of what they say}
     """
 
     patient: str
-    split: str
+    split: Splits
     groups: dict[str, Any]
     labels: tuple[str, ...]
     names: str
@@ -95,11 +82,6 @@ class Kinds(NamedTuple):
     fraction: bool
     segmentation: str
     others: dict[str, tuple[str, ...]]
-    in_split: tuple[str, ...] = ()
-    folds: tuple[str, ...] = ()
-    split_of_blank: bool = False
-    split_words: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-    no_split: tuple[str, ...] = ()
 
 
 def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
@@ -107,19 +89,11 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
     own, so that what stands in them is all that there is."""
     texts = {name: values for name, values in rows.columns.items() if name != image}
     words = {name: set(map(str, values)) for name, values in texts.items()}
-    of_splits = [name for name in texts if _are_splits(words[name])]
-    others_than_splits = {name: said for name, said in words.items() if name not in of_splits}
+    splits = splits_of(words)
+    others_than_splits = {name: said for name, said in words.items() if name not in splits.of_words}
     patient = _patient(others_than_splits, set(map(str, rows.columns[image])))
-    split = next((name for name in of_splits if SPLIT.search(name)), '')
-    split = split or next((name for name in of_splits if _are_several_splits(words[name])), '')
-    nearly = {name: _splits_within(words[name]) for name in texts if SPLIT.search(name)} if not split else {}
-    split = split or next((name for name, meant in nearly.items() if meant), '')
     box, form = box_columns.box_of(rows)
-    in_split = tuple(name for name in texts if OF_SPLIT.match(name.strip()) and are_flags(words[name]))
-    of_folds = [name for name in texts if FOLD.match(name.strip()) and _are_folds(words[name]) and name != split]
-    said = {one for one in words[of_folds[0]] if canonical(one) not in NOTHING} if of_folds else set()
-    folds = (*of_folds[:1], *sorted(said, key=number))
-    taken = {patient, split, *box, *in_split, *of_folds, *filter(_is_bookkeeping, texts)}
+    taken = {patient, *splits.columns, *box, *filter(_is_bookkeeping, texts)}
     groups = _groups({name: values for name, values in words.items() if name not in taken})
     taken |= {one if isinstance(one, str) else one['column'] for one in groups.values()}
     taken |= {name for name in texts if GROUPS['sex'].search(name.strip())}
@@ -155,54 +129,12 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
         concept = next((name for name in free if 1 < len(words[name]) <= MOST_CLASSES), '')
     fraction = bool(box) and box_columns.largest(rows, box) <= 1
     of_classes = labels, names.column, names.separator, one_each, names.found, concept
-    known, said = table_of(SPLIT_NAMES), {canonical(word) for word in words.get(split, ())}
-    blank = bool(said & {canonical(word) for word in NOTHING}) and 'train' not in {known.get(one) for one in said}
-    called = [name for name in nearly if SPLIT_ALONE.fullmatch(name.strip()) and name not in of_folds]
-    unclear = [name for name in called if not split and len(words[name]) <= MOST_GROUPS]
-    no_split = (*unclear[:1], *sorted(words[unclear[0]])) if unclear else ()
-    of_split = in_split, folds, blank, nearly.get(split, {}), no_split
-    return Kinds(patient, split, groups, *of_classes, box, form, fraction, shape, others, *of_split)
+    return Kinds(patient, splits, groups, *of_classes, box, form, fraction, shape, others)
 
 
 def are_signs(columns: Iterable[Iterable[str]]) -> bool:
     """Whether columns have 1 and -1 and nothing else, so that -1 is a no."""
     return {canonical(str(text)) for column in columns for text in column} == {'1', '-1'}
-
-
-def _are_splits(words: set[str]) -> bool:
-    known = table_of(SPLIT_NAMES)
-    return bool(words) and all(canonical(word) in known for word in words if canonical(word) not in NOTHING)
-
-
-def _splits_within(words: set[str]) -> dict[str, tuple[str, ...]]:
-    """{a split: words} of words that each have one word for a split in them, as test_internal; {} of others."""
-    known, meant = table_of(SPLIT_NAMES), dict[str, tuple[str, ...]]()
-    for word in sorted(word for word in words if canonical(word) not in NOTHING):
-        found = {known[part] for part in map(canonical, re.split(r'[\W_]+', word)) if part in known}
-        if len(found) != 1:
-            return {}
-        (split,) = found
-        meant[split] = (*meant.get(split, ()), word)
-    return meant if len(meant) > 1 else {}
-
-
-def _are_several_splits(words: set[str]) -> bool:
-    """Whether they are words of more than one split."""
-    known = table_of(SPLIT_NAMES)
-    return len({known.get(canonical(word)) for word in words} - {None}) > 1
-
-
-def _are_folds(words: set[str]) -> bool:
-    """Whether they are whole numbers, few and more than one."""
-    numbers = [number(word) for word in words if canonical(word) not in NOTHING]
-    return 2 < len(numbers) <= MOST_FOLDS and all(np.isfinite(one) and one.is_integer() for one in numbers)
-
-
-def are_flags(words: set[str]) -> bool:
-    """Whether a column says yes and no: of zeros and ones, or words, with both or only one of them."""
-    said = {canonical(word) for word in words} - {canonical(word) for word in NOTHING}
-    known = {canonical(word) for word in (*TRUE, *FALSE, *UNSURE)}
-    return bool(said) and said <= known and bool(said & {canonical(word) for word in TRUE})
 
 
 def _may_be_answers(values: np.ndarray) -> tuple[str, ...]:

@@ -19,12 +19,11 @@ from imbalance_jax.data.reader import (
     paths,
     published,
 )
-from imbalance_jax.data.reader.columns import OF_SPLIT, SPLIT, Kinds
+from imbalance_jax.data.reader.columns import Kinds
 from imbalance_jax.data.reader.guess_tables import Read, Rest
-from imbalance_jax.data.reader.layout import FALSE, SPLIT_NAMES, TRUE, Images
+from imbalance_jax.data.reader.layout import Images
 from imbalance_jax.data.reader.proposal import Guess
 from imbalance_jax.data.reader.rows import NAMED
-from imbalance_jax.data.reader.spelling import canonical, table_of
 from imbalance_jax.names import some
 
 
@@ -231,51 +230,13 @@ def _said_of_rows(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> Non
         by_row = guess_tables.is_of_images(kinds.patient, block['tables'])
         of_row = 'which tells the rows apart: the images of a row are taken for those of one patient'
         unsure.append(f'patient: the column {kinds.patient!r}, {of_row if by_row else "by its name"}.')
-    if kinds.split:
-        block['split'] = kinds.split
-        if not SPLIT.search(kinds.split):
-            unsure.append(f'split: the column {kinds.split!r}, which has the words of splits.')
-        if kinds.split_of_blank:
-            block['split'] = {'column': kinds.split, 'others': 'train'}
-            unsure.append(f'split: no cell of {kinds.split!r} says train, and the blank ones are taken for it.')
-        elif kinds.split_words:
-            block['split'] = {'column': kinds.split, 'values': kinds.split_words}
-            said = ', '.join(f'{name}: {" ".join(words)}' for name, words in kinds.split_words.items())
-            unsure.append(f'split: words of {kinds.split!r} are taken for splits by what is in them, {said}.')
-    elif kinds.no_split:
-        name, *words = kinds.no_split
-        unsure.append(
-            f'split: the column {name!r} has {some(words, NAMED)}, not all words for splits, and is not read; '
-            f"split = {{'column': {name!r}, 'values': {{'train': ..., 'test': ...}}}} says what they mean."
-        )
-    elif kinds.in_split:
-        _said_of_one_split(kinds, block, unsure)
-    elif kinds.folds:
-        test, validation, *train = kinds.folds[1:]
-        values = {'test': test, 'validation': validation, 'train': tuple(train)}
-        unsure.append(
-            f'split: the column {kinds.folds[0]!r} has numbers of folds and is not read; split = '
-            f"{{'column': {kinds.folds[0]!r}, 'values': {values}}} takes such."
-        )
+    if kinds.split.block:
+        block['split'] = kinds.split.block
+    unsure.extend(kinds.split.said)
     if kinds.groups:
         block['groups'] = kinds.groups
         by = [f'{name} by {rule if isinstance(rule, str) else rule["column"]!r}' for name, rule in kinds.groups.items()]
         unsure.append(f'groups: {", ".join(by)}; results/groups compares them, and no class is made of these columns.')
-
-
-def _said_of_one_split(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> None:
-    """The split by a column that says yes and no of one: train, or else test; not by several, which no layout reads."""
-    name, *more = kinds.in_split
-    if more:
-        unsure.append(
-            f'split: the columns {some(kinds.in_split, NAMED)} say yes and no of one split each, and are not read; one '
-            'column with the names of splits is (split.column).'
-        )
-        return
-    found = OF_SPLIT.match(name.strip())
-    of = table_of(SPLIT_NAMES)[canonical(found['split'])] if found else 'test'
-    block['split'] = {'column': name, 'values': {of: TRUE, 'test' if of == 'train' else 'train': FALSE}}
-    unsure.append(f'split: the column {name!r} of zeros and ones, by its name: {of}, and the rest.')
 
 
 def _examined(pictures: Sequence[str], masks: Collection[str], read: Sequence[Read], named: int) -> str:

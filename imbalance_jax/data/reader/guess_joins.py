@@ -149,8 +149,11 @@ def by_key(
 
 def _news(of_other: Kinds, known: Kinds) -> dict[str, Any]:
     """What a table says of patients, splits and groups where nothing does."""
-    said = {name: getattr(of_other, name) for name in ('patient', 'split')}
-    news = {name: value for name, value in said.items() if value and not getattr(known, name)}
+    news: dict[str, Any] = {}
+    if of_other.patient and not known.patient:
+        news['patient'] = of_other.patient
+    if of_other.split.block and not known.split.block:
+        news['split'] = of_other.split
     more = {name: rule for name, rule in of_other.groups.items() if name not in known.groups}
     return news | ({'groups': {**known.groups, **more}} if more else {})
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from imbalance_jax.data.reader.class_columns import apart, is_grade, not_known
-from imbalance_jax.data.reader.columns import are_flags, are_signs
+from imbalance_jax.data.reader.class_columns import apart, are_flags, is_grade, not_known
+from imbalance_jax.data.reader.columns import are_signs
 from imbalance_jax.data.reader.guess_tables import Read
 from imbalance_jax.data.reader.layout import NOTHING
 from imbalance_jax.data.reader.rows import NAMED

@@ -183,7 +183,7 @@ def named_among(tables: Sequence[Read], others: Collection[str], images: Sequenc
 def says_nothing(one: Read) -> bool:
     """Whether a table has no column of labels, people, splits, groups or boxes."""
     kinds = one.kinds
-    return not (kinds.labels or kinds.names or kinds.patient or kinds.split or kinds.groups or _has_boxes(one))
+    return not (kinds.labels or kinds.names or kinds.patient or kinds.split.block or kinds.groups or _has_boxes(one))
 
 
 def _has_boxes(one: Read) -> bool:

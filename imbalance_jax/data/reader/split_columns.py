@@ -1,0 +1,131 @@
+"""Columns of an unknown table that may say which split an image is in: by words, by yes and no, by numbers of folds."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from imbalance_jax.data.reader.class_columns import are_flags
+from imbalance_jax.data.reader.layout import FALSE, NOTHING, SPLIT_NAMES, TRUE
+from imbalance_jax.data.reader.rows import NAMED
+from imbalance_jax.data.reader.spelling import canonical, number, table_of
+from imbalance_jax.names import some
+
+CALLED = re.compile('split|subset|partition|fold|^set$|phase', re.I)
+ALONE = re.compile('(data|train|my)?[ _-]?(sub)?(split|set|partition|phase)s?', re.I)  # the whole name
+FOLD = re.compile('^(k|cv|n)?[ _-]?folds?([ _-]?(id|number|num|no|nr|index|idx))?$', re.I)
+MOST_FOLDS = 20
+MOST_WORDS = 12
+# One split, of which a column says yes and no.
+OF_ONE = re.compile(
+    '^((is|in|for|use)[ _-]*)?(?P<split>train(ing)?|val(id(ation)?)?|dev|test(ing)?)'
+    '([ _-]?(set|split|data|flag|subset))?$',
+    re.I,
+)
+
+
+class Splits(NamedTuple):
+    """What a table says of splits. block: what `split` of a layout may be, '' where nothing is proposed; said: of it;
+    columns: those that are about splits, and about nothing else; of_words: those whose cells are words for splits."""
+
+    block: str | dict[str, Any] = ''
+    said: tuple[str, ...] = ()
+    columns: frozenset[str] = frozenset()
+    of_words: frozenset[str] = frozenset()
+
+
+def splits_of(words: Mapping[str, set[str]]) -> Splits:
+    """What the columns say of splits. words: of each column what stands in it."""
+    of_words = [name for name in words if _are_splits(words[name])]
+    named = next((name for name in of_words if CALLED.search(name)), '')
+    named = named or next((name for name in of_words if _are_several(words[name])), '')
+    in_one = [name for name in words if OF_ONE.match(name.strip()) and are_flags(words[name])]
+    folds = [name for name in words if FOLD.match(name.strip()) and _are_folds(words[name]) and name != named]
+    block: str | dict[str, Any] = named
+    said: list[str] = []
+    if named:
+        block, said = _by_words(named, words[named])
+    else:
+        called = [name for name in words if CALLED.search(name)]
+        within = {name: meant for name in called if (meant := _within(words[name]))}
+        unclear = [name for name in called if ALONE.fullmatch(name.strip()) and len(words[name]) <= MOST_WORDS]
+        if within:
+            named, meant = next(iter(within.items()))
+            block = {'column': named, 'values': meant}
+            listed = ', '.join(f'{split}: {" ".join(of)}' for split, of in meant.items())
+            said = [f'split: words of {named!r} are taken for splits by what is in them, {listed}.']
+        elif unclear:
+            said = [_not_words(unclear[0], words[unclear[0]])]
+        elif len(in_one) == 1:
+            block, said = _of_one(in_one[0])
+        elif in_one:
+            said = [
+                f'split: the columns {some(in_one, NAMED)} say yes and no of one split each, and are not read; one '
+                'column with the names of splits is (split.column).'
+            ]
+        elif folds:
+            said = [_of_folds(folds[0], words[folds[0]])]
+    return Splits(block, tuple(said), frozenset({named, *in_one, *folds} - {''}), frozenset(of_words))
+
+
+def _by_words(name: str, words: set[str]) -> tuple[str | dict[str, Any], list[str]]:
+    """The split by a column of words for splits, and what is to be said of it."""
+    known, said = table_of(SPLIT_NAMES), {canonical(word) for word in words}
+    sentences = [] if CALLED.search(name) else [f'split: the column {name!r}, which has the words of splits.']
+    if 'train' in {known.get(word) for word in said} or not said & {canonical(word) for word in NOTHING}:
+        return name, sentences
+    of_blank = f'split: no cell of {name!r} says train, and the blank ones are taken for it.'
+    return {'column': name, 'others': 'train'}, [*sentences, of_blank]
+
+
+def _not_words(name: str, words: set[str]) -> str:
+    return (
+        f'split: the column {name!r} has {some(sorted(words), NAMED)}, not all words for splits, and is not read; '
+        f"split = {{'column': {name!r}, 'values': {{'train': ..., 'test': ...}}}} says what they mean."
+    )
+
+
+def _of_one(name: str) -> tuple[dict[str, Any], list[str]]:
+    """The split by a column that says yes and no of one: train, or else test."""
+    found = OF_ONE.match(name.strip())
+    of = table_of(SPLIT_NAMES)[canonical(found['split'])] if found else 'test'
+    values = {of: TRUE, 'test' if of == 'train' else 'train': FALSE}
+    said = f'split: the column {name!r} of zeros and ones, by its name: {of}, and the rest.'
+    return {'column': name, 'values': values}, [said]
+
+
+def _of_folds(name: str, words: set[str]) -> str:
+    test, validation, *train = sorted((one for one in words if canonical(one) not in NOTHING), key=number)
+    values = {'test': test, 'validation': validation, 'train': tuple(train)}
+    what = f'split: the column {name!r} has numbers of folds and is not read'
+    return f"{what}; split = {{'column': {name!r}, 'values': {values}}} takes such."
+
+
+def _are_splits(words: set[str]) -> bool:
+    known = table_of(SPLIT_NAMES)
+    return bool(words) and all(canonical(word) in known for word in words if canonical(word) not in NOTHING)
+
+
+def _are_several(words: set[str]) -> bool:
+    """Whether they are words of more than one split."""
+    known = table_of(SPLIT_NAMES)
+    return len({known.get(canonical(word)) for word in words} - {None}) > 1
+
+
+def _within(words: set[str]) -> dict[str, tuple[str, ...]]:
+    """{a split: words} of words that each have one word for a split in them, as test_internal; {} of others."""
+    known, meant = table_of(SPLIT_NAMES), dict[str, tuple[str, ...]]()
+    for word in sorted(word for word in words if canonical(word) not in NOTHING):
+        found = {known[part] for part in map(canonical, re.split(r'[\W_]+', word)) if part in known}
+        if len(found) != 1:
+            return {}
+        (split,) = found
+        meant[split] = (*meant.get(split, ()), word)
+    return meant if len(meant) > 1 else {}
+
+
+def _are_folds(words: set[str]) -> bool:
+    """Whether they are whole numbers, few and more than two."""
+    numbers = [number(word) for word in words if canonical(word) not in NOTHING]
+    return 2 < len(numbers) <= MOST_FOLDS and all(np.isfinite(one) and one.is_integer() for one in numbers)
