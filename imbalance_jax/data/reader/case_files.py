@@ -57,9 +57,11 @@ def images_of_rows(
                     f'Each image that {rows.files[0]} names is there several times, such as {several[0]!r}: say '
                     'which folder or suffix is meant (images.folders; images.file, as {id}.jpg).'
                 )
+            parts = layout.images.parts
+            by_parts = f' by {parts} parts of their paths (images.parts)' if parts > Images().parts else ''
             raise FileNotFoundError(
-                f'None of the {len(set(texts))} images that {rows.files[0]} names is there, such as {example!r}; '
-                f'there are {len(files.paths)} images, such as {files.paths[0]!r}.'
+                f'None of the {len(set(texts))} images that {rows.files[0]} names is there{by_parts}, such as '
+                f'{example!r}; there are {len(files.paths)} images, such as {files.paths[0]!r}.'
             )
         unnamed = set(range(len(files.paths))) - set(position.values())
         of_masks = [paths.of_any(one.files) for one in layout.regions if one.files]

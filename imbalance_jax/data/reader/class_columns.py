@@ -28,7 +28,9 @@ NAMES = (
         '^(?!.*(quality|education|income|noise)).*(?<![a-z])(grade|severity|stage|bi-?rads|dr[ _-]?level)s?(?![a-z])',
         re.I,
     ),
-    re.compile('label|class|diagnos|finding|target|patholog|categor|disease|condition|^dx$', re.I),
+    re.compile(
+        'label|class|diagnos|finding|target|patholog|categor|disease|condition|befund|^(dx|results?|outcome)$', re.I
+    ),
 )
 GRADES = NAMES[2:4]
 SEPARATORS = ('|', ';', ',')

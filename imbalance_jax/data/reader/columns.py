@@ -57,7 +57,7 @@ FEW_OF_EACH = 4  # images of a number that only counts within somebody
 BODY = {'head', 'neck', 'face', 'scalp', 'trunk', 'torso', 'chest', 'abdomen', 'back', 'arm', 'hand', 'leg', 'foot'}
 BODY |= {'extremity', 'extremities', 'palms', 'soles', 'knee', 'hip', 'shoulder', 'breast', 'left', 'right'}  # of sites
 MOST_GROUPS = 12
-NEARLY, MOST_SHOWN = 0.8, 4  # share of cells that say yes or no, in a column of such; words that are shown
+NEARLY, MOST_SHOWN = 0.7, 4  # share of cells that say yes or no, in a column of such; words that are shown
 
 
 class Kinds(NamedTuple):

@@ -82,6 +82,8 @@ def _check_labels(labels: Labels, where: str) -> None:
     if twice := repeated([*filter(None, [labels.column]), *labels.further]):
         raise ValueError(f'{where}.further names {twice[0]!r} again; it is of further columns, beside column.')
     columns = labels.columns
+    if columns and labels.further:
+        raise ValueError(f'{where}.further is beside `column`, of names; columns takes every column of one class.')
     if twice := repeated(columns):
         raise ValueError(f'{where}.columns names {twice[0]!r} twice: {columns}; a column is one class.')
     spelt = table_of(labels.aliases)
@@ -102,6 +104,9 @@ def _check_splits(split: Split, where: str) -> None:
     ways = [name for name in ('column', 'lists', 'path') if getattr(split, name)]
     if len(ways) > 1:
         raise ValueError(f'{where} has {" and ".join(ways)}; one of them says which split an image is in.')
+    for field in ('values', 'others'):
+        if not ways and getattr(split, field) != getattr(Split(), field):
+            raise ValueError(f'{where}.{field} is given, and no column, lists or path, of which it could be.')
 
 
 def _check_group(group: Group, where: str) -> None:

@@ -2,7 +2,7 @@
 
 import glob
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -38,11 +38,23 @@ def excluded(pictures: Sequence[str], masks: Mapping[str, Mask], unsure: list[st
     lone = {path: Mask('', '', folder) for path, folder in inside.items() if folder >= 0}
     if lone and '' not in (of := {_number(path) for path in lone}) and of <= numbers:
         found = tuple(sorted({*found, *patterns_of(lone)}))
+        pattern = _with_word_before(list(lone), {paths.stem(path) for path, folder in inside.items() if folder < 0})
+        way = f'= {pattern!r} names them' if pattern else 'could name them if they were called as their images are'
         unsure.append(
             f'images: {len(lone)} files in folders of masks are called as no image is: {some(list(lone), NAMED)}. They '
-            'are left out (images.exclude); regions.files could name them if they were called as their images are.'
+            f'are left out (images.exclude); regions.files {way}.'
         )
     return found
+
+
+def _with_word_before(lone: Sequence[str], stems: Collection[str]) -> str:
+    """The pattern of files that are called as images are with one word before, in one folder; '' where they are not."""
+    folder, suffix, name = lone[0].rpartition('/')[0], lone[0].rpartition('.')[2], paths.stem(lone[0])
+    words = [name[:at] for at in range(1, len(name)) if name[at:] in stems]
+    for word in words:
+        if all(one.startswith(f'{folder}/{word}') and paths.stem(one)[len(word) :] in stems for one in lone):
+            return f'{folder}/{word}{{stem}}.{suffix}'
+    return ''
 
 
 def _number(path: str) -> str:

@@ -33,6 +33,7 @@ OLD = re.compile(
     'results?|submission)(?![a-z])',
     re.I,
 )
+OF_LABELS = re.compile('label|truth|diagnos|class|annotation|target|grading', re.I)  # files of what images are of
 FLAGS = 2  # different numbers of a column that may be yes and no, and then names no images
 LEAST = 0.2  # share of the rows of a table that name an image which is there
 SAMPLED = 400  # rows whose files are looked for
@@ -190,12 +191,13 @@ def _has_boxes(one: Read) -> bool:
     return bool(one.kinds.box or one.kinds.segmentation)
 
 
-def _rank(one: Read, most: int) -> tuple[bool, bool, int, bool, int]:
+def _rank(one: Read, most: int) -> tuple[bool, bool, int, bool, bool, int]:
     """How well a table serves as the main one: with labels, of many images, and not of boxes, whose names are no labels
     where a table without boxes has more images. most: so many."""
     names = one.kinds.names and not (_has_boxes(one) and one.images < most)
     kept = not OLD.search(one.file)
-    return bool(one.kinds.labels or names), kept, one.images, not _has_boxes(one), -one.file.count('/')
+    told = bool(OF_LABELS.search(one.file.rsplit('/', 1)[-1]))
+    return bool(one.kinds.labels or names), kept, one.images, not _has_boxes(one), told, -one.file.count('/')
 
 
 def _images_in_header(rows: Rows, files: paths.Files) -> list[str]:

@@ -13,6 +13,7 @@ from imbalance_jax.data.reader.spelling import plain_key
 from imbalance_jax.data.reader.text_files import content, lines_of
 from imbalance_jax.names import lookup, repeated, some
 
+APART_PIXELS, APART_SHARE = 2, 0.1  # of a side of a box, by which its shape may end elsewhere
 COCO = {'images': ('id', 'file_name'), 'annotations': ('image_id', 'category_id'), 'categories': ('id', 'name')}
 
 
@@ -100,6 +101,13 @@ def coco_columns(data: Mapping[str, Any], path: Path, found: Found) -> dict[str,
             found.doubts.append(f'{path.name}: files that are images under two ids: {some(twice, NAMED)}.')
         if data['images'] and not data['annotations']:
             found.doubts.append(f'{path.name} has no annotations: its {len(data["images"])} images count as without.')
+        if data['annotations'] and all('score' in one for one in data['annotations']):
+            found.doubts.append(f'{path.name}: every annotation has a score, as what a network predicts has.')
+        drawn = [one for one in data['annotations'] if one.get('bbox') and isinstance(one.get('segmentation'), list)]
+        apart = sum(map(_are_apart, drawn))
+        if 2 * apart > len(drawn):
+            what = f'bbox and segmentation are of other places in {apart} of {len(drawn)} annotations'
+            found.doubts.append(f'{path.name}: {what}, as where one was scaled alone; shapes count.')
         names = {plain_key(one['id']): str(one['name']) for one in named}
         if twice := repeated(names.values()):
             found.doubts.append(f'{path.name}: categories that are one concept under two ids: {some(twice, NAMED)}.')
@@ -119,6 +127,19 @@ def coco_columns(data: Mapping[str, Any], path: Path, found: Found) -> dict[str,
     except (KeyError, TypeError) as error:
         raise ValueError(f'{path} is not whole COCO: {error} is missing or of another kind.') from error
     return _of_records(rows)
+
+
+def _are_apart(annotation: Mapping[str, Any]) -> bool:
+    """Whether the box of an annotation and that around its polygons lie a tenth of their sides apart, or two pixels."""
+    corners = [float(value) for polygon in annotation['segmentation'] for value in polygon]
+    if not corners:
+        return False
+    x, y, width, height = map(float, annotation['bbox'])
+    for low, length, ends in ((x, width, corners[::2]), (y, height, corners[1::2])):
+        allowed = max(APART_PIXELS, APART_SHARE * length)
+        if abs(min(ends) - low) > allowed or abs(max(ends) - low - length) > allowed:
+            return True
+    return False
 
 
 def _check_images(of: Mapping[str, Sequence[Any]], known: Collection[str], path: Path, found: Found) -> None:

@@ -48,6 +48,8 @@ def test_numbers_are_words_where_words_are_meant():
         ),
         ({**LABELS, 'tables': ({'file': 't'}, {'file': 'u'})}, r'tables \(number 2\), u, is read by nothing'),
         ({'labels': {'column': 'x', 'further': ('y', 'x')}}, r"labels\.further names 'x' again"),
+        ({'labels': {'columns': ('x',), 'further': ('y',)}}, r'labels\.further is beside `column`, of names'),
+        ({**LABELS, 'split': {'others': 'train'}}, r'split\.others is given, and no column, lists or path'),
         (
             {'labels': {'column': 'x', 'others': 'drop'}},
             r"labels\.others is 'drop'; it must be one of 'error', 'ignore'",

@@ -274,9 +274,9 @@ def test_a_few_blanks_do_not_change_the_task(tmp_path):
 
 
 def test_the_only_column_that_may_be_one_of_classes_is_named(tmp_path):
-    of_columns(tmp_path / 'chest', result=['normal', 'abnormal'] * 6)
+    of_columns(tmp_path / 'chest', impression=['normal', 'abnormal'] * 6)
     found, _ = proposed(tmp_path / 'chest', tmp_path, missing=['labels'])
-    assert "labels: other columns that may be classes: 'result' (normal, abnormal)." in found.unsure
+    assert "labels: other columns that may be classes: 'impression' (normal, abnormal)." in found.unsure
 
 
 def test_a_column_of_splits_is_nobody_s_name(tmp_path):

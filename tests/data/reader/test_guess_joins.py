@@ -210,3 +210,21 @@ def test_the_key_of_folders_may_be_called_anything(tmp_path):
     found, dataset = proposed(folder, tmp_path)
     assert found.block['tables'] == [{'file': 'labels.csv', 'on': ['BraTS21ID']}]
     assert dataset.labels.sum() == 6
+
+
+def test_a_table_that_is_called_as_of_labels_leads(tmp_path):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'{i}.png' for i in range(12)])
+    names = [f'{i}.png' for i in range(12)]
+    pd.DataFrame({'image': names, 'smoker': [0, 1] * 6}).to_csv(folder / 'clinical.csv', index=False)
+    pd.DataFrame({'image': names, 'mass': [0, 1, 1] * 4}).to_csv(folder / 'labels.csv', index=False)
+    assert proposed(folder, tmp_path)[1].classes == ('mass',)
+
+
+def test_masks_with_a_word_before_are_named_by_their_pattern(tmp_path):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'images/i{i}.png' for i in range(12)])
+    pictures(folder, [f'masks/gt_i{i}.png' for i in range(12)])
+    pd.DataFrame({'image': [f'i{i}.png' for i in range(12)], 'mass': [0, 1] * 6}).to_csv(folder / 't.csv', index=False)
+    found, _ = proposed(folder, tmp_path)
+    assert any("regions.files = 'masks/gt_{stem}.png' names them" in one for one in found.unsure)

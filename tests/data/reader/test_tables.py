@@ -231,3 +231,19 @@ def test_json_with_a_key_twice_or_a_bad_line_names_it(tmp_path):
         read(tmp_path, '{"id": 1}\n\n{"id": 2}\n{"id": \n', 't.jsonl')
     rows, _ = read(tmp_path, '{"id": 1}\n\n{"id": 2}\n', 't.jsonl')
     assert rows.where(1) == 't.jsonl, line 3'
+
+
+def test_predictions_and_boxes_apart_from_their_shapes_are_doubted_in_coco(tmp_path):
+    def said(scale, **more):
+        drawn = [
+            {'id': i, 'image_id': i, 'category_id': 1, 'bbox': [8 * scale, 4, 12, 14], **more}
+            | {'segmentation': [[8, 4, 20, 4, 20, 18, 8, 18]]}
+            for i in range(4)
+        ]
+        files = [{'id': i, 'file_name': f'{i}.png', 'height': 40, 'width': 40} for i in range(4)]
+        coco = {'images': files, 'annotations': drawn, 'categories': [{'id': 1, 'name': 'mass'}]}
+        return read(tmp_path, json.dumps(coco), 'c.json')[1].doubts
+
+    assert said(1) == []
+    assert said(1, score=0.4) == ['c.json: every annotation has a score, as what a network predicts has.']
+    assert said(3)[0].startswith('c.json: bbox and segmentation are of other places in 4 of 4 annotations')
