@@ -86,11 +86,12 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     if not read and (patients := guess_joins.of_patients(rest, pictures, block, unsure)):
         guess_labels.propose(patients, block, unsure)
         _said_of_rows(patients.kinds, block, unsure)
-    people = guess_joins.not_used(rest, pictures, unsure)
+    named_people = guess_people.stated(read[0] if read else None, block)
+    people = guess_joins.not_used(rest, pictures, unsure, patients=named_people)
     if further:
         unsure.append(f'tables: {some(further, NAMED)} are not looked at, behind {len(tables)} others.')
     _splits(lists, named, files, block, unsure)
-    people |= guess_people.stated(read[0] if read else None, block)
+    people |= named_people
     told = guess_folders.Known(people, guess_people.splits_of(files, block, {one.file: one for one in every}))
     if on_images:
         guess_drawn.propose(on_images, pictures, read[0].column if read else '', block, unsure)

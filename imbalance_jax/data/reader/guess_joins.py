@@ -190,14 +190,22 @@ def second_reader(main: Read, others: Sequence[Read], block: dict[str, Any], uns
     unsure.append(f'regions: {files} draw on the same images: taken for readers. Labels are those of {main.file}.')
 
 
-def not_used(rest: Sequence[Rest], pictures: Sequence[str], unsure: list[str]) -> set[str]:
-    """Names the tables whose rows name no image, and returns the folders that such a table has a row of."""
+def not_used(
+    rest: Sequence[Rest], pictures: Sequence[str], unsure: list[str], *, patients: Collection[str] = ()
+) -> set[str]:
+    """Names the tables whose rows name no image, and returns the folders that such a table has a row of. patients: that
+    a column of another table names."""
     people: set[str] = set()
     silent: dict[str, list[str]] = {}
     for one in rest:
         column, folders, _ = _of_folders(one.rows, pictures)
         if not column:
-            silent.setdefault(one.why, []).append(one.file)
+            said = {*map(str, (cell for cells in one.rows.columns.values() for cell in cells)), *one.rows.columns}
+            of_people = len(one.rows.columns) == 1 and len(said & {*patients}) >= MOST * len(said)
+            why = (
+                'patients are listed, which no layout reads; a column of splits says the same' if of_people else one.why
+            )
+            silent.setdefault(why, []).append(one.file)
             continue
         people |= folders
         unsure.append(

@@ -11,8 +11,9 @@ import numpy as np
 from imbalance_jax.data.reader import paths, published
 from imbalance_jax.data.reader.columns import Kinds, kinds_of
 from imbalance_jax.data.reader.companions import FOLDERS, WORDS
-from imbalance_jax.data.reader.layout import Images
+from imbalance_jax.data.reader.layout import SPLIT_NAMES, Images
 from imbalance_jax.data.reader.rows import Rows, stacked
+from imbalance_jax.data.reader.spelling import canonical, table_of
 from imbalance_jax.names import some
 
 TABLES = ('.csv', '.tsv', '.txt', '.json', '.jsonl', '.parquet')
@@ -100,6 +101,13 @@ def read(
             why = f'only {share:.0%} of its rows name an image' if share else 'no row names an image'
             if not share and _parts_by_blanks(rows, files):
                 why = "blanks part its columns ('separator': ' ' and perhaps 'header': False of its table)"
+            rest.append(Rest(path, rows, why, declared))
+            continue
+        lists = [name for _, _, name in scored if canonical(name) in table_of(SPLIT_NAMES)]
+        if len(lists) > 1 and column in lists:
+            why = (
+                f'columns {some(lists, 3)} list the images of each split, and files of one each are read (split.lists)'
+            )
             rest.append(Rest(path, rows, why, declared))
             continue
         tables = [declared]

@@ -228,3 +228,18 @@ def test_masks_with_a_word_before_are_named_by_their_pattern(tmp_path):
     pd.DataFrame({'image': [f'i{i}.png' for i in range(12)], 'mass': [0, 1] * 6}).to_csv(folder / 't.csv', index=False)
     found, _ = proposed(folder, tmp_path)
     assert any("regions.files = 'masks/gt_{stem}.png' names them" in one for one in found.unsure)
+
+
+def test_lists_of_patients_and_columns_of_images_by_split_are_said(tmp_path):
+    folder = tmp_path / 'set'
+    names = [f'{i}.png' for i in range(12)]
+    pictures(folder, names)
+    rows = {'image': names, 'mass': [0, 1] * 6, 'patient': [f'P{i // 2}' for i in range(12)]}
+    pd.DataFrame(rows).to_csv(folder / 't.csv', index=False)
+    (folder / 'train.txt').write_text('P0\nP1\nP2\nP3\n')
+    pd.DataFrame({'train': names[:6], 'test': names[6:]}).to_csv(folder / 'split.csv', index=False)
+    found, _ = proposed(folder, tmp_path)
+    assert any('train.txt is not used: patients are listed, which no layout reads' in one for one in found.unsure)
+    assert any(
+        'split.csv is not used: columns train, test list the images of each split' in one for one in found.unsure
+    )
