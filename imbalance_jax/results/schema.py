@@ -281,7 +281,9 @@ def write_blocks_of(workdir: Path, name: str, blocks: Iterable[Block]) -> None:
 def read_table(workdir: Path, name: str) -> pd.DataFrame:
     """results/<name>.parquet; FileNotFoundError where there is none, ValueError where it is damaged."""
     table = workdir_files.read_table(workdir, name)
-    return table.replace({'kind': OLD_KINDS}) if 'kind' in table else table
+    if 'kind' in table and table['kind'].isin(OLD_KINDS).any():
+        table['kind'] = table['kind'].replace(OLD_KINDS)
+    return table
 
 
 def write_table(workdir: Path, name: str, rows: Iterable[Mapping]) -> None:

@@ -165,8 +165,8 @@ def copies_among(pictures: Sequence[str]) -> dict[str, str]:
 
 
 def _derived(pictures: Sequence[str]) -> dict[str, str]:
-    """{a file: another of the same name and folders} but for one folder that says of it what was made of the other:
-    Segmented/a/1.png of Original/a/1.png."""
+    """{a file: another of the same name and folders} but for what says that it was made of the other: a folder, as in
+    Segmented/a/1.png of Original/a/1.png, or a word in its name, as in a/1_rot90.png of a/1.png."""
     known: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
     made: list[tuple[str, tuple[tuple[str, ...], tuple[str, ...]]]] = []
     for path in pictures:

@@ -156,6 +156,7 @@ def _matching(pattern: str, names: Names) -> list[str]:
         return [one] if one else []
     head = pattern[: min(pattern.find(one) for one in '*?[' if one in pattern)]
     tail = pattern[max(pattern.rfind(one) for one in '*?]') + 1 :]
+    tail = tail.removeprefix('/') if '**/' in pattern else tail  # which is also no folder
     begun, ended = _range(names.forward, head), _range(names.backward, tail[::-1])
     if len(begun) <= len(ended):
         return [name for place in begun if like(name := names.forward[place], pattern)]

@@ -7,7 +7,7 @@ from data.reader.test_guess_folders import mask
 from PIL import Image
 
 from imbalance_jax.data import sources
-from imbalance_jax.data.reader import guess
+from imbalance_jax.data.reader import guess, mask_files, paths
 
 
 def test_masks_with_one_more_word_in_folders_of_their_kind(tmp_path):
@@ -151,3 +151,14 @@ def test_masks_in_another_case_are_those_of_their_images(tmp_path):
     found, dataset = proposed(tmp_path / 'set', tmp_path)
     assert found.block['regions']['files'] == 'masks/{stem}.png'
     assert sorted(dataset.image_id[dataset.region_image]) == sorted(dataset.image_id)
+
+
+def test_a_pattern_means_the_same_files_however_it_is_looked_up():
+    words, folders = ('', 'seg_', 'x[1]'), ('', 'a/', 'a/b/', 'm/')
+    files = [f'{folder}{word}{i}.png' for folder in folders for word in words for i in range(4)]
+    names = mask_files.names_of(files)
+    patterns = ['**/seg_1.png', 'm/*_2.png', '*3.png', 'a/**/seg_?.png', 'm/x[[]1]*.png', '*/x[[]1]2.png', 'a/seg_*']
+    for pattern in [*patterns, 'm/1.png']:
+        expected = sorted(one for one in files if paths.like(one, pattern))
+        assert mask_files._matching(pattern, names) == expected
+        assert expected
