@@ -113,6 +113,8 @@ def _check_group(group: Group, where: str) -> None:
     _check_apart(group.values, f'{where}.values')
     if group.values and group.bands:
         raise ValueError(f'{where} has values and bands; one of them says what the groups are.')
+    if not group.bands and group.most != Group(group.column).most:
+        raise ValueError(f'{where}.most is given, and no bands, of whose numbers it is the largest.')
     if not all(low < high for low, high in zip(group.bands, group.bands[1:], strict=False)):
         raise ValueError(f'{where}.bands is {_numbers(group.bands)}; the numbers must ascend, such as (40, 60).')
 

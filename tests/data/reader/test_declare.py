@@ -140,6 +140,7 @@ def test_numbers_are_words_where_words_are_meant():
             {**LABELS, 'groups': {'age': {'column': 'a', 'bands': (40, 60), 'values': {'x': '1'}}}},
             r'groups\.age has values and bands; one of them',
         ),
+        ({**LABELS, 'groups': {'age': {'column': 'a', 'most': 80}}}, r'groups\.age\.most is given, and no bands'),
         (
             {**LABELS, 'tables': {'file': 't.csv', 'separator': ';;'}},
             r"config\.data\.mine\.tables\.separator is ';;'; it must be one character",
