@@ -125,10 +125,10 @@ def expand_home(config: ConfigDict) -> None:
         for name, value in config.items():
             if isinstance(value, ConfigDict):
                 expand_home(value)
-            elif isinstance(value, tuple):
-                config[name] = tuple(map(_at_home, value))
-            else:
-                config[name] = _at_home(value)
+                continue
+            expanded = tuple(map(_at_home, value)) if isinstance(value, tuple) else _at_home(value)
+            if expanded != value:
+                config[name] = expanded
 
 
 def _at_home(value: Any) -> Any:
