@@ -53,7 +53,9 @@ def preprocessing(metadata: Mapping[str, str]) -> dict[str, Any]:
         size = {field: int(json.loads(metadata[field])) for field in ('resize', 'crop')}
     except (KeyError, ValueError, TypeError):
         return {}
-    if matrix.ndim != 2 or offset.shape != matrix.shape[1:] or not np.isfinite([*matrix, offset]).all():
+    if matrix.ndim != 2 or offset.shape != matrix.shape[1:]:
+        return {}
+    if not np.isfinite(matrix).all() or not np.isfinite(offset).all():
         return {}
     scale = matrix[0] if len(matrix) == 1 else np.diagonal(matrix)
     if (len(matrix) > 1 and not np.array_equal(matrix, np.diag(scale))) or not (scale > 0).all():

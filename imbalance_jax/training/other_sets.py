@@ -94,7 +94,8 @@ def folders(workdir: Path, config: Mapping[str, Any]) -> list[Path]:
 def lost(workdir: Path, config: Mapping[str, Any]) -> str:
     """What to say of data sets of the config that a finished population should have been tested on, and that are not
     there; '' where all are."""
-    gone = [f'{path.relative_to(workdir)}' for path in _asked(workdir, config) if path not in folders(workdir, config)]
+    asked, there = _asked(workdir, config), folders(workdir, config)
+    gone = [f'{path.relative_to(workdir)}' for path in asked if path not in there]
     if not gone:
         return ''
     what = 'data sets of config.data.test_on have no predictions there and are left out'

@@ -161,32 +161,39 @@ def copies_among(pictures: Sequence[str]) -> dict[str, str]:
         of = next((known[tail] for tail in tails if tail in known), known['/'.join(parts)])
         if of != path:
             found[path] = of
-    return found | _derived(pictures)
+    return found | _made_in_folders(pictures) | _made_by_changes(pictures)
 
 
-def _derived(pictures: Sequence[str]) -> dict[str, str]:
-    """{a file: another of the same name and folders} but for what says that it was made of the other: a folder, as in
-    Segmented/a/1.png of Original/a/1.png, or a word in its name, as in a/1_rot90.png of a/1.png."""
-    known: dict[tuple[tuple[str, ...], tuple[str, ...]], list[str]] = {}
-    made: list[tuple[str, tuple[tuple[str, ...], tuple[str, ...]]]] = []
-    for path in pictures:
-        parts = _without_suffix(path).split('/')
-        for at, folder in enumerate(parts[:-1]):
-            rest = tuple(parts[:at]), tuple(parts[at + 1 :])
-            if DERIVED.search(folder):
-                made.append((path, rest))
+def _made_in_folders(pictures: Sequence[str]) -> dict[str, str]:
+    """{a file: another of the same name and folders} but for one folder that says that it was made of the other:
+    Segmented/a/1.png of Original/a/1.png."""
+    parts = {path: _without_suffix(path).split('/') for path in pictures}
+    folders = {folder for of_path in parts.values() for folder in of_path[:-1]}
+    derived = {folder for folder in folders if DERIVED.search(folder)}
+    made: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+    known: dict[tuple[tuple[str, ...], tuple[str, ...]], str] = {}
+    for path, of_path in parts.items() if derived else ():
+        for at, folder in enumerate(of_path[:-1]):
+            rest = tuple(of_path[:at]), tuple(of_path[at + 1 :])
+            if folder in derived:
+                made[path] = rest
             else:
-                known.setdefault(rest, []).append(path)
-    found = {path: known[rest][0] for path, rest in made if rest in known}
+                known.setdefault(rest, path)
+    return {path: known[rest] for path, rest in made.items() if rest in known}
+
+
+def _made_by_changes(pictures: Sequence[str]) -> dict[str, str]:
+    """{a file: another} that its name says it was made of, beside it or in its folders but for such of what was made:
+    a/1_rot90.png of a/1.png."""
     of_stem = {_without_suffix(path): path for path in pictures}
+    found: dict[str, str] = {}
     for path in pictures:
         folder, _, name = _without_suffix(path).rpartition('/')
         if match := CHANGED.fullmatch(name):
-            base = match['after'] or match['before']
-            places = (folder, '/'.join(one for one in folder.split('/') if not DERIVED.search(one)))
-            bases = [f'{place}/{base}'.lstrip('/') for place in places]
-            of = next((of_stem[one] for one in bases if one in of_stem), path)
-            found |= {path: of} if of != path else {}
+            places = folder, '/'.join(one for one in folder.split('/') if not DERIVED.search(one))
+            bases = [f'{place}/{match["after"] or match["before"]}'.lstrip('/') for place in places]
+            if of := next((of_stem[one] for one in bases if one in of_stem), ''):
+                found[path] = of
     return found
 
 

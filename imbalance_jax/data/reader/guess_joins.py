@@ -200,11 +200,8 @@ def not_used(
     for one in rest:
         column, folders, _ = _of_folders(one.rows, pictures)
         if not column:
-            said = {*map(str, (cell for cells in one.rows.columns.values() for cell in cells)), *one.rows.columns}
-            of_people = len(one.rows.columns) == 1 and len(said & {*patients}) >= MOST * len(said)
-            why = (
-                'patients are listed, which no layout reads; a column of splits says the same' if of_people else one.why
-            )
+            listed = _lists(one.rows, patients)
+            why = 'patients are listed, which no layout reads; a column of splits says the same' if listed else one.why
             silent.setdefault(why, []).append(one.file)
             continue
         people |= folders
@@ -215,6 +212,15 @@ def not_used(
     for why, alike in silent.items():
         unsure.append(f'tables: {some(alike, NAMED)} {"are" if len(alike) > 1 else "is"} not used: {why}.')
     return people
+
+
+def _lists(rows: Rows, patients: Collection[str]) -> bool:
+    """Whether a table is one column of these patients, with or without a name of its own."""
+    if len(rows.columns) != 1:
+        return False
+    ((name, cells),) = rows.columns.items()
+    said = {name, *map(str, cells)}
+    return len(said & {*patients}) >= MOST * len(said)
 
 
 def of_patients(rest: list[Rest], pictures: Sequence[str], block: dict[str, Any], unsure: list[str]) -> Read | None:

@@ -56,7 +56,7 @@ def patients(rows: Rows, first: np.ndarray, names: Sequence[str], patient: Patie
         text = plain(column[row])
         if patient.pattern and text:
             whole, text = text, first_group(patient.pattern, text)
-            if re.search(f'{re.escape(text)}[0-9]', whole) and text[-1:].isdigit():
+            if text[-1:].isdigit() and any(rest[:1].isdigit() for rest in whole.split(text)[1:]):
                 cut[text] = whole
         texts.append(text or (NAMELESS + name if patient.unknown == 'own' else ''))
     if several := [text for text, count in Counter(texts).items() if text in cut and count > 1]:

@@ -40,7 +40,8 @@ def splits_of(words: Mapping[str, set[str]]) -> Splits:
     of_words = [name for name in words if _are_splits(words[name])]
     named = next((name for name in of_words if CALLED.search(name)), '')
     named = named or next((name for name in of_words if _are_several(words[name])), '')
-    in_one = [name for name in words if OF_ONE.match(name.strip()) and are_flags(words[name])]
+    matched = {name: match for name in words if (match := OF_ONE.match(name.strip())) and are_flags(words[name])}
+    in_one = list(matched)
     folds = [name for name in words if FOLD.match(name.strip()) and _are_folds(words[name]) and name != named]
     block: str | dict[str, Any] = named
     said: list[str] = []
@@ -58,7 +59,7 @@ def splits_of(words: Mapping[str, set[str]]) -> Splits:
         elif unclear:
             said = [_not_words(unclear[0], words[unclear[0]])]
         elif len(in_one) == 1:
-            block, said = _of_one(in_one[0])
+            block, said = _of_one(in_one[0], matched[in_one[0]]['split'])
         elif in_one:
             said = [
                 f'split: the columns {some(in_one, NAMED)} say yes and no of one split each, and are not read; one '
@@ -86,10 +87,9 @@ def _not_words(name: str, words: set[str]) -> str:
     )
 
 
-def _of_one(name: str) -> tuple[dict[str, Any], list[str]]:
-    """The split by a column that says yes and no of one: train, or else test."""
-    found = OF_ONE.match(name.strip())
-    of = table_of(SPLIT_NAMES)[canonical(found['split'])] if found else 'test'
+def _of_one(name: str, word: str) -> tuple[dict[str, Any], list[str]]:
+    """The split by a column that says yes and no of one, which `word` is for: train, or else test."""
+    of = table_of(SPLIT_NAMES)[canonical(word)]
     values = {of: TRUE, 'test' if of == 'train' else 'train': FALSE}
     said = f'split: the column {name!r} of zeros and ones, by its name: {of}, and the rest.'
     return {'column': name, 'values': values}, [said]

@@ -190,36 +190,24 @@ def test_a_pattern_that_ends_within_a_number_is_doubted():
     assert not found.doubts
 
 
-def test_a_grouping_that_no_image_has_is_doubted(tmp_path):
+def grouped(tmp_path, cells, **rule):
+    """The `info` of a set of twelve images, grouped by these cells."""
     pictures(tmp_path / 'set', [f'{i}.png' for i in range(12)])
-    rows = ''.join(f'{i}.png,{i % 2},\n' for i in range(12))
-    (tmp_path / 'set' / 't.csv').write_text(f'image,mass,sex\n{rows}')
-    block = {
-        'reader': 'folder',
-        'path': str(tmp_path / 'set'),
-        'tables': 't.csv',
-        'images': 'image',
-        'labels': ('mass',),
-    }
-    block['groups'] = {'sex': {'column': 'sex', 'values': {'female': ('F',), 'male': ('M',)}}}
-    dataset = sources.load('mine', tmp_path / 'data', {**block, 'image_size': 16})
-    assert 'No image is in a group of sex: what says it is not read, or empty.' in dataset.info['doubts']
+    rows = ''.join(f'{i}.png,{i % 2},{cell}\n' for i, cell in enumerate(cells))
+    (tmp_path / 'set' / 't.csv').write_text(f'image,mass,who\n{rows}')
+    block = {'reader': 'folder', 'path': str(tmp_path / 'set'), 'tables': 't.csv', 'images': 'image'}
+    block |= {'labels': ('mass',), 'groups': {'who': {'column': 'who', **rule}}}
+    return sources.load('mine', tmp_path / 'data', {**block, 'image_size': 16}).info
+
+
+def test_a_grouping_that_no_image_has_is_doubted(tmp_path):
+    info = grouped(tmp_path, [''] * 12, values={'female': ('F',), 'male': ('M',)})
+    assert 'No image is in a group of who: what says it is not read, or empty.' in info['doubts']
 
 
 def test_bands_of_negative_numbers_and_blank_cells(tmp_path):
-    pictures(tmp_path / 'set', [f'{i}.png' for i in range(12)])
-    rows = ''.join(f'{i}.png,{i % 2},{-3.5 + i / 4 if i else ""}\n' for i in range(12))
-    (tmp_path / 'set' / 't.csv').write_text(f'image,mass,score\n{rows}')
-    block = {
-        'reader': 'folder',
-        'path': str(tmp_path / 'set'),
-        'tables': 't.csv',
-        'images': 'image',
-        'labels': ('mass',),
-    }
-    block['groups'] = {'score': {'column': 'score', 'bands': (-2.5, -1)}}
-    info = sources.load('mine', tmp_path / 'data', {**block, 'image_size': 16}).info
-    assert info['groups']['score'] == ['under -2.5', '-2.5 to below -1', '-1 and over']
+    info = grouped(tmp_path, ['', *(-3.5 + i / 4 for i in range(1, 12))], bands=(-2.5, -1))
+    assert info['groups']['who'] == ['under -2.5', '-2.5 to below -1', '-1 and over']
     assert [one for one in info['notes'] if 'no group' in one] == [
-        '1 of 12 images are in no group of score, as the cell is blank.'
+        '1 of 12 images are in no group of who, as the cell is blank.'
     ]
