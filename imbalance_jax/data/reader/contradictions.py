@@ -14,6 +14,7 @@ from imbalance_jax.names import lookup, repeated
 
 MODALITIES = ('radiograph', *FLIPS)  # of which `config.augment` knows something
 NEAR = 0.85  # how like one of them a word must be to be one that was misspelt
+CELLS_ONLY, NAMES_ONLY = ('present', 'absent', 'uncertain'), ('separator', 'others', 'unnamed')  # fields of labels
 BITS = range(8, 17)  # that a file of 16 bits may use
 
 
@@ -84,6 +85,12 @@ def _check_labels(labels: Labels, where: str) -> None:
     columns = labels.columns
     if columns and labels.further:
         raise ValueError(f'{where}.further is beside `column`, of names; columns takes every column of one class.')
+    named, default = bool(labels.column or labels.path or labels.regions), Labels()
+    for field in CELLS_ONLY if named else NAMES_ONLY:
+        if getattr(labels, field) != getattr(default, field):
+            what = 'names of classes (column, path, regions)' if named else 'cells of one class each (columns)'
+            other = 'columns' if named else 'column'
+            raise ValueError(f'{where}.{field} is given, and the labels are {what}, of which it says nothing: {other}?')
     if twice := repeated(columns):
         raise ValueError(f'{where}.columns names {twice[0]!r} twice: {columns}; a column is one class.')
     spelt = table_of(labels.aliases)

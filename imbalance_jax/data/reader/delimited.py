@@ -37,6 +37,8 @@ def read(path: Path, table: Table, found: Found, name: str) -> Rows:
     if table.columns and table.header and {*table.columns} == {*header} and [*table.columns] != header:
         what = 'tables.columns has the names of the first line in another order, and counts'
         found.doubts.append(f'{name}: {what}; there they are {", ".join(header)}.')
+    if table.header and not table.columns and separator != ' ':
+        _check_title(lines, first, separator, name)
     names = list(table.columns) or (header if table.header else [f'column {k + 1}' for k in range(len(header))])
     strays: list[str] = []
     least, of = (len(names), 'tables.columns') if table.columns else (named(header), 'the first line')
@@ -50,6 +52,18 @@ def read(path: Path, table: Table, found: Found, name: str) -> Rows:
             raise ValueError(f'{name}, line {line}: {len(row)} columns; expected {least} as in {of}.')
     rows = as_rows(_columns(names, cells), name, np.array([line for line, _ in numbered], np.int64))
     return dataclasses.replace(rows, twice=dict.fromkeys(repeated(filter(None, names)), name))
+
+
+def _check_title(lines: list[str], first: int, separator: str, name: str) -> None:
+    """ValueError for a first line of one cell where the next two have as many as one another, and more."""
+    following = [line for line in lines[first + 1 :] if line.strip()][:2]
+    counts = [sum(bool(cell.strip()) for cell in _split(line, separator)[0]) for line in (lines[first], *following)]
+    comment = lines[first].startswith('# ') and counts[0] < min(counts[1:], default=0)
+    if len(counts) == 3 and (comment or counts[0] == 1 < counts[1] == counts[2]):
+        raise ValueError(
+            f'{name} begins with the line {lines[first].strip(separator)!r}, and {counts[1]} cells follow in the next: '
+            'delete it if it is a title; the first line has the names of columns.'
+        )
 
 
 def named(header: list[str]) -> int:

@@ -13,6 +13,7 @@ from imbalance_jax.data.reader import (
     guess_joins,
     guess_labels,
     guess_masks,
+    guess_owners,
     guess_people,
     guess_regions,
     guess_tables,
@@ -83,11 +84,11 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     if inside:
         block['images']['folders'] = (inside.rstrip('/'),)
     named = _of_tables(read, rest, files, block, unsure) if read else files.paths
-    if not read and (patients := guess_joins.of_patients(rest, pictures, block, unsure)):
+    if not read and (patients := guess_owners.of_patients(rest, pictures, block, unsure)):
         guess_labels.propose(patients, block, unsure)
         _said_of_rows(patients.kinds, block, unsure)
     named_people = guess_people.stated(read[0] if read else None, block)
-    people = guess_joins.not_used(rest, pictures, unsure, patients=named_people)
+    people = guess_owners.not_used(rest, pictures, unsure, patients=named_people)
     if further:
         unsure.append(f'tables: {some(further, NAMED)} are not looked at, behind {len(tables)} others.')
     _splits(lists, named, files, block, unsure)

@@ -7,21 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from imbalance_jax.data.reader import paths
-from imbalance_jax.data.reader.columns import PATIENT, Kinds, kinds_of
+from imbalance_jax.data.reader.columns import Kinds, kinds_of
+from imbalance_jax.data.reader.guess_owners import OF_OWNERS
 from imbalance_jax.data.reader.guess_tables import Read, Rest
 from imbalance_jax.data.reader.layout import FALSE, NOTHING, SPLIT_NAMES, TRUE, UNSURE
-from imbalance_jax.data.reader.rows import NAMED, Rows
+from imbalance_jax.data.reader.rows import NAMED, Rows, my_names, their_names
 from imbalance_jax.data.reader.spelling import canonical, plain_key, table_of
 from imbalance_jax.names import some
 
 OWN_FILE = 'file of the row'  # the column of paths of images whose names are those of images in other folders, too
 MOST = 0.9  # share of keys that must be there
 OF_KEYS = 0.7  # the same where both columns are called alike
-LEAST = 3  # folders that a column whose name does not say it may be the key of
-OF_FOLDERS = re.compile('patient|subject|person|participant|case|study|exam|accession|uid|mrn|(^|[ _-])id[0-9]*$', re.I)
-WORD = re.compile('[a-z0-9]+')
 OF_DATA = re.compile('(data|set|list)$', re.I)  # behind the word for a split: traindata.csv
-OF_CLASSES = re.compile('label|class|categor|synset|concept', re.I)
 
 
 def under(main: Read, others: list[Read], files: paths.Files, block: dict[str, Any], unsure: list[str]) -> bool:
@@ -128,18 +125,19 @@ def by_key(
     one that has labels, where the main one has none. Those that are joined leave `rest`."""
     labels = None
     for one in list(rest):
-        key = _key(main.rows, one.rows)
-        if not key:
+        on = _keys(main.rows, one.rows)
+        if not on:
             continue
-        mine, their = key
+        their = their_names(on)[0]
         own = kinds_of(one.rows, their)
         new = _news(own, kinds)
         has_labels = labels is None and 'labels' not in block and bool(own.labels or own.names)
         if not new and not has_labels:
             continue
-        block['tables'].append({**one.declared, 'on': [mine if mine == their else f'{mine}={their}']})
+        block['tables'].append({**one.declared, 'on': on})
         says = ', '.join([*(['labels'] if has_labels else []), *new])
-        unsure.append(f'tables: {one.file} is joined by {mine!r}; it says {says}.')
+        keys = ' and '.join(map(repr, my_names(on)))
+        unsure.append(f'tables: {one.file} is joined by {keys}; it says {says}.')
         rest.remove(one)
         kinds = kinds._replace(**new)
         if has_labels:
@@ -158,19 +156,24 @@ def _news(of_other: Kinds, known: Kinds) -> dict[str, Any]:
     return news | ({'groups': {**known.groups, **more}} if more else {})
 
 
-def _key(mine: Rows, their: Rows) -> tuple[str, str] | None:
-    """The columns of one name by which each row of mine has one of theirs."""
-    named = {re.sub('[^a-z0-9]', '', name.lower()): name for name in mine.columns}
-    for name, values in their.columns.items():
-        own = named.get(re.sub('[^a-z0-9]', '', name.lower()), '')
-        if not own:
-            continue
-        keys = [plain_key(text) for text in values]
-        wanted = {plain_key(text) for text in mine.columns[own]} - {''}
-        rows = {tuple(map(str, row)) for row in zip(*their.columns.values(), strict=True)}  # copies count once
+def _keys(mine: Rows, their: Rows) -> list[str]:
+    """The columns of one name, or two, by which each row of mine has one of theirs, as `Table.on` has them."""
+    named = {_letters(name): name for name in mine.columns}
+    shared = [(named[_letters(name)], name) for name in their.columns if _letters(name) in named]
+    rows = {tuple(map(str, row)) for row in zip(*their.columns.values(), strict=True)}  # copies count once
+    owned = [pair for pair in shared if OF_OWNERS.search(pair[0])]
+    two = [(one, other) for one in owned for other in shared if other != one]
+    for pairs in (*((pair,) for pair in shared), *two):
+        cells = [[plain_key(text) for text in mine.columns[own]] for own, _ in pairs]
+        wanted = {key for key in zip(*cells, strict=True) if all(key)}
+        keys = list(zip(*([plain_key(text) for text in their.columns[name]] for _, name in pairs), strict=True))
         if len(wanted) > 2 and len(set(keys)) == len(rows) and len(wanted & set(keys)) >= OF_KEYS * len(wanted):
-            return own, name
-    return None
+            return [own if own == name else f'{own}={name}' for own, name in pairs]
+    return []
+
+
+def _letters(name: str) -> str:
+    return re.sub('[^a-z0-9]', '', name.lower())
 
 
 def second_reader(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: list[str]) -> None:
@@ -188,89 +191,6 @@ def second_reader(main: Read, others: Sequence[Read], block: dict[str, Any], uns
         block['regions'].append(own | beside)
     files = ' and '.join(one.file for one in (main, *again))
     unsure.append(f'regions: {files} draw on the same images: taken for readers. Labels are those of {main.file}.')
-
-
-def not_used(
-    rest: Sequence[Rest], pictures: Sequence[str], unsure: list[str], *, patients: Collection[str] = ()
-) -> set[str]:
-    """Names the tables whose rows name no image, and returns the folders that such a table has a row of. patients: that
-    a column of another table names."""
-    people: set[str] = set()
-    silent: dict[str, list[str]] = {}
-    for one in rest:
-        column, folders, _ = _of_folders(one.rows, pictures)
-        if not column:
-            listed = _lists(one.rows, patients)
-            why = 'patients are listed, which no layout reads; a column of splits says the same' if listed else one.why
-            silent.setdefault(why, []).append(one.file)
-            continue
-        people |= folders
-        unsure.append(
-            f'tables: {one.file} is not used: {one.why}. Its column {column!r} has what the folders '
-            f'{some(sorted(folders), 3)} are called by, whose images are taken for those of one patient each.'
-        )
-    for why, alike in silent.items():
-        unsure.append(f'tables: {some(alike, NAMED)} {"are" if len(alike) > 1 else "is"} not used: {why}.')
-    return people
-
-
-def _lists(rows: Rows, patients: Collection[str]) -> bool:
-    """Whether a table is one column of these patients, with or without a name of its own."""
-    if len(rows.columns) != 1:
-        return False
-    ((name, cells),) = rows.columns.items()
-    said = {name, *map(str, cells)}
-    return len(said & {*patients}) >= MOST * len(said)
-
-
-def of_patients(rest: list[Rest], pictures: Sequence[str], block: dict[str, Any], unsure: list[str]) -> Read | None:
-    """Joins the files to a table with labels that has a row for each patient or study, by their folders, if there is
-    one; it leaves `rest`."""
-    for one in rest:
-        column, folders, at = _of_folders(one.rows, pictures)
-        keys = [plain_key(text) for text in one.rows.columns.get(column, ())]
-        if at < 0 or len(set(keys)) < len(keys):
-            continue
-        kinds = kinds_of(one.rows, column)
-        if not kinds.labels and not kinds.names:
-            continue
-        pattern = f'^(?:[^/]+/){{{at}}}([^/]+)/' if at else '^([^/]+)/'
-        block['images']['derive'] = {column: ('path', pattern, '\\1')}
-        block['tables'] = [{**one.declared, 'on': [column]}]
-        unsure.append(
-            f'tables: {one.file} has a row for each of the folders {some(sorted(folders), 3)}: their files are joined '
-            f'to it by {column!r}, and have its labels.'
-        )
-        rest.remove(one)
-        return Read(one.file, one.rows, column, 1.0, 0, kinds._replace(patient=kinds.patient or column), [one.declared])
-    return None
-
-
-def _of_folders(rows: Rows, pictures: Sequence[str]) -> tuple[str, set[str], int]:
-    """The column that says whom or which study a row is of, the folders that are called so, and the place of these in
-    paths, -1 where they have more in their names; '' without any."""
-    levels = [
-        {parts[at] for parts in (path.split('/')[:-1] for path in pictures) if len(parts) > at} for at in range(9)
-    ]
-    for name, values in rows.columns.items():
-        texts = {plain_key(text).lower() for text in values} - {''}
-        called_so = bool(OF_FOLDERS.search(name.strip()))
-        if OF_CLASSES.search(name) or not (called_so or len(texts) == len(values) >= LEAST):
-            continue
-        sure = any(pattern.match(name.strip()) for pattern in PATIENT)
-        for at, level in enumerate(levels):
-            exact = called = {one for one in level if one.lower() in texts}
-            if sure and not called:
-                called = {one for one in level if texts & _parts_of(one.lower())}
-            enough = MOST * len(level) if called_so else max(len(level), LEAST)
-            if len(level) > 1 and len(called) >= enough:
-                return name, called, at if called == exact else -1
-    return '', set(), -1
-
-
-def _parts_of(folder: str) -> set[str]:
-    """The words of a folder's name, and what it begins with up to the end of each."""
-    return {folder[: word.end()] for word in WORD.finditer(folder)} | set(WORD.findall(folder))
 
 
 def named(read: Collection[Read], files: paths.Files, unsure: list[str]) -> list[str]:

@@ -26,7 +26,8 @@ def propose(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
     unsure.extend(_of_readers(main))
     if kinds.others:
         said = [f'{name!r}{f" ({some(found, 3)})" if found else ""}' for name, found in kinds.others.items()]
-        unsure.append(f'labels: other columns that may be classes: {some(said, NAMED)}.')
+        sentence = f'labels: other columns that may be classes: {some(said, NAMED)}.'
+        unsure.extend([sentence] if sentence not in unsure else [])
     if kinds.labels:
         block['labels'] = {'columns': kinds.labels}
         count = len(kinds.labels)

@@ -97,6 +97,9 @@ def read(
             declared['kind'] = kind
         if headless:
             declared['header'] = False
+        if share >= LEAST and _are_numbers_of_others(rows, column, files):
+            rest.append(Rest(path, rows, f'each of the numbers of {column!r} is the name of several files', declared))
+            continue
         if share < LEAST:
             why = f'only {share:.0%} of its rows name an image' if share else 'no row names an image'
             if not share and _parts_by_blanks(rows, files):
@@ -149,6 +152,16 @@ def _rank_of_names(rows: Rows, one: tuple[float, int, str]) -> tuple[bool, bool,
 
 def _are_numbers(rows: Rows, column: str) -> bool:
     return all(str(text).strip().isdigit() for text in rows.columns[column] if str(text).strip())
+
+
+def _are_numbers_of_others(rows: Rows, column: str, files: paths.Files) -> bool:
+    """Whether a column of numbers that is called as people or an order are names several files each, as where folders
+    of patients have 1.png, 2.png ... each."""
+    if not (_are_numbers(rows, column) and NO_IMAGE.search(column)):
+        return False
+    places = [paths.find(files, text)[0] for text in dict.fromkeys(map(str, rows.columns[column]))]
+    found = [one for one in places if one]
+    return bool(found) and all(len(one) > 1 for one in found)
 
 
 def _said_of_numbers(file: str, rows: Rows, scored: Sequence[tuple[float, int, str]], column: str) -> list[str]:

@@ -161,5 +161,14 @@ def _check_apart(entries: Sequence[Mapping[str, Any]], of: str, where: str) -> N
 
 
 def _of_records(rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Columns of objects; what an object within one says is a column, too, called 'labels.mass'."""
     names = dict.fromkeys(key for row in rows for key in row)
-    return {str(name): objects([row.get(name, '') for row in rows]) for name in names}
+    columns = {str(name): objects([row.get(name, '') for row in rows]) for name in names}
+    for name, values in list(columns.items()):
+        if not any(isinstance(value, dict) for value in values):
+            continue
+        inner = [value if isinstance(value, dict) else {} for value in values]
+        for key in dict.fromkeys(key for one in inner for key in one):
+            if not any(isinstance(one.get(key), (dict, list)) for one in inner):
+                columns.setdefault(f'{name}.{key}', objects([one.get(key, '') for one in inner]))
+    return columns

@@ -3,7 +3,7 @@
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -25,6 +25,7 @@ NUMBERS = (
 )
 # What a table program makes of 1-3 or 10-19.
 DATE = re.compile(rf'[0-9]{{1,2}}[ .-]+{MONTH}[.]?|{MONTH}[ .-]+[0-9]{{1,4}}|(?:{NUMBERS})(?:[ T][0-9:.]+)?', re.I)
+WORD = re.compile('[^\\W0-9_]{3}')  # what a code has not
 HEDGE = re.compile('^(no|not|without|possible|possibly|probable|probably|suspected|questionable) +| *[?]+$', re.I)
 LONG, MOST_COMPARED = 8, 200  # letters of a name; names of which each is compared with all
 BETWEEN = re.compile(r'[\W_]+|\W*\b(?:and|or|with)\b\W*', re.I)
@@ -54,6 +55,22 @@ def of_unread(readings: Sequence[np.ndarray], names: Sequence[str]) -> list[str]
         if named
         else []
     )
+
+
+def of_aliases(aliases: Mapping[str, Sequence[str]], texts: Collection[str], where: str) -> list[str]:
+    """A sentence about codes that are said to be what cells may be called otherwise, where cells have the codes, and no
+    other spelling of any class: {code: class} for {class: code}. texts: of the cells; where: the field."""
+    met = {canonical(text) for text in texts}
+    if any(canonical(text) in met for spellings in aliases.values() for text in spellings):
+        return []
+    turned = [name for name in aliases if canonical(name) in met and not WORD.search(name)]
+    if not turned:
+        return []
+    right = f'{{{", ".join(f"{text!r}: {name!r}" for name in turned[:2] for text in aliases[name][:1])}}}'
+    return [
+        f'{where}: cells have {some([repr(name) for name in turned], NAMED)}, and none of what it says they may be '
+        f'called; it is {{class: other spellings}}: {right}?'
+    ]
 
 
 def of_spelling(classes: Sequence[str]) -> list[str]:

@@ -59,6 +59,7 @@ def read(
         plan = planned(folder, cases, layout, concepts, Found())  # what is to be noted has been
     agreement.of_patients(cases.patient, cases.split, cases.image_id, lambda: _who(cases, layout))
     region_notes.say_frames(cases, plan, [square.size for square in squares], found)
+    region_notes.refuse_in_one_point(cases, plan, squares)
     return _dataset(cases, layout, concepts, (pixels, squares), maker, found, allocate or in_memory, options or {})
 
 

@@ -13,6 +13,7 @@ from imbalance_jax.data.reader.placing import Planned, Region, Size, are_alike, 
 from imbalance_jax.data.reader.region_rows import may_be_corners
 from imbalance_jax.data.reader.rows import NAMED, Found
 from imbalance_jax.data.reader.spelling import matches
+from imbalance_jax.data.reader.squares import Square
 from imbalance_jax.names import some
 
 MANY = 8  # images with a box, from which on all boxes in one corner are no chance
@@ -184,6 +185,22 @@ def say_frames(cases: Cases, plan: Sequence[Sequence[Planned]], sizes: Sequence[
     left = "taken in the file's pixels; regions.frame would stretch them"
     found.notes.extend(scaled)
     found.doubts.extend([*stretched, *itertools.chain(*_of_others(cases, stated, sizes, (of_table, left)))])
+
+
+def refuse_in_one_point(cases: Cases, plan: Sequence[Sequence[Planned]], squares: Sequence[Square]) -> None:
+    """ValueError where all regions are in the first pixel of their images, as where a frame is far too large."""
+    ends = [max(one.placed.box) for square in squares for one in square.regions]
+    if not ends or max(ends) > 1 or squares[0].size.square == 1:
+        return
+    for row, (of_image, square) in enumerate(zip(plan, squares, strict=True)):
+        own = square.size[:2]
+        for frame in (one.frame.of(square.size) for one in of_image):
+            if tuple(frame) != own and square.regions:
+                raise ValueError(
+                    f'regions.frame: in a frame of {_size(frame)} (height x width), as declared or stated of image '
+                    f'{cases.image_id[row]}, whose file is {_size(own)}, all {len(ends)} regions lie in the first '
+                    'pixel; frame is the size of the image that their numbers are measured in.'
+                )
 
 
 def _refuse_exchanged(cases: Cases, frames: dict[int, tuple[float, ...]], sizes: Sequence[Size]) -> None:

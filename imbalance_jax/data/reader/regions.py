@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imbalance_jax.data.reader import paths, region_blocks
+from imbalance_jax.data.reader import label_notes, paths, region_blocks
 from imbalance_jax.data.reader.cases import Cases
 from imbalance_jax.data.reader.contradictions import NEAR
 from imbalance_jax.data.reader.drawn_files import are_of_one
@@ -88,6 +88,10 @@ def misspelt(cases: Cases, layout: Layout) -> list[str]:
         if near and name not in cases.classes and canonical(name) not in map(canonical, (OF_LABEL, *cases.classes)):
             meant = next(one for one in cases.classes if one.casefold() == near[0])
             said.append(f'The concept {name!r} of regions is no class, and nearly the class {meant!r}.')
+    for regions in (one for one in layout.regions if one.column and one.aliases):
+        rows, image = rows_of(regions, cases)
+        texts = set(map(str, rows.column(regions.column, 'regions.column')[image >= 0]))
+        said += label_notes.of_aliases(regions.aliases, texts, 'regions.aliases')
     return said
 
 

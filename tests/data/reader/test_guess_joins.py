@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 from data.reader.guessing import pictures, proposed
 
 from imbalance_jax.data import sources
@@ -125,7 +126,7 @@ def test_files_are_joined_to_a_table_of_patients(tmp_path):
     pictures(folder, names)
     pd.DataFrame({'ID1': list('ABCDEF'), 'class': ['x', 'y', 'y'] * 2}).to_csv(folder / 'people.csv', index=False)
     found, dataset = proposed(folder, tmp_path)
-    assert any(one.startswith('tables: people.csv has a row for each of the folders A, B, C') for one in found.unsure)
+    assert any(one.startswith('tables: people.csv has a row for each of A, B, C') for one in found.unsure)
     assert dict(zip(dataset.classes, dataset.labels.sum(0).tolist(), strict=True)) == {'x': 4, 'y': 8}
     assert np.unique(dataset.patient, return_counts=True)[1].tolist() == [2] * 6
     frame = pd.DataFrame({'ID1': [*'ABCDEF', *'ABCDEF'], 'side': ['L', 'R'] * 6, 'class': ['x', 'y', 'y'] * 4})
@@ -159,9 +160,53 @@ def test_patients_whose_folders_begin_with_them(tmp_path):
     pictures(folder, [f'TCGA_CS_{who}_19960909/{i}{who}.png' for who in 'abcd' for i in range(3)])
     frame = pd.DataFrame({'Patient': [f'TCGA_CS_{who}' for who in 'abcd'], 'death01': [0, 1, 0, 1]})
     frame.to_csv(folder / 'data.csv', index=False)
+    found, dataset = proposed(folder, tmp_path)
+    assert any('data.csv has a row for each of TCGA_CS_a, TCGA_CS_b, TCGA_CS_c' in one for one in found.unsure)
+    assert np.unique(dataset.patient, return_counts=True)[1].tolist() == [3] * 4
+    assert dataset.labels.sum() == 6
+    pd.concat([frame, frame.assign(death01=1)]).to_csv(folder / 'data.csv', index=False)  # two rows of a patient
     found, _ = proposed(folder, tmp_path, missing=['labels'])
     assert any("Its column 'Patient' has what the folders TCGA_CS_a_19960909" in one for one in found.unsure)
     assert found.block['patient'] == {'pattern': '([^/]+)/[^/]+$'}
+
+
+OWNERS = {
+    'a number in folders': ([f'patient{i // 4 + 1}/{i % 4}.png' for i in range(24)], range(1, 7)),
+    'one with zeros': ([f'films/patient{i // 4 + 1:03d}/{i % 4}.png' for i in range(24)], range(1, 7)),
+    'first words of files': ([f'P{i // 4}_{i % 4}.png' for i in range(24)], [f'P{i}' for i in range(6)]),
+    'several words of files': ([f'N-{i // 4}-x_{i % 4}.png' for i in range(24)], [f'N-{i}-x' for i in range(6)]),
+    'last words of files': ([f'left {i % 4} P{i // 4}.png' for i in range(24)], [f'P{i}' for i in range(6)]),
+    'a number of files': ([f'sub-{i // 4 + 1:02d}_{i % 4}.png' for i in range(24)], range(1, 7)),
+}
+
+
+@pytest.mark.parametrize(('names', 'keys'), OWNERS.values(), ids=OWNERS)
+def test_people_in_folders_and_names_have_the_labels_of_their_table(tmp_path, names, keys):
+    folder = tmp_path / 'set'
+    pictures(folder, names)
+    pd.DataFrame({'patient': list(keys), 'cancer': [0, 1] * 3}).to_csv(folder / 't.csv', index=False)
+    _, dataset = proposed(folder, tmp_path)
+    assert np.unique(dataset.patient, return_counts=True)[1].tolist() == [4] * 6
+    positive = [name for i, name in enumerate(names) if i // 4 % 2]
+    found = [str(one) for one in dataset.image_id[dataset.labels[:, 0] == 1]]
+    assert len(found) == 12
+    assert all(any(name.endswith(one) for name in positive) for one in found)
+
+
+def test_a_table_of_sides_is_joined_by_two_columns(tmp_path):
+    folder = tmp_path / 'set'
+    films = [(who, side, view) for who in range(6) for side in 'LR' for view in ('CC', 'MLO')]
+    names = [f'{who:04d}_{side}_{view}' for who, side, view in films]
+    pictures(folder, [f'{name}.png' for name in names])
+    who, side, view = zip(*films, strict=True)
+    frame = pd.DataFrame({'file': names, 'patient_id': who, 'laterality': side, 'view': view})
+    frame.to_csv(folder / 'files.csv', index=False)
+    breasts = pd.DataFrame({'patient_id': [i // 2 for i in range(12)], 'laterality': list('LR' * 6)})
+    breasts.assign(cancer=[0, 0, 0, 1] * 3).to_csv(folder / 'breasts.csv', index=False)
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['tables'][1] == {'file': 'breasts.csv', 'on': ['patient_id', 'laterality']}
+    assert any("breasts.csv is joined by 'patient_id' and 'laterality'" in one for one in found.unsure)
+    assert {str(one)[:6] for one in dataset.image_id[dataset.labels[:, 0] == 1]} == {'0001_R', '0003_R', '0005_R'}
 
 
 def test_files_with_brackets_in_their_names_and_an_older_copy(tmp_path):

@@ -115,3 +115,15 @@ def test_names_that_differ_by_a_hyphen_or_a_letter_and_hedged_ones_are_said():
     said = label_notes.of_spelling(('mass', 'no mass', 'edema', 'possible mass'))
     assert any('as a no, or as what is not sure, of others (no mass, possible mass)' in one for one in said)
     assert not label_notes.of_spelling(('mass', 'no mass'))
+
+
+def test_aliases_that_are_turned_round_are_said(tmp_path):
+    for i in range(8):
+        picture(tmp_path / f'{i}.png')
+    table(tmp_path, 'file,dx,x,y,w,h\n' + ''.join(f'{i}.png,{i % 2},3,4,5,6\n' for i in range(8)))
+    box = {'column': 'dx', 'box': ('x', 'y', 'w', 'h')}
+    for aliases, said in (({'0': 'mass', '1': 'cyst'}, 1), ({'mass': '0', 'cyst': '1'}, 0)):
+        block = {'labels': {'column': 'dx', 'aliases': aliases}, 'regions': {**box, 'aliases': aliases}}
+        dataset = loaded(tmp_path, tables='t.csv', **block)
+        assert len(doubts_with(dataset, "labels.aliases: cells have '0'")) == said
+        assert len(doubts_with(dataset, "{'mass': '0', 'cyst': '1'}?")) == 2 * said  # of labels and of regions

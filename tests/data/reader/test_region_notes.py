@@ -499,3 +499,13 @@ def test_lists_of_what_regions_are_of_are_one_line(ten):
     (ten / 't.json').write_text(json.dumps([*boxes, *({'file': f'{i}.png', 'what': []} for i in range(5, 10))]))
     with pytest.raises(ValueError, match=r"is a list of concepts: explode = \('what',\) of its table"):
         loaded(ten, tables='t.json', labels={'regions': True}, regions={'column': 'what', 'form': 'xywh', **BOX})
+
+
+def test_a_frame_that_is_far_too_large_is_an_error(tmp_path):
+    for i in range(8):
+        picture(tmp_path / f'{i}.png')
+    table(tmp_path, 'file,finding,x,y,w,h\n' + ''.join(f'{i}.png,{"ab"[i % 2]},3,4,5,6\n' for i in range(8)))
+    block = {'column': 'finding', 'box': ('x', 'y', 'w', 'h')}
+    with pytest.raises(ValueError, match=r'regions.frame: in a frame of 1024 x 1024 .* whose file is 20 x 20, all 8'):
+        loaded(tmp_path, tables='t.csv', regions={**block, 'frame': (1024, 1024)})
+    assert len(loaded(tmp_path, tables='t.csv', regions=block).region_box) == 8

@@ -247,3 +247,21 @@ def test_predictions_and_boxes_apart_from_their_shapes_are_doubted_in_coco(tmp_p
     assert said(1) == []
     assert said(1, score=0.4) == ['c.json: every annotation has a score, as what a network predicts has.']
     assert said(3)[0].startswith('c.json: bbox and segmentation are of other places in 4 of 4 annotations')
+
+
+def test_a_title_above_the_names_of_columns_is_named(tmp_path):
+    names = 'id,mass\n1,0\n2,1\n'
+    for title in ('Study X,\n', 'Study X\n', '# exported in May, by hand\n'):
+        with pytest.raises(ValueError, match=r't\.csv begins with the line .*: delete it if it is a title'):
+            read(tmp_path, title + (names if title[0] != '#' else 'id,mass,age\n1,0,3\n'))
+    for valid in (names, 'id\n1\n2\n', '#,mass\n1,0\n2,1\n', 'id,\n1,\n2,\n', 'id,,\n1,,\n2,note,\n'):
+        assert read(tmp_path, valid)[0].columns[valid[: valid.index(',' if ',' in valid else '\n')]][1] == '2'
+
+
+def test_objects_within_rows_of_json_are_columns(tmp_path):
+    rows = [{'id': i, 'labels': {'mass': i, 'edema': 1}, 'code': {'counts': [1], 'size': [2, 2]}} for i in range(2)]
+    columns = read(tmp_path, json.dumps(rows), 't.json')[0].columns
+    assert columns['labels.mass'].tolist() == ['0', '1']
+    assert columns['labels.edema'].tolist() == ['1', '1']
+    assert columns['code'][0] == {'counts': [1], 'size': [2, 2]}
+    assert 'code.counts' not in columns
