@@ -220,7 +220,8 @@ def load(folder: Path, check: bool = True) -> Dataset:
         names = [name for name in ARRAYS if name in crc32 or name not in OPTIONAL]
         crc32 = {name: crc32[name] for name in names}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f'{folder}/info.json is damaged ({error!r}).') from error
+        reason = f'{type(error).__name__}: {error}'  # whose repr may have all that was read
+        raise ValueError(f'{folder}/info.json is damaged ({reason}).') from error
     for name in names if check else ():
         if not (folder / f'{name}.npy').is_file() or _crc32(folder / f'{name}.npy') != crc32[name]:
             raise ValueError(f'{folder / name}.npy does not match its checksum: the prepared data set is damaged.')

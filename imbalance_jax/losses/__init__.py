@@ -30,6 +30,7 @@ from imbalance_jax.names import is_ours, lookup, options_of
 
 __all__ = ['LOSSES', 'SIGMOID', 'SOFTMAX', 'UNKNOWN', 'Coefficients', 'Loss', 'kernel', 'link_of', 'make', 'ratio']
 
+SURE = 4.0  # logits of answers that are right, or wrong
 LOSSES: dict[str, Callable[..., Loss]] = {
     'asymmetric': asymmetric.asymmetric,
     'auc_margin': ranking.auc_margin,
@@ -108,6 +109,27 @@ def _check_applied(name: str, loss: Loss, num_classes: int) -> None:
         found = jax.tree.map(lambda one: f'{one.dtype} {list(one.shape)}', result)
         if not isinstance(result, jax.ShapeDtypeStruct) or result.shape != shape:
             raise ValueError(f'{said} gives {part}{found}; expected {list(shape) if shape else "one number"}.')
+    _check_direction(name, loss, num_classes)
+
+
+def _check_direction(name: str, loss: Loss, num_classes: int) -> None:
+    """ValueError for a loss that prefers wrong answers in a class, as where a weight is below 0 or a sign is turned.
+    Not asked of one with parameters or a memory of its own, whose value alone says little."""
+    if loss.advance is not None or jax.tree.leaves(loss.init()):
+        return
+    size = num_classes + 2
+    of_each = num_classes if loss.link == SOFTMAX else num_classes + 1  # of the last, no class
+    labels = np.eye(of_each, num_classes, dtype=np.uint8)[np.arange(size) % of_each]
+    right = np.where(labels, SURE, -SURE).astype(np.float32)
+    turned = np.where(np.eye(num_classes, dtype=bool)[:, None], -right, right)
+    rows, fraction = jnp.arange(size, dtype=jnp.int32), jnp.float32(0)
+    ask = jax.vmap(lambda logits: loss(loss.init(), logits, labels, np.ones_like(labels), rows, fraction))
+    at_best, *wrong = np.asarray(ask(jnp.concatenate([right[None], turned]))).tolist()
+    if preferred := [k for k, one in enumerate(wrong) if one < at_best]:
+        raise ValueError(
+            f'Loss {name!r} is {at_best:.4g} where all answers are right, and {wrong[preferred[0]]:.4g} where those of '
+            f'class {preferred[0]} are wrong; expected more. Is a weight below 0, or a sign turned?'
+        )
 
 
 def link_of(name: str) -> str:

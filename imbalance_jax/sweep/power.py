@@ -55,6 +55,8 @@ def smallest_difference(components: Components, *, seeds: int, patients: float, 
         return math.nan
     over_seeds = components.seeds / seeds + components.interaction / (seeds * patients)
     variance = over_seeds + components.patients / patients
+    if variance <= 0:
+        return math.nan
     share = over_seeds / variance
     df = max(1.0, 1 / (_inverse_df(share, seeds - 1) + _inverse_df(1 - share, patients - 1)))
     quantiles = student_quantile(1 - LEVEL / (2 * max(arms, 1)), df) + student_quantile(POWER, df)
@@ -109,6 +111,9 @@ def measured(workdir: Path) -> Measured:
         raise ValueError(f'{path} has no variances of differences: it takes two arms and two seeds, trained as of now.')
     rarer = sorted(classes, key=lambda name: counts[name][0])[: -(-len(classes) // 2)]
     macro, rare = (_mean([cells[name] for name in names]) for names in (['macro'], rarer))
+    if min(sum(macro), sum(rare)) <= 0:
+        raise ValueError(f'--pilot={workdir}: {path} has no variance of differences, as where the arms rank all images '
+                         'alike; expected a pilot of more patients, or of arms that differ.')  # fmt: skip
     return Measured(macro, rare, f'measured in {workdir}')
 
 

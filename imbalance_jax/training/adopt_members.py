@@ -147,6 +147,10 @@ def check(adopted: Sequence[Adopted], reference: str, *, paired: bool) -> None:
     checks.check_names(arms, f'{adopted[0].where}: arms')
     spelt: dict[str, str] = {}
     for arm in arms:
+        if '.' in arm:
+            where = next(one.where for one in adopted if one.arm == arm)
+            raise ValueError(f'{where}: the arm {arm!r} has a dot, which parts the fields of a config; call it '
+                             f'{arm.replace(".", "_")!r}, say.')  # fmt: skip
         if (other := spelt.setdefault(arm.casefold().strip(), arm)) != arm:
             raise ValueError(
                 f'{adopted[0].where}: the arms {other!r} and {arm!r} differ in the case of letters alone; call one arm '

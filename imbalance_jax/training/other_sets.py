@@ -94,6 +94,8 @@ def folders(workdir: Path, config: Mapping[str, Any]) -> list[Path]:
 def lost(workdir: Path, config: Mapping[str, Any]) -> str:
     """What to say of data sets of the config that a finished population should have been tested on, and that are not
     there; '' where all are."""
+    if layout.maker(workdir) != workdir:  # kept weights are asked of the set that they were trained on alone
+        return ''
     asked, there = _asked(workdir, config), folders(workdir, config)
     gone = [f'{path.relative_to(workdir)}' for path in asked if path not in there]
     if not gone:

@@ -218,7 +218,11 @@ def test_a_study_that_is_not_explained_says_how(workdir, tmp_path, capsys):
     assert page.count(f'imbalance-jax explain --workdir={folder}') == 3
     said = capsys.readouterr().err
     assert 'results/alignment.parquet, results/concepts.parquet' in said
-    assert 'makes them again' in said
+    assert f'imbalance-jax explain --workdir={folder} makes them again' in said
+    train, explain = (f'imbalance-jax {verb} --workdir={folder}' for verb in ('train --config=CONFIG', 'explain'))
+    assert report._remedy(folder, ['predictions.npz']) == f'{train} makes them again'
+    assert report._remedy(folder, ['members.json', 'a.csv']) == f'{train} and then {explain} make them again'
+    assert 'bring it back from a copy' in report._remedy(folder / 'weights' / 'matched', ['predictions.npz'])
 
 
 @pytest.mark.parametrize('name', ['config.json', 'metrics.jsonl', 'results/performance.parquet', 'contact_sheet.npz'])

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import gzip
 import json
 import math
 import random
@@ -349,6 +350,15 @@ def test_no_pickle_is_loaded(sound, tmp_path):
     (tmp_path / 'set' / 'info.json').write_text(json.dumps(seals.seal(record)))
     with pytest.raises(ValueError, match='labels'):
         store.load(tmp_path / 'set')
+
+
+def test_damaged_facts_are_not_shown(sound, tmp_path):
+    store.save(sound, tmp_path / 'set')
+    path = tmp_path / 'set' / 'info.json'
+    path.write_bytes(gzip.compress(path.read_bytes()))
+    with pytest.raises(ValueError, match=r'info\.json is damaged \(UnicodeDecodeError: ') as error:
+        store.load(tmp_path / 'set')
+    assert len(str(error.value)) < 300
 
 
 def test_sources_load_no_pickle_and_no_unsafe_yaml():

@@ -521,3 +521,27 @@ def test_a_loss_of_one_s_own_is_asked_of_a_batch(monkeypatch, own, said):
     monkeypatch.setitem(losses.LOSSES, 'own', own)
     with pytest.raises(ValueError, match=said):
         losses.make('own', np.full(3, 4), np.full(3, 6))
+
+
+def weighted_by(weights, sign=1.0):
+    def apply(params, logits, labels, *rest):
+        return (jnp.array(weights) * jax.nn.softplus(-sign * (2.0 * labels - 1) * logits)).mean()
+
+    return lambda p, n: Loss(apply)
+
+
+@pytest.mark.parametrize(
+    ('own', 'where'),
+    [(weighted_by((1.0, -0.2, 1.0)), 'class 1'), (weighted_by((1.0, 1.0, 1.0), sign=-1.0), 'class 0')],
+)
+def test_a_loss_of_one_s_own_that_prefers_wrong_answers_is_refused(monkeypatch, own, where):
+    monkeypatch.setitem(losses.LOSSES, 'own', own)
+    with pytest.raises(ValueError, match=f'where those of {where} are wrong; expected more. Is a weight below 0'):
+        losses.make('own', np.full(3, 4), np.full(3, 6))
+    monkeypatch.setitem(losses.LOSSES, 'own', weighted_by((1.0, 0.2, 1.0)))
+    assert losses.make('own', np.full(3, 4), np.full(3, 6))
+
+
+@pytest.mark.parametrize('name', sorted(losses.LOSSES))
+def test_right_answers_cost_less_than_wrong_ones(name):
+    losses._check_direction(name, losses.make(name, np.array([4, 30, 7]), np.array([60, 34, 57]), num_examples=64), 3)

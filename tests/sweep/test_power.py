@@ -1,5 +1,7 @@
 """The smallest difference that can be shown: quantiles by scipy, power by simulation, variances of a table."""
 
+import re
+
 import numpy as np
 import pytest
 from scipy import stats
@@ -69,6 +71,10 @@ def test_a_finished_population_gives_its_own_variances(tmp_path):
     assert got.rare == pytest.approx((1.0, 0.08, 0.032))
     (tmp_path / 'results' / 'performance.csv').write_text(head + of_data)
     with pytest.raises(ValueError, match='no variances'):
+        power.measured(tmp_path)
+    alike = re.sub(',[0-9.]+,4$', ',0.0,4', parts, flags=re.M)
+    (tmp_path / 'results' / 'performance.csv').write_text(head + of_data + alike)
+    with pytest.raises(ValueError, match='has no variance of differences, as where the arms rank all images alike'):
         power.measured(tmp_path)
 
 

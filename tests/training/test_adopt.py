@@ -97,6 +97,7 @@ def test_a_population_needs_a_reference_and_different_seeds():
         ([*bce, focal], 'bce', True, 'same seeds'),
         ([*bce, focal, focal._replace(seed=8, loss='focal')], 'bce', False, 'differ in loss'),
         ([*bce, focal, bce[1]._replace(arm='Bce')], 'bce', False, "arms 'bce' and 'Bce' differ in the case"),
+        ([*bce, focal._replace(arm='focal_0.5')], 'bce', False, "number 7: the arm 'focal_0.5' has a dot.*'focal_0_5'"),
     ):
         with pytest.raises(ValueError, match=said):
             adopt_members.check(given, reference, paired=paired)

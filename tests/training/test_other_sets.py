@@ -73,5 +73,7 @@ def test_on_its_own_test_split_a_population_says_the_same_and_nothing_shifts(stu
     with pytest.raises(ValueError, match='is of a data set that was tested on; export is for the one trained on'):
         other_sets.refuse_of_other(folder, 'export')
     assert not other_sets.lost(workdir, config)
+    kept = shutil.copytree(workdir, layout.weights(workdir, 'matched'), ignore=shutil.ignore_patterns('on', 'weights'))
+    assert not other_sets.lost(kept, config)
     (folder / layout.PREDICTIONS).unlink()
     assert 'have no predictions there and are left out: on/phantom' in other_sets.lost(workdir, config)

@@ -82,5 +82,6 @@ def boxes(path: Path, *, groups: Mapping[str, str]) -> Mapping[str, list[Any]]:
                         for column, value in zip(columns.values(), (report['ImageID'], name, box, who), strict=True):
                             column.append(value)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ValueError(f'{path} is no list of grounded reports with ImageID and findings ({error!r}).') from error
+        reason = f'{type(error).__name__}: {error}'
+        raise ValueError(f'{path} is no list of grounded reports with ImageID and findings ({reason}).') from error
     return columns

@@ -48,7 +48,8 @@ def read_map(folder: Path) -> dict[str, str]:
         entries = json.loads(path.read_text(encoding='utf-8'))
         return {entry['subset_img_id']: _nih_name(entry['img_id']) for entry in entries}
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{path} is no list of {{"subset_img_id": ..., "img_id": ...}} ({error!r}).') from error
+        reason = f'{type(error).__name__}: {error}'
+        raise ValueError(f'{path} is no list of {{"subset_img_id": ..., "img_id": ...}} ({reason}).') from error
 
 
 def files(path: Path) -> dict[str, Path]:

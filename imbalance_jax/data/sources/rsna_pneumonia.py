@@ -79,7 +79,8 @@ def names_of(path: Path) -> dict[str, list[Any]]:
         entries = json.loads(path.read_text(encoding='utf-8'))
         return {name: [entry[name] for entry in entries] for name in ('img_id', 'subset_img_id')}
     except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f'{path} is no list of {{"subset_img_id": ..., "img_id": ...}} ({error!r}).') from error
+        reason = f'{type(error).__name__}: {error}'
+        raise ValueError(f'{path} is no list of {{"subset_img_id": ..., "img_id": ...}} ({reason}).') from error
 
 
 make, files_of = maker(layout), files(layout)
