@@ -174,3 +174,14 @@ def test_a_loss_that_fails_or_leaves_is_one_line(tmp_path, line, said):
     assert said in result.stderr
     assert len(result.stderr.strip().splitlines()) == 1
     assert not (tmp_path / 'p.jsonl').exists()
+
+
+def test_warnings_that_the_environment_makes_errors_end_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv('PYTHONWARNINGS', 'error')
+    (tmp_path / 'c.py').write_text(
+        'import warnings\n\nfrom imbalance_jax.configs import base\n\n\ndef get_config():\n'
+        '    warnings.warn("of old", DeprecationWarning, stacklevel=2)\n    return base.get_config()\n'
+    )
+    result = imbalance_jax('plan', f'--config={tmp_path}/c.py', f'--out={tmp_path}/p.jsonl')
+    assert result.returncode == 0, result.stderr
+    assert 'of old' in result.stderr

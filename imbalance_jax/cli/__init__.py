@@ -3,6 +3,7 @@
 import importlib.metadata
 import sys
 import traceback
+import warnings
 from pathlib import Path
 
 from imbalance_jax.cli import data, population, sweep
@@ -91,6 +92,8 @@ def main(outside: Outside) -> None:
     """Runs the verb of the command line and leaves with its exit status."""
     arguments = sys.argv[1:]
     output.never_fails()
+    if any(kind == 'error' for kind, *_ in warnings.filters):
+        warnings.simplefilter('default')  # PYTHONWARNINGS=error: what a package warns of ends nothing
     try:
         _check_folder()
         sys.exit(run(arguments, outside))

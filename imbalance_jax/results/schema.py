@@ -258,7 +258,8 @@ def typed(table: pd.DataFrame, columns: Mapping[str, Column]) -> pd.DataFrame:
     """The table with the types of its columns, text that is missing being ''."""
     here = {name: column.dtype for name, column in columns.items() if name in table}
     texts = {name: '' for name, dtype in here.items() if dtype == TEXT}
-    return table.fillna(texts).astype(here)
+    empty = {name: object for name in texts if table[name].dtype.kind == 'f'}  # of which all is missing
+    return table.astype(empty).fillna(texts).astype(here)
 
 
 def write_blocks_of(workdir: Path, name: str, blocks: Iterable[Block]) -> None:

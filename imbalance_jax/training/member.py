@@ -143,7 +143,7 @@ def make_train_step(
         update = optimizer.make_update(tuning, depth['params'], learning_rate_factor)
         params, adam = optimizer.trained(state.params, tuning), optimizer.adam_of(state.opt_state)
         (value, (batch_stats, running)), grads = gradient(params, state, member, batch, t)
-        finite = state.alive & jnp.isfinite(value) & jnp.isfinite(optax.global_norm(grads))
+        finite = state.alive & jnp.isfinite(value) & jnp.isfinite(optax.tree.norm(grads))
         changed, adam = update(grads, params, adam, member, t)
         params = optimizer.merged(state.params, changed)
         new = State(params, batch_stats, state.link, running, adam, finite, state.loss_sum + value)

@@ -80,8 +80,8 @@ def of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tup
     position = {name: k for k, name in enumerate(classes)}
     if not labels.classes:
         found.doubts.extend(label_notes.of_spelling(classes))
-    met = {name for names in named for name in names}
-    found.doubts.extend(label_notes.of_aliases(labels.aliases, met, 'labels.aliases'))
+    spelled = {name for names in named for name in names}
+    found.doubts.extend(label_notes.of_aliases(labels.aliases, spelled, 'labels.aliases'))
     found.doubts.extend(_both(meant, labels, rows, image))
     cells = np.full((len(rows), len(classes)), unnamed(labels), np.int8)
     silent = _silent(named, {row for row, text in enumerate(texts) if not named[row] and is_empty_list(text)}, labels)
