@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,8 @@ from imbalance_jax.data.outlines import check_regions
 from imbalance_jax.names import some
 from imbalance_jax.system import processes
 
+NUMBER = re.compile(r'[-+]?[0-9]+([.,][0-9]+)?')
+MANY_GROUPS = 12  # of numbers, which may be ages
 SHOWN = 5  # names in a message
 DUPLICATES = 'same_pixels_in_two_splits'
 APART = 'Images with the same pixels and other labels'
@@ -90,6 +93,9 @@ def doubt_groups(dataset: Dataset) -> Dataset:
         for name, number in lost.items()
         if number and not any(f'no group of {name}' in one for one in notes)
     ]
+    for name, groups in dataset.info['groups'].items():
+        if len(groups) > MANY_GROUPS and all(NUMBER.fullmatch(one.strip()) for one in groups):
+            said.append(f'Each number of {name} is a group of its own, {len(groups)} of them: bands make few groups.')
     return _with_doubts(dataset, said) if said else dataset
 
 

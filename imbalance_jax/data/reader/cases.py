@@ -140,10 +140,8 @@ def _kept(
     outside = split == LEFT_OUT
     found.add('in_no_split', [name for name, out in zip(names, outside, strict=True) if out])
     if layout.task == 'multi_class' and readings:
-        none = (readings[0].cells == 1).sum(1) != 1
-        if len(readings) > 1:
-            labels, known = reduced(readings, classes, layout)
-            none = (labels.sum(1) != 1) | (known == 0).any(1)
+        labels, known = reduced(readings, classes, layout)
+        none = (labels.sum(1) != 1) | (known == 0).any(1)
         found.add('not_of_one_class', [name for name, bad in zip(names, none, strict=True) if bad])
         keep &= ~none
     return keep & ~outside

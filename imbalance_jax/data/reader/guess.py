@@ -77,6 +77,9 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
         unsure.append(f'tables: {file} names {read[0].images} of {len(pictures)} images, says nothing of them that is '
                       'known here, and is not used.')  # fmt: skip
         read = read[1:]
+    elif read and (of := guess_folders.only_in(read[0], pictures)):
+        unsure.append(f'tables: {read[0].file} names images of {of} alone, says no class of them, and is not used.')
+        read = read[1:]
     inside = guess_files.folder_of_images(read[0].rows.columns[read[0].column], pictures, unsure) if read else ''
     pictures = [path for path in pictures if path.startswith(inside)]
     files = paths.index(pictures)
@@ -93,7 +96,8 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
         unsure.append(f'tables: {some(further, NAMED)} are not looked at, behind {len(tables)} others.')
     _splits(lists, named, files, block, unsure)
     people |= named_people
-    told = guess_folders.Known(people, guess_people.splits_of(files, block, {one.file: one for one in every}))
+    in_use = guess_people.in_use(every, block)
+    told = guess_folders.Known(people, guess_people.splits_of(files, block, {one.file: one for one in in_use}))
     if on_images:
         guess_drawn.propose(on_images, pictures, read[0].column if read else '', block, unsure)
         guess_drawn.propose_labels(on_images, block, unsure, least=2)
@@ -104,7 +108,7 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
         what = 'no column of zeros and ones, and none of names, was found' if read else 'no table names the images'
         missing.append(f'labels: {what}, and no folders that could be classes{guess_files.ends_of_names(pictures)}.')
     _masks(pictures, masks, block, unsure)
-    guess_people.propose(files, every, told, block, unsure)
+    guess_people.propose(files, in_use, told, block, unsure)
     return Guess(name, block, unsure, missing, _examined(pictures, masks, read, len(named)))
 
 
@@ -222,6 +226,8 @@ def _of_tables(
             unsure.append(
                 f'tables: {other.file} names {other.images} of {len(files.paths)} images, too, and is not used.'
             )
+            if other.kinds.split.said and 'split' not in block:
+                unsure.append(f'{other.kinds.split.said[0]} (Of {other.file}, which has to be joined.)')
     return guess_joins.named(naming, files, unsure)
 
 

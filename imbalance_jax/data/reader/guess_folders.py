@@ -4,9 +4,11 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.class_columns import MOST_CLASSES, not_known
 from imbalance_jax.data.reader.companions import FOLDERS as MASKS
 from imbalance_jax.data.reader.companions import WORDS
+from imbalance_jax.data.reader.guess_tables import Read
 from imbalance_jax.data.reader.layout import SPLIT_NAMES
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.data.reader.spelling import canonical, first_group, table_of
@@ -20,6 +22,11 @@ OF_CLASSES |= {'positive', 'negative', 'covid', 'pneumonia', 'tuberculosis', 'ca
 OF_CLASSES |= {'glioma', 'meningioma', 'pituitary', 'melanoma', 'nevus', 'polyp', 'polyps', 'infected', 'uninfected'}
 OF_CLASSES |= {'parasitized', 'yes', 'no', 'mild', 'moderate', 'severe', 'proliferative', 'cnv', 'dme', 'drusen'}
 OF_CLASSES |= {'cyst', 'stone', 'glaucoma', 'cataract', 'opacity', 'effusion', 'hemorrhage', 'stroke', 'fractured'}
+# Words before numbers that are classes; numbers behind others are of people, lesions, videos ...
+OF_GRADES = {'class', 'classe', 'klasse', 'label', 'grade', 'stage', 'level', 'score', 'type', 'category', 'cat'}
+OF_GRADES |= {'birads', 'group', 'cluster', 'degree', 'severity', 'phase', 'pattern', 'subtype', 'gleason', 'tier'}
+OF_GRADES |= {'code', 'target'}
+COUNTED = re.compile('([A-Za-z]{3,})[ _-]*[0-9]+')
 # Words of folders that only hold images, and of those that hold parts of a set.
 OF_ORDER = {'image', 'images', 'img', 'imgs', 'picture', 'pictures', 'photo', 'photos', 'data', 'dataset', 'file'}
 OF_ORDER |= {'files', 'all', 'raw', 'original', 'originals', 'png', 'jpg', 'jpeg', 'tif', 'tiff', 'bmp', 'dicom', 'dcm'}
@@ -136,6 +143,21 @@ def classes_of(pictures: Sequence[str], known: Known, block: dict[str, Any], uns
     return True
 
 
+def only_in(one: Read, pictures: Sequence[str]) -> str:
+    """The folders of classes that all images of a table lie in which says no class of them, where there are others;
+    '' of any other table."""
+    kinds, block = one.kinds, dict[str, Any]()
+    if kinds.labels or kinds.names or kinds.box or kinds.segmentation:
+        return ''
+    if not classes_of(pictures, Known((), [''] * len(pictures)), block, []):
+        return ''
+    of = class_of(pictures, block['labels'])
+    files = paths.index(list(pictures))
+    places = {place for text in map(str, one.rows.columns[one.column]) for place in paths.find(files, text)[0]}
+    named = sorted({of[files.paths[place]] for place in places if files.paths[place] in of})
+    return some(named, NAMED) if len(named) < len(set(of.values())) else ''
+
+
 def people_of(pictures: Sequence[str], known: Known) -> tuple[str, tuple[str, ...]] | None:
     """The pattern of people whose folders the highest such level has, else of studies, and these; None without one."""
     levels = [one for one in reversed(levels_of(pictures, known)) if one.share >= 0.9]
@@ -245,6 +267,9 @@ def _what(names: Sequence[str], images: int, *, several: bool) -> str:
         return 'classes'
     if all(DATE.match(name) or SESSION.fullmatch(name) for name in names):
         return 'studies'
+    counted = {(match := COUNTED.fullmatch(name)) and match[1].casefold() for name in names}
+    if len(counted) == 1 and None not in counted and not counted & (OF_GRADES | OF_CLASSES):
+        return 'people of several splits' if several else 'people'
     names = [YEAR.sub('', name) for name in names]
     digits = '[0-9]' if len(names) > FEW else '[0-9]{4}'
     if all(re.search(digits, name) for name in names):

@@ -2,22 +2,21 @@
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.columns import Kinds, kinds_of
-from imbalance_jax.data.reader.guess_owners import OF_OWNERS
-from imbalance_jax.data.reader.guess_tables import Read, Rest
+from imbalance_jax.data.reader.guess_keys import keys_of
+from imbalance_jax.data.reader.guess_tables import OLD, Read, Rest
 from imbalance_jax.data.reader.layout import FALSE, NOTHING, SPLIT_NAMES, TRUE, UNSURE
-from imbalance_jax.data.reader.rows import NAMED, Rows, my_names, their_names
-from imbalance_jax.data.reader.spelling import canonical, plain_key, table_of
+from imbalance_jax.data.reader.rows import NAMED, my_names, their_names
+from imbalance_jax.data.reader.spelling import canonical, table_of
 from imbalance_jax.names import some
 
 OWN_FILE = 'file of the row'  # the column of paths of images whose names are those of images in other folders, too
 MOST = 0.9  # share of keys that must be there
-OF_KEYS = 0.7  # the same where both columns are called alike
 OF_DATA = re.compile('(data|set|list)$', re.I)  # behind the word for a split: traindata.csv
 
 
@@ -28,7 +27,9 @@ def under(main: Read, others: list[Read], files: paths.Files, block: dict[str, A
     alike = []
     for other in others:
         meant = split_of_name(other.file)
-        if not split or not meant or len(main.declared) > 1 or set(other.rows.columns) != set(main.rows.columns):
+        if bool(split) != bool(meant) or len(main.declared) > 1 or set(other.rows.columns) != set(main.rows.columns):
+            continue
+        if not split and not _is_of_others(main, other, files):
             continue
         if why := _says_other(main, other):
             unsure.append(f'tables: {other.file} is not put under {main.file}: {why}.')
@@ -52,12 +53,36 @@ def under(main: Read, others: list[Read], files: paths.Files, block: dict[str, A
             f'images: {len(shared)} names are those of images of several tables; each table means those in its own '
             f'folder: {some([f"{folder} of {one.file}" for folder, one in zip(own, group, strict=True)], NAMED)}.'
         )
-    block['tables'] = [{**one.declared[0], 'split': split_of_name(one.file)} for one in group]
+    if split:
+        block['tables'] = [{**one.declared[0], 'split': split_of_name(one.file)} for one in group]
+    else:
+        block['tables'] = [{**one.declared[0], 'name': 'rows'} for one in group]
+        unsure.append(
+            f'tables: {some([one.file for one in alike], NAMED)} {"have" if len(alike) > 1 else "has"} the columns of '
+            f'{main.file} and other images, and {"are" if len(alike) > 1 else "is"} put under it.'
+        )
     for table, one, folder in zip(block['tables'], group, own, strict=False):
         escaped = folder.replace('\\', r'\\')
         table['derive'] = {OWN_FILE: (one.column, '^(.+)$', f'{escaped}/\\1')}
     others[:] = [one for one in others if one not in alike]
     return bool(own)
+
+
+def own_folder(block: Mapping[str, Any], file: str) -> str:
+    """The folder, 'a/', that a table of a proposed layout means all its images to lie in; '' of any other."""
+    tables = () if isinstance(block.get('tables', ()), str) else block.get('tables', ())
+    derived = [one['derive'][OWN_FILE] for one in tables if one['file'] == file and OWN_FILE in one.get('derive', {})]
+    return derived[0][2].removesuffix(r'\1').replace(r'\\', '\\') if derived else ''
+
+
+def _is_of_others(main: Read, other: Read, files: paths.Files) -> bool:
+    """Whether a table is no copy of the main one, and of other images: of other names, or of such in another folder."""
+    if OLD.search(main.file) or OLD.search(other.file):
+        return False
+    if not set(map(str, main.rows.columns[main.column])) & set(map(str, other.rows.columns[other.column])):
+        return True
+    folders = _folder_of(main, files), _folder_of(other, files)
+    return all(folders) and folders[0] != folders[1]
 
 
 def _says_other(main: Read, other: Read) -> str:
@@ -124,23 +149,30 @@ def by_key(
     """What the columns are with those of tables whose rows name no image, and share a key with the main one; and the
     one that has labels, where the main one has none. Those that are joined leave `rest`."""
     labels = None
-    for one in list(rest):
-        on = _keys(main.rows, one.rows)
+    of_labels = main.file if 'labels' in block else ''
+    for one in sorted(rest, key=lambda one: bool(OLD.search(one.file))):
+        on, why = keys_of(main.rows, one.rows)
         if not on:
+            rest[rest.index(one)] = one._replace(why=why or one.why)
             continue
         their = their_names(on)[0]
         own = kinds_of(one.rows, their)
         new = _news(own, kinds)
-        has_labels = labels is None and 'labels' not in block and bool(own.labels or own.names)
-        if not new and not has_labels:
-            continue
-        block['tables'].append({**one.declared, 'on': on})
-        says = ', '.join([*(['labels'] if has_labels else []), *new])
+        has_labels = not of_labels and bool(own.labels or own.names)
         keys = ' and '.join(map(repr, my_names(on)))
+        if not new and not has_labels:
+            said = (
+                f'labels are those of {of_labels}' if of_labels and (own.labels or own.names) else 'it says nothing new'
+            )
+            rest[rest.index(one)] = one._replace(why=f'it could be joined by {keys}, and {said}')
+            continue
+        block['tables'].append({**one.declared, 'on': list(on)})
+        says = ', '.join([*(['labels'] if has_labels else []), *new])
         unsure.append(f'tables: {one.file} is joined by {keys}; it says {says}.')
         rest.remove(one)
         kinds = kinds._replace(**new)
         if has_labels:
+            of_labels = one.file
             labels = Read(one.file, one.rows, their, 1.0, 0, own, [one.declared])
     return kinds, labels
 
@@ -154,26 +186,6 @@ def _news(of_other: Kinds, known: Kinds) -> dict[str, Any]:
         news['split'] = of_other.split
     more = {name: rule for name, rule in of_other.groups.items() if name not in known.groups}
     return news | ({'groups': {**known.groups, **more}} if more else {})
-
-
-def _keys(mine: Rows, their: Rows) -> list[str]:
-    """The columns of one name, or two, by which each row of mine has one of theirs, as `Table.on` has them."""
-    named = {_letters(name): name for name in mine.columns}
-    shared = [(named[_letters(name)], name) for name in their.columns if _letters(name) in named]
-    rows = {tuple(map(str, row)) for row in zip(*their.columns.values(), strict=True)}  # copies count once
-    owned = [pair for pair in shared if OF_OWNERS.search(pair[0])]
-    two = [(one, other) for one in owned for other in shared if other != one]
-    for pairs in (*((pair,) for pair in shared), *two):
-        cells = [[plain_key(text) for text in mine.columns[own]] for own, _ in pairs]
-        wanted = {key for key in zip(*cells, strict=True) if all(key)}
-        keys = list(zip(*([plain_key(text) for text in their.columns[name]] for _, name in pairs), strict=True))
-        if len(wanted) > 2 and len(set(keys)) == len(rows) and len(wanted & set(keys)) >= OF_KEYS * len(wanted):
-            return [own if own == name else f'{own}={name}' for own, name in pairs]
-    return []
-
-
-def _letters(name: str) -> str:
-    return re.sub('[^a-z0-9]', '', name.lower())
 
 
 def second_reader(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: list[str]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from imbalance_jax.data.reader.class_columns import apart, are_flags, is_grade, not_known
 from imbalance_jax.data.reader.columns import are_signs
 from imbalance_jax.data.reader.guess_tables import Read
-from imbalance_jax.data.reader.layout import NOTHING
+from imbalance_jax.data.reader.layout import NO_FINDING, NOTHING
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.data.reader.spelling import canonical
 from imbalance_jax.names import some
@@ -42,7 +42,8 @@ def propose(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
             unsure.append('task: every row has exactly one label, so classes are taken to exclude one another.')
     elif kinds.names:
         block['labels'] = {'column': kinds.names} | ({'separator': kinds.separator} if kinds.separator else {})
-        if unknown := not_known(kinds.said):
+        none = () if kinds.exclusive else {canonical(word) for word in (*NO_FINDING, *NOTHING)}
+        if unknown := tuple(one for one in not_known(kinds.said) if canonical(one) not in none):
             unsure.append(
                 f'labels: {some(unknown, NAMED)} of {kinds.names!r} counts as a class; labels.none = {unknown!r} would '
                 'make it none.'

@@ -52,10 +52,11 @@ def of_patients(rest: list[Rest], pictures: Sequence[str], block: dict[str, Any]
 
 def _way(rows: Rows, pictures: Sequence[str]) -> Way | None:
     """The column that tells all rows apart and is a part of the paths of nearly all images, always the same one."""
-    for name, values in rows.columns.items():
-        known = [plain_key(text) for text in values if plain_key(text)]
+    different = list(dict.fromkeys(tuple(map(str, row)) for row in zip(*rows.columns.values(), strict=True)))
+    for at, name in enumerate(rows.columns):
+        known = [plain_key(row[at]) for row in different if plain_key(row[at])]
         person = any(pattern.match(name.strip()) for pattern in PATIENT)
-        if OF_CLASSES.search(name) or len(set(known)) < len(values) or not known:
+        if OF_CLASSES.search(name) or len(set(known)) < len(different) or not known:
             continue
         owned = person or bool(OF_OWNERS.search(name.strip()))
         some_of_them = pictures[:: max(len(pictures) // LOOKED_AT, 1)]

@@ -11,6 +11,14 @@ from imbalance_jax.data.reader.spelling import canonical, first_group, table_of
 from imbalance_jax.names import some
 
 
+def in_use(read: Sequence[Read], block: Mapping[str, Any]) -> list[Read]:
+    """The tables that a proposed layout reads, and the lists of its splits."""
+    tables, split = block.get('tables', ()), block.get('split')
+    files = {tables} if isinstance(tables, str) else {one['file'] for one in tables}
+    files |= {*split.get('lists', {}).values()} if isinstance(split, Mapping) else set()
+    return [one for one in read if one.file in files]
+
+
 def splits_of(files: paths.Files, block: Mapping[str, Any], read: Mapping[str, Read]) -> list[str]:
     """The split that a proposed layout states for each file, '' for none. read: {file: the table}."""
     known, split = table_of(SPLIT_NAMES), block.get('split')
@@ -31,9 +39,10 @@ def splits_of(files: paths.Files, block: Mapping[str, Any], read: Mapping[str, R
         texts = one.rows.columns.get(column) if column else None
         if texts is None and file not in stated:
             continue
+        own = guess_joins.own_folder(block, file)
         for row, name in enumerate(map(str, one.rows.columns[one.column])):
             meant = stated.get(file) or words.get(canonical(str(texts[row])), '') if texts is not None else stated[file]
-            places = paths.find(files, name)[0]
+            places = paths.find(files, own + name)[0]
             for place in places if len(places) == 1 else ():
                 found[place] = meant
     return found
@@ -59,7 +68,7 @@ def propose(
         else:
             unsure.append('patient: nothing says whose images these are; every image counts as a patient of its own.')
             return
-    who = _who(files, read, block['patient'])
+    who = _who(files, read, block)
     named = guess_joins.named_by(read, files)
     blank = [place for place in named if not who[place]]
     if isinstance(block['patient'], str) and 0 < len(blank) < len(named):
@@ -87,14 +96,16 @@ def stated(main: Read | None, block: Mapping[str, Any]) -> set[str]:
     return {str(one).strip() for one in main.rows.columns[patient]}
 
 
-def _who(files: paths.Files, read: Sequence[Read], patient: str | Mapping[str, str]) -> list[str]:
+def _who(files: paths.Files, read: Sequence[Read], block: Mapping[str, Any]) -> list[str]:
     """Whose each file is by a pattern of its path or a column of the tables, '' where that is not known."""
+    patient = block['patient']
     if not isinstance(patient, str):
         return [first_group(patient['pattern'], path) for path in files.paths]
     found = [''] * len(files.paths)
     for table in (one for one in read if patient in one.rows.columns):
+        own = guess_joins.own_folder(block, table.file)
         for name, one in zip(table.rows.columns[table.column], table.rows.columns[patient], strict=True):
-            places = paths.find(files, str(name))[0]
+            places = paths.find(files, f'{own}{name}')[0]
             for place in places if len(places) == 1 else ():
                 found[place] = str(one)
     return found

@@ -11,7 +11,7 @@ import numpy as np
 from imbalance_jax.data.reader import paths, published
 from imbalance_jax.data.reader.columns import Kinds, kinds_of
 from imbalance_jax.data.reader.companions import FOLDERS, WORDS
-from imbalance_jax.data.reader.layout import SPLIT_NAMES, Images
+from imbalance_jax.data.reader.layout import NOTHING, SPLIT_NAMES, Images
 from imbalance_jax.data.reader.rows import Rows, stacked
 from imbalance_jax.data.reader.spelling import canonical, table_of
 from imbalance_jax.names import some
@@ -30,12 +30,14 @@ NO_IMAGE = re.compile(
 )
 # Files of what was before, or of what somebody's network says.
 OLD = re.compile(
+    r'\([0-9]+\)|'
     '(?<![a-z])(old|backup|bak|copy|archived?|previous|deprecated|tmp|temp|pred(ictions?|icted|s)?|ai|auto|baseline|outputs?|'
     'results?|submission)(?![a-z])',
     re.I,
 )
 OF_LABELS = re.compile('label|truth|diagnos|class|annotation|target|grading', re.I)  # files of what images are of
 FLAGS = 2  # different numbers of a column that may be yes and no, and then names no images
+BLANK = {canonical(word) for word in NOTHING}
 LEAST = 0.2  # share of the rows of a table that name an image which is there
 SAMPLED = 400  # rows whose files are looked for
 
@@ -151,7 +153,7 @@ def _rank_of_names(rows: Rows, one: tuple[float, int, str]) -> tuple[bool, bool,
 
 
 def _are_numbers(rows: Rows, column: str) -> bool:
-    return all(str(text).strip().isdigit() for text in rows.columns[column] if str(text).strip())
+    return all(str(text).strip().isdigit() for text in rows.columns[column] if canonical(str(text)) not in BLANK)
 
 
 def _are_numbers_of_others(rows: Rows, column: str, files: paths.Files) -> bool:
@@ -234,7 +236,8 @@ def _images_in_header(rows: Rows, files: paths.Files) -> list[str]:
 
 def _found(texts: np.ndarray, files: paths.Files) -> tuple[float, int]:
     """The share of a column's texts that are images that are there, and how many different ones."""
-    names = list(dict.fromkeys(str(text) for text in texts if isinstance(text, str) and text.strip()))
+    said = dict.fromkeys(text for text in texts if isinstance(text, str))
+    names = [text for text in said if canonical(text) not in BLANK]
     if len(names) <= FLAGS and all(name.strip().isdigit() for name in names):
         return 0.0, len(names)
     sample = [names[i] for i in np.unique(np.linspace(0, len(names) - 1, min(SAMPLED, len(names))).astype(int))]
@@ -252,5 +255,6 @@ def _sides(rows: Rows, scored: Sequence[tuple[float, str]], column: str, files: 
         if share > 0.9
     }
     own = named.get(column, set())
-    found = [name for name, places in named.items() if name == column or (places and not places & own)]
+    others = [name for name in named if name != column and not (_are_numbers(rows, name) and NO_IMAGE.search(name))]
+    found = [name for name in named if name == column or (name in others and named[name] and not named[name] & own)]
     return found if len(found) > 1 else []

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from imbalance_jax.data.reader import runs
 from imbalance_jax.data.reader.layout import Table
 from imbalance_jax.data.reader.rows import NAMED, Found, Rows, as_rows, objects
 from imbalance_jax.data.reader.spelling import plain_key
@@ -14,6 +15,7 @@ from imbalance_jax.data.reader.text_files import content, lines_of
 from imbalance_jax.names import lookup, repeated, some
 
 APART_PIXELS, APART_SHARE = 2, 0.1  # of a side of a box, by which its shape may end elsewhere
+LOOKED_AT = 200  # annotations of runs that are held against their boxes
 COCO = {'images': ('id', 'file_name'), 'annotations': ('image_id', 'category_id'), 'categories': ('id', 'name')}
 
 
@@ -103,7 +105,9 @@ def coco_columns(data: Mapping[str, Any], path: Path, found: Found) -> dict[str,
             found.doubts.append(f'{path.name} has no annotations: its {len(data["images"])} images count as without.')
         if data['annotations'] and all('score' in one for one in data['annotations']):
             found.doubts.append(f'{path.name}: every annotation has a score, as what a network predicts has.')
-        drawn = [one for one in data['annotations'] if one.get('bbox') and isinstance(one.get('segmentation'), list)]
+        drawn = [one for one in data['annotations'] if one.get('bbox') and one.get('segmentation')]
+        of_runs = [one for one in drawn if isinstance(one['segmentation'], dict)]
+        drawn = [one for one in drawn if isinstance(one['segmentation'], list)] + of_runs[:LOOKED_AT]
         apart = sum(map(_are_apart, drawn))
         if 2 * apart > len(drawn):
             what = f'bbox and segmentation are of other places in {apart} of {len(drawn)} annotations'
@@ -130,16 +134,30 @@ def coco_columns(data: Mapping[str, Any], path: Path, found: Found) -> dict[str,
 
 
 def _are_apart(annotation: Mapping[str, Any]) -> bool:
-    """Whether the box of an annotation and that around its polygons lie a tenth of their sides apart, or two pixels."""
-    corners = [float(value) for polygon in annotation['segmentation'] for value in polygon]
-    if not corners:
+    """Whether the box of an annotation and that around its shape lie a tenth of their sides apart, or two pixels."""
+    across, down = _extent(annotation['segmentation'])
+    if not len(across):
         return False
     x, y, width, height = map(float, annotation['bbox'])
-    for low, length, ends in ((x, width, corners[::2]), (y, height, corners[1::2])):
+    for low, length, ends in ((x, width, across), (y, height, down)):
         allowed = max(APART_PIXELS, APART_SHARE * length)
         if abs(min(ends) - low) > allowed or abs(max(ends) - low - length) > allowed:
             return True
     return False
+
+
+def _extent(shape: Any) -> tuple[Sequence[float], Sequence[float]]:
+    """The x and y of the corners of polygons, or of where runs end; of runs that are none, none."""
+    if isinstance(shape, list):
+        corners = [float(value) for polygon in shape for value in polygon]
+        return corners[::2], corners[1::2]
+    try:
+        rows, columns = np.nonzero(runs.decode('coco', shape, shape['size']))
+    except (ValueError, TypeError, KeyError):  # which is said where they are read
+        return (), ()
+    if not len(rows):
+        return (), ()
+    return (columns.min(), columns.max() + 1), (rows.min(), rows.max() + 1)
 
 
 def _check_images(of: Mapping[str, Sequence[Any]], known: Collection[str], path: Path, found: Found) -> None:

@@ -57,6 +57,15 @@ def of_unread(readings: Sequence[np.ndarray], names: Sequence[str]) -> list[str]
     )
 
 
+def of_lacking(readings: Sequence[np.ndarray], names: Sequence[str], table: str) -> list[str]:
+    """A sentence about images that a table of labels, with readings [N,K], has no row of, where it has of others."""
+    lacking = np.logical_and.reduce([(cells == NOT_READ).all(1) for cells in readings]) if readings else []
+    named = [name for name, one in zip(names, lacking, strict=False) if one]
+    if not named:
+        return []
+    return [f'{len(named)} of {len(names)} images have no row in {table} (labels.table): {some(named, NAMED)}.']
+
+
 def of_aliases(aliases: Mapping[str, Sequence[str]], texts: Collection[str], where: str) -> list[str]:
     """A sentence about codes that are said to be what cells may be called otherwise, where cells have the codes, and no
     other spelling of any class: {code: class} for {class: code}. texts: of the cells; where: the field."""
@@ -83,8 +92,10 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
         said.append(f'Classes look like several names ({some(several, NAMED)}): what separates them, labels.separator?')
     if unknown := [name for name in classes if _says_unknown(name)]:
         what = f'Classes are called as what is not known is ({some(unknown, NAMED)})'
-        said.append(f'{what}: labels.not_mentioned, labels.uncertain or labels.none takes them.')
+        said.append(f'{what}: labels.not_mentioned or labels.none takes them.')
     said += of_dates(classes, 'Classes')
+    if broken := [repr(name) for name in classes if '\n' in name.strip()]:
+        said.append(f'Classes have line breaks: {some(broken, NAMED)}. Is it what stands before (labels.aliases)?')
     if len(classes) > 1 and all(DATE.fullmatch(name.strip()) for name in classes):
         said.append(f'Classes are all dates: {some(classes, NAMED)}. Is another column meant?')
     alike: dict[str, list[str]] = {}
@@ -99,7 +110,7 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
     known = {canonical(name) for name in classes} if len(classes) > 2 else set()
     if hedged := [name for name in classes if canonical(HEDGE.sub('', name.strip())) in known - {canonical(name)}]:
         what = f'Classes are called as a no, or as what is not sure, of others ({some(hedged, NAMED)})'
-        said.append(f'{what}: labels.none, or labels.uncertain, takes them.')
+        said.append(f'{what}: labels.none, or labels.not_mentioned, takes them.')
     plain = [name for name in classes if name and not _is_list(name) and not DATE.fullmatch(name.strip())]
     without_letters = [name for name in plain if not any(map(str.isalpha, name))]
     graded = all(name[:1].isdigit() for name in classes)  # as 3, 4A, 4B

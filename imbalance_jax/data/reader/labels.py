@@ -66,6 +66,8 @@ def read_labels(
         if labels.regions:  # an image without a row has no region
             for one in own:
                 one.cells[np.setdiff1d(np.arange(len(names)), of_image)] = named_classes.unnamed(labels)
+        if labels.table:
+            found.notes.extend(label_notes.of_lacking([one.cells for one in own], names, labels.table))
         readings += own
     found.notes.extend(label_notes.of_unread([one.cells for one in readings], names))
     return readings, classes
@@ -147,6 +149,8 @@ def _names_of(
 def _check_any(image: np.ndarray, block: str, of: Labels | Regions, tables: tuple[Rows, Rows]) -> None:
     """ValueError where no row of a block's table is of an image that is here. image: [n] of each row; tables: that
     one, and the one of images."""
+    if not len(tables[0]):
+        raise ValueError(f'{of.table} ({block}.table) has no rows; expected one per image, or more.')
     if not (image >= 0).any():
         called = _called(tables[0], their_names(of.on)), _called(tables[1], my_names(of.on))
         raise ValueError(

@@ -65,7 +65,8 @@ def of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tup
             'and no names; write a column of zeros and ones per class (labels.columns).'
         )
     spelt = table_of({NO_CLASS: (*labels.none, *labels.not_mentioned), **labels.aliases})
-    spelt |= {canonical(name): name for name in labels.classes}
+    listed = {canonical(name): name for name in labels.classes}
+    spelt = {text: listed.get(canonical(name), name) for text, name in spelt.items()} | listed
     meant = [[_class(name, spelt, labels, rows, row) for name in names] for row, names in enumerate(named)]
     pairs = zip(itertools.chain(*named), itertools.chain(*meant), strict=True)
     if ignored := Counter(name for name, one in pairs if not one and name):

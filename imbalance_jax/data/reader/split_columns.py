@@ -45,6 +45,7 @@ def splits_of(words: Mapping[str, set[str]]) -> Splits:
     folds = [name for name in words if FOLD.match(name.strip()) and _are_folds(words[name]) and name != named]
     block: str | dict[str, Any] = named
     said: list[str] = []
+    unread: list[str] = []
     if named:
         block, said = _by_words(named, words[named])
     else:
@@ -57,7 +58,7 @@ def splits_of(words: Mapping[str, set[str]]) -> Splits:
             listed = ', '.join(f'{split}: {" ".join(of)}' for split, of in meant.items())
             said = [f'split: words of {named!r} are taken for splits by what is in them, {listed}.']
         elif unclear:
-            said = [_not_words(unclear[0], words[unclear[0]])]
+            said, unread = [_not_words(unclear[0], words[unclear[0]])], unclear
         elif len(in_one) == 1:
             block, said = _of_one(in_one[0], matched[in_one[0]]['split'])
         elif in_one:
@@ -67,7 +68,7 @@ def splits_of(words: Mapping[str, set[str]]) -> Splits:
             ]
         elif folds:
             said = [_of_folds(folds[0], words[folds[0]])]
-    return Splits(block, tuple(said), frozenset({named, *in_one, *folds} - {''}), frozenset(of_words))
+    return Splits(block, tuple(said), frozenset({named, *in_one, *folds, *unread} - {''}), frozenset(of_words))
 
 
 def _by_words(name: str, words: set[str]) -> tuple[str | dict[str, Any], list[str]]:

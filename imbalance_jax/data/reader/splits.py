@@ -151,7 +151,7 @@ def drawn(before: np.ndarray, labels: np.ndarray, patient: Sequence[str], rule: 
     """Splits [N] with those that nobody states drawn from the patients of training. labels: [N,K] bool."""
     split = np.where(before == UNSTATED, 0, before).astype(np.uint8)
     stated = [name for number, name in enumerate(SPLITS) if (before == number).any()]
-    shares = {'test': rule.test, 'validation': rule.validation}
+    shares, below = {'test': rule.test, 'validation': rule.validation}, 0.0
     for name, portion in shares.items():
         if name in stated and portion not in (0, getattr(Split, name)):
             found.notes.append(f'split.{name} = {portion:g} is not used: which images are of that split is stated.')
@@ -160,7 +160,8 @@ def drawn(before: np.ndarray, labels: np.ndarray, patient: Sequence[str], rule: 
         number = SPLITS.index(name)
         of_patient = {one: min(split[i] for i in rows) for one, rows in _by_patient(patient).items()}
         people = [one for one, least in of_patient.items() if least == 0]
-        chosen = _sample(labels, patient, people, portion, rule)
+        chosen = _sample(labels, patient, people, portion, rule, below)
+        below += portion
         split[[one in chosen for one in patient]] = number
         found.notes.append(f'{len(chosen)} of {len(people)} patients were drawn for the {name} split.')
     return split
@@ -173,11 +174,14 @@ def _by_patient(patient: Sequence[str]) -> dict[str, list[int]]:
     return rows
 
 
-def _sample(labels: np.ndarray, patient: Sequence[str], people: Sequence[str], portion: float, rule: Split) -> set[str]:
-    """A share of the patients by hash: of all, or, stratified, of those of each class, the rarest class first."""
+def _sample(
+    labels: np.ndarray, patient: Sequence[str], people: Sequence[str], portion: float, rule: Split, below: float
+) -> set[str]:
+    """A share of the patients by hash: of all, or, stratified, of those of each class, the rarest class first. below:
+    the share that was drawn before, of all."""
     rank = {one: share(one, rule.seed) for one in people}
     if not rule.stratify:
-        return {one for one in people if rank[one] < portion}
+        return {one for one in people if below <= rank[one] < below + portion}
     rows = _by_patient(patient)
     counts = labels.sum(0)
     strata: dict[int, list[str]] = {}

@@ -129,7 +129,7 @@ def test_files_are_joined_to_a_table_of_patients(tmp_path):
     assert any(one.startswith('tables: people.csv has a row for each of A, B, C') for one in found.unsure)
     assert dict(zip(dataset.classes, dataset.labels.sum(0).tolist(), strict=True)) == {'x': 4, 'y': 8}
     assert np.unique(dataset.patient, return_counts=True)[1].tolist() == [2] * 6
-    frame = pd.DataFrame({'ID1': [*'ABCDEF', *'ABCDEF'], 'side': ['L', 'R'] * 6, 'class': ['x', 'y', 'y'] * 4})
+    frame = pd.DataFrame({'ID1': [*'ABCDEF', *'ABCDEF'], 'side': [*'LLLLLLRRRRRR'], 'class': ['x', 'y', 'y'] * 4})
     frame.to_csv(folder / 'people.csv', index=False)
     found, _ = proposed(folder, tmp_path, missing=['labels'])
     assert any(

@@ -5,6 +5,7 @@ import json
 import pytest
 from data.reader.folders import doubts_with, loaded, of, picture, table
 
+from imbalance_jax.data import soundness
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, PRESENT
 from imbalance_jax.data.reader import label_notes
 
@@ -127,3 +128,52 @@ def test_aliases_that_are_turned_round_are_said(tmp_path):
         dataset = loaded(tmp_path, tables='t.csv', **block)
         assert len(doubts_with(dataset, "labels.aliases: cells have '0'")) == said
         assert len(doubts_with(dataset, "{'mass': '0', 'cyst': '1'}?")) == 2 * said  # of labels and of regions
+
+
+def test_a_class_with_a_line_break_is_said():
+    said = label_notes.of_spelling(('mass', 'mass\nsee note'))
+    assert any(one.startswith('Classes have line breaks: ') for one in said)
+
+
+def test_a_reading_says_which_images_it_lacks(tmp_path):
+    for i in range(8):
+        picture(tmp_path / f'{i}.png')
+    table(tmp_path, 'file,study\n' + ''.join(f'{i}.png,s{i}\n' for i in range(8)))
+    readings = [{'table': name, 'on': 'study', 'columns': ('mass',), 'version': name} for name in ('nlp', 'rad')]
+    tables = ('t.csv', {'file': 'nlp.csv', 'name': 'nlp'}, {'file': 'rad.csv', 'name': 'rad'})
+    for name, count in (('nlp', 4), ('rad', 8)):
+        table(tmp_path, 'study,mass\n' + ''.join(f's{i},{i % 2}\n' for i in range(count)), f'{name}.csv')
+    dataset = loaded(tmp_path, tables=tables, labels=readings)
+    (said,) = [one for one in dataset.info['notes'] if 'labels.table' in one]
+    assert said == '4 of 8 images have no row in nlp (labels.table): 4.png, 5.png, 6.png, 7.png.'
+    table(tmp_path, 'study,mass\n', 'rad.csv')
+    with pytest.raises(ValueError, match=r'rad \(labels\.table\) has no rows'):
+        loaded(tmp_path, tables=tables, labels=readings)
+
+
+def test_two_classes_in_one_row_of_an_image_leave_it_out_by_name(tmp_path):
+    for i in range(8):
+        picture(tmp_path / f'{i}.png')
+    rows = ''.join(f'{i}.png,{i % 2},{1 - i % 2}\n' for i in range(8))
+    for second in ('0,1', '1,1', '1,0'):
+        table(tmp_path, f'file,a,b\n{rows}1.png,{second}\n')
+        dataset = loaded(tmp_path, tables='t.csv', labels=('a', 'b'), task='multi_class')
+        assert dataset.info['problems'].get('not_of_one_class', []) == ([] if second == '1,0' else ['1.png'])
+
+
+def test_concepts_of_regions_are_classes_in_another_case(tmp_path):
+    for i in range(8):
+        picture(tmp_path / f'{i}.png')
+    table(tmp_path, 'file,what,x,y,w,h\n' + ''.join(f'{i}.png,{i % 2},3,4,5,6\n' for i in range(8)))
+    regions = {'column': 'what', 'box': ('x', 'y', 'w', 'h'), 'aliases': {'mass': '0', 'edema': '1'}}
+    dataset = loaded(tmp_path, tables='t.csv', regions=regions, labels={'regions': True, 'classes': ('Mass', 'Edema')})
+    assert dataset.labels.sum(0).tolist() == [4, 4]
+    assert dataset.info['concepts'] == ['Mass', 'Edema']
+
+
+def test_each_age_as_a_group_is_said(tmp_path):
+    for i in range(16):
+        picture(tmp_path / f'{i}.png')
+    table(tmp_path, 'file,a,age\n' + ''.join(f'{i}.png,{i % 2},{30 + i}\n' for i in range(16)))
+    dataset = soundness.doubt_groups(loaded(tmp_path, tables='t.csv', labels=('a',), groups={'age': 'age'}))
+    assert doubts_with(dataset, 'Each number of age is a group of its own, 16 of them')

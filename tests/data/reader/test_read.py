@@ -1288,3 +1288,13 @@ def test_levels_that_nothing_lies_between_and_values_that_are_none(tmp_path):
     np.save(tmp_path / '0.npy', np.full((20, 20), np.nan))
     dataset = loaded(tmp_path, **{**block, 'images': {**block['images'], 'levels': (-1000.0, 400.0)}})
     assert dataset.info['problems']['unreadable'] == ['0.npy (values that are not finite)']
+
+
+def test_shares_of_all_patients_do_not_overlap(tmp_path):
+    for i in range(60):
+        picture(tmp_path / f'{i}.png')
+    (tmp_path / 't.csv').write_text('file,a\n' + ''.join(f'{i}.png,{i % 2}\n' for i in range(60)))
+    block = {'tables': 't.csv', 'labels': ('a',), 'split': {'stratify': False, 'validation': 0.3, 'test': 0.3}}
+    counts = [len(loaded(tmp_path, **block).rows(split)) for split in ('train', 'validation', 'test')]
+    assert sum(counts) == 60
+    assert all(count > 8 for count in counts)

@@ -265,3 +265,17 @@ def test_objects_within_rows_of_json_are_columns(tmp_path):
     assert columns['labels.edema'].tolist() == ['1', '1']
     assert columns['code'][0] == {'counts': [1], 'size': [2, 2]}
     assert 'code.counts' not in columns
+
+
+def test_boxes_apart_from_runs_are_doubted_in_coco(tmp_path):
+    def said(x):
+        runs = {'size': [40, 40], 'counts': [40 * 8 + 4, 14] + [26, 14] * 11 + [40 * 20 + 22]}  # x 8 to 20, y 4 to 18
+        drawn = [
+            {'id': i, 'image_id': i, 'category_id': 1, 'bbox': [x, 4, 12, 14], 'segmentation': runs} for i in range(4)
+        ]
+        files = [{'id': i, 'file_name': f'{i}.png', 'height': 40, 'width': 40} for i in range(4)]
+        coco = {'images': files, 'annotations': drawn, 'categories': [{'id': 1, 'name': 'mass'}]}
+        return read(tmp_path, json.dumps(coco), 'c.json')[1].doubts
+
+    assert said(8) == []
+    assert said(24)[0].startswith('c.json: bbox and segmentation are of other places in 4 of 4 annotations')

@@ -1,0 +1,148 @@
+"""How `data guess` finds what joins a table to the one of images, and what it says where nothing does."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from data.reader.guessing import pictures, proposed
+
+from imbalance_jax.data import sources
+
+N = 24
+NAMES = [f'i{i:03d}.png' for i in range(N)]
+
+
+def csv(folder, file, **columns):
+    (folder / file).parent.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(columns).to_csv(folder / file, index=False)
+
+
+def people(count=12):
+    return [f'P{p:02d}' for p in range(count)]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Images, and a table that says whose they are."""
+    pictures(tmp_path / 'set', [f'images/{name}' for name in NAMES])
+    csv(tmp_path / 'set', 'images.csv', image=NAMES, patient=[f'P{i // 2:02d}' for i in range(N)])
+    return tmp_path / 'set'
+
+
+@pytest.mark.parametrize('copy', ['backup/patients.csv', 'Copy of patients.csv', 'patients (1).csv', 'old/a.csv'])
+def test_an_older_copy_is_not_joined(folder, tmp_path, copy):
+    csv(folder, 'patients.csv', patient=people(), mass=[0, 1] * 6)
+    csv(folder, copy, patient=people(), mass=[1, 0] * 6)
+    found, dataset = proposed(folder, tmp_path)
+    assert [one['file'] for one in found.block['tables']] == ['images.csv', 'patients.csv']
+    said = [one for one in found.unsure if copy in one]
+    assert said == [
+        f"tables: {copy} is not used: it could be joined by 'patient', and labels are those of patients.csv."
+    ]
+    assert dataset.labels.sum() == 12
+
+
+@pytest.mark.parametrize(('key', 'on'), [('ID', 'patient=ID'), ('study_subject', 'patient=study_subject')])
+def test_a_key_may_be_called_otherwise(folder, tmp_path, key, on):
+    csv(folder, 'patients.csv', **{key: people(), 'mass': [0, 1] * 6})
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['tables'][1] == {'file': 'patients.csv', 'on': [on]}
+    assert dataset.labels.sum() == 12
+
+
+def test_why_a_table_is_not_joined_is_said(folder, tmp_path):
+    def said():
+        found, _ = proposed(folder, tmp_path, missing=['labels'])
+        return next(one for one in found.unsure if 'people.csv' in one)
+
+    csv(folder, 'people.csv', patient=people(8), mass=[0, 1] * 4)
+    assert said() == "tables: people.csv is not used: it has a row for 8 of 12 in 'patient'."
+    csv(folder, 'people.csv', patient=[*people(), 'P03'], mass=[0, 1] * 6 + [0])
+    assert "'patient' 'P03' is in several rows of it that differ, such as that of line 14" in said()
+    csv(folder, 'images.csv', image=NAMES, patient=[f'{i // 2:04d}' for i in range(N)])
+    csv(folder, 'people.csv', patient=range(12), mass=[0, 1] * 6)
+    assert 'has no zeros before its numbers, or others' in said()
+
+
+def test_a_table_that_is_not_used_takes_no_people_away(folder, tmp_path):
+    split = ['train', 'test'] * 6
+    columns = {'image': NAMES, 'patient': [f'P{i // 2:02d}' for i in range(N)], 'mass': [0, 1] * 12}
+    csv(folder, 'images.csv', **columns, split=[split[i // 2] for i in range(N)])
+    csv(folder, 'labels_old.csv', **columns, split=split * 2)
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['patient'] == 'patient'
+    assert len(np.unique(dataset.patient)) == 12
+
+
+def test_a_column_of_splits_in_other_words_is_no_class_and_is_named(folder, tmp_path):
+    csv(folder, 'images.csv', image=NAMES, mass=[0, 1] * 12, split=[0, 0, 0, 1] * 6)
+    found, dataset = proposed(folder, tmp_path)
+    assert dataset.classes == ('mass',)
+    assert any(one.startswith("split: the column 'split' has 0, 1") for one in found.unsure)
+    csv(folder, 'images.csv', image=NAMES, mass=[0, 1] * 12)
+    csv(folder, 'split.csv', image=NAMES, split=['train', 'val', 'test', 'holdout'] * 6)
+    found, _ = proposed(folder, tmp_path)
+    assert any("the column 'split' has holdout, test, train, val" in one and 'split.csv' in one for one in found.unsure)
+
+
+def test_none_is_no_class_of_several_and_numbers_that_are_no_names_make_no_second_image(tmp_path):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'{i}.png' for i in range(N)])
+    mass = ['NULL' if i % 5 == 1 else i % 2 for i in range(N)]
+    csv(folder, 't.csv', id=range(N), grade=[i % 4 for i in range(N)], mass=mass)
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['images']['file'] == '{id}'
+    assert found.block['tables'] == 't.csv'
+    assert dataset.labels.sum(0).tolist() == [6] * 4
+    csv(folder, 't.csv', image=range(N), dx=['mass;edema', 'none', 'edema'] * 8)
+    found, dataset = proposed(folder, tmp_path)
+    assert dataset.classes == ('edema', 'mass')
+    assert not any('counts as a class' in one for one in found.unsure)
+
+
+@pytest.mark.parametrize('place', ['labels/v{}.csv', 'v{}/labels.csv'])
+def test_a_table_for_each_folder_is_put_under_the_others(tmp_path, place):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'v{v}/v{v}_{i}.png' for v in range(4) for i in range(6)])
+    for v in range(4):
+        csv(folder, place.format(v), image=[f'v{v}_{i}.png' for i in range(6)], tool=[0, 1] * 3)
+    found, dataset = proposed(folder, tmp_path)
+    assert len(dataset.images) == N
+    assert any('have the columns of' in one and 'are put under it' in one for one in found.unsure)
+
+
+def test_people_of_tables_that_name_files_alike_are_in_one_split(tmp_path):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'{split}/{i:04d}.jpg' for split in ('train', 'test') for i in range(12)])
+    for split in ('train', 'test'):
+        rows = {'finding': ['mass', 'edema'] * 6, 'patient': [f'p{i // 2}' for i in range(12)]}
+        csv(folder, f'{split}/metadata.csv', file_name=[f'{i:04d}.jpg' for i in range(12)], **rows)
+    found, dataset = proposed(folder, tmp_path)
+    assert 'patient' not in found.block
+    assert len(dataset.rows('test')) == 12
+    assert sources.SPLITS[2] == 'test'
+
+
+@pytest.mark.parametrize('word', ['video', 'slide', 'mouse', 'eye', 'WSI'])
+def test_numbered_folders_are_no_classes_but_grades_are(tmp_path, word):
+    pictures(tmp_path / 'set', [f'frames/{word}{v:02d}/{i:04d}.png' for v in range(4) for i in range(6)])
+    found, _ = proposed(tmp_path / 'set', tmp_path, missing=['labels'])
+    assert found.block['patient'] == {'pattern': '([^/]+)/[^/]+$'}
+    pictures(tmp_path / 'grades', [f'grade{v}/{i:04d}_{v}.png' for v in range(4) for i in range(6)])
+    assert proposed(tmp_path / 'grades', tmp_path)[0].block['task'] == 'multi_class'
+
+
+@pytest.mark.parametrize(
+    'columns',
+    [
+        {'FILE NAME': [f'Normal-{i}' for i in range(10)], 'FORMAT': 'PNG'},
+        {'name': [f'TB-{i}' for i in range(10)], 'age': range(30, 40)},
+    ],
+    ids=['formats', 'ages'],
+)
+def test_a_table_of_one_folder_of_classes_does_not_lead(tmp_path, columns):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'{name}/{name}-{i}.png' for name in ('Normal', 'TB') for i in range(10)])
+    csv(folder, 'metadata.csv', **columns)
+    found, dataset = proposed(folder, tmp_path)
+    assert dataset.labels.sum(0).tolist() == [10, 10]
+    assert any('alone, says no class of them, and is not used' in one for one in found.unsure)
