@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,6 +53,8 @@ SAID = re.compile(
     'annotator)(?![a-z])',
     re.I,
 )
+CODE = re.compile('[^\\W0-9_].*[0-9]')  # a letter, and a number behind it
+FEW_NAMES, FEW_NUMBERS, SHORT = 12, 6, 40  # of a column that nothing calls one of classes; letters of a name
 FEW_OF_EACH = 4  # images of a number that only counts within somebody
 BODY = {'head', 'neck', 'face', 'scalp', 'trunk', 'torso', 'chest', 'abdomen', 'back', 'arm', 'hand', 'leg', 'foot'}
 BODY |= {'extremity', 'extremities', 'palms', 'soles', 'knee', 'hip', 'shoulder', 'breast', 'left', 'right'}  # of sites
@@ -89,7 +91,7 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
     own, so that what stands in them is all that there is."""
     texts = {name: values for name, values in rows.columns.items() if name != image}
     words = {name: set(map(str, values)) for name, values in texts.items()}
-    splits = splits_of(words)
+    splits = splits_of(words, {name for name, said in words.items() if are_flags(said) and _is_mostly_yes(texts[name])})
     others_than_splits = {name: said for name, said in words.items() if name not in splits.of_words}
     patient = _patient(others_than_splits, set(map(str, rows.columns[image])))
     box, form = box_columns.box_of(rows)
@@ -98,7 +100,7 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
     taken |= {one if isinstance(one, str) else one['column'] for one in groups.values()}
     taken |= {name for name in texts if GROUPS['sex'].search(name.strip())}
     yes_no = [name for name in texts if name not in taken and are_flags(words[name])]
-    flags = yes_no if any(len(words[name]) > 1 for name in yes_no) else []  # a yes in all rows tells nothing of any
+    flags = [name for name in yes_no if len(words[name]) > 1]  # a yes in all rows tells nothing of any
     named = names_of({name: values for name, values in texts.items() if name not in taken}, nameless=nameless)
     answers = [one for one in named if SAID.search(one.column)]
     named = [one for one in named if one not in answers]
@@ -109,9 +111,13 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
     others |= {one.column: one.found for one in answers if one.column not in labels}
     left = [name for name in texts if name not in {*taken, *labels, *others, names.column}]
     others |= {name: shown for name in left if (shown := _may_be_answers(texts[name]))}
+    if not labels and not names.column:
+        may_be = names_of({name: texts[name] for name in left if name not in others}, nameless=True)
+        others |= {one.column: one.found for one in may_be if _are_few_names(one.found)}
     one_each = names.exclusive
     if len(labels) > 2:
-        positive = np.array([[canonical(str(t)) == '1' for t in texts[name]] for name in labels])
+        yes = {canonical(word) for word in TRUE}
+        positive = np.array([[canonical(str(t)) in yes for t in texts[name]] for name in labels])
         one_each = bool((positive.sum(0) == 1).all())
     concept = next((one.column for one in named if one.column not in labels), '')
     concept = concept or next((name for name in texts if NAMES[-1].search(name) and name not in (*taken, *labels)), '')
@@ -146,6 +152,27 @@ def _may_be_answers(values: np.ndarray) -> tuple[str, ...]:
     known = sum(count for text, count in said.items() if canonical(text) in answers)
     few = len(said) <= 3 and said.total() >= 3 * len(said) and (len(said) > 1 or said.total() < len(values))
     return tuple(said)[:MOST_SHOWN] if (said and few) or (len(said) > 1 and known >= NEARLY * said.total()) else ()
+
+
+def _are_few_names(found: Collection[str]) -> bool:
+    """Whether names may be classes though nothing calls them so: few, short ones, and no codes."""
+    most = FEW_NUMBERS if all(np.isfinite(number(name)) for name in found) else FEW_NAMES
+    return len(found) <= most and max(map(len, found)) <= SHORT and not all(map(CODE.search, found))
+
+
+def _is_mostly_yes(values: np.ndarray) -> bool:
+    """Whether most cells say yes."""
+    yes = {canonical(word) for word in TRUE}
+    return 2 * sum(canonical(str(value)) in yes for value in values) > len(values)
+
+
+def surer_patient(one: str, other: str) -> bool:
+    """Whether a column is called as patients are more surely than another: as a patient, and not as a study."""
+
+    def rank(name: str) -> int:
+        return next((k for k, pattern in enumerate(PATIENT) if pattern.match(name.strip())), len(PATIENT))
+
+    return rank(one) < rank(other)
 
 
 def _is_bookkeeping(name: str) -> bool:

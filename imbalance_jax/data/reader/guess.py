@@ -141,7 +141,7 @@ def _splits(
     """Splits that lists of images or folders say, where nothing else does; other lists are named. named: the images
     that are in the tables, or all."""
     stated = 'split' in block or any('split' in one for one in _listed(block.get('tables', ())))
-    by_split = {split: file for file in reversed(list(lists)) if (split := guess_joins.split_of_name(file))}
+    by_split = {split: file for file in reversed(list(lists)) if (split := guess_tables.split_of_name(file))}
     said = len(by_split) > 1
     listed = len(guess_joins.named_by([lists[file] for file in by_split.values()], files)) if said else 0
     if not stated and guess_folders.are_of_splits(named, whole=said or 'tables' in block):
@@ -237,7 +237,8 @@ def _said_of_rows(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> Non
         block['patient'] = kinds.patient
         by_row = guess_tables.is_of_images(kinds.patient, block['tables'])
         of_row = 'which tells the rows apart: the images of a row are taken for those of one patient'
-        unsure.append(f'patient: the column {kinds.patient!r}, {of_row if by_row else "by its name"}.')
+        if not any(one.startswith(f'patient: the column {kinds.patient!r}') for one in unsure):
+            unsure.append(f'patient: the column {kinds.patient!r}, {of_row if by_row else "by its name"}.')
     if kinds.split.block:
         block['split'] = kinds.split.block
     unsure.extend(kinds.split.said)

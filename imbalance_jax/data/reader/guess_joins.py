@@ -1,23 +1,21 @@
 """How tables beside the one that names the images go with it: put under it, joined to it, or named as not used."""
 
-import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from imbalance_jax.data.reader import paths
-from imbalance_jax.data.reader.columns import Kinds, kinds_of
+from imbalance_jax.data.reader.columns import Kinds, kinds_of, surer_patient
 from imbalance_jax.data.reader.guess_keys import keys_of
-from imbalance_jax.data.reader.guess_tables import OLD, Read, Rest
-from imbalance_jax.data.reader.layout import FALSE, NOTHING, SPLIT_NAMES, TRUE, UNSURE
-from imbalance_jax.data.reader.rows import NAMED, my_names, their_names
-from imbalance_jax.data.reader.spelling import canonical, table_of
+from imbalance_jax.data.reader.guess_tables import OLD, Read, Rest, split_of_name
+from imbalance_jax.data.reader.layout import FALSE, NOTHING, TRUE, UNSURE
+from imbalance_jax.data.reader.rows import NAMED, Rows, join, my_names, their_names
+from imbalance_jax.data.reader.spelling import canonical
 from imbalance_jax.names import some
 
 OWN_FILE = 'file of the row'  # the column of paths of images whose names are those of images in other folders, too
 MOST = 0.9  # share of keys that must be there
-OF_DATA = re.compile('(data|set|list)$', re.I)  # behind the word for a split: traindata.csv
 
 
 def under(main: Read, others: list[Read], files: paths.Files, block: dict[str, Any], unsure: list[str]) -> bool:
@@ -148,39 +146,50 @@ def by_key(
 ) -> tuple[Kinds, Read | None]:
     """What the columns are with those of tables whose rows name no image, and share a key with the main one; and the
     one that has labels, where the main one has none. Those that are joined leave `rest`."""
-    labels = None
+    labels, joined, fresh = None, main.rows, True
     of_labels = main.file if 'labels' in block else ''
-    for one in sorted(rest, key=lambda one: bool(OLD.search(one.file))):
-        on, why = keys_of(main.rows, one.rows)
-        if not on:
-            rest[rest.index(one)] = one._replace(why=why or one.why)
-            continue
-        their = their_names(on)[0]
-        own = kinds_of(one.rows, their)
-        new = _news(own, kinds)
-        has_labels = not of_labels and bool(own.labels or own.names)
-        keys = ' and '.join(map(repr, my_names(on)))
-        if not new and not has_labels:
-            said = (
-                f'labels are those of {of_labels}' if of_labels and (own.labels or own.names) else 'it says nothing new'
-            )
-            rest[rest.index(one)] = one._replace(why=f'it could be joined by {keys}, and {said}')
-            continue
-        block['tables'].append({**one.declared, 'on': list(on)})
-        says = ', '.join([*(['labels'] if has_labels else []), *new])
-        unsure.append(f'tables: {one.file} is joined by {keys}; it says {says}.')
-        rest.remove(one)
-        kinds = kinds._replace(**new)
-        if has_labels:
-            of_labels = one.file
-            labels = Read(one.file, one.rows, their, 1.0, 0, own, [one.declared])
+    while fresh:  # what was joined may have the key of another
+        fresh = False
+        for one in sorted(rest, key=lambda one: bool(OLD.search(one.file))):
+            on, why = keys_of(joined, one.rows)
+            if not on:
+                rest[rest.index(one)] = one._replace(why=why or one.why)
+                continue
+            mine, their = my_names(on)[0], their_names(on)[0]
+            own = kinds_of(one.rows, their)
+            new = _news(own, kinds)
+            if not (new.get('patient') or kinds.patient) and {'sex', 'age'} & own.groups.keys():
+                new['patient'] = mine
+                unsure.append(f'patient: the column {mine!r}, by which a table that says sex or age is joined.')
+            has_labels = not of_labels and bool(own.labels or own.names)
+            keys = ' and '.join(map(repr, my_names(on)))
+            if not new and not has_labels and not _has_key_of_others(one, joined, rest):
+                labelled = of_labels and (own.labels or own.names)
+                said = f'labels are those of {of_labels}' if labelled else 'it says nothing new'
+                rest[rest.index(one)] = one._replace(why=f'it could be joined by {keys}, and {said}')
+                continue
+            block['tables'].append({**one.declared, 'on': list(on)})
+            says = ', '.join([*(['labels'] if has_labels else []), *new]) or 'what others are joined by'
+            unsure.append(f'tables: {one.file} is joined by {keys}; it says {says}.')
+            rest.remove(one)
+            kinds, fresh = kinds._replace(**new), True
+            joined, _ = join(joined, one.rows, on)
+            if has_labels:
+                of_labels = one.file
+                labels = Read(one.file, one.rows, their, 1.0, 0, own, [one.declared])
     return kinds, labels
+
+
+def _has_key_of_others(one: Rest, joined: Rows, rest: Sequence[Rest]) -> bool:
+    """Whether a table has the key of another one, which what is joined has not."""
+    others = [other.rows for other in rest if other is not one]
+    return any(keys_of(one.rows, rows).on and not keys_of(joined, rows).on for rows in others)
 
 
 def _news(of_other: Kinds, known: Kinds) -> dict[str, Any]:
     """What a table says of patients, splits and groups where nothing does."""
     news: dict[str, Any] = {}
-    if of_other.patient and not known.patient:
+    if of_other.patient and (not known.patient or surer_patient(of_other.patient, known.patient)):
         news['patient'] = of_other.patient
     if of_other.split.block and not known.split.block:
         news['split'] = of_other.split
@@ -222,13 +231,3 @@ def named_by(read: Iterable[Read], files: paths.Files) -> set[int]:
     """The positions of the files that tables name."""
     texts = (text for one in read for text in dict.fromkeys(map(str, one.rows.columns[one.column])))
     return {place for text in texts for place in paths.find(files, text)[0]}
-
-
-def split_of_name(file: str) -> str:
-    """The split that the name of a file speaks of, or else the nearest folder of it that does; '' if none."""
-    names = table_of(SPLIT_NAMES)
-    for part in reversed(file.split('/')):
-        words = [OF_DATA.sub('', word) for word in re.split(r'[^A-Za-z]+', part)]
-        if found := next((names[canonical(word)] for word in words if canonical(word) in names), ''):
-            return found
-    return ''

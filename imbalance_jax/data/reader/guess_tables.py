@@ -29,6 +29,7 @@ NO_IMAGE = re.compile(
     re.I,
 )
 # Files of what was before, or of what somebody's network says.
+OF_DATA = re.compile('(data|set|list)$', re.I)  # behind the word for a split: traindata.csv
 OLD = re.compile(
     r'\([0-9]+\)|'
     '(?<![a-z])(old|backup|bak|copy|archived?|previous|deprecated|tmp|temp|pred(ictions?|icted|s)?|ai|auto|baseline|outputs?|'
@@ -125,8 +126,9 @@ def read(
         if sides and not kinds.patient:
             kinds = kinds._replace(patient=sides[0])  # those of a row are one person's
         found.append(Read(path, rows, column, share, count, kinds, tables))
-    most = max((one.images for one in found if not _has_boxes(one) and len(one.rows.columns) > 1), default=0)
-    found.sort(key=lambda one: _rank(one, most), reverse=True)
+    images = {one.file: _images_of_splits(one, found) for one in found}
+    most = max((images[one.file] for one in found if not _has_boxes(one) and len(one.rows.columns) > 1), default=0)
+    found.sort(key=lambda one: (*_rank(one, images[one.file], most), one.images), reverse=True)
     return found, rest
 
 
@@ -214,13 +216,22 @@ def _has_boxes(one: Read) -> bool:
     return bool(one.kinds.box or one.kinds.segmentation)
 
 
-def _rank(one: Read, most: int) -> tuple[bool, bool, int, bool, bool, int]:
+def _images_of_splits(one: Read, found: Sequence[Read]) -> int:
+    """How many images a table names, with those of the same columns that are called as other splits are."""
+    if not (own := split_of_name(one.file)):
+        return one.images
+    alike = [other for other in found if set(other.rows.columns) == set(one.rows.columns)]
+    of_split = {split: other.images for other in alike if (split := split_of_name(other.file)) and split != own}
+    return one.images + sum(of_split.values())
+
+
+def _rank(one: Read, images: int, most: int) -> tuple[bool, bool, int, bool, bool, int]:
     """How well a table serves as the main one: with labels, of many images, and not of boxes, whose names are no labels
-    where a table without boxes has more images. most: so many."""
-    names = one.kinds.names and not (_has_boxes(one) and one.images < most)
+    where a table without boxes has as many images. most: so many."""
+    names = one.kinds.names and not (_has_boxes(one) and images < most)
     kept = not OLD.search(one.file)
     told = bool(OF_LABELS.search(one.file.rsplit('/', 1)[-1]))
-    return bool(one.kinds.labels or names), kept, one.images, not _has_boxes(one), told, -one.file.count('/')
+    return bool(one.kinds.labels or names), kept, images, not _has_boxes(one), told, -one.file.count('/')
 
 
 def _images_in_header(rows: Rows, files: paths.Files) -> list[str]:
@@ -258,3 +269,13 @@ def _sides(rows: Rows, scored: Sequence[tuple[float, str]], column: str, files: 
     others = [name for name in named if name != column and not (_are_numbers(rows, name) and NO_IMAGE.search(name))]
     found = [name for name in named if name == column or (name in others and named[name] and not named[name] & own)]
     return found if len(found) > 1 else []
+
+
+def split_of_name(file: str) -> str:
+    """The split that the name of a file speaks of, or else the nearest folder of it that does; '' if none."""
+    names = table_of(SPLIT_NAMES)
+    for part in reversed(file.split('/')):
+        words = [OF_DATA.sub('', word) for word in re.split(r'[^A-Za-z]+', part)]
+        if found := next((names[canonical(word)] for word in words if canonical(word) in names), ''):
+            return found
+    return ''

@@ -1,7 +1,7 @@
 """Columns of an unknown table that may say which split an image is in: by words, by yes and no, by numbers of folds."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,6 +15,7 @@ from imbalance_jax.names import some
 CALLED = re.compile('split|subset|partition|fold|^set$|phase', re.I)
 ALONE = re.compile('(data|train|my)?[ _-]?(sub)?(split|set|partition|phase)s?', re.I)  # the whole name
 FOLD = re.compile('^(k|cv|n)?[ _-]?folds?([ _-]?(id|number|num|no|nr|index|idx))?$', re.I)
+USABLE = re.compile('(is[ _-]?)?valid', re.I)  # images, as often as of validation
 MOST_FOLDS = 20
 MOST_WORDS = 12
 # One split, of which a column says yes and no.
@@ -35,12 +36,15 @@ class Splits(NamedTuple):
     of_words: frozenset[str] = frozenset()
 
 
-def splits_of(words: Mapping[str, set[str]]) -> Splits:
-    """What the columns say of splits. words: of each column what stands in it."""
+def splits_of(words: Mapping[str, set[str]], mostly_yes: Collection[str] = ()) -> Splits:
+    """What the columns say of splits. words: of each column what stands in it; mostly_yes: columns of yes and no whose
+    cells mostly say yes."""
     of_words = [name for name in words if _are_splits(words[name])]
     named = next((name for name in of_words if CALLED.search(name)), '')
     named = named or next((name for name in of_words if _are_several(words[name])), '')
     matched = {name: match for name in words if (match := OF_ONE.match(name.strip())) and are_flags(words[name])}
+    usable = [name for name in matched if USABLE.fullmatch(name.strip()) and name in mostly_yes]
+    matched = {name: match for name, match in matched.items() if name not in usable}
     in_one = list(matched)
     folds = [name for name in words if FOLD.match(name.strip()) and _are_folds(words[name]) and name != named]
     block: str | dict[str, Any] = named
@@ -68,7 +72,9 @@ def splits_of(words: Mapping[str, set[str]]) -> Splits:
             ]
         elif folds:
             said = [_of_folds(folds[0], words[folds[0]])]
-    return Splits(block, tuple(said), frozenset({named, *in_one, *folds, *unread} - {''}), frozenset(of_words))
+    said += [f'split: {name!r} says yes of most images: whether they are usable? It is not read.' for name in usable]
+    about = {named, *in_one, *folds, *unread, *usable}
+    return Splits(block, tuple(said), frozenset(about - {''}), frozenset(of_words))
 
 
 def _by_words(name: str, words: set[str]) -> tuple[str | dict[str, Any], list[str]]:

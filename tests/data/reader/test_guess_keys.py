@@ -146,3 +146,62 @@ def test_a_table_of_one_folder_of_classes_does_not_lead(tmp_path, columns):
     found, dataset = proposed(folder, tmp_path)
     assert dataset.labels.sum(0).tolist() == [10, 10]
     assert any('alone, says no class of them, and is not used' in one for one in found.unsure)
+
+
+def test_a_chain_of_tables_is_joined_and_the_surer_patient_taken(tmp_path):
+    folder = tmp_path / 'set'
+    pictures(folder, NAMES)
+    csv(folder, 'images.csv', image=NAMES, study_id=[f'S{i // 2:02d}' for i in range(N)])
+    patients = [f'P{s // 2:02d}' for s in range(12)]
+    csv(folder, 'studies.csv', study_id=[f'S{s:02d}' for s in range(12)], patient_id=patients)
+    csv(folder, 'patients.csv', patient_id=people(6), mass=[0, 1] * 3)
+    found, dataset = proposed(folder, tmp_path)
+    assert [one.get('on') for one in found.block['tables']] == [None, ['study_id'], ['patient_id']]
+    assert found.block['patient'] == 'patient_id'
+    assert dataset.labels.sum() == 12
+
+
+def test_the_key_of_people_with_a_sex_is_the_patient(tmp_path):
+    folder = tmp_path / 'set'
+    pictures(folder, NAMES)
+    csv(folder, 'images.csv', image=NAMES, NHS_number=[f'PT{i // 2:03d}' for i in range(N)])
+    csv(folder, 'patients.csv', NHS_number=[f'PT{p:03d}' for p in range(12)], mass=[0, 1] * 6, sex=['M', 'F'] * 6)
+    found, dataset = proposed(folder, tmp_path)
+    assert len(np.unique(dataset.patient)) == 12
+    assert not any('NHS_number' in one for one in found.unsure if one.startswith('labels: other'))
+
+
+def test_tables_of_splits_lead_over_one_of_boxes(folder, tmp_path):
+    (folder / 'images.csv').unlink()
+    classes = [('mass', 'edema', 'cyst')[i % 3] for i in range(N)]
+    for split, rows in (('train', range(14)), ('val', range(14, 18)), ('test', range(18, N))):
+        own = {'patient': [f'P{i // 2}' for i in rows], 'label': [classes[i] for i in rows]}
+        csv(folder, f'{split}.csv', image=[NAMES[i] for i in rows], **own)
+    box = {'x': [4 + i % 5 for i in range(N)], 'y': 6, 'w': 9, 'h': 8}
+    csv(folder, 'boxes.csv', image=NAMES, **{'class': classes}, **box)
+    _, dataset = proposed(folder, tmp_path)
+    assert [len(dataset.rows(split)) for split in sources.SPLITS] == [14, 4, 6]
+    assert len(dataset.region_box) == N
+
+
+def test_flags_in_words_count_and_what_is_usable_is_no_split(folder, tmp_path):
+    more = {
+        'mass': ['yes', 'no', 'no'] * 8,
+        'edema': ['no', 'yes'] * 12,
+        'benign': [1, 0] * 12,
+        'malignant': [0, 1] * 12,
+    }
+    csv(folder, 'images.csv', image=NAMES, **more, is_valid=[0] + [1] * 23, consent='yes')
+    found, dataset = proposed(folder, tmp_path)
+    assert 'task' not in found.block
+    assert dataset.classes == ('mass', 'edema', 'benign', 'malignant')
+    assert len(dataset.rows('train')) > 12
+    assert any("'is_valid' says yes of most images" in one for one in found.unsure)
+    assert any("may be classes: 'consent' (yes)" in one for one in found.unsure)
+
+
+@pytest.mark.parametrize('cells', [["['mass']", "['edema', 'mass']"], ['mass|edema', 'edema'], [0, 1, 2]])
+def test_a_column_that_nothing_calls_labels_is_named_where_there_are_none(folder, tmp_path, cells):
+    csv(folder, 'images.csv', image=NAMES, seen=(cells * N)[:N])
+    found, _ = proposed(folder, tmp_path, missing=['labels'])
+    assert any("other columns that may be classes: 'seen'" in one for one in found.unsure)

@@ -67,7 +67,7 @@ def test_a_diagnosis_comes_before_answers(tmp_path):
     assert dataset.labels.sum(0).tolist() == [8, 8, 8]
     assert dataset.info['task'] == 'multi_class'
     assert len(set(dataset.patient.tolist())) == 12
-    assert said(found, "labels: other columns that may be classes: 'has_piped_water', 'biopsed'")
+    assert said(found, "labels: other columns that may be classes: 'biopsed', 'has_piped_water' (True)")
 
 
 @pytest.mark.parametrize('column', ['level', 'diagnosis', 'Retinopathy grade', 'severity', 'dx'])
