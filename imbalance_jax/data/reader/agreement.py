@@ -78,3 +78,11 @@ def _one_value(rows: Rows, image: np.ndarray, first: np.ndarray, values: np.ndar
             f'{rows.where(row)}: the {what} of the image is {values[row]!r}, but in {rows.where(other)} it is '
             f'{values[other]!r}; an image has one {what}{hint}.'
         )
+
+
+def of_readers(drew: Sequence[str], read: Sequence[str]) -> list[str]:
+    """A sentence about readers of regions, none of whom is called as a reader of labels, of whom there are some."""
+    if not drew or not read or set(drew) & set(read):
+        return []
+    who = f'Readers of regions ({some(drew, NAMED)}) and of labels ({some(read, NAMED)}) have no name in common'
+    return [f'{who}: who read an image and drew nothing there has no vote.']

@@ -1,5 +1,6 @@
 """Proposes a layout for what lies in a folder, and says what of it is not sure."""
 
+import fnmatch
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -222,7 +223,7 @@ def _of_tables(
         block['tables'] = main.file
     used = {table['file'] for table in block['tables']} if isinstance(block['tables'], list) else set()
     for other in others:
-        if other.file not in used:
+        if not any(fnmatch.fnmatch(other.file, file) for file in used) and other.file not in used:
             unsure.append(
                 f'tables: {other.file} names {other.images} of {len(files.paths)} images, too, and is not used.'
             )

@@ -11,10 +11,12 @@ from imbalance_jax.data.reader.guess_keys import keys_of
 from imbalance_jax.data.reader.guess_tables import OLD, Read, Rest, split_of_name
 from imbalance_jax.data.reader.layout import FALSE, NOTHING, TRUE, UNSURE
 from imbalance_jax.data.reader.rows import NAMED, Rows, join, my_names, their_names
-from imbalance_jax.data.reader.spelling import canonical
+from imbalance_jax.data.reader.spelling import canonical, first_group
 from imbalance_jax.names import some
 
 OWN_FILE = 'file of the row'  # the column of paths of images whose names are those of images in other folders, too
+STEM = 'name of the image'  # the column of names without folders and suffixes
+OF_STEM = r'(?i)([^/\\]+?)(?:[.](?:png|jpe?g|tiff?|bmp|gif|webp|dcm|dicom|npy))?$'
 MOST = 0.9  # share of keys that must be there
 
 
@@ -125,20 +127,32 @@ def beside(main: Read, others: list[Read], block: dict[str, Any], unsure: list[s
     kinds, names = main.kinds, {str(text) for text in main.rows.columns[main.column]}
     for other in list(others):
         texts = [str(text) for text in other.rows.columns[other.column]]
-        new = _news(other.kinds, kinds)
-        if (
-            not new
-            or len(other.declared) > 1
-            or len(set(texts)) < len(texts)
-            or len(names & set(texts)) < MOST * len(names)
-        ):
+        new, stems = _news(other.kinds, kinds), dict.fromkeys(map(_stem, names))
+        if not new or len(other.declared) > 1 or len(set(texts)) < len(texts):
             continue
-        same = main.column == other.column
-        block['tables'].append({**other.declared[0], 'on': [main.column if same else f'{main.column}={other.column}']})
+        if len(names & set(texts)) >= MOST * len(names):
+            same = main.column == other.column
+            on, declared = [main.column if same else f'{main.column}={other.column}'], other.declared[0]
+        elif len(main.declared) == len(block['tables']) == 1 and _are_stems_of(texts, stems, len(names)):
+            block['tables'][0].setdefault('derive', {})[STEM] = (main.column, OF_STEM, '\\1')
+            on, declared = [STEM], {**other.declared[0], 'derive': {STEM: (other.column, OF_STEM, '\\1')}}
+        else:
+            continue
+        block['tables'].append({**declared, 'on': on})
         unsure.append(f'tables: {other.file} is joined by the name of the image; it says {", ".join(new)}.')
         others.remove(other)
         kinds = kinds._replace(**new)
     return kinds
+
+
+def _stem(name: str) -> str:
+    return first_group(OF_STEM, name)
+
+
+def _are_stems_of(texts: Sequence[str], stems: Collection[str], count: int) -> bool:
+    """Whether names are those of nearly all images but for folders and suffixes, which tell none apart."""
+    own = {_stem(text) for text in texts}
+    return len(stems) == count and len(own) == len(texts) and len(own & {*stems}) >= MOST * count
 
 
 def by_key(

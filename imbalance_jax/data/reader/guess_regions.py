@@ -1,6 +1,9 @@
 """What `data guess` proposes of the boxes and shapes that tables have."""
 
+import fnmatch
+import itertools
 import re
+import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -35,7 +38,7 @@ def propose(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: l
             elif (size := sizes_beside(one.rows, one.kinds.box, one.kinds.form)) and _are_stated(one.rows, size):
                 regions['frame'] = size
             if one is not main:
-                regions |= _in_a_table_of_its_own(main, one, block)
+                regions |= _in_a_table_of_its_own(main, one, others, block)
             concept = one.kinds.names or one.kinds.concept
             regions |= {'column': concept, 'others': 'add'} if concept else {'concept': concept_of(block, unsure)}
             block['regions'] = regions
@@ -54,7 +57,7 @@ def propose(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: l
             concept = one.kinds.names or one.kinds.concept
             code = {'code': one.kinds.segmentation, 'kind': 'coco_segmentation', 'box': ('bbox',)}
             if one is not main:
-                code |= _in_a_table_of_its_own(main, one, block)
+                code |= _in_a_table_of_its_own(main, one, others, block)
             of = {'column': concept, 'others': 'add'} if concept else {'concept': concept_of(block, unsure)}
             block['regions'] = code | of
             return
@@ -91,11 +94,34 @@ def _may_be_shapes(rows: Rows, column: str) -> bool:
     return bool(called and cells) and all(len(NUMBER.findall(text)) >= SEVERAL for text in cells)
 
 
-def _in_a_table_of_its_own(main: Read, one: Read, block: dict[str, Any]) -> dict[str, Any]:
-    """Fields of regions whose rows are in another table than the main one, which is declared."""
-    block['tables'].append({**one.declared[0], 'name': one.file})
+def _in_a_table_of_its_own(main: Read, one: Read, others: Sequence[Read], block: dict[str, Any]) -> dict[str, Any]:
+    """Fields of regions whose rows are in another table than the main one, which is declared, with those of the same
+    columns and other images that a pattern of names takes with it."""
+    alike = [other for other in others if set(other.rows.columns) == set(one.rows.columns)]
+    names = [set(map(str, other.rows.columns[other.column])) for other in alike]
+    pattern = _pattern_of([other.file for other in alike])
+    apart = sum(map(len, names)) == len(set().union(*names))
+    taken = {other.file for other in others if pattern and fnmatch.fnmatch(other.file, pattern)}
+    file = pattern if len(alike) > 1 and apart and taken == {other.file for other in alike} else one.file
+    block['tables'].append({**one.declared[0], 'file': file, 'name': file})
     same = one.column == main.column
-    return {'table': one.file, 'on': [main.column if same else f'{main.column}={one.column}']}
+    return {'table': file, 'on': [main.column if same else f'{main.column}={one.column}']}
+
+
+def _pattern_of(files: Sequence[str]) -> str:
+    """What the names of files in one folder have in common, with a star for the rest; '' for hardly anything."""
+    before = _common(files)
+    whole_words = before.rstrip(string.ascii_letters)
+    before = before if whole_words[-1:] in ('', '/') else whole_words
+    after = _common([file[len(before) :][::-1] for file in files])[::-1]
+    whole = any('/' in file[len(before) : len(file) - len(after)] for file in files)
+    return '' if whole or not before.rpartition('/')[2] else f'{before}*{after}'
+
+
+def _common(texts: Sequence[str]) -> str:
+    """The letters that all texts begin with."""
+    alike = itertools.takewhile(lambda letters: len({*letters}) == 1, zip(*texts, strict=False))
+    return ''.join(letters[0] for letters in alike)
 
 
 def _are_stated(rows: Rows, size: Sequence[str]) -> bool:

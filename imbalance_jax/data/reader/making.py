@@ -133,6 +133,7 @@ def _dataset(
     found.doubts.extend(region_notes.of_regions(cases, concepts, [square.regions for square in squares], maker.size))
     regions = [region for square in squares for region in square.regions]
     readers = sorted({region.reader for region in regions} - {''})
+    found.doubts.extend(agreement.of_readers(readers, sorted({one.reader for one in cases.readings} - {''})))
     for kind, name in (problem for square in squares for problem in square.left):
         found.add(kind, [name])
     found.doubts.extend(region_notes.of_placing(found.problems, cases, layout, len(regions)))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imbalance_jax.data.reader import read
+from imbalance_jax.data.reader import agreement, read
 from imbalance_jax.data.reader.layout import Images, Labels, Layout, Patient, Regions, Split, Table
 
 BOX = ('x', 'y', 'w', 'h')
@@ -78,3 +78,11 @@ def test_a_shape_outside_the_image_is_named(three):
 def test_when_all_classes_are_rare_the_limit_is_named(three):
     with pytest.raises(ValueError, match=r'No class has at_least 9 images; the commonest has 2\. Expected a smaller'):
         read(three, layout(labels=(Labels(columns=('A', 'B'), at_least=9),)), image_size=8)
+
+
+def test_readers_of_regions_who_read_nothing_are_said():
+    assert not agreement.of_readers([], ['R1'])
+    assert not agreement.of_readers(['r1'], [])
+    assert not agreement.of_readers(['R1', 'r2'], ['R1'])
+    (said,) = agreement.of_readers(['r1', 'r2'], ['R1'])
+    assert said.startswith('Readers of regions (r1, r2) and of labels (R1) have no name in common')

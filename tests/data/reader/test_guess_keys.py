@@ -1,5 +1,7 @@
 """How `data guess` finds what joins a table to the one of images, and what it says where nothing does."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -205,3 +207,27 @@ def test_a_column_that_nothing_calls_labels_is_named_where_there_are_none(folder
     csv(folder, 'images.csv', image=NAMES, seen=(cells * N)[:N])
     found, _ = proposed(folder, tmp_path, missing=['labels'])
     assert any("other columns that may be classes: 'seen'" in one for one in found.unsure)
+
+
+@pytest.mark.parametrize('name', ['{}', 'images/{}.png', '{}.dcm'])
+def test_a_table_by_stems_is_joined_to_one_by_files(folder, tmp_path, name):
+    csv(folder, 'images.csv', image=NAMES, mass=[0, 1] * 12)
+    stated = {'patient_id': [f'P{i // 2}' for i in range(N)], 'split': ['train'] * 14 + ['val'] * 4 + ['test'] * 6}
+    csv(folder, 'people.csv', image=[name.format(one[:-4]) for one in NAMES], **stated)
+    _, dataset = proposed(folder, tmp_path)
+    assert len(np.unique(dataset.patient)) == 12
+    assert [len(dataset.rows(split)) for split in sources.SPLITS] == [14, 4, 6]
+
+
+def test_coco_files_of_splits_are_one_table_beside_another(folder, tmp_path):
+    (folder / 'annotations').mkdir()
+    for split, rows in (('train', range(14)), ('val', range(14, 18)), ('test', range(18, N))):
+        images = [{'id': i, 'file_name': NAMES[i], 'width': 20, 'height': 20} for i in rows]
+        box = {'category_id': 1, 'bbox': [4, 6, 9, 8], 'segmentation': []}
+        drawn = [{'id': i, 'image_id': i, **box} for i in rows if i % 2]
+        coco = {'images': images, 'annotations': drawn, 'categories': [{'id': 1, 'name': 'mass'}]}
+        (folder / f'annotations/instances_{split}.json').write_text(json.dumps(coco))
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['regions']['table'] == 'annotations/instances_*.json'
+    assert dataset.labels.sum() == len(dataset.region_box) == 12
+    assert not any('is not used' in one for one in found.unsure)
