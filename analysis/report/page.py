@@ -5,7 +5,7 @@ imbalance-jax report WORKDIR
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -30,14 +30,15 @@ from imbalance_jax.analysis.report import (
     shift,
     stages,
     starts,
+    trust,
     twins,
     units,
 )
-from imbalance_jax.analysis.report.study import EXPLAIN, TRAIN, Study, load
+from imbalance_jax.analysis.report.study import Study, load
 from imbalance_jax.analysis.report.style import HEAT_STOPS, looks
 from imbalance_jax.explain.run import STAGES
 from imbalance_jax.names import some
-from imbalance_jax.system import layout, manifest, output, records
+from imbalance_jax.system import layout, output, records
 from imbalance_jax.system.workdir import write_text
 from imbalance_jax.training import other_sets
 from imbalance_jax.training.trained import Stage
@@ -80,24 +81,10 @@ def write(workdir: Path, *, known: Mapping[str, Stage] = STAGES) -> Path:
 
 def _say_lost(study: Study) -> None:
     for folder in (study.folder, *sorted((study.folder / layout.ON).glob('*/'))):
-        if lost := manifest.lost(folder):
-            what = 'Files that were written there are missing, and what they show is not in the report'
-            print(f'{folder}: {what}: {some(lost, SHOWN)}. {_remedy(folder, lost)}.', file=sys.stderr)
-        if changed := [f'results/{one.name}' for one in manifest.changed_copies(folder)]:
-            what = 'Copies of tables as text were changed by hand, and the report is of the tables as they were written'
-            print(f'{folder}: {what}: {some(changed, SHOWN)}.', file=sys.stderr)
+        for sentence in trust.lost(folder):
+            print(sentence, file=sys.stderr)
     if said := other_sets.lost(study.folder, study.config):
         print(said, file=sys.stderr)
-
-
-def _remedy(folder: Path, lost: Sequence[str]) -> str:
-    """What makes lost files of a working directory again."""
-    of_training = [name for name in lost if name in layout.FILES]
-    of_explain = len(of_training) < len(lost)
-    if of_training and folder.parent.name == layout.WEIGHTS:
-        return f'For {some(of_training, SHOWN)}: {records.ELSEWHERE}'
-    verbs = [TRAIN.format(layout.maker(folder))] * bool(of_training) + [EXPLAIN.format(folder)] * of_explain
-    return f'{" and then ".join(verbs)} {"make" if len(verbs) > 1 else "makes"} them again'
 
 
 def render(study: Study, *, known: Mapping[str, Stage] = STAGES) -> str:

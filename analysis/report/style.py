@@ -20,7 +20,18 @@ HEAT = matplotlib.colormaps['plasma']
 HEAT_STOPS = [matplotlib.colors.to_hex(HEAT(i / 8)) for i in range(9)]
 WIDTH = 4.1  # inches of a panel
 LONGEST = 26  # characters of a name in a figure
+OWN = ('backend', 'interactive', 'toolbar', 'timezone', 'webagg', 'tk.', 'docstring', 'savefig.directory')
+
+
+def _defaults() -> dict[str, Any]:
+    """What a user's matplotlibrc says otherwise than matplotlib itself, and pages do not take from there."""
+    default = matplotlib.rcParamsDefault
+    names = [name for name in default if not name.startswith(OWN)]
+    return {name: default[name] for name in names if matplotlib.rcParams[name] != default[name]}
+
+
 RC: dict[Any, Any] = {
+    **_defaults(),
     'font.family': 'DejaVu Sans',
     'font.size': 8,
     'axes.titlesize': 9,

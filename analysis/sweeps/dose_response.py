@@ -9,16 +9,18 @@ are over seeds and patients where the tables of a study have them, and else Stud
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from imbalance_jax.analysis.report import pages, planes
+from imbalance_jax.analysis.report import pages, planes, trust
 from imbalance_jax.analysis.report.study import EXPLAIN, Study, load
 from imbalance_jax.analysis.report.style import label, looks
 from imbalance_jax.analysis.report.values import Outcome
+from imbalance_jax.analysis.sweeps import alike
 from imbalance_jax.metrics.intervals import over_seeds
 from imbalance_jax.results.audit import BOTH, SEEDS
 from imbalance_jax.results.performance import RANKED
@@ -28,7 +30,6 @@ from imbalance_jax.system import output
 from imbalance_jax.system.workdir import write_text
 
 DOSE = ('data', 'imbalance')
-FREE = ('question', 'population')  # what may differ beside the dose
 COLUMNS = (
     *('prevalence', 'positives', 'images', 'arm', 'class', 'method', 'metric'),
     *('mean', 'low', 'high', 'n', 'interval_over'),
@@ -58,7 +59,9 @@ def write(studies: list[Study], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / 'dose_response.csv', table.to_csv(index=False))
     path = folder / 'dose_response.html'
-    write_text(path, render(studies, names, table))
+    said = trust.said_of(study.folder for study in studies)
+    write_text(path, render(studies, names, table, said))
+    print(*said, sep='\n', end='\n' * bool(said), file=sys.stderr)
     return path
 
 
@@ -67,20 +70,12 @@ def thinned(studies: list[Study]) -> list[str]:
     for study in studies:
         if study.alignment is None:
             raise ValueError(f'{study.folder} is not explained yet. Run: {EXPLAIN.format(study.folder)}')
-        for name, value in study.config.items():
-            if name not in FREE and without_dose(name, value) != without_dose(name, studies[0].config[name]):
-                both = f'{study.folder} and {studies[0].folder}'
-                raise ValueError(f'{both} differ in config.{name}, not only in the dose.')
+    alike.check(studies, DOSE)
     doses = [study.config[DOSE[0]][DOSE[1]] for study in studies]
     names = sorted(set().union(*doses))
     if not names or len({tuple(sorted(dose.items())) for dose in doses}) < 2:
         raise ValueError('The studies do not differ in config.data.imbalance: there is no dose to plot against.')
     return names
-
-
-def without_dose(name: str, value: Any) -> Any:
-    """A field of the config without the dose."""
-    return {key: one for key, one in value.items() if key != DOSE[1]} if name == DOSE[0] else value
 
 
 def outcomes(study: Study, name: str) -> list[tuple[str, Outcome]]:
@@ -121,8 +116,9 @@ def level(study: Study, outcome: Outcome, arm: str) -> dict[str, Any]:
     return {'mean': mean, 'low': low, 'high': high, 'n': int(values.rounds), 'interval_over': over}
 
 
-def render(studies: list[Study], names: list[str], table: pd.DataFrame) -> str:
-    """The page: a chart per measure, first of the thinned classes, then of the macro mean."""
+def render(studies: list[Study], names: list[str], table: pd.DataFrame, said: Sequence[str] = ()) -> str:
+    """The page: a chart per measure, first of the thinned classes, then of the macro mean. said: of what is not as it
+    was written."""
     look = looks(studies[0].arms)
     sections = []
     for name in [*names, MACRO]:
@@ -143,6 +139,7 @@ def render(studies: list[Study], names: list[str], table: pd.DataFrame) -> str:
         doses=shown.to_dict('records'),
         first=studies[0],
         count=len(studies),
+        trust=said,
     )
 
 

@@ -7,20 +7,21 @@ import argparse
 import sys
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib import rc_context
 
-from imbalance_jax.analysis.report import pages
+from imbalance_jax.analysis.report import pages, trust
 from imbalance_jax.analysis.report.cells import Cell, Table, over_seeds
 from imbalance_jax.analysis.report.study import Study, load
 from imbalance_jax.analysis.report.style import RC, Panel, figure, label, looks, panel
 from imbalance_jax.analysis.report.values import Outcome
+from imbalance_jax.analysis.sweeps import alike
 from imbalance_jax.results.alignment import CHANCE
 from imbalance_jax.results.shortcut import CLEAN, CONFOUNDED, FINDING, MASS, TUBE, WORST
 from imbalance_jax.system import output
 from imbalance_jax.system.workdir import write_text
 
+DOSE = ('data', 'phantom', 'shortcut_probability')
 VERSIONS = {CONFOUNDED: 'AUROC, confounded', CLEAN: 'AUROC, clean'}
 WORST_GROUP = {version: f'worst group, {version}' for version in VERSIONS}
 REGIONS = {TUBE: 'share on the drain', FINDING: 'share on the finding'}
@@ -43,12 +44,19 @@ def main() -> None:
 
 def write(folder: Path, workdirs: list[Path]) -> Path:
     """Makes FOLDER/shortcut.html of working directories that differ in the shortcut's probability."""
-    studies = {strength(study): study for study in map(load, workdirs)}
+    loaded = [load(workdir) for workdir in workdirs]
+    studies: dict[float, Study] = {}
+    for study in loaded:
+        if (other := studies.setdefault(strength(study), study)) is not study:
+            both = f'{other.folder} and {study.folder}'
+            raise ValueError(f'{both} are of one strength, rho = {strength(study):g}; expected one study of each.')
+    alike.check(loaded, DOSE)
     return _write(folder, dict(sorted(studies.items())))
 
 
 def _write(folder: Path, studies: dict[float, Study]) -> Path:
     first = next(iter(studies.values()))
+    said = trust.said_of(study.folder for study in studies.values())
     page = pages.render(
         'shortcut.html',
         finding=first.config['data']['phantom']['shortcut_class'],
@@ -56,9 +64,11 @@ def _write(folder: Path, studies: dict[float, Study]) -> Path:
         panels=panels(studies),
         tables=[table(rho, study) for rho, study in studies.items()],
         look=looks(first.arms),
+        trust=said,
     )
     path = Path(folder) / 'shortcut.html'
     write_text(path, page)
+    print(*said, sep='\n', end='\n' * bool(said), file=sys.stderr)
     return path
 
 
@@ -140,9 +150,7 @@ def _lines(studies: dict[float, Study], outcomes: dict[float, Outcome], areas: d
         if np.isfinite(list(areas.values())).any():
             axes.plot(list(areas), list(areas.values()), color='#555555', linestyle=':')
         axes.set(title=title, xlabel='probability of the drain with the finding')
-        chart = panel(fig, f'{title} against the probability of the drain, one line per arm.')
-    plt.close('all')
-    return chart
+        return panel(fig, f'{title} against the probability of the drain, one line per arm.')
 
 
 if __name__ == '__main__':

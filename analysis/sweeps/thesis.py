@@ -9,12 +9,13 @@ and those at shares of training.
 import argparse
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from imbalance_jax.analysis.report import design, pages
+from imbalance_jax.analysis.report import design, pages, trust
 from imbalance_jax.analysis.report.design import Block
 from imbalance_jax.analysis.report.style import number, percent, whole
 from imbalance_jax.analysis.report.unit_tables import read, rows_of
@@ -46,13 +47,15 @@ def main() -> None:
 def write(workdir: Path) -> Path:
     """Makes the page and returns its path. Equal tables give an equal page."""
     check_trained(workdir)
-    path = Path(workdir) / PAGE
-    write_text(path, render(workdir))
+    path, said = Path(workdir) / PAGE, trust.said_of([Path(workdir)])
+    write_text(path, render(workdir, said))
+    print(*said, sep='\n', end='\n' * bool(said), file=sys.stderr)
     return path
 
 
-def render(workdir: Path) -> str:
-    """The page; everything that comes from data or config is escaped by the template."""
+def render(workdir: Path, said: Sequence[str] = ()) -> str:
+    """The page; everything that comes from data or config is escaped by the template. said: of what is not as it was
+    written."""
     config = completed(records.config(workdir), base.get_config().to_dict())
     smallest = config['evaluate']['smallest_effect']
     blocks = [*design.blocks(workdir, smallest), *of_kept(workdir, config, smallest)]
@@ -65,6 +68,7 @@ def render(workdir: Path) -> str:
         convergence=convergence(workdir),
         answers=answers(blocks),
         design=blocks,
+        trust=said,
     )
 
 

@@ -1,5 +1,7 @@
 """The verb `export`: trained members as files that others can use, each with a card that says what it is."""
 
+import hashlib
+import json
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,7 +19,7 @@ from imbalance_jax.models.naming import torch_names_of
 from imbalance_jax.models.odds import LINK
 from imbalance_jax.names import lookup
 from imbalance_jax.system import environment, layout, progress
-from imbalance_jax.system.files import UNFINISHED, atomic, check_folder, write_text
+from imbalance_jax.system.files import UNFINISHED, atomic, check_folder, write_json, write_text
 from imbalance_jax.training import card, exported, other_sets, serialised
 from imbalance_jax.training.trained import Trained, check_trained, load
 
@@ -25,6 +27,7 @@ log = logging.getLogger(__name__)
 
 STATE, LOGITS, MAP, ENSEMBLE = 'model.safetensors', 'logits.jaxexport', 'map.jaxexport', 'ensemble.jaxexport'
 CARD = 'README.md'
+BEGUN = '.unfinished_export.json'  # of an export that is going on, or was stopped
 
 
 def run(
@@ -47,8 +50,11 @@ def run(
     check_folder(out, 'out')
     whole = {arm: len(rows) for arm, rows in arms.items() if not member or arm == member}
     check_folders(list(arms))
-    _free([out / folder_name(arm) / str(row['seed']) for arm, rows in arms.items() for row in rows], again)
-    _free([out / folder_name(arm) / CARD for arm in whole], again)
+    record = {'of': _identity(workdir), 'method': method, 'only': member}
+    goes_on = not again and _begun(out) == record  # what is there was written whole
+    made = [out / folder_name(arm) / str(row['seed']) for arm, rows in arms.items() for row in rows]
+    _free([*made, *(out / folder_name(arm) / CARD for arm in whole)], again or goes_on)
+    write_json(out / BEGUN, record)
     if not serialised.possible():
         log.warning("Only tensors are written: jax.export needs flatbuffers (pip install 'imbalance-jax[export]').")
     count = sum(map(len, arms.values())) + len(whole)
@@ -56,11 +62,29 @@ def run(
         done = 0
         for arm, rows in arms.items():
             for row in rows:
-                _member(workdir, out / folder_name(arm) / str(row['seed']), trained, row, method)
+                folder = out / folder_name(arm) / str(row['seed'])
+                if not (goes_on and folder.exists()):
+                    _member(workdir, folder, trained, row, method)
                 update(done := done + 1)
             if arm in whole:
-                _ensemble(workdir, out / folder_name(arm), trained, rows, method)
+                if not (goes_on and (out / folder_name(arm) / CARD).exists()):
+                    _ensemble(workdir, out / folder_name(arm), trained, rows, method)
                 update(done := done + 1)
+    (out / BEGUN).unlink()
+
+
+def _identity(workdir: Path) -> str:
+    """What tells a finished training from others: its config, members and metrics."""
+    parts = [workdir / name for name in (layout.CONFIG, layout.MEMBERS, layout.METRICS)]
+    return hashlib.sha256(b''.join(part.read_bytes() for part in parts if part.exists())).hexdigest()
+
+
+def _begun(out: Path) -> Any:
+    """What an export that was stopped there was to write; None without one."""
+    try:
+        return json.loads((out / BEGUN).read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return None
 
 
 def chosen(members: list[dict[str, Any]], member: str) -> dict[str, list[dict[str, Any]]]:

@@ -8,6 +8,7 @@ from noise_study import make_workdir
 
 from imbalance_jax import cli
 from imbalance_jax.analysis.report import page as report
+from imbalance_jax.analysis.report import trust
 from imbalance_jax.launch import console
 from imbalance_jax.system import layout, provenance, signals
 
@@ -54,3 +55,6 @@ def test_a_lost_log_of_metrics_that_was_accepted_leaves_the_rest(whole, tmp_path
     provenance.accept(run)
     assert 'metrics.jsonl' in report.write(run).read_text()  # among what was accepted
     assert not capsys.readouterr().err
+    assert trust.said_of([run]) == [
+        f'{run}: Files that are not as they were written, and were accepted: metrics.jsonl.'
+    ]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from noise_study import ARMS, EVIL, LAYER, make_workdir
 
-from imbalance_jax.analysis.report import galleries
+from imbalance_jax.analysis.report import galleries, trust
 from imbalance_jax.analysis.report import page as report
 from imbalance_jax.system import workdir as writer
 
@@ -220,9 +220,11 @@ def test_a_study_that_is_not_explained_says_how(workdir, tmp_path, capsys):
     assert 'results/alignment.parquet, results/concepts.parquet' in said
     assert f'imbalance-jax explain --workdir={folder} makes them again' in said
     train, explain = (f'imbalance-jax {verb} --workdir={folder}' for verb in ('train --config=CONFIG', 'explain'))
-    assert report._remedy(folder, ['predictions.npz']) == f'{train} makes them again'
-    assert report._remedy(folder, ['members.json', 'a.csv']) == f'{train} and then {explain} make them again'
-    assert 'bring it back from a copy' in report._remedy(folder / 'weights' / 'matched', ['predictions.npz'])
+    assert trust.remedy(folder, ['predictions.npz']) == f'{train} makes them again'
+    assert trust.remedy(folder, ['members.json', 'a.csv']) == f'{train} and then {explain} make them again'
+    (said,) = trust.said_of([folder])
+    assert said.startswith(f'{folder}: Files that were written there are missing')
+    assert 'bring it back from a copy' in trust.remedy(folder / 'weights' / 'matched', ['predictions.npz'])
 
 
 @pytest.mark.parametrize('name', ['config.json', 'metrics.jsonl', 'results/performance.parquet', 'contact_sheet.npz'])

@@ -10,7 +10,7 @@ import pytest
 from imbalance_jax.analysis.report import page as report
 from imbalance_jax.analysis.report import study as studies
 from imbalance_jax.analysis.report.style import number, signed
-from imbalance_jax.analysis.sweeps import shortcut
+from imbalance_jax.analysis.sweeps import alike, shortcut
 from imbalance_jax.results import shortcut as results_shortcut
 from imbalance_jax.results.rows import Bootstrap, Population
 from imbalance_jax.results.schema import write_table
@@ -98,6 +98,21 @@ def test_the_shortcut_has_a_table_and_a_page(workdir, tmp_path):
         worst = shortcut.auroc(loaded, 'clean', group='worst')(arm='bce')
         assert bce[names.index('worst group, clean')][0] == number(worst)
         assert chance[names.index('Grad-CAM: share on the drain')] == ['0.010']
+
+
+def test_studies_of_the_shortcut_differ_in_its_strength_alone(workdir, tmp_path):
+    again = shutil.copytree(workdir, tmp_path / 'again')
+    with pytest.raises(ValueError, match=r'again are of one strength, rho = 0\.6; expected one study of each'):
+        shortcut.write(tmp_path, [workdir, again])
+    loaded = studies.load(workdir)
+    phantom = {**loaded.config['data']['phantom'], 'shortcut_probability': 0.9}
+    other = {**loaded.config, 'data': {**loaded.config['data'], 'phantom': phantom}}
+    alike.check([loaded, loaded._replace(config=other)], shortcut.DOSE)
+    with pytest.raises(ValueError, match=r'differ in config\.seeds, not only in config\.data\.phantom\.shortcut_prob'):
+        alike.check([loaded, loaded._replace(config={**other, 'seeds': (7,)})], shortcut.DOSE)
+    data = {**other['data'], 'image_size': 9}
+    with pytest.raises(ValueError, match=r'differ in config\.data, not'):
+        alike.check([loaded, loaded._replace(config={**other, 'data': data})], shortcut.DOSE)
 
 
 def test_a_study_without_a_shortcut_is_refused(study, tmp_path):

@@ -177,3 +177,12 @@ def test_a_study_is_exported(study, tmp_path):
     assert 'Not for diagnosis' in card
     with pytest.raises(ValueError, match='is there already'):
         export.run(study, tmp_path, member=which, method='saliency', base=base)
+    assert not (tmp_path / export.BEGUN).exists()
+    begun = {'of': export._identity(study), 'method': 'grad_cam', 'only': which}  # as one that was stopped leaves it
+    (tmp_path / export.BEGUN).write_text(json.dumps(begun))
+    when = (folder / export.STATE).stat().st_mtime_ns
+    with pytest.raises(ValueError, match='is there already'):
+        export.run(study, tmp_path, member=which, method='saliency', base=base)
+    export.run(study, tmp_path, member=which, base=base)
+    assert (folder / export.STATE).stat().st_mtime_ns == when  # what is whole is not written again
+    assert not (tmp_path / export.BEGUN).exists()

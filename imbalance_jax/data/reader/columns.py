@@ -215,7 +215,8 @@ def _chosen(flags: Sequence[str], named: Sequence[Names]) -> tuple[tuple[str, ..
             return called, none
         return (), words[0]
     told = tuple(one.column for one in sure)
-    return told[:1] or tuple(flags), none
+    alike = {re.sub('[0-9]+', '', name) for name in told}
+    return (told if len(alike) == 1 else told[:1]) or tuple(flags), none  # grade1, grade2 ... are classes of one
 
 
 def _groups(words: dict[str, set[str]]) -> dict[str, Any]:

@@ -123,7 +123,8 @@ def classes_of(pictures: Sequence[str], known: Known, block: dict[str, Any], uns
     classes = classes if len(classes) > 1 else chosen.names
     block['labels'] = {'path': chosen.path, 'classes': classes, 'none': ()}
     block['task'] = 'multi_class'
-    outside = [path for path in pictures if path not in class_of(pictures, block['labels'])]
+    of_class = class_of(pictures, block['labels'])
+    outside = [path for path in pictures if path not in of_class]
     if outside:
         block['labels']['others'] = 'ignore'
         unsure.append(

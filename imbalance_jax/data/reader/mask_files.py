@@ -2,6 +2,7 @@
 
 import bisect
 import glob
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
@@ -21,21 +22,31 @@ from imbalance_jax.data.reader.rows import NAMED, PARENT, STEM, Found
 from imbalance_jax.data.reader.spelling import fields_of, fill, is_empty, number
 from imbalance_jax.names import some
 
+WORD = re.compile(r'[^\W_]+')
+BRACKETS = re.compile(r'\[[^\]]*\]')  # in patterns
+
 
 class Names(NamedTuple):
     """Files to look patterns up in. whole: {a path, in its own letters or, if it is one then, in small ones: the path};
-    forward: sorted; backward: with their letters turned round, sorted."""
+    forward: sorted; backward: with their letters turned round, sorted; by_word: {a run of letters and numbers: the
+    places of those that have it, in forward}."""
 
     whole: dict[str, str]
     forward: list[str]
     backward: list[str]
+    by_word: dict[str, list[int]]
 
 
 def names_of(files: Sequence[str]) -> Names:
     """The files as `_matching` looks them up."""
     count = Counter(map(str.lower, files))
     whole = {path.lower(): path for path in files if count[path.lower()] == 1} | {path: path for path in files}
-    return Names(whole, sorted(files), sorted(path[::-1] for path in files))
+    forward = sorted(files)
+    by_word: dict[str, list[int]] = {}
+    for place, path in enumerate(forward):
+        for word in {*WORD.findall(path)}:
+            by_word.setdefault(word, []).append(place)
+    return Names(whole, forward, sorted(path[::-1] for path in files), by_word)
 
 
 def plan_files(
@@ -149,7 +160,8 @@ def _escaped(pattern: str, values: Mapping[str, str]) -> str:
 
 
 def _matching(pattern: str, names: Names) -> list[str]:
-    """Those of the files that a pattern means, sorted; only those that begin, or end, as it does are looked at."""
+    """Those of the files that a pattern means, sorted; only those that begin, end, or have a word, as it does are
+    looked at."""
     plain = pattern.replace('[[]', '[').replace('[*]', '*').replace('[?]', '?')
     if glob.escape(plain) == pattern:
         one = names.whole.get(plain) or names.whole.get(plain.lower())
@@ -158,9 +170,18 @@ def _matching(pattern: str, names: Names) -> list[str]:
     tail = pattern[max(pattern.rfind(one) for one in '*?]') + 1 :]
     tail = tail.removeprefix('/') if '**/' in pattern else tail  # which is also no folder
     begun, ended = _range(names.forward, head), _range(names.backward, tail[::-1])
+    having = min((names.by_word.get(word, []) for word in _words(pattern)), key=len, default=None)
+    if having is not None and len(having) < min(len(begun), len(ended)):
+        return [name for place in having if like(name := names.forward[place], pattern)]
     if len(begun) <= len(ended):
         return [name for place in begun if like(name := names.forward[place], pattern)]
     return sorted(name for place in ended if like(name := names.backward[place][::-1], pattern))
+
+
+def _words(pattern: str) -> list[str]:
+    """The whole words of a pattern: runs of letters and numbers without a wildcard beside them."""
+    plain = f'/{BRACKETS.sub("*", pattern)}/'
+    return [one[0] for one in WORD.finditer(plain) if not {plain[one.start() - 1], plain[one.end()]} & {'*', '?'}]
 
 
 def _range(ordered: Sequence[str], head: str) -> range:

@@ -8,6 +8,7 @@ import pytest
 from data.reader.guessing import pictures, proposed
 
 from imbalance_jax.data import sources
+from imbalance_jax.data.reader import guess_folders
 
 N = 24
 NAMES = [f'i{i:03d}.png' for i in range(N)]
@@ -231,3 +232,20 @@ def test_coco_files_of_splits_are_one_table_beside_another(folder, tmp_path):
     assert found.block['regions']['table'] == 'annotations/instances_*.json'
     assert dataset.labels.sum() == len(dataset.region_box) == 12
     assert not any('is not used' in one for one in found.unsure)
+
+
+def test_the_classes_of_folders_are_looked_up_once(tmp_path, monkeypatch):
+    calls, own = [], guess_folders.class_of
+    monkeypatch.setattr(guess_folders, 'class_of', lambda *given: calls.append(1) or own(*given))
+    pictures(tmp_path / 'set', [f'{"ab"[i % 2]}/{i}.png' for i in range(N)])
+    proposed(tmp_path / 'set', tmp_path)
+    assert len(calls) < 4
+
+
+@pytest.mark.parametrize('name', ['stage{}', 'grade{}', 'BIRADS_{}', 'KL{}'])
+def test_columns_of_one_grade_each_are_classes(folder, tmp_path, name):
+    columns = {name.format(k): [int(i % 3 == k) for i in range(N)] for k in range(3)}
+    csv(folder, 'images.csv', image=NAMES, **columns)
+    found, dataset = proposed(folder, tmp_path)
+    assert dataset.classes == tuple(columns)
+    assert found.block['task'] == 'multi_class'
