@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from imbalance_jax.results import own_tables
 from imbalance_jax.results.rows import Population
-from imbalance_jax.results.schema import Block, write_blocks_of, write_table
+from imbalance_jax.results.schema import TABLES, Block, write_blocks_of, write_table
 from imbalance_jax.system import layout, provenance, records, threads
 from imbalance_jax.system.workdir import cached_arrays, kept_arrays, read_arrays, remove, write_arrays
 from imbalance_jax.training.trained import SPLIT, Trained
@@ -107,8 +108,12 @@ def write(workdir: Path, name: str, **arrays: np.ndarray) -> None:
 
 
 def write_rows(workdir: Path, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Writes a table of `results/`, all of the test split."""
-    write_table(workdir, table, [{**row, 'split': SPLIT} for row in rows])
+    """Writes a table of `results/`, all of the test split; ValueError for rows of a user's own that are of one thing,
+    or of what there is not."""
+    written = [{**row, 'split': SPLIT} for row in rows]
+    if table not in TABLES:
+        own_tables.check(table, written, {row['arm']: None for row in records.members(workdir)})
+    write_table(workdir, table, written)
 
 
 def write_blocks(workdir: Path, table: str, blocks: Iterable[Block]) -> None:

@@ -26,6 +26,7 @@ BOOKKEEPING = (
     *('label', 'target', 'y', 'y_true', 'y_pred', 'prediction'),
 )
 SPLITS = ('test',)  # the only split that is explained
+LONG = 8  # times as long as wide, and as units, is no map
 BESIDE = f'the array {FEATURES} [n,U] or [n,h,w,U], or in a table a column for each unit'
 
 
@@ -116,7 +117,8 @@ def as_maps(values: np.ndarray, table: pd.DataFrame, path: Path) -> np.ndarray:
     shape = list(values.shape)
     if values.ndim not in (2, 4) or 0 in values.shape or not _real(values):
         raise ValueError(f'{path}: {FEATURES} are {values.dtype}{shape}; they must be numbers [n,U] or [n,h,w,U].')
-    if values.ndim == 4 and shape[2] == shape[3] != shape[1]:
+    long = values.ndim == 4 and shape[1] >= LONG * max(shape[2:])  # no map is so, of whatever sides
+    if values.ndim == 4 and (shape[2] == shape[3] != shape[1] or long):
         raise ValueError(
             f'{path}: {FEATURES} are {shape}, which looks like [n,U,h,w] of PyTorch; they must be [n,h,w,U]: '
             f'{FEATURES}.transpose(0, 2, 3, 1).'

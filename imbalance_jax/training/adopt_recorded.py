@@ -153,9 +153,9 @@ def check_different(found: Recording) -> None:
                 'network; give each network once.'
             )
         adopt.tell_alike([f'Arm {arm}, seed {seed}' for arm, seed in found.networks], values)
-    elif features and (twice := _equal(features.maps, found.networks)):
-        file = features.facts['file']
-        print(f'{file}: {twice} have the same features of every image, and nothing here can tell them apart.')
+    if features and (twice := _equal(features.maps, found.networks)):
+        apart = 'but other predictions' if predictions else 'and nothing here can tell them apart'
+        print(f'{features.facts["file"]}: {twice} have the same features of every image, {apart}.')
 
 
 def _equal(values: np.ndarray, networks: Sequence[tuple[str, int]]) -> str:

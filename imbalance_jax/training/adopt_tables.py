@@ -54,6 +54,8 @@ def read(path: Path, dataset: Dataset, values: str = PROBABILITIES) -> Predictio
     table = of_content(content, path)
     check_keys(table, path, 'one for each class')
     columns = class_columns(table, dataset, path)
+    asked = np.isin(image_rows(table, dataset, path), np.concatenate([dataset.rows(split) for split in SPLITS]))
+    table = table[asked].reset_index(drop=True) if asked.any() else table
     numbers = numbers_of(table, columns, path)
     for said in doubts(numbers, table, columns):
         print(f'{path}: {said}', flush=True)

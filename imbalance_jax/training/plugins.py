@@ -199,9 +199,31 @@ def _add(kind: str, table: Table, entries: dict[str, Any], origin: str) -> None:
         if not callable(value) and not isinstance(value, tuple):
             raise ValueError(f'config.plugins: {kind}[{name!r}] of {origin} is {value!r}; it must be a function.')
         if kind == 'STAGES':
+            _check_stage(f'STAGES[{name!r}] of {origin}', value)
             _check_tables(name, value, table.entries, origin)
         table.entries[name] = value
         _origins[kind, name] = origin
+
+
+def _check_stage(where: str, stage: Any) -> None:
+    """ValueError for what is no `Stage`, whose run takes something else, or whose tables are no tuple of names."""
+    from imbalance_jax.training.trained import Stage  # which loads plugins
+
+    if not isinstance(stage, Stage):
+        raise ValueError(f'config.plugins: {where} is a {type(stage).__name__}; expected a training.trained.Stage.')
+    for field, given in (('run', 2), ('check', 4), ('programs', 1)):
+        function = getattr(stage, field)
+        if function is None:
+            continue
+        try:
+            inspect.signature(function).bind(*range(given))
+        except (TypeError, ValueError) as error:
+            said = f'config.plugins: {field} of {where} does not take {given} argument{"s" * (given > 1)}'
+            raise ValueError(f'{said}: {error}; expected what `training.trained.Stage` says.') from error
+    for field in ('tables', 'reads'):
+        names = getattr(stage, field)
+        if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"config.plugins: {field} of {where} is {names!r}; expected a tuple of names, ('a',).")
 
 
 def _check_tables(name: str, stage: Any, others: Mapping[str, Any], origin: str) -> None:

@@ -113,6 +113,7 @@ def test_equal_features_of_two_networks_are_said(tmp_path, capsys):
         ({'features': np.zeros((8, 0))}, r'must be numbers'),
         ({'features': np.full((8, U), 'x')}, r'must be numbers'),
         ({'features': np.zeros((8, 16, 2, 2))}, r'transpose\(0, 2, 3, 1\)'),
+        ({'features': np.zeros((8, 32, 3, 2))}, r'transpose\(0, 2, 3, 1\)'),
         ({'arm': None}, "no column 'arm'"),
         ({'features': None}, "no array 'features'"),
         ({'image': np.array([b'a', 1] * 4, object)}, 'astype'),

@@ -277,3 +277,11 @@ def test_per_cent_are_no_logits(tmp_path, capsys):
         read(table, tmp_path)
     read(table, tmp_path, values='logits')
     assert 'no value is below 0, so that no probability is below 1/2; if they are per cent' in capsys.readouterr().out
+
+
+def test_values_of_training_images_are_not_looked_at(tmp_path):
+    table = a_table()
+    training = table.iloc[:2].assign(image='a/00.png', arm=['focal', 'bce'], seed=[1, 0], Mass=np.nan)
+    both = [read(one, tmp_path) for one in (table, pd.concat([training, table]))]
+    for split in ('validation', 'test'):
+        np.testing.assert_array_equal(both[0].log_odds[split], both[1].log_odds[split])

@@ -86,6 +86,21 @@ def test_a_stage_has_tables_of_its_own(tmp_path):
     assert sorted(stages) == ['there', 'third']
 
 
+@pytest.mark.parametrize(
+    ('stage', 'said'),
+    [
+        ('Stage(lambda trained: None)', 'run of STAGES.* does not take 2 arguments: too many positional arguments'),
+        ('Stage(print, check=lambda config: None)', 'check of STAGES.* does not take 4 arguments'),
+        ('Stage(print, tables=("mine"))', r"tables of STAGES.* is 'mine'; expected a tuple of names"),
+        ('print', 'is a builtin_function_or_method; expected a training.trained.Stage'),
+    ],
+)
+def test_a_stage_that_cannot_run_is_refused_at_once(tmp_path, stage, said):
+    write(tmp_path / 'bad.py', f'from imbalance_jax.training.trained import Stage\n\nSTAGES = {{"bad": {stage}}}\n')
+    with pytest.raises(ValueError, match=said):
+        plugins.load(['bad.py'], [tmp_path], {})
+
+
 def test_stages_go_where_the_caller_has_them(tmp_path):
     text = (
         'from imbalance_jax.training.trained import Stage\n\nSTAGES = {"mine": Stage(run=print, defaults={"x": 1})}\n'
