@@ -48,6 +48,9 @@ def test_two_processes_are_one(tiny_config, tmp_path):
     """One of the two is asked to stop, both save and leave; together they go on, test on another set, and explain."""
     config = copy.deepcopy(tiny_config)
     config.train.epochs = 30
+    config.attribution.methods = ('saliency', 'grad_cam')
+    config.attribution.metrics = ('relevance_rank', 'miou_otsu')
+    config.concepts.tcav_directions, config.concepts.probe_controls = 20, 19
     config.data.test_on = ('phantom:all',)
     run.run(config, tmp_path / 'alone')
     pair = start(config, tmp_path / 'pair', 2)
