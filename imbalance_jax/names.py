@@ -3,6 +3,7 @@
 import difflib
 import functools
 import inspect
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
@@ -21,7 +22,10 @@ def lookup(table: Mapping[str, T], name: str, what: str) -> T:
     in_another_case = [one for one in table if one.casefold() == str(name).casefold()]
     near = in_another_case or difflib.get_close_matches(str(name), list(table))
     near.sort(key=lambda one: sorted(one) != sorted(str(name)))  # letters in another order come first
-    hint = f' Did you mean {near[0]!r}?' if near else ''
+    alike = (
+        ', which looks alike and is written with other characters' if near and look_alike(near[0], str(name)) else ''
+    )
+    hint = f' Did you mean {near[0]!r}{alike}?' if near else ''
     raise ValueError(f'Unknown {what} {name!r}.{hint} {_known(table, str(name))}')
 
 
@@ -45,6 +49,11 @@ def is_ours(function: Callable[..., Any]) -> bool:
     """Whether a function or class, or the one that a partial is of, is this package's and no user's own."""
     home = getattr(getattr(function, 'func', function), '__module__', '')
     return str(home).startswith(f'{__name__.partition(".")[0]}.')
+
+
+def look_alike(one: str, other: str) -> bool:
+    """Whether two different texts are one but for how their letters are composed, or how wide they are."""
+    return one != other and unicodedata.normalize('NFKC', one) == unicodedata.normalize('NFKC', other)
 
 
 def some(names: Sequence[str], most: int) -> str:

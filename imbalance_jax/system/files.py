@@ -32,7 +32,12 @@ def typed_path(text: str) -> str:
         raise ValueError(f'{text!r} is no path on this machine; mount it, and give the folder where it is then.')
     if not text.isprintable():
         raise ValueError(f'{text!r} holds a line break or another control character, which a path here must not.')
-    return str(Path(text).expanduser())
+    return str(at_home(text))
+
+
+def at_home(path: str | Path) -> Path:
+    """A path with `~` for the home folder; a name that only begins so, as ~$table.csv, stays."""
+    return Path(path).expanduser() if Path(path).parts[:1] == ('~',) else Path(path)
 
 
 def check_parts(folder: Path, names: Iterable[str]) -> None:

@@ -198,12 +198,24 @@ def box_of(rows: Rows) -> tuple[tuple[str, ...], str]:
     """The four columns of a box and its form, however their names are written."""
     corners = corners_of(rows.columns)
     named = {name: one for name in rows.columns if (one := _named(_words(name))).axis and name not in corners}
+    named = {name: one for name, one in named.items() if not _is_of_two_tables(name, rows.columns)}
     boxes = [*_boxes(named, rows, ()), *_boxes(named, rows, OF_BOXES)]
     if boxes:
         return min(boxes, key=lambda one: [*FORMS].index(one[1]))
     if corners and _are_upright(rows, corners):
         return (*corners[:2], *corners[4:6]), 'xyxy'
     return (), 'xywh'
+
+
+def _is_of_two_tables(name: str, names: Collection[str]) -> bool:
+    """Whether a column is one of two that a merge made of one name, such as y2_x and y2_y."""
+    base, sign, suffix = name.rpartition('_')
+    return (
+        bool(sign)
+        and suffix in ('x', 'y')
+        and {f'{base}_x', f'{base}_y'} <= {*names}
+        and bool(_named(_words(base)).axis)
+    )
 
 
 def places_of(rows: Rows) -> list[str]:

@@ -20,7 +20,7 @@ from imbalance_jax.data.reader.rows import (
     their_names,
 )
 from imbalance_jax.data.reader.tables import read_table, table_files
-from imbalance_jax.names import some
+from imbalance_jax.names import look_alike, some
 
 
 def read(folder: Path, layout: Layout, files: Sequence[str], found: Found) -> tuple[Rows, dict[str, Rows]]:
@@ -82,9 +82,10 @@ def _say_unmatched(rows: Rows, there: np.ndarray, other: Rows, table: Table, lay
         mine, their = (
             keys(one, names)[0] for one, names in ((rows, my_names(table.on)), (other, their_names(table.on)))
         )
+        alike = ', the same in other characters' if look_alike(', '.join(mine), ', '.join(their)) else ''
         raise ValueError(
             f'No row of {table.file} is of any image by {on}: there it is {", ".join(their)!r}, and here '
-            f'{", ".join(mine)!r}; bring them to one form with derive.'
+            f'{", ".join(mine)!r}{alike}; bring them to one form with derive.'
         )
     own = {name for name, (files, *_) in rows.joined.items() if files is other.files}
     if table.needed:

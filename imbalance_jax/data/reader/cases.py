@@ -92,6 +92,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     people.say_sexes_twice(group_names, found)
     for grouping, of_group in group_names.items():
         found.doubts.extend(label_notes.of_dates(of_group, f'Groups of {grouping}'))
+        found.doubts.extend(label_notes.of_forms(of_group, f'Groups of {grouping}'))
     people.doubt_two_sexes(patient, codes, list(group_names), found)
     of_tables, of_labels = [one.on for one in layout.tables], [one.on for one in layout.labels]
     joins = [*of_tables, *of_labels, *(one.on for one in layout.regions)]

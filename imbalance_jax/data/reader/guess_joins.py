@@ -17,6 +17,7 @@ from imbalance_jax.names import some
 OWN_FILE = 'file of the row'  # the column of paths of images whose names are those of images in other folders, too
 STEM = 'name of the image'  # the column of names without folders and suffixes
 OF_STEM = r'(?i)([^/\\]+?)(?:[.](?:png|jpe?g|tiff?|bmp|gif|webp|dcm|dicom|npy))?$'
+OF_NAMES = 0.7  # share of the images that a table names which is joined
 MOST = 0.9  # share of keys that must be there
 
 
@@ -130,7 +131,7 @@ def beside(main: Read, others: list[Read], block: dict[str, Any], unsure: list[s
         new, stems = _news(other.kinds, kinds), dict.fromkeys(map(_stem, names))
         if not new or len(other.declared) > 1 or len(set(texts)) < len(texts):
             continue
-        if len(names & set(texts)) >= MOST * len(names):
+        if len(names & set(texts)) >= OF_NAMES * len(names):
             same = main.column == other.column
             on, declared = [main.column if same else f'{main.column}={other.column}'], other.declared[0]
         elif len(main.declared) == len(block['tables']) == 1 and _are_stems_of(texts, stems, len(names)):
@@ -139,7 +140,9 @@ def beside(main: Read, others: list[Read], block: dict[str, Any], unsure: list[s
         else:
             continue
         block['tables'].append({**declared, 'on': on})
-        unsure.append(f'tables: {other.file} is joined by the name of the image; it says {", ".join(new)}.')
+        lacking = len({*map(_stem, names)} - {*map(_stem, texts)})
+        rows = f', and has no row for {lacking} of {len(names)} images' if lacking else ''
+        unsure.append(f'tables: {other.file} is joined by the name of the image; it says {", ".join(new)}{rows}.')
         others.remove(other)
         kinds = kinds._replace(**new)
     return kinds
@@ -175,6 +178,8 @@ def by_key(
             if not (new.get('patient') or kinds.patient) and {'sex', 'age'} & own.groups.keys():
                 new['patient'] = mine
                 unsure.append(f'patient: the column {mine!r}, by which a table that says sex or age is joined.')
+            if own.split.said and not own.split.block and not kinds.split.block:
+                unsure.append(f'{own.split.said[0]} (Of {one.file}.)')
             has_labels = not of_labels and bool(own.labels or own.names)
             keys = ' and '.join(map(repr, my_names(on)))
             if not new and not has_labels and not _has_key_of_others(one, joined, rest):

@@ -12,7 +12,7 @@ from imbalance_jax.data.policies import DEVICES
 from imbalance_jax.data.reader.layout import NO_FINDING, UNSURE
 from imbalance_jax.data.reader.people import UNKNOWN
 from imbalance_jax.data.reader.rows import NAMED
-from imbalance_jax.data.reader.spelling import canonical, matches, number
+from imbalance_jax.data.reader.spelling import canonical, matches, number, one_form
 from imbalance_jax.names import some
 
 SEPARATORS = '|;,/+&'  # that people write between names in one cell
@@ -100,9 +100,9 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
         said.append(f'Classes are all dates: {some(classes, NAMED)}. Is another column meant?')
     alike: dict[str, list[str]] = {}
     for name in classes:
-        of_letters = name if SIGNED.search(name) or _is_list(name) else re.sub(r'[\W_]+', '', name)
+        of_letters = name if SIGNED.search(name) or _is_list(name) else re.sub(r'[\W_]+', '', one_form(name))
         plain_name = name if np.isfinite(number(name)) or not of_letters else of_letters
-        alike.setdefault(canonical(plain_name), []).append(name)
+        alike.setdefault(canonical(one_form(plain_name)), []).append(name)
     for names in alike.values():
         if len(names) > 1:
             said.append(f'Classes differ in spelling alone: {some(names, NAMED)}; labels.aliases makes them one.')
@@ -118,6 +118,18 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
         what = f'Classes without a letter among others with ({some(without_letters, NAMED)})'
         said.append(f'{what}: if they stand for what was not read, labels.not_mentioned or labels.none takes them.')
     return said
+
+
+def of_forms(names: Sequence[str], what: str) -> list[str]:
+    """A sentence about names that look alike and are written with other characters."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(one_form(name).strip(), []).append(name)
+    return [
+        f'{what} look alike and are written with other characters: {some([ascii(one) for one in several], NAMED)}.'
+        for several in alike.values()
+        if len(several) > 1
+    ]
 
 
 def of_typing(names: Sequence[str], what: str) -> list[str]:

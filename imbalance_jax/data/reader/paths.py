@@ -16,6 +16,7 @@ TAILS = (3, 2)  # parts of a path that are looked up at once: thousands of files
 NO_IMAGES = ('.csv', '.tsv', '.txt', '.json', '.jsonl', '.parquet', '.xml', '.xls', '.xlsx', '.md', '.pdf', '.gz')
 OF_PATHS = {'path', 'stem', 'parent', 'class'}  # names in patterns of masks that are not of a table's cells
 SKIPPED = ('__MACOSX',)  # and everything hidden
+HIDDEN = ('.', '~$')  # the latter of files that an office program has open
 
 
 class Files(NamedTuple):
@@ -52,7 +53,7 @@ def scan(folder: Path, unreadable: list[str]) -> list[str]:
             continue
         for entry in entries:
             path = f'{below}/{entry.name}' if below else entry.name
-            if entry.name.startswith('.') or entry.name in SKIPPED:
+            if entry.name.startswith(HIDDEN) or entry.name in SKIPPED:
                 continue
             if _is_folder(entry):
                 (links if entry.is_symlink() else waiting).append(path)

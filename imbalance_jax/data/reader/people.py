@@ -10,13 +10,12 @@ import numpy as np
 from imbalance_jax.data.dataset import SPLITS
 from imbalance_jax.data.reader.layout import NOTHING, Group, Patient
 from imbalance_jax.data.reader.rows import NAMED, PATH, Found, Rows
-from imbalance_jax.data.reader.spelling import canonical, first_group, number, plain_key, table_of
+from imbalance_jax.data.reader.spelling import UNSEEN, canonical, first_group, number, plain_key, table_of
 from imbalance_jax.names import repeated, some
 
 BEFORE_DIGITS = re.compile('(?<=[a-z])[-_.]+(?=[0-9])')
 AROUND = re.compile(r'^[\W_]+|[\W_]+$')
 LEADING = re.compile('(?<![0-9])0+(?=[0-9])')  # zeros that a table program drops
-UNSEEN = ('Cf', 'Cc')  # Unicode categories of zero-width and control characters
 AGE = re.compile(
     r'([0-9]+(?:[.,][0-9]+)?) *(y|yrs?|years?|yo|m|mos?|months?|w|wks?|weeks?|d|days?|h|hrs?|hours?)(?![a-z])', re.I
 )

@@ -6,6 +6,7 @@ import hashlib
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -57,6 +58,15 @@ def table_of(values: Mapping[str, Iterable[str]]) -> dict[str, str]:
     """{a spelling in its canonical form: what it means}; a meaning is a spelling of itself."""
     table = {canonical(str(meaning)): meaning for meaning in values}
     return table | {canonical(str(text)): meaning for meaning, texts in values.items() for text in texts}
+
+
+UNSEEN = ('Cf', 'Cc')  # Unicode categories of zero-width and control characters
+
+
+def one_form(text: str) -> str:
+    """What texts that look alike have in common: letters in one composition and width, and nothing unseen."""
+    letters = unicodedata.normalize('NFKC', text)
+    return ''.join(one for one in letters if unicodedata.category(one) not in UNSEEN)
 
 
 def plain_key(text: Any) -> str:

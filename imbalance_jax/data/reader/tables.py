@@ -12,6 +12,7 @@ from imbalance_jax.data.reader.layout import Table
 from imbalance_jax.data.reader.rows import SHOWN, SPLIT, Found, Rows, as_rows, exploded, objects, stacked
 from imbalance_jax.data.reader.spelling import matches
 from imbalance_jax.names import lookup
+from imbalance_jax.system.files import at_home
 
 
 def table_files(folder: Path, table: Table) -> list[Path]:
@@ -36,7 +37,7 @@ def files_of(base: Path, pattern: str) -> list[Path]:
 
 def below(folder: Path, pattern: str) -> tuple[Path, str]:
     """The folder to look in, and the pattern there: of an absolute path the last part."""
-    path = Path(pattern).expanduser()
+    path = at_home(pattern)
     return (path.parent, path.name) if path.is_absolute() else (Path(folder), pattern)
 
 

@@ -7,6 +7,7 @@ from imbalance_jax.data.reader.text_files import content
 from imbalance_jax.data.sources import chest, cxr_lt_classes
 from imbalance_jax.data.sources.declared import files, first_there, maker
 from imbalance_jax.names import lookup
+from imbalance_jax.system.files import at_home
 
 KEYS_2026 = 3  # columns before the first class
 LICENCE = 'PhysioNet Credentialed Health Data License: neither images nor tables may be passed on.'
@@ -63,7 +64,7 @@ def layout(
     if test not in ('test', 'balanced-test'):
         raise ValueError(f"test is {test!r}; expected 'test' or 'balanced-test'.")
     padchest = version == '2026'
-    base = Path(labels_dir or manual_dir).expanduser()
+    base = at_home(labels_dir or manual_dir)
     where = {} if padchest or version == 'single-label' else chest.of_views('ViewPosition', views)
     found = {
         split: first_there(base, f'cxr-lt-{version}/{name}', name)

@@ -10,6 +10,7 @@ from imbalance_jax.data import reader
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.reader.layout import Layout
 from imbalance_jax.names import lookup
+from imbalance_jax.system.files import at_home
 
 RESIZES = ('stretch', 'pad', 'crop')
 
@@ -85,8 +86,8 @@ def _fitted(layout: Layout, resize: str, set_name: str) -> Layout:
 
 
 def _folder(manual_dir: Path) -> Path:
-    if not str(manual_dir) or not Path(manual_dir).expanduser().is_dir():
+    if not str(manual_dir) or not at_home(manual_dir).is_dir():
         raise FileNotFoundError(
             f'manual_dir is {str(manual_dir)!r}; expected the folder of the data set as downloaded.'
         )
-    return Path(manual_dir).expanduser()
+    return at_home(manual_dir)

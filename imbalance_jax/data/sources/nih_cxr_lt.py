@@ -8,6 +8,7 @@ from imbalance_jax.data.sources.cxr_lt_classes import NIH_LT, SPELLINGS
 from imbalance_jax.data.sources.declared import files, first_there, maker
 from imbalance_jax.data.sources.nih_regions import box_table, boxes
 from imbalance_jax.names import lookup
+from imbalance_jax.system.files import at_home
 
 NAMES = {'multi-label': 'miccai2023_nih-cxr-lt_labels_{}.csv', 'single-label': 'nih-*lt_single-label_{}.csv'}
 SPLITS = {
@@ -32,7 +33,7 @@ def layout(*, manual_dir: Path, version: str = 'multi-label', labels_dir: str = 
     names = lookup(NAMES, version, 'version (version)')
     if test not in ('test', 'balanced-test'):
         raise ValueError(f"test is {test!r}; expected 'test' or 'balanced-test'.")
-    base = Path(labels_dir or manual_dir).expanduser()
+    base = at_home(labels_dir or manual_dir)
     of_split = SPLITS[version] | ({'test': test} if version == 'single-label' else {})
     people = first_there(manual_dir, 'Data_Entry_2017*.csv')
     facts = [Table(people, on=('id=Image Index',))] if people else []

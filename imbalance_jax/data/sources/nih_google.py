@@ -5,6 +5,7 @@ from pathlib import Path
 from imbalance_jax.data.reader.layout import Images, Labels, Layout, Patient, Split, Table
 from imbalance_jax.data.sources import chest, nih_tables
 from imbalance_jax.data.sources.declared import files, maker
+from imbalance_jax.system.files import at_home
 
 CLASSES = ('Fracture', 'Pneumothorax', 'Airspace opacity', 'Nodule or mass')
 FILE = 'google2019_nih-chest-xray-labels.csv'
@@ -19,7 +20,7 @@ def layout(*, manual_dir: Path, labels_dir: str = '') -> Layout:
     """
     return Layout(
         name='nih_google',
-        tables=(Table(str(Path(labels_dir).expanduser() / FILE) if labels_dir else FILE),),
+        tables=(Table(str(at_home(labels_dir) / FILE) if labels_dir else FILE),),
         images=Images('{Image Index}', id='{Image Index}', suffixes=('.png', '.jpg'), channels=1),
         labels=(Labels(columns=CLASSES, version='google 2019'),),
         patient=Patient('Patient ID'),

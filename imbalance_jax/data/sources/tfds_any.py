@@ -17,6 +17,7 @@ from imbalance_jax.data.sources import tfds_features
 from imbalance_jax.data.sources.tfds_features import Roles
 from imbalance_jax.data.streams import on_all_cores
 from imbalance_jax.names import lookup
+from imbalance_jax.system.files import at_home
 
 READ = 256  # examples at once
 IDS = ('image/filename', 'image_id', 'image/id', 'file_name', 'filename', 'name', 'id')
@@ -120,7 +121,7 @@ def find(name: str, data_dir: str) -> Any:
     """The builder of a data set that is prepared; ValueError if TFDS has none of that name, or none in `data_dir`."""
     import tensorflow_datasets as tfds
 
-    folder = str(Path(data_dir).expanduser()) if data_dir else None
+    folder = str(at_home(data_dir)) if data_dir else None
     try:
         builder = tfds.builder(name, data_dir=folder)
     except Exception as error:  # TFDS raises what it likes: DatasetNotFoundError, ImportError, AssertionError

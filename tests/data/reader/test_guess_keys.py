@@ -249,3 +249,38 @@ def test_columns_of_one_grade_each_are_classes(folder, tmp_path, name):
     found, dataset = proposed(folder, tmp_path)
     assert dataset.classes == tuple(columns)
     assert found.block['task'] == 'multi_class'
+
+
+@pytest.mark.parametrize('name', ['~$table.csv', '~$notes.txt', '~old/table.csv'])
+def test_files_that_an_office_program_has_open_are_no_tables(folder, tmp_path, name):
+    csv(folder, 'images.csv', image=NAMES, mass=[0, 1] * 12)
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b'\x05user' + bytes(100))
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['tables'] == 'images.csv'
+    assert dataset.labels.sum() == 12
+
+
+@pytest.mark.parametrize('sex', [False, True])
+def test_splits_in_other_words_of_a_table_of_people_are_named(folder, tmp_path, sex):
+    csv(folder, 'images.csv', image=NAMES, patient=[f'P{i // 2:02d}' for i in range(N)], mass=[0, 1] * 12)
+    more = {'sex': ['M', 'F'] * 6} if sex else {}
+    csv(folder, 'parts.csv', patient=people(), fold=[0, 1, 2, 3] * 3, **more)
+    found, _ = proposed(folder, tmp_path)
+    assert any("'fold' has numbers of folds" in one and one.endswith('(Of parts.csv.)') for one in found.unsure)
+
+
+def test_a_table_of_splits_that_lacks_some_images_is_joined_and_said(folder, tmp_path):
+    csv(folder, 'images.csv', image=NAMES, mass=[0, 1] * 12)
+    csv(folder, 'split.csv', image=NAMES[3:], split=(['train', 'val', 'test'] * 8)[3:])
+    found, dataset = proposed(folder, tmp_path)
+    assert any('it says split, and has no row for 3 of 24 images' in one for one in found.unsure)
+    assert len(dataset.images) == 21
+
+
+def test_one_of_two_columns_of_a_merge_is_no_end_of_a_box(folder, tmp_path):
+    csv(folder, 'images.csv', image=NAMES, mass=[0, 1] * 12)
+    csv(folder, 'marks.csv', image=NAMES, finding='mass', x1=4, y1=5, x2=15, y2_x=range(6, 30), y2_y=range(8, 32))
+    found, _ = proposed(folder, tmp_path)
+    assert 'regions' not in found.block
+    assert any('may be places in the images' in one for one in found.unsure)

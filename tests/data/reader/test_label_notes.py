@@ -177,3 +177,21 @@ def test_each_age_as_a_group_is_said(tmp_path):
     table(tmp_path, 'file,a,age\n' + ''.join(f'{i}.png,{i % 2},{30 + i}\n' for i in range(16)))
     dataset = soundness.doubt_groups(loaded(tmp_path, tables='t.csv', labels=('a',), groups={'age': 'age'}))
     assert doubts_with(dataset, 'Each number of age is a group of its own, 16 of them')
+
+
+def test_names_that_look_alike_are_said(tmp_path):
+    composed, apart = '\u00c9dema', 'E\u0301dema'
+    (said,) = label_notes.of_spelling((composed, apart, 'Masse'))
+    assert said.startswith('Classes differ in spelling alone')
+    assert (
+        'differ in spelling'
+        in label_notes.of_spelling(('benign', 'malignant', '\uff42\uff45\uff4e\uff49\uff47\uff4e'))[0]
+    )
+    assert label_notes.of_forms(('A', '\uff21', 'B'), 'Groups of site') == [
+        "Groups of site look alike and are written with other characters: 'A', '\\uff21'."
+    ]
+    for i in range(8):
+        picture(tmp_path / f'{i}.png')
+    table(tmp_path, f'file,{apart}\n' + ''.join(f'{i}.png,{i % 2}\n' for i in range(8)))
+    with pytest.raises(ValueError, match='which looks alike and is written with other characters'):
+        loaded(tmp_path, tables='t.csv', labels=(composed,))
