@@ -40,5 +40,7 @@ def remedy(folder: Path, gone: Sequence[str]) -> str:
     of_explain = len(of_training) < len(gone)
     if of_training and folder.parent.name == layout.WEIGHTS:
         return f'For {some(of_training, SHOWN)}: {records.ELSEWHERE}'
+    if of_training and (other := records.again(folder)) != records.AGAIN:
+        return f'For {some(of_training, SHOWN)}: {other}'
     verbs = [TRAIN.format(layout.maker(folder))] * bool(of_training) + [EXPLAIN.format(folder)] * of_explain
     return f'{" and then ".join(verbs)} {"make" if len(verbs) > 1 else "makes"} them again'

@@ -92,7 +92,7 @@ def measured(workdir: Path) -> Measured:
     path = Path(workdir) / 'results' / 'performance.csv'
     if not path.exists():
         raise ValueError(f'--pilot={workdir} is no finished working directory: {path} is missing.')
-    manifest.check(path, records.AGAIN)
+    manifest.check(path, records.again(workdir))
     with regular(path).open(newline='') as file:
         rows = [row for row in csv.DictReader(file) if row['split'] == 'test' and row['value']]
     counts = {

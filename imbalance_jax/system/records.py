@@ -65,6 +65,16 @@ def fault_of(value: Any, like: Any, where: str = 'it') -> str:
     return next((fault for fault in faults if fault), '')
 
 
+def again(workdir: Path) -> str:
+    """What to do about a damaged file of training: one that was adopted is not trained."""
+    try:
+        stages = json.loads(files.regular(Path(workdir) / layout.PROVENANCE).read_text(encoding='utf-8'))
+    except (OSError, ValueError, RecursionError):
+        stages = {}
+    adopted = isinstance(stages, dict) and 'adopt' in stages
+    return 'bring it back from a copy, or adopt into another folder' if adopted else AGAIN
+
+
 def config(workdir: Path) -> dict[str, Any]:
     """config.json."""
     return read(Path(workdir) / layout.CONFIG, CONFIG, ELSEWHERE)
@@ -72,17 +82,17 @@ def config(workdir: Path) -> dict[str, Any]:
 
 def members(workdir: Path) -> list[dict[str, Any]]:
     """The rows of members.json."""
-    return read(Path(workdir) / layout.MEMBERS, MEMBERS, AGAIN)
+    return read(Path(workdir) / layout.MEMBERS, MEMBERS, again(workdir))
 
 
 def data(workdir: Path) -> dict[str, Any]:
     """data.json."""
-    return read(Path(workdir) / layout.DATA, DATA, AGAIN)
+    return read(Path(workdir) / layout.DATA, DATA, again(workdir))
 
 
 def fingerprint(workdir: Path) -> str:
     """That of the data set, in data.json."""
-    return read(Path(workdir) / layout.DATA, DATA_OF_RUN, AGAIN)['fingerprint']
+    return read(Path(workdir) / layout.DATA, DATA_OF_RUN, again(workdir))['fingerprint']
 
 
 def metrics(workdir: Path) -> Iterator[dict[str, Any]]:
@@ -131,7 +141,7 @@ def accepted(workdir: Path) -> list[str]:
 def starts(workdir: Path) -> dict[str, Any]:
     """start.json, nothing where training began with no weights."""
     path = Path(workdir) / layout.STARTS
-    return read(path, STARTS, AGAIN) if path.exists() else {}
+    return read(path, STARTS, again(workdir)) if path.exists() else {}
 
 
 def _brief(value: Any) -> str:

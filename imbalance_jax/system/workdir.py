@@ -26,7 +26,7 @@ def atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
 
 def copy(source: Path, target: Path) -> None:
     """A file as another one, whole or not at all; ValueError if it is not what was written there."""
-    manifest.check(source, records.AGAIN)
+    manifest.check(source, records.again(layout.home(source)))
     content = files.regular(source).read_bytes()
     atomic(target, lambda file: file.write(content))
 
@@ -76,7 +76,7 @@ def remedy(path: Path) -> str:
         return 'delete it and run explain again'
     if layout.WEIGHTS in path.parts[-3:-1]:
         return 'bring it back from a copy, or train anew in another folder'
-    return records.AGAIN
+    return records.again(layout.home(path))
 
 
 def cached_arrays(path: Path, source: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:

@@ -188,7 +188,7 @@ def check_members(workdir: Path, config: Mapping[str, Any], members: Sequence[Ma
         )
     if numbers != list(range(len(members))):
         shown = some([str(number) for number in numbers], SHOWN)
-        raise ValueError(f'{workdir / MEMBERS} numbers its {len(members)} members {shown}; {records.AGAIN}.')
+        raise ValueError(f'{workdir / MEMBERS} numbers its {len(members)} members {shown}; {records.again(workdir)}.')
 
 
 def who(members: Sequence[Mapping[str, Any]]) -> list[tuple[str, int]]:

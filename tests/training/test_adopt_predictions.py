@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from imbalance_jax.data.dataset import SPLITS
+from imbalance_jax.system.workdir import read_arrays
 from imbalance_jax.training import adopt_recorded, adopt_tables
 from imbalance_jax.training.trained import check_trained
 
@@ -171,6 +172,9 @@ def test_a_folder_of_predictions_is_whole_and_says_that_nothing_can_be_explained
     assert 'the networks are not here' in text
     for wrong in ('cnn,', 'living seeds', 'over seeds', 'has not been asked yet', 'epochs of training'):
         assert wrong not in text.partition('<details><summary>Config')[0], wrong
+    (tmp_path / 'wd' / 'predictions.npz').write_bytes(b'PK')
+    with pytest.raises(ValueError, match='bring it back from a copy, or adopt into another folder'):
+        read_arrays(tmp_path / 'wd' / 'predictions.npz')
 
 
 def test_a_report_on_networks_that_are_no_pairs_speaks_of_networks():
