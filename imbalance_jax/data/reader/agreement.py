@@ -81,8 +81,9 @@ def _one_value(rows: Rows, image: np.ndarray, first: np.ndarray, values: np.ndar
 
 
 def of_readers(drew: Sequence[str], read: Sequence[str]) -> list[str]:
-    """A sentence about readers of regions, none of whom is called as a reader of labels, of whom there are some."""
-    if not drew or not read or set(drew) & set(read):
+    """A sentence about readers of regions who are not called as a reader of labels is, where these have names."""
+    others = [name for name in drew if name not in read]
+    if not others or not read:
         return []
-    who = f'Readers of regions ({some(drew, NAMED)}) and of labels ({some(read, NAMED)}) have no name in common'
-    return [f'{who}: who read an image and drew nothing there has no vote.']
+    who = f'Readers of regions ({some(others, NAMED)}) are none of those of labels ({some(read, NAMED)})'
+    return [f'{who}: of whom it is not known who saw an image, has a vote only where a region was drawn.']

@@ -101,6 +101,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     cells = [reading.cells for reading in cases.readings]
     found.doubts.extend(companions.doubts(sorted(cases.path)) if with_files else [])
     found.doubts.extend(label_notes.of_cells(cells, cases.classes, cases.image_id.tolist()))
+    found.doubts.extend(label_notes.of_equal(cells[0], cases.classes))
     return take(cases, np.lexsort((cases.image_id, cases.split)))
 
 

@@ -122,7 +122,7 @@ def _value(hint: Any, value: Any, where: str, place: tuple[str, str]) -> Any:
         _check_pattern(result, where)
     if place in FILLED:
         _check_filled(result, where)
-    if place == ('images', 'file') and result and not fields_of(result):
+    if place in {('images', 'file'), ('images', 'id')} and result and not fields_of(result):
         raise ValueError(f'{where} is {result!r}, the same for all rows; a column stands in braces, as {{{result}}}.')
     return result
 

@@ -95,7 +95,7 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     people = guess_owners.not_used(rest, pictures, unsure, patients=named_people)
     if further:
         unsure.append(f'tables: {some(further, NAMED)} are not looked at, behind {len(tables)} others.')
-    _splits(lists, named, files, block, unsure)
+    _splits(lists, named, files, block, unsure, read)
     people |= named_people
     in_use = guess_people.in_use(every, block)
     told = guess_folders.Known(people, guess_people.splits_of(files, block, {one.file: one for one in in_use}))
@@ -137,10 +137,19 @@ def _is_list(one: Read) -> bool:
 
 
 def _splits(
-    lists: Mapping[str, Read], named: Sequence[str], files: paths.Files, block: dict[str, Any], unsure: list[str]
+    lists: Mapping[str, Read],
+    named: Sequence[str],
+    files: paths.Files,
+    block: dict[str, Any],
+    unsure: list[str],
+    read: Sequence[Read],
 ) -> None:
     """Splits that lists of images or folders say, where nothing else does; other lists are named. named: the images
-    that are in the tables, or all."""
+    that are in the tables, or all; read: the tables."""
+    split_of = guess_tables.split_of_name
+    patterns = {one['file'] for one in _listed(block.get('tables', ()))}
+    in_use = [one.file for one in read if any(fnmatch.fnmatch(one.file, pattern) for pattern in patterns)]
+    called = sorted(file for file in in_use if split_of(file))
     stated = 'split' in block or any('split' in one for one in _listed(block.get('tables', ())))
     by_split = {split: file for file in reversed(list(lists)) if (split := guess_tables.split_of_name(file))}
     said = len(by_split) > 1
@@ -159,6 +168,11 @@ def _splits(
             f'; they have {listed} of {len(named)} images, and the others are left out' if listed < len(named) else ''
         )
         unsure.append(f'split: the lists of images, by their names{lacking}.')
+    elif not stated and len(set(map(split_of, called))) > 1:
+        unsure.append(
+            f'split: the names of {some(called, NAMED)} speak of splits, and say none of the images that '
+            'another table names; patients are drawn for validation (15 %) and test (20 %). A column or lists say it.'
+        )
     elif not stated:
         unsure.append('split: nothing says it; patients are drawn for validation (15 %) and test (20 %).')
     used = block.get('split', {}).get('lists', {}).values() if isinstance(block.get('split'), dict) else ()

@@ -134,8 +134,9 @@ def beside(main: Read, others: list[Read], block: dict[str, Any], unsure: list[s
         if len(names & set(texts)) >= OF_NAMES * len(names):
             same = main.column == other.column
             on, declared = [main.column if same else f'{main.column}={other.column}'], other.declared[0]
-        elif len(main.declared) == len(block['tables']) == 1 and _are_stems_of(texts, stems, len(names)):
-            block['tables'][0].setdefault('derive', {})[STEM] = (main.column, OF_STEM, '\\1')
+        elif len(main.declared) == 1 and _are_stems_of(texts, stems, len(names)):
+            for table in (one for one in block['tables'] if 'on' not in one):
+                table.setdefault('derive', {})[STEM] = (main.column, OF_STEM, '\\1')
             on, declared = [STEM], {**other.declared[0], 'derive': {STEM: (other.column, OF_STEM, '\\1')}}
         else:
             continue

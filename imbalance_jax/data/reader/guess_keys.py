@@ -4,12 +4,14 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from imbalance_jax.data.reader.columns import PATIENT
 from imbalance_jax.data.reader.guess_owners import OF_OWNERS
 from imbalance_jax.data.reader.rows import Rows
 from imbalance_jax.data.reader.spelling import plain_key
 
 OF_KEYS = 0.7  # share of keys that must be there, where columns are called alike
 OF_OTHERS = 0.9  # where they are called otherwise
+SHORT = 3  # letters of a name that may stand for another
 LEAST = 2  # keys that must be there for anything to be said
 
 
@@ -46,17 +48,18 @@ def _pairs(mine: Rows, their: Rows) -> Iterator[tuple[Sequence[tuple[str, str]],
     owned = [pair for pair in shared if OF_OWNERS.search(pair[0])]
     yield from (((pair,), OF_KEYS) for pair in shared)
     yield from (((one, other), OF_KEYS) for one in owned for other in shared if other != one)
+    yield from ((((own, name),), OF_KEYS) for own in mine.columns for name in their.columns if _is_short_for(own, name))
     for own in mine.columns:
         for name in their.columns:
-            called = [bool(OF_OWNERS.search(one)) for one in (own, name)]
+            called = [_is_owner(one) for one in (own, name)]
             counted = all(text.isdigit() for text in _texts(their, name))
-            if (own, name) not in shared and (all(called) if counted else any(called)):
+            if (own, name) not in shared and not _is_short_for(own, name) and (all(called) if counted else any(called)):
                 yield ((own, name),), OF_OTHERS
 
 
 def _why(mine: Rows, their: Rows, pairs: Sequence[tuple[str, str]], counts: tuple[int, int], twice: int) -> str:
     """Why columns are no key, '' where hardly anything is in common. counts: of keys that are there, and of all."""
-    if not all(OF_OWNERS.search(one) for one in pairs[0]):
+    if not all(OF_OWNERS.search(one) for one in pairs[0]) and not _is_short_for(*pairs[0]):
         return ''
     own, name = (' and '.join(dict.fromkeys(map(repr, names))) for names in zip(*pairs, strict=True))
     met, every = counts
@@ -77,6 +80,17 @@ def _cells(rows: Rows, names: Sequence[str]) -> list[tuple[str, ...]]:
 
 def _texts(rows: Rows, name: str) -> set[str]:
     return {plain_key(text) for text in rows.columns[name]} - {''}
+
+
+def _is_owner(name: str) -> bool:
+    """Whether a column is called as patients or studies are."""
+    return bool(OF_OWNERS.search(name)) or any(pattern.match(name.strip()) for pattern in PATIENT)
+
+
+def _is_short_for(one: str, other: str) -> bool:
+    """Whether of two different names one begins as the other: slide and slide_id, acc and AccessionNumber."""
+    short, long = sorted((_letters(one), _letters(other)), key=len)
+    return SHORT <= len(short) < len(long) and long.startswith(short)
 
 
 def _letters(name: str) -> str:

@@ -1,5 +1,6 @@
 """Where labels say of one image that there is no finding, and that there is one."""
 
+import difflib
 import itertools
 import re
 from collections import Counter
@@ -27,6 +28,8 @@ NUMBERS = (
 DATE = re.compile(rf'[0-9]{{1,2}}[ .-]+{MONTH}[.]?|{MONTH}[ .-]+[0-9]{{1,4}}|(?:{NUMBERS})(?:[ T][0-9:.]+)?', re.I)
 WORD = re.compile('[^\\W0-9_]{3}')  # what a code has not
 HEDGE = re.compile('^(no|not|without|possible|possibly|probable|probably|suspected|questionable) +| *[?]+$', re.I)
+NONE = ('nofinding', 'nofindings', 'normal', 'healthy', 'no', 'negative', 'absent', 'nothing', 'nil', 'unremarkable')
+NEAR_NONE, MANY = 0.88, 5  # how like one of these; images with a class, and without
 LONG, MOST_COMPARED = 8, 200  # letters of a name; names of which each is compared with all
 BETWEEN = re.compile(r'[\W_]+|\W*\b(?:and|or|with)\b\W*', re.I)
 
@@ -64,6 +67,30 @@ def of_lacking(readings: Sequence[np.ndarray], names: Sequence[str], table: str)
     if not named:
         return []
     return [f'{len(named)} of {len(names)} images have no row in {table} (labels.table): {some(named, NAMED)}.']
+
+
+def of_none(classes: Sequence[str]) -> list[str]:
+    """A sentence about classes that are called as none is, where other cells say that there is none."""
+    letters = {name: re.sub(r'[\W_]+', '', one_form(name)).casefold() for name in classes}
+    called = [name for name, one in letters.items() if difflib.get_close_matches(one, NONE, n=1, cutoff=NEAR_NONE)]
+    what = 'Classes are called as none is, beside cells that say so in other words'
+    return [f'{what} ({some(called, NAMED)}): labels.none takes them.'] if called else []
+
+
+def of_equal(cells: np.ndarray, classes: Sequence[str]) -> list[str]:
+    """A sentence about classes that are present in the same images [N,K], as those of a column that was copied."""
+    present = cells == PRESENT
+    counts = present.sum(0)
+    known = [k for k in range(len(classes)) if MANY <= counts[k] <= len(present) - MANY]
+    alike: dict[bytes, list[str]] = {}
+    for k in known:
+        alike.setdefault(np.ascontiguousarray(present[:, k]).tobytes(), []).append(classes[k])
+    named = [' and '.join(names) for names in alike.values() if len(names) > 1]
+    return (
+        [f'Classes that are present in the very same images, as of a copied column: {some(named, NAMED)}.']
+        if named
+        else []
+    )
 
 
 def of_aliases(aliases: Mapping[str, Sequence[str]], texts: Collection[str], where: str) -> list[str]:

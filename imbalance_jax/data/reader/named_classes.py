@@ -83,6 +83,8 @@ def of_names(labels: Labels, rows: Rows, image: np.ndarray, found: Found) -> tup
         found.doubts.extend(label_notes.of_spelling(classes))
     spelled = {name for names in named for name in names}
     found.doubts.extend(label_notes.of_aliases(labels.aliases, spelled, 'labels.aliases'))
+    if not labels.classes and any(NO_CLASS in names for names in meant):
+        found.doubts.extend(label_notes.of_none(classes))
     found.doubts.extend(_both(meant, labels, rows, image))
     cells = np.full((len(rows), len(classes)), unnamed(labels), np.int8)
     silent = _silent(named, {row for row, text in enumerate(texts) if not named[row] and is_empty_list(text)}, labels)

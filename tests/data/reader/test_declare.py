@@ -141,6 +141,7 @@ def test_numbers_are_words_where_words_are_meant():
             r'groups\.age has values and bands; one of them',
         ),
         ({**LABELS, 'groups': {'age': {'column': 'a', 'most': 80}}}, r'groups\.age\.most is given, and no bands'),
+        ({**LABELS, 'images': {'file': '{a}', 'id': 'a'}}, r"images\.id is 'a', the same for all rows"),
         ({'labels': {'column': 'a', 'present': 'x'}}, r'labels\.present is given, and the labels are names of classes'),
         ({'labels': {'columns': 'a', 'others': 'ignore'}}, r'labels\.others is given, and the labels are cells of one'),
         (

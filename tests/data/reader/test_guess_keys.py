@@ -44,6 +44,17 @@ def test_an_older_copy_is_not_joined(folder, tmp_path, copy):
     assert dataset.labels.sum() == 12
 
 
+@pytest.mark.parametrize(
+    ('key', 'other'), [('pid', 'patient_id'), ('acc', 'AccessionNumber'), ('slide', 'slide_id'), ('mrn', 'patient_id')]
+)
+def test_keys_of_numbers_may_be_called_otherwise(folder, tmp_path, key, other):
+    csv(folder, 'images.csv', **{'image': NAMES, key: [7000 + i // 2 for i in range(N)]})
+    csv(folder, 'more.csv', **{other: range(7000, 7012), 'mass': [0, 1] * 6})
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['tables'][1] == {'file': 'more.csv', 'on': [f'{key}={other}']}
+    assert dataset.labels.sum() == 12
+
+
 @pytest.mark.parametrize(('key', 'on'), [('ID', 'patient=ID'), ('study_subject', 'patient=study_subject')])
 def test_a_key_may_be_called_otherwise(folder, tmp_path, key, on):
     csv(folder, 'patients.csv', **{key: people(), 'mass': [0, 1] * 6})
@@ -232,6 +243,9 @@ def test_coco_files_of_splits_are_one_table_beside_another(folder, tmp_path):
     assert found.block['regions']['table'] == 'annotations/instances_*.json'
     assert dataset.labels.sum() == len(dataset.region_box) == 12
     assert not any('is not used' in one for one in found.unsure)
+    csv(folder, 'images.csv', image=NAMES, patient=[f'P{i // 2:02d}' for i in range(N)], edema=[0, 1] * 12)
+    found, _ = proposed(folder, tmp_path)
+    assert any('annotations/instances_val.json speak of splits' in one for one in found.unsure)
 
 
 def test_the_classes_of_folders_are_looked_up_once(tmp_path, monkeypatch):

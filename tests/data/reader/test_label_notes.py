@@ -195,3 +195,23 @@ def test_names_that_look_alike_are_said(tmp_path):
     table(tmp_path, f'file,{apart}\n' + ''.join(f'{i}.png,{i % 2}\n' for i in range(8)))
     with pytest.raises(ValueError, match='which looks alike and is written with other characters'):
         loaded(tmp_path, tables='t.csv', labels=(composed,))
+
+
+@pytest.mark.parametrize('word', ['No findng', 'normal.', 'No', 'negative', 'absent'])
+def test_words_for_none_that_become_classes_are_said(tmp_path, word):
+    for i in range(12):
+        picture(tmp_path / f'{i}.png')
+    cells = [word, 'mass', 'No Finding', 'edema'] * 3
+    table(tmp_path, 'file,finding\n' + ''.join(f'{i}.png,{cells[i]}\n' for i in range(12)))
+    assert doubts_with(
+        loaded(tmp_path, tables='t.csv'), f'called as none is, beside cells that say so in other words ({word})'
+    )
+
+
+def test_classes_of_the_very_same_images_are_said(tmp_path):
+    for i in range(12):
+        picture(tmp_path / f'{i}.png')
+    table(tmp_path, 'file,mass,edema,cyst\n' + ''.join(f'{i}.png,{i % 2},{i % 2},{i % 3 % 2}\n' for i in range(12)))
+    dataset = loaded(tmp_path, tables='t.csv', labels=('mass', 'edema', 'cyst'))
+    assert doubts_with(dataset, 'in the very same images, as of a copied column: mass and edema.')
+    assert not doubts_with(loaded(tmp_path, tables='t.csv', labels=('mass', 'cyst')), 'very same images')
