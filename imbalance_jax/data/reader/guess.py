@@ -220,8 +220,8 @@ def _of_tables(
     naming = [one for one in read if one not in others]  # what is joined names no more images
     guess_labels.propose(main, block, unsure)
     free = [] if own_folders else others
-    kinds = guess_joins.beside(main, free, block, unsure)
-    kinds, labels = guess_joins.by_key(main, kinds, rest, block, unsure)
+    kinds, joined = guess_joins.beside(main, free, block, unsure)
+    kinds, labels = guess_joins.by_key(main, joined, kinds, rest, block, unsure)
     if labels:
         guess_labels.propose(labels, block, unsure)
     _said_of_rows(kinds, block, unsure)

@@ -26,6 +26,7 @@ OF_CLASSES |= {'cyst', 'stone', 'glaucoma', 'cataract', 'opacity', 'effusion', '
 OF_GRADES = {'class', 'classe', 'klasse', 'label', 'grade', 'stage', 'level', 'score', 'type', 'category', 'cat'}
 OF_GRADES |= {'birads', 'group', 'cluster', 'degree', 'severity', 'phase', 'pattern', 'subtype', 'gleason', 'tier'}
 OF_GRADES |= {'code', 'target'}
+OF_CENTRE = re.compile('(images?|imgs?|pictures?|data|frames?)[ _-]?[A-Za-z]?[0-9]{1,2}', re.I)  # images_C1
 COUNTED = re.compile('([A-Za-z]{3,})[ _-]*[0-9]+')
 # Words of folders that only hold images, and of those that hold parts of a set.
 OF_ORDER = {'image', 'images', 'img', 'imgs', 'picture', 'pictures', 'photo', 'photos', 'data', 'dataset', 'file'}
@@ -264,6 +265,8 @@ def _what(names: Sequence[str], images: int, *, several: bool) -> str:
         return 'parts'
     if all(PEOPLE.fullmatch(name) for name in names):
         return 'people'
+    if all(OF_CENTRE.fullmatch(name) for name in names):
+        return 'parts'
     if 2 * sum(bool(OF_CLASSES & set(_words(name))) for name in names) >= len(names):
         return 'classes'
     if all(DATE.match(name) or SESSION.fullmatch(name) for name in names):

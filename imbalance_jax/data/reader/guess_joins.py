@@ -12,6 +12,7 @@ from imbalance_jax.data.reader.guess_tables import OLD, Read, Rest, split_of_nam
 from imbalance_jax.data.reader.layout import FALSE, NOTHING, TRUE, UNSURE
 from imbalance_jax.data.reader.rows import NAMED, Rows, join, my_names, their_names
 from imbalance_jax.data.reader.spelling import canonical, first_group
+from imbalance_jax.data.reader.tables import derived
 from imbalance_jax.names import some
 
 OWN_FILE = 'file of the row'  # the column of paths of images whose names are those of images in other folders, too
@@ -123,8 +124,10 @@ def _folder_of(one: Read, files: paths.Files) -> str:
     return ranked[0] if ranked and not tied else ''
 
 
-def beside(main: Read, others: list[Read], block: dict[str, Any], unsure: list[str]) -> Kinds:
-    """What the main table's columns are, and of a table beside it that says of its images what it does not."""
+def beside(main: Read, others: list[Read], block: dict[str, Any], unsure: list[str]) -> tuple[Kinds, Rows]:
+    """What the main table's columns are, and of a table beside it that says of its images what it does not; and its
+    rows with what was joined."""
+    joined = main.rows
     kinds, names = main.kinds, {str(text) for text in main.rows.columns[main.column]}
     for other in list(others):
         texts = [str(text) for text in other.rows.columns[other.column]]
@@ -146,7 +149,10 @@ def beside(main: Read, others: list[Read], block: dict[str, Any], unsure: list[s
         unsure.append(f'tables: {other.file} is joined by the name of the image; it says {", ".join(new)}{rows}.')
         others.remove(other)
         kinds = kinds._replace(**new)
-    return kinds
+        if STEM in on:
+            joined = derived(joined, {STEM: (main.column, OF_STEM, '\\1')})
+        joined, _ = join(joined, derived(other.rows, declared.get('derive', {})), on)
+    return kinds, joined
 
 
 def _stem(name: str) -> str:
@@ -160,11 +166,12 @@ def _are_stems_of(texts: Sequence[str], stems: Collection[str], count: int) -> b
 
 
 def by_key(
-    main: Read, kinds: Kinds, rest: list[Rest], block: dict[str, Any], unsure: list[str]
+    main: Read, joined: Rows, kinds: Kinds, rest: list[Rest], block: dict[str, Any], unsure: list[str]
 ) -> tuple[Kinds, Read | None]:
     """What the columns are with those of tables whose rows name no image, and share a key with the main one; and the
-    one that has labels, where the main one has none. Those that are joined leave `rest`."""
-    labels, joined, fresh = None, main.rows, True
+    one that has labels, where the main one has none. Those that are joined leave `rest`. joined: the rows of the main
+    one with what was joined before."""
+    labels, fresh = None, True
     of_labels = main.file if 'labels' in block else ''
     while fresh:  # what was joined may have the key of another
         fresh = False
@@ -197,6 +204,14 @@ def by_key(
             if has_labels:
                 of_labels = one.file
                 labels = Read(one.file, one.rows, their, 1.0, 0, own, [one.declared])
+    for one in list(rest) if not of_labels and not kinds.labels and not kinds.names else ():
+        on, _ = keys_of(joined, one.rows)
+        if on and (may_be := kinds_of(one.rows, their_names(on)[0]).others):
+            keys = ' and '.join(map(repr, my_names(on)))
+            said = some([f'{name!r} ({some(found, 3)})' for name, found in may_be.items()], NAMED)
+            unsure.append(
+                f'labels: {one.file}, which could be joined by {keys}, has columns that may be classes: {said}.'
+            )
     return kinds, labels
 
 

@@ -34,7 +34,8 @@ def of_patients(rest: list[Rest], pictures: Sequence[str], block: dict[str, Any]
     for one in rest:
         way = _way(one.rows, pictures)
         kinds = kinds_of(one.rows, way.column) if way else None
-        if not way or not kinds or not (kinds.labels or kinds.names or kinds.groups or kinds.split.block):
+        says = kinds and (kinds.labels or kinds.names or kinds.groups or kinds.split.block or kinds.others)
+        if not way or not kinds or not says:
             continue
         block['images']['derive'] = {way.column: ('path', way.pattern, '\\1')}
         block['tables'] = [{**one.declared, 'on': [way.column]}]

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,11 @@ from imbalance_jax.data.reader.spelling import matches
 from imbalance_jax.names import lookup
 from imbalance_jax.system.files import at_home
 
+# What the names of older copies have more.
+WORDS = 'old|backup|bak|copy|copie|kopie|previous|deprecated'
+COPY = re.compile(rf'[ _.-]*(\([0-9]+\)|(?<![a-z])({WORDS})(?![a-z])( of)?)[0-9]*', re.I)
+SPACES = re.compile('[ _-]+')
+
 
 def table_files(folder: Path, table: Table) -> list[Path]:
     """The files of a table, also gzipped; FileNotFoundError if there are none and it is not optional."""
@@ -23,10 +28,24 @@ def table_files(folder: Path, table: Table) -> list[Path]:
     except (ValueError, NotImplementedError) as error:
         raise ValueError(f'{table.file!r} is no pattern of a file below {folder} ({error}).') from error
     paths = sorted(path for path in found if path.is_file() and not path.name.startswith('.'))
+    if not drawn_files.are_of_one(table):  # of images, which are called img (1), too
+        _check_no_copies(paths, pattern)
     if not paths and not table.optional:
         what = f'{pattern} of {base} is a folder' if (base / pattern).is_dir() else f'{base} has no {pattern}'
         raise FileNotFoundError(f'{what}; it is a table of the data set (tables).')
     return paths
+
+
+def _check_no_copies(files: Sequence[Path], pattern: str) -> None:
+    """ValueError where a pattern means a file and an older copy of it, by their names: both would be read."""
+    names = {SPACES.sub('', path.name).casefold(): path.name for path in files}
+    for path in files:
+        original = names.get(SPACES.sub('', COPY.sub('', path.name)).casefold(), path.name)
+        if original != path.name:
+            raise ValueError(
+                f'{path} is called as an older copy of {original}, and both are meant by {pattern!r}: move one of them '
+                'out of the folder.'
+            )
 
 
 def files_of(base: Path, pattern: str) -> list[Path]:

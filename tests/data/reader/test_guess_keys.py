@@ -298,3 +298,35 @@ def test_one_of_two_columns_of_a_merge_is_no_end_of_a_box(folder, tmp_path):
     found, _ = proposed(folder, tmp_path)
     assert 'regions' not in found.block
     assert any('may be places in the images' in one for one in found.unsure)
+
+
+def test_a_table_that_is_joined_may_have_the_key_of_another(folder, tmp_path):
+    (folder / 'images.csv').unlink()
+    box = {
+        'class': ['caries', 'crown', 'implant'] * 8,
+        'x1': [4 + i % 5 for i in range(N)],
+        'y1': 6,
+        'x2': 15,
+        'y2': 16,
+    }
+    csv(folder, 'boxes.csv', image=NAMES, **box)
+    csv(folder, 'metadata.csv', image=NAMES, patient_code=[f'PT{i // 2:03d}' for i in range(N)])
+    csv(folder, 'patients.csv', patient_code=[f'PT{p:03d}' for p in range(12)], sex=['M', 'F'] * 6)
+    found, _ = proposed(folder, tmp_path)
+    assert found.block['tables'][2] == {'file': 'patients.csv', 'on': ['patient_code']}
+    assert 'sex' in found.block['groups']
+
+
+def test_columns_of_a_joined_table_that_may_be_labels_are_named(folder, tmp_path):
+    csv(folder, 'clinical.csv', patient=people(), subtype=['luminal', 'basal', 'HER2'] * 4)
+    found, _ = proposed(folder, tmp_path, missing=['labels'])
+    assert any(
+        "clinical.csv, which could be joined by 'patient', has columns that may be classes" in one
+        for one in found.unsure
+    )
+
+
+def test_folders_of_images_of_centres_are_no_classes(tmp_path):
+    pictures(tmp_path / 'set', [f'data_C{c}/images_C{c}/C{c}_{i:04d}.png' for c in (1, 2, 3) for i in range(8)])
+    found, _ = proposed(tmp_path / 'set', tmp_path, missing=['labels'])
+    assert any('has parts images_C1, images_C2, images_C3' in one for one in found.unsure)

@@ -10,7 +10,7 @@ import pytest
 from imbalance_jax.data.reader import rows as rows_module
 from imbalance_jax.data.reader.layout import Table
 from imbalance_jax.data.reader.rows import Found
-from imbalance_jax.data.reader.tables import read_table
+from imbalance_jax.data.reader.tables import read_table, table_files
 
 
 def read(folder, text, name='t.csv', **options):
@@ -279,3 +279,14 @@ def test_boxes_apart_from_runs_are_doubted_in_coco(tmp_path):
 
     assert said(8) == []
     assert said(24)[0].startswith('c.json: bbox and segmentation are of other places in 4 of 4 annotations')
+
+
+@pytest.mark.parametrize('copy', ['a_old.csv', 'a (1).csv', 'a - Copy.csv', 'a.bak.csv'])
+def test_a_pattern_that_means_an_older_copy_too_is_refused(tmp_path, copy):
+    for name in ('a.csv', 'b.csv'):
+        (tmp_path / name).write_text('id\n1\n')
+    assert len(table_files(tmp_path, Table('*.csv'))) == 2
+    (tmp_path / copy).write_text('id\n1\n')
+    with pytest.raises(ValueError, match=r'is called as an older copy of a\.csv, and both are meant by'):
+        table_files(tmp_path, Table('*.csv'))
+    assert len(table_files(tmp_path, Table('*.csv', kind='yolo'))) == 3  # of images, which may be called so
