@@ -185,3 +185,14 @@ def test_warnings_that_the_environment_makes_errors_end_nothing(tmp_path, monkey
     result = imbalance_jax('plan', f'--config={tmp_path}/c.py', f'--out={tmp_path}/p.jsonl')
     assert result.returncode == 0, result.stderr
     assert 'of old' in result.stderr
+
+
+def test_a_config_that_holds_itself_and_a_flag_that_the_sweep_sets_are_said(tmp_path):
+    head = 'from imbalance_jax.configs import base\n\n\ndef get_config():\n    config = base.get_config()\n'
+    sweep = 'def get_hyper(hyper):\n    return hyper.sweep("config.train.epochs", [1, 2])\n'
+    (tmp_path / 'c.py').write_text(f'{head}    config.unlock()\n    config.me = config\n    return config\n')
+    result = imbalance_jax('plan', f'--config={tmp_path}/c.py', f'--out={tmp_path}/p.jsonl')
+    assert 'a block of its config holds itself' in result.stderr
+    (tmp_path / 'c.py').write_text(f'{head}    return config\n\n\n{sweep}')
+    result = imbalance_jax('plan', f'--config={tmp_path}/c.py', f'--out={tmp_path}/p.jsonl', '--config.train.epochs=5')
+    assert 'Without effect, as the sweep sets it (get_hyper): config.train.epochs.' in result.stdout

@@ -1,6 +1,8 @@
 """Sections for the tables of stages that no page of ours shows, such as those of a user's own stage."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 import pandas as pd
 
@@ -11,6 +13,8 @@ from imbalance_jax.analysis.report.unit_tables import read, rows_of
 from imbalance_jax.results.schema import TABLES
 from imbalance_jax.training.trained import Stage
 
+NAMED = ('metric', 'method', 'class')  # columns that head one of the page
+OF_WHOM = ('kind', 'arm', 'loss', 'sampler', 'seed', 'member', 'statistic', 'against', 'value', 'n')
 Section = tuple[str, list[tuple[str, Table]]]  # heading, (name of the file, table)
 
 
@@ -36,21 +40,27 @@ def arms_by_metric(study: Study, name: str, table: pd.DataFrame) -> Table:
     Rows of members are brought together where the table has no row of the arm itself.
     """
     chosen = table[table['against'] == ''] if 'against' in table else table
-    columns = chosen[['metric', 'method', 'class']].drop_duplicates()
+    further = [one for one in chosen if one not in (*NAMED, *OF_WHOM) and chosen[one].nunique(dropna=False) > 1]
+    columns = chosen[[*NAMED, *further]].drop_duplicates()
     rows = []
     for arm in study.arms:
         cells = []
-        for metric, method, of_class in columns.itertuples(index=False, name=None):
-            where = {'arm': arm, 'metric': metric, 'method': method, 'class': of_class}
+        for values in _tuples(columns):
+            where = {'arm': arm, **dict(zip(columns, values, strict=True))}
             cells.append(cell(rows_of(chosen, **where)))
         rows.append((arm, cells))
-    head = [heading(*one) for one in columns.itertuples(index=False, name=None)]
+    head = [heading(*one[:3], further=dict(zip(further, one[3:], strict=True))) for one in _tuples(columns)]
     return Table(f'table-{name}', 'arm', head, rows)
 
 
-def heading(metric: str, method: str, of_class: str) -> str:
-    """What a column holds, in words."""
-    return ', '.join(label(word) for word in (metric, method, of_class) if word)
+def _tuples(columns: pd.DataFrame) -> list[tuple]:
+    return list(columns.itertuples(index=False, name=None))
+
+
+def heading(metric: str, method: str, of_class: str, *, further: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """What a column holds, in words. further: what columns say that tell rows apart beside these."""
+    named = [label(word) for word in (metric, method, of_class) if word]
+    return ', '.join([*named, *(f'{name} {value}' for name, value in further.items() if value not in ('', None))])
 
 
 def cell(rows: pd.DataFrame) -> Cell:

@@ -98,7 +98,7 @@ def main(outside: Outside) -> None:
         _check_folder()
         sys.exit(run(arguments, outside))
     except SystemExit as error:
-        if error.code in (None, 0, 1) and (reason := _left_by_plugin(error)):
+        if reason := _left_by_plugin(error):
             print(f'error: {reason}', file=sys.stderr)
             sys.exit(2)
         raise
@@ -108,7 +108,8 @@ def main(outside: Outside) -> None:
         _tell_others()
         if '--traceback' in arguments:
             traceback.print_exc()
-        print(f'error: {error}', file=sys.stderr)
+        in_plugin = _left_by_plugin(error) if isinstance(error, OSError) else ''
+        print(f'error: {in_plugin or error}', file=sys.stderr)
         sys.exit(2 if isinstance(error, (ValueError, FileNotFoundError)) else 1)
     except Exception as error:
         from imbalance_jax.system import environment, provenance
@@ -121,9 +122,12 @@ def main(outside: Outside) -> None:
         sys.exit(1 if environment.lacks_space(error) else 2)
 
 
-def _left_by_plugin(error: SystemExit) -> str:
-    """What to say of a plugin that leaves, which would end everything as if it were done; '' of no plugin."""
-    if 'imbalance_jax.system.provenance' not in sys.modules:
+def _left_by_plugin(error: BaseException) -> str:
+    """What to say of a plugin that leaves, which would end everything as if it were done or stopped, or that finds no
+    file; '' where it was this package that did."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = str(Path(__file__).parents[1])
+    if 'imbalance_jax.system.provenance' not in sys.modules or not frames or frames[-1].filename.startswith(ours):
         return ''
     from imbalance_jax.system import provenance
 

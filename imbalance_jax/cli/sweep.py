@@ -37,7 +37,11 @@ def plan(command: Command, outside: Outside) -> None:
         check_alone(config)
 
     out, pilot = command.flags.out, command.flags.pilot
-    cli.write_plan(loaded.config, file.points(loaded, hyper), out, check=check, options=loading.options, pilot=pilot)
+    points = file.points(loaded, hyper)
+    for field in command.overrides:
+        if points and all(f'config.{field}' in point or field in point for point in points):
+            print(f'Without effect, as the sweep sets it (get_hyper): config.{field}.')
+    cli.write_plan(loaded.config, points, out, check=check, options=loading.options, pilot=pilot)
 
 
 def work(command: Command, outside: Outside) -> int:

@@ -63,7 +63,10 @@ def load(text: str) -> ConfigFile:
         config = _call(path, get_config, *([argument] if argument else []))
     if not isinstance(config, ConfigDict):
         raise ValueError(f'--config={path}: get_config gave a {type(config).__name__}; it must give a ConfigDict.')
-    _check_names(config, f'--config={path}: config')
+    try:
+        _check_names(config, f'--config={path}: config')
+    except RecursionError as error:
+        raise ValueError(f'--config={path}: a block of its config holds itself.') from error
     config = ConfigDict(config) if isinstance(config, FrozenConfigDict) else config
     return ConfigFile(path, config.lock(), names.get('get_hyper'))
 
@@ -211,12 +214,13 @@ def _call(path: Path, function: Callable[..., Any], *arguments: Any) -> Any:
         if isinstance(held, KeyError) and held is not error:  # as ml_collections raises it; its own text is in quotes
             held = held.args[0]
         reason = ' '.join(str(held).split())
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [f', line {one.lineno}' for one in frames if one.filename == str(path.absolute())]
+        where = lines[-1] if lines else ''
         if found := OVERRIDE.fullmatch(reason):
-            frames = traceback.extract_tb(error.__traceback__)
-            lines = [f', line {one.lineno}' for one in frames if one.filename == str(path.absolute())]
-            where = lines[-1] if lines else ''
             raise ValueError(f'--config={path}{where}: {_of_another_kind(*found.groups())}') from error
-        raise ValueError(f'--config={path} failed with {type(error).__name__}: {reason}') from error
+        said = f'{type(error).__name__}: {reason}'.rstrip(': ')
+        raise ValueError(f'--config={path}{where} failed with {said}') from error
 
 
 def _of_another_kind(name: str, value: str, given: str, wanted: str) -> str:

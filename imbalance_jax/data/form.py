@@ -38,8 +38,10 @@ def check_form(dataset: Any, image_size: int | None = None) -> None:
     name = dataset.info['name']
     for field in ARRAYS:
         value = getattr(dataset, field)
-        if not isinstance(value, np.ndarray) and not (value is None and field in OPTIONAL):
-            raise ValueError(f'{name}: {field} is a {type(value).__name__}; a NumPy array is wanted.')
+        masked = isinstance(value, np.ma.MaskedArray)
+        if masked or (not isinstance(value, np.ndarray) and not (value is None and field in OPTIONAL)):
+            what = 'a NumPy array without a mask' if masked else 'a NumPy array'
+            raise ValueError(f'{name}: {field} is a {type(value).__name__}; {what} is wanted.')
     _check_images(dataset.images, name, image_size)
     for field, meaning in WHOLE.items():
         array = getattr(dataset, field)
@@ -72,6 +74,15 @@ def check_info(info: Any) -> None:
     problems = info['problems']
     if not isinstance(problems, dict) or not all(isinstance(one, (list, tuple)) for one in problems.values()):
         raise ValueError(f"{name}: info['problems'] is {_short(problems)}; {{kind: [names of files]}} is wanted.")
+    for key in ('notes', 'doubts'):
+        said = info.get(key, [])
+        if not isinstance(said, (list, tuple)) or not all(isinstance(one, str) for one in said):
+            raise ValueError(f'{name}: info[{key!r}] is {_short(said)}; a list of sentences is wanted.')
+    groups = info.get('groups', {})
+    if not isinstance(groups, dict):
+        raise ValueError(f"{name}: info['groups'] is {_short(groups)}; {{grouping: [names of groups]}} is wanted.")
+    for grouping in groups:
+        _names({'name': f"{name}, info['groups']", **groups}, grouping)
     _check_readings(info, name)
 
 

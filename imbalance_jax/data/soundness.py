@@ -193,6 +193,15 @@ def _check_cells(dataset: Dataset, name: str) -> None:
         known = (PRESENT, ABSENT, UNCERTAIN, NOT_MENTIONED, NOT_READ)
         sound = np.all(np.isin(dataset.cells, known), axis=(0, 2))
         _require_all(sound, f'{name}: cells of an image must be among {list(known)}', dataset)
+        told = np.isin(dataset.cells, (PRESENT, ABSENT))
+        one = (dataset.cells == np.where(told, dataset.cells, -9).max(0)) | ~told  # readings that all say the same
+        sure = one.all(0) & told.any(0) & (dataset.label_mask == 1)
+        contrary = sure & ((dataset.cells == PRESENT).any(0) != (dataset.labels == 1))
+        if 2 * contrary.sum() > sure.sum():
+            raise ValueError(
+                f'{name}: labels say the contrary of cells, where all readings agree, in {contrary.sum()} of '
+                f'{sure.sum()} entries; cells are {PRESENT} where a finding is present, {ABSENT} where it is absent.'
+            )
     if dataset.info.get('task') == 'multi_class':
         _require_all(dataset.labels.sum(1) == 1, f'{name}: an image has one class of a multi-class set', dataset)
         _require_all(np.all(dataset.label_mask == 1, axis=1), f'{name}: the class of an image must be known', dataset)

@@ -112,7 +112,8 @@ def write_rows(workdir: Path, table: str, rows: Iterable[Mapping[str, Any]]) -> 
     or of what there is not."""
     written = [{**row, 'split': SPLIT} for row in rows]
     if table not in TABLES:
-        own_tables.check(table, written, {row['arm']: None for row in records.members(workdir)})
+        info = records.data(workdir)
+        own_tables.check(table, written, records.members(workdir), {*info['classes'], *info['concepts']})
     write_table(workdir, table, written)
 
 

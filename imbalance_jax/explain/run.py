@@ -28,9 +28,10 @@ from imbalance_jax.explain import (
 )
 from imbalance_jax.names import lookup, some
 from imbalance_jax.results import schema
-from imbalance_jax.system import processes, provenance, records
+from imbalance_jax.system import layout, processes, provenance, records
 from imbalance_jax.system.workdir import keeping, lock, read_table
 from imbalance_jax.training import plugins
+from imbalance_jax.training.network import network
 from imbalance_jax.training.other_sets import folders, lost, refuse_of_other
 from imbalance_jax.training.run import set_up_jax
 from imbalance_jax.training.trained import FROM_BOTH, FROM_NETWORKS, Stage, Trained, check_trained, load
@@ -77,12 +78,14 @@ def run(
             read_table(workdir, table)  # what is not there is said before hours of work, not after them
         if provenance.plugins_edited(workdir):
             processes.say('The plugins of config.plugins have been edited since training; they count as they are now.')
+            _check_again(trained, chosen_stages)
         tables = {*schema.TABLES, *(table for stage in STAGES.values() for table in stage.tables)}
         with provenance.stage(workdir, verb, strategy=trained.place.strategy):
             for name, stage in chosen_stages.items():
                 try:
                     with keeping(tables - set(stage.tables), f'The stage {name!r}'):
                         stage.run(trained, workdir)
+                    _check_written(workdir, name, stage)
                     processes.wait_for_all()  # the next reads what this one has left
                 except Exception as error:
                     error.add_note(f'This was the stage {name!r}; what the stages before it made is kept.')
@@ -96,6 +99,26 @@ def run(
                     raise ValueError(f'{workdir}: {what}: {reason}. Bring them back from a copy.') from error
             if 'alignment' in stages and TESTED_ON in records.data(workdir):
                 other_sets.write_map_shift(trained, workdir, base)
+
+
+def _check_again(trained: Trained, stages: Mapping[str, Stage]) -> None:
+    """Raises ValueError for what training would refuse of plugins as they are now."""
+    if trained.only_features:
+        return
+    untrained = network(trained.config, trained.dataset)
+    for stage in stages.values():
+        if stage.check is not None:
+            stage.check(trained.config, untrained, trained.image_shape, len(trained.dataset.rows('test')))
+
+
+def _check_written(workdir: Path, name: str, stage: Stage) -> None:
+    """ValueError for a stage of a user's own that has not written a table which it is to write."""
+    for table in () if name in OWN else stage.tables:
+        if processes.leads() and not (workdir / layout.RESULTS / f'{table}.parquet').exists():
+            raise ValueError(
+                f'results/{table} was not written, which its `tables` names: explain.outputs.write_rows(workdir, '
+                f'{table!r}, rows) writes rows, and what `run` returns is not looked at.'
+            )
 
 
 def answerable(trained: Trained, stages: Mapping[str, Stage]) -> dict[str, Stage]:

@@ -7,6 +7,8 @@ is the config's, whatever JAX_DEFAULT_MATMUL_PRECISION says.
 """
 
 import os
+import traceback
+from pathlib import Path
 
 import jax
 from jax.typing import ArrayLike
@@ -69,6 +71,12 @@ def _is_of_disk(text: str) -> bool:
     return 'No space left on device' in text or 'ENOSPC' in text
 
 
+def _is_of_jax(error: BaseException) -> bool:
+    """Whether JAX itself raised an error."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and 'jax' in Path(frames[-1].filename).parts
+
+
 def explained(error: BaseException) -> str | None:
     """One line for an error of JAX that is about the machine, not about the program; None for any other.
 
@@ -83,7 +91,8 @@ def explained(error: BaseException) -> str | None:
     if _is_of_disk(text):
         return f'no space is left on a disk ({text[:200]}); make room, and give the same command again.'
     platforms = jax.config.jax_platforms  # type: ignore[attr-defined]
-    if 'Unable to initialize backend' in text or (platforms and isinstance(error, AssertionError) and not text):
+    bare = isinstance(error, AssertionError) and not text and _is_of_jax(error)
+    if 'Unable to initialize backend' in text or (platforms and bare):
         return f"JAX finds no device for JAX_PLATFORMS='{platforms}' here; JAX_PLATFORMS='' takes what there is."
     if text.startswith('Unknown backend'):
         return f'JAX finds no such device here ({text[:200]}); JAX_PLATFORM_NAME, or JAX_PLATFORMS, asks for it.'

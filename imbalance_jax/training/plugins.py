@@ -207,9 +207,9 @@ def _add(kind: str, table: Table, entries: dict[str, Any], origin: str) -> None:
 
 def _check_stage(where: str, stage: Any) -> None:
     """ValueError for what is no `Stage`, whose run takes something else, or whose tables are no tuple of names."""
-    from imbalance_jax.training.trained import Stage  # which loads plugins
+    from imbalance_jax.training import trained  # which loads plugins
 
-    if not isinstance(stage, Stage):
+    if not isinstance(stage, trained.Stage):
         raise ValueError(f'config.plugins: {where} is a {type(stage).__name__}; expected a training.trained.Stage.')
     for field, given in (('run', 2), ('check', 4), ('programs', 1)):
         function = getattr(stage, field)
@@ -220,9 +220,16 @@ def _check_stage(where: str, stage: Any) -> None:
         except (TypeError, ValueError) as error:
             said = f'config.plugins: {field} of {where} does not take {given} argument{"s" * (given > 1)}'
             raise ValueError(f'{said}: {error}; expected what `training.trained.Stage` says.') from error
+    lookup(
+        dict.fromkeys((trained.FROM_NETWORKS, trained.FROM_FEATURES, trained.FROM_BOTH)),
+        stage.needs,
+        f'needs of {where}:',
+    )
+    if not isinstance(stage.defaults, Mapping):
+        raise ValueError(f'config.plugins: defaults of {where} is {stage.defaults!r}; expected a block, {{"a": 1}}.')
     for field in ('tables', 'reads'):
         names = getattr(stage, field)
-        if not isinstance(names, tuple) or not all(isinstance(name, str) for name in names):
+        if not isinstance(names, tuple) or not all(isinstance(name, str) and name for name in names):
             raise ValueError(f"config.plugins: {field} of {where} is {names!r}; expected a tuple of names, ('a',).")
 
 
@@ -230,6 +237,9 @@ def _check_tables(name: str, stage: Any, others: Mapping[str, Any], origin: str)
     """ValueError for a stage that would write a table of `results/` in the place of another one."""
     taken = {table: 'the suite' for table in schema.TABLES}
     taken |= {table: f'stage {other!r}' for other, one in others.items() for table in getattr(one, 'tables', ())}
+    for table in getattr(stage, 'reads', ()):
+        what = f'table that STAGES[{name!r}] of {origin} reads:'
+        lookup({**taken, **dict.fromkeys(stage.tables)}, table, what)
     for table in getattr(stage, 'tables', ()):
         if table in taken:
             said = f'config.plugins: STAGES[{name!r}] of {origin} writes results/{table}, which {taken[table]} writes'

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import struct
 import zipfile
 import zlib
@@ -16,6 +17,7 @@ from imbalance_jax.weights import safetensors, torch_files
 from imbalance_jax.weights.stored import ROOM, SAVE_INSTEAD, Damaged, Stored, require
 
 READ = 'safetensors, the .pth, .pt and .bin files of torch.save, and .npz'
+PAGE = re.compile(rb'<(!doctype|html|head|body|\?xml|!--|script)', re.I)  # how pages of web sites begin
 FOREIGN = (
     (b'\x89HDF\r\n\x1a\n', 'an HDF5 file, as Keras writes them: its networks are of other geometry (ResNet-50 there '
      'is v1: its stride lies on the first 1x1 convolution, and its convolutions have biases), so no weights of Keras '
@@ -103,7 +105,9 @@ def _read(path: Path, content: bytes) -> tuple[str, dict[str, np.ndarray], dict[
         raise Damaged(f'it is a pickle that torch.save did not write; {SAVE_INSTEAD}')
     if content.startswith(b'version https://git-lfs'):
         raise Damaged('it is a pointer of Git LFS, not the file itself: fetch it with git lfs pull')
-    if content[:200].lstrip()[:1] == b'<':
+    if path.suffix == '.jaxexport':
+        raise Damaged('it is a program of jax.export, not weights; model.safetensors beside it has them')
+    if PAGE.match(content[:200].lstrip()):
         raise Damaged('it is a page of a web site, not the file itself: download it again')
     raise Damaged(f'its kind is unknown; what is read: {READ}')
 

@@ -58,6 +58,11 @@ MISTAKES = {
     'a dictionary': (dataclasses.asdict, r'make gave a dict; it must give a data.dataset.Dataset: Dataset\(\*\*it\)'),
     'nothing': (lambda d: None, 'make gave a NoneType.*has no return'),
     'a pair': (lambda d: (d.images, d.labels), 'make gave a tuple'),
+    'masked': (array('labels', np.ma.asarray), 'labels is a MaskedArray; a NumPy array without a mask is wanted'),
+    'notes': (with_info(notes='abc'), r"info\['notes'\] is 'abc'; a list of sentences is wanted"),
+    'a group twice': (with_info(groups={'sex': ['f', 'f'], 'age': [], 'view': []}), "'sex'. has 'f' twice"),
+    'groups': (with_info(groups=['sex']), r"info\['groups'\] is \['sex'\]; \{grouping: \[names of groups\]\}"),
+    'cells': (array('cells', lambda cells: 1 - cells), 'labels say the contrary of cells, where all readings agree'),
     'lists for arrays': (array('labels', np.ndarray.tolist), 'labels is a list; a NumPy array'),
     'None for an array': (array('region_box', lambda _: None), 'region_box is a NoneType; a NumPy array'),
     # of images

@@ -120,6 +120,8 @@ def test_what_is_damaged_or_foreign_is_refused_in_one_line(tmp_path, content, sa
     assert said in str(caught.value)
     assert '\n' not in str(caught.value)
     assert str(tmp_path / 'a.bin') in str(caught.value)
+    with pytest.raises(ValueError, match=r'it is a program of jax\.export, not weights; model\.safetensors beside it'):
+        weights.read(put(tmp_path, 'a.jaxexport', b'<abc' + bytes(9)))
 
 
 class Calls:

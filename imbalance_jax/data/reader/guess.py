@@ -216,6 +216,9 @@ def _of_tables(
     block['images']['file'] = f'{{{main.column}}}'
     if main.share < 1:
         unsure.append(f'images: {1 - main.share:.0%} of the images that {main.file} names are not there.')
+    if folder := guess_joins.folder_column(main, files):
+        block['images']['file'] = f'{{{folder}}}/{{{main.column}}}'
+        unsure.append(f'images: names are those of several files; {folder!r} says in which folder each is.')
     own_folders = guess_joins.under(main, others, files, block, unsure)
     naming = [one for one in read if one not in others]  # what is joined names no more images
     guess_labels.propose(main, block, unsure)

@@ -22,6 +22,21 @@ OF_NAMES = 0.7  # share of the images that a table names which is joined
 MOST = 0.9  # share of keys that must be there
 
 
+def folder_column(main: Read, files: paths.Files) -> str:
+    """The column that says in which folder each image of a table is, where their names are those of several files."""
+    names = list(map(str, main.rows.columns[main.column]))
+    found = [paths.find(files, name)[0] for name in names]
+    if 2 * sum(len(places) > 1 for places in found) <= len(names):
+        return ''
+    for column, values in main.rows.columns.items():
+        pairs = {f'{folder}/{name}' for folder, name in zip(map(str, values), names, strict=True)}
+        if column != main.column and len(pairs) == len(names):
+            at = [paths.find(files, pair) for pair in pairs]
+            if all(len(places) == 1 and parts > 1 for places, parts in at):
+                return column
+    return ''
+
+
 def under(main: Read, others: list[Read], files: paths.Files, block: dict[str, Any], unsure: list[str]) -> bool:
     """Puts tables of other splits under the main one; those that go there leave `others`. Whether names of images are
     those of several files, of which each table means the ones in a folder of its own."""

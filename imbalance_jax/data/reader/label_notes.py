@@ -159,6 +159,15 @@ def of_forms(names: Sequence[str], what: str) -> list[str]:
     ]
 
 
+def of_alike(names: Sequence[str], what: str) -> list[str]:
+    """A sentence about names that differ in case, blanks and signs alone."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        alike.setdefault(re.sub(r'[\W_]+', '', one_form(name)).casefold(), []).append(name)
+    several = [' and '.join(of) for of in alike.values() if len(of) > 1]
+    return [f'{what} differ in spelling alone, and count as two: {some(several, NAMED)} (aliases).'] if several else []
+
+
 def of_typing(names: Sequence[str], what: str) -> list[str]:
     """A sentence about two long names of which one is the other with a letter left out or two exchanged."""
     long = [name for name in names if len(name) >= LONG and name.isascii() and name.replace(' ', '').isalpha()]

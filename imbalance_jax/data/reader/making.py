@@ -129,7 +129,9 @@ def _dataset(
     found.notes.extend(notes)
     found.doubts.extend(doubts)
     labels, label_mask = reduced(cases.readings, cases.classes, layout)
-    found.doubts.extend(label_notes.of_typing(concepts if {*concepts} - {*cases.classes} else (), 'Concepts'))
+    of_regions = concepts if {*concepts} - {*cases.classes} else []
+    found.doubts.extend(label_notes.of_typing(of_regions, 'Concepts'))
+    found.doubts.extend(label_notes.of_alike(of_regions, 'Concepts'))
     found.doubts.extend(region_notes.of_regions(cases, concepts, [square.regions for square in squares], maker.size))
     regions = [region for square in squares for region in square.regions]
     readers = sorted({region.reader for region in regions} - {''})

@@ -129,7 +129,11 @@ def _letters_for_digits(names: Collection[str]) -> list[tuple[str, str]]:
     odd = _odd_ones({name: re.sub('[0-9]+', '9', name.casefold()) for name in names})
     looks = {name.casefold().translate(LOOKS_LIKE): name for name in names if name not in odd}
     pairs = [(one, looks.get(one.casefold().translate(LOOKS_LIKE), '')) for one in odd]
-    return [(one, other) for one, other in pairs if one[:1].casefold() == other[:1].casefold()]
+    return [
+        (one, other)
+        for one, other in pairs
+        if other and (one[:1] in 'lIoO' or one[:1].casefold() == other[:1].casefold())
+    ]
 
 
 def _odd_ones(form: Mapping[str, str]) -> list[str]:

@@ -330,3 +330,14 @@ def test_folders_of_images_of_centres_are_no_classes(tmp_path):
     pictures(tmp_path / 'set', [f'data_C{c}/images_C{c}/C{c}_{i:04d}.png' for c in (1, 2, 3) for i in range(8)])
     found, _ = proposed(tmp_path / 'set', tmp_path, missing=['labels'])
     assert any('has parts images_C1, images_C2, images_C3' in one for one in found.unsure)
+
+
+def test_a_column_says_in_which_folder_an_image_is(tmp_path):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'frames/video{v:02d}/{i:04d}.png' for v in range(4) for i in range(6)])
+    rows = [(f'video{v:02d}', f'{i:04d}.png', i % 2) for v in range(4) for i in range(6)]
+    videos, frames, tools = zip(*rows, strict=True)
+    csv(folder, 'labels.csv', video=videos, frame=frames, tool=tools)
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['images']['file'] == '{video}/{frame}'
+    assert len(dataset.images) == N

@@ -215,3 +215,9 @@ def test_classes_of_the_very_same_images_are_said(tmp_path):
     dataset = loaded(tmp_path, tables='t.csv', labels=('mass', 'edema', 'cyst'))
     assert doubts_with(dataset, 'in the very same images, as of a copied column: mass and edema.')
     assert not doubts_with(loaded(tmp_path, tables='t.csv', labels=('mass', 'cyst')), 'very same images')
+
+
+def test_concepts_that_differ_in_signs_alone_are_said():
+    (said,) = label_notes.of_alike(['mass-lesion', 'Mass lesion', 'cyst'], 'Concepts')
+    assert said.startswith('Concepts differ in spelling alone, and count as two: mass-lesion and Mass lesion')
+    assert not label_notes.of_alike(['mass', 'masses'], 'Concepts')

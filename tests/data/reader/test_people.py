@@ -211,3 +211,11 @@ def test_bands_of_negative_numbers_and_blank_cells(tmp_path):
     assert [one for one in info['notes'] if 'no group' in one] == [
         '1 of 12 images are in no group of who, as the cell is blank.'
     ]
+
+
+@pytest.mark.parametrize(('other', 'meant'), [('l03', '103'), ('I03', '103'), ('1O3', '103')])
+def test_letters_that_look_like_digits_are_doubted_wherever_they_stand(other, meant):
+    found = Found()
+    names = [*map(str, range(101, 113)), other]
+    people.doubt_additions(names, np.array([TRAIN] * len(names), np.uint8), found)
+    assert found.doubts == [f'Is this one person, called in two ways, who counts as two? {other!r} beside {meant!r}.']
