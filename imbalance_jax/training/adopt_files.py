@@ -46,7 +46,7 @@ def check_exports(
 ) -> None:
     """Raises ValueError for a file that `export` wrote of another network than the config's, with tensors of like
     shapes, or whose outputs stand in another order; says which was trained on images of another size, with another
-    loss or for another link. image: (height, width, channels)."""
+    loss or option of it, for another link or in another arm. image: (height, width, channels)."""
     for one in adopted:
         facts = files[one.weights].facts
         network, classes = facts['exported'], facts.get('classes') or []
@@ -60,6 +60,12 @@ def check_exports(
             print(f'{one.where}: {said}.')
         if network and one.loss not in ('', UNKNOWN, network['loss']):
             print(f'{one.where}: loss={one.loss}, and {one.weights} says that it was trained with {network["loss"]}.')
+        if network.get('arm', one.arm) != one.arm:
+            print(f'{one.where}: arm={one.arm}, and {one.weights} says that it is of arm {network["arm"]}.')
+        of_file = json.loads(network.get('hyper', '{}'))
+        if one.loss == network.get('loss') and (changed := [k for k, v in one.hyper.items() if of_file.get(k, v) != v]):
+            said = f'{changed[0]}={one.hyper[changed[0]]}, and {one.weights} says that it is {of_file[changed[0]]}'
+            print(f'{one.where}: {said}.')
         if network and one.link not in ('', network['link']):
             print(f'{one.where}: link={one.link}, and {one.weights} says that it is {network["link"]}.')
         if network and (trained := json.loads(network['image'])) != list(image):

@@ -15,6 +15,7 @@ from imbalance_jax.training import card
 
 SOURCE = 'the exported file'  # of preprocessing that a file says itself
 NETWORK = 'architecture', 'options', 'image', 'loss', 'link', 'classes'
+TRAINED = 'arm', 'hyper'  # of how it was trained, which older files do not say whole
 IMAGES = 'matrix', 'offset', 'resize', 'crop'
 AS_JSON = 'classes', 'image', *IMAGES
 AS_TEXT = 'architecture', 'options', 'interpolation', 'link'
@@ -29,20 +30,24 @@ def metadata(row: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, str]
         **{key: json.dumps(value) for key, value in plain.items()},
         'arm': row['arm'],
         'loss': row['loss'],
+        'hyper': json.dumps(dict(row.get('hyper', {})), sort_keys=True),
         'seed': str(row['seed']),
         'weights_sha256': row.get('weights_sha256', ''),
     }
 
 
 def network(metadata: Mapping[str, str]) -> dict[str, str]:
-    """What a file says of its network, the texts of `NETWORK`; {} of a file of others, or that does not say it all."""
+    """What a file says of its network, the texts of `NETWORK` and of `TRAINED`; {} of a file of others, or that does
+    not say all of the former."""
     found = {name: metadata[name] for name in NETWORK if name in metadata}
     try:
         image, classes = json.loads(found['image']), json.loads(found['classes'])
+        hyper = json.loads(metadata.get('hyper', '{}'))
     except (KeyError, ValueError):
         return {}
     are_texts = isinstance(classes, list) and all(isinstance(one, str) for one in classes)
-    return found if len(found) == len(NETWORK) and isinstance(image, list) and are_texts else {}
+    whole = len(found) == len(NETWORK) and isinstance(image, list) and are_texts and isinstance(hyper, dict)
+    return found | {name: metadata[name] for name in TRAINED if name in metadata} if whole else {}
 
 
 def preprocessing(metadata: Mapping[str, str]) -> dict[str, Any]:

@@ -153,6 +153,12 @@ def test_an_exported_file_is_of_the_network_that_it_says(capsys):
     adopted[0] = adopted[0]._replace(link='softmax')
     check()
     assert 'link=softmax, and a.safetensors says that it is sigmoid.' in capsys.readouterr().out
+    files['a.safetensors'].facts['exported'] |= {'arm': 'b', 'loss': 'focal', 'hyper': '{"gamma": 2.0}'}
+    adopted[0] = adopted[0]._replace(hyper={'gamma': 5.0})
+    check()
+    said = capsys.readouterr().out
+    assert 'arm=a, and a.safetensors says that it is of arm b.' in said
+    assert 'gamma=5.0, and a.safetensors says that it is 2.0.' in said
     adopted[0] = adopted[0]._replace(classes=('Edema', 'Mass'))
     with pytest.raises(ValueError, match=r'says that its outputs are Mass\|Edema: leave classes out'):
         check()

@@ -30,10 +30,11 @@ def folder_column(main: Read, files: paths.Files) -> str:
         return ''
     for column, values in main.rows.columns.items():
         pairs = {f'{folder}/{name}' for folder, name in zip(map(str, values), names, strict=True)}
-        if column != main.column and len(pairs) == len(names):
-            at = [paths.find(files, pair) for pair in pairs]
-            if all(len(places) == 1 and parts > 1 for places, parts in at):
-                return column
+        if column == main.column or len(pairs) < len(names):
+            continue
+        at = (paths.find(files, pair) for pair in pairs)
+        if all(len(places) == 1 and parts > 1 for places, parts in at):
+            return column
     return ''
 
 
@@ -202,7 +203,8 @@ def by_key(
                 new['patient'] = mine
                 unsure.append(f'patient: the column {mine!r}, by which a table that says sex or age is joined.')
             if own.split.said and not own.split.block and not kinds.split.block:
-                unsure.append(f'{own.split.said[0]} (Of {one.file}.)')
+                sentence = f'{own.split.said[0]} (Of {one.file}.)'
+                unsure.extend([sentence] if sentence not in unsure else [])
             has_labels = not of_labels and bool(own.labels or own.names)
             keys = ' and '.join(map(repr, my_names(on)))
             if not new and not has_labels and not _has_key_of_others(one, joined, rest):

@@ -1,5 +1,6 @@
 """The columns by which a table whose rows name no image goes with the one that does, or what stands in the way."""
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -22,64 +23,90 @@ class Keys(NamedTuple):
     why: str = ''
 
 
+class Cells:
+    """The cells of a table as keys are compared, those of each column made once."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self._texts: dict[str, list[str]] = {}
+        self._whole: dict[tuple[str, ...], frozenset[tuple[str, ...]]] = {}
+
+    def texts(self, name: str) -> list[str]:
+        """Those of a column."""
+        if name not in self._texts:
+            self._texts[name] = [plain_key(text) for text in self.rows.columns[name]]
+        return self._texts[name]
+
+    def different(self, name: str) -> frozenset[str]:
+        """What there is in a column, but for blanks."""
+        return frozenset(text for (text,) in self.whole([name]))
+
+    def keys(self, names: Sequence[str]) -> list[tuple[str, ...]]:
+        """Those of some columns, by row."""
+        return list(zip(*map(self.texts, names), strict=True))
+
+    def whole(self, names: Sequence[str]) -> frozenset[tuple[str, ...]]:
+        """What there is in some columns together, but for keys with a blank."""
+        if tuple(names) not in self._whole:
+            self._whole[tuple(names)] = frozenset(key for key in self.keys(names) if all(key))
+        return self._whole[tuple(names)]
+
+    def differing(self, names: Sequence[str]) -> int:
+        """The first row that has the key of another one, and says something else; -1 without one."""
+        first: dict[tuple[str, ...], int] = {}
+        columns = self.rows.columns.values()
+        rows = ((row, first.setdefault(key, row)) for row, key in enumerate(self.keys(names)))
+        return next((row for row, one in rows if one != row and any(c[one] != c[row] for c in columns)), -1)
+
+
 def keys_of(mine: Rows, their: Rows) -> Keys:
     """The columns, one or two, by which each row of mine has one of theirs: those of one name first, then those that
     are called as patients or studies are and have the same in them."""
-    why = ''
-    for pairs, needed in _pairs(mine, their):
-        wanted = dict.fromkeys(key for key in _cells(mine, [own for own, _ in pairs]) if all(key))
-        there: dict[tuple[str, ...], int] = {}
-        twice = -1
-        for row, key in enumerate(_cells(their, [name for _, name in pairs])):
-            first = there.setdefault(key, row)
-            if twice < 0 and first != row and any(column[first] != column[row] for column in their.columns.values()):
-                twice = row
-        met = [key for key in wanted if key in there]
-        if len(wanted) > LEAST and twice < 0 and len(met) >= needed * len(wanted):
-            return Keys(tuple(own if own == name else f'{own}={name}' for own, name in pairs))
-        why = why or _why(mine, their, pairs, (len(met), len(wanted)), twice)
+    ours, theirs, why = Cells(mine), Cells(their), ''
+    for pairs, needed in _pairs(ours, theirs):
+        own, name = ([pair[side] for pair in pairs] for side in (0, 1))
+        wanted = ours.whole(own)
+        met = len(wanted & theirs.whole(name))
+        twice = theirs.differing(name) if met >= LEAST else -1
+        if len(wanted) > LEAST and twice < 0 and met >= needed * len(wanted):
+            return Keys(tuple(one if one == other else f'{one}={other}' for one, other in pairs))
+        why = why or _why(ours, theirs, pairs, (met, len(wanted)), twice)
     return Keys((), why)
 
 
-def _pairs(mine: Rows, their: Rows) -> Iterator[tuple[Sequence[tuple[str, str]], float]]:
+def _pairs(mine: Cells, their: Cells) -> Iterator[tuple[Sequence[tuple[str, str]], float]]:
     """Pairs of columns that may be a key, in turn, and the share of keys that must be there."""
-    named = {_letters(name): name for name in mine.columns}
-    shared = [(named[_letters(name)], name) for name in their.columns if _letters(name) in named]
+    ours, theirs = mine.rows.columns, their.rows.columns
+    named = {_letters(name): name for name in ours}
+    shared = [(named[_letters(name)], name) for name in theirs if _letters(name) in named]
     owned = [pair for pair in shared if OF_OWNERS.search(pair[0])]
     yield from (((pair,), OF_KEYS) for pair in shared)
     yield from (((one, other), OF_KEYS) for one in owned for other in shared if other != one)
-    yield from ((((own, name),), OF_KEYS) for own in mine.columns for name in their.columns if _is_short_for(own, name))
-    for own in mine.columns:
-        for name in their.columns:
-            called = [_is_owner(one) for one in (own, name)]
-            counted = all(text.isdigit() for text in _texts(their, name))
-            if (own, name) not in shared and not _is_short_for(own, name) and (all(called) if counted else any(called)):
-                yield ((own, name),), OF_OTHERS
+    yield from ((((own, name),), OF_KEYS) for own in ours for name in theirs if _is_short_for(own, name))
+    counted = {name for name in theirs if all(map(str.isdigit, their.different(name)))}
+    for own, name in itertools.product(ours, theirs):
+        called = [_is_owner(one) for one in (own, name)]
+        if (own, name) in shared or _is_short_for(own, name) or not any(called):
+            continue
+        if all(called) or name not in counted:
+            yield ((own, name),), OF_OTHERS
 
 
-def _why(mine: Rows, their: Rows, pairs: Sequence[tuple[str, str]], counts: tuple[int, int], twice: int) -> str:
+def _why(mine: Cells, their: Cells, pairs: Sequence[tuple[str, str]], counts: tuple[int, int], twice: int) -> str:
     """Why columns are no key, '' where hardly anything is in common. counts: of keys that are there, and of all."""
     if not all(OF_OWNERS.search(one) for one in pairs[0]) and not _is_short_for(*pairs[0]):
         return ''
     own, name = (' and '.join(dict.fromkeys(map(repr, names))) for names in zip(*pairs, strict=True))
     met, every = counts
     if met >= LEAST and twice >= 0:
-        key = ', '.join(_cells(their, [name for _, name in pairs])[twice])
-        return f'{name} {key!r} is in several rows of it that differ, such as that of line {their.line[twice]}'
+        key = ', '.join(their.texts(of)[twice] for _, of in pairs)
+        return f'{name} {key!r} is in several rows of it that differ, such as that of line {their.rows.line[twice]}'
     if LEAST <= met < every:
         return f'it has a row for {met} of {every} in {own}'
-    ours, theirs = _texts(mine, pairs[0][0]), _texts(their, pairs[0][1])
+    ours, theirs = mine.different(pairs[0][0]), their.different(pairs[0][1])
     if not met and len({text.lstrip('0') for text in ours} & {text.lstrip('0') for text in theirs}) > LEAST:
         return f'{name} has no zeros before its numbers, or others, as {min(theirs)!r} beside {min(ours)!r} of {own}'
     return ''
-
-
-def _cells(rows: Rows, names: Sequence[str]) -> list[tuple[str, ...]]:
-    return list(zip(*([plain_key(text) for text in rows.columns[name]] for name in names), strict=True))
-
-
-def _texts(rows: Rows, name: str) -> set[str]:
-    return {plain_key(text) for text in rows.columns[name]} - {''}
 
 
 def _is_owner(name: str) -> bool:
