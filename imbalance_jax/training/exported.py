@@ -1,8 +1,8 @@
 """What `export` says of a network in the metadata of its safetensors, written and read again.
 
 Texts by name, the values of most as JSON: 'architecture', 'options' (of `card.options_said`), 'classes', 'image'
-(H, W, C), 'loss', 'link' ('sigmoid' or 'softmax'), and what its images become before the first layer: 'matrix' [C,D],
-'offset' [D], 'resize', 'crop', 'interpolation'.
+(H, W, C), 'arm', 'seed', 'loss', 'hyper' (its options), 'link' ('sigmoid' or 'softmax'), and what its images become
+before the first layer: 'matrix' [C,D], 'offset' [D], 'resize', 'crop', 'interpolation'.
 """
 
 import json
