@@ -36,8 +36,11 @@ def typed_path(text: str) -> str:
 
 
 def at_home(path: str | Path) -> Path:
-    """A path with `~` for the home folder; a name that only begins so, as ~$table.csv, stays."""
-    return Path(path).expanduser() if Path(path).parts[:1] == ('~',) else Path(path)
+    """A path with `~` for the home folder, or `~name` for somebody's; a name that only begins so, as ~$t.csv, stays."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:  # nobody is called so
+        return Path(path)
 
 
 def check_parts(folder: Path, names: Iterable[str]) -> None:
