@@ -41,20 +41,17 @@ def arms_by_metric(study: Study, name: str, table: pd.DataFrame) -> Table:
     """
     chosen = table[table['against'] == ''] if 'against' in table else table
     further = [one for one in chosen if one not in (*NAMED, *OF_WHOM) and chosen[one].nunique(dropna=False) > 1]
-    columns = chosen[[*NAMED, *further]].drop_duplicates()
+    columns = [*NAMED, *further]
+    cases = list(chosen[columns].drop_duplicates().itertuples(index=False, name=None))
     rows = []
     for arm in study.arms:
         cells = []
-        for values in _tuples(columns):
+        for values in cases:
             where = {'arm': arm, **dict(zip(columns, values, strict=True))}
             cells.append(cell(rows_of(chosen, **where)))
         rows.append((arm, cells))
-    head = [heading(*one[:3], further=dict(zip(further, one[3:], strict=True))) for one in _tuples(columns)]
+    head = [heading(*one[:3], further=dict(zip(further, one[3:], strict=True))) for one in cases]
     return Table(f'table-{name}', 'arm', head, rows)
-
-
-def _tuples(columns: pd.DataFrame) -> list[tuple]:
-    return list(columns.itertuples(index=False, name=None))
 
 
 def heading(metric: str, method: str, of_class: str, *, further: Mapping[str, Any] = MappingProxyType({})) -> str:

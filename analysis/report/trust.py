@@ -1,5 +1,6 @@
 """What of a working directory is not as it was written, and so are the figures of a page made of it."""
 
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -34,13 +35,21 @@ def said_of(folders: Iterable[Path]) -> list[str]:
     return said
 
 
+def told_of(folders: Iterable[Path]) -> list[str]:
+    """`said_of`, also on the terminal."""
+    said = said_of(folders)
+    for sentence in said:
+        print(sentence, file=sys.stderr)
+    return said
+
+
 def remedy(folder: Path, gone: Sequence[str]) -> str:
     """What makes lost files of a working directory again."""
     of_training = [name for name in gone if name in layout.FILES]
     of_explain = len(of_training) < len(gone)
     if of_training and folder.parent.name == layout.WEIGHTS:
         return f'For {some(of_training, SHOWN)}: {records.ELSEWHERE}'
-    if of_training and (other := records.again(folder)) != records.AGAIN:
-        return f'For {some(of_training, SHOWN)}: {other}'
+    if of_training and records.is_adopted(folder):
+        return f'For {some(of_training, SHOWN)}: {records.again(folder)}'
     verbs = [TRAIN.format(layout.maker(folder))] * bool(of_training) + [EXPLAIN.format(folder)] * of_explain
     return f'{" and then ".join(verbs)} {"make" if len(verbs) > 1 else "makes"} them again'

@@ -59,9 +59,8 @@ def write(studies: list[Study], folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / 'dose_response.csv', table.to_csv(index=False))
     path = folder / 'dose_response.html'
-    said = trust.said_of(study.folder for study in studies)
+    said = trust.told_of(study.folder for study in studies)
     write_text(path, render(studies, names, table, said))
-    print(*said, sep='\n', end='\n' * bool(said), file=sys.stderr)
     return path
 
 

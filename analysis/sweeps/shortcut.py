@@ -56,7 +56,7 @@ def write(folder: Path, workdirs: list[Path]) -> Path:
 
 def _write(folder: Path, studies: dict[float, Study]) -> Path:
     first = next(iter(studies.values()))
-    said = trust.said_of(study.folder for study in studies.values())
+    said = trust.told_of(study.folder for study in studies.values())
     page = pages.render(
         'shortcut.html',
         finding=first.config['data']['phantom']['shortcut_class'],
@@ -68,7 +68,6 @@ def _write(folder: Path, studies: dict[float, Study]) -> Path:
     )
     path = Path(folder) / 'shortcut.html'
     write_text(path, page)
-    print(*said, sep='\n', end='\n' * bool(said), file=sys.stderr)
     return path
 
 

@@ -47,9 +47,8 @@ def main() -> None:
 def write(workdir: Path) -> Path:
     """Makes the page and returns its path. Equal tables give an equal page."""
     check_trained(workdir)
-    path, said = Path(workdir) / PAGE, trust.said_of([Path(workdir)])
+    path, said = Path(workdir) / PAGE, trust.told_of([Path(workdir)])
     write_text(path, render(workdir, said))
-    print(*said, sep='\n', end='\n' * bool(said), file=sys.stderr)
     return path
 
 

@@ -15,6 +15,7 @@ of a finished working directory, or of the phantom, measured once. Nothing is im
 
 import csv
 import math
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -92,7 +93,7 @@ def measured(workdir: Path) -> Measured:
     path = Path(workdir) / 'results' / 'performance.csv'
     if not path.exists():
         raise ValueError(f'--pilot={workdir} is no finished working directory: {path} is missing.')
-    manifest.check(path, records.again(workdir))
+    manifest.check(path, partial(records.again, workdir))
     with regular(path).open(newline='') as file:
         rows = [row for row in csv.DictReader(file) if row['split'] == 'test' and row['value']]
     counts = {

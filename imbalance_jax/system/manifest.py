@@ -11,6 +11,7 @@ import functools
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from imbalance_jax.system import files, layout, seals
@@ -62,7 +63,12 @@ def was(path: Path, content: bytes) -> bool:
     return not known or Mark(hashlib.sha256(content).hexdigest(), len(content)) in known
 
 
-def check(path: Path, command: str) -> None:
+def worded(command: str | Callable[[], str]) -> str:
+    """What to do about a file, in words, which may be found out only when they are needed."""
+    return command if isinstance(command, str) else command()
+
+
+def check(path: Path, command: str | Callable[[], str]) -> None:
     """Raises ValueError unless `path`, if it is there, is what was written there.
 
     command: what to do about a file that is not, for the message. Files outside of working directories, and those of
@@ -79,7 +85,7 @@ def check(path: Path, command: str) -> None:
         return
     _read.cache_clear()  # another process may have written both since
     if fault := _fault(workdir, path):
-        raise ValueError(f'{path} {fault}; {command}{_or_accept(workdir)}.')
+        raise ValueError(f'{path} {fault}; {worded(command)}{_or_accept(workdir)}.')
 
 
 def faults(workdir: Path, *, thorough: bool = True) -> list[str]:

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +26,21 @@ ELSEWHERE = 'bring it back from a copy, or train into another --workdir'
 KINDS = {dict: 'a block', list: 'a list', int: 'a whole number', str: 'a text', NUMBER: 'a number', bool: 'a truth'}
 
 
-def read(path: Path, like: Any, command: str) -> Any:
+def read(path: Path, like: Any, command: str | Callable[[], str]) -> Any:
     """The value of a JSON file that is `like` one of those above.
 
     command: what to do about a damaged one, for the message. Raises FileNotFoundError, and ValueError naming the file
     and the place in it, or saying that it is not what was written.
     """
     if not Path(path).exists():
-        raise FileNotFoundError(f'{path} is missing; {re.sub("^delete it(,? and|;) ", "", command)}.')
+        raise FileNotFoundError(f'{path} is missing; {re.sub("^delete it(,? and|;) ", "", manifest.worded(command))}.')
     manifest.check(path, command)
     try:
         value = files.read_json(path)
     except ValueError as error:
-        raise ValueError(f'{str(error).rstrip(".")}; {command}.') from error
+        raise ValueError(f'{str(error).rstrip(".")}; {manifest.worded(command)}.') from error
     if fault := fault_of(value, like):
-        raise ValueError(f'{path} is damaged: {fault}; {command}.')
+        raise ValueError(f'{path} is damaged: {fault}; {manifest.worded(command)}.')
     return value
 
 
@@ -65,14 +66,18 @@ def fault_of(value: Any, like: Any, where: str = 'it') -> str:
     return next((fault for fault in faults if fault), '')
 
 
-def again(workdir: Path) -> str:
-    """What to do about a damaged file of training: one that was adopted is not trained."""
+def is_adopted(workdir: Path) -> bool:
+    """Whether networks of elsewhere were adopted there, as far as its provenance can be read."""
     try:
         stages = json.loads(files.regular(Path(workdir) / layout.PROVENANCE).read_text(encoding='utf-8'))
     except (OSError, ValueError, RecursionError):
-        stages = {}
-    adopted = isinstance(stages, dict) and 'adopt' in stages
-    return 'bring it back from a copy, or adopt into another folder' if adopted else AGAIN
+        return False
+    return isinstance(stages, dict) and 'adopt' in stages
+
+
+def again(workdir: Path) -> str:
+    """What to do about a damaged file of training: one that was adopted is not trained."""
+    return 'bring it back from a copy, or adopt into another folder' if is_adopted(workdir) else AGAIN
 
 
 def config(workdir: Path) -> dict[str, Any]:
@@ -82,17 +87,17 @@ def config(workdir: Path) -> dict[str, Any]:
 
 def members(workdir: Path) -> list[dict[str, Any]]:
     """The rows of members.json."""
-    return read(Path(workdir) / layout.MEMBERS, MEMBERS, again(workdir))
+    return read(Path(workdir) / layout.MEMBERS, MEMBERS, partial(again, workdir))
 
 
 def data(workdir: Path) -> dict[str, Any]:
     """data.json."""
-    return read(Path(workdir) / layout.DATA, DATA, again(workdir))
+    return read(Path(workdir) / layout.DATA, DATA, partial(again, workdir))
 
 
 def fingerprint(workdir: Path) -> str:
     """That of the data set, in data.json."""
-    return read(Path(workdir) / layout.DATA, DATA_OF_RUN, again(workdir))['fingerprint']
+    return read(Path(workdir) / layout.DATA, DATA_OF_RUN, partial(again, workdir))['fingerprint']
 
 
 def metrics(workdir: Path) -> Iterator[dict[str, Any]]:
@@ -141,7 +146,7 @@ def accepted(workdir: Path) -> list[str]:
 def starts(workdir: Path) -> dict[str, Any]:
     """start.json, nothing where training began with no weights."""
     path = Path(workdir) / layout.STARTS
-    return read(path, STARTS, again(workdir)) if path.exists() else {}
+    return read(path, STARTS, partial(again, workdir)) if path.exists() else {}
 
 
 def _brief(value: Any) -> str:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,7 +27,7 @@ def atomic(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
 
 def copy(source: Path, target: Path) -> None:
     """A file as another one, whole or not at all; ValueError if it is not what was written there."""
-    manifest.check(source, records.again(layout.home(source)))
+    manifest.check(source, partial(records.again, layout.home(source)))
     content = files.regular(source).read_bytes()
     atomic(target, lambda file: file.write(content))
 
@@ -59,15 +60,14 @@ def write_arrays(path: Path, **arrays: np.ndarray) -> None:
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """What `write_arrays` wrote; ValueError naming the file if it is damaged, or another one than was written."""
-    again = remedy(path)
-    manifest.check(path, again)
+    manifest.check(path, partial(remedy, path))
     try:
         with np.load(files.regular(path), allow_pickle=False) as arrays:
             return dict(arrays)
     except OWN:
         raise
     except Exception as error:  # NumPy and zipfile have many for a file that is none of theirs
-        raise ValueError(f'{path} is damaged ({error}); {again}.') from error
+        raise ValueError(f'{path} is damaged ({error}); {remedy(path)}.') from error
 
 
 def remedy(path: Path) -> str:

@@ -1,6 +1,5 @@
 """Proposes a layout for what lies in a folder, and says what of it is not sure."""
 
-import fnmatch
 import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -147,10 +146,8 @@ def _splits(
     """Splits that lists of images or folders say, where nothing else does; other lists are named. named: the images
     that are in the tables, or all; read: the tables."""
     split_of = guess_tables.split_of_name
-    patterns = {one['file'] for one in _listed(block.get('tables', ()))}
-    in_use = [one.file for one in read if any(fnmatch.fnmatch(one.file, pattern) for pattern in patterns)]
-    called = sorted(file for file in in_use if split_of(file))
-    stated = 'split' in block or any('split' in one for one in _listed(block.get('tables', ())))
+    called = sorted(one.file for one in read if guess_tables.are_declared(one.file, block) and split_of(one.file))
+    stated = 'split' in block or any('split' in one for one in guess_tables.declared(block))
     by_split = {split: file for file in reversed(list(lists)) if (split := guess_tables.split_of_name(file))}
     said = len(by_split) > 1
     listed = len(guess_joins.named_by([lists[file] for file in by_split.values()], files)) if said else 0
@@ -181,10 +178,6 @@ def _splits(
         for file, one in lists.items()
         if file not in used
     )
-
-
-def _listed(tables: Any) -> Sequence[Mapping[str, Any]]:
-    return () if isinstance(tables, str) else tables
 
 
 def _masks(
@@ -238,9 +231,8 @@ def _of_tables(
     guess_joins.second_reader(main, free, block, unsure)
     if block['tables'] == [{'file': main.file}]:
         block['tables'] = main.file
-    used = {table['file'] for table in block['tables']} if isinstance(block['tables'], list) else set()
     for other in others:
-        if not any(fnmatch.fnmatch(other.file, file) for file in used) and other.file not in used:
+        if not guess_tables.are_declared(other.file, block):
             unsure.append(
                 f'tables: {other.file} names {other.images} of {len(files.paths)} images, too, and is not used.'
             )

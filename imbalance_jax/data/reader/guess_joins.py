@@ -8,7 +8,7 @@ from typing import Any
 from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.columns import Kinds, kinds_of, surer_patient
 from imbalance_jax.data.reader.guess_keys import keys_of
-from imbalance_jax.data.reader.guess_tables import OLD, Read, Rest, split_of_name
+from imbalance_jax.data.reader.guess_tables import OLD, Read, Rest, declared, split_of_name
 from imbalance_jax.data.reader.layout import FALSE, NOTHING, TRUE, UNSURE
 from imbalance_jax.data.reader.rows import NAMED, Rows, join, my_names, their_names
 from imbalance_jax.data.reader.spelling import canonical, first_group
@@ -88,7 +88,7 @@ def under(main: Read, others: list[Read], files: paths.Files, block: dict[str, A
 
 def own_folder(block: Mapping[str, Any], file: str) -> str:
     """The folder, 'a/', that a table of a proposed layout means all its images to lie in; '' of any other."""
-    tables = () if isinstance(block.get('tables', ()), str) else block.get('tables', ())
+    tables = declared(block)
     derived = [one['derive'][OWN_FILE] for one in tables if one['file'] == file and OWN_FILE in one.get('derive', {})]
     return derived[0][2].removesuffix(r'\1').replace(r'\\', '\\') if derived else ''
 

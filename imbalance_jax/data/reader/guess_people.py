@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imbalance_jax.data.reader import guess_files, guess_folders, guess_joins, paths
-from imbalance_jax.data.reader.guess_tables import Read
+from imbalance_jax.data.reader.guess_tables import Read, are_declared, declared
 from imbalance_jax.data.reader.layout import SPLIT_NAMES
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.data.reader.spelling import canonical, first_group, table_of
@@ -13,10 +13,9 @@ from imbalance_jax.names import some
 
 def in_use(read: Sequence[Read], block: Mapping[str, Any]) -> list[Read]:
     """The tables that a proposed layout reads, and the lists of its splits."""
-    tables, split = block.get('tables', ()), block.get('split')
-    files = {tables} if isinstance(tables, str) else {one['file'] for one in tables}
-    files |= {*split.get('lists', {}).values()} if isinstance(split, Mapping) else set()
-    return [one for one in read if one.file in files]
+    split = block.get('split')
+    lists = {*split.get('lists', {}).values()} if isinstance(split, Mapping) else set()
+    return [one for one in read if one.file in lists or are_declared(one.file, block)]
 
 
 def splits_of(files: paths.Files, block: Mapping[str, Any], read: Mapping[str, Read]) -> list[str]:
@@ -29,8 +28,7 @@ def splits_of(files: paths.Files, block: Mapping[str, Any], read: Mapping[str, R
             found[number] = said[-1] if said else ''
     elif isinstance(split, Mapping) and 'path' in split:
         found = [known.get(canonical(first_group(split['path'], path)), '') for path in files.paths]
-    tables = [] if isinstance(block.get('tables', ''), str) else block['tables']
-    stated = {table['file']: table['split'] for table in tables if 'split' in table}
+    stated = {table['file']: table['split'] for table in declared(block) if 'split' in table}
     if isinstance(split, Mapping):
         stated |= {file: meant for meant, file in split.get('lists', {}).items()}
     column = split.get('column', '') if isinstance(split, Mapping) else split

@@ -1,7 +1,8 @@
 """Tables that name the images of a folder, of whatever kind, and how each is declared."""
 
+import fnmatch
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,6 +64,18 @@ class Rest(NamedTuple):
     rows: Rows
     why: str
     declared: dict[str, Any]
+
+
+def declared(block: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The blocks of the tables of a proposed layout."""
+    tables = block.get('tables', ())
+    return ({'file': tables},) if isinstance(tables, str) else tables
+
+
+def are_declared(file: str, block: Mapping[str, Any]) -> bool:
+    """Whether a proposed layout reads a table, by its name or a pattern."""
+    files = [one['file'] for one in declared(block)]
+    return file in files or any(fnmatch.fnmatch(file, pattern) for pattern in files)
 
 
 def may_be_one(path: str) -> bool:

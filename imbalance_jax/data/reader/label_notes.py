@@ -4,7 +4,8 @@ import difflib
 import itertools
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -51,8 +52,7 @@ def of_cells(readings: Sequence[np.ndarray], classes: Sequence[str], image_id: S
 
 def of_unread(readings: Sequence[np.ndarray], names: Sequence[str]) -> list[str]:
     """A sentence about images that have no row in any reading, cells [N,K]. names: [N] of the images."""
-    unread = np.logical_and.reduce([(cells == NOT_READ).all(1) for cells in readings]) if readings else []
-    named = [name for name, one in zip(names, unread, strict=False) if one]
+    named = _without_row(readings, names)
     return (
         [f'{len(named)} of {len(names)} images have no row of labels, and theirs are not known: {some(named, NAMED)}.']
         if named
@@ -60,10 +60,28 @@ def of_unread(readings: Sequence[np.ndarray], names: Sequence[str]) -> list[str]
     )
 
 
+def _without_row(readings: Sequence[np.ndarray], names: Sequence[str]) -> list[str]:
+    """The images that no reading, cells [N,K], has a row of."""
+    unread = np.logical_and.reduce([(cells == NOT_READ).all(1) for cells in readings]) if readings else []
+    return [name for name, one in zip(names, unread, strict=False) if one]
+
+
+def _alike(names: Iterable[str], keys: Iterable[Any]) -> list[list[str]]:
+    """The names that have one key, of each key that several have."""
+    by_key: dict[Any, list[str]] = {}
+    for name, key in zip(names, keys, strict=True):
+        by_key.setdefault(key, []).append(name)
+    return [of for of in by_key.values() if len(of) > 1]
+
+
+def _letters(name: str) -> str:
+    """A name without case, blanks and signs."""
+    return re.sub(r'[\W_]+', '', one_form(name)).casefold()
+
+
 def of_lacking(readings: Sequence[np.ndarray], names: Sequence[str], table: str) -> list[str]:
     """A sentence about images that a table of labels, with readings [N,K], has no row of, where it has of others."""
-    lacking = np.logical_and.reduce([(cells == NOT_READ).all(1) for cells in readings]) if readings else []
-    named = [name for name, one in zip(names, lacking, strict=False) if one]
+    named = _without_row(readings, names)
     if not named:
         return []
     return [f'{len(named)} of {len(names)} images have no row in {table} (labels.table): {some(named, NAMED)}.']
@@ -71,8 +89,7 @@ def of_lacking(readings: Sequence[np.ndarray], names: Sequence[str], table: str)
 
 def of_none(classes: Sequence[str]) -> list[str]:
     """A sentence about classes that are called as none is, where other cells say that there is none."""
-    letters = {name: re.sub(r'[\W_]+', '', one_form(name)).casefold() for name in classes}
-    called = [name for name, one in letters.items() if difflib.get_close_matches(one, NONE, n=1, cutoff=NEAR_NONE)]
+    called = [name for name in classes if difflib.get_close_matches(_letters(name), NONE, n=1, cutoff=NEAR_NONE)]
     what = 'Classes are called as none is, beside cells that say so in other words'
     return [f'{what} ({some(called, NAMED)}): labels.none takes them.'] if called else []
 
@@ -82,10 +99,8 @@ def of_equal(cells: np.ndarray, classes: Sequence[str]) -> list[str]:
     present = cells == PRESENT
     counts = present.sum(0)
     known = [k for k in range(len(classes)) if MANY <= counts[k] <= len(present) - MANY]
-    alike: dict[bytes, list[str]] = {}
-    for k in known:
-        alike.setdefault(np.ascontiguousarray(present[:, k]).tobytes(), []).append(classes[k])
-    named = [' and '.join(names) for names in alike.values() if len(names) > 1]
+    several = _alike([classes[k] for k in known], (present[:, k].tobytes() for k in known))
+    named = [' and '.join(names) for names in several]
     return (
         [f'Classes that are present in the very same images, as of a copied column: {some(named, NAMED)}.']
         if named
@@ -149,22 +164,15 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
 
 def of_forms(names: Sequence[str], what: str) -> list[str]:
     """A sentence about names that look alike and are written with other characters."""
-    alike: dict[str, list[str]] = {}
-    for name in names:
-        alike.setdefault(one_form(name).strip(), []).append(name)
     return [
         f'{what} look alike and are written with other characters: {some([ascii(one) for one in several], NAMED)}.'
-        for several in alike.values()
-        if len(several) > 1
+        for several in _alike(names, (one_form(name).strip() for name in names))
     ]
 
 
 def of_alike(names: Sequence[str], what: str) -> list[str]:
     """A sentence about names that differ in case, blanks and signs alone."""
-    alike: dict[str, list[str]] = {}
-    for name in names:
-        alike.setdefault(re.sub(r'[\W_]+', '', one_form(name)).casefold(), []).append(name)
-    several = [' and '.join(of) for of in alike.values() if len(of) > 1]
+    several = [' and '.join(of) for of in _alike(names, map(_letters, names))]
     return [f'{what} differ in spelling alone, and count as two: {some(several, NAMED)} (aliases).'] if several else []
 
 

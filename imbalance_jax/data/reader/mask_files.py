@@ -1,13 +1,14 @@
 """Regions that mask files give, one file or several per image."""
 
 import bisect
+import dataclasses
+import functools
 import glob
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
@@ -26,27 +27,30 @@ WORD = re.compile(r'[^\W_]+')
 BRACKETS = re.compile(r'\[[^\]]*\]')  # in patterns
 
 
-class Names(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Names:
     """Files to look patterns up in. whole: {a path, in its own letters or, if it is one then, in small ones: the path};
-    forward: sorted; backward: with their letters turned round, sorted; by_word: {a run of letters and numbers: the
-    places of those that have it, in forward}."""
+    forward: sorted; backward: with their letters turned round, sorted."""
 
     whole: dict[str, str]
     forward: list[str]
     backward: list[str]
-    by_word: dict[str, list[int]]
+
+    @functools.cached_property
+    def by_word(self) -> dict[str, list[int]]:
+        """{a run of letters and numbers: the places of those that have it, in `forward`}."""
+        places: dict[str, list[int]] = {}
+        for place, path in enumerate(self.forward):
+            for word in {*WORD.findall(path)}:
+                places.setdefault(word, []).append(place)
+        return places
 
 
 def names_of(files: Sequence[str]) -> Names:
     """The files as `_matching` looks them up."""
     count = Counter(map(str.lower, files))
     whole = {path.lower(): path for path in files if count[path.lower()] == 1} | {path: path for path in files}
-    forward = sorted(files)
-    by_word: dict[str, list[int]] = {}
-    for place, path in enumerate(forward):
-        for word in {*WORD.findall(path)}:
-            by_word.setdefault(word, []).append(place)
-    return Names(whole, forward, sorted(path[::-1] for path in files), by_word)
+    return Names(whole, sorted(files), sorted(path[::-1] for path in files))
 
 
 def plan_files(
