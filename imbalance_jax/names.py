@@ -3,6 +3,8 @@
 import difflib
 import functools
 import inspect
+import math
+import numbers
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -29,20 +31,29 @@ def lookup(table: Mapping[str, T], name: str, what: str) -> T:
     raise ValueError(f'Unknown {what} {name!r}.{hint} {_known(table, str(name))}')
 
 
-def options_of(function: Callable[..., Any], skip: Collection[str] = ()) -> dict[str, Any]:
+def options_of(function: Callable[..., Any], skip: Collection[str] = (), *, required: bool = False) -> dict[str, Any]:
     """The options of a function or class, name -> default: the keyword parameters that have a default.
 
-    What a `functools.partial` has settled already is no option of it, nor is a name in `skip`.
+    What a `functools.partial` has settled already is no option of it, nor is a name in `skip`. required: also those
+    that can only be given by their name and have no default, as None.
     """
     settled = function.keywords if isinstance(function, functools.partial) else {}
     return {
-        name: parameter.default
+        name: None if parameter.default is parameter.empty else parameter.default
         for name, parameter in inspect.signature(function).parameters.items()
         if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        and parameter.default is not parameter.empty
+        and (parameter.default is not parameter.empty or (required and parameter.kind is parameter.KEYWORD_ONLY))
         and name not in settled
         and name not in skip
     }
+
+
+def is_option(value: object, default: object) -> bool:
+    """Whether an option of a loss or a sampler may have a value: a finite number, None or a text or bool where the
+    default is one, too."""
+    if value is None or isinstance(value, (bool, str)):
+        return type(value) is type(default)
+    return isinstance(value, numbers.Real) and math.isfinite(value) and not isinstance(default, (bool, str))
 
 
 def is_ours(function: Callable[..., Any]) -> bool:

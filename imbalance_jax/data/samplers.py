@@ -8,20 +8,18 @@ line in `SAMPLERS`.
 `N_c` is the number of examples with finding c. A class without examples is never drawn for and enters no rule.
 """
 
-import math
-import numbers
 from collections.abc import Callable
 from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from imbalance_jax.names import lookup, options_of
+from imbalance_jax.names import is_option, is_ours, lookup, options_of
 
 Sampler = Callable[..., np.ndarray]
 
 
-def make(name: str, **options: float | None) -> Sampler:
+def make(name: str, **options: float | str | None) -> Sampler:
     """The sampler `name` with these options: `sampler(labels, progress) -> weights [N]`.
 
     Raises ValueError for an unknown name, an option that the sampler does not have, or one that is no finite number
@@ -29,12 +27,12 @@ def make(name: str, **options: float | None) -> Sampler:
     that changes the labels, or gives what are no weights.
     """
     sampler = lookup(SAMPLERS, name, 'sampler')
-    defaults = options_of(sampler)
+    defaults = options_of(sampler, required=True)
     for key, value in options.items():
         default = lookup(defaults, key, f'option of sampler {name!r}')
-        number = isinstance(value, numbers.Real) and not isinstance(value, bool) and math.isfinite(value)
-        if not number and not (value is None and default is None):
-            raise ValueError(f'Sampler option {key} = {value!r} of {name!r} must be a finite number.')
+        if not is_option(value, default):
+            kind = f'{type(default).__name__}, as {default!r}' if isinstance(default, (bool, str)) else 'finite number'
+            raise ValueError(f'Sampler option {key} = {value!r} of {name!r} must be a {kind}.')
     return partial(_checked, name, partial(sampler, **options))
 
 
@@ -44,9 +42,12 @@ def _checked(name: str, sampler: Sampler, labels: ArrayLike, progress: float) ->
     given.flags.writeable = False
     try:
         weights = np.asarray(sampler(given, progress))
-    except ValueError as error:
-        if 'read-only' not in str(error):
+    except Exception as error:  # a user's own may raise any
+        if is_ours(sampler):
             raise
+        if 'read-only' not in str(error):
+            reason = ' '.join(str(error).split())
+            raise ValueError(f'Sampler {name!r} failed with {type(error).__name__}: {reason}') from error
         raise ValueError(f'Sampler {name!r} changes the labels, which are those of all arms: take a copy.') from error
     if weights.shape != given.shape[:1] or weights.dtype.kind not in 'fiub':
         found = f'{weights.dtype} of shape {weights.shape}'

@@ -54,6 +54,12 @@ class Loss:
     link: str = SIGMOID
     softmax_at: Callable[[ArrayLike], SoftmaxCoefficients] | None = None
 
+    def __post_init__(self) -> None:
+        if self.link not in (SIGMOID, SOFTMAX):
+            raise ValueError(f'The link of a loss is {SIGMOID!r} or {SOFTMAX!r}, not {self.link!r}.')
+        if self.entries is not None and not isinstance(self.entries, Partial):
+            object.__setattr__(self, 'entries', Partial(self.entries))
+
     def __call__(
         self,
         params: dict,
@@ -109,10 +115,17 @@ def from_entries(entries: Callable[..., jax.Array], *, entrywise: bool) -> Loss:
 
     def apply(params, logits, labels, label_mask, moment):
         logits, labels, mask = counted(logits, labels, label_mask)
-        return counted_mean(entries(logits, labels, mask), mask)
+        return counted_mean(of_each(logits, labels, mask), mask)
+
+    def of_each(logits, labels, mask):
+        values = entries(logits, labels, mask)
+        if jnp.shape(values) != labels.shape:
+            found = list(jnp.shape(values))
+            raise ValueError(f'entries are {found}; expected {list(labels.shape)}, one for each label.')
+        return values
 
     def of_entries(logits, labels, fraction):
-        return entries(logits, labels, jnp.ones_like(labels))
+        return of_each(logits, labels, jnp.ones_like(labels))
 
     return Loss(apply, entries=Partial(of_entries) if entrywise else None)
 

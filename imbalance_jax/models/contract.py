@@ -16,6 +16,7 @@ BROKEN = (TypeError, AttributeError, LookupError, OverflowError, FlaxError)  # h
 UNOPTIMISED = {'xla_backend_optimization_level': 0, 'xla_llvm_disable_expensive_passes': True}
 ALIKE = 0.05  # of the largest logit: by how much one may miss the head's, in half precision too
 OTHER = 3.0  # times the image that it is shown beside
+SEEN = 1e-6  # of the largest logit: what is less between two images is rounding
 SMALL = 64  # pixels of the image that the one gradient is taken of, if the model takes an image of that size
 
 
@@ -54,6 +55,9 @@ def _check(model: nn.Module, image_shape: tuple[int, ...]) -> None:
     pair = isinstance(result, (tuple, list)) and len(result) == 2 and isinstance(result[1], dict)
     _require(pair, 'it must return logits and a dict of named activations')
     logits, out = result
+    for name, value in {'logits': logits, **out}.items():
+        is_array = isinstance(value, jax.ShapeDtypeStruct)
+        _require(is_array, f'what it returns as {name!r} must be an array, and is {value!r}')
     _require(logits.ndim == 2 and len(logits) == 2, f'its logits must be [B,K], and are {list(logits.shape)} for B = 2')
     single = 'end with logits.astype(jax.numpy.float32)'
     _require(logits.dtype == jnp.float32, f'its logits must be float32, and are {logits.dtype}: {single}')
@@ -67,7 +71,7 @@ def _check(model: nn.Module, image_shape: tuple[int, ...]) -> None:
     _check_order(model, variables, image, shapes)
     training = lambda v, x: model.apply(v, x, train=True, mutable=['batch_stats'])  # noqa: E731
     _trace('apply(..., train=True)', training, variables, image)
-    sizes, apart, mixed = _at_random(model, image_shape)
+    sizes, apart, mixed, seen = _at_random(model, image_shape)
     ends = "its logits are not those of 'head' on out['pooled']: nothing may come after the head, such as a sigmoid"
     _require(apart < ALIKE, ends)
     others = 'its logits of an image depend on the other images of the batch, when it is not trained: statistics of a'
@@ -77,6 +81,8 @@ def _check(model: nn.Module, image_shape: tuple[int, ...]) -> None:
             'whatever lies between it and the head lets nothing through (stop_gradient, times 0, tokens nobody reads)'
         )
         _require(largest > 0, f'the gradient of the logits at {name!r} is exactly 0: {hint}; name an earlier layer')
+    lost = 'nothing of an image reaches them (a threshold that no pixel reaches, times 0, stop_gradient)'
+    _require(seen > SEEN, f'its logits are the same for every image: {lost}')
 
 
 def _apply(model: nn.Module, in_order: list[str], variables: dict, image: Any) -> Any:
@@ -135,16 +141,16 @@ def _check_order(model: nn.Module, variables: dict, image: Any, shapes: dict) ->
             _require(not wrong, f'`out` must name layers from front to back, and {early!r} comes after {names[j]!r}')
 
 
-def _at_random(model: nn.Module, image_shape: tuple[int, ...]) -> tuple[dict[str, float], float, float]:
+def _at_random(model: nn.Module, image_shape: tuple[int, ...]) -> tuple[dict[str, float], float, float, float]:
     """Layer -> the largest absolute gradient of a score there; and how far the logits are from what 'head' gives of
-    `out['pooled']`, and from those beside another image, as a share of the largest. A model within another one is asked
-    itself."""
+    `out['pooled']`, from those beside another image, and from those of that image, as a share of the largest. A model
+    within another one is asked itself."""
     inner = isinstance(getattr(model, 'model', None), nn.Module) and len(vars(model)) == 1
     return _drawn_once(model.model if inner else model, image_shape)
 
 
 @_once
-def _drawn_once(model: nn.Module, image_shape: tuple[int, ...]) -> tuple[dict[str, float], float, float]:
+def _drawn_once(model: nn.Module, image_shape: tuple[int, ...]) -> tuple[dict[str, float], float, float, float]:
     def shapes_of(height: int, width: int) -> tuple[Any, Any, Any]:
         image = jax.ShapeDtypeStruct((1, height, width, *image_shape[2:]), jnp.float32)
         return image, variables, jax.eval_shape(lambda v, x: model.apply(v, x)[1], variables, image)
@@ -167,15 +173,15 @@ def _drawn_once(model: nn.Module, image_shape: tuple[int, ...]) -> tuple[dict[st
         apart = jnp.abs(logits - (out['pooled'] @ head['kernel'] + head['bias'])).max() / jnp.abs(logits).max()
         return (logits * jnp.cos(jnp.arange(logits.shape[1]))).sum().astype(jnp.float32), (apart, logits)
 
-    def largest(added: dict, variables: dict, pixels: Any) -> tuple[dict[str, jax.Array], jax.Array, jax.Array]:
+    def largest(added: dict, variables: dict, pixels: Any) -> tuple[dict[str, jax.Array], list[jax.Array]]:
         gradients, (apart, alone) = jax.grad(score, has_aux=True)(added, variables, pixels)
-        beside = model.apply(variables, jnp.concatenate([pixels, OTHER * pixels[:, ::-1]]))[0][:1]
-        mixed = jnp.abs(beside - alone).max() / jnp.abs(alone).max()
-        return {name: jnp.abs(value).max() for name, value in gradients.items()}, apart, mixed
+        beside = model.apply(variables, jnp.concatenate([pixels, OTHER * pixels[:, ::-1]]))[0]
+        mixed, seen = (jnp.abs(beside[:1] - one).max() / jnp.abs(alone).max() for one in (alone, beside[1:]))
+        return {name: jnp.abs(value).max() for name, value in gradients.items()}, [apart, mixed, seen]
 
     zeros = {name: np.zeros(value.shape, value.dtype) for name, value in layers.items()}
-    found, apart, mixed = jax.jit(largest, compiler_options=UNOPTIMISED)(zeros, drawn, pixels)
-    return {name: float(value) for name, value in found.items()}, float(apart), float(mixed)
+    found, (apart, mixed, seen) = jax.jit(largest, compiler_options=UNOPTIMISED)(zeros, drawn, pixels)
+    return {name: float(value) for name, value in found.items()}, float(apart), float(mixed), float(seen)
 
 
 def _drawn(generator: np.random.Generator, name: str, leaf: Any) -> Any:

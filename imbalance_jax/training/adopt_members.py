@@ -15,6 +15,7 @@ from imbalance_jax.data.reader.text_files import content, lines_of
 from imbalance_jax.data.sources.text import one_line
 from imbalance_jax.losses import LOSSES, SIGMOID, SOFTMAX, UNKNOWN, link_of
 from imbalance_jax.names import lookup, repeated
+from imbalance_jax.system.files import at_home
 from imbalance_jax.training import checks
 from imbalance_jax.training.members import split_options
 
@@ -116,7 +117,7 @@ def _adopted(fields: Mapping[str, str], where: str, needed: Sequence[str]) -> Ad
     return Adopted(
         arm=fields['arm'],
         seed=int(seed),
-        weights=fields.get('weights', ''),
+        weights=str(at_home(fields['weights'])) if fields.get('weights') else '',
         link=link or (link_of(loss) if loss != UNKNOWN else ''),
         preprocessing=fields.get('preprocessing', ''),
         classes=classes,

@@ -23,6 +23,7 @@ from imbalance_jax.data.arrays import (
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.losses.loss import Loss
 from imbalance_jax.metrics import on_device
+from imbalance_jax.names import is_ours
 from imbalance_jax.training import checks, kept, member, members, resampling, start
 from imbalance_jax.training import tuning as fine_tuning
 from imbalance_jax.training.members import Member, Sampling
@@ -101,7 +102,16 @@ def _labels(row: dict) -> str:
 
 def _build_loss(row: dict, versions: Mapping[str, Arrays], *, head: bool = False) -> Loss:
     train = versions[_labels(row)]
-    return build_loss(row, *class_counts(train), num_examples=train.size, head=head)
+    loss = build_loss(row, *class_counts(train), num_examples=train.size, head=head)
+    name = row['head_loss'] if head else row['loss']
+    mask = np.asarray(train.label_mask)
+    if not (mask.all() or is_ours(losses.LOSSES[name])) and losses.own.needs_all_labels(loss, mask.shape[1]):
+        unknown = f'{np.count_nonzero(mask == 0)} of {mask.size} training labels are not known (label_mask 0)'
+        raise ValueError(
+            f'config.arms.{row["arm"]}: loss {name!r} changes with labels that are not known, and {unknown}: take the '
+            'mean over the counted ones, as losses.loss.from_entries does.'
+        )
+    return loss
 
 
 def build_loss(

@@ -110,9 +110,11 @@ def split_options(
     An option that both losses know is for both. Raises ValueError for an unknown loss, sampler or option, and for an
     option that a loss and the sampler know.
     """
-    of_loss = options_of(lookup(LOSSES, loss, f'loss of config.arms.{arm}:'))
-    of_sampler = options_of(lookup(SAMPLERS, sampler, f'sampler of config.arms.{arm}:'))
-    of_head = options_of(lookup(LOSSES, head_loss, f'head_loss of config.arms.{arm}:')) if head_loss else {}
+    tables = (LOSSES, loss, 'loss'), (SAMPLERS, sampler, 'sampler'), (LOSSES, head_loss, 'head_loss')
+    of_loss, of_sampler, of_head = (
+        options_of(lookup(table, name, f'{what} of config.arms.{arm}:'), required=True) if name else {}
+        for table, name, what in tables
+    )
     for name in options:
         known = of_loss | of_head | of_sampler
         lookup(known, name, f'option of config.arms.{arm} (loss {loss!r}, sampler {sampler!r}):')

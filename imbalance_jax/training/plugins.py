@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 from ml_collections import ConfigDict
 
 from imbalance_jax import alignment, attribution, losses, models
@@ -23,6 +24,7 @@ from imbalance_jax.attribution import options as attribution_options
 from imbalance_jax.concepts import nulls
 from imbalance_jax.config import file
 from imbalance_jax.data import samplers, sources
+from imbalance_jax.losses.loss import Loss
 from imbalance_jax.names import lookup, options_of
 from imbalance_jax.results import schema
 from imbalance_jax.system import provenance
@@ -111,7 +113,7 @@ def options(kind: str, name: str, block: Mapping[str, Any]) -> dict[str, Any]:
         lookup(attribution.METHODS, name, 'attribution method')
         return attribution_options.kinds(name, block)
     table: Mapping[str, Callable[..., Any]] = losses.LOSSES if kind == 'loss' else samplers.SAMPLERS
-    return options_of(lookup(table, name, kind))
+    return options_of(lookup(table, name, kind), required=True)
 
 
 def _options_of_data(make: Callable[..., Any], block: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,6 +200,9 @@ def _add(kind: str, table: Table, entries: dict[str, Any], origin: str) -> None:
             raise ValueError(f'config.plugins: {kind} of {origin} has {name!r}, as {before} has; name it otherwise.')
         if not callable(value) and not isinstance(value, tuple):
             raise ValueError(f'config.plugins: {kind}[{name!r}] of {origin} is {value!r}; it must be a function.')
+        if isinstance(value, (nn.Module, Loss)):
+            made = f'{type(value).__name__} that is made already'
+            raise ValueError(f'config.plugins: {kind}[{name!r}] of {origin} is a {made}; expected what makes one.')
         if kind == 'STAGES':
             _check_stage(f'STAGES[{name!r}] of {origin}', value)
             _check_tables(name, value, table.entries, origin)

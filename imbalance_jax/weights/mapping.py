@@ -14,7 +14,8 @@ from imbalance_jax.weights.stored import Stored
 Path = tuple[str, ...]
 Name = Callable[[Path], str]
 COUNTER = 'num_batches_tracked'
-LEFT = (COUNTER, 'op_threshs')  # what is no weight: counters, and the thresholds of torchxrayvision
+# What is no weight: counters of batches and of networks that were averaged, and the thresholds of torchxrayvision.
+LEFT = (COUNTER, 'n_averaged', 'op_threshs')
 HEAD = 'head'
 # Beginnings of keys of a training module beside its network: the state of its loss and of its metrics.
 BESIDE = re.compile(r'([^.]+_)?(criterion|criteria|loss|losses|metric|metrics)(_[^.]+)?\.|(pos_weight|class_weights?)$')

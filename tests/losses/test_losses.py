@@ -507,20 +507,100 @@ def entries_of_images(positive, negative):
     return from_entries(lambda logits, labels, mask: logits.sum(1), entrywise=True)
 
 
+def of_loss(apply, **fields):
+    return lambda p, n: Loss(apply, **fields)
+
+
+def bce_of(logits, labels):
+    return losses.entrywise.cross_entropy(logits, labels).mean()
+
+
+def plain(params, logits, labels, *rest):
+    return bce_of(logits, labels)
+
+
+REMEMBERS = {'init': lambda: {'running': {'a': jnp.zeros(())}}}
+
+
 @pytest.mark.parametrize(
     ('own', 'said'),
     [
         (lambda p, n: Loss(lambda params, logits, labels, mask: logits.mean()), 'TypeError: .*positional arguments'),
         (lambda p, n: Loss(lambda params, logits, *rest: logits.mean(1)), r'gives float32 \[5\]; expected one number'),
-        (entries_of_images, r"Loss 'own' for 5 images of 3 classes: ValueError: Incompatible shapes"),
-        (lambda p, n: Loss(lambda params, logits, *rest: logits.mean(), entries=lambda z, y, f: z[:1]),
-         r'gives entries float32 \[1, 3\]; expected \[5, 3\]'),
+        (entries_of_images, r"'own' for 5 images of 3 classes: ValueError: entries are \[5\]; expected \[5, 3\]"),
+        (of_loss(plain, entries=lambda z, y, f: z[:1]), r'gives entries float32 \[1, 3\]; expected \[5, 3\]'),
+        (of_loss(lambda *given: plain(*given).astype(jnp.bfloat16)), r'gives bfloat16 \[\]; expected one num'),
+        (of_loss(plain, init=lambda: {'a': 1}), r"`init` gives \['a'\] of int32; expected float32"),
+        (of_loss(plain, init=lambda: [1.0]), r'`init` gives \[1.0\]; expected a dict of parameters'),
+        (of_loss(plain, init=lambda: None), '`init` gives None; expected a dict'),
+        (of_loss(plain, **REMEMBERS, advance=lambda q, z, *rest: {'b': z.mean()}), "`advance` gives {'b': 'float32 "),
+        (of_loss(plain, **REMEMBERS, advance=lambda q, z, *rest: {'a': z[0]}), r"gives {'a': 'float32 \[3\]'}"),
+        (of_loss(plain, advance=lambda q, z, *rest: {'a': z.mean()}), r"expected params\['running'\] as before, {}"),
+        (of_loss(plain, link='Softmax'), "link of a loss is 'sigmoid' or 'softmax', not 'Softmax'"),
+        (of_loss(lambda params, z, y, *rest: 0 * z.mean()), 'does not depend on the logits'),
+        (of_loss(lambda params, z, y, *rest: bce_of(jax.lax.stop_gradient(z), y)), 'does not depend on the logits'),
+        (of_loss(lambda params, z, y, *rest: jnp.log(z).mean()), 'is nan, with gradients'),
+        (of_loss(plain, coefficients=losses.entrywise.coefficients(3, positive_weight=5.0)), 'give another loss'),
     ],
 )  # fmt: skip
 def test_a_loss_of_one_s_own_is_asked_of_a_batch(monkeypatch, own, said):
     monkeypatch.setitem(losses.LOSSES, 'own', own)
     with pytest.raises(ValueError, match=said):
         losses.make('own', np.full(3, 4), np.full(3, 6))
+
+
+def of_entries(weigh):
+    return lambda p, n: from_entries(lambda z, y, m: weigh(z, y) * losses.entrywise.cross_entropy(z, y), entrywise=True)
+
+
+@pytest.mark.parametrize(
+    'own',
+    [
+        of_entries(lambda z, y: 1 + 5 * y.mean(0)),
+        of_entries(lambda z, y: 1 + 5 * y.sum(1, keepdims=True)),
+        of_loss(plain, entries=lambda z, y, f: losses.entrywise.cross_entropy(z, y, positive_weight=9.0)),
+    ],
+    ids=['weights of the batch', 'of the image', 'another loss'],
+)
+def test_entries_that_are_not_those_of_the_loss_are_refused(monkeypatch, own):
+    monkeypatch.setitem(losses.LOSSES, 'own', own)
+    with pytest.raises(ValueError, match=r'entries say log-odds of .* and by the loss of a batch they are'):
+        losses.make('own', np.full(3, 4), np.full(3, 6))
+
+
+def test_entries_of_one_s_own_that_are_those_of_the_loss_pass(monkeypatch):
+    for right in (of_entries(lambda z, y: 1 + 8 * y), of_entries(lambda z, y: jax.nn.sigmoid((1 - 2 * y) * z) ** 2)):
+        monkeypatch.setitem(losses.LOSSES, 'own', right)
+        assert losses.make('own', np.full(3, 4), np.full(3, 6)).entries
+
+
+@pytest.mark.parametrize('name', sorted(losses.LOSSES))
+def test_every_loss_is_what_it_says(name):
+    """Right answers cost less than wrong ones; entries say the log-odds of the loss; what is not known counts not."""
+    loss = losses.make(name, np.array([4, 30, 7]), np.array([60, 34, 57]), num_examples=64)
+    losses.own.check(name, loss, 3)
+    assert not losses.own.needs_all_labels(loss, 3)
+
+
+def test_a_loss_that_reads_labels_that_are_not_known_is_recognised():
+    assert losses.own.needs_all_labels(of_loss(plain)(0, 0), 3)
+
+
+def test_options_of_one_s_own_loss_are_numbers_or_what_their_defaults_are(monkeypatch):
+    def own(p, n, *, weight, how='a', on=False):
+        return losses.loss.from_coefficients(losses.entrywise.coefficients(p.size, positive_weight=weight))
+
+    monkeypatch.setitem(losses.LOSSES, 'own', own)
+    make = lambda **hyper: losses.make('own', np.full(3, 4), np.full(3, 6), **hyper)  # noqa: E731
+    assert make(weight=2.0, how='b', on=True).coefficients.positive_weight.tolist() == [2, 2, 2]
+    for hyper, said in (
+        ({'weight': 'much'}, 'finite number'),
+        ({'weight': 1.0, 'how': 3}, "a str, as 'a'"),
+        ({'weight': 1.0, 'on': 1}, 'a bool, as False'),
+        ({}, "missing 1 required keyword-only argument: 'weight'"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=said):
+            make(**hyper)
 
 
 def weighted_by(weights, sign=1.0):
@@ -540,8 +620,3 @@ def test_a_loss_of_one_s_own_that_prefers_wrong_answers_is_refused(monkeypatch, 
         losses.make('own', np.full(3, 4), np.full(3, 6))
     monkeypatch.setitem(losses.LOSSES, 'own', weighted_by((1.0, 0.2, 1.0)))
     assert losses.make('own', np.full(3, 4), np.full(3, 6))
-
-
-@pytest.mark.parametrize('name', sorted(losses.LOSSES))
-def test_right_answers_cost_less_than_wrong_ones(name):
-    losses._check_direction(name, losses.make(name, np.array([4, 30, 7]), np.array([60, 34, 57]), num_examples=64), 3)
