@@ -4,6 +4,7 @@
 stands beside ours under its name. They are loaded before a config is checked, and again by every process that reads it.
 """
 
+import ast
 import difflib
 import hashlib
 import importlib
@@ -76,18 +77,36 @@ def load(names: Iterable[str], folders: Iterable[str | Path], stages: dict[str, 
 
 
 def _files_of(module: ModuleType) -> list[Path]:
-    """A plugin's file, and those of the modules beside it or below whose names, or what is in them, it has."""
-    folder, found, waiting = Path(str(module.__file__)).resolve().parent, [], [module]
+    """A plugin's file, and those beside it or below that it imports, wherever in it, and that these import."""
+    start = Path(str(module.__file__)).resolve()
+    found, waiting = [], [start]
     while waiting:
-        one = waiting.pop()
-        path = Path(str(one.__file__)).resolve()
-        if path in found or folder not in path.parents:
-            continue
-        found.append(path)
-        homes = (value if inspect.ismodule(value) else getattr(value, '__module__', '') for value in vars(one).values())
-        others = (home if inspect.ismodule(home) else sys.modules.get(str(home)) for home in homes)
-        waiting += [other for other in others if other is not None and getattr(other, '__file__', None)]
+        path = waiting.pop()
+        if path not in found and path.is_file():
+            found.append(path)
+            waiting += _imported(path, start.parent)
     return found
+
+
+def _imported(path: Path, folder: Path) -> Iterable[Path]:
+    """The files in a folder, or below it, that a file of Python names in its imports; those that there are not, too."""
+    try:
+        nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    except (SyntaxError, ValueError):
+        return
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            homes = [(folder, one.name.split('.')) for one in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            home = path.parents[node.level - 1] if 0 < node.level <= len(path.parents) else folder
+            parts = node.module.split('.') if node.module else []
+            homes = [(home, parts), *((home, [*parts, one.name]) for one in node.names)]
+        else:
+            continue
+        for home, parts in homes:
+            for number in range(1, len(parts) + 1):
+                of_part = home.joinpath(*parts[:number])
+                yield from (of_part.with_suffix('.py'), of_part / '__init__.py')
 
 
 def load_kept(config: Mapping[str, Any], stages: dict[str, Any] | None = None) -> None:

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from imbalance_jax.attribution import layers
 from imbalance_jax.config.file import completed
-from imbalance_jax.data import other_set
+from imbalance_jax.data import other_set, sources
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.models.recorded import Recorded
 from imbalance_jax.names import some
@@ -215,7 +215,14 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
     config = ConfigDict(completed(records.config(workdir), base))
     members = records.members(workdir)
     plugins.load_kept(config)
-    dataset = load_dataset(config)
+    try:
+        dataset = load_dataset(config)
+    except FileNotFoundError as error:
+        if is_adopted(members) or not sources.path_options(config.data.name, config.data.get(config.data.name, {})):
+            raise
+        place = f'--config.data.{config.data.name}.path=WHERE'
+        moved = f'Where the data have moved, train --config=... --workdir={workdir} {place} makes their new place known'
+        raise FileNotFoundError(f'{error} {moved}; it trains nothing again.') from error
     if has_features(members):
         return of_features(config, members, dataset, workdir)
     other = other_sets.kept(config, workdir, dataset)

@@ -181,6 +181,31 @@ def test_the_files_that_have_a_part_are_a_plugin_s_own_and_those_that_it_imports
     assert provenance.plugins() == ''
 
 
+@pytest.mark.parametrize(
+    'how',
+    [
+        'from settings import POWER',
+        'import settings',
+        'def late():\n    import settings',
+        'from parts.settings import POWER',
+    ],
+)
+def test_a_module_of_numbers_alone_is_one_that_a_plugin_imports(tmp_path, how):
+    home = tmp_path / ('parts' if 'parts' in how else '')
+    home.mkdir(exist_ok=True)
+    write(home / 'settings.py', 'from deeper import POWER\n')
+    write(tmp_path / 'deeper.py', 'POWER = 1.0\n')
+    write(tmp_path / 'mine.py', f'{how}\n' + LOSS.replace('NAME', 'mine'))
+    for name in ('settings', 'deeper', 'parts', 'parts.settings'):
+        sys.modules.pop(name, None)
+    plugins.load(['mine.py'], [tmp_path])
+    before = provenance.plugins()
+    for path, text in ((tmp_path / 'deeper.py', 'POWER = 2.0\n'), (home / 'settings.py', 'POWER = 3.0\n')):
+        write(path, text)
+        assert provenance.plugins() != before, path
+        before = provenance.plugins()
+
+
 def test_what_was_made_with_another_version_of_a_plugin_is_made_again(tmp_path):
     write(tmp_path / 'mine.py', LOSS.replace('NAME', 'mine'))
     (tmp_path / 'run' / 'explain').mkdir(parents=True)
