@@ -90,9 +90,12 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
         people.say_in_no_group(rows, cases.first, cases.image_id.tolist(), layout.groups, codes, found)
     cases = cases._replace(groups=codes, group_names=group_names)
     people.say_sexes_twice(group_names, found)
+    people.doubt_codes_of_sex(group_names, found)
     for grouping, of_group in group_names.items():
         found.doubts.extend(label_notes.of_dates(of_group, f'Groups of {grouping}'))
         found.doubts.extend(label_notes.of_forms(of_group, f'Groups of {grouping}'))
+        if not layout.groups[grouping].bands:
+            found.doubts.extend(label_notes.of_alike(of_group, f'Groups of {grouping}', f'groups.{grouping}.values'))
     people.doubt_two_sexes(patient, codes, list(group_names), found)
     of_tables, of_labels = [one.on for one in layout.tables], [one.on for one in layout.labels]
     joins = [*of_tables, *of_labels, *(one.on for one in layout.regions)]

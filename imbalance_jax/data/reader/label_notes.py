@@ -14,12 +14,12 @@ from imbalance_jax.data.policies import DEVICES
 from imbalance_jax.data.reader.layout import NO_FINDING, UNSURE
 from imbalance_jax.data.reader.people import UNKNOWN
 from imbalance_jax.data.reader.rows import NAMED
-from imbalance_jax.data.reader.spelling import canonical, matches, number, one_form
+from imbalance_jax.data.reader.spelling import SIGNED, canonical, letters_of, matches, one_form
 from imbalance_jax.names import some
 
 SEPARATORS = '|;,/+&'  # that people write between names in one cell
 OFTEN_WITHIN = '/+&'  # of these, which are within one name as often
-SIGNED = re.compile(r'[+-](/|$)')  # of subtypes such as HR+/HER2-
+
 MONTH = '(jan|feb|mar|mär|mrz|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-zä]*'
 OF_YEAR = '(?:19|20)[0-9]{2}'
 NUMBERS = (
@@ -74,11 +74,6 @@ def _alike(names: Iterable[str], keys: Iterable[Any]) -> list[list[str]]:
     return [of for of in by_key.values() if len(of) > 1]
 
 
-def _letters(name: str) -> str:
-    """A name without case, blanks and signs."""
-    return re.sub(r'[\W_]+', '', one_form(name)).casefold()
-
-
 def of_lacking(readings: Sequence[np.ndarray], names: Sequence[str], table: str) -> list[str]:
     """A sentence about images that a table of labels, with readings [N,K], has no row of, where it has of others."""
     named = _without_row(readings, names)
@@ -89,7 +84,7 @@ def of_lacking(readings: Sequence[np.ndarray], names: Sequence[str], table: str)
 
 def of_none(classes: Sequence[str]) -> list[str]:
     """A sentence about classes that are called as none is, where other cells say that there is none."""
-    called = [name for name in classes if difflib.get_close_matches(_letters(name), NONE, n=1, cutoff=NEAR_NONE)]
+    called = [name for name in classes if difflib.get_close_matches(letters_of(name), NONE, n=1, cutoff=NEAR_NONE)]
     what = 'Classes are called as none is, beside cells that say so in other words'
     return [f'{what} ({some(called, NAMED)}): labels.none takes them.'] if called else []
 
@@ -142,9 +137,7 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
         said.append(f'Classes are all dates: {some(classes, NAMED)}. Is another column meant?')
     alike: dict[str, list[str]] = {}
     for name in classes:
-        of_letters = name if SIGNED.search(name) or _is_list(name) else re.sub(r'[\W_]+', '', one_form(name))
-        plain_name = name if np.isfinite(number(name)) or not of_letters else of_letters
-        alike.setdefault(canonical(one_form(plain_name)), []).append(name)
+        alike.setdefault(canonical(one_form(name)) if _is_list(name) else letters_of(name), []).append(name)
     for names in alike.values():
         if len(names) > 1:
             said.append(f'Classes differ in spelling alone: {some(names, NAMED)}; labels.aliases makes them one.')
@@ -170,10 +163,10 @@ def of_forms(names: Sequence[str], what: str) -> list[str]:
     ]
 
 
-def of_alike(names: Sequence[str], what: str) -> list[str]:
+def of_alike(names: Sequence[str], what: str, remedy: str = 'aliases') -> list[str]:
     """A sentence about names that differ in case, blanks and signs alone."""
-    several = [' and '.join(of) for of in _alike(names, map(_letters, names))]
-    return [f'{what} differ in spelling alone, and count as two: {some(several, NAMED)} (aliases).'] if several else []
+    several = [' and '.join(of) for of in _alike(names, map(letters_of, names))]
+    return [f'{what} differ in spelling alone, and count as two: {some(several, NAMED)} ({remedy}).'] if several else []
 
 
 def of_typing(names: Sequence[str], what: str) -> list[str]:

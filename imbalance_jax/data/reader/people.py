@@ -1,7 +1,6 @@
 """Whose images these are, and which groups they are in."""
 
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
@@ -10,7 +9,7 @@ import numpy as np
 from imbalance_jax.data.dataset import SPLITS
 from imbalance_jax.data.reader.layout import NOTHING, Group, Patient
 from imbalance_jax.data.reader.rows import NAMED, PATH, Found, Rows
-from imbalance_jax.data.reader.spelling import UNSEEN, canonical, first_group, number, plain_key, table_of
+from imbalance_jax.data.reader.spelling import canonical, first_group, number, one_form, plain_key, table_of
 from imbalance_jax.names import repeated, some
 
 BEFORE_DIGITS = re.compile('(?<=[a-z])[-_.]+(?=[0-9])')
@@ -37,6 +36,7 @@ NOBODY = re.compile(f'{NOT_KNOWN}|{WITHHELD}|anon(ym|ymous|ymi[sz]ed)?|other|x+|
 COUNTED = re.compile('[ivxlc]+|-[0-9]+')  # people are who are called by such numbers, all of them
 ONE_OF_ALL, FEW = 0.5, 5  # more than this share of a set's images is of nobody, where there are so many others
 ODD, RARE = 2, 0.05  # so many of all people, or this share, may be called otherwise than the rest are
+SOME = 4  # people of one form of names, where there are several
 SIDE = re.compile('(?P<who>.*[0-9].*?)[ _.-]*(l|r|left|right|od|os|lt|rt)', re.I)
 NEARLY, TWO_SIDED = 0.9, 3  # share of patients who are called so, and those with both sides
 LOOKS_LIKE = str.maketrans('oil', '011')  # letters that are taken for digits
@@ -121,6 +121,9 @@ def _additions(names: Collection[str]) -> list[tuple[str, str]]:
         bases = [*(one[sign.end() :].lstrip() for sign in signs), *(one[: sign.start()].rstrip() for sign in signs)]
         meant = [base for base in bases if base in names and base not in odd and re.search('[0-9]', base)]
         pairs += [(one, meant[-1])] if meant else []
+        if one.isdigit():  # the number alone, as 007 for P007
+            longer = [name for name in names if name.endswith(one) and re.fullmatch(r'[^\W0-9]+', name[: -len(one)])]
+            pairs += [(one, longer[0])] if len(longer) == 1 and longer[0] not in odd else []
     return pairs
 
 
@@ -137,10 +140,10 @@ def _letters_for_digits(names: Collection[str]) -> list[tuple[str, str]]:
 
 
 def _odd_ones(form: Mapping[str, str]) -> list[str]:
-    """The few names of another form than all others. form: of each name."""
-    ((most, count),) = Counter(form.values()).most_common(1) or [('', 0)]
-    odd = [name for name, one in form.items() if one != most]
-    return odd if count > FEW and len(odd) <= max(ODD, RARE * len(form)) else []
+    """The few names of other forms than those that many have. form: of each name."""
+    usual = {one for one, count in Counter(form.values()).items() if count >= SOME}
+    odd = [name for name, one in form.items() if one not in usual]
+    return odd if len(form) - len(odd) > FEW and len(odd) <= max(ODD, RARE * len(form)) else []
 
 
 def doubt_nobody(patient: Sequence[str], rule: Patient, found: Found) -> None:
@@ -186,9 +189,8 @@ def doubt_two_sexes(patient: Sequence[str], groups: np.ndarray | None, groupings
 
 def _folded(text: str) -> str:
     """What spellings of one identifier have in common: NFKC, no case, no blanks, nothing unseen, no signs around it, no
-    leading zeros, and nothing between its letters and a number, so that #P-007 is p7."""
-    text = unicodedata.normalize('NFKC', unicodedata.normalize('NFKC', text).casefold())
-    seen = ''.join(one for one in text if not one.isspace() and unicodedata.category(one) not in UNSEEN)
+    leading zeros, nothing between its letters and a number, so that #P-007 is p7, and one alphabet."""
+    seen = ''.join(one_form(one_form(text).casefold()).split())
     return LEADING.sub('', BEFORE_DIGITS.sub('', AROUND.sub('', seen) or seen))
 
 
@@ -238,6 +240,17 @@ def say_sexes_twice(groupings: Mapping[str, Sequence[str]], found: Found) -> Non
                 )
 
 
+def doubt_codes_of_sex(groupings: Mapping[str, Sequence[str]], found: Found) -> None:
+    """Doubts groups of a sex without a letter, where there are more than two: 9 and 999 beside M and F, or 1 and 2."""
+    for grouping, names in groupings.items():
+        codes = [name for name in names if not any(map(str.isalpha, name))]
+        if grouping.casefold() in SEX and len(names) > 2 and codes:
+            found.doubts.append(
+                f'Groups of {grouping} are {", ".join(names[: 2 * NAMED])}. Does one of {some(codes, NAMED)} say '
+                f'that it is not known? groups.{grouping}.values names those that are meant.'
+            )
+
+
 def _texts(rows: Rows, first: np.ndarray, grouping: str, group: Group) -> list[str]:
     """What stands in the column of a grouping, of each image."""
     return [str(text).strip() for text in rows.column(group.column, f'groups.{grouping}')[first]]
@@ -250,8 +263,11 @@ def _grouping(texts: Sequence[str], grouping: str, group: Group) -> tuple[np.nda
         values = np.array([age(text) for text in texts])
         known = ((values >= 0) | (group.bands[0] < 0)) & (values <= group.most)
         return np.where(known, np.searchsorted(group.bands, values, side='right'), -1).astype(np.int8), names
-    said = sorted({plain(text) for text in texts} - {''})
-    values_of = group.values or {text: () for text in said if not UNKNOWN.fullmatch(text.casefold())}
+    written: dict[str, Counter[str]] = {}
+    for text in map(plain, texts):
+        written.setdefault(canonical(text), Counter())[text] += 1
+    said = sorted(max(sorted(of), key=of.__getitem__) for of in written.values())  # the usual one of several cases
+    values_of = group.values or {text: () for text in said if text and not UNKNOWN.fullmatch(text.casefold())}
     names = list(values_of)
     if len(names) > 100:
         raise ValueError(f'groups.{grouping}: column {group.column!r} has {len(names)} values; a grouping has few.')

@@ -216,12 +216,20 @@ def of_levels(all_seen: Sequence[Seen], names: Sequence[str]) -> list[str]:
     clipped = float(np.median([one.clipped for one in all_seen]))
     said = [f'images.levels makes {clipped:.0%} of the pixels black or white, in half of the images or more.']
     said = said if clipped > MOST_CLIPPED else []
+    flat = [name for name, one in zip(names, all_seen, strict=True) if _is_flat(one)]
+    if 0 < len(flat) < len(names):
+        what = f'fewer than {FEW} grey values, as where values are of another unit'
+        said.append(f'images.levels leaves {len(flat)} of {len(names)} images {what}: {some(flat, NAMED)}.')
     of_bytes = [name for name, one in zip(names, all_seen, strict=True) if not one.largest and not one.is_constant]
     if not of_bytes:
         return said
     beside = 'are shown as they are, and images.levels is of the others'
     what = beside if len(of_bytes) < len(names) else 'images.levels changes none of them'
     return [*said, f'{len(of_bytes)} of {len(names)} files are of 8 bits, and {what}: {some(of_bytes, NAMED)}.']
+
+
+def _is_flat(one: Seen) -> bool:
+    return bool(one.largest) and not one.is_constant and one.brightest - one.darkest < FEW
 
 
 def of_colour(all_seen: Sequence[Seen], names: Sequence[str], channels: int) -> list[str]:

@@ -19,6 +19,7 @@ LOSSY = re.compile(r'[0-9](?:[.,][0-9]*)?[eE]\+[0-9]+')  # with its sign, as no 
 JOINED = re.compile('([\'"])\\s+\\1')  # two texts, as NumPy writes them, which Python takes for one
 GROUPED = re.compile('[0-9]{1,3}(,[0-9]{3})+')
 SHORT = re.compile('[0-9]{1,18}')
+SIGNED = re.compile(r'[+-](/|$)')  # of subtypes such as HR+/HER2-
 
 
 @functools.lru_cache(1 << 16)
@@ -63,10 +64,20 @@ def table_of(values: Mapping[str, Iterable[str]]) -> dict[str, str]:
 UNSEEN = ('Cf', 'Cc')  # Unicode categories of zero-width and control characters
 
 
+# Letters of other alphabets, and the Latin ones that they look like.
+LATIN = str.maketrans('АВСЕНІЈКМОРЅТХУаеорсухіјѕΑΒΕΖΗΙΚΜΝΟΡΤΥΧονι', 'ABCEHIJKMOPSTXYaeopcyxijsABEZHIKMNOPTYXovi')
+
+
 def one_form(text: str) -> str:
-    """What texts that look alike have in common: letters in one composition and width, and nothing unseen."""
-    letters = unicodedata.normalize('NFKC', text)
+    """What texts that look alike have in common: letters in one composition, width and alphabet, nothing unseen."""
+    letters = unicodedata.normalize('NFKC', text).translate(LATIN)
     return ''.join(one for one in letters if unicodedata.category(one) not in UNSEEN)
+
+
+def letters_of(name: str) -> str:
+    """A name without case, blanks and signs, but for one whose sign has a meaning, and a number."""
+    plain = re.sub(r'[\W_]+', '', one_form(name))
+    return canonical(one_form(name) if not plain or SIGNED.search(name) or np.isfinite(number(name)) else plain)
 
 
 def plain_key(text: Any) -> str:

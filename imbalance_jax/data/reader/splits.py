@@ -10,7 +10,7 @@ import numpy as np
 from imbalance_jax.data.dataset import LEFT_OUT, SPLITS
 from imbalance_jax.data.reader.layout import Split
 from imbalance_jax.data.reader.rows import NAMED, PATH, SHOWN, SPLIT, Found, Rows
-from imbalance_jax.data.reader.spelling import canonical, first_group, matches, share, table_of
+from imbalance_jax.data.reader.spelling import canonical, first_group, letters_of, matches, share, table_of
 from imbalance_jax.data.reader.tables import files_of
 from imbalance_jax.data.reader.tails import Tails
 from imbalance_jax.data.reader.text_files import content, lines_of
@@ -63,6 +63,11 @@ def stated(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], ru
         there = set(map(canonical, said))
         if unseen := [value for value in values if canonical(str(value)) not in there]:
             found.doubts.append(f'split.test_where: {column} of no image is {_values(unseen)}.')
+        look = {letters_of(str(value)) for value in values}
+        if alike := [text for text, one in zip(said, meant, strict=True) if not one and letters_of(text) in look]:
+            named = some([ascii(text) for text in dict.fromkeys(alike)], NAMED)
+            what = f'{named} of {column} look like it and are not of the test split, {len(alike)} images'
+            found.doubts.append(f'split.test_where is {_values(values)}, and {what}.')
         split[meant] = SPLITS.index('test')
     return split
 
