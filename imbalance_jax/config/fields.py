@@ -114,7 +114,7 @@ def default_of(tree: Mapping[str, Any], name: str, options: OptionsOf | None) ->
         return ''
     if name not in known and name.startswith('data.') and name.count('.') > 2:
         return None  # within a block that the data set's source checks
-    if name not in known and is_option(name) and options:
+    if name not in known and is_option(name) and name.rpartition('.')[0] not in NO_OPTIONS and options:
         return option_default(tree, name, options)
     block = _at(tree, name)
     return block if isinstance(block, Mapping) else lookup(known, name, 'config field')

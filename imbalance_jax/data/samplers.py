@@ -38,7 +38,7 @@ def make(name: str, **options: float | str | None) -> Sampler:
 
 def _checked(name: str, sampler: Sampler, labels: ArrayLike, progress: float) -> np.ndarray:
     """The weights, of labels that nobody can change."""
-    given = np.asarray(labels).view()
+    given = np.array(labels)  # of its own, whatever it makes of it
     given.flags.writeable = False
     try:
         weights = np.asarray(sampler(given, progress))

@@ -50,7 +50,7 @@ def _once(function: Callable) -> Callable:
 def _check(model: nn.Module, image_shape: tuple[int, ...]) -> None:
     image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
     variables = _trace('init', lambda x: model.init(jax.random.key(0), x, mutable=['params', 'batch_stats']), image)
-    in_order: list[str] = []
+    in_order: list[Any] = []
     result = _trace('apply', functools.partial(_apply, model, in_order), variables, image)
     pair = isinstance(result, (tuple, list)) and len(result) == 2 and isinstance(result[1], dict)
     _require(pair, 'it must return logits and a dict of named activations')
@@ -90,6 +90,8 @@ def _apply(model: nn.Module, in_order: list[str], variables: dict, image: Any) -
     result = model.apply(variables, image)
     if isinstance(result, (tuple, list)) and len(result) == 2 and isinstance(result[1], dict):
         in_order.extend(result[1])
+        if odd := [name for name in in_order if not isinstance(name, str)]:
+            _require(False, f'`out` names activations by texts, and has {odd[0]!r}')
     return result
 
 

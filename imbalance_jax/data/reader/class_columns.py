@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from imbalance_jax.data.reader.label_notes import DATE
-from imbalance_jax.data.reader.layout import FALSE, NOTHING, TRUE, UNSURE
+from imbalance_jax.data.reader.layout import FALSE, NOTHING, TRUE, UNSURE, Images
+from imbalance_jax.data.reader.paths import is_image
 from imbalance_jax.data.reader.people import UNKNOWN
 from imbalance_jax.data.reader.spelling import canonical, names_in, number
 
@@ -99,7 +100,7 @@ def _names_of(name: str, values: np.ndarray) -> Names | None:
     cells = [str(value) for value in values if str(value).strip()]
     if any(isinstance(value, dict) for value in values) or any(map(_has_objects, values)):
         return None
-    if cells and all(DATE.fullmatch(cell.strip()) for cell in cells):
+    if cells and all(DATE.fullmatch(cell.strip()) or is_image(cell.strip(), Images()) for cell in cells):
         return None
     if any(isinstance(value, list) for value in values) or (cells and all(cell.startswith('[') for cell in cells)):
         try:

@@ -16,16 +16,20 @@ from imbalance_jax.data.reader.split_columns import Splits, splits_of
 
 # Who a row is of, the surest first; the last are so only where they repeat.
 WHO = (
-    'patient|pat|pid|ptid|mrn|empi',
+    'patient|pat|pt|pid|ptid|mrn|empi|usubjid|chart|nhs|(medical|health)[ _-]?record',
     'subject|subj|person|participant|individual|donor',
+    'client|member',
     'lesion',
     'case',
     'study|exam',
 )
-BEFORE = '((deid|de-?identified|anon|anonymi[sz]ed|anonymous|pseudo|unique|dicom|original|orig|id)[ _-]?)?'
-AFTER = '([ _-]?(id|ids|uid|number|num|nummer|numero|no|nr|name|key|code|anon|index|idx)[.]?)?s?( ?[(].*[)])?'
+BEFORE = '((src|bcr|deid|de-?identified|anon|anonymi[sz]ed|anonymous|pseudo|unique|dicom|original|orig|id)[ _-]?)?'
+AFTER = (
+    '([ _-]?(id|ids|u?uid|guid|sk|hash|ref|barcode|submitter[ _-]?id|number|num|nummer|numero|no|nr|name|key|code|anon|'
+    'index|idx)[.]?)?s?( ?[(].*[)])?'
+)
 PATIENT = [re.compile(pattern, re.I) for pattern in (*(f'^{BEFORE}({who}){AFTER}$' for who in WHO), '^id$')]
-SURE = 4  # so many of them
+SURE = 5  # so many of them
 LEAST_SURE = 2  # and so many that may be names; a lesion, a case or a study is a number, and else a kind of it
 # Of what a box is of, beside one.
 OF_BOX = re.compile(

@@ -18,6 +18,7 @@ OF_SIDES = 'left|right|binary|final|map'  # behind a word of masks
 FINGER = '|thumb'  # which is a picture of one where it is all of a name
 OF_IMAGES = 'image', 'img'  # image_1.png of mask_1.png
 CHANNEL = '_0000'
+FOLDERS_OF_IMAGES = ('images', 'image', 'img', 'imgs')
 BETWEEN = re.compile('[ _-]+')
 WORDS = re.compile('[ _-]+|(?<=[a-z])(?=[A-Z])')  # between the words of a folder's name: left_mask, leftMask
 FOLDERS = {'mask', 'masks', 'segmentation', 'segmentations', 'annotation', 'annotations', 'label', 'labels', 'gt'}
@@ -51,7 +52,9 @@ def masks_among(pictures: Sequence[str], words: str = OF_MASKS) -> dict[str, Mas
     named = f'(?:{words})(?:[ _-]?(?:{words}|{OF_SIDES}))?'
     after = re.compile(f'^(?P<stem>.+?)(?P<suffix>[ _.-]+[(]?{named}[)]?(?P<number>[ _-]?[0-9]*))$', re.I)
     shared = _shared(pictures)
-    plain = {path: at if (at := folder_of_masks(path)) >= shared else -1 for path in pictures}
+    of_masks = {path: folder_of_masks(path) for path in pictures}
+    tasks = {'/'.join(path.split('/')[: at + 1]) for path, of in of_masks.items() for at in range(of)}
+    plain = {path: at if at >= shared and not _is_of_task(path, at, tasks) else -1 for path, at in of_masks.items()}
     images = {stem(path).lower(): path for path in reversed(pictures) if plain[path] < 0}
     beside = {path.rpartition('.')[0].lower(): path for path in pictures if plain[path] < 0}
     found: dict[str, Mask] = {}
@@ -140,11 +143,19 @@ def folder_of_masks(path: str) -> int:
     return named[-1] if named else -1
 
 
+def _is_of_task(path: str, at: int, tasks: Collection[str]) -> bool:
+    """Whether a path has a folder of images within one called as those of masks are, in which folders of masks lie,
+    too: A. Segmentation/images of A. Segmentation/masks. tasks: folders with one of masks below them."""
+    parts = path.split('/')[:-1]
+    within = any(part.lower() in FOLDERS_OF_IMAGES for part in parts[at + 1 :])
+    return at >= 0 and within and '/'.join(parts[: at + 1]) in tasks
+
+
 def _counterpart(path: str, folder: int, images: dict[str, str]) -> str | None:
     """The image of the same folders but for that of masks: benign/1 or benign/images/1 of benign/masks/1."""
     parts = path.rpartition('.')[0].lower().split('/')
     before, after = parts[:folder], parts[folder + 1 :]
-    for between in ([], ['images'], ['image'], ['img'], ['imgs']):
+    for between in ([], *([one] for one in FOLDERS_OF_IMAGES)):
         if of := images.get('/'.join([*before, *between, *after])):
             return of
     return None

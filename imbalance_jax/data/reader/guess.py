@@ -37,7 +37,8 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     tables = [path for path in listed if guess_tables.may_be_one(path) and path not in beside]
     tables, further = tables[: guess_tables.MOST_TABLES], tables[guess_tables.MOST_TABLES :]
     if public := published.reader_of(folder, listed, tables, known):
-        return Guess(name, {'reader': public, 'manual_dir': str(folder)}, [], [], f'This looks like {public}.')
+        found = {'reader': public, 'manual_dir': str(folder), **published.version_of(listed)}
+        return Guess(name, found, [], [], f'This looks like {public}.')
     pictures = [path for path in listed if paths.is_image(path, Images())]
     if not pictures:
         others = guess_files.of_other_suffixes(listed)
@@ -77,7 +78,7 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
         unsure.append(f'tables: {file} names {read[0].images} of {len(pictures)} images, says nothing of them that is '
                       'known here, and is not used.')  # fmt: skip
         read = read[1:]
-    elif read and (of := guess_folders.only_in(read[0], pictures)):
+    elif read and (of := guess_folders.only_in(read[0], pictures)) and not guess_joins.leads_to_labels(read[0], rest):
         unsure.append(f'tables: {read[0].file} names images of {of} alone, says no class of them, and is not used.')
         read = read[1:]
     inside = guess_files.folder_of_images(read[0].rows.columns[read[0].column], pictures, unsure) if read else ''
@@ -86,7 +87,10 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     guess_files.of_images(folder, pictures, exclude, block, unsure)
     if inside:
         block['images']['folders'] = (inside.rstrip('/'),)
-    named = _of_tables(read, rest, files, block, unsure) if read else files.paths
+    named = list(files.paths)
+    if read:
+        named, whole = _of_tables(read, rest, files, block, unsure)
+        every = [whole if one.file == whole.file else one for one in every]
     if not read and (patients := guess_owners.of_patients(rest, pictures, block, unsure)):
         guess_labels.propose(patients, block, unsure)
         _said_of_rows(patients.kinds, block, unsure)
@@ -165,6 +169,10 @@ def _splits(
             f'; they have {listed} of {len(named)} images, and the others are left out' if listed < len(named) else ''
         )
         unsure.append(f'split: the lists of images, by their names{lacking}.')
+    elif not stated and set(by_split) == {'test'} and _are_few_of(lists[by_split['test']], named, files):
+        block['split'] = {'lists': by_split, 'others': 'train'}
+        of_test = f'{by_split["test"]} lists the images of test'
+        unsure.append(f'split: {of_test}; all others are train, and validation is drawn of their patients.')
     elif not stated and len(set(map(split_of, called))) > 1:
         unsure.append(
             f'split: the names of {some(called, NAMED)} speak of splits, and say none of the images that '
@@ -178,6 +186,12 @@ def _splits(
         for file, one in lists.items()
         if file not in used
     )
+
+
+def _are_few_of(one: Read, named: Sequence[str], files: paths.Files) -> bool:
+    """Whether a list is of some of the images that are read, and of no others."""
+    listed = {files.paths[place] for place in guess_joins.named_by([one], files)}
+    return listed <= {*named} and 2 * len(listed) < len(named)
 
 
 def _masks(
@@ -202,29 +216,30 @@ def _masks(
 
 def _of_tables(
     read: Sequence[Read], rest: list[Rest], files: paths.Files, block: dict[str, Any], unsure: list[str]
-) -> list[str]:
-    """Tables, labels, patients, splits, groups and boxes of tables that name images; and the images that these name."""
+) -> tuple[list[str], Read]:
+    """Tables, labels, patients, splits, groups and boxes of tables that name images; the images that these name, and
+    the first table with the columns of those that are joined to it."""
     main, others = read[0], list(read[1:])
     block['tables'] = [dict(one) for one in main.declared]
     block['images']['file'] = f'{{{main.column}}}'
     if main.share < 1:
         unsure.append(f'images: {1 - main.share:.0%} of the images that {main.file} names are not there.')
-    if folder := guess_joins.folder_column(main, files):
-        block['images']['file'] = f'{{{folder}}}/{{{main.column}}}'
-        unsure.append(f'images: names are those of several files; {folder!r} says in which folder each is.')
+    if folders := guess_joins.folder_columns(main, files):
+        block['images']['file'] = '/'.join(f'{{{name}}}' for name in (*folders, main.column))
+        says = f'{" and ".join(map(repr, folders))} {"say" if len(folders) > 1 else "says"}'
+        unsure.append(f'images: names are those of several files; {says} in which folder each is.')
     own_folders = guess_joins.under(main, others, files, block, unsure)
     naming = [one for one in read if one not in others]  # what is joined names no more images
     guess_labels.propose(main, block, unsure)
     free = [] if own_folders else others
-    kinds, joined = guess_joins.beside(main, free, block, unsure)
-    kinds, labels = guess_joins.by_key(main, joined, kinds, rest, block, unsure)
+    kinds, joined = guess_joins.beside(main, free, rest, block, unsure)
+    kinds, labels, joined = guess_joins.by_key(main, joined, kinds, rest, block, unsure)
     if labels:
         guess_labels.propose(labels, block, unsure)
     _said_of_rows(kinds, block, unsure)
     guess_regions.propose(main, free, block, unsure)
     if 'regions' not in block and (called := guess_tables.columns_of_masks(main, files)):
-        block['regions'] = {'files': f'{{{called[0]}}}', 'concept': guess_regions.concept_of(block, unsure)}
-        unsure.append(f'regions: the column {called[0]!r} names masks.')
+        guess_regions.propose_masks(called, main.kinds, block, unsure)
     if 'labels' not in block and block.get('regions', {}).get('column'):
         block['labels'] = {'regions': True}
         unsure.append('labels: what an image has a region of.')
@@ -238,7 +253,7 @@ def _of_tables(
             )
             if other.kinds.split.said and 'split' not in block:
                 unsure.append(f'{other.kinds.split.said[0]} (Of {other.file}, which has to be joined.)')
-    return guess_joins.named(naming, files, unsure)
+    return guess_joins.named(naming, files, unsure), main._replace(rows=joined)
 
 
 def _said_of_rows(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> None:

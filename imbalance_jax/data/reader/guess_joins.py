@@ -1,5 +1,6 @@
 """How tables beside the one that names the images go with it: put under it, joined to it, or named as not used."""
 
+import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,20 +23,24 @@ OF_NAMES = 0.7  # share of the images that a table names which is joined
 MOST = 0.9  # share of keys that must be there
 
 
-def folder_column(main: Read, files: paths.Files) -> str:
-    """The column that says in which folder each image of a table is, where their names are those of several files."""
+def folder_columns(main: Read, files: paths.Files) -> tuple[str, ...]:
+    """The columns, one or two, that say in which folder each image of a table is, the outer one first, where their
+    names are those of several files; () without such."""
     names = list(map(str, main.rows.columns[main.column]))
     found = [paths.find(files, name)[0] for name in names]
     if 2 * sum(len(places) > 1 for places in found) <= len(names):
-        return ''
-    for column, values in main.rows.columns.items():
-        pairs = {f'{folder}/{name}' for folder, name in zip(map(str, values), names, strict=True)}
-        if column == main.column or len(pairs) < len(names):
+        return ()
+    texts = {name: list(map(str, values)) for name, values in main.rows.columns.items() if name != main.column}
+    folders = {part for path in files.paths for part in path.split('/')[:-1]}
+    able = [name for name, values in texts.items() if {*values} <= folders]
+    for columns in (*((name,) for name in texts), *itertools.permutations(able, 2)):
+        whole = {'/'.join(parts) for parts in zip(*(texts[name] for name in columns), names, strict=True)}
+        if len(whole) < len(names):
             continue
-        at = (paths.find(files, pair) for pair in pairs)
-        if all(len(places) == 1 and parts > 1 for places, parts in at):
-            return column
-    return ''
+        at = (paths.find(files, one) for one in whole)
+        if all(len(places) == 1 and parts > len(columns) for places, parts in at):
+            return columns
+    return ()
 
 
 def under(main: Read, others: list[Read], files: paths.Files, block: dict[str, Any], unsure: list[str]) -> bool:
@@ -140,15 +145,18 @@ def _folder_of(one: Read, files: paths.Files) -> str:
     return ranked[0] if ranked and not tied else ''
 
 
-def beside(main: Read, others: list[Read], block: dict[str, Any], unsure: list[str]) -> tuple[Kinds, Rows]:
-    """What the main table's columns are, and of a table beside it that says of its images what it does not; and its
-    rows with what was joined."""
+def beside(
+    main: Read, others: list[Read], rest: Sequence[Rest], block: dict[str, Any], unsure: list[str]
+) -> tuple[Kinds, Rows]:
+    """What the main table's columns are, and of a table beside it that says of its images what it does not, or has the
+    key of one of the rest; and its rows with what was joined."""
     joined = main.rows
     kinds, names = main.kinds, {str(text) for text in main.rows.columns[main.column]}
     for other in list(others):
         texts = [str(text) for text in other.rows.columns[other.column]]
         new, stems = _news(other.kinds, kinds), dict.fromkeys(map(_stem, names))
-        if not new or len(other.declared) > 1 or len(set(texts)) < len(texts):
+        leads = any(keys_of(other.rows, one.rows).on and not keys_of(joined, one.rows).on for one in rest)
+        if not (new or leads) or len(other.declared) > 1 or len(set(texts)) < len(texts):
             continue
         if len(names & set(texts)) >= OF_NAMES * len(names):
             same = main.column == other.column
@@ -162,7 +170,8 @@ def beside(main: Read, others: list[Read], block: dict[str, Any], unsure: list[s
         block['tables'].append({**declared, 'on': on})
         lacking = len({*map(_stem, names)} - {*map(_stem, texts)})
         rows = f', and has no row for {lacking} of {len(names)} images' if lacking else ''
-        unsure.append(f'tables: {other.file} is joined by the name of the image; it says {", ".join(new)}{rows}.')
+        says = ', '.join(new) or 'what others are joined by'
+        unsure.append(f'tables: {other.file} is joined by the name of the image; it says {says}{rows}.')
         others.remove(other)
         kinds = kinds._replace(**new)
         if STEM in on:
@@ -183,10 +192,10 @@ def _are_stems_of(texts: Sequence[str], stems: Collection[str], count: int) -> b
 
 def by_key(
     main: Read, joined: Rows, kinds: Kinds, rest: list[Rest], block: dict[str, Any], unsure: list[str]
-) -> tuple[Kinds, Read | None]:
-    """What the columns are with those of tables whose rows name no image, and share a key with the main one; and the
-    one that has labels, where the main one has none. Those that are joined leave `rest`. joined: the rows of the main
-    one with what was joined before."""
+) -> tuple[Kinds, Read | None, Rows]:
+    """What the columns are with those of tables whose rows name no image, and share a key with the main one; the one
+    that has labels, where the main one has none; and the rows with what was joined. Those that are joined leave `rest`.
+    joined: the rows of the main one with what was joined before."""
     labels, fresh = None, True
     of_labels = main.file if 'labels' in block else ''
     while fresh:  # what was joined may have the key of another
@@ -199,9 +208,10 @@ def by_key(
             mine, their = my_names(on)[0], their_names(on)[0]
             own = kinds_of(one.rows, their)
             new = _news(own, kinds)
-            if not (new.get('patient') or kinds.patient) and {'sex', 'age'} & own.groups.keys():
+            known = new.get('patient') or kinds.patient
+            if mine != known and len(on) == 1 and (why := _is_person(mine, known, own, joined, one.rows, their)):
                 new['patient'] = mine
-                unsure.append(f'patient: the column {mine!r}, by which a table that says sex or age is joined.')
+                unsure.append(f'patient: the column {mine!r}, by which a table that says {why} is joined.')
             if own.split.said and not own.split.block and not kinds.split.block:
                 sentence = f'{own.split.said[0]} (Of {one.file}.)'
                 unsure.extend([sentence] if sentence not in unsure else [])
@@ -215,6 +225,10 @@ def by_key(
             block['tables'].append({**one.declared, 'on': list(on)})
             says = ', '.join([*(['labels'] if has_labels else []), *new]) or 'what others are joined by'
             unsure.append(f'tables: {one.file} is joined by {keys}; it says {says}.')
+            if of_labels and (too := own.labels or ((own.names,) if own.names else ())):
+                unsure.append(
+                    f'labels: {some(too, NAMED)} of {one.file} are not used: labels are those of {of_labels}.'
+                )
             rest.remove(one)
             kinds, fresh = kinds._replace(**new), True
             joined, _ = join(joined, one.rows, on)
@@ -229,7 +243,35 @@ def by_key(
             unsure.append(
                 f'labels: {one.file}, which could be joined by {keys}, has columns that may be classes: {said}.'
             )
-    return kinds, labels
+    return kinds, labels, joined
+
+
+def leads_to_labels(one: Read, rest: Sequence[Rest]) -> bool:
+    """Whether a table can be joined to one of the rest that has labels."""
+    for other in rest:
+        if on := keys_of(one.rows, other.rows).on:
+            kinds = kinds_of(other.rows, their_names(on)[0])
+            if kinds.labels or kinds.names:
+                return True
+    return False
+
+
+def _is_person(mine: str, known: str, own: Kinds, joined: Rows, their: Rows, key: str) -> str:
+    """What a table that is joined by the column `mine` says that is one for a person, '' where that column is not who
+    an image is of: sex or age, or the split of all its images, where nobody is known, or `known` is a study of whom
+    `mine` is. own: what the table's columns are; key: the column of it."""
+    if known:
+        if known not in joined.columns:
+            return ''
+        whose = set(zip(map(str, joined.columns[known]), map(str, joined.columns[mine]), strict=True))
+        within = len({one for one, _ in whose}) == len(whose) and len({one for _, one in whose}) < len(whose)
+        if not within or surer_patient(known, 'study'):
+            return ''
+    if {'sex', 'age'} & own.groups.keys():
+        return 'sex or age'
+    several = len(set(map(str, joined.columns[mine]))) < len(joined)
+    apart = len(set(map(str, their.columns[key]))) == len(their)
+    return 'splits' if not known and own.split.block and several and apart else ''
 
 
 def _has_key_of_others(one: Rest, joined: Rows, rest: Sequence[Rest]) -> bool:

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from imbalance_jax.data.reader.columns import PATIENT, kinds_of
 from imbalance_jax.data.reader.guess_tables import Read, Rest
+from imbalance_jax.data.reader.layout import SPLIT_NAMES
 from imbalance_jax.data.reader.rows import NAMED, Rows
-from imbalance_jax.data.reader.spelling import plain_key
+from imbalance_jax.data.reader.spelling import canonical, plain_key, table_of
 from imbalance_jax.names import some
 
 MOST = 0.9  # share of the images, or of folders, that a table has a row for
@@ -128,12 +129,13 @@ def not_used(
 
 
 def _lists(rows: Rows, patients: Collection[str]) -> bool:
-    """Whether a table is one column of these patients, with or without a name of its own."""
-    if len(rows.columns) != 1:
+    """Whether a table is one column of these patients, with or without a name of its own, or one for each split."""
+    splits = table_of(SPLIT_NAMES)
+    if len(rows.columns) != 1 and not all(canonical(name) in splits for name in rows.columns):
         return False
-    ((name, cells),) = rows.columns.items()
-    said = {name, *map(str, cells)}
-    return len(said & {*patients}) >= MOST * len(said)
+    said = {str(cell).strip() for cells in rows.columns.values() for cell in cells} - {''}
+    said |= {*rows.columns} & {*patients}  # a patient in the place of a name
+    return bool(said) and len(said & {*patients}) >= MOST * len(said)
 
 
 def _of_folders(rows: Rows, pictures: Sequence[str]) -> tuple[str, set[str]]:

@@ -1,5 +1,6 @@
 """Whose images those of a folder are, so that nobody is in two splits, and which split each is in."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,14 @@ from imbalance_jax.data.reader.layout import SPLIT_NAMES
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.data.reader.spelling import canonical, first_group, table_of
 from imbalance_jax.names import some
+
+CODED = re.compile('[A-Za-z]{0,8}[ _-]?[0-9A-Fa-f][0-9A-Fa-f_-]*')  # a number, a code with one, or a hash
+MEASURES = re.compile(
+    'frame|slice|width|height|size|length|count|number[ _-]?of|'
+    '(?<![a-z])(age|year|month|day|date|time|score|x|y)(?![a-z])',
+    re.I,
+)
+SHORTEST, FEWEST, MOST_OF_ONE = 2, 3, 20  # signs of a name or a value; values; images of each, on the average
 
 
 def in_use(read: Sequence[Read], block: Mapping[str, Any]) -> list[Read]:
@@ -65,6 +74,7 @@ def propose(
             unsure.append(f'patient: the {len(names)} folders {some(names, NAMED)}, by their names.')
         else:
             unsure.append('patient: nothing says whose images these are; every image counts as a patient of its own.')
+            unsure.extend(_may_be_people(read, block))
             return
     who = _who(files, read, block)
     named = guess_joins.named_by(read, files)
@@ -84,6 +94,21 @@ def propose(
             f'{some(apart, NAMED)}. Every image counts as a patient of its own; if these are people, the splits share '
             'them, and have to be drawn.'
         )
+
+
+def _may_be_people(read: Sequence[Read], block: Mapping[str, Any]) -> list[str]:
+    """A sentence about columns that have a number or a code for some images together, and nothing else reads."""
+    used = str({key: value for key, value in block.items() if key != 'path'})
+    found = []
+    for one in read:
+        for name, values in one.rows.columns.items():
+            said = {str(value).strip() for value in values} - {''}
+            coded = all(CODED.fullmatch(text) for text in said) and max(map(len, said), default=0) >= SHORTEST
+            shared = FEWEST < len(said) < one.images and MOST_OF_ONE * len(said) >= one.images
+            measured = len(name.strip()) < SHORTEST or MEASURES.search(name) or name in one.kinds.box
+            if name != one.column and coded and shared and not measured and repr(name) not in used:
+                found.append(f'{name!r} of {one.file} has {len(said)} values for {one.images} images')
+    return [f'patient: {some(found, NAMED)}; if they are people, patient is that column.'] if found else []
 
 
 def stated(main: Read | None, block: Mapping[str, Any]) -> set[str]:

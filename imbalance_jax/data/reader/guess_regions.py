@@ -2,24 +2,18 @@
 
 import fnmatch
 import itertools
-import re
 import string
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from imbalance_jax.data.reader.box_columns import corners_of, places_of
-from imbalance_jax.data.reader.guess_tables import Read
+from imbalance_jax.data.reader.columns import Kinds
+from imbalance_jax.data.reader.guess_tables import Read, without_words_of_masks
 from imbalance_jax.data.reader.rows import NAMED, Rows
+from imbalance_jax.data.reader.shape_columns import may_be_shapes
+from imbalance_jax.data.reader.spelling import canonical
 from imbalance_jax.data.reader.stated_sizes import sizes_beside, stated_size
 from imbalance_jax.names import some
-
-OF_SHAPES = re.compile(
-    '(?i)encoded[ _-]?pixels|(?<![a-z])rle|polygon|segmentation|contour|b(ounding)?[ _-]?box|(?<![a-z])boxes'
-)
-
-OF_POINTS = re.compile('(?i)points|vert(ices|ex)|geometry|coord|(?<![a-z])wkt|shape|outline|annotation')
-OF_OBJECTS = re.compile(r"""\s*\[\s*{.*['"](x|y|points|left|x_?min|bbox)['"]""", re.I)
-NUMBER, SEVERAL = re.compile('[0-9]+'), 4
 
 
 def propose(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: list[str]) -> None:
@@ -74,24 +68,28 @@ def propose(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: l
             )
 
 
+def propose_masks(called: Sequence[str], kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> None:
+    """Regions of the columns of a table that name masks: all of them where each is called as one of the classes is."""
+    classes = {canonical(name): name for name in (*kinds.labels, *kinds.said)}
+    own = {column: classes.get(canonical(without_words_of_masks(column)), '') for column in called}
+    if len(called) > 1 and all(own.values()):
+        block['regions'] = [{'files': f'{{{column}}}', 'concept': name} for column, name in own.items()]
+        unsure.append(f'regions: the columns {some([*map(repr, called)], NAMED)} name masks, each of its class.')
+        return
+    block['regions'] = {'files': f'{{{called[0]}}}', 'concept': concept_of(block, unsure)}
+    others = f'; so do {some([*map(repr, called[1:])], NAMED)}, which are not read' if len(called) > 1 else ''
+    unsure.append(f'regions: the column {called[0]!r} names masks{others}.')
+
+
 def _say_not_read(one: Read, block: Mapping[str, Any], unsure: list[str]) -> None:
     """A sentence about columns that seem to hold boxes or shapes and that a proposed layout does not read."""
     regions = block.get('regions', {})
     read = {*one.kinds.box, one.kinds.segmentation, regions.get('column'), *one.kinds.labels}
-    if left := [name for name in one.rows.columns if name not in read and _may_be_shapes(one.rows, name)]:
+    if left := [name for name in one.rows.columns if name not in read and may_be_shapes(one.rows, name)]:
         unsure.append(
             f'regions: {some(left, NAMED)} of {one.file} may be boxes or shapes, and are not read: regions.box, or '
             'regions.code with its kind, reads such.'
         )
-
-
-def _may_be_shapes(rows: Rows, column: str) -> bool:
-    """Whether a column is called as shapes are, or as coordinates and has several numbers in each cell."""
-    cells = [text for text in map(str, rows.columns[column]) if text.strip(' []{}')]
-    if OF_SHAPES.search(column):
-        return bool(cells)
-    called = OF_POINTS.search(column) or any(OF_OBJECTS.match(text) for text in cells)
-    return bool(called and cells) and all(len(NUMBER.findall(text)) >= SEVERAL for text in cells)
 
 
 def _in_a_table_of_its_own(main: Read, one: Read, others: Sequence[Read], block: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from imbalance_jax.data.reader.columns import Kinds, kinds_of
 from imbalance_jax.data.reader.companions import FOLDERS, WORDS
 from imbalance_jax.data.reader.layout import NOTHING, SPLIT_NAMES, Images
 from imbalance_jax.data.reader.rows import Rows, stacked
+from imbalance_jax.data.reader.shape_columns import may_be_shapes
 from imbalance_jax.data.reader.spelling import canonical, table_of
 from imbalance_jax.names import some
 
@@ -140,7 +141,7 @@ def read(
             kinds = kinds._replace(patient=sides[0])  # those of a row are one person's
         found.append(Read(path, rows, column, share, count, kinds, tables))
     images = {one.file: _images_of_splits(one, found) for one in found}
-    most = max((images[one.file] for one in found if not _has_boxes(one) and len(one.rows.columns) > 1), default=0)
+    most = max((images[one.file] for one in found if not _has_regions(one) and len(one.rows.columns) > 1), default=0)
     found.sort(key=lambda one: (*_rank(one, images[one.file], most), one.images), reverse=True)
     return found, rest
 
@@ -200,6 +201,11 @@ def _is_of_masks(column: str) -> bool:
     return bool(words & OF_MASKS) or bool('label' in words and words & OF_FILES)
 
 
+def without_words_of_masks(column: str) -> str:
+    """A column's name without its words for masks and files: mass of mass_mask."""
+    return '_'.join(word for word in WORDS.split(column) if word.lower() not in OF_MASKS | OF_FILES | {'label'})
+
+
 def columns_of_masks(one: Read, files: paths.Files) -> list[str]:
     """Columns beside that of images which are called as masks are, and name files that are there."""
     called = [name for name in one.rows.columns if name != one.column and _is_of_masks(name)]
@@ -229,6 +235,11 @@ def _has_boxes(one: Read) -> bool:
     return bool(one.kinds.box or one.kinds.segmentation)
 
 
+def _has_regions(one: Read) -> bool:
+    """Whether a table has boxes, or shapes of any form."""
+    return _has_boxes(one) or any(may_be_shapes(one.rows, name) for name in one.rows.columns if name != one.column)
+
+
 def _images_of_splits(one: Read, found: Sequence[Read]) -> int:
     """How many images a table names, with those of the same columns that are called as other splits are."""
     if not (own := split_of_name(one.file)):
@@ -241,10 +252,10 @@ def _images_of_splits(one: Read, found: Sequence[Read]) -> int:
 def _rank(one: Read, images: int, most: int) -> tuple[bool, bool, int, bool, bool, int]:
     """How well a table serves as the main one: with labels, of many images, and not of boxes, whose names are no labels
     where a table without boxes has as many images. most: so many."""
-    names = one.kinds.names and not (_has_boxes(one) and images < most)
+    names = one.kinds.names and not (_has_regions(one) and images < most)
     kept = not OLD.search(one.file)
     told = bool(OF_LABELS.search(one.file.rsplit('/', 1)[-1]))
-    return bool(one.kinds.labels or names), kept, images, not _has_boxes(one), told, -one.file.count('/')
+    return bool(one.kinds.labels or names), kept, images, not _has_regions(one), told, -one.file.count('/')
 
 
 def _images_in_header(rows: Rows, files: paths.Files) -> list[str]:

@@ -29,6 +29,8 @@ PUBLIC = {
     'CLNDAT_EN.txt': 'jsrt',
     'master_spreadsheet*.csv': 'brax',
 }
+# Files, or folders, that only one version of a set has -> that version.
+VERSIONS = {'cxr-lt-2024': '2024', 'CXRLT_2026*.csv': '2026', 'nih-*lt_single-label_*.csv': 'single-label'}
 # Headers of tables whose names many sets share.
 PUBLIC_COLUMNS = {
     ('Path', 'Sex', 'Age', 'Frontal/Lateral', 'AP/PA'): 'chexpert',
@@ -68,6 +70,13 @@ def reader_of(folder: Path, listed: Sequence[str], tables: Sequence[str], known:
             if rows is not None and reader in known and called and set(columns) <= set(rows.columns):
                 return reader
     return ''
+
+
+def version_of(listed: Sequence[str]) -> dict[str, str]:
+    """The option that says which version of a published set these files are of, {} for its usual one."""
+    parts = {part for path in listed for part in (path.split('/')[0], path.split('/')[-1])}
+    found = [of for pattern, of in VERSIONS.items() if any(fnmatch.fnmatch(part, pattern) for part in parts)]
+    return {'version': found[0]} if len(found) == 1 else {}
 
 
 def _has_column(folder: Path, listed: Sequence[str], name: str) -> bool:
