@@ -34,10 +34,12 @@ def needs_all_labels(loss: Loss, num_classes: int) -> bool:
     batch = _batch(loss, num_classes)
     known = np.ones_like(batch.labels)
     known[::2] = 0
-    others = np.roll(batch.labels, 1, axis=1) if loss.link == SOFTMAX else 1 - batch.labels
-    turned = np.where(known == 1, batch.labels, others)
-    both = [np.asarray(loss(loss.init(), batch.logits, one, known, batch.rows, 0.5)) for one in (batch.labels, turned)]
-    return not np.allclose(*both, rtol=1e-4, atol=1e-7, equal_nan=True)
+    turned = np.roll(batch.labels, 1, axis=1) if loss.link == SOFTMAX else 1 - batch.labels
+    turned = np.where(known == 1, batch.labels, turned)
+    as_are, others = (
+        np.asarray(loss(loss.init(), batch.logits, one, known, batch.rows, 0.5)) for one in (batch.labels, turned)
+    )
+    return not np.allclose(as_are, others, rtol=1e-4, atol=1e-7, equal_nan=True)
 
 
 class _Batch(NamedTuple):
@@ -95,9 +97,9 @@ def _asked(where: str, function: Callable, *given: Any) -> Any:
 
 def _expect(said: str, found: Any, wanted: Any, in_words: str, *, given: str = ' gives') -> None:
     """ValueError for a tree that has not the form of another."""
-    alike = jax.tree.structure(found) == jax.tree.structure(wanted)
+    forms: list[Any] = [jax.tree.structure(one) for one in (found, wanted)]
     pairs = zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=False)
-    if not alike or any((one.shape, one.dtype) != (other.shape, other.dtype) for one, other in pairs):
+    if forms[0] != forms[1] or any((one.shape, one.dtype) != (other.shape, other.dtype) for one, other in pairs):
         raise ValueError(f'{said}{given} {_form(found)}; expected {in_words}.')
 
 

@@ -220,8 +220,8 @@ def load(workdir: Path, base: Mapping[str, Any] = MappingProxyType({})) -> Train
     except FileNotFoundError as error:
         if is_adopted(members) or not sources.path_options(config.data.name, config.data.get(config.data.name, {})):
             raise
-        place = f'--config.data.{config.data.name}.path=WHERE'
-        moved = f'Where the data have moved, train --config=... --workdir={workdir} {place} makes their new place known'
+        where = f'--config.data.{config.data.name}.path=WHERE'
+        moved = f'Where the data have moved, train --config=... --workdir={workdir} {where} makes their new place known'
         raise FileNotFoundError(f'{error} {moved}; it trains nothing again.') from error
     if has_features(members):
         return of_features(config, members, dataset, workdir)

@@ -200,6 +200,7 @@ def test_make_refuses_what_a_sampler_does_not_take(name, options, message):
         (lambda labels, progress: np.zeros(len(labels)), 'not all 0'),
         (lambda labels, progress: np.full(len(labels), np.nan), 'must be finite'),
         (lambda labels, progress: labels.fill(1), "Sampler 'own' changes the labels"),
+        (lambda labels: np.ones(len(labels)), "Sampler 'own' failed with TypeError: .* takes 1 positional argument"),
     ],
 )
 def test_a_sampler_of_one_s_own_is_looked_at(monkeypatch, labels, given, said):
@@ -207,6 +208,18 @@ def test_a_sampler_of_one_s_own_is_looked_at(monkeypatch, labels, given, said):
     before = np.array(labels)
     with pytest.raises(ValueError, match=said):
         samplers.make('own')(labels, 0.0)
+    np.testing.assert_array_equal(labels, before)
+
+
+def test_a_sampler_that_insists_changes_labels_of_its_own(monkeypatch, labels):
+    def own(labels, progress):
+        labels.setflags(write=True)
+        labels[:] = 0
+        return np.ones(len(labels))
+
+    monkeypatch.setitem(SAMPLERS, 'own', own)
+    before = np.array(labels)
+    samplers.make('own')(labels, 0.0)
     np.testing.assert_array_equal(labels, before)
 
 

@@ -25,6 +25,7 @@ class Plain(nn.Module):
     @nn.compact
     def __call__(self, image, train=False):
         out, breaks = {}, self.breaks
+        image = image * (image > 1e6) if breaks == 'blind' else image
         move = nn.Module.perturb if breaks == 'flax' else perturb
         x = nn.relu(nn.Conv(4, (3, 3))(image))
         x = out['zebra'] = x if breaks == 'unperturbed' else move(self, 'zebra', x)
@@ -37,6 +38,10 @@ class Plain(nn.Module):
             out = dict(reversed(out.items()))
         if breaks == 'times 0':
             x = 0 * x
+        if breaks == 'none':
+            out['attention'] = None
+        if breaks == 'numbered':
+            out[3] = x
         x = out['pooled'] = move(self, 'pooled', x.mean((1, 2)))
         if breaks == 'not pooled':
             del out['pooled']
@@ -79,6 +84,9 @@ def test_a_model_that_keeps_the_contract_passes(model):
         ('order', "from front to back, and 'apple' comes after 'zebra'"),
         ('times 0', "the gradient of the logits at 'apple' is exactly 0: .* name an earlier layer"),
         *((after, "not those of 'head' on out\\['pooled'\\]: nothing may come after the head") for after in AFTER),
+        ('blind', 'its logits are the same for every image: nothing of an image reaches them'),
+        ('none', "what it returns as 'attention' must be an array, and is None"),
+        ('numbered', '`out` names activations by texts, and has 3'),
         ('half', 'its logits must be float32, and are bfloat16: end with'),
         ('of the batch', 'its logits of an image depend on the other images of the batch, when it is not trained'),
         ('flax', "fails in apply with a perturbation of 'zebra' alone"),

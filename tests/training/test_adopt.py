@@ -46,6 +46,16 @@ def test_a_table_of_members_with_other_columns_is_one_line(tmp_path, text, said)
         adopt_members.from_table(tmp_path / 'members.csv')
 
 
+def test_weights_may_lie_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv('HOME', str(tmp_path))
+    (tmp_path / 'members.csv').write_text('arm,seed,weights\nbce,0,~/a.pth\n')
+    for (one,) in (
+        adopt_members.from_texts(['arm=bce,seed=0,weights=~/a.pth']),
+        adopt_members.from_table(tmp_path / 'members.csv'),
+    ):
+        assert one.weights == str(tmp_path / 'a.pth')
+
+
 def test_members_are_what_texts_and_tables_say(tmp_path):
     text = 'arm=focal,seed=3,weights=a.pth,loss=focal,gamma=1.5,classes=Mass|Effusion'
     [one] = adopt_members.from_texts([text])

@@ -6,11 +6,14 @@ import jax
 import numpy as np
 import pytest
 
+from imbalance_jax import losses
 from imbalance_jax.configs import base
 from imbalance_jax.data import policies
 from imbalance_jax.data.arrays import class_counts, split_arrays
 from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, PRESENT, UNCERTAIN
 from imbalance_jax.data.sources import phantom
+from imbalance_jax.losses import entrywise
+from imbalance_jax.losses.loss import Loss
 from imbalance_jax.training import build, calibration
 
 ARMS = {
@@ -89,7 +92,7 @@ def test_what_is_judged_is_the_same_for_all(dataset, experiment):
 def test_losses_know_the_counts_of_their_labels(config, dataset, experiment):
     versions = build.labels_of_versions(config, dataset, experiment.members, split_arrays(dataset, 'train'))
     order = list(dict.fromkeys(row['arm'] for row in experiment.members))
-    losses = dict(zip(order, build.build_losses(experiment.members, versions), strict=True))
+    built = dict(zip(order, build.build_losses(experiment.members, versions), strict=True))
     index = dataset.rows('train')
     cells = dataset.cells[0][index]
     positive = ((cells == PRESENT) | (cells == UNCERTAIN)).sum(0)
@@ -99,8 +102,8 @@ def test_losses_know_the_counts_of_their_labels(config, dataset, experiment):
     def value(loss):
         return np.asarray(loss.entries(logits, labels, 0.0))
 
-    np.testing.assert_allclose(value(losses['weighted_ones']), value(expected), rtol=1e-6)
-    assert (value(losses['weighted']) != value(losses['weighted_ones'])).any()
+    np.testing.assert_allclose(value(built['weighted_ones']), value(expected), rtol=1e-6)
+    assert (value(built['weighted']) != value(built['weighted_ones'])).any()
     for one, other in zip(class_counts(versions['permuted']), class_counts(versions['own']), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -151,3 +154,18 @@ def test_all_is_judged_by_the_labels_that_the_config_names(dataset):
     config.data.labels = 'u_zero'
     with pytest.raises(ValueError, match="Did you mean 'u_zeros'"):
         build.make_members(config)
+
+
+def test_a_loss_that_reads_unknown_labels_is_refused_where_there_are_some(monkeypatch, config, dataset, experiment):
+    def own(num_positive, num_negative):
+        return Loss(lambda params, logits, labels, *rest: entrywise.cross_entropy(logits, labels).mean())
+
+    monkeypatch.setitem(losses.LOSSES, 'own', own)
+    versions = build.labels_of_versions(config, dataset, experiment.members, split_arrays(dataset, 'train'))
+    labels = experiment.members[0].get('labels', 'own')
+    (row,) = [{**experiment.members[0], 'loss': 'own', 'hyper': {}}]
+    known = np.ones_like(np.asarray(versions[labels].label_mask))
+    assert build.build_losses([row], {**versions, labels: versions[labels]._replace(label_mask=known)})
+    known[0, 0] = 0
+    with pytest.raises(ValueError, match=r"loss 'own' changes with labels that are not known, and 1 of \d+ training"):
+        build.build_losses([row], {**versions, labels: versions[labels]._replace(label_mask=known)})

@@ -123,7 +123,10 @@ def test_old_names_of_densenets():
             before, after = key.split('.denselayer')
             layer, part, leaf = after.split('.')
             old[f'{before}.denselayer{layer}.{part[:-1]}.{part[-1]}.{leaf}'] = value
-    equal(weights.to_flax({**old, 'op_threshs': np.zeros(3)}, shapes, torch_names_of(model)), variables)
+    equal(
+        weights.to_flax({**old, 'op_threshs': np.zeros(3), 'n_averaged': np.array(5)}, shapes, torch_names_of(model)),
+        variables,
+    )
 
 
 def stored(file, sha256):

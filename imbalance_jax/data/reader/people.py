@@ -123,7 +123,7 @@ def _additions(names: Collection[str]) -> list[tuple[str, str]]:
         pairs += [(one, meant[-1])] if meant else []
         if one.isdigit():  # the number alone, as 007 for P007
             longer = [name for name in names if name.endswith(one) and re.fullmatch(r'[^\W0-9]+', name[: -len(one)])]
-            pairs += [(one, longer[0])] if len(longer) == 1 and longer[0] not in odd else []
+            pairs += [(one, other) for other in longer[:1] if other not in odd]
     return pairs
 
 

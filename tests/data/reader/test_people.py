@@ -219,3 +219,36 @@ def test_letters_that_look_like_digits_are_doubted_wherever_they_stand(other, me
     names = [*map(str, range(101, 113)), other]
     people.doubt_additions(names, np.array([TRAIN] * len(names), np.uint8), found)
     assert found.doubts == [f'Is this one person, called in two ways, who counts as two? {other!r} beside {meant!r}.']
+
+
+@pytest.mark.parametrize('odd', ['P001', '001', '\u0420001', 'AOO1', 'A00l'])
+def test_people_of_two_sites_who_look_alike_are_said(odd):
+    names = [f'A{i:03d}' if i < 6 else f'P{i:03d}' for i in range(12)] + ['P001', odd]
+    found = Found()
+    split = np.zeros(len(names), np.uint8)
+    people.say_alike(names, split, found)
+    people.doubt_additions(names, split, found)
+    said = [one for one in (*found.notes, *found.doubts) if ascii(odd) in one]
+    assert bool(said) == (odd != 'P001'), said
+
+
+def test_codes_of_a_sex_and_groups_that_look_alike(tmp_path):
+    def groups_of(column, values):
+        folder = tmp_path / f'{column}{len(list(tmp_path.iterdir()))}'
+        pictures(folder, [f'{i}.png' for i in range(24)])
+        rows = [f'{i}.png,P{i // 2},{i % 2},{values[i // 2 % len(values)]}' for i in range(24)]
+        (folder / 't.csv').write_text(f'image,patient,mass,{column}\n' + '\n'.join(rows))
+        block = {'tables': 't.csv', 'images': 'image', 'labels': ('mass',), 'patient': 'patient'}
+        block |= {'groups': {column: column}, 'split': {'stratify': False}}
+        made = sources.load(
+            'mine', tmp_path / 'made', {'reader': 'folder', 'path': str(folder), **block, 'image_size': 16}
+        )
+        return made.info['groups'][column], [one for one in made.info.get('doubts', []) if column in one]
+
+    for code in ('0', '9', '-9', '.'):
+        assert 'is not known' in groups_of('sex', ('M', 'F', code))[1][0]
+    assert groups_of('sex', ('M', 'F')) == (['F', 'M'], [])
+    for other in ('PA.', 'P.A.', '(PA)', 'P A', 'P\u0410'):
+        assert groups_of('view', ('PA', 'AP', other))[1], other
+    assert groups_of('view', ('PA', 'PA', 'pa', 'AP')) == (['AP', 'PA'], [])
+    assert groups_of('receptor', ('HER2+', 'HER2-'))[1] == []

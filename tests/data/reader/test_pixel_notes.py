@@ -259,3 +259,16 @@ def test_negatives_are_named_however_narrow_and_padded_the_images_are(tmp_path):
         film = chest(i, (40, 32))
         Image.fromarray(255 - film if i < 6 else film).save(tmp_path / name)
     assert len(doubts_with(labelled(tmp_path, names, 'pad'), 'like negatives')) == 1
+
+
+def test_images_that_levels_leave_flat_are_said():
+    def seen(largest, darkest, brightest):
+        shown = pixel_notes.Seen(largest, brightest, pixel_notes.UPRIGHT, False, False, np.zeros((8, 8), np.uint8))
+        return shown._replace(darkest=darkest)
+
+    usual = [seen(60000, 0, 240) for _ in range(6)]
+    names = [f'{i}.npy' for i in range(8)]
+    (said,) = pixel_notes.of_levels([*usual, seen(47000, 182, 184), seen(46900, 182, 183)], names)
+    assert said.startswith('images.levels leaves 2 of 8 images fewer than 8 grey values')
+    assert '6.npy, 7.npy' in said
+    assert pixel_notes.of_levels(usual, names[:6]) == []

@@ -846,6 +846,16 @@ def test_a_value_of_test_where_that_no_image_has_is_said(eight):
     assert (dataset.split == 2).sum() == 3
 
 
+@pytest.mark.parametrize(
+    'other', ['Site C\u200b', 'Site  C', 'Site_C', 'SiteC', 'site C.', '\uff33ite C', 'Site \u0421']
+)
+def test_values_that_look_like_those_of_test_where_are_said(eight, other):
+    table(eight, rows(*(f'{i}.png,a,{("Site C", other, "Site A", "Site A")[i % 4]}' for i in range(8))))
+    dataset = loaded(eight, tables='t.csv', split={'test_where': {'who': ('Site C',)}, 'validation': 0.25})
+    (said,) = doubts_with(dataset, 'test_where')
+    assert f'{other!a} of who look like it and are not of the test split, 2 images' in said
+
+
 def test_rows_of_an_image_that_disagree_on_groups_or_a_patient_s_pattern(eight):
     table(eight, rows(*(f'{n % 4}.png,a,{"FM"[n // 6]},P{n % 4}_{n}' for n in range(8)), header='file,finding,sex,who'))
     groups = {'sex': 'sex', 'who': {'column': 'who', 'values': {'a': ('P0_0', 'P0_4')}}}  # spelt in two ways

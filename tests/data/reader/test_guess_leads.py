@@ -1,0 +1,223 @@
+"""What `data guess` finds through other tables: labels and people by a key, and what does not take their place."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from data.reader.guessing import pictures, proposed
+from PIL import Image
+
+from imbalance_jax.data.reader import published
+
+N = 24
+
+
+def image(i):
+    return f'i{i:03d}.png'
+
+
+def table(folder, name, rows):
+    pd.DataFrame(rows).to_csv(folder / name, index=False)
+
+
+def films(tmp_path):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'images/{image(i)}' for i in range(N)])
+    return folder
+
+
+@pytest.mark.parametrize('extra', ['figures/overview.png', 'docs/overview.png'])
+def test_a_figure_in_a_folder_makes_no_classes(tmp_path, extra):
+    folder = films(tmp_path)
+    pictures(folder, [extra])
+    table(folder, 'index.csv', [{'image': image(i), 'study_id': f'E{i // 2}'} for i in range(N)])
+    table(folder, 'studies.csv', [{'study_id': f'E{s}', 'label': ('a', 'b')[s % 3 == 0]} for s in range(N // 2)])
+    found, dataset = proposed(folder, tmp_path)
+    assert dataset.classes == ('a', 'b')
+    assert found.block['tables'][1]['on'] == ['study_id']
+
+
+@pytest.mark.parametrize('shape', [{'polygon': '[[4, 5], [9, 5], [9, 12]]'}, {'rle': '10 3 42 5'}])
+def test_shapes_of_some_images_do_not_lead(tmp_path, shape):
+    folder = films(tmp_path)
+    table(folder, 'images.csv', [{'image': image(i), 'patient_id': f'P{i // 2:02d}'} for i in range(N)])
+    people = [{'patient_id': f'P{p:02d}', 'mass': p % 2, 'edema': p % 3 % 2} for p in range(N // 2)]
+    table(folder, 'patients.csv', people)
+    table(
+        folder,
+        'shapes.csv',
+        [{'image': image(i), 'class': ('mass', 'edema')[i % 4 // 2], **shape} for i in range(0, N, 2)],
+    )
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['labels'] == {'columns': ('mass', 'edema')}
+    assert len(dataset.images) == N
+
+
+@pytest.mark.parametrize('key', ['client', 'anon_id'])
+def test_who_has_a_sex_is_a_person_and_not_the_exam(tmp_path, key):
+    folder = films(tmp_path)
+    table(folder, 'images.csv', [{'image': image(i), 'exam_id': f'E{i // 2}', 'mass': i % 2} for i in range(N)])
+    table(folder, 'exams.csv', [{'exam_id': f'E{s}', key: 1000 + s // 2} for s in range(N // 2)])
+    table(folder, 'people.csv', [{key: 1000 + p, 'sex': 'MF'[p % 2], 'age': 40 + p} for p in range(N // 4)])
+    assert proposed(folder, tmp_path)[0].block['patient'] == key
+
+
+@pytest.mark.parametrize('key', ['client_id', 'code_of_owner'])
+def test_whose_images_have_a_split_together_is_a_person(tmp_path, key):
+    folder = films(tmp_path)
+    table(folder, 'images.csv', [{'image': image(i), key: 1000 + i // 2, 'mass': i % 2} for i in range(N)])
+    table(folder, 'splits.csv', [{key: 1000 + p, 'split': ('train', 'test')[p % 4 == 0]} for p in range(N // 2)])
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['patient'] == key
+    assert len(set(dataset.patient.tolist())) == N // 2
+
+
+def test_a_table_with_nothing_but_the_key_of_another_is_joined_beside_coco(tmp_path):
+    folder = films(tmp_path)
+    studies = {
+        'patient': [f'P{s // 2}' for s in range(12)],
+        'split': [('train', 'test')[s // 2 % 3 == 0] for s in range(12)],
+    }
+    table(folder, 'index.csv', [{'image': image(i), 'accession': f'A{i // 2}'} for i in range(N)])
+    pd.DataFrame({'accession': [f'A{s}' for s in range(12)], **studies}).to_csv(folder / 'studies.csv', index=False)
+    named = [{'id': i + 1, 'file_name': image(i), 'width': 20, 'height': 20} for i in range(N)]
+    boxes = [{'id': i + 1, 'image_id': i + 1, 'category_id': 1 + i % 2, 'bbox': [4, 5, 9, 9]} for i in range(0, N, 3)]
+    classes = [{'id': 1, 'name': 'mass'}, {'id': 2, 'name': 'edema'}]
+    (folder / 'coco.json').write_text(json.dumps({'images': named, 'annotations': boxes, 'categories': classes}))
+    block = proposed(folder, tmp_path)[0].block
+    assert (block['patient'], block['split']) == ('patient', 'split')
+
+
+def test_people_of_a_joined_table_are_in_one_split(tmp_path):
+    folder = films(tmp_path)
+    table(folder, 'index.csv', [{'image': image(i), 'mass': i % 2, 'accession': f'A{i // 2}'} for i in range(N)])
+    splits = [
+        {'accession': f'A{s}', 'patient': f'P{s // 2}', 'split': ('train', 'val', 'test')[s % 3]} for s in range(N // 2)
+    ]
+    table(folder, 'studies.csv', splits)
+    found, _ = proposed(folder, tmp_path)
+    assert 'patient' not in found.block
+    assert any('would be in two splits' in one for one in found.unsure)
+
+
+def test_three_levels_of_folders_in_three_columns(tmp_path):
+    folder, rows = tmp_path / 'set', []
+    for p in range(6):
+        for v in (1, 2):
+            rows += [{'patient': f'pat{p:02d}', 'visit': f'visit{v}', 'file': f'{c}.png'} for c in ('pre', 'post')]
+    pictures(folder, ['/'.join(row.values()) for row in rows])
+    table(folder, 't.csv', [{**row, 'mass': int(k % 3 == 0)} for k, row in enumerate(rows)])
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['images']['file'] == '{patient}/{visit}/{file}'
+    assert len(dataset.images) == len(rows)
+
+
+def mask(folder, name, i):
+    pixels = np.zeros((20, 20), np.uint8)
+    pixels[4 + i % 5 : 14, 5:15] = 255
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(folder / name)
+
+
+def test_columns_of_masks_are_each_of_their_class(tmp_path):
+    folder, rows = films(tmp_path), []
+    for i in range(N):
+        rows.append({'image': image(i), 'mass': i % 2, 'edema': int(i % 3 == 0)})
+        for name in ('mass', 'edema'):
+            path = f'masks/{name}/{image(i)}' if rows[-1][name] else ''
+            rows[-1][f'{name}_mask'] = path
+            if path:
+                mask(folder, path, i)
+    table(folder, 't.csv', rows)
+    dataset = proposed(folder, tmp_path)[1]
+    assert np.bincount(dataset.region_concept).tolist() == [12, 8]
+    table(folder, 't.csv', [{**row, 'other_mask': row['mass_mask']} for row in rows])
+    found, _ = proposed(folder, tmp_path)
+    assert any("so do 'edema_mask', 'other_mask', which are not read" in one for one in found.unsure)
+
+
+def test_names_of_files_are_no_classes(tmp_path):
+    folder, rows = films(tmp_path), []
+    for i in range(N):
+        mask(folder, f'masks/i{i:03d}_mask.png', i)
+        rows.append({'image': image(i), 'label': f'masks/i{i:03d}_mask.png', 'pathology': ('a', 'b')[i % 3 == 0]})
+    table(folder, 't.csv', rows)
+    assert proposed(folder, tmp_path)[1].classes == ('a', 'b')
+
+
+def test_images_of_another_task_are_no_masks(tmp_path):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'A. Segmentation/images/{i:03d}.png' for i in range(10)])
+    pictures(folder, [f'B. Grading/images/{i:03d}.png' for i in range(20)])
+    for i in range(10):
+        mask(folder, f'A. Segmentation/masks/{i:03d}.png', i)
+    table(folder / 'B. Grading', 'labels.csv', [{'image': f'{i:03d}.png', 'grade': i % 3} for i in range(20)])
+    assert 'regions' not in proposed(folder, tmp_path)[0].block
+
+
+@pytest.mark.parametrize('others', [False, True])
+def test_a_list_of_the_test_alone(tmp_path, others):
+    folder = films(tmp_path)
+    table(folder, 't.csv', [{'image': image(i), 'mass': i % 2} for i in range(N)])
+    listed = [image(i) for i in range(6)]
+    if others:  # of images without labels
+        pictures(folder, [f'images/t{i}.png' for i in range(6)])
+        listed = [f't{i}.png' for i in range(6)]
+    (folder / 'test.txt').write_text('\n'.join(listed))
+    found, _ = proposed(folder, tmp_path)
+    assert found.block.get('split') == (None if others else {'lists': {'test': 'test.txt'}, 'others': 'train'})
+
+
+@pytest.mark.parametrize('name', ['train.csv', 'splits.csv'])
+def test_lists_of_patients_in_csv_are_said(tmp_path, name):
+    folder = films(tmp_path)
+    table(folder, 't.csv', [{'image': image(i), 'patient': f'P{i // 2}', 'mass': i % 2} for i in range(N)])
+    people = [f'P{p}' for p in range(N // 2)]
+    rows = {'patient': people[:6]} if name == 'train.csv' else {'train': people[:6], 'test': people[6:]}
+    pd.DataFrame(rows).to_csv(folder / name, index=False)
+    found, _ = proposed(folder, tmp_path)
+    assert any(f'{name} is not used: patients are listed' in one for one in found.unsure)
+
+
+@pytest.mark.parametrize(
+    'key', ['patient_sk', 'USUBJID', 'bcr_patient_barcode', 'case_submitter_id', 'PtNo', 'chart_no']
+)
+def test_names_of_columns_of_people(tmp_path, key):
+    folder = films(tmp_path)
+    table(folder, 't.csv', [{'image': image(i), key: f'{7000 + i // 2}', 'mass': int(i % 3 == 0)} for i in range(N)])
+    assert proposed(folder, tmp_path)[0].block['patient'] == key
+
+
+def test_columns_that_may_be_people_are_said(tmp_path):
+    folder = films(tmp_path)
+    rows = [
+        {'image': image(i), 'mass': i % 3 % 2, 'paciente': 7 + i // 2, 'frame': i % 5, 'x2': i % 7} for i in range(N)
+    ]
+    table(folder, 't.csv', rows)
+    found, _ = proposed(folder, tmp_path)
+    (said,) = [one for one in found.unsure if 'if they are people' in one]
+    assert said.startswith("patient: 'paciente' of t.csv has 12 values for 24 images;")
+
+
+def test_objects_of_boxes_in_each_row_are_said(tmp_path):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'{i}.png' for i in range(N)])
+    lines = []
+    for i in range(N):
+        boxes = [[4, 5, 9, 10]] if i % 3 else []
+        objects = {'bbox': boxes, 'categories': ['mass'] * len(boxes)}
+        lines.append(json.dumps({'file_name': f'{i}.png', 'label': 'ab'[i % 2], 'objects': objects}))
+    (folder / 'metadata.jsonl').write_text('\n'.join(lines))
+    assert any(
+        one.startswith('regions: objects of metadata.jsonl may be') for one in proposed(folder, tmp_path)[0].unsure
+    )
+
+
+@pytest.mark.parametrize(
+    ('file', 'version'),
+    [('cxr-lt-2024/train_labeled.csv', '2024'), ('CXRLT_2026_training.csv', '2026'), ('train.csv', None),
+     ('nih-lt_single-label_test.csv', 'single-label')],
+)  # fmt: skip
+def test_versions_of_published_sets_are_known_by_their_files(file, version):
+    assert published.version_of([file, 'files/p10/a.png']) == ({'version': version} if version else {})
