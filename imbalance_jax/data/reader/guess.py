@@ -59,6 +59,7 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     left = [path for path in listed if path not in drawings]
     unsure.extend(guess_files.unread(left, {path: suffix for path, suffix in beside.items() if path not in drawings}))
     drawn = companions.masks_among(pictures, f'{companions.OF_MASKS}|{companions.DRAWN}')
+    unsure.extend(guess_files.of_flags(folder, beside))
     said: list[str] = []
     exclude, images, every, rest = _read(folder, tables, pictures, drawn, said)
     called = [path for path, mask in drawn.items() if mask.word]

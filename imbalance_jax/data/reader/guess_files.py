@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from imbalance_jax.data.reader import images, paths, pixel_notes
+from imbalance_jax.data.reader import images, json_files, paths, pixel_notes
 from imbalance_jax.data.reader.layout import Images
 from imbalance_jax.data.reader.picture import NeedsPackage, Unreadable
 from imbalance_jax.data.reader.rows import NAMED
+from imbalance_jax.data.reader.text_files import content
 from imbalance_jax.names import some
 
 # Of a file's path, whose first group is a person.
@@ -70,6 +71,23 @@ def unread(listed: Sequence[str], beside: Mapping[str, str]) -> list[str]:
         f'({some(files, NAMED)}): {advice}.'
         for (suffix, advice), files in by_advice.items()
     ]
+
+
+def of_flags(folder: Path, beside: Mapping[str, str]) -> list[str]:
+    """A sentence about flags of whole images in LabelMe's files. beside: files that are of one image each."""
+    names = dict[str, None]()
+    for path in [path for path, suffix in beside.items() if suffix == 'json'][:LOOKED_AT]:
+        try:
+            data = json_files.parsed(content(folder / path), path)
+        except (ValueError, OSError):
+            continue
+        flags = data.get('flags') if json_files.is_labelme(data) else None
+        if isinstance(flags, dict) and flags:
+            names |= dict.fromkeys(map(str, flags))
+    if not names:
+        return []
+    what = f'{some([*names], NAMED)} are flags of whole images in files of LabelMe'
+    return [f'labels: {what}, and are not read: a table with a column of each of them is.']
 
 
 def of_other_suffixes(listed: Sequence[str]) -> str:

@@ -221,3 +221,15 @@ def test_objects_of_boxes_in_each_row_are_said(tmp_path):
 )  # fmt: skip
 def test_versions_of_published_sets_are_known_by_their_files(file, version):
     assert published.version_of([file, 'files/p10/a.png']) == ({'version': version} if version else {})
+
+
+@pytest.mark.parametrize('drawn', [False, True])
+def test_flags_of_labelme_are_said(tmp_path, drawn):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'{i}.png' for i in range(8)])
+    for i in range(8):
+        shapes = [{'label': 'lesion', 'points': [[3, 4], [12, 18]], 'shape_type': 'rectangle'}] if drawn else []
+        made = {'flags': {'mass': bool(i % 2)}, 'shapes': shapes, 'imagePath': f'{i}.png'}
+        (folder / f'{i}.json').write_text(json.dumps({**made, 'imageHeight': 20, 'imageWidth': 20}))
+    found, _ = proposed(folder, tmp_path, missing=() if drawn else ('labels',))
+    assert any('mass are flags of whole images in files of LabelMe' in one for one in found.unsure)
