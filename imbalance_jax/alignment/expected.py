@@ -87,8 +87,9 @@ def _torchray(heat: jax.Array, tolerance: float = 15) -> Product:
     row, column, constant = _first_hottest(heat)
 
     def figure(sums, regions):
-        # One region at a time, which needs less memory than all of a block.
-        shares = jax.lax.map(lambda region: near_share(region[None], tolerance)[0], regions.astype(bool))
+        # One region at a time, which needs less memory than all of a block; and only where a map is constant.
+        chance = lambda: jax.lax.map(lambda one: near_share(one[None], tolerance)[0], regions.astype(bool))  # noqa: E731
+        shares = jax.lax.cond(constant.any(), chance, lambda: jnp.zeros(len(regions), jnp.float32))
         return jnp.where(constant, shares, sums > 0)
 
     disc = _distance(heat, row, column) < jnp.maximum(tolerance, 1) ** 2

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from imbalance_jax.alignment.heat import bits, check_top_k, count, defined, flat, heat_and_region
+from imbalance_jax.alignment.heat import bits, check_top_k, count, defined, flat, heat_and_region, in_order
 from imbalance_jax.system.shapes import takes
 
 PIXELS = 32  # of a region that are compared together where a region's pixels are taken from all maps, on a CPU
@@ -38,7 +38,7 @@ class _Order(NamedTuple):
 
 
 def _ordered(pixels: jax.Array) -> _Order:
-    ascending = jnp.sort(pixels, axis=-1)
+    ascending = in_order(pixels)
     first, last = _ties(ascending)
     return _Order(ascending, ascending.shape[-1] - 1 - last, last - first + 1)
 
@@ -112,7 +112,7 @@ def pixel_auroc(maps: jax.Array, masks: jax.Array) -> jax.Array:
     also where the mask is the whole image."""
     heat, region = heat_and_region(maps, masks)
     # The mask is the lowest bit, so that one sort orders the pixels by heat and their labels with them.
-    ordered = jnp.sort(bits(heat) << 1 | flat(region).astype(jnp.uint32), axis=-1)
+    ordered = in_order(bits(heat) << 1 | flat(region).astype(jnp.uint32))
     first, last = _ties(ordered >> 1)
     inside, number = (ordered & 1).astype(bool), ordered.shape[-1]
     outside = number - inside.sum(-1)
@@ -134,7 +134,7 @@ def midranks(maps: jax.Array) -> jax.Array:
     low = jnp.uint32((1 << max(1, (number - 1).bit_length())) - 1)
     raw, sign = jax.lax.bitcast_convert_type(values, jnp.uint32), jnp.uint32(1 << 31)
     key = jnp.where(raw & sign, ~raw, raw | sign)
-    packed = jnp.sort(key & ~low | jnp.arange(number, dtype=jnp.uint32), axis=-1)
+    packed = in_order(key & ~low | jnp.arange(number, dtype=jnp.uint32))
     first, last = _ties(packed & ~low)
     middle, pixel = (first + last) / 2, (packed & low).astype(jnp.int32)
 

@@ -49,7 +49,9 @@ def hit_torchray(maps: jax.Array, masks: jax.Array, *, tolerance: float = 15) ->
     rows, columns = jnp.arange(heat.shape[-2])[:, None], jnp.arange(heat.shape[-1])
     near = (rows - row) ** 2 + (columns - column) ** 2 < jnp.maximum(tolerance, 1) ** 2
     hit = (near & region).any((-2, -1)).astype(jnp.float32)
-    return defined(jnp.where(_is_constant(heat), near_share(region, tolerance), hit), heat, region)
+    constant = _is_constant(heat)
+    chance = jax.lax.cond(constant.any(), lambda: near_share(region, tolerance), lambda: jnp.zeros_like(hit))
+    return defined(jnp.where(constant, chance, hit), heat, region)
 
 
 @takes(region='... H W')

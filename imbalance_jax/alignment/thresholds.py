@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from imbalance_jax.alignment.heat import bits, count, defined, flat, heat_and_region
+from imbalance_jax.alignment.heat import bits, count, defined, flat, heat_and_region, in_order
 from imbalance_jax.system.shapes import takes
 
 BINS = 256
@@ -184,7 +184,7 @@ def heat_ratio_weights(heat: jax.Array) -> jax.Array:
     """
     peak = heat.max((-2, -1), keepdims=True)
     peak = jnp.where(peak > 0, peak, 1)
-    ordered = jax.lax.bitcast_convert_type(jnp.sort(bits(heat), axis=-1), jnp.float32) / peak[..., 0]
+    ordered = jax.lax.bitcast_convert_type(in_order(bits(heat)), jnp.float32) / peak[..., 0]
     heat = heat / peak
     number = ordered.shape[-1]
     hot = jnp.maximum(count(heat >= LEAST), 1)[..., None]
