@@ -13,6 +13,7 @@ from jax.typing import ArrayLike
 from imbalance_jax.losses import entrywise, softmax
 from imbalance_jax.losses.entrywise import Coefficients, counted, counted_mean
 from imbalance_jax.losses.softmax import SoftmaxCoefficients
+from imbalance_jax.system.shapes import on_device
 
 SIGMOID, SOFTMAX = 'sigmoid', 'softmax'  # what makes probabilities of logits
 UNKNOWN = 'unknown'  # in the place of a loss's name: that of a network that was trained elsewhere
@@ -73,7 +74,7 @@ class Loss:
 
         rows: [B], which training examples these are; fraction: of training that is done. Few losses read either.
         """
-        return self.apply(params, logits, labels, label_mask, Moment(rows, fraction))
+        return self.apply(params, logits, _numbers(labels), label_mask, Moment(rows, fraction))
 
     def carry(
         self,
@@ -87,7 +88,13 @@ class Loss:
         """{'running': what is not trained} after this batch; {} for most."""
         if self.advance is None:
             return {}
-        return {'running': self.advance(params, logits, labels, label_mask, Moment(rows, fraction))}
+        return {'running': self.advance(params, logits, _numbers(labels), label_mask, Moment(rows, fraction))}
+
+
+def _numbers(labels: ArrayLike) -> jax.Array:
+    """Labels as floats, of which a loss may take 1 - 2 y: whole numbers without a sign would go round."""
+    labels = on_device(labels, 'labels', '[B, K]')
+    return labels if jnp.issubdtype(labels.dtype, jnp.floating) else labels.astype(jnp.float32)
 
 
 def from_coefficients(coefficients: Coefficients | SoftmaxCoefficients) -> Loss:

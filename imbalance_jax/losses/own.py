@@ -15,18 +15,27 @@ import numpy as np
 from imbalance_jax.losses import recalibration
 from imbalance_jax.losses.loss import KERNELS, SOFTMAX, Loss
 
-SURE = 4.0  # logits of answers that are right, or wrong
+MOMENTS = (0.0, 0.5, 1.0)  # of training done, at which is asked
 IMAGES = 64  # of a batch: one more or less changes what a loss takes from the batch by little
-ENTRIES = 6  # whose label is turned
+ENTRIES = 16  # whose label is turned
 LEVEL = 0.2  # by which the log-odds of an entry may be off, of what a batch of `IMAGES` says
+CERTAIN = 8.0  # log-odds beyond which one is as good as another
 
 
 def check(name: str, loss: Loss, num_classes: int) -> None:
     """ValueError, of one line, for a loss that cannot be trained with, or says of itself what is not so."""
     said = f'Loss {name!r}'
     params = _of_types(said, loss, num_classes)
-    if not jax.tree.leaves(params) and loss.advance is None:  # of others the value alone says little
-        _of_values(said, loss, num_classes)
+    batch = _batch(loss, num_classes)
+    ask = _questions(loss, batch.rows)
+    _check_slopes(said, ask, batch)
+    if not jax.tree.leaves(params) and loss.advance is None:  # others may turn as their parameters do
+        _check_direction(said, loss, ask, num_classes)
+    if type(loss.coefficients) in KERNELS:
+        _check_coefficients(said, loss, batch, ask)
+    if loss.entries is not None:
+        for fraction in MOMENTS:
+            _check_entries(said, loss, ask, batch, fraction=fraction)
 
 
 def needs_all_labels(loss: Loss, num_classes: int) -> bool:
@@ -51,7 +60,7 @@ class _Batch(NamedTuple):
 def _batch(loss: Loss, num_classes: int) -> _Batch:
     """Of images that are right and wrong by chance, with one class each where the loss asks for that."""
     generator, size = np.random.default_rng(0), max(IMAGES, num_classes + 2)
-    logits = generator.uniform(-3, 1, (size, num_classes)).astype(np.float32)  # as of findings that are rare
+    logits = generator.uniform(-3, 2, (size, num_classes)).astype(np.float32)  # as of findings that are rare
     labels = (generator.random(logits.shape) < 0.5).astype(np.uint8)
     if loss.link == SOFTMAX:
         labels = np.eye(num_classes, dtype=np.uint8)[np.arange(size) % num_classes]
@@ -107,22 +116,18 @@ def _form(tree: Any) -> Any:
     return jax.tree.map(lambda one: f'{one.dtype} {list(one.shape)}', tree)
 
 
-def _of_values(said: str, loss: Loss, num_classes: int) -> None:
-    batch = _batch(loss, num_classes)
-    ask = _questions(loss, batch.rows)
-    value, slope = ask(batch.logits, batch.labels)
-    if not (np.isfinite(value) and np.isfinite(slope).all()):
-        raise ValueError(f'{said} is {value:.4g}, with gradients {slope.min():.4g} to {slope.max():.4g}, of logits '
-                         f'between -3 and 1; expected finite numbers.')  # fmt: skip
-    if not slope.any():
+def _check_slopes(said: str, ask: Callable, batch: _Batch) -> None:
+    """ValueError for a loss that is not finite, or that no logit changes at any moment of training."""
+    slopes = []
+    for fraction in MOMENTS:
+        value, slope = ask(batch.logits, batch.labels, fraction)
+        if not (np.isfinite(value) and np.isfinite(slope).all()):
+            raise ValueError(f'{said} is {value:.4g}, with gradients {slope.min():.4g} to {slope.max():.4g}, of logits '
+                             f'between -3 and 2; expected finite numbers.')  # fmt: skip
+        slopes.append(slope)
+    if not np.any(slopes):
         raise ValueError(f'{said} does not depend on the logits, so that nothing would be trained: its gradient is 0. '
                          'Are all weights 0, or is it a constant?')  # fmt: skip
-    _check_direction(said, loss, ask, num_classes)
-    if type(loss.coefficients) in KERNELS:
-        _check_coefficients(said, loss, batch, slope)
-    if loss.entries is not None:
-        for fraction in (0.0, 1.0):
-            _check_entries(said, loss, ask, batch, fraction=fraction)
 
 
 def _questions(loss: Loss, rows: np.ndarray) -> Callable[..., tuple[np.ndarray, np.ndarray]]:
@@ -136,26 +141,30 @@ def _questions(loss: Loss, rows: np.ndarray) -> Callable[..., tuple[np.ndarray, 
 
 
 def _check_direction(said: str, loss: Loss, ask: Callable, num_classes: int) -> None:
-    """ValueError for a loss that prefers wrong answers in a class, as where a weight is below 0 or a sign is turned."""
+    """ValueError for a loss that makes answers of a class worse, as where a weight is below 0 or a sign is turned: that
+    takes logits of 0 down where the class is, or, of sigmoids, up where it is not."""
     size = max(IMAGES, num_classes + 2)
     of_each = num_classes if loss.link == SOFTMAX else num_classes + 1  # of the last, no class
     labels = np.eye(of_each, num_classes, dtype=np.uint8)[np.arange(size) % of_each]
-    right = np.where(labels, SURE, -SURE).astype(np.float32)
-    best = ask(right, labels)[0]
-    for k in range(num_classes):
-        wrong = np.where(np.arange(num_classes) == k, -right, right)
-        value = ask(wrong, labels)[0]
-        if value < best:
+    for fraction in MOMENTS:
+        slope = ask(np.zeros(labels.shape, np.float32), labels, fraction)[1].astype(np.float64)
+        there, elsewhere = (slope * labels).sum(0), (slope * (1 - labels)).sum(0)
+        least = 1e-6 * np.abs(slope).sum()
+        down = (there > least) | ((elsewhere < -least) & (loss.link != SOFTMAX))
+        if down.any():
+            k = int(down.argmax())
+            way = f'{there[k]:.4g} over the images of it, {elsewhere[k]:.4g} over the others'
             raise ValueError(
-                f'{said} is {best:.4g} where all answers are right, and {value:.4g} where those of class {k} are '
-                'wrong; expected more. Is a weight below 0, or a sign turned?'
+                f'{said} makes answers of class {k} worse: its gradient at logits of 0 is {way}; expected the first '
+                'below 0 and the second above. Is a weight below 0, or a sign turned?'
             )
 
 
-def _check_coefficients(said: str, loss: Loss, batch: _Batch, slope: np.ndarray) -> None:
+def _check_coefficients(said: str, loss: Loss, batch: _Batch, ask: Callable) -> None:
     """ValueError for coefficients, by which the loss is computed in training, that are those of another loss."""
     coefficients: Any = loss.coefficients
     kernel = jax.grad(lambda logits: KERNELS[type(coefficients)](coefficients, logits, batch.labels))
+    slope = ask(batch.logits, batch.labels, MOMENTS[0])[1]
     if not np.allclose(np.asarray(kernel(jnp.asarray(batch.logits))), slope, rtol=1e-3, atol=1e-6):
         raise ValueError(f'{said}: its `coefficients`, of which it is computed in training, give another loss than its '
                          '`apply`; leave them out, or use losses.loss.from_coefficients.')  # fmt: skip
@@ -164,7 +173,7 @@ def _check_coefficients(said: str, loss: Loss, batch: _Batch, slope: np.ndarray)
 def _check_entries(said: str, loss: Loss, ask: Callable, batch: _Batch, *, fraction: float) -> None:
     """ValueError for entries whose log-odds (`recalibration`) are not those of the loss: eta l+' + (1 - eta) l-' = 0,
     with the derivatives of the loss of a batch by the logit of an entry whose own label is turned."""
-    image, k = np.arange(ENTRIES), np.arange(ENTRIES) % batch.logits.shape[1]
+    image, k = np.arange(ENTRIES), np.arange(ENTRIES) * batch.logits.shape[1] // ENTRIES
 
     def slope(place: tuple[int, int], label: int) -> float:
         labels = batch.labels.copy()
@@ -177,8 +186,9 @@ def _check_entries(said: str, loss: Loss, ask: Callable, batch: _Batch, *, fract
         truth = np.log(negative) - np.log(-positive)
     claimed = recalibration.log_odds(loss, batch.logits, fraction)[image, k]
     with np.errstate(invalid='ignore'):
-        off = np.abs(np.clip(claimed, -2 * SURE, 2 * SURE) - np.clip(truth, -2 * SURE, 2 * SURE))
-    neither = np.isnan(claimed) & np.isnan(truth)  # a logit that no probability has
+        off = np.abs(np.clip(claimed, -CERTAIN, CERTAIN) - np.clip(truth, -CERTAIN, CERTAIN))
+    neither = np.isnan(claimed) & np.isnan(truth)  # a logit that no probability has, or one of many as good
+    neither |= (positive == 0) & (negative == 0)
     off = np.where(neither, 0, np.where(np.isnan(off), np.inf, off))
     if (off > LEVEL).any():
         worst = off.argmax()

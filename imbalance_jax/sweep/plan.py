@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from imbalance_jax.names import some
 from imbalance_jax.sweep.estimate import estimate
 from imbalance_jax.sweep.populations import differing, identity
-from imbalance_jax.system.files import differences, dumps, regular, write_text
+from imbalance_jax.system.files import differences, dumps, flatten, regular, write_text
 from imbalance_jax.system.records import CONFIG, NUMBER, fault_of
 from imbalance_jax.system.seals import fault_of as changed
 from imbalance_jax.system.seals import seal
@@ -134,7 +134,9 @@ def _facts(line: str) -> tuple[dict[str, Any], str]:
         fault = str(error)
     if fault:
         return {}, f'is damaged: {fault}; plan again.'
-    return ({}, CHANGED) if facts['id'] != known or changed(facts) else (facts, '')
+    own = flatten(facts['config'])
+    said = any(dumps(own.get(name)) != dumps(value) for name, value in facts['differs'].items())
+    return ({}, CHANGED) if facts['id'] != known or said or changed(facts) else (facts, '')
 
 
 def select(jobs: list[Job], *, job: str = '', shard: str = '') -> list[Job]:

@@ -586,6 +586,83 @@ def test_a_loss_that_reads_labels_that_are_not_known_is_recognised():
     assert losses.own.needs_all_labels(of_loss(plain)(0, 0), 3)
 
 
+def stopped(values):
+    return jax.lax.stop_gradient(values)
+
+
+def warm_up(params, z, y, mask, moment):
+    return bce_of(z, y) * jnp.minimum(1, 10 * moment.fraction)
+
+
+def self_paced(params, z, y, mask, moment):
+    entries = losses.entrywise.cross_entropy(z, y)
+    return (entries * (stopped(entries) < 0.3 + 5 * moment.fraction)).mean()
+
+
+def small_losses(params, z, y, *rest):
+    entries = losses.entrywise.cross_entropy(z, y)
+    return (entries * (stopped(entries) <= jnp.quantile(stopped(entries), 0.8))).mean()
+
+
+def soft_ordinal(params, z, y, *rest):
+    apart = jnp.abs(jnp.arange(z.shape[1]) - y.argmax(1)[:, None])
+    return -(jax.nn.softmax(-0.5 * apart, 1) * jax.nn.log_softmax(z, 1)).sum(1).mean()
+
+
+def clipped(z, y, mask):
+    return losses.entrywise.cross_entropy(jnp.clip(z, -2, 2), y)
+
+
+@pytest.mark.parametrize('num_classes', [1, 2, 14])
+@pytest.mark.parametrize(
+    'own',
+    [
+        of_loss(warm_up),
+        of_loss(self_paced),
+        of_loss(small_losses),
+        of_loss(soft_ordinal, link='softmax'),
+        of_loss(lambda q, z, y, *rest: (-y * jax.nn.log_sigmoid(z) - (1 - y) * jax.nn.log_sigmoid(-z)).mean()),
+        of_loss(lambda q, z, y, *rest: jnp.maximum(0, 1 - (2 * y - 1) * z).mean()),
+        lambda p, n: from_entries(clipped, entrywise=True),
+        of_entries(lambda z, y: jnp.arange(z.shape[1]) == 0),
+    ],
+    ids=['warm-up', 'self-paced', 'small losses', 'soft ordinal', 'signed bce', 'hinge', 'clipped', 'one class'],
+)
+def test_losses_as_people_publish_them_pass(monkeypatch, own, num_classes):
+    if num_classes == 1 and own(0, 0).link == 'softmax':
+        pytest.skip('A softmax needs two classes.')
+    monkeypatch.setitem(losses.LOSSES, 'own', own)
+    assert losses.make('own', np.full(num_classes, 4), np.full(num_classes, 6))
+
+
+SCALED = {'init': lambda: {'s': jnp.zeros(())}}
+
+
+def scaled(params, z, y, *rest):
+    return bce_of(stopped(z), y) * jnp.exp(-params['s']) + params['s']
+
+
+def nine(z, y, where=True):
+    return losses.entrywise.cross_entropy(z, y) * (1 + 8 * y * where)
+
+
+@pytest.mark.parametrize(
+    'own',
+    [
+        of_loss(scaled, **SCALED),
+        of_loss(plain, **SCALED, entries=lambda z, y, f: nine(z, y)),
+        of_loss(plain, entries=lambda z, y, f: nine(z, y, jnp.arange(14) > 5)),
+        of_loss(plain, entries=lambda z, y, f: nine(z, y, z > 1)),
+        of_loss(plain, entries=lambda z, y, f: nine(z, y, (f > 0.1) & (f < 0.9))),
+    ],
+    ids=['constant with a parameter', 'with a parameter', 'of some classes', 'of some logits', 'half way'],
+)
+def test_what_is_wrong_in_a_part_is_refused(monkeypatch, own):
+    monkeypatch.setitem(losses.LOSSES, 'own', own)
+    with pytest.raises(ValueError, match=r'does not depend on the logits|entries say log-odds'):
+        losses.make('own', np.full(14, 4), np.full(14, 6))
+
+
 def test_options_of_one_s_own_loss_are_numbers_or_what_their_defaults_are(monkeypatch):
     def own(p, n, *, weight, how='a', on=False):
         return losses.loss.from_coefficients(losses.entrywise.coefficients(p.size, positive_weight=weight))
@@ -616,7 +693,7 @@ def weighted_by(weights, sign=1.0):
 )
 def test_a_loss_of_one_s_own_that_prefers_wrong_answers_is_refused(monkeypatch, own, where):
     monkeypatch.setitem(losses.LOSSES, 'own', own)
-    with pytest.raises(ValueError, match=f'where those of {where} are wrong; expected more. Is a weight below 0'):
+    with pytest.raises(ValueError, match=f'makes answers of {where} worse: .* Is a weight below 0, or a sign turned'):
         losses.make('own', np.full(3, 4), np.full(3, 6))
     monkeypatch.setitem(losses.LOSSES, 'own', weighted_by((1.0, 0.2, 1.0)))
     assert losses.make('own', np.full(3, 4), np.full(3, 6))

@@ -171,6 +171,14 @@ def test_a_plan_changed_by_hand_is_refused(config, tmp_path):
     path.write_text(text.replace('"epochs": 50', '"epochs": 51'))
     with pytest.raises(ValueError, match='line 1 was changed by hand'):
         plans.read(path)
+    plans.write(path, populations.populations(config, hyper.sweep('data.image_size', [32, 64])))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line in lines:
+        line['differs'] = {'data.image_size': 96 - line['differs']['data.image_size']}
+        del line['sha256']
+    path.write_text('\n'.join(map(json.dumps, lines)) + '\n')
+    with pytest.raises(ValueError, match='line 1 was changed by hand'):
+        plans.read(path)
     path.write_text(text[: len(text) // 2])
     with pytest.raises(ValueError, match='line 1 is damaged'):
         plans.read(path)

@@ -90,7 +90,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
         people.say_in_no_group(rows, cases.first, cases.image_id.tolist(), layout.groups, codes, found)
     cases = cases._replace(groups=codes, group_names=group_names)
     people.say_sexes_twice(group_names, found)
-    people.doubt_codes_of_sex(group_names, found)
+    people.doubt_codes(layout.groups, group_names, found)
     for grouping, of_group in group_names.items():
         found.doubts.extend(label_notes.of_dates(of_group, f'Groups of {grouping}'))
         found.doubts.extend(label_notes.of_forms(of_group, f'Groups of {grouping}'))
@@ -105,6 +105,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     found.doubts.extend(companions.doubts(sorted(cases.path)) if with_files else [])
     found.doubts.extend(label_notes.of_cells(cells, cases.classes, cases.image_id.tolist()))
     found.doubts.extend(label_notes.of_equal(cells[0], cases.classes))
+    found.doubts.extend(label_notes.of_other_columns(cases.classes, patient, cases.image_id.tolist()))
     return take(cases, np.lexsort((cases.image_id, cases.split)))
 
 

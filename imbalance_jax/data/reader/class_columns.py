@@ -111,6 +111,9 @@ def _names_of(name: str, values: np.ndarray) -> Names | None:
     if are_several := next((one for one in BETWEEN_NAMES if _are_joined(cells, one)), ''):
         every = {one for cell in cells for one in names_in(cell, are_several, name)}
         return Names(name, are_several, False, tuple(sorted(every))) if 1 < len(every) <= MOST_CLASSES else None
+    if _are_parted(cells):
+        every = {one for cell in cells for one in cell.split()}
+        return Names(name, ' ', False, tuple(sorted(every))) if 1 < len(every) <= MOST_CLASSES else None
     for separator in ('', *SEPARATORS):
         found = {one for cell in cells for one in names_in(cell, separator, name)}
         several = any(separator and separator in cell for cell in cells)
@@ -137,6 +140,13 @@ def _are_joined(cells: Sequence[str], separator: str) -> bool:
     count = Counter(part for of_cell in parts for part in of_cell)
     known = sum(part in whole or number > 1 for part, number in count.items())
     return bool(count) and '' not in count and 3 * known >= 2 * len(count) and any(part in whole for part in count)
+
+
+def _are_parted(cells: Sequence[str]) -> bool:
+    """Whether some cells are several names with blanks between them: numbers all of them, or each alone in others."""
+    whole = {cell.strip() for cell in cells}
+    parts = {part for cell in whole for part in cell.split() if ' ' in cell}
+    return bool(parts) and (parts <= whole or all(part.isdigit() for cell in whole for part in cell.split()))
 
 
 def are_flags(words: set[str]) -> bool:

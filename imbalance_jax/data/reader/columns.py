@@ -16,7 +16,8 @@ from imbalance_jax.data.reader.split_columns import Splits, splits_of
 
 # Who a row is of, the surest first; the last are so only where they repeat.
 WHO = (
-    'patient|pat|pt|pid|ptid|mrn|empi|usubjid|chart|nhs|(medical|health)[ _-]?record',
+    'patient|pat|pt|pid|ptid|mrn|empi|usubjid|chart|nhs|(medical|health)[ _-]?record|center[ _-]?patient|'
+    'hospital(?=[ _-]?(unit[ _-]?)?(number|no|num|nr))([ _-]?unit)?',
     'subject|subj|person|participant|individual|donor',
     'client|member',
     'lesion',
@@ -46,7 +47,9 @@ GROUPS = {
     'sex': re.compile('^(patient)?[ _-]?(sex|gender)(?!ual)|^(is[ _-]?)?(fe)?male$', re.I),
     'age': re.compile('^(patient)?[ _-]?age(s|bands?|groups?|ranges?)?(?![a-z])', re.I),
     'view': re.compile('(?<!re)(?<!pre)(?<!inter)(?<!over)view(?!er|ed|ing)|projection', re.I),
-    'device': re.compile('device|manufacturer|scanner|^site$|hospital|centre|center', re.I),
+    'device': re.compile(
+        'device|manufacturer|scanner|^site$|hospital|(?<![xyz][ _-])(?<![xyz])cent(re|er)(?![ _-]?[xyz](?![a-z]))', re.I
+    ),
 }
 CALLED_SO = re.compile('([ _-]?(id|code|name|type|position|number|no))?s?$', re.I)  # behind a word for a group
 IN_OTHER_UNITS = re.compile('month|week|day|hour|minute', re.I)  # of an age
@@ -57,6 +60,7 @@ SAID = re.compile(
     'annotator)(?![a-z])',
     re.I,
 )
+PREDICTED = re.compile('(?<![a-z])pred(icted|ictions?|s)?(?![a-z])', re.I)
 CODE = re.compile('[^\\W0-9_].*[0-9]')  # a letter, and a number behind it
 FEW_NAMES, FEW_NUMBERS, SHORT = 12, 6, 40  # of a column that nothing calls one of classes; letters of a name
 FEW_OF_EACH = 4  # images of a number that only counts within somebody
@@ -104,7 +108,8 @@ def kinds_of(rows: Rows, image: str, *, nameless: bool = False) -> Kinds:
     taken |= {one if isinstance(one, str) else one['column'] for one in groups.values()}
     taken |= {name for name in texts if GROUPS['sex'].search(name.strip())}
     yes_no = [name for name in texts if name not in taken and are_flags(words[name])]
-    flags = [name for name in yes_no if len(words[name]) > 1]  # a yes in all rows tells nothing of any
+    # A yes in all rows tells nothing of any, and what a network predicts nothing that is known.
+    flags = [name for name in yes_no if len(words[name]) > 1 and not PREDICTED.search(name)]
     named = names_of({name: values for name, values in texts.items() if name not in taken}, nameless=nameless)
     answers = [one for one in named if SAID.search(one.column)]
     named = [one for one in named if one not in answers]

@@ -27,6 +27,8 @@ from imbalance_jax.data.reader.proposal import Guess
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
 
+OF_TEST = re.compile('(list|names|ids)?[ _-]*test(ing)?[ _-]*(set|split|data|list|images?|files?|names?|ids?)?', re.I)
+
 
 def guess(folder: Path, known: Collection[str]) -> Guess:
     """What config.data.NAME may be for a folder. known: readers that there are."""
@@ -174,6 +176,9 @@ def _splits(
         block['split'] = {'lists': by_split, 'others': 'train'}
         of_test = f'{by_split["test"]} lists the images of test'
         unsure.append(f'split: {of_test}; all others are train, and validation is drawn of their patients.')
+    elif not stated and len(of_split := sorted({one.file for one in read if split_of(one.file)} - {*called})) > 1:
+        what = f'{some(of_split, NAMED)} name images of splits'
+        unsure.append(f'split: {what}, and are not read: files of one column each are (split.lists), or a column.')
     elif not stated and len(set(map(split_of, called))) > 1:
         unsure.append(
             f'split: the names of {some(called, NAMED)} speak of splits, and say none of the images that '
@@ -190,7 +195,9 @@ def _splits(
 
 
 def _are_few_of(one: Read, named: Sequence[str], files: paths.Files) -> bool:
-    """Whether a list is of some of the images that are read, and of no others."""
+    """Whether a list is of some of the images that are read, and of no others, and called as that of the test."""
+    if not OF_TEST.fullmatch(paths.stem(one.file)):
+        return False
     listed = {files.paths[place] for place in guess_joins.named_by([one], files)}
     return listed <= {*named} and 2 * len(listed) < len(named)
 

@@ -53,6 +53,9 @@ SEQUENCES = {'flair', 't1', 't1c', 't1ce', 't1gd', 't1n', 't1w', 't2', 't2f', 't
 VIEWS = {'left', 'right', 'l', 'r', 'od', 'os', 'cc', 'mlo', 'pa', 'ap', 'lateral', 'frontal'}
 
 
+MOSTLY = 0.9  # share of the folders of a level that are people, by a table
+
+
 class Known(NamedTuple):
     """What is known of files but for their folders. people: folders of one patient each, by a table; splits: of each
     file, '' where nothing says it."""
@@ -157,6 +160,9 @@ def only_in(one: Read, pictures: Sequence[str]) -> str:
     files = paths.index(list(pictures))
     places = {place for text in map(str, one.rows.columns[one.column]) for place in paths.find(files, text)[0]}
     named = sorted({of[files.paths[place]] for place in places if files.paths[place] in of})
+    people = {str(text).strip() for text in one.rows.columns[kinds.patient]} if kinds.patient else set()
+    if {*named} <= people:  # folders of people, and others
+        return ''
     return some(named, NAMED) if len(named) < len(set(of.values())) else ''
 
 
@@ -216,7 +222,8 @@ def _level(path: str, named: Sequence[str], known: Known) -> Level:
     there = sum(counted[name] for name in named)
     in_splits = {(name, split) for name, split in zip(named, known.splits, strict=True) if split and counted[name]}
     several = len(in_splits) > len({name for name, _ in in_splits})
-    what = 'people' if meant and set(meant) <= set(known.people) else _what(meant, there, several=several)
+    theirs = len({*meant} & {*known.people})
+    what = 'people' if meant and theirs >= MOSTLY * len(meant) else _what(meant, there, several=several)
     return Level(
         path, tuple(meant), there / len(named), 'people of several splits' if what == 'people' and several else what
     )

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from imbalance_jax.data.reader import paths
+from imbalance_jax.data.reader import guess_labels, paths
 from imbalance_jax.data.reader.columns import Kinds, kinds_of, surer_patient
 from imbalance_jax.data.reader.guess_keys import keys_of
 from imbalance_jax.data.reader.guess_tables import OLD, Read, Rest, declared, split_of_name
@@ -229,6 +229,8 @@ def by_key(
                 unsure.append(
                     f'labels: {some(too, NAMED)} of {one.file} are not used: labels are those of {of_labels}.'
                 )
+            if not has_labels:
+                guess_labels.of_others(own, unsure, one.file)
             rest.remove(one)
             kinds, fresh = kinds._replace(**new), True
             joined, _ = join(joined, one.rows, on)

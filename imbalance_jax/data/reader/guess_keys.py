@@ -106,7 +106,13 @@ def _why(mine: Cells, their: Cells, pairs: Sequence[tuple[str, str]], counts: tu
     ours, theirs = mine.different(pairs[0][0]), their.different(pairs[0][1])
     if not met and len({text.lstrip('0') for text in ours} & {text.lstrip('0') for text in theirs}) > LEAST:
         return f'{name} has no zeros before its numbers, or others, as {min(theirs)!r} beside {min(ours)!r} of {own}'
+    if not met and len({*map(_numbers, ours)} & {*map(_numbers, theirs)} - {''}) > LEAST:
+        return f'{name} is written otherwise, as {min(theirs)!r} beside {min(ours)!r} of {own}'
     return ''
+
+
+def _numbers(text: str) -> str:
+    return re.sub('[^0-9]', '', text).lstrip('0')
 
 
 def _is_owner(name: str) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from imbalance_jax.data.reader.class_columns import apart, are_flags, is_grade, not_known
-from imbalance_jax.data.reader.columns import are_signs
+from imbalance_jax.data.reader.columns import Kinds, are_signs
 from imbalance_jax.data.reader.guess_tables import Read
 from imbalance_jax.data.reader.layout import NO_FINDING, NOTHING
 from imbalance_jax.data.reader.rows import NAMED
@@ -24,10 +24,7 @@ def propose(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
     """Labels and the task, by the columns of a table."""
     kinds = main.kinds
     unsure.extend(_of_readers(main))
-    if kinds.others:
-        said = [f'{name!r}{f" ({some(found, 3)})" if found else ""}' for name, found in kinds.others.items()]
-        sentence = f'labels: other columns that may be classes: {some(said, NAMED)}.'
-        unsure.extend([sentence] if sentence not in unsure else [])
+    of_others(kinds, unsure)
     if kinds.labels:
         block['labels'] = {'columns': kinds.labels}
         count = len(kinds.labels)
@@ -67,6 +64,15 @@ def propose(main: Read, block: dict[str, Any], unsure: list[str]) -> None:
             if not codes and is_grade(kinds.names, map(str, main.rows.columns[kinds.names])):
                 block['ordinal'] = True
                 unsure.append(f'ordinal: {kinds.names!r} has whole numbers, by its name grades in their order.')
+
+
+def of_others(kinds: Kinds, unsure: list[str], file: str = '') -> None:
+    """A sentence about columns that may be classes, too. file: of a table that is joined."""
+    if kinds.others:
+        said = [f'{name!r}{f" ({some(found, 3)})" if found else ""}' for name, found in kinds.others.items()]
+        of_file = f' of {file}' if file else ''
+        sentence = f'labels: other columns{of_file} that may be classes: {some(said, NAMED)}.'
+        unsure.extend([sentence] if sentence not in unsure else [])
 
 
 def _of_blanks(main: Read) -> list[str]:

@@ -14,7 +14,7 @@ from imbalance_jax.data.reader.columns import Kinds, kinds_of
 from imbalance_jax.data.reader.companions import FOLDERS, WORDS
 from imbalance_jax.data.reader.layout import NOTHING, SPLIT_NAMES, Images
 from imbalance_jax.data.reader.rows import Rows, stacked
-from imbalance_jax.data.reader.shape_columns import may_be_shapes
+from imbalance_jax.data.reader.shape_columns import are_circles, may_be_shapes
 from imbalance_jax.data.reader.spelling import canonical, table_of
 from imbalance_jax.names import some
 
@@ -97,7 +97,11 @@ def read(
         if not len(rows):
             rest.append(Rest(path, rows, 'no rows are there', {'file': path}))
             continue
-        if headless := _images_in_header(rows, files):
+        if (headless := _images_in_header(rows, files)) and path.lower().removesuffix('.gz').endswith('.json'):
+            why = f'its keys are names of images, such as {headless[0]!r}; a list of objects with these is read'
+            rest.append(Rest(path, rows, why, {'file': path}))
+            continue
+        if headless:
             unsure.append(
                 f'tables: {path} begins with {headless[0]!r}, the name of an image: it has no row of names, and its '
                 "columns are called 'column 1' and so on (columns names them)."
@@ -237,7 +241,8 @@ def _has_boxes(one: Read) -> bool:
 
 def _has_regions(one: Read) -> bool:
     """Whether a table has boxes, or shapes of any form."""
-    return _has_boxes(one) or any(may_be_shapes(one.rows, name) for name in one.rows.columns if name != one.column)
+    shapes = any(may_be_shapes(one.rows, name) for name in one.rows.columns if name != one.column)
+    return _has_boxes(one) or shapes or are_circles(one.rows.columns)
 
 
 def _images_of_splits(one: Read, found: Sequence[Read]) -> int:

@@ -11,10 +11,10 @@ import numpy as np
 
 from imbalance_jax.data.dataset import NOT_READ, PRESENT
 from imbalance_jax.data.policies import DEVICES
-from imbalance_jax.data.reader.layout import NO_FINDING, UNSURE
+from imbalance_jax.data.reader.layout import NO_FINDING, SPLIT_NAMES, UNSURE
 from imbalance_jax.data.reader.people import UNKNOWN
 from imbalance_jax.data.reader.rows import NAMED
-from imbalance_jax.data.reader.spelling import SIGNED, canonical, letters_of, matches, one_form
+from imbalance_jax.data.reader.spelling import SIGNED, canonical, letters_of, matches, one_form, table_of
 from imbalance_jax.names import some
 
 SEPARATORS = '|;,/+&'  # that people write between names in one cell
@@ -29,8 +29,22 @@ NUMBERS = (
 DATE = re.compile(rf'[0-9]{{1,2}}[ .-]+{MONTH}[.]?|{MONTH}[ .-]+[0-9]{{1,4}}|(?:{NUMBERS})(?:[ T][0-9:.]+)?', re.I)
 WORD = re.compile('[^\\W0-9_]{3}')  # what a code has not
 HEDGE = re.compile('^(no|not|without|possible|possibly|probable|probably|suspected|questionable) +| *[?]+$', re.I)
-NONE = ('nofinding', 'nofindings', 'normal', 'healthy', 'no', 'negative', 'absent', 'nothing', 'nil', 'unremarkable')
+NONE = (
+    'none',
+    'nofinding',
+    'nofindings',
+    'normal',
+    'healthy',
+    'no',
+    'negative',
+    'absent',
+    'nothing',
+    'nil',
+    'unremarkable',
+)
 NEAR_NONE, MANY = 0.88, 5  # how like one of these; images with a class, and without
+SHORTEST = 4  # letters of a word, of which two may be exchanged
+FEWEST = 3  # classes that may be called as some patients are
 LONG, MOST_COMPARED = 8, 200  # letters of a name; names of which each is compared with all
 BETWEEN = re.compile(r'[\W_]+|\W*\b(?:and|or|with)\b\W*', re.I)
 
@@ -84,9 +98,17 @@ def of_lacking(readings: Sequence[np.ndarray], names: Sequence[str], table: str)
 
 def of_none(classes: Sequence[str]) -> list[str]:
     """A sentence about classes that are called as none is, where other cells say that there is none."""
-    called = [name for name in classes if difflib.get_close_matches(letters_of(name), NONE, n=1, cutoff=NEAR_NONE)]
+    called = [name for name in classes if _is_near_none(letters_of(name))]
     what = 'Classes are called as none is, beside cells that say so in other words'
     return [f'{what} ({some(called, NAMED)}): labels.none takes them.'] if called else []
+
+
+def of_other_columns(classes: Sequence[str], patients: Collection[str], images: Collection[str]) -> list[str]:
+    """A sentence about classes that are the names of all patients, of images, or words for splits."""
+    called, said = {canonical(name) for name in classes}, {'patients': patients, 'images': images}
+    found = [what for what, names in said.items() if len(called) > FEWEST and called <= {*map(canonical, names)}]
+    found += ['splits'] if len(called) > 1 and called <= table_of(SPLIT_NAMES).keys() else []
+    return [f'Classes are called as {found[0]} are: {some(classes, NAMED)}. Is another column meant?'] if found else []
 
 
 def of_equal(cells: np.ndarray, classes: Sequence[str]) -> list[str]:
@@ -178,6 +200,12 @@ def of_typing(names: Sequence[str], what: str) -> list[str]:
         if len(long) <= MOST_COMPARED and _is_slip(one.casefold(), other.casefold())
     ]
     return [f'{what} differ by one letter: {some(pairs, NAMED)}; are they one (aliases)?'] if pairs else []
+
+
+def _is_near_none(name: str) -> bool:
+    """Whether letters are those of a word for none, or nearly."""
+    slip = any(_is_slip(name, none) for none in NONE if len(name) == len(none) >= SHORTEST)
+    return slip or bool(difflib.get_close_matches(name, NONE, n=1, cutoff=NEAR_NONE))
 
 
 def _is_slip(one: str, other: str) -> bool:

@@ -24,7 +24,7 @@ SEX = ('sex', 'gender')  # groupings in which a person is in one group
 NOT_KNOWN = (
     'unk(n|nown)?|not (known|available|recorded|given|reported)|missing|undefined|unspecified|unbekannt|inconnue?|'
     'un(label|grad|class)+(l?ed|ified|able)?|undetermined|indeterminate|'
-    'desconocid[oa]|n[./]?a[.]?|nat|nil|null|none|tbd|[?]+|-+'
+    'desconocid[oa]|n[./]?a[.]?|nat|nil|null|none|tbd|[?]+|-+|#[a-z0/]+[!?]'  # the last of a table program
 )
 UNKNOWN = re.compile(NOT_KNOWN)
 SEXES = (
@@ -32,7 +32,7 @@ SEXES = (
     frozenset(('m', 'male', 'man', 'men', 'männlich', 'mann', 'homme', 'hombre', 'masculino', 'masculine')),
 )
 WITHHELD = '(no|without)[ _-]?(id|name|patient)|redacted|withheld|(de-?identifi|delet|remov|mask)ed|hidden|confidential'
-NOBODY = re.compile(f'{NOT_KNOWN}|{WITHHELD}|anon(ym|ymous|ymi[sz]ed)?|other|x+|-1|-9+|#[a-z0/]+[!?]')
+NOBODY = re.compile(f'{NOT_KNOWN}|{WITHHELD}|anon(ym|ymous|ymi[sz]ed)?|other|x+|-1|-9+')
 COUNTED = re.compile('[ivxlc]+|-[0-9]+')  # people are who are called by such numbers, all of them
 ONE_OF_ALL, FEW = 0.5, 5  # more than this share of a set's images is of nobody, where there are so many others
 ODD, RARE = 2, 0.05  # so many of all people, or this share, may be called otherwise than the rest are
@@ -88,6 +88,9 @@ def doubt_additions(patient: Sequence[str], split: np.ndarray, found: Found) -> 
     known = zip(patient, split.tolist(), strict=True)
     of_split = {one: number for one, number in known if one and not one.startswith(NAMELESS)}
     pairs = [*_additions(of_split), *_letters_for_digits(of_split)]
+    alone = [one for one in _odd_ones({name: _form(name) for name in of_split}) if one not in dict(pairs)]
+    if alone and sum(map(str.isdigit, of_split)) + len(alone) == len(of_split):
+        found.notes.append(f'Patients called as no other is, where all others are numbers: {some(alone, NAMED)}.')
     said = [two for two in pairs if _folded(two[0]) != _folded(two[1]) or of_split[two[0]] == of_split[two[1]]]
     if said:  # `say_alike` says the others
         named = some([f'{one!a} beside {other!a}' for one, other in said], NAMED)
@@ -121,6 +124,9 @@ def _additions(names: Collection[str]) -> list[tuple[str, str]]:
         bases = [*(one[sign.end() :].lstrip() for sign in signs), *(one[: sign.start()].rstrip() for sign in signs)]
         meant = [base for base in bases if base in names and base not in odd and re.search('[0-9]', base)]
         pairs += [(one, meant[-1])] if meant else []
+        inner = re.sub(r'^[^\W0-9_]+(?=[0-9]+$)|[\W_]', '', one)  # 806 of ID806 or 8-06
+        if not meant and inner in names and inner not in odd:
+            pairs.append((one, inner))
         if one.isdigit():  # the number alone, as 007 for P007
             longer = [name for name in names if name.endswith(one) and re.fullmatch(r'[^\W0-9]+', name[: -len(one)])]
             pairs += [(one, other) for other in longer[:1] if other not in odd]
@@ -240,11 +246,12 @@ def say_sexes_twice(groupings: Mapping[str, Sequence[str]], found: Found) -> Non
                 )
 
 
-def doubt_codes_of_sex(groupings: Mapping[str, Sequence[str]], found: Found) -> None:
-    """Doubts groups of a sex without a letter, where there are more than two: 9 and 999 beside M and F, or 1 and 2."""
+def doubt_codes(groups: Mapping[str, Group], groupings: Mapping[str, Sequence[str]], found: Found) -> None:
+    """Doubts groups without a letter beside others: 9 and 999 beside M and F, or, of a sex, beside 1 and 2."""
     for grouping, names in groupings.items():
         codes = [name for name in names if not any(map(str.isalpha, name))]
-        if grouping.casefold() in SEX and len(names) > 2 and codes:
+        beside = grouping.casefold() in SEX or 0 < len(codes) < len(names)
+        if not groups[grouping].bands and len(names) > 2 and codes and beside:
             found.doubts.append(
                 f'Groups of {grouping} are {", ".join(names[: 2 * NAMED])}. Does one of {some(codes, NAMED)} say '
                 f'that it is not known? groups.{grouping}.values names those that are meant.'

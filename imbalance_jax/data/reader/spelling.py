@@ -20,6 +20,7 @@ JOINED = re.compile('([\'"])\\s+\\1')  # two texts, as NumPy writes them, which 
 GROUPED = re.compile('[0-9]{1,3}(,[0-9]{3})+')
 SHORT = re.compile('[0-9]{1,18}')
 SIGNED = re.compile(r'[+-](/|$)')  # of subtypes such as HR+/HER2-
+MEANT = re.compile(r'[<>=≤≥]|[+-](/|$)|^[+-]|[0-9][-+.,:/][0-9]')  # signs that tell names apart
 
 
 @functools.lru_cache(1 << 16)
@@ -77,7 +78,7 @@ def one_form(text: str) -> str:
 def letters_of(name: str) -> str:
     """A name without case, blanks and signs, but for one whose sign has a meaning, and a number."""
     plain = re.sub(r'[\W_]+', '', one_form(name))
-    return canonical(one_form(name) if not plain or SIGNED.search(name) or np.isfinite(number(name)) else plain)
+    return canonical(one_form(name) if not plain or MEANT.search(name) or np.isfinite(number(name)) else plain)
 
 
 def plain_key(text: Any) -> str:

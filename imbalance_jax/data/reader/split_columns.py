@@ -16,6 +16,8 @@ CALLED = re.compile('split|subset|partition|fold|^set$|phase', re.I)
 ALONE = re.compile('(data|train|my)?[ _-]?(sub)?(split|set|partition|phase)s?', re.I)  # the whole name
 FOLD = re.compile('^(k|cv|n)?[ _-]?folds?([ _-]?(id|number|num|no|nr|index|idx))?$', re.I)
 USABLE = re.compile('(is[ _-]?)?valid', re.I)  # images, as often as of validation
+PARTS = re.compile(r'[\W_0-9]+|(?<=[a-z])(?=[A-Z])')  # between the words of test_internal, test2 and PublicTest
+DEVELOPMENT = {'dev', 'development'}  # what is trained on, where nothing else is
 MOST_FOLDS = 20
 MOST_WORDS = 12
 # One split, of which a column says yes and no.
@@ -54,8 +56,11 @@ def splits_of(words: Mapping[str, set[str]], mostly_yes: Collection[str] = ()) -
         block, said = _by_words(named, words[named])
     else:
         called = [name for name in words if CALLED.search(name)]
+        few = [name for name in words if len(words[name]) <= MOST_WORDS]
         within = {name: meant for name in called if (meant := _within(words[name]))}
-        unclear = [name for name in called if ALONE.fullmatch(name.strip()) and len(words[name]) <= MOST_WORDS]
+        within |= {name: of for name in few if name not in within and 'train' in (of := _within(words[name]))}
+        unclear = [name for name in called if ALONE.fullmatch(name.strip()) and name in few]
+        unclear += [name for name in few if name not in unclear and {'train', 'test'} <= _meant(words[name]).keys()]
         if within:
             named, meant = next(iter(within.items()))
             block = {'column': named, 'values': meant}
@@ -80,6 +85,15 @@ def splits_of(words: Mapping[str, set[str]], mostly_yes: Collection[str] = ()) -
 def _by_words(name: str, words: set[str]) -> tuple[str | dict[str, Any], list[str]]:
     """The split by a column of words for splits, and what is to be said of it."""
     known, said = table_of(SPLIT_NAMES), {canonical(word) for word in words}
+    if 'train' not in {known.get(word) for word in said} and (train := said & DEVELOPMENT):
+        of = {split: tuple(sorted(w for w in words if known.get(canonical(w)) == split and canonical(w) not in train))
+              for split in ('validation', 'test')}  # fmt: skip
+        values = {
+            'train': tuple(sorted(w for w in words if canonical(w) in train)),
+            **{k: v for k, v in of.items() if v},
+        }
+        what = f'split: {some(values["train"], NAMED)} of {name!r} is taken for train, as no word says that'
+        return {'column': name, 'values': values}, [f'{what}.']
     sentences = [] if CALLED.search(name) else [f'split: the column {name!r}, which has the words of splits.']
     if 'train' in {known.get(word) for word in said} or not said & {canonical(word) for word in NOTHING}:
         return name, sentences
@@ -122,14 +136,20 @@ def _are_several(words: set[str]) -> bool:
 
 def _within(words: set[str]) -> dict[str, tuple[str, ...]]:
     """{a split: words} of words that each have one word for a split in them, as test_internal; {} of others."""
+    meant = _meant(words)
+    every = sum(canonical(word) not in NOTHING for word in words)
+    return meant if len(meant) > 1 and sum(map(len, meant.values())) == every else {}
+
+
+def _meant(words: set[str]) -> dict[str, tuple[str, ...]]:
+    """{a split: those of the words that have one word for a split in them}."""
     known, meant = table_of(SPLIT_NAMES), dict[str, tuple[str, ...]]()
     for word in sorted(word for word in words if canonical(word) not in NOTHING):
-        found = {known[part] for part in map(canonical, re.split(r'[\W_]+', word)) if part in known}
-        if len(found) != 1:
-            return {}
-        (split,) = found
-        meant[split] = (*meant.get(split, ()), word)
-    return meant if len(meant) > 1 else {}
+        found = {known[part] for part in map(canonical, PARTS.split(word)) if part in known}
+        if len(found) == 1:
+            (split,) = found
+            meant[split] = (*meant.get(split, ()), word)
+    return meant
 
 
 def _are_folds(words: set[str]) -> bool:

@@ -163,8 +163,8 @@ def drawn(before: np.ndarray, labels: np.ndarray, patient: Sequence[str], rule: 
         if name in stated or portion <= 0:
             continue
         number = SPLITS.index(name)
-        of_patient = {one: min(split[i] for i in rows) for one, rows in _by_patient(patient).items()}
-        people = [one for one, least in of_patient.items() if least == 0]
+        of_patient = {one: max(split[i] for i in rows) for one, rows in _by_patient(patient).items()}
+        people = [one for one, most in of_patient.items() if most == 0]  # who is in no other split, too
         chosen = _sample(labels, patient, people, portion, rule, below)
         below += portion
         split[[one in chosen for one in patient]] = number

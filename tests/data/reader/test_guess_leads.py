@@ -233,3 +233,87 @@ def test_flags_of_labelme_are_said(tmp_path, drawn):
         (folder / f'{i}.json').write_text(json.dumps({**made, 'imageHeight': 20, 'imageWidth': 20}))
     found, _ = proposed(folder, tmp_path, missing=() if drawn else ('labels',))
     assert any('mass are flags of whole images in files of LabelMe' in one for one in found.unsure)
+
+
+def test_words_of_splits_that_are_not_usual(tmp_path):
+    words = {
+        ('development', 'development', 'tuning', 'test'): {'train': 12, 'validation': 6, 'test': 6},
+        ('train', 'train', 'test1', 'test2'): {'train': 12, 'test': 12},
+        ('Training', 'Training', 'PublicTest', 'PrivateTest'): {'train': 12, 'test': 12},
+    }
+    for number, (said, wanted) in enumerate(words.items()):
+        folder = tmp_path / f'set{number}'
+        pictures(folder, [image(i) for i in range(N)])
+        table(folder, 't.csv', [{'image': image(i), 'mass': i % 2, 'cohort': said[i % 4]} for i in range(N)])
+        block = proposed(folder, tmp_path)[0].block
+        of_split = {word: split for split, of in block['split']['values'].items() for word in of}
+        assert {split: sum(of_split[said[i % 4]] == split for i in range(N)) for split in wanted} == wanted
+
+
+def test_what_a_network_predicts_does_not_lead(tmp_path):
+    folder = films(tmp_path)
+    table(folder, 'metadata.csv', [{'image': image(i), 'patient_id': f'P{i // 2}'} for i in range(N)])
+    table(folder, 'clinical.csv', [{'patient_id': f'P{p}', 'grade': p * 7 % 4} for p in range(N // 2)])
+    table(folder, 'outputs.csv', [{'image': image(i), 'score': f'0.{i % 9}', 'y_pred': i % 2} for i in range(N)])
+    assert proposed(folder, tmp_path)[0].block['labels']['column'] == 'grade'
+
+
+def test_circles_of_some_images_do_not_lead_and_are_no_device(tmp_path):
+    folder = films(tmp_path)
+    table(folder, 'metadata.csv', [{'image': image(i), 'patient_id': f'P{i // 2}'} for i in range(N)])
+    table(folder, 'patients.csv', [{'patient_id': f'P{p}', 'mass': p % 2, 'edema': p % 3 % 2} for p in range(N // 2)])
+    rows = [
+        {'image': image(i), 'category': 'ab'[i % 4 // 2], 'x_center': 8.5, 'y_center': 9, 'radius': 5}
+        for i in range(0, N, 2)
+    ]
+    table(folder, 'nodules.csv', rows)
+    block = proposed(folder, tmp_path)[0].block
+    assert block['labels'] == {'columns': ('mass', 'edema')}
+    assert 'groups' not in block
+
+
+def test_the_number_of_a_hospital_is_a_person(tmp_path):
+    folder = films(tmp_path)
+    table(folder, 't.csv', [{'image': image(i), 'mass': i % 2, 'hospital_number': 1000 + i // 2} for i in range(N)])
+    block = proposed(folder, tmp_path)[0].block
+    assert (block['patient'], 'groups' in block) == ('hospital_number', False)
+
+
+def test_names_parted_by_blanks(tmp_path):
+    for number, said in enumerate((('0', '16 2', '25', '0 16'), ('scab', 'scab spot', 'healthy', 'spot'))):
+        folder = tmp_path / f'set{number}'
+        pictures(folder, [image(i) for i in range(N)])
+        table(folder, 't.csv', [{'image': image(i), 'Target': said[i % 4]} for i in range(N)])
+        assert proposed(folder, tmp_path)[0].block['labels'] == {'column': 'Target', 'separator': ' '}
+    folder = tmp_path / 'words'
+    pictures(folder, [image(i) for i in range(N)])
+    said = ('left lung', 'right lung', 'heart', 'pleural effusion')
+    table(folder, 't.csv', [{'image': image(i), 'label': said[i % 4]} for i in range(N)])
+    assert proposed(folder, tmp_path)[0].block['labels'] == {'column': 'label', 'none': ()}
+
+
+def test_what_goes_wrong_with_other_tables_is_said(tmp_path):
+    folder = films(tmp_path)
+    rows = [{'image': image(i), 'participant_id': f'sub-{i // 2:02d}', 'mass': i % 2} for i in range(N)]
+    table(folder, 'scans.csv', rows)
+    table(folder, 'participants.csv', [{'participant_id': f'#{p}', 'sex': 'MF'[p % 2]} for p in range(N // 2)])
+    (folder / 'boxes.json').write_text(json.dumps({image(i): [{'box': [3, 4, 12, 14]}] for i in range(N)}))
+    table(folder, 'train.csv', [{'path': image(i), 'flag': i % 2} for i in range(16)])
+    table(folder, 'test.csv', [{'path': image(i), 'flag': i % 2} for i in range(16, N)])
+    unsure = proposed(folder, tmp_path)[0].unsure
+    for words in (
+        "'participant_id' is written otherwise",
+        'its keys are names of images',
+        'train.csv name images of splits',
+    ):
+        assert any(words in one for one in unsure), words
+
+
+def test_other_columns_of_a_joined_table_are_said(tmp_path):
+    folder = films(tmp_path)
+    table(folder, 't.csv', [{'image': image(i), 'patient_id': f'P{i // 2}', 'mass': i % 2} for i in range(N)])
+    people = [{'patient_id': f'P{p}', 'sex': 'MF'[p % 2], 'status': ('ill', 'well')[p % 3 % 2]} for p in range(N // 2)]
+    table(folder, 'people.csv', people)
+    assert any(
+        "columns of people.csv that may be classes: 'status'" in one for one in proposed(folder, tmp_path)[0].unsure
+    )

@@ -251,4 +251,15 @@ def test_codes_of_a_sex_and_groups_that_look_alike(tmp_path):
     for other in ('PA.', 'P.A.', '(PA)', 'P A', 'P\u0410'):
         assert groups_of('view', ('PA', 'AP', other))[1], other
     assert groups_of('view', ('PA', 'PA', 'pa', 'AP')) == (['AP', 'PA'], [])
-    assert groups_of('receptor', ('HER2+', 'HER2-'))[1] == []
+    for one, other in (('HER2+', 'HER2-'), ('<50', '>50'), ('1.5T', '15T'), ('+C', '-C')):
+        assert groups_of('receptor', (one, other))[1] == []
+    assert 'is not known' in groups_of('view', ('AP', 'PA', '-9'))[1][0]
+    assert groups_of('view', ('AP', 'PA', '#REF!'))[0] == ['AP', 'PA']
+
+
+def test_one_who_is_called_otherwise_among_numbers_is_said():
+    for odd in ('ID806', 'P806', '8-06', 'Smith, John', 'inf'):
+        names = [str(800 + i) for i in range(12)] + [odd]
+        found = Found()
+        people.doubt_additions(names, np.zeros(len(names), np.uint8), found)
+        assert any(odd in one for one in (*found.notes, *found.doubts)), odd

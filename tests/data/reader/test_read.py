@@ -846,6 +846,15 @@ def test_a_value_of_test_where_that_no_image_has_is_said(eight):
     assert (dataset.split == 2).sum() == 3
 
 
+def test_who_has_a_stated_test_image_is_not_drawn_for_validation(eight):
+    said = [f'{i}.png,a,{"P0" if i in (0, 1) else i},{"test" if i == 0 else ""}' for i in range(8)]
+    table(eight, rows(*said, header='file,finding,who,split'))
+    for seed in range(12):
+        rule = {'column': 'split', 'others': 'train', 'validation': 0.4, 'seed': seed}
+        with pytest.raises(ValueError, match=r"patient 'P0' is in train .* and in test"):
+            loaded(eight, tables='t.csv', patient='who', split=rule)
+
+
 @pytest.mark.parametrize(
     'other', ['Site C\u200b', 'Site  C', 'Site_C', 'SiteC', 'site C.', '\uff33ite C', 'Site \u0421']
 )
