@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from imbalance_jax.data.dataset import SPLITS
-from imbalance_jax.data.reader import people
+from imbalance_jax.data.reader import groupings
 from imbalance_jax.data.reader.layout import Layout
 from imbalance_jax.data.reader.rows import NAMED, SPLIT, Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, first_group
@@ -40,7 +40,7 @@ def of_images(
     if column in rows.columns and not (split.lists or split.path):
         _one_value(rows, image, first, rows.columns[column], 'split')
     used = np.flatnonzero(image >= 0)
-    codes, _ = people.groupings(rows, used, layout.groups)
+    codes, _ = groupings.of_images(rows, used, layout.groups)
     of_first = np.searchsorted(used, first[image[used]])
     for name, code in zip(layout.groups, codes.T if codes is not None else (), strict=True):
         apart = (code != code[of_first]) & (code >= 0)

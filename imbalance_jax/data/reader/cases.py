@@ -8,7 +8,17 @@ from typing import NamedTuple
 import numpy as np
 
 from imbalance_jax.data.dataset import LEFT_OUT
-from imbalance_jax.data.reader import agreement, case_tables, companions, joining, label_notes, paths, people, splits
+from imbalance_jax.data.reader import (
+    agreement,
+    case_tables,
+    companions,
+    groupings,
+    joining,
+    label_notes,
+    paths,
+    people,
+    splits,
+)
 from imbalance_jax.data.reader.case_files import (
     first_rows,
     images_of_rows,
@@ -85,18 +95,18 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     people.doubt_additions(patient, cases.split, found)
     people.doubt_sides(patient, found)
     people.doubt_nobody(patient, layout.patient, found)
-    codes, group_names = people.groupings(rows, cases.first, layout.groups)
+    codes, group_names = groupings.of_images(rows, cases.first, layout.groups)
     if codes is not None:
-        people.say_in_no_group(rows, cases.first, cases.image_id.tolist(), layout.groups, codes, found)
+        groupings.say_in_no_group(rows, cases.first, cases.image_id.tolist(), layout.groups, codes, found)
     cases = cases._replace(groups=codes, group_names=group_names)
-    people.say_sexes_twice(group_names, found)
-    people.doubt_codes(layout.groups, group_names, found)
+    groupings.say_sexes_twice(group_names, found)
+    groupings.doubt_codes(layout.groups, group_names, found)
     for grouping, of_group in group_names.items():
         found.doubts.extend(label_notes.of_dates(of_group, f'Groups of {grouping}'))
         found.doubts.extend(label_notes.of_forms(of_group, f'Groups of {grouping}'))
         if not layout.groups[grouping].bands:
             found.doubts.extend(label_notes.of_alike(of_group, f'Groups of {grouping}', f'groups.{grouping}.values'))
-    people.doubt_two_sexes(patient, codes, list(group_names), found)
+    groupings.doubt_two_sexes(patient, codes, list(group_names), found)
     of_tables, of_labels = [one.on for one in layout.tables], [one.on for one in layout.labels]
     joins = [*of_tables, *of_labels, *(one.on for one in layout.regions)]
     stems = [str(rows.columns[STEM][row]) for row in cases.first]

@@ -11,6 +11,7 @@ from imbalance_jax.data.reader import (
     guess_files,
     guess_folders,
     guess_joins,
+    guess_keyed,
     guess_labels,
     guess_masks,
     guess_owners,
@@ -81,7 +82,7 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
         unsure.append(f'tables: {file} names {read[0].images} of {len(pictures)} images, says nothing of them that is '
                       'known here, and is not used.')  # fmt: skip
         read = read[1:]
-    elif read and (of := guess_folders.only_in(read[0], pictures)) and not guess_joins.leads_to_labels(read[0], rest):
+    elif read and (of := guess_folders.only_in(read[0], pictures)) and not guess_keyed.leads_to_labels(read[0], rest):
         unsure.append(f'tables: {read[0].file} names images of {of} alone, says no class of them, and is not used.')
         read = read[1:]
     inside = guess_files.folder_of_images(read[0].rows.columns[read[0].column], pictures, unsure) if read else ''
@@ -241,7 +242,7 @@ def _of_tables(
     guess_labels.propose(main, block, unsure)
     free = [] if own_folders else others
     kinds, joined = guess_joins.beside(main, free, rest, block, unsure)
-    kinds, labels, joined = guess_joins.by_key(main, joined, kinds, rest, block, unsure)
+    kinds, labels, joined = guess_keyed.by_key(main, joined, kinds, rest, block, unsure)
     if labels:
         guess_labels.propose(labels, block, unsure)
     _said_of_rows(kinds, block, unsure)

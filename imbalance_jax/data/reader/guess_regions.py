@@ -8,7 +8,8 @@ from typing import Any
 
 from imbalance_jax.data.reader.box_columns import corners_of, places_of
 from imbalance_jax.data.reader.columns import Kinds
-from imbalance_jax.data.reader.guess_tables import Read, without_words_of_masks
+from imbalance_jax.data.reader.guess_tables import Read
+from imbalance_jax.data.reader.mask_columns import without_words
 from imbalance_jax.data.reader.rows import NAMED, Rows
 from imbalance_jax.data.reader.shape_columns import may_be_shapes
 from imbalance_jax.data.reader.spelling import canonical
@@ -71,7 +72,7 @@ def propose(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: l
 def propose_masks(called: Sequence[str], kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> None:
     """Regions of the columns of a table that name masks: all of them where each is called as one of the classes is."""
     classes = {canonical(name): name for name in (*kinds.labels, *kinds.said)}
-    own = {column: classes.get(canonical(without_words_of_masks(column)), '') for column in called}
+    own = {column: classes.get(canonical(without_words(column)), '') for column in called}
     if len(called) > 1 and all(own.values()):
         block['regions'] = [{'files': f'{{{column}}}', 'concept': name} for column, name in own.items()]
         unsure.append(f'regions: the columns {some([*map(repr, called)], NAMED)} name masks, each of its class.')

@@ -11,8 +11,8 @@ import numpy as np
 
 from imbalance_jax.data.reader import paths, published
 from imbalance_jax.data.reader.columns import Kinds, kinds_of
-from imbalance_jax.data.reader.companions import FOLDERS, WORDS
 from imbalance_jax.data.reader.layout import NOTHING, SPLIT_NAMES, Images
+from imbalance_jax.data.reader.mask_columns import is_of_masks
 from imbalance_jax.data.reader.rows import Rows, stacked
 from imbalance_jax.data.reader.shape_columns import are_circles, may_be_shapes
 from imbalance_jax.data.reader.spelling import canonical, table_of
@@ -21,9 +21,6 @@ from imbalance_jax.names import some
 TABLES = ('.csv', '.tsv', '.txt', '.json', '.jsonl', '.parquet')
 MOST_TABLES = 40
 SIDE = 'image of the row'  # the column of images that several columns name
-# Words of columns that name masks, and what may follow `label` there.
-OF_MASKS = FOLDERS - {'label', 'labels'} | {'msk', 'contour', 'contours'}
-OF_FILES = {'path', 'file', 'filename', 'image', 'map'}
 OF_IMAGES = re.compile('image|img|file|path|photo|picture|scan|slide|dicom|(?<![a-z])(id|uid|name|key)(?![a-z])', re.I)
 NO_IMAGE = re.compile(
     '^(no|nr|num|number|#|index|idx|row|unnamed.*|)[.]?$'
@@ -108,7 +105,7 @@ def read(
             )
             rows = published.try_table(folder, path, unsure, header=False) or rows
         every = [(*_found(rows.columns[column], files), column) for column in rows.columns]
-        scored = [one for one in every if not _is_of_masks(one[-1])]
+        scored = [one for one in every if not is_of_masks(one[-1])]
         share, count, column = max(scored or every, key=partial(_rank_of_names, rows))
         if share < LEAST:
             share, count, column = max(every)
@@ -199,20 +196,9 @@ def is_of_images(column: str, tables: Any) -> bool:
     return not isinstance(tables, str) and any(column == one.get('rename', {}).get(SIDE) for one in tables)
 
 
-def _is_of_masks(column: str) -> bool:
-    """Whether a column is called as one of files of masks is: ROI mask file path, MaskName, label_path."""
-    words = {word.lower() for word in WORDS.split(column)}
-    return bool(words & OF_MASKS) or bool('label' in words and words & OF_FILES)
-
-
-def without_words_of_masks(column: str) -> str:
-    """A column's name without its words for masks and files: mass of mass_mask."""
-    return '_'.join(word for word in WORDS.split(column) if word.lower() not in OF_MASKS | OF_FILES | {'label'})
-
-
 def columns_of_masks(one: Read, files: paths.Files) -> list[str]:
     """Columns beside that of images which are called as masks are, and name files that are there."""
-    called = [name for name in one.rows.columns if name != one.column and _is_of_masks(name)]
+    called = [name for name in one.rows.columns if name != one.column and is_of_masks(name)]
     return [name for name in called if _found(one.rows.columns[name], files)[0] >= LEAST]
 
 
@@ -220,7 +206,7 @@ def named_among(tables: Sequence[Read], others: Collection[str], images: Sequenc
     """Those of other files that tables name in a column that names images, too, of which some are not there."""
     files, known = paths.index(list(others)), paths.index(list(images))
     found: set[str] = set()
-    for values in [one.rows.columns[name] for one in tables for name in one.rows.columns if not _is_of_masks(name)]:
+    for values in [one.rows.columns[name] for one in tables for name in one.rows.columns if not is_of_masks(name)]:
         texts = {str(text) for text in values if others and str(text).strip()}
         places = {text: there for text in texts if (there := paths.find(files, text)[0])}
         lacking = [text for text in places if not paths.find(known, text)[0]]

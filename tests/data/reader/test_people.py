@@ -5,7 +5,7 @@ import pytest
 from data.reader.guessing import pictures
 
 from imbalance_jax.data import sources
-from imbalance_jax.data.reader import people
+from imbalance_jax.data.reader import groupings, people
 from imbalance_jax.data.reader.layout import Patient
 from imbalance_jax.data.reader.rows import Found, as_rows
 
@@ -165,7 +165,7 @@ def test_people_with_many_images_are_nobody_s_doubt():
     ],
 )
 def test_ages(text, years):
-    found = people.age(text)
+    found = groupings.age(text)
     assert found == pytest.approx(years) if years else np.isnan(found)
 
 
