@@ -21,6 +21,7 @@ SEXES = (
     frozenset(('f', 'w', 'female', 'woman', 'women', 'weiblich', 'frau', 'femme', 'mujer', 'femenino', 'feminine')),
     frozenset(('m', 'male', 'man', 'men', 'männlich', 'mann', 'homme', 'hombre', 'masculino', 'masculine')),
 )
+OTHERS = frozenset(('o', 'x', 'd', 'other', 'others', 'divers', 'intersex', 'nonbinary', 'non-binary', 'transgender'))
 
 
 def of_images(
@@ -64,14 +65,19 @@ def say_sexes_twice(groupings: Mapping[str, Sequence[str]], found: Found) -> Non
 
 
 def doubt_codes(groups: Mapping[str, Group], groupings: Mapping[str, Sequence[str]], found: Found) -> None:
-    """Doubts groups without a letter beside others: 9 and 999 beside M and F, or, of a sex, beside 1 and 2."""
+    """Doubts groups without a letter beside others: 9 and 999 beside M and F, or, of a sex, beside 1 and 2; and what is
+    no word for a sex beside such words."""
     for grouping, names in groupings.items():
         codes = [name for name in names if not any(map(str.isalpha, name))]
+        of_sex = [name for name in names if any(name.casefold() in words for words in (*SEXES, OTHERS))]
+        if grouping.casefold() in SEX and len(of_sex) > 1:
+            codes = [name for name in names if name not in of_sex]
         beside = grouping.casefold() in SEX or 0 < len(codes) < len(names)
         if not groups[grouping].bands and len(names) > 2 and codes and beside:
+            asked = 'Does one of' if len(codes) > 1 else 'Does'
             found.doubts.append(
-                f'Groups of {grouping} are {", ".join(names[: 2 * NAMED])}. Does one of {some(codes, NAMED)} say '
-                f'that it is not known? groups.{grouping}.values names those that are meant.'
+                f'Groups of {grouping} are {", ".join(names[: 2 * NAMED])}. {asked} {some(codes, NAMED)} say '
+                f'that it is not known, or what others say? groups.{grouping}.values names those that are meant.'
             )
 
 

@@ -262,7 +262,8 @@ def _of_tables(
             )
             if other.kinds.split.said and 'split' not in block:
                 unsure.append(f'{other.kinds.split.said[0]} (Of {other.file}, which has to be joined.)')
-    return guess_joins.named(naming, files, unsure), main._replace(rows=joined)
+    whole = main._replace(rows=joined) if len(naming) == 1 else main  # those under it have nothing joined here
+    return guess_joins.named(naming, files, unsure), whole
 
 
 def _said_of_rows(kinds: Kinds, block: dict[str, Any], unsure: list[str]) -> None:

@@ -8,7 +8,7 @@ from imbalance_jax.data.reader import guess_files, guess_folders, guess_joins, p
 from imbalance_jax.data.reader.guess_tables import Read, are_declared, declared
 from imbalance_jax.data.reader.layout import SPLIT_NAMES
 from imbalance_jax.data.reader.rows import NAMED
-from imbalance_jax.data.reader.spelling import canonical, first_group, table_of
+from imbalance_jax.data.reader.spelling import canonical, fields_of, first_group, table_of
 from imbalance_jax.names import some
 
 CODED = re.compile('[A-Za-z]{0,8}[ _-]?[0-9A-Fa-f][0-9A-Fa-f_-]*')  # a number, a code with one, or a hash
@@ -98,17 +98,25 @@ def propose(
 
 def _may_be_people(read: Sequence[Read], block: Mapping[str, Any]) -> list[str]:
     """A sentence about columns that have a number or a code for some images together, and nothing else reads."""
-    used = str({key: value for key, value in block.items() if key != 'path'})
-    found = []
+    used, found = _columns_in(block), []
     for one in read:
         for name, values in one.rows.columns.items():
             said = {str(value).strip() for value in values} - {''}
             coded = all(CODED.fullmatch(text) for text in said) and max(map(len, said), default=0) >= SHORTEST
             shared = FEWEST < len(said) < one.images and MOST_OF_ONE * len(said) >= one.images
             measured = len(name.strip()) < SHORTEST or MEASURES.search(name) or name in one.kinds.box
-            if name != one.column and coded and shared and not measured and repr(name) not in used:
+            if name != one.column and coded and shared and not measured and name not in used:
                 found.append(f'{name!r} of {one.file} has {len(said)} values for {one.images} images')
     return [f'patient: {some(found, NAMED)}; if they are people, patient is that column.'] if found else []
+
+
+def _columns_in(value: Any) -> set[str]:
+    """Names of columns that a proposed layout has anywhere, among its other texts."""
+    if isinstance(value, str):
+        return {value, *value.split('='), *fields_of(value)}
+    if isinstance(value, Mapping):
+        return {*map(str, value)}.union(*map(_columns_in, value.values()))
+    return set().union(*map(_columns_in, value)) if isinstance(value, (tuple, list)) else set()
 
 
 def stated(main: Read | None, block: Mapping[str, Any]) -> set[str]:

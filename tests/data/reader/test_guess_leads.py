@@ -317,3 +317,13 @@ def test_other_columns_of_a_joined_table_are_said(tmp_path):
     assert any(
         "columns of people.csv that may be classes: 'status'" in one for one in proposed(folder, tmp_path)[0].unsure
     )
+
+
+def test_people_of_a_table_that_is_joined_to_several(tmp_path):
+    folder = films(tmp_path)
+    for split, rows in (('train', range(16)), ('test', range(16, N))):
+        table(folder, f'{split}.csv', [{'image': image(i), 'mass': i % 2, 'accession': f'A{i // 2}'} for i in rows])
+    table(folder, 'studies.csv', [{'accession': f'A{s}', 'patient': f'P{s // 2}'} for s in range(N // 2)])
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['patient'] == 'patient'
+    assert len(set(dataset.patient.tolist())) == N // 4
