@@ -156,8 +156,9 @@ def beside(
     for other in list(others):
         texts = [str(text) for text in other.rows.columns[other.column]]
         new, stems = news(other.kinds, kinds), dict.fromkeys(map(_stem, names))
-        leads = any(keys_of(other.rows, one.rows).on and not keys_of(joined, one.rows).on for one in rest)
-        if not (new or leads) or len(other.declared) > 1 or len(set(texts)) < len(texts):
+        if len(other.declared) > 1 or len(set(texts)) < len(texts):
+            continue
+        if not new and not any(keys_of(other.rows, one.rows).on and not keys_of(joined, one.rows).on for one in rest):
             continue
         if len(names & set(texts)) >= OF_NAMES * len(names):
             same = main.column == other.column
