@@ -106,11 +106,13 @@ def doubt_sides(patient: Sequence[str], found: Found) -> None:
 
 
 def _additions(names: Collection[str]) -> list[tuple[str, str]]:
-    """Names with a number, of another form than nearly all have, that are one of these with more behind or before it;
-    with that one."""
+    """Names with a number, of another form than nearly all have, that are one of these with more behind or before it,
+    or without its letters; with that one."""
     pairs = []
-    odd = _odd_ones({name: _form(name) for name in names})
-    for one in odd:
+    odd = set(_odd_ones({name: _form(name) for name in names}))
+    lettered = (re.fullmatch('[^\\W0-9]+([0-9]+)', name) for name in names if name not in odd)
+    by_number = {match[1]: match[0] for match in lettered if match}  # P007 of the number alone
+    for one in sorted(odd):
         signs = list(re.finditer(r'[\W_]', one))
         bases = [*(one[sign.end() :].lstrip() for sign in signs), *(one[: sign.start()].rstrip() for sign in signs)]
         meant = [base for base in bases if base in names and base not in odd and re.search('[0-9]', base)]
@@ -118,9 +120,8 @@ def _additions(names: Collection[str]) -> list[tuple[str, str]]:
         inner = re.sub(r'^[^\W0-9_]+(?=[0-9]+$)|[\W_]', '', one)  # 806 of ID806 or 8-06
         if not meant and inner in names and inner not in odd:
             pairs.append((one, inner))
-        if one.isdigit():  # the number alone, as 007 for P007
-            longer = [name for name in names if name.endswith(one) and re.fullmatch(r'[^\W0-9]+', name[: -len(one)])]
-            pairs += [(one, other) for other in longer[:1] if other not in odd]
+        if one in by_number:
+            pairs.append((one, by_number[one]))
     return pairs
 
 
@@ -138,7 +139,7 @@ def _letters_for_digits(names: Collection[str]) -> list[tuple[str, str]]:
 
 def _odd_ones(form: Mapping[str, str]) -> list[str]:
     """The few names of other forms than those that many have. form: of each name."""
-    usual = {one for one, count in Counter(form.values()).items() if count >= SOME}
+    usual = {one for one, count in Counter(form.values()).items() if count >= max(SOME, RARE * len(form))}
     odd = [name for name, one in form.items() if one not in usual]
     return odd if len(form) - len(odd) > FEW and len(odd) <= max(ODD, RARE * len(form)) else []
 

@@ -85,17 +85,16 @@ def splits_of(words: Mapping[str, set[str]], mostly_yes: Collection[str] = ()) -
 def _by_words(name: str, words: set[str]) -> tuple[str | dict[str, Any], list[str]]:
     """The split by a column of words for splits, and what is to be said of it."""
     known, said = table_of(SPLIT_NAMES), {canonical(word) for word in words}
-    if 'train' not in {known.get(word) for word in said} and (train := said & DEVELOPMENT):
-        of = {split: tuple(sorted(w for w in words if known.get(canonical(w)) == split and canonical(w) not in train))
-              for split in ('validation', 'test')}  # fmt: skip
-        values = {
-            'train': tuple(sorted(w for w in words if canonical(w) in train)),
-            **{k: v for k, v in of.items() if v},
-        }
+    blank = said & {canonical(word) for word in NOTHING}
+    if 'train' not in {known.get(word) for word in said} and said & DEVELOPMENT and not blank:
+        values = dict[str, tuple[str, ...]]()
+        for word in sorted(words):
+            split = 'train' if canonical(word) in DEVELOPMENT else known[canonical(word)]
+            values[split] = (*values.get(split, ()), word)
         what = f'split: {some(values["train"], NAMED)} of {name!r} is taken for train, as no word says that'
         return {'column': name, 'values': values}, [f'{what}.']
     sentences = [] if CALLED.search(name) else [f'split: the column {name!r}, which has the words of splits.']
-    if 'train' in {known.get(word) for word in said} or not said & {canonical(word) for word in NOTHING}:
+    if 'train' in {known.get(word) for word in said} or not blank:
         return name, sentences
     of_blank = f'split: no cell of {name!r} says train, and the blank ones are taken for it.'
     return {'column': name, 'others': 'train'}, [*sentences, of_blank]

@@ -263,3 +263,10 @@ def test_one_who_is_called_otherwise_among_numbers_is_said():
         found = Found()
         people.doubt_additions(names, np.zeros(len(names), np.uint8), found)
         assert any(odd in one for one in (*found.notes, *found.doubts)), odd
+
+
+def test_a_few_in_a_hundred_without_their_letter_are_said_of_many_people():
+    names = [f'P{i:05d}' for i in range(2000)] + [f'{i:05d}' for i in range(60)]
+    found = Found()
+    people.doubt_additions(names, np.zeros(len(names), np.uint8), found)
+    assert "'00000' beside 'P00000'" in found.doubts[0]
