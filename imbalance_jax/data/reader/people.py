@@ -1,5 +1,6 @@
 """Whose images these are."""
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -12,6 +13,7 @@ from imbalance_jax.data.reader.rows import NAMED, PATH, Found, Rows
 from imbalance_jax.data.reader.spelling import first_group, one_form, plain_key
 from imbalance_jax.names import some
 
+NUMBER = re.compile('[0-9]+')
 BEFORE_DIGITS = re.compile('(?<=[a-z])[-_.]+(?=[0-9])')
 AROUND = re.compile(r'^[\W_]+|[\W_]+$')
 LEADING = re.compile('(?<![0-9])0+(?=[0-9])')  # zeros that a table program drops
@@ -122,12 +124,15 @@ def _additions(names: Collection[str]) -> list[tuple[str, str]]:
             pairs.append((one, inner))
         if one in by_number:
             pairs.append((one, by_number[one]))
+    for one in _odd_ones({name: NUMBER.sub('9', name.casefold()) for name in names}):  # IDP06 of P06
+        longer = (one[start:] for start in range(1, len(one) - 1) if one[:start].isalpha() and one[start:] in names)
+        pairs += [(one, other) for other in itertools.islice(longer, 1) if one not in odd]
     return pairs
 
 
 def _letters_for_digits(names: Collection[str]) -> list[tuple[str, str]]:
     """Names of other letters than nearly all have, that are one of these if an O within is 0, and I or l are 1."""
-    odd = _odd_ones({name: re.sub('[0-9]+', '9', name.casefold()) for name in names})
+    odd = _odd_ones({name: NUMBER.sub('9', name.casefold()) for name in names})
     looks = {name.casefold().translate(LOOKS_LIKE): name for name in names if name not in odd}
     pairs = [(one, looks.get(one.casefold().translate(LOOKS_LIKE), '')) for one in odd]
     return [

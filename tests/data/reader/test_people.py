@@ -258,7 +258,7 @@ def test_codes_of_a_sex_and_groups_that_look_alike(tmp_path):
 
 
 def test_one_who_is_called_otherwise_among_numbers_is_said():
-    for odd in ('ID806', 'P806', '8-06', 'Smith, John', 'inf'):
+    for odd in ('ID806', 'P806', '8-06', '806x', 'Smith, John', 'inf'):
         names = [str(800 + i) for i in range(12)] + [odd]
         found = Found()
         people.doubt_additions(names, np.zeros(len(names), np.uint8), found)
@@ -270,3 +270,10 @@ def test_a_few_in_a_hundred_without_their_letter_are_said_of_many_people():
     found = Found()
     people.doubt_additions(names, np.zeros(len(names), np.uint8), found)
     assert "'00000' beside 'P00000'" in found.doubts[0]
+
+
+def test_letters_before_those_of_all_others_are_said():
+    found = Found()
+    names = [f'P{i:02d}' for i in range(30)] + ['IDP06']
+    people.doubt_additions(names, np.zeros(len(names), np.uint8), found)
+    assert "'IDP06' beside 'P06'" in found.doubts[0]
