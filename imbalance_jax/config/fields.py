@@ -60,7 +60,8 @@ OptionsOf = Callable[[str, str, Mapping[str, Any]], Mapping[str, Any]]
 def is_option(name: str) -> bool:
     """Whether a field is an option of a data set, a model or an attribution method."""
     parts = name.split('.')
-    return len(parts) == 3 and parts[0] in BLOCKS and all(parts) and not name.startswith(_INSIDE)
+    block = name.rpartition('.')[0]
+    return len(parts) == 3 and parts[0] in BLOCKS and all(parts) and block not in NO_OPTIONS
 
 
 def unread(tree: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
@@ -75,7 +76,7 @@ def unread(tree: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
     found = {}
     for name in names:
         block, _, kind = name.rpartition('.')[0].partition('.')
-        if is_option(name) and name.rpartition('.')[0] not in NO_OPTIONS and kind not in used[block][1]:
+        if is_option(name) and kind not in used[block][1]:
             field, here = used[block]
             found[name] = f'{field} is {", ".join(here)}'
     return found
@@ -114,7 +115,7 @@ def default_of(tree: Mapping[str, Any], name: str, options: OptionsOf | None) ->
         return ''
     if name not in known and name.startswith('data.') and name.count('.') > 2:
         return None  # within a block that the data set's source checks
-    if name not in known and is_option(name) and name.rpartition('.')[0] not in NO_OPTIONS and options:
+    if name not in known and is_option(name) and options:
         return option_default(tree, name, options)
     block = _at(tree, name)
     return block if isinstance(block, Mapping) else lookup(known, name, 'config field')

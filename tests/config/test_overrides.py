@@ -139,6 +139,10 @@ def test_a_point_of_a_sweep_sets_options_too(config):
             {'arms': {'bce': {'learningrate': 0.1}}},
             "field or option in config.arms.bce: .*Did you mean 'learning_rate'",
         ),
+        (
+            {'model': {'preprocessing': {'st': (1.0,)}}},
+            "config field 'model.preprocessing.st'.*model.preprocessing.std",
+        ),
         ({'plugin_folders': (3,)}, 'config.plugin_folders has 3; expected folders, as texts'),
         ({'data': {'name': 'folder'}}, "config.data.name is 'folder', but config.data.folder is a field of its own"),
         ({'data': {'name': 'test_on'}}, 'config.data.test_on is a field of its own; take another name'),
