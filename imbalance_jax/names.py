@@ -48,12 +48,16 @@ def options_of(function: Callable[..., Any], skip: Collection[str] = (), *, requ
     }
 
 
-def is_option(value: object, default: object) -> bool:
-    """Whether an option of a loss or a sampler may have a value: a finite number, None or a text or bool where the
-    default is one, too."""
+def check_option(what: str, value: object, default: object) -> None:
+    """ValueError, of what it is, unless an option of a loss or a sampler is a finite number, or None, a text or a bool
+    where the default is one, too."""
     if value is None or isinstance(value, (bool, str)):
-        return type(value) is type(default)
-    return isinstance(value, numbers.Real) and math.isfinite(value) and not isinstance(default, (bool, str))
+        fits = type(value) is type(default)
+    else:
+        fits = isinstance(value, numbers.Real) and math.isfinite(value) and not isinstance(default, (bool, str))
+    if not fits:
+        kind = f'{type(default).__name__}, as {default!r}' if isinstance(default, (bool, str)) else 'finite number'
+        raise ValueError(f'{what} must be a {kind}.')
 
 
 def is_ours(function: Callable[..., Any]) -> bool:

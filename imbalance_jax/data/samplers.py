@@ -14,7 +14,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike
 
-from imbalance_jax.names import is_option, is_ours, lookup, options_of
+from imbalance_jax.names import check_option, is_ours, lookup, options_of
 
 Sampler = Callable[..., np.ndarray]
 
@@ -30,9 +30,7 @@ def make(name: str, **options: float | str | None) -> Sampler:
     defaults = options_of(sampler, required=True)
     for key, value in options.items():
         default = lookup(defaults, key, f'option of sampler {name!r}')
-        if not is_option(value, default):
-            kind = f'{type(default).__name__}, as {default!r}' if isinstance(default, (bool, str)) else 'finite number'
-            raise ValueError(f'Sampler option {key} = {value!r} of {name!r} must be a {kind}.')
+        check_option(f'Sampler option {key} = {value!r} of {name!r}', value, default)
     return partial(_checked, name, partial(sampler, **options))
 
 

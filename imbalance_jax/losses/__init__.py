@@ -23,7 +23,7 @@ from imbalance_jax.losses import (
 from imbalance_jax.losses.counts import ratio
 from imbalance_jax.losses.entrywise import Coefficients, kernel
 from imbalance_jax.losses.loss import SIGMOID, SOFTMAX, UNKNOWN, Loss
-from imbalance_jax.names import is_option, is_ours, lookup, options_of
+from imbalance_jax.names import check_option, is_ours, lookup, options_of
 
 __all__ = ['LOSSES', 'SIGMOID', 'SOFTMAX', 'UNKNOWN', 'Coefficients', 'Loss', 'kernel', 'link_of', 'make', 'ratio']
 
@@ -71,9 +71,7 @@ def make(
     defaults = options_of(family, required=True)
     for key, value in hyper.items():
         default = lookup(defaults, key, f'hyper-parameter of loss {name!r}')
-        if not is_option(value, default):
-            kind = f'{type(default).__name__}, as {default!r}' if isinstance(default, (bool, str)) else 'finite number'
-            raise ValueError(f'Loss hyper-parameter {key} = {value!r} of {name!r} must be a {kind}.')
+        check_option(f'Loss hyper-parameter {key} = {value!r} of {name!r}', value, default)
     known = {'num_examples': num_examples} if 'num_examples' in defaults and num_examples else {}
     positive, negative = counts.checked(num_positive, num_negative)
     loss = family(positive, negative, **known, **hyper)

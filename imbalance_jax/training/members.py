@@ -248,7 +248,7 @@ def member_arrays(
 ) -> Member:
     """Rows of `make_members` as arrays [P]. Without an order of their own all seeds share seed 0's batches.
 
-    Losses are numbered as `build.build_training_losses` lists them. resampled: every seed has training patients of its
+    Losses are numbered as `build_training_losses` lists them. resampled: every seed has training patients of its
     own, and so sampling CDFs of its own. parts: those of the network that open one after the other, 1 if none does.
     """
     rows = [whole(row) for row in rows]

@@ -8,7 +8,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from imbalance_jax.data import label_map, policies, samplers, sources, tasks, thinning
-from imbalance_jax.training import build, checks, heads, other_sets, start_files
+from imbalance_jax.training import arm_losses, build, checks, heads, other_sets, start_files
 from imbalance_jax.training.member import make_network_init
 from imbalance_jax.training.network import Network, links, make_model
 from imbalance_jax.training.trained import Stage
@@ -64,7 +64,7 @@ def _check_row(row: dict) -> None:
     """A row of members.json: its loss and sampler, with few classes and examples; a user's own may want more."""
     counts, options = np.full(CLASSES, 10.0), row.get('sampler_options', {})
     try:
-        build.build_loss(row, counts, counts, head=bool(row.get('head_loss')))
+        arm_losses.build_loss(row, counts, counts, head=bool(row.get('head_loss')))
         samplers.make(row['sampler'], **options)(np.eye(CLASSES, dtype=np.float32), 0.0)
     except (IndexError, ValueError) as error:
         if not isinstance(error.__cause__ or error, IndexError):

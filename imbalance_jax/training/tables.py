@@ -14,7 +14,8 @@ from imbalance_jax.results.schema import write_table
 from imbalance_jax.system import layout
 from imbalance_jax.system.workdir import copy, read_arrays, write_arrays, write_json
 from imbalance_jax.training import calibration, judgement, kept, predicted
-from imbalance_jax.training.build import build_losses, labels_of_versions
+from imbalance_jax.training.arm_losses import build_losses
+from imbalance_jax.training.build import labels_of_versions
 
 KEPT_TITLES = {kept.MATCHED: "weights whose validation AUROC is nearest to the reference's best"}
 

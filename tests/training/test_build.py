@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from imbalance_jax import losses
-from imbalance_jax.training import build
+from imbalance_jax.training import arm_losses
 
 ROW = {'arm': 'mine', 'loss': 'odd', 'hyper': {}}
 
@@ -29,9 +29,9 @@ def test_a_wrong_loss_is_named(monkeypatch, loss, message):
     monkeypatch.setitem(losses.LOSSES, 'odd', loss)
     counts = np.array([2.0, 3.0]), np.array([8.0, 7.0])
     with pytest.raises(ValueError, match=rf"config\.arms\.mine: loss 'odd'.*{message}"):
-        build.build_loss(ROW, *counts)
+        arm_losses.build_loss(ROW, *counts)
 
 
 def test_a_sound_loss_is_taken():
-    loss = build.build_loss({**ROW, 'loss': 'bce'}, np.array([2.0]), np.array([8.0]))
+    loss = arm_losses.build_loss({**ROW, 'loss': 'bce'}, np.array([2.0]), np.array([8.0]))
     assert isinstance(loss, losses.Loss)

@@ -14,7 +14,7 @@ from imbalance_jax.data.dataset import ABSENT, NOT_MENTIONED, PRESENT, UNCERTAIN
 from imbalance_jax.data.sources import phantom
 from imbalance_jax.losses import entrywise
 from imbalance_jax.losses.loss import Loss
-from imbalance_jax.training import build, calibration
+from imbalance_jax.training import arm_losses, build, calibration
 
 ARMS = {
     'bce': {},
@@ -92,11 +92,11 @@ def test_what_is_judged_is_the_same_for_all(dataset, experiment):
 def test_losses_know_the_counts_of_their_labels(config, dataset, experiment):
     versions = build.labels_of_versions(config, dataset, experiment.members, split_arrays(dataset, 'train'))
     order = list(dict.fromkeys(row['arm'] for row in experiment.members))
-    built = dict(zip(order, build.build_losses(experiment.members, versions), strict=True))
+    built = dict(zip(order, arm_losses.build_losses(experiment.members, versions), strict=True))
     index = dataset.rows('train')
     cells = dataset.cells[0][index]
     positive = ((cells == PRESENT) | (cells == UNCERTAIN)).sum(0)
-    expected = build.build_loss(experiment.members[0] | {'loss': 'weighted_bce'}, positive, len(index) - positive)
+    expected = arm_losses.build_loss(experiment.members[0] | {'loss': 'weighted_bce'}, positive, len(index) - positive)
     logits, labels = np.zeros((1, len(positive)), np.float32), np.ones((1, len(positive)), np.float32)
 
     def value(loss):
@@ -165,7 +165,9 @@ def test_a_loss_that_reads_unknown_labels_is_refused_where_there_are_some(monkey
     labels = experiment.members[0].get('labels', 'own')
     (row,) = [{**experiment.members[0], 'loss': 'own', 'hyper': {}}]
     known = np.ones_like(np.asarray(versions[labels].label_mask))
-    assert build.build_losses([row], {**versions, labels: versions[labels]._replace(label_mask=known)})
+    assert arm_losses.build_losses([row], {**versions, labels: versions[labels]._replace(label_mask=known)})
     known[0, 0] = 0
     with pytest.raises(ValueError, match=r"loss 'own' changes with labels that are not known, and 1 of \d+ training"):
-        build.build_losses([row], {**versions, labels: versions[labels]._replace(label_mask=known)})
+        arm_losses.build_losses([row], {**versions, labels: versions[labels]._replace(label_mask=known)})
+    elsewhere = {**experiment.members[0], 'loss': losses.UNKNOWN, 'hyper': {}}  # of a network that was adopted
+    assert arm_losses.build_losses([elsewhere], {**versions, labels: versions[labels]._replace(label_mask=known)})

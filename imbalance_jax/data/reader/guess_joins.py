@@ -8,8 +8,7 @@ from typing import Any
 
 from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.columns import Kinds
-from imbalance_jax.data.reader.guess_keyed import news
-from imbalance_jax.data.reader.guess_keys import keys_of
+from imbalance_jax.data.reader.guess_keyed import has_key_of_others, news
 from imbalance_jax.data.reader.guess_tables import OLD, Read, Rest, declared, split_of_name
 from imbalance_jax.data.reader.layout import FALSE, NOTHING, TRUE, UNSURE
 from imbalance_jax.data.reader.rows import NAMED, Rows, join
@@ -158,7 +157,7 @@ def beside(
         new, stems = news(other.kinds, kinds), dict.fromkeys(map(_stem, names))
         if len(other.declared) > 1 or len(set(texts)) < len(texts):
             continue
-        if not new and not any(keys_of(other.rows, one.rows).on and not keys_of(joined, one.rows).on for one in rest):
+        if not new and not has_key_of_others(other, joined, rest):
             continue
         if len(names & set(texts)) >= OF_NAMES * len(names):
             same = main.column == other.column

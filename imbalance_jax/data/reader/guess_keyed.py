@@ -38,7 +38,7 @@ def by_key(
                 unsure.extend([sentence] if sentence not in unsure else [])
             has_labels = not of_labels and bool(own.labels or own.names)
             keys = ' and '.join(map(repr, my_names(on)))
-            if not new and not has_labels and not _has_key_of_others(one, joined, rest):
+            if not new and not has_labels and not has_key_of_others(one, joined, rest):
                 labelled = of_labels and (own.labels or own.names)
                 said = f'labels are those of {of_labels}' if labelled else 'it says nothing new'
                 rest[rest.index(one)] = one._replace(why=f'it could be joined by {keys}, and {said}')
@@ -97,7 +97,7 @@ def _is_person(mine: str, known: str, own: Kinds, joined: Rows, their: Rows, key
     return 'splits' if not known and own.split.block and several and apart else ''
 
 
-def _has_key_of_others(one: Rest, joined: Rows, rest: Sequence[Rest]) -> bool:
+def has_key_of_others(one: Read | Rest, joined: Rows, rest: Sequence[Rest]) -> bool:
     """Whether a table has the key of another one, which what is joined has not."""
     others = [other.rows for other in rest if other is not one]
     return any(keys_of(one.rows, rows).on and not keys_of(joined, rows).on for rows in others)

@@ -52,8 +52,8 @@ MOST_LETTERS = 1 << 20  # of a line
 
 def reader_of(folder: Path, listed: Sequence[str], tables: Sequence[str], known: Collection[str]) -> str:
     """The reader of a published set that has these files, '' if none."""
+    parts = _ends(listed)
     for pattern, reader in PUBLIC.items():
-        parts = {part for path in listed for part in path.split('/')[-1:]} | {p.split('/')[0] for p in listed}
         if reader in known and any(fnmatch.fnmatch(part, pattern) for part in parts):
             if pattern in NEEDED and not _has_column(folder, listed, pattern):
                 continue
@@ -74,9 +74,14 @@ def reader_of(folder: Path, listed: Sequence[str], tables: Sequence[str], known:
 
 def version_of(listed: Sequence[str]) -> dict[str, str]:
     """The option that says which version of a published set these files are of, {} for its usual one."""
-    parts = {part for path in listed for part in (path.split('/')[0], path.split('/')[-1])}
+    parts = _ends(listed)
     found = [of for pattern, of in VERSIONS.items() if any(fnmatch.fnmatch(part, pattern) for part in parts)]
     return {'version': found[0]} if len(found) == 1 else {}
+
+
+def _ends(listed: Sequence[str]) -> set[str]:
+    """The first part and the last of all paths."""
+    return {part for path in listed for part in (path.split('/')[0], path.split('/')[-1])}
 
 
 def _has_column(folder: Path, listed: Sequence[str], name: str) -> bool:
