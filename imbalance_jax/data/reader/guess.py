@@ -17,6 +17,7 @@ from imbalance_jax.data.reader import (
     guess_owners,
     guess_people,
     guess_regions,
+    guess_splits,
     guess_tables,
     paths,
     published,
@@ -27,8 +28,6 @@ from imbalance_jax.data.reader.layout import Images
 from imbalance_jax.data.reader.proposal import Guess
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
-
-OF_TEST = re.compile('(list|names|ids)?[ _-]*test(ing)?[ _-]*(set|split|data|list|images?|files?|names?|ids?)?', re.I)
 
 
 def guess(folder: Path, known: Collection[str]) -> Guess:
@@ -74,7 +73,9 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
         exclude, images, every, rest = _read(folder, tables, pictures, drawn, said)
     unsure.extend(said)
     known = companions.masks_among(pictures)
-    masks, pictures = {path: mask for path, mask in drawn.items() if path in known}, images
+    masks = {path: mask for path, mask in drawn.items() if path in known}
+    aside = paths.index(sorted({*pictures} - {*images}))
+    pictures = images
     lists = {one.file: one for one in every if _is_list(one)}
     read = [one for one in every if one.file not in lists]
     if read and guess_tables.says_nothing(read[0]) and 2 * read[0].images < len(pictures):
@@ -93,7 +94,7 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
         block['images']['folders'] = (inside.rstrip('/'),)
     named = list(files.paths)
     if read:
-        named, whole = _of_tables(read, rest, files, block, unsure)
+        named, whole = _of_tables(read, rest, files, aside, block, unsure)
         every = [whole if one.file == whole.file else one for one in every]
     if not read and (patients := guess_owners.of_patients(rest, pictures, block, unsure)):
         guess_labels.propose(patients, block, unsure)
@@ -102,7 +103,8 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     people = guess_owners.not_used(rest, pictures, unsure, patients=named_people)
     if further:
         unsure.append(f'tables: {some(further, NAMED)} are not looked at, behind {len(tables)} others.')
-    _splits(lists, named, files, block, unsure, read)
+    guess_splits.propose(lists, named, files, block, unsure, read)
+    guess_splits.not_used(read[1:], files, block, unsure)
     people |= named_people
     in_use = guess_people.in_use(every, block)
     told = guess_folders.Known(people, guess_people.splits_of(files, block, {one.file: one for one in in_use}))
@@ -143,66 +145,6 @@ def _is_list(one: Read) -> bool:
     return len(one.rows.columns) == 1
 
 
-def _splits(
-    lists: Mapping[str, Read],
-    named: Sequence[str],
-    files: paths.Files,
-    block: dict[str, Any],
-    unsure: list[str],
-    read: Sequence[Read],
-) -> None:
-    """Splits that lists of images or folders say, where nothing else does; other lists are named. named: the images
-    that are in the tables, or all; read: the tables."""
-    split_of = guess_tables.split_of_name
-    called = sorted(one.file for one in read if guess_tables.are_declared(one.file, block) and split_of(one.file))
-    stated = 'split' in block or any('split' in one for one in guess_tables.declared(block))
-    by_split = {split: file for file in reversed(list(lists)) if (split := guess_tables.split_of_name(file))}
-    said = len(by_split) > 1
-    listed = len(guess_joins.named_by([lists[file] for file in by_split.values()], files)) if said else 0
-    if not stated and guess_folders.are_of_splits(named, whole=said or 'tables' in block):
-        level = guess_folders.level_of_splits(named)
-        block['split'] = {'path': level or 'folder'}
-        inner = ', the outer one where a folder of another split is within' if level else ''
-        unsure.append(f'split: the folders that are called as splits are{inner}.')
-    elif not stated and not said and (words := guess_folders.words_of_splits(named)):
-        block['split'] = {'path': words}
-        unsure.append('split: the words for splits in the names of folders.')
-    elif not stated and said and 2 * listed >= len(named):
-        block['split'] = {'lists': by_split}
-        lacking = (
-            f'; they have {listed} of {len(named)} images, and the others are left out' if listed < len(named) else ''
-        )
-        unsure.append(f'split: the lists of images, by their names{lacking}.')
-    elif not stated and set(by_split) == {'test'} and _are_few_of(lists[by_split['test']], named, files):
-        block['split'] = {'lists': by_split, 'others': 'train'}
-        of_test = f'{by_split["test"]} lists the images of test'
-        unsure.append(f'split: {of_test}; all others are train, and validation is drawn of their patients.')
-    elif not stated and len(of_split := sorted({one.file for one in read if split_of(one.file)} - {*called})) > 1:
-        what = f'{some(of_split, NAMED)} name images of splits'
-        unsure.append(f'split: {what}, and are not read: files of one column each are (split.lists), or a column.')
-    elif not stated and len(set(map(split_of, called))) > 1:
-        unsure.append(
-            f'split: the names of {some(called, NAMED)} speak of splits, and say none of the images that '
-            'another table names; patients are drawn for validation (15 %) and test (20 %). A column or lists say it.'
-        )
-    elif not stated:
-        unsure.append('split: nothing says it; patients are drawn for validation (15 %) and test (20 %).')
-    used = block.get('split', {}).get('lists', {}).values() if isinstance(block.get('split'), dict) else ()
-    unsure.extend(
-        f'tables: {file} is a list of {one.images} of {len(files.paths)} images, and is not used.'
-        for file, one in lists.items()
-        if file not in used
-    )
-
-
-def _are_few_of(one: Read, named: Sequence[str], files: paths.Files) -> bool:
-    """Whether a list is of some of the images that are read, and of no others, and called as that of the test."""
-    if not OF_TEST.fullmatch(paths.stem(one.file)):
-        return False
-    listed = {files.paths[place] for place in guess_joins.named_by([one], files)}
-    return listed <= {*named} and 2 * len(listed) < len(named)
-
-
 def _masks(
     pictures: Sequence[str], masks: Mapping[str, companions.Mask], block: dict[str, Any], unsure: list[str]
 ) -> None:
@@ -224,10 +166,15 @@ def _masks(
 
 
 def _of_tables(
-    read: Sequence[Read], rest: list[Rest], files: paths.Files, block: dict[str, Any], unsure: list[str]
+    read: Sequence[Read],
+    rest: list[Rest],
+    files: paths.Files,
+    aside: paths.Files,
+    block: dict[str, Any],
+    unsure: list[str],
 ) -> tuple[list[str], Read]:
     """Tables, labels, patients, splits, groups and boxes of tables that name images; the images that these name, and
-    the first table with the columns of those that are joined to it."""
+    the first table with the columns of those that are joined to it. aside: masks, which are none of the images."""
     main, others = read[0], list(read[1:])
     block['tables'] = [dict(one) for one in main.declared]
     block['images']['file'] = f'{{{main.column}}}'
@@ -247,7 +194,7 @@ def _of_tables(
         guess_labels.propose(labels, block, unsure)
     _said_of_rows(kinds, block, unsure)
     guess_regions.propose(main, free, block, unsure)
-    if 'regions' not in block and (called := guess_tables.columns_of_masks(main, files)):
+    if 'regions' not in block and (called := guess_tables.columns_of_masks(main, files, aside)):
         guess_regions.propose_masks(called, main.kinds, block, unsure)
     if 'labels' not in block and block.get('regions', {}).get('column'):
         block['labels'] = {'regions': True}
@@ -255,13 +202,6 @@ def _of_tables(
     guess_joins.second_reader(main, free, block, unsure)
     if block['tables'] == [{'file': main.file}]:
         block['tables'] = main.file
-    for other in others:
-        if not guess_tables.are_declared(other.file, block):
-            unsure.append(
-                f'tables: {other.file} names {other.images} of {len(files.paths)} images, too, and is not used.'
-            )
-            if other.kinds.split.said and 'split' not in block:
-                unsure.append(f'{other.kinds.split.said[0]} (Of {other.file}, which has to be joined.)')
     whole = main._replace(rows=joined) if len(naming) == 1 else main  # those under it have nothing joined here
     return guess_joins.named(naming, files, unsure), whole
 

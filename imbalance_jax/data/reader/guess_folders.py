@@ -45,6 +45,7 @@ PEOPLE = re.compile(
 DATE = re.compile(
     '(?<![0-9])([0-9]{1,2}[-_.][0-9]{1,2}[-_.](19|20)[0-9]{2}|(19|20)[0-9]{2}([-_.]?)[0-9]{2}\\4[0-9]{2})(?![0-9])'
 )
+UID = re.compile('[0-9]+([.][0-9]+){4,}')  # DICOM's, of a study, a series or an image
 YEAR = re.compile('(?<![0-9])(19|20)[0-9]{2}(?![0-9])')
 # Within a name: P_00001 of Mass_P_00001_CC.
 PERSON = '(?<![A-Za-z])(?:patient|pat|subject|subj|sub|person|p)[ _-]?[0-9]+'
@@ -278,6 +279,8 @@ def _what(names: Sequence[str], images: int, *, several: bool) -> str:
         return 'classes'
     if all(DATE.match(name) or SESSION.fullmatch(name) for name in names):
         return 'studies'
+    if all(UID.fullmatch(name) for name in names):
+        return 'folders of an image each' if 2 * images < 3 * len(names) else 'studies'
     counted = {(match := COUNTED.fullmatch(name)) and match[1].casefold() for name in names}
     if len(counted) == 1 and None not in counted and not counted & (OF_GRADES | OF_CLASSES):
         return 'people of several splits' if several else 'people'

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,19 @@ OWN_FILE = 'file of the row'  # the column of paths of images whose names are th
 STEM = 'name of the image'  # the column of names without folders and suffixes
 OF_STEM = r'(?i)([^/\\]+?)(?:[.](?:png|jpe?g|tiff?|bmp|gif|webp|dcm|dicom|npy))?$'
 OF_NAMES = 0.7  # share of the images that a table names which is joined
+MOST_TRIED = 50  # choices of columns for the levels of folders
 MOST = 0.9  # share of keys that must be there
 
 
 def folder_columns(main: Read, files: paths.Files) -> tuple[str, ...]:
-    """The columns, one or two, that say in which folder each image of a table is, the outer one first, where their
-    names are those of several files; () without such."""
+    """The columns that say in which folder each image of a table is, the outer one first, where their names are those
+    of several files; () without such."""
     names = list(map(str, main.rows.columns[main.column]))
     found = [paths.find(files, name)[0] for name in names]
     if 2 * sum(len(places) > 1 for places in found) <= len(names):
         return ()
     texts = {name: list(map(str, values)) for name, values in main.rows.columns.items() if name != main.column}
-    folders = {part for path in files.paths for part in path.split('/')[:-1]}
-    able = [name for name, values in texts.items() if {*values} <= folders]
-    for columns in (*((name,) for name in texts), *itertools.permutations(able, 2)):
+    for columns in _columns_of_levels(texts, files.paths):
         whole = {'/'.join(parts) for parts in zip(*(texts[name] for name in columns), names, strict=True)}
         if len(whole) < len(names):
             continue
@@ -41,6 +40,18 @@ def folder_columns(main: Read, files: paths.Files) -> tuple[str, ...]:
         if all(len(places) == 1 and parts > len(columns) for places, parts in at):
             return columns
     return ()
+
+
+def _columns_of_levels(texts: Mapping[str, Sequence[str]], paths_of: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    """Columns whose texts are all folders of the level above the images, of the two levels above, and so on. texts: of
+    each column."""
+    folders = [path.split('/')[-2::-1] for path in paths_of]
+    able: list[list[str]] = []
+    for up in range(max(map(len, folders), default=0)):
+        level = {parts[up] for parts in folders if len(parts) > up}
+        able.insert(0, [name for name, values in texts.items() if {*values} <= level])
+        chosen = (one for one in itertools.product(*able) if len({*one}) == len(one))
+        yield from itertools.islice(chosen, MOST_TRIED)
 
 
 def under(main: Read, others: list[Read], files: paths.Files, block: dict[str, Any], unsure: list[str]) -> bool:

@@ -39,7 +39,7 @@ def excluded(pictures: Sequence[str], masks: Mapping[str, Mask], unsure: list[st
     if lone and '' not in (of := {_number(path) for path in lone}) and of <= numbers:
         found = tuple(sorted({*found, *patterns_of(lone)}))
         pattern = _with_word_before(list(lone), {paths.stem(path) for path, folder in inside.items() if folder < 0})
-        way = f'= {pattern!r} names them' if pattern else 'could name them if they were called as their images are'
+        way = f'= {pattern!r} names them' if pattern else 'names them by a column, or if they are called as images are'
         unsure.append(
             f'images: {len(lone)} files in folders of masks are called as no image is: {some(list(lone), NAMED)}. They '
             f'are left out (images.exclude); regions.files {way}.'

@@ -9,6 +9,7 @@ from imbalance_jax.data.reader.guess_tables import Read, Rest
 from imbalance_jax.data.reader.layout import SPLIT_NAMES
 from imbalance_jax.data.reader.rows import NAMED, Rows
 from imbalance_jax.data.reader.spelling import canonical, plain_key, table_of
+from imbalance_jax.data.reader.tables import derived
 from imbalance_jax.names import some
 
 MOST = 0.9  # share of the images, or of folders, that a table has a row for
@@ -33,29 +34,47 @@ def of_patients(rest: list[Rest], pictures: Sequence[str], block: dict[str, Any]
     """Joins the files to a table that has a row for each patient or study, by their folders or names, if there is one
     that says something of them; it leaves `rest`."""
     for one in rest:
-        way = _way(one.rows, pictures)
-        kinds = kinds_of(one.rows, way.column) if way else None
+        rows, derive = one.rows, {}
+        way = _way(rows, pictures)
+        if not way and (parts := _parts_of_paths(rows)):
+            way = _way(derived(rows, parts), pictures, parts)
+            derive = {way.column: parts[way.column]} if way else {}
+            rows = derived(rows, derive)
+        kinds = kinds_of(rows, way.column) if way else None
         says = kinds and (kinds.labels or kinds.names or kinds.groups or kinds.split.block or kinds.others)
         if not way or not kinds or not says:
             continue
         block['images']['derive'] = {way.column: ('path', way.pattern, '\\1')}
-        block['tables'] = [{**one.declared, 'on': [way.column]}]
+        declared = {**one.declared, 'derive': derive} if derive else one.declared
+        block['tables'] = [{**declared, 'on': [way.column]}]
         where = 'folders' if way.pattern.endswith('/') else 'names of files'
         unsure.append(
             f'tables: {one.file} has a row for each of {some(way.keys, 3)}, which the {where} have: the files are '
             f'joined to it by {way.column!r}, and have what it says.'
         )
         rest.remove(one)
-        return Read(
-            one.file, one.rows, way.column, 1.0, 0, kinds._replace(patient=kinds.patient or way.column), [one.declared]
-        )
+        kinds = kinds._replace(patient=kinds.patient or way.column)
+        return Read(one.file, rows, way.column, 1.0, 0, kinds, [declared])
     return None
 
 
-def _way(rows: Rows, pictures: Sequence[str]) -> Way | None:
-    """The column that tells all rows apart and is a part of the paths of nearly all images, always the same one."""
+def _parts_of_paths(rows: Rows) -> dict[str, tuple[str, str, str]]:
+    """New columns of the folders in a table's columns of paths, as `Table.derive` has them."""
+    paths_in = [name for name, cells in rows.columns.items() if len(cells) and all('/' in str(one) for one in cells)]
+    return {
+        f'folder {back} of {name}': (name, f'([^/]+){"/[^/]+" * back}$', '\\1')
+        for name in paths_in
+        for back in (1, 2, 3)
+    }
+
+
+def _way(rows: Rows, pictures: Sequence[str], able: Collection[str] = ()) -> Way | None:
+    """The column that tells all rows apart and is a part of the paths of nearly all images, always the same one. able:
+    the columns that it may be, all without."""
     different = list(dict.fromkeys(tuple(map(str, row)) for row in zip(*rows.columns.values(), strict=True)))
     for at, name in enumerate(rows.columns):
+        if able and name not in able:
+            continue
         known = [plain_key(row[at]) for row in different if plain_key(row[at])]
         person = any(pattern.match(name.strip()) for pattern in PATIENT)
         if OF_CLASSES.search(name) or len(set(known)) < len(different) or not known:

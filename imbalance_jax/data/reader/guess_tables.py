@@ -196,10 +196,18 @@ def is_of_images(column: str, tables: Any) -> bool:
     return not isinstance(tables, str) and any(column == one.get('rename', {}).get(SIDE) for one in tables)
 
 
-def columns_of_masks(one: Read, files: paths.Files) -> list[str]:
-    """Columns beside that of images which are called as masks are, and name files that are there."""
-    called = [name for name in one.rows.columns if name != one.column and is_of_masks(name)]
-    return [name for name in called if _found(one.rows.columns[name], files)[0] >= LEAST]
+def columns_of_masks(one: Read, files: paths.Files, aside: paths.Files) -> list[str]:
+    """Columns beside that of images which name files that are there and are called as masks are, or of which the
+    files are. aside: the masks."""
+
+    def are_named(column: str) -> bool:
+        texts = one.rows.columns[column]
+        if is_of_masks(column):
+            return max(_found(texts, files)[0], _found(texts, aside)[0]) >= LEAST
+        suffixed = [text for text in map(str, texts) if paths.is_image(text.strip(), Images())]
+        return 2 * len(suffixed) > len(texts) and _found(texts, aside)[0] >= LEAST
+
+    return [name for name in one.rows.columns if name != one.column and are_named(name)]
 
 
 def named_among(tables: Sequence[Read], others: Collection[str], images: Sequence[str]) -> set[str]:

@@ -175,8 +175,9 @@ class Patient:
 class Split:
     """Which split an image is in. A split that nobody names is drawn from the patients of training.
 
-    column: with values as {split: texts}; or lists: {split: a file with a name per line}; or path: a regular expression
-        for a file's path ('folder': any folder of it that is called as a split is); or `Table.split`
+    column: with values as {split: texts}; or lists: {split: a file with a name per line, or a table of which one
+        column names images}; or path: a regular expression for a file's path ('folder': any folder of it that is called
+        as a split is); or `Table.split`
     others: of images whose value is no split or that are in no list: 'left_out' or a split
     test_where: {column: values} of images that are test, by any of the columns, before anything is drawn
     validation, test: shares of the patients, drawn by a hash of who they are and `seed`; stratify: within each class

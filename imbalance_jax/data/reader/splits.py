@@ -1,6 +1,5 @@
 """Which split an image is in: as something states it, or drawn from the patients of training."""
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,16 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from imbalance_jax.data.dataset import LEFT_OUT, SPLITS
+from imbalance_jax.data.reader import split_lists
 from imbalance_jax.data.reader.layout import Split
 from imbalance_jax.data.reader.rows import NAMED, PATH, SHOWN, SPLIT, Found, Rows
 from imbalance_jax.data.reader.spelling import canonical, first_group, letters_of, matches, share, table_of
-from imbalance_jax.data.reader.tables import files_of
-from imbalance_jax.data.reader.tails import Tails
-from imbalance_jax.data.reader.text_files import content, lines_of
-from imbalance_jax.names import lookup, some
+from imbalance_jax.names import some
 
 UNSTATED = 254  # of an image whose split is drawn
-HEADER = re.compile('(image|img|file|name|path|id|index|dicom|[ _-])+s?', re.I)  # how a list of images may begin
 
 
 def stated(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], rule: Split, found: Found) -> np.ndarray:
@@ -27,7 +23,7 @@ def stated(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], ru
     """
     split = np.full(len(first), UNSTATED, np.uint8)
     spelt = table_of(rule.values)
-    others = LEFT_OUT if rule.others == 'left_out' else _split_number(rule.others)
+    others = LEFT_OUT if rule.others == 'left_out' else split_lists.number_of(rule.others)
     if rule.column:
         texts = rows.column(rule.column, 'split.column')
         said = [str(texts[row]) for row in first]
@@ -39,7 +35,8 @@ def stated(folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], ru
             )
         _say_unknown(said, spelt, rule, found)
     elif rule.lists:
-        split[:] = _listed(folder, rows, first, names, rule, others, found)
+        at = [str(rows.columns[PATH][row] or name) for row, name in zip(first, names, strict=True)]
+        split[:] = split_lists.listed(folder, names, at, rule, others, found)
     elif rule.path == 'folder':
         split[:] = [_of_folders(str(rows.columns[PATH][row]), spelt, others) for row in first]
         of_two = [path for row in first if len(set(_of_parts(path := str(rows.columns[PATH][row]), spelt))) > 1]
@@ -91,10 +88,6 @@ def _number(spelt: Mapping[str, str], text: str, others: int) -> int:
     return SPLITS.index(spelt[text]) if text in spelt else others
 
 
-def _split_number(name: str) -> int:
-    return lookup({split: number for number, split in enumerate(SPLITS)}, name, 'split')
-
-
 def _of_folders(path: str, spelt: Mapping[str, str], others: int) -> int:
     known = _of_parts(path, spelt)
     return SPLITS.index(known[-1]) if known else others
@@ -103,53 +96,6 @@ def _of_folders(path: str, spelt: Mapping[str, str], others: int) -> int:
 def _of_parts(path: str, spelt: Mapping[str, str]) -> list[str]:
     """The splits that the folders of a path are called as, from the outermost."""
     return [spelt[canonical(part)] for part in path.split('/')[:-1] if canonical(part) in spelt]
-
-
-def _listed(
-    folder: Path, rows: Rows, first: np.ndarray, names: Sequence[str], rule: Split, others: int, found: Found
-) -> np.ndarray:
-    """The split of images by lists of names, with or without suffix and folders.
-
-    Lines that are no image are said, but for a header; ValueError for a list without any that is, and for an image in
-    two.
-    """
-    split = np.full(len(first), others, np.uint8)
-    in_list: dict[int, str] = {}
-    at = [str(rows.columns[PATH][row] or name) for row, name in zip(first, names, strict=True)]
-    by_name = Tails([((text,), number) for texts in (names, at) for number, text in enumerate(texts)])
-    for meant, pattern in rule.lists.items():
-        files = files_of(folder, pattern) or files_of(folder, f'{pattern}.gz')
-        if not files:
-            raise FileNotFoundError(f'{folder} has no {pattern}, the list of the {meant} split.')
-        number, others_named, listed = _split_number(meant), [], 0
-        lines = [(line.strip(), place) for file in files for place, line in enumerate(lines_of(content(file)))]
-        for line, place in lines:
-            of_line = by_name.find((line,)) if line else []
-            if not of_line:
-                others_named += [line] if line and (place or not HEADER.fullmatch(line)) else []
-                continue
-            if len(of_line) > 1:
-                two = ' as '.join(repr(at[one]) for one in of_line[:2])
-                raise ValueError(
-                    f'{line!r} in the list of the {meant} split (split.lists) is as much {two}; write as many folders '
-                    'as tell them apart.'
-                )
-            image = of_line[0]
-            if (other := in_list.setdefault(image, meant)) != meant:
-                raise ValueError(
-                    f'{names[image]} is in the lists of {other} and of {meant} (split.lists); expected one.'
-                )
-            split[image], listed = number, listed + 1
-        if not listed:
-            shown = f'such as {others_named[0]!r}; images are called as {names[0]!r}' if others_named else 'it is empty'
-            raise ValueError(f'{files[0]}, the list of the {meant} split, has no line that is an image here: {shown}.')
-        if others_named:
-            named = some(others_named, NAMED)
-            found.notes.append(
-                f'{len(others_named)} lines of {files[0].name} are of images that are not here: {named}.'
-            )
-    found.doubts.extend(by_name.doubts('the lists of splits (split.lists)'))
-    return split
 
 
 def drawn(before: np.ndarray, labels: np.ndarray, patient: Sequence[str], rule: Split, found: Found) -> np.ndarray:

@@ -1,5 +1,6 @@
 """What `data guess` finds through other tables: labels and people by a key, and what does not take their place."""
 
+import itertools
 import json
 
 import numpy as np
@@ -113,6 +114,35 @@ def test_three_levels_of_folders_in_three_columns(tmp_path):
     assert len(dataset.images) == len(rows)
 
 
+@pytest.mark.parametrize('sides', ['R', 'RL'])
+def test_five_levels_of_folders_in_five_columns(tmp_path, sides):
+    folder, rows = tmp_path / 'set', []
+    for site, p, v, side, file in itertools.product('AB', range(4), range(2), sides, ('s0.png', 's1.png')):
+        rows.append({'site': site, 'patient': f'P{p:02d}', 'visit': f'v{v}', 'side': side, 'file': file})
+    pictures(folder, ['/'.join(row.values()) for row in rows])
+    table(folder, 't.csv', [{**row, 'mass': int(k % 3 == 0)} for k, row in enumerate(rows)])
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['images']['file'] == '{site}/{patient}/{visit}/{side}/{file}'
+    assert len(dataset.images) == len(rows)
+
+
+UID = '1.3.6.1.4.1.9590.100.1.2.{}'
+
+
+@pytest.mark.parametrize('told', [True, False])
+def test_folders_of_uids_are_no_people(tmp_path, told):
+    folder, rows = tmp_path / 'set', []
+    pictures(folder, [f'jpeg/{UID.format(7000 + i)}/1-001.png' for i in range(N)])
+    for i in range(N):
+        path = f'Mass_{i}/{UID.format(99)}/{UID.format(7000 + i if told else i)}/000000.dcm'
+        rows.append({'patient_id': f'P_{i // 2:03d}', 'pathology': ('a', 'b')[i // 2 % 2], 'image file path': path})
+    table(folder, 'train.csv', rows)
+    found, dataset = proposed(folder, tmp_path, missing=() if told else ('labels',))
+    assert found.block.get('patient') == ('patient_id' if told else None)
+    if told:  # by the folder that is within the paths
+        assert dataset.labels.argmax(1).tolist() == [i // 2 % 2 for i in range(N)]
+
+
 def mask(folder, name, i):
     pixels = np.zeros((20, 20), np.uint8)
     pixels[4 + i % 5 : 14, 5:15] = 255
@@ -135,6 +165,19 @@ def test_columns_of_masks_are_each_of_their_class(tmp_path):
     table(folder, 't.csv', [{**row, 'other_mask': row['mass_mask']} for row in rows])
     found, _ = proposed(folder, tmp_path)
     assert any("so do 'edema_mask', 'other_mask', which are not read" in one for one in found.unsure)
+
+
+@pytest.mark.parametrize('column', ['mask', 'gt', 'label', 'label_path', 'roi', 'file2'])
+def test_masks_that_only_a_column_names(tmp_path, column):
+    folder, rows = films(tmp_path), []
+    for i in range(N):
+        mask(folder, f'masks/m{i:03d}.png', i)
+        rows.append({'image': image(i), column: f'masks/m{i:03d}.png', 'pathology': ('a', 'b')[i % 3 == 0]})
+    table(folder, 't.csv', rows)
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['regions']['files'] == f'{{{column}}}'
+    assert dataset.classes == ('a', 'b')
+    assert len(dataset.region_image) == N
 
 
 def test_names_of_files_are_no_classes(tmp_path):
@@ -304,7 +347,7 @@ def test_what_goes_wrong_with_other_tables_is_said(tmp_path):
     for words in (
         "'participant_id' is written otherwise",
         'its keys are names of images',
-        'train.csv name images of splits',
+        "of train.csv the names of images alone are read, and not 'flag'",
     ):
         assert any(words in one for one in unsure), words
 
