@@ -12,6 +12,7 @@ from pathlib import Path
 # Programs of tests are many and small: they are compiled fast, not to run fast. Without fused multiply-adds, sums are
 # rounded alike however a program is cut into kernels.
 FAST = '--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true'
+FAST += ' --xla_cpu_parallel_codegen_split_count=1'
 if tuple(map(int, metadata.version('jaxlib').split('.')[:2])) < (0, 11):  # one that XLA does not know ends the process
     FAST += ' --xla_cpu_use_fusion_emitters=false'
 if platform.machine() == 'x86_64':

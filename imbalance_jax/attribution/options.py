@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from imbalance_jax.attribution.cam import input_layer
 from imbalance_jax.attribution.methods import METHODS, needs_key, needs_layer, wrapped
 from imbalance_jax.names import is_ours, lookup, options_of
-from imbalance_jax.system import environment, provenance
+from imbalance_jax.system import environment, provenance, tracing
 
 SCALES = 1.0, 4.0, 0.25  # of the images that a method is tried on, so that none is like another
 NOT_OPTIONS = ('key', 'layer', 'mean', 'deviation', 'active')  # what whoever calls a method gives it
@@ -35,6 +35,8 @@ def check(name: str, options: Mapping[str, Any], images: jax.Array) -> None:
     try:
         maps = jax.eval_shape(partial(method, _score, **arguments), images)
         _check_maps(maps, images.shape[:3])
+        if not is_ours(method) and tracing.is_another_each_time(partial(method, _score, **arguments), images):
+            raise ValueError(f'it {tracing.ANOTHER}')
         if not is_ours(method) and not needs_key(name):
             _check_alone(partial(method, _score, **arguments), images.shape[1:])
     except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:

@@ -40,6 +40,7 @@ def _checked(name: str, sampler: Sampler, labels: ArrayLike, progress: float) ->
     given.flags.writeable = False
     try:
         weights = np.asarray(sampler(given, progress))
+        again = weights if is_ours(sampler) else np.asarray(sampler(given, progress))
     except Exception as error:  # a user's own may raise any
         if is_ours(sampler):
             raise
@@ -53,6 +54,9 @@ def _checked(name: str, sampler: Sampler, labels: ArrayLike, progress: float) ->
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
         raise ValueError(f'Sampler {name!r} gives weights from {weights.min():g} to {weights.max():g}; they must be '
                          'finite, 0 or more, and not all 0.')  # fmt: skip
+    if not np.array_equal(weights, again):
+        raise ValueError(f'Sampler {name!r} gives other weights each time it is asked; expected the same of the same '
+                         'labels and progress, as a run is to be repeated: draw with a seed of its own.')  # fmt: skip
     return weights.astype(np.float64)
 
 

@@ -41,7 +41,7 @@ from imbalance_jax.results.alignment import (
 )
 from imbalance_jax.results.pair_means import MEASURES
 from imbalance_jax.results.rows import Bootstrap, Row, of_kind
-from imbalance_jax.system import provenance
+from imbalance_jax.system import provenance, tracing
 from imbalance_jax.system.processes import say
 from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.start import RANDOM, began_as, weights_of
@@ -84,6 +84,8 @@ def _check_metric(name: str, size: tuple[int, int]) -> None:
         said = jax.tree.map(lambda one: f'{one.dtype} {list(one.shape)}', given)
         raise ValueError(f'alignment metric {name!r} gives {said} of maps {list(maps.shape)}; expected a number each.')
     if not is_ours(alignment.METRICS[name]):
+        if tracing.is_another_each_time(alignment.METRICS[name], maps, masks):
+            raise ValueError(f'alignment metric {name!r} {tracing.ANOTHER}.')
         _check_alone(name, size)
 
 

@@ -56,12 +56,21 @@ def _check_null(name: str, size: tuple[int, int]) -> None:
     """ValueError for a null model that there is not, and for a user's own that gives what is none."""
     if is_ours(lookup(nulls.NULLS, name, 'null model in config.concepts.null:')):
         return
-    few = np.arange(4)
+    few, key = np.arange(8), environment.key(0)
+    given = [nulls.Block(few.copy(), 0, size, few.copy()) for _ in range(2)]
     try:
-        nulls.displaced(name, environment.key(0), 2, nulls.Block(few, 0, size, few))
+        once, again = (nulls.displaced(name, key, 4, block) for block in given)
     except Exception as error:
         reason = provenance.of_plugin(error) or ' '.join(str(error).split())
         raise ValueError(f'config.concepts.null: {name!r}: {reason}') from error
+    said = f'config.concepts.null: {name!r}'
+    if not all(map(np.array_equal, once, again)):
+        raise ValueError(f'{said} gives other places each time it is asked; expected the same of the same key.')
+    if not all(np.array_equal(one, few) for block in given for one in (block.images, np.asarray(block.patients))):
+        raise ValueError(f'{said} changes the block that it is given: take a copy.')
+    if np.array_equal(once.source, np.broadcast_to(few, once.source.shape)) and not once.offset.any():
+        raise ValueError(f'{said} displaces nothing, so that chance would be what was measured: of 8 images of 8 '
+                         'patients, in 4 rounds, each keeps its own annotations.')  # fmt: skip
 
 
 def run(trained: Trained, workdir: Path) -> None:

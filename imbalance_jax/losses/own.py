@@ -14,6 +14,7 @@ import numpy as np
 
 from imbalance_jax.losses import recalibration
 from imbalance_jax.losses.loss import KERNELS, SOFTMAX, Loss
+from imbalance_jax.system import tracing
 
 MOMENTS = (0.0, 0.5, 1.0)  # of training done, at which is asked
 IMAGES = 64  # of a batch: one more or less changes what a loss takes from the batch by little
@@ -78,12 +79,17 @@ def _of_types(said: str, loss: Loss, num_classes: int) -> dict:
         if kind != jnp.float32:
             where = jax.tree_util.keystr(path)
             raise ValueError(f'{said_of_init} {where} of {kind}; expected float32, as it is trained.')
-    size = num_classes + 2
+    again = _asked(f'{said}: `init`: ', loss.init)
+    if not jax.tree.all(jax.tree.map(lambda one, other: np.array_equal(one, other), params, again)):
+        raise ValueError(f'{said_of_init} other parameters each time; expected the same, as a run is to be repeated.')
+    size, own = num_classes + 2, said
     said = f'{said} for {size} images of {num_classes} classes'
     batch = [jax.ShapeDtypeStruct((size, num_classes), kind) for kind in (jnp.float32, jnp.uint8, jnp.uint8)]
     rows, fraction = jax.ShapeDtypeStruct((size,), jnp.int32), jax.ShapeDtypeStruct((), jnp.float32)
     value = _asked(f'{said}: ', jax.eval_shape, lambda *given: loss(loss.init(), *given), *batch, rows, fraction)
     _expect(said, value, jax.ShapeDtypeStruct((), jnp.float32), 'one number, float32')
+    if tracing.is_another_each_time(lambda *given: loss(params, *given), *batch, rows, fraction):
+        raise ValueError(f'{own} {tracing.ANOTHER}.')
     if loss.entries is not None:
         of_each = jax.ShapeDtypeStruct((size, 1), jnp.float32)
         entries = _asked(f'{said}: entries ', jax.eval_shape, loss.entries, batch[0], batch[0], of_each)

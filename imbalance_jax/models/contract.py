@@ -11,6 +11,9 @@ import numpy as np
 from flax.errors import FlaxError
 from jax.extend.core import Literal
 
+from imbalance_jax.names import is_ours
+from imbalance_jax.system import tracing
+
 BROKEN = (TypeError, AttributeError, LookupError, OverflowError, FlaxError)  # how a faulty model shows itself
 # The gradient is computed once: compiling is what takes time.
 UNOPTIMISED = {'xla_backend_optimization_level': 0, 'xla_llvm_disable_expensive_passes': True}
@@ -59,6 +62,9 @@ def _check(model: nn.Module, image_shape: tuple[int, ...]) -> None:
         is_array = isinstance(value, jax.ShapeDtypeStruct)
         _require(is_array, f'what it returns as {name!r} must be an array, and is {value!r}')
     _require(logits.ndim == 2 and len(logits) == 2, f'its logits must be [B,K], and are {list(logits.shape)} for B = 2')
+    if not is_ours(type(model)):
+        apply = functools.partial(model.apply, mutable=False)
+        _require(not tracing.is_another_each_time(apply, variables, image), f'it {tracing.ANOTHER}')
     single = 'end with logits.astype(jax.numpy.float32)'
     _require(logits.dtype == jnp.float32, f'its logits must be float32, and are {logits.dtype}: {single}')
     _check_head(variables['params'], logits.shape[1], out)
