@@ -14,7 +14,9 @@ def plan(command: Command, outside: Outside) -> None:
     """Writes a plan, or says what memory the stages of a study need."""
     from imbalance_jax.config import file
     from imbalance_jax.sweep import cli, hyper
+    from imbalance_jax.system import signals
 
+    signals.leave_when_asked(saves=False)
     loaded = loading.load(command.flags.config, command.overrides, outside.base)
     from imbalance_jax.explain.run import STAGES
     from imbalance_jax.system import environment
@@ -72,12 +74,16 @@ def work(command: Command, outside: Outside) -> int:
 def status(command: Command, _: Outside) -> int:
     """Says how the populations stand; its exit status."""
     from imbalance_jax.sweep import cli
+    from imbalance_jax.system import signals
 
+    signals.leave_when_asked(saves=False)
     return cli.status(command.flags)
 
 
 def collect(command: Command, outside: Outside) -> int:
     """Joins the tables of all populations; its exit status."""
     from imbalance_jax.sweep import cli
+    from imbalance_jax.system import signals
 
+    signals.leave_when_asked(saves=False)
     return cli.collect_tables(command.flags, outside.sweep_report)

@@ -23,15 +23,18 @@ SEEN = 1e-6  # of the largest logit: what is less between two images is rounding
 SMALL = 64  # pixels of the image that the one gradient is taken of, if the model takes an image of that size
 
 
-def check(model: nn.Module, image_shape: tuple[int, ...]) -> None:
+def check(model: nn.Module, image_shape: tuple[int, ...], num_classes: int = 0) -> None:
     """Raises ValueError, one line, for the first way in which a model breaks the contract of `models.make`.
 
-    image_shape: (H, W, C). Whatever ValueError the model raises itself, for images too small, say, passes as it is.
+    image_shape: (H, W, C); num_classes: of its logits, 0 for any. Whatever ValueError the model raises itself, for
+    images too small, say, passes as it is.
     Shapes, order and what depends on what are found by tracing; one gradient, at random weights and at no more than
     64 pixels where the model allows that, finds a layer at which it is exactly 0 none the less. A model that kept the
     contract once is not asked again by this process.
     """
-    _check(model, tuple(image_shape))
+    logits = _check(model, tuple(image_shape))
+    said = f'its logits are [B,{logits}] where there are {num_classes} classes'
+    _require(num_classes in (0, logits), f'{said}: as many as `num_classes`, with which it is made')
 
 
 def _once(function: Callable) -> Callable:
@@ -50,7 +53,8 @@ def _once(function: Callable) -> Callable:
 
 
 @_once
-def _check(model: nn.Module, image_shape: tuple[int, ...]) -> None:
+def _check(model: nn.Module, image_shape: tuple[int, ...]) -> int:
+    """How many logits a model that keeps the contract has."""
     image = jax.ShapeDtypeStruct((2, *image_shape), jnp.float32)
     variables = _trace('init', lambda x: model.init(jax.random.key(0), x, mutable=['params', 'batch_stats']), image)
     in_order: list[Any] = []
@@ -89,6 +93,7 @@ def _check(model: nn.Module, image_shape: tuple[int, ...]) -> None:
         _require(largest > 0, f'the gradient of the logits at {name!r} is exactly 0: {hint}; name an earlier layer')
     lost = 'nothing of an image reaches them (a threshold that no pixel reaches, times 0, stop_gradient)'
     _require(seen > SEEN, f'its logits are the same for every image: {lost}')
+    return logits.shape[1]
 
 
 def _apply(model: nn.Module, in_order: list[str], variables: dict, image: Any) -> Any:

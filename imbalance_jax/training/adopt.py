@@ -104,7 +104,8 @@ def run(
     starts = entrances(files)
     untrained = network(config, dataset, starts)
     height, width, channels = dataset.images.shape[1:]
-    checks.check_questions(config, untrained, (height, width, channels), len(dataset.rows('test')), stages=stages)
+    shape, count = (height, width, channels), len(dataset.rows('test'))
+    checks.check_questions(config, untrained, shape, count, stages=stages, num_classes=len(dataset.classes))
     with unfinished(workdir) as folder:
         write_json(folder / layout.CONFIG, config.to_dict())
         describe(folder, rows, other_sets.warn_of_likeness(dataset))

@@ -93,7 +93,8 @@ def check_before_compiling(
     for block in ('attribution', 'concepts'):
         readers.check(dataset, config[block].readers, f'{block}.readers')
     height, width, channels = dataset.images.shape[1:]
-    check_questions(config, untrained, (height, width, channels), len(dataset.rows('test')), stages=stages)
+    shape, count = (height, width, channels), len(dataset.rows('test'))
+    check_questions(config, untrained, shape, count, stages=stages, num_classes=len(dataset.classes))
 
 
 def check_questions(
@@ -103,12 +104,13 @@ def check_questions(
     num_images: int,
     *,
     stages: Mapping[str, Stage],
+    num_classes: int = 0,
 ) -> None:
     """Raises ValueError for a model that breaks its contract, and for options that a stage would refuse later.
 
-    num_images: of the test split.
+    num_images: of the test split; num_classes: 0 if it is not known.
     """
-    check_network(config, untrained, image_shape)
+    check_network(config, untrained, image_shape, num_classes)
     for stage in stages.values():
         if stage.check is not None:
             stage.check(config, untrained, image_shape, num_images)
@@ -206,7 +208,9 @@ def check_links(config: ConfigDict, task: str) -> None:
             raise ValueError(f'config.arms.{name}: {both}, softmax and sigmoid; take two of one kind.')
 
 
-def check_network(config: ConfigDict, untrained: Network, image_shape: tuple[int, int, int]) -> None:
+def check_network(
+    config: ConfigDict, untrained: Network, image_shape: tuple[int, int, int], num_classes: int = 0
+) -> None:
     """Raises ValueError for options that the model cannot be built with, and for a model that breaks its contract."""
     try:
         network.abstract_variables(untrained.model, image_shape)
@@ -214,7 +218,10 @@ def check_network(config: ConfigDict, untrained: Network, image_shape: tuple[int
         options = dict(config.model.get(config.model.name, {}))
         reason = ' '.join(str(error).split())
         raise ValueError(f'config.model.{config.model.name} is {options}: {reason}') from error
-    models.check(untrained.model, image_shape)
+    try:
+        models.check(untrained.model, image_shape, num_classes)
+    except ValueError as error:
+        raise ValueError(f'config.model.name is {config.model.name!r}. {error}') from error
 
 
 def check_blocks(config: ConfigDict) -> None:

@@ -222,6 +222,11 @@ def _add(kind: str, table: Table, entries: dict[str, Any], origin: str) -> None:
         if isinstance(value, (nn.Module, Loss)):
             made = f'{type(value).__name__} that is made already'
             raise ValueError(f'config.plugins: {kind}[{name!r}] of {origin} is a {made}; expected what makes one.')
+        try:
+            inspect.signature(value) if callable(value) else None
+        except (TypeError, ValueError) as error:
+            said = f'config.plugins: {kind}[{name!r}] of {origin} is {value!r}, whose arguments nothing says'
+            raise ValueError(f'{said}; expected a function or a class of Python.') from error
         if kind == 'STAGES':
             _check_stage(f'STAGES[{name!r}] of {origin}', value)
             _check_tables(name, value, table.entries, origin)

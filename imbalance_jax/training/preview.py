@@ -92,4 +92,4 @@ def _check_model(config: ConfigDict, stages: Mapping[str, Stage]) -> None:
     image_shape = (size, size, 1)
     model = make_model(config, CLASSES)
     untrained = Network(model, lambda images: images, make_network_init(model, image_shape, links=links(config)))
-    checks.check_questions(config, untrained, image_shape, MANY, stages=stages)
+    checks.check_questions(config, untrained, image_shape, MANY, stages=stages, num_classes=CLASSES)

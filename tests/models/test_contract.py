@@ -99,6 +99,12 @@ def test_every_breach_is_one_line(breaks, message):
     assert '\n' not in str(error.value)
 
 
+def test_logits_of_other_classes_are_named():
+    models.check(Plain(3), SHAPE, 3)
+    with pytest.raises(ValueError, match=r'its logits are \[B,3\] where there are 2 classes: as many as `num_classes`'):
+        models.check(Plain(3), SHAPE, 2)
+
+
 def test_a_model_without_train_is_named():
     with pytest.raises(ValueError, match=r'apply\(\.\.\., train=True\): .*unexpected keyword'):
         models.check(NoTrain(), SHAPE)

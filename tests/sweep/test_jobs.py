@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from imbalance_jax.cli import sweep as sweep_verbs
 from imbalance_jax.configs import base
 from imbalance_jax.sweep import cli, collect, hyper, jobs, populations
 from imbalance_jax.sweep import plan as plans
@@ -503,3 +504,18 @@ def test_a_damaged_line_of_a_plan_holds_up_no_other(finished, capsys, monkeypatc
 def remake(job):
     workdir.write_json(job.workdir / 'config.json', job.config)
     workdir.write_json(job.workdir / 'results' / 'alignment.csv', [job.number])
+
+
+@pytest.mark.parametrize('verb', ['plan', 'status', 'collect'])
+def test_verbs_of_a_sweep_leave_with_a_line_when_asked(monkeypatch, verb):
+    """As all others do: `collect` of many populations takes minutes."""
+    asked = []
+
+    def leave(*_, saves):
+        asked.append(saves)
+        raise SystemExit(signals.RESUMABLE)
+
+    monkeypatch.setattr(signals, 'leave_when_asked', leave)
+    with pytest.raises(SystemExit):
+        getattr(sweep_verbs, verb)(None, None)
+    assert asked == [False]

@@ -128,6 +128,7 @@ def test_stages_go_where_the_caller_has_them(tmp_path):
         ('LOSSES = {"a": print}\nSAMPLER = {"b": print}\n', "Did you mean 'SAMPLERS'"),
         ('x = 1\n', 'mine.py has none of the dicts LOSSES, SAMPLERS'),
         ('LOSSES = {"a": 3}\n', r"LOSSES\['a'\] of .* is 3; it must be a function"),
+        ('MODELS = {"a": dict}\n', r"MODELS\['a'\] of .* is <class 'dict'>, whose arguments nothing says; expected"),
         (
             'import no_such_module\n',
             'config.plugins: mine.py failed with ModuleNotFoundError: No module named',
