@@ -113,7 +113,8 @@ def unit_columns(names: Sequence[Any], classes: Sequence[str]) -> list[Any]:
 
 
 def as_maps(values: np.ndarray, table: pd.DataFrame, path: Path) -> np.ndarray:
-    """Values [n,U] or [n,h,w,U] as [n,h,w,U] float32; ValueError for others, and for the first that is not finite."""
+    """Values [n,U] or [n,h,w,U] as [n,h,w,U] float32; ValueError for others, and for the first that is not finite,
+    or whose square is not."""
     shape = list(values.shape)
     if values.ndim not in (2, 4) or 0 in values.shape or not _real(values):
         raise ValueError(f'{path}: {FEATURES} are {values.dtype}{shape}; they must be numbers [n,U] or [n,h,w,U].')
@@ -126,10 +127,12 @@ def as_maps(values: np.ndarray, table: pd.DataFrame, path: Path) -> np.ndarray:
     with np.errstate(over='ignore'):
         maps = np.asarray(values, np.float32)
     maps = maps if maps.ndim == 4 else maps[:, None, None]
-    wrong = np.flatnonzero(~np.isfinite(maps).all((1, 2, 3)))
+    with np.errstate(over='ignore', invalid='ignore'):
+        wrong = np.flatnonzero(~np.isfinite(maps**2).all((1, 2, 3)))
     if len(wrong):
         who = adopt_values.who(table, int(wrong[0]))
-        raise ValueError(f'{path}: {len(wrong):,} of {len(maps):,} lines are not finite in float32, such as {who}.')
+        what = 'are not finite in float32, or not when squared'
+        raise ValueError(f'{path}: {len(wrong):,} of {len(maps):,} lines {what}, such as {who}.')
     return maps
 
 

@@ -6,6 +6,7 @@ training is not made up: its row says what it is given, and nothing more.
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -94,7 +95,8 @@ def _adopted(fields: Mapping[str, str], where: str, needed: Sequence[str]) -> Ad
     for name in needed:
         if not fields.get(name):
             raise ValueError(f'{where}: {name!r} is missing; needed are {", ".join(needed)}, as in {EXAMPLE}.')
-    seed, loss, link = fields['seed'], fields.get('loss', UNKNOWN), fields.get('link', '')
+    seed = re.sub(r'[.]0+$', '', fields['seed'])  # 0.0 of a table program, where some other cell was empty
+    loss, link = fields.get('loss', UNKNOWN), fields.get('link', '')
     if not seed.isdecimal() or int(seed) >= 2**32:
         raise ValueError(f'{where}: seed is {seed!r}; it must be a whole number from 0, below 2^32.')
     lookup({SIGMOID: 0, SOFTMAX: 0} if link else {'': 0}, link, f'link of {where}:')

@@ -68,6 +68,8 @@ def test_members_are_what_texts_and_tables_say(tmp_path):
     assert first._replace(where='', weights='') == one._replace(where='', weights='')
     assert first.weights == str(tmp_path / 'a.pth')
     assert (second.loss, second.hyper) == (UNKNOWN, {})
+    table.write_text('arm,seed,weights\nfocal,3.0,a.pth\n')  # as pandas writes a column with an empty cell
+    assert adopt_members.from_table(table)[0].seed == 3
     table.write_text('arm,seed,weights,loss\nfocal,3,a.pth,"\nbce,0,b.pth,"\nbce,1,c.pth,\n')
     with pytest.raises(ValueError, match='line 2: a quote'):  # it would swallow a network
         adopt_members.from_table(table)

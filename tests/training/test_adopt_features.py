@@ -109,6 +109,7 @@ def test_equal_features_of_two_networks_are_said(tmp_path, capsys):
         ({'image': np.array(['a/03.png', 'a/04.png', 'x', 'y'] * 2)}, '2 images, such as x, y .* are not in mine'),
         ({'image': np.array(['a/03.png'])}, r'image \[1\]: give one per line'),
         ({'features': np.full((8, U), np.inf)}, '8 of 8 lines are not finite .* such as image a/03.png, arm focal'),
+        ({'features': np.full((8, U), 1e38)}, '8 of 8 lines are not finite .*, or not when squared'),
         ({'features': np.zeros((8, U, 2))}, r'must be numbers \[n,U\] or \[n,h,w,U\]'),
         ({'features': np.zeros((8, 0))}, r'must be numbers'),
         ({'features': np.full((8, U), 'x')}, r'must be numbers'),
