@@ -82,8 +82,8 @@ def doubt_additions(patient: Sequence[str], split: np.ndarray, found: Found) -> 
     of_split = {one: number for one, number in known if one and not one.startswith(NAMELESS)}
     pairs = [*_additions(of_split), *_letters_for_digits(of_split)]
     alone = [one for one in _odd_ones({name: _form(name) for name in of_split}) if one not in dict(pairs)]
-    if alone and sum(map(str.isdigit, of_split)) + len(alone) == len(of_split):
-        found.notes.append(f'Patients called as no other is, where all others are numbers: {some(alone, NAMED)}.')
+    if alone:
+        found.notes.append(f'Patients called in another form than nearly all others are: {some(alone, NAMED)}.')
     said = [two for two in pairs if _folded(two[0]) != _folded(two[1]) or of_split[two[0]] == of_split[two[1]]]
     if said:  # `say_alike` says the others
         named = some([f'{one!a} beside {other!a}' for one, other in said], NAMED)

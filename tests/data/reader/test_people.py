@@ -277,3 +277,15 @@ def test_letters_before_those_of_all_others_are_said():
     names = [f'P{i:02d}' for i in range(30)] + ['IDP06']
     people.doubt_additions(names, np.zeros(len(names), np.uint8), found)
     assert "'IDP06' beside 'P06'" in found.doubts[0]
+
+
+@pytest.mark.parametrize('odd', ['0patient00011', 'patient', "{'id': 'patient00011'}", '00011 patient'])
+def test_one_who_is_called_in_another_form_is_said(odd):
+    names = [f'patient{i:05d}' for i in range(14)]
+    for added in ([], [odd]):
+        found = Found()
+        people.doubt_additions([*names, *added], np.zeros(14 + len(added), np.uint8), found)
+        assert [
+            one for one in (*found.notes, *found.doubts) if odd in one or repr(odd) in one
+        ] == found.notes + found.doubts
+        assert bool(found.notes or found.doubts) == bool(added)
