@@ -192,12 +192,14 @@ def of_alike(names: Sequence[str], what: str, remedy: str = 'aliases') -> list[s
 
 
 def of_typing(names: Sequence[str], what: str) -> list[str]:
-    """A sentence about two long names of which one is the other with a letter left out or two exchanged."""
-    long = [name for name in names if len(name) >= LONG and name.isascii() and name.replace(' ', '').isalpha()]
+    """A sentence about two names of which one is the other with neighbours exchanged, or, if long, without a letter."""
+    plain = [name for name in names if len(name) >= SHORTEST and name.isascii() and name.replace(' ', '').isalpha()]
     pairs = [
         f'{one} and {other}'
-        for one, other in itertools.combinations(sorted(long, key=len), 2)
-        if len(long) <= MOST_COMPARED and _is_slip(one.casefold(), other.casefold())
+        for one, other in itertools.combinations(sorted(plain, key=len), 2)
+        if len(plain) <= MOST_COMPARED
+        and (len(one) >= LONG or len(one) == len(other))
+        and _is_slip(one.casefold(), other.casefold())
     ]
     return [f'{what} differ by one letter: {some(pairs, NAMED)}; are they one (aliases)?'] if pairs else []
 

@@ -111,7 +111,14 @@ def test_names_that_differ_by_a_hyphen_or_a_letter_and_hedged_ones_are_said():
     assert said.startswith('Classes differ in spelling alone: ground glass, ground-glass')
     (said,) = label_notes.of_spelling(('Consolidation', 'Consolidaton', 'Mass'))
     assert said.startswith('Classes differ by one letter: Consolidaton and Consolidation')
-    for apart in (('adduction', 'abduction'), ('category I', 'category II'), ('malignant', 'benign')):
+    assert 'edeam and edema' in label_notes.of_spelling(('edeam', 'edema', 'mass'))[0]
+    for apart in (
+        ('adduction', 'abduction'),
+        ('category I', 'category II'),
+        ('malignant', 'benign'),
+        ('ear', 'era'),
+        ('mas', 'mass'),
+    ):
         assert not label_notes.of_spelling(apart)
     said = label_notes.of_spelling(('mass', 'no mass', 'edema', 'possible mass'))
     assert any('as a no, or as what is not sure, of others (no mass, possible mass)' in one for one in said)
