@@ -106,6 +106,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
         found.doubts.extend(label_notes.of_forms(of_group, f'Groups of {grouping}'))
         if not layout.groups[grouping].bands:
             found.doubts.extend(label_notes.of_alike(of_group, f'Groups of {grouping}', f'groups.{grouping}.values'))
+    groupings.say_of_one(patient, codes, group_names, found)
     groupings.doubt_two_sexes(patient, codes, list(group_names), found)
     of_tables, of_labels = [one.on for one in layout.tables], [one.on for one in layout.labels]
     joins = [*of_tables, *of_labels, *(one.on for one in layout.regions)]

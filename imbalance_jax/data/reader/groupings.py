@@ -21,6 +21,7 @@ SEXES = (
     frozenset(('f', 'w', 'female', 'woman', 'women', 'weiblich', 'frau', 'femme', 'mujer', 'femenino', 'feminine')),
     frozenset(('m', 'male', 'man', 'men', 'männlich', 'mann', 'homme', 'hombre', 'masculino', 'masculine')),
 )
+FEW_PEOPLE = 5  # of whom a group may well have one alone
 OTHERS = frozenset(('o', 'x', 'd', 'other', 'others', 'divers', 'intersex', 'nonbinary', 'non-binary', 'transgender'))
 
 
@@ -89,6 +90,21 @@ def doubt_two_sexes(patient: Sequence[str], groups: np.ndarray | None, groupings
         known = dict.fromkeys((who, int(one)) for who, one in zip(patient, groups[:, column], strict=True) if one >= 0)
         if both := repeated(who for who, _ in known):
             found.doubts.append(f'Patients with two values of {name}: {len(both)} ({some(both, NAMED)}).')
+
+
+def say_of_one(
+    patient: Sequence[str], groups: np.ndarray | None, groupings: Mapping[str, Sequence[str]], found: Found
+) -> None:
+    """Notes groups of one patient alone, of whom nothing can be said in general, and who may be a slip of the pen: Px
+    beside PA. groups: [N,G], -1 unknown."""
+    for column, (grouping, names) in enumerate(groupings.items()):
+        assert groups is not None
+        images = [np.flatnonzero(groups[:, column] == number) for number in range(len(names))]
+        people = [len({patient[row] for row in of_group}) for of_group in images]
+        alone = [f'{names[k]} ({len(images[k])})' for k, count in enumerate(people) if count == 1]
+        if alone and sum(people) > FEW_PEOPLE:
+            one = 'is of one patient' if len(alone) == 1 else 'are of one patient each'
+            found.notes.append(f'Groups of {grouping}: {some(alone, NAMED)} {one}, with so many images.')
 
 
 def _texts(rows: Rows, first: np.ndarray, grouping: str, group: Group) -> list[str]:

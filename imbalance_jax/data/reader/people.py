@@ -158,7 +158,7 @@ def doubt_nobody(patient: Sequence[str], rule: Patient, found: Found) -> None:
     nobody = [
         one
         for one, number in count.items()
-        if (number > 1 and (one == odd or (not counted and NOBODY.fullmatch(one.casefold())) or number > most))
+        if (number > 1 and (one == odd or (not counted and NOBODY.fullmatch(one.casefold())) or number >= most > FEW))
         or (one and len(count) > FEW and not any(map(str.isalnum, one)))
     ]
     if nobody:

@@ -289,3 +289,27 @@ def test_one_who_is_called_in_another_form_is_said(odd):
             one for one in (*found.notes, *found.doubts) if odd in one or repr(odd) in one
         ] == found.notes + found.doubts
         assert bool(found.notes or found.doubts) == bool(added)
+
+
+def test_a_group_of_one_patient_among_many_is_said():
+    patient = [f'P{i // 2}' for i in range(24)]
+    codes = np.array([[i % 4 // 2, i // 2 % 2 if i else 2] for i in range(24)], np.int8)
+    codes[2:4, 0] = 2
+    names = {'view': ['AP', 'PA', 'Px'], 'site': ['A', 'B', 'A view']}
+    found = Found()
+    groupings.say_of_one(patient, codes, names, found)
+    assert found.notes == [
+        'Groups of view: Px (2) is of one patient, with so many images.',
+        'Groups of site: A view (1) is of one patient, with so many images.',
+    ]
+    few = Found()
+    groupings.say_of_one(patient[:8], codes[:8], names, few)
+    assert not few.notes
+
+
+def test_who_has_half_of_all_images_is_doubted():
+    for count in (11, 12):
+        patient = ['P0'] * count + [f'P{i // 2}' for i in range(2, 26 - count)]
+        found = Found()
+        people.doubt_nobody(patient, Patient(column='who'), found)
+        assert bool(found.doubts) == (count == 12)
