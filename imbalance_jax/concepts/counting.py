@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
-from scipy.sparse import csgraph
+import scipy
 
 from imbalance_jax.names import lookup
 from imbalance_jax.system.shapes import takes
@@ -226,8 +225,8 @@ def _components(first: np.ndarray, degree: np.ndarray) -> tuple[int, np.ndarray]
     runs, edges = len(first), int(degree.sum())
     offset = np.cumsum(degree)
     target = np.arange(edges) + np.repeat(first - (offset - degree), degree)
-    graph = sparse.csr_array((np.ones(edges, np.int8), target, np.append(0, offset)), shape=(runs, runs))
-    return csgraph.connected_components(graph, directed=False)
+    graph = scipy.sparse.csr_array((np.ones(edges, np.int8), target, np.append(0, offset)), shape=(runs, runs))
+    return scipy.sparse.csgraph.connected_components(graph, directed=False)
 
 
 def _check(maps, size, quantile, *, masks, threshold) -> None:

@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 import scipy
-from scipy import sparse, special
 
 from imbalance_jax.system.shapes import Anything, takes
 
@@ -48,7 +47,7 @@ def unit_auroc(
     with np.errstate(divide='ignore', invalid='ignore'):
         odds = np.log(auroc / (1 - auroc))
         half = scipy.stats.t.ppf((1 + confidence) / 2, result['df']) * result['error'] / (auroc * (1 - auroc))
-        low, high = (np.where(result['error'] > 1e-9, special.expit(odds - s * half), np.nan) for s in (1, -1))
+        low, high = (np.where(result['error'] > 1e-9, scipy.special.expit(odds - s * half), np.nan) for s in (1, -1))
     return {'auroc': auroc, 'low': low, 'high': high, 'p_value': result['p']}
 
 
@@ -108,10 +107,10 @@ def _inflation(count: int) -> float:
     return count / (count - 1) if count > 1 else np.nan
 
 
-def _sums_by_patient(patients: np.ndarray) -> sparse.csr_array:
+def _sums_by_patient(patients: np.ndarray) -> 'scipy.sparse.csr_array':
     """The matrix [patients, n] that adds up what is of one patient."""
     which = np.unique(patients, return_inverse=True)[1]
-    return sparse.csr_array((np.ones(len(which)), (which, np.arange(len(which)))), (which.max() + 1, len(which)))
+    return scipy.sparse.csr_array((np.ones(len(which)), (which, np.arange(len(which)))), (which.max() + 1, len(which)))
 
 
 @takes(labels='N K', mask='N K')

@@ -1,7 +1,7 @@
 """The chest in every image that has anatomy masks: lungs and heart, and a margin around them."""
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from imbalance_jax.data.dataset import Dataset
 from imbalance_jax.data.regions import concept_masks
@@ -32,4 +32,4 @@ def inside(dataset: Dataset, images: np.ndarray, margin: float) -> np.ndarray:
 
 def _widened(region: np.ndarray, pixels: float) -> np.ndarray:
     """The pixels [H,W] at most so many pixels from the region."""
-    return ndimage.distance_transform_edt(~region) <= pixels
+    return scipy.ndimage.distance_transform_edt(~region) <= pixels

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 from imbalance_jax.data import readers
 from imbalance_jax.data.dataset import Dataset
@@ -72,5 +72,5 @@ def mean_by(row: np.ndarray, values: np.ndarray, count: int) -> np.ndarray:
 
 def innermost(mask: np.ndarray) -> np.ndarray:
     """The pixel of a mask [H,W] that is farthest from its edge, the first of several, as a mask."""
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    depth = scipy.ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
     return (np.arange(mask.size) == depth.argmax()).reshape(mask.shape) & mask.any()

@@ -4,7 +4,7 @@ NumPy float64 on the host; ties are exact.
 """
 
 import numpy as np
-from scipy import sparse
+import scipy
 
 # Numbers that are ranked at a time, to bound the memory of a bootstrap (32 MiB of float64): examples x rounds, and
 # members x thresholds x rounds.
@@ -17,7 +17,7 @@ def _weight_of_bins(bins: np.ndarray, number: int, weights: np.ndarray) -> np.nd
     members, examples = bins.shape
     rows = (bins + number * np.arange(members)[:, None]).ravel()
     membership = (np.ones(rows.size), (rows, np.tile(np.arange(examples), members)))
-    total = sparse.csr_array(membership, shape=(members * number, examples)) @ weights
+    total = scipy.sparse.csr_array(membership, shape=(members * number, examples)) @ weights
     return total.reshape(members, number, -1)
 
 

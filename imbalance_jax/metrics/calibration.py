@@ -7,8 +7,8 @@ and an entry with mask 0 counts nowhere. Weights [R, N] say how often each image
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.special import expit, logit
 
 from imbalance_jax.metrics.inputs import require_fit
 from imbalance_jax.system.shapes import takes
@@ -39,7 +39,7 @@ def logistic(x: np.ndarray, target: np.ndarray, counts: np.ndarray, *, firth: bo
     loss, step = _deviance(design, beta, target, counts, shrink), np.zeros_like(beta)
     moving = np.ones(lead, bool)  # a line that is found stays as it is, whatever stands beside it
     for _ in range(STEPS):
-        p = expit((design @ beta[..., None])[..., 0])
+        p = scipy.special.expit((design @ beta[..., None])[..., 0])
         information = _information(design, p, counts)
         pull = shrink * _leverage(design, p, counts, information) * (0.5 - p) if firth else 0.0
         gradient = ((counts * (target - p) + pull)[..., None] * design).sum(-2)
@@ -54,7 +54,7 @@ def logistic(x: np.ndarray, target: np.ndarray, counts: np.ndarray, *, firth: bo
         moving &= np.abs(step).max(-1) > TOLERANCE
         if not moving.any():
             break
-    p = expit((design @ beta[..., None])[..., 0])
+    p = scipy.special.expit((design @ beta[..., None])[..., 0])
     number, positives = counts.sum(-1), (counts * target).sum(-1)
     finite = (
         (np.abs(step).max(-1) <= 1e-4) & (positives > 0) & (positives < number) & (x.max(-1) > x.min(-1))
@@ -71,7 +71,7 @@ def _deviance(
     value = (counts * (np.logaddexp(0, z) - target * z)).sum(-1)
     if not shrink:
         return value
-    (a, b), (_, d) = np.moveaxis(_information(design, expit(z), counts), (-2, -1), (0, 1))
+    (a, b), (_, d) = np.moveaxis(_information(design, scipy.special.expit(z), counts), (-2, -1), (0, 1))
     with np.errstate(divide='ignore', invalid='ignore'):
         return value - np.nan_to_num(np.log(a * d - b * b), nan=-1e9, neginf=-1e9) / 2
 
@@ -106,7 +106,7 @@ def platt(logits: ArrayLike, labels: ArrayLike, mask: ArrayLike) -> Line:
     centre, spread = x.mean(-1, keepdims=True), np.maximum(x.std(-1, keepdims=True), 1e-12)
     line = logistic((x - centre) / spread, target, counts)
     slope = line.slope / spread[..., 0]
-    constant = logit((counts * target).sum(-1) / counts.sum(-1))
+    constant = scipy.special.logit((counts * target).sum(-1) / counts.sum(-1))
     flat = ~(slope > 0) & np.isfinite(x).all(-1)
     slope, intercept = np.where(flat, 0.0, slope), line.intercept - slope * centre[..., 0]
     return Line(np.where(flat, constant, intercept), slope, line.information)
@@ -143,12 +143,12 @@ def recalibration(
     round needs no fit of its own. A probability below 1e-6 counts as 1e-6. NaN for labels of one kind.
     """
     p, y, counts = _by_class(probabilities, labels, mask)
-    x = logit(np.clip(p, SMALLEST, 1 - SMALLEST))
+    x = scipy.special.logit(np.clip(p, SMALLEST, 1 - SMALLEST))
     line = logistic(x, np.broadcast_to(y, x.shape), np.broadcast_to(counts, x.shape), firth=True)
     shift = _offset(x, y, counts)
     rounds = np.ones((1, y.shape[-1])) if weights is None else np.asarray(weights, np.float64)
-    fitted = expit(line.intercept[..., None] + line.slope[..., None] * x)
-    moved = expit(shift[..., None] + x)
+    fitted = scipy.special.expit(line.intercept[..., None] + line.slope[..., None] * x)
+    moved = scipy.special.expit(shift[..., None] + x)
     bend = counts * fitted * (1 - fitted)
     design = np.stack([np.ones_like(x), x], axis=-1)
     leverage = _leverage(design, fitted, np.broadcast_to(counts, x.shape), line.information)
@@ -171,7 +171,7 @@ def _offset(x: np.ndarray, y: np.ndarray, counts: np.ndarray) -> np.ndarray:
     low, high = np.full(x.shape[:-1], -40.0), np.full(x.shape[:-1], 40.0)
     for _ in range(60):
         middle = (low + high) / 2
-        below = (counts * (expit(x + middle[..., None]) - y)).sum(-1) < 0
+        below = (counts * (scipy.special.expit(x + middle[..., None]) - y)).sum(-1) < 0
         low, high = np.where(below, middle, low), np.where(below, high, middle)
     middle = (low + high) / 2
     return np.where((np.abs(middle) < 39) & np.isfinite(x).all(-1), middle, np.nan)

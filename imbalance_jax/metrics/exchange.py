@@ -17,8 +17,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.optimize import isotonic_regression, nnls
 
 from imbalance_jax.system.shapes import Anything, takes
 
@@ -218,10 +218,10 @@ def unexplained(distance: ArrayLike, by: ArrayLike, seeds: ArrayLike | None) -> 
     result = np.full(distance.shape, np.nan)
     if len(one):
         values, columns = distance[one, other], by[:, one, other].T
-        slopes, _ = nnls(columns - columns.mean(0), values - values.mean())
+        slopes, _ = scipy.optimize.nnls(columns - columns.mean(0), values - values.mean())
         total = columns @ (slopes + slopes.mean() if slopes.any() else np.ones(len(by)))
         step, weights = np.unique(total, return_inverse=True, return_counts=True)[1:]
-        explained = isotonic_regression(np.bincount(step, values) / weights, weights=weights).x[step]
+        explained = scipy.optimize.isotonic_regression(np.bincount(step, values) / weights, weights=weights).x[step]
         result[one, other] = result[other, one] = values - explained
     return result
 

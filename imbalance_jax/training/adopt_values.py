@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import scipy.special
+import scipy
 
 from imbalance_jax.losses import SIGMOID, SOFTMAX
 from imbalance_jax.names import some

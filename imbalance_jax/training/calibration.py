@@ -20,7 +20,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import scipy.special
+import scipy
 
 from imbalance_jax.data import samplers
 from imbalance_jax.data.arrays import Arrays

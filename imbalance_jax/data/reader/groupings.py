@@ -100,7 +100,7 @@ def say_of_one(
     for column, (grouping, names) in enumerate(groupings.items()):
         assert groups is not None
         images = [np.flatnonzero(groups[:, column] == number) for number in range(len(names))]
-        people = [len({patient[row] for row in of_group}) for of_group in images]
+        people = [len({patient[row] for row in of_group.tolist()}) for of_group in images]
         alone = [f'{names[k]} ({len(images[k])})' for k, count in enumerate(people) if count == 1]
         if alone and sum(people) > FEW_PEOPLE:
             one = 'is of one patient' if len(alone) == 1 else 'are of one patient each'

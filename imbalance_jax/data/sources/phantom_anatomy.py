@@ -7,8 +7,8 @@ units of which 0.26 takes half the range of the film.
 """
 
 import numpy as np
+import scipy
 from numpy.typing import ArrayLike
-from scipy.ndimage import gaussian_filter
 
 from imbalance_jax.data.sources.phantom_shapes import cloud, ellipse, lattice, smooth, union
 
@@ -166,7 +166,7 @@ def vessels(visit: dict, size: int) -> np.ndarray:
     share = np.concatenate([(1 - u) * (1 - v), u * (1 - v), (1 - u) * v, u * v]) * np.tile(weight, 4)
     total = np.bincount(index, share, size * size).reshape(size, size)
     # On small films the sharing out alone blurs more than this.
-    return gaussian_filter(total, 0.0035 * size, truncate=3.0) if size > 96 else total
+    return scipy.ndimage.gaussian_filter(total, 0.0035 * size, truncate=3.0) if size > 96 else total
 
 
 def body(visit: dict, x: np.ndarray, y: np.ndarray, pixel: float) -> np.ndarray:
