@@ -7,14 +7,14 @@ plan as pods see it; the same file must be readable here, under --local if its n
 """
 
 import hashlib
-import shlex
+import json
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from imbalance_jax.launch.sending import INSTALLED, at_least, matching, parser, path, send, unfinished, work
+from imbalance_jax.launch.sending import INSTALLED, at_least, line, matching, parser, path, send, unfinished, work
 from imbalance_jax.sweep.plan import Job
 from imbalance_jax.system import output
 from imbalance_jax.system.signals import RESUMABLE
@@ -28,6 +28,7 @@ POLICY = [
     {'action': 'Ignore', 'onExitCodes': {'operator': 'In', 'values': [RESUMABLE]}},
     {'action': 'Ignore', 'onPodConditions': [{'type': 'DisruptionTarget', 'status': 'True'}]},
 ]
+MOST_BYTES = 256 * 1024  # of an object, which `kubectl apply` keeps in its annotations
 FATAL = {'action': 'FailIndex', 'onExitCodes': {'operator': 'In', 'values': [2]}}
 IMAGE = r'[A-Za-z0-9][\w.-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*(:\w[\w.-]{0,127})?(@sha256:[0-9a-f]{64})?'
 
@@ -54,6 +55,12 @@ def main() -> int:
     if args.mount not in args.plan.parents:
         command_line.error(f'--plan={args.plan} is not below --mount={args.mount}, where pods find it')
     sets = [indexed_jobs(args, jobs)] if args.hosts == 1 else [replicated_job(args, job) for job in jobs]
+    longest = max(len(json.dumps(one)) for one in sets)
+    if longest > MOST_BYTES:
+        command_line.error(
+            f'{len(jobs):,} populations make a JobSet of {longest:,} bytes, and `kubectl apply` takes {MOST_BYTES:,}: '
+            'write several plans of fewer'
+        )
     text = yaml.safe_dump_all(sets, sort_keys=False, width=1000, allow_unicode=True)
     return send(['kubectl', 'apply', '-f', '-'], text, dry_run=args.dry_run)
 
@@ -61,7 +68,7 @@ def main() -> int:
 def indexed_jobs(args: Namespace, jobs: list[Job]) -> dict[str, Any]:
     """A JobSet of one indexed Job: pod i does the i-th unfinished population, and only its own failures count."""
     ids = [job.id for job in jobs]
-    words = ['sh', '-c', f'set -- {" ".join(ids)}; shift "$INDEX"; exec {_line(args)}']
+    words = ['sh', '-c', f'shift "$INDEX"; exec {_line(args)}', 'sh', *ids]  # a word each: one has 128 KiB at most
     index: dict[str, Any] = {'name': 'INDEX', 'valueFrom': {'fieldRef': {'fieldPath': INDEX}}}
     job = {
         'completionMode': 'Indexed',
@@ -77,7 +84,7 @@ def indexed_jobs(args: Namespace, jobs: list[Job]) -> dict[str, Any]:
 def replicated_job(args: Namespace, job: Job) -> dict[str, Any]:
     """A JobSet for one population that several pods train as one: if one pod has to go, all begin again and resume."""
     name = f'{args.plan.stem}-{job.id}'
-    words = ['sh', '-c', f'set -- {job.id}; exec {_line(args)}']
+    words = ['sh', '-c', f'exec {_line(args)}', 'sh', job.id]
     environment: list[dict[str, Any]] = [
         {'name': 'JAX_COORDINATOR_ADDRESS', 'value': f'{_name(name)}-work-0-0.{_name(name)}:{PORT}'},
         {'name': 'JAX_NUM_PROCESSES', 'value': str(args.hosts)},
@@ -94,8 +101,8 @@ def replicated_job(args: Namespace, job: Job) -> dict[str, Any]:
 
 
 def _line(args: Namespace) -> str:
-    line = shlex.join(work(args.plan, 'ID', 0.9 * args.grace, program=INSTALLED))
-    return line.replace('$', '$$').replace('--job=ID', '--job="$1"')  # $(NAME) and $$ are Kubernetes' own in a command
+    words = work(args.plan, 'ID', 0.9 * args.grace, program=INSTALLED)
+    return line([word.replace('$', '$$') for word in words], 'ID', '$1')  # $(NAME) and $$ are Kubernetes' own
 
 
 def _pod(args: Namespace, words: list[str], environment: list[dict[str, Any]]) -> dict[str, Any]:

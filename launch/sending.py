@@ -7,7 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NoReturn
@@ -104,6 +104,11 @@ def unfinished(path: Path) -> list[plan.Job]:
 def work(path: Path, job: str, grace: float, *, program: list[str] = HERE) -> list[str]:
     """The command that does one job of a plan."""
     return [*program, 'work', f'--plan={path}', f'--job={job}', f'--grace={grace:g}']
+
+
+def line(words: Iterable[str], job: str, variable: str) -> str:
+    """The words of a command for a shell, its job's in the place of `--job=JOB`: a variable, which it puts in."""
+    return ' '.join(f'--job="{variable}"' if word == f'--job={job}' else shlex.quote(word) for word in words)
 
 
 def package(name: str) -> ModuleType | None:

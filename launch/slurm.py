@@ -7,7 +7,7 @@ import shlex
 from argparse import Namespace
 from pathlib import Path
 
-from imbalance_jax.launch.sending import add_limits, at_least, matching, parser, send, unfinished, work
+from imbalance_jax.launch.sending import add_limits, at_least, line, matching, parser, send, unfinished, work
 from imbalance_jax.sweep import plan
 from imbalance_jax.system import output
 
@@ -68,8 +68,8 @@ def main() -> int:
 def script(args: Namespace, numbers: list[int], base: int) -> str:
     """The batch script of an array of the jobs `base` + n, n of `numbers`."""
     folder = plan.folder_of(args.plan).absolute()
-    command = shlex.join(work(args.plan.absolute(), 'JOB', 0.9 * args.notice))
     number = f'$((SLURM_ARRAY_TASK_ID + {base}))' if base else '$SLURM_ARRAY_TASK_ID'
+    command = line(work(args.plan.absolute(), 'JOB', 0.9 * args.notice), 'JOB', number)
     return SCRIPT.format(
         name=shlex.quote(args.plan.stem),
         array=ranges(numbers) + (f'%{args.at_once}' if args.at_once else ''),
@@ -79,7 +79,7 @@ def script(args: Namespace, numbers: list[int], base: int) -> str:
         requeues=args.requeues,
         options=''.join(f'#SBATCH {option}\n' for option in args.sbatch),
         here=shlex.quote(str(Path.cwd())),
-        command=command.replace('--job=JOB', f'--job="{number}"'),
+        command=command,
     )
 
 

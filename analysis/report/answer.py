@@ -174,7 +174,8 @@ def of_units(study: Study, found: Shown) -> str:
     units = found.units
     p = [one.p_adjusted for one in units.tests if math.isfinite(one.p_adjusted)]
     if not p:
-        why = 'that takes two arms and two seeds' if study.concepts else 'explain has not been run'
+        begun = 'explaining is not finished' if study.alignment is not None else 'explain has not been run'
+        why = 'that takes two arms and two seeds' if study.concepts else begun
         why = NOT_HERE if study.not_here and not study.has_features else why
         return f'Units have not been compared: {why}.'
     if not units.real:

@@ -36,7 +36,10 @@ COUNT: Rule = (lambda v: v >= 1, '1 or more')
 NOT_NEGATIVE: Rule = (lambda v: 0 <= v < math.inf, '0 or more, and finite')
 SHARE: Rule = (lambda v: v > 0 and below_one(v), 'between 0 and 1')
 FROM_ZERO: Rule = (lambda v: v >= 0 and below_one(v), '0 or more, and below 1')
-WORDS: Rule = (lambda v: all(isinstance(one, str) and one for one in v), 'words, each a name')
+WORDS: Rule = (
+    lambda v: all(isinstance(one, str) and one for one in v) and not repeated(v),
+    'words, each a name, and none twice',
+)
 
 
 def one_of(*names: str) -> Rule:

@@ -18,7 +18,8 @@ from imbalance_jax.system.files import flatten
 SMALLEST, LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # numbers of 32 bits
 WITHIN = f'0 or between {SMALLEST:.2g} and {LARGEST:.2g}, with either sign: networks compute in 32 bits'
 BLOCKS = ('data', 'model', 'attribution')
-OF_THE_MACHINE = ('population', 'data.folder', 'data.stream')  # how and where a population is run, not what it is
+# How and where a population is run, not what it is.
+OF_THE_MACHINE = ('population', 'plugin_folders', 'data.folder', 'data.stream')
 SHARES = 'data.imbalance'  # class -> prevalence
 POLICIES = 'data.policies'  # name -> label policy
 MAPS = 'data.label_maps'  # data set -> class -> the same class there

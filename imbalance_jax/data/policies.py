@@ -17,6 +17,7 @@ from imbalance_jax.names import lookup
 
 OWN = 'own'  # the labels of the data set; of an arm, those that everything is judged by
 PERMUTED = 'permuted'  # of an arm: those of another image, which teach nothing
+LABELS_ALONE = f'{{}} has labels only, no cells to choose from: its labels can only be {OWN!r}.'
 REST = '*'  # in a rule per class: all classes that it does not name
 UNCERTAIN_RULES = ('zeros', 'ones', 'ignore')
 EMPTY_RULES = ('zeros', 'ignore', 'zeros_if_no_finding')
@@ -121,7 +122,7 @@ def apply(dataset: Dataset, policy: Policy) -> Cells:
     """
     name = dataset.info['name']
     if dataset.cells is None:
-        raise ValueError(f'{name} has labels only, no cells to choose from: its labels can only be {OWN!r}.')
+        raise ValueError(LABELS_ALONE.format(name))
     try:
         return reduce_cells(dataset.cells, dataset.info['readings'], dataset.classes, policy=policy)
     except ValueError as error:

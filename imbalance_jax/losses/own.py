@@ -5,6 +5,7 @@ whether right answers cost less than wrong ones, and whether what the loss says 
 its `entries`, of which `recalibration` makes probabilities.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from imbalance_jax.losses import recalibration
 from imbalance_jax.losses.loss import KERNELS, SOFTMAX, Loss
 from imbalance_jax.system import tracing
 
+log = logging.getLogger(__name__)
 MOMENTS = (0.0, 0.5, 1.0)  # of training done, at which is asked
 IMAGES = 64  # of a batch: one more or less changes what a loss takes from the batch by little
 ENTRIES = 16  # whose label is turned
@@ -123,7 +125,8 @@ def _form(tree: Any) -> Any:
 
 
 def _check_slopes(said: str, ask: Callable, batch: _Batch) -> None:
-    """ValueError for a loss that is not finite, or that no logit changes at any moment of training."""
+    """ValueError for a loss that is not finite, or that no logit, or those of a class for its images or for the others,
+    change at any moment of training; a class that it leaves out is said."""
     slopes = []
     for fraction in MOMENTS:
         value, slope = ask(batch.logits, batch.labels, fraction)
@@ -134,6 +137,15 @@ def _check_slopes(said: str, ask: Callable, batch: _Batch) -> None:
     if not np.any(slopes):
         raise ValueError(f'{said} does not depend on the logits, so that nothing would be trained: its gradient is 0. '
                          'Are all weights 0, or is it a constant?')  # fmt: skip
+    counts = np.any(slopes, axis=0)
+    unseen = ~counts.any(0)
+    if unseen.any():  # which may be meant
+        log.warning('%s does not depend on the logits of class %s, which it does not train.', said, unseen.argmax())
+    for there, images in ((1, 'with'), (0, 'without')):
+        lost = ~(counts & (batch.labels == there)).any(0) & ~unseen
+        if lost.any():
+            what = f'{said} does not depend on the logits of class {lost.argmax()} for any image {images} it'
+            raise ValueError(f'{what}: its gradient is 0. Is a weight 0, or an axis left out?')
 
 
 def _questions(loss: Loss, rows: np.ndarray) -> Callable[..., tuple[np.ndarray, np.ndarray]]:

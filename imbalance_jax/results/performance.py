@@ -164,11 +164,16 @@ def _mean_rows(population: Population, figures: Figures, names: Sequence[str]) -
 
 
 def _data_rows(truth: Truth, names: Sequence[str]) -> list[Row]:
-    """Prevalence, and the accuracy of always answering no, which an accuracy has to be read against."""
+    """Prevalence, and the accuracy of always answering no, which an accuracy has to be read against.
+
+    A random ranking has the prevalence for an average precision: its macro mean is over the classes that have one.
+    """
     prevalence = scores.prevalence(truth.labels, truth.label_mask)
+    ranked = np.isfinite(scores.average_precision(np.asarray(truth.labels, float), truth.labels, truth.label_mask))
+    shares = np.append(prevalence, scores.macro(np.where(ranked, prevalence, np.nan))[0])
     accuracy = scores.all_negative_accuracy(truth.labels, truth.label_mask)
     n, result = len(truth.labels), []
-    for name, share, right in zip(names, with_macro(prevalence), with_macro(accuracy), strict=True):
+    for name, share, right in zip(names, shares, with_macro(accuracy), strict=True):
         result.append(of_kind('data', 'prevalence', share, n, name=name))
         result.append(of_kind('null level', 'accuracy', right, n, name=name, against=ALWAYS_NEGATIVE))
     return result

@@ -1,5 +1,6 @@
 """What can be wrong with a config or its data is said here, with what would be valid, before anything is compiled."""
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -143,6 +144,21 @@ def check_labels(labels: str, own_policies: Mapping[str, Any]) -> None:
     """Raises ValueError for labels, config.data.labels, or a policy of config.data.policies, that there cannot be."""
     known = {policies.OWN: None, **policies.named(own_policies)}
     lookup(known, labels, 'label policy, config.data.labels:')
+
+
+def equal_arms(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each two arms that are one under two names. rows: of members.json."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        what = {name: value for name, value in row.items() if name not in ('member', 'arm', 'seed')}
+        names = found.setdefault(json.dumps(what, sort_keys=True, default=str), [])
+        names += [row['arm']] if row['arm'] not in names else []
+    return [
+        f'Arms {" and ".join(names)} have one setting under several names: networks of a seed are equal, and so is '
+        'whatever is compared.'
+        for names in found.values()
+        if len(names) > 1
+    ]
 
 
 def check_members(rows: Sequence[Mapping[str, Any]], own_policies: Mapping[str, Any] = MappingProxyType({})) -> None:

@@ -14,6 +14,7 @@ from imbalance_jax.training.network import Network, links, make_model
 from imbalance_jax.training.trained import Stage
 
 TASKS = {'folder': tasks.MULTI_LABEL, 'phantom': tasks.MULTI_LABEL}  # of sources, if `task` says no other
+LABELS_ONLY = ('phantom', 'medmnist')  # sources whose cells say nothing but a label
 CLASSES = 2  # of the network that stands for the one that the data will want
 MANY = 2**31  # test images: a share of them is too small only if it is of any number
 
@@ -25,9 +26,9 @@ def check(config: ConfigDict, stages: Mapping[str, Stage] = MappingProxyType({})
     rows = build.make_members(config)
     for row in rows:
         _check_row(row)
-    policies.named(config.data.policies.to_dict())
     block = config.data.to_dict().get(config.data.name, {})
     if isinstance(block, dict):
+        _check_labels(config, rows, block.get(sources.READER, config.data.name))
         classes = _classes(config, config.data.name)
         if classes:
             thinning.check_names(config.data.imbalance, classes)
@@ -39,6 +40,17 @@ def check(config: ConfigDict, stages: Mapping[str, Stage] = MappingProxyType({})
     heads.check(config, rows)
     start_files.check(config, rows)
     _check_model(config, stages)
+
+
+def _check_labels(config: ConfigDict, rows: Sequence[dict], reader: str) -> None:
+    """ValueError for a label policy of a set that has labels only."""
+    if reader not in LABELS_ONLY:
+        return
+    asked = {'config.data.labels': config.data.labels}
+    asked |= {f'config.arms.{row["arm"]}.labels': row.get('labels', policies.OWN) for row in rows}
+    for where, name in asked.items():
+        if name not in (policies.OWN, policies.PERMUTED):
+            raise ValueError(f'{where} is {name!r}: {policies.LABELS_ALONE.format(reader)}')
 
 
 def _classes(config: ConfigDict, name: str) -> Sequence[str]:

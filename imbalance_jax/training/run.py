@@ -82,7 +82,7 @@ def run(
     starts = start_files.with_data(config, starts, dataset, [other.dataset for other in others])
     untrained = network(config, dataset, starts)
     checks.check_before_compiling(config, dataset, untrained, stages=stages)
-    for said in checks.without_effect(config, base, dataset.images.shape[-1]):
+    for said in [*checks.without_effect(config, base, dataset.images.shape[-1]), *checks.equal_arms(members)]:
         processes.say(said)
     refuse_what_cannot_be_explained(config, dataset, members, untrained=untrained, stages=stages)
     make = on_features.build_heads if heads.are_cached(config) else build

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from imbalance_jax.configs import base
-from imbalance_jax.launch import k8s, local
+from imbalance_jax.launch import k8s, local, sending
 from imbalance_jax.sweep import hyper, populations
 from imbalance_jax.sweep import plan as plans
 from imbalance_jax.system import cluster, files
@@ -195,9 +195,24 @@ def test_kubernetes_gets_an_indexed_job_that_ignores_what_saved(launch, plan):
     assert container['resources']['limits']['nvidia.com/gpu'] == 1
     ids = [job.id for job in plans.read(plan)[1:]]
     for index, one in enumerate(ids):
-        line = container['command'][2].replace('exec imbalance-jax', 'printf "%s\\n"')
-        said = subprocess.run(['sh', '-c', line], env={'INDEX': str(index)}, capture_output=True, text=True).stdout
+        words = [one.replace('exec imbalance-jax', 'printf "%s\\n"') for one in container['command']]
+        said = subprocess.run(words, env={'INDEX': str(index)}, capture_output=True, text=True).stdout
         assert said.splitlines() == ['work', f'--plan={plan}', f'--job={one}', '--grace=108']
+
+
+def test_a_sweep_that_is_too_large_for_kubernetes_is_said(plan, monkeypatch, capsys):
+    monkeypatch.setattr(k8s, 'MOST_BYTES', 1000)
+    monkeypatch.setattr(sys, 'argv', ['k8s', f'--plan={plan}', *ENGINES['k8s'], '--dry-run'])
+    with pytest.raises(SystemExit):
+        k8s.main()
+    assert re.search('2 populations make a JobSet of [0-9,]+ bytes, and .* takes 1,000', capsys.readouterr().err)
+
+
+def test_a_path_that_looks_like_the_job_is_left_as_it_is():
+    words = sending.work(Path('/mnt/a --job=JOB.jsonl'), 'JOB', 9)
+    said = sending.line(words, 'JOB', '$N')
+    assert "'--plan=/mnt/a --job=JOB.jsonl'" in said
+    assert said.endswith('--job="$N" --grace=9')
 
 
 def test_kubernetes_pods_of_one_population_find_each_other(launch, plan):

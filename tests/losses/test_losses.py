@@ -539,6 +539,8 @@ REMEMBERS = {'init': lambda: {'running': {'a': jnp.zeros(())}}}
         (of_loss(plain, link='Softmax'), "link of a loss is 'sigmoid' or 'softmax', not 'Softmax'"),
         (of_loss(lambda params, z, y, *rest: 0 * z.mean()), 'does not depend on the logits'),
         (of_loss(lambda params, z, y, *rest: bce_of(jax.lax.stop_gradient(z), y)), 'does not depend on the logits'),
+        (of_loss(lambda params, z, y, *rest: (jax.nn.softplus(-z) * y).mean()), 'of class 0 for any image without it'),
+        (of_loss(lambda params, z, y, *rest: (jax.nn.softplus(z) * (1 - y)).mean()), 'class 0 for any image with it'),
         (of_loss(lambda params, z, y, *rest: jnp.log(z).mean()), 'is nan, with gradients'),
         (of_loss(plain, coefficients=losses.entrywise.coefficients(3, positive_weight=5.0)), 'give another loss'),
     ],
@@ -633,6 +635,12 @@ def test_losses_as_people_publish_them_pass(monkeypatch, own, num_classes):
         pytest.skip('A softmax needs two classes.')
     monkeypatch.setitem(losses.LOSSES, 'own', own)
     assert losses.make('own', np.full(num_classes, 4), np.full(num_classes, 6))
+
+
+def test_a_class_that_a_loss_leaves_out_is_said(monkeypatch, caplog):
+    monkeypatch.setitem(losses.LOSSES, 'own', of_loss(lambda params, z, y, *rest: bce_of(z[:, :1], y[:, :1])))
+    losses.make('own', np.full(3, 4), np.full(3, 6))
+    assert "Loss 'own' does not depend on the logits of class 1, which it does not train." in caplog.text
 
 
 SCALED = {'init': lambda: {'s': jnp.zeros(())}}

@@ -55,7 +55,7 @@ def scan(folder: Path, unreadable: list[str]) -> list[str]:
             path = f'{below}/{entry.name}' if below else entry.name
             if entry.name.startswith(HIDDEN) or entry.name in SKIPPED:
                 continue
-            if _is_folder(entry):
+            if _is_folder(entry) and not _is_empty_image(entry):
                 (links if entry.is_symlink() else waiting).append(path)
             else:
                 found.append(path)
@@ -66,6 +66,14 @@ def _is_folder(entry: os.DirEntry) -> bool:
     """Whether it is a folder; a link to itself is none, and an image that cannot be read."""
     try:
         return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _is_empty_image(entry: os.DirEntry) -> bool:
+    """Whether a folder is called as an image is and has nothing in it: an image that cannot be read."""
+    try:
+        return entry.name.lower().endswith(Images.suffixes) and not os.listdir(entry.path)
     except OSError:
         return False
 
