@@ -4,6 +4,7 @@ NumPy float64 on the host. Decisions [S, N, K] of S members are 0 or 1, probabil
 often each image counts in each round of a bootstrap; an entry of mask [N, K] that is 0 counts nowhere.
 """
 
+from collections.abc import Callable
 from itertools import combinations, product
 from typing import NamedTuple
 
@@ -63,6 +64,18 @@ def spread(probabilities: np.ndarray) -> np.ndarray:
     number = len(probabilities)
     factor = np.sqrt(number / (number - 1)) if number > 1 else np.nan
     return np.abs(probabilities - probabilities.mean(0)) * factor
+
+
+def left_out(measure: Callable[[np.ndarray], np.ndarray], number: int) -> np.ndarray:
+    """Values [..., S, K] whose mean is what `measure` [..., K] gives of all S members, and whose variance over members
+    is that of a jackknife (Miller 1974): the whole, and S - 1 times what the others give less without one than on the
+    average. measure: of the positions of some members. Below three members the whole, S times.
+    """
+    whole = measure(np.arange(number))[..., None, :]
+    if number < 3:
+        return np.repeat(whole, number, -2)
+    without = np.stack([measure(np.delete(np.arange(number), one)) for one in range(number)], -2)
+    return whole + (number - 1) * (without.mean(-2, keepdims=True) - without)
 
 
 @takes(of_pairs='... M K')

@@ -2,8 +2,9 @@
 
 Decisions are made at matched thresholds: every member calls as many validation images as have the finding there, so
 that no two differ because one calls more. Pairs of members are of different seeds, within an arm and between arms, as
-one seed's members start from the same weights. Intervals are over patients and, within an arm of at least three seeds,
-over seeds (pseudo-values of a jackknife); those between arms are over patients, of these members.
+one seed's members start from the same weights. Intervals within an arm and of differences between such figures are over
+patients and seeds (a jackknife: what one seed is away from the others is in the figure of each), with at least three
+seeds; those between arms are over patients, of these members.
 """
 
 from collections.abc import Sequence
@@ -17,6 +18,7 @@ from imbalance_jax.results.comparison import Claims, Truth, evidence_of, with_ma
 from imbalance_jax.results.levels import difference_rows, level_rows
 from imbalance_jax.results.rows import MACRO, Bootstrap, Population, Row, Sample, class_cells, interval_rows
 
+FEWEST = 3  # seeds of an arm whose figures have an interval
 OTHER_SEEDS = 'other seeds'  # what churn between arms is above: that within the two arms
 OF_PAIRS = {'churn': agreement.churn, 'kappa': agreement.kappa}
 
@@ -74,24 +76,36 @@ def _within(
         nothing = np.full((len(rounds), number, mask.shape[1]), np.nan)
         return dict.fromkeys(('mape', 'instability_index', 'churn', 'kappa', 'ambiguity'), nothing)
     pairs = agreement.pairs_within(number)
-    majority = (np.sign(own.mean(0) - 0.5) + 1) / 2  # 1/2 in a tie: no seed is more in the minority than another
-    result = {
-        'mape': decision.share(agreement.spread(probabilities[index]), mask, rounds),
-        'instability_index': decision.share(np.abs(own - majority), mask, rounds),
-    }
+    chance = probabilities[index]
+
+    def mape(of: np.ndarray) -> np.ndarray:
+        return decision.share(agreement.spread(chance[of]), mask, rounds).mean(-2)
+
+    def instability_index(of: np.ndarray) -> np.ndarray:
+        majority = (np.sign(own[of].mean(0) - 0.5) + 1) / 2  # 1/2 in a tie: no seed is more in the minority
+        return decision.share(np.abs(own[of] - majority), mask, rounds).mean(-2)
+
+    def ambiguity(of: np.ndarray) -> np.ndarray:
+        return agreement.ambiguity(own[of], mask, rounds)
+
+    measures = {'mape': mape, 'instability_index': instability_index, 'ambiguity': ambiguity}
+    result = {metric: agreement.left_out(measure, number) for metric, measure in measures.items()}
     for metric, measure in OF_PAIRS.items():
         of_pairs = measure(own[pairs.first], own[pairs.second], mask, rounds)
         result[metric] = agreement.jackknifed(of_pairs, pairs, number)
-    ambiguous = agreement.ambiguity(own, mask, rounds)
-    return {**result, 'ambiguity': np.repeat(ambiguous[:, None], number, 1)}
+    return result
 
 
 def _members(population: Population, by_arm: dict[str, np.ndarray]) -> Sample:
-    """Values of all members [P, K + 1] and rounds from those of every arm's living members [1 + R, S, K]."""
+    """Values of all members [P, K + 1] and rounds from those of every arm's living members [1 + R, S, K]; of two, whose
+    values are one, no rounds, as nothing says how they would vary over seeds."""
     first = next(iter(by_arm.values()))
     joined = np.full((len(first), len(population.members), first.shape[-1] + 1), np.nan)
     for arm, values in by_arm.items():
-        joined[:, _alive(population, arm)] = with_macro(values)
+        index = _alive(population, arm)
+        joined[:, index] = with_macro(values)
+        if len(index) < FEWEST:
+            joined[1:, index] = np.nan
     return Sample(joined[0], joined[1:])
 
 

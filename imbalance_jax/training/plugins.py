@@ -10,6 +10,7 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
+import logging
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -29,6 +30,8 @@ from imbalance_jax.losses.loss import Loss
 from imbalance_jax.names import lookup, options_of
 from imbalance_jax.results import schema
 from imbalance_jax.system import provenance
+
+log = logging.getLogger(__name__)
 
 
 class Table(NamedTuple):
@@ -169,11 +172,13 @@ def _root(module: ModuleType) -> Path | None:
 
 
 def _from_path(name: str, folders: list[Path]) -> tuple[ModuleType, Path]:
-    for folder in folders:
-        path = folder / name
-        if path.is_file():
-            return _execute(path.resolve()), folder
-    raise FileNotFoundError(f'there is no such file in {" or ".join(map(str, dict.fromkeys(folders)))}')
+    there = [folder for folder in dict.fromkeys(folders) if (folder / name).is_file()]
+    if not there:
+        raise FileNotFoundError(f'there is no such file in {" or ".join(map(str, dict.fromkeys(folders)))}')
+    used, content = there[0] / name, (there[0] / name).read_bytes()
+    if others := [folder / name for folder in there[1:] if (folder / name).read_bytes() != content]:
+        log.warning('config.plugins: %s is used, and %s, which is another, is not.', used, others[0])
+    return _execute(used.resolve()), there[0]
 
 
 def _execute(path: Path) -> ModuleType:

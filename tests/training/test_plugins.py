@@ -244,3 +244,18 @@ def test_names_that_no_file_can_have_are_refused(tmp_path, name):
     write(tmp_path / 'mine.py', f'METHODS = {{{name!r}: print}}\n')
     with pytest.raises(ValueError, match=r'METHODS of .* has the name .*; expected a text of letters'):
         plugins.load(['mine.py'], [tmp_path])
+
+
+def test_a_file_of_the_same_name_elsewhere_is_said(tmp_path, monkeypatch, caplog):
+    for folder, text in (('old', LOSS.replace('NAME', 'of_old')), ('copy', LOSS.replace('NAME', 'of_copy'))):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / 'mine.py').write_text(text)
+    monkeypatch.chdir(tmp_path / 'copy')
+    plugins.load_kept({'plugins': ('mine.py',), 'plugin_folders': (str(tmp_path / 'old'),)})
+    assert (
+        f'{tmp_path / "old" / "mine.py"} is used, and {tmp_path / "copy" / "mine.py"}, which is another' in caplog.text
+    )
+    caplog.clear()
+    (tmp_path / 'copy' / 'mine.py').write_text(LOSS.replace('NAME', 'of_old'))
+    plugins.load_kept({'plugins': ('mine.py',), 'plugin_folders': (str(tmp_path / 'old'),)})
+    assert not caplog.text

@@ -204,8 +204,8 @@ def _are_stems_of(texts: Sequence[str], stems: Collection[str], count: int) -> b
 
 def second_reader(main: Read, others: Sequence[Read], block: dict[str, Any], unsure: list[str]) -> None:
     """Other COCO files of the same images are other readers' regions."""
-    names = set(main.rows.columns[main.column])
-    again = [one for one in others if one.kinds.segmentation and names & set(one.rows.columns[one.column])]
+    names = set(map(str, main.rows.columns[main.column]))
+    again = [one for one in others if one.kinds.segmentation and names & set(map(str, one.rows.columns[one.column]))]
     if not main.kinds.segmentation or not again:
         return
     own = block['regions']

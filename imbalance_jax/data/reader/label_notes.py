@@ -147,7 +147,9 @@ def of_spelling(classes: Sequence[str]) -> list[str]:
     said = []
     if lists := [name for name in classes if _is_list(name)]:
         said.append(f"Classes look like lists ({some(lists, NAMED)}): are they, labels.separator = 'list'?")
-    elif (several := [name for name in classes if _is_several(name, classes)]) or (several := _share_parts(classes)):
+    elif (several := [name for name in classes if _is_several(one_form(name), classes)]) or (
+        several := _share_parts(classes)
+    ):
         said.append(f'Classes look like several names ({some(several, NAMED)}): what separates them, labels.separator?')
     if unknown := [name for name in classes if _says_unknown(name)]:
         what = f'Classes are called as what is not known is ({some(unknown, NAMED)})'

@@ -102,6 +102,7 @@ def test_classes_that_are_all_dates_are_said_and_subtypes_are_no_lists():
     ]
     for subtypes in (('HR+/HER2-', 'HR+/HER2+', 'TNBC'), ('B-cell', 'T-cell', 'NK/T-cell'), ('/m/01g317', '/m/04yx4')):
         assert not label_notes.of_spelling(subtypes)
+    assert 'look like several' in label_notes.of_spelling(('mass', 'cyst', 'ｍａｓｓ；ｃｙｓｔ'))[0]
     (said,) = label_notes.of_spelling(('mass', 'cyst', 'mass/cyst'))
     assert 'look like several names' in said
 
