@@ -150,6 +150,7 @@ def nothing(key, rounds, block):
         (lambda *given: unseeded(*given)._replace(offset=nothing(*given).offset), 'gives other places each time'),
         (writing, 'changes the block that it is given: take a copy'),
         (nothing, 'displaces nothing'),
+        (lambda *given: shifted(*given)._replace(offset=nothing(*given).offset + 3), 'gives the same places in every'),
     ],
 )
 def test_null_models(monkeypatch, own, said):
@@ -158,3 +159,12 @@ def test_null_models(monkeypatch, own, said):
     monkeypatch.setitem(nulls.NULLS, 'own', own)
     with pytest.raises(ValueError, match=rf"config\.concepts\.null: 'own' {said}"):
         _check_null('own', (8, 8))
+
+
+def test_a_metric_that_is_turned_or_of_another_unit_is_said(monkeypatch, caplog):
+    share = lambda maps, masks: jnp.where(masks.any((1, 2)), (maps * masks).sum((1, 2)) / masks.sum((1, 2)), jnp.nan)  # noqa: E731
+    for own, said in ((share, ''), (lambda *given: 100 * share(*given), 'gives 100 for a map that equals its mask; 1')):
+        monkeypatch.setitem(alignment.METRICS, 'own', own)
+        _check_metric('own', (8, 8))
+        assert said in caplog.text
+        assert bool(caplog.text) == bool(said)

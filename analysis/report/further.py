@@ -44,7 +44,8 @@ TOPICS = (
         'Stability of predictions',
         'How far seeds of one arm disagree about the same image. MAPE: mean distance of a probability from the mean of '
         'its arm; instability index: share of decisions not of the arm’s majority; churn: share of images on which '
-        'two seeds decide differently, at equal numbers of positive calls; ambiguity: on which not all seeds agree.',
+        'two seeds decide differently, at equal numbers of positive calls; ambiguity: on which not all seeds agree. '
+        'Intervals are over patients and seeds, of three seeds or more.',
     ),
     Topic(
         'features',

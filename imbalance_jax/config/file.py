@@ -29,7 +29,7 @@ KINDS = {
 }
 # What ml_collections says of a field that is set to what it cannot be.
 OVERRIDE = re.compile(
-    r"Could not override field '(.+?)' \(reference\)\. (.*) is of original type <class '(.+?)'> "
+    r"Could not override field '(.+?)' \(reference\)\. ?(.*) is of original type <class '(.+?)'> "
     r"and cannot be casted to type <class '(.+?)'>.*"
 )
 CASTED = "Could not override field '{}' (reference). {} is of original type {} and cannot be casted to type {}."
@@ -229,7 +229,7 @@ def _of_another_kind(name: str, value: str, given: str, wanted: str) -> str:
     if BLOCK in (mine, theirs):
         return f'the field {name!r} is {mine} and is set to {theirs}; set the block that it is in as a whole.'
     else_whole = ', or set the block that it is in as a whole' if theirs in (KINDS['tuple'], KINDS['list']) else ''
-    return f'the field {name!r} is set to {value}, {theirs}; it must be {mine}{else_whole}.'
+    return f'the field {name!r} is set to {value or repr(value)}, {theirs}; it must be {mine}{else_whole}.'
 
 
 def completed(kept: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,13 +8,18 @@ line in `SAMPLERS`.
 `N_c` is the number of examples with finding c. A class without examples is never drawn for and enters no rule.
 """
 
-from collections.abc import Callable
+import functools
+import logging
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from imbalance_jax.names import check_option, is_ours, lookup, options_of
+
+log = logging.getLogger(__name__)
+FEW = 0.05  # share of the training images: a sampler that draws fewer may mean something else
 
 Sampler = Callable[..., np.ndarray]
 
@@ -57,7 +62,27 @@ def _checked(name: str, sampler: Sampler, labels: ArrayLike, progress: float) ->
     if not np.array_equal(weights, again):
         raise ValueError(f'Sampler {name!r} gives other weights each time it is asked; expected the same of the same '
                          'labels and progress, as a run is to be repeated: draw with a seed of its own.')  # fmt: skip
+    if not is_ours(sampler):
+        for said in _never_drawn(given, weights):
+            _say(f'Sampler {name!r} {said}')
     return weights.astype(np.float64)
+
+
+def _never_drawn(labels: np.ndarray, weights: np.ndarray) -> Iterator[str]:
+    """Sentences about classes without an image that is ever drawn, and about few images that are."""
+    drawn = weights > 0
+    positive = labels.reshape(len(labels), -1) > 0
+    lost = np.flatnonzero(positive.any(0) & ~positive[drawn].any(0))
+    if len(lost):
+        yield f'never draws an image with class {", ".join(map(str, lost))}.'
+    if drawn.sum() < FEW * len(weights):
+        yield f'draws {drawn.sum():,} of {len(weights):,} training images, and never the others.'
+
+
+@functools.cache
+def _say(sentence: str) -> None:
+    """Once in a process: samplers are asked in every epoch."""
+    log.warning(sentence)
 
 
 def natural(labels: ArrayLike, progress: float) -> np.ndarray:

@@ -4,6 +4,7 @@ What needs no region is asked of any data set: how far apart members are by thei
 much heat lies outside the anatomy.
 """
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -47,6 +48,7 @@ from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.start import RANDOM, began_as, weights_of
 from imbalance_jax.training.trained import SPLIT, Asked, Stage, Trained
 
+log = logging.getLogger(__name__)
 LABELLED = 'no region'  # subset: pairs by label, of findings that no test image has a region of
 # By the share of the image that a region covers.
 SIZES = {'small regions': (0, 0.02), 'medium regions': (0.02, 0.08), 'large regions': (0.08, 1.01)}
@@ -87,6 +89,19 @@ def _check_metric(name: str, size: tuple[int, int]) -> None:
         if tracing.is_another_each_time(alignment.METRICS[name], maps, masks):
             raise ValueError(f'alignment metric {name!r} {tracing.ANOTHER}.')
         _check_alone(name, size)
+        _say_of_ends(name, size)
+
+
+def _say_of_ends(name: str, size: tuple[int, int]) -> None:
+    """Says where a metric is not 1 for a map that equals its mask, 0 for an empty map and NaN for an empty mask."""
+    mask = np.zeros(size, bool)
+    mask[: size[0] // 2, : size[1] // 4] = True  # in a corner, and no square
+    maps, masks = np.stack([mask, 0 * mask, mask]), np.stack([mask, mask, 0 * mask])
+    given = np.asarray(alignment.METRICS[name](jnp.asarray(maps, jnp.float32), jnp.asarray(masks, bool)), np.float64)
+    cases = ('a map that equals its mask', 'an empty map', 'an empty mask')
+    for what, value, wanted in zip(cases, given, (1.0, 0.0, np.nan), strict=True):
+        if not np.isclose(value, wanted, rtol=0, atol=1e-3, equal_nan=True):
+            log.warning('alignment metric %r gives %.3g for %s; %.3g is expected.', name, value, what, wanted)
 
 
 def _check_alone(name: str, size: tuple[int, int]) -> None:

@@ -83,9 +83,10 @@ def run(
         with provenance.stage(workdir, verb, strategy=trained.place.strategy):
             for name, stage in chosen_stages.items():
                 try:
+                    before = _written(workdir, stage)
                     with keeping(tables - set(stage.tables), f'The stage {name!r}'):
                         stage.run(trained, workdir)
-                    _check_written(workdir, name, stage)
+                    _check_written(workdir, name, stage, before)
                     processes.wait_for_all()  # the next reads what this one has left
                 except Exception as error:
                     error.add_note(f'This was the stage {name!r}; what the stages before it made is kept.')
@@ -111,13 +112,23 @@ def _check_again(trained: Trained, stages: Mapping[str, Stage]) -> None:
             stage.check(trained.config, untrained, trained.image_shape, len(trained.dataset.rows('test')))
 
 
-def _check_written(workdir: Path, name: str, stage: Stage) -> None:
-    """ValueError for a stage of a user's own that has not written a table which it is to write."""
+def _written(workdir: Path, stage: Stage) -> dict[str, tuple[int, int]]:
+    """Which of its tables are there, with their files' numbers and times: one that is written again has others."""
+    files = {table: workdir / layout.RESULTS / f'{table}.parquet' for table in stage.tables}
+    known = {table: path.stat() for table, path in files.items() if path.exists()}
+    return {table: (facts.st_ino, facts.st_mtime_ns) for table, facts in known.items()}
+
+
+def _check_written(workdir: Path, name: str, stage: Stage, before: Mapping[str, tuple[int, int]]) -> None:
+    """ValueError for a stage of a user's own that has not written a table which it is to write. before: what was there
+    (`_written`)."""
+    now = _written(workdir, stage)
     for table in () if name in OWN else stage.tables:
-        if processes.leads() and not (workdir / layout.RESULTS / f'{table}.parquet').exists():
+        if processes.leads() and (table not in now or now[table] == before.get(table)):
+            older = '; what is there is older' if table in now else ''
             raise ValueError(
                 f'results/{table} was not written, which its `tables` names: explain.outputs.write_rows(workdir, '
-                f'{table!r}, rows) writes rows, and what `run` returns is not looked at.'
+                f'{table!r}, rows) writes rows, and what `run` returns is not looked at{older}.'
             )
 
 

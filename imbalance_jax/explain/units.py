@@ -71,6 +71,8 @@ def _check_null(name: str, size: tuple[int, int]) -> None:
     if np.array_equal(once.source, np.broadcast_to(few, once.source.shape)) and not once.offset.any():
         raise ValueError(f'{said} displaces nothing, so that chance would be what was measured: of 8 images of 8 '
                          'patients, in 4 rounds, each keeps its own annotations.')  # fmt: skip
+    if all((one == one[:1]).all() for one in once):
+        raise ValueError(f'{said} gives the same places in every round, of which chance is to be the spread.')
 
 
 def run(trained: Trained, workdir: Path) -> None:

@@ -34,6 +34,7 @@ PACKAGES = (
     'pandas',
     'ml-collections',
 )
+RUNS = 'runs'  # in the record of a stage that has not ended
 GROWING = ('accepted',)  # facts that add up over the starts of a stage
 LOST = f'{layout.PROVENANCE} was lost, and with it what was done and accepted until then'
 SOFTWARE = ('python', 'versions', 'source', 'plugins', 'xla_flags')
@@ -131,7 +132,8 @@ def stage(workdir: Path, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
     known = records.provenance(workdir) if path.exists() else {}  # a damaged one is said before the work
     if not path.exists() and layout.PROVENANCE in (manifest.read(workdir) or {}):
         facts = {**facts, 'accepted': [*facts.get('accepted', []), LOST]}
-    before = known.get(name, {'seconds': 0.0, 'starts': 0})
+    before = {'seconds': 0.0, 'starts': 0, **known.get(name, {})}
+    before['seconds'] += _seconds_of_one_that_was_ended(workdir, before)
     record = {
         'started': datetime.now(UTC).isoformat(timespec='seconds'),
         'command': shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -141,6 +143,7 @@ def stage(workdir: Path, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
         **{key: [*before.get(key, []), *facts.get(key, [])] for key in GROWING if key in {**before, **facts}},
         'seconds': before['seconds'],
         'starts': before['starts'] + 1,
+        RUNS: True,
     }
     record['before'] = _others(before, record, 'before', SOFTWARE)
     record['elsewhere'] = _others(before, record, 'elsewhere', MACHINE)
@@ -148,8 +151,20 @@ def stage(workdir: Path, name: str, **facts: Any) -> Iterator[dict[str, Any]]:
     try:
         yield record
     finally:
+        record.pop(RUNS, None)
         record['seconds'] = round(before['seconds'] + time.monotonic() - begin, 1)
         write_json(path, {**known, name: record})
+
+
+def _seconds_of_one_that_was_ended(workdir: Path, before: Mapping[str, Any]) -> float:
+    """How long a stage worked that was ended without a word, as by `kill -9`: until it wrote its last file."""
+    if not before.get(RUNS):
+        return 0.0
+    begun = datetime.fromisoformat(before['started']).timestamp()
+    parts = (layout.CHECKPOINTS, layout.EXPLAIN, layout.RESULTS)
+    files_of = (path for part in parts for path in (Path(workdir) / part).rglob('*') if path.is_file())
+    written = [path.stat().st_mtime for path in files_of]
+    return round(max(max(written, default=0.0) - begun, 0.0), 1)
 
 
 def _others(before: Mapping[str, Any], record: Mapping[str, Any], name: str, keys: Sequence[str]) -> list[dict]:

@@ -74,7 +74,7 @@ def remedy(path: Path) -> str:
     """What to do about damaged arrays: the verb that makes them, which is not always the one that reads them."""
     if path.name not in layout.FILES and layout.EXPLAIN in path.parts[-3:-1]:
         return 'delete it and run explain again'
-    if layout.WEIGHTS in path.parts[-3:-1]:
+    if layout.WEIGHTS in path.parts[-3:-1] or path.parent == layout.kept(layout.home(path)):
         return 'bring it back from a copy, or train anew in another folder'
     return records.again(layout.home(path))
 

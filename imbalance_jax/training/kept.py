@@ -146,9 +146,10 @@ def variables(workdir: Path, epochs: np.ndarray, best: Any) -> Any:
     leaves, tree = jax.tree.flatten(jax.tree.map(np.array, best))
     for member in np.flatnonzero(epochs):
         path = _path(workdir, int(member), int(epochs[member]))
-        if not path.exists():
-            raise ValueError(f'{path} is missing: train {workdir} anew, in another folder.')
-        arrays = read_arrays(path)
+        try:
+            arrays = read_arrays(path)
+        except FileNotFoundError as error:
+            raise ValueError(f'{path} is missing; {records.ELSEWHERE}.') from error
         for i, leaf in enumerate(leaves):
             leaf[member] = np.frombuffer(arrays[str(i)].tobytes(), leaf.dtype).reshape(leaf.shape[1:])
     return jax.tree.unflatten(tree, leaves)

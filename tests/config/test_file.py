@@ -71,6 +71,10 @@ def test_a_file_imports_its_neighbours_but_hides_nothing(tmp_path):
             r"mine.py, line [0-9]+: the field 'learning_rate' is set to 1e-3, a text; it must be a number",
         ),
         (
+            GOOD.replace('return', 'c = base.get_config()\n    c.train.learning_rate = ""\n    return'),
+            r"the field 'learning_rate' is set to '', a text; it must be a number",
+        ),
+        (
             GOOD.replace('return', 'c = base.get_config()\n    c.augment.shift = True\n    return'),
             r"mine.py, line [0-9]+: the field 'shift' is set to True, True or False; it must be a number",
         ),

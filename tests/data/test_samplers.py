@@ -228,3 +228,22 @@ def test_a_mask_is_a_sampler_of_its_examples(monkeypatch, labels):
     weights = samplers.make('own')(labels, 0.0)
     assert weights.dtype == np.float64
     np.testing.assert_array_equal(weights, np.asarray(labels).any(1))
+
+
+def test_what_a_sampler_of_one_s_own_never_draws_is_said(monkeypatch, caplog):
+    labels = np.zeros((60, 2), np.uint8)
+    labels[:20, 0] = labels[20:30, 1] = 1
+    own = [
+        (lambda labels, progress: np.arange(60) < 20, 'never draws an image with class 1'),
+        (lambda labels, progress: (np.arange(60) // 10 == 2) * 2.0, 'never draws an image with class 0'),
+        (lambda labels, progress: np.ones(60), ''),
+    ]
+    for sampler, said in own:
+        caplog.clear()
+        monkeypatch.setitem(SAMPLERS, 'own', sampler)
+        samplers.make('own')(labels, 0.0)
+        assert said in caplog.text
+        assert bool(caplog.text) == bool(said)
+    monkeypatch.setitem(SAMPLERS, 'own', lambda labels, progress: np.arange(60) == 3)
+    samplers.make('own')(labels, 0.0)
+    assert 'draws 1 of 60 training images, and never the others' in caplog.text

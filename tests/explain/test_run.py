@@ -45,6 +45,10 @@ def test_a_question_of_one_s_own_is_one_stage(study, tmp_path):
     table = read_table(workdir, 'living')
     assert table[['metric', 'value', 'n', 'split']].values.tolist() == [['living_members', 6.0, 6, 'test']]
     assert 'living' in read_json(workdir / layout.PROVENANCE)
+    with pytest.raises(ValueError, match=r'results/living was not written, .*; what is there is older'):
+        run(workdir, stages={'living': Stage(lambda *_: None, tables=('living',))}, verb='living')
+    assert read_table(workdir, 'living').equals(table)
+    run(workdir, stages={'living': Stage(count_living, tables=('living',))}, verb='living')
 
 
 def test_a_stage_does_not_write_over_a_table_that_is_not_its_own(study, tmp_path):
@@ -111,7 +115,7 @@ def of_own_map(then):
     return lambda maps, masks: then(jnp.asarray(maps).max((1, 2)))
 
 
-NOWHERE = np.zeros((2, 4), int)
+NOWHERE = np.zeros((4, 8), int)
 
 
 def null_of(source=NOWHERE, offset=NOWHERE):
@@ -124,14 +128,14 @@ def null_of(source=NOWHERE, offset=NOWHERE):
         ('alignment', alignment.METRICS, of_own_map(lambda v: v / v.sum()), 'depends on the other maps'),
         ('alignment', alignment.METRICS, of_own_map(lambda v: v[::-1]), 'depends on the other maps'),
         ('units', nulls.NULLS, lambda *_: None, 'gives NoneType; expected a Displacement'),
-        ('units', nulls.NULLS, null_of(offset=np.zeros((2, 4))), r'gives offset float64 \[2, 4\]; expected whole'),
+        ('units', nulls.NULLS, null_of(offset=np.zeros((4, 8))), r'gives offset float64 \[4, 8\]; expected whole'),
         (
             'units',
             nulls.NULLS,
             null_of(source=np.zeros(4, int)),
             r'gives source int64 \[4\]; expected whole',
         ),
-        ('units', nulls.NULLS, null_of(source=np.full((2, 4), 4)), 'sources from 4 to 4; they are images of the block'),
+        ('units', nulls.NULLS, null_of(source=np.full((4, 8), 8)), 'sources from 8 to 8; they are images of the block'),
         ('units', nulls.NULLS, lambda *_: 1 / 0, "config.concepts.null: 'own': division by zero"),
     ],
 )

@@ -1,7 +1,9 @@
 """Where a result comes from, also where the package is not installed."""
 
 import importlib.metadata
+import os
 import runpy
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,23 @@ def test_a_stage_that_is_killed_had_a_part_in_what_is_there(tmp_path, monkeypatc
         )
     assert read_json(tmp_path / layout.PROVENANCE)['train']['before'] == now['before']
     monkeypatch.setattr(provenance, 'write_json', lambda *_: None)
+    killed.gen.close()
+
+
+def test_a_stage_that_is_killed_worked_until_it_wrote_its_last_file(tmp_path):
+    killed = provenance.stage(tmp_path, 'explain')
+    killed.__enter__()
+    begun = datetime.fromisoformat(read_json(tmp_path / layout.PROVENANCE)['explain']['started']).timestamp()
+    made = tmp_path / layout.EXPLAIN / 'units_0.npz'
+    made.parent.mkdir()
+    made.touch()
+    os.utime(made, (begun + 30, begun + 30))
+    for _ in range(2):  # once alone
+        with provenance.stage(tmp_path, 'explain'):
+            pass
+    kept = read_json(tmp_path / layout.PROVENANCE)['explain']
+    assert 29.9 <= kept['seconds'] < 40
+    assert (kept['starts'], provenance.RUNS in kept) == (3, False)
     killed.gen.close()
 
 
