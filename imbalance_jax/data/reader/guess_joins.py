@@ -43,8 +43,9 @@ def folder_columns(main: Read, files: paths.Files) -> tuple[str, ...]:
 
 
 def _columns_of_levels(texts: Mapping[str, Sequence[str]], paths_of: Sequence[str]) -> Iterator[tuple[str, ...]]:
-    """Columns whose texts are all folders of the level above the images, of the two levels above, and so on. texts: of
-    each column."""
+    """Each column, whose texts may be several folders, and columns whose texts are all folders of the level above the
+    images, of the two levels above, and so on. texts: of each column."""
+    yield from ((name,) for name in texts)
     folders = [path.split('/')[-2::-1] for path in paths_of]
     able: list[list[str]] = []
     for up in range(max(map(len, folders), default=0)):

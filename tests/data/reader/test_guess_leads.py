@@ -126,6 +126,17 @@ def test_five_levels_of_folders_in_five_columns(tmp_path, sides):
     assert len(dataset.images) == len(rows)
 
 
+def test_two_folders_in_one_column(tmp_path):
+    folder, rows = tmp_path / 'set', []
+    for p, v, file in itertools.product(range(6), range(2), ('s0.png', 's1.png')):
+        rows.append({'visit': f'P{p:02d}/v{v}', 'file': file})
+    pictures(folder, ['/'.join(row.values()) for row in rows])
+    table(folder, 't.csv', [{**row, 'mass': int(k % 3 == 0)} for k, row in enumerate(rows)])
+    found, dataset = proposed(folder, tmp_path)
+    assert found.block['images']['file'] == '{visit}/{file}'
+    assert len(dataset.images) == len(rows)
+
+
 UID = '1.3.6.1.4.1.9590.100.1.2.{}'
 
 
