@@ -50,14 +50,14 @@ def guess(folder: Path, known: Collection[str]) -> Guess:
     block: dict[str, Any] = {'reader': 'folder', 'path': str(folder)}
     unsure: list[str] = []
     missing: list[str] = []
-    on_images = guess_drawn.found_in(folder, listed, unsure)
+    on_images, damaged = guess_drawn.found_in(folder, listed, unsure)
     used = {*on_images.files, on_images.of_names} if on_images else set()
     tables = [path for path in tables if path not in used]
     further_kinds = guess_drawn.not_chosen(on_images, listed) if on_images else []
     if on_images and further_kinds:
         what = f'{len(further_kinds)} files of annotation of another kind ({some(further_kinds, NAMED)})'
         unsure.append(f'tables: {what} are not used beside {on_images.table.file}.')
-    drawings = {*used, *further_kinds}
+    drawings = {*used, *further_kinds, *damaged}
     left = [path for path in listed if path not in drawings]
     unsure.extend(guess_files.unread(left, {path: suffix for path, suffix in beside.items() if path not in drawings}))
     drawn = companions.masks_among(pictures, f'{companions.OF_MASKS}|{companions.DRAWN}')

@@ -35,21 +35,25 @@ class Drawn(NamedTuple):
     of_names: str
 
 
-def found_in(folder: Path, listed: Sequence[str], unsure: list[str]) -> Drawn | None:
+def found_in(folder: Path, listed: Sequence[str], unsure: list[str]) -> tuple[Drawn | None, list[str]]:
     """The files that are drawn on an image each, of the kind with the most; None without any, and where one of them
-    cannot be read, which is said."""
+    cannot be read, which is said; and the files of which this is said."""
+    damaged: list[str] = []
     for suffix, files in sorted(_called_as_images(listed).items(), key=lambda one: len(one[1]), reverse=True):
         table = Table(_pattern(files), name=NAME, kind=KINDS[suffix])
         try:
             rows = read_table(folder, table, Found())
         except (ValueError, OSError) as error:
             if suffix == 'xml' or _is_one(folder, files[: 2 * LEAST], table):
-                unsure.append(f'tables: {len(files)} .{suffix} files are left out, as one cannot be read: {error}')
+                reason = str(error).rstrip('.')
+                what = f'{len(files)} .{suffix} files are left out, as one cannot be read: {reason}'
+                unsure.append(f'tables: {what}. The others are read once it is mended, or gone.')
+                damaged += files
             continue
         if any(rows.columns[drawn_files.OF_CLASS]):
             named = _names(folder, listed, unsure) if table.kind == 'yolo' else ((), '')
-            return Drawn(files, table, rows, *named)
-    return None
+            return Drawn(files, table, rows, *named), damaged
+    return None, damaged
 
 
 def _is_one(folder: Path, files: Sequence[str], table: Table) -> bool:

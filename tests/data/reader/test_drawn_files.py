@@ -360,6 +360,8 @@ def test_files_of_a_second_kind_and_one_bad_line_are_said(tmp_path):
     (folder / 'labels' / '03.txt').write_text('0 0.5 0.5 0.2\n')
     unsure = guess.guess(folder, sources.DATASETS).unsure
     (said,) = [one for one in unsure if 'as one cannot be read' in one]
+    assert said.endswith('The others are read once it is mended, or gone.')
+    assert not [one for one in unsure if 'may be annotation' in one]
     assert '03.txt, line 1 has 4 numbers' in said
 
 
