@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import scipy
 
 from imbalance_jax.data.dataset import PRESENT
 from imbalance_jax.data.reader.cases import Cases
@@ -23,7 +24,8 @@ MANY, NEARLY = 8, 0.9  # images with a box, and share of them, from which on one
 ALIKE = 0.1  # share of the images with a mask that have one and the same, from which on that is no chance
 WRITTEN = {1, 255}  # what inside is in a mask of zero and one, and of black and white
 WHOLE = 0.98  # share of an image from which on a region covers it
-MOST = 0.8  # share of a class's images with a region, from which on the others lack one
+MOST = 0.8  # share of a class's images with a region, from which on the others lack one; of masks that are hollow
+LOOKED_AT, HOLLOW = 100, 2.0  # masks of a concept; what an outline and all within are of the outline
 
 
 def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence[Region]], size: int) -> list[str]:
@@ -55,6 +57,7 @@ def of_regions(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence
     listed = [f'{words}: {len(names)} ({some(names, NAMED)}).' for words, names in said.items() if names]
     listed += [*_of_other_values(concepts, regions), *_of_crops(cases, concepts, regions)]
     listed += [*_of_one_mask(cases, concepts, regions), *_of_equal_readers(concepts, regions)]
+    listed += _of_outlines(cases, concepts, regions)
     return [*listed, *_in_a_corner(regions, size), *_lacking(cases, regions)]
 
 
@@ -90,6 +93,24 @@ def _of_equal_readers(concepts: Sequence[str], regions: Sequence[Sequence[Region
         for (concept, first, second), equal in same.items()
         if len(equal) >= FEW and all(equal)
     ]
+
+
+def _of_outlines(cases: Cases, concepts: Sequence[str], regions: Sequence[Sequence[Region]]) -> list[str]:
+    """Sentences about concepts whose masks are hollow, nearly all of those that are looked at."""
+    masks: dict[int, list[tuple[str, np.ndarray]]] = {}
+    for row, of_image in enumerate(regions):
+        for one in of_image:
+            of_concept = masks.setdefault(one.concept, [])
+            if one.placed.digest and one.placed.mask is not None and len(of_concept) < LOOKED_AT:
+                of_concept.append((str(cases.image_id[row]), np.unpackbits(one.placed.mask, axis=-1)))
+    said = []
+    for concept, drawn in sorted(masks.items()):
+        filled = (scipy.ndimage.binary_fill_holes(mask).sum() for _, mask in drawn)
+        hollow = [name for (name, mask), whole in zip(drawn, filled, strict=True) if whole >= HOLLOW * mask.sum() > 0]
+        if len(hollow) >= max(FEW, MOST * len(drawn)):
+            what = f'{len(hollow)} of {len(drawn)} masks of {concepts[concept]} are hollow, as outlines are'
+            said.append(f'{what}, and what is within counts as outside: {some(hollow, NAMED)}.')
+    return said
 
 
 def _looks(region: Region) -> str:

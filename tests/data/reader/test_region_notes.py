@@ -509,3 +509,19 @@ def test_a_frame_that_is_far_too_large_is_an_error(tmp_path):
     with pytest.raises(ValueError, match=r'regions.frame: in a frame of 1024 x 1024 .* whose file is 20 x 20, all 8'):
         loaded(tmp_path, tables='t.csv', regions={**block, 'frame': (1024, 1024)})
     assert len(loaded(tmp_path, tables='t.csv', regions=block).region_box) == 8
+
+
+@pytest.mark.parametrize('width', [1, 3, 8])
+def test_masks_that_are_outlines_are_doubted(tmp_path, monkeypatch, width):
+    monkeypatch.setattr('data.reader.folders.SIZE', 40)
+    for i in range(10):
+        picture(tmp_path / f'{i}.png', size=(40, 40))
+        pixels = np.zeros((40, 40), np.uint8)
+        pixels[8 + i // 2 : 30, 6:34] = 255
+        pixels[8 + i // 2 + width : 30 - width, 6 + width : 34 - width] = 0
+        (tmp_path / 'masks').mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(tmp_path / 'masks' / f'{i}.png')
+    table(tmp_path, 'file,finding\n' + ''.join(f'{i}.png,a\n' for i in range(8)) + '8.png,b\n9.png,b\n')
+    regions = {'files': 'masks/{stem}.png', 'concept': 'a'}
+    doubts = doubts_with(loaded(tmp_path, tables='t.csv', regions=regions), 'are hollow, as outlines are')
+    assert [one[:34] for one in doubts] == (['10 of 10 masks of a are hollow, as'] if width < 8 else [])
