@@ -107,7 +107,7 @@ def _say_of_ends(name: str, size: tuple[int, int]) -> None:
 def _check_alone(name: str, size: tuple[int, int]) -> None:
     """ValueError for a metric whose value for a map depends on the other maps that it is given."""
     metric, generator = alignment.METRICS[name], np.random.default_rng(0)
-    scales = np.array([1, 0.5, 0.25])[:, None, None]
+    scales = np.array([0.5, 1, 0.25])[:, None, None]
     maps = np.asarray(scales * generator.random((3, *size)) ** (1 / scales), np.float32)
     masks = generator.random(maps.shape) < np.array([0.2, 0.4, 0.6])[:, None, None]
     together = np.asarray(metric(jnp.asarray(maps), jnp.asarray(masks)), np.float64)

@@ -208,7 +208,7 @@ def tell_alike(names: Sequence[str], logits: np.ndarray) -> None:
     for name, same in zip(names, (logits == logits[:, :1]).all((1, 2)), strict=True):
         if same:
             print(f'{name} gives every image the same logits.')
-    spread = logits.std(1).max(-1)
+    spread = logits.astype(np.float64).std(1).max(-1)
     for i, j in itertools.combinations(range(len(names)), 2):
         if np.abs(logits[i] - logits[j]).max() < NEARLY * min(spread[i], spread[j]):
             print(f'{names[i]} and {names[j]} are nearly one network: their logits differ by rounding.')

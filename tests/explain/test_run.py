@@ -127,6 +127,7 @@ def null_of(source=NOWHERE, offset=NOWHERE):
     [
         ('alignment', alignment.METRICS, of_own_map(lambda v: v / v.sum()), 'depends on the other maps'),
         ('alignment', alignment.METRICS, of_own_map(lambda v: v[::-1]), 'depends on the other maps'),
+        ('alignment', alignment.METRICS, of_own_map(jnp.sort), 'depends on the other maps'),
         ('units', nulls.NULLS, lambda *_: None, 'gives NoneType; expected a Displacement'),
         ('units', nulls.NULLS, null_of(offset=np.zeros((4, 8))), r'gives offset float64 \[4, 8\]; expected whole'),
         (
