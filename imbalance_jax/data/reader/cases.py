@@ -95,6 +95,7 @@ def read_cases(folder: Path, layout: Layout, found: Found, *, with_files: bool =
     people.doubt_additions(patient, cases.split, found)
     people.doubt_sides(patient, found)
     people.doubt_nobody(patient, layout.patient, found)
+    found.doubts.extend(label_notes.of_dates(list(dict.fromkeys(patient)), 'Patients'))
     codes, group_names = groupings.of_images(rows, cases.first, layout.groups)
     if codes is not None:
         groupings.say_in_no_group(rows, cases.first, cases.image_id.tolist(), layout.groups, codes, found)

@@ -103,8 +103,7 @@ def say_of_one(
         people = [len({patient[row] for row in of_group.tolist()}) for of_group in images]
         alone = [f'{names[k]} ({len(images[k])})' for k, count in enumerate(people) if count == 1]
         if alone and sum(people) > FEW_PEOPLE:
-            one = 'is of one patient' if len(alone) == 1 else 'are of one patient each'
-            found.notes.append(f'Groups of {grouping}: {some(alone, NAMED)} {one}, with so many images.')
+            found.notes.append(f'Groups of {grouping} of one patient alone, with their images: {some(alone, NAMED)}.')
 
 
 def _texts(rows: Rows, first: np.ndarray, grouping: str, group: Group) -> list[str]:

@@ -43,6 +43,7 @@ NONE = (
     'unremarkable',
 )
 NEAR_NONE, MANY = 0.88, 5  # how like one of these; images with a class, and without
+TRIPLE = re.compile(r'([a-z])\1\1')
 SHORTEST = 4  # letters of a word, of which two may be exchanged
 FEWEST = 3  # classes that may be called as some patients are
 LONG, MOST_COMPARED = 8, 200  # letters of a name; names of which each is compared with all
@@ -194,13 +195,14 @@ def of_alike(names: Sequence[str], what: str, remedy: str = 'aliases') -> list[s
 
 
 def of_typing(names: Sequence[str], what: str) -> list[str]:
-    """A sentence about two names of which one is the other with neighbours exchanged, or, if long, without a letter."""
+    """A sentence about two names of which one is the other with neighbours exchanged, without the third of three equal
+    letters, or, if long, without a letter."""
     plain = [name for name in names if len(name) >= SHORTEST and name.isascii() and name.replace(' ', '').isalpha()]
     pairs = [
         f'{one} and {other}'
         for one, other in itertools.combinations(sorted(plain, key=len), 2)
         if len(plain) <= MOST_COMPARED
-        and (len(one) >= LONG or len(one) == len(other))
+        and (len(one) >= LONG or len(one) == len(other) or _is_stutter(one.casefold(), other.casefold()))
         and _is_slip(one.casefold(), other.casefold())
     ]
     return [f'{what} differ by one letter: {some(pairs, NAMED)}; are they one (aliases)?'] if pairs else []
@@ -210,6 +212,11 @@ def _is_near_none(name: str) -> bool:
     """Whether letters are those of a word for none, or nearly."""
     slip = any(_is_slip(name, none) for none in NONE if len(name) == len(none) >= SHORTEST)
     return slip or bool(difflib.get_close_matches(name, NONE, n=1, cutoff=NEAR_NONE))
+
+
+def _is_stutter(one: str, other: str) -> bool:
+    """Whether one is the other without the third of three equal letters."""
+    return TRIPLE.sub(r'\1\1', other) == one != other
 
 
 def _is_slip(one: str, other: str) -> bool:

@@ -113,6 +113,7 @@ def test_names_that_differ_by_a_hyphen_or_a_letter_and_hedged_ones_are_said():
     (said,) = label_notes.of_spelling(('Consolidation', 'Consolidaton', 'Mass'))
     assert said.startswith('Classes differ by one letter: Consolidaton and Consolidation')
     assert 'edeam and edema' in label_notes.of_spelling(('edeam', 'edema', 'mass'))[0]
+    assert 'mass and masss' in label_notes.of_spelling(('edema', 'mass', 'masss'))[0]
     for apart in (
         ('adduction', 'abduction'),
         ('category I', 'category II'),

@@ -299,8 +299,8 @@ def test_a_group_of_one_patient_among_many_is_said():
     found = Found()
     groupings.say_of_one(patient, codes, names, found)
     assert found.notes == [
-        'Groups of view: Px (2) is of one patient, with so many images.',
-        'Groups of site: A view (1) is of one patient, with so many images.',
+        'Groups of view of one patient alone, with their images: Px (2).',
+        'Groups of site of one patient alone, with their images: A view (1).',
     ]
     few = Found()
     groupings.say_of_one(patient[:8], codes[:8], names, few)
@@ -313,3 +313,19 @@ def test_who_has_half_of_all_images_is_doubted():
         found = Found()
         people.doubt_nobody(patient, Patient(column='who'), found)
         assert bool(found.doubts) == (count == 12)
+
+
+def test_people_whose_names_became_dates_are_doubted(tmp_path):
+    folder = tmp_path / 'set'
+    pictures(folder, [f'{i}.png' for i in range(24)])
+    for dates in (0, 6):
+        who = ['2024-01-0' + str(i // 2 % 9 + 1) if i < dates else f'{i // 2}-1' for i in range(24)]
+        (folder / 't.csv').write_text(
+            'image,who,mass\n' + ''.join(f'{i}.png,{who[i]},{i % 3 % 2}\n' for i in range(24))
+        )
+        block = {'tables': 't.csv', 'images': 'image', 'labels': ('mass',), 'patient': 'who'}
+        made = sources.load(
+            'mine', tmp_path / 'made', {'reader': 'folder', 'path': str(folder), **block, 'image_size': 16}
+        )
+        said = [one for one in made.info.get('doubts', []) if one.startswith('Patients are dates')]
+        assert bool(said) == bool(dates)
