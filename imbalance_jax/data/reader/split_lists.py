@@ -96,6 +96,8 @@ def _lines(folder: Path, file: Path, by_name: Tails[int], found: Found) -> list[
         column: {one for text in dict.fromkeys(map(str, cells)) for one in by_name.find((text.strip(),))}
         for column, cells in columns.items()
     }
+    if not images:
+        return []
     chosen = max(images, key=lambda column: len(images[column]))
     cells = [str(text).strip() for text in columns[chosen]]
     named = bool(lines and cells and not by_name.find((cells[0],)))  # the first row has the names of columns

@@ -114,3 +114,16 @@ def test_most_images_in_a_list_of_validation_are_no_validation(folder, tmp_path)
     found, _ = proposed(folder, tmp_path)
     assert 'split' not in found.block
     assert any('validation.txt is a list of 20 of 24 images, and is not used' in one for one in found.unsure)
+
+
+@pytest.mark.parametrize(('name', 'text'), [('test.json', '[]'), ('test.csv', 'id,path\n'), ('test.csv', '')])
+def test_a_list_without_a_name_is_empty(folder, name, text):
+    (folder / name).write_text(text)
+    with pytest.raises(ValueError, match=rf'{name}.*(has no line that is an image here: it is empty|is empty)'):
+        loaded(
+            folder,
+            tables='metadata.csv',
+            images='{image}',
+            labels={'columns': ('mass',)},
+            split={'lists': {'test': name}},
+        )
