@@ -11,8 +11,7 @@ import pytest
 from imbalance_jax import alignment, attribution, losses, models
 from imbalance_jax.concepts import nulls
 from imbalance_jax.data import samplers
-from imbalance_jax.explain.alignment import _check_metric
-from imbalance_jax.explain.units import _check_null
+from imbalance_jax.explain import own_parts
 from imbalance_jax.losses.loss import Loss
 from imbalance_jax.models.layers import perturb
 from imbalance_jax.system import tracing
@@ -92,7 +91,7 @@ def test_samplers(monkeypatch):
 def test_alignment_metrics(monkeypatch):
     monkeypatch.setitem(alignment.METRICS, 'own', lambda maps, masks: maps.mean((1, 2)) * RANDOM.random())
     with pytest.raises(ValueError, match=f"alignment metric 'own' {ANOTHER}"):
-        _check_metric('own', (8, 8))
+        own_parts.check_metric('own', (8, 8))
 
 
 def smoothed(score, images, *, seeded=False):
@@ -155,16 +154,16 @@ def nothing(key, rounds, block):
 )
 def test_null_models(monkeypatch, own, said):
     monkeypatch.setitem(nulls.NULLS, 'own', shifted)
-    _check_null('own', (8, 8))
+    own_parts.check_null('own', (8, 8))
     monkeypatch.setitem(nulls.NULLS, 'own', own)
     with pytest.raises(ValueError, match=rf"config\.concepts\.null: 'own' {said}"):
-        _check_null('own', (8, 8))
+        own_parts.check_null('own', (8, 8))
 
 
 def test_a_metric_that_is_turned_or_of_another_unit_is_said(monkeypatch, caplog):
     share = lambda maps, masks: jnp.where(masks.any((1, 2)), (maps * masks).sum((1, 2)) / masks.sum((1, 2)), jnp.nan)  # noqa: E731
     for own, said in ((share, ''), (lambda *given: 100 * share(*given), 'gives 100 for a map that equals its mask; 1')):
         monkeypatch.setitem(alignment.METRICS, 'own', own)
-        _check_metric('own', (8, 8))
+        own_parts.check_metric('own', (8, 8))
         assert said in caplog.text
         assert bool(caplog.text) == bool(said)

@@ -19,14 +19,14 @@ from imbalance_jax import alignment, attribution
 from imbalance_jax.attribution import layers
 from imbalance_jax.data.arrays import pictures
 from imbalance_jax.data.regions import Pairs, finding_pairs
-from imbalance_jax.explain import gallery, map_nulls, outputs
+from imbalance_jax.explain import gallery, map_nulls, outputs, own_parts
 from imbalance_jax.explain.map_figures import MethodFigures, compile_method, make_scorers, measure, metrics_of
 from imbalance_jax.explain.map_nulls import Figures, null_figures
 from imbalance_jax.explain.map_pairs import MapPairs, map_pairs
 from imbalance_jax.explain.maps import asked_of_maps
 from imbalance_jax.explain.reader_ceiling import reader_figures
 from imbalance_jax.metrics import scores
-from imbalance_jax.names import is_ours, lookup
+from imbalance_jax.names import lookup
 from imbalance_jax.results import alignment as results_alignment
 from imbalance_jax.results import map_effect, reader_ceiling
 from imbalance_jax.results.alignment import (
@@ -42,7 +42,6 @@ from imbalance_jax.results.alignment import (
 )
 from imbalance_jax.results.pair_means import MEASURES
 from imbalance_jax.results.rows import Bootstrap, Row, of_kind
-from imbalance_jax.system import provenance, tracing
 from imbalance_jax.system.processes import say
 from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.start import RANDOM, began_as, weights_of
@@ -67,53 +66,9 @@ def check(config: ConfigDict, network: Network, image_shape: tuple[int, int, int
             raise ValueError(
                 f'{own} ({", ".join((*MEASURES, *alignment.SIGNED))}): leave it out, or take another name.'
             )
-        _check_metric(metric, image_shape[:2])
+        own_parts.check_metric(metric, image_shape[:2])
     variables, field = abstract_variables(network.model, image_shape), 'config.attribution.layer'
     layers.last_stage(network.model, variables, image_shape, setting.layer, field=field)
-
-
-def _check_metric(name: str, size: tuple[int, int]) -> None:
-    """ValueError for an alignment metric that does not give a number per map."""
-    maps = jax.ShapeDtypeStruct((2, *size), jnp.float32)
-    masks = jax.ShapeDtypeStruct(maps.shape, jnp.bool_)
-    try:
-        given = jax.eval_shape(alignment.METRICS[name], maps, masks)
-    except Exception as error:
-        reason = provenance.of_plugin(error) or ' '.join(str(error).split())
-        raise ValueError(f'alignment metric {name!r}: {reason}') from error
-    real = isinstance(given, jax.ShapeDtypeStruct) and not jnp.issubdtype(given.dtype, jnp.complexfloating)
-    if not real or given.shape != maps.shape[:1]:
-        said = jax.tree.map(lambda one: f'{one.dtype} {list(one.shape)}', given)
-        raise ValueError(f'alignment metric {name!r} gives {said} of maps {list(maps.shape)}; expected a number each.')
-    if not is_ours(alignment.METRICS[name]):
-        if tracing.is_another_each_time(alignment.METRICS[name], maps, masks):
-            raise ValueError(f'alignment metric {name!r} {tracing.ANOTHER}.')
-        _check_alone(name, size)
-        _say_of_ends(name, size)
-
-
-def _say_of_ends(name: str, size: tuple[int, int]) -> None:
-    """Says where a metric is not 1 for a map that equals its mask, 0 for an empty map and NaN for an empty mask."""
-    mask = np.zeros(size, bool)
-    mask[: size[0] // 2, : size[1] // 4] = True  # in a corner, and no square
-    maps, masks = np.stack([mask, 0 * mask, mask]), np.stack([mask, mask, 0 * mask])
-    given = np.asarray(alignment.METRICS[name](jnp.asarray(maps, jnp.float32), jnp.asarray(masks, bool)), np.float64)
-    cases = ('a map that equals its mask', 'an empty map', 'an empty mask')
-    for what, value, wanted in zip(cases, given, (1.0, 0.0, np.nan), strict=True):
-        if not np.isclose(value, wanted, rtol=0, atol=1e-3, equal_nan=True):
-            log.warning('alignment metric %r gives %.3g for %s; %.3g is expected.', name, value, what, wanted)
-
-
-def _check_alone(name: str, size: tuple[int, int]) -> None:
-    """ValueError for a metric whose value for a map depends on the other maps that it is given."""
-    metric, generator = alignment.METRICS[name], np.random.default_rng(0)
-    scales = np.array([0.5, 1, 0.25])[:, None, None]
-    maps = np.asarray(scales * generator.random((3, *size)) ** (1 / scales), np.float32)
-    masks = generator.random(maps.shape) < np.array([0.2, 0.4, 0.6])[:, None, None]
-    together = np.asarray(metric(jnp.asarray(maps), jnp.asarray(masks)), np.float64)
-    alone = [np.asarray(metric(jnp.asarray(maps[i : i + 1]), jnp.asarray(masks[i : i + 1])))[0] for i in range(3)]
-    if not np.allclose(together, np.asarray(alone, np.float64), rtol=1e-3, atol=1e-5, equal_nan=True):
-        raise ValueError(f'alignment metric {name!r}: its value for a map depends on the other maps that it is given.')
 
 
 def run(trained: Trained, workdir: Path) -> None:

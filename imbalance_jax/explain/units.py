@@ -10,19 +10,18 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from imbalance_jax.attribution import layers
-from imbalance_jax.concepts import directions, nulls
+from imbalance_jax.concepts import directions
 from imbalance_jax.concepts.nulls import exchanges
 from imbalance_jax.data.arrays import pictures
-from imbalance_jax.explain import concept_directions, held_out, interventions, matching, outputs, probe_set
+from imbalance_jax.explain import concept_directions, held_out, interventions, matching, outputs, own_parts, probe_set
 from imbalance_jax.explain.dissected import Units, detectors, dissected, means
 from imbalance_jax.explain.probe import Probe, first_images, image_shapes, make_features, make_probe, targets
 from imbalance_jax.explain.unit_rows import Arrays, direction_rows, layer_rows, member_rows, probe_arm_rows, unit_blocks
 from imbalance_jax.models.recorded import Recorded
-from imbalance_jax.names import is_ours, lookup
+from imbalance_jax.names import lookup
 from imbalance_jax.results import ablation as results_ablation
 from imbalance_jax.results import similarity, unit_arms
 from imbalance_jax.results.ablation import Ablated
-from imbalance_jax.system import environment, provenance
 from imbalance_jax.system.processes import say
 from imbalance_jax.training.network import Network, abstract_variables
 from imbalance_jax.training.trained import FROM_FEATURES, SPLIT, Asked, Stage, Trained
@@ -42,7 +41,7 @@ def check(config: ConfigDict, network: Network, image_shape: tuple[int, int, int
     named = {name: field for field, name in further if name not in ('', 'all')}
     for name, field in named.items():
         lookup(shapes, name, f'layer in config.concepts.{field}:')
-    _check_null(settings.null, (image_shape[0], image_shape[1]))
+    own_parts.check_null(settings.null, (image_shape[0], image_shape[1]))
     if isinstance(network.model, Recorded) and shapes[main][:2] == (1, 1):
         return  # nothing is dissected (`Probe.has_places`)
     for name in shapes if 'all' in settings.layers else [main, *named]:
@@ -50,29 +49,6 @@ def check(config: ConfigDict, network: Network, image_shape: tuple[int, int, int
         if settings.quantile * positions < 1:
             share = f'{settings.quantile} of the {positions} positions of {name} in the test images'
             raise ValueError(f'config.concepts.quantile: {share} is less than one; take a larger share or more images.')
-
-
-def _check_null(name: str, size: tuple[int, int]) -> None:
-    """ValueError for a null model that there is not, and for a user's own that gives what is none."""
-    if is_ours(lookup(nulls.NULLS, name, 'null model in config.concepts.null:')):
-        return
-    few, key = np.arange(8), environment.key(0)
-    given = [nulls.Block(few.copy(), 0, size, few.copy()) for _ in range(2)]
-    try:
-        once, again = (nulls.displaced(name, key, 4, block) for block in given)
-    except Exception as error:
-        reason = provenance.of_plugin(error) or ' '.join(str(error).split())
-        raise ValueError(f'config.concepts.null: {name!r}: {reason}') from error
-    said = f'config.concepts.null: {name!r}'
-    if not all(map(np.array_equal, once, again)):
-        raise ValueError(f'{said} gives other places each time it is asked; expected the same of the same key.')
-    if not all(np.array_equal(one, few) for block in given for one in (block.images, np.asarray(block.patients))):
-        raise ValueError(f'{said} changes the block that it is given: take a copy.')
-    if np.array_equal(once.source, np.broadcast_to(few, once.source.shape)) and not once.offset.any():
-        raise ValueError(f'{said} displaces nothing, so that chance would be what was measured: of 8 images of 8 '
-                         'patients, in 4 rounds, each keeps its own annotations.')  # fmt: skip
-    if all((one == one[:1]).all() for one in once):
-        raise ValueError(f'{said} gives the same places in every round, of which chance is to be the spread.')
 
 
 def run(trained: Trained, workdir: Path) -> None:

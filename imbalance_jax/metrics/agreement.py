@@ -13,6 +13,8 @@ import numpy as np
 from imbalance_jax.metrics.decision import share
 from imbalance_jax.system.shapes import Anything, fitting, takes
 
+FEWEST = 3  # members, whose figures may vary over them
+
 
 class Pairs(NamedTuple):
     """Pairs of members, first [M] and second [M]."""
@@ -68,14 +70,22 @@ def spread(probabilities: np.ndarray) -> np.ndarray:
 
 def left_out(measure: Callable[[np.ndarray], np.ndarray], number: int) -> np.ndarray:
     """Values [..., S, K] whose mean is what `measure` [..., K] gives of all S members, and whose variance over members
-    is that of a jackknife (Miller 1974): the whole, and S - 1 times what the others give less without one than on the
-    average. measure: of the positions of some members. Below three members the whole, S times.
+    is that of a jackknife (Miller 1974): pseudo-values, moved to that mean. measure: of the positions of some members.
+    Below `FEWEST` members what it gives of all, S times.
     """
-    whole = measure(np.arange(number))[..., None, :]
-    if number < 3:
-        return np.repeat(whole, number, -2)
-    without = np.stack([measure(np.delete(np.arange(number), one)) for one in range(number)], -2)
-    return whole + (number - 1) * (without.mean(-2, keepdims=True) - without)
+    whole, pseudo = _pseudo_values(measure, number)
+    return pseudo + (whole - pseudo.mean(-2, keepdims=True))
+
+
+def _pseudo_values(measure: Callable[[np.ndarray], np.ndarray], number: int) -> tuple[np.ndarray, np.ndarray]:
+    """What `measure` gives of all S members [..., 1, K], and S of it less S - 1 of what it gives without each one
+    [..., S, K]."""
+    everyone = np.arange(number)
+    whole = measure(everyone)[..., None, :]
+    if number < FEWEST:
+        return whole, np.repeat(whole, number, -2)
+    without = np.stack([measure(np.delete(everyone, one)) for one in range(number)], -2)
+    return whole, number * whole - (number - 1) * without
 
 
 @takes(of_pairs='... M K')
@@ -86,9 +96,8 @@ def jackknifed(of_pairs: np.ndarray, pairs: Pairs, number: int) -> np.ndarray:
     seeds is that of U, though pairs share members (Arvesen 1969). Below three members U itself, S times.
     """
     fitting({'pairs': pairs.first, 'of_pairs': of_pairs}, {'pairs': 'M', 'of_pairs': '... M K'})
-    whole = of_pairs.mean(-2)
-    if number < 3:
-        return np.repeat(whole[..., None, :], number, -2)
-    others = [(pairs.first != s) & (pairs.second != s) for s in range(number)]
-    left_out = np.stack([of_pairs[..., keep, :].mean(-2) for keep in others], -2)
-    return number * whole[..., None, :] - (number - 1) * left_out
+
+    def within(members: np.ndarray) -> np.ndarray:
+        return of_pairs[..., np.isin(pairs.first, members) & np.isin(pairs.second, members), :].mean(-2)
+
+    return _pseudo_values(within, number)[1]

@@ -18,7 +18,6 @@ from imbalance_jax.results.comparison import Claims, Truth, evidence_of, with_ma
 from imbalance_jax.results.levels import difference_rows, level_rows
 from imbalance_jax.results.rows import MACRO, Bootstrap, Population, Row, Sample, class_cells, interval_rows
 
-FEWEST = 3  # seeds of an arm whose figures have an interval
 OTHER_SEEDS = 'other seeds'  # what churn between arms is above: that within the two arms
 OF_PAIRS = {'churn': agreement.churn, 'kappa': agreement.kappa}
 
@@ -104,7 +103,7 @@ def _members(population: Population, by_arm: dict[str, np.ndarray]) -> Sample:
     for arm, values in by_arm.items():
         index = _alive(population, arm)
         joined[:, index] = with_macro(values)
-        if len(index) < FEWEST:
+        if len(index) < agreement.FEWEST:
             joined[1:, index] = np.nan
     return Sample(joined[0], joined[1:])
 

@@ -9,10 +9,11 @@ from typing import Any
 from imbalance_jax.data.reader import paths
 from imbalance_jax.data.reader.columns import Kinds
 from imbalance_jax.data.reader.guess_keyed import has_key_of_others, news
-from imbalance_jax.data.reader.guess_tables import OLD, Read, Rest, declared, split_of_name
+from imbalance_jax.data.reader.guess_tables import OLD, Read, Rest, declared
 from imbalance_jax.data.reader.layout import FALSE, NOTHING, TRUE, UNSURE
 from imbalance_jax.data.reader.rows import NAMED, Rows, join
 from imbalance_jax.data.reader.spelling import canonical, first_group
+from imbalance_jax.data.reader.split_columns import split_of_name
 from imbalance_jax.data.reader.tables import derived
 from imbalance_jax.names import some
 

@@ -92,11 +92,8 @@ def _of_answers(main: Read) -> list[str]:
     pairs = [*zip(map(str, columns[main.column]), map(str, columns[kinds.names]), strict=True)]
     if len(pairs) == main.images or len({*pairs}) < len(pairs):
         return []
-    told = [
-        name
-        for name in kinds.others
-        if are_flags(set(map(str, columns[name]))) and len(set(map(str, columns[name]))) > 1
-    ]
+    said = {name: set(map(str, columns[name])) for name in kinds.others}
+    told = [name for name, texts in said.items() if are_flags(texts) and len(texts) > 1]
     if not told:
         return []
     every = f'every row counts as a yes to its {kinds.names!r}, whatever {told[0]!r} says'

@@ -1,10 +1,10 @@
 """Which split images are in, by folders, lists or tables beside the one that names them."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from imbalance_jax.data.reader import guess_folders, guess_joins, guess_tables, paths
+from imbalance_jax.data.reader import guess_folders, guess_joins, guess_tables, paths, split_columns
 from imbalance_jax.data.reader.guess_tables import Read
 from imbalance_jax.data.reader.rows import NAMED
 from imbalance_jax.names import some
@@ -26,7 +26,7 @@ def propose(
 ) -> None:
     """Splits that lists of images or folders say, where nothing else does; other lists are named. named: the images
     that are in the tables, or all; read: the tables."""
-    split_of = guess_tables.split_of_name
+    split_of = split_columns.split_of_name
     called = sorted(one.file for one in read if guess_tables.are_declared(one.file, block) and split_of(one.file))
     stated = 'split' in block or any('split' in one for one in guess_tables.declared(block))
     able = {**lists, **{one.file: one for one in read[1:] if not guess_tables.are_declared(one.file, block)}}
@@ -66,11 +66,10 @@ def propose(
         )
     elif not stated:
         unsure.append('split: nothing says it; patients are drawn for validation (15 %) and test (20 %).')
-    used = block.get('split', {}).get('lists', {}).values() if isinstance(block.get('split'), dict) else ()
     unsure.extend(
         f'tables: {file} is a list of {one.images} of {len(files.paths)} images, and is not used.'
         for file, one in lists.items()
-        if file not in used
+        if file not in _used(block)
     )
 
 
@@ -87,12 +86,16 @@ def _is_one_split(
     return listed < {*named} and few == (split != 'train')
 
 
+def _used(block: Mapping[str, Any]) -> Collection[str]:
+    """The lists that a proposed layout reads."""
+    split = block.get('split')
+    return split.get('lists', {}).values() if isinstance(split, dict) else ()
+
+
 def not_used(others: Sequence[Read], files: paths.Files, block: Mapping[str, Any], unsure: list[str]) -> None:
     """Names the tables of images, behind the first, of which nothing is read, or the list of a split alone."""
-    split = block.get('split')
-    lists = split.get('lists', {}).values() if isinstance(split, dict) else ()
     for other in others:
-        if other.file in lists:
+        if other.file in _used(block):
             columns = [repr(name) for name in other.rows.columns if name != other.column]
             what = f'of {other.file} the names of images alone are read, and not {some(columns, NAMED)}'
             unsure.append(f'tables: {what}.')
@@ -100,5 +103,5 @@ def not_used(others: Sequence[Read], files: paths.Files, block: Mapping[str, Any
             unsure.append(
                 f'tables: {other.file} names {other.images} of {len(files.paths)} images, too, and is not used.'
             )
-            if other.kinds.split.said and not split:
+            if other.kinds.split.said and not block.get('split'):
                 unsure.append(f'{other.kinds.split.said[0]} (Of {other.file}, which has to be joined.)')

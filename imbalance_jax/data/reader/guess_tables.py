@@ -16,6 +16,7 @@ from imbalance_jax.data.reader.mask_columns import is_of_masks
 from imbalance_jax.data.reader.rows import Rows, stacked
 from imbalance_jax.data.reader.shape_columns import are_circles, may_be_shapes
 from imbalance_jax.data.reader.spelling import canonical, table_of
+from imbalance_jax.data.reader.split_columns import split_of_name
 from imbalance_jax.names import some
 
 TABLES = ('.csv', '.tsv', '.txt', '.json', '.jsonl', '.parquet')
@@ -28,7 +29,6 @@ NO_IMAGE = re.compile(
     re.I,
 )
 # Files of what was before, or of what somebody's network says.
-OF_DATA = re.compile('(data|set|list)$', re.I)  # behind the word for a split: traindata.csv
 OLD = re.compile(
     r'\([0-9]+\)|'
     '(?<![a-z])(old|backup|bak|copy|archived?|previous|deprecated|tmp|temp|pred(ictions?|icted|s)?|ai|auto|baseline|outputs?|'
@@ -292,13 +292,3 @@ def _sides(rows: Rows, scored: Sequence[tuple[float, str]], column: str, files: 
     others = [name for name in named if name != column and not (_are_numbers(rows, name) and NO_IMAGE.search(name))]
     found = [name for name in named if name == column or (name in others and named[name] and not named[name] & own)]
     return found if len(found) > 1 else []
-
-
-def split_of_name(file: str) -> str:
-    """The split that the name of a file speaks of, or else the nearest folder of it that does; '' if none."""
-    names = table_of(SPLIT_NAMES)
-    for part in reversed(file.split('/')):
-        words = [OF_DATA.sub('', word) for word in re.split(r'[^A-Za-z]+', part)]
-        if found := next((names[canonical(word)] for word in words if canonical(word) in names), ''):
-            return found
-    return ''

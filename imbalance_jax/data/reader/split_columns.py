@@ -1,4 +1,5 @@
-"""Columns of an unknown table that may say which split an image is in: by words, by yes and no, by numbers of folds."""
+"""What may say of an unknown table's images which split they are in: columns, by words, by yes and no, by numbers of
+folds, and its own name."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -17,6 +18,7 @@ ALONE = re.compile('(data|train|my)?[ _-]?(sub)?(split|set|partition|phase)s?', 
 FOLD = re.compile('^(k|cv|n)?[ _-]?folds?([ _-]?(id|number|num|no|nr|index|idx))?$', re.I)
 USABLE = re.compile('(is[ _-]?)?valid', re.I)  # images, as often as of validation
 PARTS = re.compile(r'[\W_0-9]+|(?<=[a-z])(?=[A-Z])')  # between the words of test_internal, test2 and PublicTest
+OF_DATA = re.compile('(data|set|list)$', re.I)  # behind the word for a split: traindata.csv
 DEVELOPMENT = {'dev', 'development'}  # what is trained on, where nothing else is
 MOST_FOLDS = 20
 MOST_WORDS = 12
@@ -155,3 +157,13 @@ def _are_folds(words: set[str]) -> bool:
     """Whether they are whole numbers, few and more than two."""
     numbers = [number(word) for word in words if canonical(word) not in NOTHING]
     return 2 < len(numbers) <= MOST_FOLDS and all(np.isfinite(one) and one.is_integer() for one in numbers)
+
+
+def split_of_name(file: str) -> str:
+    """The split that the name of a file speaks of, or else the nearest folder of it that does; '' if none."""
+    names = table_of(SPLIT_NAMES)
+    for part in reversed(file.split('/')):
+        words = [OF_DATA.sub('', word) for word in re.split(r'[^A-Za-z]+', part)]
+        if found := next((names[canonical(word)] for word in words if canonical(word) in names), ''):
+            return found
+    return ''

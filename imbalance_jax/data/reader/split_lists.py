@@ -27,14 +27,14 @@ def listed(folder: Path, names: Sequence[str], at: Sequence[str], rule: Split, o
     """
     split = np.full(len(names), others, np.uint8)
     in_list: dict[int, str] = {}
-    by_name = _by_name(names, at)
+    by_name, tried = (Tails([((text,), n) for texts in (names, at) for n, text in enumerate(texts)]) for _ in range(2))
     for meant, pattern in rule.lists.items():
         files = files_of(folder, pattern) or files_of(folder, f'{pattern}.gz')
         if not files:
             raise FileNotFoundError(f'{folder} has no {pattern}, the list of the {meant} split.')
         others_named, number = [], number_of(meant)
         before = len(in_list)
-        for line, place in (one for file in files for one in _lines(folder, file, _by_name(names, at), found)):
+        for line, place in (one for file in files for one in _lines(folder, file, tried, found)):
             of_line = by_name.find((line,)) if line else []
             if not of_line:
                 others_named += [line] if line and (place or not HEADER.fullmatch(line)) else []
@@ -65,10 +65,6 @@ def listed(folder: Path, names: Sequence[str], at: Sequence[str], rule: Split, o
 
 def number_of(split: str) -> int:
     return lookup({name: number for number, name in enumerate(SPLITS)}, split, 'split')
-
-
-def _by_name(names: Sequence[str], at: Sequence[str]) -> Tails[int]:
-    return Tails([((text,), number) for texts in (names, at) for number, text in enumerate(texts)])
 
 
 def _lines(folder: Path, file: Path, by_name: Tails[int], found: Found) -> list[tuple[str, int]]:
